@@ -1,0 +1,3 @@
+"""rt-pose: real-time closed-loop animal pose tracking."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,65 @@
+"""The only reader of time in the program.
+
+Everything else is handed a `Clock`. Times are int64 nanoseconds of the host's CLOCK_MONOTONIC, which on
+Linux is one clock for all processes, so that stamps of the loop, the recorder and the viewer compare.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+
+
+class Clock(Protocol):
+    """What the program knows of time."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds of the monotonic host clock."""
+        ...
+
+    def utc_ns(self) -> int:
+        """Nanoseconds since the Unix epoch, for anchors and names only, never for differences."""
+        ...
+
+    def sleep_until_ns(self, t_ns: int) -> None:
+        """Return at `t_ns` of the monotonic clock, at once where that is past."""
+        ...
+
+
+class HostClock:
+    """The machine's own clock."""
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def utc_ns(self) -> int:
+        return time.time_ns()
+
+    def sleep_until_ns(self, t_ns: int) -> None:
+        remaining = t_ns - time.monotonic_ns()
+        if remaining > 0:
+            time.sleep(remaining / NS_PER_S)
+
+
+class FakeClock:
+    """A clock that tests and replay turn by hand; sleeping moves it forward."""
+
+    def __init__(self, now_ns: int = 0, utc_ns: int = 1_700_000_000 * NS_PER_S) -> None:
+        self._now_ns = now_ns
+        self._utc_offset_ns = utc_ns - now_ns
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def utc_ns(self) -> int:
+        return self._now_ns + self._utc_offset_ns
+
+    def sleep_until_ns(self, t_ns: int) -> None:
+        self._now_ns = max(self._now_ns, t_ns)
+
+    def advance_ms(self, ms: float) -> None:
+        """Move the clock forward."""
+        self._now_ns += round(ms * NS_PER_MS)

@@ -1,0 +1,227 @@
+"""Typed configuration. What a user writes in YAML is checked here, whole, before anything starts.
+
+An unknown key is an error that names the nearest key; a wrong type says where, what was expected and what
+came. The attribute texts below are also the `--help` of the command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import yaml
+
+from rt_pose.errors import UserError, nearest
+
+T = TypeVar("T")
+
+Device = Literal["cpu", "gpu"]
+Precision = Literal["auto", "float32", "bf16"]
+Backend = Literal["auto", "openvino", "torch"]
+
+
+@dataclass
+class CameraConfig:
+    """One camera of the rig."""
+
+    driver: str
+    """Name of the driver (`rt-pose devices` lists them)."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The driver's own settings."""
+
+
+@dataclass
+class OutputConfig:
+    """One output of the rig."""
+
+    driver: str
+    """Name of the driver (`rt-pose devices` lists them)."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The driver's own settings."""
+
+
+@dataclass
+class EngineConfig:
+    """How the network is run."""
+
+    device: Device = "cpu"
+    """Where preprocessing and network run. Asking for a GPU that is not there is an error."""
+    backend: Backend = "auto"
+    """openvino (CPU), torch (the reference), or auto."""
+    precision: Precision = "auto"
+    """auto takes the fastest precision whose validation error is within 5 % of float32's."""
+    threads: int = 0
+    """Threads of the engine; 0 = one a physical core."""
+
+
+@dataclass
+class ZoneConfig:
+    """A region of the frame that rules may name. Give exactly one shape."""
+
+    circle: list[float] | None = None
+    """[centre x, centre y, radius], px."""
+
+
+@dataclass
+class ActionConfig:
+    """What a rule does."""
+
+    output: str
+    """Name of an output of this configuration."""
+    pulse: str
+    """Length of the pulse, e.g. `5 ms`."""
+    line: int = 0
+    """Line of the output."""
+    amplitude: float = 1.0
+    """0..1, where the output has an amplitude."""
+
+
+@dataclass
+class RuleConfig:
+    """A condition on tracks, with a time policy and an action."""
+
+    name: str
+    """Unique; the event topic and the report use it."""
+    when: str
+    """The condition, e.g. `inside(nose, corner) and speed(nose) > 50` (px, px/s)."""
+    do: ActionConfig
+    """What happens when it comes true."""
+    hold: str = "0 ms"
+    """How long (scene time) the condition must have been true without a break."""
+    refractory: str = "0 ms"
+    """Shortest scene time between two firings."""
+    withhold: float = 0.0
+    """Share of events randomly withheld as controls, from the session's seed; logged as withheld."""
+    deadline: str | None = None
+    """Longest time from exposure to decision for this rule; the run's budget where it is not given."""
+    late: Literal["suppress", "fire"] = "suppress"
+    """What to do with a decision past its deadline."""
+
+
+@dataclass
+class PublishConfig:
+    """Where poses go out, and where orders come in (ZeroMQ)."""
+
+    address: str = "tcp://127.0.0.1:5790"
+    """PUB socket: poses, events, acks, stats, meta, frames."""
+    control: str = "tcp://127.0.0.1:5791"
+    """ROUTER socket: status, start, stop, arm, disarm."""
+    prediction: bool = True
+    """Also publish the pose predicted for the time of effect."""
+    frame_rate_hz: float = 15.0
+    """Rate of reduced frames for viewers; 0 = none."""
+    frame_width_px: int = 480
+    """Longest width of a published frame."""
+
+
+@dataclass
+class RecordConfig:
+    """What the recorder keeps besides the log of decisions."""
+
+    video: bool = True
+    """Record every camera to CAMERA.mkv with a table of frame times."""
+
+
+@dataclass
+class RunConfig:
+    """One run of the closed loop."""
+
+    cameras: dict[str, CameraConfig] = field(default_factory=dict)
+    """Cameras by name."""
+    model: str = ""
+    """Folder of the model package."""
+    outputs: dict[str, OutputConfig] = field(default_factory=dict)
+    """Outputs by name."""
+    zones: dict[str, ZoneConfig] = field(default_factory=dict)
+    """Named regions."""
+    rules: list[RuleConfig] = field(default_factory=list)
+    """What to fire on."""
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    """How the network is run."""
+    publish: PublishConfig = field(default_factory=PublishConfig)
+    """The sockets."""
+    record: RecordConfig = field(default_factory=RecordConfig)
+    """What is recorded."""
+    budget_ms: float = 50.0
+    """Exposure to decision: later than this is a missed deadline."""
+    seconds: float | None = None
+    """Stop after this long; without it run until Ctrl-C, a stop order or the end of the recording."""
+    start_on: Literal["launch", "control"] = "launch"
+    """launch: frames are taken at once; control: when `start` comes over the control socket."""
+    armed_at_start: bool = False
+    """Outputs may act from the first frame on. Otherwise they wait for `arm` on the control socket."""
+    seed: int = 0
+    """Of withholding and of the simulated rig."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """Subject and experiment, as you like; copied to the session."""
+
+
+_DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(us|ms|s|min)\s*")
+_NS = {"us": 1e3, "ms": 1e6, "s": 1e9, "min": 60e9}
+
+
+def duration_ns(text: str, where: str) -> int:
+    """Nanoseconds of a length of time such as `20 ms`; UserError where it is none."""
+    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise UserError(f"{where}: expected a length of time such as '20 ms' or '0.5 s', got {text!r}")
+    return round(float(match[1]) * _NS[match[2]])
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; UserError where it is missing or not one."""
+    if not path.is_file():
+        raise UserError(f"configuration {path}: no such file")
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"configuration {path}: not YAML: {error}") from error
+    if not isinstance(data, dict):
+        raise UserError(f"configuration {path}: expected keys and values, got {type(data).__name__}")
+    return data
+
+
+def load(cls: type[T], path: Path) -> T:
+    """The configuration of type `cls` in a YAML file."""
+    return build(cls, load_yaml(path), str(path))
+
+
+def build(cls: type[T], data: dict[str, Any], where: str) -> T:
+    """`data` as the dataclass `cls`, every key and type checked; UserError names the place."""
+    _refuse_unknown_keys(cls, data, where, "")
+    try:
+        return msgspec.convert(data, cls, strict=True)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{where}: {error}".replace("`$.", "`").replace(" - at `$`", "")) from error
+
+
+def to_plain(config: Any) -> Any:
+    """The configuration as plain mappings and lists, for logs and YAML."""
+    return msgspec.to_builtins(config)
+
+
+def _refuse_unknown_keys(kind: Any, data: Any, where: str, path: str) -> None:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        for arg in args:
+            if dataclasses.is_dataclass(arg) and isinstance(data, dict):
+                _refuse_unknown_keys(arg, data, where, path)
+    elif origin is list and isinstance(data, list) and args:
+        for i, item in enumerate(data):
+            _refuse_unknown_keys(args[0], item, where, f"{path}[{i}]")
+    elif origin is dict and isinstance(data, dict) and len(args) == 2:
+        for key, item in data.items():
+            _refuse_unknown_keys(args[1], item, where, f"{path}.{key}".lstrip("."))
+    elif dataclasses.is_dataclass(kind) and isinstance(data, dict):
+        hints = typing.get_type_hints(kind)
+        for key, item in data.items():
+            place = f"{path}.{key}".lstrip(".")
+            if key not in hints:
+                raise UserError(f"{where}: unknown key '{place}'{nearest(key, hints)}")
+            _refuse_unknown_keys(hints[key], item, where, place)

@@ -1,0 +1,165 @@
+"""The contracts of cameras and outputs, and the registry that `rigs` fills.
+
+A driver is one file in `rigs/cameras/` or `rigs/outputs/`: a class with a typed `Options` dataclass,
+registered under its name. Vendor packages are imported inside `open`, never at the top of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.clock import Clock
+from rt_pose.config import build
+from rt_pose.errors import UserError, nearest
+from rt_pose.types import Ack, CameraInfo, Command, FloatArray, FrameStamps, OutputInfo
+
+
+@dataclass(slots=True)
+class DriverContext:
+    """What every driver of one run shares."""
+
+    clock: Clock
+    seed: int = 0
+    shared: dict[str, Any] = field(default_factory=dict)
+    """Objects that belong to several drivers of a rig, by name (the simulated world, a bus)."""
+
+
+@dataclass(slots=True)
+class FoundDevice:
+    """One line of `rt-pose devices`."""
+
+    driver: str
+    serial: str
+    description: str
+    usable: bool = True
+    remedy: str = ""
+    """Where it cannot be used: the command that would mend it."""
+
+
+class Camera(Protocol):
+    """A source of frames. One thread calls `grab`; `stop` may come from any other.
+
+    Life: `__init__` (no side effects), `open` (all or nothing, may be called again after `close`),
+    `grab` until it returns None, `close` (idempotent).
+    """
+
+    Options: ClassVar[type]
+
+    def __init__(self, name: str, options: Any, context: DriverContext) -> None: ...
+
+    @classmethod
+    def find(cls) -> list[FoundDevice]:
+        """The devices this driver sees now."""
+        ...
+
+    def open(self) -> CameraInfo:
+        """Connect, and say what will come. UserError where it cannot."""
+        ...
+
+    def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
+        """Wait for the next frame, write its pixels to `into` (H, W, C), return its stamps.
+
+        None when the recording has ended or `stop` was called. A fault of the device raises
+        `CameraFault`. The arrival is stamped when the pixels are in `into`.
+        """
+        ...
+
+    def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:
+        """Exact keypoints (N, K, 2) px and whether each is visible (N, K), where the driver knows them."""
+        ...
+
+    def stop(self) -> None:
+        """Make a waiting `grab` return None soon (within 100 ms)."""
+        ...
+
+    def close(self) -> None:
+        """Release the device."""
+        ...
+
+
+class CameraFault(Exception):
+    """The camera failed in mid-run; the session is closed whole."""
+
+
+class Output(Protocol):
+    """A thing that acts. One thread, its own, calls `send`."""
+
+    Options: ClassVar[type]
+
+    def __init__(self, name: str, options: Any, context: DriverContext) -> None: ...
+
+    @classmethod
+    def find(cls) -> list[FoundDevice]: ...
+
+    def open(self) -> OutputInfo:
+        """Connect, enter the safe state, say what it is."""
+        ...
+
+    def send(self, command: Command) -> Ack:
+        """Carry the command out and wait for its echo where the device gives one."""
+        ...
+
+    def safe_state(self) -> None:
+        """All lines low, at once. Must work after a fault."""
+        ...
+
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=type)
+_CAMERAS: dict[str, type] = {}
+_OUTPUTS: dict[str, type] = {}
+
+
+def camera_driver(name: str) -> Callable[[C], C]:
+    """Class decorator: register a camera driver under `name`."""
+    return _registrar(_CAMERAS, name)
+
+
+def output_driver(name: str) -> Callable[[C], C]:
+    """Class decorator: register an output driver under `name`."""
+    return _registrar(_OUTPUTS, name)
+
+
+def _registrar(table: dict[str, type], name: str) -> Callable[[C], C]:
+    def register(cls: C) -> C:
+        if name in table and table[name] is not cls:
+            raise ValueError(f"two drivers are called '{name}': {table[name]} and {cls}")
+        table[name] = cls
+        return cls
+
+    return register
+
+
+def cameras() -> dict[str, type]:
+    """The registered camera drivers by name."""
+    return dict(_CAMERAS)
+
+
+def outputs() -> dict[str, type]:
+    """The registered output drivers by name."""
+    return dict(_OUTPUTS)
+
+
+def make_camera(name: str, driver: str, options: dict[str, Any], context: DriverContext) -> Camera:
+    """The camera `name` of a configuration, its options checked; not opened yet."""
+    return _make(_CAMERAS, "camera", name, driver, options, context)
+
+
+def make_output(name: str, driver: str, options: dict[str, Any], context: DriverContext) -> Output:
+    """The output `name` of a configuration, its options checked; not opened yet."""
+    return _make(_OUTPUTS, "output", name, driver, options, context)
+
+
+def _make(
+    table: dict[str, type], kind: str, name: str, driver: str, options: dict[str, Any], context: DriverContext
+) -> Any:
+    if driver not in table:
+        raise UserError(f"{kind}s.{name}: there is no {kind} driver '{driver}'{nearest(driver, table)}")
+    cls: Any = table[driver]
+    return cls(name, build(cls.Options, options, f"{kind}s.{name}.options"), context)

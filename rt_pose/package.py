@@ -1,0 +1,287 @@
+"""The model package: the one contract between training and the live half.
+
+A folder: `manifest.json`, `network.onnx` (weights inside), optionally `network.pt2`, and `golden.npz` (raw
+uint8 frames with the keypoints that the float32 network gave for them). No pickle anywhere. Reading checks
+every hash; the engine must reproduce the golden keypoints before the first frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError
+from rt_pose.types import FloatArray
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+NETWORK = "network.onnx"
+GOLDEN = "golden.npz"
+
+GOLDEN_TOLERANCE_PX = 0.05
+GOLDEN_FACTOR = 1.5
+"""Another precision may displace the golden keypoints by this factor of its recorded P95."""
+GOLDEN_CONFIDENCE = 0.5
+
+
+@dataclass
+class InputSpec:
+    """What the network wants to see. The same numbers serve training, offline and live."""
+
+    width: int
+    height: int
+    channels: Literal[1, 3]
+    """1 gray, 3 RGB."""
+    mean: list[float]
+    """Per channel, in grey levels 0..255."""
+    std: list[float]
+    aspect: Literal["stretch"] = "stretch"
+    """Frames are resized to width x height without keeping their aspect."""
+    interpolation: Literal["linear"] = "linear"
+    antialias: bool = True
+
+
+@dataclass
+class DecodeSpec:
+    """How heatmaps become keypoints."""
+
+    stride: int
+    """Input pixels per heatmap pixel."""
+    window_radius: int = 4
+    """Soft-argmax window: (2 r + 1)^2 heatmap pixels around the peak."""
+    activation: Literal["softmax", "none"] = "softmax"
+    """What turns the network's output into a map that is not negative."""
+
+
+@dataclass
+class TrackingSpec:
+    """Parameters of the causal filter; lists hold one number a keypoint."""
+
+    q_px2_s3: list[float]
+    """Strength of the velocity's noise; the velocity at rest has variance q tau / 2."""
+    tau_s: list[float]
+    """Time after which a velocity is forgotten."""
+    gain: list[float]
+    """R = gain * S + floor * I."""
+    floor_px2: list[float]
+    calibrated: bool = False
+    min_confidence: float = 0.15
+    """Below it a keypoint counts as not seen."""
+    gate_chi2: float = 9.21
+    """99 % of chi-square with 2 degrees of freedom; beyond it R is inflated."""
+    restart_frames: int = 8
+    """So many gated frames in a row restart the track at the measurement."""
+    restart_ms: float = 250.0
+    """Unseen for so long, the next sight restarts the track."""
+    lost_ms: float = 300.0
+    """Unseen for so long, the keypoint is lost."""
+
+
+@dataclass
+class PrecisionReport:
+    """What a precision costs, measured at export on validation frames."""
+
+    validation_error_px: float
+    """Mean distance to the labels."""
+    displacement_median_px: float
+    """From float32, keypoints of confidence >= 0.5."""
+    displacement_p95_px: float
+    validation_median_px: float | None = None
+
+
+@dataclass
+class Manifest:
+    """The package's own description."""
+
+    keypoints: list[str]
+    skeleton: list[tuple[str, str]]
+    input: InputSpec
+    decode: DecodeSpec
+    tracking: TrackingSpec
+    precisions: dict[str, PrecisionReport]
+    training: dict[str, Any] = field(default_factory=dict)
+    """Where it was trained, on what, and its errors."""
+    files: dict[str, str] = field(default_factory=dict)
+    """sha256 of every other file."""
+    recurrent: None = None
+    """Recurrent state of the network, if any."""
+    schema: int = SCHEMA
+    sha256: str = ""
+    """Of this manifest with this field empty: the package's identity."""
+
+
+@dataclass
+class Golden:
+    """Frames and the keypoints that float32 gave for them, preprocessing included."""
+
+    frames: NDArray[np.uint8]
+    """(G, H, W, C)."""
+    xy: FloatArray
+    """(G, K, 2) frame px."""
+    confidence: FloatArray
+    """(G, K)."""
+
+
+@dataclass
+class Package:
+    """A package read and verified."""
+
+    path: Path
+    manifest: Manifest
+    golden: Golden
+
+    @property
+    def network_path(self) -> Path:
+        return self.path / NETWORK
+
+    @property
+    def sha256(self) -> str:
+        return self.manifest.sha256
+
+
+def read_package(path: Path | str) -> Package:
+    """Read a package and check every hash; UserError where it is not whole."""
+    path = Path(path)
+    if not path.is_dir():
+        raise UserError(
+            f"model package {path}: no such folder; `rt-pose train fit CONFIG` writes one to OUT/package"
+        )
+    manifest = _read_manifest(path / MANIFEST)
+    for name in (NETWORK, GOLDEN):
+        if name not in manifest.files:
+            raise UserError(f"model package {path}: its manifest lists no {name}; export the package again")
+    for name, expected in manifest.files.items():
+        file = path / name
+        if not file.is_file():
+            raise UserError(f"model package {path}: {name} is missing; copy the package again")
+        found = file_sha256(file)
+        if found != expected:
+            raise UserError(
+                f"model package {path}: {name} is damaged: sha256 expected {expected[:16]}..., "
+                f"found {found[:16]}...; copy the package again"
+            )
+    return Package(path, manifest, _read_golden(path / GOLDEN, len(manifest.keypoints)))
+
+
+def write_package(
+    path: Path,
+    manifest: Manifest,
+    golden: Golden,
+    write_network: Callable[[Path], object],
+    others: Mapping[str, Callable[[Path], object]] | None = None,
+) -> Package:
+    """Write a package; `write_network` is handed the path of `network.onnx`. The manifest comes last.
+
+    `others` writes further files by name, such as `network.pt2`; each is hashed into the manifest.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    (path / MANIFEST).unlink(missing_ok=True)
+    write_network(path / NETWORK)
+    np.savez(path / GOLDEN, frames=golden.frames, xy=golden.xy, confidence=golden.confidence)
+    writers = others or {}
+    for name, write in writers.items():
+        write(path / name)
+    manifest.files = {name: file_sha256(path / name) for name in (NETWORK, GOLDEN, *writers)}
+    manifest.sha256 = manifest_sha256(manifest)
+    text = json.dumps(msgspec.to_builtins(manifest), indent=1) + "\n"
+    temporary = path / (MANIFEST + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path / MANIFEST)
+    return read_package(path)
+
+
+def golden_check(
+    package: Package,
+    precision: str,
+    predict: Callable[[NDArray[np.uint8]], tuple[FloatArray, FloatArray]],
+) -> float:
+    """The largest displacement (px) of confident golden keypoints under `predict`.
+
+    `predict` maps frames (G, H, W, C) to keypoints (G, K, 2) px and confidence (G, K). UserError where the
+    displacement is beyond tolerance: the engine may not serve this package.
+    """
+    xy, _ = predict(package.golden.frames)
+    confident = package.golden.confidence >= GOLDEN_CONFIDENCE
+    if not confident.any():
+        raise UserError(
+            f"model package {package.path}: none of its golden keypoints has confidence >= "
+            f"{GOLDEN_CONFIDENCE}, so no engine can be checked against it; train the model further"
+        )
+    displacement = np.linalg.norm(xy - package.golden.xy, axis=-1)[confident]
+    report = package.manifest.precisions.get(precision)
+    if precision == "float32":
+        tolerance, measured, figure = GOLDEN_TOLERANCE_PX, float(displacement.max()), "largest"
+    else:
+        if report is None:
+            raise UserError(
+                f"model package {package.path}: precision '{precision}' was never tried at export "
+                f"(tried: {', '.join(package.manifest.precisions)}); export the package again"
+            )
+        tolerance = max(GOLDEN_FACTOR * report.displacement_p95_px, GOLDEN_TOLERANCE_PX)
+        measured, figure = float(np.percentile(displacement, 95)), "P95"
+    if not measured <= tolerance:
+        raise UserError(
+            f"model package {package.path}: this engine in {precision} moves the golden keypoints by "
+            f"{measured:.3f} px ({figure}), tolerance {tolerance:.3f} px; try `--engine.precision float32`"
+        )
+    return measured
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def manifest_sha256(manifest: Manifest) -> str:
+    """Hex sha256 of the manifest with its own hash left empty."""
+    plain = msgspec.to_builtins(manifest)
+    plain["sha256"] = ""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _read_manifest(path: Path) -> Manifest:
+    if not path.is_file():
+        raise UserError(f"model package {path.parent}: no {MANIFEST}; is this the folder `package`?")
+    try:
+        plain = json.loads(path.read_bytes())
+        schema = plain["schema"] if isinstance(plain, dict) else None
+        if schema != SCHEMA:
+            raise UserError(
+                f"model package {path.parent}: schema {schema!r}, this program reads {SCHEMA}; "
+                "use the rt-pose that wrote it, or export again"
+            )
+        expected = plain["sha256"]
+        plain["sha256"] = ""
+        found = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+        if found != expected:
+            raise UserError(f"model package {path.parent}: {MANIFEST} is damaged (its hash differs)")
+        plain["sha256"] = expected
+        return msgspec.convert(plain, Manifest)
+    except (ValueError, KeyError, msgspec.ValidationError) as error:
+        raise UserError(f"model package {path.parent}: {MANIFEST} is damaged: {error}") from error
+
+
+def _read_golden(path: Path, keypoints: int) -> Golden:
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            golden = Golden(
+                data["frames"], data["xy"].astype(np.float64), data["confidence"].astype(np.float64)
+            )
+    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"model package {path.parent}: {path.name} is damaged: {error}") from error
+    if golden.frames.ndim != 4 or golden.xy.shape != (len(golden.frames), keypoints, 2):
+        raise UserError(
+            f"model package {path.parent}: {path.name} holds keypoints of shape {golden.xy.shape}, "
+            f"expected ({len(golden.frames)}, {keypoints}, 2)"
+        )
+    return golden

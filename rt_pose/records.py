@@ -1,0 +1,202 @@
+"""The log's records: every input of a decision in order, and every output.
+
+One msgpack map a record, on a topic of its own. Arrays are little-endian C-order bytes beside their shape,
+float64, so that replay sees the very bits the loop saw. Fields are only added, never changed
+(`LOG_VERSION` counts such additions).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+LOG_VERSION = 1
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """What all records share."""
+
+    t_ns: int
+    """Host time at which it was written down; the log time."""
+
+
+class ArrayData(msgspec.Struct, array_like=True):
+    """A float64 array: shape and bytes."""
+
+    shape: list[int]
+    data: bytes
+
+    @classmethod
+    def of(cls, array: NDArray[np.float64]) -> ArrayData:
+        return cls(list(array.shape), np.ascontiguousarray(array, dtype="<f8").tobytes())
+
+    def array(self) -> NDArray[np.float64]:
+        return np.frombuffer(self.data, dtype="<f8").reshape(self.shape)
+
+
+class StampsData(msgspec.Struct):
+    """`FrameStamps` and the slot the pixels lie in."""
+
+    index: int
+    t_exposure_ns: int | None
+    t_arrival_ns: int
+    t_scene_ns: int
+    clock_error_ns: int = 0
+    epoch: int = 0
+
+
+class CapturedFrame(Record):
+    """A frame the driver handed over (from the camera's thread)."""
+
+    camera: str
+    stamps: StampsData
+    slot: int
+    """Place of its pixels in the shared ring, for the recorder."""
+    generation: int
+    """How often that slot had been written: if it has changed, the pixels are gone."""
+
+
+class Truth(Record):
+    """Exact keypoints of a frame, where the driver knows them."""
+
+    camera: str
+    index: int
+    xy: ArrayData
+    visible: list[bool]
+    """Flattened (N*K)."""
+
+
+class Observation(Record):
+    """An input of the decision: what the network saw."""
+
+    seq: int
+    """Order in which the loop took its inputs; observations and controls share the count."""
+    camera: str
+    stamps: StampsData
+    xy: ArrayData
+    cov: ArrayData
+    confidence: ArrayData
+    t_judged_ns: int
+    stages: dict[str, int]
+    """Stamps of `StageStamps`."""
+
+
+class TrackRecord(Record):
+    """An output: what the filter believed at the exposure."""
+
+    seq: int
+    camera: str
+    index: int
+    t_valid_ns: int
+    xy: ArrayData
+    velocity: ArrayData
+    cov: ArrayData
+    lost: list[bool]
+    """Flattened (N*K)."""
+
+
+class Control(Record):
+    """An input: an order from the control socket, arming at start, a parameter change."""
+
+    seq: int
+    do: str
+    args: dict[str, Any] = {}
+    origin: str = "control"
+
+
+class EventRecord(Record):
+    """An output: `rt_pose.types.Event` as a map."""
+
+    seq: int
+    event: dict[str, Any]
+
+
+class CommandRecord(Record):
+    """An output: `rt_pose.types.Command` as a map, and whether the output's queue took it."""
+
+    seq: int
+    command: dict[str, Any]
+    accepted: bool
+    reason: str = ""
+
+
+class AckRecord(Record):
+    """What became of a command: `rt_pose.types.Ack` as a map."""
+
+    ack: dict[str, Any]
+
+
+class DropRecord(Record):
+    """Frames or records that were lost, with stage and reason."""
+
+    stage: str
+    reason: str
+    count: int
+    camera: str = ""
+    first_index: int | None = None
+
+
+class StatsRecord(Record):
+    """The same map as the `stats` topic."""
+
+    stats: dict[str, Any]
+
+
+class End(Record):
+    """The loop's last record: how it ended, and its final counts."""
+
+    reason: str
+    counts: dict[str, Any] = {}
+
+
+TOPICS: dict[str, type[Record]] = {
+    "frame": CapturedFrame,
+    "truth": Truth,
+    "observation": Observation,
+    "track": TrackRecord,
+    "control": Control,
+    "event": EventRecord,
+    "command": CommandRecord,
+    "ack": AckRecord,
+    "drop": DropRecord,
+    "stats": StatsRecord,
+    "end": End,
+}
+_TOPIC_OF: dict[type[Record], str] = {kind: topic for topic, kind in TOPICS.items()}
+_DECODERS = {topic: msgspec.msgpack.Decoder(kind) for topic, kind in TOPICS.items()}
+
+
+def topic_of(record: Record) -> str:
+    """The log topic of a record."""
+    return _TOPIC_OF[type(record)]
+
+
+def decode(topic: str, payload: bytes) -> Record | None:
+    """The record in a payload; None for a topic of a newer version."""
+    decoder = _DECODERS.get(topic)
+    return decoder.decode(payload) if decoder else None
+
+
+class Sink(Protocol):
+    """What a thread hands its records to. One instance a thread."""
+
+    def send(self, record: Record) -> bool:
+        """Whether the record was taken. Never blocks; what is refused is counted."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the sink holds."""
+        ...
+
+
+class NoSink:
+    """Keeps nothing, for runs that are not recorded."""
+
+    def send(self, record: Record) -> bool:  # noqa: ARG002
+        return True
+
+    def close(self) -> None:
+        """Nothing to let go of."""

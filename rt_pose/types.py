@@ -1,0 +1,203 @@
+"""What flows through the program, in the order it flows.
+
+Times are int64 nanoseconds of one monotonic host clock (`rt_pose.clock`). Coordinates are pixels of the
+full sensor frame, x right, y down, the centre of the top-left pixel at (0, 0). N individuals, K keypoints.
+NaN means not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Outcome = Literal["fired", "withheld", "suppressed"]
+Action = Literal["pulse", "train", "level", "analog", "message", "stop"]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class FrameStamps:
+    """What a camera says of a frame besides its pixels."""
+
+    index: int
+    """The device's own counter: a gap is a frame the device lost."""
+    t_exposure_ns: int | None
+    """Middle of the exposure on the host clock; None where the camera cannot say."""
+    t_arrival_ns: int
+    """When the driver handed the frame over."""
+    t_scene_ns: int
+    """The exposure when live; in playback the recording's own time, at whatever pace it is played."""
+    clock_error_ns: int = 0
+    """Bound on the error of `t_exposure_ns`; 0 where the exposure is known exactly."""
+    epoch: int = 0
+    """Counts the times a recording was wound back; tracks restart when it changes."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """One camera image with its times."""
+
+    camera: str
+    stamps: FrameStamps
+    image: NDArray[np.uint8]
+    """(H, W, C), C 1 or 3 (RGB). It lives in a preallocated ring: a stage that keeps it copies it."""
+    offset_xy: tuple[int, int] = (0, 0)
+    """Place of the image's top-left pixel on the full sensor (px), for a sensor region of interest."""
+
+
+@dataclass(slots=True)
+class StageStamps:
+    """When each stage was done with a frame (ns; 0 = the frame did not get there)."""
+
+    t_taken_ns: int = 0
+    t_preprocessed_ns: int = 0
+    t_inferred_ns: int = 0
+    t_pose_ns: int = 0
+    t_tracked_ns: int = 0
+    t_judged_ns: int = 0
+    t_decided_ns: int = 0
+    t_published_ns: int = 0
+
+
+@dataclass(slots=True)
+class Pose:
+    """What the network saw in one frame."""
+
+    camera: str
+    stamps: FrameStamps
+    xy: FloatArray
+    """(N, K, 2) px."""
+    cov: FloatArray
+    """(N, K, 2, 2) px^2, as decoded: uncalibrated."""
+    confidence: FloatArray
+    """(N, K) 0..1."""
+
+
+@dataclass(slots=True)
+class Track:
+    """What the filter believes at a time."""
+
+    camera: str
+    frame_index: int
+    t_valid_ns: int
+    """The scene time it speaks for: the exposure, or a time ahead."""
+    xy: FloatArray
+    """(N, K, 2) px."""
+    velocity: FloatArray
+    """(N, K, 2) px/s."""
+    cov: FloatArray
+    """(N, K, 4, 4) over [x, y, vx, vy]."""
+    seen_ms_ago: FloatArray
+    """(N, K) scene time since the keypoint was last accepted; NaN before it was ever seen."""
+    lost: NDArray[np.bool_]
+    """(N, K) no rule may fire on a lost keypoint."""
+
+
+@dataclass(slots=True)
+class Event:
+    """A rule came true: what was done about it, and why."""
+
+    id: int
+    rule: str
+    individual: int
+    outcome: Outcome
+    reason: str
+    probability: float | None
+    """Of the condition at the time of effect; None for a rule that compares the predicted mean."""
+    value: float
+    """The rule's first quantity at the time of effect, in that quantity's unit."""
+    camera: str
+    frame_index: int
+    t_cause_ns: int
+    """Exposure of the frame that caused it (host clock)."""
+    t_judged_ns: int
+    t_effect_ns: int
+    """Host time at which its command is expected to act."""
+    deadline_met: bool
+
+
+@dataclass(slots=True)
+class Command:
+    """What an output is asked to do."""
+
+    id: int
+    event_id: int | None
+    """None for a command from an operator or for the safe state."""
+    output: str
+    line: int
+    action: Action
+    duration_us: int = 0
+    period_us: int = 0
+    count: int = 1
+    amplitude: float = 1.0
+    t_deadline_ns: int | None = None
+    """Past this host time the command must not be sent any more."""
+    message: str = ""
+
+
+@dataclass(slots=True)
+class Ack:
+    """What became of a command."""
+
+    command_id: int
+    output: str
+    t_sent_ns: int | None
+    """When the driver's write returned; None where it was never sent."""
+    t_ack_ns: int | None
+    """When the device echoed; None where nothing echoes."""
+    t_device_us: int | None
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Drop:
+    """A frame, record or command that did not get through, with its stage and reason."""
+
+    stage: str
+    reason: str
+    count: int
+    camera: str = ""
+    first_index: int | None = None
+
+
+@dataclass(slots=True)
+class CameraInfo:
+    """What an opened camera delivers."""
+
+    name: str
+    driver: str
+    serial: str
+    width: int
+    height: int
+    channels: int
+    rate_hz: float | None
+    """Nominal frame rate; None where it is triggered from outside."""
+    exposure_estimated: bool = False
+    """True where `t_exposure_ns` is the arrival minus a stated constant."""
+    hardware: bool = True
+
+
+@dataclass(slots=True)
+class OutputInfo:
+    """What an opened output is."""
+
+    name: str
+    driver: str
+    serial: str
+    delay_ms: float
+    """From the write to the effect, as measured or stated."""
+    echoes: bool
+    hardware: bool = True
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Skeleton:
+    """Names of the keypoints and the bones between them."""
+
+    keypoints: list[str]
+    bones: list[tuple[str, str]] = field(default_factory=list)

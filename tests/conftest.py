@@ -1,0 +1,41 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real recordings; a test that needs it is skipped where it is absent."""
+    folder = Path(os.environ.get("RT_POSE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real recordings are not here: no folder {folder}; set RT_POSE_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mirror_mouse(data_dir: Path) -> Path:
+    """Lightning Pose folder of a head-fixed mouse (MIT): 72 labeled frames and a 250 fps video."""
+    return data_dir / "mirror-mouse"
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads() -> Iterator[None]:
+    """A test that leaves one of our threads running fails: in the program it would outlive its session."""
+    before = set(threading.enumerate())
+    yield
+    leaked = []
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith("rt-pose"):
+            thread.join(2.0)
+            if thread.is_alive():
+                leaked.append(thread.name)
+    assert not leaked, f"threads left running: {leaked}"
