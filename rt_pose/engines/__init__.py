@@ -1,0 +1,90 @@
+"""What runs a network: the Engine contract, and the registry that the files of this folder fill.
+
+An engine is one file here: a class registered under its backend's name. Its library is imported when an
+engine is made, never at the top of the file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError, nearest
+from rt_pose.package import InputSpec
+
+NETWORK_INPUT = "image"
+NETWORK_OUTPUT = "heatmaps"
+
+
+class Engine(Protocol):
+    """A network ready to run. One thread calls `infer`."""
+
+    backend: ClassVar[str]
+    order: ClassVar[int]
+    """`auto` tries the backend of the lowest order first."""
+    precision: str
+    threads: int
+    spec: InputSpec
+    description: str
+    """One line for people: library with version, precision, threads."""
+
+    def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
+        """Load the network of a package's `folder`. UserError where its file cannot be used."""
+        ...
+
+    @classmethod
+    def precisions(cls) -> list[str]:
+        """What this machine's processor can do, fastest first."""
+        ...
+
+    @classmethod
+    def missing(cls, folder: Path) -> str | None:
+        """Why it cannot serve the package in `folder` (a file, a library); None where it can."""
+        ...
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Heatmaps (B, K, h/stride, w/stride) of network input (B, C, h, w), both C-contiguous.
+
+        The result lies in a buffer of the engine and is valid until the next call.
+        """
+        ...
+
+
+E = TypeVar("E", bound=type[Engine])
+_ENGINES: dict[str, type[Engine]] = {}
+
+
+def engine_backend(cls: E) -> E:
+    """Class decorator: register an engine under its `backend`."""
+    known = _ENGINES.setdefault(cls.backend, cls)
+    if known is not cls:
+        raise ValueError(f"two engines are called '{cls.backend}': {known} and {cls}")
+    return cls
+
+
+def engines() -> dict[str, type[Engine]]:
+    """Every engine of this folder by backend, in the order `auto` tries them."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return dict(sorted(_ENGINES.items(), key=lambda item: item[1].order))
+
+
+def open_engine(backend: str, folder: Path, spec: InputSpec, precision: str, threads: int) -> Engine:
+    """The engine `backend` on the network in `folder`; UserError where it cannot be had."""
+    table = engines()
+    if backend not in table:
+        raise UserError(f"engine.backend: there is no backend '{backend}'{nearest(backend, table)}")
+    cls = table[backend]
+    if reason := cls.missing(folder):
+        raise UserError(f"engine.backend: '{backend}' cannot run {folder}: {reason}")
+    if precision not in cls.precisions():
+        raise UserError(
+            f"engine.precision: {backend} has no '{precision}' on this processor; it has "
+            f"{', '.join(cls.precisions())}"
+        )
+    return cls(folder, spec, precision, threads)

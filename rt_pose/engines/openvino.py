@@ -1,0 +1,95 @@
+"""OpenVINO on the CPU: one stream, latency first, input and output in memory that is kept."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT, engine_backend
+from rt_pose.errors import UserError
+from rt_pose.package import NETWORK, InputSpec
+
+_HINTS = {"float32": "f32", "bf16": "bf16"}
+
+
+@engine_backend
+class OpenVINOEngine:
+    """`network.onnx`, compiled for a fixed shape."""
+
+    backend: ClassVar[str] = "openvino"
+    order: ClassVar[int] = 0
+
+    def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
+        self.spec = spec
+        self.precision = precision
+        self.threads = threads
+        version = importlib.metadata.version("openvino")
+        self.description = f"openvino {version} on the CPU, {precision}, {threads} threads"
+        self._file = folder / NETWORK
+        self._requests: dict[int, tuple[Any, NDArray[np.float32]]] = {}
+        self._request(1)
+
+    @classmethod
+    def precisions(cls) -> list[str]:
+        import openvino
+
+        capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        return ["bf16", "float32"] if "BF16" in capabilities else ["float32"]
+
+    @classmethod
+    def missing(cls, folder: Path) -> str | None:
+        if find_spec("openvino") is None:
+            return "openvino is not installed; `pip install openvino`"
+        if not (folder / NETWORK).is_file():
+            return f"it holds no {NETWORK}"
+        return None
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        import openvino
+
+        request, heatmaps = self._request(len(batch))
+        # The tensor is a view of the caller's memory, which lives as long as this call.
+        request.set_tensor(NETWORK_INPUT, openvino.Tensor(batch, shared_memory=True))
+        request.infer()
+        return heatmaps
+
+    def _request(self, batch_size: int) -> tuple[Any, NDArray[np.float32]]:
+        """The request for a batch size and its output; the first of a size compiles it."""
+        if batch_size not in self._requests:
+            self._requests[batch_size] = self._compile(batch_size)
+        return self._requests[batch_size]
+
+    def _compile(self, batch_size: int) -> tuple[Any, NDArray[np.float32]]:
+        import openvino
+
+        core = openvino.Core()
+        shape = [batch_size, self.spec.channels, self.spec.height, self.spec.width]
+        try:
+            model = core.read_model(self._file)
+            # With every dimension known the plan is made once, ahead of the first frame.
+            model.reshape({NETWORK_INPUT: shape})
+            compiled = core.compile_model(
+                model,
+                "CPU",
+                {
+                    "PERFORMANCE_HINT": "LATENCY",
+                    "NUM_STREAMS": "1",
+                    "INFERENCE_NUM_THREADS": str(self.threads),
+                    # Never left open: where the processor has bf16, OpenVINO would take it by itself.
+                    "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+                },
+            )
+            heatmaps = np.zeros(tuple(compiled.output(NETWORK_OUTPUT).shape), np.float32)
+        except RuntimeError as error:
+            raise UserError(
+                f"network {self._file}: openvino cannot run it with input '{NETWORK_INPUT}' {shape} and "
+                f"output '{NETWORK_OUTPUT}': {str(error).strip().splitlines()[-1]}; export the package again"
+            ) from error
+        request = compiled.create_infer_request()
+        request.set_tensor(NETWORK_OUTPUT, openvino.Tensor(heatmaps, shared_memory=True))
+        return request, heatmaps

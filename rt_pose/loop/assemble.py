@@ -1,0 +1,257 @@
+"""Putting a loop together from a configuration: all or nothing.
+
+Whatever was opened is closed again where a later part cannot be had, and the user is told which.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from rt_pose.clock import NS_PER_MS, Clock
+from rt_pose.config import RunConfig, to_plain
+from rt_pose.drivers import Camera, DriverContext, make_camera, make_output
+from rt_pose.errors import UserError
+from rt_pose.loop.act import Actuators
+from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
+from rt_pose.loop.closed_loop import ClosedLoop
+from rt_pose.loop.control import Control
+from rt_pose.loop.decide import make_rules
+from rt_pose.loop.estimate import Estimator
+from rt_pose.loop.housekeeping import Housekeeping
+from rt_pose.loop.infer import EngineChoice, bare_forward_ms, choose_engine
+from rt_pose.loop.latency import LatencyLedger
+from rt_pose.loop.log import RecordSink
+from rt_pose.loop.publish import Publisher
+from rt_pose.package import Package, TrackingSpec, read_package
+from rt_pose.records import NoSink, Sink
+from rt_pose.types import CameraInfo, OutputInfo
+
+P95_OF_SIGMA = 2.4477
+"""95th percentile of a displacement in the plane whose x and y have a standard deviation of 1."""
+
+
+@dataclass
+class Assembled:
+    """A loop ready to run, and what opened it up."""
+
+    loop: ClosedLoop
+    control: Control
+    housekeeping: Housekeeping
+    actuators: Actuators
+    publisher: Publisher
+    latest: LatestFrames
+    cameras: dict[str, Camera]
+    rings: dict[str, FrameRing]
+    sinks: _Sinks
+    description: dict[str, Any]
+    """What `session.json` says of it."""
+    stack: ExitStack
+
+    def start(self, recorder: str | None) -> Sink:
+        """Start the outputs' threads and the control socket; the loop's own sink.
+
+        `recorder` is the endpoint of the recorder process, None where nothing is recorded.
+        """
+        self.sinks.endpoint = recorder
+        sink = self.sinks.make()
+        if isinstance(sink, RecordSink):
+            sink.wait_for_recorder()
+            sink.hello()
+            for ring in self.rings.values():
+                sink.ring(ring.description)
+        self.housekeeping.sink = self.sinks.make()
+        self.actuators.start()
+        self.control.start()
+        return sink
+
+    def stop(self) -> list[str]:
+        """Outputs into their safe state first, then everything else; what went wrong on the way."""
+        problems = self.actuators.stop()
+        for capture in self.loop.captures:
+            capture.stop()
+        self.latest.close()
+        for capture in self.loop.captures:
+            if not capture.join(timeout_s=5.0):
+                problems.append(f"camera '{capture.name}' did not stop within 5 s")
+        self.control.stop()
+        return problems
+
+    def close(self) -> None:
+        """Release cameras, memory and ports."""
+        self.stack.close()
+
+
+class _Sinks:
+    """Makes each thread its own sink, and adds up what they refused."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.endpoint: str | None = None
+        self._clock = clock
+        self._made: list[RecordSink] = []
+
+    def make(self) -> Sink:
+        if self.endpoint is None:
+            return NoSink()
+        sink = RecordSink(self.endpoint, self._clock)
+        self._made.append(sink)
+        return sink
+
+    def refused(self) -> int:
+        return sum(sink.refused for sink in self._made)
+
+
+def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
+    """Open everything a run needs, cheapest first. UserError where a part cannot be had."""
+    with ExitStack() as stack:
+        if not config.cameras:
+            raise UserError("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
+        package = read_package(_model(config))
+        manifest = package.manifest
+        publisher = Publisher(config.publish.address, session_id, clock)
+        stack.callback(publisher.close)
+        context = DriverContext(clock, config.seed)
+        outputs = []
+        for name, wanted in config.outputs.items():
+            output = make_output(name, wanted.driver, wanted.options, context)
+            outputs.append((output.open(), output))
+            stack.callback(output.close)
+        delays_ms = {info.name: info.delay_ms for info, _ in outputs}
+        rules = make_rules(config, manifest.keypoints, delays_ms)
+        cameras: dict[str, Camera] = {}
+        infos: list[CameraInfo] = []
+        rings: dict[str, FrameRing] = {}
+        for name, wanted_camera in config.cameras.items():
+            camera = make_camera(name, wanted_camera.driver, wanted_camera.options, context)
+            infos.append(camera.open())
+            stack.callback(camera.close)
+            cameras[name] = camera
+            rings[name] = FrameRing.create(infos[-1])
+            stack.callback(rings[name].close)
+        choice = choose_engine(package, config.engine)
+        tracking = with_noise_floor(manifest.tracking, choice.displacement_p95_px)
+        sinks = _Sinks(clock)
+        latest = LatestFrames([info.name for info in infos])
+        actuators = Actuators(outputs, clock)
+        longest_delay_ms = max(delays_ms.values(), default=0.0)
+        loop = ClosedLoop(
+            keypoints=len(manifest.keypoints),
+            tracking=tracking,
+            estimator=Estimator(choice.engine, manifest.decode),
+            cameras=infos,
+            rules=rules,
+            latest=latest,
+            captures=[
+                CaptureThread(cameras[i.name], rings[i.name], latest, clock, sinks.make) for i in infos
+            ],
+            actuators=actuators,
+            publisher=publisher,
+            clock=clock,
+            ledger=LatencyLedger(config.budget_ms),
+            seed=config.seed,
+            prediction_delay_ns=round(longest_delay_ms * NS_PER_MS) if config.publish.prediction else None,
+        )
+        housekeeping = Housekeeping(
+            loop,
+            publisher,
+            rings,
+            {},
+            clock,
+            config.publish.frame_rate_hz,
+            config.publish.frame_width_px,
+        )
+        control = Control(config.publish.control, housekeeping.status, housekeeping)
+        stack.callback(control.stop)
+        housekeeping.records_refused = sinks.refused
+        loop.orders = control.inbox
+        loop.warm_up()
+        description = _describe(config, package, choice, tracking, infos, [i for i, _ in outputs], clock)
+        housekeeping.meta = _meta(description, config, publisher.address, control.address)
+        description["addresses"] = {"publish": publisher.address, "control": control.address}
+        return Assembled(
+            loop,
+            control,
+            housekeeping,
+            actuators,
+            publisher,
+            latest,
+            cameras,
+            rings,
+            sinks,
+            description,
+            stack.pop_all(),
+        )
+
+
+def with_noise_floor(tracking: TrackingSpec, displacement_p95_px: float) -> TrackingSpec:
+    """The filter's parameters with the engine's own displacement added to the floor of the noise."""
+    variance = (displacement_p95_px / P95_OF_SIGMA) ** 2
+    return dataclasses.replace(tracking, floor_px2=[floor + variance for floor in tracking.floor_px2])
+
+
+def _model(config: RunConfig) -> str:
+    if not config.model:
+        raise UserError(
+            "configuration: model: no model package was given; add `--model OUT/package` "
+            "(`rt-pose train fit CONFIG` writes one)"
+        )
+    return config.model
+
+
+def _describe(
+    config: RunConfig,
+    package: Package,
+    choice: EngineChoice,
+    tracking: TrackingSpec,
+    cameras: list[CameraInfo],
+    outputs: list[OutputInfo],
+    clock: Clock,
+) -> dict[str, Any]:
+    manifest, engine = package.manifest, choice.engine
+    return {
+        "config": to_plain(config),
+        "package": {
+            "path": str(package.path),
+            "sha256": package.sha256,
+            "keypoints": manifest.keypoints,
+            "skeleton": manifest.skeleton,
+            "tracking": msgspec.to_builtins(tracking),
+            "training": manifest.training,
+        },
+        "engine": {
+            "backend": engine.backend,
+            "precision": engine.precision,
+            "threads": engine.threads,
+            "device": config.engine.device,
+            "description": str(choice),
+            "golden_px": choice.golden_px,
+            "displacement_p95_px": choice.displacement_p95_px,
+        },
+        "cameras": {c.name: dataclasses.asdict(c) for c in cameras},
+        "outputs": {o.name: dataclasses.asdict(o) for o in outputs},
+        "budget_ms": config.budget_ms,
+        "bare_forward_ms": dataclasses.asdict(bare_forward_ms(engine, clock)),
+    }
+
+
+def _meta(
+    description: dict[str, Any], config: RunConfig, publish_address: str, control_address: str
+) -> dict[str, Any]:
+    package = description["package"]
+    return {
+        "keypoints": package["keypoints"],
+        "skeleton": package["skeleton"],
+        "package": package["sha256"],
+        "cameras": description["cameras"],
+        "outputs": list(description["outputs"]),
+        "zones": to_plain(config.zones),
+        "rules": [rule.name for rule in config.rules],
+        "budget_ms": config.budget_ms,
+        "config": description["config"],
+        "address": publish_address,
+        "control": control_address,
+    }

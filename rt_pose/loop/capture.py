@@ -1,0 +1,317 @@
+"""From the camera's thread to the loop: a preallocated ring and a latest-frame slot.
+
+A camera thread writes pixels straight into a free slot of its ring and then leaves a note in the one-frame
+`LatestFrames`; a note that the loop had not taken yet is replaced and counted. The loop therefore always gets
+the newest frame, and its own slowness is a number. The ring lies in shared memory so that the recorder
+can copy pixels without asking the loop; a generation count a slot tells it whether they were still there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.shared_memory import SharedMemory
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.clock import Clock
+from rt_pose.drivers import Camera, CameraFault
+from rt_pose.records import ArrayData, CapturedFrame, DropRecord, Sink, StampsData, Truth
+from rt_pose.types import CameraInfo, Frame, FrameStamps
+
+RING_BYTES = 96 << 20
+MIN_SLOTS, MAX_SLOTS = 8, 64
+
+
+class RingDescription(msgspec.Struct):
+    """What another process needs to attach to a ring."""
+
+    camera: str
+    name: str
+    slots: int
+    height: int
+    width: int
+    channels: int
+    rate_hz: float | None = None
+
+
+class FrameRing:
+    """`slots` images in shared memory, each with a generation: odd while it is being written."""
+
+    def __init__(self, description: RingDescription, memory: SharedMemory, owner: bool) -> None:
+        self.description = description
+        self._memory = memory
+        self._owner = owner
+        n, shape = description.slots, (description.height, description.width, description.channels)
+        self._generations: NDArray[np.int64] | None = np.ndarray(n, np.int64, memory.buf)
+        self._images: NDArray[np.uint8] | None = np.ndarray((n, *shape), np.uint8, memory.buf, offset=8 * n)
+
+    @classmethod
+    def create(cls, info: CameraInfo) -> FrameRing:
+        """A ring for a camera's frames, as many slots as fit 96 MiB (8 to 64)."""
+        size = info.height * info.width * info.channels
+        slots = int(np.clip(RING_BYTES // size, MIN_SLOTS, MAX_SLOTS))
+        memory = SharedMemory(create=True, size=slots * (8 + size))
+        description = RingDescription(
+            info.name, memory.name, slots, info.height, info.width, info.channels, info.rate_hz
+        )
+        ring = cls(description, memory, owner=True)
+        ring.generations[:] = 0
+        return ring
+
+    @classmethod
+    def attach(cls, description: RingDescription) -> FrameRing:
+        """The same ring in another process. Only for a process spawned beside the owner: it shares the
+        owner's resource tracker, which otherwise would remove the memory when this process ends."""
+        return cls(description, SharedMemory(description.name), owner=False)
+
+    @property
+    def generations(self) -> NDArray[np.int64]:
+        assert self._generations is not None, "the ring is closed"
+        return self._generations
+
+    def image(self, slot: int) -> NDArray[np.uint8]:
+        """The slot's pixels, (H, W, C), in place."""
+        assert self._images is not None, "the ring is closed"
+        return self._images[slot]
+
+    def begin_write(self, slot: int) -> NDArray[np.uint8]:
+        """Mark the slot as being written and hand out its pixels."""
+        self.generations[slot] += 1
+        return self.image(slot)
+
+    def end_write(self, slot: int) -> int:
+        """Mark the slot as whole; its new generation."""
+        self.generations[slot] += 1
+        return int(self.generations[slot])
+
+    def read(self, slot: int, generation: int, into: NDArray[np.uint8]) -> bool:
+        """Copy a slot; False where it was overwritten meanwhile (then `into` holds rubbish)."""
+        if self.generations[slot] != generation:
+            return False
+        np.copyto(into, self.image(slot))
+        return bool(self.generations[slot] == generation)
+
+    def close(self) -> None:
+        """Let go of the memory; the owner removes it."""
+        self._generations = self._images = None
+        self._memory.close()
+        if self._owner:
+            self._memory.unlink()
+
+
+@dataclass(slots=True)
+class TakenFrame:
+    """A frame in the loop's hands: valid until the next `take` or `release`."""
+
+    frame: Frame
+    slot: int
+    generation: int
+    t_taken_ns: int = 0
+
+
+@dataclass(slots=True)
+class CaptureCounts:
+    """What became of a camera's frames so far."""
+
+    captured: int = 0
+    superseded: int = 0
+    """Replaced in the slot by a newer frame before the loop took them."""
+    device_gaps: int = 0
+    """Frames that the device's own counter says were lost before the driver handed them over."""
+
+
+class LatestFrames:
+    """The slot between camera threads and the loop: one frame a camera, the newest."""
+
+    def __init__(self, cameras: list[str], every_frame: bool = False) -> None:
+        self._changed = threading.Condition()
+        self._waiting: dict[str, TakenFrame | None] = dict.fromkeys(cameras)
+        self._held: dict[str, int | None] = dict.fromkeys(cameras)
+        self._every_frame = every_frame
+        self._running = set(cameras)
+        self._closed = False
+        self.faults: dict[str, str] = {}
+
+    def put(self, taken: TakenFrame) -> TakenFrame | None:
+        """Leave the newest frame; the one it replaces, if the loop had not taken that.
+
+        In every-frame mode it waits until the loop has taken the older one instead.
+        """
+        camera = taken.frame.camera
+        with self._changed:
+            if self._every_frame:
+                self._changed.wait_for(lambda: self._waiting[camera] is None or self._closed)
+            replaced = self._waiting[camera]
+            self._waiting[camera] = taken
+            self._changed.notify_all()
+        return replaced
+
+    def take(self, timeout_s: float) -> TakenFrame | None:
+        """The oldest of the cameras' newest frames; None where none came in time or all have ended."""
+        with self._changed:
+            self._changed.wait_for(self._something_to_do, timeout_s)
+            ready = [w for w in self._waiting.values() if w is not None]
+            if not ready:
+                return None
+            oldest = min(ready, key=lambda w: w.frame.stamps.t_arrival_ns)
+            camera = oldest.frame.camera
+            self._waiting[camera] = None
+            self._held[camera] = oldest.slot
+            if self._every_frame:
+                self._changed.notify_all()
+        return oldest
+
+    def release(self, taken: TakenFrame) -> None:
+        """The loop is done with the frame's pixels."""
+        self._held[taken.frame.camera] = None
+
+    def busy_slots(self, camera: str) -> tuple[int | None, int | None]:
+        """Slots the camera may not write: the waiting one and the one in the loop's hands."""
+        waiting = self._waiting[camera]
+        return (None if waiting is None else waiting.slot, self._held[camera])
+
+    def end(self, camera: str, fault: str = "") -> None:
+        """The camera's thread is done, by its recording's end, by order or by a fault."""
+        with self._changed:
+            self._running.discard(camera)
+            if fault:
+                self.faults[camera] = fault
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let every waiting thread go."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def ended(self) -> bool:
+        """All cameras have ended, or one has failed, and nothing is left to take."""
+        with self._changed:
+            idle = all(w is None for w in self._waiting.values())
+            return idle and (not self._running or bool(self.faults))
+
+    def _something_to_do(self) -> bool:
+        return (
+            self._closed
+            or any(w is not None for w in self._waiting.values())
+            or not self._running
+            or bool(self.faults)
+        )
+
+
+class CaptureThread:
+    """The thread that grabs from one camera into its ring."""
+
+    def __init__(
+        self,
+        camera: Camera,
+        ring: FrameRing,
+        latest: LatestFrames,
+        clock: Clock,
+        make_sink: Callable[[], Sink],
+    ) -> None:
+        self.name = ring.description.camera
+        self.counts = CaptureCounts()
+        self._camera, self._ring, self._latest, self._clock = camera, ring, latest, clock
+        self._make_sink = make_sink
+        self._next_slot = 0
+        self._last: FrameStamps | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"rt-pose-camera-{self.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the camera to end; `join` waits for it."""
+        self._stopping.set()
+        self._camera.stop()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread; whether it ended."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        sink = self._make_sink()
+        fault = ""
+        try:
+            while not self._stopping.is_set():
+                slot = self._free_slot()
+                stamps = self._camera.grab(self._ring.begin_write(slot))
+                generation = self._ring.end_write(slot)
+                if stamps is None:
+                    break
+                self._hand_over(stamps, slot, generation, sink)
+        except CameraFault as error:
+            fault = str(error)
+        except Exception as error:  # noqa: BLE001 - a driver's bug must end the session whole, not this thread alone
+            fault = f"{type(error).__name__} in the driver: {error}"
+        finally:
+            self._latest.end(self.name, fault)
+            sink.close()
+
+    def _hand_over(self, stamps: FrameStamps, slot: int, generation: int, sink: Sink) -> None:
+        frame = Frame(self.name, stamps, self._ring.image(slot))
+        replaced = self._latest.put(TakenFrame(frame, slot, generation))
+        counts = self.counts
+        counts.captured += 1
+        now = self._clock.now_ns()
+        sink.send(
+            CapturedFrame(
+                t_ns=now, camera=self.name, stamps=stamps_data(stamps), slot=slot, generation=generation
+            )
+        )
+        if replaced is not None:
+            counts.superseded += 1
+            index = replaced.frame.stamps.index
+            sink.send(self._drop(now, "capture", "superseded by a newer frame", 1, index))
+        last, self._last = self._last, stamps
+        if last is not None and last.epoch == stamps.epoch and stamps.index > last.index + 1:
+            lost = stamps.index - last.index - 1
+            counts.device_gaps += lost
+            sink.send(self._drop(now, "device", "gap in the device's frame counter", lost, last.index + 1))
+        truth = self._camera.truth(stamps.index)
+        if truth is not None:
+            xy, visible = truth
+            sink.send(
+                Truth(
+                    t_ns=now,
+                    camera=self.name,
+                    index=stamps.index,
+                    xy=ArrayData.of(xy),
+                    visible=visible.ravel().tolist(),
+                )
+            )
+
+    def _drop(self, t_ns: int, stage: str, reason: str, count: int, first: int) -> DropRecord:
+        return DropRecord(
+            t_ns=t_ns, stage=stage, reason=reason, count=count, camera=self.name, first_index=first
+        )
+
+    def _free_slot(self) -> int:
+        busy = self._latest.busy_slots(self.name)
+        slots = self._ring.description.slots
+        slot = self._next_slot
+        while slot in busy:
+            slot = (slot + 1) % slots
+        self._next_slot = (slot + 1) % slots
+        return slot
+
+
+def stamps_data(stamps: FrameStamps) -> StampsData:
+    """The stamps as the log holds them."""
+    return StampsData(
+        index=stamps.index,
+        t_exposure_ns=stamps.t_exposure_ns,
+        t_arrival_ns=stamps.t_arrival_ns,
+        t_scene_ns=stamps.t_scene_ns,
+        clock_error_ns=stamps.clock_error_ns,
+        epoch=stamps.epoch,
+    )

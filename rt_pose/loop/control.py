@@ -1,0 +1,99 @@
+"""The control socket: status, start, stop, arm, disarm.
+
+A ROUTER that takes msgpack maps `{v, id, do, ...}` and answers each with `{v, id, ok, ...}`; an unknown `do`
+or `v` is an error, not silence. Orders reach the loop through an inbox and are answered once it has carried
+them out, so that an answer of `arm` means armed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import zmq
+
+from rt_pose.errors import UserError, nearest
+from rt_pose.loop.publish import WIRE_VERSION, bind
+
+ORDERS = ("start", "stop", "arm", "disarm")
+POLL_MS = 50
+LINGER_MS = 200
+ANSWER_TIMEOUT_S = 2.0
+
+
+@dataclass(slots=True)
+class Order:
+    """An order on its way to the loop."""
+
+    do: str
+    args: dict[str, Any] = field(default_factory=dict)
+    origin: str = "control"
+    error: str = ""
+    """Set by the loop where it refuses."""
+    done: threading.Event = field(default_factory=threading.Event)
+
+
+class Control:
+    """The thread that owns the control socket, and other rare work that must not be the loop's."""
+
+    def __init__(
+        self, address: str, status: Callable[[], dict[str, Any]], housekeeping: Callable[[], None]
+    ) -> None:
+        self.inbox: deque[Order] = deque()
+        """Orders for the loop, which takes them between frames."""
+        self._status, self._housekeeping = status, housekeeping
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
+        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
+        try:
+            self.address = bind(self._socket, address, "publish.control")
+        except UserError:
+            self._socket.close()
+            raise
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rt-pose-control", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and close the socket."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            if self._socket.poll(POLL_MS):
+                self._serve(self._socket.recv_multipart())
+            self._housekeeping()
+
+    def _serve(self, parts: list[bytes]) -> None:
+        # A REQ client puts an empty part between its identity and the request, a DEALER does not.
+        envelope = parts[:-1]
+        try:
+            request = msgspec.msgpack.decode(parts[-1], type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            answer: dict[str, Any] = {"id": None, "ok": False, "error": f"not a msgpack map: {error}"}
+        else:
+            answer = {"id": request.get("id"), **self._answer(request)}
+        self._socket.send_multipart([*envelope, msgspec.msgpack.encode({"v": WIRE_VERSION, **answer})])
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        version, do = request.get("v"), request.get("do")
+        if version != WIRE_VERSION:
+            return {"ok": False, "error": f"v: expected {WIRE_VERSION}, got {version!r}"}
+        if do == "status":
+            return {"ok": True, "status": self._status()}
+        if do not in ORDERS:
+            hint = nearest(str(do), ("status", *ORDERS))
+            return {"ok": False, "error": f"do: unknown order {do!r}{hint}"}
+        order = Order(do)
+        self.inbox.append(order)
+        if not order.done.wait(ANSWER_TIMEOUT_S):
+            return {"ok": False, "error": f"{do}: the loop did not answer within {ANSWER_TIMEOUT_S:g} s"}
+        return {"ok": not order.error, **({"error": order.error} if order.error else {})}

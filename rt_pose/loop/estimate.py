@@ -1,0 +1,61 @@
+"""The one chain from frames to keypoints: preprocess, infer, decode, back to frame pixels.
+
+The loop calls its three steps one by one, to stamp each; the golden check, offline prediction and
+evaluation call it whole. One frame at a time everywhere, so that their results are equal to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.engines import Engine
+from rt_pose.loop.decode import Decoder, Keypoints
+from rt_pose.loop.preprocess import Preprocess, apply_affine, frame_from_input
+from rt_pose.package import DecodeSpec
+from rt_pose.types import FloatArray
+
+
+class Estimator:
+    """Keypoints of frames by one network. Not thread safe: one instance a thread."""
+
+    def __init__(self, engine: Engine, decode: DecodeSpec) -> None:
+        self.engine = engine
+        self._preprocess = Preprocess(engine.spec)
+        self._decode = Decoder(decode)
+        self._affines: dict[tuple[int, int], FloatArray] = {}
+
+    def preprocess(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Network input (1, C, h, w) of a frame (H, W, C); valid until the next call."""
+        return self._preprocess((image,))
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Heatmaps (1, K, h', w') of network input; valid until the next call."""
+        return self.engine.infer(batch)
+
+    def decode(
+        self, heatmaps: NDArray[np.float32], frame_size: tuple[int, int], offset_xy: tuple[int, int] = (0, 0)
+    ) -> Keypoints[FloatArray]:
+        """Keypoints (1, K, ...) in sensor pixels, of a frame of (width, height) at `offset_xy`."""
+        affine = self._affines.get(frame_size)
+        if affine is None:
+            affine = self._affines[frame_size] = frame_from_input(self.engine.spec, frame_size)
+        found = self._decode(heatmaps)
+        xy, cov = apply_affine(affine, found.xy, found.cov)
+        return Keypoints(xy + offset_xy, cov, found.confidence)
+
+    def estimate(self, image: NDArray[np.uint8]) -> Keypoints[FloatArray]:
+        """Keypoints (1, K, ...) of a frame (H, W, C), in its pixels."""
+        heatmaps = self.infer(self.preprocess(image))
+        return self.decode(heatmaps, (image.shape[1], image.shape[0]))
+
+    def estimate_all(self, images: Iterable[NDArray[np.uint8]]) -> Keypoints[FloatArray]:
+        """Keypoints (F, K, ...) of frames, each in its own pixels."""
+        found = [self.estimate(image) for image in images]
+        return Keypoints(
+            np.concatenate([f.xy for f in found]),
+            np.concatenate([f.cov for f in found]),
+            np.concatenate([f.confidence for f in found]),
+        )

@@ -1,0 +1,137 @@
+"""Rare work that must not be the loop's: stats, meta, and pictures for viewers.
+
+It runs on the control socket's thread and leaves finished messages in the publisher's outbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.clock import NS_PER_S, Clock
+from rt_pose.loop.capture import FrameRing
+from rt_pose.loop.closed_loop import ClosedLoop
+from rt_pose.loop.publish import Publisher
+from rt_pose.records import Sink, StatsRecord
+
+STATS_PERIOD_NS = NS_PER_S // 2
+META_PERIOD_NS = 5 * NS_PER_S
+JPEG_QUALITY = 80
+
+
+class Housekeeping:
+    """Makes `stats` twice a second, `meta` each 5 s, and reduced frames at the viewers' rate."""
+
+    def __init__(
+        self,
+        loop: ClosedLoop,
+        publisher: Publisher,
+        rings: dict[str, FrameRing],
+        meta: dict[str, Any],
+        clock: Clock,
+        frame_rate_hz: float,
+        frame_width_px: int,
+    ) -> None:
+        self.sink: Sink | None = None
+        """Where stats are recorded, once the recorder is there."""
+        self.on_stats: Callable[[dict[str, Any]], None] | None = None
+        self.records_refused: Callable[[], int] = lambda: 0
+        self._loop, self._publisher, self._rings = loop, publisher, rings
+        self.meta, self._clock = meta, clock
+        self._frame_period_ns = round(NS_PER_S / frame_rate_hz) if frame_rate_hz > 0 else None
+        self._frame_width_px = frame_width_px
+        self._copies: dict[str, NDArray[np.uint8]] = {}
+        self._next_stats_ns = self._next_meta_ns = self._next_frame_ns = 0
+        self._last_processed, self._last_stats_ns = 0, clock.now_ns()
+
+    def __call__(self) -> None:
+        """Whatever is due."""
+        now = self._clock.now_ns()
+        if now >= self._next_meta_ns:
+            self._next_meta_ns = now + META_PERIOD_NS
+            self.send_meta()
+        if now >= self._next_stats_ns:
+            self._next_stats_ns = now + STATS_PERIOD_NS
+            self._send_stats(now)
+        if self._frame_period_ns is not None and now >= self._next_frame_ns:
+            self._next_frame_ns = now + self._frame_period_ns
+            self._send_frame()
+
+    def send_meta(self) -> None:
+        """What a subscriber must know to read the rest."""
+        self._publisher.outbox.append(("meta", self.meta, None))
+
+    def status(self) -> dict[str, Any]:
+        """The same map as the `stats` topic, for the control socket."""
+        return self._stats(self._clock.now_ns())
+
+    def _send_stats(self, now: int) -> None:
+        stats = self._stats(now)
+        self._last_processed, self._last_stats_ns = stats["frames"]["processed"], now
+        self._publisher.outbox.append(("stats", {"stats": stats}, None))
+        if self.sink is not None:
+            self.sink.send(StatsRecord(t_ns=now, stats=stats))
+        if self.on_stats is not None:
+            self.on_stats(stats)
+
+    def _stats(self, now: int) -> dict[str, Any]:
+        loop = self._loop
+        captures = loop.captures
+        processed = sum(path.processed for path in loop.paths.values())
+        elapsed_s = max(1, now - self._last_stats_ns) / NS_PER_S
+        return {
+            "rate_hz": round((processed - self._last_processed) / elapsed_s, 2),
+            "frames": {
+                "captured": sum(c.counts.captured for c in captures),
+                "processed": processed,
+                "device_gaps": sum(c.counts.device_gaps for c in captures),
+            },
+            "dropped": {"capture": sum(c.counts.superseded for c in captures)},
+            "latency_ms": loop.ledger.recent(),
+            "deadline": {
+                "budget_ms": loop.ledger.budget_ms,
+                "missed": loop.ledger.missed,
+                "n": loop.ledger.judged,
+            },
+            "events": {rule: dict(counts) for rule, counts in loop.counts.events.items()},
+            "armed": loop.armed,
+            "lost_tracks": loop.lost_tracks,
+            "commands_refused": loop.counts.commands_refused,
+            "commands_failed": loop.counts.commands_failed,
+            "records_refused": self.records_refused(),
+        }
+
+    def _send_frame(self) -> None:
+        import cv2
+
+        shown = self._loop.shown
+        if shown is None:
+            return
+        self._loop.shown = None  # a picture is sent once
+        ring = self._rings[shown.camera]
+        image = self._copies.get(shown.camera)
+        if image is None:
+            image = self._copies[shown.camera] = np.empty_like(ring.image(0))
+        if not ring.read(shown.slot, shown.generation, image):
+            return
+        height, width = image.shape[:2]
+        scale = min(1.0, self._frame_width_px / width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        reduced = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1.0 else image
+        if image.shape[2] == 3:
+            reduced = cv2.cvtColor(reduced, cv2.COLOR_RGB2BGR)
+        encoded = cv2.imencode(".jpg", reduced, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+        header = {
+            "frame": shown.stamps.index,
+            "t_exposure_ns": shown.stamps.t_exposure_ns,
+            "encoding": "jpeg",
+            "width": size[0],
+            "height": size[1],
+            "channels": image.shape[2],
+            "scale_x": width / size[0],
+            "scale_y": height / size[1],
+        }
+        self._publisher.outbox.append((f"frame/{shown.camera}/", header, encoded.tobytes()))

@@ -1,0 +1,146 @@
+"""Which engine runs the network, and why; its warm-up and its bare forward time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.clock import NS_PER_MS, Clock
+from rt_pose.config import EngineConfig
+from rt_pose.engines import Engine, engines, open_engine
+from rt_pose.errors import UserError, nearest
+from rt_pose.loop.device import choose_device, physical_cores
+from rt_pose.loop.estimate import Estimator
+from rt_pose.package import Package, golden_check
+from rt_pose.types import FloatArray
+
+AUTO_ERROR_FACTOR = 1.05
+"""`auto` takes a precision whose validation error is at most this much of float32's."""
+
+
+@dataclass
+class EngineChoice:
+    """The engine that runs, and what spoke for and against."""
+
+    engine: Engine
+    golden_px: float
+    """How far it moves the golden keypoints (px)."""
+    displacement_p95_px: float
+    """From float32, measured at export: joins the filter's noise floor. 0 for float32."""
+    refused: list[str] = field(default_factory=list)
+    """Faster ones that were not taken, each with its reason."""
+
+    def __str__(self) -> str:
+        text = f"{self.engine.description}; golden keypoints move {self.golden_px:.3f} px"
+        return "; ".join([text, *self.refused])
+
+
+@dataclass
+class BareForward:
+    """Time of the network alone on a ready tensor (ms)."""
+
+    p50: float
+    p99: float
+    n: int
+
+
+def choose_engine(package: Package, config: EngineConfig) -> EngineChoice:
+    """The engine for a package: as configured, or with `auto` the fastest that is good enough.
+
+    Good enough: the processor has the precision, the validation error written at export is within 5 % of
+    float32's, and the golden keypoints stay within tolerance. What was asked for by name and cannot be had
+    is a UserError.
+    """
+    choose_device(config.device)
+    backend = _choose_backend(package, config)
+    threads = config.threads or physical_cores()
+    if config.precision != "auto":
+        return _checked(package, backend, config.precision, threads)
+    refused: list[str] = []
+    for precision in engines()[backend].precisions():
+        if precision == "float32":
+            break
+        if objection := _objection(package, precision):
+            refused.append(f"{precision} not taken: {objection}")
+            continue
+        try:
+            return _checked(package, backend, precision, threads)
+        except UserError as error:
+            refused.append(f"{precision} not taken: {error}")
+    choice = _checked(package, backend, "float32", threads)
+    choice.refused = refused
+    return choice
+
+
+def warm_up(engine: Engine, runs: int = 20) -> None:
+    """Run the engine on an empty input, so that the first frame finds caches and threads in place."""
+    batch = _ready_tensor(engine)
+    for _ in range(runs):
+        engine.infer(batch)
+
+
+def bare_forward_ms(engine: Engine, clock: Clock, n: int = 200) -> BareForward:
+    """The engine's forward alone, one input at a time on a ready tensor, after a warm-up."""
+    warm_up(engine)
+    batch = _ready_tensor(engine)
+    elapsed_ns = np.empty(n, np.int64)
+    for i in range(n):
+        start_ns = clock.now_ns()
+        engine.infer(batch)
+        elapsed_ns[i] = clock.now_ns() - start_ns
+    p50, p99 = np.percentile(elapsed_ns / NS_PER_MS, [50, 99])
+    return BareForward(float(p50), float(p99), n)
+
+
+def _ready_tensor(engine: Engine) -> NDArray[np.float32]:
+    return np.zeros((1, engine.spec.channels, engine.spec.height, engine.spec.width), np.float32)
+
+
+def _choose_backend(package: Package, config: EngineConfig) -> str:
+    """The backend asked for, or the first that can serve the package (in the precision asked for)."""
+    table = engines()
+    if config.backend != "auto":
+        if config.backend not in table:
+            raise UserError(
+                f"engine.backend: there is no backend '{config.backend}'{nearest(config.backend, table)}"
+            )
+        return config.backend
+    reasons = []
+    for backend, cls in table.items():
+        reason = cls.missing(package.path)
+        if reason is None and config.precision not in ("auto", *cls.precisions()):
+            reason = f"no '{config.precision}' on this processor"
+        if reason is None:
+            return backend
+        reasons.append(f"{backend}: {reason}")
+    raise UserError(f"model package {package.path}: no engine can run it here ({'; '.join(reasons)})")
+
+
+def _objection(package: Package, precision: str) -> str | None:
+    """What the package's own figures say against a precision; None where they speak for it."""
+    reports = package.manifest.precisions
+    if precision not in reports or "float32" not in reports:
+        return "its validation error was not measured at export"
+    error, reference = reports[precision].validation_error_px, reports["float32"].validation_error_px
+    # Written so that an error that is not a number objects as well.
+    if not error <= AUTO_ERROR_FACTOR * reference:
+        return f"validation error {error:.2f} px, float32 {reference:.2f} px"
+    return None
+
+
+def _checked(package: Package, backend: str, precision: str, threads: int) -> EngineChoice:
+    """The engine, having reproduced the golden keypoints; UserError where it did not."""
+    manifest = package.manifest
+    engine = open_engine(backend, package.path, manifest.input, precision, threads)
+    estimator = Estimator(engine, manifest.decode)
+
+    def predict(frames: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        found = estimator.estimate_all(frames)
+        return found.xy, found.confidence
+
+    golden_px = golden_check(package, precision, predict)
+    report = manifest.precisions.get(precision)
+    displaced = report.displacement_p95_px if report and precision != "float32" else 0.0
+    return EngineChoice(engine, golden_px, displaced)

@@ -1,0 +1,151 @@
+"""Poses, predictions, events, acks, stats and frames over ZeroMQ PUB; nothing here waits for anyone.
+
+A message is `[topic][msgpack header][buffer]`, serialised before the topic is sent. The loop thread owns the
+socket; messages made elsewhere (stats, meta, reduced frames) reach it through an outbox.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict, deque
+from typing import Any
+
+import msgspec
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+
+from rt_pose.clock import Clock
+from rt_pose.errors import UserError
+from rt_pose.loop.latency import FrameLatency
+from rt_pose.types import Ack, Event, FrameStamps, Pose, Track
+
+WIRE_VERSION = 1
+FIELDS = ["x", "y", "p", "sxx", "sxy", "syy", "vx", "vy"]
+HIGH_WATER_MARK = 1000
+LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]", "ipc://", "inproc://")
+
+
+def bind(socket: zmq.Socket[bytes], address: str, key: str) -> str:
+    """Bind a socket, loopback only; the address it got. UserError where that cannot be."""
+    if not address.startswith(LOOPBACK):
+        raise UserError(
+            f"{key}: {address} is open to other machines and would need CURVE keys, which this version "
+            "does not read; bind tcp://127.0.0.1:PORT and forward the port (e.g. `ssh -L`)"
+        )
+    try:
+        socket.bind(address)
+    except zmq.ZMQError as error:
+        if error.errno == zmq.EADDRINUSE:
+            raise UserError(
+                f"{key}: {address} is in use, perhaps by another rt-pose; stop that one or give another "
+                f"port, e.g. `--{key} tcp://127.0.0.1:5890`"
+            ) from error
+        raise UserError(f"{key}: cannot bind {address}: {error}; expected tcp://127.0.0.1:PORT") from error
+    endpoint = socket.getsockopt(zmq.LAST_ENDPOINT)
+    assert isinstance(endpoint, bytes)
+    return endpoint.rstrip(b"\0").decode()
+
+
+class Publisher:
+    """The PUB socket and the sequence number of each topic. One thread, the loop's."""
+
+    def __init__(self, address: str, session: str, clock: Clock) -> None:
+        self._clock, self._session = clock, session
+        self._seq: defaultdict[str, int] = defaultdict(int)
+        self._topics: dict[str, bytes] = {}
+        self._encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+        self._buffers: dict[tuple[str, tuple[int, int]], NDArray[np.float32]] = {}
+        self.outbox: deque[tuple[str, dict[str, Any], bytes | None]] = deque(maxlen=64)
+        """(topic, header, buffer) made by other threads; sent by `flush`."""
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
+        self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        try:
+            self.address = bind(self._socket, address, "publish.address")
+        except UserError:
+            self._socket.close()
+            raise
+
+    def pose(
+        self,
+        pose: Pose,
+        track: Track,
+        latency: FrameLatency,
+        deadline_met: bool,
+        dropped: int,
+        kind: str = "pose",
+    ) -> None:
+        """A track as `pose/<camera>/` (at the exposure) or `prediction/<camera>/` (at the time of effect)."""
+        camera = pose.camera
+        buffer = self._buffers.get((camera, track.lost.shape))
+        if buffer is None:
+            buffer = np.empty((*track.lost.shape, len(FIELDS)), dtype="<f4")
+            self._buffers[camera, track.lost.shape] = buffer
+        buffer[..., 0:2] = track.xy
+        buffer[..., 2] = pose.confidence
+        buffer[..., 3] = track.cov[..., 0, 0]
+        buffer[..., 4] = track.cov[..., 0, 1]
+        buffer[..., 5] = track.cov[..., 1, 1]
+        buffer[..., 6:8] = track.velocity
+        stamps: FrameStamps = pose.stamps
+        now = self._clock.now_ns()
+        since = stamps.t_arrival_ns if stamps.t_exposure_ns is None else stamps.t_exposure_ns
+        header = {
+            "frame": stamps.index,
+            "t_exposure_ns": stamps.t_exposure_ns,
+            "t_scene_ns": stamps.t_scene_ns,
+            "t_valid_ns": track.t_valid_ns,
+            "age_ns": now - since,
+            "deadline_met": deadline_met,
+            "dropped": dropped,
+            "lost": track.lost.tolist(),
+            "shape": list(buffer.shape),
+            "fields": FIELDS,
+            "latency_ms": {
+                "image_to_pose": latency.image_to_pose,
+                "image_to_decision": latency.image_to_decision,
+                "exposure_to_decision": latency.exposure_to_decision,
+            },
+        }
+        self.send(f"{kind}/{camera}/", header, buffer.data)
+
+    def event(self, event: Event) -> None:
+        """An event, whatever became of it."""
+        self.send(f"event/{event.rule}/", {"event": dataclasses.asdict(event)})
+
+    def ack(self, ack: Ack) -> None:
+        """What an output says of a command."""
+        self.send(f"ack/{ack.output}/", {"ack": dataclasses.asdict(ack)})
+
+    def flush(self) -> None:
+        """Send what other threads have left."""
+        while self.outbox:
+            topic, header, buffer = self.outbox.popleft()
+            self.send(topic, header, buffer)
+
+    def send(self, topic: str, header: dict[str, Any], buffer: Any = None) -> None:
+        """One message; lost in silence where a subscriber is full, which its `seq` shows it."""
+        seq = self._seq[topic]
+        self._seq[topic] = seq + 1
+        envelope = {
+            "v": WIRE_VERSION,
+            "session": self._session,
+            "seq": seq,
+            "t_pub_ns": self._clock.now_ns(),
+        }
+        parts: list[Any] = [topic.encode(), self._encoder.encode(envelope | header)]
+        if buffer is not None:
+            parts.append(buffer)
+        self._socket.send_multipart(parts, zmq.NOBLOCK)
+
+    def close(self) -> None:
+        """Let go of the port."""
+        self._socket.close()
+
+
+def _plain(value: object) -> object:
+    """msgspec takes no numpy scalars: convert at the edge."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError(f"cannot send a {type(value).__name__}")

@@ -1,0 +1,78 @@
+"""Keypoints of a recorded video, by the loop's own chain, as a Lightning Pose CSV."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rt_pose.config import EngineConfig
+from rt_pose.console import track
+from rt_pose.errors import UserError
+from rt_pose.loop.decode import Keypoints
+from rt_pose.loop.estimate import Estimator
+from rt_pose.loop.infer import EngineChoice, choose_engine
+from rt_pose.package import Package
+from rt_pose.types import FloatArray
+from rt_pose.video import probe, read_frames
+
+SCORER = "rt-pose"
+
+
+def predict_video(package: Package, video: Path, out: Path, config: EngineConfig) -> EngineChoice:
+    """Write the keypoints of every frame of `video` to the CSV `out`; the engine that gave them.
+
+    Three header rows (scorer, bodyparts, coords x, y, likelihood), the first column the frame's number,
+    pixels of the original frame, an empty cell where a keypoint was not seen. `out` appears when it is
+    whole. UserError where the video or the engine cannot be had, before anything is written.
+    """
+    video, out = Path(video), Path(out)
+    if out.is_dir():
+        raise UserError(f"{out}: is a folder; give `--out` the name of the CSV to write")
+    info = probe(video)
+    choice = choose_engine(package, config)
+    estimator = Estimator(choice.engine, package.manifest.decode)
+    frames = read_frames(video, package.manifest.input.channels)
+    with _appearing_whole(out) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows(_header(package.manifest.keypoints))
+        for frame in track(frames, video.name, info.frames):
+            writer.writerow([frame.index, *_cells(estimator.estimate(frame.image))])
+    return choice
+
+
+def _header(keypoints: list[str]) -> list[list[str]]:
+    return [
+        ["scorer", *[SCORER] * (3 * len(keypoints))],
+        ["bodyparts", *(name for name in keypoints for _ in range(3))],
+        ["coords", *["x", "y", "likelihood"] * len(keypoints)],
+    ]
+
+
+def _cells(found: Keypoints[FloatArray]) -> Iterator[str]:
+    """Cells of one frame's keypoints (1, K, ...)."""
+    for (x, y), confidence in zip(found.xy[0], found.confidence[0], strict=True):
+        seen = not math.isnan(x)
+        yield f"{x:.4f}" if seen else ""
+        yield f"{y:.4f}" if seen else ""
+        yield f"{confidence:.6f}"
+
+
+@contextmanager
+def _appearing_whole(path: Path) -> Iterator[TextIO]:
+    """A text file that takes its name only when it was written to its end."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = part.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}; choose another `--out`") from error
+    try:
+        with file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""The trigger language: text -> tree (`parse`) -> a condition bound to keypoints and zones (`bind`)."""

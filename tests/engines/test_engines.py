@@ -1,0 +1,103 @@
+"""One suite over every engine: the same network gives the same heatmaps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from support.tiny_package import DiscFinder, make_tiny_package
+
+from rt_pose.engines import engine_backend, engines, open_engine
+from rt_pose.engines.openvino import OpenVINOEngine
+from rt_pose.errors import UserError
+from rt_pose.package import NETWORK, Package
+
+BACKENDS = list(engines())
+PRECISIONS = [(backend, p) for backend, cls in engines().items() for p in cls.precisions()]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return make_tiny_package(tmp_path_factory.mktemp("package"))
+
+
+def batch_of(size: int, seed: int = 0) -> NDArray[np.float32]:
+    random = np.random.default_rng(seed)
+    return random.uniform(-2, 2, (size, 1, 128, 160)).astype(np.float32)
+
+
+def reference(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The network itself, not exported."""
+    with torch.inference_mode():
+        return DiscFinder(4).eval()(torch.from_numpy(batch)).numpy()
+
+
+def test_the_engines_of_the_house_are_registered_in_auto_order() -> None:
+    assert BACKENDS == ["openvino", "torch"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_float32_equals_the_network(package: Package, backend: str) -> None:
+    engine = open_engine(backend, package.path, package.manifest.input, "float32", 1)
+    batch = batch_of(1)
+    found = engine.infer(batch)
+    assert found.shape == (1, 4, 32, 40)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, reference(batch), atol=1e-4)
+
+
+@pytest.mark.parametrize(("backend", "precision"), PRECISIONS)
+def test_the_output_is_that_of_the_batch_just_given(package: Package, backend: str, precision: str) -> None:
+    engine = open_engine(backend, package.path, package.manifest.input, precision, 1)
+    first = engine.infer(batch_of(1, seed=1)).copy()
+    second = engine.infer(batch_of(1, seed=2)).copy()
+    assert np.abs(first - second).max() > 0.1
+    np.testing.assert_array_equal(engine.infer(batch_of(1, seed=1)), first)
+
+
+@pytest.mark.parametrize(("backend", "precision"), PRECISIONS)
+def test_lower_precision_stays_near(package: Package, backend: str, precision: str) -> None:
+    engine = open_engine(backend, package.path, package.manifest.input, precision, 1)
+    batch = batch_of(1)
+    expected = reference(batch)
+    assert np.abs(engine.infer(batch) - expected).max() < 0.05 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_larger_batches_may_come_in_between(package: Package, backend: str) -> None:
+    engine = open_engine(backend, package.path, package.manifest.input, "float32", 1)
+    for size in (1, 3, 1):
+        batch = batch_of(size, seed=size)
+        np.testing.assert_allclose(engine.infer(batch), reference(batch), atol=1e-4)
+
+
+@pytest.mark.parametrize(("backend", "precision"), PRECISIONS)
+def test_an_engine_says_what_it_is(package: Package, backend: str, precision: str) -> None:
+    engine = open_engine(backend, package.path, package.manifest.input, precision, 1)
+    assert (engine.backend, engine.precision, engine.threads) == (backend, precision, 1)
+    assert precision in engine.description
+    assert backend in engine.description
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_file_that_is_no_network_is_refused(package: Package, tmp_path: Path, backend: str) -> None:
+    for name in (NETWORK, "network.pt2"):
+        (tmp_path / name).write_bytes(b"no network")
+    with pytest.raises(UserError, match="export the package again"):
+        open_engine(backend, tmp_path, package.manifest.input, "float32", 1)
+
+
+def test_an_unknown_backend_is_told_the_nearest(package: Package) -> None:
+    with pytest.raises(UserError, match="no backend 'openvina', did you mean 'openvino'"):
+        open_engine("openvina", package.path, package.manifest.input, "float32", 1)
+
+
+def test_a_backend_has_one_engine() -> None:
+    class Second(OpenVINOEngine):
+        pass
+
+    with pytest.raises(ValueError, match="two engines are called 'openvino'"):
+        engine_backend(Second)

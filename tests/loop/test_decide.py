@@ -1,0 +1,173 @@
+"""Rules in time: hold, refractory, arming, deadlines, withholding, lost tracks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rt_pose.config import ActionConfig, RuleConfig, RunConfig, ZoneConfig
+from rt_pose.errors import UserError
+from rt_pose.loop.decide import Decider, make_rules, withheld
+from rt_pose.loop.track import CausalFilter
+from rt_pose.package import TrackingSpec
+from rt_pose.types import Event, FrameStamps, Pose
+
+MS = 1_000_000
+FRAME_MS = 10
+
+
+def run_config(**rule: object) -> RunConfig:
+    values: dict[str, object] = {
+        "name": "corner",
+        "when": "inside(nose, corner)",
+        "do": ActionConfig(output="laser", pulse="5 ms"),
+    }
+    return RunConfig(
+        zones={"corner": ZoneConfig([100.0, 100.0, 20.0])},
+        rules=[RuleConfig(**(values | rule))],  # type: ignore[arg-type]
+        budget_ms=20.0,
+    )
+
+
+class Rig:
+    """A filter and a decider, fed with positions of one keypoint at 100 frames a second."""
+
+    def __init__(
+        self, config: RunConfig, latency_ms: float = 8.0, delay_ms: float = 0.0, *, inert: bool = False
+    ) -> None:
+        # Without inertia the filter follows each position at once and predicts no further movement.
+        q, tau = (1e5, 0.1) if inert else (1e13, 1e-4)
+        tracking = TrackingSpec([q], [tau], [1.0], [0.01], lost_ms=50.0, gate_chi2=1e12)
+        self.tracker = CausalFilter(tracking, 1, 1)
+        self.decider = Decider(make_rules(config, ["nose"], {"laser": delay_ms}), config.seed)
+        self.latency_ms = latency_ms
+        self.index = 0
+
+    def see(self, x: float, *, armed: bool = True, epoch: int = 0) -> list[Event]:
+        t_ns = self.index * FRAME_MS * MS
+        stamps = FrameStamps(self.index, t_ns, t_ns + MS, t_ns, epoch=epoch)
+        xy = np.array([[[x, 100.0]]])
+        pose = Pose("cam", stamps, xy, 0.01 * np.eye(2)[None, None], np.ones((1, 1)))
+        self.tracker.step(pose)
+        self.index += 1
+        judged = t_ns + round(self.latency_ms * MS)
+        return [event for event, _ in self.decider.decide(self.tracker, "cam", stamps, judged, armed)]
+
+
+def outcomes(rig: Rig, xs: list[float], **how: bool) -> list[tuple[int, str, str]]:
+    return [(i, e.outcome, e.reason) for i, x in enumerate(xs) for e in rig.see(x, **how)]
+
+
+OUT, IN = 300.0, 100.0
+
+
+def test_fires_once_on_entering_and_again_after_leaving() -> None:
+    xs = [OUT] * 3 + [IN] * 5 + [OUT] * 10 + [IN] * 3
+    assert outcomes(Rig(run_config()), xs) == [(3, "fired", "condition"), (18, "fired", "condition")]
+
+
+def test_hold_is_counted_in_scene_time_without_a_break() -> None:
+    xs = [IN, IN, OUT, *[OUT] * 8, IN, IN, IN, IN]
+    assert outcomes(Rig(run_config(hold="30 ms")), xs) == [(14, "fired", "condition")]
+
+
+def test_refractory_suppresses_and_says_so() -> None:
+    xs = [IN] + [OUT] * 4 + [IN] + [OUT] * 20 + [IN]
+    got = outcomes(Rig(run_config(refractory="200 ms")), xs)
+    assert got == [
+        (0, "fired", "condition"),
+        (5, "suppressed", "refractory"),
+        (26, "fired", "condition"),
+    ]
+
+
+def test_disarmed_suppresses() -> None:
+    assert outcomes(Rig(run_config()), [OUT, IN, IN], armed=False) == [(1, "suppressed", "disarmed")]
+
+
+@pytest.mark.parametrize(
+    ("late", "expected"), [("suppress", ("suppressed", "late")), ("fire", ("fired", "late"))]
+)
+def test_a_late_decision(late: str, expected: tuple[str, str]) -> None:
+    rig = Rig(run_config(late=late), latency_ms=20.5)
+    (event,) = [e for x in (OUT, IN) for e in rig.see(x)]
+    assert (event.outcome, event.reason) == expected
+    assert not event.deadline_met
+
+
+def test_a_rules_own_deadline_takes_the_place_of_the_budget() -> None:
+    assert outcomes(Rig(run_config(deadline="30 ms"), latency_ms=20.5), [IN]) == [(0, "fired", "condition")]
+
+
+def test_a_lost_keypoint_suppresses_and_its_return_starts_over() -> None:
+    rig = Rig(run_config(when="not inside(nose, corner)"))
+    lost, seen = float("nan"), OUT
+    assert outcomes(rig, [lost, lost, seen, seen]) == [
+        (0, "suppressed", "lost"),
+        (2, "fired", "condition"),
+    ]
+
+
+def test_judged_is_the_predicted_position_at_the_time_of_effect() -> None:
+    """A keypoint on its way into the zone fires earlier the later its command will act."""
+    xs = [60.0 + 2.0 * i for i in range(25)]  # 200 px/s toward the zone, whose border is at 80
+    first = {}
+    for delay_ms in (0.0, 40.0):
+        rig = Rig(run_config(), delay_ms=delay_ms, inert=True)
+        first[delay_ms] = outcomes(rig, xs)[0][0]
+        assert rig.latency_ms == 8.0
+    assert first[40.0] <= first[0.0] - 2
+
+
+def test_effect_and_cause_are_stated() -> None:
+    rig = Rig(run_config(), delay_ms=3.0)
+    (event,) = rig.see(IN)
+    assert (event.t_cause_ns, event.t_judged_ns, event.t_effect_ns) == (0, 8 * MS, 11 * MS)
+    assert (event.camera, event.frame_index, event.rule, event.id) == ("cam", 0, "corner", 1)
+
+
+def test_a_new_epoch_forgets_what_was_held() -> None:
+    rig = Rig(run_config(hold="20 ms"))
+    assert not outcomes(rig, [IN, IN])
+    assert not rig.see(IN, epoch=1)
+
+
+def test_withholding_is_a_share_and_always_the_same() -> None:
+    draws = [withheld(3, "corner", "cam", 0, i, 0.2) for i in range(5000)]
+    assert draws == [withheld(3, "corner", "cam", 0, i, 0.2) for i in range(5000)]
+    assert 0.18 < np.mean(draws) < 0.22
+    assert draws != [withheld(4, "corner", "cam", 0, i, 0.2) for i in range(5000)]
+    assert not any(withheld(3, "corner", "cam", 0, i, 0.0) for i in range(500))
+    assert all(withheld(3, "corner", "cam", 0, i, 1.0) for i in range(500))
+
+
+def test_a_withheld_event_counts_for_the_refractory_time() -> None:
+    xs = [IN] + [OUT] * 4 + [IN]
+    got = outcomes(Rig(run_config(withhold=1.0, refractory="1 s")), xs)
+    assert got == [(0, "withheld", "control"), (5, "suppressed", "refractory")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        (
+            {"do": ActionConfig(output="lasr", pulse="5 ms")},
+            "there is no output 'lasr', did you mean 'laser'?",
+        ),
+        ({"withhold": 1.5}, "expected a share from 0 to 1"),
+        ({"hold": "20"}, "expected a length of time such as '20 ms'"),
+        ({"do": ActionConfig(output="laser", pulse="0 ms")}, "expected more than 0"),
+        ({"when": "inside(noze, corner)"}, "did you mean 'nose'"),
+    ],
+)
+def test_rules_that_cannot_be_meant(rule: dict[str, object], says: str) -> None:
+    with pytest.raises(UserError, match="rule 'corner'") as caught:
+        make_rules(run_config(**rule), ["nose"], {"laser": 0.0})
+    assert says in str(caught.value)
+
+
+def test_two_rules_of_one_name() -> None:
+    config = run_config()
+    config.rules *= 2
+    with pytest.raises(UserError, match="two rules of that name"):
+        make_rules(config, ["nose"], {"laser": 0.0})

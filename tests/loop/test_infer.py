@@ -1,0 +1,115 @@
+"""Which engine is taken, and what is said when none can be."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+from support.tiny_package import make_tiny_package
+
+from rt_pose.clock import HostClock
+from rt_pose.config import EngineConfig
+from rt_pose.engines.openvino import OpenVINOEngine
+from rt_pose.errors import UserError
+from rt_pose.loop.device import physical_cores
+from rt_pose.loop.infer import bare_forward_ms, choose_engine, warm_up
+from rt_pose.package import Package, PrecisionReport
+
+needs_bf16 = pytest.mark.skipif(
+    "bf16" not in OpenVINOEngine.precisions(), reason="this processor has no bf16"
+)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Package:
+    return make_tiny_package(tmp_path_factory.mktemp("package"))
+
+
+@pytest.fixture
+def package(written: Package) -> Package:
+    """A copy whose manifest a test may change."""
+    return copy.deepcopy(written)
+
+
+@needs_bf16
+def test_auto_takes_the_faster_precision_where_it_is_as_good(package: Package) -> None:
+    choice = choose_engine(package, EngineConfig())
+    assert (choice.engine.backend, choice.engine.precision) == ("openvino", "bf16")
+    assert choice.displacement_p95_px == package.manifest.precisions["bf16"].displacement_p95_px
+    assert choice.refused == []
+    assert "bf16" in str(choice)
+
+
+@needs_bf16
+@pytest.mark.parametrize(
+    ("report", "reason"),
+    [
+        (PrecisionReport(1.06, 0.5, 1.0), "validation error 1.06 px, float32 1.00 px"),
+        (PrecisionReport(float("nan"), 0.5, 1.0), "validation error nan px"),
+        (PrecisionReport(1.0, 0.0, 0.0), "moves the golden keypoints by"),
+        (None, "not measured at export"),
+    ],
+    ids=["worse", "not a number", "golden frames move", "never tried"],
+)
+def test_auto_takes_float32_and_says_why(
+    package: Package, report: PrecisionReport | None, reason: str
+) -> None:
+    if report is None:
+        del package.manifest.precisions["bf16"]
+    else:
+        package.manifest.precisions["bf16"] = report
+    choice = choose_engine(package, EngineConfig())
+    assert choice.engine.precision == "float32"
+    assert choice.displacement_p95_px == 0.0
+    assert len(choice.refused) == 1
+    assert reason in str(choice)
+
+
+def test_what_was_asked_for_is_taken(package: Package) -> None:
+    choice = choose_engine(package, EngineConfig(backend="torch", precision="float32", threads=1))
+    assert (choice.engine.backend, choice.engine.precision, choice.engine.threads) == ("torch", "float32", 1)
+    assert choice.golden_px < 0.01
+
+
+def test_zero_threads_means_the_physical_cores(package: Package) -> None:
+    assert choose_engine(package, EngineConfig(precision="float32")).engine.threads == physical_cores()
+
+
+def test_a_precision_the_backend_does_not_have_is_refused(package: Package) -> None:
+    with pytest.raises(UserError, match="torch has no 'bf16' on this processor; it has float32"):
+        choose_engine(package, EngineConfig(backend="torch", precision="bf16"))
+
+
+def test_a_backend_without_its_file_is_refused(package: Package, tmp_path: Path) -> None:
+    package.path = tmp_path
+    with pytest.raises(UserError, match=r"'torch' cannot run .*holds no network.pt2"):
+        choose_engine(package, EngineConfig(backend="torch"))
+    with pytest.raises(UserError, match=r"no engine can run it here \(openvino: .*; torch: "):
+        choose_engine(package, EngineConfig())
+
+
+def test_a_gpu_asked_for_is_refused(package: Package) -> None:
+    with pytest.raises(UserError, match="'gpu' was asked for"):
+        choose_engine(package, EngineConfig(device="gpu"))
+
+
+@needs_bf16
+def test_a_precision_beyond_the_golden_tolerance_is_refused_where_asked_for(package: Package) -> None:
+    package.manifest.precisions["bf16"] = PrecisionReport(1.0, 0.0, 0.0)
+    with pytest.raises(UserError, match=r"moves the golden keypoints by .* px \(P95\), tolerance 0.050 px"):
+        choose_engine(package, EngineConfig(precision="bf16"))
+
+
+def test_float32_beyond_the_golden_tolerance_refuses_to_start(package: Package) -> None:
+    package.golden.xy[0, 0, 0] += 1.0
+    with pytest.raises(UserError, match=r"by 1\.\d+ px \(largest\), tolerance 0.050 px"):
+        choose_engine(package, EngineConfig(precision="float32"))
+
+
+def test_the_bare_forward_is_measured(package: Package) -> None:
+    engine = choose_engine(package, EngineConfig(precision="float32")).engine
+    warm_up(engine, runs=2)
+    bare = bare_forward_ms(engine, HostClock(), n=20)
+    assert bare.n == 20
+    assert 0 < bare.p50 <= bare.p99
