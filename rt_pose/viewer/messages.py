@@ -1,0 +1,272 @@
+"""The wire as a subscriber reads it: `[topic][msgpack header][buffer]` into typed messages.
+
+Unknown header fields are ignored, since fields are only added. A message that cannot be read raises
+`Unreadable`; it never stops the viewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+WIRE_VERSION = 1
+
+
+class Unreadable(Exception):
+    """A message that does not speak this version of the wire."""
+
+
+class Header(msgspec.Struct):
+    """What every message says."""
+
+    v: int
+    session: str
+    seq: int
+    """Counts within a topic: a gap is a loss."""
+    t_pub_ns: int
+
+
+class CameraMeta(msgspec.Struct):
+    """Size of a camera's full frame, px."""
+
+    width: int
+    height: int
+    channels: int = 1
+    rate_hz: float | None = None
+
+
+class ZoneMeta(msgspec.Struct):
+    """A named region."""
+
+    circle: tuple[float, float, float] | None = None
+    """Centre x, centre y, radius; frame px."""
+
+
+class Meta(Header):
+    """What a late joiner must know; sent again and again."""
+
+    keypoints: list[str] = []
+    skeleton: list[tuple[int, int]] = []
+    cameras: dict[str, CameraMeta] = {}
+    zones: dict[str, ZoneMeta] = {}
+    rules: list[str] = []
+    budget_ms: float | None = None
+
+
+class LatencyMs(msgspec.Struct):
+    """Latencies of one frame."""
+
+    image_to_pose: float | None = None
+    image_to_decision: float | None = None
+    exposure_to_decision: float | None = None
+
+
+class PoseHeader(Header):
+    """Header of `pose/` and `prediction/`."""
+
+    frame: int
+    shape: tuple[int, int, int]
+    """(N, K, F)."""
+    fields: list[str]
+    t_exposure_ns: int | None = None
+    t_valid_ns: int | None = None
+    lost: list[list[bool]] = []
+    latency_ms: LatencyMs = msgspec.field(default_factory=LatencyMs)
+
+
+class FrameHeader(Header):
+    """Header of `frame/`."""
+
+    frame: int
+    encoding: str
+    """jpeg or raw (row by row, gray or RGB)."""
+    width: int
+    height: int
+    channels: int
+    t_exposure_ns: int | None = None
+    scale_x: float = 1.0
+    """Frame px in one published px."""
+    scale_y: float = 1.0
+
+
+class EventBody(msgspec.Struct):
+    """The part of an event that is shown."""
+
+    rule: str
+    outcome: str
+    reason: str = ""
+    camera: str = ""
+    value: float | None = None
+    probability: float | None = None
+    t_cause_ns: int | None = None
+    t_judged_ns: int | None = None
+
+
+class EventHeader(Header):
+    """Header of `event/`."""
+
+    event: EventBody
+
+
+class AckBody(msgspec.Struct):
+    """The part of an acknowledgement that is shown."""
+
+    ok: bool
+    output: str = ""
+    detail: str = ""
+
+
+class AckHeader(Header):
+    """Header of `ack/`."""
+
+    ack: AckBody
+
+
+class LatencySummary(msgspec.Struct):
+    """Percentiles of one latency, ms; None where there is nothing."""
+
+    n: int = 0
+    p50: float | None = None
+    p99: float | None = None
+
+
+class DeadlineSummary(msgspec.Struct):
+    """Missed deadlines of the run so far."""
+
+    budget_ms: float | None = None
+    missed: int = 0
+    n: int = 0
+
+
+class StatsBody(msgspec.Struct):
+    """The part of `stats` that is shown."""
+
+    rate_hz: float | None = None
+    dropped: dict[str, int] = {}
+    latency_ms: dict[str, LatencySummary | None] = {}
+    deadline: DeadlineSummary = msgspec.field(default_factory=DeadlineSummary)
+    armed: bool = False
+    lost_tracks: int = 0
+    records_refused: int = 0
+
+
+class StatsHeader(Header):
+    """Header of `stats`."""
+
+    stats: StatsBody
+
+
+@dataclass(slots=True)
+class PoseMessage:
+    """Keypoints of one frame, at the exposure or predicted."""
+
+    header: PoseHeader
+    xy: NDArray[np.float32]
+    """(N, K, 2) frame px."""
+    cov: NDArray[np.float32]
+    """(N, K, 3) sxx, sxy, syy, px^2."""
+    velocity: NDArray[np.float32]
+    """(N, K, 2) px/s."""
+    lost: NDArray[np.bool_]
+    """(N, K)."""
+
+
+@dataclass(slots=True)
+class FrameMessage:
+    """A reduced camera image, still encoded: only the one that is shown gets decoded."""
+
+    header: FrameHeader
+    pixels: bytes
+
+
+Body = Meta | PoseMessage | FrameMessage | EventHeader | AckHeader | StatsHeader
+
+
+@dataclass(slots=True)
+class Message:
+    """One message of a kind that the viewer knows."""
+
+    topic: str
+    kind: str
+    """pose, prediction, frame, event, ack, stats or meta."""
+    name: str
+    """Camera, rule or output; empty for stats and meta."""
+    header: Header
+    body: Body
+
+
+_ANY_HEADER = msgspec.msgpack.Decoder(Header)
+_POSE = msgspec.msgpack.Decoder(PoseHeader)
+_FRAME = msgspec.msgpack.Decoder(FrameHeader)
+_WITHOUT_BUFFER: dict[str, msgspec.msgpack.Decoder[Meta | EventHeader | AckHeader | StatsHeader]] = {
+    "meta": msgspec.msgpack.Decoder(Meta),
+    "event": msgspec.msgpack.Decoder(EventHeader),
+    "ack": msgspec.msgpack.Decoder(AckHeader),
+    "stats": msgspec.msgpack.Decoder(StatsHeader),
+}
+
+
+def parse(parts: Sequence[bytes]) -> Message | None:
+    """The message in the parts of one multipart message; None for a topic of a newer publisher.
+
+    Raises `Unreadable` where the version, the header or the buffer's size is wrong.
+    """
+    if len(parts) < 2:
+        raise Unreadable(f"expected topic and header, got {len(parts)} part(s)")
+    try:
+        topic = parts[0].decode()
+        version = _ANY_HEADER.decode(parts[1]).v
+        if version != WIRE_VERSION:
+            raise Unreadable(f"wire version {version}, this viewer reads {WIRE_VERSION}")
+        kind, _, rest = topic.partition("/")
+        body = _body(kind, parts[1], parts[2] if len(parts) > 2 else b"")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unreadable(str(error)) from error
+    if body is None:
+        return None
+    header = body.header if isinstance(body, PoseMessage | FrameMessage) else body
+    return Message(topic, kind, rest.rstrip("/"), header, body)
+
+
+def _body(kind: str, header: bytes, buffer: bytes) -> Body | None:
+    if kind in ("pose", "prediction"):
+        return _pose(_POSE.decode(header), buffer)
+    if kind == "frame":
+        return FrameMessage(_FRAME.decode(header), buffer)
+    decoder = _WITHOUT_BUFFER.get(kind)
+    return decoder.decode(header) if decoder else None
+
+
+def _pose(header: PoseHeader, buffer: bytes) -> PoseMessage:
+    n, k, f = header.shape
+    if min(header.shape) < 0 or len(buffer) != 4 * n * k * f or len(header.fields) != f:
+        raise Unreadable(
+            f"pose of shape {header.shape} with {len(header.fields)} fields came with {len(buffer)} bytes"
+        )
+    values = np.frombuffer(buffer, dtype="<f4").reshape(n, k, f)
+    if header.lost and not _is_table(header.lost, n, k):
+        raise Unreadable(f"lost is not a table of {n} x {k}")
+    lost = np.array(header.lost, dtype=bool) if header.lost else np.zeros((n, k), dtype=bool)
+    return PoseMessage(
+        header,
+        _columns(values, header.fields, ("x", "y")),
+        _columns(values, header.fields, ("sxx", "sxy", "syy")),
+        _columns(values, header.fields, ("vx", "vy")),
+        lost,
+    )
+
+
+def _is_table(rows: list[list[bool]], n: int, k: int) -> bool:
+    return len(rows) == n and all(len(row) == k for row in rows)
+
+
+def _columns(values: NDArray[np.float32], fields: list[str], names: tuple[str, ...]) -> NDArray[np.float32]:
+    """The named fields, (N, K, len(names)); Unreadable where one is missing."""
+    missing = [name for name in names if name not in fields]
+    if missing:
+        raise Unreadable(f"pose without {', '.join(missing)}")
+    return values[:, :, [fields.index(name) for name in names]]

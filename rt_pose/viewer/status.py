@@ -1,0 +1,180 @@
+"""What the strip under the picture says: a pure function of the state, and the widget that shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.viewer import look
+from rt_pose.viewer.messages import LatencySummary, StatsBody
+from rt_pose.viewer.view_state import ViewState
+
+Mood = Literal["plain", "good", "warn", "bad", "muted"]
+COLORS: dict[Mood, str] = {
+    "plain": look.TEXT,
+    "good": look.GOOD,
+    "warn": look.WARN,
+    "bad": look.BAD,
+    "muted": look.MUTED,
+}
+CAPTIONS = (
+    "link",
+    "session",
+    "outputs",
+    "age shown",
+    "rate",
+    "latency P50 / P99",
+    "deadlines",
+    "dropped",
+    "gaps",
+)
+MINIMUM_WIDTH_PX = (96, 108, 96, 96, 84, 136, 116, 84, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One cell of the strip."""
+
+    text: str
+    mood: Mood = "plain"
+    hint: str = ""
+
+
+UNKNOWN = Reading("–", "muted")
+
+
+def readings(state: ViewState, camera: str, unreadable: int, now_ns: int) -> list[Reading]:
+    """The cells in the order of `CAPTIONS`."""
+    connected = state.connected(now_ns)
+    stats = state.stats
+    cells = [_link(state, camera, now_ns), _session(state)]
+    cells += [_outputs(state, stats), _age(state, camera, now_ns)]
+    cells += [_rate(stats), _latency(stats), _deadlines(stats), _dropped(stats), _gaps(state, unreadable)]
+    if connected:
+        return cells
+    # What a vanished publisher said last is shown, but not as if it still held.
+    return [cells[0], *(Reading(cell.text, "muted", cell.hint) for cell in cells[1:])]
+
+
+def _link(state: ViewState, camera: str, now_ns: int) -> Reading:
+    if state.received_ns is None:
+        return Reading("waiting", "warn", "nobody publishes at this address yet")
+    if not state.connected(now_ns):
+        return Reading("gone", "bad", "nothing heard for 2 s; the window goes on listening")
+    if state.pose_received_ns is None:
+        return Reading("no frames", "warn", "the publisher is there but has sent no pose yet")
+    if state.stale(camera, now_ns):
+        return Reading("stale", "bad", "what is shown is older than 500 ms")
+    return Reading("live", "good")
+
+
+def _session(state: ViewState) -> Reading:
+    if state.session is None:
+        return UNKNOWN
+    # The first digits of a time-ordered identifier are the same for weeks; the last ones tell apart.
+    return Reading("…" + state.session[-8:], "plain", state.session)
+
+
+def _outputs(state: ViewState, stats: StatsBody | None) -> Reading:
+    if stats is None:
+        return UNKNOWN
+    hint = f"{state.acks} commands acknowledged, {state.failed_acks} failed"
+    if state.failed_acks:
+        return Reading(f"{state.failed_acks} FAILED", "bad", f"{hint}; last: {state.last_failure}")
+    return Reading("ARMED", "warn", hint) if stats.armed else Reading("disarmed", "muted", hint)
+
+
+def _age(state: ViewState, camera: str, now_ns: int) -> Reading:
+    age_ns = state.age_ns(camera, now_ns)
+    if age_ns is None:
+        return UNKNOWN
+    if age_ns < 0:
+        return Reading("?", "warn", "the publisher's clock is not this machine's: no age can be told")
+    stale = state.stale(camera, now_ns)
+    text = f"{age_ns / NS_PER_MS:.0f} ms" if age_ns < NS_PER_S else f"{age_ns / NS_PER_S:.1f} s"
+    return Reading(f"{text} stale" if stale else text, "muted" if stale else "plain")
+
+
+def _rate(stats: StatsBody | None) -> Reading:
+    if stats is None or stats.rate_hz is None:
+        return UNKNOWN
+    return Reading(f"{stats.rate_hz:.1f} Hz")
+
+
+def _latency(stats: StatsBody | None) -> Reading:
+    if stats is None:
+        return UNKNOWN
+    lines = [f"{name}: {_milliseconds(summary)}" for name, summary in stats.latency_ms.items() if summary]
+    shown = stats.latency_ms.get("image_to_decision")
+    if shown is None:
+        return Reading("–", "muted", "\n".join(lines))
+    return Reading(_milliseconds(shown), "plain", "image to decision\n" + "\n".join(lines))
+
+
+def _milliseconds(summary: LatencySummary) -> str:
+    if summary.p50 is None or summary.p99 is None:
+        return "–"
+    return f"{summary.p50:.1f} / {summary.p99:.1f} ms"
+
+
+def _deadlines(stats: StatsBody | None) -> Reading:
+    if stats is None or not stats.deadline.n:
+        return UNKNOWN
+    deadline = stats.deadline
+    hint = f"of {deadline.n} frames" + (f", budget {deadline.budget_ms:g} ms" if deadline.budget_ms else "")
+    return Reading(f"{deadline.missed} missed", "bad" if deadline.missed else "good", hint)
+
+
+def _dropped(stats: StatsBody | None) -> Reading:
+    if stats is None:
+        return UNKNOWN
+    total = sum(stats.dropped.values())
+    lines = [f"{stage}: {count}" for stage, count in stats.dropped.items()]
+    lines += [f"tracks lost: {stats.lost_tracks}", f"records refused: {stats.records_refused}"]
+    return Reading(f"{total} frames", "warn" if total or stats.records_refused else "plain", "\n".join(lines))
+
+
+def _gaps(state: ViewState, unreadable: int) -> Reading:
+    bad = state.gaps + unreadable
+    hint = f"{state.gaps} messages missed by this window (seq), {unreadable} unreadable"
+    return Reading(str(bad), "warn" if bad else "plain", hint)
+
+
+class StatusStrip(QWidget):
+    """A row of cells, a caption over a value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        self.values = {caption: _cell(row, caption, width) for caption, width in _cells()}
+
+    def show_readings(self, cells: list[Reading]) -> None:
+        """Show one reading a caption."""
+        for label, cell in zip(self.values.values(), cells, strict=True):
+            text = f'<span style="color:{COLORS[cell.mood]}; font-weight:600">{cell.text}</span>'
+            if label.text() != text:
+                label.setText(text)
+            label.setToolTip(cell.hint)
+
+
+def _cells() -> zip[tuple[str, int]]:
+    return zip(CAPTIONS, MINIMUM_WIDTH_PX, strict=True)
+
+
+def _cell(row: QHBoxLayout, caption: str, width: int) -> QLabel:
+    frame = QFrame()
+    frame.setObjectName("card")
+    frame.setMinimumWidth(width)
+    column = QVBoxLayout(frame)
+    column.setContentsMargins(9, 4, 9, 5)
+    column.setSpacing(0)
+    column.addWidget(look.label(caption, "caption"))
+    value = QLabel("–")
+    column.addWidget(value)
+    row.addWidget(frame, stretch=width)
+    return value

@@ -1,0 +1,75 @@
+"""The viewer's end of the wire: a ZeroMQ SUB socket that is emptied now and then and never waited for."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import zmq
+
+from rt_pose.errors import UserError
+from rt_pose.viewer.messages import Message, Unreadable, parse
+
+RECEIVE_HIGH_WATER = 2000
+"""Messages that may wait for the window; a window that hangs loses the rest and sees it in `seq`."""
+DRAIN_LIMIT = 4000
+"""Messages read in one go: a flood may not keep the window from repainting."""
+
+
+class Subscription:
+    """Everything that a publisher sends. Use it from one thread; `close` it, or use it in a `with`."""
+
+    def __init__(self, address: str) -> None:
+        """Connect to `address`, where nobody need be yet. UserError where it is not a ZeroMQ address."""
+        self.address = address
+        self.unreadable = 0
+        self.last_problem = ""
+        self._context = zmq.Context(io_threads=1)
+        self._socket = self._context.socket(zmq.SUB)
+        self._socket.set(zmq.LINGER, 0)
+        self._socket.set(zmq.RCVHWM, RECEIVE_HIGH_WATER)
+        self._socket.subscribe(b"")
+        try:
+            self._socket.connect(address)
+        except zmq.ZMQError as error:
+            self.close()
+            raise UserError(
+                f"view: cannot connect to {address!r} ({error}); "
+                "expected an address such as tcp://127.0.0.1:5790 (`publish.address` of the run)"
+            ) from error
+
+    def drain(self, limit: int = DRAIN_LIMIT) -> list[Message]:
+        """The messages that have come since the last call, oldest first; at once, without waiting.
+
+        A message that cannot be read is counted in `unreadable` and told in `last_problem`.
+        """
+        messages: list[Message] = []
+        for _ in range(limit):
+            try:
+                parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            try:
+                message = parse(parts)
+            except Unreadable as problem:
+                self.unreadable += 1
+                self.last_problem = str(problem)
+                continue
+            if message is not None:
+                messages.append(message)
+        return messages
+
+    def close(self) -> None:
+        """Disconnect. May be called twice."""
+        self._socket.close()
+        self._context.term()
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

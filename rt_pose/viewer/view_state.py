@@ -1,0 +1,199 @@
+"""What the viewer knows, message by message; no Qt and no socket in here."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.viewer.messages import (
+    AckHeader,
+    EventBody,
+    EventHeader,
+    FrameMessage,
+    Message,
+    Meta,
+    PoseMessage,
+    StatsBody,
+    StatsHeader,
+)
+
+TRACE_CAPACITY = 8192
+"""Samples kept per camera: ten seconds at 800 frames a second."""
+POSES_KEPT = 256
+"""Poses kept to be matched with the slower frames."""
+EVENTS_KEPT = 1024
+STALE_NS = 500 * NS_PER_MS
+GONE_NS = 2 * NS_PER_S
+"""`stats` comes twice a second: silence for so long is a publisher that is no more."""
+
+
+class Trace:
+    """A preallocated ring of (time, C values), read back in order."""
+
+    def __init__(self, channels: int, capacity: int = TRACE_CAPACITY) -> None:
+        self._t_ns = np.zeros(capacity, dtype=np.int64)
+        self._values = np.zeros((channels, capacity), dtype=np.float32)
+        self._count = 0
+
+    @property
+    def channels(self) -> int:
+        return int(self._values.shape[0])
+
+    def append(self, t_ns: int, values: NDArray[np.float32]) -> None:
+        """Add one sample; the oldest makes room."""
+        at = self._count % len(self._t_ns)
+        self._t_ns[at] = t_ns
+        self._values[:, at] = values
+        self._count += 1
+
+    def since(self, t_ns: int, channel: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Times (ns) and values of one channel from `t_ns` on, oldest first."""
+        capacity = len(self._t_ns)
+        order = np.arange(max(0, self._count - capacity), self._count) % capacity
+        order = order[self._t_ns[order] >= t_ns]
+        return self._t_ns[order], self._values[channel, order]
+
+
+@dataclass
+class CameraState:
+    """The newest of one camera."""
+
+    pose: PoseMessage | None = None
+    frame: FrameMessage | None = None
+    poses: dict[int, PoseMessage] = field(default_factory=dict)
+    """By frame index, oldest first, at most `POSES_KEPT`."""
+    predictions: dict[int, PoseMessage] = field(default_factory=dict)
+    speed: Trace | None = None
+    """px/s, a channel a keypoint of the first individual."""
+    latency: Trace = field(default_factory=lambda: Trace(2))
+    """ms: image to decision, exposure to decision."""
+
+    def shown_pose(self) -> PoseMessage | None:
+        """The pose of the frame that is shown, so that keypoints sit on the pixels they were found in.
+
+        The newest pose where there are no frames, or where that frame's own was lost.
+        """
+        if self.frame is None:
+            return self.pose
+        return self.poses.get(self.frame.header.frame, self.pose)
+
+
+class ViewState:
+    """The session as seen from outside. A new session id starts it afresh."""
+
+    def __init__(self) -> None:
+        self.received_ns: int | None = None
+        """When the last message came, of any kind."""
+        self._reset(None)
+
+    def _reset(self, session: str | None) -> None:
+        self.session = session
+        self.meta: Meta | None = None
+        self.stats: StatsBody | None = None
+        self.cameras: dict[str, CameraState] = {}
+        self.events: deque[EventBody] = deque(maxlen=EVENTS_KEPT)
+        self.gaps = 0
+        self.acks = 0
+        self.failed_acks = 0
+        self.last_failure = ""
+        self.pose_received_ns: int | None = None
+        self._last_seq: dict[str, int] = {}
+
+    def apply(self, message: Message, now_ns: int) -> None:
+        """Take one message in, in the order of arrival."""
+        header = message.header
+        if header.session != self.session:
+            self._reset(header.session)
+        self.received_ns = now_ns
+        last = self._last_seq.get(message.topic)
+        if last is not None and header.seq > last + 1:
+            self.gaps += header.seq - last - 1
+        self._last_seq[message.topic] = header.seq
+        body = message.body
+        if isinstance(body, PoseMessage):
+            self._pose(message.kind, message.name, body, now_ns)
+        elif isinstance(body, FrameMessage):
+            self._camera(message.name).frame = body
+        elif isinstance(body, EventHeader):
+            self._event(body.event)
+        elif isinstance(body, AckHeader):
+            self._ack(body)
+        elif isinstance(body, StatsHeader):
+            self.stats = body.stats
+        else:
+            self.meta = body
+            for name in body.cameras:
+                self._camera(name)
+
+    def connected(self, now_ns: int) -> bool:
+        """Whether a publisher has been heard within `GONE_NS`."""
+        return self.received_ns is not None and now_ns - self.received_ns <= GONE_NS
+
+    def stale(self, camera: str, now_ns: int) -> bool:
+        """Whether what is shown is older than `STALE_NS`, or nothing new has come for so long."""
+        if self.pose_received_ns is None or now_ns - self.pose_received_ns > STALE_NS:
+            return True
+        age_ns = self.age_ns(camera, now_ns)
+        return age_ns is None or age_ns > STALE_NS
+
+    def age_ns(self, camera: str, now_ns: int) -> int | None:
+        """From the exposure of what is shown to now; from its publication where no exposure is known."""
+        state = self.cameras.get(camera)
+        shown = state and (state.frame or state.pose)
+        if not shown:
+            return None
+        header = shown.header
+        return now_ns - (header.t_pub_ns if header.t_exposure_ns is None else header.t_exposure_ns)
+
+    def keypoint_names(self) -> list[str]:
+        """As `meta` tells them; numbers until it has come."""
+        if self.meta is not None:
+            return self.meta.keypoints
+        speeds = [camera.speed for camera in self.cameras.values() if camera.speed is not None]
+        return [str(i) for i in range(speeds[0].channels)] if speeds else []
+
+    def _camera(self, name: str) -> CameraState:
+        return self.cameras.setdefault(name, CameraState())
+
+    def _pose(self, kind: str, name: str, pose: PoseMessage, now_ns: int) -> None:
+        camera = self._camera(name)
+        if kind == "prediction":
+            _keep(camera.predictions, pose)
+            return
+        self.pose_received_ns = now_ns
+        camera.pose = pose
+        _keep(camera.poses, pose)
+        header = pose.header
+        t_ns = header.t_pub_ns if header.t_exposure_ns is None else header.t_exposure_ns
+        n, k, _ = header.shape
+        if n:
+            if camera.speed is None or camera.speed.channels != k:
+                camera.speed = Trace(k)
+            camera.speed.append(t_ns, np.hypot(pose.velocity[0, :, 0], pose.velocity[0, :, 1]))
+        latency = header.latency_ms
+        camera.latency.append(
+            t_ns,
+            np.array([latency.image_to_decision, latency.exposure_to_decision], dtype=np.float32),
+        )
+
+    def _event(self, event: EventBody) -> None:
+        # Whoever watches the animal must not learn which trials are controls.
+        if event.outcome != "withheld":
+            self.events.append(event)
+
+    def _ack(self, header: AckHeader) -> None:
+        self.acks += 1
+        if not header.ack.ok:
+            self.failed_acks += 1
+            self.last_failure = f"{header.ack.output}: {header.ack.detail}"
+
+
+def _keep(poses: dict[int, PoseMessage], pose: PoseMessage) -> None:
+    poses.pop(pose.header.frame, None)
+    poses[pose.header.frame] = pose
+    if len(poses) > POSES_KEPT:
+        del poses[next(iter(poses))]

@@ -1,0 +1,197 @@
+"""The ring, the latest-frame slot and the thread that fills them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rt_pose.clock import HostClock
+from rt_pose.drivers import CameraFault, FoundDevice
+from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames, RingDescription, TakenFrame
+from rt_pose.records import CapturedFrame, DropRecord, Record, Truth
+from rt_pose.types import CameraInfo, FloatArray, Frame, FrameStamps
+
+INFO = CameraInfo("cam", "scripted", "1", width=6, height=4, channels=1, rate_hz=100.0)
+
+
+class Notebook:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def send(self, record: Record) -> bool:
+        self.records.append(record)
+        return True
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def of(self, kind: type[Record]) -> list[Any]:
+        return [r for r in self.records if isinstance(r, kind)]
+
+
+class ScriptedCamera:
+    """Hands over frames of given indices at once, then ends or fails."""
+
+    Options: ClassVar[type] = dict
+
+    def __init__(self, indices: list[int], fault: str = "", epochs: list[int] | None = None) -> None:
+        self._left = list(zip(indices, epochs or [0] * len(indices), strict=True))
+        self._fault = fault
+        self.stopped = False
+
+    @classmethod
+    def find(cls) -> list[FoundDevice]:
+        return []
+
+    def open(self) -> CameraInfo:
+        return INFO
+
+    def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
+        if not self._left or self.stopped:
+            if self._fault:
+                raise CameraFault(self._fault)
+            return None
+        index, epoch = self._left.pop(0)
+        into[:] = index
+        return FrameStamps(index, index, index, index, epoch=epoch)
+
+    def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:
+        return np.full((1, 2, 2), float(index)), np.array([[True, False]])
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.fixture
+def ring() -> Any:
+    made = FrameRing.create(INFO)
+    yield made
+    made.close()
+
+
+def capture(
+    ring: FrameRing, camera: ScriptedCamera, every: bool = False
+) -> tuple[Any, LatestFrames, Notebook]:
+    latest, notebook = LatestFrames(["cam"], every_frame=every), Notebook()
+    return CaptureThread(camera, ring, latest, HostClock(), lambda: notebook), latest, notebook
+
+
+def test_the_newest_frame_is_taken_and_the_older_ones_are_counted(ring: FrameRing) -> None:
+    thread, latest, notebook = capture(ring, ScriptedCamera([0, 1, 2, 3, 4]))
+    thread.start()
+    assert thread.join(5.0)
+    taken = latest.take(0.1)
+    assert taken is not None
+    assert taken.frame.stamps.index == 4
+    assert (taken.frame.image == 4).all()
+    assert (thread.counts.captured, thread.counts.superseded, thread.counts.device_gaps) == (5, 4, 0)
+    assert [r.stamps.index for r in notebook.of(CapturedFrame)] == [0, 1, 2, 3, 4]
+    drops = notebook.of(DropRecord)
+    assert [(d.stage, d.first_index, d.count) for d in drops] == [("capture", i, 1) for i in range(4)]
+    assert [t.xy.array()[0, 0, 0] for t in notebook.of(Truth)] == [0, 1, 2, 3, 4]
+    assert latest.take(0.0) is None
+    assert latest.ended
+
+
+def test_every_frame_mode_loses_none(ring: FrameRing) -> None:
+    thread, latest, _ = capture(ring, ScriptedCamera(list(range(50))), every=True)
+    thread.start()
+    seen = []
+    while (taken := latest.take(5.0)) is not None:
+        assert (taken.frame.image == taken.frame.stamps.index).all()
+        seen.append(taken.frame.stamps.index)
+        latest.release(taken)
+    assert thread.join(5.0)
+    assert seen == list(range(50))
+    assert thread.counts.superseded == 0
+
+
+def test_a_jump_of_the_device_counter_is_a_gap_but_a_new_epoch_is_not(ring: FrameRing) -> None:
+    camera = ScriptedCamera([0, 1, 5, 0, 1], epochs=[0, 0, 0, 1, 1])
+    thread, _, notebook = capture(ring, camera)
+    thread.start()
+    assert thread.join(5.0)
+    assert thread.counts.device_gaps == 3
+    (gap,) = [d for d in notebook.of(DropRecord) if d.stage == "device"]
+    assert (gap.first_index, gap.count) == (2, 3)
+
+
+def test_a_camera_that_fails_ends_the_run_with_its_reason(ring: FrameRing) -> None:
+    thread, latest, _ = capture(ring, ScriptedCamera([0], fault="cable pulled"))
+    thread.start()
+    assert thread.join(5.0)
+    assert latest.take(0.1) is not None
+    assert latest.ended
+    assert latest.faults == {"cam": "cable pulled"}
+
+
+def test_the_frame_in_the_loops_hands_is_never_overwritten(ring: FrameRing) -> None:
+    thread, latest, _ = capture(ring, ScriptedCamera(list(range(500))))
+    held = TakenFrame(Frame("cam", FrameStamps(-1, 0, 0, 0), ring.image(3)), 3, 0)
+    ring.image(3)[:] = 77
+    latest.put(held)
+    assert latest.take(0.1) is held
+    thread.start()
+    assert thread.join(10.0)
+    assert (ring.image(3) == 77).all()
+
+
+def test_take_returns_the_oldest_of_several_cameras() -> None:
+    latest = LatestFrames(["a", "b"])
+    blank = np.zeros((1, 1, 1), np.uint8)
+    for camera, arrival in (("b", 5), ("a", 9)):
+        latest.put(TakenFrame(Frame(camera, FrameStamps(0, 0, arrival, 0), blank), 0, 0))
+    order = [latest.take(0.1), latest.take(0.1)]
+    assert [taken.frame.camera for taken in order if taken] == ["b", "a"]
+
+
+def test_take_wakes_when_a_frame_comes() -> None:
+    latest = LatestFrames(["a"])
+    frame = TakenFrame(Frame("a", FrameStamps(0, 0, 0, 0), np.zeros((1, 1, 1), np.uint8)), 0, 0)
+    timer = threading.Timer(0.05, latest.put, [frame])
+    timer.start()
+    assert latest.take(10.0) is frame
+    timer.join()
+
+
+def test_a_slot_that_was_overwritten_is_not_read(ring: FrameRing) -> None:
+    ring.begin_write(0)[:] = 1
+    generation = ring.end_write(0)
+    into = np.empty_like(ring.image(0))
+    assert ring.read(0, generation, into)
+    assert (into == 1).all()
+    ring.begin_write(0)
+    assert not ring.read(0, generation, into)
+    ring.end_write(0)
+    assert not ring.read(0, generation, into)
+
+
+def _read_in_child(description: RingDescription, generation: int, results: Any) -> None:
+    other = FrameRing.attach(description)
+    into = np.empty((4, 6, 1), np.uint8)
+    results.send((other.read(2, generation, into), int(into.sum())))
+    other.close()
+
+
+def test_a_spawned_process_reads_the_ring_and_leaves_it_there(ring: FrameRing) -> None:
+    ring.begin_write(2)[:] = 3
+    generation = ring.end_write(2)
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    child = spawn.Process(target=_read_in_child, args=(ring.description, generation, theirs))
+    child.start()
+    assert ours.recv() == (True, 3 * 24)
+    child.join()
+    again = FrameRing.attach(ring.description)
+    assert (again.image(2) == 3).all()
+    again.close()

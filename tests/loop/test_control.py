@@ -1,0 +1,112 @@
+"""The control socket, spoken to by a real client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import zmq
+
+from rt_pose.errors import UserError
+from rt_pose.loop.control import Control
+
+
+class Answering:
+    """Stands for the loop: takes orders from the inbox and answers them."""
+
+    def __init__(self) -> None:
+        self.orders: list[str] = []
+        self.error = ""
+        self.housekept = threading.Event()
+        self.control = Control("tcp://127.0.0.1:*", lambda: {"armed": False}, self.housekept.set)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rt-pose-test-loop")
+        self.control.start()
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.005):
+            while self.control.inbox:
+                order = self.control.inbox.popleft()
+                self.orders.append(order.do)
+                order.error = self.error
+                order.done.set()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.control.stop()
+
+
+@pytest.fixture
+def answering() -> Iterator[Answering]:
+    made = Answering()
+    yield made
+    made.stop()
+
+
+def ask(address: str, raw: bytes, kind: int = zmq.REQ) -> dict[str, Any]:
+    socket: zmq.Socket[bytes]
+    with zmq.Context.instance().socket(kind) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.RCVTIMEO, 10_000)
+        socket.connect(address)
+        socket.send(raw)
+        answer = msgspec.msgpack.decode(socket.recv_multipart()[-1])
+    assert answer.pop("v") == 1
+    return answer
+
+
+def order(do: str, v: int = 1) -> bytes:
+    return msgspec.msgpack.encode({"v": v, "id": 9, "do": do})
+
+
+@pytest.mark.parametrize("kind", [zmq.REQ, zmq.DEALER])
+def test_orders_reach_the_loop_and_are_answered(answering: Answering, kind: int) -> None:
+    for do in ("arm", "disarm", "stop"):
+        assert ask(answering.control.address, order(do), kind) == {"id": 9, "ok": True}
+    assert answering.orders == ["arm", "disarm", "stop"]
+
+
+def test_what_the_loop_refuses_says_why(answering: Answering) -> None:
+    answering.error = "the run has started already"
+    answer = ask(answering.control.address, order("start"))
+    assert answer == {"id": 9, "ok": False, "error": "the run has started already"}
+
+
+def test_status(answering: Answering) -> None:
+    answer = ask(answering.control.address, order("status"))
+    assert answer == {"id": 9, "ok": True, "status": {"armed": False}}
+    assert not answering.orders
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (order("arn"), "unknown order 'arn', did you mean 'arm'?"),
+        (order("arm", v=2), "v: expected 1, got 2"),
+        (b"\xc1", "not a msgpack map"),
+        (msgspec.msgpack.encode([1, 2]), "not a msgpack map"),
+        (msgspec.msgpack.encode({"v": 1}), "unknown order None"),
+        (b"", "not a msgpack map"),
+    ],
+)
+def test_what_cannot_be_understood_is_an_error_not_silence(
+    answering: Answering, raw: bytes, says: str
+) -> None:
+    answer = ask(answering.control.address, raw)
+    assert answer["ok"] is False
+    assert says in answer["error"]
+    assert not answering.orders
+
+
+def test_housekeeping_is_done_without_any_order(answering: Answering) -> None:
+    assert answering.housekept.wait(5)
+
+
+def test_a_port_in_use(answering: Answering) -> None:
+    with pytest.raises(UserError, match=r"publish\.control: .* is in use"):
+        Control(answering.control.address, dict, lambda: None)

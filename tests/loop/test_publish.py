@@ -1,0 +1,108 @@
+"""What goes over the wire, read back by a plain subscriber."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+import pytest
+import zmq
+
+from rt_pose.clock import FakeClock
+from rt_pose.errors import UserError
+from rt_pose.loop.latency import FrameLatency
+from rt_pose.loop.publish import FIELDS, Publisher
+from rt_pose.types import Ack, Event, FrameStamps, Pose, Track
+
+
+@pytest.fixture
+def wire() -> Iterator[tuple[Publisher, zmq.Socket[bytes]]]:
+    publisher = Publisher("tcp://127.0.0.1:*", "session-1", FakeClock(5_000_000))
+    subscriber: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+    subscriber.setsockopt(zmq.SUBSCRIBE, b"")
+    subscriber.setsockopt(zmq.RCVTIMEO, 5000)
+    subscriber.connect(publisher.address)
+    for _ in range(500):  # until the subscription has arrived
+        publisher.send("hello", {})
+        if subscriber.poll(10):
+            break
+    while subscriber.poll(50):
+        subscriber.recv_multipart()
+    yield publisher, subscriber
+    subscriber.close()
+    publisher.close()
+
+
+def a_pose() -> tuple[Pose, Track]:
+    stamps = FrameStamps(index=7, t_exposure_ns=1_000_000, t_arrival_ns=2_000_000, t_scene_ns=900)
+    confidence = np.array([[0.9, 0.1]])
+    pose = Pose("top", stamps, np.zeros((1, 2, 2)), np.zeros((1, 2, 2, 2)), confidence)
+    cov = np.arange(32, dtype=float).reshape(1, 2, 4, 4)
+    xy, velocity = np.array([[[1.5, 2.5], [np.nan, np.nan]]]), np.array([[[3.0, 4.0], [5.0, 6.0]]])
+    return pose, Track("top", 7, 900, xy, velocity, cov, np.zeros((1, 2)), np.array([[False, True]]))
+
+
+def test_a_pose_carries_its_track_its_times_and_its_numbers(
+    wire: tuple[Publisher, zmq.Socket[bytes]],
+) -> None:
+    publisher, subscriber = wire
+    pose, track = a_pose()
+    publisher.pose(pose, track, FrameLatency(1.0, 2.0, 0.5, 3.0), deadline_met=True, dropped=4)
+    topic, raw, buffer = subscriber.recv_multipart()
+    header = msgspec.msgpack.decode(raw)
+    assert topic == b"pose/top/"
+    assert (header["v"], header["session"], header["seq"], header["t_pub_ns"]) == (
+        1,
+        "session-1",
+        0,
+        5_000_000,
+    )
+    assert (header["frame"], header["t_exposure_ns"], header["t_valid_ns"]) == (7, 1_000_000, 900)
+    assert (header["age_ns"], header["deadline_met"], header["dropped"]) == (4_000_000, True, 4)
+    assert header["lost"] == [[False, True]]
+    assert header["fields"] == FIELDS
+    values = np.frombuffer(buffer, "<f4").reshape(header["shape"])
+    np.testing.assert_allclose(values[0, 0], [1.5, 2.5, 0.9, 0, 1, 5, 3, 4])
+    assert np.isnan(values[0, 1, 0])
+
+
+def test_events_acks_and_what_other_threads_left(wire: tuple[Publisher, zmq.Socket[bytes]]) -> None:
+    publisher, subscriber = wire
+    event = Event(1, "reach", 0, "withheld", "control", None, float(np.float64(2)), "top", 7, 1, 2, 3, True)
+    publisher.event(event)
+    publisher.ack(Ack(1, "laser", 5, 6, None, ok=True))
+    publisher.outbox.append(("stats", {"stats": {"rate_hz": np.float64(3.5)}}, None))
+    publisher.outbox.append(("frame/top/", {"width": 2}, b"ab"))
+    publisher.flush()
+    got = [subscriber.recv_multipart() for _ in range(4)]
+    assert [parts[0] for parts in got] == [b"event/reach/", b"ack/laser/", b"stats", b"frame/top/"]
+    assert msgspec.msgpack.decode(got[0][1])["event"]["outcome"] == "withheld"
+    assert msgspec.msgpack.decode(got[1][1])["ack"]["t_ack_ns"] == 6
+    assert msgspec.msgpack.decode(got[2][1])["stats"] == {"rate_hz": 3.5}
+    assert got[3][2] == b"ab"
+
+
+def test_each_topic_counts_for_itself(wire: tuple[Publisher, zmq.Socket[bytes]]) -> None:
+    publisher, subscriber = wire
+    for topic in ("a", "b", "a", "a"):
+        publisher.send(topic, {})
+    seqs = [msgspec.msgpack.decode(subscriber.recv_multipart()[1])["seq"] for _ in range(4)]
+    assert seqs == [0, 0, 1, 2]
+
+
+def test_a_port_in_use_is_an_error_that_names_it(wire: tuple[Publisher, zmq.Socket[bytes]]) -> None:
+    publisher, _ = wire
+    with pytest.raises(UserError, match=r"publish\.address: .* is in use"):
+        Publisher(publisher.address, "session-2", FakeClock())
+
+
+@pytest.mark.parametrize("address", ["tcp://0.0.0.0:5790", "tcp://*:5790", "tcp://192.168.0.7:5790"])
+def test_an_open_interface_is_refused(address: str) -> None:
+    with pytest.raises(UserError, match="open to other machines"):
+        Publisher(address, "s", FakeClock())
+
+
+def test_what_is_no_address_is_an_error() -> None:
+    with pytest.raises(UserError, match="cannot bind"):
+        Publisher("tcp://127.0.0.1:notaport", "s", FakeClock())

@@ -1,0 +1,182 @@
+"""What the viewer makes of messages: gaps, sessions, blinding, age, traces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.viewer.messages import (
+    AckBody,
+    AckHeader,
+    Body,
+    EventBody,
+    EventHeader,
+    FrameHeader,
+    FrameMessage,
+    Header,
+    LatencyMs,
+    Message,
+    Meta,
+    PoseHeader,
+    PoseMessage,
+)
+from rt_pose.viewer.view_state import POSES_KEPT, Trace, ViewState
+
+FIELDS = ["x", "y", "p", "sxx", "sxy", "syy", "vx", "vy"]
+
+
+def head(seq: int, session: str = "s", t_ns: int = 0) -> dict[str, Any]:
+    return {"v": 1, "session": session, "seq": seq, "t_pub_ns": t_ns}
+
+
+def pose(frame: int, seq: int | None = None, t_ns: int = 0, kind: str = "pose", **more: Any) -> Message:
+    seq = frame if seq is None else seq
+    header = PoseHeader(
+        **head(seq, t_ns=t_ns, **more),
+        frame=frame,
+        shape=(1, 2, 8),
+        fields=FIELDS,
+        t_exposure_ns=t_ns,
+        latency_ms=LatencyMs(image_to_decision=frame),
+    )
+    body = PoseMessage(
+        header,
+        np.zeros((1, 2, 2), np.float32),
+        np.ones((1, 2, 3), np.float32),
+        np.array([[[3, 4], [frame, 0]]], np.float32),
+        np.zeros((1, 2), bool),
+    )
+    return message(f"{kind}/top/", header, body)
+
+
+def frame_of(index: int, t_ns: int = 0) -> Message:
+    header = FrameHeader(
+        **head(index, t_ns=t_ns),
+        frame=index,
+        encoding="jpeg",
+        width=1,
+        height=1,
+        channels=1,
+        t_exposure_ns=t_ns,
+    )
+    return message("frame/top/", header, FrameMessage(header, b""))
+
+
+def message(topic: str, header: Header, body: Body | None = None) -> Message:
+    kind, _, name = topic.partition("/")
+    return Message(topic, kind, name.rstrip("/"), header, header if body is None else body)
+
+
+def test_gaps_are_counted_by_topic() -> None:
+    state = ViewState()
+    for seq in (5, 6, 9):
+        state.apply(pose(seq), 0)
+    for seq in (0, 1):
+        state.apply(frame_of(seq), 0)
+    assert state.gaps == 2
+
+
+def test_a_new_session_starts_afresh() -> None:
+    state = ViewState()
+    state.apply(message("meta", Meta(**head(0), keypoints=["nose", "tail"])), 0)
+    for seq in (0, 4):
+        state.apply(pose(seq), 0)
+    state.apply(pose(9, session="t"), 0)
+    assert (state.session, state.gaps, state.meta) == ("t", 0, None)
+    assert list(state.cameras["top"].poses) == [9]
+    assert state.keypoint_names() == ["0", "1"]
+
+
+def test_controls_stay_hidden_from_whoever_watches() -> None:
+    state = ViewState()
+    for seq, outcome in enumerate(("fired", "withheld", "suppressed")):
+        body = EventBody(rule="r", outcome=outcome)
+        state.apply(message("event/r/", EventHeader(**head(seq), event=body)), 0)
+    assert [event.outcome for event in state.events] == ["fired", "suppressed"]
+
+
+def test_failed_commands_are_told() -> None:
+    state = ViewState()
+    state.apply(message("ack/l/", AckHeader(**head(0), ack=AckBody(ok=True, output="l"))), 0)
+    state.apply(
+        message("ack/l/", AckHeader(**head(1), ack=AckBody(ok=False, output="l", detail="no echo"))), 0
+    )
+    assert (state.acks, state.failed_acks, state.last_failure) == (2, 1, "l: no echo")
+
+
+def test_the_pose_shown_is_that_of_the_frame_shown() -> None:
+    state = ViewState()
+    for index in range(10):
+        state.apply(pose(index), 0)
+        state.apply(pose(index, kind="prediction"), 0)
+    camera = state.cameras["top"]
+    newest = camera.shown_pose()
+    assert newest is not None
+    assert newest.header.frame == 9
+    state.apply(frame_of(6), 0)
+    shown = camera.shown_pose()
+    assert shown is not None
+    assert shown.header.frame == 6
+    assert camera.predictions[6].header.frame == 6
+    state.apply(frame_of(20), 0)
+    assert camera.shown_pose() is camera.pose
+
+
+def test_old_poses_are_let_go() -> None:
+    state = ViewState()
+    for index in range(POSES_KEPT + 3):
+        state.apply(pose(index), 0)
+    assert list(state.cameras["top"].poses) == list(range(3, POSES_KEPT + 3))
+
+
+def test_age_counts_from_the_exposure_of_what_is_shown() -> None:
+    state = ViewState()
+    now = 10 * NS_PER_S
+    assert state.age_ns("top", now) is None
+    assert state.stale("top", now)
+    state.apply(pose(1, t_ns=now - 20 * NS_PER_MS), now)
+    assert state.age_ns("top", now) == 20 * NS_PER_MS
+    assert not state.stale("top", now)
+    state.apply(frame_of(0, t_ns=now - 600 * NS_PER_MS), now)
+    assert state.age_ns("top", now) == 600 * NS_PER_MS
+    assert state.stale("top", now)
+
+
+def test_silence_is_stale_and_then_gone() -> None:
+    state = ViewState()
+    assert not state.connected(0)
+    # The far future as exposure: only the silence can make it stale.
+    state.apply(pose(1, t_ns=100 * NS_PER_S), 0)
+    assert not state.stale("top", 500 * NS_PER_MS)
+    assert state.stale("top", 501 * NS_PER_MS)
+    assert state.connected(2 * NS_PER_S)
+    assert not state.connected(2 * NS_PER_S + 1)
+
+
+def test_traces_hold_speed_and_latency() -> None:
+    state = ViewState()
+    for index in range(5):
+        state.apply(pose(index, t_ns=index * NS_PER_S), 0)
+    speed = state.cameras["top"].speed
+    assert speed is not None
+    t_ns, values = speed.since(2 * NS_PER_S, 0)
+    np.testing.assert_array_equal(t_ns, np.array([2, 3, 4]) * NS_PER_S)
+    np.testing.assert_array_equal(values, [5, 5, 5])
+    np.testing.assert_array_equal(speed.since(0, 1)[1], [0, 1, 2, 3, 4])
+    latency = state.cameras["top"].latency
+    np.testing.assert_array_equal(latency.since(0, 0)[1], [0, 1, 2, 3, 4])
+    assert np.isnan(latency.since(0, 1)[1]).all()
+
+
+@pytest.mark.parametrize("count", [0, 3, 4, 11])
+def test_a_trace_keeps_the_newest_in_order(count: int) -> None:
+    trace = Trace(1, capacity=4)
+    for i in range(count):
+        trace.append(i, np.array([10.0 * i], np.float32))
+    expected = list(range(max(0, count - 4), count))
+    t_ns, values = trace.since(0, 0)
+    assert t_ns.tolist() == expected
+    assert values.tolist() == [10.0 * i for i in expected]
