@@ -1,0 +1,107 @@
+"""The simulated camera: frames of a rendered animal at real-time pace, with exact truth."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rigs.simulated.options import SimulatedOptions
+from rigs.simulated.scene import Scene
+from rigs.simulated.world import World
+from rigs.waiting import wait_until
+from rt_pose.clock import NS_PER_S
+from rt_pose.drivers import CameraFault, DriverContext, FoundDevice, camera_driver
+from rt_pose.types import CameraInfo, FloatArray, FrameStamps
+
+if TYPE_CHECKING:
+    from rigs.simulated.render import Renderer
+
+
+@camera_driver("simulated")
+class SimulatedCamera:
+    """Frame i shows the world at i / rate on its clock, and is handed over at that time.
+
+    It is rendered up to one period before. Where the reader is late by more than a period, frames are
+    skipped and the index jumps, as with a camera whose buffer overflows.
+    """
+
+    Options: ClassVar[type] = SimulatedOptions
+
+    def __init__(self, name: str, options: SimulatedOptions, context: DriverContext) -> None:
+        options.check(f"cameras.{name}.options")
+        self._name, self._options = name, options
+        self._clock = context.clock
+        self._seed = context.seed if options.seed is None else options.seed
+        self._world = World.of(context, options.world)
+        self._stopped = threading.Event()
+        self._scene: Scene | None = None
+        self._renderer: Renderer | None = None
+        self._next = 0
+
+    @classmethod
+    def find(cls) -> list[FoundDevice]:
+        return [FoundDevice("simulated", "", "rendered animal with known truth")]
+
+    def open(self) -> CameraInfo:
+        from rigs.simulated.render import Renderer
+
+        self.close()
+        options = self._options
+        scene = Scene(self._seed, options)
+        renderer = Renderer(self._seed, self._name, options, scene)
+        self._world.attach(self._name, self._seed, scene.timing)
+        self._scene, self._renderer = scene, renderer
+        self._next = 0
+        self._stopped.clear()
+        return CameraInfo(
+            name=self._name,
+            driver="simulated",
+            serial=f"seed {self._seed}",
+            width=options.width,
+            height=options.height,
+            channels=options.channels,
+            rate_hz=options.rate_hz,
+            hardware=False,
+        )
+
+    def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
+        if self._scene is None or self._renderer is None:
+            raise CameraFault(f"camera {self._name}: it is not open")
+        epoch_ns = self._world.epoch_ns(self._clock)
+        frame = self._due(self._clock.now_ns() - epoch_ns)
+        t_ns = self._options.scene_time_ns(frame)
+        duration_s = self._options.duration_s
+        if self._stopped.is_set() or (duration_s is not None and t_ns >= duration_s * NS_PER_S):
+            return None
+        self._renderer.draw(self._scene.posture(t_ns, self._world.reactions()), frame, t_ns, into)
+        if not wait_until(self._clock, epoch_ns + t_ns, self._stopped):
+            return None
+        self._next = frame + 1
+        return FrameStamps(
+            index=frame,
+            t_exposure_ns=epoch_ns + t_ns,
+            t_arrival_ns=self._clock.now_ns(),
+            t_scene_ns=epoch_ns + t_ns,
+        )
+
+    def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:
+        """Exact for every frame handed over: what can still change it lies in the future."""
+        if self._scene is None:
+            return None
+        return self._scene.truth(self._options.scene_time_ns(index), self._world.reactions())
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def close(self) -> None:
+        if self._renderer is not None:
+            self._world.detach()
+        self._scene = self._renderer = None
+
+    def _due(self, t_ns: int) -> int:
+        """The frame to hand over next at a time of the world's clock."""
+        exposed = int(t_ns * self._options.rate_hz / NS_PER_S)
+        return max(self._next, exposed)

@@ -1,0 +1,193 @@
+"""A recorded file as a camera, at its own pace or at a stated one."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rigs.waiting import wait_until
+from rt_pose.clock import NS_PER_S
+from rt_pose.drivers import CameraFault, DriverContext, FoundDevice, camera_driver
+from rt_pose.errors import UserError
+from rt_pose.types import CameraInfo, FloatArray, FrameStamps
+from rt_pose.video import Channels, VideoFrame, VideoInfo, VideoReader, probe
+
+
+@dataclass
+class VideoOptions:
+    """Which recording, and how it is played."""
+
+    path: str
+    """The file: mp4, avi, mkv."""
+    rate_hz: float | None = None
+    """Frames a second of host time; without it, the recording's own frame times. Speeds of the animal are
+    those of the recording at any pace."""
+    loop: bool = False
+    """Begin again after the last frame; tracks then restart."""
+    channels: Literal["auto", 1, 3] = "auto"
+    """1 gray, 3 RGB, auto what the network wants to see (as the file stores it where there is none)."""
+    start: int = 0
+    """First frame to show."""
+    skip_when_late: bool = True
+    """Skip frames where the reader is late by more than one of them. Without it, every frame is shown."""
+
+
+@camera_driver("video")
+class VideoCamera:
+    """Exposure = the host time at which a frame is due; scene time = the recording's own.
+
+    A frame is decoded straight into the caller's buffer before it is due, so that decoding delays its
+    hand-over only where it takes longer than a period. The index is the frame's place in the file; it and
+    the scene time run on when the recording loops, while `epoch` counts up.
+    """
+
+    Options: ClassVar[type] = VideoOptions
+
+    def __init__(self, name: str, options: VideoOptions, context: DriverContext) -> None:
+        where = f"cameras.{name}.options"
+        if options.rate_hz is not None and not 0.1 <= options.rate_hz <= 2000.0:
+            raise UserError(f"{where}: rate_hz must be between 0.1 and 2000, got {options.rate_hz:g}")
+        if options.start < 0:
+            raise UserError(f"{where}: start must be 0 or more, got {options.start}")
+        self._name, self._options, self._where = name, options, where
+        self._clock, self._network_channels = context.clock, context.channels
+        self._stopped = threading.Event()
+        self._reader: VideoReader | None = None
+        self._channels: Channels = 3
+        self._period_ns = 0.0
+        self._scene_period_ns = 0
+        self._restart()
+
+    def _restart(self) -> None:
+        self._t0_ns: int | None = None
+        """Host time of the first frame."""
+        self._first_t_ns = 0
+        """Scene time of the first frame."""
+        self._shown: FrameStamps | None = None
+        self._epoch = 0
+        self._index_base = 0
+        self._scene_base_ns = 0
+
+    @classmethod
+    def find(cls) -> list[FoundDevice]:
+        return []
+
+    def open(self) -> CameraInfo:
+        self.close()
+        info = self._look()
+        wanted = self._options.channels
+        if wanted != "auto":
+            self._channels = wanted
+        elif self._network_channels is not None:
+            # The decoder's own luma, as offline prediction reads it: the same pixels live and offline.
+            self._channels = 1 if self._network_channels == 1 else 3
+        else:
+            self._channels = info.channels
+        rate_hz = self._options.rate_hz or info.rate_hz
+        self._period_ns = NS_PER_S / rate_hz
+        self._scene_period_ns = round(NS_PER_S / info.rate_hz)
+        self._restart()
+        self._reader = self._wound_back()
+        self._stopped.clear()
+        return CameraInfo(
+            name=self._name,
+            driver="video",
+            serial=self._options.path,
+            width=info.width,
+            height=info.height,
+            channels=self._channels,
+            rate_hz=rate_hz,
+            hardware=False,
+        )
+
+    def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
+        if self._reader is None:
+            raise CameraFault(f"camera {self._name}: it is not open")
+        if self._stopped.is_set():
+            return None
+        try:
+            frame = self._next(into)
+        except UserError as error:
+            raise CameraFault(f"camera {self._name}: {error}") from error
+        if frame is None:
+            return None
+        index, t_scene_ns = self._index_base + frame.index, self._scene_base_ns + frame.t_ns
+        if self._t0_ns is None:
+            # Decoding the first frame starts the decoder, which takes its time.
+            self._t0_ns, self._first_t_ns = self._clock.now_ns(), t_scene_ns
+        due_ns = self._due_ns(index, t_scene_ns)
+        if not wait_until(self._clock, due_ns, self._stopped):
+            return None
+        self._shown = FrameStamps(
+            index=index,
+            t_exposure_ns=due_ns,
+            t_arrival_ns=self._clock.now_ns(),
+            t_scene_ns=t_scene_ns,
+            epoch=self._epoch,
+        )
+        return self._shown
+
+    def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:  # noqa: ARG002
+        """None: nobody knows."""
+        return None
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
+
+    def _look(self) -> VideoInfo:
+        info = probe(self._options.path)
+        if self._options.start >= info.frames:
+            raise UserError(
+                f"{self._where}: start must be below {info.frames}, the number of frames of "
+                f"{self._options.path}, got {self._options.start}"
+            )
+        return info
+
+    def _wound_back(self) -> VideoReader:
+        reader = VideoReader(self._options.path, self._channels)
+        reader.skip(self._options.start)
+        return reader
+
+    def _due_ns(self, index: int, t_scene_ns: int) -> int:
+        """Host time at which a frame is to be handed over."""
+        assert self._t0_ns is not None
+        if self._options.rate_hz is None:
+            return self._t0_ns + t_scene_ns - self._first_t_ns
+        return self._t0_ns + round((index - self._options.start) * self._period_ns)
+
+    def _next(self, into: NDArray[np.uint8]) -> VideoFrame | None:
+        """The next frame that is not too late, its pixels in `into`; None at the recording's end."""
+        assert self._reader is not None
+        late = self._frames_late()
+        if late:
+            self._reader.skip(late)
+        frame = self._reader.read(into)
+        if frame is None and self._options.loop and self._shown is not None:
+            self._wind_back(self._shown)
+            frame = self._reader.read(into)
+        return frame
+
+    def _frames_late(self) -> int:
+        """How many frames to pass over so that the next is due now or later."""
+        if self._shown is None or self._shown.t_exposure_ns is None or not self._options.skip_when_late:
+            return 0
+        next_due_ns = self._shown.t_exposure_ns + self._period_ns
+        return max(0, int((self._clock.now_ns() - next_due_ns) / self._period_ns))
+
+    def _wind_back(self, last: FrameStamps) -> None:
+        assert self._reader is not None
+        self._reader.close()
+        self._reader = self._wound_back()
+        self._epoch += 1
+        self._index_base = last.index + 1 - self._options.start
+        # Scene time of the first frame shown again is one period after the last one's.
+        self._scene_base_ns = last.t_scene_ns + self._scene_period_ns - self._first_t_ns

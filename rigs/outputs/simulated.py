@@ -1,0 +1,79 @@
+"""The simulated output: a stimulus that the simulated animal feels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rigs.simulated.world import World
+from rt_pose.clock import NS_PER_MS
+from rt_pose.drivers import DriverContext, FoundDevice, output_driver
+from rt_pose.errors import UserError
+from rt_pose.types import Ack, Command, OutputInfo
+
+_FELT = ("pulse", "train", "level", "analog")
+
+
+@dataclass
+class SimulatedOutputOptions:
+    """Where the stimulus goes."""
+
+    world: str = "world"
+    """The world whose animal feels it: that of the cameras which name the same."""
+    delay_ms: float = 1.0
+    """From the command to the stimulus."""
+
+
+@output_driver("simulated")
+class SimulatedOutput:
+    """A pulse, a train, a level or an analog value above 0 is one stimulus, at its beginning.
+
+    The echo comes when the animal feels it, with the microseconds of the world's clock.
+    """
+
+    Options: ClassVar[type] = SimulatedOutputOptions
+
+    def __init__(self, name: str, options: SimulatedOutputOptions, context: DriverContext) -> None:
+        if not 0.0 <= options.delay_ms <= 1000.0:
+            raise UserError(
+                f"outputs.{name}.options: delay_ms must be between 0 and 1000, got {options.delay_ms:g}"
+            )
+        self._name, self._options = name, options
+        self._clock = context.clock
+        self._world = World.of(context, options.world)
+        self._open = False
+
+    @classmethod
+    def find(cls) -> list[FoundDevice]:
+        return [FoundDevice("simulated", "", "stimulus that the rendered animal feels")]
+
+    def open(self) -> OutputInfo:
+        self._open = True
+        return OutputInfo(
+            name=self._name,
+            driver="simulated",
+            serial=f"world {self._options.world}",
+            delay_ms=self._options.delay_ms,
+            echoes=True,
+            hardware=False,
+            detail="the animal freezes, then darts off",
+        )
+
+    def send(self, command: Command) -> Ack:
+        t_sent_ns = self._clock.now_ns()
+        if not self._open:
+            return Ack(command.id, self._name, None, None, None, ok=False, detail="the output is not open")
+        self._clock.sleep_until_ns(t_sent_ns + round(self._options.delay_ms * NS_PER_MS))
+        if command.action in _FELT and command.amplitude > 0.0:
+            t_device_us, detail = self._world.stimulate(self._clock), ""
+        else:
+            t_device_us, detail = self._world.now_us(self._clock), "the animal feels nothing"
+        return Ack(
+            command.id, self._name, t_sent_ns, self._clock.now_ns(), t_device_us, ok=True, detail=detail
+        )
+
+    def safe_state(self) -> None:
+        """Nothing to do: a stimulus here is a moment, no line stays high."""
+
+    def close(self) -> None:
+        self._open = False

@@ -1,0 +1,135 @@
+"""The articulated animal: where its parts are when its nose has run a distance along the path.
+
+Body points follow the path behind the nose, so the body bends with the path and keeps its length. Lengths
+below are in body lengths, nose to tail base.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rigs.simulated.hashing import angle
+from rigs.simulated.path import ClosedPath
+from rt_pose.types import FloatArray
+
+BODY_LENGTH = 0.26
+"""Nose to tail base (arena heights)."""
+KEYPOINTS = [
+    "nose", "ear_left", "ear_right", "neck", "back", "tail_base", "tail_mid", "paw_left", "paw_right",
+]  # fmt: skip
+BONES = [
+    ("nose", "neck"), ("ear_left", "neck"), ("ear_right", "neck"), ("neck", "back"), ("back", "tail_base"),
+    ("tail_base", "tail_mid"), ("neck", "paw_left"), ("neck", "paw_right"),
+]  # fmt: skip
+
+EAR, EYE = (0.26, 0.105), (0.12, 0.062)
+"""Behind the nose and beside the midline."""
+EAR_RADIUS = 0.072
+TAIL_END = 1.85
+STRIDE = 0.50
+STANCE = 0.6
+"""Share of the stride that a paw stands on the ground."""
+_LEGS = ((0.44, 0.0, 0.17, 1), (0.44, 0.5, 0.17, -1), (0.82, 0.5, 0.185, 1), (0.82, 0.0, 0.185, -1))
+"""Of each foot: its middle place behind the nose, its lead in the stride, its reach, its side (left 1)."""
+_TUCK = 0.2
+"""How much closer to the midline a foot gets for each length that it falls behind."""
+
+_MIDLINE_ALONG = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, 25))  # denser at the ends, where it is round
+_TAIL_ALONG = np.linspace(0.97, TAIL_END, 14)
+_FIXED_ALONG = np.array([0.0, EAR[0], EAR[0], 0.33, 0.66, 1.0, 1.38])
+_FIXED_ASIDE = np.array([0.0, EAR[1], -EAR[1], 0.0, 0.0, 0.0, 0.0])
+_EYES_ALONG = np.array([EYE[0], EYE[0]])
+_EYES_ASIDE = np.array([EYE[1], -EYE[1]])
+
+
+def half_width(along: FloatArray) -> FloatArray:
+    """Half the width of the body seen from above, at distances behind the nose."""
+    head = 0.112 * np.sqrt(np.maximum(0.0, 1.0 - ((along - 0.19) / 0.19) ** 2))
+    trunk = 0.178 * np.sqrt(np.maximum(0.0, 1.0 - ((along - 0.66) / 0.36) ** 2))
+    return np.hypot(head, trunk)
+
+
+MIDLINE_HALF_WIDTH = half_width(_MIDLINE_ALONG) * BODY_LENGTH
+"""Half width (25,) of the body at the points of `Posture.midline` (scene units)."""
+
+
+@dataclass(slots=True)
+class Posture:
+    """Where the animal's parts are (scene units)."""
+
+    keypoints: FloatArray
+    """(9, 2) in the order of `KEYPOINTS`."""
+    bared: NDArray[np.bool_]
+    """(9,) whether the body leaves the keypoint in sight (paws tread below it)."""
+    midline: FloatArray
+    """(25, 2) nose to tail base."""
+    left: FloatArray
+    """(25, 2) unit vectors to the left of the midline."""
+    tail: FloatArray
+    """(14, 2)."""
+    eyes: FloatArray
+    """(2, 2) left, right."""
+    feet: FloatArray
+    """(4, 2) front left, front right, hind left, hind right."""
+
+
+class Animal:
+    """One animal on its path."""
+
+    def __init__(self, seed: int, index: int) -> None:
+        self._path = ClosedPath(seed, index)
+        self._head_phase = angle(seed, "head", index)
+        self._tail_phase = angle(seed, "tail", index)
+
+    def posture(self, distance: float, phase_s: float) -> Posture:
+        """The posture with the nose `distance` along the path, at a time of the animal's phase clock (s)."""
+        feet_along, feet_aside = _feet(distance / (BODY_LENGTH * STRIDE))
+        along = np.concatenate([_MIDLINE_ALONG, _TAIL_ALONG, _EYES_ALONG, feet_along, _FIXED_ALONG])
+        aside = np.zeros(len(along))
+        aside[39:41] = _EYES_ASIDE
+        aside[41:45] = feet_aside
+        aside[45:] = _FIXED_ASIDE
+        on_path, left = self._path.at(distance - BODY_LENGTH * along)
+        aside += self._sway(along, distance, phase_s)
+        xy = on_path + left * (aside * BODY_LENGTH)[:, None]  # (52, 2)
+        front = xy[41:43]
+        bared = np.ones(len(KEYPOINTS), dtype=bool)
+        bared[7:] = (np.abs(feet_aside[:2]) > half_width(feet_along[:2])) & (
+            np.hypot(feet_along[:2] - EAR[0], np.abs(feet_aside[:2]) - EAR[1]) > EAR_RADIUS
+        )
+        return Posture(
+            keypoints=np.concatenate([xy[45:], front]),
+            bared=bared,
+            midline=xy[:25],
+            left=left[:25],
+            tail=xy[25:39],
+            eyes=xy[39:41],
+            feet=xy[41:45],
+        )
+
+    def _sway(self, along: FloatArray, distance: float, phase_s: float) -> FloatArray:
+        """Sideways shift: the head looks about, the tail swings."""
+        look = 0.055 * math.sin(1.9 * phase_s + self._head_phase) + 0.03 * math.sin(5.3 * phase_s)
+        swing = np.sin(7.0 * distance + 1.3 * phase_s + self._tail_phase - 2.6 * (along - 1.0))
+        head = look * np.maximum(0.0, 1.0 - along / 0.5) ** 2
+        tail = 0.28 * np.maximum(0.0, along - 1.0) * swing
+        return head + tail
+
+
+def _feet(strides: float) -> tuple[FloatArray, FloatArray]:
+    """Distance behind the nose (4,) and aside (4,) of the feet: front left, front right, hind left, right."""
+    along, aside = np.empty(4), np.empty(4)
+    half_step = STRIDE * STANCE / 2.0
+    for i, (hip, lead, reach, side) in enumerate(_LEGS):
+        cycle = (strides + lead) % 1.0
+        if cycle < STANCE:  # it stands while the body moves on over it
+            forward = half_step * (1.0 - 2.0 * cycle / STANCE)
+        else:
+            forward = -half_step * math.cos(math.pi * (cycle - STANCE) / (1.0 - STANCE))
+        along[i] = hip - forward
+        aside[i] = side * (reach + _TUCK * forward)
+    return along, aside

@@ -1,0 +1,100 @@
+"""A folder of labeled frames of simulated animals, in Lightning Pose's layout, to train a network on."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rigs.simulated.animal import KEYPOINTS
+from rigs.simulated.behaviour import Reactions
+from rigs.simulated.hashing import hash64, uniform
+from rigs.simulated.options import SimulatedOptions
+from rigs.simulated.render import Renderer
+from rigs.simulated.scene import Scene
+from rt_pose.errors import UserError
+from rt_pose.types import FloatArray
+
+ANIMALS = 12
+"""Animals (and arenas) that the frames are spread over."""
+HELD_OUT = 2
+"""The last of them are for validation only: its error then speaks of animals never trained on."""
+SPAN_S = 600.0
+"""Scene time that the frames of an animal are spread over."""
+SCORER = "truth"
+
+
+def write_labeled_folder(
+    out: Path,
+    frames: int,
+    seed: int,
+    options: SimulatedOptions | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write `labeled-data/*.png`, `CollectedData.csv` and `split.csv` to the folder `out`; returns `out`.
+
+    Frames take turns among animals whose seeds are hashes of `seed`, at hashed times. A keypoint that cannot
+    be seen is left blank. `progress(done, frames)` is called after each frame. UserError where the folder
+    holds something already, or where `frames` does not reach all animals.
+    """
+    options = replace(options or SimulatedOptions())
+    options.check("simulated frames")
+    if frames < ANIMALS:
+        raise UserError(f"simulated frames: at least {ANIMALS} are needed (one an animal), got {frames}")
+    if out.exists() and any(out.iterdir()):
+        raise UserError(f"simulated frames: the folder {out} is not empty; name another")
+    (out / "labeled-data").mkdir(parents=True)
+    animals = [_Photographer(hash64(seed, "dataset", i), options) for i in range(ANIMALS)]
+    rows, split = [], []
+    for i in range(frames):
+        animal = i % ANIMALS
+        image, xy, visible = animals[animal].shoot(i)
+        name = f"labeled-data/img{i:05d}.png"
+        cv2.imwrite(str(out / name), image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        rows.append([name, *_cells(xy, visible)])
+        split.append([name, "val" if animal >= ANIMALS - HELD_OUT else "train"])
+        if progress is not None:
+            progress(i + 1, frames)
+    header = [
+        ["scorer", *[SCORER] * (2 * len(KEYPOINTS))],
+        ["bodyparts", *[name for name in KEYPOINTS for _ in range(2)]],
+        ["coords", *["x", "y"] * len(KEYPOINTS)],
+    ]
+    _write_csv(out / "CollectedData.csv", header + rows)
+    _write_csv(out / "split.csv", [["image", "split"], *split])
+    return out
+
+
+class _Photographer:
+    """Takes single pictures of one animal."""
+
+    def __init__(self, seed: int, options: SimulatedOptions) -> None:
+        self._seed, self._options = seed, options
+        self._scene = Scene(seed, options)
+        self._renderer = Renderer(seed, "labels", options, self._scene)
+        self._undisturbed = Reactions(self._scene.timing)
+        self._image = np.empty((options.height, options.width, options.channels), np.uint8)
+
+    def shoot(self, picture: int) -> tuple[NDArray[np.uint8], FloatArray, NDArray[np.bool_]]:
+        """Image (H, W, C; BGR), keypoints (K, 2) px, visible (K,), at a hashed time."""
+        frame = int(uniform(self._seed, "picture", picture, high=SPAN_S * self._options.rate_hz))
+        t_ns = self._options.scene_time_ns(frame)
+        self._renderer.draw(self._scene.posture(t_ns, self._undisturbed), frame, t_ns, self._image)
+        xy, visible = self._scene.truth(t_ns, self._undisturbed)
+        return self._image[:, :, ::-1], xy[0], visible[0]
+
+
+def _cells(xy: FloatArray, visible: NDArray[np.bool_]) -> list[str]:
+    return [
+        f"{value:.3f}" if seen else "" for point, seen in zip(xy, visible, strict=True) for value in point
+    ]
+
+
+def _write_csv(path: Path, rows: list[list[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)

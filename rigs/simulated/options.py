@@ -1,0 +1,67 @@
+"""What a user may set of the simulated camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rt_pose.clock import NS_PER_S
+from rt_pose.errors import UserError
+
+
+@dataclass
+class SimulatedOptions:
+    """A camera that looks straight down on the arena."""
+
+    width: int = 320
+    """Width of a frame (px)."""
+    height: int = 256
+    """Height of a frame (px). The arena, 5 wide and 4 high, is fitted into the frame."""
+    channels: Literal[1, 3] = 1
+    """1 gray, 3 RGB."""
+    rate_hz: float = 60.0
+    """Frames a second."""
+    duration_s: float | None = None
+    """The camera ends after this long; without it, never."""
+    seed: int | None = None
+    """Of animal, arena and noise; the run's seed where it is not given."""
+    world: str = "world"
+    """Cameras and outputs that name the same world share one animal."""
+    reaction_ms: float = 120.0
+    """From the stimulus to the beginning of the reaction; at least two frames."""
+    freeze_ms: float = 800.0
+    """How long the animal then stands still before it darts off."""
+    noise: float = 4.0
+    """Standard deviation of the sensor noise (grey levels)."""
+    light: float = 0.15
+    """Largest change of the light, as a share of its mean."""
+    texture: float = 1.0
+    """Contrast of the arena's floor; 0 is even, 1 is bedding."""
+
+    def check(self, where: str) -> None:
+        """UserError where a value makes no sense."""
+        _in_range(where, "width", self.width, 16, 8192)
+        _in_range(where, "height", self.height, 16, 8192)
+        _in_range(where, "rate_hz", self.rate_hz, 0.1, 2000.0)
+        _in_range(where, "noise", self.noise, 0.0, 30.0)
+        _in_range(where, "light", self.light, 0.0, 0.5)
+        _in_range(where, "texture", self.texture, 0.0, 1.0)
+        _in_range(where, "freeze_ms", self.freeze_ms, 10.0, 60_000.0)
+        _in_range(where, "reaction_ms", self.reaction_ms, 1.0, 60_000.0)
+        if self.duration_s is not None:
+            _in_range(where, "duration_s", self.duration_s, 1e-3, 1e7)
+        # A frame is rendered up to a period before its exposure, when every stimulus it shows must be known.
+        if self.reaction_ms * self.rate_hz < 2000.0:
+            raise UserError(
+                f"{where}: reaction_ms {self.reaction_ms:g} is less than two frames at {self.rate_hz:g} Hz; "
+                f"set at least {2000.0 / self.rate_hz:.1f}"
+            )
+
+    def scene_time_ns(self, frame: int) -> int:
+        """Exposure of a frame on the world's clock."""
+        return round(frame * NS_PER_S / self.rate_hz)
+
+
+def _in_range(where: str, name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UserError(f"{where}: {name} must be between {low:g} and {high:g}, got {value:g}")

@@ -1,0 +1,102 @@
+"""Animal, behaviour and view together: exact keypoints of any frame, from the seed and the stimuli alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rigs.simulated.animal import KEYPOINTS, Animal, Posture
+from rigs.simulated.behaviour import Gait, Reactions, Timing
+from rigs.simulated.hashing import uniform
+from rigs.simulated.options import SimulatedOptions
+from rigs.simulated.path import ARENA
+from rt_pose.clock import NS_PER_S
+from rt_pose.types import FloatArray
+
+ANIMAL = 0
+"""Index of the one animal of the scene, part of every hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Scene to pixels: the arena centred in the frame, as large as fits."""
+
+    width: int
+    height: int
+
+    @property
+    def scale(self) -> float:
+        """Pixels an arena height."""
+        return min(self.width / ARENA[0], self.height / ARENA[1])
+
+    def pixels(self, xy: FloatArray) -> FloatArray:
+        """Pixel coordinates (..., 2) of scene points; the top-left pixel's centre is (0, 0)."""
+        offset = np.array([(self.width - 1) / 2.0, (self.height - 1) / 2.0])
+        return (xy - np.array(ARENA) / 2.0) * self.scale + offset
+
+
+@dataclass(frozen=True, slots=True)
+class Beam:
+    """A plank across the arena, below which the animal passes."""
+
+    x: float
+    """Where its axis crosses the middle of the arena (scene units)."""
+    slant: float
+    """Change of x for a change of y."""
+    half_width: float
+
+    @classmethod
+    def of(cls, seed: int) -> Beam:
+        side = 0.30 if uniform(seed, "beam", "side") < 0.5 else 0.66
+        x = ARENA[0] * uniform(seed, "beam", "x", low=side, high=side + 0.05)
+        return cls(x, uniform(seed, "beam", "slant", low=-0.25, high=0.25), 0.04)
+
+    def covers(self, xy: FloatArray) -> NDArray[np.bool_]:
+        """Whether scene points (n, 2) lie below it."""
+        axis = self.x + self.slant * (xy[:, 1] - ARENA[1] / 2.0)
+        return np.abs(xy[:, 0] - axis) < self.half_width
+
+    def corners(self) -> FloatArray:
+        """Its outline (4, 2), reaching past the walls."""
+        top = np.array([self.x - self.slant, -ARENA[1] / 2.0])
+        bottom = np.array([self.x + self.slant, 1.5 * ARENA[1]])
+        aside = np.array([self.half_width, 0.0])
+        return np.array([top - aside, top + aside, bottom + aside, bottom - aside])
+
+
+class Scene:
+    """What there is to see at a scene time."""
+
+    def __init__(self, seed: int, options: SimulatedOptions) -> None:
+        self.timing = Timing(options.reaction_ms, options.freeze_ms)
+        self.view = View(options.width, options.height)
+        self.beam = Beam.of(seed)
+        self._animal = Animal(seed, ANIMAL)
+        self._gait = Gait(seed, ANIMAL)
+
+    def posture(self, t_ns: int, reactions: Reactions) -> Posture:
+        """The animal at a scene time."""
+        phase_s, darted = reactions.phase(t_ns / NS_PER_S)
+        return self._animal.posture(self._gait.distance(phase_s) + darted, phase_s)
+
+    def truth(self, t_ns: int, reactions: Reactions) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Keypoints (1, K, 2) px and whether each can be seen (1, K)."""
+        posture = self.posture(t_ns, reactions)
+        xy = self.view.pixels(posture.keypoints)
+        inside = np.all((xy >= -0.5) & (xy < (self.view.width - 0.5, self.view.height - 0.5)), axis=1)
+        visible = posture.bared & ~self.beam.covers(posture.keypoints) & inside
+        return xy.reshape(1, len(KEYPOINTS), 2), visible[None]
+
+
+def truth_at(
+    seed: int, options: SimulatedOptions, frame: int, stimuli_us: Sequence[int]
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Keypoints (1, K, 2) px of a frame and whether each can be seen (1, K), from a log alone.
+
+    `stimuli_us`: scene times at which the output acted, in order: the `t_device_us` of its acks.
+    """
+    scene = Scene(seed, options)
+    return scene.truth(options.scene_time_ns(frame), Reactions.to(scene.timing, stimuli_us))

@@ -1,0 +1,20 @@
+"""Waiting that another thread can cut short."""
+
+from __future__ import annotations
+
+import threading
+
+from rt_pose.clock import NS_PER_MS, Clock
+
+SLICE_NS = 40 * NS_PER_MS
+"""Longest sleep at a stretch: `stop` must be heard within 100 ms."""
+
+
+def wait_until(clock: Clock, t_ns: int, stopped: threading.Event) -> bool:
+    """Sleep until `t_ns` of the host clock; False, early, where `stopped` is set."""
+    while not stopped.is_set():
+        now = clock.now_ns()
+        if now >= t_ns:
+            return True
+        clock.sleep_until_ns(min(t_ns, now + SLICE_NS))
+    return False

@@ -1,0 +1,107 @@
+"""One suite over every registered output driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import rigs
+from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.drivers import DriverContext, Output, make_output, outputs
+from rt_pose.errors import UserError
+from rt_pose.types import Command
+
+rigs.register()
+
+OPTIONS: dict[str, dict[str, Any]] = {"simulated": {"delay_ms": 2.0}}
+"""How each driver is opened here. A driver that needs hardware belongs in `HARDWARE` instead."""
+HARDWARE: set[str] = set()
+
+
+@pytest.fixture(params=sorted(set(outputs()) - HARDWARE))
+def output(request: pytest.FixtureRequest) -> Iterator[Output]:
+    driver = request.param
+    assert driver in OPTIONS, (
+        f"say in OPTIONS of this file how the output driver '{driver}' is opened in tests"
+    )
+    made = make_output("laser", driver, OPTIONS[driver], DriverContext(HostClock()))
+    yield made
+    made.close()
+
+
+def pulse(number: int) -> Command:
+    return Command(id=number, event_id=None, output="laser", line=0, action="pulse", duration_us=5000)
+
+
+def test_info_describes_the_output(output: Output) -> None:
+    info = output.open()
+    assert info.name == "laser"
+    assert info.driver in outputs()
+    assert info.delay_ms >= 0.0
+
+
+def test_every_command_is_acknowledged_in_order(output: Output) -> None:
+    clock = HostClock()
+    info = output.open()
+    last_us = -1
+    for number in range(1, 6):
+        before = clock.now_ns()
+        ack = output.send(pulse(number))
+        after = clock.now_ns()
+        assert ack.ok
+        assert (ack.command_id, ack.output) == (number, "laser")
+        assert ack.t_sent_ns is not None
+        assert before <= ack.t_sent_ns <= after
+        if info.echoes:
+            assert ack.t_ack_ns is not None
+            assert ack.t_sent_ns + info.delay_ms * NS_PER_MS <= ack.t_ack_ns <= after
+            assert ack.t_device_us is not None
+            assert ack.t_device_us > last_us
+            last_us = ack.t_device_us
+
+
+def test_stop_is_acknowledged(output: Output) -> None:
+    output.open()
+    assert output.send(Command(id=1, event_id=None, output="laser", line=0, action="stop")).ok
+
+
+def test_a_closed_output_sends_nothing(output: Output) -> None:
+    output.open()
+    output.close()
+    output.close()
+    ack = output.send(pulse(1))
+    assert not ack.ok
+    assert ack.t_sent_ns is None
+    assert "not open" in ack.detail
+
+
+def test_it_opens_again_after_close(output: Output) -> None:
+    for number in range(2):
+        output.open()
+        assert output.send(pulse(number)).ok
+        output.close()
+
+
+def test_safe_state_works_at_any_time(output: Output) -> None:
+    output.open()
+    output.safe_state()
+    output.close()
+    output.safe_state()
+
+
+@pytest.mark.parametrize("driver", sorted(OPTIONS))
+def test_an_unknown_output_option_names_the_nearest(driver: str) -> None:
+    with pytest.raises(UserError, match=r"outputs\.laser\.options.*'delay', did you mean 'delay_ms'"):
+        make_output("laser", driver, {"delay": 1.0}, DriverContext(HostClock()))
+
+
+def test_an_unknown_output_driver_names_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"outputs\.laser.*'simulatd', did you mean 'simulated'"):
+        make_output("laser", "simulatd", {}, DriverContext(HostClock()))
+
+
+def test_a_negative_delay_is_refused() -> None:
+    with pytest.raises(UserError, match="delay_ms must be between 0 and 1000, got -1"):
+        make_output("laser", "simulated", {"delay_ms": -1.0}, DriverContext(HostClock()))

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.clip import HEIGHT, WIDTH, shown_index, write_clip
+
+import rigs
+from rigs.cameras.video import VideoCamera, VideoOptions
+from rt_pose.clock import NS_PER_MS, FakeClock
+from rt_pose.drivers import CameraFault, DriverContext, make_camera
+from rt_pose.errors import UserError
+from rt_pose.types import FrameStamps
+
+rigs.register()
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mkv", frames=12, rate_hz=100)
+
+
+def play(options: VideoOptions, frames: int, clock: FakeClock | None = None) -> list[tuple[FrameStamps, int]]:
+    """Stamps, and the number that each image shows, of the first frames."""
+    camera = VideoCamera("file", options, DriverContext(clock or FakeClock(7_000_000)))
+    info = camera.open()
+    image = np.zeros((info.height, info.width, info.channels), np.uint8)
+    seen = []
+    for _ in range(frames):
+        stamps = camera.grab(image)
+        if stamps is None:
+            break
+        seen.append((stamps, shown_index(image)))
+    camera.close()
+    return seen
+
+
+def test_info_comes_from_the_file(clip: Path) -> None:
+    camera = VideoCamera("file", VideoOptions(str(clip)), DriverContext(FakeClock()))
+    info = camera.open()
+    assert (info.width, info.height, info.channels, info.rate_hz) == (WIDTH, HEIGHT, 1, 100.0)
+    assert not info.hardware
+    camera.close()
+    colour = VideoCamera("file", VideoOptions(str(clip), channels=3), DriverContext(FakeClock()))
+    assert colour.open().channels == 3
+    colour.close()
+
+
+def test_its_own_pace(clip: Path) -> None:
+    seen = play(VideoOptions(str(clip)), 100)
+    assert [shown for _, shown in seen] == list(range(12))
+    for i, (stamps, _) in enumerate(seen):
+        assert stamps.index == i
+        assert stamps.t_exposure_ns == 7_000_000 + i * 10 * NS_PER_MS
+        assert stamps.t_arrival_ns == stamps.t_exposure_ns
+        assert stamps.t_scene_ns == i * 10 * NS_PER_MS
+        assert stamps.epoch == 0
+
+
+def test_another_pace_leaves_scene_time_alone(clip: Path) -> None:
+    seen = play(VideoOptions(str(clip), rate_hz=400.0), 12)
+    for i, (stamps, _) in enumerate(seen):
+        assert stamps.t_exposure_ns == 7_000_000 + i * 2_500_000
+        assert stamps.t_scene_ns == i * 10 * NS_PER_MS
+
+
+@pytest.mark.parametrize("rate_hz", [None, 50.0])
+def test_looping_goes_on_in_time_and_counts_epochs(clip: Path, rate_hz: float | None) -> None:
+    seen = play(VideoOptions(str(clip), loop=True, rate_hz=rate_hz, start=2), 35)
+    host_ms = 10 if rate_hz is None else 20
+    for i, (stamps, shown) in enumerate(seen):
+        assert shown == 2 + i % 10
+        assert stamps.epoch == i // 10
+        assert stamps.index == 2 + i
+        assert stamps.t_exposure_ns == 7_000_000 + i * host_ms * NS_PER_MS
+        assert stamps.t_scene_ns == (2 + i) * 10 * NS_PER_MS
+
+
+def late_by(clip: Path, late_ms: float, skip: bool) -> list[int]:
+    clock = FakeClock()
+    camera = VideoCamera("file", VideoOptions(str(clip), skip_when_late=skip), DriverContext(clock))
+    camera.open()
+    image = np.zeros((HEIGHT, WIDTH, 1), np.uint8)
+    shown = []
+    for _ in range(3):
+        stamps = camera.grab(image)
+        assert stamps is not None
+        assert stamps.index == shown_index(image)
+        shown.append(stamps.index)
+        clock.advance_ms(late_ms)
+        late_ms = 0.0
+    camera.close()
+    return shown
+
+
+def test_a_late_reader_skips_frames(clip: Path) -> None:
+    assert late_by(clip, 15.0, skip=True) == [0, 1, 2]
+    assert late_by(clip, 35.0, skip=True) == [0, 3, 4]
+
+
+def test_every_frame_mode_skips_none(clip: Path) -> None:
+    assert late_by(clip, 35.0, skip=False) == [0, 1, 2]
+
+
+def test_a_missing_file_is_said_before_anything_starts(tmp_path: Path) -> None:
+    camera = make_camera("file", "video", {"path": str(tmp_path / "none.mp4")}, DriverContext(FakeClock()))
+    with pytest.raises(UserError, match=r"none\.mp4: no such file"):
+        camera.open()
+
+
+def test_opening_can_be_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "late.mkv"
+    camera = make_camera("file", "video", {"path": str(path)}, DriverContext(FakeClock()))
+    with pytest.raises(UserError):
+        camera.open()
+    write_clip(path)
+    assert camera.open().width == WIDTH
+    camera.close()
+
+
+def test_a_start_past_the_end_is_refused(clip: Path) -> None:
+    camera = VideoCamera("file", VideoOptions(str(clip), start=12), DriverContext(FakeClock()))
+    with pytest.raises(UserError, match=r"start must be below 12, .* got 12"):
+        camera.open()
+
+
+def test_a_recording_damaged_in_the_middle_is_a_fault(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "damaged.avi", frames=40, codec="mjpeg")
+    data = bytearray(path.read_bytes())
+    pictures = [match.start() for match in re.finditer(b"\xff\xd8\xff", data)]
+    # From the 20th picture on the pictures are blanked; their places in the file stay.
+    for begin in pictures[20:]:
+        length = int.from_bytes(data[begin - 4 : begin], "little")
+        data[begin : begin + length] = bytes(length)
+    path.write_bytes(data)
+    camera = VideoCamera("file", VideoOptions(str(path)), DriverContext(FakeClock()))
+    info = camera.open()
+    image = np.zeros((info.height, info.width, info.channels), np.uint8)
+    for _ in range(10):
+        assert camera.grab(image) is not None
+
+    def play_on() -> None:
+        while camera.grab(image) is not None:
+            pass
+
+    with pytest.raises(CameraFault, match=r"camera file: .*damaged\.avi"):
+        play_on()
+    camera.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "network", "given"), [("auto", 1, 1), ("auto", 3, 3), ("auto", None, 1), (3, 1, 3), (1, 3, 1)]
+)
+def test_auto_gives_what_the_network_wants(clip: Path, wanted: Any, network: int | None, given: int) -> None:
+    context = DriverContext(FakeClock(), channels=network)
+    camera = VideoCamera("cam", VideoOptions(str(clip), channels=wanted), context)
+    assert camera.open().channels == given
+    camera.close()
