@@ -27,6 +27,9 @@ class DriverContext:
     seed: int = 0
     shared: dict[str, Any] = field(default_factory=dict)
     """Objects that belong to several drivers of a rig, by name (the simulated world, a bus)."""
+    channels: int | None = None
+    """What the network wants to see (1 gray, 3 RGB): a camera that can give either gives that. None where
+    no network is known."""
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Control
 from rt_pose.loop.decide import make_rules
+from rt_pose.loop.device import choose_device
 from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.housekeeping import Housekeeping
 from rt_pose.loop.infer import EngineChoice, bare_forward_ms, choose_engine
@@ -110,11 +111,12 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
     with ExitStack() as stack:
         if not config.cameras:
             raise UserError("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
+        choose_device(config.engine.device)
         package = read_package(_model(config))
         manifest = package.manifest
         publisher = Publisher(config.publish.address, session_id, clock)
         stack.callback(publisher.close)
-        context = DriverContext(clock, config.seed)
+        context = DriverContext(clock, config.seed, channels=manifest.input.channels)
         outputs = []
         for name, wanted in config.outputs.items():
             output = make_output(name, wanted.driver, wanted.options, context)
@@ -242,9 +244,11 @@ def _meta(
     description: dict[str, Any], config: RunConfig, publish_address: str, control_address: str
 ) -> dict[str, Any]:
     package = description["package"]
+    keypoints = package["keypoints"]
     return {
-        "keypoints": package["keypoints"],
-        "skeleton": package["skeleton"],
+        "keypoints": keypoints,
+        # Bones as pairs of indices, so that a subscriber can draw them without looking names up.
+        "skeleton": [[keypoints.index(a), keypoints.index(b)] for a, b in package["skeleton"]],
         "package": package["sha256"],
         "cameras": description["cameras"],
         "outputs": list(description["outputs"]),

@@ -1,0 +1,355 @@
+"""`rt-pose VERB`: one function a verb. Heavy imports live inside it, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
+
+from rt_pose import __version__
+from rt_pose.clock import HostClock
+from rt_pose.config import CameraConfig, EngineConfig, PublishConfig, RunConfig, build, load
+from rt_pose.errors import UserError
+
+if TYPE_CHECKING:
+    from rt_pose.session.run import RunResult
+
+EXIT_OK, EXIT_FAILED, EXIT_USER = 0, 1, 2
+
+DESCRIPTION = """Real-time closed-loop animal pose tracking.
+
+A first look, with nothing else at hand:
+    rt-pose demo
+Your own labeled frames to a model:
+    rt-pose train fit configs/train/mirror-mouse.yaml --data FOLDER --out OUT
+The model on a recorded video, live:
+    rt-pose run configs/video.yaml --model OUT/package --camera VIDEO.mp4
+What a session was like, and its decisions once more:
+    rt-pose report SESSION
+    rt-pose replay SESSION
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb; 0 well, 1 not as it should be, 2 a mistake the user can mend."""
+    argv = _name_configs(list(sys.argv[1:] if argv is None else argv))
+    try:
+        _check_config(argv)
+        parser = _parser(argv)
+        arguments = parser.parse_args(argv)
+        verb, options = _chosen(arguments)
+        if verb not in VERBS:
+            parser.print_help()
+            return EXIT_USER
+        return VERBS[verb][1](options)
+    except UserError as error:
+        print(f"rt-pose: {error}", file=sys.stderr)
+        return EXIT_USER
+    except KeyboardInterrupt:
+        print("rt-pose: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has gone; a further word would only raise again.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return EXIT_FAILED
+
+
+# ---------------------------------------------------------------- verbs
+
+
+def demo(options: Namespace) -> int:
+    """Train on a simulated animal, then run the closed loop on it, with a stimulus it reacts to."""
+    from rt_pose.demo import run_demo
+
+    return EXIT_OK if run_demo(Path(options.out), options.seconds) else EXIT_FAILED
+
+
+def train_fit(options: Namespace) -> int:
+    """Train on labeled frames (Lightning Pose layout); writes OUT/package."""
+    from train.config import TrainConfig
+    from train.fit import fit
+
+    config = build(TrainConfig, _plain(options), "train fit")
+    package = fit(config, say=print)
+    print(f"model package: {package}")
+    return EXIT_OK
+
+
+def predict(options: Namespace) -> int:
+    """Keypoints of a recorded video, offline, as a Lightning Pose CSV."""
+    from rt_pose.offline.predict import predict_video
+    from rt_pose.package import read_package
+
+    engine = build(EngineConfig, _plain(options.engine), "predict")
+    choice = predict_video(read_package(options.model), Path(options.video), Path(options.out), engine)
+    print(f"engine: {choice}")
+    print(f"predictions: {options.out}")
+    return EXIT_OK
+
+
+def run(options: Namespace) -> int:
+    """Run the closed loop: camera, network, filter, rules, outputs; records a session."""
+    import rigs
+    from rt_pose.session.console import RunConsole, default_session
+    from rt_pose.session.run import run_session
+
+    clock = HostClock()
+    plain = _plain(options)
+    camera, out, plot = plain.pop("camera", None), plain.pop("out", None), plain.pop("report", True)
+    config = build(RunConfig, plain, "run")
+    if camera:
+        config.cameras = _replace_camera(config.cameras, camera)
+    session = Path(out) if out else default_session(clock)
+    with RunConsole() as console:
+        result = run_session(config, session, rigs.register, clock, console)
+    return _conclude(result, plot)
+
+
+def bench_latency(options: Namespace) -> int:
+    """Latency on a recorded video at its own pace or a stated rate, through the live path."""
+    from bench.latency import bench_latency as bench
+
+    return EXIT_OK if bench(_plain(options)) else EXIT_FAILED
+
+
+def view(options: Namespace) -> int:
+    """A window on a running loop: frame, skeleton, speed, latency, events."""
+    from rt_pose.viewer import main as view_main
+
+    return int(view_main(options.connect))
+
+
+def replay(options: Namespace) -> int:
+    """Compute a session's decisions again from its log: exit 0 identical, 1 differs."""
+    from rt_pose.session.replay import SHOWN_DIFFERENCES
+    from rt_pose.session.replay import replay as run_replay
+
+    result = run_replay(Path(options.session))
+    exactly = "bit for bit" if result.same_environment else "within tolerance: other versions or processor"
+    print(f"{result.observations} observations, {result.events} events, {result.tracks} tracks ({exactly})")
+    if not result.same_environment:
+        print(f"largest difference of a track: {result.largest_track_difference_px:.3g} px")
+    if result.cut:
+        print(f"the log ends early: {result.cut}")
+    if result.missing_inputs:
+        print(f"{result.missing_inputs} inputs never reached the log; what follows cannot be reproduced")
+    for line in result.differences[:SHOWN_DIFFERENCES]:
+        print(f"differs: {line}")
+    if len(result.differences) > SHOWN_DIFFERENCES:
+        print(f"... and {len(result.differences) - SHOWN_DIFFERENCES} more differences")
+    print("identical" if result.identical else "NOT identical")
+    return EXIT_OK if result.identical else EXIT_FAILED
+
+
+def report(options: Namespace) -> int:
+    """Write report.html and report.json of a session."""
+    from rt_pose.session.report import make_report
+
+    make_report(Path(options.session))
+    print(f"report: {Path(options.session) / 'report.html'}")
+    return EXIT_OK
+
+
+def devices(options: Namespace) -> int:  # noqa: ARG001
+    """List the cameras and outputs that can be used here."""
+    import rigs
+    from rt_pose import drivers
+
+    rigs.register()
+    for kind, table in (("camera", drivers.cameras()), ("output", drivers.outputs())):
+        for name, driver in sorted(table.items()):
+            for found in driver.find():  # type: ignore[attr-defined]
+                state = "usable" if found.usable else f"not usable: {found.remedy}"
+                print(f"{kind:7} {name:12} {found.serial or '-':16} {found.description} ({state})")
+    return EXIT_OK
+
+
+# ---------------------------------------------------------------- parsers
+
+
+def _demo_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", type=str, default="runs/demo", help="Folder of the demo; replaced.")
+    parser.add_argument("--seconds", type=float, default=20.0, help="Length of the closed-loop run.")
+
+
+def _train_parser(parser: ArgumentParser) -> None:
+    from train.config import TrainConfig
+
+    _add_config(parser, TrainConfig)
+
+
+def _predict_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("--model", type=str, required=True, help="Folder of the model package.")
+    parser.add_argument("--video", type=str, required=True, help="The recording.")
+    parser.add_argument("--out", type=str, required=True, help="The CSV to write.")
+    parser.add_class_arguments(EngineConfig, "engine")
+
+
+def _run_parser(parser: ArgumentParser) -> None:
+    _add_config(parser, RunConfig)
+    parser.add_argument(
+        "--camera",
+        type=str,
+        help="sim, video:PATH, a bare path, or DRIVER:SERIAL; in place of the configuration's cameras.",
+    )
+    parser.add_argument("--out", type=str, help="Session folder; a new one in sessions/ where not given.")
+    parser.add_argument("--report", type=bool, default=True, help="Write the report at the end.")
+
+
+def _bench_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("--model", type=str, required=True, help="Folder of the model package.")
+    parser.add_argument("--video", type=str, required=True, help="The recording.")
+    parser.add_argument("--rate", type=float, help="Frames a second; the recording's own where not given.")
+    parser.add_argument("--seconds", type=float, default=20.0, help="Length; the recording is repeated.")
+    parser.add_argument("--budget", type=float, default=50.0, help="Exposure to decision (ms).")
+    parser.add_argument("--json", type=str, help="Write the report.json here.")
+    parser.add_class_arguments(EngineConfig, "engine")
+
+
+def _view_parser(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
+    )
+
+
+def _session_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("session", type=str, help="Session folder.")
+
+
+def _no_options(parser: ArgumentParser) -> None:  # noqa: ARG001
+    return
+
+
+Verb = tuple[Callable[[ArgumentParser], None], Callable[[Namespace], int]]
+VERBS: dict[str, Verb] = {
+    "demo": (_demo_parser, demo),
+    "train fit": (_train_parser, train_fit),
+    "predict": (_predict_parser, predict),
+    "run": (_run_parser, run),
+    "bench latency": (_bench_parser, bench_latency),
+    "view": (_view_parser, view),
+    "replay": (_session_parser, replay),
+    "report": (_session_parser, report),
+    "devices": (_no_options, devices),
+}
+GROUPS = {"train": "Make models.", "bench": "Measure."}
+CONFIGURED = ("train fit", "run")
+"""Verbs whose first word may be a configuration file."""
+
+
+class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Leaves the lines of the description as they are written."""
+
+
+def _parser(argv: list[str]) -> ArgumentParser:
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = ArgumentParser(
+        prog="rt-pose", description=DESCRIPTION, version=__version__, formatter_class=_HelpFormatter
+    )
+    verbs = parser.add_subcommands(required=False, dest="verb", metavar="VERB")
+    nested: dict[str, Any] = {}
+    for name, (fill, function) in VERBS.items():
+        group, _, leaf = name.rpartition(" ")
+        verb_parser = ArgumentParser(description=function.__doc__)
+        # Only the verb at hand gets its options: building all of them would cost `--help` its second.
+        if argv[: len(name.split())] == name.split():
+            fill(verb_parser)
+        if not group:
+            verbs.add_subcommand(name, verb_parser, help=function.__doc__)
+            continue
+        if group not in nested:
+            group_parser = ArgumentParser(description=GROUPS[group])
+            verbs.add_subcommand(group, group_parser, help=GROUPS[group])
+            nested[group] = group_parser.add_subcommands(required=True, dest="what", metavar="WHAT")
+        nested[group].add_subcommand(leaf, verb_parser, help=function.__doc__)
+    return parser
+
+
+def _add_config(parser: ArgumentParser, kind: type) -> None:
+    parser.add_argument("--config", action="config", help="YAML file; flags after it win.")
+    parser.add_class_arguments(kind, nested_key=None)
+
+
+def _name_configs(argv: list[str]) -> list[str]:
+    """`run FILE ...` as `run --config FILE ...`."""
+    verb = _configured(argv)
+    rest = argv[len(verb) :]
+    if verb and rest and not rest[0].startswith("-"):
+        return [*verb, "--config", *rest]
+    return argv
+
+
+def _check_config(argv: list[str]) -> None:
+    """Check a configuration file before the parser sees it: our messages name the nearest key."""
+    verb = _configured(argv)
+    if not verb or "--config" not in argv[:-1]:
+        return
+    kind: type = RunConfig
+    if verb[0] == "train":
+        from train.config import TrainConfig
+
+        kind = TrainConfig
+    load(kind, Path(argv[argv.index("--config") + 1]))
+
+
+def _configured(argv: list[str]) -> list[str]:
+    """The words of the verb at hand, where it takes a configuration file."""
+    return next((v.split() for v in CONFIGURED if argv[: len(v.split())] == v.split()), [])
+
+
+def _chosen(arguments: Namespace) -> tuple[str, Namespace]:
+    verb = arguments.get("verb")
+    options = arguments.get(verb) if verb else Namespace()
+    if verb in GROUPS:
+        what = options.get("what")
+        return f"{verb} {what}", options.get(what)
+    return str(verb), options
+
+
+def _plain(options: Namespace) -> dict[str, Any]:
+    plain = options.as_dict() if isinstance(options, Namespace) else dict(options)
+    plain.pop("config", None)
+    return plain
+
+
+def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, CameraConfig]:
+    """The configuration's cameras with `--camera SPEC` in their place."""
+    name = next(iter(cameras)) if len(cameras) == 1 else "camera"
+    old = cameras.get(name)
+
+    def options_of(driver: str) -> dict[str, Any]:
+        return dict(old.options) if old is not None and old.driver == driver else {}
+
+    if spec == "sim":
+        return {name: CameraConfig("simulated", options_of("simulated"))}
+    driver, colon, rest = spec.partition(":")
+    if colon and driver == "video":
+        return {name: CameraConfig("video", options_of("video") | {"path": rest})}
+    if "/" in spec or Path(spec).suffix or Path(spec).exists():
+        return {name: CameraConfig("video", options_of("video") | {"path": spec})}
+    if colon:
+        return {name: CameraConfig(driver, options_of(driver) | {"serial": rest})}
+    raise UserError(f"--camera {spec}: expected sim, video:PATH, the path of a recording, or DRIVER:SERIAL")
+
+
+def _conclude(result: RunResult, plot: bool) -> int:
+    from rt_pose.session.report import make_report
+
+    if result.session is not None:
+        print(f"session: {result.session}")
+        if plot:
+            make_report(result.session)
+            print(f"report: {result.session / 'report.html'}")
+    if not result.ok:
+        print(f"rt-pose: the run did not end well: {result.status}", file=sys.stderr)
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""What a run shows on the terminal: what was chosen at start, one live line, warnings."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.status import Status
+
+from rt_pose.clock import NS_PER_S, Clock
+from rt_pose.session.run import Notices
+
+
+def default_session(clock: Clock) -> Path:
+    """A new session folder named by the UTC time."""
+    started = datetime.fromtimestamp(clock.utc_ns() / NS_PER_S, UTC)
+    return Path("sessions") / started.strftime("%Y%m%d-%H%M%S")
+
+
+class RunConsole(Notices):
+    """Shows a run on standard error."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._status: Status | None = None
+
+    def __enter__(self) -> RunConsole:
+        self._status = self._console.status("opening cameras, outputs, network ...")
+        self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def ready(self, description: dict[str, Any]) -> None:
+        say = self._console.print
+        bare = description["bare_forward_ms"]
+        say(f"engine: {description['engine']['description']}")
+        say(f"bare forward: P50 {bare['p50']:.2f} ms, P99 {bare['p99']:.2f} ms (n {bare['n']})")
+        for camera in description["cameras"].values():
+            rate = f"{camera['rate_hz']:g} frames/s" if camera["rate_hz"] else "triggered from outside"
+            size = f"{camera['width']}x{camera['height']}x{camera['channels']}"
+            say(f"camera {camera['name']}: {camera['driver']} {camera['serial']} {size}, {rate}")
+        for output in description["outputs"].values():
+            say(f"output {output['name']}: {output['driver']} {output['serial']}, {output['delay_ms']:g} ms")
+        say(f"poses: {description['addresses']['publish']}   control: {description['addresses']['control']}")
+        self._update("waiting for the first frame ...")
+
+    def stats(self, stats: dict[str, Any]) -> None:
+        latency = stats["latency_ms"]["exposure_to_decision"] or stats["latency_ms"]["image_to_decision"]
+        shown = f"P50 {latency['p50']:.1f} P99 {latency['p99']:.1f} ms" if latency else "no frame yet"
+        fired = sum(counts["fired"] for counts in stats["events"].values())
+        dropped = sum(stats["dropped"].values()) + stats["frames"]["device_gaps"]
+        self._update(
+            f"{stats['frames']['processed']} frames, {stats['rate_hz']:.1f}/s, {shown}, dropped {dropped}, "
+            f"late {stats['deadline']['missed']}, fired {fired}, {'armed' if stats['armed'] else 'disarmed'}"
+        )
+
+    def warn(self, message: str) -> None:
+        self._console.print(f"warning: {message}", style="yellow")
+
+    def _update(self, text: str) -> None:
+        if self._status is not None:
+            self._status.update(text)

@@ -1,0 +1,113 @@
+"""From the shared ring to the film: pixels are copied at once, encoded when there is time.
+
+The recorder yields to the loop, so it may be late. Copying first and encoding later makes its lateness cost
+memory before it costs frames; every frame that is lost all the same is counted with its reason.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from rt_pose.loop.capture import FrameRing, RingDescription
+from rt_pose.records import CapturedFrame, DropRecord, StampsData
+from rt_pose.session.film import FilmWriter
+
+BACKLOG_BYTES = 64 << 20
+MIN_BACKLOG, MAX_BACKLOG = 4, 256
+STAGE = "recorder"
+
+
+class CameraFilming:
+    """One camera's way to its film."""
+
+    def __init__(self, session_dir: Path, description: RingDescription) -> None:
+        shape = (description.height, description.width, description.channels)
+        self._camera = description.camera
+        self._ring: FrameRing | None = None
+        self._film: FilmWriter | None = None
+        self._shape = shape
+        self._capacity = int(np.clip(BACKLOG_BYTES // int(np.prod(shape)), MIN_BACKLOG, MAX_BACKLOG))
+        self._free: list[NDArray[np.uint8]] = []
+        self._made = 0
+        self._waiting: deque[tuple[NDArray[np.uint8], StampsData]] = deque()
+        self._lost: dict[str, tuple[int, int]] = {}
+        self._fault = ""
+        try:
+            self._ring = FrameRing.attach(description)
+            self._film = FilmWriter(session_dir, self._camera, *shape, description.rate_hz)
+        except (OSError, FFmpegError) as error:
+            self._give_up(f"no film could be begun: {error}")
+
+    @property
+    def pending(self) -> bool:
+        """Whether frames wait for the encoder."""
+        return bool(self._waiting)
+
+    def copy(self, frame: CapturedFrame) -> None:
+        """Copy the frame's pixels while they are there, or count it as lost."""
+        if self._ring is None or self._film is None:
+            self._lose(self._fault, frame.stamps.index)
+            return
+        buffer = self._free.pop() if self._free else self._new_buffer()
+        if buffer is None:
+            self._lose("not filmed: the encoder is behind and its backlog full", frame.stamps.index)
+        elif self._ring.read(frame.slot, frame.generation, buffer):
+            self._waiting.append((buffer, frame.stamps))
+        else:
+            self._free.append(buffer)
+            self._lose("not filmed: its pixels were overwritten before the recorder came", frame.stamps.index)
+
+    def encode_one(self) -> None:
+        """Encode the oldest waiting frame."""
+        buffer, stamps = self._waiting.popleft()
+        if self._film is not None:
+            try:
+                self._film.write(buffer, stamps)
+            except (OSError, FFmpegError) as error:
+                self._give_up(f"not filmed: the film could not be written on: {error}")
+        if self._film is None:
+            self._lose(self._fault, stamps.index)
+        self._free.append(buffer)
+
+    def losses(self, t_ns: int) -> list[DropRecord]:
+        """What was lost since the last call."""
+        lost, self._lost = self._lost, {}
+        return [
+            DropRecord(t_ns=t_ns, stage=STAGE, reason=reason, count=n, camera=self._camera, first_index=first)
+            for reason, (n, first) in lost.items()
+        ]
+
+    def flush(self) -> None:
+        """Hand what is written to the operating system."""
+        if self._film is not None:
+            self._film.flush()
+
+    def close(self) -> None:
+        """Encode what waits and end the film whole."""
+        while self._waiting:
+            self.encode_one()
+        film, self._film = self._film, None
+        ring, self._ring = self._ring, None
+        if film is not None:
+            film.close()
+        if ring is not None:
+            ring.close()
+
+    def _new_buffer(self) -> NDArray[np.uint8] | None:
+        if self._made == self._capacity:
+            return None
+        self._made += 1
+        return np.empty(self._shape, np.uint8)
+
+    def _lose(self, reason: str, index: int) -> None:
+        count, first = self._lost.get(reason, (0, index))
+        self._lost[reason] = (count + 1, first)
+
+    def _give_up(self, reason: str) -> None:
+        self._fault = reason
+        self._film = None

@@ -1,0 +1,197 @@
+"""A session read back: what it was, and every record of its log, whether it ended well or was killed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError
+from rt_pose.records import (
+    TOPICS,
+    AckRecord,
+    CapturedFrame,
+    CommandRecord,
+    Control,
+    DropRecord,
+    End,
+    EventRecord,
+    Observation,
+    Record,
+    StatsRecord,
+    TrackRecord,
+    Truth,
+    decode,
+)
+from rt_pose.session.log_file import LOG_NAME, read_log
+from rt_pose.types import CameraInfo, OutputInfo, StageStamps
+
+R = TypeVar("R", bound=Record)
+
+SCHEMA = 1
+INFO_NAME = "session.json"
+STAGES: tuple[str, ...] = tuple(StageStamps.__dataclass_fields__)
+
+
+@dataclass
+class PackageInfo:
+    """Which model package ran."""
+
+    path: str = ""
+    sha256: str = ""
+    keypoints: list[str] = field(default_factory=list)
+    skeleton: list[tuple[str, str]] = field(default_factory=list)
+    tracking: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class UtcAnchor:
+    """The same moment on both clocks."""
+
+    t_mono_ns: int
+    t_utc_ns: int
+
+
+@dataclass
+class SessionInfo:
+    """`session.json`. Keys of a newer program are left aside; what an older one did not know is empty."""
+
+    schema: int
+    id: str = ""
+    started_utc_ns: int | None = None
+    anchors: list[UtcAnchor] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    package: PackageInfo = field(default_factory=PackageInfo)
+    engine: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, Any] = field(default_factory=dict)
+    cameras: dict[str, CameraInfo] = field(default_factory=dict)
+    outputs: dict[str, OutputInfo] = field(default_factory=dict)
+    budget_ms: float | None = None
+    bare_forward_ms: dict[str, Any] | None = None
+    """Of the engine alone on a ready tensor: p50, p99, n."""
+    status: str = ""
+
+
+@dataclass
+class Session:
+    """A session folder in memory. Records of a topic are in order of their log time."""
+
+    path: Path
+    info: SessionInfo
+    cut: str
+    """Why the log ends early; empty where it is whole."""
+    frames: list[CapturedFrame]
+    truths: list[Truth]
+    observations: list[Observation]
+    tracks: list[TrackRecord]
+    controls: list[Control]
+    events: list[EventRecord]
+    commands: list[CommandRecord]
+    acks: list[AckRecord]
+    drops: list[DropRecord]
+    stats: list[StatsRecord]
+    end: End | None
+
+    @classmethod
+    def read(cls, path: Path | str) -> Session:
+        """Read a session folder; UserError where there is none or it holds no log."""
+        path = Path(path)
+        info = read_info(path)
+        log = path / LOG_NAME
+        if not log.is_file():
+            raise UserError(f"session {path}: no {LOG_NAME}; the run ended before its recorder began")
+        messages, cut = read_log(log)
+        by_kind: dict[type[Record], list[Any]] = {kind: [] for kind in TOPICS.values()}
+        for message in messages:
+            try:
+                record = decode(message.topic, message.payload)
+            except msgspec.MsgspecError as error:
+                raise UserError(
+                    f"session {path}: {LOG_NAME} holds a record `{message.topic}` that this program cannot "
+                    f"read ({error}); read it with the rt-pose that wrote it"
+                ) from error
+            if record is not None:
+                by_kind[type(record)].append(record)
+        for records in by_kind.values():
+            records.sort(key=_log_time)
+        ends = by_kind[End]
+        return cls(
+            path=path,
+            info=info,
+            cut=cut,
+            frames=by_kind[CapturedFrame],
+            truths=by_kind[Truth],
+            observations=by_kind[Observation],
+            tracks=by_kind[TrackRecord],
+            controls=by_kind[Control],
+            events=by_kind[EventRecord],
+            commands=by_kind[CommandRecord],
+            acks=by_kind[AckRecord],
+            drops=by_kind[DropRecord],
+            stats=by_kind[StatsRecord],
+            end=ends[-1] if ends else None,
+        )
+
+    @property
+    def inputs(self) -> list[Observation | Control]:
+        """What the decisions were made from, in the order the loop took it."""
+        return sorted([*self.observations, *self.controls], key=lambda record: record.seq)
+
+
+@dataclass(slots=True)
+class StampColumns:
+    """Stamps of observations, one row each, ns; NaN where a stamp is unknown or was never taken.
+
+    float64 holds nanoseconds exactly up to 104 days after the host's start, and to 2 ns for a year.
+    """
+
+    t_exposure_ns: NDArray[np.float64]
+    t_arrival_ns: NDArray[np.float64]
+    t_scene_ns: NDArray[np.float64]
+    stages: dict[str, NDArray[np.float64]]
+    """By the names of `StageStamps`."""
+
+
+def stamp_columns(observations: list[Observation]) -> StampColumns:
+    """The stamps of these observations as columns."""
+    stages = [[o.stages.get(name, 0) for name in STAGES] for o in observations]
+    table = np.array(stages, np.float64).reshape(-1, len(STAGES))
+    table[table == 0] = np.nan
+    exposure = [np.nan if o.stamps.t_exposure_ns is None else o.stamps.t_exposure_ns for o in observations]
+    return StampColumns(
+        t_exposure_ns=np.array(exposure, np.float64),
+        t_arrival_ns=np.array([o.stamps.t_arrival_ns for o in observations], np.float64),
+        t_scene_ns=np.array([o.stamps.t_scene_ns for o in observations], np.float64),
+        stages={name: table[:, i] for i, name in enumerate(STAGES)},
+    )
+
+
+def read_info(path: Path) -> SessionInfo:
+    """The session's own description; UserError where the folder is no session."""
+    if not path.is_dir():
+        raise UserError(f"session {path}: no such folder; `rt-pose run CONFIG --out {path}` writes one")
+    file = path / INFO_NAME
+    if not file.is_file():
+        raise UserError(f"session {path}: no {INFO_NAME} in it; is this the folder of a session?")
+    try:
+        plain = json.loads(file.read_bytes())
+        schema = plain["schema"] if isinstance(plain, dict) and "schema" in plain else None
+        if schema != SCHEMA:
+            raise UserError(
+                f"session {path}: {INFO_NAME} has schema {schema!r}, this program reads {SCHEMA}; "
+                "use the rt-pose that wrote it"
+            )
+        return msgspec.convert(plain, SessionInfo)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise UserError(f"session {path}: {INFO_NAME} is damaged: {error}") from error
+
+
+def _log_time(record: Record) -> int:
+    return record.t_ns

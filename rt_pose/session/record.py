@@ -1,0 +1,167 @@
+"""The recorder: a process of its own that writes the session down and never holds the loop up.
+
+    loop's threads --PUSH--> [drain] --> log.mcap            every record, undecoded
+                                |
+    shared ring of pixels --> [copy] --> backlog --> [encode one] --> CAMERA.mkv
+
+It ends when the loop says so, when the loop or the supervisor is gone, or on SIGTERM; in each case it first
+takes in what is still on its way and closes the log whole. Ctrl-C reaches every process of a terminal, so
+it is ignored here: the supervisor decides.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+import zmq
+
+from rt_pose.clock import NS_PER_MS, Clock, HostClock
+from rt_pose.loop.capture import RingDescription
+from rt_pose.loop.log import HELLO, RING, TIME
+from rt_pose.records import CapturedFrame, Record, topic_of
+from rt_pose.session.filming import CameraFilming
+from rt_pose.session.log_file import LOG_NAME, LogWriter
+
+FLUSH_NS = 200 * NS_PER_MS
+SYNC_NS = 1000 * NS_PER_MS
+IDLE_MS = 50
+QUIET_MS = 200
+"""Silence after which nothing more is expected from a loop that has ended."""
+LAST_RECORDS_NS = 3000 * NS_PER_MS
+"""So long it goes on taking in where the sender does not fall silent."""
+DRAIN_AT_ONCE = 256
+QUEUE_RECORDS = 50_000
+NICENESS = 10
+_FRAME, _END = b"frame", b"end"
+
+
+def main(session_dir: str, endpoint: str, video: bool = True) -> None:
+    """Record into an existing folder from `endpoint` (ipc://...) until the loop ends; for a spawned child."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
+    try:
+        recorder = Recorder(Path(session_dir), endpoint, HostClock(), video)
+        signal.signal(signal.SIGTERM, recorder.ask_to_stop)
+        recorder.run()
+    except (OSError, zmq.ZMQError) as error:
+        raise SystemExit(f"recorder: cannot write {session_dir} any more: {error}") from None
+
+
+class Recorder:
+    """Takes records in from the socket, keeps the log, and films when there is nothing to take in."""
+
+    def __init__(self, session_dir: Path, endpoint: str, clock: Clock, video: bool) -> None:
+        self._dir, self._clock, self._video = session_dir, clock, video
+        self._log = LogWriter(session_dir / LOG_NAME)
+        self._films: dict[str, CameraFilming] = {}
+        self._frame = msgspec.msgpack.Decoder(CapturedFrame)
+        self._description = msgspec.msgpack.Decoder(RingDescription)
+        self._ended = False
+        self._flushed_ns = self._synced_ns = clock.now_ns()
+        self._context: zmq.Context[Any] = zmq.Context()
+        self._socket = self._context.socket(zmq.PULL)
+        self._socket.rcvhwm = QUEUE_RECORDS
+        self._socket.bind(endpoint)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._lives: list[int] = []
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            self._follow(parent.sentinel)
+
+    def ask_to_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Signal handler: end as if the loop had."""
+        self._ended = True
+
+    def run(self) -> None:
+        """Record until the end, then close everything whole."""
+        try:
+            while not self._ended:
+                busy = any(film.pending for film in self._films.values())
+                ready = dict(self._poller.poll(0 if busy else IDLE_MS))
+                self._drain()
+                self._encode_some()
+                self._keep()
+                if any(life in ready for life in self._lives):
+                    self._ended = True
+            give_up_ns = self._clock.now_ns() + LAST_RECORDS_NS
+            while self._socket.poll(QUIET_MS) and self._clock.now_ns() < give_up_ns:
+                self._drain()
+                self._keep()
+        finally:
+            self._close()
+
+    def _follow(self, descriptor: int) -> None:
+        """End when this descriptor becomes readable: its process is gone."""
+        self._lives.append(descriptor)
+        self._poller.register(descriptor, zmq.POLLIN)
+
+    def _drain(self) -> None:
+        for _ in range(DRAIN_AT_ONCE):
+            try:
+                topic, time, payload = self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._take(topic, time, payload)
+
+    def _take(self, topic: bytes, time: bytes, payload: bytes) -> None:
+        if topic == HELLO:
+            self._follow_process(msgspec.msgpack.decode(payload)["pid"])
+        elif topic == RING:
+            if self._video:
+                description = self._description.decode(payload)
+                self._films[description.camera] = CameraFilming(self._dir, description)
+        else:
+            self._log.write(topic, TIME.unpack(time)[0], payload)
+            if topic == _FRAME and self._films:
+                frame = self._frame.decode(payload)
+                if frame.camera in self._films:
+                    self._films[frame.camera].copy(frame)
+            self._ended |= topic == _END
+
+    def _follow_process(self, pid: int) -> None:
+        try:
+            self._follow(os.pidfd_open(pid))
+        except ProcessLookupError:
+            self._ended = True
+
+    def _encode_some(self) -> None:
+        for film in self._films.values():
+            if film.pending:
+                film.encode_one()
+
+    def _keep(self) -> None:
+        now = self._clock.now_ns()
+        if now - self._flushed_ns < FLUSH_NS:
+            return
+        self._flushed_ns = now
+        for film in self._films.values():
+            film.flush()
+        self._log.flush()
+        if now - self._synced_ns >= SYNC_NS:
+            self._synced_ns = now
+            self._log_losses()
+            self._log.sync()
+
+    def _log_losses(self) -> None:
+        for film in self._films.values():
+            for record in film.losses(self._clock.now_ns()):
+                self._write(record)
+
+    def _write(self, record: Record) -> None:
+        self._log.write(topic_of(record).encode(), record.t_ns, msgspec.msgpack.encode(record))
+
+    def _close(self) -> None:
+        try:
+            for film in self._films.values():
+                film.close()
+            self._log_losses()
+        finally:
+            self._log.close()
+            self._context.destroy(linger=0)

@@ -1,0 +1,275 @@
+"""The supervisor: starts the loop and the recorder, watches both, and leaves a whole session behind.
+
+    supervisor (this process)
+        |-- loop process      cameras ... decisions, outputs, sockets
+        `-- recorder process  log and video
+
+Nothing is written before the loop says that everything is open; from then on every way out leaves a
+`session.json` that says how it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from rt_pose.clock import Clock
+from rt_pose.config import RunConfig, to_plain
+from rt_pose.errors import UserError
+from rt_pose.session import loop_process, record
+from rt_pose.session.describe import machine, uuid7, versions
+from rt_pose.session.read import INFO_NAME, SCHEMA
+
+POLL_S = 0.2
+RECORDER_END_S = 20.0
+LOOP_END_S = 15.0
+
+
+@dataclass
+class RunResult:
+    """How a run ended."""
+
+    session: Path | None
+    """The session's folder, None where nothing was recorded."""
+    status: str
+    """complete, or what went wrong."""
+    ok: bool
+    description: dict[str, Any]
+    """What ran: engine, cameras, outputs, addresses."""
+    summary: dict[str, Any] = field(default_factory=dict)
+    """The loop's own last counts; empty where it died."""
+    warnings: list[str] = field(default_factory=list)
+
+
+class Notices:
+    """What a run tells whoever watches it; the base stays silent."""
+
+    def ready(self, description: dict[str, Any]) -> None:
+        """Everything is open; frames come next."""
+
+    def stats(self, stats: dict[str, Any]) -> None:
+        """Twice a second."""
+
+    def warn(self, message: str) -> None:
+        """Something was lost, the run goes on."""
+
+
+def run_session(
+    config: RunConfig,
+    out: Path | None,
+    register: Callable[[], None],
+    clock: Clock,
+    notices: Notices | None = None,
+) -> RunResult:
+    """Run the closed loop until its end; record it into `out` (None: keep nothing).
+
+    UserError where something cannot be opened (nothing is written then) or `out` exists and is not empty.
+    """
+    notices = notices or Notices()
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"session {out}: exists already and is not empty; give another --out")
+    spawn = multiprocessing.get_context("spawn")
+    session_id = uuid7(clock)
+    ours, theirs = spawn.Pipe()
+    loop = spawn.Process(
+        target=loop_process.main, args=(theirs, to_plain(config), session_id, register), name="rt-pose-loop"
+    )
+    loop.start()
+    theirs.close()
+    try:
+        description = _await_ready(ours, loop)
+        notices.ready(description)
+        supervision = _Supervision(config, out, session_id, description, clock, notices, loop, ours)
+        with _stop_signals(ours):
+            return supervision.run()
+    finally:
+        _end(loop, LOOP_END_S)
+        ours.close()
+
+
+def _await_ready(link: Connection, loop: BaseProcess) -> dict[str, Any]:
+    try:
+        kind, content = link.recv()
+    except EOFError:
+        loop.join()
+        raise UserError(
+            f"the loop's process ended while it was being set up (exit code {loop.exitcode}); "
+            "its last message above says why"
+        ) from None
+    if kind == "refused":
+        raise UserError(content)
+    assert isinstance(content, dict)
+    return content
+
+
+class _Supervision:
+    """One run, once the loop is ready."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        out: Path | None,
+        session_id: str,
+        description: dict[str, Any],
+        clock: Clock,
+        notices: Notices,
+        loop: BaseProcess,
+        link: Connection,
+    ) -> None:
+        self._config, self._out, self._clock, self._notices = config, out, clock, notices
+        self._loop, self._link = loop, link
+        self._summary: dict[str, Any] = {}
+        self._warnings: list[str] = []
+        self._recorder: BaseProcess | None = None
+        self._socket_dir: str | None = None
+        addresses = description.pop("addresses")
+        self._info: dict[str, Any] = {
+            "schema": SCHEMA,
+            "id": session_id,
+            "status": "running",
+            "started_utc_ns": clock.utc_ns(),
+            "anchors": [self._anchor()],
+            **description,
+            "metadata": config.metadata,
+            "addresses": addresses,
+            "machine": machine(),
+            "versions": versions(),
+        }
+
+    def run(self) -> RunResult:
+        endpoint = None
+        refused = False
+        try:
+            if self._out is not None:
+                self._out.mkdir(parents=True, exist_ok=True)
+                self._write_info()
+                endpoint = self._start_recorder(self._out)
+            self._link.send(("go", endpoint))
+            self._watch()
+        except UserError:
+            refused = True
+            raise
+        finally:
+            if self._recorder is not None:
+                _end(self._recorder, RECORDER_END_S)
+            if self._socket_dir is not None:
+                shutil.rmtree(self._socket_dir, ignore_errors=True)
+            if refused and self._out is not None:
+                shutil.rmtree(self._out)  # no frame was taken: nothing half-written stays
+        return self._conclude()
+
+    def _start_recorder(self, out: Path) -> str:
+        # A path of its own and short: an ipc address may have no more than 107 bytes.
+        self._socket_dir = tempfile.mkdtemp(prefix="rt-pose-")
+        endpoint = f"ipc://{self._socket_dir}/records"
+        recorder = multiprocessing.get_context("spawn").Process(
+            target=record.main, args=(str(out), endpoint, self._config.record.video), name="rt-pose-recorder"
+        )
+        recorder.start()
+        self._recorder = recorder
+        return endpoint
+
+    def _watch(self) -> None:
+        """Pass on what the loop says until it has ended; notice a recorder that dies before."""
+        recorder = self._recorder
+        while True:
+            wait([self._link, *([recorder.sentinel] if recorder else [])], POLL_S)
+            try:
+                while self._link.poll():
+                    self._hear(*self._link.recv())
+            except (EOFError, ConnectionResetError):
+                self._loop.join(LOOP_END_S)
+                return
+            if recorder is not None and not recorder.is_alive() and not self._summary:
+                self._warn(
+                    f"the recorder died (exit code {recorder.exitcode}); the run goes on, what follows is "
+                    "not recorded"
+                )
+                recorder = None
+
+    def _hear(self, kind: str, content: Any) -> None:
+        if kind == "stats":
+            self._notices.stats(content)
+        elif kind == "ended":
+            self._summary = content
+        elif kind == "refused":
+            raise UserError(content)
+
+    def _warn(self, message: str) -> None:
+        self._warnings.append(message)
+        self._notices.warn(message)
+
+    def _conclude(self) -> RunResult:
+        summary = self._summary
+        if not summary:
+            status = f"the loop died (exit code {self._loop.exitcode})"
+        elif summary["faults"]:
+            status = summary["reason"]
+        else:
+            status = "complete"
+        if self._recorder is not None and self._recorder.exitcode not in (0, None):
+            self._warnings.append(f"the recorder ended with exit code {self._recorder.exitcode}")
+        refused = summary.get("records_refused", 0)
+        if refused:
+            self._warn(f"{refused} records did not reach the recorder")
+        for problem in summary.get("problems", []):
+            self._warn(problem)
+        if self._out is not None:
+            self._info |= {"status": status, "summary": summary, "warnings": self._warnings}
+            self._info["anchors"].append(self._anchor())
+            self._write_info()
+        ok = status == "complete" and not summary.get("problems")
+        return RunResult(self._out, status, ok, self._info, summary, self._warnings)
+
+    def _anchor(self) -> dict[str, int]:
+        return {"t_mono_ns": self._clock.now_ns(), "t_utc_ns": self._clock.utc_ns()}
+
+    def _write_info(self) -> None:
+        assert self._out is not None
+        path = self._out / INFO_NAME
+        part = path.with_suffix(".json.part")
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(self._info, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+
+
+@contextmanager
+def _stop_signals(link: Connection) -> Iterator[None]:
+    """Ctrl-C and SIGTERM stop the loop in order; the second one ends this process at once."""
+
+    def stop(signum: int, frame: object) -> None:  # noqa: ARG001
+        signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
+        try:
+            link.send(("stop", signal.Signals(signum).name))
+        except (BrokenPipeError, OSError):
+            return  # the loop is gone already, which `_watch` sees
+
+    old = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for s, handler in old.items():
+            signal.signal(s, handler)
+
+
+def _end(process: BaseProcess, patience_s: float) -> None:
+    process.join(patience_s)
+    if process.is_alive():
+        process.terminate()
+        process.join(2.0)
+    if process.is_alive():
+        process.kill()
+        process.join()

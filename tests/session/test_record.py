@@ -1,0 +1,181 @@
+"""The recorder as a real process: whatever is killed, what was written before can be read."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import select
+import signal
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.synthetic_session import (
+    SyntheticLoop,
+    run_until_killed,
+    start_recorder,
+    write_info,
+    write_session,
+)
+
+from rt_pose.session.film import read_film, read_times
+from rt_pose.session.read import Session
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture
+def session_dir(tmp_path: Path) -> Path:
+    write_info(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def endpoint(session_dir: Path) -> Iterator[str]:
+    return f"ipc://{session_dir}/r"
+
+
+def test_everything_arrives(tmp_path: Path) -> None:
+    write_session(tmp_path / "s", frames=200)
+    session = Session.read(tmp_path / "s")
+    assert session.cut == ""
+    assert [f.stamps.index for f in session.frames] == list(range(200))
+    assert len(session.observations) == 192
+    assert session.end is not None
+    times = read_times(tmp_path / "s", "top")
+    assert times is not None
+    lost = sum(d.count for d in session.drops if d.stage == "recorder")
+    assert len(times.frame) + lost == 200
+    assert len(list(read_film(tmp_path / "s", "top", range(200), 1))) == len(times.frame)
+
+
+def test_without_video_only_the_log_is_written(session_dir: Path, endpoint: str) -> None:
+    process = start_recorder(session_dir, endpoint, video=False)
+    loop = SyntheticLoop(endpoint)
+    for i in range(5):
+        loop.frame(i)
+    loop.end(5)
+    process.join(20)
+    loop.close()
+    assert process.exitcode == 0
+    assert len(Session.read(session_dir).frames) == 5
+    assert not (session_dir / "top.mkv").exists()
+
+
+def test_recorder_killed(session_dir: Path, endpoint: str) -> None:
+    process = start_recorder(session_dir, endpoint)
+    loop = SyntheticLoop(endpoint)
+    sent_at = _send_for(loop, 2.0)
+    os.kill(process.pid or 0, signal.SIGKILL)
+    killed_at = time.monotonic()
+    process.join(10)
+    frame = len(sent_at)
+    while loop.sink.refused == 0 and time.monotonic() < killed_at + 20:
+        loop.frame(frame)  # the loop goes on, and counts what it could not hand over
+        frame += 1
+    assert loop.sink.refused > 0
+    loop.close()
+
+    session = Session.read(session_dir)
+    assert session.cut != ""
+    early = sum(t < killed_at - 1.0 for t in sent_at)
+    assert early > 50
+    indices = [f.stamps.index for f in session.frames]
+    assert indices == list(range(len(indices)))
+    assert len(indices) >= early
+    times = read_times(session_dir, "top")
+    assert times is not None
+    filmed = [row for row, _ in read_film(session_dir, "top", range(len(sent_at)), 1)]
+    assert filmed == list(range(len(filmed)))
+    assert min(len(filmed), len(times.frame)) >= early - KEPT_BACK
+    np.testing.assert_array_equal(times.frame, np.sort(times.frame))
+
+
+KEPT_BACK = 60
+"""Frames that may lie in the film's open cluster beside what a busy machine leaves waiting."""
+
+
+def test_loop_killed(session_dir: Path, endpoint: str) -> None:
+    recorder = start_recorder(session_dir, endpoint)
+    told, tell = SPAWN.Pipe(duplex=False)
+    loop = SPAWN.Process(target=run_until_killed, args=(endpoint, 0.005, tell))
+    loop.start()
+    ring_name = told.recv()
+    time.sleep(1.0)
+    os.kill(loop.pid or 0, signal.SIGKILL)
+    loop.join(10)
+    recorder.join(20)
+    SharedMemory(ring_name).unlink()
+
+    assert recorder.exitcode == 0, "the recorder must end by itself"
+    session = Session.read(session_dir)
+    assert session.cut == ""
+    assert session.end is None
+    assert len(session.frames) > 50
+    assert len(session.observations) > 50
+
+
+def test_supervisor_killed(session_dir: Path, endpoint: str) -> None:
+    told, tell = SPAWN.Pipe(duplex=False)
+    supervisor = SPAWN.Process(target=_supervise, args=(session_dir, endpoint, tell))
+    supervisor.start()
+    recorder = os.pidfd_open(told.recv())
+    loop = SyntheticLoop(endpoint)
+    loop.frame(0)
+    os.kill(supervisor.pid or 0, signal.SIGKILL)
+    supervisor.join(10)
+    ended, _, _ = select.select([recorder], [], [], 20)
+    os.close(recorder)
+    loop.close()
+    assert ended, "the recorder outlived its supervisor"
+    session = Session.read(session_dir)
+    assert session.cut == ""
+    assert len(session.frames) == 1
+
+
+def test_ctrl_c_is_left_to_the_supervisor(session_dir: Path, endpoint: str) -> None:
+    process = start_recorder(session_dir, endpoint)
+    loop = SyntheticLoop(endpoint)
+    loop.frame(0)
+    os.kill(process.pid or 0, signal.SIGINT)
+    process.join(0.3)
+    assert process.exitcode is None
+    loop.frame(1)
+    os.kill(process.pid or 0, signal.SIGTERM)
+    process.join(20)
+    loop.close()
+    assert process.exitcode == 0
+    session = Session.read(session_dir)
+    assert session.cut == ""
+    assert len(session.frames) == 2
+
+
+def test_a_folder_that_holds_a_log_is_refused(session_dir: Path, endpoint: str, capfd) -> None:
+    (session_dir / "log.mcap").write_bytes(b"precious")
+    process = start_recorder(session_dir, endpoint)
+    process.join(20)
+    assert process.exitcode == 1
+    message = capfd.readouterr().err
+    assert "recorder: cannot write" in message
+    assert "Traceback" not in message
+    assert (session_dir / "log.mcap").read_bytes() == b"precious"
+
+
+def _send_for(loop: SyntheticLoop, seconds: float) -> list[float]:
+    sent_at: list[float] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        loop.frame(len(sent_at))
+        sent_at.append(time.monotonic())
+        time.sleep(0.005)
+    return sent_at
+
+
+def _supervise(session_dir: Path, endpoint: str, tell: Connection) -> None:
+    recorder = start_recorder(session_dir, endpoint)
+    tell.send(recorder.pid)
+    recorder.join()

@@ -1,0 +1,329 @@
+"""Whole runs: supervisor, loop and recorder as processes, on the simulated rig and on files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import zmq
+from support.tiny_package import make_tiny_package
+
+import rigs
+from rt_pose.clock import HostClock
+from rt_pose.config import (
+    ActionConfig,
+    CameraConfig,
+    OutputConfig,
+    PublishConfig,
+    RecordConfig,
+    RuleConfig,
+    RunConfig,
+    ZoneConfig,
+)
+from rt_pose.errors import UserError
+from rt_pose.session.read import Session
+from rt_pose.session.replay import replay
+from rt_pose.session.run import Notices, RunResult, run_session
+
+KEYPOINTS = 3
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("package") / "package"
+    make_tiny_package(path, keypoints=KEYPOINTS)
+    return path
+
+
+def config(package: Path, **changes: Any) -> RunConfig:
+    """The simulated rig with a rule that comes true now and then, on ports of its own."""
+    values: dict[str, Any] = {
+        "model": str(package),
+        "cameras": {"top": CameraConfig("simulated", {"rate_hz": 60, "world": "w"})},
+        "outputs": {"stimulus": OutputConfig("simulated", {"world": "w"})},
+        "zones": {"middle": ZoneConfig([160.0, 128.0, 60.0])},
+        "rules": [
+            RuleConfig(
+                "quick",
+                "speed(k0) > 100 or inside(k1, middle)",
+                ActionConfig("stimulus", "5 ms"),
+                withhold=0.3,
+            ),
+            RuleConfig("slow", "speed(k1) < 80", ActionConfig("stimulus", "5 ms"), refractory="300 ms"),
+        ],
+        "publish": PublishConfig("tcp://127.0.0.1:*", "tcp://127.0.0.1:*"),
+        "record": RecordConfig(video=False),
+        "budget_ms": 500.0,
+        "seconds": 3.0,
+        "armed_at_start": True,
+        "seed": 5,
+    }
+    return RunConfig(**(values | changes))
+
+
+class Watch(Notices):
+    """Runs `act` once, in a thread, as soon as frames have gone through."""
+
+    def __init__(self, act: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self.description: dict[str, Any] = {}
+        self.warnings: list[str] = []
+        self.last: dict[str, Any] = {}
+        self._act = act
+        self._thread: threading.Thread | None = None
+
+    def ready(self, description: dict[str, Any]) -> None:
+        self.description = dict(description)
+
+    def stats(self, stats: dict[str, Any]) -> None:
+        self.last = stats
+        if stats["frames"]["processed"] > 60 and self._act is not None and self._thread is None:
+            self._thread = threading.Thread(target=self._act, args=(self.description,))
+            self._thread.start()
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+
+def run(run_config: RunConfig, out: Path | None, watch: Watch | None = None) -> RunResult:
+    watch = watch or Watch()
+    result = run_session(run_config, out, rigs.register, HostClock(), watch)
+    watch.join()
+    return result
+
+
+def child(name: str) -> int:
+    """The process id of one of our spawned children."""
+    import multiprocessing
+
+    (found,) = [p for p in multiprocessing.active_children() if p.name == name]
+    assert found.pid is not None
+    return found.pid
+
+
+@pytest.fixture(scope="module")
+def finished(package: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
+    out = tmp_path_factory.mktemp("finished") / "session"
+    return out, run(config(package, record=RecordConfig(video=True)), out)
+
+
+def test_a_run_leaves_a_whole_session(finished: tuple[Path, RunResult]) -> None:
+    out, result = finished
+    assert (result.ok, result.status) == (True, "complete")
+    session = Session.read(out)
+    info = json.loads((out / "session.json").read_text())
+    assert info["status"] == "complete"
+    assert len(info["anchors"]) == 2
+    assert info["engine"]["precision"] in ("float32", "bf16")
+    assert session.cut == ""
+    assert session.end is not None
+    counts = result.summary["cameras"]["top"]
+    assert len(session.observations) == len(session.tracks) == counts["processed"] > 100
+    assert len(session.frames) == len(session.truths) == counts["captured"]
+    assert counts["captured"] == counts["processed"] + counts["superseded"]
+    assert (out / "top.mkv").is_file()
+
+
+def test_all_stamps_are_there_and_in_order(finished: tuple[Path, RunResult]) -> None:
+    for seen in Session.read(finished[0]).observations:
+        stamps = seen.stamps
+        stages = [
+            seen.stages[name]
+            for name in (
+                "t_taken_ns",
+                "t_preprocessed_ns",
+                "t_inferred_ns",
+                "t_pose_ns",
+                "t_tracked_ns",
+                "t_judged_ns",
+                "t_decided_ns",
+                "t_published_ns",
+            )
+        ]
+        assert stamps.t_exposure_ns is not None
+        order = [stamps.t_exposure_ns, stamps.t_arrival_ns, *stages]
+        assert order == sorted(order)
+
+
+def test_every_fired_event_has_a_command_and_an_ack(finished: tuple[Path, RunResult]) -> None:
+    session = Session.read(finished[0])
+    fired = [e.event["id"] for e in session.events if e.event["outcome"] == "fired"]
+    assert fired
+    assert [c.command["event_id"] for c in session.commands] == fired
+    assert sorted(a.ack["command_id"] for a in session.acks) == sorted(fired)
+    assert all(a.ack["ok"] and a.ack["t_ack_ns"] >= a.ack["t_sent_ns"] for a in session.acks)
+    total = finished[1].summary["events"]
+    assert len(session.events) == sum(sum(counts.values()) for counts in total.values())
+
+
+def test_replay_is_identical(finished: tuple[Path, RunResult]) -> None:
+    result = replay(finished[0])
+    assert result.identical, result.differences
+    assert result.same_environment
+    assert result.events > 0
+    assert result.tracks == result.observations > 100
+
+
+@pytest.mark.parametrize("changed", ["observation", "control", "event"])
+def test_replay_notices_a_changed_log(
+    finished: tuple[Path, RunResult], changed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session.read(finished[0])
+    if changed == "observation":
+        middle = session.observations[len(session.observations) // 2]
+        xy = middle.xy.array().copy()
+        xy[0, 0, 0] += 1e-9
+        middle.xy = type(middle.xy).of(xy)
+    elif changed == "control":
+        session.controls.clear()
+    else:
+        session.events.pop(len(session.events) // 2)
+    monkeypatch.setattr(Session, "read", lambda path: session)
+    assert not replay(finished[0]).identical
+
+
+def test_the_folder_is_never_written_over(package: Path, finished: tuple[Path, RunResult]) -> None:
+    with pytest.raises(UserError, match="exists already"):
+        run(config(package), finished[0])
+
+
+def test_nothing_is_written_where_something_cannot_be_opened(package: Path, tmp_path: Path) -> None:
+    out = tmp_path / "session"
+    wrong = config(package, rules=[RuleConfig("r", "speed(k9) > 1", ActionConfig("stimulus", "5 ms"))])
+    with pytest.raises(UserError, match="unknown keypoint 'k9'"):
+        run(wrong, out)
+    assert not out.exists()
+
+
+def test_a_recorder_killed_costs_the_recording_not_the_run(package: Path, tmp_path: Path) -> None:
+    watch = Watch(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGKILL))
+    result = run(config(package, seconds=4.0), tmp_path / "session", watch)
+    assert result.status == "complete"
+    assert any("the recorder died" in w for w in result.warnings)
+    assert result.summary["records_refused"] > 0
+    assert any("did not reach the recorder" in w for w in result.warnings)
+    session = Session.read(tmp_path / "session")
+    processed = result.summary["cameras"]["top"]["processed"]
+    assert 30 < len(session.observations) < processed
+    assert json.loads((tmp_path / "session" / "session.json").read_text())["warnings"] == result.warnings
+
+
+def test_a_loop_killed_ends_the_recorder_and_leaves_the_log(package: Path, tmp_path: Path) -> None:
+    watch = Watch(lambda _: os.kill(child("rt-pose-loop"), signal.SIGKILL))
+    result = run(config(package, seconds=30.0), tmp_path / "session", watch)
+    assert not result.ok
+    assert result.status == "the loop died (exit code -9)"
+    session = Session.read(tmp_path / "session")
+    last_told = watch.last["frames"]["processed"]
+    assert len(session.observations) >= last_told - 60, "more than a second is missing"
+    assert session.end is None
+    assert replay(tmp_path / "session").identical
+
+
+def test_orders_over_the_control_socket(package: Path, tmp_path: Path) -> None:
+    answers: dict[str, Any] = {}
+
+    def talk(description: dict[str, Any]) -> None:
+        socket: zmq.Socket[bytes]
+        with zmq.Context.instance().socket(zmq.REQ) as socket:
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.setsockopt(zmq.RCVTIMEO, 10_000)
+            socket.connect(description["addresses"]["control"])
+            for do in ("disarm", "status", "start", "arm", "stop"):
+                socket.send(msgspec.msgpack.encode({"v": 1, "id": do, "do": do}))
+                answers[do] = msgspec.msgpack.decode(socket.recv())
+
+    result = run(config(package, seconds=60.0), tmp_path / "session", Watch(talk))
+    assert result.summary["reason"] == "stop ordered (control)"
+    assert [answers[do]["ok"] for do in ("disarm", "status", "start", "arm", "stop")] == [
+        True,
+        True,
+        False,
+        True,
+        True,
+    ]
+    assert answers["status"]["status"]["armed"] is False
+    controls = [(c.do, c.origin) for c in Session.read(tmp_path / "session").controls]
+    assert controls == [
+        ("arm", "configuration"),
+        ("disarm", "control"),
+        ("start", "control"),
+        ("arm", "control"),
+        ("stop", "control"),
+    ]
+    assert replay(tmp_path / "session").identical
+
+
+def test_nothing_is_fired_before_it_is_armed(package: Path, tmp_path: Path) -> None:
+    result = run(config(package, armed_at_start=False, seconds=2.0), tmp_path / "session")
+    for counts in result.summary["events"].values():
+        assert counts["fired"] == counts["withheld"] == 0
+    reasons = {e.event["reason"] for e in Session.read(tmp_path / "session").events}
+    assert reasons <= {"disarmed", "lost"}
+    assert "disarmed" in reasons
+
+
+def test_a_run_that_waits_for_start(package: Path, tmp_path: Path) -> None:
+    """No frame is taken before `start` comes over the control socket."""
+    seen: dict[str, Any] = {}
+
+    class Starter(Watch):
+        def ready(self, description: dict[str, Any]) -> None:
+            super().ready(description)
+            self._thread = threading.Thread(target=self._start)
+            self._thread.start()
+
+        def _start(self) -> None:
+            socket: zmq.Socket[bytes]
+            with zmq.Context.instance().socket(zmq.REQ) as socket:
+                socket.setsockopt(zmq.RCVTIMEO, 20_000)
+                socket.connect(self.description["addresses"]["control"])
+                for do in ("status", "start"):
+                    socket.send(msgspec.msgpack.encode({"v": 1, "id": 0, "do": do}))
+                    seen[do] = msgspec.msgpack.decode(socket.recv())
+
+    result = run(config(package, start_on="control", seconds=1.0), tmp_path / "session", Starter())
+    assert seen["status"]["status"]["frames"]["captured"] == 0
+    assert seen["start"]["ok"] is True
+    assert result.ok
+    assert result.summary["cameras"]["top"]["processed"] > 10
+
+
+def test_a_camera_that_fails_in_mid_run_closes_a_valid_session(package: Path, tmp_path: Path) -> None:
+    from support.clip import write_clip
+
+    video = write_clip(tmp_path / "clip.avi", frames=50, codec="mjpeg")
+    raw = bytearray(video.read_bytes())
+    at = len(raw) // 2
+    raw[at : at + len(raw) // 4] = bytes(len(raw) // 4)  # same length, same index: it opens, and breaks later
+    video.write_bytes(raw)
+    cameras = {"top": CameraConfig("video", {"path": str(video)})}
+    result = run(config(package, cameras=cameras, seconds=None), tmp_path / "session")
+    assert not result.ok
+    assert result.status.startswith("camera 'top' failed")
+    session = Session.read(tmp_path / "session")
+    assert session.cut == ""
+    assert session.end is not None
+    assert len(session.observations) > 0
+    assert replay(tmp_path / "session").identical
+
+
+def test_a_recordings_end_ends_the_run(package: Path, tmp_path: Path) -> None:
+    from support.clip import write_clip
+
+    video = write_clip(tmp_path / "clip.avi", frames=30, rate_hz=50)
+    cameras = {"top": CameraConfig("video", {"path": str(video)})}
+    result = run(config(package, cameras=cameras, seconds=None), tmp_path / "session")
+    assert (result.ok, result.summary["reason"]) == (True, "the recording ended")
+    counts = result.summary["cameras"]["top"]
+    assert counts["captured"] + counts["device_gaps"] == 30
