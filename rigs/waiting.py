@@ -6,6 +6,9 @@ import threading
 
 from rt_pose.clock import NS_PER_MS, Clock
 
+AHEAD_SHARE = 1 / 3
+"""A made frame (decoded, rendered) is begun this share of a period before it is due: in time, and after the
+loop has had the processor for the frame before."""
 SLICE_NS = 40 * NS_PER_MS
 """Longest sleep at a stretch: `stop` must be heard within 100 ms."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rigs.simulated.options import SimulatedOptions
 from rigs.simulated.scene import Scene
 from rigs.simulated.world import World
-from rigs.waiting import wait_until
+from rigs.waiting import AHEAD_SHARE, wait_until
 from rt_pose.clock import NS_PER_S
 from rt_pose.drivers import CameraFault, DriverContext, FoundDevice, camera_driver
 from rt_pose.types import CameraInfo, FloatArray, FrameStamps
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class SimulatedCamera:
     """Frame i shows the world at i / rate on its clock, and is handed over at that time.
 
-    It is rendered up to one period before. Where the reader is late by more than a period, frames are
+    It is rendered within the period before. Where the reader is late by more than a period, frames are
     skipped and the index jumps, as with a camera whose buffer overflows.
     """
 
@@ -75,6 +75,9 @@ class SimulatedCamera:
         t_ns = self._options.scene_time_ns(frame)
         duration_s = self._options.duration_s
         if self._stopped.is_set() or (duration_s is not None and t_ns >= duration_s * NS_PER_S):
+            return None
+        begin_ns = epoch_ns + t_ns - round(AHEAD_SHARE * NS_PER_S / self._options.rate_hz)
+        if not wait_until(self._clock, begin_ns, self._stopped):
             return None
         self._renderer.draw(self._scene.posture(t_ns, self._world.reactions()), frame, t_ns, into)
         if not wait_until(self._clock, epoch_ns + t_ns, self._stopped):

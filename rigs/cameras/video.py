@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.waiting import wait_until
+from rigs.waiting import AHEAD_SHARE, wait_until
 from rt_pose.clock import NS_PER_S
 from rt_pose.drivers import CameraFault, DriverContext, FoundDevice, camera_driver
 from rt_pose.errors import UserError
@@ -74,7 +74,7 @@ class VideoCamera:
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
-        return []
+        return [FoundDevice("video", "PATH", "any recorded file, e.g. `--camera video:recording.mp4`")]
 
     def open(self) -> CameraInfo:
         self.close()
@@ -108,6 +108,8 @@ class VideoCamera:
         if self._reader is None:
             raise CameraFault(f"camera {self._name}: it is not open")
         if self._stopped.is_set():
+            return None
+        if not self._wait_to_begin():
             return None
         try:
             frame = self._next(into)
@@ -163,6 +165,13 @@ class VideoCamera:
         if self._options.rate_hz is None:
             return self._t0_ns + t_scene_ns - self._first_t_ns
         return self._t0_ns + round((index - self._options.start) * self._period_ns)
+
+    def _wait_to_begin(self) -> bool:
+        """Wait until the next frame should be decoded; False where `stop` was called."""
+        if self._shown is None or self._shown.t_exposure_ns is None:
+            return True
+        begin_ns = self._shown.t_exposure_ns + round((1 - AHEAD_SHARE) * self._period_ns)
+        return wait_until(self._clock, begin_ns, self._stopped)
 
     def _next(self, into: NDArray[np.uint8]) -> VideoFrame | None:
         """The next frame that is not too late, its pixels in `into`; None at the recording's end."""

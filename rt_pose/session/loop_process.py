@@ -22,8 +22,8 @@ from rt_pose.errors import UserError
 from rt_pose.loop.assemble import Assembled, assemble
 from rt_pose.loop.control import Order
 
-SWITCH_INTERVAL_S = 0.0005
-"""Python's default of 5 ms is how long a camera's or an output's thread could hold the loop up."""
+SWITCH_INTERVAL_S = 5e-5
+"""So long a camera's or an output's thread can keep the interpreter from the loop; Python's default is 5 ms."""
 
 
 def main(link: Connection, config: dict[str, Any], session_id: str, register: Callable[[], None]) -> None:

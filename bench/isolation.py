@@ -1,0 +1,292 @@
+"""Does anything outside the loop slow it down? A stalled subscriber, a killed one, a killed recorder.
+
+    python -m bench.isolation --model PACKAGE --video VIDEO.mp4
+
+For each fault, pairs of runs in alternating order, one with the fault a quarter of the way in and one
+without; in both a subscriber takes everything, another one (this program) notes every frame's latency, and a
+recorder records. Reported is the ratio of the two P99s of image to decision: its geometric mean over the pairs and
+the upper 95 % bound of that (one-sided, Student's t on the logarithms). What was lost is counted where it can
+be: by the subscribers' sequence gaps and the loop's refused records.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import zmq
+
+import rigs
+from bench.latency import latency_config
+from rt_pose.clock import HostClock
+from rt_pose.config import EngineConfig, RunConfig
+from rt_pose.errors import UserError
+from rt_pose.loop.latency import summary
+from rt_pose.session.describe import machine, versions
+from rt_pose.session.run import Notices, run_session
+
+STALL_S = 5.0
+T_95 = {2: 6.314, 3: 2.920, 4: 2.353, 5: 2.132, 6: 2.015, 7: 1.943, 8: 1.895, 9: 1.860, 10: 1.833}
+"""One-sided 95 % quantile of Student's t for that many pairs (one degree of freedom less)."""
+FAULTS = ("subscriber stalled", "subscriber killed", "recorder killed")
+
+
+@dataclass
+class Arm:
+    """One run."""
+
+    fault: str
+    latency_ms: dict[str, Any] | None
+    captured: int
+    processed: int
+    superseded: int
+    device_gaps: int
+    witness_missed: int
+    """Messages that this program's own subscriber did not get, by sequence gaps."""
+    subscriber_missed: int | None
+    """The same of the other subscriber; None where it was killed and can say nothing."""
+    records_refused: int
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def p99(self) -> float:
+        """Of image to decision, ms; NaN where no frame was seen."""
+        return math.nan if self.latency_ms is None else float(self.latency_ms["p99"])
+
+
+class GapCounter:
+    """Messages missed, by the sequence number of each topic."""
+
+    def __init__(self) -> None:
+        self.missed = 0
+        self._last: dict[bytes, int] = {}
+
+    def see(self, topic: bytes, seq: int) -> None:
+        last = self._last.get(topic)
+        if last is not None:
+            self.missed += seq - last - 1
+        self._last[topic] = seq
+
+
+def subscribe(address: str, topic: bytes) -> zmq.Socket[bytes]:
+    """A subscriber's socket."""
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+    socket.setsockopt(zmq.SUBSCRIBE, topic)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.connect(address)
+    return socket
+
+
+def greedy_subscriber(address: str, link: Connection) -> None:
+    """Takes everything until told to stop, then says how much it missed; for a spawned process."""
+    socket, gaps = subscribe(address, b""), GapCounter()
+    while not link.poll():
+        if socket.poll(20):
+            parts = socket.recv_multipart()
+            gaps.see(parts[0], msgspec.msgpack.decode(parts[1])["seq"])
+    link.send(gaps.missed)
+    socket.close()
+
+
+class Witness(threading.Thread):
+    """Notes the latency of every frame from the poses on the wire."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(name="rt-pose-witness")
+        self.image_to_decision_ms: list[float] = []
+        self.gaps = GapCounter()
+        self._address, self._stop_asked = address, threading.Event()
+
+    def run(self) -> None:
+        socket = subscribe(self._address, b"pose/")
+        while not self._stop_asked.is_set():
+            if socket.poll(50):
+                parts = socket.recv_multipart()
+                header = msgspec.msgpack.decode(parts[1])
+                self.gaps.see(parts[0], header["seq"])
+                self.image_to_decision_ms.append(header["latency_ms"]["image_to_decision"])
+        socket.close()
+
+    def stop(self) -> None:
+        self._stop_asked.set()
+        self.join()
+
+
+class Conductor(Notices):
+    """Sets witness and subscriber up when the loop is ready, and does the fault in mid-run."""
+
+    def __init__(self, fault: str, at_frame: int) -> None:
+        self.fault, self._at_frame = fault, at_frame
+        self.witness: Witness | None = None
+        self._link: Connection | None = None
+        self._subscriber: Any = None
+        self._faulty: threading.Thread | None = None
+
+    def ready(self, description: dict[str, Any]) -> None:
+        address = description["addresses"]["publish"]
+        self.witness = Witness(address)
+        self.witness.start()
+        spawn = multiprocessing.get_context("spawn")
+        self._link, theirs = spawn.Pipe()
+        self._subscriber = spawn.Process(
+            target=greedy_subscriber, args=(address, theirs), name="rt-pose-bench-subscriber"
+        )
+        self._subscriber.start()
+
+    def stats(self, stats: dict[str, Any]) -> None:
+        if self.fault and self._faulty is None and stats["frames"]["processed"] >= self._at_frame:
+            self._faulty = threading.Thread(target=self._do_fault)
+            self._faulty.start()
+
+    def _do_fault(self) -> None:
+        if self.fault == "subscriber stalled":
+            os.kill(self._subscriber.pid, signal.SIGSTOP)
+            clock = HostClock()
+            clock.sleep_until_ns(clock.now_ns() + round(STALL_S * 1e9))
+            os.kill(self._subscriber.pid, signal.SIGCONT)
+        elif self.fault == "subscriber killed":
+            os.kill(self._subscriber.pid, signal.SIGKILL)
+        else:
+            (recorder,) = [p for p in multiprocessing.active_children() if p.name == "rt-pose-recorder"]
+            assert recorder.pid is not None
+            os.kill(recorder.pid, signal.SIGKILL)
+
+    def finish(self) -> int | None:
+        """Stop both subscribers; what the other one missed."""
+        if self._faulty is not None:
+            self._faulty.join()
+        missed = None
+        if self._link is not None and self._subscriber.is_alive():
+            self._link.send("stop")
+            missed = int(self._link.recv())
+        if self._subscriber is not None:
+            self._subscriber.join()
+        if self.witness is not None:
+            self.witness.stop()
+        return missed
+
+
+def run_arm(config: RunConfig, fault: str, frames: int) -> Arm:
+    """One run, with `fault` or (empty) without."""
+    folder = Path(tempfile.mkdtemp(prefix="rt-pose-bench-"))
+    conductor = Conductor(fault, frames // 4)
+    try:
+        result = run_session(config, folder / "session", rigs.register, HostClock(), conductor)
+        missed = conductor.finish()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if not result.summary:
+        raise UserError(f"isolation: the run did not end well: {result.status}")
+    assert conductor.witness is not None
+    (counts,) = result.summary["cameras"].values()
+    return Arm(
+        fault=fault,
+        latency_ms=summary(conductor.witness.image_to_decision_ms),
+        captured=counts["captured"],
+        processed=counts["processed"],
+        superseded=counts["superseded"],
+        device_gaps=counts["device_gaps"],
+        witness_missed=conductor.witness.gaps.missed,
+        subscriber_missed=missed,
+        records_refused=result.summary["records_refused"],
+        warnings=result.warnings,
+    )
+
+
+def compare(pairs: list[tuple[Arm, Arm]]) -> dict[str, Any]:
+    """Ratios of P99 (with / without): each, their geometric mean, its upper 95 % bound."""
+    ratios = [faulty.p99 / clean.p99 for faulty, clean in pairs]
+    logs = np.log(ratios)
+    spread = float(np.std(logs, ddof=1)) / math.sqrt(len(logs)) if len(logs) > 1 else math.nan
+    return {
+        "ratios_p99": [round(r, 4) for r in ratios],
+        "mean_ratio": round(float(np.exp(logs.mean())), 4),
+        "upper_95": round(float(np.exp(logs.mean() + T_95[len(logs)] * spread)), 4)
+        if len(logs) > 1
+        else None,
+    }
+
+
+def run_fault(
+    config: RunConfig, fault: str, pairs: int, frames: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """All pairs of a fault; every second pair begins with the clean run."""
+    done: list[tuple[Arm, Arm]] = []
+    for i in range(pairs):
+        order = [fault, ""] if i % 2 == 0 else ["", fault]
+        arms = {name: run_arm(config, name, frames) for name in order}
+        done.append((arms[fault], arms[""]))
+        faulty, clean = done[-1]
+        say(
+            f"{fault}, pair {i + 1}: P99 with {faulty.p99:.2f} ms (n {faulty.processed}), "
+            f"without {clean.p99:.2f} ms (n {clean.processed}); "
+            f"skipped {faulty.superseded} / {clean.superseded}, subscriber missed {faulty.subscriber_missed}, records refused {faulty.records_refused}"
+        )
+    return {
+        "fault": fault,
+        **compare(done),
+        "pairs": [{"with": asdict(faulty), "without": asdict(clean)} for faulty, clean in done],
+    }
+
+
+def main() -> int:
+    """The command line; prints a table and, last, one JSON line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", required=True, help="folder of the model package")
+    parser.add_argument("--video", required=True, type=Path, help="the recording")
+    parser.add_argument("--rate", type=float, default=100.0, help="frames a second")
+    parser.add_argument("--frames", type=int, default=2000, help="frames a run")
+    parser.add_argument("--pairs", type=int, default=5, choices=sorted(T_95), help="pairs a fault")
+    parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bf16"])
+    parser.add_argument("--json", type=Path, help="write the result here")
+    options = parser.parse_args()
+    try:
+        config = latency_config(
+            options.model,
+            options.video,
+            rate_hz=options.rate,
+            seconds=options.frames / options.rate,
+            budget_ms=50.0,
+            engine=EngineConfig(precision=options.precision),
+        )
+        results = [run_fault(config, fault, options.pairs, options.frames, print) for fault in FAULTS]
+    except UserError as error:
+        print(f"isolation: {error}", file=sys.stderr)
+        return 2
+    print(f"\n{'fault':22}{'ratio of P99s':>16}{'upper 95 %':>12}")
+    for result in results:
+        print(f"{result['fault']:22}{result['mean_ratio']:>16.3f}{result['upper_95'] or math.nan:>12.3f}")
+    report = {
+        "bench": "isolation",
+        "rate_hz": options.rate,
+        "frames": options.frames,
+        "precision": options.precision,
+        "machine": machine(),
+        "versions": versions(),
+        "results": results,
+    }
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
