@@ -4,9 +4,9 @@
 
 For each fault, pairs of runs in alternating order, one with the fault a quarter of the way in and one
 without; in both a subscriber takes everything, another one (this program) notes every frame's latency, and a
-recorder records. Reported is the ratio of the two P99s of image to decision: its geometric mean over the pairs and
-the upper 95 % bound of that (one-sided, Student's t on the logarithms). What was lost is counted where it can
-be: by the subscribers' sequence gaps and the loop's refused records.
+recorder records. Reported is the ratio of the two P99s of image to decision: its geometric mean over the
+pairs and the upper 95 % bound of that (one-sided, Student's t on the logarithms). What was lost is counted
+where it can be: by the subscribers' sequence gaps and the loop's refused records.
 """
 
 from __future__ import annotations
@@ -235,7 +235,8 @@ def run_fault(
         say(
             f"{fault}, pair {i + 1}: P99 with {faulty.p99:.2f} ms (n {faulty.processed}), "
             f"without {clean.p99:.2f} ms (n {clean.processed}); "
-            f"skipped {faulty.superseded} / {clean.superseded}, subscriber missed {faulty.subscriber_missed}, records refused {faulty.records_refused}"
+            f"skipped {faulty.superseded} / {clean.superseded}, "
+            f"subscriber missed {faulty.subscriber_missed}, records refused {faulty.records_refused}"
         )
     return {
         "fault": fault,

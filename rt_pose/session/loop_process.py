@@ -23,7 +23,7 @@ from rt_pose.loop.assemble import Assembled, assemble
 from rt_pose.loop.control import Order
 
 SWITCH_INTERVAL_S = 5e-5
-"""So long a camera's or an output's thread can keep the interpreter from the loop; Python's default is 5 ms."""
+"""So long can a camera's or an output's thread keep the interpreter from the loop; Python's own is 5 ms."""
 
 
 def main(link: Connection, config: dict[str, Any], session_id: str, register: Callable[[], None]) -> None:

@@ -1,0 +1,58 @@
+"""A training's configuration: what is refused before anything is built, and the shipped files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rt_pose.config import build, load
+from rt_pose.errors import UserError
+from train.check import check
+from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
+
+SHIPPED = sorted((Path(__file__).parents[2] / "configs" / "train").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_shipped_configurations_are_good(path: Path) -> None:
+    check(load(TrainConfig, path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"network": NetworkConfig(backbone="lite")}, "no backbone 'lite', did you mean 'lite0'?"),
+        ({"network": NetworkConfig(width=250)}, "multiple of 32 for the backbone lite0, got 250; try 256"),
+        ({"network": NetworkConfig(height=0)}, "network.height"),
+        ({"network": NetworkConfig(head_width=0)}, "network.head_width: expected at least 1"),
+        ({"losses": {"heatmap_lk": LossConfig()}}, "losses.heatmap_lk: there is no such loss, did you mean"),
+        ({"losses": {}}, "expected at least one of heatmap_kl"),
+        ({"steps": 1550}, "steps: expected a multiple of validate_every (100), got 1550; try"),
+        ({"batch_size": 0}, "batch_size: expected at least 1"),
+        ({"validation_fraction": 1.0}, "validation_fraction"),
+        ({"optimiser": OptimiserConfig(learning_rate=0.0)}, "optimiser.learning_rate"),
+        ({"optimiser": OptimiserConfig(milestones=[150.0])}, "optimiser.milestones: expected shares"),
+        ({"augment": AugmentConfig(noise=-1)}, "augment.noise: expected 0 or more"),
+        ({"augment": AugmentConfig(contrast=1.5)}, "augment.contrast: expected less than 1"),
+        ({"skeleton": [["a", "b", "c"]]}, "skeleton: expected pairs"),
+    ],
+)  # fmt: skip
+def test_contradictions_are_refused(changes: dict[str, object], told: str) -> None:
+    with pytest.raises(UserError) as refused:
+        check(replace(TrainConfig(), **changes))  # type: ignore[arg-type]
+    assert told in str(refused.value)
+
+
+def test_all_contradictions_are_told_at_once() -> None:
+    with pytest.raises(UserError) as refused:
+        check(replace(TrainConfig(), batch_size=0, losses={}, skeleton=[["a"]]))
+    assert len(str(refused.value).splitlines()) == 4
+
+
+def test_unknown_keys_name_the_nearest() -> None:
+    with pytest.raises(
+        UserError, match=r"unknown key 'optimiser\.learning_rat', did you mean 'learning_rate'"
+    ):
+        build(TrainConfig, {"optimiser": {"learning_rat": 1.0}}, "train.yaml")

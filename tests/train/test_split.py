@@ -1,0 +1,67 @@
+"""Which frames are kept back, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rt_pose.errors import UserError
+from train.data.split import split_frames
+
+ONE_FOLDER = [f"labeled-data/img{i}.png" for i in range(20)]
+FOUR_VIDEOS = [f"labeled-data/video{v}/img{i}.png" for v in range(4) for i in range(5)]
+
+
+def test_the_folders_own_split_is_taken(tmp_path: Path) -> None:
+    rows = [f"{name},{'val' if i in (3, 7) else 'train'}\n" for i, name in enumerate(ONE_FOLDER)]
+    (tmp_path / "split.csv").write_text("image,split\n" + "".join(rows))
+    split = split_frames(tmp_path, ONE_FOLDER, 0.5, seed=0)
+    assert split.validation.tolist() == [3, 7]
+    assert len(split.train) == 18
+    assert "split.csv" in split.how
+
+
+def test_videos_stay_together(tmp_path: Path) -> None:
+    split = split_frames(tmp_path, FOUR_VIDEOS, 0.2, seed=1)
+    kept = {FOUR_VIDEOS[i].split("/")[1] for i in split.validation}
+    trained = {FOUR_VIDEOS[i].split("/")[1] for i in split.train}
+    assert len(kept) == 1
+    assert not kept & trained
+    assert len(split.train) + len(split.validation) == 20
+    assert "by video" in split.how
+    assert kept.pop() in split.how
+
+
+def test_one_video_always_stays_for_training(tmp_path: Path) -> None:
+    split = split_frames(tmp_path, FOUR_VIDEOS, 0.99, seed=0)
+    assert len(split.train) == 5
+
+
+def test_one_folder_is_split_by_frame_with_the_seed(tmp_path: Path) -> None:
+    split = split_frames(tmp_path, ONE_FOLDER, 0.15, seed=4)
+    again = split_frames(tmp_path, ONE_FOLDER, 0.15, seed=4)
+    other = split_frames(tmp_path, ONE_FOLDER, 0.15, seed=5)
+    assert len(split.validation) == 3
+    assert split.validation.tolist() == again.validation.tolist() != other.validation.tolist()
+    assert "by frame, drawn with seed 4" in split.how
+
+
+def test_faults_of_the_split_file(tmp_path: Path) -> None:
+    path = tmp_path / "split.csv"
+    path.write_text("image,part\na.png,train\n")
+    with pytest.raises(UserError, match="expected the columns image and split"):
+        split_frames(tmp_path, ["a.png", "b.png"], 0.1, 0)
+    path.write_text("image,split\na.png,test\n")
+    with pytest.raises(
+        UserError, match=r"row 2: split is 'test'; expected train or val\n.*nothing of b\.png"
+    ):
+        split_frames(tmp_path, ["a.png", "b.png"], 0.1, 0)
+    path.write_text("image,split\na.png,train\nb.png,train\n")
+    with pytest.raises(UserError, match="2 frames to train and 0 to validate"):
+        split_frames(tmp_path, ["a.png", "b.png"], 0.1, 0)
+
+
+def test_a_single_frame_cannot_be_split(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="at least two"):
+        split_frames(tmp_path, ["a.png"], 0.1, 0)

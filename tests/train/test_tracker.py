@@ -1,0 +1,113 @@
+"""The Lightning module: what is held still, the schedule, and errors in frame pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from rt_pose.loop.preprocess import frame_from_input
+from train.config import NetworkConfig, OptimiserConfig, TrainConfig
+from train.data.batches import ValidationBatch
+from train.losses.heatmap import gaussian_targets
+from train.models.heads import STRIDE
+from train.models.tracker import PoseNetwork, Tracker, input_spec
+
+SMALL = NetworkConfig(backbone="tiny", width=64, height=48, head_width=8)
+
+
+def _tracker(keypoints: int = 2, **optimiser: object) -> Tracker:
+    torch.manual_seed(0)
+    network = PoseNetwork(SMALL, 1, keypoints)
+    settings = OptimiserConfig(**optimiser)  # type: ignore[arg-type]
+    return Tracker(network, input_spec(SMALL, 1), TrainConfig(optimiser=settings, steps=100))
+
+
+def _step(tracker: Tracker, held: bool) -> dict[str, torch.Tensor]:
+    """One forward and backward on noise; the backbone's state after it."""
+    tracker._hold_backbone(held)
+    optimiser = tracker.configure_optimizers()["optimizer"]
+    images = torch.randn(4, 1, 48, 64, generator=torch.Generator().manual_seed(1))
+    optimiser.zero_grad()
+    tracker.network(images).square().mean().backward()
+    optimiser.step()
+    return {name: value.clone() for name, value in tracker.network.backbone.state_dict().items()}
+
+
+def test_a_held_backbone_does_not_move_its_statistics_included() -> None:
+    tracker = _tracker(warmup_steps=0, freeze_backbone_steps=0)
+    before = {name: value.clone() for name, value in tracker.network.backbone.state_dict().items()}
+    head = {name: value.clone() for name, value in tracker.network.head.state_dict().items()}
+    after = _step(tracker, held=True)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert not torch.equal(head["heatmaps.weight"], tracker.network.head.heatmaps.weight)
+    released = _step(tracker, held=False)
+    for name in ("stem.conv.weight", "stem.norm.running_mean", "stem.norm.num_batches_tracked"):
+        assert not torch.equal(before[name], released[name])
+
+
+def test_rates_warm_up_after_the_release_and_fall_at_the_milestones() -> None:
+    tracker = _tracker(
+        learning_rate=1e-2,
+        backbone_factor=0.1,
+        freeze_backbone_steps=20,
+        warmup_steps=10,
+        milestones=[0.5, 0.8],
+        gamma=0.1,
+    )
+    configured = tracker.configure_optimizers()
+    optimiser, schedule = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(100):
+        rates.append([group["lr"] for group in optimiser.param_groups])
+        optimiser.step()
+        schedule.step()
+    backbone, head = np.array(rates).T
+    np.testing.assert_allclose(head[[0, 9, 10, 49]], [1e-3, 1e-2, 1e-2, 1e-2])
+    np.testing.assert_allclose(backbone[[0, 19, 20, 29, 49]], [0, 0, 1e-4, 1e-3, 1e-3])
+    np.testing.assert_allclose(head[[50, 79, 80, 99]], [1e-3, 1e-3, 1e-4, 1e-4])
+    np.testing.assert_allclose(backbone[[50, 99]], [1e-4, 1e-5])
+
+
+class _Answer(torch.nn.Module):
+    """A network that answers with given heatmaps."""
+
+    def __init__(self, heatmaps: torch.Tensor) -> None:
+        super().__init__()
+        self.heatmaps = heatmaps
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.heatmaps[: len(images)]
+
+
+def test_validation_errors_are_distances_in_frame_pixels() -> None:
+    tracker = _tracker()
+    sizes = [(640, 120), (64, 48)]
+    found_input = np.array([[[20.0, 20.0], [40.0, 30.0]]] * 2)
+    targets, _ = gaussian_targets(torch.from_numpy(found_input).float(), 12, 16, STRIDE)
+    tracker.network = _Answer(targets.clamp_min(1e-30).log())  # type: ignore[assignment]
+    offsets = np.array([[[3.0, 4.0], [np.nan, np.nan]], [[0.0, 2.0], [6.0, 8.0]]])
+    labels = np.stack(
+        [
+            xy @ affine[:, :2].T + affine[:, 2] + offset
+            for xy, affine, offset in zip(
+                found_input, (frame_from_input(tracker.spec, size) for size in sizes), offsets, strict=True
+            )
+        ]
+    )
+    images = torch.zeros(2, 1, 48, 64)
+    tracker.validation_step(ValidationBatch(images, torch.from_numpy(labels).float(), sizes), 0)
+    logged: dict[str, float] = {}
+    tracker.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign,assignment]
+    tracker.on_validation_epoch_end()
+    # Distances 5, 2 and 10 px: a per-axis root mean square would give less.
+    assert logged["val/median_px"] == pytest.approx(5, abs=0.3)
+    assert logged["val/mean_px"] == pytest.approx(17 / 3, abs=0.3)
+    assert logged["val/p90_px"] == pytest.approx(9, abs=0.3)
+
+
+def test_a_keypoint_that_is_not_found_counts_as_infinitely_far() -> None:
+    tracker = _tracker()
+    tracker.network = _Answer(torch.full((1, 2, 12, 16), torch.nan))  # type: ignore[assignment]
+    tracker.validation_step(ValidationBatch(torch.zeros(1, 1, 48, 64), torch.zeros(1, 2, 2), [(64, 48)]), 0)
+    assert np.isinf(tracker._distances[0]).all()

@@ -1,0 +1,109 @@
+"""The typed configuration of training. Nothing heavy is imported here: `--help` reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rt_pose.config import Device
+
+
+@dataclass
+class NetworkConfig:
+    """The network and what it is shown."""
+
+    backbone: str = "lite0"
+    """lite0 (EfficientNet-Lite0 from ImageNet weights) or tiny (simple scenes)."""
+    width: int = 256
+    """Width of the network's input, px; frames are resized to it without keeping their aspect."""
+    height: int = 256
+    """Height of the network's input, px."""
+    channels: Literal["auto", "gray", "rgb"] = "auto"
+    """auto: gray where every labeled image is gray, otherwise rgb."""
+    head_width: int = 32
+    """Channels of the head at its finest map."""
+
+
+@dataclass
+class AugmentConfig:
+    """Random changes of the training frames, drawn anew for every frame and step. 0 everywhere = none."""
+
+    rotate_deg: float = 15.0
+    """Rotation, uniform in +- this (degrees)."""
+    scale: float = 0.15
+    """Zoom, log-uniform between 1 / (1 + this) and 1 + this."""
+    shift: float = 0.06
+    """Shift, uniform in +- this share of the frame's sides."""
+    brightness: float = 0.2
+    """Factor on the grey levels, uniform in 1 +- this."""
+    contrast: float = 0.2
+    """Factor on the distance from middle gray, uniform in 1 +- this."""
+    noise: float = 6.0
+    """Standard deviation of the pixel noise, uniform between 0 and this (grey levels 0..255)."""
+
+
+@dataclass
+class LossConfig:
+    """One term of the training loss."""
+
+    weight: float = 1.0
+    """Factor of this loss in the sum."""
+
+
+@dataclass
+class OptimiserConfig:
+    """Adam and its schedule."""
+
+    learning_rate: float = 2e-3
+    """Of the head."""
+    backbone_factor: float = 0.1
+    """The backbone learns at this factor of the head's rate. Use 1 for a backbone without weights."""
+    freeze_backbone_steps: int = 100
+    """So many steps the backbone stands still, its batch-norm statistics included."""
+    warmup_steps: int = 50
+    """The rate rises linearly over so many steps, for the backbone from its release on."""
+    milestones: list[float] = field(default_factory=lambda: [0.6, 0.8, 0.92])
+    """Shares of all steps at which the rates fall."""
+    gamma: float = 0.4
+    """Factor by which they fall."""
+
+
+@dataclass
+class TrainConfig:
+    """One training: from labeled frames to a model package."""
+
+    data: str = ""
+    """Folder in Lightning Pose layout: the labels file, and the images it names."""
+    labels: str = "CollectedData.csv"
+    """Labels file in the data folder (three header rows: scorer, bodyparts, coords)."""
+    keypoints: list[str] = field(default_factory=list)
+    """The keypoints expected in the labels file; empty = whatever it holds."""
+    skeleton: list[list[str]] = field(default_factory=list)
+    """Bones, as pairs of keypoint names."""
+    blank: Literal["unknown", "absent"] = "unknown"
+    """What a blank label means. unknown: nobody labeled it, nothing is learned from it. absent: it cannot be
+    seen in that image, and the network learns to be unsure of it (its confidence then tells)."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    """The network and what it is shown."""
+    losses: dict[str, LossConfig] = field(default_factory=lambda: {"heatmap_kl": LossConfig()})
+    """The terms of the loss by name."""
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    """Adam and its schedule."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Random changes of the training frames."""
+    steps: int = 1500
+    """Optimiser steps; a multiple of `validate_every`."""
+    batch_size: int = 8
+    """Frames a step."""
+    validate_every: int = 100
+    """Steps between validations; the best of them is the checkpoint that is exported."""
+    validation_fraction: float = 0.15
+    """Share of frames kept back where the folder has no split.csv."""
+    seed: int = 0
+    """Of the split, the head's first weights, the order of frames and the augmentation."""
+    device: Device = "cpu"
+    """Where the network trains. Asking for a GPU that is not there is an error."""
+    threads: int = 0
+    """CPU threads; 0 = torch's own choice."""
+    out: str = ""
+    """Folder to write to: package/, checkpoints/, tensorboard/."""

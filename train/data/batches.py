@@ -1,0 +1,140 @@
+"""Batches of labeled frames as the network sees them, for training and for validation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rt_pose.loop.preprocess import Preprocess, graph
+from rt_pose.package import InputSpec
+from train.config import AugmentConfig
+from train.data.augment import (
+    augmented,
+    dali_matrix,
+    draw_levels,
+    input_keypoints,
+    random_warp,
+    warps_frames,
+)
+from train.data.labels import LabeledFrames
+
+
+@dataclass
+class Batch:
+    """What a training step is handed. B frames."""
+
+    images: Tensor
+    """(B, C, h, w) float32, preprocessed."""
+    keypoints: Tensor
+    """(B, K, 2) float32, px of the network's input; NaN where unlabeled or outside the input."""
+
+
+class TrainingBatches:
+    """`steps` batches, the same for the same seed. Every frame is shown once before any is shown again."""
+
+    def __init__(
+        self,
+        frames: LabeledFrames,
+        spec: InputSpec,
+        augment: AugmentConfig,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        threads: int = 1,
+    ) -> None:
+        self._frames = frames
+        self._spec = spec
+        self._augment = augment
+        self._batch_size = batch_size
+        self._steps = steps
+        self._seed = seed
+        self._threads = threads
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        random = np.random.default_rng(self._seed)
+        pipeline = self._build()
+        order = np.empty(0, np.intp)
+        for _ in range(self._steps):
+            while len(order) < self._batch_size:
+                order = np.concatenate([order, random.permutation(len(self._frames))])
+            chosen, order = order[: self._batch_size], order[self._batch_size :]
+            yield self._batch(pipeline, chosen, random)
+
+    def _batch(self, pipeline: Any, chosen: NDArray[np.intp], random: np.random.Generator) -> Batch:
+        images = [self._frames.images[i] for i in chosen]
+        warps = [random_warp(self._augment, image.shape, random) for image in images]
+        pipeline.feed_input("frames", images)
+        if warps_frames(self._augment):
+            pipeline.feed_input("warps", [dali_matrix(warp) for warp in warps])
+        for name, values in draw_levels(self._augment, self._batch_size, random).items():
+            pipeline.feed_input(name, values)
+        output = np.asarray(pipeline.run()[0].as_tensor())
+        keypoints = np.stack(
+            [
+                input_keypoints(self._frames.xy[i], warp, image.shape, self._spec)
+                for i, warp, image in zip(chosen, warps, images, strict=True)
+            ]
+        )
+        # The output lies in DALI's memory, which the next batch overwrites.
+        return Batch(torch.from_numpy(output.copy()), torch.from_numpy(keypoints.astype(np.float32)))
+
+    def _build(self) -> Any:
+        from nvidia.dali import Pipeline
+
+        pipeline = Pipeline(
+            batch_size=self._batch_size,
+            num_threads=self._threads,
+            device_id=None,
+            seed=self._seed,
+            prefetch_queue_depth=1,
+            exec_async=False,
+            exec_pipelined=False,
+        )
+        with pipeline:
+            pipeline.set_outputs(graph(augmented(self._augment), self._spec, self._frames.channels))
+        pipeline.build()
+        return pipeline
+
+
+@dataclass
+class ValidationBatch:
+    """What a validation step is handed. B frames."""
+
+    images: Tensor
+    """(B, C, h, w) float32, preprocessed."""
+    xy: Tensor
+    """(B, K, 2) float32, labels in frame px; NaN where unlabeled."""
+    frame_sizes: list[tuple[int, int]]
+    """(width, height) of every frame."""
+
+
+class ValidationBatches:
+    """All frames once, in order, through the live preprocessing."""
+
+    def __init__(self, frames: LabeledFrames, spec: InputSpec, batch_size: int) -> None:
+        self._frames = frames
+        self._batch_size = batch_size
+        self._preprocess = Preprocess(spec, batch_size)
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._frames) / self._batch_size)
+
+    def __iter__(self) -> Iterator[ValidationBatch]:
+        for start in range(0, len(self._frames), self._batch_size):
+            images = self._frames.images[start : start + self._batch_size]
+            xy = self._frames.xy[start : start + self._batch_size].astype(np.float32)
+            yield ValidationBatch(
+                torch.from_numpy(self._preprocess(images).copy()),
+                torch.from_numpy(xy),
+                [(image.shape[1], image.shape[0]) for image in images],
+            )

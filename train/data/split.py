@@ -1,0 +1,83 @@
+"""Which labeled frames train and which validate."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError
+from train.data.labels import PROBLEMS_TOLD
+
+SPLIT_FILE = "split.csv"
+_PARTS = {"train": True, "val": False}
+
+
+@dataclass
+class Split:
+    """Indices of frames, and in words how they were chosen."""
+
+    train: NDArray[np.intp]
+    validation: NDArray[np.intp]
+    how: str
+
+
+def split_frames(folder: Path, names: list[str], fraction: float, seed: int) -> Split:
+    """Split frames: as `split.csv` says, else by video, else by frame.
+
+    `split.csv` has the columns image and split (train or val). Without it, frames of one subfolder are taken
+    for one video and stay together, as neighbours in time look alike; with one subfolder only, frames are
+    drawn singly. `fraction` is the share kept back. UserError where either side would be empty.
+    """
+    if len(names) < 2:
+        raise UserError(f"{folder}: {len(names)} labeled frame; training needs at least two, one to validate")
+    if (folder / SPLIT_FILE).is_file():
+        training, how = _from_file(folder / SPLIT_FILE, names), f"as {SPLIT_FILE} says"
+    else:
+        training, how = _drawn(names, fraction, seed)
+    split = Split(np.flatnonzero(training), np.flatnonzero(~training), how)
+    if not len(split.train) or not len(split.validation):
+        raise UserError(
+            f"{folder}: {len(split.train)} frames to train and {len(split.validation)} to validate ({how}); "
+            "both need at least one"
+        )
+    return split
+
+
+def _from_file(path: Path, names: list[str]) -> NDArray[np.bool_]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if not {"image", "split"} <= set(reader.fieldnames or []):
+            raise UserError(f"{path}: expected the columns image and split, got {reader.fieldnames}")
+        rows = [(reader.line_num, row["image"].replace("\\", "/"), row["split"]) for row in reader]
+    problems = [
+        f"row {number}: split is '{part}'; expected train or val"
+        for number, _, part in rows
+        if part not in _PARTS
+    ]
+    parts = {image: part for _, image, part in rows}
+    problems += [f"says nothing of {name}, which is labeled" for name in names if name not in parts]
+    if problems:
+        listed = "\n  ".join(problems[:PROBLEMS_TOLD])
+        raise UserError(f"{path}: mend the following ({len(problems)} in all):\n  {listed}")
+    return np.array([_PARTS[parts[name]] for name in names])
+
+
+def _drawn(names: list[str], fraction: float, seed: int) -> tuple[NDArray[np.bool_], str]:
+    random = np.random.default_rng(seed)
+    wanted = min(max(round(fraction * len(names)), 1), len(names) - 1)
+    folders = np.array([str(PurePosixPath(name).parent) for name in names])
+    videos = np.unique(folders)
+    training = np.ones(len(names), bool)
+    if len(videos) == 1:
+        training[random.permutation(len(names))[:wanted]] = False
+        return training, f"by frame, drawn with seed {seed}: the images lie in one folder"
+    for video in random.permutation(videos)[:-1]:
+        if (~training).sum() >= wanted:
+            break
+        training[folders == video] = False
+    kept = np.unique(folders[~training])
+    return training, f"by video, drawn with seed {seed}: {', '.join(kept)} kept back"

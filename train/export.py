@@ -1,0 +1,220 @@
+"""From a trained network to a model package, with its errors measured through the live chain."""
+
+from __future__ import annotations
+
+import copy
+import importlib.metadata
+import math
+import shutil
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT, engines, open_engine
+from rt_pose.engines.torch_reference import PROGRAM
+from rt_pose.errors import UserError
+from rt_pose.loop.decode import Keypoints
+from rt_pose.loop.device import physical_cores
+from rt_pose.loop.estimate import Estimator
+from rt_pose.package import (
+    GOLDEN_CONFIDENCE,
+    NETWORK,
+    DecodeSpec,
+    Golden,
+    InputSpec,
+    Manifest,
+    Package,
+    PrecisionReport,
+    TrackingSpec,
+    write_package,
+)
+from rt_pose.types import FloatArray
+from train.accuracy import distances, figures
+from train.data.labels import LabeledFrames
+from train.models.tracker import PoseNetwork
+from train.progress import Say
+
+GOLDEN_FRAMES = 8
+ONNX_OPSET = 18
+VELOCITY_TAU_S = 0.1
+REST_SPEED_DIAGONALS_S = 0.75
+"""Default strength of movement: the root mean square speed along each axis, in frame diagonals a second."""
+GAIN = 0.1
+"""Of the network's covariance. A perfect map is as wide as its training target, which is no error: taken
+whole it would make the filter distrust good keypoints. A tenth is near the squared errors seen on labels."""
+FLOOR_PX2 = 1.0
+_VERSIONED = ("rt-pose", "torch", "pytorch-lightning", "nvidia-dali-cuda120", "openvino", "onnx", "numpy")
+
+
+@dataclass
+class Trained:
+    """A trained network and what it was trained on."""
+
+    network: PoseNetwork
+    spec: InputSpec
+    decode: DecodeSpec
+    bones: list[tuple[str, str]]
+    train: LabeledFrames
+    validation: LabeledFrames
+    training: dict[str, Any]
+    """Provenance for the manifest; errors and versions are added to it."""
+
+
+def export(trained: Trained, folder: Path, say: Say) -> Package:
+    """Write the package and say its validation errors.
+
+    UserError where no golden keypoint is confident: the live half could not check any engine against it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="export-", dir=folder.parent) as scratch:
+        work = Path(scratch)
+        network = _plain(trained.network)
+        _write_onnx(network, trained.spec, work / NETWORK)
+        _write_program(network, trained.spec, work / PROGRAM)
+        golden = _golden(trained, work)
+        reports, reference = _measure(trained, work, say)
+        manifest = Manifest(
+            keypoints=trained.validation.keypoints,
+            skeleton=trained.bones,
+            input=trained.spec,
+            decode=trained.decode,
+            tracking=default_tracking(len(trained.validation.keypoints), _frame_size(trained.validation)),
+            precisions=reports,
+            training=trained.training
+            | {"errors": _errors(trained.validation, reference), "versions": _versions()},
+        )
+        return write_package(
+            folder,
+            manifest,
+            golden,
+            lambda path: shutil.copyfile(work / NETWORK, path),
+            {PROGRAM: lambda path: shutil.copyfile(work / PROGRAM, path)},
+        )
+
+
+def default_tracking(keypoints: int, frame_size: tuple[int, int]) -> TrackingSpec:
+    """Filter parameters from the frame's size alone, marked uncalibrated.
+
+    A velocity that is forgotten within tau and driven with strength q has variance q tau / 2 at rest; q is
+    chosen so that this is `REST_SPEED_DIAGONALS_S` frame diagonals a second. The noise of an observation is
+    `GAIN` times the network's covariance, on top of a floor of one squared frame pixel.
+    """
+    speed = REST_SPEED_DIAGONALS_S * math.hypot(*frame_size)
+    strength = 2 * speed**2 / VELOCITY_TAU_S
+    return TrackingSpec(
+        q_px2_s3=[strength] * keypoints,
+        tau_s=[VELOCITY_TAU_S] * keypoints,
+        gain=[GAIN] * keypoints,
+        floor_px2=[FLOOR_PX2] * keypoints,
+    )
+
+
+def _example(spec: InputSpec) -> torch.Tensor:
+    # Two frames: with one, the exporter would take the batch for a constant.
+    return torch.zeros(2, spec.channels, spec.height, spec.width)
+
+
+def _plain(network: PoseNetwork) -> PoseNetwork:
+    """A copy for inference, its weights in the plain layout: the torch program's archive takes no other."""
+    plain = copy.deepcopy(network).cpu().eval().requires_grad_(False)
+    for parameter in plain.parameters():
+        parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
+    return plain
+
+
+def _write_onnx(network: PoseNetwork, spec: InputSpec, path: Path) -> None:
+    with warnings.catch_warnings():
+        # The exporter by tracing is deprecated; its successor needs another package and gives the same graph.
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        # It cannot fold the order of the paddings; the engine does that when it loads the network.
+        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
+        torch.onnx.export(
+            network,
+            (_example(spec),),
+            str(path),
+            input_names=[NETWORK_INPUT],
+            output_names=[NETWORK_OUTPUT],
+            dynamic_axes={NETWORK_INPUT: {0: "batch"}, NETWORK_OUTPUT: {0: "batch"}},
+            opset_version=ONNX_OPSET,
+            dynamo=False,
+        )
+
+
+def _write_program(network: PoseNetwork, spec: InputSpec, path: Path) -> None:
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(network, (_example(spec),), dynamic_shapes=({0: batch},))
+    # The archive would keep the example as a pickle.
+    program.example_inputs = None
+    torch.export.save(program, path)
+
+
+def _golden(trained: Trained, work: Path) -> Golden:
+    """Raw frames of one size, of the validation set first, and what the reference makes of them."""
+    candidates = [*trained.validation.images, *trained.train.images]
+    shape = candidates[0].shape
+    images = [image for image in candidates if image.shape == shape][:GOLDEN_FRAMES]
+    found = _estimate(trained, work, "torch", "float32", images)
+    if not (found.confidence >= GOLDEN_CONFIDENCE).any():
+        raise UserError(
+            f"the network is not sure of a single keypoint (highest confidence {found.confidence.max():.2f}, "
+            f"needed {GOLDEN_CONFIDENCE}), so no package was written; train for more steps or label more "
+            "frames"
+        )
+    return Golden(np.stack(images), found.xy, found.confidence)
+
+
+def _measure(
+    trained: Trained, work: Path, say: Say
+) -> tuple[dict[str, PrecisionReport], Keypoints[FloatArray]]:
+    """A report for each precision this processor has, and the reference's keypoints, on validation frames."""
+    frames = trained.validation
+    reference = _estimate(trained, work, "torch", "float32", frames.images)
+    sure = reference.confidence >= GOLDEN_CONFIDENCE
+    if not sure.any():
+        sure = np.ones_like(sure)
+    reports = {}
+    for precision in engines()["openvino"].precisions():
+        found = _estimate(trained, work, "openvino", precision, frames.images)
+        errors = figures(distances(found.xy, frames.xy))
+        moved = np.linalg.norm(found.xy - reference.xy, axis=-1)[sure]
+        reports[precision] = PrecisionReport(
+            errors["mean_px"], float(np.median(moved)), float(np.percentile(moved, 95)), errors["median_px"]
+        )
+        say(
+            f"{precision}: validation error median {errors['median_px']:.2f} px, mean "
+            f"{errors['mean_px']:.2f}, P90 {errors['p90_px']:.2f}; moves keypoints by "
+            f"{np.median(moved):.3f} px from the reference (P95 {np.percentile(moved, 95):.3f})"
+        )
+    return reports, reference
+
+
+def _estimate(
+    trained: Trained, work: Path, backend: str, precision: str, images: list[NDArray[np.uint8]]
+) -> Keypoints[FloatArray]:
+    engine = open_engine(backend, work, trained.spec, precision, physical_cores())
+    return Estimator(engine, trained.decode).estimate_all(images)
+
+
+def _errors(frames: LabeledFrames, found: Keypoints[FloatArray]) -> dict[str, Any]:
+    """Validation errors in frame px, in all and (median) by keypoint; null for one without a label."""
+    apart = distances(found.xy, frames.xy)  # (F, K)
+    per_keypoint: dict[str, float | None] = {}
+    for name, column in zip(frames.keypoints, apart.T, strict=True):
+        labeled = column[~np.isnan(column)]
+        per_keypoint[name] = float(np.median(labeled)) if len(labeled) else None
+    return figures(apart) | {"n": int((~np.isnan(apart)).sum()), "per_keypoint": per_keypoint}
+
+
+def _frame_size(frames: LabeledFrames) -> tuple[int, int]:
+    height, width = frames.images[0].shape[:2]
+    return width, height
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _VERSIONED}
