@@ -124,10 +124,15 @@ def table(figures: dict[str, Any]) -> str:
         numbers = (row["p50"], row["p90"], row["p99"], row["p99_9"], row["max"])
         cells = "".join(f"{'-' if v is None else format(v, '.2f'):>9}" for v in numbers)
         lines.append(f"{name.replace('_', ' '):22}{row['n']:>8}{cells}")
+    stages = (
+        f"{name} {row['p50']:.2f}/{row['p99']:.2f}" for name, row in figures["stages_ms"].items() if row
+    )
+    lines.append(f"stages, P50/P99 ms: {', '.join(stages)}")
     frames, deadline = figures["frames"], figures["deadline"]
+    dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
     lines.append(
         f"frames: captured {frames['captured']}, processed {frames['processed']}, dropped "
-        f"{frames['dropped']}, device gaps {frames['device_gaps']}; deadline {deadline['budget_ms']:g} ms "
+        f"{dropped}, device gaps {frames['device_gaps']}; deadline {deadline['budget_ms']:g} ms "
         f"missed by {deadline['missed']} of {deadline['n']}"
     )
     return "\n".join(lines)

@@ -129,7 +129,8 @@ def _tell(figures: dict[str, object]) -> None:
     assert isinstance(frames, dict)
     assert isinstance(latency, dict)
     decision = latency["exposure_to_decision"]
-    print(f"     frames processed {frames['processed']} of {frames['captured']}, dropped {frames['dropped']}")
+    dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
+    print(f"     frames processed {frames['processed']} of {frames['captured']}, dropped: {dropped}")
     if decision:
         print(f"     exposure to decision: P50 {decision['p50']:.2f} ms, P99 {decision['p99']:.2f} ms")
     print(f"     events: {figures['events']}")

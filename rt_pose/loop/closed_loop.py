@@ -275,8 +275,10 @@ class ClosedLoop:
         dropped = sum(c.counts.superseded + c.counts.device_gaps for c in self.captures)
         self._publisher.pose(pose, track, latency, met, dropped)
         if self._prediction_delay_ns is not None:
-            t_effect = effect_scene_ns(pose.stamps, stages.t_judged_ns, self._prediction_delay_ns)
-            ahead = path.tracker.predict(pose.camera, pose.stamps.index, t_effect)
+            ahead = path.decider.ahead.get(self._prediction_delay_ns)
+            if ahead is None:  # no rule speaks for that time
+                t_effect = effect_scene_ns(pose.stamps, stages.t_judged_ns, self._prediction_delay_ns)
+                ahead = path.tracker.predict(pose.camera, pose.stamps.index, t_effect)
             self._publisher.pose(pose, ahead, latency, met, dropped, kind="prediction")
 
     def _record(

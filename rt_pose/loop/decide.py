@@ -97,6 +97,8 @@ class Decider:
         self._next_id, self._id_step = first_event_id, id_step
         self._states: dict[tuple[str, int], _State] = {}
         self._epoch: int | None = None
+        self.ahead: dict[int, Track] = {}
+        """The last frame's predictions, by the delay (ns) past the judging that they speak for."""
 
     def decide(
         self, tracker: CausalFilter, camera: str, stamps: FrameStamps, t_judged_ns: int, armed: bool
@@ -106,13 +108,13 @@ class Decider:
             self._states.clear()
             self._epoch = stamps.epoch
         events: list[tuple[Event, Rule]] = []
-        predictions: dict[int, Track] = {}
+        self.ahead.clear()
         for rule in self.rules:
-            if rule.delay_ns not in predictions:
-                predictions[rule.delay_ns] = tracker.predict(
+            if rule.delay_ns not in self.ahead:
+                self.ahead[rule.delay_ns] = tracker.predict(
                     camera, stamps.index, effect_scene_ns(stamps, t_judged_ns, rule.delay_ns)
                 )
-            ahead = predictions[rule.delay_ns]
+            ahead = self.ahead[rule.delay_ns]
             for individual in range(tracker.shape[0]):
                 event = self._judge(rule, individual, ahead, stamps, t_judged_ns, armed)
                 if event is not None:

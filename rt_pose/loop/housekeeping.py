@@ -105,11 +105,12 @@ class Housekeeping:
         }
 
     def _send_frame(self) -> None:
+        shown = self._loop.shown
+        if shown is None or not self._publisher.wanted(f"frame/{shown.camera}/"):
+            return
         import cv2
 
-        shown = self._loop.shown
-        if shown is None:
-            return
+        cv2.setNumThreads(1)  # a picture for a viewer must not take all cores from the network
         self._loop.shown = None  # a picture is sent once
         ring = self._rings[shown.camera]
         image = self._copies.get(shown.camera)

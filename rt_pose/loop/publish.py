@@ -1,7 +1,8 @@
-"""Poses, predictions, events, acks, stats and frames over ZeroMQ PUB; nothing here waits for anyone.
+"""Poses, predictions, events, acks, stats and frames over ZeroMQ; nothing here waits for anyone.
 
 A message is `[topic][msgpack header][buffer]`, serialised before the topic is sent. The loop thread owns the
-socket; messages made elsewhere (stats, meta, reduced frames) reach it through an outbox.
+socket; messages made elsewhere (stats, meta, reduced frames) reach it through an outbox. It is an XPUB, which
+to subscribers is a PUB, but tells what they subscribe to: pictures are made only where somebody looks.
 """
 
 from __future__ import annotations
@@ -48,17 +49,18 @@ def bind(socket: zmq.Socket[bytes], address: str, key: str) -> str:
 
 
 class Publisher:
-    """The PUB socket and the sequence number of each topic. One thread, the loop's."""
+    """The socket and the sequence number of each topic. One thread, the loop's."""
 
     def __init__(self, address: str, session: str, clock: Clock) -> None:
         self._clock, self._session = clock, session
         self._seq: defaultdict[str, int] = defaultdict(int)
         self._topics: dict[str, bytes] = {}
         self._encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+        self._subscribed: set[bytes] = set()
         self._buffers: dict[tuple[str, tuple[int, int]], NDArray[np.float32]] = {}
         self.outbox: deque[tuple[str, dict[str, Any], bytes | None]] = deque(maxlen=64)
         """(topic, header, buffer) made by other threads; sent by `flush`."""
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
         self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
         self._socket.setsockopt(zmq.LINGER, 0)
         try:
@@ -118,8 +120,19 @@ class Publisher:
         """What an output says of a command."""
         self.send(f"ack/{ack.output}/", {"ack": dataclasses.asdict(ack)})
 
+    def wanted(self, topic: str) -> bool:
+        """Whether anybody subscribes to a topic (or to something below it)."""
+        name = topic.encode()
+        return any(name.startswith(s) or s.startswith(name) for s in tuple(self._subscribed))
+
     def flush(self) -> None:
-        """Send what other threads have left."""
+        """Send what other threads have left, and hear who has come and gone."""
+        while self._socket.get(zmq.EVENTS) & zmq.POLLIN:  # type: ignore[arg-type,operator]
+            message = self._socket.recv(zmq.NOBLOCK)
+            if message[:1] == b"\x01":
+                self._subscribed.add(message[1:])
+            else:
+                self._subscribed.discard(message[1:])
         while self.outbox:
             topic, header, buffer = self.outbox.popleft()
             self.send(topic, header, buffer)

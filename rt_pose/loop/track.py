@@ -20,6 +20,8 @@ from rt_pose.types import FloatArray, FrameStamps, Pose, Track
 
 Indices = NDArray[np.intp]
 
+_IDENTITY = np.eye(4)
+
 SERIES_BELOW = 0.05
 """dt / tau under which the position noise comes from its series: the closed form cancels there."""
 
@@ -62,16 +64,16 @@ def propagate(state: FloatArray, cov: FloatArray, step: Transition) -> tuple[Flo
     mean[:, 2:] = a * state[:, 2:]
 
     a, b = a[:, :, None], b[:, :, None]
-    p_xx, p_xv, p_vv = cov[:, :2, :2], cov[:, :2, 2:], cov[:, 2:, 2:]
-    x_v = p_xv + b * p_vv  # covariance of the moved position with the old velocity
+    p_vv = cov[:, 2:, 2:]
+    x_v = cov[:, :2, 2:] + b * p_vv  # covariance of the moved position with the old velocity
     out = np.empty_like(cov)
-    out[:, :2, :2] = p_xx + b * (p_xv.transpose(0, 2, 1) + x_v)
+    out[:, :2, :2] = cov[:, :2, :2] + b * (cov[:, 2:, :2] + x_v)
     out[:, :2, 2:] = a * x_v
-    out[:, 2:, 2:] = a * a * p_vv
-    for axis in (0, 1):
-        out[:, axis, axis] += step.q_xx
-        out[:, axis, axis + 2] += step.q_xv
-        out[:, axis + 2, axis + 2] += step.q_vv
+    out[:, 2:, 2:] = (a * a) * p_vv
+    entries = out.reshape(-1, 16)  # (x, y, vx, vy) squared, row by row: [0] is x x, [5] y y, [2] x vx ...
+    entries[:, 0:6:5] += step.q_xx[:, None]
+    entries[:, 10:16:5] += step.q_vv[:, None]
+    entries[:, 2:8:5] += step.q_xv[:, None]
     out[:, 2:, :2] = out[:, :2, 2:].transpose(0, 2, 1)
     return mean, out
 
@@ -81,13 +83,23 @@ def inverse_2x2(m: FloatArray) -> FloatArray:
     out = np.empty_like(m)
     out[:, 0, 0], out[:, 1, 1] = m[:, 1, 1], m[:, 0, 0]
     out[:, 0, 1], out[:, 1, 0] = -m[:, 0, 1], -m[:, 1, 0]
-    det = m[:, 0, 0] * m[:, 1, 1] - m[:, 0, 1] * m[:, 1, 0]
-    return out / det[:, None, None]
+    out /= _determinant(m)[:, None, None]
+    return out
+
+
+def _determinant(m: FloatArray) -> FloatArray:
+    return m[:, 0, 0] * m[:, 1, 1] - m[:, 0, 1] * m[:, 1, 0]
+
+
+def _adjugate_form(m: FloatArray, e: FloatArray) -> FloatArray:
+    """e' adj(M) e for symmetric M: the determinant times e' M^-1 e."""
+    x, y = e[:, 0], e[:, 1]
+    return m[:, 1, 1] * x * x - 2.0 * m[:, 0, 1] * x * y + m[:, 0, 0] * y * y
 
 
 def distance2(e: FloatArray, s: FloatArray) -> FloatArray:
     """e' S^-1 e for innovations (M, 2) and covariances (M, 2, 2)."""
-    return np.einsum("mi,mij,mj->m", e, inverse_2x2(s), e)
+    return _adjugate_form(s, e) / _determinant(s)
 
 
 def inflation(e: FloatArray, p: FloatArray, r: FloatArray, gate: float) -> FloatArray:
@@ -102,21 +114,12 @@ def inflation(e: FloatArray, p: FloatArray, r: FloatArray, gate: float) -> Float
         return factor
     e, p, r = e[outside], p[outside], r[outside]
 
-    def adjugate_form(m: FloatArray) -> FloatArray:
-        return (
-            m[:, 1, 1] * e[:, 0] ** 2
-            - (m[:, 0, 1] + m[:, 1, 0]) * e[:, 0] * e[:, 1]
-            + m[:, 0, 0] * e[:, 1] ** 2
-        )
-
-    det_p = p[:, 0, 0] * p[:, 1, 1] - p[:, 0, 1] * p[:, 1, 0]
-    det_r = r[:, 0, 0] * r[:, 1, 1] - r[:, 0, 1] * r[:, 1, 0]
     mixed = (
         p[:, 0, 0] * r[:, 1, 1] + p[:, 1, 1] * r[:, 0, 0] - p[:, 0, 1] * r[:, 1, 0] - p[:, 1, 0] * r[:, 0, 1]
     )
-    qa = gate * det_r
-    qb = gate * mixed - adjugate_form(r)
-    qc = gate * det_p - adjugate_form(p)
+    qa = gate * _determinant(r)
+    qb = gate * mixed - _adjugate_form(r, e)
+    qc = gate * _determinant(p) - _adjugate_form(p, e)
     root = (-qb + np.sqrt(np.maximum(qb * qb - 4 * qa * qc, 0.0))) / (2 * qa)
     factor[outside] = np.maximum(root, 1.0)
     return factor
@@ -127,11 +130,14 @@ def correct(
 ) -> tuple[FloatArray, FloatArray]:
     """Kalman update with positions z (M, 2) of noise r (M, 2, 2); the covariance in Joseph form."""
     gain = cov[:, :, :2] @ inverse_2x2(cov[:, :2, :2] + r)  # (M, 4, 2)
-    mean = state + np.einsum("mij,mj->mi", gain, z - state[:, :2])
-    keep = np.broadcast_to(np.eye(4), cov.shape).copy()
+    mean = state + (gain @ (z - state[:, :2])[:, :, None])[:, :, 0]
+    keep = np.empty_like(cov)
+    keep[:] = _IDENTITY
     keep[:, :, :2] -= gain
     out = keep @ cov @ keep.transpose(0, 2, 1) + gain @ r @ gain.transpose(0, 2, 1)
-    return mean, 0.5 * (out + out.transpose(0, 2, 1))
+    out += out.transpose(0, 2, 1).copy()
+    out *= 0.5
+    return mean, out
 
 
 class CausalFilter:
@@ -154,6 +160,8 @@ class CausalFilter:
         self._gain = flat(spec.gain)[:, None, None]
         self._floor = flat(spec.floor_px2)[:, None, None] * np.eye(2)
         self._speed2 = 0.5 * self._q * self._tau  # variance of the velocity at rest
+        self._dt_ns = 0
+        self._step = transition(0.0, self._q, self._tau)
         self._reset()
 
     def _reset(self) -> None:
@@ -189,6 +197,13 @@ class CausalFilter:
         dt_s = max(0, t_scene_ns - self._t_ns) / NS_PER_S
         state, cov = propagate(self._state, self._cov, transition(dt_s, self._q, self._tau))
         return self._track(camera, frame_index, t_scene_ns, state, cov)
+
+    def _transition_over(self, dt_ns: int) -> Transition:
+        """The last one again where dt is the same, as it mostly is from frame to frame."""
+        if dt_ns != self._dt_ns:
+            self._step = transition(dt_ns / NS_PER_S, self._q, self._tau)
+            self._dt_ns = dt_ns
+        return self._step
 
     def _observe(self, pose: Pose, stamps: FrameStamps) -> None:
         z = pose.xy.reshape(-1, 2)

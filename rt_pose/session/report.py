@@ -27,6 +27,14 @@ PAGE_NAME = "report.html"
 DEVICE = "device"
 """Stage of frames that the device lost before its driver handed them over."""
 OUTCOMES = ("fired", "withheld", "suppressed")
+STAGES = (
+    ("waiting", "t_arrival_ns", "t_taken_ns"),
+    ("preprocess", "t_taken_ns", "t_preprocessed_ns"),
+    ("network", "t_preprocessed_ns", "t_inferred_ns"),
+    ("decode", "t_inferred_ns", "t_pose_ns"),
+    ("track", "t_pose_ns", "t_tracked_ns"),
+    ("decide", "t_tracked_ns", "t_decided_ns"),
+)
 
 
 def make_report(session_dir: Path | str) -> dict[str, Any]:
@@ -52,6 +60,7 @@ def figures(session: Session) -> dict[str, Any]:
         "session": _session(session),
         "frames": frame_counts(session),
         "latency_ms": latencies(session),
+        "stages_ms": stage_times(session),
         "deadline": deadline(session),
         "events": event_counts(session),
         "accuracy": accuracy(session, session.observations),
@@ -97,6 +106,13 @@ def latencies(session: Session) -> dict[str, Any]:
         "exposure_to_decision": summary(_ms(at["t_decided_ns"] - stamps.t_exposure_ns)),
         **{name: summary(values) for name, values in acks.items()},
     }
+
+
+def stage_times(session: Session) -> dict[str, dict[str, Any] | None]:
+    """Summaries (ms) of each stage between arrival and decision."""
+    stamps = stamp_columns(session.observations)
+    at = {"t_arrival_ns": stamps.t_arrival_ns, **stamps.stages}
+    return {name: summary((at[end] - at[start]) / NS_PER_MS) for name, start, end in STAGES}
 
 
 def deadline(session: Session) -> dict[str, Any]:

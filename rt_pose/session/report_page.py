@@ -20,7 +20,6 @@ from rt_pose.session.report_plots import (
     latency_over_time,
     shown_keypoint,
     speed_trace,
-    stage_times,
     stage_waterfall,
 )
 from rt_pose.session.report_style import STYLE
@@ -116,7 +115,7 @@ def _latency(session: Session, figures: dict[str, Any]) -> str:
     if bare:
         name = "bare network, before the run"
         rows.append([name, str(bare.get("n", "")), _ms(bare.get("p50")), "", _ms(bare.get("p99")), "", ""])
-    stages = stage_times(session)
+    stages = figures["stages_ms"]
     stage_rows = [[name, *_cells(found)] for name, found in stages.items()]
     head = ["ms", "n", "P50", "P90", "P99", "P99.9", "max"]
     return (

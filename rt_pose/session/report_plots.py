@@ -20,14 +20,6 @@ OUTCOME_COLOURS = {"fired": "green", "withheld": "orange", "suppressed": "red"}
 HISTOGRAM_BINS = 90
 TRACE_SECONDS = 20.0
 """Traces of keypoints over more than this would be a block of ink."""
-STAGES = (
-    ("waiting", "t_arrival_ns", "t_taken_ns"),
-    ("preprocess", "t_taken_ns", "t_preprocessed_ns"),
-    ("network", "t_preprocessed_ns", "t_inferred_ns"),
-    ("decode", "t_inferred_ns", "t_pose_ns"),
-    ("track", "t_pose_ns", "t_tracked_ns"),
-    ("decide", "t_tracked_ns", "t_decided_ns"),
-)
 
 
 def latency_over_time(session: Session) -> str | None:
@@ -65,13 +57,6 @@ def latency_histogram(session: Session) -> str | None:
     for name, dashed in (("p50", False), ("p99", True)):
         plot.down(figures[name], "orange", f"{name.upper()} {figures[name]:.2f} ms", dashed)
     return plot.render("histogram of image to decision")
-
-
-def stage_times(session: Session) -> dict[str, dict[str, Any] | None]:
-    """Summaries (ms) of each stage between arrival and decision."""
-    stamps = stamp_columns(session.observations)
-    at = {"t_arrival_ns": stamps.t_arrival_ns, **stamps.stages}
-    return {name: summary((at[end] - at[start]) / NS_PER_MS) for name, start, end in STAGES}
 
 
 def stage_waterfall(times: dict[str, dict[str, Any] | None]) -> str | None:

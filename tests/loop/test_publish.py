@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import msgspec
@@ -89,6 +90,33 @@ def test_each_topic_counts_for_itself(wire: tuple[Publisher, zmq.Socket[bytes]])
         publisher.send(topic, {})
     seqs = [msgspec.msgpack.decode(subscriber.recv_multipart()[1])["seq"] for _ in range(4)]
     assert seqs == [0, 0, 1, 2]
+
+
+def test_what_is_subscribed_to_is_known() -> None:
+    publisher = Publisher("tcp://127.0.0.1:*", "s", FakeClock())
+    subscriber: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+    subscriber.connect(publisher.address)
+
+    def settles(topic: str, expected: bool) -> bool:
+        tick = threading.Event()
+        for _ in range(500):
+            publisher.flush()
+            if publisher.wanted(topic) is expected:
+                return True
+            tick.wait(0.01)
+        return False
+
+    assert not publisher.wanted("frame/top/")
+    subscriber.setsockopt(zmq.SUBSCRIBE, b"frame/")
+    assert settles("frame/top/", True)
+    assert not publisher.wanted("pose/top/")
+    subscriber.setsockopt(zmq.SUBSCRIBE, b"")
+    assert settles("pose/top/", True)
+    subscriber.setsockopt(zmq.UNSUBSCRIBE, b"")
+    assert settles("pose/top/", False)
+    subscriber.close()
+    assert settles("frame/top/", False)
+    publisher.close()
 
 
 def test_a_port_in_use_is_an_error_that_names_it(wire: tuple[Publisher, zmq.Socket[bytes]]) -> None:
