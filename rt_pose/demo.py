@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from rt_pose.errors import UserError
 from rt_pose.session.console import RunConsole
 from rt_pose.session.report import make_report
 from rt_pose.session.run import run_session
+from rt_pose.viewer import screen_problem
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MARKER = ".rt-pose-demo"
@@ -112,8 +112,9 @@ def _train(out: Path) -> Path:
 @contextmanager
 def _viewer(address: str) -> Iterator[None]:
     """The window, in a process of its own, where there is a screen."""
-    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        print("     (no screen here: with one, the live window would open now; `rt-pose view` opens it)")
+    problem = screen_problem()
+    if problem:
+        print(f"     (the live window stays closed: {problem})")
         yield
         return
     window = subprocess.Popen([sys.executable, "-m", "rt_pose.cli", "view", "--connect", address])

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from rt_pose.clock import NS_PER_MS, Clock
-from rt_pose.config import RunConfig, to_plain
+from rt_pose.config import RunConfig, check_names, check_numbers, to_plain
 from rt_pose.drivers import Camera, DriverContext, make_camera, make_output
 from rt_pose.errors import UserError
 from rt_pose.loop.act import Actuators
@@ -22,7 +22,6 @@ from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Control
 from rt_pose.loop.decide import make_rules
 from rt_pose.loop.device import choose_device
-from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.housekeeping import Housekeeping
 from rt_pose.loop.infer import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.loop.latency import LatencyLedger
@@ -111,6 +110,8 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
     with ExitStack() as stack:
         if not config.cameras:
             raise UserError("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
+        check_names(config)
+        check_numbers(config)
         choose_device(config.engine.device)
         package = read_package(_model(config))
         manifest = package.manifest
@@ -134,7 +135,7 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
             cameras[name] = camera
             rings[name] = FrameRing.create(infos[-1])
             stack.callback(rings[name].close)
-        choice = choose_engine(package, config.engine)
+        choice = choose_engine(package, config.engine, clock)
         tracking = with_noise_floor(manifest.tracking, choice.displacement_p95_px)
         sinks = _Sinks(clock)
         latest = LatestFrames([info.name for info in infos])
@@ -143,7 +144,7 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
         loop = ClosedLoop(
             keypoints=len(manifest.keypoints),
             tracking=tracking,
-            estimator=Estimator(choice.engine, manifest.decode),
+            estimator=choice.estimator,
             cameras=infos,
             rules=rules,
             latest=latest,
@@ -228,6 +229,8 @@ def _describe(
             "backend": engine.backend,
             "precision": engine.precision,
             "threads": engine.threads,
+            "preprocess": choice.preprocess,
+            "preprocess_ms": choice.preprocess_ms,
             "device": config.engine.device,
             "description": str(choice),
             "golden_px": choice.golden_px,

@@ -6,7 +6,7 @@ evaluation call it whole. One frame at a time everywhere, so that their results 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from rt_pose.engines import Engine
 from rt_pose.loop.decode import Decoder, Keypoints
 from rt_pose.loop.preprocess import Preprocess, apply_affine, frame_from_input
-from rt_pose.package import DecodeSpec
+from rt_pose.package import DecodeSpec, InputSpec
 from rt_pose.types import FloatArray
 
 
 class Estimator:
     """Keypoints of frames by one network. Not thread safe: one instance a thread."""
 
-    def __init__(self, engine: Engine, decode: DecodeSpec) -> None:
+    def __init__(self, engine: Engine, decode: DecodeSpec, preprocess: str = "dali") -> None:
+        """`preprocess`: dali or torch."""
         self.engine = engine
-        self._preprocess = Preprocess(engine.spec)
+        self._preprocess = _preprocessor(preprocess, engine.spec)
         self._decode = Decoder(decode)
         self._affines: dict[tuple[int, int], FloatArray] = {}
 
@@ -59,3 +60,12 @@ class Estimator:
             np.concatenate([f.cov for f in found]),
             np.concatenate([f.confidence for f in found]),
         )
+
+
+def _preprocessor(name: str, spec: InputSpec) -> Callable[[Sequence[NDArray[np.uint8]]], NDArray[np.float32]]:
+    if name == "torch":
+        # Imported here: whoever stays with DALI need not load torch.
+        from rt_pose.loop.preprocess_torch import TorchPreprocess
+
+        return TorchPreprocess(spec)
+    return Preprocess(spec)

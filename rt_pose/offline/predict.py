@@ -13,7 +13,6 @@ from rt_pose.config import EngineConfig
 from rt_pose.console import track
 from rt_pose.errors import UserError
 from rt_pose.loop.decode import Keypoints
-from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.infer import EngineChoice, choose_engine
 from rt_pose.package import Package
 from rt_pose.types import FloatArray
@@ -34,7 +33,7 @@ def predict_video(package: Package, video: Path, out: Path, config: EngineConfig
         raise UserError(f"{out}: is a folder; give `--out` the name of the CSV to write")
     info = probe(video)
     choice = choose_engine(package, config)
-    estimator = Estimator(choice.engine, package.manifest.decode)
+    estimator = choice.estimator
     frames = read_frames(video, package.manifest.input.channels)
     with _appearing_whole(out) as file:
         writer = csv.writer(file, lineterminator="\n")

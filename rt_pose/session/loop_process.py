@@ -58,7 +58,7 @@ def _run(
     loop = assembled.loop
     signal.signal(signal.SIGTERM, _stopper(assembled, "terminated"))
     sink = assembled.start(recorder)
-    problems: list[str] = []
+    failure = ""
     try:
         assembled.housekeeping.on_stats = _Teller(link)
         threading.Thread(
@@ -70,12 +70,16 @@ def _run(
         gc.collect()
         gc.freeze()
         loop.run(sink, config.seconds, config.armed_at_start)
+    except BaseException as error:
+        failure = f"the loop failed: {type(error).__name__}: {error}"
+        raise
     finally:
         problems = assembled.stop()
         loop.finish()
         assembled.housekeeping.on_stats = None
         summary = {
-            "reason": loop.end_reason or "the loop failed",
+            "reason": failure or loop.end_reason,
+            "failure": failure,
             "problems": problems,
             "records_refused": assembled.sinks.refused(),
             "ended_ns": clock.now_ns(),

@@ -214,7 +214,7 @@ class _Supervision:
         summary = self._summary
         if not summary:
             status = f"the loop died (exit code {self._loop.exitcode})"
-        elif summary["faults"]:
+        elif summary["faults"] or summary["failure"]:
             status = summary["reason"]
         else:
             status = "complete"

@@ -98,6 +98,11 @@ def test_missing_and_broken_configurations(fails: Callable[..., str], tmp_path: 
         ),
         ("outputs: {o: {driver: lazer}}", "no output driver 'lazer'"),
         ("cameras: {}", "cameras: at least one is needed"),
+        ("cameras: {a/b: {driver: simulated}}", "cameras: 'a/b' cannot be a name"),
+        ("zones: {two words: {circle: [1, 2, 3]}}", "zones: 'two words' cannot be a name"),
+        ("budget_ms: 0", "budget_ms: expected more than 0, got 0"),
+        ("seconds: -1", "seconds: expected more than 0, got -1"),
+        ("publish: {frame_rate_hz: .nan}", "publish.frame_rate_hz: expected 0 to 1000"),
     ],
 )
 def test_bad_keys(fails: Callable[..., str], tmp_path: Path, package: Path, text: str, says: str) -> None:

@@ -12,7 +12,6 @@ from support.tiny_package import disc_frame, make_tiny_package
 
 from rt_pose.config import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.loop.estimate import Estimator
 from rt_pose.offline.predict import predict_video
 from rt_pose.package import Package
 from rt_pose.video import read_frames
@@ -64,7 +63,7 @@ def test_its_numbers_are_the_estimators(package: Package, video: Path, tmp_path:
     out = tmp_path / "discs.csv"
     choice = predict_video(package, video, out, FLOAT32)
     images = [frame.image for frame in read_frames(video, 1)]
-    found = Estimator(choice.engine, package.manifest.decode).estimate_all(images)
+    found = choice.estimator.estimate_all(images)
     values = np.loadtxt(out, delimiter=",", skiprows=3)[:, 1:].reshape(12, 4, 3)
     np.testing.assert_allclose(values[..., :2], found.xy, atol=5.1e-5)
     np.testing.assert_allclose(values[..., 2], found.confidence, atol=5.1e-7)

@@ -17,7 +17,6 @@ from support.labeled_folder import KEYPOINTS, SIZE, draw_discs, make_labeled_fol
 from rt_pose.config import EngineConfig
 from rt_pose.engines.torch_reference import PROGRAM
 from rt_pose.errors import UserError
-from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.infer import choose_engine
 from rt_pose.package import Package, read_package
 from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
@@ -49,7 +48,7 @@ def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pac
 
 def test_it_learns_what_is_drawn(trained: tuple[Package, list[str]]) -> None:
     package, _ = trained
-    estimator = Estimator(choose_engine(package, EngineConfig()).engine, package.manifest.decode)
+    estimator = choose_engine(package, EngineConfig()).estimator
     random = np.random.default_rng(77)
     errors = []
     for i in range(10):
