@@ -186,8 +186,10 @@ def run_arm(config: RunConfig, fault: str, frames: int) -> Arm:
     folder = Path(tempfile.mkdtemp(prefix="rt-pose-bench-"))
     conductor = Conductor(fault, frames // 4)
     try:
-        result = run_session(config, folder / "session", rigs.register, HostClock(), conductor)
-        missed = conductor.finish()
+        try:
+            result = run_session(config, folder / "session", rigs.register, HostClock(), conductor)
+        finally:
+            missed = conductor.finish()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if not result.summary:

@@ -26,6 +26,7 @@ from rt_pose.config import (
     ZoneConfig,
     build,
 )
+from rt_pose.errors import UserError
 from rt_pose.package import read_package
 from rt_pose.session.console import RunConsole
 from rt_pose.session.report import make_report
@@ -45,6 +46,9 @@ ROWS = (
 def bench_latency(options: dict[str, Any]) -> bool:
     """Run the benchmark of the command line; whether it ended well."""
     engine = build(EngineConfig, options["engine"], "bench latency")
+    json_file = Path(options["json"]) if options.get("json") else None
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise UserError(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
     config = latency_config(
         options["model"],
         Path(options["video"]),
@@ -55,8 +59,8 @@ def bench_latency(options: dict[str, Any]) -> bool:
     )
     figures, ok = measure(config)
     print(table(figures))
-    if options.get("json"):
-        Path(options["json"]).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures))
     return ok
 

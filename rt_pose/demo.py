@@ -14,9 +14,10 @@ from pathlib import Path
 import zmq
 
 from rt_pose.clock import NS_PER_S, HostClock
-from rt_pose.config import RunConfig, load
+from rt_pose.config import RunConfig, check_numbers, load
 from rt_pose.console import progress
 from rt_pose.errors import UserError
+from rt_pose.loop.publish import bind
 from rt_pose.session.console import RunConsole
 from rt_pose.session.report import make_report
 from rt_pose.session.run import run_session
@@ -37,9 +38,12 @@ def run_demo(out: Path, seconds: float) -> bool:
     """
     clock = HostClock()
     started_ns = clock.now_ns()
-    _make_room(out)
     config = load(RunConfig, CONFIGS / "demo.yaml")
-    config.model, config.seconds = str(_train(out)), seconds
+    config.seconds = seconds
+    check_numbers(config)
+    _check_ports(config)
+    _make_room(out)
+    config.model = str(_train(out))
     print(f"\n3/4  closed loop on the simulated camera, {seconds:g} s at real-time pace")
     counter = PoseCounter(config.publish.address)
     with RunConsole() as console, counter.counting(), _viewer(config.publish.address):
@@ -87,7 +91,20 @@ class PoseCounter:
                     self.poses += 1
 
 
+def _check_ports(config: RunConfig) -> None:
+    """Say now, not after the training, that a port is taken."""
+    for key, address in (
+        ("publish.address", config.publish.address),
+        ("publish.control", config.publish.control),
+    ):
+        socket: zmq.Socket[bytes]
+        with zmq.Context.instance().socket(zmq.PUB) as socket:
+            bind(socket, address, key)
+
+
 def _make_room(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise UserError(f"demo: {out} is a file; give another --out")
     if out.exists():
         if any(out.iterdir()) and not (out / MARKER).exists():
             raise UserError(f"demo: {out} holds files that no demo made; give another --out")

@@ -140,10 +140,6 @@ class Package:
     golden: Golden
 
     @property
-    def network_path(self) -> Path:
-        return self.path / NETWORK
-
-    @property
     def sha256(self) -> str:
         return self.manifest.sha256
 

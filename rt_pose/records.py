@@ -98,7 +98,7 @@ class TrackRecord(Record):
     """Flattened (N*K)."""
 
 
-class Control(Record):
+class ControlRecord(Record):
     """An input: an order from the control socket, arming at start, a parameter change."""
 
     seq: int
@@ -157,7 +157,7 @@ TOPICS: dict[str, type[Record]] = {
     "truth": Truth,
     "observation": Observation,
     "track": TrackRecord,
-    "control": Control,
+    "control": ControlRecord,
     "event": EventRecord,
     "command": CommandRecord,
     "ack": AckRecord,

@@ -91,7 +91,7 @@ class Track:
     cov: FloatArray
     """(N, K, 4, 4) over [x, y, vx, vy]."""
     seen_ms_ago: FloatArray
-    """(N, K) scene time since the keypoint was last accepted; NaN before it was ever seen."""
+    """(N, K) scene time from the last sight (within the gate) to the newest frame; NaN before the first."""
     lost: NDArray[np.bool_]
     """(N, K) no rule may fire on a lost keypoint."""
 

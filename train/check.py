@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rt_pose.errors import UserError, nearest
 from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from train.losses import LOSSES
@@ -16,9 +18,13 @@ def check(config: TrainConfig) -> None:
         *_check_optimiser(config.optimiser),
         *_check_augment(config.augment),
     ]
-    for name in config.losses:
+    for name, loss in config.losses.items():
         if name not in LOSSES:
             problems.append(f"losses.{name}: there is no such loss{nearest(name, LOSSES)}")
+        if not 0 < loss.weight < math.inf:
+            problems.append(f"losses.{name}.weight: expected more than 0, got {loss.weight}")
+    if config.threads < 0:
+        problems.append(f"threads: expected 0 or more, got {config.threads}")
     if not config.losses:
         problems.append(f"losses: expected at least one of {', '.join(LOSSES)}, got none")
     for bone in config.skeleton:
@@ -68,8 +74,13 @@ def _check_schedule(config: TrainConfig) -> list[str]:
 
 def _check_optimiser(optimiser: OptimiserConfig) -> list[str]:
     problems = []
-    if optimiser.learning_rate <= 0:
-        problems.append(f"optimiser.learning_rate: expected a positive rate, got {optimiser.learning_rate}")
+    for name in ("learning_rate", "backbone_factor", "gamma"):
+        value = getattr(optimiser, name)
+        if not 0 < value < math.inf:  # written so that NaN objects as well
+            problems.append(f"optimiser.{name}: expected more than 0, got {value}")
+    for name in ("freeze_backbone_steps", "warmup_steps"):
+        if getattr(optimiser, name) < 0:
+            problems.append(f"optimiser.{name}: expected 0 or more, got {getattr(optimiser, name)}")
     if any(not 0 < share < 1 for share in optimiser.milestones):
         problems.append(
             f"optimiser.milestones: expected shares of all steps, each between 0 and 1, got "
@@ -82,7 +93,7 @@ def _check_augment(augment: AugmentConfig) -> list[str]:
     problems = []
     for name in ("rotate_deg", "scale", "shift", "brightness", "contrast", "noise"):
         value = getattr(augment, name)
-        if value < 0:
+        if not 0 <= value < math.inf:
             problems.append(f"augment.{name}: expected 0 or more, got {value}")
     for name in ("brightness", "contrast"):
         if getattr(augment, name) >= 1:

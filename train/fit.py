@@ -96,7 +96,12 @@ def _prepare(config: TrainConfig, data: Path | None, out: Path | None, say: Say)
                 )
     split = split_frames(folder, frames.names, config.validation_fraction, config.seed)
     spec = input_spec(config.network, frames.channels)
-    target.mkdir(parents=True, exist_ok=True)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"out: cannot make the folder {target}: {error.strerror}; give another --out"
+        ) from error
     say(
         f"{folder.name}: {len(frames)} labeled frames, {len(frames.keypoints)} keypoints, "
         f"{'gray' if frames.channels == 1 else 'RGB'}; {len(split.train)} train, {len(split.validation)} "

@@ -14,7 +14,7 @@ import msgspec
 
 from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config import RunConfig, check_names, check_numbers, to_plain
-from rt_pose.drivers import Camera, DriverContext, make_camera, make_output
+from rt_pose.drivers import Camera, DriverContext, Output, make_camera, make_output
 from rt_pose.errors import UserError
 from rt_pose.loop.act import Actuators
 from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
@@ -31,6 +31,7 @@ from rt_pose.package import Package, TrackingSpec, read_package
 from rt_pose.records import NoSink, Sink
 from rt_pose.types import CameraInfo, OutputInfo
 
+CAMERA_STOP_S = 5.0
 P95_OF_SIGMA = 2.4477
 """95th percentile of a displacement in the plane whose x and y have a standard deviation of 1."""
 
@@ -43,9 +44,6 @@ class Assembled:
     control: Control
     housekeeping: Housekeeping
     actuators: Actuators
-    publisher: Publisher
-    latest: LatestFrames
-    cameras: dict[str, Camera]
     rings: dict[str, FrameRing]
     sinks: _Sinks
     description: dict[str, Any]
@@ -74,10 +72,10 @@ class Assembled:
         problems = self.actuators.stop()
         for capture in self.loop.captures:
             capture.stop()
-        self.latest.close()
         for capture in self.loop.captures:
-            if not capture.join(timeout_s=5.0):
-                problems.append(f"camera '{capture.name}' did not stop within 5 s")
+            if not capture.join(CAMERA_STOP_S):
+                problems.append(f"camera '{capture.name}' did not stop within {CAMERA_STOP_S:g} s")
+                self.rings[capture.name].abandon()
         self.control.stop()
         return problems
 
@@ -108,86 +106,81 @@ class _Sinks:
 def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
     """Open everything a run needs, cheapest first. UserError where a part cannot be had."""
     with ExitStack() as stack:
-        if not config.cameras:
-            raise UserError("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
         check_names(config)
         check_numbers(config)
         choose_device(config.engine.device)
         package = read_package(_model(config))
-        manifest = package.manifest
         publisher = Publisher(config.publish.address, session_id, clock)
         stack.callback(publisher.close)
-        context = DriverContext(clock, config.seed, channels=manifest.input.channels)
-        outputs = []
-        for name, wanted in config.outputs.items():
-            output = make_output(name, wanted.driver, wanted.options, context)
-            outputs.append((output.open(), output))
-            stack.callback(output.close)
+        context = DriverContext(clock, config.seed, channels=package.manifest.input.channels)
+        outputs = _open_outputs(config, context, stack)
         delays_ms = {info.name: info.delay_ms for info, _ in outputs}
-        rules = make_rules(config, manifest.keypoints, delays_ms)
-        cameras: dict[str, Camera] = {}
-        infos: list[CameraInfo] = []
-        rings: dict[str, FrameRing] = {}
-        for name, wanted_camera in config.cameras.items():
-            camera = make_camera(name, wanted_camera.driver, wanted_camera.options, context)
-            infos.append(camera.open())
-            stack.callback(camera.close)
-            cameras[name] = camera
-            rings[name] = FrameRing.create(infos[-1])
+        rules = make_rules(config, package.manifest.keypoints, delays_ms)
+        cameras = _open_cameras(config, context, stack)
+        rings = {name: FrameRing.create(info) for name, (info, _) in cameras.items()}
+        for name, (_, camera) in cameras.items():
+            # In this order a camera is closed before the memory that its thread writes into.
             stack.callback(rings[name].close)
-        choice = choose_engine(package, config.engine, clock)
-        tracking = with_noise_floor(manifest.tracking, choice.displacement_p95_px)
+            stack.callback(camera.close)
+        choice = choose_engine(package, config.engine)
         sinks = _Sinks(clock)
-        latest = LatestFrames([info.name for info in infos])
+        latest = LatestFrames(list(cameras), every_frame=config.frames == "every")
         actuators = Actuators(outputs, clock)
-        longest_delay_ms = max(delays_ms.values(), default=0.0)
+        longest_delay_ns = round(max(delays_ms.values(), default=0.0) * NS_PER_MS)
+        infos = [info for info, _ in cameras.values()]
+        tracking = with_noise_floor(package.manifest.tracking, choice.displacement_p95_px)
         loop = ClosedLoop(
-            keypoints=len(manifest.keypoints),
+            keypoints=len(package.manifest.keypoints),
             tracking=tracking,
             estimator=choice.estimator,
             cameras=infos,
             rules=rules,
             latest=latest,
             captures=[
-                CaptureThread(cameras[i.name], rings[i.name], latest, clock, sinks.make) for i in infos
+                CaptureThread(camera, rings[name], latest, clock, sinks.make)
+                for name, (_, camera) in cameras.items()
             ],
             actuators=actuators,
             publisher=publisher,
             clock=clock,
             ledger=LatencyLedger(config.budget_ms),
             seed=config.seed,
-            prediction_delay_ns=round(longest_delay_ms * NS_PER_MS) if config.publish.prediction else None,
+            prediction_delay_ns=longest_delay_ns if config.publish.prediction else None,
         )
-        housekeeping = Housekeeping(
-            loop,
-            publisher,
-            rings,
-            {},
-            clock,
-            config.publish.frame_rate_hz,
-            config.publish.frame_width_px,
-        )
-        control = Control(config.publish.control, housekeeping.status, housekeeping)
-        stack.callback(control.stop)
+        housekeeping = Housekeeping(loop, publisher, rings, clock, config.publish)
         housekeeping.records_refused = sinks.refused
+        control = Control(config.publish.control, housekeeping.status, housekeeping.send_meta, housekeeping)
+        stack.callback(control.stop)
         loop.orders = control.inbox
         loop.warm_up()
         description = _describe(config, package, choice, tracking, infos, [i for i, _ in outputs], clock)
         housekeeping.meta = _meta(description, config, publisher.address, control.address)
         description["addresses"] = {"publish": publisher.address, "control": control.address}
-        return Assembled(
-            loop,
-            control,
-            housekeeping,
-            actuators,
-            publisher,
-            latest,
-            cameras,
-            rings,
-            sinks,
-            description,
-            stack.pop_all(),
-        )
+        return Assembled(loop, control, housekeeping, actuators, rings, sinks, description, stack.pop_all())
+
+
+def _open_outputs(
+    config: RunConfig, context: DriverContext, stack: ExitStack
+) -> list[tuple[OutputInfo, Output]]:
+    opened = []
+    for name, wanted in config.outputs.items():
+        output = make_output(name, wanted.driver, wanted.options, context)
+        opened.append((output.open(), output))
+        stack.callback(output.close)
+    return opened
+
+
+def _open_cameras(
+    config: RunConfig, context: DriverContext, stack: ExitStack
+) -> dict[str, tuple[CameraInfo, Camera]]:
+    if not config.cameras:
+        raise UserError("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
+    opened = {}
+    for name, wanted in config.cameras.items():
+        camera = make_camera(name, wanted.driver, wanted.options, context)
+        opened[name] = (camera.open(), camera)
+        stack.callback(camera.close)
+    return opened
 
 
 def with_noise_floor(tracking: TrackingSpec, displacement_p95_px: float) -> TrackingSpec:
@@ -230,7 +223,6 @@ def _describe(
             "precision": engine.precision,
             "threads": engine.threads,
             "preprocess": choice.preprocess,
-            "preprocess_ms": choice.preprocess_ms,
             "device": config.engine.device,
             "description": str(choice),
             "golden_px": choice.golden_px,

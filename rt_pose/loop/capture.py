@@ -45,6 +45,7 @@ class FrameRing:
         self.description = description
         self._memory = memory
         self._owner = owner
+        self._abandoned = False
         n, shape = description.slots, (description.height, description.width, description.channels)
         self._generations: NDArray[np.int64] | None = np.ndarray(n, np.int64, memory.buf)
         self._images: NDArray[np.uint8] | None = np.ndarray((n, *shape), np.uint8, memory.buf, offset=8 * n)
@@ -95,8 +96,14 @@ class FrameRing:
         np.copyto(into, self.image(slot))
         return bool(self.generations[slot] == generation)
 
+    def abandon(self) -> None:
+        """Keep the memory mapped for a thread that still writes into it; it goes with the process."""
+        self._abandoned = True
+
     def close(self) -> None:
         """Let go of the memory; the owner removes it."""
+        if self._abandoned:
+            return
         self._generations = self._images = None
         self._memory.close()
         if self._owner:
@@ -110,7 +117,6 @@ class TakenFrame:
     frame: Frame
     slot: int
     generation: int
-    t_taken_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -120,6 +126,8 @@ class CaptureCounts:
     captured: int = 0
     superseded: int = 0
     """Replaced in the slot by a newer frame before the loop took them."""
+    left_at_end: int = 0
+    """Waiting in the slot when the run ended."""
     device_gaps: int = 0
     """Frames that the device's own counter says were lost before the driver handed them over."""
 
@@ -182,18 +190,26 @@ class LatestFrames:
                 self.faults[camera] = fault
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """Let every waiting thread go."""
+    def close(self) -> list[TakenFrame]:
+        """Take nothing more, let every waiting thread go; the frames that were still waiting."""
         with self._changed:
             self._closed = True
+            left = [w for w in self._waiting.values() if w is not None]
+            self._waiting = dict.fromkeys(self._waiting)
             self._changed.notify_all()
+        return left
+
+    @property
+    def closed(self) -> bool:
+        """Nobody takes frames any more."""
+        return self._closed
 
     @property
     def ended(self) -> bool:
         """All cameras have ended, or one has failed, and nothing is left to take."""
         with self._changed:
             idle = all(w is None for w in self._waiting.values())
-            return idle and (not self._running or bool(self.faults))
+            return bool(self.faults) or (idle and not self._running)
 
     def _something_to_do(self) -> bool:
         return (
@@ -246,7 +262,7 @@ class CaptureThread:
                 slot = self._free_slot()
                 stamps = self._camera.grab(self._ring.begin_write(slot))
                 generation = self._ring.end_write(slot)
-                if stamps is None:
+                if stamps is None or self._latest.closed:
                     break
                 self._hand_over(stamps, slot, generation, sink)
         except CameraFault as error:

@@ -34,9 +34,11 @@ from rt_pose.records import (
     AckRecord,
     ArrayData,
     CommandRecord,
-    Control,
+    ControlRecord,
+    DropRecord,
     End,
     EventRecord,
+    NoSink,
     Observation,
     Sink,
     TrackRecord,
@@ -108,7 +110,10 @@ class ClosedLoop:
         self.armed = False
         self.running = True
         self.end_reason = ""
-        self.shown: Shown | None = None
+        self.failure = ""
+        """What broke the loop itself, for its last record."""
+        self.shown: dict[str, Shown] = {}
+        """The newest frame that went through, by camera."""
         self.lost_tracks = 0
         """Keypoints lost in the last frame."""
         self.orders: Any = None
@@ -116,7 +121,8 @@ class ClosedLoop:
         self._estimator = estimator
         self._latest, self._actuators, self._publisher = latest, actuators, publisher
         self._prediction_delay_ns = prediction_delay_ns
-        self._sink: Sink
+        self._sink: Sink = NoSink()
+        self._started = True
         self._seq = 0
         self.paths = {
             info.name: CameraPath(
@@ -137,13 +143,16 @@ class ClosedLoop:
             for _ in range(WARM_UP_FRAMES):
                 self._estimator.estimate(blank)
 
-    def run(self, sink: Sink, seconds: float | None, armed: bool) -> None:
-        """Take frames until an order, the recordings' end, a camera's fault or the time says stop."""
+    def begin(self, sink: Sink, armed: bool) -> None:
+        """Say where records go; `armed` arms, and logs it. Comes before `wait_for_start` and `run`."""
         self._sink = sink
-        if not self.running:
-            return
         if armed:
             self.apply(Order("arm", origin="configuration"))
+
+    def run(self, seconds: float | None) -> None:
+        """Take frames until an order, the recordings' end, a camera's fault or the time says stop."""
+        if not self.running:
+            return
         for capture in self.captures:
             capture.start()
         stop_ns = None if seconds is None else self.clock.now_ns() + round(seconds * NS_PER_S)
@@ -156,19 +165,15 @@ class ClosedLoop:
                 self._end(self._ending())
             elif stop_ns is not None and self.clock.now_ns() >= stop_ns and self.running:
                 self._end("the stated time was over")
+        for taken in self._latest.close():
+            self._left_at_end(taken)
 
-    def wait_for_start(self, sink: Sink) -> None:
+    def wait_for_start(self) -> None:
         """Answer orders, take no frames, until `start` or `stop` comes."""
-        self._sink = sink
-        waiting = True
-        while waiting and self.running:
+        self._started = False
+        while self.running and not self._started:
             self.clock.sleep_until_ns(self.clock.now_ns() + round(IDLE_TIMEOUT_S * NS_PER_S))
-            while self.orders and waiting:
-                order = self.orders.popleft()
-                if order.do == "start":
-                    order.origin, waiting = "waiting", False
-                self.apply(order)
-            self._publisher.flush()
+            self._housekeep()
 
     def step(self, taken: TakenFrame) -> None:
         """One frame, from pixels to decision to the wire."""
@@ -205,20 +210,25 @@ class ClosedLoop:
         self._record(pose, track, stages, decisions, commands)
         path.processed += 1
         self.lost_tracks = int(track.lost.sum())
-        self.shown = Shown(frame.camera, taken.slot, taken.generation, frame.stamps)
+        self.shown[frame.camera] = Shown(frame.camera, taken.slot, taken.generation, frame.stamps)
         self._latest.release(taken)
 
     def apply(self, order: Order) -> None:
         """Carry an order out, log it as an input, and answer it."""
+        if not order.take():
+            return  # it was answered with an error already
         if order.do == "start":
-            order.error = "" if order.origin == "waiting" else "the run has started already"
+            order.error = "the run has started already" if self._started else ""
+            self._started = True
         elif order.do == "stop":
             self._end(f"stop ordered ({order.origin})")
         else:
             self.armed = order.do == "arm"
+            if not self.armed:
+                self._actuators.disarm()
         self._seq += 1
         self._sink.send(
-            Control(
+            ControlRecord(
                 t_ns=self.clock.now_ns(), seq=self._seq, do=order.do, args=order.args, origin=order.origin
             )
         )
@@ -228,11 +238,15 @@ class ClosedLoop:
         """Write the last acks and the last record."""
         self._drain_acks()
         self._publisher.flush()
-        self._sink.send(End(t_ns=self.clock.now_ns(), reason=self.end_reason, counts=self.summary()))
+        self._sink.send(
+            End(t_ns=self.clock.now_ns(), reason=self.failure or self.end_reason, counts=self.summary())
+        )
 
     def summary(self) -> dict[str, Any]:
-        """Frames and events so far."""
+        """Frames, events and how it ended."""
         return {
+            "reason": self.failure or self.end_reason,
+            "failure": self.failure,
             "cameras": {
                 c.name: {**dataclasses.asdict(c.counts), "processed": self.paths[c.name].processed}
                 for c in self.captures
@@ -241,6 +255,10 @@ class ClosedLoop:
             "commands_refused": self.counts.commands_refused,
             "commands_failed": self.counts.commands_failed,
             "deadline": {"missed": self.ledger.missed, "n": self.ledger.judged},
+            "tracks": {
+                name: {"restarts": path.tracker.restarts, "ignored_poses": path.tracker.ignored}
+                for name, path in self.paths.items()
+            },
             "faults": dict(self._latest.faults),
         }
 
@@ -325,6 +343,21 @@ class ClosedLoop:
             self.counts.commands_failed += not ack.ok
             self._publisher.ack(ack)
             self._sink.send(AckRecord(t_ns=self.clock.now_ns(), ack=dataclasses.asdict(ack)))
+
+    def _left_at_end(self, taken: TakenFrame) -> None:
+        frame = taken.frame
+        for capture in self.captures:
+            capture.counts.left_at_end += capture.name == frame.camera
+        self._sink.send(
+            DropRecord(
+                t_ns=self.clock.now_ns(),
+                stage="end",
+                reason="waiting in the slot when the run ended",
+                count=1,
+                camera=frame.camera,
+                first_index=frame.stamps.index,
+            )
+        )
 
     def _ending(self) -> str:
         if self._latest.faults:

@@ -1,4 +1,4 @@
-"""The control socket: status, start, stop, arm, disarm.
+"""The control socket: status, meta, start, stop, arm, disarm.
 
 A ROUTER that takes msgpack maps `{v, id, do, ...}` and answers each with `{v, id, ok, ...}`; an unknown `do`
 or `v` is an error, not silence. Orders reach the loop through an inbox and are answered once it has carried
@@ -35,17 +35,27 @@ class Order:
     error: str = ""
     """Set by the loop where it refuses."""
     done: threading.Event = field(default_factory=threading.Event)
+    _taken: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self) -> bool:
+        """Claim the order, to carry it out or to give it up; False where the other side was first."""
+        return self._taken.acquire(blocking=False)
 
 
 class Control:
     """The thread that owns the control socket, and other rare work that must not be the loop's."""
 
     def __init__(
-        self, address: str, status: Callable[[], dict[str, Any]], housekeeping: Callable[[], None]
+        self,
+        address: str,
+        status: Callable[[], dict[str, Any]],
+        meta: Callable[[], dict[str, Any]],
+        housekeeping: Callable[[], int],
     ) -> None:
+        """`housekeeping` is called between requests and says in how many ms it wants to be called again."""
         self.inbox: deque[Order] = deque()
         """Orders for the loop, which takes them between frames."""
-        self._status, self._housekeeping = status, housekeeping
+        self._status, self._meta, self._housekeeping = status, meta, housekeeping
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         try:
@@ -68,9 +78,9 @@ class Control:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            if self._socket.poll(POLL_MS):
+            wait_ms = min(POLL_MS, self._housekeeping())
+            if self._socket.poll(wait_ms):
                 self._serve(self._socket.recv_multipart())
-            self._housekeeping()
 
     def _serve(self, parts: list[bytes]) -> None:
         # A REQ client puts an empty part between its identity and the request, a DEALER does not.
@@ -89,11 +99,15 @@ class Control:
             return {"ok": False, "error": f"v: expected {WIRE_VERSION}, got {version!r}"}
         if do == "status":
             return {"ok": True, "status": self._status()}
+        if do == "meta":
+            return {"ok": True, "meta": self._meta()}
         if do not in ORDERS:
-            hint = nearest(str(do), ("status", *ORDERS))
+            hint = nearest(str(do), ("status", "meta", *ORDERS))
             return {"ok": False, "error": f"do: unknown order {do!r}{hint}"}
         order = Order(do)
         self.inbox.append(order)
-        if not order.done.wait(ANSWER_TIMEOUT_S):
+        if not order.done.wait(ANSWER_TIMEOUT_S) and order.take():
+            # Given up: the loop will pass over it, so the answer stays true.
             return {"ok": False, "error": f"{do}: the loop did not answer within {ANSWER_TIMEOUT_S:g} s"}
+        order.done.wait()
         return {"ok": not order.error, **({"error": order.error} if order.error else {})}

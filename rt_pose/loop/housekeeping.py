@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.clock import NS_PER_S, Clock
+from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
+from rt_pose.config import PublishConfig
 from rt_pose.loop.capture import FrameRing
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.publish import Publisher
@@ -30,39 +31,46 @@ class Housekeeping:
         loop: ClosedLoop,
         publisher: Publisher,
         rings: dict[str, FrameRing],
-        meta: dict[str, Any],
         clock: Clock,
-        frame_rate_hz: float,
-        frame_width_px: int,
+        config: PublishConfig,
     ) -> None:
+        self.meta: dict[str, Any] = {}
+        """What a subscriber must know; set before the control socket's thread begins."""
         self.sink: Sink | None = None
         """Where stats are recorded, once the recorder is there."""
         self.on_stats: Callable[[dict[str, Any]], None] | None = None
         self.records_refused: Callable[[], int] = lambda: 0
         self._loop, self._publisher, self._rings = loop, publisher, rings
-        self.meta, self._clock = meta, clock
-        self._frame_period_ns = round(NS_PER_S / frame_rate_hz) if frame_rate_hz > 0 else None
-        self._frame_width_px = frame_width_px
+        self._clock = clock
+        rate_hz = config.frame_rate_hz
+        self._frame_period_ns = round(NS_PER_S / rate_hz) if rate_hz > 0 else None
+        self._frame_width_px = config.frame_width_px
         self._copies: dict[str, NDArray[np.uint8]] = {}
-        self._next_stats_ns = self._next_meta_ns = self._next_frame_ns = 0
+        self._next_stats_ns = self._next_meta_ns = self._next_frame_ns = clock.now_ns()
         self._last_processed, self._last_stats_ns = 0, clock.now_ns()
 
-    def __call__(self) -> None:
-        """Whatever is due."""
+    def __call__(self) -> int:
+        """Do whatever is due; in how many ms the next thing will be."""
         now = self._clock.now_ns()
         if now >= self._next_meta_ns:
-            self._next_meta_ns = now + META_PERIOD_NS
+            self._next_meta_ns = _next_due(self._next_meta_ns, META_PERIOD_NS, now)
             self.send_meta()
         if now >= self._next_stats_ns:
-            self._next_stats_ns = now + STATS_PERIOD_NS
+            self._next_stats_ns = _next_due(self._next_stats_ns, STATS_PERIOD_NS, now)
             self._send_stats(now)
-        if self._frame_period_ns is not None and now >= self._next_frame_ns:
-            self._next_frame_ns = now + self._frame_period_ns
-            self._send_frame()
+        due_ns = min(self._next_meta_ns, self._next_stats_ns)
+        if self._frame_period_ns is not None:
+            if now >= self._next_frame_ns:
+                self._next_frame_ns = _next_due(self._next_frame_ns, self._frame_period_ns, now)
+                for camera in list(self._loop.shown):
+                    self._send_frame(camera)
+            due_ns = min(due_ns, self._next_frame_ns)
+        return max(1, (due_ns - now) // NS_PER_MS)
 
-    def send_meta(self) -> None:
-        """What a subscriber must know to read the rest."""
+    def send_meta(self) -> dict[str, Any]:
+        """Publish what a subscriber must know to read the rest; the same, for who asked."""
         self._publisher.outbox.append(("meta", self.meta, None))
+        return self.meta
 
     def status(self) -> dict[str, Any]:
         """The same map as the `stats` topic, for the control socket."""
@@ -99,19 +107,20 @@ class Housekeeping:
             "events": {rule: dict(counts) for rule, counts in loop.counts.events.items()},
             "armed": loop.armed,
             "lost_tracks": loop.lost_tracks,
+            "track_restarts": sum(path.tracker.restarts for path in loop.paths.values()),
+            "poses_ignored": sum(path.tracker.ignored for path in loop.paths.values()),
             "commands_refused": loop.counts.commands_refused,
             "commands_failed": loop.counts.commands_failed,
             "records_refused": self.records_refused(),
         }
 
-    def _send_frame(self) -> None:
-        shown = self._loop.shown
-        if shown is None or not self._publisher.wanted(f"frame/{shown.camera}/"):
+    def _send_frame(self, camera: str) -> None:
+        shown = self._loop.shown.pop(camera)  # a picture is sent once
+        if not self._publisher.wanted(f"frame/{camera}/"):
             return
         import cv2
 
         cv2.setNumThreads(1)  # a picture for a viewer must not take all cores from the network
-        self._loop.shown = None  # a picture is sent once
         ring = self._rings[shown.camera]
         image = self._copies.get(shown.camera)
         if image is None:
@@ -136,3 +145,8 @@ class Housekeeping:
             "scale_y": height / size[1],
         }
         self._publisher.outbox.append((f"frame/{shown.camera}/", header, encoded.tobytes()))
+
+
+def _next_due(due_ns: int, period_ns: int, now_ns: int) -> int:
+    """The next time of a beat: on its own grid, without catching up on what was missed."""
+    return due_ns + period_ns if due_ns + period_ns > now_ns else now_ns + period_ns

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.clock import NS_PER_MS, Clock, HostClock
+from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config import EngineConfig
 from rt_pose.engines import Engine, engines, open_engine
 from rt_pose.errors import UserError, nearest
@@ -16,7 +16,6 @@ from rt_pose.loop.estimate import Estimator
 from rt_pose.package import Package, golden_check
 from rt_pose.types import FloatArray
 
-PREPROCESS_RUNS = 40
 AUTO_ERROR_FACTOR = 1.05
 """`auto` takes a precision whose validation error is at most this much of float32's."""
 
@@ -33,16 +32,12 @@ class EngineChoice:
     estimator: Estimator
     """The engine with its preprocessing and decoding, as it passed the golden check."""
     preprocess: str = "dali"
-    preprocess_ms: dict[str, float] = field(default_factory=dict)
-    """Median time of each preprocessing that was tried."""
     refused: list[str] = field(default_factory=list)
     """Faster ones that were not taken, each with its reason."""
 
     def __str__(self) -> str:
         text = f"{self.engine.description}; golden keypoints move {self.golden_px:.3f} px"
-        timed = ", ".join(f"{name} {ms:.2f} ms" for name, ms in self.preprocess_ms.items())
-        resized = f"preprocessing by {self.preprocess}" + (f" ({timed})" if timed else "")
-        return "; ".join([text, resized, *self.refused])
+        return "; ".join([text, f"preprocessing by {self.preprocess}", *self.refused])
 
 
 @dataclass
@@ -54,16 +49,15 @@ class BareForward:
     n: int
 
 
-def choose_engine(package: Package, config: EngineConfig, clock: Clock | None = None) -> EngineChoice:
+def choose_engine(package: Package, config: EngineConfig) -> EngineChoice:
     """The engine for a package: as configured, or with `auto` the fastest that is good enough.
 
     Good enough: the processor has the precision, the validation error written at export is within 5 % of
     float32's, and the golden keypoints stay within tolerance. What was asked for by name and cannot be had
-    is a UserError. The preprocessing is chosen likewise; `clock` (the host's where not given) times it.
+    is a UserError. The preprocessing is chosen likewise.
     """
     choose_device(config.device)
-    choice = _choose_precision(package, config)
-    return _with_preprocessing(choice, package, config, clock or HostClock())
+    return _with_preprocessing(_choose_precision(package, config), package, config)
 
 
 def _choose_precision(package: Package, config: EngineConfig) -> EngineChoice:
@@ -163,36 +157,18 @@ def _golden(package: Package, precision: str, estimator: Estimator) -> float:
     return golden_check(package, precision, predict)
 
 
-def _with_preprocessing(
-    choice: EngineChoice, package: Package, config: EngineConfig, clock: Clock
-) -> EngineChoice:
-    """The choice with torch's resize where that was asked for, or is faster here and moves nothing."""
-    if config.preprocess == "dali":
+def _with_preprocessing(choice: EngineChoice, package: Package, config: EngineConfig) -> EngineChoice:
+    """The choice with torch's resize where it is asked for, or (auto, beside OpenVINO) moves nothing.
+
+    Not a race of the two on the day: the same package gives the same pixels live and offline.
+    """
+    if config.preprocess == "dali" or (config.preprocess == "auto" and choice.engine.backend == "torch"):
         return choice
     other = Estimator(choice.engine, package.manifest.decode, "torch")
-    frame = package.golden.frames[0]
-    times = {
-        "dali": _preprocess_ms(choice.estimator, frame, clock),
-        "torch": _preprocess_ms(other, frame, clock),
-    }
-    if config.preprocess == "auto" and times["torch"] >= times["dali"]:
-        return replace(choice, preprocess_ms=times)
     try:
         golden_px = _golden(package, choice.engine.precision, other)
     except UserError as error:
         if config.preprocess == "torch":
             raise
-        return replace(
-            choice, preprocess_ms=times, refused=[*choice.refused, f"torch's resize not taken: {error}"]
-        )
-    return replace(choice, golden_px=golden_px, estimator=other, preprocess="torch", preprocess_ms=times)
-
-
-def _preprocess_ms(estimator: Estimator, frame: NDArray[np.uint8], clock: Clock) -> float:
-    """Median time of the preprocessing of one frame."""
-    elapsed_ns = np.empty(PREPROCESS_RUNS, np.int64)
-    for i in range(2 * PREPROCESS_RUNS):  # the first half warms up
-        start_ns = clock.now_ns()
-        estimator.preprocess(frame)
-        elapsed_ns[i % PREPROCESS_RUNS] = clock.now_ns() - start_ns
-    return float(np.median(elapsed_ns)) / NS_PER_MS
+        return replace(choice, refused=[*choice.refused, f"torch's resize not taken: {error}"])
+    return replace(choice, golden_px=golden_px, estimator=other, preprocess="torch")

@@ -221,7 +221,8 @@ class CausalFilter:
         if update.size:
             start[update] |= self._correct(update, z[update], r[update])
         self._restart(np.flatnonzero(start), z, r)
-        self._last_seen_ns[seen] = stamps.t_scene_ns
+        # A measurement beyond the gate is not yet a sight of the keypoint: it may be another thing.
+        self._last_seen_ns[seen & (self._gated == 0)] = stamps.t_scene_ns
 
     def _correct(self, at: Indices, z: FloatArray, r: FloatArray) -> NDArray[np.bool_]:
         """Update keypoints `at`; which of them have been beyond the gate for too long."""
@@ -242,7 +243,9 @@ class CausalFilter:
         self._known[at], self._gated[at] = True, 0
 
     def _track(self, camera: str, index: int, t_ns: int, state: FloatArray, cov: FloatArray) -> Track:
-        unseen_ms = np.where(self._known, (t_ns - self._last_seen_ns) / NS_PER_MS, np.nan)
+        # As of the newest frame, also in a prediction: looking ahead does not lose a keypoint.
+        unseen_ns = (self._t_ns or 0) - self._last_seen_ns
+        unseen_ms = np.where(self._known, unseen_ns / NS_PER_MS, np.nan)
         lost = ~self._known | (unseen_ms > self.spec.lost_ms)
         return Track(
             camera=camera,

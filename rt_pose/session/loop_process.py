@@ -16,11 +16,12 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
-from rt_pose.clock import Clock, HostClock
+from rt_pose.clock import HostClock
 from rt_pose.config import RunConfig, build
 from rt_pose.errors import UserError
 from rt_pose.loop.assemble import Assembled, assemble
 from rt_pose.loop.control import Order
+from rt_pose.records import Sink
 
 SWITCH_INTERVAL_S = 5e-5
 """So long can a camera's or an output's thread keep the interpreter from the loop; Python's own is 5 ms."""
@@ -28,7 +29,9 @@ SWITCH_INTERVAL_S = 5e-5
 
 def main(link: Connection, config: dict[str, Any], session_id: str, register: Callable[[], None]) -> None:
     """Run one loop; for a spawned child. `register` fills the registry of drivers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the supervisor decides
+    # What a terminal sends reaches every process of it; the supervisor decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     register()
     clock = HostClock()
@@ -36,57 +39,55 @@ def main(link: Connection, config: dict[str, Any], session_id: str, register: Ca
         run_config = build(RunConfig, config, "configuration")
         assembled = assemble(run_config, session_id, clock)
     except UserError as error:
-        link.send(("refused", str(error)))
+        _send(link, ("refused", str(error)))
         return
     try:
         link.send(("ready", assembled.description))
-        go = link.recv()
-        if go[0] != "go":
+        order, content = link.recv()
+        if order != "go":
+            _send(link, ("refused", f"the run was stopped before its first frame ({content})"))
             return
-        _run(link, assembled, run_config, go[1], clock)
+        sink = assembled.start(content)
     except UserError as error:
-        link.send(("refused", str(error)))
-    except EOFError:
+        _send(link, ("refused", str(error)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the supervisor is gone before anything began
+    else:
+        _run(link, assembled, run_config, sink)
     finally:
         assembled.close()
 
 
-def _run(
-    link: Connection, assembled: Assembled, config: RunConfig, recorder: str | None, clock: Clock
-) -> None:
+def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) -> None:
     loop = assembled.loop
     signal.signal(signal.SIGTERM, _stopper(assembled, "terminated"))
-    sink = assembled.start(recorder)
-    failure = ""
     try:
         assembled.housekeeping.on_stats = _Teller(link)
         threading.Thread(
             target=_listen, args=(link, assembled), name="rt-pose-supervisor-link", daemon=True
         ).start()
+        loop.begin(sink, config.armed_at_start)
         if config.start_on == "control":
-            loop.wait_for_start(sink)
+            loop.wait_for_start()
         # What has been allocated so far stays: the collector need not walk it while frames come in.
         gc.collect()
         gc.freeze()
-        loop.run(sink, config.seconds, config.armed_at_start)
+        loop.run(config.seconds)
     except BaseException as error:
-        failure = f"the loop failed: {type(error).__name__}: {error}"
+        loop.failure = f"the loop failed: {type(error).__name__}: {error}"
         raise
     finally:
         problems = assembled.stop()
         loop.finish()
         assembled.housekeeping.on_stats = None
-        summary = {
-            "reason": failure or loop.end_reason,
-            "failure": failure,
-            "problems": problems,
-            "records_refused": assembled.sinks.refused(),
-            "ended_ns": clock.now_ns(),
-            **loop.summary(),
-        }
         sink.close()
-        _send(link, ("ended", summary))
+        _send(
+            link,
+            (
+                "ended",
+                {**loop.summary(), "problems": problems, "records_refused": assembled.sinks.refused()},
+            ),
+        )
 
 
 class _Teller:

@@ -17,7 +17,7 @@ from rt_pose.records import (
     AckRecord,
     CapturedFrame,
     CommandRecord,
-    Control,
+    ControlRecord,
     DropRecord,
     End,
     EventRecord,
@@ -91,7 +91,7 @@ class Session:
     truths: list[Truth]
     observations: list[Observation]
     tracks: list[TrackRecord]
-    controls: list[Control]
+    controls: list[ControlRecord]
     events: list[EventRecord]
     commands: list[CommandRecord]
     acks: list[AckRecord]
@@ -130,7 +130,7 @@ class Session:
             truths=by_kind[Truth],
             observations=by_kind[Observation],
             tracks=by_kind[TrackRecord],
-            controls=by_kind[Control],
+            controls=by_kind[ControlRecord],
             events=by_kind[EventRecord],
             commands=by_kind[CommandRecord],
             acks=by_kind[AckRecord],
@@ -140,7 +140,7 @@ class Session:
         )
 
     @property
-    def inputs(self) -> list[Observation | Control]:
+    def inputs(self) -> list[Observation | ControlRecord]:
         """What the decisions were made from, in the order the loop took it."""
         return sorted([*self.observations, *self.controls], key=lambda record: record.seq)
 

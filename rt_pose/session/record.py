@@ -46,6 +46,7 @@ _FRAME, _END = b"frame", b"end"
 def main(session_dir: str, endpoint: str, video: bool = True) -> None:
     """Record into an existing folder from `endpoint` (ipc://...) until the loop ends; for a spawned child."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.nice(NICENESS)
     # A batch process does not take the core from the loop whenever a record wakes it.
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

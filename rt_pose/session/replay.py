@@ -7,6 +7,7 @@ equal versions and processor features every track and event must come out bit fo
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from rt_pose.errors import UserError
 from rt_pose.loop.decide import Decider, make_rules
 from rt_pose.loop.track import CausalFilter
 from rt_pose.package import TrackingSpec
-from rt_pose.records import Control, Observation, TrackRecord
+from rt_pose.records import ControlRecord, Observation, TrackRecord
 from rt_pose.session.describe import machine, versions
 from rt_pose.session.read import Session
 from rt_pose.types import FrameStamps, Pose, Track
@@ -69,7 +70,7 @@ def replay(path: Path | str) -> ReplayResult:
     for item in inputs:
         if item.seq > last:
             break
-        if isinstance(item, Control):
+        if isinstance(item, ControlRecord):
             machine_again.order(item)
             continue
         track, events = machine_again.observe(item)
@@ -96,7 +97,7 @@ class _Decisions:
             for i, name in enumerate(info.cameras)
         }
 
-    def order(self, control: Control) -> None:
+    def order(self, control: ControlRecord) -> None:
         if control.do in ("arm", "disarm"):
             self._armed = control.do == "arm"
 
@@ -145,8 +146,12 @@ def _compare_events(
 
 
 def _equal(before: Any, after: Any, *, exact: bool) -> bool:
-    if exact or not isinstance(before, float) or not isinstance(after, float):
+    if not isinstance(before, float) or not isinstance(after, float):
         return bool(before == after)
+    if math.isnan(before) or math.isnan(after):
+        return math.isnan(before) and math.isnan(after)
+    if exact:
+        return before == after
     return bool(np.isclose(before, after, rtol=VALUE_TOLERANCE, atol=VALUE_TOLERANCE))
 
 

@@ -63,6 +63,7 @@ def figures(session: Session) -> dict[str, Any]:
         "stages_ms": stage_times(session),
         "deadline": deadline(session),
         "events": event_counts(session),
+        "commands": command_counts(session),
         "accuracy": accuracy(session, session.observations),
         "accuracy_tracks": accuracy(session, session.tracks),
         "machine": info.machine,
@@ -132,6 +133,25 @@ def event_counts(session: Session) -> dict[str, dict[str, int]]:
     for record in session.events:
         counts.setdefault(record.event["rule"], dict.fromkeys(OUTCOMES, 0))[record.event["outcome"]] += 1
     return counts
+
+
+def command_counts(session: Session) -> dict[str, Any]:
+    """Commands of fired events: handed over, refused by their output's queue, acknowledged, not carried out.
+
+    `why` counts the reasons of what did not become a stimulus.
+    """
+    failed = [record.ack for record in session.acks if not record.ack["ok"]]
+    refused = [record for record in session.commands if not record.accepted]
+    why: dict[str, int] = defaultdict(int)
+    for reason in [*(ack["detail"] for ack in failed), *(record.reason for record in refused)]:
+        why[reason] += 1
+    return {
+        "given": len(session.commands),
+        "refused": len(refused),
+        "acknowledged": len(session.acks) - len(failed),
+        "not_carried_out": len(failed),
+        "why": dict(why),
+    }
 
 
 def accuracy(session: Session, found: list[Observation] | list[TrackRecord]) -> dict[str, Any] | None:

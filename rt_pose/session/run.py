@@ -17,7 +17,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -30,6 +30,7 @@ from rt_pose.errors import UserError
 from rt_pose.session import loop_process, record
 from rt_pose.session.describe import machine, uuid7, versions
 from rt_pose.session.read import INFO_NAME, SCHEMA
+from rt_pose.session.safe_outputs import make_outputs_safe
 
 POLL_S = 0.2
 RECORDER_END_S = 20.0
@@ -77,8 +78,8 @@ def run_session(
     UserError where something cannot be opened (nothing is written then) or `out` exists and is not empty.
     """
     notices = notices or Notices()
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"session {out}: exists already and is not empty; give another --out")
+    if out is not None:
+        _check_place(out)
     spawn = multiprocessing.get_context("spawn")
     session_id = uuid7(clock)
     ours, theirs = spawn.Pipe()
@@ -90,12 +91,21 @@ def run_session(
     try:
         description = _await_ready(ours, loop)
         notices.ready(description)
-        supervision = _Supervision(config, out, session_id, description, clock, notices, loop, ours)
+        supervision = _Supervision(config, out, session_id, description, clock, notices, loop, ours, register)
         with _stop_signals(ours):
             return supervision.run()
     finally:
+        ours.close()  # a loop that still waits for a word takes that as the end
         _end(loop, LOOP_END_S)
-        ours.close()
+
+
+def _check_place(out: Path) -> None:
+    """UserError where a session cannot be written to `out`."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"session {out}: exists already and is not empty; give another --out")
+    there = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"session {out}: cannot write into {there}; give another --out")
 
 
 def _await_ready(link: Connection, loop: BaseProcess) -> dict[str, Any]:
@@ -126,9 +136,10 @@ class _Supervision:
         notices: Notices,
         loop: BaseProcess,
         link: Connection,
+        register: Callable[[], None],
     ) -> None:
         self._config, self._out, self._clock, self._notices = config, out, clock, notices
-        self._loop, self._link = loop, link
+        self._loop, self._link, self._register = loop, link, register
         self._summary: dict[str, Any] = {}
         self._warnings: list[str] = []
         self._recorder: BaseProcess | None = None
@@ -155,8 +166,12 @@ class _Supervision:
                 self._out.mkdir(parents=True, exist_ok=True)
                 self._write_info()
                 endpoint = self._start_recorder(self._out)
-            self._link.send(("go", endpoint))
+            with suppress(BrokenPipeError):  # then it has been stopped, and says so to `_watch`
+                self._link.send(("go", endpoint))
             self._watch()
+            if not self._summary:
+                for problem in make_outputs_safe(to_plain(self._config), self._register):
+                    self._warn(problem)
         except UserError:
             refused = True
             raise
@@ -216,6 +231,8 @@ class _Supervision:
             status = f"the loop died (exit code {self._loop.exitcode})"
         elif summary["faults"] or summary["failure"]:
             status = summary["reason"]
+        elif summary["problems"]:
+            status = "; ".join(summary["problems"])
         else:
             status = "complete"
         if self._recorder is not None and self._recorder.exitcode not in (0, None):
@@ -223,14 +240,14 @@ class _Supervision:
         refused = summary.get("records_refused", 0)
         if refused:
             self._warn(f"{refused} records did not reach the recorder")
-        for problem in summary.get("problems", []):
-            self._warn(problem)
+        for key, text in (("commands_refused", "were refused"), ("commands_failed", "were not carried out")):
+            if summary.get(key):
+                self._warn(f"{summary[key]} commands {text}: see the acks in the report")
         if self._out is not None:
             self._info |= {"status": status, "summary": summary, "warnings": self._warnings}
             self._info["anchors"].append(self._anchor())
             self._write_info()
-        ok = status == "complete" and not summary.get("problems")
-        return RunResult(self._out, status, ok, self._info, summary, self._warnings)
+        return RunResult(self._out, status, status == "complete", self._info, summary, self._warnings)
 
     def _anchor(self) -> dict[str, int]:
         return {"t_mono_ns": self._clock.now_ns(), "t_utc_ns": self._clock.utc_ns()}
@@ -248,7 +265,7 @@ class _Supervision:
 
 @contextmanager
 def _stop_signals(link: Connection) -> Iterator[None]:
-    """Ctrl-C and SIGTERM stop the loop in order; the second one ends this process at once."""
+    """Ctrl-C, SIGTERM and a closed terminal stop the loop in order; a second signal ends this process."""
 
     def stop(signum: int, frame: object) -> None:  # noqa: ARG001
         signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
@@ -257,7 +274,7 @@ def _stop_signals(link: Connection) -> Iterator[None]:
         except (BrokenPipeError, OSError):
             return  # the loop is gone already, which `_watch` sees
 
-    old = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    old = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-WIRE_VERSION = 1
+from rt_pose.loop.publish import WIRE_VERSION
 
 
 class Unreadable(Exception):

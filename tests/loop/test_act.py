@@ -70,7 +70,7 @@ def test_commands_are_carried_out_in_order_and_acknowledged() -> None:
     assert acting.stop() == []
     assert line.sent == [1, 2, 3]
     assert all(ack.ok for ack in acting.acks)
-    assert (line.safe, line.closed) == (1, 1)
+    assert (line.safe, line.closed) == (2, 1)
 
 
 def test_a_command_past_its_deadline_is_not_sent() -> None:
@@ -84,7 +84,7 @@ def test_a_command_past_its_deadline_is_not_sent() -> None:
     assert line.sent == [2]
     late = acting.acks[0]
     assert (late.ok, late.t_sent_ns) == (False, None)
-    assert late.detail == "late by 1.00 ms: not sent"
+    assert late.detail == "not sent: late by 1.00 ms"
 
 
 def test_a_stuck_output_refuses_and_what_waited_is_never_sent() -> None:
@@ -105,24 +105,80 @@ def test_a_stuck_output_refuses_and_what_waited_is_never_sent() -> None:
     threading.Timer(0.1, go.set).start()
     acting.stop(timeout_s=5.0)
     assert line.sent == [0]
-    assert line.safe == 1
+    assert line.safe == 2
+    forgotten = [ack for ack in acting.acks if ack.command_id > 0]
+    assert [ack.command_id for ack in forgotten] == list(range(1, QUEUE_COMMANDS + 1))
+    assert all(ack.detail == "not sent: the run ended" for ack in forgotten)
+
+
+def test_disarming_refuses_what_waits() -> None:
+    go = threading.Event()
+    line = Line(lambda _: go.wait(10) and None)
+    acting = actuators(line)
+    acting.start()
+    acting.submit(command(0))
+    wait_for(acting._threads["laser"]._commands.empty)
+    acting.submit(command(1))
+    acting.submit(command(2))
+    acting.disarm()
+    go.set()
+    wait_for(lambda: len(acting.acks) == 3)
+    acting.stop()
+    assert line.sent == [0]
+    assert sorted(a.command_id for a in acting.acks if a.detail == "not sent: disarmed") == [1, 2]
+
+
+def test_an_output_that_hangs_is_made_safe_again_not_closed_and_named() -> None:
+    go = threading.Event()
+    line = Line(lambda _: go.wait(10) and None)
+    acting = actuators(line)
+    acting.start()
+    acting.submit(command(0))
+    wait_for(acting._threads["laser"]._commands.empty)
+    (problem,) = acting.stop(timeout_s=0.05)
+    assert "did not answer within 0.05 s" in problem
+    assert (line.safe, line.closed) == (2, 0)
+    go.set()
 
 
 def test_an_output_that_raises_goes_safe_and_refuses_from_then_on() -> None:
+    go = threading.Event()
+
     def fail(_: Command) -> None:
+        go.wait(10)
         raise OSError("no such port any more")
 
     line = Line(fail)
     acting = actuators(line)
     acting.start()
+    for number in (1, 2, 3):
+        acting.submit(command(number))
+    go.set()
+    wait_for(lambda: len(acting.acks) == 3)
+    assert acting.acks[0].detail == "output failed: OSError: no such port any more"
+    assert all(not ack.ok for ack in acting.acks)
+    assert line.sent == []
+    assert line.safe == 1
+    assert acting.submit(command(4)).startswith("output failed")
+    assert acting.stop() == ["output 'laser' failed: OSError: no such port any more"]
+    assert line.safe == 3
+
+
+def test_an_output_whose_safe_state_fails_still_answers() -> None:
+    class Dead(Line):
+        def safe_state(self) -> None:
+            raise OSError("unplugged")
+
+        def send(self, command: Command) -> Ack:
+            raise OSError("gone")
+
+    line = Dead()
+    acting = actuators(line)
+    acting.start()
     acting.submit(command(1))
     wait_for(lambda: len(acting.acks) == 1)
-    assert acting.acks[0].detail == "output failed: OSError: no such port any more"
-    assert not acting.acks[0].ok
-    assert line.safe == 1
-    assert acting.submit(command(2)).startswith("output failed")
-    acting.stop()
-    assert line.safe == 2
+    assert "its safe state failed: OSError: unplugged" in acting.acks[0].detail
+    assert any("unplugged" in problem for problem in acting.stop())
 
 
 def test_one_output_that_cannot_be_closed_does_not_keep_the_others_from_it() -> None:
@@ -137,4 +193,4 @@ def test_one_output_that_cannot_be_closed_does_not_keep_the_others_from_it() -> 
     acting = Actuators([(broken.open(), broken), (line.open(), line)], FakeClock())
     acting.start()
     assert acting.stop() == ["output 'broken': OSError: gone"]
-    assert (line.safe, line.closed, broken.closed) == (1, 1, 1)
+    assert (line.safe, line.closed) == (2, 1)

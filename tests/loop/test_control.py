@@ -20,17 +20,26 @@ class Answering:
     def __init__(self) -> None:
         self.orders: list[str] = []
         self.error = ""
+        self.busy = threading.Event()
         self.housekept = threading.Event()
-        self.control = Control("tcp://127.0.0.1:*", lambda: {"armed": False}, self.housekept.set)
+        self.control = Control(
+            "tcp://127.0.0.1:*", lambda: {"armed": False}, lambda: {"rules": ["r"]}, self._keep_house
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rt-pose-test-loop")
         self.control.start()
         self._thread.start()
 
+    def _keep_house(self) -> int:
+        self.housekept.set()
+        return 20
+
     def _run(self) -> None:
         while not self._stop.wait(0.005):
-            while self.control.inbox:
+            while self.control.inbox and not self.busy.is_set():
                 order = self.control.inbox.popleft()
+                if not order.take():
+                    continue
                 self.orders.append(order.do)
                 order.error = self.error
                 order.done.set()
@@ -83,6 +92,24 @@ def test_status(answering: Answering) -> None:
     assert not answering.orders
 
 
+def test_meta_on_request(answering: Answering) -> None:
+    answer = ask(answering.control.address, order("meta"))
+    assert answer == {"id": 9, "ok": True, "meta": {"rules": ["r"]}}
+
+
+def test_an_order_that_was_answered_with_an_error_is_not_carried_out_later(
+    answering: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rt_pose.loop.control.ANSWER_TIMEOUT_S", 0.05)
+    answering.busy.set()
+    answer = ask(answering.control.address, order("arm"))
+    assert answer["ok"] is False
+    assert "did not answer" in answer["error"]
+    answering.busy.clear()
+    assert ask(answering.control.address, order("disarm"))["ok"] is True
+    assert answering.orders == ["disarm"]
+
+
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
@@ -109,4 +136,4 @@ def test_housekeeping_is_done_without_any_order(answering: Answering) -> None:
 
 def test_a_port_in_use(answering: Answering) -> None:
     with pytest.raises(UserError, match=r"publish\.control: .* is in use"):
-        Control(answering.control.address, dict, lambda: None)
+        Control(answering.control.address, dict, dict, lambda: 10)

@@ -156,7 +156,13 @@ def test_a_withheld_event_counts_for_the_refractory_time() -> None:
         ),
         ({"withhold": 1.5}, "expected a share from 0 to 1"),
         ({"hold": "20"}, "expected a length of time such as '20 ms'"),
-        ({"do": ActionConfig(output="laser", pulse="0 ms")}, "expected more than 0"),
+        ({"hold": "1e400 s"}, "expected at most 1000 hours"),
+        ({"deadline": "0 ms"}, "deadline: expected more than 0"),
+        ({"deadline": ""}, "expected a length of time"),
+        ({"do": ActionConfig(output="laser", pulse="0.5 us")}, "expected 1 us to 60 s"),
+        ({"do": ActionConfig(output="laser", pulse="2 min")}, "expected 1 us to 60 s"),
+        ({"do": ActionConfig(output="laser", pulse="1 ms", amplitude=float("nan"))}, "expected 0 to 1"),
+        ({"do": ActionConfig(output="laser", pulse="1 ms", line=-4)}, "line: expected 0 or more"),
         ({"when": "inside(noze, corner)"}, "did you mean 'nose'"),
     ],
 )
@@ -171,3 +177,9 @@ def test_two_rules_of_one_name() -> None:
     config.rules *= 2
     with pytest.raises(UserError, match="two rules of that name"):
         make_rules(config, ["nose"], {"laser": 0.0})
+
+
+def test_the_refractory_time_runs_on_over_a_new_epoch() -> None:
+    rig = Rig(run_config(refractory="1 s"))
+    assert [e.outcome for e in rig.see(IN)] == ["fired"]
+    assert [(e.outcome, e.reason) for e in rig.see(IN, epoch=1)] == [("suppressed", "refractory")]

@@ -14,7 +14,7 @@ from rt_pose.errors import UserError
 from rt_pose.loop import log
 from rt_pose.loop.capture import RingDescription
 from rt_pose.loop.log import RecordSink
-from rt_pose.records import Control, DropRecord, decode
+from rt_pose.records import ControlRecord, DropRecord, decode
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def receiver(context: zmq.Context, endpoint: str) -> Iterator[zmq.Socket]:
 def test_records_go_out_as_they_are(receiver: zmq.Socket, context: zmq.Context, endpoint: str) -> None:
     sink = RecordSink(endpoint, FakeClock(now_ns=77), context)
     sink.wait_for_recorder()
-    long = Control(t_ns=5, seq=1, do="mark", args={"text": "x" * 100_000})
+    long = ControlRecord(t_ns=5, seq=1, do="mark", args={"text": "x" * 100_000})
     short = DropRecord(t_ns=0, stage="capture", reason="superseded", count=3)
     assert sink.send(long)
     assert sink.send(short)
@@ -69,7 +69,7 @@ def test_hello_and_ring(receiver: zmq.Socket, context: zmq.Context, endpoint: st
 def test_a_full_queue_refuses_and_counts(receiver: zmq.Socket, context: zmq.Context, endpoint: str) -> None:
     sink = RecordSink(endpoint, FakeClock(), context)
     sink.wait_for_recorder()
-    record = Control(t_ns=1, seq=1, do="mark", args={"text": "x" * 1000})
+    record = ControlRecord(t_ns=1, seq=1, do="mark", args={"text": "x" * 1000})
     taken = 0
     while sink.send(record):
         taken += 1
@@ -83,7 +83,7 @@ def test_a_full_queue_refuses_and_counts(receiver: zmq.Socket, context: zmq.Cont
 
 def test_a_recorder_that_is_not_there(context: zmq.Context, endpoint: str) -> None:
     sink = RecordSink(endpoint, FakeClock(), context)
-    assert not sink.send(Control(t_ns=1, seq=1, do="mark"))
+    assert not sink.send(ControlRecord(t_ns=1, seq=1, do="mark"))
     assert sink.refused == 1
     with pytest.raises(UserError, match="no process listens"):
         sink.wait_for_recorder(timeout_ms=50)

@@ -213,3 +213,21 @@ def test_before_anything_was_seen_all_is_nan_and_lost() -> None:
     assert ahead.xy.shape == (2, K, 2)
     assert np.isnan(ahead.xy).all()
     assert ahead.lost.all()
+
+
+def test_looking_ahead_loses_no_keypoint() -> None:
+    tracker = CausalFilter(spec(lost_ms=50), 1, K)
+    tracker.step(pose(np.full((K, 2), 100.0), 0))
+    ahead = tracker.predict("cam", 0, 400 * MS)
+    assert not ahead.lost.any()
+    np.testing.assert_array_equal(ahead.seen_ms_ago, 0.0)
+
+
+def test_a_measurement_beyond_the_gate_is_no_sight() -> None:
+    tracker = CausalFilter(spec(gate_chi2=9.21, restart_frames=6, lost_ms=25, q_px2_s3=[10.0] * K), 1, K)
+    for i in range(50):
+        tracker.step(pose(np.full((K, 2), 100.0), 10 * i, index=i))
+    lost = [
+        bool(tracker.step(pose(np.full((K, 2), 300.0), 10 * i, index=i)).lost.all()) for i in range(50, 56)
+    ]
+    assert lost == [False, False, True, True, True, False], "the sixth restarts the track"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import threading
@@ -130,7 +131,7 @@ def test_a_run_leaves_a_whole_session(finished: tuple[Path, RunResult]) -> None:
     counts = result.summary["cameras"]["top"]
     assert len(session.observations) == len(session.tracks) == counts["processed"] > 100
     assert len(session.frames) == len(session.truths) == counts["captured"]
-    assert counts["captured"] == counts["processed"] + counts["superseded"]
+    assert counts["captured"] == counts["processed"] + counts["superseded"] + counts["left_at_end"]
     assert (out / "top.mkv").is_file()
 
 
@@ -203,6 +204,76 @@ def test_nothing_is_written_where_something_cannot_be_opened(package: Path, tmp_
     with pytest.raises(UserError, match="unknown keypoint 'k9'"):
         run(wrong, out)
     assert not out.exists()
+
+
+def test_a_session_that_cannot_be_written_is_said_at_once(package: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write into"):
+        run(config(package), tmp_path / "file" / "session")
+
+
+def test_a_closed_terminal_ends_the_run_in_order(package: Path, tmp_path: Path) -> None:
+    watch = Watch(lambda _: os.kill(os.getpid(), signal.SIGHUP))
+    result = run(config(package, seconds=60.0), tmp_path / "session", watch)
+    assert (result.ok, result.summary["reason"]) == (True, "stop ordered (SIGHUP)")
+    assert Session.read(tmp_path / "session").end is not None
+
+
+def test_a_stop_before_the_first_frame_leaves_nothing(package: Path, tmp_path: Path) -> None:
+    class Impatient(Watch):
+        def ready(self, description: dict[str, Any]) -> None:
+            self.description = description
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config(package), tmp_path / "session", Impatient())
+    assert not (tmp_path / "session").exists()
+
+
+def test_disarmed_while_waiting_stays_disarmed(package: Path, tmp_path: Path) -> None:
+    class Starter(Watch):
+        def ready(self, description: dict[str, Any]) -> None:
+            super().ready(description)
+            self._thread = threading.Thread(target=self._start)
+            self._thread.start()
+
+        def _start(self) -> None:
+            socket: zmq.Socket[bytes]
+            with zmq.Context.instance().socket(zmq.REQ) as socket:
+                socket.setsockopt(zmq.RCVTIMEO, 20_000)
+                socket.connect(self.description["addresses"]["control"])
+                for do in ("disarm", "start"):
+                    socket.send(msgspec.msgpack.encode({"v": 1, "id": 0, "do": do}))
+                    assert msgspec.msgpack.decode(socket.recv())["ok"]
+
+    result = run(config(package, start_on="control", seconds=1.5), tmp_path / "session", Starter())
+    assert result.ok
+    assert all(counts["fired"] == 0 for counts in result.summary["events"].values())
+    controls = [(c.do, c.origin) for c in Session.read(tmp_path / "session").controls]
+    assert controls == [("arm", "configuration"), ("disarm", "control"), ("start", "control")]
+
+
+def test_every_frame_of_a_recording(package: Path, tmp_path: Path) -> None:
+    from support.clip import write_clip
+
+    video = write_clip(tmp_path / "clip.avi", frames=40, rate_hz=1000)
+    cameras = {"top": CameraConfig("video", {"path": str(video), "skip_when_late": False})}
+    result = run(config(package, cameras=cameras, seconds=None, frames="every"), tmp_path / "session")
+    counts = result.summary["cameras"]["top"]
+    assert (counts["captured"], counts["processed"], counts["superseded"]) == (40, 40, 0)
+
+
+def test_replay_takes_two_unknown_values_for_equal(package: Path, tmp_path: Path) -> None:
+    """A rule of which nothing was seen has a value that is not a number."""
+    from support.clip import write_clip
+
+    rules = [RuleConfig("r", "not speed(k0) > 5", ActionConfig("stimulus", "5 ms"))]
+    video = write_clip(tmp_path / "clip.avi", frames=20, rate_hz=50)
+    cameras = {"top": CameraConfig("video", {"path": str(video)})}
+    run(config(package, cameras=cameras, rules=rules, seconds=None), tmp_path / "session")
+    session = Session.read(tmp_path / "session")
+    assert any(math.isnan(e.event["value"]) for e in session.events)
+    assert replay(tmp_path / "session").identical
 
 
 def test_a_recorder_killed_costs_the_recording_not_the_run(package: Path, tmp_path: Path) -> None:

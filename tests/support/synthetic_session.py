@@ -28,7 +28,7 @@ from rt_pose.records import (
     ArrayData,
     CapturedFrame,
     CommandRecord,
-    Control,
+    ControlRecord,
     DropRecord,
     End,
     EventRecord,
@@ -127,7 +127,7 @@ class SyntheticLoop:
         self._events = 0
         self.sink.hello()
         self.sink.ring(self.ring.description)
-        self._send(Control(t_ns=T0_NS, seq=0, do="arm", origin="start"))
+        self._send(ControlRecord(t_ns=T0_NS, seq=0, do="arm", origin="start"))
 
     def close(self) -> None:
         self.sink.close()
