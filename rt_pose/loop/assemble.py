@@ -79,6 +79,10 @@ class Assembled:
         self.control.stop()
         return problems
 
+    def bare_forward(self) -> dict[str, Any]:
+        """The network alone once more: a shared or throttled machine may have become another one."""
+        return dataclasses.asdict(bare_forward_ms(self.loop.estimator.engine, self.loop.clock))
+
     def close(self) -> None:
         """Release cameras, memory and ports."""
         self.stack.close()

@@ -118,7 +118,7 @@ class ClosedLoop:
         """Keypoints lost in the last frame."""
         self.orders: Any = None
         """The control socket's inbox, once there is one."""
-        self._estimator = estimator
+        self.estimator = estimator
         self._latest, self._actuators, self._publisher = latest, actuators, publisher
         self._prediction_delay_ns = prediction_delay_ns
         self._sink: Sink = NoSink()
@@ -141,7 +141,7 @@ class ClosedLoop:
             info = path.info
             blank = np.zeros((info.height, info.width, info.channels), np.uint8)
             for _ in range(WARM_UP_FRAMES):
-                self._estimator.estimate(blank)
+                self.estimator.estimate(blank)
 
     def begin(self, sink: Sink, armed: bool) -> None:
         """Say where records go; `armed` arms, and logs it. Comes before `wait_for_start` and `run`."""
@@ -181,13 +181,13 @@ class ClosedLoop:
         frame, stages = taken.frame, StageStamps(t_taken_ns=now())
         path = self.paths[frame.camera]
 
-        pixels = self._estimator.preprocess(frame.image)
+        pixels = self.estimator.preprocess(frame.image)
         stages.t_preprocessed_ns = now()
 
-        heatmaps = self._estimator.infer(pixels)
+        heatmaps = self.estimator.infer(pixels)
         stages.t_inferred_ns = now()
 
-        found = self._estimator.decode(heatmaps, path.frame_size, frame.offset_xy)
+        found = self.estimator.decode(heatmaps, path.frame_size, frame.offset_xy)
         pose = Pose(frame.camera, frame.stamps, found.xy, found.cov, found.confidence)
         stages.t_pose_ns = now()
 

@@ -60,7 +60,7 @@ def main(link: Connection, config: dict[str, Any], session_id: str, register: Ca
 
 def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) -> None:
     loop = assembled.loop
-    signal.signal(signal.SIGTERM, _stopper(assembled, "terminated"))
+    signal.signal(signal.SIGTERM, _stopper(assembled, "SIGTERM"))
     try:
         assembled.housekeeping.on_stats = _Teller(link)
         threading.Thread(
@@ -77,15 +77,21 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) 
         loop.failure = f"the loop failed: {type(error).__name__}: {error}"
         raise
     finally:
-        problems = assembled.stop()
+        problems = assembled.stop()  # first of all: outputs into their safe state
         loop.finish()
+        after = {} if loop.failure else {"bare_forward_after_ms": assembled.bare_forward()}
         assembled.housekeeping.on_stats = None
         sink.close()
         _send(
             link,
             (
                 "ended",
-                {**loop.summary(), "problems": problems, "records_refused": assembled.sinks.refused()},
+                {
+                    **loop.summary(),
+                    **after,
+                    "problems": problems,
+                    "records_refused": assembled.sinks.refused(),
+                },
             ),
         )
 

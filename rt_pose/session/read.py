@@ -75,7 +75,9 @@ class SessionInfo:
     outputs: dict[str, OutputInfo] = field(default_factory=dict)
     budget_ms: float | None = None
     bare_forward_ms: dict[str, Any] | None = None
-    """Of the engine alone on a ready tensor: p50, p99, n."""
+    """Of the engine alone on a ready tensor, before the run: p50, p99, n."""
+    bare_forward_after_ms: dict[str, Any] | None = None
+    """The same after the run, where it ended well."""
     status: str = ""
 
 

@@ -2,7 +2,7 @@
 
 A figure that the log does not hold is None ("not measured"), never 0. Latency figures are those of
 `rt_pose.loop.latency`; overhead is image to decision minus the median time of the bare network on a ready
-tensor, as measured when the session began.
+tensor, as measured before and after the run (a shared machine's speed may change by half in between).
 """
 
 from __future__ import annotations
@@ -69,7 +69,11 @@ def figures(session: Session) -> dict[str, Any]:
         "machine": info.machine,
         "versions": info.versions,
         "package": asdict(info.package),
-        "engine": {**info.engine, "bare_forward_ms": info.bare_forward_ms},
+        "engine": {
+            **info.engine,
+            "bare_forward_ms": info.bare_forward_ms,
+            "bare_forward_after_ms": info.bare_forward_after_ms,
+        },
     }
 
 
@@ -97,7 +101,7 @@ def latencies(session: Session) -> dict[str, Any]:
     stamps = stamp_columns(session.observations)
     at = stamps.stages
     to_decision = _ms(at["t_decided_ns"] - stamps.t_arrival_ns)
-    bare = (session.info.bare_forward_ms or {}).get("p50")
+    bare = bare_forward_p50(session.info)
     acks = _ack_brackets(session, stamps)
     return {
         "image_to_pose": summary(_ms(at["t_pose_ns"] - stamps.t_arrival_ns)),
@@ -107,6 +111,12 @@ def latencies(session: Session) -> dict[str, Any]:
         "exposure_to_decision": summary(_ms(at["t_decided_ns"] - stamps.t_exposure_ns)),
         **{name: summary(values) for name, values in acks.items()},
     }
+
+
+def bare_forward_p50(info: SessionInfo) -> float | None:
+    """The bare network's median (ms): the mean of before and after the run, as far as they were measured."""
+    measured = [m["p50"] for m in (info.bare_forward_ms, info.bare_forward_after_ms) if m and "p50" in m]
+    return sum(measured) / len(measured) if measured else None
 
 
 def stage_times(session: Session) -> dict[str, dict[str, Any] | None]:

@@ -244,7 +244,9 @@ class _Supervision:
             if summary.get(key):
                 self._warn(f"{summary[key]} commands {text}: see the acks in the report")
         if self._out is not None:
-            self._info |= {"status": status, "summary": summary, "warnings": self._warnings}
+            after = summary.pop("bare_forward_after_ms", None)
+            self._info |= {"bare_forward_after_ms": after, "status": status}
+            self._info |= {"summary": summary, "warnings": self._warnings}
             self._info["anchors"].append(self._anchor())
             self._write_info()
         return RunResult(self._out, status, status == "complete", self._info, summary, self._warnings)

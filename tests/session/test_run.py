@@ -6,6 +6,8 @@ import json
 import math
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -212,11 +214,24 @@ def test_a_session_that_cannot_be_written_is_said_at_once(package: Path, tmp_pat
         run(config(package), tmp_path / "file" / "session")
 
 
-def test_a_closed_terminal_ends_the_run_in_order(package: Path, tmp_path: Path) -> None:
-    watch = Watch(lambda _: os.kill(os.getpid(), signal.SIGHUP))
-    result = run(config(package, seconds=60.0), tmp_path / "session", watch)
-    assert (result.ok, result.summary["reason"]) == (True, "stop ordered (SIGHUP)")
-    assert Session.read(tmp_path / "session").end is not None
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_program_in_order(package: Path, tmp_path: Path, sent: signal.Signals) -> None:
+    """A closed terminal, a `kill`, Ctrl-C: to the whole process group, as a terminal does it."""
+    out = tmp_path / "session"
+    command = [sys.executable, "-m", "rt_pose.cli", "run", "--camera", "sim", "--model", str(package)]
+    ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
+    program = subprocess.Popen([*command, *ports, "--out", str(out)], start_new_session=True)
+    tick = threading.Event()
+    while not (out / "log.mcap").is_file() or (out / "log.mcap").stat().st_size < 20_000:
+        assert program.poll() is None
+        tick.wait(0.05)
+    os.killpg(program.pid, sent)
+    assert program.wait(timeout=60) == 0
+    info = json.loads((out / "session.json").read_text())
+    assert info["status"] == "complete"
+    assert info["summary"]["reason"] == f"stop ordered ({sent.name})"
+    assert Session.read(out).end is not None
+    assert (out / "report.html").is_file()
 
 
 def test_a_stop_before_the_first_frame_leaves_nothing(package: Path, tmp_path: Path) -> None:
