@@ -98,6 +98,37 @@ class Watch(Notices):
             self._thread.join()
 
 
+class Talk(Watch):
+    """Sends orders over the control socket as soon as the loop is ready, and keeps the answers."""
+
+    def __init__(self, *orders: str) -> None:
+        super().__init__()
+        self.answers: dict[str, Any] = {}
+        self._orders = orders
+
+    def ready(self, description: dict[str, Any]) -> None:
+        super().ready(description)
+        self._thread = threading.Thread(target=self._talk)
+        self._thread.start()
+
+    def _talk(self) -> None:
+        self.answers |= give_orders(self.description, *self._orders)
+
+
+def give_orders(description: dict[str, Any], *orders: str) -> dict[str, Any]:
+    """The answers of a running loop's control socket."""
+    answers = {}
+    socket: zmq.Socket[bytes]
+    with zmq.Context.instance().socket(zmq.REQ) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.RCVTIMEO, 20_000)
+        socket.connect(description["addresses"]["control"])
+        for do in orders:
+            socket.send(msgspec.msgpack.encode({"v": 1, "id": do, "do": do}))
+            answers[do] = msgspec.msgpack.decode(socket.recv())
+    return answers
+
+
 def run(run_config: RunConfig, out: Path | None, watch: Watch | None = None) -> RunResult:
     watch = watch or Watch()
     result = run_session(run_config, out, rigs.register, HostClock(), watch)
@@ -246,22 +277,8 @@ def test_a_stop_before_the_first_frame_leaves_nothing(package: Path, tmp_path: P
 
 
 def test_disarmed_while_waiting_stays_disarmed(package: Path, tmp_path: Path) -> None:
-    class Starter(Watch):
-        def ready(self, description: dict[str, Any]) -> None:
-            super().ready(description)
-            self._thread = threading.Thread(target=self._start)
-            self._thread.start()
-
-        def _start(self) -> None:
-            socket: zmq.Socket[bytes]
-            with zmq.Context.instance().socket(zmq.REQ) as socket:
-                socket.setsockopt(zmq.RCVTIMEO, 20_000)
-                socket.connect(self.description["addresses"]["control"])
-                for do in ("disarm", "start"):
-                    socket.send(msgspec.msgpack.encode({"v": 1, "id": 0, "do": do}))
-                    assert msgspec.msgpack.decode(socket.recv())["ok"]
-
-    result = run(config(package, start_on="control", seconds=1.5), tmp_path / "session", Starter())
+    talk = Talk("disarm", "start")
+    result = run(config(package, start_on="control", seconds=1.5), tmp_path / "session", talk)
     assert result.ok
     assert all(counts["fired"] == 0 for counts in result.summary["events"].values())
     controls = [(c.do, c.origin) for c in Session.read(tmp_path / "session").controls]
@@ -320,14 +337,7 @@ def test_orders_over_the_control_socket(package: Path, tmp_path: Path) -> None:
     answers: dict[str, Any] = {}
 
     def talk(description: dict[str, Any]) -> None:
-        socket: zmq.Socket[bytes]
-        with zmq.Context.instance().socket(zmq.REQ) as socket:
-            socket.setsockopt(zmq.LINGER, 0)
-            socket.setsockopt(zmq.RCVTIMEO, 10_000)
-            socket.connect(description["addresses"]["control"])
-            for do in ("disarm", "status", "start", "arm", "stop"):
-                socket.send(msgspec.msgpack.encode({"v": 1, "id": do, "do": do}))
-                answers[do] = msgspec.msgpack.decode(socket.recv())
+        answers.update(give_orders(description, "disarm", "status", "start", "arm", "stop"))
 
     result = run(config(package, seconds=60.0), tmp_path / "session", Watch(talk))
     assert result.summary["reason"] == "stop ordered (control)"
@@ -361,26 +371,10 @@ def test_nothing_is_fired_before_it_is_armed(package: Path, tmp_path: Path) -> N
 
 def test_a_run_that_waits_for_start(package: Path, tmp_path: Path) -> None:
     """No frame is taken before `start` comes over the control socket."""
-    seen: dict[str, Any] = {}
-
-    class Starter(Watch):
-        def ready(self, description: dict[str, Any]) -> None:
-            super().ready(description)
-            self._thread = threading.Thread(target=self._start)
-            self._thread.start()
-
-        def _start(self) -> None:
-            socket: zmq.Socket[bytes]
-            with zmq.Context.instance().socket(zmq.REQ) as socket:
-                socket.setsockopt(zmq.RCVTIMEO, 20_000)
-                socket.connect(self.description["addresses"]["control"])
-                for do in ("status", "start"):
-                    socket.send(msgspec.msgpack.encode({"v": 1, "id": 0, "do": do}))
-                    seen[do] = msgspec.msgpack.decode(socket.recv())
-
-    result = run(config(package, start_on="control", seconds=1.0), tmp_path / "session", Starter())
-    assert seen["status"]["status"]["frames"]["captured"] == 0
-    assert seen["start"]["ok"] is True
+    talk = Talk("status", "start")
+    result = run(config(package, start_on="control", seconds=1.0), tmp_path / "session", talk)
+    assert talk.answers["status"]["status"]["frames"]["captured"] == 0
+    assert talk.answers["start"]["ok"] is True
     assert result.ok
     assert result.summary["cameras"]["top"]["processed"] > 10
 
