@@ -8,6 +8,7 @@ tensor, as measured before and after the run (a shared machine's speed may chang
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
@@ -46,7 +47,7 @@ def make_report(session_dir: Path | str) -> dict[str, Any]:
     from rt_pose.session.report_page import page
 
     session = Session.read(session_dir)
-    found = figures(session)
+    found = _not_measured_as_none(figures(session))
     _write(session.path / JSON_NAME, json.dumps(found, indent=1, allow_nan=False) + "\n")
     _write(session.path / PAGE_NAME, page(session, found))
     return found
@@ -197,6 +198,17 @@ def keypoint_errors(
 def started_utc_ns(info: SessionInfo) -> int | None:
     """When the session began, ns since the Unix epoch."""
     return info.started_utc_ns or (info.anchors[0].t_utc_ns if info.anchors else None)
+
+
+def _not_measured_as_none(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: what is not a number was not measured."""
+    if isinstance(value, dict):
+        return {key: _not_measured_as_none(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_not_measured_as_none(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _session(session: Session) -> dict[str, Any]:

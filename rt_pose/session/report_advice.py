@@ -76,6 +76,8 @@ def _about_events(session: Session, figures: dict[str, Any]) -> list[str]:
     reasons = sorted({e.event["reason"] for e in session.events if e.event["outcome"] == "suppressed"})
     if reasons:
         said.append(f"Events were suppressed: {escape('; '.join(reasons))}.")
+    for reason, count in figures["commands"]["why"].items():
+        said.append(f"{count} fired events became no stimulus: {escape(reason)}.")
     silent = [rule for rule, counts in figures["events"].items() if not any(counts.values())]
     if silent:
         said.append(

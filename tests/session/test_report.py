@@ -144,3 +144,15 @@ def test_a_killed_session_has_a_report_that_says_so(synthetic_session: Path, tmp
 def test_no_session(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is this the folder of a session"):
         make_report(tmp_path)
+
+
+def test_what_is_not_a_number_is_null(synthetic_session: Path, tmp_path: Path) -> None:
+    """A model whose training error is infinite must not cost the report."""
+    copy = tmp_path / "session"
+    shutil.copytree(synthetic_session, copy)
+    info = json.loads((copy / "session.json").read_text())
+    info["package"]["training"] = {"errors": {"mean_px": float("inf"), "all": [float("nan"), 1.0]}}
+    (copy / "session.json").write_text(json.dumps(info))
+    make_report(copy)
+    errors = json.loads((copy / "report.json").read_text())["package"]["training"]["errors"]
+    assert errors == {"mean_px": None, "all": [None, 1.0]}
