@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,19 @@ from rt_pose.errors import UserError
 from rt_pose.package import NETWORK, InputSpec
 
 _HINTS = {"float32": "f32", "bf16": "bf16"}
+
+
+@functools.cache
+def _core() -> Any:
+    """OpenVINO's core, one for the life of the process.
+
+    Its CPU plug-in installs an alternate signal stack of its own when it is made and puts the one before back
+    when it goes. Two of them that go in another order leave the process with a stack that is not mapped any
+    more: the next signal, be it the SIGTERM that should stop a run in order, kills it without a word.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 @engine_backend
@@ -36,9 +50,7 @@ class OpenVINOEngine:
 
     @classmethod
     def precisions(cls) -> list[str]:
-        import openvino
-
-        capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        capabilities = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return ["bf16", "float32"] if "BF16" in capabilities else ["float32"]
 
     @classmethod
@@ -67,7 +79,7 @@ class OpenVINOEngine:
     def _compile(self, batch_size: int) -> tuple[Any, NDArray[np.float32]]:
         import openvino
 
-        core = openvino.Core()
+        core = _core()
         shape = [batch_size, self.spec.channels, self.spec.height, self.spec.width]
         try:
             model = core.read_model(self._file)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +103,28 @@ def test_a_backend_has_one_engine() -> None:
 
     with pytest.raises(ValueError, match="two engines are called 'openvino'"):
         engine_backend(Second)
+
+
+def test_signals_are_survived_when_engines_have_come_and_gone(tmp_path: Path) -> None:
+    """Engines made and dropped in any order must leave the process able to take a signal."""
+    make_tiny_package(tmp_path / "package", keypoints=2)
+    program = f"""
+import faulthandler, gc, os, pathlib, signal
+faulthandler.enable()
+from rt_pose.engines import open_engine
+from rt_pose.package import read_package
+package = read_package({str(tmp_path / "package")!r})
+heard = []
+signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+def engine():
+    return open_engine("openvino", package.path, package.manifest.input, "float32", 1)
+first = engine(); second = engine()
+del first; gc.collect(); third = engine()
+del second, third; gc.collect()
+os.kill(os.getpid(), signal.SIGUSR1)
+assert heard == [1]
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, (done.returncode, done.stderr)
