@@ -338,12 +338,13 @@ def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, Ca
 
 
 def _conclude(result: RunResult, plot: bool) -> int:
+    from rt_pose.session.console import tell
     from rt_pose.session.report import make_report
 
     if result.session is not None:
         print(f"session: {result.session}")
         if plot:
-            make_report(result.session)
+            print(tell(make_report(result.session)))
             print(f"report: {result.session / 'report.html'}")
     if not result.ok:
         print(f"rt-pose: the run did not end well: {result.status}", file=sys.stderr)

@@ -249,7 +249,10 @@ def build(cls: type[T], data: dict[str, Any], where: str) -> T:
     try:
         return msgspec.convert(data, cls, strict=True)
     except msgspec.ValidationError as error:
-        raise UserError(f"{where}: {error}".replace("`$.", "`").replace(" - at `$`", "")) from error
+        message = f"{where}: {error}".replace("`$.", "`").replace(" - at `$`", "")
+        if re.search(r"Expected `str(?: \| null)?`, got `(?:int|float)`", message):
+            message += "; a length of time has a unit, e.g. '30 ms'"
+        raise UserError(message) from error
 
 
 def to_plain(config: Any) -> Any:

@@ -18,7 +18,7 @@ from rt_pose.config import RunConfig, check_numbers, load
 from rt_pose.console import progress
 from rt_pose.errors import UserError
 from rt_pose.loop.publish import bind
-from rt_pose.session.console import RunConsole
+from rt_pose.session.console import RunConsole, tell
 from rt_pose.session.report import make_report
 from rt_pose.session.run import run_session
 from rt_pose.viewer import screen_problem
@@ -53,7 +53,7 @@ def run_demo(out: Path, seconds: float) -> bool:
     print(f"     {counter.poses} poses came over {config.publish.address} to a subscriber of this program")
     print("\n4/4  report")
     figures = make_report(out / "session")
-    _tell(figures)
+    print(tell(figures))
     print(f"\nreport: {out / 'session' / 'report.html'}")
     print(f"figures: {out / 'session' / 'report.json'}")
     print(f"again, decision by decision: rt-pose replay {out / 'session'}")
@@ -140,18 +140,3 @@ def _viewer(address: str) -> Iterator[None]:
     finally:
         window.terminate()
         window.wait()
-
-
-def _tell(figures: dict[str, object]) -> None:
-    frames, latency = figures["frames"], figures["latency_ms"]
-    assert isinstance(frames, dict)
-    assert isinstance(latency, dict)
-    decision = latency["exposure_to_decision"]
-    dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
-    print(f"     frames processed {frames['processed']} of {frames['captured']}, dropped: {dropped}")
-    if decision:
-        print(f"     exposure to decision: P50 {decision['p50']:.2f} ms, P99 {decision['p99']:.2f} ms")
-    print(f"     events: {figures['events']}")
-    accuracy = figures["accuracy"]
-    if isinstance(accuracy, dict):
-        print(f"     accuracy: median {accuracy['median_px']:.2f} px over {accuracy['n']} keypoints")

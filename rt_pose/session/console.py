@@ -20,11 +20,33 @@ def default_session(clock: Clock) -> Path:
     return Path("sessions") / started.strftime("%Y%m%d-%H%M%S")
 
 
+def tell(figures: dict[str, Any]) -> str:
+    """A report's first figures in a few lines."""
+    frames, latency, due = figures["frames"], figures["latency_ms"], figures["deadline"]
+    dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
+    lines = [
+        f"frames: {frames['captured']} captured, {frames['processed']} decided on, dropped: {dropped}, "
+        f"lost by the device: {frames['device_gaps']}"
+    ]
+    decision = latency["exposure_to_decision"] or latency["image_to_decision"]
+    if decision:
+        lines.append(
+            f"exposure to decision: P50 {decision['p50']:.2f} ms, P99 {decision['p99']:.2f} ms; later than "
+            f"{due['budget_ms']:g} ms: {due['missed']} of {due['n']}"
+        )
+    for rule, counts in figures["events"].items():
+        lines.append(f"rule {rule}: " + ", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
+    accuracy = figures["accuracy"]
+    if accuracy:
+        lines.append(f"accuracy: median {accuracy['median_px']:.2f} px over {accuracy['n']} keypoints")
+    return "\n".join(f"     {line}" for line in lines)
+
+
 class RunConsole(Notices):
     """Shows a run on standard error."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._status: Status | None = None
 
     def __enter__(self) -> RunConsole:

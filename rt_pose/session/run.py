@@ -206,11 +206,13 @@ class _Supervision:
             except (EOFError, ConnectionResetError):
                 self._loop.join(LOOP_END_S)
                 return
-            if recorder is not None and not recorder.is_alive() and not self._summary:
-                self._warn(
-                    f"the recorder died (exit code {recorder.exitcode}); the run goes on, what follows is "
-                    "not recorded"
-                )
+            if recorder is not None and not recorder.is_alive():
+                # Having taken in the loop's last record it ends by itself, well, before the loop's process.
+                if recorder.exitcode != 0:
+                    self._warn(
+                        f"the recorder died (exit code {recorder.exitcode}); the run goes on, what follows "
+                        "is not recorded"
+                    )
                 recorder = None
 
     def _hear(self, kind: str, content: Any) -> None:
@@ -235,8 +237,6 @@ class _Supervision:
             status = "; ".join(summary["problems"])
         else:
             status = "complete"
-        if self._recorder is not None and self._recorder.exitcode not in (0, None):
-            self._warnings.append(f"the recorder ended with exit code {self._recorder.exitcode}")
         refused = summary.get("records_refused", 0)
         if refused:
             self._warn(f"{refused} records did not reach the recorder")

@@ -18,7 +18,10 @@ QT_PACKAGES = (
 """Debian packages that Qt loads and its wheel does not bring."""
 PAINTING_NICE = 10
 """Where loop and window share a machine, the loop goes first."""
-_TRY_QT = "from PySide6.QtWidgets import QApplication; QApplication([])"
+_TRY_QT = (
+    "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); "  # Qt aborts: leave no core file
+    "from PySide6.QtWidgets import QApplication; QApplication([])"
+)
 _TRY_TIMEOUT_S = 30.0
 
 

@@ -90,6 +90,7 @@ def test_missing_and_broken_configurations(fails: Callable[..., str], tmp_path: 
         ("budgt_ms: 3", "unknown key 'budgt_ms', did you mean 'budget_ms'?"),
         ("cameras: {top: {driver: simulated, option: {}}}", "unknown key 'cameras.top.option'"),
         ("rules: [{name: a, when: b, do: {output: c, puls: 1 ms}}]", "did you mean 'pulse'?"),
+        ("rules: [{name: a, when: b, hold: 30, do: {output: c, pulse: 1 ms}}]", "has a unit, e.g. '30 ms'"),
         ("budget_ms: soon", "Expected `float`, got `str`"),
         ("cameras: {top: {driver: simulatd}}", "no camera driver 'simulatd', did you mean 'simulated'?"),
         (

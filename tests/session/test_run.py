@@ -405,5 +405,6 @@ def test_a_recordings_end_ends_the_run(package: Path, tmp_path: Path) -> None:
     cameras = {"top": CameraConfig("video", {"path": str(video)})}
     result = run(config(package, cameras=cameras, seconds=None), tmp_path / "session")
     assert (result.ok, result.summary["reason"]) == (True, "the recording ended")
+    assert result.warnings == []
     counts = result.summary["cameras"]["top"]
     assert counts["captured"] + counts["device_gaps"] == 30
