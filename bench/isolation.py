@@ -257,6 +257,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=100.0, help="frames a second")
     parser.add_argument("--frames", type=int, default=2000, help="frames a run")
     parser.add_argument("--pairs", type=int, default=5, choices=sorted(T_95), help="pairs a fault")
+    parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=FAULTS, help="which of them")
     parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bf16"])
     parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args()
@@ -269,7 +270,7 @@ def main() -> int:
             budget_ms=50.0,
             engine=EngineConfig(precision=options.precision),
         )
-        results = [run_fault(config, fault, options.pairs, options.frames, print) for fault in FAULTS]
+        results = [run_fault(config, fault, options.pairs, options.frames, print) for fault in options.faults]
     except UserError as error:
         print(f"isolation: {error}", file=sys.stderr)
         return 2
