@@ -89,6 +89,8 @@ def test_safe_state_works_at_any_time(output: Output) -> None:
     output.safe_state()
     output.close()
     output.safe_state()
+    output.open()
+    assert output.send(pulse(1)).ok, "the safe state must not keep it from being used again"
 
 
 @pytest.mark.parametrize("driver", sorted(OPTIONS))

@@ -17,7 +17,9 @@ SHIPPED = sorted((Path(__file__).parents[2] / "configs" / "train").glob("*.yaml"
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_shipped_configurations_are_good(path: Path) -> None:
-    check(load(TrainConfig, path))
+    config = load(TrainConfig, path)
+    check(config)
+    assert config.skeleton, "a shipped configuration draws its animal"
 
 
 @pytest.mark.parametrize(
