@@ -10,15 +10,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from rt_pose.clock import NS_PER_MS, NS_PER_S
-from rt_pose.config import ActionConfig, RuleConfig, RunConfig, duration_ns
+from rt_pose.clock import NS_PER_MS
+from rt_pose.config import RuleConfig, RunConfig, duration_ns
 from rt_pose.errors import UserError, nearest
+from rt_pose.loop.action import check_action
 from rt_pose.loop.track import CausalFilter
 from rt_pose.rules.bind import Condition, bind, make_zones
 from rt_pose.types import Event, FrameStamps, Outcome, Track
-
-NS_PER_US = 1000
-LONGEST_PULSE_NS = 60 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def make_rules(config: RunConfig, keypoints: list[str], delays_ms: dict[str, flo
             raise UserError(f"{where}: do.output: there is no output '{rule.do.output}'{hint}")
         if not 0.0 <= rule.withhold <= 1.0:
             raise UserError(f"{where}: withhold: expected a share from 0 to 1, got {rule.withhold}")
-        _check_action(rule.do, where)
+        check_action(rule.do, where)
         deadline = f"{config.budget_ms} ms" if rule.deadline is None else rule.deadline
         deadline_ns = duration_ns(deadline, f"{where}: deadline")
         if deadline_ns <= 0:
@@ -84,16 +82,6 @@ def make_rules(config: RunConfig, keypoints: list[str], delays_ms: dict[str, flo
             )
         )
     return rules
-
-
-def _check_action(do: ActionConfig, where: str) -> None:
-    pulse_ns = duration_ns(do.pulse, f"{where}: do.pulse")
-    if not NS_PER_US <= pulse_ns <= LONGEST_PULSE_NS:
-        raise UserError(f"{where}: do.pulse: expected 1 us to 60 s, got {do.pulse!r}")
-    if not 0.0 <= do.amplitude <= 1.0:
-        raise UserError(f"{where}: do.amplitude: expected 0 to 1, got {do.amplitude}")
-    if do.line < 0:
-        raise UserError(f"{where}: do.line: expected 0 or more, got {do.line}")
 
 
 def withheld(seed: int, rule: str, camera: str, epoch: int, frame_index: int, share: float) -> bool:
