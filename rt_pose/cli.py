@@ -126,23 +126,11 @@ def view(options: Namespace) -> int:
 
 def replay(options: Namespace) -> int:
     """Compute a session's decisions again from its log: exit 0 identical, 1 differs."""
-    from rt_pose.session.replay import SHOWN_DIFFERENCES
     from rt_pose.session.replay import replay as run_replay
+    from rt_pose.session.replay import tell
 
     result = run_replay(Path(options.session))
-    exactly = "bit for bit" if result.same_environment else "within tolerance: other versions or processor"
-    print(f"{result.observations} observations, {result.events} events, {result.tracks} tracks ({exactly})")
-    if not result.same_environment:
-        print(f"largest difference of a track: {result.largest_track_difference_px:.3g} px")
-    if result.cut:
-        print(f"the log ends early: {result.cut}")
-    if result.missing_inputs:
-        print(f"{result.missing_inputs} inputs never reached the log; what follows cannot be reproduced")
-    for line in result.differences[:SHOWN_DIFFERENCES]:
-        print(f"differs: {line}")
-    if len(result.differences) > SHOWN_DIFFERENCES:
-        print(f"... and {len(result.differences) - SHOWN_DIFFERENCES} more differences")
-    print("identical" if result.identical else "NOT identical")
+    print("\n".join(tell(result)))
     return EXIT_OK if result.identical else EXIT_FAILED
 
 

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from rt_pose.config import RunConfig, build
 from rt_pose.errors import UserError
-from rt_pose.loop.decide import Decider, make_rules
-from rt_pose.loop.track import CausalFilter
-from rt_pose.package import TrackingSpec
 from rt_pose.records import ControlRecord, Observation, TrackRecord
+from rt_pose.session.decisions import Decisions, Setup
 from rt_pose.session.describe import machine, versions
 from rt_pose.session.read import Session
-from rt_pose.types import FrameStamps, Pose, Track
+from rt_pose.types import Track
 
 VALUE_TOLERANCE = 1e-6
 """Relative, of an event's value on another machine or with other versions."""
@@ -54,62 +52,68 @@ class ReplayResult:
 def replay(path: Path | str) -> ReplayResult:
     """Run a session's decisions again. UserError where there is no session to read."""
     session = Session.read(path)
-    inputs = session.inputs
-    if not inputs:
-        raise UserError(f"session {path}: its log holds no observation; there is nothing to replay")
-    same = _same_environment(session)
-    missing = inputs[-1].seq - len(inputs)
-    last = inputs[-1].seq if not session.cut else inputs[-1].seq - 1
-    logged_events: dict[int, list[dict[str, Any]]] = {}
+    inputs = list(usable_inputs(session))
+    logged_events: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for record in session.events:
-        logged_events.setdefault(record.seq, []).append(record.event)
+        logged_events[record.seq].append(record.event)
     logged_tracks = {record.seq: record for record in session.tracks}
 
-    result = ReplayResult(0, 0, 0, same, 0.0, missing_inputs=missing, cut=session.cut)
-    machine_again = _Decisions(session)
+    missing = session.inputs[-1].seq - len(session.inputs)
+    result = ReplayResult(0, 0, 0, same_environment(session), 0.0, missing_inputs=missing, cut=session.cut)
+    decisions = Decisions(Setup.of(session))
     for item in inputs:
-        if item.seq > last:
-            break
         if isinstance(item, ControlRecord):
-            machine_again.order(item)
+            problem = decisions.order(item)
+            if problem:
+                result.differences.append(f"input {item.seq}: {problem}")
             continue
-        track, events = machine_again.observe(item)
+        again = decisions.observe(item)
         result.observations += 1
-        _compare_track(result, logged_tracks.get(item.seq), track, item.seq)
-        _compare_events(result, logged_events.get(item.seq, []), events, item.seq)
+        _compare_track(result, logged_tracks.get(item.seq), again.track, item.seq)
+        events = [dataclasses.asdict(event) for event in again.events]
+        _compare_events(result, logged_events.pop(item.seq, []), events, item.seq)
+    last = inputs[-1].seq if inputs else 0
+    for seq in sorted(s for s in logged_events if s <= last):
+        result.differences.append(f"input {seq}: the log holds an event but no observation")
     return result
 
 
-class _Decisions:
-    """The deciding half of the loop, rebuilt from what the session says of it."""
+def usable_inputs(session: Session) -> Iterator[Observation | ControlRecord]:
+    """The inputs whose outputs can be in the log, in order; UserError where there is none.
 
-    def __init__(self, session: Session) -> None:
-        info = session.info
-        config = build(RunConfig, info.config, f"session {session.path}")
-        spec = msgspec.convert(info.package.tracking, TrackingSpec)
-        keypoints = info.package.keypoints
-        delays_ms = {name: output.delay_ms for name, output in info.outputs.items()}
-        rules = make_rules(config, keypoints, delays_ms)
-        self._armed = False
-        self._trackers = {name: CausalFilter(spec, 1, len(keypoints)) for name in info.cameras}
-        self._deciders = {
-            name: Decider(rules, config.seed, first_event_id=i + 1, id_step=len(info.cameras))
-            for i, name in enumerate(info.cameras)
-        }
+    Of a log that was cut the last input is left out: what came of it may be missing.
+    """
+    inputs = session.inputs
+    if not inputs:
+        raise UserError(f"session {session.path}: its log holds no observation; there is nothing to replay")
+    yield from inputs[:-1] if session.cut else inputs
 
-    def order(self, control: ControlRecord) -> None:
-        if control.do in ("arm", "disarm"):
-            self._armed = control.do == "arm"
 
-    def observe(self, seen: Observation) -> tuple[Track, list[dict[str, Any]]]:
-        stamps = FrameStamps(**msgspec.structs.asdict(seen.stamps))
-        pose = Pose(seen.camera, stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
-        tracker = self._trackers[seen.camera]
-        track = tracker.step(pose)
-        decided = self._deciders[seen.camera].decide(
-            tracker, seen.camera, stamps, seen.t_judged_ns, self._armed
+def same_environment(session: Session) -> bool:
+    """Whether results may be compared bit for bit: equal versions and processor features."""
+    info = session.info
+    return info.versions == versions() and info.machine.get("features") == machine()["features"]
+
+
+def tell(result: ReplayResult) -> list[str]:
+    """The result in lines for people."""
+    exactly = "bit for bit" if result.same_environment else "within tolerance: other versions or processor"
+    lines = [
+        f"{result.observations} observations, {result.events} events, {result.tracks} tracks ({exactly})"
+    ]
+    if not result.same_environment:
+        lines.append(f"largest difference of a track: {result.largest_track_difference_px:.3g} px")
+    if result.cut:
+        lines.append(f"the log ends early: {result.cut}")
+    if result.missing_inputs:
+        lines.append(
+            f"{result.missing_inputs} inputs never reached the log; what follows cannot be reproduced"
         )
-        return track, [dataclasses.asdict(event) for event, _ in decided]
+    lines += [f"differs: {line}" for line in result.differences[:SHOWN_DIFFERENCES]]
+    if len(result.differences) > SHOWN_DIFFERENCES:
+        lines.append(f"... and {len(result.differences) - SHOWN_DIFFERENCES} more differences")
+    lines.append("identical" if result.identical else "NOT identical")
+    return lines
 
 
 def _compare_track(result: ReplayResult, logged: TrackRecord | None, track: Track, seq: int) -> None:
@@ -123,11 +127,12 @@ def _compare_track(result: ReplayResult, logged: TrackRecord | None, track: Trac
         (logged.cov.array(), track.cov),
     )
     apart = np.abs(pairs[0][0] - pairs[0][1])
-    if np.isfinite(apart).any():
-        result.largest_track_difference_px = max(result.largest_track_difference_px, float(np.nanmax(apart)))
+    finite = apart[np.isfinite(apart)]
+    furthest = float(finite.max()) if finite.size else 0.0
+    result.largest_track_difference_px = max(result.largest_track_difference_px, furthest)
     equal = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
     if result.same_environment and not equal:
-        result.differences.append(f"input {seq}: the track differs by up to {np.nanmax(apart):.3g} px")
+        result.differences.append(f"input {seq}: the track differs by up to {furthest:.3g} px")
 
 
 def _compare_events(
@@ -153,8 +158,3 @@ def _equal(before: Any, after: Any, *, exact: bool) -> bool:
     if exact:
         return before == after
     return bool(np.isclose(before, after, rtol=VALUE_TOLERANCE, atol=VALUE_TOLERANCE))
-
-
-def _same_environment(session: Session) -> bool:
-    info = session.info
-    return info.versions == versions() and info.machine.get("features") == machine()["features"]

@@ -1,0 +1,95 @@
+"""The deciding half of the loop, rebuilt from what a session says of it and fed with its logged inputs.
+
+Replay, changed parameters and poses found again all go through here, so that there is one place that knows
+which input does what. An input that this program does not know is told, never passed over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from rt_pose.config import RunConfig, build
+from rt_pose.loop.act import command_for
+from rt_pose.loop.decide import Decider, make_rules
+from rt_pose.loop.track import CausalFilter
+from rt_pose.package import TrackingSpec
+from rt_pose.records import ControlRecord, Observation
+from rt_pose.session.read import Session
+from rt_pose.types import Command, Event, FrameStamps, Pose, Track
+
+WITHOUT_EFFECT = ("start", "stop")
+"""Orders that change no decision."""
+
+
+@dataclass
+class Setup:
+    """What the decisions of a session depend on besides its inputs."""
+
+    config: RunConfig
+    tracking: TrackingSpec
+    keypoints: list[str]
+    cameras: list[str]
+    delays_ms: dict[str, float] = field(default_factory=dict)
+    """Of each output, from the command to the effect."""
+
+    @classmethod
+    def of(cls, session: Session) -> Setup:
+        """As the session ran."""
+        info = session.info
+        return cls(
+            config=build(RunConfig, info.config, f"session {session.path}"),
+            tracking=msgspec.convert(info.package.tracking, TrackingSpec),
+            keypoints=info.package.keypoints,
+            cameras=list(info.cameras),
+            delays_ms={name: output.delay_ms for name, output in info.outputs.items()},
+        )
+
+
+@dataclass
+class Decided:
+    """What came out of one observation."""
+
+    track: Track
+    events: list[Event]
+    commands: list[Command]
+    """Of the events that fired."""
+
+
+class Decisions:
+    """Filters and rules of a run, stepped through its inputs in the order the loop took them."""
+
+    def __init__(self, setup: Setup) -> None:
+        rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
+        self._armed = False
+        self._trackers = {
+            name: CausalFilter(setup.tracking, 1, len(setup.keypoints)) for name in setup.cameras
+        }
+        self._deciders = {
+            name: Decider(rules, setup.config.seed, first_event_id=i + 1, id_step=len(setup.cameras))
+            for i, name in enumerate(setup.cameras)
+        }
+
+    def order(self, control: ControlRecord) -> str:
+        """Carry an order out; what is wrong with it, or nothing."""
+        if control.do in ("arm", "disarm"):
+            self._armed = control.do == "arm"
+        elif control.do not in WITHOUT_EFFECT:
+            return f"the order '{control.do}' is not known to this program; decisions after it may differ"
+        return ""
+
+    def observe(self, seen: Observation) -> Decided:
+        """Decide on an observation at the moment it was judged."""
+        stamps = FrameStamps(**msgspec.structs.asdict(seen.stamps))
+        pose = Pose(seen.camera, stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
+        tracker = self._trackers[seen.camera]
+        track = tracker.step(pose)
+        decided = self._deciders[seen.camera].decide(
+            tracker, seen.camera, stamps, seen.t_judged_ns, self._armed
+        )
+        return Decided(
+            track,
+            [event for event, _ in decided],
+            [command_for(event, rule) for event, rule in decided if event.outcome == "fired"],
+        )

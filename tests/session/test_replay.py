@@ -1,0 +1,66 @@
+"""Replay: every decision once more from the log, bit for bit; and what a log that was changed gives away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.random_session import write_random_session
+
+from rt_pose.records import ControlRecord
+from rt_pose.session.read import Session
+from rt_pose.session.replay import replay, tell
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_sessions_replay_bit_for_bit(seed: int, tmp_path: Path) -> None:
+    write_random_session(tmp_path / "session", seed)
+    result = replay(tmp_path / "session")
+    assert result.same_environment
+    assert result.identical, result.differences[:5]
+    assert result.observations == result.tracks == 300
+
+
+def test_random_sessions_have_something_to_replay(tmp_path: Path) -> None:
+    """Every outcome and many reasons occur: else the test above would show little."""
+    found: set[tuple[str, str]] = set()
+    for seed in range(8):
+        write_random_session(tmp_path / f"{seed}", seed)
+        session = Session.read(tmp_path / f"{seed}")
+        assert session.events
+        found |= {(e.event["outcome"], e.event["reason"]) for e in session.events}
+    assert {o for o, _ in found} == {"fired", "withheld", "suppressed"}
+    assert {r for _, r in found} >= {"condition", "late", "control", "refractory", "disarmed", "lost"}
+
+
+@pytest.mark.parametrize("changed", ["observation", "judging time", "control", "event", "extra event"])
+def test_a_changed_log_is_found_out(changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_random_session(tmp_path / "session", 2)
+    session = Session.read(tmp_path / "session")
+    middle = session.events[len(session.events) // 2]
+    cause = next(o for o in session.observations if o.seq == middle.seq)
+    if changed == "observation":
+        xy = cause.xy.array().copy()
+        xy[0, 0, 0] = 5.0 if not xy[0, 0, 0] > 0 else xy[0, 0, 0] * (1 + 1e-15)
+        cause.xy = type(cause.xy).of(xy)
+    elif changed == "judging time":
+        cause.t_judged_ns += 1
+    elif changed == "control":
+        session.controls.clear()
+    elif changed == "event":
+        session.events.remove(middle)
+    else:
+        middle.seq = session.controls[0].seq
+    monkeypatch.setattr(Session, "read", lambda path: session)
+    assert not replay(tmp_path / "session").identical
+
+
+def test_an_unknown_order_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_random_session(tmp_path / "session", 1)
+    session = Session.read(tmp_path / "session")
+    seq = session.inputs[-1].seq + 1
+    session.controls.append(ControlRecord(t_ns=0, seq=seq, do="levitate"))
+    monkeypatch.setattr(Session, "read", lambda path: session)
+    result = replay(tmp_path / "session")
+    assert not result.identical
+    assert any("the order 'levitate' is not known to this program" in line for line in tell(result))

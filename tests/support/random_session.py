@@ -1,0 +1,231 @@
+"""Sessions of a random run: the real loop over made-up keypoints, stamps and orders, its own records on disk.
+
+Only pixels and network are left out (their place is taken by keypoints drawn from a seed): everything that
+decides, acts, publishes and records is what runs in an experiment, in one process and without waiting.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+import rigs
+from rt_pose.clock import NS_PER_MS, FakeClock
+from rt_pose.config import (
+    ActionConfig,
+    CameraConfig,
+    OutputConfig,
+    PublishConfig,
+    RuleConfig,
+    RunConfig,
+    ZoneConfig,
+    to_plain,
+)
+from rt_pose.drivers import DriverContext, make_output
+from rt_pose.loop.act import Actuators
+from rt_pose.loop.capture import LatestFrames, TakenFrame
+from rt_pose.loop.closed_loop import ClosedLoop
+from rt_pose.loop.control import Order
+from rt_pose.loop.decide import make_rules
+from rt_pose.loop.decode import Keypoints
+from rt_pose.loop.latency import LatencyLedger
+from rt_pose.loop.publish import Publisher
+from rt_pose.package import TrackingSpec
+from rt_pose.records import Record, topic_of
+from rt_pose.session.describe import machine, versions
+from rt_pose.session.log_file import LOG_NAME, LogWriter
+from rt_pose.types import CameraInfo, Frame, FrameStamps
+
+rigs.register()
+
+KEYPOINTS = ["nose", "paw", "tail"]
+WIDTH, HEIGHT, PERIOD_MS = 320, 256, 10
+CONDITIONS = (
+    "speed(nose) > 150",
+    "inside(paw, left)",
+    "inside(nose, left) or inside(nose, right)",
+    "speed(tail) < 400 and not inside(tail, right)",
+    "not speed(paw) > 300",
+)
+
+
+class RestlessClock(FakeClock):
+    """Time passes with every look at it, by an amount that belongs to the seed."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(now_ns=10_000 * NS_PER_MS)
+        self._random = np.random.default_rng(seed)
+
+    def now_ns(self) -> int:
+        self._now_ns += int(self._random.exponential(4e5))
+        return self._now_ns
+
+
+class DrawnKeypoints:
+    """In the place of the network: a random walk with jumps, unseen keypoints and unsure ones."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+        self._at = self._random.uniform(40, 200, (len(KEYPOINTS), 2))
+        self._velocity = self._random.normal(0, 4, self._at.shape)
+
+    def preprocess(self, image: Any) -> Any:
+        return image
+
+    def infer(self, batch: Any) -> Any:
+        return batch
+
+    def decode(self, heatmaps: Any, frame_size: Any, offset_xy: Any = (0, 0)) -> Keypoints[Any]:
+        random, k = self._random, len(KEYPOINTS)
+        self._velocity = 0.9 * self._velocity + random.normal(0, 2, self._at.shape)
+        self._at = np.clip(self._at + self._velocity, 0, [WIDTH, HEIGHT])
+        xy = self._at + random.normal(0, 1, (k, 2))
+        xy[random.random(k) < 0.02] += 90.0
+        xy[random.random(k) < 0.02] = np.nan
+        confidence = np.where(random.random(k) < 0.1, 0.05, random.uniform(0.3, 1, k))
+        spread = random.uniform(0.2, 3, k)[:, None, None] * np.eye(2)
+        return Keypoints(xy[None], spread[None], confidence[None])
+
+
+class LogSink:
+    """The recorder's log without its process."""
+
+    def __init__(self, path: Path) -> None:
+        self._log = LogWriter(path)
+
+    def send(self, record: Record) -> bool:
+        self._log.write(topic_of(record).encode(), record.t_ns, msgspec.msgpack.encode(record))
+        return True
+
+    def close(self) -> None:
+        self._log.close()
+
+
+def random_config(random: np.random.Generator) -> RunConfig:
+    """One to four rules over two zones and two outputs."""
+
+    def ms(low: float, high: float) -> str:
+        return f"{random.uniform(low, high):.3f} ms"
+
+    rules = [
+        RuleConfig(
+            name=f"rule{i}",
+            when=str(random.choice(CONDITIONS)),
+            do=ActionConfig(output=str(random.choice(["laser", "tone"])), pulse="5 ms"),
+            hold=ms(0, 40) if random.random() < 0.5 else "0 ms",
+            refractory=ms(0, 300) if random.random() < 0.5 else "0 ms",
+            withhold=float(random.choice([0.0, 0.3])),
+            deadline=ms(4, 12) if random.random() < 0.5 else None,
+            late="fire" if random.random() < 0.3 else "suppress",
+        )
+        for i in range(random.integers(1, 5))
+    ]
+    return RunConfig(
+        cameras={name: CameraConfig("simulated") for name in ("top", "side")[: random.integers(1, 3)]},
+        outputs={
+            "laser": OutputConfig("simulated", {"delay_ms": 2.0}),
+            "tone": OutputConfig("simulated", {"delay_ms": 25.0}),
+        },
+        zones={"left": ZoneConfig([80.0, 128.0, 60.0]), "right": ZoneConfig([240.0, 128.0, 50.0])},
+        rules=rules,
+        publish=PublishConfig("tcp://127.0.0.1:*", "tcp://127.0.0.1:*"),
+        budget_ms=float(random.uniform(4, 20)),
+        armed_at_start=bool(random.random() < 0.7),
+        seed=int(random.integers(1 << 31)),
+    )
+
+
+def tracking() -> TrackingSpec:
+    """Ordinary parameters, each keypoint its own."""
+    return TrackingSpec([4e5, 2e6, 1e6], [0.1, 0.05, 0.2], [1.0, 0.5, 2.0], [0.3, 1.0, 0.5], lost_ms=60.0)
+
+
+def orders(random: np.random.Generator) -> Order:
+    """An order that may come at any time."""
+    return Order(str(random.choice(["arm", "disarm", "start"])))
+
+
+def write_random_session(path: Path, seed: int, frames: int = 300) -> RunConfig:
+    """A whole session in `path`; the configuration it ran."""
+    random = np.random.default_rng(seed)
+    config = random_config(random)
+    clock = RestlessClock(seed)
+    cameras = [CameraInfo(name, "simulated", "", WIDTH, HEIGHT, 1, 100.0) for name in config.cameras]
+    context = DriverContext(clock)
+    outputs = [make_output(name, o.driver, o.options, context) for name, o in config.outputs.items()]
+    opened = [(output.open(), output) for output in outputs]
+    actuators = Actuators(opened, clock)
+    publisher = Publisher(config.publish.address, "random", clock)
+    path.mkdir(parents=True)
+    info = {
+        "schema": 1,
+        "id": f"random-{seed}",
+        "config": to_plain(config),
+        "package": {"keypoints": KEYPOINTS, "tracking": msgspec.to_builtins(tracking())},
+        "machine": machine(),
+        "versions": versions(),
+        "cameras": {c.name: msgspec.to_builtins(c) for c in cameras},
+        "outputs": {o.name: msgspec.to_builtins(o) for o, _ in opened},
+        "budget_ms": config.budget_ms,
+    }
+    (path / "session.json").write_text(json.dumps(info))
+    sink = LogSink(path / LOG_NAME)
+    loop = ClosedLoop(
+        keypoints=len(KEYPOINTS),
+        tracking=tracking(),
+        estimator=DrawnKeypoints(seed),  # type: ignore[arg-type]
+        cameras=cameras,
+        rules=make_rules(config, KEYPOINTS, {o.name: o.delay_ms for o, _ in opened}),
+        latest=LatestFrames([c.name for c in cameras]),
+        captures=[],
+        actuators=actuators,
+        publisher=publisher,
+        clock=clock,
+        ledger=LatencyLedger(config.budget_ms),
+        seed=config.seed,
+        prediction_delay_ns=None,
+    )
+    loop.orders = deque()
+    try:
+        loop.begin(sink, config.armed_at_start)
+        for taken in random_frames(random, clock, list(config.cameras), frames):
+            if random.random() < 0.03:
+                loop.apply(orders(random))
+            loop.step(taken)
+        loop.finish()
+    finally:
+        actuators.stop()
+        publisher.close()
+        sink.close()
+    return config
+
+
+def random_frames(
+    random: np.random.Generator, clock: FakeClock, cameras: list[str], frames: int
+) -> list[TakenFrame] | Any:
+    """Frames with gaps, repeated and backward stamps, unknown exposures and a recording wound back."""
+    image = np.zeros((HEIGHT, WIDTH, 1), np.uint8)
+    index, epoch, scene_ms = 0, 0, 0.0
+    for _ in range(frames):
+        index += 1
+        odd = random.random()
+        if odd < 0.05:
+            index += int(random.integers(1, 12))
+        scene_ms = index * PERIOD_MS + random.uniform(-1, 1)
+        if 0.05 <= odd < 0.08:
+            scene_ms -= 40.0  # out of order
+        epoch += odd > 0.99
+        arrival_ns = clock.now_ns()
+        stamps = FrameStamps(
+            index=index,
+            t_exposure_ns=None if 0.08 <= odd < 0.12 else arrival_ns - 2 * NS_PER_MS,
+            t_arrival_ns=arrival_ns,
+            t_scene_ns=round(scene_ms * NS_PER_MS),
+            epoch=epoch,
+        )
+        yield TakenFrame(Frame(str(random.choice(cameras)), stamps, image), 0, 0)
