@@ -39,6 +39,18 @@ class CameraConfig:
 
 
 @dataclass
+class LimitsConfig:
+    """What a line may be asked at most, whatever the rules say."""
+
+    max_pulses_per_minute: int | None = None
+    """In any 60 s. Each pulse of a train counts; a level or an analog action counts as one."""
+    max_duty: float | None = None
+    """Share of any `duty_window` in which the line may be on, above 0 to 1."""
+    duty_window: str = "60 s"
+    """The window of `max_duty`."""
+
+
+@dataclass
 class OutputConfig:
     """One output of the rig."""
 
@@ -46,6 +58,21 @@ class OutputConfig:
     """Name of the driver (`rt-pose devices` lists them)."""
     options: dict[str, Any] = field(default_factory=dict)
     """The driver's own settings."""
+    lines: list[str] = field(default_factory=list)
+    """Names of its lines, from line 0 on; rules may say them in place of numbers."""
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    """What rules may ask of each of its lines at most; more is suppressed with the reason `cap`."""
+
+
+@dataclass
+class SafetyConfig:
+    """When a loop that has stopped counts as hung. Each turn it takes one frame, or waits 50 ms for one."""
+
+    heartbeat_until: str = "500 ms"
+    """Outputs with a watchdog are kept alive only so long after the loop's last turn. Longer than the
+    slowest network takes for a frame."""
+    kill_after: str = "3 s"
+    """So long after the loop's last turn the supervisor kills it and makes the outputs safe."""
 
 
 @dataclass
@@ -74,17 +101,53 @@ class ZoneConfig:
 
 
 @dataclass
+class TrainAction:
+    """Pulses in a row."""
+
+    pulse: str
+    """Length of each pulse, e.g. `5 ms`."""
+    period: str
+    """From the beginning of a pulse to that of the next, e.g. `25 ms`."""
+    count: int
+    """How many pulses."""
+
+
+@dataclass
+class AnalogAction:
+    """A value that rises to the amplitude, stays, and falls to 0."""
+
+    duration: str
+    """How long it stays at the amplitude, e.g. `500 ms`."""
+    ramp_up: str = "0 ms"
+    """How long it takes to rise."""
+    ramp_down: str = "0 ms"
+    """How long it takes to fall."""
+
+
+@dataclass
 class ActionConfig:
-    """What a rule does."""
+    """What a rule does. Give exactly one of pulse, train, level, analog, message, stop."""
 
     output: str
     """Name of an output of this configuration."""
-    pulse: str
-    """Length of the pulse, e.g. `5 ms`."""
-    line: int = 0
-    """Line of the output."""
+    pulse: str | None = None
+    """Length of a pulse, e.g. `5 ms`."""
+    line: int | str = 0
+    """Line of the output: its number, or its name among the output's `lines`."""
     amplitude: float = 1.0
     """0..1, where the output has an amplitude."""
+    train: TrainAction | None = None
+    """A train of pulses, e.g. `{pulse: 5 ms, period: 25 ms, count: 10}`."""
+    level: bool | Literal["on", "off"] | None = None
+    """on: the line stays on; off: it goes off, also where the decision is late."""
+    at_most: str | None = None
+    """With `level: on`: the line goes off by itself after this, e.g. `10 s`."""
+    analog: AnalogAction | None = None
+    """An amplitude with ramps, e.g. `{duration: 500 ms, ramp_down: 200 ms}`."""
+    message: str | None = None
+    """Text for an output that takes text."""
+    stop: bool = False
+    """End whatever the line is doing, also where the decision is late."""
 
 
 @dataclass
@@ -155,6 +218,8 @@ class RunConfig:
     """What is recorded."""
     budget_ms: float = 50.0
     """Exposure to decision: later than this is a missed deadline."""
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+    """When a loop that has stopped counts as hung."""
     frames: Literal["latest", "every"] = "latest"
     """latest: the loop always takes the newest frame, what it skips is counted; every: the camera waits for
     the loop, for offline use of a recording (with the video camera's `skip_when_late: false`)."""

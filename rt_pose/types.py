@@ -136,6 +136,8 @@ class Command:
     t_deadline_ns: int | None = None
     """Past this host time the command must not be sent any more."""
     message: str = ""
+    ramp_up_us: int = 0
+    ramp_down_us: int = 0
 
 
 @dataclass(slots=True)

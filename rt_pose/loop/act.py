@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterable
 
 from rt_pose.clock import NS_PER_MS, Clock
-from rt_pose.config import duration_ns
 from rt_pose.drivers import Output
 from rt_pose.loop.decide import Rule
 from rt_pose.types import Ack, Command, Event, OutputInfo
@@ -23,16 +22,21 @@ QUEUE_COMMANDS = 16
 
 def command_for(event: Event, rule: Rule) -> Command:
     """The command of a fired event. It bears the event's id, so replay gives the same ones."""
-    do = rule.config.do
+    do = rule.plan
     return Command(
         id=event.id,
         event_id=event.id,
         output=do.output,
         line=do.line,
-        action="pulse",
-        duration_us=duration_ns(do.pulse, rule.name) // 1000,
+        action=do.action,
+        duration_us=do.duration_us,
+        period_us=do.period_us,
+        count=do.count,
         amplitude=do.amplitude,
         t_deadline_ns=event.t_cause_ns + rule.deadline_ns if rule.late == "suppress" else None,
+        message=do.message,
+        ramp_up_us=do.ramp_up_us,
+        ramp_down_us=do.ramp_down_us,
     )
 
 

@@ -25,6 +25,7 @@ from rt_pose.loop.device import choose_device
 from rt_pose.loop.housekeeping import Housekeeping
 from rt_pose.loop.infer import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.loop.latency import LatencyLedger
+from rt_pose.loop.limits import make_limits
 from rt_pose.loop.log import RecordSink
 from rt_pose.loop.publish import Publisher
 from rt_pose.package import Package, TrackingSpec, read_package
@@ -120,6 +121,7 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
         outputs = _open_outputs(config, context, stack)
         delays_ms = {info.name: info.delay_ms for info, _ in outputs}
         rules = make_rules(config, package.manifest.keypoints, delays_ms)
+        limits = make_limits(config, {rule.name: rule.plan for rule in rules})
         cameras = _open_cameras(config, context, stack)
         rings = {name: FrameRing.create(info) for name, (info, _) in cameras.items()}
         for name, (_, camera) in cameras.items():
@@ -150,6 +152,7 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
             ledger=LatencyLedger(config.budget_ms),
             seed=config.seed,
             prediction_delay_ns=longest_delay_ns if config.publish.prediction else None,
+            limits=limits,
         )
         housekeeping = Housekeeping(loop, publisher, rings, clock, config.publish)
         housekeeping.records_refused = sinks.refused

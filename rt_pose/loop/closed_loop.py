@@ -27,6 +27,7 @@ from rt_pose.loop.control import Order
 from rt_pose.loop.decide import Decider, Rule, effect_scene_ns
 from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.latency import FrameLatency, LatencyLedger, frame_latency
+from rt_pose.loop.limits import Limits
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.track import CausalFilter
 from rt_pose.package import TrackingSpec
@@ -102,6 +103,7 @@ class ClosedLoop:
         ledger: LatencyLedger,
         seed: int,
         prediction_delay_ns: int | None,
+        limits: Limits | None = None,
     ) -> None:
         """`prediction_delay_ns`: how far past the decision the published prediction speaks; None for none."""
         self.clock, self.ledger = clock, ledger
@@ -130,7 +132,7 @@ class ClosedLoop:
                 CausalFilter(tracking, 1, keypoints),
                 # Each camera's events count on their own lattice, so ids do not depend on how frames of
                 # several cameras interleave.
-                Decider(rules, seed, first_event_id=i + 1, id_step=len(cameras)),
+                Decider(rules, seed, first_event_id=i + 1, id_step=len(cameras), limits=limits),
             )
             for i, info in enumerate(cameras)
         }

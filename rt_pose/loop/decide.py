@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from rt_pose.clock import NS_PER_MS
 from rt_pose.config import RuleConfig, RunConfig, duration_ns
 from rt_pose.errors import UserError, nearest
-from rt_pose.loop.action import check_action
+from rt_pose.loop.action import Plan, plan_action
+from rt_pose.loop.limits import Limits
 from rt_pose.loop.track import CausalFilter
 from rt_pose.rules.bind import Condition, bind, make_zones
 from rt_pose.types import Event, FrameStamps, Outcome, Track
@@ -35,6 +36,8 @@ class Rule:
     delay_ns: int
     """Of its output: judged is what will be when the command acts."""
     config: RuleConfig
+    plan: Plan
+    """What it does."""
 
 
 @dataclass(slots=True)
@@ -62,7 +65,7 @@ def make_rules(config: RunConfig, keypoints: list[str], delays_ms: dict[str, flo
             raise UserError(f"{where}: do.output: there is no output '{rule.do.output}'{hint}")
         if not 0.0 <= rule.withhold <= 1.0:
             raise UserError(f"{where}: withhold: expected a share from 0 to 1, got {rule.withhold}")
-        check_action(rule.do, where)
+        plan = plan_action(rule, config.outputs, where)
         deadline = f"{config.budget_ms} ms" if rule.deadline is None else rule.deadline
         deadline_ns = duration_ns(deadline, f"{where}: deadline")
         if deadline_ns <= 0:
@@ -75,10 +78,11 @@ def make_rules(config: RunConfig, keypoints: list[str], delays_ms: dict[str, flo
                 hold_ns=duration_ns(rule.hold, f"{where}: hold"),
                 refractory_ns=duration_ns(rule.refractory, f"{where}: refractory"),
                 deadline_ns=deadline_ns,
-                late=rule.late,
+                late="fire" if plan.ends else rule.late,
                 withhold=rule.withhold,
                 delay_ns=round(delays_ms[rule.do.output] * NS_PER_MS),
                 config=rule,
+                plan=plan,
             )
         )
     return rules
@@ -94,7 +98,16 @@ def withheld(seed: int, rule: str, camera: str, epoch: int, frame_index: int, sh
 class Decider:
     """Judges the rules on one camera's filter."""
 
-    def __init__(self, rules: list[Rule], seed: int, first_event_id: int = 1, id_step: int = 1) -> None:
+    def __init__(
+        self,
+        rules: list[Rule],
+        seed: int,
+        first_event_id: int = 1,
+        id_step: int = 1,
+        limits: Limits | None = None,
+    ) -> None:
+        """`limits`: the caps on outputs, one object for all cameras; None for none."""
+        self._limits = limits or Limits({})
         self.rules = rules
         self._seed = seed
         self._next_id, self._id_step = first_event_id, id_step
@@ -144,7 +157,7 @@ class Decider:
         state.said = True
         cause = cause_ns(stamps)
         late = t_judged_ns - cause > rule.deadline_ns
-        outcome, reason = self._outcome(rule, state, ahead.camera, stamps, late, armed)
+        outcome, reason = self._outcome(rule, state, ahead.camera, stamps, t_judged_ns, late, armed)
         if outcome != "suppressed":
             state.last_ns = now
         event = Event(
@@ -171,6 +184,7 @@ class Decider:
         state: _State,
         camera: str,
         stamps: FrameStamps,
+        t_judged_ns: int,
         late: bool,
         armed: bool,
     ) -> tuple[Outcome, str]:
@@ -182,9 +196,14 @@ class Decider:
             return "suppressed", "disarmed"
         if late and rule.late == "suppress":
             return "suppressed", "late"
+        if self._limits.exceeded(rule.plan, t_judged_ns):
+            return "suppressed", "cap"
         if withheld(self._seed, rule.name, camera, stamps.epoch, stamps.index, rule.withhold):
-            return "withheld", "control"
-        return "fired", "late" if late else "condition"
+            outcome: tuple[Outcome, str] = ("withheld", "control")
+        else:
+            outcome = ("fired", "late" if late else "condition")
+            self._limits.count(rule.plan, t_judged_ns)
+        return outcome
 
 
 def cause_ns(stamps: FrameStamps) -> int:

@@ -13,6 +13,7 @@ import msgspec
 from rt_pose.config import RunConfig, build
 from rt_pose.loop.act import command_for
 from rt_pose.loop.decide import Decider, make_rules
+from rt_pose.loop.limits import make_limits
 from rt_pose.loop.track import CausalFilter
 from rt_pose.package import TrackingSpec
 from rt_pose.records import ControlRecord, Observation
@@ -62,18 +63,21 @@ class Decisions:
 
     def __init__(self, setup: Setup) -> None:
         rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
+        limits = make_limits(setup.config, {rule.name: rule.plan for rule in rules})
         self._armed = False
         self._trackers = {
             name: CausalFilter(setup.tracking, 1, len(setup.keypoints)) for name in setup.cameras
         }
         self._deciders = {
-            name: Decider(rules, setup.config.seed, first_event_id=i + 1, id_step=len(setup.cameras))
+            name: Decider(
+                rules, setup.config.seed, first_event_id=i + 1, id_step=len(setup.cameras), limits=limits
+            )
             for i, name in enumerate(setup.cameras)
         }
 
     def order(self, control: ControlRecord) -> str:
         """Carry an order out; what is wrong with it, or nothing."""
-        if control.do in ("arm", "disarm"):
+        if control.do in ("arm", "disarm", "emergency"):
             self._armed = control.do == "arm"
         elif control.do not in WITHOUT_EFFECT:
             return f"the order '{control.do}' is not known to this program; decisions after it may differ"

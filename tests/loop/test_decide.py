@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rt_pose.config import ActionConfig, RuleConfig, RunConfig, ZoneConfig
+from rt_pose.config import ActionConfig, LimitsConfig, OutputConfig, RuleConfig, RunConfig, ZoneConfig
 from rt_pose.errors import UserError
 from rt_pose.loop.decide import Decider, make_rules, withheld
+from rt_pose.loop.limits import make_limits
 from rt_pose.loop.track import CausalFilter
 from rt_pose.package import TrackingSpec
 from rt_pose.types import Event, FrameStamps, Pose
@@ -39,7 +40,9 @@ class Rig:
         q, tau = (1e5, 0.1) if inert else (1e13, 1e-4)
         tracking = TrackingSpec([q], [tau], [1.0], [0.01], lost_ms=50.0, gate_chi2=1e12)
         self.tracker = CausalFilter(tracking, 1, 1)
-        self.decider = Decider(make_rules(config, ["nose"], {"laser": delay_ms}), config.seed)
+        rules = make_rules(config, ["nose"], {"laser": delay_ms})
+        limits = make_limits(config, {rule.name: rule.plan for rule in rules})
+        self.decider = Decider(rules, config.seed, limits=limits)
         self.latency_ms = latency_ms
         self.index = 0
 
@@ -183,3 +186,23 @@ def test_the_refractory_time_runs_on_over_a_new_epoch() -> None:
     rig = Rig(run_config(refractory="1 s"))
     assert [e.outcome for e in rig.see(IN)] == ["fired"]
     assert [(e.outcome, e.reason) for e in rig.see(IN, epoch=1)] == [("suppressed", "refractory")]
+
+
+def test_over_its_cap_a_rule_is_suppressed_and_withheld_ones_do_not_count() -> None:
+    config = run_config()
+    config.outputs["laser"] = OutputConfig("simulated", limits=LimitsConfig(max_pulses_per_minute=2))
+    xs = [IN, OUT, OUT, OUT] * 4
+    got = outcomes(Rig(config), xs)
+    assert got == [
+        (0, "fired", "condition"),
+        (4, "fired", "condition"),
+        (8, "suppressed", "cap"),
+        (12, "suppressed", "cap"),
+    ]
+    config.rules[0].withhold = 1.0
+    assert [reason for _, _, reason in outcomes(Rig(config), xs)] == ["control"] * 4
+
+
+def test_what_ends_a_stimulus_fires_late_too() -> None:
+    rig = Rig(run_config(do=ActionConfig(output="laser", level=False)), latency_ms=20.5)
+    assert outcomes(rig, [OUT, IN]) == [(1, "fired", "late")]

@@ -23,6 +23,7 @@ from rt_pose.clock import HostClock
 from rt_pose.config import (
     ActionConfig,
     CameraConfig,
+    LimitsConfig,
     OutputConfig,
     PublishConfig,
     RecordConfig,
@@ -408,3 +409,13 @@ def test_a_recordings_end_ends_the_run(package: Path, tmp_path: Path) -> None:
     assert result.warnings == []
     counts = result.summary["cameras"]["top"]
     assert counts["captured"] + counts["device_gaps"] == 30
+
+
+def test_over_a_cap_is_suppressed_in_the_run_and_in_replay(package: Path, tmp_path: Path) -> None:
+    limits = LimitsConfig(max_pulses_per_minute=2, max_duty=0.5)
+    outputs = {"stimulus": OutputConfig("simulated", {"world": "w"}, limits=limits)}
+    result = run(config(package, outputs=outputs), tmp_path / "session")
+    session = Session.read(tmp_path / "session")
+    assert sum(counts["fired"] for counts in result.summary["events"].values()) == 2
+    assert "cap" in {e.event["reason"] for e in session.events}
+    assert replay(tmp_path / "session").identical
