@@ -195,7 +195,19 @@ def _bench_parser(parser: ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, help="Frames a second; the recording's own where not given.")
     parser.add_argument("--seconds", type=float, default=20.0, help="Length; the recording is repeated.")
     parser.add_argument("--budget", type=float, default=50.0, help="Exposure to decision (ms).")
-    parser.add_argument("--json", type=str, help="Write the report.json here.")
+    parser.add_argument("--size", type=str, help="WIDTHxHEIGHT to which the recording is scaled.")
+    parser.add_argument("--channels", type=str, default="auto", help="1 gray, 3 RGB, auto as the network.")
+    parser.add_argument("--preload", type=bool, default=True, help="Decode ahead into memory.")
+    parser.add_argument(
+        "--reference",
+        type=str,
+        default="alternate",
+        help="alternate: the bare engine in blocks between the loop's; ends: before and after the run.",
+    )
+    parser.add_argument("--sustainable", action="store_true", help="Search for the sustainable rate as well.")
+    parser.add_argument("--compare", type=str, help="latency.json of an earlier run, for ratios.")
+    parser.add_argument("--out", type=str, help="Folder of results; a new one in runs/bench/ if not given.")
+    parser.add_argument("--json", type=str, help="Write the figures to this file as well.")
     parser.add_class_arguments(EngineConfig, "engine")
 
 

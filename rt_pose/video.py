@@ -59,9 +59,10 @@ class VideoReader:
     taken from that video. RGB is the file's colours, full range.
     """
 
-    def __init__(self, path: Path | str, channels: Channels) -> None:
-        """UserError where the file cannot be opened as a video."""
+    def __init__(self, path: Path | str, channels: Channels, size: tuple[int, int] | None = None) -> None:
+        """`size` (width, height) scales the frames (bilinear). UserError where the file is not a video."""
         self._path = Path(path)
+        self._size = size
         self._container, self._stream = _open(self._path)
         self._format = _FORMATS[channels]
         self._channels = channels
@@ -79,11 +80,12 @@ class VideoReader:
         frame = self._next()
         if frame is None:
             return None
-        plane = self._reformatter.reformat(frame, format=self._format).planes[0]
-        image = np.empty((frame.height, frame.width, self._channels), np.uint8) if into is None else into
+        width, height = self._size or (frame.width, frame.height)
+        plane = self._reformatter.reformat(frame, width, height, self._format).planes[0]
+        image = np.empty((height, width, self._channels), np.uint8) if into is None else into
         # PyAV pads its rows.
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(frame.height, plane.line_size)
-        image[:] = rows[:, : frame.width * self._channels].reshape(image.shape)
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
+        image[:] = rows[:, : width * self._channels].reshape(image.shape)
         found = VideoFrame(self._index, self._time_ns(frame), image)
         self._index += 1
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -15,6 +15,8 @@ from rt_pose.drivers import CameraFault, DriverContext, FoundDevice, camera_driv
 from rt_pose.errors import UserError
 from rt_pose.types import CameraInfo, FloatArray, FrameStamps
 from rt_pose.video import Channels, VideoFrame, VideoInfo, VideoReader, probe
+
+PRELOAD_BYTES = 512 << 20
 
 
 @dataclass
@@ -34,6 +36,32 @@ class VideoOptions:
     """First frame to show."""
     skip_when_late: bool = True
     """Skip frames where the reader is late by more than one of them. Without it, every frame is shown."""
+    size: list[int] = field(default_factory=list)
+    """[width, height] to which frames are scaled as they are decoded; empty = the recording's own."""
+    preload: bool = False
+    """Decode ahead into memory, as many frames as fit 512 MiB, so that playing costs no more than copying a
+    frame does. A recording that does not fit needs `loop`, and is then played up to where it fits."""
+
+
+class _Preloaded:
+    """Frames in memory, read like a file."""
+
+    def __init__(self, frames: list[VideoFrame]) -> None:
+        self._frames, self._next = frames, 0
+
+    def read(self, into: NDArray[np.uint8]) -> VideoFrame | None:
+        if self._next >= len(self._frames):
+            return None
+        frame = self._frames[self._next]
+        self._next += 1
+        np.copyto(into, frame.image)
+        return frame
+
+    def skip(self, frames: int) -> None:
+        self._next += frames
+
+    def close(self) -> None:
+        self._next = len(self._frames)
 
 
 @camera_driver("video")
@@ -53,10 +81,15 @@ class VideoCamera:
             raise UserError(f"{where}: rate_hz must be between 0.1 and 2000, got {options.rate_hz:g}")
         if options.start < 0:
             raise UserError(f"{where}: start must be 0 or more, got {options.start}")
+        if options.size and (len(options.size) != 2 or min(options.size) < 1):
+            raise UserError(f"{where}: size must be [width, height] in px, got {options.size}")
         self._name, self._options, self._where = name, options, where
         self._clock, self._network_channels = context.clock, context.channels
         self._stopped = threading.Event()
-        self._reader: VideoReader | None = None
+        self._reader: VideoReader | _Preloaded | None = None
+        self._frames: list[VideoFrame] = []
+        """The recording in memory, where it is preloaded."""
+        self._size: tuple[int, int] | None = (options.size[0], options.size[1]) if options.size else None
         self._channels: Channels = 3
         self._period_ns = 0.0
         self._scene_period_ns = 0
@@ -91,14 +124,17 @@ class VideoCamera:
         self._period_ns = NS_PER_S / rate_hz
         self._scene_period_ns = round(NS_PER_S / info.rate_hz)
         self._restart()
+        width, height = self._size or (info.width, info.height)
+        if self._options.preload:
+            self._frames = self._decoded_ahead(width * height * self._channels)
         self._reader = self._wound_back()
         self._stopped.clear()
         return CameraInfo(
             name=self._name,
             driver="video",
             serial=self._options.path,
-            width=info.width,
-            height=info.height,
+            width=width,
+            height=height,
             channels=self._channels,
             rate_hz=rate_hz,
             hardware=False,
@@ -143,7 +179,14 @@ class VideoCamera:
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()
-        self._reader = None
+        self._reader, self._frames = None, []
+
+    def play_on(self) -> None:
+        """Take up a playing that stood still: the next frame is due one period from now."""
+        if self._shown is not None and self._shown.t_exposure_ns is not None and self._t0_ns is not None:
+            stood_ns = self._clock.now_ns() - self._shown.t_exposure_ns
+            self._t0_ns += stood_ns
+            self._shown = replace(self._shown, t_exposure_ns=self._shown.t_exposure_ns + stood_ns)
 
     def _look(self) -> VideoInfo:
         info = probe(self._options.path)
@@ -154,10 +197,24 @@ class VideoCamera:
             )
         return info
 
-    def _wound_back(self) -> VideoReader:
-        reader = VideoReader(self._options.path, self._channels)
+    def _wound_back(self) -> VideoReader | _Preloaded:
+        if self._frames:
+            return _Preloaded(self._frames)
+        reader = VideoReader(self._options.path, self._channels, self._size)
         reader.skip(self._options.start)
         return reader
+
+    def _decoded_ahead(self, frame_bytes: int) -> list[VideoFrame]:
+        most = max(1, PRELOAD_BYTES // frame_bytes)
+        with VideoReader(self._options.path, self._channels, self._size) as reader:
+            reader.skip(self._options.start)
+            frames = [frame for _ in range(most) if (frame := reader.read()) is not None]
+            if len(frames) == most and not self._options.loop and reader.read() is not None:
+                raise UserError(
+                    f"{self._where}: preload: {self._options.path} does not fit {PRELOAD_BYTES >> 20} MiB "
+                    f"({most} frames do); set `loop: true` to repeat those, or leave preload out"
+                )
+        return frames
 
     def _due_ns(self, index: int, t_scene_ns: int) -> int:
         """Host time at which a frame is to be handed over."""

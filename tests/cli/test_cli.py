@@ -244,14 +244,47 @@ def test_run_report_replay(package: Path, clip: Path, tmp_path: Path) -> None:
 def test_bench_latency_prints_a_table_and_one_json_line(
     package: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = tmp_path / "bench.json"
+    file, out = tmp_path / "bench.json", tmp_path / "out"
     argv = ["bench", "latency", "--model", str(package), "--video", str(clip), "--seconds", "2"]
-    assert main([*argv, "--rate", "50", "--json", str(file)]) == 0
+    compare = ["--compare", str(ROOT / "bench" / "results" / "2026-11-23-latency.json")]
+    size = ["--size", "96x80", "--channels", "3"]
+    assert main([*argv, "--rate", "50", "--json", str(file), "--out", str(out), *compare, *size]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
-    assert json.loads(lines[-1]) == json.loads(file.read_text())
-    assert any(line.startswith("image to decision") for line in lines)
     figures = json.loads(lines[-1])
+    assert figures == json.loads(file.read_text()) == json.loads((out / "latency.json").read_text())
+    assert any(line.startswith("image to decision") for line in lines)
+    assert any("different machines" in line for line in lines)
     assert figures["latency_ms"]["exposure_to_decision"]["n"] > 50
+    recording, reference = figures["bench"]["recording"], figures["bench"]["reference"]
+    assert (recording["width"], recording["height"], recording["channels"]) == (96, 80, 3)
+    assert reference["kind"] == "alternate"
+    assert reference["bare_ms"]["paced"]["n"] > 100
+    page = (out / "latency.html").read_text()
+    for heading in ("Over time", "How often", "Where the time goes", "What was dropped", "Compared"):
+        assert heading in page
+    assert page.count("<svg") == 3
+    assert "src=" not in page
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--rate", "0"], "--rate"),
+        (["--rate", "-5"], "--rate"),
+        (["--budget", "0"], "--budget"),
+        (["--seconds", "0.2"], "--seconds"),
+        (["--seconds", "nan"], "--seconds"),
+        (["--size", "640"], "--size"),
+        (["--channels", "2"], "--channels"),
+        (["--reference", "alternating"], "alternate"),
+        (["--compare", "none.json"], "none.json"),
+        (["--json", "none/at/all.json"], "there is no folder"),
+    ],
+)
+def test_bench_latency_refuses_what_it_cannot_measure(
+    fails: Callable[..., str], package: Path, clip: Path, flags: list[str], says: str
+) -> None:
+    assert says in fails("bench", "latency", "--model", str(package), "--video", str(clip), *flags)
 
 
 def test_devices_lists_every_driver(capsys: pytest.CaptureFixture[str]) -> None:

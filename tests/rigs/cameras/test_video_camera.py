@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from support.clip import HEIGHT, WIDTH, shown_index, write_clip
 
 import rigs
+from rigs.cameras import video
 from rigs.cameras.video import VideoCamera, VideoOptions
 from rt_pose.clock import NS_PER_MS, FakeClock
 from rt_pose.drivers import CameraFault, DriverContext, make_camera
@@ -158,4 +160,59 @@ def test_auto_gives_what_the_network_wants(clip: Path, wanted: Any, network: int
     context = DriverContext(FakeClock(), channels=network)
     camera = VideoCamera("cam", VideoOptions(str(clip), channels=wanted), context)
     assert camera.open().channels == given
+    camera.close()
+
+
+def test_preloaded_frames_are_the_same_frames(clip: Path) -> None:
+    for loop in (False, True):
+        options = VideoOptions(str(clip), loop=loop, start=2)
+        assert play(replace(options, preload=True), 30) == play(options, 30)
+
+
+def test_a_recording_that_does_not_fit_is_played_up_to_where_it_fits(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video, "PRELOAD_BYTES", 5 * WIDTH * HEIGHT)
+    seen = play(VideoOptions(str(clip), preload=True, loop=True), 12)
+    assert [shown for _, shown in seen] == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
+    assert [stamps.epoch for stamps, _ in seen] == [0] * 5 + [1] * 5 + [2] * 2
+    camera = VideoCamera("file", VideoOptions(str(clip), preload=True), DriverContext(FakeClock()))
+    with pytest.raises(UserError, match="does not fit"):
+        camera.open()
+
+
+@pytest.mark.parametrize("preload", [False, True])
+def test_frames_are_scaled_where_a_size_is_asked_for(clip: Path, preload: bool) -> None:
+    options = VideoOptions(str(clip), size=[32, 20], channels=3, preload=preload)
+    camera = VideoCamera("file", options, DriverContext(FakeClock()))
+    info = camera.open()
+    assert (info.width, info.height, info.channels) == (32, 20, 3)
+    image = np.zeros((20, 32, 3), np.uint8)
+    for expected in range(3):
+        assert camera.grab(image) is not None
+        assert shown_index(image) == expected
+    camera.close()
+
+
+@pytest.mark.parametrize("size", [[10], [0, 10], [1, 2, 3]])
+def test_a_size_is_two_numbers(clip: Path, size: list[int]) -> None:
+    with pytest.raises(UserError, match="size must be"):
+        VideoCamera("file", VideoOptions(str(clip), size=size), DriverContext(FakeClock()))
+
+
+def test_a_playing_that_stood_still_goes_on_at_its_pace(clip: Path) -> None:
+    clock = FakeClock()
+    camera = VideoCamera("file", VideoOptions(str(clip)), DriverContext(clock))
+    camera.open()
+    image = np.zeros((HEIGHT, WIDTH, 1), np.uint8)
+    for _ in range(3):
+        camera.grab(image)
+    clock.advance_ms(1000.0)
+    stood_ns = clock.now_ns()
+    camera.play_on()
+    for i in range(1, 4):
+        stamps = camera.grab(image)
+        assert stamps is not None
+        assert stamps.index == 2 + i
+        assert stamps.t_exposure_ns == stood_ns + i * 10 * NS_PER_MS
     camera.close()

@@ -1,0 +1,128 @@
+"""The figures of `rt-pose bench latency` for people, on a terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAMES = {
+    "image_to_pose": "image to pose",
+    "image_to_decision": "image to decision",
+    "engine": "of which network",
+    "overhead": "overhead",
+    "overhead_paced": "overhead, paced",
+    "exposure_to_decision": "exposure to decision",
+    "decision_to_ack": "decision to ack",
+}
+"""What is shown of `latency_ms`, in this order."""
+WIDTH = 24
+
+
+def table(figures: dict[str, Any]) -> str:
+    """All of it in lines of at most 110 characters or so."""
+    bench = figures["bench"]
+    bare = bench["reference"]["bare_ms"]
+    lines = [
+        machine_line(figures),
+        recording_line(figures),
+        f"{'ms':{WIDTH}}{'n':>8}{'P50':>9}{'P90':>9}{'P99':>9}{'P99.9':>9}{'max':>9}",
+        *(row(name, figures["latency_ms"].get(key)) for key, name in NAMES.items()),
+        row("bare, back to back", bare["back_to_back"]),
+        row("bare, paced", bare["paced"]),
+        *(row(f"stage: {name}", found) for name, found in figures["stages_ms"].items()),
+        reference_line(figures),
+        ratio_line(figures),
+        drops_line(figures),
+    ]
+    if bench.get("sustainable"):
+        lines += sustainable_lines(bench["sustainable"])
+    if bench.get("compared"):
+        lines += compared_lines(bench["compared"])
+    return "\n".join(lines)
+
+
+def row(name: str, found: dict[str, Any] | None) -> str:
+    """One figure's percentiles."""
+    if found is None:
+        return f"{name:{WIDTH}}{'-':>8}"
+    numbers = (found[key] for key in ("p50", "p90", "p99", "p99_9", "max"))
+    cells = "".join(f"{'-' if v is None else format(v, '.2f'):>9}" for v in numbers)
+    return f"{name:{WIDTH}}{found['n']:>8}{cells}"
+
+
+def machine_line(figures: dict[str, Any]) -> str:
+    """On what it ran."""
+    machine, engine = figures["machine"], figures["engine"]
+    return f"{machine['cpu']}, {machine['cores_usable']} cores; {engine['description']}"
+
+
+def recording_line(figures: dict[str, Any]) -> str:
+    """What was played, and how."""
+    r = figures["bench"]["recording"]
+    scaled = "x".join(map(str, r["scaled_from"]))
+    size = f"{r['width']}x{r['height']}"
+    return (
+        f"{r['path']}: {size}{'' if size == scaled else f' (scaled from {scaled})'}, "
+        f"{'gray' if r['channels'] == 1 else 'RGB'}, {r['rate_hz']:g} frames/s for {r['seconds']:g} s, "
+        + ("decoded ahead into memory" if r["preloaded"] else "decoded as it is played")
+    )
+
+
+def reference_line(figures: dict[str, Any]) -> str:
+    """What the overhead is measured against."""
+    reference = figures["bench"]["reference"]
+    if reference["kind"] == "alternate":
+        where = f"of the two neighbouring of {reference['blocks']} bare blocks between the loop's"
+    else:
+        where = "before and after the run"
+    return (
+        f"overhead: image to decision less the bare forward's median back to back {where}; 'paced': less the "
+        "same at the loop's rate"
+    )
+
+
+def ratio_line(figures: dict[str, Any]) -> str:
+    """The tails: P99 over P50 of the loop and of the bare engine."""
+    ratio = figures["bench"]["p99_over_p50"]
+    return (
+        f"P99 over P50: image to decision {_two(ratio['image_to_decision'])}, bare engine paced "
+        f"{_two(ratio['bare_paced'])}, back to back {_two(ratio['bare_back_to_back'])}; loop over paced bare "
+        f"{_two(ratio['loop_over_bare_paced'])}"
+    )
+
+
+def drops_line(figures: dict[str, Any]) -> str:
+    """Frames that did not get through, and decisions that came too late."""
+    frames, deadline = figures["frames"], figures["deadline"]
+    dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
+    return (
+        f"frames: captured {frames['captured']}, processed {frames['processed']}, dropped "
+        f"{dropped}, device gaps {frames['device_gaps']}; deadline {deadline['budget_ms']:g} ms "
+        f"missed by {deadline['missed']} of {deadline['n']}"
+    )
+
+
+def sustainable_lines(found: dict[str, Any]) -> list[str]:
+    """The highest rate that holds, and (another thing) the throughput."""
+    rate = found["rate_hz"]
+    held = "no rate tried held" if rate is None else f"{rate:.1f} frames/s"
+    return [
+        f"sustainable rate: {held} (nothing dropped, P99 of exposure to decision within "
+        f"{found['budget_ms']:g} ms; {len(found['trials'])} trials of {found['trial_s']:g} s; "
+        f"{_two(found['failed_hz'])} did not hold)",
+        f"throughput: {found['throughput_hz']:.1f} frames/s (back to back, no frame left out: not a latency)",
+    ]
+
+
+def compared_lines(compared: dict[str, Any]) -> list[str]:
+    """This run over an earlier one."""
+    lines = [f"compared with {compared['file']} (this run / that one):"]
+    lines += [f"  NOTE {note}" for note in compared["notes"]]
+    lines.append(f"  {'ratio':{WIDTH - 2}}{'P50':>9}{'P90':>9}{'P99':>9}{'P99.9':>9}{'max':>9}")
+    for name, ratios in compared["ratios"].items():
+        cells = "".join(f"{_two(ratios[key]):>9}" for key in ("p50", "p90", "p99", "p99_9", "max"))
+        lines.append(f"  {name.replace('_', ' '):{WIDTH - 2}}{cells}")
+    return lines
+
+
+def _two(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,143 @@
+"""A model package of the real size whose head nobody has trained: for timing, and for nothing else.
+
+    python -m bench.untrained OUT --keypoints 17 --channels 3 [--video FILE]
+
+The backbone has its ImageNet weights, the head random ones, sharpened until the maps have a peak that the
+golden check can hold on to. Everything else goes the way of a trained network: the same export, the same
+measurement of precisions, the same manifest, which says what this package is. Its keypoints mean nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError
+from rt_pose.loop.decode import Decoder
+from rt_pose.loop.preprocess import Preprocess
+from rt_pose.package import GOLDEN_CONFIDENCE, DecodeSpec, InputSpec, Package
+from rt_pose.video import Channels, read_frames
+from train.config import NetworkConfig
+from train.data.labels import LabeledFrames
+from train.export import Trained, export
+from train.models.heads import STRIDE
+from train.models.tracker import PoseNetwork, input_spec
+from train.progress import Say
+
+FRAMES = 8
+SURE_SHARE = 0.1
+"""So many of the golden keypoints are to have the confidence that the golden check asks for. No more: the
+less the maps are sharpened, the farther their peaks stand out, and the less another engine's rounding moves
+them."""
+SHARPENING = 1.4
+MAX_STEPS = 40
+NOTE = "head not trained: this package is for timing only, its keypoints and errors mean nothing"
+
+
+def untrained_package(
+    folder: Path,
+    keypoints: int,
+    channels: Channels,
+    frames: list[NDArray[np.uint8]] | None = None,
+    config: NetworkConfig | None = None,
+    say: Say = print,
+    seed: int = 0,
+) -> Package:
+    """Write the package. `frames` (H, W, channels) become its golden frames; without them they are made.
+
+    UserError where `folder` holds something already or the head cannot be made sure of anything.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder}: exists already and is not empty; give another folder")
+    config = config or NetworkConfig()
+    torch.manual_seed(seed)
+    images = frames or made_frames(FRAMES, 640, 480, channels, seed)
+    network = PoseNetwork(config, channels, keypoints).eval()
+    spec, decode = input_spec(config, channels), DecodeSpec(stride=STRIDE)
+    sharpen(network, spec, decode, images)
+    labeled = _labeled(images, keypoints, seed)
+    training: dict[str, Any] = {"note": NOTE, "backbone": config.backbone, "seed": seed}
+    return export(Trained(network, spec, decode, [], labeled, labeled, training), folder, say)
+
+
+def sharpen(
+    network: PoseNetwork, spec: InputSpec, decode: DecodeSpec, images: list[NDArray[np.uint8]]
+) -> None:
+    """Scale the last layer until enough maps are peaked: random logits alone are nearly flat."""
+    preprocess, decoder = Preprocess(spec), Decoder(decode)
+    # A copy: the next call writes into the same memory.
+    batch = torch.from_numpy(np.concatenate([preprocess((image,)).copy() for image in images]))
+    with torch.inference_mode():
+        logits = network(batch).numpy()
+        for step in range(MAX_STEPS):
+            factor = SHARPENING**step
+            sure = decoder(logits * np.float32(factor)).confidence >= GOLDEN_CONFIDENCE
+            if sure.mean() >= SURE_SHARE:
+                for parameter in network.head.heatmaps.parameters():
+                    parameter.mul_(factor)
+                return
+    raise UserError("untrained: the random head has no peak on these frames; give others or another seed")
+
+
+def made_frames(
+    count: int, width: int, height: int, channels: Channels, seed: int = 0
+) -> list[NDArray[np.uint8]]:
+    """Smooth random pictures (height, width, channels)."""
+    random = np.random.default_rng(seed)
+    images = []
+    for _ in range(count):
+        noise = random.integers(0, 256, (height // 16, width // 16, channels), dtype=np.uint8)
+        image = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+        images.append(np.ascontiguousarray(image.reshape(height, width, channels)))
+    return images
+
+
+def _labeled(images: list[NDArray[np.uint8]], keypoints: int, seed: int) -> LabeledFrames:
+    """The frames with points at random places: an export measures the distance to something."""
+    height, width = images[0].shape[:2]
+    random = np.random.default_rng(seed)
+    xy = random.uniform((0, 0), (width - 1, height - 1), (len(images), keypoints, 2))
+    return LabeledFrames(
+        [f"frame{i}.png" for i in range(len(images))],
+        images,
+        xy,
+        np.full((len(images), keypoints), 2, np.uint8),
+        [f"k{i}" for i in range(keypoints)],
+    )
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, help="folder of the package")
+    parser.add_argument("--keypoints", type=int, default=17)
+    parser.add_argument("--channels", type=int, choices=(1, 3), default=1, help="1 gray, 3 RGB")
+    parser.add_argument("--video", type=Path, help="recording whose first frames become the golden ones")
+    options = parser.parse_args()
+    try:
+        if options.keypoints < 1:
+            raise UserError(f"--keypoints: expected 1 or more, got {options.keypoints}")
+        frames = None
+        if options.video is not None:
+            read = itertools.islice(read_frames(options.video, options.channels), FRAMES)
+            frames = [frame.image for frame in read]
+        package = untrained_package(options.out, options.keypoints, options.channels, frames)
+    except UserError as error:
+        print(f"untrained: {error}", file=sys.stderr)
+        return 2
+    print(f"model package: {package.path} ({NOTE})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
