@@ -179,6 +179,7 @@ def stage_peaks(feeder: Feeder, clock: BoundaryClock) -> dict[str, int]:
 def blocks_in_use(feeder: Feeder, clock: BoundaryClock) -> list[dict[str, Any]]:
     """By line: blocks and bytes alive at the end of the stage where the line has most, mean over frames."""
     most: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+    _snapshot()  # its filter's patterns are compiled now, not within a frame
     for _ in range(SNAPSHOT_FRAMES):
         before, taken = _snapshot(), list[tracemalloc.Snapshot]()
         # Looked at only after the frame: what that allocates is none of the frame's.
