@@ -270,6 +270,13 @@ def check_numbers(config: RunConfig) -> None:
         raise UserError(
             f"configuration: publish.frame_rate_hz: expected 0 to 1000, got {publish.frame_rate_hz}"
         )
+    beat_ns = duration_ns(config.safety.heartbeat_until, "configuration: safety.heartbeat_until")
+    kill_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
+    if not 100e6 <= beat_ns <= kill_ns:
+        raise UserError(
+            "configuration: safety: expected 100 ms <= heartbeat_until <= kill_after, got "
+            f"{config.safety.heartbeat_until!r} and {config.safety.kill_after!r}"
+        )
     if config.engine.threads < 0:
         raise UserError(f"configuration: engine.threads: expected 0 or more, got {config.engine.threads}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,10 +108,25 @@ class Output(Protocol):
         ...
 
     def safe_state(self) -> None:
-        """All lines low, at once. Must work after a fault."""
+        """All lines low, at once. Must work after a fault, and from any thread, also during a `send`."""
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class WatchedOutput(Output, Protocol):
+    """An output whose device drops its lines by itself where it hears nothing for a while.
+
+    `OutputInfo.heartbeat_ms` says how often it wants that. The thread that calls `send` calls `heartbeat`.
+    """
+
+    def heartbeat(self, alive: bool) -> list[str]:
+        """Tell the device that all is well, where `alive`; what the device has had to say since.
+
+        A device that does not answer any more raises.
+        """
+        ...
 
 
 C = TypeVar("C", bound=type)

@@ -129,6 +129,13 @@ class AckRecord(Record):
     ack: dict[str, Any]
 
 
+class NoticeRecord(Record):
+    """What an output said besides acks: a fault, a line that it dropped by itself."""
+
+    output: str
+    text: str
+
+
 class DropRecord(Record):
     """Frames or records that were lost, with stage and reason."""
 
@@ -161,6 +168,7 @@ TOPICS: dict[str, type[Record]] = {
     "event": EventRecord,
     "command": CommandRecord,
     "ack": AckRecord,
+    "notice": NoticeRecord,
     "drop": DropRecord,
     "stats": StatsRecord,
     "end": End,

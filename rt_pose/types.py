@@ -195,6 +195,17 @@ class OutputInfo:
     echoes: bool
     hardware: bool = True
     detail: str = ""
+    heartbeat_ms: float = 0.0
+    """How often the device wants to hear from us, lest it drop its lines; 0 where it has no watchdog."""
+
+
+@dataclass(slots=True)
+class OutputNotice:
+    """What an output has to say besides acks: a fault, a line that it dropped by itself."""
+
+    output: str
+    t_ns: int
+    text: str
 
 
 @dataclass(slots=True)

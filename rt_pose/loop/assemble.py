@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from rt_pose.clock import NS_PER_MS, Clock
-from rt_pose.config import RunConfig, check_names, check_numbers, to_plain
+from rt_pose.config import RunConfig, check_names, check_numbers, duration_ns, to_plain
 from rt_pose.drivers import Camera, DriverContext, Output, make_camera, make_output
 from rt_pose.errors import UserError
-from rt_pose.loop.act import Actuators
+from rt_pose.loop.act import Actuators, Beat
 from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Control
@@ -70,7 +70,15 @@ class Assembled:
 
     def stop(self) -> list[str]:
         """Outputs into their safe state first, then everything else; what went wrong on the way."""
-        problems = self.actuators.stop()
+        return [*self.stop_outputs(), *self.stop_inputs()]
+
+    def stop_outputs(self) -> list[str]:
+        """Outputs into their safe state, and closed; what went wrong on the way."""
+        return self.actuators.stop()
+
+    def stop_inputs(self) -> list[str]:
+        """Cameras and the control socket; what went wrong on the way."""
+        problems = []
         for capture in self.loop.captures:
             capture.stop()
         for capture in self.loop.captures:
@@ -131,7 +139,9 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
         choice = choose_engine(package, config.engine)
         sinks = _Sinks(clock)
         latest = LatestFrames(list(cameras), every_frame=config.frames == "every")
-        actuators = Actuators(outputs, clock)
+        beat = Beat()
+        until_ns = duration_ns(config.safety.heartbeat_until, "configuration: safety.heartbeat_until")
+        actuators = Actuators(outputs, clock, beat, until_ns)
         longest_delay_ns = round(max(delays_ms.values(), default=0.0) * NS_PER_MS)
         infos = [info for info, _ in cameras.values()]
         tracking = with_noise_floor(package.manifest.tracking, choice.displacement_p95_px)
@@ -153,10 +163,17 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
             seed=config.seed,
             prediction_delay_ns=longest_delay_ns if config.publish.prediction else None,
             limits=limits,
+            beat=beat,
         )
         housekeeping = Housekeeping(loop, publisher, rings, clock, config.publish)
         housekeeping.records_refused = sinks.refused
-        control = Control(config.publish.control, housekeeping.status, housekeeping.send_meta, housekeeping)
+        control = Control(
+            config.publish.control,
+            housekeeping.status,
+            housekeeping.send_meta,
+            housekeeping,
+            actuators.emergency,
+        )
         stack.callback(control.stop)
         loop.orders = control.inbox
         loop.warm_up()

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from rt_pose.clock import NS_PER_S, Clock
-from rt_pose.loop.act import Actuators, command_for
+from rt_pose.loop.act import EMERGENCY, Actuators, Beat, command_for
 from rt_pose.loop.capture import CaptureThread, LatestFrames, TakenFrame, stamps_data
 from rt_pose.loop.control import Order
 from rt_pose.loop.decide import Decider, Rule, effect_scene_ns
@@ -40,6 +40,7 @@ from rt_pose.records import (
     End,
     EventRecord,
     NoSink,
+    NoticeRecord,
     Observation,
     Sink,
     TrackRecord,
@@ -104,6 +105,7 @@ class ClosedLoop:
         seed: int,
         prediction_delay_ns: int | None,
         limits: Limits | None = None,
+        beat: Beat | None = None,
     ) -> None:
         """`prediction_delay_ns`: how far past the decision the published prediction speaks; None for none."""
         self.clock, self.ledger = clock, ledger
@@ -120,6 +122,11 @@ class ClosedLoop:
         """Keypoints lost in the last frame."""
         self.orders: Any = None
         """The control socket's inbox, once there is one."""
+        self.beat = beat or Beat()
+        """Stored each turn; whoever must know whether the loop hangs looks at it."""
+        self.output_notices = 0
+        """What outputs have said besides acks, counted; and the last of it."""
+        self.last_output_notice = ""
         self.estimator = estimator
         self._latest, self._actuators, self._publisher = latest, actuators, publisher
         self._prediction_delay_ns = prediction_delay_ns
@@ -159,6 +166,7 @@ class ClosedLoop:
             capture.start()
         stop_ns = None if seconds is None else self.clock.now_ns() + round(seconds * NS_PER_S)
         while self.running:
+            self.beat.t_ns = self.clock.now_ns()
             taken = self._latest.take(IDLE_TIMEOUT_S)
             if taken is not None:
                 self.step(taken)
@@ -174,6 +182,7 @@ class ClosedLoop:
         """Answer orders, take no frames, until `start` or `stop` comes."""
         self._started = False
         while self.running and not self._started:
+            self.beat.t_ns = self.clock.now_ns()
             self.clock.sleep_until_ns(self.clock.now_ns() + round(IDLE_TIMEOUT_S * NS_PER_S))
             self._housekeep()
 
@@ -225,9 +234,7 @@ class ClosedLoop:
         elif order.do == "stop":
             self._end(f"stop ordered ({order.origin})")
         else:
-            self.armed = order.do == "arm"
-            if not self.armed:
-                self._actuators.disarm()
+            self._arm(order.do)
         self._seq += 1
         self._sink.send(
             ControlRecord(
@@ -235,6 +242,19 @@ class ClosedLoop:
             )
         )
         order.done.set()
+
+    def _arm(self, do: str) -> None:
+        self.armed = do == "arm"
+        if self.armed:
+            self._actuators.release()
+        elif do == "disarm":
+            self._actuators.disarm()
+        else:  # an emergency has acted already; an `arm` that was before it in the inbox may have undone it
+            self._actuators.hold(EMERGENCY)
+
+    def output_faults(self) -> dict[str, str]:
+        """Outputs that have failed, with why."""
+        return self._actuators.faults()
 
     def finish(self) -> None:
         """Write the last acks and the last record."""
@@ -256,6 +276,7 @@ class ClosedLoop:
             "events": self.counts.events,
             "commands_refused": self.counts.commands_refused,
             "commands_failed": self.counts.commands_failed,
+            "output_notices": self.output_notices,
             "deadline": {"missed": self.ledger.missed, "n": self.ledger.judged},
             "tracks": {
                 name: {"restarts": path.tracker.restarts, "ignored_poses": path.tracker.ignored}
@@ -345,6 +366,12 @@ class ClosedLoop:
             self.counts.commands_failed += not ack.ok
             self._publisher.ack(ack)
             self._sink.send(AckRecord(t_ns=self.clock.now_ns(), ack=dataclasses.asdict(ack)))
+        notices = self._actuators.notices
+        while notices:
+            notice = notices.popleft()
+            self.output_notices += 1
+            self.last_output_notice = f"output '{notice.output}': {notice.text}"
+            self._sink.send(NoticeRecord(t_ns=notice.t_ns, output=notice.output, text=notice.text))
 
     def _left_at_end(self, taken: TakenFrame) -> None:
         frame = taken.frame

@@ -1,8 +1,9 @@
-"""The control socket: status, meta, start, stop, arm, disarm.
+"""The control socket: status, meta, start, stop, arm, disarm, emergency.
 
 A ROUTER that takes msgpack maps `{v, id, do, ...}` and answers each with `{v, id, ok, ...}`; an unknown `do`
 or `v` is an error, not silence. Orders reach the loop through an inbox and are answered once it has carried
-them out, so that an answer of `arm` means armed.
+them out, so that an answer of `arm` means armed. `emergency` does not wait for the loop: all outputs are low
+when it is answered, and the loop then logs it and stays disarmed until `arm`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from rt_pose.errors import UserError, nearest
 from rt_pose.loop.publish import WIRE_VERSION, bind
 
 ORDERS = ("start", "stop", "arm", "disarm")
+AT_ONCE = ("status", "meta", "emergency")
+"""Answered without the loop."""
 POLL_MS = 50
 LINGER_MS = 200
 ANSWER_TIMEOUT_S = 2.0
@@ -51,11 +54,16 @@ class Control:
         status: Callable[[], dict[str, Any]],
         meta: Callable[[], dict[str, Any]],
         housekeeping: Callable[[], int],
+        make_safe: Callable[[], list[str]],
     ) -> None:
-        """`housekeeping` is called between requests and says in how many ms it wants to be called again."""
+        """`housekeeping` is called between requests and says in how many ms it wants to be called again.
+
+        `make_safe` puts every output into its safe state, from any thread, and says what went wrong.
+        """
         self.inbox: deque[Order] = deque()
         """Orders for the loop, which takes them between frames."""
         self._status, self._meta, self._housekeeping = status, meta, housekeeping
+        self._make_safe = make_safe
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         try:
@@ -75,6 +83,12 @@ class Control:
         if self._thread.ident is not None:
             self._thread.join()
         self._socket.close()
+
+    def emergency(self, origin: str) -> list[str]:
+        """Immediate stop, from any thread: everything low, nothing goes out until `arm`; what went wrong."""
+        problems = self._make_safe()
+        self.inbox.append(Order("emergency", {"problems": problems} if problems else {}, origin))
+        return problems
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -97,13 +111,22 @@ class Control:
         version, do = request.get("v"), request.get("do")
         if version != WIRE_VERSION:
             return {"ok": False, "error": f"v: expected {WIRE_VERSION}, got {version!r}"}
+        if do in AT_ONCE:
+            return self._answer_at_once(do)
+        if do not in ORDERS:
+            hint = nearest(str(do), (*AT_ONCE, *ORDERS))
+            return {"ok": False, "error": f"do: unknown order {do!r}{hint}"}
+        return self._have_done(do)
+
+    def _answer_at_once(self, do: str) -> dict[str, Any]:
         if do == "status":
             return {"ok": True, "status": self._status()}
         if do == "meta":
             return {"ok": True, "meta": self._meta()}
-        if do not in ORDERS:
-            hint = nearest(str(do), ("status", "meta", *ORDERS))
-            return {"ok": False, "error": f"do: unknown order {do!r}{hint}"}
+        problems = self.emergency("control")
+        return {"ok": False, "error": "; ".join(problems)} if problems else {"ok": True}
+
+    def _have_done(self, do: str) -> dict[str, Any]:
         order = Order(do)
         self.inbox.append(order)
         if not order.done.wait(ANSWER_TIMEOUT_S) and order.take():

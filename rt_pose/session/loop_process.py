@@ -1,8 +1,9 @@
 """The loop's process: assembles a loop as its supervisor orders, runs it, and reports back.
 
 Over the link to the supervisor go, in this order: ("refused", message) or ("ready", description); then, once
-told ("go", recorder endpoint), ("stats", map) twice a second; last ("ended", summary). The supervisor may
-send ("stop", why) at any time; its death counts as that.
+told ("go", recorder endpoint), ("stats", map) twice a second; once the outputs are safe ("ending", nothing);
+last ("ended", summary). The supervisor may send ("stop", why) and ("emergency", why) at any time; its death
+counts as both.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import gc
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -60,9 +62,10 @@ def main(link: Connection, config: dict[str, Any], session_id: str, register: Ca
 
 def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) -> None:
     loop = assembled.loop
+    teller = _Teller(link)
     signal.signal(signal.SIGTERM, _stopper(assembled, "SIGTERM"))
     try:
-        assembled.housekeeping.on_stats = _Teller(link)
+        assembled.housekeeping.on_stats = teller
         threading.Thread(
             target=_listen, args=(link, assembled), name="rt-pose-supervisor-link", daemon=True
         ).start()
@@ -77,33 +80,66 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) 
         loop.failure = f"the loop failed: {type(error).__name__}: {error}"
         raise
     finally:
-        problems = assembled.stop()  # first of all: outputs into their safe state
+        problems = assembled.stop_outputs()  # first of all
+        teller.say("ending", None)
+        problems += assembled.stop_inputs()
         loop.finish()
         after = {} if loop.failure else {"bare_forward_after_ms": assembled.bare_forward()}
         assembled.housekeeping.on_stats = None
         sink.close()
-        _send(
-            link,
-            (
-                "ended",
-                {
-                    **loop.summary(),
-                    **after,
-                    "problems": problems,
-                    "records_refused": assembled.sinks.refused(),
-                },
-            ),
+        teller.say(
+            "ended",
+            {
+                **loop.summary(),
+                **after,
+                "problems": problems,
+                "records_refused": assembled.sinks.refused(),
+            },
         )
+        teller.close()
 
 
 class _Teller:
-    """Tells the supervisor how it goes; nothing where nobody listens any more."""
+    """Tells the supervisor how it goes, from a thread of its own; nothing where nobody listens any more.
+
+    A supervisor that has been stopped (Ctrl-Z) reads nothing, and its pipe fills up: that must not hold up
+    the control socket, over which an emergency comes. So only the newest stats wait.
+    """
 
     def __init__(self, link: Connection) -> None:
         self._link = link
+        self._stats: dict[str, Any] | None = None
+        self._words: deque[tuple[str, Any]] = deque()
+        self._news = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="rt-pose-teller", daemon=True)
+        self._thread.start()
 
     def __call__(self, stats: dict[str, Any]) -> None:
-        _send(self._link, ("stats", stats))
+        self._stats = stats
+        self._news.set()
+
+    def say(self, kind: str, content: Any) -> None:
+        """Something that must not be left out; after it come no older stats."""
+        self._stats = None
+        self._words.append((kind, content))
+        self._news.set()
+
+    def close(self) -> None:
+        """Wait until everything has been told."""
+        self._closing = True
+        self._news.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing or self._words:
+            self._news.wait()
+            self._news.clear()
+            while self._words:
+                _send(self._link, self._words.popleft())
+            stats, self._stats = self._stats, None
+            if stats is not None:
+                _send(self._link, ("stats", stats))
 
 
 def _send(link: Connection, message: tuple[str, Any]) -> None:
@@ -114,12 +150,21 @@ def _send(link: Connection, message: tuple[str, Any]) -> None:
 
 
 def _listen(link: Connection, assembled: Assembled) -> None:
-    try:
-        message = link.recv()
-    except (EOFError, OSError):
-        message = ("stop", "the supervisor is gone")
-    if message[0] == "stop":
-        assembled.control.inbox.append(Order("stop", origin=message[1]))
+    """Take the supervisor's orders until it is gone; then the outputs go safe, without the loop."""
+    stop, gone = False, "the supervisor is gone"
+    while True:
+        try:
+            kind, why = link.recv()
+        except (EOFError, OSError):
+            break
+        if kind == "emergency":
+            assembled.control.emergency(why)
+        elif kind == "stop":
+            stop = True
+            assembled.control.inbox.append(Order("stop", origin=why))
+    assembled.control.emergency(gone)
+    if not stop:
+        assembled.control.inbox.append(Order("stop", origin=gone))
 
 
 def _stopper(assembled: Assembled, why: str) -> Callable[[int, FrameType | None], None]:

@@ -21,6 +21,7 @@ from rt_pose.records import (
     DropRecord,
     End,
     EventRecord,
+    NoticeRecord,
     Observation,
     Record,
     StatsRecord,
@@ -100,6 +101,7 @@ class Session:
     drops: list[DropRecord]
     stats: list[StatsRecord]
     end: End | None
+    notices: list[NoticeRecord] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path | str) -> Session:
@@ -139,6 +141,7 @@ class Session:
             drops=by_kind[DropRecord],
             stats=by_kind[StatsRecord],
             end=ends[-1] if ends else None,
+            notices=by_kind[NoticeRecord],
         )
 
     @property

@@ -5,7 +5,8 @@
         `-- recorder process  log and video
 
 Nothing is written before the loop says that everything is open; from then on every way out leaves a
-`session.json` that says how it ended.
+`session.json` that says how it ended. A loop that has not turned for `safety.kill_after` is killed; the
+outputs of a loop that died are made safe from here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,8 +26,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from rt_pose.clock import Clock
-from rt_pose.config import RunConfig, to_plain
+from rt_pose.clock import NS_PER_S, Clock
+from rt_pose.config import RunConfig, duration_ns, to_plain
 from rt_pose.errors import UserError
 from rt_pose.session import loop_process, record
 from rt_pose.session.describe import machine, uuid7, versions
@@ -56,6 +58,10 @@ class RunResult:
 class Notices:
     """What a run tells whoever watches it; the base stays silent."""
 
+    def begin(self, emergency: Callable[[str], None]) -> None:
+        """Comes before `ready`. `emergency` is the immediate stop; it may be called from any thread, with who
+        calls."""
+
     def ready(self, description: dict[str, Any]) -> None:
         """Everything is open; frames come next."""
 
@@ -83,6 +89,7 @@ def run_session(
     spawn = multiprocessing.get_context("spawn")
     session_id = uuid7(clock)
     ours, theirs = spawn.Pipe()
+    link = _Link(ours)
     loop = spawn.Process(
         target=loop_process.main, args=(theirs, to_plain(config), session_id, register), name="rt-pose-loop"
     )
@@ -90,9 +97,10 @@ def run_session(
     theirs.close()
     try:
         description = _await_ready(ours, loop)
+        notices.begin(lambda who: link.tell("emergency", who))
         notices.ready(description)
-        supervision = _Supervision(config, out, session_id, description, clock, notices, loop, ours, register)
-        with _stop_signals(ours):
+        supervision = _Supervision(config, out, session_id, description, clock, notices, loop, link, register)
+        with _stop_signals(link):
             return supervision.run()
     finally:
         ours.close()  # a loop that still waits for a word takes that as the end
@@ -123,6 +131,20 @@ def _await_ready(link: Connection, loop: BaseProcess) -> dict[str, Any]:
     return content
 
 
+class _Link:
+    """The supervisor's end of the pipe to the loop: one reader, several who tell."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        # A signal's handler may tell while the same thread is telling already.
+        self._lock = threading.RLock()
+
+    def tell(self, kind: str, content: Any) -> None:
+        """Nothing where the loop has gone already; `_watch` sees that."""
+        with self._lock, suppress(BrokenPipeError, OSError):
+            self.connection.send((kind, content))
+
+
 class _Supervision:
     """One run, once the loop is ready."""
 
@@ -135,11 +157,17 @@ class _Supervision:
         clock: Clock,
         notices: Notices,
         loop: BaseProcess,
-        link: Connection,
+        link: _Link,
         register: Callable[[], None],
     ) -> None:
         self._config, self._out, self._clock, self._notices = config, out, clock, notices
         self._loop, self._link, self._register = loop, link, register
+        self._kill_after_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
+        self._t_beat_ns: int | None = None
+        """When the loop last turned, as far as it has said; None before it turns and once it ends."""
+        self._hung = ""
+        self._output_faults: dict[str, str] = {}
+        self._output_notices = 0
         self._summary: dict[str, Any] = {}
         self._warnings: list[str] = []
         self._recorder: BaseProcess | None = None
@@ -166,8 +194,7 @@ class _Supervision:
                 self._out.mkdir(parents=True, exist_ok=True)
                 self._write_info()
                 endpoint = self._start_recorder(self._out)
-            with suppress(BrokenPipeError):  # then it has been stopped, and says so to `_watch`
-                self._link.send(("go", endpoint))
+            self._link.tell("go", endpoint)
             self._watch()
             if not self._summary:
                 for problem in make_outputs_safe(to_plain(self._config), self._register):
@@ -196,16 +223,17 @@ class _Supervision:
         return endpoint
 
     def _watch(self) -> None:
-        """Pass on what the loop says until it has ended; notice a recorder that dies before."""
-        recorder = self._recorder
+        """Pass on what the loop says until it has ended; notice a recorder that dies, a loop that hangs."""
+        recorder, link = self._recorder, self._link.connection
         while True:
-            wait([self._link, *([recorder.sentinel] if recorder else [])], POLL_S)
+            wait([link, *([recorder.sentinel] if recorder else [])], POLL_S)
             try:
-                while self._link.poll():
-                    self._hear(*self._link.recv())
+                while link.poll():
+                    self._hear(*link.recv())
             except (EOFError, ConnectionResetError):
                 self._loop.join(LOOP_END_S)
                 return
+            self._kill_if_hung()
             if recorder is not None and not recorder.is_alive():
                 # Having taken in the loop's last record it ends by itself, well, before the loop's process.
                 if recorder.exitcode != 0:
@@ -217,11 +245,35 @@ class _Supervision:
 
     def _hear(self, kind: str, content: Any) -> None:
         if kind == "stats":
+            self._t_beat_ns = content["t_beat_ns"] or None
+            self._hear_outputs(content)
             self._notices.stats(content)
+        elif kind == "ending":
+            self._t_beat_ns = None
         elif kind == "ended":
             self._summary = content
         elif kind == "refused":
             raise UserError(content)
+
+    def _hear_outputs(self, stats: dict[str, Any]) -> None:
+        """Tell at once what somebody must see to: a failed output, a line dropped by a box."""
+        for name, fault in stats["output_faults"].items():
+            if name not in self._output_faults:
+                self._warn(f"output '{name}' failed: {fault}; its commands are refused from now on")
+        self._output_faults = stats["output_faults"]
+        said, self._output_notices = self._output_notices, stats["output_notices"]
+        if self._output_notices > said and not self._output_faults:
+            self._warn(stats["last_output_notice"])
+
+    def _kill_if_hung(self) -> None:
+        """A loop that does not turn any more cannot be asked to stop. Killed, its ports are free for us."""
+        if self._t_beat_ns is None or self._hung:
+            return
+        silent_ns = self._clock.now_ns() - self._t_beat_ns
+        if silent_ns > self._kill_after_ns:
+            self._hung = f"the loop hung: no turn for {silent_ns / NS_PER_S:.1f} s"
+            self._loop.kill()
+            self._warn(f"{self._hung}; it was killed, and the outputs are made safe")
 
     def _warn(self, message: str) -> None:
         self._warnings.append(message)
@@ -229,7 +281,9 @@ class _Supervision:
 
     def _conclude(self) -> RunResult:
         summary = self._summary
-        if not summary:
+        if self._hung:
+            status = self._hung
+        elif not summary:
             status = f"the loop died (exit code {self._loop.exitcode})"
         elif summary["faults"] or summary["failure"]:
             status = summary["reason"]
@@ -266,15 +320,12 @@ class _Supervision:
 
 
 @contextmanager
-def _stop_signals(link: Connection) -> Iterator[None]:
+def _stop_signals(link: _Link) -> Iterator[None]:
     """Ctrl-C, SIGTERM and a closed terminal stop the loop in order; a second signal ends this process."""
 
     def stop(signum: int, frame: object) -> None:  # noqa: ARG001
         signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
-        try:
-            link.send(("stop", signal.Signals(signum).name))
-        except (BrokenPipeError, OSError):
-            return  # the loop is gone already, which `_watch` sees
+        link.tell("stop", signal.Signals(signum).name)
 
     old = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import pytest
 
-from rt_pose.clock import FakeClock
+from rt_pose.clock import FakeClock, HostClock
 from rt_pose.drivers import FoundDevice
-from rt_pose.loop.act import QUEUE_COMMANDS, Actuators
+from rt_pose.loop.act import QUEUE_COMMANDS, Actuators, Beat
 from rt_pose.types import Ack, Command, OutputInfo
 
 
@@ -105,7 +105,7 @@ def test_a_stuck_output_refuses_and_what_waited_is_never_sent() -> None:
     threading.Timer(0.1, go.set).start()
     acting.stop(timeout_s=5.0)
     assert line.sent == [0]
-    assert line.safe == 2
+    assert line.safe == 3, "at once, once more for what was on its way, and before closing"
     forgotten = [ack for ack in acting.acks if ack.command_id > 0]
     assert [ack.command_id for ack in forgotten] == list(range(1, QUEUE_COMMANDS + 1))
     assert all(ack.detail == "not sent: the run ended" for ack in forgotten)
@@ -194,3 +194,112 @@ def test_one_output_that_cannot_be_closed_does_not_keep_the_others_from_it() -> 
     acting.start()
     assert acting.stop() == ["output 'broken': OSError: gone"]
     assert (line.safe, line.closed) == (2, 1)
+
+
+def test_disarming_ends_what_is_in_progress() -> None:
+    line = Line()
+    acting = actuators(line)
+    acting.start()
+    acting.disarm()
+    wait_for(lambda: line.safe == 1)
+    assert acting.submit(command(1)) == "", "what comes while disarmed is suppressed by the decision"
+    acting.stop()
+
+
+def test_an_emergency_acts_in_its_own_thread_and_holds_until_released() -> None:
+    """Also where the output's thread is inside its driver: a safe state follows what was on its way."""
+    stuck, go = threading.Event(), threading.Event()
+
+    def wait(_: Command) -> None:
+        stuck.set()
+        go.wait(10)
+
+    line = Line(wait)
+    acting = actuators(line)
+    acting.start()
+    acting.submit(command(0))
+    acting.submit(command(1))
+    assert stuck.wait(5)
+    assert acting.emergency() == []
+    assert line.safe == 1, "before the thread came out of its call"
+    assert acting.submit(command(2)) == "emergency stop; `arm` lets commands out again"
+    (waited,) = acting.acks
+    assert (waited.command_id, waited.detail) == (
+        1,
+        "not sent: emergency stop; `arm` lets commands out again",
+    )
+    go.set()
+    wait_for(lambda: line.safe == 2)
+    acting.release()
+    assert acting.submit(command(3)) == ""
+    wait_for(lambda: 3 in line.sent)
+    acting.stop()
+    assert line.sent == [0, 3]
+
+
+def test_an_output_that_hangs_does_not_keep_the_others_high() -> None:
+    never = threading.Event()
+
+    class Hanging(Line):
+        def open(self) -> OutputInfo:
+            return OutputInfo("hanging", "line", "2", delay_ms=0.0, echoes=True)
+
+        def safe_state(self) -> None:
+            self.safe += 1
+            never.wait(10)
+
+    line, hanging = Line(), Hanging()
+    acting = Actuators([(hanging.open(), hanging), (line.open(), line)], FakeClock())
+    (problem,) = acting.emergency()
+    assert problem == "output 'hanging': no safe state within 0.5 s"
+    assert line.safe == 1
+    never.set()
+
+
+class Watched(Line):
+    """A line whose device wants to hear from us."""
+
+    def __init__(self, act: Callable[[Command], None] = lambda command: None) -> None:
+        super().__init__(act)
+        self.beats: list[bool] = []
+        self.says: list[str] = []
+
+    def open(self) -> OutputInfo:
+        return OutputInfo("laser", "watched", "1", delay_ms=0.0, echoes=True, heartbeat_ms=1.0)
+
+    def heartbeat(self, alive: bool) -> list[str]:
+        self.beats.append(alive)
+        if "gone" in self.says:
+            raise OSError("gone")
+        said, self.says = self.says, []
+        return said
+
+
+def test_heartbeats_say_whether_the_loop_turns() -> None:
+    line, beat, clock = Watched(), Beat(), HostClock()
+    acting = Actuators([(line.open(), line)], clock, beat, beat_within_ns=10**12)
+    acting.start()
+    wait_for(lambda: len(line.beats) > 2)
+    assert not any(line.beats), "the loop has not turned yet"
+    beat.t_ns = clock.now_ns()
+    wait_for(lambda: line.beats[-1])
+    beat.t_ns = clock.now_ns() - 2 * 10**12
+    wait_for(lambda: not line.beats[-1])
+    acting.stop()
+
+
+def test_what_a_device_says_becomes_a_notice_and_its_silence_a_fault() -> None:
+    line = Watched()
+    acting = Actuators([(line.open(), line)], HostClock())
+    acting.start()
+    line.says = ["interlock open"]
+    wait_for(lambda: len(acting.notices) == 1)
+    line.says = ["gone"]
+    wait_for(lambda: bool(acting.faults()))
+    assert acting.faults() == {"laser": "OSError: gone"}
+    wait_for(lambda: len(acting.notices) == 2)
+    assert [n.text for n in acting.notices] == ["interlock open", "output failed: OSError: gone"]
+    assert acting.submit(command(1)) == "output failed: OSError: gone"
+    beats = len(line.beats)
+    assert acting.stop() == ["output 'laser' failed: OSError: gone"]
+    assert len(line.beats) == beats, "a failed device is left alone"

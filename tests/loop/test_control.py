@@ -20,10 +20,15 @@ class Answering:
     def __init__(self) -> None:
         self.orders: list[str] = []
         self.error = ""
+        self.unsafe: list[str] = []
         self.busy = threading.Event()
         self.housekept = threading.Event()
         self.control = Control(
-            "tcp://127.0.0.1:*", lambda: {"armed": False}, lambda: {"rules": ["r"]}, self._keep_house
+            "tcp://127.0.0.1:*",
+            lambda: {"armed": False},
+            lambda: {"rules": ["r"]},
+            self._keep_house,
+            lambda: self.unsafe,
         )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rt-pose-test-loop")
@@ -110,6 +115,18 @@ def test_an_order_that_was_answered_with_an_error_is_not_carried_out_later(
     assert answering.orders == ["disarm"]
 
 
+def test_an_emergency_does_not_wait_for_the_loop(answering: Answering) -> None:
+    answering.busy.set()
+    assert ask(answering.control.address, order("emergency")) == {"id": 9, "ok": True}
+    answering.unsafe = ["output 'laser': gone"]
+    answer = ask(answering.control.address, order("emergency"))
+    assert answer == {"id": 9, "ok": False, "error": "output 'laser': gone"}
+    assert [o.args for o in answering.control.inbox] == [{}, {"problems": ["output 'laser': gone"]}]
+    answering.busy.clear()
+    ask(answering.control.address, order("arm"))
+    assert answering.orders == ["emergency", "emergency", "arm"]
+
+
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
@@ -136,4 +153,4 @@ def test_housekeeping_is_done_without_any_order(answering: Answering) -> None:
 
 def test_a_port_in_use(answering: Answering) -> None:
     with pytest.raises(UserError, match=r"publish\.control: .* is in use"):
-        Control(answering.control.address, dict, dict, lambda: 10)
+        Control(answering.control.address, dict, dict, lambda: 10, list)
