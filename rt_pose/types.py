@@ -153,6 +153,8 @@ class Ack:
     t_device_us: int | None
     ok: bool
     detail: str = ""
+    t_effect_ns: int | None = None
+    """When the device acted, on the host's clock; None where its clock is not known."""
 
 
 @dataclass(slots=True)

@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 import rigs
+from rigs.firmware.simulate import SimulatedBox
 from rt_pose.clock import NS_PER_MS, HostClock
-from rt_pose.drivers import DriverContext, Output, make_output, outputs
+from rt_pose.drivers import DriverContext, Output, WatchedOutput, make_output, outputs
 from rt_pose.errors import UserError
 from rt_pose.types import Command
 
 rigs.register()
 
-OPTIONS: dict[str, dict[str, Any]] = {"simulated": {"delay_ms": 2.0}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "simulated": {"delay_ms": 2.0},
+    # On a pseudo-terminal bytes take no time. The watchdog is the bench's business, not this suite's.
+    "serial_ttl": {"port": "of the simulated box", "delay_ms": 0.0, "watchdog_ms": 5000, "answer_ms": 4000},
+}
 """How each driver is opened here. A driver that needs hardware belongs in `HARDWARE` instead."""
+BOXES = {"serial_ttl"}
+"""Drivers that are opened on a simulated box's port."""
 HARDWARE: set[str] = set()
 
 
-@pytest.fixture(params=sorted(set(outputs()) - HARDWARE))
-def output(request: pytest.FixtureRequest) -> Iterator[Output]:
+@pytest.fixture
+def options(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """Of the driver that `request.param` names."""
     driver = request.param
     assert driver in OPTIONS, (
         f"say in OPTIONS of this file how the output driver '{driver}' is opened in tests"
     )
-    made = make_output("laser", driver, OPTIONS[driver], DriverContext(HostClock()))
+    if driver not in BOXES:
+        yield {"driver": driver, **OPTIONS[driver]}
+        return
+    with SimulatedBox() as box:
+        yield {"driver": driver, **OPTIONS[driver], "port": box.port}
+
+
+@pytest.fixture
+def output(options: dict[str, Any]) -> Iterator[Output]:
+    made = make_output("laser", options.pop("driver"), options, DriverContext(HostClock()))
     yield made
     made.close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "output" in metafunc.fixturenames:
+        metafunc.parametrize("options", sorted(set(outputs()) - HARDWARE), indirect=True)
 
 
 def pulse(number: int) -> Command:
@@ -60,6 +83,41 @@ def test_every_command_is_acknowledged_in_order(output: Output) -> None:
             assert ack.t_device_us is not None
             assert ack.t_device_us > last_us
             last_us = ack.t_device_us
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"action": "train", "duration_us": 1000, "period_us": 3000, "count": 3},
+        {"action": "level"},
+        {"action": "level", "duration_us": 2000},
+        {"action": "analog", "duration_us": 1000, "ramp_up_us": 1000, "ramp_down_us": 1000, "amplitude": 0.5},
+        {"action": "stop"},
+    ],
+)
+def test_every_action_is_acknowledged(output: Output, action: dict[str, Any]) -> None:
+    output.open()
+    ack = output.send(Command(id=4, event_id=None, output="laser", line=0, **action))
+    assert ack.ok, ack.detail
+
+
+def test_safe_state_may_come_from_another_thread_during_a_send(output: Output) -> None:
+    output.open()
+    with ThreadPoolExecutor(2) as pool:
+        sending = pool.submit(lambda: [output.send(pulse(i)) for i in range(30)])
+        safe = pool.submit(lambda: [output.safe_state() for _ in range(30)])
+        assert all(ack.ok for ack in sending.result(timeout=30))
+        safe.result(timeout=30)
+
+
+def test_heartbeats_are_taken(output: Output) -> None:
+    info = output.open()
+    if not isinstance(output, WatchedOutput):
+        assert info.heartbeat_ms == 0.0
+        return
+    assert info.heartbeat_ms > 0.0
+    for alive in (False, True, True, False):
+        assert all(isinstance(text, str) for text in output.heartbeat(alive))
 
 
 def test_stop_is_acknowledged(output: Output) -> None:

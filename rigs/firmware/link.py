@@ -1,0 +1,132 @@
+"""Messages to a TTL box and its answers, over an open serial port.
+
+A thread of its own reads the port, so that the safe state can be commanded and confirmed from any thread,
+also while another one waits for an answer.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from rigs.firmware.framing import Deframer, frame
+from rigs.firmware.protocol import Message
+from rt_pose.clock import Clock
+
+LAST_SEQ = 0xFFFF
+
+
+class BoxFault(Exception):
+    """The box, its cable or its port has failed."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """A message and its answer."""
+
+    t_sent_ns: int = 0
+    """When the port had taken it."""
+    t_answer_ns: int = 0
+    answer: Message | None = None
+    """None where none came in time."""
+    came: threading.Event = field(default_factory=threading.Event)
+
+
+class BoxLink:
+    """One open port. `close` ends its thread."""
+
+    def __init__(self, serial: Any, clock: Clock, name: str, unasked: Callable[[Message, int], None]) -> None:
+        """`unasked` gets every message that no `exchange` waits for, with the host time at which it came."""
+        self.fault = ""
+        """Why nothing can be sent or heard any more."""
+        self.t_heard_ns = 0
+        """When the last message came that could be read."""
+        self.unreadable = 0
+        self._serial, self._clock, self._unasked = serial, clock, unasked
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._waiting: dict[int, Exchange] = {}
+        self._seq = 0
+        self._reader = threading.Thread(target=self._read, name=f"rt-pose-serial-{name}", daemon=True)
+        self._reader.start()
+
+    def next_seq(self) -> int:
+        """A number for the next message."""
+        with self._lock:
+            self._seq = self._seq % LAST_SEQ + 1
+            return self._seq
+
+    def write(self, message: Message) -> int:
+        """Send; the host time at which the port had taken it. BoxFault where it cannot."""
+        if self.fault:
+            raise BoxFault(self.fault)
+        with self._lock:
+            try:
+                self._serial.write(frame(message))
+            except OSError as error:  # pyserial's own errors are OSErrors
+                self.fault = self.fault or f"its port cannot be written to: {error}"
+        if self.fault:
+            raise BoxFault(self.fault)
+        return self._clock.now_ns()
+
+    def exchange(self, message: Message, timeout_s: float) -> Exchange:
+        """Send, and wait for the answer, which may not come. BoxFault where the port is gone."""
+        exchange = Exchange()
+        with self._lock:
+            self._waiting[message.seq] = exchange
+        try:
+            t_sent_ns = self.write(message)
+            exchange.came.wait(timeout_s)
+        finally:
+            with self._lock:
+                self._waiting.pop(message.seq, None)
+        if exchange.answer is None and self.fault:
+            raise BoxFault(self.fault)
+        # The reader may have had the answer before this thread came to look at the clock.
+        answered = exchange.answer is not None
+        exchange.t_sent_ns = min(t_sent_ns, exchange.t_answer_ns) if answered else t_sent_ns
+        return exchange
+
+    def close(self, last: Message | None = None) -> None:
+        """Send a last word where the port still takes one, end the thread, let go of the port."""
+        self._closing.set()
+        with suppress(OSError):
+            if last is not None:
+                self._serial.write(frame(last))
+            self._serial.flush()
+        self._reader.join()
+        self._serial.close()
+
+    def _read(self) -> None:
+        deframer = Deframer()
+        while not self._closing.is_set():
+            try:
+                data = self._serial.read(1)
+                if data and self._serial.in_waiting:
+                    data += self._serial.read(self._serial.in_waiting)
+            except OSError as error:
+                self._break(f"its port is gone: {error}")
+                return
+            now = self._clock.now_ns()
+            for message in deframer.feed(data):
+                self._take(message, now)
+            self.unreadable = deframer.bad
+
+    def _take(self, message: Message, now_ns: int) -> None:
+        self.t_heard_ns = now_ns
+        with self._lock:
+            exchange = self._waiting.get(message.seq)
+            if exchange is not None:
+                exchange.answer, exchange.t_answer_ns = message, now_ns
+                exchange.came.set()
+        if exchange is None:
+            self._unasked(message, now_ns)
+
+    def _break(self, why: str) -> None:
+        self.fault = self.fault or why
+        with self._lock:
+            for exchange in self._waiting.values():
+                exchange.came.set()

@@ -1,0 +1,275 @@
+"""The TTL box on a serial port: `rigs/firmware/` on an Arduino, a Teensy, or the simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rigs.device_clock import DeviceClock
+from rigs.firmware import protocol
+from rigs.firmware.link import BoxFault, BoxLink
+from rigs.firmware.watch import BoxWatch
+from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.drivers import DriverContext, FoundDevice, output_driver
+from rt_pose.errors import UserError, nearest
+from rt_pose.types import Ack, Command, OutputInfo
+
+OPEN_TIMEOUT_S = 4.0
+"""A board that is reset by opening its port takes up to 2 s to begin."""
+HELLO_EVERY_S = 0.25
+CLOCK_SAMPLES = 8
+SAFE_TIMEOUT_S = 0.1
+WRITE_TIMEOUT_S = 0.1
+READ_TIMEOUT_S = 0.05
+BEATS_IN_WATCHDOG = 4
+SILENT_NS = 500 * NS_PER_MS
+"""A box from which nothing has been heard for so long, though it was asked, has failed."""
+FULL = 65535
+"""The amplitude 1 on the wire."""
+
+
+@dataclass
+class SerialTtlOptions:
+    """Which box, and how it is watched. Give `serial` or `port`."""
+
+    serial: str = ""
+    """USB serial number of the board (`rt-pose devices` lists them): it stays the same in any socket."""
+    port: str = ""
+    """Path of the port, for a board without a serial number, or the simulator."""
+    baud: int = 500_000
+    """As in the sketch; boards with USB of their own ignore it."""
+    delay_ms: float = 0.5
+    """From the command to the effect: 14 bytes of 10 bits over the line, and the box's turn."""
+    watchdog_ms: int = 70
+    """The box drops all lines where it hears nothing for so long."""
+    answer_ms: int = 40
+    """How long an answer is waited for; less than the watchdog."""
+
+
+@output_driver("serial_ttl")
+class SerialTtl:
+    """A box with some lines that go high and low, or to a PWM value between."""
+
+    Options: ClassVar[type] = SerialTtlOptions
+
+    def __init__(self, name: str, options: SerialTtlOptions, context: DriverContext) -> None:
+        _check(name, options)
+        self._name, self._options, self._clock = name, options, context.clock
+        self._link: BoxLink | None = None
+        self._alive_since_ns = 0
+        self._unreadable_told = False
+        self._forget()
+
+    @classmethod
+    def find(cls) -> list[FoundDevice]:
+        """Serial ports on USB; whether a box answers there, `open` finds out."""
+        from serial.tools import list_ports
+
+        found = []
+        for port in list_ports.comports():
+            description = f"{port.description} at {port.device}"
+            if port.serial_number:
+                found.append(FoundDevice("serial_ttl", port.serial_number, description))
+            elif port.vid is not None:
+                remedy = f"the board has no serial number; give `port: {port.device}`"
+                found.append(FoundDevice("serial_ttl", "", description, usable=False, remedy=remedy))
+        return found
+
+    def open(self) -> OutputInfo:
+        """Find the box, make its lines low, set its watchdog."""
+        self.close()
+        self._forget()
+        path = self._options.port or _port_of(self._name, self._options.serial)
+        port = _open_port(self._name, path, self._options.baud)
+        self._link = BoxLink(port, self._clock, self._name, self._watch.take)
+        try:
+            welcome = self._shake_hands(self._link, path)
+            self._set_clock(self._link)
+        except BaseException:
+            self.close()
+            raise
+        return OutputInfo(
+            name=self._name,
+            driver="serial_ttl",
+            serial=self._options.serial or path,
+            delay_ms=self._options.delay_ms,
+            echoes=True,
+            detail=f"{welcome.lines} lines, watchdog {self._options.watchdog_ms} ms, at {path}",
+            heartbeat_ms=self._options.watchdog_ms / BEATS_IN_WATCHDOG,
+        )
+
+    def send(self, command: Command) -> Ack:
+        """Have the command carried out. BoxFault where the port is gone.
+
+        A command that is not answered in time has failed as far as is known; the box itself counts as failed
+        only once it has been silent for half a second.
+        """
+        link = self._link
+        if link is None:
+            return self._not_sent(command, "the output is not open")
+        message = to_message(command, link.next_seq())
+        if message is None:
+            return self._not_sent(command, f"a TTL box takes no {command.action}")
+        exchange = link.exchange(message, self._options.answer_ms / 1000)
+        ack = Ack(command.id, self._name, exchange.t_sent_ns, None, None, ok=False)
+        answer = exchange.answer
+        if not isinstance(answer, protocol.Ack):
+            self._watch.gave_up(message.seq, exchange.t_sent_ns)
+            ack.detail = f"no answer within {self._options.answer_ms} ms; whether it acted is not known"
+            return ack
+        ack.ok, ack.t_ack_ns = answer.result == 0, exchange.t_answer_ns
+        ack.t_device_us = self._device.unwrap(answer.t_us)
+        ack.t_effect_ns = self._device.host_ns(ack.t_device_us) if ack.ok else None
+        ack.detail = "" if ack.ok else protocol.ANSWERS.get(answer.result, f"refused ({answer.result})")
+        return ack
+
+    def heartbeat(self, alive: bool) -> list[str]:
+        """Keep the box's watchdog content where `alive`; what there is to say of the box since."""
+        link = self._link
+        if link is None:
+            return []
+        if link.fault:
+            raise BoxFault(link.fault)
+        now = self._clock.now_ns()
+        if alive:
+            self._alive_since_ns = self._alive_since_ns or now
+            if now - max(link.t_heard_ns, self._alive_since_ns) > SILENT_NS:
+                raise BoxFault(f"nothing was heard from the box for {SILENT_NS // NS_PER_MS} ms")
+            beat = protocol.Heartbeat(link.next_seq())
+            self._watch.asked(beat.seq, now)
+            link.write(beat)
+        elif self._alive_since_ns:
+            self._alive_since_ns = 0
+            self._watch.notice(
+                "the loop does not turn: no heartbeat any more, so that the box drops its lines"
+            )
+        if link.unreadable and not self._unreadable_told:
+            self._unreadable_told = True
+            self._watch.notice("what the box sends cannot be read; is `baud` right, the cable shielded?")
+        return self._watch.notices()
+
+    def safe_state(self) -> None:
+        """All lines low, confirmed by the box; from any thread. BoxFault where that cannot be had."""
+        link = self._link
+        if link is None:
+            return
+        if link.exchange(protocol.Safe(link.next_seq()), SAFE_TIMEOUT_S).answer is None:
+            raise BoxFault(
+                f"the box did not confirm its safe state within {SAFE_TIMEOUT_S * 1000:g} ms; without us it "
+                f"drops its lines after {self._options.watchdog_ms} ms"
+            )
+
+    def close(self) -> None:
+        """Make the lines low where the box still listens, and let go of the port."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.close(protocol.Safe(link.next_seq()))
+
+    def _forget(self) -> None:
+        self._device = DeviceClock()
+        self._watch = BoxWatch(self._device, self._options.watchdog_ms)
+        self._alive_since_ns = 0
+        self._unreadable_told = False
+
+    def _shake_hands(self, link: BoxLink, path: str) -> protocol.Welcome:
+        options, where = self._options, f"outputs.{self._name}: TTL box at {path}"
+        end_ns = self._clock.now_ns() + round(OPEN_TIMEOUT_S * NS_PER_S)
+        while self._clock.now_ns() < end_ns:
+            hello = protocol.Hello(link.next_seq(), protocol.VERSION, options.watchdog_ms)
+            try:
+                answer = link.exchange(hello, HELLO_EVERY_S).answer
+            except BoxFault as fault:
+                raise UserError(f"{where}: {fault}") from fault
+            if isinstance(answer, protocol.Welcome):
+                _check_firmware(answer, where)
+                return answer
+        noise = f" ({link.unreadable} messages could not be read)" if link.unreadable else ""
+        raise UserError(
+            f"{where}: no answer within {OPEN_TIMEOUT_S:g} s{noise}; is rigs/firmware/ttl_box.ino flashed, "
+            f"and `baud` ({options.baud}) the same as there?"
+        )
+
+    def _set_clock(self, link: BoxLink) -> None:
+        for _ in range(CLOCK_SAMPLES):
+            asked_ns = self._clock.now_ns()
+            exchange = link.exchange(protocol.Heartbeat(link.next_seq()), self._options.answer_ms / 1000)
+            if isinstance(exchange.answer, protocol.Status):
+                self._device.sample(exchange.answer.t_us, asked_ns, exchange.t_answer_ns)
+
+    def _not_sent(self, command: Command, detail: str) -> Ack:
+        return Ack(command.id, self._name, None, None, None, ok=False, detail=detail)
+
+
+def to_message(command: Command, seq: int) -> protocol.Message | None:
+    """The command on the wire; None for one that the box knows nothing of."""
+    line, amplitude = command.line, round(min(max(command.amplitude, 0.0), 1.0) * FULL)
+    duration = command.duration_us
+    match command.action:
+        case "pulse":
+            return protocol.Pulse(seq, line, amplitude, duration)
+        case "train":
+            return protocol.Train(seq, line, amplitude, duration, command.period_us, command.count)
+        case "level":
+            return protocol.Level(seq, line, amplitude, duration)
+        case "analog":
+            return protocol.Analog(seq, line, amplitude, command.ramp_up_us, duration, command.ramp_down_us)
+        case "stop":
+            return protocol.Stop(seq, line)
+    return None
+
+
+def _check_firmware(welcome: protocol.Welcome, where: str) -> None:
+    name = welcome.name.rstrip(b"\0").decode("ascii", "replace")
+    if name != protocol.NAME:
+        raise UserError(f"{where}: expected the firmware '{protocol.NAME}', got '{name}'")
+    if welcome.version != protocol.VERSION:
+        raise UserError(
+            f"{where}: its firmware speaks version {welcome.version} of the protocol, this program version "
+            f"{protocol.VERSION}; flash rigs/firmware/ of this program onto it"
+        )
+
+
+def _check(name: str, options: SerialTtlOptions) -> None:
+    where = f"outputs.{name}.options"
+    if bool(options.serial) == bool(options.port):
+        raise UserError(f"{where}: expected one of `serial` and `port`; `rt-pose devices` lists the boards")
+    if not 0.0 <= options.delay_ms <= 1000.0:
+        raise UserError(f"{where}: delay_ms must be between 0 and 1000, got {options.delay_ms:g}")
+    if not 20 <= options.watchdog_ms <= 10_000:
+        raise UserError(f"{where}: watchdog_ms must be between 20 and 10000, got {options.watchdog_ms}")
+    if not 1 <= options.answer_ms < options.watchdog_ms:
+        raise UserError(
+            f"{where}: answer_ms must be between 1 and watchdog_ms ({options.watchdog_ms}), got "
+            f"{options.answer_ms}: no heartbeat goes out while an answer is waited for"
+        )
+    if options.baud <= 0:
+        raise UserError(f"{where}: baud must be more than 0, got {options.baud}")
+
+
+def _port_of(name: str, serial_number: str) -> str:
+    """Path of the board with that serial number; UserError where it is not there."""
+    from serial.tools import list_ports
+
+    by_number = {p.serial_number: str(p.device) for p in list_ports.comports() if p.serial_number}
+    if serial_number in by_number:
+        return by_number[serial_number]
+    there = ", ".join(f"{number} ({path})" for number, path in by_number.items()) or "none"
+    hint = nearest(serial_number, by_number)
+    raise UserError(
+        f"outputs.{name}: no board with the serial number '{serial_number}'{hint}; there are: {there}; "
+        "is it plugged in?"
+    )
+
+
+def _open_port(name: str, path: str, baud: int) -> Any:
+    import serial
+
+    try:
+        return serial.Serial(
+            path, baud, timeout=READ_TIMEOUT_S, write_timeout=WRITE_TIMEOUT_S, exclusive=True
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"outputs.{name}: the port {path} cannot be opened ({error}); is the board plugged in, does "
+            "another program hold it, may you use it (on Debian: `sudo usermod -aG dialout $USER`)?"
+        ) from error
