@@ -107,8 +107,8 @@ class BoxLink:
                 data = self._serial.read(1)
                 if data and self._serial.in_waiting:
                     data += self._serial.read(self._serial.in_waiting)
-            except OSError as error:
-                self._break(f"its port is gone: {error}")
+            except OSError:
+                self._break("its port is gone; is it unplugged?")
                 return
             now = self._clock.now_ns()
             for message in deframer.feed(data):

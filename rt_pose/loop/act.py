@@ -222,7 +222,8 @@ class OutputThread:
         try:
             self._output.safe_state()
         except Exception as second:  # noqa: BLE001 - the thread must live to refuse what comes
-            fault += f"; and its safe state failed: {type(second).__name__}: {second}"
+            again = f"{type(second).__name__}: {second}"
+            fault += "; so does its safe state" if again == fault else f"; and its safe state failed: {again}"
         self.fault = self.fault or fault
         self._notice(f"output failed: {fault}")
 

@@ -1,0 +1,403 @@
+"""How long does a line stay high once something has gone wrong?
+
+    python -m bench.safety --model PACKAGE [--repeats 5] [--kills 20] [--only NAME ...]
+
+Each repeat is a whole run (supervisor, loop, recorder) on the simulated camera with the serial TTL box as
+its output: the box's own code on a pseudo-terminal (`rigs/firmware/`). A rule puts line 0 on and leaves it
+on; then the fault comes. Measured is the time from the fault to the line's falling edge, both on
+CLOCK_MONOTONIC, the edge stamped by the simulator where its line changes. Beside it stand what the run said
+of it, and what its log says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import zmq
+
+import rigs
+from rigs.firmware.simulate import SimulatedBox
+from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
+from rt_pose.config import (
+    ActionConfig,
+    CameraConfig,
+    OutputConfig,
+    PublishConfig,
+    RecordConfig,
+    RuleConfig,
+    RunConfig,
+    build,
+    to_plain,
+)
+from rt_pose.errors import UserError
+from rt_pose.package import read_package
+from rt_pose.session.describe import machine, versions
+from rt_pose.session.read import Session
+from rt_pose.session.run import Notices, run_session
+
+LONGEST_WAIT_S = 30.0
+SETTLE_S = 0.3
+"""The line is high for so long before the fault: heartbeats have come into their rhythm."""
+STAYS_S = 2.0
+"""What must not drop the line is watched for so long."""
+BOUND_MS = 100.0
+
+
+@dataclass
+class Rig:
+    """A run in progress, and what can be done to it."""
+
+    box: SimulatedBox
+    supervisor: int
+    loop: int
+    control: str
+
+    def order(self, do: str) -> None:
+        """An order over the control socket."""
+        socket: zmq.Socket[bytes]
+        with zmq.Context.instance().socket(zmq.REQ) as socket:
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.setsockopt(zmq.RCVTIMEO, 10_000)
+            socket.connect(self.control)
+            socket.send(msgspec.msgpack.encode({"v": 1, "id": 0, "do": do}))
+            socket.recv()
+
+
+def to_loop(number: signal.Signals) -> Callable[[Rig], None]:
+    return lambda rig: os.kill(rig.loop, number)
+
+
+def to_supervisor(number: signal.Signals) -> Callable[[Rig], None]:
+    return lambda rig: os.kill(rig.supervisor, number)
+
+
+def to_both(rig: Rig) -> None:
+    """The supervisor first, so that nobody is left to see the loop die."""
+    os.kill(rig.supervisor, signal.SIGKILL)
+    os.kill(rig.loop, signal.SIGKILL)
+
+
+def ordered(do: str) -> Callable[[Rig], None]:
+    return lambda rig: rig.order(do)
+
+
+def to_box(order: str) -> Callable[[Rig], None]:
+    return lambda rig: rig.box.order(order)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One thing that goes wrong, or right."""
+
+    does: Callable[[Rig], None]
+    drops: bool = True
+    """The line must fall; otherwise it must stay."""
+    ends: bool = True
+    """The run ends by it; otherwise it is stopped afterwards."""
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "loop killed (SIGKILL)": Scenario(to_loop(signal.SIGKILL)),
+    "supervisor killed (SIGKILL)": Scenario(to_supervisor(signal.SIGKILL)),
+    "loop and supervisor killed": Scenario(to_both),
+    "exception in the loop": Scenario(to_loop(signal.SIGUSR1)),
+    "loop hangs, its threads live": Scenario(to_loop(signal.SIGUSR2)),
+    "loop's process stopped (SIGSTOP)": Scenario(to_loop(signal.SIGSTOP)),
+    "loop terminated (SIGTERM)": Scenario(to_loop(signal.SIGTERM)),
+    "supervisor terminated (SIGTERM)": Scenario(to_supervisor(signal.SIGTERM)),
+    "Ctrl-C (SIGINT)": Scenario(to_supervisor(signal.SIGINT)),
+    "stop ordered": Scenario(ordered("stop")),
+    "emergency ordered": Scenario(ordered("emergency"), ends=False),
+    "disarm ordered": Scenario(ordered("disarm"), ends=False),
+    "interlock opened": Scenario(to_box("interlock open"), ends=False),
+    "cable pulled": Scenario(to_box("pull"), ends=False),
+    "box deaf": Scenario(to_box("deaf"), ends=False),
+    "box silent": Scenario(to_box("silent"), ends=False),
+    "box sends garbage": Scenario(to_box("garbage"), ends=False),
+    "box answers 120 ms late": Scenario(to_box("late 120"), drops=False, ends=False),
+    "nothing goes wrong": Scenario(lambda _: None, drops=False, ends=False),
+}
+WITHIN_BOUND = tuple(
+    name
+    for name in SCENARIOS
+    if name
+    not in (
+        "loop hangs, its threads live",
+        "box silent",
+        "box sends garbage",
+        "box answers 120 ms late",
+        "nothing goes wrong",
+    )
+)
+"""What must be low within 100 ms. A loop counts as hung after 500 ms, a silent box as failed after 500 ms."""
+
+
+@dataclass
+class Outcome:
+    """What came of one repeat."""
+
+    ms: float | None
+    """From the fault to the falling edge; None where the line stayed high."""
+    status: str
+    """How the run ended; empty where its supervisor was killed."""
+    warnings: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+    """What the log says of outputs and orders from the fault on."""
+
+
+def config(model: str, port: str) -> RunConfig:
+    """The simulated camera, the box, one rule that puts line 0 on; repeated commands, so that acks go on."""
+    first = read_package(model).manifest.keypoints[0]
+    return RunConfig(
+        model=model,
+        cameras={"top": CameraConfig("simulated", {"rate_hz": 60})},
+        outputs={"box": OutputConfig("serial_ttl", {"port": port}, lines=["laser", "led"])},
+        rules=[
+            RuleConfig("on", f"speed({first}) >= 0", ActionConfig("box", line="laser", level=True)),
+            RuleConfig("blink", f"speed({first}) > 60", ActionConfig("box", pulse="1 ms", line="led")),
+        ],
+        publish=PublishConfig("tcp://127.0.0.1:*", "tcp://127.0.0.1:*", frame_rate_hz=0.0),
+        record=RecordConfig(video=False),
+        budget_ms=1000.0,
+        seconds=60.0,
+        armed_at_start=True,
+    )
+
+
+def try_once(scenario: Scenario, model: str) -> Outcome:
+    """One run with its fault."""
+    clock = HostClock()
+    with tempfile.TemporaryDirectory(prefix="rt-pose-bench-") as folder, SimulatedBox() as box:
+        out = Path(folder) / "session"
+        ours, theirs = multiprocessing.get_context("spawn").Pipe()
+        plain = to_plain(config(model, box.port))
+        supervisor = multiprocessing.get_context("spawn").Process(
+            target=_supervise, args=(theirs, plain, str(out))
+        )
+        supervisor.start()
+        theirs.close()
+        try:
+            assert supervisor.pid is not None
+            ready = _hear(ours, "ready")
+            rig = Rig(box, supervisor.pid, ready["loop"], ready["control"])
+            if box.wait_for(0, high=True, timeout_s=LONGEST_WAIT_S) is None:
+                raise UserError(
+                    "bench safety: the line never went high; does the model see the simulated animal?"
+                )
+            threading.Event().wait(SETTLE_S)
+            t_fault_ns = clock.now_ns()
+            scenario.does(rig)
+            down = box.wait_for(0, False, t_fault_ns, LONGEST_WAIT_S if scenario.drops else STAYS_S)
+            if not scenario.ends:
+                threading.Event().wait(1.0)  # what there is to be told has been told by then
+                os.kill(rig.supervisor, signal.SIGTERM)
+            ended = _hear(ours, "ended")
+            supervisor.join()
+        finally:
+            _end(supervisor, ours)
+        log = _log(out, t_fault_ns)
+        ms = None if down is None else (down.t_ns - t_fault_ns) / NS_PER_MS
+        return Outcome(ms, ended.get("status", ""), ended.get("warnings", []), log)
+
+
+def measure(
+    model: str, names: list[str], repeats: int, kills: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """All scenarios; their times, and what was said in the first repeat of each."""
+    rows: dict[str, Any] = {}
+    for name in names:
+        count = kills if name == next(iter(SCENARIOS)) else repeats
+        outcomes = [try_once(SCENARIOS[name], model) for _ in range(count)]
+        rows[name] = {
+            "n": count,
+            **_figures(outcomes),
+            "bound_ms": BOUND_MS if name in WITHIN_BOUND else None,
+        }
+        rows[name] |= {"first": asdict(outcomes[0]), "statuses": sorted({o.status for o in outcomes})}
+        say(_line(name, rows[name]))
+    return {"machine": machine(), "versions": versions(), "model": read_package(model).sha256, "rows": rows}
+
+
+def page(figures: dict[str, Any]) -> str:
+    """The figures and what was said, for people."""
+    cpu = figures["machine"]
+    lines = [
+        "# How long a line stays high once something has gone wrong",
+        "",
+        f"{cpu['cpu']}, {cpu['cores_usable']} cores. `python -m bench.safety`: whole runs on the simulated "
+        "camera, the serial TTL box's own code on a pseudo-terminal, watchdog 70 ms, heartbeats at 17.5 ms. "
+        "From the fault to the falling edge, ms.",
+        "",
+        "| what went wrong | n | P50 | max | at most | the run ended with |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in figures["rows"].items():
+        times = "stays high | stays high" if row["p50"] is None else f"{row['p50']:.1f} | {row['max']:.1f}"
+        if row["stayed"] and row["p50"] is not None:
+            times += f" ({row['stayed']} never)"
+        bound = "-" if row["bound_ms"] is None else f"{row['bound_ms']:g}"
+        status = row["first"]["status"] or "(no supervisor left to say)"
+        lines.append(f"| {name} | {row['n']} | {times} | {bound} | {status} |")
+    lines += ["", "## What was said, and what the log says", ""]
+    for name, row in figures["rows"].items():
+        lines += [f"**{name}**", ""]
+        lines += [f"- told at once: {w}" for w in row["first"]["warnings"]]
+        lines += [f"- log: {entry}" for entry in row["first"]["log"]] or [
+            "- log: nothing besides its last record"
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", required=True, help="folder of a model package")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--kills", type=int, default=20, help="repeats of the first scenario")
+    parser.add_argument("--only", nargs="*", default=list(SCENARIOS), help="names of scenarios")
+    parser.add_argument(
+        "--out", type=Path, help="write OUT.json and OUT.md; rows that are there already stay"
+    )
+    options = parser.parse_args()
+    unknown = [name for name in options.only if name not in SCENARIOS]
+    if unknown:
+        print(f"unknown scenario {unknown[0]!r}; there are: {', '.join(SCENARIOS)}", file=sys.stderr)
+        return 2
+    figures = measure(options.model, options.only, options.repeats, options.kills, print)
+    if options.out is not None:
+        file = options.out.with_suffix(".json")
+        before = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else {}
+        merged = before | figures["rows"]
+        figures["rows"] = {name: merged[name] for name in SCENARIOS if name in merged}
+        file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        options.out.with_suffix(".md").write_text(page(figures) + "\n", encoding="utf-8")
+    print(
+        json.dumps({name: {k: row[k] for k in ("n", "p50", "max")} for name, row in figures["rows"].items()})
+    )
+    return 0 if all(_holds(name, row) for name, row in figures["rows"].items()) else 1
+
+
+# ---------------------------------------------------------------- the run itself, in processes of its own
+
+
+class _Told(Notices):
+    """Passes on what the bench must know."""
+
+    def __init__(self, link: Connection) -> None:
+        self._link = link
+
+    def ready(self, description: dict[str, Any]) -> None:
+        (loop,) = [p for p in multiprocessing.active_children() if p.name == "rt-pose-loop"]
+        self._link.send(("ready", {"loop": loop.pid, "control": description["addresses"]["control"]}))
+
+
+def _supervise(link: Connection, plain: dict[str, Any], out: str) -> None:
+    run_config = build(RunConfig, plain, "bench safety")
+    result = run_session(run_config, Path(out), register, HostClock(), _Told(link))
+    link.send(("ended", {"status": result.status, "warnings": result.warnings}))
+
+
+def register() -> None:
+    """The drivers; and, in the loop's process, two ways of going wrong that nothing in the program has.
+
+    A signal's handler runs in the main thread, which is the loop's.
+    """
+    rigs.register()
+    signal.signal(signal.SIGUSR1, _raise)
+    signal.signal(signal.SIGUSR2, _hang)
+
+
+def _raise(signum: int, frame: object) -> None:  # noqa: ARG001
+    raise RuntimeError("an exception in the loop")
+
+
+def _hang(signum: int, frame: object) -> None:  # noqa: ARG001
+    threading.Event().wait()
+
+
+def _hear(link: Connection, kind: str) -> dict[str, Any]:
+    """The next message of a kind; empty where the supervisor died without one."""
+    try:
+        while link.poll(LONGEST_WAIT_S):
+            said, content = link.recv()
+            if said == kind:
+                return dict(content)
+    except EOFError:
+        if kind == "ready":
+            raise UserError("bench safety: the run did not begin; its last message above says why") from None
+    return {}
+
+
+def _end(supervisor: Any, link: Connection) -> None:
+    link.close()
+    supervisor.join(1.0)
+    if supervisor.is_alive():
+        supervisor.kill()
+        supervisor.join()
+
+
+def _log(out: Path, since_ns: int) -> list[str]:
+    """Orders, notices and failed commands from the fault on, each kind once."""
+    _await_recorder(out)
+    session = Session.read(out)
+    said = [(c.t_ns, f"order {c.do} ({c.origin})") for c in session.controls]
+    said += [(n.t_ns, f"output '{n.output}': {n.text}") for n in session.notices]
+    said += [(a.t_ns, f"command not carried out: {a.ack['detail']}") for a in session.acks if not a.ack["ok"]]
+    said += [(c.t_ns, f"command refused: {c.reason}") for c in session.commands if not c.accepted]
+    suppressed = [e for e in session.events if e.event["outcome"] == "suppressed"]
+    said += [(e.t_ns, f"event suppressed: {e.event['reason']}") for e in suppressed]
+    if session.end is not None:
+        said.append((session.end.t_ns, f"last record: {session.end.reason}"))
+    else:
+        said.append((2**62, "no last record: the log ends where the loop died"))
+    return list(dict.fromkeys(text for t_ns, text in sorted(said) if t_ns >= since_ns))
+
+
+def _await_recorder(out: Path) -> None:
+    """Until the log no longer grows: a recorder without its supervisor ends by itself, after the loop."""
+    clock, log, size = HostClock(), out / "log.mcap", -1
+    while log.stat().st_size != size:
+        size = log.stat().st_size
+        clock.sleep_until_ns(clock.now_ns() + NS_PER_S)
+
+
+def _figures(outcomes: list[Outcome]) -> dict[str, Any]:
+    times = [o.ms for o in outcomes if o.ms is not None]
+    return {
+        "p50": float(np.median(times)) if times else None,
+        "max": max(times, default=None),
+        "ms": times,
+        "stayed": len(outcomes) - len(times),
+    }
+
+
+def _holds(name: str, row: dict[str, Any]) -> bool:
+    if not SCENARIOS[name].drops:
+        return row["stayed"] == row["n"]
+    return row["stayed"] == 0 and (row["bound_ms"] is None or row["max"] <= row["bound_ms"])
+
+
+def _line(name: str, row: dict[str, Any]) -> str:
+    if row["p50"] is None:
+        return f"{name:36} n {row['n']:3}  stays high"
+    bound = f"  (at most {row['bound_ms']:g})" if row["bound_ms"] else ""
+    return f"{name:36} n {row['n']:3}  P50 {row['p50']:7.1f} ms  max {row['max']:7.1f} ms{bound}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
