@@ -84,6 +84,9 @@ class TrackingSpec:
     """Unseen for so long, the next sight restarts the track."""
     lost_ms: float = 300.0
     """Unseen for so long, the keypoint is lost."""
+    bias_px2: list[list[list[float]]] = field(default_factory=list)
+    """(K, 2, 2) covariance of the slow part of the network's error, which innovations cannot see: added to
+    the positions that are published and judged, never to the filter's own. Empty: none."""
 
 
 @dataclass

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from filterpy.common import van_loan_discretization
 from filterpy.kalman import KalmanFilter
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.ornstein import discretised
 
-from rt_pose.loop.track import CausalFilter, distance2, inflation, transition
+from rt_pose.loop.track import CausalFilter
 from rt_pose.package import TrackingSpec
 from rt_pose.types import FloatArray, FrameStamps, Pose
 
@@ -36,24 +36,6 @@ def pose(
     stamps = FrameStamps(index=index, t_exposure_ns=t_ns, t_arrival_ns=t_ns, t_scene_ns=t_ns, epoch=epoch)
     seen = np.ones(len(xy)) if confidence is None else confidence
     return Pose("cam", stamps, xy[None].astype(float), cov, seen[None])
-
-
-def discretised(dt_s: float, q: float, tau: float) -> tuple[FloatArray, FloatArray]:
-    """F and Q over (x, v) by van Loan's method: an implementation that is not ours."""
-    f = np.array([[0.0, 1.0], [0.0, -1.0 / tau]])
-    g = np.array([[0.0], [np.sqrt(q)]])
-    return van_loan_discretization(f, g, dt_s)
-
-
-@pytest.mark.parametrize("dt_s", [1e-4, 1 / 250, 1 / 60, 1 / 30, 0.3])
-@pytest.mark.parametrize("tau", [0.02, 0.1, 1.0, 100.0])
-def test_transition_equals_van_loan(dt_s: float, tau: float) -> None:
-    q = 3e4
-    step = transition(dt_s, np.array([q]), np.array([tau]))
-    F, Q = discretised(dt_s, q, tau)
-    # van Loan's method takes exp(dt / tau), so at dt = 100 tau it is the oracle that loses digits.
-    assert [step.a[0], step.b[0]] == pytest.approx([F[1, 1], F[0, 1]], rel=1e-6, abs=1e-6)
-    assert [step.q_xx[0], step.q_xv[0], step.q_vv[0]] == pytest.approx([Q[0, 0], Q[0, 1], Q[1, 1]], rel=1e-6)
 
 
 class Oracle:
@@ -122,21 +104,6 @@ def test_prediction_equals_filterpy_and_changes_nothing() -> None:
         np.testing.assert_allclose(ahead.cov[0, k], F @ now.cov[0, k] @ F.T + Q, rtol=1e-6)
     again = tracker.predict("cam", 9, 90 * MS)
     np.testing.assert_array_equal(again.xy, now.xy)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_inflation_ends_on_the_gate(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    a, b = rng.normal(0, 2, (2, 5, 2, 2))
-    p = a @ a.transpose(0, 2, 1) + 0.1 * np.eye(2)
-    r = b @ b.transpose(0, 2, 1) + 0.1 * np.eye(2)
-    e = rng.normal(0, 20, (5, 2))
-    factor = inflation(e, p, r, 9.21)
-    inside = distance2(e, p + r) <= 9.21
-    assert (factor[inside] == 1.0).all()
-    d2 = distance2(e, p + factor[:, None, None] * r)
-    np.testing.assert_allclose(d2[~inside], 9.21, rtol=1e-6)
 
 
 def test_an_outlier_moves_the_track_less_than_without_the_gate() -> None:
@@ -231,3 +198,43 @@ def test_a_measurement_beyond_the_gate_is_no_sight() -> None:
         bool(tracker.step(pose(np.full((K, 2), 300.0), 10 * i, index=i)).lost.all()) for i in range(50, 56)
     ]
     assert lost == [False, False, True, True, True, False], "the sixth restarts the track"
+
+
+def test_a_stamp_from_the_far_future_does_not_silence_the_filter() -> None:
+    tracker = CausalFilter(spec(restart_frames=4), 1, K)
+    tracker.step(pose(np.full((K, 2), 100.0), 0))
+    tracker.step(pose(np.full((K, 2), 100.0), 1e9, index=1))
+    assert tracker.gaps == 1
+    for i in range(4):
+        track = tracker.step(pose(np.full((K, 2), 110.0), 10 * i, index=2 + i))
+    assert (tracker.ignored, tracker.clock_steps) == (3, 1)
+    np.testing.assert_array_equal(track.xy[0], np.full((K, 2), 110.0))
+    assert track.t_valid_ns == 30 * MS
+
+
+def test_repeated_stamps_are_no_clock_step() -> None:
+    tracker = CausalFilter(spec(restart_frames=4), 1, K)
+    for i in range(20):
+        tracker.step(pose(np.full((K, 2), 100.0), 50, index=i))
+    assert (tracker.ignored, tracker.clock_steps) == (19, 0)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -5.0])
+def test_a_covariance_that_is_none_counts_as_not_seen(broken: float) -> None:
+    tracker = CausalFilter(spec(), 1, K)
+    bad = pose(np.full((K, 2), 100.0), 0)
+    bad.cov[0, 1, 0, 0] = broken
+    assert tracker.step(bad).lost[0].tolist() == [False, True, False]
+
+
+def test_the_bias_is_published_and_not_believed() -> None:
+    bias = [[[4.0, 1.0], [1.0, 2.0]]] * K
+    plain, biased = CausalFilter(spec(), 1, K), CausalFilter(spec(bias_px2=bias), 1, K)
+    rng = np.random.default_rng(5)
+    for i in range(5):
+        seen = pose(rng.normal(100, 5, (K, 2)), 10 * i, index=i)
+        a, b = plain.step(seen), biased.step(seen)
+        np.testing.assert_array_equal(a.xy, b.xy)
+        np.testing.assert_allclose(b.cov[..., :2, :2] - a.cov[..., :2, :2], [bias], rtol=1e-9)
+    a, b = plain.predict("cam", 4, 80 * MS), biased.predict("cam", 4, 80 * MS)
+    np.testing.assert_allclose(b.cov[..., :2, :2] - a.cov[..., :2, :2], [bias], rtol=1e-9)

@@ -1,0 +1,127 @@
+"""The linear algebra of the tracking model, all keypoints at once; the filter and the smoother stand on it.
+
+A state holds d positions and d velocities, x' = x + b v, v' = a v: an Ornstein-Uhlenbeck velocity,
+dv = -v / tau dt + noise of strength q, discretised exactly (Bar-Shalom, Li, Kirubarajan 2001, ch. 8.2,
+first-order Gauss-Markov velocity). Components come first and the batch B (keypoints, candidates, whatever
+runs side by side) last: means are (2 d, *B), covariances (2 d, 2 d, *B). With the batch last, each line here
+is one pass of numpy over contiguous numbers, and matrices of four rows need no LAPACK. Symmetric 2x2
+matrices travel as (3, *B): xx, xy, yy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.types import FloatArray
+
+SERIES_BELOW = 0.05
+"""dt / tau under which the position noise comes from its series: the closed form cancels there."""
+
+
+@dataclass(slots=True)
+class Transition:
+    """The exact discretisation over one dt, one number a member of the batch; the axes behave alike.
+
+    x' = x + b v, v' = a v, with noise covariance [[q_xx, q_xv], [q_xv, q_vv]] over (x, v).
+    """
+
+    a: FloatArray
+    b: FloatArray
+    q_xx: FloatArray
+    q_xv: FloatArray
+    q_vv: FloatArray
+
+
+def transition(dt_s: float, q: FloatArray, tau: FloatArray) -> Transition:
+    """Transition over `dt_s` seconds for noise strengths `q` (px^2/s^3) and memories `tau` (s), both (*B)."""
+    u = dt_s / tau
+    decay = -np.expm1(-u)  # 1 - a, exact for small u
+    a = 1.0 - decay
+    closed = u - 2.0 * decay - 0.5 * np.expm1(-2.0 * u)
+    series = u**3 * (1 / 3 - u * (1 / 4 - u * (7 / 60 - u * (1 / 24 - u * (31 / 2520)))))
+    return Transition(
+        a=a,
+        b=tau * decay,
+        q_xx=q * tau**3 * np.where(u < SERIES_BELOW, series, closed),
+        q_xv=0.5 * q * tau**2 * decay**2,
+        q_vv=-0.5 * q * tau * np.expm1(-2.0 * u),
+    )
+
+
+def propagate(mean: FloatArray, cov: FloatArray, step: Transition) -> None:
+    """Carry `mean` (2 d, *B) and `cov` (2 d, 2 d, *B; contiguous) over a transition, in place."""
+    n = len(mean)
+    d = n // 2
+    mean[:d] += step.b * mean[d:]
+    mean[d:] *= step.a
+    cov[:d] += step.b * cov[d:]
+    cov[d:] *= step.a
+    cov[:, :d] += step.b * cov[:, d:]
+    cov[:, d:] *= step.a
+    entries = cov.reshape(n * n, *cov.shape[2:])  # row by row: every n + 1 from 0 on is a variance
+    entries[0 : d * (n + 1) : n + 1] += step.q_xx
+    entries[d * (n + 1) :: n + 1] += step.q_vv
+    entries[d : d * n : n + 1] += step.q_xv
+    entries[d * n :: n + 1] += step.q_xv
+
+
+def symmetrise(cov: FloatArray) -> None:
+    """Take the rounding out of `cov` (n, n, *B) that would let its two halves drift apart, in place."""
+    cov += cov.swapaxes(0, 1).copy()
+    cov *= 0.5
+
+
+def determinant(m: FloatArray) -> FloatArray:
+    """Of symmetric matrices (3, *B)."""
+    return m[0] * m[2] - m[1] * m[1]
+
+
+def distance2(e: FloatArray, s: FloatArray) -> FloatArray:
+    """e' S^-1 e for innovations (2, *B) and covariances (3, *B)."""
+    return _adjugate_form(s, e) / determinant(s)
+
+
+def _adjugate_form(m: FloatArray, e: FloatArray) -> FloatArray:
+    """e' adj(M) e: the determinant times e' M^-1 e."""
+    return m[2] * e[0] * e[0] - 2.0 * m[1] * e[0] * e[1] + m[0] * e[1] * e[1]
+
+
+def inflation(e: FloatArray, p: FloatArray, r: FloatArray, gate: float) -> FloatArray:
+    """Factor of R (*B) at which e' (P + factor R)^-1 e equals the gate; 1 where it is below it already.
+
+    For 2x2 matrices the inverse is the adjugate over the determinant, so the condition is a quadratic in
+    the factor: its larger root is the answer.
+    """
+    factor = np.ones(e.shape[1:])
+    outside = distance2(e, p + r) > gate
+    if not outside.any():
+        return factor
+    e, p, r = e[:, outside], p[:, outside], r[:, outside]
+    mixed = p[0] * r[2] + p[2] * r[0] - 2.0 * p[1] * r[1]
+    qa = gate * determinant(r)
+    qb = gate * mixed - _adjugate_form(r, e)
+    qc = gate * determinant(p) - _adjugate_form(p, e)
+    root = (-qb + np.sqrt(np.maximum(qb * qb - 4.0 * qa * qc, 0.0))) / (2.0 * qa)
+    factor[outside] = np.maximum(root, 1.0)
+    return factor
+
+
+def position_cov(cov: FloatArray) -> FloatArray:
+    """The 2x2 position block of `cov` (4, 4, *B), as (3, *B)."""
+    return np.stack([cov[0, 0], cov[0, 1], cov[1, 1]])
+
+
+def correct(mean: FloatArray, cov: FloatArray, e: FloatArray, s: FloatArray, seen: NDArray[np.bool_]) -> None:
+    """Kalman update of planar states, in place, where `seen` (*B).
+
+    `e` (2, *B) is the innovation (finite everywhere), `s` (3, *B) its covariance P + R.
+    """
+    weight = seen / determinant(s)
+    i_xx, i_xy, i_yy = s[2] * weight, -s[1] * weight, s[0] * weight
+    gain_x = cov[:, 0] * i_xx + cov[:, 1] * i_xy  # (4, *B)
+    gain_y = cov[:, 0] * i_xy + cov[:, 1] * i_yy
+    mean += gain_x * e[0] + gain_y * e[1]
+    cov -= gain_x[:, None] * cov[0] + gain_y[:, None] * cov[1]
