@@ -63,6 +63,21 @@ class DecodeSpec:
 
 
 @dataclass
+class Subspace:
+    """A linear space that the positions of n keypoints keep to: mean plus a mixture of components."""
+
+    name: str
+    keypoints: list[int]
+    """(n,) which ones, as indices."""
+    mean_px: list[float]
+    """(2 n,) x, y of each in turn."""
+    components: list[list[float]]
+    """(C, 2 n), orthonormal rows."""
+    eps_px2: list[float]
+    """(n,) variance along each axis with which keypoints stray from the space by nature."""
+
+
+@dataclass
 class TrackingSpec:
     """Parameters of the causal filter; lists hold one number a keypoint."""
 
@@ -87,6 +102,8 @@ class TrackingSpec:
     bias_px2: list[list[list[float]]] = field(default_factory=list)
     """(K, 2, 2) covariance of the slow part of the network's error, which innovations cannot see: added to
     the positions that are published and judged, never to the filter's own. Empty: none."""
+    subspaces: list[Subspace] = field(default_factory=list)
+    """The pose prior: the space of whole poses, and one for each body part seen in several views."""
 
 
 @dataclass

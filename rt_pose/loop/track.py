@@ -2,8 +2,9 @@
 
 State per keypoint [x, y, vx, vy]; the algebra is `rt_pose.loop.kalman`'s. A measurement beyond the
 chi-square gate has its noise inflated until it lies on the gate (the causal form of the ensemble Kalman
-smoother's variance inflation, Biderman et al. 2024), so that there is never a hard jump. All keypoints are
-filtered at once.
+smoother's variance inflation, Biderman et al. 2024), so that there is never a hard jump. Where the package
+has a pose prior, a keypoint that breaks the pose is taken for what the others make of it, and one that the
+others vouch for is believed to have moved. All keypoints are filtered at once.
 """
 
 from __future__ import annotations
@@ -16,16 +17,25 @@ from rt_pose.loop.kalman import (
     Transition,
     correct,
     determinant,
+    distance2,
     inflation,
     position_cov,
     propagate,
     symmetrise,
     transition,
 )
+from rt_pose.loop.pose_prior import PosePrior
 from rt_pose.package import TrackingSpec
 from rt_pose.types import FloatArray, FrameStamps, Pose, Track
 
 Mask = NDArray[np.bool_]
+
+SHARED = 0.4
+"""Of the doubt about a movement that the others vouch for, how much stays with the measurement: its noise
+grows by this share of the variance that was added to the state. The track then needs two or three frames
+for a leap instead of one, and a leap that was none costs it less."""
+SWAPPED_INFLATION = 1e4
+"""For hindsight: the weight of a measurement that was taken for another keypoint's."""
 
 
 class CausalFilter:
@@ -46,6 +56,12 @@ class CausalFilter:
         """Times the scene clock was found to have stepped backwards; all tracks begin anew."""
         self.gaps = 0
         """Times no pose came for `restart_ms` of scene time."""
+        self.swaps = 0
+        """Measurements that fitted another keypoint's track, and that one's this track; not used."""
+        self.breaks = 0
+        """Measurements that broke the pose."""
+        self.moves = 0
+        """Measurements beyond the gate that the pose vouched for."""
 
         def flat(values: list[float]) -> FloatArray:
             return np.tile(np.asarray(values, dtype=np.float64), individuals)
@@ -56,6 +72,9 @@ class CausalFilter:
         self._speed2 = 0.5 * self._q * self._tau  # variance of the velocity at rest
         self._dt_ns = 0
         self._step = transition(0.0, self._q, self._tau)
+        self._prior = (
+            PosePrior(spec.subspaces, individuals, keypoints, spec.gate_chi2) if spec.subspaces else None
+        )
         self._reset()
 
     def _reset(self) -> None:
@@ -66,7 +85,8 @@ class CausalFilter:
         self._gated = np.zeros(m, dtype=np.int64)
         self._last_seen_ns = np.zeros(m, dtype=np.int64)
         self.inflation = np.ones(m)
-        """(M,) what the newest pose's noise was multiplied with."""
+        """(M,) what the noise of the newest pose was multiplied with; where a keypoint broke the pose, the
+        factor at which its own measurement would have weighed no more than its distance allows."""
         self._t_ns: int | None = None
         self._epoch: int | None = None
         self._behind, self._behind_ns = 0, 0
@@ -133,16 +153,80 @@ class CausalFilter:
         update = seen & self._known & ~stale
         e = np.where(update, z - self._mean[:2], 0.0)
         p = position_cov(self._cov)
-        self.inflation = inflation(e, p, r, self.spec.gate_chi2)
-        beyond = self.inflation > 1.0
-        self._gated = np.where(update, np.where(beyond, self._gated + 1, 0), self._gated)
-        correct(self._mean, self._cov, e, p + self.inflation * r, update)
+        factor = inflation(e, p, r, self.spec.gate_chi2)
+        swapped = self._swapped(z, p, r, factor > 1.0)
+        used = update & ~swapped
+        if self._prior is not None:
+            e, r_used, factor, broken = self._ask_the_pose(self._prior, z, e, p, r, factor, seen, used)
+        else:
+            r_used, broken = r, np.zeros_like(used)
+        correct(self._mean, self._cov, e, p + factor * r_used, used)
         symmetrise(self._cov)
+        self.inflation = np.where(swapped, SWAPPED_INFLATION, np.where(broken, self.inflation, factor))
+
+        # What breaks the pose never becomes the track by patience alone: only time unseen restarts it.
+        beyond = (used & ~broken & (factor > 1.0)) | swapped
+        well = used & ~broken & ~beyond
+        self._gated = np.where(well, 0, self._gated + beyond)
         start = (seen & ~update) | (self._gated >= self.spec.restart_frames)
         if start.any():
             self._restart(start, z, r)
-        # A measurement beyond the gate is not yet a sight of the keypoint: it may be another thing.
-        self._last_seen_ns[seen & (self._gated == 0)] = t_ns
+        # A measurement that was doubted is not yet a sight of the keypoint: it may be another thing.
+        self._last_seen_ns[well | start] = t_ns
+
+    def _swapped(self, z: FloatArray, p: FloatArray, r: FloatArray, beyond: Mask) -> Mask:
+        """Measurements that lie beyond their own gate and within each other's (M,), as left and right do.
+
+        They are not used and not handed to each other either: a track that takes what the network calls
+        by another name could never be corrected by it again. If it goes on, the tracks restart.
+        """
+        swapped = np.zeros(len(beyond), dtype=bool)
+        if np.count_nonzero(beyond) < 2:
+            return swapped
+        at = np.flatnonzero(beyond)
+        e = z[:, None, at] - self._mean[:2, at, None]  # (2, track, measurement)
+        near = distance2(e, p[:, at, None] + r[:, None, at]) < self.spec.gate_chi2
+        near &= at[:, None] // self.shape[1] == at // self.shape[1]
+        swapped[at] = (near & near.T & ~np.eye(len(at), dtype=bool)).any(axis=1)
+        self.swaps += int(np.count_nonzero(swapped))
+        return swapped
+
+    def _ask_the_pose(
+        self,
+        prior: PosePrior,
+        z: FloatArray,
+        e: FloatArray,
+        p: FloatArray,
+        r: FloatArray,
+        factor: FloatArray,
+        seen: Mask,
+        used: Mask,
+    ) -> tuple[FloatArray, FloatArray, FloatArray, Mask]:
+        """Innovations, noises and factors as the pose prior would have them, and who breaks the pose.
+
+        The covariance of a keypoint that moved further than its past allows, and that the others vouch
+        for, is scaled until the measurement lies on the gate (`p` with it, in place).
+        """
+        gate = self.spec.gate_chi2
+        at, noise = np.where(seen, z, self._mean[:2]), np.where(seen, r, p)
+        broken, vouched = prior.judge(at, noise, factor, seen | self._known)
+        broken &= used
+        if broken.any():
+            self.breaks += int(np.count_nonzero(broken))
+            apart = np.where(broken, z - at, 0.0)
+            self.inflation = 1.0 + (apart * apart).sum(axis=0) / (r[0] + r[2])
+            e = np.where(broken, at - self._mean[:2], e)
+            r = np.where(broken, noise, r)
+            factor = np.where(broken, inflation(e, p, r, gate), factor)
+        vouched &= used & ~broken & (factor > 1.0)
+        if vouched.any():
+            self.moves += int(np.count_nonzero(vouched))
+            moved = np.where(vouched, inflation(e, r, p, gate), 1.0)
+            self._cov *= moved
+            p *= moved
+            r = r + np.where(vouched, SHARED, 0.0) * p
+            factor = np.where(vouched, 1.0, factor)
+        return e, r, factor, broken
 
     def _noise(self, pose: Pose, z: FloatArray) -> tuple[FloatArray, Mask]:
         """R (3, M) of each measurement, the identity where it does not count as seen; and where it does."""
