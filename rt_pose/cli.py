@@ -80,6 +80,15 @@ def train_fit(options: Namespace) -> int:
     return EXIT_OK
 
 
+def train_calibrate(options: Namespace) -> int:
+    """Fit the filter to recordings (and labels) and write it into the model package."""
+    from train.calibrate import CalibrateConfig, calibrate
+
+    package = calibrate(build(CalibrateConfig, _plain(options), "train calibrate"), say=print)
+    print(f"model package: {package.path} (calibrated, {package.sha256[:12]})")
+    return EXIT_OK
+
+
 def predict(options: Namespace) -> int:
     """Keypoints of a recorded video, offline, as a Lightning Pose CSV."""
     from rt_pose.offline.predict import predict_video
@@ -171,6 +180,17 @@ def _train_parser(parser: ArgumentParser) -> None:
     _add_config(parser, TrainConfig)
 
 
+def _calibrate_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("--model", type=str, required=True, help="Folder of the model package; rewritten.")
+    parser.add_argument("--video", type=str, nargs="+", required=True, help="Recordings of the rig.")
+    parser.add_argument("--labels", type=str, help="Labels file of frames that the network did not train on.")
+    parser.add_argument(
+        "--views", type=str, nargs="*", default=[], help="One body part in several views: paw_top=paw_bottom."
+    )
+    parser.add_argument("--frames", type=int, default=3000, help="Frames of each recording to use.")
+    parser.add_class_arguments(EngineConfig, "engine")
+
+
 def _predict_parser(parser: ArgumentParser) -> None:
     parser.add_argument("--model", type=str, required=True, help="Folder of the model package.")
     parser.add_argument("--video", type=str, required=True, help="The recording.")
@@ -229,6 +249,7 @@ Verb = tuple[Callable[[ArgumentParser], None], Callable[[Namespace], int]]
 VERBS: dict[str, Verb] = {
     "demo": (_demo_parser, demo),
     "train fit": (_train_parser, train_fit),
+    "train calibrate": (_calibrate_parser, train_calibrate),
     "predict": (_predict_parser, predict),
     "run": (_run_parser, run),
     "bench latency": (_bench_parser, bench_latency),

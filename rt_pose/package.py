@@ -207,11 +207,25 @@ def write_package(
     for name, write in writers.items():
         write(path / name)
     manifest.files = {name: file_sha256(path / name) for name in (NETWORK, GOLDEN, *writers)}
+    return write_manifest(path, manifest)
+
+
+def write_manifest(path: Path, manifest: Manifest) -> Package:
+    """Put a manifest, whose `files` are right, into a package in one step; the package as it then reads.
+
+    The package is at every moment the old one or the new one. UserError where it cannot be written.
+    """
     manifest.sha256 = manifest_sha256(manifest)
     text = json.dumps(msgspec.to_builtins(manifest), indent=1) + "\n"
     temporary = path / (MANIFEST + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path / MANIFEST)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path / MANIFEST)
+    except OSError as error:
+        raise UserError(
+            f"model package {path}: {MANIFEST} cannot be written: {error.strerror}; copy the package to a "
+            "place where you may write"
+        ) from error
     return read_package(path)
 
 

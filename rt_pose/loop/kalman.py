@@ -35,8 +35,9 @@ class Transition:
     q_vv: FloatArray
 
 
-def transition(dt_s: float, q: FloatArray, tau: FloatArray) -> Transition:
-    """Transition over `dt_s` seconds for noise strengths `q` (px^2/s^3) and memories `tau` (s), both (*B)."""
+def transition(dt_s: float | FloatArray, q: FloatArray, tau: FloatArray) -> Transition:
+    """Transition over `dt_s` seconds (one, or (*B)) for noise strengths `q` (px^2/s^3) and memories `tau`
+    (s), both (*B)."""
     u = dt_s / tau
     decay = -np.expm1(-u)  # 1 - a, exact for small u
     a = 1.0 - decay

@@ -1,0 +1,183 @@
+"""Parameters of the tracking model by the likelihood of its innovations on unlabeled recordings.
+
+The likelihood is the causal filter's own, gate and restarts included: a measurement beyond the gate counts as
+one on the gate, with the noise that puts it there, so that a jump neither passes for movement nor is worth
+explaining at any price. Every keypoint has its own parameters and a pattern search in their logarithms
+(Hooke and Jeeves 1961) moves all of them at once; recordings are cut into pieces that run side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.loop.kalman import (
+    correct,
+    determinant,
+    distance2,
+    inflation,
+    position_cov,
+    propagate,
+    transition,
+)
+from rt_pose.types import FloatArray
+
+Mask = NDArray[np.bool_]
+
+PIECE_FRAMES = 250
+PARAMETERS = ("q_px2_s3", "tau_s", "gain", "floor_px2")
+START = (1e6, 0.05, 0.5, 0.5)
+LEAST = (1e1, 0.01, 0.02, 0.1)
+"""The floor is never less than a third of a pixel of labeling noise: with less, an ensemble whose members
+agree exactly, or a spike in a heatmap, would be copied."""
+MOST = (1e12, 1.0, 50.0, 50.0)
+FIRST_STEP, LAST_STEP = 1.5, 0.1
+"""Of the search, in natural logarithms."""
+MOST_ROUNDS = 60
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What a network saw in one recording of F frames, K keypoints."""
+
+    dt_s: float
+    """Between frames."""
+    xy: FloatArray
+    """(F, K, 2) px."""
+    cov: FloatArray
+    """(F, K, 2, 2) px^2."""
+    confidence: FloatArray
+    """(F, K)."""
+
+    def seen(self, min_confidence: float) -> Mask:
+        """(F, K) what a filter would use."""
+        finite = np.isfinite(self.xy).all(axis=-1) & np.isfinite(self.cov).all(axis=(-2, -1))
+        return finite & (self.confidence >= min_confidence)
+
+
+@dataclass(slots=True)
+class Fitted:
+    """Parameters (K,) each, and the log likelihood that they reached."""
+
+    q_px2_s3: FloatArray
+    tau_s: FloatArray
+    gain: FloatArray
+    floor_px2: FloatArray
+    log_likelihood: FloatArray
+
+
+@dataclass(slots=True)
+class _Pieces:
+    """Recordings cut into S pieces of L frames; what is padded counts as not seen."""
+
+    dt_s: FloatArray
+    """(S,)."""
+    z: FloatArray
+    """(L, 2, K, S)."""
+    s: FloatArray
+    """(L, 3, K, S)."""
+    seen: Mask
+    """(L, K, S)."""
+
+
+def fit_parameters(
+    recordings: Sequence[Recorded],
+    *,
+    gate_chi2: float,
+    restart_frames: int,
+    min_confidence: float,
+    tell: Callable[[int], None] = lambda _: None,
+) -> Fitted:
+    """The parameters that maximise the likelihood; `tell` hears of each round of at most MOST_ROUNDS.
+
+    A keypoint that is never seen keeps where the search began.
+    """
+    pieces = _cut(recordings, min_confidence)
+    low, high = (np.log(np.array(p))[:, None, None] for p in (LEAST, MOST))
+    best = np.repeat(np.log(np.array(START))[:, None], pieces.z.shape[2], axis=1)  # (4, K)
+    step = np.full(best.shape[1], FIRST_STEP)
+    moves = np.concatenate([np.zeros((4, 1)), np.eye(4), -np.eye(4)], axis=1)[:, :, None]  # (4, 9, 1)
+    reached = np.full(best.shape[1], -np.inf)
+    for turn in range(MOST_ROUNDS):
+        tried = np.clip(best[:, None] + moves * step, low, high)  # (4, 9, K)
+        likelihood = _log_likelihood(np.exp(tried), pieces, gate_chi2, restart_frames)
+        chosen = likelihood.argmax(axis=0)
+        best = tried[:, chosen, np.arange(len(chosen))]
+        reached = likelihood.max(axis=0)
+        step = np.where(chosen == 0, step / 2, step)
+        tell(turn + 1)
+        if (step < LAST_STEP).all():
+            break
+    q, tau, gain, floor = np.exp(best)
+    return Fitted(q, tau, gain, floor, reached)
+
+
+def _cut(recordings: Sequence[Recorded], min_confidence: float) -> _Pieces:
+    dts: list[float] = []
+    parts: list[tuple[FloatArray, FloatArray, Mask]] = []
+    for recording in recordings:
+        seen = recording.seen(min_confidence)
+        z = np.where(seen[..., None], recording.xy, 0.0)
+        flat = recording.cov.reshape(*seen.shape, 4)[..., [0, 1, 3]]
+        s = np.where(seen[..., None], flat, [1.0, 0.0, 1.0])
+        for first in range(0, len(seen), PIECE_FRAMES):
+            part = slice(first, first + PIECE_FRAMES)
+            dts.append(recording.dt_s)
+            parts.append((z[part], s[part], seen[part]))
+    length, keypoints = max(len(seen) for _, _, seen in parts), parts[0][2].shape[1]
+    pieces = _Pieces(
+        np.array(dts),
+        np.zeros((length, 2, keypoints, len(parts))),
+        np.zeros((length, 3, keypoints, len(parts))),
+        np.zeros((length, keypoints, len(parts)), dtype=bool),
+    )
+    pieces.s[:, [0, 2]] = 1.0
+    for i, (z, s, seen) in enumerate(parts):
+        pieces.z[: len(z), ..., i] = z.transpose(0, 2, 1)
+        pieces.s[: len(z), ..., i] = s.transpose(0, 2, 1)
+        pieces.seen[: len(z), :, i] = seen
+    return pieces
+
+
+def _log_likelihood(parameters: FloatArray, pieces: _Pieces, gate: float, restart_frames: int) -> FloatArray:
+    """(C, K) of C candidates `parameters` (4, C, K), up to a constant."""
+    shape = (*parameters.shape[1:], len(pieces.dt_s))
+    q, tau, gain, floor = (np.broadcast_to(p[..., None], shape) for p in parameters)
+    step = transition(pieces.dt_s, q, tau)
+    mean, cov = np.zeros((4, *shape)), np.zeros((4, 4, *shape))
+    known, gated = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=np.int64)
+    total = np.zeros(shape)
+    for t in range(len(pieces.z)):
+        propagate(mean, cov, step)
+        z, seen = np.broadcast_to(pieces.z[t][:, None], (2, *shape)), np.broadcast_to(pieces.seen[t], shape)
+        r = gain * pieces.s[t][:, None]
+        r[0] += floor
+        r[2] += floor
+        update = seen & known
+        e = np.where(update, z - mean[:2], 0.0)
+        p = position_cov(cov)
+        factor = inflation(e, p, r, gate)
+        s = p + factor * r
+        total -= np.where(update, np.log(determinant(s)) + distance2(e, s), 0.0)
+        correct(mean, cov, e, s, update)
+        gated = np.where(update, np.where(factor > 1.0, gated + 1, 0), gated)
+        start = (seen & ~known) | (gated >= restart_frames)
+        if start.any():
+            _begin(start, mean, cov, z, r, 0.5 * q * tau)
+            known |= start
+            gated[start] = 0
+    return 0.5 * total.sum(axis=-1)
+
+
+def _begin(
+    start: Mask, mean: FloatArray, cov: FloatArray, z: FloatArray, r: FloatArray, speed2: FloatArray
+) -> None:
+    """The tracks at `start` begin at their measurement, as the filter's do."""
+    mean[:2, start], mean[2:, start] = z[:, start], 0.0
+    cov[:, :, start] = 0.0
+    cov[0, 0, start], cov[1, 1, start] = r[0, start], r[2, start]
+    cov[0, 1, start] = cov[1, 0, start] = r[1, start]
+    cov[2, 2, start] = cov[3, 3, start] = speed2[start]

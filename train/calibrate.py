@@ -1,0 +1,238 @@
+"""`rt-pose train calibrate`: the filter's parameters from recordings, into the model package.
+
+Movement and noise (q, tau, gain, floor) come from the innovations of unlabeled recordings through the
+package's own chain; the pose prior from frames of them in which the network was sure; the bias, which
+innovations cannot see, from labeled frames that the network was not trained on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rt_pose.config import EngineConfig
+from rt_pose.console import progress, track
+from rt_pose.errors import UserError, nearest
+from rt_pose.loop.estimate import Estimator
+from rt_pose.loop.infer import choose_engine
+from rt_pose.offline.innovations import MOST_ROUNDS, Recorded, fit_parameters
+from rt_pose.offline.pose_space import pose_space, view_space
+from rt_pose.package import Manifest, Package, Subspace, TrackingSpec, read_package, write_manifest
+from rt_pose.types import FloatArray
+from rt_pose.video import VideoInfo, probe, read_frames
+from train.data.labels import Channels, LabeledFrames, read_labels
+from train.data.split import SPLIT_FILE, split_frames
+from train.progress import Say
+
+GATE_CHI2 = 10.6
+"""99.5 % of chi-square with 2 degrees of freedom."""
+SURE = 0.9
+"""Confidence above which a keypoint may teach the pose prior."""
+LEAST_SIGHTS = 50
+"""Frames in which a keypoint must be seen for its parameters to be fitted."""
+POOLED_LABELS = 8
+"""All keypoints' errors together count as this many labels in each keypoint's bias."""
+CHI2_95, TRUNCATED_95 = 5.99, 1.187
+"""Errors beyond the 95 % radius are left out; what remains of a Gaussian's variance is multiplied by this."""
+
+
+@dataclass
+class CalibrateConfig:
+    """What to calibrate with."""
+
+    model: str
+    """Folder of the model package; its manifest is rewritten."""
+    video: list[str]
+    """Recordings of the rig, unlabeled; several are used together."""
+    labels: str | None = None
+    """Labels file (CSV) of frames for the bias: those that split.csv keeps back, else all of them."""
+    views: list[str] = dataclasses.field(default_factory=list)
+    """Keypoints that are one body part in several views, joined by '=': paw1_top=paw1_bottom."""
+    frames: int = 3000
+    """Frames of each recording to use, from its beginning."""
+    engine: EngineConfig = dataclasses.field(default_factory=EngineConfig)
+
+
+def calibrate(config: CalibrateConfig, say: Say) -> Package:
+    """Fit the filter to recordings and write it into the package, whose other files stay as they are.
+
+    UserError, before anything is written, where a file cannot be read or nothing was seen in it.
+    """
+    package = read_package(config.model)
+    keypoints = package.manifest.keypoints
+    views = _views(config.views, keypoints)
+    infos = [probe(path) for path in config.video]
+    if not infos:
+        raise UserError("train calibrate: no recording was given; add `--video FILE`")
+    labels = _labels(Path(config.labels), package.manifest) if config.labels else None
+    choice = choose_engine(package, config.engine)
+    say(f"engine: {choice}")
+    channels = package.manifest.input.channels
+    recordings = [_watch(choice.estimator, info, channels, config.frames) for info in infos]
+    old = package.manifest.tracking
+    spec = dataclasses.replace(old, gate_chi2=GATE_CHI2, calibrated=True, bias_px2=[], subspaces=[])
+    spec, seen = _with_parameters(spec, recordings, keypoints, say)
+    spec.subspaces = _prior(recordings, keypoints, views, say)
+    told: dict[str, Any] = {
+        "recordings": [info.path.name for info in infos],
+        "frames": int(sum(len(r.xy) for r in recordings)),
+        "engine": str(choice.engine.precision),
+        "sights": dict(zip(keypoints, seen, strict=True)),
+        "subspaces": [space.name for space in spec.subspaces],
+    }
+    if labels is not None:
+        spec.bias_px2, told["labels"] = _bias(choice.estimator, labels, spec)
+        sizes = [np.sqrt(np.trace(np.asarray(b)) / 2) for b in spec.bias_px2]
+        say(f"bias from {told['labels']}: {np.median(sizes):.2f} px along an axis (median of keypoints)")
+    manifest = dataclasses.replace(
+        package.manifest, tracking=spec, training=package.manifest.training | {"calibration": told}
+    )
+    return write_manifest(package.path, manifest)
+
+
+def _views(texts: list[str], keypoints: list[str]) -> list[list[int]]:
+    views = []
+    for text in texts:
+        names = [name.strip() for name in text.split("=")]
+        for name in names:
+            if name not in keypoints:
+                raise UserError(f"views '{text}': no keypoint '{name}'{nearest(name, keypoints)}")
+        if len(set(names)) < 2:
+            raise UserError(f"views '{text}': expected two keypoints or more, as in paw_top=paw_bottom")
+        views.append([keypoints.index(name) for name in names])
+    return views
+
+
+def _watch(estimator: Estimator, info: VideoInfo, channels: int, most: int) -> Recorded:
+    """The network's keypoints on the first `most` frames of a recording."""
+    xy, cov, confidence = [], [], []
+    total = min(info.frames, most)
+    frames = read_frames(info.path, 1 if channels == 1 else 3)
+    for _, frame in zip(range(total), track(frames, info.path.name, total), strict=False):
+        found = estimator.estimate(frame.image)
+        xy.append(found.xy[0])
+        cov.append(found.cov[0])
+        confidence.append(found.confidence[0])
+    return Recorded(1.0 / info.rate_hz, np.array(xy), np.array(cov), np.array(confidence))
+
+
+def _with_parameters(
+    spec: TrackingSpec, recordings: Sequence[Recorded], keypoints: list[str], say: Say
+) -> tuple[TrackingSpec, list[int]]:
+    """The spec with fitted movement and noise, and in how many frames each keypoint was seen.
+
+    A keypoint that was hardly seen takes the median of the others.
+    """
+    seen = np.concatenate([r.seen(spec.min_confidence) for r in recordings]).sum(axis=0)
+    enough = seen >= LEAST_SIGHTS
+    if not enough.any():
+        raise UserError(
+            f"train calibrate: no keypoint was seen in {LEAST_SIGHTS} frames (confidence >= "
+            f"{spec.min_confidence}); give recordings that look like the training frames"
+        )
+    with progress("fitting", MOST_ROUNDS) as tell:
+        fitted = fit_parameters(
+            recordings,
+            gate_chi2=spec.gate_chi2,
+            restart_frames=spec.restart_frames,
+            min_confidence=spec.min_confidence,
+            tell=tell,
+        )
+    for name, few in zip(keypoints, ~enough, strict=True):
+        if few:
+            say(f"{name}: seen too seldom to be fitted; it takes the median of the others")
+
+    def listed(values: FloatArray) -> list[float]:
+        return [float(v) for v in np.where(enough, values, np.median(values[enough]))]
+
+    spec = dataclasses.replace(
+        spec,
+        q_px2_s3=listed(fitted.q_px2_s3),
+        tau_s=listed(fitted.tau_s),
+        gain=listed(fitted.gain),
+        floor_px2=listed(fitted.floor_px2),
+    )
+    return spec, [int(n) for n in seen]
+
+
+def _prior(
+    recordings: Sequence[Recorded], keypoints: list[str], views: list[list[int]], say: Say
+) -> list[Subspace]:
+    """The spaces of the views, and of whole poses where they have one."""
+    poses = np.concatenate([np.where((r.confidence >= SURE)[..., None], r.xy, np.nan) for r in recordings])
+    spaces = []
+    for view in views:
+        name = "=".join(keypoints[k] for k in view)
+        space = view_space(name, poses, view)
+        if space is None:
+            say(f"{name}: too few frames in which all of them are sure (confidence >= {SURE}); no prior")
+        else:
+            spaces.append(space)
+    often = [k for k in range(len(keypoints)) if np.isfinite(poses[:, k, 0]).mean() > 0.5]
+    whole = pose_space(poses, often) if len(often) > 1 else None
+    if whole is None:
+        say("whole poses: no space holds them well; no prior from them")
+    else:
+        say(f"whole poses of {len(often)} keypoints keep to {len(whole.components)} dimensions")
+        spaces.append(whole)
+    return spaces
+
+
+@dataclass
+class _Labels:
+    """Labeled frames for the bias, and in words which."""
+
+    frames: LabeledFrames
+    name: str
+    how: str
+
+
+def _labels(path: Path, manifest: Manifest) -> _Labels:
+    channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
+    frames = read_labels(path.parent, path.name, channels, manifest.keypoints)
+    if (path.parent / SPLIT_FILE).is_file():
+        split = split_frames(path.parent, frames.names, 0.0, 0)
+        return _Labels(frames.subset(split.validation), path.name, f"the frames that {SPLIT_FILE} keeps back")
+    return _Labels(frames, path.name, "all its frames, the trained ones among them if there are any")
+
+
+def _bias(estimator: Estimator, labels: _Labels, spec: TrackingSpec) -> tuple[list[list[list[float]]], str]:
+    """The bias covariance of each keypoint (K, 2, 2), and on what it stands."""
+    found = estimator.estimate_all(track(labels.frames.images, labels.name, len(labels.frames)))
+    used = found.confidence >= spec.min_confidence
+    e = np.where(used[..., None], found.xy - labels.frames.xy, np.nan)  # (F, K, 2)
+    noise = np.asarray(spec.gain)[:, None, None] * found.cov
+    noise += np.asarray(spec.floor_px2)[:, None, None] * np.eye(2)
+    n = int(np.isfinite(e).all(axis=-1).sum())
+    if not n:
+        raise UserError(f"labels {labels.name}: the network was sure of no labeled keypoint; no bias from it")
+    return bias_covariances(e, noise), f"{n} labels of {labels.name}, {labels.how}"
+
+
+def bias_covariances(e: FloatArray, noise: FloatArray) -> list[list[list[float]]]:
+    """(K, 2, 2) px^2: the covariance of errors `e` (F, K, 2; NaN where unlabeled) less the white noise
+    (F, K, 2, 2) that the filter knows of, each keypoint's drawn towards that of all together."""
+    known = np.asarray(np.isfinite(e).all(axis=-1))
+    pooled = _core(e[known])
+    biases = []
+    for k in range(e.shape[1]):
+        own = e[known[:, k], k]
+        n = len(own)
+        second = (n * (_core(own) if n else 0.0) + POOLED_LABELS * pooled) / (n + POOLED_LABELS)
+        white = noise[known[:, k], k].mean(axis=0) if n else noise[known].mean(axis=0)
+        values, vectors = np.linalg.eigh(second - white)
+        biases.append(((vectors * np.maximum(values, 0.0)) @ vectors.T).tolist())
+    return biases
+
+
+def _core(e: FloatArray) -> FloatArray:
+    """Second moment (2, 2) of errors (n, 2) as if they were Gaussian: the furthest twentieth left out."""
+    distance2 = (e * e).sum(axis=1)
+    kept = e[distance2 <= np.quantile(distance2, 0.95)]
+    factor = TRUNCATED_95 if len(kept) < len(e) else 1.0
+    return factor * (kept.T @ kept) / len(kept)
