@@ -97,7 +97,59 @@ class ZoneConfig:
     """A region of the frame that rules may name. Give exactly one shape."""
 
     circle: list[float] | None = None
-    """[centre x, centre y, radius], px."""
+    """[centre x, centre y, radius]."""
+    box: list[float] | None = None
+    """[left, top, right, bottom]."""
+    polygon: list[list[float]] | None = None
+    """[[x, y], [x, y], [x, y], ...], closed."""
+    line: list[list[float]] | None = None
+    """[[x, y], [x, y]], to be crossed from its left to its right or back, as one looks along it."""
+    point: list[float] | None = None
+    """[x, y], a place to measure distances and speeds of approach to."""
+    unit: Literal["px", "mm"] = "px"
+    """Of the numbers: frame px, or mm of the rig (see `geometry`)."""
+
+
+@dataclass
+class LensConfig:
+    """A lens to be undistorted, as camera calibrations write it."""
+
+    matrix: list[list[float]]
+    """[[fx, 0, cx], [0, fy, cy], [0, 0, 1]], px."""
+    distortion: list[float]
+    """[k1, k2, p1, p2] or [k1, k2, p1, p2, k3] (OpenCV's order)."""
+
+
+@dataclass
+class GeometryConfig:
+    """From the pixels of a camera to millimetres of the rig. Give a scale or a homography."""
+
+    mm_per_px: float | None = None
+    """Size of a pixel in the animal's plane, mm."""
+    homography: list[list[float]] | None = None
+    """Three rows of three: px (without the lens's distortion) to mm."""
+    lens: LensConfig | None = None
+    """Taken out first."""
+
+
+@dataclass
+class BlockConfig:
+    """A part of a session in which some rules are enabled. It ends with the first of its ends to come."""
+
+    block: str
+    """Its name; events bear it, and the control order `block` jumps to it."""
+    rules: list[str] | None = None
+    """The rules that may fire; all of them where it is not given, none with []."""
+    time: str | None = None
+    """It ends after this long (scene time)."""
+    events: int | None = None
+    """It ends after so many events, fired or withheld."""
+    trials: int | None = None
+    """It ends after so many trials. A trial ends with its first event, fired or withheld."""
+    trial: str | None = None
+    """A trial without an event ends after this long (scene time)."""
+    inter_trial: str = "0 ms"
+    """Pause after each trial in which no rule may fire (scene time)."""
 
 
 @dataclass
@@ -157,9 +209,16 @@ class RuleConfig:
     name: str
     """Unique; the event topic and the report use it."""
     when: str
-    """The condition, e.g. `inside(nose, corner) and speed(nose) > 50` (px, px/s)."""
+    """The condition, e.g. `inside(nose, corner) and speed(nose) > 50` (px, px/s), or `> 20 cm/s` with a
+    `geometry`. `rt-pose rules check` explains it."""
     do: ActionConfig
     """What happens when it comes true."""
+    probability: float | None = None
+    """It comes true when the condition is at least so probable at the time of effect; without it the
+    predicted mean is judged."""
+    release: float | str | None = None
+    """Hysteresis: once true it stays so until the probability falls below this; for a rule without
+    `probability` until this condition holds, e.g. `speed(nose) < 30`."""
     hold: str = "0 ms"
     """How long (scene time) the condition must have been true without a break."""
     refractory: str = "0 ms"
@@ -170,6 +229,15 @@ class RuleConfig:
     """Longest time from exposure to decision for this rule; the run's budget where it is not given."""
     late: Literal["suppress", "fire"] = "suppress"
     """What to do with a decision past its deadline."""
+    individual: int | Literal["each", "any"] = "each"
+    """Where there are several: each is judged by itself, any of them will do, or the one of that number."""
+    enabled: bool = True
+    """Otherwise its events are suppressed with the reason `disabled`; the control order `set` changes it."""
+    yoke: str | None = None
+    """A session folder: the rule fires at the times at which its namesake fired there, in place of its own
+    condition."""
+    yoke_times_s: list[float] | None = None
+    """Those times, since the first frame (scene time, of the effect); filled in from `yoke`."""
 
 
 @dataclass
@@ -179,7 +247,7 @@ class PublishConfig:
     address: str = "tcp://127.0.0.1:5790"
     """PUB socket: poses, events, acks, stats, meta, frames."""
     control: str = "tcp://127.0.0.1:5791"
-    """ROUTER socket: status, start, stop, arm, disarm."""
+    """ROUTER socket: status, meta, start, stop, arm, disarm, block, set, mark."""
     prediction: bool = True
     """Also publish the pose predicted for the time of effect."""
     frame_rate_hz: float = 15.0
@@ -208,8 +276,12 @@ class RunConfig:
     """Outputs by name."""
     zones: dict[str, ZoneConfig] = field(default_factory=dict)
     """Named regions."""
+    geometry: dict[str, GeometryConfig] = field(default_factory=dict)
+    """The rig's measures by camera, for rules and zones in mm."""
     rules: list[RuleConfig] = field(default_factory=list)
     """What to fire on."""
+    protocol: list[BlockConfig] = field(default_factory=list)
+    """Blocks in their order, e.g. baseline, stimulation; without any all rules are enabled throughout."""
     engine: EngineConfig = field(default_factory=EngineConfig)
     """How the network is run."""
     publish: PublishConfig = field(default_factory=PublishConfig)
@@ -245,6 +317,7 @@ def check_names(config: RunConfig) -> None:
         "outputs": config.outputs,
         "zones": config.zones,
         "rules": [rule.name for rule in config.rules],
+        "protocol": [block.block for block in config.protocol],
     }
     for kind, names in named.items():
         for name in names:

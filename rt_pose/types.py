@@ -108,7 +108,7 @@ class Event:
     probability: float | None
     """Of the condition at the time of effect; None for a rule that compares the predicted mean."""
     value: float
-    """The rule's first quantity at the time of effect, in that quantity's unit."""
+    """The rule's first quantity at the time of effect, in the unit that it is compared in."""
     camera: str
     frame_index: int
     t_cause_ns: int
@@ -117,6 +117,10 @@ class Event:
     t_effect_ns: int
     """Host time at which its command is expected to act."""
     deadline_met: bool
+    block: str = ""
+    """The protocol's block under way; empty without a protocol and after its end."""
+    trial: int = 0
+    """Number of the trial under way, from 1; 0 where there is none."""
 
 
 @dataclass(slots=True)

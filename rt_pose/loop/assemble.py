@@ -27,6 +27,7 @@ from rt_pose.loop.infer import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.limits import make_limits
 from rt_pose.loop.log import RecordSink
+from rt_pose.loop.protocol import make_protocol
 from rt_pose.loop.publish import Publisher
 from rt_pose.package import Package, TrackingSpec, read_package
 from rt_pose.records import NoSink, Sink
@@ -164,6 +165,7 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
             prediction_delay_ns=longest_delay_ns if config.publish.prediction else None,
             limits=limits,
             beat=beat,
+            protocol=make_protocol(config),
         )
         housekeeping = Housekeeping(loop, publisher, rings, clock, config.publish)
         housekeeping.records_refused = sinks.refused

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from rt_pose.clock import NS_PER_S, Clock
+from rt_pose.config import RunConfig
+from rt_pose.errors import UserError
 from rt_pose.loop.act import EMERGENCY, Actuators, Beat, command_for
 from rt_pose.loop.capture import CaptureThread, LatestFrames, TakenFrame, stamps_data
 from rt_pose.loop.control import Order
@@ -28,6 +30,8 @@ from rt_pose.loop.decide import Decider, Rule, effect_scene_ns
 from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.latency import FrameLatency, LatencyLedger, frame_latency
 from rt_pose.loop.limits import Limits
+from rt_pose.loop.protocol import ORDERS as PROTOCOL_ORDERS
+from rt_pose.loop.protocol import Protocol, make_protocol
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.track import CausalFilter
 from rt_pose.package import TrackingSpec
@@ -106,8 +110,12 @@ class ClosedLoop:
         prediction_delay_ns: int | None,
         limits: Limits | None = None,
         beat: Beat | None = None,
+        protocol: Protocol | None = None,
     ) -> None:
         """`prediction_delay_ns`: how far past the decision the published prediction speaks; None for none."""
+        self.protocol = protocol or make_protocol(RunConfig(rules=[rule.config for rule in rules]))
+        self._blind = {rule.name for rule in rules if rule.blind}
+        self._blind_commands: set[int] = set()
         self.clock, self.ledger = clock, ledger
         self.captures = captures
         self.counts = LoopCounts(events={r.name: {"fired": 0, "withheld": 0, "suppressed": 0} for r in rules})
@@ -139,7 +147,14 @@ class ClosedLoop:
                 CausalFilter(tracking, 1, keypoints),
                 # Each camera's events count on their own lattice, so ids do not depend on how frames of
                 # several cameras interleave.
-                Decider(rules, seed, first_event_id=i + 1, id_step=len(cameras), limits=limits),
+                Decider(
+                    rules,
+                    seed,
+                    first_event_id=i + 1,
+                    id_step=len(cameras),
+                    limits=limits,
+                    protocol=self.protocol,
+                ),
             )
             for i, info in enumerate(cameras)
         }
@@ -207,7 +222,7 @@ class ClosedLoop:
 
         stages.t_judged_ns = now()
         decisions = path.decider.decide(
-            path.tracker, frame.camera, frame.stamps, stages.t_judged_ns, self.armed
+            path.tracker, frame.camera, frame.stamps, stages.t_judged_ns, self.armed, pose.confidence
         )
         stages.t_decided_ns = now()
 
@@ -233,6 +248,13 @@ class ClosedLoop:
             self._started = True
         elif order.do == "stop":
             self._end(f"stop ordered ({order.origin})")
+        elif order.do in PROTOCOL_ORDERS:
+            try:
+                self.protocol.order(order.do, order.args)
+            except UserError as error:  # nothing has changed, so it is no input
+                order.error = str(error)
+                order.done.set()
+                return
         else:
             self._arm(order.do)
         self._seq += 1
@@ -264,6 +286,14 @@ class ClosedLoop:
             End(t_ns=self.clock.now_ns(), reason=self.failure or self.end_reason, counts=self.summary())
         )
 
+    def events_shown(self) -> dict[str, dict[str, int]]:
+        """Counts of events for who watches: of a rule that withholds, fired and withheld as one."""
+        shown = {}
+        for rule, counts in self.counts.events.items():
+            decided = {"decided": counts["fired"] + counts["withheld"], "suppressed": counts["suppressed"]}
+            shown[rule] = decided if rule in self._blind else dict(counts)
+        return shown
+
     def summary(self) -> dict[str, Any]:
         """Frames, events and how it ended."""
         return {
@@ -291,6 +321,8 @@ class ClosedLoop:
         if event.outcome != "fired":
             return None
         command = command_for(event, rule)
+        if rule.blind:
+            self._blind_commands.add(command.id)
         refusal = self._actuators.submit(command)
         self.counts.commands_refused += bool(refusal)
         return CommandRecord(
@@ -311,8 +343,8 @@ class ClosedLoop:
         met: bool,
         stages: StageStamps,
     ) -> None:
-        for event, _ in decisions:
-            self._publisher.event(event)
+        for event, rule in decisions:
+            self._publisher.event(event, blind=rule.blind)
         dropped = sum(c.counts.superseded + c.counts.device_gaps for c in self.captures)
         self._publisher.pose(pose, track, latency, met, dropped)
         if self._prediction_delay_ns is not None:
@@ -364,7 +396,10 @@ class ClosedLoop:
         while acks:
             ack = acks.popleft()
             self.counts.commands_failed += not ack.ok
-            self._publisher.ack(ack)
+            if ack.command_id in self._blind_commands:
+                self._blind_commands.discard(ack.command_id)  # it would tell that the event was not withheld
+            else:
+                self._publisher.ack(ack)
             self._sink.send(AckRecord(t_ns=self.clock.now_ns(), ack=dataclasses.asdict(ack)))
         notices = self._actuators.notices
         while notices:

@@ -1,4 +1,4 @@
-"""The control socket: status, meta, start, stop, arm, disarm, emergency.
+"""The control socket: status, meta, start, stop, arm, disarm, emergency, block, set, mark.
 
 A ROUTER that takes msgpack maps `{v, id, do, ...}` and answers each with `{v, id, ok, ...}`; an unknown `do`
 or `v` is an error, not silence. Orders reach the loop through an inbox and are answered once it has carried
@@ -20,7 +20,7 @@ import zmq
 from rt_pose.errors import UserError, nearest
 from rt_pose.loop.publish import WIRE_VERSION, bind
 
-ORDERS = ("start", "stop", "arm", "disarm")
+ORDERS = ("start", "stop", "arm", "disarm", "block", "set", "mark")
 AT_ONCE = ("status", "meta", "emergency")
 """Answered without the loop."""
 POLL_MS = 50
@@ -116,7 +116,7 @@ class Control:
         if do not in ORDERS:
             hint = nearest(str(do), (*AT_ONCE, *ORDERS))
             return {"ok": False, "error": f"do: unknown order {do!r}{hint}"}
-        return self._have_done(do)
+        return self._have_done(do, {k: v for k, v in request.items() if k not in ("v", "id", "do")})
 
     def _answer_at_once(self, do: str) -> dict[str, Any]:
         if do == "status":
@@ -126,8 +126,8 @@ class Control:
         problems = self.emergency("control")
         return {"ok": False, "error": "; ".join(problems)} if problems else {"ok": True}
 
-    def _have_done(self, do: str) -> dict[str, Any]:
-        order = Order(do)
+    def _have_done(self, do: str, args: dict[str, Any]) -> dict[str, Any]:
+        order = Order(do, args)
         self.inbox.append(order)
         if not order.done.wait(ANSWER_TIMEOUT_S) and order.take():
             # Given up: the loop will pass over it, so the answer stays true.

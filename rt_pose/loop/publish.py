@@ -112,9 +112,16 @@ class Publisher:
         }
         self.send(f"{kind}/{camera}/", header, buffer.data)
 
-    def event(self, event: Event) -> None:
-        """An event, whatever became of it."""
-        self.send(f"event/{event.rule}/", {"event": dataclasses.asdict(event)})
+    def event(self, event: Event, blind: bool = False) -> None:
+        """An event, whatever became of it.
+
+        Of a `blind` rule, one that withholds, what was fired and what was withheld both go out as `decided`,
+        so that nobody who watches the animal learns which trials are controls. The log says it.
+        """
+        body = dataclasses.asdict(event)
+        if blind and event.outcome != "suppressed":
+            body |= {"outcome": "decided", "reason": ""}
+        self.send(f"event/{event.rule}/", {"event": body})
 
     def ack(self, ack: Ack) -> None:
         """What an output says of a command."""

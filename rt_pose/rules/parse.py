@@ -1,34 +1,31 @@
 """Parser of the trigger language.
 
-condition  = conjunction { "or" conjunction }
+condition   = conjunction { "or" conjunction }
 conjunction = negation { "and" negation }
-negation   = "not" negation | "(" condition ")" | call [ comparison number ]
-call       = name "(" name { "," name } ")"
-comparison = "<" | "<=" | ">" | ">="
+negation    = "not" negation | comparison
+comparison  = sum { ("<" | "<=" | ">" | ">=") sum }
+sum         = product { ("+" | "-") product }
+product     = factor { ("*" | "/") factor }
+factor      = "-" factor | number [ unit ] | call | "(" condition ")"
+call        = name "(" argument { "," argument } ")"
+argument    = name | condition
+
+That a condition stands where a number is meant, or the other way round, is found when it is bound.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
 
-from rt_pose.errors import UserError
-from rt_pose.rules.tree import And, Call, Compare, Node, Not, Or
+from rt_pose.errors import UserError, nearest
+from rt_pose.rules.tokens import KEYWORDS, Token, complain, tokenise
+from rt_pose.rules.tree import And, Call, Chain, Compare, Name, Negative, Node, Not, Number, Or
+from rt_pose.rules.units import UNIT_NAMES, unit_of
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<name>[A-Za-z_][\w.-]*)"
-    r"|(?P<sign><=|>=|<|>|\(|\)|,))"
-)
-_COMPARISONS = ("<", "<=", ">", ">=")
-MAX_DEPTH = 50
-"""Of nested brackets and negations: far more than anyone writes, far less than Python's stack."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    place: int
+COMPARISONS = ("<", "<=", ">", ">=")
+MAX_DEPTH = 40
+"""Of nested brackets, calls and negations: far more than anyone writes, far less than Python's stack."""
 
 
 def parse(text: str, where: str = "rule") -> Node:
@@ -36,42 +33,23 @@ def parse(text: str, where: str = "rule") -> Node:
     return _Parser(text, where).whole()
 
 
-def complain(text: str, place: int, message: str, where: str) -> UserError:
-    """An error that shows the condition with a caret under the place."""
-    return UserError(f"{where}: {message}\n  {text}\n  {' ' * place}^")
-
-
 class _Parser:
     def __init__(self, text: str, where: str) -> None:
         self._text, self._where = text, where
-        self._tokens = self._tokenise()
+        self._tokens = tokenise(text, where)
         self._i = 0
         self._depth = 0
 
     def whole(self) -> Node:
         node = self._condition()
         if self._peek().kind != "end":
-            raise self._error(f"expected 'and', 'or' or the end, got '{self._peek().text}'")
+            raise self._error(f"expected 'and', 'or', a sign or the end, got '{self._peek().text}'")
         return node
 
-    def _tokenise(self) -> list[_Token]:
-        tokens: list[_Token] = []
-        place, end = 0, len(self._text.rstrip())
-        while place < end:
-            match = _TOKEN.match(self._text, place)
-            if match is None:
-                place += len(self._text[place:]) - len(self._text[place:].lstrip())
-                raise complain(self._text, place, f"cannot read '{self._text[place]}' here", self._where)
-            kind = str(match.lastgroup)
-            tokens.append(_Token(kind, match[kind], match.start(kind)))
-            place = match.end()
-        tokens.append(_Token("end", "the end", end))
-        return tokens
-
-    def _peek(self) -> _Token:
+    def _peek(self) -> Token:
         return self._tokens[self._i]
 
-    def _next(self) -> _Token:
+    def _next(self) -> Token:
         token = self._tokens[self._i]
         self._i += token.kind != "end"
         return token
@@ -79,76 +57,107 @@ class _Parser:
     def _error(self, message: str) -> UserError:
         return complain(self._text, self._peek().place, message, self._where)
 
+    def _at(self, *texts: str) -> bool:
+        return self._peek().kind in ("sign", "name") and self._peek().text in texts
+
     def _expect(self, text: str) -> None:
-        if self._peek().text != text or self._peek().kind != "sign":
+        if not self._at(text):
             raise self._error(f"expected '{text}', got '{self._peek().text}'")
         self._next()
 
-    def _word(self, word: str) -> bool:
-        if self._peek().kind == "name" and self._peek().text == word:
-            self._next()
-            return True
-        return False
-
     def _condition(self) -> Node:
-        node = self._conjunction()
-        while self._word("or"):
-            node = Or(node, self._conjunction())
-        return node
+        parts, place = self._joined("or", self._joined_and)
+        return parts[0] if len(parts) == 1 else Or(parts, place)
 
-    def _conjunction(self) -> Node:
-        node = self._negation()
-        while self._word("and"):
-            node = And(node, self._negation())
-        return node
+    def _joined_and(self) -> Node:
+        parts, place = self._joined("and", self._negation)
+        return parts[0] if len(parts) == 1 else And(parts, place)
+
+    def _joined(self, word: str, read: Callable[[], Node]) -> tuple[tuple[Node, ...], int]:
+        place = self._peek().place
+        parts = [read()]
+        while self._at(word):
+            self._next()
+            parts.append(read())
+        return tuple(parts), place
 
     def _negation(self) -> Node:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise self._error(f"more than {MAX_DEPTH} nested brackets or 'not'")
-        try:
-            if self._word("not"):
-                return Not(self._negation())
-            if self._peek().text == "(":
-                self._next()
-                node = self._condition()
-                self._expect(")")
-                return node
-            return self._comparison()
-        finally:
-            self._depth -= 1
+        if self._at("not"):
+            place = self._next().place
+            return Not(self._deeper(self._negation), place)
+        return self._comparison()
 
     def _comparison(self) -> Node:
-        call = self._call()
-        sign = self._peek()
-        if sign.text not in _COMPARISONS:
-            return call
-        self._next()
-        number = self._peek()
-        if number.kind != "number":
-            raise self._error(f"expected a number, got '{number.text}'")
-        self._next()
-        return Compare(call, sign.text, float(number.text), sign.place)
+        operands, signs, place = self._signed(COMPARISONS, self._sum)
+        return operands[0] if not signs else Compare(operands, signs, place)
+
+    def _sum(self) -> Node:
+        operands, signs, place = self._signed(("+", "-"), self._product)
+        return operands[0] if not signs else Chain(operands, signs, place)
+
+    def _product(self) -> Node:
+        operands, signs, place = self._signed(("*", "/"), self._factor)
+        return operands[0] if not signs else Chain(operands, signs, place)
+
+    def _signed(
+        self, wanted: tuple[str, ...], read: Callable[[], Node]
+    ) -> tuple[tuple[Node, ...], tuple[str, ...], int]:
+        operands, place = [read()], 0
+        signs: list[str] = []
+        while self._at(*wanted):
+            sign = self._next()
+            place = place if signs else sign.place
+            signs.append(sign.text)
+            operands.append(read())
+        return tuple(operands), tuple(signs), place
+
+    def _deeper(self, read: Callable[[], Node]) -> Node:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise self._error(f"more than {MAX_DEPTH} nested brackets, signs or 'not'")
+        node = read()
+        self._depth -= 1
+        return node
+
+    def _factor(self) -> Node:
+        if self._at("-"):
+            place = self._next().place
+            return Negative(self._deeper(self._factor), place)
+        if self._at("("):
+            self._next()
+            node = self._deeper(self._condition)
+            self._expect(")")
+            return node
+        if self._peek().kind == "number":
+            return self._number()
+        return self._deeper(self._call)
+
+    def _number(self) -> Number:
+        token = self._next()
+        value = float(token.text)
+        if not math.isfinite(value):
+            raise complain(self._text, token.place, f"{token.text} is too large a number", self._where)
+        if token.unit and unit_of(token.unit) is None:
+            hint = nearest(token.unit, UNIT_NAMES)
+            raise complain(self._text, token.unit_place, f"unknown unit '{token.unit}'{hint}", self._where)
+        return Number(value, token.unit, token.place)
 
     def _call(self) -> Call:
         name = self._peek()
-        if name.kind != "name" or name.text in ("and", "or", "not"):
-            raise self._error(f"expected a quantity such as speed(nose), got '{name.text}'")
+        if name.kind != "name" or name.text in KEYWORDS:
+            raise self._error(f"expected a quantity such as speed(nose), or a number, got '{name.text}'")
         self._next()
         self._expect("(")
         arguments = [self._argument()]
-        while self._peek().text == ",":
+        while self._at(","):
             self._next()
             arguments.append(self._argument())
         self._expect(")")
-        return Call(
-            name.text,
-            tuple(a.text for a in arguments),
-            name.place,
-            tuple(a.place for a in arguments),
-        )
+        return Call(name.text, tuple(arguments), name.place)
 
-    def _argument(self) -> _Token:
-        if self._peek().kind != "name":
-            raise self._error(f"expected the name of a keypoint or zone, got '{self._peek().text}'")
-        return self._next()
+    def _argument(self) -> Node:
+        token, after = self._peek(), self._tokens[min(self._i + 1, len(self._tokens) - 1)]
+        if token.kind == "name" and token.text not in KEYWORDS and after.text != "(":
+            self._next()
+            return Name(token.text, token.place)
+        return self._condition()

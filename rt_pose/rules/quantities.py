@@ -1,32 +1,50 @@
 """What rules can measure: one function a quantity, each stating its arguments and unit.
 
-A quantity gets a track, the individual and its bound arguments (a keypoint's index, a zone), and returns a
-number in its unit, or a truth value where it has none.
+A quantity gets a moment (`rt_pose.rules.moment`) and its bound arguments: a keypoint is its slot in the
+moment, a zone its shape, a number is itself. It returns an array of shape (n,), or one number where all
+alternatives share it, in its stated unit; NaN where it cannot be said. A quantity without a unit is a
+condition by itself and returns how far inside it is (>= 0 is true).
+
+A package of yours adds quantities by entry points of the group `rt_pose.quantities`; the name of the entry
+point is the word in rules, and what it loads is a `Quantity`:
+
+    [project.entry-points."rt_pose.quantities"]
+    elongation = "my_package:ELONGATION"
+
+Use numpy functions, not `math`: a measure is asked for thousands of alternatives at once. It must depend on
+nothing but its arguments, or sessions do not replay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from importlib.metadata import entry_points
+from typing import Any, Literal
 
 import numpy as np
 
-from rt_pose.types import Track
+from rt_pose.errors import UserError
+from rt_pose.rules.forms import Form, Linear, Radial
+from rt_pose.rules.memory import Passage, Rhythm
+from rt_pose.rules.moment import Array, Moment, length
+from rt_pose.rules.zones import Area, Box, Circle, Line, Point, Polygon
 
-Kind = Literal["keypoint", "zone"]
+ENTRY_POINTS = "rt_pose.quantities"
+_DEGREE = 180.0 / np.pi
 
-
-@dataclass(frozen=True, slots=True)
-class Circle:
-    """A round zone, px."""
-
-    x: float
-    y: float
-    radius: float
-
-
-Argument = int | Circle
+Kind = Literal["keypoint", "place", "zone", "line", "side", "angle", "frequency", "signal", "size"]
+KINDS: dict[str, str] = {
+    "keypoint": "a keypoint",
+    "place": "a keypoint or a zone",
+    "zone": "a circle, box or polygon",
+    "line": "a line",
+    "side": "left or right",
+    "angle": "an angle such as 30 deg",
+    "frequency": "a frequency such as 8 Hz",
+    "signal": "a quantity such as y(paw)",
+    "size": "an amplitude in the signal's unit",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +54,263 @@ class Quantity:
     name: str
     arguments: tuple[Kind, ...]
     unit: str | None
-    """None for a condition, which is true or false by itself."""
-    measure: Callable[..., float]
-    """(track, individual, *arguments) -> value; for a condition how far inside it is (>= 0 is true)."""
+    """Of what `measure` returns, lengths in px (mm where the comparison is); "" for a plain number, "signal"
+    for that of its signal; None for a condition, which is true or false by itself."""
+    measure: Callable[..., Any]
+    """(moment, *arguments) -> value; with a `memory` (moment, memory)."""
+    says: str
+    """In a sentence, its arguments as {0}, {1} ...; of a condition what follows `it is so that`."""
+    form: Callable[..., Form | None] | None = None
+    """(*arguments) -> the shape of it, where probabilities have a closed form."""
+    moving: bool = False
+    """It looks at velocities."""
+    random: bool = True
+    """It looks at uncertain positions; otherwise it is certain whatever the covariance."""
+    memory: Callable[..., Any] | None = None
+    """(*arguments) -> what it keeps between frames; see `rt_pose.rules.memory`."""
 
 
-def speed(track: Track, individual: int, keypoint: int) -> float:
-    """Length of the velocity, px/s."""
-    vx, vy = track.velocity[individual, keypoint]
-    return float(np.sqrt(vx * vx + vy * vy))
+def linear(*terms: tuple[int, int, float], constant: float = 0.0) -> Linear:
+    """A sum of (slot, component, weight)."""
+    form = Linear({}, constant)
+    for slot, component, weight in terms:
+        form = form.plus(Linear({(slot, component): weight}))
+    return form
 
 
-def inside(track: Track, individual: int, keypoint: int, zone: Circle) -> float:
-    """Depth inside a zone, px: 0 at its border, negative outside."""
-    dx = track.xy[individual, keypoint, 0] - zone.x
-    dy = track.xy[individual, keypoint, 1] - zone.y
-    return float(zone.radius - np.sqrt(dx * dx + dy * dy))
+def x(moment: Moment, keypoint: int) -> Array:
+    """Position to the right."""
+    return moment.x[keypoint]
+
+
+def y(moment: Moment, keypoint: int) -> Array:
+    """Position downward."""
+    return moment.y[keypoint]
+
+
+def speed(moment: Moment, keypoint: int) -> Array:
+    """Length of the velocity."""
+    return length(moment.vx[keypoint], moment.vy[keypoint])
+
+
+def velocity(moment: Moment, keypoint: int, angle: float) -> Array:
+    """Velocity along a direction: 0 deg is right, 90 deg down."""
+    cos, sin = np.cos(angle / _DEGREE), np.sin(angle / _DEGREE)
+    return moment.vx[keypoint] * cos + moment.vy[keypoint] * sin
+
+
+def _velocity_form(keypoint: int, angle: float) -> Linear:
+    cos, sin = float(np.cos(angle / _DEGREE)), float(np.sin(angle / _DEGREE))
+    return linear((keypoint, 2, cos), (keypoint, 3, sin))
+
+
+def distance(moment: Moment, keypoint: int, place: int | Area | Line | Point) -> Array:
+    """To a keypoint or a point; to the nearest place of a zone, 0 inside it; to a line's nearest place."""
+    px, py = moment.x[keypoint], moment.y[keypoint]
+    match place:
+        case Circle() | Box() | Polygon():
+            return np.maximum(-place.depth(px, py), 0.0)
+        case Line():
+            t = np.clip(place.along(px, py), 0.0, 1.0)
+            dx = px - place.x1 - t * (place.x2 - place.x1)
+            dy = py - place.y1 - t * (place.y2 - place.y1)
+            return length(dx, dy)
+        case Point():
+            return length(px - place.x, py - place.y)
+    return length(px - moment.x[place], py - moment.y[place])
+
+
+def _distance_form(keypoint: int, place: object) -> Form | None:
+    match place:
+        case Point(px, py):
+            return Radial(linear((keypoint, 0, 1.0), constant=-px), linear((keypoint, 1, 1.0), constant=-py))
+        case int():
+            return Radial(
+                linear((keypoint, 0, 1.0), (place, 0, -1.0)), linear((keypoint, 1, 1.0), (place, 1, -1.0))
+            )
+    return None
+
+
+def approach(moment: Moment, keypoint: int, place: int | Area | Line | Point) -> Array:
+    """Speed toward a keypoint (that moves itself), or toward the centre of a zone."""
+    if isinstance(place, int):
+        dx, dy = moment.x[place] - moment.x[keypoint], moment.y[place] - moment.y[keypoint]
+        vx, vy = moment.vx[keypoint] - moment.vx[place], moment.vy[keypoint] - moment.vy[place]
+    else:
+        cx, cy = np.mean(place.outline(), axis=0)
+        dx, dy = cx - moment.x[keypoint], cy - moment.y[keypoint]
+        vx, vy = moment.vx[keypoint], moment.vy[keypoint]
+    return _ratio(dx * vx + dy * vy, length(dx, dy))
+
+
+def angle(moment: Moment, first: int, corner: int, last: int) -> Array:
+    """At a joint, 0 (folded) to 180 (straight) deg."""
+    ax, ay = moment.x[first] - moment.x[corner], moment.y[first] - moment.y[corner]
+    bx, by = moment.x[last] - moment.x[corner], moment.y[last] - moment.y[corner]
+    return np.arctan2(np.abs(ax * by - ay * bx), ax * bx + ay * by) * _DEGREE
+
+
+def heading(moment: Moment, tail: int, head: int) -> Array:
+    """Direction from one keypoint to another: 0 right, 90 down, 180 left, -90 up."""
+    return np.arctan2(moment.y[head] - moment.y[tail], moment.x[head] - moment.x[tail]) * _DEGREE
+
+
+def direction(moment: Moment, keypoint: int) -> Array:
+    """Direction in which a keypoint moves: 0 right, 90 down, 180 left, -90 up."""
+    return np.arctan2(moment.vy[keypoint], moment.vx[keypoint]) * _DEGREE
+
+
+def turning(moment: Moment, tail: int, head: int) -> Array:
+    """How fast the heading turns, deg/s, clockwise as seen on the screen."""
+    dx, dy = moment.x[head] - moment.x[tail], moment.y[head] - moment.y[tail]
+    vx, vy = moment.vx[head] - moment.vx[tail], moment.vy[head] - moment.vy[tail]
+    return _ratio(dx * vy - dy * vx, dx * dx + dy * dy) * _DEGREE
+
+
+def inside(moment: Moment, keypoint: int, zone: Area) -> Array:
+    """Depth inside a zone."""
+    return zone.depth(moment.x[keypoint], moment.y[keypoint])
+
+
+def crossing(moment: Moment, memory: Passage) -> Array:
+    """How far beyond the line, having come through it."""
+    return memory.beyond(moment)
+
+
+def unseen(moment: Moment, keypoint: int) -> float:
+    """Time since the last sight, as of the newest frame, ms."""
+    return moment.unseen_s[keypoint] * 1e3
+
+
+def confidence(moment: Moment, keypoint: int) -> float:
+    """The network's own confidence in the newest frame."""
+    return moment.confidence[keypoint]
+
+
+def phase(moment: Moment, memory: Rhythm) -> float:
+    """Phase of a periodic movement, deg."""
+    return memory.phase_deg(moment.t_s)
+
+
+def amplitude(moment: Moment, memory: Rhythm) -> float:  # noqa: ARG001
+    """Amplitude of a periodic movement."""
+    return memory.amplitude()
+
+
+def _ratio(over: Array, under: Array) -> Array:
+    """NaN where it is a division by nothing, without a warning."""
+    return np.divide(over, under, out=np.full(np.shape(under), np.nan), where=under > 0.0)
 
 
 QUANTITIES: dict[str, Quantity] = {
     q.name: q
     for q in (
-        Quantity("speed", ("keypoint",), "px/s", speed),
-        Quantity("inside", ("keypoint", "zone"), None, inside),
+        Quantity("x", ("keypoint",), "px", x, "the x of {0}", lambda k: linear((k, 0, 1.0))),
+        Quantity("y", ("keypoint",), "px", y, "the y of {0}", lambda k: linear((k, 1, 1.0))),
+        Quantity(
+            "speed",
+            ("keypoint",),
+            "px/s",
+            speed,
+            "the speed of {0}",
+            lambda k: Radial(linear((k, 2, 1.0)), linear((k, 3, 1.0))),
+            moving=True,
+        ),
+        Quantity(
+            "velocity",
+            ("keypoint", "angle"),
+            "px/s",
+            velocity,
+            "the velocity of {0} along {1}",
+            _velocity_form,
+            moving=True,
+        ),
+        Quantity(
+            "distance", ("keypoint", "place"), "px", distance, "the distance from {0} to {1}", _distance_form
+        ),
+        Quantity(
+            "approach",
+            ("keypoint", "place"),
+            "px/s",
+            approach,
+            "the speed of {0} toward {1}",
+            moving=True,
+        ),
+        Quantity(
+            "angle",
+            ("keypoint", "keypoint", "keypoint"),
+            "deg",
+            angle,
+            "the angle at {1} between {0} and {2}",
+        ),
+        Quantity("heading", ("keypoint", "keypoint"), "deg", heading, "the heading from {0} to {1}"),
+        Quantity("direction", ("keypoint",), "deg", direction, "the direction {0} moves in", moving=True),
+        Quantity(
+            "turning",
+            ("keypoint", "keypoint"),
+            "deg/s",
+            turning,
+            "the turning of the line from {0} to {1}",
+            moving=True,
+        ),
+        Quantity("inside", ("keypoint", "zone"), None, inside, "{0} is inside {1}"),
+        Quantity(
+            "crossing",
+            ("keypoint", "line", "side"),
+            None,
+            crossing,
+            "{0} has crossed {1} to its {2}",
+            memory=Passage,
+        ),
+        Quantity("unseen", ("keypoint",), "ms", unseen, "the time since {0} was seen", random=False),
+        Quantity("confidence", ("keypoint",), "", confidence, "the confidence in {0}", random=False),
+        Quantity(
+            "phase",
+            ("signal", "frequency", "size"),
+            "deg",
+            phase,
+            "the phase of the rhythm of {0} near {1} (where its amplitude is at least {2})",
+            random=False,
+            memory=Rhythm,
+        ),
+        Quantity(
+            "amplitude",
+            ("signal", "frequency"),
+            "signal",
+            amplitude,
+            "the amplitude of the rhythm of {0} near {1}",
+            random=False,
+            memory=Rhythm,
+        ),
     )
 }
+
+
+def find_quantity(name: str) -> Quantity | None:
+    """The quantity of that name, our own or one of a package; None where there is none."""
+    if name in QUANTITIES:
+        return QUANTITIES[name]
+    found = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
+    if not found:
+        return None
+    where = f"entry point {found[0].value}"
+    try:
+        quantity = found[0].load()
+    except Exception as error:
+        raise UserError(f"quantity '{name}': {where} cannot be loaded: {error}") from error
+    if not isinstance(quantity, Quantity):
+        raise UserError(
+            f"quantity '{name}': {where}: expected an rt_pose.rules.quantities.Quantity, got "
+            f"{type(quantity).__name__}"
+        )
+    wrong = [kind for kind in quantity.arguments if kind not in KINDS]
+    if wrong:
+        raise UserError(
+            f"quantity '{name}': {where}: no kind of argument '{wrong[0]}'; valid: {', '.join(KINDS)}"
+        )
+    return quantity
+
+
+def quantity_names() -> list[str]:
+    """All names a rule may use."""
+    return [*QUANTITIES, *(point.name for point in entry_points(group=ENTRY_POINTS))]

@@ -1,4 +1,7 @@
-"""The trigger language's own tree: nothing of a rule is ever evaluated as Python."""
+"""The trigger language's own tree: nothing of a rule is ever evaluated as Python.
+
+Every node knows its `place`, the offset in the text, for messages.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,58 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """A number and its unit (empty where none was written): `20 cm/s`."""
+
+    value: float
+    unit: str
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A keypoint, zone, line or word, as an argument."""
+
+    text: str
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A quantity and its arguments: `speed(nose)`."""
 
     name: str
-    arguments: tuple[str, ...]
+    arguments: tuple[Node, ...]
     place: int
-    """Offset of the name in the text, for messages."""
-    argument_places: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Negative:
+    """`- inner`."""
+
+    inner: Node
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Terms joined by `+` and `-`, or factors joined by `*` and `/`, from left to right."""
+
+    operands: tuple[Node, ...]
+    signs: tuple[str, ...]
+    """One fewer than operands."""
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """A quantity against a number: `speed(nose) > 200`."""
+    """Comparisons in a row: `100 < speed(nose) <= 300`."""
 
-    call: Call
-    operator: str
-    number: float
+    operands: tuple[Node, ...]
+    signs: tuple[str, ...]
+    """One fewer than operands."""
     place: int
+    """Of the first sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +68,23 @@ class Not:
     """Negation."""
 
     inner: Node
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """Both."""
+    """All of its parts."""
 
-    left: Node
-    right: Node
+    parts: tuple[Node, ...]
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """Either or both."""
+    """At least one of its parts."""
 
-    left: Node
-    right: Node
+    parts: tuple[Node, ...]
+    place: int
 
 
-Node = Call | Compare | Not | And | Or
+Node = Number | Name | Call | Negative | Chain | Compare | Not | And | Or

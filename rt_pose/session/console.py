@@ -77,7 +77,7 @@ class RunConsole(Notices):
     def stats(self, stats: dict[str, Any]) -> None:
         latency = stats["latency_ms"]["exposure_to_decision"] or stats["latency_ms"]["image_to_decision"]
         shown = f"P50 {latency['p50']:.1f} P99 {latency['p99']:.1f} ms" if latency else "no frame yet"
-        fired = sum(counts["fired"] for counts in stats["events"].values())
+        fired = sum(c.get("fired", 0) + c.get("decided", 0) for c in stats["events"].values())
         dropped = sum(stats["dropped"].values()) + stats["frames"]["device_gaps"]
         self._update(
             f"{stats['frames']['processed']} frames, {stats['rate_hz']:.1f}/s, {shown}, dropped {dropped}, "

@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 import msgspec
 
 from rt_pose.config import RunConfig, build
+from rt_pose.errors import UserError
 from rt_pose.loop.act import command_for
 from rt_pose.loop.decide import Decider, make_rules
 from rt_pose.loop.limits import make_limits
+from rt_pose.loop.protocol import ORDERS as PROTOCOL_ORDERS
+from rt_pose.loop.protocol import make_protocol
 from rt_pose.loop.track import CausalFilter
 from rt_pose.package import TrackingSpec
 from rt_pose.records import ControlRecord, Observation
@@ -64,13 +67,19 @@ class Decisions:
     def __init__(self, setup: Setup) -> None:
         rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
         limits = make_limits(setup.config, {rule.name: rule.plan for rule in rules})
+        self._protocol = make_protocol(setup.config)
         self._armed = False
         self._trackers = {
             name: CausalFilter(setup.tracking, 1, len(setup.keypoints)) for name in setup.cameras
         }
         self._deciders = {
             name: Decider(
-                rules, setup.config.seed, first_event_id=i + 1, id_step=len(setup.cameras), limits=limits
+                rules,
+                setup.config.seed,
+                first_event_id=i + 1,
+                id_step=len(setup.cameras),
+                limits=limits,
+                protocol=self._protocol,
             )
             for i, name in enumerate(setup.cameras)
         }
@@ -79,6 +88,11 @@ class Decisions:
         """Carry an order out; what is wrong with it, or nothing."""
         if control.do in ("arm", "disarm", "emergency"):
             self._armed = control.do == "arm"
+        elif control.do in PROTOCOL_ORDERS:
+            try:
+                self._protocol.order(control.do, control.args)
+            except UserError as error:
+                return str(error)
         elif control.do not in WITHOUT_EFFECT:
             return f"the order '{control.do}' is not known to this program; decisions after it may differ"
         return ""
@@ -90,7 +104,7 @@ class Decisions:
         tracker = self._trackers[seen.camera]
         track = tracker.step(pose)
         decided = self._deciders[seen.camera].decide(
-            tracker, seen.camera, stamps, seen.t_judged_ns, self._armed
+            tracker, seen.camera, stamps, seen.t_judged_ns, self._armed, pose.confidence
         )
         return Decided(
             track,

@@ -41,7 +41,9 @@ def event_ticks(
     points: list[tuple[float, float]] = []
     for event in events:
         t_ns = event.t_judged_ns if event.t_cause_ns is None else event.t_cause_ns
-        if event.outcome != outcome or t_ns is None or event.rule not in rows:
+        # Of a rule that withholds nobody may see whether what was decided was fired.
+        shown = "fired" if event.outcome == "decided" else event.outcome
+        if shown != outcome or t_ns is None or event.rule not in rows:
             continue
         t_s = (t_ns - now_ns) / NS_PER_S
         if -SPAN_S <= t_s <= 0:

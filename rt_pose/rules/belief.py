@@ -1,0 +1,148 @@
+"""What is believed of a condition's keypoints at one time: their Gaussians, in px and in mm, and nodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.clock import NS_PER_S
+from rt_pose.errors import UserError
+from rt_pose.rules.forms import Linear, Radial
+from rt_pose.rules.geometry import Geometry
+from rt_pose.rules.moment import Moment, Slot
+from rt_pose.rules.probability import MAX_DIMENSIONS, factor, normal_nodes
+from rt_pose.types import FloatArray, Track
+
+Rows = list[list[float]]
+
+
+class Belief:
+    """Means and covariances of slots; looked up anew for each track, the covariances only where asked for."""
+
+    def __init__(self, slots: list[Slot], geometry: Geometry | None) -> None:
+        self._slots, self._geometry = slots, geometry
+        self._values = np.full((len(slots), 4, 1), np.nan)
+        self.moment = Moment.of(self._values)
+        """The mean."""
+        self.means: Rows = [[math.nan] * 4 for _ in slots]
+        """By slot: x, y, vx, vy."""
+        self.maps: list[NDArray[np.float64] | None] = [None] * len(slots)
+        """By slot: derivative of its coordinates by those in px; None in px."""
+        self._covs: dict[int, Rows] = {}
+        self._track: Track | None = None
+        self._who = 0
+
+    def look(self, track: Track, who: int, confidence: FloatArray | None) -> None:
+        """Take a track in. `confidence`: (N, K) of the newest frame."""
+        self._track, self._who = track, who
+        self._covs.clear()
+        moment = self.moment
+        moment.t_s = track.t_valid_ns / NS_PER_S
+        for s, slot in enumerate(self._slots):
+            k = slot.keypoint
+            mean = [*track.xy[who, k].tolist(), *track.velocity[who, k].tolist()]
+            if slot.metric and self._geometry is not None:
+                mean, self.maps[s] = self._geometry.to_mm(mean)
+            self.means[s] = mean
+            self._values[s, :, 0] = mean
+            moment.unseen_s[s] = float(track.seen_ms_ago[who, k]) / 1e3
+            moment.confidence[s] = math.nan if confidence is None else float(confidence[who, k])
+
+    def cov(self, s: int) -> Rows:
+        """Covariance (4, 4) of a slot, in its own units."""
+        rows = self._covs.get(s)
+        if rows is None:
+            cov = self.cov_px(self._slots[s].keypoint)
+            to_mm = self.maps[s]
+            rows = self._covs[s] = (cov if to_mm is None else to_mm @ cov @ to_mm.T).tolist()
+        return rows
+
+    def cov_px(self, keypoint: int) -> NDArray[np.float64]:
+        """Covariance (4, 4) of a keypoint, px."""
+        assert self._track is not None
+        return self._track.cov[self._who, keypoint]
+
+    def mean_of(self, form: Linear) -> float:
+        """Mean of a sum."""
+        return form.constant + sum(w * self.means[s][c] for (s, c), w in form.weights.items())
+
+    def covariance(self, first: Linear, second: Linear) -> float:
+        """Between two sums. Keypoints are independent of each other, as the filter has them."""
+        total = 0.0
+        for (s, c), w in first.weights.items():
+            row = self.cov(s)[c]
+            for (t, d), v in second.weights.items():
+                if s == t:
+                    total += w * v * row[d]
+        return total
+
+    def plane(self, form: Radial) -> tuple[tuple[float, float], tuple[float, float, float]]:
+        """Mean and covariance (xx, xy, yy) of a vector."""
+        covariance = self.covariance
+        x, y = form.x, form.y
+        return (
+            (self.mean_of(x), self.mean_of(y)),
+            (covariance(x, x), covariance(x, y), covariance(y, y)),
+        )
+
+
+class Nodes:
+    """Fixed nodes of the joint Gaussian of some slots, written anew for each belief."""
+
+    def __init__(
+        self, slots: list[Slot], used: Iterable[int], moving: Iterable[int], half: bool = False
+    ) -> None:
+        """`used`: slots that are looked at; `moving`: those whose velocity is; `half`: half as many do."""
+        self._slots, self._used, self._half = slots, sorted(used), half
+        fast = {slots[s].keypoint for s in moving}
+        self._rows: dict[int, slice] = {}
+        """By keypoint: its rows among the standard normal nodes; two, or four where its velocity counts."""
+        at = 0
+        for keypoint in dict.fromkeys(slots[s].keypoint for s in self._used):
+            size = 4 if keypoint in fast else 2
+            self._rows[keypoint] = slice(at, at + size)
+            at += size
+        self._dimensions = at
+        self._moment: Moment | None = None
+
+    def prepare(self, where: str) -> None:
+        """Make what is kept, where the rule is read. UserError where there are too many keypoints."""
+        if self._dimensions > MAX_DIMENSIONS:
+            raise UserError(
+                f"{where}: its condition looks at {len(self._rows)} keypoints at once, too many for a "
+                f"probability; at most {MAX_DIMENSIONS // 2}, or {MAX_DIMENSIONS // 4} with their velocities"
+            )
+        self._standard = normal_nodes(self._dimensions, self._half)
+        self._values = np.full((len(self._slots), 4, self._standard.shape[1]), np.nan)
+        self._moment = Moment.of(self._values)
+
+    def fill(self, belief: Belief) -> Moment | None:
+        """The nodes of a belief; None where something of it is NaN."""
+        if self._moment is None:
+            self.prepare("condition")
+        moment = self._moment
+        assert moment is not None
+        factors = {k: self._factor(belief, k) for k in self._rows}
+        for s in self._used:
+            keypoint = self._slots[s].keypoint
+            rows = self._rows[keypoint]
+            size = rows.stop - rows.start
+            lower, to_mm = factors[keypoint], belief.maps[s]
+            spread = lower if to_mm is None else to_mm[:size, :size] @ lower
+            mean = belief.means[s][:size]
+            if not math.isfinite(sum(mean) + float(spread.sum())):
+                return None
+            values = self._values[s, :size]
+            np.matmul(spread, self._standard[rows], out=values)
+            values += np.array(mean)[:, None]
+        moment.t_s, moment.memories = belief.moment.t_s, belief.moment.memories
+        moment.unseen_s, moment.confidence = belief.moment.unseen_s, belief.moment.confidence
+        return moment
+
+    def _factor(self, belief: Belief, keypoint: int) -> NDArray[np.float64]:
+        rows = self._rows[keypoint]
+        size = rows.stop - rows.start
+        return np.array(factor(belief.cov_px(keypoint)[:size, :size].tolist()))

@@ -1,0 +1,38 @@
+"""Shapes of values for which probabilities have a closed form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Component = tuple[int, int]
+"""(slot, which of x, y, vx, vy)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A weighted sum of coordinates and velocities: `x(nose) - 2 * x(tail) + 5`."""
+
+    weights: dict[Component, float]
+    constant: float = 0.0
+
+    def plus(self, other: Linear, sign: float = 1.0) -> Linear:
+        """The sum (or with -1 the difference)."""
+        weights = dict(self.weights)
+        for component, weight in other.weights.items():
+            weights[component] = weights.get(component, 0.0) + sign * weight
+        return Linear(weights, self.constant + sign * other.constant)
+
+    def scaled(self, factor: float) -> Linear:
+        """The product with a number."""
+        return Linear({c: w * factor for c, w in self.weights.items()}, self.constant * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Radial:
+    """The length of a vector whose two parts are linear: a speed, a distance."""
+
+    x: Linear
+    y: Linear
+
+
+Form = Linear | Radial

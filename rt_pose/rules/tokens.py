@@ -1,0 +1,57 @@
+"""Words of the trigger language, each with its place in the text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rt_pose.errors import UserError
+
+KEYWORDS = ("and", "or", "not")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<name>[A-Za-z_][\w.-]*)"
+    r"|(?P<sign><=|>=|[<>(),+*/-]))",
+    re.ASCII,
+)
+# What follows a number without being a keyword; `/s` belongs to it, the `/speed(nose)` of a division not.
+_UNIT = re.compile(r"\s*(?!(?:and|or|not)\b)(?P<unit>[A-Za-zµ%°]+(?:/[A-Za-z]+(?!\w|\s*\())?)")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word, number or sign."""
+
+    kind: str
+    """number, name, sign or end."""
+    text: str
+    place: int
+    unit: str = ""
+    """Of a number, as written."""
+    unit_place: int = 0
+
+
+def complain(text: str, place: int, message: str, where: str) -> UserError:
+    """An error that shows the condition with a caret under the place."""
+    shown = "".join(" " if c.isspace() else c for c in text)  # a line break would leave the caret astray
+    return UserError(f"{where}: {message}\n  {shown}\n  {' ' * place}^")
+
+
+def tokenise(text: str, where: str) -> list[Token]:
+    """The words of a condition, the last one of kind `end`; UserError where one cannot be read."""
+    tokens: list[Token] = []
+    place, end = 0, len(text.rstrip())
+    while place < end:
+        match = _TOKEN.match(text, place)
+        if match is None:
+            place += len(text[place:]) - len(text[place:].lstrip())
+            raise complain(text, place, f"cannot read '{text[place]}' here", where)
+        kind = str(match.lastgroup)
+        place = match.end()
+        unit = _UNIT.match(text, place) if kind == "number" else None
+        if unit is None:
+            tokens.append(Token(kind, match[kind], match.start(kind)))
+        else:
+            tokens.append(Token(kind, match[kind], match.start(kind), unit["unit"], unit.start("unit")))
+            place = unit.end()
+    tokens.append(Token("end", "the end", end))
+    return tokens

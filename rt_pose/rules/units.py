@@ -1,0 +1,81 @@
+"""Units of the trigger language.
+
+Values are computed in base units: px or mm (which of the two is settled for each comparison), s and deg.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """Exponents of length, time and angle."""
+
+    length: int = 0
+    time: int = 0
+    angle: int = 0
+
+    def times(self, other: Dimension, sign: int = 1) -> Dimension:
+        """The dimension of a product (`sign` 1) or a quotient (-1)."""
+        return Dimension(
+            self.length + sign * other.length,
+            self.time + sign * other.time,
+            self.angle + sign * other.angle,
+        )
+
+    def text(self, metric: bool = False) -> str:
+        """In base units, such as `px/s`; `a plain number` where it has none."""
+        parts = (("mm" if metric else "px", self.length), ("s", self.time), ("deg", self.angle))
+        over = "*".join(_power(name, e) for name, e in parts if e > 0)
+        under = "/".join(_power(name, -e) for name, e in parts if e < 0)
+        if not over and not under:
+            return "a plain number"
+        return f"{over or '1'}/{under}" if under else over
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit that may be written."""
+
+    dimension: Dimension
+    factor: float
+    """Base units in one of it."""
+    metric: bool | None = None
+    """True for mm and its kin, False for px, None where lengths do not matter."""
+
+
+_LENGTH, _TIME, _ANGLE = Dimension(length=1), Dimension(time=1), Dimension(angle=1)
+_RADIAN = 57.29577951308232
+_SIMPLE: dict[str, Unit] = {
+    "px": Unit(_LENGTH, 1.0, False),
+    "mm": Unit(_LENGTH, 1.0, True),
+    "cm": Unit(_LENGTH, 10.0, True),
+    "m": Unit(_LENGTH, 1000.0, True),
+    "us": Unit(_TIME, 1e-6),
+    "ms": Unit(_TIME, 1e-3),
+    "s": Unit(_TIME, 1.0),
+    "min": Unit(_TIME, 60.0),
+    "deg": Unit(_ANGLE, 1.0),
+    "rad": Unit(_ANGLE, _RADIAN),
+    "Hz": Unit(Dimension(time=-1), 1.0),
+    "%": Unit(Dimension(), 0.01),
+}
+UNIT_NAMES = (*_SIMPLE, "px/s", "mm/s", "cm/s", "m/s", "deg/s", "rad/s")
+"""What a message offers."""
+
+
+def unit_of(text: str) -> Unit | None:
+    """The unit of that name, such as `cm/s`; None where there is none."""
+    over, slash, under = text.partition("/")
+    unit = _SIMPLE.get(over)
+    if not slash or unit is None:
+        return unit
+    per = _SIMPLE.get(under)
+    if per is None or per.dimension != _TIME:
+        return None
+    return Unit(unit.dimension.times(per.dimension, -1), unit.factor / per.factor, unit.metric)
+
+
+def _power(name: str, exponent: int) -> str:
+    return name if exponent == 1 else f"{name}^{exponent}"

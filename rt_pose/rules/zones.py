@@ -1,0 +1,217 @@
+"""Shapes that rules may name: circles, boxes and polygons to be inside of, lines to cross, points to aim at.
+
+Signed depths are positive inside. Coordinates are frame px, or mm of the rig where the zone says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rt_pose.config import ZoneConfig
+from rt_pose.errors import UserError
+from rt_pose.rules.moment import Array, length
+
+SHAPES = ("circle", "box", "polygon", "line", "point")
+CIRCLE_CORNERS = 48
+"""Of the outline that stands for a circle on pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """A round zone."""
+
+    x: float
+    y: float
+    radius: float
+    metric: bool = False
+
+    def depth(self, x: Array, y: Array) -> Array:
+        """Distance to the border, positive inside; shape of `x`."""
+        return self.radius - length(x - self.x, y - self.y)
+
+    def outline(self) -> list[tuple[float, float]]:
+        """Corners of its border."""
+        angles = [2 * math.pi * i / CIRCLE_CORNERS for i in range(CIRCLE_CORNERS)]
+        return [(self.x + self.radius * math.cos(a), self.y + self.radius * math.sin(a)) for a in angles]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An upright rectangle."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    metric: bool = False
+
+    def depth(self, x: Array, y: Array) -> Array:
+        """Distance to the border, positive inside; shape of `x`."""
+        across = np.minimum(x - self.left, self.right - x)
+        down = np.minimum(y - self.top, self.bottom - y)
+        inner = np.minimum(across, down)
+        outer = length(np.minimum(across, 0.0), np.minimum(down, 0.0))
+        return np.where(inner >= 0.0, inner, -outer)
+
+    def outline(self) -> list[tuple[float, float]]:
+        """Its corners."""
+        return [
+            (self.left, self.top),
+            (self.right, self.top),
+            (self.right, self.bottom),
+            (self.left, self.bottom),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """A closed outline; where it crosses itself, inside is by the even-odd rule."""
+
+    corners: tuple[tuple[float, float], ...]
+    metric: bool = False
+
+    def depth(self, x: Array, y: Array) -> Array:
+        """Distance to the border, positive inside; shape of `x`."""
+        nearest2 = np.full(x.shape, np.inf)
+        within = np.zeros(x.shape, dtype=bool)
+        for (ax, ay), (bx, by) in zip(self.corners, self.corners[1:] + self.corners[:1], strict=True):
+            ex, ey = bx - ax, by - ay
+            px, py = x - ax, y - ay
+            along = np.clip((px * ex + py * ey) / (ex * ex + ey * ey), 0.0, 1.0)
+            dx, dy = px - along * ex, py - along * ey
+            nearest2 = np.minimum(nearest2, dx * dx + dy * dy)
+            if ey != 0.0:  # a ray to the right from the point meets this edge
+                within ^= ((y < ay) != (y < by)) & (px < py * (ex / ey))
+        distance = np.sqrt(nearest2)
+        return np.where(within, distance, -distance)
+
+    def outline(self) -> list[tuple[float, float]]:
+        """Its corners."""
+        return list(self.corners)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line from one point to another, with a left and a right side as one looks along it."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    metric: bool = False
+
+    def side(self, x: Array, y: Array) -> Array:
+        """Signed distance to the line, positive on its right as seen on the screen (y goes down)."""
+        ex, ey = self.x2 - self.x1, self.y2 - self.y1
+        return (ex * (y - self.y1) - ey * (x - self.x1)) / math.hypot(ex, ey)
+
+    def along(self, x: Array, y: Array) -> Array:
+        """Place along the line: 0 at its first point, 1 at its second."""
+        ex, ey = self.x2 - self.x1, self.y2 - self.y1
+        return ((x - self.x1) * ex + (y - self.y1) * ey) / (ex * ex + ey * ey)
+
+    def outline(self) -> list[tuple[float, float]]:
+        """Its two points."""
+        return [(self.x1, self.y1), (self.x2, self.y2)]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A place."""
+
+    x: float
+    y: float
+    metric: bool = False
+
+    def outline(self) -> list[tuple[float, float]]:
+        """Itself."""
+        return [(self.x, self.y)]
+
+
+Area = Circle | Box | Polygon
+Zone = Area | Line | Point
+
+
+def make_zones(zones: dict[str, ZoneConfig], where: str) -> dict[str, Zone]:
+    """The zones of a configuration; UserError where one is not a shape."""
+    return {name: _make(zone, f"{where}: zones.{name}") for name, zone in zones.items()}
+
+
+def _make(zone: ZoneConfig, where: str) -> Zone:
+    given = [shape for shape in SHAPES if getattr(zone, shape) is not None]
+    if len(given) != 1:
+        raise UserError(
+            f"{where}: expected exactly one of {', '.join(SHAPES)}, got {', '.join(given) or 'none'}"
+        )
+    return _MAKERS[given[0]](zone, where)
+
+
+def _circle(zone: ZoneConfig, where: str) -> Circle:
+    numbers = zone.circle or []
+    if not _finite(numbers, 3) or numbers[2] <= 0:
+        raise UserError(
+            f"{where}: expected `circle: [centre x, centre y, radius]` with a radius above 0, got {numbers}"
+        )
+    x, y, radius = numbers
+    return Circle(x, y, radius, zone.unit == "mm")
+
+
+def _box(zone: ZoneConfig, where: str) -> Box:
+    numbers = zone.box or []
+    if not _finite(numbers, 4) or numbers[0] >= numbers[2] or numbers[1] >= numbers[3]:
+        raise UserError(
+            f"{where}: expected `box: [left, top, right, bottom]` with left < right and top < bottom, "
+            f"got {numbers}"
+        )
+    left, top, right, bottom = numbers
+    return Box(left, top, right, bottom, zone.unit == "mm")
+
+
+def _polygon(zone: ZoneConfig, where: str) -> Polygon:
+    corners = _points(zone.polygon or [])
+    if corners is None or len(corners) < 3 or _twice_in_a_row(corners):
+        raise UserError(
+            f"{where}: expected `polygon: [[x, y], [x, y], [x, y], ...]` with at least three corners, no two "
+            f"neighbours the same, got {zone.polygon}"
+        )
+    return Polygon(tuple(corners), metric=zone.unit == "mm")
+
+
+def _line(zone: ZoneConfig, where: str) -> Line:
+    points = _points(zone.line or [])
+    if points is None or len(points) != 2 or points[0] == points[1]:
+        raise UserError(f"{where}: expected `line: [[x, y], [x, y]]` with two places, got {zone.line}")
+    return Line(*points[0], *points[1], zone.unit == "mm")
+
+
+def _point(zone: ZoneConfig, where: str) -> Point:
+    numbers = zone.point or []
+    if not _finite(numbers, 2):
+        raise UserError(f"{where}: expected `point: [x, y]`, got {numbers}")
+    x, y = numbers
+    return Point(x, y, zone.unit == "mm")
+
+
+_MAKERS: dict[str, Callable[[ZoneConfig, str], Zone]] = {
+    "circle": _circle,
+    "box": _box,
+    "polygon": _polygon,
+    "line": _line,
+    "point": _point,
+}
+
+
+def _finite(numbers: Sequence[float], count: int) -> bool:
+    return len(numbers) == count and all(map(math.isfinite, numbers))
+
+
+def _points(points: list[list[float]]) -> list[tuple[float, float]] | None:
+    return [(p[0], p[1]) for p in points] if all(_finite(p, 2) for p in points) else None
+
+
+def _twice_in_a_row(corners: list[tuple[float, float]]) -> bool:
+    return any(a == b for a, b in zip(corners, corners[1:] + corners[:1], strict=True))
