@@ -196,30 +196,36 @@ def _config(
     budget_ms: float,
     engine: EngineConfig,
 ) -> RunConfig:
-    keypoints = read_package(model).manifest.keypoints
-    first, last = keypoints[0], keypoints[-1]
-    do = ActionConfig(output="stimulus", pulse="5 ms")
-    conditions = (
-        f"inside({first}, middle)",
-        f"speed({last}) > 300",
-        f"inside({last}, middle) and speed({first}) > 100",
-    )
-    width, height = size
-    return RunConfig(
+    return replace(
+        latency_rules(read_package(model).manifest.keypoints, size),
         model=model,
         cameras={"video": camera},
-        outputs={"stimulus": OutputConfig("simulated", {})},
-        zones={"middle": ZoneConfig([width / 2, height / 2, min(width, height) / 4])},
-        rules=[
-            RuleConfig(name=f"rule{i}", when=when, do=do, refractory="100 ms")
-            for i, when in enumerate(conditions, 1)
-        ],
         engine=engine,
         publish=PublishConfig(address="tcp://127.0.0.1:*", control="tcp://127.0.0.1:*"),
         record=RecordConfig(video=False),
         budget_ms=budget_ms,
         seconds=seconds,
         armed_at_start=True,
+    )
+
+
+def latency_rules(keypoints: list[str], size: tuple[int, int]) -> RunConfig:
+    """The three rules, with their zone and output and nothing else, for frames of (width, height)."""
+    first, last = keypoints[0], keypoints[-1]
+    conditions = (
+        f"inside({first}, middle)",
+        f"speed({last}) > 300",
+        f"inside({last}, middle) and speed({first}) > 100",
+    )
+    do = ActionConfig(output="stimulus", pulse="5 ms")
+    width, height = size
+    return RunConfig(
+        outputs={"stimulus": OutputConfig("simulated", {})},
+        zones={"middle": ZoneConfig([width / 2, height / 2, min(width, height) / 4])},
+        rules=[
+            RuleConfig(name=f"rule{i}", when=when, do=do, refractory="100 ms")
+            for i, when in enumerate(conditions, 1)
+        ],
     )
 
 
