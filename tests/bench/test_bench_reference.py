@@ -72,6 +72,7 @@ def test_blocks_of_frames_alternate_with_blocks_of_the_bare_engine(tmp_path: Pat
         str(clip), rate_hz=100.0, loop=True, engine=engine, blocks=2, block_frames=8, results=str(results)
     )
     options.paced_s, options.back_to_back_s = 0.1, 0.02
+    options.skip_when_late = False  # a busy machine must not change what is checked
     camera = AlternatingCamera("top", options, DriverContext(HostClock()))
     camera.open()
     image = np.zeros((HEIGHT, WIDTH, 1), np.uint8)
@@ -89,4 +90,4 @@ def test_blocks_of_frames_alternate_with_blocks_of_the_bare_engine(tmp_path: Pat
     # The pause is none of the frames' lateness: the pace goes on from where it stood.
     due = np.array([s.t_exposure_ns or 0 for s in stamps])
     assert np.allclose(np.diff(due[8:]), 10 * NS_PER_MS, atol=10)
-    assert np.median(frames_ns - due) < 5 * NS_PER_MS
+    assert due[8] > bare[1].t_end_ns
