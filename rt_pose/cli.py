@@ -135,12 +135,10 @@ def view(options: Namespace) -> int:
 
 def replay(options: Namespace) -> int:
     """Compute a session's decisions again from its log: exit 0 identical, 1 differs."""
-    from rt_pose.session.replay import replay as run_replay
-    from rt_pose.session.replay import tell
+    from rt_pose.session.audit import Audit, audit
 
-    result = run_replay(Path(options.session))
-    print("\n".join(tell(result)))
-    return EXIT_OK if result.identical else EXIT_FAILED
+    wanted = Audit(settings=options.set or [])
+    return EXIT_OK if audit(Path(options.session), wanted, say=print) else EXIT_FAILED
 
 
 def report(options: Namespace) -> int:
@@ -241,6 +239,18 @@ def _session_parser(parser: ArgumentParser) -> None:
     parser.add_argument("session", type=str, help="Session folder.")
 
 
+def _replay_parser(parser: ArgumentParser) -> None:
+    _session_parser(parser)
+    parser.add_argument(
+        "--set",
+        type=str,
+        action="append",
+        metavar="KEY=VALUE",
+        help="What would have differed with another parameter, e.g. rules.reach.hold='30 ms'; may be given "
+        "several times.",
+    )
+
+
 def _no_options(parser: ArgumentParser) -> None:  # noqa: ARG001
     return
 
@@ -254,7 +264,7 @@ VERBS: dict[str, Verb] = {
     "run": (_run_parser, run),
     "bench latency": (_bench_parser, bench_latency),
     "view": (_view_parser, view),
-    "replay": (_session_parser, replay),
+    "replay": (_replay_parser, replay),
     "report": (_session_parser, report),
     "devices": (_no_options, devices),
 }

@@ -51,7 +51,11 @@ class ReplayResult:
 
 def replay(path: Path | str) -> ReplayResult:
     """Run a session's decisions again. UserError where there is no session to read."""
-    session = Session.read(path)
+    return replay_session(Session.read(path))
+
+
+def replay_session(session: Session) -> ReplayResult:
+    """`replay` of a session that has been read."""
     inputs = list(usable_inputs(session))
     logged_events: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for record in session.events:

@@ -236,9 +236,19 @@ def test_run_report_replay(package: Path, clip: Path, tmp_path: Path) -> None:
     figures = json.loads((out / "report.json").read_text())
     assert figures["frames"]["captured"] > 0
     assert main(["replay", str(out)]) == 0
+    assert main(["replay", str(out), "--set", "budget_ms=20", "--set", "tracking.lost_ms=100"]) == 0
     (out / "report.html").unlink()
     assert main(["report", str(out)]) == 0
     assert (out / "report.html").is_file()
+
+
+def test_replay_names_the_nearest_parameter(
+    fails: Callable[..., str], package: Path, clip: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "session"
+    ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
+    assert main(["run", "--model", str(package), "--camera", f"video:{clip}", "--out", str(out), *ports]) == 0
+    assert "did you mean 'budget_ms'" in fails("replay", str(out), "--set", "budgt_ms=3")
 
 
 def test_bench_latency_prints_a_table_and_one_json_line(
