@@ -137,7 +137,7 @@ def replay(options: Namespace) -> int:
     """Compute a session's decisions again from its log: exit 0 identical, 1 differs."""
     from rt_pose.session.audit import Audit, audit
 
-    wanted = Audit(settings=options.set or [])
+    wanted = Audit(options.set or [], options.from_video, options.model)
     return EXIT_OK if audit(Path(options.session), wanted, say=print) else EXIT_FAILED
 
 
@@ -249,6 +249,12 @@ def _replay_parser(parser: ArgumentParser) -> None:
         help="What would have differed with another parameter, e.g. rules.reach.hold='30 ms'; may be given "
         "several times.",
     )
+    parser.add_argument(
+        "--from-video",
+        action="store_true",
+        help="Also run the network again, on the session's film: how far poses move, which events differ.",
+    )
+    parser.add_argument("--model", type=str, help="Model package for --from-video; the session's own.")
 
 
 def _no_options(parser: ArgumentParser) -> None:  # noqa: ARG001

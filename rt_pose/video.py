@@ -90,6 +90,11 @@ class VideoReader:
         self._index += 1
         return found
 
+    @property
+    def at(self) -> int:
+        """Index of the frame that `read` would give next."""
+        return self._index
+
     def skip(self, frames: int) -> None:
         """Pass over `frames` frames. They are decoded: a seek would land on the nearest key frame."""
         for _ in range(frames):

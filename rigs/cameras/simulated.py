@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rigs.faults import Faults
 from rigs.simulated.options import SimulatedOptions
 from rigs.simulated.scene import Scene
 from rigs.simulated.world import World
@@ -35,11 +36,14 @@ class SimulatedCamera:
         self._name, self._options = name, options
         self._clock = context.clock
         self._seed = context.seed if options.seed is None else options.seed
+        self._faults = Faults(options.faults, self._seed, name, f"cameras.{name}.options")
         self._world = World.of(context, options.world)
         self._stopped = threading.Event()
         self._scene: Scene | None = None
         self._renderer: Renderer | None = None
         self._next = 0
+        self._held_ns = 0
+        """How much later than its exposure the last frame was to be handed over, by a fault."""
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
@@ -54,7 +58,7 @@ class SimulatedCamera:
         renderer = Renderer(self._seed, self._name, options, scene)
         self._world.attach(self._name, self._seed, scene.timing)
         self._scene, self._renderer = scene, renderer
-        self._next = 0
+        self._next = self._held_ns = 0
         self._stopped.clear()
         return CameraInfo(
             name=self._name,
@@ -71,7 +75,8 @@ class SimulatedCamera:
         if self._scene is None or self._renderer is None:
             raise CameraFault(f"camera {self._name}: it is not open")
         epoch_ns = self._world.epoch_ns(self._clock)
-        frame = self._due(self._clock.now_ns() - epoch_ns)
+        # A delay that was injected is the transport's: behind it frames wait, they are not skipped.
+        frame = self._due(self._clock.now_ns() - epoch_ns - self._held_ns)
         t_ns = self._options.scene_time_ns(frame)
         duration_s = self._options.duration_s
         if self._stopped.is_set() or (duration_s is not None and t_ns >= duration_s * NS_PER_S):
@@ -80,7 +85,7 @@ class SimulatedCamera:
         if not wait_until(self._clock, begin_ns, self._stopped):
             return None
         self._renderer.draw(self._scene.posture(t_ns, self._world.reactions()), frame, t_ns, into)
-        if not wait_until(self._clock, epoch_ns + t_ns, self._stopped):
+        if not wait_until(self._clock, epoch_ns + t_ns + self._delay_ns(frame, t_ns), self._stopped):
             return None
         self._next = frame + 1
         return FrameStamps(
@@ -104,7 +109,16 @@ class SimulatedCamera:
             self._world.detach()
         self._scene = self._renderer = None
 
+    def _delay_ns(self, frame: int, t_ns: int) -> int:
+        """Injected delay of a frame; in order: it cannot overtake the late one before it."""
+        behind_ns = self._options.scene_time_ns(self._next - 1) + self._held_ns - t_ns
+        self._held_ns = max(self._faults.delay_ns(frame), behind_ns)
+        return self._held_ns
+
     def _due(self, t_ns: int) -> int:
         """The frame to hand over next at a time of the world's clock."""
         exposed = int(t_ns * self._options.rate_hz / NS_PER_S)
-        return max(self._next, exposed)
+        frame = max(self._next, exposed)
+        while frame and self._faults.drops(frame):
+            frame += 1
+        return frame

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from rigs.faults import FaultOptions, Faults
 from rigs.waiting import AHEAD_SHARE, wait_until
 from rt_pose.clock import NS_PER_S
 from rt_pose.drivers import CameraFault, DriverContext, FoundDevice, camera_driver
@@ -41,6 +42,8 @@ class VideoOptions:
     preload: bool = False
     """Decode ahead into memory, as many frames as fit 512 MiB, so that playing costs no more than copying a
     frame does. A recording that does not fit needs `loop`, and is then played up to where it fits."""
+    faults: FaultOptions = field(default_factory=FaultOptions)
+    """Faults to inject: frames lost, jittered and late."""
 
 
 class _Preloaded:
@@ -48,6 +51,12 @@ class _Preloaded:
 
     def __init__(self, frames: list[VideoFrame]) -> None:
         self._frames, self._next = frames, 0
+
+    @property
+    def at(self) -> int:
+        return (
+            self._frames[self._next].index if self._next < len(self._frames) else self._frames[-1].index + 1
+        )
 
     def read(self, into: NDArray[np.uint8]) -> VideoFrame | None:
         if self._next >= len(self._frames):
@@ -85,10 +94,13 @@ class VideoCamera:
             raise UserError(f"{where}: size must be [width, height] in px, got {options.size}")
         self._name, self._options, self._where = name, options, where
         self._clock, self._network_channels = context.clock, context.channels
+        self._faults = Faults(options.faults, context.seed, name, where)
         self._stopped = threading.Event()
         self._reader: VideoReader | _Preloaded | None = None
         self._frames: list[VideoFrame] = []
         """The recording in memory, where it is preloaded."""
+        self._end = 0
+        """Index in the file after the last frame that is shown."""
         self._size: tuple[int, int] | None = (options.size[0], options.size[1]) if options.size else None
         self._channels: Channels = 3
         self._period_ns = 0.0
@@ -101,6 +113,8 @@ class VideoCamera:
         self._first_t_ns = 0
         """Scene time of the first frame."""
         self._shown: FrameStamps | None = None
+        self._handed_over_ns = 0
+        """When the last frame was to be handed over: its exposure, or later where a fault delays it."""
         self._epoch = 0
         self._index_base = 0
         self._scene_base_ns = 0
@@ -112,6 +126,7 @@ class VideoCamera:
     def open(self) -> CameraInfo:
         self.close()
         info = self._look()
+        self._end = info.frames
         wanted = self._options.channels
         if wanted != "auto":
             self._channels = wanted
@@ -127,6 +142,7 @@ class VideoCamera:
         width, height = self._size or (info.width, info.height)
         if self._options.preload:
             self._frames = self._decoded_ahead(width * height * self._channels)
+            self._end = self._frames[-1].index + 1
         self._reader = self._wound_back()
         self._stopped.clear()
         return CameraInfo(
@@ -158,7 +174,9 @@ class VideoCamera:
             # Decoding the first frame starts the decoder, which takes its time.
             self._t0_ns, self._first_t_ns = self._clock.now_ns(), t_scene_ns
         due_ns = self._due_ns(index, t_scene_ns)
-        if not wait_until(self._clock, due_ns, self._stopped):
+        # In order: a frame cannot overtake the late one before it.
+        self._handed_over_ns = max(self._handed_over_ns, due_ns + self._faults.delay_ns(index))
+        if not wait_until(self._clock, self._handed_over_ns, self._stopped):
             return None
         self._shown = FrameStamps(
             index=index,
@@ -236,6 +254,7 @@ class VideoCamera:
         late = self._frames_late()
         if late:
             self._reader.skip(late)
+        self._lose_frames()
         frame = self._reader.read(into)
         if frame is None and self._options.loop and self._shown is not None:
             self._wind_back(self._shown)
@@ -246,8 +265,17 @@ class VideoCamera:
         """How many frames to pass over so that the next is due now or later."""
         if self._shown is None or self._shown.t_exposure_ns is None or not self._options.skip_when_late:
             return 0
-        next_due_ns = self._shown.t_exposure_ns + self._period_ns
+        # A delay that was injected is the transport's: behind it frames wait, they are not skipped.
+        next_due_ns = max(self._shown.t_exposure_ns + self._period_ns, self._handed_over_ns)
         return max(0, int((self._clock.now_ns() - next_due_ns) / self._period_ns))
+
+    def _lose_frames(self) -> None:
+        """Pass over the frames that a fault takes from the file's next place on."""
+        assert self._reader is not None
+        while self._shown is not None and self._reader.at + 1 < self._end:
+            if not self._faults.drops(self._index_base + self._reader.at):
+                return
+            self._reader.skip(1)
 
     def _wind_back(self, last: FrameStamps) -> None:
         assert self._reader is not None

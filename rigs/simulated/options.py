@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from rigs.faults import FaultOptions
 from rt_pose.clock import NS_PER_S
 from rt_pose.errors import UserError
 
@@ -37,6 +38,8 @@ class SimulatedOptions:
     """Largest change of the light, as a share of its mean."""
     texture: float = 1.0
     """Contrast of the arena's floor; 0 is even, 1 is bedding."""
+    faults: FaultOptions = field(default_factory=FaultOptions)
+    """Faults to inject: frames lost, jittered and late."""
 
     def check(self, where: str) -> None:
         """UserError where a value makes no sense."""

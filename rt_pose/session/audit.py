@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rt_pose.session import replay, what_if, what_if_text
+from rt_pose.session import from_video, replay, what_if, what_if_text
 from rt_pose.session.read import Session
 
 
@@ -16,6 +16,10 @@ class Audit:
 
     settings: list[str] = field(default_factory=list)
     """KEY=VALUE: what would have differed?"""
+    from_video: bool = False
+    """What does the network find in the session's film, and what follows from it?"""
+    model: str | None = None
+    """Package for `from_video`; the session's own where it is not given."""
 
 
 def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> bool:
@@ -34,5 +38,10 @@ def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> bool:
         for line in changes:
             say(line)
         for line in what_if_text.tell(comparison, "with the change"):
+            say(line)
+    if wanted.from_video:
+        say("")
+        comparison, moved = from_video.from_video(session, wanted.model)
+        for line in [*from_video.tell(moved), *what_if_text.tell(comparison, "from the film")]:
             say(line)
     return result.identical

@@ -74,7 +74,8 @@ def _open_loop(comparison: Comparison, first: int) -> list[str]:
     return [
         f"first changed stimulus: rule {trial.event.rule}, {_seconds(trial, comparison.start_ns):.3f} s, "
         f"frame {trial.event.frame_index}. What follows is open-loop and not to be believed: from here on "
-        f"the animal would have moved otherwise. On the recorded inputs {more} more trials would have differed."
+        "the animal would have moved otherwise. "
+        f"On the recorded inputs {more} more trials would have differed."
     ]
 
 

@@ -30,7 +30,7 @@ def test_random_sessions_have_something_to_replay(tmp_path: Path) -> None:
         assert session.events
         found |= {(e.event["outcome"], e.event["reason"]) for e in session.events}
     assert {o for o, _ in found} == {"fired", "withheld", "suppressed"}
-    assert {r for _, r in found} >= {"condition", "late", "control", "refractory", "disarmed", "lost"}
+    assert {r for _, r in found} >= {"condition", "late", "control", "refractory", "disarmed", "lost", "cap"}
 
 
 @pytest.mark.parametrize("changed", ["observation", "judging time", "control", "event", "extra event"])

@@ -19,6 +19,7 @@ from rt_pose.clock import NS_PER_MS, FakeClock
 from rt_pose.config import (
     ActionConfig,
     CameraConfig,
+    LimitsConfig,
     OutputConfig,
     PublishConfig,
     RuleConfig,
@@ -34,6 +35,7 @@ from rt_pose.loop.control import Order
 from rt_pose.loop.decide import make_rules
 from rt_pose.loop.decode import Keypoints
 from rt_pose.loop.latency import LatencyLedger
+from rt_pose.loop.limits import make_limits
 from rt_pose.loop.publish import Publisher
 from rt_pose.package import TrackingSpec
 from rt_pose.records import Record, topic_of
@@ -125,10 +127,11 @@ def random_config(random: np.random.Generator) -> RunConfig:
         )
         for i in range(random.integers(1, 5))
     ]
+    limits = LimitsConfig(max_pulses_per_minute=int(random.integers(3, 30)), max_duty=0.2, duty_window="1 s")
     return RunConfig(
         cameras={name: CameraConfig("simulated") for name in ("top", "side")[: random.integers(1, 3)]},
         outputs={
-            "laser": OutputConfig("simulated", {"delay_ms": 2.0}),
+            "laser": OutputConfig("simulated", {"delay_ms": 2.0}, limits=limits),
             "tone": OutputConfig("simulated", {"delay_ms": 25.0}),
         },
         zones={"left": ZoneConfig([80.0, 128.0, 60.0]), "right": ZoneConfig([240.0, 128.0, 50.0])},
@@ -175,12 +178,14 @@ def write_random_session(path: Path, seed: int, frames: int = 300) -> RunConfig:
     }
     (path / "session.json").write_text(json.dumps(info))
     sink = LogSink(path / LOG_NAME)
+    rules = make_rules(config, KEYPOINTS, {o.name: o.delay_ms for o, _ in opened})
     loop = ClosedLoop(
         keypoints=len(KEYPOINTS),
         tracking=tracking(),
         estimator=DrawnKeypoints(seed),  # type: ignore[arg-type]
         cameras=cameras,
-        rules=make_rules(config, KEYPOINTS, {o.name: o.delay_ms for o, _ in opened}),
+        rules=rules,
+        limits=make_limits(config, {rule.name: rule.plan for rule in rules}),
         latest=LatestFrames([c.name for c in cameras]),
         captures=[],
         actuators=actuators,

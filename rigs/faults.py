@@ -1,0 +1,69 @@
+"""Faults that a camera injects into its own frames, so that a rig can be tried before it is trusted.
+
+    drop      the frame is lost in the device: a gap in its counter
+    jitter    the frame is handed over later than it is due, by up to so much
+    late      now and then a frame is handed over much later; those behind it wait for it
+
+Which frame suffers what is a hash of (seed, camera, index): the same run has the same faults. The stamps of
+the exposure and of scene time stay what they are; only the arrival moves, as it does on a bad cable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rigs.simulated.hashing import uniform
+from rt_pose.clock import NS_PER_MS
+from rt_pose.errors import UserError
+
+
+@dataclass
+class FaultOptions:
+    """What goes wrong, and how often. All of it is off unless it is set."""
+
+    drop: float = 0.0
+    """Share of frames that are lost, as a gap in the device's counter; never the first one."""
+    jitter_ms: float = 0.0
+    """Every frame is handed over later by a random time from 0 to this."""
+    late: float = 0.0
+    """Share of frames that are late besides."""
+    late_ms: float = 20.0
+    """How much later a late frame is handed over."""
+    seed: int | None = None
+    """Of the faults; the run's seed where it is not given."""
+
+
+class Faults:
+    """The faults of one camera."""
+
+    def __init__(self, options: FaultOptions, seed: int, camera: str, where: str) -> None:
+        """UserError where an option makes no sense; `where` names it."""
+        for name, value, high in (
+            ("drop", options.drop, 0.9),
+            ("late", options.late, 1.0),
+            ("jitter_ms", options.jitter_ms, 1000.0),
+            ("late_ms", options.late_ms, 10_000.0),
+        ):
+            if not 0.0 <= value <= high:
+                raise UserError(f"{where}.faults: {name} must be between 0 and {high:g}, got {value:g}")
+        self._options, self._camera = options, camera
+        self._seed = seed if options.seed is None else options.seed
+
+    @property
+    def active(self) -> bool:
+        """Whether anything can go wrong."""
+        return bool(self._options.drop or self._options.jitter_ms or self._options.late)
+
+    def drops(self, index: int) -> bool:
+        """Whether the device loses this frame."""
+        return uniform(self._seed, "drop", self._camera, index) < self._options.drop
+
+    def delay_ns(self, index: int) -> int:
+        """How much later than due the frame is handed over."""
+        options = self._options
+        if not options.jitter_ms and not options.late:
+            return 0
+        ms = uniform(self._seed, "jitter", self._camera, index, high=options.jitter_ms)
+        if uniform(self._seed, "late", self._camera, index) < options.late:
+            ms += options.late_ms
+        return round(ms * NS_PER_MS)
