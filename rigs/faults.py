@@ -16,6 +16,9 @@ from rigs.simulated.hashing import uniform
 from rt_pose.clock import NS_PER_MS
 from rt_pose.errors import UserError
 
+BAD_DAY = {"drop": 0.01, "jitter_ms": 2.0, "late": 0.005, "late_ms": 20.0}
+"""What a dry run injects where nothing else is asked for."""
+
 
 @dataclass
 class FaultOptions:

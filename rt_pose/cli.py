@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
@@ -101,16 +101,6 @@ def predict(options: Namespace) -> int:
     return EXIT_OK
 
 
-def smooth(options: Namespace) -> int:
-    """Several networks' predictions of one video to one: ensemble Kalman smoothing of CSV files."""
-    from rt_pose.offline.smooth_files import smooth_files
-
-    for line in smooth_files([Path(p) for p in options.csv], Path(options.out), options.mode, options.parts):
-        print(line)
-    print(f"smoothed: {options.out}")
-    return EXIT_OK
-
-
 def run(options: Namespace) -> int:
     """Run the closed loop: camera, network, filter, rules, outputs; records a session."""
     import rigs
@@ -136,6 +126,13 @@ def bench_latency(options: Namespace) -> int:
     return EXIT_OK if bench(_plain(options)) else EXIT_FAILED
 
 
+def bench_triggers(options: Namespace) -> int:
+    """Try rules on a recording with faults injected, scored against a table of where the animal was."""
+    from bench.triggers import bench_triggers as bench
+
+    return EXIT_OK if bench(options.as_dict()) else EXIT_FAILED
+
+
 def view(options: Namespace) -> int:
     """A window on a running loop: frame, skeleton, speed, latency, events."""
     from rt_pose.viewer import main as view_main
@@ -147,7 +144,11 @@ def replay(options: Namespace) -> int:
     """Compute a session's decisions again from its log: exit 0 identical, 1 differs."""
     from rt_pose.session.audit import Audit, audit
 
-    wanted = Audit(options.set or [], options.from_video, options.model)
+    wanted = Audit(options.set or [], options.from_video, options.model, tolerance_ms=options.tolerance_ms)
+    if options.hindsight:
+        from rt_pose.offline.smooth import smooth_observations
+
+        wanted.smooth = smooth_observations
     return EXIT_OK if audit(Path(options.session), wanted, say=print) else EXIT_FAILED
 
 
@@ -206,21 +207,6 @@ def _predict_parser(parser: ArgumentParser) -> None:
     parser.add_class_arguments(EngineConfig, "engine")
 
 
-def _smooth_parser(parser: ArgumentParser) -> None:
-    parser.add_argument("csv", type=str, nargs="+", help="Prediction CSV of each network, of one video.")
-    parser.add_argument("--out", type=str, required=True, help="The CSV to write.")
-    parser.add_argument(
-        "--mode", type=Literal["single", "multiview", "pupil"], default="single", help="What moves together."
-    )
-    parser.add_argument(
-        "--parts",
-        type=str,
-        nargs="*",
-        default=[],
-        help="multiview: each part's views, paw_top=paw_bottom; pupil: top=, bottom=, left=, right=KEYPOINT.",
-    )
-
-
 def _run_parser(parser: ArgumentParser) -> None:
     _add_config(parser, RunConfig)
     parser.add_argument(
@@ -254,6 +240,26 @@ def _bench_parser(parser: ArgumentParser) -> None:
     parser.add_class_arguments(EngineConfig, "engine")
 
 
+def _triggers_parser(parser: ArgumentParser) -> None:
+    from rigs.faults import BAD_DAY, FaultOptions
+
+    parser.add_argument("--video", type=str, required=True, help="The recording.")
+    parser.add_argument(
+        "--truth",
+        type=str,
+        required=True,
+        help="CSV with a row a frame of the recording: labels, or predictions smoothed offline.",
+    )
+    parser.add_argument("--model", type=str, required=True, help="Folder of the model package.")
+    parser.add_argument("--config", type=str, required=True, help="YAML with the rules, zones and outputs.")
+    parser.add_argument("--rate", type=float, help="Frames a second; the recording's own where not given.")
+    parser.add_argument("--out", type=str, help="Session folder; a new one in sessions/ where not given.")
+    parser.add_argument("--json", type=str, help="Write the figures here as well.")
+    _tolerance(parser)
+    parser.add_class_arguments(FaultOptions, "faults")
+    parser.set_defaults({f"faults.{name}": value for name, value in BAD_DAY.items()})
+
+
 def _view_parser(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
@@ -280,6 +286,22 @@ def _replay_parser(parser: ArgumentParser) -> None:
         help="Also run the network again, on the session's film: how far poses move, which events differ.",
     )
     parser.add_argument("--model", type=str, help="Model package for --from-video; the session's own.")
+    parser.add_argument(
+        "--hindsight",
+        action="store_true",
+        help="Also score each rule against the smoothed session, and against the truth where the rig knew "
+        "it; writes SESSION/hindsight.html and .json.",
+    )
+    _tolerance(parser)
+
+
+def _tolerance(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--tolerance-ms",
+        type=float,
+        default=100.0,
+        help="So far from the episode it belongs to may an event take effect (ms).",
+    )
 
 
 def _no_options(parser: ArgumentParser) -> None:  # noqa: ARG001
@@ -292,9 +314,9 @@ VERBS: dict[str, Verb] = {
     "train fit": (_train_parser, train_fit),
     "train calibrate": (_calibrate_parser, train_calibrate),
     "predict": (_predict_parser, predict),
-    "smooth": (_smooth_parser, smooth),
     "run": (_run_parser, run),
     "bench latency": (_bench_parser, bench_latency),
+    "bench triggers": (_triggers_parser, bench_triggers),
     "view": (_view_parser, view),
     "replay": (_replay_parser, replay),
     "report": (_session_parser, report),

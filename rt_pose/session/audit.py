@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rt_pose.session import from_video, replay, what_if, what_if_text
+from rt_pose.errors import UserError
+from rt_pose.session import from_video, hindsight, hindsight_page, replay, what_if, what_if_text
+from rt_pose.session.decisions import Setup
 from rt_pose.session.read import Session
+from rt_pose.session.truth import Smoother, known_truth, smoothed_truth
 
 
 @dataclass
@@ -20,6 +23,10 @@ class Audit:
     """What does the network find in the session's film, and what follows from it?"""
     model: str | None = None
     """Package for `from_video`; the session's own where it is not given."""
+    smooth: Smoother | None = None
+    """Smoother for the hindsight: how do the rules compare with what truly happened?"""
+    tolerance_ms: float = hindsight.TOLERANCE_MS
+    """So far may an event be from the episode it belongs to."""
 
 
 def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> bool:
@@ -44,4 +51,23 @@ def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> bool:
         comparison, moved = from_video.from_video(session, wanted.model)
         for line in [*from_video.tell(moved), *what_if_text.tell(comparison, "from the film")]:
             say(line)
+    if wanted.smooth is not None:
+        say("")
+        for one in look_back(session, wanted.smooth, wanted.tolerance_ms):
+            for line in hindsight.tell(one):
+                say(line)
+        say(f"plots: {path / hindsight_page.PAGE_NAME}")
     return result.identical
+
+
+def look_back(session: Session, smooth: Smoother, tolerance_ms: float) -> list[hindsight.Hindsight]:
+    """Score the rules against the smoothed session and, where the rig knew it, the truth; writes the page.
+
+    UserError where the tolerance makes no sense.
+    """
+    if not 0.0 <= tolerance_ms <= 60_000.0:
+        raise UserError(f"--tolerance-ms: expected 0 to 60000, got {tolerance_ms:g}")
+    truths = [smoothed_truth(session, Setup.of(session).tracking, smooth), known_truth(session)]
+    found = [hindsight.score(session, truth, tolerance_ms) for truth in truths if truth]
+    hindsight_page.write(session.path, found)
+    return found

@@ -85,6 +85,15 @@ class Plot:
             f'stroke="{colour(stroke)}" stroke-width="1.4"{dash}><title>{escape(title)}</title></line>'
         )
 
+    def span(self, x0: float, x1: float, fill: str, title: str) -> None:
+        """A band over the whole height, see-through; at least a pixel wide."""
+        left, right = float(self.x(x0)), float(self.x(x1))
+        self._parts.append(
+            f'<rect x="{left:.1f}" y="{TOP}" width="{max(right - left, 1.0):.1f}" '
+            f'height="{self.height - TOP - BOTTOM}" fill="{colour(fill)}" fill-opacity="0.22">'
+            f"<title>{escape(title)}</title></rect>"
+        )
+
     def columns(self, edges: FloatArray, counts: NDArray[np.int64], fill: str) -> None:
         """A histogram."""
         left, right = self.x(edges[:-1]), self.x(edges[1:])

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from support.tiny_package import disc_frame, make_tiny_package
+from support.discs import KEYPOINTS, write_discs
+from support.tiny_package import make_tiny_package
 
 import rigs
 from rt_pose.clock import HostClock
@@ -26,24 +26,6 @@ from rt_pose.errors import UserError
 from rt_pose.session.from_video import from_video, tell
 from rt_pose.session.read import Session
 from rt_pose.session.run import run_session
-
-KEYPOINTS = 3
-
-
-def write_discs(path: Path, frames: int) -> Path:
-    """A lossless recording of discs that go round, at 30 frames a second."""
-    import av
-
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 320, 256, "gray"
-        for i in range(frames):
-            phase = 2 * np.pi * i / 45 + np.arange(KEYPOINTS) * 2.1
-            xy = np.stack([160 + 70 * np.cos(phase), 128 + 70 * np.sin(phase)], axis=1)
-            image = disc_frame(xy, 320, 256, 1, radius=16.0)[:, :, 0]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="gray")))
-        container.mux(stream.encode(None))
-    return path
 
 
 @pytest.fixture(scope="module")

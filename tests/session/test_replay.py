@@ -24,13 +24,29 @@ def test_random_sessions_replay_bit_for_bit(seed: int, tmp_path: Path) -> None:
 def test_random_sessions_have_something_to_replay(tmp_path: Path) -> None:
     """Every outcome and many reasons occur: else the test above would show little."""
     found: set[tuple[str, str]] = set()
+    blocks: set[str] = set()
+    probabilities = 0
     for seed in range(8):
         write_random_session(tmp_path / f"{seed}", seed)
         session = Session.read(tmp_path / f"{seed}")
         assert session.events
+        blocks |= {e.event["block"] for e in session.events}
+        probabilities += sum(e.event["probability"] is not None for e in session.events)
         found |= {(e.event["outcome"], e.event["reason"]) for e in session.events}
     assert {o for o, _ in found} == {"fired", "withheld", "suppressed"}
-    assert {r for _, r in found} >= {"condition", "late", "control", "refractory", "disarmed", "lost", "cap"}
+    assert blocks >= {"baseline", "stimulation"}
+    assert probabilities
+    assert {r for _, r in found} >= {
+        "block",
+        "disabled",
+        "condition",
+        "late",
+        "control",
+        "refractory",
+        "disarmed",
+        "lost",
+        "cap",
+    }
 
 
 @pytest.mark.parametrize("changed", ["observation", "judging time", "control", "event", "extra event"])

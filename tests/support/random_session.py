@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import rigs
 from rt_pose.clock import NS_PER_MS, FakeClock
 from rt_pose.config import (
     ActionConfig,
+    BlockConfig,
     CameraConfig,
     LimitsConfig,
     OutputConfig,
@@ -29,16 +31,17 @@ from rt_pose.config import (
 )
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.loop.act import Actuators
-from rt_pose.loop.capture import LatestFrames, TakenFrame
+from rt_pose.loop.capture import LatestFrames, TakenFrame, stamps_data
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Order
 from rt_pose.loop.decide import make_rules
 from rt_pose.loop.decode import Keypoints
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.limits import make_limits
+from rt_pose.loop.protocol import make_protocol
 from rt_pose.loop.publish import Publisher
 from rt_pose.package import TrackingSpec
-from rt_pose.records import Record, topic_of
+from rt_pose.records import ArrayData, CapturedFrame, Record, Truth, topic_of
 from rt_pose.session.describe import machine, versions
 from rt_pose.session.log_file import LOG_NAME, LogWriter
 from rt_pose.types import CameraInfo, Frame, FrameStamps
@@ -53,7 +56,11 @@ CONDITIONS = (
     "inside(nose, left) or inside(nose, right)",
     "speed(tail) < 400 and not inside(tail, right)",
     "not speed(paw) > 300",
+    "distance(nose, paw) < 60 or unseen(tail) > 30",
+    "crossing(nose, gate, left)",
+    "phase(y(paw), 3 Hz, 2) > 90",
 )
+MEMORY = CONDITIONS[-2:]
 
 
 class RestlessClock(FakeClock):
@@ -73,6 +80,8 @@ class DrawnKeypoints:
 
     def __init__(self, seed: int) -> None:
         self._random = np.random.default_rng(seed)
+        self.truth = np.empty((len(KEYPOINTS), 2))
+        """(K, 2) px: where the keypoints of the last frame truly were."""
         self._at = self._random.uniform(40, 200, (len(KEYPOINTS), 2))
         self._velocity = self._random.normal(0, 4, self._at.shape)
 
@@ -86,6 +95,7 @@ class DrawnKeypoints:
         random, k = self._random, len(KEYPOINTS)
         self._velocity = 0.9 * self._velocity + random.normal(0, 2, self._at.shape)
         self._at = np.clip(self._at + self._velocity, 0, [WIDTH, HEIGHT])
+        self.truth = self._at.copy()
         xy = self._at + random.normal(0, 1, (k, 2))
         xy[random.random(k) < 0.02] += 90.0
         xy[random.random(k) < 0.02] = np.nan
@@ -114,18 +124,30 @@ def random_config(random: np.random.Generator) -> RunConfig:
     def ms(low: float, high: float) -> str:
         return f"{random.uniform(low, high):.3f} ms"
 
+    def belief(when: str) -> dict[str, float]:
+        if when in MEMORY or random.random() < 0.5:
+            return {}
+        enter = float(random.uniform(0.3, 0.95))
+        return {"probability": enter, "release": enter * float(random.uniform(0.3, 1.0))}
+
+    conditions = [str(random.choice(CONDITIONS)) for _ in range(random.integers(1, 5))]
     rules = [
         RuleConfig(
             name=f"rule{i}",
-            when=str(random.choice(CONDITIONS)),
+            when=when,
             do=ActionConfig(output=str(random.choice(["laser", "tone"])), pulse="5 ms"),
             hold=ms(0, 40) if random.random() < 0.5 else "0 ms",
             refractory=ms(0, 300) if random.random() < 0.5 else "0 ms",
             withhold=float(random.choice([0.0, 0.3])),
             deadline=ms(4, 12) if random.random() < 0.5 else None,
             late="fire" if random.random() < 0.3 else "suppress",
+            **belief(when),
         )
-        for i in range(random.integers(1, 5))
+        for i, when in enumerate(conditions)
+    ]
+    blocks = [
+        BlockConfig("baseline", rules=[], time="400 ms"),
+        BlockConfig("stimulation", events=int(random.integers(2, 9)), trial="300 ms", inter_trial="50 ms"),
     ]
     limits = LimitsConfig(max_pulses_per_minute=int(random.integers(3, 30)), max_duty=0.2, duty_window="1 s")
     return RunConfig(
@@ -134,7 +156,9 @@ def random_config(random: np.random.Generator) -> RunConfig:
             "laser": OutputConfig("simulated", {"delay_ms": 2.0}, limits=limits),
             "tone": OutputConfig("simulated", {"delay_ms": 25.0}),
         },
-        zones={"left": ZoneConfig([80.0, 128.0, 60.0]), "right": ZoneConfig([240.0, 128.0, 50.0])},
+        zones={"left": ZoneConfig([80.0, 128.0, 60.0]), "right": ZoneConfig([240.0, 128.0, 50.0])}
+        | {"gate": ZoneConfig(line=[[160.0, 0.0], [160.0, 256.0]])},
+        protocol=blocks if random.random() < 0.5 else [],
         rules=rules,
         publish=PublishConfig("tcp://127.0.0.1:*", "tcp://127.0.0.1:*"),
         budget_ms=float(random.uniform(4, 20)),
@@ -149,14 +173,31 @@ def tracking() -> TrackingSpec:
 
 
 def orders(random: np.random.Generator) -> Order:
-    """An order that may come at any time."""
-    return Order(str(random.choice(["arm", "disarm", "start"])))
+    """An order that may come at any time; some of them cannot be carried out, and change nothing."""
+    return [
+        Order("arm"),
+        Order("disarm"),
+        Order("emergency"),
+        Order("start"),
+        Order("mark", {"text": "a note"}),
+        Order("block", {"name": "stimulation"}),
+        Order("set", {"parameter": "rules.rule0.enabled", "value": bool(random.random() < 0.5)}),
+        Order("set", {"parameter": "rules.rule0.probability", "value": float(random.random())}),
+    ][random.integers(8)]
 
 
-def write_random_session(path: Path, seed: int, frames: int = 300) -> RunConfig:
-    """A whole session in `path`; the configuration it ran."""
+def write_random_session(
+    path: Path,
+    seed: int,
+    frames: int = 300,
+    config: RunConfig | None = None,
+    keypoints: DrawnKeypoints | None = None,
+    calm: bool = False,
+) -> RunConfig:
+    """A whole session in `path`; the configuration it ran. `calm`: nothing odd in its frames, no orders."""
     random = np.random.default_rng(seed)
-    config = random_config(random)
+    config = random_config(random) if config is None else config
+    keypoints = DrawnKeypoints(seed) if keypoints is None else keypoints
     clock = RestlessClock(seed)
     cameras = [CameraInfo(name, "simulated", "", WIDTH, HEIGHT, 1, 100.0) for name in config.cameras]
     context = DriverContext(clock)
@@ -182,9 +223,10 @@ def write_random_session(path: Path, seed: int, frames: int = 300) -> RunConfig:
     loop = ClosedLoop(
         keypoints=len(KEYPOINTS),
         tracking=tracking(),
-        estimator=DrawnKeypoints(seed),  # type: ignore[arg-type]
+        estimator=keypoints,  # type: ignore[arg-type]
         cameras=cameras,
         rules=rules,
+        protocol=make_protocol(config),
         limits=make_limits(config, {rule.name: rule.plan for rule in rules}),
         latest=LatestFrames([c.name for c in cameras]),
         captures=[],
@@ -198,10 +240,12 @@ def write_random_session(path: Path, seed: int, frames: int = 300) -> RunConfig:
     loop.orders = deque()
     try:
         loop.begin(sink, config.armed_at_start)
-        for taken in random_frames(random, clock, list(config.cameras), frames):
-            if random.random() < 0.03:
+        for taken in random_frames(random, clock, list(config.cameras), frames, calm):
+            if not calm and random.random() < 0.03:
                 loop.apply(orders(random))
             loop.step(taken)
+            for record in captured(taken, keypoints.truth):
+                sink.send(record)
         loop.finish()
     finally:
         actuators.stop()
@@ -210,18 +254,29 @@ def write_random_session(path: Path, seed: int, frames: int = 300) -> RunConfig:
     return config
 
 
+def captured(taken: TakenFrame, truth: np.ndarray) -> tuple[CapturedFrame, Truth]:
+    """What the camera's thread would have logged of a frame."""
+    stamps, camera = taken.frame.stamps, taken.frame.camera
+    frame = CapturedFrame(
+        t_ns=stamps.t_arrival_ns, camera=camera, stamps=stamps_data(stamps), slot=0, generation=2
+    )
+    visible = [True] * len(truth)
+    xy = ArrayData.of(truth[None])
+    return frame, Truth(t_ns=stamps.t_arrival_ns, camera=camera, index=stamps.index, xy=xy, visible=visible)
+
+
 def random_frames(
-    random: np.random.Generator, clock: FakeClock, cameras: list[str], frames: int
-) -> list[TakenFrame] | Any:
+    random: np.random.Generator, clock: FakeClock, cameras: list[str], frames: int, calm: bool
+) -> Iterator[TakenFrame]:
     """Frames with gaps, repeated and backward stamps, unknown exposures and a recording wound back."""
     image = np.zeros((HEIGHT, WIDTH, 1), np.uint8)
     index, epoch, scene_ms = 0, 0, 0.0
     for _ in range(frames):
         index += 1
-        odd = random.random()
+        odd = 0.5 if calm else random.random()
         if odd < 0.05:
             index += int(random.integers(1, 12))
-        scene_ms = index * PERIOD_MS + random.uniform(-1, 1)
+        scene_ms = index * PERIOD_MS + (0.0 if calm else random.uniform(-1, 1))
         if 0.05 <= odd < 0.08:
             scene_ms -= 40.0  # out of order
         epoch += odd > 0.99

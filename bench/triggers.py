@@ -1,0 +1,114 @@
+"""`rt-pose bench triggers`: rules tried on a recording, through the live path, before an animal is there.
+
+The recording plays at its own pace (or a stated one) into the loop that runs in an experiment, with frames
+lost, jittered and late on purpose. Every event is then scored against a table that says where the animal was
+in every frame, as `rt-pose replay --hindsight` scores a session. Nothing of the rig is touched: each output
+is replaced by a simulated one with the delay that its options state, or 1 ms.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import rigs
+from rigs.faults import FaultOptions
+from rt_pose.clock import Clock, HostClock
+from rt_pose.config import CameraConfig, OutputConfig, RecordConfig, RunConfig, build, load
+from rt_pose.errors import UserError
+from rt_pose.loop.decide import make_rules
+from rt_pose.offline.poses_csv import Poses, in_order, read_poses
+from rt_pose.offline.smooth import smooth_observations
+from rt_pose.package import read_package
+from rt_pose.session import hindsight, hindsight_page
+from rt_pose.session.console import RunConsole, default_session
+from rt_pose.session.decisions import Setup
+from rt_pose.session.read import Session
+from rt_pose.session.report import frame_counts, make_report
+from rt_pose.session.run import run_session
+from rt_pose.session.truth import smoothed_truth, table_truth
+from rt_pose.types import FloatArray
+
+DELAY_MS = 1.0
+CAMERA = "recording"
+
+
+def bench_triggers(options: dict[str, Any]) -> bool:
+    """Run the dry run of the command line; whether it ended well."""
+    clock = HostClock()
+    poses = read_poses(Path(options["truth"]))
+    faults = build(FaultOptions, options["faults"], "bench triggers")
+    config = dry_config(
+        load(RunConfig, Path(options["config"])), options["model"], options["video"], options["rate"], faults
+    )
+    xy = _truth(config, poses, Path(options["truth"]))
+    out = Path(options["out"]) if options.get("out") else default_session(clock)
+    figures, ok = dry_run(config, xy, out, clock, options["tolerance_ms"])
+    if options.get("json"):
+        Path(options["json"]).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(figures))
+    return ok
+
+
+def dry_config(
+    config: RunConfig, model: str, video: str, rate_hz: float | None, faults: FaultOptions
+) -> RunConfig:
+    """The configuration with the recording in place of its cameras and nothing real behind its outputs."""
+    if not config.rules:
+        raise UserError("bench triggers: the configuration has no rules, so there is nothing to try")
+    config.model = model
+    config.cameras = {
+        CAMERA: CameraConfig("video", {"path": video, "rate_hz": rate_hz, "faults": asdict(faults)})
+    }
+    for name, output in config.outputs.items():
+        delay_ms = output.options.get("delay_ms", DELAY_MS)
+        config.outputs[name] = OutputConfig("simulated", {"delay_ms": delay_ms}, output.lines, output.limits)
+    config.publish.address = config.publish.control = "tcp://127.0.0.1:*"
+    config.record = RecordConfig(video=False)
+    config.armed_at_start, config.start_on = True, "launch"
+    return config
+
+
+def dry_run(
+    config: RunConfig, xy: FloatArray, out: Path, clock: Clock, tolerance_ms: float
+) -> tuple[dict[str, Any], bool]:
+    """Run the loop over the recording, score it against `xy` (F, K, 2); figures, and whether it ended well.
+
+    The session with its report and `hindsight.html` stays in `out`.
+    """
+    with RunConsole() as console:
+        result = run_session(config, out, rigs.register, clock, console)
+    session = Session.read(out)
+    truths = (
+        table_truth(session, xy),
+        smoothed_truth(session, Setup.of(session).tracking, smooth_observations),
+    )
+    found = [hindsight.score(session, truth, tolerance_ms) for truth in truths if truth]
+    scores = hindsight_page.write(out, found)
+    make_report(out)
+    for one in found:
+        print("\n".join(hindsight.tell(one)))
+    frames = frame_counts(session)
+    print(_told(frames, config))
+    print(f"plots: {out / hindsight_page.PAGE_NAME}")
+    faults = config.cameras[CAMERA].options["faults"]
+    return {"session": str(out), "faults": faults, "frames": frames, **scores}, result.ok
+
+
+def _truth(config: RunConfig, poses: Poses, path: Path) -> FloatArray:
+    """The table in the order of the package's keypoints; UserError where a rule needs what it lacks."""
+    keypoints = read_package(config.model).manifest.keypoints
+    rules = make_rules(config, keypoints, dict.fromkeys(config.outputs, DELAY_MS))
+    needed = {keypoints[k] for rule in rules for k in rule.keypoints}
+    return in_order(poses, keypoints, needed, f"poses {path}")
+
+
+def _told(frames: dict[str, Any], config: RunConfig) -> str:
+    faults = config.cameras[CAMERA].options["faults"]
+    dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
+    return (
+        f"frames: {frames['captured']} handed over, {frames['device_gaps']} lost by the camera (asked for: "
+        f"{100 * faults['drop']:g} %), {frames['processed']} decided on; dropped on the way: {dropped}"
+    )

@@ -1,0 +1,161 @@
+"""Where the animal truly was: smoothed in hindsight, known from a simulated rig, or from a table of labels.
+
+A truth is a series of one camera over one playing of its recording, in scene time. Its positions are taken as
+they are given; where no velocity comes with them it is the central difference of neighbouring frames.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.clock import NS_PER_S
+from rt_pose.package import TrackingSpec
+from rt_pose.records import Observation
+from rt_pose.session.read import Session
+from rt_pose.types import FloatArray, Track
+
+
+class SmoothedArrays(Protocol):
+    """What a smoother gives: (F, K, 2) px, (F, K, 2) px/s, (F, K, 4, 4); NaN where nothing was seen."""
+
+    xy: FloatArray
+    velocity: FloatArray
+    cov: FloatArray
+
+
+Smoother = Callable[[NDArray[np.int64], FloatArray, FloatArray, FloatArray, TrackingSpec], SmoothedArrays]
+"""(t_ns (F,), xy (F, K, 2), cov (F, K, 2, 2), confidence (F, K), parameters) -> smoothed."""
+
+
+@dataclass
+class TruthSeries:
+    """The truth of one camera, frame by frame. F frames, N individuals, K keypoints."""
+
+    source: str
+    """What it is, for people."""
+    camera: str
+    epoch: int
+    t_ns: NDArray[np.int64]
+    """(F,) scene time, ascending."""
+    index: NDArray[np.int64]
+    """(F,) of the camera's frames."""
+    xy: FloatArray
+    """(F, N, K, 2) px; NaN where it is not known."""
+    velocity: FloatArray
+    """(F, N, K, 2) px/s."""
+    cov: FloatArray | None = None
+    """(F, N, K, 4, 4), where there is one."""
+
+    def tracks(self) -> Iterator[Track]:
+        """The truth as the rules look at tracks, one a frame."""
+        individuals, keypoints = self.xy.shape[1:3]
+        certain = np.zeros((individuals, keypoints, 4, 4))
+        unseen = np.zeros((individuals, keypoints))
+        known: NDArray[np.bool_] = np.isfinite(self.xy) & np.isfinite(self.velocity)
+        unknown = ~np.asarray(known.all(axis=-1))  # (F, N, K)
+        for f in range(len(self.t_ns)):
+            yield Track(
+                camera=self.camera,
+                frame_index=int(self.index[f]),
+                t_valid_ns=int(self.t_ns[f]),
+                xy=self.xy[f],
+                velocity=self.velocity[f],
+                cov=certain if self.cov is None else self.cov[f],
+                seen_ms_ago=unseen,
+                lost=unknown[f],
+            )
+
+
+def smoothed_truth(session: Session, tracking: TrackingSpec, smooth: Smoother) -> list[TruthSeries]:
+    """The session's own observations, smoothed over each playing of each camera with the filter's model."""
+    by_series: dict[tuple[str, int], list[Observation]] = defaultdict(list)
+    for seen in session.observations:
+        by_series[seen.camera, seen.stamps.epoch].append(seen)
+    found = []
+    for (camera, epoch), observations in by_series.items():
+        t_ns = np.array([o.stamps.t_scene_ns for o in observations], np.int64)
+        # The filter passes over what comes out of order; so does its hindsight.
+        kept = np.flatnonzero(np.diff(np.maximum.accumulate(t_ns), prepend=t_ns[0] - 1) > 0)
+        seen_in_order = [observations[i] for i in kept]
+        xy, cov, confidence = (
+            np.stack([getattr(o, name).array() for o in seen_in_order])
+            for name in ("xy", "cov", "confidence")
+        )
+        parts = [
+            smooth(t_ns[kept], xy[:, n], cov[:, n], confidence[:, n], tracking) for n in range(xy.shape[1])
+        ]
+        found.append(
+            TruthSeries(
+                "the session smoothed in hindsight",
+                camera,
+                epoch,
+                t_ns[kept],
+                np.array([o.stamps.index for o in seen_in_order], np.int64),
+                *(np.stack([getattr(p, name) for p in parts], axis=1) for name in ("xy", "velocity", "cov")),
+            )
+        )
+    return found
+
+
+def known_truth(session: Session) -> list[TruthSeries]:
+    """What the rig itself knew, for every frame it handed over; empty where it knew nothing."""
+    stamps = {(f.camera, f.stamps.index): f.stamps for f in session.frames}
+    by_series: dict[tuple[str, int], list[tuple[int, int, FloatArray]]] = defaultdict(list)
+    for truth in session.truths:
+        of_frame = stamps.get((truth.camera, truth.index))
+        if of_frame is not None:
+            row = (of_frame.t_scene_ns, truth.index, truth.xy.array())
+            by_series[truth.camera, of_frame.epoch].append(row)
+    found = []
+    for (camera, epoch), rows in by_series.items():
+        rows.sort(key=lambda row: row[0])
+        t_ns = np.array([row[0] for row in rows], np.int64)
+        index = np.array([row[1] for row in rows], np.int64)
+        found.append(
+            moving_truth(
+                "the truth that the rig knew", camera, epoch, t_ns, index, np.stack([r[2] for r in rows])
+            )
+        )
+    return found
+
+
+def table_truth(session: Session, xy: FloatArray) -> list[TruthSeries]:
+    """A table of positions (F, K, 2), one row a frame of the recording, for each camera that played it.
+
+    A camera's index is the place in the file; the scene time of frames that it did not hand over is
+    interpolated between those it did. Rows before its first and after its last frame are left out.
+    """
+    found = []
+    for camera in session.info.cameras:
+        frames = sorted(
+            (f.stamps.index, f.stamps.t_scene_ns)
+            for f in session.frames
+            if f.camera == camera and f.stamps.epoch == 0
+        )
+        if len(frames) < 2:
+            continue
+        seen, times = np.array(frames, np.int64).T
+        index = np.arange(seen[0], min(seen[-1] + 1, len(xy)))
+        t_ns = np.rint(np.interp(index, seen, times)).astype(np.int64)
+        found.append(moving_truth("the table", camera, 0, t_ns, index, xy[index][:, None]))
+    return found
+
+
+def moving_truth(
+    source: str,
+    camera: str,
+    epoch: int,
+    t_ns: NDArray[np.int64],
+    index: NDArray[np.int64],
+    xy: FloatArray,
+) -> TruthSeries:
+    """A series of positions (F, N, K, 2), its velocity the central difference of neighbouring frames."""
+    seconds = (t_ns - t_ns[0]) / NS_PER_S
+    velocity = np.gradient(xy, seconds, axis=0) if len(t_ns) > 1 else np.zeros_like(xy)
+    return TruthSeries(source, camera, epoch, t_ns, index, xy, velocity)
