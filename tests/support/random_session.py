@@ -139,7 +139,7 @@ def random_config(random: np.random.Generator) -> RunConfig:
             hold=ms(0, 40) if random.random() < 0.5 else "0 ms",
             refractory=ms(0, 300) if random.random() < 0.5 else "0 ms",
             withhold=float(random.choice([0.0, 0.3])),
-            deadline=ms(4, 12) if random.random() < 0.5 else None,
+            deadline=ms(3, 8) if random.random() < 0.5 else None,
             late="fire" if random.random() < 0.3 else "suppress",
             **belief(when),
         )
@@ -149,7 +149,7 @@ def random_config(random: np.random.Generator) -> RunConfig:
         BlockConfig("baseline", rules=[], time="400 ms"),
         BlockConfig("stimulation", events=int(random.integers(2, 9)), trial="300 ms", inter_trial="50 ms"),
     ]
-    limits = LimitsConfig(max_pulses_per_minute=int(random.integers(3, 30)), max_duty=0.2, duty_window="1 s")
+    limits = LimitsConfig(max_pulses_per_minute=int(random.integers(2, 8)), max_duty=0.2, duty_window="1 s")
     return RunConfig(
         cameras={name: CameraConfig("simulated") for name in ("top", "side")[: random.integers(1, 3)]},
         outputs={
