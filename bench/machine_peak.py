@@ -82,7 +82,7 @@ def _openvino_convolutions(precision: str) -> Callable[[], object]:
     """A call of `DEPTH` 3x3 convolutions compiled by OpenVINO as our engine compiles."""
     from openvino import Model, opset13
 
-    from rt_pose.engines.openvino import _core
+    from rt_pose.engines.openvino import openvino_core
 
     random = np.random.default_rng(0)
     entry = opset13.parameter([1, CHANNELS, SIDE, SIDE], np.float32)
@@ -90,7 +90,7 @@ def _openvino_convolutions(precision: str) -> Callable[[], object]:
     for _ in range(DEPTH):
         weight = random.standard_normal((CHANNELS, CHANNELS, 3, 3)).astype(np.float32) / (3 * CHANNELS**0.5)
         node = opset13.convolution(node, opset13.constant(weight), [1, 1], [1, 1], [1, 1], [1, 1])
-    compiled = _core().compile_model(
+    compiled = openvino_core().compile_model(
         Model([node], [entry]),
         "CPU",
         {

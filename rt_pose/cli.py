@@ -89,6 +89,15 @@ def train_calibrate(options: Namespace) -> int:
     return EXIT_OK
 
 
+def train_quantise(options: Namespace) -> int:
+    """Add networks of lower precision (mixed, int8) to a package, with what they cost in pixels."""
+    from train.quantise import QuantiseConfig, quantise
+
+    package = quantise(build(QuantiseConfig, _plain(options), "train quantise"), say=print)
+    print(f"model package: {package.path}; run it with --engine.precision mixed (or int8)")
+    return EXIT_OK
+
+
 def predict(options: Namespace) -> int:
     """Keypoints of a recorded video, offline, as a Lightning Pose CSV."""
     from rt_pose.offline.predict import predict_video
@@ -198,6 +207,12 @@ def _calibrate_parser(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--frames", type=int, default=3000, help="Frames of each recording to use.")
     parser.add_class_arguments(EngineConfig, "engine")
+
+
+def _quantise_parser(parser: ArgumentParser) -> None:
+    from train.quantise import QuantiseConfig
+
+    parser.add_class_arguments(QuantiseConfig, nested_key=None)
 
 
 def _predict_parser(parser: ArgumentParser) -> None:
@@ -313,6 +328,7 @@ VERBS: dict[str, Verb] = {
     "demo": (_demo_parser, demo),
     "train fit": (_train_parser, train_fit),
     "train calibrate": (_calibrate_parser, train_calibrate),
+    "train quantise": (_quantise_parser, train_quantise),
     "predict": (_predict_parser, predict),
     "run": (_run_parser, run),
     "bench latency": (_bench_parser, bench_latency),

@@ -23,7 +23,7 @@ from rt_pose.errors import UserError, nearest
 T = TypeVar("T")
 
 Device = Literal["cpu", "gpu"]
-Precision = Literal["auto", "float32", "bf16"]
+Precision = Literal["auto", "float32", "mixed", "bf16", "int8"]
 Backend = Literal["auto", "openvino", "torch"]
 Preprocessing = Literal["auto", "dali", "torch"]
 
@@ -84,7 +84,9 @@ class EngineConfig:
     backend: Backend = "auto"
     """openvino (CPU), torch (the reference), or auto."""
     precision: Precision = "auto"
-    """auto takes the fastest precision whose validation error is within 5 % of float32's."""
+    """auto takes the fastest of bf16, mixed and float32 whose validation error is within 5 % of float32's.
+    mixed is bf16 with the layers that feel it most in float32; int8 is taken only where it is asked for,
+    from a package that `rt-pose train quantise` added it to."""
     preprocess: Preprocessing = "auto"
     """dali (the definition), torch (the same resize in float32, three times as fast on a CPU), or auto: torch
     where it keeps the golden keypoints in place, otherwise dali."""

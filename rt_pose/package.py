@@ -1,8 +1,9 @@
 """The model package: the one contract between training and the live half.
 
-A folder: `manifest.json`, `network.onnx` (weights inside), optionally `network.pt2`, and `golden.npz` (raw
-uint8 frames with the keypoints that the float32 network gave for them). No pickle anywhere. Reading checks
-every hash; the engine must reproduce the golden keypoints before the first frame.
+A folder: `manifest.json`, `network.onnx` (weights inside), optionally `network.pt2` and networks for further
+precisions, and `golden.npz` (raw uint8 frames with the keypoints that the float32 network gave for them). No
+pickle anywhere. Reading checks every hash; the engine must reproduce the golden keypoints before the first
+frame.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 NETWORK = "network.onnx"
 GOLDEN = "golden.npz"
+PRECISION_NETWORKS = {"mixed": "network.mixed.xml", "int8": "network.int8.xml"}
+"""The file of a precision that needs a network of its own (OpenVINO's IR; its weights beside it, `.bin`)."""
 
 GOLDEN_TOLERANCE_PX = 0.05
 GOLDEN_FACTOR = 1.5
@@ -116,6 +119,19 @@ class PrecisionReport:
     """From float32, keypoints of confidence >= 0.5."""
     displacement_p95_px: float
     validation_median_px: float | None = None
+    validation_p90_px: float | None = None
+    displacement_n: int | None = None
+    """Keypoints that the displacement speaks for."""
+    video_median_px: float | None = None
+    """Displacement from float32 on recorded video, keypoints of confidence >= 0.5."""
+    video_p95_px: float | None = None
+    video_n: int | None = None
+    """Keypoints that the displacement on video speaks for."""
+
+    @property
+    def largest_p95_px(self) -> float:
+        """The larger P95 of those on labeled frames and on video: what joins the filter's noise floor."""
+        return max(self.displacement_p95_px, self.video_p95_px or 0.0)
 
 
 @dataclass
@@ -227,6 +243,34 @@ def write_manifest(path: Path, manifest: Manifest) -> Package:
             "place where you may write"
         ) from error
     return read_package(path)
+
+
+def extend_package(
+    path: Path,
+    write: Mapping[str, Callable[[Path], object]],
+    reports: Mapping[str, PrecisionReport],
+    training: Mapping[str, Any] | None = None,
+) -> Package:
+    """Add files, precision reports and words on training to a package; what it held of these is replaced.
+
+    Whole at every instant: before a file that the manifest lists is replaced, a manifest without it, and
+    without the report of its precision, takes the manifest's place.
+    """
+    manifest = read_package(path).manifest
+    replaced = [name for name in write if manifest.files.pop(name, None)]
+    if replaced:
+        for precision, network in PRECISION_NETWORKS.items():
+            if network in replaced:
+                manifest.precisions.pop(precision, None)
+        write_manifest(path, manifest)
+    for name, writer in write.items():
+        part = path / f"part-{name}"
+        writer(part)
+        part.replace(path / name)
+        manifest.files[name] = file_sha256(path / name)
+    manifest.precisions |= reports
+    manifest.training |= training or {}
+    return write_manifest(path, manifest)
 
 
 def golden_check(

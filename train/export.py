@@ -8,6 +8,7 @@ import math
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT, engines, open_engine
+from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT, open_engine
 from rt_pose.engines.torch_reference import PROGRAM
 from rt_pose.errors import UserError
 from rt_pose.loop.decode import Keypoints
@@ -25,6 +26,7 @@ from rt_pose.loop.estimate import Estimator
 from rt_pose.package import (
     GOLDEN_CONFIDENCE,
     NETWORK,
+    PRECISION_NETWORKS,
     DecodeSpec,
     Golden,
     InputSpec,
@@ -37,10 +39,13 @@ from rt_pose.package import (
 from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
 from train.data.labels import LabeledFrames
+from train.mixed import write_first_in_float32
 from train.models.tracker import PoseNetwork
+from train.precisions import Yardstick, estimator, in_words, measure, precisions_of
 from train.progress import Say
 
 GOLDEN_FRAMES = 8
+MIXED = PRECISION_NETWORKS["mixed"]
 ONNX_OPSET = 18
 VELOCITY_TAU_S = 0.1
 REST_SPEED_DIAGONALS_S = 0.75
@@ -77,8 +82,10 @@ def export(trained: Trained, folder: Path, say: Say) -> Package:
         network = _plain(trained.network)
         _write_onnx(network, trained.spec, work / NETWORK)
         _write_program(network, trained.spec, work / PROGRAM)
+        write_first_in_float32(work / NETWORK, trained.spec, work / MIXED)
         golden = _golden(trained, work)
-        reports, reference = _measure(trained, work, say)
+        reference = _estimate(trained, work, "torch", "float32", trained.validation.images)
+        reports = _measure(trained, work, reference, say)
         manifest = Manifest(
             keypoints=trained.validation.keypoints,
             skeleton=trained.bones,
@@ -94,8 +101,12 @@ def export(trained: Trained, folder: Path, say: Say) -> Package:
             manifest,
             golden,
             lambda path: shutil.copyfile(work / NETWORK, path),
-            {PROGRAM: lambda path: shutil.copyfile(work / PROGRAM, path)},
+            {name: _copier(work / name) for name in (PROGRAM, MIXED, Path(MIXED).with_suffix(".bin").name)},
         )
+
+
+def _copier(source: Path) -> Callable[[Path], object]:
+    return lambda target: shutil.copyfile(source, target)
 
 
 def default_tracking(keypoints: int, frame_size: tuple[int, int]) -> TrackingSpec:
@@ -170,28 +181,15 @@ def _golden(trained: Trained, work: Path) -> Golden:
 
 
 def _measure(
-    trained: Trained, work: Path, say: Say
-) -> tuple[dict[str, PrecisionReport], Keypoints[FloatArray]]:
-    """A report for each precision this processor has, and the reference's keypoints, on validation frames."""
-    frames = trained.validation
-    reference = _estimate(trained, work, "torch", "float32", frames.images)
-    sure = reference.confidence >= GOLDEN_CONFIDENCE
-    if not sure.any():
-        sure = np.ones_like(sure)
+    trained: Trained, work: Path, reference: Keypoints[FloatArray], say: Say
+) -> dict[str, PrecisionReport]:
+    """A report for each precision that this processor has, on validation frames."""
+    on = Yardstick(trained.validation, reference)
     reports = {}
-    for precision in engines()["openvino"].precisions():
-        found = _estimate(trained, work, "openvino", precision, frames.images)
-        errors = figures(distances(found.xy, frames.xy))
-        moved = np.linalg.norm(found.xy - reference.xy, axis=-1)[sure]
-        reports[precision] = PrecisionReport(
-            errors["mean_px"], float(np.median(moved)), float(np.percentile(moved, 95)), errors["median_px"]
-        )
-        say(
-            f"{precision}: validation error median {errors['median_px']:.2f} px, mean "
-            f"{errors['mean_px']:.2f}, P90 {errors['p90_px']:.2f}; moves keypoints by "
-            f"{np.median(moved):.3f} px from the reference (P95 {np.percentile(moved, 95):.3f})"
-        )
-    return reports, reference
+    for precision in precisions_of(work):
+        reports[precision] = measure(estimator(work, trained.spec, trained.decode, precision), on)
+        say(in_words(precision, reports[precision]))
+    return reports
 
 
 def _estimate(

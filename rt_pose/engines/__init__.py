@@ -43,8 +43,8 @@ class Engine(Protocol):
         ...
 
     @classmethod
-    def missing(cls, folder: Path) -> str | None:
-        """Why it cannot serve the package in `folder` (a file, a library); None where it can."""
+    def missing(cls, folder: Path, precision: str = "float32") -> str | None:
+        """Why it cannot serve the package in `folder` (a file, a library) in a precision; None: it can."""
         ...
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -87,4 +87,6 @@ def open_engine(backend: str, folder: Path, spec: InputSpec, precision: str, thr
             f"engine.precision: {backend} has no '{precision}' on this processor; it has "
             f"{', '.join(cls.precisions())}"
         )
+    if reason := cls.missing(folder, precision):
+        raise UserError(f"engine.precision: '{precision}' is not in the model package {folder}: {reason}")
     return cls(folder, spec, precision, threads)

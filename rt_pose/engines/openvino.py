@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT, engine_backend
 from rt_pose.errors import UserError
-from rt_pose.package import NETWORK, InputSpec
+from rt_pose.loop.device import has_int8_products
+from rt_pose.package import NETWORK, PRECISION_NETWORKS, InputSpec
 
-_HINTS = {"float32": "f32", "bf16": "bf16"}
+_HINTS = {"float32": "f32", "mixed": "bf16", "bf16": "bf16", "int8": "f32"}
+"""The precision that OpenVINO may lower layers to. Those of `mixed` that stay in float32 are marked in its
+network; those of `int8` that are not quantised stay in float32."""
 
 
 @functools.cache
-def _core() -> Any:
+def openvino_core() -> Any:
     """OpenVINO's core, one for the life of the process.
 
     Its CPU plug-in installs an alternate signal stack of its own when it is made and puts the one before back
@@ -33,7 +36,7 @@ def _core() -> Any:
 
 @engine_backend
 class OpenVINOEngine:
-    """`network.onnx`, compiled for a fixed shape."""
+    """A network of the package, compiled for a fixed shape: `network.onnx`, or the precision's own."""
 
     backend: ClassVar[str] = "openvino"
     order: ClassVar[int] = 0
@@ -44,22 +47,26 @@ class OpenVINOEngine:
         self.threads = threads
         version = importlib.metadata.version("openvino")
         self.description = f"openvino {version} on the CPU, {precision}, {threads} threads"
-        self._file = folder / NETWORK
+        self._file = folder / PRECISION_NETWORKS.get(precision, NETWORK)
         self._requests: dict[int, tuple[Any, NDArray[np.float32]]] = {}
         self._request(1)
 
     @classmethod
     def precisions(cls) -> list[str]:
-        capabilities = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        return ["bf16", "float32"] if "BF16" in capabilities else ["float32"]
+        capabilities = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        bf16 = ["bf16", "mixed"] if "BF16" in capabilities else []
+        return [*(["int8"] if has_int8_products() else []), *bf16, "float32"]
 
     @classmethod
-    def missing(cls, folder: Path) -> str | None:
+    def missing(cls, folder: Path, precision: str = "float32") -> str | None:
         if find_spec("openvino") is None:
             return "openvino is not installed; `pip install openvino`"
-        if not (folder / NETWORK).is_file():
-            return f"it holds no {NETWORK}"
-        return None
+        name = PRECISION_NETWORKS.get(precision, NETWORK)
+        if (folder / name).is_file():
+            return None
+        if precision in PRECISION_NETWORKS:
+            return f"it holds no {name}; `rt-pose train quantise --model PACKAGE --data LABELS` adds it"
+        return f"it holds no {name}"
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         import openvino
@@ -79,7 +86,7 @@ class OpenVINOEngine:
     def _compile(self, batch_size: int) -> tuple[Any, NDArray[np.float32]]:
         import openvino
 
-        core = _core()
+        core = openvino_core()
         shape = [batch_size, self.spec.channels, self.spec.height, self.spec.width]
         try:
             model = core.read_model(self._file)

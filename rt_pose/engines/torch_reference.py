@@ -46,7 +46,7 @@ class TorchEngine:
         return ["float32"]
 
     @classmethod
-    def missing(cls, folder: Path) -> str | None:
+    def missing(cls, folder: Path, precision: str = "float32") -> str | None:  # noqa: ARG003
         if find_spec("torch") is None:
             return "torch is not installed; `pip install torch`"
         if not (folder / PROGRAM).is_file():

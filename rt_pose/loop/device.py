@@ -51,6 +51,15 @@ def physical_cores() -> int:
     return max(len(cores), 1)
 
 
+def has_int8_products() -> bool:
+    """Whether the processor multiplies and adds 8-bit integers in one instruction (VNNI or AMX).
+
+    Without it an int8 network is emulated in 16 bits, which may saturate and gains little.
+    """
+    flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    return bool(flags & {"avx512_vnni", "avx_vnni", "amx_int8"})
+
+
 def _core_of(cpu: int) -> tuple[str, str]:
     topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
     try:

@@ -19,6 +19,10 @@ from rt_pose.types import FloatArray
 AUTO_ERROR_FACTOR = 1.05
 """`auto` takes a precision whose validation error is at most this much of float32's."""
 
+BY_NAME_ONLY = ("int8",)
+"""What `auto` never takes, whatever its figures: some tens of labels do not see what an int8 network does to
+the frames in between, which is jitter and now and then a keypoint elsewhere."""
+
 
 @dataclass
 class EngineChoice:
@@ -28,7 +32,8 @@ class EngineChoice:
     golden_px: float
     """How far it moves the golden keypoints (px)."""
     displacement_p95_px: float
-    """From float32, measured at export: joins the filter's noise floor. 0 for float32."""
+    """From float32, the larger of what was measured on labels and on video: joins the filter's noise floor. 0
+    for float32."""
     estimator: Estimator
     """The engine with its preprocessing and decoding, as it passed the golden check."""
     preprocess: str = "dali"
@@ -70,16 +75,19 @@ def _choose_precision(package: Package, config: EngineConfig) -> EngineChoice:
     for precision in engines()[backend].precisions():
         if precision == "float32":
             break
+        if engines()[backend].missing(package.path, precision):
+            continue  # the package has no such network: nothing was given up
+        if precision in BY_NAME_ONLY:
+            refused.append(f"{precision} not taken: only where asked for (`--engine.precision {precision}`)")
+            continue
         if objection := _objection(package, precision):
             refused.append(f"{precision} not taken: {objection}")
             continue
         try:
-            return _checked(package, backend, precision, threads)
+            return replace(_checked(package, backend, precision, threads), refused=refused)
         except UserError as error:
             refused.append(f"{precision} not taken: {error}")
-    choice = _checked(package, backend, "float32", threads)
-    choice.refused = refused
-    return choice
+    return replace(_checked(package, backend, "float32", threads), refused=refused)
 
 
 def warm_up(engine: Engine, runs: int = 20) -> None:
@@ -117,8 +125,9 @@ def _choose_backend(package: Package, config: EngineConfig) -> str:
         return config.backend
     reasons = []
     for backend, cls in table.items():
-        reason = cls.missing(package.path)
-        if reason is None and config.precision not in ("auto", *cls.precisions()):
+        precision = "float32" if config.precision == "auto" else config.precision
+        reason = cls.missing(package.path, precision)
+        if precision not in cls.precisions():
             reason = f"no '{config.precision}' on this processor"
         if reason is None:
             return backend
@@ -145,7 +154,7 @@ def _checked(package: Package, backend: str, precision: str, threads: int) -> En
     estimator = Estimator(engine, manifest.decode)
     golden_px = _golden(package, precision, estimator)
     report = manifest.precisions.get(precision)
-    displaced = report.displacement_p95_px if report and precision != "float32" else 0.0
+    displaced = report.largest_p95_px if report and precision != "float32" else 0.0
     return EngineChoice(engine, golden_px, displaced, estimator)
 
 

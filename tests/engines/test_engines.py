@@ -15,10 +15,16 @@ from support.tiny_package import DiscFinder, make_tiny_package
 from rt_pose.engines import engine_backend, engines, open_engine
 from rt_pose.engines.openvino import OpenVINOEngine
 from rt_pose.errors import UserError
-from rt_pose.package import NETWORK, Package
+from rt_pose.package import NETWORK, PRECISION_NETWORKS, Package
 
 BACKENDS = list(engines())
-PRECISIONS = [(backend, p) for backend, cls in engines().items() for p in cls.precisions()]
+PRECISIONS = [
+    (backend, p)
+    for backend, cls in engines().items()
+    for p in cls.precisions()
+    if p not in PRECISION_NETWORKS
+]
+"""Those of the network itself; the others have networks of their own (tests/train/test_quantise.py)."""
 
 
 @pytest.fixture(scope="module")

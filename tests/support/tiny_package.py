@@ -72,17 +72,42 @@ class DiscFinder(nn.Module):
         return 25.0 * functional.conv2d(likeness, self.kernel, padding=3, groups=self.keypoints)
 
 
+class DeepDiscFinder(DiscFinder):
+    """The same through further convolutions: there is something to quantise."""
+
+    def __init__(self, keypoints: int) -> None:
+        super().__init__(keypoints)
+        bell = torch.tensor([0.1, 0.8, 0.1])
+        blur = torch.eye(keypoints)[:, :, None, None] * (bell[:, None] * bell[None, :])
+        self.layers = nn.ModuleList(nn.Conv2d(keypoints, keypoints, 3, padding=1) for _ in range(4))
+        for layer in self.layers:
+            layer.weight.data.copy_(blur)  # type: ignore[union-attr, operator]
+            layer.bias.data.zero_()  # type: ignore[union-attr, operator]
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = super().forward(image)
+        for layer in self.layers:
+            x = functional.relu(layer(x))
+        return x
+
+
 def make_tiny_package(
-    path: Path, keypoints: int = 4, width: int = 160, height: int = 128, channels: int = 1, seed: int = 0
+    path: Path,
+    keypoints: int = 4,
+    width: int = 160,
+    height: int = 128,
+    channels: int = 1,
+    seed: int = 0,
+    network: type[DiscFinder] = DiscFinder,
 ) -> Package:
     """Write a package of `keypoints` discs for a network input of `width` x `height` to `path`.
 
     Its golden frames are twice the input's size in each direction.
     """
-    network = DiscFinder(keypoints).eval()
+    finder = network(keypoints).eval()
     example = torch.zeros(1, channels, height, width)
     path.mkdir(parents=True, exist_ok=True)
-    (path / NETWORK).write_bytes(_onnx(network, example))
+    (path / NETWORK).write_bytes(_onnx(finder, example))
     spec = InputSpec(width, height, 3 if channels == 3 else 1, mean=[MEAN] * channels, std=[STD] * channels)
     manifest = Manifest(
         keypoints=[f"k{i}" for i in range(keypoints)],
@@ -106,8 +131,8 @@ def make_tiny_package(
         path,
         manifest,
         Golden(frames, found.xy, found.confidence),
-        lambda file: file.write_bytes(_onnx(network, example)),
-        {"network.pt2": lambda file: _export_program(network, example, file)},
+        lambda file: file.write_bytes(_onnx(finder, example)),
+        {"network.pt2": lambda file: _export_program(finder, example, file)},
     )
 
 

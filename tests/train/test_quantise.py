@@ -1,0 +1,123 @@
+"""int8 and mixed networks added to a package that is there."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from support.labeled_folder import write_rows
+from support.tiny_package import DeepDiscFinder, disc_frame, make_tiny_package
+
+from rt_pose.config import EngineConfig
+from rt_pose.engines.openvino import OpenVINOEngine
+from rt_pose.errors import UserError
+from rt_pose.loop.infer import choose_engine
+from rt_pose.package import Package, PrecisionReport, extend_package, read_package
+from train.quantise import QuantiseConfig, quantise
+
+needs_int8 = pytest.mark.skipif(
+    "int8" not in OpenVINOEngine.precisions(), reason="this processor has no 8-bit products"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labeled frames of four discs, one of which is kept back."""
+    path = tmp_path_factory.mktemp("quantise") / "discs"
+    path.mkdir()
+    random = np.random.default_rng(5)
+    names = [f"k{i}" for i in range(4)]
+    rows: list[list[object]] = [["scorer", *["drawn"] * 8], ["bodyparts", *[n for n in names for _ in "xy"]]]
+    rows.append(["coords", *["x", "y"] * 4])
+    for i in range(8):
+        xy = np.stack([(np.arange(4) + 0.5) * 80, random.uniform(40, 200, 4)], axis=1)
+        cv2.imwrite(str(path / f"img{i}.png"), disc_frame(xy, 320, 256, 1, radius=16.0)[..., 0])
+        rows.append([f"img{i}.png", *xy.ravel()])
+    write_rows(path, rows)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = make_tiny_package(tmp_path_factory.mktemp("trained") / "package", network=DeepDiscFinder).path
+    configuration = {"labels": "CollectedData.csv", "validation_fraction": 0.15, "seed": 0}
+    extend_package(path, {}, {}, {"configuration": configuration})
+    return path
+
+
+@pytest.fixture(scope="module")
+def quantised(folder: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Package:
+    path = tmp_path_factory.mktemp("quantised") / "package"
+    shutil.copytree(trained, path)
+    return quantise(QuantiseConfig(str(path), str(folder), precisions=["int8"]), lambda _: None)
+
+
+@needs_int8
+def test_int8_runs_where_it_is_asked_for_and_says_what_it_costs(quantised: Package) -> None:
+    choice = choose_engine(quantised, EngineConfig(precision="int8"))
+    assert choice.engine.precision == "int8"
+    report = quantised.manifest.precisions["int8"]
+    assert choice.displacement_p95_px == report.largest_p95_px > 0
+    assert report.displacement_median_px < 1.0
+    assert report.displacement_n
+    float32 = choose_engine(quantised, EngineConfig(precision="float32"))
+    frames = quantised.golden.frames
+    moved = choice.estimator.estimate_all(frames).xy - float32.estimator.estimate_all(frames).xy
+    assert np.abs(moved).max() > 0, "another network runs"
+
+
+@needs_int8
+def test_auto_never_takes_int8_and_says_so(quantised: Package) -> None:
+    choice = choose_engine(quantised, EngineConfig())
+    assert choice.engine.precision != "int8"
+    assert "int8 not taken: only where asked for" in str(choice)
+
+
+@needs_int8
+def test_quantising_again_replaces_what_was_there(folder: Path, quantised: Package, tmp_path: Path) -> None:
+    shutil.copytree(quantised.path, tmp_path / "package")
+    again = quantise(QuantiseConfig(str(tmp_path / "package"), str(folder)), lambda _: None)
+    assert set(again.manifest.precisions) == set(OpenVINOEngine.precisions())
+    added = {"network.mixed.xml", "network.mixed.bin"}
+    assert set(again.manifest.files) == set(quantised.manifest.files) | added
+    assert again.manifest.training["quantised"]["int8"]["convolutions_in_float32"] == 3
+
+
+@needs_int8
+def test_a_package_is_whole_when_adding_to_it_is_cut_short(quantised: Package, tmp_path: Path) -> None:
+    path = tmp_path / "package"
+    shutil.copytree(quantised.path, path)
+
+    def fail(file: Path) -> None:
+        file.write_bytes(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        extend_package(path, {"network.int8.xml": fail}, {"int8": PrecisionReport(0.0, 0.0, 0.0)})
+    package = read_package(path)
+    assert "int8" not in package.manifest.precisions
+    with pytest.raises(UserError, match="precision 'int8' was never tried"):
+        choose_engine(package, EngineConfig(precision="int8"))
+
+
+@needs_int8
+def test_what_cannot_be_quantised_is_told_before_anything_is_made(
+    folder: Path, trained: Path, tmp_path: Path
+) -> None:
+    config = QuantiseConfig(str(trained), str(folder))
+    with pytest.raises(UserError, match="no 'int4' to add, did you mean 'int8'"):
+        quantise(replace(config, precisions=["int4"]))
+    with pytest.raises(UserError, match="data: no folder given"):
+        quantise(replace(config, data=""))
+    with pytest.raises(UserError, match="does not say how it was trained"):
+        quantise(replace(config, model=str(make_tiny_package(tmp_path / "tiny").path)))
+
+
+@needs_int8
+def test_a_package_without_the_network_of_a_precision_says_what_adds_it(trained: Path) -> None:
+    with pytest.raises(UserError, match="rt-pose train quantise"):
+        choose_engine(read_package(trained), EngineConfig(backend="openvino", precision="int8"))

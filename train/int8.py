@@ -1,0 +1,45 @@
+"""The `int8` precision: NNCF's post-training quantisation, calibrated on frames as the network sees them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError
+
+FLOAT_CONVOLUTIONS = 3
+"""So many, from the input on, are not quantised: the frame and the maps at half of its resolution say where a
+keypoint is to a fraction of a pixel."""
+
+
+def check_available() -> None:
+    """UserError where NNCF is not installed."""
+    if find_spec("nncf") is None:
+        raise UserError("int8 needs NNCF, which is not installed; `pip install 'rt-pose[int8]'`")
+
+
+def write_int8(model: Any, inputs: Sequence[NDArray[np.float32]], float_layers: set[str], path: Path) -> None:
+    """Write the quantised network to `path` (.xml, its weights beside it in .bin).
+
+    `inputs` (1, C, h, w) each give the ranges of the maps. Weights are quantised by channel, maps by tensor,
+    symmetric unless the map itself is one-sided; `float_layers` stay as they are.
+    """
+    import nncf
+    import openvino
+
+    nncf.set_log_level(logging.ERROR)
+    quantised = nncf.quantize(
+        model,
+        nncf.Dataset(list(inputs)),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(inputs),
+        fast_bias_correction=True,
+        ignored_scope=nncf.IgnoredScope(names=sorted(float_layers)),
+    )
+    openvino.serialize(quantised, str(path), str(path.with_suffix(".bin")))

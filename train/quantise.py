@@ -1,0 +1,165 @@
+"""Networks for further precisions, made from a package and added to it: `rt-pose train quantise`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.engines import engines
+from rt_pose.errors import UserError, nearest
+from rt_pose.loop.estimate import Estimator
+from rt_pose.package import (
+    NETWORK,
+    PRECISION_NETWORKS,
+    InputSpec,
+    Manifest,
+    Package,
+    PrecisionReport,
+    extend_package,
+    read_package,
+)
+from rt_pose.video import probe, read_frames
+from train.data.labels import Channels, LabeledFrames, read_labels
+from train.data.split import split_frames
+from train.int8 import FLOAT_CONVOLUTIONS, check_available, write_int8
+from train.mixed import FLOAT32_CONVOLUTIONS, convolutions, first_layers, folded, write_first_in_float32
+from train.precisions import BACKEND, Yardstick, estimator, in_words, measure, precisions_of
+from train.progress import Say
+
+VIDEO_FRAMES = 600
+"""Frames of the recordings that are looked at, evenly spaced; every second one to calibrate, the others to
+measure on."""
+
+
+@dataclass
+class QuantiseConfig:
+    """Which networks are added to which package, and what they are calibrated and measured on."""
+
+    model: str = ""
+    """Folder of the model package that is added to."""
+    data: str = ""
+    """Folder that it was trained on: calibrates on its training frames, measures on those kept back."""
+    frames: list[str] = field(default_factory=list)
+    """Recordings like those it will be used on: half of their frames calibrate, the others measure."""
+    precisions: list[str] = field(default_factory=lambda: ["mixed", "int8"])
+    """Which to add: mixed (bf16, the first layers in float32), int8, or both."""
+
+
+def quantise(config: QuantiseConfig, say: Say = print) -> Package:
+    """Make the networks, measure every precision of the package with them, and add it all to the package.
+
+    UserError before anything is made where the package, the labels, a recording or NNCF is not there. Until
+    everything is made and measured the package stays as it was.
+    """
+    package = read_package(_given(config.model, "model"))
+    _check(config.precisions)
+    training, kept_back = labeled_frames(package.manifest, Path(_given(config.data, "data")))
+    video = _video_frames(package.manifest.input, config.frames)
+    with tempfile.TemporaryDirectory(prefix="quantise-", dir=package.path.absolute().parent) as scratch:
+        work = Path(scratch)
+        for name in package.manifest.files:
+            shutil.copyfile(package.path / name, work / name)
+        float32 = _network(package, work, "float32")
+        inputs = [float32.preprocess(image).copy() for image in (*training.images, *video[::2])]
+        made = {name: _make(name, work, package.manifest.input, inputs, say) for name in config.precisions}
+        measured = video[1::2]
+        found = float32.estimate_all(measured) if measured else None
+        on = Yardstick(kept_back, float32.estimate_all(kept_back.images), measured, found)
+        files = [PRECISION_NETWORKS[name] for name in made]
+        files += [Path(name).with_suffix(".bin").name for name in files]
+        return extend_package(
+            package.path,
+            {name: _copier(work / name) for name in files},
+            _reports(package, work, on, say),
+            {"quantised": package.manifest.training.get("quantised", {}) | made},
+        )
+
+
+def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, LabeledFrames]:
+    """The frames that a package was trained on, and those that were kept back, by its own account."""
+    configuration = manifest.training.get("configuration")
+    if not isinstance(configuration, dict):
+        raise UserError(
+            "the package does not say how it was trained, so the frames kept back from training cannot be "
+            "told from the others; `rt-pose train fit` writes packages that do"
+        )
+    channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
+    frames = read_labels(data, configuration["labels"], channels, manifest.keypoints)
+    split = split_frames(data, frames.names, configuration["validation_fraction"], configuration["seed"])
+    return frames.subset(split.train), frames.subset(split.validation)
+
+
+def _check(precisions: Sequence[str]) -> None:
+    if not precisions:
+        raise UserError(f"precisions: none given; there are {', '.join(PRECISION_NETWORKS)}")
+    here = engines()[BACKEND].precisions()
+    for precision in precisions:
+        if precision not in PRECISION_NETWORKS:
+            raise UserError(
+                f"precisions: there is no '{precision}' to add{nearest(precision, PRECISION_NETWORKS)}"
+            )
+        if precision not in here:
+            raise UserError(
+                f"precisions: this processor has no '{precision}', so its cost cannot be measured here; it "
+                f"has {', '.join(here)}"
+            )
+    if "int8" in precisions:
+        check_available()
+
+
+def _make(
+    precision: str, work: Path, spec: InputSpec, inputs: Sequence[NDArray[np.float32]], say: Say
+) -> dict[str, Any]:
+    """Write the network of a precision into `work`; how it was made, for the manifest."""
+    model = folded(work / NETWORK, spec)
+    total = len(convolutions(model))
+    kept = min(FLOAT_CONVOLUTIONS if precision == "int8" else FLOAT32_CONVOLUTIONS, total)
+    path = work / PRECISION_NETWORKS[precision]
+    if precision == "int8":
+        say(f"int8: calibrating on {len(inputs)} frames")
+        write_int8(model, inputs, first_layers(model, kept), path)
+    else:
+        write_first_in_float32(work / NETWORK, spec, path, kept)
+    say(f"{precision}: {kept} of {total} convolutions, from the input on, stay in float32")
+    return {"convolutions_in_float32": kept, "convolutions": total, "calibration_frames": len(inputs)}
+
+
+def _reports(package: Package, work: Path, on: Yardstick, say: Say) -> dict[str, PrecisionReport]:
+    reports = {}
+    for precision in precisions_of(work):
+        reports[precision] = measure(_network(package, work, precision), on)
+        say(in_words(precision, reports[precision]))
+    return reports
+
+
+def _network(package: Package, work: Path, precision: str) -> Estimator:
+    return estimator(work, package.manifest.input, package.manifest.decode, precision)
+
+
+def _copier(source: Path) -> Callable[[Path], object]:
+    return lambda target: shutil.copyfile(source, target)
+
+
+def _given(value: str, key: str) -> str:
+    if not value:
+        raise UserError(f"{key}: no folder given; say `--{key} FOLDER`")
+    return value
+
+
+def _video_frames(spec: InputSpec, videos: Sequence[str]) -> list[NDArray[np.uint8]]:
+    """Up to about `VIDEO_FRAMES` frames of the recordings, evenly spaced."""
+    infos = [probe(Path(video)) for video in videos]
+    step = max(round(sum(info.frames for info in infos) / VIDEO_FRAMES), 1)
+    return [
+        frame.image
+        for info in infos
+        for frame in read_frames(info.path, spec.channels)
+        if frame.index % step == 0
+    ]
