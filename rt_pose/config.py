@@ -84,9 +84,9 @@ class EngineConfig:
     backend: Backend = "auto"
     """openvino (CPU), torch (the reference), or auto."""
     precision: Precision = "auto"
-    """auto takes the fastest of bf16, mixed and float32 whose validation error is within 5 % of float32's.
-    mixed is bf16 with the layers that feel it most in float32; int8 is taken only where it is asked for,
-    from a package that `rt-pose train quantise` added it to."""
+    """auto times bf16, mixed and float32 at start and takes the fastest whose validation error is within 5 %
+    of float32's, a lower one only where it is clearly faster. mixed is bf16 with the layers that feel it most in
+    float32; int8 is taken only where it is asked for, from a package that `rt-pose train quantise` added it to."""
     preprocess: Preprocessing = "auto"
     """dali (the definition), torch (the same resize in float32, three times as fast on a CPU), or auto: torch
     where it keeps the golden keypoints in place, otherwise dali."""

@@ -39,7 +39,7 @@ class Engine(Protocol):
 
     @classmethod
     def precisions(cls) -> list[str]:
-        """What this machine's processor can do, fastest first."""
+        """What this machine's processor can do, the least exact first (as a rule the fastest)."""
         ...
 
     @classmethod

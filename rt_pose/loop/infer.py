@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.clock import NS_PER_MS, Clock
+from rt_pose.clock import NS_PER_MS, Clock, HostClock
 from rt_pose.config import EngineConfig
 from rt_pose.engines import Engine, engines, open_engine
 from rt_pose.errors import UserError, nearest
@@ -22,6 +23,12 @@ AUTO_ERROR_FACTOR = 1.05
 BY_NAME_ONLY = ("int8",)
 """What `auto` never takes, whatever its figures: some tens of labels do not see what an int8 network does to
 the frames in between, which is jitter and now and then a keypoint elsewhere."""
+
+
+RACE_GAIN = 0.9
+"""`auto` takes a lower precision only where it needs at most this much of the time of a more exact one."""
+RACE_ROUNDS, RACE_FORWARDS = 5, 10
+"""Of each precision, in turns, when `auto` has several to choose from."""
 
 
 @dataclass
@@ -58,8 +65,8 @@ def choose_engine(package: Package, config: EngineConfig) -> EngineChoice:
     """The engine for a package: as configured, or with `auto` the fastest that is good enough.
 
     Good enough: the processor has the precision, the validation error written at export is within 5 % of
-    float32's, and the golden keypoints stay within tolerance. What was asked for by name and cannot be had
-    is a UserError. The preprocessing is chosen likewise.
+    float32's, and the golden keypoints stay within tolerance; which of these is the fastest is measured. What
+    was asked for by name and cannot be had is a UserError. The preprocessing is chosen likewise.
     """
     choose_device(config.device)
     return _with_preprocessing(_choose_precision(package, config), package, config)
@@ -72,6 +79,7 @@ def _choose_precision(package: Package, config: EngineConfig) -> EngineChoice:
     if config.precision != "auto":
         return _checked(package, backend, config.precision, threads)
     refused: list[str] = []
+    good: list[EngineChoice] = []
     for precision in engines()[backend].precisions():
         if precision == "float32":
             break
@@ -84,10 +92,43 @@ def _choose_precision(package: Package, config: EngineConfig) -> EngineChoice:
             refused.append(f"{precision} not taken: {objection}")
             continue
         try:
-            return replace(_checked(package, backend, precision, threads), refused=refused)
+            good.append(_checked(package, backend, precision, threads))
         except UserError as error:
             refused.append(f"{precision} not taken: {error}")
-    return replace(_checked(package, backend, "float32", threads), refused=refused)
+    good.append(_checked(package, backend, "float32", threads))
+    return _fastest(good, refused)
+
+
+def _fastest(good: list[EngineChoice], refused: list[str]) -> EngineChoice:
+    """The fastest of what is good enough, by measurement: a processor may have bf16 and be slower in it."""
+    if len(good) == 1:
+        return replace(good[0], refused=refused)
+    clock = HostClock()
+    rounds = [
+        {choice.engine.precision: bare_forward_ms(choice.engine, clock, RACE_FORWARDS).p50 for choice in good}
+        for _ in range(RACE_ROUNDS)
+    ]
+    times = {name: float(np.median([times[name] for times in rounds])) for name in rounds[0]}
+    taken = worth_taking(times)
+    said = [
+        f"{name} not taken: {time / times[taken]:.2f} times the time of {taken} here"
+        for name, time in times.items()
+        if name != taken
+    ]
+    choice = next(choice for choice in good if choice.engine.precision == taken)
+    return replace(choice, refused=[*refused, *said])
+
+
+def worth_taking(times_ms: Mapping[str, float]) -> str:
+    """The precision to take, of forward times by precision in the order of rising exactness.
+
+    A more exact one yields only to one that is clearly faster, so that neighbouring runs choose alike.
+    """
+    *lower, taken = times_ms
+    for precision in reversed(lower):
+        if times_ms[precision] <= RACE_GAIN * times_ms[taken]:
+            taken = precision
+    return taken
 
 
 def warm_up(engine: Engine, runs: int = 20) -> None:
