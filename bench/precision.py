@@ -140,16 +140,12 @@ def recommendation(rows: Sequence[Row]) -> str:
         )
     text = f"{best.precision}: the fastest whose mean error to the labels is within 5 % of float32's"
     faster = [row for row in rows if row.precision in BY_NAME_ONLY and row.p50_ms < best.p50_ms]
-    return "; ".join(
-        [
-            text,
-            *(
-                f"{row.precision}, which serves only where asked for, takes {row.ratio / best.ratio:.2f} of its "
-                f"time at a mean error of {row.report.validation_error_px:.2f} px"
-                for row in faster
-            ),
-        ]
-    )
+    for row in faster:
+        text += (
+            f"; {row.precision}, which serves only where asked for, takes {row.ratio / best.ratio:.2f} of "
+            f"its time at a mean error of {row.report.validation_error_px:.2f} px"
+        )
+    return text
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -85,8 +85,8 @@ class EngineConfig:
     """openvino (CPU), torch (the reference), or auto."""
     precision: Precision = "auto"
     """auto times bf16, mixed and float32 at start and takes the fastest whose validation error is within 5 %
-    of float32's, a lower one only where it is clearly faster. mixed is bf16 with the layers that feel it most in
-    float32; int8 is taken only where it is asked for, from a package that `rt-pose train quantise` added it to."""
+    of float32's, a lower one only where it is clearly faster. mixed is bf16 with the first layers, which feel
+    it most, in float32. int8 is taken only where asked for; `rt-pose train quantise` adds it to a package."""
     preprocess: Preprocessing = "auto"
     """dali (the definition), torch (the same resize in float32, three times as fast on a CPU), or auto: torch
     where it keeps the golden keypoints in place, otherwise dali."""
