@@ -25,7 +25,7 @@ T = TypeVar("T")
 Device = Literal["cpu", "gpu"]
 Precision = Literal["auto", "float32", "mixed", "bf16", "int8"]
 Backend = Literal["auto", "openvino", "torch"]
-Preprocessing = Literal["auto", "dali", "torch"]
+Preprocessing = Literal["auto", "dali", "compiled", "torch"]
 
 
 @dataclass
@@ -88,8 +88,8 @@ class EngineConfig:
     of float32's, a lower one only where it is clearly faster. mixed is bf16 with the first layers, which feel
     it most, in float32. int8 is taken only where asked for; `rt-pose train quantise` adds it to a package."""
     preprocess: Preprocessing = "auto"
-    """dali (the definition), torch (the same resize in float32, three times as fast on a CPU), or auto: torch
-    where it keeps the golden keypoints in place, otherwise dali."""
+    """dali (the definition), compiled (the same pixels, several times as fast on a CPU), or auto: compiled
+    where it keeps the golden keypoints in place, otherwise dali. `torch`, an earlier name, means compiled."""
     threads: int = 0
     """Threads of the engine; 0 = one a physical core."""
 

@@ -22,7 +22,7 @@ class Estimator:
     """Keypoints of frames by one network. Not thread safe: one instance a thread."""
 
     def __init__(self, engine: Engine, decode: DecodeSpec, preprocess: str = "dali") -> None:
-        """`preprocess`: dali or torch."""
+        """`preprocess`: dali or compiled."""
         self.engine = engine
         self._preprocess = _preprocessor(preprocess, engine.spec)
         self._decode = Decoder(decode)
@@ -63,9 +63,9 @@ class Estimator:
 
 
 def _preprocessor(name: str, spec: InputSpec) -> Callable[[Sequence[NDArray[np.uint8]]], NDArray[np.float32]]:
-    if name == "torch":
-        # Imported here: whoever stays with DALI need not load torch.
-        from rt_pose.loop.preprocess_torch import TorchPreprocess
+    if name == "compiled":
+        # Imported here: whoever stays with DALI need not wait for the compiler.
+        from rt_pose.loop.preprocess_compiled import CompiledPreprocess
 
-        return TorchPreprocess(spec)
+        return CompiledPreprocess(spec)
     return Preprocess(spec)

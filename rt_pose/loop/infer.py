@@ -208,17 +208,17 @@ def _golden(package: Package, precision: str, estimator: Estimator) -> float:
 
 
 def _with_preprocessing(choice: EngineChoice, package: Package, config: EngineConfig) -> EngineChoice:
-    """The choice with torch's resize where it is asked for, or (auto, beside OpenVINO) moves nothing.
+    """The choice with the compiled resize, where it is asked for or (auto) moves nothing.
 
     Not a race of the two on the day: the same package gives the same pixels live and offline.
     """
-    if config.preprocess == "dali" or (config.preprocess == "auto" and choice.engine.backend == "torch"):
+    if config.preprocess == "dali":
         return choice
-    other = Estimator(choice.engine, package.manifest.decode, "torch")
+    other = Estimator(choice.engine, package.manifest.decode, "compiled")
     try:
         golden_px = _golden(package, choice.engine.precision, other)
     except UserError as error:
-        if config.preprocess == "torch":
+        if config.preprocess != "auto":
             raise
-        return replace(choice, refused=[*choice.refused, f"torch's resize not taken: {error}"])
-    return replace(choice, golden_px=golden_px, estimator=other, preprocess="torch")
+        return replace(choice, refused=[*choice.refused, f"the compiled resize not taken: {error}"])
+    return replace(choice, golden_px=golden_px, estimator=other, preprocess="compiled")
