@@ -29,6 +29,20 @@ Preprocessing = Literal["auto", "dali", "compiled", "torch"]
 
 
 @dataclass
+class CropConfig:
+    """A window that follows the animal on a large frame; the network sees it in place of the whole frame."""
+
+    width: int
+    """Width of the window, px of the frame."""
+    height: int
+    """Height of the window, px of the frame."""
+    margin_px: float = 16.0
+    """Space kept around the predicted keypoints, besides three standard deviations of the prediction."""
+    min_seen: float = 0.5
+    """Share of the keypoints that the frame before must have shown; otherwise all of the frame is seen."""
+
+
+@dataclass
 class CameraConfig:
     """One camera of the rig."""
 
@@ -36,6 +50,8 @@ class CameraConfig:
     """Name of the driver (`rt-pose devices` lists them)."""
     options: dict[str, Any] = field(default_factory=dict)
     """The driver's own settings."""
+    crop: CropConfig | None = None
+    """Follow the animal with a window; none: the network always sees the whole frame."""
 
 
 @dataclass
@@ -297,6 +313,9 @@ class RunConfig:
     frames: Literal["latest", "every"] = "latest"
     """latest: the loop always takes the newest frame, what it skips is counted; every: the camera waits for
     the loop, for offline use of a recording (with the video camera's `skip_when_late: false`)."""
+    group_ms: float = 0.0
+    """With several cameras: how long the first one's frame waits for the others', so that one call of the
+    network serves all of them. 0: whatever frames are there together go together, none waits."""
     seconds: float | None = None
     """Stop after this long; without it run until Ctrl-C, a stop order or the end of the recording."""
     start_on: Literal["launch", "control"] = "launch"
@@ -341,6 +360,11 @@ def check_numbers(config: RunConfig) -> None:
     for key, value in positive.items():
         if value is not None and not 0 < value < float("inf"):
             raise UserError(f"configuration: {key}: expected more than 0, got {value}")
+    if not 0 <= config.group_ms <= 1000:
+        raise UserError(f"configuration: group_ms: expected 0 to 1000, got {config.group_ms}")
+    for name, camera in config.cameras.items():
+        if camera.crop is not None:
+            _check_crop(camera.crop, f"configuration: cameras.{name}.crop")
     if not 0 <= publish.frame_rate_hz <= 1000:
         raise UserError(
             f"configuration: publish.frame_rate_hz: expected 0 to 1000, got {publish.frame_rate_hz}"
@@ -354,6 +378,15 @@ def check_numbers(config: RunConfig) -> None:
         )
     if config.engine.threads < 0:
         raise UserError(f"configuration: engine.threads: expected 0 or more, got {config.engine.threads}")
+
+
+def _check_crop(crop: CropConfig, where: str) -> None:
+    if crop.width < 1 or crop.height < 1:
+        raise UserError(f"{where}: expected a window of at least 1x1 px, got {crop.width}x{crop.height}")
+    if not 0 <= crop.margin_px < float("inf"):
+        raise UserError(f"{where}: margin_px: expected 0 or more, got {crop.margin_px}")
+    if not 0 < crop.min_seen <= 1:
+        raise UserError(f"{where}: min_seen: expected a share above 0, up to 1, got {crop.min_seen}")
 
 
 _DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(us|ms|s|min)\s*")

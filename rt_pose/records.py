@@ -82,6 +82,8 @@ class Observation(Record):
     t_judged_ns: int
     stages: dict[str, int]
     """Stamps of `StageStamps`."""
+    window: tuple[int, int, int, int] | None = None
+    """Part of the frame that the network looked at (x, y, width, height; px); None for the whole frame."""
 
 
 class TrackRecord(Record):

@@ -20,6 +20,7 @@ from rt_pose.loop.act import Actuators, Beat
 from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Control
+from rt_pose.loop.crop import CropFollower
 from rt_pose.loop.decide import make_rules
 from rt_pose.loop.device import choose_device
 from rt_pose.loop.housekeeping import Housekeeping
@@ -162,6 +163,8 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
             clock=clock,
             ledger=LatencyLedger(config.budget_ms),
             seed=config.seed,
+            crops=_crops(config, infos),
+            group_s=config.group_ms / 1e3,
             prediction_delay_ns=longest_delay_ns if config.publish.prediction else None,
             limits=limits,
             beat=beat,
@@ -207,6 +210,16 @@ def _open_cameras(
         opened[name] = (camera.open(), camera)
         stack.callback(camera.close)
     return opened
+
+
+def _crops(config: RunConfig, cameras: list[CameraInfo]) -> dict[str, CropFollower]:
+    """Who chooses the window, of the cameras that have one."""
+    crops = {}
+    for info in cameras:
+        crop = config.cameras[info.name].crop
+        if crop is not None:
+            crops[info.name] = CropFollower(crop, (info.width, info.height), f"cameras.{info.name}.crop")
+    return crops
 
 
 def with_noise_floor(tracking: TrackingSpec, displacement_p95_px: float) -> TrackingSpec:

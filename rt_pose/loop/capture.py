@@ -112,7 +112,7 @@ class FrameRing:
 
 @dataclass(slots=True)
 class TakenFrame:
-    """A frame in the loop's hands: valid until the next `take` or `release`."""
+    """A frame in the loop's hands: valid until its `release`."""
 
     frame: Frame
     slot: int
@@ -158,20 +158,23 @@ class LatestFrames:
             self._changed.notify_all()
         return replaced
 
-    def take(self, timeout_s: float) -> TakenFrame | None:
-        """The oldest of the cameras' newest frames; None where none came in time or all have ended."""
+    def take(self, timeout_s: float, group_s: float = 0.0) -> list[TakenFrame]:
+        """Every camera's newest frame that is there, oldest first; empty where none came in time.
+
+        Once one is there, the other running cameras' frames are waited for up to `group_s`.
+        """
         with self._changed:
             self._changed.wait_for(self._something_to_do, timeout_s)
+            if group_s > 0.0 and len(self._waiting) > 1:
+                self._changed.wait_for(self._complete, group_s)
             ready = [w for w in self._waiting.values() if w is not None]
-            if not ready:
-                return None
-            oldest = min(ready, key=lambda w: w.frame.stamps.t_arrival_ns)
-            camera = oldest.frame.camera
-            self._waiting[camera] = None
-            self._held[camera] = oldest.slot
+            for taken in ready:
+                self._waiting[taken.frame.camera] = None
+                self._held[taken.frame.camera] = taken.slot
             if self._every_frame:
                 self._changed.notify_all()
-        return oldest
+        ready.sort(key=_arrival)
+        return ready
 
     def release(self, taken: TakenFrame) -> None:
         """The loop is done with the frame's pixels."""
@@ -211,6 +214,14 @@ class LatestFrames:
             idle = all(w is None for w in self._waiting.values())
             return bool(self.faults) or (idle and not self._running)
 
+    def _complete(self) -> bool:
+        """Every running camera has a frame waiting, or nothing more will come."""
+        return (
+            self._closed
+            or bool(self.faults)
+            or all(self._waiting[name] is not None for name in self._running)
+        )
+
     def _something_to_do(self) -> bool:
         return (
             self._closed
@@ -218,6 +229,10 @@ class LatestFrames:
             or not self._running
             or bool(self.faults)
         )
+
+
+def _arrival(taken: TakenFrame) -> int:
+    return taken.frame.stamps.t_arrival_ns
 
 
 class CaptureThread:

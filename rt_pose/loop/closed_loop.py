@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.config import RunConfig
@@ -26,6 +27,7 @@ from rt_pose.errors import UserError
 from rt_pose.loop.act import EMERGENCY, Actuators, Beat, command_for
 from rt_pose.loop.capture import CaptureThread, LatestFrames, TakenFrame, stamps_data
 from rt_pose.loop.control import Order
+from rt_pose.loop.crop import CropFollower, Window
 from rt_pose.loop.decide import Decider, Rule, effect_scene_ns
 from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.latency import FrameLatency, LatencyLedger, frame_latency
@@ -49,7 +51,7 @@ from rt_pose.records import (
     Sink,
     TrackRecord,
 )
-from rt_pose.types import CameraInfo, Event, FrameStamps, Pose, StageStamps, Track
+from rt_pose.types import CameraInfo, Event, Frame, FrameStamps, Pose, StageStamps, Track
 
 IDLE_TIMEOUT_S = 0.05
 """How long the loop waits for a frame before it looks at its orders."""
@@ -63,11 +65,33 @@ class CameraPath:
     info: CameraInfo
     tracker: CausalFilter
     decider: Decider
+    crop: CropFollower | None = None
     processed: int = 0
+
+    def counts(self) -> dict[str, Any]:
+        """What became of its frames in the loop."""
+        crop = {} if self.crop is None else {"crop": dataclasses.asdict(self.crop.counts)}
+        return {"processed": self.processed, **crop}
 
     @property
     def frame_size(self) -> tuple[int, int]:
         return self.info.width, self.info.height
+
+
+@dataclass(slots=True)
+class Decided:
+    """One frame of a turn, on its way from its pixels to what is said of it."""
+
+    taken: TakenFrame
+    path: CameraPath
+    window: Window | None
+    stages: StageStamps
+    seq: int
+    """Its place among the loop's inputs."""
+    pose: Pose
+    track: Track
+    decisions: list[tuple[Event, Rule]]
+    commands: list[CommandRecord | None]
 
 
 @dataclass(slots=True)
@@ -111,8 +135,12 @@ class ClosedLoop:
         limits: Limits | None = None,
         beat: Beat | None = None,
         protocol: Protocol | None = None,
+        crops: dict[str, CropFollower] | None = None,
+        group_s: float = 0.0,
     ) -> None:
-        """`prediction_delay_ns`: how far past the decision the published prediction speaks; None for none."""
+        """`prediction_delay_ns`: how far past the decision the published prediction speaks; None for none.
+        `crops`: who chooses the window, of the cameras that have one. `group_s`: how long one camera's frame
+        waits for the others'."""
         self.protocol = protocol or make_protocol(RunConfig(rules=[rule.config for rule in rules]))
         self._blind = {rule.name for rule in rules if rule.blind}
         self._blind_commands: set[int] = set()
@@ -138,6 +166,7 @@ class ClosedLoop:
         self.estimator = estimator
         self._latest, self._actuators, self._publisher = latest, actuators, publisher
         self._prediction_delay_ns = prediction_delay_ns
+        self._group_s = group_s
         self._sink: Sink = NoSink()
         self._started = True
         self._seq = 0
@@ -155,17 +184,26 @@ class ClosedLoop:
                     limits=limits,
                     protocol=self.protocol,
                 ),
+                (crops or {}).get(info.name),
             )
             for i, info in enumerate(cameras)
         }
 
     def warm_up(self) -> None:
         """Let every stage that works on pixels allocate what it keeps."""
-        for path in self.paths.values():
-            info = path.info
-            blank = np.zeros((info.height, info.width, info.channels), np.uint8)
+        blanks = [
+            np.zeros((path.info.height, path.info.width, path.info.channels), np.uint8)
+            for path in self.paths.values()
+        ]
+        whole: list[Window | None] = [None] * len(blanks)
+        for count in range(1, len(blanks) + 1):  # as many frames a call as cameras may have ready
             for _ in range(WARM_UP_FRAMES):
-                self.estimator.estimate(blank)
+                maps = self.estimator.infer(self.estimator.preprocess_all(blanks[:count], whole[:count]))
+                self.estimator.decode(maps, (blanks[0].shape[1], blanks[0].shape[0]))
+        for path, blank in zip(self.paths.values(), blanks, strict=True):
+            if path.crop is not None:
+                width, height = path.crop.config.width, path.crop.config.height
+                self.estimator.preprocess(blank, Window(0, 0, width, height))
 
     def begin(self, sink: Sink, armed: bool) -> None:
         """Say where records go; `armed` arms, and logs it. Comes before `wait_for_start` and `run`."""
@@ -182,16 +220,16 @@ class ClosedLoop:
         stop_ns = None if seconds is None else self.clock.now_ns() + round(seconds * NS_PER_S)
         while self.running:
             self.beat.t_ns = self.clock.now_ns()
-            taken = self._latest.take(IDLE_TIMEOUT_S)
-            if taken is not None:
-                self.step(taken)
+            taken = self._latest.take(IDLE_TIMEOUT_S, self._group_s)
+            if taken:
+                self.step(*taken)
             self._housekeep()
             if self._latest.ended and self.running:
                 self._end(self._ending())
             elif stop_ns is not None and self.clock.now_ns() >= stop_ns and self.running:
                 self._end("the stated time was over")
-        for taken in self._latest.close():
-            self._left_at_end(taken)
+        for left in self._latest.close():
+            self._left_at_end(left)
 
     def wait_for_start(self) -> None:
         """Answer orders, take no frames, until `start` or `stop` comes."""
@@ -201,19 +239,47 @@ class ClosedLoop:
             self.clock.sleep_until_ns(self.clock.now_ns() + round(IDLE_TIMEOUT_S * NS_PER_S))
             self._housekeep()
 
-    def step(self, taken: TakenFrame) -> None:
-        """One frame, from pixels to decision to the wire."""
+    def step(self, *taken: TakenFrame) -> None:
+        """One turn: a frame, or one of each of several cameras, from pixels to decisions to the wire."""
         now = self.clock.now_ns
-        frame, stages = taken.frame, StageStamps(t_taken_ns=now())
-        path = self.paths[frame.camera]
-
-        pixels = self.estimator.preprocess(frame.image)
-        stages.t_preprocessed_ns = now()
+        t_taken_ns = now()
+        windows = [self._window(item.frame) for item in taken]
+        pixels = self.estimator.preprocess_all([item.frame.image for item in taken], windows)
+        t_preprocessed_ns = now()
 
         heatmaps = self.estimator.infer(pixels)
-        stages.t_inferred_ns = now()
+        t_inferred_ns = now()
 
-        found = self.estimator.decode(heatmaps, path.frame_size, frame.offset_xy)
+        decided = []
+        for i, (item, window) in enumerate(zip(taken, windows, strict=True)):
+            stages = StageStamps(
+                t_taken_ns=t_taken_ns, t_preprocessed_ns=t_preprocessed_ns, t_inferred_ns=t_inferred_ns
+            )
+            decided.append(self._decide(item, window, heatmaps[i : i + 1], stages))
+        # Nothing is said before every camera's decision has gone to its output.
+        for one in decided:
+            self._tell(one)
+
+    def _window(self, frame: Frame) -> Window | None:
+        """Where the network looks in a frame; None for all of it."""
+        path = self.paths[frame.camera]
+        if path.crop is None:
+            return None
+        stamps = frame.stamps
+        ahead = path.tracker.predict(frame.camera, stamps.index, stamps.t_scene_ns)
+        return path.crop.window(ahead, frame.offset_xy)
+
+    def _decide(
+        self, taken: TakenFrame, window: Window | None, heatmaps: NDArray[np.float32], stages: StageStamps
+    ) -> Decided:
+        """One camera's frame from its heatmaps to its commands."""
+        now, frame = self.clock.now_ns, taken.frame
+        path = self.paths[frame.camera]
+
+        size, offset = path.frame_size, frame.offset_xy
+        if window is not None:
+            size, offset = (window.width, window.height), (offset[0] + window.x, offset[1] + window.y)
+        found = self.estimator.decode(heatmaps, size, offset)
         pose = Pose(frame.camera, frame.stamps, found.xy, found.cov, found.confidence)
         stages.t_pose_ns = now()
 
@@ -226,17 +292,25 @@ class ClosedLoop:
         )
         stages.t_decided_ns = now()
 
-        commands = [self._act(event, rule) for event, rule in decisions]
+        # The log's order of inputs: an event's command bears its observation's place.
+        self._seq += 1
+        seq = self._seq
+        commands = [self._act(event, rule, seq) for event, rule in decisions]
+        return Decided(taken, path, window, stages, seq, pose, track, decisions, commands)
 
-        latency = frame_latency(frame.stamps, stages)
+    def _tell(self, one: Decided) -> None:
+        """Publish and record a frame's decision, and let go of its pixels."""
+        path, stages = one.path, one.stages
+        latency = frame_latency(one.pose.stamps, stages)
         met = self.ledger.add(latency)
-        self._publish(path, pose, track, decisions, latency, met, stages)
-        stages.t_published_ns = now()
+        self._publish(path, one.pose, one.track, one.decisions, latency, met, stages)
+        stages.t_published_ns = self.clock.now_ns()
 
-        self._record(pose, track, stages, decisions, commands)
+        self._record(one)
         path.processed += 1
-        self.lost_tracks = int(track.lost.sum())
-        self.shown[frame.camera] = Shown(frame.camera, taken.slot, taken.generation, frame.stamps)
+        self.lost_tracks = int(one.track.lost.sum())
+        taken = one.taken
+        self.shown[path.info.name] = Shown(path.info.name, taken.slot, taken.generation, taken.frame.stamps)
         self._latest.release(taken)
 
     def apply(self, order: Order) -> None:
@@ -300,8 +374,7 @@ class ClosedLoop:
             "reason": self.failure or self.end_reason,
             "failure": self.failure,
             "cameras": {
-                c.name: {**dataclasses.asdict(c.counts), "processed": self.paths[c.name].processed}
-                for c in self.captures
+                c.name: {**dataclasses.asdict(c.counts), **self.paths[c.name].counts()} for c in self.captures
             },
             "events": self.counts.events,
             "commands_refused": self.counts.commands_refused,
@@ -315,7 +388,7 @@ class ClosedLoop:
             "faults": dict(self._latest.faults),
         }
 
-    def _act(self, event: Event, rule: Rule) -> CommandRecord | None:
+    def _act(self, event: Event, rule: Rule, seq: int) -> CommandRecord | None:
         """Hand a fired event's command to its output; what the log shall say of it."""
         self.counts.events[event.rule][event.outcome] += 1
         if event.outcome != "fired":
@@ -327,7 +400,7 @@ class ClosedLoop:
         self.counts.commands_refused += bool(refusal)
         return CommandRecord(
             t_ns=self.clock.now_ns(),
-            seq=self._seq + 1,
+            seq=seq,
             command=dataclasses.asdict(command),
             accepted=not refusal,
             reason=refusal,
@@ -354,34 +427,27 @@ class ClosedLoop:
                 ahead = path.tracker.predict(pose.camera, pose.stamps.index, t_effect)
             self._publisher.pose(pose, ahead, latency, met, dropped, kind="prediction")
 
-    def _record(
-        self,
-        pose: Pose,
-        track: Track,
-        stages: StageStamps,
-        decisions: list[tuple[Event, Rule]],
-        commands: list[CommandRecord | None],
-    ) -> None:
-        self._seq += 1
-        t_ns, seq, stamps = stages.t_published_ns, self._seq, stamps_data(pose.stamps)
+    def _record(self, one: Decided) -> None:
+        pose, seq, t_ns = one.pose, one.seq, one.stages.t_published_ns
         send = self._sink.send
         send(
             Observation(
                 t_ns=t_ns,
                 seq=seq,
                 camera=pose.camera,
-                stamps=stamps,
+                stamps=stamps_data(pose.stamps),
                 xy=ArrayData.of(pose.xy),
                 cov=ArrayData.of(pose.cov),
                 confidence=ArrayData.of(pose.confidence),
-                t_judged_ns=stages.t_judged_ns,
-                stages=dataclasses.asdict(stages),
+                t_judged_ns=one.stages.t_judged_ns,
+                stages=dataclasses.asdict(one.stages),
+                window=one.window,
             )
         )
-        send(track_record(track, seq, t_ns))
-        for event, _ in decisions:
+        send(track_record(one.track, seq, t_ns))
+        for event, _ in one.decisions:
             send(EventRecord(t_ns=t_ns, seq=seq, event=dataclasses.asdict(event)))
-        for command in commands:
+        for command in one.commands:
             if command is not None:
                 send(command)
 

@@ -6,7 +6,8 @@ evaluation call it whole. One frame at a time everywhere, so that their results 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,17 @@ from rt_pose.loop.decode import Decoder, Keypoints
 from rt_pose.loop.preprocess import Preprocess, apply_affine, frame_from_input
 from rt_pose.package import DecodeSpec, InputSpec
 from rt_pose.types import FloatArray
+
+Window = tuple[int, int, int, int]
+"""x, y, width and height of a part of the frame, px."""
+
+
+class FramePreprocess(Protocol):
+    """One frame to the network's input."""
+
+    def into(self, frame: NDArray[np.uint8], out: NDArray[np.float32], window: Window | None = None) -> None:
+        """Write the input for a frame (H, W, C), or for its `window`, to `out` (C, h, w)."""
+        ...
 
 
 class Estimator:
@@ -27,13 +39,26 @@ class Estimator:
         self._preprocess = _preprocessor(preprocess, engine.spec)
         self._decode = Decoder(decode)
         self._affines: dict[tuple[int, int], FloatArray] = {}
+        spec = engine.spec
+        self._batch = np.zeros((1, spec.channels, spec.height, spec.width), np.float32)
 
-    def preprocess(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Network input (1, C, h, w) of a frame (H, W, C); valid until the next call."""
-        return self._preprocess((image,))
+    def preprocess(self, image: NDArray[np.uint8], window: Window | None = None) -> NDArray[np.float32]:
+        """Network input (1, C, h, w) of a frame (H, W, C) or of its window; valid until the next call."""
+        self._preprocess.into(image, self._batch[0], window)
+        return self._batch[:1]
+
+    def preprocess_all(
+        self, images: Sequence[NDArray[np.uint8]], windows: Sequence[Window | None]
+    ) -> NDArray[np.float32]:
+        """Network input (B, C, h, w) of frames for one call of the engine; valid until the next call."""
+        if len(images) > len(self._batch):
+            self._batch = np.zeros((len(images), *self._batch.shape[1:]), np.float32)
+        for image, window, out in zip(images, windows, self._batch, strict=False):
+            self._preprocess.into(image, out, window)
+        return self._batch[: len(images)]
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Heatmaps (1, K, h', w') of network input; valid until the next call."""
+        """Heatmaps (B, K, h', w') of network input; valid until the next call."""
         return self.engine.infer(batch)
 
     def decode(
@@ -62,7 +87,7 @@ class Estimator:
         )
 
 
-def _preprocessor(name: str, spec: InputSpec) -> Callable[[Sequence[NDArray[np.uint8]]], NDArray[np.float32]]:
+def _preprocessor(name: str, spec: InputSpec) -> FramePreprocess:
     if name == "compiled":
         # Imported here: whoever stays with DALI need not wait for the compiler.
         from rt_pose.loop.preprocess_compiled import CompiledPreprocess

@@ -80,6 +80,18 @@ class Preprocess:
         self._held = pipeline.run()[0].as_tensor()
         return np.asarray(self._held)
 
+    def into(
+        self,
+        frame: NDArray[np.uint8],
+        out: NDArray[np.float32],
+        window: tuple[int, int, int, int] | None = None,
+    ) -> None:
+        """Write the input for one frame, or for its `window` (x, y, width, height), to `out` (C, h, w)."""
+        if window is not None:
+            x, y, width, height = window
+            frame = np.ascontiguousarray(frame[y : y + height, x : x + width])
+        np.copyto(out, self((frame,))[0])
+
     def _build(self, channels: int) -> Any:
         from nvidia.dali import Pipeline, fn, types
 

@@ -59,12 +59,15 @@ def taps(n_in: int, n_out: int, antialias: bool) -> Taps:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _resize(frame, top, down, left, across, scale, offset, row, sums, out):  # type: ignore[no-untyped-def]
-    """`frame` (H, W * C) uint8 -> `out` (C_out, h, w) float32; `sums` (C, w) says C, C_out is C or more."""
+def _resize(frame, x0, y0, top, down, left, across, scale, offset, row, sums, out):  # type: ignore[no-untyped-def]
+    """`frame` (H, W * C) uint8 from column `x0` and row `y0` on -> `out` (C_out, h, w) float32.
+
+    `row` is as long as the part's row, `sums` (C, w) says C, C_out is C or more.
+    """
     channels_out, height, width = out.shape
     channels = sums.shape[0]
     for y in range(height):
-        _sum_rows(frame, top[y], down[y], row)
+        _sum_rows(frame, x0, y0 + top[y], down[y], row)
         for c in range(channels):
             _sum_columns(row[c:], left, across, channels, sums[c])
         for c in range(channels_out):
@@ -74,15 +77,15 @@ def _resize(frame, top, down, left, across, scale, offset, row, sums, out):  # t
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _sum_rows(frame, top, weights, row):  # type: ignore[no-untyped-def]
+def _sum_rows(frame, x0, top, weights, row):  # type: ignore[no-untyped-def]
     """Frame rows from `top` on into one row, as `weights` say."""
-    for x in range(frame.shape[1]):
-        row[x] = weights[0] * np.float32(frame[top, x])
+    for x in range(len(row)):
+        row[x] = weights[0] * np.float32(frame[top, x0 + x])
     for t in range(1, len(weights)):
         weight = weights[t]
         if weight != 0.0:
-            for x in range(frame.shape[1]):
-                row[x] += weight * np.float32(frame[top + t, x])
+            for x in range(len(row)):
+                row[x] += weight * np.float32(frame[top + t, x0 + x])
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
@@ -135,22 +138,31 @@ class CompiledPreprocess:
         self._sizes: dict[tuple[int, ...], _Size] = {}
         self._colour_to_gray: Preprocess | None = None
 
-    def __call__(
-        self, frames: Sequence[NDArray[np.uint8]], out: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
-        """Network input (1, C, h, w) of the one frame (H, W, C) uint8 given; valid until the next call.
-
-        With `out` (1, C, h, w) it is written there.
-        """
+    def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Network input (1, C, h, w) of the one frame (H, W, C) uint8 given; valid until the next call."""
         (frame,) = frames
-        if frame.shape[2] == 3 and self.spec.channels == 1:
-            return self._through_dali(frames)
-        size = self._sizes.get(frame.shape)
+        self.into(frame, self._out[0])
+        return self._out
+
+    def into(
+        self,
+        frame: NDArray[np.uint8],
+        out: NDArray[np.float32],
+        window: tuple[int, int, int, int] | None = None,
+    ) -> None:
+        """Write the input for one frame, or for its `window` (x, y, width, height), to `out` (C, h, w)."""
+        height, width, channels = frame.shape
+        if channels == 3 and self.spec.channels == 1:
+            self._through_dali(frame, out, window)
+            return
+        x, y, width, height = window or (0, 0, width, height)
+        size = self._sizes.get((height, width, channels))
         if size is None:
-            size = self._sizes[frame.shape] = _Size(frame.shape, self.spec)
-        out = self._out if out is None else out
+            size = self._sizes[height, width, channels] = _Size((height, width, channels), self.spec)
         _resize(
             frame.reshape(len(frame), -1),
+            x * channels,
+            y,
             size.top,
             size.down,
             size.left,
@@ -159,12 +171,13 @@ class CompiledPreprocess:
             self._offset,
             size.row,
             size.sums,
-            out[0],
+            out,
         )
-        return out
 
-    def _through_dali(self, frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def _through_dali(
+        self, frame: NDArray[np.uint8], out: NDArray[np.float32], window: tuple[int, int, int, int] | None
+    ) -> None:
         """Luma is rounded to grey levels before the resize: left to the one place that defines it."""
         if self._colour_to_gray is None:
             self._colour_to_gray = Preprocess(self.spec)
-        return self._colour_to_gray(frames)
+        self._colour_to_gray.into(frame, out, window)

@@ -90,8 +90,7 @@ def test_the_newest_frame_is_taken_and_the_older_ones_are_counted(ring: FrameRin
     thread, latest, notebook = capture(ring, ScriptedCamera([0, 1, 2, 3, 4]))
     thread.start()
     assert thread.join(5.0)
-    taken = latest.take(0.1)
-    assert taken is not None
+    (taken,) = latest.take(0.1)
     assert taken.frame.stamps.index == 4
     assert (taken.frame.image == 4).all()
     assert (thread.counts.captured, thread.counts.superseded, thread.counts.device_gaps) == (5, 4, 0)
@@ -99,7 +98,7 @@ def test_the_newest_frame_is_taken_and_the_older_ones_are_counted(ring: FrameRin
     drops = notebook.of(DropRecord)
     assert [(d.stage, d.first_index, d.count) for d in drops] == [("capture", i, 1) for i in range(4)]
     assert [t.xy.array()[0, 0, 0] for t in notebook.of(Truth)] == [0, 1, 2, 3, 4]
-    assert latest.take(0.0) is None
+    assert latest.take(0.0) == []
     assert latest.ended
 
 
@@ -107,7 +106,8 @@ def test_every_frame_mode_loses_none(ring: FrameRing) -> None:
     thread, latest, _ = capture(ring, ScriptedCamera(list(range(50))), every=True)
     thread.start()
     seen = []
-    while (taken := latest.take(5.0)) is not None:
+    while batch := latest.take(5.0):
+        (taken,) = batch
         assert (taken.frame.image == taken.frame.stamps.index).all()
         seen.append(taken.frame.stamps.index)
         latest.release(taken)
@@ -130,7 +130,7 @@ def test_a_camera_that_fails_ends_the_run_with_its_reason(ring: FrameRing) -> No
     thread, latest, _ = capture(ring, ScriptedCamera([0], fault="cable pulled"))
     thread.start()
     assert thread.join(5.0)
-    assert latest.take(0.1) is not None
+    assert latest.take(0.1)
     assert latest.ended
     assert latest.faults == {"cam": "cable pulled"}
 
@@ -140,27 +140,49 @@ def test_the_frame_in_the_loops_hands_is_never_overwritten(ring: FrameRing) -> N
     held = TakenFrame(Frame("cam", FrameStamps(-1, 0, 0, 0), ring.image(3)), 3, 0)
     ring.image(3)[:] = 77
     latest.put(held)
-    assert latest.take(0.1) is held
+    assert latest.take(0.1) == [held]
     thread.start()
     assert thread.join(10.0)
     assert (ring.image(3) == 77).all()
 
 
-def test_take_returns_the_oldest_of_several_cameras() -> None:
-    latest = LatestFrames(["a", "b"])
+def waiting(camera: str, arrival_ns: int = 0) -> TakenFrame:
     blank = np.zeros((1, 1, 1), np.uint8)
+    return TakenFrame(Frame(camera, FrameStamps(0, 0, arrival_ns, 0), blank), 0, 0)
+
+
+def test_take_returns_every_cameras_frame_the_oldest_first() -> None:
+    latest = LatestFrames(["a", "b", "c"])
     for camera, arrival in (("b", 5), ("a", 9)):
-        latest.put(TakenFrame(Frame(camera, FrameStamps(0, 0, arrival, 0), blank), 0, 0))
-    order = [latest.take(0.1), latest.take(0.1)]
-    assert [taken.frame.camera for taken in order if taken] == ["b", "a"]
+        latest.put(waiting(camera, arrival))
+    assert [taken.frame.camera for taken in latest.take(0.1)] == ["b", "a"]
+    assert latest.take(0.0) == []
+
+
+def test_a_group_waits_for_the_other_cameras_but_not_for_ever() -> None:
+    latest = LatestFrames(["a", "b"])
+    latest.put(waiting("a"))
+    timer = threading.Timer(0.05, latest.put, [waiting("b")])
+    timer.start()
+    assert {taken.frame.camera for taken in latest.take(10.0, group_s=10.0)} == {"a", "b"}
+    timer.join()
+    latest.put(waiting("a"))
+    assert [taken.frame.camera for taken in latest.take(10.0, group_s=0.01)] == ["a"]
+
+
+def test_a_group_does_not_wait_for_a_camera_that_has_ended() -> None:
+    latest = LatestFrames(["a", "b"])
+    latest.put(waiting("a"))
+    latest.end("b")
+    assert [taken.frame.camera for taken in latest.take(10.0, group_s=60.0)] == ["a"]
 
 
 def test_take_wakes_when_a_frame_comes() -> None:
     latest = LatestFrames(["a"])
-    frame = TakenFrame(Frame("a", FrameStamps(0, 0, 0, 0), np.zeros((1, 1, 1), np.uint8)), 0, 0)
+    frame = waiting("a")
     timer = threading.Timer(0.05, latest.put, [frame])
     timer.start()
-    assert latest.take(10.0) is frame
+    assert latest.take(10.0) == [frame]
     timer.join()
 
 

@@ -101,8 +101,9 @@ def test_where_it_moves_the_golden_keypoints_it_is_not_taken(
     """A resize that shifts by an input pixel: auto stays with DALI and says why; by name it is refused."""
 
     class Shifted(CompiledPreprocess):
-        def __call__(self, frames, out=None):  # type: ignore[no-untyped-def]
-            return np.roll(super().__call__(frames, out), 1, axis=3)
+        def into(self, frame, out, window=None):  # type: ignore[no-untyped-def]
+            super().into(frame, out, window)
+            out[:] = np.roll(out, 1, axis=2)
 
     monkeypatch.setattr("rt_pose.loop.preprocess_compiled.CompiledPreprocess", Shifted)
     choice = choose_engine(package, EngineConfig(precision="float32"))
