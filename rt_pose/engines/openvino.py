@@ -74,7 +74,7 @@ class OpenVINOEngine:
         request, heatmaps = self._request(len(batch))
         # The tensor is a view of the caller's memory, which lives as long as this call.
         request.set_tensor(NETWORK_INPUT, openvino.Tensor(batch, shared_memory=True))
-        request.infer()
+        request.infer(share_outputs=True)  # the heatmaps lie in our buffer: without this they are copied
         return heatmaps
 
     def _request(self, batch_size: int) -> tuple[Any, NDArray[np.float32]]:

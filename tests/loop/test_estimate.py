@@ -71,6 +71,29 @@ def test_stamped_steps_and_whole_chain_are_equal_to_the_bit(
         np.testing.assert_array_equal(found.confidence[0], offline.confidence[i])
 
 
+@pytest.mark.parametrize("preprocess", ["dali", "compiled"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_window_is_the_frame_cut_there(package: Package, preprocess: str, channels: int) -> None:
+    estimator = Estimator(
+        estimator_of(package, "openvino").engine, package.manifest.decode, preprocess=preprocess
+    )
+    frame = np.random.default_rng(0).integers(0, 256, (300, 400, channels), np.uint8)
+    cut = np.ascontiguousarray(frame[30:230, 50:370])
+    window = estimator.preprocess(frame, (50, 30, 320, 200)).copy()
+    np.testing.assert_array_equal(window, estimator.preprocess(cut))
+
+
+def test_frames_of_several_cameras_in_one_call_are_found_as_in_calls_of_their_own(package: Package) -> None:
+    estimator = estimator_of(package, "openvino")
+    frames = [disc_frame(AT + shift, 320, 256, 1, radius=16.0) for shift in (0.0, 10.0, 25.0)]
+    alone = [estimator.estimate(frame) for frame in frames]
+    maps = estimator.infer(estimator.preprocess_all(frames, [None] * 3))
+    for i, expected in enumerate(alone):
+        found = estimator.decode(maps[i : i + 1], (320, 256))
+        np.testing.assert_allclose(found.xy, expected.xy, atol=1e-3)
+        np.testing.assert_allclose(found.confidence, expected.confidence, atol=1e-4)
+
+
 def test_live_and_offline_are_equal_on_a_real_video(package: Package, mirror_mouse: Path) -> None:
     from rt_pose.video import VideoReader, read_frames
 

@@ -23,6 +23,7 @@ from rt_pose.clock import HostClock
 from rt_pose.config import (
     ActionConfig,
     CameraConfig,
+    CropConfig,
     LimitsConfig,
     OutputConfig,
     PublishConfig,
@@ -418,4 +419,30 @@ def test_over_a_cap_is_suppressed_in_the_run_and_in_replay(package: Path, tmp_pa
     session = Session.read(tmp_path / "session")
     assert sum(counts["fired"] for counts in result.summary["events"].values()) == 2
     assert "cap" in {e.event["reason"] for e in session.events}
+    assert replay(tmp_path / "session").identical
+
+
+def test_several_cameras_share_a_call_and_replay_bit_for_bit(package: Path, tmp_path: Path) -> None:
+    """Two views of one world, one of them followed by a window."""
+    cameras = {
+        "left": CameraConfig("simulated", {"rate_hz": 60, "world": "w"}),
+        "right": CameraConfig(
+            "simulated", {"rate_hz": 60, "world": "w"}, CropConfig(200, 200, margin_px=4.0, min_seen=0.3)
+        ),
+    }
+    run = config(package, cameras=cameras, group_ms=8.0)
+    result = run_session(run, tmp_path / "session", rigs.register, HostClock())
+    assert result.ok, result.status
+    session = Session.read(tmp_path / "session")
+    seen: dict[int, set[str]] = {}
+    for observation in session.observations:
+        seen.setdefault(observation.stages["t_inferred_ns"], set()).add(observation.camera)
+    assert max(map(len, seen.values())) == 2, "no call of the network served both cameras"
+    windows = {o.camera: set() for o in session.observations}  # type: ignore[var-annotated]
+    for observation in session.observations:
+        windows[observation.camera].add(observation.window is not None)
+    assert windows["left"] == {False}
+    counts = result.summary["cameras"]["right"]["crop"]
+    assert counts["followed"] == sum(o.window is not None for o in session.observations) > 0
+    assert sum(counts.values()) == result.summary["cameras"]["right"]["processed"]
     assert replay(tmp_path / "session").identical

@@ -85,8 +85,8 @@ class DrawnKeypoints:
         self._at = self._random.uniform(40, 200, (len(KEYPOINTS), 2))
         self._velocity = self._random.normal(0, 4, self._at.shape)
 
-    def preprocess(self, image: Any) -> Any:
-        return image
+    def preprocess_all(self, images: Any, windows: Any) -> Any:
+        return images
 
     def infer(self, batch: Any) -> Any:
         return batch
