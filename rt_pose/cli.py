@@ -170,6 +170,16 @@ def report(options: Namespace) -> int:
     return EXIT_OK
 
 
+def rules_check(options: Namespace) -> int:
+    """Explain each rule of a configuration in a sentence; draw its zones on a frame."""
+    from rt_pose.rules.check import check
+
+    config = load(RunConfig, Path(options.config))
+    for line in check(config, options.model, options.video, options.image, options.out):
+        print(line)
+    return EXIT_OK
+
+
 def devices(options: Namespace) -> int:  # noqa: ARG001
     """List the cameras and outputs that can be used here."""
     import rigs
@@ -319,6 +329,14 @@ def _tolerance(parser: ArgumentParser) -> None:
     )
 
 
+def _rules_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("config", type=str, help="YAML file of a run.")
+    parser.add_argument("--model", type=str, default="", help="Model package: its keypoints' names.")
+    parser.add_argument("--video", type=str, default="", help="Recording whose first frame is drawn on.")
+    parser.add_argument("--image", type=str, default="", help="Picture to draw on, in place of a recording.")
+    parser.add_argument("--out", type=str, default="", help="PNG to write; none where not given.")
+
+
 def _no_options(parser: ArgumentParser) -> None:  # noqa: ARG001
     return
 
@@ -336,9 +354,10 @@ VERBS: dict[str, Verb] = {
     "view": (_view_parser, view),
     "replay": (_replay_parser, replay),
     "report": (_session_parser, report),
+    "rules check": (_rules_parser, rules_check),
     "devices": (_no_options, devices),
 }
-GROUPS = {"train": "Make models.", "bench": "Measure."}
+GROUPS = {"train": "Make models.", "bench": "Measure.", "rules": "Look at rules."}
 CONFIGURED = ("train fit", "run")
 """Verbs whose first word may be a configuration file."""
 

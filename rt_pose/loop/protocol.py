@@ -142,7 +142,7 @@ class Protocol:
 
     def _set(self, path: Any, value: Any) -> None:
         settable = self._settable()
-        if path not in settable:
+        if not isinstance(path, str) or path not in settable:
             raise UserError(f"set: parameter: nothing to set called {path!r}{nearest(str(path), settable)}")
         rule, key = settable[path]
         if key == "enabled":

@@ -84,11 +84,11 @@ class Passage:
 
 OSCILLATION_VARIANCE = 25.0
 """Of the movement, in units of the noise's: the ratio alone decides how fast the phase follows."""
-MEMORY_CYCLES = 4.0
+MEMORY_CYCLES = 8.0
 """Over which an oscillation keeps its amplitude and phase to 1/e."""
-OFFSET_SHARE = 0.05
+OFFSET_SHARE = 0.2
 """Random walk of the offset in a cycle, as a share of the oscillation's variance."""
-FREQUENCY_CYCLES = 3.0
+FREQUENCY_CYCLES = 5.0
 """Time constant with which the frequency follows."""
 FREQUENCY_RANGE = 1.6
 """The frequency stays within this factor of the one that was named."""

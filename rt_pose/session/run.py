@@ -33,6 +33,7 @@ from rt_pose.session import loop_process, record
 from rt_pose.session.describe import machine, uuid7, versions
 from rt_pose.session.read import INFO_NAME, SCHEMA
 from rt_pose.session.safe_outputs import make_outputs_safe
+from rt_pose.session.yoke import with_yoke_times
 
 POLL_S = 0.2
 RECORDER_END_S = 20.0
@@ -84,6 +85,7 @@ def run_session(
     UserError where something cannot be opened (nothing is written then) or `out` exists and is not empty.
     """
     notices = notices or Notices()
+    config = with_yoke_times(config)
     if out is not None:
         _check_place(out)
     spawn = multiprocessing.get_context("spawn")

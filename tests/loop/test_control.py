@@ -85,6 +85,20 @@ def test_orders_reach_the_loop_and_are_answered(answering: Answering, kind: int)
     assert answering.orders == ["arm", "disarm", "stop"]
 
 
+def test_what_an_order_says_besides_reaches_the_loop(answering: Answering) -> None:
+    answering.busy.set()
+    request = {"v": 1, "id": 3, "do": "set", "parameter": "rules.r.enabled", "value": False}
+    thread = threading.Thread(
+        target=ask, args=(answering.control.address, msgspec.msgpack.encode(request)), name="rt-pose-test-ask"
+    )
+    thread.start()
+    while not answering.control.inbox:
+        answering.housekept.wait(0.01)
+    assert answering.control.inbox[0].args == {"parameter": "rules.r.enabled", "value": False}
+    answering.busy.clear()
+    thread.join()
+
+
 def test_what_the_loop_refuses_says_why(answering: Answering) -> None:
     answering.error = "the run has started already"
     answer = ask(answering.control.address, order("start"))

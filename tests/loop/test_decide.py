@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rt_pose.config import ActionConfig, LimitsConfig, OutputConfig, RuleConfig, RunConfig, ZoneConfig
+from rt_pose.config import (
+    ActionConfig,
+    BlockConfig,
+    LimitsConfig,
+    OutputConfig,
+    RuleConfig,
+    RunConfig,
+    ZoneConfig,
+)
 from rt_pose.errors import UserError
 from rt_pose.loop.decide import Decider, make_rules, withheld
 from rt_pose.loop.limits import make_limits
+from rt_pose.loop.protocol import make_protocol
 from rt_pose.loop.track import CausalFilter
 from rt_pose.package import TrackingSpec
 from rt_pose.types import Event, FrameStamps, Pose
@@ -34,7 +43,13 @@ class Rig:
     """A filter and a decider, fed with positions of one keypoint at 100 frames a second."""
 
     def __init__(
-        self, config: RunConfig, latency_ms: float = 8.0, delay_ms: float = 0.0, *, inert: bool = False
+        self,
+        config: RunConfig,
+        latency_ms: float = 8.0,
+        delay_ms: float = 0.0,
+        *,
+        inert: bool = False,
+        noise_px2: float = 0.01,
     ) -> None:
         # Without inertia the filter follows each position at once and predicts no further movement.
         q, tau = (1e5, 0.1) if inert else (1e13, 1e-4)
@@ -42,15 +57,16 @@ class Rig:
         self.tracker = CausalFilter(tracking, 1, 1)
         rules = make_rules(config, ["nose"], {"laser": delay_ms})
         limits = make_limits(config, {rule.name: rule.plan for rule in rules})
-        self.decider = Decider(rules, config.seed, limits=limits)
-        self.latency_ms = latency_ms
+        self.protocol = make_protocol(config)
+        self.decider = Decider(rules, config.seed, limits=limits, protocol=self.protocol)
+        self.latency_ms, self._noise = latency_ms, noise_px2 * np.eye(2)[None, None]
         self.index = 0
 
     def see(self, x: float, *, armed: bool = True, epoch: int = 0) -> list[Event]:
         t_ns = self.index * FRAME_MS * MS
         stamps = FrameStamps(self.index, t_ns, t_ns + MS, t_ns, epoch=epoch)
         xy = np.array([[[x, 100.0]]])
-        pose = Pose("cam", stamps, xy, 0.01 * np.eye(2)[None, None], np.ones((1, 1)))
+        pose = Pose("cam", stamps, xy, self._noise, np.ones((1, 1)))
         self.tracker.step(pose)
         self.index += 1
         judged = t_ns + round(self.latency_ms * MS)
@@ -206,3 +222,149 @@ def test_over_its_cap_a_rule_is_suppressed_and_withheld_ones_do_not_count() -> N
 def test_what_ends_a_stimulus_fires_late_too() -> None:
     rig = Rig(run_config(do=ActionConfig(output="laser", level=False)), latency_ms=20.5)
     assert outcomes(rig, [OUT, IN]) == [(1, "fired", "late")]
+
+
+def test_by_probability_an_uncertain_keypoint_does_not_fire() -> None:
+    """A keypoint just inside: the mean says yes at once, the probability never."""
+    rig = Rig(run_config(), noise_px2=25.0, latency_ms=0.0)
+    assert outcomes(rig, [84.0] * 4) == [(0, "fired", "condition")]
+    rig = Rig(run_config(probability=0.95), noise_px2=25.0, latency_ms=0.0)
+    assert outcomes(rig, [84.0] * 4) == []
+    (event,) = rig.see(IN)
+    assert event.probability is not None
+    assert 0.95 < event.probability <= 1.0
+    assert event.value == pytest.approx(19.6, abs=0.1)
+
+
+def test_release_is_hysteresis() -> None:
+    xs = [IN, 78.0, IN, 78.0, IN, OUT, IN]  # at 78 the zone's border is 2 px away, 0.4 sd
+    fired = [(0, "fired", "condition"), (6, "fired", "condition")]
+    assert (
+        outcomes(Rig(run_config(probability=0.9, release=0.1), noise_px2=25.0, latency_ms=0.0), xs) == fired
+    )
+    assert len(outcomes(Rig(run_config(probability=0.9), noise_px2=25.0, latency_ms=0.0), xs)) == 4
+    by_condition = run_config(release="x(nose) > 200")
+    assert outcomes(Rig(by_condition), [IN, 78.0, IN, OUT, IN]) == [
+        (0, "fired", "condition"),
+        (4, "fired", "condition"),
+    ]
+
+
+def test_a_new_probability_counts_from_the_next_frame_on() -> None:
+    rig = Rig(run_config(probability=0.95), noise_px2=25.0, latency_ms=0.0)
+    assert outcomes(rig, [84.0] * 2) == []
+    rig.protocol.order("set", {"parameter": "rules.corner.probability", "value": 0.5})
+    assert outcomes(rig, [84.0]) == [(0, "fired", "condition")]
+
+
+def test_a_keypoint_never_seen_is_not_probable() -> None:
+    assert (
+        outcomes(Rig(run_config(probability=0.5, when="not inside(nose, corner)")), [float("nan")] * 3) == []
+    )
+
+
+def test_the_wrong_block_suppresses_and_events_bear_block_and_trial() -> None:
+    config = run_config()
+    config.protocol = [
+        BlockConfig("baseline", rules=[], time="50 ms"),
+        BlockConfig("stim", trials=2, inter_trial="20 ms"),
+        BlockConfig("after", rules=[]),
+    ]
+    rig = Rig(config)
+    got = [
+        (i, e.outcome, e.reason, e.block, e.trial) for i in range(12) for e in rig.see(OUT if i % 2 else IN)
+    ]
+    assert got == [
+        (0, "suppressed", "block", "baseline", 0),
+        (2, "suppressed", "block", "baseline", 0),
+        (4, "suppressed", "block", "baseline", 0),
+        (6, "fired", "condition", "stim", 1),
+        (8, "fired", "condition", "stim", 2),
+        (10, "suppressed", "block", "after", 0),
+    ]
+
+
+def test_between_trials_and_disabled_are_reasons() -> None:
+    config = run_config()
+    config.protocol = [BlockConfig("stim", inter_trial="30 ms")]
+    rig = Rig(config)
+    got = outcomes(rig, [IN, OUT, IN, OUT])
+    assert got == [(0, "fired", "condition"), (2, "suppressed", "inter-trial")]
+    rig.protocol.order("set", {"parameter": "rules.corner.enabled", "value": False})
+    assert outcomes(rig, [IN]) == [(0, "suppressed", "disabled")]
+
+
+def test_over_its_cap_is_suppressed() -> None:
+    config = run_config()
+    config.outputs = {"laser": OutputConfig("simulated", limits=LimitsConfig(max_pulses_per_minute=2))}
+    rig = Rig(config)
+    got = outcomes(rig, [IN, OUT] * 4)
+    assert got == [
+        (0, "fired", "condition"),
+        (2, "fired", "condition"),
+        (4, "suppressed", "cap"),
+        (6, "suppressed", "cap"),
+    ]
+
+
+def test_a_yoked_rule_fires_at_its_times_whatever_the_animal_does() -> None:
+    rig = Rig(run_config(yoke_times_s=[0.028, 0.055, 0.056], withhold=1.0), delay_ms=2.0)
+    # A command given at frame i acts at i * 10 + 8 + 2 ms.
+    assert outcomes(rig, [OUT, IN, OUT, OUT, OUT, OUT, OUT, OUT]) == [
+        (2, "fired", "yoked"),
+        (5, "fired", "yoked"),
+        (6, "fired", "yoked"),
+    ]
+
+
+def test_a_yoked_rule_is_held_back_too() -> None:
+    config = run_config(yoke_times_s=[0.0, 0.03])
+    assert outcomes(Rig(config), [OUT] * 5, armed=False) == [
+        (0, "suppressed", "disarmed"),
+        (3, "suppressed", "disarmed"),
+    ]
+    assert outcomes(Rig(config, latency_ms=30.0), [OUT])[0] == (0, "suppressed", "late")
+
+
+@pytest.mark.parametrize(
+    ("individual", "expected"),
+    [("each", [(0, 0.5), (1, 0.5)]), ("any", [(0, 0.75)]), (1, [(1, 0.5)])],
+)
+def test_each_any_or_one_individual(individual: object, expected: list[tuple[int, float]]) -> None:
+    """Both stand on the border: half a chance each, three quarters that any is beyond it."""
+    tracking = TrackingSpec([1e13], [1e-4], [1.0], [1.0], lost_ms=50.0, gate_chi2=1e12)
+    tracker = CausalFilter(tracking, 2, 1)
+    config = run_config(when="x(nose) > 100", individual=individual, probability=0.4)
+    decider = Decider(make_rules(config, ["nose"], {"laser": 0.0}, individuals=2), config.seed)
+    stamps = FrameStamps(0, 0, MS, 0)
+    xy = np.full((2, 1, 2), 100.0)
+    tracker.step(Pose("cam", stamps, xy, np.tile(np.eye(2), (2, 1, 1, 1)), np.ones((2, 1))))
+    events = [event for event, _ in decider.decide(tracker, "cam", stamps, 0, True)]
+    assert [event.individual for event in events] == [who for who, _ in expected]
+    assert [event.probability for event in events] == pytest.approx([p for _, p in expected], abs=1e-6)
+
+
+def test_confidence_and_time_since_seen_do_not_need_the_keypoint() -> None:
+    rig = Rig(run_config(when="unseen(nose) > 55 ms"))
+    lost = float("nan")
+    assert outcomes(rig, [IN, lost, lost, lost, lost, lost, lost]) == [(6, "fired", "condition")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ({"probability": 1.0}, "probability: expected more than 0, less than 1"),
+        ({"probability": float("nan")}, "probability: expected more than 0"),
+        ({"probability": 0.8, "release": 0.9}, "release: expected 0 to its probability 0.8"),
+        ({"probability": 0.8, "release": "speed(nose) < 2"}, "takes a probability, e.g. 0.8"),
+        ({"release": 0.5}, "this one takes a condition"),
+        ({"release": "sped(nose) < 2"}, "release: unknown quantity 'sped'"),
+        ({"individual": 1}, "the model tracks one individual"),
+        ({"yoke": "somewhere"}, "have not been read"),
+        ({"yoke_times_s": [2.0, 1.0]}, "times in order"),
+    ],
+)
+def test_rules_by_probability_that_cannot_be_meant(rule: dict[str, object], says: str) -> None:
+    with pytest.raises(UserError, match="rule 'corner'") as caught:
+        make_rules(run_config(**rule), ["nose"], {"laser": 0.0})
+    assert says in str(caught.value)

@@ -84,6 +84,22 @@ def test_events_acks_and_what_other_threads_left(wire: tuple[Publisher, zmq.Sock
     assert got[3][2] == b"ab"
 
 
+def test_of_a_blind_rule_fired_and_withheld_look_alike(wire: tuple[Publisher, zmq.Socket[bytes]]) -> None:
+    publisher, subscriber = wire
+    seen = []
+    for outcome, reason in (("fired", "condition"), ("withheld", "control"), ("suppressed", "lost")):
+        publisher.event(
+            Event(1, "reach", 0, outcome, reason, 0.9, 2.0, "top", 7, 1, 2, 3, True),  # type: ignore[arg-type]
+            blind=True,
+        )
+        header = msgspec.msgpack.decode(subscriber.recv_multipart()[1])
+        seen.append(header["event"])
+    fired, withheld, suppressed = seen
+    assert fired == withheld
+    assert (fired["outcome"], fired["reason"]) == ("decided", "")
+    assert (suppressed["outcome"], suppressed["reason"]) == ("suppressed", "lost")
+
+
 def test_each_topic_counts_for_itself(wire: tuple[Publisher, zmq.Socket[bytes]]) -> None:
     publisher, subscriber = wire
     for topic in ("a", "b", "a", "a"):

@@ -1,0 +1,55 @@
+"""Yoked playback: a rule fires at the times at which its namesake fired in another session.
+
+The times are read before the run starts and become part of its configuration, so that the session replays
+without the other one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from rt_pose.clock import NS_PER_S
+from rt_pose.config import RuleConfig, RunConfig
+from rt_pose.errors import UserError, nearest
+from rt_pose.loop.protocol import RunTime
+from rt_pose.records import Observation
+from rt_pose.session.read import Session
+from rt_pose.types import FrameStamps
+
+
+def with_yoke_times(config: RunConfig) -> RunConfig:
+    """The configuration with the times of its yoked rules filled in; UserError where they cannot be read."""
+    sessions = {rule.yoke: Session.read(Path(rule.yoke)) for rule in config.rules if rule.yoke is not None}
+    rules = [rule if rule.yoke is None else _with_times(rule, sessions[rule.yoke]) for rule in config.rules]
+    return dataclasses.replace(config, rules=rules)
+
+
+def effect_times_s(session: Session, rule: str) -> list[float]:
+    """When the rule's fired events were expected to act: scene time since the first frame."""
+    effects = {
+        record.seq: (record.event["t_effect_ns"] - record.event["t_cause_ns"])
+        for record in session.events
+        if record.event["rule"] == rule and record.event["outcome"] == "fired"
+    }
+    time = RunTime()
+    times = []
+    for item in session.inputs:
+        if not isinstance(item, Observation):
+            continue
+        stamps = item.stamps
+        time.advance(
+            item.camera,
+            FrameStamps(stamps.index, None, stamps.t_arrival_ns, stamps.t_scene_ns, epoch=stamps.epoch),
+        )
+        if item.seq in effects:
+            times.append((time.elapsed_ns + effects[item.seq]) / NS_PER_S)
+    return sorted(times)
+
+
+def _with_times(rule: RuleConfig, session: Session) -> RuleConfig:
+    names = [other["name"] for other in session.info.config.get("rules", [])]
+    if rule.name not in names:
+        hint = nearest(rule.name, names)
+        raise UserError(f"rule '{rule.name}': yoke: session {rule.yoke} has no rule of that name{hint}")
+    return dataclasses.replace(rule, yoke_times_s=effect_times_s(session, rule.name))

@@ -1,0 +1,78 @@
+"""Yoked playback: times read from one session, fired at in another."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rt_pose.config import RunConfig, to_plain
+from rt_pose.errors import UserError
+from rt_pose.session.decisions import Decisions, Setup
+from rt_pose.session.read import Session
+from rt_pose.session.yoke import effect_times_s, with_yoke_times
+from tests.support.random_session import write_random_session
+
+
+@pytest.fixture(scope="module")
+def master(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunConfig, str]:
+    """A session in which one rule fired several times, and that rule."""
+    folder = tmp_path_factory.mktemp("yoke")
+    for seed in range(30):
+        config = write_random_session(folder / str(seed), seed)
+        session = Session.read(folder / str(seed))
+        for rule in config.rules:
+            if len(effect_times_s(session, rule.name)) >= 3:
+                return folder / str(seed), config, rule.name
+    raise AssertionError("no random session fired three times")
+
+
+def yoked(config: RunConfig, rule: str, path: Path) -> RunConfig:
+    rules = [dataclasses.replace(r, yoke=str(path)) if r.name == rule else r for r in config.rules]
+    return dataclasses.replace(config, rules=rules)
+
+
+def test_times_become_part_of_the_configuration(master: tuple[Path, RunConfig, str]) -> None:
+    path, config, rule = master
+    resolved = with_yoke_times(yoked(config, rule, path))
+    times = next(r.yoke_times_s for r in resolved.rules if r.name == rule)
+    assert times is not None
+    fired = [
+        e for e in Session.read(path).events if e.event["rule"] == rule and e.event["outcome"] == "fired"
+    ]
+    assert len(times) == len(fired)
+    assert np.all(np.diff(times) >= 0)
+    assert all("yoke_times_s" in r for r in to_plain(resolved)["rules"])
+    assert with_yoke_times(config) == config
+
+
+def test_the_same_inputs_fire_at_the_same_times_without_the_animal(
+    master: tuple[Path, RunConfig, str],
+) -> None:
+    """Fed with the master's own frames, the yoked rule fires where the master did, whatever it withholds."""
+    path, config, rule = master
+    session = Session.read(path)
+    resolved = with_yoke_times(yoked(config, rule, path))
+    setup = dataclasses.replace(Setup.of(session), config=dataclasses.replace(resolved, protocol=[]))
+    decisions = Decisions(setup)
+    again = []
+    for item in session.inputs:
+        if hasattr(item, "do"):
+            decisions.order(item)
+        else:
+            again += [(item.seq, e.reason) for e in decisions.observe(item).events if e.rule == rule]
+    assert len(again) == len(effect_times_s(session, rule))
+    assert "yoked" in {reason for _, reason in again}
+
+
+def test_what_cannot_be_yoked(master: tuple[Path, RunConfig, str], tmp_path: Path) -> None:
+    path, config, rule = master
+    with pytest.raises(UserError, match="no such folder"):
+        with_yoke_times(yoked(config, rule, tmp_path / "gone"))
+    other = dataclasses.replace(
+        config, rules=[dataclasses.replace(config.rules[0], name="rule", yoke=str(path))]
+    )
+    with pytest.raises(UserError, match="has no rule of that name, did you mean 'rule"):
+        with_yoke_times(other)
