@@ -1,0 +1,104 @@
+"""What rules cost a frame: three of them, judged by the mean and by probability, on a wandering keypoint set.
+
+    python -m bench.rules_cost
+
+Timed is `Decider.decide` with the prediction it asks for, frame by frame, as the loop calls it; the filter's
+own step is not in it. Prints a table and one JSON line last; `--write` keeps the JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from rt_pose.clock import NS_PER_MS, Clock, HostClock
+from rt_pose.config import ActionConfig, OutputConfig, RuleConfig, RunConfig, ZoneConfig
+from rt_pose.loop.decide import Decider, make_rules
+from rt_pose.loop.track import CausalFilter
+from rt_pose.package import TrackingSpec
+from rt_pose.session.describe import machine
+from rt_pose.types import FrameStamps, Pose
+
+KEYPOINTS = ["nose", "neck", "tail", "paw"]
+PERIOD_NS, LATENCY_NS, WARM_UP = 10 * NS_PER_MS, 8 * NS_PER_MS, 200
+SETS = {
+    "a condition of one keypoint each": [
+        "inside(nose, spot)",
+        "speed(paw) > 200",
+        "distance(nose, tail) < 80",
+    ],
+    "position and speed of the same keypoint": [
+        "inside(nose, spot) and speed(nose) > 150",
+        "inside(paw, spot) and speed(paw) < 300",
+        "inside(neck, box) and speed(neck) > 100",
+    ],
+    "an angle of three keypoints, a polygon, a heading": [
+        "angle(nose, neck, tail) > 120 deg",
+        "inside(nose, tent) and speed(nose) > 100",
+        "heading(tail, neck) > 45 deg",
+    ],
+}
+
+
+def config(whens: list[str], probability: float | None) -> RunConfig:
+    """Rules of these conditions, by the mean or by probability."""
+    do = ActionConfig(output="laser", pulse="5 ms")
+    return RunConfig(
+        outputs={"laser": OutputConfig("simulated")},
+        zones={
+            "spot": ZoneConfig(circle=[150.0, 120.0, 40.0]),
+            "box": ZoneConfig(box=[100.0, 80.0, 200.0, 160.0]),
+            "tent": ZoneConfig(polygon=[[100.0, 160.0], [150.0, 60.0], [200.0, 160.0], [150.0, 130.0]]),
+        },
+        rules=[RuleConfig(f"rule{i}", when, do, probability=probability) for i, when in enumerate(whens)],
+    )
+
+
+def measure(whens: list[str], probability: float | None, frames: int, clock: Clock) -> dict[str, float]:
+    """Microseconds of a frame's decisions: P50, P99, maximum."""
+    random = np.random.default_rng(0)
+    k = len(KEYPOINTS)
+    spec = TrackingSpec([2e6] * k, [0.05] * k, [1.0] * k, [0.5] * k)
+    tracker = CausalFilter(spec, 1, k)
+    decider = Decider(make_rules(config(whens, probability), KEYPOINTS, {"laser": 2.0}), 0)
+    at, velocity = np.array([[150.0, 120.0]] * k), np.zeros((k, 2))
+    taken = np.zeros(frames)
+    for i in range(frames + WARM_UP):
+        velocity = 0.9 * velocity + random.normal(0.0, 0.8, (k, 2))
+        velocity += 0.01 * (np.array([150.0, 120.0]) - at)
+        at = at + velocity
+        t_ns = i * PERIOD_NS
+        stamps = FrameStamps(i, t_ns, t_ns, t_ns)
+        pose = Pose("top", stamps, at[None], np.tile(2.0 * np.eye(2), (1, k, 1, 1)), np.ones((1, k)))
+        tracker.step(pose)
+        begun = clock.now_ns()
+        decider.decide(tracker, "top", stamps, t_ns + LATENCY_NS, True, pose.confidence)
+        taken[max(0, i - WARM_UP)] = (clock.now_ns() - begun) / 1e3
+    p50, p99, most = np.percentile(taken, [50, 99, 100])
+    return {"p50_us": round(p50, 1), "p99_us": round(p99, 1), "max_us": round(most, 1), "n": frames}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--frames", type=int, default=3000)
+    parser.add_argument("--write", help="JSON file to write.")
+    options = parser.parse_args()
+    clock = HostClock()
+    rows = []
+    print(f"{'three rules':52} {'judged by':12} {'P50':>8} {'P99':>8} {'max':>8}  us a frame")
+    for name, whens in SETS.items():
+        for how, probability in (("mean", None), ("probability", 0.95)):
+            row = measure(whens, probability, options.frames, clock)
+            rows.append({"rules": name, "by": how, **row})
+            print(f"{name:52} {how:12} {row['p50_us']:8.1f} {row['p99_us']:8.1f} {row['max_us']:8.1f}")
+    result = {"bench": "rules-cost", "machine": machine(), "rows": rows}
+    if options.write:
+        Path(options.write).write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
