@@ -58,8 +58,8 @@ def in_disc(mean: tuple[float, float], cov: tuple[float, float, float], radius: 
     away = math.hypot(m1, m2) - radius
     if away > _TAIL * s2 or s2 == 0.0:
         return float(away <= 0.0)
-    if away < -_TAIL * s2:
-        return 1.0
+    if away < -_TAIL * s2 or radius == 0.0:
+        return float(radius > 0.0)
     if s1 <= 1e-9 * s2:
         half = math.sqrt(max(radius * radius - m1 * m1, 0.0))
         return between(m2, s2 * s2, -half, half) if abs(m1) <= radius else 0.0

@@ -73,6 +73,8 @@ def test_without_variance_it_is_as_the_mean_is() -> None:
     assert in_disc((3.0, 0.0), (0.0, 0.0, 0.0), 2.0) == 0.0
     assert in_box((1.0, 1.0), (0.0, 0.0, 0.0), (0.0, 0.0, 2.0, 2.0)) == 1.0
     assert below(1.0, 0.0, 1.0) == 1.0
+    assert in_disc((0.0, 0.0), (0.0, 0.0, 0.0), 0.0) == 1.0
+    assert in_disc((0.0, 0.0), (1.0, 0.0, 1.0), 0.0) == 0.0
     assert math.isnan(in_disc((math.nan, 0.0), (1.0, 0.0, 1.0), 2.0))
     assert math.isnan(in_box((0.0, 0.0), (1.0, math.nan, 1.0), (0.0, 0.0, 2.0, 2.0)))
 
