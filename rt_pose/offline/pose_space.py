@@ -17,7 +17,7 @@ QUANTILE = 0.99
 CHI2_QUANTILE = 9.21
 """Of two degrees of freedom at QUANTILE."""
 LEAST_EPS_PX2 = 0.1
-MOST_EPS_PX2 = 4.0
+MOST_EPS_PX2 = 1.0
 """A space of whole poses must fit them this well, or it is no prior: it would correct good keypoints."""
 TRIMMED = 0.01
 
