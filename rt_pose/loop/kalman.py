@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rt_pose.types import FloatArray
 
+_ROWS, _COLUMNS = np.array([0, 0, 1]), np.array([0, 1, 1])
 SERIES_BELOW = 0.05
 """dt / tau under which the position noise comes from its series: the closed form cancels there."""
 
@@ -39,17 +40,25 @@ def transition(dt_s: float | FloatArray, q: FloatArray, tau: FloatArray) -> Tran
     """Transition over `dt_s` seconds (one, or (*B)) for noise strengths `q` (px^2/s^3) and memories `tau`
     (s), both (*B)."""
     u = dt_s / tau
-    decay = -np.expm1(-u)  # 1 - a, exact for small u
-    a = 1.0 - decay
-    closed = u - 2.0 * decay - 0.5 * np.expm1(-2.0 * u)
-    series = u**3 * (1 / 3 - u * (1 / 4 - u * (7 / 60 - u * (1 / 24 - u * (31 / 2520)))))
+    lost = np.expm1(-u)  # a - 1, exact for small u
+    twice = lost * (lost + 2.0)  # expm1(-2 u)
+    qt = q * tau
     return Transition(
-        a=a,
-        b=tau * decay,
-        q_xx=q * tau**3 * np.where(u < SERIES_BELOW, series, closed),
-        q_xv=0.5 * q * tau**2 * decay**2,
-        q_vv=-0.5 * q * tau * np.expm1(-2.0 * u),
+        a=1.0 + lost,
+        b=-tau * lost,
+        q_xx=qt * tau * tau * _position_noise(u, lost, twice),
+        q_xv=0.5 * qt * tau * lost * lost,
+        q_vv=-0.5 * qt * twice,
     )
+
+
+def _position_noise(u: FloatArray, lost: FloatArray, twice: FloatArray) -> FloatArray:
+    """u + 2 expm1(-u) - expm1(-2 u) / 2, by its series where u is small."""
+    small = u < SERIES_BELOW
+    if not small.any():
+        return u + 2.0 * lost - 0.5 * twice
+    series = u * u * u * (1 / 3 - u * (1 / 4 - u * (7 / 60 - u * (1 / 24 - u * (31 / 2520)))))
+    return series if small.all() else np.where(small, series, u + 2.0 * lost - 0.5 * twice)
 
 
 def propagate(mean: FloatArray, cov: FloatArray, step: Transition) -> None:
@@ -87,7 +96,8 @@ def distance2(e: FloatArray, s: FloatArray) -> FloatArray:
 
 def _adjugate_form(m: FloatArray, e: FloatArray) -> FloatArray:
     """e' adj(M) e: the determinant times e' M^-1 e."""
-    return m[2] * e[0] * e[0] - 2.0 * m[1] * e[0] * e[1] + m[0] * e[1] * e[1]
+    x, y = e[0], e[1]
+    return (m[2] * x - 2.0 * m[1] * y) * x + m[0] * y * y
 
 
 def inflation(e: FloatArray, p: FloatArray, r: FloatArray, gate: float) -> FloatArray:
@@ -97,7 +107,8 @@ def inflation(e: FloatArray, p: FloatArray, r: FloatArray, gate: float) -> Float
     the factor: its larger root is the answer.
     """
     factor = np.ones(e.shape[1:])
-    outside = distance2(e, p + r) > gate
+    s = p + r
+    outside = _adjugate_form(s, e) > gate * determinant(s)
     if not outside.any():
         return factor
     e, p, r = e[:, outside], p[:, outside], r[:, outside]
@@ -112,7 +123,7 @@ def inflation(e: FloatArray, p: FloatArray, r: FloatArray, gate: float) -> Float
 
 def position_cov(cov: FloatArray) -> FloatArray:
     """The 2x2 position block of `cov` (4, 4, *B), as (3, *B)."""
-    return np.stack([cov[0, 0], cov[0, 1], cov[1, 1]])
+    return cov[_ROWS, _COLUMNS]
 
 
 def correct(mean: FloatArray, cov: FloatArray, e: FloatArray, s: FloatArray, seen: NDArray[np.bool_]) -> None:

@@ -30,10 +30,14 @@ from rt_pose.types import FloatArray, FrameStamps, Pose, Track
 
 Mask = NDArray[np.bool_]
 
+_IDENTITY = np.array([[1.0], [0.0], [1.0]])
+
 SHARED = 0.4
 """Of the doubt about a movement that the others vouch for, how much stays with the measurement: its noise
 grows by this share of the variance that was added to the state. The track then needs two or three frames
 for a leap instead of one, and a leap that was none costs it less."""
+SYMMETRISED_EVERY = 64
+"""Poses. Rounding lets the halves of a covariance drift apart by 1e-16 of it a pose."""
 SWAPPED_INFLATION = 1e4
 """For hindsight: the weight of a measurement that was taken for another keypoint's."""
 
@@ -89,6 +93,7 @@ class CausalFilter:
         factor at which its own measurement would have weighed no more than its distance allows."""
         self._t_ns: int | None = None
         self._epoch: int | None = None
+        self._poses = 0
         self._behind, self._behind_ns = 0, 0
 
     def step(self, pose: Pose) -> Track:
@@ -154,25 +159,38 @@ class CausalFilter:
         e = np.where(update, z - self._mean[:2], 0.0)
         p = position_cov(self._cov)
         factor = inflation(e, p, r, self.spec.gate_chi2)
-        swapped = self._swapped(z, p, r, factor > 1.0)
-        used = update & ~swapped
+        beyond = factor > 1.0
+        used, swapped = update, None
+        if beyond.any():
+            swapped = self._swapped(z, p, r, beyond)
+            used = update & ~swapped
+        r_used, broken = r, None
         if self._prior is not None:
             e, r_used, factor, broken = self._ask_the_pose(self._prior, z, e, p, r, factor, seen, used)
-        else:
-            r_used, broken = r, np.zeros_like(used)
+            beyond = factor > 1.0
         correct(self._mean, self._cov, e, p + factor * r_used, used)
-        symmetrise(self._cov)
-        self.inflation = np.where(swapped, SWAPPED_INFLATION, np.where(broken, self.inflation, factor))
+        self._poses += 1
+        if self._poses % SYMMETRISED_EVERY == 0:
+            symmetrise(self._cov)
 
+        well = used & ~beyond
+        if broken is not None:
+            well &= ~broken
+            factor = np.where(broken, self.inflation, factor)
+            beyond &= ~broken
+        if swapped is not None:
+            factor = np.where(swapped, SWAPPED_INFLATION, factor)
+            beyond |= swapped
+        self.inflation = factor
         # What breaks the pose never becomes the track by patience alone: only time unseen restarts it.
-        beyond = (used & ~broken & (factor > 1.0)) | swapped
-        well = used & ~broken & ~beyond
-        self._gated = np.where(well, 0, self._gated + beyond)
+        self._gated += beyond
+        self._gated[well] = 0
         start = (seen & ~update) | (self._gated >= self.spec.restart_frames)
         if start.any():
             self._restart(start, z, r)
+            well |= start
         # A measurement that was doubted is not yet a sight of the keypoint: it may be another thing.
-        self._last_seen_ns[well | start] = t_ns
+        self._last_seen_ns[well] = t_ns
 
     def _swapped(self, z: FloatArray, p: FloatArray, r: FloatArray, beyond: Mask) -> Mask:
         """Measurements that lie beyond their own gate and within each other's (M,), as left and right do.
@@ -234,12 +252,12 @@ class CausalFilter:
         r = self._gain * s[[0, 1, 3]]
         r[0] += self._floor
         r[2] += self._floor
-        with np.errstate(invalid="ignore", over="ignore"):
-            area = determinant(r)
-            seen = (area > 0.0) & (area < np.inf) & (r[0] > 0.0) & np.isfinite(z[0] + z[1])
-        seen &= pose.confidence.ravel() >= self.spec.min_confidence
-        r[:, ~seen] = 1.0
-        r[1, ~seen] = 0.0
+        seen = pose.confidence.ravel() >= self.spec.min_confidence
+        # One sum tells whether there is anything to look at: NaN and infinity survive every addition.
+        whole = seen.all() and np.isfinite(r.sum() + z.sum())
+        if not whole or not (np.minimum(determinant(r), r[0]) > 0.0).all():
+            seen &= _positive(r) & np.isfinite(z[0] + z[1])
+            r[:, ~seen] = _IDENTITY
         return r, seen
 
     def _restart(self, start: Mask, z: FloatArray, r: FloatArray) -> None:
@@ -273,6 +291,13 @@ class CausalFilter:
             seen_ms_ago=unseen_ms.reshape(self.shape),
             lost=lost.reshape(self.shape),
         )
+
+
+def _positive(r: FloatArray) -> Mask:
+    """Which of the matrices (3, M) are covariances."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        area = determinant(r)
+        return np.asarray((area > 0.0) & (area < np.inf) & (r[0] > 0.0))
 
 
 def _bias(spec: TrackingSpec, individuals: int) -> FloatArray | None:
