@@ -159,17 +159,21 @@ def _log_likelihood(parameters: FloatArray, pieces: _Pieces, gate: float, restar
         update = seen & known
         e = np.where(update, z - mean[:2], 0.0)
         p = position_cov(cov)
-        factor = inflation(e, p, r, gate)
-        s = p + factor * r
+        # With the wildest candidates rounding eats the covariance: they are out.
+        sound = (determinant(p + r) > 0.0) & (p[0] >= 0.0)
+        p, e = np.where(sound, p, 0.0), np.where(sound, e, 0.0)
+        s = p + inflation(e, p, r, gate) * r
+        beyond = distance2(e, p + r) > gate
         total -= np.where(update, np.log(determinant(s)) + distance2(e, s), 0.0)
-        correct(mean, cov, e, s, update)
-        gated = np.where(update, np.where(factor > 1.0, gated + 1, 0), gated)
+        total[update & ~sound] = -np.inf
+        correct(mean, cov, e, s, update & sound)
+        gated = np.where(update, np.where(beyond, gated + 1, 0), gated)
         start = (seen & ~known) | (gated >= restart_frames)
         if start.any():
             _begin(start, mean, cov, z, r, 0.5 * q * tau)
             known |= start
             gated[start] = 0
-    return 0.5 * total.sum(axis=-1)
+    return np.nan_to_num(0.5 * total.sum(axis=-1), nan=-np.inf, neginf=-np.inf)
 
 
 def _begin(
