@@ -19,7 +19,6 @@ from bench.tracking_ensembles import series, smoother_time
 from bench.tracking_motion import (
     CHI2,
     FROZEN,
-    PATHS,
     coverage,
     covered,
     curve_at_30,
@@ -38,6 +37,15 @@ from train.data.labels import read_labels
 from train.data.split import split_frames
 
 KEYPOINTS = (8, 20, 50, 200)
+PARTS = (
+    "time_us",
+    "smoother",
+    "prediction_rmse_px",
+    "occlusion",
+    "coverage_simulated",
+    "ensembles",
+    "coverage_labels",
+)
 
 
 def main() -> None:
@@ -48,32 +56,47 @@ def main() -> None:
     parser.add_argument("--dlc", type=Path, help="Unpacked wheel of deeplabcut-live.")
     parser.add_argument("--eks-python", type=Path, help="Python that has ensemble-kalman-smoother.")
     parser.add_argument("--model", type=Path, help="Calibrated package, for the coverage of labels.")
+    parser.add_argument("--repeats", type=int, default=3, help="Of the smoother and its peer, in turn.")
     parser.add_argument("--labels", type=Path, help="Labels file beside a split.csv.")
+    parser.add_argument(
+        "--parts", nargs="*", choices=PARTS, default=list(PARTS), help="Only these; the others are kept."
+    )
     options = parser.parse_args()
-    dlc = load_dlc(options.dlc) if options.dlc else None
-    with tempfile.TemporaryDirectory() as scratch:
-        smoother = smoother_time(options.eks_python, Path(scratch))
-    results: dict[str, Any] = {
-        "machine": machine(),
-        "time_us": {
-            str(k): {"calm": times(k, prior=False), "a keypoint always wild": times(k, prior=True)}
-            for k in KEYPOINTS
-        },
-        "smoother": smoother,
-        "frozen": FROZEN,
-        "prediction_rmse_px": prediction_table(dlc),
-        "curve_30": curve_at_30(),
-        "occlusion": occlusion(),
-        "coverage_simulated": coverage(),
-        "ensembles": series(options.data),
-    }
-    if options.model and options.labels:
-        results["coverage_labels"] = labels_coverage(options.model, options.labels)
-    assert set(results["prediction_rmse_px"]) == set(PATHS)
-    options.out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    file = options.out.with_suffix(".json")
+    results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    results["machine"] = machine()
+    for part in options.parts:
+        measured = _measure(part, options)
+        if measured is not None:
+            results[part] = measured
+    file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     options.out.with_suffix(".html").write_text(page(results), encoding="utf-8")
     print(text(results))
     print(json.dumps(results))
+
+
+def _measure(part: str, options: argparse.Namespace) -> Any:
+    """One part of the results; None where what it needs was not given."""
+    if part == "smoother":
+        with tempfile.TemporaryDirectory() as scratch:
+            return smoother_time(options.eks_python, Path(scratch), options.repeats)
+    if part == "time_us":
+        return {
+            str(k): {"calm": times(k, prior=False), "a keypoint always wild": times(k, prior=True)}
+            for k in KEYPOINTS
+        }
+    if part == "prediction_rmse_px":
+        rows = prediction_table(load_dlc(options.dlc) if options.dlc else None)
+        return {"frozen": FROZEN, "rows": rows, "curve_30": curve_at_30()}
+    if part == "occlusion":
+        return occlusion()
+    if part == "coverage_simulated":
+        return coverage()
+    if part == "ensembles":
+        return series(options.data)
+    if options.model is None or options.labels is None:
+        return None
+    return labels_coverage(options.model, options.labels)
 
 
 def labels_coverage(model: Path, labels: Path) -> dict[str, Any]:

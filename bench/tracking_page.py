@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
@@ -16,11 +16,17 @@ Table = tuple[str, list[str], list[list[str]], str]
 
 
 def tables(r: dict[str, Any]) -> list[Table]:
-    """Everything as tables."""
-    found = [_prediction(r), _curve(r), _occlusion(r), *_ensembles(r), _simulated(r)]
-    if "coverage_labels" in r:
-        found.append(_labels(r))
-    return [*found, _times(r), _smoother(r)]
+    """Every part that was measured, as tables."""
+    makers: dict[str, Callable[[dict[str, Any]], list[Table]]] = {
+        "prediction_rmse_px": lambda r: [_prediction(r), _curve(r)],
+        "occlusion": lambda r: [_occlusion(r)],
+        "ensembles": _ensembles,
+        "coverage_simulated": lambda r: [_simulated(r)],
+        "coverage_labels": lambda r: [_labels(r)],
+        "time_us": lambda r: [_times(r)],
+        "smoother": lambda r: [_smoother(r)],
+    }
+    return [table for part, make in makers.items() if part in r for table in make(r)]
 
 
 def text(r: dict[str, Any]) -> str:
@@ -55,12 +61,12 @@ def page(r: dict[str, Any]) -> str:
 
 def _prediction(r: dict[str, Any]) -> Table:
     rows = []
-    for name, by_rate in r["prediction_rmse_px"].items():
+    for name, by_rate in r["prediction_rmse_px"]["rows"].items():
         for rate, c in by_rate.items():
             measured = f"{c['dlc_live']:.1f}" if "dlc_live" in c else "-"
             cells = [f"{c['ours']:.2f}", measured, f"{c['dlc_live_reference']:.1f}", f"{c['no filter']:.2f}"]
             rows.append([name, rate, *cells])
-    p = r["frozen"]
+    p = r["prediction_rmse_px"]["frozen"]
     return (
         "Prediction 50 ms ahead, RMSE px, 1 px of noise",
         ["movement", "frames/s", "ours", "DLC-Live here", "DLC-Live before", "no filter"],
@@ -71,8 +77,11 @@ def _prediction(r: dict[str, Any]) -> Table:
 
 
 def _curve(r: dict[str, Any]) -> Table:
-    names = [name for name in r["curve_30"][0] if name != "q_px2_s3"]
-    rows = [[f"{p['q_px2_s3']:g}", *(f"{p[name]:.2f}" for name in names)] for p in r["curve_30"]]
+    names = [name for name in r["prediction_rmse_px"]["curve_30"][0] if name != "q_px2_s3"]
+    rows = [
+        [f"{p['q_px2_s3']:g}", *(f"{p[name]:.2f}" for name in names)]
+        for p in r["prediction_rmse_px"]["curve_30"]
+    ]
     return (
         "The trade-off at 30 frames a second, RMSE px 50 ms ahead",
         ["q px^2/s^3", *names],
@@ -82,10 +91,10 @@ def _curve(r: dict[str, Any]) -> Table:
 
 
 def _curve_plot(r: dict[str, Any]) -> str:
-    x = np.log10([p["q_px2_s3"] for p in r["curve_30"]])
+    x = np.log10([p["q_px2_s3"] for p in r["prediction_rmse_px"]["curve_30"]])
     plot = Plot((float(x[0]), float(x[-1])), (0.0, 25.0), "log10 q (px^2/s^3)", "RMSE px", height=260)
     for name, stroke in (("at rest", "blue"), ("1 Hz, 100 px sinusoid", "orange"), ("500 px/s", "green")):
-        plot.line(x, np.array([p[name] for p in r["curve_30"]]), stroke, 2.0)
+        plot.line(x, np.array([p[name] for p in r["prediction_rmse_px"]["curve_30"]]), stroke, 2.0)
     return plot.render("at rest blue, sinusoid orange, 500 px/s green")
 
 
