@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,26 +78,35 @@ def main() -> None:
 
 def _measure(part: str, options: argparse.Namespace) -> Any:
     """One part of the results; None where what it needs was not given."""
-    if part == "smoother":
-        with tempfile.TemporaryDirectory() as scratch:
-            return smoother_time(options.eks_python, Path(scratch), options.repeats)
-    if part == "time_us":
-        return {
-            str(k): {"calm": times(k, prior=False), "a keypoint always wild": times(k, prior=True)}
-            for k in KEYPOINTS
-        }
-    if part == "prediction_rmse_px":
-        rows = prediction_table(load_dlc(options.dlc) if options.dlc else None)
-        return {"frozen": FROZEN, "rows": rows, "curve_30": curve_at_30()}
-    if part == "occlusion":
-        return occlusion()
-    if part == "coverage_simulated":
-        return coverage()
-    if part == "ensembles":
-        return series(options.data)
-    if options.model is None or options.labels is None:
+    makers: dict[str, Callable[[], Any]] = {
+        "time_us": _times,
+        "smoother": lambda: _smoother(options),
+        "prediction_rmse_px": lambda: _prediction(options),
+        "occlusion": occlusion,
+        "coverage_simulated": coverage,
+        "ensembles": lambda: series(options.data),
+        "coverage_labels": lambda: labels_coverage(options.model, options.labels),
+    }
+    if part == "coverage_labels" and (options.model is None or options.labels is None):
         return None
-    return labels_coverage(options.model, options.labels)
+    return makers[part]()
+
+
+def _times() -> dict[str, Any]:
+    return {
+        str(k): {"calm": times(k, prior=False), "a keypoint always wild": times(k, prior=True)}
+        for k in KEYPOINTS
+    }
+
+
+def _smoother(options: argparse.Namespace) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as scratch:
+        return smoother_time(options.eks_python, Path(scratch), options.repeats)
+
+
+def _prediction(options: argparse.Namespace) -> dict[str, Any]:
+    rows = prediction_table(load_dlc(options.dlc) if options.dlc else None)
+    return {"frozen": FROZEN, "rows": rows, "curve_30": curve_at_30()}
 
 
 def labels_coverage(model: Path, labels: Path) -> dict[str, Any]:

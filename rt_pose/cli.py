@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
@@ -107,6 +107,16 @@ def predict(options: Namespace) -> int:
     choice = predict_video(read_package(options.model), Path(options.video), Path(options.out), engine)
     print(f"engine: {choice}")
     print(f"predictions: {options.out}")
+    return EXIT_OK
+
+
+def smooth(options: Namespace) -> int:
+    """Several networks' predictions of one video to one: ensemble Kalman smoothing of CSV files."""
+    from rt_pose.offline.smooth_files import smooth_files
+
+    for line in smooth_files([Path(p) for p in options.csv], Path(options.out), options.mode, options.parts):
+        print(line)
+    print(f"smoothed: {options.out}")
     return EXIT_OK
 
 
@@ -232,6 +242,21 @@ def _predict_parser(parser: ArgumentParser) -> None:
     parser.add_class_arguments(EngineConfig, "engine")
 
 
+def _smooth_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("csv", type=str, nargs="+", help="Prediction CSV of each network, of one video.")
+    parser.add_argument("--out", type=str, required=True, help="The CSV to write.")
+    parser.add_argument(
+        "--mode", type=Literal["single", "multiview", "pupil"], default="single", help="What moves together."
+    )
+    parser.add_argument(
+        "--parts",
+        type=str,
+        nargs="*",
+        default=[],
+        help="multiview: each part's views, paw_top=paw_bottom; pupil: top=, bottom=, left=, right=KEYPOINT.",
+    )
+
+
 def _run_parser(parser: ArgumentParser) -> None:
     _add_config(parser, RunConfig)
     parser.add_argument(
@@ -348,6 +373,7 @@ VERBS: dict[str, Verb] = {
     "train calibrate": (_calibrate_parser, train_calibrate),
     "train quantise": (_quantise_parser, train_quantise),
     "predict": (_predict_parser, predict),
+    "smooth": (_smooth_parser, smooth),
     "run": (_run_parser, run),
     "bench latency": (_bench_parser, bench_latency),
     "bench triggers": (_triggers_parser, bench_triggers),

@@ -24,7 +24,8 @@ SERIES_BELOW = 0.05
 
 @dataclass(slots=True)
 class Transition:
-    """The exact discretisation over one dt, one number a member of the batch; the axes behave alike.
+    """The exact discretisation over one dt: one number a member of the batch (*B) where the axes behave
+    alike, else one an axis (d, *B).
 
     x' = x + b v, v' = a v, with noise covariance [[q_xx, q_xv], [q_xv, q_vv]] over (x, v).
     """
@@ -38,7 +39,7 @@ class Transition:
 
 def transition(dt_s: float | FloatArray, q: FloatArray, tau: FloatArray) -> Transition:
     """Transition over `dt_s` seconds (one, or (*B)) for noise strengths `q` (px^2/s^3) and memories `tau`
-    (s), both (*B)."""
+    (s), both (*B) or (d, *B)."""
     u = dt_s / tau
     lost = np.expm1(-u)  # a - 1, exact for small u
     twice = lost * (lost + 2.0)  # expm1(-2 u)
@@ -67,8 +68,9 @@ def propagate(mean: FloatArray, cov: FloatArray, step: Transition) -> None:
     d = n // 2
     mean[:d] += step.b * mean[d:]
     mean[d:] *= step.a
-    cov[:d] += step.b * cov[d:]
-    cov[d:] *= step.a
+    a, b = (step.a[:, None], step.b[:, None]) if step.a.ndim == mean.ndim else (step.a, step.b)
+    cov[:d] += b * cov[d:]
+    cov[d:] *= a
     cov[:, :d] += step.b * cov[:, d:]
     cov[:, d:] *= step.a
     entries = cov.reshape(n * n, *cov.shape[2:])  # row by row: every n + 1 from 0 on is a variance

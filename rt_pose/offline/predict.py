@@ -35,7 +35,7 @@ def predict_video(package: Package, video: Path, out: Path, config: EngineConfig
     choice = choose_engine(package, config)
     estimator = choice.estimator
     frames = read_frames(video, package.manifest.input.channels)
-    with _appearing_whole(out) as file:
+    with appearing_whole(out) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows(_header(package.manifest.keypoints))
         for frame in track(frames, video.name, info.frames):
@@ -61,7 +61,7 @@ def _cells(found: Keypoints[FloatArray]) -> Iterator[str]:
 
 
 @contextmanager
-def _appearing_whole(path: Path) -> Iterator[TextIO]:
+def appearing_whole(path: Path) -> Iterator[TextIO]:
     """A text file that takes its name only when it was written to its end."""
     part = path.with_name(path.name + ".part")
     try:

@@ -44,9 +44,9 @@ class Model:
     dt_s: FloatArray
     """(F,) since the frame before; the first is not used."""
     q: FloatArray
-    """(*B) px^2/s^3."""
+    """(*B), or (d, *B) where the axes differ; px^2/s^3."""
     tau: FloatArray
-    """(*B) s."""
+    """As `q`; s."""
     start: FloatArray
     """(d, *B) positions before the first frame, of variance UNKNOWN_PX2."""
 
@@ -66,9 +66,10 @@ class Model:
         mean = np.zeros((2 * d, *batch))
         mean[:d] = self.start
         cov = np.zeros((2 * d, 2 * d, *batch))
+        speed2 = np.broadcast_to(0.5 * self.q * self.tau, self.start.shape)
         for i in range(d):
             cov[i, i] = UNKNOWN_PX2
-            cov[d + i, d + i] = 0.5 * self.q * self.tau
+            cov[d + i, d + i] = speed2[i]
         return mean, cov
 
 
@@ -154,8 +155,9 @@ def _backward(
         if step is not None:
             mean[d:] *= step.a
             mean[d:] += step.b * mean[:d]
-            cov[d:] *= step.a
-            cov[d:] += step.b * cov[:d]
+            a, b = (step.a[:, None], step.b[:, None]) if step.a.ndim == mean.ndim else (step.a, step.b)
+            cov[d:] *= a
+            cov[d:] += b * cov[:d]
             cov[:, d:] *= step.a
             cov[:, d:] += step.b * cov[:, :d]
     return means, covs

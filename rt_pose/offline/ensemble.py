@@ -1,0 +1,169 @@
+"""Ensemble Kalman smoothing: several networks' predictions of one video to one, with its uncertainty.
+
+The idea is Biderman et al. 2024 (Nature Methods 21, 1316): where members disagree a prediction is worth less.
+The median of the members is the observation, their variance over their mean confidence its noise, and our
+own movement model smooths it, its strength q chosen by the filter's likelihood. Time is counted in frames.
+
+Here each keypoint moves by itself; `rt_pose.offline.latents` has those that move together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rt_pose.errors import UserError
+from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, Predictions
+from rt_pose.offline.rows import Model, Rows, log_likelihood, smooth
+from rt_pose.types import FloatArray
+
+TAU_FRAMES = 10.0
+FLOOR_PX2 = 0.1
+"""Labeling noise: members that agree exactly are not right exactly."""
+LEAST_LIKELIHOOD = 1e-3
+LOG10_Q = (-7.0, 4.0)
+"""Bounds of the search, px^2 per frame^3: from drift to leaps of hundreds of px a frame."""
+COARSE, FINE, LAST = 12, 7, 5
+"""Candidates of the three rounds of the search, each between the neighbours of the best before."""
+PIECE_FRAMES = 250
+
+
+@dataclass(slots=True)
+class Ensemble:
+    """What the members say together. F frames, K keypoints."""
+
+    keypoints: list[str]
+    frames: list[str]
+    median: FloatArray
+    """(F, K, 2) px; NaN where no member has it."""
+    var: FloatArray
+    """(F, K, 2) px^2 along each axis, over the mean likelihood."""
+    likelihood: FloatArray
+    """(F, K) mean."""
+
+
+@dataclass(slots=True)
+class SmoothedEnsemble:
+    """The smoother's answer."""
+
+    xy: FloatArray
+    """(F, K, 2) px."""
+    var: FloatArray
+    """(F, K, 2) px^2, posterior, along each axis."""
+    q: FloatArray
+    """Strengths chosen, px^2/frame^3: a keypoint, a part seen in views, or (centre, diameter)."""
+
+
+def ensemble_of(members: Sequence[Predictions]) -> Ensemble:
+    """Median and spread of members; UserError where they are not of one video and skeleton.
+
+    One member alone has the variance 1 / likelihood, having no spread.
+    """
+    if not members:
+        raise UserError("smoothing: no prediction files were given")
+    first = members[0]
+    for member in members[1:]:
+        if member.keypoints != first.keypoints:
+            raise UserError(
+                f"smoothing: the members' keypoints differ: {', '.join(first.keypoints)} and "
+                f"{', '.join(member.keypoints)}"
+            )
+        if len(member.frames) != len(first.frames):
+            raise UserError(
+                f"smoothing: the members' lengths differ: {len(first.frames)} and {len(member.frames)} frames"
+            )
+    xy = np.stack([m.xy for m in members])
+    likelihood = np.stack([m.likelihood for m in members])
+    known = np.asarray(np.isfinite(xy).all(axis=-1))  # (members, F, K)
+    xy = np.where(known[..., None], xy, np.nan)
+    sure = np.maximum(np.where(known, likelihood, 0.0).mean(axis=0), LEAST_LIKELIHOOD)
+    none = ~known.any(axis=0)
+    xy[0, none] = 0.0  # so that there is a number; taken away again below
+    median = np.nanmedian(xy, axis=0) if np.isnan(xy).any() else np.median(xy, axis=0)
+    spread = np.nanvar(xy, axis=0) if len(members) > 1 else np.ones_like(median)
+    median[none] = np.nan
+    return Ensemble(first.keypoints, first.frames, median, spread / sure[..., None], sure)
+
+
+def smooth_single(ensemble: Ensemble, q: FloatArray | None = None) -> SmoothedEnsemble:
+    """Each keypoint by itself; `q` (K,) where it is known."""
+    z, r = observations(ensemble)  # (F, K, 2)
+    z, r = (
+        z.transpose(0, 2, 1)[:, None],
+        r.transpose(0, 2, 1)[:, None],
+    )  # (F, 1, 2, K): a row, axes, keypoints
+    h = np.ones((1, 1, 1, 2, z.shape[-1]))
+    if q is None:
+        # One q for both axes: their likelihoods add up.
+        q = search(lambda c: row_likelihood(h, z, r, c[:, None, :]).sum(axis=1), z.shape[-1])
+    means, covs = smooth_rows(h, z, r, np.broadcast_to(q, z.shape[2:]))
+    return SmoothedEnsemble(means[:, 0].transpose(0, 2, 1), covs[:, 0, 0].transpose(0, 2, 1), q)
+
+
+def smoothed_columns(ensemble: Ensemble, smoothed: SmoothedEnsemble) -> FloatArray:
+    """(F, K, 9) in the order of SMOOTHED_FIELDS."""
+    parts = (smoothed.xy, ensemble.likelihood[..., None], ensemble.median, ensemble.var, smoothed.var)
+    columns = np.concatenate(parts, axis=-1)
+    assert columns.shape[-1] == len(SMOOTHED_FIELDS)
+    return columns
+
+
+def observations(ensemble: Ensemble) -> tuple[FloatArray, FloatArray]:
+    """z and r (F, K, 2); r infinite where nothing was seen."""
+    seen = np.isfinite(ensemble.median)
+    return np.where(seen, ensemble.median, 0.0), np.where(seen, ensemble.var + FLOOR_PX2, np.inf)
+
+
+def _first_seen(h: FloatArray, z: FloatArray, r: FloatArray) -> FloatArray:
+    """(d, *B) a place to begin: least squares of the surest rows of the first frame that has them all."""
+    whole = np.isfinite(r).all(axis=1)
+    first = whole.argmax(axis=0)  # (*B)
+    rows = np.take_along_axis(z, first[None, None], axis=0)[0]  # (R, *B)
+    rows = np.where(whole.any(axis=0), rows, 0.0)
+    batch = np.broadcast_to(h[0], (*h.shape[1:3], *rows.shape[1:]))
+    flat = np.moveaxis(batch.reshape(*h.shape[1:3], -1), -1, 0)  # (b, R, d)
+    solved = (np.linalg.pinv(flat) @ rows.reshape(len(rows), -1).T[..., None])[..., 0].T
+    return solved.reshape(h.shape[2], *rows.shape[1:])
+
+
+def smooth_rows(h: FloatArray, z: FloatArray, r: FloatArray, q: FloatArray) -> tuple[FloatArray, FloatArray]:
+    model = Model(np.ones(len(z)), np.asarray(q), np.full(np.shape(q), TAU_FRAMES), _first_seen(h, z, r))
+    return smooth(model, Rows(h, z, r))
+
+
+def row_likelihood(h: FloatArray, z: FloatArray, r: FloatArray, q: FloatArray) -> FloatArray:
+    """(C, *B) of candidates `q` (C, *B), or (d, C, *B) where axes differ.
+
+    The recording is cut into pieces that run side by side, each with its own unknown beginning.
+    """
+    pieces = -(-len(z) // PIECE_FRAMES)
+    length = -(-len(z) // pieces)
+    pad = [(0, pieces * length - len(z))] + [(0, 0)] * (z.ndim - 1)
+
+    def cut(values: FloatArray, blank: float) -> FloatArray:
+        """(L, R, 1, *B, S)."""
+        whole = np.pad(values, pad, constant_values=blank)
+        return np.moveaxis(whole.reshape(pieces, length, *values.shape[1:]), 0, -1)[:, :, None]
+
+    start = _first_seen(h, z, r)[:, None, ..., None]
+    z, r = cut(z, 0.0), cut(r, np.inf)
+    q = q[..., None]
+    candidates = q.shape[-len(r.shape[2:]) :]
+    shape = np.broadcast_shapes(candidates, r.shape[2:])
+    model = Model(
+        np.ones(length), q, np.full(q.shape, TAU_FRAMES), np.broadcast_to(start, (len(start), *shape))
+    )
+    return log_likelihood(model, Rows(h[:, :, :, None, ..., None], z, r)).sum(axis=-1)
+
+
+def search(likelihood: Callable[[FloatArray], FloatArray], count: int) -> FloatArray:
+    """(count,) the q between the bounds of greatest likelihood; `likelihood` takes and gives (C, count)."""
+    low, high = np.full(count, LOG10_Q[0]), np.full(count, LOG10_Q[1])
+    for n in (COARSE, FINE, LAST):
+        grid = low + (high - low) * np.linspace(0, 1, n)[:, None]  # (n, count)
+        best = likelihood(10.0**grid).argmax(axis=0)
+        spacing, at = (high - low) / (n - 1), grid[best, np.arange(count)]
+        low, high = np.maximum(at - spacing, LOG10_Q[0]), np.minimum(at + spacing, LOG10_Q[1])
+    return 10.0**at

@@ -1,0 +1,50 @@
+"""`rt-pose smooth`: prediction files of several networks to one, in the ensemble Kalman smoother's layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rt_pose.errors import UserError
+from rt_pose.offline.ensemble import Ensemble, SmoothedEnsemble, ensemble_of, smooth_single, smoothed_columns
+from rt_pose.offline.latents import smooth_multiview, smooth_pupil
+from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, read_predictions, write_predictions
+
+
+def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[str]) -> list[str]:
+    """Smooth the members in `files` into `out`; lines that say what was chosen.
+
+    `mode` single, multiview (`parts` as paw_top=paw_bottom, each part in the same views) or pupil (`parts`
+    as top=KEYPOINT and so on). Files of another video or skeleton, and names that are none, are UserErrors
+    before anything is written.
+    """
+    if out.resolve() in [file.resolve() for file in files]:
+        raise UserError(f"--out {out}: is one of the files to read; give another name")
+    ensemble = ensemble_of([read_predictions(file) for file in files])
+    smoothed = _smoothed(ensemble, mode, [_names(part) for part in parts])
+    columns = smoothed_columns(ensemble, smoothed)
+    write_predictions(out, ensemble.keypoints, ensemble.frames, SMOOTHED_FIELDS, columns)
+    strengths = ", ".join(f"{q:.3g}" for q in smoothed.q)
+    return [
+        f"{len(files)} members, {len(ensemble.frames)} frames, {len(ensemble.keypoints)} keypoints",
+        f"strength of movement (px^2/frame^3): {strengths}",
+    ]
+
+
+def _smoothed(ensemble: Ensemble, mode: str, parts: list[list[str]]) -> SmoothedEnsemble:
+    if mode == "single":
+        if parts:
+            raise UserError("--parts: only `--mode multiview` and `--mode pupil` have parts")
+        return smooth_single(ensemble)
+    if not parts:
+        example = "paw_top=paw_bottom" if mode == "multiview" else "top=pupil_top_r bottom=pupil_bottom_r ..."
+        raise UserError(f"--mode {mode} needs `--parts`, such as {example}")
+    if mode == "multiview":
+        return smooth_multiview(ensemble, parts)
+    if any(len(part) != 2 for part in parts):
+        raise UserError("--parts of a pupil: expected top=KEYPOINT bottom=... left=... right=...")
+    return smooth_pupil(ensemble, {place: name for place, name in parts})[0]
+
+
+def _names(part: str) -> list[str]:
+    return [name.strip() for name in part.split("=")]
