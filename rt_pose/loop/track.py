@@ -36,8 +36,6 @@ SHARED = 0.4
 """Of the doubt about a movement that the others vouch for, how much stays with the measurement: its noise
 grows by this share of the variance that was added to the state. The track then needs two or three frames
 for a leap instead of one, and a leap that was none costs it less."""
-SYMMETRISED_EVERY = 64
-"""Poses. Rounding lets the halves of a covariance drift apart by 1e-16 of it a pose."""
 SWAPPED_INFLATION = 1e4
 """For hindsight: the weight of a measurement that was taken for another keypoint's."""
 
@@ -93,7 +91,6 @@ class CausalFilter:
         factor at which its own measurement would have weighed no more than its distance allows."""
         self._t_ns: int | None = None
         self._epoch: int | None = None
-        self._poses = 0
         self._behind, self._behind_ns = 0, 0
 
     def step(self, pose: Pose) -> Track:
@@ -169,9 +166,7 @@ class CausalFilter:
             e, r_used, factor, broken = self._ask_the_pose(self._prior, z, e, p, r, factor, seen, used)
             beyond = factor > 1.0
         correct(self._mean, self._cov, e, p + factor * r_used, used)
-        self._poses += 1
-        if self._poses % SYMMETRISED_EVERY == 0:
-            symmetrise(self._cov)
+        symmetrise(self._cov)  # each time: an asymmetry feeds on itself
 
         well = used & ~beyond
         if broken is not None:

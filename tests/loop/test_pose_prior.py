@@ -137,3 +137,19 @@ def test_a_hidden_keypoint_does_not_stop_the_prior() -> None:
     track = filter_.step(pose_at(wild[None], n))
     assert filter_.breaks == 1
     assert np.abs(track.xy[0] - (SHAPE + 100.0)).max() < 1.0
+
+
+def test_the_covariance_stays_one_over_thousands_of_wild_poses() -> None:
+    random = np.random.default_rng(7)
+    filter_ = tracker([rigid()])
+    for i in range(3000):
+        xy = SHAPE + 100.0 + 60.0 * np.sin(i / 7) + random.normal(0, 0.5, SHAPE.shape)
+        if i % 3 == 0:
+            xy[i % K] += random.normal(0, 200.0, 2)
+        if i % 11 == 0:
+            xy[(i + 1) % K] = np.nan
+        track = filter_.step(pose_at(xy[None], i))
+    np.testing.assert_array_equal(track.cov, track.cov.swapaxes(-1, -2))
+    assert (np.linalg.eigvalsh(track.cov) > 0.0).all()
+    assert np.nanmax(np.abs(track.xy[0] - xy)) < 400.0
+    assert np.abs(track.xy[0] - SHAPE - 100.0).max() < 70.0
