@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rt_pose.loop.decode import QUANTISATION_PX2, WEIGHT_FLOOR, Keypoints
+from rt_pose.loop.decode import Keypoints
+from rt_pose.loop.decode_compiled import QUANTISATION_PX2, WEIGHT_FLOOR
 from rt_pose.package import DecodeSpec
 
 

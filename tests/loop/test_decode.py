@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rt_pose.loop.decode import QUANTISATION_PX2, Decoder, Keypoints, decode
+from rt_pose.loop.decode import Decoder, Keypoints, decode
+from rt_pose.loop.decode_compiled import QUANTISATION_PX2
 from rt_pose.loop.decode_torch import decode_torch
 from rt_pose.package import DecodeSpec
 
