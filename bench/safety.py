@@ -25,9 +25,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
-import zmq
 
 import rigs
 from rigs.firmware.simulate import SimulatedBox
@@ -46,6 +44,7 @@ from rt_pose.config import (
 from rt_pose.errors import UserError
 from rt_pose.package import read_package
 from rt_pose.session.describe import machine, versions
+from rt_pose.session.orders import give_order
 from rt_pose.session.read import Session
 from rt_pose.session.run import Notices, run_session
 
@@ -68,13 +67,7 @@ class Rig:
 
     def order(self, do: str) -> None:
         """An order over the control socket."""
-        socket: zmq.Socket[bytes]
-        with zmq.Context.instance().socket(zmq.REQ) as socket:
-            socket.setsockopt(zmq.LINGER, 0)
-            socket.setsockopt(zmq.RCVTIMEO, 10_000)
-            socket.connect(self.control)
-            socket.send(msgspec.msgpack.encode({"v": 1, "id": 0, "do": do}))
-            socket.recv()
+        give_order(self.control, do)
 
 
 def to_loop(number: signal.Signals) -> Callable[[Rig], None]:

@@ -2,7 +2,8 @@
 
     supervisor (this process)
         |-- loop process      cameras ... decisions, outputs, sockets
-        `-- recorder process  log and video
+        |-- recorder process  log and video
+        `-- safe outputs      waits for the loop to die without having made its outputs safe
 
 Nothing is written before the loop says that everything is open; from then on every way out leaves a
 `session.json` that says how it ended. A loop that has not turned for `safety.kill_after` is killed; the
