@@ -84,6 +84,13 @@ def to_both(rig: Rig) -> None:
     os.kill(rig.loop, signal.SIGKILL)
 
 
+def to_all(rig: Rig) -> None:
+    """Everything but the box: its watchdog alone is left."""
+    children = Path(f"/proc/{rig.supervisor}/task/{rig.supervisor}/children").read_text(encoding="ascii")
+    for pid in (rig.supervisor, *map(int, children.split())):
+        os.kill(pid, signal.SIGKILL)
+
+
 def ordered(do: str) -> Callable[[Rig], None]:
     return lambda rig: rig.order(do)
 
@@ -107,6 +114,7 @@ SCENARIOS: dict[str, Scenario] = {
     "loop killed (SIGKILL)": Scenario(to_loop(signal.SIGKILL)),
     "supervisor killed (SIGKILL)": Scenario(to_supervisor(signal.SIGKILL)),
     "loop and supervisor killed": Scenario(to_both),
+    "all processes killed": Scenario(to_all),
     "exception in the loop": Scenario(to_loop(signal.SIGUSR1)),
     "loop hangs, its threads live": Scenario(to_loop(signal.SIGUSR2)),
     "loop's process stopped (SIGSTOP)": Scenario(to_loop(signal.SIGSTOP)),
