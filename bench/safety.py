@@ -215,22 +215,11 @@ def try_once(scenario: Scenario, model: str) -> Outcome:
         return Outcome(ms, ended.get("status", ""), ended.get("warnings", []), log)
 
 
-def measure(
-    model: str, names: list[str], repeats: int, kills: int, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """All scenarios; their times, and what was said in the first repeat of each."""
-    rows: dict[str, Any] = {}
-    for name in names:
-        count = kills if name == next(iter(SCENARIOS)) else repeats
-        outcomes = [try_once(SCENARIOS[name], model) for _ in range(count)]
-        rows[name] = {
-            "n": count,
-            **_figures(outcomes),
-            "bound_ms": BOUND_MS if name in WITHIN_BOUND else None,
-        }
-        rows[name] |= {"first": asdict(outcomes[0]), "statuses": sorted({o.status for o in outcomes})}
-        say(_line(name, rows[name]))
-    return {"machine": machine(), "versions": versions(), "model": read_package(model).sha256, "rows": rows}
+def measure(scenario: Scenario, bound_ms: float | None, model: str, repeats: int) -> dict[str, Any]:
+    """The times of one scenario, and what was said in its first repeat."""
+    outcomes = [try_once(scenario, model) for _ in range(repeats)]
+    said = {"first": asdict(outcomes[0]), "statuses": sorted({o.status for o in outcomes})}
+    return {"n": repeats, **_figures(outcomes), "bound_ms": bound_ms, **said}
 
 
 def page(figures: dict[str, Any]) -> str:
@@ -279,18 +268,33 @@ def main() -> int:
     if unknown:
         print(f"unknown scenario {unknown[0]!r}; there are: {', '.join(SCENARIOS)}", file=sys.stderr)
         return 2
-    figures = measure(options.model, options.only, options.repeats, options.kills, print)
-    if options.out is not None:
-        file = options.out.with_suffix(".json")
-        before = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else {}
-        merged = before | figures["rows"]
-        figures["rows"] = {name: merged[name] for name in SCENARIOS if name in merged}
-        file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        options.out.with_suffix(".md").write_text(page(figures) + "\n", encoding="utf-8")
+    figures = _begin(options.out, options.model)
+    for name in options.only:
+        count = options.kills if name == next(iter(SCENARIOS)) else options.repeats
+        row = measure(SCENARIOS[name], BOUND_MS if name in WITHIN_BOUND else None, options.model, count)
+        print(_line(name, row), flush=True)
+        rows = figures["rows"] | {name: row}
+        figures["rows"] = {known: rows[known] for known in SCENARIOS if known in rows}
+        if options.out is not None:  # after each: a bench that is cut short keeps what it has
+            _write(options.out, figures)
     print(
         json.dumps({name: {k: row[k] for k in ("n", "p50", "max")} for name, row in figures["rows"].items()})
     )
     return 0 if all(_holds(name, row) for name, row in figures["rows"].items()) else 1
+
+
+def _begin(out: Path | None, model: str) -> dict[str, Any]:
+    """The figures so far, with this machine."""
+    file = None if out is None else out.with_suffix(".json")
+    rows = json.loads(file.read_text(encoding="utf-8"))["rows"] if file is not None and file.is_file() else {}
+    package = read_package(model).sha256
+    return {"machine": machine(), "versions": versions(), "model": package, "rows": rows}
+
+
+def _write(out: Path, figures: dict[str, Any]) -> None:
+    text = json.dumps(figures, indent=1) + "\n"
+    out.with_suffix(".json").write_text(text, encoding="utf-8")
+    out.with_suffix(".md").write_text(page(figures) + "\n", encoding="utf-8")
 
 
 # ---------------------------------------------------------------- the run itself, in processes of its own
