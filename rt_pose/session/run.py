@@ -251,7 +251,8 @@ class _Supervision:
 
     def _hear(self, kind: str, content: Any) -> None:
         if kind == "stats":
-            self._t_beat_ns = content["t_beat_ns"] or None
+            # Before its first turn it is alive as long as it tells of itself.
+            self._t_beat_ns = content["t_beat_ns"] or self._clock.now_ns()
             self._hear_outputs(content)
             self._notices.stats(content)
         elif kind == "ending":

@@ -35,6 +35,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> str:
             "the loop hung: no turn for",
             "no last record",
         ),
+        ("loop's process stopped (SIGSTOP)", "the loop hung: no turn for", "no last record"),
         ("emergency ordered", "complete", "order emergency (control)"),
     ],
 )
