@@ -67,8 +67,7 @@ def check_fits(plan: Plan, output: OutputInfo, where: str) -> None:
         raise UserError(f"{where}: do: output '{plan.output}' takes no {plan.action}; it takes {able}")
     if output.lines is not None and plan.line >= output.lines:
         raise UserError(
-            f"{where}: do.line: output '{plan.output}' has the lines 0 to {output.lines - 1}; "
-            f"got {plan.line}"
+            f"{where}: do.line: output '{plan.output}' has the lines 0 to {output.lines - 1}; got {plan.line}"
         )
 
 
