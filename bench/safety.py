@@ -232,6 +232,7 @@ def page(figures: dict[str, Any]) -> str:
         "camera, the serial TTL box's own code on a pseudo-terminal, watchdog 70 ms, heartbeats at 17.5 ms. "
         "From the fault to the falling edge, ms.",
         "",
+        *([figures["note"], ""] if figures.get("note") else []),
         "| what went wrong | n | P50 | max | at most | the run ended with |",
         "|---|---|---|---|---|---|",
     ]
@@ -263,12 +264,14 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, help="write OUT.json and OUT.md; rows that are there already stay"
     )
+    parser.add_argument("--note", help="a sentence on the conditions, for the page")
     options = parser.parse_args()
     unknown = [name for name in options.only if name not in SCENARIOS]
     if unknown:
         print(f"unknown scenario {unknown[0]!r}; there are: {', '.join(SCENARIOS)}", file=sys.stderr)
         return 2
     figures = _begin(options.out, options.model)
+    figures["note"] = options.note or figures["note"]
     for name in options.only:
         count = options.kills if name == next(iter(SCENARIOS)) else options.repeats
         row = measure(SCENARIOS[name], BOUND_MS if name in WITHIN_BOUND else None, options.model, count)
@@ -286,9 +289,14 @@ def main() -> int:
 def _begin(out: Path | None, model: str) -> dict[str, Any]:
     """The figures so far, with this machine."""
     file = None if out is None else out.with_suffix(".json")
-    rows = json.loads(file.read_text(encoding="utf-8"))["rows"] if file is not None and file.is_file() else {}
-    package = read_package(model).sha256
-    return {"machine": machine(), "versions": versions(), "model": package, "rows": rows}
+    known = json.loads(file.read_text(encoding="utf-8")) if file is not None and file.is_file() else {}
+    return {
+        "machine": machine(),
+        "versions": versions(),
+        "model": read_package(model).sha256,
+        "note": known.get("note", ""),
+        "rows": known.get("rows", {}),
+    }
 
 
 def _write(out: Path, figures: dict[str, Any]) -> None:
