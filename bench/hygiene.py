@@ -39,6 +39,7 @@ from bench.output import check_out, conditions, finish, machine_line, markdown_t
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config import EngineConfig
 from rt_pose.errors import UserError
+from rt_pose.loop import closed_loop
 from rt_pose.loop.assemble import Assembled, assemble
 from rt_pose.loop.capture import FrameRing, TakenFrame
 from rt_pose.loop.log import RecordSink
@@ -54,7 +55,7 @@ _STAMP = re.compile(r"\bt_(\w+)_ns\s*=")
 
 
 class BoundaryClock(HostClock):
-    """The host's clock, which tells a listener whenever `ClosedLoop.step` stamps a stage."""
+    """The host's clock, which tells a listener whenever the closed loop stamps a stage."""
 
     def __init__(self) -> None:
         self.listener: Callable[[str], None] | None = None
@@ -62,7 +63,7 @@ class BoundaryClock(HostClock):
     def now_ns(self) -> int:
         if self.listener is not None:
             caller = sys._getframe(1)
-            if caller.f_code.co_name == "step":
+            if caller.f_code.co_filename == closed_loop.__file__:
                 line = linecache.getline(caller.f_code.co_filename, caller.f_lineno)
                 stamp = _STAMP.search(line)
                 if stamp:
