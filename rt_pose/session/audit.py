@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rt_pose.errors import UserError
 from rt_pose.session import from_video, hindsight, hindsight_page, replay, what_if, what_if_text
 from rt_pose.session.decisions import Setup
+from rt_pose.session.hindsight_page import write_whole
 from rt_pose.session.read import Session
 from rt_pose.session.truth import Smoother, known_truth, smoothed_truth
+
+JSON_NAME = "replay.json"
 
 
 @dataclass
@@ -32,41 +37,39 @@ class Audit:
 def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> bool:
     """Answer what is asked, in lines for people; whether replay gives the session's own decisions.
 
-    UserError where there is no session, or what is asked cannot be.
+    The answers are kept in the session as `replay.json`, which the report shows. UserError where there is no
+    session, or what is asked cannot be.
     """
+    if not 0.0 <= wanted.tolerance_ms <= 60_000.0:
+        raise UserError(f"--tolerance-ms: expected 0 to 60000, got {wanted.tolerance_ms:g}")
     session = Session.read(path)
-    if wanted.settings:
-        comparison, changes = what_if.what_if(session, wanted.settings)
+    changed = what_if.what_if(session, wanted.settings) if wanted.settings else None
     result = replay.replay_session(session)
-    for line in replay.tell(result):
-        say(line)
-    if wanted.settings:
-        say("")
-        for line in changes:
-            say(line)
-        for line in what_if_text.tell(comparison, "with the change"):
-            say(line)
+    answers: dict[str, Any] = {"schema": 1, "replay": replay.as_json(result)}
+    _say(say, replay.tell(result))
+    if changed is not None:
+        comparison, changes = changed
+        _say(say, ["", *changes, *what_if_text.tell(comparison, "with the change")])
+        answers["set"] = {"changes": changes, **what_if_text.as_json(comparison)}
     if wanted.from_video:
-        say("")
         comparison, moved = from_video.from_video(session, wanted.model)
-        for line in [*from_video.tell(moved), *what_if_text.tell(comparison, "from the film")]:
-            say(line)
+        _say(say, ["", *from_video.tell(moved), *what_if_text.tell(comparison, "from the film")])
+        answers["from_video"] = {"poses": asdict(moved), **what_if_text.as_json(comparison)}
     if wanted.smooth is not None:
-        say("")
-        for one in look_back(session, wanted.smooth, wanted.tolerance_ms):
-            for line in hindsight.tell(one):
-                say(line)
+        found = look_back(session, wanted.smooth, wanted.tolerance_ms)
+        _say(say, ["", *(line for one in found for line in hindsight.tell(one))])
         say(f"plots: {path / hindsight_page.PAGE_NAME}")
+    write_whole(path / JSON_NAME, json.dumps(answers, indent=1) + "\n")
     return result.identical
 
 
-def look_back(session: Session, smooth: Smoother, tolerance_ms: float) -> list[hindsight.Hindsight]:
-    """Score the rules against the smoothed session and, where the rig knew it, the truth; writes the page.
+def _say(say: Callable[[str], object], lines: Iterable[str]) -> None:
+    for line in lines:
+        say(line)
 
-    UserError where the tolerance makes no sense.
-    """
-    if not 0.0 <= tolerance_ms <= 60_000.0:
-        raise UserError(f"--tolerance-ms: expected 0 to 60000, got {tolerance_ms:g}")
+
+def look_back(session: Session, smooth: Smoother, tolerance_ms: float) -> list[hindsight.Hindsight]:
+    """Score the rules against the smoothed session and, where the rig knew it, the truth; writes the page."""
     truths = [smoothed_truth(session, Setup.of(session).tracking, smooth), known_truth(session)]
     found = [hindsight.score(session, truth, tolerance_ms) for truth in truths if truth]
     hindsight_page.write(session.path, found)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rt_pose.clock import NS_PER_S
+from rt_pose.errors import UserError
 from rt_pose.loop.latency import summary
 from rt_pose.session.hindsight import Curve, Hindsight, Score, as_json
 from rt_pose.session.report_style import STYLE
@@ -35,8 +36,8 @@ HOW = (
 def write(folder: Path, found: list[Hindsight]) -> dict[str, Any]:
     """Write `hindsight.json` and `hindsight.html` into a folder; the figures."""
     plain = {"schema": 1, "scores": [as_json(one) for one in found]}
-    _write(folder / JSON_NAME, json.dumps(plain, indent=1) + "\n")
-    _write(folder / PAGE_NAME, page(found, folder.name))
+    write_whole(folder / JSON_NAME, json.dumps(plain, indent=1) + "\n")
+    write_whole(folder / PAGE_NAME, page(found, folder.name))
     return plain
 
 
@@ -147,7 +148,11 @@ def _panels(curve: Curve) -> list[str]:
     return panels
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """A file that takes its name only when it was written to its end; UserError where it cannot be."""
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}; copy the session elsewhere") from error

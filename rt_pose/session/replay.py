@@ -120,6 +120,13 @@ def tell(result: ReplayResult) -> list[str]:
     return lines
 
 
+def as_json(result: ReplayResult) -> dict[str, Any]:
+    """The result as plain values."""
+    plain = dataclasses.asdict(result)
+    plain["differences"] = result.differences[:SHOWN_DIFFERENCES]
+    return {"identical": result.identical, "differing": len(result.differences), **plain}
+
+
 def _compare_track(result: ReplayResult, logged: TrackRecord | None, track: Track, seq: int) -> None:
     if logged is None:
         result.differences.append(f"input {seq}: the log holds no track")

@@ -67,6 +67,8 @@ def figures(session: Session) -> dict[str, Any]:
         "commands": command_counts(session),
         "accuracy": accuracy(session, session.observations),
         "accuracy_tracks": accuracy(session, session.tracks),
+        "replay": _beside(session, "replay.json"),
+        "hindsight": _beside(session, "hindsight.json"),
         "machine": info.machine,
         "versions": info.versions,
         "package": asdict(info.package),
@@ -198,6 +200,16 @@ def keypoint_errors(
 def started_utc_ns(info: SessionInfo) -> int | None:
     """When the session began, ns since the Unix epoch."""
     return info.started_utc_ns or (info.anchors[0].t_utc_ns if info.anchors else None)
+
+
+def _beside(session: Session, name: str) -> dict[str, Any] | None:
+    """What an audit of the session has left beside it; None where there was none."""
+    file = session.path / name
+    try:
+        found = json.loads(file.read_bytes()) if file.is_file() else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _not_measured_as_none(value: Any) -> Any:

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.session.hindsight_page import score_table
 from rt_pose.session.read import Session
 from rt_pose.session.report_advice import advice, drop_explanation
 from rt_pose.session.report_pictures import CameraPictures, Strip
@@ -49,6 +50,7 @@ def page(session: Session, figures: dict[str, Any]) -> str:
         _section("Events", _events(session, figures)),
         *(_section(f"Camera {name}", _movement(session, name)) for name in session.info.cameras),
         _section("Accuracy", _accuracy(figures)),
+        _section("Replay and hindsight", _audits(figures)),
         _section("What ran", _what_ran(session, figures)),
         _section("What to do next", _list(advice(session, figures))),
     ]
@@ -256,6 +258,26 @@ def _accuracy(figures: dict[str, Any]) -> str:
         + _soft("bar: median, thin line: P90")
         + "</div></div>"
     )
+
+
+def _audits(figures: dict[str, Any]) -> str:
+    """What `rt-pose replay` has found, as far as it was asked."""
+    replayed, scored = figures["replay"], figures["hindsight"]
+    parts = [_soft(f"Replay: {NOT_MEASURED}; rt-pose replay computes every decision again.")]
+    if replayed is not None:
+        found = replayed["replay"]
+        agreed = "identical" if found["identical"] else f"NOT identical: {found['differing']} differences"
+        exactly = "bit for bit" if found["same_environment"] else "within tolerance (another environment)"
+        parts = [
+            f"<p>Replay: {found['events']:,} events, {found['tracks']:,} tracks {exactly}: {agreed}.</p>"
+        ]
+    if scored is None:
+        return parts[0] + _soft(
+            f"Rules against the truth: {NOT_MEASURED}; rt-pose replay --hindsight does it."
+        )
+    for one in scored["scores"]:
+        parts.append(f"<h3>Against {escape(one['truth'])}</h3>{score_table(one)}")
+    return "".join(parts) + '<p><a href="hindsight.html">every event and episode</a></p>'
 
 
 def _what_ran(session: Session, figures: dict[str, Any]) -> str:

@@ -237,9 +237,13 @@ def test_run_report_replay(package: Path, clip: Path, tmp_path: Path) -> None:
     assert figures["frames"]["captured"] > 0
     assert main(["replay", str(out)]) == 0
     assert main(["replay", str(out), "--set", "budget_ms=20", "--set", "tracking.lost_ms=100"]) == 0
+    assert main(["replay", str(out), "--hindsight"]) == 0
     (out / "report.html").unlink()
     assert main(["report", str(out)]) == 0
-    assert (out / "report.html").is_file()
+    assert "every event and episode" in (out / "report.html").read_text()
+    figures = json.loads((out / "report.json").read_text())
+    assert figures["replay"]["replay"]["identical"] is True
+    assert figures["hindsight"]["scores"]
 
 
 def test_replay_names_the_nearest_parameter(
