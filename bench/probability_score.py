@@ -17,6 +17,10 @@ from rt_pose.types import FloatArray
 T_975 = {5: 2.776, 10: 2.262, 15: 2.145, 20: 2.093}
 """Two-sided 95 % quantile of Student's t for that many animals (one degree of freedom less)."""
 
+ON_SHARES = np.geomspace(0.1, 4.0, 32)
+MOST_ON = 0.9
+"""A rule that is always on says so once: it would seem to raise no false alarm."""
+
 
 @dataclass
 class Judged:
@@ -92,7 +96,7 @@ class Curve:
     def plain(self) -> list[dict[str, float | int]]:
         return [
             {
-                "threshold": round(threshold, 4),
+                "threshold": round(threshold, 6),
                 "miss_share": round(self.miss_share(i), 4),
                 "false_alarms_per_minute": round(self.alarms_per_minute(i), 3),
                 "repeats_per_minute": round(self.alarms_per_minute(i, "repeats"), 3),
@@ -106,10 +110,15 @@ def sweep(
     kind: str,
     animals: list[Judged],
     values: Callable[[Judged], FloatArray],
-    thresholds: list[float],
     tolerance_ms: float,
 ) -> Curve:
-    """Every threshold on every animal."""
+    """Thresholds at which the rule is on for `ON_SHARES` of the time that the condition is true."""
+    taken = np.concatenate([values(a)[~a.lost] for a in animals])
+    taken = taken[np.isfinite(taken)]
+    true_ns = sum(e.end_ns - e.start_ns for a in animals for e in a.episodes)
+    true_share = true_ns / sum(float(a.t_ns[-1] - a.t_ns[0]) for a in animals)
+    shares = np.minimum(true_share * ON_SHARES, MOST_ON)
+    thresholds = sorted(set(np.quantile(taken, 1.0 - shares).tolist()))
     points = [[score_at(a, values(a), t, tolerance_ms) for a in animals] for t in thresholds]
     return Curve(kind, thresholds, points)
 
