@@ -59,7 +59,10 @@ def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> bool:
         found = look_back(session, wanted.smooth, wanted.tolerance_ms)
         _say(say, ["", *(line for one in found for line in hindsight.tell(one))])
         say(f"plots: {path / hindsight_page.PAGE_NAME}")
-    write_whole(path / JSON_NAME, json.dumps(answers, indent=1) + "\n")
+    try:
+        write_whole(path / JSON_NAME, json.dumps(answers, indent=1) + "\n")
+    except UserError as error:  # an archive may be read-only: the answer stands
+        say(f"not kept: {error}")
     return result.identical
 
 
