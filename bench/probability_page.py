@@ -29,8 +29,8 @@ def page(result: dict[str, Any]) -> str:
         "left is better. In the tables each kind has the threshold that misses least at the allowed false "
         "alarms a minute, the same for all animals; differences are paired by animal, with 95 % intervals. "
         f"Filter parameters {'calibrated' if result['calibrated'] else 'not calibrated'}.</p>"
-        f"<p>In all: {verdicts}. Of so many 95 % intervals, not all of them independent, one in twenty misses "
-        f"the truth by chance: single verdicts prove little.</p>{parts}"
+        f"<p>In all: {verdicts}. Of so many 95 % intervals, not all of them independent, one in twenty "
+        f"misses the truth by chance: single verdicts prove little.</p>{parts}"
         f'<p class="soft">{escape(str(result["machine"]["cpu"]))}; {result["took_s"]:g} s</p>'
         "</main></body></html>\n"
     )
