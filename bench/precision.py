@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,13 +119,17 @@ def noise_movement(network: Estimator, images: Sequence[NDArray[np.uint8]], seed
     return displacement(network.estimate_all(noisy).xy, network.estimate_all(images))
 
 
+def _error_px(row: Row) -> float:
+    """Infinite where an imported network came without labels."""
+    error = row.report.validation_error_px
+    return math.inf if error is None else error
+
+
 def recommendation(rows: Sequence[Row]) -> str:
     """The precision that the figures speak for, and why."""
     by_name = {row.precision: row for row in rows}
-    limit = AUTO_ERROR_FACTOR * by_name["float32"].report.validation_error_px
-    good = [
-        row for row in rows if row.report.validation_error_px <= limit and row.precision not in BY_NAME_ONLY
-    ]
+    limit = AUTO_ERROR_FACTOR * _error_px(by_name["float32"])
+    good = [row for row in rows if _error_px(row) <= limit and row.precision not in BY_NAME_ONLY]
     best = min(good, key=lambda row: row.p50_ms)
     mixed = by_name.get("mixed")
     if (

@@ -17,6 +17,7 @@ from rt_pose.config import CameraConfig, EngineConfig, PublishConfig, RunConfig,
 from rt_pose.errors import UserError
 
 if TYPE_CHECKING:
+    from rt_pose.package import Package
     from rt_pose.session.run import RunResult
 
 EXIT_OK, EXIT_FAILED, EXIT_USER = 0, 1, 2
@@ -152,6 +153,32 @@ def bench_triggers(options: Namespace) -> int:
     return EXIT_OK if bench(options.as_dict()) else EXIT_FAILED
 
 
+def import_onnx(options: Namespace) -> int:
+    """Any heatmap network as ONNX, with a YAML that describes it, as a model package."""
+    from train.importing.verbs import import_onnx as make
+
+    return _imported(make(_plain(options), print))
+
+
+def import_dlc(options: Namespace) -> int:
+    """A DeepLabCut 3 export (PyTorch .pt, as DeepLabCut-Live reads it) as a model package."""
+    from train.importing.verbs import import_dlc as make
+
+    return _imported(make(_plain(options), print))
+
+
+def import_sleap(options: Namespace) -> int:
+    """A sleap-nn ONNX export (single instance) as a model package."""
+    from train.importing.verbs import import_sleap as make
+
+    return _imported(make(_plain(options), print))
+
+
+def _imported(package: Package) -> int:
+    print(f"model package: {package.path}")
+    return EXIT_OK
+
+
 def view(options: Namespace) -> int:
     """A window on a running loop: frame, skeleton, speed, latency, events."""
     from rt_pose.viewer import main as view_main
@@ -169,15 +196,6 @@ def replay(options: Namespace) -> int:
 
         wanted.smooth = smooth_observations
     return EXIT_OK if audit(Path(options.session), wanted, say=print) else EXIT_FAILED
-
-
-def order(options: Namespace) -> int:
-    """Give an order to a running loop: start, stop, arm, disarm, emergency."""
-    from rt_pose.session.orders import give_order
-
-    give_order(options.connect, options.do)
-    print(f"{options.do}: done")
-    return EXIT_OK
 
 
 def report(options: Namespace) -> int:
@@ -319,16 +337,27 @@ def _triggers_parser(parser: ArgumentParser) -> None:
     parser.set_defaults({f"faults.{name}": value for name, value in BAD_DAY.items()})
 
 
+def _import_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("file", type=str, help="The model: a file or, for sleap, the export's folder.")
+    parser.add_argument("--frames", type=str, required=True, help="Video or folder of images to try it on.")
+    parser.add_argument("--out", type=str, required=True, help="Folder of the package; replaced.")
+    parser.add_argument("--labels", type=str, help="CSV of labeled frames (Lightning Pose), for errors.")
+
+
+def _import_original_parser(parser: ArgumentParser) -> None:
+    _import_parser(parser)
+    parser.add_argument("--size", type=str, help="WxH to resize frames to; as they are where not given.")
+    parser.add_argument("--python", type=str, help="A Python with the original program, to compare with.")
+
+
+def _import_onnx_parser(parser: ArgumentParser) -> None:
+    _import_parser(parser)
+    parser.add_argument("--spec", type=str, required=True, help="YAML: keypoints, input, decode, outputs.")
+
+
 def _view_parser(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
-    )
-
-
-def _order_parser(parser: ArgumentParser) -> None:
-    parser.add_argument("do", type=str, help="start, stop, arm, disarm, or emergency.")
-    parser.add_argument(
-        "--connect", type=str, default=PublishConfig.control, help="Address of the run's control socket."
     )
 
 
@@ -393,14 +422,21 @@ VERBS: dict[str, Verb] = {
     "run": (_run_parser, run),
     "bench latency": (_bench_parser, bench_latency),
     "bench triggers": (_triggers_parser, bench_triggers),
+    "import onnx": (_import_onnx_parser, import_onnx),
+    "import dlc": (_import_original_parser, import_dlc),
+    "import sleap": (_import_original_parser, import_sleap),
     "view": (_view_parser, view),
-    "order": (_order_parser, order),
     "replay": (_replay_parser, replay),
     "report": (_session_parser, report),
     "rules check": (_rules_parser, rules_check),
     "devices": (_no_options, devices),
 }
-GROUPS = {"train": "Make models.", "bench": "Measure.", "rules": "Look at rules."}
+GROUPS = {
+    "train": "Make models.",
+    "bench": "Measure.",
+    "rules": "Look at rules.",
+    "import": "Models trained elsewhere, as model packages.",
+}
 CONFIGURED = ("train fit", "run")
 """Verbs whose first word may be a configuration file."""
 

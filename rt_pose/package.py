@@ -51,18 +51,32 @@ class InputSpec:
     """Frames are resized to width x height without keeping their aspect."""
     interpolation: Literal["linear"] = "linear"
     antialias: bool = True
+    frame: tuple[int, int] | None = None
+    """(width, height) of the frames that an imported network was made for: at another size the animal would
+    have another scale in its input. None: any size, as the augmentation of our own training allows."""
+
+
+Decoder = Literal["soft_argmax", "argmax", "argmax_locref", "argmax_integral"]
 
 
 @dataclass
 class DecodeSpec:
-    """How heatmaps become keypoints."""
+    """How the network's output becomes keypoints."""
 
     stride: int
     """Input pixels per heatmap pixel."""
     window_radius: int = 4
-    """Soft-argmax window: (2 r + 1)^2 heatmap pixels around the peak."""
-    activation: Literal["softmax", "none"] = "softmax"
+    """Soft-argmax window, and that of every covariance: (2 r + 1)^2 heatmap pixels around the peak."""
+    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
     """What turns the network's output into a map that is not negative."""
+    decoder: Decoder = "soft_argmax"
+    """The window's centroid (ours); the peak's pixel; that and the offset the network gives for it (the
+    output then holds K heatmaps and, after them, x and y offsets of each keypoint in turn); that and the
+    centroid of the 5x5 pixels around it."""
+    offset_px: float | None = None
+    """Input px at the centre of heatmap pixel 0. None: (stride - 1) / 2, where pixels are covered evenly."""
+    locref_std: float = 1.0
+    """Input px per unit of a location refinement."""
 
 
 @dataclass
@@ -113,8 +127,8 @@ class TrackingSpec:
 class PrecisionReport:
     """What a precision costs, measured at export on validation frames."""
 
-    validation_error_px: float
-    """Mean distance to the labels."""
+    validation_error_px: float | None
+    """Mean distance to the labels; None where an imported network came without labels."""
     displacement_median_px: float
     """From float32, keypoints of confidence >= 0.5."""
     displacement_p95_px: float
@@ -271,6 +285,17 @@ def extend_package(
     manifest.precisions |= reports
     manifest.training |= training or {}
     return write_manifest(path, manifest)
+
+
+def check_frame_size(package: Package, width: int, height: int, whose: str) -> None:
+    """UserError where `whose` frames are not of the size the network was imported for."""
+    wanted = package.manifest.input.frame
+    if wanted is not None and tuple(wanted) != (width, height):
+        raise UserError(
+            f"model package {package.path}: its network was imported for frames of {wanted[0]}x{wanted[1]}, "
+            f"{whose} gives {width}x{height}, where the animal would appear at another scale; import it "
+            "again with `--frames` of that size"
+        )
 
 
 def golden_check(

@@ -17,7 +17,6 @@ from rt_pose.config import RunConfig, check_names, check_numbers, duration_ns, t
 from rt_pose.drivers import Camera, DriverContext, Output, make_camera, make_output
 from rt_pose.errors import UserError
 from rt_pose.loop.act import Actuators, Beat
-from rt_pose.loop.action import check_fits
 from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Control
@@ -31,7 +30,7 @@ from rt_pose.loop.limits import make_limits
 from rt_pose.loop.log import RecordSink
 from rt_pose.loop.protocol import make_protocol
 from rt_pose.loop.publish import Publisher
-from rt_pose.package import Package, TrackingSpec, read_package
+from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
 from rt_pose.records import NoSink, Sink
 from rt_pose.types import CameraInfo, OutputInfo
 
@@ -132,11 +131,10 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
         outputs = _open_outputs(config, context, stack)
         delays_ms = {info.name: info.delay_ms for info, _ in outputs}
         rules = make_rules(config, package.manifest.keypoints, delays_ms)
-        found = {info.name: info for info, _ in outputs}
-        for rule in rules:
-            check_fits(rule.plan, found[rule.output], f"rule '{rule.name}'")
         limits = make_limits(config, {rule.name: rule.plan for rule in rules})
         cameras = _open_cameras(config, context, stack)
+        for name, (info, _) in cameras.items():
+            check_frame_size(package, info.width, info.height, f"camera '{name}'")
         rings = {name: FrameRing.create(info) for name, (info, _) in cameras.items()}
         for name, (_, camera) in cameras.items():
             # In this order a camera is closed before the memory that its thread writes into.

@@ -6,7 +6,8 @@ is left is the keypoint, its second central moment the covariance: a soft-argmax
 al. 2018) that a second peak elsewhere cannot pull. `rt_pose.loop.decode_torch` is the same, differentiable.
 
 A window that the map's border cuts is one-sided: a keypoint within about a heatmap pixel of the border is
-drawn inwards by up to that much.
+drawn inwards by up to that much. Networks imported from elsewhere have decoders of their own, in
+`rt_pose.loop.decode_argmax`.
 """
 
 from __future__ import annotations
@@ -51,9 +52,10 @@ class Decoder:
         xy, cov = np.empty((len(flat), 2)), np.empty((len(flat), 2, 2))
         confidence = np.empty(len(flat))
         # argmax stops at the first NaN, which then is the peak.
+        at = flat.argmax(axis=1)
         moments(
-            flat,
-            flat.argmax(axis=1),
+            sigmoid(flat) if self.spec.activation == "sigmoid" else flat,
+            at,
             width,
             self.spec.window_radius,
             self.spec.stride,
@@ -63,7 +65,23 @@ class Decoder:
             cov,
             confidence,
         )
+        if self.spec.offset_px is not None:
+            xy += self.spec.offset_px - 0.5 * (self.spec.stride - 1)
         return Keypoints(xy.reshape(*lead, 2), cov.reshape(*lead, 2, 2), confidence.reshape(lead))
+
+
+def to_input_px(xy: FloatArray, spec: DecodeSpec) -> FloatArray:
+    """Pixels of the network's input at `xy` heatmap pixels."""
+    offset = 0.5 * (spec.stride - 1) if spec.offset_px is None else spec.offset_px
+    return xy * spec.stride + offset
+
+
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of every value; NaN where one is not finite, which would become a good 0 or 1 otherwise."""
+    with np.errstate(invalid="ignore"):  # inf - inf
+        # By tanh: no exponential that could overflow.
+        found: NDArray[np.float32] = np.float32(0.5) + np.float32(0.5) * np.tanh(np.float32(0.5) * logits)
+        return found + (logits - logits)
 
 
 def decode(maps: NDArray[np.float32], spec: DecodeSpec) -> Keypoints[FloatArray]:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.engines import Engine
-from rt_pose.loop.decode import Decoder, Keypoints
+from rt_pose.loop.decode import Keypoints
+from rt_pose.loop.decode_argmax import make_decoder
 from rt_pose.loop.preprocess import Preprocess, apply_affine, frame_from_input
 from rt_pose.package import DecodeSpec, InputSpec
 from rt_pose.types import FloatArray
@@ -37,7 +38,7 @@ class Estimator:
         """`preprocess`: dali or compiled."""
         self.engine = engine
         self._preprocess = _preprocessor(preprocess, engine.spec)
-        self._decode = Decoder(decode)
+        self._decode = make_decoder(decode)
         self._affines: dict[tuple[int, int], FloatArray] = {}
         spec = engine.spec
         self._batch = np.zeros((1, spec.channels, spec.height, spec.width), np.float32)

@@ -182,6 +182,11 @@ def _objection(package: Package, precision: str) -> str | None:
     if precision not in reports or "float32" not in reports:
         return "its validation error was not measured at export"
     error, reference = reports[precision].validation_error_px, reports["float32"].validation_error_px
+    if error is None or reference is None:
+        return (
+            "imported without labels, so its error is not known; import with `--labels`, or ask for it: "
+            f"`--engine.precision {precision}`"
+        )
     # Written so that an error that is not a number objects as well.
     if not error <= AUTO_ERROR_FACTOR * reference:
         return f"validation error {error:.2f} px, float32 {reference:.2f} px"

@@ -6,15 +6,19 @@ import csv
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from rt_pose.config import EngineConfig
+from rt_pose.config import EngineConfig, build, to_plain
 from rt_pose.console import track
 from rt_pose.errors import UserError
 from rt_pose.loop.decode import Keypoints
+from rt_pose.loop.device import physical_cores
+from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.infer import EngineChoice, choose_engine
-from rt_pose.package import Package
+from rt_pose.offline.in_parallel import estimate_in_order
+from rt_pose.package import Package, check_frame_size
 from rt_pose.types import FloatArray
 from rt_pose.video import probe, read_frames
 
@@ -32,15 +36,32 @@ def predict_video(package: Package, video: Path, out: Path, config: EngineConfig
     if out.is_dir():
         raise UserError(f"{out}: is a folder; give `--out` the name of the CSV to write")
     info = probe(video)
-    choice = choose_engine(package, config)
-    estimator = choice.estimator
+    check_frame_size(package, info.width, info.height, video.name)
+    choice, estimators = _estimators(package, config)
     frames = read_frames(video, package.manifest.input.channels)
     with appearing_whole(out) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows(_header(package.manifest.keypoints))
-        for frame in track(frames, video.name, info.frames):
-            writer.writerow([frame.index, *_cells(estimator.estimate(frame.image))])
+        for index, found in track(estimate_in_order(frames, estimators), video.name, info.frames):
+            writer.writerow([index, *_cells(found)])
     return choice
+
+
+def _estimators(package: Package, config: EngineConfig) -> tuple[EngineChoice, list[Estimator]]:
+    """One estimator a core, all alike, each passed by the golden check; with a number of threads asked for,
+    one with so many."""
+    if config.threads:
+        choice = choose_engine(package, config)
+        return choice, [choice.estimator]
+    choice = choose_engine(package, replace(config, threads=1))
+    chosen = {
+        "backend": choice.engine.backend,
+        "precision": choice.engine.precision,
+        "preprocess": choice.preprocess,
+    }
+    alike = build(EngineConfig, to_plain(config) | {"threads": 1} | chosen, "predict")
+    more = [choose_engine(package, alike).estimator for _ in range(physical_cores() - 1)]
+    return choice, [choice.estimator, *more]
 
 
 def _header(keypoints: list[str]) -> list[list[str]]:

@@ -1,0 +1,48 @@
+"""How much of the machine other processes took meanwhile: a disturbed comparison is none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rt_pose.clock import NS_PER_S, HostClock
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class Others:
+    """Between `start` and `share`: processor time of everybody but this process and the given ones."""
+
+    def __init__(self, pids: list[int]) -> None:
+        self._pids = [os.getpid(), *pids]
+        self._clock = HostClock()
+        self._cores = os.cpu_count() or 1
+        self._from = (0, 0, 0)
+
+    def start(self) -> None:
+        """Count from here."""
+        self._from = (self._clock.now_ns(), _busy_ticks(), self._own_ticks())
+
+    def share(self) -> float:
+        """Of the machine's processor time since `start`, 0 to 1."""
+        since, busy, own = self._from
+        elapsed_s = (self._clock.now_ns() - since) / NS_PER_S
+        ticks = (_busy_ticks() - busy) - (self._own_ticks() - own)
+        return max(ticks, 0) / _TICKS_PER_S / (elapsed_s * self._cores) if elapsed_s > 0 else 0.0
+
+    def _own_ticks(self) -> int:
+        return sum(_process_ticks(Path(f"/proc/{pid}/stat").read_text()) for pid in self._pids)
+
+
+def _busy_ticks() -> int:
+    """Ticks of all cores that were not idle, those that the host took for others included."""
+    user, nice, system, _idle, _wait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    )
+    return user + nice + system + irq + softirq + steal
+
+
+def _process_ticks(stat: str) -> int:
+    # The name stands in brackets and may hold anything; the numbers follow the last one.
+    fields = stat.rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])

@@ -1,0 +1,1 @@
+"""Models trained elsewhere: each becomes a model package that runs in our loop."""

@@ -1,0 +1,141 @@
+"""Edits of ONNX graphs: one float32 image in, one tensor of maps out, whatever the original looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, helper
+
+from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT
+from rt_pose.errors import UserError, nearest
+
+Layout = Literal["NCHW", "NHWC"]
+_PREFIX = "original/"
+"""Before every name of the original graph, so that none can be one of ours."""
+
+
+def load_graph(path: Path) -> Any:
+    """The ONNX model in a file, weights and all; UserError where it is none."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected a network as ONNX")
+    try:
+        model = onnx.load(str(path))
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "not an ONNX file"
+        raise UserError(f"{path}: not a network that can be read as ONNX: {reason}") from error
+    return model
+
+
+def inputs_of(model: Any) -> list[str]:
+    """Names of what the graph must be fed (initialisers left out)."""
+    known = {tensor.name for tensor in model.graph.initializer}
+    return [value.name for value in model.graph.input if value.name not in known]
+
+
+def outputs_of(model: Any) -> list[str]:
+    """Names of what the graph gives."""
+    return [value.name for value in model.graph.output]
+
+
+def named(given: str | None, there: list[str], path: Path, what: str) -> str:
+    """The name given, or the only one there; UserError where that is not one."""
+    if given is None and len(there) == 1:
+        return there[0]
+    if given is None:
+        raise UserError(f"{path}: it has the {what}s {', '.join(there)}; say in the spec which one to take")
+    if given not in there:
+        raise UserError(f"{path}: no {what} '{given}'{nearest(given, there)}")
+    return given
+
+
+def maps_only(
+    model: Any, source: str, maps: Iterable[str], shape: tuple[int, int, int], layout: Layout = "NCHW"
+) -> Any:
+    """The part of `model` from tensor `source` to the tensors `maps`, joined along their channels.
+
+    The result takes `image`, float32 (B, C, h, w) of `shape` (C, h, w), and gives `heatmaps` (B, M, h', w'),
+    in whatever `layout` the original works. What lies before `source` and behind the maps is cut off.
+    """
+    maps = list(maps)
+    nodes = _needed(model, source, maps)
+    if any(attribute.type == onnx.AttributeProto.GRAPH for node in nodes for attribute in node.attribute):
+        raise UserError(
+            "the network holds branches or loops (ONNX If, Loop or Scan), which cannot be taken apart; "
+            "export it again with a fixed input size"
+        )
+    kept = [_renamed(node) for node in nodes]
+    before, behind = _joints(source, maps, layout)
+    used = {name for node in nodes for name in node.input}
+    graph = helper.make_graph(
+        [*before, *kept, *behind],
+        "rt-pose",
+        [helper.make_tensor_value_info(NETWORK_INPUT, TensorProto.FLOAT, ["batch", *shape])],
+        [helper.make_tensor_value_info(NETWORK_OUTPUT, TensorProto.FLOAT, ["batch", None, None, None])],
+        [_renamed_tensor(tensor) for tensor in model.graph.initializer if tensor.name in used],
+    )
+    cut = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    cut.functions.extend(model.functions)
+    return cut
+
+
+def producers(model: Any) -> dict[str, Any]:
+    """The node that makes each tensor."""
+    return {name: node for node in model.graph.node for name in node.output if name}
+
+
+def _needed(model: Any, source: str, maps: list[str]) -> list[Any]:
+    """The nodes between, in the graph's own order. UserError where the maps need more than `source`."""
+    made_by = producers(model)
+    given = {tensor.name for tensor in model.graph.initializer} | {source, ""}
+    needed: set[int] = set()
+    waiting = [name for name in maps if name != source]
+    while waiting:
+        name = waiting.pop()
+        if name in given:
+            continue
+        node = made_by.get(name)
+        if node is None:
+            raise UserError(
+                f"the network also needs '{name}'; only networks fed with one image can be imported"
+            )
+        if id(node) not in needed:
+            needed.add(id(node))
+            waiting += node.input
+    return [node for node in model.graph.node if id(node) in needed]
+
+
+def _joints(source: str, maps: list[str], layout: Layout) -> tuple[list[Any], list[Any]]:
+    """Nodes that lead our input in and our output out."""
+    before, behind, ready = [], [], [_PREFIX + name for name in maps]
+    if layout == "NHWC":
+        before.append(helper.make_node("Transpose", [NETWORK_INPUT], [_PREFIX + source], perm=[0, 2, 3, 1]))
+        ready = [f"turned/{name}" for name in maps]
+        behind += [
+            helper.make_node("Transpose", [_PREFIX + name], [turned], perm=[0, 3, 1, 2])
+            for name, turned in zip(maps, ready, strict=True)
+        ]
+    else:
+        before.append(helper.make_node("Identity", [NETWORK_INPUT], [_PREFIX + source]))
+    behind.append(helper.make_node("Concat", ready, [NETWORK_OUTPUT], axis=1))
+    return before, behind
+
+
+def _renamed(node: Any) -> Any:
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    for names in (copy.input, copy.output):
+        for i, name in enumerate(names):
+            names[i] = _PREFIX + name if name else ""
+    return copy
+
+
+def _renamed_tensor(tensor: Any) -> Any:
+    copy = onnx.TensorProto()
+    copy.CopyFrom(tensor)
+    copy.name = _PREFIX + tensor.name
+    return copy

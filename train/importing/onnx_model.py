@@ -1,0 +1,103 @@
+"""`rt-pose import onnx`: any heatmap network, and a YAML that says what an ONNX file does not.
+
+keypoints: [nose, left_ear, right_ear, tail]
+skeleton: [[nose, tail]]                    # may be left out
+input: {width: 256, height: 256, channels: 3, mean: [123.7, 116.3, 103.5], std: [58.4, 57.1, 57.4]}
+decode: {stride: 4, activation: sigmoid}    # the fields of `DecodeSpec`
+maps: heatmap                               # names of outputs; may be left out where there is one
+locref: offsets                             # with `decode.decoder: argmax_locref`
+image: input                                # name of the input; may be left out where there is one
+layout: NCHW                                # or NHWC, of input and outputs
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+
+from rt_pose.config import build, load_yaml
+from rt_pose.errors import UserError, nearest
+from rt_pose.package import DecodeSpec, InputSpec, file_sha256
+from train.importing.foreign import Foreign
+from train.importing.graph import Layout, inputs_of, load_graph, maps_only, named, outputs_of
+
+
+@dataclass
+class OnnxSpec:
+    """What an ONNX file does not say by itself."""
+
+    keypoints: list[str]
+    """In the order of the heatmaps."""
+    input: InputSpec
+    """What the network wants to see; mean and std per channel in grey levels 0..255."""
+    decode: DecodeSpec
+    """How its output becomes keypoints."""
+    skeleton: list[tuple[str, str]] = field(default_factory=list)
+    """Bones, as pairs of keypoints."""
+    image: str | None = None
+    """The graph's input."""
+    maps: str | None = None
+    """The output with one heatmap a keypoint."""
+    locref: str | None = None
+    """The output with x and y offsets of each keypoint in turn."""
+    layout: Layout = "NCHW"
+    """Of the graph's input and outputs."""
+
+
+def read_onnx(path: Path, spec_file: Path) -> Foreign:
+    """The network in an ONNX file, as a YAML describes it. UserError where they do not fit."""
+    spec = build(OnnxSpec, load_yaml(spec_file), str(spec_file))
+    _check(spec, spec_file)
+    model = load_graph(path)
+    source = named(spec.image, inputs_of(model), path, "input")
+    outputs = outputs_of(model)
+    heatmaps = spec.maps if spec.maps or not spec.locref else _other(outputs, spec.locref)
+    maps = [named(heatmaps, outputs, path, "output")]
+    if spec.locref is not None:
+        maps.append(named(spec.locref, outputs, path, "output"))
+    shape = (spec.input.channels, spec.input.height, spec.input.width)
+    cut = maps_only(model, source, maps, shape, spec.layout)
+    return Foreign(
+        name=path.name,
+        spec=spec.input,
+        decode=spec.decode,
+        keypoints=spec.keypoints,
+        bones=spec.skeleton,
+        write_onnx=lambda file: onnx.save(cut, str(file)),
+        provenance={"imported": "ONNX", "file": path.name, "sha256": file_sha256(path)},
+    )
+
+
+def _other(outputs: list[str], locref: str) -> str | None:
+    rest = [name for name in outputs if name != locref]
+    return rest[0] if len(rest) == 1 else None
+
+
+def _check(spec: OnnxSpec, file: Path) -> None:
+    channels = spec.input.channels
+    for key, values in (("mean", spec.input.mean), ("std", spec.input.std)):
+        if len(values) != channels:
+            raise UserError(
+                f"{file}: input.{key}: expected {channels} numbers, one a channel, got {len(values)}"
+            )
+    if not all(value > 0 for value in spec.input.std):
+        raise UserError(f"{file}: input.std: expected more than 0, got {spec.input.std}")
+    sizes = {
+        "input.width": spec.input.width,
+        "input.height": spec.input.height,
+        "decode.stride": spec.decode.stride,
+        "decode.window_radius": spec.decode.window_radius,
+    }
+    for key, value in sizes.items():
+        if value < 1:
+            raise UserError(f"{file}: {key}: expected 1 or more, got {value}")
+    if not spec.keypoints or len(set(spec.keypoints)) != len(spec.keypoints):
+        raise UserError(f"{file}: keypoints: expected one name or more, each once")
+    for bone in spec.skeleton:
+        for name in bone:
+            if name not in spec.keypoints:
+                raise UserError(f"{file}: skeleton: no keypoint '{name}'{nearest(name, spec.keypoints)}")
+    if spec.locref is not None and spec.decode.decoder != "argmax_locref":
+        raise UserError(f"{file}: locref: it is read by `decode.decoder: argmax_locref` only; set it")

@@ -1,0 +1,110 @@
+"""The program that trained a network, run beside us in its own Python, to compare with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError
+from rt_pose.package import Decoder
+from rt_pose.types import FloatArray
+
+Kind = Literal["dlc", "sleap"]
+WORKER = Path(__file__).with_name("original_worker.py")
+LAST_LINES = 3
+
+
+class OriginalProgram:
+    """DeepLabCut-Live or sleap-nn in a process of its own. A context manager: leaving it ends that."""
+
+    def __init__(self, kind: Kind, python: Path, model: Path, threads: int) -> None:
+        """UserError where that Python cannot run the program on that model."""
+        if not python.is_file():
+            raise UserError(
+                f"--python {python}: no such file; expected the Python of an environment with the "
+                "original program"
+            )
+        # An export of sleap-nn ends at whole heatmap pixels.
+        self.decoder: Decoder | None = "argmax" if kind == "sleap" else None
+        self._what = f"{python} ({kind})"
+        # A file, not a pipe: nobody reads along, and a full pipe would stop the program.
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [str(python), str(WORKER), kind, str(model.absolute()), str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+        )
+        self._sent: Sequence[NDArray[np.uint8]] | None = None
+        self.name: str = self._answer()["name"]
+
+    def send(self, images: Sequence[NDArray[np.uint8]]) -> None:
+        """Hand over the frames (H, W, C) that `poses` and `time_ns` work on."""
+        stack = np.stack(list(images))
+        self._order({"do": "frames", "shape": stack.shape}, stack.tobytes())
+        self._answer()
+        self._sent = images
+
+    def poses(self, images: list[NDArray[np.uint8]]) -> FloatArray:
+        """(F, K, 3) of frames (H, W, C)."""
+        if self._sent is not images:
+            self.send(images)
+        self._order({"do": "poses"})
+        return np.asarray(self._answer()["poses"], np.float64)
+
+    def time_ns(self, count: int) -> NDArray[np.int64]:
+        """How long each of `count` further frames took it."""
+        self._order({"do": "time", "n": count})
+        return np.asarray(self._answer()["ns"], np.int64)
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process.poll() is None:
+            self._order({"do": "quit"})
+        self._process.communicate()
+        self._errors.close()
+
+    def __enter__(self) -> OriginalProgram:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._process.kill()
+        self.close()
+
+    def _order(self, order: dict[str, Any], data: bytes = b"") -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n" + data)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self._told_why()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self._told_why()
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _told_why(self) -> NoReturn:
+        self._process.communicate()
+        self._errors.seek(0)
+        last = self._errors.read().decode(errors="replace").strip().splitlines()[-LAST_LINES:]
+        raise UserError(f"{self._what}: the original program ended: {' | '.join(last) or 'without a word'}")

@@ -1,0 +1,168 @@
+"""From a network trained elsewhere to a model package: golden frames, what each precision costs, parity.
+
+An imported network has no labels by itself. Then only the displacement of a precision from float32 is known,
+not its error, and `auto` stays with float32; labeled frames, where given, settle it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rt_pose.engines import engines, open_engine
+from rt_pose.errors import UserError
+from rt_pose.loop.decode import Keypoints
+from rt_pose.loop.device import physical_cores
+from rt_pose.loop.estimate import Estimator
+from rt_pose.package import (
+    GOLDEN_CONFIDENCE,
+    NETWORK,
+    DecodeSpec,
+    Golden,
+    Manifest,
+    Package,
+    PrecisionReport,
+    write_package,
+)
+from rt_pose.types import FloatArray
+from train.accuracy import distances, figures
+from train.data.labels import LabeledFrames
+from train.export import default_tracking
+from train.importing.foreign import Foreign, Frames, Original, resized
+
+GOLDEN_FRAMES = 8
+Say = Callable[[str], None]
+
+
+@dataclass
+class Trial:
+    """What an imported network is tried on."""
+
+    frames: Frames
+    labels: LabeledFrames | None = None
+    """Of the same keypoints in the same order."""
+    originals: list[Original] | None = None
+    """Programs to compare its keypoints with."""
+
+
+def import_package(foreign: Foreign, trial: Trial, out: Path, say: Say) -> Package:
+    """Write the package of a network from elsewhere, and say how it compares.
+
+    UserError where the network cannot run, or is not sure of a single keypoint of the frames given.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="import-", dir=out.parent) as scratch:
+        work = Path(scratch)
+        foreign.write_onnx(work / NETWORK)
+        reference = _estimator(foreign, work, "float32").estimate_all(trial.frames.images)
+        _check_count(foreign, reference)
+        golden = _golden(trial.frames, reference)
+        parity = {
+            original.name: _parity(foreign, work, original, trial.frames, say)
+            for original in trial.originals or []
+        }
+        reports = _measure(foreign, work, trial, reference, say)
+        manifest = Manifest(
+            keypoints=foreign.keypoints,
+            skeleton=foreign.bones,
+            input=foreign.spec,
+            decode=foreign.decode,
+            tracking=default_tracking(len(foreign.keypoints), trial.frames.size),
+            precisions=reports,
+            training=foreign.provenance | {"parity_px": parity, "versions": _versions()},
+        )
+        return write_package(out, manifest, golden, lambda path: shutil.copyfile(work / NETWORK, path))
+
+
+def compare(ours: FloatArray, theirs: FloatArray) -> dict[str, Any]:
+    """Distances (px) between keypoints (F, K, 2) of two programs, where both see one."""
+    apart = np.linalg.norm(ours - theirs, axis=-1)
+    apart = apart[np.isfinite(apart)]
+    if not len(apart):
+        return {"n": 0, "median": None, "p95": None, "max": None}
+    median, p95 = np.percentile(apart, [50, 95])
+    return {"n": len(apart), "median": float(median), "p95": float(p95), "max": float(apart.max())}
+
+
+def _estimator(foreign: Foreign, work: Path, precision: str, decode: DecodeSpec | None = None) -> Estimator:
+    engine = open_engine("openvino", work, foreign.spec, precision, physical_cores())
+    return Estimator(engine, decode or foreign.decode)
+
+
+def _check_count(foreign: Foreign, found: Keypoints[FloatArray]) -> None:
+    if found.xy.shape[1] != len(foreign.keypoints):
+        raise UserError(
+            f"{foreign.name}: its output gives {found.xy.shape[1]} keypoints with the decoder "
+            f"'{foreign.decode.decoder}', but {len(foreign.keypoints)} are named"
+        )
+
+
+def _golden(frames: Frames, reference: Keypoints[FloatArray]) -> Golden:
+    """The frames with the most keypoints the network is sure of, in their order."""
+    sure = (reference.confidence >= GOLDEN_CONFIDENCE).sum(axis=1)
+    if not sure.any():
+        raise UserError(
+            f"the network is not sure of a single keypoint of {frames.source} (highest confidence "
+            f"{reference.confidence.max():.2f}, needed {GOLDEN_CONFIDENCE}), so no engine could be checked; "
+            "give `--frames` like those it was trained on"
+        )
+    best = np.sort(np.argsort(-sure, kind="stable")[:GOLDEN_FRAMES])
+    return Golden(np.stack([frames.images[i] for i in best]), reference.xy[best], reference.confidence[best])
+
+
+def _parity(foreign: Foreign, work: Path, original: Original, frames: Frames, say: Say) -> dict[str, Any]:
+    """Our keypoints against the original's, on frames of the input's size or, where the network is told to
+    resize, of their own."""
+    if foreign.spec.frame is None:
+        frames = resized(frames, foreign.spec.width, foreign.spec.height)
+    decode = replace(foreign.decode, decoder=original.decoder or foreign.decode.decoder)
+    ours = _estimator(foreign, work, "float32", decode).estimate_all(frames.images)
+    theirs = original.poses(frames.images)
+    if theirs.shape[1] != len(foreign.keypoints):
+        raise UserError(
+            f"{original.name}: it gives {theirs.shape[1]} keypoints, {len(foreign.keypoints)} were imported"
+        )
+    result = compare(ours.xy, theirs[..., :2])
+    if result["n"]:
+        say(
+            f"against {original.name}: median {result['median']:.4f} px, P95 {result['p95']:.4f}, largest "
+            f"{result['max']:.4f} (float32, {decode.decoder}, {result['n']} keypoints of "
+            f"{len(frames.images)} frames)"
+        )
+    else:
+        say(f"against {original.name}: nothing to compare, it saw no keypoint of {len(frames.images)} frames")
+    return result
+
+
+def _measure(
+    foreign: Foreign, work: Path, trial: Trial, reference: Keypoints[FloatArray], say: Say
+) -> dict[str, PrecisionReport]:
+    """Displacement of each precision this processor has, and its error where there are labels."""
+    sure = reference.confidence >= GOLDEN_CONFIDENCE
+    reports = {}
+    for precision in (p for p in engines()["openvino"].precisions() if p in ("float32", "bf16")):
+        estimator = _estimator(foreign, work, precision)
+        moved = np.linalg.norm(estimator.estimate_all(trial.frames.images).xy - reference.xy, axis=-1)[sure]
+        median, p95 = (float(v) for v in np.percentile(moved, [50, 95]))
+        report = PrecisionReport(None, median, p95)
+        text = f"{precision}: moves keypoints by {median:.3f} px median, {p95:.3f} P95"
+        if trial.labels is not None:
+            found = estimator.estimate_all(trial.labels.images)
+            errors = figures(distances(found.xy, trial.labels.xy))
+            report.validation_error_px = errors["mean_px"]
+            report.validation_median_px = errors["median_px"]
+            text += f"; error to the labels median {errors['median_px']:.2f} px, mean {errors['mean_px']:.2f}"
+        reports[precision] = report
+        say(text)
+    return reports
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in ("rt-pose", "openvino", "onnx", "numpy")}

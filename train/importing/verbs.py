@@ -1,0 +1,101 @@
+"""The import verbs: from options of the command line to a package."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rt_pose.errors import UserError
+from rt_pose.loop.device import physical_cores
+from rt_pose.package import Package
+from rt_pose.video import Channels
+from train.data.labels import LabeledFrames, read_labels
+from train.importing.foreign import Foreign, Frames, Original, read_tried_frames
+from train.importing.original import OriginalProgram
+from train.importing.package import Say, Trial, import_package
+
+_SIZE = re.compile(r"(\d+)x(\d+)")
+
+
+def import_onnx(options: dict[str, Any], say: Say) -> Package:
+    """`rt-pose import onnx FILE --spec YAML`."""
+    from train.importing.onnx_model import read_onnx
+
+    foreign = read_onnx(Path(options["file"]), Path(options["spec"]))
+    return _conclude(foreign, _frames(options, foreign.spec.channels), options, [], say)
+
+
+def import_dlc(options: dict[str, Any], say: Say) -> Package:
+    """`rt-pose import dlc FILE`."""
+    from train.importing.dlc import read_dlc
+
+    path, frames = Path(options["file"]), _frames(options, 3)
+    foreign = read_dlc(path, frames.size, parse_size(options.get("size")))
+    with ExitStack() as stack:
+        originals: list[Original] = []
+        if options.get("python"):
+            program = OriginalProgram("dlc", Path(options["python"]), path, physical_cores())
+            originals.append(stack.enter_context(program))
+        return _conclude(foreign, frames, options, originals, say)
+
+
+def import_sleap(options: dict[str, Any], say: Say) -> Package:
+    """`rt-pose import sleap FOLDER`."""
+    from train.importing.sleap import WholeGraph, read_sleap, wants_channels
+
+    path = Path(options["file"])
+    frames = _frames(options, wants_channels(path))
+    foreign = read_sleap(path, frames.size, parse_size(options.get("size")))
+    with ExitStack() as stack:
+        originals: list[Original] = [WholeGraph(path)]
+        if options.get("python"):
+            program = OriginalProgram("sleap", Path(options["python"]), path, physical_cores())
+            originals.append(stack.enter_context(program))
+        return _conclude(foreign, frames, options, originals, say)
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """(width, height) of `WxH`; UserError where it is none."""
+    if text is None:
+        return None
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or not int(match[1]) or not int(match[2]):
+        raise UserError(f"--size: expected WIDTHxHEIGHT such as 256x256, got {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def _frames(options: dict[str, Any], channels: Channels) -> Frames:
+    return read_tried_frames(Path(options["frames"]), channels)
+
+
+def _conclude(
+    foreign: Foreign, frames: Frames, options: dict[str, Any], originals: list[Original], say: Say
+) -> Package:
+    size = foreign.spec.frame
+    if size is not None and tuple(size) != frames.size:
+        raise UserError(
+            f"--frames {frames.source}: frames of {frames.size[0]}x{frames.size[1]}, the spec says "
+            f"{size[0]}x{size[1]}"
+        )
+    labels = _labels(foreign, options.get("labels"))
+    size_text = f"{foreign.spec.width}x{foreign.spec.height}"
+    say(f"{foreign.name}: {len(foreign.keypoints)} keypoints, input {size_text}")
+    return import_package(foreign, Trial(frames, labels, originals), Path(options["out"]), say)
+
+
+def _labels(foreign: Foreign, path: str | None) -> LabeledFrames | None:
+    if path is None:
+        return None
+    file = Path(path)
+    gray = foreign.spec.channels == 1
+    labels = read_labels(file.parent, file.name, "gray" if gray else "rgb", foreign.keypoints)
+    size = foreign.spec.frame
+    for name, image in zip(labels.names, labels.images, strict=True):
+        if size is not None and (image.shape[1], image.shape[0]) != tuple(size):
+            raise UserError(
+                f"labels {file}: {name} is {image.shape[1]}x{image.shape[0]}, the network was imported for "
+                f"frames of {size[0]}x{size[1]}"
+            )
+    return labels
