@@ -25,9 +25,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
-import zmq
 
 import rigs
 from rigs.firmware.simulate import SimulatedBox
@@ -46,6 +44,7 @@ from rt_pose.config import (
 from rt_pose.errors import UserError
 from rt_pose.package import read_package
 from rt_pose.session.describe import machine, versions
+from rt_pose.session.orders import give_order
 from rt_pose.session.read import Session
 from rt_pose.session.run import Notices, run_session
 
@@ -68,13 +67,7 @@ class Rig:
 
     def order(self, do: str) -> None:
         """An order over the control socket."""
-        socket: zmq.Socket[bytes]
-        with zmq.Context.instance().socket(zmq.REQ) as socket:
-            socket.setsockopt(zmq.LINGER, 0)
-            socket.setsockopt(zmq.RCVTIMEO, 10_000)
-            socket.connect(self.control)
-            socket.send(msgspec.msgpack.encode({"v": 1, "id": 0, "do": do}))
-            socket.recv()
+        give_order(self.control, do)
 
 
 def to_loop(number: signal.Signals) -> Callable[[Rig], None]:
@@ -89,6 +82,13 @@ def to_both(rig: Rig) -> None:
     """The supervisor first, so that nobody is left to see the loop die."""
     os.kill(rig.supervisor, signal.SIGKILL)
     os.kill(rig.loop, signal.SIGKILL)
+
+
+def to_all(rig: Rig) -> None:
+    """Everything but the box: its watchdog alone is left."""
+    children = Path(f"/proc/{rig.supervisor}/task/{rig.supervisor}/children").read_text(encoding="ascii")
+    for pid in (rig.supervisor, *map(int, children.split())):
+        os.kill(pid, signal.SIGKILL)
 
 
 def ordered(do: str) -> Callable[[Rig], None]:
@@ -114,6 +114,7 @@ SCENARIOS: dict[str, Scenario] = {
     "loop killed (SIGKILL)": Scenario(to_loop(signal.SIGKILL)),
     "supervisor killed (SIGKILL)": Scenario(to_supervisor(signal.SIGKILL)),
     "loop and supervisor killed": Scenario(to_both),
+    "all processes killed": Scenario(to_all),
     "exception in the loop": Scenario(to_loop(signal.SIGUSR1)),
     "loop hangs, its threads live": Scenario(to_loop(signal.SIGUSR2)),
     "loop's process stopped (SIGSTOP)": Scenario(to_loop(signal.SIGSTOP)),
@@ -214,22 +215,11 @@ def try_once(scenario: Scenario, model: str) -> Outcome:
         return Outcome(ms, ended.get("status", ""), ended.get("warnings", []), log)
 
 
-def measure(
-    model: str, names: list[str], repeats: int, kills: int, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """All scenarios; their times, and what was said in the first repeat of each."""
-    rows: dict[str, Any] = {}
-    for name in names:
-        count = kills if name == next(iter(SCENARIOS)) else repeats
-        outcomes = [try_once(SCENARIOS[name], model) for _ in range(count)]
-        rows[name] = {
-            "n": count,
-            **_figures(outcomes),
-            "bound_ms": BOUND_MS if name in WITHIN_BOUND else None,
-        }
-        rows[name] |= {"first": asdict(outcomes[0]), "statuses": sorted({o.status for o in outcomes})}
-        say(_line(name, rows[name]))
-    return {"machine": machine(), "versions": versions(), "model": read_package(model).sha256, "rows": rows}
+def measure(scenario: Scenario, bound_ms: float | None, model: str, repeats: int) -> dict[str, Any]:
+    """The times of one scenario, and what was said in its first repeat."""
+    outcomes = [try_once(scenario, model) for _ in range(repeats)]
+    said = {"first": asdict(outcomes[0]), "statuses": sorted({o.status for o in outcomes})}
+    return {"n": repeats, **_figures(outcomes), "bound_ms": bound_ms, **said}
 
 
 def page(figures: dict[str, Any]) -> str:
@@ -242,6 +232,7 @@ def page(figures: dict[str, Any]) -> str:
         "camera, the serial TTL box's own code on a pseudo-terminal, watchdog 70 ms, heartbeats at 17.5 ms. "
         "From the fault to the falling edge, ms.",
         "",
+        *([figures["note"], ""] if figures.get("note") else []),
         "| what went wrong | n | P50 | max | at most | the run ended with |",
         "|---|---|---|---|---|---|",
     ]
@@ -273,23 +264,45 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, help="write OUT.json and OUT.md; rows that are there already stay"
     )
+    parser.add_argument("--note", help="a sentence on the conditions, for the page")
     options = parser.parse_args()
     unknown = [name for name in options.only if name not in SCENARIOS]
     if unknown:
         print(f"unknown scenario {unknown[0]!r}; there are: {', '.join(SCENARIOS)}", file=sys.stderr)
         return 2
-    figures = measure(options.model, options.only, options.repeats, options.kills, print)
-    if options.out is not None:
-        file = options.out.with_suffix(".json")
-        before = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else {}
-        merged = before | figures["rows"]
-        figures["rows"] = {name: merged[name] for name in SCENARIOS if name in merged}
-        file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        options.out.with_suffix(".md").write_text(page(figures) + "\n", encoding="utf-8")
+    figures = _begin(options.out, options.model)
+    figures["note"] = options.note or figures["note"]
+    for name in options.only:
+        count = options.kills if name == next(iter(SCENARIOS)) else options.repeats
+        row = measure(SCENARIOS[name], BOUND_MS if name in WITHIN_BOUND else None, options.model, count)
+        print(_line(name, row), flush=True)
+        rows = figures["rows"] | {name: row}
+        figures["rows"] = {known: rows[known] for known in SCENARIOS if known in rows}
+        if options.out is not None:  # after each: a bench that is cut short keeps what it has
+            _write(options.out, figures)
     print(
         json.dumps({name: {k: row[k] for k in ("n", "p50", "max")} for name, row in figures["rows"].items()})
     )
     return 0 if all(_holds(name, row) for name, row in figures["rows"].items()) else 1
+
+
+def _begin(out: Path | None, model: str) -> dict[str, Any]:
+    """The figures so far, with this machine."""
+    file = None if out is None else out.with_suffix(".json")
+    known = json.loads(file.read_text(encoding="utf-8")) if file is not None and file.is_file() else {}
+    return {
+        "machine": machine(),
+        "versions": versions(),
+        "model": read_package(model).sha256,
+        "note": known.get("note", ""),
+        "rows": known.get("rows", {}),
+    }
+
+
+def _write(out: Path, figures: dict[str, Any]) -> None:
+    text = json.dumps(figures, indent=1) + "\n"
+    out.with_suffix(".json").write_text(text, encoding="utf-8")
+    out.with_suffix(".md").write_text(page(figures) + "\n", encoding="utf-8")
 
 
 # ---------------------------------------------------------------- the run itself, in processes of its own

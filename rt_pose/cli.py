@@ -198,6 +198,15 @@ def replay(options: Namespace) -> int:
     return EXIT_OK if audit(Path(options.session), wanted, say=print) else EXIT_FAILED
 
 
+def order(options: Namespace) -> int:
+    """Give an order to a running loop: start, stop, arm, disarm, emergency."""
+    from rt_pose.session.orders import give_order
+
+    give_order(options.connect, options.do)
+    print(f"{options.do}: done")
+    return EXIT_OK
+
+
 def report(options: Namespace) -> int:
     """Write report.html and report.json of a session."""
     from rt_pose.session.report import make_report
@@ -361,6 +370,13 @@ def _view_parser(parser: ArgumentParser) -> None:
     )
 
 
+def _order_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("do", type=str, help="start, stop, arm, disarm, or emergency.")
+    parser.add_argument(
+        "--connect", type=str, default=PublishConfig.control, help="Address of the run's control socket."
+    )
+
+
 def _session_parser(parser: ArgumentParser) -> None:
     parser.add_argument("session", type=str, help="Session folder.")
 
@@ -426,6 +442,7 @@ VERBS: dict[str, Verb] = {
     "import dlc": (_import_original_parser, import_dlc),
     "import sleap": (_import_original_parser, import_sleap),
     "view": (_view_parser, view),
+    "order": (_order_parser, order),
     "replay": (_replay_parser, replay),
     "report": (_session_parser, report),
     "rules check": (_rules_parser, rules_check),

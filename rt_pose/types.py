@@ -203,6 +203,10 @@ class OutputInfo:
     detail: str = ""
     heartbeat_ms: float = 0.0
     """How often the device wants to hear from us, lest it drop its lines; 0 where it has no watchdog."""
+    lines: int | None = None
+    """How many lines it has; None where that means nothing to it."""
+    actions: list[Action] = field(default_factory=list)
+    """What it can do; empty for everything."""
 
 
 @dataclass(slots=True)

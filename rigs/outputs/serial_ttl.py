@@ -96,6 +96,8 @@ class SerialTtl:
             echoes=True,
             detail=f"{welcome.lines} lines, watchdog {self._options.watchdog_ms} ms, at {path}",
             heartbeat_ms=self._options.watchdog_ms / BEATS_IN_WATCHDOG,
+            lines=welcome.lines,
+            actions=["pulse", "train", "level", "analog", "stop"],
         )
 
     def send(self, command: Command) -> Ack:

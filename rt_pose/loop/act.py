@@ -9,24 +9,19 @@ its safe state.
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Iterable
 
-from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
-from rt_pose.drivers import Output, WatchedOutput
+from rt_pose.clock import Clock
+from rt_pose.drivers import Output
 from rt_pose.loop.decide import Rule
+from rt_pose.loop.output_thread import OutputThread
 from rt_pose.types import Ack, Command, Event, OutputInfo, OutputNotice
 
-QUEUE_COMMANDS = 16
-"""More waiting than this means that the output has stopped: a stimulus that late is none."""
 SAFE_TIMEOUT_S = 0.5
 """How long the safe state of all outputs is waited for, in all."""
 EMERGENCY = "emergency stop; `arm` lets commands out again"
-_MAKE_SAFE: Final = object()
-"""In a queue: not a command, but the safe state."""
 
 
 class Beat:
@@ -61,174 +56,6 @@ def command_for(event: Event, rule: Rule) -> Command:
         ramp_up_us=do.ramp_up_us,
         ramp_down_us=do.ramp_down_us,
     )
-
-
-class OutputThread:
-    """Carries out the commands of one output in order, until told to stop or the output fails."""
-
-    def __init__(
-        self,
-        info: OutputInfo,
-        output: Output,
-        clock: Clock,
-        acks: deque[Ack],
-        notices: deque[OutputNotice],
-        alive: Callable[[], bool],
-    ) -> None:
-        """`alive`: whether the loop turns, so that the device may be kept from dropping its lines."""
-        self.info = info
-        self.fault = ""
-        self._output, self._clock, self._acks, self._notices = output, clock, acks, notices
-        self._alive = alive
-        self._watched: WatchedOutput | None = output if isinstance(output, WatchedOutput) else None
-        self._beat_s = (
-            info.heartbeat_ms / 1000 if self._watched is not None and info.heartbeat_ms > 0 else None
-        )
-        self._commands: queue.Queue[Command | object | None] = queue.Queue(QUEUE_COMMANDS)
-        self._stopping = False
-        self._held = ""
-        self._thread = threading.Thread(target=self._run, name=f"rt-pose-output-{info.name}", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def submit(self, command: Command) -> str:
-        """Queue a command; why it was refused, or nothing."""
-        if self._held:
-            return self._held
-        if self.fault:
-            return f"output failed: {self.fault}"
-        try:
-            self._commands.put_nowait(command)
-        except queue.Full:
-            return f"{QUEUE_COMMANDS} commands are waiting for the output already"
-        return ""
-
-    def forget(self, why: str) -> None:
-        """Refuse what is waiting, each with an ack."""
-        ending = False
-        while True:
-            try:
-                command = self._commands.get_nowait()
-            except queue.Empty:
-                break
-            ending = ending or command is None
-            if isinstance(command, Command):
-                self._acks.append(_refused(command, f"not sent: {why}"))
-        if ending:  # the word to end is not for us
-            self._commands.put_nowait(None)
-
-    def disarm(self) -> None:
-        """Nothing that waits goes out, and what is in progress ends; the thread sees to it."""
-        self.forget("disarmed")
-        self._commands.put_nowait(_MAKE_SAFE)
-
-    def hold(self, why: str) -> None:
-        """Let nothing out, neither what waits nor what comes, until `release`. From any thread."""
-        self._held = why
-        self.forget(why)
-
-    def release(self) -> None:
-        self._held = ""
-
-    def make_safe(self) -> None:
-        """The safe state at once, whatever the thread is doing. From any thread."""
-        self._output.safe_state()
-
-    def begin_stop(self) -> None:
-        """Send nothing more."""
-        self._stopping = True
-        self.forget("the run ended")
-        self._commands.put_nowait(None)
-
-    def end_stop(self, timeout_s: float) -> str:
-        """Wait for the thread, make the output safe once more and close it; what went wrong, or nothing."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        self._output.safe_state()
-        if self._thread.is_alive():
-            # Its driver is inside a call: closing it under its feet could leave the line as it is.
-            return (
-                f"output '{self.info.name}' did not answer within {timeout_s:g} s; check that its line is low"
-            )
-        self._output.close()
-        return f"output '{self.info.name}' failed: {self.fault}" if self.fault else ""
-
-    def _run(self) -> None:
-        next_beat_ns = self._clock.now_ns()
-        while True:
-            wait_s = None
-            if self._beat_s is not None and not self.fault:
-                wait_s = (next_beat_ns - self._clock.now_ns()) / NS_PER_S
-                if wait_s <= 0.0:
-                    self._heartbeat()
-                    next_beat_ns = self._clock.now_ns() + round(self._beat_s * NS_PER_S)
-                    continue
-            try:
-                command = self._commands.get(timeout=wait_s)
-            except queue.Empty:
-                continue
-            if command is None:
-                return
-            if isinstance(command, Command):
-                self._acks.append(self._carry_out(command))
-            else:
-                self._safe_or_fault()
-
-    def _carry_out(self, command: Command) -> Ack:
-        refusal = self._refusal(command)
-        if refusal:
-            return _refused(command, refusal)
-        try:
-            ack = self._output.send(command)
-            if self._held or self._stopping:
-                # It was on its way when everything was to go low.
-                self._output.safe_state()
-        except Exception as error:  # noqa: BLE001 - whatever a driver raises, the line goes low and later commands are refused
-            self._fail(error)
-            return _refused(command, f"output failed: {self.fault}")
-        return ack
-
-    def _refusal(self, command: Command) -> str:
-        """Why a command must not be sent any more, or nothing."""
-        if self._stopping:
-            return "not sent: the run ended"
-        if self._held:
-            return f"not sent: {self._held}"
-        if self.fault:
-            return f"not sent: the output failed: {self.fault}"
-        now = self._clock.now_ns()
-        if command.t_deadline_ns is not None and now > command.t_deadline_ns:
-            return f"not sent: late by {(now - command.t_deadline_ns) / NS_PER_MS:.2f} ms"
-        return ""
-
-    def _heartbeat(self) -> None:
-        """Keep the device's watchdog content while the loop turns, and take in what the device says."""
-        assert self._watched is not None
-        try:
-            for text in self._watched.heartbeat(self._alive()):
-                self._notice(text)
-        except Exception as error:  # noqa: BLE001 - as for a command
-            self._fail(error)
-
-    def _safe_or_fault(self) -> None:
-        try:
-            self._output.safe_state()
-        except Exception as error:  # noqa: BLE001 - the thread must live to refuse what comes
-            self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        fault = f"{type(error).__name__}: {error}"
-        try:
-            self._output.safe_state()
-        except Exception as second:  # noqa: BLE001 - the thread must live to refuse what comes
-            again = f"{type(second).__name__}: {second}"
-            fault += "; so does its safe state" if again == fault else f"; and its safe state failed: {again}"
-        self.fault = self.fault or fault
-        self._notice(f"output failed: {fault}")
-
-    def _notice(self, text: str) -> None:
-        self._notices.append(OutputNotice(self.info.name, self._clock.now_ns(), text))
 
 
 class Actuators:
@@ -324,7 +151,3 @@ def _make_safe(thread: OutputThread, problems: deque[str]) -> None:
         thread.make_safe()
     except Exception as error:  # noqa: BLE001 - told to whoever asked
         problems.append(f"output '{thread.info.name}': {type(error).__name__}: {error}")
-
-
-def _refused(command: Command, detail: str) -> Ack:
-    return Ack(command.id, command.output, None, None, None, ok=False, detail=detail)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rt_pose.clock import NS_PER_S
 from rt_pose.config import ActionConfig, OutputConfig, RuleConfig, duration_ns
 from rt_pose.errors import UserError, nearest
-from rt_pose.types import Action
+from rt_pose.types import Action, OutputInfo
 
 NS_PER_US = 1000
 LONGEST_PULSE_NS = 60 * NS_PER_S
@@ -58,6 +58,17 @@ def plan_action(rule: RuleConfig, outputs: dict[str, OutputConfig], where: str) 
             "withhold where it begins, and leave it out here"
         )
     return plan
+
+
+def check_fits(plan: Plan, output: OutputInfo, where: str) -> None:
+    """UserError where an output, as it was found when it was opened, cannot do it."""
+    if output.actions and plan.action not in output.actions:
+        able = ", ".join(output.actions)
+        raise UserError(f"{where}: do: output '{plan.output}' takes no {plan.action}; it takes {able}")
+    if output.lines is not None and plan.line >= output.lines:
+        raise UserError(
+            f"{where}: do.line: output '{plan.output}' has the lines 0 to {output.lines - 1}; got {plan.line}"
+        )
 
 
 def _kind(do: ActionConfig, where: str) -> Action:

@@ -17,6 +17,7 @@ from rt_pose.config import RunConfig, check_names, check_numbers, duration_ns, t
 from rt_pose.drivers import Camera, DriverContext, Output, make_camera, make_output
 from rt_pose.errors import UserError
 from rt_pose.loop.act import Actuators, Beat
+from rt_pose.loop.action import check_fits
 from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Control
@@ -131,6 +132,9 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
         outputs = _open_outputs(config, context, stack)
         delays_ms = {info.name: info.delay_ms for info, _ in outputs}
         rules = make_rules(config, package.manifest.keypoints, delays_ms)
+        found = {info.name: info for info, _ in outputs}
+        for rule in rules:
+            check_fits(rule.plan, found[rule.output], f"rule '{rule.name}'")
         limits = make_limits(config, {rule.name: rule.plan for rule in rules})
         cameras = _open_cameras(config, context, stack)
         for name, (info, _) in cameras.items():

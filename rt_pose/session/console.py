@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.status import Status
 
 from rt_pose.clock import NS_PER_S, Clock
+from rt_pose.session.keys import KeyWatch
 from rt_pose.session.run import Notices
 
 
@@ -48,6 +50,7 @@ class RunConsole(Notices):
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._status: Status | None = None
+        self._keys: KeyWatch | None = None
 
     def __enter__(self) -> RunConsole:
         self._status = self._console.status("opening cameras, outputs, network ...")
@@ -57,8 +60,19 @@ class RunConsole(Notices):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._keys is not None:
+            self._keys.close()
         if self._status is not None:
             self._status.stop()
+
+    def begin(self, emergency: Callable[[str], None]) -> None:
+        def pressed() -> None:
+            emergency("key")
+            self._console.print(
+                "EMERGENCY STOP: outputs low, disarmed; `rt-pose order arm` arms again", style="bold red"
+            )
+
+        self._keys = KeyWatch(pressed)
 
     def ready(self, description: dict[str, Any]) -> None:
         say = self._console.print
@@ -71,6 +85,8 @@ class RunConsole(Notices):
             say(f"camera {camera['name']}: {camera['driver']} {camera['serial']} {size}, {rate}")
         for output in description["outputs"].values():
             say(f"output {output['name']}: {output['driver']} {output['serial']}, {output['delay_ms']:g} ms")
+        if description["outputs"] and self._keys is not None and self._keys.active:
+            say("[space] or [x] is the emergency stop: all outputs low at once, and disarmed")
         say(f"poses: {description['addresses']['publish']}   control: {description['addresses']['control']}")
         self._update("waiting for the first frame ...")
 

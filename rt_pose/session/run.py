@@ -2,7 +2,8 @@
 
     supervisor (this process)
         |-- loop process      cameras ... decisions, outputs, sockets
-        `-- recorder process  log and video
+        |-- recorder process  log and video
+        `-- safe outputs      waits for the loop to die without having made its outputs safe
 
 Nothing is written before the loop says that everything is open; from then on every way out leaves a
 `session.json` that says how it ended. A loop that has not turned for `safety.kill_after` is killed; the
@@ -32,7 +33,7 @@ from rt_pose.errors import UserError
 from rt_pose.session import loop_process, record
 from rt_pose.session.describe import machine, uuid7, versions
 from rt_pose.session.read import INFO_NAME, SCHEMA
-from rt_pose.session.safe_outputs import make_outputs_safe
+from rt_pose.session.safe_outputs import SafeStandby
 from rt_pose.session.yoke import with_yoke_times
 
 POLL_S = 0.2
@@ -191,6 +192,7 @@ class _Supervision:
     def run(self) -> RunResult:
         endpoint = None
         refused = False
+        standby = SafeStandby(to_plain(self._config), self._register, self._loop.pid)
         try:
             if self._out is not None:
                 self._out.mkdir(parents=True, exist_ok=True)
@@ -198,13 +200,15 @@ class _Supervision:
                 endpoint = self._start_recorder(self._out)
             self._link.tell("go", endpoint)
             self._watch()
-            if not self._summary:
-                for problem in make_outputs_safe(to_plain(self._config), self._register):
+            if not self._summary and self._config.outputs:
+                problems = standby.make_safe()
+                for problem in problems or ["the loop died with its outputs open; they were made safe"]:
                     self._warn(problem)
         except UserError:
             refused = True
             raise
         finally:
+            standby.close()
             if self._recorder is not None:
                 _end(self._recorder, RECORDER_END_S)
             if self._socket_dir is not None:
@@ -247,7 +251,8 @@ class _Supervision:
 
     def _hear(self, kind: str, content: Any) -> None:
         if kind == "stats":
-            self._t_beat_ns = content["t_beat_ns"] or None
+            # Before its first turn it is alive as long as it tells of itself.
+            self._t_beat_ns = content["t_beat_ns"] or self._clock.now_ns()
             self._hear_outputs(content)
             self._notices.stats(content)
         elif kind == "ending":
@@ -275,7 +280,7 @@ class _Supervision:
         if silent_ns > self._kill_after_ns:
             self._hung = f"the loop hung: no turn for {silent_ns / NS_PER_S:.1f} s"
             self._loop.kill()
-            self._warn(f"{self._hung}; it was killed, and the outputs are made safe")
+            self._warn(f"{self._hung}; it is killed")
 
     def _warn(self, message: str) -> None:
         self._warnings.append(message)

@@ -1,53 +1,120 @@
-"""Outputs into their safe state after the loop's process has died with them open."""
+"""Outputs into their safe state after the loop's process has died with them open.
+
+A process stands by for that through the whole run, its drivers loaded: starting one only then would cost
+seconds, in which a line without a watchdog of its own stays high. It acts when the supervisor says so; where
+the supervisor dies too, it waits for the loop to be gone and acts by itself.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
-from rt_pose.clock import HostClock
+from rt_pose.clock import NS_PER_S, Clock, HostClock
 from rt_pose.config import RunConfig, build
 from rt_pose.drivers import DriverContext, make_output
+from rt_pose.errors import UserError
 
-TIMEOUT_S = 5.0
-
-
-def make_outputs_safe(config: dict[str, Any], register: Callable[[], None]) -> list[str]:
-    """Open every output anew, in a process of its own, and put it into its safe state; what failed.
-
-    A driver that hangs cannot hold the supervisor up for longer than 5 s.
-    """
-    if not config.get("outputs"):
-        return []
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_main, args=(theirs, config, register), name="rt-pose-safe-outputs")
-    process.start()
-    theirs.close()
-    try:
-        problems = ours.recv() if ours.poll(TIMEOUT_S) else [f"no answer within {TIMEOUT_S:g} s"]
-    except EOFError:
-        problems = ["the process that should have done it died"]
-    if process.is_alive():
-        process.join(1.0)
-        process.kill()
-    process.join()
-    return [f"an output may not be in its safe state: {problem}" for problem in problems]
+TIMEOUT_S = 10.0
+"""A board that is reset by opening its port needs up to 2 s, the process as much where the run just began."""
+LOOP_GONE_S = 20.0
+LOOK_S = 0.05
+NICE = 10
+"""It loads its drivers while the loop takes its first frames."""
 
 
-def _main(link: Connection, config: dict[str, Any], register: Callable[[], None]) -> None:
+class SafeStandby:
+    """Waits to open every output anew and put it into its safe state. `close` it where nothing happened."""
+
+    def __init__(self, config: dict[str, Any], register: Callable[[], None], loop_pid: int | None) -> None:
+        """`loop_pid`: the process that holds the outputs now; None where nobody does."""
+        self._link: Connection | None = None
+        if not config.get("outputs"):
+            return
+        spawn = multiprocessing.get_context("spawn")
+        self._link, theirs = spawn.Pipe()
+        self._process = spawn.Process(
+            target=_main, args=(theirs, config, register, loop_pid), name="rt-pose-safe-outputs", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def make_safe(self) -> list[str]:
+        """All outputs of the run; what failed. The loop's process must be gone, its ports free."""
+        if self._link is None:
+            return []
+        try:
+            self._link.send("make safe")
+            answered = self._link.poll(TIMEOUT_S)
+            problems = self._link.recv() if answered else [f"no answer within {TIMEOUT_S:g} s"]
+        except (EOFError, OSError):
+            problems = ["the process that should have done it died"]
+        self._end()
+        return [f"an output may not be in its safe state: {problem}" for problem in problems]
+
+    def close(self) -> None:
+        """The loop has seen to its outputs itself."""
+        if self._link is not None:
+            self._end()
+
+    def _end(self) -> None:
+        assert self._link is not None
+        self._process.kill()  # so that it takes the closed link for no death of ours
+        self._process.join()
+        self._link.close()
+        self._link = None
+
+
+def _main(
+    link: Connection, config: dict[str, Any], register: Callable[[], None], loop_pid: int | None
+) -> None:
+    for sent in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(sent, signal.SIG_IGN)  # what ends the run must not end who cleans up after it
+    os.nice(NICE)
     register()
+    clock = HostClock()
     run_config = build(RunConfig, config, "configuration")
-    context = DriverContext(HostClock(), run_config.seed)
+    try:
+        link.recv()
+    except (EOFError, OSError):
+        if loop_pid is not None:
+            _wait_until_gone(loop_pid, clock)
+        _make_all_safe(run_config, clock)
+        return
+    link.send(_make_all_safe(run_config, clock))
+
+
+def _wait_until_gone(pid: int, clock: Clock) -> None:
+    end_ns = clock.now_ns() + round(LOOP_GONE_S * NS_PER_S)
+    while _is_alive(pid) and clock.now_ns() < end_ns:
+        clock.sleep_until_ns(clock.now_ns() + round(LOOK_S * NS_PER_S))
+
+
+def _is_alive(pid: int) -> bool:
+    """A zombie, whose parent has not asked for it yet, holds nothing any more."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def _make_all_safe(config: RunConfig, clock: Clock) -> list[str]:
+    context = DriverContext(clock, config.seed)
     problems = []
-    for name, wanted in run_config.outputs.items():
+    for name, wanted in config.outputs.items():
         try:
             output = make_output(name, wanted.driver, wanted.options, context)
             output.open()
             output.safe_state()
             output.close()
+        except UserError as error:
+            problems.append(str(error))
         except Exception as error:  # noqa: BLE001 - the other outputs must still become safe
             problems.append(f"output '{name}': {type(error).__name__}: {error}")
-    link.send(problems)
+    return problems

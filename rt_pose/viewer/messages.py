@@ -55,6 +55,8 @@ class Meta(Header):
     zones: dict[str, ZoneMeta] = {}
     rules: list[str] = []
     budget_ms: float | None = None
+    control: str = ""
+    """Address of the control socket."""
 
 
 class LatencyMs(msgspec.Struct):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QIcon, QPixmap
+from PySide6.QtGui import QCloseEvent, QIcon, QKeySequence, QPixmap, QShortcut
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.viewer import look
 from rt_pose.viewer.arena import Arena
+from rt_pose.viewer.emergency import EmergencyLine
 from rt_pose.viewer.messages import Meta
 from rt_pose.viewer.status import StatusStrip, readings
 from rt_pose.viewer.subscribe import Subscription
@@ -41,6 +42,7 @@ class ViewerWindow(QMainWindow):
         self._clock = clock
         self._session: str | None = None
         self._meta: Meta | None = None
+        self._emergency = EmergencyLine(clock)
         self._status_ns = self._traces_ns = -STATUS_NS
         self._build()
         self._timer = QTimer(self)
@@ -73,7 +75,13 @@ class ViewerWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         self._timer.stop()
         self._subscription.close()
+        self._emergency.close()
         super().closeEvent(event)
+
+    def stop_at_once(self) -> None:
+        """The immediate stop: all outputs of the run that is shown go low."""
+        self._emergency.press(self.state.meta.control if self.state.meta is not None else "")
+        self._show_status(self._clock.now_ns())
 
     def _follow_session(self) -> None:
         if self.state.session != self._session:
@@ -135,6 +143,9 @@ class ViewerWindow(QMainWindow):
         self.arena.notice.setVisible(bool(notice))
 
     def _notice(self, now_ns: int) -> str:
+        emergency = self._emergency.said()
+        if emergency:
+            return emergency
         address = self._subscription.address
         if self.state.received_ns is None and self._subscription.unreadable:
             return f"{address} cannot be read: {self._subscription.last_problem}"
@@ -201,6 +212,11 @@ class ViewerWindow(QMainWindow):
         row.addWidget(self.cameras)
         for button in (self.prediction_button, self.ellipse_button, self.names_button, fit):
             row.addWidget(button)
+        self.stop_button = QPushButton("STOP (Esc)")
+        self.stop_button.setToolTip("emergency stop: all outputs low at once, and disarmed")
+        self.stop_button.clicked.connect(self.stop_at_once)
+        QShortcut(QKeySequence(Qt.Key.Key_Escape), self, self.stop_at_once)
+        row.addWidget(self.stop_button)
         row.addStretch(1)
         row.addWidget(look.label("speed of", "muted"))
         row.addWidget(self.keypoints)

@@ -10,7 +10,8 @@ import pytest
 
 from rt_pose.clock import FakeClock, HostClock
 from rt_pose.drivers import FoundDevice
-from rt_pose.loop.act import QUEUE_COMMANDS, Actuators, Beat
+from rt_pose.loop.act import Actuators, Beat
+from rt_pose.loop.output_thread import QUEUE_COMMANDS
 from rt_pose.types import Ack, Command, OutputInfo
 
 

@@ -10,7 +10,8 @@ import yaml
 
 from rt_pose.config import OutputConfig, RuleConfig, build
 from rt_pose.errors import UserError
-from rt_pose.loop.action import Plan, plan_action
+from rt_pose.loop.action import Plan, check_fits, plan_action
+from rt_pose.types import OutputInfo
 
 OUTPUTS = {"box": OutputConfig("simulated", lines=["laser", "led"]), "plain": OutputConfig("simulated")}
 
@@ -104,3 +105,14 @@ def test_every_rule_under_configs_has_a_plan() -> None:
             plan_action(rule, config.outputs, str(path))
             seen += 1
     assert seen > 0
+
+
+def test_an_output_that_was_opened_says_what_it_can() -> None:
+    anything = OutputInfo("box", "d", "1", 0.0, echoes=True)
+    check_fits(plan("message: x"), anything, "rule 'r'")
+    box = OutputInfo("box", "d", "1", 0.0, echoes=True, lines=1, actions=["pulse", "stop"])
+    check_fits(plan("pulse: 1 ms"), box, "rule 'r'")
+    with pytest.raises(UserError, match="output 'box' takes no message; it takes pulse, stop"):
+        check_fits(plan("message: x"), box, "rule 'r'")
+    with pytest.raises(UserError, match="has the lines 0 to 0; got 1"):
+        check_fits(plan("pulse: 1 ms, line: led"), box, "rule 'r'")

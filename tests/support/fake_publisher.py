@@ -69,7 +69,7 @@ class FakePublisher:
         self.cameras = cameras
         self._clock = clock
 
-    def meta(self, keypoints: list[str] = KEYPOINTS) -> None:
+    def meta(self, keypoints: list[str] = KEYPOINTS, control: str = "tcp://127.0.0.1:5791") -> None:
         """What a late joiner must know."""
         x, y, r = ZONE
         size = {"width": WIDTH, "height": HEIGHT, "channels": 1, "rate_hz": float(RATE_HZ)}
@@ -85,7 +85,7 @@ class FakePublisher:
                 "outputs": ["light"],
                 "budget_ms": 50.0,
                 "config": {},
-                "control": "tcp://127.0.0.1:5791",
+                "control": control,
             },
         )
 

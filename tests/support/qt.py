@@ -9,6 +9,6 @@ from rt_pose.viewer.app import QT_PACKAGES
 pytest.importorskip(
     "PySide6.QtWidgets", exc_type=ImportError, reason=f"Qt cannot be loaded; install {QT_PACKAGES}"
 )
-from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6 import QtCore, QtGui, QtTest, QtWidgets
 
-__all__ = ["QtCore", "QtGui", "QtWidgets"]
+__all__ = ["QtCore", "QtGui", "QtTest", "QtWidgets"]

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from support.fake_publisher import HEIGHT, KEYPOINTS, WIDTH, FakePublisher, body
-from support.qt import QtGui
+from support.qt import QtCore, QtGui, QtTest
 
 from rt_pose.clock import FakeClock
+from rt_pose.loop.control import Control
 from rt_pose.viewer.subscribe import Subscription
 from rt_pose.viewer.window import ViewerWindow
 
@@ -158,3 +159,50 @@ def test_one_of_several_cameras_is_shown(qt_app: Any, clock: FakeClock, until: U
         window.cameras.setCurrentText("right")
         assert window.arena.points.data["x"][0] == pytest.approx(body(2.0)[0, 0], abs=1e-3)
         window.close()
+
+
+def test_escape_is_the_emergency_stop_of_the_run_that_is_shown(
+    window: ViewerWindow, fake: FakePublisher, clock: FakeClock, until: Until
+) -> None:
+    unsafe: list[str] = []
+    control = Control("tcp://127.0.0.1:*", dict, dict, lambda: 10, lambda: unsafe)
+    control.start()
+    try:
+        until(
+            lambda: window.state.meta is not None and window.state.meta.control == control.address,
+            lambda: (fake.meta(control=control.address), window.refresh()),
+        )
+        window.activateWindow()  # a key goes to the window in front
+        assert QtTest.QTest.qWaitForWindowActive(window)
+        QtTest.QTest.keyClick(window, QtCore.Qt.Key.Key_Escape)
+        assert window.arena.notice.text() == "EMERGENCY STOP sent ..."
+
+        def shown(text: str) -> bool:
+            return window.arena.notice.text().startswith(text)
+
+        def repaint() -> None:
+            status(window, clock, 250)
+
+        until(lambda: shown("EMERGENCY STOP: all outputs low, disarmed"), repaint)
+        assert [order.do for order in control.inbox] == ["emergency"]
+        unsafe.append("output 'laser': gone")
+        window.stop_button.click()
+        until(lambda: shown("EMERGENCY STOP: output 'laser': gone: check that the lines are low"), repaint)
+        status(window, clock, 7000)
+        assert not shown("EMERGENCY")
+    finally:
+        control.stop()
+
+
+def test_an_emergency_stop_that_nobody_answers_is_said(qt_app: Any, clock: FakeClock) -> None:
+    window = ViewerWindow(Subscription("tcp://127.0.0.1:9"), clock)
+    window.show()
+    window.stop_at_once()
+    assert window.arena.notice.text() == "no emergency stop: no run is connected"
+    window._emergency.press("tcp://127.0.0.1:9")
+    status(window, clock, 2500)
+    assert window.arena.notice.text() == "EMERGENCY STOP was not answered: check that the lines are low"
+    window._emergency.press("nowhere")
+    status(window, clock, 250)
+    assert "could not be sent to nowhere" in window.arena.notice.text()
+    window.close()

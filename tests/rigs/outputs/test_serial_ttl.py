@@ -90,7 +90,9 @@ def test_an_ack_says_when_the_line_rose_on_the_hosts_clock(box: SimulatedBox, tt
 
 
 def test_what_the_box_refuses_is_said(ttl: SerialTtl) -> None:
-    ttl.open()
+    info = ttl.open()
+    assert info.lines == 4
+    assert "message" not in info.actions
     ack = ttl.send(level(line=7))
     assert (ack.ok, ack.detail, ack.t_effect_ns) == (False, "no such line", None)
     assert ttl.send(Command(1, 1, "laser", 0, "message", message="x")).detail == "a TTL box takes no message"

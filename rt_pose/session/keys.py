@@ -1,0 +1,73 @@
+"""Single keys of the terminal while a run goes on: an immediate stop must not need the Enter key."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Callable
+
+EMERGENCY_KEYS = (b" ", b"x")
+
+
+class KeyWatch:
+    """Calls `pressed` for each emergency key, in a thread of its own, until `close`.
+
+    Ctrl-C goes on to mean what it means. Where standard input is no terminal, or belongs to another job of
+    the shell, there are no keys: `active` is False.
+    """
+
+    def __init__(self, pressed: Callable[[], None]) -> None:
+        self._pressed = pressed
+        self._fd = sys.stdin.fileno() if _is_terminal() else -1
+        self.active = self._fd >= 0 and self._is_ours()
+        if not self.active:
+            return
+        self._before = termios.tcgetattr(self._fd)
+        tty.setcbreak(self._fd)
+        self._wake_read, self._wake_write = os.pipe()
+        self._thread = threading.Thread(target=self._run, name="rt-pose-keys", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Give the terminal back as it was. May be called twice."""
+        if not self.active:
+            return
+        self.active = False
+        os.write(self._wake_write, b"\0")
+        self._thread.join()
+        os.close(self._wake_read)
+        os.close(self._wake_write)
+        if self._is_ours():
+            termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
+
+    def _run(self) -> None:
+        while True:
+            ready, _, _ = select.select([self._fd, self._wake_read], [], [])
+            if self._wake_read in ready:
+                return
+            if not self._is_ours():  # reading now would stop the whole program
+                threading.Event().wait(0.2)
+                continue
+            key = os.read(self._fd, 1)
+            if not key:
+                return  # the terminal is gone
+            if key in EMERGENCY_KEYS:
+                self._pressed()
+
+    def _is_ours(self) -> bool:
+        """Whether we are the terminal's foreground job."""
+        try:
+            return os.tcgetpgrp(self._fd) == os.getpgrp()
+        except OSError:
+            return False
+
+
+def _is_terminal() -> bool:
+    try:
+        return sys.stdin.isatty()
+    except (AttributeError, ValueError):  # closed, or none at all
+        return False

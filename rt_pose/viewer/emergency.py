@@ -1,0 +1,72 @@
+"""The immediate stop from the window: sent at once, its answer looked for now and then, never waited for."""
+
+from __future__ import annotations
+
+import msgspec
+import zmq
+
+from rt_pose.clock import NS_PER_S, Clock
+from rt_pose.errors import UserError
+from rt_pose.session.orders import request
+
+SHOWN_NS = 6 * NS_PER_S
+PATIENCE_NS = 2 * NS_PER_S
+
+
+class EmergencyLine:
+    """A way to the control socket of the run that is shown. Use it from one thread; `close` it."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._socket: zmq.Socket[bytes] | None = None
+        self._address = ""
+        self._sent_ns: int | None = None
+        self._said = ""
+
+    def press(self, address: str) -> None:
+        """Send the order to the control socket at `address`; empty where no run is known."""
+        self._sent_ns = self._clock.now_ns()
+        if not address:
+            self._said = "no emergency stop: no run is connected"
+            return
+        self._said = "EMERGENCY STOP sent ..."
+        try:
+            self._to(address).send(request("emergency"), zmq.NOBLOCK)
+        except (zmq.ZMQError, UserError) as error:
+            self._said = f"EMERGENCY STOP could not be sent to {address}: {error}"
+
+    def said(self) -> str:
+        """What is to be shown now; nothing once it has been seen."""
+        self._take_answer()
+        if self._sent_ns is None:
+            return ""
+        since_ns = self._clock.now_ns() - self._sent_ns
+        if self._said.endswith("...") and since_ns > PATIENCE_NS:
+            self._said = "EMERGENCY STOP was not answered: check that the lines are low"
+        return self._said if since_ns < SHOWN_NS else ""
+
+    def close(self) -> None:
+        """Disconnect. May be called twice."""
+        if self._socket is not None:
+            self._socket.close(linger=0)
+            self._socket = None
+
+    def _to(self, address: str) -> zmq.Socket[bytes]:
+        if self._socket is None or self._address != address:
+            self.close()
+            self._socket = zmq.Context.instance().socket(zmq.DEALER)
+            self._socket.connect(address)
+            self._address = address
+        return self._socket
+
+    def _take_answer(self) -> None:
+        if self._socket is None:
+            return
+        try:
+            answer = msgspec.msgpack.decode(self._socket.recv(zmq.NOBLOCK), type=dict)
+        except (zmq.Again, msgspec.DecodeError):
+            return
+        if answer.get("ok"):
+            self._said = "EMERGENCY STOP: all outputs low, disarmed; `rt-pose order arm` arms again"
+        else:
+            self._said = f"EMERGENCY STOP: {answer.get('error')}: check that the lines are low"

@@ -1,0 +1,75 @@
+"""Ways out of a run, each on a whole run with the box's own code: the line falls, and the session says why.
+
+How fast it falls is the bench's business; here it must fall, or stay where it should.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.tiny_package import make_tiny_package
+
+from bench.safety import SCENARIOS, Outcome, _figures, _holds, page, try_once
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("package") / "package"
+    make_tiny_package(path, keypoints=3)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "says"),
+    [
+        ("loop killed (SIGKILL)", "the loop died (exit code -9)", "no last record"),
+        ("supervisor killed (SIGKILL)", "", "order emergency (the supervisor is gone)"),
+        (
+            "exception in the loop",
+            "the loop failed: RuntimeError: an exception in the loop",
+            "the loop failed",
+        ),
+        (
+            "loop hangs, its threads live",
+            "the loop hung: no turn for",
+            "no last record",
+        ),
+        ("loop's process stopped (SIGSTOP)", "the loop hung: no turn for", "no last record"),
+        ("emergency ordered", "complete", "order emergency (control)"),
+    ],
+)
+def test_every_way_out_leaves_the_line_low(package: str, name: str, status: str, says: str) -> None:
+    outcome = try_once(SCENARIOS[name], package)
+    assert outcome.ms is not None
+    assert outcome.status.startswith(status)
+    assert any(says in entry for entry in outcome.log), outcome.log
+    if name == "emergency ordered":
+        assert "event suppressed: disarmed" in outcome.log
+    if "hangs" in name:
+        assert any("the loop hung" in warning for warning in outcome.warnings)
+    if name == "loop killed (SIGKILL)":
+        assert "the loop died with its outputs open; they were made safe" in outcome.warnings
+
+
+def test_what_holds_and_what_does_not() -> None:
+    low, high = Outcome(20.0, "complete"), Outcome(None, "complete")
+    killed, well = "loop killed (SIGKILL)", "nothing goes wrong"
+
+    def holds(name: str, *outcomes: Outcome) -> bool:
+        return _holds(name, {"n": len(outcomes), "bound_ms": 100.0, **_figures(list(outcomes))})
+
+    assert holds(killed, low, low)
+    assert not holds(killed, low, high)
+    assert not holds(killed, low, Outcome(120.0, "complete"))
+    assert holds(well, high)
+    assert not holds(well, high, low)
+
+
+def test_the_page_names_every_scenario(tmp_path: Path) -> None:
+    first = {"status": "complete", "warnings": ["told"], "log": ["logged"]}
+    row = {"n": 1, "p50": 20.0, "max": 30.0, "stayed": 0, "bound_ms": 100.0, "first": first}
+    text = page({"machine": {"cpu": "a machine", "cores_usable": 2}, "rows": {"cable pulled": row}})
+    assert "| cable pulled | 1 | 20.0 | 30.0 | 100 | complete |" in text
+    assert "- told at once: told" in text
+    assert "- log: logged" in text

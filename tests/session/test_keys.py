@@ -1,0 +1,64 @@
+"""Single keys, on a terminal of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+
+import pytest
+
+from rt_pose.session.keys import KeyWatch
+
+PROGRAM = """
+import fcntl, os, sys, termios, threading
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from rt_pose.session.keys import KeyWatch
+came = threading.Semaphore(0)
+watch = KeyWatch(lambda: (os.write(1, b'STOP '), came.release()))
+os.write(1, b'ready %d ' % watch.active)
+for _ in range(2):
+    came.acquire()
+watch.close()
+watch.close()
+os.write(1, b'closed')
+"""
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """Both ends of a pseudo-terminal."""
+    ours, theirs = os.openpty()
+    yield ours, theirs
+    os.close(ours)
+    os.close(theirs)
+
+
+def read_until(fd: int, word: bytes) -> bytes:
+    got = b""
+    while word not in got:
+        got += os.read(fd, 100)
+    return got
+
+
+def test_a_key_is_heard_without_enter_and_the_terminal_is_given_back(terminal: tuple[int, int]) -> None:
+    ours, theirs = terminal
+    before = termios.tcgetattr(theirs)
+    program = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdin=theirs, stdout=theirs, start_new_session=True
+    )
+    assert b"ready 1" in read_until(ours, b"ready 1")
+    os.write(ours, b"q ")
+    assert read_until(ours, b"STOP").count(b"STOP") == 1, "other keys are nothing"
+    os.write(ours, b"x")
+    assert b"closed" in read_until(ours, b"closed")
+    assert program.wait(10) == 0
+    assert termios.tcgetattr(theirs) == before
+
+
+def test_without_a_terminal_there_are_no_keys() -> None:
+    watch = KeyWatch(lambda: None)
+    assert not watch.active
+    watch.close()

@@ -1,0 +1,84 @@
+"""Outputs made safe from outside, on the TTL box's own code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+import rigs
+from rigs.firmware.simulate import SimulatedBox
+from rt_pose.clock import HostClock
+from rt_pose.config import OutputConfig, RunConfig, to_plain
+from rt_pose.drivers import DriverContext, make_output
+from rt_pose.session.safe_outputs import SafeStandby
+from rt_pose.types import Command
+
+HIGH = 65535
+NO_WATCHDOG = {"watchdog_ms": 10_000}
+"""So long that what is seen here is not the box's own doing."""
+
+
+@pytest.fixture
+def box() -> Iterator[SimulatedBox]:
+    with SimulatedBox() as box:
+        yield box
+
+
+def plain(*ports: str) -> dict[str, object]:
+    outputs = {f"box{i}": OutputConfig("serial_ttl", {"port": port}) for i, port in enumerate(ports)}
+    return to_plain(RunConfig(outputs=outputs))  # type: ignore[no-any-return]
+
+
+def leave_high(box: SimulatedBox) -> None:
+    """As a process leaves it that dies: the line high, the port free."""
+    rigs.register()
+    output = make_output("box", "serial_ttl", {"port": box.port, **NO_WATCHDOG}, DriverContext(HostClock()))
+    output.open()
+    assert output.send(Command(1, None, "box", 0, "level")).ok
+    # Closing the file under it: no last word reaches the box.
+    os.close(output._link._serial.fd)  # type: ignore[attr-defined]
+    output._link._closing.set()  # type: ignore[attr-defined]
+    output._link._reader.join()  # type: ignore[attr-defined]
+    assert box.level(0) == HIGH
+
+
+def test_every_output_is_made_safe_and_what_failed_is_named(box: SimulatedBox) -> None:
+    standby = SafeStandby(plain("/dev/none", box.port), rigs.register, None)
+    leave_high(box)
+    (problem,) = standby.make_safe()
+    assert problem.startswith("an output may not be in its safe state: outputs.box0: the port /dev/none")
+    assert box.wait_for(0, high=False) is not None
+    standby.close()
+
+
+def test_without_outputs_there_is_nothing_to_do() -> None:
+    standby = SafeStandby(plain(), rigs.register, None)
+    assert standby.make_safe() == []
+    standby.close()
+
+
+def test_closed_it_leaves_the_outputs_alone(box: SimulatedBox) -> None:
+    standby = SafeStandby(plain(box.port), rigs.register, None)
+    standby.close()
+    leave_high(box)
+    assert box.wait_for(0, high=False, timeout_s=0.3) is None
+
+
+def test_where_the_supervisor_dies_it_waits_for_the_loop_and_acts_by_itself(box: SimulatedBox) -> None:
+    """The supervisor is a process of its own here, and so is what stands for the loop."""
+    loop = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    code = (
+        "import os, sys, rigs; from rt_pose.session.safe_outputs import SafeStandby\n"
+        "if __name__ == '__main__':\n"
+        f"    SafeStandby({plain(box.port)!r}, rigs.register, {loop.pid})\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    leave_high(box)
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert box.wait_for(0, high=False, timeout_s=2.0) is None, "the loop lives and holds its ports"
+    loop.communicate(b"\n")
+    assert box.wait_for(0, high=False, timeout_s=20.0) is not None
