@@ -107,7 +107,10 @@ class EngineConfig:
     """dali (the definition), compiled (the same pixels, several times as fast on a CPU), or auto: compiled
     where it keeps the golden keypoints in place, otherwise dali. `torch`, an earlier name, means compiled."""
     threads: int = 0
-    """Threads of the engine; 0 = one a physical core."""
+    """Threads of the engine; 0: a run measures at its start how many of the physical cores serve best, and
+    whether pinned to them; elsewhere one a physical core."""
+    priority: Literal["normal", "high"] = "normal"
+    """high: the loop's process goes before others of this machine (nice -10; needs root or CAP_SYS_NICE)."""
 
 
 @dataclass

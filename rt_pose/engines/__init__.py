@@ -14,6 +14,7 @@ from typing import ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.clock import Clock
 from rt_pose.errors import UserError, nearest
 from rt_pose.package import InputSpec
 
@@ -45,6 +46,13 @@ class Engine(Protocol):
     @classmethod
     def missing(cls, folder: Path, precision: str = "float32") -> str | None:
         """Why it cannot serve the package in `folder` (a file, a library) in a precision; None: it can."""
+        ...
+
+    def arrange(self, clock: Clock) -> str:
+        """Choose threads and their places by measurement, at the pace of frames; what was seen, for people.
+
+        Nothing where there is nothing to choose. Takes up to some seconds; comes before the first frame.
+        """
         ...
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT, engine_backend
 from rt_pose.errors import UserError
 from rt_pose.loop.device import has_int8_products
@@ -19,6 +20,16 @@ from rt_pose.package import NETWORK, PRECISION_NETWORKS, InputSpec
 _HINTS = {"float32": "f32", "mixed": "bf16", "bf16": "bf16", "int8": "f32"}
 """The precision that OpenVINO may lower layers to. Those of `mixed` that stay in float32 are marked in its
 network; those of `int8` that are not quantised stay in float32."""
+
+
+ROUNDS, SKIPPED, FORWARDS = 3, 2, 8
+"""Of each way to arrange the threads: rounds in turns, and forwards in each."""
+PAUSE_NS = 4 * NS_PER_MS
+CLEARLY_BETTER = 0.9
+
+
+def _way(threads: int, pinned: bool) -> str:
+    return f"{threads} thread{'s' * (threads != 1)} {'pinned' if pinned else 'free'}"
 
 
 @functools.cache
@@ -45,10 +56,10 @@ class OpenVINOEngine:
         self.spec = spec
         self.precision = precision
         self.threads = threads
-        version = importlib.metadata.version("openvino")
-        self.description = f"openvino {version} on the CPU, {precision}, {threads} threads"
         self._file = folder / PRECISION_NETWORKS.get(precision, NETWORK)
+        self._pinned = True
         self._requests: dict[int, tuple[Any, NDArray[np.float32]]] = {}
+        self.description = self._describe()
         self._request(1)
 
     @classmethod
@@ -67,6 +78,53 @@ class OpenVINOEngine:
         if precision in PRECISION_NETWORKS:
             return f"it holds no {name}; `rt-pose train quantise --model PACKAGE --data LABELS` adds it"
         return f"it holds no {name}"
+
+    def arrange(self, clock: Clock) -> str:
+        """Threads and pinning with the shortest P90 between pauses as long as those between frames.
+
+        In turns, so that a machine that drifts does not choose; another way than all cores, pinned, must be
+        clearly better, so that neighbouring starts choose alike.
+        """
+        usual = (self.threads, True)
+        ways = [usual, (self.threads, False)]
+        if self.threads > 1:
+            ways.append((self.threads - 1, True))
+        requests = {way: self._arranged(*way) for way in ways}
+        times: dict[tuple[int, bool], list[float]] = {way: [] for way in ways}
+        for _ in range(ROUNDS):
+            for way, (request, _) in requests.items():
+                times[way] += self._paced_ms(request, clock)
+        p90 = {way: float(np.percentile(values, 90)) for way, values in times.items()}
+        best = min(p90, key=lambda way: p90[way])
+        if p90[best] > CLEARLY_BETTER * p90[usual]:
+            best = usual
+        self.threads, self._pinned = best
+        self._requests = {1: requests[best]}
+        self.description = self._describe()
+        return "P90 ms: " + ", ".join(f"{_way(*way)} {ms:.2f}" for way, ms in p90.items())
+
+    def _paced_ms(self, request: Any, clock: Clock) -> list[float]:
+        import openvino
+
+        batch = np.zeros((1, self.spec.channels, self.spec.height, self.spec.width), np.float32)
+        request.set_tensor(NETWORK_INPUT, openvino.Tensor(batch, shared_memory=True))
+        times = []
+        for i in range(SKIPPED + FORWARDS):
+            clock.sleep_until_ns(clock.now_ns() + PAUSE_NS)
+            start_ns = clock.now_ns()
+            request.infer(share_outputs=True)
+            if i >= SKIPPED:
+                times.append((clock.now_ns() - start_ns) / NS_PER_MS)
+        return times
+
+    def _arranged(self, threads: int, pinned: bool) -> tuple[Any, NDArray[np.float32]]:
+        """A request for one frame with these threads."""
+        self.threads, self._pinned = threads, pinned
+        return self._compile(1)
+
+    def _describe(self) -> str:
+        version = importlib.metadata.version("openvino")
+        return f"openvino {version} on the CPU, {self.precision}, {_way(self.threads, self._pinned)}"
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         import openvino
@@ -99,6 +157,7 @@ class OpenVINOEngine:
                     "PERFORMANCE_HINT": "LATENCY",
                     "NUM_STREAMS": "1",
                     "INFERENCE_NUM_THREADS": str(self.threads),
+                    "ENABLE_CPU_PINNING": self._pinned,
                     # Never left open: where the processor has bf16, OpenVINO would take it by itself.
                     "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
                 },

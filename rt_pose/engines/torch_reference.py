@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.clock import Clock
 from rt_pose.engines import engine_backend
 from rt_pose.errors import UserError
 from rt_pose.package import InputSpec
@@ -52,6 +53,9 @@ class TorchEngine:
         if not (folder / PROGRAM).is_file():
             return f"it holds no {PROGRAM}; export the package again, or use the backend openvino"
         return None
+
+    def arrange(self, clock: Clock) -> str:  # noqa: ARG002
+        return ""
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch

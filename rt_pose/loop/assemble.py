@@ -23,7 +23,7 @@ from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Control
 from rt_pose.loop.crop import CropFollower
 from rt_pose.loop.decide import make_rules
-from rt_pose.loop.device import choose_device
+from rt_pose.loop.device import choose_device, raise_priority
 from rt_pose.loop.housekeeping import Housekeeping
 from rt_pose.loop.infer import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.loop.latency import LatencyLedger
@@ -145,6 +145,10 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
             stack.callback(rings[name].close)
             stack.callback(camera.close)
         choice = choose_engine(package, config.engine)
+        if config.engine.threads == 0:
+            choice.arrangement = choice.engine.arrange(clock)
+        if config.engine.priority == "high":
+            raise_priority()  # now that the engine has its threads
         sinks = _Sinks(clock)
         latest = LatestFrames(list(cameras), every_frame=config.frames == "every")
         beat = Beat()

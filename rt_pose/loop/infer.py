@@ -47,9 +47,13 @@ class EngineChoice:
     refused: list[str] = field(default_factory=list)
     """Faster ones that were not taken, each with its reason."""
 
+    arrangement: str = ""
+    """What spoke for the engine's threads; nothing where they were not measured."""
+
     def __str__(self) -> str:
         text = f"{self.engine.description}; golden keypoints move {self.golden_px:.3f} px"
-        return "; ".join([text, f"preprocessing by {self.preprocess}", *self.refused])
+        measured = [f"threads measured, {self.arrangement}"] if self.arrangement else []
+        return "; ".join([text, f"preprocessing by {self.preprocess}", *measured, *self.refused])
 
 
 @dataclass

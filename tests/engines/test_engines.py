@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from support.tiny_package import DiscFinder, make_tiny_package
 
+from rt_pose.clock import FakeClock, HostClock
 from rt_pose.engines import engine_backend, engines, open_engine
 from rt_pose.engines.openvino import OpenVINOEngine
 from rt_pose.errors import UserError
@@ -72,6 +74,62 @@ def test_lower_precision_stays_near(package: Package, backend: str, precision: s
     batch = batch_of(1)
     expected = reference(batch)
     assert np.abs(engine.infer(batch) - expected).max() < 0.05 * np.abs(expected).max()
+
+
+class Stopwatch(FakeClock):
+    """A clock by which a forward takes as long as the test says, whatever the machine does."""
+
+    def __init__(self, engine: OpenVINOEngine, ms: dict[tuple[int, bool], float]) -> None:
+        super().__init__(now_ns=0)
+        compile_one = engine._arranged
+
+        def arranged(threads: int, pinned: bool):  # type: ignore[no-untyped-def]
+            request, heatmaps = compile_one(threads, pinned)
+            return TimedRequest(request, self, ms[threads, pinned]), heatmaps
+
+        engine._arranged = arranged  # type: ignore[method-assign]
+
+
+class TimedRequest:
+    """A real request, each of whose forwards takes a stated time on a fake clock."""
+
+    def __init__(self, request: Any, clock: FakeClock, ms: float) -> None:
+        self._request, self._clock, self._ms = request, clock, ms
+
+    def infer(self, **options: Any) -> None:
+        self._request.infer(**options)
+        self._clock.sleep_until_ns(self._clock.now_ns() + round(self._ms * 1e6))
+
+    def set_tensor(self, *arguments: Any) -> None:
+        self._request.set_tensor(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("ms", "taken"),
+    [
+        ({(2, True): 5.0, (2, False): 4.9, (1, True): 8.0}, (2, "pinned")),
+        ({(2, True): 5.0, (2, False): 4.0, (1, True): 8.0}, (2, "free")),
+        ({(2, True): 5.0, (2, False): 5.0, (1, True): 3.0}, (1, "pinned")),
+    ],
+    ids=["hardly better is not taken", "not pinned", "fewer threads"],
+)
+def test_threads_are_arranged_by_measurement(
+    package: Package, ms: dict[tuple[int, bool], float], taken: tuple[int, str]
+) -> None:
+    engine = OpenVINOEngine(package.path, package.manifest.input, "float32", 2)
+    clock = Stopwatch(engine, ms)
+    said = engine.arrange(clock)
+    assert engine.threads == taken[0]
+    assert taken[1] in engine.description
+    assert "2 threads pinned 5.00" in said
+    batch = batch_of(1)
+    np.testing.assert_allclose(engine.infer(batch), reference(batch), atol=1e-4)
+
+
+def test_one_thread_is_arranged_on_a_real_clock(package: Package) -> None:
+    engine = OpenVINOEngine(package.path, package.manifest.input, "float32", 1)
+    assert engine.arrange(HostClock()).count("1 thread ") == 2
+    assert engine.threads == 1
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
