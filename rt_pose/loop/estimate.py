@@ -73,10 +73,11 @@ class Estimator:
         xy, cov = apply_affine(affine, found.xy, found.cov)
         return Keypoints(xy + offset_xy, cov, found.confidence)
 
-    def estimate(self, image: NDArray[np.uint8]) -> Keypoints[FloatArray]:
-        """Keypoints (1, K, ...) of a frame (H, W, C), in its pixels."""
-        heatmaps = self.infer(self.preprocess(image))
-        return self.decode(heatmaps, (image.shape[1], image.shape[0]))
+    def estimate(self, image: NDArray[np.uint8], window: Window | None = None) -> Keypoints[FloatArray]:
+        """Keypoints (1, K, ...) of a frame (H, W, C), or of its window, in the frame's pixels."""
+        heatmaps = self.infer(self.preprocess(image, window))
+        x, y, width, height = window or (0, 0, image.shape[1], image.shape[0])
+        return self.decode(heatmaps, (width, height), (x, y))
 
     def estimate_all(self, images: Iterable[NDArray[np.uint8]]) -> Keypoints[FloatArray]:
         """Keypoints (F, K, ...) of frames, each in its own pixels."""

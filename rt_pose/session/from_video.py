@@ -133,7 +133,7 @@ def _again(
     film = read_film(session.path, camera, list(wanted), info.channels, size)
     for row, image in track(film, f"{camera}.mkv", len(wanted)):
         seen = wanted[row]
-        keypoints = estimator.estimate(image)
+        keypoints = estimator.estimate(image, seen.window)
         yield (
             seen.seq,
             msgspec.structs.replace(

@@ -83,6 +83,13 @@ def test_a_window_is_the_frame_cut_there(package: Package, preprocess: str, chan
     np.testing.assert_array_equal(window, estimator.preprocess(cut))
 
 
+def test_keypoints_found_in_a_window_are_in_the_frames_pixels(package: Package) -> None:
+    estimator = estimator_of(package, "openvino")
+    frame = disc_frame(AT + 100.0, 640, 512, 1, radius=16.0)
+    found = estimator.estimate(frame, (100, 100, 320, 256))
+    assert np.linalg.norm(found.xy[0] - (AT + 100.0), axis=1).max() < 3.0
+
+
 def test_frames_of_several_cameras_in_one_call_are_found_as_in_calls_of_their_own(package: Package) -> None:
     estimator = estimator_of(package, "openvino")
     frames = [disc_frame(AT + shift, 320, 256, 1, radius=16.0) for shift in (0.0, 10.0, 25.0)]

@@ -15,6 +15,7 @@ from rt_pose.clock import HostClock
 from rt_pose.config import (
     ActionConfig,
     CameraConfig,
+    CropConfig,
     EngineConfig,
     OutputConfig,
     PublishConfig,
@@ -36,7 +37,11 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     video = write_discs(folder / "discs.mkv", 75)
     config = RunConfig(
         model=str(folder / "package"),
-        cameras={"top": CameraConfig("video", {"path": str(video), "skip_when_late": False})},
+        cameras={
+            "top": CameraConfig(
+                "video", {"path": str(video), "skip_when_late": False}, CropConfig(300, 240, min_seen=0.3)
+            )
+        },
         outputs={"stimulus": OutputConfig("simulated", {})},
         zones={"right": ZoneConfig([230.0, 128.0, 40.0])},
         rules=[RuleConfig("right", "inside(k0, right)", ActionConfig("stimulus", "5 ms"))],
@@ -55,6 +60,7 @@ def test_the_film_gives_nearly_the_same_poses_and_the_same_events(recorded: Path
     comparison, moved = from_video(session)
     assert moved.frames + moved.not_filmed == len(session.observations)
     assert moved.frames > 60
+    assert {o.window is None for o in session.observations} == {True, False}, "looked at whole, then followed"
     assert moved.largest_px is not None
     assert 0.0 < moved.largest_px < 1.0, "H.264 moves discs by a fraction of a pixel"
     assert not moved.notes
