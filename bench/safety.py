@@ -158,6 +158,8 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     """What the log says of outputs and orders from the fault on."""
+    early: bool = False
+    """The line had fallen before the fault (a late heartbeat on a busy machine): nothing was measured."""
 
 
 def config(model: str, port: str) -> RunConfig:
@@ -200,6 +202,7 @@ def try_once(scenario: Scenario, model: str) -> Outcome:
                     "bench safety: the line never went high; does the model see the simulated animal?"
                 )
             threading.Event().wait(SETTLE_S)
+            early = box.level(0) == 0
             t_fault_ns = clock.now_ns()
             scenario.does(rig)
             down = box.wait_for(0, False, t_fault_ns, LONGEST_WAIT_S if scenario.drops else STAYS_S)
@@ -212,7 +215,7 @@ def try_once(scenario: Scenario, model: str) -> Outcome:
             _end(supervisor, ours)
         log = _log(out, t_fault_ns)
         ms = None if down is None else (down.t_ns - t_fault_ns) / NS_PER_MS
-        return Outcome(ms, ended.get("status", ""), ended.get("warnings", []), log)
+        return Outcome(ms, ended.get("status", ""), ended.get("warnings", []), log, early)
 
 
 def measure(scenario: Scenario, bound_ms: float | None, model: str, repeats: int) -> dict[str, Any]:
@@ -240,6 +243,8 @@ def page(figures: dict[str, Any]) -> str:
         times = "stays high | stays high" if row["p50"] is None else f"{row['p50']:.1f} | {row['max']:.1f}"
         if row["stayed"] and row["p50"] is not None:
             times += f" ({row['stayed']} never)"
+        if row.get("early"):
+            times += f" ({row['early']} fell before the fault)"
         bound = "-" if row["bound_ms"] is None else f"{row['bound_ms']:g}"
         status = row["first"]["status"] or "(no supervisor left to say)"
         lines.append(f"| {name} | {row['n']} | {times} | {bound} | {status} |")
@@ -395,7 +400,8 @@ def _figures(outcomes: list[Outcome]) -> dict[str, Any]:
         "p50": float(np.median(times)) if times else None,
         "max": max(times, default=None),
         "ms": times,
-        "stayed": len(outcomes) - len(times),
+        "stayed": sum(o.ms is None and not o.early for o in outcomes),
+        "early": sum(o.early for o in outcomes),
     }
 
 
@@ -407,9 +413,10 @@ def _holds(name: str, row: dict[str, Any]) -> bool:
 
 def _line(name: str, row: dict[str, Any]) -> str:
     if row["p50"] is None:
-        return f"{name:36} n {row['n']:3}  stays high"
+        return f"{name:36} n {row['n']:3}  {row['stayed']} stay high, {row['early']} fell before"
     bound = f"  (at most {row['bound_ms']:g})" if row["bound_ms"] else ""
-    return f"{name:36} n {row['n']:3}  P50 {row['p50']:7.1f} ms  max {row['max']:7.1f} ms{bound}"
+    odd = f"  {row['stayed']} stay high, {row['early']} fell before" if row["stayed"] or row["early"] else ""
+    return f"{name:36} n {row['n']:3}  P50 {row['p50']:7.1f} ms  max {row['max']:7.1f} ms{bound}{odd}"
 
 
 if __name__ == "__main__":
