@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.tiny_package import disc_frame, make_tiny_package
 
 from rt_pose.config import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.loop.infer import choose_engine
 from rt_pose.offline.in_parallel import estimate_in_order
 from rt_pose.video import VideoFrame
-from tests.support.tiny_package import disc_frame, make_tiny_package
 
 
 def frames(count: int) -> list[VideoFrame]:

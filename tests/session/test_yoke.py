@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.random_session import write_random_session
 
 from rt_pose.config import RunConfig, to_plain
 from rt_pose.errors import UserError
 from rt_pose.session.decisions import Decisions, Setup
 from rt_pose.session.read import Session
 from rt_pose.session.yoke import effect_times_s, with_yoke_times
-from tests.support.random_session import write_random_session
 
 
 @pytest.fixture(scope="module")

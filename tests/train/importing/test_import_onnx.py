@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from onnx import TensorProto, helper
+from support.tiny_package import MEAN, STD, DiscFinder, disc_frame
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,7 +23,6 @@ from rt_pose.errors import UserError
 from rt_pose.loop.infer import choose_engine
 from rt_pose.offline.predict import predict_video
 from rt_pose.package import Package, read_package
-from tests.support.tiny_package import MEAN, STD, DiscFinder, disc_frame
 from train.importing.foreign import read_tried_frames
 from train.importing.verbs import import_onnx, import_sleap
 
