@@ -144,6 +144,8 @@ def _compare_track(result: ReplayResult, logged: TrackRecord | None, track: Trac
     equal = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
     if result.same_environment and not equal:
         result.differences.append(f"input {seq}: the track differs by up to {furthest:.3g} px")
+    if logged.lost != track.lost.ravel().tolist():
+        result.differences.append(f"input {seq}: other keypoints are lost than the log says")
 
 
 def _compare_events(

@@ -48,7 +48,9 @@ def test_random_sessions_have_something_to_replay(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("changed", ["observation", "judging time", "control", "event", "extra event"])
+@pytest.mark.parametrize(
+    "changed", ["observation", "judging time", "control", "event", "extra event", "lost"]
+)
 def test_a_changed_log_is_found_out(changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_random_session(tmp_path / "session", 2)
     session = Session.read(tmp_path / "session")
@@ -64,6 +66,8 @@ def test_a_changed_log_is_found_out(changed: str, tmp_path: Path, monkeypatch: p
         session.controls.clear()
     elif changed == "event":
         session.events.remove(middle)
+    elif changed == "lost":
+        session.tracks[-1].lost[0] ^= True
     else:
         middle.seq = session.controls[0].seq
     monkeypatch.setattr(Session, "read", lambda path: session)
