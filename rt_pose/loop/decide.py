@@ -106,6 +106,8 @@ class Decider:
         self._seats: list[_Seat] | None = None
         self._remembers = False
         self._epoch: int | None = None
+        self._clock_steps = 0
+        """Of the filter, as far as the rules know of them."""
         self.ahead: dict[int, Track] = {}
         """The last frame's predictions, by the delay (ns) past the judging that they speak for."""
 
@@ -129,6 +131,9 @@ class Decider:
             for seat in self._seats:
                 seat.forget(memories=True)
             self._epoch = stamps.epoch
+        if tracker.clock_steps != self._clock_steps:
+            self._clock_steps = tracker.clock_steps
+            self._begin_again(stamps.t_scene_ns)
         self._protocol.advance(camera, stamps)
         exposure = tracker.predict(camera, stamps.index, stamps.t_scene_ns) if self._remembers else None
         frame = _Frame(camera, stamps, t_judged_ns, armed, confidence, exposure)
@@ -140,6 +145,17 @@ class Decider:
                 self.ahead[delay_ns] = tracker.predict(camera, stamps.index, effect_ns)
             self._judge(seat, self.ahead[delay_ns], frame)
         return frame.events
+
+    def _begin_again(self, t_scene_ns: int) -> None:
+        """The scene clock stepped back: the tracks begin anew, and so does what the rules know of before.
+
+        A refractory time under way begins anew too: how much of it had passed is not known any more.
+        """
+        assert self._seats is not None
+        for seat in self._seats:
+            seat.forget(memories=True)
+            if seat.last_ns is not None:
+                seat.last_ns = min(seat.last_ns, t_scene_ns)
 
     def _judge(self, seat: _Seat, ahead: Track, frame: _Frame) -> None:
         verdict = self._verdict(seat, ahead, frame)

@@ -2,7 +2,7 @@
 
 One object for all cameras. It changes by frames, decisions and orders alone, all of which are logged, so that
 replay takes the same turns. Its time is scene time since the first frame of the first camera that delivered
-one; a recording that is wound back goes on in it.
+one; a recording that is wound back goes on in it, and so does a clock that stepped back.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from typing import Any
 
 from rt_pose.config import BlockConfig, RuleConfig, RunConfig, duration_ns
 from rt_pose.errors import UserError, nearest
+from rt_pose.loop.step_back import StepBack
 from rt_pose.types import FrameStamps
 
 ORDERS = ("block", "set", "mark")
 """Orders that this module knows what to do with."""
+STEPPED_BACK_FRAMES = 8
+"""So many frames in order behind the newest one mean that the camera's clock stepped back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +50,28 @@ class Parameters:
 
 
 class RunTime:
-    """Scene time since the first frame, across a recording's being wound back."""
+    """Scene time since the first frame, across a recording's being wound back or a clock's stepping back."""
 
     def __init__(self) -> None:
         self.camera: str | None = None
         """Whose frames count."""
         self.elapsed_ns = 0
         self._last: tuple[int, int] | None = None
+        self._back = StepBack(STEPPED_BACK_FRAMES)
 
     def advance(self, camera: str, stamps: FrameStamps) -> None:
-        """A frame; a step back within an epoch counts as none."""
+        """A frame; one out of order counts for nothing, and no time passes in a step back."""
         self.camera = self.camera or camera
         if camera != self.camera:
             return
         epoch, t_ns = stamps.epoch, stamps.t_scene_ns
         if self._last is not None and self._last[0] == epoch:
             step = t_ns - self._last[1]
-            if step <= 0:
+            if step <= 0 and not self._back.behind(t_ns):
                 return
-            self.elapsed_ns += step
+            self.elapsed_ns += max(step, 0)
         self._last = (epoch, t_ns)
+        self._back.ahead()
 
 
 class Protocol:

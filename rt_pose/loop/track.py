@@ -25,6 +25,7 @@ from rt_pose.loop.kalman import (
     transition,
 )
 from rt_pose.loop.pose_prior import PosePrior
+from rt_pose.loop.step_back import StepBack
 from rt_pose.package import TrackingSpec
 from rt_pose.types import FloatArray, FrameStamps, Pose, Track
 
@@ -91,7 +92,19 @@ class CausalFilter:
         factor at which its own measurement would have weighed no more than its distance allows."""
         self._t_ns: int | None = None
         self._epoch: int | None = None
-        self._behind, self._behind_ns = 0, 0
+        self._back = StepBack(self.spec.restart_frames)
+
+    def counts(self) -> dict[str, int]:
+        """What it has met."""
+        return {
+            "restarts": self.restarts,
+            "ignored_poses": self.ignored,
+            "clock_steps": self.clock_steps,
+            "gaps": self.gaps,
+            "swaps": self.swaps,
+            "breaks": self.breaks,
+            "moves": self.moves,
+        }
 
     def step(self, pose: Pose) -> Track:
         """Take a pose in; the track at its exposure."""
@@ -123,17 +136,13 @@ class CausalFilter:
             dt_ns = t_ns - self._t_ns
             self.gaps += dt_ns > self.spec.restart_ms * NS_PER_MS
             propagate(self._mean, self._cov, self._transition_over(dt_ns))
-        self._t_ns, self._behind = t_ns, 0
+        self._t_ns = t_ns
+        self._back.ahead()
         return True
 
     def _clock_stepped_back(self, t_ns: int) -> bool:
-        """Whether poses behind the newest one have come in order for so long that time itself went back.
-
-        Without this, one stamp from the far future would silence the filter for good.
-        """
-        self._behind = self._behind + 1 if self._behind and t_ns > self._behind_ns else 1
-        self._behind_ns = t_ns
-        if self._behind < self.spec.restart_frames:
+        """Whether poses behind the newest one have come for so long that time itself went back."""
+        if not self._back.behind(t_ns):
             return False
         epoch = self._epoch
         self._reset()

@@ -62,9 +62,10 @@ class Rig:
         self.latency_ms, self._noise = latency_ms, noise_px2 * np.eye(2)[None, None]
         self.index = 0
 
-    def see(self, x: float, *, armed: bool = True, epoch: int = 0) -> list[Event]:
+    def see(self, x: float, *, armed: bool = True, epoch: int = 0, off_ms: int = 0) -> list[Event]:
+        """`off_ms`: how far the scene clock is from the host's."""
         t_ns = self.index * FRAME_MS * MS
-        stamps = FrameStamps(self.index, t_ns, t_ns + MS, t_ns, epoch=epoch)
+        stamps = FrameStamps(self.index, t_ns, t_ns + MS, t_ns + off_ms * MS, epoch=epoch)
         xy = np.array([[[x, 100.0]]])
         pose = Pose("cam", stamps, xy, self._noise, np.ones((1, 1)))
         self.tracker.step(pose)
@@ -202,6 +203,19 @@ def test_the_refractory_time_runs_on_over_a_new_epoch() -> None:
     rig = Rig(run_config(refractory="1 s"))
     assert [e.outcome for e in rig.see(IN)] == ["fired"]
     assert [(e.outcome, e.reason) for e in rig.see(IN, epoch=1)] == [("suppressed", "refractory")]
+
+
+def test_a_clock_that_steps_back_does_not_silence_a_rule() -> None:
+    rig = Rig(run_config(refractory="200 ms", hold="20 ms"))
+    assert [e.outcome for _ in range(3) for e in rig.see(IN, off_ms=3_600_000)] == ["fired"]
+    seen = [(i, e.outcome, e.reason) for i in range(60) for e in rig.see(IN if i % 20 > 10 else OUT)]
+    assert rig.tracker.clock_steps == 1, "at the eighth frame in a row that lies behind the newest"
+    # The refractory time begins anew at frame 7, and the first entry, held from frame 11 to 13, is within it.
+    assert seen == [
+        (13, "suppressed", "refractory"),
+        (33, "fired", "condition"),
+        (53, "fired", "condition"),
+    ]
 
 
 def test_over_its_cap_a_rule_is_suppressed_and_withheld_ones_do_not_count() -> None:
