@@ -317,6 +317,12 @@ class ClosedLoop:
         """Carry an order out, log it as an input, and answer it."""
         if not order.take():
             return  # it was answered with an error already
+        try:
+            self._carry_out(order)
+        finally:
+            order.done.set()
+
+    def _carry_out(self, order: Order) -> None:
         if order.do == "start":
             order.error = "the run has started already" if self._started else ""
             self._started = True
@@ -327,7 +333,6 @@ class ClosedLoop:
                 self.protocol.order(order.do, order.args)
             except UserError as error:  # nothing has changed, so it is no input
                 order.error = str(error)
-                order.done.set()
                 return
         else:
             self._arm(order.do)
@@ -337,7 +342,6 @@ class ClosedLoop:
                 t_ns=self.clock.now_ns(), seq=self._seq, do=order.do, args=order.args, origin=order.origin
             )
         )
-        order.done.set()
 
     def _arm(self, do: str) -> None:
         self.armed = do == "arm"
@@ -345,8 +349,9 @@ class ClosedLoop:
             self._actuators.release()
         elif do == "disarm":
             self._actuators.disarm()
-        else:  # an emergency has acted already; an `arm` that was before it in the inbox may have undone it
+        else:  # it has acted already; an `arm` that was before it in the inbox may have undone that
             self._actuators.hold(EMERGENCY)
+            self._actuators.disarm()
 
     def output_faults(self) -> dict[str, str]:
         """Outputs that have failed, with why."""
@@ -381,10 +386,7 @@ class ClosedLoop:
             "commands_failed": self.counts.commands_failed,
             "output_notices": self.output_notices,
             "deadline": {"missed": self.ledger.missed, "n": self.ledger.judged},
-            "tracks": {
-                name: {"restarts": path.tracker.restarts, "ignored_poses": path.tracker.ignored}
-                for name, path in self.paths.items()
-            },
+            "tracks": {name: path.tracker.counts() for name, path in self.paths.items()},
             "faults": dict(self._latest.faults),
         }
 
@@ -394,9 +396,9 @@ class ClosedLoop:
         if event.outcome != "fired":
             return None
         command = command_for(event, rule)
-        if rule.blind:
-            self._blind_commands.add(command.id)
         refusal = self._actuators.submit(command)
+        if rule.blind and not refusal:  # what was refused gets no ack that could tell
+            self._blind_commands.add(command.id)
         self.counts.commands_refused += bool(refusal)
         return CommandRecord(
             t_ns=self.clock.now_ns(),

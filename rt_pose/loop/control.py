@@ -2,21 +2,25 @@
 
 A ROUTER that takes msgpack maps `{v, id, do, ...}` and answers each with `{v, id, ok, ...}`; an unknown `do`
 or `v` is an error, not silence. Orders reach the loop through an inbox and are answered once it has carried
-them out, so that an answer of `arm` means armed. `emergency` does not wait for the loop: all outputs are low
-when it is answered, and the loop then logs it and stays disarmed until `arm`.
+them out, so that an answer of `arm` means armed. `emergency` waits neither for the loop nor for an order that
+a hung loop leaves unanswered: all outputs are low when it is answered, and the loop then logs it and stays
+disarmed until `arm`.
 """
 
 from __future__ import annotations
 
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import zmq
 
+from rt_pose.clock import NS_PER_S, Clock, HostClock
 from rt_pose.errors import UserError, nearest
 from rt_pose.loop.publish import WIRE_VERSION, bind
 
@@ -24,6 +28,8 @@ ORDERS = ("start", "stop", "arm", "disarm", "block", "set", "mark")
 AT_ONCE = ("status", "meta", "emergency")
 """Answered without the loop."""
 POLL_MS = 50
+ANSWER_POLL_MS = 2
+"""How often orders that are with the loop are looked at, as long as there are any."""
 LINGER_MS = 200
 ANSWER_TIMEOUT_S = 2.0
 
@@ -45,6 +51,16 @@ class Order:
         return self._taken.acquire(blocking=False)
 
 
+@dataclass(slots=True)
+class _Unanswered:
+    """An order that is with the loop, and whom to answer."""
+
+    envelope: list[bytes]
+    id: Any
+    order: Order
+    give_up_ns: int
+
+
 class Control:
     """The thread that owns the control socket, and other rare work that must not be the loop's."""
 
@@ -55,6 +71,7 @@ class Control:
         meta: Callable[[], dict[str, Any]],
         housekeeping: Callable[[], int],
         make_safe: Callable[[], list[str]],
+        clock: Clock | None = None,
     ) -> None:
         """`housekeeping` is called between requests and says in how many ms it wants to be called again.
 
@@ -64,6 +81,8 @@ class Control:
         """Orders for the loop, which takes them between frames."""
         self._status, self._meta, self._housekeeping = status, meta, housekeeping
         self._make_safe = make_safe
+        self._clock = clock or HostClock()
+        self._unanswered: list[_Unanswered] = []
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, LINGER_MS)
         try:
@@ -92,22 +111,38 @@ class Control:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            wait_ms = min(POLL_MS, self._housekeeping())
-            if self._socket.poll(wait_ms):
+            wait_ms = min(POLL_MS, self._keep_house())
+            if self._socket.poll(min(wait_ms, ANSWER_POLL_MS) if self._unanswered else wait_ms):
                 self._serve(self._socket.recv_multipart())
+            self._answer_carried_out()
+        self._answer_carried_out(ending=True)
+
+    def _keep_house(self) -> int:
+        try:
+            return self._housekeeping()
+        except Exception:  # noqa: BLE001 - the emergency stop must still be heard
+            with suppress(OSError, ValueError):  # nobody reads standard error any more
+                traceback.print_exc()
+            return POLL_MS
 
     def _serve(self, parts: list[bytes]) -> None:
         # A REQ client puts an empty part between its identity and the request, a DEALER does not.
         envelope = parts[:-1]
         try:
             request = msgspec.msgpack.decode(parts[-1], type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            answer: dict[str, Any] = {"id": None, "ok": False, "error": f"not a msgpack map: {error}"}
-        else:
-            answer = {"id": request.get("id"), **self._answer(request)}
-        self._socket.send_multipart([*envelope, msgspec.msgpack.encode({"v": WIRE_VERSION, **answer})])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self._send(envelope, None, {"ok": False, "error": f"not a msgpack map: {error}"})
+            return
+        answer = self._answer(request, envelope)
+        if answer is not None:
+            self._send(envelope, request.get("id"), answer)
 
-    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _send(self, envelope: list[bytes], number: Any, answer: dict[str, Any]) -> None:
+        answer = {"v": WIRE_VERSION, "id": number, **answer}
+        self._socket.send_multipart([*envelope, msgspec.msgpack.encode(answer)])
+
+    def _answer(self, request: dict[str, Any], envelope: list[bytes]) -> dict[str, Any] | None:
+        """The answer; None where the loop has to say it first."""
         version, do = request.get("v"), request.get("do")
         if version != WIRE_VERSION:
             return {"ok": False, "error": f"v: expected {WIRE_VERSION}, got {version!r}"}
@@ -116,7 +151,11 @@ class Control:
         if do not in ORDERS:
             hint = nearest(str(do), (*AT_ONCE, *ORDERS))
             return {"ok": False, "error": f"do: unknown order {do!r}{hint}"}
-        return self._have_done(do, {k: v for k, v in request.items() if k not in ("v", "id", "do")})
+        order = Order(do, {k: v for k, v in request.items() if k not in ("v", "id", "do")})
+        give_up_ns = self._clock.now_ns() + round(ANSWER_TIMEOUT_S * NS_PER_S)
+        self._unanswered.append(_Unanswered(envelope, request.get("id"), order, give_up_ns))
+        self.inbox.append(order)
+        return None
 
     def _answer_at_once(self, do: str) -> dict[str, Any]:
         if do == "status":
@@ -126,11 +165,20 @@ class Control:
         problems = self.emergency("control")
         return {"ok": False, "error": "; ".join(problems)} if problems else {"ok": True}
 
-    def _have_done(self, do: str, args: dict[str, Any]) -> dict[str, Any]:
-        order = Order(do, args)
-        self.inbox.append(order)
-        if not order.done.wait(ANSWER_TIMEOUT_S) and order.take():
-            # Given up: the loop will pass over it, so the answer stays true.
-            return {"ok": False, "error": f"{do}: the loop did not answer within {ANSWER_TIMEOUT_S:g} s"}
-        order.done.wait()
-        return {"ok": not order.error, **({"error": order.error} if order.error else {})}
+    def _answer_carried_out(self, *, ending: bool = False) -> None:
+        """Answer the orders that the loop is done with; give up those that it does not take in time."""
+        left = []
+        for waiting in self._unanswered:
+            order = waiting.order
+            if order.done.is_set():
+                answer: dict[str, Any] = {"ok": not order.error}
+                answer |= {"error": order.error} if order.error else {}
+            elif (ending or self._clock.now_ns() >= waiting.give_up_ns) and order.take():
+                # Given up: the loop will pass over it, so the answer stays true.
+                why = "the run ended" if ending else f"the loop did not answer within {ANSWER_TIMEOUT_S:g} s"
+                answer = {"ok": False, "error": f"{order.do}: {why}"}
+            else:
+                left.append(waiting)
+                continue
+            self._send(waiting.envelope, waiting.id, answer)
+        self._unanswered = left

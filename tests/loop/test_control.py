@@ -23,6 +23,7 @@ class Answering:
         self.unsafe: list[str] = []
         self.busy = threading.Event()
         self.housekept = threading.Event()
+        self.broken = False
         self.control = Control(
             "tcp://127.0.0.1:*",
             lambda: {"armed": False},
@@ -37,6 +38,8 @@ class Answering:
 
     def _keep_house(self) -> int:
         self.housekept.set()
+        if self.broken:
+            raise RuntimeError("no picture")
         return 20
 
     def _run(self) -> None:
@@ -141,6 +144,49 @@ def test_an_emergency_does_not_wait_for_the_loop(answering: Answering) -> None:
     assert answering.orders == ["emergency", "emergency", "arm"]
 
 
+def test_an_emergency_does_not_wait_for_an_order_that_the_loop_leaves_unanswered(
+    answering: Answering,
+) -> None:
+    answering.busy.set()
+    with zmq.Context.instance().socket(zmq.DEALER) as socket:
+        socket.setsockopt(zmq.RCVTIMEO, 10_000)
+        socket.connect(answering.control.address)
+        socket.send(order("arm"))
+        while not answering.control.inbox:
+            answering.housekept.wait(0.01)
+        assert ask(answering.control.address, order("emergency")) == {"id": 9, "ok": True}
+        assert [o.do for o in answering.control.inbox] == ["arm", "emergency"]
+        assert not socket.poll(0), "the arming has not been answered"
+        answering.busy.clear()
+        assert msgspec.msgpack.decode(socket.recv()) == {"v": 1, "id": 9, "ok": True}
+    assert answering.orders == ["arm", "emergency"]
+
+
+def test_what_the_loop_never_took_is_answered_at_the_end(answering: Answering) -> None:
+    answering.busy.set()
+    with zmq.Context.instance().socket(zmq.DEALER) as socket:
+        socket.setsockopt(zmq.RCVTIMEO, 10_000)
+        socket.connect(answering.control.address)
+        socket.send(order("arm"))
+        while not answering.control.inbox:
+            answering.housekept.wait(0.01)
+        answering.control.stop()
+        assert msgspec.msgpack.decode(socket.recv())["error"] == "arm: the run ended"
+    answering.busy.clear()
+    assert not answering.orders
+
+
+def test_housekeeping_that_fails_does_not_end_the_control(
+    answering: Answering, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answering.broken = True
+    answering.housekept.clear()
+    assert answering.housekept.wait(5)
+    assert ask(answering.control.address, order("emergency")) == {"id": 9, "ok": True}
+    answering.broken = False
+    assert "no picture" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
@@ -150,6 +196,7 @@ def test_an_emergency_does_not_wait_for_the_loop(answering: Answering) -> None:
         (msgspec.msgpack.encode([1, 2]), "not a msgpack map"),
         (msgspec.msgpack.encode({"v": 1}), "unknown order None"),
         (b"", "not a msgpack map"),
+        (b"\x81\xa1a" + 100_000 * b"\x91" + b"\xc0", "not a msgpack map: maximum recursion depth"),
     ],
 )
 def test_what_cannot_be_understood_is_an_error_not_silence(
