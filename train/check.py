@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 from rt_pose.errors import UserError, nearest
 from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
@@ -49,6 +50,8 @@ def _check_network(network: NetworkConfig) -> list[str]:
                 f"network.{name}: expected a multiple of {stride} for the backbone {network.backbone}, "
                 f"got {side}; try {fit}"
             )
+    if network.weights and not Path(network.weights).is_file():
+        problems.append(f"network.weights: no such file: {network.weights}")
     if network.head_width < 1:
         problems.append(f"network.head_width: expected at least 1, got {network.head_width}")
     return problems

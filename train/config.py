@@ -13,7 +13,8 @@ class NetworkConfig:
     """The network and what it is shown."""
 
     backbone: str = "lite0"
-    """lite0 (EfficientNet-Lite0 from ImageNet weights) or tiny (simple scenes)."""
+    """lite0, lite1, lite2 (EfficientNet-Lite from ImageNet weights), tiny (simple scenes), resnet18,
+    resnet50, mobilenetv4 (MobileNetV4-Conv-Small), vit_tiny or vit_small."""
     width: int = 256
     """Width of the network's input, px; frames are resized to it without keeping their aspect."""
     height: int = 256
@@ -22,6 +23,10 @@ class NetworkConfig:
     """auto: gray where every labeled image is gray, otherwise rgb."""
     head_width: int = 32
     """Channels of the head at its finest map."""
+    weights: str = ""
+    """File with the backbone's weights (.pt, .pth or .safetensors, under the names of torchvision's ResNets
+    and of timm's MobileNetV4 and ViT; a checkpoint of ours will do). Empty: the ImageNet weights of lite0 to
+    lite2, random weights for all others."""
 
 
 @dataclass

@@ -29,6 +29,7 @@ from train.data.batches import TrainingBatches, ValidationBatches
 from train.data.labels import LabeledFrames, read_labels
 from train.data.split import Split, split_frames
 from train.export import Trained, export
+from train.models.backbones import starts_from
 from train.models.tracker import MONITORED, PoseNetwork, Tracker, input_spec
 from train.progress import Say, TrainingProgress
 
@@ -107,6 +108,7 @@ def _prepare(config: TrainConfig, data: Path | None, out: Path | None, say: Say)
         f"{'gray' if frames.channels == 1 else 'RGB'}; {len(split.train)} train, {len(split.validation)} "
         f"validate, split {split.how}"
     )
+    say(starts_from(config.network.backbone, config.network.weights))
     return _Job(config, folder, target, frames, split, spec)
 
 
@@ -165,6 +167,7 @@ def _trained(job: _Job, tracker: Tracker, step: int) -> Trained:
     settings = asdict(job.config)
     # Folders of the machine that trained say nothing to whoever reads the package.
     del settings["data"], settings["out"]
+    settings["network"]["weights"] = Path(job.config.network.weights).name
     training: dict[str, Any] = {
         "dataset": job.data.name,
         "frames_train": len(job.split.train),

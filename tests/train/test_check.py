@@ -25,7 +25,7 @@ def test_shipped_configurations_are_good(path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"network": NetworkConfig(backbone="lite")}, "no backbone 'lite', did you mean 'lite0'?"),
+        ({"network": NetworkConfig(backbone="lit0")}, "no backbone 'lit0', did you mean 'lite0'?"),
         ({"network": NetworkConfig(width=250)}, "multiple of 32 for the backbone lite0, got 250; try 256"),
         ({"network": NetworkConfig(height=0)}, "network.height"),
         ({"network": NetworkConfig(head_width=0)}, "network.head_width: expected at least 1"),

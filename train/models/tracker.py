@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ class PoseNetwork(nn.Module):
 
     def __init__(self, config: NetworkConfig, channels: int, keypoints: int) -> None:
         super().__init__()
-        self.backbone = build_backbone(config.backbone, channels)
+        weights = Path(config.weights) if config.weights else None
+        self.backbone = build_backbone(config.backbone, channels, weights)
         self.head = HeatmapHead(self.backbone.features, keypoints, config.head_width)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,0 +1,113 @@
+"""Weights from a file of the user's, into a backbone of ours."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rt_pose.errors import UserError
+
+WRAPPERS = ("state_dict", "model_state_dict", "model", "teacher")
+"""Under one of these a checkpoint keeps its weights."""
+PREFIXES = ("", "module.", "backbone.", "network.backbone.", "module.backbone.")
+"""What may stand before the backbone's own names: of parallel training, and of networks that contain it."""
+LISTED = 20
+_COUNTER = "num_batches_tracked"
+"""Batch norm's count of batches, which files of older programs lack; nothing depends on it."""
+
+
+def load_weights(backbone: nn.Module, file: Path, channels: int, first: str, new: tuple[str, ...]) -> str:
+    """Load a file into `backbone`; in words what came from it.
+
+    `first` is the layer that sees the image: for gray its three colour kernels are summed, so that a gray
+    frame gives what its repetition in three channels would. Parts that begin with one of `new` need not be in
+    the file. UserError with every weight that is missing or has another shape.
+    """
+    given, prefix = _without_prefix(read_weights(file), set(backbone.state_dict()))
+    if channels == 1 and first in given:
+        given[first] = gray_kernels(given[first])
+    own = backbone.state_dict()
+    problems = _problems(own, given, new)
+    if problems:
+        more = [f"... and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
+        raise UserError(
+            f"network.weights {file}: {len(problems)} of the backbone's {len(own)} weights do not fit; is "
+            "the file of another network?\n  " + "\n  ".join([*problems[:LISTED], *more])
+        )
+    taken = {name: value for name, value in given.items() if name in own}
+    backbone.load_state_dict(own | taken)
+    left = [name for name in given if name not in own]
+    words = f"{len(taken)} weights from {file.name}" + (f" (under '{prefix}')" if prefix else "")
+    return words + (f", {len(left)} of the file not used ({_groups(left)})" if left else "")
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The named tensors of a .pt, .pth, .ckpt or .safetensors file; UserError where it is none."""
+    if not file.is_file():
+        raise UserError(f"network.weights {file}: no such file; give a .pt, .pth, .ckpt or .safetensors file")
+    try:
+        held = _held(file)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"network.weights {file}: cannot be read as plain weights: {reason}; save it again with "
+            "torch.save(network.state_dict(), FILE)"
+        ) from error
+    for name in WRAPPERS:
+        if isinstance(held, Mapping) and isinstance(held.get(name), Mapping):
+            held = held[name]
+            break
+    tensors = {k: v for k, v in held.items() if isinstance(v, Tensor)} if isinstance(held, Mapping) else {}
+    if not tensors:
+        raise UserError(
+            f"network.weights {file}: expected named tensors (a state dict), found {type(held).__name__}"
+        )
+    return tensors
+
+
+def gray_kernels(kernels: Tensor) -> Tensor:
+    """Kernels (O, 3, h, w) for colour as (O, 1, h, w) for gray; those for gray as they are."""
+    return kernels.sum(dim=1, keepdim=True) if kernels.ndim == 4 else kernels
+
+
+def _held(file: Path) -> Any:
+    if file.suffix == ".safetensors":
+        try:
+            from safetensors import SafetensorError
+            from safetensors.torch import load_file
+        except ModuleNotFoundError:
+            raise UserError(f"network.weights {file}: `pip install safetensors` to read it") from None
+        try:
+            return load_file(file)
+        except SafetensorError as error:
+            raise ValueError(str(error)) from error
+    return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _without_prefix(given: dict[str, Tensor], own: set[str]) -> tuple[dict[str, Tensor], str]:
+    """The weights under the prefix that makes most names ours."""
+    prefix = max(PREFIXES, key=lambda p: sum(k.startswith(p) and k[len(p) :] in own for k in given))
+    return {k[len(prefix) :]: v for k, v in given.items() if k.startswith(prefix)}, prefix
+
+
+def _problems(own: dict[str, Tensor], given: dict[str, Tensor], new: tuple[str, ...]) -> list[str]:
+    problems = []
+    for name, value in own.items():
+        if name not in given:
+            if not name.endswith(_COUNTER) and not (new and name.startswith(new)):
+                problems.append(f"{name}: not in the file, expected {tuple(value.shape)}")
+        elif given[name].shape != value.shape:
+            problems.append(
+                f"{name}: expected the shape {tuple(value.shape)}, the file has {tuple(given[name].shape)}"
+            )
+    return problems
+
+
+def _groups(names: list[str]) -> str:
+    """The parts of a network that names belong to."""
+    return ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
