@@ -19,7 +19,7 @@ _FAST = {"contract", "reassoc", "nsz"}
 """Multiply-add and the order of sums may be the processor's; NaN and infinity keep their meaning."""
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
 def softmax_mass(logits, peak):  # type: ignore[no-untyped-def]
     """Sum of exp(logit - peak) over one map; NaN where a logit is not finite.
 
@@ -43,7 +43,7 @@ def softmax_mass(logits, peak):  # type: ignore[no-untyped-def]
     return total + not_finite
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
 def all_finite(values):  # type: ignore[no-untyped-def]
     """Whether no value is NaN or infinite."""
     nothing = np.float32(0.0)
@@ -52,7 +52,7 @@ def all_finite(values):  # type: ignore[no-untyped-def]
     return nothing == 0.0
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy")
 def moments(maps, at, width, radius, stride, softmax, window, xy, cov, confidence):  # type: ignore[no-untyped-def]
     """Keypoints of maps (M, h * w) whose largest values lie `at` (M,), into xy, cov and confidence.
 
@@ -75,7 +75,7 @@ def moments(maps, at, width, radius, stride, softmax, window, xy, cov, confidenc
         )
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy")
 def _decode_one(logits, at, width, radius, stride, softmax, mass, window, xy, cov):  # type: ignore[no-untyped-def]
     """One map's keypoint into `xy` and `cov`; its confidence.
 

@@ -58,7 +58,7 @@ def taps(n_in: int, n_out: int, antialias: bool) -> Taps:
     return Taps(first.astype(np.int32), dense)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
 def _resize(frame, x0, y0, top, down, left, across, scale, offset, row, sums, out):  # type: ignore[no-untyped-def]
     """`frame` (H, W * C) uint8 from column `x0` and row `y0` on -> `out` (C_out, h, w) float32.
 
@@ -76,19 +76,22 @@ def _resize(frame, x0, y0, top, down, left, across, scale, offset, row, sums, ou
                 out[c, y, x] = total[x] * scale[c] + offset[c]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
 def _sum_rows(frame, x0, top, weights, row):  # type: ignore[no-untyped-def]
-    """Frame rows from `top` on into one row, as `weights` say."""
-    for x in range(len(row)):
-        row[x] = weights[0] * np.float32(frame[top, x0 + x])
+    """Frame rows from `top` on, from column `x0` on, into one row, as `weights` say."""
+    width = len(row)
+    source = frame[top, x0 : x0 + width]  # indices from 0 on: no wrap-around to look for, so it is vectorised
+    for x in range(width):
+        row[x] = weights[0] * np.float32(source[x])
     for t in range(1, len(weights)):
         weight = weights[t]
         if weight != 0.0:
-            for x in range(len(row)):
-                row[x] += weight * np.float32(frame[top + t, x0 + x])
+            source = frame[top + t, x0 : x0 + width]
+            for x in range(width):
+                row[x] += weight * np.float32(source[x])
 
 
-@numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
+@numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
 def _sum_columns(row, left, across, step, total):  # type: ignore[no-untyped-def]
     """One channel's output row; neighbours lie `step` apart. Four taps at a time and indices without a sign
     (no wrap-around to look for) are what lets the compiler use the processor's gathers: 2.5 times as fast."""
