@@ -118,3 +118,17 @@ def _decode_one(logits, at, width, radius, stride, softmax, mass, window, xy, co
     cov[1, 1] = (syy / s - my * my + QUANTISATION_PX2) * area
     cov[0, 1] = cov[1, 0] = (sxy / s - mx * my) * area
     return min(max(total / mass if softmax else peak, 0.0), 1.0)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def to_frame(affine, offset_x, offset_y, xy, cov):  # type: ignore[no-untyped-def]
+    """Carry `xy` (M, 2) and `cov` (M, 2, 2) by a (2, 3) affine and a shift, in place."""
+    a, b, c, d = affine[0, 0], affine[0, 1], affine[1, 0], affine[1, 1]
+    for m in range(len(xy)):
+        x, y = xy[m, 0], xy[m, 1]
+        xy[m, 0] = a * x + b * y + affine[0, 2] + offset_x
+        xy[m, 1] = c * x + d * y + affine[1, 2] + offset_y
+        xx, xy_, yy = cov[m, 0, 0], cov[m, 0, 1], cov[m, 1, 1]
+        cov[m, 0, 0] = a * a * xx + 2.0 * a * b * xy_ + b * b * yy
+        cov[m, 1, 1] = c * c * xx + 2.0 * c * d * xy_ + d * d * yy
+        cov[m, 0, 1] = cov[m, 1, 0] = a * c * xx + (a * d + b * c) * xy_ + b * d * yy

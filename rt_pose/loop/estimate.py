@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from rt_pose.engines import Engine
 from rt_pose.loop.decode import Keypoints
 from rt_pose.loop.decode_argmax import make_decoder
-from rt_pose.loop.preprocess import Preprocess, apply_affine, frame_from_input
+from rt_pose.loop.decode_compiled import to_frame
+from rt_pose.loop.preprocess import Preprocess, frame_from_input
 from rt_pose.package import DecodeSpec, InputSpec
 from rt_pose.types import FloatArray
 
@@ -70,8 +71,9 @@ class Estimator:
         if affine is None:
             affine = self._affines[frame_size] = frame_from_input(self.engine.spec, frame_size)
         found = self._decode(heatmaps)
-        xy, cov = apply_affine(affine, found.xy, found.cov)
-        return Keypoints(xy + offset_xy, cov, found.confidence)
+        # The decoder's results are its caller's own: they are carried to the frame where they lie.
+        to_frame(affine, *offset_xy, found.xy.reshape(-1, 2), found.cov.reshape(-1, 2, 2))
+        return found
 
     def estimate(self, image: NDArray[np.uint8], window: Window | None = None) -> Keypoints[FloatArray]:
         """Keypoints (1, K, ...) of a frame (H, W, C), or of its window, in the frame's pixels."""

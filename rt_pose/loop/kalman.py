@@ -80,12 +80,6 @@ def propagate(mean: FloatArray, cov: FloatArray, step: Transition) -> None:
     entries[d * n :: n + 1] += step.q_xv
 
 
-def symmetrise(cov: FloatArray) -> None:
-    """Take the rounding out of `cov` (n, n, *B) that would let its two halves drift apart, in place."""
-    cov += cov.swapaxes(0, 1).copy()
-    cov *= 0.5
-
-
 def determinant(m: FloatArray) -> FloatArray:
     """Of symmetric matrices (3, *B)."""
     return m[0] * m[2] - m[1] * m[1]

@@ -120,9 +120,3 @@ def frame_from_input(spec: InputSpec, frame_size: tuple[int, int]) -> FloatArray
     """
     scale_x, scale_y = frame_size[0] / spec.width, frame_size[1] / spec.height
     return np.array([[scale_x, 0.0, 0.5 * scale_x - 0.5], [0.0, scale_y, 0.5 * scale_y - 0.5]])
-
-
-def apply_affine(affine: FloatArray, xy: FloatArray, cov: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """`xy` (..., 2) and its covariance `cov` (..., 2, 2) under a (2, 3) affine."""
-    linear = affine[:, :2]
-    return xy @ linear.T + affine[:, 2], linear @ cov @ linear.T

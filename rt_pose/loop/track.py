@@ -13,25 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
-from rt_pose.loop.kalman import (
-    Transition,
-    correct,
-    determinant,
-    distance2,
-    inflation,
-    position_cov,
-    propagate,
-    symmetrise,
-    transition,
-)
+from rt_pose.loop.kalman import Transition, distance2, inflation, transition
 from rt_pose.loop.pose_prior import PosePrior
 from rt_pose.loop.step_back import StepBack
+from rt_pose.loop.track_compiled import advance, correct, measure, settle
 from rt_pose.package import TrackingSpec
 from rt_pose.types import FloatArray, FrameStamps, Pose, Track
 
 Mask = NDArray[np.bool_]
 
-_IDENTITY = np.array([[1.0], [0.0], [1.0]])
 
 SHARED = 0.4
 """Of the doubt about a movement that the others vouch for, how much stays with the measurement: its noise
@@ -74,6 +64,7 @@ class CausalFilter:
         self._bias = _bias(spec, individuals)
         self._speed2 = 0.5 * self._q * self._tau  # variance of the velocity at rest
         self._dt_ns = 0
+        self._restart_ns = round(spec.restart_ms * NS_PER_MS)
         self._step = transition(0.0, self._q, self._tau)
         self._prior = (
             PosePrior(spec.subspaces, individuals, keypoints, spec.gate_chi2) if spec.subspaces else None
@@ -86,6 +77,8 @@ class CausalFilter:
         self._cov = np.zeros((4, 4, m))
         self._known = np.zeros(m, dtype=bool)
         self._gated = np.zeros(m, dtype=np.int64)
+        self._work = _room(m)
+        self._none, self._start = np.zeros(m, dtype=bool), np.zeros(m, dtype=bool)
         self._last_seen_ns = np.zeros(m, dtype=np.int64)
         self.inflation = np.ones(m)
         """(M,) what the noise of the newest pose was multiplied with; where a keypoint broke the pose, the
@@ -121,7 +114,7 @@ class CausalFilter:
         mean, cov = self._mean, self._cov
         if self._t_ns is not None and t_scene_ns > self._t_ns:
             mean, cov = mean.copy(), cov.copy()
-            propagate(mean, cov, transition((t_scene_ns - self._t_ns) / NS_PER_S, self._q, self._tau))
+            _carry(mean, cov, transition((t_scene_ns - self._t_ns) / NS_PER_S, self._q, self._tau))
         return self._track(camera, frame_index, t_scene_ns, mean, cov)
 
     def _advance(self, stamps: FrameStamps) -> bool:
@@ -135,7 +128,7 @@ class CausalFilter:
                 return self._clock_stepped_back(t_ns)
             dt_ns = t_ns - self._t_ns
             self.gaps += dt_ns > self.spec.restart_ms * NS_PER_MS
-            propagate(self._mean, self._cov, self._transition_over(dt_ns))
+            _carry(self._mean, self._cov, self._transition_over(dt_ns))
         self._t_ns = t_ns
         self._back.ahead()
         return True
@@ -158,24 +151,43 @@ class CausalFilter:
         return self._step
 
     def _observe(self, pose: Pose, t_ns: int) -> None:
+        r, seen, update, e, p, factor = self._work
+        any_beyond = measure(
+            pose.xy.reshape(-1, 2),
+            pose.cov.reshape(-1, 2, 2),
+            pose.confidence.ravel(),
+            self.spec.min_confidence,
+            self._gain,
+            self._floor,
+            self._known,
+            self._last_seen_ns,
+            t_ns - self._restart_ns,
+            self._mean,
+            self._cov,
+            self.spec.gate_chi2,
+            *self._work,
+        )
+        self.inflation = factor
+        if not any_beyond and self._prior is None:  # as it mostly is
+            correct(self._mean, self._cov, e, p, r, factor, update)
+            self._settle(pose, self._none, update, seen, update, r, t_ns)
+            return
+        self._observe_doubtful(pose, t_ns, factor)
+
+    def _observe_doubtful(self, pose: Pose, t_ns: int, factor: FloatArray) -> None:
+        """With a measurement beyond the gate, or a pose prior that has a say."""
+        r, seen, update, e, p, _ = self._work
         z = pose.xy.reshape(-1, 2).T
-        r, seen = self._noise(pose, z)
-        stale = t_ns - self._last_seen_ns > self.spec.restart_ms * NS_PER_MS
-        update = seen & self._known & ~stale
-        e = np.where(update, z - self._mean[:2], 0.0)
-        p = position_cov(self._cov)
-        factor = inflation(e, p, r, self.spec.gate_chi2)
-        beyond = factor > 1.0
-        used, swapped = update, None
+        beyond, used = factor > 1.0, update
+        swapped, broken = None, None
         if beyond.any():
             swapped = self._swapped(z, p, r, beyond)
             used = update & ~swapped
-        r_used, broken = r, None
+        r_used = r
         if self._prior is not None:
             e, r_used, factor, broken = self._ask_the_pose(self._prior, z, e, p, r, factor, seen, used)
             beyond = factor > 1.0
-        correct(self._mean, self._cov, e, p + factor * r_used, used)
-        symmetrise(self._cov)  # each time: an asymmetry feeds on itself
+        correct(self._mean, self._cov, e, p, r_used, factor, used)
 
         well = used & ~beyond
         if broken is not None:
@@ -187,14 +199,14 @@ class CausalFilter:
             beyond |= swapped
         self.inflation = factor
         # What breaks the pose never becomes the track by patience alone: only time unseen restarts it.
-        self._gated += beyond
-        self._gated[well] = 0
-        start = (seen & ~update) | (self._gated >= self.spec.restart_frames)
-        if start.any():
-            self._restart(start, z, r)
-            well |= start
-        # A measurement that was doubted is not yet a sight of the keypoint: it may be another thing.
-        self._last_seen_ns[well] = t_ns
+        self._settle(pose, beyond, well, seen, update, r, t_ns)
+
+    def _settle(
+        self, pose: Pose, beyond: Mask, well: Mask, seen: Mask, update: Mask, r: FloatArray, t_ns: int
+    ) -> None:
+        patience = self.spec.restart_frames
+        if settle(beyond, well, seen, update, self._gated, self._last_seen_ns, t_ns, patience, self._start):
+            self._restart(self._start, pose.xy.reshape(-1, 2).T, r)
 
     def _swapped(self, z: FloatArray, p: FloatArray, r: FloatArray, beyond: Mask) -> Mask:
         """Measurements that lie beyond their own gate and within each other's (M,), as left and right do.
@@ -250,20 +262,6 @@ class CausalFilter:
             factor = np.where(vouched, 1.0, factor)
         return e, r, factor, broken
 
-    def _noise(self, pose: Pose, z: FloatArray) -> tuple[FloatArray, Mask]:
-        """R (3, M) of each measurement, the identity where it does not count as seen; and where it does."""
-        s = pose.cov.reshape(-1, 4).T
-        r = self._gain * s[[0, 1, 3]]
-        r[0] += self._floor
-        r[2] += self._floor
-        seen = pose.confidence.ravel() >= self.spec.min_confidence
-        # One sum tells whether there is anything to look at: NaN and infinity survive every addition.
-        whole = seen.all() and np.isfinite(r.sum() + z.sum())
-        if not whole or not (np.minimum(determinant(r), r[0]) > 0.0).all():
-            seen &= _positive(r) & np.isfinite(z[0] + z[1])
-            r[:, ~seen] = _IDENTITY
-        return r, seen
-
     def _restart(self, start: Mask, z: FloatArray, r: FloatArray) -> None:
         self.restarts += int((start & self._known).sum())
         at = np.flatnonzero(start)
@@ -297,11 +295,20 @@ class CausalFilter:
         )
 
 
-def _positive(r: FloatArray) -> Mask:
-    """Which of the matrices (3, M) are covariances."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        area = determinant(r)
-        return np.asarray((area > 0.0) & (area < np.inf) & (r[0] > 0.0))
+def _carry(mean: FloatArray, cov: FloatArray, step: Transition) -> None:
+    advance(mean, cov, step.a, step.b, step.q_xx, step.q_xv, step.q_vv)
+
+
+def _room(m: int) -> tuple[FloatArray, Mask, Mask, FloatArray, FloatArray, FloatArray]:
+    """Room for what `measure` says of M measurements: r, seen, update, e, p, factor."""
+    return (
+        np.empty((3, m)),
+        np.empty(m, dtype=bool),
+        np.empty(m, dtype=bool),
+        np.empty((2, m)),
+        np.empty((3, m)),
+        np.empty(m),
+    )
 
 
 def _bias(spec: TrackingSpec, individuals: int) -> FloatArray | None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
 from rt_pose.loop import device
-from rt_pose.loop.preprocess import Preprocess, apply_affine, frame_from_input
+from rt_pose.loop.decode_compiled import to_frame
+from rt_pose.loop.preprocess import Preprocess, frame_from_input
 from rt_pose.package import InputSpec
 from rt_pose.video import read_frames
 
@@ -119,18 +120,30 @@ def test_affine_finds_a_dot_where_it_was_drawn() -> None:
     bell = 255.0 * np.exp(-((x - drawn[0]) ** 2 + (y - drawn[1]) ** 2) / (2 * 9.0**2))
     small = Preprocess(spec)([bell.astype(np.uint8)[:, :, None]])[0, 0].astype(np.float64)
     rows, columns = np.mgrid[:48, :64]
-    centroid = np.array([(small * columns).sum(), (small * rows).sum()]) / small.sum()
-    found, _ = apply_affine(frame_from_input(spec, frame_size), centroid, np.eye(2))
-    np.testing.assert_allclose(found, drawn, atol=0.05)
+    found = np.array([[(small * columns).sum(), (small * rows).sum()]]) / small.sum()
+    to_frame(frame_from_input(spec, frame_size), 0, 0, found, np.eye(2)[None].copy())
+    np.testing.assert_allclose(found[0], drawn, atol=0.05)
 
 
 def test_affine_maps_edges_to_edges_and_covariance_with_them() -> None:
     affine = frame_from_input(InputSpec(64, 48, 1, mean=[0.0], std=[1.0]), (128, 240))
     corners = np.array([[-0.5, -0.5], [63.5, 47.5]])
-    cov = np.array([[2.0, 0.5], [0.5, 1.0]])
-    xy, mapped = apply_affine(affine, corners, np.stack([cov, cov]))
-    np.testing.assert_allclose(xy, [[-0.5, -0.5], [127.5, 239.5]], atol=1e-12)
-    np.testing.assert_allclose(mapped[1], [[8.0, 5.0], [5.0, 25.0]])
+    cov = np.array([[[2.0, 0.5], [0.5, 1.0]]] * 2)
+    to_frame(affine, 10, 20, corners, cov)
+    np.testing.assert_allclose(corners, [[9.5, 19.5], [137.5, 259.5]], atol=1e-12)
+    np.testing.assert_allclose(cov[1], [[8.0, 5.0], [5.0, 25.0]])
+
+
+def test_a_general_affine_carries_the_covariance_as_matrices_do() -> None:
+    random = np.random.default_rng(0)
+    affine, xy = random.normal(size=(2, 3)), random.normal(size=(5, 2))
+    half = random.normal(size=(5, 2, 2))
+    cov = half @ half.transpose(0, 2, 1)
+    linear = affine[:, :2]
+    expected = xy @ linear.T + affine[:, 2], linear @ cov @ linear.T
+    to_frame(affine, 0, 0, xy, cov)
+    np.testing.assert_allclose(xy, expected[0])
+    np.testing.assert_allclose(cov, expected[1])
 
 
 def test_a_gpu_that_is_not_there_is_refused_at_once() -> None:
