@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from pathlib import Path
 
 from rt_pose.errors import UserError, nearest
@@ -94,11 +95,11 @@ def _check_optimiser(optimiser: OptimiserConfig) -> list[str]:
 
 def _check_augment(augment: AugmentConfig) -> list[str]:
     problems = []
-    for name in ("rotate_deg", "scale", "shift", "brightness", "contrast", "noise"):
+    for name in (field.name for field in fields(augment)):
         value = getattr(augment, name)
         if not 0 <= value < math.inf:
             problems.append(f"augment.{name}: expected 0 or more, got {value}")
-    for name in ("brightness", "contrast"):
+    for name in ("brightness", "contrast", "erase"):
         if getattr(augment, name) >= 1:
             problems.append(f"augment.{name}: expected less than 1, got {getattr(augment, name)}")
     return problems

@@ -45,6 +45,14 @@ class AugmentConfig:
     """Factor on the distance from middle gray, uniform in 1 +- this."""
     noise: float = 6.0
     """Standard deviation of the pixel noise, uniform between 0 and this (grey levels 0..255)."""
+    shot_noise: float = 0.0
+    """Noise that grows with the light: grey levels a photoelectron is worth, uniform between 0 and this. Its
+    variance is the grey level times that."""
+    blur: float = 0.0
+    """Gaussian blur: its standard deviation, uniform between 0 and this (px of the frame)."""
+    erase: float = 0.0
+    """A rectangle of one grey level laid over the frame: its sides, uniform between 0 and this share of the
+    frame's. Labels under it stay."""
 
 
 @dataclass

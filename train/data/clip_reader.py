@@ -1,0 +1,94 @@
+"""Frames of a clip out of a video: seek to the key frame before it, decode up to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from rt_pose.video import Channels
+from train.data.videos import IndexedVideo
+
+_FORMATS: dict[int, str] = {1: "gray", 3: "rgb24"}
+KEYS_BACK = 2
+"""Key frames before the nearest one from which decoding is tried as well."""
+Images = list[NDArray[np.uint8]]
+
+
+class ClipReader:
+    """Reads clips, and keeps count of the frames that cannot be decoded. Not thread safe."""
+
+    def __init__(self, channels: Channels, say: Callable[[str], object] | None = None) -> None:
+        """Frames are handed out with `channels` channels; `say` is told of each damaged video once."""
+        self.corrupt: set[tuple[Path, int]] = set()
+        """Frames met so far that cannot be decoded: file and time in the stream's own unit."""
+        self._channels = channels
+        self._say = say
+        self._reformatter = VideoReformatter()
+
+    def read(self, video: IndexedVideo, start: int, length: int) -> Images | None:
+        """The frames `start` to `start + length - 1` (H, W, C) of a video.
+
+        None where one of them, or one that they are predicted from, cannot be decoded.
+        """
+        times = video.times[start : start + length]
+        key = int(np.searchsorted(video.keys, times[0], side="right")) - 1
+        damaged = int(times[0])
+        # Once more from further back where that fails: in some containers a seek lands on the key frame after
+        # the one meant, and a key frame that others lean on is not whole when decoding begins with it.
+        for begin in range(key, max(key - KEYS_BACK, -1) - 1, -1):
+            found, fault = self._decode(video, int(video.keys[max(begin, 0)]), times)
+            if fault is None and len(found) == length:
+                return found
+            damaged = damaged if fault is None else fault
+        self._note(video, damaged)
+        return None
+
+    def _decode(
+        self, video: IndexedVideo, key_time: int, times: NDArray[np.int64]
+    ) -> tuple[Images, int | None]:
+        """What is found of the frames at `times`, from a key frame on; and the time of a damaged one."""
+        found: Images = []
+        wanted = {int(time) for time in times}
+        first = True
+        with av.open(str(video.path)) as container:
+            stream = container.streams.video[0]
+            container.seek(key_time, stream=stream)
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError:
+                    return found, packet.pts or packet.dts or 0
+                for frame in frames:
+                    time = frame.pts if frame.pts is not None else frame.dts
+                    if frame.is_corrupt and (time in wanted or not first):
+                        return found, time or 0
+                    first = False
+                    if time in wanted:
+                        found.append(self._image(frame))
+                    if time is not None and time >= times[-1]:
+                        return found, None
+        return found, None
+
+    def _image(self, frame: Any) -> NDArray[np.uint8]:
+        plane = self._reformatter.reformat(frame, frame.width, frame.height, _FORMATS[self._channels]).planes[
+            0
+        ]
+        # PyAV pads its rows.
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(frame.height, plane.line_size)
+        return (
+            rows[:, : frame.width * self._channels].reshape(frame.height, frame.width, self._channels).copy()
+        )
+
+    def _note(self, video: IndexedVideo, time: int) -> None:
+        known = {path for path, _ in self.corrupt}
+        self.corrupt.add((video.path, time))
+        if self._say is not None and video.path not in known:
+            index = int(np.searchsorted(video.times, time))
+            self._say(f"video {video.path}: frame {index} cannot be decoded; no clip is taken across it")

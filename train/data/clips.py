@@ -1,0 +1,198 @@
+"""Clips: consecutive frames of unlabeled videos, augmented as the labeled frames are.
+
+    video -> seek, decode (PyAV) -> one warp and one set of levels a clip -> sensor noise -> preprocessing
+
+Every clip is a function of the seed and its step alone, so a training resumed at a step sees what it would
+have seen. A clip never crosses from one video to another, nor a gap in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rt_pose.errors import UserError
+from rt_pose.loop.preprocess import frame_from_input, graph
+from rt_pose.package import InputSpec
+from rt_pose.types import FloatArray
+from train.config import AugmentConfig
+from train.data.augment import dali_matrix, draw_levels, is_noisy, random_warp, sensed, shown, warps_frames
+from train.data.clip_reader import ClipReader
+from train.data.videos import IndexedVideo, check_videos
+
+ATTEMPTS = 100
+"""Clips drawn for one step before the videos are given up as damaged."""
+_DECODING, _CHANGING = 0, 1
+"""What the random numbers of a step are for."""
+
+
+@dataclass
+class ClipBatch:
+    """One clip as the network sees it. T consecutive frames of one video."""
+
+    images: Tensor
+    """(T, C, h, w) float32, preprocessed."""
+    from_input: Tensor
+    """(2, 3) float32, affine from px of the network's input to px of the video's frame, one for all T."""
+    second: Tensor | None
+    """(T, C, h, w) the same frames under another draw of the sensor's noise, where asked for."""
+    frame_size: tuple[int, int]
+    """(width, height) of the video's frames, px."""
+    video: Path
+    start: int
+    """Index of the first frame in the video."""
+
+
+class ClipBatches:
+    """A clip a step: the same for the same seed and step, whatever came before."""
+
+    def __init__(
+        self,
+        videos: Sequence[Path] | Sequence[IndexedVideo],
+        spec: InputSpec,
+        augment: AugmentConfig,
+        clip_length: int,
+        seed: int,
+        steps: int | None = None,
+        first_step: int = 0,
+        second: bool = False,
+        threads: int = 1,
+        say: Callable[[str], object] | None = None,
+    ) -> None:
+        """`steps` clips (None: without end) from `first_step` on.
+
+        `second` asks for each clip under a second draw of the sensor's noise as well. UserError where a video
+        cannot be used, or `second` is asked for while the augmentation has no such noise.
+        """
+        if second and not is_noisy(augment):
+            raise UserError(
+                "clips under two draws of sensor noise need noise: both would be the same frames; set "
+                "augment.noise or augment.shot_noise above 0"
+            )
+        self.videos = [v for v in videos if isinstance(v, IndexedVideo)]
+        if len(self.videos) != len(videos) or not videos:
+            self.videos = check_videos([v for v in videos if isinstance(v, Path)], clip_length)
+        self.reader = ClipReader(spec.channels, say)
+        self._spec = spec
+        self._augment = augment
+        self._length = clip_length
+        self._seed = seed
+        self._steps = steps
+        self._first = first_step
+        self._second = second
+        self._threads = threads
+        self._starts = [video.starts(clip_length) for video in self.videos]
+
+    def __len__(self) -> int:
+        if self._steps is None:
+            raise TypeError("these clips have no end")
+        return self._steps
+
+    def __iter__(self) -> Iterator[ClipBatch]:
+        step, end = self._first, None if self._steps is None else self._first + self._steps
+        # The next clip is decoded while the network works on this one.
+        with ThreadPoolExecutor(1, "rt-pose-clips") as pool:
+            ahead: Future[_Clip] = pool.submit(self._decode, step)
+            while end is None or step < end:
+                clip = ahead.result()
+                if end is None or step + 1 < end:
+                    ahead = pool.submit(self._decode, step + 1)
+                yield self._batch(clip, step)
+                step += 1
+
+    def _decode(self, step: int) -> _Clip:
+        """The first clip drawn for `step` that is whole."""
+        random = np.random.default_rng([self._seed, step, _DECODING])
+        counts = np.cumsum([len(starts) for starts in self._starts])
+        for _ in range(ATTEMPTS):
+            drawn = int(random.integers(counts[-1]))
+            which = int(np.searchsorted(counts, drawn, side="right"))
+            start = int(self._starts[which][drawn - (counts[which - 1] if which else 0)])
+            images = self.reader.read(self.videos[which], start, self._length)
+            if images is not None:
+                return _Clip(self.videos[which], start, images)
+        raise UserError(
+            f"videos: {ATTEMPTS} clips drawn one after another hold frames that cannot be decoded "
+            f"({len(self.reader.corrupt)} such frames so far); copy or convert the videos again"
+        )
+
+    def _batch(self, clip: _Clip, step: int) -> ClipBatch:
+        random = np.random.default_rng([self._seed, step, _CHANGING])
+        warp = random_warp(self._augment, clip.images[0].shape, random)
+        levels = draw_levels(self._augment, 1, random)
+        pipeline = self._build(int(random.integers(2**31)))
+        pipeline.feed_input("frames", clip.images)
+        if warps_frames(self._augment):
+            pipeline.feed_input("warps", [dali_matrix(warp)] * self._length)
+        for name, values in levels.items():
+            pipeline.feed_input(name, np.repeat(values, self._length, axis=0))
+        # The output lies in DALI's memory, which goes with the pipeline.
+        images = [torch.from_numpy(np.array(output.as_tensor())) for output in pipeline.run()]
+        affine = frame_from_augmented_input(self._spec, clip.video.size, warp)
+        return ClipBatch(
+            images[0],
+            torch.from_numpy(affine.astype(np.float32)),
+            images[1] if self._second else None,
+            clip.video.size,
+            clip.video.path,
+            clip.start,
+        )
+
+    def _build(self, seed: int) -> Any:
+        """A pipeline of its own a step (7 ms): its noise then depends on no earlier step."""
+        from nvidia.dali import Pipeline
+
+        pipeline = Pipeline(
+            batch_size=self._length,
+            num_threads=self._threads,
+            device_id=None,
+            seed=seed,
+            prefetch_queue_depth=1,
+            exec_async=False,
+            exec_pipelined=False,
+        )
+        with pipeline:
+            frames = sensed(shown(self._augment), self._augment, 2 if self._second else 1)
+            pipeline.set_outputs(*(graph(node, self._spec, self._spec.channels) for node in frames))
+        pipeline.build()
+        return pipeline
+
+
+@dataclass
+class _Clip:
+    """Decoded frames (H, W, C) of one clip."""
+
+    video: IndexedVideo
+    start: int
+    images: list[NDArray[np.uint8]]
+
+
+def frame_from_augmented_input(spec: InputSpec, frame_size: tuple[int, int], warp: FloatArray) -> FloatArray:
+    """(2, 3) affine from px of the network's input to px of the frame as it was before `warp`.
+
+    `frame_size` is (width, height); `warp` (2, 3) maps frame px to frame px, as `random_warp` draws it.
+    """
+    to_warped = frame_from_input(spec, frame_size)
+    back = np.linalg.inv(warp[:, :2])
+    return np.column_stack([back @ to_warped[:, :2], back @ (to_warped[:, 2] - warp[:, 2])])
+
+
+def undo_affine(xy: Tensor, affine: Tensor) -> Tensor:
+    """Keypoints (..., 2) in px of the network's input, in px of the frame: `affine` (2, 3) applied to them.
+
+    Gradients flow through; NaN stays NaN.
+    """
+    return xy @ affine[:, :2].T + affine[:, 2]
+
+
+def redo_affine(xy: Tensor, affine: Tensor) -> Tensor:
+    """The way back: keypoints (..., 2) in frame px, in px of the network's input. Gradients flow through."""
+    return (xy - affine[:, 2]) @ torch.linalg.inv(affine[:, :2]).T
