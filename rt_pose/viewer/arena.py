@@ -9,11 +9,12 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPixmap, QTransform
-from PySide6.QtWidgets import QGraphicsEllipseItem, QGraphicsPixmapItem, QVBoxLayout
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsPixmapItem, QVBoxLayout
 
 from rt_pose.viewer import look
 from rt_pose.viewer.messages import FrameHeader, FrameMessage, Meta, PoseMessage
 from rt_pose.viewer.view_state import CameraState
+from rt_pose.viewer.zones import place_zones, zone_items
 
 CHI2_95 = 5.991
 """95 % of chi-square with 2 degrees of freedom."""
@@ -78,7 +79,7 @@ class Arena(pg.GraphicsLayoutWidget):
         self.picture = QGraphicsPixmapItem()
         self.picture.setTransformationMode(Qt.TransformationMode.SmoothTransformation)
         self.view.addItem(self.picture, ignoreBounds=True)
-        self._zones: list[tuple[QGraphicsEllipseItem, pg.TextItem]] = []
+        self._zones: list[QGraphicsItem] = []
         self._names: list[pg.TextItem] = []
         self.lead = self._curve(pg.mkPen("#ffffff90", width=1))
         self.cov = self._curve(pg.mkPen("#ffffff90", width=1))
@@ -94,17 +95,15 @@ class Arena(pg.GraphicsLayoutWidget):
 
     def set_meta(self, meta: Meta | None, camera: str) -> None:
         """Zones, names and the size of the camera's frame."""
-        for items in self._zones:
-            for item in items:
-                self.view.removeItem(item)
-        for name in self._names:
-            self.view.removeItem(name)
+        for item in (*self._zones, *self._names):
+            self.view.removeItem(item)
         self._zones, self._names = [], []
         if meta is None:
             return
-        self._zones = [
-            self._zone(name, *zone.circle) for name, zone in meta.zones.items() if zone.circle is not None
-        ]
+        for name, (zone, outline) in place_zones(meta, camera).items():
+            self._zones += zone_items(name, zone, outline)
+        for item in self._zones:
+            self.view.addItem(item, ignoreBounds=True)
         self._names = [self._name(text, i, len(meta.keypoints)) for i, text in enumerate(meta.keypoints)]
         if camera in meta.cameras:
             self._fit(meta.cameras[camera].width, meta.cameras[camera].height)
@@ -215,16 +214,6 @@ class Arena(pg.GraphicsLayoutWidget):
         scatter = pg.ScatterPlotItem(size=size, pxMode=True, antialias=True)
         self.view.addItem(scatter, ignoreBounds=True)
         return scatter
-
-    def _zone(self, name: str, x: float, y: float, radius: float) -> tuple[QGraphicsEllipseItem, pg.TextItem]:
-        circle = QGraphicsEllipseItem(x - radius, y - radius, 2 * radius, 2 * radius)
-        circle.setPen(pg.mkPen(look.ZONE, width=1.5, style=Qt.PenStyle.DashLine))
-        circle.setBrush(pg.mkBrush("#60a5fa20"))
-        label = pg.TextItem(name, color=look.ZONE, anchor=(0.5, 1.0))
-        label.setPos(x, y - radius)
-        for item in (circle, label):
-            self.view.addItem(item, ignoreBounds=True)
-        return circle, label
 
     def _name(self, text: str, index: int, count: int) -> pg.TextItem:
         color = look.keypoint_color(index, count)

@@ -17,6 +17,7 @@ WARN = "#fbbf24"
 BAD = "#fb6a6a"
 ACCENT = "#60a5fa"
 ZONE = "#f8fafc"
+ZONE_FILL = "#60a5fa20"
 SHADE = "#14171cb0"
 """Behind texts that lie on the picture."""
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.config import ZoneConfig
 from rt_pose.loop.publish import WIRE_VERSION
 
 
@@ -39,24 +41,24 @@ class CameraMeta(msgspec.Struct):
     rate_hz: float | None = None
 
 
-class ZoneMeta(msgspec.Struct):
-    """A named region."""
-
-    circle: tuple[float, float, float] | None = None
-    """Centre x, centre y, radius; frame px."""
-
-
 class Meta(Header):
     """What a late joiner must know; sent again and again."""
 
     keypoints: list[str] = []
     skeleton: list[tuple[int, int]] = []
     cameras: dict[str, CameraMeta] = {}
-    zones: dict[str, ZoneMeta] = {}
+    zones: dict[str, ZoneConfig] = {}
     rules: list[str] = []
     budget_ms: float | None = None
     control: str = ""
     """Address of the control socket."""
+    config: dict[str, Any] = {}
+    """Of the run, whole."""
+
+    @property
+    def geometry(self) -> dict[str, Any]:
+        """By camera, how its px become mm; as in the configuration."""
+        return self.config.get("geometry") or {}
 
 
 class LatencyMs(msgspec.Struct):

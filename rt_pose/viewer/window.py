@@ -105,11 +105,7 @@ class ViewerWindow(QMainWindow):
         # It is sent again and again; only what differs costs a new layout.
         if previous is None or previous.rules != meta.rules:
             self.traces.set_rules(meta.rules)
-        if previous is None or (previous.zones, previous.keypoints, previous.cameras) != (
-            meta.zones,
-            meta.keypoints,
-            meta.cameras,
-        ):
+        if previous is None or _scene(previous) != _scene(meta):
             self.arena.set_meta(meta, self.camera)
 
     def _fill_keypoints(self, names: list[str]) -> None:
@@ -229,3 +225,8 @@ class ViewerWindow(QMainWindow):
         button.setToolTip(hint)
         button.toggled.connect(self._set_options)
         return button
+
+
+def _scene(meta: Meta) -> tuple[object, ...]:
+    """What of a run the picture is laid out by."""
+    return meta.zones, meta.geometry, meta.keypoints, meta.cameras

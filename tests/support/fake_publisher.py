@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import cv2
 import numpy as np
@@ -69,7 +70,13 @@ class FakePublisher:
         self.cameras = cameras
         self._clock = clock
 
-    def meta(self, keypoints: list[str] = KEYPOINTS, control: str = "tcp://127.0.0.1:5791") -> None:
+    def meta(
+        self,
+        keypoints: list[str] = KEYPOINTS,
+        control: str = "tcp://127.0.0.1:5791",
+        zones: dict[str, Any] | None = None,
+        geometry: dict[str, Any] | None = None,
+    ) -> None:
         """What a late joiner must know."""
         x, y, r = ZONE
         size = {"width": WIDTH, "height": HEIGHT, "channels": 1, "rate_hz": float(RATE_HZ)}
@@ -80,11 +87,11 @@ class FakePublisher:
                 "skeleton": [list(bone) for bone in BONES],
                 "package": "0" * 64,
                 "cameras": {camera: size for camera in self.cameras},
-                "zones": {"corner": {"circle": [x, y, r]}},
+                "zones": zones or {"corner": {"circle": [x, y, r]}},
                 "rules": ["corner-light", "dart-tone"],
                 "outputs": ["light"],
                 "budget_ms": 50.0,
-                "config": {},
+                "config": {"geometry": geometry or {}},
                 "control": control,
             },
         )

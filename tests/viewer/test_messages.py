@@ -56,7 +56,7 @@ def test_messages_without_a_buffer() -> None:
     event = parse(parts("event/r/", {"event": {"rule": "r", "outcome": "fired"}}))
     assert meta is not None
     assert isinstance(meta.body, Meta)
-    assert meta.body.zones["z"].circle == (1.0, 2.0, 3.0)
+    assert meta.body.zones["z"].circle == [1.0, 2.0, 3.0]
     assert event is not None
     assert isinstance(event.body, EventHeader)
     assert (event.name, event.body.event.outcome) == ("r", "fired")

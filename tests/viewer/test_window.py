@@ -175,7 +175,7 @@ def test_escape_is_the_emergency_stop_of_the_run_that_is_shown(
         window.activateWindow()  # a key goes to the window in front
         assert QtTest.QTest.qWaitForWindowActive(window)
         QtTest.QTest.keyClick(window, QtCore.Qt.Key.Key_Escape)
-        assert window.arena.notice.text() == "EMERGENCY STOP sent ..."
+        assert window.arena.notice.text().startswith("EMERGENCY STOP")  # sent, or answered already
 
         def shown(text: str) -> bool:
             return window.arena.notice.text().startswith(text)

@@ -1,0 +1,118 @@
+"""Zones over the picture: areas, lines with their two sides, and points, where the camera sees them."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QPainterPath, QPolygonF
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsPathItem
+
+from rt_pose.config import GeometryConfig
+from rt_pose.errors import UserError
+from rt_pose.rules.geometry import Geometry, make_geometry
+from rt_pose.rules.zones import Line, Point, Zone, make_zones
+from rt_pose.viewer import look
+from rt_pose.viewer.messages import Meta
+
+Corners = list[tuple[float, float]]
+POINT_PX = 7.0
+"""Half of the cross that stands for a point, frame px."""
+HEAD_SHARE, HEAD_MOST_PX = 0.2, 12.0
+"""Length of a line's arrow head, of the line and at most."""
+SIDE_PX = 14.0
+"""How far from a line the names of its sides stand."""
+
+
+def place_zones(meta: Meta, camera: str) -> dict[str, tuple[Zone, Corners]]:
+    """Each zone with its outline in px of the camera's full frame.
+
+    Left out is what cannot be placed: a shape that this viewer does not know, a zone in mm on a camera
+    without a geometry, or one that the camera cannot see.
+    """
+    geometry = _geometry(meta, camera)
+    placed = {}
+    for name, config in meta.zones.items():
+        try:
+            zone = make_zones({name: config}, "meta")[name]
+        except UserError:
+            continue
+        outline = zone.outline()
+        if zone.metric:
+            with np.errstate(all="ignore"):
+                outline = [] if geometry is None else [geometry.to_px(x, y) for x, y in outline]
+        if outline and np.isfinite(outline).all():
+            placed[name] = (zone, outline)
+    return placed
+
+
+def zone_items(name: str, zone: Zone, outline: Corners) -> list[QGraphicsItem]:
+    """What is put into the view for a zone: its shape first, then its texts."""
+    if isinstance(zone, Point):
+        return [_shape(_cross(*outline[0])), _text(name, *outline[0], anchor=(-0.2, 1.0))]
+    if isinstance(zone, Line):
+        return _line_items(name, *outline)
+    path = QPainterPath()
+    path.addPolygon(QPolygonF([QPointF(x, y) for x, y in outline]))
+    path.closeSubpath()
+    top = min(outline, key=lambda corner: corner[1])
+    return [_shape(path, filled=True), _text(name, *top, anchor=(0.5, 1.0))]
+
+
+def _line_items(name: str, start: tuple[float, float], stop: tuple[float, float]) -> list[QGraphicsItem]:
+    """With a head, and its sides named: the right is to the right as one looks along it."""
+    (x1, y1), (x2, y2) = start, stop
+    length = math.hypot(x2 - x1, y2 - y1)
+    if length == 0.0:
+        return []
+    ux, uy = (x2 - x1) / length, (y2 - y1) / length
+    head = min(HEAD_SHARE * length, HEAD_MOST_PX)
+    path = QPainterPath(QPointF(x1, y1))
+    path.lineTo(x2, y2)
+    for side in (1.0, -1.0):
+        path.moveTo(x2, y2)
+        path.lineTo(x2 - head * (ux - 0.5 * side * uy), y2 - head * (uy + 0.5 * side * ux))
+    mx, my = 0.5 * (x1 + x2), 0.5 * (y1 + y2)
+    sides = [
+        _text(text, mx - side * SIDE_PX * uy, my + side * SIDE_PX * ux, anchor=(0.5, 0.5))
+        for text, side in (("right", 1.0), ("left", -1.0))
+    ]
+    return [_shape(path), _text(name, x1, y1, anchor=(0.5, 1.0)), *sides]
+
+
+def _geometry(meta: Meta, camera: str) -> Geometry | None:
+    config = meta.geometry.get(camera)
+    if config is None:
+        return None
+    try:
+        return make_geometry(msgspec.convert(config, GeometryConfig), "meta")
+    except (UserError, msgspec.ValidationError):
+        return None
+
+
+def _cross(x: float, y: float) -> QPainterPath:
+    path = QPainterPath(QPointF(x - POINT_PX, y))
+    path.lineTo(x + POINT_PX, y)
+    path.moveTo(x, y - POINT_PX)
+    path.lineTo(x, y + POINT_PX)
+    return path
+
+
+def _shape(path: QPainterPath, *, filled: bool = False) -> QGraphicsPathItem:
+    item = QGraphicsPathItem(path)
+    item.setPen(
+        pg.mkPen(look.ZONE, width=1.5, style=Qt.PenStyle.DashLine if filled else Qt.PenStyle.SolidLine)
+    )
+    if filled:
+        item.setBrush(pg.mkBrush(look.ZONE_FILL))
+    return item
+
+
+def _text(text: str, x: float, y: float, anchor: tuple[float, float]) -> QGraphicsItem:
+    label = pg.TextItem(text, color=look.ZONE, anchor=anchor)
+    label.setPos(x, y)
+    item: QGraphicsItem = label
+    return item
