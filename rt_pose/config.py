@@ -164,7 +164,7 @@ class BlockConfig:
     time: str | None = None
     """It ends after this long (scene time)."""
     events: int | None = None
-    """It ends after so many events, fired or withheld."""
+    """It ends after so many events, fired or withheld; an action that only ends a stimulus is none."""
     trials: int | None = None
     """It ends after so many trials. A trial ends with its first event, fired or withheld."""
     trial: str | None = None
@@ -212,20 +212,30 @@ class ActionConfig:
     train: TrainAction | None = None
     """A train of pulses, e.g. `{pulse: 5 ms, period: 25 ms, count: 10}`."""
     level: bool | Literal["on", "off"] | None = None
-    """on: the line stays on; off: it goes off, also where the decision is late."""
+    """on: the line stays on; off: it goes off, also where the decision is late, in a pause between trials,
+    in a block that does not list the rule, and whatever its `refractory`: no line is left on by those."""
     at_most: str | None = None
-    """With `level: on`: the line goes off by itself after this, e.g. `10 s`."""
+    """With `level: on`: the line goes off by itself after this, e.g. `10 s`. Give it: a rule that should end
+    the level cannot be judged while one of its keypoints is lost."""
     analog: AnalogAction | None = None
     """An amplitude with ramps, e.g. `{duration: 500 ms, ramp_down: 200 ms}`."""
     message: str | None = None
     """Text for an output that takes text."""
     stop: bool = False
-    """End whatever the line is doing, also where the decision is late."""
+    """End whatever the line is doing; held back as little as `level: off`."""
 
 
 @dataclass
 class RuleConfig:
-    """A condition on tracks, with a time policy and an action."""
+    """A condition on tracks, with a time policy and an action.
+
+    It acts when the condition comes true, once, and again only after the condition has been false. That
+    moment counts also where the action is suppressed (disarmed, another block, a pause, the refractory time,
+    a cap, a late frame): an animal that is in the zone already when a block begins or `arm` comes must leave
+    and come back before anything fires. So neither an order nor the schedule ever sets off a stimulus, and
+    the time from what the animal does to the stimulus is the same in every trial. At a run's first frame and
+    when a lost keypoint is seen again, a condition that holds counts as having come true.
+    """
 
     name: str
     """Unique; the event topic and the report use it."""

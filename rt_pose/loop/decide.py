@@ -3,6 +3,11 @@
 A rule comes true when its condition has held for `hold` (scene time); it says so once, and again only
 after the condition has been false. Whether that event fires, is withheld as a control, or is suppressed is
 decided here and nowhere else, always with the reason.
+
+A suppressed event is used up like a fired one: what held it back may end while the condition goes on, and
+then nothing fires. So a stimulus always stands at the same distance from what the animal did, never from an
+`arm`, the beginning of a block or the end of a refractory time, and each entry is one trial in the log. What
+only ends a stimulus is not held back by block, pause or refractory time: no line stays on because of them.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from dataclasses import dataclass, field
 
 from rt_pose.config import RunConfig
 from rt_pose.loop.limits import Limits
-from rt_pose.loop.protocol import Protocol, make_protocol
+from rt_pose.loop.protocol import DISABLED, Protocol, make_protocol
 from rt_pose.loop.rule import Rule, make_rules
 from rt_pose.loop.track import CausalFilter
 from rt_pose.rules.condition import Judge
@@ -259,12 +264,12 @@ class Decider:
         )
         self._next_id += self._id_step
         frame.events.append((event, rule))
-        if outcome != "suppressed":
+        if outcome != "suppressed" and not rule.plan.ends:
             self._protocol.decided()
 
     def _outcome(self, seat: _Seat, verdict: _Verdict, frame: _Frame) -> tuple[Outcome, str]:
         rule, stamps = seat.rule, frame.stamps
-        forbidden = self._protocol.forbids(rule.name)
+        forbidden = self._forbidden(rule)
         if forbidden:
             return "suppressed", forbidden
         if verdict.lost:
@@ -281,7 +286,7 @@ class Decider:
 
     def _held_back(self, rule: Rule, frame: _Frame) -> tuple[Outcome, str]:
         """Why a rule may not fire whatever its condition says; no reason where it may."""
-        forbidden = self._protocol.forbids(rule.name)
+        forbidden = self._forbidden(rule)
         if forbidden:
             return "suppressed", forbidden
         if not frame.armed:
@@ -291,6 +296,11 @@ class Decider:
         if self._limits.exceeded(rule.plan, frame.t_judged_ns):
             return "suppressed", "cap"
         return "suppressed", ""
+
+    def _forbidden(self, rule: Rule) -> str:
+        """What the protocol has against a rule; what only ends a stimulus may do so in any block."""
+        why = self._protocol.forbids(rule.name)
+        return "" if rule.plan.ends and why != DISABLED else why
 
 
 def _seats(rule: Rule, camera: str, individuals: int) -> list[_Seat]:

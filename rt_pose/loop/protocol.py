@@ -18,6 +18,8 @@ from rt_pose.types import FrameStamps
 
 ORDERS = ("block", "set", "mark")
 """Orders that this module knows what to do with."""
+DISABLED = "disabled"
+"""Why a rule may not fire that somebody has switched off."""
 STEPPED_BACK_FRAMES = 8
 """So many frames in order behind the newest one mean that the camera's clock stepped back."""
 
@@ -104,7 +106,7 @@ class Protocol:
             due[1](due[0])
 
     def decided(self) -> None:
-        """An event was fired or withheld."""
+        """An event was fired or withheld whose action begins a stimulus."""
         if not 0 <= self._at < len(self._blocks):
             return
         block, now = self._blocks[self._at], self.time.elapsed_ns
@@ -117,7 +119,7 @@ class Protocol:
     def forbids(self, rule: str) -> str:
         """Why the rule may not fire now; empty where it may."""
         if not self.parameters[rule].enabled:
-            return "disabled"
+            return DISABLED
         if not self._blocks:
             return ""
         if self._at >= len(self._blocks):

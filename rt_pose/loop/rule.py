@@ -111,6 +111,7 @@ def _rule(
     _check_shares(rule, where)
     _check_individual(rule, individuals, where)
     plan = plan_action(rule, config.outputs, where)
+    refractory_ns = duration_ns(rule.refractory, f"{where}: refractory")
     condition = rig.bind(rule.when, where)
     if rule.probability is not None:
         condition.prepare(where)
@@ -119,7 +120,7 @@ def _rule(
         condition=condition,
         output=rule.do.output,
         hold_ns=duration_ns(rule.hold, f"{where}: hold"),
-        refractory_ns=duration_ns(rule.refractory, f"{where}: refractory"),
+        refractory_ns=0 if plan.ends else refractory_ns,
         deadline_ns=_deadline_ns(rule, config, where),
         late="fire" if plan.ends else rule.late,
         withhold=rule.withhold,

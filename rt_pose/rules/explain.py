@@ -25,7 +25,7 @@ def explain(rule: Rule, config: RunConfig) -> str:
     late = "not at all" if rule.late == "suppress" else "all the same"
     clauses.append(f"later than {deadline_ms:g} ms after the exposure {late}")
     blocks = [b.block for b in config.protocol if b.rules is None or rule.name in b.rules]
-    if config.protocol:
+    if config.protocol and not rule.plan.ends:
         clauses.append(f"only in {_listed(blocks, 'block')}" if blocks else "but in no block of the protocol")
     if rule.individual != "each":
         who = "any individual" if rule.individual == "any" else f"individual {rule.individual}"

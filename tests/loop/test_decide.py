@@ -308,6 +308,62 @@ def test_between_trials_and_disabled_are_reasons() -> None:
     assert outcomes(rig, [IN]) == [(0, "suppressed", "disabled")]
 
 
+def test_arming_and_the_beginning_of_a_block_set_nothing_off() -> None:
+    """An animal that is there already must leave and come back: the stimulus is timed by what it does."""
+    rig = Rig(run_config())
+    assert outcomes(rig, [OUT, IN], armed=False) == [(1, "suppressed", "disarmed")]
+    assert outcomes(rig, [IN, IN, OUT, IN]) == [(3, "fired", "condition")]
+    config = run_config()
+    config.protocol = [BlockConfig("baseline", rules=[], time="30 ms"), BlockConfig("stim")]
+    got = outcomes(Rig(config), [OUT, IN, IN, IN, IN, OUT, IN])
+    assert got == [(1, "suppressed", "block"), (6, "fired", "condition")]
+
+
+def on_and_off(*blocks: BlockConfig, **off: object) -> Rig:
+    """A line that is on while the animal is in the corner."""
+    config = run_config(do=ActionConfig(output="laser", level="on"))
+    leave = {
+        "name": "leave",
+        "when": "not inside(nose, corner)",
+        "do": ActionConfig(output="laser", level="off"),
+    }
+    config.rules.append(RuleConfig(**(leave | off)))  # type: ignore[arg-type]
+    config.protocol = list(blocks)
+    return Rig(config)
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [BlockConfig("stim", rules=["corner"], time="30 ms"), BlockConfig("after", rules=[])],
+        [BlockConfig("stim", inter_trial="1 s")],
+        [BlockConfig("stim", events=1)],
+    ],
+    ids=["block", "inter-trial", "end of the protocol"],
+)
+def test_no_line_stays_on_because_of_the_protocol(blocks: list[BlockConfig]) -> None:
+    rig = on_and_off(*blocks)
+    got = [(i, e.rule, e.outcome) for i, x in enumerate([IN] * 5 + [OUT] * 2) for e in rig.see(x)]
+    assert got == [(0, "corner", "fired"), (5, "leave", "fired")]
+
+
+def test_no_line_stays_on_because_of_a_refractory_time() -> None:
+    rig = on_and_off(refractory="1 s")
+    got = [e.rule for x in (IN, OUT, IN, OUT) for e in rig.see(x) if e.outcome == "fired"]
+    assert got == ["corner", "leave", "corner", "leave"]
+
+
+def test_what_was_switched_off_by_order_does_not_act() -> None:
+    rig = on_and_off(enabled=False)
+    assert outcomes(rig, [IN, OUT]) == [(0, "fired", "condition"), (1, "suppressed", "disabled")]
+
+
+def test_the_end_of_a_stimulus_ends_no_trial() -> None:
+    rig = on_and_off(BlockConfig("stim", trials=3, inter_trial="10 ms"))
+    got = [(e.rule, e.trial) for x in (IN, OUT, IN, OUT, IN, OUT) for e in rig.see(x)]
+    assert got == [("corner", 1), ("leave", 2), ("corner", 2), ("leave", 3), ("corner", 3), ("leave", 0)]
+
+
 def test_over_its_cap_is_suppressed() -> None:
     config = run_config()
     config.outputs = {"laser": OutputConfig("simulated", limits=LimitsConfig(max_pulses_per_minute=2))}
