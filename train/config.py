@@ -86,13 +86,15 @@ class TrainConfig:
     """One training: from labeled frames to a model package."""
 
     data: str = ""
-    """Folder in Lightning Pose layout: the labels file, and the images it names."""
-    labels: str = "CollectedData.csv"
-    """Labels file in the data folder (three header rows: scorer, bodyparts, coords)."""
+    """Folder of the labels and the images they name: in Lightning Pose layout, a DeepLabCut project, or one
+    with a SLEAP file."""
+    labels: str = ""
+    """In the data folder: a labels CSV (Lightning Pose, DeepLabCut), a DeepLabCut project's folder (`.` where
+    the data folder is one) or a SLEAP file (.slp). Empty: the one that the folder holds."""
     keypoints: list[str] = field(default_factory=list)
     """The keypoints expected in the labels file; empty = whatever it holds."""
     skeleton: list[list[str]] = field(default_factory=list)
-    """Bones, as pairs of keypoint names."""
+    """Bones, as pairs of keypoint names; empty = those that the labels hold, if any."""
     blank: Literal["unknown", "absent"] = "unknown"
     """What a blank label means. unknown: nobody labeled it, nothing is learned from it. absent: it cannot be
     seen in that image, and the network learns to be unsure of it (its confidence then tells)."""

@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -89,6 +89,9 @@ def _prepare(config: TrainConfig, data: Path | None, out: Path | None, say: Say)
             "set `device: cpu`"
         )
     frames = read_labels(folder, config.labels, config.network.channels, config.keypoints)
+    for line in frames.told:
+        say(line)
+    config = replace(config, skeleton=config.skeleton or frames.skeleton)
     for bone in config.skeleton:
         for name in bone:
             if name not in frames.keypoints:

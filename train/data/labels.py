@@ -1,11 +1,11 @@
-"""Labeled frames from a folder in Lightning Pose layout: a labels file and the images it names.
+"""Labeled frames of a Lightning Pose folder, a DeepLabCut project or a SLEAP file.
 
-The whole folder is checked before anything is made of it, and all problems are told at once.
+All of it is checked before anything is made of it, and all problems are told at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from rt_pose.errors import UserError, nearest
 from rt_pose.types import FloatArray
-from train.data.tables import LabelTable, read_table
+from train.data.sources import Source, open_source
+from train.data.tables import LabelTable
 
 Channels = Literal["auto", "gray", "rgb"]
 
@@ -30,7 +31,7 @@ class LabeledFrames:
     """Images with their labels. F frames, K keypoints."""
 
     names: list[str]
-    """Image paths as the labels file has them."""
+    """Image paths as the labels file has them; of a video's frames, `VIDEO/frame_NUMBER`."""
     images: list[NDArray[np.uint8]]
     """(H, W, C) each; C is 1 (gray) or 3 (RGB), the same for all."""
     xy: FloatArray
@@ -38,6 +39,10 @@ class LabeledFrames:
     visible: NDArray[np.uint8]
     """(F, K) 0 unlabeled, 1 labeled though occluded, 2 visible."""
     keypoints: list[str]
+    skeleton: list[list[str]] = field(default_factory=list)
+    """Bones that the labels themselves hold, as pairs of keypoint names."""
+    told: list[str] = field(default_factory=list)
+    """What the user should know of how the labels were read."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -55,6 +60,8 @@ class LabeledFrames:
             self.xy[indices],
             self.visible[indices],
             self.keypoints,
+            self.skeleton,
+            self.told,
         )
 
 
@@ -63,30 +70,37 @@ def read_labels(
 ) -> LabeledFrames:
     """The labeled frames of a folder; UserError listing every problem of its labels and images.
 
-    `channels` auto means gray where every image is gray. `expected` are the keypoints the configuration
-    names; None or empty takes what the file holds. Images without a single label are left out.
+    `file` names a CSV, a DeepLabCut project's folder or a .slp, relative to the folder; empty takes what the
+    folder holds. `channels` auto means gray where every image is gray. `expected` are the keypoints the
+    configuration names; None or empty takes what the file holds. Images without a single label are left out.
     """
-    path = folder / file
-    if not folder.is_dir():
-        raise UserError(f"data folder {folder}: no such folder; give one in Lightning Pose layout")
-    if not path.is_file():
-        found = ", ".join(sorted(p.name for p in folder.glob("*.csv"))) or "none"
-        raise UserError(f"labels {path}: no such file; CSV files there: {found}; set `labels`")
-    table, problems = read_table(path)
-    problems += _check_keypoints(table, expected or [])
-    problems += _check_names(folder, table)
-    images: list[NDArray[np.uint8]] = []
-    if not problems:
-        images = [_read_image(folder / name) for name in table.names]
-        problems += _check_images(table, images)
+    source = open_source(folder, file)
+    table = source.table
+    images, missing = source.read_images()
+    problems = [
+        *source.problems,
+        *_check_keypoints(table, expected or []),
+        *_check_repeated(table),
+        *missing,
+        *_check_inside(table, images),
+    ]
     if problems:
         more = [f"... and {len(problems) - PROBLEMS_TOLD} more"] if len(problems) > PROBLEMS_TOLD else []
         listed = "\n  ".join(problems[:PROBLEMS_TOLD] + more)
-        raise UserError(f"labels {path}: mend the following and start again:\n  {listed}")
+        raise UserError(f"labels {source.path}: mend the following and start again:\n  {listed}")
+    return _labeled(source, _same_channels(images, channels))
+
+
+def _labeled(source: Source, images: list[NDArray[np.uint8]]) -> LabeledFrames:
+    """Its frames, without those that hold no label."""
+    table = source.table
     frames = LabeledFrames(
-        table.names, _same_channels(images, channels), table.xy, table.visible, table.keypoints
+        table.names, images, table.xy, table.visible, table.keypoints, source.skeleton, source.told
     )
-    return frames.subset(np.flatnonzero(np.isfinite(table.xy).all(axis=-1).any(axis=-1)))
+    labeled = np.flatnonzero(np.isfinite(table.xy).all(axis=-1).any(axis=-1))
+    if len(labeled) < len(frames):
+        source.told.append(f"{len(frames) - len(labeled)} images without a label are left out")
+    return frames.subset(labeled)
 
 
 def _check_keypoints(table: LabelTable, expected: list[str]) -> list[str]:
@@ -103,48 +117,36 @@ def _check_keypoints(table: LabelTable, expected: list[str]) -> list[str]:
         problems.append(f"the order of keypoints differs: the file has {', '.join(table.keypoints)}")
     for k, name in enumerate(table.keypoints):
         if np.isnan(table.xy[:, k]).any(axis=-1).all():
-            problems.append(f"keypoint '{name}' is labeled in no image; remove its columns or label it")
+            problems.append(
+                f"keypoint '{name}' is labeled in no image; remove its columns (or node), or label it"
+            )
     return problems
 
 
-def _check_names(folder: Path, table: LabelTable) -> list[str]:
+def _check_repeated(table: LabelTable) -> list[str]:
     problems = []
-    first: dict[str, int] = {}
-    for row, name in zip(table.rows, table.names, strict=True):
+    first: dict[str, str] = {}
+    for place, name in zip(table.places, table.names, strict=True):
         if name in first:
-            problems.append(f"row {row}: {name} was already labeled in row {first[name]}")
-        elif not name or not (folder / name).is_file():
-            problems.append(f"row {row}: no image '{name}' in {folder}")
-        first.setdefault(name, row)
+            problems.append(f"{place}: {name} was already labeled in {first[name]}")
+        first.setdefault(name, place)
     return problems
 
 
-def _check_images(table: LabelTable, images: list[NDArray[np.uint8]]) -> list[str]:
+def _check_inside(table: LabelTable, images: list[NDArray[np.uint8]]) -> list[str]:
     problems = []
     for i, image in enumerate(images):
-        place = f"row {table.rows[i]} ({table.names[i]})"
         if image.size == 0:
-            problems.append(f"{place}: the file is no image that can be read (8 bits, gray or colour)")
             continue
         limit = np.array([image.shape[1] - 1, image.shape[0] - 1]) + OUTSIDE_PX
         outside = ((table.xy[i] < -OUTSIDE_PX) | (table.xy[i] > limit)).any(axis=-1)
         for k in np.flatnonzero(outside):
             x, y = table.xy[i, k]
             problems.append(
-                f"{place}, {table.keypoints[k]}: ({x:g}, {y:g}) lies outside the image of "
-                f"{image.shape[1]}x{image.shape[0]}"
+                f"{table.places[i]} ({table.names[i]}), {table.keypoints[k]}: ({x:g}, {y:g}) lies outside "
+                f"the image of {image.shape[1]}x{image.shape[0]}"
             )
     return problems
-
-
-def _read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, C) uint8, C 1 or 3 (RGB); empty where it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.dtype != np.uint8:
-        return np.zeros((0, 0, 1), np.uint8)
-    if image.ndim == 2:
-        return image[..., None]
-    return np.ascontiguousarray(image[..., 2::-1])
 
 
 def _same_channels(images: list[NDArray[np.uint8]], channels: Channels) -> list[NDArray[np.uint8]]:

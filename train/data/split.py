@@ -13,6 +13,8 @@ from rt_pose.errors import UserError
 from train.data.labels import PROBLEMS_TOLD
 
 SPLIT_FILE = "split.csv"
+SESSION_FRAMES = 2
+"""Images whose names begin alike are a session's where every session has at least so many."""
 _PARTS = {"train": True, "val": False}
 
 
@@ -29,8 +31,9 @@ def split_frames(folder: Path, names: list[str], fraction: float, seed: int) -> 
     """Split frames: as `split.csv` says, else by video, else by frame.
 
     `split.csv` has the columns image and split (train or val). Without it, frames of one subfolder are taken
-    for one video and stay together, as neighbours in time look alike; with one subfolder only, frames are
-    drawn singly. `fraction` is the share kept back. UserError where either side would be empty.
+    for one video and stay together, as neighbours in time look alike; in one subfolder, those whose names
+    begin alike are taken for one session; with one session only, frames are drawn singly. `fraction` is the
+    share kept back. UserError where either side would be empty.
     """
     if len(names) < 2:
         raise UserError(f"{folder}: {len(names)} labeled frame; training needs at least two, one to validate")
@@ -73,11 +76,22 @@ def _drawn(names: list[str], fraction: float, seed: int) -> tuple[NDArray[np.boo
     videos = np.unique(folders)
     training = np.ones(len(names), bool)
     if len(videos) == 1:
+        folders = np.array([_session(name) for name in names])
+        videos, counts = np.unique(folders, return_counts=True)
+        if counts.min() < SESSION_FRAMES:
+            videos = videos[:1]
+    if len(videos) == 1:
         training[random.permutation(len(names))[:wanted]] = False
         return training, f"by frame, drawn with seed {seed}: the images lie in one folder"
+    what = "video" if _session(names[0]) not in videos else "session"
     for video in random.permutation(videos)[:-1]:
         if (~training).sum() >= wanted:
             break
         training[folders == video] = False
     kept = np.unique(folders[~training])
-    return training, f"by video, drawn with seed {seed}: {', '.join(kept)} kept back"
+    return training, f"by {what}, drawn with seed {seed}: {', '.join(kept)} kept back"
+
+
+def _session(name: str) -> str:
+    """An image's name up to its number: `monday_img012.png` belongs to `monday_img`."""
+    return PurePosixPath(name).stem.rstrip("0123456789")

@@ -1,8 +1,14 @@
-"""The text of a labels file: three header rows (scorer, bodyparts, coords), then one row an image."""
+"""The text of a labels file of Lightning Pose or DeepLabCut, in all its dialects.
+
+Three header rows (scorer, which may be empty; bodyparts; coords), with a row `individuals` among them in
+multi-animal projects; then one row an image. Its path stands in one column, or in three (folder, video,
+image).
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +20,11 @@ from rt_pose.errors import UserError
 from rt_pose.types import FloatArray
 
 HEADER_ROWS = ("scorer", "bodyparts", "coords")
+INDIVIDUALS = "individuals"
+PATH_COLUMNS = 3
+"""Columns of the path where pandas has split it."""
+IMAGE_FOLDER = "labeled-data"
+"""Paths of another machine are taken from this folder on."""
 Rows = list[tuple[int, list[str]]]
 """Rows that are not blank, with their row number in the file."""
 
@@ -25,8 +36,8 @@ class LabelTable:
     keypoints: list[str]
     names: list[str]
     """Image paths, with forward slashes."""
-    rows: list[int]
-    """Row number in the file, for messages."""
+    places: list[str]
+    """Where in the file each stands (`row 5`), for messages."""
     xy: FloatArray
     """(F, K, 2); NaN where the cells are blank or `visible` is 0."""
     visible: NDArray[np.uint8]
@@ -44,18 +55,22 @@ class _Columns:
 
 
 def read_table(path: Path) -> tuple[LabelTable, list[str]]:
-    """The table and the problems of its cells; UserError where the header makes it no labels file at all."""
+    """The table of a file (.csv, or .h5 as DeepLabCut writes it) and the problems of its cells.
+
+    UserError where the header makes it no labels file at all.
+    """
     rows = _read_rows(path)
-    columns = _read_header(path, rows)
-    width = len(rows[2][1])
-    body = rows[len(HEADER_ROWS) :]
+    header = _find_header(path, rows)
+    paths, columns = _read_header(path, header)
+    width = len(header[-1][1])
+    body = rows[rows.index(header[-1]) + 1 :]
     if not body:
         raise UserError(f"labels {path}: empty: it holds the header rows but not one labeled image")
     shape = (len(body), len(columns))
     table = LabelTable(
         [c.keypoint for c in columns],
-        [cells[0].strip().replace("\\", "/") for _, cells in body],
-        [number for number, _ in body],
+        [image_path(cells[:paths]) for _, cells in body],
+        [f"row {number}" for number, _ in body],
         np.full((*shape, 2), np.nan),
         np.zeros(shape, np.uint8),
     )
@@ -72,39 +87,86 @@ def read_table(path: Path) -> tuple[LabelTable, list[str]]:
     return table, problems
 
 
+def image_path(cells: list[str]) -> str:
+    """The path in the first columns, with forward slashes, relative to the data folder."""
+    path = "/".join(cell.strip().replace("\\", "/") for cell in cells if cell.strip())
+    _, inside, rest = f"/{path}".rpartition(f"/{IMAGE_FOLDER}/")
+    return f"{IMAGE_FOLDER}/{rest}" if inside else path
+
+
 def _read_rows(path: Path) -> Rows:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [(number, cells) for number, cells in enumerate(csv.reader(file), 1) if any(cells)]
+        text = _hdf_text(path) if path.suffix.lower() in (".h5", ".hdf5") else path.read_text("utf-8-sig")
+        lines = list(csv.reader(io.StringIO(text, newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"labels {path}: not a CSV text file: {error}") from error
+    # The first row, the scorer, may be blank; blank rows elsewhere say nothing.
+    rows = [(number, cells) for number, cells in enumerate(lines, 1) if any(cells) or number == 1]
+    if len(rows) > 1 and not any(rows[0][1]) and rows[1][1][0].strip() == HEADER_ROWS[0]:
+        del rows[0]
     if len(rows) < len(HEADER_ROWS):
         raise UserError(
             f"labels {path}: empty; expected three header rows ({', '.join(HEADER_ROWS)}) and labeled images"
         )
-    for (number, cells), name in zip(rows, HEADER_ROWS, strict=False):
+    return rows
+
+
+def _hdf_text(path: Path) -> str:
+    """A pandas table in HDF as the CSV that pandas writes of it.
+
+    Such files hold pickled names: read your own only.
+    """
+    import pandas
+
+    try:
+        return str(pandas.read_hdf(path).to_csv(lineterminator="\n"))
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise UserError(f"labels {path}: not a table that DeepLabCut wrote: {error}") from error
+
+
+def _find_header(path: Path, rows: Rows) -> Rows:
+    """The rows scorer, bodyparts and coords."""
+    header = list(rows[: len(HEADER_ROWS) + 1])
+    if not any(header[0][1]):
+        header[0] = (header[0][0], [HEADER_ROWS[0]])
+    for row in header:
+        if row[1][0].strip() == INDIVIDUALS:
+            animals = sorted({cell.strip() for cell in row[1][1:] if cell.strip()})
+            if len(animals) != 1:
+                raise UserError(
+                    f"labels {path}: row {row[0]} names {len(animals)} individuals ({', '.join(animals)}); "
+                    "one can be learned: write a file with one animal's columns"
+                )
+            header.remove(row)
+            break
+    header = header[: len(HEADER_ROWS)]
+    for (number, cells), name in zip(header, HEADER_ROWS, strict=False):
         if cells[0].strip() != name:
             raise UserError(
                 f"labels {path}: row {number} must begin with '{name}', found '{cells[0]}'; expected the "
                 f"header rows {', '.join(HEADER_ROWS)} of a single-animal labels file"
             )
-    return rows
+    return header
 
 
-def _read_header(path: Path, rows: Rows) -> list[_Columns]:
-    parts, coordinates = rows[1][1], rows[2][1]
+def _read_header(path: Path, header: Rows) -> tuple[int, list[_Columns]]:
+    """How many columns the path takes, and where each keypoint's cells stand."""
+    parts, coordinates = header[1][1], header[2][1]
+    paths = 1 if any(coordinates[1:PATH_COLUMNS]) else PATH_COLUMNS
     if len(parts) != len(coordinates):
         raise UserError(
-            f"labels {path}: keypoint counts disagree: row {rows[1][0]} (bodyparts) has {len(parts) - 1} "
-            f"columns, row {rows[2][0]} (coords) {len(coordinates) - 1}"
+            f"labels {path}: keypoint counts disagree: row {header[1][0]} (bodyparts) has "
+            f"{len(parts) - paths} columns, row {header[2][0]} (coords) {len(coordinates) - paths}"
         )
     columns: dict[str, _Columns] = {}
-    for index, (part, coordinate) in enumerate(zip(parts[1:], coordinates[1:], strict=True), 1):
+    for index, (part, coordinate) in enumerate(zip(parts, coordinates, strict=True)):
+        if index < paths:
+            continue
         place = columns.setdefault(part.strip(), _Columns(part.strip()))
         if coordinate.strip() not in ("x", "y", "visible"):
             raise UserError(
-                f"labels {path}: column {index + 1} of row {rows[2][0]} is called '{coordinate}'; expected "
-                "x, y or visible (and the image path in the first column alone)"
+                f"labels {path}: column {index + 1} of row {header[2][0]} is called '{coordinate}'; expected "
+                "x, y or visible (and the image path in the first column, or the first three)"
             )
         if getattr(place, coordinate.strip()) >= 0:
             raise UserError(f"labels {path}: keypoint '{part}' has two columns called {coordinate}")
@@ -115,8 +177,8 @@ def _read_header(path: Path, rows: Rows) -> list[_Columns]:
                 f"labels {path}: keypoint '{column.keypoint}' needs a name, an x column and a y column"
             )
     if not columns:
-        raise UserError(f"labels {path}: row {rows[1][0]} (bodyparts) names no keypoint")
-    return list(columns.values())
+        raise UserError(f"labels {path}: row {header[1][0]} (bodyparts) names no keypoint")
+    return paths, list(columns.values())
 
 
 def _read_keypoint(cells: list[str], column: _Columns) -> tuple[tuple[float, float], int]:

@@ -1,0 +1,122 @@
+"""A DeepLabCut project: its configuration, and the labels of all its videos gathered into one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from rt_pose.errors import UserError, nearest
+from train.data.sources import Source, images_of
+from train.data.tables import LabelTable, read_table
+
+SAME_PX = 1e-6
+"""The CSV and the HDF of one video hold the same labels where they differ by no more."""
+
+
+def open_project(folder: Path) -> Source:
+    """The labels of a project's folder; UserError where it is none, or none of its videos is labeled."""
+    config = _read_config(folder / "config.yaml")
+    problems: list[str] = []
+    tables: list[LabelTable] = []
+    for video in sorted(p for p in (folder / "labeled-data").glob("*") if p.is_dir()):
+        file = _labels_of(video, str(config.get("scorer", "")), problems)
+        if file is None:
+            continue
+        table, found = read_table(file)
+        place = file.relative_to(folder).as_posix()
+        table.places = [f"{place} {row}" for row in table.places]
+        problems += [f"{place} {problem}" for problem in found]
+        problems += _compare_twin(file, table, place)
+        tables.append(table)
+    if not tables:
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        raise UserError(
+            f"labels {folder}: no labeled-data/VIDEO/CollectedData_SCORER.csv or .h5 in it{listed}"
+        )
+    keypoints = _keypoints(config, tables[0])
+    table = _gathered(keypoints, tables, problems)
+    told = [f"{len(tables)} labels file{'s' * (len(tables) > 1)} of the DeepLabCut project gathered"]
+    return Source(
+        folder, table, problems, lambda: images_of(folder, table), _skeleton(config, keypoints, told), told
+    )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"labels {path.parent}: no config.yaml in it; expected a DeepLabCut project's folder")
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a readable configuration: {error}") from error
+    if not isinstance(config, dict):
+        raise UserError(
+            f"{path}: expected the configuration of a DeepLabCut project, got {type(config).__name__}"
+        )
+    return config
+
+
+def _labels_of(video: Path, scorer: str, problems: list[str]) -> Path | None:
+    """The labels file of one video's folder: the configured scorer's, or the only one's."""
+    found = {p.stem: p for p in sorted(video.glob("CollectedData_*.h5"))}
+    found |= {p.stem: p for p in sorted(video.glob("CollectedData_*.csv"))}
+    if f"CollectedData_{scorer}" in found:
+        return found[f"CollectedData_{scorer}"]
+    if len(found) > 1:
+        problems.append(
+            f"labeled-data/{video.name}: labels of several scorers ({', '.join(found)}); write the one to "
+            f"take into config.yaml as `scorer` (now '{scorer}')"
+        )
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _compare_twin(file: Path, table: LabelTable, place: str) -> list[str]:
+    """DeepLabCut writes each table as CSV and as HDF; one of them may be of an older day."""
+    twin = file.with_suffix(".h5")
+    if file.suffix == ".h5" or not twin.is_file():
+        return []
+    other, _ = read_table(twin)
+    same = other.names == table.names and other.keypoints == table.keypoints
+    if same and np.allclose(other.xy, table.xy, rtol=0, atol=SAME_PX, equal_nan=True):
+        return []
+    return [f"{place}: {twin.name} beside it holds other labels; delete the older of the two"]
+
+
+def _keypoints(config: dict[str, Any], table: LabelTable) -> list[str]:
+    """In the configuration's order; in the first file's where the configuration names none of its own."""
+    names = config.get("bodyparts")
+    return [str(name) for name in names] if isinstance(names, list) else table.keypoints
+
+
+def _gathered(keypoints: list[str], tables: list[LabelTable], problems: list[str]) -> LabelTable:
+    """One table, every file's columns brought into the order of `keypoints`."""
+    for table in tables:
+        place = table.places[0].rsplit(" row ", 1)[0]
+        for name in table.keypoints:
+            if name not in keypoints:
+                problems.append(f"{place}: keypoint '{name}' is not in config.yaml{nearest(name, keypoints)}")
+    xy, visible = [], []
+    for table in tables:
+        own = {name: k for k, name in enumerate(table.keypoints)}
+        columns = [own.get(name, len(table.keypoints)) for name in keypoints]
+        # A body part that this file does not hold was not labeled in its video.
+        xy.append(np.pad(table.xy, ((0, 0), (0, 1), (0, 0)), constant_values=np.nan)[:, columns])
+        visible.append(np.pad(table.visible, ((0, 0), (0, 1)))[:, columns])
+    return LabelTable(
+        keypoints,
+        [name for table in tables for name in table.names],
+        [row for table in tables for row in table.places],
+        np.concatenate(xy),
+        np.concatenate(visible),
+    )
+
+
+def _skeleton(config: dict[str, Any], keypoints: list[str], told: list[str]) -> list[list[str]]:
+    """The project's bones between keypoints that it has."""
+    bones = [[str(name) for name in bone] for bone in config.get("skeleton") or [] if isinstance(bone, list)]
+    known = [bone for bone in bones if len(bone) == 2 and set(bone) <= set(keypoints)]
+    if len(known) < len(bones):
+        told.append(f"{len(bones) - len(known)} bones of config.yaml name no keypoint and are left out")
+    return known

@@ -1,0 +1,157 @@
+"""Labels of a SLEAP file (.slp), read through sleap-io: one animal, frames of a video or embedded images.
+
+sleap-io takes node names from the skeleton's own list and moves the half pixel of files before format 1.1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError
+from rt_pose.types import FloatArray
+from rt_pose.video import VideoReader, probe
+from train.data.sources import NO_IMAGE, Images, Source
+from train.data.tables import LabelTable
+
+
+def open_slp(path: Path) -> Source:
+    """The labels of a file; UserError where it cannot be read, or holds no single animal's labels.
+
+    A person's labels are taken; where the file holds none, the predictions in it are, and that is told.
+    """
+    labels = _load(path)
+    user = any(frame.has_user_instances for frame in labels.labeled_frames)
+    rows = [(frame, _instances(frame, user)) for frame in labels.labeled_frames]
+    rows = [(frame, found) for frame, found in rows if found]
+    if not rows:
+        raise UserError(f"labels {path}: it holds no labeled frame")
+    skeleton = labels.skeletons[0]
+    _refuse_several(path, rows)
+    names = [name_of(frame) for frame, _ in rows]
+    xy = np.stack([_points(found[0], skeleton.node_names) for _, found in rows])
+    table = LabelTable(
+        list(skeleton.node_names),
+        names,
+        [f"frame {frame.frame_idx} of {_file_name(frame.video)}" for frame, _ in rows],
+        xy,
+        np.where(np.isfinite(xy).all(axis=-1), 2, 0).astype(np.uint8),
+    )
+    told = [] if user else [f"{path.name} holds no label of a person: its {len(rows)} predictions are taken"]
+    frames = [frame for frame, _ in rows]
+    return Source(
+        path,
+        table,
+        [],
+        lambda: _read_images(path, frames),
+        [[str(a), str(b)] for a, b in skeleton.edge_names],
+        told,
+    )
+
+
+def name_of(frame: Any) -> str:
+    """`VIDEO/frame_NUMBER`: frames of one video then stay together when frames are split."""
+    return f"{Path(_file_name(frame.video)).stem}/frame_{frame.frame_idx:06d}"
+
+
+def _load(path: Path) -> Any:
+    import sleap_io
+
+    if not path.is_file():
+        raise UserError(f"labels {path}: no such file")
+    try:
+        labels = sleap_io.load_slp(str(path), open_videos=False)
+    except (OSError, KeyError, ValueError, IndexError, TypeError) as error:
+        raise UserError(f"labels {path}: not a SLEAP file that can be read: {error}") from error
+    if len(labels.skeletons) != 1:
+        raise UserError(f"labels {path}: {len(labels.skeletons)} skeletons; expected one")
+    return labels
+
+
+def _instances(frame: Any, user: bool) -> list[Any]:
+    found = frame.user_instances if user else frame.predicted_instances
+    return [instance for instance in found if np.isfinite(instance.numpy()).any()]
+
+
+def _refuse_several(path: Path, rows: list[tuple[Any, list[Any]]]) -> None:
+    crowded = [frame.frame_idx for frame, found in rows if len(found) > 1]
+    if crowded:
+        raise UserError(
+            f"labels {path}: {len(crowded)} of {len(rows)} frames hold more than one animal (the first is "
+            f"frame {crowded[0]}); one can be learned: keep one track in SLEAP and save it as a new file"
+        )
+
+
+def _points(instance: Any, nodes: list[str]) -> FloatArray:
+    """(K, 2) in the order of the skeleton's own list; NaN where not visible."""
+    own = {name: point for name, point in zip(instance.skeleton.node_names, instance.numpy(), strict=True)}
+    return np.array([own[name] for name in nodes], float)
+
+
+def _file_name(video: Any) -> str:
+    """Of the recording, without folders: files name those of the machine that wrote them."""
+    source = video.source_video or video
+    name = source.filename[0] if isinstance(source.filename, list) else source.filename
+    return PureWindowsPath(str(name)).name
+
+
+def _read_images(path: Path, frames: list[Any]) -> tuple[Images, list[str]]:
+    images = [NO_IMAGE] * len(frames)
+    problems: list[str] = []
+    for video in {id(frame.video): frame.video for frame in frames}.values():
+        rows = {frame.frame_idx: i for i, frame in enumerate(frames) if frame.video is video}
+        try:
+            found = _embedded(video, rows) if _is_embedded(video) else _decoded(_locate(path, video), rows)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        for index, row in rows.items():
+            if index in found:
+                images[row] = found[index]
+            else:
+                problems.append(f"frame {index} of {_file_name(video)}: it cannot be read")
+    return images, problems
+
+
+def _is_embedded(video: Any) -> bool:
+    return bool(video.backend_metadata.get("dataset") or video.backend_metadata.get("has_embedded_images"))
+
+
+def _embedded(video: Any, rows: dict[int, int]) -> dict[int, NDArray[np.uint8]]:
+    """Images that the file itself holds."""
+    try:
+        video.open()
+        return {index: np.ascontiguousarray(video[index]) for index in rows}
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise UserError(f"embedded images of {_file_name(video)}: they cannot be read: {error}") from error
+    finally:
+        video.close()
+
+
+def _locate(path: Path, video: Any) -> Path:
+    """The recording where the file says it is, else of that name beside it or in a folder videos."""
+    if isinstance(video.filename, list):
+        raise UserError(f"{_file_name(video)}: labels on single images; export them as .pkg.slp")
+    name = _file_name(video)
+    for place in (Path(str(video.filename)), path.parent / name, path.parent / "videos" / name):
+        if place.is_file():
+            return place
+    raise UserError(
+        f"video {video.filename}: it is not there, and no {name} beside {path.name}; copy it there"
+    )
+
+
+def _decoded(path: Path, rows: dict[int, int]) -> dict[int, NDArray[np.uint8]]:
+    """Frames of a recording by number, decoded in one pass."""
+    found: dict[int, NDArray[np.uint8]] = {}
+    with VideoReader(path, probe(path).channels) as reader:
+        for index in sorted(rows):
+            reader.skip(index - reader.at)
+            frame = reader.read()
+            if frame is None:
+                break
+            found[index] = frame.image
+    return found
