@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
-from rt_pose.loop.kalman import Transition, distance2, inflation, transition
+from rt_pose.loop.kalman import inflation
 from rt_pose.loop.pose_prior import PosePrior
 from rt_pose.loop.step_back import StepBack
-from rt_pose.loop.track_compiled import advance, correct, measure, settle
+from rt_pose.loop.track_compiled import advance, correct, doubt, measure, settle, tell
 from rt_pose.package import TrackingSpec
 from rt_pose.types import FloatArray, FrameStamps, Pose, Track
 
@@ -61,11 +61,9 @@ class CausalFilter:
 
         self._q, self._tau = flat(spec.q_px2_s3), flat(spec.tau_s)
         self._gain, self._floor = flat(spec.gain), flat(spec.floor_px2)
-        self._bias = _bias(spec, individuals)
+        self._bias = _bias(spec, individuals, keypoints)
         self._speed2 = 0.5 * self._q * self._tau  # variance of the velocity at rest
-        self._dt_ns = 0
-        self._restart_ns = round(spec.restart_ms * NS_PER_MS)
-        self._step = transition(0.0, self._q, self._tau)
+        self._restart_ns, self._lost_ns = round(spec.restart_ms * NS_PER_MS), round(spec.lost_ms * NS_PER_MS)
         self._prior = (
             PosePrior(spec.subspaces, individuals, keypoints, spec.gate_chi2) if spec.subspaces else None
         )
@@ -78,7 +76,9 @@ class CausalFilter:
         self._known = np.zeros(m, dtype=bool)
         self._gated = np.zeros(m, dtype=np.int64)
         self._work = _room(m)
-        self._none, self._start = np.zeros(m, dtype=bool), np.zeros(m, dtype=bool)
+        self._doubts = tuple(np.zeros(m, dtype=bool) for _ in range(4))
+        """What `doubt` says: swapped, used, beyond, well."""
+        self._start = np.zeros(m, dtype=bool)
         self._last_seen_ns = np.zeros(m, dtype=np.int64)
         self.inflation = np.ones(m)
         """(M,) what the noise of the newest pose was multiplied with; where a keypoint broke the pose, the
@@ -114,7 +114,7 @@ class CausalFilter:
         mean, cov = self._mean, self._cov
         if self._t_ns is not None and t_scene_ns > self._t_ns:
             mean, cov = mean.copy(), cov.copy()
-            _carry(mean, cov, transition((t_scene_ns - self._t_ns) / NS_PER_S, self._q, self._tau))
+            advance(mean, cov, (t_scene_ns - self._t_ns) / NS_PER_S, self._q, self._tau)
         return self._track(camera, frame_index, t_scene_ns, mean, cov)
 
     def _advance(self, stamps: FrameStamps) -> bool:
@@ -128,7 +128,7 @@ class CausalFilter:
                 return self._clock_stepped_back(t_ns)
             dt_ns = t_ns - self._t_ns
             self.gaps += dt_ns > self.spec.restart_ms * NS_PER_MS
-            _carry(self._mean, self._cov, self._transition_over(dt_ns))
+            advance(self._mean, self._cov, dt_ns / NS_PER_S, self._q, self._tau)
         self._t_ns = t_ns
         self._back.ahead()
         return True
@@ -143,16 +143,9 @@ class CausalFilter:
         self.clock_steps += 1
         return True
 
-    def _transition_over(self, dt_ns: int) -> Transition:
-        """The last one again where dt is the same, as it mostly is from frame to frame."""
-        if dt_ns != self._dt_ns:
-            self._step = transition(dt_ns / NS_PER_S, self._q, self._tau)
-            self._dt_ns = dt_ns
-        return self._step
-
     def _observe(self, pose: Pose, t_ns: int) -> None:
-        r, seen, update, e, p, factor = self._work
-        any_beyond = measure(
+        r, _, update, e, p, factor = self._work
+        measure(
             pose.xy.reshape(-1, 2),
             pose.cov.reshape(-1, 2, 2),
             pose.confidence.ravel(),
@@ -168,62 +161,37 @@ class CausalFilter:
             *self._work,
         )
         self.inflation = factor
-        if not any_beyond and self._prior is None:  # as it mostly is
-            correct(self._mean, self._cov, e, p, r, factor, update)
-            self._settle(pose, self._none, update, seen, update, r, t_ns)
-            return
-        self._observe_doubtful(pose, t_ns, factor)
-
-    def _observe_doubtful(self, pose: Pose, t_ns: int, factor: FloatArray) -> None:
-        """With a measurement beyond the gate, or a pose prior that has a say."""
-        r, seen, update, e, p, _ = self._work
-        z = pose.xy.reshape(-1, 2).T
-        beyond, used = factor > 1.0, update
-        swapped, broken = None, None
-        if beyond.any():
-            swapped = self._swapped(z, p, r, beyond)
-            used = update & ~swapped
-        r_used = r
+        swapped, used, beyond, well = self._doubts
+        n_swapped = doubt(
+            pose.xy.reshape(-1, 2), self._mean, p, r, factor, update, self.shape[1], self.spec.gate_chi2,
+            *self._doubts,
+        )  # fmt: skip
+        self.swaps += n_swapped
         if self._prior is not None:
-            e, r_used, factor, broken = self._ask_the_pose(self._prior, z, e, p, r, factor, seen, used)
-            beyond = factor > 1.0
+            self._observe_with_prior(self._prior, pose, t_ns)
+            return
+        if n_swapped:
+            factor[swapped] = SWAPPED_INFLATION
+        correct(self._mean, self._cov, e, p, r, factor, used)
+        self._settle(pose, beyond, well, t_ns)
+
+    def _observe_with_prior(self, prior: PosePrior, pose: Pose, t_ns: int) -> None:
+        r, seen, _, e, p, factor = self._work
+        swapped, used, _, _ = self._doubts
+        z = pose.xy.reshape(-1, 2).T
+        e, r_used, factor, broken = self._ask_the_pose(prior, z, e, p, r, factor, seen, used)
         correct(self._mean, self._cov, e, p, r_used, factor, used)
-
-        well = used & ~beyond
-        if broken is not None:
-            well &= ~broken
-            factor = np.where(broken, self.inflation, factor)
-            beyond &= ~broken
-        if swapped is not None:
-            factor = np.where(swapped, SWAPPED_INFLATION, factor)
-            beyond |= swapped
-        self.inflation = factor
+        outside = factor > 1.0
+        factor = np.where(broken, self.inflation, factor)
+        self.inflation = np.where(swapped, SWAPPED_INFLATION, factor)
         # What breaks the pose never becomes the track by patience alone: only time unseen restarts it.
-        self._settle(pose, beyond, well, seen, update, r, t_ns)
+        self._settle(pose, (outside & ~broken) | swapped, used & ~outside & ~broken, t_ns)
 
-    def _settle(
-        self, pose: Pose, beyond: Mask, well: Mask, seen: Mask, update: Mask, r: FloatArray, t_ns: int
-    ) -> None:
+    def _settle(self, pose: Pose, beyond: Mask, well: Mask, t_ns: int) -> None:
+        r, seen, update, *_ = self._work
         patience = self.spec.restart_frames
         if settle(beyond, well, seen, update, self._gated, self._last_seen_ns, t_ns, patience, self._start):
             self._restart(self._start, pose.xy.reshape(-1, 2).T, r)
-
-    def _swapped(self, z: FloatArray, p: FloatArray, r: FloatArray, beyond: Mask) -> Mask:
-        """Measurements that lie beyond their own gate and within each other's (M,), as left and right do.
-
-        They are not used and not handed to each other either: a track that takes what the network calls
-        by another name could never be corrected by it again. If it goes on, the tracks restart.
-        """
-        swapped = np.zeros(len(beyond), dtype=bool)
-        if np.count_nonzero(beyond) < 2:
-            return swapped
-        at = np.flatnonzero(beyond)
-        e = z[:, None, at] - self._mean[:2, at, None]  # (2, track, measurement)
-        near = distance2(e, p[:, at, None] + r[:, None, at]) < self.spec.gate_chi2
-        near &= at[:, None] // self.shape[1] == at // self.shape[1]
-        swapped[at] = (near & near.T & ~np.eye(len(at), dtype=bool)).any(axis=1)
-        self.swaps += int(np.count_nonzero(swapped))
-        return swapped
 
     def _ask_the_pose(
         self,
@@ -274,29 +242,23 @@ class CausalFilter:
 
     def _track(self, camera: str, index: int, t_ns: int, mean: FloatArray, cov: FloatArray) -> Track:
         # As of the newest frame, also in a prediction: looking ahead does not lose a keypoint.
-        unseen_ms = ((self._t_ns or 0) - self._last_seen_ns) / NS_PER_MS
-        lost = ~self._known | (unseen_ms > self.spec.lost_ms)
-        published = cov.transpose(2, 0, 1).copy()  # (M, 4, 4)
-        if self._bias is not None:
-            published[:, :2, :2] += self._bias
-        state = mean.T.copy()  # (M, 4)
-        if not self._known.all():
-            unknown = ~self._known
-            state[unknown], published[unknown], unseen_ms[unknown] = np.nan, np.nan, np.nan
+        n = mean.shape[1]
+        xy, velocity, published = np.empty((n, 2)), np.empty((n, 2)), np.empty((n, 4, 4))
+        seen_ms_ago, lost = np.empty(n), np.empty(n, dtype=bool)
+        tell(
+            mean, cov, self._bias, self._known, self._last_seen_ns, self._t_ns or 0, self._lost_ns,
+            xy, velocity, published, seen_ms_ago, lost,
+        )  # fmt: skip
         return Track(
             camera=camera,
             frame_index=index,
             t_valid_ns=t_ns,
-            xy=np.ascontiguousarray(state[:, :2]).reshape(*self.shape, 2),
-            velocity=np.ascontiguousarray(state[:, 2:]).reshape(*self.shape, 2),
+            xy=xy.reshape(*self.shape, 2),
+            velocity=velocity.reshape(*self.shape, 2),
             cov=published.reshape(*self.shape, 4, 4),
-            seen_ms_ago=unseen_ms.reshape(self.shape),
+            seen_ms_ago=seen_ms_ago.reshape(self.shape),
             lost=lost.reshape(self.shape),
         )
-
-
-def _carry(mean: FloatArray, cov: FloatArray, step: Transition) -> None:
-    advance(mean, cov, step.a, step.b, step.q_xx, step.q_xv, step.q_vv)
 
 
 def _room(m: int) -> tuple[FloatArray, Mask, Mask, FloatArray, FloatArray, FloatArray]:
@@ -311,8 +273,8 @@ def _room(m: int) -> tuple[FloatArray, Mask, Mask, FloatArray, FloatArray, Float
     )
 
 
-def _bias(spec: TrackingSpec, individuals: int) -> FloatArray | None:
-    """(M, 2, 2) px^2, what is added to published positions; None where there is none."""
+def _bias(spec: TrackingSpec, individuals: int, keypoints: int) -> FloatArray:
+    """(M, 2, 2) px^2, what is added to published positions."""
     if not spec.bias_px2:
-        return None
+        return np.zeros((individuals * keypoints, 2, 2))
     return np.tile(np.asarray(spec.bias_px2, dtype=np.float64), (individuals, 1, 1))
