@@ -16,7 +16,7 @@ from typing import Any
 import rigs
 from rigs.faults import FaultOptions
 from rt_pose.clock import Clock, HostClock
-from rt_pose.config import CameraConfig, OutputConfig, RecordConfig, RunConfig, build, load
+from rt_pose.config import CameraConfig, GeometryConfig, OutputConfig, RecordConfig, RunConfig, build, load
 from rt_pose.errors import UserError
 from rt_pose.loop.decide import make_rules
 from rt_pose.offline.poses_csv import Poses, in_order, read_poses
@@ -65,10 +65,22 @@ def dry_config(
     for name, output in config.outputs.items():
         delay_ms = output.options.get("delay_ms", DELAY_MS)
         config.outputs[name] = OutputConfig("simulated", {"delay_ms": delay_ms}, output.lines, output.limits)
+    config.geometry = _geometry(config.geometry)
     config.publish.address = config.publish.control = "tcp://127.0.0.1:*"
     config.record = RecordConfig(video=False)
     config.armed_at_start, config.start_on = True, "launch"
     return config
+
+
+def _geometry(given: dict[str, GeometryConfig]) -> dict[str, GeometryConfig]:
+    """The recording's; UserError where it could be one of several."""
+    if len(given) > 1:
+        raise UserError(
+            f"bench triggers: the configuration has a geometry for each of {', '.join(given)}; leave only "
+            "that of the camera that the recording is of"
+        )
+    only = next(iter(given.values()), None)
+    return {} if only is None else {CAMERA: only}
 
 
 def dry_run(

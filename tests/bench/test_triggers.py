@@ -9,8 +9,12 @@ import pytest
 from support.discs import KEYPOINTS, write_discs, write_truth
 from support.tiny_package import make_tiny_package
 
+from bench.triggers import dry_config
 from rigs.faults import FaultOptions, Faults
 from rt_pose.cli import main
+from rt_pose.config import GeometryConfig, RunConfig, load
+from rt_pose.errors import UserError
+from rt_pose.loop.decide import make_rules
 from rt_pose.session.read import Session
 
 FRAMES = 100
@@ -76,7 +80,7 @@ def test_faults_are_injected_counted_and_scored(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"truth": "none.csv"}, "poses none.csv: no such file"),
+        ({"truth": "none.csv"}, "predictions none.csv: no such file"),
         ({"faults.drop": "2"}, "faults: drop must be between 0 and 0.9"),
         ({"video": "none.mp4"}, "none.mp4: no such file"),
         ({"config": "none.yaml"}, "no such file"),
@@ -97,3 +101,16 @@ def test_a_table_without_a_keypoint_of_the_rules(
     (tmp_path / "truth.csv").write_text(text)
     assert main(argv(rig, out=str(tmp_path / "out"), truth=str(tmp_path / "truth.csv"))) == 2
     assert "a rule looks at 'k0'" in capsys.readouterr().err
+
+
+def test_rules_in_mm_can_be_tried(rig: Path) -> None:
+    config = load(RunConfig, rig / "config.yaml")
+    config.rules[0].when = "speed(k0) > 20 mm/s"
+    config.geometry = {"top": GeometryConfig(mm_per_px=0.5)}
+    dry = dry_config(config, str(rig / "package"), str(rig / "discs.mkv"), None, FaultOptions())
+    assert (
+        make_rules(dry, ["k0"], {"laser": 3.0})[0].geometries["recording"].to_mm([2.0, 0, 0, 0])[0][0] == 1.0
+    )
+    dry.geometry["side"] = GeometryConfig(mm_per_px=0.4)
+    with pytest.raises(UserError, match="a geometry for each of recording, side; leave only that"):
+        dry_config(dry, "", "", None, FaultOptions())
