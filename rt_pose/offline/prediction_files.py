@@ -42,51 +42,70 @@ class Predictions:
     """(F, K)."""
 
 
-def read_predictions(path: Path | str) -> Predictions:
-    """Read a file; columns beside x, y and likelihood are left out. UserError where it is none of these."""
+def read_predictions(path: Path | str, *, scored: bool = True) -> Predictions:
+    """Read a file; columns beside x, y and likelihood are left out. UserError where it is none of these.
+
+    `scored`: a file without likelihoods, as one of labels is, is refused; otherwise they are 1.
+    """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"predictions {path}: no such file; `rt-pose predict` writes one")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"predictions {path}: not a CSV text file: {error}") from error
-    lines = text.splitlines()
     header = list(islice(csv.reader(lines[: len(HEADER_ROWS)]), len(HEADER_ROWS)))
-    keypoints, columns = _columns(path, header)
-    body = [line for line in lines[len(HEADER_ROWS) :] if line.strip()]
+    keypoints, columns = _columns(path, header, scored)
+    body = {n: line for n, line in enumerate(lines, 1) if n > len(HEADER_ROWS) and line.strip()}
     if not body:
         raise UserError(f"predictions {path}: empty: header rows but not one frame")
-    names, cells = zip(*(line.split(",", 1) for line in body), strict=True)
+    names, cells = zip(*(line.partition(",")[::2] for line in body.values()), strict=True)
+    width = len(header[1]) - 1
+    if not all(cells):
+        raise UserError(f"predictions {path}: {_what_is_wrong(body, width)}")
     try:
         values = np.loadtxt([_filled(row) for row in cells], delimiter=",", ndmin=2)
     except ValueError as error:
-        raise UserError(f"predictions {path}: {error}") from error
-    if values.shape[1] != len(header[1]) - 1:
-        raise UserError(
-            f"predictions {path}: rows have {values.shape[1]} cells where the header has {len(header[1]) - 1}"
-        )
+        raise UserError(f"predictions {path}: {_what_is_wrong(body, width) or error}") from error
+    if values.shape[1] != width:
+        raise UserError(f"predictions {path}: {_what_is_wrong(body, width)}")
+    values = np.column_stack((values, np.ones(len(values))))  # for a likelihood that is not there
     taken = values[:, columns].reshape(len(values), len(keypoints), 3)
     return Predictions(keypoints, list(names), taken[..., :2].copy(), taken[..., 2].copy())
 
 
-def _columns(path: Path, header: list[list[str]]) -> tuple[list[str], list[int]]:
-    """The keypoints, and the columns of x, y and likelihood of each in turn."""
+def _columns(path: Path, header: list[list[str]], scored: bool) -> tuple[list[str], list[int]]:
+    """The keypoints, and the columns of x, y and likelihood of each in turn; -1 for none."""
     found = [row[0].strip() if row else "" for row in header]
     if found != list(HEADER_ROWS):
         raise UserError(
             f"predictions {path}: expected the header rows {', '.join(HEADER_ROWS)} of a single-animal file "
-            f"of Lightning Pose or DeepLabCut, found rows that begin with {', '.join(found) or 'nothing'}"
+            f"of Lightning Pose or DeepLabCut, found rows that begin with {', '.join(found) or 'nothing'}; "
+            "`rt-pose predict` writes such a file"
         )
     places = {
         (k.strip(), c.strip()): i for i, (k, c) in enumerate(zip(header[1][1:], header[2][1:], strict=False))
     }
     keypoints = list(dict.fromkeys(k for k, _ in places))
     for keypoint in keypoints:
-        for field in FIELDS:
+        for field in FIELDS if scored else FIELDS[:2]:
             if (keypoint, field) not in places:
                 raise UserError(f"predictions {path}: keypoint '{keypoint}' has no column {field}")
-    return keypoints, [places[k, field] for k in keypoints for field in FIELDS]
+    return keypoints, [places.get((k, field), -1) for k in keypoints for field in FIELDS]
+
+
+def _what_is_wrong(body: dict[int, str], width: int) -> str:
+    """The first row that cannot be read, by its number in the file, and why."""
+    for number, line in body.items():
+        cells = [cell.strip() for cell in line.split(",")[1:]]
+        if len(cells) != width:
+            return f"row {number}: {len(cells)} cells where the header has {width}"
+        for cell in cells:
+            try:
+                float(cell or "nan")
+            except ValueError:
+                return f"row {number}: '{cell}' is not a number"
+    return ""
 
 
 def _filled(row: str) -> str:

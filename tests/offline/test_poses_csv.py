@@ -48,12 +48,14 @@ def test_what_the_rules_need_must_be_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "expected three header rows"),
-        ("frame,x,y\n0,1,2\n", "expected three header rows"),
+        ("", "expected the header rows"),
+        ("frame,x,y\n0,1,2\n", "expected the header rows"),
         (HEAD, "not one frame"),
-        (HEAD + "0,1,two,1,3,4,1\n", "row 4: y is 'two', not a number"),
-        (HEAD + "zero,1,2,1,3,4,1\n", "row 4: expected a frame's number"),
-        (HEAD + "0,1\n", "row 4"),
+        (HEAD + "0,1,two,1,3,4,1\n", "row 4: 'two' is not a number"),
+        (HEAD + "zero,1,2,1,3,4,1\n", "frame 1: expected its number"),
+        (HEAD + "0,1\n", "row 4: 1 cells where the header has 6"),
+        (HEAD + "0,1,2,1,3,4,1\n\n1,1,2,1,3\n", "row 6: 4 cells where the header has 6"),
+        (HEAD + "0\n", "row 4: 0 cells"),
         (HEAD.replace("coords,x,y", "coords,x,z") + "0,1,2,1,3,4,1\n", "keypoint 'nose' has no column y"),
     ],
 )
