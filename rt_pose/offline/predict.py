@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 from rt_pose.config import EngineConfig, build, to_plain
-from rt_pose.console import track
+from rt_pose.console import progress
 from rt_pose.errors import UserError
 from rt_pose.loop.decode import Keypoints
 from rt_pose.loop.device import physical_cores
@@ -20,7 +20,7 @@ from rt_pose.loop.infer import EngineChoice, choose_engine
 from rt_pose.offline.in_parallel import estimate_in_order
 from rt_pose.package import Package, check_frame_size
 from rt_pose.types import FloatArray
-from rt_pose.video import probe, read_frames
+from rt_pose.video import VideoInfo, probe, read_frames
 
 SCORER = "rt-pose"
 
@@ -28,23 +28,52 @@ SCORER = "rt-pose"
 def predict_video(package: Package, video: Path, out: Path, config: EngineConfig) -> EngineChoice:
     """Write the keypoints of every frame of `video` to the CSV `out`; the engine that gave them.
 
-    Three header rows (scorer, bodyparts, coords x, y, likelihood), the first column the frame's number,
-    pixels of the original frame, an empty cell where a keypoint was not seen. `out` appears when it is
-    whole. UserError where the video or the engine cannot be had, before anything is written.
+    `out` appears when it is whole. UserError where the video or the engine cannot be had, before anything is
+    written.
     """
     video, out = Path(video), Path(out)
+    info = check_video(package, video, out)
+    predictor = Predictor(package, config)
+    with progress(video.name, info.frames) as tell:
+        predictor.write(video, out, tell)
+    return predictor.choice
+
+
+def check_video(package: Package, video: Path, out: Path) -> VideoInfo:
+    """What the video holds; UserError where it cannot be predicted into the CSV `out`."""
     if out.is_dir():
         raise UserError(f"{out}: is a folder; give `--out` the name of the CSV to write")
     info = probe(video)
     check_frame_size(package, info.width, info.height, video.name)
-    choice, estimators = _estimators(package, config)
-    frames = read_frames(video, package.manifest.input.channels)
-    with appearing_whole(out) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows(_header(package.manifest.keypoints))
-        for index, found in track(estimate_in_order(frames, estimators), video.name, info.frames):
-            writer.writerow([index, *_cells(found)])
-    return choice
+    return info
+
+
+class Predictor:
+    """A package's network, ready for one video after another."""
+
+    def __init__(self, package: Package, config: EngineConfig) -> None:
+        """UserError where no engine can serve the package."""
+        self._package = package
+        self.choice, self._estimators = _estimators(package, config)
+
+    def write(self, video: Path, out: Path, tell: Callable[[int], object]) -> int:
+        """Write the keypoints of every frame of `video` to `out`, and how many frames that was.
+
+        Three header rows (scorer, bodyparts, coords x, y, likelihood), the first column the frame's number,
+        pixels of the original frame, an empty cell where a keypoint was not seen. `out` appears when it is
+        whole. `tell` is told how many frames are done. UserError where the video breaks off.
+        """
+        manifest = self._package.manifest
+        frames = read_frames(video, manifest.input.channels)
+        count = 0
+        with appearing_whole(out) as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows(_header(manifest.keypoints))
+            for index, found in estimate_in_order(frames, self._estimators):
+                writer.writerow([index, *_cells(found)])
+                count += 1
+                tell(count)
+        return count
 
 
 def _estimators(package: Package, config: EngineConfig) -> tuple[EngineChoice, list[Estimator]]:

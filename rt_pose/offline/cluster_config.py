@@ -1,0 +1,30 @@
+"""Where many videos are predicted. Nothing heavy is imported here: `--help` reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass
+class ClusterConfig:
+    """Where many videos are predicted, and what a task may have."""
+
+    where: Literal["here", "slurm", "local"] = "here"
+    """here: in this process. slurm: as a job array. local: as processes of this machine."""
+    tasks: int = 4
+    """Tasks among which the videos are divided."""
+    minutes: int = 240
+    """Time limit of a task; at it, a SLURM task is requeued and goes on."""
+    cpus: int = 4
+    """CPU cores of a task."""
+    gpus: int = 0
+    """GPUs of a task."""
+    memory_gb: int = 8
+    """Memory of a task."""
+    partition: str = ""
+    """SLURM partition; the cluster's default where empty."""
+    account: str = ""
+    """SLURM account."""
+    options: dict[str, str] = field(default_factory=dict)
+    """Further options of sbatch, by their long names."""

@@ -1,0 +1,90 @@
+"""Which videos a user means, by a folder, a pattern or a list, and the table each is to become."""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rt_pose.errors import UserError
+
+SUFFIXES = frozenset([".mp4", ".avi", ".mkv", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".webm", ".mj2"])
+
+
+@dataclass(frozen=True, slots=True)
+class VideoJob:
+    """One video and its CSV."""
+
+    video: Path
+    name: str
+    """For people: the path under what was asked for."""
+    out: Path
+
+
+def find_videos(asked: str, out: Path) -> list[VideoJob]:
+    """The videos of a folder (those below it too), of a pattern with `*` or `**`, or of a list (a text file
+    with a path a line, relative to it), in order of their names; or the one video.
+
+    Tables lie in `out` as the videos lie in the folder, under the pattern's fixed part, or under the list's
+    deepest common folder. UserError where there are none, or two would become one table.
+    """
+    root, videos = _found(asked)
+    jobs: dict[Path, VideoJob] = {}
+    for video in sorted(videos):
+        name = video.relative_to(root)
+        table = out / name.with_suffix(".csv")
+        if table in jobs:
+            raise UserError(
+                f"--videos {asked}: {jobs[table].video} and {video} would both become {table}; rename one, "
+                "or give them in two goes with an --out each"
+            )
+        jobs[table] = VideoJob(video, str(name), table)
+    return list(jobs.values())
+
+
+def _found(asked: str) -> tuple[Path, set[Path]]:
+    path = Path(asked).expanduser()
+    if path.is_dir():
+        videos = {p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()}
+        return path, _some(asked, videos, f"no file that ends in {', '.join(sorted(SUFFIXES))}")
+    if path.is_file():
+        if path.suffix.lower() in SUFFIXES:
+            return path.parent, {path}
+        videos = set(_listed(path))
+        return _common(videos), _some(asked, {v.absolute() for v in videos}, "it lists no video")
+    if glob.has_magic(asked):
+        videos = {p for p in map(Path, glob.iglob(str(path), recursive=True)) if p.is_file()}
+        return _fixed_part(path), _some(asked, videos, "no file has such a name")
+    raise UserError(
+        f"--videos {asked}: no such file or folder; give a folder, a pattern such as 'rig/**/*.mp4', "
+        "or a text file with a path a line"
+    )
+
+
+def _some(asked: str, videos: set[Path], otherwise: str) -> set[Path]:
+    if not videos:
+        raise UserError(f"--videos {asked}: {otherwise}")
+    return videos
+
+
+def _listed(path: Path) -> list[Path]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"--videos {path}: neither a video nor a text file with a path a line: {error}"
+        ) from error
+    # A file that is not there is that video's failure, told at the end with the others.
+    return [path.parent / Path(line).expanduser() for line in lines if line and not line.startswith("#")]
+
+
+def _common(videos: set[Path]) -> Path:
+    return Path(os.path.commonpath([video.parent.absolute() for video in videos])) if videos else Path()
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folders of a pattern before its first wildcard."""
+    parts = pattern.parts[:-1]
+    fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    return Path(*parts[:fixed])
