@@ -222,10 +222,10 @@ def replay(options: Namespace) -> int:
 
 
 def order(options: Namespace) -> int:
-    """Give an order to a running loop: start, stop, arm, disarm, emergency."""
-    from rt_pose.session.orders import give_order
+    """Give an order to a running loop: start, stop, arm, disarm, emergency, block, set, mark."""
+    from rt_pose.session.orders import arguments, give_order
 
-    give_order(options.connect, options.do)
+    give_order(options.connect, options.do, arguments(options.do, options.words))
     print(f"{options.do}: done")
     return EXIT_OK
 
@@ -398,7 +398,12 @@ def _view_parser(parser: ArgumentParser) -> None:
 
 
 def _order_parser(parser: ArgumentParser) -> None:
-    parser.add_argument("do", type=str, help="start, stop, arm, disarm, or emergency.")
+    parser.add_argument(
+        "do",
+        type=str,
+        help="start, stop, arm, disarm, emergency; block NAME, set KEY VALUE, mark TEXT.",
+    )
+    parser.add_argument("words", type=str, nargs="*", default=[], help="What the order is about.")
     parser.add_argument(
         "--connect", type=str, default=PublishConfig.control, help="Address of the run's control socket."
     )

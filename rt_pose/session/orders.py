@@ -1,24 +1,60 @@
-"""Orders to a running loop over its control socket."""
+"""Orders to a running loop over its control socket, and how they are written on a command line."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import zmq
 
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, nearest
+from rt_pose.loop.control import ORDERS
 from rt_pose.loop.publish import WIRE_VERSION
 
 ANSWER_MS = 5000
 
 
-def request(do: str) -> bytes:
+HOW_TO_SAY = {
+    "block": "order block NAME",
+    "set": "order set PARAMETER VALUE, e.g. order set rules.reach.probability 0.9",
+    "mark": "order mark TEXT",
+}
+"""Orders that take words."""
+
+
+def request(do: str, args: dict[str, Any] | None = None) -> bytes:
     """An order as it goes over the wire."""
-    return msgspec.msgpack.encode({"v": WIRE_VERSION, "id": do, "do": do})
+    return msgspec.msgpack.encode({**(args or {}), "v": WIRE_VERSION, "id": do, "do": do})
 
 
-def give_order(address: str, do: str) -> dict[str, Any]:
+def arguments(do: str, words: Sequence[str]) -> dict[str, Any]:
+    """What the words behind an order say; UserError where it is no order, or they are not what it takes."""
+    if do not in (*ORDERS, "emergency"):
+        raise UserError(f"order: unknown order '{do}'{nearest(do, (*ORDERS, 'emergency'))}")
+    if do == "mark" and words:
+        return {"text": " ".join(words)}
+    if do == "block" and len(words) == 1:
+        return {"name": words[0]}
+    if do == "set" and len(words) == 2:
+        return {"parameter": words[0], "value": _value(words[1])}
+    if do in HOW_TO_SAY:
+        raise UserError(f"order {do}: expected {HOW_TO_SAY[do]}; got {' '.join(words) or 'nothing'}")
+    if words:
+        raise UserError(f"order {do}: expected nothing behind it, got {' '.join(words)}")
+    return {}
+
+
+def _value(word: str) -> bool | float:
+    if word in ("true", "false"):
+        return word == "true"
+    try:
+        return float(word)
+    except ValueError:
+        raise UserError(f"order set: expected true, false or a number, got '{word}'") from None
+
+
+def give_order(address: str, do: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
     """Give one order and wait for the answer. UserError where nobody answers or the loop refuses."""
     socket: zmq.Socket[bytes]
     with zmq.Context.instance().socket(zmq.REQ) as socket:
@@ -30,7 +66,7 @@ def give_order(address: str, do: str) -> dict[str, Any]:
                 f"order {do}: cannot connect to {address!r} ({error}); expected an address such as "
                 "tcp://127.0.0.1:5791 (`publish.control` of the run)"
             ) from error
-        socket.send(request(do))
+        socket.send(request(do, args))
         if not socket.poll(ANSWER_MS):
             raise UserError(f"order {do}: nobody answered at {address}; does a run listen there?")
         answer: dict[str, Any] = msgspec.msgpack.decode(socket.recv())

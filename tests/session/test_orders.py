@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rt_pose.cli import main
 from rt_pose.errors import UserError
 from rt_pose.loop.control import Control
-from rt_pose.session.orders import give_order
+from rt_pose.session.orders import arguments, give_order
 
 
 def test_an_order_is_answered_or_says_why_not(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,3 +36,46 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
         give_order("tcp://127.0.0.1:9", "arm")
     with pytest.raises(UserError, match="cannot connect to 'nowhere'"):
         give_order("nowhere", "arm")
+
+
+@pytest.mark.parametrize(
+    ("words", "args"),
+    [
+        ("arm", {}),
+        ("block stim", {"name": "stim"}),
+        ("set rules.a.probability 0.9", {"parameter": "rules.a.probability", "value": 0.9}),
+        ("set rules.a.enabled false", {"parameter": "rules.a.enabled", "value": False}),
+        ("mark the door was open", {"text": "the door was open"}),
+    ],
+)
+def test_words_behind_an_order(words: str, args: dict[str, Any]) -> None:
+    do, *rest = words.split()
+    assert arguments(do, rest) == args
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("arn", "unknown order 'arn', did you mean 'arm'?"),
+        ("arm now", "order arm: expected nothing behind it, got now"),
+        ("block", "expected order block NAME; got nothing"),
+        ("set rules.a.enabled", "expected order set PARAMETER VALUE"),
+        ("set rules.a.enabled maybe", "expected true, false or a number, got 'maybe'"),
+        ("mark", "expected order mark TEXT"),
+    ],
+)
+def test_words_that_cannot_be_meant(words: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["order", *words.split(), "--connect", "tcp://127.0.0.1:9"]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_what_an_order_is_about_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rt_pose.loop.control.ANSWER_TIMEOUT_S", 0.05)
+    control = Control("tcp://127.0.0.1:*", dict, dict, lambda: 10, list)
+    control.start()
+    try:
+        assert main(["order", "block", "stim", "--connect", control.address]) == 2, "no loop takes it"
+        (order,) = control.inbox
+        assert (order.do, order.args) == ("block", {"name": "stim"})
+    finally:
+        control.stop()
