@@ -14,6 +14,8 @@ from rt_pose.clock import NS_PER_MS, Clock
 PACKAGES = (
     "rt-pose",
     "numpy",
+    "numba",
+    "llvmlite",
     "torch",
     "openvino",
     "nvidia-dali-cuda120",
