@@ -92,7 +92,8 @@ def train_calibrate(options: Namespace) -> int:
 
 def train_quantise(options: Namespace) -> int:
     """Add networks of lower precision (mixed, int8) to a package, with what they cost in pixels."""
-    from train.quantise import QuantiseConfig, quantise
+    from train.quantise import quantise
+    from train.quantise_config import QuantiseConfig
 
     package = quantise(build(QuantiseConfig, _plain(options), "train quantise"), say=print)
     print(f"model package: {package.path}; run it with --engine.precision mixed (or int8)")
@@ -289,7 +290,7 @@ def _calibrate_parser(parser: ArgumentParser) -> None:
 
 
 def _quantise_parser(parser: ArgumentParser) -> None:
-    from train.quantise import QuantiseConfig
+    from train.quantise_config import QuantiseConfig
 
     parser.add_class_arguments(QuantiseConfig, nested_key=None)
 

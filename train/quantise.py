@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,24 +31,11 @@ from train.int8 import FLOAT_CONVOLUTIONS, check_available, write_int8
 from train.mixed import FLOAT32_CONVOLUTIONS, convolutions, first_layers, folded, write_first_in_float32
 from train.precisions import BACKEND, Yardstick, estimator, in_words, measure, precisions_of
 from train.progress import Say
+from train.quantise_config import QuantiseConfig
 
 VIDEO_FRAMES = 600
 """Frames of the recordings that are looked at, evenly spaced; every second one to calibrate, the others to
 measure on."""
-
-
-@dataclass
-class QuantiseConfig:
-    """Which networks are added to which package, and what they are calibrated and measured on."""
-
-    model: str = ""
-    """Folder of the model package that is added to."""
-    data: str = ""
-    """Folder that it was trained on: calibrates on its training frames, measures on those kept back."""
-    frames: list[str] = field(default_factory=list)
-    """Recordings like those it will be used on: half of their frames calibrate, the others measure."""
-    precisions: list[str] = field(default_factory=lambda: ["mixed", "int8"])
-    """Which to add: mixed (bf16, the first layers in float32), int8, or both."""
 
 
 def quantise(config: QuantiseConfig, say: Say = print) -> Package:

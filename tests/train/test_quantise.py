@@ -17,7 +17,8 @@ from rt_pose.engines.openvino import OpenVINOEngine
 from rt_pose.errors import UserError
 from rt_pose.loop.infer import choose_engine
 from rt_pose.package import Package, PrecisionReport, extend_package, read_package
-from train.quantise import QuantiseConfig, quantise
+from train.quantise import quantise
+from train.quantise_config import QuantiseConfig
 
 needs_int8 = pytest.mark.skipif(
     "int8" not in OpenVINOEngine.precisions(), reason="this processor has no 8-bit products"

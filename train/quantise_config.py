@@ -1,0 +1,19 @@
+"""What `rt-pose train quantise` is told; apart from the work, so that help costs no heavy import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class QuantiseConfig:
+    """Which networks are added to which package, and what they are calibrated and measured on."""
+
+    model: str = ""
+    """Folder of the model package that is added to."""
+    data: str = ""
+    """Folder that it was trained on: calibrates on its training frames, measures on those kept back."""
+    frames: list[str] = field(default_factory=list)
+    """Recordings like those it will be used on: half of their frames calibrate, the others measure."""
+    precisions: list[str] = field(default_factory=lambda: ["mixed", "int8"])
+    """Which to add: mixed (bf16, the first layers in float32), int8, or both."""
