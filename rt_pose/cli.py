@@ -90,6 +90,15 @@ def train_calibrate(options: Namespace) -> int:
     return EXIT_OK
 
 
+def train_evaluate(options: Namespace) -> int:
+    """How good a package is: errors, jitter, honest confidence, plausible movement; a page and CSVs."""
+    from train.evaluation.config import EvaluateConfig
+    from train.evaluation.evaluate import evaluate
+
+    print(f"page: {evaluate(build(EvaluateConfig, _plain(options), 'train evaluate'), say=print)}")
+    return EXIT_OK
+
+
 def train_quantise(options: Namespace) -> int:
     """Add networks of lower precision (mixed, int8) to a package, with what they cost in pixels."""
     from train.quantise import quantise
@@ -289,6 +298,15 @@ def _calibrate_parser(parser: ArgumentParser) -> None:
     parser.add_class_arguments(EngineConfig, "engine")
 
 
+def _evaluate_parser(parser: ArgumentParser) -> None:
+    from train.evaluation.config import EvaluateConfig
+
+    parser.add_class_arguments(EvaluateConfig, nested_key=None, skip={"views"})
+    parser.add_argument(
+        "--views", type=str, nargs="*", default=[], help="One body part in several views: paw_top=paw_bottom."
+    )
+
+
 def _quantise_parser(parser: ArgumentParser) -> None:
     from train.quantise_config import QuantiseConfig
 
@@ -465,6 +483,7 @@ VERBS: dict[str, Verb] = {
     "demo": (_demo_parser, demo),
     "train fit": (_train_parser, train_fit),
     "train calibrate": (_calibrate_parser, train_calibrate),
+    "train evaluate": (_evaluate_parser, train_evaluate),
     "train quantise": (_quantise_parser, train_quantise),
     "predict": (_predict_parser, predict),
     "smooth": (_smooth_parser, smooth),

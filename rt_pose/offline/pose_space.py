@@ -27,7 +27,7 @@ def view_space(name: str, poses: FloatArray, keypoints: Sequence[int]) -> Subspa
 
     `poses` (P, K, 2) px; those with a keypoint missing (NaN) are left out.
     """
-    d = _stacked(poses, keypoints)
+    d = complete(poses, keypoints)
     if len(keypoints) < 2 or len(d) < POSES_PER_COORDINATE * d.shape[1]:
         return None
     return _space(name, d, keypoints, VIEW_DIMENSIONS)
@@ -35,7 +35,7 @@ def view_space(name: str, poses: FloatArray, keypoints: Sequence[int]) -> Subspa
 
 def pose_space(poses: FloatArray, keypoints: Sequence[int]) -> Subspace | None:
     """The smallest space that holds whole poses well; None where there is none, or too few poses."""
-    d = _stacked(poses, keypoints)
+    d = complete(poses, keypoints)
     if len(d) < POSES_PER_COORDINATE * d.shape[1]:
         return None
     for dimensions in range(2, d.shape[1]):
@@ -45,22 +45,23 @@ def pose_space(poses: FloatArray, keypoints: Sequence[int]) -> Subspace | None:
     return None
 
 
-def _stacked(poses: FloatArray, keypoints: Sequence[int]) -> FloatArray:
+def complete(poses: FloatArray, keypoints: Sequence[int]) -> FloatArray:
+    """(P', 2 n): those of poses (P, K, 2) in which all of `keypoints` are there, x and y of each in turn."""
     d = poses[:, list(keypoints)].reshape(len(poses), -1)
     return d[np.isfinite(d).all(axis=1)]
 
 
 def _space(name: str, d: FloatArray, keypoints: Sequence[int], dimensions: int) -> Subspace:
     """PCA of poses `d` (P, 2 n), once more without the poses that lie furthest away."""
-    _, _, far = _principal(d, dimensions)
+    _, _, far = principal(d, dimensions)
     furthest = far.max(axis=1)
     kept = d[furthest <= np.quantile(furthest, 1.0 - TRIMMED)]
-    mean, components, far = _principal(kept, dimensions)
+    mean, components, far = principal(kept, dimensions)
     eps = np.maximum(np.quantile(far, QUANTILE, axis=0) / CHI2_QUANTILE, LEAST_EPS_PX2)
     return Subspace(name, list(keypoints), mean.tolist(), components.tolist(), eps.tolist())
 
 
-def _principal(d: FloatArray, dimensions: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def principal(d: FloatArray, dimensions: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Mean (2 n,), components (C, 2 n), and each keypoint's squared distance from the space (P, n)."""
     mean = d.mean(axis=0)
     _, _, rows = np.linalg.svd(d - mean, full_matrices=False)

@@ -1,0 +1,95 @@
+"""What errors on labels say: pixel error, correct keypoints, honest confidence and covariance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rt_pose.loop.decode import Keypoints
+from rt_pose.package import TrackingSpec
+from rt_pose.types import FloatArray
+from train.accuracy import figures
+
+BINS = 10
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+"""Shares of a Gaussian; its ellipse of two degrees of freedom has a squared radius of -2 ln(1 - level)."""
+
+
+def pixel_errors(apart: FloatArray, keypoints: Sequence[str], within_px: Sequence[float]) -> dict[str, Any]:
+    """Median, mean, P90, n and PCK of distances (F, K), NaN where unlabeled, in all and by keypoint."""
+    return _summary(apart, within_px) | {
+        "per_keypoint": {
+            name: _summary(column, within_px) for name, column in zip(keypoints, apart.T, strict=True)
+        }
+    }
+
+
+def _summary(apart: FloatArray, within_px: Sequence[float]) -> dict[str, Any]:
+    known = apart[~np.isnan(apart)]
+    if not len(known):
+        return {"n": 0}
+    pck = {f"{limit:g}": float((known <= limit).mean()) for limit in within_px}
+    return {"n": len(known)} | figures(apart) | {"pck": pck}
+
+
+@dataclass
+class Curve:
+    """A calibration curve: in bins of what was claimed, what was so."""
+
+    claimed: list[float]
+    found: list[float]
+    n: list[int]
+
+    @property
+    def error(self) -> float:
+        """Mean distance between claim and finding, weighted by n (expected calibration error)."""
+        n = np.array(self.n)
+        return float((n * np.abs(np.subtract(self.claimed, self.found))).sum() / n.sum())
+
+
+def confidence_curve(confidence: FloatArray, apart: FloatArray, right_px: float) -> Curve:
+    """How often keypoints are within `right_px` of their labels, by confidence, in bins of equal width."""
+    known = ~np.isnan(apart)
+    claimed, right = confidence[known], apart[known] <= right_px
+    place = np.minimum((claimed * BINS).astype(int), BINS - 1)
+    curve = Curve([], [], [])
+    for i in range(BINS):
+        own = place == i
+        if own.any():
+            curve.claimed.append(float(claimed[own].mean()))
+            curve.found.append(float(right[own].mean()))
+            curve.n.append(int(own.sum()))
+    return curve
+
+
+def filter_noise(cov: FloatArray, tracking: TrackingSpec) -> FloatArray:
+    """(F, K, 2, 2) px^2: what the filter takes a keypoint's error for: gain times the network's covariance,
+    the floor, and the bias where the package has one."""
+    noise = np.asarray(tracking.gain)[:, None, None] * cov
+    noise = noise + np.asarray(tracking.floor_px2)[:, None, None] * np.eye(2)
+    return noise + np.asarray(tracking.bias_px2) if tracking.bias_px2 else noise
+
+
+def covariance_reliability(
+    found: Keypoints[FloatArray], labels: FloatArray, cov: FloatArray, min_confidence: float
+) -> dict[str, Any]:
+    """How often labels lie within the ellipses of a covariance (F, K, 2, 2), of keypoints that count as seen.
+
+    `factor`: the median's excess: the covariance times this would hold half of the labels.
+    """
+    e = found.xy - labels
+    counts = np.isfinite(e).all(axis=-1) & (found.confidence >= min_confidence)
+    if not counts.any():
+        return {"n": 0}
+    e = e[counts]
+    distance2 = np.einsum("ni,nij,nj->n", e, np.linalg.inv(cov[counts]), e)
+    held = {f"{level:g}": float((distance2 <= -2 * np.log(1 - level)).mean()) for level in LEVELS}
+    return {
+        "n": len(distance2),
+        "held": held,
+        "factor": float(np.median(distance2) / (-2 * np.log(0.5))),
+        "median_sigma_px": float(np.median(np.sqrt(np.trace(cov[counts], axis1=1, axis2=2) / 2))),
+    }

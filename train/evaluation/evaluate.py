@@ -1,0 +1,168 @@
+"""`rt-pose train evaluate`: how good a package is, on labels and on videos, as figures, CSVs and one page."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rt_pose.config import EngineConfig, build
+from rt_pose.errors import UserError
+from rt_pose.loop.infer import choose_engine
+from rt_pose.offline.find_videos import VideoJob, find_videos
+from rt_pose.offline.predict import appearing_whole
+from rt_pose.package import Package, read_package
+from rt_pose.video import VideoInfo
+from train.data.labels import Channels, LabeledFrames, read_labels
+from train.evaluation import filmed, labeled
+from train.evaluation.config import EvaluateConfig
+from train.evaluation.page import page
+from train.evaluation.pictures import Picture, worst_labeled, worst_steps
+from train.evaluation.spaces import Space, fit_pose, fit_views, named_views
+from train.progress import Say
+
+POSE, VIEWS = "pca_singleview_error", "pca_multiview_error"
+"""Names of the metrics, which are Lightning Pose's."""
+VIDEO_FOLDER = "video_preds"
+
+
+@dataclass
+class _Job:
+    """What is known before the network runs."""
+
+    package: Package
+    data: Path
+    frames: LabeledFrames
+    sets: labeled.Sets
+    views: list[list[int]]
+    jobs: list[VideoJob]
+    infos: list[VideoInfo]
+
+
+def evaluate(config: EvaluateConfig, say: Say) -> Path:
+    """Evaluate, and write OUT/evaluation.html, evaluation.json, predictions*.csv and video_preds/; the page.
+
+    UserError, before the network runs, where package, labels, views or a video cannot be used.
+    """
+    job, out = _prepare(config), Path(config.out)
+    keypoints = job.frames.keypoints
+    engine = build(EngineConfig, {"precision": config.engine}, "evaluate")
+    choice = choose_engine(job.package, engine)
+    say(f"engine: {choice}")
+    say(f"{len(job.frames)} labeled frames, split {job.sets.how}")
+    spaces = _spaces(job, say)
+    seen = labeled.look_at(job.frames, job.sets, choice.estimator, spaces)
+    labeled.write_files(seen, out)
+    figures: dict[str, Any] = {
+        "model": {"sha256": job.package.sha256, "keypoints": keypoints},
+        "engine": str(choice),
+        "data": {"folder": job.data.name, "labels": config.labels, "split": job.sets.how},
+        "spaces": {name: {"poses": s.poses, "components": len(s.components)} for name, s in spaces.items()},
+        "settings": {
+            key: value for key, value in asdict(config).items() if key not in ("model", "data", "out")
+        },
+        "labels": labeled.figures_of(seen, job.package, choice.estimator, config),
+        "videos": {},
+    }
+    pictures = {"labels": worst_labeled(seen, config.worst)}
+    curves = {}
+    for video, info in zip(job.jobs, job.infos, strict=True):
+        film = filmed.watch(job.package, choice.estimator, video, info, spaces, config)
+        filmed.write_files(film, keypoints)
+        figures["videos"][video.name] = filmed.figures_of(film, job.package, choice.estimator)
+        pictures[video.name] = worst_steps(film, keypoints, job.package.manifest.input.channels, config.worst)
+        curves[video.name] = film.metrics
+    return _write(out, figures, pictures, curves, say)
+
+
+def _prepare(config: EvaluateConfig) -> _Job:
+    _check(config)
+    package, data = read_package(config.model), Path(config.data).expanduser()
+    channels: Channels = "gray" if package.manifest.input.channels == 1 else "rgb"
+    frames = read_labels(data, config.labels, channels, package.manifest.keypoints)
+    jobs = find_videos(config.videos, Path(config.out) / VIDEO_FOLDER) if config.videos else []
+    return _Job(
+        package,
+        data,
+        frames,
+        labeled.sets_of(frames, data.resolve(), package.manifest),
+        named_views(config.views, frames.keypoints),
+        jobs,
+        filmed.check_videos(package, jobs),
+    )
+
+
+def _check(config: EvaluateConfig) -> None:
+    problems = [
+        f"{name}: expected at least 1, got {getattr(config, name)}"
+        for name in ("frames", "jitter_frames", "worst")
+        if getattr(config, name) < 1
+    ]
+    if not config.within_px or not all(0 < limit < math.inf for limit in config.within_px):
+        problems.append(f"within_px: expected distances of more than 0 px, got {config.within_px}")
+    if not 0 < config.sure_px < math.inf:
+        problems.append(f"sure_px: expected more than 0 px, got {config.sure_px}")
+    if problems:
+        raise UserError("train evaluate:\n  " + "\n  ".join(problems))
+
+
+def _spaces(job: _Job, say: Say) -> dict[str, Space]:
+    """Fitted to the labels that were trained on; to all where nothing says which those are."""
+    training = job.sets.of(labeled.TRAIN)
+    labels = job.frames.xy[training] if training.any() else job.frames.xy
+    fitted = {POSE: fit_pose(labels), VIEWS: fit_views(labels, job.views)}
+    spaces = {}
+    for name, space in fitted.items():
+        if space is not None:
+            spaces[name] = space
+            n = len({k for group in space.keypoints for k in group})
+            say(f"{name}: {len(space.components)} components from {space.poses} rows, {n} keypoints")
+        elif name == POSE or job.views:
+            say(f"{name}: too few labels in which all its keypoints are there; not measured")
+    return spaces
+
+
+def _write(
+    out: Path,
+    figures: dict[str, Any],
+    pictures: dict[str, list[Picture]],
+    curves: dict[str, dict[str, np.ndarray]],
+    say: Say,
+) -> Path:
+    with appearing_whole(out / "evaluation.json") as file:
+        file.write(json.dumps(_finite(figures), indent=1, allow_nan=False) + "\n")
+    with appearing_whole(out / "evaluation.html") as file:
+        file.write(page(figures, pictures, curves))
+    for name, found in figures["labels"].items():
+        error = found["pixel_error"]
+        if error["n"]:
+            say(
+                f"{name}: pixel error median {error['median_px']:.2f}, mean {error['mean_px']:.2f}, P90 "
+                f"{error['p90_px']:.2f} (n {error['n']}); noise moves it by {_jitter(found)}"
+            )
+    for name, found in figures["videos"].items():
+        steps = found[filmed.TEMPORAL]["all"]
+        if steps["n"]:
+            say(
+                f"{name}: temporal norm median {steps['median_px']:.2f}, P99.9 {steps['p99_9_px']:.2f} px "
+                f"(n {steps['n']}); noise moves it by {_jitter(found)}"
+            )
+    return out / "evaluation.html"
+
+
+def _jitter(found: dict[str, Any]) -> str:
+    noise = found["jitter"]["noise"]
+    return f"{noise['median_px']:.3f} px (P95 {noise['p95_px']:.3f}, n {noise['n']})"
+
+
+def _finite(value: Any) -> Any:
+    """With None for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(own) for key, own in value.items()}
+    if isinstance(value, list):
+        return [_finite(own) for own in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,147 @@
+"""What a package makes of labeled frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.console import track
+from rt_pose.loop.decode import Keypoints
+from rt_pose.loop.estimate import Estimator
+from rt_pose.package import Manifest, Package
+from rt_pose.types import FloatArray
+from train.accuracy import distances
+from train.data.labels import LabeledFrames
+from train.data.split import SPLIT_FILE, split_frames
+from train.evaluation.agreement import confidence_curve, covariance_reliability, filter_noise, pixel_errors
+from train.evaluation.config import EvaluateConfig
+from train.evaluation.jitter import noise_jitter, precision_jitter
+from train.evaluation.metric_files import write_labeled_predictions, write_metric
+from train.evaluation.spaces import Space
+
+TRAIN, VALIDATION = "train", "validation"
+
+
+@dataclass
+class Sets:
+    """Which frames the network was trained on, as far as that is known."""
+
+    names: list[str]
+    """(F,) train or validation."""
+    how: str
+
+    def of(self, name: str) -> NDArray[np.bool_]:
+        """(F,) the frames of a set."""
+        return np.array([own == name for own in self.names])
+
+
+def sets_of(frames: LabeledFrames, folder: Path, manifest: Manifest) -> Sets:
+    """As split.csv says, else as the package's own training drew them from this folder; else all validate."""
+    training = manifest.training
+    settings = training.get("configuration", {})
+    own = training.get("dataset") == folder.name and "seed" in settings
+    if (folder / SPLIT_FILE).is_file() or own:
+        split = split_frames(
+            folder, frames.names, settings.get("validation_fraction", 0.15), settings.get("seed", 0)
+        )
+        names = np.full(len(frames), VALIDATION, dtype=object)
+        names[split.train] = TRAIN
+        return Sets(names.tolist(), split.how)
+    return Sets(
+        [VALIDATION] * len(frames), "nothing says which frames were trained on: all are taken for validation"
+    )
+
+
+@dataclass
+class Labeled:
+    """Predictions of labeled frames and their errors."""
+
+    frames: LabeledFrames
+    sets: Sets
+    found: Keypoints[FloatArray]
+    apart: FloatArray
+    """(F, K) px from the labels; NaN where unlabeled."""
+    spaces: dict[str, Space]
+    """By the metric's name."""
+
+
+def look_at(frames: LabeledFrames, sets: Sets, network: Estimator, spaces: dict[str, Space]) -> Labeled:
+    """Run the network on all frames."""
+    found = network.estimate_all(track(frames.images, "labeled frames", len(frames)))
+    return Labeled(frames, sets, found, distances(found.xy, frames.xy), spaces)
+
+
+def figures_of(
+    labeled: Labeled, package: Package, network: Estimator, config: EvaluateConfig
+) -> dict[str, dict[str, Any]]:
+    """The figures of each set that has frames."""
+    figures = {}
+    for name in (VALIDATION, TRAIN):
+        of = labeled.sets.of(name)
+        if of.any():
+            figures[name] = _set_figures(labeled, of, package, network, config)
+    return figures
+
+
+def _set_figures(
+    labeled: Labeled, of: NDArray[np.bool_], package: Package, network: Estimator, config: EvaluateConfig
+) -> dict[str, Any]:
+    frames, tracking = labeled.frames.subset(np.flatnonzero(of)), package.manifest.tracking
+    found = select(labeled.found, of)
+    apart = labeled.apart[of]
+    curve = confidence_curve(found.confidence, apart, config.sure_px)
+    some = evenly(len(frames), config.jitter_frames)
+    images, stands = [frames.images[i] for i in some], select(found, some)
+    return {
+        "frames": len(frames),
+        "pixel_error": pixel_errors(apart, frames.keypoints, config.within_px),
+        "spaces": {name: spread(space.errors(found.xy)) for name, space in labeled.spaces.items()},
+        "confidence": asdict(curve) | {"error": curve.error, "right_px": config.sure_px},
+        "covariance": {
+            "network": covariance_reliability(found, frames.xy, found.cov, tracking.min_confidence),
+            "filter": covariance_reliability(
+                found, frames.xy, filter_noise(found.cov, tracking), tracking.min_confidence
+            ),
+        },
+        "jitter": {
+            "noise": noise_jitter(network, images, stands),
+            **precision_jitter(package, images, stands),
+        },
+    }
+
+
+def write_files(labeled: Labeled, out: Path) -> None:
+    """Lightning Pose's predictions.csv and predictions_METRIC.csv."""
+    frames, names = labeled.frames, labeled.sets.names
+    write_labeled_predictions(out / "predictions.csv", frames.names, frames.keypoints, labeled.found, names)
+    metrics = {"pixel_error": labeled.apart}
+    metrics |= {name: space.errors(labeled.found.xy) for name, space in labeled.spaces.items()}
+    for name, values in metrics.items():
+        write_metric(out / f"predictions_{name}.csv", frames.names, frames.keypoints, values, names)
+
+
+def select(found: Keypoints[FloatArray], which: NDArray[Any] | Sequence[int]) -> Keypoints[FloatArray]:
+    """Keypoints of some frames."""
+    return Keypoints(found.xy[which], found.cov[which], found.confidence[which])
+
+
+def evenly(frames: int, most: int) -> NDArray[np.intp]:
+    """At most so many frames' numbers, evenly spaced."""
+    return np.unique(np.linspace(0, frames - 1, min(frames, most)).round().astype(np.intp))
+
+
+def spread(values: FloatArray) -> dict[str, Any]:
+    """n, median, mean, P90, P99, P99.9 and the largest of what is not NaN."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return {"n": 0}
+    names = ("median_px", "p90_px", "p99_px", "p99_9_px", "max_px")
+    quantiles = np.percentile(known, [50, 90, 99, 99.9, 100])
+    return {"n": len(known), "mean_px": float(known.mean())} | dict(
+        zip(names, map(float, quantiles), strict=True)
+    )

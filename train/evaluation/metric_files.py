@@ -1,0 +1,58 @@
+"""Lightning Pose's CSVs: predictions, and metrics with a row a frame and a column a keypoint."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from rt_pose.loop.decode import Keypoints
+from rt_pose.offline.predict import appearing_whole
+from rt_pose.offline.prediction_files import FIELDS, HEADER_ROWS, SCORER
+from rt_pose.types import FloatArray
+
+
+def write_metric(
+    path: Path,
+    frames: Sequence[str],
+    keypoints: Sequence[str],
+    values: FloatArray,
+    sets: Sequence[str] | None = None,
+) -> None:
+    """Write `values` (F, K): one header row, whose first cell is blank; `sets` (train, validation) last."""
+    with appearing_whole(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["", *keypoints, *(["set"] if sets else [])])
+        for i, (name, row) in enumerate(zip(frames, values.tolist(), strict=True)):
+            writer.writerow([name, *map(_cell, row), *([sets[i]] if sets else [])])
+
+
+def write_labeled_predictions(
+    path: Path,
+    frames: Sequence[str],
+    keypoints: Sequence[str],
+    found: Keypoints[FloatArray],
+    sets: Sequence[str],
+) -> None:
+    """Write predictions of labeled frames: x, y, likelihood of each keypoint, and last the set."""
+    head = (
+        [SCORER] * (3 * len(keypoints)),
+        [name for name in keypoints for _ in FIELDS],
+        list(FIELDS) * len(keypoints),
+    )
+    with appearing_whole(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for name, row, last in zip(HEADER_ROWS, head, ("set", "", ""), strict=True):
+            writer.writerow([name, *row, last])
+        for i, name in enumerate(frames):
+            cells = [
+                _cell(value)
+                for (x, y), confidence in zip(found.xy[i].tolist(), found.confidence[i].tolist(), strict=True)
+                for value in (x, y, confidence)
+            ]
+            writer.writerow([name, *cells, sets[i]])
+
+
+def _cell(value: float) -> str:
+    return f"{value:.5f}" if math.isfinite(value) else ""

@@ -1,0 +1,94 @@
+"""The worst frames, as crops with what was found and what was labeled."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.types import FloatArray
+from rt_pose.video import read_frames
+from train.evaluation.filmed import TEMPORAL, Filmed
+from train.evaluation.labeled import VALIDATION, Labeled
+
+HALF_PX = 70
+"""Half of a crop's side, frame px."""
+
+
+@dataclass
+class Picture:
+    """A crop, and points in its own px (pixel centres at integers)."""
+
+    uri: str
+    size: tuple[int, int]
+    found: tuple[float, float]
+    other: tuple[float, float] | None
+    """The label, or where the keypoint was a frame before."""
+    caption: str
+
+
+def worst_labeled(labeled: Labeled, count: int) -> list[Picture]:
+    """The worst keypoints of frames that were not trained on (of all, where all were), one a frame."""
+    of = labeled.sets.of(VALIDATION)
+    apart = np.where((of if of.any() else ~of)[:, None], labeled.apart, np.nan)
+    pictures = []
+    for i, k in _worst(apart, count):
+        found, label = labeled.found.xy[i, k], labeled.frames.xy[i, k]
+        caption = (
+            f"{labeled.frames.keypoints[k]}, {labeled.frames.names[i]}: {apart[i, k]:.1f} px, confidence "
+            f"{labeled.found.confidence[i, k]:.2f}"
+        )
+        pictures.append(crop(labeled.frames.images[i], found, label, caption))
+    return pictures
+
+
+def worst_steps(filmed: Filmed, keypoints: list[str], channels: int, count: int) -> list[Picture]:
+    """The largest steps of a video from one frame to the next, one a frame."""
+    steps = filmed.metrics[TEMPORAL]
+    worst = dict(_worst(steps, count))
+    images = {}
+    if worst:
+        for frame in read_frames(filmed.info.path, 1 if channels == 1 else 3):
+            if frame.index in worst:
+                images[frame.index] = frame.image
+            if len(images) == len(worst):
+                break
+    pictures = []
+    for t, k in worst.items():
+        xy = filmed.found.xy
+        caption = f"{keypoints[k]}, frame {t}: a step of {steps[t, k]:.1f} px, confidence "
+        caption += f"{filmed.found.confidence[t, k]:.2f}"
+        pictures.append(crop(images[t], xy[t, k], xy[t - 1, k], caption))
+    return pictures
+
+
+def crop(image: NDArray[np.uint8], found: FloatArray, other: FloatArray, caption: str) -> Picture:
+    """The part of a frame (H, W, C) about two points; the whole frame where they are far apart."""
+    middle = (found + other) / 2
+    half = max(HALF_PX, float(np.abs(found - other).max()) / 2 + 20)
+    size = np.array([image.shape[1], image.shape[0]])
+    low = np.clip(np.floor(middle - half), 0, size - 1).astype(int)
+    high = np.clip(np.ceil(middle + half) + 1, low + 1, size).astype(int)
+    part = image[low[1] : high[1], low[0] : high[0]]
+    (fx, fy), (ox, oy) = (found - low).tolist(), (other - low).tolist()
+    return Picture(png_uri(part), (part.shape[1], part.shape[0]), (fx, fy), (ox, oy), caption)
+
+
+def png_uri(image: NDArray[np.uint8]) -> str:
+    """A picture (H, W, C; gray or RGB) as a data URI."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[2] == 3 else image
+    encoded = cv2.imencode(".png", pixels)[1]
+    return "data:image/png;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+
+
+def _worst(values: FloatArray, count: int) -> Iterator[tuple[int, int]]:
+    """(frame, keypoint) of the largest finite values, at most one of a frame, the largest first."""
+    known = np.where(np.isfinite(values), values, -1.0)
+    columns, largest = known.argmax(axis=1), known.max(axis=1)
+    for i in np.argsort(-largest, kind="stable")[:count]:
+        if largest[i] >= 0:
+            yield int(i), int(columns[i])

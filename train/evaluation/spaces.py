@@ -1,0 +1,90 @@
+"""Pose-PCA and multi-view errors: how far poses are from the linear spaces that labeled poses keep to.
+
+As the losses of the same names, but with nothing taken off: an error is the distance (frame px) of a keypoint
+from its place in the reconstructed pose. Frame px throughout, for fitting and for use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rt_pose.errors import UserError, nearest
+from rt_pose.offline.pose_space import VIEW_DIMENSIONS, complete, principal
+from rt_pose.types import FloatArray
+
+VARIANCE = 0.99
+"""Share of the labeled poses' variance that the components explain."""
+OFTEN = 0.9
+"""A keypoint labeled in at least this share of the frames takes part in the pose."""
+
+
+@dataclass
+class Space:
+    """A linear space of n keypoints, or of one body part seen n times."""
+
+    keypoints: list[list[int]]
+    """Groups of n keypoints each (indices); one for a pose, one a body part for views."""
+    mean: FloatArray
+    """(2 n,) px."""
+    components: FloatArray
+    """(C, 2 n), orthonormal rows."""
+    poses: int
+    """Labeled poses it was fitted to."""
+
+    def errors(self, xy: FloatArray) -> FloatArray:
+        """(F, K) px of poses (F, K, 2); NaN for keypoints of no group, and where one of it is missing."""
+        far = np.full(xy.shape[:2], np.nan)
+        for group in self.keypoints:
+            d = xy[:, group].reshape(len(xy), -1) - self.mean
+            rest = d - d @ self.components.T @ self.components
+            far[:, group] = np.linalg.norm(rest.reshape(len(d), -1, 2), axis=-1)
+        return far
+
+
+def fit_pose(labels: FloatArray) -> Space | None:
+    """The space of whole poses (F, K, 2), of the keypoints that are labeled in most frames; None where too
+    few frames have all of them."""
+    often = np.flatnonzero(np.isfinite(labels).all(axis=-1).mean(axis=0) >= OFTEN).tolist()
+    d = complete(labels, often) if len(often) > 1 else np.empty((0, 0))
+    if len(d) < 3:
+        return None
+    values = np.linalg.svd(d - d.mean(axis=0), compute_uv=False) ** 2
+    # Rounding may leave the whole sum a hair under the share that is asked for.
+    share = np.cumsum(values) / values.sum()
+    dimensions = int(np.searchsorted(share, VARIANCE - 1e-12)) + 1
+    return _space([often], d, dimensions)
+
+
+def fit_views(labels: FloatArray, views: Sequence[Sequence[int]]) -> Space | None:
+    """The three-dimensional space of body parts (rows: every part of every frame) seen in several views; None
+    without views, or with too few labels in all of them. UserError where parts differ in their views."""
+    if not views:
+        return None
+    if len({len(view) for view in views}) > 1:
+        raise UserError("views: every body part must be seen in the same number of views, in the same order")
+    rows = np.concatenate([complete(labels, view) for view in views])
+    if len(rows) <= 2 * len(views[0]):
+        return None
+    return _space([list(view) for view in views], rows, VIEW_DIMENSIONS)
+
+
+def named_views(texts: Sequence[str], keypoints: list[str]) -> list[list[int]]:
+    """`paw_top=paw_bottom` as the keypoints' indices; UserError where a name is none."""
+    views = []
+    for text in texts:
+        names = [name.strip() for name in text.split("=")]
+        for name in names:
+            if name not in keypoints:
+                raise UserError(f"views '{text}': no keypoint '{name}'{nearest(name, keypoints)}")
+        if len(set(names)) < 2:
+            raise UserError(f"views '{text}': expected two keypoints or more, as in paw_top=paw_bottom")
+        views.append([keypoints.index(name) for name in names])
+    return views
+
+
+def _space(groups: list[list[int]], d: FloatArray, dimensions: int) -> Space:
+    mean, components, _ = principal(d, dimensions)
+    return Space(groups, mean, components, len(d))
