@@ -81,6 +81,16 @@ def train_fit(options: Namespace) -> int:
     return EXIT_OK
 
 
+def train_show_augmented(options: Namespace) -> int:
+    """Draw a sheet of augmented samples with their keypoints: what the network will see."""
+    from train.config import TrainConfig
+    from train.data.sheet import show_augmented
+
+    config = build(TrainConfig, _plain(options), "train show-augmented")
+    print(f"sheet: {show_augmented(config, say=print)}")
+    return EXIT_OK
+
+
 def train_calibrate(options: Namespace) -> int:
     """Fit the filter to recordings (and labels) and write it into the model package."""
     from train.calibrate import CalibrateConfig, calibrate
@@ -482,6 +492,7 @@ Verb = tuple[Callable[[ArgumentParser], None], Callable[[Namespace], int]]
 VERBS: dict[str, Verb] = {
     "demo": (_demo_parser, demo),
     "train fit": (_train_parser, train_fit),
+    "train show-augmented": (_train_parser, train_show_augmented),
     "train calibrate": (_calibrate_parser, train_calibrate),
     "train evaluate": (_evaluate_parser, train_evaluate),
     "train quantise": (_quantise_parser, train_quantise),
@@ -506,7 +517,7 @@ GROUPS = {
     "rules": "Look at rules.",
     "import": "Models trained elsewhere, as model packages.",
 }
-CONFIGURED = ("train fit", "run")
+CONFIGURED = ("train fit", "train show-augmented", "run")
 """Verbs whose first word may be a configuration file."""
 
 
