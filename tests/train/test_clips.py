@@ -19,7 +19,7 @@ from rt_pose.video import read_frames
 from train.config import AugmentConfig
 from train.data.clip_reader import ClipReader
 from train.data.clips import ClipBatch, ClipBatches, redo_affine, undo_affine
-from train.data.videos import index_video
+from train.data.videos import check_videos, index_video
 
 OFF = AugmentConfig(rotate_deg=0, scale=0, shift=0, brightness=0, contrast=0, noise=0)
 SPEC = InputSpec(*SIZE, 1, [0.0], [1.0])
@@ -150,20 +150,21 @@ def test_clips_never_cross_a_seam(tmp_path: Path) -> None:
     assert seen == {"a.mkv", "b.mkv"}
 
 
-def _with_a_damaged_frame(source: Path, target: Path, frame: int) -> Path:
+def _with_a_damaged_frame(source: Path, target: Path, frame: int, kept: float) -> Path:
     with av.open(str(source)) as container:
         packet = [p for p in container.demux(video=0) if p.size][frame]
         position, size = packet.pos, packet.size
     content = bytearray(source.read_bytes())
-    third = size // 3
-    content[position + third : position + size] = bytes((37 * i) % 256 for i in range(size - third))
+    good = int(kept * size)
+    content[position + good : position + size] = bytes((37 * i) % 256 for i in range(size - good))
     target.write_bytes(content)
     return target
 
 
-def test_a_damaged_frame_is_passed_over_with_a_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [0.0, 0.33], ids=["refused by the decoder", "marked as corrupt"])
+def test_a_damaged_frame_is_passed_over_with_a_count(tmp_path: Path, kept: float) -> None:
     whole = write_disc(tmp_path / "whole.avi", frames=120, codec="mpeg4")
-    damaged = _with_a_damaged_frame(whole, tmp_path / "damaged.avi", 40)
+    damaged = _with_a_damaged_frame(whole, tmp_path / "damaged.avi", 40, kept)
     video, said = index_video(damaged), []
     reader = ClipReader(1, said.append)
     assert reader.read(video, 38, 4) is None
@@ -175,6 +176,13 @@ def test_a_damaged_frame_is_passed_over_with_a_count(tmp_path: Path) -> None:
     clips = ClipBatches([damaged], SPEC, OFF, 4, seed=0, steps=40)
     assert all(not clip.start <= 40 < clip.start + 4 for clip in clips)
     assert len(clips.reader.corrupt) == 1
+
+
+def test_a_video_whose_frames_cannot_be_decoded_is_refused_before_training(tmp_path: Path) -> None:
+    whole = write_disc(tmp_path / "whole.avi", frames=20, codec="mpeg4")
+    damaged = _with_a_damaged_frame(whole, tmp_path / "damaged.avi", 0, kept=0.0)
+    with pytest.raises(UserError, match=r"damaged\.avi: .*cannot be decoded"):
+        check_videos([damaged], 4)
 
 
 @pytest.mark.parametrize(
