@@ -7,8 +7,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from rt_pose.errors import UserError, nearest
-from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
-from train.losses import LOSSES
+from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
+from train.losses import LOSSES, ClipRow, LabelRow
+from train.losses.terms import RAMP, START, works_on_clips
 from train.models.backbones import BACKBONES
 
 
@@ -19,21 +20,70 @@ def check(config: TrainConfig) -> None:
         *_check_schedule(config),
         *_check_optimiser(config.optimiser),
         *_check_augment(config.augment),
+        *_check_losses(config),
     ]
-    for name, loss in config.losses.items():
-        if name not in LOSSES:
-            problems.append(f"losses.{name}: there is no such loss{nearest(name, LOSSES)}")
-        if not 0 < loss.weight < math.inf:
-            problems.append(f"losses.{name}.weight: expected more than 0, got {loss.weight}")
     if config.threads < 0:
         problems.append(f"threads: expected 0 or more, got {config.threads}")
-    if not config.losses:
-        problems.append(f"losses: expected at least one of {', '.join(LOSSES)}, got none")
     for bone in config.skeleton:
         if len(bone) != 2:
             problems.append(f"skeleton: expected pairs of keypoint names, got {bone}")
     if problems:
         raise UserError("the training configuration cannot be used:\n  " + "\n  ".join(problems))
+
+
+def _check_losses(config: TrainConfig) -> list[str]:
+    problems = []
+    for name, loss in config.losses.items():
+        problems += _check_loss(name, loss)
+    on_labels = [name for name, row in LOSSES.items() if isinstance(row, LabelRow)]
+    if not set(config.losses) & set(on_labels):
+        problems.append(
+            f"losses: expected at least one of {', '.join(on_labels)}, got "
+            f"{', '.join(config.losses) or 'none'}: without labels nothing says where a keypoint is"
+        )
+    on_clips = works_on_clips(config)
+    if on_clips and not config.videos:
+        problems.append(
+            f"losses.{on_clips[0]}: it works on unlabeled video, and `videos` names none; give files, or a "
+            "folder of them, as in `videos: [videos]`"
+        )
+    if config.videos and not on_clips:
+        names = [name for name, row in LOSSES.items() if isinstance(row, ClipRow)]
+        problems.append(f"videos: no loss works on them; add one of {', '.join(names)} to `losses`")
+    if config.clip_length < 2:
+        problems.append(f"clip_length: expected at least 2, got {config.clip_length}")
+    for names in config.views:
+        if len(set(names)) < 2 or len(names) != len(config.views[0]):
+            problems.append(f"views: expected lists of as many keypoints as there are views, got {names}")
+    return problems
+
+
+def _check_loss(name: str, loss: LossConfig) -> list[str]:
+    if name not in LOSSES:
+        return [f"losses.{name}: there is no such loss{nearest(name, LOSSES)}"]
+    problems = []
+    given = {key: value for key, value in vars(loss).items() if value is not None and key != "weight"}
+    heeded = LOSSES[name].settings
+    for key in given:
+        if key not in heeded:
+            takes = ", ".join(("weight", *heeded))
+            problems.append(f"losses.{name}.{key}: {name} takes no such setting; it takes {takes}")
+    if loss.weight is not None and not 0 < loss.weight < math.inf:
+        problems.append(f"losses.{name}.weight: expected more than 0, got {loss.weight}")
+    if loss.eps is not None and not 0 <= loss.eps < math.inf:
+        problems.append(f"losses.{name}.eps: expected 0 or more px, got {loss.eps}")
+    for key in ("min_confidence", "start", "ramp"):
+        if key in given and not 0 <= given[key] <= 1:
+            problems.append(f"losses.{name}.{key}: expected a share between 0 and 1, got {given[key]}")
+    if loss.variance is not None and not 0 < loss.variance < 1:
+        problems.append(f"losses.{name}.variance: expected a share between 0 and 1, got {loss.variance}")
+    start, ramp = given.get("start", START), given.get("ramp", RAMP)
+    if start + ramp > 1:
+        problems.append(
+            f"losses.{name}: start ({start:g}) and ramp ({ramp:g}) are shares of all steps and add up to "
+            "more than 1: the loss would never have its whole weight"
+        )
+    return problems
 
 
 def _check_network(network: NetworkConfig) -> list[str]:
@@ -63,7 +113,9 @@ def _check_schedule(config: TrainConfig) -> list[str]:
     for name in ("steps", "batch_size", "validate_every"):
         if getattr(config, name) < 1:
             problems.append(f"{name}: expected at least 1, got {getattr(config, name)}")
-    if not problems and config.steps % config.validate_every:
+    if config.patience < 0:
+        problems.append(f"patience: expected 0 or more, got {config.patience}")
+    if min(config.steps, config.validate_every) > 0 and config.steps % config.validate_every:
         fit = max(round(config.steps / config.validate_every), 1) * config.validate_every
         problems.append(
             f"steps: expected a multiple of validate_every ({config.validate_every}), got {config.steps}; "

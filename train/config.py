@@ -59,8 +59,20 @@ class AugmentConfig:
 class LossConfig:
     """One term of the training loss."""
 
-    weight: float = 1.0
-    """Factor of this loss in the sum."""
+    weight: float | None = None
+    """Factor of this loss in the sum; null = the loss's own, stated in train/losses."""
+    eps: float | None = None
+    """What is forgiven, frame px; null = derived from the labels and videos, and printed."""
+    min_confidence: float | None = None
+    """Keypoints of an unlabeled frame under this confidence have no share in the loss (default 0.05)."""
+    start: float | None = None
+    """Share of all steps before which the loss is off: the network must find something first (0.3)."""
+    ramp: float | None = None
+    """Share of all steps over which it then rises, linearly, to its whole weight (0.2)."""
+    keypoints: list[str] | None = None
+    """pose_pca: the keypoints whose poses are to be plausible; null = all."""
+    variance: float | None = None
+    """pose_pca: share of the labeled poses' variance that the kept components explain (0.99)."""
 
 
 @dataclass
@@ -95,6 +107,9 @@ class TrainConfig:
     """The keypoints expected in the labels file; empty = whatever it holds."""
     skeleton: list[list[str]] = field(default_factory=list)
     """Bones, as pairs of keypoint names; empty = those that the labels hold, if any."""
+    views: list[list[str]] = field(default_factory=list)
+    """Body parts seen in several views (cameras, or mirrors in one image): a list of their keypoints each, in
+    the same order of views: [[paw_top, paw_bottom], [nose_top, nose_bottom]]."""
     blank: Literal["unknown", "absent"] = "unknown"
     """What a blank label means. unknown: nobody labeled it, nothing is learned from it. absent: it cannot be
     seen in that image, and the network learns to be unsure of it (its confidence then tells)."""
@@ -102,6 +117,10 @@ class TrainConfig:
     """The network and what it is shown."""
     losses: dict[str, LossConfig] = field(default_factory=lambda: {"heatmap_kl": LossConfig()})
     """The terms of the loss by name."""
+    videos: list[str] = field(default_factory=list)
+    """Unlabeled videos for the losses that work on them, relative to the data folder."""
+    clip_length: int = 16
+    """Frames of the one unlabeled clip that a step sees."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     """Adam and its schedule."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -112,6 +131,10 @@ class TrainConfig:
     """Frames a step."""
     validate_every: int = 100
     """Steps between validations; the best of them is the checkpoint that is exported."""
+    patience: int = 0
+    """Validations without a better one after which the training ends early; 0 = it runs to the end."""
+    resume: bool = False
+    """Go on from the last checkpoint in `out`, exactly as if there had been no interruption."""
     validation_fraction: float = 0.15
     """Share of frames kept back where the folder has no split.csv."""
     seed: int = 0

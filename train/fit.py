@@ -5,44 +5,27 @@ Everything the user wrote is checked before the first step: configuration, label
 
 from __future__ import annotations
 
-import logging
-import signal
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import pytorch_lightning as lightning
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import TensorBoardLogger
 
 from rt_pose.errors import UserError, nearest
 from rt_pose.package import InputSpec
 from train.check import check
+from train.checkpoints import LAST, step_to_resume
 from train.config import TrainConfig
-from train.data.batches import TrainingBatches, ValidationBatches
 from train.data.labels import LabeledFrames, read_labels
 from train.data.split import Split, split_frames
 from train.export import Trained, export
+from train.losses.terms import resolved
+from train.memory import check_memory, free_memory, step_memory
 from train.models.backbones import starts_from
-from train.models.tracker import MONITORED, PoseNetwork, Tracker, input_spec
-from train.progress import Say, TrainingProgress
-
-LOG_EVERY = 10
-"""Steps between the losses written for TensorBoard."""
-_EXPECTED_WARNINGS = (
-    # Frames come from memory through DALI: there are no loader processes to add.
-    ".*does not have many workers.*",
-    # A run that writes where an earlier one wrote replaces its best checkpoint.
-    ".*Checkpoint directory .* exists and is not empty.*",
-    # Lightning asks torch in a way that torch will drop.
-    ".*isinstance.treespec, LeafSpec.*",
-)
+from train.models.tracker import PoseNetwork, Tracker, input_spec
+from train.progress import Say
+from train.trainer import Run, train
+from train.unlabeled import Unlabeled, prepare
 
 
 @dataclass
@@ -55,6 +38,9 @@ class _Job:
     frames: LabeledFrames
     split: Split
     spec: InputSpec
+    unlabeled: Unlabeled
+    start: int
+    """The step to begin at: 0, or that of the checkpoint that is gone on from."""
 
 
 def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print) -> Path:
@@ -69,19 +55,32 @@ def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, 
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    tracker = _tracker(job)
-    best, stopped_at = _train(job, tracker, say)
-    if stopped_at is not None:
-        say(f"stopped at step {stopped_at} of {config.steps}; the best checkpoint so far is exported")
-    checkpoint = torch.load(best, weights_only=True)
+    tracker = _tracker(job, say)
+    end = train(
+        Run(
+            job.config,
+            job.out,
+            job.frames.subset(job.split.train),
+            job.frames.subset(job.split.validation),
+            job.spec,
+            job.unlabeled,
+            job.start,
+        ),
+        tracker,
+        say,
+    )
+    if end.why is not None:
+        say(f"stopped at step {end.step} of {config.steps}{end.why}; the best checkpoint so far is exported")
+    checkpoint = torch.load(end.best, weights_only=True)
     tracker.load_state_dict(checkpoint["state_dict"])
-    say(f"exporting the checkpoint of step {checkpoint['global_step']}, {best}")
+    say(f"exporting the checkpoint of step {checkpoint['global_step']}, {end.best}")
     package = export(_trained(job, tracker, int(checkpoint["global_step"])), job.out / "package", say)
     return package.path
 
 
 def _prepare(config: TrainConfig, data: Path | None, out: Path | None, say: Say) -> _Job:
     check(config)
+    config = resolved(config)
     folder, target = _place(data, config.data, "data"), _place(out, config.out, "out")
     if config.device == "gpu" and not torch.cuda.is_available():
         raise UserError(
@@ -100,19 +99,36 @@ def _prepare(config: TrainConfig, data: Path | None, out: Path | None, say: Say)
                 )
     split = split_frames(folder, frames.names, config.validation_fraction, config.seed)
     spec = input_spec(config.network, frames.channels)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"out: cannot make the folder {target}: {error.strerror}; give another --out"
-        ) from error
     say(
         f"{folder.name}: {len(frames)} labeled frames, {len(frames.keypoints)} keypoints, "
         f"{'gray' if frames.channels == 1 else 'RGB'}; {len(split.train)} train, {len(split.validation)} "
         f"validate, split {split.how}"
     )
     say(starts_from(config.network.backbone, config.network.weights))
-    return _Job(config, folder, target, frames, split, spec)
+    train_frames = frames.subset(split.train)
+    unlabeled = prepare(config, folder, train_frames, spec, say)
+    start = _start(config, target / "checkpoints" / f"{LAST}.ckpt", train_frames, say)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"out: cannot make the folder {target}: {error.strerror}; give another --out"
+        ) from error
+    return _Job(config, folder, target, frames, split, spec, unlabeled, start)
+
+
+def _start(config: TrainConfig, last: Path, frames: LabeledFrames, say: Say) -> int:
+    """The step to begin at."""
+    if not config.resume:
+        if last.is_file():
+            say(f"{last} is of an earlier training and will be replaced; `--resume true` goes on from it")
+        return 0
+    if not last.is_file():
+        say(f"nothing to go on from (no {last}): the training begins at its first step")
+        return 0
+    step = step_to_resume(last, config, frames)
+    say(f"going on from step {step}, {last}")
+    return step
 
 
 def _place(given: Path | None, configured: str, key: str) -> Path:
@@ -121,55 +137,25 @@ def _place(given: Path | None, configured: str, key: str) -> Path:
     return Path(given if given is not None else configured).expanduser().resolve()
 
 
-def _tracker(job: _Job) -> Tracker:
+def _tracker(job: _Job, say: Say) -> Tracker:
     network = PoseNetwork(job.config.network, job.spec.channels, len(job.frames.keypoints))
-    return Tracker(network, job.spec, job.config)
-
-
-def _train(job: _Job, tracker: Tracker, say: Say) -> tuple[Path, int | None]:
-    """Train; the best checkpoint, and the step at which Ctrl-C ended it (None where it ran to the end)."""
-    config = job.config
-    training = TrainingBatches(
-        job.frames.subset(job.split.train),
-        job.spec,
-        config.augment,
-        config.batch_size,
-        config.steps,
-        config.seed,
-        threads=2,
+    terms = job.unlabeled.terms
+    draws = 2 if terms.wants_noise_twice else 1
+    told = check_memory(
+        step_memory(network, job.spec),
+        job.config,
+        job.config.clip_length * draws if terms.clips else 0,
+        free_memory(job.config.device),
     )
-    validation = ValidationBatches(job.frames.subset(job.split.validation), job.spec, config.batch_size)
-    checkpoints = ModelCheckpoint(
-        job.out / "checkpoints", "best", monitor=MONITORED, mode="min", enable_version_counter=False
-    )
-    with _quiet():
-        trainer = lightning.Trainer(
-            accelerator=config.device,
-            devices=1,
-            max_epochs=1,
-            max_steps=config.steps,
-            val_check_interval=config.validate_every,
-            num_sanity_val_steps=0,
-            log_every_n_steps=min(LOG_EVERY, config.steps),
-            logger=TensorBoardLogger(job.out / "tensorboard", name=""),
-            callbacks=[checkpoints, TrainingProgress(say)],
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        with _stop_on_ctrl_c(trainer) as asked:
-            trainer.fit(tracker, training, validation)
-    if not checkpoints.best_model_path:
-        raise UserError(
-            f"stopped at step {trainer.global_step}, before the first validation (step "
-            f"{config.validate_every}): there is no checkpoint to export"
-        )
-    return Path(checkpoints.best_model_path), trainer.global_step if asked.is_set() else None
+    if told:
+        say(told)
+    return Tracker(network, job.spec, job.config, terms)
 
 
 def _trained(job: _Job, tracker: Tracker, step: int) -> Trained:
     settings = asdict(job.config)
     # Folders of the machine that trained say nothing to whoever reads the package.
-    del settings["data"], settings["out"]
+    del settings["data"], settings["out"], settings["resume"]
     settings["network"]["weights"] = Path(job.config.network.weights).name
     training: dict[str, Any] = {
         "dataset": job.data.name,
@@ -188,42 +174,3 @@ def _trained(job: _Job, tracker: Tracker, step: int) -> Trained:
         job.frames.subset(job.split.validation),
         training,
     )
-
-
-@contextmanager
-def _stop_on_ctrl_c(trainer: lightning.Trainer) -> Iterator[threading.Event]:
-    """Within it the first Ctrl-C ends the training after its step; the event says that it did.
-
-    Lightning itself would end the whole process.
-    """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        asked.set()
-        trainer.should_stop = True
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Lightning's hints about hardware and loaders; its real warnings come through."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            for message in _EXPECTED_WARNINGS:
-                warnings.filterwarnings("ignore", message)
-            yield
-    finally:
-        logger.setLevel(level)

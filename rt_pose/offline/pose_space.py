@@ -62,7 +62,8 @@ def _space(name: str, d: FloatArray, keypoints: Sequence[int], dimensions: int) 
 
 
 def principal(d: FloatArray, dimensions: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean (2 n,), components (C, 2 n), and each keypoint's squared distance from the space (P, n)."""
+    """PCA of positions `d` (P, 2 n): mean (2 n,), components (C, 2 n), orthonormal rows, strongest first, and
+    each keypoint's squared distance from the space, (P, n) px^2."""
     mean = d.mean(axis=0)
     _, _, rows = np.linalg.svd(d - mean, full_matrices=False)
     components = rows[:dimensions]

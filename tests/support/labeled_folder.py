@@ -52,3 +52,16 @@ def write_rows(folder: Path, rows: list[list[object]] | list[list[str]]) -> None
     """Replace the labels file."""
     with (folder / "CollectedData.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
+
+
+def make_discs_video(path: Path, frames: int = 40, seed: int = 5) -> Path:
+    """A video of the discs going round, each by 2 px a frame at most."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 50, SIZE)
+    phase = np.array([0.0, 2.1, 4.2])
+    for i in range(frames):
+        turn = phase + 0.06 * i
+        xy = np.stack([60 + 30 * np.cos(turn), 45 + 25 * np.sin(turn)], axis=-1)
+        writer.write(np.repeat(draw_discs(xy, SIZE, seed=seed * 10000 + i)[..., None], 3, axis=2))
+    writer.release()
+    return path

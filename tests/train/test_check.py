@@ -13,6 +13,12 @@ from train.check import check
 from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
 
 SHIPPED = sorted((Path(__file__).parents[2] / "configs" / "train").glob("*.yaml"))
+KL = {"heatmap_kl": LossConfig()}
+
+
+def semi(name: str = "temporal", **settings: object) -> dict[str, object]:
+    """Changes that add a loss on clips."""
+    return {"losses": KL | {name: LossConfig(**settings)}, "videos": ["v"]}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
@@ -39,6 +45,20 @@ def test_shipped_configurations_are_good(path: Path) -> None:
         ({"augment": AugmentConfig(noise=-1)}, "augment.noise: expected 0 or more"),
         ({"augment": AugmentConfig(contrast=1.5)}, "augment.contrast: expected less than 1"),
         ({"skeleton": [["a", "b", "c"]]}, "skeleton: expected pairs"),
+        ({"patience": -1}, "patience: expected 0 or more"),
+        ({"losses": KL | {"temporal": LossConfig()}}, "losses.temporal: it works on unlabeled video"),
+        ({"losses": {"temporal": LossConfig()}, "videos": ["v"]}, "without labels nothing says where"),
+        ({"videos": ["v.mp4"]}, "videos: no loss works on them; add one of temporal"),
+        ({"clip_length": 1}, "clip_length: expected at least 2"),
+        ({"views": [["a"]]}, "views: expected lists of as many keypoints as there are views"),
+        ({"views": [["a", "b"], ["a", "b", "c"]]}, "views: expected lists"),
+        ({"losses": {"heatmap_kl": LossConfig(eps=1.0)}}, "heatmap_kl takes no such setting"),
+        (semi(weight=-1.0), "losses.temporal.weight: expected more than 0"),
+        (semi(eps=-1.0), "losses.temporal.eps: expected 0 or more px"),
+        (semi(variance=0.9), "temporal takes no such setting; it takes weight, eps"),
+        (semi(min_confidence=5.0), "losses.temporal.min_confidence: expected a share"),
+        (semi(start=0.9, ramp=0.3), "would never have its whole weight"),
+        (semi("pose_pca", variance=99.0), "losses.pose_pca.variance: expected a share"),
     ],
 )  # fmt: skip
 def test_contradictions_are_refused(changes: dict[str, object], told: str) -> None:

@@ -8,7 +8,14 @@ import torch
 
 from rt_pose.loop.decode_torch import decode_torch
 from rt_pose.package import DecodeSpec
-from train.losses.heatmap import TARGET_SIGMA, LossInputs, gaussian_targets, heatmap_kl
+from train.losses.heatmap import (
+    TARGET_SIGMA,
+    LossInputs,
+    gaussian_targets,
+    heatmap_js,
+    heatmap_kl,
+    heatmap_mse,
+)
 
 STRIDE, HEIGHT, WIDTH = 4, 24, 32
 NOWHERE = (np.nan, np.nan)
@@ -98,3 +105,31 @@ def test_descending_the_loss_moves_the_peak_to_the_label() -> None:
         optimiser.step()
     found = decode_torch(logits.detach(), DecodeSpec(stride=STRIDE))
     np.testing.assert_allclose(found.xy, labels, atol=0.3)
+
+
+@pytest.mark.parametrize(("loss", "flat"), [(heatmap_js, None), (heatmap_mse, 0.0496)])
+def test_the_other_divergences_agree_with_their_definitions(loss: object, flat: float | None) -> None:
+    labels = _keypoints((61.3, 40.7), (50.0, 50.0))
+    targets, _ = gaussian_targets(labels, HEIGHT, WIDTH, STRIDE)
+    perfect = _inputs(targets.clamp_min(1e-37).log(), labels)
+    assert loss(perfect).item() == pytest.approx(0, abs=1e-5)  # type: ignore[operator]
+    p, q = targets.double().numpy(), 1 / (HEIGHT * WIDTH)
+    middle = (p + q) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        js = 0.5 * np.where(p > 0, p * np.log(p / middle), 0).sum() + 0.5 * (q * np.log(q / middle)).sum()
+    expected = js / 2 if flat is None else ((p - q) ** 2).sum() / 2
+    found = loss(_inputs(torch.zeros_like(targets), labels)).item()  # type: ignore[operator]
+    assert found == pytest.approx(expected, rel=1e-4)
+    if flat is not None:
+        assert found == pytest.approx(flat, abs=1e-3), "as its docstring says"
+
+
+@pytest.mark.parametrize("loss", [heatmap_js, heatmap_mse])
+def test_the_other_divergences_leave_missing_labels_out(loss: object) -> None:
+    logits = torch.randn(1, 2, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    both = loss(_inputs(logits, _keypoints((60, 40), NOWHERE)))  # type: ignore[operator]
+    assert both.item() == pytest.approx(loss(_inputs(logits[:, :1], _keypoints((60, 40)))).item())  # type: ignore[operator]
+    both.backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+    assert (logits.grad[0, 1] == 0).all()

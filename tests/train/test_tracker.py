@@ -9,7 +9,10 @@ import torch
 from rt_pose.loop.preprocess import frame_from_input
 from train.config import NetworkConfig, OptimiserConfig, TrainConfig
 from train.data.batches import ValidationBatch
+from train.data.clips import ClipBatch
 from train.losses.heatmap import gaussian_targets
+from train.losses.temporal import Temporal
+from train.losses.terms import Terms
 from train.models.heads import STRIDE
 from train.models.tracker import PoseNetwork, Tracker, input_spec
 
@@ -20,7 +23,7 @@ def _tracker(keypoints: int = 2, **optimiser: object) -> Tracker:
     torch.manual_seed(0)
     network = PoseNetwork(SMALL, 1, keypoints)
     settings = OptimiserConfig(**optimiser)  # type: ignore[arg-type]
-    return Tracker(network, input_spec(SMALL, 1), TrainConfig(optimiser=settings, steps=100))
+    return Tracker(network, input_spec(SMALL, 1), TrainConfig(optimiser=settings, steps=100), Terms([], []))
 
 
 def _step(tracker: Tracker, held: bool) -> dict[str, torch.Tensor]:
@@ -111,3 +114,48 @@ def test_a_keypoint_that_is_not_found_counts_as_infinitely_far() -> None:
     tracker.network = _Answer(torch.full((1, 2, 12, 16), torch.nan))  # type: ignore[assignment]
     tracker.validation_step(ValidationBatch(torch.zeros(1, 1, 48, 64), torch.zeros(1, 2, 2), [(64, 48)]), 0)
     assert np.isinf(tracker._distances[0]).all()
+
+
+def _clip(second: torch.Tensor | None = None, frames: int = 3) -> ClipBatch:
+    """A clip whose input px are a quarter (x) and a third (y) of the frame's, and shifted."""
+    affine = torch.tensor([[4.0, 0.0, 10.0], [0.0, 3.0, -20.0]])
+    return ClipBatch(torch.zeros(frames, 1, 48, 64), affine, second, (256, 144), None, 0)  # type: ignore[arg-type]
+
+
+def _maps_at(xy: list[list[float]]) -> torch.Tensor:
+    """(T, 1, 12, 16) logits with one peak each at input px."""
+    targets, _ = gaussian_targets(torch.tensor(xy)[:, None], 12, 16, STRIDE)
+    return targets.clamp_min(1e-30).log()
+
+
+def test_a_clips_keypoints_are_in_frame_pixels() -> None:
+    tracker = _tracker(1)
+    tracker.network = _Answer(_maps_at([[20.0, 20.0], [24.0, 20.0], [24.0, 26.0]]))  # type: ignore[assignment]
+    inputs = tracker._look_at(_clip())
+    np.testing.assert_allclose(inputs.xy[:, 0], [[90, 40], [106, 40], [106, 58]], atol=0.3)
+    np.testing.assert_allclose(inputs.peaks[:, 0, 0] * STRIDE + 1.5, [20, 24, 24], atol=0.1)
+    moved = Temporal(torch.tensor([1.0]), 0.0)(inputs).item()
+    assert moved == pytest.approx((15 + 17) / 2, abs=0.5), "4 px of the input are 16 of the frame"
+
+
+def test_no_loss_acts_across_the_seam_between_a_clip_and_its_second_draw() -> None:
+    tracker = _tracker(1)
+    first = [[20.0, 20.0]] * 3
+    tracker.network = _Answer(_maps_at(first + [[50.0, 36.0]] * 3))  # type: ignore[assignment]
+    inputs = tracker._look_at(_clip(second=torch.zeros(3, 1, 48, 64)))
+    assert inputs.xy.shape == (3, 1, 2)
+    assert Temporal(torch.zeros(1), 0.0)(inputs).item() == pytest.approx(0, abs=1e-4)
+    assert inputs.xy_again is not None
+    assert (inputs.xy_again - inputs.xy).norm(dim=-1).min() > 50
+
+
+def test_clips_leave_the_networks_statistics_alone_and_reach_its_weights() -> None:
+    tracker = _tracker()
+    tracker.network.train()
+    before = {name: value.clone() for name, value in tracker.network.named_buffers()}
+    clip = _clip()
+    clip.images = torch.randn(3, 1, 48, 64, generator=torch.Generator().manual_seed(2))
+    tracker._look_at(clip).xy.sum().backward()
+    assert all(torch.equal(before[name], value) for name, value in tracker.network.named_buffers())
+    assert all(m.training for m in tracker.network.modules())
+    assert tracker.network.backbone.stem.conv.weight.grad.abs().sum() > 0  # type: ignore[union-attr,operator]

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from train.losses.divergence import jensen_shannon, kullback_leibler, squared_error
+
 TARGET_SIGMA = 1.25
 """Standard deviation of a target, heatmap px."""
 
 
 @dataclass
 class LossInputs:
-    """What a training step offers to every loss."""
+    """What the labeled frames of a step offer to the losses on labels."""
 
     logits: Tensor
     """(B, K, h, w) the network's output."""
@@ -45,13 +47,28 @@ def heatmap_kl(inputs: LossInputs) -> Tensor:
     Those are the labeled ones and, where a blank means absent, all. A scalar in nats; 0 (with zero gradient)
     where none counts.
     """
+    log_maps, targets, counts = _compared(inputs)
+    return (kullback_leibler(log_maps, targets) * counts).sum() / counts.sum().clamp(min=1)
+
+
+def heatmap_js(inputs: LossInputs) -> Tensor:
+    """Jensen-Shannon divergence between them instead: at most log 2, and so it forgives a bad label."""
+    log_maps, targets, counts = _compared(inputs)
+    return (jensen_shannon(log_maps, targets) * counts).sum() / counts.sum().clamp(min=1)
+
+
+def heatmap_mse(inputs: LossInputs) -> Tensor:
+    """Squared difference between them instead, summed over the map's pixels (a flat map scores 0.05)."""
+    log_maps, targets, counts = _compared(inputs)
+    return (squared_error(log_maps, targets) * counts).sum() / counts.sum().clamp(min=1)
+
+
+def _compared(inputs: LossInputs) -> tuple[Tensor, Tensor, Tensor]:
+    """Log of the softmaxed output and targets, (B, K, h w) each, and which keypoints count, (B, K)."""
     height, width = inputs.logits.shape[-2:]
     targets, labeled = gaussian_targets(inputs.keypoints, height, width, inputs.stride)
     counts = torch.ones_like(labeled) if inputs.blank_is_absent else labeled
-    log_maps = inputs.logits.flatten(2).log_softmax(-1)
-    targets = targets.flatten(2)
-    divergence = (torch.xlogy(targets, targets) - targets * log_maps).sum(-1)  # (B, K)
-    return (divergence * counts).sum() / counts.sum().clamp(min=1)
+    return inputs.logits.flatten(2).log_softmax(-1), targets.flatten(2), counts
 
 
 def _log_profile(centres: Tensor, size: int) -> Tensor:

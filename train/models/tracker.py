@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,11 @@ from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
 from train.config import NetworkConfig, TrainConfig
 from train.data.batches import Batch, ValidationBatch
-from train.losses import LOSSES
+from train.data.clips import ClipBatch, undo_affine
+from train.data.steps import StepBatch
+from train.losses.clip import ClipInputs
 from train.losses.heatmap import LossInputs
+from train.losses.terms import Terms
 from train.models.backbones import BACKBONES, build_backbone
 from train.models.heads import STRIDE, HeatmapHead
 
@@ -48,41 +53,89 @@ def input_spec(config: NetworkConfig, channels: int) -> InputSpec:
 
 
 class Tracker(lightning.LightningModule):
-    """Training of a `PoseNetwork` on labeled frames."""
+    """Training of a `PoseNetwork` on labeled frames, and on unlabeled clips where losses work on them."""
 
-    def __init__(self, network: PoseNetwork, spec: InputSpec, config: TrainConfig) -> None:
+    def __init__(self, network: PoseNetwork, spec: InputSpec, config: TrainConfig, terms: Terms) -> None:
         super().__init__()
         # Convolutions on a CPU are up to twice as fast on this layout.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.spec = spec
         self.decode_spec = DecodeSpec(stride=STRIDE)
-        self._losses = config.losses
+        self.found: FloatArray | None = None
+        """(F, K, 2) frame px: the keypoints of the last validation, frame by frame."""
+        self._terms = terms
         self._blank_is_absent = config.blank == "absent"
         self._optimiser = config.optimiser
         self._steps = config.steps
+        self._found: list[FloatArray] = []
+        """(K, 2) a validation frame so far."""
         self._distances: list[FloatArray] = []
         """(K,) a validation frame."""
 
-    def training_step(self, batch: Batch, _index: int) -> Tensor:
+    def training_step(self, batch: StepBatch, _index: int) -> Tensor:
         self._hold_backbone(self.global_step < self._optimiser.freeze_backbone_steps)
+        total = self._on_labels(batch.labeled)
+        if batch.clip is not None:
+            total = total + self._on_clip(batch.clip)
+            self.log("train/total", total, batch_size=1)
+        return total
+
+    def _on_labels(self, batch: Batch) -> Tensor:
         images = batch.images.contiguous(memory_format=torch.channels_last)
         inputs = LossInputs(self.network(images), batch.keypoints, self._blank_is_absent, STRIDE)
         total = torch.zeros((), device=images.device)
-        for name, loss in self._losses.items():
-            value = LOSSES[name](inputs)
-            self.log(f"train/{name}", value, batch_size=len(images))
-            total = total + loss.weight * value
+        for term in self._terms.labels:
+            value = term.loss(inputs)
+            self.log(f"train/{term.name}", value, batch_size=len(images))
+            total = total + term.weight * value
         return total
+
+    def _on_clip(self, clip: ClipBatch) -> Tensor:
+        """The losses on clips, weighted and annealed in; each is logged as it is, without its weight."""
+        inputs = self._look_at(clip)
+        total = torch.zeros((), device=clip.images.device)
+        for term in self._terms.clips:
+            factor = term.factor(self.global_step)
+            if factor > 0:
+                value = term.loss(inputs)
+                self.log(f"train/{term.name}", value, batch_size=len(clip.images))
+                total = total + factor * term.weight * value
+        return total
+
+    def _look_at(self, clip: ClipBatch) -> ClipInputs:
+        """The network's answer to a clip, as it would answer live: by its running statistics.
+
+        A clip's frames are nearly one frame; the statistics of a live network are not to be made of those.
+        """
+        images = clip.images if clip.second is None else torch.cat([clip.images, clip.second])
+        with _running_statistics(self.network):
+            logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        found = decode_torch(logits, self.decode_spec)
+        xy = undo_affine(found.xy, clip.from_input)
+        confidence = found.confidence.detach()
+        length = len(clip.images)  # after it there is a seam
+        twice = clip.second is not None
+        return ClipInputs(
+            logits[:length],
+            (found.xy[:length] + 0.5) / STRIDE - 0.5,
+            xy[:length],
+            confidence[:length],
+            xy[length:] if twice else None,
+            confidence[length:] if twice else None,
+        )
 
     def validation_step(self, batch: ValidationBatch, _index: int) -> None:
         found = decode_torch(self.network(batch.images), self.decode_spec).xy.double().cpu().numpy()
         for xy, labels, size in zip(found, batch.xy.double().cpu().numpy(), batch.frame_sizes, strict=True):
             to_frame = frame_from_input(self.spec, size)
-            self._distances.append(distances(xy @ to_frame[:, :2].T + to_frame[:, 2], labels))
+            self._found.append(xy @ to_frame[:, :2].T + to_frame[:, 2])
+            self._distances.append(distances(self._found[-1], labels))
 
     def on_validation_epoch_end(self) -> None:
         for name, value in figures(np.stack(self._distances)).items():
             self.log(f"val/{name}", value)
+        self.found = np.stack(self._found)
+        self._found.clear()
         self._distances.clear()
 
     def configure_optimizers(self) -> Any:
@@ -114,3 +167,16 @@ class Tracker(lightning.LightningModule):
         if backbone.training == held:
             backbone.train(not held)
             backbone.requires_grad_(not held)
+
+
+@contextmanager
+def _running_statistics(network: nn.Module) -> Iterator[None]:
+    """Within it batch norm uses its running statistics and gathers none."""
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
+    for norm in norms:
+        norm.eval()
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.train()

@@ -1,0 +1,162 @@
+"""Checkpoints: written beside the old one and then put in its place; read back by a run that goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import random
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from rt_pose.errors import UserError, nearest
+from train.config import TrainConfig
+from train.data.labels import LabeledFrames
+
+BEST, LAST = "best", "last"
+_KEY = "rt_pose"
+_MAY_CHANGE = ("data", "out", "resume", "patience", "threads", "device")
+"""Of a configuration, between an interrupted run and the one that goes on."""
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write beside `path`, then rename; UserError where the disk refuses, and the old file stays."""
+        if storage_options is not None:
+            raise TypeError("checkpoints are local files: there are no storage options")
+        target = Path(path)
+        beside = target.with_name(target.name + ".part")
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("wb") as file:
+                file.write(buffer.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(target)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise UserError(
+                f"checkpoint {target}: cannot be written ({buffer.tell() / 2**20:.0f} MiB): "
+                f"{error.strerror}; earlier ones there are whole: make room, then go on with `--resume true`"
+            ) from error
+
+
+class Remembered(lightning.Callback):
+    """Keeps in every checkpoint what it belongs to, and the random states; restores those."""
+
+    def __init__(self, config: TrainConfig, frames: LabeledFrames) -> None:
+        self._belongs = {
+            "keypoints": frames.keypoints,
+            "settings": json.dumps(_lasting(config)),
+            "labels": fingerprint(frames),
+        }
+        self._random: dict[str, Any] | None = None
+
+    def on_save_checkpoint(
+        self, _trainer: lightning.Trainer, _module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[_KEY] = self._belongs | {"random": random_states()}
+
+    def on_load_checkpoint(
+        self, _trainer: lightning.Trainer, _module: lightning.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._random = checkpoint[_KEY]["random"]
+
+    def on_train_start(self, _trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
+        if self._random is not None:
+            restore_random(self._random)
+
+
+def step_to_resume(path: Path, config: TrainConfig, frames: LabeledFrames) -> int:
+    """The step of a checkpoint; UserError where it cannot be read, or belongs to another training."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for what is none
+        raise UserError(f"checkpoint {path}: cannot be read ({error}); remove it to begin anew") from error
+    known = checkpoint.get(_KEY)
+    if known is None:
+        raise UserError(f"checkpoint {path}: it does not say what it belongs to; remove it to begin anew")
+    problems = _other_skeleton(known["keypoints"], frames.keypoints)
+    if not problems and known["labels"] != fingerprint(frames):
+        problems = ["the labels or images have changed since"]
+    problems += _other_settings(json.loads(known["settings"]), _lasting(config))
+    if problems:
+        listed = "\n  ".join(problems)
+        raise UserError(
+            f"checkpoint {path}: it belongs to another training, so this one cannot go on from it:\n"
+            f"  {listed}\nundo the change, or give another --out, or `--resume false` to begin anew"
+        )
+    return int(checkpoint["global_step"])
+
+
+def fingerprint(frames: LabeledFrames) -> str:
+    """Of labels and the images' names, in their order."""
+    digest = hashlib.sha256("\n".join(frames.names).encode())
+    digest.update(np.ascontiguousarray(frames.xy).tobytes())
+    return digest.hexdigest()
+
+
+def random_states() -> dict[str, Any]:
+    """The states of torch's, numpy's and Python's own generators, of plain types and tensors."""
+    kind, keys, *rest = np.random.get_state(legacy=True)
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [str(kind), torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
+        "python": list(random.getstate()),
+    }
+
+
+def restore_random(states: dict[str, Any]) -> None:
+    """Set the generators to what `random_states` saw."""
+    torch.set_rng_state(states["torch"].cpu())
+    if states["cuda"]:
+        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+    kind, keys, *rest = states["numpy"]
+    np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
+    version, inner, gauss = states["python"]
+    random.setstate((version, tuple(inner), gauss))
+
+
+def _lasting(config: TrainConfig) -> dict[str, Any]:
+    """The settings that make a training what it is."""
+    return {key: value for key, value in asdict(config).items() if key not in _MAY_CHANGE}
+
+
+def _other_skeleton(there: list[str], here: list[str]) -> list[str]:
+    if there == here:
+        return []
+    if sorted(there) == sorted(here):
+        return [f"its keypoints are in another order: {', '.join(there)}"]
+    missing = [f"'{name}'{nearest(name, here)}" for name in there if name not in here]
+    added = [f"'{name}'" for name in here if name not in there]
+    told = [f"its {len(there)} keypoints are not the {len(here)} of these labels"]
+    if missing:
+        told.append(
+            f"the labels lack {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else "")
+        )
+    if added:
+        told.append(f"it does not know {', '.join(added[:5])}")
+    return told
+
+
+def _other_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    told = []
+    for key in sorted({*there, *here}):
+        old, new = there.get(key), here.get(key)
+        if old != new:
+            told.append(f"{key}: it was trained with {old}, the configuration says {new}")
+    return told

@@ -1,0 +1,35 @@
+"""Noise consistency: two draws of sensor noise on one frame must give one pose.
+
+A closed loop fires on a keypoint's jitter, and half a grey level of rounding is enough to move the keypoints
+of a plainly trained network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from train.losses.clip import ClipInputs, known, mean_over, sure
+from train.losses.setup import Built, Setup
+
+
+@dataclass
+class NoiseConsistency:
+    """Mean over frames and keypoints of the distance between both draws' keypoints, frame px."""
+
+    min_confidence: float
+
+    def __call__(self, clip: ClipInputs) -> Tensor:
+        if clip.xy_again is None or clip.confidence_again is None:
+            raise ValueError("noise consistency: this clip has no second draw of its noise")
+        counts = sure(clip.xy, clip.confidence, self.min_confidence)
+        counts = counts & sure(clip.xy_again, clip.confidence_again, self.min_confidence)
+        apart = torch.linalg.vector_norm(known(clip.xy, counts) - known(clip.xy_again, counts), dim=-1)
+        return mean_over(apart, counts)
+
+
+def noise_consistency(setup: Setup) -> Built:
+    """The loss; it has nothing to fit."""
+    return Built(NoiseConsistency(setup.min_confidence), "between two draws of the noise, nothing forgiven")

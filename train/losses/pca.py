@@ -1,0 +1,92 @@
+"""A linear space that positions keep to, and how far a keypoint lies outside it: what both PCA losses share.
+
+Everything is in frame px, the fit as well as the keypoints it is held against.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rt_pose.offline.pose_space import principal
+from rt_pose.types import FloatArray
+
+PERCENTILE = 99.0
+"""Residuals of labels up to this percentile (0..100) are forgiven."""
+FOLDS = 20
+
+
+@dataclass
+class Space:
+    """Mean and components of n positions, with what a row strays from them by nature."""
+
+    mean: Tensor
+    """(2 n,) frame px."""
+    components: Tensor
+    """(C, 2 n), orthonormal rows."""
+    variances: Tensor
+    """(C,) px^2 along them."""
+    rest_px2: float
+    """Variance of one coordinate outside the space."""
+    eps: Tensor
+    """(n,) frame px: the 99th percentile of the labels' residuals."""
+
+    def residuals(self, xy: Tensor, counts: Tensor) -> Tensor:
+        """(R, n) px between keypoints `xy` (R, n, 2) and their projections onto the space.
+
+        A row with keypoints that do not count (`counts` (R, n) false) is projected by the others, towards the
+        mean where they leave it open (probabilistic PCA, Tipping & Bishop 1999).
+        """
+        mean, components = self.mean.to(xy.device), self.components.to(xy.device)
+        d = xy.flatten(1) - mean  # (R, 2 n)
+        used = counts.repeat_interleave(2, dim=1).to(xy.dtype)
+        off = d * used
+        gram = torch.einsum("cn,rn,en->rce", components, used, components)
+        pull = self.rest_px2 / self.variances.to(xy.device) * ~counts.all(dim=1, keepdim=True)  # (R, C)
+        scores = torch.linalg.solve(gram + torch.diag_embed(pull), torch.einsum("cn,rn->rc", components, off))
+        return torch.linalg.vector_norm((d - scores @ components).unflatten(1, (-1, 2)), dim=-1)
+
+
+def fit_space(rows: FloatArray, dimensions: Callable[[FloatArray], int]) -> Space:
+    """The space of `rows` (P, n, 2), frame px, none missing; `dimensions` counts its components.
+
+    eps comes from the residual of every row in a fit that did not see it (`FOLDS` parts): with few labels the
+    residuals of the fit itself are too small, and correct poses would be punished.
+    """
+    d = rows.reshape(len(rows), -1)
+    count = dimensions(d)
+    mean, components, far = principal(d, count)
+    variances = ((d - mean) @ components.T).var(axis=0)
+    rest = far.sum() / max(len(d) * (d.shape[1] - count), 1)
+    eps = np.percentile(held_out(d, count), PERCENTILE, axis=0)
+    return Space(_tensor(mean), _tensor(components), _tensor(variances), max(float(rest), 1e-2), _tensor(eps))
+
+
+def held_out(d: FloatArray, dimensions: int) -> FloatArray:
+    """(P, n) px: the residual of each row of `d` (P, 2 n) in the space of the other parts' rows."""
+    part = np.arange(len(d)) % FOLDS
+    found = np.empty((len(d), d.shape[1] // 2))
+    for fold in range(min(FOLDS, len(d))):
+        mean, components, _ = principal(d[part != fold], dimensions)
+        off = d[part == fold] - mean
+        rest = off - off @ components.T @ components
+        found[part == fold] = np.linalg.norm(rest.reshape(len(rest), -1, 2), axis=-1)
+    return found
+
+
+def explaining(share: float) -> Callable[[FloatArray], int]:
+    """Counts the components that explain this share of the variance of (P, 2 n) rows."""
+
+    def count(d: FloatArray) -> int:
+        strength = np.linalg.svd(d - d.mean(axis=0), compute_uv=False) ** 2
+        return int(np.searchsorted(np.cumsum(strength) / strength.sum(), share) + 1)
+
+    return count
+
+
+def _tensor(values: FloatArray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values)).float()

@@ -1,0 +1,71 @@
+"""Pose PCA: a pose keeps to the space of the labeled poses (Biderman et al. 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rt_pose.errors import UserError
+from train.losses.clip import ClipInputs, hinge, known, mean_over, sure
+from train.losses.pca import Space, explaining, fit_space
+from train.losses.setup import Built, Setup
+
+LEAST_POSES = 10
+"""Whole labeled poses under which no space is fitted."""
+VARIANCE = 0.99
+
+
+@dataclass
+class PosePCA:
+    """Mean over frames and keypoints of max(0, distance from the space - eps), frame px."""
+
+    space: Space
+    keypoints: list[int]
+    min_confidence: float
+
+    def __call__(self, clip: ClipInputs) -> Tensor:
+        xy, confidence = clip.xy[:, self.keypoints], clip.confidence[:, self.keypoints]
+        counts = sure(xy, confidence, self.min_confidence)
+        residuals = self.space.residuals(known(xy, counts), counts)  # (T, n)
+        return mean_over(hinge(residuals, self.space.eps), counts)
+
+
+def pose_pca(setup: Setup) -> Built:
+    """The loss with its space fitted; UserError where too few labels are whole poses, or all fit it."""
+    chosen = setup.settings.keypoints or setup.keypoints
+    keypoints = setup.indices(chosen, "losses.pose_pca.keypoints")
+    poses = setup.labels[:, keypoints]
+    seen: NDArray[np.bool_] = np.asarray(np.isfinite(poses).all(axis=-1))  # (F, n)
+    whole = poses[seen.all(axis=1)]
+    if len(whole) < LEAST_POSES:
+        raise UserError(_too_few(chosen, seen, len(whole)))
+    share = VARIANCE if setup.settings.variance is None else setup.settings.variance
+    space = fit_space(whole, explaining(share))
+    dimensions = len(space.components)
+    if dimensions >= min(2 * len(chosen), len(whole) - 1):
+        raise UserError(
+            f"losses.pose_pca: {len(whole)} whole poses of {len(chosen)} keypoints leave nothing outside the "
+            f"{dimensions} components that explain {share:g} of their variance, so there is nothing to hold "
+            "a pose against; lower `losses.pose_pca.variance`, or label more frames"
+        )
+    if setup.settings.eps is not None:
+        space.eps.fill_(setup.settings.eps)
+    return Built(PosePCA(space, keypoints, setup.min_confidence), _note(space, chosen, len(whole)))
+
+
+def _too_few(names: list[str], seen: NDArray[np.bool_], whole: int) -> str:
+    rare = sorted(zip(seen.sum(axis=0), names, strict=True))[:3]
+    listed = ", ".join(f"{name} in {count}" for count, name in rare)
+    return (
+        f"losses.pose_pca: {whole} of {len(seen)} training frames show all {len(names)} keypoints, "
+        f"{LEAST_POSES} are needed; seldom labeled: {listed}; leave such ones out of "
+        "`losses.pose_pca.keypoints`, or label more frames"
+    )
+
+
+def _note(space: Space, names: list[str], poses: int) -> str:
+    eps = ", ".join(f"{name} {value:.1f}" for name, value in zip(names, space.eps.tolist(), strict=True))
+    return f"{len(space.components)} components from {poses} labeled poses; eps in px: {eps}"

@@ -1,0 +1,33 @@
+"""Temporal loss: a keypoint does not jump from frame to frame (Biderman et al. 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from train.losses.clip import ClipInputs, hinge, known, mean_over, sure
+from train.losses.setup import Built, Setup, forgiven
+
+
+@dataclass
+class Temporal:
+    """Mean over pairs of frames and keypoints of max(0, distance - eps), frame px."""
+
+    eps: Tensor
+    """(K,) frame px that each keypoint may move from frame to frame."""
+    min_confidence: float
+
+    def __call__(self, clip: ClipInputs) -> Tensor:
+        counts = sure(clip.xy, clip.confidence, self.min_confidence)
+        pairs = counts[1:] & counts[:-1]  # (T - 1, K)
+        xy = known(clip.xy, counts)
+        moved = torch.linalg.vector_norm(xy[1:] - xy[:-1], dim=-1)
+        return mean_over(hinge(moved, self.eps), pairs)
+
+
+def temporal(setup: Setup) -> Built:
+    """The loss with its eps from the configuration, or from how fast things move in the videos."""
+    eps = setup.motion_px()
+    return Built(Temporal(eps, setup.min_confidence), forgiven(setup, eps, "a frame"))

@@ -1,0 +1,49 @@
+"""Temporal loss on the maps: one that moves with its keypoint is forgiven as much as the keypoint is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from train.losses.clip import ClipInputs, hinge, mean_over, sure
+from train.losses.divergence import jensen_shannon
+from train.losses.heatmap import gaussian_targets
+from train.losses.setup import Built, Setup, forgiven
+
+
+@dataclass
+class TemporalHeatmap:
+    """Mean over pairs of frames and keypoints of max(0, Jensen-Shannon divergence of their maps - eps)."""
+
+    eps: Tensor
+    """(K,) nats."""
+    min_confidence: float
+
+    def __call__(self, clip: ClipInputs) -> Tensor:
+        counts = sure(clip.xy, clip.confidence, self.min_confidence)
+        log_maps = torch.nan_to_num(clip.logits).flatten(2).log_softmax(-1)
+        apart = jensen_shannon(log_maps[1:], log_maps[:-1].exp())  # (T - 1, K)
+        return mean_over(hinge(apart, self.eps), counts[1:] & counts[:-1])
+
+
+def temporal_heatmap(setup: Setup) -> Built:
+    """The loss with the divergence of two ideal maps as its eps, as far apart as a keypoint may move."""
+    moved = setup.motion_px()
+    eps = divergence_of_moved(moved / min(setup.heatmap_px), setup.heatmap_size)
+    return Built(TemporalHeatmap(eps, setup.min_confidence), forgiven(setup, moved, "a frame"))
+
+
+def divergence_of_moved(distances: Tensor, size: tuple[int, int]) -> Tensor:
+    """(K,) nats between target maps whose centres lie `distances` (K,) heatmap px apart.
+
+    `size` (width, height) of the map. What moves further than the map is wide is as far apart as can be.
+    """
+    width, height = size
+    half = distances.clamp(max=width - 1) / 2
+    middle = torch.tensor([(width - 1) / 2, (height - 1) / 2]).expand(1, len(distances), 2)
+    offset = torch.stack([half, torch.zeros_like(half)], dim=-1)
+    there, moved = middle - offset, middle + offset
+    maps = [gaussian_targets(centres, height, width, 1)[0].flatten(2) for centres in (there, moved)]
+    return jensen_shannon(maps[0].clamp_min(torch.finfo(torch.float32).tiny).log(), maps[1])[0]

@@ -1,0 +1,105 @@
+"""The configured losses as terms of one sum: weight times what has been annealed in, each applied once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import Tensor
+
+from train.config import LossConfig, TrainConfig
+from train.losses import LOSSES, ClipRow, LabelRow
+from train.losses.heatmap import LossInputs
+from train.losses.setup import ClipLoss, Setup
+
+START, RAMP = 0.3, 0.2
+"""Shares of all steps: before the first a loss on clips is off, over the second it rises."""
+
+
+@dataclass
+class LabelTerm:
+    """A loss on labels; never annealed."""
+
+    name: str
+    weight: float
+    loss: Callable[[LossInputs], Tensor]
+
+
+@dataclass
+class ClipTerm:
+    """A loss on clips: off, then a linear ramp, then its whole weight."""
+
+    name: str
+    weight: float
+    loss: ClipLoss
+    first_step: int
+    """The first at which it has any weight."""
+    ramp_steps: int
+
+    def factor(self, step: int) -> float:
+        """What its weight is multiplied by at a step: 0, then rising to 1."""
+        return float(np.clip((step - self.first_step + 1) / max(self.ramp_steps, 1), 0.0, 1.0))
+
+
+@dataclass
+class Terms:
+    """All of them."""
+
+    labels: list[LabelTerm]
+    clips: list[ClipTerm]
+
+    @property
+    def first_clip_step(self) -> int:
+        """The first step that needs a clip at all."""
+        return min((term.first_step for term in self.clips), default=0)
+
+    @property
+    def wants_noise_twice(self) -> bool:
+        """Whether a clip must come under two draws of noise."""
+        return any(term.name == "noise_consistency" for term in self.clips)
+
+
+def build_terms(
+    config: TrainConfig, setup: Callable[[str, LossConfig], Setup], say: Callable[[str], object]
+) -> Terms:
+    """Every configured loss, fitted where it has something to fit; says what each forgives.
+
+    `setup` gives what a loss on clips is built from, by name and settings; it is called for those only.
+    UserError where a loss gets nothing to work on.
+    """
+    terms = Terms([], [])
+    for name, settings in config.losses.items():
+        row = LOSSES[name]
+        weight = own_weight(name, settings)
+        if isinstance(row, LabelRow):
+            terms.labels.append(LabelTerm(name, weight, row.loss))
+            continue
+        built = row.build(setup(name, settings))
+        say(f"{name}: weight {weight:g}, {built.note}")
+        first, ramp = annealing(settings, config.steps)
+        terms.clips.append(ClipTerm(name, weight, built.loss, first, ramp))
+    return terms
+
+
+def annealing(settings: LossConfig, steps: int) -> tuple[int, int]:
+    """First step with any weight, and steps of the ramp."""
+    start = START if settings.start is None else settings.start
+    ramp = RAMP if settings.ramp is None else settings.ramp
+    return round(start * steps), round(ramp * steps)
+
+
+def own_weight(name: str, settings: LossConfig) -> float:
+    """The configured weight, else the loss's own."""
+    return LOSSES[name].weight if settings.weight is None else settings.weight
+
+
+def resolved(config: TrainConfig) -> TrainConfig:
+    """The configuration with every loss's weight written out."""
+    losses = {name: replace(loss, weight=own_weight(name, loss)) for name, loss in config.losses.items()}
+    return replace(config, losses=losses)
+
+
+def works_on_clips(config: TrainConfig) -> list[str]:
+    """Names of the configured losses that need unlabeled video."""
+    return [name for name in config.losses if isinstance(LOSSES.get(name), ClipRow)]

@@ -1,0 +1,57 @@
+"""Pictures of predictions for TensorBoard: validation frames with their labels and what was found."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytorch_lightning as lightning
+from numpy.typing import NDArray
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from rt_pose.types import FloatArray
+from train.data.labels import LabeledFrames
+
+FRAMES = 4
+LEAST_SIDE = 480
+"""Smaller frames are enlarged to it, so that a pixel of error can be seen."""
+LABEL, FOUND = (60, 220, 60), (255, 70, 70)
+
+
+class Pictures(lightning.Callback):
+    """Writes a few validation frames after each validation."""
+
+    def __init__(self, frames: LabeledFrames) -> None:
+        self._frames = frames
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        found = getattr(module, "found", None)
+        if found is None or not isinstance(trainer.logger, TensorBoardLogger):
+            return
+        for i in range(min(FRAMES, len(self._frames))):
+            picture = draw(self._frames.images[i], self._frames.xy[i], found[i])
+            trainer.logger.experiment.add_image(
+                f"validation/{self._frames.names[i]}", picture, trainer.global_step, dataformats="HWC"
+            )
+
+
+def draw(image: NDArray[np.uint8], labels: FloatArray, found: FloatArray) -> NDArray[np.uint8]:
+    """An RGB picture of a frame (H, W, C): labels (K, 2) as rings, found keypoints as crosses, joined."""
+    zoom = max(int(np.ceil(LEAST_SIDE / max(image.shape[:2]))), 1)
+    rgb = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+    picture = np.ascontiguousarray(rgb.repeat(zoom, axis=0).repeat(zoom, axis=1))
+    for label, point in zip(_centres(labels, zoom), _centres(found, zoom), strict=True):
+        if label is not None and point is not None:
+            cv2.line(picture, label, point, FOUND, 1, cv2.LINE_AA)
+        if label is not None:
+            cv2.circle(picture, label, 5, LABEL, 1, cv2.LINE_AA)
+        if point is not None:
+            cv2.drawMarker(picture, point, FOUND, cv2.MARKER_TILTED_CROSS, 7, 1, cv2.LINE_AA)
+    return picture
+
+
+def _centres(xy: FloatArray, zoom: int) -> list[tuple[int, int] | None]:
+    """Pixels of the enlarged picture; None for what is not there."""
+    points: list[tuple[int, int] | None] = []
+    for x, y in (xy + 0.5) * zoom - 0.5:
+        points.append((round(x), round(y)) if np.isfinite([x, y]).all() else None)
+    return points

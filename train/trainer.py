@@ -1,0 +1,186 @@
+"""The training itself: Lightning's trainer around a tracker, its checkpoints, and how it may end."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import pytorch_lightning as lightning
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from rt_pose.errors import UserError
+from rt_pose.package import InputSpec
+from train.checkpoints import BEST, LAST, Remembered, WholeCheckpoints
+from train.config import TrainConfig
+from train.data.batches import TrainingBatches, ValidationBatches
+from train.data.labels import LabeledFrames
+from train.data.steps import StepBatches
+from train.models.tracker import MONITORED, Tracker
+from train.pictures import Pictures
+from train.progress import Say, TrainingProgress
+from train.unlabeled import Unlabeled
+
+LOG_EVERY = 10
+"""Steps between the losses written for TensorBoard."""
+_EXPECTED_WARNINGS = (
+    # Frames come from memory through DALI: there are no loader processes to add.
+    ".*does not have many workers.*",
+    # A run that writes where an earlier one wrote replaces its best checkpoint.
+    ".*Checkpoint directory .* exists and is not empty.*",
+    # Lightning asks torch in a way that torch will drop.
+    ".*isinstance.treespec, LeafSpec.*",
+    # A run that goes on is handed batches that begin at its step: they need no state of their own.
+    ".*your dataloader is not resumable.*",
+)
+
+
+@dataclass
+class Run:
+    """What a training runs on."""
+
+    config: TrainConfig
+    out: Path
+    train: LabeledFrames
+    validation: LabeledFrames
+    spec: InputSpec
+    unlabeled: Unlabeled
+    start: int
+    """The step to begin at; after the first one, from `out`'s last checkpoint."""
+
+
+@dataclass
+class End:
+    """How a training ended."""
+
+    best: Path
+    """Its best checkpoint."""
+    step: int
+    why: str | None
+    """Why it ended early, in words; None where it ran to its end."""
+
+
+def train(run: Run, tracker: Tracker, say: Say) -> End:
+    """Train. UserError where it ended before there was a checkpoint, or where one cannot be written."""
+    config = run.config
+    checkpoints = _checkpoint(run, BEST, MONITORED)
+    patience = _Patience(config.patience)
+    callbacks = [
+        *([patience] if config.patience else []),
+        TrainingProgress(say),
+        Pictures(run.validation),
+        Remembered(config, run.train),
+        checkpoints,
+        _checkpoint(run, LAST, None),
+    ]
+    with _quiet():
+        trainer = lightning.Trainer(
+            accelerator=config.device,
+            devices=1,
+            max_epochs=1,
+            max_steps=config.steps,
+            val_check_interval=config.validate_every,
+            num_sanity_val_steps=0,
+            log_every_n_steps=min(LOG_EVERY, config.steps),
+            logger=TensorBoardLogger(run.out / "tensorboard", name=""),
+            callbacks=callbacks,
+            plugins=[WholeCheckpoints()],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        last = run.out / "checkpoints" / f"{LAST}.ckpt"
+        with _stop_on_ctrl_c(trainer) as asked:
+            trainer.fit(
+                tracker,
+                _batches(run, say),
+                ValidationBatches(run.validation, run.spec, config.batch_size),
+                ckpt_path=last if run.start else None,
+                weights_only=True,
+            )
+    if not checkpoints.best_model_path:
+        raise UserError(
+            f"stopped at step {trainer.global_step}, before the first validation (step "
+            f"{config.validate_every}): there is no checkpoint to export"
+        )
+    why = "" if asked.is_set() else patience.why
+    return End(Path(checkpoints.best_model_path), trainer.global_step, why)
+
+
+def _batches(run: Run, say: Say) -> StepBatches:
+    config = run.config
+    labeled = TrainingBatches(
+        run.train, run.spec, config.augment, config.batch_size, config.steps, config.seed, threads=2
+    )
+    clips = run.unlabeled.clips(config, run.spec, run.start, say)
+    return StepBatches(labeled, clips, run.unlabeled.terms.first_clip_step, run.start)
+
+
+def _checkpoint(run: Run, name: str, monitor: str | None) -> ModelCheckpoint:
+    """The best by what is monitored, or after each validation the latest."""
+    return ModelCheckpoint(
+        run.out / "checkpoints", name, monitor=monitor, mode="min", enable_version_counter=False
+    )
+
+
+class _Patience(EarlyStopping):
+    """Ends a training that gets no better; one that goes on after that ends at once."""
+
+    def __init__(self, validations: int) -> None:
+        super().__init__(MONITORED, patience=max(validations, 1), mode="min", check_finite=False)
+
+    @property
+    def why(self) -> str | None:
+        """In words, where it ended the training."""
+        if self.wait_count < self.patience:
+            return None
+        return f": {self.patience} validations brought nothing better"
+
+    def on_train_start(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
+        if self.why:
+            trainer.should_stop = True
+
+
+@contextmanager
+def _stop_on_ctrl_c(trainer: lightning.Trainer) -> Iterator[threading.Event]:
+    """Within it the first Ctrl-C ends the training after its step; the event says that it did.
+
+    Lightning itself would end the whole process.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        asked.set()
+        trainer.should_stop = True
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's hints about hardware and loaders; its real warnings come through."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            for message in _EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,101 @@
+"""What the losses on unlabeled video need, made ready and checked before the first step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from rt_pose.errors import UserError
+from rt_pose.package import InputSpec
+from train.config import LossConfig, TrainConfig
+from train.data.augment import is_noisy
+from train.data.clips import ClipBatches
+from train.data.labels import LabeledFrames
+from train.data.videos import IndexedVideo, check_videos, find_videos
+from train.losses import LOSSES
+from train.losses.motion import motion_px
+from train.losses.setup import Setup
+from train.losses.terms import Terms, build_terms, works_on_clips
+from train.models.heads import STRIDE
+from train.progress import Say
+
+
+@dataclass
+class Unlabeled:
+    """The loss's terms, and the videos that those on clips work on."""
+
+    terms: Terms
+    videos: list[IndexedVideo]
+
+    def clips(self, config: TrainConfig, spec: InputSpec, start: int, say: Say) -> ClipBatches | None:
+        """The clips of the steps from `start` on, or from the first that needs one; None where none does."""
+        if not self.terms.clips:
+            return None
+        first = max(start, self.terms.first_clip_step)
+        return ClipBatches(
+            self.videos,
+            spec,
+            config.augment,
+            config.clip_length,
+            seed=config.seed,
+            steps=max(config.steps - first, 1),
+            first_step=first,
+            second=self.terms.wants_noise_twice,
+            threads=2,
+            say=say,
+        )
+
+
+def prepare(config: TrainConfig, folder: Path, train: LabeledFrames, spec: InputSpec, say: Say) -> Unlabeled:
+    """Videos checked and every loss built; UserError where one gets nothing to work on.
+
+    `train` are the training frames: nothing is fitted to those that validate.
+    """
+    names = works_on_clips(config)
+    videos = check_videos(find_videos(folder, config.videos), config.clip_length) if names else []
+    _check_noise(config)
+    for name in names:
+        if "eps" in LOSSES[name].settings:
+            _check_sizes(name, train, videos)
+    height, width = train.images[0].shape[:2]
+    derived = cache(lambda: motion_px(train.xy, [video.info for video in videos]))
+
+    def setup(name: str, settings: LossConfig) -> Setup:
+        return Setup(
+            name,
+            settings,
+            train.xy,
+            train.keypoints,
+            config.views,
+            (width / spec.width * STRIDE, height / spec.height * STRIDE),
+            (spec.width // STRIDE, spec.height // STRIDE),
+            derived,
+        )
+
+    if videos:
+        frames = sum(len(video.times) for video in videos)
+        say(f"{len(videos)} unlabeled videos, {frames} frames; a clip of {config.clip_length} a step")
+    return Unlabeled(build_terms(config, setup, say), videos)
+
+
+def _check_noise(config: TrainConfig) -> None:
+    if "noise_consistency" in config.losses and not is_noisy(config.augment):
+        raise UserError(
+            "losses.noise_consistency: it compares two draws of the sensor's noise, and the augmentation has "
+            "none; set `augment.noise` or `augment.shot_noise` above 0"
+        )
+
+
+def _check_sizes(name: str, frames: LabeledFrames, videos: list[IndexedVideo]) -> None:
+    """Pixels of labels and of videos must mean the same to a loss that holds one against the other."""
+    labeled = {(image.shape[1], image.shape[0]) for image in frames.images}
+    wanted = next(iter(labeled))
+    others = [f"{width}x{height} among the labeled images" for width, height in labeled - {wanted}]
+    others += [f"{v.size[0]}x{v.size[1]} in {v.path.name}" for v in videos if v.size != wanted]
+    if others:
+        raise UserError(
+            f"losses.{name}: labels and videos must have frames of one size, as it works in their pixels: "
+            f"expected {wanted[0]}x{wanted[1]}, got {', '.join(others)}; crop or scale them alike, or leave "
+            "the loss out"
+        )
