@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError
 from rt_pose.types import FloatArray
 
 
@@ -20,3 +24,70 @@ def figures(apart: FloatArray) -> dict[str, float]:
     with np.errstate(invalid="ignore"):  # between two infinite distances there is nothing to interpolate
         median, p90 = np.percentile(known, [50, 90])
     return {"median_px": float(median), "mean_px": float(np.mean(known)), "p90_px": float(p90)}
+
+
+@dataclass
+class Reliability:
+    """What a confidence is worth: keypoints sorted into bins by it, and how many of them were right."""
+
+    confidence: FloatArray
+    """(B,) mean of each bin's confidences, rising."""
+    right: FloatArray
+    """(B,) share of each bin's keypoints that lie within `within_px` of their labels."""
+    count: NDArray[np.intp]
+    """(B,) keypoints of each bin."""
+    within_px: float
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: the mean over keypoints of |confidence - share that was right|."""
+        return float(np.average(np.abs(self.confidence - self.right), weights=self.count))
+
+    @property
+    def bias(self) -> float:
+        """Mean confidence less the share that was right: above 0 the network is too sure of itself."""
+        return float(np.average(self.confidence - self.right, weights=self.count))
+
+
+def reliability(confidence: FloatArray, apart: FloatArray, within_px: float, bins: int = 10) -> Reliability:
+    """The curve of `confidence` (...) against distances `apart` (...) px from labels; NaN is left out.
+
+    Bins hold equally many keypoints: confidences pile up near 1, where bins of equal width would see one.
+    UserError where there is no label.
+    """
+    known = ~np.isnan(apart)
+    if not known.any():
+        raise UserError(
+            "reliability: no keypoint is labeled, so nothing says how often the network was right"
+        )
+    order = np.argsort(confidence[known], kind="stable")
+    sure, right = confidence[known][order], (apart[known] <= within_px)[order]
+    parts = [part for part in np.array_split(np.arange(len(sure)), bins) if len(part)]
+    return Reliability(
+        np.array([sure[part].mean() for part in parts]),
+        np.array([right[part].mean() for part in parts]),
+        np.array([len(part) for part in parts], np.intp),
+        within_px,
+    )
+
+
+def calibrated(confidence: FloatArray, curve: Reliability) -> FloatArray:
+    """Confidences (...) turned into the share of keypoints that are right, by a measured curve.
+
+    The curve is first made to rise (isotonic regression by pooling violators, Ayer et al. 1955), then read
+    with straight lines between its bins.
+    """
+    return np.interp(confidence, curve.confidence, _rising(curve.right, curve.count))
+
+
+def _rising(values: FloatArray, weights: NDArray[np.intp]) -> FloatArray:
+    """The nearest sequence that never falls."""
+    pools: list[tuple[float, float, int]] = []  # mean, weight, how many
+    for value, weight in zip(values, weights, strict=True):
+        mean, total, length = float(value), float(weight), 1
+        while pools and pools[-1][0] > mean:
+            before, more, count = pools.pop()
+            mean = (mean * total + before * more) / (total + more)
+            total, length = total + more, length + count
+        pools.append((mean, total, length))
+    return np.concatenate([np.full(length, mean) for mean, _, length in pools])
