@@ -1,0 +1,94 @@
+"""What is refused before the first step where a loss on clips would get nothing to work on."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from support.labeled_folder import make_discs_video, make_labeled_folder
+
+from rt_pose.errors import UserError
+from train.config import AugmentConfig, LossConfig, NetworkConfig, TrainConfig
+from train.data.labels import read_labels
+from train.models.tracker import input_spec
+from train.unlabeled import Unlabeled, prepare
+
+CONFIG = TrainConfig(
+    network=NetworkConfig(backbone="tiny", width=48, height=32, head_width=8),
+    losses={"heatmap_kl": LossConfig(), "temporal": LossConfig()},
+    videos=["videos"],
+    clip_length=6,
+    steps=20,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = make_labeled_folder(tmp_path_factory.mktemp("unlabeled") / "discs", frames=16)
+    make_discs_video(made / "videos" / "round.avi")
+    return made
+
+
+def _prepare(config: TrainConfig, folder: Path, said: list[str] | None = None) -> Unlabeled:
+    frames = read_labels(folder, config.labels)
+    say = (said if said is not None else []).append
+    return prepare(config, folder, frames, input_spec(config.network, 1), say)
+
+
+def test_clips_begin_with_the_first_step_that_needs_one(folder: Path) -> None:
+    said: list[str] = []
+    unlabeled = _prepare(CONFIG, folder, said)
+    assert any(line.startswith("temporal: weight 0.02, eps in px a frame") for line in said)
+    spec = input_spec(CONFIG.network, 1)
+    clips = unlabeled.clips(CONFIG, spec, 0, said.append)
+    assert clips is not None
+    assert len(clips) == 14, "20 steps, the first 6 without"
+    first = next(iter(clips))
+    assert first.images.shape == (6, 1, 32, 48)
+    assert first.second is None
+    later = unlabeled.clips(CONFIG, spec, 15, said.append)
+    assert later is not None
+    assert len(later) == 5
+
+
+def test_without_losses_on_clips_no_video_is_looked_at(folder: Path) -> None:
+    config = replace(CONFIG, losses={"heatmap_kl": LossConfig()}, videos=["nowhere.mp4"])
+    assert _prepare(config, folder).clips(config, input_spec(CONFIG.network, 1), 0, print) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"videos": ["none.mp4"]}, "no such file"),
+        ({"clip_length": 60}, "shorter than a clip"),
+        ({"losses": {"multiview_pca": LossConfig()}}, "give `views`"),
+        ({"losses": {"multiview_pca": LossConfig()}, "views": [["large", "smal"]]}, "no keypoint 'smal'"),
+        ({"losses": {"pose_pca": LossConfig(keypoints=["larg"])}}, "no keypoint 'larg'"),
+        (
+            {"losses": {"noise_consistency": LossConfig()}, "augment": AugmentConfig(noise=0.0)},
+            "the augmentation has none; set `augment.noise`",
+        ),
+    ],
+)
+def test_what_would_do_nothing_is_refused(folder: Path, changes: dict[str, object], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        _prepare(replace(CONFIG, **changes), folder)  # type: ignore[arg-type]
+
+
+def test_labels_and_videos_of_different_frames_are_refused(folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    (other / "videos" / "round.avi").unlink()
+    writer = cv2.VideoWriter(
+        str(other / "videos" / "half.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 50, (60, 46)
+    )
+    for _ in range(10):
+        writer.write(np.zeros((46, 60, 3), np.uint8))
+    writer.release()
+    with pytest.raises(UserError, match=r"losses\.temporal: .*expected 120x90, got 60x46 in half\.avi"):
+        _prepare(CONFIG, other)
+    unbound = replace(CONFIG, losses={"unimodal_kl": LossConfig()})
+    assert _prepare(unbound, other).terms.clips[0].name == "unimodal_kl", "it works in no frame's pixels"
