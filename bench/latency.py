@@ -262,6 +262,8 @@ def summed_up(
     latency = figures["latency_ms"]
     for name, part in (("overhead", "back_to_back_ms"), ("overhead_paced", "paced_ms")):
         latency[name] = summary(to_decision - neighbouring_p50(reference, stamps.t_arrival_ns, part))
+    network = (stamps.stages["t_inferred_ns"] - stamps.stages["t_preprocessed_ns"]) / NS_PER_MS
+    latency["outside_network"] = summary(to_decision - network)
     bare = {name: summary(pooled(reference, f"{name}_ms")) for name in ("back_to_back", "paced")}
     width, height = plan.size
     (camera,) = session.info.cameras.values()

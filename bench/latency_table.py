@@ -10,6 +10,7 @@ NAMES = {
     "engine": "of which network",
     "overhead": "overhead",
     "overhead_paced": "overhead, paced",
+    "outside_network": "all but the network",
     "exposure_to_decision": "exposure to decision",
     "decision_to_ack": "decision to ack",
 }

@@ -1,0 +1,169 @@
+"""Latency against the number of cameras that share one engine.
+
+    python -m bench.cameras --model PACKAGE --video FILE [--rate R] [--seconds S] [--out STEM]
+
+One, two and four cameras play the same recording through one loop, each at the stated rate. Frames that are
+there together go through the network in one call; `group_ms` lets the first wait for the others. Beside it
+the engine alone: one call with so many frames against as many calls with one, in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rigs
+from bench.latency import latency_config
+from bench.output import check_out, conditions, finish, machine_line, markdown_table
+from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.config import EngineConfig, Precision, RunConfig
+from rt_pose.engines import Engine
+from rt_pose.loop.infer import choose_engine
+from rt_pose.loop.latency import summary
+from rt_pose.package import read_package
+from rt_pose.session.read import Session, stamp_columns
+from rt_pose.session.run import run_session
+
+CAMERAS = (1, 2, 4)
+GROUP_MS = (0.0, 10.0)
+ROUNDS, CALLS = 8, 10
+
+
+def main() -> int:
+    """Measure, print a table and a JSON line, write them where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", required=True, help="folder of the model package")
+    parser.add_argument("--video", required=True, type=Path, help="the recording that every camera plays")
+    parser.add_argument("--rate", type=float, default=15.0, help="frames a second of each camera")
+    parser.add_argument("--seconds", type=float, default=15.0, help="length of each run")
+    parser.add_argument("--precision", choices=["float32", "bf16", "mixed", "int8"], default="float32")
+    parser.add_argument("--out", type=Path, help="stem of the result files")
+    options = parser.parse_args()
+    check_out(options.out)
+    engine = EngineConfig(precision=options.precision)
+    rows = [
+        live(options, engine, cameras, group_ms)
+        for cameras in CAMERAS
+        for group_ms in (GROUP_MS if cameras > 1 else GROUP_MS[:1])
+    ]
+    figures = {
+        "bench": "cameras",
+        **conditions(),
+        "model": options.model,
+        "rate_hz": options.rate,
+        "live": rows,
+        "engine_alone": alone(options.model, options.precision),
+    }
+    finish(figures, text(figures), options.out)
+    return 0
+
+
+def live(options: argparse.Namespace, engine: EngineConfig, cameras: int, group_ms: float) -> dict[str, Any]:
+    """One run through the whole program."""
+    print(f"{cameras} camera(s), group_ms {group_ms:g} ...", file=sys.stderr)
+    base = latency_config(
+        options.model,
+        options.video,
+        rate_hz=options.rate,
+        seconds=options.seconds,
+        budget_ms=200.0,
+        engine=engine,
+    )
+    folder = Path(tempfile.mkdtemp(prefix="rt-pose-bench-"))
+    try:
+        run_session(_with(base, cameras, group_ms), folder / "session", rigs.register, HostClock())
+        session = Session.read(folder / "session")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    stamps = stamp_columns(session.observations)
+    calls = Counter(o.stages["t_inferred_ns"] for o in session.observations)
+    counts = session.info.summary["cameras"].values()
+    return {
+        "cameras": cameras,
+        "group_ms": group_ms,
+        "image_to_decision_ms": summary((stamps.stages["t_decided_ns"] - stamps.t_arrival_ns) / NS_PER_MS),
+        "calls_by_frames": dict(sorted(Counter(calls.values()).items())),
+        "captured": sum(c["captured"] for c in counts),
+        "superseded": sum(c["superseded"] for c in counts),
+    }
+
+
+def _with(base: RunConfig, cameras: int, group_ms: float) -> RunConfig:
+    (camera,) = base.cameras.values()
+    camera = replace(camera, options=camera.options | {"preload": True})
+    return replace(base, cameras={f"camera{i}": camera for i in range(cameras)}, group_ms=group_ms)
+
+
+def alone(model: str, precision: Precision) -> list[dict[str, Any]]:
+    """The engine without a loop: so many frames in one call, and one by one, in turns."""
+    engine = choose_engine(read_package(model), EngineConfig(precision=precision)).engine
+    spec = engine.spec
+    found = []
+    for frames in CAMERAS[1:]:
+        batch = np.zeros((frames, spec.channels, spec.height, spec.width), np.float32)
+        together, apart = [], []
+        _timed(engine, [batch], CALLS)  # compiles the batch size
+        for _ in range(ROUNDS):
+            together += _timed(engine, [batch], CALLS)
+            apart += _timed(engine, [batch[i : i + 1] for i in range(frames)], CALLS)
+        found.append({"frames": frames, "one_call_ms": summary(together), "calls_of_one_ms": summary(apart)})
+    return found
+
+
+def _timed(engine: Engine, batches: list[Any], n: int) -> list[float]:
+    clock, times = HostClock(), []
+    for _ in range(n):
+        start_ns = clock.now_ns()
+        for batch in batches:
+            engine.infer(batch)
+        times.append((clock.now_ns() - start_ns) / NS_PER_MS)
+    return times
+
+
+def text(figures: dict[str, Any]) -> str:
+    """The tables for people."""
+    live_rows = [
+        [
+            str(row["cameras"]),
+            f"{row['group_ms']:g}",
+            *(_ms(row["image_to_decision_ms"], key) for key in ("n", "p50", "p99", "max")),
+            ", ".join(f"{n} x {size}" for size, n in row["calls_by_frames"].items()),
+            f"{row['superseded']} of {row['captured']}",
+        ]
+        for row in figures["live"]
+    ]
+    alone_rows = [
+        [
+            str(row["frames"]),
+            *(_ms(row[key], part) for key in ("one_call_ms", "calls_of_one_ms") for part in ("p50", "p99")),
+            f"{row['one_call_ms']['p50'] / row['calls_of_one_ms']['p50']:.2f}",
+        ]
+        for row in figures["engine_alone"]
+    ]
+    head = ["cameras", "group_ms", "n", "P50 ms", "P99 ms", "max ms", "calls x frames", "superseded"]
+    alone_head = ["frames", "one call P50", "P99", "one by one P50", "P99", "P50 ratio"]
+    return "\n\n".join(
+        [
+            f"# Several cameras in one engine call\n\n{machine_line(figures)}; each camera at "
+            f"{figures['rate_hz']:g} frames a second. Image to decision, over all cameras:",
+            markdown_table(head, live_rows),
+            "The engine alone, ms for all frames:",
+            markdown_table(alone_head, alone_rows),
+        ]
+    )
+
+
+def _ms(found: dict[str, Any], key: str) -> str:
+    return str(found[key]) if key == "n" else f"{found[key]:.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
