@@ -39,7 +39,9 @@ class CropConfig:
     margin_px: float = 16.0
     """Space kept around the predicted keypoints, besides three standard deviations of the prediction."""
     min_seen: float = 0.5
-    """Share of the keypoints that the frame before must have shown; otherwise all of the frame is seen."""
+    """Share of the keypoints that must have been seen just before; otherwise the whole frame is looked at."""
+    seen_within_ms: float = 50.0
+    """How long ago (scene time) just before may be."""
 
 
 @dataclass
@@ -398,6 +400,8 @@ def _check_crop(crop: CropConfig, where: str) -> None:
         raise UserError(f"{where}: expected a window of at least 1x1 px, got {crop.width}x{crop.height}")
     if not 0 <= crop.margin_px < float("inf"):
         raise UserError(f"{where}: margin_px: expected 0 or more, got {crop.margin_px}")
+    if not 0 <= crop.seen_within_ms < float("inf"):
+        raise UserError(f"{where}: seen_within_ms: expected 0 or more, got {crop.seen_within_ms}")
     if not 0 < crop.min_seen <= 1:
         raise UserError(f"{where}: min_seen: expected a share above 0, up to 1, got {crop.min_seen}")
 

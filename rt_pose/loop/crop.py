@@ -1,8 +1,8 @@
 """Dynamic cropping: for a large frame the network looks at a window that follows the animal.
 
 A window of fixed size keeps the animal at one scale. It is centred on where the filter expects the keypoints
-at the frame's exposure, and it is used only while they were really seen in the frame before: a prediction
-alone is never followed away from the animal. Otherwise, and where animal and margin do not fit in, the
+at the frame's exposure, and it is used only while they were really seen just before: a prediction alone is
+never followed away from the animal. Otherwise, and where animal and margin do not fit in, the
 network looks at the whole frame, which is how it finds the animal at the start and again when lost.
 """
 
@@ -39,7 +39,7 @@ class CropCounts:
     start: int = 0
     """Nothing had been seen yet."""
     lost: int = 0
-    """Too few keypoints were seen in the frame before."""
+    """Too few keypoints had been seen just before."""
     outgrown: int = 0
     """The keypoints with their margin did not fit into the window."""
 
@@ -69,7 +69,7 @@ class CropFollower:
         return window
 
     def _look(self, ahead: Track, offset_xy: tuple[int, int]) -> tuple[Look, Window | None]:
-        seen = ahead.seen_ms_ago == 0.0  # in the newest frame the filter knows
+        seen = ahead.seen_ms_ago <= self.config.seen_within_ms  # NaN of what never was
         if np.isnan(ahead.seen_ms_ago).all():
             return "start", None
         if seen.sum() < self.config.min_seen * seen.size:

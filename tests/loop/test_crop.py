@@ -46,14 +46,14 @@ def test_before_the_first_sight_and_when_lost_the_whole_frame_is_looked_at() -> 
     follower = CropFollower(CONFIG, FRAME)
     somewhere = [[500.0, 400.0], [600.0, 480.0], [550.0, 440.0]]
     assert follower.window(ahead(somewhere, [np.nan, np.nan, np.nan])) is None
-    assert follower.window(ahead(somewhere, [0.0, 10.0, 10.0])) is None
-    assert follower.window(ahead(somewhere, [0.0, 0.0, 10.0])) is not None
+    assert follower.window(ahead(somewhere, [0.0, 60.0, 60.0])) is None
+    assert follower.window(ahead(somewhere, [0.0, 40.0, 60.0])) is not None
     assert (follower.counts.start, follower.counts.lost, follower.counts.followed) == (1, 1, 1)
 
 
 def test_a_keypoint_that_was_not_seen_does_not_draw_the_window_away() -> None:
     follower = CropFollower(CONFIG, FRAME)
-    seen = ahead([[500.0, 400.0], [600.0, 480.0], [1200.0, 1000.0]], [0.0, 0.0, 30.0])
+    seen = ahead([[500.0, 400.0], [600.0, 480.0], [1200.0, 1000.0]], [0.0, 0.0, 80.0])
     assert follower.window(seen) == Window(350, 290, 400, 300)
 
 
