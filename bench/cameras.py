@@ -79,13 +79,13 @@ def live(options: argparse.Namespace, engine: EngineConfig, cameras: int, group_
     )
     folder = Path(tempfile.mkdtemp(prefix="rt-pose-bench-"))
     try:
-        run_session(_with(base, cameras, group_ms), folder / "session", rigs.register, HostClock())
+        result = run_session(_with(base, cameras, group_ms), folder / "session", rigs.register, HostClock())
         session = Session.read(folder / "session")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     stamps = stamp_columns(session.observations)
     calls = Counter(o.stages["t_inferred_ns"] for o in session.observations)
-    counts = session.info.summary["cameras"].values()
+    counts = result.summary["cameras"].values()
     return {
         "cameras": cameras,
         "group_ms": group_ms,
