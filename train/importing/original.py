@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,48 +22,22 @@ WORKER = Path(__file__).with_name("original_worker.py")
 LAST_LINES = 3
 
 
-class OriginalProgram:
-    """DeepLabCut-Live or sleap-nn in a process of its own. A context manager: leaving it ends that."""
+class Beside:
+    """A process that answers a line of JSON for each order. A context manager: leaving it ends that."""
 
-    def __init__(self, kind: Kind, python: Path, model: Path, threads: int) -> None:
-        """UserError where that Python cannot run the program on that model."""
-        if not python.is_file():
+    def __init__(self, command: Sequence[str], what: str) -> None:
+        """UserError where its Python, the first word, is not there. `what` names it for people."""
+        if not Path(command[0]).is_file():
             raise UserError(
-                f"--python {python}: no such file; expected the Python of an environment with the "
+                f"--python {command[0]}: no such file; expected the Python of an environment with the "
                 "original program"
             )
-        # An export of sleap-nn ends at whole heatmap pixels.
-        self.decoder: Decoder | None = "argmax" if kind == "sleap" else None
-        self._what = f"{python} ({kind})"
+        self._what = what
         # A file, not a pipe: nobody reads along, and a full pipe would stop the program.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
-            [str(python), str(WORKER), kind, str(model.absolute()), str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
+            list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
         )
-        self._sent: Sequence[NDArray[np.uint8]] | None = None
-        self.name: str = self._answer()["name"]
-
-    def send(self, images: Sequence[NDArray[np.uint8]]) -> None:
-        """Hand over the frames (H, W, C) that `poses` and `time_ns` work on."""
-        stack = np.stack(list(images))
-        self._order({"do": "frames", "shape": stack.shape}, stack.tobytes())
-        self._answer()
-        self._sent = images
-
-    def poses(self, images: list[NDArray[np.uint8]]) -> FloatArray:
-        """(F, K, 3) of frames (H, W, C)."""
-        if self._sent is not images:
-            self.send(images)
-        self._order({"do": "poses"})
-        return np.asarray(self._answer()["poses"], np.float64)
-
-    def time_ns(self, count: int) -> NDArray[np.int64]:
-        """How long each of `count` further frames took it."""
-        self._order({"do": "time", "n": count})
-        return np.asarray(self._answer()["ns"], np.int64)
 
     @property
     def pid(self) -> int:
@@ -73,11 +47,11 @@ class OriginalProgram:
     def close(self) -> None:
         """End the process."""
         if self._process.poll() is None:
-            self._order({"do": "quit"})
+            self.order({"do": "quit"})
         self._process.communicate()
         self._errors.close()
 
-    def __enter__(self) -> OriginalProgram:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -87,7 +61,8 @@ class OriginalProgram:
             self._process.kill()
         self.close()
 
-    def _order(self, order: dict[str, Any], data: bytes = b"") -> None:
+    def order(self, order: dict[str, Any], data: bytes = b"") -> None:
+        """Tell it what to do; UserError where it has ended."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(order).encode() + b"\n" + data)
@@ -95,7 +70,8 @@ class OriginalProgram:
         except BrokenPipeError:
             self._told_why()
 
-    def _answer(self) -> dict[str, Any]:
+    def answer(self) -> dict[str, Any]:
+        """Of the oldest order not yet answered; UserError where it has ended."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -108,3 +84,35 @@ class OriginalProgram:
         self._errors.seek(0)
         last = self._errors.read().decode(errors="replace").strip().splitlines()[-LAST_LINES:]
         raise UserError(f"{self._what}: the original program ended: {' | '.join(last) or 'without a word'}")
+
+
+class OriginalProgram(Beside):
+    """DeepLabCut-Live or sleap-nn in a process of its own."""
+
+    def __init__(self, kind: Kind, python: Path, model: Path, threads: int) -> None:
+        """UserError where that Python cannot run the program on that model."""
+        command = [str(python), str(WORKER), kind, str(model.absolute()), str(threads)]
+        super().__init__(command, f"{python} ({kind})")
+        # An export of sleap-nn ends at whole heatmap pixels.
+        self.decoder: Decoder | None = "argmax" if kind == "sleap" else None
+        self._sent: Sequence[NDArray[np.uint8]] | None = None
+        self.name: str = self.answer()["name"]
+
+    def send(self, images: Sequence[NDArray[np.uint8]]) -> None:
+        """Hand over the frames (H, W, C) that `poses` and `time_ns` work on."""
+        stack = np.stack(list(images))
+        self.order({"do": "frames", "shape": stack.shape}, stack.tobytes())
+        self.answer()
+        self._sent = images
+
+    def poses(self, images: list[NDArray[np.uint8]]) -> FloatArray:
+        """(F, K, 3) of frames (H, W, C)."""
+        if self._sent is not images:
+            self.send(images)
+        self.order({"do": "poses"})
+        return np.asarray(self.answer()["poses"], np.float64)
+
+    def time_ns(self, count: int) -> NDArray[np.int64]:
+        """How long each of `count` further frames took it."""
+        self.order({"do": "time", "n": count})
+        return np.asarray(self.answer()["ns"], np.int64)
