@@ -5,6 +5,8 @@ Everything the user wrote is checked before the first step: configuration, label
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,8 +76,20 @@ def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, 
     checkpoint = torch.load(end.best, weights_only=True)
     tracker.load_state_dict(checkpoint["state_dict"])
     say(f"exporting the checkpoint of step {checkpoint['global_step']}, {end.best}")
-    package = export(_trained(job, tracker, int(checkpoint["global_step"])), job.out / "package", say)
-    return package.path
+    trained = _trained(job, tracker, int(checkpoint["global_step"]))
+    with _kept_threads():
+        return export(trained, job.out / "package", say).path
+
+
+@contextmanager
+def _kept_threads() -> Iterator[None]:
+    """Gives torch back its number of threads, which the export's engine sets: sums depend on it, and the next
+    training in this process would come out differently."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _prepare(config: TrainConfig, data: Path | None, out: Path | None, say: Say) -> _Job:
