@@ -200,8 +200,10 @@ def _ours(wanted: str, work: Path) -> Runner:
         predictor.write(video, work / "ours" / f"{video.stem}.csv", lambda _: None)
         return (clock.now_ns() - start) / NS_PER_S
 
-    backbone = package.manifest.training.get("backbone", "the same network")
-    return Runner(f"rt-pose, {backbone}, {predictor.choice.engine.precision}", seconds)
+    return Runner(
+        f"rt-pose, {package.path.parent.name}/{package.path.name}, {predictor.choice.engine.precision}",
+        seconds,
+    )
 
 
 def _rounds(count: int, runners: list[Runner], video: Path, others: Others, say: Say) -> list[float]:
