@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rt_pose.cli import main
 from rt_pose.config import build, load
 from rt_pose.errors import UserError
 from train.check import check
@@ -26,6 +27,15 @@ def test_shipped_configurations_are_good(path: Path) -> None:
     config = load(TrainConfig, path)
     check(config)
     assert config.skeleton, "a shipped configuration draws its animal"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_the_command_line_takes_the_shipped_configurations(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["train", "fit", str(path), "--data", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")]
+    assert main(argv) == 2
+    assert "nowhere: no such folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
