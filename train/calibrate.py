@@ -17,7 +17,7 @@ import numpy as np
 
 from rt_pose.config import EngineConfig
 from rt_pose.console import progress, track
-from rt_pose.errors import UserError, nearest
+from rt_pose.errors import UserError
 from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.infer import choose_engine
 from rt_pose.offline.innovations import MOST_ROUNDS, Recorded, fit_parameters
@@ -27,6 +27,7 @@ from rt_pose.types import FloatArray
 from rt_pose.video import VideoInfo, probe, read_frames
 from train.data.labels import Channels, LabeledFrames, read_labels
 from train.data.split import SPLIT_FILE, split_frames
+from train.evaluation.spaces import named_views
 from train.progress import Say
 
 GATE_CHI2 = 10.6
@@ -65,7 +66,7 @@ def calibrate(config: CalibrateConfig, say: Say) -> Package:
     """
     package = read_package(config.model)
     keypoints = package.manifest.keypoints
-    views = _views(config.views, keypoints)
+    views = named_views(config.views, keypoints)
     infos = [probe(path) for path in config.video]
     if not infos:
         raise UserError("train calibrate: no recording was given; add `--video FILE`")
@@ -93,19 +94,6 @@ def calibrate(config: CalibrateConfig, say: Say) -> Package:
         package.manifest, tracking=spec, training=package.manifest.training | {"calibration": told}
     )
     return write_manifest(package.path, manifest)
-
-
-def _views(texts: list[str], keypoints: list[str]) -> list[list[int]]:
-    views = []
-    for text in texts:
-        names = [name.strip() for name in text.split("=")]
-        for name in names:
-            if name not in keypoints:
-                raise UserError(f"views '{text}': no keypoint '{name}'{nearest(name, keypoints)}")
-        if len(set(names)) < 2:
-            raise UserError(f"views '{text}': expected two keypoints or more, as in paw_top=paw_bottom")
-        views.append([keypoints.index(name) for name in names])
-    return views
 
 
 def _watch(estimator: Estimator, info: VideoInfo, channels: int, most: int) -> Recorded:
