@@ -29,22 +29,30 @@ def noise_jitter(
     network: Estimator, images: Sequence[NDArray[np.uint8]], found: Keypoints[FloatArray]
 ) -> dict[str, Any]:
     """How far noise moves the keypoints `found` in the frames as they are, of those that it is sure of."""
+    return _figures(displacement(xy_in_noise(network, images), found))
+
+
+def xy_in_noise(network: Estimator, images: Sequence[NDArray[np.uint8]]) -> FloatArray:
+    """(F, K, 2) px: where the network sees keypoints in noisy frames; every network gets the same noise."""
     random = np.random.default_rng(SEED)
-    moved = network.estimate_all([noisy(image, random) for image in images]).xy
-    return _figures(displacement(moved, found))
+    return network.estimate_all([noisy(image, random) for image in images]).xy
 
 
 def precision_jitter(
     package: Package, images: Sequence[NDArray[np.uint8]], found: Keypoints[FloatArray]
 ) -> dict[str, dict[str, Any]]:
     """How far each precision that this processor has moves keypoints from where float32 `found` them."""
-    spec, decode = package.manifest.input, package.manifest.decode
-    figures = {}
-    for precision in precisions_of(package.path):
-        if precision != "float32":
-            moved = estimator(package.path, spec, decode, precision).estimate_all(images).xy
-            figures[precision] = _figures(displacement(moved, found))
-    return figures
+    return {
+        precision: _figures(displacement(xy_in_precision(package, images, precision), found))
+        for precision in precisions_of(package.path)
+        if precision != "float32"
+    }
+
+
+def xy_in_precision(package: Package, images: Sequence[NDArray[np.uint8]], precision: str) -> FloatArray:
+    """(F, K, 2) px: where a package sees keypoints in one of the processor's precisions."""
+    manifest = package.manifest
+    return estimator(package.path, manifest.input, manifest.decode, precision).estimate_all(images).xy
 
 
 def _figures(moved: FloatArray) -> dict[str, Any]:

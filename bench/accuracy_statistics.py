@@ -1,0 +1,92 @@
+"""Quantiles and means with bootstrap intervals over clusters: what comes from one frame stays together.
+
+The 17 keypoints of a frame err together, so frames are drawn, not keypoints; neighbouring frames of a video
+err together, so blocks of them are drawn, and the networks as well. Everything that is compared is computed
+on the same draws, which makes differences paired (Efron and Tibshirani 1993, chapters 8 and 14).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.types import FloatArray
+
+DRAWS = 1000
+LEVEL = (2.5, 97.5)
+Counts = NDArray[np.int64]
+
+
+@dataclass
+class Sample:
+    """Values and the cluster of each."""
+
+    values: FloatArray
+    """(N,)."""
+    cluster: NDArray[np.intp]
+    """(N,)."""
+
+    @classmethod
+    def of(cls, values: FloatArray, cluster: NDArray[np.intp]) -> Sample:
+        """Of arrays of one shape, without what is NaN."""
+        known = ~np.isnan(values)
+        return cls(values[known], cluster[known])
+
+
+@dataclass
+class Interval:
+    """A figure and its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, drawn: FloatArray) -> Interval:
+        """Of what `draws` gave: the sample itself first."""
+        known = drawn[1:][np.isfinite(drawn[1:])]
+        low, high = np.percentile(known, LEVEL) if len(known) else (np.nan, np.nan)
+        return cls(float(drawn[0]), float(low), float(high))
+
+
+def draws(clusters: int, number: int = DRAWS, seed: int = 0) -> Counts:
+    """(1 + number, clusters): how often each cluster is in each draw; first the sample itself."""
+    random = np.random.default_rng(seed)
+    drawn = random.multinomial(clusters, np.full(clusters, 1 / clusters), number)
+    return np.concatenate([np.ones((1, clusters), np.int64), drawn])
+
+
+def nested_draws(networks: int, blocks: int, number: int = DRAWS, seed: int = 0) -> Counts:
+    """(1 + number, networks * blocks): networks are drawn, and blocks of the video that all of them saw;
+    cluster `network * blocks + block`."""
+    outer, inner = draws(networks, number, seed), draws(blocks, number, seed + 1)
+    return (outer[:, :, None] * inner[:, None, :]).reshape(len(outer), -1)
+
+
+def mean(sample: Sample, counts: Counts) -> FloatArray:
+    """(draws,) mean of the values in each draw; NaN in one without any."""
+    clusters = counts.shape[1]
+    sums = np.bincount(sample.cluster, sample.values, clusters)
+    n = np.bincount(sample.cluster, minlength=clusters)
+    with np.errstate(invalid="ignore"):
+        found: FloatArray = (counts @ sums) / (counts @ n)
+    return found
+
+
+def quantile(q: float) -> Callable[[Sample, Counts], FloatArray]:
+    """A function like `mean` for the smallest value that a share of at least `q` does not exceed."""
+
+    def of(sample: Sample, counts: Counts) -> FloatArray:
+        order = np.argsort(sample.values, kind="stable")
+        values, cluster = sample.values[order], sample.cluster[order]
+        found = np.full(len(counts), np.nan)
+        for i, own in enumerate(counts):
+            reached = np.cumsum(own[cluster])
+            if len(reached) and reached[-1]:
+                found[i] = values[np.searchsorted(reached, q * reached[-1] - 1e-9)]
+        return found
+
+    return of
