@@ -1,0 +1,89 @@
+"""`rt-pose train ...`: what makes and mends model packages."""
+
+from __future__ import annotations
+
+from jsonargparse import ArgumentParser, Namespace
+
+from rt_pose.cli_options import EXIT_OK, add_config, plain
+from rt_pose.config import EngineConfig, build
+
+
+def train_fit(options: Namespace) -> int:
+    """Train on labeled frames (Lightning Pose layout); writes OUT/package."""
+    from train.config import TrainConfig
+    from train.fit import fit
+
+    config = build(TrainConfig, plain(options), "train fit")
+    package = fit(config, say=print)
+    print(f"model package: {package}")
+    return EXIT_OK
+
+
+def train_show_augmented(options: Namespace) -> int:
+    """Draw a sheet of augmented samples with their keypoints: what the network will see."""
+    from train.config import TrainConfig
+    from train.data.sheet import show_augmented
+
+    config = build(TrainConfig, plain(options), "train show-augmented")
+    print(f"sheet: {show_augmented(config, say=print)}")
+    return EXIT_OK
+
+
+def fit_parser(parser: ArgumentParser) -> None:
+    from train.config import TrainConfig
+
+    add_config(parser, TrainConfig)
+
+
+def train_calibrate(options: Namespace) -> int:
+    """Fit the filter to recordings (and labels) and write it into the model package."""
+    from train.calibrate import CalibrateConfig, calibrate
+
+    package = calibrate(build(CalibrateConfig, plain(options), "train calibrate"), say=print)
+    print(f"model package: {package.path} (calibrated, {package.sha256[:12]})")
+    return EXIT_OK
+
+
+def calibrate_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("--model", type=str, required=True, help="Folder of the model package; rewritten.")
+    parser.add_argument("--video", type=str, nargs="+", required=True, help="Recordings of the rig.")
+    parser.add_argument("--labels", type=str, help="Labels file of frames that the network did not train on.")
+    parser.add_argument(
+        "--views", type=str, nargs="*", default=[], help="One body part in several views: paw_top=paw_bottom."
+    )
+    parser.add_argument("--frames", type=int, default=3000, help="Frames of each recording to use.")
+    parser.add_class_arguments(EngineConfig, "engine")
+
+
+def train_evaluate(options: Namespace) -> int:
+    """How good a package is: errors, jitter, honest confidence, plausible movement; a page and CSVs."""
+    from train.evaluation.config import EvaluateConfig
+    from train.evaluation.evaluate import evaluate
+
+    print(f"page: {evaluate(build(EvaluateConfig, plain(options), 'train evaluate'), say=print)}")
+    return EXIT_OK
+
+
+def evaluate_parser(parser: ArgumentParser) -> None:
+    from train.evaluation.config import EvaluateConfig
+
+    parser.add_class_arguments(EvaluateConfig, nested_key=None, skip={"views"})
+    parser.add_argument(
+        "--views", type=str, nargs="*", default=[], help="One body part in several views: paw_top=paw_bottom."
+    )
+
+
+def train_quantise(options: Namespace) -> int:
+    """Add networks of lower precision (mixed, int8) to a package, with what they cost in pixels."""
+    from train.quantise import quantise
+    from train.quantise_config import QuantiseConfig
+
+    package = quantise(build(QuantiseConfig, plain(options), "train quantise"), say=print)
+    print(f"model package: {package.path}; run it with --engine.precision mixed (or int8)")
+    return EXIT_OK
+
+
+def quantise_parser(parser: ArgumentParser) -> None:
+    from train.quantise_config import QuantiseConfig
+
+    parser.add_class_arguments(QuantiseConfig, nested_key=None)
