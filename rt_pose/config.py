@@ -23,8 +23,8 @@ from rt_pose.errors import UserError, nearest
 T = TypeVar("T")
 
 Device = Literal["cpu", "gpu"]
-Precision = Literal["auto", "float32", "mixed", "bf16", "int8"]
-Backend = Literal["auto", "openvino", "torch"]
+Precision = Literal["auto", "float32", "mixed", "bf16", "int8", "fp16"]
+Backend = Literal["auto", "openvino", "torch", "torch_cuda", "tensorrt"]
 Preprocessing = Literal["auto", "dali", "compiled", "torch"]
 
 
@@ -100,13 +100,17 @@ class EngineConfig:
     device: Device = "cpu"
     """Where preprocessing and network run. Asking for a GPU that is not there is an error."""
     backend: Backend = "auto"
-    """openvino (CPU), torch (the reference), or auto."""
+    """On the CPU openvino, or torch (the reference). On a GPU torch_cuda (the package's torch program as CUDA
+    graphs), or tensorrt (where it is installed; built at the first start, minutes, and kept). auto: the first
+    of the device that can."""
     precision: Precision = "auto"
     """auto times bf16, mixed and float32 at start and takes the fastest whose validation error is within 5 %
     of float32's, a lower one only where it is clearly faster. mixed is bf16 with the first layers, which feel
-    it most, in float32. int8 is taken only where asked for; `rt-pose train quantise` adds it to a package."""
+    it most, in float32. int8 is taken only where asked for; `rt-pose train quantise` adds it to a package. On
+    a GPU there are fp16, bf16 and float32 (never TF32)."""
     preprocess: Preprocessing = "auto"
-    """dali (the definition), compiled (the same pixels, several times as fast on a CPU), or auto: compiled
+    """dali (the definition), compiled (the same pixels, several times as fast on a CPU; on a GPU two matrix
+    products in place of DALI's launches), or auto: compiled
     where it keeps the golden keypoints in place, otherwise dali. `torch`, an earlier name, means compiled."""
     threads: int = 0
     """Threads of the engine; 0: a run measures at its start how many of the physical cores serve best, and

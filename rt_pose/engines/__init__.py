@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
@@ -15,11 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import Clock
+from rt_pose.config import Device
 from rt_pose.errors import UserError, nearest
 from rt_pose.package import InputSpec
 
 NETWORK_INPUT = "image"
 NETWORK_OUTPUT = "heatmaps"
+
+
+Call = Callable[[], object]
 
 
 class Engine(Protocol):
@@ -28,6 +33,8 @@ class Engine(Protocol):
     backend: ClassVar[str]
     order: ClassVar[int]
     """`auto` tries the backend of the lowest order first."""
+    device: ClassVar[Device]
+    """What it runs on."""
     precision: str
     threads: int
     spec: InputSpec
@@ -53,6 +60,10 @@ class Engine(Protocol):
 
         Nothing where there is nothing to choose. Takes up to some seconds; comes before the first frame.
         """
+        ...
+
+    def ready(self, frames: int = 1) -> Call:
+        """The bare forward on input that is ready where the network reads it: each call runs one."""
         ...
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:

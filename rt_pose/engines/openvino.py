@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, Clock
-from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT, engine_backend
+from rt_pose.config import Device
+from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT, Call, engine_backend
 from rt_pose.errors import UserError
 from rt_pose.loop.device import has_int8_products
 from rt_pose.package import NETWORK, PRECISION_NETWORKS, InputSpec
@@ -51,6 +52,7 @@ class OpenVINOEngine:
 
     backend: ClassVar[str] = "openvino"
     order: ClassVar[int] = 0
+    device: ClassVar[Device] = "cpu"
 
     def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
         self.spec = spec
@@ -125,6 +127,10 @@ class OpenVINOEngine:
     def _describe(self) -> str:
         version = importlib.metadata.version("openvino")
         return f"openvino {version} on the CPU, {self.precision}, {_way(self.threads, self._pinned)}"
+
+    def ready(self, frames: int = 1) -> Call:
+        batch = np.zeros((frames, self.spec.channels, self.spec.height, self.spec.width), np.float32)
+        return lambda: self.infer(batch)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         import openvino

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import Clock
-from rt_pose.engines import engine_backend
+from rt_pose.config import Device
+from rt_pose.engines import Call, engine_backend
 from rt_pose.errors import UserError
 from rt_pose.package import InputSpec
 
@@ -25,6 +26,7 @@ class TorchEngine:
 
     backend: ClassVar[str] = "torch"
     order: ClassVar[int] = 9
+    device: ClassVar[Device] = "cpu"
 
     def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
         import torch
@@ -56,6 +58,10 @@ class TorchEngine:
 
     def arrange(self, clock: Clock) -> str:  # noqa: ARG002
         return ""
+
+    def ready(self, frames: int = 1) -> Call:
+        batch = np.zeros((frames, self.spec.channels, self.spec.height, self.spec.width), np.float32)
+        return lambda: self.infer(batch)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch

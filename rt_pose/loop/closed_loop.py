@@ -201,9 +201,13 @@ class ClosedLoop:
                 maps = self.estimator.infer(self.estimator.preprocess_all(blanks[:count], whole[:count]))
                 self.estimator.decode(maps, (blanks[0].shape[1], blanks[0].shape[0]))
         for path, blank in zip(self.paths.values(), blanks, strict=True):
+            shapes: list[Window | None] = [None]
             if path.crop is not None:
-                width, height = path.crop.config.width, path.crop.config.height
-                self.estimator.preprocess(blank, Window(0, 0, width, height))
+                shapes.append(Window(0, 0, path.crop.config.width, path.crop.config.height))
+            for shape in shapes:  # cameras take turns at being first: every shape at every place of a call
+                self.estimator.infer(
+                    self.estimator.preprocess_all([blank] * len(blanks), [shape] * len(blanks))
+                )
 
     def begin(self, sink: Sink, armed: bool) -> None:
         """Say where records go; `armed` arms, and logs it. Comes before `wait_for_start` and `run`."""

@@ -13,13 +13,18 @@ from rt_pose.loop.decode_compiled import QUANTISATION_PX2, WEIGHT_FLOOR
 from rt_pose.package import DecodeSpec
 
 
+def decodes(spec: DecodeSpec) -> bool:
+    """Whether `decode_torch` is the decoder of these maps: our own, not those of networks from elsewhere."""
+    return spec.decoder == "soft_argmax" and spec.activation != "sigmoid" and spec.offset_px is None
+
+
 def decode_torch(maps: Tensor, spec: DecodeSpec) -> Keypoints[Tensor]:
     """Keypoints in pixels of the network's input from `maps` (..., K, h, w), on their device, float32.
 
     A map with NaN or infinity gives NaN, confidence 0, and no gradient. Our own decoder only: networks with
     another one are imported, not trained here.
     """
-    if spec.decoder != "soft_argmax" or spec.activation == "sigmoid" or spec.offset_px is not None:
+    if not decodes(spec):
         raise ValueError(f"decode_torch: expected softmax or none, soft_argmax and no offset, got {spec}")
     *lead, height, width = maps.shape
     flat = maps.reshape(-1, height * width)

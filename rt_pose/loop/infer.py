@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from rt_pose.engines import Engine, engines, open_engine
 from rt_pose.errors import UserError, nearest
 from rt_pose.loop.device import choose_device, physical_cores
 from rt_pose.loop.estimate import Estimator
-from rt_pose.package import Package, golden_check
+from rt_pose.package import DecodeSpec, Package, golden_check, precision_report
 from rt_pose.types import FloatArray
 
 AUTO_ERROR_FACTOR = 1.05
@@ -79,7 +80,7 @@ def choose_engine(package: Package, config: EngineConfig) -> EngineChoice:
 def _choose_precision(package: Package, config: EngineConfig) -> EngineChoice:
     """The engine on DALI's preprocessing, which defines what is right."""
     backend = _choose_backend(package, config)
-    threads = config.threads or physical_cores()
+    threads = 1 if config.device == "gpu" else config.threads or physical_cores()
     if config.precision != "auto":
         return _checked(package, backend, config.precision, threads)
     refused: list[str] = []
@@ -137,26 +138,22 @@ def worth_taking(times_ms: Mapping[str, float]) -> str:
 
 def warm_up(engine: Engine, runs: int = 20) -> None:
     """Run the engine on an empty input, so that the first frame finds caches and threads in place."""
-    batch = _ready_tensor(engine)
+    forward = engine.ready()
     for _ in range(runs):
-        engine.infer(batch)
+        forward()
 
 
 def bare_forward_ms(engine: Engine, clock: Clock, n: int = 200) -> BareForward:
     """The engine's forward alone, one input at a time on a ready tensor, after a warm-up."""
     warm_up(engine)
-    batch = _ready_tensor(engine)
+    forward = engine.ready()
     elapsed_ns = np.empty(n, np.int64)
     for i in range(n):
         start_ns = clock.now_ns()
-        engine.infer(batch)
+        forward()
         elapsed_ns[i] = clock.now_ns() - start_ns
     p50, p99 = np.percentile(elapsed_ns / NS_PER_MS, [50, 99])
     return BareForward(float(p50), float(p99), n)
-
-
-def _ready_tensor(engine: Engine) -> NDArray[np.float32]:
-    return np.zeros((1, engine.spec.channels, engine.spec.height, engine.spec.width), np.float32)
 
 
 def _choose_backend(package: Package, config: EngineConfig) -> str:
@@ -167,13 +164,21 @@ def _choose_backend(package: Package, config: EngineConfig) -> str:
             raise UserError(
                 f"engine.backend: there is no backend '{config.backend}'{nearest(config.backend, table)}"
             )
+        runs_on = table[config.backend].device
+        if runs_on != config.device:
+            raise UserError(
+                f"engine.backend: '{config.backend}' runs on the {runs_on}, engine.device is "
+                f"'{config.device}'; set `--engine.device {runs_on}`, or another backend"
+            )
         return config.backend
     reasons = []
     for backend, cls in table.items():
+        if cls.device != config.device:
+            continue
         precision = "float32" if config.precision == "auto" else config.precision
         reason = cls.missing(package.path, precision)
         if precision not in cls.precisions():
-            reason = f"no '{config.precision}' on this processor"
+            reason = f"no '{config.precision}' here"
         if reason is None:
             return backend
         reasons.append(f"{backend}: {reason}")
@@ -182,10 +187,10 @@ def _choose_backend(package: Package, config: EngineConfig) -> str:
 
 def _objection(package: Package, precision: str) -> str | None:
     """What the package's own figures say against a precision; None where they speak for it."""
-    reports = package.manifest.precisions
-    if precision not in reports or "float32" not in reports:
+    report, float32 = (precision_report(package.manifest, name) for name in (precision, "float32"))
+    if report is None or float32 is None:
         return "its validation error was not measured at export"
-    error, reference = reports[precision].validation_error_px, reports["float32"].validation_error_px
+    error, reference = report.validation_error_px, float32.validation_error_px
     if error is None or reference is None:
         return (
             "imported without labels, so its error is not known; import with `--labels`, or ask for it: "
@@ -201,11 +206,21 @@ def _checked(package: Package, backend: str, precision: str, threads: int) -> En
     """The engine, having reproduced the golden keypoints; UserError where it did not."""
     manifest = package.manifest
     engine = open_engine(backend, package.path, manifest.input, precision, threads)
-    estimator = Estimator(engine, manifest.decode)
+    estimator = make_estimator(engine, manifest.decode)
     golden_px = _golden(package, precision, estimator)
-    report = manifest.precisions.get(precision)
+    report = precision_report(manifest, precision)
     displaced = report.largest_p95_px if report and precision != "float32" else 0.0
     return EngineChoice(engine, golden_px, displaced, estimator)
+
+
+def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali") -> Estimator:
+    """The chain around an engine, on its device. `preprocess`: dali or compiled."""
+    if engine.device == "gpu":
+        # Imported here: whoever stays on the CPU waits for nothing of CUDA.
+        from rt_pose.gpu.estimate import DeviceEngine, GpuEstimator
+
+        return GpuEstimator(cast(DeviceEngine, engine), decode, preprocess)
+    return Estimator(engine, decode, preprocess)
 
 
 def _golden(package: Package, precision: str, estimator: Estimator) -> float:
@@ -223,7 +238,7 @@ def _with_preprocessing(choice: EngineChoice, package: Package, config: EngineCo
     """
     if config.preprocess == "dali":
         return choice
-    other = Estimator(choice.engine, package.manifest.decode, "compiled")
+    other = make_estimator(choice.engine, package.manifest.decode, "compiled")
     try:
         golden_px = _golden(package, choice.engine.precision, other)
     except UserError as error:

@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.config import Device
-from rt_pose.loop.device import choose_device
 from rt_pose.package import InputSpec
 from rt_pose.types import FloatArray
 
@@ -54,11 +52,8 @@ def graph(frames: Any, spec: InputSpec, channels: int | None = None) -> Any:
 class Preprocess:
     """The graph, run at once on the frames it is handed. Not thread safe: one instance a thread."""
 
-    def __init__(
-        self, spec: InputSpec, batch_size: int = 1, device: Device = "cpu", threads: int = 1
-    ) -> None:
-        """`batch_size` is the most frames of one call. UserError where `device` cannot be had."""
-        choose_device(device)
+    def __init__(self, spec: InputSpec, batch_size: int = 1, threads: int = 1) -> None:
+        """`batch_size` is the most frames of one call."""
         self.spec = spec
         self._batch_size = batch_size
         self._threads = threads
@@ -74,7 +69,9 @@ class Preprocess:
         channels = frames[0].shape[2]
         pipeline = self._pipelines.get(channels)
         if pipeline is None:
-            pipeline = self._pipelines[channels] = self._build(channels)
+            pipeline = self._pipelines[channels] = frames_pipeline(
+                self.spec, channels, self._batch_size, self._threads
+            )
         pipeline.feed_input(_INPUT, list(frames))
         # The view below does not keep DALI's buffer alive by itself.
         self._held = pipeline.run()[0].as_tensor()
@@ -92,24 +89,38 @@ class Preprocess:
             frame = np.ascontiguousarray(frame[y : y + height, x : x + width])
         np.copyto(out, self((frame,))[0])
 
-    def _build(self, channels: int) -> Any:
-        from nvidia.dali import Pipeline, fn, types
 
-        # Depth 1 without asynchronous stages: the output is that of the frame just fed. At depth 2 it
-        # would lag one frame behind.
-        pipeline = Pipeline(
-            batch_size=self._batch_size,
-            num_threads=self._threads,
-            device_id=None,
-            prefetch_queue_depth=1,
-            exec_async=False,
-            exec_pipelined=False,
-        )
-        with pipeline:
-            frames = fn.external_source(name=_INPUT, layout="HWC", dtype=types.UINT8, ndim=3, no_copy=True)
-            pipeline.set_outputs(graph(frames, self.spec, channels))
-        pipeline.build()
-        return pipeline
+def frames_pipeline(
+    spec: InputSpec,
+    channels: int,
+    batch_size: int,
+    threads: int = 1,
+    device_id: int | None = None,
+    asynchronous: bool = False,
+) -> Any:
+    """A pipeline from the external source "frames" to the network's input; frames are read in place.
+
+    With a `device_id` the frames are copied to that GPU and the graph runs there. `asynchronous`: `run` may
+    be handed a CUDA stream, which its output is then bound to.
+    """
+    from nvidia.dali import Pipeline, fn, types
+
+    # Depth 1: the output is that of the frame just fed. At depth 2 it would lag one frame behind. DALI binds
+    # outputs to a stream only with its asynchronous executor; without one it needs no thread of its own.
+    pipeline = Pipeline(
+        batch_size=batch_size,
+        num_threads=threads,
+        device_id=device_id,
+        prefetch_queue_depth=1,
+        exec_async=asynchronous,
+        exec_pipelined=asynchronous,
+        exec_dynamic=asynchronous,
+    )
+    with pipeline:
+        frames = fn.external_source(name=_INPUT, layout="HWC", dtype=types.UINT8, ndim=3, no_copy=True)
+        pipeline.set_outputs(graph(frames if device_id is None else frames.gpu(), spec, channels))
+    pipeline.build()
+    return pipeline
 
 
 def frame_from_input(spec: InputSpec, frame_size: tuple[int, int]) -> FloatArray:

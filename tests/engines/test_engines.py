@@ -19,12 +19,11 @@ from rt_pose.engines.openvino import OpenVINOEngine
 from rt_pose.errors import UserError
 from rt_pose.package import NETWORK, PRECISION_NETWORKS, Package
 
-BACKENDS = list(engines())
+ON_CPU = {backend: cls for backend, cls in engines().items() if cls.device == "cpu"}
+"""Those of the GPU have a suite of their own (tests/gpu)."""
+BACKENDS = list(ON_CPU)
 PRECISIONS = [
-    (backend, p)
-    for backend, cls in engines().items()
-    for p in cls.precisions()
-    if p not in PRECISION_NETWORKS
+    (backend, p) for backend, cls in ON_CPU.items() for p in cls.precisions() if p not in PRECISION_NETWORKS
 ]
 """Those of the network itself; the others have networks of their own (tests/train/test_quantise.py)."""
 
@@ -47,6 +46,7 @@ def reference(batch: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def test_the_engines_of_the_house_are_registered_in_auto_order() -> None:
     assert BACKENDS == ["openvino", "torch"]
+    assert [name for name in engines() if name not in ON_CPU] == ["torch_cuda", "tensorrt"]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -66,6 +66,14 @@ def test_the_output_is_that_of_the_batch_just_given(package: Package, backend: s
     second = engine.infer(batch_of(1, seed=2)).copy()
     assert np.abs(first - second).max() > 0.1
     np.testing.assert_array_equal(engine.infer(batch_of(1, seed=1)), first)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_bare_forward_takes_input_that_is_ready(package: Package, backend: str) -> None:
+    engine = open_engine(backend, package.path, package.manifest.input, "float32", 1)
+    forward = engine.ready(2)
+    forward()
+    forward()
 
 
 @pytest.mark.parametrize(("backend", "precision"), PRECISIONS)

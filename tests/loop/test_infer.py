@@ -12,9 +12,10 @@ from rt_pose.clock import HostClock
 from rt_pose.config import EngineConfig
 from rt_pose.engines.openvino import OpenVINOEngine
 from rt_pose.errors import UserError
-from rt_pose.loop.device import physical_cores
+from rt_pose.loop import infer
+from rt_pose.loop.device import cuda_devices, physical_cores
 from rt_pose.loop.infer import bare_forward_ms, choose_engine, warm_up, worth_taking
-from rt_pose.package import Package, PrecisionReport
+from rt_pose.package import Package, PrecisionReport, precision_report
 
 needs_bf16 = pytest.mark.skipif(
     "bf16" not in OpenVINOEngine.precisions(), reason="this processor has no bf16"
@@ -107,9 +108,33 @@ def test_a_backend_without_its_file_is_refused(package: Package, tmp_path: Path)
         choose_engine(package, EngineConfig())
 
 
-def test_a_gpu_asked_for_is_refused(package: Package) -> None:
+@pytest.mark.skipif(cuda_devices() > 0, reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_refused(package: Package) -> None:
     with pytest.raises(UserError, match="'gpu' was asked for"):
         choose_engine(package, EngineConfig(device="gpu"))
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "said"),
+    [("torch_cuda", "cpu", "runs on the gpu"), ("tensorrt", "cpu", "runs on the gpu")],
+)
+def test_a_backend_belongs_to_its_device(package: Package, backend: str, device: str, said: str) -> None:
+    with pytest.raises(UserError, match=f"'{backend}' {said}, engine.device is '{device}'"):
+        choose_engine(package, EngineConfig(backend=backend, device=device))  # type: ignore[arg-type]
+
+
+def test_on_a_gpu_auto_takes_none_of_the_cpus_engines(package: Package, tmp_path: Path) -> None:
+    package.path = tmp_path
+    with pytest.raises(UserError, match=r"no engine can run it here \(torch_cuda: [^;]*; tensorrt: [^;]*\)"):
+        infer._choose_backend(package, EngineConfig(device="gpu"))
+
+
+def test_fp16_goes_by_bf16s_figures_until_it_has_its_own(package: Package) -> None:
+    bf16 = package.manifest.precisions["bf16"]
+    assert precision_report(package.manifest, "fp16") is bf16
+    own = package.manifest.precisions["fp16"] = PrecisionReport(1.0, 0.1, 0.2)
+    assert precision_report(package.manifest, "fp16") is own
+    assert precision_report(package.manifest, "int8") is None
 
 
 @needs_bf16

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rt_pose.errors import UserError
-from rt_pose.loop import device
 from rt_pose.loop.decode_compiled import to_frame
-from rt_pose.loop.preprocess import Preprocess, frame_from_input
+from rt_pose.loop.preprocess import Preprocess, frame_from_input, frames_pipeline
 from rt_pose.package import InputSpec
 from rt_pose.video import read_frames
 
@@ -146,8 +144,12 @@ def test_a_general_affine_carries_the_covariance_as_matrices_do() -> None:
     np.testing.assert_allclose(cov, expected[1])
 
 
-def test_a_gpu_that_is_not_there_is_refused_at_once() -> None:
-    if device.cuda_devices():
-        pytest.skip("this machine has a GPU")
-    with pytest.raises(UserError, match=r"no CUDA device.*--engine.device cpu"):
-        Preprocess(GRAY, device="gpu")
+def test_the_executor_that_streams_need_gives_the_frame_just_fed() -> None:
+    """Without a GPU the same executor: what it puts out is of this call, however many frames a call has."""
+    random = np.random.default_rng(0)
+    pipeline = frames_pipeline(GRAY, 1, 4, asynchronous=True)
+    for count in (1, 3, 1, 4):
+        images = [random.integers(0, 256, (90, 120, 1), np.uint8) for _ in range(count)]
+        pipeline.feed_input("frames", images)
+        found = np.asarray(pipeline.run()[0].as_tensor())
+        np.testing.assert_array_equal(found, Preprocess(GRAY, 4)(images))

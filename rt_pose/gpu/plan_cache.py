@@ -1,0 +1,52 @@
+"""Where what was built for one GPU is kept: a file named by the hash of all that it depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rt_pose.errors import UserError
+
+Facts = Mapping[str, str | int]
+"""What a plan depends on, by name."""
+
+
+def cache_folder() -> Path:
+    """`$XDG_CACHE_HOME/rt-pose/tensorrt`, by default under `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification: what is not absolute is to be ignored.
+    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
+    return root / "rt-pose" / "tensorrt"
+
+
+def plan_key(facts: Facts) -> str:
+    """Hex digits that differ where any fact does."""
+    return hashlib.sha256(json.dumps(dict(facts), sort_keys=True).encode()).hexdigest()[:32]
+
+
+def kept(facts: Facts, build: Callable[[], bytes], usable: Callable[[bytes], bool]) -> bytes:
+    """The plan for these facts: the one kept, where it is `usable`, otherwise built now and kept.
+
+    The facts lie beside it for people. UserError where the folder cannot be written.
+    """
+    path = cache_folder() / f"{plan_key(facts)}.plan"
+    if path.is_file():
+        plan = path.read_bytes()
+        if usable(plan):
+            return plan
+    plan = build()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for target, content in ((path, plan), (path.with_suffix(".json"), json.dumps(dict(facts)).encode())):
+            part = target.with_name(f"{target.name}.{os.getpid()}.part")
+            part.write_bytes(content)
+            part.replace(target)
+    except OSError as error:
+        raise UserError(
+            f"the plan that was built cannot be kept in {path.parent}: {error.strerror}; set XDG_CACHE_HOME "
+            "to a folder where you may write"
+        ) from error
+    return plan
