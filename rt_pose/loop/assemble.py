@@ -145,6 +145,8 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
             stack.callback(rings[name].close)
             stack.callback(camera.close)
         choice = choose_engine(package, config.engine)
+        for ring in rings.values():
+            stack.callback(choice.estimator.pin(ring.pixels))
         if config.engine.threads == 0:
             choice.arrangement = choice.engine.arrange(clock)
         if config.engine.priority == "high":

@@ -74,10 +74,15 @@ class FrameRing:
         assert self._generations is not None, "the ring is closed"
         return self._generations
 
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """All slots, (n, H, W, C), in place."""
+        assert self._images is not None, "the ring is closed"
+        return self._images
+
     def image(self, slot: int) -> NDArray[np.uint8]:
         """The slot's pixels, (H, W, C), in place."""
-        assert self._images is not None, "the ring is closed"
-        return self._images[slot]
+        return self.pixels[slot]
 
     def begin_write(self, slot: int) -> NDArray[np.uint8]:
         """Mark the slot as being written and hand out its pixels."""

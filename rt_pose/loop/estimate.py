@@ -6,7 +6,7 @@ evaluation call it whole. One frame at a time everywhere, so that their results 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -43,6 +43,10 @@ class Estimator:
         self._affines: dict[tuple[int, int], FloatArray] = {}
         spec = engine.spec
         self._batch = np.zeros((1, spec.channels, spec.height, spec.width), np.float32)
+
+    def pin(self, memory: NDArray[np.uint8]) -> Callable[[], None]:  # noqa: ARG002
+        """Frames will lie in `memory`; call what is returned before it goes. A CPU reads memory as it is."""
+        return lambda: None
 
     def preprocess(self, image: NDArray[np.uint8], window: Window | None = None) -> NDArray[np.float32]:
         """Network input (1, C, h, w) of a frame (H, W, C) or of its window; valid until the next call."""

@@ -78,8 +78,8 @@ class Predictor:
 
 def _estimators(package: Package, config: EngineConfig) -> tuple[EngineChoice, list[Estimator]]:
     """One estimator a core, all alike, each passed by the golden check; with a number of threads asked for,
-    one with so many."""
-    if config.threads:
+    one with so many; on a GPU, which is busy with one, a single one."""
+    if config.threads or config.device == "gpu":
         choice = choose_engine(package, config)
         return choice, [choice.estimator]
     choice = choose_engine(package, replace(config, threads=1))

@@ -125,7 +125,7 @@ def test_a_backend_belongs_to_its_device(package: Package, backend: str, device:
 
 def test_on_a_gpu_auto_takes_none_of_the_cpus_engines(package: Package, tmp_path: Path) -> None:
     package.path = tmp_path
-    with pytest.raises(UserError, match=r"no engine can run it here \(torch_cuda: [^;]*; tensorrt: [^;]*\)"):
+    with pytest.raises(UserError, match=r"no engine can run it here \(torch_cuda: .*; tensorrt: "):
         infer._choose_backend(package, EngineConfig(device="gpu"))
 
 
