@@ -65,7 +65,7 @@ Verb = tuple[Callable[[ArgumentParser], None], Callable[[Namespace], int]]
 VERBS: dict[str, Verb] = {
     "demo": (live.demo_parser, live.demo),
     "train fit": (train.fit_parser, train.train_fit),
-    "train show-augmented": (train.fit_parser, train.train_show_augmented),
+    "train show-augmented": (train.show_augmented_parser, train.train_show_augmented),
     "train calibrate": (train.calibrate_parser, train.train_calibrate),
     "train evaluate": (train.evaluate_parser, train.train_evaluate),
     "train quantise": (train.quantise_parser, train.train_quantise),

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from jsonargparse import ArgumentParser, Namespace
 
-from rt_pose.cli_options import EXIT_OK, add_config, plain
+from rt_pose.cli_options import EXIT_FAILED, EXIT_OK, add_config, plain
 from rt_pose.config import EngineConfig, build
+from rt_pose.errors import UserError
 
 
 def train_fit(options: Namespace) -> int:
     """Train on labeled frames (Lightning Pose layout); writes OUT/package."""
     from train.config import TrainConfig
     from train.fit import fit
+    from train.seeds import conclude, fit_seeds, read_seeds
 
-    config = build(TrainConfig, plain(options), "train fit")
-    package = fit(config, say=print)
-    print(f"model package: {package}")
+    values = plain(options)
+    seeds, jobs = values.pop("seeds", None), values.pop("jobs", 1)
+    config = build(TrainConfig, values, "train fit")
+    if seeds is not None:
+        return EXIT_OK if conclude(fit_seeds(config, read_seeds(seeds), jobs, print), print) else EXIT_FAILED
+    if jobs != 1:
+        raise UserError("--jobs: a single training is one process; it is for `--seeds 0,1,2,3,4`")
+    print(f"model package: {fit(config, say=print)}")
     return EXIT_OK
 
 
@@ -29,10 +36,25 @@ def train_show_augmented(options: Namespace) -> int:
     return EXIT_OK
 
 
+def show_augmented_parser(parser: ArgumentParser) -> None:
+    from train.config import TrainConfig
+
+    add_config(parser, TrainConfig)
+
+
 def fit_parser(parser: ArgumentParser) -> None:
     from train.config import TrainConfig
 
     add_config(parser, TrainConfig)
+    parser.add_argument(
+        "--seeds",
+        type=str,
+        metavar="0,1,2,...",
+        help="An ensemble: a network for each seed, in OUT/seed-N; those that are done are not done again.",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="Trainings of --seeds at a time, each a process with one thread."
+    )
 
 
 def train_calibrate(options: Namespace) -> int:

@@ -60,7 +60,7 @@ class Remembered(lightning.Callback):
     def __init__(self, config: TrainConfig, frames: LabeledFrames) -> None:
         self._belongs = {
             "keypoints": frames.keypoints,
-            "settings": json.dumps(_lasting(config)),
+            "settings": json.dumps(lasting(config)),
             "labels": fingerprint(frames),
         }
         self._random: dict[str, Any] | None = None
@@ -92,7 +92,7 @@ def step_to_resume(path: Path, config: TrainConfig, frames: LabeledFrames) -> in
     problems = _other_skeleton(known["keypoints"], frames.keypoints)
     if not problems and known["labels"] != fingerprint(frames):
         problems = ["the labels or images have changed since"]
-    problems += _other_settings(json.loads(known["settings"]), _lasting(config))
+    problems += other_settings(json.loads(known["settings"]), lasting(config))
     if problems:
         listed = "\n  ".join(problems)
         raise UserError(
@@ -131,8 +131,8 @@ def restore_random(states: dict[str, Any]) -> None:
     random.setstate((version, tuple(inner), gauss))
 
 
-def _lasting(config: TrainConfig) -> dict[str, Any]:
-    """The settings that make a training what it is."""
+def lasting(config: TrainConfig) -> dict[str, Any]:
+    """The settings that make a training what it is, as plain values."""
     return {key: value for key, value in asdict(config).items() if key not in _MAY_CHANGE}
 
 
@@ -153,7 +153,8 @@ def _other_skeleton(there: list[str], here: list[str]) -> list[str]:
     return told
 
 
-def _other_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+def other_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """In words, each setting that differs from what a training was made with."""
     told = []
     for key in sorted({*there, *here}):
         old, new = there.get(key), here.get(key)

@@ -138,7 +138,11 @@ class TrainConfig:
     validation_fraction: float = 0.15
     """Share of frames kept back where the folder has no split.csv."""
     seed: int = 0
-    """Of the split, the head's first weights, the order of frames and the augmentation."""
+    """Of the head's first weights, the order of frames and the augmentation; and of the split, unless
+    `split_seed` says another."""
+    split_seed: int | None = None
+    """Of the split, where the folder has no split.csv: trainings that are to keep back the same frames share
+    it. null = `seed`."""
     device: Device = "cpu"
     """Where the network trains. Asking for a GPU that is not there is an error."""
     threads: int = 0

@@ -26,23 +26,39 @@ from train.memory import check_memory, free_memory, step_memory
 from train.models.backbones import starts_from
 from train.models.tracker import PoseNetwork, Tracker, input_spec
 from train.progress import Say
-from train.trainer import Run, train
-from train.unlabeled import Unlabeled, prepare
+from train.trainer import Interrupted, Run, train
+from train.unlabeled import Unlabeled
+from train.unlabeled import prepare as prepare_unlabeled
 
 
 @dataclass
-class _Job:
-    """What is known before the first step."""
+class Job:
+    """What is known, and checked, before the first step."""
 
     config: TrainConfig
+    """As resolved: every weight written out."""
     data: Path
-    out: Path
     frames: LabeledFrames
     split: Split
     spec: InputSpec
     unlabeled: Unlabeled
-    start: int
-    """The step to begin at: 0, or that of the checkpoint that is gone on from."""
+
+    @property
+    def train(self) -> LabeledFrames:
+        return self.frames.subset(self.split.train)
+
+    @property
+    def validation(self) -> LabeledFrames:
+        return self.frames.subset(self.split.validation)
+
+
+@dataclass
+class Fitted:
+    """What a training came to."""
+
+    package: Path
+    interrupted: bool
+    """By Ctrl-C: the package is of the best checkpoint until then."""
 
 
 def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print) -> Path:
@@ -53,32 +69,34 @@ def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, 
     the result is a function of configuration, data and number of threads. UserError before the first step
     where anything is wrong, and at the end where the network has learned too little to make a package.
     """
-    job = _prepare(config, data, out, say)
+    target = place(out, config.out, "out")
+    return run(prepare(config, data, say), target, say).package
+
+
+def run(job: Job, out: Path, say: Say) -> Fitted:
+    """Train what is prepared, into the folder `out`."""
+    config = job.config
+    start = _start(config, out / "checkpoints" / f"{LAST}.ckpt", job.train, say)
+    _make_folder(out)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     tracker = _tracker(job, say)
-    end = train(
-        Run(
-            job.config,
-            job.out,
-            job.frames.subset(job.split.train),
-            job.frames.subset(job.split.validation),
-            job.spec,
-            job.unlabeled,
-            job.start,
-        ),
-        tracker,
-        say,
-    )
+    end = train(Run(config, out, job.train, job.validation, job.spec, job.unlabeled, start), tracker, say)
     if end.why is not None:
         say(f"stopped at step {end.step} of {config.steps}{end.why}; the best checkpoint so far is exported")
     checkpoint = torch.load(end.best, weights_only=True)
     tracker.load_state_dict(checkpoint["state_dict"])
     say(f"exporting the checkpoint of step {checkpoint['global_step']}, {end.best}")
     trained = _trained(job, tracker, int(checkpoint["global_step"]))
-    with _kept_threads():
-        return export(trained, job.out / "package", say).path
+    interrupted = end.why == ""
+    try:
+        with _kept_threads():
+            return Fitted(export(trained, out / "package", say).path, interrupted)
+    except UserError as error:
+        if interrupted:
+            raise Interrupted(str(error)) from error
+        raise
 
 
 @contextmanager
@@ -92,10 +110,14 @@ def _kept_threads() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _prepare(config: TrainConfig, data: Path | None, out: Path | None, say: Say) -> _Job:
+def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> Job:
+    """Read and check all that a training is made of; UserError where anything is wrong.
+
+    Nothing is written.
+    """
     check(config)
     config = resolved(config)
-    folder, target = _place(data, config.data, "data"), _place(out, config.out, "out")
+    folder = place(data, config.data, "data")
     if config.device == "gpu" and not torch.cuda.is_available():
         raise UserError(
             "device: 'gpu' was asked for, but torch sees no CUDA device; install a CUDA build of torch, or "
@@ -111,7 +133,8 @@ def _prepare(config: TrainConfig, data: Path | None, out: Path | None, say: Say)
                 raise UserError(
                     f"skeleton: no keypoint '{name}' in the labels{nearest(name, frames.keypoints)}"
                 )
-    split = split_frames(folder, frames.names, config.validation_fraction, config.seed)
+    split_seed = config.seed if config.split_seed is None else config.split_seed
+    split = split_frames(folder, frames.names, config.validation_fraction, split_seed)
     spec = input_spec(config.network, frames.channels)
     say(
         f"{folder.name}: {len(frames)} labeled frames, {len(frames.keypoints)} keypoints, "
@@ -119,16 +142,15 @@ def _prepare(config: TrainConfig, data: Path | None, out: Path | None, say: Say)
         f"validate, split {split.how}"
     )
     say(starts_from(config.network.backbone, config.network.weights))
-    train_frames = frames.subset(split.train)
-    unlabeled = prepare(config, folder, train_frames, spec, say)
-    start = _start(config, target / "checkpoints" / f"{LAST}.ckpt", train_frames, say)
+    unlabeled = prepare_unlabeled(config, folder, frames.subset(split.train), spec, say)
+    return Job(config, folder, frames, split, spec, unlabeled)
+
+
+def _make_folder(out: Path) -> None:
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(
-            f"out: cannot make the folder {target}: {error.strerror}; give another --out"
-        ) from error
-    return _Job(config, folder, target, frames, split, spec, unlabeled, start)
+        raise UserError(f"out: cannot make the folder {out}: {error.strerror}; give another --out") from error
 
 
 def _start(config: TrainConfig, last: Path, frames: LabeledFrames, say: Say) -> int:
@@ -145,28 +167,38 @@ def _start(config: TrainConfig, last: Path, frames: LabeledFrames, say: Say) -> 
     return step
 
 
-def _place(given: Path | None, configured: str, key: str) -> Path:
+def place(given: Path | None, configured: str, key: str) -> Path:
+    """A folder that is given, or else configured; UserError where neither is."""
     if given is None and not configured:
         raise UserError(f"{key}: no folder given; set `{key}` in the configuration or `--{key} DIR`")
     return Path(given if given is not None else configured).expanduser().resolve()
 
 
-def _tracker(job: _Job, say: Say) -> Tracker:
-    network = PoseNetwork(job.config.network, job.spec.channels, len(job.frames.keypoints))
+def _tracker(job: Job, say: Say) -> Tracker:
+    check_step_memory(job, say)
+    return Tracker(_network(job), job.spec, job.config, job.unlabeled.terms)
+
+
+def _network(job: Job) -> PoseNetwork:
+    return PoseNetwork(job.config.network, job.spec.channels, len(job.frames.keypoints))
+
+
+def check_step_memory(job: Job, say: Say, trainings: int = 1) -> None:
+    """Say what a step needs of memory; UserError where so many trainings at once find less."""
     terms = job.unlabeled.terms
     draws = 2 if terms.wants_noise_twice else 1
+    free = free_memory(job.config.device)
     told = check_memory(
-        step_memory(network, job.spec),
+        step_memory(_network(job), job.spec),
         job.config,
         job.config.clip_length * draws if terms.clips else 0,
-        free_memory(job.config.device),
+        None if free is None else free // trainings,
     )
     if told:
         say(told)
-    return Tracker(network, job.spec, job.config, terms)
 
 
-def _trained(job: _Job, tracker: Tracker, step: int) -> Trained:
+def _trained(job: Job, tracker: Tracker, step: int) -> Trained:
     settings = asdict(job.config)
     # Folders of the machine that trained say nothing to whoever reads the package.
     del settings["data"], settings["out"], settings["resume"]
@@ -176,6 +208,7 @@ def _trained(job: _Job, tracker: Tracker, step: int) -> Trained:
         "frames_train": len(job.split.train),
         "frames_validation": len(job.split.validation),
         "split": job.split.how,
+        "kept_back": job.validation.names,
         "step": step,
         "configuration": settings,
     }
@@ -184,7 +217,7 @@ def _trained(job: _Job, tracker: Tracker, step: int) -> Trained:
         job.spec,
         tracker.decode_spec,
         [(bone[0], bone[1]) for bone in job.config.skeleton],
-        job.frames.subset(job.split.train),
-        job.frames.subset(job.split.validation),
+        job.train,
+        job.validation,
         training,
     )

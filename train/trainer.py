@@ -56,6 +56,10 @@ class Run:
     """The step to begin at; after the first one, from `out`'s last checkpoint."""
 
 
+class Interrupted(UserError):
+    """Ctrl-C ended a training that had learned too little for a package."""
+
+
 @dataclass
 class End:
     """How a training ended."""
@@ -105,7 +109,7 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
                 weights_only=True,
             )
     if not checkpoints.best_model_path:
-        raise UserError(
+        raise Interrupted(
             f"stopped at step {trainer.global_step}, before the first validation (step "
             f"{config.validate_every}): there is no checkpoint to export"
         )

@@ -61,14 +61,17 @@ def state(job: VideoJob, package: str) -> State:
 
 
 @contextmanager
-def only_one(out: Path, shared: bool = False) -> Iterator[None]:
-    """Within it no other prediction writes to `out`, but for those that share it; UserError where one does.
+def only_one(
+    out: Path, shared: bool = False, verb: str = "rt-pose predict", lock: str = LOCK
+) -> Iterator[None]:
+    """Within it no other run of the verb writes to `out`, but for those that share it; UserError where one
+    does.
 
     The system releases the lock however the process ends.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        file = (out / LOCK).open("w")
+        file = (out / lock).open("w")
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written: {error.strerror}; choose another") from error
     with file:
@@ -76,6 +79,6 @@ def only_one(out: Path, shared: bool = False) -> Iterator[None]:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(
-                f"--out {out}: another `rt-pose predict` is writing there; wait for it, or choose another"
+                f"--out {out}: another `{verb}` is writing there; wait for it, or choose another"
             ) from error
         yield

@@ -221,6 +221,20 @@ def test_labels_that_cannot_be_used(fails: Callable[..., str], tmp_path: Path) -
         assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--seeds", "4"], "one network is no ensemble"),
+        (["--seeds", "0,one"], "expected integers of 0 or more with commas between, got 'one'"),
+        (["--jobs", "2"], "it is for `--seeds 0,1,2,3,4`"),
+    ],
+)
+def test_seeds_that_make_no_ensemble(
+    fails: Callable[..., str], tmp_path: Path, options: list[str], says: str
+) -> None:
+    assert says in fails("train", "fit", "--data", str(tmp_path), "--out", str(tmp_path / "out"), *options)
+
+
 def test_predict_writes_a_table(package: Path, clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "table.csv"
     assert main(["predict", "--model", str(package), "--video", str(clip), "--out", str(out)]) == 0
