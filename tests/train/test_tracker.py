@@ -8,8 +8,9 @@ import torch
 
 from rt_pose.loop.preprocess import frame_from_input
 from train.config import NetworkConfig, OptimiserConfig, TrainConfig
-from train.data.batches import ValidationBatch
+from train.data.batches import Batch, ValidationBatch
 from train.data.clips import ClipBatch
+from train.data.steps import StepBatch
 from train.losses.heatmap import gaussian_targets
 from train.losses.temporal import Temporal
 from train.losses.terms import Terms
@@ -149,13 +150,35 @@ def test_no_loss_acts_across_the_seam_between_a_clip_and_its_second_draw() -> No
     assert (inputs.xy_again - inputs.xy).norm(dim=-1).min() > 50
 
 
-def test_clips_leave_the_networks_statistics_alone_and_reach_its_weights() -> None:
-    tracker = _tracker()
-    tracker.network.train()
-    before = {name: value.clone() for name, value in tracker.network.named_buffers()}
+def _training(tracker: Tracker) -> Tracker:
+    """In training, and with nothing to log to."""
+    tracker.log = lambda *_, **__: None  # type: ignore[method-assign,assignment]
+    tracker.train()
+    return tracker
+
+
+def _noise(frames: int, seed: int) -> torch.Tensor:
+    return torch.randn(frames, 1, 48, 64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_from_the_first_clip_on_all_are_seen_through_the_live_networks_statistics() -> None:
+    tracker = _training(_tracker(freeze_backbone_steps=0))
+    labeled = Batch(_noise(4, 1), torch.full((4, 2, 2), 20.0))
     clip = _clip()
-    clip.images = torch.randn(3, 1, 48, 64, generator=torch.Generator().manual_seed(2))
+    clip.images = _noise(3, 2)
+    before = {name: value.clone() for name, value in tracker.network.named_buffers()}
+    tracker.training_step(StepBatch(labeled, None), 0)
+    settled = {name: value.clone() for name, value in tracker.network.named_buffers()}
+    assert any(not torch.equal(before[name], value) for name, value in settled.items())
+    tracker.training_step(StepBatch(labeled, clip), 1)
+    assert all(torch.equal(settled[name], value) for name, value in tracker.network.named_buffers())
+    held = tracker.network(labeled.images)
+    assert torch.equal(held, tracker.network.eval()(labeled.images))
+
+
+def test_the_losses_on_clips_reach_the_weights() -> None:
+    tracker = _training(_tracker())
+    clip = _clip()
+    clip.images = _noise(3, 2)
     tracker._look_at(clip).xy.sum().backward()
-    assert all(torch.equal(before[name], value) for name, value in tracker.network.named_buffers())
-    assert all(m.training for m in tracker.network.modules())
     assert tracker.network.backbone.stem.conv.weight.grad.abs().sum() > 0  # type: ignore[union-attr,operator]

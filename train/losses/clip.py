@@ -19,11 +19,11 @@ class ClipInputs:
     logits: Tensor
     """(T, K, h, w) the network's output."""
     peaks: Tensor
-    """(T, K, 2) its keypoints in heatmap px."""
+    """(T, K, 2) its keypoints as they are decoded, in heatmap px; without gradient."""
     xy: Tensor
-    """(T, K, 2) frame px; NaN where a map is not finite."""
+    """(T, K, 2) the maps' mean positions (mean_position.py), frame px; NaN where a map is not finite."""
     confidence: Tensor
-    """(T, K) 0..1, without gradient."""
+    """(T, K) 0..1, as decoded; without gradient."""
     xy_again: Tensor | None
     """(T, K, 2) the same frames under another draw of sensor noise, where the clip has one."""
     confidence_again: Tensor | None

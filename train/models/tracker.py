@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from train.data.clips import ClipBatch, undo_affine
 from train.data.steps import StepBatch
 from train.losses.clip import ClipInputs
 from train.losses.heatmap import LossInputs
+from train.losses.mean_position import mean_position
 from train.losses.terms import Terms
 from train.models.backbones import BACKBONES, build_backbone
 from train.models.heads import STRIDE, HeatmapHead
@@ -74,6 +73,8 @@ class Tracker(lightning.LightningModule):
 
     def training_step(self, batch: StepBatch, _index: int) -> Tensor:
         self._hold_backbone(self.global_step < self._optimiser.freeze_backbone_steps)
+        if batch.clip is not None:
+            _hold_statistics(self.network)
         total = self._on_labels(batch.labeled)
         if batch.clip is not None:
             total = total + self._on_clip(batch.clip)
@@ -103,16 +104,13 @@ class Tracker(lightning.LightningModule):
         return total
 
     def _look_at(self, clip: ClipBatch) -> ClipInputs:
-        """The network's answer to a clip, as it would answer live: by its running statistics.
-
-        A clip's frames are nearly one frame; the statistics of a live network are not to be made of those.
-        """
+        """The network's answer to a clip."""
         images = clip.images if clip.second is None else torch.cat([clip.images, clip.second])
-        with _running_statistics(self.network):
-            logits = self.network(images.contiguous(memory_format=torch.channels_last))
-        found = decode_torch(logits, self.decode_spec)
-        xy = undo_affine(found.xy, clip.from_input)
-        confidence = found.confidence.detach()
+        logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        with torch.no_grad():
+            found = decode_torch(logits, self.decode_spec)
+        xy = undo_affine(mean_position(logits, STRIDE), clip.from_input)
+        confidence = found.confidence
         length = len(clip.images)  # after it there is a seam
         twice = clip.second is not None
         return ClipInputs(
@@ -169,14 +167,13 @@ class Tracker(lightning.LightningModule):
             backbone.requires_grad_(not held)
 
 
-@contextmanager
-def _running_statistics(network: nn.Module) -> Iterator[None]:
-    """Within it batch norm uses its running statistics and gathers none."""
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
-    for norm in norms:
-        norm.eval()
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.train()
+def _hold_statistics(network: nn.Module) -> None:
+    """Let batch norm use the running statistics it has, and gather no more: from the first clip on.
+
+    Live, the network answers by its running statistics. Were only clips seen through them and labels through
+    their batch's own, these would be two networks, and the losses on clips would be met by one that gives
+    every frame the same pose while labels are still met by the other.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()

@@ -67,7 +67,7 @@ def _logged(config: TrainConfig, step: int, seed: int = 0) -> tuple[float, dict[
 def test_each_loss_is_logged_alone_and_weighs_once() -> None:
     losses = {
         "heatmap_kl": LossConfig(weight=3.0),
-        "temporal": LossConfig(weight=0.5, start=0.0, ramp=0.4),
+        "temporal": LossConfig(weight=0.5, eps=1e-3, start=0.0, ramp=0.4),
         "noise_consistency": LossConfig(weight=0.25, start=0.0, ramp=0.0),
         "unimodal_kl": LossConfig(weight=5.0, start=0.5),
     }

@@ -1,0 +1,49 @@
+"""The position that losses on clips work on."""
+
+from __future__ import annotations
+
+import torch
+
+from rt_pose.loop.decode_torch import decode_torch
+from rt_pose.package import DecodeSpec
+from train.losses.heatmap import gaussian_targets
+from train.losses.mean_position import mean_position
+
+STRIDE = 4
+
+
+def _maps(*peaks: tuple[float, float, float]) -> torch.Tensor:
+    """(1, 1, 24, 32) logits with peaks of a weight each at input px."""
+    mass = sum(
+        weight * gaussian_targets(torch.tensor([[[x, y]]]), 24, 32, STRIDE)[0] for x, y, weight in peaks
+    )
+    assert isinstance(mass, torch.Tensor)
+    return mass.clamp_min(1e-12).log()
+
+
+def test_one_peak_lies_where_it_is_decoded() -> None:
+    logits = _maps((50.0, 41.0, 1.0))
+    decoded = decode_torch(logits, DecodeSpec(stride=STRIDE)).xy
+    torch.testing.assert_close(mean_position(logits, STRIDE), decoded, atol=0.05, rtol=0)
+
+
+def test_a_pull_towards_the_lower_of_two_peaks_makes_it_the_higher() -> None:
+    """What a decoded keypoint cannot learn: its gradient never leaves the window about the higher peak."""
+    right = torch.tensor([[[30.0, 40.0]]])
+    logits = _maps((30.0, 40.0, 0.45), (100.0, 40.0, 0.55)).requires_grad_()
+    assert decode_torch(logits, DecodeSpec(stride=STRIDE)).xy[0, 0, 0] > 90
+    optimiser = torch.optim.Adam([logits], lr=0.1)
+    for _ in range(20):
+        optimiser.zero_grad()
+        (mean_position(logits, STRIDE) - right).norm().backward()
+        optimiser.step()
+    found = decode_torch(logits.detach(), DecodeSpec(stride=STRIDE)).xy
+    assert (found - right).norm() < 2
+
+
+def test_a_map_that_is_not_finite_is_nan_without_a_gradient() -> None:
+    logits = torch.cat([_maps((50.0, 41.0, 1.0)), torch.full((1, 1, 24, 32), torch.nan)]).requires_grad_()
+    xy = mean_position(logits, STRIDE)
+    assert xy[1].isnan().all() and xy[0].isfinite().all()
+    xy[0].sum().backward()
+    assert logits.grad is not None and logits.grad.isfinite().all() and not logits.grad[1].any()
