@@ -44,6 +44,9 @@ def test_a_pull_towards_the_lower_of_two_peaks_makes_it_the_higher() -> None:
 def test_a_map_that_is_not_finite_is_nan_without_a_gradient() -> None:
     logits = torch.cat([_maps((50.0, 41.0, 1.0)), torch.full((1, 1, 24, 32), torch.nan)]).requires_grad_()
     xy = mean_position(logits, STRIDE)
-    assert xy[1].isnan().all() and xy[0].isfinite().all()
+    assert xy[1].isnan().all()
+    assert xy[0].isfinite().all()
     xy[0].sum().backward()
-    assert logits.grad is not None and logits.grad.isfinite().all() and not logits.grad[1].any()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+    assert not logits.grad[1].any()
