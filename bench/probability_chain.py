@@ -65,12 +65,13 @@ def network_poses(estimator: Estimator, seed: int, options: SimulatedOptions, se
     calm = Reactions(scene.timing)
     image = np.empty((options.height, options.width, options.channels), np.uint8)
     frames, k = visible.shape
+    past = estimator.begin()
     poses = Poses(
         seed, truth, visible, np.empty((frames, k, 2)), np.empty((frames, k, 2, 2)), np.empty((frames, k))
     )
     for i, t_ns in enumerate(truth.t_ns.tolist()):
         renderer.draw(scene.posture(t_ns, calm), i, t_ns, image)
-        found = estimator.estimate(image)
+        found = estimator.estimate(image, past=past.before(i, t_ns))
         poses.xy[i], poses.cov[i], poses.confidence[i] = found.xy[0], found.cov[0], found.confidence[0]
     return poses
 

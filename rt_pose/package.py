@@ -24,6 +24,9 @@ from rt_pose.errors import UserError
 from rt_pose.types import FloatArray
 
 SCHEMA = 1
+SCHEMA_CONTEXT = 2
+"""Of packages whose network has a context: a reader that knows of none refuses it, and would otherwise run it
+without its past."""
 MANIFEST = "manifest.json"
 NETWORK = "network.onnx"
 GOLDEN = "golden.npz"
@@ -38,6 +41,23 @@ GOLDEN_TOLERANCE_PX = 0.05
 GOLDEN_FACTOR = 1.5
 """Another precision may displace the golden keypoints by this factor of its recorded P95."""
 GOLDEN_CONFIDENCE = 0.5
+
+
+@dataclass
+class ContextSpec:
+    """The past that a network sees beside the image: one map for each of the frames before it."""
+
+    frames: int
+    """How many, N."""
+    channels: int
+    """Of the map that is kept of a frame, F."""
+    height: int
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(N F, h, w) of the whole past, the newest frame's map first."""
+        return self.frames * self.channels, self.height, self.width
 
 
 @dataclass
@@ -58,6 +78,8 @@ class InputSpec:
     frame: tuple[int, int] | None = None
     """(width, height) of the frames that an imported network was made for: at another size the animal would
     have another scale in its input. None: any size, as the augmentation of our own training allows."""
+    context: ContextSpec | None = None
+    """The past it wants beside the image; None: it sees every frame by itself."""
 
 
 Decoder = Literal["soft_argmax", "argmax", "argmax_locref", "argmax_integral"]
@@ -166,8 +188,6 @@ class Manifest:
     """Where it was trained, on what, and its errors."""
     files: dict[str, str] = field(default_factory=dict)
     """sha256 of every other file."""
-    recurrent: None = None
-    """Recurrent state of the network, if any."""
     schema: int = SCHEMA
     sha256: str = ""
     """Of this manifest with this field empty: the package's identity."""
@@ -175,7 +195,8 @@ class Manifest:
 
 @dataclass
 class Golden:
-    """Frames and the keypoints that float32 gave for them, preprocessing included."""
+    """Frames and the keypoints that float32 gave for them, preprocessing included; by a network with context
+    one after another, each with those before it as its past."""
 
     frames: NDArray[np.uint8]
     """(G, H, W, C)."""
@@ -249,6 +270,7 @@ def write_manifest(path: Path, manifest: Manifest) -> Package:
 
     The package is at every moment the old one or the new one. UserError where it cannot be written.
     """
+    manifest.schema = SCHEMA_CONTEXT if manifest.input.context else SCHEMA
     manifest.sha256 = manifest_sha256(manifest)
     text = json.dumps(msgspec.to_builtins(manifest), indent=1) + "\n"
     temporary = path / (MANIFEST + ".part")
@@ -363,9 +385,10 @@ def _read_manifest(path: Path) -> Manifest:
     try:
         plain = json.loads(path.read_bytes())
         schema = plain["schema"] if isinstance(plain, dict) else None
-        if schema != SCHEMA:
+        if schema not in (SCHEMA, SCHEMA_CONTEXT):
             raise UserError(
-                f"model package {path.parent}: schema {schema!r}, this program reads {SCHEMA}; "
+                f"model package {path.parent}: schema {schema!r}, this program reads {SCHEMA} and "
+                f"{SCHEMA_CONTEXT}; "
                 "use the rt-pose that wrote it, or export again"
             )
         expected = plain["sha256"]

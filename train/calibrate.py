@@ -101,8 +101,9 @@ def _watch(estimator: Estimator, info: VideoInfo, channels: int, most: int) -> R
     xy, cov, confidence = [], [], []
     total = min(info.frames, most)
     frames = read_frames(info.path, 1 if channels == 1 else 3)
+    past = estimator.begin()
     for _, frame in zip(range(total), track(frames, info.path.name, total), strict=False):
-        found = estimator.estimate(frame.image)
+        found = estimator.estimate(frame.image, past=past.before(frame.index, frame.t_ns))
         xy.append(found.xy[0])
         cov.append(found.cov[0])
         confidence.append(found.confidence[0])

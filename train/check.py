@@ -12,6 +12,9 @@ from train.losses import LOSSES, ClipRow, LabelRow
 from train.losses.terms import RAMP, START, works_on_clips
 from train.models.backbones import BACKBONES
 
+MOST_CONTEXT = 16
+"""Past frames; what lies further back is the filter's business."""
+
 
 def check(config: TrainConfig) -> None:
     """UserError with every contradiction that can be seen without the data."""
@@ -50,6 +53,11 @@ def _check_losses(config: TrainConfig) -> list[str]:
     if config.videos and not on_clips:
         names = [name for name, row in LOSSES.items() if isinstance(row, ClipRow)]
         problems.append(f"videos: no loss works on them; add one of {', '.join(names)} to `losses`")
+    if on_clips and config.clip_length <= config.network.context:
+        problems.append(
+            f"clip_length: expected more than the {config.network.context} past frames of network.context, "
+            f"got {config.clip_length}: no frame of a clip would have a whole past"
+        )
     if config.clip_length < 2:
         problems.append(f"clip_length: expected at least 2, got {config.clip_length}")
     for names in config.views:
@@ -105,6 +113,8 @@ def _check_network(network: NetworkConfig) -> list[str]:
         problems.append(f"network.weights: no such file: {network.weights}")
     if network.head_width < 1:
         problems.append(f"network.head_width: expected at least 1, got {network.head_width}")
+    if not 0 <= network.context <= MOST_CONTEXT:
+        problems.append(f"network.context: expected 0 to {MOST_CONTEXT} past frames, got {network.context}")
     return problems
 
 

@@ -27,6 +27,9 @@ class NetworkConfig:
     """File with the backbone's weights (.pt, .pth or .safetensors, under the names of torchvision's ResNets
     and of timm's MobileNetV4 and ViT; a checkpoint of ours will do). Empty: the ImageNet weights of lite0 to
     lite2, random weights for all others."""
+    context: int = 0
+    """Past frames whose features help the present frame (never later ones); 0 = none. Live it costs one
+    frame's forward all the same. Unlabeled clips teach it what a past is worth."""
 
 
 @dataclass
@@ -80,7 +83,7 @@ class OptimiserConfig:
     """Adam and its schedule."""
 
     learning_rate: float = 2e-3
-    """Of the head."""
+    """Of the head, and of the context's part."""
     backbone_factor: float = 0.1
     """The backbone learns at this factor of the head's rate. Use 1 for a backbone without weights."""
     freeze_backbone_steps: int = 100

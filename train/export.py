@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import nn
 
-from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT, open_engine
+from rt_pose.engines import NETWORK_INPUT, NETWORK_NEXT, NETWORK_OUTPUT, NETWORK_PAST, open_engine
 from rt_pose.engines.torch_reference import PROGRAM
 from rt_pose.errors import UserError
 from rt_pose.loop.decode import Keypoints
@@ -40,6 +40,7 @@ from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
 from train.data.labels import LabeledFrames
 from train.mixed import write_first_in_float32
+from train.models.context import Onward
 from train.models.tracker import PoseNetwork
 from train.precisions import Yardstick, estimator, in_words, measure, precisions_of
 from train.progress import Say
@@ -84,7 +85,7 @@ def export(trained: Trained, folder: Path, say: Say) -> Package:
         _write_program(network, trained.spec, work / PROGRAM)
         write_first_in_float32(work / NETWORK, trained.spec, work / MIXED)
         golden = _golden(trained, work)
-        reference = _estimate(trained, work, "torch", "float32", trained.validation.images)
+        reference = _estimator(trained, work).estimate_all(trained.validation.images)
         reports = _measure(trained, work, reference, say)
         manifest = Manifest(
             keypoints=trained.validation.keypoints,
@@ -126,20 +127,26 @@ def default_tracking(keypoints: int, frame_size: tuple[int, int]) -> TrackingSpe
     )
 
 
-def _example(spec: InputSpec) -> torch.Tensor:
+def _example(spec: InputSpec) -> tuple[torch.Tensor, ...]:
     # Two frames: with one, the exporter would take the batch for a constant.
-    return torch.zeros(2, spec.channels, spec.height, spec.width)
+    image = torch.zeros(2, spec.channels, spec.height, spec.width)
+    return (image,) if spec.context is None else (image, torch.zeros(2, *spec.context.shape))
 
 
-def _plain(network: PoseNetwork) -> PoseNetwork:
-    """A copy for inference, its weights in the plain layout: the torch program's archive takes no other."""
+def _plain(network: PoseNetwork) -> nn.Module:
+    """A copy for inference, its weights in the plain layout: the torch program's archive takes no other. With
+    context it is called with a past, and gives the next one as well."""
     plain = copy.deepcopy(network).cpu().eval().requires_grad_(False)
     for parameter in plain.parameters():
         parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
-    return plain
+    return plain if plain.context is None else Onward(plain).eval()
 
 
-def _write_onnx(network: PoseNetwork, spec: InputSpec, path: Path) -> None:
+def _write_onnx(network: nn.Module, spec: InputSpec, path: Path) -> None:
+    """Write `network.onnx`; the batch is free."""
+    inputs, outputs = [NETWORK_INPUT], [NETWORK_OUTPUT]
+    if spec.context is not None:
+        inputs, outputs = [*inputs, NETWORK_PAST], [*outputs, NETWORK_NEXT]
     with warnings.catch_warnings():
         # The exporter by tracing is deprecated; its successor needs another package and gives the same graph.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
@@ -147,19 +154,21 @@ def _write_onnx(network: PoseNetwork, spec: InputSpec, path: Path) -> None:
         warnings.filterwarnings("ignore", "Constant folding", UserWarning)
         torch.onnx.export(
             network,
-            (_example(spec),),
+            _example(spec),
             str(path),
-            input_names=[NETWORK_INPUT],
-            output_names=[NETWORK_OUTPUT],
-            dynamic_axes={NETWORK_INPUT: {0: "batch"}, NETWORK_OUTPUT: {0: "batch"}},
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
             opset_version=ONNX_OPSET,
             dynamo=False,
         )
 
 
-def _write_program(network: PoseNetwork, spec: InputSpec, path: Path) -> None:
+def _write_program(network: nn.Module, spec: InputSpec, path: Path) -> None:
+    """Write `network.pt2`; the batch is free."""
     batch = torch.export.Dim("batch", min=1)
-    program = torch.export.export(network, (_example(spec),), dynamic_shapes=({0: batch},))
+    example = _example(spec)
+    program = torch.export.export(network, example, dynamic_shapes=tuple({0: batch} for _ in example))
     # The archive would keep the example as a pickle.
     program.example_inputs = None
     torch.export.save(program, path)
@@ -170,7 +179,7 @@ def _golden(trained: Trained, work: Path) -> Golden:
     candidates = [*trained.validation.images, *trained.train.images]
     shape = candidates[0].shape
     images = [image for image in candidates if image.shape == shape][:GOLDEN_FRAMES]
-    found = _estimate(trained, work, "torch", "float32", images)
+    found = _estimator(trained, work).estimate_in_turn(images)
     if not (found.confidence >= GOLDEN_CONFIDENCE).any():
         raise UserError(
             f"the network is not sure of a single keypoint (highest confidence {found.confidence.max():.2f}, "
@@ -192,11 +201,10 @@ def _measure(
     return reports
 
 
-def _estimate(
-    trained: Trained, work: Path, backend: str, precision: str, images: list[NDArray[np.uint8]]
-) -> Keypoints[FloatArray]:
-    engine = open_engine(backend, work, trained.spec, precision, physical_cores())
-    return Estimator(engine, trained.decode).estimate_all(images)
+def _estimator(trained: Trained, work: Path) -> Estimator:
+    """The live chain on the reference."""
+    engine = open_engine("torch", work, trained.spec, "float32", physical_cores())
+    return Estimator(engine, trained.decode)
 
 
 def _errors(frames: LabeledFrames, found: Keypoints[FloatArray]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rt_pose.engines import NETWORK_INPUT
-from rt_pose.engines.openvino import openvino_core
+from rt_pose.engines.openvino import input_shapes, openvino_core
 from rt_pose.package import InputSpec
 
 FLOAT32_CONVOLUTIONS = 3
@@ -41,14 +41,24 @@ def folded(onnx: Path, spec: InputSpec) -> Any:
     from openvino._offline_transformations import apply_moc_transformations
 
     model = openvino_core().read_model(onnx)
-    model.reshape({NETWORK_INPUT: [1, spec.channels, spec.height, spec.width]})
+    model.reshape(input_shapes(spec, 1))
     apply_moc_transformations(model, cf=True)
     return model
 
 
 def convolutions(model: Any) -> list[str]:
-    """Names of the convolutions, in the order in which they run."""
-    return [op.get_friendly_name() for op in model.get_ordered_ops() if op.get_type_name() in CONVOLUTIONS]
+    """Names of the convolutions that the image comes through, in the order in which they run. (Those over a
+    network's past frames alone do not wait for the image, and may come first.)"""
+    seen: set[str] = set()
+    found = []
+    for op in model.get_ordered_ops():
+        name = op.get_friendly_name()
+        before = {value.get_node().get_friendly_name() for value in op.input_values()}
+        if name == NETWORK_INPUT or before & seen:
+            seen.add(name)
+            if op.get_type_name() in CONVOLUTIONS:
+                found.append(name)
+    return found
 
 
 def first_layers(model: Any, count: int) -> set[str]:

@@ -45,7 +45,7 @@ def quantise(config: QuantiseConfig, say: Say = print) -> Package:
     everything is made and measured the package stays as it was.
     """
     package = read_package(_given(config.model, "model"))
-    _check(config.precisions)
+    _check(config.precisions, package.manifest.input)
     training, kept_back = labeled_frames(package.manifest, Path(_given(config.data, "data")))
     video = _video_frames(package.manifest.input, config.frames)
     with tempfile.TemporaryDirectory(prefix="quantise-", dir=package.path.absolute().parent) as scratch:
@@ -82,7 +82,7 @@ def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, Label
     return frames.subset(split.train), frames.subset(split.validation)
 
 
-def _check(precisions: Sequence[str]) -> None:
+def _check(precisions: Sequence[str], spec: InputSpec) -> None:
     if not precisions:
         raise UserError(f"precisions: none given; there are {', '.join(PRECISION_NETWORKS)}")
     here = engines()[BACKEND].precisions()
@@ -97,6 +97,11 @@ def _check(precisions: Sequence[str]) -> None:
                 f"has {', '.join(here)}"
             )
     if "int8" in precisions:
+        if spec.context is not None:
+            raise UserError(
+                "precisions: int8 is not made for a network that sees past frames (network.context): its "
+                "past would have to be quantised too; 'mixed' and bf16 are there"
+            )
         check_available()
 
 

@@ -22,6 +22,8 @@ from rt_pose.package import InputSpec
 
 NETWORK_INPUT = "image"
 NETWORK_OUTPUT = "heatmaps"
+NETWORK_PAST, NETWORK_NEXT = "past", "next_past"
+"""The further input and output of a network with context."""
 
 
 Call = Callable[[], object]
@@ -69,9 +71,29 @@ class Engine(Protocol):
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Heatmaps (B, K, h/stride, w/stride) of network input (B, C, h, w), both C-contiguous.
 
-        The result lies in a buffer of the engine and is valid until the next call.
+        The result lies in a buffer of the engine and is valid until the next call. A network with context
+        sees each frame with an empty past, in the same time as with any other.
         """
         ...
+
+
+class ContextEngine(Engine, Protocol):
+    """An engine that can run a network with context as well."""
+
+    def advance(self, batch: NDArray[np.float32], past: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `infer`, each frame with its own past (B, *spec.context.shape), C-contiguous.
+
+        `past` is overwritten by the past of the frames that follow.
+        """
+        ...
+
+
+def lacks_context(cls: type[Engine], spec: InputSpec) -> str | None:
+    """Why an engine cannot run a network with context; None: it can, or the network has none."""
+    if spec.context is None or hasattr(cls, "advance"):
+        return None
+    able = [name for name, other in engines().items() if hasattr(other, "advance")]
+    return f"it cannot run a network that sees past frames; {', '.join(able)} can"
 
 
 E = TypeVar("E", bound=type[Engine])
@@ -99,7 +121,7 @@ def open_engine(backend: str, folder: Path, spec: InputSpec, precision: str, thr
     if backend not in table:
         raise UserError(f"engine.backend: there is no backend '{backend}'{nearest(backend, table)}")
     cls = table[backend]
-    if reason := cls.missing(folder):
+    if reason := cls.missing(folder) or lacks_context(cls, spec):
         raise UserError(f"engine.backend: '{backend}' cannot run {folder}: {reason}")
     if precision not in cls.precisions():
         raise UserError(

@@ -6,14 +6,21 @@ import functools
 import importlib.metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config import Device
-from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT, Call, engine_backend
+from rt_pose.engines import (
+    NETWORK_INPUT,
+    NETWORK_NEXT,
+    NETWORK_OUTPUT,
+    NETWORK_PAST,
+    Call,
+    engine_backend,
+)
 from rt_pose.errors import UserError
 from rt_pose.loop.device import has_int8_products
 from rt_pose.package import NETWORK, PRECISION_NETWORKS, InputSpec
@@ -46,6 +53,16 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
+class _Buffers(NamedTuple):
+    """Memory that a request reads and writes: it must live as long as the request."""
+
+    heatmaps: NDArray[np.float32]
+    empty: NDArray[np.float32] | None
+    """An empty past, of a network with context."""
+    following: NDArray[np.float32] | None
+    """The past that it writes."""
+
+
 @engine_backend
 class OpenVINOEngine:
     """A network of the package, compiled for a fixed shape: `network.onnx`, or the precision's own."""
@@ -60,7 +77,7 @@ class OpenVINOEngine:
         self.threads = threads
         self._file = folder / PRECISION_NETWORKS.get(precision, NETWORK)
         self._pinned = True
-        self._requests: dict[int, tuple[Any, NDArray[np.float32]]] = {}
+        self._requests: dict[int, tuple[Any, _Buffers]] = {}
         self.description = self._describe()
         self._request(1)
 
@@ -119,7 +136,7 @@ class OpenVINOEngine:
                 times.append((clock.now_ns() - start_ns) / NS_PER_MS)
         return times
 
-    def _arranged(self, threads: int, pinned: bool) -> tuple[Any, NDArray[np.float32]]:
+    def _arranged(self, threads: int, pinned: bool) -> tuple[Any, _Buffers]:
         """A request for one frame with these threads."""
         self.threads, self._pinned = threads, pinned
         return self._compile(1)
@@ -133,29 +150,47 @@ class OpenVINOEngine:
         return lambda: self.infer(batch)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        import openvino
+        request, buffers = self._request(len(batch))
+        if buffers.empty is not None:
+            self._give(request, NETWORK_PAST, buffers.empty)
+        return self._run(request, batch, buffers.heatmaps)
 
-        request, heatmaps = self._request(len(batch))
+    def advance(self, batch: NDArray[np.float32], past: NDArray[np.float32]) -> NDArray[np.float32]:
+        request, buffers = self._request(len(batch))
+        self._give(request, NETWORK_PAST, past)
+        heatmaps = self._run(request, batch, buffers.heatmaps)
+        assert buffers.following is not None
+        np.copyto(past, buffers.following)
+        return heatmaps
+
+    def _run(
+        self, request: Any, batch: NDArray[np.float32], heatmaps: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         # The tensor is a view of the caller's memory, which lives as long as this call.
-        request.set_tensor(NETWORK_INPUT, openvino.Tensor(batch, shared_memory=True))
+        self._give(request, NETWORK_INPUT, batch)
         request.infer(share_outputs=True)  # the heatmaps lie in our buffer: without this they are copied
         return heatmaps
 
-    def _request(self, batch_size: int) -> tuple[Any, NDArray[np.float32]]:
-        """The request for a batch size and its output; the first of a size compiles it."""
+    @staticmethod
+    def _give(request: Any, name: str, array: NDArray[np.float32]) -> None:
+        """Let a request read from, or write to, an array."""
+        import openvino
+
+        request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
+
+    def _request(self, batch_size: int) -> tuple[Any, _Buffers]:
+        """The request for a batch size and its buffers; the first of a size compiles it."""
         if batch_size not in self._requests:
             self._requests[batch_size] = self._compile(batch_size)
         return self._requests[batch_size]
 
-    def _compile(self, batch_size: int) -> tuple[Any, NDArray[np.float32]]:
-        import openvino
-
+    def _compile(self, batch_size: int) -> tuple[Any, _Buffers]:
         core = openvino_core()
-        shape = [batch_size, self.spec.channels, self.spec.height, self.spec.width]
+        shapes = input_shapes(self.spec, batch_size)
         try:
             model = core.read_model(self._file)
             # With every dimension known the plan is made once, ahead of the first frame.
-            model.reshape({NETWORK_INPUT: shape})
+            model.reshape(shapes)
             compiled = core.compile_model(
                 model,
                 "CPU",
@@ -171,9 +206,26 @@ class OpenVINOEngine:
             heatmaps = np.zeros(tuple(compiled.output(NETWORK_OUTPUT).shape), np.float32)
         except RuntimeError as error:
             raise UserError(
-                f"network {self._file}: openvino cannot run it with input '{NETWORK_INPUT}' {shape} and "
+                f"network {self._file}: openvino cannot run it with {_in_words(shapes)} and "
                 f"output '{NETWORK_OUTPUT}': {str(error).strip().splitlines()[-1]}; export the package again"
             ) from error
         request = compiled.create_infer_request()
-        request.set_tensor(NETWORK_OUTPUT, openvino.Tensor(heatmaps, shared_memory=True))
-        return request, heatmaps
+        self._give(request, NETWORK_OUTPUT, heatmaps)
+        if self.spec.context is None:
+            return request, _Buffers(heatmaps, None, None)
+        empty, following = (np.zeros(shapes[NETWORK_PAST], np.float32) for _ in range(2))
+        self._give(request, NETWORK_PAST, empty)
+        self._give(request, NETWORK_NEXT, following)
+        return request, _Buffers(heatmaps, empty, following)
+
+
+def input_shapes(spec: InputSpec, batch_size: int) -> dict[str, list[int]]:
+    """The network's inputs by name, for so many frames."""
+    shapes = {NETWORK_INPUT: [batch_size, spec.channels, spec.height, spec.width]}
+    if spec.context is not None:
+        shapes[NETWORK_PAST] = [batch_size, *spec.context.shape]
+    return shapes
+
+
+def _in_words(shapes: dict[str, list[int]]) -> str:
+    return " and ".join(f"input '{name}' {shape}" for name, shape in shapes.items())

@@ -66,6 +66,17 @@ class TorchEngine:
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         import torch
 
+        if self.spec.context is not None:
+            return self.advance(batch, np.zeros((len(batch), *self.spec.context.shape), np.float32))
         with torch.inference_mode():
             heatmaps: NDArray[np.float32] = self._network(torch.from_numpy(batch)).numpy()
         return heatmaps
+
+    def advance(self, batch: NDArray[np.float32], past: NDArray[np.float32]) -> NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            heatmaps, following = self._network(torch.from_numpy(batch), torch.from_numpy(past))
+            np.copyto(past, following.numpy())
+            found: NDArray[np.float32] = heatmaps.numpy()
+        return found

@@ -27,6 +27,7 @@ from rt_pose.loop.decode_argmax import make_decoder
 from rt_pose.loop.decode_compiled import to_frame
 from rt_pose.loop.decode_torch import decode_torch, decodes
 from rt_pose.loop.estimate import Estimator, Window
+from rt_pose.loop.past import Past
 from rt_pose.loop.preprocess import frame_from_input
 from rt_pose.package import DecodeSpec
 from rt_pose.types import FloatArray
@@ -79,9 +80,9 @@ class GpuEstimator(Estimator):
             self._frames.into(images, windows, self._graphs.inputs)
         return len(images)
 
-    def infer(self, batch: Any) -> NDArray[np.float32]:
+    def infer(self, batch: Any, pasts: Sequence[Past] | None = None) -> NDArray[np.float32]:  # noqa: ARG002
         """What `decode` takes, frame by frame along the first axis, of preprocessed frames; valid until the
-        next call."""
+        next call. No engine of a GPU takes a network with a past yet."""
         with self._lane.on():
             self._graphs.launch(batch)
         self._lane.wait()

@@ -32,6 +32,7 @@ from rt_pose.loop.decide import Decider, Rule, effect_scene_ns
 from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.latency import FrameLatency, LatencyLedger, frame_latency
 from rt_pose.loop.limits import Limits
+from rt_pose.loop.past import Past
 from rt_pose.loop.protocol import ORDERS as PROTOCOL_ORDERS
 from rt_pose.loop.protocol import Protocol, make_protocol
 from rt_pose.loop.publish import Publisher
@@ -65,13 +66,16 @@ class CameraPath:
     info: CameraInfo
     tracker: CausalFilter
     decider: Decider
+    past: Past
+    """Of its frames, for a network that sees past ones."""
     crop: CropFollower | None = None
     processed: int = 0
 
     def counts(self) -> dict[str, Any]:
         """What became of its frames in the loop."""
         crop = {} if self.crop is None else {"crop": dataclasses.asdict(self.crop.counts)}
-        return {"processed": self.processed, **crop}
+        context = {"context": {"emptied": self.past.emptied}} if self.past.maps.size else {}
+        return {"processed": self.processed, **crop, **context}
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -184,6 +188,7 @@ class ClosedLoop:
                     limits=limits,
                     protocol=self.protocol,
                 ),
+                estimator.begin(),
                 (crops or {}).get(info.name),
             )
             for i, info in enumerate(cameras)
@@ -196,11 +201,14 @@ class ClosedLoop:
             for path in self.paths.values()
         ]
         whole: list[Window | None] = [None] * len(blanks)
+        pasts = [path.past for path in self.paths.values()]
         for count in range(1, len(blanks) + 1):  # as many frames a call as cameras may have ready
             for _ in range(WARM_UP_FRAMES):
-                maps = self.estimator.infer(self.estimator.preprocess_all(blanks[:count], whole[:count]))
+                pixels = self.estimator.preprocess_all(blanks[:count], whole[:count])
+                maps = self.estimator.infer(pixels, pasts[:count])
                 self.estimator.decode(maps, (blanks[0].shape[1], blanks[0].shape[0]))
         for path, blank in zip(self.paths.values(), blanks, strict=True):
+            path.past.empty()
             shapes: list[Window | None] = [None]
             if path.crop is not None:
                 shapes.append(Window(0, 0, path.crop.config.width, path.crop.config.height))
@@ -251,7 +259,8 @@ class ClosedLoop:
         pixels = self.estimator.preprocess_all([item.frame.image for item in taken], windows)
         t_preprocessed_ns = now()
 
-        heatmaps = self.estimator.infer(pixels)
+        pasts = [self._past(item.frame, window) for item, window in zip(taken, windows, strict=True)]
+        heatmaps = self.estimator.infer(pixels, pasts)
         t_inferred_ns = now()
 
         decided = []
@@ -272,6 +281,11 @@ class ClosedLoop:
         stamps = frame.stamps
         ahead = path.tracker.predict(frame.camera, stamps.index, stamps.t_scene_ns)
         return path.crop.window(ahead, frame.offset_xy)
+
+    def _past(self, frame: Frame, window: Window | None) -> Past:
+        """What the network holds of the camera's frames before this one."""
+        stamps = frame.stamps
+        return self.paths[frame.camera].past.before(stamps.index, stamps.t_scene_ns, stamps.epoch, window)
 
     def _decide(
         self, taken: TakenFrame, window: Window | None, heatmaps: NDArray[np.float32], stages: StageStamps

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, Clock, HostClock
 from rt_pose.config import EngineConfig
-from rt_pose.engines import Engine, engines, open_engine
+from rt_pose.engines import Engine, engines, lacks_context, open_engine
 from rt_pose.errors import UserError, nearest
 from rt_pose.loop.device import choose_device, physical_cores
 from rt_pose.loop.estimate import Estimator
@@ -177,6 +177,7 @@ def _choose_backend(package: Package, config: EngineConfig) -> str:
             continue
         precision = "float32" if config.precision == "auto" else config.precision
         reason = cls.missing(package.path, precision)
+        reason = reason or lacks_context(cls, package.manifest.input)
         if precision not in cls.precisions():
             reason = f"no '{config.precision}' here"
         if reason is None:
@@ -225,7 +226,7 @@ def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali")
 
 def _golden(package: Package, precision: str, estimator: Estimator) -> float:
     def predict(frames: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        found = estimator.estimate_all(frames)
+        found = estimator.estimate_in_turn(frames)
         return found.xy, found.confidence
 
     return golden_check(package, precision, predict)

@@ -24,7 +24,13 @@ Found = tuple[int, Keypoints[FloatArray]]
 
 
 def estimate_in_order(frames: Iterable[VideoFrame], estimators: list[Estimator]) -> Iterator[Found]:
-    """Each frame's number and its keypoints (1, K, ...). An error in `frames` comes in its place."""
+    """Each frame's number and its keypoints (1, K, ...). An error in `frames` comes in its place.
+
+    A network with context needs each frame after the one before it: it takes one estimator only.
+    """
+    past = estimators[0].begin()
+    if past.maps.size and len(estimators) > 1:
+        raise ValueError(f"a network with context takes one estimator, not {len(estimators)}")
     idle: SimpleQueue[Estimator] = SimpleQueue()
     for estimator in estimators:
         idle.put(estimator)
@@ -32,7 +38,7 @@ def estimate_in_order(frames: Iterable[VideoFrame], estimators: list[Estimator])
     def work(frame: VideoFrame) -> Found:
         estimator = idle.get()
         try:
-            return frame.index, estimator.estimate(frame.image)
+            return frame.index, estimator.estimate(frame.image, past=past.before(frame.index, frame.t_ns))
         finally:
             idle.put(estimator)
 

@@ -78,8 +78,9 @@ class Predictor:
 
 def _estimators(package: Package, config: EngineConfig) -> tuple[EngineChoice, list[Estimator]]:
     """One estimator a core, all alike, each passed by the golden check; with a number of threads asked for,
-    one with so many; on a GPU, which is busy with one, a single one."""
-    if config.threads or config.device == "gpu":
+    one with so many; on a GPU, which is busy with one, and with a network that needs each frame after the one
+    before it, a single one."""
+    if config.threads or config.device == "gpu" or package.manifest.input.context:
         choice = choose_engine(package, config)
         return choice, [choice.estimator]
     choice = choose_engine(package, replace(config, threads=1))

@@ -3,7 +3,8 @@
 Exactly the frames that were decided on go through the loop's chain again, with their logged stamps and
 judging times; frames that were superseded or lost stay left out. The film is compressed (H.264), so poses
 move a little even with the same network: how far they moved is said beside the events that differ. An
-observed frame that was not filmed keeps its logged pose, and is counted.
+observed frame that was not filmed keeps its logged pose, and is counted; a network with context comes to the
+next frame without having seen it.
 """
 
 from __future__ import annotations
@@ -131,9 +132,12 @@ def _again(
     wanted = {row_of_frame[o.stamps.index]: o for o in observations if o.stamps.index in row_of_frame}
     size = (info.height, info.width)
     film = read_film(session.path, camera, list(wanted), info.channels, size)
+    past = estimator.begin()
     for row, image in track(film, f"{camera}.mkv", len(wanted)):
         seen = wanted[row]
-        keypoints = estimator.estimate(image, seen.window)
+        stamps = seen.stamps
+        past.before(stamps.index, stamps.t_scene_ns, stamps.epoch, seen.window)
+        keypoints = estimator.estimate(image, seen.window, past)
         yield (
             seen.seq,
             msgspec.structs.replace(

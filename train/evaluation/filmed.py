@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rt_pose.console import track
 from rt_pose.loop.decode import Keypoints
-from rt_pose.loop.estimate import Estimator
+from rt_pose.loop.estimate import Estimator, concatenated
 from rt_pose.offline.find_videos import VideoJob
 from rt_pose.offline.prediction_files import FIELDS, write_predictions
 from rt_pose.package import Package, check_frame_size
@@ -64,15 +64,12 @@ def watch(
     some = evenly(total, config.jitter_frames)
     wanted, images, found = set(some.tolist()), [], []
     frames = read_frames(info.path, package.manifest.input.channels)
+    past = network.begin()
     for _, frame in zip(range(total), track(frames, info.path.name, total), strict=False):
-        found.append(network.estimate(frame.image))
+        found.append(network.estimate(frame.image, past=past.before(frame.index, frame.t_ns)))
         if frame.index in wanted:
             images.append(frame.image)
-    keypoints = Keypoints(
-        np.concatenate([f.xy for f in found]),
-        np.concatenate([f.cov for f in found]),
-        np.concatenate([f.confidence for f in found]),
-    )
+    keypoints = concatenated(found)
     sure = keypoints.confidence >= package.manifest.tracking.min_confidence
     metrics = {TEMPORAL: temporal_norm(keypoints.xy)}
     metrics |= {name: space.errors(keypoints.xy) for name, space in spaces.items()}

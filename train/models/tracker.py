@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rt_pose.loop.decode_torch import decode_torch
 from rt_pose.loop.preprocess import frame_from_input
-from rt_pose.package import DecodeSpec, InputSpec
+from rt_pose.package import ContextSpec, DecodeSpec, InputSpec
 from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
 from train.config import NetworkConfig, TrainConfig
@@ -24,6 +24,7 @@ from train.losses.heatmap import LossInputs
 from train.losses.mean_position import mean_position
 from train.losses.terms import Terms
 from train.models.backbones import BACKBONES, build_backbone
+from train.models.context import WIDTH, Context, PastOf, by_turns, in_clip, itself
 from train.models.heads import STRIDE, HeatmapHead
 
 MONITORED = "val/mean_px"
@@ -31,23 +32,47 @@ MONITORED = "val/mean_px"
 
 
 class PoseNetwork(nn.Module):
-    """Backbone and head: (B, C, h, w) -> heatmap logits (B, K, h/4, w/4)."""
+    """Backbone and head: (B, C, h, w) -> heatmap logits (B, K, h/4, w/4); between them, where the
+    configuration asks for it, what the frames before have to say."""
 
     def __init__(self, config: NetworkConfig, channels: int, keypoints: int) -> None:
         super().__init__()
         weights = Path(config.weights) if config.weights else None
         self.backbone = build_backbone(config.backbone, channels, weights)
         self.head = HeatmapHead(self.backbone.features, keypoints, config.head_width)
+        # After the head, whose first weights are then those that it would have without it.
+        self.context = Context(self.backbone.features[-1], config.context) if config.context else None
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.backbone(images))
+    def forward(self, images: Tensor, past_of: PastOf | None = None) -> Tensor:
+        """`past_of`: where a network with context finds the frames' past; else in the frames themselves."""
+        maps = self.backbone(images)
+        if self.context is not None:
+            now = self.context.reduce(maps[-1])
+            maps = [*maps[:-1], self.context(maps[-1], now, (past_of or itself)(now, self.context.frames))]
+        return self.head(maps)
+
+    def onward(self, images: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of frames whose past is given (B, N F, h', w'), and the past of the frames after them."""
+        assert self.context is not None
+        maps = self.backbone(images)
+        now = self.context.reduce(maps[-1])
+        logits = self.head([*maps[:-1], self.context(maps[-1], now, past)])
+        return logits, self.context.following(now, past)
 
 
 def input_spec(config: NetworkConfig, channels: int) -> InputSpec:
     """What the network wants to see."""
     row = BACKBONES[config.backbone]
+    context = None
+    if config.context:
+        context = ContextSpec(config.context, WIDTH, config.height // row.stride, config.width // row.stride)
     return InputSpec(
-        config.width, config.height, 1 if channels == 1 else 3, [row.mean] * channels, [row.std] * channels
+        config.width,
+        config.height,
+        1 if channels == 1 else 3,
+        [row.mean] * channels,
+        [row.std] * channels,
+        context=context,
     )
 
 
@@ -83,7 +108,8 @@ class Tracker(lightning.LightningModule):
 
     def _on_labels(self, batch: Batch) -> Tensor:
         images = batch.images.contiguous(memory_format=torch.channels_last)
-        inputs = LossInputs(self.network(images), batch.keypoints, self._blank_is_absent, STRIDE)
+        logits = self.network(images, by_turns(self.global_step))
+        inputs = LossInputs(logits, batch.keypoints, self._blank_is_absent, STRIDE)
         total = torch.zeros((), device=images.device)
         for term in self._terms.labels:
             value = term.loss(inputs)
@@ -106,7 +132,8 @@ class Tracker(lightning.LightningModule):
     def _look_at(self, clip: ClipBatch) -> ClipInputs:
         """The network's answer to a clip."""
         images = clip.images if clip.second is None else torch.cat([clip.images, clip.second])
-        logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        past_of = in_clip(len(clip.images), range(len(images) - len(clip.images)))
+        logits = self.network(images.contiguous(memory_format=torch.channels_last), past_of)
         with torch.no_grad():
             found = decode_torch(logits, self.decode_spec)
         xy = undo_affine(mean_position(logits, STRIDE), clip.from_input)
@@ -138,7 +165,8 @@ class Tracker(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         backbone = {"params": self.network.backbone.parameters()}
-        head = {"params": self.network.head.parameters()}
+        new = [self.network.head, *([self.network.context] if self.network.context else [])]
+        head = {"params": [p for part in new for p in part.parameters()]}
         settings = self._optimiser
         optimiser = torch.optim.Adam(
             [

@@ -1,0 +1,109 @@
+"""Causal context: the present frame's features, helped by those of the frames before it, never of later ones.
+
+    image --backbone--> maps --reduce--> now --------------------> kept for the frames that follow
+                          |               |
+                          |            present --+
+                          |                      +--> relu(p + q) - relu(p) --expand--> + maps --> head
+                          +               past --+
+                                           |
+            the reduced maps of the last N frames, newest first
+
+Only the reduced map of a frame is kept, and it depends on that frame alone: live, a frame costs one pass of
+the backbone whatever N is, and a clip's frames are worked on together in training. Whatever the weights, an
+empty past (zeros) adds exactly nothing, so that at the first frame, and after a gap, this is the network
+without context; with part of the past empty, the rest counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from train.models.tracker import PoseNetwork
+
+WIDTH = 32
+"""Channels of the map that is kept of a frame."""
+HIDDEN = 64
+"""Channels in which the present and the past meet."""
+
+PastOf = Callable[[Tensor, int], Tensor]
+"""(the frames' own reduced maps (B, F, h, w), N) -> their past (B, N F, h, w), newest first."""
+
+
+class Context(nn.Module):
+    """Mixes the reduced maps of `frames` past frames into the coarsest map of the present one."""
+
+    def __init__(self, features: int, frames: int) -> None:
+        """`features`: channels of the coarsest map."""
+        super().__init__()
+        self.frames = frames
+        self.reduce = nn.Conv2d(features, WIDTH, 1, bias=False)
+        self.present = nn.Conv2d(WIDTH, HIDDEN, 3, padding=1)
+        # Without a bias: of an empty past nothing may come.
+        self.past = nn.Conv2d(frames * WIDTH, HIDDEN, 3, padding=1, bias=False)
+        self.expand = nn.Conv2d(HIDDEN, features, 1, bias=False)
+        nn.init.zeros_(self.expand.weight)  # an untrained context changes nothing
+
+    def forward(self, coarsest: Tensor, now: Tensor, past: Tensor) -> Tensor:
+        """The coarsest map (B, C, h, w) with what its past (B, N F, h, w) adds, `now` (B, F, h, w) being the
+        reduced map of itself."""
+        present = self.present(now)
+        return coarsest + self.expand(functional.relu(present + self.past(past)) - functional.relu(present))
+
+    def following(self, now: Tensor, past: Tensor) -> Tensor:
+        """The past (B, N F, h, w) of the frame after this one: this frame first, the oldest gone."""
+        kept = past[:, : (self.frames - 1) * WIDTH]
+        return torch.cat([now, kept], dim=1) if self.frames > 1 else now
+
+
+class Onward(nn.Module):
+    """A network as it is exported: an image and its past in, heatmaps and the next frame's past out."""
+
+    def __init__(self, network: PoseNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network.onward(image, past)
+
+
+def itself(now: Tensor, frames: int) -> Tensor:
+    """For frames without neighbours: each its own past, as if nothing had moved."""
+    return now.repeat(1, frames, 1, 1)
+
+
+def in_clip(length: int, again: Sequence[int] = ()) -> PastOf:
+    """For the frames of a clip, one after another: a frame's past lies within the clip, and before its first
+    frame there is nothing. After these `length` frames may come second draws of the frames `again`: what is
+    compared is the same moment, so each has the past of its first draw."""
+
+    def past(now: Tensor, frames: int) -> Tensor:
+        clip = now[:length]
+        shifted = [functional.pad(clip, (0, 0, 0, 0, 0, 0, n, 0))[:length] for n in range(1, frames + 1)]
+        found = torch.cat(shifted, dim=1)  # (T, N F, h, w)
+        return torch.cat([found, found[list(again)]]) if again else found
+
+    return past
+
+
+def by_turns(turn: int) -> PastOf:
+    """For labeled frames in training: of N + 2 in turn, one has an empty past, N have themselves as their
+    last 1 to N frames, and one has another frame as its past.
+
+    So the network answers well without a past and with a growing one, and learns not to trust a past that
+    shows something else: a keypoint is where the present frame has it. `turn` moves on with the step, so that
+    each place in the batch sees each kind.
+    """
+
+    def past(now: Tensor, frames: int) -> Tensor:
+        kind = (torch.arange(len(now), device=now.device) + turn) % (frames + 2)
+        source = torch.where((kind == frames + 1)[:, None, None, None], now.roll(1, dims=0), now)
+        filled = kind[:, None] > torch.arange(frames, device=now.device)  # (B, N)
+        return (source[:, None] * filled[:, :, None, None, None]).flatten(1, 2)
+
+    return past
