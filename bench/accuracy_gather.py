@@ -42,7 +42,8 @@ class Yardstick:
     """Keypoints whose steps are compared."""
     rate_hz: float
     references: dict[str, FloatArray] = field(default_factory=dict)
-    """(T, K, 2) px: poses whose steps are right, by name; the ensemble's first."""
+    """(T, K, 2) px: smooth poses that step, by name. More than one: an ensemble of networks that have learned
+    to stand still would find that they step as far as they should."""
 
     @property
     def present(self) -> Mask:

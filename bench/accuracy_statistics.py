@@ -7,6 +7,7 @@ on the same draws, which makes differences paired (Efron and Tibshirani 1993, ch
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -77,16 +78,30 @@ def mean(sample: Sample, counts: Counts) -> FloatArray:
 
 
 def quantile(q: float) -> Callable[[Sample, Counts], FloatArray]:
-    """A function like `mean` for the smallest value that a share of at least `q` does not exceed."""
+    """A function like `mean` for the smallest value that a share of at least `q` does not exceed.
+
+    It first finds the run of sorted values in which a draw reaches the share, from how many values of each
+    cluster lie before each run, and then the value within it.
+    """
 
     def of(sample: Sample, counts: Counts) -> FloatArray:
+        if not len(sample.values):
+            return np.full(len(counts), np.nan)
         order = np.argsort(sample.values, kind="stable")
         values, cluster = sample.values[order], sample.cluster[order]
-        found = np.full(len(counts), np.nan)
-        for i, own in enumerate(counts):
-            reached = np.cumsum(own[cluster])
-            if len(reached) and reached[-1]:
-                found[i] = values[np.searchsorted(reached, q * reached[-1] - 1e-9)]
-        return found
+        length = math.isqrt(len(values))
+        run = np.arange(len(values)) // length
+        runs, clusters = int(run[-1]) + 1, counts.shape[1]
+        by_run = np.bincount(run * clusters + cluster, minlength=runs * clusters).reshape(runs, clusters)
+        reached = counts @ by_run.cumsum(axis=0).T  # (draws, runs), at the end of each
+        wanted = q * reached[:, -1] - 1e-9
+        at = (reached < wanted[:, None]).sum(axis=1)
+        draw = np.arange(len(counts))
+        at = np.minimum(at, runs - 1)
+        before = np.where(at > 0, reached[draw, at - 1], 0)
+        inside = np.minimum(at[:, None] * length + np.arange(length), len(values) - 1)  # (draws, length)
+        within = counts[draw[:, None], cluster[inside]].cumsum(axis=1) + before[:, None]
+        place = at * length + (within < wanted[:, None]).sum(axis=1)
+        return np.where(reached[:, -1] > 0, values[np.minimum(place, len(values) - 1)], np.nan)
 
     return of

@@ -58,7 +58,8 @@ def tables(result: dict[str, Any]) -> list[Table]:
 
 _VIDEO_NOTE = (
     "Where a keypoint is seen (the same frames and keypoints for every row); 95 % intervals over networks "
-    "and blocks of frames. Temporal norm: px from the frame before. Jitter: one grey level of noise."
+    "and blocks of frames. Temporal norm: px from the frame before. Jitter: one grey level of noise. Steps: "
+    "amplitude of the paws' movement as below; where it is marked, smoothness is worth nothing."
 )
 
 
@@ -87,8 +88,9 @@ def _errors(rows: Sequence[dict[str, Any]]) -> Table:
 
 def _figures(title: str, keys: Sequence[str], rows: Sequence[dict[str, Any]], note: str) -> Table:
     there = [key for key in keys if any(key in row["figures"] for row in rows)]
-    lines = [[*_who(row), *(_figure(row["figures"].get(key)) for key in there)] for row in rows]
-    return Table(title, ["row", "labels", *(TITLES[key] for key in there)], lines if there else [], note)
+    lines = [[*_who(row), _moving(row), *(_figure(row["figures"].get(key)) for key in there)] for row in rows]
+    heads = ["row", "labels", "steps", *(TITLES[key] for key in there)]
+    return Table(title, heads, lines if there else [], note)
 
 
 def _differences(rows: Sequence[dict[str, Any]], keys: Sequence[str] = HEADLINES) -> Table:
@@ -124,7 +126,7 @@ def _steps(rows: Sequence[dict[str, Any]]) -> Table:
         "Do the paws still step?",
         heads,
         lines,
-        "Ratios of paws: the range of positions within half a second, and P95 of the speed, to those of a "
+        "Ratios of paws: the range of positions within 0.2 s, and P95 of the speed, to those of a "
         "smoothed reference on the same frames. A frozen pose has 0.",
     )
 
@@ -165,6 +167,14 @@ def _cells(cells: Sequence[dict[str, Any]]) -> Table:
 
 def _failed(failed: Sequence[dict[str, str]]) -> Table:
     return Table("Failed", ["network", "why"], [[f["name"], f["why"]] for f in failed])
+
+
+def _moving(row: dict[str, Any]) -> str:
+    """The step amplitude to the first reference, marked where it is not within tolerance of every one."""
+    if not row["steps"]:
+        return NONE
+    amplitude = f"{next(iter(row['steps'].values()))['amplitude']:.2f}"
+    return amplitude if all(own["within"] for own in row["steps"].values()) else f"**{amplitude}**"
 
 
 def _who(row: dict[str, Any]) -> list[str]:

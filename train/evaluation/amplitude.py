@@ -1,8 +1,8 @@
 """How far keypoints move: a pose that stands still is smooth, plausible, free of jitter, and worthless.
 
 The step amplitude of a keypoint is the range of its positions (P5 to P95 along x and y, put together as a
-distance) within a window of half a second, which holds a stride or more, averaged over windows: the mean,
-not the median, so that a pose that freezes for a third of the time loses a third. Quantiles, so that single
+distance) within a window of a fifth of a second, about a stride of a walking mouse, averaged over windows:
+the mean, not the median, so that a pose that freezes for a third of the time loses a third. Quantiles, so that single
 misses are no steps. Its speed is the 95th percentile of its movement from frame to frame.
 
 What is compared is compared on the same frames, those where the *reference* sees the keypoint: a network
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rt_pose.types import FloatArray
 
-WINDOW_S = 0.5
+WINDOW_S = 0.2
 LEAST_SEEN = 0.5
 """A window in which a keypoint is seen for less than this share of the time does not count for it."""
 RANGE = (5.0, 95.0)
