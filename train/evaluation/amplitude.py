@@ -2,8 +2,8 @@
 
 The step amplitude of a keypoint is the range of its positions (P5 to P95 along x and y, put together as a
 distance) within a window of a fifth of a second, about a stride of a walking mouse, averaged over windows:
-the mean, not the median, so that a pose that freezes for a third of the time loses a third. Quantiles, so that single
-misses are no steps. Its speed is the 95th percentile of its movement from frame to frame.
+the mean, not the median, so that a pose that freezes for a third of the time loses a third. Quantiles, so
+that single misses are no steps. Its speed is the 95th percentile of its movement from frame to frame.
 
 What is compared is compared on the same frames, those where the *reference* sees the keypoint: a network
 cannot leave out the frames that it is unsure of.
