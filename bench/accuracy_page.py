@@ -96,10 +96,10 @@ def picture(result: dict[str, Any]) -> str:
     parts = []
     for i, key in enumerate(there):
         x, y = WIDTH * (i % 2), KEY + (HEIGHT + 22) * (i // 2)
+        inside = _inside(plot(result["rows"], key, PICTURE_ROWS))
         parts.append(
             f'<text x="{x + 52}" y="{y + 14}" class="head">{escape(TITLES[key])}</text>'
-            f'<svg x="{x}" y="{y + 18}" width="{WIDTH}" height="{HEIGHT}">'
-            f"{plot(result['rows'], key, PICTURE_ROWS)}</svg>"
+            f'<g transform="translate({x} {y + 18})">{inside}</g>'
         )
     shown = [row for row in PICTURE_ROWS if any(own["row"] == row for own in result["rows"])]
     for i, row in enumerate(shown):
@@ -107,12 +107,17 @@ def picture(result: dict[str, Any]) -> str:
             f'<rect x="{52 + 160 * i}" y="9" width="14" height="4" fill="{colour(COLOURS[row])}"/>'
             f'<text x="{72 + 160 * i}" y="15" class="head">{escape(NAMES[row])}</text>'
         )
+    style = "svg.plot text { font-family: sans-serif; } svg.plot text.head { fill: var(--ink); }"
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" style="background: var(--bg)"><style>{STYLE} text {{ font: 11.5px system-ui, '
-        "sans-serif; fill: var(--soft); } text.head { font-size: 12.5px; fill: var(--ink); }</style>"
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" {size}><style>{STYLE}{style}</style>'
         f'<rect width="100%" height="100%" fill="var(--bg)"/>{"".join(parts)}</svg>\n'
     )
+
+
+def _inside(svg: str) -> str:
+    """What an SVG element holds: some readers draw no SVG within another."""
+    return svg[svg.index(">") + 1 : svg.rindex("</svg>")]
 
 
 def _key() -> str:
