@@ -15,7 +15,6 @@ import argparse
 import json
 import math
 import sys
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,20 +33,13 @@ from bench.accuracy_cells import (
     halves,
     training_frames,
 )
-from bench.accuracy_claims import claims, gain_kept
-from bench.accuracy_compare import table_rows
-from bench.accuracy_gather import Network, Yardstick, ensemble, ensembles, look, seen_by
-from bench.accuracy_grid import MEASURED, Grid, run
-from bench.accuracy_measure import Measured, read_measured
+from bench.accuracy_grid import Grid, run
 from bench.accuracy_page import markdown, page, picture
+from bench.accuracy_result import gather
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.errors import UserError
 from rt_pose.offline.predict import appearing_whole
-from rt_pose.session.describe import machine, versions
-from rt_pose.video import probe
-from train.accuracy import figures
-from train.data.labels import LabeledFrames, read_labels
-from train.evaluation.spaces import fit_pose, fit_views
+from train.data.labels import read_labels
 
 GRID = "grid.json"
 
@@ -72,16 +64,25 @@ def _main(options: argparse.Namespace) -> int:
     frames = read_labels(data, grid.labels_file)
     for fold, labels in ((f, n) for f in options.folds for n in options.labels):
         training_frames(len(frames), fold, labels)
-    failed = [] if options.table else run(grid, planned(options), options.jobs, _say)
-    result = gather(grid, frames, video, options.steps_of)
+    failed = [] if options.table else _run(grid, planned(options), options.jobs)
+    result = {"date": _today()} | gather(grid, frames, video, options.steps_of, _say)
     result["failed"] = [{"name": cell.name, "why": why} for cell, why in failed]
     _write(result, options)
     return 1 if failed else 0
 
 
-def planned(options: argparse.Namespace) -> list[Cell]:
-    """The cells to do, whole folds first, so that what is done can be compared at any time. The members
-    of ensembles come last, and after them what learns from them."""
+def _run(grid: Grid, groups: list[list[Cell]], jobs: int) -> list[tuple[Cell, str]]:
+    for cells in groups:
+        grid.check(cells)
+    kept = {"base": grid.base, "members": grid.members, "jitter_frames": grid.jitter_frames}
+    with appearing_whole(grid.work / GRID) as file:
+        file.write(json.dumps(kept, indent=1) + "\n")
+    return [failed for cells in groups for failed in run(grid, cells, jobs, _say)]
+
+
+def planned(options: argparse.Namespace) -> list[list[Cell]]:
+    """The cells to do, whole folds first, so that what is done can be compared at any time; the members of
+    ensembles last. And, when those are done, the cells that learn from them."""
     folds, labels = options.folds, options.labels
     cells = [
         Cell(row, n, fold, seed)
@@ -93,113 +94,8 @@ def planned(options: argparse.Namespace) -> list[Cell]:
     ]
     if {ENSEMBLE, DISTILLED} & set(options.rows):
         cells += [Cell("all", n, fold, seed) for fold in folds for n in labels for seed in options.members]
-    return list(dict.fromkeys(cells))
-
-
-def gather(grid: Grid, frames: LabeledFrames, video: Path, steps_of: str) -> dict[str, Any]:
-    """Everything that is done under the grid's settings, compared."""
-    done, seconds = _done(grid)
-    if not done:
-        raise UserError(f"--work {grid.work}: not one cell is done under these settings")
-    on, facts = _yardstick(grid, frames, done, steps_of)
-    whole = done | ensembles(done, "all", grid.members, frames.keypoints)
-    networks = [look(cell, measured, on) for cell, measured in whole.items()]
-    rows, kept = table_rows(networks, on), gain_kept(networks, on)
-    training = grid.base
-    return {
-        "date": _today(),
-        "machine": machine(),
-        "versions": versions(),
-        "dataset": grid.data.name,
-        "grid": {
-            "network": f"{training['network'].get('backbone', 'lite0')}, {training['network']['width']}x"
-            f"{training['network']['height']}",
-            "steps": training["steps"],
-            "batch_size": training.get("batch_size", 8),
-            "clip_length": training.get("clip_length", 16),
-            "folds_of": FOLDS,
-            "video": video.name,
-            "members": list(grid.members),
-            "training": training,
-        },
-        "yardstick": facts,
-        "rows": rows,
-        "gain_kept": kept,
-        "claims": [asdict(claim) for claim in claims(rows, kept)],
-        "cells": [_cell(network) | seconds.get(network.cell, {}) for network in networks],
-    }
-
-
-def _done(grid: Grid) -> tuple[dict[Cell, Measured], dict[Cell, dict[str, float]]]:
-    """What was measured under the grid's settings; cells of other settings are left out, and that is said."""
-    done, seconds, others = {}, {}, []
-    for path in sorted((grid.work / "cells").glob("*/result.json")):
-        row, labels, fold, seed = path.parent.name.rsplit("-", 3)
-        cell = Cell(row, int(labels), int(fold[1:]), int(seed[1:]))
-        found = grid.result(cell)
-        if found is None:
-            others.append(cell.name)
-            continue
-        done[cell] = read_measured(path.with_name(MEASURED))
-        seconds[cell] = {key: found[key] for key in ("train_s", "measure_s")}
-    if others:
-        _say(f"left out, being of other settings: {', '.join(others)}")
-    return done, seconds
-
-
-def _yardstick(
-    grid: Grid, frames: LabeledFrames, done: dict[Cell, Measured], steps_of: str
-) -> tuple[Yardstick, dict[str, Any]]:
-    steppers = [k for k, name in enumerate(frames.keypoints) if name.startswith(steps_of)]
-    if not steppers:
-        raise UserError(
-            f"--steps-of {steps_of}: no keypoint's name begins so; there are {', '.join(frames.keypoints)}"
-        )
-    views = [[frames.keypoints.index(name) for name in view] for view in grid.base.get("views", [])]
-    most = max(cell.labels for cell in done)
-    surest = [cell for cell in done if cell.labels == most and cell.row in FITS]
-    on = Yardstick(
-        fit_pose(frames.xy),
-        fit_views(frames.xy, views),
-        seen_by([done[cell] for cell in surest or done]),
-        steppers,
-        probe(grid.held).rate_hz,
-    )
-    on.steppers = [k for k in steppers if on.present[k]]
-    told = []
-    for row, name in (("all", "smoothed ensemble"), ("supervised", "smoothed supervised networks")):
-        members = [done[cell] for cell in surest if cell.row == row]
-        if members:
-            on.references[name] = ensemble(members, frames.keypoints).xy
-            told.append(f"the {name} ({len(members)} of {most} labels)")
-    pose, mirror = on.pose, on.mirror
-    return on, {
-        "labels": len(frames),
-        "frames": len(on.seen),
-        "keypoints": len(frames.keypoints),
-        "seen_keypoints": int(on.present.sum()),
-        "seen_share": dict(zip(frames.keypoints, on.seen.mean(axis=0).round(3).tolist(), strict=True)),
-        "pose_keypoints": len(pose.keypoints[0]) if pose else 0,
-        "pose_components": len(pose.components) if pose else 0,
-        "views": len(mirror.keypoints) if mirror else 0,
-        "view_components": len(mirror.components) if mirror else 0,
-        "steppers": [frames.keypoints[k] for k in on.steppers],
-        "reference": " and ".join(told) or "nothing",
-        "seen_by": [cell.name for cell in surest],
-    }
-
-
-def _cell(network: Network) -> dict[str, Any]:
-    """A network's own figures, and all of its errors."""
-    errors = network.measured.errors
-    return {
-        "name": network.cell.name,
-        **asdict(network.cell),
-        "error": figures(errors),
-        "held_out": network.measured.held_names,
-        "errors_px": errors.round(3).tolist(),
-        "steps": {name: ratio.round(4).tolist() for name, ratio in network.steps.items()},
-    }
+    learners = [Cell(DISTILLED, n, fold, options.seeds[0]) for fold in folds for n in labels]
+    return [list(dict.fromkeys(cells)), learners if DISTILLED in options.rows else []]
 
 
 def _grid(options: argparse.Namespace, data: Path, work: Path, held: Path) -> Grid:
@@ -208,11 +104,7 @@ def _grid(options: argparse.Namespace, data: Path, work: Path, held: Path) -> Gr
     if options.table and record.is_file():
         return Grid(data, work, held, **json.loads(record.read_bytes()))
     base = base_settings(Path(options.config), options.size, options.steps, options.set)
-    grid = Grid(data, work, held, base, options.members, options.jitter_frames)
-    kept = {"base": base, "members": grid.members, "jitter_frames": grid.jitter_frames}
-    with appearing_whole(record) as file:
-        file.write(json.dumps(kept, indent=1) + "\n")
-    return grid
+    return Grid(data, work, held, base, options.members, options.jitter_frames)
 
 
 def _video(data: Path, given: str | None) -> Path:

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -25,6 +25,7 @@ import yaml
 
 from bench.accuracy_cells import DISTILLED, RESULT, Cell, data_folder, make_data, read_result, settings_of
 from rt_pose.clock import NS_PER_S, HostClock
+from rt_pose.errors import UserError
 from rt_pose.offline.predict import appearing_whole
 
 Say = Callable[[str], object]
@@ -74,6 +75,17 @@ class Grid:
         found = read_result(self.folder(cell))
         return found if found and found["settings"] == self.settings(cell) else None
 
+    def check(self, cells: Sequence[Cell]) -> None:
+        """UserError where one was done under other settings: hours of work may hang on it."""
+        for cell in cells:
+            found = read_result(self.folder(cell))
+            if found and found["settings"] != self.settings(cell):
+                differs = "; ".join(_differences(found["settings"], self.settings(cell)))
+                raise UserError(
+                    f"--work {self.work}: {cell.name} was done under other settings ({differs}); ask for "
+                    "those, give another --work, or delete the cell's folder"
+                )
+
 
 def run(grid: Grid, cells: Sequence[Cell], jobs: int, say: Say) -> list[tuple[Cell, str]]:
     """Do the cells that are not done, `jobs` side by side, each on a core of its own; those that failed, and
@@ -81,6 +93,8 @@ def run(grid: Grid, cells: Sequence[Cell], jobs: int, say: Say) -> list[tuple[Ce
 
     Ctrl-C ends all processes and leaves what is done.
     """
+    if not cells:
+        return []
     todo = [cell for cell in cells if grid.result(cell) is None]
     say(f"{len(cells)} cells, {len(cells) - len(todo)} of them done before")
     for cell in {data_folder(grid.work, cell): cell for cell in todo}.values():
@@ -119,6 +133,14 @@ def run(grid: Grid, cells: Sequence[Cell], jobs: int, say: Say) -> list[tuple[Ce
     return failed
 
 
+def _differences(there: Any, here: Any, key: str = "") -> list[str]:
+    """`key: there -> here` of every setting that differs."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        keys = sorted({*there, *here})
+        return [d for k in keys for d in _differences(there.get(k), here.get(k), f"{key}.{k}".strip("."))]
+    return [f"{key}: {there} -> {here}"] if there != here else []
+
+
 class _Taken:
     """How long cells took, by row, and so how long the others will."""
 
@@ -145,6 +167,8 @@ def _do(grid: Grid, cell: Cell, core: int, clock: HostClock) -> str:
     settings = grid.settings(cell)
     (folder / SETTINGS).write_text(yaml.safe_dump(settings["training"], sort_keys=False), encoding="utf-8")
     start = clock.now_ns()
+    if cell.row == DISTILLED and (missing := _gather_members(grid, cell)):
+        return f"failed: its members are not done: {', '.join(missing)}"
     problem = _call(grid, _training(grid, cell, data), core, folder / LOG)
     if problem:
         return problem
@@ -167,7 +191,25 @@ def _do(grid: Grid, cell: Cell, core: int, clock: HostClock) -> str:
 def _training(grid: Grid, cell: Cell, data: Path) -> list[str]:
     folder = grid.folder(cell)
     places = ["--config", str(folder / SETTINGS), "--data", str(data), "--out", str(folder)]
+    if cell.row == DISTILLED:
+        teachers = ["--ensemble", str(_members_folder(grid, cell))]
+        return [sys.executable, "-m", "rt_pose.cli", "train", "distill", *places, *teachers]
     return [sys.executable, "-m", "rt_pose.cli", "train", "fit", *places]
+
+
+def _members_folder(grid: Grid, cell: Cell) -> Path:
+    return grid.work / "ensembles" / f"{cell.labels}-f{cell.fold}"
+
+
+def _gather_members(grid: Grid, cell: Cell) -> list[str]:
+    """Links to a cell's teachers in one folder, as `rt-pose train fit --seeds` leaves them; those missing."""
+    folder = _members_folder(grid, cell)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    teachers = {seed: replace(cell, row="all", seed=seed) for seed in grid.members}
+    for seed, teacher in teachers.items():
+        (folder / f"seed-{seed}").symlink_to(grid.folder(teacher).resolve())
+    return [teacher.name for teacher in teachers.values() if grid.result(teacher) is None]
 
 
 def _measuring(grid: Grid, folder: Path, data: Path) -> list[str]:

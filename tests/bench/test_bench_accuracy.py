@@ -112,6 +112,18 @@ def test_a_table_of_other_settings_leaves_cells_out(
     assert "not one cell is done" in said
 
 
+def test_cells_of_other_settings_are_not_lost_to_a_slip(
+    result: dict, folder: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = folder.parent / "work" / "grid.json"
+    kept = record.read_bytes()
+    assert main([*arguments, "--set", "clip_length=5"]) == 1
+    assert "supervised-36-f0-s0 was done under other settings (training.clip_length: 4 -> 5)" in (
+        capsys.readouterr().err
+    )
+    assert record.read_bytes() == kept
+
+
 def test_what_is_written_can_be_read(result: dict, folder: Path) -> None:
     out = folder.parent / "out"
     assert "| supervised | 36 | 1 | 1 | 8 |" in (out / "accuracy.md").read_text()
