@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
 from rt_pose import __version__
@@ -20,7 +21,7 @@ from rt_pose import cli_offline as offline
 from rt_pose import cli_session as session
 from rt_pose import cli_train as train
 from rt_pose.cli_options import EXIT_FAILED, EXIT_USER, no_options
-from rt_pose.config import RunConfig, load
+from rt_pose.config import RunConfig, build, filled, load_yaml
 from rt_pose.errors import UserError
 
 DESCRIPTION = """Real-time closed-loop animal pose tracking.
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; 0 well, 1 not as it should be, 2 a mistake the user can mend."""
     argv = _name_configs(list(sys.argv[1:] if argv is None else argv))
     try:
-        _check_config(argv)
+        argv = _check_config(argv)
         parser = _parser(argv)
         arguments = parser.parse_args(argv)
         verb, options = _chosen(arguments)
@@ -131,17 +132,24 @@ def _name_configs(argv: list[str]) -> list[str]:
     return argv
 
 
-def _check_config(argv: list[str]) -> None:
-    """Check a configuration file before the parser sees it: our messages name the nearest key."""
+def _check_config(argv: list[str]) -> list[str]:
+    """Check a configuration file before the parser sees it: our messages name the nearest key.
+
+    The words with which the parser gets it: it does not take a section that was left empty.
+    """
     verb = _configured(argv)
     if not verb or "--config" not in argv[:-1]:
-        return
+        return argv
     kind: type = RunConfig
     if verb[0] == "train":
         from train.config import TrainConfig
 
         kind = TrainConfig
-    load(kind, Path(argv[argv.index("--config") + 1]))
+    place = argv.index("--config") + 1
+    data = load_yaml(Path(argv[place]))
+    build(kind, data, argv[place])
+    whole = filled(kind, data)
+    return argv if whole == data else [*argv[:place], yaml.safe_dump(whole), *argv[place + 1 :]]
 
 
 def _configured(argv: list[str]) -> list[str]:

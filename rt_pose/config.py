@@ -445,15 +445,39 @@ def load(cls: type[T], path: Path) -> T:
 
 
 def build(cls: type[T], data: dict[str, Any], where: str) -> T:
-    """`data` as the dataclass `cls`, every key and type checked; UserError names the place."""
+    """`data` as the dataclass `cls`, every key and type checked; UserError names the place.
+
+    A section left empty is its defaults.
+    """
     _refuse_unknown_keys(cls, data, where, "")
     try:
-        return msgspec.convert(data, cls, strict=True)
+        return msgspec.convert(filled(cls, data), cls, strict=True)
     except msgspec.ValidationError as error:
         message = f"{where}: {error}".replace("`$.", "`").replace(" - at `$`", "")
         if re.search(r"Expected `str(?: \| null)?`, got `(?:int|float)`", message):
             message += "; a length of time has a unit, e.g. '30 ms'"
         raise UserError(message) from error
+
+
+def filled(kind: Any, data: Any) -> Any:
+    """`data` of the type `kind` with the defaults written into each section that is empty (`{}` or null).
+
+    Sections that may be absent stay absent, and those that need a value stay empty.
+    """
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is list and isinstance(data, list) and args:
+        return [filled(args[0], item) for item in data]
+    if origin is dict and isinstance(data, dict) and len(args) == 2:
+        return {key: filled(args[1], item) for key, item in data.items()}
+    if not dataclasses.is_dataclass(kind):
+        return data
+    if not data and data in (None, {}):
+        needed = any(f.default is f.default_factory is dataclasses.MISSING for f in dataclasses.fields(kind))
+        return {} if needed else to_plain(typing.cast(type, kind)())
+    if not isinstance(data, dict):
+        return data
+    hints = typing.get_type_hints(kind)
+    return {key: filled(hints[key], item) if key in hints else item for key, item in data.items()}
 
 
 def to_plain(config: Any) -> Any:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 class UserError(Exception):
@@ -11,6 +15,19 @@ class UserError(Exception):
 
     The message says which object, what was expected, what came, and what to do next.
     """
+
+
+def both(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
+    """What two checks give; where both find something wrong, one UserError tells of it all."""
+    try:
+        a = first()
+    except UserError as error:
+        try:
+            second()
+        except UserError as another:
+            raise UserError(f"{error}\n{another}") from error
+        raise
+    return a, second()
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from rt_pose.errors import UserError, nearest
 from train.config import TrainConfig
 from train.data.labels import LabeledFrames
+from train.models.weights import why_unreadable
 
 BEST, LAST = "best", "last"
 _KEY = "rt_pose"
@@ -48,9 +49,11 @@ class WholeCheckpoints(TorchCheckpointIO):
             beside.replace(target)
         except OSError as error:
             beside.unlink(missing_ok=True)
+            earlier = target.with_name(f"{LAST}.ckpt").is_file()
+            then = "the earlier one is whole: make room, then go on with `--resume true`"
             raise UserError(
                 f"checkpoint {target}: cannot be written ({buffer.tell() / 2**20:.0f} MiB): "
-                f"{error.strerror}; earlier ones there are whole: make room, then go on with `--resume true`"
+                f"{error.strerror}; {then if earlier else 'make room and start again'}"
             ) from error
 
 
@@ -85,7 +88,9 @@ def step_to_resume(path: Path, config: TrainConfig, frames: LabeledFrames) -> in
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for what is none
-        raise UserError(f"checkpoint {path}: cannot be read ({error}); remove it to begin anew") from error
+        raise UserError(
+            f"checkpoint {path}: cannot be read: {why_unreadable(error)}; remove it to begin anew"
+        ) from error
     known = checkpoint.get(_KEY)
     if known is None:
         raise UserError(f"checkpoint {path}: it does not say what it belongs to; remove it to begin anew")

@@ -34,6 +34,7 @@ from rt_pose.package import (
     Package,
     PrecisionReport,
     TrackingSpec,
+    read_package,
     write_package,
 )
 from rt_pose.types import FloatArray
@@ -97,13 +98,22 @@ def export(trained: Trained, folder: Path, say: Say) -> Package:
             training=trained.training
             | {"errors": _errors(trained.validation, reference), "versions": _versions()},
         )
-        return write_package(
-            folder,
+        package = write_package(
+            work / "package",
             manifest,
             golden,
             lambda path: shutil.copyfile(work / NETWORK, path),
             {name: _copier(work / name) for name in (PROGRAM, MIXED, Path(MIXED).with_suffix(".bin").name)},
         )
+        return _put(package, folder, work / "earlier")
+
+
+def _put(package: Package, folder: Path, earlier: Path) -> Package:
+    """The package in its place; one that was there stays until this one is whole."""
+    if folder.exists():
+        folder.replace(earlier)
+    package.path.replace(folder)
+    return read_package(folder)
 
 
 def _copier(source: Path) -> Callable[[Path], object]:

@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 
-from rt_pose.errors import UserError, nearest
+from rt_pose.errors import UserError, both, nearest
 from rt_pose.package import InputSpec
 from train.check import check
 from train.checkpoints import LAST, step_to_resume
 from train.config import TrainConfig
 from train.data.labels import LabeledFrames, read_labels
-from train.data.split import Split, split_frames
+from train.data.split import Split, check_sides, split_frames
+from train.disk import check_disk, full_disk_told, make_folder
 from train.export import Trained, export
 from train.losses.terms import resolved
 from train.memory import check_memory, free_memory, step_memory
@@ -27,7 +28,7 @@ from train.models.backbones import starts_from
 from train.models.tracker import PoseNetwork, Tracker, input_spec
 from train.progress import Say
 from train.trainer import Interrupted, Run, train
-from train.unlabeled import Unlabeled
+from train.unlabeled import Unlabeled, look_at_videos
 from train.unlabeled import prepare as prepare_unlabeled
 
 
@@ -76,13 +77,17 @@ def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, 
 def run(job: Job, out: Path, say: Say) -> Fitted:
     """Train what is prepared, into the folder `out`."""
     config = job.config
-    start = _start(config, out / "checkpoints" / f"{LAST}.ckpt", job.train, say)
-    _make_folder(out)
+    last = out / "checkpoints" / f"{LAST}.ckpt"
+    start = _start(config, last, job.train, say)
+    make_folder(out)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     tracker = _tracker(job, say)
-    end = train(Run(config, out, job.train, job.validation, job.spec, job.unlabeled, start), tracker, say)
+    check_disk(out, sum(p.numel() * p.element_size() for p in tracker.network.parameters()))
+    run = Run(config, out, job.train, job.validation, job.spec, job.unlabeled, start)
+    with full_disk_told(out, last):
+        end = train(run, tracker, say)
     if end.why is not None:
         say(f"stopped at step {end.step} of {config.steps}{end.why}; the best checkpoint so far is exported")
     checkpoint = torch.load(end.best, weights_only=True)
@@ -91,7 +96,7 @@ def run(job: Job, out: Path, say: Say) -> Fitted:
     trained = _trained(job, tracker, int(checkpoint["global_step"]))
     interrupted = end.why == ""
     try:
-        with _kept_threads():
+        with _kept_threads(), full_disk_told(out, last):
             return Fitted(export(trained, out / "package", say).path, interrupted)
     except UserError as error:
         if interrupted:
@@ -123,7 +128,10 @@ def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> 
             "device: 'gpu' was asked for, but torch sees no CUDA device; install a CUDA build of torch, or "
             "set `device: cpu`"
         )
-    frames = read_labels(folder, config.labels, config.network.channels, config.keypoints)
+    frames, videos = both(
+        lambda: read_labels(folder, config.labels, config.network.channels, config.keypoints),
+        lambda: look_at_videos(config, folder) if folder.is_dir() else [],
+    )
     for line in frames.told:
         say(line)
     config = replace(config, skeleton=config.skeleton or frames.skeleton)
@@ -141,16 +149,11 @@ def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> 
         f"{'gray' if frames.channels == 1 else 'RGB'}; {len(split.train)} train, {len(split.validation)} "
         f"validate, split {split.how}"
     )
+    for line in check_sides(split, frames.visible > 0, frames.keypoints):
+        say(line)
     say(starts_from(config.network.backbone, config.network.weights))
-    unlabeled = prepare_unlabeled(config, folder, frames.subset(split.train), spec, say)
+    unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec, say)
     return Job(config, folder, frames, split, spec, unlabeled)
-
-
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"out: cannot make the folder {out}: {error.strerror}; give another --out") from error
 
 
 def _start(config: TrainConfig, last: Path, frames: LabeledFrames, say: Say) -> int:

@@ -47,15 +47,22 @@ class Unlabeled:
         )
 
 
-def prepare(config: TrainConfig, folder: Path, train: LabeledFrames, spec: InputSpec, say: Say) -> Unlabeled:
-    """Videos checked and every loss built; UserError where one gets nothing to work on.
+def look_at_videos(config: TrainConfig, folder: Path) -> list[IndexedVideo]:
+    """The unlabeled videos, ready for clips, where a loss works on them; UserError with all that is wrong."""
+    if not works_on_clips(config):
+        return []
+    return check_videos(find_videos(folder, config.videos), config.clip_length)
+
+
+def prepare(
+    config: TrainConfig, videos: list[IndexedVideo], train: LabeledFrames, spec: InputSpec, say: Say
+) -> Unlabeled:
+    """Every loss built; UserError where one gets nothing to work on.
 
     `train` are the training frames: nothing is fitted to those that validate.
     """
-    names = works_on_clips(config)
-    videos = check_videos(find_videos(folder, config.videos), config.clip_length) if names else []
     _check_noise(config)
-    for name in names:
+    for name in works_on_clips(config):
         if "eps" in LOSSES[name].settings:
             _check_sizes(name, train, videos)
     height, width = train.images[0].shape[:2]

@@ -38,6 +38,24 @@ def test_the_command_line_takes_the_shipped_configurations(
     assert "nowhere: no such folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("left", ["{}", "null", "", "{weight: null}"])
+def test_a_loss_or_section_left_empty_has_its_own_settings(
+    left: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "train.yaml"
+    losses = f"losses:\n  heatmap_kl: {left}\n  temporal: {{eps: 2.0}}\n"
+    path.write_text(f"{losses}network: {left if 'weight' not in left else '{}'}\nvideos: [v]\n")
+    config = load(TrainConfig, path)
+    check(config)
+    assert config.losses == {"heatmap_kl": LossConfig(), "temporal": LossConfig(eps=2.0)}
+    assert config.network == NetworkConfig()
+    nowhere, given = str(tmp_path / "nowhere"), ["--steps", "150"]
+    assert main(["train", "fit", str(path), "--data", nowhere, "--out", nowhere]) == 2
+    assert "nowhere: no such folder" in capsys.readouterr().err
+    assert main(["train", "fit", str(path), "--data", nowhere, "--out", nowhere, *given]) == 2
+    assert "got 150; try" in capsys.readouterr().err, "flags win over the file, empty sections or not"
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

@@ -15,11 +15,12 @@ from support.moving_disc import SIZE, place, shown, write_disc
 from rt_pose.errors import UserError
 from rt_pose.loop.preprocess import Preprocess
 from rt_pose.package import InputSpec
-from rt_pose.video import read_frames
+from rt_pose.video import probe, read_frames
 from train.config import AugmentConfig
 from train.data.clip_reader import ClipReader
 from train.data.clips import ClipBatch, ClipBatches, redo_affine, undo_affine
 from train.data.videos import check_videos, index_video
+from train.losses.motion import motion_px
 
 OFF = AugmentConfig(rotate_deg=0, scale=0, shift=0, brightness=0, contrast=0, noise=0)
 SPEC = InputSpec(*SIZE, 1, [0.0], [1.0])
@@ -176,6 +177,17 @@ def test_a_damaged_frame_is_passed_over_with_a_count(tmp_path: Path, kept: float
     clips = ClipBatches([damaged], SPEC, OFF, 4, seed=0, steps=40)
     assert all(not clip.start <= 40 < clip.start + 4 for clip in clips)
     assert len(clips.reader.corrupt) == 1
+
+
+def test_what_is_forgiven_over_time_comes_from_the_frames_before_a_damaged_one(tmp_path: Path) -> None:
+    whole = write_disc(tmp_path / "whole.avi", frames=60, codec="mpeg4")
+    labels = np.random.default_rng(0).uniform([40, 30], [110, 80], (20, 1, 2))
+    late = _with_a_damaged_frame(whole, tmp_path / "late.avi", 31, kept=0.0)
+    # The disc moves by 1.8 px a frame; coding adds to its 99th percentile.
+    assert motion_px(labels, [probe(late)]) == pytest.approx(2.0, abs=0.4)
+    early = _with_a_damaged_frame(whole, tmp_path / "early.avi", 1, kept=0.0)
+    with pytest.raises(UserError, match="first frames cannot be decoded"):
+        motion_px(labels, [probe(early)])
 
 
 def test_a_video_whose_frames_cannot_be_decoded_is_refused_before_training(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
+import shutil
 import signal
 import zipfile
 from dataclasses import replace
@@ -20,6 +22,7 @@ from rt_pose.errors import UserError
 from rt_pose.loop.infer import choose_engine
 from rt_pose.package import Package, read_package
 from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
+from train.disk import full_disk_told, make_folder
 from train.fit import fit
 
 CONFIG = TrainConfig(
@@ -154,3 +157,51 @@ def test_nothing_is_written_where_something_is_wrong(folder: Path, tmp_path: Pat
 def test_a_gpu_that_is_not_there_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="torch sees no CUDA device"):
         fit(replace(CONFIG, device="gpu"), folder, tmp_path / "out", lambda _: None)
+
+
+def test_a_disk_without_room_is_told_before_the_first_step(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    real = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=5 * 2**20))
+    with pytest.raises(UserError, match=r"out: about \d+ MiB are needed .* 5 MiB are free there; make room"):
+        fit(CONFIG, folder, tmp_path, said.append)
+    assert not [line for line in said if line.startswith("step ")]
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"out: cannot write to the folder .*; give another --out"):
+        make_folder(tmp_path / "file" / "out")
+
+
+def test_a_disk_that_fills_up_in_the_midst_tells_how_to_go_on(tmp_path: Path) -> None:
+    last = tmp_path / "last.ckpt"
+    with (
+        pytest.raises(UserError, match=r"the disk of .* is full; make room$"),
+        full_disk_told(tmp_path, last),
+    ):
+        Path("/dev/full").write_text("a library's own file")
+    last.write_text("")
+    with pytest.raises(UserError, match="--resume true"), full_disk_told(tmp_path, last):
+        Path("/dev/full").write_text("once more")
+    with pytest.raises(RuntimeError, match="of another kind"), full_disk_told(tmp_path, last):
+        raise RuntimeError("of another kind")
+
+
+def test_an_export_that_fails_leaves_the_earlier_package(
+    trained: tuple[Package, list[str]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, _ = trained
+    out = package.path.parent
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    finished = replace(CONFIG, resume=True)
+    with pytest.raises(UserError, match=r"is full; .*last\.ckpt is whole"):
+        fit(finished, folder, out, lambda _: None)
+    assert read_package(package.path).sha256 == package.sha256
+    assert not list(out.glob("export-*"))

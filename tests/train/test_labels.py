@@ -124,6 +124,16 @@ def test_all_problems_are_told_at_once_and_a_flood_is_counted(folder: Path) -> N
     assert "... and 22 more" in _refusal(folder)
 
 
+def test_a_half_blank_column_is_one_line_and_hides_nothing(tmp_path: Path) -> None:
+    folder = make_labeled_folder(tmp_path / "many", frames=30)
+    _edit(folder, lambda rows: [row.__setitem__(3, "NaN") for row in rows[3:]])
+    _edit(folder, lambda rows: rows[9].__setitem__(1, "500"))
+    message = _refusal(folder)
+    assert "small: one of x and y is blank in 30 rows, row 4 (labeled-data/img000.png) to row 33" in message
+    assert "row 10 (labeled-data/img006.png), large: (500, " in message
+    assert len(message.splitlines()) == 4
+
+
 def test_labels_on_the_rim_are_kept(folder: Path) -> None:
     _edit(folder, lambda rows: rows[3].__setitem__(slice(1, 3), [str(SIZE[0]), "-0.5"]))
     assert read_labels(folder, LABELS).xy[0, 0].tolist() == [SIZE[0], -0.5]

@@ -212,7 +212,7 @@ def test_a_full_disk_loses_no_checkpoint(tmp_path: Path) -> None:
     writer.save_checkpoint({"weights": torch.arange(50_000.0)}, path)
     with (
         _largest_file(50_000),
-        pytest.raises(UserError, match=r"last\.ckpt: cannot be written.*earlier ones there are whole"),
+        pytest.raises(UserError, match=r"last\.ckpt: cannot be written.*the earlier one is whole"),
     ):
         writer.save_checkpoint({"weights": torch.zeros(50_000)}, path)
     assert torch.equal(torch.load(path, weights_only=True)["weights"], torch.arange(50_000.0))

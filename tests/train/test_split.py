@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rt_pose.errors import UserError
-from train.data.split import split_frames
+from train.data.split import Split, check_sides, split_frames
 
 ONE_FOLDER = [f"labeled-data/img{i}.png" for i in range(20)]
 FOUR_VIDEOS = [f"labeled-data/video{v}/img{i}.png" for v in range(4) for i in range(5)]
@@ -65,3 +66,16 @@ def test_faults_of_the_split_file(tmp_path: Path) -> None:
 def test_a_single_frame_cannot_be_split(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least two"):
         split_frames(tmp_path, ["a.png"], 0.1, 0)
+
+
+def test_a_keypoint_that_no_training_frame_shows_is_refused_and_one_that_no_other_shows_is_told() -> None:
+    split = Split(np.array([0, 2]), np.array([1]), "as split.csv says")
+    labeled = np.array([[True, False, True], [True, True, False], [True, False, True]])
+    with pytest.raises(
+        UserError, match=r"b: labeled in none of the 2 training frames .split as split.csv says"
+    ):
+        check_sides(split, labeled, ["a", "b", "c"])
+    assert check_sides(split, labeled[:, [0, 2]], ["a", "c"]) == [
+        "labeled in no frame that validates, so without a validation error: c"
+    ]
+    assert check_sides(split, labeled[:, :1], ["a"]) == []

@@ -9,13 +9,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from support.labeled_folder import make_discs_video, make_labeled_folder
+from support.labeled_folder import make_discs_video, make_labeled_folder, read_rows, write_rows
 
 from rt_pose.errors import UserError
 from train.config import AugmentConfig, LossConfig, NetworkConfig, TrainConfig
 from train.data.labels import read_labels
+from train.fit import fit
 from train.models.tracker import input_spec
-from train.unlabeled import Unlabeled, prepare
+from train.unlabeled import Unlabeled, look_at_videos, prepare
 
 CONFIG = TrainConfig(
     network=NetworkConfig(backbone="tiny", width=48, height=32, head_width=8),
@@ -36,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _prepare(config: TrainConfig, folder: Path, said: list[str] | None = None) -> Unlabeled:
     frames = read_labels(folder, config.labels)
     say = (said if said is not None else []).append
-    return prepare(config, folder, frames, input_spec(config.network, 1), say)
+    return prepare(config, look_at_videos(config, folder), frames, input_spec(config.network, 1), say)
 
 
 def test_clips_begin_with_the_first_step_that_needs_one(folder: Path) -> None:
@@ -77,6 +78,21 @@ def test_without_losses_on_clips_no_video_is_looked_at(folder: Path) -> None:
 def test_what_would_do_nothing_is_refused(folder: Path, changes: dict[str, object], told: str) -> None:
     with pytest.raises(UserError, match=told):
         _prepare(replace(CONFIG, **changes), folder)  # type: ignore[arg-type]
+
+
+def test_what_is_wrong_with_labels_and_with_videos_is_told_at_once(folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    rows = read_rows(other)
+    rows[5][1] = "500"
+    write_rows(other, rows)
+    with pytest.raises(UserError) as refused:
+        fit(replace(CONFIG, clip_length=60, validate_every=20), other, tmp_path / "out", lambda _: None)
+    assert "row 6 (labeled-data/img002.png), large: (500, " in str(refused.value)
+    assert (
+        "round.avi: 40 frames, shorter than a clip (60 frames); leave it out, or set `clip_length: 40`"
+        in str(refused.value)
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_labels_and_videos_of_different_frames_are_refused(folder: Path, tmp_path: Path) -> None:

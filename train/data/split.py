@@ -50,6 +50,28 @@ def split_frames(folder: Path, names: list[str], fraction: float, seed: int) -> 
     return split
 
 
+def check_sides(split: Split, labeled: NDArray[np.bool_], keypoints: list[str]) -> list[str]:
+    """What is not measured, in words, where a keypoint is labeled in no frame that validates.
+
+    `labeled` (F, K). UserError with every keypoint that is labeled in no training frame: nothing would be
+    learned of it.
+    """
+    trained, validated = (
+        set(np.flatnonzero(labeled[side].any(axis=0)).tolist()) for side in (split.train, split.validation)
+    )
+    unlearned = [name for k, name in enumerate(keypoints) if k not in trained]
+    if unlearned:
+        raise UserError(
+            f"labels: {', '.join(unlearned)}: labeled in none of the {len(split.train)} training frames "
+            f"(split {split.how}), so nothing would be learned of it; label it there, split in another way "
+            f"({SPLIT_FILE}, or another `seed`), or remove its columns (or node)"
+        )
+    unmeasured = [name for k, name in enumerate(keypoints) if k not in validated]
+    if not unmeasured:
+        return []
+    return [f"labeled in no frame that validates, so without a validation error: {', '.join(unmeasured)}"]
+
+
 def _from_file(path: Path, names: list[str]) -> NDArray[np.bool_]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)

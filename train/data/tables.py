@@ -25,6 +25,8 @@ PATH_COLUMNS = 3
 """Columns of the path where pandas has split it."""
 IMAGE_FOLDER = "labeled-data"
 """Paths of another machine are taken from this folder on."""
+SAME_PROBLEM_TOLD = 5
+"""Rows in which one keypoint may have the same problem before they are told in one line."""
 Rows = list[tuple[int, list[str]]]
 """Rows that are not blank, with their row number in the file."""
 
@@ -75,6 +77,7 @@ def read_table(path: Path) -> tuple[LabelTable, list[str]]:
         np.zeros(shape, np.uint8),
     )
     problems: list[str] = []
+    cellwise: dict[str, list[str]] = {}
     for i, (number, cells) in enumerate(body):
         if len(cells) != width:
             problems.append(f"row {number}: {len(cells)} cells where the header has {width}")
@@ -83,8 +86,20 @@ def read_table(path: Path) -> tuple[LabelTable, list[str]]:
             try:
                 table.xy[i, k], table.visible[i, k] = _read_keypoint(cells, column)
             except ValueError as error:
-                problems.append(f"row {number} ({table.names[i]}), {column.keypoint}: {error}")
-    return table, problems
+                places = cellwise.setdefault(f"{column.keypoint}: {error}", [])
+                places.append(f"row {number} ({table.names[i]})")
+    return table, problems + _in_few_lines(cellwise)
+
+
+def _in_few_lines(cellwise: dict[str, list[str]]) -> list[str]:
+    """Problems with their places; a whole column's in one line, so that it does not hide the others."""
+    lines = []
+    for problem, places in cellwise.items():
+        if len(places) > SAME_PROBLEM_TOLD:
+            lines.append(f"{problem} in {len(places)} rows, {places[0]} to {places[-1]}")
+        else:
+            lines += [f"{place}, {problem}" for place in places]
+    return lines
 
 
 def image_path(cells: list[str]) -> str:

@@ -114,8 +114,8 @@ def _check(video: IndexedVideo, clip_length: int) -> None:
     name = f"video {video.path}"
     if len(video.times) < clip_length:
         raise UserError(
-            f"{name}: {len(video.times)} frames, shorter than a clip ({clip_length} frames); leave it out or "
-            "take shorter clips"
+            f"{name}: {len(video.times)} frames, shorter than a clip ({clip_length} frames); leave it out, "
+            f"or set `clip_length: {len(video.times)}` or less"
         )
     irregular = int((~video.regular).sum())
     if irregular > IRREGULAR_SHARE * len(video.regular):
@@ -127,7 +127,7 @@ def _check(video: IndexedVideo, clip_length: int) -> None:
     if not len(video.starts(clip_length)):
         raise UserError(
             f"{name}: frames are missing, and no {clip_length} frames follow one another without a gap; "
-            "leave it out or take shorter clips"
+            "leave it out, or set a smaller `clip_length`"
         )
 
 

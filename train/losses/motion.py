@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.errors import UserError
 from rt_pose.types import FloatArray
 from rt_pose.video import VideoInfo, VideoReader
 
@@ -31,11 +32,19 @@ MARGIN_PX = 10.0
 
 
 def motion_px(labels: FloatArray, videos: Sequence[VideoInfo]) -> FloatArray:
-    """(K,) px a frame that each keypoint may move, from labels (F, K, 2) and videos in the same frame px."""
+    """(K,) px a frame that each keypoint may move, from labels (F, K, 2) and videos in the same frame px.
+
+    UserError where no two frames of the videos can be decoded.
+    """
     low = np.nanpercentile(labels, 5, axis=0) - MARGIN_PX  # (K, 2)
     high = np.nanpercentile(labels, 95, axis=0) + MARGIN_PX
     ranges = np.linalg.norm(np.nanstd(labels, axis=0), axis=-1)  # (K,)
     flows = [flow(before, after) for info in videos for before, after in _pairs(info)]
+    if not flows:
+        raise UserError(
+            "videos: their first frames cannot be decoded, so nothing says how fast things move; copy or "
+            "convert them again, or set `eps` of the losses over time"
+        )
     places, moves = (np.concatenate(parts) for parts in zip(*flows, strict=True))
     inside = np.all((places >= low[:, None]) & (places <= high[:, None]), axis=-1)  # (K, N)
     everywhere = np.percentile(moves, PERCENTILE) if len(moves) else LEAST_PX
@@ -66,7 +75,10 @@ def _pairs(info: VideoInfo) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint
     step = max(frames // PAIRS, 2)
     with VideoReader(info.path, 1) as reader:
         while reader.at + 1 < frames:
-            before, after = reader.read(), reader.read()
+            try:
+                before, after = reader.read(), reader.read()
+            except UserError:
+                return  # a damaged frame: clips come from both its sides, here those before will do
             if before is None or after is None:
                 return
             yield before.image[..., 0], after.image[..., 0]

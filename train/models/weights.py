@@ -52,10 +52,9 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     try:
         held = _held(file)
     except Exception as error:  # torch raises a dozen kinds for what is none
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"network.weights {file}: cannot be read as plain weights: {reason}; save it again with "
-            "torch.save(network.state_dict(), FILE)"
+            f"network.weights {file}: cannot be read as plain weights: {why_unreadable(error)}; save it "
+            "again with torch.save(network.state_dict(), FILE)"
         ) from error
     for name in WRAPPERS:
         if isinstance(held, Mapping) and isinstance(held.get(name), Mapping):
@@ -67,6 +66,14 @@ def read_weights(file: Path) -> dict[str, Tensor]:
             f"network.weights {file}: expected named tensors (a state dict), found {type(held).__name__}"
         )
     return tensors
+
+
+def why_unreadable(error: Exception) -> str:
+    """What torch says of a file in one line; without its advice to trust the file."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if text.startswith("Weights only load failed"):
+        return "it is no file of torch.save, or holds more than tensors and plain values"
+    return text
 
 
 def gray_kernels(kernels: Tensor) -> Tensor:
