@@ -66,6 +66,7 @@ Verb = tuple[Callable[[ArgumentParser], None], Callable[[Namespace], int]]
 VERBS: dict[str, Verb] = {
     "demo": (live.demo_parser, live.demo),
     "train fit": (train.fit_parser, train.train_fit),
+    "train distill": (train.distill_parser, train.train_distill),
     "train show-augmented": (train.show_augmented_parser, train.train_show_augmented),
     "train calibrate": (train.calibrate_parser, train.train_calibrate),
     "train evaluate": (train.evaluate_parser, train.train_evaluate),
@@ -91,7 +92,7 @@ GROUPS = {
     "rules": "Look at rules.",
     "import": "Models trained elsewhere, as model packages.",
 }
-CONFIGURED = ("train fit", "train show-augmented", "run")
+CONFIGURED = ("train fit", "train distill", "train show-augmented", "run")
 """Verbs whose first word may be a configuration file."""
 
 
@@ -141,7 +142,11 @@ def _check_config(argv: list[str]) -> list[str]:
     if not verb or "--config" not in argv[:-1]:
         return argv
     kind: type = RunConfig
-    if verb[0] == "train":
+    if verb == ["train", "distill"]:
+        from train.distill_config import DistillConfig
+
+        kind = DistillConfig
+    elif verb[0] == "train":
         from train.config import TrainConfig
 
         kind = TrainConfig

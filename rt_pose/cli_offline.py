@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,48 +14,71 @@ from rt_pose.config import EngineConfig, build
 from rt_pose.errors import UserError
 
 if TYPE_CHECKING:
+    from rt_pose.offline.find_videos import VideoJob
+    from rt_pose.offline.members import Member
+    from rt_pose.offline.predict_many import Outcome
     from rt_pose.package import Package
 
 
 def predict(options: Namespace) -> int:
-    """Keypoints of recorded videos, one or thousands, offline, as Lightning Pose CSVs."""
+    """Keypoints of recorded videos, one or thousands, by one network or a smoothed ensemble, as CSVs."""
+    from rt_pose.offline.members import find_members
     from rt_pose.offline.predict import predict_video
-    from rt_pose.package import read_package
 
     engine = build(EngineConfig, plain(options.engine), "predict")
     if (options.video is None) == (options.videos is None):
         raise UserError("predict: give either --video FILE, or --videos with a folder, a pattern or a list")
-    package = read_package(options.model)
-    if options.videos is not None:
-        return _predict_many(package, options, engine)
-    choice = predict_video(package, Path(options.video), Path(options.out), engine)
+    members = find_members(options.model, "--model")
+    if options.videos is not None or len(members) > 1:
+        return _predict_many(members, options, engine)
+    choice = predict_video(members[0].package, Path(options.video), Path(options.out), engine)
     print(f"engine: {choice}")
     print(f"predictions: {options.out}")
     return EXIT_OK
 
 
-def _predict_many(package: Package, options: Namespace, engine: EngineConfig) -> int:
+def _predict_many(members: list[Member], options: Namespace, engine: EngineConfig) -> int:
     from rt_pose.offline.cluster import predict_on_cluster
     from rt_pose.offline.cluster_config import ClusterConfig
     from rt_pose.offline.done import only_one
-    from rt_pose.offline.find_videos import find_videos
+    from rt_pose.offline.find_videos import VideoJob, find_videos
+    from rt_pose.offline.predict_ensemble import MEMBERS, predict_ensemble
     from rt_pose.offline.predict_many import conclude, predict_many
 
     out, clock = Path(options.out), HostClock()
     cluster = build(ClusterConfig, plain(options.cluster), "predict")
-    jobs = find_videos(options.videos, out)
-    if cluster.where == "here":
-        with only_one(out):
-            outcome = predict_many(package, jobs, engine, clock, print)
+
+    def of_one(package: Package, jobs: Sequence[VideoJob], folder: Path) -> Outcome:
+        if cluster.where != "here":
+            return predict_on_cluster(package, jobs, folder, engine, cluster, clock, print)
+        with only_one(folder):
+            return predict_many(package, jobs, engine, clock, print)
+
+    if options.videos is not None:
+        jobs, own = find_videos(options.videos, out), out / MEMBERS
     else:
-        outcome = predict_on_cluster(package, jobs, out, engine, cluster, clock, print)
+        video = Path(options.video)
+        jobs, own = [VideoJob(video, video.name, out)], out.with_suffix(f".{MEMBERS}")
+        out = own
+    if len(members) == 1:
+        outcome = of_one(members[0].package, jobs, out)
+    else:
+        outcome = predict_ensemble(members, jobs, own, of_one, print)
+        print(f"predictions: {options.out}; each network's own: {own}")
     return EXIT_OK if conclude(outcome, out, print) else EXIT_FAILED
 
 
 def predict_parser(parser: ArgumentParser) -> None:
     from rt_pose.offline.cluster_config import ClusterConfig
 
-    parser.add_argument("--model", type=str, required=True, help="Folder of the model package.")
+    parser.add_argument(
+        "--model",
+        type=str,
+        nargs="+",
+        required=True,
+        help="Folder of the model package. Several, or a folder that `train fit --seeds` filled: an "
+        "ensemble, whose predictions are smoothed to one.",
+    )
     parser.add_argument("--video", type=str, help="The recording.")
     parser.add_argument("--videos", type=str, help="Many: a folder, a pattern in quotes, or a list of paths.")
     parser.add_argument("--out", type=str, required=True, help="The CSV to write; of many, their folder.")

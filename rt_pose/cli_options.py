@@ -16,10 +16,10 @@ def plain(options: Namespace) -> dict[str, Any]:
     return values
 
 
-def add_config(parser: ArgumentParser, kind: type) -> None:
+def add_config(parser: ArgumentParser, kind: type, skip: set[str] | None = None) -> None:
     """Options for each field of a configuration class, and `--config FILE` for many of them."""
     parser.add_argument("--config", action="config", help="YAML file; flags after it win.")
-    parser.add_class_arguments(kind, nested_key=None)
+    parser.add_class_arguments(kind, nested_key=None, skip=skip)
 
 
 def add_tolerance(parser: ArgumentParser) -> None:

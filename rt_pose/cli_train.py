@@ -26,6 +26,35 @@ def train_fit(options: Namespace) -> int:
     return EXIT_OK
 
 
+def train_distill(options: Namespace) -> int:
+    """One small network from labels and from what an ensemble is sure of in unlabeled video."""
+    from train.distill import distill
+    from train.distill_config import DistillConfig
+
+    print(f"model package: {distill(build(DistillConfig, plain(options), 'train distill'), say=print)}")
+    return EXIT_OK
+
+
+def distill_parser(parser: ArgumentParser) -> None:
+    from train.distill_config import DistillConfig
+
+    add_config(parser, DistillConfig, skip={"teachers", "videos"})
+    parser.add_argument(
+        "--teachers",
+        type=str,
+        nargs="+",
+        default=[],
+        help="Model packages, or a folder that `train fit --seeds` filled.",
+    )
+    parser.add_argument(
+        "--videos",
+        type=str,
+        nargs="+",
+        default=[],
+        help="Unlabeled videos, or folders of them, relative to the data folder.",
+    )
+
+
 def train_show_augmented(options: Namespace) -> int:
     """Draw a sheet of augmented samples with their keypoints: what the network will see."""
     from train.config import TrainConfig

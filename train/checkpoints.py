@@ -19,6 +19,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from rt_pose.errors import UserError, nearest
 from train.config import TrainConfig
 from train.data.labels import LabeledFrames
+from train.data.pseudo import Pseudo
 from train.models.weights import why_unreadable
 
 BEST, LAST = "best", "last"
@@ -60,11 +61,12 @@ class WholeCheckpoints(TorchCheckpointIO):
 class Remembered(lightning.Callback):
     """Keeps in every checkpoint what it belongs to, and the random states; restores those."""
 
-    def __init__(self, config: TrainConfig, frames: LabeledFrames) -> None:
+    def __init__(self, config: TrainConfig, frames: LabeledFrames, pseudo: Pseudo | None = None) -> None:
         self._belongs = {
             "keypoints": frames.keypoints,
             "settings": json.dumps(lasting(config)),
             "labels": fingerprint(frames),
+            "pseudo": pseudo.fingerprint() if pseudo else "",
         }
         self._random: dict[str, Any] | None = None
 
@@ -83,7 +85,9 @@ class Remembered(lightning.Callback):
             restore_random(self._random)
 
 
-def step_to_resume(path: Path, config: TrainConfig, frames: LabeledFrames) -> int:
+def step_to_resume(
+    path: Path, config: TrainConfig, frames: LabeledFrames, pseudo: Pseudo | None = None
+) -> int:
     """The step of a checkpoint; UserError where it cannot be read, or belongs to another training."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
@@ -97,6 +101,8 @@ def step_to_resume(path: Path, config: TrainConfig, frames: LabeledFrames) -> in
     problems = _other_skeleton(known["keypoints"], frames.keypoints)
     if not problems and known["labels"] != fingerprint(frames):
         problems = ["the labels or images have changed since"]
+    if known.get("pseudo", "") != (pseudo.fingerprint() if pseudo else ""):
+        problems.append("the pseudo-labels are others, or have come or gone since")
     problems += other_settings(json.loads(known["settings"]), lasting(config))
     if problems:
         listed = "\n  ".join(problems)

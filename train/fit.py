@@ -19,6 +19,7 @@ from train.check import check
 from train.checkpoints import LAST, step_to_resume
 from train.config import TrainConfig
 from train.data.labels import LabeledFrames, read_labels
+from train.data.pseudo import Pseudo
 from train.data.split import Split, check_sides, split_frames
 from train.disk import check_disk, full_disk_told, make_folder
 from train.export import Trained, export
@@ -43,6 +44,8 @@ class Job:
     split: Split
     spec: InputSpec
     unlabeled: Unlabeled
+    pseudo: Pseudo | None = None
+    """What an ensemble says of unlabeled video, to learn from as well."""
 
     @property
     def train(self) -> LabeledFrames:
@@ -78,16 +81,16 @@ def run(job: Job, out: Path, say: Say) -> Fitted:
     """Train what is prepared, into the folder `out`."""
     config = job.config
     last = out / "checkpoints" / f"{LAST}.ckpt"
-    start = _start(config, last, job.train, say)
+    start = _start(job, last, say)
     make_folder(out)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     tracker = _tracker(job, say)
     check_disk(out, sum(p.numel() * p.element_size() for p in tracker.network.parameters()))
-    run = Run(config, out, job.train, job.validation, job.spec, job.unlabeled, start)
+    stage = Run(config, out, job.train, job.validation, job.spec, job.unlabeled, start, job.pseudo)
     with full_disk_told(out, last):
-        end = train(run, tracker, say)
+        end = train(stage, tracker, say)
     if end.why is not None:
         say(f"stopped at step {end.step} of {config.steps}{end.why}; the best checkpoint so far is exported")
     checkpoint = torch.load(end.best, weights_only=True)
@@ -156,16 +159,16 @@ def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> 
     return Job(config, folder, frames, split, spec, unlabeled)
 
 
-def _start(config: TrainConfig, last: Path, frames: LabeledFrames, say: Say) -> int:
+def _start(job: Job, last: Path, say: Say) -> int:
     """The step to begin at."""
-    if not config.resume:
+    if not job.config.resume:
         if last.is_file():
             say(f"{last} is of an earlier training and will be replaced; `--resume true` goes on from it")
         return 0
     if not last.is_file():
         say(f"nothing to go on from (no {last}): the training begins at its first step")
         return 0
-    step = step_to_resume(last, config, frames)
+    step = step_to_resume(last, job.config, job.train, job.pseudo)
     say(f"going on from step {step}, {last}")
     return step
 
@@ -215,6 +218,8 @@ def _trained(job: Job, tracker: Tracker, step: int) -> Trained:
         "step": step,
         "configuration": settings,
     }
+    if job.pseudo is not None:
+        training["pseudo_labels"] = job.pseudo.told
     return Trained(
         tracker.network,
         job.spec,

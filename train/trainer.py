@@ -22,6 +22,7 @@ from train.checkpoints import BEST, LAST, Remembered, WholeCheckpoints
 from train.config import TrainConfig
 from train.data.batches import TrainingBatches, ValidationBatches
 from train.data.labels import LabeledFrames
+from train.data.pseudo import Pseudo
 from train.data.steps import StepBatches
 from train.models.tracker import MONITORED, Tracker
 from train.pictures import Pictures
@@ -54,6 +55,8 @@ class Run:
     unlabeled: Unlabeled
     start: int
     """The step to begin at; after the first one, from `out`'s last checkpoint."""
+    pseudo: Pseudo | None = None
+    """Pseudo-labeled frames to learn from beside the labeled ones."""
 
 
 class Interrupted(UserError):
@@ -80,7 +83,7 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
         *([patience] if config.patience else []),
         TrainingProgress(say),
         Pictures(run.validation),
-        Remembered(config, run.train),
+        Remembered(config, run.train, run.pseudo),
         checkpoints,
         _checkpoint(run, LAST, None),
     ]
@@ -120,7 +123,14 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
 def _batches(run: Run, say: Say) -> StepBatches:
     config = run.config
     labeled = TrainingBatches(
-        run.train, run.spec, config.augment, config.batch_size, config.steps, config.seed, threads=2
+        run.train,
+        run.spec,
+        config.augment,
+        config.batch_size,
+        config.steps,
+        config.seed,
+        threads=2,
+        pseudo=run.pseudo,
     )
     clips = run.unlabeled.clips(config, run.spec, run.start, say)
     return StepBatches(labeled, clips, run.unlabeled.terms.first_clip_step, run.start)

@@ -21,7 +21,7 @@ def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[st
     if out.resolve() in [file.resolve() for file in files]:
         raise UserError(f"--out {out}: is one of the files to read; give another name")
     ensemble = ensemble_of([read_predictions(file) for file in files])
-    smoothed = _smoothed(ensemble, mode, [_names(part) for part in parts])
+    smoothed = smooth_ensemble(ensemble, mode, parts)
     columns = smoothed_columns(ensemble, smoothed)
     write_predictions(out, ensemble.keypoints, ensemble.frames, SMOOTHED_FIELDS, columns)
     strengths = ", ".join(f"{q:.3g}" for q in smoothed.q)
@@ -29,6 +29,11 @@ def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[st
         f"{len(files)} members, {len(ensemble.frames)} frames, {len(ensemble.keypoints)} keypoints",
         f"strength of movement (px^2/frame^3): {strengths}",
     ]
+
+
+def smooth_ensemble(ensemble: Ensemble, mode: str, parts: Sequence[str]) -> SmoothedEnsemble:
+    """By a mode and its parts, as `smooth_files` takes them."""
+    return _smoothed(ensemble, mode, [_names(part) for part in parts])
 
 
 def _smoothed(ensemble: Ensemble, mode: str, parts: list[list[str]]) -> SmoothedEnsemble:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rt_pose.loop.preprocess import Preprocess, graph
 from rt_pose.package import InputSpec
+from rt_pose.types import FloatArray
 from train.config import AugmentConfig
 from train.data.augment import (
     augmented,
@@ -24,6 +25,10 @@ from train.data.augment import (
     warps_frames,
 )
 from train.data.labels import LabeledFrames
+from train.data.pseudo import Pseudo
+
+_PSEUDO = 1
+"""Sets the random numbers of pseudo-labels' order apart."""
 
 
 @dataclass
@@ -34,10 +39,16 @@ class Batch:
     """(B, C, h, w) float32, preprocessed."""
     keypoints: Tensor
     """(B, K, 2) float32, px of the network's input; NaN where unlabeled or outside the input."""
+    weights: Tensor | None = None
+    """(B, K) float32, what each keypoint counts: 1, for a pseudo-label its weight, 0 where it is unknown.
+    None where there are no pseudo-labels: all of them 1."""
 
 
 class TrainingBatches:
-    """`steps` batches, the same for the same seed. Every frame is shown once before any is shown again."""
+    """`steps` batches, the same for the same seed. Every frame is shown once before any is shown again.
+
+    With pseudo-labels each batch ends in so many of theirs.
+    """
 
     def __init__(
         self,
@@ -48,8 +59,10 @@ class TrainingBatches:
         steps: int,
         seed: int,
         threads: int = 1,
+        pseudo: Pseudo | None = None,
     ) -> None:
         self._frames = frames
+        self._pseudo = pseudo
         self._spec = spec
         self._augment = augment
         self._batch_size = batch_size
@@ -63,15 +76,23 @@ class TrainingBatches:
     def __iter__(self) -> Iterator[Batch]:
         random = np.random.default_rng(self._seed)
         pipeline = self._build()
-        order = np.empty(0, np.intp)
+        labeled = _Order(len(self._frames), random)
+        pseudo = self._pseudo
+        # Drawn apart: what a person labeled comes in the order in which it comes without pseudo-labels.
+        apart = _Order(len(pseudo.frames), np.random.default_rng([self._seed, _PSEUDO])) if pseudo else None
         for _ in range(self._steps):
-            while len(order) < self._batch_size:
-                order = np.concatenate([order, random.permutation(len(self._frames))])
-            chosen, order = order[: self._batch_size], order[self._batch_size :]
-            yield self._batch(pipeline, chosen, random)
+            number = self._batch_size - (pseudo.per_batch if pseudo else 0)
+            shown = [self._labeled(i) for i in labeled.take(number)]
+            if pseudo and apart:
+                shown += [_pseudo_labeled(pseudo, i) for i in apart.take(pseudo.per_batch)]
+            yield self._batch(pipeline, shown, random)
 
-    def _batch(self, pipeline: Any, chosen: NDArray[np.intp], random: np.random.Generator) -> Batch:
-        images = [self._frames.images[i] for i in chosen]
+    def _labeled(self, i: int) -> _Shown:
+        xy = self._frames.xy[i]
+        return _Shown(self._frames.images[i], xy, np.ones(len(xy)))
+
+    def _batch(self, pipeline: Any, shown: list[_Shown], random: np.random.Generator) -> Batch:
+        images = [frame.image for frame in shown]
         warps = [random_warp(self._augment, image.shape, random) for image in images]
         pipeline.feed_input("frames", images)
         if warps_frames(self._augment):
@@ -81,12 +102,18 @@ class TrainingBatches:
         output = np.asarray(pipeline.run()[0].as_tensor())
         keypoints = np.stack(
             [
-                input_keypoints(self._frames.xy[i], warp, image.shape, self._spec)
-                for i, warp, image in zip(chosen, warps, images, strict=True)
+                input_keypoints(frame.xy, warp, frame.image.shape, self._spec)
+                for frame, warp in zip(shown, warps, strict=True)
             ]
         )
         # The output lies in DALI's memory, which the next batch overwrites.
-        return Batch(torch.from_numpy(output.copy()), torch.from_numpy(keypoints.astype(np.float32)))
+        return Batch(
+            torch.from_numpy(output.copy()),
+            torch.from_numpy(keypoints.astype(np.float32)),
+            torch.from_numpy(np.stack([frame.weights for frame in shown]).astype(np.float32))
+            if self._pseudo
+            else None,
+        )
 
     def _build(self) -> Any:
         from nvidia.dali import Pipeline
@@ -104,6 +131,34 @@ class TrainingBatches:
             pipeline.set_outputs(graph(augmented(self._augment), self._spec, self._frames.channels))
         pipeline.build()
         return pipeline
+
+
+@dataclass
+class _Shown:
+    """A frame with its labels (K, 2) and what each counts (K,)."""
+
+    image: NDArray[np.uint8]
+    xy: FloatArray
+    weights: FloatArray
+
+
+def _pseudo_labeled(pseudo: Pseudo, i: int) -> _Shown:
+    return _Shown(pseudo.frames.images[i], pseudo.frames.xy[i], pseudo.weights[i])
+
+
+class _Order:
+    """Indices without end, in which each of `count` comes once before any comes again."""
+
+    def __init__(self, count: int, random: np.random.Generator) -> None:
+        self._count = count
+        self._random = random
+        self._left = np.empty(0, np.intp)
+
+    def take(self, number: int) -> NDArray[np.intp]:
+        while len(self._left) < number:
+            self._left = np.concatenate([self._left, self._random.permutation(self._count)])
+        taken, self._left = self._left[:number], self._left[number:]
+        return taken
 
 
 @dataclass

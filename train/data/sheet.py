@@ -50,12 +50,14 @@ def show_augmented(config: TrainConfig, say: Callable[[str], object]) -> Path:
     return out
 
 
-def draw_sheet(config: TrainConfig, data: Path, out: Path) -> list[str]:
+def draw_sheet(config: TrainConfig, data: Path, out: Path, frames: LabeledFrames | None = None) -> list[str]:
     """Write the sheet to `out` (PNG); what it shows, as lines for the user.
 
-    Labeled frames come from the labels, clips from `data`/videos where there is such a folder.
+    Labeled frames are those given, or come from the labels; clips come from `data`/videos where there is such
+    a folder.
     """
-    frames = read_labels(data, config.labels, config.network.channels, config.keypoints)
+    if frames is None:
+        frames = read_labels(data, config.labels, config.network.channels, config.keypoints)
     spec = input_spec(config.network, frames.channels)
     chosen = np.random.default_rng(config.seed).permutation(len(frames))[:ROWS]
     rows = [_labeled_row(frames, int(i), spec, config) for i in chosen]

@@ -25,6 +25,8 @@ class LossInputs:
     """Whether a missing label says that the keypoint cannot be seen, or nothing at all."""
     stride: int
     """Input pixels per heatmap pixel."""
+    weights: Tensor | None = None
+    """(B, K) what each keypoint counts, 0 nothing; None: all of them 1."""
 
 
 def gaussian_targets(keypoints: Tensor, height: int, width: int, stride: int) -> tuple[Tensor, Tensor]:
@@ -48,27 +50,35 @@ def heatmap_kl(inputs: LossInputs) -> Tensor:
     where none counts.
     """
     log_maps, targets, counts = _compared(inputs)
-    return (kullback_leibler(log_maps, targets) * counts).sum() / counts.sum().clamp(min=1)
+    return _mean(kullback_leibler(log_maps, targets), counts)
 
 
 def heatmap_js(inputs: LossInputs) -> Tensor:
     """Jensen-Shannon divergence between them instead: at most log 2, and so it forgives a bad label."""
     log_maps, targets, counts = _compared(inputs)
-    return (jensen_shannon(log_maps, targets) * counts).sum() / counts.sum().clamp(min=1)
+    return _mean(jensen_shannon(log_maps, targets), counts)
 
 
 def heatmap_mse(inputs: LossInputs) -> Tensor:
     """Squared difference between them instead, summed over the map's pixels (a flat map scores 0.05)."""
     log_maps, targets, counts = _compared(inputs)
-    return (squared_error(log_maps, targets) * counts).sum() / counts.sum().clamp(min=1)
+    return _mean(squared_error(log_maps, targets), counts)
 
 
 def _compared(inputs: LossInputs) -> tuple[Tensor, Tensor, Tensor]:
-    """Log of the softmaxed output and targets, (B, K, h w) each, and which keypoints count, (B, K)."""
+    """Log of the softmaxed output and targets, (B, K, h w) each, and what each keypoint counts, (B, K)."""
     height, width = inputs.logits.shape[-2:]
     targets, labeled = gaussian_targets(inputs.keypoints, height, width, inputs.stride)
     counts = torch.ones_like(labeled) if inputs.blank_is_absent else labeled
+    if inputs.weights is not None:
+        counts = counts * inputs.weights
     return inputs.logits.flatten(2).log_softmax(-1), targets.flatten(2), counts
+
+
+def _mean(values: Tensor, counts: Tensor) -> Tensor:
+    """Of `values` (B, K), each as often as it counts; 0 where none does."""
+    total = counts.sum()
+    return (values * counts).sum() / torch.where(total > 0, total, 1)
 
 
 def _log_profile(centres: Tensor, size: int) -> Tensor:

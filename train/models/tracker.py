@@ -109,7 +109,7 @@ class Tracker(lightning.LightningModule):
     def _on_labels(self, batch: Batch) -> Tensor:
         images = batch.images.contiguous(memory_format=torch.channels_last)
         logits = self.network(images, by_turns(self.global_step))
-        inputs = LossInputs(logits, batch.keypoints, self._blank_is_absent, STRIDE)
+        inputs = LossInputs(logits, batch.keypoints, self._blank_is_absent, STRIDE, batch.weights)
         total = torch.zeros((), device=images.device)
         for term in self._terms.labels:
             value = term.loss(inputs)

@@ -1,0 +1,90 @@
+"""Several networks' predictions of videos, smoothed to one: `rt-pose predict --model A B ...`.
+
+Each network's own table is kept, so that it can be smoothed otherwise (`rt-pose smooth`); what is there is
+not done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rt_pose.errors import UserError
+from rt_pose.offline.done import state, write_record
+from rt_pose.offline.ensemble import ensemble_of, smoothed_columns
+from rt_pose.offline.find_videos import VideoJob
+from rt_pose.offline.members import Member
+from rt_pose.offline.predict_many import Failure, Outcome, Say
+from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, read_predictions, write_predictions
+from rt_pose.offline.smooth_files import smooth_ensemble
+from rt_pose.package import Package
+
+MEMBERS = "members"
+SMOOTHER = "ensemble"
+"""In a smoothed table's record, in place of an engine."""
+Predict = Callable[[Package, Sequence[VideoJob], Path], Outcome]
+"""Does the videos of one network into a folder."""
+
+
+def predict_ensemble(
+    members: Sequence[Member],
+    jobs: Sequence[VideoJob],
+    folder: Path,
+    predict: Predict,
+    say: Say,
+    views: Sequence[str] = (),
+) -> Outcome:
+    """Predict every video with every member, into `folder`/NAME, and smooth each into its table.
+
+    `views` are body parts seen in several views, paw_top=paw_bottom, for multi-view smoothing. A video that a
+    member cannot do is a failure; the others go on.
+    """
+    if len(members) < 2:
+        raise UserError(f"an ensemble has two networks or more, got {len(members)}")
+    outcome = Outcome()
+    tables: dict[Path, list[Path]] = {job.out: [] for job in jobs}
+    failed: dict[str, str] = {}
+    for member in members:
+        say(f"{member.name}:")
+        own = [own_table(member, job, folder) for job in jobs]
+        for failure in predict(member.package, own, folder / member.name).failures:
+            failed.setdefault(failure.name, f"{member.name}: {failure.reason}")
+        for job, mine in zip(jobs, own, strict=True):
+            tables[job.out].append(mine.out)
+    identity = _identity(members, views)
+    for job in jobs:
+        if job.name in failed:
+            outcome.failures.append(Failure(job.name, failed[job.name]))
+        elif state(job, identity) == "done":
+            outcome.done_before += 1
+        else:
+            _smooth(tables[job.out], job, views, identity, say)
+            outcome.predicted.append(job.name)
+    return outcome
+
+
+def own_table(member: Member, job: VideoJob, folder: Path) -> VideoJob:
+    """The same video's table of one member."""
+    return VideoJob(job.video, job.name, (folder / member.name / job.name).with_suffix(".csv"))
+
+
+def _smooth(tables: list[Path], job: VideoJob, views: Sequence[str], identity: str, say: Say) -> None:
+    ensemble = ensemble_of([read_predictions(table) for table in tables])
+    smoothed = smooth_ensemble(ensemble, "multiview" if views else "single", views)
+    columns = smoothed_columns(ensemble, smoothed)
+    write_predictions(job.out, ensemble.keypoints, ensemble.frames, SMOOTHED_FIELDS, columns)
+    write_record(job, identity, SMOOTHER, len(ensemble.frames))
+    sd = np.sqrt(np.median(smoothed.var.sum(axis=-1)))
+    say(
+        f"{job.name}: {len(tables)} members smoothed, {len(ensemble.frames)} frames, posterior standard "
+        f"deviation {sd:.2f} px (median)"
+    )
+
+
+def _identity(members: Sequence[Member], views: Sequence[str]) -> str:
+    """Of what a smoothed table is made with, in place of a package's own."""
+    parts = [*(member.package.sha256 for member in members), *views]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,108 @@
+"""Pseudo-labels: frames of unlabeled video with what an ensemble is sure of."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError
+from rt_pose.offline.predict import appearing_whole
+from rt_pose.types import FloatArray
+from rt_pose.video import read_frames
+from train.data.labels import LabeledFrames
+
+TABLE = "pseudo-labels.csv"
+IMAGES = "pseudo-labels"
+DECIMALS = 3
+"""Of a position in the table; what is learned from is what it says."""
+SCORER = "ensemble"
+
+
+@dataclass
+class Pseudo:
+    """Pseudo-labeled frames among the labeled ones. F frames, K keypoints."""
+
+    frames: LabeledFrames
+    """NaN where a keypoint is unknown or absent."""
+    weights: FloatArray
+    """(F, K) what a keypoint counts in the losses on labels; 0 where it is unknown."""
+    per_batch: int
+    """Of every batch, so many frames are pseudo-labeled."""
+    told: dict[str, Any]
+    """Where they come from, for the manifest."""
+
+    def fingerprint(self) -> str:
+        """Of all that a training sees of it, but for the pixels."""
+        digest = hashlib.sha256("\n".join([str(self.per_batch), *self.frames.names]).encode())
+        digest.update(np.ascontiguousarray(self.frames.xy).tobytes())
+        digest.update(np.ascontiguousarray(self.weights).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass
+class Chosen:
+    """Frames of one video. F of them, in order."""
+
+    video: Path
+    name: str
+    """As a folder of its own among the others'."""
+    indices: NDArray[np.intp]
+    xy: FloatArray
+    """(F, K, 2) frame px; NaN where unknown or absent."""
+
+
+def write_pseudo_labels(
+    chosen: Sequence[Chosen], keypoints: list[str], channels: int, out: Path
+) -> LabeledFrames:
+    """Write OUT/pseudo-labels.csv and the images it names; both as they then read.
+
+    The layout is that of labels, so OUT is a data folder for whoever wants to look, correct or train on it.
+    """
+    shutil.rmtree(out / IMAGES, ignore_errors=True)
+    names: list[str] = []
+    images: list[NDArray[np.uint8]] = []
+    for video in chosen:
+        for index, image in _frames(video, channels):
+            names.append(f"{IMAGES}/{video.name}/img{index:08d}.png")
+            images.append(image)
+            _write_image(out / names[-1], image)
+    xy = np.concatenate([video.xy for video in chosen]).round(DECIMALS)
+    _write_table(out / TABLE, names, keypoints, xy)
+    visible = np.where(np.isfinite(xy).all(axis=-1), 2, 0).astype(np.uint8)
+    return LabeledFrames(names, images, xy, visible, keypoints)
+
+
+def _frames(chosen: Chosen, channels: int) -> list[tuple[int, NDArray[np.uint8]]]:
+    wanted = set(chosen.indices.tolist())
+    found = []
+    for frame in read_frames(chosen.video, 1 if channels == 1 else 3):
+        if frame.index in wanted:
+            found.append((frame.index, frame.image.copy()))
+        if len(found) == len(wanted):
+            break
+    return found
+
+
+def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), image if image.shape[2] == 1 else image[..., ::-1]):
+        raise UserError(f"{path}: cannot be written; make room, or give another --out")
+
+
+def _write_table(path: Path, names: list[str], keypoints: list[str], xy: FloatArray) -> None:
+    with appearing_whole(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["scorer", *[SCORER] * (2 * len(keypoints))])
+        writer.writerow(["bodyparts", *(name for name in keypoints for _ in "xy")])
+        writer.writerow(["coords", *["x", "y"] * len(keypoints)])
+        for name, row in zip(names, xy.reshape(len(xy), -1).tolist(), strict=True):
+            writer.writerow([name, *("" if np.isnan(v) else f"{v:.{DECIMALS}f}" for v in row)])

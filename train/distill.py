@@ -1,0 +1,181 @@
+"""`rt-pose train distill`: an ensemble, smoothed with hindsight, teaches one small network.
+
+    labels, split -> teachers over the videos -> smoothed -> what is sure -> varied frames -> training
+                     (kept in OUT/teachers, OUT/smoothed; not done twice)     OUT/pseudo-labels.csv
+
+The network learns from labels and pseudo-labels in every batch; the losses on clips may join in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from rt_pose.clock import HostClock
+from rt_pose.config import EngineConfig
+from rt_pose.errors import UserError, nearest
+from rt_pose.offline.done import only_one
+from rt_pose.offline.find_videos import VideoJob
+from rt_pose.offline.members import Member, find_members
+from rt_pose.offline.predict_ensemble import predict_ensemble
+from rt_pose.offline.predict_many import Outcome, predict_many
+from rt_pose.package import Package
+from rt_pose.video import probe
+from train.config import TrainConfig
+from train.data.videos import find_videos
+from train.distill_config import DistillConfig
+from train.fit import Job, place, prepare, run
+from train.losses.terms import works_on_clips
+from train.progress import Say
+from train.pseudo_labels import make_pseudo_labels
+
+TEACHERS, SMOOTHED = "teachers", "smoothed"
+
+
+def distill(config: DistillConfig, say: Say = print) -> Path:
+    """Train, and write what `fit` writes and the pseudo-labels to the configured `out`; the package's folder.
+
+    Everything that can be is checked before a video is read: UserError where teachers are too few, missing or
+    of another skeleton, where one trained on a frame that validates here, or videos are of another size.
+    """
+    out = place(None, config.out, "out")
+    _check(config)
+    teachers = find_members(config.teachers, "--teachers")
+    if len(teachers) < 2:
+        raise UserError(
+            f"--teachers: one network disagrees with nobody; got only {teachers[0].package.path}: give two "
+            "or more, or a folder that `rt-pose train fit --seeds` filled"
+        )
+    job = prepare(_training(config), None, say)
+    _check_teachers(teachers, job, say)
+    jobs = _videos(config, job, out)
+    sure_px = _sure_px(config, teachers, say)
+    views = ["=".join(names) for names in config.views]
+    outcome = predict_ensemble(teachers, jobs, out / TEACHERS, _predict, say, views)
+    if outcome.failures:
+        listed = "\n  ".join(f"{failure.name}: {failure.reason}" for failure in outcome.failures)
+        raise UserError(f"videos: the teachers cannot do these:\n  {listed}\nmend them, or leave them out")
+    pseudo = make_pseudo_labels(config, job, teachers, jobs, out / TEACHERS, sure_px, say)
+    return run(replace(job, pseudo=pseudo), out, say).package
+
+
+def _predict(package: Package, jobs: Sequence[VideoJob], folder: Path) -> Outcome:
+    """In float32, which is the same on every machine: faster precisions move keypoints."""
+    with only_one(folder, verb="rt-pose train distill"):
+        return predict_many(package, jobs, EngineConfig(precision="float32"), HostClock(), lambda _: None)
+
+
+def _training(config: DistillConfig) -> TrainConfig:
+    """What is left for the training itself."""
+    values = {field.name: getattr(config, field.name) for field in fields(TrainConfig)}
+    plain = TrainConfig(**values)
+    return plain if works_on_clips(plain) else replace(plain, videos=[])
+
+
+def _check(config: DistillConfig) -> None:
+    pseudo, problems = config.pseudo, []
+    if not config.teachers:
+        problems.append("teachers: none given; name two packages or more, or a folder that `--seeds` filled")
+    if not config.videos:
+        problems.append(
+            "videos: none given; name unlabeled videos, or a folder of them, as in `videos: [videos]`"
+        )
+    if config.batch_size < 2:
+        problems.append(
+            f"batch_size: expected 2 or more, a label and a pseudo-label, got {config.batch_size}"
+        )
+    if not 0 < pseudo.share < 1:
+        problems.append(f"pseudo.share: expected a share between 0 and 1, got {pseudo.share}")
+    for name in ("min_confidence", "absent_below"):
+        if not 0 <= getattr(pseudo, name) <= 1:
+            problems.append(f"pseudo.{name}: expected 0 to 1, got {getattr(pseudo, name)}")
+    if pseudo.absent_below > pseudo.min_confidence:
+        problems.append(
+            f"pseudo.absent_below: expected no more than min_confidence ({pseudo.min_confidence:g}), got "
+            f"{pseudo.absent_below:g}"
+        )
+    if pseudo.frames < 1:
+        problems.append(f"pseudo.frames: expected at least 1, got {pseudo.frames}")
+    for name, value in (("weight", pseudo.weight), ("sure_px", pseudo.sure_px)):
+        if value is not None and not 0 < value < np.inf:
+            problems.append(f"pseudo.{name}: expected more than 0, got {value}")
+    if problems:
+        raise UserError("the distillation cannot be begun:\n  " + "\n  ".join(problems))
+
+
+def _check_teachers(teachers: Sequence[Member], job: Job, say: Say) -> None:
+    """Teachers know the labels' keypoints, and none has trained on a frame that validates here."""
+    here = job.frames.keypoints
+    there = teachers[0].package.manifest.keypoints
+    if there != here:
+        unknown = [f"'{name}'{nearest(name, here)}" for name in there if name not in here]
+        differs = f"the labels lack {unknown[0]}" if unknown else f"the labels have {', '.join(here)}"
+        raise UserError(
+            f"--teachers: they know the keypoints {', '.join(there)}, {differs}; teachers and network learn "
+            "one skeleton, in one order"
+        )
+    for teacher in teachers:
+        training = teacher.package.manifest.training
+        if "kept_back" not in training:
+            say(
+                f"{teacher.name} does not say which frames it kept back: if it has trained on some that "
+                "validate here, the error on them will be too small"
+            )
+            continue
+        seen = [name for name in job.validation.names if name not in training["kept_back"]]
+        if seen:
+            raise UserError(
+                f"--teachers: {teacher.name} trained on {len(seen)} of the {len(job.validation)} frames that "
+                f"are kept back here ({seen[0]}), so its pseudo-labels know them; its split: "
+                f"{training['split']}; split alike: set `split_seed: {_split_seed(teacher)}`, or give both "
+                "one split.csv"
+            )
+
+
+def _split_seed(teacher: Member) -> object:
+    settings = teacher.package.manifest.training.get("configuration", {})
+    split_seed = settings.get("split_seed")
+    return settings.get("seed") if split_seed is None else split_seed
+
+
+def _videos(config: DistillConfig, job: Job, out: Path) -> list[VideoJob]:
+    """The unlabeled videos and their smoothed tables; UserError where one has no labeled image's size."""
+    labeled = sorted({(image.shape[1], image.shape[0]) for image in job.frames.images})
+    problems: list[str] = []
+    jobs: list[VideoJob] = []
+    for video in find_videos(job.data, config.videos):
+        info = probe(video)
+        if (info.width, info.height) not in labeled:
+            problems.append(f"{video.name}: {info.width}x{info.height}")
+        name = video.relative_to(job.data) if video.is_relative_to(job.data) else Path(video.name)
+        table = (out / SMOOTHED / name).with_suffix(".csv")
+        if table in [other.out for other in jobs]:
+            problems.append(f"{video}: another video has the name {name.with_suffix('')}; rename one")
+        jobs.append(VideoJob(video, str(name), table))
+    if problems:
+        sizes = ", ".join(f"{width}x{height}" for width, height in labeled)
+        listed = "\n  ".join(problems)
+        raise UserError(
+            f"videos: expected frames of the labeled images' size, {sizes}, and names of their own; got:\n"
+            f"  {listed}\nscale or crop them as the labels were, or leave them out"
+        )
+    return jobs
+
+
+def _sure_px(config: DistillConfig, teachers: Sequence[Member], say: Say) -> float:
+    if config.pseudo.sure_px is not None:
+        say(f"sure: doubt of at most {config.pseudo.sure_px:.2f} px, as configured")
+        return config.pseudo.sure_px
+    errors = [t.package.manifest.training.get("errors", {}).get("median_px") for t in teachers]
+    known = [float(error) for error in errors if error]
+    if not known:
+        raise UserError(
+            "pseudo.sure_px: the teachers' packages tell no validation error to derive it from; set it, in "
+            "px of the frame"
+        )
+    sure_px = float(np.mean(known))
+    say(f"sure: doubt of at most {sure_px:.2f} px, the teachers' median validation error")
+    return sure_px
