@@ -30,7 +30,8 @@ from bench.latency import latency_rules
 from bench.machine_peak import Peak, copy_bytes_per_s, peaks
 from bench.operations import count_operations
 from bench.output import check_out, conditions, finish, machine_line, markdown_table
-from bench.untrained import made_frames, untrained_package
+from bench.sharpened import made_frames
+from bench.untrained import untrained_package
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
 from rt_pose.engines import Engine, engines, open_engine
 from rt_pose.errors import UserError

@@ -15,15 +15,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.sharpened import made_frames, sharpen
 from rt_pose.errors import UserError
-from rt_pose.loop.decode import Decoder
-from rt_pose.loop.preprocess import Preprocess
-from rt_pose.package import GOLDEN_CONFIDENCE, DecodeSpec, InputSpec, Package
+from rt_pose.package import DecodeSpec, Package
 from rt_pose.video import Channels, read_frames
 from train.config import NetworkConfig
 from train.data.labels import LabeledFrames
@@ -33,12 +31,6 @@ from train.models.tracker import PoseNetwork, input_spec
 from train.progress import Say
 
 FRAMES = 8
-SURE_SHARE = 0.1
-"""So many of the golden keypoints are to have the confidence that the golden check asks for. No more: the
-less the maps are sharpened, the farther their peaks stand out, and the less another engine's rounding moves
-them."""
-SHARPENING = 1.4
-MAX_STEPS = 40
 NOTE = "head not trained: this package is for timing only, its keypoints and errors mean nothing"
 
 
@@ -62,42 +54,10 @@ def untrained_package(
     images = frames or made_frames(FRAMES, 640, 480, channels, seed)
     network = PoseNetwork(config, channels, keypoints).eval()
     spec, decode = input_spec(config, channels), DecodeSpec(stride=STRIDE)
-    sharpen(network, spec, decode, images)
+    sharpen(network, network.head.heatmaps, spec, decode, images)
     labeled = _labeled(images, keypoints, seed)
     training: dict[str, Any] = {"note": NOTE, "backbone": config.backbone, "seed": seed}
     return export(Trained(network, spec, decode, [], labeled, labeled, training), folder, say)
-
-
-def sharpen(
-    network: PoseNetwork, spec: InputSpec, decode: DecodeSpec, images: list[NDArray[np.uint8]]
-) -> None:
-    """Scale the last layer until enough maps are peaked: random logits alone are nearly flat."""
-    preprocess, decoder = Preprocess(spec), Decoder(decode)
-    # A copy: the next call writes into the same memory.
-    batch = torch.from_numpy(np.concatenate([preprocess((image,)).copy() for image in images]))
-    with torch.inference_mode():
-        logits = network(batch).numpy()
-        for step in range(MAX_STEPS):
-            factor = SHARPENING**step
-            sure = decoder(logits * np.float32(factor)).confidence >= GOLDEN_CONFIDENCE
-            if sure.mean() >= SURE_SHARE:
-                for parameter in network.head.heatmaps.parameters():
-                    parameter.mul_(factor)
-                return
-    raise UserError("untrained: the random head has no peak on these frames; give others or another seed")
-
-
-def made_frames(
-    count: int, width: int, height: int, channels: Channels, seed: int = 0
-) -> list[NDArray[np.uint8]]:
-    """Smooth random pictures (height, width, channels)."""
-    random = np.random.default_rng(seed)
-    images = []
-    for _ in range(count):
-        noise = random.integers(0, 256, (height // 16, width // 16, channels), dtype=np.uint8)
-        image = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-        images.append(np.ascontiguousarray(image.reshape(height, width, channels)))
-    return images
 
 
 def _labeled(images: list[NDArray[np.uint8]], keypoints: int, seed: int) -> LabeledFrames:

@@ -112,6 +112,9 @@ class EngineConfig:
     """dali (the definition), compiled (the same pixels, several times as fast on a CPU; on a GPU two matrix
     products in place of DALI's launches), or auto: compiled
     where it keeps the golden keypoints in place, otherwise dali. `torch`, an earlier name, means compiled."""
+    decoder: Literal["pyav", "nvdec"] = "pyav"
+    """Who decodes recorded videos in `predict`: pyav (the processor, the same pixels as live), or nvdec (the
+    GPU, faster; colours are rounded otherwise, so keypoints move a little)."""
     threads: int = 0
     """Threads of the engine; 0: a run measures at its start how many of the physical cores serve best, and
     whether pinned to them; elsewhere one a physical core."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 from importlib.util import find_spec
 from pathlib import Path
@@ -175,7 +174,6 @@ def plan_facts(
         "input": f"{MAX_FRAMES}x{spec.channels}x{spec.height}x{spec.width}",
         "precision": precision,
         "tensorrt": version,
-        "rt_pose": importlib.metadata.version("rt-pose"),
         **hardware,
     }
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rt_pose.engines import Engine
+from rt_pose.errors import UserError
 from rt_pose.gpu.frames import DaliFrames, DeviceFrames, MatrixFrames
 from rt_pose.gpu.graphs import Forward, NetworkGraphs
 from rt_pose.gpu.lane import Lane
@@ -56,6 +57,7 @@ class GpuEstimator(Estimator):
         """`preprocess`: dali or compiled."""
         self.engine = engine
         self._lane = engine.lane
+        self.device = self._lane.device
         self._staging = Staging(self._lane)
         frames = MatrixFrames if preprocess == "compiled" else DaliFrames
         self._frames: DeviceFrames = frames(engine.spec, self._lane, self._staging)
@@ -98,6 +100,21 @@ class GpuEstimator(Estimator):
         found = self._decode_maps(heatmaps) if self._decode_maps else unpacked(heatmaps)
         to_frame(affine, *offset_xy, found.xy.reshape(-1, 2), found.cov.reshape(-1, 2, 2))
         return found
+
+    def estimate_on_device(self, frame: Tensor) -> Keypoints[FloatArray]:
+        """Keypoints (1, K, ...) of a frame (H, W, C) uint8 that lies on the device already, in its pixels.
+
+        UserError where the preprocessing is DALI's, which is fed from the host.
+        """
+        if not isinstance(self._frames, MatrixFrames):
+            raise UserError(
+                "engine.decoder: 'nvdec' leaves frames on the GPU, where the compiled preprocessing takes "
+                "them; set `--engine.preprocess compiled`, or `--engine.decoder pyav`"
+            )
+        with self._lane.on():
+            self._frames.from_device(frame, self._graphs.inputs)
+        height, width = frame.shape[:2]
+        return self.decode(self.infer(1), (width, height))
 
     def pin(self, memory: NDArray[np.uint8]) -> Callable[[], None]:
         """Read frames that lie in `memory` in place; call what is returned before the memory goes."""

@@ -95,12 +95,19 @@ class MatrixFrames:
             return
         for slot, (image, window) in enumerate(zip(images, windows, strict=True)):
             staged = self._staging.stage(slot, image, window)
-            key = slot, *staged.shape
-            if key not in self._recorded:
-                self._recorded[key] = self._record(staged.shape, inputs[slot])
-            frame, launch = self._recorded[key]
-            frame.copy_(torch.from_numpy(staged), non_blocking=True)
-            launch()
+            self._launch(slot, torch.from_numpy(staged), inputs)
+
+    def from_device(self, frame: Tensor, inputs: Tensor) -> None:
+        """As `into`, of one frame (H, W, C) uint8 that lies on the device."""
+        self._launch(0, frame, inputs)
+
+    def _launch(self, slot: int, source: Tensor, inputs: Tensor) -> None:
+        key = slot, *source.shape
+        if key not in self._recorded:
+            self._recorded[key] = self._record(tuple(source.shape), inputs[slot])
+        frame, launch = self._recorded[key]
+        frame.copy_(source, non_blocking=True)
+        launch()
 
     def _record(self, shape: tuple[int, ...], target: Tensor) -> tuple[Tensor, Callable[[], object]]:
         height, width, channels = shape

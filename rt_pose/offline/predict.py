@@ -17,10 +17,10 @@ from rt_pose.loop.decode import Keypoints
 from rt_pose.loop.device import physical_cores
 from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.infer import EngineChoice, choose_engine
-from rt_pose.offline.in_parallel import estimate_in_order
+from rt_pose.offline.in_parallel import Found, estimate_in_order
 from rt_pose.package import Package, check_frame_size
 from rt_pose.types import FloatArray
-from rt_pose.video import VideoInfo, probe, read_frames
+from rt_pose.video import Channels, VideoInfo, probe, read_frames
 
 SCORER = "rt-pose"
 
@@ -53,7 +53,12 @@ class Predictor:
 
     def __init__(self, package: Package, config: EngineConfig) -> None:
         """UserError where no engine can serve the package."""
-        self._package = package
+        if config.decoder == "nvdec" and config.device != "gpu":
+            raise UserError(
+                "engine.decoder: 'nvdec' is the GPU's own decoder, engine.device is 'cpu'; set "
+                "`--engine.device gpu`, or `--engine.decoder pyav`"
+            )
+        self._package, self._config = package, config
         self.choice, self._estimators = _estimators(package, config)
 
     def write(self, video: Path, out: Path, tell: Callable[[int], object]) -> int:
@@ -64,16 +69,27 @@ class Predictor:
         whole. `tell` is told how many frames are done. UserError where the video breaks off.
         """
         manifest = self._package.manifest
-        frames = read_frames(video, manifest.input.channels)
         count = 0
         with appearing_whole(out) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerows(_header(manifest.keypoints))
-            for index, found in estimate_in_order(frames, self._estimators):
+            for index, found in self._found(video, manifest.input.channels):
                 writer.writerow([index, *_cells(found)])
                 count += 1
                 tell(count)
         return count
+
+    def _found(self, video: Path, channels: Channels) -> Iterator[Found]:
+        """Every frame's number and keypoints."""
+        if self._config.decoder == "pyav":
+            return estimate_in_order(read_frames(video, channels), self._estimators)
+        from rt_pose.gpu.estimate import GpuEstimator
+        from rt_pose.gpu.video import read_on_device
+
+        (estimator,) = self._estimators
+        assert isinstance(estimator, GpuEstimator)
+        frames = read_on_device(video, channels, estimator.device)
+        return ((index, estimator.estimate_on_device(frame)) for index, frame in enumerate(frames))
 
 
 def _estimators(package: Package, config: EngineConfig) -> tuple[EngineChoice, list[Estimator]]:

@@ -1,0 +1,39 @@
+"""The tests that need a GPU, as pytest runs them."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+from bench.gpu_section import Options, Row, Rows
+
+QUICK_FRAMES, FRAMES = "1000", "10000"
+
+
+def measure(options: Options, rows: Rows) -> None:
+    """One row: how many passed, failed and were left out, with the failures' names."""
+    rows.add("pytest -m gpu", lambda: _run(options, rows.left_s()))
+
+
+def _run(options: Options, limit_s: float) -> Row:
+    environment = os.environ | {"RT_POSE_GPU_FRAMES": QUICK_FRAMES if options.quick else FRAMES}
+    command = [sys.executable, "-m", "pytest", "tests", "-m", "gpu", "-q", "-rfEs", "-p", "no:cacheprovider"]
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=max(limit_s - 3, 1),
+            check=False,
+        )
+        said, code = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as error:
+        said, code = (error.stdout or b"").decode(errors="replace"), -1
+    lines = [line[:300] for line in said.splitlines() if line.startswith(("FAILED", "ERROR", "SKIPPED"))]
+    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?)", said)}
+    found: Row = {"exit": code, "counts": counts, "lines": lines, "tail": said[-1500:] if code else ""}
+    return found if code == 0 else found | {"failed": f"pytest ended with {code}; " + "; ".join(lines[:4])}
