@@ -27,9 +27,6 @@ from train.data.augment import (
 from train.data.labels import LabeledFrames
 from train.data.pseudo import Pseudo
 
-_PSEUDO = 1
-"""Sets the random numbers of pseudo-labels' order apart."""
-
 
 @dataclass
 class Batch:
@@ -78,13 +75,12 @@ class TrainingBatches:
         pipeline = self._build()
         labeled = _Order(len(self._frames), random)
         pseudo = self._pseudo
-        # Drawn apart: what a person labeled comes in the order in which it comes without pseudo-labels.
-        apart = _Order(len(pseudo.frames), np.random.default_rng([self._seed, _PSEUDO])) if pseudo else None
+        pseudo_labeled = _Order(len(pseudo.frames), random) if pseudo else None
         for _ in range(self._steps):
             number = self._batch_size - (pseudo.per_batch if pseudo else 0)
             shown = [self._labeled(i) for i in labeled.take(number)]
-            if pseudo and apart:
-                shown += [_pseudo_labeled(pseudo, i) for i in apart.take(pseudo.per_batch)]
+            if pseudo and pseudo_labeled:
+                shown += [_pseudo_labeled(pseudo, i) for i in pseudo_labeled.take(pseudo.per_batch)]
             yield self._batch(pipeline, shown, random)
 
     def _labeled(self, i: int) -> _Shown:
