@@ -6,21 +6,53 @@ came. The attribute texts below are also the `--help` of the command line.
 
 from __future__ import annotations
 
-import dataclasses
-import re
-import types
-import typing
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-import msgspec
-import yaml
+from rt_pose.config_build import build, duration_ns, filled, load, load_yaml, to_plain
+from rt_pose.config_check import check_names, check_numbers
+from rt_pose.config_rules import (
+    ActionConfig,
+    AnalogAction,
+    BlockConfig,
+    GeometryConfig,
+    LensConfig,
+    RuleConfig,
+    TrainAction,
+    ZoneConfig,
+)
 
-from rt_pose.errors import UserError, nearest
-
-T = TypeVar("T")
+__all__ = [
+    "ActionConfig",
+    "AnalogAction",
+    "Backend",
+    "BlockConfig",
+    "CameraConfig",
+    "CropConfig",
+    "Device",
+    "EngineConfig",
+    "GeometryConfig",
+    "LensConfig",
+    "LimitsConfig",
+    "OutputConfig",
+    "Precision",
+    "Preprocessing",
+    "PublishConfig",
+    "RecordConfig",
+    "RuleConfig",
+    "RunConfig",
+    "SafetyConfig",
+    "TrainAction",
+    "ZoneConfig",
+    "build",
+    "check_names",
+    "check_numbers",
+    "duration_ns",
+    "filled",
+    "load",
+    "load_yaml",
+    "to_plain",
+]
 
 Device = Literal["cpu", "gpu"]
 Precision = Literal["auto", "float32", "mixed", "bf16", "int8", "fp16"]
@@ -123,164 +155,6 @@ class EngineConfig:
 
 
 @dataclass
-class ZoneConfig:
-    """A region of the frame that rules may name. Give exactly one shape."""
-
-    circle: list[float] | None = None
-    """[centre x, centre y, radius]."""
-    box: list[float] | None = None
-    """[left, top, right, bottom]."""
-    polygon: list[list[float]] | None = None
-    """[[x, y], [x, y], [x, y], ...], closed."""
-    line: list[list[float]] | None = None
-    """[[x, y], [x, y]], to be crossed from its left to its right or back, as one looks along it."""
-    point: list[float] | None = None
-    """[x, y], a place to measure distances and speeds of approach to."""
-    unit: Literal["px", "mm"] = "px"
-    """Of the numbers: frame px, or mm of the rig (see `geometry`)."""
-
-
-@dataclass
-class LensConfig:
-    """A lens to be undistorted, as camera calibrations write it."""
-
-    matrix: list[list[float]]
-    """[[fx, 0, cx], [0, fy, cy], [0, 0, 1]], px."""
-    distortion: list[float]
-    """[k1, k2, p1, p2] or [k1, k2, p1, p2, k3] (OpenCV's order)."""
-
-
-@dataclass
-class GeometryConfig:
-    """From the pixels of a camera to millimetres of the rig. Give a scale or a homography."""
-
-    mm_per_px: float | None = None
-    """Size of a pixel in the animal's plane, mm."""
-    homography: list[list[float]] | None = None
-    """Three rows of three: px (without the lens's distortion) to mm."""
-    lens: LensConfig | None = None
-    """Taken out first."""
-
-
-@dataclass
-class BlockConfig:
-    """A part of a session in which some rules are enabled. It ends with the first of its ends to come."""
-
-    block: str
-    """Its name; events bear it, and the control order `block` jumps to it."""
-    rules: list[str] | None = None
-    """The rules that may fire; all of them where it is not given, none with []."""
-    time: str | None = None
-    """It ends after this long (scene time)."""
-    events: int | None = None
-    """It ends after so many events, fired or withheld; an action that only ends a stimulus is none."""
-    trials: int | None = None
-    """It ends after so many trials. A trial ends with its first event, fired or withheld."""
-    trial: str | None = None
-    """A trial without an event ends after this long (scene time)."""
-    inter_trial: str = "0 ms"
-    """Pause after each trial in which no rule may fire (scene time)."""
-
-
-@dataclass
-class TrainAction:
-    """Pulses in a row."""
-
-    pulse: str
-    """Length of each pulse, e.g. `5 ms`."""
-    period: str
-    """From the beginning of a pulse to that of the next, e.g. `25 ms`."""
-    count: int
-    """How many pulses."""
-
-
-@dataclass
-class AnalogAction:
-    """A value that rises to the amplitude, stays, and falls to 0."""
-
-    duration: str
-    """How long it stays at the amplitude, e.g. `500 ms`."""
-    ramp_up: str = "0 ms"
-    """How long it takes to rise."""
-    ramp_down: str = "0 ms"
-    """How long it takes to fall."""
-
-
-@dataclass
-class ActionConfig:
-    """What a rule does. Give exactly one of pulse, train, level, analog, message, stop."""
-
-    output: str
-    """Name of an output of this configuration."""
-    pulse: str | None = None
-    """Length of a pulse, e.g. `5 ms`."""
-    line: int | str = 0
-    """Line of the output: its number, or its name among the output's `lines`."""
-    amplitude: float = 1.0
-    """0..1, where the output has an amplitude."""
-    train: TrainAction | None = None
-    """A train of pulses, e.g. `{pulse: 5 ms, period: 25 ms, count: 10}`."""
-    level: bool | Literal["on", "off"] | None = None
-    """on: the line stays on; off: it goes off, also where the decision is late, in a pause between trials,
-    in a block that does not list the rule, and whatever its `refractory`: no line is left on by those."""
-    at_most: str | None = None
-    """With `level: on`: the line goes off by itself after this, e.g. `10 s`. Give it: a rule that should end
-    the level cannot be judged while one of its keypoints is lost."""
-    analog: AnalogAction | None = None
-    """An amplitude with ramps, e.g. `{duration: 500 ms, ramp_down: 200 ms}`."""
-    message: str | None = None
-    """Text for an output that takes text."""
-    stop: bool = False
-    """End whatever the line is doing; held back as little as `level: off`."""
-
-
-@dataclass
-class RuleConfig:
-    """A condition on tracks, with a time policy and an action.
-
-    It acts when the condition comes true, once, and again only after the condition has been false. That
-    moment counts also where the action is suppressed (disarmed, another block, a pause, the refractory time,
-    a cap, a late frame): an animal that is in the zone already when a block begins or `arm` comes must leave
-    and come back before anything fires. So neither an order nor the schedule ever sets off a stimulus, and
-    the time from what the animal does to the stimulus is the same in every trial. At a run's first frame and
-    when a lost keypoint is seen again, a condition that holds counts as having come true.
-    """
-
-    name: str
-    """Unique; the event topic and the report use it."""
-    when: str
-    """The condition, e.g. `inside(nose, corner) and speed(nose) > 50` (px, px/s), or `> 20 cm/s` with a
-    `geometry`. `rt-pose rules check` explains it."""
-    do: ActionConfig
-    """What happens when it comes true."""
-    probability: float | None = None
-    """It comes true when the condition is at least so probable at the time of effect; without it the
-    predicted mean is judged."""
-    release: float | str | None = None
-    """Hysteresis: once true it stays so until the probability falls below this; for a rule without
-    `probability` until this condition holds, e.g. `speed(nose) < 30`."""
-    hold: str = "0 ms"
-    """How long (scene time) the condition must have been true without a break."""
-    refractory: str = "0 ms"
-    """Shortest scene time between two firings."""
-    withhold: float = 0.0
-    """Share of events randomly withheld as controls, from the session's seed; logged as withheld."""
-    deadline: str | None = None
-    """Longest time from exposure to decision for this rule; the run's budget where it is not given."""
-    late: Literal["suppress", "fire"] = "suppress"
-    """What to do with a decision past its deadline."""
-    individual: int | Literal["each", "any"] = "each"
-    """Where there are several: each is judged by itself, any of them will do, or the one of that number."""
-    enabled: bool = True
-    """Otherwise its events are suppressed with the reason `disabled`; the control order `set` changes it."""
-    yoke: str | None = None
-    """A session folder: the rule fires at the times at which its namesake fired there, in place of its own
-    condition."""
-    yoke_times_s: list[float] | None = None
-    """Those times, since the first frame (scene time, of the effect); filled in from `yoke`."""
-
-
-@dataclass
 class PublishConfig:
     """Where poses go out, and where orders come in (ZeroMQ)."""
 
@@ -348,162 +222,3 @@ class RunConfig:
     """Of withholding and of the simulated rig."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Subject and experiment, as you like; copied to the session."""
-
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-
-
-def check_names(config: RunConfig) -> None:
-    """UserError where a name could not be a topic, a file or a word of a rule."""
-    named: dict[str, Iterable[str]] = {
-        "cameras": config.cameras,
-        "outputs": config.outputs,
-        "zones": config.zones,
-        "rules": [rule.name for rule in config.rules],
-        "protocol": [block.block for block in config.protocol],
-    }
-    for kind, names in named.items():
-        for name in names:
-            if not _NAME.fullmatch(name):
-                raise UserError(
-                    f"configuration: {kind}: {name!r} cannot be a name; expected a letter, then letters, "
-                    "digits, '_' or '-'"
-                )
-
-
-def check_numbers(config: RunConfig) -> None:
-    """UserError where a number of the configuration makes no sense."""
-    publish = config.publish
-    positive = {
-        "budget_ms": config.budget_ms,
-        "seconds": config.seconds,
-        "publish.frame_width_px": publish.frame_width_px,
-    }
-    for key, value in positive.items():
-        if value is not None and not 0 < value < float("inf"):
-            raise UserError(f"configuration: {key}: expected more than 0, got {value}")
-    if not 0 <= config.group_ms <= 1000:
-        raise UserError(f"configuration: group_ms: expected 0 to 1000, got {config.group_ms}")
-    for name, camera in config.cameras.items():
-        if camera.crop is not None:
-            _check_crop(camera.crop, f"configuration: cameras.{name}.crop")
-    if not 0 <= publish.frame_rate_hz <= 1000:
-        raise UserError(
-            f"configuration: publish.frame_rate_hz: expected 0 to 1000, got {publish.frame_rate_hz}"
-        )
-    beat_ns = duration_ns(config.safety.heartbeat_until, "configuration: safety.heartbeat_until")
-    kill_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
-    if not 100e6 <= beat_ns <= kill_ns:
-        raise UserError(
-            "configuration: safety: expected 100 ms <= heartbeat_until <= kill_after, got "
-            f"{config.safety.heartbeat_until!r} and {config.safety.kill_after!r}"
-        )
-    if config.engine.threads < 0:
-        raise UserError(f"configuration: engine.threads: expected 0 or more, got {config.engine.threads}")
-
-
-def _check_crop(crop: CropConfig, where: str) -> None:
-    if crop.width < 1 or crop.height < 1:
-        raise UserError(f"{where}: expected a window of at least 1x1 px, got {crop.width}x{crop.height}")
-    if not 0 <= crop.margin_px < float("inf"):
-        raise UserError(f"{where}: margin_px: expected 0 or more, got {crop.margin_px}")
-    if not 0 <= crop.seen_within_ms < float("inf"):
-        raise UserError(f"{where}: seen_within_ms: expected 0 or more, got {crop.seen_within_ms}")
-    if not 0 < crop.min_seen <= 1:
-        raise UserError(f"{where}: min_seen: expected a share above 0, up to 1, got {crop.min_seen}")
-
-
-_DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(us|ms|s|min)\s*")
-LONGEST_NS = 3600e12
-_NS = {"us": 1e3, "ms": 1e6, "s": 1e9, "min": 60e9}
-
-
-def duration_ns(text: str, where: str) -> int:
-    """Nanoseconds of a length of time such as `20 ms`; UserError where it is none."""
-    match = _DURATION.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise UserError(f"{where}: expected a length of time such as '20 ms' or '0.5 s', got {text!r}")
-    ns = float(match[1]) * _NS[match[2]]
-    if ns > LONGEST_NS:
-        raise UserError(f"{where}: expected at most 1000 hours, got {text!r}")
-    return round(ns)
-
-
-def load_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; UserError where it is missing or not one."""
-    if not path.is_file():
-        raise UserError(f"configuration {path}: no such file")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"configuration {path}: not YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise UserError(f"configuration {path}: expected keys and values, got {type(data).__name__}")
-    return data
-
-
-def load(cls: type[T], path: Path) -> T:
-    """The configuration of type `cls` in a YAML file."""
-    return build(cls, load_yaml(path), str(path))
-
-
-def build(cls: type[T], data: dict[str, Any], where: str) -> T:
-    """`data` as the dataclass `cls`, every key and type checked; UserError names the place.
-
-    A section left empty is its defaults.
-    """
-    _refuse_unknown_keys(cls, data, where, "")
-    try:
-        return msgspec.convert(filled(cls, data), cls, strict=True)
-    except msgspec.ValidationError as error:
-        message = f"{where}: {error}".replace("`$.", "`").replace(" - at `$`", "")
-        if re.search(r"Expected `str(?: \| null)?`, got `(?:int|float)`", message):
-            message += "; a length of time has a unit, e.g. '30 ms'"
-        raise UserError(message) from error
-
-
-def filled(kind: Any, data: Any) -> Any:
-    """`data` of the type `kind` with the defaults written into each section that is empty (`{}` or null).
-
-    Sections that may be absent stay absent, and those that need a value stay empty.
-    """
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin is list and isinstance(data, list) and args:
-        return [filled(args[0], item) for item in data]
-    if origin is dict and isinstance(data, dict) and len(args) == 2:
-        return {key: filled(args[1], item) for key, item in data.items()}
-    if not dataclasses.is_dataclass(kind):
-        return data
-    if not data and data in (None, {}):
-        needed = any(f.default is f.default_factory is dataclasses.MISSING for f in dataclasses.fields(kind))
-        return {} if needed else to_plain(typing.cast(type, kind)())
-    if not isinstance(data, dict):
-        return data
-    hints = typing.get_type_hints(kind)
-    return {key: filled(hints[key], item) if key in hints else item for key, item in data.items()}
-
-
-def to_plain(config: Any) -> Any:
-    """The configuration as plain mappings and lists, for logs and YAML."""
-    return msgspec.to_builtins(config)
-
-
-def _refuse_unknown_keys(kind: Any, data: Any, where: str, path: str) -> None:
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        for arg in args:
-            if dataclasses.is_dataclass(arg) and isinstance(data, dict):
-                _refuse_unknown_keys(arg, data, where, path)
-    elif origin is list and isinstance(data, list) and args:
-        for i, item in enumerate(data):
-            _refuse_unknown_keys(args[0], item, where, f"{path}[{i}]")
-    elif origin is dict and isinstance(data, dict) and len(args) == 2:
-        for key, item in data.items():
-            _refuse_unknown_keys(args[1], item, where, f"{path}.{key}".lstrip("."))
-    elif dataclasses.is_dataclass(kind) and isinstance(data, dict):
-        hints = typing.get_type_hints(kind)
-        for key, item in data.items():
-            place = f"{path}.{key}".lstrip(".")
-            if key not in hints:
-                raise UserError(f"{where}: unknown key '{place}'{nearest(key, hints)}")
-            _refuse_unknown_keys(hints[key], item, where, place)

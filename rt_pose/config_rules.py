@@ -1,0 +1,164 @@
+"""What a user writes of rules: regions, the rig's measures, conditions, actions, blocks of a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass
+class ZoneConfig:
+    """A region of the frame that rules may name. Give exactly one shape."""
+
+    circle: list[float] | None = None
+    """[centre x, centre y, radius]."""
+    box: list[float] | None = None
+    """[left, top, right, bottom]."""
+    polygon: list[list[float]] | None = None
+    """[[x, y], [x, y], [x, y], ...], closed."""
+    line: list[list[float]] | None = None
+    """[[x, y], [x, y]], to be crossed from its left to its right or back, as one looks along it."""
+    point: list[float] | None = None
+    """[x, y], a place to measure distances and speeds of approach to."""
+    unit: Literal["px", "mm"] = "px"
+    """Of the numbers: frame px, or mm of the rig (see `geometry`)."""
+
+
+@dataclass
+class LensConfig:
+    """A lens to be undistorted, as camera calibrations write it."""
+
+    matrix: list[list[float]]
+    """[[fx, 0, cx], [0, fy, cy], [0, 0, 1]], px."""
+    distortion: list[float]
+    """[k1, k2, p1, p2] or [k1, k2, p1, p2, k3] (OpenCV's order)."""
+
+
+@dataclass
+class GeometryConfig:
+    """From the pixels of a camera to millimetres of the rig. Give a scale or a homography."""
+
+    mm_per_px: float | None = None
+    """Size of a pixel in the animal's plane, mm."""
+    homography: list[list[float]] | None = None
+    """Three rows of three: px (without the lens's distortion) to mm."""
+    lens: LensConfig | None = None
+    """Taken out first."""
+
+
+@dataclass
+class BlockConfig:
+    """A part of a session in which some rules are enabled. It ends with the first of its ends to come."""
+
+    block: str
+    """Its name; events bear it, and the control order `block` jumps to it."""
+    rules: list[str] | None = None
+    """The rules that may fire; all of them where it is not given, none with []."""
+    time: str | None = None
+    """It ends after this long (scene time)."""
+    events: int | None = None
+    """It ends after so many events, fired or withheld; an action that only ends a stimulus is none."""
+    trials: int | None = None
+    """It ends after so many trials. A trial ends with its first event, fired or withheld."""
+    trial: str | None = None
+    """A trial without an event ends after this long (scene time)."""
+    inter_trial: str = "0 ms"
+    """Pause after each trial in which no rule may fire (scene time)."""
+
+
+@dataclass
+class TrainAction:
+    """Pulses in a row."""
+
+    pulse: str
+    """Length of each pulse, e.g. `5 ms`."""
+    period: str
+    """From the beginning of a pulse to that of the next, e.g. `25 ms`."""
+    count: int
+    """How many pulses."""
+
+
+@dataclass
+class AnalogAction:
+    """A value that rises to the amplitude, stays, and falls to 0."""
+
+    duration: str
+    """How long it stays at the amplitude, e.g. `500 ms`."""
+    ramp_up: str = "0 ms"
+    """How long it takes to rise."""
+    ramp_down: str = "0 ms"
+    """How long it takes to fall."""
+
+
+@dataclass
+class ActionConfig:
+    """What a rule does. Give exactly one of pulse, train, level, analog, message, stop."""
+
+    output: str
+    """Name of an output of this configuration."""
+    pulse: str | None = None
+    """Length of a pulse, e.g. `5 ms`."""
+    line: int | str = 0
+    """Line of the output: its number, or its name among the output's `lines`."""
+    amplitude: float = 1.0
+    """0..1, where the output has an amplitude."""
+    train: TrainAction | None = None
+    """A train of pulses, e.g. `{pulse: 5 ms, period: 25 ms, count: 10}`."""
+    level: bool | Literal["on", "off"] | None = None
+    """on: the line stays on; off: it goes off, also where the decision is late, in a pause between trials,
+    in a block that does not list the rule, and whatever its `refractory`: no line is left on by those."""
+    at_most: str | None = None
+    """With `level: on`: the line goes off by itself after this, e.g. `10 s`. Give it: a rule that should end
+    the level cannot be judged while one of its keypoints is lost."""
+    analog: AnalogAction | None = None
+    """An amplitude with ramps, e.g. `{duration: 500 ms, ramp_down: 200 ms}`."""
+    message: str | None = None
+    """Text for an output that takes text."""
+    stop: bool = False
+    """End whatever the line is doing; held back as little as `level: off`."""
+
+
+@dataclass
+class RuleConfig:
+    """A condition on tracks, with a time policy and an action.
+
+    It acts when the condition comes true, once, and again only after the condition has been false. That
+    moment counts also where the action is suppressed (disarmed, another block, a pause, the refractory time,
+    a cap, a late frame): an animal that is in the zone already when a block begins or `arm` comes must leave
+    and come back before anything fires. So neither an order nor the schedule ever sets off a stimulus, and
+    the time from what the animal does to the stimulus is the same in every trial. At a run's first frame and
+    when a lost keypoint is seen again, a condition that holds counts as having come true.
+    """
+
+    name: str
+    """Unique; the event topic and the report use it."""
+    when: str
+    """The condition, e.g. `inside(nose, corner) and speed(nose) > 50` (px, px/s), or `> 20 cm/s` with a
+    `geometry`. `rt-pose rules check` explains it."""
+    do: ActionConfig
+    """What happens when it comes true."""
+    probability: float | None = None
+    """It comes true when the condition is at least so probable at the time of effect; without it the
+    predicted mean is judged."""
+    release: float | str | None = None
+    """Hysteresis: once true it stays so until the probability falls below this; for a rule without
+    `probability` until this condition holds, e.g. `speed(nose) < 30`."""
+    hold: str = "0 ms"
+    """How long (scene time) the condition must have been true without a break."""
+    refractory: str = "0 ms"
+    """Shortest scene time between two firings."""
+    withhold: float = 0.0
+    """Share of events randomly withheld as controls, from the session's seed; logged as withheld."""
+    deadline: str | None = None
+    """Longest time from exposure to decision for this rule; the run's budget where it is not given."""
+    late: Literal["suppress", "fire"] = "suppress"
+    """What to do with a decision past its deadline."""
+    individual: int | Literal["each", "any"] = "each"
+    """Where there are several: each is judged by itself, any of them will do, or the one of that number."""
+    enabled: bool = True
+    """Otherwise its events are suppressed with the reason `disabled`; the control order `set` changes it."""
+    yoke: str | None = None
+    """A session folder: the rule fires at the times at which its namesake fired there, in place of its own
+    condition."""
+    yoke_times_s: list[float] | None = None
+    """Those times, since the first frame (scene time, of the effect); filled in from `yoke`."""
