@@ -1,0 +1,271 @@
+"""Binding the numbers of a condition: quantities of keypoints and zones, units, and arithmetic on them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rt_pose.errors import UserError, nearest
+from rt_pose.rules.frame import Frames, Measures
+from rt_pose.rules.memory import Signal
+from rt_pose.rules.moment import Moment, Slot
+from rt_pose.rules.quantities import KINDS, Quantity, find_quantity, quantity_names
+from rt_pose.rules.tokens import complain
+from rt_pose.rules.tree import Call, Chain, Name, Negative, Node, Number
+from rt_pose.rules.units import Dimension, unit_of
+from rt_pose.rules.value import FUNCTIONS, Value, adopt, apply, chain, negative, number, plain
+from rt_pose.rules.zones import Box, Circle, Line, Point, Polygon, Zone
+
+SIDES = ("left", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Arguments of a call, bound."""
+
+    values: tuple[Any, ...]
+    says: tuple[str, ...]
+    slots: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """A bound signal and what it is in."""
+
+    signal: Signal
+    dimension: Dimension
+    unit: str
+    value: Value
+
+
+class Terms:
+    """Binds the numbers of one condition, and gathers what it will need of each frame."""
+
+    def __init__(
+        self, text: str, keypoints: list[str], zones: dict[str, Zone], where: str, measures: Measures
+    ) -> None:
+        self._text, self._keypoints, self._zones, self._where = text, keypoints, zones, where
+        self.frames = Frames(text, where, zones, measures)
+        self.slots: list[Slot] = []
+        """The keypoints it looks at, each in px or in mm."""
+        self.memories: list[Callable[[], Any]] = []
+        """Makers of what its quantities keep from frame to frame."""
+        self.needed: set[int] = set()
+        """Keypoints without which it cannot be judged."""
+        self.first: tuple[int, Callable[[Moment], Any], str] | None = None
+        """(place, measure, unit) of the quantity that stands first."""
+
+    def error(self, place: int, message: str) -> UserError:
+        """With a caret under the condition's `place`."""
+        return complain(self._text, place, message, self._where)
+
+    def value(self, node: Node, metric: bool | None) -> Value:
+        """A number of the condition; `metric`: lengths in mm, None where nothing has settled that yet."""
+        match node:
+            case Number():
+                return number(node)
+            case Negative(inner, place):
+                return negative(self.value(inner, metric), place)
+            case Chain(operands, signs, place):
+                return self._chained(operands, signs, place, metric)
+            case Call(name, arguments, place) if name in FUNCTIONS:
+                return self._function(name, arguments, place, metric)
+            case Call():
+                return self._quantity_value(node, metric)
+            case Name(text, place):
+                raise self.error(place, f"expected a number or a quantity, got the name '{text}'")
+        raise self.error(node.place, "a condition stands where a number is meant")
+
+    def _chained(
+        self, operands: tuple[Node, ...], signs: tuple[str, ...], place: int, metric: bool | None
+    ) -> Value:
+        values = [self.value(operand, metric) for operand in operands]
+        if signs[0] in "+-":
+            values = self._alike(values, metric)
+        for sign, value in zip(signs, values[1:], strict=True):
+            if sign == "/" and value.constant == 0.0:
+                raise self.error(value.place, "a division by 0")
+        joined = chain(values, signs, place)
+        if joined.constant is not None and not math.isfinite(joined.constant):
+            raise self.error(place, "too large a number")
+        return joined
+
+    def _alike(self, values: list[Value], metric: bool | None) -> list[Value]:
+        """Plain numbers take the unit of what they meet; the rest must have the same dimension."""
+        settled = next((v for v in values if not v.bare), None)
+        if settled is None:
+            return values
+        alike = [self.adopted(v, settled, metric) if v.bare else v for v in values]
+        for value in alike:
+            if value.dimension != settled.dimension:
+                raise self.error(value.place, f"{settled.said_unit} and {value.said_unit} do not go together")
+        return alike
+
+    def adopted(self, value: Value, settled: Value, metric: bool | None) -> Value:
+        """A plain number in the unit of what it stands beside."""
+        if metric and settled.dimension.length:
+            unit = settled.dimension.text(metric=True)
+            raise self.error(value.place, f"a number without a unit among mm: write e.g. `20 {unit}`")
+        return adopt(value, settled)
+
+    def _function(self, name: str, arguments: tuple[Node, ...], place: int, metric: bool | None) -> Value:
+        fewest, most = FUNCTIONS[name]
+        if not fewest <= len(arguments) <= most:
+            expected = "one number" if most == 1 else "two numbers or more"
+            raise self.error(place, f"{name} takes {expected}, got {len(arguments)}")
+        values = self._alike([self.value(argument, metric) for argument in arguments], metric)
+        return apply(name, values, place)
+
+    def _quantity_value(self, call: Call, metric: bool | None) -> Value:
+        quantity = self.quantity(call)
+        if quantity.unit is None:
+            raise self.error(call.place, f"{call.name} is true or false, it cannot be compared")
+        measure, bound = self.measured(quantity, call, metric)
+        value = self._stated(quantity, call, measure, bound)
+        factor = value.stated
+        self.note_first(call.place, lambda m: np.asarray(value.measure(m)) / factor, value.unit)
+        return value
+
+    def _stated(self, quantity: Quantity, call: Call, measure: Callable[..., Any], bound: Bound) -> Value:
+        says = quantity.says.format(*bound.says)
+        if quantity.unit == "signal":
+            followed = next(v for v in bound.values if isinstance(v, _Followed))
+            return plain(followed.dimension, 1.0, followed.unit, measure, says, call.place)
+        unit = unit_of(quantity.unit or "")
+        if quantity.unit and unit is None:
+            raise self.error(call.place, f"{call.name}: its package states an unknown unit '{quantity.unit}'")
+        factor = 1.0 if unit is None else unit.factor
+        scaled = measure if factor == 1.0 else lambda m: measure(m) * factor
+        form = quantity.form(*bound.values) if quantity.form else None
+        return Value(
+            dimension=Dimension() if unit is None else unit.dimension,
+            stated=factor,
+            unit=self.frames.renamed(quantity.unit or "", call),
+            measure=scaled,
+            says=says,
+            place=call.place,
+            form=form,
+            slots=bound.slots,
+            moving=bound.slots if quantity.moving else frozenset(),
+        )
+
+    def quantity(self, call: Call) -> Quantity:
+        """The quantity that is called, its number of arguments checked."""
+        quantity = find_quantity(call.name)
+        if quantity is None:
+            hint = nearest(call.name, [*quantity_names(), *FUNCTIONS])
+            raise self.error(call.place, f"unknown quantity '{call.name}'{hint}")
+        if len(call.arguments) != len(quantity.arguments) and not _may_lack_size(call, quantity):
+            expected = ", ".join(quantity.arguments)
+            raise self.error(
+                call.place, f"{call.name} takes ({expected}), got {len(call.arguments)} argument(s)"
+            )
+        return quantity
+
+    def note_first(self, place: int, measure: Callable[[Moment], Any], unit: str) -> None:
+        """Keep the quantity if it stands before the others: the condition's value is told by it."""
+        if self.first is None or place < self.first[0]:
+            self.first = (place, measure, unit)
+
+    def measured(
+        self, quantity: Quantity, call: Call, metric: bool | None
+    ) -> tuple[Callable[[Moment], Any], Bound]:
+        """How a quantity is computed of a moment, and its arguments."""
+        metric = self.frames.settle(metric, quantity)
+        values: list[Any] = []
+        says: list[str] = []
+        for kind, argument in zip(quantity.arguments, call.arguments, strict=False):
+            value, said = self._argument(kind, argument, metric, values)
+            values.append(value)
+            says.append(said)
+        says += ["any"] * (len(quantity.arguments) - len(says))
+        slots = {
+            v
+            for v, k in zip(values, quantity.arguments, strict=False)
+            if k in ("keypoint", "place") and isinstance(v, int)
+        }
+        if quantity.random:
+            self.needed |= {self.slots[s].keypoint for s in slots}
+        bound = Bound(tuple(values), tuple(says), frozenset(slots) if quantity.random else frozenset())
+        function = quantity.measure
+        if quantity.memory is None:
+            return (lambda moment: function(moment, *values)), bound
+        make, place = quantity.memory, len(self.memories)
+        kept = [v.signal if isinstance(v, _Followed) else v for v in values]
+        self.memories.append(lambda: make(*kept))
+        return (lambda moment: function(moment, moment.memories[place])), bound
+
+    def _argument(self, kind: str, node: Node, metric: bool, before: list[Any]) -> tuple[Any, str]:
+        if kind == "signal":
+            return self._signal(node, metric)
+        if kind in ("angle", "frequency", "size"):
+            return self._constant(kind, node, metric, before)
+        if not isinstance(node, Name):
+            raise self.error(node.place, f"expected {KINDS[kind]}, got a number or condition")
+        if kind == "side":
+            if node.text not in SIDES:
+                hint = nearest(node.text, SIDES)
+                raise self.error(node.place, f"expected left or right, got '{node.text}'{hint}")
+            return node.text, node.text
+        if kind == "keypoint" or (kind == "place" and node.text in self._keypoints):
+            return self._slot(node, metric), node.text
+        return self._zone(kind, node, metric), node.text
+
+    def _slot(self, node: Name, metric: bool) -> int:
+        if node.text not in self._keypoints:
+            raise self._unknown("keypoint", node, self._keypoints)
+        slot = Slot(self._keypoints.index(node.text), metric)
+        if slot not in self.slots:
+            self.slots.append(slot)
+        return self.slots.index(slot)
+
+    def _zone(self, kind: str, node: Name, metric: bool) -> Zone:
+        if node.text not in self._zones:
+            valid = [*self._zones, *(self._keypoints if kind == "place" else ())]
+            raise self._unknown("keypoint or zone" if kind == "place" else "zone", node, valid)
+        zone = self._zones[node.text]
+        fits = {"zone": (Circle, Box, Polygon), "line": (Line,), "place": (Circle, Box, Polygon, Line, Point)}
+        if not isinstance(zone, fits[kind]):
+            raise self.error(
+                node.place, f"expected {KINDS[kind]}, but '{node.text}' is a {type(zone).__name__.lower()}"
+            )
+        return self.frames.zone_in(zone, metric, node)
+
+    def _signal(self, node: Node, metric: bool) -> tuple[_Followed, str]:
+        value = self.value(node, metric)
+        if value.constant is not None or not value.slots:
+            raise self.error(node.place, f"expected {KINDS['signal']}")
+        signal = Signal(value.measure, tuple(value.slots))
+        return _Followed(signal, value.dimension, value.unit, value), value.says
+
+    def _constant(self, kind: str, node: Node, metric: bool, before: list[Any]) -> tuple[float, str]:
+        value = self.value(node, metric)
+        like = {
+            "angle": plain(Dimension(angle=1), 1.0, "deg", _nothing, "", 0),
+            "frequency": plain(Dimension(time=-1), 1.0, "Hz", _nothing, "", 0),
+            "size": next((v.value for v in before if isinstance(v, _Followed)), value),
+        }[kind]
+        if value.bare:
+            value = self.adopted(value, like, metric)
+        if value.constant is None or value.dimension != like.dimension:
+            raise self.error(node.place, f"expected {KINDS[kind]}")
+        if (kind == "frequency" and value.constant <= 0) or (kind == "size" and value.constant < 0):
+            raise self.error(node.place, f"expected {KINDS[kind]} above 0")
+        return value.constant, value.says
+
+    def _unknown(self, kind: str, node: Name, valid: list[str]) -> UserError:
+        hint = nearest(node.text, valid) if valid else f"; the configuration has no {kind}s"
+        return self.error(node.place, f"unknown {kind} '{node.text}'{hint}")
+
+
+def _nothing(moment: Moment) -> float:  # noqa: ARG001
+    return 0.0
+
+
+def _may_lack_size(call: Call, quantity: Quantity) -> bool:
+    """The least amplitude of a phase may be left out."""
+    return quantity.arguments[-1:] == ("size",) and len(call.arguments) == len(quantity.arguments) - 1

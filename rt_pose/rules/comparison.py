@@ -1,0 +1,65 @@
+"""Comparisons of bound values: what they are called, and their probability where it has a closed form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from rt_pose.rules.chance import of_form
+from rt_pose.rules.forms import Linear
+from rt_pose.rules.value import Value
+
+SIGNS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+_SAID = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def closed_form(values: list[Value], signs: tuple[str, ...]) -> Callable[..., float] | None:
+    """The closed form of constants around one value with a form, or of two linear values; None without."""
+    if len(values) == 2 and all(isinstance(v.form, Linear) for v in values):
+        left, right = values[0].form, values[1].form
+        assert isinstance(left, Linear)
+        assert isinstance(right, Linear)
+        difference = left.plus(right, -1.0)
+        low, high = (0.0, math.inf) if signs[0][0] == ">" else (-math.inf, 0.0)
+        return of_form(difference, low, high)
+    at = [i for i, v in enumerate(values) if v.constant is None]
+    if len(at) != 1 or len(values) > 3 or (len(values) == 3 and at != [1]):
+        return None
+    form = values[at[0]].form
+    if form is None:
+        return None
+    low, high = -math.inf, math.inf
+    for i, sign in enumerate(signs):
+        # As `form SIGN constant`.
+        constant = values[i + 1].constant if i == at[0] else values[i].constant
+        direction = sign if i == at[0] else _MIRRORED[sign]
+        assert constant is not None
+        if direction[0] == ">":
+            low = max(low, constant)
+        else:
+            high = min(high, constant)
+    return of_form(form, low, high)
+
+
+def said(values: list[Value], signs: tuple[str, ...]) -> str:
+    """A comparison in words."""
+    if len(values) == 3 and values[1].constant is None and signs[0][0] == signs[1][0] == "<":
+        low, middle, high = values
+        above = f"{_SAID[_MIRRORED[signs[0]]]} {low.says}"
+        return f"{middle.says} is {above} and {_SAID[signs[1]]} {high.says}"
+    clauses = []
+    for i, sign in enumerate(signs):
+        left, right, word = values[i], values[i + 1], _SAID[sign]
+        if left.constant is not None and right.constant is None:
+            left, right, word = right, left, _SAID[_MIRRORED[sign]]
+        clauses.append(f"{left.says} is {word} {right.says}")
+    return " and ".join(clauses)
