@@ -29,7 +29,7 @@ DESCRIPTION = """Real-time closed-loop animal pose tracking.
 A first look, with nothing else at hand:
     rt-pose demo
 Your own labeled frames to a model:
-    rt-pose train fit configs/train/mirror-mouse.yaml --data FOLDER --out OUT
+    rt-pose train fit --data FOLDER --out OUT
 The model on a recorded video, live:
     rt-pose run configs/video.yaml --model OUT/package --camera VIDEO.mp4
 What a session was like, and its decisions once more:
@@ -151,6 +151,8 @@ def _check_config(argv: list[str]) -> list[str]:
 
         kind = TrainConfig
     place = argv.index("--config") + 1
+    if verb[0] == "train" and Path(argv[place]).is_dir():
+        raise UserError(f"{argv[place]} is a folder, not a configuration file; write --data {argv[place]}")
     data = load_yaml(Path(argv[place]))
     build(kind, data, argv[place])
     whole = filled(kind, data)

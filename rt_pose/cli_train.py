@@ -10,7 +10,7 @@ from rt_pose.errors import UserError
 
 
 def train_fit(options: Namespace) -> int:
-    """Train on labeled frames (Lightning Pose layout); writes OUT/package."""
+    """Train on labeled frames (Lightning Pose, DeepLabCut, SLEAP); writes OUT/package."""
     from train.config import TrainConfig
     from train.fit import fit
     from train.seeds import conclude, fit_seeds, read_seeds

@@ -235,6 +235,17 @@ def test_seeds_that_make_no_ensemble(
     assert says in fails("train", "fit", "--data", str(tmp_path), "--out", str(tmp_path / "out"), *options)
 
 
+def test_a_folder_in_place_of_a_configuration_and_a_file_in_place_of_a_folder(
+    fails: Callable[..., str], tmp_path: Path
+) -> None:
+    out = ["--out", str(tmp_path / "training")]
+    assert f"write --data {tmp_path}" in fails("train", "fit", str(tmp_path), *out)
+    for name, labels in (("config.yaml", "."), ("mouse.slp", "mouse.slp")):
+        (tmp_path / name).write_text("")
+        said = fails("train", "fit", "--data", str(tmp_path / name), *out)
+        assert f"--data {tmp_path} --labels {labels}" in said
+
+
 def test_predict_writes_a_table(package: Path, clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "table.csv"
     assert main(["predict", "--model", str(package), "--video", str(clip), "--out", str(out)]) == 0

@@ -16,6 +16,8 @@ from train.data.tables import LabelTable, read_table
 
 USUAL_FILE = "CollectedData.csv"
 """Lightning Pose's own name: taken before anything else that a folder holds."""
+PROJECT_FILE = "config.yaml"
+"""A DeepLabCut project's own."""
 NO_IMAGE: NDArray[np.uint8] = np.zeros((0, 0, 1), np.uint8)
 """In place of one that is missing or cannot be read."""
 Images = list[NDArray[np.uint8]]
@@ -42,6 +44,11 @@ def open_source(folder: Path, labels: str) -> Source:
 
     UserError where there are none, several to choose from, or they cannot be read at all.
     """
+    if folder.is_file():
+        name = "." if folder.name == PROJECT_FILE else folder.name
+        raise UserError(
+            f"data folder {folder}: is a file; give its folder: --data {folder.parent} --labels {name}"
+        )
     if not folder.is_dir():
         raise UserError(
             f"data folder {folder}: no such folder; give one with a labels CSV, a .slp or a DLC project"
@@ -58,12 +65,12 @@ def _open(folder: Path, path: Path) -> Source:
         from train.data.sleap_labels import open_slp
 
         return open_slp(path)
-    if path.is_dir() or path.name == "config.yaml":
+    if path.is_dir() or path.name == PROJECT_FILE:
         from train.data.dlc_project import open_project
 
         return open_project(path if path.is_dir() else path.parent)
     if not path.is_file():
-        raise UserError(f"labels {path}: no such file; {_there(folder)}; set `labels`")
+        raise UserError(f"labels {path}: no such file; {_there(folder)}; set `labels` (--labels NAME)")
     table, problems = read_table(path)
     return Source(path, table, problems, lambda: images_of(folder, table))
 
@@ -76,13 +83,13 @@ def _find(folder: Path) -> Path:
     if len(found) == 1:
         return found[0]
     what = "nothing that holds labels" if not found else "several that hold labels"
-    raise UserError(f"data folder {folder}: {what}; {_there(folder)}; set `labels`")
+    raise UserError(f"data folder {folder}: {what}; {_there(folder)}; set `labels` (--labels NAME)")
 
 
 def _candidates(folder: Path) -> list[Path]:
     found = [p for p in sorted(folder.iterdir()) if p.suffix.lower() == ".csv" and _is_labels(p)]
     found += sorted(folder.glob("*.slp"))
-    if (folder / "config.yaml").is_file() and any(folder.glob("labeled-data/*/CollectedData_*")):
+    if (folder / PROJECT_FILE).is_file() and any(folder.glob("labeled-data/*/CollectedData_*")):
         found.append(folder)
     return found
 

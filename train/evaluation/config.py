@@ -12,11 +12,12 @@ class EvaluateConfig:
     model: str
     """Folder of the model package."""
     data: str
-    """Folder of labeled frames in Lightning Pose layout."""
+    """Folder of labeled frames: in Lightning Pose layout, a DeepLabCut project, or one with a SLEAP file."""
     out: str
     """Folder for evaluation.html, evaluation.json and the CSVs."""
-    labels: str = "CollectedData.csv"
-    """Labels file in the data folder."""
+    labels: str = ""
+    """Labels in the data folder, as in training: a CSV, `.` where the folder is a DeepLabCut project, or a
+    SLEAP file. Empty: the one that the folder holds."""
     videos: str = ""
     """Videos to look at as well: a folder, a pattern in quotes, a list of paths, or one video."""
     views: list[str] = field(default_factory=list)

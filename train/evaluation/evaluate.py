@@ -52,6 +52,8 @@ def evaluate(config: EvaluateConfig, say: Say) -> Path:
     keypoints = job.frames.keypoints
     engine = build(EngineConfig, {"precision": config.engine}, "evaluate")
     choice = choose_engine(job.package, engine)
+    for line in job.frames.told:
+        say(line)
     say(f"engine: {choice}")
     say(f"{len(job.frames)} labeled frames, split {job.sets.how}")
     spaces = _spaces(job, say)
