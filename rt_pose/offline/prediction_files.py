@@ -1,4 +1,5 @@
-"""Prediction files of Lightning Pose, DeepLabCut and the ensemble Kalman smoother: CSV, three header rows."""
+"""Prediction files of Lightning Pose, DeepLabCut and the ensemble Kalman smoother: CSV, three header rows; or
+what DeepLabCut writes beside it, the same table in HDF."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from rt_pose.errors import UserError
+from rt_pose.offline.hdf import hdf_text, is_hdf
 from rt_pose.offline.predict import appearing_whole
 from rt_pose.types import FloatArray
 
@@ -51,9 +53,10 @@ def read_predictions(path: Path | str, *, scored: bool = True) -> Predictions:
     if not path.is_file():
         raise UserError(f"predictions {path}: no such file; `rt-pose predict` writes one")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        text = hdf_text(path, "predictions") if is_hdf(path) else path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"predictions {path}: not a CSV text file: {error}") from error
+    lines = text.splitlines()
     header = list(islice(csv.reader(lines[: len(HEADER_ROWS)]), len(HEADER_ROWS)))
     keypoints, columns = _columns(path, header, scored)
     body = {n: line for n, line in enumerate(lines, 1) if n > len(HEADER_ROWS) and line.strip()}

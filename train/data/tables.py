@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
+from rt_pose.offline.hdf import hdf_text, is_hdf
 from rt_pose.types import FloatArray
 
 HEADER_ROWS = ("scorer", "bodyparts", "coords")
@@ -111,7 +112,7 @@ def image_path(cells: list[str]) -> str:
 
 def _read_rows(path: Path) -> Rows:
     try:
-        text = _hdf_text(path) if path.suffix.lower() in (".h5", ".hdf5") else path.read_text("utf-8-sig")
+        text = hdf_text(path, "labels") if is_hdf(path) else path.read_text("utf-8-sig")
         lines = list(csv.reader(io.StringIO(text, newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"labels {path}: not a CSV text file: {error}") from error
@@ -124,19 +125,6 @@ def _read_rows(path: Path) -> Rows:
             f"labels {path}: empty; expected three header rows ({', '.join(HEADER_ROWS)}) and labeled images"
         )
     return rows
-
-
-def _hdf_text(path: Path) -> str:
-    """A pandas table in HDF as the CSV that pandas writes of it.
-
-    Such files hold pickled names: read your own only.
-    """
-    import pandas
-
-    try:
-        return str(pandas.read_hdf(path).to_csv(lineterminator="\n"))
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise UserError(f"labels {path}: not a table that DeepLabCut wrote: {error}") from error
 
 
 def _find_header(path: Path, rows: Rows) -> Rows:

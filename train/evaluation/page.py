@@ -31,7 +31,7 @@ def page(
     sections = [
         _head(figures, first),
         _section("Pixel error", _pixel_errors(figures["labels"])),
-        _section("The worst labeled frames", _gallery(pictures["labels"], "the label")),
+        _section("The worst labeled frames", gallery(pictures["labels"], "the label")),
         _section("Is the confidence honest?", _confidence(found, first)),
         _section("Is the covariance honest?", _covariance(figures["labels"])),
         _section("Jitter", _jitter(figures)),
@@ -206,7 +206,7 @@ def _video(
         + _table(head, rows)
         + "".join(plots)
         + "<h3>The largest steps</h3>"
-        + _gallery(pictures[name], "a frame before")
+        + gallery(pictures[name], "a frame before")
     )
 
 
@@ -226,7 +226,8 @@ def _over_time(values: FloatArray) -> str:
     return plot.render("over time")
 
 
-def _gallery(pictures: Sequence[Picture], other: str) -> str:
+def gallery(pictures: Sequence[Picture], other: str) -> str:
+    """Crops side by side, with what was found and, under the name `other`, what it is compared with."""
     if not pictures:
         return _soft("None.")
     note = f"Orange cross: what was found. Green ring: {other}."

@@ -1,0 +1,120 @@
+"""How far networks are apart on a video without labels, each against the consensus of the others.
+
+F frames, K keypoints, N networks; all positions are frame px. A consensus is the median of the networks,
+taken for x and y each; it speaks where its networks agree, that is, where none of them is further from it
+than `agree_px`. A network is judged by the consensus of the *others*, so that none is its own judge, and ours
+by the same others beside it, so that both are measured by one rule on the same keypoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from rt_pose.types import FloatArray
+
+BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1.0)
+"""Edges of the bins of likelihood."""
+
+
+@dataclass
+class Found:
+    """What one network says of the video."""
+
+    name: str
+    xy: FloatArray
+    """(F, K, 2); NaN where it gave nothing."""
+    likelihood: FloatArray
+    """(F, K)."""
+
+
+@dataclass
+class Limits:
+    """What counts as near and as far, frame px."""
+
+    agree_px: float
+    """Networks agree where none is further than this from their median."""
+    outlier_px: float
+    """Further than this from where the others agree a network is the outlier."""
+
+
+def consensus(networks: Sequence[Found], agree_px: float) -> FloatArray:
+    """(F, K, 2) the median of the networks; NaN where they do not agree."""
+    xy = np.stack([network.xy for network in networks])  # (N, F, K, 2)
+    middle = np.median(xy, axis=0)
+    apart = np.linalg.norm(xy - middle, axis=-1).max(axis=0)  # (F, K)
+    agreed: FloatArray = np.where((apart <= agree_px)[..., None], middle, np.nan)
+    return agreed
+
+
+def against(network: Found, agreed: FloatArray) -> FloatArray:
+    """(F, K) distance to a consensus; NaN where there is none, infinite where the network gave nothing."""
+    apart = np.linalg.norm(network.xy - agreed, axis=-1)
+    return np.where(np.isfinite(agreed).all(axis=-1), np.nan_to_num(apart, nan=np.inf), np.nan)
+
+
+def spread(apart: FloatArray, limits: Limits) -> dict[str, Any]:
+    """n, median, P90, P99 and the share of outliers of distances; NaN is left out."""
+    known = apart[~np.isnan(apart)]
+    if not len(known):
+        return {"n": 0}
+    # Of values that were measured, so that one keypoint that is missing does not make a quantile infinite.
+    median, p90, p99 = np.percentile(known, [50, 90, 99], method="lower")
+    return {
+        "n": len(known),
+        "median_px": float(median),
+        "p90_px": float(p90),
+        "p99_px": float(p99),
+        "outliers": float((known > limits.outlier_px).mean()),
+    }
+
+
+def by_keypoint(apart: FloatArray, keypoints: Sequence[str], limits: Limits) -> dict[str, Any]:
+    """The spread of distances (F, K) in all, and of each keypoint."""
+    rows = {"all": spread(apart, limits)}
+    return rows | {name: spread(column, limits) for name, column in zip(keypoints, apart.T, strict=True)}
+
+
+def left_out(
+    ours: Found, others: Sequence[Found], keypoints: Sequence[str], limits: Limits
+) -> dict[str, dict[str, Any]]:
+    """By network: its distance to the consensus of the rest, and ours to the same on the same keypoints."""
+    rows = {}
+    for i, network in enumerate(others):
+        agreed = consensus([o for j, o in enumerate(others) if j != i], limits.agree_px)
+        rows[network.name] = {
+            "theirs": by_keypoint(against(network, agreed), keypoints, limits),
+            "ours": by_keypoint(against(ours, agreed), keypoints, limits),
+        }
+    return rows
+
+
+def by_likelihood(likelihood: FloatArray, apart: FloatArray, limits: Limits) -> list[dict[str, Any]]:
+    """The spread of distances in each bin of likelihood; bins without a keypoint are left out."""
+    place = np.clip(np.digitize(likelihood, BINS) - 1, 0, len(BINS) - 2)
+    rows = []
+    for i, (low, high) in enumerate(pairwise(BINS)):
+        figures = spread(apart[place == i], limits)
+        if figures["n"]:
+            rows.append({"from": low, "to": high} | figures)
+    return rows
+
+
+def pooled_by_likelihood(networks: Sequence[Found], limits: Limits) -> list[dict[str, Any]]:
+    """The same for several networks together, each against the consensus of the rest."""
+    apart = [
+        against(network, consensus([o for o in networks if o is not network], limits.agree_px))
+        for network in networks
+    ]
+    return by_likelihood(np.stack([n.likelihood for n in networks]), np.stack(apart), limits)
+
+
+def outlier_frames(apart: FloatArray, limits: Limits) -> dict[str, Any]:
+    """Frames in which at least one keypoint is an outlier, of those in which there is a consensus on any."""
+    judged = ~np.isnan(apart).all(axis=1)
+    beyond = np.asarray(np.nan_to_num(apart, nan=0.0, posinf=np.inf) > limits.outlier_px).any(axis=1)
+    return {"judged": int(judged.sum()), "outliers": int(beyond.sum())}

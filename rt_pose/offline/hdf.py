@@ -1,0 +1,27 @@
+"""Tables that DeepLabCut keeps in HDF files, read through pandas into the text of the CSV beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rt_pose.errors import UserError
+
+
+def is_hdf(path: Path) -> bool:
+    """Whether a file's name says that it is one."""
+    return path.suffix.lower() in (".h5", ".hdf5")
+
+
+def hdf_text(path: Path, what: str) -> str:
+    """A pandas table in HDF as the CSV that pandas writes of it; UserError, from `what` on, for others.
+
+    Such files hold pickled names: read your own only.
+    """
+    import pandas
+
+    try:
+        return str(pandas.read_hdf(path).to_csv(lineterminator="\n"))
+    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
+        # A file that is no HDF at all is a RuntimeError of many lines, the reason in the last.
+        reason = str(error).strip().splitlines()[-1:]
+        raise UserError(f"{what} {path}: not a table that DeepLabCut wrote: {''.join(reason)}") from error
