@@ -17,7 +17,7 @@ from rt_pose.loop.preprocess import Preprocess
 from rt_pose.package import InputSpec
 from rt_pose.video import probe, read_frames
 from train.config import AugmentConfig
-from train.data.clip_reader import ClipReader
+from train.data.clip_reader import KEYS_BACK, ClipReader
 from train.data.clips import ClipBatch, ClipBatches, redo_affine, undo_affine
 from train.data.videos import check_videos, index_video
 from train.losses.motion import motion_px
@@ -210,3 +210,19 @@ def test_a_clip_of_a_real_video_is_what_reading_it_through_gives(data_dir: Path,
         assert clip is not None
         for found, expected in zip(clip, through[start : start + 5], strict=True):
             np.testing.assert_array_equal(found, expected)
+
+
+def test_clips_of_old_444_recordings_are_the_frames_of_the_whole(data_dir: Path) -> None:
+    """Their decoder must have seen the first frame, wherever it is sent to."""
+    path = data_dir / "openfield-dlc" / "videos" / "m3v1mp4.mp4"
+    video, said = index_video(path), []
+    reader = ClipReader(1, said.append)
+    start = int(np.searchsorted(video.times, video.keys[KEYS_BACK + 1])) + 3  # too far to begin at the first
+    clip = reader.read(video, start, 4)
+    assert clip is not None, said
+    for frame in read_frames(path, 1):
+        if frame.index >= start:
+            np.testing.assert_array_equal(clip[frame.index - start], frame.image)
+        if frame.index == start + 3:
+            break
+    assert not said

@@ -59,6 +59,10 @@ class ClipReader:
         first = True
         with av.open(str(video.path)) as container:
             stream = container.streams.video[0]
+            if "444" in (stream.codec_context.pix_fmt or ""):
+                # x264 before build 151 coded 4:4:4 in a way of its own, and says which build it is in the
+                # first frame only: a decoder that has not seen that makes garbage of what comes after a seek.
+                next(container.decode(stream), None)
             container.seek(key_time, stream=stream)
             for packet in container.demux(stream):
                 try:
