@@ -182,3 +182,15 @@ def test_the_losses_on_clips_reach_the_weights() -> None:
     clip.images = _noise(3, 2)
     tracker._look_at(clip).xy.sum().backward()
     assert tracker.network.backbone.stem.conv.weight.grad.abs().sum() > 0  # type: ignore[union-attr,operator]
+
+
+@pytest.mark.parametrize(("step", "moves"), [(19, False), (20, True)])
+def test_a_training_step_holds_the_backbone_until_its_release(step: int, moves: bool) -> None:
+    tracker = _tracker(freeze_backbone_steps=20)
+    tracker.log = lambda *_, **__: None  # type: ignore[method-assign]
+    tracker._trainer = type("At", (), {"global_step": step})()  # type: ignore[assignment]
+    before = {name: value.clone() for name, value in tracker.network.backbone.state_dict().items()}
+    images = torch.randn(4, 1, 48, 64, generator=torch.Generator().manual_seed(1))
+    tracker.training_step(StepBatch(Batch(images, torch.full((4, 2, 2), 20.0)), None), 0)
+    after = tracker.network.backbone.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before) == moves, "batch statistics"

@@ -108,3 +108,23 @@ def test_labels_and_videos_of_different_frames_are_refused(folder: Path, tmp_pat
         _prepare(CONFIG, other)
     unbound = replace(CONFIG, losses={"unimodal_kl": LossConfig()})
     assert _prepare(unbound, other).terms.clips[0].name == "unimodal_kl", "it works in no frame's pixels"
+
+
+def test_the_space_of_poses_is_fitted_in_the_frames_pixels(folder: Path) -> None:
+    """Fitted in px of the network's input (48x32) it would lie elsewhere in frames of 120x90."""
+    config = replace(CONFIG, losses={"pose_pca": LossConfig(variance=0.9)})
+    loss = _prepare(config, folder).terms.clips[0].loss
+    labels = read_labels(folder, "").xy
+    np.testing.assert_allclose(loss.space.mean.view(-1, 2), labels.mean(axis=0), rtol=1e-5)  # type: ignore[attr-defined]
+
+
+def test_memory_is_looked_at_before_the_first_step(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.fit.free_memory", lambda _: 2**20)
+    said: list[str] = []
+    with pytest.raises(
+        UserError, match=r"memory: about .* are free; set (`clip_length|`batch_size|a smaller)"
+    ):
+        fit(replace(CONFIG, validate_every=20), folder, tmp_path / "out", said.append)
+    assert not [line for line in said if line.startswith("step ")]

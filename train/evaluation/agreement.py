@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,8 @@ import numpy as np
 from rt_pose.loop.decode import Keypoints
 from rt_pose.package import TrackingSpec
 from rt_pose.types import FloatArray
-from train.accuracy import figures
+from train.accuracy import figures, reliability
 
-BINS = 10
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 """Shares of a Gaussian; its ellipse of two degrees of freedom has a squared radius of -2 ln(1 - level)."""
 
@@ -35,34 +33,20 @@ def _summary(apart: FloatArray, within_px: Sequence[float]) -> dict[str, Any]:
     return {"n": len(known)} | figures(apart) | {"pck": pck}
 
 
-@dataclass
-class Curve:
-    """A calibration curve: in bins of what was claimed, what was so."""
+def confidence_figures(confidence: FloatArray, apart: FloatArray, right_px: float) -> dict[str, Any]:
+    """How often keypoints are within `right_px` of their labels, by confidence: a calibration curve.
 
-    claimed: list[float]
-    found: list[float]
-    n: list[int]
-
-    @property
-    def error(self) -> float:
-        """Mean distance between claim and finding, weighted by n (expected calibration error)."""
-        n = np.array(self.n)
-        return float((n * np.abs(np.subtract(self.claimed, self.found))).sum() / n.sum())
-
-
-def confidence_curve(confidence: FloatArray, apart: FloatArray, right_px: float) -> Curve:
-    """How often keypoints are within `right_px` of their labels, by confidence, in bins of equal width."""
-    known = ~np.isnan(apart)
-    claimed, right = confidence[known], apart[known] <= right_px
-    place = np.minimum((claimed * BINS).astype(int), BINS - 1)
-    curve = Curve([], [], [])
-    for i in range(BINS):
-        own = place == i
-        if own.any():
-            curve.claimed.append(float(claimed[own].mean()))
-            curve.found.append(float(right[own].mean()))
-            curve.n.append(int(own.sum()))
-    return curve
+    `error` is its distance from an honest one, `bias` above 0 where the network is too sure of itself.
+    """
+    curve = reliability(confidence, apart, right_px)
+    return {
+        "claimed": curve.confidence.tolist(),
+        "found": curve.right.tolist(),
+        "n": curve.count.tolist(),
+        "error": curve.error,
+        "bias": curve.bias,
+        "right_px": right_px,
+    }
 
 
 def filter_noise(cov: FloatArray, tracking: TrackingSpec) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from rt_pose.types import FloatArray
 from train.accuracy import distances
 from train.data.labels import LabeledFrames
 from train.data.split import SPLIT_FILE, split_frames
-from train.evaluation.agreement import confidence_curve, covariance_reliability, filter_noise, pixel_errors
+from train.evaluation.agreement import confidence_figures, covariance_reliability, filter_noise, pixel_errors
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.jitter import noise_jitter, precision_jitter
 from train.evaluation.metric_files import write_labeled_predictions, write_metric
@@ -94,14 +94,13 @@ def _set_figures(
     frames, tracking = labeled.frames.subset(np.flatnonzero(of)), package.manifest.tracking
     found = select(labeled.found, of)
     apart = labeled.apart[of]
-    curve = confidence_curve(found.confidence, apart, config.sure_px)
     some = evenly(len(frames), config.jitter_frames)
     images, stands = [frames.images[i] for i in some], select(found, some)
     return {
         "frames": len(frames),
         "pixel_error": pixel_errors(apart, frames.keypoints, config.within_px),
         "spaces": {name: spread(space.errors(found.xy)) for name, space in labeled.spaces.items()},
-        "confidence": asdict(curve) | {"error": curve.error, "right_px": config.sure_px},
+        "confidence": confidence_figures(found.confidence, apart, config.sure_px),
         "covariance": {
             "network": covariance_reliability(found, frames.xy, found.cov, tracking.min_confidence),
             "filter": covariance_reliability(

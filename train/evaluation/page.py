@@ -125,7 +125,8 @@ def _confidence(found: dict[str, Any], first: str) -> str:
     head = ["confidence", f"within {curve['right_px']:g} px", "n"]
     text = (
         f"Keypoints of {first} frames in bins of confidence. On the grey line the confidence is the share of "
-        f"keypoints within {curve['right_px']:g} px of their labels; mean distance {curve['error']:.3f}."
+        f"keypoints within {curve['right_px']:g} px of their labels; mean distance {curve['error']:.3f}, "
+        f"mean excess of confidence {curve['bias']:+.3f}."
     )
     return (
         f'{_soft(text)}<div class="two"><figure>{plot.render("Calibration of the confidence")}</figure>'

@@ -14,9 +14,9 @@ import numpy as np
 from rt_pose.errors import UserError, nearest
 from rt_pose.offline.pose_space import VIEW_DIMENSIONS, complete, principal
 from rt_pose.types import FloatArray
+from train.losses.pca import explaining
+from train.losses.pose_pca import VARIANCE
 
-VARIANCE = 0.99
-"""Share of the labeled poses' variance that the components explain."""
 OFTEN = 0.9
 """A keypoint labeled in at least this share of the frames takes part in the pose."""
 
@@ -51,11 +51,7 @@ def fit_pose(labels: FloatArray) -> Space | None:
     d = complete(labels, often) if len(often) > 1 else np.empty((0, 0))
     if len(d) < 3:
         return None
-    values = np.linalg.svd(d - d.mean(axis=0), compute_uv=False) ** 2
-    # Rounding may leave the whole sum a hair under the share that is asked for.
-    share = np.cumsum(values) / values.sum()
-    dimensions = int(np.searchsorted(share, VARIANCE - 1e-12)) + 1
-    return _space([often], d, dimensions)
+    return _space([often], d, explaining(VARIANCE)(d))
 
 
 def fit_views(labels: FloatArray, views: Sequence[Sequence[int]]) -> Space | None:

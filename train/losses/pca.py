@@ -83,7 +83,8 @@ def explaining(share: float) -> Callable[[FloatArray], int]:
 
     def count(d: FloatArray) -> int:
         strength = np.linalg.svd(d - d.mean(axis=0), compute_uv=False) ** 2
-        return int(np.searchsorted(np.cumsum(strength) / strength.sum(), share) + 1)
+        # Rounding may leave the whole sum a hair under the share that is asked for.
+        return int(np.searchsorted(np.cumsum(strength) / strength.sum(), share - 1e-12) + 1)
 
     return count
 

@@ -103,6 +103,16 @@ def test_jitter_names_noise_and_every_other_precision(out: Path) -> None:
     assert "float32" not in jitter
 
 
+def test_the_confidences_curve_is_reported(out: Path) -> None:
+    """A confidence near 1 whatever happens must be seen by who reads figures or page."""
+    curve = json.loads((out / "evaluation.json").read_text())["labels"]["validation"]["confidence"]
+    assert sum(curve["n"]) == 16
+    assert len(curve["claimed"]) == len(curve["found"]) == len(curve["n"])
+    assert np.average(curve["found"], weights=curve["n"]) == pytest.approx(15 / 16), "one label is 30 px off"
+    assert 0 <= curve["error"] <= 1
+    assert "calibration error" in (out / "evaluation.html").read_text()
+
+
 class _Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

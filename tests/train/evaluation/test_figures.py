@@ -8,7 +8,7 @@ import pytest
 from rt_pose.loop.decode import Keypoints
 from rt_pose.package import TrackingSpec
 from train.evaluation.agreement import (
-    confidence_curve,
+    confidence_figures,
     covariance_reliability,
     filter_noise,
     pixel_errors,
@@ -28,12 +28,13 @@ def test_pixel_errors_leave_unlabeled_out_and_count_the_missing_as_wrong() -> No
     assert found["per_keypoint"]["b"] == {"n": 0}
 
 
-def test_an_honest_confidence_lies_on_the_line_and_a_boastful_one_does_not() -> None:
+def test_a_boastful_confidence_is_reported_with_its_bias() -> None:
     claimed = RANDOM.uniform(0, 1, (4000, 5))
     apart = np.where(RANDOM.uniform(0, 1, claimed.shape) < claimed, 1.0, 50.0)
-    assert confidence_curve(claimed, apart, 10.0).error < 0.02
-    assert confidence_curve(np.full_like(claimed, 0.98), apart, 10.0).error == pytest.approx(0.48, abs=0.02)
-    assert sum(confidence_curve(claimed, apart, 10.0).n) == claimed.size
+    assert confidence_figures(claimed, apart, 10.0)["error"] < 0.02
+    boastful = confidence_figures(np.full_like(claimed, 0.98), apart, 10.0)
+    assert boastful["bias"] == pytest.approx(0.48, abs=0.02)
+    assert sum(boastful["n"]) == claimed.size
 
 
 def test_a_covariance_that_is_right_holds_what_it_should() -> None:

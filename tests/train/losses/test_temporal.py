@@ -124,3 +124,15 @@ def test_motion_is_that_of_the_place_where_a_keypoint_lives(tmp_path: Path) -> N
     assert moving == pytest.approx(4.0, abs=0.5)
     assert still < 2.0
     assert pinned == LEAST_PX, "what hardly ranges at all cannot move far in one frame"
+
+
+def test_what_is_forgiven_is_a_high_percentile_of_the_movement(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One corner in ten moves by 5 px, the others by 1: the 99th of a hundred is fast, the 1st is not."""
+    places = np.random.default_rng(0).uniform(20, 80, (1000, 2))
+    moves = np.where(np.arange(1000) % 10, 1.0, 5.0)
+    monkeypatch.setattr("train.losses.motion._pairs", lambda _: [(None, None)])
+    monkeypatch.setattr("train.losses.motion.flow", lambda *_: (places, moves))
+    labels = np.random.default_rng(1).uniform(20, 80, (40, 1, 2))
+    assert motion_px(labels, [None]).tolist() == [5.0]  # type: ignore[list-item]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +16,9 @@ from train.data.batches import Batch
 from train.data.clips import ClipBatch
 from train.data.steps import StepBatch
 from train.losses import LOSSES, ClipRow
-from train.losses.setup import Setup
-from train.losses.terms import ClipTerm, build_terms, own_weight, resolved, works_on_clips
+from train.losses.pose_pca import VARIANCE
+from train.losses.setup import MIN_CONFIDENCE, Setup
+from train.losses.terms import RAMP, START, ClipTerm, build_terms, own_weight, resolved, works_on_clips
 from train.models.tracker import PoseNetwork, Tracker, input_spec
 
 SMALL = NetworkConfig(backbone="tiny", width=64, height=48, head_width=8)
@@ -96,3 +101,15 @@ def test_what_is_logged_does_not_depend_on_the_weight() -> None:
     light, heavy = at(0.1), at(10.0)
     for name in ("train/heatmap_kl", "train/temporal"):
         assert light[name] == pytest.approx(heavy[name])
+
+
+def test_what_the_settings_say_of_their_defaults_is_so() -> None:
+    told = Path(inspect.getsourcefile(LossConfig) or "").read_text()
+    for name, value in (
+        ("min_confidence", MIN_CONFIDENCE),
+        ("start", START),
+        ("ramp", RAMP),
+        ("variance", VARIANCE),
+    ):
+        text = told.split(f"    {name}: float | None = None\n", 1)[1].split('    """\n', 1)[0].split('"""')[1]
+        assert re.findall(r"\((?:default )?(\d\.\d+)\)", text) == [f"{value:g}"], name
