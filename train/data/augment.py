@@ -21,7 +21,7 @@ from rt_pose.types import FloatArray
 from train.config import AugmentConfig
 
 MIDDLE_GRAY = 127.5
-"""What contrast turns about. DALI's own default, 0.5, is for images of 0..1 and makes contrast a gain."""
+"""What contrast turns about; stated, as DALI's documented default, 0.5, would make contrast a gain."""
 BLUR_REACH = 3.0
 """The blur's window reaches so many standard deviations (of the widest blur) to each side."""
 SHARP = 0.05
