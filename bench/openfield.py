@@ -176,6 +176,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     print(f"the frames furthest from the consensus: {work / 'worst.html'}")
     return {
         "bench": "openfield",
+        "note": options.note,
         **conditions(),
         "package": package.sha256,
         "training": package.manifest.training,
@@ -212,6 +213,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--predictions", help="folder of others' predictions; else PROJECT/predictions")
     parser.add_argument("--agree", type=float, default=10.0, help="networks so near their median agree (px)")
     parser.add_argument("--outlier", type=float, default=20.0, help="further away is an outlier (px)")
+    parser.add_argument("--note", default="", help="what readers should know of this run; stands on top")
     parser.add_argument("--out", type=Path, help="write OUT.json, OUT.md and OUT.html")
     options = parser.parse_args(argv)
     check_out(options.out)

@@ -127,10 +127,11 @@ def text(r: dict[str, Any]) -> str:
 
 def _where(r: dict[str, Any]) -> str:
     width, height = r["video"]["size"]
-    return (
+    text = (
         f"{machine_line(r)}; {r['video']['frames']:,} frames of {width}x{height}, {len(r['networks'])} "
-        f"DeepLabCut networks beside ours. Ours: {r['engine']}."
+        f"DeepLabCut networks beside ours. Ours: {r['engine']}. {r['note']}"
     )
+    return text.rstrip()
 
 
 def page(r: dict[str, Any]) -> str:

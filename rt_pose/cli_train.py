@@ -98,7 +98,11 @@ def train_calibrate(options: Namespace) -> int:
 def calibrate_parser(parser: ArgumentParser) -> None:
     parser.add_argument("--model", type=str, required=True, help="Folder of the model package; rewritten.")
     parser.add_argument("--video", type=str, nargs="+", required=True, help="Recordings of the rig.")
-    parser.add_argument("--labels", type=str, help="Labels file of frames that the network did not train on.")
+    parser.add_argument(
+        "--labels",
+        type=str,
+        help="Labels file (a DeepLabCut project's config.yaml) of frames that the network did not train on.",
+    )
     parser.add_argument(
         "--views", type=str, nargs="*", default=[], help="One body part in several views: paw_top=paw_bottom."
     )

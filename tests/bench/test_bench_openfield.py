@@ -120,7 +120,7 @@ def test_the_program_measures_a_package_beside_three_networks(
         main(arguments)
     for i in range(3):
         write_network(data / "predictions" / f"net{i}.csv", np.full((12, 3, 2), 50.0) + i)
-    main([*arguments, "--out", str(tmp_path / "result")])
+    main([*arguments, "--note", "Of <discs>.", "--out", str(tmp_path / "result")])
     poses = read_predictions(tmp_path / "work" / "poses.csv")
     apart = np.linalg.norm(poses.xy - 51.0, axis=-1)
     figures = json.loads((tmp_path / "result.json").read_text())
@@ -129,6 +129,8 @@ def test_the_program_measures_a_package_beside_three_networks(
     assert figures["ours"]["all"]["median_px"] == pytest.approx(np.percentile(apart, 50, method="lower"))
     assert figures["left_out"]["net0"]["theirs"]["all"]["median_px"] == pytest.approx(1.5 * np.sqrt(2))
     assert figures["validation"]["n"] == 24
+    assert "Of <discs>." in (tmp_path / "result.md").read_text()
+    assert "Of &lt;discs&gt;." in (tmp_path / "result.html").read_text()
     assert "<svg" in (tmp_path / "result.html").read_text()
     assert "data:image" not in (tmp_path / "result.html").read_text()
     assert "data:image/png" in (tmp_path / "work" / "worst.html").read_text()
