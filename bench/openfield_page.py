@@ -41,7 +41,7 @@ def _network(r: dict[str, Any]) -> str:
     if not settings:
         return f"Input {size}."
     return (
-        f"{settings['network']['backbone']}, input {size}, {settings['steps']} steps on "
+        f"{settings['network']['backbone']}, input {size}, {settings['steps']} steps asked for, "
         f"{training['frames_train']} frames; kept is the best validation on these frames, of step "
         f"{training['step']}."
     )
