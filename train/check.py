@@ -85,6 +85,8 @@ def _check_loss(name: str, loss: LossConfig) -> list[str]:
             problems.append(f"losses.{name}.{key}: expected a share between 0 and 1, got {given[key]}")
     if loss.variance is not None and not 0 < loss.variance < 1:
         problems.append(f"losses.{name}.variance: expected a share between 0 and 1, got {loss.variance}")
+    if loss.frames is not None and loss.frames < 1:
+        problems.append(f"losses.{name}.frames: expected 1 or more, got {loss.frames}")
     start, ramp = given.get("start", START), given.get("ramp", RAMP)
     if start + ramp > 1:
         problems.append(

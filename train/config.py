@@ -76,6 +76,8 @@ class LossConfig:
     """pose_pca: the keypoints whose poses are to be plausible; null = all."""
     variance: float | None = None
     """pose_pca: share of the labeled poses' variance that the kept components explain (0.99)."""
+    frames: int | None = None
+    """noise_consistency: so many frames of a clip, evenly spread, are seen twice; null = a quarter."""
 
 
 @dataclass

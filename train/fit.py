@@ -23,7 +23,7 @@ from train.data.pseudo import Pseudo
 from train.data.split import Split, check_sides, split_frames
 from train.disk import check_disk, full_disk_told, make_folder
 from train.export import Trained, export
-from train.losses.terms import resolved
+from train.losses.terms import frames_again, resolved
 from train.memory import check_memory, free_memory, step_memory
 from train.models.backbones import starts_from
 from train.models.tracker import PoseNetwork, Tracker, input_spec
@@ -192,12 +192,11 @@ def _network(job: Job) -> PoseNetwork:
 def check_step_memory(job: Job, say: Say, trainings: int = 1) -> None:
     """Say what a step needs of memory; UserError where so many trainings at once find less."""
     terms = job.unlabeled.terms
-    draws = 2 if terms.wants_noise_twice else 1
     free = free_memory(job.config.device)
     told = check_memory(
         step_memory(_network(job), job.spec),
         job.config,
-        job.config.clip_length * draws if terms.clips else 0,
+        job.config.clip_length + frames_again(job.config) if terms.clips else 0,
         None if free is None else free // trainings,
     )
     if told:

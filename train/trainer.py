@@ -24,6 +24,7 @@ from train.data.batches import TrainingBatches, ValidationBatches
 from train.data.labels import LabeledFrames
 from train.data.pseudo import Pseudo
 from train.data.steps import StepBatches
+from train.memory import keep_freed_memory
 from train.models.tracker import MONITORED, Tracker
 from train.pictures import Pictures
 from train.progress import Say, TrainingProgress
@@ -77,6 +78,7 @@ class End:
 def train(run: Run, tracker: Tracker, say: Say) -> End:
     """Train. UserError where it ended before there was a checkpoint, or where one cannot be written."""
     config = run.config
+    keep_freed_memory()
     checkpoints = _checkpoint(run, BEST, MONITORED)
     patience = _Patience(config.patience)
     callbacks = [

@@ -16,7 +16,7 @@ from train.data.videos import IndexedVideo, check_videos, find_videos
 from train.losses import LOSSES
 from train.losses.motion import motion_px
 from train.losses.setup import Setup
-from train.losses.terms import Terms, build_terms, works_on_clips
+from train.losses.terms import Terms, build_terms, frames_again, works_on_clips
 from train.models.heads import STRIDE
 from train.progress import Say
 
@@ -41,7 +41,7 @@ class Unlabeled:
             seed=config.seed,
             steps=max(config.steps - first, 1),
             first_step=first,
-            second=self.terms.wants_noise_twice,
+            again=frames_again(config),
             threads=2,
             say=say,
         )
@@ -91,6 +91,11 @@ def _check_noise(config: TrainConfig) -> None:
         raise UserError(
             "losses.noise_consistency: it compares two draws of the sensor's noise, and the augmentation has "
             "none; set `augment.noise` or `augment.shot_noise` above 0"
+        )
+    if frames_again(config) > config.clip_length:
+        raise UserError(
+            f"losses.noise_consistency.frames: expected at most clip_length ({config.clip_length}), got "
+            f"{frames_again(config)}"
         )
 
 

@@ -19,4 +19,6 @@ def clip_of(
     peaks = torch.nan_to_num(xy.detach())
     if logits is None:
         logits = gaussian_targets(peaks, HEIGHT, WIDTH, 1)[0].clamp_min(1e-30).log()
-    return ClipInputs(logits, peaks, xy, sure, again, None if again is None else torch.ones(xy.shape[:2]))
+    if again is None:
+        return ClipInputs(logits, peaks, xy, sure)
+    return ClipInputs(logits, peaks, xy, sure, range(len(xy)), again, torch.ones(xy.shape[:2]))

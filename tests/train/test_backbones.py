@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from rt_pose.engines import open_engine
@@ -159,3 +160,29 @@ def test_padding_is_tensorflows_same(kernel: int, stride: int) -> None:
     ]
     with torch.no_grad():
         np.testing.assert_allclose(conv(image[None, None])[0, 0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tiny", "lite0", "resnet18", "resnet50", "mobilenetv4"])
+def test_held_norms_are_one_convolution_and_nothing_else(name: str) -> None:
+    """Output and every gradient as if batch norm were a step of its own, in double precision."""
+    torch.manual_seed(0)
+    network = PoseNetwork(NetworkConfig(backbone=name, width=32, height=32, head_width=4), 1, 2).double()
+    images = torch.randn(4, 1, 32, 32, dtype=torch.float64)
+    network.train()(images)  # statistics that are not 0 and 1
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    folded = _answer(network.train(), norms, images)
+    for module in network.modules():
+        module.training = not isinstance(module, nn.Conv2d)
+    apart = _answer(network, norms, images)
+    for one, other in zip(folded, apart, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def _answer(network: PoseNetwork, norms: list[nn.BatchNorm2d], images: torch.Tensor) -> list[torch.Tensor]:
+    """Logits and the gradients of their squares, batch norm held."""
+    for norm in norms:
+        norm.eval()
+    network.zero_grad()
+    logits = network(images)
+    logits.square().sum().backward()
+    return [logits.detach(), *(p.grad.clone() for p in network.parameters() if p.grad is not None)]

@@ -50,7 +50,7 @@ def test_clips_begin_with_the_first_step_that_needs_one(folder: Path) -> None:
     assert len(clips) == 14, "20 steps, the first 6 without"
     first = next(iter(clips))
     assert first.images.shape == (6, 1, 32, 48)
-    assert first.second is None
+    assert len(first.second) == 0
     later = unlabeled.clips(CONFIG, spec, 15, said.append)
     assert later is not None
     assert len(later) == 5
@@ -66,6 +66,10 @@ def test_without_losses_on_clips_no_video_is_looked_at(folder: Path) -> None:
     [
         ({"videos": ["none.mp4"]}, "no such file"),
         ({"clip_length": 60}, "shorter than a clip"),
+        (
+            {"losses": {"noise_consistency": LossConfig(frames=7)}},
+            r"noise_consistency\.frames: expected at most clip_length \(6\), got 7",
+        ),
         ({"losses": {"multiview_pca": LossConfig()}}, "give `views`"),
         ({"losses": {"multiview_pca": LossConfig()}, "views": [["large", "smal"]]}, "no keypoint 'smal'"),
         ({"losses": {"pose_pca": LossConfig(keypoints=["larg"])}}, "no keypoint 'larg'"),

@@ -33,12 +33,11 @@ def augmented(augment: AugmentConfig) -> Any:
 
     It is fed by the external sources frames, warps, and those that `draw_levels` names.
     """
-    (frames,) = sensed(shown(augment), augment)
-    return frames
+    return _sensed(_shown(augment), augment)
 
 
-def shown(augment: AugmentConfig) -> Any:
-    """The node of frames changed in all but the sensor's noise; fed as `augmented` is."""
+def _shown(augment: AugmentConfig) -> Any:
+    """The node of frames changed in all but the sensor's noise."""
     from nvidia.dali import fn, types
 
     frames = fn.external_source(name="frames", layout="HWC", dtype=types.UINT8, ndim=3)
@@ -73,8 +72,8 @@ def shown(augment: AugmentConfig) -> Any:
     return frames
 
 
-def sensed(frames: Any, augment: AugmentConfig, draws: int = 1) -> list[Any]:
-    """The nodes of `frames` under so many independent draws of the sensor's noise.
+def _sensed(frames: Any, augment: AugmentConfig) -> Any:
+    """The node of `frames` under the sensor's noise.
 
     Shot noise is drawn as a normal variable of the Poisson's variance: DALI's own Poisson takes four times as
     long on a CPU (590 against 140 ms for 16 frames of 396x406).
@@ -84,11 +83,11 @@ def sensed(frames: Any, augment: AugmentConfig, draws: int = 1) -> list[Any]:
 
     stddev = _fed("noise", 0) if augment.noise else 0.0
     if not augment.shot_noise:
-        return [fn.noise.gaussian(frames, stddev=stddev) if augment.noise else frames for _ in range(draws)]
+        return fn.noise.gaussian(frames, stddev=stddev) if augment.noise else frames
     light = fn.cast(frames, dtype=types.FLOAT)
     spread = dali_math.sqrt(light * _fed("shot_noise", 0) + stddev * stddev)
-    noisy = [light + spread * fn.random.normal(light) for _ in range(draws)]
-    return [fn.cast(dali_math.clamp(image + 0.5, 0.0, 255.0), dtype=types.UINT8) for image in noisy]
+    noisy = light + spread * fn.random.normal(light)
+    return fn.cast(dali_math.clamp(noisy + 0.5, 0.0, 255.0), dtype=types.UINT8)
 
 
 def is_noisy(augment: AugmentConfig) -> bool:

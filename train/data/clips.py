@@ -24,7 +24,7 @@ from rt_pose.loop.preprocess import frame_from_input, graph
 from rt_pose.package import InputSpec
 from rt_pose.types import FloatArray
 from train.config import AugmentConfig
-from train.data.augment import dali_matrix, draw_levels, is_noisy, random_warp, sensed, shown, warps_frames
+from train.data.augment import augmented, dali_matrix, draw_levels, is_noisy, random_warp, warps_frames
 from train.data.clip_reader import ClipReader
 from train.data.videos import IndexedVideo, check_videos
 
@@ -42,8 +42,10 @@ class ClipBatch:
     """(T, C, h, w) float32, preprocessed."""
     from_input: Tensor
     """(2, 3) float32, affine from px of the network's input to px of the video's frame, one for all T."""
-    second: Tensor | None
-    """(T, C, h, w) the same frames under another draw of the sensor's noise, where asked for."""
+    again: list[int]
+    """Which S of the T frames are there under another draw of the sensor's noise as well."""
+    second: Tensor
+    """(S, C, h, w) those."""
     frame_size: tuple[int, int]
     """(width, height) of the video's frames, px."""
     video: Path
@@ -63,16 +65,17 @@ class ClipBatches:
         seed: int,
         steps: int | None = None,
         first_step: int = 0,
-        second: bool = False,
+        again: int = 0,
         threads: int = 1,
         say: Callable[[str], object] | None = None,
     ) -> None:
         """`steps` clips (None: without end) from `first_step` on.
 
-        `second` asks for each clip under a second draw of the sensor's noise as well. UserError where a video
-        cannot be used, or `second` is asked for while the augmentation has no such noise.
+        `again`: so many frames of each clip, evenly spread, come under a second draw of the sensor's noise as
+        well. UserError where a video cannot be used, or that is asked for while the augmentation has no such
+        noise.
         """
-        if second and not is_noisy(augment):
+        if again and not is_noisy(augment):
             raise UserError(
                 "clips under two draws of sensor noise need noise: both would be the same frames; set "
                 "augment.noise or augment.shot_noise above 0"
@@ -87,7 +90,7 @@ class ClipBatches:
         self._seed = seed
         self._steps = steps
         self._first = first_step
-        self._second = second
+        self._again = [i * clip_length // again for i in range(again)]
         self._threads = threads
         self._starts = [video.starts(clip_length) for video in self.videos]
 
@@ -129,18 +132,20 @@ class ClipBatches:
         warp = random_warp(self._augment, clip.images[0].shape, random)
         levels = draw_levels(self._augment, 1, random)
         pipeline = self._build(int(random.integers(2**31)))
-        pipeline.feed_input("frames", clip.images)
+        frames = clip.images + [clip.images[i] for i in self._again]
+        pipeline.feed_input("frames", frames)
         if warps_frames(self._augment):
-            pipeline.feed_input("warps", [dali_matrix(warp)] * self._length)
+            pipeline.feed_input("warps", [dali_matrix(warp)] * len(frames))
         for name, values in levels.items():
-            pipeline.feed_input(name, np.repeat(values, self._length, axis=0))
+            pipeline.feed_input(name, np.repeat(values, len(frames), axis=0))
         # The output lies in DALI's memory, which goes with the pipeline.
-        images = [torch.from_numpy(np.array(output.as_tensor())) for output in pipeline.run()]
+        images = torch.from_numpy(np.array(pipeline.run()[0].as_tensor()))
         affine = frame_from_augmented_input(self._spec, clip.video.size, warp)
         return ClipBatch(
-            images[0],
+            images[: self._length],
             torch.from_numpy(affine.astype(np.float32)),
-            images[1] if self._second else None,
+            self._again,
+            images[self._length :],
             clip.video.size,
             clip.video.path,
             clip.start,
@@ -151,7 +156,7 @@ class ClipBatches:
         from nvidia.dali import Pipeline
 
         pipeline = Pipeline(
-            batch_size=self._length,
+            batch_size=self._length + len(self._again),
             num_threads=self._threads,
             device_id=None,
             seed=seed,
@@ -160,8 +165,7 @@ class ClipBatches:
             exec_pipelined=False,
         )
         with pipeline:
-            frames = sensed(shown(self._augment), self._augment, 2 if self._second else 1)
-            pipeline.set_outputs(*(graph(node, self._spec, self._spec.channels) for node in frames))
+            pipeline.set_outputs(graph(augmented(self._augment), self._spec, self._spec.channels))
         pipeline.build()
         return pipeline
 

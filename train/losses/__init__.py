@@ -52,5 +52,5 @@ LOSSES: dict[str, LabelRow | ClipRow] = {
     "unimodal_kl": ClipRow(unimodal_kl, 0.1, _ANNEALED),
     "unimodal_js": ClipRow(unimodal_js, 0.5, _ANNEALED),
     "unimodal_mse": ClipRow(unimodal_mse, 4.0, _ANNEALED),
-    "noise_consistency": ClipRow(noise_consistency, 0.1, _ANNEALED),
+    "noise_consistency": ClipRow(noise_consistency, 0.1, ("frames", *_ANNEALED)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,9 +25,12 @@ class ClipInputs:
     """(T, K, 2) the maps' mean positions (mean_position.py), frame px; NaN where a map is not finite."""
     confidence: Tensor
     """(T, K) 0..1, as decoded; without gradient."""
-    xy_again: Tensor | None
-    """(T, K, 2) the same frames under another draw of sensor noise, where the clip has one."""
-    confidence_again: Tensor | None
+    again: Sequence[int] = ()
+    """The S of the T frames that were seen under another draw of sensor noise as well."""
+    xy_again: Tensor | None = None
+    """(S, K, 2) frame px, of that draw."""
+    confidence_again: Tensor | None = None
+    """(S, K)."""
 
 
 def sure(xy: Tensor, confidence: Tensor, least: float) -> Tensor:

@@ -2,6 +2,9 @@
 
 A closed loop fires on a keypoint's jitter, and half a grey level of rounding is enough to move the keypoints
 of a plainly trained network.
+
+Some of a clip's frames suffice, evenly spread: neighbours are nearly one frame, while a second look at each
+costs another pass of the network, forward and back.
 """
 
 from __future__ import annotations
@@ -17,16 +20,17 @@ from train.losses.setup import Built, Setup
 
 @dataclass
 class NoiseConsistency:
-    """Mean over frames and keypoints of the distance between both draws' keypoints, frame px."""
+    """Mean over frames seen twice, and keypoints, of the distance between both draws' keypoints, frame px."""
 
     min_confidence: float
 
     def __call__(self, clip: ClipInputs) -> Tensor:
         if clip.xy_again is None or clip.confidence_again is None:
             raise ValueError("noise consistency: this clip has no second draw of its noise")
-        counts = sure(clip.xy, clip.confidence, self.min_confidence)
+        xy = clip.xy[list(clip.again)]  # (S, K, 2)
+        counts = sure(xy, clip.confidence[list(clip.again)], self.min_confidence)
         counts = counts & sure(clip.xy_again, clip.confidence_again, self.min_confidence)
-        apart = torch.linalg.vector_norm(known(clip.xy, counts) - known(clip.xy_again, counts), dim=-1)
+        apart = torch.linalg.vector_norm(known(xy, counts) - known(clip.xy_again, counts), dim=-1)
         return mean_over(apart, counts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -54,10 +55,13 @@ class Terms:
         """The first step that needs a clip at all."""
         return min((term.first_step for term in self.clips), default=0)
 
-    @property
-    def wants_noise_twice(self) -> bool:
-        """Whether a clip must come under two draws of noise."""
-        return any(term.name == "noise_consistency" for term in self.clips)
+
+def frames_again(config: TrainConfig) -> int:
+    """How many of a clip's frames must come under a second draw of noise."""
+    settings = config.losses.get("noise_consistency")
+    if settings is None:
+        return 0
+    return math.ceil(config.clip_length / 4) if settings.frames is None else settings.frames
 
 
 def build_terms(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rt_pose.errors import UserError
-from train.models.features import Backbone
+from train.models.features import Backbone, conv_norm
 
 
 class SameConv(nn.Conv2d):
@@ -29,10 +29,10 @@ class SameConv(nn.Conv2d):
         if self.before == self.after:
             self.padding = (self.before, self.before)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if self.before != self.after:
-            x = functional.pad(x, (self.before, self.after, self.before, self.after))
-        return super().forward(x)
+            input = functional.pad(input, (self.before, self.after, self.before, self.after))
+        return super()._conv_forward(input, weight, bias)
 
 
 class ConvNorm(nn.Module):
@@ -48,8 +48,8 @@ class ConvNorm(nn.Module):
         self.active = active
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.conv(x))
-        return functional.relu6(x) if self.active else x
+        x = conv_norm(self.conv, self.norm, x)
+        return functional.relu6(x, inplace=True) if self.active else x
 
 
 class InvertedBottleneck(nn.Module):
@@ -65,7 +65,7 @@ class InvertedBottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.project(self.depthwise(self.expand(x)))
-        return x + y if self.residual else y
+        return y.add_(x) if self.residual else y
 
 
 # repeats, kernel, stride, expansion, outputs: EfficientNet-B0's table, which the Lite variants scale.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 class Backbone(nn.Module):
@@ -13,3 +14,20 @@ class Backbone(nn.Module):
 
     features: list[int]
     """Channels of the returned maps, finest (stride 4) first; each next one has twice the stride."""
+
+
+def conv_norm(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
+    """`norm(conv(x))`; one convolution where batch norm is held to its running statistics within a training.
+
+    A clip is seen so. Scale and shift are then the same for every frame and go into the convolution's own
+    weights, gradients included, instead of over each map and back: equal up to rounding, and there are half
+    as many maps to be kept for the way back.
+    """
+    if not isinstance(norm, nn.BatchNorm2d) or norm.training or not conv.training:
+        return norm(conv(x))
+    assert norm.running_mean is not None and norm.running_var is not None  # noqa: PT018
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    shift = norm.bias - norm.running_mean * scale
+    if conv.bias is not None:
+        shift = shift + conv.bias * scale
+    return conv._conv_forward(x, conv.weight * scale[:, None, None, None], shift)

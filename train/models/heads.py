@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from train.models.features import conv_norm
+
 STRIDE = 4
 """Input pixels per heatmap pixel."""
 
@@ -22,8 +24,9 @@ class _Up(nn.Module):
         self.mix_norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor, finer: Tensor) -> Tensor:
-        x = functional.relu(self.norm(self.shuffle(self.expand(x)) + self.lateral(finer)))
-        return functional.relu(self.mix_norm(self.mix(x)))
+        x = self.norm(self.shuffle(self.expand(x)).add_(self.lateral(finer)))
+        x = functional.relu(x, inplace=True)
+        return functional.relu(conv_norm(self.mix, self.mix_norm, x), inplace=True)
 
 
 class HeatmapHead(nn.Module):

@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.models.features import Backbone
+from train.models.features import Backbone, conv_norm
 
 # A stage's blocks: ("conv", outputs, kernel, stride), or an inverted bottleneck ("uib", outputs, kernel of
 # the depthwise filter before the expansion, kernel of that within (0: none), expansion, stride).
@@ -40,8 +40,8 @@ class _ConvNorm(nn.Module):
         self.active = active
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.bn(self.conv(x))
-        return functional.relu(x) if self.active else x
+        x = conv_norm(self.conv, self.bn, x)
+        return functional.relu(x, inplace=True) if self.active else x
 
 
 class _ConvBlock(nn.Module):
@@ -53,7 +53,7 @@ class _ConvBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(self.bn1(self.conv(x)))
+        return functional.relu(conv_norm(self.conv, self.bn1, x), inplace=True)
 
 
 class _UniversalBottleneck(nn.Module):
@@ -73,7 +73,7 @@ class _UniversalBottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.pw_proj(self.dw_mid(self.pw_exp(self.dw_start(x))))
-        return x + y if self.residual else y
+        return y.add_(x) if self.residual else y
 
 
 class MobileNetV4Small(Backbone):
@@ -99,7 +99,7 @@ class MobileNetV4Small(Backbone):
         self.blocks = nn.Sequential(*stages)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = functional.relu(self.bn1(self.conv_stem(x)))
+        x = functional.relu(conv_norm(self.conv_stem, self.bn1, x), inplace=True)
         maps = []
         for stage in self.blocks:
             x = stage(x)

@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.models.features import Backbone
+from train.models.features import Backbone, conv_norm
 
 Norm = Callable[[int], nn.Module]
 GROUPS = 32
@@ -49,9 +49,9 @@ class Basic(nn.Module):
         self.downsample = _shortcut(inputs, width, stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        return functional.relu(y + self.downsample(x))
+        y = functional.relu(conv_norm(self.conv1, self.bn1, x), inplace=True)
+        y = conv_norm(self.conv2, self.bn2, y)
+        return functional.relu(y.add_(self.downsample(x)), inplace=True)
 
 
 class Bottleneck(nn.Module):
@@ -71,10 +71,10 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(inputs, outputs, stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.relu(self.bn1(self.conv1(x)))
-        y = functional.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        return functional.relu(y + self.downsample(x))
+        y = functional.relu(conv_norm(self.conv1, self.bn1, x), inplace=True)
+        y = functional.relu(conv_norm(self.conv2, self.bn2, y), inplace=True)
+        y = conv_norm(self.conv3, self.bn3, y)
+        return functional.relu(y.add_(self.downsample(x)), inplace=True)
 
 
 class ResNet(nn.Module):
@@ -104,7 +104,7 @@ class ResNet(nn.Module):
         self.channels = inputs
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.maxpool(functional.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(functional.relu(conv_norm(self.conv1, self.bn1, x), inplace=True))
         for stage in STAGES:
             x = self.get_submodule(stage)(x)
         return x
@@ -124,7 +124,7 @@ class ResNetMaps(Backbone):
         self.features = [64 * 2**i * expansion for i in range(4)]
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = self.maxpool(functional.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(functional.relu(conv_norm(self.conv1, self.bn1, x), inplace=True))
         maps = []
         for stage in STAGES:
             x = self.get_submodule(stage)(x)
@@ -135,4 +135,13 @@ class ResNetMaps(Backbone):
 def _shortcut(inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Module:
     if stride == 1 and inputs == outputs:
         return nn.Identity()
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
+    return _Shortcut(nn.Conv2d(inputs, outputs, 1, stride, bias=False), norm(outputs))
+
+
+class _Shortcut(nn.Sequential):
+    """Convolution and norm, under the names that weights have them by: 0 and 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        conv, norm = self
+        assert isinstance(conv, nn.Conv2d)
+        return conv_norm(conv, norm, x)

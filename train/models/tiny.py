@@ -18,7 +18,7 @@ class Residual(nn.Module):
         self.second = ConvNorm(width, width, 3, active=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu6(x + self.second(self.first(x)))
+        return functional.relu6(self.second(self.first(x)).add_(x), inplace=True)
 
 
 class Tiny(Backbone):

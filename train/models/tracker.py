@@ -131,22 +131,22 @@ class Tracker(lightning.LightningModule):
 
     def _look_at(self, clip: ClipBatch) -> ClipInputs:
         """The network's answer to a clip."""
-        images = clip.images if clip.second is None else torch.cat([clip.images, clip.second])
-        past_of = in_clip(len(clip.images), range(len(images) - len(clip.images)))
+        images = torch.cat([clip.images, clip.second])
+        past_of = in_clip(len(clip.images), clip.again)
         logits = self.network(images.contiguous(memory_format=torch.channels_last), past_of)
         with torch.no_grad():
             found = decode_torch(logits, self.decode_spec)
         xy = undo_affine(mean_position(logits, STRIDE), clip.from_input)
         confidence = found.confidence
         length = len(clip.images)  # after it there is a seam
-        twice = clip.second is not None
         return ClipInputs(
             logits[:length],
             (found.xy[:length] + 0.5) / STRIDE - 0.5,
             xy[:length],
             confidence[:length],
-            xy[length:] if twice else None,
-            confidence[length:] if twice else None,
+            clip.again,
+            xy[length:] if clip.again else None,
+            confidence[length:] if clip.again else None,
         )
 
     def validation_step(self, batch: ValidationBatch, _index: int) -> None:
@@ -172,7 +172,8 @@ class Tracker(lightning.LightningModule):
             [
                 backbone | {"lr": settings.learning_rate * settings.backbone_factor},
                 head | {"lr": settings.learning_rate},
-            ]
+            ],
+            fused=True,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, [lambda step: self._rate(step, settings.freeze_backbone_steps), self._rate]

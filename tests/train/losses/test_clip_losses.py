@@ -50,6 +50,12 @@ def test_two_draws_of_noise_must_give_one_pose() -> None:
     assert loss(clip_of(XY, again=lost)).item() == pytest.approx(5)
 
 
+def test_a_second_draw_is_held_against_its_own_frame() -> None:
+    clip = clip_of(XY, again=XY[1:] + torch.tensor([3.0, 4.0]))
+    clip.again, clip.confidence_again = [1], torch.ones(1, 2)
+    assert NoiseConsistency(0.05)(clip).item() == pytest.approx(5)
+
+
 def test_equal_draws_give_a_finite_gradient() -> None:
     xy = XY.clone().requires_grad_()
     NoiseConsistency(0.05)(clip_of(xy, again=XY)).backward()

@@ -64,8 +64,9 @@ def _logged(config: TrainConfig, step: int, seed: int = 0) -> tuple[float, dict[
     random = torch.Generator().manual_seed(seed)
     labeled = Batch(torch.randn(2, 1, 48, 64, generator=random), torch.full((2, 2, 2), 20.0))
     frames = torch.randn(4, 1, 48, 64, generator=random)
-    again = torch.randn(4, 1, 48, 64, generator=random)
-    clip = ClipBatch(frames, torch.tensor([[2.0, 0, 0.5], [0, 3.0, 1.0]]), again, (128, 144), None, 0)  # type: ignore[arg-type]
+    second = torch.randn(2, 1, 48, 64, generator=random)
+    affine = torch.tensor([[2.0, 0, 0.5], [0, 3.0, 1.0]])
+    clip = ClipBatch(frames, affine, [0, 2], second, (128, 144), None, 0)  # type: ignore[arg-type]
     return tracker.training_step(StepBatch(labeled, clip), 0).item(), logged
 
 
