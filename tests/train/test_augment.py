@@ -117,6 +117,33 @@ def test_brightness_is_a_factor_within_its_range() -> None:
     assert np.ptp(means) > 20
 
 
+def test_noise_is_normal_and_in_whole_grey_levels_of_the_frame() -> None:
+    flat = [np.full((HEIGHT, WIDTH, 1), level, np.uint8) for level in (0, 128, 255) * 2]
+    batch = _one_batch(_frames(flat, np.zeros((6, 1, 2))), replace(OFF, noise=12), _spec())
+    images = batch.images.numpy()
+    assert (images == images.round()).all()
+    assert (images.min(), images.max()) == (0, 255), "darker than black is black"
+    gray = max((image for image in images if np.median(image) == 128), key=np.std)
+    off = (gray - 128) / gray.std()
+    assert np.abs(off.mean()) < 0.02
+    assert (off**4).mean() == pytest.approx(3, abs=0.2)
+    neighbours = (off[0, :, 1:] * off[0, :, :-1]).mean()
+    assert np.abs(neighbours) < 0.02
+
+
+def test_shot_noise_grows_with_the_light() -> None:
+    flat = [np.full((HEIGHT, WIDTH, 1), level, np.uint8) for level in (0, 40, 160) * 4]
+    augment = replace(OFF, shot_noise=2.0)
+    images = _one_batch(_frames(flat, np.zeros((12, 1, 2))), augment, _spec(), seed=3).images.numpy()
+    black, dim, bright = ([i for i in images if abs(i.mean() - level) < 10] for level in (0, 40, 160))
+    assert len(black) == len(dim) == len(bright) == 4
+    assert np.ptp(black) == 0
+    for some in (dim, bright):
+        worth = [image.var() / image.mean() for image in some]  # grey levels a photoelectron
+        assert max(worth) < 2.1
+        assert max(worth) > 0.8
+
+
 def test_noise_is_at_most_its_range() -> None:
     flat = [np.full((HEIGHT, WIDTH, 1), 128, np.uint8)] * 8
     spread = _one_batch(_frames(flat, np.zeros((8, 1, 2))), replace(OFF, noise=12), _spec()).images.std(

@@ -5,25 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rt_pose.loop.preprocess import Preprocess, graph
+from rt_pose.loop.preprocess import Preprocess
 from rt_pose.package import InputSpec
 from rt_pose.types import FloatArray
 from train.config import AugmentConfig
-from train.data.augment import (
-    augmented,
-    dali_matrix,
-    draw_levels,
-    input_keypoints,
-    random_warp,
-    warps_frames,
-)
+from train.data.augment import draw_levels, input_keypoints, random_warp
+from train.data.augmentation import Augmentation
 from train.data.labels import LabeledFrames
 from train.data.pseudo import Pseudo
 
@@ -72,7 +65,9 @@ class TrainingBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         random = np.random.default_rng(self._seed)
-        pipeline = self._build()
+        changed = Augmentation(
+            self._augment, self._spec, self._frames.channels, self._batch_size, self._threads
+        )
         labeled = _Order(len(self._frames), random)
         pseudo = self._pseudo
         pseudo_labeled = _Order(len(pseudo.frames), random) if pseudo else None
@@ -81,52 +76,30 @@ class TrainingBatches:
             shown = [self._labeled(i) for i in labeled.take(number)]
             if pseudo and pseudo_labeled:
                 shown += [_pseudo_labeled(pseudo, i) for i in pseudo_labeled.take(pseudo.per_batch)]
-            yield self._batch(pipeline, shown, random)
+            yield self._batch(changed, shown, random)
 
     def _labeled(self, i: int) -> _Shown:
         xy = self._frames.xy[i]
         return _Shown(self._frames.images[i], xy, np.ones(len(xy)))
 
-    def _batch(self, pipeline: Any, shown: list[_Shown], random: np.random.Generator) -> Batch:
+    def _batch(self, changed: Augmentation, shown: list[_Shown], random: np.random.Generator) -> Batch:
         images = [frame.image for frame in shown]
         warps = [random_warp(self._augment, image.shape, random) for image in images]
-        pipeline.feed_input("frames", images)
-        if warps_frames(self._augment):
-            pipeline.feed_input("warps", [dali_matrix(warp) for warp in warps])
-        for name, values in draw_levels(self._augment, self._batch_size, random).items():
-            pipeline.feed_input(name, values)
-        output = np.asarray(pipeline.run()[0].as_tensor())
+        levels = draw_levels(self._augment, self._batch_size, random)
         keypoints = np.stack(
             [
                 input_keypoints(frame.xy, warp, frame.image.shape, self._spec)
                 for frame, warp in zip(shown, warps, strict=True)
             ]
         )
-        # The output lies in DALI's memory, which the next batch overwrites.
+        seed = int(random.integers(2**63))
         return Batch(
-            torch.from_numpy(output.copy()),
+            changed(images, warps, levels, seed),
             torch.from_numpy(keypoints.astype(np.float32)),
             torch.from_numpy(np.stack([frame.weights for frame in shown]).astype(np.float32))
             if self._pseudo
             else None,
         )
-
-    def _build(self) -> Any:
-        from nvidia.dali import Pipeline
-
-        pipeline = Pipeline(
-            batch_size=self._batch_size,
-            num_threads=self._threads,
-            device_id=None,
-            seed=self._seed,
-            prefetch_queue_depth=1,
-            exec_async=False,
-            exec_pipelined=False,
-        )
-        with pipeline:
-            pipeline.set_outputs(graph(augmented(self._augment), self._spec, self._frames.channels))
-        pipeline.build()
-        return pipeline
 
 
 @dataclass

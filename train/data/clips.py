@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,11 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rt_pose.errors import UserError
-from rt_pose.loop.preprocess import frame_from_input, graph
+from rt_pose.loop.preprocess import frame_from_input
 from rt_pose.package import InputSpec
 from rt_pose.types import FloatArray
 from train.config import AugmentConfig
-from train.data.augment import augmented, dali_matrix, draw_levels, is_noisy, random_warp, warps_frames
+from train.data.augment import draw_levels, is_noisy, random_warp
+from train.data.augmentation import Augmentation
 from train.data.clip_reader import ClipReader
 from train.data.videos import IndexedVideo, check_videos
 
@@ -101,6 +101,8 @@ class ClipBatches:
 
     def __iter__(self) -> Iterator[ClipBatch]:
         step, end = self._first, None if self._steps is None else self._first + self._steps
+        size = self._length + len(self._again)
+        changed = Augmentation(self._augment, self._spec, self._spec.channels, size, self._threads)
         # The next clip is decoded while the network works on this one.
         with ThreadPoolExecutor(1, "rt-pose-clips") as pool:
             ahead: Future[_Clip] = pool.submit(self._decode, step)
@@ -108,7 +110,7 @@ class ClipBatches:
                 clip = ahead.result()
                 if end is None or step + 1 < end:
                     ahead = pool.submit(self._decode, step + 1)
-                yield self._batch(clip, step)
+                yield self._batch(changed, clip, step)
                 step += 1
 
     def _decode(self, step: int) -> _Clip:
@@ -127,19 +129,13 @@ class ClipBatches:
             f"({len(self.reader.corrupt)} such frames so far); copy or convert the videos again"
         )
 
-    def _batch(self, clip: _Clip, step: int) -> ClipBatch:
+    def _batch(self, changed: Augmentation, clip: _Clip, step: int) -> ClipBatch:
         random = np.random.default_rng([self._seed, step, _CHANGING])
         warp = random_warp(self._augment, clip.images[0].shape, random)
         levels = draw_levels(self._augment, 1, random)
-        pipeline = self._build(int(random.integers(2**31)))
         frames = clip.images + [clip.images[i] for i in self._again]
-        pipeline.feed_input("frames", frames)
-        if warps_frames(self._augment):
-            pipeline.feed_input("warps", [dali_matrix(warp)] * len(frames))
-        for name, values in levels.items():
-            pipeline.feed_input(name, np.repeat(values, len(frames), axis=0))
-        # The output lies in DALI's memory, which goes with the pipeline.
-        images = torch.from_numpy(np.array(pipeline.run()[0].as_tensor()))
+        same = {name: np.repeat(values, len(frames), axis=0) for name, values in levels.items()}
+        images = changed(frames, [warp] * len(frames), same, int(random.integers(2**63)))
         affine = frame_from_augmented_input(self._spec, clip.video.size, warp)
         return ClipBatch(
             images[: self._length],
@@ -150,24 +146,6 @@ class ClipBatches:
             clip.video.path,
             clip.start,
         )
-
-    def _build(self, seed: int) -> Any:
-        """A pipeline of its own a step (7 ms): its noise then depends on no earlier step."""
-        from nvidia.dali import Pipeline
-
-        pipeline = Pipeline(
-            batch_size=self._length + len(self._again),
-            num_threads=self._threads,
-            device_id=None,
-            seed=seed,
-            prefetch_queue_depth=1,
-            exec_async=False,
-            exec_pipelined=False,
-        )
-        with pipeline:
-            pipeline.set_outputs(graph(augmented(self._augment), self._spec, self._spec.channels))
-        pipeline.build()
-        return pipeline
 
 
 @dataclass
