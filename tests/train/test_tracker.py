@@ -174,7 +174,8 @@ def test_from_the_first_clip_on_all_are_seen_through_the_live_networks_statistic
     tracker.training_step(StepBatch(labeled, clip), 1)
     assert all(torch.equal(settled[name], value) for name, value in tracker.network.named_buffers())
     held = tracker.network(labeled.images)
-    assert torch.equal(held, tracker.network.eval()(labeled.images))
+    # Within rounding: in training it is part of the convolutions.
+    torch.testing.assert_close(held, tracker.network.eval()(labeled.images))
 
 
 def test_the_losses_on_clips_reach_the_weights() -> None:

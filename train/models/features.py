@@ -19,9 +19,9 @@ class Backbone(nn.Module):
 def conv_norm(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
     """`norm(conv(x))`; one convolution where batch norm is held to its running statistics within a training.
 
-    A clip is seen so. Scale and shift are then the same for every frame and go into the convolution's own
-    weights, gradients included, instead of over each map and back: equal up to rounding, and there are half
-    as many maps to be kept for the way back.
+    From the first clip on it is. Scale and shift are then the same for every frame and go into the
+    convolution's own weights, gradients included, instead of over each map and back: equal up to rounding,
+    with half as many maps to be kept for the way back.
     """
     if not isinstance(norm, nn.BatchNorm2d) or norm.training or not conv.training:
         return norm(conv(x))
