@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from bench.accuracy_cells import (
-    DISTILLED,
     ENSEMBLE,
     FITS,
     FOLDS,
+    LEARNERS,
     ROWS,
     Cell,
     base_settings,
@@ -42,6 +42,7 @@ from rt_pose.offline.predict import appearing_whole
 from train.data.labels import read_labels
 
 GRID = "grid.json"
+INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,6 +50,9 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         return _main(options)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on with what is not done", file=sys.stderr)
+        return INTERRUPTED
     except UserError as error:
         print(f"bench.accuracy: {error}", file=sys.stderr)
         return 1
@@ -92,10 +96,16 @@ def planned(options: argparse.Namespace) -> list[list[Cell]]:
         for n in labels
         if row in options.rows
     ]
-    if {ENSEMBLE, DISTILLED} & set(options.rows):
+    if {ENSEMBLE, *LEARNERS} & set(options.rows):
         cells += [Cell("all", n, fold, seed) for fold in folds for n in labels for seed in options.members]
-    learners = [Cell(DISTILLED, n, fold, options.seeds[0]) for fold in folds for n in labels]
-    return [list(dict.fromkeys(cells)), learners if DISTILLED in options.rows else []]
+    learners = [
+        Cell(row, n, fold, options.seeds[0])
+        for fold in folds
+        for row in LEARNERS
+        for n in labels
+        if row in options.rows
+    ]
+    return [list(dict.fromkeys(cells)), learners]
 
 
 def _grid(options: argparse.Namespace, data: Path, work: Path, held: Path) -> Grid:

@@ -34,8 +34,10 @@ FITS = {
 }
 """Rows that are one training, and the losses on unlabeled video that each has; None: all of the
 configuration's."""
-ENSEMBLE, DISTILLED = "ensemble", "distilled"
-ROWS = (*FITS, ENSEMBLE, DISTILLED)
+ENSEMBLE = "ensemble"
+LEARNERS = {"distilled": (), "distilled_all": None}
+"""Rows that learn from an ensemble's answers to the unlabeled video, and their losses on clips besides."""
+ROWS = (*FITS, ENSEMBLE, *LEARNERS)
 FOLDS = 6
 HEADER_ROWS = 3
 RESULT = "result.json"
@@ -154,16 +156,16 @@ def base_settings(config: Path, size: int, steps: int, overrides: Sequence[str])
 def settings_of(cell: Cell, base: dict[str, Any]) -> dict[str, Any]:
     """The training configuration of a cell."""
     losses = _losses(cell.row, base["losses"])
-    on_clips = any(not isinstance(LOSSES[name], LabelRow) for name in losses)
+    watches = cell.row in LEARNERS or any(not isinstance(LOSSES[name], LabelRow) for name in losses)
     return copy.deepcopy(base) | {
         "losses": losses,
-        "videos": ["videos"] if on_clips else [],
+        "videos": ["videos"] if watches else [],
         "seed": cell.seed,
     }
 
 
 def _losses(row: str, losses: dict[str, Any]) -> dict[str, Any]:
-    wanted = FITS["all" if row in (ENSEMBLE, DISTILLED) else row]
+    wanted = (FITS | LEARNERS)[row]
     if wanted is None:
         return losses
     for name in wanted:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.accuracy_cells import DISTILLED, ENSEMBLE
+from bench.accuracy_cells import ENSEMBLE, LEARNERS
 from bench.accuracy_compare import HEADLINES, PIXEL, SUPERVISED, TITLES, figures
 from bench.accuracy_gather import Network, Yardstick
 
@@ -24,29 +24,36 @@ class Claim:
 
 
 def gain_kept(networks: Sequence[Network], on: Yardstick) -> list[dict[str, Any]]:
-    """For each number of labels: what the ensemble gains on the supervised networks of its folds, what the
-    distilled network does, and the share; None where the ensemble gains nothing."""
+    """For each number of labels and row that learns from an ensemble: what the ensemble gains on the
+    supervised networks of its folds, what the learner does, and the share; None where the ensemble gains
+    nothing."""
     found = []
     for labels in sorted({n.cell.labels for n in networks}):
         by_row = {
             row: [n for n in networks if n.cell.row == row and n.cell.labels == labels]
-            for row in (SUPERVISED, ENSEMBLE, DISTILLED)
+            for row in (SUPERVISED, ENSEMBLE, *LEARNERS)
         }
-        folds = set.intersection(*({n.cell.fold for n in own} for own in by_row.values()))
-        if not folds:
-            continue
-        values = {row: figures([n for n in own if n.cell.fold in folds], on) for row, own in by_row.items()}
-        found.append({"labels": labels, "folds": sorted(folds), "metrics": _kept(values)})
+        for learner in LEARNERS:
+            own = {row: by_row[row] for row in (SUPERVISED, ENSEMBLE, learner)}
+            folds = set.intersection(*({n.cell.fold for n in of} for of in own.values()))
+            if folds:
+                values = [figures([n for n in of if n.cell.fold in folds], on) for of in own.values()]
+                about = {"row": learner, "labels": labels, "folds": sorted(folds)}
+                found.append(about | {"metrics": _kept(*values)})
     return found
 
 
-def _kept(values: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, float | None]]:
+def _kept(
+    supervised: dict[str, dict[str, Any]],
+    ensemble: dict[str, dict[str, Any]],
+    learner: dict[str, dict[str, Any]],
+) -> dict[str, dict[str, float | None]]:
     found: dict[str, dict[str, float | None]] = {}
-    for key, own in values[SUPERVISED].items():
-        if all(key in values[row] for row in (ENSEMBLE, DISTILLED)):
-            whole, part = (own["value"] - values[row][key]["value"] for row in (ENSEMBLE, DISTILLED))
+    for key, own in supervised.items():
+        if key in ensemble and key in learner:
+            whole, part = (own["value"] - other[key]["value"] for other in (ensemble, learner))
             share = part / whole if whole > 0 else None
-            found[key] = {"ensemble": whole, "distilled": part, "kept": share}
+            found[key] = {"ensemble": whole, "learner": part, "kept": share}
     return found
 
 
@@ -110,7 +117,7 @@ def _most_with_few(by_key: dict[tuple[str, int], dict[str, Any]], numbers: list[
 
 def _moves(row: dict[str, Any]) -> Iterable[Claim]:
     for name, own in row["steps"].items():
-        if row["row"] in ("all", ENSEMBLE, DISTILLED):
+        if row["row"] in ("all", ENSEMBLE, *LEARNERS):
             yield Claim(
                 f"{row['labels']} labels, {row['row']}: step amplitude within 10 % of the {name}'s",
                 own["within"],
@@ -123,7 +130,7 @@ def _keeps(own: dict[str, Any]) -> Iterable[Claim]:
     gained = [key for key in keys if own["metrics"][key]["kept"] is not None]
     less = [key for key in gained if own["metrics"][key]["kept"] < KEPT]
     yield Claim(
-        f"{own['labels']} labels: the distilled network keeps at least half of the ensemble's gain",
+        f"{own['labels']} labels, {own['row']}: the network keeps at least half of the ensemble's gain",
         bool(gained) and not less,
         f"in {len(gained) - len(less)} of the {len(gained)} figures in which the ensemble gains"
         + (f"; not {', '.join(TITLES[key] for key in less)}" if less else ""),

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.accuracy_cells import DISTILLED, ENSEMBLE, ROWS
+from bench.accuracy_cells import ENSEMBLE, LEARNERS, ROWS
 from bench.accuracy_gather import Mask, Network, Yardstick
 from bench.accuracy_statistics import Counts, Interval, Sample, draws, mean, nested_draws, quantile
 from rt_pose.package import GOLDEN_CONFIDENCE
@@ -120,7 +120,7 @@ def table_rows(networks: Sequence[Network], on: Yardstick) -> list[dict[str, Any
 
 def pairs_of(own: Sequence[Network], base: Sequence[Network]) -> list[tuple[Network, Network]]:
     """Each network with the supervised ones that it is to be held against."""
-    many = {ENSEMBLE, DISTILLED}
+    many = {ENSEMBLE, *LEARNERS}
     return [
         (n, b)
         for n in own

@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from bench.accuracy_cells import DISTILLED, RESULT, Cell, data_folder, make_data, read_result, settings_of
+from bench.accuracy_cells import LEARNERS, RESULT, Cell, data_folder, make_data, read_result, settings_of
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.errors import UserError
 from rt_pose.offline.predict import appearing_whole
@@ -54,6 +54,8 @@ class Grid:
     """Seeds of the networks that a distilled one learns from."""
     jitter_frames: int = 100
     running: set[subprocess.Popen[bytes]] = field(default_factory=set)
+    stopped: threading.Event = field(default_factory=threading.Event)
+    """Nothing more is to be started."""
 
     @property
     def labels_file(self) -> str:
@@ -68,7 +70,7 @@ class Grid:
         """What a result depends on."""
         training = settings_of(cell, self.base)
         found = {"training": training, "jitter_frames": self.jitter_frames}
-        return found | ({"members": list(self.members)} if cell.row == DISTILLED else {})
+        return found | ({"members": list(self.members)} if cell.row in LEARNERS else {})
 
     def result(self, cell: Cell) -> dict[str, Any] | None:
         """What was measured of a cell under these settings; None where it has not been."""
@@ -126,9 +128,10 @@ def run(grid: Grid, cells: Sequence[Cell], jobs: int, say: Say) -> list[tuple[Ce
                     f"about {taken.left_s() / 60:.0f} min left"
                 )
         except BaseException:
+            grid.stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)
             for process in list(grid.running):
-                process.terminate()
+                process.kill()  # there is nothing worth keeping, and Lightning would first end its step
             raise
     return failed
 
@@ -167,7 +170,7 @@ def _do(grid: Grid, cell: Cell, core: int, clock: HostClock) -> str:
     settings = grid.settings(cell)
     (folder / SETTINGS).write_text(yaml.safe_dump(settings["training"], sort_keys=False), encoding="utf-8")
     start = clock.now_ns()
-    if cell.row == DISTILLED and (missing := _gather_members(grid, cell)):
+    if cell.row in LEARNERS and (missing := _gather_members(grid, cell)):
         return f"failed: its members are not done: {', '.join(missing)}"
     problem = _call(grid, _training(grid, cell, data), core, folder / LOG)
     if problem:
@@ -176,7 +179,7 @@ def _do(grid: Grid, cell: Cell, core: int, clock: HostClock) -> str:
     problem = _call(grid, _measuring(grid, folder, data), core, folder / "measure.log")
     if problem:
         return problem
-    for leavings in ("checkpoints", "tensorboard"):
+    for leavings in ("checkpoints", "tensorboard", "teachers"):
         shutil.rmtree(folder / leavings, ignore_errors=True)
     result = {
         "settings": settings,
@@ -191,8 +194,8 @@ def _do(grid: Grid, cell: Cell, core: int, clock: HostClock) -> str:
 def _training(grid: Grid, cell: Cell, data: Path) -> list[str]:
     folder = grid.folder(cell)
     places = ["--config", str(folder / SETTINGS), "--data", str(data), "--out", str(folder)]
-    if cell.row == DISTILLED:
-        teachers = ["--ensemble", str(_members_folder(grid, cell))]
+    if cell.row in LEARNERS:
+        teachers = ["--teachers", str(_members_folder(grid, cell))]
         return [sys.executable, "-m", "rt_pose.cli", "train", "distill", *places, *teachers]
     return [sys.executable, "-m", "rt_pose.cli", "train", "fit", *places]
 
@@ -227,6 +230,8 @@ def _measuring(grid: Grid, folder: Path, data: Path) -> list[str]:
 
 def _call(grid: Grid, command: list[str], core: int, log: Path) -> str:
     """Run a command on one core, its output in `log`; what it said last where it failed."""
+    if grid.stopped.is_set():
+        return "interrupted"
     with log.open("wb") as out:
         # A session of its own: Ctrl-C would make a training stop early and export what it has.
         process = subprocess.Popen(

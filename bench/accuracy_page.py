@@ -21,6 +21,7 @@ COLOURS = {
     "all": "blue",
     "ensemble": "green",
     "distilled": "red",
+    "distilled_all": "#a87f2a",
 }
 PICTURE_ROWS = (SUPERVISED, "all", "ensemble", "distilled")
 PICTURE = ("error_mean", "temporal_p99_9", "mirror_mean", "jitter_median")

@@ -18,6 +18,7 @@ NAMES = {
     "all": "all losses",
     "ensemble": "ensemble, smoothed",
     "distilled": "distilled",
+    "distilled_all": "distilled, all losses",
 }
 
 
@@ -136,14 +137,14 @@ def _kept(kept: dict[str, Any]) -> Table:
         [
             TITLES[key],
             f"{own['ensemble']:+.3f}",
-            f"{own['distilled']:+.3f}",
+            f"{own['learner']:+.3f}",
             NONE if own["kept"] is None else f"{own['kept']:.0%}",
         ]
         for key, own in kept["metrics"].items()
     ]
     folds = ", ".join(map(str, kept["folds"]))
     return Table(
-        f"The ensemble's gain, and what distilling keeps of it: {kept['labels']} labels",
+        f"The ensemble's gain, and what is kept of it: {NAMES[kept['row']]}, {kept['labels']} labels",
         ["px", "the ensemble gains", "the distilled network gains", "kept"],
         lines,
         f"On the supervised networks of folds {folds}. Where it gains nothing, nothing can be kept.",

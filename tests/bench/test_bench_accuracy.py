@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+import signal
+import threading
 import xml.etree.ElementTree as ET
 from itertools import islice
 from pathlib import Path
@@ -150,6 +153,29 @@ def test_a_training_that_fails_is_told_and_is_no_result(
     assert "supervised-36-f0-s0: failed" in said
     assert "batch_size" in said  # what the training itself said: the nearest key
     assert not list(tmp_path.rglob("result.json"))
+
+
+def test_ctrl_c_ends_the_trainings_and_leaves_no_half_result(
+    folder: Path, arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = threading.Event()
+
+    def interrupt() -> None:
+        while not list(tmp_path.rglob("train.log")) and not ended.wait(0.05):
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    try:
+        assert main([*arguments, "--work", str(tmp_path)]) == 130
+    finally:
+        ended.set()
+        watcher.join()
+    assert "the same command goes on" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("result.json"))
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [line for line in running if str(tmp_path).encode() in line]
 
 
 def test_halves_are_the_recording(folder: Path, tmp_path: Path) -> None:
