@@ -25,7 +25,7 @@ from rt_pose.errors import UserError
 from rt_pose.video import probe, read_frames
 
 FRAMES, STEPS = 48, 60
-pytestmark = pytest.mark.timeout(300)  # four processes, on cores that may be shared
+pytestmark = pytest.mark.timeout(900)  # four processes, on cores that may have much other work
 CONFIG = {
     "network": {"backbone": "tiny", "head_width": 16},
     "optimiser": {
