@@ -80,21 +80,29 @@ def ensemble(members: Sequence[Measured], keypoints: list[str]) -> Measured:
     Jitter is that of the median, before smoothing: what one frame's noise does.
     """
     first = members[0]
-    if any(m.held_names != first.held_names or len(m.xy) != len(first.xy) for m in members):
+    if any(m.held_names != first.held_names for m in members):
         raise UserError("ensemble: its members saw different frames")
-    frames = [str(i) for i in range(len(first.xy))]
-    together = ensemble_of([Predictions(keypoints, frames, m.xy, m.confidence) for m in members])
+    xy, confidence = smoothed(members, keypoints)
     return Measured(
         first.held_names,
         first.held_labels,
         np.median([m.held_xy for m in members], axis=0),
-        smooth_single(together).xy,
-        together.likelihood,
+        xy,
+        confidence,
         first.some,
         np.median([m.still_xy for m in members], axis=0),
         np.median([m.noisy_xy for m in members], axis=0),
         np.median([m.bf16_xy for m in members], axis=0),
     )
+
+
+def smoothed(members: Sequence[Measured], keypoints: list[str]) -> tuple[FloatArray, FloatArray]:
+    """(T, K, 2) px and confidence (T, K) of the video by the smoothed members, of whatever folds they are."""
+    if len({len(m.xy) for m in members}) > 1:
+        raise UserError("ensemble: its members saw different videos")
+    frames = [str(i) for i in range(len(members[0].xy))]
+    together = ensemble_of([Predictions(keypoints, frames, m.xy, m.confidence) for m in members])
+    return smooth_single(together).xy, together.likelihood
 
 
 def seen_by(networks: Sequence[Measured]) -> Mask:

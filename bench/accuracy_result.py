@@ -9,7 +9,7 @@ from typing import Any
 from bench.accuracy_cells import FITS, FOLDS, Cell
 from bench.accuracy_claims import claims, gain_kept
 from bench.accuracy_compare import table_rows
-from bench.accuracy_gather import Network, Yardstick, ensemble, ensembles, look, seen_by
+from bench.accuracy_gather import Network, Yardstick, ensembles, look, seen_by, smoothed
 from bench.accuracy_grid import MEASURED, RUN_SECONDS, Grid, Say
 from bench.accuracy_measure import Measured, read_measured
 from rt_pose.errors import UserError
@@ -93,7 +93,7 @@ def _yardstick(
     for row, name in (("all", "smoothed ensemble"), ("supervised", "smoothed supervised networks")):
         members = [done[cell] for cell in surest if cell.row == row]
         if members:
-            on.references[name] = ensemble(members, frames.keypoints).xy
+            on.references[name] = smoothed(members, frames.keypoints)[0]
             told.append(f"the {name} ({len(members)} of {most} labels)")
     pose, mirror = on.pose, on.mirror
     return on, {

@@ -10,7 +10,7 @@ import pytest
 from bench.accuracy_cells import Cell
 from bench.accuracy_claims import Claim, claims, gain_kept
 from bench.accuracy_compare import HEADLINES, against, figures, pairs_of, table_rows
-from bench.accuracy_gather import Network, Yardstick, ensemble, ensembles, look, seen_by
+from bench.accuracy_gather import Network, Yardstick, ensemble, ensembles, look, seen_by, smoothed
 from bench.accuracy_measure import Measured
 from bench.accuracy_statistics import Interval, Sample, draws, mean, nested_draws, quantile
 from rt_pose.errors import UserError
@@ -70,6 +70,15 @@ def said(found: list[Claim], text: str) -> Claim:
 
 
 FROZEN = np.broadcast_to(TRUTH.mean(axis=0), TRUTH.shape)
+
+
+def test_a_reference_may_come_of_several_folds_and_an_ensemble_may_not() -> None:
+    members = [network(1.0, 0, fold=0), network(1.0, 1, fold=1)]
+    xy, confidence = smoothed(members, NAMES)
+    assert confidence.shape == TRUTH.shape[:2]
+    assert np.linalg.norm(xy - TRUTH, axis=-1).mean() < 1.2
+    with pytest.raises(UserError, match="different frames"):
+        ensemble(members, NAMES)
 
 
 def test_who_is_better_and_steps_wins() -> None:
