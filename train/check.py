@@ -25,6 +25,7 @@ def check(config: TrainConfig) -> None:
         *_check_augment(config.augment),
         *_check_losses(config),
     ]
+    problems += _check_gpu(config)
     if config.threads < 0:
         problems.append(f"threads: expected 0 or more, got {config.threads}")
     for bone in config.skeleton:
@@ -32,6 +33,21 @@ def check(config: TrainConfig) -> None:
             problems.append(f"skeleton: expected pairs of keypoint names, got {bone}")
     if problems:
         raise UserError("the training configuration cannot be used:\n  " + "\n  ".join(problems))
+
+
+def _check_gpu(config: TrainConfig) -> list[str]:
+    """What only a GPU has, asked for of a CPU; and a batch that cannot be shared out."""
+    problems = []
+    if config.device == "cpu" and config.precision != "float32":
+        problems.append(f"precision: {config.precision} needs `device: gpu`; set `precision: float32`")
+    if config.device == "cpu" and config.devices != 1:
+        problems.append(f"devices: {config.devices} are GPUs, so they need `device: gpu`; set `devices: 1`")
+    elif config.devices < 1 or config.batch_size % config.devices:
+        problems.append(
+            f"devices: expected 1 or more, each with a whole share of the batch ({config.batch_size} frames)"
+            f", got {config.devices}"
+        )
+    return problems
 
 
 def _check_losses(config: TrainConfig) -> list[str]:

@@ -103,7 +103,9 @@ def step_to_resume(
         problems = ["the labels or images have changed since"]
     if known.get("pseudo", "") != (pseudo.fingerprint() if pseudo else ""):
         problems.append("the pseudo-labels are others, or have come or gone since")
-    problems += other_settings(json.loads(known["settings"]), lasting(config))
+    # A setting that is younger than the checkpoint had its default then.
+    there = lasting(TrainConfig()) | json.loads(known["settings"])
+    problems += other_settings(there, lasting(config))
     if problems:
         listed = "\n  ".join(problems)
         raise UserError(

@@ -150,6 +150,11 @@ class TrainConfig:
     it. null = `seed`."""
     device: Device = "cpu"
     """Where the network trains. Asking for a GPU that is not there is an error."""
+    devices: int = 1
+    """GPUs of this machine to train on, each with its share of every batch."""
+    precision: Literal["float32", "bf16", "fp16"] = "float32"
+    """Of the network while it trains on a GPU: bf16 and fp16 by autocast. Losses, decoding and validation
+    stay in float32."""
     threads: int = 0
     """CPU threads; 0 = torch's own choice."""
     out: str = ""

@@ -28,6 +28,7 @@ from train.memory import check_memory, free_memory, step_memory
 from train.models.backbones import starts_from
 from train.models.tracker import PoseNetwork, Tracker, input_spec
 from train.progress import Say
+from train.ranks import end_if_not_first, heard
 from train.trainer import Interrupted, Run, train
 from train.unlabeled import Unlabeled, look_at_videos
 from train.unlabeled import prepare as prepare_unlabeled
@@ -80,6 +81,7 @@ def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, 
 def run(job: Job, out: Path, say: Say) -> Fitted:
     """Train what is prepared, into the folder `out`."""
     config = job.config
+    say = heard(config, say)
     last = out / "checkpoints" / f"{LAST}.ckpt"
     start = _start(job, last, say)
     make_folder(out)
@@ -91,9 +93,10 @@ def run(job: Job, out: Path, say: Say) -> Fitted:
     stage = Run(config, out, job.train, job.validation, job.spec, job.unlabeled, start, job.pseudo)
     with full_disk_told(out, last):
         end = train(stage, tracker, say)
+    end_if_not_first(config)
     if end.why is not None:
         say(f"stopped at step {end.step} of {config.steps}{end.why}; the best checkpoint so far is exported")
-    checkpoint = torch.load(end.best, weights_only=True)
+    checkpoint = torch.load(end.best, map_location="cpu", weights_only=True)
     tracker.load_state_dict(checkpoint["state_dict"])
     say(f"exporting the checkpoint of step {checkpoint['global_step']}, {end.best}")
     trained = _trained(job, tracker, int(checkpoint["global_step"]))
@@ -124,12 +127,15 @@ def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> 
     Nothing is written.
     """
     check(config)
+    say = heard(config, say)
     config = resolved(config)
     folder = place(data, config.data, "data")
-    if config.device == "gpu" and not torch.cuda.is_available():
+    if config.device == "gpu" and torch.cuda.device_count() < config.devices:
+        found = torch.cuda.device_count()
         raise UserError(
-            "device: 'gpu' was asked for, but torch sees no CUDA device; install a CUDA build of torch, or "
-            "set `device: cpu`"
+            f"device: {config.devices} x 'gpu' was asked for, but torch sees {found or 'no'} CUDA device"
+            f"{'s' * (found > 1)}; install a CUDA build of torch, or set `device: cpu`"
+            + (f" or `devices: {found}`" if found else "")
         )
     frames, videos = both(
         lambda: read_labels(folder, config.labels, config.network.channels, config.keypoints),

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytorch_lightning as lightning
+import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -25,9 +26,11 @@ from train.data.labels import LabeledFrames
 from train.data.pseudo import Pseudo
 from train.data.steps import StepBatches
 from train.memory import keep_freed_memory
+from train.mixed_precision import scaled
 from train.models.tracker import MONITORED, Tracker
 from train.pictures import Pictures
 from train.progress import Say, TrainingProgress
+from train.ranks import how_together, rank
 from train.unlabeled import Unlabeled
 
 LOG_EVERY = 10
@@ -83,7 +86,7 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
     patience = _Patience(config.patience)
     callbacks = [
         *([patience] if config.patience else []),
-        TrainingProgress(say),
+        *([] if rank(config) else [TrainingProgress(say)]),
         Pictures(run.validation),
         Remembered(config, run.train, run.pseudo),
         checkpoints,
@@ -92,7 +95,8 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
     with _quiet():
         trainer = lightning.Trainer(
             accelerator=config.device,
-            devices=1,
+            precision=scaled(config.precision),
+            **how_together(config),
             max_epochs=1,
             max_steps=config.steps,
             val_check_interval=config.validate_every,
@@ -105,7 +109,7 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
             enable_model_summary=False,
         )
         last = run.out / "checkpoints" / f"{LAST}.ckpt"
-        with _stop_on_ctrl_c(trainer) as asked:
+        with _stop_on_ctrl_c(trainer) as asked, _full_gpu_told(trainer, last):
             trainer.fit(
                 tracker,
                 _batches(run, say),
@@ -133,6 +137,8 @@ def _batches(run: Run, say: Say) -> StepBatches:
         config.seed,
         threads=2,
         pseudo=run.pseudo,
+        rank=rank(config),
+        ranks=config.devices,
     )
     clips = run.unlabeled.clips(config, run.spec, run.start, say)
     return StepBatches(labeled, clips, run.unlabeled.terms.first_clip_step, run.start)
@@ -185,6 +191,19 @@ def _stop_on_ctrl_c(trainer: lightning.Trainer) -> Iterator[threading.Event]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _full_gpu_told(trainer: lightning.Trainer, last: Path) -> Iterator[None]:
+    """Within it running out of the GPU's memory is a UserError that says what to change and what is kept."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        kept = f"{last} is whole: go on from it with `--resume true`" if last.is_file() else "nothing is lost"
+        raise UserError(
+            f"the GPU's memory ran out at step {trainer.global_step} ({str(error).splitlines()[0]}); lower "
+            f"`batch_size`, `clip_length` or the network's size, or set `precision: bf16`; {kept}"
+        ) from error
 
 
 @contextmanager

@@ -53,8 +53,10 @@ def fold_batch_norms(module: fx.GraphModule) -> int:
         norm.replace_all_uses_with(convolution)
         module.graph.erase_node(norm)
         folded += 1
+    module.graph.eliminate_dead_code()  # weights that nothing reads any more
     module.graph.lint()
     module.recompile()
+    _drop_unused(module)
     return folded
 
 
@@ -71,6 +73,16 @@ def _fold(module: fx.GraphModule, convolution: fx.Node, norm: fx.Node) -> None:
             for name, value in zip(("weight", "bias"), fused, strict=True)
         ]
     convolution.args = (convolution.args[0], *nodes, *rest)
+
+
+def _drop_unused(module: fx.GraphModule) -> None:
+    """Let go of the weights that nothing reads any more: they would lie on the device as well."""
+    used = {str(node.target) for node in module.graph.nodes if node.op == "get_attr"}
+    held = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+    for name in held:
+        if name not in used:
+            owner, _, leaf = name.rpartition(".")
+            delattr(module.get_submodule(owner), leaf)
 
 
 def _from_weight_on(convolution: fx.Node) -> list[Any]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rt_pose.errors import UserError
 from rt_pose.gpu.lane import Lane
+
+PORTABLE = 1
+"""CU_MEMHOSTREGISTER_PORTABLE: pinned for every context."""
+_LOG = logging.getLogger(__name__)
 
 Window = tuple[int, int, int, int]
 """x, y, width and height of a part of the frame, px."""
@@ -49,6 +53,8 @@ class Staging:
         first = memory.ctypes.data
         span = first, first + memory.nbytes
         release = register(first, memory.nbytes)
+        if release is None:
+            return _nothing  # frames are staged, as those from anywhere else
         self._pinned.append(span)
 
         def unpin() -> None:
@@ -64,19 +70,26 @@ class Staging:
         return image.flags.c_contiguous and any(a <= at and at + image.nbytes <= b for a, b in self._pinned)
 
 
-def register(address: int, size: int) -> Callable[[], None]:
-    """Page-lock memory with the CUDA driver; what undoes it. UserError where the system does not allow it."""
-    if not torch.cuda.is_available():
-        return lambda: None  # nothing would read it
-    runtime = torch.cuda.cudart()
-    status = int(runtime.cudaHostRegister(ctypes.c_void_p(address).value, size, 0))
+def register(address: int, size: int) -> Callable[[], object] | None:
+    """Page-lock memory with the CUDA driver; what undoes it. None, and it is said, where the driver refuses.
+
+    The driver is asked, not the runtime: a refusal there would surface as an error of torch's next launch.
+    """
+    if not torch.cuda.is_initialized():
+        return _nothing  # there is no device to read it
+    driver = ctypes.CDLL("libcuda.so.1")
+    pointer = ctypes.c_void_p(address)
+    status = driver.cuMemHostRegister_v2(pointer, ctypes.c_size_t(size), ctypes.c_uint(PORTABLE))
     if status != 0:
-        raise UserError(
-            f"the driver cannot pin {size / 2**20:.0f} MiB of camera memory (CUDA error {status}); raise the "
-            "limit of locked memory (`ulimit -l`), or free some of it"
+        _LOG.warning(
+            "the driver does not pin %d MiB of camera memory (CUDA error %d): frames are copied first; "
+            "`ulimit -l` may be the limit",
+            size >> 20,
+            status,
         )
+        return None
+    return lambda: driver.cuMemHostUnregister(pointer)
 
-    def release() -> None:
-        runtime.cudaHostUnregister(address)
 
-    return release
+def _nothing() -> None:
+    pass

@@ -49,6 +49,8 @@ def test_batch_norms_disappear_into_convolutions(backbone: str) -> None:
         difference = (module(BATCH) - expected).abs().max() / expected.abs().max()
     assert kept == len(network.head.stages)  # each follows a sum
     assert str(module.code).count("aten.batch_norm") == kept
+    convolutions = sum(isinstance(part, nn.Conv2d) for part in network.modules())
+    assert len(list(module.parameters())) <= 2 * (convolutions + kept)  # what was folded is let go of
     assert difference < 1e-4
 
 

@@ -50,9 +50,14 @@ class TrainingBatches:
         seed: int,
         threads: int = 1,
         pseudo: Pseudo | None = None,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
+        """`batch_size` frames a step; of several processes that train together (`ranks`) each has every
+        `ranks`-th of them, changed as for one process but for the sensor's noise."""
         self._frames = frames
         self._pseudo = pseudo
+        self._share = slice(rank, None, ranks)
         self._spec = spec
         self._augment = augment
         self._batch_size = batch_size
@@ -83,9 +88,12 @@ class TrainingBatches:
         return _Shown(self._frames.images[i], xy, np.ones(len(xy)))
 
     def _batch(self, changed: Augmentation, shown: list[_Shown], random: np.random.Generator) -> Batch:
-        images = [frame.image for frame in shown]
-        warps = [random_warp(self._augment, image.shape, random) for image in images]
+        # Drawn for the whole batch: what becomes of a frame does not depend on who has it.
+        warps = [random_warp(self._augment, frame.image.shape, random) for frame in shown]
         levels = draw_levels(self._augment, self._batch_size, random)
+        shown, warps = shown[self._share], warps[self._share]
+        levels = {name: np.ascontiguousarray(values[self._share]) for name, values in levels.items()}
+        images = [frame.image for frame in shown]
         keypoints = np.stack(
             [
                 input_keypoints(frame.xy, warp, frame.image.shape, self._spec)

@@ -23,6 +23,7 @@ from train.losses.clip import ClipInputs
 from train.losses.heatmap import LossInputs
 from train.losses.mean_position import mean_position
 from train.losses.terms import Terms
+from train.mixed_precision import exact, in_precision
 from train.models.backbones import BACKBONES, build_backbone
 from train.models.context import WIDTH, Context, PastOf, by_turns, in_clip, itself
 from train.models.heads import STRIDE, HeatmapHead
@@ -88,6 +89,7 @@ class Tracker(lightning.LightningModule):
         self.found: FloatArray | None = None
         """(F, K, 2) frame px: the keypoints of the last validation, frame by frame."""
         self._terms = terms
+        self._precision = config.precision
         self._blank_is_absent = config.blank == "absent"
         self._optimiser = config.optimiser
         self._steps = config.steps
@@ -97,6 +99,17 @@ class Tracker(lightning.LightningModule):
         """(K,) a validation frame."""
 
     def training_step(self, batch: StepBatch, _index: int) -> Tensor:
+        with exact(batch.labeled.images.device):
+            return self._step(batch)
+
+    def logits(self, images: Tensor, past_of: PastOf | None) -> Tensor:
+        """The network's answer to (B, C, h, w), float32; itself it works in the training's precision."""
+        images = images.contiguous(memory_format=torch.channels_last)
+        with in_precision(self._precision, images.device):
+            found: Tensor = self.network(images, past_of)
+        return found.float()
+
+    def _step(self, batch: StepBatch) -> Tensor:
         self._hold_backbone(self.global_step < self._optimiser.freeze_backbone_steps)
         if batch.clip is not None:
             _hold_statistics(self.network)
@@ -107,8 +120,8 @@ class Tracker(lightning.LightningModule):
         return total
 
     def _on_labels(self, batch: Batch) -> Tensor:
-        images = batch.images.contiguous(memory_format=torch.channels_last)
-        logits = self.network(images, by_turns(self.global_step))
+        images = batch.images
+        logits = self.logits(images, by_turns(self.global_step))
         inputs = LossInputs(logits, batch.keypoints, self._blank_is_absent, STRIDE, batch.weights)
         total = torch.zeros((), device=images.device)
         for term in self._terms.labels:
@@ -133,7 +146,7 @@ class Tracker(lightning.LightningModule):
         """The network's answer to a clip."""
         images = torch.cat([clip.images, clip.second])
         past_of = in_clip(len(clip.images), clip.again)
-        logits = self.network(images.contiguous(memory_format=torch.channels_last), past_of)
+        logits = self.logits(images, past_of)
         with torch.no_grad():
             found = decode_torch(logits, self.decode_spec)
         xy = undo_affine(mean_position(logits, STRIDE), clip.from_input)

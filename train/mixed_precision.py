@@ -1,0 +1,30 @@
+"""Mixed precision: the network alone works in fewer bits, everything in pixels stays in float32.
+
+bf16 has 8 bits, and a frame more than 256 columns: an affine or a PCA in bf16 would move keypoints by pixels.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import torch
+
+DTYPES: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def in_precision(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """Within it what may work in `precision` does; in float32, everything as always."""
+    if precision not in DTYPES:
+        return torch.autocast(device.type, enabled=False)
+    return torch.autocast(device.type, DTYPES[precision])
+
+
+def exact(device: torch.device) -> AbstractContextManager[object]:
+    """Within it everything works in float32, whatever is around it."""
+    return torch.autocast(device.type, enabled=False)
+
+
+def scaled(precision: str) -> Literal["16-mixed", "32-true"]:
+    """Lightning's word for how gradients are kept: those of fp16 need scaling, or small ones become 0."""
+    return "16-mixed" if precision == "fp16" else "32-true"
