@@ -40,6 +40,8 @@ def _check_gpu(config: TrainConfig) -> list[str]:
     problems = []
     if config.device == "cpu" and config.precision != "float32":
         problems.append(f"precision: {config.precision} needs `device: gpu`; set `precision: float32`")
+    if config.device == "cpu" and config.decoder == "nvdec":
+        problems.append("decoder: nvdec is the GPU's own, so it needs `device: gpu`; set `decoder: pyav`")
     if config.device == "cpu" and config.devices != 1:
         problems.append(f"devices: {config.devices} are GPUs, so they need `device: gpu`; set `devices: 1`")
     elif config.devices < 1 or config.batch_size % config.devices:

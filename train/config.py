@@ -155,6 +155,9 @@ class TrainConfig:
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     """Of the network while it trains on a GPU: bf16 and fp16 by autocast. Losses, decoding and validation
     stay in float32."""
+    decoder: Literal["pyav", "nvdec"] = "pyav"
+    """Who decodes unlabeled video: pyav (the processor), or nvdec (the GPU; clips are then
+    augmented there as well)."""
     threads: int = 0
     """CPU threads; 0 = torch's own choice."""
     out: str = ""

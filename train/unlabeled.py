@@ -11,6 +11,7 @@ from rt_pose.package import InputSpec
 from train.config import LossConfig, TrainConfig
 from train.data.augment import is_noisy
 from train.data.clips import ClipBatches
+from train.data.device_clips import DeviceClipBatches
 from train.data.labels import LabeledFrames
 from train.data.videos import IndexedVideo, check_videos, find_videos
 from train.losses import LOSSES
@@ -19,6 +20,7 @@ from train.losses.setup import Setup
 from train.losses.terms import Terms, build_terms, frames_again, works_on_clips
 from train.models.heads import STRIDE
 from train.progress import Say
+from train.ranks import rank
 
 
 @dataclass
@@ -33,7 +35,8 @@ class Unlabeled:
         if not self.terms.clips:
             return None
         first = max(start, self.terms.first_clip_step)
-        return ClipBatches(
+        kind = DeviceClipBatches if config.decoder == "nvdec" else ClipBatches
+        return kind(
             self.videos,
             spec,
             config.augment,
@@ -44,6 +47,7 @@ class Unlabeled:
             again=frames_again(config),
             threads=2,
             say=say,
+            rank=rank(config),
         )
 
 

@@ -70,6 +70,7 @@ def test_pixels_stay_exact_whatever_is_around_them() -> None:
     [
         ({"precision": "bf16"}, "precision: bf16 needs `device: gpu`"),
         ({"devices": 2}, "devices: 2 are GPUs"),
+        ({"decoder": "nvdec"}, "decoder: nvdec is the GPU's own"),
         ({"devices": 3, "device": "gpu"}, r"a whole share of the batch \(8 frames\), got 3"),
         ({"devices": 0, "device": "gpu"}, "expected 1 or more"),
     ],

@@ -30,19 +30,20 @@ SHARP = 0.05
 """Standard deviation (px) that blurs nothing; DALI refuses 0."""
 
 
-def augmented(augment: AugmentConfig) -> Any:
+def augmented(augment: AugmentConfig, device: str = "cpu") -> Any:
     """The DALI node of augmented frames, uint8 HWC, inside a pipeline.
 
-    It is fed by the external sources frames, warps, those that `draw_levels` names, and sensor.
+    It is fed by the external sources frames, warps, those that `draw_levels` names, and sensor; frames and
+    sensor on `device`, cpu or gpu, where the graph then runs.
     """
-    return _sensed(_shown(augment), augment)
+    return _sensed(_shown(augment, device), augment, device)
 
 
-def _shown(augment: AugmentConfig) -> Any:
+def _shown(augment: AugmentConfig, device: str) -> Any:
     """The node of frames changed in all but the sensor's noise."""
     from nvidia.dali import fn, types
 
-    frames = fn.external_source(name="frames", layout="HWC", dtype=types.UINT8, ndim=3)
+    frames = fn.external_source(name="frames", device=device, layout="HWC", dtype=types.UINT8, ndim=3)
     if warps_frames(augment):
         # Beyond the frame's edge its last pixels go on: a black rim would be an edge that live frames lack.
         frames = fn.warp_affine(
@@ -74,7 +75,7 @@ def _shown(augment: AugmentConfig) -> Any:
     return frames
 
 
-def _sensed(frames: Any, augment: AugmentConfig) -> Any:
+def _sensed(frames: Any, augment: AugmentConfig, device: str) -> Any:
     """The node of `frames` under the sensor's noise.
 
     Shot noise is a normal variable of the Poisson's variance. The normal field itself is fed: DALI's own
@@ -88,7 +89,11 @@ def _sensed(frames: Any, augment: AugmentConfig) -> Any:
     spread = _fed("noise", 0) if augment.noise else 0.0
     if augment.shot_noise:
         spread = dali_math.sqrt(frames * _fed("shot_noise", 0) + spread * spread)
-    field = fn.external_source(name="sensor", layout="HWC", dtype=types.FLOAT, ndim=3, no_copy=True)
+    # Read in place; but on a GPU DALI's copy is what orders it after the stream that made it.
+    in_place = device == "cpu"
+    field = fn.external_source(
+        name="sensor", device=device, layout="HWC", dtype=types.FLOAT, ndim=3, no_copy=in_place
+    )
     return fn.cast(frames + field * spread, dtype=types.UINT8)  # to the nearest grey level of 0..255
 
 
@@ -97,11 +102,16 @@ def is_noisy(augment: AugmentConfig) -> bool:
     return bool(augment.noise or augment.shot_noise)
 
 
-def draw_fields(images: Sequence[NDArray[np.uint8]], seed: int) -> list[NDArray[np.float32]]:
-    """Standard normal numbers of the images' shapes (H, W, C), the same for the same seed.
+def draw_fields(images: Sequence[Any], seed: int) -> list[Any]:
+    """Standard normal numbers of the images' shapes (H, W, C), the same for the same seed; for tensors drawn
+    on their device, by its own generator.
 
     torch's, which are drawn three times as fast as numpy's.
     """
+    if isinstance(images[0], torch.Tensor):
+        device = images[0].device
+        there = torch.Generator(device).manual_seed(seed)
+        return [torch.randn(image.shape, generator=there, device=device) for image in images]
     random = torch.Generator().manual_seed(seed)
     return [torch.randn(image.shape, generator=random).numpy() for image in images]
 

@@ -24,27 +24,37 @@ class Augmentation:
     """
 
     def __init__(
-        self, augment: AugmentConfig, spec: InputSpec, channels: int, batch_size: int, threads: int
+        self,
+        augment: AugmentConfig,
+        spec: InputSpec,
+        channels: int,
+        batch_size: int,
+        threads: int,
+        device_id: int | None = None,
     ) -> None:
-        """For `batch_size` frames of `channels` channels a call."""
+        """For `batch_size` frames of `channels` channels a call; with a `device_id`, on that GPU, frames that
+        lie there."""
         from nvidia.dali import Pipeline
 
         self._augment = augment
+        self._on_device = device_id is not None
         self._pipeline: Any = Pipeline(
             batch_size=batch_size,
             num_threads=threads,
-            device_id=None,
+            device_id=device_id,
             prefetch_queue_depth=1,
             exec_async=False,
             exec_pipelined=False,
         )
         with self._pipeline:
-            self._pipeline.set_outputs(graph(augmented(augment), spec, channels))
+            self._pipeline.set_outputs(
+                graph(augmented(augment, "cpu" if device_id is None else "gpu"), spec, channels)
+            )
         self._pipeline.build()
 
     def __call__(
         self,
-        images: Sequence[NDArray[np.uint8]],
+        images: Sequence[Any],
         warps: Sequence[FloatArray],
         levels: Mapping[str, NDArray[np.float32]],
         seed: int,
@@ -60,5 +70,13 @@ class Augmentation:
         fields = draw_fields(images, seed) if is_noisy(self._augment) else []
         if fields:
             self._pipeline.feed_input("sensor", fields)
-        # The output lies in DALI's memory, which the next call overwrites.
-        return torch.from_numpy(np.array(self._pipeline.run()[0].as_tensor()))
+        return self._kept(self._pipeline.run()[0].as_tensor())
+
+    def _kept(self, output: Any) -> Tensor:
+        """A copy of what DALI put out: the next call overwrites its memory."""
+        if not self._on_device:
+            return torch.from_numpy(np.array(output))
+        # DALI was asked without a stream: its output is ready. The copy is waited for, since DALI would not.
+        found = torch.from_dlpack(output).clone()
+        torch.cuda.current_stream(found.device).synchronize()
+        return found

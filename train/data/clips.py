@@ -8,14 +8,15 @@ have seen. A clip never crosses from one video to another, nor a gap in one.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from rt_pose.errors import UserError
@@ -68,12 +69,13 @@ class ClipBatches:
         again: int = 0,
         threads: int = 1,
         say: Callable[[str], object] | None = None,
+        rank: int = 0,
     ) -> None:
         """`steps` clips (None: without end) from `first_step` on.
 
         `again`: so many frames of each clip, evenly spread, come under a second draw of the sensor's noise as
-        well. UserError where a video cannot be used, or that is asked for while the augmentation has no such
-        noise.
+        well. `rank`: of several processes that train together, each has clips of its own. UserError where a
+        video cannot be used, or `again` is asked for while the augmentation has no such noise.
         """
         if again and not is_noisy(augment):
             raise UserError(
@@ -87,7 +89,7 @@ class ClipBatches:
         self._spec = spec
         self._augment = augment
         self._length = clip_length
-        self._seed = seed
+        self._seed = [seed, *([rank] if rank else [])]
         self._steps = steps
         self._first = first_step
         self._again = [i * clip_length // again for i in range(again)]
@@ -101,11 +103,10 @@ class ClipBatches:
 
     def __iter__(self) -> Iterator[ClipBatch]:
         step, end = self._first, None if self._steps is None else self._first + self._steps
-        size = self._length + len(self._again)
-        changed = Augmentation(self._augment, self._spec, self._spec.channels, size, self._threads)
+        changed = self._augmentation()
         # The next clip is decoded while the network works on this one.
         with ThreadPoolExecutor(1, "rt-pose-clips") as pool:
-            ahead: Future[_Clip] = pool.submit(self._decode, step)
+            ahead: Future[Clip] = pool.submit(self._decode, step)
             while end is None or step < end:
                 clip = ahead.result()
                 if end is None or step + 1 < end:
@@ -113,24 +114,32 @@ class ClipBatches:
                 yield self._batch(changed, clip, step)
                 step += 1
 
-    def _decode(self, step: int) -> _Clip:
+    def _decode(self, step: int) -> Clip:
         """The first clip drawn for `step` that is whole."""
-        random = np.random.default_rng([self._seed, step, _DECODING])
-        counts = np.cumsum([len(starts) for starts in self._starts])
-        for _ in range(ATTEMPTS):
-            drawn = int(random.integers(counts[-1]))
-            which = int(np.searchsorted(counts, drawn, side="right"))
-            start = int(self._starts[which][drawn - (counts[which - 1] if which else 0)])
-            images = self.reader.read(self.videos[which], start, self._length)
+        for video, start in itertools.islice(self._drawn(step), ATTEMPTS):
+            images = self.reader.read(video, start, self._length)
             if images is not None:
-                return _Clip(self.videos[which], start, images)
+                return Clip(video, start, images)
         raise UserError(
             f"videos: {ATTEMPTS} clips drawn one after another hold frames that cannot be decoded "
             f"({len(self.reader.corrupt)} such frames so far); copy or convert the videos again"
         )
 
-    def _batch(self, changed: Augmentation, clip: _Clip, step: int) -> ClipBatch:
-        random = np.random.default_rng([self._seed, step, _CHANGING])
+    def _drawn(self, step: int) -> Iterator[tuple[IndexedVideo, int]]:
+        """Videos and first frames drawn for `step`, one after another without end."""
+        random = np.random.default_rng([*self._seed, step, _DECODING])
+        counts = np.cumsum([len(starts) for starts in self._starts])
+        while True:
+            drawn = int(random.integers(counts[-1]))
+            which = int(np.searchsorted(counts, drawn, side="right"))
+            yield self.videos[which], int(self._starts[which][drawn - (counts[which - 1] if which else 0)])
+
+    def _augmentation(self, device_id: int | None = None) -> Augmentation:
+        size = self._length + len(self._again)
+        return Augmentation(self._augment, self._spec, self._spec.channels, size, self._threads, device_id)
+
+    def _batch(self, changed: Augmentation, clip: Clip, step: int) -> ClipBatch:
+        random = np.random.default_rng([*self._seed, step, _CHANGING])
         warp = random_warp(self._augment, clip.images[0].shape, random)
         levels = draw_levels(self._augment, 1, random)
         frames = clip.images + [clip.images[i] for i in self._again]
@@ -149,12 +158,13 @@ class ClipBatches:
 
 
 @dataclass
-class _Clip:
-    """Decoded frames (H, W, C) of one clip."""
+class Clip:
+    """Decoded frames of one clip."""
 
     video: IndexedVideo
     start: int
-    images: list[NDArray[np.uint8]]
+    images: list[Any]
+    """(H, W, C) uint8 each: arrays, or tensors on a device."""
 
 
 def frame_from_augmented_input(spec: InputSpec, frame_size: tuple[int, int], warp: FloatArray) -> FloatArray:

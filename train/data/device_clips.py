@@ -1,0 +1,42 @@
+"""Clips on a GPU: decoded by NVDEC, warped, lit and made noisy there. The same clips as on the CPU.
+
+    video -> NVDEC (DALI, ahead) -> the augmentation of `augment.py` on the device -> preprocessing
+
+Which video, frames, warp and levels a step has is drawn exactly as in `clips.py`. The noise of the sensor
+comes from the same seed by the device's own generator, and decoded frames differ from the CPU's by the
+rounding of the colour conversion. Damaged frames are not noticed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from rt_pose.gpu.video import Stretch, read_stretches
+from train.data.clips import Clip, ClipBatch, ClipBatches
+
+AHEAD = 64
+"""Steps whose clips one reader is given."""
+
+
+class DeviceClipBatches(ClipBatches):
+    """As `ClipBatches`, on torch's current CUDA device."""
+
+    def __iter__(self) -> Iterator[ClipBatch]:
+        index = torch.cuda.current_device()
+        device, changed = torch.device("cuda", index), self._augmentation(index)
+        step, end = self._first, None if self._steps is None else self._first + self._steps
+        while end is None or step < end:
+            steps = range(step, step + AHEAD if end is None else min(step + AHEAD, end))
+            for at, clip in zip(steps, self._decoded(steps, device), strict=True):
+                yield self._batch(changed, clip, at)
+            step = steps.stop
+
+    def _decoded(self, steps: range, device: torch.device) -> Iterator[Clip]:
+        """The clips drawn for `steps`, in their order."""
+        drawn = [next(self._drawn(step)) for step in steps]
+        stretches = [Stretch(video.path, start) for video, start in drawn]
+        sequences = read_stretches(stretches, self._length, self._spec.channels, device)
+        for (video, start), frames in zip(drawn, sequences, strict=True):
+            yield Clip(video, start, list(frames))
