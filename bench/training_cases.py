@@ -1,0 +1,131 @@
+"""What `bench.training` measures: networks, batches and losses, in our words and in Lightning Pose's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from train.config import LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
+
+STEPS = 1000
+"""More than any measurement takes."""
+VIEWS = ["paw1LH", "paw2LF", "paw3RF", "paw4RH", "tailBase", "tailMid", "nose"]
+"""Of mirror-mouse: seen from the side (_top) and in the mirror from below (_bot)."""
+UNSURE = ("tailBase_top", "tailMid_top")
+"""Often out of view: left out of the poses, as in the semi-supervised configuration."""
+POSE = [f"{name}{view}" for view in ("_top", "_bot") for name in VIEWS if f"{name}{view}" not in UNSURE]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training step of ours, and the peer's that goes beside it."""
+
+    title: str
+    backbone: str
+    channels: str
+    batch: int
+    clip: int
+    """Frames of the unlabeled clip; 0: supervised."""
+    losses: tuple[str, ...]
+    theirs: tuple[str, ...] | None
+    """Lightning Pose's losses on clips; None: it has no such network, or not these losses."""
+
+
+_PLAIN, _ALL = ("heatmap_kl",), ("temporal", "temporal_heatmap", "pose_pca", "multiview_pca", "unimodal_kl")
+_PEER = ("temporal", "pose_pca", "multiview_pca")
+CASES = {
+    "resnet18": Case("ResNet-18, supervised", "resnet18", "rgb", 16, 0, ("heatmap_mse",), ()),
+    "resnet18-semi": Case(
+        "ResNet-18, semi-supervised",
+        "resnet18",
+        "rgb",
+        16,
+        16,
+        ("heatmap_mse", *_PEER),
+        ("temporal", "pca_singleview", "pca_multiview"),
+    ),
+    "lite0": Case("Lite0 (default), supervised", "lite0", "auto", 8, 0, _PLAIN, None),
+    "lite0-semi": Case(
+        "Lite0 (default), semi-supervised",
+        "lite0",
+        "auto",
+        8,
+        16,
+        (*_PLAIN, *_ALL, "noise_consistency"),
+        None,
+    ),
+}
+
+
+def configuration(case: Case) -> TrainConfig:
+    """Ours: everything learns from the first step, and every loss has its whole weight."""
+    return TrainConfig(
+        blank="absent",
+        network=NetworkConfig(backbone=case.backbone, channels=case.channels),  # type: ignore[arg-type]
+        losses={name: _loss(name) for name in case.losses},
+        views=[[f"{name}_top", f"{name}_bot"] for name in VIEWS],
+        videos=["videos"] if case.clip else [],
+        clip_length=case.clip or 16,
+        batch_size=case.batch,
+        optimiser=OptimiserConfig(freeze_backbone_steps=0),
+        steps=STEPS,
+        validate_every=STEPS,
+    )
+
+
+def _loss(name: str) -> LossConfig:
+    if name.startswith("heatmap_"):
+        return LossConfig()
+    every = LossConfig(start=0.0, ramp=0.0)
+    return replace(every, keypoints=POSE) if name == "pose_pca" else every
+
+
+def peer_configuration(case: Case, data: str, size: int, keypoints: list[str]) -> dict[str, Any]:
+    """Lightning Pose's, as its own example for these data has it but for the network and the losses."""
+    top = [keypoints.index(f"{name}_top") for name in VIEWS]
+    bottom = [keypoints.index(f"{name}_bot") for name in VIEWS]
+    return {
+        "data": {
+            "image_resize_dims": {"width": size, "height": size},
+            "data_dir": data,
+            "video_dir": f"{data}/videos",
+            "csv_file": "CollectedData.csv",
+            "num_keypoints": len(keypoints),
+            "keypoint_names": keypoints,
+            "mirrored_column_matches": [top, bottom],
+            "columns_for_singleview_pca": [keypoints.index(name) for name in POSE],
+        },
+        "training": {
+            "imgaug": "dlc",
+            "train_batch_size": case.batch,
+            "val_batch_size": case.batch,
+            "test_batch_size": case.batch,
+            "train_prob": 0.9,
+            "val_prob": 0.1,
+            "train_frames": 1,
+            "num_gpus": 1,
+            "rng_seed_data_pt": 42,
+            "rng_seed_model_pt": 44,
+            "optimizer": "Adam",
+            "optimizer_params": {"learning_rate": 1e-3},
+            "lr_scheduler": "multisteplr",
+            "lr_scheduler_params": {"multisteplr": {"milestones": [150, 200, 250], "gamma": 0.5}},
+        },
+        "model": {
+            "losses_to_use": list(case.theirs or ()),
+            "backbone": case.backbone,
+            "backbone_pretrained": False,
+            "model_type": "heatmap",
+            "heatmap_loss_type": "mse",
+            "model_name": "timed",
+        },
+        "dali": {
+            "base": {"train": {"sequence_length": case.clip or 16}},
+            "context": {"train": {"batch_size": 6}},
+        },
+        "losses": {
+            "pca_multiview": {"log_weight": 5.0, "components_to_keep": 3, "epsilon": None},
+            "pca_singleview": {"log_weight": 5.0, "components_to_keep": 0.99, "epsilon": None},
+            "temporal": {"log_weight": 5.0, "epsilon": 20, "prob_threshold": 0.05},
+        },
+    }
