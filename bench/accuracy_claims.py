@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.accuracy_cells import ENSEMBLE, LEARNERS
-from bench.accuracy_compare import HEADLINES, PIXEL, SUPERVISED, TITLES, figures
+from bench.accuracy_compare import HEADLINES, PIXEL, SUPERVISED, TITLES, falls_short, figures
 from bench.accuracy_gather import Network, Yardstick
 
 KEPT = 0.5
@@ -77,9 +77,7 @@ def _beats(row: dict[str, Any]) -> Iterable[Claim]:
     against, labels = row["against_supervised"], row["labels"]
     there = [key for key in HEADLINES if key in against]
     worse = [f"{TITLES[key]} {against[key]['value']:+.2f} px" for key in there if against[key]["value"] >= 0]
-    still = [
-        f"{own['amplitude']:.2f} of the {name}'s" for name, own in row["steps"].items() if not own["within"]
-    ]
+    still = falls_short(row["steps"])
     why = f"{len(there) - len(worse)} of {len(there)} better"
     why += f"; not {', '.join(worse)}" if worse else ""
     why += (

@@ -24,6 +24,9 @@ BLOCK_FRAMES = 25
 """Frames of the video that are drawn together: a tenth of a second at 250 a second."""
 TOLERANCE = 0.10
 """Of the step amplitude."""
+LEAST_STEP = 2 / 3
+"""Of the step amplitude of networks that never learned to be smooth. They swap legs, which makes steps look
+long, so that nothing need come within a tenth of them; a pose that stands still is far below."""
 Statistic = Callable[[Sample, Counts], FloatArray]
 Chosen = Callable[[Network, Yardstick], tuple[FloatArray, Mask]]
 """A network's distances (F, K) px, and which of them count."""
@@ -239,6 +242,19 @@ def steps(networks: Sequence[Network]) -> dict[str, dict[str, Any]]:
                 "within": abs(amplitude - 1) <= TOLERANCE,
             }
     return found
+
+
+def falls_short(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Why, by the references of `steps`, a row's smoothness is not to be praised; nothing where it is.
+
+    The first reference is the ensemble's. Were it alone, networks that all learned to stand still would find
+    one another stepping as far as they should.
+    """
+    short = []
+    for i, (name, own) in enumerate(found.items()):
+        if not own["within"] if i == 0 else own["amplitude"] < LEAST_STEP:
+            short.append(f"{own['amplitude']:.2f} of the {name}'s")
+    return short
 
 
 def _frames(networks: Sequence[Network]) -> dict[str, int]:

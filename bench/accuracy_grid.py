@@ -244,6 +244,8 @@ def _call(grid: Grid, command: list[str], core: int, log: Path) -> str:
         )
         os.sched_setaffinity(process.pid, {core})
         grid.running.add(process)
+        if grid.stopped.is_set():
+            process.kill()  # it began while the others were being ended
         code = process.wait()
         grid.running.discard(process)
     if code == 0:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.accuracy_cells import LEARNERS
 from bench.accuracy_compare import HEADLINES, PIXEL, SUPERVISED, TITLES
 from bench.accuracy_tables import NAMES, Table, tables
 from rt_pose.session.report_style import STYLE
@@ -45,6 +46,7 @@ def page(result: dict[str, Any]) -> str:
 def facts(result: dict[str, Any]) -> list[str]:
     """What was measured, on what, in sentences."""
     grid, on, machine = result["grid"], result["yardstick"], result["machine"]
+    learned = any(row["row"] in LEARNERS for row in result["rows"])
     return [
         f"{result['date']}. {grid['network']}, {grid['steps']} steps of {grid['batch_size']} labeled frames"
         f" and a clip of {grid['clip_length']}; {result['dataset']}: {on['labels']} labeled frames in "
@@ -54,7 +56,13 @@ def facts(result: dict[str, Any]) -> list[str]:
         f"it or more. Spaces fitted to all labels: poses of {on['pose_keypoints']} keypoints, "
         f"{on['pose_components']} components; {on['views']} mirrored parts, {on['view_components']} "
         "components.",
-        f"Steps are compared with {on['reference']}.",
+        f"Steps are compared with {on['reference']}."
+        + (
+            " A distilled network learns from what the ensemble's members are sure of; of their errors on "
+            "held-out frames it knows the median, from which that is derived."
+            if learned
+            else ""
+        ),
         f"{machine['cpu']}, {machine['cores_usable']} cores, no GPU.",
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.accuracy_compare import HEADLINES, PIXEL, SUPERVISED, TITLES, VIDEO
+from bench.accuracy_compare import HEADLINES, PIXEL, SUPERVISED, TITLES, VIDEO, falls_short
 from bench.accuracy_grid import RUN_SECONDS
 
 NONE = "–"
@@ -171,11 +171,11 @@ def _failed(failed: Sequence[dict[str, str]]) -> Table:
 
 
 def _moving(row: dict[str, Any]) -> str:
-    """The step amplitude to the first reference, marked where it is not within tolerance of every one."""
+    """The step amplitude to the first reference, marked where smoothness is not to be praised."""
     if not row["steps"]:
         return NONE
     amplitude = f"{next(iter(row['steps'].values()))['amplitude']:.2f}"
-    return amplitude if all(own["within"] for own in row["steps"].values()) else f"**{amplitude}**"
+    return f"**{amplitude}**" if falls_short(row["steps"]) else amplitude
 
 
 def _who(row: dict[str, Any]) -> list[str]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from support.disc_videos import write_disc_video
 
-from bench.accuracy_cells import Cell
+from bench.accuracy_cells import RESULT, Cell
 from bench.accuracy_claims import Claim, claims, gain_kept
-from bench.accuracy_compare import HEADLINES, against, figures, pairs_of, table_rows
+from bench.accuracy_compare import HEADLINES, against, falls_short, figures, pairs_of, table_rows
 from bench.accuracy_gather import Network, Yardstick, ensemble, ensembles, look, seen_by, smoothed
-from bench.accuracy_measure import Measured
+from bench.accuracy_grid import MEASURED, Grid
+from bench.accuracy_measure import Measured, write_measured
+from bench.accuracy_page import markdown, page, picture
+from bench.accuracy_result import gather
 from bench.accuracy_statistics import Interval, Sample, draws, mean, nested_draws, quantile
 from rt_pose.errors import UserError
 from rt_pose.types import FloatArray
+from train.data.labels import LabeledFrames
 from train.evaluation.spaces import fit_pose, fit_views
 
 FRAMES, HELD, RATE_HZ = 250, 12, 250.0
@@ -106,6 +113,15 @@ def test_a_frozen_ensemble_is_no_witness_for_its_own_members() -> None:
     assert not said(claims(rows, []), "beat supervised").holds
 
 
+@pytest.mark.parametrize(("share", "short"), [(1.0, False), (0.85, False), (0.5, True)])
+def test_legs_that_others_swap_are_no_measure_and_a_pose_at_rest_is_short(share: float, short: bool) -> None:
+    middle = TRUTH.mean(axis=0)
+    less = middle + share * (TRUTH - middle)
+    on = yardstick(smoothed_ensemble=less, smoothed_supervised=TRUTH)
+    (row,) = table_rows(grid(on, {"all": network(0, 1, less)}), on)
+    assert bool(falls_short(row["steps"])) is short
+
+
 @pytest.mark.parametrize(("share", "within"), [(1.0, True), (0.93, True), (0.85, False), (1.15, False)])
 def test_steps_may_be_a_tenth_off(share: float, within: bool) -> None:
     middle = TRUTH.mean(axis=0)
@@ -175,6 +191,35 @@ def test_the_ensemble_is_smoother_and_nearer_than_its_members() -> None:
 def test_members_of_other_frames_are_refused() -> None:
     with pytest.raises(UserError, match="different frames"):
         ensemble([network(1, 0, fold=0), network(1, 0, fold=1)], NAMES)
+
+
+def test_a_grid_of_several_folds_is_gathered(tmp_path: Path) -> None:
+    base = {"losses": {"heatmap_kl": {}, "temporal": {}}, "steps": 1, "network": {"width": 8, "height": 8}}
+    base["views"] = [[NAMES[k] for k in view] for view in VIEWS]
+    held = write_disc_video(tmp_path / "held.avi", frames=2)
+    grid_ = Grid(tmp_path, tmp_path / "work", held, base, [0, 1])
+    for fold in (0, 1):
+        for cell in (Cell("supervised", 60, fold, 0), Cell("all", 60, fold, 0), Cell("all", 60, fold, 1)):
+            folder = grid_.folder(cell)
+            folder.mkdir(parents=True)
+            noise = 4 if cell.row == "supervised" else 2
+            write_measured(network(noise, cell.seed, fold=fold), folder / MEASURED)
+            done = {"settings": grid_.settings(cell), "train_s": 1.0, "measure_s": 1.0}
+            (folder / RESULT).write_text(json.dumps(done))
+    shown = np.full(LABELS.shape[:2], 2, np.uint8)
+    frames = LabeledFrames([f"{i}.png" for i in range(72)], [], LABELS, shown, NAMES)
+    found = gather(grid_, frames, held, "paw", lambda _: None)
+    assert [(row["row"], row["networks"], row["folds"]) for row in found["rows"]] == [
+        ("supervised", 2, [0, 1]),
+        ("all", 2, [0, 1]),
+        ("ensemble", 2, [0, 1]),
+    ]
+    assert "smoothed ensemble (4 of 60 labels)" in found["yardstick"]["reference"]
+    assert all(claim["holds"] for claim in found["claims"] if "ensemble: step" in claim["text"])
+    result = {"date": "2026-11-25", "failed": []} | found
+    assert "ensemble, smoothed | 60 | 2 | 2 | 24" in markdown(result)
+    assert "<svg" in page(result)
+    assert "<path" in picture(result)
 
 
 def test_what_the_distilled_network_keeps_of_the_gain() -> None:
