@@ -117,7 +117,7 @@ def _moves(row: dict[str, Any]) -> Iterable[Claim]:
     for name, own in row["steps"].items():
         if row["row"] in ("all", ENSEMBLE, *LEARNERS):
             yield Claim(
-                f"{row['labels']} labels, {row['row']}: step amplitude within 10 % of the {name}'s",
+                f"{row['labels']} labels, {row['row']}: step amplitude within 10 % of that of the {name}",
                 own["within"],
                 f"{own['amplitude']:.2f}; keypoints {own['least']:.2f} to {own['most']:.2f}",
             )

@@ -253,7 +253,7 @@ def falls_short(found: dict[str, dict[str, Any]]) -> list[str]:
     short = []
     for i, (name, own) in enumerate(found.items()):
         if not own["within"] if i == 0 else own["amplitude"] < LEAST_STEP:
-            short.append(f"{own['amplitude']:.2f} of the {name}'s")
+            short.append(f"{own['amplitude']:.2f} of those of the {name}")
     return short
 
 
