@@ -15,7 +15,7 @@ from train.losses.heatmap import gaussian_targets
 from train.losses.temporal import Temporal
 from train.losses.terms import Terms
 from train.models.heads import STRIDE
-from train.models.tracker import PoseNetwork, Tracker, input_spec
+from train.models.tracker import PoseNetwork, Tracker, _hold_statistics, input_spec
 
 SMALL = NetworkConfig(backbone="tiny", width=64, height=48, head_width=8)
 
@@ -196,3 +196,12 @@ def test_a_training_step_holds_the_backbone_until_its_release(step: int, moves: 
     tracker.training_step(StepBatch(Batch(images, torch.full((4, 2, 2), 20.0)), None), 0)
     after = tracker.network.backbone.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before) == moves, "batch statistics"
+
+
+def test_statistics_are_held_on_several_gpus_too() -> None:
+    """There Lightning has put norms of another class in their place."""
+    network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(PoseNetwork(SMALL, 1, 2)).train()
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.SyncBatchNorm)]
+    assert norms
+    _hold_statistics(network)
+    assert not any(norm.training for norm in norms)

@@ -217,5 +217,6 @@ def _hold_statistics(network: nn.Module) -> None:
     every frame the same pose while labels are still met by the other.
     """
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        # On several GPUs Lightning puts `SyncBatchNorm` in place of every `BatchNorm2d`.
+        if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
             module.eval()
