@@ -110,6 +110,16 @@ def test_validation_errors_are_distances_in_frame_pixels() -> None:
     assert logged["val/p90_px"] == pytest.approx(9, abs=0.3)
 
 
+def test_validation_is_exact_within_lightnings_own_autocast() -> None:
+    tracker = _tracker().eval()
+    batch = ValidationBatch(_noise(2, 3), torch.zeros(2, 2, 2), [(640, 480)] * 2)
+    with torch.no_grad():
+        tracker.validation_step(batch, 0)
+        with torch.autocast("cpu", torch.bfloat16):
+            tracker.validation_step(batch, 1)
+    np.testing.assert_array_equal(tracker._found[2:], tracker._found[:2])
+
+
 def test_a_keypoint_that_is_not_found_counts_as_infinitely_far() -> None:
     tracker = _tracker()
     tracker.network = _Answer(torch.full((1, 2, 12, 16), torch.nan))  # type: ignore[assignment]

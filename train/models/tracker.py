@@ -163,7 +163,8 @@ class Tracker(lightning.LightningModule):
         )
 
     def validation_step(self, batch: ValidationBatch, _index: int) -> None:
-        found = decode_torch(self.network(batch.images), self.decode_spec).xy.double().cpu().numpy()
+        with exact(batch.images.device):  # Lightning's own autocast, which fp16 brings along, is around it
+            found = decode_torch(self.network(batch.images), self.decode_spec).xy.double().cpu().numpy()
         for xy, labels, size in zip(found, batch.xy.double().cpu().numpy(), batch.frame_sizes, strict=True):
             to_frame = frame_from_input(self.spec, size)
             self._found.append(xy @ to_frame[:, :2].T + to_frame[:, 2])
