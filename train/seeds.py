@@ -73,6 +73,12 @@ def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> Out
     """
     if jobs < 1:
         raise UserError(f"--jobs {jobs}: expected at least 1")
+    if config.devices > 1:
+        # Lightning would start this program again for each GPU, in the midst of the first member.
+        raise UserError(
+            f"devices: {config.devices}: with --seeds each network trains on one GPU; set `devices: 1`, or "
+            "train the seeds one by one, each with `--seed`, `--split_seed` and an --out of its own"
+        )
     out = place(None, config.out, "out")
     config = replace(config, out=str(out))
     job = prepare(config, None, lambda _: None)

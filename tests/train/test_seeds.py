@@ -203,4 +203,6 @@ def test_what_is_wrong_is_told_once_before_the_first(config: TrainConfig, tmp_pa
         fit_seeds(replace(out, skeleton=[["larg", "small"]]), [0, 1], 1, lambda _: None)
     with pytest.raises(UserError, match="--jobs 0: expected at least 1"):
         fit_seeds(out, [0, 1], 0, lambda _: None)
+    with pytest.raises(UserError, match="devices: 2: with --seeds each network trains on one GPU"):
+        fit_seeds(replace(out, device="gpu", devices=2), [0, 1], 1, lambda _: None)
     assert not (tmp_path / "out").exists()
