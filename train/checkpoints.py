@@ -17,7 +17,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from rt_pose.errors import UserError, nearest
-from train.config import TrainConfig
+from train.config import LossConfig, TrainConfig
 from train.data.labels import LabeledFrames
 from train.data.pseudo import Pseudo
 from train.models.weights import why_unreadable
@@ -103,9 +103,7 @@ def step_to_resume(
         problems = ["the labels or images have changed since"]
     if known.get("pseudo", "") != (pseudo.fingerprint() if pseudo else ""):
         problems.append("the pseudo-labels are others, or have come or gone since")
-    # A setting that is younger than the checkpoint had its default then.
-    there = lasting(TrainConfig()) | json.loads(known["settings"])
-    problems += other_settings(there, lasting(config))
+    problems += other_settings(json.loads(known["settings"]), lasting(config))
     if problems:
         listed = "\n  ".join(problems)
         raise UserError(
@@ -149,6 +147,16 @@ def lasting(config: TrainConfig) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if key not in _MAY_CHANGE}
 
 
+def _of_today(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they were written, with the younger ones: a training had their defaults then."""
+    defaults = lasting(TrainConfig())
+    whole = defaults | settings
+    for part in ("network", "augment", "optimiser"):
+        whole[part] = defaults[part] | whole[part]
+    whole["losses"] = {name: asdict(LossConfig()) | loss for name, loss in whole["losses"].items()}
+    return whole
+
+
 def _other_skeleton(there: list[str], here: list[str]) -> list[str]:
     if there == here:
         return []
@@ -169,6 +177,7 @@ def _other_skeleton(there: list[str], here: list[str]) -> list[str]:
 def other_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """In words, each setting that differs from what a training was made with."""
     told = []
+    there = _of_today(there)
     for key in sorted({*there, *here}):
         old, new = there.get(key), here.get(key)
         if old != new:

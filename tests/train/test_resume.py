@@ -18,7 +18,7 @@ from support.labeled_folder import make_discs_video, make_labeled_folder, read_r
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rt_pose.errors import UserError
-from train.checkpoints import WholeCheckpoints, random_states, restore_random
+from train.checkpoints import WholeCheckpoints, lasting, other_settings, random_states, restore_random
 from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from train.fit import fit
 
@@ -217,6 +217,15 @@ def test_a_full_disk_loses_no_checkpoint(tmp_path: Path) -> None:
         writer.save_checkpoint({"weights": torch.zeros(50_000)}, path)
     assert torch.equal(torch.load(path, weights_only=True)["weights"], torch.arange(50_000.0))
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_settings_younger_than_a_training_had_their_defaults_then() -> None:
+    config = TrainConfig(losses={"heatmap_js": LossConfig(weight=2.0)}, network=NetworkConfig(context=3))
+    there = lasting(replace(config, network=NetworkConfig()))
+    del there["network"]["context"], there["losses"]["heatmap_js"]["frames"], there["devices"]
+    assert other_settings(there, lasting(replace(config, network=NetworkConfig()))) == []
+    (told,) = other_settings(there, lasting(config))
+    assert told.startswith("network: it was trained with ")
 
 
 def test_random_states_are_whole() -> None:
