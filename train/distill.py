@@ -25,6 +25,7 @@ from rt_pose.offline.predict_many import Outcome, predict_many
 from rt_pose.package import Package
 from rt_pose.video import probe
 from train.config import TrainConfig
+from train.data.split import split_seed_of
 from train.data.videos import find_videos
 from train.distill_config import DistillConfig
 from train.fit import Job, place, prepare, run
@@ -127,18 +128,13 @@ def _check_teachers(teachers: Sequence[Member], job: Job, say: Say) -> None:
             continue
         seen = [name for name in job.validation.names if name not in training["kept_back"]]
         if seen:
+            split_seed = split_seed_of(training.get("configuration", {}))
             raise UserError(
                 f"--teachers: {teacher.name} trained on {len(seen)} of the {len(job.validation)} frames that "
                 f"are kept back here ({seen[0]}), so its pseudo-labels know them; its split: "
-                f"{training['split']}; split alike: set `split_seed: {_split_seed(teacher)}`, or give both "
+                f"{training['split']}; split alike: set `split_seed: {split_seed}`, or give both "
                 "one split.csv"
             )
-
-
-def _split_seed(teacher: Member) -> object:
-    settings = teacher.package.manifest.training.get("configuration", {})
-    split_seed = settings.get("split_seed")
-    return settings.get("seed") if split_seed is None else split_seed
 
 
 def _videos(config: DistillConfig, job: Job, out: Path) -> list[VideoJob]:

@@ -26,7 +26,7 @@ from rt_pose.package import (
 )
 from rt_pose.video import probe, read_frames
 from train.data.labels import Channels, LabeledFrames, read_labels
-from train.data.split import split_frames
+from train.data.split import split_again
 from train.int8 import FLOAT_CONVOLUTIONS, check_available, write_int8
 from train.mixed import FLOAT32_CONVOLUTIONS, convolutions, first_layers, folded, write_first_in_float32
 from train.precisions import BACKEND, Yardstick, estimator, in_words, measure, precisions_of
@@ -78,7 +78,7 @@ def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, Label
         )
     channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
     frames = read_labels(data, configuration["labels"], channels, manifest.keypoints)
-    split = split_frames(data, frames.names, configuration["validation_fraction"], configuration["seed"])
+    split = split_again(manifest.training, data, frames.names)
     return frames.subset(split.train), frames.subset(split.validation)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rt_pose.errors import UserError
-from train.data.split import Split, check_sides, split_frames
+from train.data.split import Split, check_sides, split_again, split_frames
 
 ONE_FOLDER = [f"labeled-data/img{i}.png" for i in range(20)]
 FOUR_VIDEOS = [f"labeled-data/video{v}/img{i}.png" for v in range(4) for i in range(5)]
@@ -79,3 +79,19 @@ def test_a_keypoint_that_no_training_frame_shows_is_refused_and_one_that_no_othe
         "labeled in no frame that validates, so without a validation error: c"
     ]
     assert check_sides(split, labeled[:, :1], ["a"]) == []
+
+
+def test_a_packages_split_is_found_again_by_its_own_account(tmp_path: Path) -> None:
+    """A member of an ensemble is split by the ensemble's seed, not by its own: what it trained on would be
+    taken for kept back."""
+    then = split_frames(tmp_path, ONE_FOLDER, 0.3, seed=4)
+    settings = {"seed": 5, "split_seed": 4, "validation_fraction": 0.3}
+    assert not np.array_equal(split_frames(tmp_path, ONE_FOLDER, 0.3, seed=5).validation, then.validation)
+    drawn = split_again({"configuration": settings}, tmp_path, ONE_FOLDER)
+    np.testing.assert_array_equal(drawn.validation, then.validation)
+    told = {"kept_back": [ONE_FOLDER[i] for i in then.validation], "split": then.how}
+    since = ["labeled-data/new/a_since.png", *ONE_FOLDER]
+    again = split_again(told | {"configuration": settings}, tmp_path, since)
+    np.testing.assert_array_equal(again.validation, then.validation + 1)
+    np.testing.assert_array_equal(again.train, [0, *(then.train + 1)])
+    assert again.how == then.how

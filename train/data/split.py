@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +50,26 @@ def split_frames(folder: Path, names: list[str], fraction: float, seed: int) -> 
             "both need at least one"
         )
     return split
+
+
+def split_again(training: Mapping[str, Any], folder: Path, names: list[str]) -> Split:
+    """The split that a package was trained with, by its own account (`training` of its manifest).
+
+    The frames that it says it kept back validate, and what has been labeled since is not among them; one that
+    does not name them is split as it was then.
+    """
+    validate = np.isin(names, training.get("kept_back", []))
+    if validate.any() and not validate.all():
+        return Split(np.flatnonzero(~validate), np.flatnonzero(validate), training["split"])
+    settings = training.get("configuration", {})
+    fraction = settings.get("validation_fraction", 0.15)
+    return split_frames(folder, names, fraction, split_seed_of(settings))
+
+
+def split_seed_of(settings: Mapping[str, Any]) -> int:
+    """The seed by which a training with these settings was split."""
+    own = settings.get("split_seed")
+    return int(settings.get("seed", 0) if own is None else own)
 
 
 def check_sides(split: Split, labeled: NDArray[np.bool_], keypoints: list[str]) -> list[str]:

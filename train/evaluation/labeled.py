@@ -17,7 +17,7 @@ from rt_pose.package import Manifest, Package
 from rt_pose.types import FloatArray
 from train.accuracy import distances
 from train.data.labels import LabeledFrames
-from train.data.split import SPLIT_FILE, split_frames
+from train.data.split import SPLIT_FILE, split_again
 from train.evaluation.agreement import confidence_figures, covariance_reliability, filter_noise, pixel_errors
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.jitter import noise_jitter, precision_jitter
@@ -41,14 +41,12 @@ class Sets:
 
 
 def sets_of(frames: LabeledFrames, folder: Path, manifest: Manifest) -> Sets:
-    """As split.csv says, else as the package's own training drew them from this folder; else all validate."""
+    """As the package's own training split this folder, else as split.csv says; else all validate."""
     training = manifest.training
     settings = training.get("configuration", {})
     own = training.get("dataset") == folder.name and "seed" in settings
     if (folder / SPLIT_FILE).is_file() or own:
-        split = split_frames(
-            folder, frames.names, settings.get("validation_fraction", 0.15), settings.get("seed", 0)
-        )
+        split = split_again(training if own else {}, folder, frames.names)
         names = np.full(len(frames), VALIDATION, dtype=object)
         names[split.train] = TRAIN
         return Sets(names.tolist(), split.how)
