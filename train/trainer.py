@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytorch_lightning as lightning
 import torch
@@ -163,6 +164,10 @@ class _Patience(EarlyStopping):
         if self.wait_count < self.patience:
             return None
         return f": {self.patience} validations brought nothing better"
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """All but the patience itself: it may change between a run and the one that goes on."""
+        super().load_state_dict(state_dict | {"patience": self.patience})
 
     def on_train_start(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
         if self.why:

@@ -21,6 +21,7 @@ from rt_pose.errors import UserError
 from train.checkpoints import WholeCheckpoints, lasting, other_settings, random_states, restore_random
 from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from train.fit import fit
+from train.trainer import _Patience
 
 CONFIG = TrainConfig(
     skeleton=[["large", "small"]],
@@ -217,6 +218,15 @@ def test_a_full_disk_loses_no_checkpoint(tmp_path: Path) -> None:
         writer.save_checkpoint({"weights": torch.zeros(50_000)}, path)
     assert torch.equal(torch.load(path, weights_only=True)["weights"], torch.arange(50_000.0))
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_more_patience_lets_one_that_had_ended_go_on() -> None:
+    ended, more, same = _Patience(2), _Patience(4), _Patience(2)
+    ended.wait_count = 2
+    for goes_on in (more, same):
+        goes_on.load_state_dict(ended.state_dict())
+    assert same.why == ": 2 validations brought nothing better"
+    assert more.why is None
 
 
 def test_settings_younger_than_a_training_had_their_defaults_then() -> None:
