@@ -38,9 +38,10 @@ from rt_pose.loop.decide import make_rules
 from rt_pose.loop.decode import Keypoints
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.limits import make_limits
+from rt_pose.loop.past import Past
 from rt_pose.loop.protocol import make_protocol
 from rt_pose.loop.publish import Publisher
-from rt_pose.package import TrackingSpec
+from rt_pose.package import InputSpec, TrackingSpec
 from rt_pose.records import ArrayData, CapturedFrame, Record, Truth, topic_of
 from rt_pose.session.describe import machine, versions
 from rt_pose.session.log_file import LOG_NAME, LogWriter
@@ -88,7 +89,10 @@ class DrawnKeypoints:
     def preprocess_all(self, images: Any, windows: Any) -> Any:
         return images
 
-    def infer(self, batch: Any) -> Any:
+    def begin(self) -> Past:
+        return Past(InputSpec(WIDTH, HEIGHT, 1, [0.0], [1.0]))
+
+    def infer(self, batch: Any, _pasts: Any = None) -> Any:
         return batch
 
     def decode(self, heatmaps: Any, frame_size: Any, offset_xy: Any = (0, 0)) -> Keypoints[Any]:
