@@ -166,10 +166,13 @@ def test_ctrl_c_ends_the_trainings_and_leaves_no_half_result(
         os.kill(os.getpid(), signal.SIGINT)
 
     watcher = threading.Thread(target=interrupt)
+    # Tests may themselves run as a job of a shell's background, which ignores Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     watcher.start()
     try:
         assert main([*arguments, "--work", str(tmp_path)]) == 130
     finally:
+        signal.signal(signal.SIGINT, before)
         ended.set()
         watcher.join()
     assert "the same command goes on" in capsys.readouterr().err
