@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rt_pose.clock import Clock
 from rt_pose.config import Device
 from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT, Call, engine_backend
-from rt_pose.engines.torch_cuda import device_name, ready_call
+from rt_pose.engines.torch_cuda import device_name, ready_call, run_on_lane
 from rt_pose.errors import UserError
 from rt_pose.package import NETWORK, InputSpec, file_sha256
 
@@ -83,14 +83,7 @@ class TensorRTEngine:
         return heatmaps
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        import torch
-
-        count = len(batch)
-        with self.lane.on():
-            self._graphs.inputs[:count].copy_(torch.from_numpy(batch))
-            self._graphs.launch(count)
-        self.lane.wait()
-        return self._graphs.result(count)
+        return run_on_lane(self.lane, self._graphs, batch)
 
     def ready(self, frames: int = 1) -> Call:
         return ready_call(self.lane, self._graphs, frames)

@@ -74,17 +74,23 @@ class TorchCudaEngine:
         return found
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        import torch
-
-        count = len(batch)
-        with self.lane.on():
-            self._graphs.inputs[:count].copy_(torch.from_numpy(batch))
-            self._graphs.launch(count)
-        self.lane.wait()
-        return self._graphs.result(count)
+        return run_on_lane(self.lane, self._graphs, batch)
 
     def ready(self, frames: int = 1) -> Call:
         return ready_call(self.lane, self._graphs, frames)
+
+
+def run_on_lane(lane: Lane, graphs: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Heatmaps of a batch that lies on the host: there, through the graph, and back."""
+    import torch
+
+    count = len(batch)
+    with lane.on():
+        graphs.inputs[:count].copy_(torch.from_numpy(batch))
+        graphs.launch(count)
+    lane.wait()
+    found: NDArray[np.float32] = graphs.result(count)
+    return found
 
 
 def ready_call(lane: Lane, graphs: Any, frames: int) -> Call:

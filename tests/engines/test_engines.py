@@ -72,8 +72,10 @@ def test_the_output_is_that_of_the_batch_just_given(package: Package, backend: s
 def test_the_bare_forward_takes_input_that_is_ready(package: Package, backend: str) -> None:
     engine = open_engine(backend, package.path, package.manifest.input, "float32", 1)
     forward = engine.ready(2)
-    forward()
-    forward()
+    engine.infer(batch_of(2))
+    expected = engine.infer(np.zeros_like(batch_of(2))).copy()
+    engine.infer(batch_of(2))
+    np.testing.assert_array_equal(np.asarray(forward()), expected)
 
 
 @pytest.mark.parametrize(("backend", "precision"), PRECISIONS)

@@ -75,4 +75,7 @@ from rt_pose.loop import assemble, infer
 engines()
 assert not [name for name in sys.modules if name == "torch" or name.startswith("rt_pose.gpu")]
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
