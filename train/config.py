@@ -89,7 +89,8 @@ class OptimiserConfig:
     backbone_factor: float = 0.1
     """The backbone learns at this factor of the head's rate. Use 1 for a backbone without weights."""
     freeze_backbone_steps: int = 100
-    """So many steps the backbone stands still, its batch-norm statistics included."""
+    """So many steps the backbone stands still, its batch-norm statistics included. (With losses on clips the
+    statistics of the whole network stand still from the first clip on.)"""
     warmup_steps: int = 50
     """The rate rises linearly over so many steps, for the backbone from its release on."""
     milestones: list[float] = field(default_factory=lambda: [0.6, 0.8, 0.92])
