@@ -39,7 +39,7 @@ from bench.output import check_out, conditions, finish, machine_line, markdown_t
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.loop import closed_loop
+from rt_pose.loop import closed_loop, tell
 from rt_pose.loop.assemble import Assembled, assemble
 from rt_pose.loop.capture import FrameRing, TakenFrame
 from rt_pose.loop.log import RecordSink
@@ -63,7 +63,7 @@ class BoundaryClock(HostClock):
     def now_ns(self) -> int:
         if self.listener is not None:
             caller = sys._getframe(1)
-            if caller.f_code.co_filename == closed_loop.__file__:
+            if caller.f_code.co_filename in (closed_loop.__file__, tell.__file__):
                 line = linecache.getline(caller.f_code.co_filename, caller.f_lineno)
                 stamp = _STAMP.search(line)
                 if stamp:

@@ -22,7 +22,7 @@ from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Control
 from rt_pose.loop.crop import CropFollower
-from rt_pose.loop.decide import make_rules
+from rt_pose.loop.decide import Rule, make_rules
 from rt_pose.loop.device import choose_device, raise_priority
 from rt_pose.loop.housekeeping import Housekeeping
 from rt_pose.loop.infer import EngineChoice, bare_forward_ms, choose_engine
@@ -34,6 +34,9 @@ from rt_pose.loop.publish import Publisher
 from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
 from rt_pose.records import NoSink, Sink
 from rt_pose.types import CameraInfo, OutputInfo
+
+Outputs = list[tuple[OutputInfo, Output]]
+Cameras = dict[str, tuple[CameraInfo, Camera]]
 
 CAMERA_STOP_S = 5.0
 P95_OF_SIGMA = 2.4477
@@ -130,57 +133,14 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
         stack.callback(publisher.close)
         context = DriverContext(clock, config.seed, channels=package.manifest.input.channels)
         outputs = _open_outputs(config, context, stack)
-        delays_ms = {info.name: info.delay_ms for info, _ in outputs}
-        rules = make_rules(config, package.manifest.keypoints, delays_ms)
-        found = {info.name: info for info, _ in outputs}
-        for rule in rules:
-            check_fits(rule.plan, found[rule.output], f"rule '{rule.name}'")
-        limits = make_limits(config, {rule.name: rule.plan for rule in rules})
-        cameras = _open_cameras(config, context, stack)
-        for name, (info, _) in cameras.items():
-            check_frame_size(package, info.width, info.height, f"camera '{name}'")
-        rings = {name: FrameRing.create(info) for name, (info, _) in cameras.items()}
-        for name, (_, camera) in cameras.items():
-            # In this order a camera is closed before the memory that its thread writes into.
-            stack.callback(rings[name].close)
-            stack.callback(camera.close)
-        choice = choose_engine(package, config.engine)
-        for ring in rings.values():
-            stack.callback(choice.estimator.pin(ring.pixels))
-        if config.engine.threads == 0:
-            choice.arrangement = choice.engine.arrange(clock)
-        if config.engine.priority == "high":
-            raise_priority()  # now that the engine has its threads
-        sinks = _Sinks(clock)
-        latest = LatestFrames(list(cameras), every_frame=config.frames == "every")
-        beat = Beat()
-        until_ns = duration_ns(config.safety.heartbeat_until, "configuration: safety.heartbeat_until")
-        actuators = Actuators(outputs, clock, beat, until_ns)
-        longest_delay_ns = round(max(delays_ms.values(), default=0.0) * NS_PER_MS)
-        infos = [info for info, _ in cameras.values()]
+        rules = _rules_for(config, package, [info for info, _ in outputs])
+        cameras = _open_cameras(config, context, package, stack)
+        rings = _rings_for(cameras, stack)
+        choice = _choose_engine(config, package, rings, clock, stack)
         tracking = with_noise_floor(package.manifest.tracking, choice.displacement_p95_px)
-        loop = ClosedLoop(
-            keypoints=len(package.manifest.keypoints),
-            tracking=tracking,
-            estimator=choice.estimator,
-            cameras=infos,
-            rules=rules,
-            latest=latest,
-            captures=[
-                CaptureThread(camera, rings[name], latest, clock, sinks.make)
-                for name, (_, camera) in cameras.items()
-            ],
-            actuators=actuators,
-            publisher=publisher,
-            clock=clock,
-            ledger=LatencyLedger(config.budget_ms),
-            seed=config.seed,
-            crops=_crops(config, infos),
-            group_s=config.group_ms / 1e3,
-            prediction_delay_ns=longest_delay_ns if config.publish.prediction else None,
-            limits=limits,
-            beat=beat,
-            protocol=make_protocol(config),
+        sinks = _Sinks(clock)
+        loop, actuators = _make_loop(
+            config, package, tracking, choice, rules, outputs, cameras, rings, publisher, sinks, clock
         )
         housekeeping = Housekeeping(loop, publisher, rings, clock, config.publish)
         housekeeping.records_refused = sinks.refused
@@ -194,15 +154,59 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
         stack.callback(control.stop)
         loop.orders = control.inbox
         loop.warm_up()
+        infos = [info for info, _ in cameras.values()]
         description = _describe(config, package, choice, tracking, infos, [i for i, _ in outputs], clock)
         housekeeping.meta = _meta(description, config, publisher.address, control.address)
         description["addresses"] = {"publish": publisher.address, "control": control.address}
         return Assembled(loop, control, housekeeping, actuators, rings, sinks, description, stack.pop_all())
 
 
-def _open_outputs(
-    config: RunConfig, context: DriverContext, stack: ExitStack
-) -> list[tuple[OutputInfo, Output]]:
+def _make_loop(
+    config: RunConfig,
+    package: Package,
+    tracking: TrackingSpec,
+    choice: EngineChoice,
+    rules: list[Rule],
+    outputs: Outputs,
+    cameras: Cameras,
+    rings: dict[str, FrameRing],
+    publisher: Publisher,
+    sinks: _Sinks,
+    clock: Clock,
+) -> tuple[ClosedLoop, Actuators]:
+    """The loop with its threads, none of them started."""
+    beat, infos = Beat(), [info for info, _ in cameras.values()]
+    until_ns = duration_ns(config.safety.heartbeat_until, "configuration: safety.heartbeat_until")
+    actuators = Actuators(outputs, clock, beat, until_ns)
+    longest_delay_ns = round(max((info.delay_ms for info, _ in outputs), default=0.0) * NS_PER_MS)
+    latest = LatestFrames(list(cameras), every_frame=config.frames == "every")
+    loop = ClosedLoop(
+        keypoints=len(package.manifest.keypoints),
+        tracking=tracking,
+        estimator=choice.estimator,
+        cameras=infos,
+        rules=rules,
+        latest=latest,
+        captures=[
+            CaptureThread(camera, rings[name], latest, clock, sinks.make)
+            for name, (_, camera) in cameras.items()
+        ],
+        actuators=actuators,
+        publisher=publisher,
+        clock=clock,
+        ledger=LatencyLedger(config.budget_ms),
+        seed=config.seed,
+        crops=_crops(config, infos),
+        group_s=config.group_ms / 1e3,
+        prediction_delay_ns=longest_delay_ns if config.publish.prediction else None,
+        limits=make_limits(config, {rule.name: rule.plan for rule in rules}),
+        beat=beat,
+        protocol=make_protocol(config),
+    )
+    return loop, actuators
+
+
+def _open_outputs(config: RunConfig, context: DriverContext, stack: ExitStack) -> Outputs:
     opened = []
     for name, wanted in config.outputs.items():
         output = make_output(name, wanted.driver, wanted.options, context)
@@ -211,9 +215,18 @@ def _open_outputs(
     return opened
 
 
-def _open_cameras(
-    config: RunConfig, context: DriverContext, stack: ExitStack
-) -> dict[str, tuple[CameraInfo, Camera]]:
+def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -> list[Rule]:
+    """The rules, each with a plan that its output can carry out and that keeps within the limits."""
+    found = {info.name: info for info in outputs}
+    delays_ms = {info.name: info.delay_ms for info in outputs}
+    rules = make_rules(config, package.manifest.keypoints, delays_ms)
+    for rule in rules:
+        check_fits(rule.plan, found[rule.output], f"rule '{rule.name}'")
+    make_limits(config, {rule.name: rule.plan for rule in rules})  # says what is wrong before a camera opens
+    return rules
+
+
+def _open_cameras(config: RunConfig, context: DriverContext, package: Package, stack: ExitStack) -> Cameras:
     if not config.cameras:
         raise UserError("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
     opened = {}
@@ -221,7 +234,34 @@ def _open_cameras(
         camera = make_camera(name, wanted.driver, wanted.options, context)
         opened[name] = (camera.open(), camera)
         stack.callback(camera.close)
+    for name, (info, _) in opened.items():
+        check_frame_size(package, info.width, info.height, f"camera '{name}'")
     return opened
+
+
+def _rings_for(cameras: Cameras, stack: ExitStack) -> dict[str, FrameRing]:
+    """Shared memory for each camera's frames."""
+    rings = {}
+    for name, (info, camera) in cameras.items():
+        rings[name] = FrameRing.create(info)
+        # In this order a camera is closed before the memory that its thread writes into.
+        stack.callback(rings[name].close)
+        stack.callback(camera.close)
+    return rings
+
+
+def _choose_engine(
+    config: RunConfig, package: Package, rings: dict[str, FrameRing], clock: Clock, stack: ExitStack
+) -> EngineChoice:
+    """The engine on its cores, with the rings' memory at its hand."""
+    choice = choose_engine(package, config.engine)
+    for ring in rings.values():
+        stack.callback(choice.estimator.pin(ring.pixels))
+    if config.engine.threads == 0:
+        choice.arrangement = choice.engine.arrange(clock)
+    if config.engine.priority == "high":
+        raise_priority()  # now that the engine has its threads
+    return choice
 
 
 def _crops(config: RunConfig, cameras: list[CameraInfo]) -> dict[str, CropFollower]:

@@ -1,0 +1,82 @@
+"""From a decision to its output, and from the output's answer back to the log and to who watches.
+
+A rule that withholds sends for some events and not for others, and nobody who watches may tell which: its
+acks go into the log alone, and its counts are shown as one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rt_pose.clock import Clock
+from rt_pose.loop.act import Actuators, command_for
+from rt_pose.loop.decide import Rule
+from rt_pose.loop.publish import Publisher
+from rt_pose.records import AckRecord, CommandRecord, NoticeRecord, Sink
+from rt_pose.types import Event
+
+
+class Commands:
+    """Sends the commands of fired events, and counts what became of events and commands."""
+
+    def __init__(self, rules: list[Rule], actuators: Actuators, publisher: Publisher, clock: Clock) -> None:
+        self.events = {rule.name: {"fired": 0, "withheld": 0, "suppressed": 0} for rule in rules}
+        """By rule and outcome."""
+        self.refused = 0
+        self.failed = 0
+        self.output_notices = 0
+        """What outputs have said besides acks, counted; and the last of it."""
+        self.last_output_notice = ""
+        self._actuators, self._publisher, self._clock = actuators, publisher, clock
+        self._blind = {rule.name for rule in rules if rule.blind}
+        self._blind_commands: set[int] = set()
+
+    def send(self, event: Event, rule: Rule, seq: int) -> CommandRecord | None:
+        """Hand a fired event's command to its output; what the log shall say of it."""
+        self.events[event.rule][event.outcome] += 1
+        if event.outcome != "fired":
+            return None
+        command = command_for(event, rule)
+        refusal = self._actuators.submit(command)
+        if rule.blind and not refusal:  # what was refused gets no ack that could tell
+            self._blind_commands.add(command.id)
+        self.refused += bool(refusal)
+        return CommandRecord(
+            t_ns=self._clock.now_ns(),
+            seq=seq,
+            command=dataclasses.asdict(command),
+            accepted=not refusal,
+            reason=refusal,
+        )
+
+    def drain(self, sink: Sink) -> None:
+        """Pass on what outputs have answered since the last turn."""
+        self._drain_acks(sink)
+        self._drain_notices(sink)
+
+    def events_shown(self) -> dict[str, dict[str, int]]:
+        """Counts of events for who watches: of a rule that withholds, fired and withheld as one."""
+        shown = {}
+        for rule, counts in self.events.items():
+            decided = {"decided": counts["fired"] + counts["withheld"], "suppressed": counts["suppressed"]}
+            shown[rule] = decided if rule in self._blind else dict(counts)
+        return shown
+
+    def _drain_acks(self, sink: Sink) -> None:
+        acks = self._actuators.acks
+        while acks:
+            ack = acks.popleft()
+            self.failed += not ack.ok
+            if ack.command_id in self._blind_commands:
+                self._blind_commands.discard(ack.command_id)  # it would tell that the event was not withheld
+            else:
+                self._publisher.ack(ack)
+            sink.send(AckRecord(t_ns=self._clock.now_ns(), ack=dataclasses.asdict(ack)))
+
+    def _drain_notices(self, sink: Sink) -> None:
+        notices = self._actuators.notices
+        while notices:
+            notice = notices.popleft()
+            self.output_notices += 1
+            self.last_output_notice = f"output '{notice.output}': {notice.text}"
+            sink.send(NoticeRecord(t_ns=notice.t_ns, output=notice.output, text=notice.text))
