@@ -93,6 +93,26 @@ def test_processes_share_a_batch_and_change_its_frames_alike(tmp_path: Path) -> 
         np.testing.assert_array_equal(whole[1::2], second)
 
 
+def test_each_process_draws_noise_of_its_own(tmp_path: Path) -> None:
+    """Of one image in every frame; and the same again from the same seed."""
+    frames = read_labels(make_labeled_folder(tmp_path / "discs", frames=4), "", "auto", [])
+    frames.images = [frames.images[0]] * len(frames)
+    augment = AugmentConfig(0, 0, 0, 0, 0, noise=6)
+
+    def noise(rank: int, ranks: int = 2, seed: int = 0) -> np.ndarray:
+        """(steps, pixels) of the first frame of a share: what is shown, less its mean over the steps."""
+        made = list(TrainingBatches(frames, SPEC, augment, 4, 3, seed, rank=rank, ranks=ranks))
+        shown = np.stack([batch.images[0].numpy().ravel() for batch in made])
+        return shown - shown.mean(axis=0)
+
+    alone, first, second = noise(0, 1), noise(0), noise(1)
+    np.testing.assert_array_equal(first, alone)
+    np.testing.assert_array_equal(second, noise(1))
+    for step, (here, there) in enumerate(zip(first, second, strict=True)):
+        assert abs(np.corrcoef(here, there)[0, 1]) < 0.1, step
+    assert abs(np.corrcoef(second[0], noise(1, seed=1)[0])[0, 1]) < 0.1
+
+
 def test_only_the_first_process_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
     config, said = replace(TrainConfig(), device="gpu", devices=2), []
     monkeypatch.setenv("LOCAL_RANK", "1")

@@ -54,10 +54,12 @@ class TrainingBatches:
         ranks: int = 1,
     ) -> None:
         """`batch_size` frames a step; of several processes that train together (`ranks`) each has every
-        `ranks`-th of them, changed as for one process but for the sensor's noise."""
+        `ranks`-th of them, changed as for one process but for the sensor's noise, of which each draws its
+        own."""
         self._frames = frames
         self._pseudo = pseudo
         self._share = slice(rank, None, ranks)
+        self._rank = rank
         self._spec = spec
         self._augment = augment
         self._batch_size = batch_size
@@ -100,14 +102,19 @@ class TrainingBatches:
                 for frame, warp in zip(shown, warps, strict=True)
             ]
         )
-        seed = int(random.integers(2**63))
         return Batch(
-            changed(images, warps, levels, seed),
+            changed(images, warps, levels, self._noise_seed(random)),
             torch.from_numpy(keypoints.astype(np.float32)),
             torch.from_numpy(np.stack([frame.weights for frame in shown]).astype(np.float32))
             if self._pseudo
             else None,
         )
+
+    def _noise_seed(self, random: np.random.Generator) -> int:
+        """Of a batch's sensor noise. Every process draws the same number and goes on from it by its rank:
+        with one seed for all, the first frame of each share would be under the same noise."""
+        seed = int(random.integers(2**63))
+        return int(np.random.default_rng([seed, self._rank]).integers(2**63)) if self._rank else seed
 
 
 @dataclass
