@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,11 @@ _MAY_CHANGE = ("data", "out", "resume", "patience", "threads", "device")
 class WholeCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint whole or not at all."""
 
+    def __init__(self, goes_on: Callable[[], bool]) -> None:
+        """`goes_on`: whether there is a checkpoint from which this training can go on."""
+        super().__init__()
+        self._goes_on = goes_on
+
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
@@ -50,11 +56,10 @@ class WholeCheckpoints(TorchCheckpointIO):
             beside.replace(target)
         except OSError as error:
             beside.unlink(missing_ok=True)
-            earlier = target.with_name(f"{LAST}.ckpt").is_file()
             then = "the earlier one is whole: make room, then go on with `--resume true`"
             raise UserError(
                 f"checkpoint {target}: cannot be written ({buffer.tell() / 2**20:.0f} MiB): "
-                f"{error.strerror}; {then if earlier else 'make room and start again'}"
+                f"{error.strerror}; {then if self._goes_on() else 'make room and start again'}"
             ) from error
 
 
@@ -111,6 +116,17 @@ def step_to_resume(
             f"  {listed}\nundo the change, or give another --out, or `--resume false` to begin anew"
         )
     return int(checkpoint["global_step"])
+
+
+def can_go_on(path: Path, config: TrainConfig, frames: LabeledFrames, pseudo: Pseudo | None = None) -> bool:
+    """Whether a checkpoint is there, and this training's: in one folder may lie what another one left."""
+    if not path.is_file():
+        return False
+    try:
+        step_to_resume(path, config, frames, pseudo)
+    except UserError:
+        return False
+    return True
 
 
 def fingerprint(frames: LabeledFrames) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,10 +48,11 @@ def check_disk(out: Path, weights: int) -> None:
 
 
 @contextmanager
-def full_disk_told(out: Path, last: Path) -> Iterator[None]:
+def full_disk_told(out: Path, last: Path, goes_on: Callable[[], bool]) -> Iterator[None]:
     """Within it a disk that refuses to take more raises a UserError that says how to go on.
 
-    `last` is the checkpoint to go on from. Libraries that write in their own way raise a RuntimeError.
+    `goes_on`: whether the training can, from the checkpoint `last`. Libraries that write in their own way
+    raise a RuntimeError.
     """
     try:
         yield
@@ -59,7 +60,5 @@ def full_disk_told(out: Path, last: Path) -> Iterator[None]:
         full = isinstance(error, OSError) and error.errno in _REFUSALS
         if not full and shutil.disk_usage(out).free >= MIB:
             raise
-        then = (
-            f"{last} is whole: make room, then go on with `--resume true`" if last.is_file() else "make room"
-        )
+        then = f"{last} is whole: make room, then go on with `--resume true`" if goes_on() else "make room"
         raise UserError(f"out: the disk of {out} is full; {then}") from error

@@ -16,7 +16,7 @@ import torch
 from rt_pose.errors import UserError, both, nearest
 from rt_pose.package import InputSpec
 from train.check import check
-from train.checkpoints import LAST, step_to_resume
+from train.checkpoints import LAST, can_go_on, step_to_resume
 from train.config import TrainConfig
 from train.data.labels import LabeledFrames, read_labels
 from train.data.pseudo import Pseudo
@@ -91,7 +91,7 @@ def run(job: Job, out: Path, say: Say) -> Fitted:
     tracker = _tracker(job, say)
     check_disk(out, sum(p.numel() * p.element_size() for p in tracker.network.parameters()))
     stage = Run(config, out, job.train, job.validation, job.spec, job.unlabeled, start, job.pseudo)
-    with full_disk_told(out, last):
+    with full_disk_told(out, last, stage.goes_on):
         end = train(stage, tracker, say)
     end_if_not_first(config)
     if end.why is not None:
@@ -102,7 +102,7 @@ def run(job: Job, out: Path, say: Say) -> Fitted:
     trained = _trained(job, tracker, int(checkpoint["global_step"]))
     interrupted = end.why == ""
     try:
-        with _kept_threads(), full_disk_told(out, last):
+        with _kept_threads(), full_disk_told(out, last, stage.goes_on):
             return Fitted(export(trained, out / "package", say).path, interrupted)
     except UserError as error:
         if interrupted:
@@ -169,7 +169,9 @@ def _start(job: Job, last: Path, say: Say) -> int:
     """The step to begin at."""
     if not job.config.resume:
         if last.is_file():
-            say(f"{last} is of an earlier training and will be replaced; `--resume true` goes on from it")
+            goes_on = can_go_on(last, job.config, job.train, job.pseudo)
+            then = "; `--resume true` goes on from it" if goes_on else ""
+            say(f"{last} is of an earlier training and will be replaced{then}")
         return 0
     if not last.is_file():
         say(f"nothing to go on from (no {last}): the training begins at its first step")

@@ -20,7 +20,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from rt_pose.errors import UserError
 from rt_pose.package import InputSpec
-from train.checkpoints import BEST, LAST, Remembered, WholeCheckpoints
+from train.checkpoints import BEST, LAST, Remembered, WholeCheckpoints, can_go_on
 from train.config import TrainConfig
 from train.data.batches import TrainingBatches, ValidationBatches
 from train.data.labels import LabeledFrames
@@ -62,6 +62,15 @@ class Run:
     """The step to begin at; after the first one, from `out`'s last checkpoint."""
     pseudo: Pseudo | None = None
     """Pseudo-labeled frames to learn from beside the labeled ones."""
+
+    @property
+    def last(self) -> Path:
+        """Where its last checkpoint is to lie; or, until it has one, an earlier training's."""
+        return self.out / "checkpoints" / f"{LAST}.ckpt"
+
+    def goes_on(self) -> bool:
+        """Whether there is a checkpoint from which it can go on."""
+        return can_go_on(self.last, self.config, self.train, self.pseudo)
 
 
 class Interrupted(UserError):
@@ -105,17 +114,16 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
             log_every_n_steps=min(LOG_EVERY, config.steps),
             logger=TensorBoardLogger(run.out / "tensorboard", name=""),
             callbacks=callbacks,
-            plugins=[WholeCheckpoints()],
+            plugins=[WholeCheckpoints(run.goes_on)],
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        last = run.out / "checkpoints" / f"{LAST}.ckpt"
-        with _stop_on_ctrl_c(trainer) as asked, _full_gpu_told(trainer, last):
+        with _stop_on_ctrl_c(trainer) as asked, _full_gpu_told(trainer, run):
             trainer.fit(
                 tracker,
                 _batches(run, say),
                 ValidationBatches(run.validation, run.spec, config.batch_size),
-                ckpt_path=last if run.start else None,
+                ckpt_path=run.last if run.start else None,
                 weights_only=True,
             )
     if not checkpoints.best_model_path:
@@ -199,15 +207,16 @@ def _stop_on_ctrl_c(trainer: lightning.Trainer) -> Iterator[threading.Event]:
 
 
 @contextmanager
-def _full_gpu_told(trainer: lightning.Trainer, last: Path) -> Iterator[None]:
+def _full_gpu_told(trainer: lightning.Trainer, run: Run) -> Iterator[None]:
     """Within it running out of the GPU's memory is a UserError that says what to change and what is kept."""
     try:
         yield
     except torch.OutOfMemoryError as error:
-        kept = f"{last} is whole: go on from it with `--resume true`" if last.is_file() else "nothing is lost"
+        whole = f"{run.last} is whole: go on from it with `--resume true`"
         raise UserError(
             f"the GPU's memory ran out at step {trainer.global_step} ({str(error).splitlines()[0]}); lower "
-            f"`batch_size`, `clip_length` or the network's size, or set `precision: bf16`; {kept}"
+            "`batch_size`, `clip_length` or the network's size, or set `precision: bf16`; "
+            + (whole if run.goes_on() else "then begin anew")
         ) from error
 
 

@@ -180,13 +180,13 @@ def test_a_disk_that_fills_up_in_the_midst_tells_how_to_go_on(tmp_path: Path) ->
     last = tmp_path / "last.ckpt"
     with (
         pytest.raises(UserError, match=r"the disk of .* is full; make room$"),
-        full_disk_told(tmp_path, last),
+        full_disk_told(tmp_path, last, last.is_file),
     ):
         Path("/dev/full").write_text("a library's own file")
     last.write_text("")
-    with pytest.raises(UserError, match="--resume true"), full_disk_told(tmp_path, last):
+    with pytest.raises(UserError, match="--resume true"), full_disk_told(tmp_path, last, last.is_file):
         Path("/dev/full").write_text("once more")
-    with pytest.raises(RuntimeError, match="of another kind"), full_disk_told(tmp_path, last):
+    with pytest.raises(RuntimeError, match="of another kind"), full_disk_told(tmp_path, last, last.is_file):
         raise RuntimeError("of another kind")
 
 

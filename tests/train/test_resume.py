@@ -209,7 +209,7 @@ def _largest_file(size: int) -> Iterator[None]:
 
 def test_a_full_disk_loses_no_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
-    writer = WholeCheckpoints()
+    writer = WholeCheckpoints(path.is_file)
     writer.save_checkpoint({"weights": torch.arange(50_000.0)}, path)
     with (
         _largest_file(50_000),
@@ -218,6 +218,22 @@ def test_a_full_disk_loses_no_checkpoint(tmp_path: Path) -> None:
         writer.save_checkpoint({"weights": torch.zeros(50_000)}, path)
     assert torch.equal(torch.load(path, weights_only=True)["weights"], torch.arange(50_000.0))
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_only_its_own_checkpoint_is_offered_to_go_on_from(
+    whole: tuple[Path, list[str]], folder: Path, tmp_path: Path, own: bool
+) -> None:
+    """What lies in the folder may be another training's: said at the start, and when the disk is full."""
+    shutil.copytree(whole[0] / "checkpoints", tmp_path / "checkpoints")
+    said: list[str] = []
+    config = CONFIG if own else replace(CONFIG, batch_size=5)
+    with _largest_file(2_000_000), pytest.raises(UserError, match="make room") as full:
+        fit(config, folder, tmp_path, said.append)
+    (replaced,) = [line for line in said if "is of an earlier training and will be replaced" in line]
+    assert ("--resume true" in replaced) == own
+    assert ("--resume true" in str(full.value)) == own
+    assert _same(_checkpoint(tmp_path), _checkpoint(whole[0])), "it is whole either way"
 
 
 def test_more_patience_lets_one_that_had_ended_go_on() -> None:
