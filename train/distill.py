@@ -32,6 +32,7 @@ from train.fit import Job, place, prepare, run
 from train.losses.terms import works_on_clips
 from train.progress import Say
 from train.pseudo_labels import make_pseudo_labels
+from train.ranks import heard, rank
 
 TEACHERS, SMOOTHED = "teachers", "smoothed"
 
@@ -44,6 +45,7 @@ def distill(config: DistillConfig, say: Say = print) -> Path:
     """
     out = place(None, config.out, "out")
     _check(config)
+    say = heard(config, say)
     teachers = find_members(config.teachers, "--teachers")
     if len(teachers) < 2:
         raise UserError(
@@ -54,13 +56,21 @@ def distill(config: DistillConfig, say: Say = print) -> Path:
     _check_teachers(teachers, job, say)
     jobs = _videos(config, job, out)
     sure_px = _sure_px(config, teachers, say)
+    if rank(config) == 0:  # those who train with it begin when it has written this
+        _ask(teachers, config, jobs, out, say)
+    pseudo = make_pseudo_labels(config, job, teachers, jobs, out / TEACHERS, sure_px, say)
+    return run(replace(job, pseudo=pseudo), out, say).package
+
+
+def _ask(
+    teachers: Sequence[Member], config: DistillConfig, jobs: Sequence[VideoJob], out: Path, say: Say
+) -> None:
+    """The teachers' tables of the videos, and the smoothed ones; UserError where one cannot be had."""
     views = ["=".join(names) for names in config.views]
     outcome = predict_ensemble(teachers, jobs, out / TEACHERS, _predict, say, views)
     if outcome.failures:
         listed = "\n  ".join(f"{failure.name}: {failure.reason}" for failure in outcome.failures)
         raise UserError(f"videos: the teachers cannot do these:\n  {listed}\nmend them, or leave them out")
-    pseudo = make_pseudo_labels(config, job, teachers, jobs, out / TEACHERS, sure_px, say)
-    return run(replace(job, pseudo=pseudo), out, say).package
 
 
 def _predict(package: Package, jobs: Sequence[VideoJob], folder: Path) -> Outcome:

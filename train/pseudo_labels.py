@@ -16,13 +16,14 @@ from rt_pose.offline.predict_ensemble import own_table
 from rt_pose.offline.prediction_files import read_predictions
 from rt_pose.offline.smooth_files import smooth_ensemble
 from rt_pose.video import probe
-from train.data.pseudo import TABLE, Chosen, Pseudo, write_pseudo_labels
+from train.data.pseudo import TABLE, Chosen, Pseudo, pseudo_labeled, write_pseudo_labels
 from train.data.sheet import draw_sheet
 from train.data.variety import farthest_points, poses_of
 from train.distill_config import DistillConfig
 from train.fit import Job
 from train.memory import GIB, free_memory
 from train.progress import Say
+from train.ranks import rank
 from train.sureness import Sureness, in_words, sureness
 
 SHEET = "pseudo-labels.png"
@@ -43,7 +44,8 @@ def make_pseudo_labels(
 ) -> Pseudo:
     """Judge the teachers' tables in `tables`/NAME, choose frames, and write them beside `tables`.
 
-    Says the share of frames in which each keypoint is sure. UserError where the teachers agree on too little.
+    Of several processes that train together all come to the same frames, and the first writes them. Says the
+    share of frames in which each keypoint is sure. UserError where the teachers agree on too little.
     """
     out = tables.parent
     found = [_judged(config, teachers, video, tables, sure_px) for video in videos]
@@ -51,7 +53,7 @@ def make_pseudo_labels(
         say(line)
     chosen = _choose(config, found, sure_px)
     _check_memory(job, sum(len(indices) for indices in chosen), free_memory("cpu"))
-    frames = write_pseudo_labels(
+    frames = pseudo_labeled(
         [
             Chosen(video.video, str(Path(video.name).with_suffix("")), indices, _labels(each)[indices])
             for video, each, indices in zip(videos, found, chosen, strict=True)
@@ -59,10 +61,11 @@ def make_pseudo_labels(
         ],
         job.frames.keypoints,
         job.spec.channels,
-        out,
     )
+    if rank(config) == 0:
+        write_pseudo_labels(frames, out)
+        draw_sheet(config, out, out / SHEET, frames)
     known = np.concatenate([(each.sure | each.absent)[at] for each, at in zip(found, chosen, strict=True)])
-    draw_sheet(config, out, out / SHEET, frames)
     pseudo = config.pseudo
     per_batch = int(np.clip(round(pseudo.share * config.batch_size), 1, config.batch_size - 1))
     say(

@@ -26,6 +26,8 @@ from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConf
 from train.data.labels import read_labels
 from train.distill import distill
 from train.distill_config import DistillConfig, PseudoConfig
+from train.fit import Job
+from train.progress import Say
 
 pytestmark = pytest.mark.timeout(400)
 KEYPOINTS = [f"k{i}" for i in range(4)]
@@ -176,6 +178,37 @@ def test_again_nothing_is_predicted_twice_and_the_result_is_the_same_to_the_bit(
         for o in (distilled.out, out)
     )
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_of_processes_that_train_together_only_the_first_writes(
+    distilled: Distilled,
+    folder: Path,
+    teachers: list[Package],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second comes to the same pseudo-labels by what the first has left."""
+    out = shutil.copytree(distilled.out, tmp_path / "out", ignore=shutil.ignore_patterns("*.lock"))
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    jobs: list[Job] = []
+
+    def join(job: Job, _out: Path, say: Say) -> None:
+        say("heard")
+        jobs.append(job)
+        raise KeyboardInterrupt  # a second process has no training to join here
+
+    monkeypatch.setattr("train.fit.check", lambda _: None)  # two CPUs are no GPUs
+    monkeypatch.setattr("train.distill.run", join)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        distill(_config(folder, teachers, out, devices=2), said.append)
+    assert said == []
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    (job,) = jobs
+    assert job.pseudo is not None
+    known = torch.load(distilled.out / "checkpoints" / "last.ckpt", weights_only=True)["rt_pose"]
+    assert job.pseudo.fingerprint() == known["pseudo"]
 
 
 def test_one_that_goes_on_needs_the_same_pseudo_labels(

@@ -60,25 +60,28 @@ class Chosen:
     """(F, K, 2) frame px; NaN where unknown or absent."""
 
 
-def write_pseudo_labels(
-    chosen: Sequence[Chosen], keypoints: list[str], channels: int, out: Path
-) -> LabeledFrames:
-    """Write OUT/pseudo-labels.csv and the images it names; both as they then read.
-
-    The layout is that of labels, so OUT is a data folder for whoever wants to look, correct or train on it.
-    """
-    shutil.rmtree(out / IMAGES, ignore_errors=True)
+def pseudo_labeled(chosen: Sequence[Chosen], keypoints: list[str], channels: int) -> LabeledFrames:
+    """The chosen frames as labeled ones, as they read once they are written."""
     names: list[str] = []
     images: list[NDArray[np.uint8]] = []
     for video in chosen:
         for index, image in _frames(video, channels):
             names.append(f"{IMAGES}/{video.name}/img{index:08d}.png")
             images.append(image)
-            _write_image(out / names[-1], image)
     xy = np.concatenate([video.xy for video in chosen]).round(DECIMALS)
-    _write_table(out / TABLE, names, keypoints, xy)
     visible = np.where(np.isfinite(xy).all(axis=-1), 2, 0).astype(np.uint8)
     return LabeledFrames(names, images, xy, visible, keypoints)
+
+
+def write_pseudo_labels(frames: LabeledFrames, out: Path) -> None:
+    """Write OUT/pseudo-labels.csv and the images it names, in place of earlier ones.
+
+    The layout is that of labels, so OUT is a data folder for whoever wants to look, correct or train on it.
+    """
+    shutil.rmtree(out / IMAGES, ignore_errors=True)
+    for name, image in zip(frames.names, frames.images, strict=True):
+        _write_image(out / name, image)
+    _write_table(out / TABLE, frames.names, frames.keypoints, frames.xy)
 
 
 def _frames(chosen: Chosen, channels: int) -> list[tuple[int, NDArray[np.uint8]]]:
