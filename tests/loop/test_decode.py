@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rt_pose.loop.decode import Decoder, Keypoints, decode
+from rt_pose.loop.decode import to_input_px as cells_in_px
 from rt_pose.loop.decode_compiled import QUANTISATION_PX2
 from rt_pose.loop.decode_torch import decode_torch
 from rt_pose.package import DecodeSpec
@@ -56,6 +57,17 @@ def test_one_pixel_is_as_sharp_as_a_pixel() -> None:
     found = decode(maps, SOFTMAX)
     np.testing.assert_allclose(found.xy[0], to_input_px((9.0, 7.0)), atol=0.01)
     np.testing.assert_allclose(found.cov[0], 16 / 12 * np.eye(2), atol=0.02)
+
+
+@pytest.mark.parametrize(("stride", "offset_px", "at_9"), [(4, None, 37.5), (8, None, 75.5), (8, 3.0, 75.0)])
+def test_a_cell_is_where_its_peak_is_found(stride: int, offset_px: float | None, at_9: float) -> None:
+    """What turns cells into pixels for other decoders, held to a known place and to this one's."""
+    spec = DecodeSpec(stride=stride, offset_px=offset_px)
+    place = cells_in_px(np.array([[9.0, 7.0]]), spec)
+    np.testing.assert_allclose(place, [[at_9, at_9 - 2 * stride]], atol=1e-12)
+    maps = np.full((1, HEIGHT, WIDTH), -100.0, np.float32)
+    maps[0, 7, 9] = 100.0
+    np.testing.assert_allclose(place, decode(maps, spec).xy, atol=0.02)
 
 
 def test_a_tilted_peak_has_a_tilted_covariance() -> None:
