@@ -95,10 +95,12 @@ def drops_line(figures: dict[str, Any]) -> str:
     """Frames that did not get through, and decisions that came too late."""
     frames, deadline = figures["frames"], figures["deadline"]
     dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
+    warm = figures["engine"].get("kept_warm")
+    waited = f"; kept warm {warm['runs']} times, {warm['frames_waited']} frames waited for it" if warm else ""
     return (
         f"frames: captured {frames['captured']}, processed {frames['processed']}, dropped "
         f"{dropped}, device gaps {frames['device_gaps']}; deadline {deadline['budget_ms']:g} ms "
-        f"missed by {deadline['missed']} of {deadline['n']}"
+        f"missed by {deadline['missed']} of {deadline['n']}{waited}"
     )
 
 

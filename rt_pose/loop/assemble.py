@@ -198,6 +198,7 @@ def _make_loop(
         seed=config.seed,
         crops=_crops(config, infos),
         group_s=config.group_ms / 1e3,
+        keep_warm=config.engine.keep_warm,
         prediction_delay_ns=longest_delay_ns if config.publish.prediction else None,
         limits=make_limits(config, {rule.name: rule.plan for rule in rules}),
         beat=beat,

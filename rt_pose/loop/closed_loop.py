@@ -15,6 +15,7 @@ where nobody takes them, and every refusal is counted.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,7 @@ from rt_pose.loop.control import Order
 from rt_pose.loop.crop import CropFollower, Window
 from rt_pose.loop.decide import Rule
 from rt_pose.loop.estimate import Estimator
+from rt_pose.loop.keep_warm import KeepWarm
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.limits import Limits
 from rt_pose.loop.past import Past
@@ -82,10 +84,11 @@ class ClosedLoop:
         protocol: Protocol | None = None,
         crops: dict[str, CropFollower] | None = None,
         group_s: float = 0.0,
+        keep_warm: bool = False,
     ) -> None:
         """`prediction_delay_ns`: how far past the decision the published prediction speaks; None for none.
         `crops`: who chooses the window, of the cameras that have one. `group_s`: how long one camera's frame
-        waits for the others'."""
+        waits for the others'. `keep_warm`: run the chain on a blank image before a frame is due."""
         self.clock, self.ledger = clock, ledger
         self.captures, self.estimator = captures, estimator
         self.protocol = protocol or make_protocol(RunConfig(rules=[rule.config for rule in rules]))
@@ -116,6 +119,7 @@ class ClosedLoop:
         """The control socket's inbox, once there is one."""
         self._latest, self._actuators, self._publisher = latest, actuators, publisher
         self._teller = Teller(publisher, captures, ledger, clock, prediction_delay_ns)
+        self._warm = KeepWarm(self._rehearsal(), list(self.paths), clock) if keep_warm else None
         self._group_s = group_s
         self._started = True
         self._seq = 0
@@ -143,6 +147,17 @@ class ClosedLoop:
                     self.estimator.preprocess_all([blank] * len(blanks), [shape] * len(blanks))
                 )
 
+        if self._warm is not None:
+            for _ in range(WARM_UP_FRAMES):
+                self._warm.rehearse()
+
+    def _rehearsal(self) -> Callable[[], object]:
+        """The chain on a blank image of the first camera, with a past of its own."""
+        info = next(iter(self.paths.values())).info
+        blank = [np.zeros((info.height, info.width, info.channels), np.uint8)]
+        past, estimator, size = [self.estimator.begin()], self.estimator, (info.width, info.height)
+        return lambda: estimator.decode(estimator.infer(estimator.preprocess_all(blank, [None]), past), size)
+
     def begin(self, sink: Sink, armed: bool) -> None:
         """Say where records go; `armed` arms, and logs it. Comes before `wait_for_start` and `run`."""
         self._teller.sink = sink
@@ -158,9 +173,11 @@ class ClosedLoop:
         stop_ns = None if seconds is None else self.clock.now_ns() + round(seconds * NS_PER_S)
         while self.running:
             self.beat.t_ns = self.clock.now_ns()
-            taken = self._latest.take(IDLE_TIMEOUT_S, self._group_s)
+            taken = self._latest.take(self._idle_s(), self._group_s)
             if taken:
                 self.step(*taken)
+            elif self._warm is not None:
+                self._warm.run_if_due()
             self._housekeep()
             if self._latest.ended and self.running:
                 self._end(self._ending())
@@ -168,6 +185,9 @@ class ClosedLoop:
                 self._end("the stated time was over")
         for left in self._latest.close():
             self._left_at_end(left)
+
+    def _idle_s(self) -> float:
+        return IDLE_TIMEOUT_S if self._warm is None else self._warm.idle_s(IDLE_TIMEOUT_S)
 
     def wait_for_start(self) -> None:
         """Answer orders, take no frames, until `start` or `stop` comes."""
@@ -198,6 +218,9 @@ class ClosedLoop:
         # Nothing is said before every camera's decision has gone to its output.
         for one in decided:
             self._tell(one)
+        if self._warm is not None:
+            for item in taken:
+                self._warm.saw(item.frame.camera, item.frame.stamps)
 
     def _window(self, frame: Frame) -> Window | None:
         """Where the network looks in a frame; None for all of it."""
@@ -318,6 +341,7 @@ class ClosedLoop:
             "deadline": {"missed": self.ledger.missed, "n": self.ledger.judged},
             "tracks": {name: path.tracker.counts() for name, path in self.paths.items()},
             "faults": dict(self._latest.faults),
+            **({} if self._warm is None else {"kept_warm": dataclasses.asdict(self._warm.counts)}),
         }
 
     def _housekeep(self) -> None:

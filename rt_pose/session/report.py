@@ -76,6 +76,7 @@ def figures(session: Session) -> dict[str, Any]:
             **info.engine,
             "bare_forward_ms": info.bare_forward_ms,
             "bare_forward_after_ms": info.bare_forward_after_ms,
+            "kept_warm": session.end.counts.get("kept_warm") if session.end else None,
         },
     }
 
