@@ -24,7 +24,7 @@ from train.data.split import Split, check_sides, split_frames
 from train.disk import check_disk, full_disk_told, make_folder
 from train.export import Trained, export
 from train.losses.terms import frames_again, resolved
-from train.memory import check_memory, free_memory, step_memory
+from train.memory import check_memory, free_memory, training_memory
 from train.models.backbones import starts_from
 from train.models.tracker import PoseNetwork, Tracker, input_spec
 from train.progress import Say
@@ -201,8 +201,10 @@ def check_step_memory(job: Job, say: Say, trainings: int = 1) -> None:
     """Say what a step needs of memory; UserError where so many trainings at once find less."""
     terms = job.unlabeled.terms
     free = free_memory(job.config.device)
+    # On a GPU the loader's share lies elsewhere.
+    frame_bytes = max(image.nbytes for image in job.frames.images) if job.config.device == "cpu" else 0
     told = check_memory(
-        step_memory(_network(job), job.spec),
+        training_memory(_network(job), job.spec, frame_bytes),
         job.config,
         job.config.clip_length + frames_again(job.config) if terms.clips else 0,
         None if free is None else free // trainings,

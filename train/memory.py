@@ -1,13 +1,15 @@
 """How much memory a training step will need, before the first one.
 
-The network runs once on tensors that have shapes but no numbers (torch's meta device); what autograd keeps of
-that for the way back is counted to the byte, and is nearly all that a step needs.
+The network runs on tensors that have shapes but no numbers (torch's meta device); what autograd keeps of
+that for the way back is counted to the byte. How much comes on top was measured: `bench.training`'s peaks on
+a CPU, two networks with and without clips, are met to a tenth.
 """
 
 from __future__ import annotations
 
 import copy
 import ctypes
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +20,19 @@ from rt_pose.config import Device
 from rt_pose.errors import UserError
 from rt_pose.package import InputSpec
 from train.config import TrainConfig
+from train.models.features import hold_statistics
 
-MARGIN = 1.35
-"""On what autograd keeps: gradients on their way back and the convolutions' own workspaces."""
+LARGEST_COPIES, LARGEST_COPIES_HELD = 9, 4
+"""Maps of the largest size that are alive at once on the way back, beside what was kept: gradients, and what
+convolutions reorder. Fewer where batch norm is held, as there it is part of the convolutions."""
 MAP_COPIES = 12
 """Copies of the heatmaps that decoding and losses make, in float32."""
+FRAME_COPIES = 20
+"""Bytes of the loader for each byte of a frame: several steps of the augmentation are float32."""
+PASSES = 2
+"""Of a step with a clip, over labels and over the clip: each folds held batch norms into its own weights."""
+LOADER = 50 * 2**20
+"""What the loader brings along, bytes."""
 GIB = 2**30
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 """Of glibc's mallopt(3)."""
@@ -30,10 +40,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 @dataclass
 class StepMemory:
-    """Bytes."""
+    """Of a kind of step; bytes."""
 
     fixed: int
-    """Parameters, their gradients and Adam's two moments."""
+    """Parameters, their gradients and Adam's two moments; the loader."""
     per_frame: int
 
     def total(self, frames: int) -> int:
@@ -41,9 +51,46 @@ class StepMemory:
         return self.fixed + frames * self.per_frame
 
 
-def step_memory(network: nn.Module, spec: InputSpec) -> StepMemory:
-    """What a step of this network takes."""
+@dataclass
+class TrainingMemory:
+    """Of a training's two kinds of steps."""
+
+    labels: StepMemory
+    """On labels alone: batch norm goes by the batch's own statistics."""
+    clips: StepMemory
+    """From the first clip on: batch norm is held."""
+
+    def total(self, labeled: int, clip: int) -> int:
+        """Of the larger kind, where a step sees so many labeled frames, and later of a clip."""
+        alone = self.labels.total(labeled)
+        return max(alone, self.clips.total(labeled + clip)) if clip else alone
+
+
+def training_memory(network: nn.Module, spec: InputSpec, frame_bytes: int = 0) -> TrainingMemory:
+    """What steps of this network take, of frames of `frame_bytes` each before they are resized."""
+    return TrainingMemory(*(step_memory(network, spec, frame_bytes, held) for held in (False, True)))
+
+
+def step_memory(network: nn.Module, spec: InputSpec, frame_bytes: int = 0, held: bool = False) -> StepMemory:
+    """What a step takes; `held`: once batch norm is."""
     ghost = copy.deepcopy(network).to("meta").train()
+    if held:
+        hold_statistics(ghost)
+    one, _ = _kept(ghost, spec, 1)
+    two, maps = _kept(ghost, spec, 2)
+    growth = [b - a for a, b in zip(one, two, strict=True)]
+    parameters = sum(p.numel() * p.element_size() for p in ghost.parameters())
+    return StepMemory(
+        4 * parameters + PASSES * (sum(one) - sum(growth)) + LOADER,
+        sum(growth)
+        + (LARGEST_COPIES_HELD if held else LARGEST_COPIES) * max(growth)
+        + MAP_COPIES * maps // 2
+        + FRAME_COPIES * frame_bytes,
+    )
+
+
+def _kept(ghost: nn.Module, spec: InputSpec, frames: int) -> tuple[list[int], int]:
+    """Bytes of each storage that autograd keeps of a pass over so many frames, and of the heatmaps."""
     own = {p.untyped_storage()._cdata for p in (*ghost.parameters(), *ghost.buffers())}
     kept: dict[int, int] = {}
 
@@ -54,34 +101,44 @@ def step_memory(network: nn.Module, spec: InputSpec) -> StepMemory:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        maps = ghost(torch.empty(1, spec.channels, spec.height, spec.width, device="meta"))
-    parameters = sum(p.numel() * p.element_size() for p in ghost.parameters())
-    per_frame = MARGIN * sum(kept.values()) + MAP_COPIES * maps.numel() * maps.element_size()
-    return StepMemory(4 * parameters, int(per_frame))
+        maps = ghost(torch.empty(frames, spec.channels, spec.height, spec.width, device="meta"))
+    return list(kept.values()), maps.numel() * maps.element_size()
 
 
-def check_memory(memory: StepMemory, config: TrainConfig, clip_frames: int, free: int | None) -> str | None:
+def check_memory(
+    memory: TrainingMemory, config: TrainConfig, clip_frames: int, free: int | None
+) -> str | None:
     """In words what a step needs; UserError, naming the setting to change, where that is more than `free`.
 
-    `clip_frames` a step beside the labeled ones. None where it is not known what is free.
+    `clip_frames` a step beside the labeled ones, of which each of several processes has its share. None where
+    it is not known what is free.
     """
-    frames = config.batch_size + clip_frames
-    need = memory.total(frames)
+    labeled = config.batch_size // config.devices
+    need = memory.total(labeled, clip_frames)
     if free is None:
         return None
-    told = f"about {need / GIB:.1f} GiB for a step of {frames} frames"
+    told = f"about {need / GIB:.1f} GiB for a step of {labeled + clip_frames} frames"
     if need <= free:
         return f"memory: {told}, {free / GIB:.1f} GiB free"
-    fit = (free - memory.fixed) // memory.per_frame
+    raise UserError(
+        f"memory: {told}, but {free / GIB:.1f} GiB are free; {_advice(memory, config, clip_frames, free)}"
+    )
+
+
+def _advice(memory: TrainingMemory, config: TrainConfig, clip_frames: int, free: int) -> str:
+    """The setting to change: the clip's length, else the batch, else the input's size."""
+    labeled = config.batch_size // config.devices
+    if clip_frames:
+        for length in range(config.clip_length - 1, 1, -1):
+            # As many frames for each of the clip as now: some are seen twice.
+            clip = math.ceil(clip_frames * length / config.clip_length)
+            if memory.total(labeled, clip) <= free:
+                return f"set `clip_length: {length}` or less"
+    for fewer in range(labeled - 1, 1, -1):
+        if memory.total(fewer, clip_frames) <= free:
+            return f"set `batch_size: {fewer * config.devices}` or less"
     where = f"{config.network.width}x{config.network.height}"
-    advice = f"set a smaller `network.width` and `network.height` than {where}"
-    # As many frames for each of the clip as now: some are seen twice.
-    length = int((fit - config.batch_size) * config.clip_length / max(clip_frames, 1))
-    if clip_frames and length >= 2:
-        advice = f"set `clip_length: {length}` or less"
-    elif fit - clip_frames >= 2:
-        advice = f"set `batch_size: {fit - clip_frames}` or less"
-    raise UserError(f"memory: {told}, but {free / GIB:.1f} GiB are free; {advice}")
+    return f"set a smaller `network.width` and `network.height` than {where}"
 
 
 def free_memory(device: Device) -> int | None:

@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench.training_cases import CASES, configuration
 from rt_pose.errors import UserError
 from train.config import NetworkConfig, TrainConfig
-from train.memory import GIB, StepMemory, check_memory, free_memory, step_memory
+from train.losses.terms import frames_again
+from train.memory import (
+    GIB,
+    LOADER,
+    StepMemory,
+    TrainingMemory,
+    check_memory,
+    free_memory,
+    step_memory,
+    training_memory,
+)
 from train.models.tracker import PoseNetwork, input_spec
 
 CONFIG = TrainConfig(batch_size=8, clip_length=16)
-MEMORY = StepMemory(fixed=GIB // 10, per_frame=GIB // 20)
+KIND = StepMemory(fixed=GIB // 10, per_frame=GIB // 20)
+MEMORY = TrainingMemory(labels=KIND, clips=KIND)
+MEASURED = Path(__file__).parents[2] / "bench" / "results" / "2026-11-25-training.json"
+BEFORE = {"resnet18": 0.58 * GIB, "resnet18-semi": 0.59 * GIB, "lite0": 0.53 * GIB, "lite0-semi": 0.54 * GIB}
+"""Bytes that the measured processes had resident before their first batch."""
+FRAME_BYTES = {1: 396 * 406, 3: 396 * 406 * 3}
+"""Of the frames they saw, by channels."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_estimate_is_near_the_measured_peak(name: str) -> None:
+    """Of what a training adds to its process; with and without clips, two networks."""
+    cases = json.loads(MEASURED.read_text(encoding="utf-8"))["cases"]
+    (programs,) = (case["programs"] for case in cases if case["case"] == name)
+    (peak,) = (program["peak_bytes"] for program in programs if program["program"] == "rt-pose")
+    config = configuration(CASES[name])
+    channels = 3 if config.network.channels == "rgb" else 1  # the data are gray
+    network = PoseNetwork(config.network, channels, 17)
+    memory = training_memory(network, input_spec(config.network, channels), FRAME_BYTES[channels])
+    clip = CASES[name].clip and config.clip_length + frames_again(config)
+    assert 0.9 < memory.total(config.batch_size, clip) / (peak - BEFORE[name]) < 1.2
 
 
 def test_what_fits_is_told_and_what_does_not_is_refused() -> None:
@@ -24,6 +56,16 @@ def test_what_fits_is_told_and_what_does_not_is_refused() -> None:
     assert check_memory(MEMORY, CONFIG, 32, None) is None
     with pytest.raises(UserError, match=r"about 2\.1 GiB for a step of 40 frames, but 2\.0 GiB are free"):
         check_memory(MEMORY, CONFIG, 32, 2 * GIB)
+
+
+def test_the_larger_kind_of_step_counts_and_each_process_has_its_share() -> None:
+    memory = TrainingMemory(StepMemory(0, GIB // 8), StepMemory(0, GIB // 16))
+    assert memory.total(8, 0) == memory.total(8, 2) == GIB
+    assert memory.total(8, 24) == 2 * GIB
+    told = check_memory(memory, replace(CONFIG, devices=2), 0, GIB)
+    assert told == "memory: about 0.5 GiB for a step of 4 frames, 1.0 GiB free"
+    with pytest.raises(UserError, match="set `batch_size: 6` or less"):
+        check_memory(memory, replace(CONFIG, devices=2), 0, int(0.4 * GIB))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +95,8 @@ def test_the_estimate_grows_with_the_input_and_leaves_the_network_alone() -> Non
     network = PoseNetwork(NetworkConfig(backbone="tiny", head_width=16), 1, 3)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     small, large = of(64, 64), of(128, 64)
-    assert large.fixed == small.fixed == 16 * sum(p.numel() for p in network.parameters())
+    adam = 16 * sum(p.numel() for p in network.parameters())
+    assert adam <= large.fixed - LOADER == small.fixed - LOADER < 1.01 * adam
     assert large.per_frame == pytest.approx(2 * small.per_frame, rel=0.01)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 

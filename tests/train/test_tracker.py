@@ -14,8 +14,9 @@ from train.data.steps import StepBatch
 from train.losses.heatmap import gaussian_targets
 from train.losses.temporal import Temporal
 from train.losses.terms import Terms
+from train.models.features import hold_statistics
 from train.models.heads import STRIDE
-from train.models.tracker import PoseNetwork, Tracker, _hold_statistics, input_spec
+from train.models.tracker import PoseNetwork, Tracker, input_spec
 
 SMALL = NetworkConfig(backbone="tiny", width=64, height=48, head_width=8)
 
@@ -213,5 +214,5 @@ def test_statistics_are_held_on_several_gpus_too() -> None:
     network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(PoseNetwork(SMALL, 1, 2)).train()
     norms = [module for module in network.modules() if isinstance(module, torch.nn.SyncBatchNorm)]
     assert norms
-    _hold_statistics(network)
+    hold_statistics(network)
     assert not any(norm.training for norm in norms)

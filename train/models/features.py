@@ -31,3 +31,16 @@ def conv_norm(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
     if conv.bias is not None:
         shift = shift + conv.bias * scale
     return conv._conv_forward(x, conv.weight * scale[:, None, None, None], shift)
+
+
+def hold_statistics(network: nn.Module) -> None:
+    """Let batch norm use the running statistics it has, and gather no more: from the first clip on.
+
+    Live, the network answers by its running statistics. Were only clips seen through them and labels through
+    their batch's own, these would be two networks, and the losses on clips would be met by one that gives
+    every frame the same pose while labels are still met by the other.
+    """
+    for module in network.modules():
+        # On several GPUs Lightning puts `SyncBatchNorm` in place of every `BatchNorm2d`.
+        if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
+            module.eval()

@@ -26,6 +26,7 @@ from train.losses.terms import Terms
 from train.mixed_precision import exact, in_precision
 from train.models.backbones import BACKBONES, build_backbone
 from train.models.context import WIDTH, Context, PastOf, by_turns, in_clip, itself
+from train.models.features import hold_statistics
 from train.models.heads import STRIDE, HeatmapHead
 
 MONITORED = "val/mean_px"
@@ -112,7 +113,7 @@ class Tracker(lightning.LightningModule):
     def _step(self, batch: StepBatch) -> Tensor:
         self._hold_backbone(self.global_step < self._optimiser.freeze_backbone_steps)
         if batch.clip is not None:
-            _hold_statistics(self.network)
+            hold_statistics(self.network)
         total = self._on_labels(batch.labeled)
         if batch.clip is not None:
             total = total + self._on_clip(batch.clip)
@@ -208,16 +209,3 @@ class Tracker(lightning.LightningModule):
         if backbone.training == held:
             backbone.train(not held)
             backbone.requires_grad_(not held)
-
-
-def _hold_statistics(network: nn.Module) -> None:
-    """Let batch norm use the running statistics it has, and gather no more: from the first clip on.
-
-    Live, the network answers by its running statistics. Were only clips seen through them and labels through
-    their batch's own, these would be two networks, and the losses on clips would be met by one that gives
-    every frame the same pose while labels are still met by the other.
-    """
-    for module in network.modules():
-        # On several GPUs Lightning puts `SyncBatchNorm` in place of every `BatchNorm2d`.
-        if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm):
-            module.eval()
