@@ -20,7 +20,7 @@ from rt_pose import cli_live as live
 from rt_pose import cli_offline as offline
 from rt_pose import cli_session as session
 from rt_pose import cli_train as train
-from rt_pose.cli_options import EXIT_FAILED, EXIT_USER, no_options
+from rt_pose.cli_options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER, no_options
 from rt_pose.config import RunConfig, build, filled, load_yaml
 from rt_pose.errors import UserError
 
@@ -39,7 +39,7 @@ What a session was like, and its decisions once more:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb; 0 well, 1 not as it should be, 2 a mistake the user can mend."""
+    """Run a verb; 0 well, 1 not as it should be, 2 a mistake the user can mend, 130 ended by Ctrl-C."""
     argv = _name_configs(list(sys.argv[1:] if argv is None else argv))
     try:
         argv = _check_config(argv)
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USER
     except KeyboardInterrupt:
         print("rt-pose: interrupted", file=sys.stderr)
-        return 130
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output (`| head`) has gone; a further word would only raise again.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115

@@ -7,6 +7,8 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 
 EXIT_OK, EXIT_FAILED, EXIT_USER = 0, 1, 2
+EXIT_INTERRUPTED = 130
+"""By Ctrl-C: 128 and the signal's number, as shells have it."""
 
 
 def plain(options: Namespace) -> dict[str, Any]:

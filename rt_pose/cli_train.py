@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from jsonargparse import ArgumentParser, Namespace
 
-from rt_pose.cli_options import EXIT_FAILED, EXIT_OK, add_config, plain
+from rt_pose.cli_options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, add_config, plain
 from rt_pose.config import EngineConfig, build
 from rt_pose.errors import UserError
+
+if TYPE_CHECKING:
+    from train.fit import Fitted
 
 
 def train_fit(options: Namespace) -> int:
     """Train on labeled frames (Lightning Pose, DeepLabCut, SLEAP); writes OUT/package."""
     from train.config import TrainConfig
-    from train.fit import fit
+    from train.fit import fitted
     from train.seeds import conclude, fit_seeds, read_seeds
 
     values = plain(options)
     seeds, jobs = values.pop("seeds", None), values.pop("jobs", 1)
     config = build(TrainConfig, values, "train fit")
     if seeds is not None:
-        return EXIT_OK if conclude(fit_seeds(config, read_seeds(seeds), jobs, print), print) else EXIT_FAILED
+        outcome = fit_seeds(config, read_seeds(seeds), jobs, print)
+        whole = conclude(outcome, print)
+        return EXIT_OK if whole else EXIT_INTERRUPTED if outcome.interrupted else EXIT_FAILED
     if jobs != 1:
         raise UserError("--jobs: a single training is one process; it is for `--seeds 0,1,2,3,4`")
-    print(f"model package: {fit(config, say=print)}")
-    return EXIT_OK
+    return _trained(lambda: fitted(config, say=print))
+
+
+def _trained(train: Callable[[], Fitted]) -> int:
+    """Train and print where the package lies; EXIT_INTERRUPTED where Ctrl-C ended it, package or not."""
+    from train.fit import Interrupted
+
+    try:
+        done = train()
+    except Interrupted as error:
+        print(f"rt-pose: {error}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    print(f"model package: {done.package}")
+    return EXIT_INTERRUPTED if done.interrupted else EXIT_OK
 
 
 def train_distill(options: Namespace) -> int:
     """One small network from labels and from what an ensemble is sure of in unlabeled video."""
-    from train.distill import distill
+    from train.distill import distilled
     from train.distill_config import DistillConfig
 
-    print(f"model package: {distill(build(DistillConfig, plain(options), 'train distill'), say=print)}")
-    return EXIT_OK
+    config = build(DistillConfig, plain(options), "train distill")
+    return _trained(lambda: distilled(config, say=print))
 
 
 def distill_parser(parser: ArgumentParser) -> None:

@@ -28,7 +28,7 @@ from train.config import TrainConfig
 from train.data.split import split_seed_of
 from train.data.videos import find_videos
 from train.distill_config import DistillConfig
-from train.fit import Job, place, prepare, run
+from train.fit import Fitted, Job, place, prepare, run
 from train.losses.terms import works_on_clips
 from train.progress import Say
 from train.pseudo_labels import make_pseudo_labels
@@ -43,6 +43,11 @@ def distill(config: DistillConfig, say: Say = print) -> Path:
     Everything that can be is checked before a video is read: UserError where teachers are too few, missing or
     of another skeleton, where one trained on a frame that validates here, or videos are of another size.
     """
+    return distilled(config, say).package
+
+
+def distilled(config: DistillConfig, say: Say = print) -> Fitted:
+    """As `distill`, with whether Ctrl-C ended it."""
     out = place(None, config.out, "out")
     _check(config)
     say = heard(config, say)
@@ -59,7 +64,7 @@ def distill(config: DistillConfig, say: Say = print) -> Path:
     if rank(config) == 0:  # those who train with it begin when it has written this
         _ask(teachers, config, jobs, out, say)
     pseudo = make_pseudo_labels(config, job, teachers, jobs, out / TEACHERS, sure_px, say)
-    return run(replace(job, pseudo=pseudo), out, say).package
+    return run(replace(job, pseudo=pseudo), out, say)
 
 
 def _ask(

@@ -29,7 +29,7 @@ from train.models.backbones import starts_from
 from train.models.tracker import PoseNetwork, Tracker, input_spec
 from train.progress import Say
 from train.ranks import end_if_not_first, heard
-from train.trainer import Interrupted, Run, train
+from train.trainer import Run, train
 from train.unlabeled import Unlabeled, look_at_videos
 from train.unlabeled import prepare as prepare_unlabeled
 
@@ -66,6 +66,10 @@ class Fitted:
     """By Ctrl-C: the package is of the best checkpoint until then."""
 
 
+class Interrupted(UserError):
+    """Ctrl-C ended a training that had learned too little for a package."""
+
+
 def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print) -> Path:
     """Train, and write `out`/package, `out`/checkpoints and `out`/tensorboard; the package's folder.
 
@@ -74,8 +78,15 @@ def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, 
     the result is a function of configuration, data and number of threads. UserError before the first step
     where anything is wrong, and at the end where the network has learned too little to make a package.
     """
+    return fitted(config, data, out, say).package
+
+
+def fitted(
+    config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print
+) -> Fitted:
+    """As `fit`, with whether Ctrl-C ended it."""
     target = place(out, config.out, "out")
-    return run(prepare(config, data, say), target, say).package
+    return run(prepare(config, data, say), target, say)
 
 
 def run(job: Job, out: Path, say: Say) -> Fitted:
@@ -94,6 +105,8 @@ def run(job: Job, out: Path, say: Say) -> Fitted:
     with full_disk_told(out, last, stage.goes_on):
         end = train(stage, tracker, say)
     end_if_not_first(config)
+    if end.best is None:
+        raise Interrupted(f"stopped at step {end.step}, before the first validation: nothing to export")
     if end.why is not None:
         say(f"stopped at step {end.step} of {config.steps}{end.why}; the best checkpoint so far is exported")
     checkpoint = torch.load(end.best, map_location="cpu", weights_only=True)

@@ -15,9 +15,8 @@ from rt_pose.offline.predict import appearing_whole
 from rt_pose.package import read_package
 from train.checkpoints import LAST, fingerprint, lasting, other_settings, step_to_resume
 from train.config import TrainConfig
-from train.fit import Job, prepare, run
+from train.fit import Interrupted, Job, prepare, run
 from train.progress import Say
-from train.trainer import Interrupted
 
 RECORD = "done.json"
 LOCK = ".training.lock"

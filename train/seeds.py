@@ -36,6 +36,11 @@ class Outcome:
         return [member.folder / "package" for member in done]
 
     @property
+    def interrupted(self) -> bool:
+        """What failed does not remain; what does was stopped, or kept from beginning, by Ctrl-C."""
+        return bool(self.remaining)
+
+    @property
     def whole(self) -> bool:
         return not self.failed and not self.remaining
 

@@ -14,16 +14,20 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Literal
 
 from rt_pose.errors import UserError
 from train.config import TrainConfig
+from train.ctrl_c import deaf, hear
 from train.member import Member, train_member
 from train.progress import Say
 
 LOG = "training.log"
+GRACE_S = 20.0
+"""Within which a process that is told to end does: after its step."""
 How = Literal["trained", "interrupted", "failed"]
 
 
@@ -61,13 +65,21 @@ def side_by_side(config: TrainConfig, members: Sequence[Member], jobs: int, say:
                     _start(config, waiting.popleft(), running)
                 for link in wait(list(running)):
                     assert isinstance(link, Connection)
-                    if (ended := _hear(link, *running[link], say)) is not None:
+                    if (ended := _hear(link, *running[link], say, asked)) is not None:
                         del running[link]
                         yield ended
         finally:
-            for _, process in running.values():
-                process.terminate()
-                process.join()
+            _end([process for _, process in running.values()])
+
+
+def _end(processes: Sequence[SpawnProcess]) -> None:
+    """End them, gently for a while."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(GRACE_S)
+        process.kill()
+        process.join()
 
 
 def _start(
@@ -76,17 +88,23 @@ def _start(
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe(duplex=False)
     process = spawn.Process(target=_train, args=(config, member, theirs), name=f"rt-pose-{member.name}")
-    process.start()
+    resource_tracker.ensure_running()  # beginning it would end the deafness
+    with deaf():  # a Ctrl-C waits until it can be handed on, and the process until it can answer it
+        process.start()
+        running[ours] = (member, process)
     theirs.close()
-    running[ours] = (member, process)
 
 
-def _hear(link: Connection, member: Member, process: SpawnProcess, say: Say) -> Ended | None:
-    """What a process has to say; how it ended, once it has."""
+def _hear(
+    link: Connection, member: Member, process: SpawnProcess, say: Say, asked: threading.Event
+) -> Ended | None:
+    """What a process has to say; how it ended, once it has. `asked`: whether Ctrl-C came."""
     try:
         kind, text = link.recv()
     except EOFError:
         process.join()
+        if asked.is_set():
+            return Ended(member, "interrupted")
         return Ended(
             member, "failed", f"its process died with exit code {process.exitcode}; see {member.folder / LOG}"
         )
@@ -106,7 +124,11 @@ def _train(config: TrainConfig, member: Member, link: Connection) -> None:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     try:
+        hear()
         whole = train_member(member, config, lambda line: link.send(("said", line)))
+    except KeyboardInterrupt:  # before the training, or in its export
+        link.send(("interrupted", ""))
+        return
     except (UserError, OSError) as error:
         link.send(("failed", str(error)))
         return

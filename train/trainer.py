@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytorch_lightning as lightning
@@ -22,6 +19,7 @@ from rt_pose.errors import UserError
 from rt_pose.package import InputSpec
 from train.checkpoints import BEST, LAST, Remembered, WholeCheckpoints, can_go_on
 from train.config import TrainConfig
+from train.ctrl_c import StopOnCtrlC
 from train.data.batches import TrainingBatches, ValidationBatches
 from train.data.labels import LabeledFrames
 from train.data.pseudo import Pseudo
@@ -73,31 +71,28 @@ class Run:
         return can_go_on(self.last, self.config, self.train, self.pseudo)
 
 
-class Interrupted(UserError):
-    """Ctrl-C ended a training that had learned too little for a package."""
-
-
 @dataclass
 class End:
     """How a training ended."""
 
-    best: Path
-    """Its best checkpoint."""
+    best: Path | None
+    """Its best checkpoint; None where it ended before the first."""
     step: int
     why: str | None
     """Why it ended early, in words; None where it ran to its end."""
 
 
 def train(run: Run, tracker: Tracker, say: Say) -> End:
-    """Train. UserError where it ended before there was a checkpoint, or where one cannot be written."""
+    """Train. UserError where a checkpoint cannot be written, or a GPU's memory runs out."""
     config = run.config
     keep_freed_memory()
     checkpoints = _checkpoint(run, BEST, MONITORED)
-    patience = _Patience(config.patience)
+    patience, stop = _Patience(config.patience), StopOnCtrlC()
     callbacks = [
         *([patience] if config.patience else []),
         *([] if rank(config) else [TrainingProgress(say)]),
         Pictures(run.validation),
+        stop,
         Remembered(config, run.train, run.pseudo),
         checkpoints,
         _checkpoint(run, LAST, None),
@@ -118,7 +113,7 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        with _stop_on_ctrl_c(trainer) as asked, _full_gpu_told(trainer, run):
+        with stop.listening(config.devices > 1), _full_gpu_told(trainer, run):
             trainer.fit(
                 tracker,
                 _batches(run, say),
@@ -126,13 +121,8 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
                 ckpt_path=run.last if run.start else None,
                 weights_only=True,
             )
-    if not checkpoints.best_model_path:
-        raise Interrupted(
-            f"stopped at step {trainer.global_step}, before the first validation (step "
-            f"{config.validate_every}): there is no checkpoint to export"
-        )
-    why = "" if asked.is_set() else patience.why
-    return End(Path(checkpoints.best_model_path), trainer.global_step, why)
+    best = checkpoints.best_model_path
+    return End(Path(best) if best else None, trainer.global_step, "" if stop.asked else patience.why)
 
 
 def _batches(run: Run, say: Say) -> StepBatches:
@@ -180,30 +170,6 @@ class _Patience(EarlyStopping):
     def on_train_start(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
         if self.why:
             trainer.should_stop = True
-
-
-@contextmanager
-def _stop_on_ctrl_c(trainer: lightning.Trainer) -> Iterator[threading.Event]:
-    """Within it the first Ctrl-C ends the training after its step; the event says that it did.
-
-    Lightning itself would end the whole process.
-    """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        asked.set()
-        trainer.should_stop = True
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
