@@ -113,6 +113,8 @@ def _check(config: DistillConfig) -> None:
             f"pseudo.absent_below: expected no more than min_confidence ({pseudo.min_confidence:g}), got "
             f"{pseudo.absent_below:g}"
         )
+    if pseudo.margin < 0:
+        problems.append(f"pseudo.margin: expected 0 frames or more, got {pseudo.margin}")
     if pseudo.frames < 1:
         problems.append(f"pseudo.frames: expected at least 1, got {pseudo.frames}")
     for name, value in (("weight", pseudo.weight), ("sure_px", pseudo.sure_px)):

@@ -23,6 +23,9 @@ class PseudoConfig:
     unknown, and nothing is learned from it."""
     frames: int = 300
     """Frames of the videos to take, those whose sure poses differ most."""
+    margin: int = 10
+    """Frames of a video that are this near to one that validates are not taken, where the images' names tell
+    which it is (VIDEO/img0123.png): what is learned from neighbours makes the error on it too small."""
     share: float = 0.5
     """Of every batch, between 0 and 1: so much of it are pseudo-labeled frames."""
     weight: float = 1.0

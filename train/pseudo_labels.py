@@ -16,9 +16,10 @@ from rt_pose.offline.predict_ensemble import own_table
 from rt_pose.offline.prediction_files import read_predictions
 from rt_pose.offline.smooth_files import smooth_ensemble
 from rt_pose.video import probe
+from train.data.neighbours import beside, unplaced
 from train.data.pseudo import TABLE, Chosen, Pseudo, pseudo_labeled, write_pseudo_labels
 from train.data.sheet import draw_sheet
-from train.data.variety import farthest_points, poses_of
+from train.data.variety import farthest_points, lonely, poses_of
 from train.distill_config import DistillConfig
 from train.fit import Job
 from train.memory import GIB, free_memory
@@ -51,7 +52,14 @@ def make_pseudo_labels(
     found = [_judged(config, teachers, video, tables, sure_px) for video in videos]
     for line in (f"of {sum(len(each.xy) for each in found)} frames:", *in_words(job.frames.keypoints, found)):
         say(line)
-    chosen = _choose(config, found, sure_px)
+    kept_back, margin = job.validation.names, config.pseudo.margin
+    near = [
+        beside(kept_back, video.video.stem, len(each.xy), margin)
+        for video, each in zip(videos, found, strict=True)
+    ]
+    chosen, alone = _choose(config, found, near, sure_px)
+    left_out = {"beside_validation": int(sum(each.sum() for each in near)), "like_no_other": alone}
+    _say_left_out(left_out, config, kept_back, say)
     _check_memory(job, sum(len(indices) for indices in chosen), free_memory("cpu"))
     frames = pseudo_labeled(
         [
@@ -77,6 +85,7 @@ def make_pseudo_labels(
     told = {
         "teachers": {teacher.name: teacher.package.sha256 for teacher in teachers},
         "frames": len(frames),
+        "left_out": left_out | {"margin_frames": margin, "validation_not_placed": unplaced(kept_back)},
         "sure_px": sure_px,
         "sure": {name: round(float(s), 4) for name, s in zip(job.frames.keypoints, sure, strict=True)},
         "per_batch": per_batch,
@@ -104,8 +113,24 @@ def _labels(found: Sureness) -> NDArray[np.float64]:
     return np.where(found.sure[..., None], found.xy, np.nan)
 
 
-def _choose(config: DistillConfig, found: Sequence[Sureness], sure_px: float) -> list[NDArray[np.intp]]:
-    """Indices of the frames of each video that are taken."""
+def _say_left_out(left_out: dict[str, int], config: DistillConfig, kept_back: list[str], say: Say) -> None:
+    say(
+        f"left out: {left_out['beside_validation']} frames within {config.pseudo.margin} of one that "
+        f"validates, {left_out['like_no_other']} with a pose like hardly any other"
+    )
+    if unknown := unplaced(kept_back):
+        say(
+            f"{unknown} of {len(kept_back)} images that validate do not tell by their names which frames of "
+            "a video they are (VIDEO/img0123.png would): pseudo-labeled frames may be their neighbours, and "
+            "the error on them too small"
+        )
+
+
+def _choose(
+    config: DistillConfig, found: Sequence[Sureness], near: Sequence[NDArray[np.bool_]], sure_px: float
+) -> tuple[list[NDArray[np.intp]], int]:
+    """Indices of the frames of each video that are taken, none that is `near` one that validates; and how
+    many were left out as their pose is like hardly any other."""
     sure = np.concatenate([each.sure for each in found])
     known = sure | np.concatenate([each.absent for each in found])
     candidates = np.flatnonzero((known.mean(axis=1) >= LEAST_KNOWN) & sure.any(axis=1))
@@ -114,11 +139,20 @@ def _choose(config: DistillConfig, found: Sequence[Sureness], sure_px: float) ->
             f"pseudo.sure_px: in no frame are the teachers sure of half of the keypoints (doubt of at most "
             f"{sure_px:.2f} px); set a larger one, or train the teachers further"
         )
+    candidates = candidates[~np.concatenate(near)[candidates]]
+    if not len(candidates):
+        raise UserError(
+            f"pseudo.margin: every frame that could be taken is within {config.pseudo.margin} of one that "
+            "validates; set a smaller one, or name further videos"
+        )
     poses = poses_of(np.concatenate([each.xy for each in found]), sure)
+    alone = lonely(poses[candidates])
+    candidates = candidates[~alone]
     taken = candidates[farthest_points(poses[candidates], config.pseudo.frames)]
     ends = np.cumsum([len(each.xy) for each in found])
     starts = [0, *ends[:-1]]
-    return [taken[(taken >= a) & (taken < b)] - a for a, b in zip(starts, ends, strict=True)]
+    chosen = [taken[(taken >= a) & (taken < b)] - a for a, b in zip(starts, ends, strict=True)]
+    return chosen, int(alone.sum())
 
 
 def _check_memory(job: Job, frames: int, free: int | None) -> None:

@@ -156,6 +156,8 @@ def test_the_package_tells_of_its_teachers(distilled: Distilled, teachers: list[
     told = training["pseudo_labels"]
     assert told["teachers"] == {f"seed-{i}": teacher.sha256 for i, teacher in enumerate(teachers)}
     assert (told["frames"], told["per_batch"], told["sure_px"]) == (8, 3, 3.0)
+    assert told["left_out"]["validation_not_placed"] == 2
+    assert any(line.startswith("2 of 2 images that validate do not tell") for line in distilled.said)
     assert told["sure"] == {"k0": 0.0, "k1": 1.0, "k2": 1.0, "k3": 1.0}
     assert "teachers" not in training["configuration"]
     assert training["frames_train"] == 12

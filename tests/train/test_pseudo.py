@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from rt_pose.errors import UserError
 from rt_pose.offline.ensemble import ensemble_of, smooth_single
 from rt_pose.offline.prediction_files import Predictions
 from rt_pose.package import InputSpec
@@ -13,10 +14,12 @@ from rt_pose.types import FloatArray
 from train.config import AugmentConfig
 from train.data.batches import TrainingBatches
 from train.data.labels import LabeledFrames
+from train.data.neighbours import beside, unplaced
 from train.data.pseudo import Pseudo
-from train.data.variety import farthest_points, poses_of
-from train.distill_config import PseudoConfig
+from train.data.variety import MOST_LONELY, farthest_points, lonely, poses_of
+from train.distill_config import DistillConfig, PseudoConfig
 from train.losses.heatmap import LossInputs, heatmap_js, heatmap_kl, heatmap_mse
+from train.pseudo_labels import _choose
 from train.sureness import Sureness, in_words, sureness
 
 NAMES = ["nose", "paw", "tail"]
@@ -112,6 +115,59 @@ def test_a_doubtful_keypoint_makes_no_pose_rare() -> None:
     assert np.abs(poses_of(xy, sure)[3]).max() > 300
     sure[3, 1] = False
     assert np.abs(poses_of(xy, sure)).max() == 0
+
+
+def _animal(random: np.random.Generator) -> Sureness:
+    """That walks for 400 frames, rears for 12 of them, and is thrice mistaken for something else."""
+    turn = np.linspace(0, 40, 400)
+    xy = np.stack(
+        [np.stack([100 + 20 * np.sin(turn + k), 50 + 10.0 * k + 0 * turn], -1) for k in range(3)], 1
+    )
+    xy[200:212, 0] += [0.0, -60.0]
+    for i, frame in enumerate((50, 150, 350)):
+        xy[frame, i] += random.uniform(100, 150, 2)
+    sure = np.ones(xy.shape[:2], bool)
+    return Sureness(xy + random.normal(0, 0.5, xy.shape), np.ones(xy.shape[:2]), sure, ~sure)
+
+
+def test_a_pose_like_no_other_is_not_taken_and_a_rare_one_is() -> None:
+    found = _animal(np.random.default_rng(1))
+    config = DistillConfig(pseudo=PseudoConfig(frames=10))
+    poses = poses_of(found.xy, found.sure)
+    assert {50, 150, 350} <= set(farthest_points(poses, 10).tolist()), "they are what is farthest"
+    (taken,), alone = _choose(config, [found], [np.zeros(400, bool)], 3.0)
+    assert not {50, 150, 350} & set(taken.tolist())
+    assert 3 <= alone <= 20
+    assert ((taken >= 200) & (taken < 212)).any()
+
+
+def test_poses_are_compared_with_an_even_share_of_many() -> None:
+    random = np.random.default_rng(2)
+    poses = np.concatenate([random.normal(0, 1, (4500, 2)), [[500.0, 0.0]]])
+    found = lonely(poses)
+    assert found[-1]
+    assert found.mean() <= MOST_LONELY
+    assert not lonely(np.zeros((50, 4))).any()
+    assert not lonely(poses[-3:]).any(), "too few to tell"
+
+
+def test_frames_beside_one_that_validates_are_not_taken() -> None:
+    names = [
+        "labeled-data/walk/img0120.png",
+        "walk/frame_000300",
+        "other/img0200.png",
+        "labeled-data/img7.png",
+    ]
+    near = beside(names, "walk", 400, 10)
+    assert np.flatnonzero(near).tolist() == [*range(110, 131), *range(290, 311)]
+    assert unplaced(names) == 1, "the last; the third is of another video"
+    found = _animal(np.random.default_rng(1))
+    config = DistillConfig(pseudo=PseudoConfig(frames=1000))
+    (taken,), _ = _choose(config, [found], [near], 3.0)
+    assert len(taken) > 300
+    assert not near[taken].any()
+    with pytest.raises(UserError, match=r"pseudo\.margin: every frame .* within 10"):
+        _choose(config, [found], [np.ones(400, bool)], 3.0)
 
 
 def _frames(count: int, level: int, xy: FloatArray) -> LabeledFrames:

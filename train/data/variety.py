@@ -1,4 +1,8 @@
-"""Frames whose poses differ: farthest-point selection (Gonzalez 1985, Theor. Comput. Sci. 38, 293)."""
+"""Frames whose poses differ: farthest-point selection (Gonzalez 1985, Theor. Comput. Sci. 38, 293).
+
+It would take first what is like nothing else, and that is more often an error than a rare pose: a pose that
+an animal takes, it takes for several frames.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,17 @@ from numpy.typing import NDArray
 
 from rt_pose.types import FloatArray
 
+ALIKE = 3
+"""So many other frames are like a frame of a pose that was taken for a while."""
+FAR_OUT = 3.0
+"""Quartile distances beyond the upper quartile: Tukey's outer fence (Exploratory Data Analysis, 1977)."""
+FAR = 0.5
+"""And of the poses' usual distance from the middle one: a rare pose is thinly sampled, not far from all."""
+MOST_LONELY = 0.05
+"""Share of all poses, whatever the fence says."""
+_REFERENCE, _CHUNK = 4000, 1000
+"""Poses that others are compared with, evenly spread; and compared at a time."""
+
 
 def poses_of(xy: FloatArray, sure: NDArray[np.bool_]) -> FloatArray:
     """(F, 2 K) px from each keypoint's mean place; 0 where it is not sure, so that no doubtful keypoint makes
@@ -14,6 +29,30 @@ def poses_of(xy: FloatArray, sure: NDArray[np.bool_]) -> FloatArray:
     weight = sure[..., None].astype(float)
     mean = (np.where(weight > 0, xy, 0.0)).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
     return np.where(weight > 0, xy - mean, 0.0).reshape(len(xy), -1)
+
+
+def lonely(poses: FloatArray) -> NDArray[np.bool_]:
+    """(F,) which of `poses` (F, D) are like hardly any other: even the `ALIKE`-th nearest is far."""
+    if len(poses) <= ALIKE + 1:
+        return np.zeros(len(poses), bool)
+    reference = poses[:: -(-len(poses) // _REFERENCE)]
+    kept = min(ALIKE, len(reference) - 1)  # 0 is the pose itself, where it is among them
+    apart = np.concatenate(
+        [
+            np.partition(_squared(poses[i : i + _CHUNK], reference), kept, axis=1)[:, kept]
+            for i in range(0, len(poses), _CHUNK)
+        ]
+    )
+    apart = np.sqrt(apart)
+    low, high, most = np.quantile(apart, [0.25, 0.75, 1 - MOST_LONELY])
+    usual = float(np.median(np.linalg.norm(poses - np.median(poses, axis=0), axis=1)))
+    return apart > max(high + FAR_OUT * (high - low), FAR * usual, most)
+
+
+def _squared(a: FloatArray, b: FloatArray) -> FloatArray:
+    """(A, B) squared distances of rows."""
+    found = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return np.maximum(found, 0.0)
 
 
 def farthest_points(poses: FloatArray, count: int) -> NDArray[np.intp]:
