@@ -134,7 +134,7 @@ def test_losses_and_pictures_are_in_the_log(whole: tuple[Path, list[str]]) -> No
     events = EventAccumulator(str(next((whole[0] / "tensorboard").glob("version_*"))))
     events.Reload()
     tags = events.Tags()
-    for name in (*CONFIG.losses, "total"):
+    for name in (*CONFIG.losses, "total", "diffuse"):
         assert f"train/{name}" in tags["scalars"]
     assert "val/mean_px" in tags["scalars"]
     assert len(tags["images"]) == 2, "the two validation frames"

@@ -4,12 +4,19 @@ The decoder's keypoint is the centroid of a window about the highest pixel. Its 
 but never take mass from it to another, so a keypoint that jumped to the other paw would stay there, and be
 dragged: with it a network grows worse. The mean over the whole map (Sun et al. 2018, "Integral human pose
 regression") is the same place where the map has one peak, and has a gradient between peaks where it has two.
+
+It is biased where a map is diffuse: a share b of its mass that lies spread over all of it draws the mean by b
+of the way to the map's middle, and makes a movement smaller by as much. How many maps are so is logged
+(`train/diffuse`).
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+DIFFUSE_CELLS = 4
+"""Heatmap px, half of the decoder's window: where a map's mean is farther from its peak, it is diffuse."""
 
 
 def mean_position(logits: Tensor, stride: int) -> Tensor:
@@ -25,3 +32,10 @@ def mean_position(logits: Tensor, stride: int) -> Tensor:
     y = mass.sum(dim=-1) @ torch.arange(height, dtype=mass.dtype, device=mass.device)
     xy = (torch.stack([x, y], dim=-1) + 0.5) * stride - 0.5
     return torch.where(finite[..., None], xy, torch.nan)
+
+
+def diffuse(mean: Tensor, decoded: Tensor, counts: Tensor, stride: int) -> Tensor:
+    """The share of keypoints whose map is diffuse, of those that count (...,), by the maps' `mean` positions
+    and what was `decoded`, (..., 2) px of the network's input."""
+    far = torch.linalg.vector_norm(mean.detach() - decoded, dim=-1) > DIFFUSE_CELLS * stride
+    return (far & counts).sum() / counts.sum().clamp(min=1)

@@ -19,9 +19,10 @@ from train.config import NetworkConfig, TrainConfig
 from train.data.batches import Batch, ValidationBatch
 from train.data.clips import ClipBatch, undo_affine
 from train.data.steps import StepBatch
-from train.losses.clip import ClipInputs
+from train.losses.clip import ClipInputs, sure
 from train.losses.heatmap import LossInputs
-from train.losses.mean_position import mean_position
+from train.losses.mean_position import diffuse, mean_position
+from train.losses.setup import MIN_CONFIDENCE
 from train.losses.terms import Terms
 from train.mixed_precision import exact, in_precision
 from train.models.backbones import BACKBONES, build_backbone
@@ -150,8 +151,10 @@ class Tracker(lightning.LightningModule):
         logits = self.logits(images, past_of)
         with torch.no_grad():
             found = decode_torch(logits, self.decode_spec)
-        xy = undo_affine(mean_position(logits, STRIDE), clip.from_input)
-        confidence = found.confidence
+        mean, confidence = mean_position(logits, STRIDE), found.confidence
+        counts = sure(mean, confidence, MIN_CONFIDENCE)
+        self.log("train/diffuse", diffuse(mean, found.xy, counts, STRIDE), batch_size=len(images))
+        xy = undo_affine(mean, clip.from_input)
         length = len(clip.images)  # after it there is a seam
         return ClipInputs(
             logits[:length],

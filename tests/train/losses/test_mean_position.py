@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from rt_pose.loop.decode_torch import decode_torch
 from rt_pose.package import DecodeSpec
 from train.losses.heatmap import gaussian_targets
-from train.losses.mean_position import mean_position
+from train.losses.mean_position import diffuse, mean_position
 
 STRIDE = 4
 
@@ -25,6 +26,36 @@ def test_one_peak_lies_where_it_is_decoded() -> None:
     logits = _maps((50.0, 41.0, 1.0))
     decoded = decode_torch(logits, DecodeSpec(stride=STRIDE)).xy
     torch.testing.assert_close(mean_position(logits, STRIDE), decoded, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.2, 0.5])
+def test_a_diffuse_map_draws_it_to_the_middle_and_shortens_a_step(spread: float) -> None:
+    """By the mass that is spread: known, logged, and no more than that."""
+    middle = torch.tensor([63.5, 47.5])
+
+    def found(x: float, y: float) -> tuple[torch.Tensor, torch.Tensor]:
+        peak = (1 - spread) * _maps((x, y, 1.0)).exp()
+        logits = (peak + spread / (24 * 32)).log()
+        return mean_position(logits, STRIDE)[0, 0], decode_torch(logits, DecodeSpec(stride=STRIDE)).xy[0, 0]
+
+    (mean, decoded), (later, later_decoded) = found(30.0, 30.0), found(42.0, 30.0)
+    assert (decoded - torch.tensor([30.0, 30.0])).abs().max() < 0.3, "the decoder does not see it"
+    pulled = (mean - decoded) / (middle - decoded)
+    torch.testing.assert_close(pulled, torch.full((2,), spread), atol=0.01, rtol=0)
+    step = float((later - mean)[0] / (later_decoded - decoded)[0])
+    assert step == pytest.approx(1 - spread, abs=0.02)
+    every = torch.ones(2, dtype=torch.bool)
+    share = float(diffuse(torch.stack([mean, later]), torch.stack([decoded, later_decoded]), every, STRIDE))
+    assert share == (0.5 if spread == 0.5 else 0.0), "the first, which is farther from the middle"
+
+
+def test_only_keypoints_that_count_are_diffuse() -> None:
+    decoded = torch.zeros(4, 2)
+    mean = torch.tensor([[0.0, 0.0], [17.0, 0.0], [90.0, 0.0], [torch.nan, torch.nan]])
+    counts = torch.tensor([True, True, False, False])
+    assert float(diffuse(mean, decoded, counts, STRIDE)) == 0.5
+    assert float(diffuse(mean, decoded, ~counts, STRIDE)) == 0.5
+    assert float(diffuse(mean, decoded, torch.zeros(4, dtype=torch.bool), STRIDE)) == 0.0
 
 
 def test_a_pull_towards_the_lower_of_two_peaks_makes_it_the_higher() -> None:
