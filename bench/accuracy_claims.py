@@ -12,6 +12,8 @@ from bench.accuracy_gather import Network, Yardstick
 
 KEPT = 0.5
 """Share of the ensemble's gain that the distilled network is to keep."""
+INWARD = 0.03
+"""By how much a slope on labels may be less than that of supervised networks."""
 
 
 @dataclass
@@ -68,6 +70,7 @@ def claims(rows: Sequence[dict[str, Any]], kept: Sequence[dict[str, Any]]) -> li
     found += _most_with_few(by_key, numbers)
     for row in rows:
         found += _moves(row)
+        found += _reaches(row, by_key.get((SUPERVISED, row["labels"])))
     for own in kept:
         found += _keeps(own)
     return found
@@ -121,6 +124,17 @@ def _moves(row: dict[str, Any]) -> Iterable[Claim]:
                 own["within"],
                 f"{own['amplitude']:.2f}; keypoints {own['least']:.2f} to {own['most']:.2f}",
             )
+
+
+def _reaches(row: dict[str, Any], base: dict[str, Any] | None) -> Iterable[Claim]:
+    own, right = row["reach"], base and base["reach"]
+    if own and right and row["row"] in ("all", ENSEMBLE, *LEARNERS):
+        yield Claim(
+            f"{row['labels']} labels, {row['row']}: reach within {INWARD:g} of that of supervised networks",
+            own["value"] >= right["value"] - INWARD,
+            f"slope on labels {own['value']:.3f} ({own['low']:.3f} to {own['high']:.3f}), supervised "
+            f"{right['value']:.3f}",
+        )
 
 
 def _keeps(own: dict[str, Any]) -> Iterable[Claim]:

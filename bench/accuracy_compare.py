@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.accuracy_cells import ENSEMBLE, LEARNERS, ROWS
 from bench.accuracy_gather import Mask, Network, Yardstick
+from bench.accuracy_reach import reach
 from bench.accuracy_statistics import Counts, Interval, Sample, draws, mean, nested_draws, quantile
 from rt_pose.package import GOLDEN_CONFIDENCE
 from rt_pose.types import FloatArray
@@ -144,6 +145,7 @@ def _row(row: str, labels: int, own: list[Network], base: list[Network], on: Yar
         "held_out_frames": len({name for n in taken for name in n.measured.held_names}),
         "figures": figures(taken, on),
         "steps": steps(taken),
+        "reach": reach(taken, on.steppers),
         "against_supervised": None,
     }
     if row != SUPERVISED and pairs:

@@ -71,19 +71,21 @@ def _claims(claims: Sequence[dict[str, Any]]) -> Table:
 
 def _errors(rows: Sequence[dict[str, Any]]) -> Table:
     heads = ["row", "labels", "folds", "networks", "frames", "n", "median px", "mean px", "P90 px"]
-    heads += ["mean, to supervised", "frames won / lost"]
+    heads += ["mean, to supervised", "frames won / lost", "reach"]
     lines = []
     for row in rows:
         cells = [*_who(row), str(len(row["folds"])), str(row["networks"]), str(row["held_out_frames"])]
         cells += [str(row["figures"]["error_mean"]["n"])]
         cells += [_figure(row["figures"].get(key)) for key in PIXEL]
         against = (row["against_supervised"] or {}).get("error_mean")
-        lines.append([*cells, _signed(against), f"{against['won']} / {against['lost']}" if against else NONE])
+        cells += [_signed(against), f"{against['won']} / {against['lost']}" if against else NONE]
+        lines.append([*cells, _figure(row.get("reach"))])
     return Table(
         "Error on held-out labels",
         heads,
         lines,
-        "95 % intervals over held-out frames, not keypoints; the difference is paired by frame.",
+        "95 % intervals over held-out frames, not keypoints; the difference is paired by frame. Reach: of "
+        "the paws, slope of where they are found on where they were labeled; less than 1 is drawn inward.",
     )
 
 

@@ -17,6 +17,7 @@ from bench.accuracy_gather import Network, Yardstick, ensemble, ensembles, look,
 from bench.accuracy_grid import MEASURED, Grid
 from bench.accuracy_measure import Measured, write_measured
 from bench.accuracy_page import markdown, page, picture
+from bench.accuracy_reach import reach
 from bench.accuracy_result import gather
 from bench.accuracy_statistics import Interval, Sample, draws, mean, nested_draws, quantile
 from rt_pose.errors import UserError
@@ -186,6 +187,35 @@ def test_the_ensemble_is_smoother_and_nearer_than_its_members() -> None:
     assert np.linalg.norm(whole.measured.xy - TRUTH, axis=-1).mean() < 2
     assert whole.steps["truth"] == pytest.approx(1, abs=0.1)
     assert not ensembles(members, "all", [0, 1, 7], NAMES)
+
+
+def test_a_pose_drawn_inward_does_not_reach() -> None:
+    held = network(0.1, 0)
+    centre = held.held_labels.mean(axis=0)
+    inward = replace(held, held_xy=centre + 0.9 * (held.held_xy - centre))
+    missed = replace(held, held_xy=held.held_xy.copy())
+    missed.held_xy[3, 0] += 100.0
+    for own, right in ((held, 1.0), (inward, 0.9), (missed, 1.0)):
+        found = reach(grid(yardstick(), {"all": own}), [0, 1])
+        assert found is not None
+        assert found["value"] == pytest.approx(right, abs=0.01)
+        assert found["low"] <= found["value"] <= found["high"]
+        assert found["n"] == 2 * HELD - (own is missed)
+
+
+def test_reach_is_claimed_beside_supervised() -> None:
+    held = network(0.5, 0)
+    centre = held.held_labels.mean(axis=0)
+    inward = replace(held, held_xy=centre + 0.9 * (held.held_xy - centre))
+    for own, holds in ((held, True), (inward, False)):
+        rows = table_rows(grid(yardstick(), {"supervised": held, "all": own}), yardstick())
+        assert said(claims(rows, []), "15 labels, all: reach within").holds is holds
+
+
+def test_what_was_never_found_has_no_reach() -> None:
+    held = network(0.5, 0)
+    away = replace(held, held_xy=held.held_xy + 100.0)
+    assert reach(grid(yardstick(), {"all": away}), [0, 1]) is None
 
 
 def test_members_of_other_frames_are_refused() -> None:
