@@ -28,7 +28,7 @@ from rt_pose.package import GOLDEN_CONFIDENCE, Package, PrecisionReport, read_pa
 from rt_pose.session.describe import machine
 from rt_pose.video import read_frames
 from train.precisions import Yardstick, displacement, estimator, measure, precisions_of
-from train.quantise import labeled_frames
+from train.quantise_frames import labeled_frames
 
 NOISE_GREY = 1.0
 NOISE_FRAMES = 100
@@ -65,7 +65,8 @@ def measure_package(
     images = [frame.image for frame in read_frames(video, manifest.input.channels)]
     float32 = networks["float32"]
     _, kept_back = labeled_frames(manifest, data)
-    on = Yardstick(kept_back, float32.estimate_all(kept_back.images), images, float32.estimate_all(images))
+    found = float32.estimate_all(kept_back.images)
+    on = Yardstick(kept_back.images, kept_back.xy, found, images, float32.estimate_all(images))
     few = images[:: max(len(images) // NOISE_FRAMES, 1)]
     rows = []
     for precision, network in networks.items():

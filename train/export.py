@@ -203,7 +203,7 @@ def _measure(
     trained: Trained, work: Path, reference: Keypoints[FloatArray], say: Say
 ) -> dict[str, PrecisionReport]:
     """A report for each precision that this processor has, on validation frames."""
-    on = Yardstick(trained.validation, reference)
+    on = Yardstick(trained.validation.images, trained.validation.xy, reference)
     reports = {}
     for precision in precisions_of(work):
         reports[precision] = measure(estimator(work, trained.spec, trained.decode, precision), on)

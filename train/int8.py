@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.engines.openvino_norms import rewrite_group_norms
 from rt_pose.errors import UserError
 
 FLOAT_CONVOLUTIONS = 3
 """So many, from the input on, are not quantised: the frame and the maps at half of its resolution say where a
 keypoint is to a fraction of a pixel."""
+LAYERS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData")
+_BARE = ("Constant", "Parameter", "Result")
+"""What is no layer, and cannot be left out either."""
 
 
 def check_available() -> None:
@@ -24,15 +28,22 @@ def check_available() -> None:
         raise UserError("int8 needs NNCF, which is not installed; `pip install 'rt-pose[int8]'`")
 
 
-def write_int8(model: Any, inputs: Sequence[NDArray[np.float32]], float_layers: set[str], path: Path) -> None:
-    """Write the quantised network to `path` (.xml, its weights beside it in .bin).
+def write_int8(model: Any, inputs: Sequence[NDArray[np.float32]], float_layers: set[str], path: Path) -> int:
+    """Write the quantised network to `path` (.xml, its weights beside it in .bin); its number of group norms.
 
     `inputs` (1, C, h, w) each give the ranges of the maps. Weights are quantised by channel, maps by tensor,
-    symmetric unless the map itself is one-sided; `float_layers` stay as they are.
+    symmetric unless the map itself is one-sided; `float_layers` stay as they are. Where group norms are,
+    nothing but convolutions is quantised: norms stay in float32, and so do the sums behind them.
     """
     import nncf
     import openvino
 
+    norms = rewrite_group_norms(model, to_quantise=True)
+    kinds = {op.get_friendly_name(): op.get_type_name() for op in model.get_ordered_ops()}
+    if norms:
+        float_layers = {name for name in kinds if name in float_layers} | {
+            name for name, kind in kinds.items() if kind not in (*LAYERS, *_BARE)
+        }
     nncf.set_log_level(logging.ERROR)
     quantised = nncf.quantize(
         model,
@@ -43,3 +54,4 @@ def write_int8(model: Any, inputs: Sequence[NDArray[np.float32]], float_layers: 
         ignored_scope=nncf.IgnoredScope(names=sorted(float_layers)),
     )
     openvino.serialize(quantised, str(path), str(path.with_suffix(".bin")))
+    return norms

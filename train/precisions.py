@@ -16,7 +16,6 @@ from rt_pose.loop.estimate import Estimator
 from rt_pose.package import GOLDEN_CONFIDENCE, DecodeSpec, InputSpec, PrecisionReport
 from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
-from train.data.labels import LabeledFrames
 
 BACKEND = "openvino"
 """The engine that has precisions to choose from."""
@@ -26,8 +25,10 @@ BACKEND = "openvino"
 class Yardstick:
     """Frames, and what the float32 network finds in them."""
 
-    labeled: LabeledFrames
-    """Kept back from training."""
+    images: Sequence[NDArray[np.uint8]]
+    """Frames (H, W, C) kept back from training; golden frames, of a network that came without labels."""
+    xy: FloatArray | None
+    """(F, K, 2) px, their labels; None: there are none, and no error can be told."""
     found: Keypoints[FloatArray]
     video: Sequence[NDArray[np.uint8]] = ()
     """Frames (H, W, C) without labels."""
@@ -47,15 +48,15 @@ def precisions_of(folder: Path) -> list[str]:
 
 def measure(network: Estimator, on: Yardstick) -> PrecisionReport:
     """The report of the precision that `network` runs in."""
-    found = network.estimate_all(on.labeled.images)
-    errors = figures(distances(found.xy, on.labeled.xy))
+    found = network.estimate_all(on.images)
+    errors = {} if on.xy is None else figures(distances(found.xy, on.xy))
     moved = displacement(found.xy, on.found)
     report = PrecisionReport(
-        errors["mean_px"],
+        errors.get("mean_px"),
         float(np.median(moved)),
         float(np.percentile(moved, 95)),
-        errors["median_px"],
-        errors["p90_px"],
+        errors.get("median_px"),
+        errors.get("p90_px"),
         len(moved),
     )
     if on.video_found is not None:
@@ -79,11 +80,15 @@ def displacement(xy: FloatArray, reference: Keypoints[FloatArray]) -> FloatArray
 
 def in_words(precision: str, report: PrecisionReport) -> str:
     """A report as one line for people."""
+    error = "error not known, there being no labels"
+    if report.validation_error_px is not None:
+        error = (
+            f"validation error median {report.validation_median_px:.2f} px, mean "
+            f"{report.validation_error_px:.2f}, P90 {report.validation_p90_px:.2f}"
+        )
     text = (
-        f"{precision}: validation error median {report.validation_median_px:.2f} px, mean "
-        f"{report.validation_error_px:.2f}, P90 {report.validation_p90_px:.2f}; moves keypoints by "
-        f"{report.displacement_median_px:.3f} px from the reference (P95 {report.displacement_p95_px:.3f}, "
-        f"n {report.displacement_n})"
+        f"{precision}: {error}; moves keypoints by {report.displacement_median_px:.3f} px from the reference "
+        f"(P95 {report.displacement_p95_px:.3f}, n {report.displacement_n})"
     )
     if report.video_n:
         text += f", on video {report.video_median_px:.3f} (P95 {report.video_p95_px:.3f}, n {report.video_n})"

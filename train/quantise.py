@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,17 @@ from rt_pose.package import (
     NETWORK,
     PRECISION_NETWORKS,
     InputSpec,
-    Manifest,
     Package,
     PrecisionReport,
     extend_package,
     read_package,
 )
-from rt_pose.video import probe, read_frames
-from train.data.labels import Channels, LabeledFrames, read_labels
-from train.data.split import split_again
 from train.int8 import FLOAT_CONVOLUTIONS, check_available, write_int8
 from train.mixed import FLOAT32_CONVOLUTIONS, convolutions, first_layers, folded, write_first_in_float32
 from train.precisions import BACKEND, Yardstick, estimator, in_words, measure, precisions_of
 from train.progress import Say
 from train.quantise_config import QuantiseConfig
-
-VIDEO_FRAMES = 600
-"""Frames of the recordings that are looked at, evenly spaced; every second one to calibrate, the others to
-measure on."""
+from train.quantise_frames import Material, material
 
 
 def quantise(config: QuantiseConfig, say: Say = print) -> Package:
@@ -46,40 +39,22 @@ def quantise(config: QuantiseConfig, say: Say = print) -> Package:
     """
     package = read_package(_given(config.model, "model"))
     _check(config.precisions, package.manifest.input)
-    training, kept_back = labeled_frames(package.manifest, Path(_given(config.data, "data")))
-    video = _video_frames(package.manifest.input, config.frames)
+    on = material(package, config)
     with tempfile.TemporaryDirectory(prefix="quantise-", dir=package.path.absolute().parent) as scratch:
         work = Path(scratch)
         for name in package.manifest.files:
             shutil.copyfile(package.path / name, work / name)
         float32 = _network(package, work, "float32")
-        inputs = [float32.preprocess(image).copy() for image in (*training.images, *video[::2])]
+        inputs = [float32.preprocess(image).copy() for image in on.calibrate]
         made = {name: _make(name, work, package.manifest.input, inputs, say) for name in config.precisions}
-        measured = video[1::2]
-        found = float32.estimate_all(measured) if measured else None
-        on = Yardstick(kept_back, float32.estimate_all(kept_back.images), measured, found)
         files = [PRECISION_NETWORKS[name] for name in made]
         files += [Path(name).with_suffix(".bin").name for name in files]
         return extend_package(
             package.path,
             {name: _copier(work / name) for name in files},
-            _reports(package, work, on, say),
+            _reports(package, work, made, _yardstick(package, float32, on), say),
             {"quantised": package.manifest.training.get("quantised", {}) | made},
         )
-
-
-def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, LabeledFrames]:
-    """The frames that a package was trained on, and those that were kept back, by its own account."""
-    configuration = manifest.training.get("configuration")
-    if not isinstance(configuration, dict):
-        raise UserError(
-            "the package does not say how it was trained, so the frames kept back from training cannot be "
-            "told from the others; `rt-pose train fit` writes packages that do"
-        )
-    channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
-    frames = read_labels(data, configuration["labels"], channels, manifest.keypoints)
-    split = split_again(manifest.training, data, frames.names)
-    return frames.subset(split.train), frames.subset(split.validation)
 
 
 def _check(precisions: Sequence[str], spec: InputSpec) -> None:
@@ -115,16 +90,42 @@ def _make(
     path = work / PRECISION_NETWORKS[precision]
     if precision == "int8":
         say(f"int8: calibrating on {len(inputs)} frames")
-        write_int8(model, inputs, first_layers(model, kept), path)
+        norms = write_int8(model, inputs, first_layers(model, kept), path)
     else:
+        norms = 0
         write_first_in_float32(work / NETWORK, spec, path, kept)
-    say(f"{precision}: {kept} of {total} convolutions, from the input on, stay in float32")
-    return {"convolutions_in_float32": kept, "convolutions": total, "calibration_frames": len(inputs)}
+    say(
+        f"{precision}: {kept} of {total} convolutions, from the input on, stay in float32"
+        + f", and {norms} group norms" * bool(norms)
+    )
+    return {
+        "convolutions_in_float32": kept,
+        "convolutions": total,
+        "group_norms_in_float32": norms,
+        "calibration_frames": len(inputs),
+    }
 
 
-def _reports(package: Package, work: Path, on: Yardstick, say: Say) -> dict[str, PrecisionReport]:
+def _yardstick(package: Package, float32: Estimator, on: Material) -> Yardstick:
+    """Without labels the golden frames, by which every engine is judged when it starts, take their place."""
+    images = list(package.golden.frames) if on.labeled is None else on.labeled.images
+    return Yardstick(
+        images,
+        None if on.labeled is None else on.labeled.xy,
+        float32.estimate_all(images),
+        on.recorded,
+        float32.estimate_all(on.recorded) if on.recorded else None,
+    )
+
+
+def _reports(
+    package: Package, work: Path, made: Collection[str], on: Yardstick, say: Say
+) -> dict[str, PrecisionReport]:
+    """Of every precision; without labels only of those just made, so that no error once known is lost."""
+    if on.xy is None:
+        say("no labels (`--data CSV`): how far keypoints move from float32 is measured, not their error")
     reports = {}
-    for precision in precisions_of(work):
+    for precision in made if on.xy is None else precisions_of(work):
         reports[precision] = measure(_network(package, work, precision), on)
         say(in_words(precision, reports[precision]))
     return reports
@@ -142,15 +143,3 @@ def _given(value: str, key: str) -> str:
     if not value:
         raise UserError(f"{key}: no folder given; say `--{key} FOLDER`")
     return value
-
-
-def _video_frames(spec: InputSpec, videos: Sequence[str]) -> list[NDArray[np.uint8]]:
-    """Up to about `VIDEO_FRAMES` frames of the recordings, evenly spaced."""
-    infos = [probe(Path(video)) for video in videos]
-    step = max(round(sum(info.frames for info in infos) / VIDEO_FRAMES), 1)
-    return [
-        frame.image
-        for info in infos
-        for frame in read_frames(info.path, spec.channels)
-        if frame.index % step == 0
-    ]

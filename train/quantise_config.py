@@ -12,8 +12,11 @@ class QuantiseConfig:
     model: str = ""
     """Folder of the model package that is added to."""
     data: str = ""
-    """Folder that it was trained on: calibrates on its training frames, measures on those kept back."""
+    """Folder that it was trained on: calibrates on its training frames, measures on those kept back. Of an
+    imported network a CSV of labeled frames, which only measures; it may be left out, and the error then is
+    not known."""
     frames: list[str] = field(default_factory=list)
-    """Recordings like those it will be used on: half of their frames calibrate, the others measure."""
+    """Recordings like those it will be used on, or folders of images: half of their frames calibrate, the
+    others measure. An imported network needs them."""
     precisions: list[str] = field(default_factory=lambda: ["mixed", "int8"])
     """Which to add: mixed (bf16, the first layers in float32), int8, or both."""

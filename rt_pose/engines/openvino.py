@@ -21,6 +21,7 @@ from rt_pose.engines import (
     Call,
     engine_backend,
 )
+from rt_pose.engines.openvino_norms import rewrite_group_norms
 from rt_pose.errors import UserError
 from rt_pose.loop.device import has_int8_products
 from rt_pose.package import NETWORK, PRECISION_NETWORKS, InputSpec
@@ -95,7 +96,7 @@ class OpenVINOEngine:
         if (folder / name).is_file():
             return None
         if precision in PRECISION_NETWORKS:
-            return f"it holds no {name}; `rt-pose train quantise --model PACKAGE --data LABELS` adds it"
+            return f"it holds no {name}; `rt-pose train quantise --model PACKAGE ...` adds it"
         return f"it holds no {name}"
 
     def arrange(self, clock: Clock) -> str:
@@ -191,6 +192,8 @@ class OpenVINOEngine:
             model = core.read_model(self._file)
             # With every dimension known the plan is made once, ahead of the first frame.
             model.reshape(shapes)
+            if self.precision == "float32":  # sums of squares in less would cost a norm its precision
+                rewrite_group_norms(model)
             compiled = core.compile_model(
                 model,
                 "CPU",

@@ -9,14 +9,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from support.labeled_folder import write_rows
-from support.tiny_package import DeepDiscFinder, disc_frame, make_tiny_package
+from support.tiny_package import DeepDiscFinder, DiscFinder, disc_frame, make_tiny_package
+from torch import Tensor, nn
+from torch.nn import functional
 
 from rt_pose.config import EngineConfig
 from rt_pose.engines.openvino import OpenVINOEngine
 from rt_pose.errors import UserError
 from rt_pose.loop.infer import choose_engine
-from rt_pose.package import Package, PrecisionReport, extend_package, read_package
+from rt_pose.package import GOLDEN_CONFIDENCE, Package, PrecisionReport, extend_package, read_package
 from train.quantise import quantise
 from train.quantise_config import QuantiseConfig
 
@@ -76,6 +79,63 @@ def test_auto_never_takes_int8_and_says_so(quantised: Package) -> None:
     choice = choose_engine(quantised, EngineConfig())
     assert choice.engine.precision != "int8"
     assert "int8 not taken: only where asked for" in str(choice)
+
+
+class NormedDiscFinder(DeepDiscFinder):
+    """The same with group norms in it."""
+
+    def __init__(self, keypoints: int) -> None:
+        super().__init__(keypoints)
+        self.norm = nn.GroupNorm(2, keypoints)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x = DiscFinder.forward(self, image)
+        for layer in self.layers:
+            x = layer(x)
+            x = functional.relu(x + 0.1 * self.norm(x))
+        return x
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package that says it came from elsewhere, with group norms, and how it found discs before."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("imported") / "package"
+    make_tiny_package(path, network=NormedDiscFinder)
+    extend_package(path, {}, {}, {"imported": "ONNX"})
+    return path
+
+
+@needs_int8
+def test_an_imported_network_is_quantised_by_its_recordings(folder: Path, imported: Path) -> None:
+    before = read_package(imported).manifest.precisions
+    said: list[str] = []
+    config = QuantiseConfig(str(imported), frames=[str(folder)], precisions=["int8"])
+    package = quantise(config, said.append)
+    assert any("no labels" in line for line in said)
+    report = package.manifest.precisions["int8"]
+    assert report.validation_error_px is None
+    assert report.displacement_n == (package.golden.confidence >= GOLDEN_CONFIDENCE).sum()
+    assert report.video_n
+    assert 0 < report.displacement_p95_px < 2.0
+    assert package.manifest.precisions["float32"] == before["float32"], "an error once known is kept"
+    made = package.manifest.training["quantised"]["int8"]
+    assert (made["group_norms_in_float32"], made["calibration_frames"]) == (4, 4)
+    assert choose_engine(package, EngineConfig(precision="int8")).engine.precision == "int8"
+
+    labeled = quantise(replace(config, data=str(folder / "CollectedData.csv")), lambda _: None)
+    for precision in ("float32", "int8"):
+        assert 0 < (labeled.manifest.precisions[precision].validation_error_px or 0) < 5.0
+    assert "int8 not taken: only where asked for" in str(choose_engine(labeled, EngineConfig()))
+
+
+@needs_int8
+def test_what_an_imported_network_is_quantised_by_must_fit(folder: Path, imported: Path) -> None:
+    config = QuantiseConfig(str(imported), frames=[str(folder)], precisions=["int8"])
+    with pytest.raises(UserError, match="at least 8 frames, here are 0; say `--frames VIDEO`"):
+        quantise(replace(config, frames=[]))
+    with pytest.raises(UserError, match="no such file; expected the CSV"):
+        quantise(replace(config, data=str(folder)))
 
 
 @needs_int8

@@ -164,6 +164,8 @@ def _write_onnx(network: nn.Module, spec: InputSpec, path: Path) -> None:
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         # It cannot fold the order of the paddings; the engine does that when it loads the network.
         warnings.filterwarnings("ignore", "Constant folding", UserWarning)
+        # A group norm looks at the shape of what it is given; all of it but the batch is fixed here.
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
         torch.onnx.export(
             network,
             # Two frames: with one, the exporter would take the batch for a constant.

@@ -15,6 +15,7 @@ from rt_pose.errors import UserError
 from rt_pose.package import Decoder, DecodeSpec, InputSpec
 from rt_pose.types import FloatArray
 from rt_pose.video import Channels, VideoReader, probe
+from train.data.labels import LabeledFrames, read_labels
 
 TRIED_FRAMES = 64
 """Frames taken from a recording or folder, evenly spread."""
@@ -80,6 +81,21 @@ def read_tried_frames(source: Path, channels: Channels, count: int = TRIED_FRAME
             if frame is not None:
                 images.append(frame.image)
     return Frames(images, source)
+
+
+def labels_of(spec: InputSpec, keypoints: list[str], file: Path) -> LabeledFrames:
+    """Labeled frames (CSV) of an imported network; UserError where its frames are of a size it was not
+    imported for, or its keypoints are others."""
+    if not file.is_file():
+        raise UserError(f"labels {file}: no such file; expected the CSV of labeled frames (Lightning Pose)")
+    labels = read_labels(file.parent, file.name, "gray" if spec.channels == 1 else "rgb", keypoints)
+    for name, image in zip(labels.names, labels.images, strict=True):
+        if spec.frame is not None and (image.shape[1], image.shape[0]) != tuple(spec.frame):
+            raise UserError(
+                f"labels {file}: {name} is {image.shape[1]}x{image.shape[0]}, the network was imported for "
+                f"frames of {spec.frame[0]}x{spec.frame[1]}"
+            )
+    return labels
 
 
 def resized(frames: Frames, width: int, height: int) -> Frames:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rt_pose.engines import engines, open_engine
+from rt_pose.engines.openvino import input_shapes, openvino_core
 from rt_pose.errors import UserError
 from rt_pose.loop.decode import Keypoints
 from rt_pose.loop.device import physical_cores
@@ -38,6 +39,9 @@ from train.export import default_tracking
 from train.importing.foreign import Foreign, Frames, Original, resized
 
 GOLDEN_FRAMES = 8
+CHECKED_FRAMES, MAPS_APART = 4, 1e-3
+"""Frames on which the engine's way to compute a network is compared with the network as it came, and how far
+their maps may be apart, as a share of their range."""
 Say = Callable[[str], None]
 
 
@@ -63,6 +67,7 @@ def import_package(foreign: Foreign, trial: Trial, out: Path, say: Say) -> Packa
         foreign.write_onnx(work / NETWORK)
         reference = _estimator(foreign, work, "float32").estimate_all(trial.frames.images)
         _check_count(foreign, reference)
+        _check_norms(foreign, work, trial.frames)
         golden = _golden(trial.frames, reference)
         parity = {
             original.name: _parity(foreign, work, original, trial.frames, say)
@@ -102,6 +107,24 @@ def _check_count(foreign: Foreign, found: Keypoints[FloatArray]) -> None:
             f"{foreign.name}: its output gives {found.xy.shape[1]} keypoints with the decoder "
             f"'{foreign.decode.decoder}', but {len(foreign.keypoints)} are named"
         )
+
+
+def _check_norms(foreign: Foreign, work: Path, frames: Frames) -> None:
+    """That the engine, which writes group norms its own way, finds what the network as it came would find."""
+    model = openvino_core().read_model(work / NETWORK)
+    model.reshape(input_shapes(foreign.spec, 1))
+    as_it_came = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    ours = _estimator(foreign, work, "float32")
+    for image in frames.images[:CHECKED_FRAMES]:
+        batch = ours.preprocess(image)
+        wanted, found = np.asarray(as_it_came(batch)[0]), ours.infer(batch)
+        apart, range_ = float(np.abs(found - wanted).max()), float(np.ptp(wanted))
+        if not apart <= MAPS_APART * range_:
+            raise UserError(
+                f"{foreign.name}: with its group norms as this engine computes them its maps differ by "
+                f"{apart / range_:.2g} of their range, {MAPS_APART:g} is allowed: a group's mean is many "
+                "times its deviation; train it with batch norm"
+            )
 
 
 def _golden(frames: Frames, reference: Keypoints[FloatArray]) -> Golden:

@@ -11,8 +11,7 @@ from rt_pose.errors import UserError
 from rt_pose.loop.device import physical_cores
 from rt_pose.package import Package
 from rt_pose.video import Channels
-from train.data.labels import LabeledFrames, read_labels
-from train.importing.foreign import Foreign, Frames, Original, read_tried_frames
+from train.importing.foreign import Foreign, Frames, Original, labels_of, read_tried_frames
 from train.importing.original import OriginalProgram
 from train.importing.package import Say, Trial, import_package
 
@@ -79,23 +78,8 @@ def _conclude(
             f"--frames {frames.source}: frames of {frames.size[0]}x{frames.size[1]}, the spec says "
             f"{size[0]}x{size[1]}"
         )
-    labels = _labels(foreign, options.get("labels"))
+    path = options.get("labels")
+    labels = labels_of(foreign.spec, foreign.keypoints, Path(path)) if path else None
     size_text = f"{foreign.spec.width}x{foreign.spec.height}"
     say(f"{foreign.name}: {len(foreign.keypoints)} keypoints, input {size_text}")
     return import_package(foreign, Trial(frames, labels, originals), Path(options["out"]), say)
-
-
-def _labels(foreign: Foreign, path: str | None) -> LabeledFrames | None:
-    if path is None:
-        return None
-    file = Path(path)
-    gray = foreign.spec.channels == 1
-    labels = read_labels(file.parent, file.name, "gray" if gray else "rgb", foreign.keypoints)
-    size = foreign.spec.frame
-    for name, image in zip(labels.names, labels.images, strict=True):
-        if size is not None and (image.shape[1], image.shape[0]) != tuple(size):
-            raise UserError(
-                f"labels {file}: {name} is {image.shape[1]}x{image.shape[0]}, the network was imported for "
-                f"frames of {size[0]}x{size[1]}"
-            )
-    return labels

@@ -19,16 +19,19 @@ from rt_pose.package import check_frame_size, read_package
 from train.importing.dlc import IMAGENET_MEAN, IMAGENET_STD, read_dlc
 from train.importing.verbs import import_dlc
 from train.models.cspnext import CSPNeXt
-from train.models.resnet import ResNet
+from train.models.resnet import ResNet, group_norm
 
 K, WIDTH, HEIGHT = 3, 80, 72
 
 
-def export(path: Path, *, sigmoid: bool = False, **changes: Any) -> dict[str, Any]:
-    """A ResNet-18 export with random weights; its parts as they were saved."""
+def export(path: Path, *, sigmoid: bool = False, groups: bool = False, **changes: Any) -> dict[str, Any]:
+    """A ResNet-18 export with random weights, maybe with group norms; its parts as they were saved."""
     torch.manual_seed(0)
-    backbone = ResNet(18, 16)
+    backbone = ResNet(18, 16, group_norm if groups else nn.BatchNorm2d)
     for module in backbone.modules():
+        if isinstance(module, nn.GroupNorm):
+            module.weight.data.uniform_(0.5, 1.5)
+            module.bias.data.normal_(0, 0.3)
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)  # type: ignore[operator,union-attr]
             module.running_var.uniform_(0.5, 1.5)  # type: ignore[operator,union-attr]
@@ -47,7 +50,7 @@ def export(path: Path, *, sigmoid: bool = False, **changes: Any) -> dict[str, An
         "metadata": {"bodyparts": [f"part{i}" for i in range(K)]},
         "data": {"colormode": "RGB", "inference": {"normalize_images": True}},
         "model": {
-            "backbone": {"type": "ResNet", "model_name": "resnet18", "output_stride": 16},
+            "backbone": {"type": "ResNet", "model_name": f"resnet18{'_gn' * groups}", "output_stride": 16},
             "heads": {
                 "bodypart": {
                     "type": "HeatmapHead",
@@ -94,10 +97,13 @@ def as_deeplabcut(parts: dict[str, Any], image: np.ndarray, pad_to: int = 1) -> 
     return np.array(found, float)
 
 
-@pytest.mark.parametrize("pad_to", [1, 32])
-def test_the_package_gives_what_deeplabcut_would(tmp_path: Path, frames: Path, pad_to: int) -> None:
+@pytest.mark.parametrize(("pad_to", "groups"), [(1, False), (32, False), (1, True)])
+def test_the_package_gives_what_deeplabcut_would(
+    tmp_path: Path, frames: Path, pad_to: int, groups: bool
+) -> None:
     padding = {"pad_width_divisor": pad_to, "pad_height_divisor": pad_to}
-    parts = export(tmp_path / "model.pt", data__inference={"normalize_images": True, "auto_padding": padding})
+    inference = {"normalize_images": True, "auto_padding": padding}
+    parts = export(tmp_path / "model.pt", groups=groups, data__inference=inference)
     said: list[str] = []
     options = {"file": str(tmp_path / "model.pt"), "frames": str(frames), "out": str(tmp_path / "package")}
     package = import_dlc(options, said.append)

@@ -1,0 +1,90 @@
+"""The frames that lower precisions are calibrated and measured on.
+
+A package that we trained knows its training frames, which calibrate, from those kept back, which measure. Of
+an imported network nobody knows which frames it was trained on: its recordings calibrate, and its labels,
+where there are any, only measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError
+from rt_pose.package import Manifest, Package, check_frame_size
+from rt_pose.video import Channels as Count
+from rt_pose.video import probe, read_frames
+from train.data.labels import Channels, LabeledFrames, read_labels
+from train.data.split import split_again
+from train.importing.foreign import labels_of, read_tried_frames
+from train.quantise_config import QuantiseConfig
+
+VIDEO_FRAMES = 600
+"""Frames of the recordings that are looked at, evenly spaced; every second one to calibrate, the others to
+measure on."""
+LEAST_FRAMES = 8
+"""Of an imported network's recordings: of fewer, half would say nothing of the ranges of its maps."""
+
+
+@dataclass
+class Material:
+    """Frames, each (H, W, C)."""
+
+    calibrate: Sequence[NDArray[np.uint8]]
+    labeled: LabeledFrames | None
+    """Not calibrated on; None: there are no labels."""
+    recorded: Sequence[NDArray[np.uint8]]
+    """Without labels, not calibrated on."""
+
+
+def material(package: Package, config: QuantiseConfig) -> Material:
+    """What a configuration gives to work on; UserError where the package or the labels do not fit it."""
+    spec, recorded = package.manifest.input, _recorded(package, config.frames)
+    if "imported" not in package.manifest.training:
+        if not config.data:
+            raise UserError("data: no folder given; say `--data FOLDER`")
+        training, kept_back = labeled_frames(package.manifest, Path(config.data))
+        return Material([*training.images, *recorded[::2]], kept_back, recorded[1::2])
+    if len(recorded) < LEAST_FRAMES:
+        raise UserError(
+            f"frames: an imported network is calibrated on recordings like those it will be used on, at "
+            f"least {LEAST_FRAMES} frames, here are {len(recorded)}; say `--frames VIDEO` (or a folder of "
+            "images)"
+        )
+    labels = labels_of(spec, package.manifest.keypoints, Path(config.data)) if config.data else None
+    return Material(recorded[::2], labels, recorded[1::2])
+
+
+def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, LabeledFrames]:
+    """The frames that a package was trained on, and those that were kept back, by its own account."""
+    configuration = manifest.training.get("configuration")
+    if not isinstance(configuration, dict):
+        raise UserError(
+            "the package does not say how it was trained, so the frames kept back from training cannot be "
+            "told from the others; `rt-pose train fit` writes packages that do"
+        )
+    channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
+    frames = read_labels(data, configuration["labels"], channels, manifest.keypoints)
+    split = split_again(manifest.training, data, frames.names)
+    return frames.subset(split.train), frames.subset(split.validation)
+
+
+def _recorded(package: Package, sources: Sequence[str]) -> list[NDArray[np.uint8]]:
+    """Up to about `VIDEO_FRAMES` frames of the recordings, evenly spaced, and as many of each folder."""
+    channels: Count = package.manifest.input.channels
+    folders = [Path(source) for source in sources if Path(source).is_dir()]
+    infos = [probe(Path(source)) for source in sources if not Path(source).is_dir()]
+    step = max(round(sum(info.frames for info in infos) / VIDEO_FRAMES), 1)
+    frames = [
+        frame.image for info in infos for frame in read_frames(info.path, channels) if frame.index % step == 0
+    ]
+    frames += [
+        image for folder in folders for image in read_tried_frames(folder, channels, VIDEO_FRAMES).images
+    ]
+    for height, width in sorted({image.shape[:2] for image in frames}):
+        check_frame_size(package, width, height, f"--frames {', '.join(sources)}")
+    return frames
