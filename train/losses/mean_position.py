@@ -34,8 +34,8 @@ def mean_position(logits: Tensor, stride: int) -> Tensor:
     return torch.where(finite[..., None], xy, torch.nan)
 
 
-def diffuse(mean: Tensor, decoded: Tensor, counts: Tensor, stride: int) -> Tensor:
+def diffuse(mean: Tensor, decoded: Tensor, counts: Tensor) -> Tensor:
     """The share of keypoints whose map is diffuse, of those that count (...,), by the maps' `mean` positions
-    and what was `decoded`, (..., 2) px of the network's input."""
-    far = torch.linalg.vector_norm(mean.detach() - decoded, dim=-1) > DIFFUSE_CELLS * stride
+    and what was `decoded`, (..., 2) heatmap px."""
+    far = torch.linalg.vector_norm(mean.detach() - decoded, dim=-1) > DIFFUSE_CELLS
     return (far & counts).sum() / counts.sum().clamp(min=1)

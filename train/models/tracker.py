@@ -17,7 +17,7 @@ from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
 from train.config import NetworkConfig, TrainConfig
 from train.data.batches import Batch, ValidationBatch
-from train.data.clips import ClipBatch, undo_affine
+from train.data.clips import ClipBatch, redo_affine, undo_affine
 from train.data.steps import StepBatch
 from train.losses.clip import ClipInputs, sure
 from train.losses.heatmap import LossInputs
@@ -135,6 +135,7 @@ class Tracker(lightning.LightningModule):
     def _on_clip(self, clip: ClipBatch) -> Tensor:
         """The losses on clips, weighted and annealed in; each is logged as it is, without its weight."""
         inputs = self._look_at(clip)
+        self.log("train/diffuse", _diffuse(inputs, clip), batch_size=len(clip.images))
         total = torch.zeros((), device=clip.images.device)
         for term in self._terms.clips:
             factor = term.factor(self.global_step)
@@ -151,10 +152,8 @@ class Tracker(lightning.LightningModule):
         logits = self.logits(images, past_of)
         with torch.no_grad():
             found = decode_torch(logits, self.decode_spec)
-        mean, confidence = mean_position(logits, STRIDE), found.confidence
-        counts = sure(mean, confidence, MIN_CONFIDENCE)
-        self.log("train/diffuse", diffuse(mean, found.xy, counts, STRIDE), batch_size=len(images))
-        xy = undo_affine(mean, clip.from_input)
+        xy = undo_affine(mean_position(logits, STRIDE), clip.from_input)
+        confidence = found.confidence
         length = len(clip.images)  # after it there is a seam
         return ClipInputs(
             logits[:length],
@@ -212,3 +211,9 @@ class Tracker(lightning.LightningModule):
         if backbone.training == held:
             backbone.train(not held)
             backbone.requires_grad_(not held)
+
+
+def _diffuse(inputs: ClipInputs, clip: ClipBatch) -> Tensor:
+    """The share of a clip's keypoints whose maps are diffuse."""
+    mean = (redo_affine(inputs.xy.detach(), clip.from_input) + 0.5) / STRIDE - 0.5
+    return diffuse(mean, inputs.peaks, sure(inputs.xy, inputs.confidence, MIN_CONFIDENCE))

@@ -45,17 +45,18 @@ def test_a_diffuse_map_draws_it_to_the_middle_and_shortens_a_step(spread: float)
     step = float((later - mean)[0] / (later_decoded - decoded)[0])
     assert step == pytest.approx(1 - spread, abs=0.02)
     every = torch.ones(2, dtype=torch.bool)
-    share = float(diffuse(torch.stack([mean, later]), torch.stack([decoded, later_decoded]), every, STRIDE))
+    means, peaks = torch.stack([mean, later]) / STRIDE, torch.stack([decoded, later_decoded]) / STRIDE
+    share = float(diffuse(means, peaks, every))
     assert share == (0.5 if spread == 0.5 else 0.0), "the first, which is farther from the middle"
 
 
 def test_only_keypoints_that_count_are_diffuse() -> None:
     decoded = torch.zeros(4, 2)
-    mean = torch.tensor([[0.0, 0.0], [17.0, 0.0], [90.0, 0.0], [torch.nan, torch.nan]])
+    mean = torch.tensor([[0.0, 0.0], [4.5, 0.0], [20.0, 0.0], [torch.nan, torch.nan]])
     counts = torch.tensor([True, True, False, False])
-    assert float(diffuse(mean, decoded, counts, STRIDE)) == 0.5
-    assert float(diffuse(mean, decoded, ~counts, STRIDE)) == 0.5
-    assert float(diffuse(mean, decoded, torch.zeros(4, dtype=torch.bool), STRIDE)) == 0.0
+    assert float(diffuse(mean, decoded, counts)) == 0.5
+    assert float(diffuse(mean, decoded, ~counts)) == 0.5
+    assert float(diffuse(mean, decoded, torch.zeros(4, dtype=torch.bool))) == 0.0
 
 
 def test_a_pull_towards_the_lower_of_two_peaks_makes_it_the_higher() -> None:
