@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.others import Others, _process_ticks
-from bench.peers import _ratios, main, table
+from bench.peers import SETTLE, Times, _ratios, main, table
 from rt_pose.loop.latency import summary
 from train.importing.package import compare
 
@@ -28,6 +28,16 @@ def test_a_process_name_may_hold_anything() -> None:
 
 def test_ratios_are_the_peers_time_over_ours() -> None:
     assert _ratios([30.0] * 10, [10.0] * 10) == {"p50": 3.0, "p99": 3.0}
+
+
+def test_the_frames_of_settling_in_do_not_count_and_are_told() -> None:
+    times = Times()
+    for first in (90.0, 70.0):
+        times.add([first, *[50.0] * (SETTLE - 1), *[10.0] * 4])
+    figures = times.figures()
+    assert (figures["ms"]["n"], figures["ms"]["max"]) == (8, 10.0)
+    assert figures["first_of_block_ms"]["max"] == 90.0
+    assert figures["all_ms"] == [10.0] * 8
 
 
 def test_keypoints_that_only_one_sees_are_not_compared() -> None:
@@ -49,12 +59,14 @@ def test_the_table_says_what_was_left_out() -> None:
                 "ms": summary([10.0] * 5),
                 "times_faster": {"p50": 2.0, "p99": 2.0},
                 "against_peer_px": {"n": 3, "median": 0.001, "max": 0.004},
+                "displacement_px": {"median": 0.25, "p95": 1.5},
             }
         ],
     }
     text = table(figures)
     assert "1 left out" in text
     assert "0.001 / 0.004" in text
+    assert "0.250 / 1.500" in text
 
 
 def test_a_package_without_precision_is_refused(
