@@ -40,10 +40,10 @@ def write_int8(model: Any, inputs: Sequence[NDArray[np.float32]], float_layers: 
 
     norms = rewrite_group_norms(model, to_quantise=True)
     kinds = {op.get_friendly_name(): op.get_type_name() for op in model.get_ordered_ops()}
+    float_layers = float_layers | _behind_the_last(model)
     if norms:
-        float_layers = {name for name in kinds if name in float_layers} | {
-            name for name, kind in kinds.items() if kind not in (*LAYERS, *_BARE)
-        }
+        float_layers |= {name for name, kind in kinds.items() if kind not in LAYERS}
+    float_layers = {name for name in float_layers if kinds.get(name, _BARE[0]) not in _BARE}
     nncf.set_log_level(logging.ERROR)
     quantised = nncf.quantize(
         model,
@@ -55,3 +55,16 @@ def write_int8(model: Any, inputs: Sequence[NDArray[np.float32]], float_layers: 
     )
     openvino.serialize(quantised, str(path), str(path.with_suffix(".bin")))
     return norms
+
+
+def _behind_the_last(model: Any) -> set[str]:
+    """Names of what lies between the last convolutions and the output: there a map is what is measured."""
+    found: set[str] = set()
+    waiting = [value.get_node() for op in model.get_results() for value in op.input_values()]
+    while waiting:
+        op = waiting.pop()
+        name = op.get_friendly_name()
+        if op.get_type_name() not in LAYERS and name not in found:
+            found.add(name)
+            waiting += [value.get_node() for value in op.input_values()]
+    return found

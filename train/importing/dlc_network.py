@@ -5,6 +5,8 @@ Only what its configuration says is followed, and its weights are found by name;
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ _HEATMAP = f"heads.{HEAD}.heatmap_head."
 _LOCREF = f"heads.{HEAD}.locref_head."
 _RESNET_NAME = re.compile(r"resnet(\d+)(_gn)?")
 _CSPNEXT_FIXED = {"arch": "P5", "expand_ratio": 0.5, "channel_attention": True, "activation_fn": "SiLU"}
+FEWER = 8
+"""By so much a transposed convolution lowers the number of channels where it is worth being written anew."""
 ELSEWHERE = "for another network, export it as ONNX and use `rt-pose import onnx`"
 
 
@@ -35,6 +39,35 @@ class Padding:
     bottom: int
     black: tuple[float, float, float]
     """What black is after normalisation."""
+
+
+class TransposedConvolution(nn.ConvTranspose2d):
+    """The same sums in another order: every weight of the kernel times the whole map in one product, and the
+    results laid over each other. The CPU's engine needs half of the time for that where, as in these heads,
+    thousands of channels become some tens."""
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: ARG002
+        (kernel, _), (stride, _) = self.kernel_size, self.stride
+        channels = self.out_channels
+        product = self.weight.permute(2, 3, 1, 0).reshape(-1, self.in_channels, 1, 1)
+        taps = functional.conv2d(input, product).split(channels, dim=1)  # kernel rows times columns, in turn
+        reach = -(-kernel // stride)
+        phases = []
+        for row, column in itertools.product(range(stride), repeat=2):
+            laid = [
+                functional.pad(
+                    taps[kernel * (row + down * stride) + column + right * stride],
+                    (right, reach - 1 - right, down, reach - 1 - down),
+                )
+                for down, right in itertools.product(range(reach), repeat=2)
+                if row + down * stride < kernel and column + right * stride < kernel
+            ]
+            phases.append(functools.reduce(torch.add, laid))
+        # (B, K stride stride, ...): the phases of a keypoint one after another, as pixel_shuffle wants them
+        maps = functional.pixel_shuffle(torch.stack(phases, dim=2).flatten(1, 2), stride)
+        sides = [(side - 1) * stride + kernel for side in input.shape[2:]]
+        assert self.bias is not None
+        return maps[:, :, : sides[0], : sides[1]] + self.bias[:, None, None]
 
 
 class Deconvolution(nn.Module):
@@ -50,7 +83,8 @@ class Deconvolution(nn.Module):
         self.stride = 1
         for i, (kernel, stride) in enumerate(zip(kernels, strides, strict=True)):
             layers += [nn.ReLU()] if i else []
-            layers.append(nn.ConvTranspose2d(channels[i], channels[i + 1], kernel, stride))
+            kind = TransposedConvolution if FEWER * channels[i + 1] <= channels[i] else nn.ConvTranspose2d
+            layers.append(kind(channels[i], channels[i + 1], kernel, stride))
             self.stride *= stride
         self.deconv_layers = nn.Sequential(*layers)
         final = config.get("final_conv")

@@ -17,6 +17,7 @@ from rt_pose.errors import UserError
 from rt_pose.loop.infer import choose_engine
 from rt_pose.package import check_frame_size, read_package
 from train.importing.dlc import IMAGENET_MEAN, IMAGENET_STD, read_dlc
+from train.importing.dlc_network import TransposedConvolution
 from train.importing.verbs import import_dlc
 from train.models.cspnext import CSPNeXt
 from train.models.resnet import ResNet, group_norm
@@ -149,6 +150,17 @@ def test_what_it_cannot_be_made_of_is_said(tmp_path: Path, changes: dict[str, An
     export(tmp_path / "model.pt", **changes)
     with pytest.raises(UserError, match=message):
         read_dlc(tmp_path / "model.pt", (64, 48), None)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (4, 2), (2, 2), (5, 2), (3, 1), (4, 3)])
+def test_a_transposed_convolution_in_products_is_one(kernel: int, stride: int) -> None:
+    torch.manual_seed(0)
+    ours = TransposedConvolution(7, 3, kernel, stride)
+    plain = nn.ConvTranspose2d(7, 3, kernel, stride)
+    plain.load_state_dict(ours.state_dict())
+    image = torch.randn(2, 7, 5, 6)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(image), plain(image), atol=1e-5, rtol=1e-5)
 
 
 class Intruder:
