@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 FLAGS = {"fp16": "FP16", "bf16": "BF16", "float32": ""}
 """TensorRT's builder flag that allows a precision."""
 WORKSPACE_BYTES = 1 << 30
+BUILT = 1
+"""Of the way plans are built here: another number where `_build` changes, and kept ones are built again."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -37,13 +40,13 @@ class TensorRTEngine:
     device: ClassVar[Device] = "gpu"
 
     def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
-        import tensorrt
         import torch
 
         from rt_pose.gpu.device import out_of_memory
         from rt_pose.gpu.graphs import NetworkGraphs
         from rt_pose.gpu.lane import CudaLane
 
+        tensorrt = _library()
         self.spec, self.precision, self.threads = spec, precision, threads
         self.lane: Lane = CudaLane()
         self.dtype, self.layout = torch.float32, torch.contiguous_format
@@ -51,7 +54,7 @@ class TensorRTEngine:
         self._logger = tensorrt.Logger(tensorrt.Logger.ERROR)
         with out_of_memory("loading the network into TensorRT"), self.lane.on():
             self._engine = self._load(folder / NETWORK)
-        self._contexts: dict[int, tuple[Any, Tensor]] = {}
+        self._contexts: dict[tuple[int, int], tuple[Any, Tensor]] = {}
         self._graphs = NetworkGraphs(self.lane, self.forward, spec, self.dtype, layout=self.layout)
         self.description = f"tensorrt {tensorrt.__version__} on {device_name(self.lane)}, {precision}"
 
@@ -75,7 +78,7 @@ class TensorRTEngine:
         """Heatmaps (B, K, h', w') of input (B, C, h, w), both on the device, on its current stream."""
         import torch
 
-        context, heatmaps = self._context(len(inputs))
+        context, heatmaps = self._context(inputs)
         context.set_tensor_address(NETWORK_INPUT, inputs.data_ptr())
         context.set_tensor_address(NETWORK_OUTPUT, heatmaps.data_ptr())
         if not context.execute_async_v3(torch.cuda.current_stream(self.lane.device).cuda_stream):
@@ -88,18 +91,29 @@ class TensorRTEngine:
     def ready(self, frames: int = 1) -> Call:
         return ready_call(self.lane, self._graphs, frames)
 
-    def _context(self, count: int) -> tuple[Any, Tensor]:
-        """A context for one batch size, and its output: a recording keeps both for itself."""
+    def _context(self, inputs: Tensor) -> tuple[Any, Tensor]:
+        """A context for one batch size of one place in memory, and its output.
+
+        A recording keeps both for itself: a graph goes on using the state of the context it was captured from,
+        so handing the context another address, for another recording, would change what the first one does.
+        """
         import torch
 
-        if count not in self._contexts:
+        count = len(inputs)
+        key = count, inputs.data_ptr()
+        if key not in self._contexts:
             context = self._engine.create_execution_context()
+            if context is None:
+                raise UserError(
+                    f"engine.backend: tensorrt finds no room on the GPU for input of {count} frames; "
+                    "`nvidia-smi` shows who holds its memory, or use the backend torch_cuda"
+                )
             shape = (count, self.spec.channels, self.spec.height, self.spec.width)
-            if context is None or not context.set_input_shape(NETWORK_INPUT, shape):
+            if not context.set_input_shape(NETWORK_INPUT, shape):
                 raise UserError(f"engine.backend: tensorrt cannot run the network on input {shape}")
             output = tuple(context.get_tensor_shape(NETWORK_OUTPUT))
-            self._contexts[count] = context, torch.zeros(output, device=self.lane.device)
-        return self._contexts[count]
+            self._contexts[key] = context, torch.zeros(output, device=self.lane.device)
+        return self._contexts[key]
 
     def _load(self, path: Path) -> Any:
         from rt_pose.gpu.plan_cache import kept
@@ -150,10 +164,21 @@ class TensorRTEngine:
         plan = builder.build_serialized_network(network, config)
         if plan is None:
             raise UserError(
-                f"network {path}: tensorrt {trt.__version__} cannot build it in {self.precision}; use the "
-                "backend torch_cuda"
+                f"network {path}: tensorrt {trt.__version__} cannot build it in {self.precision}, or "
+                "finds no room on the GPU to try (`nvidia-smi`); use the backend torch_cuda"
             )
         return bytes(plan)
+
+
+def _library() -> Any:
+    """The module; UserError where it is there and cannot be loaded (of another CUDA, or a part is missing)."""
+    try:
+        return importlib.import_module("tensorrt")
+    except (ImportError, OSError) as error:
+        raise UserError(
+            f"engine.backend: tensorrt is installed, but cannot be loaded: {error}; install the one for the "
+            "driver's CUDA (developer.nvidia.com/tensorrt), or use the backend torch_cuda"
+        ) from error
 
 
 def plan_facts(
@@ -166,6 +191,7 @@ def plan_facts(
         "network": file_sha256(network),
         "input": f"{MAX_FRAMES}x{spec.channels}x{spec.height}x{spec.width}",
         "precision": precision,
+        "built": BUILT,
         "tensorrt": version,
         **hardware,
     }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from support.tiny_package import make_tiny_package
 
 from rt_pose.engines import open_engine
-from rt_pose.engines.tensorrt import plan_facts
+from rt_pose.engines.tensorrt import TensorRTEngine, plan_facts
 from rt_pose.errors import UserError
 from rt_pose.gpu.plan_cache import cache_folder, kept, plan_key
 from rt_pose.package import NETWORK, InputSpec
@@ -83,3 +86,53 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match="set XDG_CACHE_HOME"):
         kept({"gpu": "a"}, lambda: b"plan", lambda _: True)
+
+
+class _Context:
+    """TensorRT's, as far as an engine's recordings ask it."""
+
+    def __init__(self) -> None:
+        self.addresses: dict[str, int] = {}
+
+    def set_input_shape(self, _name: str, shape: tuple[int, ...]) -> bool:
+        self.count = shape[0]
+        return True
+
+    def get_tensor_shape(self, _name: str) -> tuple[int, ...]:
+        return (self.count, 17, 12, 16)
+
+
+def _engine(contexts: object) -> TensorRTEngine:
+    """Without TensorRT: its contexts come from `contexts`."""
+    engine = object.__new__(TensorRTEngine)
+    engine.spec, engine._contexts = SPEC, {}
+    engine.lane = SimpleNamespace(device=torch.device("cpu"))  # type: ignore[assignment]
+    engine._engine = SimpleNamespace(create_execution_context=contexts)
+    return engine
+
+
+def test_every_recording_has_a_context_and_an_output_of_its_own() -> None:
+    """A graph keeps using its context's state: another input's address would change what it does."""
+    engine = _engine(_Context)
+    first, second = (torch.zeros(4, 1, 48, 64) for _ in range(2))
+    found = [engine._context(inputs) for inputs in (first[:1], first[:2], second[:1], first[:1])]
+    assert len({id(context) for context, _ in found}) == 3
+    assert found[0] is found[3]
+    assert len({output.data_ptr() for _, output in found}) == 3
+    assert [len(output) for _, output in found] == [1, 2, 1, 1]
+
+
+def test_no_room_for_a_context_is_said() -> None:
+    with pytest.raises(UserError, match=r"no room on the GPU for input of 1 frames.*torch_cuda"):
+        _engine(lambda: None)._context(torch.zeros(1, 1, 48, 64))
+
+
+def test_a_library_that_does_not_load_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rt_pose.engines.tensorrt import _library
+
+    def broken(_name: str) -> None:
+        raise OSError("libnvinfer.so.10: cannot open shared object file")
+
+    monkeypatch.setattr(importlib, "import_module", broken)
+    with pytest.raises(UserError, match=r"cannot be loaded: libnvinfer.*torch_cuda"):
+        _library()
