@@ -13,6 +13,13 @@ from rt_pose.loop.device import choose_device
 MIN_FREE_BYTES = 1 << 30
 """What must be free: for CUDA's own context, weights, activations and frames."""
 GIB = 2**30
+_NO_ROOM = (
+    "out of memory",
+    "cudaErrorMemoryAllocation",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""In the words of CUDA's libraries."""
 
 
 def open_gpu() -> int:
@@ -34,7 +41,8 @@ def open_gpu() -> int:
         name, capability = torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)
         free, total = torch.cuda.mem_get_info(device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"engine.device: torch cannot open the GPU: {error}; check `nvidia-smi`") from error
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"engine.device: torch cannot open the GPU: {said[0]}; check `nvidia-smi`") from error
     architectures = torch.cuda.get_arch_list()
     if not runs_on(architectures, capability):
         raise UserError(
@@ -103,12 +111,31 @@ def driver_version() -> int:
 @contextmanager
 def out_of_memory(doing: str) -> Iterator[None]:
     """Within it running out of the GPU's memory is a UserError that says while doing what."""
-    import torch
-
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        said = ran_out(error)
+        if said is None:
+            raise
         raise UserError(
-            f"the GPU's memory ran out while {doing}: {str(error).splitlines()[0]}; `nvidia-smi` shows who "
-            "holds it"
+            f"the GPU's memory ran out while {doing}: {said}; `nvidia-smi` shows who holds it"
         ) from error
+
+
+def ran_out(error: BaseException) -> str | None:
+    """What an error says of the GPU's memory, in a line; None where it is about something else.
+
+    torch's allocator has an error of its own, and what it was that failed may be hidden behind the error of a
+    recording that ends with it. CUDA, cuBLAS and cuDNN say it in words, and DALI as Python's MemoryError.
+    """
+    import torch
+
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        line = (str(found).strip().splitlines() or [type(found).__name__])[0]
+        if isinstance(found, torch.OutOfMemoryError | MemoryError) or any(w in str(found) for w in _NO_ROOM):
+            return line
+        found = found.__cause__ or found.__context__
+    return None

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rt_pose.errors import UserError
 from rt_pose.gpu.device import out_of_memory
 from rt_pose.gpu.graphs import MAX_FRAMES
 from rt_pose.gpu.lane import Lane
@@ -42,9 +43,11 @@ class DaliFrames:
     def __init__(self, spec: InputSpec, lane: Lane, staging: Staging) -> None:
         self._spec, self._lane, self._staging = spec, lane, staging
         self._pipelines: dict[int, Any] = {}
-        self._held: Any = None
+        self._held: list[Tensor] = []
+        """DALI's outputs of this call: what was launched reads them after it has returned."""
 
     def into(self, images: Images, windows: Windows, inputs: Tensor) -> None:
+        self._held.clear()
         staged = [
             self._staging.stage(slot, image, window)
             for slot, (image, window) in enumerate(zip(images, windows, strict=True))
@@ -60,13 +63,23 @@ class DaliFrames:
         channels = staged[0].shape[2]
         pipeline = self._pipelines.get(channels)
         if pipeline is None:
-            pipeline = self._pipelines[channels] = frames_pipeline(
-                self._spec, channels, MAX_FRAMES, device_id=self._lane.device.index, asynchronous=True
-            )
-        found = self.ordered(pipeline, staged)
-        # Held until the next call: the copy below reads it after this returns.
-        self._held = torch.from_dlpack(found)
-        inputs.copy_(self._held)  # one launch: precision and layout change on the way
+            pipeline = self._pipelines[channels] = self._made(channels)
+        with out_of_memory("preprocessing frames"):
+            self._held.append(torch.from_dlpack(self.ordered(pipeline, staged)))
+        inputs.copy_(self._held[-1])  # one launch: precision and layout change on the way
+
+    def _made(self, channels: int) -> Any:
+        try:
+            with out_of_memory("making DALI's preprocessing"):
+                return frames_pipeline(
+                    self._spec, channels, MAX_FRAMES, device_id=self._lane.device.index, asynchronous=True
+                )
+        except RuntimeError as error:
+            raise UserError(
+                f"engine.device: DALI cannot run on this GPU: {(str(error).splitlines() or [''])[0]}; install "
+                "the DALI for the driver's CUDA (nvidia-dali-cuda120 or nvidia-dali-cuda130), or set "
+                "`--engine.device cpu`"
+            ) from error
 
     def ordered(self, pipeline: Any, staged: list[NDArray[np.uint8]]) -> Any:
         """DALI's output for `staged`, ready for whatever is launched on our stream from here on.

@@ -77,6 +77,8 @@ def register(address: int, size: int) -> Callable[[], object] | None:
     """
     if not torch.cuda.is_initialized():
         return _nothing  # there is no device to read it
+    # The driver speaks to a thread's current context, which a call of the runtime makes torch's own.
+    torch.cuda.synchronize()
     driver = ctypes.CDLL("libcuda.so.1")
     pointer = ctypes.c_void_p(address)
     status = driver.cuMemHostRegister_v2(pointer, ctypes.c_size_t(size), ctypes.c_uint(PORTABLE))

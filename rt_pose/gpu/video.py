@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rt_pose.errors import UserError
+from rt_pose.gpu.device import out_of_memory
 from rt_pose.video import Channels, probe
 
 SEQUENCE = 8
@@ -119,10 +120,11 @@ def _sequence(pipeline: Any, channels: Channels) -> Tensor:
 def _said(path: Path) -> Iterator[None]:
     """Within it DALI's errors become words."""
     try:
-        yield
+        with out_of_memory(f"decoding {path}"):
+            yield
     except (RuntimeError, StopIteration) as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
             f"video {path}: the GPU's decoder cannot read it: {said[0]}; use `decoder: pyav`, or convert it "
-            "to H.264"
+            "to H.264 of a constant frame rate"
         ) from error

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rt_pose.errors import UserError
-from rt_pose.gpu.device import MIN_FREE_BYTES, check_free, out_of_memory, runs_on, why_not
+from rt_pose.gpu.device import MIN_FREE_BYTES, check_free, out_of_memory, ran_out, runs_on, why_not
 from rt_pose.gpu.lane import CudaLane
 from rt_pose.loop.device import cuda_devices
 
@@ -65,6 +65,39 @@ def test_running_out_of_memory_is_no_traceback() -> None:
         out_of_memory("loading the network"),
     ):
         raise torch.OutOfMemoryError("Tried to allocate 2 GiB.\nmore")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("CUDA error: out of memory\nCompile with ..."), "CUDA error: out of memory"),
+        (
+            RuntimeError("CUBLAS_STATUS_ALLOC_FAILED when calling x"),
+            "CUBLAS_STATUS_ALLOC_FAILED when calling x",
+        ),
+        (MemoryError(), "MemoryError"),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), None),
+    ],
+    ids=["CUDA", "cuBLAS", "DALI", "something else"],
+)
+def test_every_library_has_its_own_words_for_full_memory(error: Exception, said: str | None) -> None:
+    assert ran_out(error) == said
+    with pytest.raises(UserError if said else type(error)), out_of_memory("decoding"):
+        raise error
+
+
+def test_full_memory_is_told_though_the_end_of_a_recording_failed_too() -> None:
+    def recording() -> None:
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+        finally:
+            raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+    with (
+        pytest.raises(UserError, match=r"ran out while recording: CUDA out of memory"),
+        out_of_memory("recording"),
+    ):
+        recording()
 
 
 def test_the_cpus_path_imports_nothing_of_the_gpus() -> None:
