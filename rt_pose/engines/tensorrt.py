@@ -94,8 +94,8 @@ class TensorRTEngine:
     def _context(self, inputs: Tensor) -> tuple[Any, Tensor]:
         """A context for one batch size of one place in memory, and its output.
 
-        A recording keeps both for itself: a graph goes on using the state of the context it was captured from,
-        so handing the context another address, for another recording, would change what the first one does.
+        A recording keeps both for itself: a graph goes on using the state of the context it was captured
+        from, so another address for that context, of another recording, would change what the first does.
         """
         import torch
 
@@ -171,7 +171,7 @@ class TensorRTEngine:
 
 
 def _library() -> Any:
-    """The module; UserError where it is there and cannot be loaded (of another CUDA, or a part is missing)."""
+    """The module; UserError where it is there and cannot be loaded (of another CUDA, or lacking a part)."""
     try:
         return importlib.import_module("tensorrt")
     except (ImportError, OSError) as error:

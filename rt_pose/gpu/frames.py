@@ -75,10 +75,10 @@ class DaliFrames:
                     self._spec, channels, MAX_FRAMES, device_id=self._lane.device.index, asynchronous=True
                 )
         except RuntimeError as error:
+            said = str(error).strip().splitlines() or [type(error).__name__]
             raise UserError(
-                f"engine.device: DALI cannot run on this GPU: {(str(error).splitlines() or [''])[0]}; install "
-                "the DALI for the driver's CUDA (nvidia-dali-cuda120 or nvidia-dali-cuda130), or set "
-                "`--engine.device cpu`"
+                f"engine.device: DALI cannot run on this GPU: {said[0]}; install the DALI for the driver's "
+                "CUDA (nvidia-dali-cuda120 or nvidia-dali-cuda130), or set `--engine.device cpu`"
             ) from error
 
     def ordered(self, pipeline: Any, staged: list[NDArray[np.uint8]]) -> Any:

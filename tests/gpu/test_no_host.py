@@ -1,4 +1,7 @@
-"""What is recorded asks nothing of the host and mixes no devices: on torch's meta device, which refuses both."""
+"""What is recorded asks nothing of the host and mixes no devices.
+
+Seen on torch's meta device, which refuses both.
+"""
 
 from __future__ import annotations
 

@@ -113,13 +113,15 @@ def test_one_wait_gives_the_bits_of_waiting_after_every_step(package: Package, w
         done += len(calls[k])
 
 
-def test_network_and_frames_lie_on_the_device(package: Package) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_network_and_frames_lie_on_the_device(package: Package, way: str) -> None:
     before = torch.cuda.memory_allocated()
-    estimator = on_gpu(package, "compiled")
+    estimator = on_gpu(package, way)
     estimator.estimate(frames(package.manifest.input.channels, 1)[0])
     engine = estimator.engine
     assert isinstance(engine, TorchCudaEngine)
     held = [*engine._network.parameters(), *engine._network.buffers(), estimator._graphs.inputs]
+    held += estimator._frames._held if way == "dali" else []  # type: ignore[attr-defined]
     assert all(tensor.is_cuda for tensor in held)
     assert torch.cuda.memory_allocated() > before
     assert torch.cuda.get_device_name() in engine.description
