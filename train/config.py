@@ -155,7 +155,7 @@ class TrainConfig:
     """GPUs of this machine to train on, each with its share of every batch."""
     precision: Literal["float32", "bf16", "fp16"] = "float32"
     """Of the network while it trains on a GPU: bf16 and fp16 by autocast. Losses, decoding and validation
-    stay in float32."""
+    stay in float32 (never TF32)."""
     decoder: Literal["pyav", "nvdec"] = "pyav"
     """Who decodes unlabeled video: pyav (the processor), or nvdec (the GPU; clips are then
     augmented there as well)."""

@@ -5,7 +5,8 @@ bf16 has 8 bits, and a frame more than 256 columns: an affine or a PCA in bf16 w
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal
 
 import torch
@@ -28,3 +29,15 @@ def exact(device: torch.device) -> AbstractContextManager[object]:
 def scaled(precision: str) -> Literal["16-mixed", "32-true"]:
     """Lightning's word for how gradients are kept: those of fp16 need scaling, or small ones become 0."""
     return "16-mixed" if precision == "fp16" else "32-true"
+
+
+@contextmanager
+def no_tf32() -> Iterator[None]:
+    """Within it float32 on a GPU is float32: torch would let convolutions round to TF32's 10 bits."""
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    convolutions.allow_tf32, products.allow_tf32 = False, False
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before

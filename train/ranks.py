@@ -7,9 +7,15 @@ exports; the others end with the training.
 
 from __future__ import annotations
 
+import atexit
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import pytorch_lightning as lightning
 
 from train.config import TrainConfig
 from train.progress import Say
@@ -35,15 +41,33 @@ def how_together(config: TrainConfig) -> dict[str, Any]:
     """Settings of Lightning's trainer."""
     if config.devices == 1:
         return {"devices": 1}
+    from pytorch_lightning.plugins.environments import LightningEnvironment
     from pytorch_lightning.strategies import DDPStrategy
 
     return {
         "devices": config.devices,
-        # The backbone stands still at first: DDP must not wait for gradients that never come.
-        "strategy": DDPStrategy(find_unused_parameters=True),
+        "strategy": DDPStrategy(
+            # The backbone stands still at first: DDP must not wait for gradients that never come.
+            find_unused_parameters=True,
+            # Stated, or in a job of SLURM Lightning would expect SLURM to have started a process a GPU.
+            cluster_environment=LightningEnvironment(),
+        ),
         "use_distributed_sampler": False,  # batches know their share themselves
         "sync_batchnorm": config.device == "gpu",
     }
+
+
+@contextmanager
+def others_ended(trainer: lightning.Trainer) -> Iterator[None]:
+    """Where the first process fails within it, those that it started end with it: they would wait for it."""
+    try:
+        yield
+    except BaseException:
+        launcher = trainer.strategy.launcher
+        if launcher is not None:
+            # At the very end: Lightning ends this process too once it sees one of them gone.
+            atexit.register(launcher.kill, signal.SIGKILL)
+        raise
 
 
 def _unheard(_: str) -> None:

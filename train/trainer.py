@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as lightning
-import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from rt_pose.errors import UserError
+from rt_pose.gpu.device import ran_out
 from rt_pose.package import InputSpec
 from train.checkpoints import BEST, LAST, Remembered, WholeCheckpoints, can_go_on
 from train.config import TrainConfig
@@ -25,11 +25,11 @@ from train.data.labels import LabeledFrames
 from train.data.pseudo import Pseudo
 from train.data.steps import StepBatches
 from train.memory import keep_freed_memory
-from train.mixed_precision import scaled
+from train.mixed_precision import no_tf32, scaled
 from train.models.tracker import MONITORED, Tracker
 from train.pictures import Pictures
 from train.progress import Say, TrainingProgress
-from train.ranks import how_together, rank
+from train.ranks import how_together, others_ended, rank
 from train.unlabeled import Unlabeled
 
 LOG_EVERY = 10
@@ -113,7 +113,8 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        with stop.listening(config.devices > 1), _full_gpu_told(trainer, run):
+        told = _full_gpu_told(trainer, run)
+        with stop.listening(config.devices > 1), told, others_ended(trainer), no_tf32():
             trainer.fit(
                 tracker,
                 _batches(run, say),
@@ -177,10 +178,13 @@ def _full_gpu_told(trainer: lightning.Trainer, run: Run) -> Iterator[None]:
     """Within it running out of the GPU's memory is a UserError that says what to change and what is kept."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        said = ran_out(error) if run.config.device == "gpu" else None
+        if said is None:
+            raise
         whole = f"{run.last} is whole: go on from it with `--resume true`"
         raise UserError(
-            f"the GPU's memory ran out at step {trainer.global_step} ({str(error).splitlines()[0]}); lower "
+            f"the GPU's memory ran out at step {trainer.global_step} ({said}); lower "
             "`batch_size`, `clip_length` or the network's size, or set `precision: bf16`; "
             + (whole if run.goes_on() else "then begin anew")
         ) from error

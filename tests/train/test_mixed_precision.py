@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,7 +22,7 @@ from train.data.clips import undo_affine
 from train.data.labels import read_labels
 from train.losses.setup import Setup
 from train.losses.terms import build_terms
-from train.mixed_precision import exact, in_precision
+from train.mixed_precision import exact, in_precision, no_tf32
 from train.models.tracker import PoseNetwork, Tracker
 from train.ranks import heard, how_together, rank
 
@@ -63,6 +64,14 @@ def test_pixels_stay_exact_whatever_is_around_them() -> None:
                 assert (undo_affine(xy, affine) - expected).abs().max() > 0.3
             with in_precision("float32", CPU):
                 torch.testing.assert_close(undo_affine(xy, affine), expected)
+
+
+def test_float32_of_a_gpu_is_float32_while_it_trains() -> None:
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    with no_tf32():
+        assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == (False, False)
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
+    assert before[0]  # what torch does by itself, or there would be nothing to do
 
 
 @pytest.mark.parametrize(
@@ -128,8 +137,8 @@ def test_only_the_first_process_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.timeout(500)
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
-    """Lightning's DDP on two CPU processes in place of GPUs: one package, and the frozen backbone is no
-    obstacle."""
+    """Lightning's DDP on two CPU processes in place of GPUs: one package, and neither the frozen backbone nor
+    a job of SLURM around them is an obstacle."""
     make_labeled_folder(tmp_path / "discs", frames=16)
     program = tmp_path / "program.py"
     program.write_text(f"""
@@ -151,7 +160,12 @@ except train.fit.UserError as error:
 print("done")
 """)
     done = subprocess.run(
-        [sys.executable, str(program)], capture_output=True, text=True, timeout=450, check=False
+        [sys.executable, str(program)],
+        capture_output=True,
+        text=True,
+        timeout=450,
+        check=False,
+        env=os.environ | {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     said = done.stdout.splitlines()
