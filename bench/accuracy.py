@@ -7,6 +7,15 @@ run again with more rows, labels, folds or seeds and only what is missing is don
 results of what is there. Labeled frames are held out by fold; the first half of the recording is the
 unlabeled training video, the second half is what smoothness, plausibility, jitter and steps are measured on.
 Writes OUT.json, OUT.md, OUT.html and OUT.svg, prints the tables and, last, one JSON line.
+
+On a GPU the cells share it, each with a core for its frames; where a command may not last long, the same one
+again goes on (SIGTERM ends it as Ctrl-C does):
+
+    timeout -s TERM 540 python -m bench.accuracy --data mirror-mouse --work WORK --size 256 --steps 600 \\
+        --seeds 0,1,2 --jobs 14 --set device=gpu --set precision=bf16
+
+`decoder` stays pyav: the halves of the recording are cut without loss, in a profile of H.264 (High 4:4:4
+Predictive) that NVDEC does not have.
 """
 
 from __future__ import annotations

@@ -5,22 +5,26 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import rigs
 from bench.gpu_packages import package
 from bench.gpu_section import Options, Row, Rows
 from bench.gpu_video import write_recording
 from bench.latency import latency_rules
-from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
 from rt_pose.config import CameraConfig, EngineConfig, Precision, PublishConfig, RecordConfig, RunConfig
 from rt_pose.loop.latency import summary
 from rt_pose.package import Package
 from rt_pose.session.read import Session, stamp_columns
 from rt_pose.session.run import run_session
+from rt_pose.types import FloatArray
 
 RATE_HZ = 200.0
 SECONDS, QUICK_SECONDS, LONG_SECONDS = 8.0, 5.0, 60.0
@@ -81,6 +85,7 @@ def run(
         "launching_ms": ms(stage["t_preprocessed_ns"], stage["t_taken_ns"]),
         "device_ms": ms(stage["t_inferred_ns"], stage["t_preprocessed_ns"]),
         "after_ms": ms(stage["t_decided_ns"], stage["t_inferred_ns"]),
+        "arrivals": paces(stamps.t_arrival_ns, [o.camera for o in session.observations]),
         "bare_forward_ms": session.info.bare_forward_ms,
         "calls_by_frames": dict(sorted(Counter(calls.values()).items())),
         "captured": sum(c["captured"] for c in counts),
@@ -89,6 +94,17 @@ def run(
         "engine": session.info.engine,
         "ok": result.ok,
     }
+
+
+def paces(t_arrival_ns: FloatArray, cameras: Sequence[str]) -> dict[str, float]:
+    """How frames came, camera by camera: `rate_hz` of the slowest over the whole, and the median and P1 of
+    the times between two (ms). Back to back they would come as fast as the loop goes."""
+    names = np.asarray(cameras)
+    times = [np.sort(t_arrival_ns[names == name]) for name in np.unique(names)]
+    between = np.concatenate([np.diff(one) for one in times]) / NS_PER_MS
+    rate = min((len(one) - 1) / ((one[-1] - one[0]) / NS_PER_S) for one in times if len(one) > 1)
+    p1, p50 = np.percentile(between, [1, 50])
+    return {"rate_hz": float(rate), "p50_ms": float(p50), "p1_ms": float(p1)}
 
 
 def _config(

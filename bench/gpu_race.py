@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.gpu_section import Options, Rows
+from bench.gpu_section import Options, Row, Rows
+from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.gpu.frames import DaliFrames
 from rt_pose.gpu.lane import CudaLane
 from rt_pose.gpu.staging import Staging
@@ -25,7 +26,7 @@ from rt_pose.package import InputSpec
 Way = Literal["ours", "waiting", "careless"]
 SPEC = InputSpec(256, 256, 3, [123.7, 116.3, 103.5], [58.4, 57.1, 57.4])
 SIZE = (1280, 1024)
-POOL, FRAMES = 16, 10_000
+POOL, FRAMES, HUNDRED = 16, 10_000, 100
 WITHOUT_ORDER = -1
 """DLPack's word for a consumer that wants no waiting."""
 
@@ -33,8 +34,18 @@ WITHOUT_ORDER = -1
 def measure(options: Options, rows: Rows) -> None:
     """A row a way; what the careless one gets wrong is what the others must not."""
     frames = 500 if options.quick else FRAMES
-    for way in ("waiting", "ours", "careless"):
-        rows.add(way, lambda way=way: {"frames": frames, "wrong": wrong_frames(way, frames)})  # type: ignore[misc]
+    for left, way in ((3, "waiting"), (2, "ours"), (1, "careless")):
+        rows.add(way, lambda way=way, left=left: _row(way, frames, rows.left_s() / left, rows.clock))  # type: ignore[misc]
+
+
+def _row(way: Way, frames: int, seconds: float, clock: Clock) -> Row:
+    """As many frames as fit into `seconds`, in hundreds."""
+    end_ns, done, wrong = clock.now_ns() + seconds * NS_PER_S, 0, 0
+    search = Search(way)
+    while done < frames and clock.now_ns() < end_ns:
+        wrong += search.wrong(min(HUNDRED, frames - done))
+        done += HUNDRED
+    return {"frames": min(done, frames), "wrong": wrong}
 
 
 class _WaitingFrames(DaliFrames):
@@ -76,24 +87,35 @@ class _Unordered:
 _WAYS = {"ours": DaliFrames, "waiting": _WaitingFrames, "careless": _CarelessFrames}
 
 
-def wrong_frames(way: Way, frames: int, seed: int = 0) -> int:
+def wrong_frames(way: Way, frames: int) -> int:
     """Of so many frames, those whose network input differs from the right one in a bit."""
-    random = np.random.default_rng(seed)
-    pool = [random.integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8) for _ in range(POOL)]
-    right = _inputs(_WaitingFrames, pool)
-    lane = CudaLane()
-    preprocess = _WAYS[way](SPEC, lane, Staging(lane))
-    with lane.on():
-        inputs = torch.zeros((1, *right.shape[1:]), device=lane.device)
-        wrong = torch.zeros((), dtype=torch.int64, device=lane.device)
-    for which in random.integers(0, POOL, frames):
+    return Search(way).wrong(frames)
+
+
+class Search:
+    """Frames of the pool one after another, in a random order, each compared on the device."""
+
+    def __init__(self, way: Way, seed: int = 0) -> None:
+        self._way, self._random = way, np.random.default_rng(seed)
+        self._pool = [self._random.integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8) for _ in range(POOL)]
+        self._right = _inputs(_WaitingFrames, self._pool)
+        self._lane = CudaLane()
+        self._preprocess = _WAYS[way](SPEC, self._lane, Staging(self._lane))
+
+    def wrong(self, frames: int) -> int:
+        """How many of so many."""
+        lane, right = self._lane, self._right
         with lane.on():
-            preprocess.into([pool[which]], [None], inputs)
-            wrong += (inputs[0] != right[which]).any()
-        lane.wait()
-        if way == "careless":
-            torch.cuda.synchronize()  # the next frame's memory is not to be this one's
-    return int(wrong.item())
+            inputs = torch.zeros((1, *right.shape[1:]), device=lane.device)
+            wrong = torch.zeros((), dtype=torch.int64, device=lane.device)
+        for which in self._random.integers(0, POOL, frames):
+            with lane.on():
+                self._preprocess.into([self._pool[which]], [None], inputs)
+                wrong += (inputs[0] != right[which]).any()
+            lane.wait()
+            if self._way == "careless":
+                torch.cuda.synchronize()  # the next frame's memory is not to be this one's
+        return int(wrong.item())
 
 
 def _inputs(kind: type[DaliFrames], pool: list[NDArray[np.uint8]]) -> torch.Tensor:

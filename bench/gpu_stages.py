@@ -43,6 +43,15 @@ def measure(options: Options, rows: Rows) -> None:
         for way in ("dali", "compiled"):
             what = f"preprocess, {way}, {size[0]}x{size[1]}x{size[2]} to 256"
             rows.add(what, lambda w=way, s=size: _preprocess(w, s, bandwidth, rows))  # type: ignore[misc]
+    for side in (256, 384):
+        rows.add(f"decode, {KEYPOINTS} maps of {side // 4}", lambda s=side: _decode(s, bandwidth, rows))  # type: ignore[misc]
+    rows.add("decode on the host, rest", lambda: _rest(rows))
+    for way in ("dali", "compiled"):
+        rows.add(
+            f"whole chain, lite0 256, fp16, 640x480, {way}",
+            lambda w=way: _chain(package(options.packages, "lite0", 256), w, rows),  # type: ignore[misc]
+        )
+    rows.add("host stages", lambda: _host_stages(options))
     for backbone, side in QUICK if quick else NETWORKS:
         for precision, rate in rates.items():
             for backend in ("torch_cuda", "tensorrt"):
@@ -54,20 +63,13 @@ def measure(options: Options, rows: Rows) -> None:
                     ),
                     needs_s=8.0 if backend == "torch_cuda" else 20.0,
                 )
+    # What was tried comes last: a compiler takes its time.
+    for backbone, side in QUICK if quick else NETWORKS:
         rows.add(
             f"network, {backbone} {side}, fp16, torch.compile (tried)",
             lambda n=backbone, s=side: _compiled(package(options.packages, n, s), rates["fp16"], rows),  # type: ignore[misc]
             needs_s=40.0,
         )
-    for side in (256, 384):
-        rows.add(f"decode, {KEYPOINTS} maps of {side // 4}", lambda s=side: _decode(s, bandwidth, rows))  # type: ignore[misc]
-    rows.add("decode on the host, rest", lambda: _rest(rows))
-    for way in ("dali", "compiled"):
-        rows.add(
-            f"whole chain, lite0 256, fp16, 640x480, {way}",
-            lambda w=way: _chain(package(options.packages, "lite0", 256), w, rows),  # type: ignore[misc]
-        )
-    rows.add("host stages", lambda: _host_stages(options))
 
 
 def _bandwidth() -> dict[str, float]:

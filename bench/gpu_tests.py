@@ -35,8 +35,9 @@ def _run(options: Options, limit_s: float) -> Row:
         )
         said, code = done.stdout, done.returncode
     except subprocess.TimeoutExpired as error:
-        said, code = (error.stdout or b"").decode(errors="replace"), -1
+        found = error.stdout or b""
+        said, code = found if isinstance(found, str) else found.decode(errors="replace"), -1
     lines = [line[:300] for line in said.splitlines() if line.startswith(("FAILED", "ERROR", "SKIPPED"))]
     counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?)", said)}
-    found: Row = {"exit": code, "counts": counts, "lines": lines, "tail": said[-1500:] if code else ""}
-    return found if code == 0 else found | {"failed": f"pytest ended with {code}; " + "; ".join(lines[:4])}
+    row: Row = {"exit": code, "counts": counts, "lines": lines, "tail": said[-1500:] if code else ""}
+    return row if code == 0 else row | {"failed": f"pytest ended with {code}; " + "; ".join(lines[:4])}
