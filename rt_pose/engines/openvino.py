@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib.metadata
 from importlib.util import find_spec
@@ -150,6 +151,20 @@ class OpenVINOEngine:
         batch = np.zeros((frames, self.spec.channels, self.spec.height, self.spec.width), np.float32)
         return lambda: self.infer(batch)
 
+    def beside(self, count: int) -> list[OpenVINOEngine]:
+        """`count` engines of one thread each, to be called from as many threads at the same time.
+
+        They share one compiled network, a stream of it each. Networks compiled apart for one thread each all
+        run on the same core, one after another.
+        """
+        compiled = self._plan(1, threads=count, streams=count)
+        twins = [copy.copy(self) for _ in range(count)]
+        for twin in twins:
+            twin.threads = 1
+            twin._requests = {1: twin._prepared(compiled, 1)}
+            twin.description = twin._describe()
+        return twins
+
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         request, buffers = self._request(len(batch))
         if buffers.empty is not None:
@@ -186,6 +201,10 @@ class OpenVINOEngine:
         return self._requests[batch_size]
 
     def _compile(self, batch_size: int) -> tuple[Any, _Buffers]:
+        return self._prepared(self._plan(batch_size, self.threads, 1), batch_size)
+
+    def _plan(self, batch_size: int, threads: int, streams: int) -> Any:
+        """The compiled network."""
         core = openvino_core()
         shapes = input_shapes(self.spec, batch_size)
         try:
@@ -199,19 +218,25 @@ class OpenVINOEngine:
                 "CPU",
                 {
                     "PERFORMANCE_HINT": "LATENCY",
-                    "NUM_STREAMS": "1",
-                    "INFERENCE_NUM_THREADS": str(self.threads),
+                    "NUM_STREAMS": str(streams),
+                    "INFERENCE_NUM_THREADS": str(threads),
                     "ENABLE_CPU_PINNING": self._pinned,
                     # Never left open: where the processor has bf16, OpenVINO would take it by itself.
                     "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
                 },
             )
-            heatmaps = np.zeros(tuple(compiled.output(NETWORK_OUTPUT).shape), np.float32)
+            compiled.output(NETWORK_OUTPUT)
         except RuntimeError as error:
             raise UserError(
                 f"network {self._file}: openvino cannot run it with {_in_words(shapes)} and "
                 f"output '{NETWORK_OUTPUT}': {str(error).strip().splitlines()[-1]}; export the package again"
             ) from error
+        return compiled
+
+    def _prepared(self, compiled: Any, batch_size: int) -> tuple[Any, _Buffers]:
+        """A request of a compiled network, and the memory that it reads and writes."""
+        shapes = input_shapes(self.spec, batch_size)
+        heatmaps = np.zeros(tuple(compiled.output(NETWORK_OUTPUT).shape), np.float32)
         request = compiled.create_infer_request()
         self._give(request, NETWORK_OUTPUT, heatmaps)
         if self.spec.context is None:

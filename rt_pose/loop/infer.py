@@ -224,6 +224,20 @@ def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali")
     return Estimator(engine, decode, preprocess)
 
 
+def estimators_beside(choice: EngineChoice, package: Package, count: int) -> list[Estimator]:
+    """`count` estimators like the choice's, to be called from as many threads; each passed the golden check.
+
+    Only the choice's own where its engine has none to run beside it.
+    """
+    beside = getattr(choice.engine, "beside", None)
+    if beside is None:
+        return [choice.estimator]
+    found = [make_estimator(engine, package.manifest.decode, choice.preprocess) for engine in beside(count)]
+    for estimator in found:
+        _golden(package, choice.engine.precision, estimator)
+    return found
+
+
 def _golden(package: Package, precision: str, estimator: Estimator) -> float:
     def predict(frames: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
         found = estimator.estimate_in_turn(frames)

@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from rt_pose.config import EngineConfig, build, to_plain
+from rt_pose.config import EngineConfig
 from rt_pose.console import progress
 from rt_pose.errors import UserError
 from rt_pose.loop.decode import Keypoints
 from rt_pose.loop.device import physical_cores
 from rt_pose.loop.estimate import Estimator
-from rt_pose.loop.infer import EngineChoice, choose_engine
+from rt_pose.loop.infer import EngineChoice, choose_engine, estimators_beside
 from rt_pose.offline.in_parallel import Found, estimate_in_order
 from rt_pose.package import Package, check_frame_size
 from rt_pose.types import FloatArray
@@ -93,21 +93,14 @@ class Predictor:
 
 
 def _estimators(package: Package, config: EngineConfig) -> tuple[EngineChoice, list[Estimator]]:
-    """One estimator a core, all alike, each passed by the golden check; with a number of threads asked for,
-    one with so many; on a GPU, which is busy with one, and with a network that needs each frame after the one
-    before it, a single one."""
+    """One estimator a core, all alike, each passed by the golden check, where the engine can run so; with a
+    number of threads asked for, one with so many; on a GPU, which is busy with one, and with a network that
+    needs each frame after the one before it, a single one."""
     if config.threads or config.device == "gpu" or package.manifest.input.context:
         choice = choose_engine(package, config)
         return choice, [choice.estimator]
     choice = choose_engine(package, replace(config, threads=1))
-    chosen = {
-        "backend": choice.engine.backend,
-        "precision": choice.engine.precision,
-        "preprocess": choice.preprocess,
-    }
-    alike = build(EngineConfig, to_plain(config) | {"threads": 1} | chosen, "predict")
-    more = [choose_engine(package, alike).estimator for _ in range(physical_cores() - 1)]
-    return choice, [choice.estimator, *more]
+    return choice, estimators_beside(choice, package, physical_cores())
 
 
 def _header(keypoints: list[str]) -> list[list[str]]:
