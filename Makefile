@@ -12,10 +12,12 @@ install: $(STAMP)
 
 $(STAMP): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "rt-pose needs Python 3.11: install it, or say make PYTHON=..." >&2; exit 2; }
-	@echo "installing into $(VENV): several GB, minutes the first time"
+	@echo "installing into $(VENV): several GB, minutes the first time; interrupted, the same command goes on"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "1 of 2: PyTorch"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) \
 	    "$$(sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)"
+	@echo "2 of 2: everything else, about a hundred packages"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
