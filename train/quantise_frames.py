@@ -52,8 +52,8 @@ def material(package: Package, config: QuantiseConfig) -> Material:
     if len(recorded) < LEAST_FRAMES:
         raise UserError(
             f"frames: an imported network is calibrated on recordings like those it will be used on, at "
-            f"least {LEAST_FRAMES} frames, here are {len(recorded)}; say `--frames VIDEO` (or a folder of "
-            "images)"
+            f"least {LEAST_FRAMES} frames, here are {len(recorded)}; say "
+            "`--frames '[VIDEO]'` (or a folder of images)"
         )
     labels = labels_of(spec, package.manifest.keypoints, Path(config.data)) if config.data else None
     return Material(recorded[::2], labels, recorded[1::2])

@@ -97,7 +97,10 @@ class OpenVINOEngine:
         if (folder / name).is_file():
             return None
         if precision in PRECISION_NETWORKS:
-            return f"it holds no {name}; `rt-pose train quantise --model PACKAGE ...` adds it"
+            return (
+                f"it holds no {name}; `rt-pose train quantise --model PACKAGE --data LABELS` adds it "
+                "(to an imported one with `--frames '[VIDEO]'`)"
+            )
         return f"it holds no {name}"
 
     def arrange(self, clock: Clock) -> str:

@@ -27,7 +27,7 @@ from rt_pose.loop.device import choose_device, raise_priority
 from rt_pose.loop.housekeeping import Housekeeping
 from rt_pose.loop.infer import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.loop.latency import LatencyLedger
-from rt_pose.loop.limits import make_limits
+from rt_pose.loop.limits import Limits, make_limits
 from rt_pose.loop.log import RecordSink
 from rt_pose.loop.protocol import make_protocol
 from rt_pose.loop.publish import Publisher
@@ -133,14 +133,14 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
         stack.callback(publisher.close)
         context = DriverContext(clock, config.seed, channels=package.manifest.input.channels)
         outputs = _open_outputs(config, context, stack)
-        rules = _rules_for(config, package, [info for info, _ in outputs])
+        rules, limits = _rules_for(config, package, [info for info, _ in outputs])
         cameras = _open_cameras(config, context, package, stack)
         rings = _rings_for(cameras, stack)
         choice = _choose_engine(config, package, rings, clock, stack)
         tracking = with_noise_floor(package.manifest.tracking, choice.displacement_p95_px)
         sinks = _Sinks(clock)
         loop, actuators = _make_loop(
-            config, package, tracking, choice, rules, outputs, cameras, rings, publisher, sinks, clock
+            config, package, tracking, choice, rules, limits, outputs, cameras, rings, publisher, sinks, clock
         )
         housekeeping = Housekeeping(loop, publisher, rings, clock, config.publish)
         housekeeping.records_refused = sinks.refused
@@ -167,6 +167,7 @@ def _make_loop(
     tracking: TrackingSpec,
     choice: EngineChoice,
     rules: list[Rule],
+    limits: Limits,
     outputs: Outputs,
     cameras: Cameras,
     rings: dict[str, FrameRing],
@@ -200,7 +201,7 @@ def _make_loop(
         group_s=config.group_ms / 1e3,
         keep_warm=config.engine.keep_warm,
         prediction_delay_ns=longest_delay_ns if config.publish.prediction else None,
-        limits=make_limits(config, {rule.name: rule.plan for rule in rules}),
+        limits=limits,
         beat=beat,
         protocol=make_protocol(config),
     )
@@ -216,15 +217,14 @@ def _open_outputs(config: RunConfig, context: DriverContext, stack: ExitStack) -
     return opened
 
 
-def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -> list[Rule]:
-    """The rules, each with a plan that its output can carry out and that keeps within the limits."""
+def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -> tuple[list[Rule], Limits]:
+    """The rules, each with a plan that its output can carry out, and the limits that they keep within."""
     found = {info.name: info for info in outputs}
     delays_ms = {info.name: info.delay_ms for info in outputs}
     rules = make_rules(config, package.manifest.keypoints, delays_ms)
     for rule in rules:
         check_fits(rule.plan, found[rule.output], f"rule '{rule.name}'")
-    make_limits(config, {rule.name: rule.plan for rule in rules})  # says what is wrong before a camera opens
-    return rules
+    return rules, make_limits(config, {rule.name: rule.plan for rule in rules})
 
 
 def _open_cameras(config: RunConfig, context: DriverContext, package: Package, stack: ExitStack) -> Cameras:

@@ -114,9 +114,11 @@ class KeepWarm:
 
     def run_if_due(self) -> None:
         """Run the chain where it is time, and not too late for it to end before the frame."""
-        if self._start_ns is None or self._clock.now_ns() < self._start_ns:
+        if self._start_ns is None:
             return
         late_ns = self._clock.now_ns() - self._start_ns
+        if late_ns < 0:
+            return
         self._start_ns = None  # once for each frame, whether or not the frame comes
         if late_ns <= REST_NS // 2:
             self.rehearse()

@@ -132,7 +132,7 @@ def test_an_imported_network_is_quantised_by_its_recordings(folder: Path, import
 @needs_int8
 def test_what_an_imported_network_is_quantised_by_must_fit(folder: Path, imported: Path) -> None:
     config = QuantiseConfig(str(imported), frames=[str(folder)], precisions=["int8"])
-    with pytest.raises(UserError, match="at least 8 frames, here are 0; say `--frames VIDEO`"):
+    with pytest.raises(UserError, match=r"at least 8 frames, here are 0; say `--frames '.VIDEO.'`"):
         quantise(replace(config, frames=[]))
     with pytest.raises(UserError, match="no such file; expected the CSV"):
         quantise(replace(config, data=str(folder)))
