@@ -43,7 +43,10 @@ def leave_high(box: SimulatedBox) -> None:
     os.close(output._link._serial.fd)  # type: ignore[attr-defined]
     output._link._closing.set()  # type: ignore[attr-defined]
     output._link._reader.join()  # type: ignore[attr-defined]
-    assert box.level(0) == HIGH
+    # The box acknowledges at once; what it did is read by a thread of its own.
+    edge = box.wait_for(0, high=True)
+    assert edge is not None
+    assert edge.level == HIGH
 
 
 def test_every_output_is_made_safe_and_what_failed_is_named(box: SimulatedBox) -> None:
@@ -70,15 +73,15 @@ def test_closed_it_leaves_the_outputs_alone(box: SimulatedBox) -> None:
 
 def test_where_the_supervisor_dies_it_waits_for_the_loop_and_acts_by_itself(box: SimulatedBox) -> None:
     """The supervisor is a process of its own here, and so is what stands for the loop."""
-    loop = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    code = (
-        "import os, sys, rigs; from rt_pose.session.safe_outputs import SafeStandby\n"
-        "if __name__ == '__main__':\n"
-        f"    SafeStandby({plain(box.port)!r}, rigs.register, {loop.pid})\n"
-        "    os.kill(os.getpid(), 9)\n"
-    )
-    leave_high(box)
-    subprocess.run([sys.executable, "-c", code], check=False)
-    assert box.wait_for(0, high=False, timeout_s=2.0) is None, "the loop lives and holds its ports"
-    loop.communicate(b"\n")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as loop:
+        code = (
+            "import os, sys, rigs; from rt_pose.session.safe_outputs import SafeStandby\n"
+            "if __name__ == '__main__':\n"
+            f"    SafeStandby({plain(box.port)!r}, rigs.register, {loop.pid})\n"
+            "    os.kill(os.getpid(), 9)\n"
+        )
+        leave_high(box)
+        subprocess.run([sys.executable, "-c", code], check=False)
+        assert box.wait_for(0, high=False, timeout_s=2.0) is None, "the loop lives and holds its ports"
+        loop.communicate(b"\n")
     assert box.wait_for(0, high=False, timeout_s=20.0) is not None
