@@ -36,6 +36,7 @@ ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
 }
 MEASURED, SETTINGS, LOG, PACKAGE = "measured.npz", "train.yaml", "train.log", "package"
+BEST_CHECKPOINT = "best.ckpt"
 RUN_SECONDS = ("train_s", "measure_s")
 
 
@@ -70,7 +71,9 @@ class Grid:
         """What a result depends on."""
         training = settings_of(cell, self.base)
         found = {"training": training, "jitter_frames": self.jitter_frames}
-        return found | ({"members": list(self.members)} if cell.row in LEARNERS else {})
+        if cell.row in LEARNERS:
+            found |= {"members": list(self.members), "begins_as": self.members[0]}
+        return found
 
     def result(self, cell: Cell) -> dict[str, Any] | None:
         """What was measured of a cell under these settings; None where it has not been."""
@@ -179,8 +182,7 @@ def _do(grid: Grid, cell: Cell, core: int, clock: HostClock) -> str:
     problem = _call(grid, _measuring(grid, folder, data), core, folder / "measure.log")
     if problem:
         return problem
-    for leavings in ("checkpoints", "tensorboard", "teachers"):
-        shutil.rmtree(folder / leavings, ignore_errors=True)
+    _clear(folder, may_teach=cell.row == "all" and cell.seed in grid.members[:1])
     result = {
         "settings": settings,
         "train_s": round((trained - start) / NS_PER_S, 1),
@@ -191,11 +193,23 @@ def _do(grid: Grid, cell: Cell, core: int, clock: HostClock) -> str:
     return ""
 
 
+def _clear(folder: Path, may_teach: bool) -> None:
+    """Away with what nothing reads again. A pupil begins as its teacher's best checkpoint."""
+    for leavings in ("tensorboard", "teachers"):
+        shutil.rmtree(folder / leavings, ignore_errors=True)
+    for checkpoint in (folder / "checkpoints").glob("*.ckpt"):
+        if checkpoint.name != BEST_CHECKPOINT or not may_teach:
+            checkpoint.unlink()
+
+
 def _training(grid: Grid, cell: Cell, data: Path) -> list[str]:
     folder = grid.folder(cell)
     places = ["--config", str(folder / SETTINGS), "--data", str(data), "--out", str(folder)]
     if cell.row in LEARNERS:
-        teachers = ["--teachers", str(_members_folder(grid, cell))]
+        members = _members_folder(grid, cell)
+        # Not the best of them: which that is the held-out frames would decide, on which it is then measured.
+        first = members / f"seed-{grid.members[0]}"
+        teachers = ["--teachers", str(members), "--init_from", str(first)]
         return [sys.executable, "-m", "rt_pose.cli", "train", "distill", *places, *teachers]
     return [sys.executable, "-m", "rt_pose.cli", "train", "fit", *places]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rt_pose.errors import UserError, nearest
 from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
+from train.init_from import find_checkpoint
 from train.losses import LOSSES, ClipRow, LabelRow
 from train.losses.terms import RAMP, START, works_on_clips
 from train.models.backbones import BACKBONES
@@ -20,6 +21,7 @@ def check(config: TrainConfig) -> None:
     """UserError with every contradiction that can be seen without the data."""
     problems = [
         *_check_network(config.network),
+        *_check_init_from(config),
         *_check_schedule(config),
         *_check_optimiser(config.optimiser),
         *_check_augment(config.augment),
@@ -136,6 +138,16 @@ def _check_network(network: NetworkConfig) -> list[str]:
     if not 0 <= network.context <= MOST_CONTEXT:
         problems.append(f"network.context: expected 0 to {MOST_CONTEXT} past frames, got {network.context}")
     return problems
+
+
+def _check_init_from(config: TrainConfig) -> list[str]:
+    if not config.init_from:
+        return []
+    try:
+        find_checkpoint(config.init_from)
+    except UserError as error:
+        return [str(error)]
+    return []
 
 
 def _check_schedule(config: TrainConfig) -> list[str]:

@@ -24,7 +24,8 @@ from train.data.pseudo import Pseudo
 from train.models.weights import why_unreadable
 
 BEST, LAST = "best", "last"
-_KEY = "rt_pose"
+BELONGS = "rt_pose"
+"""Under this a checkpoint says what it belongs to."""
 _MAY_CHANGE = ("data", "out", "resume", "patience", "threads", "device")
 """Of a configuration, between an interrupted run and the one that goes on."""
 
@@ -78,12 +79,12 @@ class Remembered(lightning.Callback):
     def on_save_checkpoint(
         self, _trainer: lightning.Trainer, _module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint[_KEY] = self._belongs | {"random": random_states()}
+        checkpoint[BELONGS] = self._belongs | {"random": random_states()}
 
     def on_load_checkpoint(
         self, _trainer: lightning.Trainer, _module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._random = checkpoint[_KEY]["random"]
+        self._random = checkpoint[BELONGS]["random"]
 
     def on_train_start(self, _trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
         if self._random is not None:
@@ -100,10 +101,10 @@ def step_to_resume(
         raise UserError(
             f"checkpoint {path}: cannot be read: {why_unreadable(error)}; remove it to begin anew"
         ) from error
-    known = checkpoint.get(_KEY)
+    known = checkpoint.get(BELONGS)
     if known is None:
         raise UserError(f"checkpoint {path}: it does not say what it belongs to; remove it to begin anew")
-    problems = _other_skeleton(known["keypoints"], frames.keypoints)
+    problems = other_skeleton(known["keypoints"], frames.keypoints)
     if not problems and known["labels"] != fingerprint(frames):
         problems = ["the labels or images have changed since"]
     if known.get("pseudo", "") != (pseudo.fingerprint() if pseudo else ""):
@@ -175,7 +176,8 @@ def _of_today(settings: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def _other_skeleton(there: list[str], here: list[str]) -> list[str]:
+def other_skeleton(there: list[str], here: list[str]) -> list[str]:
+    """In words, how a checkpoint's keypoints differ from those of the labels."""
     if there == here:
         return []
     if sorted(there) == sorted(here):

@@ -9,7 +9,7 @@ The network learns from labels and pseudo-labels in every batch; the losses on c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +27,9 @@ from rt_pose.video import probe
 from train.config import TrainConfig
 from train.data.split import split_seed_of
 from train.data.videos import find_videos
-from train.distill_config import DistillConfig
+from train.distill_config import TEACHER, DistillConfig
 from train.fit import Fitted, Job, place, prepare, run
+from train.init_from import checkpoint_of
 from train.losses.terms import works_on_clips
 from train.progress import Say
 from train.pseudo_labels import make_pseudo_labels
@@ -57,7 +58,8 @@ def distilled(config: DistillConfig, say: Say = print) -> Fitted:
             f"--teachers: one network disagrees with nobody; got only {teachers[0].package.path}: give two "
             "or more, or a folder that `rt-pose train fit --seeds` filled"
         )
-    job = prepare(_training(config), None, say)
+    begins = _best_teacher(config, teachers, say) if config.init_from == TEACHER else config.init_from
+    job = prepare(_training(config, begins), None, say)
     _check_teachers(teachers, job, say)
     jobs = _videos(config, job, out)
     sure_px = _sure_px(config, teachers, say)
@@ -84,10 +86,28 @@ def _predict(package: Package, jobs: Sequence[VideoJob], folder: Path) -> Outcom
         return predict_many(package, jobs, EngineConfig(precision="float32"), HostClock(), lambda _: None)
 
 
-def _training(config: DistillConfig) -> TrainConfig:
-    """What is left for the training itself."""
+def _best_teacher(config: DistillConfig, teachers: Sequence[Member], say: Say) -> str:
+    """The checkpoint of the best teacher that the network can begin as; "" = there is none."""
+    network = asdict(config.network)
+    found: list[tuple[float, Path]] = []
+    for teacher in teachers:
+        training = teacher.package.manifest.training
+        checkpoint = checkpoint_of(teacher.package.path)
+        if checkpoint is not None and training.get("configuration", {}).get("network") == network:
+            found.append((training.get("errors", {}).get("mean_px", np.inf), checkpoint))
+    if not found:
+        say(
+            "init_from: no teacher has this network's settings and, beside its package, its checkpoint "
+            "(OUT/checkpoints/best.ckpt), so the network does not begin as one of them"
+        )
+        return ""
+    return str(min(found)[1])
+
+
+def _training(config: DistillConfig, init_from: str = "") -> TrainConfig:
+    """What is left for the training itself, which begins as `init_from` says."""
     values = {field.name: getattr(config, field.name) for field in fields(TrainConfig)}
-    plain = TrainConfig(**values)
+    plain = TrainConfig(**values | {"init_from": init_from})
     return plain if works_on_clips(plain) else replace(plain, videos=[])
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from train.config import TrainConfig
 
+TEACHER = "teacher"
+"""What `init_from` says where the network is to begin as one of its teachers."""
+
 
 @dataclass
 class PseudoConfig:
@@ -43,3 +46,6 @@ class DistillConfig(TrainConfig):
     """Model packages, or a folder that `train fit --seeds` filled."""
     pseudo: PseudoConfig = field(default_factory=PseudoConfig)
     """Which of the ensemble's answers count, and how much."""
+    init_from: str = TEACHER
+    """teacher: the network begins as the best teacher of its own kind whose checkpoint lies beside its
+    package, as `train fit` leaves it; where there is none, as `network` says. Else as for `train fit`."""

@@ -23,6 +23,7 @@ from train.data.pseudo import Pseudo
 from train.data.split import Split, check_sides, split_frames
 from train.disk import check_disk, full_disk_told, make_folder
 from train.export import Trained, export
+from train.init_from import begin_as, seen_before
 from train.losses.terms import frames_again, resolved
 from train.memory import check_memory, free_memory, training_memory
 from train.models.backbones import starts_from
@@ -173,9 +174,21 @@ def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> 
     )
     for line in check_sides(split, frames.visible > 0, frames.keypoints):
         say(line)
-    say(starts_from(config.network.backbone, config.network.weights))
+    if config.init_from:
+        _begin(config, spec, frames, split, say)
+    else:
+        say(starts_from(config.network.backbone, config.network.weights))
     unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec, say)
     return Job(config, folder, frames, split, spec, unlabeled)
+
+
+def _begin(config: TrainConfig, spec: InputSpec, frames: LabeledFrames, split: Split, say: Say) -> None:
+    """Say which network the training begins as; UserError where it cannot."""
+    network = PoseNetwork(config.network, spec.channels, len(frames.keypoints))
+    checkpoint = begin_as(network, frames.keypoints, config.init_from)
+    say(f"begins as the network of {checkpoint}")
+    if told := seen_before(checkpoint, frames.subset(split.validation).names):
+        say(told)
 
 
 def _start(job: Job, last: Path, say: Say) -> int:
@@ -203,7 +216,10 @@ def place(given: Path | None, configured: str, key: str) -> Path:
 
 def _tracker(job: Job, say: Say) -> Tracker:
     check_step_memory(job, say)
-    return Tracker(_network(job), job.spec, job.config, job.unlabeled.terms)
+    network = _network(job)
+    if job.config.init_from:
+        begin_as(network, job.frames.keypoints, job.config.init_from)
+    return Tracker(network, job.spec, job.config, job.unlabeled.terms)
 
 
 def _network(job: Job) -> PoseNetwork:

@@ -24,9 +24,9 @@ from rt_pose.offline.poses_csv import read_poses
 from rt_pose.package import Package, read_package, write_manifest
 from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig
 from train.data.labels import read_labels
-from train.distill import distill
+from train.distill import _training, distill
 from train.distill_config import DistillConfig, PseudoConfig
-from train.fit import Job
+from train.fit import Job, fit
 from train.progress import Say
 
 pytestmark = pytest.mark.timeout(400)
@@ -130,7 +130,6 @@ def test_a_larger_threshold_keeps_it(
 ) -> None:
     from rt_pose.offline.find_videos import VideoJob
     from rt_pose.offline.members import find_members
-    from train.distill import _training
     from train.fit import prepare
     from train.pseudo_labels import make_pseudo_labels
 
@@ -256,7 +255,6 @@ def test_what_cannot_be_begun_is_told_before_a_video_is_read(
 def test_a_teacher_that_trained_on_a_frame_that_validates_is_refused(
     folder: Path, teachers: list[Package], tmp_path: Path
 ) -> None:
-    from train.distill import _training
     from train.fit import prepare
 
     kept_back = prepare(_training(_config(folder, teachers, tmp_path)), None, lambda _: None).validation.names
@@ -291,9 +289,31 @@ def test_the_command_line(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert "neither a package nor the folder of an ensemble" in capsys.readouterr().err
 
 
-def test_losses_on_clips_may_join_in(folder: Path, teachers: list[Package], tmp_path: Path) -> None:
-    from train.distill import _training
+def test_it_begins_as_the_best_teacher(folder: Path, teachers: list[Package], tmp_path: Path) -> None:
+    """Of two that were trained, beside one that has no checkpoint."""
+    short = {"steps": 30, "validate_every": 15}
+    plain = replace(_training(_config(folder, teachers, tmp_path)), **short)
+    trained = [
+        fit(replace(plain, seed=seed, split_seed=0), folder, tmp_path / f"seed-{seed}") for seed in (1, 2)
+    ]
+    errors = [read_package(path).manifest.training["errors"]["mean_px"] for path in trained]
+    best = trained[int(np.argmin(errors))].parent / "checkpoints" / "best.ckpt"
+    said: list[str] = []
+    unsure = PseudoConfig(frames=8, sure_px=1e3, min_confidence=0.0, absent_below=0.0)
+    config = _config(folder, teachers, tmp_path / "out", pseudo=unsure, split_seed=0, **short)
+    config.teachers[:] = [str(teachers[0].path), *map(str, trained)]
+    distill(config, said.append)
+    assert f"begins as the network of {best}" in said
 
+
+def test_where_no_teacher_can_be_begun_as_that_is_told(distilled: Distilled) -> None:
+    assert any(
+        line.startswith("init_from: no teacher has this network's settings") for line in distilled.said
+    )
+    assert "tiny starts from random weights" in "".join(distilled.said)
+
+
+def test_losses_on_clips_may_join_in(folder: Path, teachers: list[Package], tmp_path: Path) -> None:
     plain = _training(_config(folder, teachers, tmp_path))
     assert plain.videos == []
     losses = {"heatmap_kl": LossConfig(), "temporal": LossConfig()}
