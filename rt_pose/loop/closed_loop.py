@@ -41,6 +41,7 @@ from rt_pose.loop.protocol import ORDERS as PROTOCOL_ORDERS
 from rt_pose.loop.protocol import Protocol, make_protocol
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.tell import Decided, Teller
+from rt_pose.loop.track import rehearse
 from rt_pose.package import TrackingSpec
 from rt_pose.records import ControlRecord, DropRecord, End, Sink
 from rt_pose.types import CameraInfo, Frame, FrameStamps, Pose, StageStamps
@@ -125,7 +126,7 @@ class ClosedLoop:
         self._seq = 0
 
     def warm_up(self) -> None:
-        """Let every stage that works on pixels allocate what it keeps."""
+        """Let every stage allocate what it keeps and compile what it calls: no frame is to wait for it."""
         blanks = [
             np.zeros((path.info.height, path.info.width, path.info.channels), np.uint8)
             for path in self.paths.values()
@@ -136,7 +137,10 @@ class ClosedLoop:
             for _ in range(WARM_UP_FRAMES):
                 pixels = self.estimator.preprocess_all(blanks[:count], whole[:count])
                 maps = self.estimator.infer(pixels, pasts[:count])
-                self.estimator.decode(maps, (blanks[0].shape[1], blanks[0].shape[0]))
+                found = self.estimator.decode(maps[:1], (blanks[0].shape[1], blanks[0].shape[0]))
+        for path in self.paths.values():
+            stamps = FrameStamps(index=0, t_exposure_ns=None, t_arrival_ns=0, t_scene_ns=0)
+            rehearse(path.tracker, Pose(path.info.name, stamps, found.xy, found.cov, found.confidence))
         for path, blank in zip(self.paths.values(), blanks, strict=True):
             path.past.empty()
             shapes: list[Window | None] = [None]

@@ -9,6 +9,8 @@ others vouch for is believed to have moved. All keypoints are filtered at once.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -259,6 +261,20 @@ class CausalFilter:
             seen_ms_ago=seen_ms_ago.reshape(self.shape),
             lost=lost.reshape(self.shape),
         )
+
+
+def rehearse(like: CausalFilter, pose: Pose) -> None:
+    """Take a pose through every step of a filter of the same make, which is then thrown away.
+
+    The steps are compiled when they are first called with arrays of their kind. In a fresh installation that
+    takes seconds, and no frame is to wait for it.
+    """
+    spare = CausalFilter(like.spec, *like.shape)
+    stamps = pose.stamps
+    for later_ns in (0, NS_PER_MS):
+        now = replace(stamps, index=stamps.index + later_ns, t_scene_ns=stamps.t_scene_ns + later_ns)
+        spare.step(replace(pose, stamps=now))
+    spare.predict(pose.camera, stamps.index, stamps.t_scene_ns + 2 * NS_PER_MS)
 
 
 def _room(m: int) -> tuple[FloatArray, Mask, Mask, FloatArray, FloatArray, FloatArray]:
