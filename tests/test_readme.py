@@ -50,7 +50,7 @@ def test_the_subscriber_runs_as_written(tmp_path: Path) -> None:
     plain = yaml.safe_load(block("yaml"))
     plain["rules"][0] |= {"when": "speed(k0) > 1 or speed(k0) <= 1", "hold": "1 s", "deadline": "1 s"}
     config = build(RunConfig, plain, "README")
-    config.model = str(tmp_path / "package")
+    config.model, config.armed_at_start = str(tmp_path / "package"), False
     config.cameras = {"top": CameraConfig("simulated")}
     config.publish = PublishConfig("tcp://127.0.0.1:*", "tcp://127.0.0.1:*")
     config.record, config.seconds, config.start_on = RecordConfig(video=False), 4.0, "launch"
