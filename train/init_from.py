@@ -23,7 +23,7 @@ LISTED = 5
 def find_checkpoint(given: str) -> Path:
     """The checkpoint that `init_from` names: itself, or the best of a training's folder; UserError."""
     path = Path(given).expanduser()
-    checkpoint = path / "checkpoints" / f"{BEST}.ckpt" if path.is_dir() else path
+    checkpoint = _best_of(path) if path.is_dir() else path
     if not checkpoint.is_file():
         raise UserError(
             f"init_from: no checkpoint {checkpoint}; name a folder that `rt-pose train fit` wrote, with its "
@@ -34,7 +34,7 @@ def find_checkpoint(given: str) -> Path:
 
 def checkpoint_of(package: Path) -> Path | None:
     """The checkpoint that a package was exported from, where it still lies beside it."""
-    checkpoint = package.parent / "checkpoints" / f"{BEST}.ckpt"
+    checkpoint = _best_of(package.parent)
     return checkpoint if checkpoint.is_file() else None
 
 
@@ -78,6 +78,11 @@ def seen_before(checkpoint: Path, validation: list[str]) -> str:
         f"init_from: that network trained on {len(seen)} of the {len(validation)} frames that are kept back "
         f"here ({seen[0]}): the error on them will be too small"
     )
+
+
+def _best_of(folder: Path) -> Path:
+    """Where a training's folder has its best checkpoint."""
+    return folder / "checkpoints" / f"{BEST}.ckpt"
 
 
 def _read(path: Path) -> dict[str, Any]:

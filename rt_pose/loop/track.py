@@ -271,8 +271,8 @@ def rehearse(like: CausalFilter, pose: Pose) -> None:
     """
     spare = CausalFilter(like.spec, *like.shape)
     stamps = pose.stamps
-    for later_ns in (0, NS_PER_MS):
-        now = replace(stamps, index=stamps.index + later_ns, t_scene_ns=stamps.t_scene_ns + later_ns)
+    for later in (0, 1):
+        now = replace(stamps, index=stamps.index + later, t_scene_ns=stamps.t_scene_ns + later * NS_PER_MS)
         spare.step(replace(pose, stamps=now))
     spare.predict(pose.camera, stamps.index, stamps.t_scene_ns + 2 * NS_PER_MS)
 
