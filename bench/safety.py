@@ -210,7 +210,7 @@ def try_once(scenario: Scenario, model: str) -> Outcome:
                 threading.Event().wait(1.0)  # what there is to be told has been told by then
                 os.kill(rig.supervisor, signal.SIGTERM)
             ended = _hear(ours, "ended")
-            supervisor.join()
+            supervisor.join(LONGEST_WAIT_S)
         finally:
             _end(supervisor, ours)
         log = _log(out, t_fault_ns)

@@ -65,6 +65,7 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) 
     teller = _Teller(link)
     signal.signal(signal.SIGTERM, _stopper(assembled, "SIGTERM"))
     try:
+        teller(assembled.housekeeping.status())  # from here on a hang is seen, before the first stats are due
         assembled.housekeeping.on_stats = teller
         threading.Thread(
             target=_listen, args=(link, assembled), name="rt-pose-supervisor-link", daemon=True

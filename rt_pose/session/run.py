@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.config import RunConfig, duration_ns, to_plain
@@ -37,6 +37,10 @@ from rt_pose.session.safe_outputs import SafeStandby
 from rt_pose.session.yoke import with_yoke_times
 
 POLL_S = 0.2
+STARTS_WITHIN_S = 30.0
+"""From the order to begin to the loop's first word; it waits for the recorder meanwhile."""
+ENDS_WITHIN_S = 60.0
+"""From each of the loop's last words to what comes next; outputs are safe, but a camera's driver may hang."""
 RECORDER_END_S = 20.0
 LOOP_END_S = 15.0
 
@@ -148,6 +152,15 @@ class _Link:
             self.connection.send((kind, content))
 
 
+class _Must(NamedTuple):
+    """What is waited for from the loop."""
+
+    failing: str
+    """How it is put where it does not come: `the loop hung: ... for 3.2 s`."""
+    since_ns: int
+    within_ns: int
+
+
 class _Supervision:
     """One run, once the loop is ready."""
 
@@ -166,8 +179,9 @@ class _Supervision:
         self._config, self._out, self._clock, self._notices = config, out, clock, notices
         self._loop, self._link, self._register = loop, link, register
         self._kill_after_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
-        self._t_beat_ns: int | None = None
-        """When the loop last turned, as far as it has said; None before it turns and once it ends."""
+        self._must: _Must | None = None
+        """What the loop must do next; None once it is killed."""
+        self._ending = False
         self._hung = ""
         self._output_faults: dict[str, str] = {}
         self._output_notices = 0
@@ -199,6 +213,7 @@ class _Supervision:
                 self._write_info()
                 endpoint = self._start_recorder(self._out)
             self._link.tell("go", endpoint)
+            self._must = self._within("no word of a start", STARTS_WITHIN_S)
             self._watch()
             if not self._summary and self._config.outputs:
                 problems = standby.make_safe()
@@ -252,12 +267,16 @@ class _Supervision:
     def _hear(self, kind: str, content: Any) -> None:
         if kind == "stats":
             # Before its first turn it is alive as long as it tells of itself.
-            self._t_beat_ns = content["t_beat_ns"] or self._clock.now_ns()
+            t_beat_ns = content["t_beat_ns"] or self._clock.now_ns()
+            if not self._ending:
+                self._must = _Must("no turn", t_beat_ns, self._kill_after_ns)
             self._hear_outputs(content)
             self._notices.stats(content)
         elif kind == "ending":
-            self._t_beat_ns = None
+            self._ending = True
+            self._must = self._within("its end was not reached", ENDS_WITHIN_S)
         elif kind == "ended":
+            self._must = self._within("its process did not end", ENDS_WITHIN_S)
             self._summary = content
         elif kind == "refused":
             raise UserError(content)
@@ -272,15 +291,22 @@ class _Supervision:
         if self._output_notices > said and not self._output_faults:
             self._warn(stats["last_output_notice"])
 
+    def _within(self, failing: str, seconds: float) -> _Must:
+        return _Must(failing, self._clock.now_ns(), round(seconds * NS_PER_S))
+
     def _kill_if_hung(self) -> None:
         """A loop that does not turn any more cannot be asked to stop. Killed, its ports are free for us."""
-        if self._t_beat_ns is None or self._hung:
+        if self._must is None:
             return
-        silent_ns = self._clock.now_ns() - self._t_beat_ns
-        if silent_ns > self._kill_after_ns:
-            self._hung = f"the loop hung: no turn for {silent_ns / NS_PER_S:.1f} s"
+        failing, since_ns, within_ns = self._must
+        silent_ns = self._clock.now_ns() - since_ns
+        if silent_ns > within_ns:
+            self._must = None
+            hung = f"the loop hung: {failing} for {silent_ns / NS_PER_S:.1f} s"
+            if not self._summary:  # otherwise it had said how it went, and nothing is missing
+                self._hung = hung
             self._loop.kill()
-            self._warn(f"{self._hung}; it is killed")
+            self._warn(f"{hung}; it is killed")
 
     def _warn(self, message: str) -> None:
         self._warnings.append(message)

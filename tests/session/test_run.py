@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 import zmq
+from support.hanging_camera import hangs_in_close, hangs_in_stop
 from support.tiny_package import make_tiny_package
 
 import rigs
@@ -333,6 +334,47 @@ def test_a_loop_killed_ends_the_recorder_and_leaves_the_log(package: Path, tmp_p
     assert len(session.observations) >= last_told - 60, "more than a second is missing"
     assert session.end is None
     assert replay(tmp_path / "session").identical
+
+
+class StopsTheLoop(Watch):
+    """Takes the loop's processor away before it is told to begin."""
+
+    def ready(self, description: dict[str, Any]) -> None:
+        super().ready(description)
+        os.kill(child("rt-pose-loop"), signal.SIGSTOP)
+
+
+def test_a_loop_that_hangs_before_its_first_word_is_killed(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rt_pose.session.run.STARTS_WITHIN_S", 1.0)
+    monkeypatch.setattr("rt_pose.session.run.RECORDER_END_S", 1.0)  # nobody told it whom to follow
+    result = run(config(package), tmp_path / "session", StopsTheLoop())
+    assert result.status.startswith("the loop hung: no word of a start for 1.")
+    assert json.loads((tmp_path / "session" / "session.json").read_text())["status"] == result.status
+
+
+@pytest.mark.parametrize(
+    ("register", "status", "warning"),
+    [
+        (hangs_in_stop, "the loop hung: its end was not reached for ", "it is killed"),
+        (hangs_in_close, "complete", "the loop hung: its process did not end for "),
+    ],
+)
+def test_a_camera_that_does_not_stop_cannot_hold_up_the_end(
+    package: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    register: Callable[[], None],
+    status: str,
+    warning: str,
+) -> None:
+    monkeypatch.setattr("rt_pose.session.run.ENDS_WITHIN_S", 3.0)
+    run_config = config(package, seconds=1.0)
+    result = run_session(run_config, tmp_path / "session", register, HostClock(), Watch())
+    assert result.status.startswith(status)
+    assert any(warning in w for w in result.warnings), result.warnings
+    assert len(Session.read(tmp_path / "session").observations) > 30
 
 
 def test_orders_over_the_control_socket(package: Path, tmp_path: Path) -> None:
