@@ -26,7 +26,7 @@ from rt_pose.package import Manifest, Package, Subspace, TrackingSpec, read_pack
 from rt_pose.types import FloatArray
 from rt_pose.video import VideoInfo, probe, read_frames
 from train.data.labels import Channels, LabeledFrames, read_labels
-from train.data.split import SPLIT_FILE, split_frames
+from train.evaluation.labeled import VALIDATION, sets_of
 from train.evaluation.spaces import named_views
 from train.progress import Say
 
@@ -51,7 +51,11 @@ class CalibrateConfig:
     video: list[str]
     """Recordings of the rig, unlabeled; several are used together."""
     labels: str | None = None
-    """Labels file (CSV) of frames for the bias: those that split.csv keeps back, else all of them."""
+    """Labels file (CSV) of frames for the bias: those that the package's training kept back, or split.csv
+    does; all of them where neither says."""
+    bias_from: str = ""
+    """In place of labels: folder of the package of an earlier training on some of them, whose bias this one
+    takes over; for a network that was trained on every label (`validation_fraction: 0`)."""
     views: list[str] = dataclasses.field(default_factory=list)
     """Keypoints that are one body part in several views, joined by '=': paw1_top=paw1_bottom."""
     frames: int = 3000
@@ -70,6 +74,9 @@ def calibrate(config: CalibrateConfig, say: Say) -> Package:
     infos = [probe(path) for path in config.video]
     if not infos:
         raise UserError("train calibrate: no recording was given; add `--video FILE`")
+    bias = _bias_of(config.bias_from, package) if config.bias_from else None
+    if bias is not None and config.labels:
+        raise UserError("train calibrate: bias_from takes the place of labels; give one of them")
     labels = _labels(Path(config.labels), package.manifest) if config.labels else None
     choice = choose_engine(package, config.engine)
     say(f"engine: {choice}")
@@ -90,6 +97,9 @@ def calibrate(config: CalibrateConfig, say: Say) -> Package:
         spec.bias_px2, told["labels"] = _bias(choice.estimator, labels, spec)
         sizes = [np.sqrt(np.trace(np.asarray(b)) / 2) for b in spec.bias_px2]
         say(f"bias from {told['labels']}: {np.median(sizes):.2f} px along an axis (median of keypoints)")
+    if bias is not None:
+        spec.bias_px2, told["labels"] = bias
+        say(f"bias from {told['labels']}")
     manifest = dataclasses.replace(
         package.manifest, tracking=spec, training=package.manifest.training | {"calibration": told}
     )
@@ -183,11 +193,35 @@ class _Labels:
 
 def _labels(path: Path, manifest: Manifest) -> _Labels:
     channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
-    frames = read_labels(path.parent, path.name, channels, manifest.keypoints)
-    if (path.parent / SPLIT_FILE).is_file():
-        split = split_frames(path.parent, frames.names, 0.0, 0)
-        return _Labels(frames.subset(split.validation), path.name, f"the frames that {SPLIT_FILE} keeps back")
-    return _Labels(frames, path.name, "all its frames, the trained ones among them if there are any")
+    folder = path.parent.resolve()
+    frames = read_labels(folder, path.name, channels, manifest.keypoints)
+    sets = sets_of(frames, folder, manifest)
+    kept_back = np.flatnonzero(sets.of(VALIDATION))
+    if not len(kept_back):
+        raise UserError(
+            f"labels {path}: the network was trained on every one of these frames, so its errors on them say "
+            "nothing; give labels of other frames, or the package of an earlier training that kept some "
+            "back (`--bias_from FOLDER`)"
+        )
+    how = f"{len(kept_back)} of {len(frames)} frames; split {sets.how}"
+    return _Labels(frames.subset(kept_back), path.name, how)
+
+
+def _bias_of(folder: str, package: Package) -> tuple[list[list[list[float]]], str]:
+    """Another package's bias, and on what it stands; UserError where it has none, or of other keypoints."""
+    other = read_package(folder)
+    calibration = other.manifest.training.get("calibration", {})
+    if not other.manifest.tracking.bias_px2 or "labels" not in calibration:
+        raise UserError(
+            f"bias_from {folder}: its bias was never calibrated; run "
+            f"`rt-pose train calibrate --model {folder} --labels CSV --video FILE` first"
+        )
+    if other.manifest.keypoints != package.manifest.keypoints:
+        raise UserError(
+            f"bias_from {folder}: its keypoints are {', '.join(other.manifest.keypoints)}; expected those of "
+            f"{package.path}: {', '.join(package.manifest.keypoints)}"
+        )
+    return other.manifest.tracking.bias_px2, f"{calibration['labels']}, by package {other.sha256[:12]}"
 
 
 def _bias(estimator: Estimator, labels: _Labels, spec: TrackingSpec) -> tuple[list[list[list[float]]], str]:

@@ -163,9 +163,14 @@ def _check_schedule(config: TrainConfig) -> list[str]:
             f"steps: expected a multiple of validate_every ({config.validate_every}), got {config.steps}; "
             f"try {fit}"
         )
-    if not 0 < config.validation_fraction < 1:
+    if not 0 <= config.validation_fraction < 1:
         problems.append(
-            f"validation_fraction: expected a share between 0 and 1, got {config.validation_fraction}"
+            f"validation_fraction: expected a share from 0 to below 1, got {config.validation_fraction}"
+        )
+    if config.patience and not config.keeps_back:
+        problems.append(
+            "patience: with `validation_fraction: 0` no frame is kept back to see by whether it gets better; "
+            "give one of them up"
         )
     return problems
 

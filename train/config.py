@@ -146,7 +146,9 @@ class TrainConfig:
     resume: bool = False
     """Go on from the last checkpoint in `out`, exactly as if there had been no interruption."""
     validation_fraction: float = 0.15
-    """Share of frames kept back where the folder has no split.csv."""
+    """Share of frames kept back where the folder has no split.csv. 0: every label trains, those too that
+    split.csv keeps back. No error is known of such a network, and its last step is exported: for the last
+    training, once one with frames kept back has told the error, and how many steps it takes."""
     seed: int = 0
     """Of the head's first weights, the order of frames and the augmentation; and of the split, unless
     `split_seed` says another."""
@@ -167,3 +169,8 @@ class TrainConfig:
     """CPU threads; 0 = torch's own choice."""
     out: str = ""
     """Folder to write to: package/, checkpoints/, tensorboard/."""
+
+    @property
+    def keeps_back(self) -> bool:
+        """Whether labeled frames are kept back to validate."""
+        return self.validation_fraction > 0

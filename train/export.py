@@ -69,8 +69,14 @@ class Trained:
     bones: list[tuple[str, str]]
     train: LabeledFrames
     validation: LabeledFrames
+    """Kept back; empty where every frame trained."""
     training: dict[str, Any]
     """Provenance for the manifest; errors and versions are added to it."""
+
+    @property
+    def measured_on(self) -> LabeledFrames:
+        """Frames kept back, else those that trained: they tell how far apart precisions are, no error."""
+        return self.validation if len(self.validation) else self.train
 
 
 def export(trained: Trained, folder: Path, say: Say) -> Package:
@@ -86,17 +92,16 @@ def export(trained: Trained, folder: Path, say: Say) -> Package:
         _write_program(network, trained.spec, work / PROGRAM)
         write_first_in_float32(work / NETWORK, trained.spec, work / MIXED)
         golden = _golden(trained, work)
-        reference = _estimator(trained, work).estimate_all(trained.validation.images)
+        reference = _estimator(trained, work).estimate_all(trained.measured_on.images)
         reports = _measure(trained, work, reference, say)
         manifest = Manifest(
-            keypoints=trained.validation.keypoints,
+            keypoints=trained.train.keypoints,
             skeleton=trained.bones,
             input=trained.spec,
             decode=trained.decode,
-            tracking=default_tracking(len(trained.validation.keypoints), _frame_size(trained.validation)),
+            tracking=default_tracking(len(trained.train.keypoints), _frame_size(trained.measured_on)),
             precisions=reports,
-            training=trained.training
-            | {"errors": _errors(trained.validation, reference), "versions": _versions()},
+            training=trained.training | _errors(trained.validation, reference) | {"versions": _versions()},
         )
         package = write_package(
             work / "package",
@@ -202,8 +207,9 @@ def _golden(trained: Trained, work: Path) -> Golden:
 def _measure(
     trained: Trained, work: Path, reference: Keypoints[FloatArray], say: Say
 ) -> dict[str, PrecisionReport]:
-    """A report for each precision that this processor has, on validation frames."""
-    on = Yardstick(trained.validation.images, trained.validation.xy, reference)
+    """A report for each precision that this processor has."""
+    xy = trained.validation.xy if len(trained.validation) else None
+    on = Yardstick(trained.measured_on.images, xy, reference)
     reports = {}
     for precision in precisions_of(work):
         reports[precision] = measure(estimator(work, trained.spec, trained.decode, precision), on)
@@ -218,13 +224,17 @@ def _estimator(trained: Trained, work: Path) -> Estimator:
 
 
 def _errors(frames: LabeledFrames, found: Keypoints[FloatArray]) -> dict[str, Any]:
-    """Validation errors in frame px, in all and (median) by keypoint; null for one without a label."""
+    """Under `errors` those of validation in frame px, in all and (median) by keypoint, null for one without
+    a label; nothing where no frame was kept back."""
+    if not len(frames):
+        return {}
     apart = distances(found.xy, frames.xy)  # (F, K)
     per_keypoint: dict[str, float | None] = {}
     for name, column in zip(frames.keypoints, apart.T, strict=True):
         labeled = column[~np.isnan(column)]
         per_keypoint[name] = float(np.median(labeled)) if len(labeled) else None
-    return figures(apart) | {"n": int((~np.isnan(apart)).sum()), "per_keypoint": per_keypoint}
+    n = int((~np.isnan(apart)).sum())
+    return {"errors": figures(apart) | {"n": n, "per_keypoint": per_keypoint}}
 
 
 def _frame_size(frames: LabeledFrames) -> tuple[int, int]:

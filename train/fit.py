@@ -20,7 +20,7 @@ from train.checkpoints import LAST, can_go_on, step_to_resume
 from train.config import TrainConfig
 from train.data.labels import LabeledFrames, read_labels
 from train.data.pseudo import Pseudo
-from train.data.split import Split, check_sides, split_frames
+from train.data.split import Split, all_train, check_sides, split_frames
 from train.disk import check_disk, full_disk_told, make_folder
 from train.export import Trained, export
 from train.init_from import begin_as, seen_before
@@ -107,9 +107,10 @@ def run(job: Job, out: Path, say: Say) -> Fitted:
         end = train(stage, tracker, say)
     end_if_not_first(config)
     if end.best is None:
-        raise Interrupted(f"stopped at step {end.step}, before the first validation: nothing to export")
+        raise Interrupted(f"stopped at step {end.step}, before the first checkpoint: nothing to export")
     if end.why is not None:
-        say(f"stopped at step {end.step} of {config.steps}{end.why}; the best checkpoint so far is exported")
+        ended = f"stopped at step {end.step} of {config.steps}{end.why}"
+        say(f"{ended}; the {'best' if config.keeps_back else 'last'} checkpoint so far is exported")
     checkpoint = torch.load(end.best, map_location="cpu", weights_only=True)
     tracker.load_state_dict(checkpoint["state_dict"])
     say(f"exporting the checkpoint of step {checkpoint['global_step']}, {end.best}")
@@ -164,13 +165,11 @@ def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> 
                 raise UserError(
                     f"skeleton: no keypoint '{name}' in the labels{nearest(name, frames.keypoints)}"
                 )
-    split_seed = config.seed if config.split_seed is None else config.split_seed
-    split = split_frames(folder, frames.names, config.validation_fraction, split_seed)
+    split = _split(config, folder, frames)
     spec = input_spec(config.network, frames.channels)
     say(
         f"{folder.name}: {len(frames)} labeled frames, {len(frames.keypoints)} keypoints, "
-        f"{'gray' if frames.channels == 1 else 'RGB'}; {len(split.train)} train, {len(split.validation)} "
-        f"validate, split {split.how}"
+        f"{'gray' if frames.channels == 1 else 'RGB'}; {_sides(split)}"
     )
     for line in check_sides(split, frames.visible > 0, frames.keypoints):
         say(line)
@@ -182,12 +181,26 @@ def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> 
     return Job(config, folder, frames, split, spec, unlabeled)
 
 
+def _split(config: TrainConfig, folder: Path, frames: LabeledFrames) -> Split:
+    if not config.keeps_back:
+        return all_train(len(frames))
+    seed = config.seed if config.split_seed is None else config.split_seed
+    return split_frames(folder, frames.names, config.validation_fraction, seed)
+
+
+def _sides(split: Split) -> str:
+    """In words."""
+    if not len(split.validation):
+        return "all of them train, none is kept back: no error will be known"
+    return f"{len(split.train)} train, {len(split.validation)} validate, split {split.how}"
+
+
 def _begin(config: TrainConfig, spec: InputSpec, frames: LabeledFrames, split: Split, say: Say) -> None:
     """Say which network the training begins as; UserError where it cannot."""
     network = PoseNetwork(config.network, spec.channels, len(frames.keypoints))
     checkpoint = begin_as(network, frames.keypoints, config.init_from)
     say(f"begins as the network of {checkpoint}")
-    if told := seen_before(checkpoint, frames.subset(split.validation).names):
+    if split.validation.size and (told := seen_before(checkpoint, frames.subset(split.validation).names)):
         say(told)
 
 

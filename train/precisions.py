@@ -26,7 +26,7 @@ class Yardstick:
     """Frames, and what the float32 network finds in them."""
 
     images: Sequence[NDArray[np.uint8]]
-    """Frames (H, W, C) kept back from training; golden frames, of a network that came without labels."""
+    """Frames (H, W, C) kept back from training; where none were, others that tell no error."""
     xy: FloatArray | None
     """(F, K, 2) px, their labels; None: there are none, and no error can be told."""
     found: Keypoints[FloatArray]
@@ -80,7 +80,7 @@ def displacement(xy: FloatArray, reference: Keypoints[FloatArray]) -> FloatArray
 
 def in_words(precision: str, report: PrecisionReport) -> str:
     """A report as one line for people."""
-    error = "error not known, there being no labels"
+    error = "error not known, no labels being kept back"
     if report.validation_error_px is not None:
         error = (
             f"validation error median {report.validation_median_px:.2f} px, mean "

@@ -8,6 +8,8 @@ from typing import Any
 import pytorch_lightning as lightning
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from train.models.tracker import MONITORED, SEEN, VALIDATION
+
 Say = Callable[[str], object]
 
 
@@ -38,9 +40,13 @@ class TrainingProgress(lightning.Callback):
 
     def on_validation_end(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
         figures = trainer.callback_metrics
+        kept_back = MONITORED in figures
+        median, mean, p90 = (
+            figures[f"{VALIDATION if kept_back else SEEN}/{name}_px"] for name in ("median", "mean", "p90")
+        )
         self._say(
-            f"step {trainer.global_step}: validation error median {figures['val/median_px']:.2f} px, "
-            f"mean {figures['val/mean_px']:.2f}, P90 {figures['val/p90_px']:.2f}"
+            f"step {trainer.global_step}: {'validation' if kept_back else 'training'} error median "
+            f"{median:.2f} px, mean {mean:.2f}, P90 {p90:.2f}"
         )
 
     def on_train_end(self, _trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:

@@ -123,7 +123,7 @@ def _reports(
 ) -> dict[str, PrecisionReport]:
     """Of every precision; without labels only of those just made, so that no error once known is lost."""
     if on.xy is None:
-        say("no labels (`--data CSV`): how far keypoints move from float32 is measured, not their error")
+        say("no labels to measure errors with: how far keypoints move from float32 is measured alone")
     reports = {}
     for precision in made if on.xy is None else precisions_of(work):
         reports[precision] = measure(_network(package, work, precision), on)

@@ -48,7 +48,8 @@ def material(package: Package, config: QuantiseConfig) -> Material:
         if not config.data:
             raise UserError("data: no folder given; say `--data FOLDER`")
         training, kept_back = labeled_frames(package.manifest, Path(config.data))
-        return Material([*training.images, *recorded[::2]], kept_back, recorded[1::2])
+        measured = kept_back if len(kept_back) else None
+        return Material([*training.images, *recorded[::2]], measured, recorded[1::2])
     if len(recorded) < LEAST_FRAMES:
         raise UserError(
             f"frames: an imported network is calibrated on recordings like those it will be used on, at "

@@ -62,6 +62,11 @@ class Run:
     """Pseudo-labeled frames to learn from beside the labeled ones."""
 
     @property
+    def watched(self) -> LabeledFrames:
+        """The frames by which one sees how it goes: those kept back, else those that train."""
+        return self.validation if self.config.keeps_back else self.train
+
+    @property
     def last(self) -> Path:
         """Where its last checkpoint is to lie; or, until it has one, an earlier training's."""
         return self.out / "checkpoints" / f"{LAST}.ckpt"
@@ -76,7 +81,7 @@ class End:
     """How a training ended."""
 
     best: Path | None
-    """Its best checkpoint; None where it ended before the first."""
+    """Its best checkpoint, its last where no frames are kept back; None where it ended before the first."""
     step: int
     why: str | None
     """Why it ended early, in words; None where it ran to its end."""
@@ -86,12 +91,13 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
     """Train. UserError where a checkpoint cannot be written, or a GPU's memory runs out."""
     config = run.config
     keep_freed_memory()
-    checkpoints = _checkpoint(run, BEST, MONITORED)
+    # Where no frames are kept back the latest is taken for the best.
+    checkpoints = _checkpoint(run, BEST, *((MONITORED, "min") if config.keeps_back else ("step", "max")))
     patience, stop = _Patience(config.patience), StopOnCtrlC()
     callbacks = [
         *([patience] if config.patience else []),
         *([] if rank(config) else [TrainingProgress(say)]),
-        Pictures(run.validation),
+        Pictures(run.watched),
         stop,
         Remembered(config, run.train, run.pseudo),
         checkpoints,
@@ -118,7 +124,7 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
             trainer.fit(
                 tracker,
                 _batches(run, say),
-                ValidationBatches(run.validation, run.spec, config.batch_size),
+                ValidationBatches(run.watched, run.spec, config.batch_size),
                 ckpt_path=run.last if run.start else None,
                 weights_only=True,
             )
@@ -144,10 +150,10 @@ def _batches(run: Run, say: Say) -> StepBatches:
     return StepBatches(labeled, clips, run.unlabeled.terms.first_clip_step, run.start)
 
 
-def _checkpoint(run: Run, name: str, monitor: str | None) -> ModelCheckpoint:
+def _checkpoint(run: Run, name: str, monitor: str | None, mode: str = "min") -> ModelCheckpoint:
     """The best by what is monitored, or after each validation the latest."""
     return ModelCheckpoint(
-        run.out / "checkpoints", name, monitor=monitor, mode="min", enable_version_counter=False
+        run.out / "checkpoints", name, monitor=monitor, mode=mode, enable_version_counter=False
     )
 
 

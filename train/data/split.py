@@ -52,17 +52,24 @@ def split_frames(folder: Path, names: list[str], fraction: float, seed: int) -> 
     return split
 
 
+def all_train(frames: int) -> Split:
+    """Every frame trains, none is kept back."""
+    return Split(np.arange(frames), np.arange(0), "none: every frame trains")
+
+
 def split_again(training: Mapping[str, Any], folder: Path, names: list[str]) -> Split:
     """The split that a package was trained with, by its own account (`training` of its manifest).
 
     The frames that it says it kept back validate, and what has been labeled since is not among them; one that
-    does not name them is split as it was then.
+    does not name them is split as it was then. Where it kept none back, none validates.
     """
+    settings = training.get("configuration", {})
+    fraction = settings.get("validation_fraction", 0.15)
+    if not fraction:
+        return all_train(len(names))
     validate = np.isin(names, training.get("kept_back", []))
     if validate.any() and not validate.all():
         return Split(np.flatnonzero(~validate), np.flatnonzero(validate), training["split"])
-    settings = training.get("configuration", {})
-    fraction = settings.get("validation_fraction", 0.15)
     return split_frames(folder, names, fraction, split_seed_of(settings))
 
 
@@ -88,6 +95,8 @@ def check_sides(split: Split, labeled: NDArray[np.bool_], keypoints: list[str]) 
             f"(split {split.how}), so nothing would be learned of it; label it there, split in another way "
             f"({SPLIT_FILE}, or another `seed`), or remove its columns (or node)"
         )
+    if not len(split.validation):
+        return []
     unmeasured = [name for k, name in enumerate(keypoints) if k not in validated]
     if not unmeasured:
         return []

@@ -30,7 +30,9 @@ from train.models.context import WIDTH, Context, PastOf, by_turns, in_clip, itse
 from train.models.features import hold_statistics
 from train.models.heads import STRIDE, HeatmapHead
 
-MONITORED = "val/mean_px"
+VALIDATION, SEEN = "val", "seen"
+"""Under what errors are logged: on frames kept back; where there are none, on those that train."""
+MONITORED = f"{VALIDATION}/mean_px"
 """The best checkpoint is the one with the smallest mean error: it sees gross errors, the median does not."""
 
 
@@ -95,6 +97,7 @@ class Tracker(lightning.LightningModule):
         self._blank_is_absent = config.blank == "absent"
         self._optimiser = config.optimiser
         self._steps = config.steps
+        self._watched = VALIDATION if config.keeps_back else SEEN
         self._found: list[FloatArray] = []
         """(K, 2) a validation frame so far."""
         self._distances: list[FloatArray] = []
@@ -175,7 +178,7 @@ class Tracker(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         for name, value in figures(np.stack(self._distances)).items():
-            self.log(f"val/{name}", value)
+            self.log(f"{self._watched}/{name}", value)
         self.found = np.stack(self._found)
         self._found.clear()
         self._distances.clear()
