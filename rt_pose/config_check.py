@@ -55,10 +55,10 @@ def check_numbers(config: RunConfig) -> None:
         )
     beat_ns = duration_ns(config.safety.heartbeat_until, "configuration: safety.heartbeat_until")
     kill_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
-    if not 100e6 <= beat_ns <= kill_ns:
+    if not 100e6 <= beat_ns <= kill_ns or kill_ns < 1e9:  # the supervisor hears of turns twice a second
         raise UserError(
-            "configuration: safety: expected 100 ms <= heartbeat_until <= kill_after, got "
-            f"{config.safety.heartbeat_until!r} and {config.safety.kill_after!r}"
+            "configuration: safety: expected 100 ms <= heartbeat_until <= kill_after and a kill_after of 1 s "
+            f"or more, got {config.safety.heartbeat_until!r} and {config.safety.kill_after!r}"
         )
     if config.engine.threads < 0:
         raise UserError(f"configuration: engine.threads: expected 0 or more, got {config.engine.threads}")

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.clock import NS_PER_MS, Clock, HostClock
+from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock, HostClock
 from rt_pose.config import EngineConfig
 from rt_pose.engines import Engine, engines, lacks_context, open_engine
 from rt_pose.errors import UserError, nearest
@@ -26,6 +26,8 @@ BY_NAME_ONLY = ("int8",)
 the frames in between, which is jitter and now and then a keypoint elsewhere."""
 
 
+LONGEST_BARE_S = 20.0
+"""So long may the forwards take that a run times before it and after it."""
 RACE_GAIN = 0.9
 """`auto` takes a lower precision only where it needs at most this much of the time of a more exact one."""
 RACE_ROUNDS, RACE_FORWARDS = 5, 10
@@ -143,17 +145,22 @@ def warm_up(engine: Engine, runs: int = 20) -> None:
         forward()
 
 
-def bare_forward_ms(engine: Engine, clock: Clock, n: int = 200) -> BareForward:
-    """The engine's forward alone, one input at a time on a ready tensor, after a warm-up."""
+def bare_forward_ms(
+    engine: Engine, clock: Clock, n: int = 200, longest_s: float = LONGEST_BARE_S
+) -> BareForward:
+    """The engine's forward alone, one input at a time on a ready tensor, after a warm-up.
+
+    Fewer than `n` where those would take longer than `longest_s`.
+    """
     warm_up(engine)
     forward = engine.ready()
-    elapsed_ns = np.empty(n, np.int64)
-    for i in range(n):
-        start_ns = clock.now_ns()
+    elapsed_ns: list[int] = []
+    end_ns = clock.now_ns() + round(longest_s * NS_PER_S)
+    while len(elapsed_ns) < n and (start_ns := clock.now_ns()) < end_ns:
         forward()
-        elapsed_ns[i] = clock.now_ns() - start_ns
-    p50, p99 = np.percentile(elapsed_ns / NS_PER_MS, [50, 99])
-    return BareForward(float(p50), float(p99), n)
+        elapsed_ns.append(clock.now_ns() - start_ns)
+    p50, p99 = np.percentile(np.array(elapsed_ns) / NS_PER_MS, [50, 99])
+    return BareForward(float(p50), float(p99), len(elapsed_ns))
 
 
 def _choose_backend(package: Package, config: EngineConfig) -> str:

@@ -1,8 +1,9 @@
 """The loop's process: assembles a loop as its supervisor orders, runs it, and reports back.
 
 Over the link to the supervisor go, in this order: ("refused", message) or ("ready", description); then, once
-told ("go", recorder endpoint), ("stats", map) twice a second; once the outputs are safe ("ending", nothing);
-last ("ended", summary). The supervisor may send ("stop", why) and ("emergency", why) at any time; its death
+told ("go", recorder endpoint), ("stats", map) twice a second; ("stopping", nothing) before the outputs are
+made safe, ("ending", what failed in that) after it and once more when the cameras have stopped; last
+("ended", summary). The supervisor may send ("stop", why) and ("emergency", why) at any time; its death
 counts as both.
 """
 
@@ -81,9 +82,11 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) 
         loop.failure = f"the loop failed: {type(error).__name__}: {error}"
         raise
     finally:
+        teller.say("stopping", None)
         problems = assembled.stop_outputs()  # first of all
-        teller.say("ending", None)
+        teller.say("ending", list(problems))
         problems += assembled.stop_inputs()
+        teller.say("ending", list(problems))
         loop.finish()
         after = {} if loop.failure else {"bare_forward_after_ms": assembled.bare_forward()}
         assembled.housekeeping.on_stats = None

@@ -39,10 +39,14 @@ from rt_pose.session.yoke import with_yoke_times
 POLL_S = 0.2
 STARTS_WITHIN_S = 30.0
 """From the order to begin to the loop's first word; it waits for the recorder meanwhile."""
+STOPS_WITHIN_S, MORE_AN_OUTPUT_S = 5.0, 2.0
+"""From the loop's last turn to its outputs being safe."""
 ENDS_WITHIN_S = 60.0
 """From each of the loop's last words to what comes next; outputs are safe, but a camera's driver may hang."""
-RECORDER_END_S = 20.0
-LOOP_END_S = 15.0
+HELD_UP_NS = NS_PER_S
+"""A supervisor that did not look for so long was itself held up (Ctrl-Z, a terminal that takes nothing)."""
+RECORDER_END_S, IDLE_RECORDER_END_S = 20.0, 1.0
+LOOP_END_S, INTERRUPTED_END_S = 15.0, 5.0
 
 
 @dataclass
@@ -180,8 +184,13 @@ class _Supervision:
         self._loop, self._link, self._register = loop, link, register
         self._kill_after_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
         self._must: _Must | None = None
-        """What the loop must do next; None once it is killed."""
-        self._ending = False
+        """What the loop must do next."""
+        self._looked_ns, self._held_up_until_ns = clock.now_ns(), 0
+        self._heard = False
+        """Whether the loop has said a word since it was told to begin."""
+        self._stopping = False
+        self._unsafe: list[str] | None = None
+        """What failed when the loop made its outputs safe; None before it has."""
         self._hung = ""
         self._output_faults: dict[str, str] = {}
         self._output_notices = 0
@@ -215,22 +224,34 @@ class _Supervision:
             self._link.tell("go", endpoint)
             self._must = self._within("no word of a start", STARTS_WITHIN_S)
             self._watch()
-            if not self._summary and self._config.outputs:
-                problems = standby.make_safe()
-                for problem in problems or ["the loop died with its outputs open; they were made safe"]:
-                    self._warn(problem)
+            self._make_safe(standby)
         except UserError:
             refused = True
+            raise
+        except KeyboardInterrupt:  # the second Ctrl-C; the loop takes the closed link for the end
+            self._link.connection.close()
+            _end(self._loop, INTERRUPTED_END_S)
+            if self._loop.exitcode != 0:
+                self._make_safe(standby)
+            self._conclude("interrupted before its end")
             raise
         finally:
             standby.close()
             if self._recorder is not None:
-                _end(self._recorder, RECORDER_END_S)
+                _end(self._recorder, RECORDER_END_S if self._heard else IDLE_RECORDER_END_S)
             if self._socket_dir is not None:
                 shutil.rmtree(self._socket_dir, ignore_errors=True)
             if refused and self._out is not None:
                 shutil.rmtree(self._out)  # no frame was taken: nothing half-written stays
         return self._conclude()
+
+    def _make_safe(self, standby: SafeStandby) -> None:
+        """Every output, by the process that stands by, unless the loop has seen to them itself."""
+        if self._summary or self._unsafe == [] or not self._config.outputs:
+            return
+        problems = standby.make_safe()
+        for problem in problems or ["the loop died with its outputs open; they were made safe"]:
+            self._warn(problem)
 
     def _start_recorder(self, out: Path) -> str:
         # A path of its own and short: an ipc address may have no more than 107 bytes.
@@ -254,7 +275,9 @@ class _Supervision:
             except (EOFError, ConnectionResetError):
                 self._loop.join(LOOP_END_S)
                 return
-            self._kill_if_hung()
+            if self._is_hung():
+                self._kill()
+                return
             if recorder is not None and not recorder.is_alive():
                 # Having taken in the loop's last record it ends by itself, well, before the loop's process.
                 if recorder.exitcode != 0:
@@ -268,12 +291,17 @@ class _Supervision:
         if kind == "stats":
             # Before its first turn it is alive as long as it tells of itself.
             t_beat_ns = content["t_beat_ns"] or self._clock.now_ns()
-            if not self._ending:
+            self._heard = True
+            if not self._stopping:
                 self._must = _Must("no turn", t_beat_ns, self._kill_after_ns)
             self._hear_outputs(content)
             self._notices.stats(content)
+        elif kind == "stopping":
+            self._stopping = True
+            seconds = STOPS_WITHIN_S + MORE_AN_OUTPUT_S * len(self._config.outputs)
+            self._must = self._within("its outputs were not safe", seconds)
         elif kind == "ending":
-            self._ending = True
+            self._unsafe = content
             self._must = self._within("its end was not reached", ENDS_WITHIN_S)
         elif kind == "ended":
             self._must = self._within("its process did not end", ENDS_WITHIN_S)
@@ -294,30 +322,44 @@ class _Supervision:
     def _within(self, failing: str, seconds: float) -> _Must:
         return _Must(failing, self._clock.now_ns(), round(seconds * NS_PER_S))
 
-    def _kill_if_hung(self) -> None:
-        """A loop that does not turn any more cannot be asked to stop. Killed, its ports are free for us."""
+    def _is_hung(self) -> bool:
+        """Whether the loop has not done what it must; by what was heard since this process was held up."""
+        now_ns = self._clock.now_ns()
+        if now_ns - self._looked_ns > HELD_UP_NS:
+            self._held_up_until_ns = now_ns
+        self._looked_ns = now_ns
         if self._must is None:
-            return
+            return False
         failing, since_ns, within_ns = self._must
-        silent_ns = self._clock.now_ns() - since_ns
-        if silent_ns > within_ns:
-            self._must = None
-            hung = f"the loop hung: {failing} for {silent_ns / NS_PER_S:.1f} s"
-            if not self._summary:  # otherwise it had said how it went, and nothing is missing
-                self._hung = hung
-            self._loop.kill()
-            self._warn(f"{hung}; it is killed")
+        silent_ns = now_ns - max(since_ns, self._held_up_until_ns)
+        if silent_ns <= within_ns:
+            return False
+        self._hung = f"the loop hung: {failing} for {silent_ns / NS_PER_S:.1f} s"
+        return True
+
+    def _kill(self) -> None:
+        """A loop that does not turn any more cannot be asked to stop. Killed, its ports are free for us."""
+        self._loop.kill()
+        self._warn(f"{self._hung}; it is killed")
+        self._loop.join(LOOP_END_S)
+        if self._loop.is_alive():
+            self._warn(f"its process {self._loop.pid} cannot be killed: a driver holds it in the kernel")
+            return
+        with suppress(EOFError, OSError):
+            while self._link.connection.poll():  # it may have ended well a moment before
+                self._hear(*self._link.connection.recv())
 
     def _warn(self, message: str) -> None:
         self._warnings.append(message)
         self._notices.warn(message)
 
-    def _conclude(self) -> RunResult:
+    def _conclude(self, status: str = "") -> RunResult:
+        """`status`: what is said of a loop without a summary that neither hung nor died of itself."""
         summary = self._summary
-        if self._hung:
-            status = self._hung
+        if self._hung and not summary:  # with its summary nothing is missing
+            status = status or self._hung
         elif not summary:
-            status = f"the loop died (exit code {self._loop.exitcode})"
+            status = status or f"the loop died (exit code {self._loop.exitcode})"
         elif summary["faults"] or summary["failure"]:
             status = summary["reason"]
         elif summary["problems"]:
@@ -375,4 +417,4 @@ def _end(process: BaseProcess, patience_s: float) -> None:
         process.join(2.0)
     if process.is_alive():
         process.kill()
-        process.join()
+        process.join(2.0)

@@ -248,10 +248,8 @@ def test_a_session_that_cannot_be_written_is_said_at_once(package: Path, tmp_pat
         run(config(package), tmp_path / "file" / "session")
 
 
-@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_program_in_order(package: Path, tmp_path: Path, sent: signal.Signals) -> None:
-    """A closed terminal, a `kill`, Ctrl-C: to the whole process group, as a terminal does it."""
-    out = tmp_path / "session"
+def begin(package: Path, out: Path) -> subprocess.Popen[bytes]:
+    """The program in a process group of its own, once frames go through."""
     command = [sys.executable, "-m", "rt_pose.cli", "run", "--camera", "sim", "--model", str(package)]
     ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
     program = subprocess.Popen([*command, *ports, "--out", str(out)], start_new_session=True)
@@ -259,6 +257,14 @@ def test_a_signal_ends_the_program_in_order(package: Path, tmp_path: Path, sent:
     while not (out / "log.mcap").is_file() or (out / "log.mcap").stat().st_size < 20_000:
         assert program.poll() is None
         tick.wait(0.05)
+    return program
+
+
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_program_in_order(package: Path, tmp_path: Path, sent: signal.Signals) -> None:
+    """A closed terminal, a `kill`, Ctrl-C: to the whole process group, as a terminal does it."""
+    out = tmp_path / "session"
+    program = begin(package, out)
     os.killpg(program.pid, sent)
     assert program.wait(timeout=60) == 0
     info = json.loads((out / "session.json").read_text())
@@ -266,6 +272,40 @@ def test_a_signal_ends_the_program_in_order(package: Path, tmp_path: Path, sent:
     assert info["summary"]["reason"] == f"stop ordered ({sent.name})"
     assert Session.read(out).end is not None
     assert (out / "report.html").is_file()
+
+
+def test_a_run_that_was_put_aside_goes_on(package: Path, tmp_path: Path) -> None:
+    """Ctrl-Z and `fg`: nobody turned meanwhile, and nobody is to blame."""
+    out = tmp_path / "session"
+    program = begin(package, out)
+    os.killpg(program.pid, signal.SIGSTOP)
+    threading.Event().wait(5.0)  # longer than `kill_after`
+    os.kill(program.pid, signal.SIGCONT)  # the supervisor wakes first, and knows of no turn for 5 s
+    threading.Event().wait(1.0)
+    os.killpg(program.pid, signal.SIGCONT)
+    size = (out / "log.mcap").stat().st_size
+    tick = threading.Event()
+    while (out / "log.mcap").stat().st_size < size + 40_000:
+        assert program.poll() is None
+        tick.wait(0.05)
+    tick.wait(4.0)
+    os.killpg(program.pid, signal.SIGINT)
+    assert program.wait(timeout=60) == 0
+    assert json.loads((out / "session.json").read_text())["status"] == "complete"
+
+
+def test_a_second_ctrl_c_leaves_a_session_that_says_so(package: Path, tmp_path: Path) -> None:
+    def give_up(_: dict[str, Any]) -> None:
+        os.kill(child("rt-pose-loop"), signal.SIGSTOP)  # it hangs: the first Ctrl-C does nothing
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(0.5)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config(package, seconds=30.0), tmp_path / "session", Watch(give_up))
+    info = json.loads((tmp_path / "session" / "session.json").read_text())
+    assert info["status"] == "interrupted before its end"
+    assert "the loop died with its outputs open; they were made safe" in info["warnings"]
 
 
 def test_a_stop_before_the_first_frame_leaves_nothing(package: Path, tmp_path: Path) -> None:
