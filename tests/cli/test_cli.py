@@ -103,6 +103,7 @@ def test_missing_and_broken_configurations(fails: Callable[..., str], tmp_path: 
         ("zones: {two words: {circle: [1, 2, 3]}}", "zones: 'two words' cannot be a name"),
         ("budget_ms: 0", "budget_ms: expected more than 0, got 0"),
         ("seconds: -1", "seconds: expected more than 0, got -1"),
+        ("safety: {kill_after: 600 ms}", "a kill_after of 1 s or more, got '500 ms' and '600 ms'"),
         ("publish: {frame_rate_hz: .nan}", "publish.frame_rate_hz: expected 0 to 1000"),
     ],
 )

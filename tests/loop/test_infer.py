@@ -156,3 +156,4 @@ def test_the_bare_forward_is_measured(package: Package) -> None:
     bare = bare_forward_ms(engine, HostClock(), n=20)
     assert bare.n == 20
     assert 0 < bare.p50 <= bare.p99
+    assert 0 < bare_forward_ms(engine, HostClock(), n=10**9, longest_s=0.05).n < 10**6
