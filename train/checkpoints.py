@@ -166,7 +166,7 @@ def lasting(config: TrainConfig) -> dict[str, Any]:
     return {key: value for key, value in asdict(config).items() if key not in _MAY_CHANGE}
 
 
-def _of_today(settings: dict[str, Any]) -> dict[str, Any]:
+def of_today(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as they were written, with the younger ones: a training had their defaults then."""
     defaults = lasting(TrainConfig())
     whole = defaults | settings
@@ -197,7 +197,7 @@ def other_skeleton(there: list[str], here: list[str]) -> list[str]:
 def other_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """In words, each setting that differs from what a training was made with."""
     told = []
-    there = _of_today(there)
+    there = of_today(there)
     for key in sorted({*there, *here}):
         old, new = there.get(key), here.get(key)
         if old != new:

@@ -8,9 +8,10 @@ The network learns from labels and pseudo-labels in every batch; the losses on c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +25,12 @@ from rt_pose.offline.predict_ensemble import predict_ensemble
 from rt_pose.offline.predict_many import Outcome, predict_many
 from rt_pose.package import Package
 from rt_pose.video import probe
+from train.checkpoints import of_today
 from train.config import TrainConfig
-from train.data.split import split_seed_of
+from train.data.split import how_seen, seen_by, split_seed_of
 from train.data.videos import find_videos
 from train.distill_config import TEACHER, DistillConfig
-from train.fit import Fitted, Job, place, prepare, run
+from train.fit import Fitted, Job, begin, gather, place, run
 from train.init_from import checkpoint_of
 from train.losses.terms import works_on_clips
 from train.progress import Say
@@ -58,9 +60,13 @@ def distilled(config: DistillConfig, say: Say = print) -> Fitted:
             f"--teachers: one network disagrees with nobody; got only {teachers[0].package.path}: give two "
             "or more, or a folder that `rt-pose train fit --seeds` filled"
         )
-    begins = _best_teacher(config, teachers, say) if config.init_from == TEACHER else config.init_from
-    job = prepare(_training(config, begins), None, say)
-    _check_teachers(teachers, job, say)
+    of_teacher = config.init_from == TEACHER
+    job = gather(_training(config, "" if of_teacher else config.init_from), None, say)
+    _check_skeleton(teachers, job)
+    if of_teacher:
+        job = replace(job, config=replace(job.config, init_from=_best_teacher(teachers, job, say)))
+    job = begin(job, say)
+    _check_seen(teachers, job, say)
     jobs = _videos(config, job, out)
     sure_px = _sure_px(config, teachers, say)
     if rank(config) == 0:  # those who train with it begin when it has written this
@@ -86,22 +92,39 @@ def _predict(package: Package, jobs: Sequence[VideoJob], folder: Path) -> Outcom
         return predict_many(package, jobs, EngineConfig(precision="float32"), HostClock(), lambda _: None)
 
 
-def _best_teacher(config: DistillConfig, teachers: Sequence[Member], say: Say) -> str:
+def _best_teacher(teachers: Sequence[Member], job: Job, say: Say) -> str:
     """The checkpoint of the best teacher that the network can begin as; "" = there is none."""
-    network = asdict(config.network)
+    network = _architecture({"network": asdict(job.config.network)})
     found: list[tuple[float, Path]] = []
     for teacher in teachers:
-        training = teacher.package.manifest.training
-        checkpoint = checkpoint_of(teacher.package.path)
-        if checkpoint is not None and training.get("configuration", {}).get("network") == network:
+        manifest = teacher.package.manifest
+        training, checkpoint = manifest.training, checkpoint_of(teacher.package.path)
+        alike = (
+            manifest.keypoints == job.frames.keypoints
+            and manifest.input.channels == job.spec.channels
+            and _architecture(training.get("configuration", {})) == network
+        )
+        if checkpoint is not None and alike:
             found.append((training.get("errors", {}).get("mean_px", np.inf), checkpoint))
     if not found:
         say(
-            "init_from: no teacher has this network's settings and, beside its package, its checkpoint "
+            "init_from: no teacher has this network's settings, its keypoints and "
+            f"{'gray' if job.spec.channels == 1 else 'RGB'} images and, beside its package, its checkpoint "
             "(OUT/checkpoints/best.ckpt), so the network does not begin as one of them"
         )
         return ""
     return str(min(found)[1])
+
+
+def _architecture(settings: dict[str, Any]) -> dict[str, Any]:
+    """What of a training's settings makes the network; empty where they do not say.
+
+    Without the file that its backbone began from, which a package knows by its last name alone.
+    """
+    if "network" not in settings:
+        return {}
+    network: dict[str, Any] = of_today({"network": settings["network"]})["network"]
+    return {key: value for key, value in network.items() if key != "weights"}
 
 
 def _training(config: DistillConfig, init_from: str = "") -> TrainConfig:
@@ -144,8 +167,8 @@ def _check(config: DistillConfig) -> None:
         raise UserError("the distillation cannot be begun:\n  " + "\n  ".join(problems))
 
 
-def _check_teachers(teachers: Sequence[Member], job: Job, say: Say) -> None:
-    """Teachers know the labels' keypoints, and none has trained on a frame that validates here."""
+def _check_skeleton(teachers: Sequence[Member], job: Job) -> None:
+    """UserError where teachers, which are of one skeleton, do not know the labels' keypoints."""
     here = job.frames.keypoints
     there = teachers[0].package.manifest.keypoints
     if there != here:
@@ -155,23 +178,36 @@ def _check_teachers(teachers: Sequence[Member], job: Job, say: Say) -> None:
             f"--teachers: they know the keypoints {', '.join(there)}, {differs}; teachers and network learn "
             "one skeleton, in one order"
         )
+
+
+def _check_seen(teachers: Sequence[Member], job: Job, say: Say) -> None:
+    """UserError where a teacher has trained, or may have, on a frame that validates here."""
+    if not job.split.validation.size:
+        return
     for teacher in teachers:
         training = teacher.package.manifest.training
-        if "kept_back" not in training:
+        seen = seen_by(training, job.validation.names)
+        if seen is None:
             say(
                 f"{teacher.name} does not say which frames it kept back: if it has trained on some that "
                 "validate here, the error on them will be too small"
             )
-            continue
-        seen = [name for name in job.validation.names if name not in training["kept_back"]]
-        if seen:
-            split_seed = split_seed_of(training.get("configuration", {}))
+        elif seen:
             raise UserError(
-                f"--teachers: {teacher.name} trained on {len(seen)} of the {len(job.validation)} frames that "
-                f"are kept back here ({seen[0]}), so its pseudo-labels know them; its split: "
-                f"{training['split']}; split alike: set `split_seed: {split_seed}`, or give both "
-                "one split.csv"
+                f"--teachers: {teacher.name} {how_seen(training)} {len(seen)} of the {len(job.validation)} "
+                f"frames that are kept back here ({seen[0]}), so its pseudo-labels know them; its split: "
+                f"{training['split']}; {_remedy(training.get('configuration', {}))}"
             )
+
+
+def _remedy(settings: Mapping[str, Any]) -> str:
+    """What to do where a teacher, trained with these settings, has seen what is kept back here."""
+    if settings.get("validation_fraction") == 0:
+        return (
+            "it keeps nothing back, so train on every label here too (`validation_fraction: 0`), or give "
+            "teachers that kept these frames back"
+        )
+    return f"split alike: set `split_seed: {split_seed_of(settings)}`, or give both one split.csv"
 
 
 def _videos(config: DistillConfig, job: Job, out: Path) -> list[VideoJob]:

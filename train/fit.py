@@ -23,7 +23,7 @@ from train.data.pseudo import Pseudo
 from train.data.split import Split, all_train, check_sides, split_frames
 from train.disk import check_disk, full_disk_told, make_folder
 from train.export import Trained, export
-from train.init_from import begin_as, seen_before
+from train.init_from import begin_as, name_of, seen_before
 from train.losses.terms import frames_again, resolved
 from train.memory import check_memory, free_memory, training_memory
 from train.models.backbones import starts_from
@@ -141,6 +141,11 @@ def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> 
 
     Nothing is written.
     """
+    return begin(gather(config, data, say), say)
+
+
+def gather(config: TrainConfig, data: Path | None = None, say: Say = print) -> Job:
+    """All of `prepare` but the network that the training begins as, which may depend on what it finds."""
     check(config)
     say = heard(config, say)
     config = resolved(config)
@@ -173,10 +178,6 @@ def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> 
     )
     for line in check_sides(split, frames.visible > 0, frames.keypoints):
         say(line)
-    if config.init_from:
-        _begin(config, spec, frames, split, say)
-    else:
-        say(starts_from(config.network.backbone, config.network.weights))
     unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec, say)
     return Job(config, folder, frames, split, spec, unlabeled)
 
@@ -195,13 +196,18 @@ def _sides(split: Split) -> str:
     return f"{len(split.train)} train, {len(split.validation)} validate, split {split.how}"
 
 
-def _begin(config: TrainConfig, spec: InputSpec, frames: LabeledFrames, split: Split, say: Say) -> None:
-    """Say which network the training begins as; UserError where it cannot."""
-    network = PoseNetwork(config.network, spec.channels, len(frames.keypoints))
-    checkpoint = begin_as(network, frames.keypoints, config.init_from)
+def begin(job: Job, say: Say) -> Job:
+    """Say which network the training begins as; the job. UserError where it cannot."""
+    config = job.config
+    say = heard(config, say)
+    if not config.init_from:
+        say(starts_from(config.network.backbone, config.network.weights))
+        return job
+    checkpoint = begin_as(_network(job), job.frames.keypoints, config.init_from)
     say(f"begins as the network of {checkpoint}")
-    if split.validation.size and (told := seen_before(checkpoint, frames.subset(split.validation).names)):
+    if job.split.validation.size and (told := seen_before(checkpoint, job.validation.names)):
         say(told)
+    return job
 
 
 def _start(job: Job, last: Path, say: Say) -> int:
@@ -260,11 +266,13 @@ def _trained(job: Job, tracker: Tracker, step: int) -> Trained:
     # Folders of the machine that trained say nothing to whoever reads the package.
     del settings["data"], settings["out"], settings["resume"]
     settings["network"]["weights"] = Path(job.config.network.weights).name
+    settings["init_from"] = name_of(job.config.init_from)
     training: dict[str, Any] = {
         "dataset": job.data.name,
         "frames_train": len(job.split.train),
         "frames_validation": len(job.split.validation),
         "split": job.split.how,
+        "trained_on": job.train.names,
         "kept_back": job.validation.names,
         "step": step,
         "configuration": settings,

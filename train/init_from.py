@@ -12,12 +12,15 @@ from torch import Tensor
 from rt_pose.errors import UserError
 from rt_pose.package import read_package
 from train.checkpoints import BELONGS, BEST, other_skeleton
+from train.data.split import how_seen, seen_by
 from train.models.tracker import PoseNetwork
 from train.models.weights import why_unreadable
 
 PREFIX = "network."
 """Before the network's own names in a checkpoint, which is the Lightning module's."""
 LISTED = 5
+CHECKPOINTS = "checkpoints"
+"""The folder of them in a training's own."""
 
 
 def find_checkpoint(given: str) -> Path:
@@ -36,6 +39,16 @@ def checkpoint_of(package: Path) -> Path | None:
     """The checkpoint that a package was exported from, where it still lies beside it."""
     checkpoint = _best_of(package.parent)
     return checkpoint if checkpoint.is_file() else None
+
+
+def name_of(given: str) -> str:
+    """What `init_from` names, to whoever has not this machine's folders: the earlier training's folder, or a
+    checkpoint that lies by itself; "" = nothing was given."""
+    if not given:
+        return ""
+    path = Path(given).expanduser().resolve()
+    in_training = path.parent.name == CHECKPOINTS and not path.is_dir()
+    return path.parent.parent.name if in_training else path.name
 
 
 def begin_as(network: PoseNetwork, keypoints: list[str], given: str) -> Path:
@@ -63,26 +76,26 @@ def begin_as(network: PoseNetwork, keypoints: list[str], given: str) -> Path:
 
 
 def seen_before(checkpoint: Path, validation: list[str]) -> str:
-    """In words which frames that validate here the earlier network has trained on; "" = none."""
+    """In words which frames that validate here the earlier network has trained on, or may have; "" = none."""
     package = checkpoint.parent.parent / "package"
     training: Mapping[str, Any] = read_package(package).manifest.training if package.is_dir() else {}
-    if "kept_back" not in training:
+    seen = seen_by(training, validation)
+    if seen is None:
         return (
             f"{checkpoint} does not say which frames it kept back: if it has trained on some that validate "
             "here, the error on them will be too small"
         )
-    seen = [name for name in validation if name not in training["kept_back"]]
     if not seen:
         return ""
     return (
-        f"init_from: that network trained on {len(seen)} of the {len(validation)} frames that are kept back "
-        f"here ({seen[0]}): the error on them will be too small"
+        f"init_from: that network {how_seen(training)} {len(seen)} of the {len(validation)} frames that are "
+        f"kept back here ({seen[0]}): the error on them is then too small"
     )
 
 
 def _best_of(folder: Path) -> Path:
     """Where a training's folder has its best checkpoint."""
-    return folder / "checkpoints" / f"{BEST}.ckpt"
+    return folder / CHECKPOINTS / f"{BEST}.ckpt"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ The teachers find discs by their grey level and are never trained; one of them h
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from support.tiny_package import DeepDiscFinder, DiscFinder, disc_frame, make_ti
 
 from rt_pose.cli import main
 from rt_pose.errors import UserError
+from rt_pose.offline.members import find_members
 from rt_pose.offline.poses_csv import read_poses
 from rt_pose.package import Package, read_package, write_manifest
 from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig
 from train.data.labels import read_labels
-from train.distill import _training, distill
+from train.distill import _best_teacher, _training, distill
 from train.distill_config import DistillConfig, PseudoConfig
-from train.fit import Job, fit
+from train.fit import Job, fit, gather
 from train.progress import Say
 
 pytestmark = pytest.mark.timeout(400)
@@ -129,7 +130,6 @@ def test_a_larger_threshold_keeps_it(
     folder: Path, teachers: list[Package], distilled: Distilled, tmp_path: Path
 ) -> None:
     from rt_pose.offline.find_videos import VideoJob
-    from rt_pose.offline.members import find_members
     from train.fit import prepare
     from train.pseudo_labels import make_pseudo_labels
 
@@ -238,6 +238,7 @@ def test_what_cannot_be_begun_is_told_before_a_video_is_read(
     other = make_tiny_package(tmp_path / "other", keypoints=3)
     refused("an ensemble is of one skeleton", replace(good, teachers=[*good.teachers, str(other.path)]))
     three = [str(other.path), str(make_tiny_package(tmp_path / "three", keypoints=3, seed=1).path)]
+    _with_checkpoint(other, asdict(CONFIG.network))
     refused("they know the keypoints k0, k1, k2, the labels have k0", replace(good, teachers=three))
     write_disc_video(tmp_path / "small.avi")
     half = tmp_path / "half.avi"
@@ -262,8 +263,15 @@ def test_a_teacher_that_trained_on_a_frame_that_validates_is_refused(
     package = read_package(shutil.copytree(teachers[1].path, tmp_path / "seen"))
     package.manifest.training |= told
     seen = write_manifest(package.path, package.manifest)
-    with pytest.raises(UserError, match=r"seen trained on 1 of the 2 frames .* set `split_seed: 7`"):
-        distill(_config(folder, [teachers[0], seen], tmp_path / "out"), lambda _: None)
+    config = _config(folder, [teachers[0], seen], tmp_path / "out")
+    with pytest.raises(UserError, match=r"seen may have trained on 1 of the 2 frames .* `split_seed: 7`"):
+        distill(config, lambda _: None)
+    every = {"trained_on": kept_back, "kept_back": [], "configuration": {"validation_fraction": 0.0}}
+    package.manifest.training |= every
+    write_manifest(package.path, package.manifest)
+    with pytest.raises(UserError, match=r"seen trained on 2 of the 2 .*\(`validation_fraction: 0`\)") as told:
+        distill(config, lambda _: None)
+    assert "split_seed" not in str(told.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -304,6 +312,35 @@ def test_it_begins_as_the_best_teacher(folder: Path, teachers: list[Package], tm
     config.teachers[:] = [str(teachers[0].path), *map(str, trained)]
     distill(config, said.append)
     assert f"begins as the network of {best}" in said
+
+
+def _with_checkpoint(teacher: Package, network: dict[str, Any]) -> Path:
+    """Makes a package one that a training with these settings left, with a checkpoint beside it."""
+    checkpoint = teacher.path.parent / "checkpoints" / "best.ckpt"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"rt_pose": {"keypoints": teacher.manifest.keypoints}, "state_dict": {}}, checkpoint)
+    teacher.manifest.training["configuration"] = {"network": network}
+    write_manifest(teacher.path, teacher.manifest)
+    return checkpoint
+
+
+def test_a_teacher_to_begin_as_is_known_by_what_makes_the_network(
+    folder: Path, teachers: list[Package], tmp_path: Path
+) -> None:
+    """Not by where its backbone's weights lay, nor by settings that its package is too old to have."""
+    network = replace(CONFIG.network, weights="/its/machine/weights.pth")
+    older = {key: value for key, value in asdict(network).items() if key != "context"}
+    teacher = read_package(shutil.copytree(teachers[0].path, tmp_path / "seed-7" / "package"))
+    checkpoint = _with_checkpoint(teacher, older | {"weights": "weights.pth"})
+    job = gather(_training(_config(folder, teachers, tmp_path)), None, lambda _: None)
+    job = replace(job, config=replace(job.config, network=network))
+    said: list[str] = []
+    assert _best_teacher(find_members([str(teacher.path)], "--teachers"), job, said.append) == str(checkpoint)
+    colour = replace(job, spec=replace(job.spec, channels=3))
+    assert _best_teacher(find_members([str(teacher.path)], "--teachers"), colour, said.append) == ""
+    wider = replace(job, config=replace(job.config, network=replace(network, head_width=24)))
+    assert _best_teacher(find_members([str(teacher.path)], "--teachers"), wider, said.append) == ""
+    assert "RGB images" in said[0]
 
 
 def test_where_no_teacher_can_be_begun_as_that_is_told(distilled: Distilled) -> None:

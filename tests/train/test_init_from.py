@@ -12,8 +12,10 @@ import torch
 from support.labeled_folder import make_labeled_folder, read_rows, write_rows
 
 from rt_pose.errors import UserError
+from rt_pose.package import read_package, write_manifest
 from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
-from train.fit import fit
+from train.fit import fit, prepare
+from train.init_from import name_of, seen_before
 
 CONFIG = TrainConfig(
     network=NetworkConfig(backbone="tiny", width=96, height=64, head_width=16),
@@ -52,6 +54,8 @@ def test_it_begins_where_the_earlier_training_ended(folder: Path, earlier: Path,
     assert f"begins as the network of {earlier / 'checkpoints' / 'best.ckpt'}" in said
     assert not any("trained on" in line for line in said), "both keep back the same frames"
     assert error_px(said) < 3.0, "four steps teach no network anything"
+    package = read_package(tmp_path / "out" / "package")
+    assert package.manifest.training["configuration"]["init_from"] == earlier.name, "no path of this machine"
 
 
 def test_a_checkpoint_itself_will_do(folder: Path, earlier: Path, tmp_path: Path) -> None:
@@ -69,6 +73,23 @@ def test_frames_that_it_has_seen_are_told(folder: Path, earlier: Path, tmp_path:
     assert "that are kept back here" in line
 
 
+def test_an_older_package_may_have_seen_what_it_did_not_keep_back(earlier: Path, tmp_path: Path) -> None:
+    older = Path(shutil.copytree(earlier, tmp_path / "older"))
+    manifest = read_package(older / "package").manifest
+    validation = [manifest.training["kept_back"][0], manifest.training["trained_on"][0], "since.png"]
+    best = older / "checkpoints" / "best.ckpt"
+    assert "that network trained on 1 of the 3 frames" in seen_before(best, validation)
+    del manifest.training["trained_on"]
+    write_manifest(older / "package", manifest)
+    assert "that network may have trained on 2 of the 3 frames" in seen_before(best, validation)
+
+
+def test_a_package_names_the_training_that_it_began_as(earlier: Path, tmp_path: Path) -> None:
+    assert name_of(str(earlier)) == name_of(str(earlier / "checkpoints" / "last.ckpt")) == earlier.name
+    assert name_of(str(tmp_path / "moved.ckpt")) == "moved.ckpt"
+    assert name_of("") == ""
+
+
 def test_without_its_package_nobody_knows_what_it_has_seen(
     folder: Path, earlier: Path, tmp_path: Path
 ) -> None:
@@ -77,6 +98,10 @@ def test_without_its_package_nobody_knows_what_it_has_seen(
     said: list[str] = []
     fit(replace(SHORT, init_from=str(alone)), folder, tmp_path / "out", said.append)
     assert any("does not say which frames it kept back" in line for line in said)
+    said.clear()
+    prepare(replace(SHORT, init_from=str(alone), validation_fraction=0.0), folder, said.append)
+    assert f"begins as the network of {alone}" in said
+    assert not any("does not say" in line for line in said), "nothing validates"
 
 
 def test_another_network_is_refused_before_the_first_step(folder: Path, earlier: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rt_pose.errors import UserError
-from train.data.split import Split, check_sides, split_again, split_frames
+from train.data.split import Split, all_train, check_sides, how_seen, seen_by, split_again, split_frames
 
 ONE_FOLDER = [f"labeled-data/img{i}.png" for i in range(20)]
 FOUR_VIDEOS = [f"labeled-data/video{v}/img{i}.png" for v in range(4) for i in range(5)]
@@ -79,6 +79,12 @@ def test_a_keypoint_that_no_training_frame_shows_is_refused_and_one_that_no_othe
         "labeled in no frame that validates, so without a validation error: c"
     ]
     assert check_sides(split, labeled[:, :1], ["a"]) == []
+    unseen = np.array([[True, False], [True, False]])
+    with pytest.raises(
+        UserError, match=r"b: labeled in none of the 2 training frames \(all there are\)"
+    ) as told:
+        check_sides(all_train(2), unseen, ["a", "b"])
+    assert "split" not in str(told.value)
 
 
 def test_a_packages_split_is_found_again_by_its_own_account(tmp_path: Path) -> None:
@@ -95,3 +101,41 @@ def test_a_packages_split_is_found_again_by_its_own_account(tmp_path: Path) -> N
     np.testing.assert_array_equal(again.validation, then.validation + 1)
     np.testing.assert_array_equal(again.train, [0, *(then.train + 1)])
     assert again.how == then.how
+
+
+SINCE = ["labeled-data/new/since0.png", "labeled-data/new/since1.png"]
+TOLD = {"trained_on": ONE_FOLDER[:15], "kept_back": ONE_FOLDER[15:], "split": "as split.csv says"}
+OLDER = {"kept_back": ONE_FOLDER[15:], "split": "as split.csv says"}
+
+
+def test_what_a_network_has_seen_is_said_by_its_package_or_not_known() -> None:
+    names = [ONE_FOLDER[3], ONE_FOLDER[18], *SINCE]
+    assert seen_by(TOLD, names) == [ONE_FOLDER[3]]
+    assert how_seen(TOLD) == "trained on"
+    assert seen_by(OLDER, names) == [ONE_FOLDER[3], *SINCE]
+    assert how_seen(OLDER) == "may have trained on"
+    assert seen_by({}, names) is None
+
+
+def test_what_was_labeled_since_validates(tmp_path: Path) -> None:
+    again = split_again(TOLD, tmp_path, [*SINCE, *ONE_FOLDER])
+    assert again.train.tolist() == list(range(2, 17))
+    assert again.validation.tolist() == [0, 1, *range(17, 22)]
+    assert again.how == "as split.csv says; labeled since, and never trained on: 2"
+    assert split_again(TOLD, tmp_path, ONE_FOLDER).how == TOLD["split"]
+    every = {"trained_on": ONE_FOLDER, "kept_back": [], "split": all_train(20).how}
+    again = split_again(every | {"configuration": {"validation_fraction": 0.0}}, tmp_path, SINCE)
+    assert not len(again.train)
+    assert again.validation.tolist() == [0, 1]
+
+
+def test_an_older_packages_split_is_never_drawn_again_where_it_names_frames(tmp_path: Path) -> None:
+    for names in (ONE_FOLDER[15:], ONE_FOLDER[16:18]):
+        kept_back = split_again(OLDER, tmp_path, names)
+        assert len(kept_back.validation) == len(names)
+        assert kept_back.how == OLDER["split"]
+    unknown = split_again(OLDER, tmp_path, SINCE)
+    assert unknown.validation.tolist() == [0, 1]
+    assert "none of the frames that the training knew" in unknown.how
+    every = {"kept_back": [], "configuration": {"validation_fraction": 0.0}}
+    assert len(split_again(every, tmp_path, SINCE).train) == 2

@@ -54,23 +54,60 @@ def split_frames(folder: Path, names: list[str], fraction: float, seed: int) -> 
 
 def all_train(frames: int) -> Split:
     """Every frame trains, none is kept back."""
-    return Split(np.arange(frames), np.arange(0), "none: every frame trains")
+    return Split(np.arange(frames), np.arange(0), "not at all: every frame trains")
+
+
+def seen_by(training: Mapping[str, Any], names: list[str]) -> list[str] | None:
+    """Which of `names` a network has trained on by its own account (`training` of its manifest); None: it
+    does not say.
+
+    An older package names only what it kept back: it may have trained on any other (`how_seen` says so).
+    """
+    if "trained_on" in training:
+        trained_on = set(training["trained_on"])
+        return [name for name in names if name in trained_on]
+    if "kept_back" in training:
+        kept_back = set(training["kept_back"])
+        return [name for name in names if name not in kept_back]
+    return None
+
+
+def how_seen(training: Mapping[str, Any]) -> str:
+    """In words, how sure it is that a network trained on what `seen_by` names."""
+    return "trained on" if "trained_on" in training else "may have trained on"
 
 
 def split_again(training: Mapping[str, Any], folder: Path, names: list[str]) -> Split:
     """The split that a package was trained with, by its own account (`training` of its manifest).
 
-    The frames that it says it kept back validate, and what has been labeled since is not among them; one that
-    does not name them is split as it was then. Where it kept none back, none validates.
+    The frames that it names as trained on train. All others validate, as it has never seen them: those that
+    it kept back, and those labeled since. An older package names only those kept back, which then validate;
+    all do where it names none of these. One that names neither is split as it was then.
     """
+    if "trained_on" in training:
+        return _by_what_was_seen(training, names)
     settings = training.get("configuration", {})
     fraction = settings.get("validation_fraction", 0.15)
     if not fraction:
         return all_train(len(names))
-    validate = np.isin(names, training.get("kept_back", []))
-    if validate.any() and not validate.all():
-        return Split(np.flatnonzero(~validate), np.flatnonzero(validate), training["split"])
+    if kept_back := training.get("kept_back"):
+        return _by_what_was_kept_back(kept_back, training["split"], names)
     return split_frames(folder, names, fraction, split_seed_of(settings))
+
+
+def _by_what_was_seen(training: Mapping[str, Any], names: list[str]) -> Split:
+    trains = np.isin(names, training["trained_on"])
+    since = int((~trains & ~np.isin(names, training["kept_back"])).sum())
+    how = training["split"] + (f"; labeled since, and never trained on: {since}" if since else "")
+    return Split(np.flatnonzero(trains), np.flatnonzero(~trains), how)
+
+
+def _by_what_was_kept_back(kept_back: list[str], how: str, names: list[str]) -> Split:
+    validates = np.isin(names, kept_back)
+    if not validates.any():
+        validates[:] = True
+        how = "unknown: none of the frames that the training knew, so all are taken for validation"
+    return Split(np.flatnonzero(~validates), np.flatnonzero(validates), how)
 
 
 def split_seed_of(settings: Mapping[str, Any]) -> int:
@@ -90,10 +127,15 @@ def check_sides(split: Split, labeled: NDArray[np.bool_], keypoints: list[str]) 
     )
     unlearned = [name for k, name in enumerate(keypoints) if k not in trained]
     if unlearned:
+        where = f"labels: {', '.join(unlearned)}: labeled in none of the {len(split.train)} training frames "
+        if not len(split.validation):
+            raise UserError(
+                f"{where}(all there are), so nothing would be learned of it; label it in some of them, or "
+                "remove its columns (or node)"
+            )
         raise UserError(
-            f"labels: {', '.join(unlearned)}: labeled in none of the {len(split.train)} training frames "
-            f"(split {split.how}), so nothing would be learned of it; label it there, split in another way "
-            f"({SPLIT_FILE}, or another `seed`), or remove its columns (or node)"
+            f"{where}(split {split.how}), so nothing would be learned of it; label it there, split in "
+            f"another way ({SPLIT_FILE}, or another `seed`), or remove its columns (or node)"
         )
     if not len(split.validation):
         return []

@@ -41,17 +41,23 @@ class Sets:
 
 
 def sets_of(frames: LabeledFrames, folder: Path, manifest: Manifest) -> Sets:
-    """As the package's own training split this folder, else as split.csv says; else all validate."""
+    """As the package's own training split this folder, else as split.csv says; else all validate.
+
+    A folder is the training's own by its name, or where all frames that were trained on are among its own: it
+    may have been renamed since.
+    """
     training = manifest.training
-    settings = training.get("configuration", {})
-    own = training.get("dataset") == folder.name and "seed" in settings
+    settings, trained_on = training.get("configuration", {}), training.get("trained_on", [])
+    named = training.get("dataset") == folder.name and "seed" in settings
+    own = named or (bool(trained_on) and set(trained_on) <= set(frames.names))
     if (folder / SPLIT_FILE).is_file() or own:
         split = split_again(training if own else {}, folder, frames.names)
         names = np.full(len(frames), VALIDATION, dtype=object)
         names[split.train] = TRAIN
         return Sets(names.tolist(), split.how)
     return Sets(
-        [VALIDATION] * len(frames), "nothing says which frames were trained on: all are taken for validation"
+        [VALIDATION] * len(frames),
+        "unknown: nothing says which frames were trained on, so all are taken for validation",
     )
 
 
