@@ -64,6 +64,11 @@ def validate(package: Package, data: Path) -> dict[str, Any]:
     frames = read_labels(data, "", "gray" if manifest.input.channels == 1 else "rgb", manifest.keypoints)
     sets = sets_of(frames, data.resolve(), manifest)
     kept_back = frames.subset(np.flatnonzero(sets.of(VALIDATION)))
+    if not len(kept_back):
+        raise UserError(
+            f"model package {package.path}: it was trained on every labeled frame of {data}, so none is left "
+            "to measure errors on; give `--model` a package whose training kept some back, or none"
+        )
     choice = choose_engine(package, EngineConfig())
     found = choice.estimator.estimate_all(kept_back.images)
     errors = pixel_errors(distances(found.xy, kept_back.xy), manifest.keypoints, WITHIN_PX)

@@ -12,6 +12,7 @@ import argparse
 import importlib.metadata
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.errors import UserError
 from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.infer import AUTO_ERROR_FACTOR, BY_NAME_ONLY, warm_up
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, PrecisionReport, read_package
@@ -57,6 +59,12 @@ def measure_package(
 ) -> tuple[list[Row], dict[str, Any]]:
     """A row for each precision that this processor has and the package holds, fastest first; and what on."""
     manifest = package.manifest
+    _, kept_back = labeled_frames(manifest, data)
+    if not len(kept_back):
+        raise UserError(
+            f"model package {package.path}: it was trained on every labeled frame of {data}, so none is left "
+            "to measure errors on; give a package whose training kept some back"
+        )
     networks = {
         precision: estimator(package.path, manifest.input, manifest.decode, precision)
         for precision in precisions_of(package.path)
@@ -64,7 +72,6 @@ def measure_package(
     times = alternating_ms(networks, rounds, forwards, seed)
     images = [frame.image for frame in read_frames(video, manifest.input.channels)]
     float32 = networks["float32"]
-    _, kept_back = labeled_frames(manifest, data)
     found = float32.estimate_all(kept_back.images)
     on = Yardstick(kept_back.images, kept_back.xy, found, images, float32.estimate_all(images))
     few = images[:: max(len(images) // NOISE_FRAMES, 1)]
@@ -228,4 +235,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"bench.precision: {error}")

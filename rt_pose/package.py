@@ -151,10 +151,12 @@ class TrackingSpec:
 
 @dataclass
 class PrecisionReport:
-    """What a precision costs, measured at export on validation frames."""
+    """What a precision costs, measured at export on validation frames; where no frame was kept back, on those
+    that train, and then without an error."""
 
     validation_error_px: float | None
-    """Mean distance to the labels; None where an imported network came without labels."""
+    """Mean distance to the labels; None where an imported network came without labels, or no frame was kept
+    back from training."""
     displacement_median_px: float
     """From float32, keypoints of confidence >= 0.5."""
     displacement_p95_px: float

@@ -148,7 +148,8 @@ class TrainConfig:
     validation_fraction: float = 0.15
     """Share of frames kept back where the folder has no split.csv. 0: every label trains, those too that
     split.csv keeps back. No error is known of such a network, and its last step is exported: for the last
-    training, once one with frames kept back has told the error, and how many steps it takes."""
+    training, once one with frames kept back has told the error, and how many steps it takes. Live,
+    `engine.precision: auto` then stays with float32: a faster precision must be asked for."""
     seed: int = 0
     """Of the head's first weights, the order of frames and the augmentation; and of the split, unless
     `split_seed` says another."""

@@ -1,4 +1,4 @@
-"""Pictures of predictions for TensorBoard: validation frames with their labels and what was found."""
+"""Pictures of predictions for TensorBoard: labeled frames with their labels and what was found."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ LABEL, FOUND = (60, 220, 60), (255, 70, 70)
 
 
 class Pictures(lightning.Callback):
-    """Writes a few validation frames after each validation."""
+    """Writes a few of the frames that are watched after each validation, under a tag."""
 
-    def __init__(self, frames: LabeledFrames) -> None:
+    def __init__(self, frames: LabeledFrames, tag: str) -> None:
         self._frames = frames
+        self._tag = tag
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         found = getattr(module, "found", None)
@@ -30,7 +31,7 @@ class Pictures(lightning.Callback):
         for i in range(min(FRAMES, len(self._frames))):
             picture = draw(self._frames.images[i], self._frames.xy[i], found[i])
             trainer.logger.experiment.add_image(
-                f"validation/{self._frames.names[i]}", picture, trainer.global_step, dataformats="HWC"
+                f"{self._tag}/{self._frames.names[i]}", picture, trainer.global_step, dataformats="HWC"
             )
 
 

@@ -1,8 +1,8 @@
 """The frames that lower precisions are calibrated and measured on.
 
-A package that we trained knows its training frames, which calibrate, from those kept back, which measure. Of
-an imported network nobody knows which frames it was trained on: its recordings calibrate, and its labels,
-where there are any, only measure.
+A package that we trained knows its training frames, which calibrate, from those kept back, which measure.
+Where it kept none back its golden frames measure, and do not calibrate. Of an imported network nobody knows
+which frames it was trained on: its recordings calibrate, and its labels, where there are any, only measure.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Material:
 
     calibrate: Sequence[NDArray[np.uint8]]
     labeled: LabeledFrames | None
-    """Not calibrated on; None: there are no labels."""
+    """Not calibrated on; None: there are no labels, or none that were kept back from training. The golden
+    frames, which then take their place, are not calibrated on either."""
     recorded: Sequence[NDArray[np.uint8]]
     """Without labels, not calibrated on."""
 
@@ -48,8 +49,16 @@ def material(package: Package, config: QuantiseConfig) -> Material:
         if not config.data:
             raise UserError("data: no folder given; say `--data FOLDER`")
         training, kept_back = labeled_frames(package.manifest, Path(config.data))
-        measured = kept_back if len(kept_back) else None
-        return Material([*training.images, *recorded[::2]], measured, recorded[1::2])
+        labeled = kept_back if len(kept_back) else None
+        images = training.images if labeled else _without(package.golden.frames, training.images)
+        calibrate = [*images, *recorded[::2]]
+        if not calibrate and "int8" in config.precisions:
+            raise UserError(
+                f"data {config.data}: none of its {len(training) + len(kept_back)} labeled frames is left to "
+                "calibrate int8 on: those kept back from training measure, or else the golden frames; give "
+                "recordings: `--frames '[VIDEO]'`"
+            )
+        return Material(calibrate, labeled, recorded[1::2])
     if len(recorded) < LEAST_FRAMES:
         raise UserError(
             f"frames: an imported network is calibrated on recordings like those it will be used on, at "
@@ -72,6 +81,12 @@ def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, Label
     frames = read_labels(data, configuration["labels"], channels, manifest.keypoints)
     split = split_again(manifest.training, data, frames.names)
     return frames.subset(split.train), frames.subset(split.validation)
+
+
+def _without(some: NDArray[np.uint8], images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """The images that are none of `some` (G, H, W, C)."""
+    known = {image.tobytes() for image in some}
+    return [image for image in images if image.shape != some.shape[1:] or image.tobytes() not in known]
 
 
 def _recorded(package: Package, sources: Sequence[str]) -> list[NDArray[np.uint8]]:

@@ -26,7 +26,7 @@ from train.data.pseudo import Pseudo
 from train.data.steps import StepBatches
 from train.memory import keep_freed_memory
 from train.mixed_precision import no_tf32, scaled
-from train.models.tracker import MONITORED, Tracker
+from train.models.tracker import MONITORED, SEEN, Tracker
 from train.pictures import Pictures
 from train.progress import Say, TrainingProgress
 from train.ranks import how_together, others_ended, rank
@@ -97,7 +97,7 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
     callbacks = [
         *([patience] if config.patience else []),
         *([] if rank(config) else [TrainingProgress(say)]),
-        Pictures(run.watched),
+        Pictures(run.watched, "validation" if config.keeps_back else SEEN),
         stop,
         Remembered(config, run.train, run.pseudo),
         checkpoints,

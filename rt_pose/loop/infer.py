@@ -200,9 +200,12 @@ def _objection(package: Package, precision: str) -> str | None:
         return "its validation error was not measured at export"
     error, reference = report.validation_error_px, float32.validation_error_px
     if error is None or reference is None:
+        ask = f"ask for it: `--engine.precision {precision}`"
+        if "imported" in package.manifest.training:
+            return f"imported without labels, so its error is not known; import with `--labels`, or {ask}"
         return (
-            "imported without labels, so its error is not known; import with `--labels`, or ask for it: "
-            f"`--engine.precision {precision}`"
+            "trained on every label, so its error is not known; it puts keypoints "
+            f"{report.largest_p95_px:.2f} px (P95) from float32's; {ask}"
         )
     # Written so that an error that is not a number objects as well.
     if not error <= AUTO_ERROR_FACTOR * reference:

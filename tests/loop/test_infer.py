@@ -85,6 +85,19 @@ def test_auto_takes_float32_and_says_why(
     assert reason in str(choice)
 
 
+@needs_bf16
+def test_auto_says_why_no_error_is_known(package: Package) -> None:
+    for report in package.manifest.precisions.values():
+        report.validation_error_px = None
+    said = str(choose_engine(package, EngineConfig()))
+    assert "trained on every label, so its error is not known; it puts keypoints 1.00 px (P95)" in said
+    assert "`--engine.precision bf16`" in said
+    assert "import" not in said
+    package.manifest.training["imported"] = "ONNX"
+    said = str(choose_engine(package, EngineConfig()))
+    assert "imported without labels, so its error is not known; import with `--labels`" in said
+
+
 def test_what_was_asked_for_is_taken(package: Package) -> None:
     choice = choose_engine(package, EngineConfig(backend="torch", precision="float32", threads=1))
     assert (choice.engine.backend, choice.engine.precision, choice.engine.threads) == ("torch", "float32", 1)

@@ -11,15 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.labeled_folder import make_discs_video, make_labeled_folder
+from support.labeled_folder import make_discs_video, make_labeled_folder, read_rows
 
+from bench.openfield import validate
+from bench.precision import measure_package
 from rt_pose.errors import UserError
 from rt_pose.package import Package, read_package, write_manifest
 from train.calibrate import CalibrateConfig, calibrate
 from train.config import NetworkConfig, OptimiserConfig, TrainConfig
+from train.data.labels import read_labels
 from train.data.split import split_again
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.evaluate import evaluate
+from train.evaluation.labeled import TRAIN, VALIDATION, sets_of
 from train.fit import fit, prepare
 
 FRAMES = 20
@@ -63,6 +67,7 @@ def test_no_error_is_claimed(trained: tuple[Package, list[str]]) -> None:
     training = package.manifest.training
     assert (training["frames_train"], training["frames_validation"]) == (FRAMES, 0)
     assert training["kept_back"] == []
+    assert training["trained_on"] == [f"labeled-data/img{i:03d}.png" for i in range(FRAMES)]
     assert "errors" not in training
     for report in package.manifest.precisions.values():
         assert report.validation_error_px is None
@@ -89,6 +94,9 @@ def test_what_is_seen_is_not_called_validation(trained: tuple[Package, list[str]
     tags = events.Tags()["scalars"]
     assert "seen/median_px" in tags
     assert not any(tag.startswith("val/") for tag in tags)
+    images = events.Tags()["images"]
+    assert images
+    assert all(tag.startswith("seen/labeled-data/") for tag in images)
 
 
 def test_patience_has_nothing_to_go_by(folder: Path) -> None:
@@ -131,3 +139,39 @@ def test_a_bias_comes_from_elsewhere(
     after = calibrate(replace(config, bias_from=str(earlier)), lambda _: None).manifest
     assert after.tracking.bias_px2 == bias
     assert after.training["calibration"]["labels"].startswith("9 labels of CollectedData.csv, by package ")
+
+
+def test_a_renamed_folder_is_known_by_its_frames(package: Path, folder: Path, tmp_path: Path) -> None:
+    """Its split.csv says that a half of them were kept back."""
+    renamed = Path(shutil.copytree(folder, tmp_path / "renamed"))
+    manifest = read_package(package).manifest
+    frames = read_labels(renamed, "CollectedData.csv", "gray", manifest.keypoints)
+    assert set(sets_of(frames, renamed, manifest).names) == {TRAIN}
+    some = frames.subset(np.arange(FRAMES // 2))
+    assert set(sets_of(some, renamed, manifest).names) == {TRAIN, VALIDATION}, "as split.csv says"
+
+
+def test_frames_labeled_since_calibrate_the_bias(package: Path, folder: Path, tmp_path: Path) -> None:
+    data = Path(shutil.copytree(folder, tmp_path / "again" / folder.name))
+    rows = read_rows(data)[: 3 + 4]
+    for row in rows[3:]:
+        image = data / row[0]
+        row[0] = f"labeled-data/since-{image.name}"
+        image.rename(data / row[0])
+    with (data / "since.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    config = CalibrateConfig(
+        model=str(package),
+        video=[str(make_discs_video(tmp_path / "discs.avi", frames=120))],
+        labels=str(data / "since.csv"),
+    )
+    told = calibrate(config, lambda _: None).manifest.training["calibration"]["labels"]
+    assert "4 of 4 frames; split not at all: every frame trains" in told
+    assert "labeled since, and never trained on: 4" in told
+
+
+def test_a_benchmark_of_errors_finds_no_frame_to_measure(package: Path, folder: Path) -> None:
+    with pytest.raises(UserError, match="it was trained on every labeled frame"):
+        validate(read_package(package), folder)
+    with pytest.raises(UserError, match="it was trained on every labeled frame"):
+        measure_package(read_package(package), folder, Path("never-read.avi"), 1, 1, 0)

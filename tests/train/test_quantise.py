@@ -20,8 +20,10 @@ from rt_pose.engines.openvino import OpenVINOEngine
 from rt_pose.errors import UserError
 from rt_pose.loop.infer import choose_engine
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, PrecisionReport, extend_package, read_package
+from train.data.labels import read_labels
 from train.quantise import quantise
 from train.quantise_config import QuantiseConfig
+from train.quantise_frames import material
 
 needs_int8 = pytest.mark.skipif(
     "int8" not in OpenVINOEngine.precisions(), reason="this processor has no 8-bit products"
@@ -179,6 +181,21 @@ def test_what_cannot_be_quantised_is_told_before_anything_is_made(
 
 
 @needs_int8
+def test_what_measures_is_not_calibrated_on_where_no_frame_was_kept_back(folder: Path, trained: Path) -> None:
+    package = read_package(trained)
+    package.manifest.training["configuration"]["validation_fraction"] = 0.0
+    images = read_labels(folder, "CollectedData.csv", "gray").images
+    package.golden.frames = np.stack(images[:3])
+    on = material(package, QuantiseConfig(str(trained), str(folder)))
+    assert on.labeled is None
+    assert len(on.calibrate) == 5
+    assert all(np.array_equal(one, other) for one, other in zip(on.calibrate, images[3:], strict=True))
+    package.golden.frames = np.stack(images)
+    with pytest.raises(UserError, match="none of its 8 labeled frames is left to calibrate int8 on"):
+        material(package, QuantiseConfig(str(trained), str(folder)))
+    assert not material(package, QuantiseConfig(str(trained), str(folder), precisions=["mixed"])).calibrate
+
+
 def test_a_package_without_the_network_of_a_precision_says_what_adds_it(trained: Path) -> None:
     with pytest.raises(UserError, match="rt-pose train quantise"):
         choose_engine(read_package(trained), EngineConfig(backend="openvino", precision="int8"))
