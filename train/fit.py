@@ -23,7 +23,7 @@ from train.data.pseudo import Pseudo
 from train.data.split import Split, all_train, check_sides, split_frames
 from train.disk import check_disk, full_disk_told, make_folder
 from train.export import Trained, export
-from train.init_from import begin_as, name_of, seen_before
+from train.init_from import begin_as, name_of, seen_before, trained_before
 from train.losses.terms import frames_again, resolved
 from train.memory import check_memory, free_memory, training_memory
 from train.models.backbones import starts_from
@@ -272,7 +272,8 @@ def _trained(job: Job, tracker: Tracker, step: int) -> Trained:
         "frames_train": len(job.split.train),
         "frames_validation": len(job.split.validation),
         "split": job.split.how,
-        "trained_on": job.train.names,
+        # Those of the network that it began as are in its weights as well.
+        "trained_on": list(dict.fromkeys([*job.train.names, *trained_before(job.config.init_from)])),
         "kept_back": job.validation.names,
         "step": step,
         "configuration": settings,

@@ -77,8 +77,7 @@ def begin_as(network: PoseNetwork, keypoints: list[str], given: str) -> Path:
 
 def seen_before(checkpoint: Path, validation: list[str]) -> str:
     """In words which frames that validate here the earlier network has trained on, or may have; "" = none."""
-    package = checkpoint.parent.parent / "package"
-    training: Mapping[str, Any] = read_package(package).manifest.training if package.is_dir() else {}
+    training = _told_beside(checkpoint)
     seen = seen_by(training, validation)
     if seen is None:
         return (
@@ -91,6 +90,20 @@ def seen_before(checkpoint: Path, validation: list[str]) -> str:
         f"init_from: that network {how_seen(training)} {len(seen)} of the {len(validation)} frames that are "
         f"kept back here ({seen[0]}): the error on them is then too small"
     )
+
+
+def trained_before(given: str) -> list[str]:
+    """Frames that the network which `init_from` names has trained on, as far as its package tells."""
+    return list(_told_beside(find_checkpoint(given)).get("trained_on", [])) if given else []
+
+
+def _told_beside(checkpoint: Path) -> Mapping[str, Any]:
+    """What the package beside a checkpoint says of its training; nothing where there is none, or none whole,
+    as the network itself is in the checkpoint."""
+    try:
+        return read_package(checkpoint.parent.parent / "package").manifest.training
+    except UserError:
+        return {}
 
 
 def _best_of(folder: Path) -> Path:

@@ -71,6 +71,9 @@ def test_frames_that_it_has_seen_are_told(folder: Path, earlier: Path, tmp_path:
     fit(config, folder, tmp_path / "out", said.append)
     (line,) = [line for line in said if line.startswith("init_from: that network trained on")]
     assert "that are kept back here" in line
+    before, after = (read_package(of / "package").manifest.training for of in (earlier, tmp_path / "out"))
+    assert set(before["trained_on"]) < set(after["trained_on"]), "what the earlier network saw is in this one"
+    assert set(after["kept_back"]) & set(after["trained_on"])
 
 
 def test_an_older_package_may_have_seen_what_it_did_not_keep_back(earlier: Path, tmp_path: Path) -> None:
