@@ -4,11 +4,13 @@ area (`cli_train.py` and so on). Heavy imports live in the functions, so that `-
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
@@ -84,6 +86,7 @@ VERBS: dict[str, Verb] = {
     "replay": (session.replay_parser, session.replay),
     "report": (session.session_parser, session.report),
     "rules check": (live.rules_parser, live.rules_check),
+    "rules words": (no_options, live.rules_words),
     "devices": (no_options, live.devices),
 }
 GROUPS = {
@@ -94,6 +97,21 @@ GROUPS = {
 }
 CONFIGURED = ("train fit", "train distill", "train show-augmented", "run")
 """Verbs whose first word may be a configuration file."""
+MANY_OPTIONS = 12
+
+
+class _Parser(ArgumentParser):
+    """Names the option nearest to one that there is not."""
+
+    options: tuple[str, ...] = ()
+    """Of the verb at hand."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say it, with how the verb is used, and exit with 2."""
+        message = re.sub(r'Parser key "([\w.]+)"', r"--\1", message)
+        unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0].split("=")[0]
+        close = difflib.get_close_matches(unknown, self.options, n=1) if unknown else []
+        super().error(message + (f"; did you mean {close[0]}?" if close else ""), ex)
 
 
 class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -102,17 +120,19 @@ class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter)
 
 def _parser(argv: list[str]) -> ArgumentParser:
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = ArgumentParser(
+    parser = _Parser(
         prog="rt-pose", description=DESCRIPTION, version=__version__, formatter_class=_HelpFormatter
     )
     verbs = parser.add_subcommands(required=False, dest="verb", metavar="VERB")
     nested: dict[str, Any] = {}
     for name, (fill, function) in VERBS.items():
         group, _, leaf = name.rpartition(" ")
-        verb_parser = ArgumentParser(description=function.__doc__)
+        verb_parser = _Parser(description=function.__doc__)
         # Only the verb at hand gets its options: building all of them would cost `--help` its second.
         if argv[: len(name.split())] == name.split():
             fill(verb_parser)
+            verb_parser.usage = _usage(name, verb_parser)
+            verb_parser.options = tuple(o for action in verb_parser._actions for o in action.option_strings)
         if not group:
             verbs.add_subcommand(name, verb_parser, help=function.__doc__)
             continue
@@ -122,6 +142,15 @@ def _parser(argv: list[str]) -> ArgumentParser:
             nested[group] = group_parser.add_subcommands(required=True, dest="what", metavar="WHAT")
         nested[group].add_subcommand(leaf, verb_parser, help=function.__doc__)
     return parser
+
+
+def _usage(verb: str, parser: ArgumentParser) -> str | None:
+    """Short for a verb with many options, of which a list would be no usage; None: all of them."""
+    if len(parser._actions) <= MANY_OPTIONS:
+        return None
+    first = [action.dest.upper() for action in parser._actions if not action.option_strings]
+    first += ["[CONFIG.yaml]"] if verb in CONFIGURED else []
+    return " ".join(["rt-pose", verb, *first, "[--KEY VALUE ...]"])
 
 
 def _name_configs(argv: list[str]) -> list[str]:

@@ -151,6 +151,14 @@ def rules_check(options: Namespace) -> int:
     return EXIT_OK
 
 
+def rules_words(options: Namespace) -> int:  # noqa: ARG001
+    """List what rules can measure: every word with its arguments, unit and meaning."""
+    from rt_pose.rules.words import words
+
+    print("\n".join(words()))
+    return EXIT_OK
+
+
 def rules_parser(parser: ArgumentParser) -> None:
     parser.add_argument("config", type=str, help="YAML file of a run.")
     parser.add_argument("--model", type=str, default="", help="Model package: its keypoints' names.")

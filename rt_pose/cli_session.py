@@ -18,7 +18,11 @@ def replay(options: Namespace) -> int:
         from rt_pose.offline.smooth import smooth_observations
 
         wanted.smooth = smooth_observations
-    return EXIT_OK if audit(Path(options.session), wanted, say=print) else EXIT_FAILED
+    session = Path(options.session)
+    identical = audit(session, wanted, say=print)
+    if (session / "report.html").is_file():
+        print(f"`rt-pose report {session}` puts this into its report.html")
+    return EXIT_OK if identical else EXIT_FAILED
 
 
 def replay_parser(parser: ArgumentParser) -> None:

@@ -383,7 +383,9 @@ def manifest_sha256(manifest: Manifest) -> str:
 
 def _read_manifest(path: Path) -> Manifest:
     if not path.is_file():
-        raise UserError(f"model package {path.parent}: no {MANIFEST}; is this the folder `package`?")
+        inside = path.parent / "package"
+        hint = f"it is {inside}" if (inside / MANIFEST).is_file() else "is this the folder `package`?"
+        raise UserError(f"model package {path.parent}: no {MANIFEST}; {hint}")
     try:
         plain = json.loads(path.read_bytes())
         schema = plain["schema"] if isinstance(plain, dict) else None

@@ -68,7 +68,8 @@ def test_the_subscriber_runs_as_written(tmp_path: Path) -> None:
 
 def test_the_trigger_example_is_a_valid_configuration() -> None:
     config = build(RunConfig, yaml.safe_load(block("yaml")), "README")
-    (rule,) = make_rules(config, ["paw_right"], {"laser": 2.0})
+    mouse = yaml.safe_load((ROOT / "configs" / "train" / "mirror-mouse.yaml").read_text())
+    (rule,) = make_rules(config, mouse["keypoints"], {"laser": 2.0})
     assert rule.deadline_ns == 30_000_000
     assert config.outputs == {"laser": OutputConfig("simulated", {"delay_ms": 2})}
 

@@ -15,6 +15,9 @@ from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.session.keys import KeyWatch
 from rt_pose.session.run import Notices
 
+MANY_REPLACED = 0.1
+"""Share of frames from which on it is said why they are dropped."""
+
 
 def default_session(clock: Clock) -> Path:
     """A new session folder named by the UTC time."""
@@ -28,8 +31,13 @@ def tell(figures: dict[str, Any]) -> str:
     dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
     lines = [
         f"frames: {frames['captured']} captured, {frames['processed']} decided on, dropped: {dropped}, "
-        f"lost by the device: {frames['device_gaps']}"
+        f"skipped before they were handed over: {frames['device_gaps']}"
     ]
+    replaced = frames["dropped"].get("capture", 0)
+    if replaced > MANY_REPLACED * frames["captured"]:
+        lines.append(
+            "the camera gives more frames than can be decided on here: each decision takes the newest one"
+        )
     decision = latency["exposure_to_decision"] or latency["image_to_decision"]
     if decision:
         lines.append(
@@ -53,7 +61,10 @@ class RunConsole(Notices):
         self._keys: KeyWatch | None = None
 
     def __enter__(self) -> RunConsole:
-        self._status = self._console.status("opening cameras, outputs, network ...")
+        opening = "opening cameras and outputs, timing the network (half a minute or so) ..."
+        if not self._console.is_terminal:
+            self._console.print(opening)
+        self._status = self._console.status(opening)
         self._status.start()
         return self
 

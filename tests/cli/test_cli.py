@@ -71,6 +71,32 @@ def test_no_verb_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "rt-pose demo" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (["run", "--sekunden", "2"], "--seconds"),
+        (["train", "fit", "--stepss=3"], "--steps"),
+        (["order", "arm", "--conect", "x"], "--connect"),
+    ],
+)
+def test_an_unknown_option_names_the_nearest(fails: Callable[..., str], words: list[str], near: str) -> None:
+    said = fails(*words)
+    assert f"did you mean {near}?" in said
+    assert said.count("[--") <= 1, "no list of all options"
+
+
+def test_the_folder_around_a_package(fails: Callable[..., str], package: Path, tmp_path: Path) -> None:
+    around = tmp_path / "mouse"
+    shutil.copytree(package, around / "package")
+    said = fails("run", "--camera", "sim", "--model", str(around))
+    assert f"it is {around / 'package'}" in said
+
+
+def test_the_words_of_rules(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rules", "words"]) == 0
+    assert "inside(keypoint, zone)" in capsys.readouterr().out
+
+
 def test_an_unknown_verb(fails: Callable[..., str]) -> None:
     assert "rnu" in fails("rnu")
 

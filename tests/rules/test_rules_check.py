@@ -7,12 +7,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from rt_pose.cli import main
 from rt_pose.config import RunConfig, load
 from rt_pose.errors import UserError
+from rt_pose.rules import words as words_module
 from rt_pose.rules.check import check
 from rt_pose.rules.draw import ZONE
+from rt_pose.rules.quantities import quantity_names
+from rt_pose.rules.words import words
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "experiments" / "reach-by-probability.yaml"
 
@@ -27,7 +31,26 @@ def test_every_rule_is_explained() -> None:
     )
     assert "the phase of the rhythm of the x of paw1LH_top near 4 Hz" in swing
     assert "paw2LF_top has crossed edge to its left" in edge
-    assert "paw2LF_top, paw1LH_top, paw1LF_top" in names
+    assert "paw2LF_top, paw1LH_top, paw3RF_top" in names
+
+
+def test_the_example_s_keypoints_are_those_of_the_mouse() -> None:
+    mouse = yaml.safe_load((EXAMPLE.parents[1] / "train" / "mirror-mouse.yaml").read_text())["keypoints"]
+    *_, names = check(load(RunConfig, EXAMPLE))
+    used = names.removesuffix(".").rpartition(": ")[2].split(", ")
+    assert len(used) == 3
+    assert set(used) <= set(mouse)
+
+
+def test_every_word_is_told() -> None:
+    told = "\n".join(words())
+    for name in quantity_names():
+        assert f"  {name}(" in told
+    assert "velocity(keypoint, angle)" in told
+    assert f"example    {words_module.EXAMPLE}" in told
+    config = load(RunConfig, EXAMPLE)
+    config.rules[0].when = words_module.EXAMPLE.replace("paw", "paw2LF_top")
+    assert "the time since paw2LF_top was seen" in check(config)[0]
 
 
 def test_zones_are_drawn_on_the_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,37 @@
+"""The words that rules are made of, for people: `rt-pose rules words`."""
+
+from __future__ import annotations
+
+from rt_pose.rules.quantities import KINDS, Quantity, find_quantity, quantity_names
+from rt_pose.rules.units import UNIT_NAMES
+
+EXAMPLE = "inside(paw, lever) and speed(paw) > 20 cm/s and unseen(paw) < 50 ms"
+UNITS = {None: "true or false", "": "0 to 1", "signal": "its signal's"}
+
+
+def words() -> list[str]:
+    """Lines: every quantity with its arguments and unit, what arguments may be, and how they are joined."""
+    quantities = [q for q in map(find_quantity, quantity_names()) if q is not None]
+    lines = ["a rule's `when` is made of these:", ""]
+    lines += [_line(q) for q in quantities]
+    lines += ["", "where", ""]
+    lines += [f"  {kind:10} is {says}" for kind, says in KINDS.items()]
+    lines += [
+        "",
+        "joined by  < <= > >= (also chained: 60 deg < phase(...) < 120 deg), and, or, not, + - * /,",
+        "           abs(a), min(a, b), max(a, b), brackets",
+        f"units      {', '.join(UNIT_NAMES)};",
+        "           mm and its kin need `geometry`; a number without a unit takes the quantity's",
+        "",
+        f"example    {EXAMPLE}",
+    ]
+    return lines
+
+
+def _line(quantity: Quantity) -> str:
+    call = f"{quantity.name}({', '.join(quantity.arguments)})"
+    unit = UNITS.get(quantity.unit, quantity.unit)
+    what = quantity.says.format(*quantity.arguments) + "."
+    if quantity.unit is not None and quantity.measure.__doc__:
+        what = quantity.measure.__doc__.strip().splitlines()[0]
+    return f"  {call:36} {unit:14} {what}"
