@@ -31,6 +31,8 @@ def predict(options: Namespace) -> int:
     members = find_members(options.model, "--model")
     if options.videos is not None or len(members) > 1:
         return _predict_many(members, options, engine)
+    if Path(options.out).is_file():
+        print(f"{options.out} is there already and will be replaced")
     choice = predict_video(members[0].package, Path(options.video), Path(options.out), engine)
     print(f"engine: {choice}")
     print(f"predictions: {options.out}")

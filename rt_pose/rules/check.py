@@ -13,7 +13,7 @@ from rt_pose.config import EngineConfig, RunConfig, check_names, check_numbers
 from rt_pose.errors import UserError
 from rt_pose.loop.protocol import make_protocol
 from rt_pose.loop.rule import Rig, Rule, make_rules
-from rt_pose.package import Package, read_package
+from rt_pose.package import GOLDEN_CONFIDENCE, Package, read_package
 from rt_pose.rules.draw import Picture, draw
 from rt_pose.rules.explain import explain
 from rt_pose.rules.parse import parse
@@ -104,12 +104,15 @@ def _frame(package: Package | None, video: str, image: str) -> NDArray[np.uint8]
 
 
 def _found(package: Package, frame: NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
+    """Of the keypoints that the network is sure of; where others are drawn they only look like faults."""
     from rt_pose.loop.infer import choose_engine
 
     found = choose_engine(package, EngineConfig()).estimator.estimate(frame)
+    xy, confidence = np.asarray(found.xy)[0], np.asarray(found.confidence)[0]
     return {
         name: (float(x), float(y))
-        for name, (x, y) in zip(package.manifest.keypoints, np.asarray(found.xy)[0], strict=True)
+        for name, (x, y), sure in zip(package.manifest.keypoints, xy, confidence, strict=True)
+        if sure >= GOLDEN_CONFIDENCE
     }
 
 

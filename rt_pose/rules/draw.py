@@ -27,7 +27,7 @@ class Picture:
     geometry: Geometry | None = None
     """For zones in mm."""
     keypoints: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Where they were found, px."""
+    """Where they were found, px; those that are sure."""
     caption: Sequence[str] = ()
 
 

@@ -104,12 +104,17 @@ class RunConsole(Notices):
     def stats(self, stats: dict[str, Any]) -> None:
         latency = stats["latency_ms"]["exposure_to_decision"] or stats["latency_ms"]["image_to_decision"]
         shown = f"P50 {latency['p50']:.1f} P99 {latency['p99']:.1f} ms" if latency else "no frame yet"
-        fired = sum(c.get("fired", 0) + c.get("decided", 0) for c in stats["events"].values())
+        # What a rule that withholds has decided reads alike, whether it fired or not.
+        counted = {o: sum(c.get(o, 0) for c in stats["events"].values()) for o in ("fired", "decided")}
+        events = ", ".join(f"{outcome} {n}" for outcome, n in counted.items() if n or outcome == "fired")
         dropped = sum(stats["dropped"].values()) + stats["frames"]["device_gaps"]
         self._update(
             f"{stats['frames']['processed']} frames, {stats['rate_hz']:.1f}/s, {shown}, dropped {dropped}, "
-            f"late {stats['deadline']['missed']}, fired {fired}, {'armed' if stats['armed'] else 'disarmed'}"
+            f"late {stats['deadline']['missed']}, {events}, {'armed' if stats['armed'] else 'disarmed'}"
         )
+
+    def ending(self) -> None:
+        self._update("ending: outputs go safe, cameras stop, the network is timed once more ...")
 
     def warn(self, message: str) -> None:
         self._console.print(f"warning: {message}", style="yellow")

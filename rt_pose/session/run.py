@@ -78,6 +78,9 @@ class Notices:
     def stats(self, stats: dict[str, Any]) -> None:
         """Twice a second."""
 
+    def ending(self) -> None:
+        """The last frame has been decided on."""
+
     def warn(self, message: str) -> None:
         """Something was lost, the run goes on."""
 
@@ -298,6 +301,7 @@ class _Supervision:
             self._notices.stats(content)
         elif kind == "stopping":
             self._stopping = True
+            self._notices.ending()
             seconds = STOPS_WITHIN_S + MORE_AN_OUTPUT_S * len(self._config.outputs)
             self._must = self._within("its outputs were not safe", seconds)
         elif kind == "ending":
