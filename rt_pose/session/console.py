@@ -46,6 +46,9 @@ def tell(figures: dict[str, Any]) -> str:
         )
     for rule, counts in figures["events"].items():
         lines.append(f"rule {rule}: " + ", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
+    for rule, found in (figures["silent_rules"] or {}).items():
+        part, n = min(found["parts"].items(), key=lambda of: of[1])
+        lines.append(f"rule {rule} never came true; rarest: {part}, in {n} of {found['frames']} frames")
     accuracy = figures["accuracy"]
     if accuracy:
         lines.append(f"accuracy: median {accuracy['median_px']:.2f} px over {accuracy['n']} keypoints")

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.loop.latency import summary
 from rt_pose.records import AckRecord, Observation, TrackRecord
+from rt_pose.session import silent
 from rt_pose.session.read import Session, SessionInfo, StampColumns, stamp_columns
 
 SCHEMA = 1
@@ -64,6 +65,7 @@ def figures(session: Session) -> dict[str, Any]:
         "stages_ms": stage_times(session),
         "deadline": deadline(session),
         "events": event_counts(session),
+        "silent_rules": silent.as_json(session),
         "commands": command_counts(session),
         "accuracy": accuracy(session, session.observations),
         "accuracy_tracks": accuracy(session, session.tracks),

@@ -203,7 +203,32 @@ def _events(session: Session, figures: dict[str, Any]) -> str:
         _table(["rule", "fired", "withheld", "suppressed"], rules)
         + (_table(head, rows, "text") if rows else _soft("No rule came true."))
         + (_soft(f"and {more:,} more in the log") if more > 0 else "")
+        + _silent(figures["silent_rules"] or {})
         + "".join(_strips(session))
+    )
+
+
+def _silent(rules: dict[str, Any]) -> str:
+    """Of rules without an event: what was missing."""
+    if not rules:
+        return ""
+    rows = []
+    for name, found in rules.items():
+        of = f"of {found['frames']:,}"
+        rows += [[name, says, f"{n:,} {of}"] for says, n in found["parts"].items()]
+        if len(found["parts"]) > 1:
+            rows.append([name, "all of it at once", f"{found['whole']:,} {of}"])
+        if found["hold_ms"]:
+            needed = f"{found['longest_ms']:.0f} ms, needed: {found['hold_ms']:.0f}"
+            rows.append([name, "longest without a break", needed])
+        if found["probability"] is not None:
+            rows.append(
+                [name, "highest probability", f"{found['likeliest']:.3f}, needed: {found['probability']:g}"]
+            )
+    return (
+        "<h3>Rules that never came true, and what was missing</h3>"
+        + _table(["rule", "what", "frames in which it was so"], rows, "text")
+        + _soft("At the exposures; frames in which a keypoint of the rule was lost are left out.")
     )
 
 
