@@ -25,26 +25,19 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from rt_pose.clock import NS_PER_S, Clock
+from rt_pose.clock import Clock
 from rt_pose.config import RunConfig, duration_ns, to_plain
 from rt_pose.errors import UserError
 from rt_pose.session import loop_process, record
 from rt_pose.session.describe import machine, uuid7, versions
+from rt_pose.session.life_signs import LifeSigns
 from rt_pose.session.read import INFO_NAME, SCHEMA
 from rt_pose.session.safe_outputs import SafeStandby
 from rt_pose.session.yoke import with_yoke_times
 
 POLL_S = 0.2
-STARTS_WITHIN_S = 30.0
-"""From the order to begin to the loop's first word; it waits for the recorder meanwhile."""
-STOPS_WITHIN_S, MORE_AN_OUTPUT_S = 5.0, 2.0
-"""From the loop's last turn to its outputs being safe."""
-ENDS_WITHIN_S = 60.0
-"""From each of the loop's last words to what comes next; outputs are safe, but a camera's driver may hang."""
-HELD_UP_NS = NS_PER_S
-"""A supervisor that did not look for so long was itself held up (Ctrl-Z, a terminal that takes nothing)."""
 RECORDER_END_S, IDLE_RECORDER_END_S = 20.0, 1.0
 LOOP_END_S, INTERRUPTED_END_S = 15.0, 5.0
 
@@ -159,15 +152,6 @@ class _Link:
             self.connection.send((kind, content))
 
 
-class _Must(NamedTuple):
-    """What is waited for from the loop."""
-
-    failing: str
-    """How it is put where it does not come: `the loop hung: ... for 3.2 s`."""
-    since_ns: int
-    within_ns: int
-
-
 class _Supervision:
     """One run, once the loop is ready."""
 
@@ -185,13 +169,8 @@ class _Supervision:
     ) -> None:
         self._config, self._out, self._clock, self._notices = config, out, clock, notices
         self._loop, self._link, self._register = loop, link, register
-        self._kill_after_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
-        self._must: _Must | None = None
-        """What the loop must do next."""
-        self._looked_ns, self._held_up_until_ns = clock.now_ns(), 0
-        self._heard = False
-        """Whether the loop has said a word since it was told to begin."""
-        self._stopping = False
+        kill_after_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
+        self._life = LifeSigns(clock, kill_after_ns, len(config.outputs))
         self._unsafe: list[str] | None = None
         """What failed when the loop made its outputs safe; None before it has."""
         self._hung = ""
@@ -225,7 +204,7 @@ class _Supervision:
                 self._write_info()
                 endpoint = self._start_recorder(self._out)
             self._link.tell("go", endpoint)
-            self._must = self._within("no word of a start", STARTS_WITHIN_S)
+            self._life.told_to_begin()
             self._watch()
             self._make_safe(standby)
         except UserError:
@@ -241,7 +220,7 @@ class _Supervision:
         finally:
             standby.close()
             if self._recorder is not None:
-                _end(self._recorder, RECORDER_END_S if self._heard else IDLE_RECORDER_END_S)
+                _end(self._recorder, RECORDER_END_S if self._life.began else IDLE_RECORDER_END_S)
             if self._socket_dir is not None:
                 shutil.rmtree(self._socket_dir, ignore_errors=True)
             if refused and self._out is not None:
@@ -278,7 +257,8 @@ class _Supervision:
             except (EOFError, ConnectionResetError):
                 self._loop.join(LOOP_END_S)
                 return
-            if self._is_hung():
+            if hung := self._life.hangs():
+                self._hung = hung
                 self._kill()
                 return
             if recorder is not None and not recorder.is_alive():
@@ -292,23 +272,17 @@ class _Supervision:
 
     def _hear(self, kind: str, content: Any) -> None:
         if kind == "stats":
-            # Before its first turn it is alive as long as it tells of itself.
-            t_beat_ns = content["t_beat_ns"] or self._clock.now_ns()
-            self._heard = True
-            if not self._stopping:
-                self._must = _Must("no turn", t_beat_ns, self._kill_after_ns)
+            self._life.turned(content["t_beat_ns"])
             self._hear_outputs(content)
             self._notices.stats(content)
         elif kind == "stopping":
-            self._stopping = True
+            self._life.stopping()
             self._notices.ending()
-            seconds = STOPS_WITHIN_S + MORE_AN_OUTPUT_S * len(self._config.outputs)
-            self._must = self._within("its outputs were not safe", seconds)
         elif kind == "ending":
             self._unsafe = content
-            self._must = self._within("its end was not reached", ENDS_WITHIN_S)
+            self._life.ending()
         elif kind == "ended":
-            self._must = self._within("its process did not end", ENDS_WITHIN_S)
+            self._life.ended()
             self._summary = content
         elif kind == "refused":
             raise UserError(content)
@@ -322,24 +296,6 @@ class _Supervision:
         said, self._output_notices = self._output_notices, stats["output_notices"]
         if self._output_notices > said and not self._output_faults:
             self._warn(stats["last_output_notice"])
-
-    def _within(self, failing: str, seconds: float) -> _Must:
-        return _Must(failing, self._clock.now_ns(), round(seconds * NS_PER_S))
-
-    def _is_hung(self) -> bool:
-        """Whether the loop has not done what it must; by what was heard since this process was held up."""
-        now_ns = self._clock.now_ns()
-        if now_ns - self._looked_ns > HELD_UP_NS:
-            self._held_up_until_ns = now_ns
-        self._looked_ns = now_ns
-        if self._must is None:
-            return False
-        failing, since_ns, within_ns = self._must
-        silent_ns = now_ns - max(since_ns, self._held_up_until_ns)
-        if silent_ns <= within_ns:
-            return False
-        self._hung = f"the loop hung: {failing} for {silent_ns / NS_PER_S:.1f} s"
-        return True
 
     def _kill(self) -> None:
         """A loop that does not turn any more cannot be asked to stop. Killed, its ports are free for us."""

@@ -387,7 +387,7 @@ class StopsTheLoop(Watch):
 def test_a_loop_that_hangs_before_its_first_word_is_killed(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rt_pose.session.run.STARTS_WITHIN_S", 1.0)
+    monkeypatch.setattr("rt_pose.session.life_signs.STARTS_WITHIN_S", 1.0)
     monkeypatch.setattr("rt_pose.session.run.RECORDER_END_S", 1.0)  # nobody told it whom to follow
     result = run(config(package), tmp_path / "session", StopsTheLoop())
     assert result.status.startswith("the loop hung: no word of a start for 1.")
@@ -409,7 +409,7 @@ def test_a_camera_that_does_not_stop_cannot_hold_up_the_end(
     status: str,
     warning: str,
 ) -> None:
-    monkeypatch.setattr("rt_pose.session.run.ENDS_WITHIN_S", 3.0)
+    monkeypatch.setattr("rt_pose.session.life_signs.ENDS_WITHIN_S", 3.0)
     run_config = config(package, seconds=1.0)
     result = run_session(run_config, tmp_path / "session", register, HostClock(), Watch())
     assert result.status.startswith(status)
