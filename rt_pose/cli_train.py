@@ -125,6 +125,13 @@ def calibrate_parser(parser: ArgumentParser) -> None:
         help="Labels file (a DeepLabCut project's config.yaml) of frames that the network did not train on.",
     )
     parser.add_argument(
+        "--bias_from",
+        type=str,
+        default="",
+        help="In place of labels: the package of an earlier training that kept some back, calibrated with "
+        "them; for a network that was trained on every label.",
+    )
+    parser.add_argument(
         "--views", type=str, nargs="*", default=[], help="One body part in several views: paw_top=paw_bottom."
     )
     parser.add_argument("--frames", type=int, default=3000, help="Frames of each recording to use.")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonargparse import ArgumentParser
 from support.tiny_package import make_tiny_package
 
 import rigs
@@ -79,6 +80,24 @@ def test_every_command_in_it_is_a_verb() -> None:
     assert len(commands) > 5
     for command in commands:
         assert any(command.split()[: len(v.split())] == v.split() for v in VERBS), command
+
+
+def test_every_option_of_a_verb_in_it_is_known() -> None:
+    """In blocks and in running text, where a verb and its options stand in one piece of code."""
+    running = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
+    code = re.findall(r"`([^`]+)`", running) + re.findall(r"^rt-pose .+$", README, re.MULTILINE)
+    told = 0
+    for text in code:
+        words = " ".join(text.split()).removeprefix("rt-pose ")
+        verb = next((v for v in VERBS if f"{words} ".startswith(f"{v} ")), None)
+        for option in re.findall(r"(?<!\S)--([\w.-]+)", words) if verb else ():
+            parser = ArgumentParser()
+            VERBS[str(verb)][0](parser)
+            known = {o for action in parser._actions for o in action.option_strings}
+            # A key of a rule or a camera is none of the parser's.
+            assert f"--{option}" in known, f"{verb}: --{option}"
+            told += 1
+    assert told > 20
 
 
 @pytest.mark.parametrize(
