@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Job:
     unlabeled: Unlabeled
     pseudo: Pseudo | None = None
     """What an ensemble says of unlabeled video, to learn from as well."""
+    seen_before: list[str] = field(default_factory=list)
+    """Frames that the network which it begins as has trained on."""
 
     @property
     def train(self) -> LabeledFrames:
@@ -207,7 +209,7 @@ def begin(job: Job, say: Say) -> Job:
     say(f"begins as the network of {checkpoint}")
     if job.split.validation.size and (told := seen_before(checkpoint, job.validation.names)):
         say(told)
-    return job
+    return replace(job, seen_before=trained_before(checkpoint))
 
 
 def _start(job: Job, last: Path, say: Say) -> int:
@@ -273,7 +275,7 @@ def _trained(job: Job, tracker: Tracker, step: int) -> Trained:
         "frames_validation": len(job.split.validation),
         "split": job.split.how,
         # Those of the network that it began as are in its weights as well.
-        "trained_on": list(dict.fromkeys([*job.train.names, *trained_before(job.config.init_from)])),
+        "trained_on": list(dict.fromkeys([*job.train.names, *job.seen_before])),
         "kept_back": job.validation.names,
         "step": step,
         "configuration": settings,

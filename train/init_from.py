@@ -92,9 +92,9 @@ def seen_before(checkpoint: Path, validation: list[str]) -> str:
     )
 
 
-def trained_before(given: str) -> list[str]:
-    """Frames that the network which `init_from` names has trained on, as far as its package tells."""
-    return list(_told_beside(find_checkpoint(given)).get("trained_on", [])) if given else []
+def trained_before(checkpoint: Path) -> list[str]:
+    """Frames that the earlier network has trained on, as far as its package tells."""
+    return list(_told_beside(checkpoint).get("trained_on", []))
 
 
 def _told_beside(checkpoint: Path) -> Mapping[str, Any]:

@@ -183,7 +183,7 @@ def unseen(moment: Moment, keypoint: int) -> float:
 
 
 def confidence(moment: Moment, keypoint: int) -> float:
-    """The network's own confidence in the newest frame."""
+    """The network's own confidence in the newest frame, 0 to 1."""
     return moment.confidence[keypoint]
 
 

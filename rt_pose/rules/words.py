@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from rt_pose.rules.quantities import KINDS, Quantity, find_quantity, quantity_names
 from rt_pose.rules.units import UNIT_NAMES
+from rt_pose.rules.value import FUNCTIONS
 
 EXAMPLE = "inside(paw, lever) and speed(paw) > 20 cm/s and unseen(paw) < 50 ms"
-UNITS = {None: "true or false", "": "0 to 1", "signal": "its signal's"}
+UNITS = {None: "true or false", "": "a number", "signal": "its signal's"}
 
 
 def words() -> list[str]:
@@ -19,7 +20,7 @@ def words() -> list[str]:
     lines += [
         "",
         "joined by  < <= > >= (also chained: 60 deg < phase(...) < 120 deg), and, or, not, + - * /,",
-        "           abs(a), min(a, b), max(a, b), brackets",
+        f"           brackets, and the functions {', '.join(FUNCTIONS)}",
         f"units      {', '.join(UNIT_NAMES)};",
         "           mm and its kin need `geometry`; a number without a unit takes the quantity's",
         "",

@@ -14,6 +14,7 @@ from rich.status import Status
 from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.session.keys import KeyWatch
 from rt_pose.session.run import Notices
+from rt_pose.session.silent import in_words
 
 MANY_REPLACED = 0.1
 """Share of frames from which on it is said why they are dropped."""
@@ -47,8 +48,7 @@ def tell(figures: dict[str, Any]) -> str:
     for rule, counts in figures["events"].items():
         lines.append(f"rule {rule}: " + ", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
     for rule, found in (figures["silent_rules"] or {}).items():
-        part, n = min(found["parts"].items(), key=lambda of: of[1])
-        lines.append(f"rule {rule} never came true; rarest: {part}, in {n} of {found['frames']} frames")
+        lines.append(f"rule {rule} never came true; {in_words(found)}")
     accuracy = figures["accuracy"]
     if accuracy:
         lines.append(f"accuracy: median {accuracy['median_px']:.2f} px over {accuracy['n']} keypoints")

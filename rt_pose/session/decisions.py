@@ -61,6 +61,12 @@ class Decided:
     """Of the events that fired."""
 
 
+def pose_of(seen: Observation) -> Pose:
+    """What the loop took into its filter."""
+    stamps = FrameStamps(**msgspec.structs.asdict(seen.stamps))
+    return Pose(seen.camera, stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
+
+
 class Decisions:
     """Filters and rules of a run, stepped through its inputs in the order the loop took them."""
 
@@ -99,12 +105,11 @@ class Decisions:
 
     def observe(self, seen: Observation) -> Decided:
         """Decide on an observation at the moment it was judged."""
-        stamps = FrameStamps(**msgspec.structs.asdict(seen.stamps))
-        pose = Pose(seen.camera, stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
+        pose = pose_of(seen)
         tracker = self._trackers[seen.camera]
         track = tracker.step(pose)
         decided = self._deciders[seen.camera].decide(
-            tracker, seen.camera, stamps, seen.t_judged_ns, self._armed, pose.confidence
+            tracker, seen.camera, pose.stamps, seen.t_judged_ns, self._armed, pose.confidence
         )
         return Decided(
             track,

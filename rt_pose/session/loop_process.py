@@ -83,10 +83,10 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) 
         raise
     finally:
         teller.say("stopping", None)
-        problems = assembled.stop_outputs()  # first of all
-        teller.say("ending", list(problems))
-        problems += assembled.stop_inputs()
-        teller.say("ending", list(problems))
+        unsafe = assembled.stop_outputs()  # first of all
+        teller.say("ending", unsafe)
+        problems = [*unsafe, *assembled.stop_inputs()]
+        teller.say("ending", unsafe)
         loop.finish()
         after = {} if loop.failure else {"bare_forward_after_ms": assembled.bare_forward()}
         assembled.housekeeping.on_stats = None

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from rt_pose.clock import NS_PER_MS
 from rt_pose.errors import UserError
 from rt_pose.loop.decide import Rule, make_rules
@@ -19,9 +17,9 @@ from rt_pose.loop.track import CausalFilter
 from rt_pose.records import Observation
 from rt_pose.rules.condition import Condition, Judge
 from rt_pose.rules.tokens import tokenise
-from rt_pose.session.decisions import Setup
+from rt_pose.session.decisions import Setup, pose_of
 from rt_pose.session.read import Session
-from rt_pose.types import FrameStamps, Pose, Track
+from rt_pose.types import Track
 
 
 @dataclass
@@ -61,9 +59,7 @@ def silent_rules(session: Session) -> list[Silent]:
     watches = {camera: [_Watch(rule, rig, camera) for rule in quiet] for camera in setup.cameras}
     trackers = {c: CausalFilter(setup.tracking, 1, len(setup.keypoints)) for c in setup.cameras}
     for seen in session.observations:
-        stamps = FrameStamps(**msgspec.structs.asdict(seen.stamps))
-        pose = Pose(seen.camera, stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
-        track = trackers[seen.camera].step(pose)
+        track = trackers[seen.camera].step(pose_of(seen))
         for watch in watches[seen.camera]:
             watch.look(track, seen)
     return [_together([watches[c][i].found for c in setup.cameras]) for i in range(len(quiet))]
@@ -87,6 +83,18 @@ def as_json(session: Session) -> dict[str, Any] | None:
         }
         for one in found
     }
+
+
+def in_words(found: dict[str, Any]) -> str:
+    """What a rule was missing, from its entry in the report."""
+    if not found["whole"]:
+        part, n = min(found["parts"].items(), key=lambda of: of[1])
+        return f"rarest: {part}, in {n} of {found['frames']} frames"
+    if found["longest_ms"] < found["hold_ms"]:
+        return f"it held for {found['longest_ms']:.0f} ms at most, `hold` is {found['hold_ms']:.0f} ms"
+    if found["probability"] is not None:
+        return f"its probability came to {found['likeliest']:.3f} at most, needed: {found['probability']:g}"
+    return f"it held in {found['whole']} frames, but not at the time of effect"
 
 
 def split(when: str) -> list[str]:

@@ -58,6 +58,20 @@ def test_it_begins_where_the_earlier_training_ended(folder: Path, earlier: Path,
     assert package.manifest.training["configuration"]["init_from"] == earlier.name, "no path of this machine"
 
 
+def test_it_is_not_needed_any_more_once_the_training_runs(
+    folder: Path, earlier: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(earlier, tmp_path / "copy"))
+
+    def say(line: str) -> None:
+        if line.startswith("step "):
+            shutil.rmtree(copy, ignore_errors=True)
+
+    fit(replace(SHORT, init_from=str(copy)), folder, tmp_path / "out", say)
+    assert not copy.exists()
+    assert read_package(tmp_path / "out" / "package").manifest.training["trained_on"]
+
+
 def test_a_checkpoint_itself_will_do(folder: Path, earlier: Path, tmp_path: Path) -> None:
     said: list[str] = []
     checkpoint = earlier / "checkpoints" / "last.ckpt"
