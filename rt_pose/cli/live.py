@@ -145,8 +145,9 @@ def devices(options: Namespace) -> int:  # noqa: ARG001
 def rules_check(options: Namespace) -> int:
     """Explain each rule of a configuration in a sentence; draw its zones on a frame."""
     from rt_pose.decisions.check import check
+    from rt_pose.session.yoke import with_yoke_times
 
-    config = load(RunConfig, Path(options.config))
+    config = with_yoke_times(load(RunConfig, Path(options.config)))
     for line in check(config, options.model, options.video, options.image, options.out):
         print(line)
     return EXIT_OK

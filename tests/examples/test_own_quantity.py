@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rt_pose.config import ActionConfig, OutputConfig, RuleConfig, RunConfig
-from rt_pose.loop.rule import make_rules
+from rt_pose.config.rules import ActionConfig, RuleConfig
+from rt_pose.config.schema import OutputConfig, RunConfig
+from rt_pose.decisions.rule import make_rules
 from rt_pose.rules.quantities import find_quantity, quantity_names
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "own_quantity"

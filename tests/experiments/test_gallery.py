@@ -11,15 +11,16 @@ import pytest
 from support.random_session import write_random_session
 
 from rigs.simulated.animal import KEYPOINTS
-from rt_pose.cli import main
-from rt_pose.config import RunConfig, load
-from rt_pose.loop.decide import Decider, make_rules
-from rt_pose.loop.limits import make_limits
-from rt_pose.loop.protocol import make_protocol
-from rt_pose.loop.track import CausalFilter
+from rt_pose.cli.main import main
+from rt_pose.config.build import load
+from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.decide import Decider, make_rules
+from rt_pose.decisions.limits import make_limits
+from rt_pose.decisions.protocol import make_protocol
 from rt_pose.package import TrackingSpec
 from rt_pose.session.read import Session
 from rt_pose.session.yoke import effect_times_s, with_yoke_times
+from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import Event, FloatArray, FrameStamps, Pose
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "configs" / "experiments"
@@ -242,6 +243,19 @@ def test_a_yoked_animal_gets_what_the_other_earned(tmp_path: Path) -> None:
     said = Rehearsal(yoked).run(earned[-1] + 1.0, visits((70.0, 70.0), [(0.0, 0.2)]))
     assert {reason for *_, reason in said} == {"yoked"}
     assert fired(said, "corner") == pytest.approx(earned, abs=0.011)
+
+
+def test_rules_check_explains_a_yoked_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = EXPERIMENTS / "yoked-control.yaml"
+    monkeypatch.chdir(tmp_path)
+    assert main(["rules", "check", str(path)]) == 2
+    assert "session sessions/master: no such folder" in capsys.readouterr().err
+    (tmp_path / "sessions").mkdir()
+    master_session(tmp_path / "draws").rename(tmp_path / "sessions" / "master")
+    assert main(["rules", "check", str(path)]) == 0
+    assert "corner: at the times at which it fired in session sessions/master" in capsys.readouterr().out
 
 
 def master_session(folder: Path) -> Path:
