@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: install demo test check format clean
+.PHONY: install demo test check format docs docs-commands clean
 
 install: $(STAMP)
 
@@ -37,5 +37,13 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# A site that needs no network, neither to be built nor to be read: open site/index.html.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# The long commands of README and docs, and the wheel in an empty environment, each timed.
+docs-commands: install
+	$(BIN)/python docs/commands.py
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache runs
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache runs

@@ -1,0 +1,172 @@
+"""Every command of README and docs is one that its verb takes; those marked quick are run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from jsonargparse import ArgumentParser, Namespace
+from support.pages import BLOCKS, PAGES, ROOT, prose
+from support.random_session import write_random_session
+
+from rt_pose.cli.main import VERBS, main
+
+OF_OURS = [(block, c) for block in BLOCKS for c in block.commands if c.startswith("rt-pose ")]
+OTHERS = [(block, c) for block in BLOCKS for c in block.commands if not c.startswith("rt-pose ")]
+MADE_BY_THE_READER = {"mine.yaml": "configs/demo.yaml"}
+"""Files of the reader's own, and what stands in for them."""
+
+
+def names(pairs: list[tuple[object, str]]) -> list[str]:
+    return [f"{getattr(block, 'page')}:{command[:70]}" for block, command in pairs]  # noqa: B009
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A reader's folder: the clone's configurations and examples, and files of the reader's own."""
+    for name in ("configs", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for name, stand_in in MADE_BY_THE_READER.items():
+        shutil.copy(ROOT / stand_in, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def words_of(command: str) -> list[str]:
+    return shlex.split(command, comments=True)[1:]
+
+
+def verb_of(words: list[str]) -> str | None:
+    return next((v for v in VERBS if words[: len(v.split())] == v.split()), None)
+
+
+def test_there_are_commands_to_look_at() -> None:
+    assert len(OF_OURS) > 40
+    assert {verb_of(words_of(command)) for _, command in OF_OURS} >= set(VERBS) - {"demo"} - NOT_SHOWN
+
+
+NOT_SHOWN: set[str] = set()
+"""Verbs that no page shows."""
+COMING = ("doctor", "configs", "--reference", "--warm_start")
+"""What the pages speak of already, and is not in the program yet."""
+
+
+def comes_later(command: str) -> bool:
+    """Whether it is one of those, and missing still."""
+    words = words_of(command)
+    verb = verb_of(words)
+    if verb is None:
+        return words[0] in COMING
+    return any(w in COMING and w not in known_options(verb) for w in words)
+
+
+@pytest.mark.parametrize(("block", "command"), OF_OURS, ids=names(OF_OURS))
+@pytest.mark.usefixtures("folder")
+def test_a_verb_takes_it(block: object, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verb's own parser and configuration take the command as it is written."""
+    if comes_later(command):
+        pytest.skip("it is not in the program yet")
+    words = words_of(command)
+    if words == ["--version"] or "--help" in words:
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        assert end.value.code == 0
+        return
+    verb = verb_of(words)
+    assert verb is not None, f"no verb: {command}"
+    taken: list[Namespace] = []
+
+    def take(options: Namespace) -> int:
+        """Instead of doing it."""
+        taken.append(options)
+        return 0
+
+    monkeypatch.setitem(VERBS, verb, (VERBS[verb][0], take))
+    assert main(words) == 0
+    assert len(taken) == 1
+
+
+QUICK = [(block, c) for block, c in OF_OURS if block.mark == "quick"]
+
+
+@pytest.mark.parametrize(("block", "command"), QUICK, ids=names(QUICK))
+def test_quick_ones_run(
+    block: object,
+    command: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if comes_later(command):
+        pytest.skip("it is not in the program yet")
+    if "sessions/first" in command:
+        write_random_session(folder / "sessions" / "first", seed=3, calm=True)
+    words = words_of(command)
+    try:
+        code = main(words)
+    except SystemExit as end:  # --version
+        code = int(end.code or 0)
+    said = capsys.readouterr()
+    # `doctor` is to find faults of the machine, and says so by its exit code.
+    assert code in ({0, 1} if words[:1] == ["doctor"] else {0}), said.err
+    assert said.out.strip()
+
+
+def known_options(verb: str) -> set[str]:
+    parser = ArgumentParser()
+    VERBS[verb][0](parser)
+    return {option for action in parser._actions for option in action.option_strings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_option_of_a_verb_in_running_text_is_known(page: Path) -> None:
+    """Where a verb and its options stand in one piece of code."""
+    for text in re.findall(r"`(rt-pose [^`]+)`", prose(page)):
+        words = text.split()[1:]
+        verb = verb_of(words)
+        if comes_later(text):
+            continue
+        if verb is None:
+            assert words[0].startswith("--") or any(v.startswith(f"{words[0]} ") for v in VERBS), text
+            continue
+        for option in [word for word in words if word.startswith("--")]:
+            assert option.split("=")[0] in known_options(verb), text
+
+
+@pytest.mark.parametrize(("block", "command"), OTHERS, ids=names(OTHERS))
+def test_commands_that_are_not_ours(block: object, command: str) -> None:
+    """Targets of make, modules, files and extras that they name are there."""
+    words = shlex.split(command)
+    match words:
+        case ["make", target, *_]:
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+        case ["python", "-m", "pytest", *paths]:
+            assert all((ROOT / path).exists() for path in paths)
+        case ["python", "-m", module, *_]:
+            path = ROOT / module.replace(".", "/")
+            assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
+        case ["python", file, *_]:
+            assert (ROOT / file).is_file()
+        case ["pip", "install", "."] | ["source", ".venv/bin/activate"] | ["sudo", "apt", "install", *_]:
+            pass
+        case ["pip", "install", path]:
+            assert (ROOT / path / "pyproject.toml").is_file()
+        case _:
+            pytest.fail(f"what is to be tested of this command? {command}")
+
+
+def test_a_block_of_python_runs(folder: Path) -> None:
+    """Those that are written in a page, not taken from a file."""
+    write_random_session(folder / "sessions" / "first", seed=3, calm=True)
+    programs = [b for b in BLOCKS if b.language == "python" and "--8<--" not in b.text]
+    assert programs
+    for block in programs:
+        done = subprocess.run(
+            [sys.executable, "-c", block.text], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{block.page}:{block.line}\n{done.stderr}"
+        assert done.stdout
