@@ -37,9 +37,14 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# A site that needs no network, neither to be built nor to be read: open site/index.html.
-docs: install
+# A site that needs no network, neither to be built nor to be read: open site/index.html, or, for the search as well,
+# serve it with `python -m http.server -d site`.
+docs: install $(VENV)/docs-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+$(VENV)/docs-installed: pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
 
 # The long commands of README and docs, and the wheel in an empty environment, each timed.
 docs-commands: install

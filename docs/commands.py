@@ -1,4 +1,4 @@
-"""The commands of README and docs: the tests parse them and run the quick, `make docs-commands` the long ones.
+"""Commands of README and docs: tests parse all and run the quick, `make docs-commands` runs the long ones.
 
 A fenced block without a language holds commands. An HTML comment on the line before it says more:
 

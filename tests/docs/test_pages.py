@@ -55,7 +55,12 @@ def test_all_pages_are_known() -> None:
     """A page that is left out of the list would not be tested."""
     assert {p for p in PAGES if p.parent == ROOT / "docs"} == set((ROOT / "docs").glob("*.md"))
     navigation = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
-    listed = [page for section in navigation for pages in section.values() for page in pages]
+    listed = [
+        page if isinstance(page, str) else next(iter(page.values()))
+        for section in navigation
+        for pages in section.values()
+        for page in pages
+    ]
     assert sorted(listed) == sorted(p.name for p in (ROOT / "docs").glob("*.md"))
 
 
