@@ -11,6 +11,9 @@ import pytest
 from support.random_session import write_random_session
 
 from rigs.simulated.animal import KEYPOINTS
+from rigs.simulated.behaviour import Reactions
+from rigs.simulated.options import SimulatedOptions
+from rigs.simulated.scene import Scene
 from rt_pose.cli.main import main
 from rt_pose.config.build import load
 from rt_pose.config.schema import RunConfig
@@ -119,6 +122,26 @@ def test_the_gallery_is_whole() -> None:
     there = {path.stem for path in EXPERIMENTS.glob("*.yaml")}
     assert set(GALLERY) <= there
     assert all("runs/demo/training/package" in (EXPERIMENTS / f"{n}.yaml").read_text() for n in GALLERY)
+
+
+@pytest.mark.parametrize("name", [name for name in GALLERY if name != "yoked-control"])
+def test_the_simulated_animal_brings_it_about(name: str) -> None:
+    """On the animal that the file's camera shows, which reacts to what is fired: 20 s of its true keypoints."""
+    config = experiment(name)
+    options = SimulatedOptions(**config.cameras["top"].options)
+    scene, rehearsal = Scene(config.seed, options), Rehearsal(config)
+    reactions = Reactions.to(scene.timing, [])
+    events: list[Event] = []
+    for frame in range(round(20.0 * RATE_HZ)):
+        t_ns = round(frame * NS_PER_S / RATE_HZ)
+        found = rehearsal.see(scene.truth(t_ns, reactions)[0][0])
+        for event in found:
+            if event.outcome == "fired":
+                reactions.add(t_ns // 1000 + 6000)
+        events += found
+    expected = "suppressed" if name == "blocks" else "fired"
+    for rule in config.rules:
+        assert expected in [event.outcome for event in events if event.rule == rule.name]
 
 
 def test_zone_entry_wants_the_dwell() -> None:
