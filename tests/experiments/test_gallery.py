@@ -38,7 +38,7 @@ GALLERY = (
     "yoked-control",
     "blocks",
 )
-RATE_HZ = 100.0
+RATE_HZ = 60.0
 NS_PER_S = 1_000_000_000
 FAR = (260.0, 220.0)
 """A place (px) outside every zone of the gallery."""
@@ -126,7 +126,7 @@ def test_the_gallery_is_whole() -> None:
 
 @pytest.mark.parametrize("name", [name for name in GALLERY if name != "yoked-control"])
 def test_the_simulated_animal_brings_it_about(name: str) -> None:
-    """On the animal that the file's camera shows, which reacts to what is fired: 20 s of its true keypoints."""
+    """20 s of true keypoints of the animal that the file's camera shows, which reacts to what is fired."""
     config = experiment(name)
     options = SimulatedOptions(**config.cameras["top"].options)
     scene, rehearsal = Scene(config.seed, options), Rehearsal(config)
