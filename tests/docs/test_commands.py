@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
-from jsonargparse import ArgumentParser, Namespace
 from support.pages import BLOCKS, PAGES, ROOT, prose
 from support.random_session import write_random_session
 
@@ -39,6 +41,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def words_of(command: str) -> list[str]:
     return shlex.split(command, comments=True)[1:]
+
+
+def code_of(words: list[str]) -> int:
+    """The exit code of a command line, however it ends."""
+    try:
+        return main(words)
+    except SystemExit as end:
+        return int(end.code or 0)
 
 
 def verb_of(words: list[str]) -> str | None:
@@ -73,15 +83,13 @@ def test_a_verb_takes_it(block: object, command: str, monkeypatch: pytest.Monkey
         pytest.skip("it is not in the program yet")
     words = words_of(command)
     if words == ["--version"] or "--help" in words:
-        with pytest.raises(SystemExit) as end:
-            main(words)
-        assert end.value.code == 0
+        assert code_of(words) == 0
         return
     verb = verb_of(words)
     assert verb is not None, f"no verb: {command}"
-    taken: list[Namespace] = []
+    taken: list[object] = []
 
-    def take(options: Namespace) -> int:
+    def take(options: object) -> int:
         """Instead of doing it."""
         taken.append(options)
         return 0
@@ -106,20 +114,20 @@ def test_quick_ones_run(
     if "sessions/first" in command:
         write_random_session(folder / "sessions" / "first", seed=3, calm=True)
     words = words_of(command)
-    try:
-        code = main(words)
-    except SystemExit as end:  # --version
-        code = int(end.code or 0)
+    code = code_of(words)
     said = capsys.readouterr()
     # `doctor` is to find faults of the machine, and says so by its exit code.
     assert code in ({0, 1} if words[:1] == ["doctor"] else {0}), said.err
     assert said.out.strip()
 
 
+@cache
 def known_options(verb: str) -> set[str]:
-    parser = ArgumentParser()
-    VERBS[verb][0](parser)
-    return {option for action in parser._actions for option in action.option_strings}
+    """Those that the help of a verb speaks of."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        assert code_of([*verb.split(), "--help"]) == 0
+    return set(re.findall(r"(?<![\w-])--[\w.-]*\w", told.getvalue()))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
