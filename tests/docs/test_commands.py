@@ -9,12 +9,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.pages import BLOCKS, PAGES, ROOT, prose
-from support.random_session import write_random_session
+from support.random_session import random_config, write_random_session
 
 from rt_pose.cli.main import VERBS, main
 
@@ -37,6 +39,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(ROOT / stand_in, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def first_session(folder: Path) -> None:
+    """The session that the pages speak of: made keypoints, judged by the real loop."""
+    config = random_config(np.random.default_rng(3))
+    reach = replace(
+        config.rules[0], name="reach", when="speed(nose) > 150", probability=0.8, release=None, enabled=True
+    )
+    config = replace(config, rules=[reach], protocol=[], armed_at_start=True)
+    write_random_session(folder / "sessions" / "first", seed=3, config=config, calm=True)
 
 
 def words_of(command: str) -> list[str]:
@@ -112,7 +124,7 @@ def test_quick_ones_run(
     if comes_later(command):
         pytest.skip("it is not in the program yet")
     if "sessions/first" in command:
-        write_random_session(folder / "sessions" / "first", seed=3, calm=True)
+        first_session(folder)
     words = words_of(command)
     code = code_of(words)
     said = capsys.readouterr()
@@ -169,7 +181,7 @@ def test_commands_that_are_not_ours(block: object, command: str) -> None:
 
 def test_a_block_of_python_runs(folder: Path) -> None:
     """Those that are written in a page, not taken from a file."""
-    write_random_session(folder / "sessions" / "first", seed=3, calm=True)
+    first_session(folder)
     programs = [b for b in BLOCKS if b.language == "python" and "--8<--" not in b.text]
     assert programs
     for block in programs:
