@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in (
     "index", "first-hour", "videos", "labels", "training", "rules", "experiments", "safety", "sessions",
-    "latency", "wire", "formats", "cameras-outputs", "gpu", "scaling-out", "results", "troubleshooting",
+    "configuration", "latency", "wire", "formats", "cameras-outputs", "gpu", "scaling-out", "results", "troubleshooting",
     "architecture", "api",
 ))]  # fmt: skip
 _FENCE = re.compile(
