@@ -21,12 +21,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in (
-    "index", "first-hour", "videos", "labels", "training", "rules", "experiments", "safety", "sessions",
-    "configuration", "latency", "wire", "formats", "cameras-outputs", "gpu", "scaling-out", "results", "troubleshooting",
-    "architecture", "api",
-))]  # fmt: skip
 _FENCE = re.compile(
     r"^(?:<!-- (?P<mark>[\w ]+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
@@ -52,6 +49,14 @@ class Block:
         return [line.strip() for line in self.text.replace("\\\n", " ").splitlines() if line.strip()]
 
 
+def pages() -> list[Path]:
+    """README and the pages of the site, in the order of its navigation."""
+    navigation = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    entries = [entry for section in navigation for entries in section.values() for entry in entries]
+    names = [entry if isinstance(entry, str) else next(iter(entry.values())) for entry in entries]
+    return [ROOT / "README.md", *(ROOT / "docs" / name for name in names)]
+
+
 def blocks(page: Path) -> Iterator[Block]:
     """The fenced blocks of a page, in order."""
     text = page.read_text(encoding="utf-8")
@@ -63,7 +68,7 @@ def blocks(page: Path) -> Iterator[Block]:
 
 def all_blocks() -> list[Block]:
     """The blocks of README and all pages, in the order in which they are to be read."""
-    return [block for page in PAGES for block in blocks(page)]
+    return [block for page in pages() for block in blocks(page)]
 
 
 def _timed(command: str, folder: Path, binaries: Path) -> bool:

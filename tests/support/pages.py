@@ -23,7 +23,7 @@ def _load() -> ModuleType:
 
 
 COMMANDS = _load()
-PAGES: list[Path] = COMMANDS.PAGES
+PAGES: list[Path] = COMMANDS.pages()
 BLOCKS = COMMANDS.all_blocks()
 
 
