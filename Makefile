@@ -41,6 +41,8 @@ format: install
 # serve it with `python -m http.server -d site`.
 docs: install $(VENV)/docs-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@! grep -rlE '<(script|link|img|iframe)[^>]* (src|href)="?(https?:)?//' site --include='*.html' \
+	    || { echo "these pages ask the network for something" >&2; exit 1; }
 
 $(VENV)/docs-installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
