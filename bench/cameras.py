@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 import rigs
-from bench.latency import latency_config
+from bench.latency.program import latency_config
 from bench.output import check_out, conditions, finish, machine_line, markdown_table
 from rt_pose.clock import NS_PER_MS, HostClock
-from rt_pose.config import EngineConfig, Precision, RunConfig
-from rt_pose.engines import Engine
-from rt_pose.loop.infer import choose_engine
+from rt_pose.config.schema import EngineConfig, Precision, RunConfig
+from rt_pose.inference.choose_engine import choose_engine
+from rt_pose.inference.engine import Engine
 from rt_pose.loop.latency import summary
 from rt_pose.package import read_package
 from rt_pose.session.read import Session, stamp_columns

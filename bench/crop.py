@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from bench.output import check_out, conditions, finish, machine_line, markdown_table
 from rt_pose.clock import NS_PER_MS, HostClock
-from rt_pose.config import CropConfig, EngineConfig
-from rt_pose.loop.crop import CropFollower
-from rt_pose.loop.estimate import Estimator
-from rt_pose.loop.infer import choose_engine
+from rt_pose.config.schema import CropConfig, EngineConfig
+from rt_pose.inference.choose_engine import choose_engine
+from rt_pose.inference.estimator import Estimator
 from rt_pose.loop.latency import summary
-from rt_pose.loop.track import CausalFilter
 from rt_pose.package import Package, read_package
+from rt_pose.tracking.causal_filter import CausalFilter
+from rt_pose.tracking.crop import CropFollower
 from rt_pose.types import FloatArray, FrameStamps, Pose
 from rt_pose.video import read_frames
 

@@ -34,10 +34,10 @@ import numpy as np
 import zmq
 
 import rigs
-from bench.latency import latency_config
+from bench.latency.program import latency_config
 from bench.output import check_out, conditions, finish, machine_line, markdown_table
 from rt_pose.clock import NS_PER_MS, HostClock
-from rt_pose.config import EngineConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.loop import closed_loop, tell
 from rt_pose.loop.assemble import Assembled, assemble

@@ -32,9 +32,9 @@ import numpy as np
 import zmq
 
 import rigs
-from bench.latency import latency_config
+from bench.latency.program import latency_config
 from rt_pose.clock import HostClock
-from rt_pose.config import EngineConfig, RunConfig
+from rt_pose.config.schema import EngineConfig, RunConfig
 from rt_pose.errors import UserError
 from rt_pose.loop.latency import summary
 from rt_pose.session.describe import machine, versions

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from rt_pose.clock import NS_PER_S, HostClock
-from rt_pose.loop.device import physical_cores
+from rt_pose.inference.device import physical_cores
 
 MIN_S, MIN_CALLS = 0.3, 5
 MATMUL = 1024
@@ -82,7 +82,7 @@ def _openvino_convolutions(precision: str) -> Callable[[], object]:
     """A call of `DEPTH` 3x3 convolutions compiled by OpenVINO as our engine compiles."""
     from openvino import Model, opset13
 
-    from rt_pose.engines.openvino import openvino_core
+    from rt_pose.inference.engines.openvino import openvino_core
 
     random = np.random.default_rng(0)
     entry = opset13.parameter([1, CHANNELS, SIDE, SIDE], np.float32)

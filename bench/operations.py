@@ -17,7 +17,7 @@ from rt_pose.errors import UserError
 
 def count_operations(path: Path) -> int:
     """Operations of one forward of a batch of one; UserError where a shape stays unknown."""
-    from rt_pose.engines.openvino import openvino_core
+    from rt_pose.inference.engines.openvino import openvino_core
 
     model = openvino_core().read_model(path)
     entry = model.inputs[0].get_partial_shape()

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.errors import UserError
-from rt_pose.loop.estimate import Estimator
-from rt_pose.loop.infer import AUTO_ERROR_FACTOR, BY_NAME_ONLY, warm_up
+from rt_pose.inference.choose_engine import AUTO_ERROR_FACTOR, BY_NAME_ONLY, warm_up
+from rt_pose.inference.estimator import Estimator
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, PrecisionReport, read_package
 from rt_pose.session.describe import machine
 from rt_pose.video import read_frames
-from train.precisions import Yardstick, displacement, estimator, measure, precisions_of
-from train.quantise_frames import labeled_frames
+from train.quantisation.frames import labeled_frames
+from train.quantisation.precisions import Yardstick, displacement, estimator, measure, precisions_of
 
 NOISE_GREY = 1.0
 NOISE_FRAMES = 100

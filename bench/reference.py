@@ -24,7 +24,7 @@ from rigs.cameras.video import VideoCamera, VideoOptions
 from rigs.waiting import wait_until
 from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.drivers import DriverContext, camera_driver
-from rt_pose.engines import Engine, open_engine
+from rt_pose.inference.engine import Engine, open_engine
 from rt_pose.package import read_package
 from rt_pose.types import CameraInfo, FrameStamps
 

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from rt_pose.clock import NS_PER_MS, Clock, HostClock
-from rt_pose.config import ActionConfig, OutputConfig, RuleConfig, RunConfig, ZoneConfig
-from rt_pose.loop.decide import Decider, make_rules
-from rt_pose.loop.track import CausalFilter
+from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
+from rt_pose.config.schema import OutputConfig, RunConfig
+from rt_pose.decisions.decide import Decider, make_rules
 from rt_pose.package import TrackingSpec
 from rt_pose.session.describe import machine
+from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import FrameStamps, Pose
 
 KEYPOINTS = ["nose", "neck", "tail", "paw"]

@@ -30,17 +30,9 @@ import numpy as np
 import rigs
 from rigs.firmware.simulate import SimulatedBox
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
-from rt_pose.config import (
-    ActionConfig,
-    CameraConfig,
-    OutputConfig,
-    PublishConfig,
-    RecordConfig,
-    RuleConfig,
-    RunConfig,
-    build,
-    to_plain,
-)
+from rt_pose.config.build import build, to_plain
+from rt_pose.config.rules import ActionConfig, RuleConfig
+from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, RecordConfig, RunConfig
 from rt_pose.errors import UserError
 from rt_pose.package import read_package
 from rt_pose.session.describe import machine, versions

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rt_pose.errors import UserError
-from rt_pose.loop.decode import Decoder
-from rt_pose.loop.preprocess import Preprocess
+from rt_pose.inference.decode import Decoder
+from rt_pose.inference.preprocess import Preprocess
 from rt_pose.package import GOLDEN_CONFIDENCE, DecodeSpec, InputSpec
 from rt_pose.video import Channels
 

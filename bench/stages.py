@@ -26,22 +26,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.latency import latency_rules
+from bench.latency.program import latency_rules
 from bench.machine_peak import Peak, copy_bytes_per_s, peaks
 from bench.operations import count_operations
 from bench.output import check_out, conditions, finish, machine_line, markdown_table
 from bench.sharpened import made_frames
 from bench.untrained import untrained_package
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
-from rt_pose.engines import Engine, engines, open_engine
+from rt_pose.decisions.decide import Decider, make_rules
 from rt_pose.errors import UserError
-from rt_pose.loop.decide import Decider, make_rules
-from rt_pose.loop.device import physical_cores
-from rt_pose.loop.estimate import Estimator
+from rt_pose.inference.device import physical_cores
+from rt_pose.inference.engine import Engine, engines, open_engine
+from rt_pose.inference.estimator import Estimator
 from rt_pose.loop.latency import FrameLatency, summary
 from rt_pose.loop.publish import Publisher
-from rt_pose.loop.track import CausalFilter
 from rt_pose.package import NETWORK, Package, read_package
+from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import FrameStamps, Pose
 from rt_pose.video import Channels
 

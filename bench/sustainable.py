@@ -21,7 +21,7 @@ import numpy as np
 
 import rigs
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
-from rt_pose.config import RunConfig
+from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
 from rt_pose.loop.latency import summary
 from rt_pose.session.read import Session, stamp_columns

@@ -15,20 +15,23 @@ from typing import Any
 
 import rigs
 from rigs.faults import FaultOptions
+from rt_pose.audit import hindsight
+from rt_pose.audit.recompute import Setup
+from rt_pose.audit.truth import smoothed_truth, table_truth
 from rt_pose.clock import Clock, HostClock
-from rt_pose.config import CameraConfig, GeometryConfig, OutputConfig, RecordConfig, RunConfig, build, load
+from rt_pose.config.build import build, load
+from rt_pose.config.rules import GeometryConfig
+from rt_pose.config.schema import CameraConfig, OutputConfig, RecordConfig, RunConfig
+from rt_pose.decisions.decide import make_rules
 from rt_pose.errors import UserError
-from rt_pose.loop.decide import make_rules
 from rt_pose.offline.poses_csv import Poses, in_order, read_poses
 from rt_pose.offline.smooth import smooth_observations
 from rt_pose.package import read_package
-from rt_pose.session import hindsight, hindsight_page
+from rt_pose.reports import hindsight_page
+from rt_pose.reports.session_report import frame_counts, make_report
 from rt_pose.session.console import RunConsole, default_session
-from rt_pose.session.decisions import Setup
 from rt_pose.session.read import Session
-from rt_pose.session.report import frame_counts, make_report
 from rt_pose.session.run import run_session
-from rt_pose.session.truth import smoothed_truth, table_truth
 from rt_pose.types import FloatArray
 
 DELAY_MS = 1.0

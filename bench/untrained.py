@@ -27,8 +27,8 @@ from train.config import NetworkConfig
 from train.data.labels import LabeledFrames
 from train.export import Trained, export
 from train.models.heads import STRIDE
-from train.models.tracker import PoseNetwork, input_spec
-from train.progress import Say
+from train.models.network import PoseNetwork, input_spec
+from train.support.say import Say
 
 FRAMES = 8
 NOTE = "head not trained: this package is for timing only, its keypoints and errors mean nothing"

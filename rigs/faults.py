@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rigs.simulated.hashing import uniform
+from rigs.hashing import uniform
 from rt_pose.clock import NS_PER_MS
 from rt_pose.errors import UserError
 

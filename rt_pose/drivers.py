@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import Clock
-from rt_pose.config import build
+from rt_pose.config.build import build
 from rt_pose.errors import UserError, nearest
 from rt_pose.types import Ack, CameraInfo, Command, FloatArray, FrameStamps, OutputInfo
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.synthetic_session import write_session
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,6 +26,14 @@ def data_dir() -> Path:
 def mirror_mouse(data_dir: Path) -> Path:
     """Lightning Pose folder of a head-fixed mouse (MIT): 72 labeled frames and a 250 fps video."""
     return data_dir / "mirror-mouse"
+
+
+@pytest.fixture(scope="session")
+def synthetic_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """600 made-up frames at 50 a second, written by a real recorder. Read only."""
+    path = tmp_path_factory.mktemp("synthetic") / "session"
+    write_session(path, frames=600)
+    return path
 
 
 @pytest.fixture(autouse=True)

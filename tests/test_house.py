@@ -35,8 +35,8 @@ def test_the_check_sees_what_it_looks_for() -> None:
 
 ELSEWHERE = (
     ROOT / "train" / "importing" / "original_worker.py",
-    ROOT / "bench" / "litpose_worker.py",
-    ROOT / "bench" / "training_litpose.py",
+    ROOT / "bench" / "peers" / "litpose_worker.py",
+    ROOT / "bench" / "training" / "litpose.py",
 )
 """They run in another program's Python, which has no clock of ours."""
 

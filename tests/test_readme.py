@@ -15,10 +15,11 @@ from jsonargparse import ArgumentParser
 from support.tiny_package import make_tiny_package
 
 import rigs
-from rt_pose.cli import VERBS
+from rt_pose.cli.main import VERBS
 from rt_pose.clock import HostClock
-from rt_pose.config import CameraConfig, OutputConfig, PublishConfig, RecordConfig, RunConfig, build
-from rt_pose.loop.decide import make_rules
+from rt_pose.config.build import build
+from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, RecordConfig, RunConfig
+from rt_pose.decisions.decide import make_rules
 from rt_pose.session.run import Notices, run_session
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.config import EngineConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.console import progress, track
 from rt_pose.errors import UserError
-from rt_pose.loop.estimate import Estimator
-from rt_pose.loop.infer import choose_engine
+from rt_pose.inference.choose_engine import choose_engine
+from rt_pose.inference.estimator import Estimator
 from rt_pose.offline.innovations import MOST_ROUNDS, Recorded, fit_parameters
 from rt_pose.offline.pose_space import pose_space, view_space
 from rt_pose.package import Manifest, Package, Subspace, TrackingSpec, read_package, write_manifest
@@ -28,7 +28,7 @@ from rt_pose.video import VideoInfo, probe, read_frames
 from train.data.labels import Channels, LabeledFrames, read_labels
 from train.evaluation.labeled import VALIDATION, sets_of
 from train.evaluation.spaces import named_views
-from train.progress import Say
+from train.support.say import Say
 
 GATE_CHI2 = 10.6
 """99.5 % of chi-square with 2 degrees of freedom."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rt_pose.config import Device
+from rt_pose.config.schema import Device
 
 
 @dataclass

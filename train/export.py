@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from rt_pose.engines import NETWORK_INPUT, NETWORK_NEXT, NETWORK_OUTPUT, NETWORK_PAST, open_engine
-from rt_pose.engines.torch_reference import PROGRAM
 from rt_pose.errors import UserError
-from rt_pose.loop.decode import Keypoints
-from rt_pose.loop.device import physical_cores
-from rt_pose.loop.estimate import Estimator
+from rt_pose.inference.decode import Keypoints
+from rt_pose.inference.device import physical_cores
+from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_NEXT, NETWORK_OUTPUT, NETWORK_PAST, open_engine
+from rt_pose.inference.engines.torch_reference import PROGRAM
+from rt_pose.inference.estimator import Estimator
 from rt_pose.package import (
     GOLDEN_CONFIDENCE,
     NETWORK,
@@ -40,11 +40,10 @@ from rt_pose.package import (
 from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
 from train.data.labels import LabeledFrames
-from train.mixed import write_first_in_float32
-from train.models.context import Onward
-from train.models.tracker import PoseNetwork
-from train.precisions import Yardstick, estimator, in_words, measure, precisions_of
-from train.progress import Say
+from train.models.network import Onward, PoseNetwork
+from train.quantisation.mixed import write_first_in_float32
+from train.quantisation.precisions import Yardstick, estimator, in_words, measure, precisions_of
+from train.support.say import Say
 
 GOLDEN_FRAMES = 8
 MIXED = PRECISION_NETWORKS["mixed"]

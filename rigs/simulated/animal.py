@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.simulated.hashing import angle
+from rigs.hashing import angle
 from rigs.simulated.path import ClosedPath
 from rt_pose.types import FloatArray
 

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from rigs.simulated.hashing import angle, uniform
+from rigs.hashing import angle, uniform
 
 CRUISE = 0.30
 """Mean speed between darts (arena heights a second)."""

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rigs.hashing import hash64, uniform
 from rigs.simulated.animal import KEYPOINTS
 from rigs.simulated.behaviour import Reactions
-from rigs.simulated.hashing import hash64, uniform
 from rigs.simulated.options import SimulatedOptions
 from rigs.simulated.render import Renderer
 from rigs.simulated.scene import Scene

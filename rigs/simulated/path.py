@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from rigs.simulated.hashing import angle, hash64, uniform
+from rigs.hashing import angle, hash64, uniform
 from rt_pose.types import FloatArray
 
 ARENA = (1.25, 1.0)

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rigs.hashing import angle, hash64
 from rigs.simulated import scenery
 from rigs.simulated.animal import BODY_LENGTH, EAR_RADIUS, MIDLINE_HALF_WIDTH, Posture
 from rigs.simulated.behaviour import Reactions
-from rigs.simulated.hashing import angle, hash64
 from rigs.simulated.options import SimulatedOptions
 from rigs.simulated.scene import Scene
 from rigs.simulated.scenery import LIGHT_UNIT, SHIFT, fixed, palette

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rigs.hashing import uniform
 from rigs.simulated.animal import KEYPOINTS, Animal, Posture
 from rigs.simulated.behaviour import Gait, Reactions, Timing
-from rigs.simulated.hashing import uniform
 from rigs.simulated.options import SimulatedOptions
 from rigs.simulated.path import ARENA
 from rt_pose.clock import NS_PER_S

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.simulated.hashing import hash64
+from rigs.hashing import hash64
 from rigs.simulated.path import ARENA
 from rigs.simulated.scene import Beam, View
 from rt_pose.types import FloatArray

@@ -13,26 +13,28 @@ from typing import Any
 import msgspec
 
 from rt_pose.clock import NS_PER_MS, Clock
-from rt_pose.config import RunConfig, check_names, check_numbers, duration_ns, to_plain
+from rt_pose.config.build import duration_ns, to_plain
+from rt_pose.config.check import check_names, check_numbers
+from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.action import check_fits
+from rt_pose.decisions.decide import Rule, make_rules
+from rt_pose.decisions.limits import Limits, make_limits
+from rt_pose.decisions.protocol import make_protocol
 from rt_pose.drivers import Camera, DriverContext, Output, make_camera, make_output
 from rt_pose.errors import UserError
-from rt_pose.loop.act import Actuators, Beat
-from rt_pose.loop.action import check_fits
+from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
+from rt_pose.inference.device import choose_device, raise_priority
 from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Control
-from rt_pose.loop.crop import CropFollower
-from rt_pose.loop.decide import Rule, make_rules
-from rt_pose.loop.device import choose_device, raise_priority
 from rt_pose.loop.housekeeping import Housekeeping
-from rt_pose.loop.infer import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.loop.latency import LatencyLedger
-from rt_pose.loop.limits import Limits, make_limits
 from rt_pose.loop.log import RecordSink
-from rt_pose.loop.protocol import make_protocol
 from rt_pose.loop.publish import Publisher
+from rt_pose.outputs.actuators import Actuators, Beat
 from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
 from rt_pose.records import NoSink, Sink
+from rt_pose.tracking.crop import CropFollower
 from rt_pose.types import CameraInfo, OutputInfo
 
 Outputs = list[tuple[OutputInfo, Output]]

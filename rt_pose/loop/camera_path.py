@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rt_pose.loop.crop import CropFollower
-from rt_pose.loop.decide import Decider, Rule
-from rt_pose.loop.estimate import Estimator
-from rt_pose.loop.limits import Limits
-from rt_pose.loop.past import Past
-from rt_pose.loop.protocol import Protocol
-from rt_pose.loop.track import CausalFilter
+from rt_pose.decisions.decide import Decider, Rule
+from rt_pose.decisions.limits import Limits
+from rt_pose.decisions.protocol import Protocol
+from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.temporal_context import Past
 from rt_pose.package import TrackingSpec
+from rt_pose.tracking.causal_filter import CausalFilter
+from rt_pose.tracking.crop import CropFollower
 from rt_pose.types import CameraInfo
 
 

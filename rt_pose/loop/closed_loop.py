@@ -23,27 +23,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_S, Clock
-from rt_pose.config import RunConfig
+from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.decide import Rule
+from rt_pose.decisions.limits import Limits
+from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
+from rt_pose.decisions.protocol import Protocol, make_protocol
 from rt_pose.errors import UserError
-from rt_pose.loop.act import EMERGENCY, Actuators, Beat
+from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.temporal_context import Past
 from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import CaptureThread, LatestFrames, TakenFrame
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
-from rt_pose.loop.crop import CropFollower, Window
-from rt_pose.loop.decide import Rule
-from rt_pose.loop.estimate import Estimator
 from rt_pose.loop.keep_warm import KeepWarm
 from rt_pose.loop.latency import LatencyLedger
-from rt_pose.loop.limits import Limits
-from rt_pose.loop.past import Past
-from rt_pose.loop.protocol import ORDERS as PROTOCOL_ORDERS
-from rt_pose.loop.protocol import Protocol, make_protocol
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.tell import Decided, Teller
-from rt_pose.loop.track import rehearse
+from rt_pose.outputs.actuators import EMERGENCY, Actuators, Beat
 from rt_pose.package import TrackingSpec
 from rt_pose.records import ControlRecord, DropRecord, End, Sink
+from rt_pose.tracking.causal_filter import rehearse
+from rt_pose.tracking.crop import CropFollower, Window
 from rt_pose.types import CameraInfo, Frame, FrameStamps, Pose, StageStamps
 
 IDLE_TIMEOUT_S = 0.05

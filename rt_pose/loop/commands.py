@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 
 from rt_pose.clock import Clock
-from rt_pose.loop.act import Actuators, command_for
-from rt_pose.loop.decide import Rule
+from rt_pose.decisions.decide import Rule
 from rt_pose.loop.publish import Publisher
+from rt_pose.outputs.actuators import Actuators, command_for
 from rt_pose.records import AckRecord, CommandRecord, NoticeRecord, Sink
 from rt_pose.types import Event
 

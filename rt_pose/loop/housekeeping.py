@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
-from rt_pose.config import PublishConfig
+from rt_pose.config.schema import PublishConfig
 from rt_pose.loop.capture import FrameRing
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.publish import Publisher

@@ -6,13 +6,13 @@ import dataclasses
 from dataclasses import dataclass
 
 from rt_pose.clock import Clock
+from rt_pose.decisions.decide import Rule, effect_scene_ns
 from rt_pose.loop.camera_path import CameraPath
 from rt_pose.loop.capture import CaptureThread, TakenFrame, stamps_data
-from rt_pose.loop.crop import Window
-from rt_pose.loop.decide import Rule, effect_scene_ns
 from rt_pose.loop.latency import FrameLatency, LatencyLedger, frame_latency
 from rt_pose.loop.publish import Publisher
 from rt_pose.records import ArrayData, CommandRecord, EventRecord, NoSink, Observation, Sink, TrackRecord
+from rt_pose.tracking.crop import Window
 from rt_pose.types import Event, Pose, StageStamps, Track
 
 

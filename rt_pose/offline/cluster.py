@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rt_pose.clock import NS_PER_S, Clock, HostClock
-from rt_pose.config import EngineConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.offline.cluster_config import ClusterConfig
 from rt_pose.offline.done import only_one, state

@@ -12,8 +12,8 @@ from typing import Literal
 import msgspec
 
 from rt_pose.errors import UserError
+from rt_pose.files import atomic_writer
 from rt_pose.offline.find_videos import VideoJob
-from rt_pose.offline.predict import appearing_whole
 
 LOCK = ".predict.lock"
 State = Literal["done", "stale", "open"]
@@ -42,7 +42,7 @@ def write_record(job: VideoJob, package: str, engine: str, frames: int) -> None:
     """Say that the job's table, which is whole, is done. It appears in one step, after the table."""
     video = job.video.stat()
     record = Record(package, engine, frames, video.st_size, video.st_mtime_ns, job.out.stat().st_size)
-    with appearing_whole(record_path(job)) as file:
+    with atomic_writer(record_path(job)) as file:
         file.write(msgspec.json.encode(record).decode() + "\n")
 
 

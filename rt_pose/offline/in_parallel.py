@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 
-from rt_pose.loop.decode import Keypoints
-from rt_pose.loop.estimate import Estimator
+from rt_pose.inference.decode import Keypoints
+from rt_pose.inference.estimator import Estimator
 from rt_pose.types import FloatArray
 from rt_pose.video import VideoFrame
 

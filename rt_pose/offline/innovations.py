@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.loop.kalman import (
+from rt_pose.tracking.kalman import (
     correct,
     determinant,
     distance2,

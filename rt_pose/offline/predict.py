@@ -5,18 +5,17 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
-from rt_pose.config import EngineConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.console import progress
 from rt_pose.errors import UserError
-from rt_pose.loop.decode import Keypoints
-from rt_pose.loop.device import physical_cores
-from rt_pose.loop.estimate import Estimator
-from rt_pose.loop.infer import EngineChoice, choose_engine, estimators_beside
+from rt_pose.files import atomic_writer
+from rt_pose.inference.choose_engine import EngineChoice, choose_engine, estimators_beside
+from rt_pose.inference.decode import Keypoints
+from rt_pose.inference.device import physical_cores
+from rt_pose.inference.estimator import Estimator
 from rt_pose.offline.in_parallel import Found, estimate_in_order
 from rt_pose.package import Package, check_frame_size
 from rt_pose.types import FloatArray
@@ -70,7 +69,7 @@ class Predictor:
         """
         manifest = self._package.manifest
         count = 0
-        with appearing_whole(out) as file:
+        with atomic_writer(out) as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerows(_header(manifest.keypoints))
             for index, found in self._found(video, manifest.input.channels):
@@ -83,8 +82,8 @@ class Predictor:
         """Every frame's number and keypoints."""
         if self._config.decoder == "pyav":
             return estimate_in_order(read_frames(video, channels), self._estimators)
-        from rt_pose.gpu.estimate import GpuEstimator
-        from rt_pose.gpu.video import read_on_device
+        from rt_pose.inference.gpu.estimator import GpuEstimator
+        from rt_pose.inference.gpu.video import read_on_device
 
         (estimator,) = self._estimators
         assert isinstance(estimator, GpuEstimator)
@@ -118,20 +117,3 @@ def _cells(found: Keypoints[FloatArray]) -> Iterator[str]:
         yield f"{x:.4f}" if seen else ""
         yield f"{y:.4f}" if seen else ""
         yield f"{confidence:.6f}"
-
-
-@contextmanager
-def appearing_whole(path: Path) -> Iterator[TextIO]:
-    """A text file that takes its name only when it was written to its end."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = part.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}; choose another `--out`") from error
-    try:
-        with file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rt_pose.clock import NS_PER_S, Clock
-from rt_pose.config import EngineConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
+from rt_pose.files import atomic_writer
 from rt_pose.offline.done import State, state, write_record
 from rt_pose.offline.find_videos import VideoJob
-from rt_pose.offline.predict import Predictor, appearing_whole, check_video
+from rt_pose.offline.predict import Predictor, check_video
 from rt_pose.package import Package
 
 Say = Callable[[str], object]
@@ -87,7 +88,7 @@ def conclude(outcome: Outcome, out: Path, say: Say) -> bool:
         return True
     for line in lines:
         say(f"failed: {line}")
-    with appearing_whole(out / FAILURES) as file:
+    with atomic_writer(out / FAILURES) as file:
         file.write("\n".join(lines) + "\n")
     say(f"started again, it tries these {len(lines)} once more; the list is {out / FAILURES}")
     return False

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from rt_pose.errors import UserError
+from rt_pose.files import atomic_writer
 from rt_pose.offline.hdf import hdf_text, is_hdf
-from rt_pose.offline.predict import appearing_whole
 from rt_pose.types import FloatArray
 
 HEADER_ROWS = ("scorer", "bodyparts", "coords")
@@ -124,7 +124,7 @@ def write_predictions(
     """Write `values` (F, K, fields) in the same layout; a NaN becomes a blank cell."""
     flat = values.reshape(len(values), -1)
     line = ",".join(["%.5f"] * flat.shape[1])
-    with appearing_whole(path) as file:
+    with atomic_writer(path) as file:
         for name, row in (
             (HEADER_ROWS[0], [SCORER] * flat.shape[1]),
             (HEADER_ROWS[1], [k for k in keypoints for _ in fields]),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rt_pose.loop.kalman import Transition, propagate, transition
+from rt_pose.tracking.kalman import Transition, propagate, transition
 from rt_pose.types import FloatArray
 
 UNKNOWN_PX2 = 1e8

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
-from rt_pose.loop.track import CausalFilter
 from rt_pose.offline.rows import Model, Rows, smooth
 from rt_pose.package import TrackingSpec
+from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import FloatArray, FrameStamps, Pose
 
 NS_PER_S = 1e9

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.config import GeometryConfig, LensConfig
+from rt_pose.config.rules import GeometryConfig, LensConfig
 from rt_pose.errors import UserError
 
 Matrix = NDArray[np.float64]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rt_pose.config import ZoneConfig
+from rt_pose.config.rules import ZoneConfig
 from rt_pose.errors import UserError
 from rt_pose.rules.moment import Array, length
 

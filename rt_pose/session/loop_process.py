@@ -20,7 +20,8 @@ from types import FrameType
 from typing import Any
 
 from rt_pose.clock import HostClock
-from rt_pose.config import RunConfig, build
+from rt_pose.config.build import build
+from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
 from rt_pose.loop.assemble import Assembled, assemble
 from rt_pose.loop.control import Order

@@ -28,13 +28,14 @@ from pathlib import Path
 from typing import Any
 
 from rt_pose.clock import Clock
-from rt_pose.config import RunConfig, duration_ns, to_plain
+from rt_pose.config.build import duration_ns, to_plain
+from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
 from rt_pose.session import loop_process, record
 from rt_pose.session.describe import machine, uuid7, versions
-from rt_pose.session.life_signs import LifeSigns
 from rt_pose.session.read import INFO_NAME, SCHEMA
 from rt_pose.session.safe_outputs import SafeStandby
+from rt_pose.session.watchdog import LifeSigns
 from rt_pose.session.yoke import with_yoke_times
 
 POLL_S = 0.2

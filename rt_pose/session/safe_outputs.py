@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from rt_pose.clock import NS_PER_S, Clock, HostClock
-from rt_pose.config import RunConfig, build
+from rt_pose.config.build import build
+from rt_pose.config.schema import RunConfig
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.errors import UserError
 

@@ -10,9 +10,10 @@ import dataclasses
 from pathlib import Path
 
 from rt_pose.clock import NS_PER_S
-from rt_pose.config import RuleConfig, RunConfig
+from rt_pose.config.rules import RuleConfig
+from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.protocol import RunTime
 from rt_pose.errors import UserError, nearest
-from rt_pose.loop.protocol import RunTime
 from rt_pose.records import Observation
 from rt_pose.session.read import Session
 from rt_pose.types import FrameStamps

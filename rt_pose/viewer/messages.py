@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.config import ZoneConfig
+from rt_pose.config.rules import ZoneConfig
 from rt_pose.loop.publish import WIRE_VERSION
 
 

@@ -11,7 +11,7 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QPainterPath, QPolygonF
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsPathItem
 
-from rt_pose.config import GeometryConfig
+from rt_pose.config.rules import GeometryConfig
 from rt_pose.errors import UserError
 from rt_pose.rules.geometry import Geometry, make_geometry
 from rt_pose.rules.zones import Line, Point, Zone, make_zones

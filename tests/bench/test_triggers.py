@@ -11,10 +11,12 @@ from support.tiny_package import make_tiny_package
 
 from bench.triggers import dry_config
 from rigs.faults import FaultOptions, Faults
-from rt_pose.cli import main
-from rt_pose.config import GeometryConfig, RunConfig, load
+from rt_pose.cli.main import main
+from rt_pose.config.build import load
+from rt_pose.config.rules import GeometryConfig
+from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.decide import make_rules
 from rt_pose.errors import UserError
-from rt_pose.loop.decide import make_rules
 from rt_pose.session.read import Session
 
 FRAMES = 100

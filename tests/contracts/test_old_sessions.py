@@ -12,7 +12,7 @@ import pytest
 from mcap.reader import make_reader
 from support.old_version import V0_1, copy_session, differences, unpack
 
-from rt_pose.cli import main
+from rt_pose.cli.main import main
 from rt_pose.session.describe import machine, versions
 
 SETTINGS = (

@@ -13,7 +13,7 @@ import pytest
 import torch
 from support.old_version import V0_1, unpack
 
-from rt_pose.cli import main
+from rt_pose.cli.main import main
 
 pytestmark = pytest.mark.timeout(300)
 

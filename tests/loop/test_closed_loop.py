@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from rt_pose.clock import HostClock
-from rt_pose.config import ActionConfig, RuleConfig, RunConfig
-from rt_pose.loop.act import EMERGENCY, Actuators
+from rt_pose.config.rules import ActionConfig, RuleConfig
+from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.protocol import Protocol, make_protocol
 from rt_pose.loop.capture import LatestFrames
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Order
 from rt_pose.loop.latency import LatencyLedger
-from rt_pose.loop.protocol import Protocol, make_protocol
+from rt_pose.outputs.actuators import EMERGENCY, Actuators
 from rt_pose.package import TrackingSpec
 from rt_pose.types import Ack, Command, OutputInfo
 

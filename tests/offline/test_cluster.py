@@ -10,7 +10,7 @@ from support.disc_videos import write_disc_video
 from support.tiny_package import make_tiny_package
 
 from rt_pose.clock import HostClock
-from rt_pose.config import EngineConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.offline.cluster import LOGS, divided, predict_on_cluster
 from rt_pose.offline.cluster_config import ClusterConfig

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.ornstein import discretised
 
-from rt_pose.cli import main
+from rt_pose.cli.main import main
 from rt_pose.errors import UserError
 from rt_pose.offline.ensemble import FLOOR_PX2, TAU_FRAMES, Ensemble, ensemble_of, smooth_single
 from rt_pose.offline.latents import smooth_multiview, smooth_pupil

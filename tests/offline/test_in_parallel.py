@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from support.tiny_package import disc_frame, make_tiny_package
 
-from rt_pose.config import EngineConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.loop.infer import choose_engine
+from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.offline.in_parallel import estimate_in_order
 from rt_pose.video import VideoFrame
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.tiny_package import disc_frame, make_tiny_package
 
-from rt_pose.config import EngineConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.offline.predict import predict_video
 from rt_pose.package import Package

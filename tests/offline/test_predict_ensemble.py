@@ -10,7 +10,7 @@ import pytest
 from support.disc_videos import write_disc_video
 from support.tiny_package import DeepDiscFinder, make_tiny_package
 
-from rt_pose.cli import main
+from rt_pose.cli.main import main
 from rt_pose.errors import UserError
 from rt_pose.offline.members import find_members
 from rt_pose.offline.poses_csv import read_poses

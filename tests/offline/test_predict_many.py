@@ -14,9 +14,9 @@ import pytest
 from support.disc_videos import write_disc_video
 from support.tiny_package import make_tiny_package
 
-from rt_pose.cli import main
+from rt_pose.cli.main import main
 from rt_pose.clock import FakeClock, HostClock
-from rt_pose.config import EngineConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.offline.done import only_one, record_path, state
 from rt_pose.offline.find_videos import find_videos

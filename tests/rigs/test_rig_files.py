@@ -8,7 +8,8 @@ import pytest
 
 import rigs
 from rt_pose.clock import FakeClock
-from rt_pose.config import RunConfig, load
+from rt_pose.config.build import load
+from rt_pose.config.schema import RunConfig
 from rt_pose.drivers import DriverContext, make_camera, make_output
 
 RIGS = Path(__file__).resolve().parents[2] / "configs" / "rigs"

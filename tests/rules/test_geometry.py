@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rt_pose.config import GeometryConfig, LensConfig
+from rt_pose.config.rules import GeometryConfig, LensConfig
 from rt_pose.errors import UserError
 from rt_pose.rules.geometry import Geometry, make_geometry
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from rt_pose.config import ZoneConfig
+from rt_pose.config.rules import ZoneConfig
 from rt_pose.errors import UserError
 from rt_pose.rules.zones import Box, Circle, Line, Point, Polygon, make_zones
 

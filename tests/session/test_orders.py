@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rt_pose.cli import main
+from rt_pose.cli.main import main
 from rt_pose.errors import UserError
 from rt_pose.loop.control import Control
 from rt_pose.session.orders import arguments, give_order

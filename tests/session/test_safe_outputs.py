@@ -12,7 +12,8 @@ import pytest
 import rigs
 from rigs.firmware.simulate import SimulatedBox
 from rt_pose.clock import HostClock
-from rt_pose.config import OutputConfig, RunConfig, to_plain
+from rt_pose.config.build import to_plain
+from rt_pose.config.schema import OutputConfig, RunConfig
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.session.safe_outputs import SafeStandby
 from rt_pose.types import Command

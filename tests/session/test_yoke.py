@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from support.random_session import write_random_session
 
-from rt_pose.config import RunConfig, to_plain
+from rt_pose.audit.recompute import Decisions, Setup
+from rt_pose.config.build import to_plain
+from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
-from rt_pose.session.decisions import Decisions, Setup
 from rt_pose.session.read import Session
 from rt_pose.session.yoke import effect_times_s, with_yoke_times
 

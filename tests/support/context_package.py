@@ -12,9 +12,9 @@ import torch
 from support.tiny_package import MEAN, STD, STRIDE, DiscFinder, _golden_frames
 from torch import Tensor
 
-from rt_pose.engines import open_engine
-from rt_pose.engines.torch_reference import PROGRAM
-from rt_pose.loop.estimate import Estimator
+from rt_pose.inference.engine import open_engine
+from rt_pose.inference.engines.torch_reference import PROGRAM
+from rt_pose.inference.estimator import Estimator
 from rt_pose.package import (
     ContextSpec,
     DecodeSpec,

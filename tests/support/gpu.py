@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rt_pose.loop.device import cuda_devices
+from rt_pose.inference.device import cuda_devices
 
 needs_gpu = [
     pytest.mark.gpu,

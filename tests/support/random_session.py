@@ -17,30 +17,21 @@ import numpy as np
 
 import rigs
 from rt_pose.clock import NS_PER_MS, FakeClock
-from rt_pose.config import (
-    ActionConfig,
-    BlockConfig,
-    CameraConfig,
-    LimitsConfig,
-    OutputConfig,
-    PublishConfig,
-    RuleConfig,
-    RunConfig,
-    ZoneConfig,
-    to_plain,
-)
+from rt_pose.config.build import to_plain
+from rt_pose.config.rules import ActionConfig, BlockConfig, RuleConfig, ZoneConfig
+from rt_pose.config.schema import CameraConfig, LimitsConfig, OutputConfig, PublishConfig, RunConfig
+from rt_pose.decisions.decide import make_rules
+from rt_pose.decisions.limits import make_limits
+from rt_pose.decisions.protocol import make_protocol
 from rt_pose.drivers import DriverContext, make_output
-from rt_pose.loop.act import Actuators
+from rt_pose.inference.decode import Keypoints
+from rt_pose.inference.temporal_context import Past
 from rt_pose.loop.capture import LatestFrames, TakenFrame, stamps_data
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Order
-from rt_pose.loop.decide import make_rules
-from rt_pose.loop.decode import Keypoints
 from rt_pose.loop.latency import LatencyLedger
-from rt_pose.loop.limits import make_limits
-from rt_pose.loop.past import Past
-from rt_pose.loop.protocol import make_protocol
 from rt_pose.loop.publish import Publisher
+from rt_pose.outputs.actuators import Actuators
 from rt_pose.package import InputSpec, TrackingSpec
 from rt_pose.records import ArrayData, CapturedFrame, Record, Truth, topic_of
 from rt_pose.session.describe import machine, versions

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT, open_engine
-from rt_pose.loop.estimate import Estimator
+from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT, open_engine
+from rt_pose.inference.estimator import Estimator
 from rt_pose.package import (
     NETWORK,
     DecodeSpec,

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from support.tiny_package import disc_frame, make_tiny_package
 
-from rt_pose.config import EngineConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.loop.track import CausalFilter
 from rt_pose.package import Package, read_package
+from rt_pose.tracking.causal_filter import CausalFilter
 from train.calibrate import CalibrateConfig, bias_covariances, calibrate
 
 FRAMES = 200

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rt_pose.loop.preprocess import frame_from_input
+from rt_pose.inference.preprocess import frame_from_input
 from rt_pose.package import InputSpec
 from rt_pose.types import FloatArray
 from train.config import AugmentConfig

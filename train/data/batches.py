@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rt_pose.loop.preprocess import Preprocess
+from rt_pose.inference.preprocess import Preprocess
 from rt_pose.package import InputSpec
 from rt_pose.types import FloatArray
 from train.config import AugmentConfig

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from rt_pose.errors import UserError
-from rt_pose.loop.preprocess import frame_from_input
+from rt_pose.inference.preprocess import frame_from_input
 from rt_pose.package import InputSpec
 from rt_pose.types import FloatArray
 from train.config import AugmentConfig

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import torch
 
-from rt_pose.gpu.video import Stretch, read_stretches
+from rt_pose.inference.gpu.video import Stretch, read_stretches
 from train.data.clips import Clip, ClipBatch, ClipBatches
 
 AHEAD = 64

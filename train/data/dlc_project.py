@@ -9,7 +9,7 @@ import numpy as np
 import yaml
 
 from rt_pose.errors import UserError, nearest
-from train.data.sources import Source, images_of
+from train.data.source import Source, images_of
 from train.data.tables import LabelTable, read_table
 
 SAME_PX = 1e-6

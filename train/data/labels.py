@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from rt_pose.errors import UserError, nearest
 from rt_pose.types import FloatArray
-from train.data.sources import Source, open_source
+from train.data.source import Source
+from train.data.sources import open_source
 from train.data.tables import LabelTable
 
 Channels = Literal["auto", "gray", "rgb"]

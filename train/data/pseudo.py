@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
-from rt_pose.offline.predict import appearing_whole
+from rt_pose.files import atomic_writer
 from rt_pose.types import FloatArray
 from rt_pose.video import read_frames
 from train.data.labels import LabeledFrames
@@ -102,7 +102,7 @@ def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
 
 
 def _write_table(path: Path, names: list[str], keypoints: list[str], xy: FloatArray) -> None:
-    with appearing_whole(path) as file:
+    with atomic_writer(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["scorer", *[SCORER] * (2 * len(keypoints))])
         writer.writerow(["bodyparts", *(name for name in keypoints for _ in "xy")])

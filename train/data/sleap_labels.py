@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rt_pose.errors import UserError
 from rt_pose.types import FloatArray
 from rt_pose.video import VideoReader, probe
-from train.data.sources import NO_IMAGE, Images, Source
+from train.data.source import NO_IMAGE, Images, Source
 from train.data.tables import LabelTable
 
 

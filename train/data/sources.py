@@ -3,40 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from rt_pose.errors import UserError
-from train.data.tables import LabelTable, read_table
+from train.data.dlc_project import open_project
+from train.data.sleap_labels import open_slp
+from train.data.source import Source, images_of
+from train.data.tables import read_table
 
 USUAL_FILE = "CollectedData.csv"
 """Lightning Pose's own name: taken before anything else that a folder holds."""
 PROJECT_FILE = "config.yaml"
 """A DeepLabCut project's own."""
-NO_IMAGE: NDArray[np.uint8] = np.zeros((0, 0, 1), np.uint8)
-"""In place of one that is missing or cannot be read."""
-Images = list[NDArray[np.uint8]]
-
-
-@dataclass
-class Source:
-    """Labels as their format holds them, not yet checked against their images. F rows."""
-
-    path: Path
-    """What messages call it."""
-    table: LabelTable
-    problems: list[str]
-    """What is wrong with the labels' text."""
-    read_images: Callable[[], tuple[Images, list[str]]]
-    """Reads all F images, (H, W, C) with C 1 or 3 (RGB) or NO_IMAGE, and says what is wrong with them."""
-    skeleton: list[list[str]] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
-    """What the user should know of how it was read."""
 
 
 def open_source(folder: Path, labels: str) -> Source:
@@ -62,12 +40,8 @@ def open_source(folder: Path, labels: str) -> Source:
 
 def _open(folder: Path, path: Path) -> Source:
     if path.suffix.lower() == ".slp":
-        from train.data.sleap_labels import open_slp
-
         return open_slp(path)
     if path.is_dir() or path.name == PROJECT_FILE:
-        from train.data.dlc_project import open_project
-
         return open_project(path if path.is_dir() else path.parent)
     if not path.is_file():
         raise UserError(f"labels {path}: no such file; {_there(folder)}; set `labels` (--labels NAME)")
@@ -114,29 +88,3 @@ def _kind(path: Path) -> str:
     if path.is_dir():
         return "DeepLabCut project"
     return "SLEAP" if path.suffix.lower() == ".slp" else "Lightning Pose CSV"
-
-
-def images_of(folder: Path, table: LabelTable) -> tuple[Images, list[str]]:
-    """The image files that a table names, and what is wrong with them."""
-    images: Images = []
-    problems: list[str] = []
-    for place, name in zip(table.places, table.names, strict=True):
-        images.append(NO_IMAGE)
-        if not name or not (folder / name).is_file():
-            problems.append(f"{place}: no image '{name}' in {folder}")
-            continue
-        images[-1] = _read_image(folder / name)
-        if not images[-1].size:
-            problems.append(
-                f"{place} ({name}): the file is no image that can be read (8 bits, gray or colour)"
-            )
-    return images, problems
-
-
-def _read_image(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.dtype != np.uint8:
-        return NO_IMAGE
-    if image.ndim == 2:
-        return image[..., None]
-    return np.ascontiguousarray(image[..., 2::-1])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.loop.decode import Keypoints
+from rt_pose.inference.decode import Keypoints
 from rt_pose.package import TrackingSpec
 from rt_pose.types import FloatArray
 from train.accuracy import figures, reliability

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.config import EngineConfig, build
+from rt_pose.config.build import build
+from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.loop.infer import choose_engine
+from rt_pose.files import atomic_writer
+from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.offline.find_videos import VideoJob, find_videos
-from rt_pose.offline.predict import appearing_whole
 from rt_pose.package import Package, read_package
 from rt_pose.video import VideoInfo
 from train.data.labels import Channels, LabeledFrames, read_labels
@@ -23,7 +24,7 @@ from train.evaluation.config import EvaluateConfig
 from train.evaluation.page import page
 from train.evaluation.pictures import Picture, worst_labeled, worst_steps
 from train.evaluation.spaces import Space, fit_pose, fit_views, named_views
-from train.progress import Say
+from train.support.say import Say
 
 POSE, VIEWS = "pca_singleview_error", "pca_multiview_error"
 """Names of the metrics, which are Lightning Pose's."""
@@ -135,9 +136,9 @@ def _write(
     curves: dict[str, dict[str, np.ndarray]],
     say: Say,
 ) -> Path:
-    with appearing_whole(out / "evaluation.json") as file:
+    with atomic_writer(out / "evaluation.json") as file:
         file.write(json.dumps(_finite(figures), indent=1, allow_nan=False) + "\n")
-    with appearing_whole(out / "evaluation.html") as file:
+    with atomic_writer(out / "evaluation.html") as file:
         file.write(page(figures, pictures, curves))
     for name, found in figures["labels"].items():
         error = found["pixel_error"]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.console import track
-from rt_pose.loop.decode import Keypoints
-from rt_pose.loop.estimate import Estimator, concatenated
+from rt_pose.inference.decode import Keypoints
+from rt_pose.inference.estimator import Estimator, concatenated
 from rt_pose.offline.find_videos import VideoJob
 from rt_pose.offline.prediction_files import FIELDS, write_predictions
 from rt_pose.package import Package, check_frame_size

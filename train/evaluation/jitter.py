@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.loop.decode import Keypoints
-from rt_pose.loop.estimate import Estimator
+from rt_pose.inference.decode import Keypoints
+from rt_pose.inference.estimator import Estimator
 from rt_pose.package import Package
 from rt_pose.types import FloatArray
-from train.precisions import displacement, estimator, precisions_of
+from train.quantisation.precisions import displacement, estimator, precisions_of
 
 NOISE_GREY = 1.0
 """Standard deviation of the noise, grey levels."""

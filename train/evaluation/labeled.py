@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.console import track
-from rt_pose.loop.decode import Keypoints
-from rt_pose.loop.estimate import Estimator
+from rt_pose.inference.decode import Keypoints
+from rt_pose.inference.estimator import Estimator
 from rt_pose.package import Manifest, Package
 from rt_pose.types import FloatArray
 from train.accuracy import distances

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from rt_pose.loop.decode import Keypoints
-from rt_pose.offline.predict import appearing_whole
+from rt_pose.files import atomic_writer
+from rt_pose.inference.decode import Keypoints
 from rt_pose.offline.prediction_files import FIELDS, HEADER_ROWS, SCORER
 from rt_pose.types import FloatArray
 
@@ -21,7 +21,7 @@ def write_metric(
     sets: Sequence[str] | None = None,
 ) -> None:
     """Write `values` (F, K): one header row, whose first cell is blank; `sets` (train, validation) last."""
-    with appearing_whole(path) as file:
+    with atomic_writer(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["", *keypoints, *(["set"] if sets else [])])
         for i, (name, row) in enumerate(zip(frames, values.tolist(), strict=True)):
@@ -41,7 +41,7 @@ def write_labeled_predictions(
         [name for name in keypoints for _ in FIELDS],
         list(FIELDS) * len(keypoints),
     )
-    with appearing_whole(path) as file:
+    with atomic_writer(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         for name, row, last in zip(HEADER_ROWS, head, ("set", "", ""), strict=True):
             writer.writerow([name, *row, last])

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.session.report_style import STYLE
-from rt_pose.session.svg import Plot, bars
+from rt_pose.reports.style import STYLE
+from rt_pose.reports.svg import Plot, bars
 from rt_pose.types import FloatArray
 from train.evaluation.pictures import Picture
 

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT
 from rt_pose.errors import UserError
+from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT
 from rt_pose.package import DecodeSpec, InputSpec, file_sha256
 from train.importing.dlc_network import ELSEWHERE, HEAD, DlcNetwork, Padding, build_network
 from train.importing.foreign import Foreign

@@ -10,8 +10,8 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
 
-from rt_pose.engines import NETWORK_INPUT, NETWORK_OUTPUT
 from rt_pose.errors import UserError, nearest
+from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT
 
 Layout = Literal["NCHW", "NHWC"]
 _PREFIX = "original/"

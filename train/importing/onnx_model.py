@@ -17,7 +17,7 @@ from pathlib import Path
 
 import onnx
 
-from rt_pose.config import build, load_yaml
+from rt_pose.config.build import build, load_yaml
 from rt_pose.errors import UserError, nearest
 from rt_pose.package import DecodeSpec, InputSpec, file_sha256
 from train.importing.foreign import Foreign

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.engines import engines, open_engine
-from rt_pose.engines.openvino import input_shapes, openvino_core
 from rt_pose.errors import UserError
-from rt_pose.loop.decode import Keypoints
-from rt_pose.loop.device import physical_cores
-from rt_pose.loop.estimate import Estimator
+from rt_pose.inference.decode import Keypoints
+from rt_pose.inference.device import physical_cores
+from rt_pose.inference.engine import engines, open_engine
+from rt_pose.inference.engines.openvino import input_shapes, openvino_core
+from rt_pose.inference.estimator import Estimator
 from rt_pose.package import (
     GOLDEN_CONFIDENCE,
     NETWORK,
@@ -35,8 +35,9 @@ from rt_pose.package import (
 from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
 from train.data.labels import LabeledFrames
+from train.data.sample_frames import Frames, resized
 from train.export import default_tracking
-from train.importing.foreign import Foreign, Frames, Original, resized
+from train.importing.foreign import Foreign, Original
 
 GOLDEN_FRAMES = 8
 CHECKED_FRAMES, MAPS_APART = 4, 1e-3

@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from rt_pose.engines.openvino import openvino_core
 from rt_pose.errors import UserError
+from rt_pose.inference.engines.openvino import openvino_core
 from rt_pose.package import Decoder, DecodeSpec, InputSpec, file_sha256
 from rt_pose.types import FloatArray
 from train.importing.foreign import Foreign

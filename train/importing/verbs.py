@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rt_pose.errors import UserError
-from rt_pose.loop.device import physical_cores
+from rt_pose.inference.device import physical_cores
 from rt_pose.package import Package
 from rt_pose.video import Channels
-from train.importing.foreign import Foreign, Frames, Original, labels_of, read_tried_frames
+from train.data.sample_frames import Frames, labels_of, read_tried_frames
+from train.importing.foreign import Foreign, Original
 from train.importing.original import OriginalProgram
 from train.importing.package import Say, Trial, import_package
 

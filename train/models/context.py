@@ -17,14 +17,10 @@ without context; with part of the past empty, the rest counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-if TYPE_CHECKING:
-    from train.models.tracker import PoseNetwork
 
 WIDTH = 32
 """Channels of the map that is kept of a frame."""
@@ -59,17 +55,6 @@ class Context(nn.Module):
         """The past (B, N F, h, w) of the frame after this one: this frame first, the oldest gone."""
         kept = past[:, : (self.frames - 1) * WIDTH]
         return torch.cat([now, kept], dim=1) if self.frames > 1 else now
-
-
-class Onward(nn.Module):
-    """A network as it is exported: an image and its past in, heatmaps and the next frame's past out."""
-
-    def __init__(self, network: PoseNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        return self.network.onward(image, past)
 
 
 def itself(now: Tensor, frames: int) -> Tensor:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from rigs.simulated.hashing import angle, hash64, uniform
+from rigs.hashing import angle, hash64, uniform
 
 
 def test_a_hash_depends_on_every_part_of_its_key() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rt_pose.loop.decode import Keypoints
+from rt_pose.inference.decode import Keypoints
 from rt_pose.package import TrackingSpec
 from train.evaluation.agreement import (
     confidence_figures,

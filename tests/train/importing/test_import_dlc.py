@@ -12,9 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from rt_pose.config import EngineConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.loop.infer import choose_engine
+from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.package import check_frame_size, read_package
 from train.importing.dlc import IMAGENET_MEAN, IMAGENET_STD, read_dlc
 from train.importing.dlc_network import TransposedConvolution

@@ -18,12 +18,12 @@ from support.tiny_package import MEAN, STD, DiscFinder, disc_frame
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rt_pose.config import EngineConfig
+from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.loop.infer import choose_engine
+from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.offline.predict import predict_video
 from rt_pose.package import Package, read_package
-from train.importing.foreign import read_tried_frames
+from train.data.sample_frames import read_tried_frames
 from train.importing.verbs import import_onnx, import_sleap
 
 WIDTH, HEIGHT, K = 160, 128, 4

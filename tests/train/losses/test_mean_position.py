@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rt_pose.loop.decode_torch import decode_torch
+from rt_pose.inference.decode_torch import decode_torch
 from rt_pose.package import DecodeSpec
 from train.losses.heatmap import gaussian_targets
 from train.losses.mean_position import diffuse, mean_position

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from rt_pose.config import build
+from rt_pose.config.build import build
 from train.config import LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from train.data.batches import Batch
 from train.data.clips import ClipBatch
 from train.data.steps import StepBatch
+from train.fitting.pose_module import Tracker
 from train.losses import LOSSES, ClipRow
 from train.losses.pose_pca import VARIANCE
 from train.losses.setup import MIN_CONFIDENCE, Setup
 from train.losses.terms import RAMP, START, ClipTerm, build_terms, own_weight, resolved, works_on_clips
-from train.models.tracker import PoseNetwork, Tracker, input_spec
+from train.models.network import PoseNetwork, input_spec
 
 SMALL = NetworkConfig(backbone="tiny", width=64, height=48, head_width=8)
 

@@ -1,0 +1,3 @@
+from bench.accuracy.program import main
+
+raise SystemExit(main())

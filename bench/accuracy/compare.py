@@ -1,0 +1,282 @@
+"""The rows of the accuracy table: every figure with its interval, and against the supervised row.
+
+A network is paired with the supervised one of the same labels, fold and seed; an ensemble or a distilled
+network, which is of many seeds, with each supervised one of its labels and fold. Rows that have other folds
+than the supervised row are compared on the folds that both have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.accuracy.cells import ENSEMBLE, LEARNERS, ROWS
+from bench.accuracy.gather import Mask, Network, Yardstick
+from bench.accuracy.reach import reach
+from bench.accuracy.statistics import Counts, Interval, Sample, draws, mean, nested_draws, quantile
+from rt_pose.package import GOLDEN_CONFIDENCE
+from rt_pose.types import FloatArray
+
+SUPERVISED = "supervised"
+BLOCK_FRAMES = 25
+"""Frames of the video that are drawn together: a tenth of a second at 250 a second."""
+TOLERANCE = 0.10
+"""Of the step amplitude."""
+LEAST_STEP = 2 / 3
+"""Of the step amplitude of networks that never learned to be smooth. They swap legs, which makes steps look
+long, so that nothing need come within a tenth of them; a pose that stands still is far below."""
+Statistic = Callable[[Sample, Counts], FloatArray]
+Chosen = Callable[[Network, Yardstick], tuple[FloatArray, Mask]]
+"""A network's distances (F, K) px, and which of them count."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of the table."""
+
+    key: str
+    title: str
+    chosen: Chosen
+    statistic: Statistic
+    headline: bool = False
+    """It is one of those on which semi-supervised training is to beat supervised training."""
+
+
+def _both(of: Mask) -> Mask:
+    """(T, K) in this frame and in the one before."""
+    found = of & np.roll(of, 1, axis=0)
+    found[0] = False
+    return found
+
+
+def _temporal_seen(n: Network, on: Yardstick) -> tuple[FloatArray, Mask]:
+    return n.temporal, _both(on.seen) & on.present
+
+
+def _temporal_sure(n: Network, _on: Yardstick) -> tuple[FloatArray, Mask]:
+    return n.temporal, _both(n.measured.confidence >= GOLDEN_CONFIDENCE)
+
+
+def _temporal_all(n: Network, _on: Yardstick) -> tuple[FloatArray, Mask]:
+    return n.temporal, np.ones_like(n.temporal, bool)
+
+
+def _pose(n: Network, on: Yardstick) -> tuple[FloatArray, Mask]:
+    return n.pose, on.seen & on.present
+
+
+def _mirror(n: Network, on: Yardstick) -> tuple[FloatArray, Mask]:
+    """Where all views of the part are seen: one that is not lies anywhere, and takes the others along."""
+    seen = np.zeros_like(on.seen)
+    for group in on.mirror.keypoints if on.mirror else ():
+        seen[:, group] = (on.seen & on.present)[:, group].all(axis=1, keepdims=True)
+    return n.mirror, seen
+
+
+def _noise(n: Network, on: Yardstick) -> tuple[FloatArray, Mask]:
+    return n.noise, (on.seen & on.present)[n.measured.some]
+
+
+def _bf16(n: Network, on: Yardstick) -> tuple[FloatArray, Mask]:
+    return n.bf16, (on.seen & on.present)[n.measured.some]
+
+
+MEDIAN, P90, P95, P99, P999 = (quantile(q) for q in (0.5, 0.9, 0.95, 0.99, 0.999))
+PIXEL: dict[str, tuple[str, Statistic]] = {
+    "error_median": ("pixel error, median", MEDIAN),
+    "error_mean": ("pixel error, mean", mean),
+    "error_p90": ("pixel error, P90", P90),
+}
+VIDEO = (
+    Metric("temporal_median", "temporal norm, median", _temporal_seen, MEDIAN),
+    Metric("temporal_p99", "temporal norm, P99", _temporal_seen, P99),
+    Metric("temporal_p99_9", "temporal norm, P99.9", _temporal_seen, P999, True),
+    Metric("temporal_p99_9_sure", "temporal norm, P99.9, pairs sure by itself", _temporal_sure, P999),
+    Metric("temporal_p99_9_all", "temporal norm, P99.9, all pairs", _temporal_all, P999),
+    Metric("pose_median", "pose-PCA error, median", _pose, MEDIAN, True),
+    Metric("pose_mean", "pose-PCA error, mean", _pose, mean, True),
+    Metric("pose_p99", "pose-PCA error, P99", _pose, P99),
+    Metric("mirror_median", "mirror-consistency error, median", _mirror, MEDIAN, True),
+    Metric("mirror_mean", "mirror-consistency error, mean", _mirror, mean, True),
+    Metric("mirror_p99", "mirror-consistency error, P99", _mirror, P99),
+    Metric("jitter_median", "jitter, one grey level, median", _noise, MEDIAN, True),
+    Metric("jitter_p95", "jitter, one grey level, P95", _noise, P95, True),
+    Metric("bf16_median", "moved by bf16, median", _bf16, MEDIAN),
+    Metric("bf16_p95", "moved by bf16, P95", _bf16, P95),
+)
+TITLES = {key: title for key, (title, _) in PIXEL.items()} | {m.key: m.title for m in VIDEO}
+HEADLINES = [m.key for m in VIDEO if m.headline]
+
+
+def table_rows(networks: Sequence[Network], on: Yardstick) -> list[dict[str, Any]]:
+    """A record for each row and number of labels that has networks, in the order of the rows."""
+    found = []
+    for row in ROWS:
+        for labels in sorted({n.cell.labels for n in networks if n.cell.row == row}):
+            own = [n for n in networks if n.cell.row == row and n.cell.labels == labels]
+            base = [n for n in networks if n.cell.row == SUPERVISED and n.cell.labels == labels]
+            found.append(_row(row, labels, own, base, on))
+    return found
+
+
+def pairs_of(own: Sequence[Network], base: Sequence[Network]) -> list[tuple[Network, Network]]:
+    """Each network with the supervised ones that it is to be held against."""
+    many = {ENSEMBLE, *LEARNERS}
+    return [
+        (n, b)
+        for n in own
+        for b in base
+        if n.cell.fold == b.cell.fold and (n.cell.seed == b.cell.seed or n.cell.row in many)
+    ]
+
+
+def _row(row: str, labels: int, own: list[Network], base: list[Network], on: Yardstick) -> dict[str, Any]:
+    pairs = pairs_of(own, base)
+    taken = list({n.cell: n for n, _ in pairs}.values()) or own
+    found = {
+        "row": row,
+        "labels": labels,
+        "networks": len(taken),
+        "folds": sorted({n.cell.fold for n in taken}),
+        "seeds": sorted({n.cell.seed for n in taken}),
+        "held_out_frames": len({name for n in taken for name in n.measured.held_names}),
+        "figures": figures(taken, on),
+        "steps": steps(taken),
+        "reach": reach(taken, on.steppers),
+        "against_supervised": None,
+    }
+    if row != SUPERVISED and pairs:
+        found["against_supervised"] = against([n for n, _ in pairs], [b for _, b in pairs], on)
+    return found
+
+
+def figures(networks: Sequence[Network], on: Yardstick) -> dict[str, dict[str, Any]]:
+    """Every figure of networks taken together: value, low, high and n (keypoints)."""
+    found = {}
+    sample, counts = held_out(networks), _frame_draws(networks)
+    for key, (_, statistic) in PIXEL.items():
+        found[key] = asdict(Interval.of(statistic(sample, counts))) | {"n": len(sample.values)}
+    for metric in VIDEO:
+        sample = filmed(networks, metric, on)
+        if len(sample.values):
+            drawn = metric.statistic(sample, _video_draws(networks, on))
+            found[metric.key] = asdict(Interval.of(drawn)) | {"n": len(sample.values)}
+    return found
+
+
+def against(own: Sequence[Network], base: Sequence[Network], on: Yardstick) -> dict[str, dict[str, Any]]:
+    """Paired differences own - base (negative is better), with intervals, and who won how often.
+
+    won and lost count held-out frames for pixel errors, pairs of networks for the video's figures.
+    """
+    found = {}
+    one, other, counts = held_out(own), held_out(base), _frame_draws(own)
+    by_frame = _means(one, counts.shape[1]) - _means(other, counts.shape[1])
+    for key, (_, statistic) in PIXEL.items():
+        found[key] = _difference(statistic(one, counts), statistic(other, counts), by_frame)
+    counts = _video_draws(own, on)
+    for metric in VIDEO:
+        one, other = filmed(own, metric, on), filmed(base, metric, on)
+        if len(one.values) and len(other.values):
+            single = np.array(
+                [_single(n, metric, on) - _single(b, metric, on) for n, b in zip(own, base, strict=True)]
+            )
+            found[metric.key] = _difference(
+                metric.statistic(one, counts), metric.statistic(other, counts), single
+            )
+    return found
+
+
+def _difference(own: FloatArray, base: FloatArray, single: FloatArray) -> dict[str, Any]:
+    return asdict(Interval.of(own - base)) | {
+        "relative": float((own[0] - base[0]) / base[0]) if base[0] else 0.0,
+        "won": int((single < 0).sum()),
+        "lost": int((single > 0).sum()),
+    }
+
+
+def held_out(networks: Sequence[Network]) -> Sample:
+    """Errors on held-out frames; the frame is the cluster, whoever was asked."""
+    places = _frames(networks)
+    values, cluster = [], []
+    for n in networks:
+        errors = n.measured.errors
+        own = np.array([places[name] for name in n.measured.held_names])
+        values.append(errors.ravel())
+        cluster.append(np.repeat(own, errors.shape[1]))
+    return Sample.of(np.concatenate(values), np.concatenate(cluster))
+
+
+def filmed(networks: Sequence[Network], metric: Metric, on: Yardstick) -> Sample:
+    """A metric's distances on the video; network and block of frames are the cluster."""
+    values, cluster = [], []
+    for i, n in enumerate(networks):
+        distances, counts = metric.chosen(n, on)
+        frames = n.measured.some if len(distances) != len(on.seen) else np.arange(len(distances))
+        block = i * _blocks(on) + frames // BLOCK_FRAMES
+        values.append(np.where(counts, distances, np.nan).ravel())
+        cluster.append(np.repeat(block, distances.shape[1]))
+    return Sample.of(np.concatenate(values), np.concatenate(cluster))
+
+
+def _single(network: Network, metric: Metric, on: Yardstick) -> float:
+    sample = filmed([network], metric, on)
+    return float(metric.statistic(sample, np.ones((1, _blocks(on)), np.int64))[0])
+
+
+def steps(networks: Sequence[Network]) -> dict[str, dict[str, Any]]:
+    """Step amplitude as a ratio to each reference's: the mean, the least and the most of the keypoints, and
+    P95 of the speed. `within`: the mean is within `TOLERANCE` of the reference."""
+    found = {}
+    for name in networks[0].steps:
+        ratio = np.mean([n.steps[name] for n in networks], axis=0)
+        speed = np.mean([n.speeds[name] for n in networks], axis=0)
+        if np.isfinite(ratio).any():
+            amplitude = float(np.nanmean(ratio))
+            found[name] = {
+                "amplitude": amplitude,
+                "least": float(np.nanmin(ratio)),
+                "most": float(np.nanmax(ratio)),
+                "speed": float(np.nanmean(speed)),
+                "within": abs(amplitude - 1) <= TOLERANCE,
+            }
+    return found
+
+
+def falls_short(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Why, by the references of `steps`, a row's smoothness is not to be praised; nothing where it is.
+
+    The first reference is the ensemble's. Were it alone, networks that all learned to stand still would find
+    one another stepping as far as they should.
+    """
+    short = []
+    for i, (name, own) in enumerate(found.items()):
+        if not own["within"] if i == 0 else own["amplitude"] < LEAST_STEP:
+            short.append(f"{own['amplitude']:.2f} of those of the {name}")
+    return short
+
+
+def _frames(networks: Sequence[Network]) -> dict[str, int]:
+    names = sorted({name for n in networks for name in n.measured.held_names})
+    return {name: i for i, name in enumerate(names)}
+
+
+def _frame_draws(networks: Sequence[Network]) -> Counts:
+    return draws(len(_frames(networks)))
+
+
+def _video_draws(networks: Sequence[Network], on: Yardstick) -> Counts:
+    return nested_draws(len(networks), _blocks(on))
+
+
+def _blocks(on: Yardstick) -> int:
+    return -(-len(on.seen) // BLOCK_FRAMES)
+
+
+def _means(sample: Sample, clusters: int) -> FloatArray:
+    n = np.bincount(sample.cluster, minlength=clusters)
+    found: FloatArray = np.bincount(sample.cluster, sample.values, clusters) / np.maximum(n, 1)
+    return found

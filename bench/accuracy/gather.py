@@ -1,0 +1,158 @@
+"""From networks' answers to what is compared: ensembles, one yardstick for all, distances and movements.
+
+The yardstick does not depend on whom it measures: the spaces of poses and of mirrored views are fitted to
+all labels once, in frame px; a keypoint counts as seen in a video frame where the networks with the most
+labels are confident of it on average, so that none can choose its own frames; and steps are compared with
+those of the smoothed ensemble. Keypoints that are often out of view (the obstacle) are left out where they
+are not seen, and for good where they are seen in less than half of the video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.accuracy.cells import ENSEMBLE, Cell
+from bench.accuracy.measure import Measured
+from rt_pose.errors import UserError
+from rt_pose.offline.ensemble import ensemble_of, smooth_single
+from rt_pose.offline.prediction_files import Predictions
+from rt_pose.package import GOLDEN_CONFIDENCE
+from rt_pose.types import FloatArray
+from train.evaluation.amplitude import fast_speed, step_amplitude
+from train.evaluation.filmed import temporal_norm
+from train.evaluation.spaces import Space
+
+OFTEN_SEEN = 0.5
+Mask = NDArray[np.bool_]
+
+
+@dataclass
+class Yardstick:
+    """What all networks are measured with. T video frames, K keypoints."""
+
+    pose: Space | None
+    mirror: Space | None
+    seen: Mask
+    """(T, K)."""
+    steppers: list[int]
+    """Keypoints whose steps are compared."""
+    rate_hz: float
+    references: dict[str, FloatArray] = field(default_factory=dict)
+    """(T, K, 2) px: smooth poses that step, by name. More than one: an ensemble of networks that have learned
+    to stand still would find that they step as far as they should."""
+
+    @property
+    def present(self) -> Mask:
+        """(K,) keypoints that are seen in the video often enough to be compared."""
+        found: Mask = self.seen.mean(axis=0) >= OFTEN_SEEN
+        return found
+
+
+@dataclass
+class Network:
+    """A network, or an ensemble of some, and its distances."""
+
+    cell: Cell
+    measured: Measured
+    temporal: FloatArray
+    """(T, K) px from the frame before; NaN in the first."""
+    pose: FloatArray
+    """(T, K) px from the space of poses; NaN for keypoints that are not part of it."""
+    mirror: FloatArray
+    """(T, K) px from the space of views."""
+    noise: FloatArray
+    """(J, K) px."""
+    bf16: FloatArray
+    """(J, K) px; NaN where the processor has no bf16."""
+    steps: dict[str, FloatArray]
+    """(S,) ratio of the step amplitude of each stepper to each reference's."""
+    speeds: dict[str, FloatArray]
+    """(S,) the same of the fast speed."""
+
+
+def ensemble(members: Sequence[Measured], keypoints: list[str]) -> Measured:
+    """What `rt-pose smooth` makes of the members; on single images, which have no neighbours, their median.
+
+    Jitter is that of the median, before smoothing: what one frame's noise does.
+    """
+    first = members[0]
+    if any(m.held_names != first.held_names for m in members):
+        raise UserError("ensemble: its members saw different frames")
+    xy, confidence = smoothed(members, keypoints)
+    return Measured(
+        first.held_names,
+        first.held_labels,
+        np.median([m.held_xy for m in members], axis=0),
+        xy,
+        confidence,
+        first.some,
+        np.median([m.still_xy for m in members], axis=0),
+        np.median([m.noisy_xy for m in members], axis=0),
+        np.median([m.bf16_xy for m in members], axis=0),
+    )
+
+
+def smoothed(members: Sequence[Measured], keypoints: list[str]) -> tuple[FloatArray, FloatArray]:
+    """(T, K, 2) px and confidence (T, K) of the video by the smoothed members, of whatever folds they are."""
+    if len({len(m.xy) for m in members}) > 1:
+        raise UserError("ensemble: its members saw different videos")
+    frames = [str(i) for i in range(len(members[0].xy))]
+    together = ensemble_of([Predictions(keypoints, frames, m.xy, m.confidence) for m in members])
+    return smooth_single(together).xy, together.likelihood
+
+
+def seen_by(networks: Sequence[Measured]) -> Mask:
+    """(T, K) where they are confident on average."""
+    found: Mask = np.mean([m.confidence for m in networks], axis=0) >= GOLDEN_CONFIDENCE
+    return found
+
+
+def look(cell: Cell, measured: Measured, yardstick: Yardstick) -> Network:
+    """Measure a network's answers."""
+    xy = measured.xy
+    if np.shape(xy)[:2] != yardstick.seen.shape:
+        raise UserError(f"{cell.name}: measured on another video: {len(xy)} frames")
+    return Network(
+        cell,
+        measured,
+        temporal_norm(xy),
+        _errors(yardstick.pose, xy),
+        _errors(yardstick.mirror, xy),
+        np.linalg.norm(measured.noisy_xy - measured.still_xy, axis=-1),
+        np.linalg.norm(measured.bf16_xy - measured.still_xy, axis=-1),
+        {name: _steps(xy, of, yardstick) for name, of in yardstick.references.items()},
+        {name: _speeds(xy, of, yardstick) for name, of in yardstick.references.items()},
+    )
+
+
+def _errors(space: Space | None, xy: FloatArray) -> FloatArray:
+    return space.errors(xy) if space else np.full(xy.shape[:2], np.nan)
+
+
+def _steps(xy: FloatArray, reference: FloatArray, on: Yardstick) -> FloatArray:
+    seen = on.seen[:, on.steppers]
+    own, right = (step_amplitude(p[:, on.steppers], seen, on.rate_hz) for p in (xy, reference))
+    return own / right
+
+
+def _speeds(xy: FloatArray, reference: FloatArray, on: Yardstick) -> FloatArray:
+    seen = on.seen[:, on.steppers]
+    own, right = (fast_speed(p[:, on.steppers], seen) for p in (xy, reference))
+    return own / right
+
+
+def ensembles(
+    measured: dict[Cell, Measured], row: str, seeds: Sequence[int], keypoints: list[str]
+) -> dict[Cell, Measured]:
+    """An ensemble for each number of labels and fold that has a network of `row` for every seed."""
+    found = {}
+    for labels, fold in sorted({(c.labels, c.fold) for c in measured if c.row == row}):
+        members = [measured.get(Cell(row, labels, fold, seed)) for seed in seeds]
+        whole = [m for m in members if m is not None]
+        if len(whole) == len(members) > 1:
+            found[Cell(ENSEMBLE, labels, fold, seeds[0])] = ensemble(whole, keypoints)
+    return found

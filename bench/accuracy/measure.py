@@ -1,0 +1,113 @@
+"""What one network makes of its held-out frames and of the video that nothing was trained on.
+
+`python -m bench.accuracy.measure --package DIR --data DIR --labels FILE --video FILE --out FILE.npz`, in a
+process of its own. Everything is kept as it is, in frame px; what is made of it is decided at the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.offline.find_videos import VideoJob
+from rt_pose.package import read_package
+from rt_pose.types import FloatArray
+from rt_pose.video import probe
+from train.accuracy import distances
+from train.data.labels import Channels, read_labels
+from train.data.split import split_frames
+from train.evaluation.config import EvaluateConfig
+from train.evaluation.filmed import watch
+from train.evaluation.jitter import xy_in_noise, xy_in_precision
+from train.quantisation.precisions import estimator, precisions_of
+
+BF16 = "bf16"
+
+
+@dataclass
+class Measured:
+    """A network's answers. H held-out frames, T video frames, J of them for jitter, K keypoints."""
+
+    held_names: list[str]
+    held_labels: FloatArray
+    """(H, K, 2) px; NaN where unlabeled."""
+    held_xy: FloatArray
+    """(H, K, 2) px."""
+    xy: FloatArray
+    """(T, K, 2) px."""
+    confidence: FloatArray
+    """(T, K)."""
+    some: NDArray[np.intp]
+    """(J,) the frames on which jitter was tried."""
+    still_xy: FloatArray
+    """(J, K, 2) px in those frames as they are."""
+    noisy_xy: FloatArray
+    """(J, K, 2) px under one grey level of noise."""
+    bf16_xy: FloatArray
+    """(J, K, 2) px; NaN where the processor has no bf16."""
+
+    @property
+    def errors(self) -> FloatArray:
+        """(H, K) px; NaN where unlabeled."""
+        return distances(self.held_xy, self.held_labels)
+
+
+def measure(package_folder: Path, data: Path, labels: str, video: Path, jitter_frames: int) -> Measured:
+    """Run a package on its held-out frames and on a video."""
+    package = read_package(package_folder)
+    manifest = package.manifest
+    network = estimator(package.path, manifest.input, manifest.decode, "float32")
+    channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
+    frames = read_labels(data, labels, channels, manifest.keypoints)
+    held = frames.subset(split_frames(data, frames.names, 0.0, 0).validation)
+    info = probe(video)
+    config = EvaluateConfig("", "", "", frames=info.frames, jitter_frames=jitter_frames)
+    film = watch(package, network, VideoJob(video, video.name, video), info, {}, config)
+    still = film.found.xy[film.some]
+    has_bf16 = BF16 in precisions_of(package.path)
+    return Measured(
+        held.names,
+        held.xy,
+        network.estimate_all(held.images).xy,
+        film.found.xy,
+        film.found.confidence,
+        film.some,
+        still,
+        xy_in_noise(network, film.images),
+        xy_in_precision(package, film.images, BF16) if has_bf16 else np.full_like(still, np.nan),
+    )
+
+
+def write_measured(measured: Measured, path: Path) -> None:
+    """Write it; the file takes its name only when it is whole."""
+    part = path.with_suffix(".part.npz")
+    np.savez_compressed(part, **vars(measured))
+    part.replace(path)
+
+
+def read_measured(path: Path) -> Measured:
+    """What `write_measured` wrote."""
+    with np.load(path) as arrays:
+        found = {name: arrays[name] for name in arrays.files}
+    return Measured(**found | {"held_names": found["held_names"].tolist()})
+
+
+def main() -> None:
+    """Measure the package on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--package", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--labels", required=True)
+    parser.add_argument("--video", type=Path, required=True)
+    parser.add_argument("--jitter-frames", type=int, default=100)
+    parser.add_argument("--out", type=Path, required=True)
+    o = parser.parse_args()
+    write_measured(measure(o.package, o.data, o.labels, o.video, o.jitter_frames), o.out)
+
+
+if __name__ == "__main__":
+    main()

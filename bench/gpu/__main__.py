@@ -1,0 +1,3 @@
+from bench.gpu.program import main
+
+raise SystemExit(main())

@@ -1,0 +1,131 @@
+"""Image to decision of the whole loop on a GPU, paced by the camera: every run is a real session."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import rigs
+from bench.gpu.packages import package
+from bench.gpu.section import Options, Row, Rows
+from bench.gpu.video import write_recording
+from bench.latency.program import latency_rules
+from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
+from rt_pose.config.schema import (
+    CameraConfig,
+    EngineConfig,
+    Precision,
+    PublishConfig,
+    RecordConfig,
+    RunConfig,
+)
+from rt_pose.loop.latency import summary
+from rt_pose.package import Package
+from rt_pose.session.read import Session, stamp_columns
+from rt_pose.session.run import run_session
+from rt_pose.types import FloatArray
+
+RATE_HZ = 200.0
+SECONDS, QUICK_SECONDS, LONG_SECONDS = 8.0, 5.0, 60.0
+STARTING_S = 15.0
+"""Beside its frames, of a run."""
+GROUP_MS = 2.0
+PRECISION: Precision = "fp16"
+
+
+def measure(options: Options, rows: Rows) -> None:
+    """Rows by network, input, frame and cameras; the plainest one first, and long."""
+    cases = list(product(("lite0", "resnet50"), (256, 384), ((640, 480), (1280, 1024)), (1, 4)))
+    # One camera of everything before four of anything: time may run out.
+    cases.sort(key=lambda case: case[3])
+    with tempfile.TemporaryDirectory(prefix="rt-pose-video-") as folder:
+        videos = {
+            size: write_recording(Path(folder) / f"{size[0]}.mp4", size, 60)
+            for size in ((640, 480), (1280, 1024))
+        }
+        for i, (backbone, side, size, cameras) in enumerate(cases[:2] if options.quick else cases):
+            seconds = QUICK_SECONDS if options.quick else LONG_SECONDS if i == 0 else SECONDS
+            rows.add(
+                f"{backbone} {side}, {size[0]}x{size[1]}, {cameras} camera{'s' * (cameras > 1)}",
+                lambda b=backbone, s=side, z=size, c=cameras, t=seconds: run(  # type: ignore[misc]
+                    package(options.packages, b, s), videos[z], z, c, t
+                ),
+                needs_s=seconds + STARTING_S,
+            )
+
+
+def run(
+    made: Package,
+    video: Path,
+    size: tuple[int, int],
+    cameras: int,
+    seconds: float,
+    engine: EngineConfig | None = None,
+) -> Row:
+    """One session: the latencies of its frames, and what became of all of them."""
+    engine = engine or EngineConfig(device="gpu", precision=PRECISION)
+    folder = Path(tempfile.mkdtemp(prefix="rt-pose-bench-"))
+    try:
+        config = _config(made, video, size, cameras, seconds, engine)
+        result = run_session(config, folder / "session", rigs.register, HostClock())
+        session = Session.read(folder / "session")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    stamps = stamp_columns(session.observations)
+    calls = Counter(o.stages["t_inferred_ns"] for o in session.observations)
+    counts = result.summary["cameras"].values()
+
+    def ms(end: Any, begin: Any) -> Any:
+        return summary((end - begin) / NS_PER_MS)
+
+    stage = stamps.stages
+    return {
+        "image_to_decision_ms": ms(stage["t_decided_ns"], stamps.t_arrival_ns),
+        "launching_ms": ms(stage["t_preprocessed_ns"], stage["t_taken_ns"]),
+        "device_ms": ms(stage["t_inferred_ns"], stage["t_preprocessed_ns"]),
+        "after_ms": ms(stage["t_decided_ns"], stage["t_inferred_ns"]),
+        "arrivals": paces(stamps.t_arrival_ns, [o.camera for o in session.observations]),
+        "bare_forward_ms": session.info.bare_forward_ms,
+        "calls_by_frames": dict(sorted(Counter(calls.values()).items())),
+        "captured": sum(c["captured"] for c in counts),
+        "superseded": sum(c["superseded"] for c in counts),
+        "missed": result.summary["deadline"]["missed"],
+        "engine": session.info.engine,
+        "ok": result.ok,
+    }
+
+
+def paces(t_arrival_ns: FloatArray, cameras: Sequence[str]) -> dict[str, float]:
+    """How frames came, camera by camera: `rate_hz` of the slowest over the whole, and the median and P1 of
+    the times between two (ms). Back to back they would come as fast as the loop goes."""
+    names = np.asarray(cameras)
+    times = [np.sort(t_arrival_ns[names == name]) for name in np.unique(names)]
+    between = np.concatenate([np.diff(one) for one in times]) / NS_PER_MS
+    rate = min((len(one) - 1) / ((one[-1] - one[0]) / NS_PER_S) for one in times if len(one) > 1)
+    p1, p50 = np.percentile(between, [1, 50])
+    return {"rate_hz": float(rate), "p50_ms": float(p50), "p1_ms": float(p1)}
+
+
+def _config(
+    made: Package, video: Path, size: tuple[int, int], cameras: int, seconds: float, engine: EngineConfig
+) -> RunConfig:
+    options = {"path": str(video), "rate_hz": RATE_HZ, "loop": True, "preload": True, "channels": 1}
+    return replace(
+        latency_rules(made.manifest.keypoints, size),
+        model=str(made.path),
+        cameras={f"camera{i}": CameraConfig("video", options) for i in range(cameras)},
+        engine=engine,
+        group_ms=GROUP_MS if cameras > 1 else 0.0,
+        publish=PublishConfig(address="tcp://127.0.0.1:*", control="tcp://127.0.0.1:*"),
+        record=RecordConfig(video=False),
+        seconds=seconds,
+        armed_at_start=True,
+    )

@@ -1,0 +1,126 @@
+"""What the machine is, what is installed on it, and what its GPU can do at most."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from bench.gpu.section import Options, Row, Rows, device_ms
+from rt_pose.inference.gpu.device import driver_version
+from rt_pose.inference.gpu.stream import CudaLane
+
+PACKAGES = (
+    "torch",
+    "nvidia-dali-cuda120",
+    "nvidia-dali-cuda130",
+    "tensorrt",
+    "triton",
+    "pytorch-lightning",
+    "openvino",
+    "onnx",
+    "numpy",
+    "numba",
+    "av",
+    "opencv-python-headless",
+    "msgspec",
+    "mcap",
+    "pyzmq",
+    "pytest",
+)
+COPIES = {"host to device, 640x480 gray": 307_200, "host to device, 1280x1024 RGB": 3_932_160}
+DEVICE_COPY = 1 << 28
+MATMUL = 8192
+
+
+def measure(options: Options, rows: Rows) -> None:  # noqa: ARG001
+    """Rows: versions, device, copies, arithmetic, DALI on the device."""
+    rows.add("versions", _versions)
+    rows.add("device", _device)
+    rows.add("DALI runs on the device", _dali)
+    for what, size in COPIES.items():
+        rows.add(what, lambda size=size: _from_host(size))  # type: ignore[misc]
+    rows.add("device to device, 256 MiB", _on_device)
+    for name in ("float32", "float16", "bfloat16"):
+        rows.add(f"arithmetic, {name}", lambda name=name: arithmetic(name))  # type: ignore[misc]
+
+
+def _versions() -> Row:
+    found: dict[str, Any] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return {"versions": found, "cuda of torch": torch.version.cuda, "cuda of driver": driver_version() / 1000}
+
+
+def _device() -> Row:
+    properties = torch.cuda.get_device_properties(0)
+    return {
+        "gpu": properties.name,
+        "capability": f"{properties.major}.{properties.minor}",
+        "memory_gib": round(properties.total_memory / 2**30, 1),
+        "multiprocessors": properties.multi_processor_count,
+        "cudnn": torch.backends.cudnn.version(),
+    }
+
+
+def _dali() -> Row:
+    """A frame through the graph on the device; an error here tells all that follows."""
+    import numpy as np
+
+    from rt_pose.inference.gpu.frames import DaliFrames
+    from rt_pose.inference.gpu.staging import Staging
+    from rt_pose.package import InputSpec
+
+    lane = CudaLane()
+    spec = InputSpec(256, 256, 1, [110.0], [55.0])
+    with lane.on():
+        inputs = torch.zeros((1, 1, 256, 256), device=lane.device)
+        image = np.full((480, 640, 1), 165, np.uint8)
+        DaliFrames(spec, lane, Staging(lane)).into([image], [None], inputs)
+    lane.wait()
+    return {"largest_error": float((inputs - 1.0).abs().max())}
+
+
+def _from_host(size: int) -> Row:
+    lane = CudaLane()
+    host = lane.host((size,), torch.uint8)
+    with lane.on():
+        target = torch.zeros(size, dtype=torch.uint8, device=lane.device)
+    ms = device_ms(lambda: target.copy_(host, non_blocking=True), lane.stream)
+    return {"device_ms": ms, "gb_per_s": size / ms / 1e6}
+
+
+def _on_device() -> Row:
+    """Bytes read and written."""
+    lane = CudaLane()
+    with lane.on():
+        source, target = (torch.zeros(DEVICE_COPY, dtype=torch.uint8, device=lane.device) for _ in range(2))
+    ms = device_ms(lambda: target.copy_(source), lane.stream, 50)
+    return {"device_ms": ms, "gb_per_s": 2 * DEVICE_COPY / ms / 1e6}
+
+
+def arithmetic(name: str) -> Row:
+    """Operations a second of the better of a matrix product and a 3x3 convolution; float32 without TF32."""
+    lane = CudaLane()
+    dtype = getattr(torch, name)
+    with lane.on():
+        left, right = (torch.randn(MATMUL, MATMUL, device=lane.device).to(dtype) for _ in range(2))
+        image = torch.randn(8, 256, 64, 64, device=lane.device).to(dtype)
+        weight = torch.randn(256, 256, 3, 3, device=lane.device).to(dtype)
+    image, weight = (x.contiguous(memory_format=torch.channels_last) for x in (image, weight))
+    torch.cuda.synchronize()
+    torch.backends.cuda.matmul.allow_tf32 = False
+    with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False), torch.no_grad():
+        matmul = device_ms(lambda: left @ right, lane.stream, 10)
+        convolution = device_ms(lambda: functional.conv2d(image, weight, padding=1), lane.stream, 50)
+    found = {
+        f"matmul {MATMUL}": 2 * MATMUL**3 / matmul * 1e3,
+        "conv 3x3": 8 * 2 * 256 * 256 * 9 * 64 * 64 / convolution * 1e3,
+    }
+    best = max(found, key=lambda kernel: found[kernel])
+    return {"per_s": found[best], "kernel": best}

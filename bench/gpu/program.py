@@ -1,0 +1,212 @@
+"""Everything that only a GPU can show, in commands of less than nine minutes each.
+
+    python -m bench.gpu --part checks     parity with the CPU, NVDEC, the order of streams, tests
+    python -m bench.gpu --part speed      stages beside their floors, latency by network, frame and cameras
+    python -m bench.gpu --part long       27,000 frames at the camera's pace, by two networks; a training step
+    python -m bench.gpu [--quick] [--only SECTION ...] [--out STEM] [--packages DIR] [--video FILE]
+
+Without a part every section but the long one. Each section is a process of its own with a time limit: one
+that fails, hangs or brings CUDA down is recorded with its last words, keeps the rows it had, and the others
+go on. Sections done by an earlier command with the same --out are kept, so the parts come together in one
+file. The networks' heads are nobody's (`bench.gpu.packages`): their keypoints mean nothing, their times and
+bits do. Writes STEM.json and STEM.md, prints a short table and, last, every claim: held, not, or not
+measured; exit status 1 where one was not held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from bench.gpu.claims import claims
+from bench.gpu.page import short_table
+from bench.gpu.section import Options, Rows
+from bench.output import check_out, conditions
+from rt_pose.clock import NS_PER_S, HostClock
+from rt_pose.errors import UserError
+from rt_pose.inference.device import cuda_devices
+from rt_pose.inference.gpu.device import driver_version
+
+WHOLE_S = 520.0
+"""After so long nothing is begun and what runs is ended."""
+SECTIONS = {
+    # name: seconds that it may take, whole and with --quick
+    "machine": (30.0, 30.0),
+    "packages": (100.0, 60.0),
+    "parity": (80.0, 40.0),
+    "video": (40.0, 30.0),
+    "race": (60.0, 20.0),
+    "stages": (110.0, 30.0),
+    "latency": (240.0, 60.0),
+    "training": (60.0, 40.0),
+    "tests": (150.0, 60.0),
+    "long": (330.0, 60.0),
+}
+"""In the order of what a first run should settle; what comes first is there even where time runs out."""
+PARTS = {
+    "checks": ("machine", "packages", "parity", "video", "race", "tests"),
+    "speed": ("machine", "packages", "stages", "latency"),
+    "long": ("machine", "packages", "long", "training"),
+}
+"""Sections for one command each. Every part makes the packages where they are not there: a machine lent anew
+is a bare one."""
+SAID = 1500
+"""Characters kept of what a section that failed said last."""
+
+
+def main() -> int:
+    """The command line."""
+    options = _parsed()
+    try:
+        check_out(options.out)
+        _check_gpu()
+        if options.section:
+            return _run_here(options)
+        figures = _run_all(options)
+    except UserError as error:
+        print(f"gpu: {error}", file=sys.stderr)
+        return 2
+    return _finish(figures, options.out)
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="every section, a fraction of its rows")
+    parser.add_argument("--out", type=Path, default=Path("runs/bench/gpu"), help="stem of the result files")
+    parser.add_argument("--packages", type=Path, default=Path("runs/bench/gpu-packages"))
+    parser.add_argument("--video", type=Path, help="an H.264 recording; without it one is made")
+    parser.add_argument("--only", nargs="*", choices=list(SECTIONS), help="these sections and no others")
+    parser.add_argument("--part", choices=list(PARTS), help="the sections of one command")
+    parser.add_argument("--section", choices=list(SECTIONS), help=argparse.SUPPRESS)
+    parser.add_argument("--rows", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=0.0, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if not options.section:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+    return options
+
+
+def module_of(section: str) -> str:
+    """The module that measures a section; `tests` would read as a folder of tests."""
+    return f"bench.gpu.{'suite' if section == 'tests' else section}"
+
+
+def _check_gpu() -> None:
+    if cuda_devices() == 0:
+        raise UserError(
+            f"this machine shows no CUDA device (driver for CUDA {driver_version() / 1000:g}); run it where "
+            "`nvidia-smi` lists a GPU"
+        )
+
+
+def _run_here(options: argparse.Namespace) -> int:
+    """One section, in this process."""
+    rows = Rows(options.rows, options.seconds, HostClock())
+    section = import_module(module_of(options.section))
+    section.measure(Options(options.packages, options.video, options.quick), rows)
+    return 0
+
+
+def _run_all(options: argparse.Namespace) -> dict[str, Any]:
+    clock = HostClock()
+    begin_ns = clock.now_ns()
+    figures: dict[str, Any] = {"bench": "gpu", "quick": options.quick, **conditions()}
+    figures["sections"] = earlier(options.out, options.quick)
+    with tempfile.TemporaryDirectory(prefix="rt-pose-gpu-") as folder:
+        for name in chosen(options.only, options.part):
+            left_s = WHOLE_S - (clock.now_ns() - begin_ns) / NS_PER_S
+            limit_s = min(SECTIONS[name][options.quick], left_s)
+            print(f"{name} (at most {max(limit_s, 0):.0f} s) ...", file=sys.stderr, flush=True)
+            figures["sections"][name] = _section(name, options, limit_s, Path(folder) / f"{name}.json", clock)
+            # Written after each: what is there stays even if this process is killed.
+            _write(options.out, ".json", json.dumps(figures, indent=1))
+    figures["seconds"] = round((clock.now_ns() - begin_ns) / NS_PER_S, 1)
+    return figures
+
+
+def chosen(only: Sequence[str] | None, part: str | None) -> Sequence[str]:
+    """The sections to run."""
+    if only:
+        return only
+    return PARTS[part] if part else [name for name in SECTIONS if name != "long"]
+
+
+def earlier(out: Path, quick: bool) -> dict[str, Any]:
+    """The sections that an earlier command left in `out`'s file; none where it was of the other kind."""
+    file = out.with_name(out.name + ".json")
+    if not file.is_file():
+        return {}
+    try:
+        figures = json.loads(file.read_text(encoding="utf-8"))
+        return dict(figures["sections"]) if figures["quick"] == quick else {}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"--out {out}: {file} is no result of this program; give another name") from error
+
+
+def _section(
+    name: str, options: argparse.Namespace, limit_s: float, file: Path, clock: HostClock
+) -> dict[str, Any]:
+    """A section's rows, how long it took, and what went wrong."""
+    if limit_s < 5:
+        return {"rows": [], "failed": "left out: the time was over", "seconds": 0.0}
+    command = [sys.executable, "-m", "bench.gpu", "--section", name, "--rows", str(file)]
+    command += ["--seconds", f"{limit_s - 5:.0f}", "--packages", str(options.packages)]
+    command += ["--quick"] if options.quick else []
+    command += ["--video", str(options.video)] if options.video else []
+    begin_ns = clock.now_ns()
+    failed = ended(command, limit_s)
+    rows = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    return {"rows": rows, "failed": failed, "seconds": round((clock.now_ns() - begin_ns) / NS_PER_S, 1)}
+
+
+def ended(command: list[str], limit_s: float) -> str:
+    """Run a command to its end; what went wrong, in its last words, or nothing.
+
+    One that takes longer is ended with all the processes it started: they would go on using the GPU.
+    """
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        said, _ = process.communicate(timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        said, _ = process.communicate()
+        return f"not done after {limit_s:.0f} s: {said[-SAID:].strip()}"
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return f"exit {process.returncode}: {said[-SAID:].strip()}" if process.returncode else ""
+
+
+def _finish(figures: dict[str, Any], out: Path) -> int:
+    """Write and print all of it; the exit status."""
+    judged = claims(figures["sections"])
+    figures["claims"] = [asdict(claim) for claim in judged]
+    text = "\n".join([short_table(figures), "", *map(str, judged)])
+    _write(out, ".json", json.dumps(figures, indent=1))
+    _write(out, ".md", text)
+    print(json.dumps(figures))
+    print(text)
+    return 1 if any(claim.held is False for claim in judged) else 0
+
+
+def _write(out: Path, suffix: str, text: str) -> None:
+    out.with_name(out.name + suffix).write_text(text + "\n", encoding="utf-8")

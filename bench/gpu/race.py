@@ -1,0 +1,129 @@
+"""Wrong pixels between DALI's stream and ours: how often, in each of three ways to read its output.
+
+    ours        the output is bound to our stream, which waits for it on the device before the cast
+    waiting     the host waits for everything after each step: right by construction, and slow
+    careless    the output is read without an order, as the known fault of the field does
+
+Frames are large, so that DALI is busy for longer than a launch takes, and come from a small pool in a random
+order, so that what is right is known to the bit for each of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.gpu.section import Options, Row, Rows
+from rt_pose.clock import NS_PER_S, Clock
+from rt_pose.inference.gpu.frames import DaliFrames
+from rt_pose.inference.gpu.staging import Staging
+from rt_pose.inference.gpu.stream import CudaLane
+from rt_pose.package import InputSpec
+
+Way = Literal["ours", "waiting", "careless"]
+SPEC = InputSpec(256, 256, 3, [123.7, 116.3, 103.5], [58.4, 57.1, 57.4])
+SIZE = (1280, 1024)
+POOL, FRAMES, HUNDRED = 16, 10_000, 100
+WITHOUT_ORDER = -1
+"""DLPack's word for a consumer that wants no waiting."""
+
+
+def measure(options: Options, rows: Rows) -> None:
+    """A row a way; what the careless one gets wrong is what the others must not."""
+    frames = 500 if options.quick else FRAMES
+    for left, way in ((3, "waiting"), (2, "ours"), (1, "careless")):
+        rows.add(way, lambda way=way, left=left: _row(way, frames, rows.left_s() / left, rows.clock))  # type: ignore[misc]
+
+
+def _row(way: Way, frames: int, seconds: float, clock: Clock) -> Row:
+    """As many frames as fit into `seconds`, in hundreds."""
+    end_ns, done, wrong = clock.now_ns() + seconds * NS_PER_S, 0, 0
+    search = Search(way)
+    while done < frames and clock.now_ns() < end_ns:
+        wrong += search.wrong(min(HUNDRED, frames - done))
+        done += HUNDRED
+    return {"frames": min(done, frames), "wrong": wrong}
+
+
+class _WaitingFrames(DaliFrames):
+    """The host waits for DALI, and for all else."""
+
+    def ordered(self, pipeline: Any, staged: list[NDArray[np.uint8]]) -> Any:
+        pipeline.feed_input("frames", staged)
+        (output,) = pipeline.run()
+        torch.cuda.synchronize()
+        return output.as_tensor()
+
+
+class _CarelessFrames(DaliFrames):
+    """The output is bound to another stream, and DLPack is told not to wait."""
+
+    def __init__(self, spec: InputSpec, lane: CudaLane, staging: Staging) -> None:
+        super().__init__(spec, lane, staging)
+        self._other = torch.cuda.Stream()
+
+    def ordered(self, pipeline: Any, staged: list[NDArray[np.uint8]]) -> Any:
+        pipeline.feed_input("frames", staged)
+        (output,) = pipeline.run(self._other)
+        return _Unordered(output.as_tensor())
+
+
+class _Unordered:
+    """A DALI tensor that tells nobody to wait."""
+
+    def __init__(self, tensor: Any) -> None:
+        self._tensor = tensor
+
+    def __dlpack_device__(self) -> Any:
+        return self._tensor.__dlpack_device__()
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self._tensor.__dlpack__(stream=WITHOUT_ORDER)
+
+
+_WAYS = {"ours": DaliFrames, "waiting": _WaitingFrames, "careless": _CarelessFrames}
+
+
+def wrong_frames(way: Way, frames: int) -> int:
+    """Of so many frames, those whose network input differs from the right one in a bit."""
+    return Search(way).wrong(frames)
+
+
+class Search:
+    """Frames of the pool one after another, in a random order, each compared on the device."""
+
+    def __init__(self, way: Way, seed: int = 0) -> None:
+        self._way, self._random = way, np.random.default_rng(seed)
+        self._pool = [self._random.integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8) for _ in range(POOL)]
+        self._right = _inputs(_WaitingFrames, self._pool)
+        self._lane = CudaLane()
+        self._preprocess = _WAYS[way](SPEC, self._lane, Staging(self._lane))
+
+    def wrong(self, frames: int) -> int:
+        """How many of so many."""
+        lane, right = self._lane, self._right
+        with lane.on():
+            inputs = torch.zeros((1, *right.shape[1:]), device=lane.device)
+            wrong = torch.zeros((), dtype=torch.int64, device=lane.device)
+        for which in self._random.integers(0, POOL, frames):
+            with lane.on():
+                self._preprocess.into([self._pool[which]], [None], inputs)
+                wrong += (inputs[0] != right[which]).any()
+            lane.wait()
+            if self._way == "careless":
+                torch.cuda.synchronize()  # the next frame's memory is not to be this one's
+        return int(wrong.item())
+
+
+def _inputs(kind: type[DaliFrames], pool: list[NDArray[np.uint8]]) -> torch.Tensor:
+    lane = CudaLane()
+    preprocess = kind(SPEC, lane, Staging(lane))
+    with lane.on():
+        found = torch.zeros((len(pool), 3, SPEC.height, SPEC.width), device=lane.device)
+        for i, image in enumerate(pool):
+            preprocess.into([image], [None], found[i : i + 1])
+            torch.cuda.synchronize()
+    return found

@@ -1,0 +1,367 @@
+"""`rt-pose bench latency`: a recorded video at its own pace, or a stated rate, through the live path.
+
+Every stage is the one that runs in an experiment: camera, capture slot, preprocessing, engine, filter, three
+rules on a simulated output, sockets, recorder. Frames come at their times, never back to back. The bare
+engine is timed before and after, and (`--reference alternate`) in blocks between blocks of the loop's
+frames, so that the overhead is taken from a reference of the same seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.compare import compare, read_earlier
+from bench.latency.page import page
+from bench.latency.table import table
+from bench.reference import (
+    DRIVER,
+    BareBlock,
+    BareEngine,
+    EngineKey,
+    neighbouring_p50,
+    pooled,
+    read_blocks,
+    register,
+)
+from bench.sustainable import sustainable
+from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
+from rt_pose.config.build import build, to_plain
+from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
+from rt_pose.config.schema import (
+    CameraConfig,
+    EngineConfig,
+    OutputConfig,
+    PublishConfig,
+    RecordConfig,
+    RunConfig,
+)
+from rt_pose.errors import UserError, nearest
+from rt_pose.inference.choose_engine import choose_engine
+from rt_pose.loop.latency import summary
+from rt_pose.package import read_package
+from rt_pose.reports.session_report import figures as session_figures
+from rt_pose.session.console import RunConsole
+from rt_pose.session.read import Session, stamp_columns
+from rt_pose.session.run import run_session
+from rt_pose.video import VideoInfo, probe
+
+REFERENCES = ("alternate", "ends")
+LOOP_BLOCK_S = 4.0
+PACED_S, BACK_TO_BACK_S = 2.0, 0.5
+MIN_FRAMES = 50
+"""Fewer frames say nothing, not even of a median."""
+JSON_NAME, PAGE_NAME = "latency.json", "latency.html"
+
+
+@dataclass
+class Plan:
+    """What is measured: the command line, checked."""
+
+    model: str
+    video: VideoInfo
+    engine: EngineConfig
+    rate_hz: float
+    seconds: float
+    budget_ms: float
+    reference: str
+    preload: bool
+    size: tuple[int, int]
+    channels: int | str
+
+    @property
+    def camera(self) -> dict[str, Any]:
+        """Options of the video camera."""
+        options: dict[str, Any] = {
+            "path": str(self.video.path),
+            "rate_hz": self.rate_hz,
+            "loop": True,
+            "preload": self.preload,
+            "channels": self.channels,
+        }
+        if self.size != (self.video.width, self.video.height):
+            options["size"] = list(self.size)
+        return options
+
+
+def bench_latency(options: dict[str, Any]) -> bool:
+    """Run the benchmark of the command line; whether it ended well."""
+    plan = checked(options)
+    earlier = read_earlier(Path(options["compare"])) if options.get("compare") else None
+    json_file = Path(options["json"]) if options.get("json") else None
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise UserError(f"--json {json_file}: there is no folder {json_file.parent}; make it first")
+    folder = _folder(options.get("out"))
+    figures, drawn, ok = measure(plan)
+    if options.get("sustainable"):
+        figures["bench"]["sustainable"] = sustainable(
+            lambda rate_hz, every: _trial_config(plan, rate_hz, every), plan.budget_ms, _say
+        )
+    if earlier is not None:
+        figures["bench"]["compared"] = compare(figures, earlier, str(options["compare"]))
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(figures, indent=1) + "\n"
+    for file in (folder / JSON_NAME, *([json_file] if json_file else [])):
+        file.write_text(text, encoding="utf-8")
+    (folder / PAGE_NAME).write_text(page(figures, drawn), encoding="utf-8")
+    print(table(figures))
+    print(f"page: {folder / PAGE_NAME}")
+    print(json.dumps(figures))
+    return ok
+
+
+def checked(options: dict[str, Any]) -> Plan:
+    """The plan of a command line; UserError where it cannot be carried out."""
+    video = probe(options["video"])
+    rate_hz = video.rate_hz if options["rate"] is None else float(options["rate"])
+    if not 0.1 <= rate_hz <= 2000:
+        raise UserError(f"--rate: expected 0.1 to 2000 frames a second, got {rate_hz:g}")
+    seconds, budget_ms = float(options["seconds"]), float(options["budget"])
+    if not 0 < budget_ms < math.inf:
+        raise UserError(f"--budget: expected more than 0 ms, got {budget_ms:g}")
+    if not 0 < seconds < math.inf or rate_hz * seconds < MIN_FRAMES:
+        raise UserError(
+            f"--seconds: {seconds:g} s at {rate_hz:g} frames a second are {max(rate_hz * seconds, 0):.0f} "
+            f"frames; at least {MIN_FRAMES} are needed, so give {MIN_FRAMES / rate_hz:.3g} or more"
+        )
+    reference = options.get("reference") or REFERENCES[0]
+    if reference not in REFERENCES:
+        hint = nearest(reference, REFERENCES)
+        raise UserError(f"--reference: expected {' or '.join(REFERENCES)}, got {reference}{hint}")
+    channels = str(options.get("channels") or "auto")
+    if channels not in ("auto", "1", "3"):
+        raise UserError(f"--channels: expected 1 (gray), 3 (RGB) or auto, got {channels}")
+    engine = build(EngineConfig, options["engine"], "bench latency")
+    return Plan(
+        model=options["model"],
+        video=video,
+        engine=chosen(options["model"], engine),
+        rate_hz=rate_hz,
+        seconds=seconds,
+        budget_ms=budget_ms,
+        reference=reference,
+        preload=options.get("preload", True),
+        size=_size(options.get("size"), video),
+        channels="auto" if channels == "auto" else int(channels),
+    )
+
+
+def chosen(model: str, engine: EngineConfig) -> EngineConfig:
+    """The engine with everything that `auto` leaves open decided, so that loop and reference have the
+    same."""
+    choice = choose_engine(read_package(model), engine)
+    _say(f"engine: {choice}")
+    decided = {
+        "backend": choice.engine.backend,
+        "precision": choice.engine.precision,
+        "threads": choice.engine.threads,
+        "preprocess": choice.preprocess,
+    }
+    return build(EngineConfig, to_plain(engine) | decided, "bench latency")
+
+
+def latency_config(
+    model: str,
+    video: Path,
+    *,
+    rate_hz: float | None,
+    seconds: float | None,
+    budget_ms: float,
+    engine: EngineConfig,
+) -> RunConfig:
+    """A run over a recording with three rules that ask for every keypoint's kind of work."""
+    info = probe(video)
+    camera = CameraConfig("video", {"path": str(video), "rate_hz": rate_hz, "loop": True})
+    return _config(model, camera, (info.width, info.height), seconds, budget_ms, engine)
+
+
+def _config(
+    model: str,
+    camera: CameraConfig,
+    size: tuple[int, int],
+    seconds: float | None,
+    budget_ms: float,
+    engine: EngineConfig,
+) -> RunConfig:
+    return replace(
+        latency_rules(read_package(model).manifest.keypoints, size),
+        model=model,
+        cameras={"video": camera},
+        engine=engine,
+        publish=PublishConfig(address="tcp://127.0.0.1:*", control="tcp://127.0.0.1:*"),
+        record=RecordConfig(video=False),
+        budget_ms=budget_ms,
+        seconds=seconds,
+        armed_at_start=True,
+    )
+
+
+def latency_rules(keypoints: list[str], size: tuple[int, int]) -> RunConfig:
+    """The three rules, with their zone and output and nothing else, for frames of (width, height)."""
+    first, last = keypoints[0], keypoints[-1]
+    conditions = (
+        f"inside({first}, middle)",
+        f"speed({last}) > 300",
+        f"inside({last}, middle) and speed({first}) > 100",
+    )
+    do = ActionConfig(output="stimulus", pulse="5 ms")
+    width, height = size
+    return RunConfig(
+        outputs={"stimulus": OutputConfig("simulated", {})},
+        zones={"middle": ZoneConfig([width / 2, height / 2, min(width, height) / 4])},
+        rules=[
+            RuleConfig(name=f"rule{i}", when=when, do=do, refractory="100 ms")
+            for i, when in enumerate(conditions, 1)
+        ],
+    )
+
+
+def measure(plan: Plan) -> tuple[dict[str, Any], dict[str, Any], bool]:
+    """The figures, what the page draws, and whether the run ended well."""
+    key = EngineKey(plan.model, plan.engine.backend, plan.engine.precision, plan.engine.threads)
+    bare = BareEngine(key.open(), HostClock())
+    folder = Path(tempfile.mkdtemp(prefix="rt-pose-bench-"))
+    try:
+        _say(f"the bare engine, for {PACED_S + BACK_TO_BACK_S:g} s ...")
+        ends = [_bare_block(bare, plan)]
+        blocks_file = folder / "blocks.json"
+        with RunConsole() as console:
+            config = _run_config(plan, key, blocks_file)
+            result = run_session(config, folder / "session", register, HostClock(), console)
+        ends.append(_bare_block(bare, plan))
+        blocks = read_blocks(blocks_file) if blocks_file.is_file() else []
+        figures, drawn = summed_up(Session.read(folder / "session"), plan, ends, blocks)
+        return figures, drawn, result.ok
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def summed_up(
+    session: Session, plan: Plan, ends: list[BareBlock], blocks: list[BareBlock]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The figures of a run (those of its report, and `bench`), and the columns that the page draws."""
+    figures = session_figures(session)
+    stamps = stamp_columns(session.observations)
+    if not len(stamps.t_arrival_ns):
+        raise UserError("bench latency: no frame got through the loop; look at the messages above")
+    to_decision = (stamps.stages["t_decided_ns"] - stamps.t_arrival_ns) / NS_PER_MS
+    reference = blocks or ends
+    latency = figures["latency_ms"]
+    for name, part in (("overhead", "back_to_back_ms"), ("overhead_paced", "paced_ms")):
+        latency[name] = summary(to_decision - neighbouring_p50(reference, stamps.t_arrival_ns, part))
+    network = (stamps.stages["t_inferred_ns"] - stamps.stages["t_preprocessed_ns"]) / NS_PER_MS
+    latency["outside_network"] = summary(to_decision - network)
+    bare = {name: summary(pooled(reference, f"{name}_ms")) for name in ("back_to_back", "paced")}
+    width, height = plan.size
+    (camera,) = session.info.cameras.values()
+    figures["bench"] = {
+        "bench": "latency",
+        "recording": {
+            "path": str(plan.video.path),
+            "width": width,
+            "height": height,
+            "channels": camera.channels,
+            "scaled_from": [plan.video.width, plan.video.height],
+            "preloaded": plan.preload,
+            "rate_hz": plan.rate_hz,
+            "seconds": plan.seconds,
+        },
+        "reference": {
+            "kind": plan.reference if blocks else "ends",
+            "bare_ms": bare,
+            "ends_ms": [
+                {name: summary(getattr(end, f"{name}_ms")) for name in ("back_to_back", "paced")}
+                for end in ends
+            ],
+            "blocks": len(blocks),
+        },
+        "p99_over_p50": _ratios(latency["image_to_decision"], bare),
+    }
+    t0 = stamps.t_arrival_ns[0]
+    drawn = {
+        "seconds": (stamps.t_arrival_ns - t0) / NS_PER_S,
+        "to_decision_ms": to_decision,
+        "bare": [((b.t_start_ns - t0) / NS_PER_S, float(np.median(b.paced_ms))) for b in reference],
+        "drops_s": [(d.t_ns - t0) / NS_PER_S for d in session.drops if d.stage != "end"],
+        "drops": [(d.stage, d.reason, d.count) for d in session.drops],
+    }
+    return figures, drawn
+
+
+def _ratios(loop: dict[str, Any] | None, bare: dict[str, Any]) -> dict[str, float | None]:
+    """P99 over P50 of image to decision and of the bare engine, and the one over the other."""
+
+    def ratio(found: dict[str, Any] | None) -> float | None:
+        return None if found is None else round(found["p99"] / found["p50"], 4)
+
+    ours, paced = ratio(loop), ratio(bare["paced"])
+    return {
+        "image_to_decision": ours,
+        "bare_paced": paced,
+        "bare_back_to_back": ratio(bare["back_to_back"]),
+        "loop_over_bare_paced": None if ours is None or paced is None else round(ours / paced, 4),
+    }
+
+
+def _run_config(plan: Plan, key: EngineKey, blocks_file: Path) -> RunConfig:
+    if plan.reference == "ends":
+        camera, seconds = CameraConfig("video", plan.camera), plan.seconds
+        return _config(plan.model, camera, plan.size, seconds, plan.budget_ms, plan.engine)
+    count = max(1, round(plan.seconds / LOOP_BLOCK_S))
+    options = plan.camera | {
+        "engine": vars(key).copy(),
+        "blocks": count,
+        "block_frames": round(plan.seconds * plan.rate_hz / count),
+        "paced_s": PACED_S,
+        "back_to_back_s": BACK_TO_BACK_S,
+        "results": str(blocks_file),
+    }
+    return _config(plan.model, CameraConfig(DRIVER, options), plan.size, None, plan.budget_ms, plan.engine)
+
+
+def _trial_config(plan: Plan, rate_hz: float | None, every: bool) -> RunConfig:
+    """A run of the sustainable rate's search; `every`: as fast as the loop takes frames, none left out."""
+    options = plan.camera | {"rate_hz": rate_hz}
+    if every:
+        options |= {"skip_when_late": False}
+    config = _config(plan.model, CameraConfig("video", options), plan.size, None, plan.budget_ms, plan.engine)
+    return replace(config, frames="every" if every else "latest")
+
+
+def _bare_block(bare: BareEngine, plan: Plan) -> BareBlock:
+    return bare.block(plan.rate_hz, PACED_S, BACK_TO_BACK_S, threading.Event())
+
+
+def _size(text: str | None, video: VideoInfo) -> tuple[int, int]:
+    if not text:
+        return video.width, video.height
+    parts = str(text).lower().split("x")
+    if len(parts) != 2 or not all(part.isdigit() and int(part) for part in parts):
+        raise UserError(f"--size: expected WIDTHxHEIGHT in px such as 640x480, got {text}")
+    return int(parts[0]), int(parts[1])
+
+
+def _folder(out: str | None) -> Path:
+    """Where the results go; UserError where that is a file or in no writable place."""
+    if out is None:
+        now = datetime.fromtimestamp(HostClock().utc_ns() / NS_PER_S, UTC)
+        return Path("runs") / "bench" / now.strftime("latency-%Y%m%d-%H%M%S")
+    folder = Path(out)
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise UserError(f"--out {out}: {there} is not a folder; give another")
+    return folder
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,3 @@
+from bench.openfield.program import main
+
+raise SystemExit(main())

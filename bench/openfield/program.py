@@ -1,0 +1,249 @@
+"""A DeepLabCut project from its folder to poses of another animal, beside four DeepLabCut networks' there.
+
+    python -m bench.openfield --data PROJECT --work WORK [--model PACKAGE] [--out bench/results/NAME]
+
+The project is trained as it stands, with every setting at its default (`rt-pose train fit --data PROJECT`),
+unless a package is given. Its labels are of one mouse; the video is of another and has no labels, and what
+DeepLabCut's networks found in it lies in PROJECT/predictions. Where those agree they are as near to a truth
+as one gets there: `bench.openfield.consensus` says how each network is judged by the others.
+
+OUT.json, OUT.md and OUT.html hold figures and plots; frames of the video are shown only in WORK/worst.html,
+as many recordings may not be handed on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.openfield.consensus import (
+    Found,
+    Limits,
+    against,
+    by_keypoint,
+    by_likelihood,
+    consensus,
+    left_out,
+    outlier_frames,
+    pooled_by_likelihood,
+)
+from bench.openfield.page import page, text, worst_page
+from bench.output import check_out, conditions, finish
+from rt_pose.config.schema import EngineConfig
+from rt_pose.errors import UserError, nearest
+from rt_pose.inference.choose_engine import choose_engine
+from rt_pose.offline.predict import predict_video
+from rt_pose.offline.prediction_files import read_predictions
+from rt_pose.package import Package, read_package
+from rt_pose.types import FloatArray
+from rt_pose.video import probe, read_frames
+from train.accuracy import distances
+from train.config import TrainConfig
+from train.data.labels import read_labels
+from train.evaluation.agreement import pixel_errors
+from train.evaluation.labeled import VALIDATION, sets_of
+from train.evaluation.pictures import Picture, crop
+from train.fitting.fit import fit
+
+WITHIN_PX = (2.0, 5.0, 10.0, 20.0)
+OURS = "ours"
+WORST = 24
+"""Frames shown of those in which ours is furthest from the consensus."""
+WORST_APART = 10
+"""Frames between two that are shown: neighbours look alike."""
+
+
+def validate(package: Package, data: Path) -> dict[str, Any]:
+    """Errors of a package on the labeled frames that its training kept back."""
+    manifest = package.manifest
+    frames = read_labels(data, "", "gray" if manifest.input.channels == 1 else "rgb", manifest.keypoints)
+    sets = sets_of(frames, data.resolve(), manifest)
+    kept_back = frames.subset(np.flatnonzero(sets.of(VALIDATION)))
+    if not len(kept_back):
+        raise UserError(
+            f"model package {package.path}: it was trained on every labeled frame of {data}, so none is left "
+            "to measure errors on; give `--model` a package whose training kept some back, or none"
+        )
+    choice = choose_engine(package, EngineConfig())
+    found = choice.estimator.estimate_all(kept_back.images)
+    errors = pixel_errors(distances(found.xy, kept_back.xy), manifest.keypoints, WITHIN_PX)
+    return {"frames": len(kept_back), "split": sets.how, "engine": str(choice)} | errors
+
+
+def find(path: Path, keypoints: Sequence[str], name: str) -> Found:
+    """A prediction file's poses, in the order of `keypoints`; UserError where it lacks one."""
+    table = read_predictions(path)
+    for keypoint in keypoints:
+        if keypoint not in table.keypoints:
+            hint = nearest(keypoint, table.keypoints)
+            raise UserError(f"predictions {path}: no keypoint '{keypoint}'{hint}")
+    order = [table.keypoints.index(keypoint) for keypoint in keypoints]
+    return Found(name, table.xy[:, order], table.likelihood[:, order])
+
+
+def prediction_files(folder: Path) -> list[Path]:
+    """What other networks found; UserError where they are too few to judge each other."""
+    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in (".h5", ".csv"))
+    if len(files) < 3:
+        raise UserError(
+            f"{folder}: {len(files)} prediction files (.h5, .csv); expected three networks' or more, so that "
+            "each can be judged by the others; give --predictions FOLDER"
+        )
+    return files
+
+
+def find_all(ours: Path, files: Sequence[Path], keypoints: Sequence[str]) -> tuple[Found, list[Found]]:
+    """Ours and the other networks' poses; UserError where they cannot be of one video."""
+    own = find(ours, keypoints, OURS)
+    others = [find(file, keypoints, file.stem) for file in files]
+    for other in others:
+        if len(other.xy) != len(own.xy):
+            raise UserError(
+                f"predictions {other.name}: {len(other.xy)} frames where the video has {len(own.xy)}; "
+                "give --predictions the folder of this video's"
+            )
+    return own, others
+
+
+def compare(
+    ours: Found, others: Sequence[Found], keypoints: Sequence[str], limits: Limits
+) -> tuple[dict[str, Any], FloatArray, FloatArray]:
+    """The figures; the others' consensus (F, K, 2), and ours' distance to it (F, K)."""
+    agreed = consensus(others, limits.agree_px)
+    apart = against(ours, agreed)
+    agree = ~np.isnan(apart)
+    figures = {
+        "agree_px": limits.agree_px,
+        "outlier_px": limits.outlier_px,
+        "agreed": {
+            "keypoints": float(agree.mean()),
+            "likelihood_median": float(np.median(ours.likelihood[agree])),
+            "likelihood_median_elsewhere": _median(ours.likelihood[~agree]),
+        },
+        "not_given": int(np.isnan(ours.xy).any(axis=-1).sum()),
+        "ours": by_keypoint(apart, keypoints, limits),
+        "outlier_frames": outlier_frames(apart, limits),
+        "left_out": left_out(ours, others, keypoints, limits),
+        "by_likelihood": {
+            OURS: by_likelihood(ours.likelihood, apart, limits),
+            "theirs": pooled_by_likelihood(others, limits),
+        },
+    }
+    return figures, agreed, apart
+
+
+def _median(values: FloatArray) -> float | None:
+    return float(np.median(values)) if len(values) else None
+
+
+def worst(
+    video: Path, keypoints: Sequence[str], ours: Found, agreed: FloatArray, apart: FloatArray
+) -> list[Picture]:
+    """The frames in which ours is furthest from the consensus, at some distance from each other."""
+    finite = np.where(np.isfinite(apart), apart, -1.0)
+    taken: dict[int, int] = {}
+    for frame in np.argsort(-finite.max(axis=1), kind="stable"):
+        if len(taken) == WORST or finite[frame].max() < 0:
+            break
+        if all(abs(frame - other) >= WORST_APART for other in taken):
+            taken[int(frame)] = int(finite[frame].argmax())
+    images = {f.index: f.image for f in read_frames(video, 1) if f.index in taken}
+    return [
+        crop(
+            images[t],
+            ours.xy[t, k],
+            agreed[t, k],
+            f"{keypoints[k]}, frame {t}: {apart[t, k]:.1f} px, likelihood {ours.likelihood[t, k]:.2f}",
+        )
+        for t, k in taken.items()
+    ]
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Train unless there is a package, predict, compare; writes WORK, the figures."""
+    data, work, video = Path(options.data), Path(options.work), Path(options.video)
+    files, info = prediction_files(Path(options.predictions)), probe(video)
+    work.mkdir(parents=True, exist_ok=True)
+    model = options.model or str(fit(TrainConfig(data=str(data), out=str(work / "training"))))
+    package = read_package(model)
+    keypoints, table = package.manifest.keypoints, work / "poses.csv"
+    engine = predict_video(package, video, table, EngineConfig())
+    ours, others = find_all(table, files, keypoints)
+    limits = Limits(options.agree, options.outlier)
+    figures, agreed, apart = compare(ours, others, keypoints, limits)
+    shown = worst_page(worst(video, keypoints, ours, agreed, apart))
+    (work / "worst.html").write_text(shown, encoding="utf-8")
+    print(f"the frames furthest from the consensus: {work / 'worst.html'}")
+    return {
+        "bench": "openfield",
+        "note": options.note,
+        **conditions(),
+        "package": package.sha256,
+        "training": package.manifest.training,
+        "input": [package.manifest.input.width, package.manifest.input.height],
+        "validation": validate(package, data),
+        "video": {"name": video.name, "size": [info.width, info.height], "frames": len(ours.xy)},
+        "engine": str(engine),
+        "networks": [other.name for other in others],
+        "curves": _curves(ours, others, limits),
+        **figures,
+    }
+
+
+def _curves(ours: Found, others: Sequence[Found], limits: Limits) -> dict[str, list[float]]:
+    """By network: of its keypoints, the share within 0, 0.5, 1 ... px of where the (other) networks agree."""
+    at = np.arange(0.0, limits.outlier_px + 0.25, 0.5)
+    curves = {"px": at.tolist()}
+    for network in [ours, *others]:
+        apart = against(network, consensus([o for o in others if o is not network], limits.agree_px))
+        known = np.sort(apart[~np.isnan(apart)])
+        curves[network.name] = (np.searchsorted(known, at, side="right") / max(len(known), 1)).tolist()
+    return curves
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the comparison that the command line describes; the exit code."""
+    try:
+        _run(_options(argv))
+    except UserError as error:
+        print(f"bench.openfield: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", required=True, help="the DeepLabCut project's folder")
+    parser.add_argument("--work", required=True, help="folder for the training, poses.csv and worst.html")
+    parser.add_argument("--model", help="model package; one is trained where none is given")
+    parser.add_argument("--video", help="the other animal's video; else the only one in PROJECT/videos")
+    parser.add_argument("--predictions", help="folder of others' predictions; else PROJECT/predictions")
+    parser.add_argument("--agree", type=float, default=10.0, help="networks so near their median agree (px)")
+    parser.add_argument("--outlier", type=float, default=20.0, help="further away is an outlier (px)")
+    parser.add_argument("--note", default="", help="what readers should know of this run; stands on top")
+    parser.add_argument("--out", type=Path, help="write OUT.json, OUT.md and OUT.html")
+    return parser.parse_args(argv)
+
+
+def _run(options: argparse.Namespace) -> None:
+    check_out(options.out)
+    options.predictions = options.predictions or str(Path(options.data) / "predictions")
+    options.video = options.video or str(_only_video(Path(options.data) / "videos"))
+    figures = run(options)
+    if options.out is not None:
+        options.out.with_name(options.out.name + ".html").write_text(page(figures), encoding="utf-8")
+    finish(figures, text(figures), options.out)
+
+
+def _only_video(folder: Path) -> Path:
+    found = sorted(folder.glob("*.*"))
+    if len(found) != 1:
+        raise UserError(f"{folder}: {len(found)} files where one video was expected; give --video FILE")
+    return found[0]

@@ -1,0 +1,216 @@
+"""Two builds of the program side by side: `rt-pose bench latency` in alternating pairs of runs.
+
+    python -m bench.pairs --before TREE --after TREE --model PACKAGE --video VIDEO [--pairs 20] [--out STEM]
+
+TREE is a checkout. Which of a pair runs first changes from pair to pair, so that a drift of the machine falls
+on both. The number of pairs is fixed before the first. Ratios are after / before; the geometric mean and its
+95 % interval come from the logarithms (Student's t, one value a pair). With --work, what has been measured is
+kept there, and the same command goes on where it stopped. Nothing else may run on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bench.output import check_out, conditions, finish, machine_line, markdown_table
+from rt_pose.errors import UserError
+
+FIGURES = ("image_to_decision", "exposure_to_decision", "outside_network")
+BOUNDS = {"p50": 1.05, "p99": 1.15}
+"""The upper end of the interval may be so high; a P99 ratio's mean no higher than `P99_MEAN`."""
+P99_MEAN = 1.05
+MIN_PAIRS = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: the command line, checked."""
+
+    before: Path
+    after: Path
+    model: Path
+    video: Path
+    pairs: int
+    seconds: float
+    rate_hz: float
+    size: str
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure the pairs that the command line asks for; the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        check_out(options.out)
+        plan = _checked(options)
+        with tempfile.TemporaryDirectory(prefix="rt-pose-pairs-") as scratch:
+            work = options.work or Path(scratch)
+            work.mkdir(parents=True, exist_ok=True)
+            pairs = [measure_pair(plan, number, work) for number in range(plan.pairs)]
+    except UserError as error:
+        print(f"bench.pairs: {error}", file=sys.stderr)
+        return 2
+    figures = summarise(plan, pairs)
+    finish(figures, format_table(figures), options.out)
+    return 0
+
+
+def measure_pair(plan: Plan, number: int, work: Path) -> dict[str, Any]:
+    """Pair `number`, {"before": latency.json, "after": latency.json}: measured, or read where it was."""
+    order = ("before", "after") if number % 2 == 0 else ("after", "before")
+    found = {}
+    for side in order:
+        file = work / f"{number:03d}-{side}.json"
+        if not file.is_file():
+            _run(plan, getattr(plan, side), file)
+            print(f"pair {number + 1} of {plan.pairs}, {side}: done", file=sys.stderr)
+        found[side] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def summarise(plan: Plan, pairs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The result: ratios of each figure with their intervals, and what is decided by `BOUNDS`."""
+    ratios = {
+        name: {
+            percentile: interval(np.array([_ratio(pair, name, percentile) for pair in pairs]))
+            for percentile in BOUNDS
+        }
+        for name in FIGURES
+    }
+    return {
+        "bench": "pairs",
+        **conditions(),
+        "pairs": len(pairs),
+        "seconds": plan.seconds,
+        "rate_hz": plan.rate_hz,
+        "size": plan.size,
+        "frames": {side: sum(p[side]["frames"]["processed"] for p in pairs) for side in ("before", "after")},
+        "medians_ms": {
+            side: {name: _medians(pairs, side, name) for name in FIGURES} for side in ("before", "after")
+        },
+        "ratios": ratios,
+        "verdict": {name: verdict(found) for name, found in ratios.items()},
+    }
+
+
+def interval(ratios: NDArray[np.float64]) -> dict[str, float]:
+    """The geometric mean of ratios (P,) with its 95 % interval."""
+    logs = np.log(ratios)
+    low, high = stats.ttest_1samp(logs, 0.0).confidence_interval(0.95)
+    return {"mean": float(np.exp(logs.mean())), "low": float(np.exp(low)), "high": float(np.exp(high))}
+
+
+def verdict(found: dict[str, dict[str, float]]) -> str:
+    """`no slower` where every bound holds, `slower` where an interval lies above 1, else `undecided`."""
+    within = all(found[key]["high"] <= bound for key, bound in BOUNDS.items())
+    if within and found["p99"]["mean"] <= P99_MEAN:
+        return "no slower"
+    return "slower" if any(found[key]["low"] > 1.0 for key in BOUNDS) else "undecided"
+
+
+def format_table(figures: dict[str, Any]) -> str:
+    """The result for people, in Markdown."""
+    rows = []
+    for name in FIGURES:
+        before, after = (figures["medians_ms"][side][name] for side in ("before", "after"))
+        for key in BOUNDS:
+            ratio = figures["ratios"][name][key]
+            rows.append(
+                [
+                    f"{name.replace('_', ' ')}, {key.upper()}",
+                    f"{before[key]:.2f}",
+                    f"{after[key]:.2f}",
+                    f"{ratio['mean']:.3f}",
+                    f"{ratio['low']:.3f} to {ratio['high']:.3f}",
+                    figures["verdict"][name],
+                ]
+            )
+    head = ["figure", "before, ms", "after, ms", "ratio", "95 %", "verdict"]
+    intro = (
+        f"{figures['pairs']} alternating pairs of {figures['seconds']:g} s, {figures['rate_hz']:g} frames a "
+        f"second, {figures['size']}; {machine_line(figures)}. Medians over runs; ratios are after / before."
+    )
+    return f"{intro}\n\n{markdown_table(head, rows)}"
+
+
+def _run(plan: Plan, tree: Path, file: Path) -> None:
+    """One run of a build's `bench latency`, in its own process; its figures go to `file`."""
+    with tempfile.TemporaryDirectory(prefix="rt-pose-pair-") as folder:
+        result = Path(folder) / "result.json"
+        command = [sys.executable, "-m", "rt_pose.cli", "bench", "latency"]
+        command += ["--model", str(plan.model), "--video", str(plan.video), "--reference", "ends"]
+        command += ["--seconds", str(plan.seconds), "--rate", str(plan.rate_hz), "--size", plan.size]
+        command += ["--engine.precision", "float32", "--out", folder, "--json", str(result)]
+        done = subprocess.run(
+            command,
+            cwd=tree,
+            env=os.environ | {"PYTHONPATH": str(tree)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0 or not result.is_file():
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise UserError(f"{tree}: `bench latency` ended with {done.returncode}: {last}")
+        part = file.with_name(file.name + ".part")
+        part.write_bytes(result.read_bytes())
+        part.replace(file)
+
+
+def _ratio(pair: dict[str, Any], name: str, percentile: str) -> float:
+    after, before = (pair[side]["latency_ms"][name][percentile] for side in ("after", "before"))
+    return float(after) / float(before)
+
+
+def _medians(pairs: list[dict[str, Any]], side: str, name: str) -> dict[str, float]:
+    return {key: float(np.median([pair[side]["latency_ms"][name][key] for pair in pairs])) for key in BOUNDS}
+
+
+def _checked(options: argparse.Namespace) -> Plan:
+    for name in ("before", "after"):
+        if not (getattr(options, name) / "rt_pose").is_dir():
+            raise UserError(f"--{name} {getattr(options, name)}: no checkout; it has no folder `rt_pose`")
+    if options.pairs < MIN_PAIRS:
+        raise UserError(f"--pairs: expected at least {MIN_PAIRS}, got {options.pairs}")
+    return Plan(
+        options.before.absolute(),
+        options.after.absolute(),
+        options.model.absolute(),
+        options.video.absolute(),
+        options.pairs,
+        options.seconds,
+        options.rate,
+        options.size,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--before", type=Path, required=True, help="checkout of the build to compare with")
+    parser.add_argument("--after", type=Path, required=True, help="checkout of the build in question")
+    parser.add_argument("--model", type=Path, required=True, help="model package, the same for both")
+    parser.add_argument("--video", type=Path, required=True, help="the recording that is played")
+    parser.add_argument("--pairs", type=int, default=20, help="fixed before the first is measured")
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of a run")
+    parser.add_argument("--rate", type=float, default=60.0, help="frames a second")
+    parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT to which the recording is scaled")
+    parser.add_argument("--work", type=Path, help="folder where each run's figures are kept")
+    parser.add_argument("--out", type=Path, help="write OUT.json and OUT.md")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,3 @@
+from bench.peers.program import main
+
+raise SystemExit(main())

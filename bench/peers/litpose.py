@@ -1,0 +1,277 @@
+"""A recorded video through Lightning Pose and through `rt-pose predict`: frames a second, in turn.
+
+    python -m bench.peers.litpose --python ENV/bin/python --work FOLDER --video FILE
+        [--frames 288] [--rounds 3] [--peer eager:96 --peer onnx:16] [--package auto:OURS]
+        [--out bench/results/NAME]
+
+Both run the same ResNet-18 at 256x256 with 17 keypoints: Lightning Pose makes it, with random weights, and
+its ONNX export is brought in as a package by `rt-pose import onnx`; FOLDER keeps both. Its keypoints mean
+nothing, their cost does not depend on that. A further `--package PRECISION:FOLDER` goes beside it. A peer is
+RUNTIME:BATCH: eager:96 is what `litpose predict` does by itself; ONNX Runtime in float32 and smaller batches
+are other ways it has on a CPU.
+
+ENV has lightning-pose 2.4.3 (`--no-deps`: it asks for a DALI that cannot be installed without NVIDIA's own
+index), its dependencies, nvidia-dali-cuda120, onnx, onnxscript and onnxruntime.
+
+A time goes from the video file to the CSV on disk, the network being loaded and warm: on both sides reading,
+resizing, network, keypoints, CSV. Each side has the threads it takes by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import yaml
+
+from bench.others import Others
+from bench.output import check_out, conditions, finish, machine_line, markdown_table
+from rt_pose.clock import NS_PER_S, HostClock
+from rt_pose.config.build import build
+from rt_pose.config.schema import EngineConfig
+from rt_pose.errors import UserError
+from rt_pose.offline.predict import Predictor
+from rt_pose.package import read_package
+from rt_pose.video import probe
+from train.importing.original import Beside
+from train.importing.verbs import import_onnx
+
+WORKER = Path(__file__).with_name("litpose_worker.py")
+KEYPOINTS, SIZE, STRIDE = 17, 256, 4
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+LEVELS = 255
+RUNTIMES = ("eager", "onnx")
+Say = Callable[[str], None]
+
+
+@dataclass
+class Runner:
+    """One way from a video to a CSV."""
+
+    name: str
+    seconds: Callable[[Path], float]
+    """Predict that video; how long it took."""
+    took_s: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Plan:
+    """What is compared, and for how long."""
+
+    python: Path
+    work: Path
+    """Keeps the peer's model, its package and the CSVs."""
+    video: Path
+    frames: int
+    """The first so many; 0: all."""
+    rounds: int
+    peers: list[str]
+    """`RUNTIME:BATCH` each; ratios are to the first and to the fastest."""
+    packages: list[str]
+    """`PRECISION:FOLDER` each, beside the peer's network."""
+
+
+def measure(plan: Plan, say: Say) -> dict[str, Any]:
+    """Run the comparison; figures for JSON."""
+    plan.work.mkdir(parents=True, exist_ok=True)
+    command = [str(plan.python), str(WORKER), str(plan.work), str(KEYPOINTS), str(plan.video.absolute())]
+    with Beside(command, f"{plan.python} (Lightning Pose)") as peer:
+        hello = peer.answer()
+        say(f"{hello['name']}, {hello['threads']} threads")
+        video = shortened(plan.video, plan.frames, plan.work)
+        package = _imported(plan, say)
+        peers = [_peer(wanted, peer, hello["name"], plan.work) for wanted in plan.peers]
+        wanted_ours = [f"float32:{package}", *plan.packages]
+        ours = [_ours(wanted, plan.work) for wanted in wanted_ours]
+        warm = shortened(plan.video, min(16, plan.frames or 16), plan.work)
+        for runner in [*peers, *ours]:
+            runner.seconds(warm)
+        shares = _rounds(plan.rounds, [*peers, *ours], video, Others([peer.pid]), say)
+    return {
+        "bench": "peers_litpose",
+        **conditions(),
+        "peer": {"name": hello["name"], "threads": hello["threads"]},
+        "video": {"source": plan.video.name, "frames": probe(video).frames},
+        "rounds": {"n": plan.rounds, "others_share": shares},
+        "peers": [_figures(runner, video) for runner in peers],
+        "ours": [_figures(runner, video) | _ratios(runner, peers) for runner in ours],
+    }
+
+
+def shortened(video: Path, frames: int, folder: Path) -> Path:
+    """The first `frames` coded frames of a video as they are, in a file in `folder`; 0: the video itself."""
+    if not frames:
+        return video
+    target = folder / f"{video.stem}_{frames}{video.suffix}"
+    with av.open(str(video)) as source, av.open(str(target), "w") as out:
+        stream = source.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        for number, packet in enumerate(source.demux(stream)):
+            if number >= frames or packet.dts is None:
+                break
+            packet.stream = copy
+            out.mux(packet)
+    return target
+
+
+def onnx_spec() -> dict[str, Any]:
+    """How the peer's network is to be read, for `rt-pose import onnx`."""
+    return {
+        "keypoints": [f"k{i}" for i in range(KEYPOINTS)],
+        "input": {
+            "width": SIZE,
+            "height": SIZE,
+            "channels": 3,
+            "mean": [value * LEVELS for value in MEAN],
+            "std": [value * LEVELS for value in STD],
+        },
+        # Lightning Pose puts heatmap pixel i at input pixel 4 i, not at the middle of the four it covers.
+        "decode": {"stride": STRIDE, "activation": "softmax", "offset_px": 0.0},
+    }
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures for people."""
+    first = figures["peers"][0]["name"]
+    fastest = min(figures["peers"], key=lambda one: float(one["median_s"]))["name"]
+    rows = [
+        [one["name"], f"{one['median_s']:.2f}", f"{one['frames_per_s']:.1f}", *_times(one)]
+        for one in [*figures["peers"], *figures["ours"]]
+    ]
+    shares = ", ".join(f"{share:.0%}" for share in figures["rounds"]["others_share"])
+    return "\n".join(
+        [
+            f"# {figures['peer']['name']} beside `rt-pose predict`\n",
+            f"{machine_line(figures)}; {figures['video']['frames']} frames of {figures['video']['source']}; "
+            f"{figures['rounds']['n']} rounds in turn, medians; other processes had {shares} of the machine. "
+            f"Rates against {first}, and against its fastest, {fastest}.\n",
+            markdown_table(["program", "s", "frames a second", "against the first", "the fastest"], rows),
+        ]
+    )
+
+
+def _times(one: dict[str, Any]) -> list[str]:
+    found = one.get("times_faster")
+    return ["", ""] if found is None else [f"{found['first']:.2f}", f"{found['fastest']:.2f}"]
+
+
+def _imported(plan: Plan, say: Say) -> Path:
+    """The package of the peer's network, made where it is not there yet."""
+    folder, spec = plan.work / "resnet18", plan.work / "spec.yaml"
+    if not folder.exists():
+        spec.write_text(yaml.safe_dump(onnx_spec()), encoding="utf-8")
+        options = {"file": plan.work / "network.onnx", "spec": spec, "frames": plan.video, "out": folder}
+        import_onnx(options, say)
+    return folder
+
+
+def _peer(wanted: str, peer: Beside, name: str, work: Path) -> Runner:
+    runtime, _, batch = wanted.partition(":")
+    if runtime not in RUNTIMES or not batch.isdecimal() or not int(batch):
+        raise UserError(
+            f"--peer {wanted}: expected RUNTIME:BATCH such as eager:96, RUNTIME one of {', '.join(RUNTIMES)}"
+        )
+    out = str((work / "theirs").absolute())
+    order = {"do": "predict", "runtime": runtime, "batch": int(batch), "out": out}
+
+    def seconds(video: Path) -> float:
+        peer.order(order | {"video": str(video.absolute())})
+        return float(peer.answer()["s"])
+
+    return Runner(f"{name}, {runtime}, batches of {batch}", seconds)
+
+
+def _ours(wanted: str, work: Path) -> Runner:
+    precision, colon, folder = wanted.partition(":")
+    if not colon:
+        raise UserError(f"--package {wanted}: expected PRECISION:FOLDER, such as auto:runs/mouse/package")
+    package = read_package(folder)
+    predictor = Predictor(package, build(EngineConfig, {"precision": precision}, f"--package {wanted}"))
+    clock = HostClock()
+
+    def seconds(video: Path) -> float:
+        start = clock.now_ns()
+        predictor.write(video, work / "ours" / f"{video.stem}.csv", lambda _: None)
+        return (clock.now_ns() - start) / NS_PER_S
+
+    return Runner(
+        f"rt-pose, {package.path.parent.name}/{package.path.name}, {predictor.choice.engine.precision}",
+        seconds,
+    )
+
+
+def _rounds(count: int, runners: list[Runner], video: Path, others: Others, say: Say) -> list[float]:
+    """Each runner once a round, in turning order; the share of the machine that others had in each round."""
+    shares = []
+    for number in range(count):
+        turn = number % len(runners)
+        others.start()
+        for runner in runners[turn:] + runners[:turn]:
+            runner.took_s.append(runner.seconds(video))
+            say(f"round {number + 1}: {runner.name}: {runner.took_s[-1]:.2f} s")
+        shares.append(others.share())
+    return shares
+
+
+def _figures(runner: Runner, video: Path) -> dict[str, Any]:
+    median = statistics.median(runner.took_s)
+    return {
+        "name": runner.name,
+        "s": runner.took_s,
+        "median_s": median,
+        "frames_per_s": probe(video).frames / median,
+    }
+
+
+def _ratios(runner: Runner, peers: list[Runner]) -> dict[str, Any]:
+    """The peers' medians over ours."""
+    medians = [statistics.median(peer.took_s) for peer in peers]
+    own = statistics.median(runner.took_s)
+    return {"times_faster": {"first": medians[0] / own, "fastest": float(np.min(medians)) / own}}
+
+
+def main() -> int:
+    """The command line; prints a table and, last, one JSON line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--python", type=Path, required=True, help="Python of Lightning Pose's environment")
+    parser.add_argument("--work", type=Path, required=True, help="folder for models and predictions")
+    parser.add_argument("--video", type=Path, required=True)
+    parser.add_argument("--frames", type=int, default=0, help="only the video's first so many; 0: all")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer", action="append", help="RUNTIME:BATCH; may be repeated [eager:96]")
+    parser.add_argument("--package", action="append", default=[], help="PRECISION:FOLDER; may be repeated")
+    parser.add_argument("--out", type=Path, help="write OUT.json and OUT.md")
+    options = parser.parse_args()
+    try:
+        check_out(options.out)
+        probe(options.video)
+        if options.frames < 0 or options.rounds < 1:
+            raise UserError("--frames: expected 0 or more; --rounds: 1 or more")
+        plan = Plan(
+            options.python,
+            options.work,
+            options.video,
+            options.frames,
+            options.rounds,
+            options.peer or ["eager:96"],
+            options.package,
+        )
+        figures = measure(plan, lambda text: print(text, file=sys.stderr))
+    except UserError as error:
+        print(f"peers_litpose: {error}", file=sys.stderr)
+        return 2
+    finish(figures, table(figures), options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,356 @@
+"""Ours beside the programs that others use, on the same frames: alternating blocks, ratios, keypoints in px.
+
+    python -m bench.peers --setup DIR
+    python -m bench.peers --video FILE --kind dlc --model EXPORT.pt --python DIR/dlc/bin/python \\
+        --package float32:IMPORTED --package bf16:IMPORTED --package auto:OURS [--out bench/results/NAME]
+
+The peer runs in its own Python (`train.importing.original`), which keeps the frames and times its own calls:
+`DLCLive.get_pose`, or a sleap-nn export in ONNX Runtime. Ours is the loop's chain from frame to keypoints:
+resize, normalise, network, decode, back to frame pixels. All have the same number of threads. A round is a
+block of each, in turning order; rounds in which other processes took part of the machine are left out, and
+how many is told. On a CPU both peers' default path is the fastest they offer.
+
+Before each block there is a pause and then a frame or two that do not count: the worker threads of whoever
+came before wait busily for some milliseconds, and the caches hold their weights. Counted, those frames alone
+would make P99, in blocks of 20 one frame in 20. What they took is kept in the JSON, with every other time.
+Our process collects its garbage and freezes what is left before the first round, as the live loop does.
+
+`rt-pose import` makes a package of a peer's network. Frames are handed over at the size of the first
+package's input, unless its network was imported for frames as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.others import Others
+from bench.output import check_out, conditions, finish, machine_line, markdown_table
+from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.config.build import build
+from rt_pose.config.schema import EngineConfig
+from rt_pose.errors import UserError
+from rt_pose.inference.choose_engine import EngineChoice, choose_engine
+from rt_pose.inference.device import physical_cores
+from rt_pose.inference.estimator import Estimator
+from rt_pose.loop.latency import summary
+from rt_pose.package import GOLDEN_CONFIDENCE, Package, read_package
+from train.data.sample_frames import Frames, read_tried_frames, resized
+from train.importing.original import Kind, OriginalProgram
+from train.importing.package import compare
+
+OTHERS_MOST = 0.05
+"""A round is left out where other processes took more than this share of the machine during it."""
+WARM_UP = 5
+PAUSE_NS = 50 * NS_PER_MS
+SETTLE = 2
+"""Before each block: a pause, and so many frames that do not count."""
+FRAMES = 32
+PARITY_FRAMES = 16
+SETUPS: dict[str, tuple[str, ...]] = {
+    # torch goes first, so that what follows finds it; torchvision comes without what it would bring along.
+    "dlc": (
+        "torch==2.13.0 numpy<2",
+        "torchvision==0.28.0 --no-deps",
+        "deeplabcut-live[pytorch]==1.1.0 numpy<2",
+    ),
+    "sleap": (
+        "torch==2.13.0",
+        "torchvision==0.28.0 --no-deps",
+        "sleap-nn==0.3.5 onnxruntime onnx onnxscript",
+    ),
+}
+
+
+@dataclass
+class Times:
+    """Of one program, ms."""
+
+    counted: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
+    """Of the first frame of each block, which is not counted."""
+
+    def add(self, block: list[float]) -> None:
+        """A block's times, those of settling in first."""
+        self.first.append(block[0])
+        self.counted += block[SETTLE:]
+
+    def figures(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "ms": summary(self.counted),
+            "first_of_block_ms": summary(self.first),
+            "all_ms": [round(ms, 3) for ms in self.counted],
+        }
+
+
+@dataclass
+class Ours:
+    """A package in a precision, ready to run, and its times."""
+
+    name: str
+    package: Package
+    choice: EngineChoice
+    frames: Frames
+    """In the colours its network takes."""
+    times: Times = field(default_factory=Times)
+
+
+@dataclass
+class Plan:
+    """What is compared, and for how long."""
+
+    kind: Kind
+    python: Path
+    model: Path
+    packages: list[str]
+    """`PRECISION:FOLDER` each."""
+    video: Path
+    rounds: int
+    block: int
+    """Frames a block."""
+    threads: int
+
+
+def measure(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
+    """Run the comparison; figures for JSON."""
+    ours = [_open(wanted, plan) for wanted in plan.packages]
+    frames = ours[0].frames
+    clock = HostClock()
+    with OriginalProgram(plan.kind, plan.python, plan.model, plan.threads) as peer:
+        parity = {o.name: _parity(o, peer) for o in ours if _same_keypoints(o, ours[0])}
+        peer.send(frames.images)
+        theirs, left_out = _alternate(plan, peer, ours, clock, say)
+        figures: dict[str, Any] = {
+            "bench": "peers",
+            **conditions(),
+            "peer": {"name": peer.name, "model": plan.model.name, **theirs.figures()},
+            "threads": plan.threads,
+            "frames": {"source": plan.video.name, "size": frames.size, "n": len(frames.images)},
+            "rounds": {
+                "asked": plan.rounds,
+                "left_out": left_out,
+                "block": plan.block,
+                "settling": SETTLE,
+            },
+            "ours": [],
+        }
+    for o in ours:
+        figures["ours"].append(
+            {
+                "name": o.name,
+                "engine": str(o.choice),
+                **o.times.figures(),
+                "times_faster": _ratios(theirs.counted, o.times.counted),
+                "against_peer_px": parity.get(o.name),
+                "displacement_px": _displacement(o),
+            }
+        )
+    return figures
+
+
+def table(figures: dict[str, Any]) -> str:
+    """The figures for people."""
+    peer, rounds = figures["peer"], figures["rounds"]
+    head = [
+        "program",
+        "n",
+        "P50, ms",
+        "P99, ms",
+        "P50 ratio",
+        "P99 ratio",
+        "against the peer, px (median / max)",
+        "from its float32, px (median / P95)",
+    ]
+    rows = [[peer["name"], *_numbers(peer["ms"]), "1", "1", "-", "-"]]
+    for o in figures["ours"]:
+        apart = o["against_peer_px"]
+        text = "-" if apart is None or not apart["n"] else f"{apart['median']:.3f} / {apart['max']:.3f}"
+        p50, p99 = (f"{o['times_faster'][key]:.2f}" for key in ("p50", "p99"))
+        rows.append([o["name"], *_numbers(o["ms"]), p50, p99, text, _moved(o["displacement_px"])])
+    width, height = figures["frames"]["size"]
+    return "\n".join(
+        [
+            f"# {peer['name']} beside ours\n",
+            f"{machine_line(figures)}; {figures['threads']} threads each; frames of {width}x{height} from "
+            f"{figures['frames']['source']}; blocks of {rounds['block']} in turn, {rounds['asked']} rounds; "
+            f"{rounds['left_out']} left out, other processes having been at work. A ratio is the peer's "
+            "time over ours.\n",
+            markdown_table(head, rows),
+        ]
+    )
+
+
+def set_up(folder: Path) -> None:
+    """Make the peers' environments in `folder`; UserError where an installation fails."""
+    for name, steps in SETUPS.items():
+        place = folder / name
+        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+        for step in steps:
+            command = [str(place / "bin" / "pip"), "install", "--quiet", *step.split()]
+            if subprocess.run(command, check=False).returncode:
+                raise UserError(f"--setup {place}: `pip install {step}` failed; see above")
+        print(f"{name}: --python {place / 'bin' / 'python'}")
+
+
+def _open(wanted: str, plan: Plan) -> Ours:
+    precision, colon, folder = wanted.partition(":")
+    if not colon:
+        raise UserError(f"--package {wanted}: expected PRECISION:FOLDER, such as float32:runs/imported")
+    config = build(EngineConfig, {"precision": precision, "threads": plan.threads}, f"--package {wanted}")
+    package = read_package(folder)
+    choice = choose_engine(package, config)
+    name = f"{package.path.parent.name}/{package.path.name}, {choice.engine.precision}"
+    return Ours(name, package, choice, _frames(plan, package))
+
+
+def _frames(plan: Plan, package: Package) -> Frames:
+    spec = package.manifest.input
+    frames = read_tried_frames(plan.video, spec.channels, FRAMES)
+    first = read_package(plan.packages[0].partition(":")[2]).manifest.input
+    return frames if first.frame is not None else resized(frames, first.width, first.height)
+
+
+def _same_keypoints(ours: Ours, first: Ours) -> bool:
+    return ours.package.manifest.keypoints == first.package.manifest.keypoints and (
+        ours.package.manifest.decode.decoder == first.package.manifest.decode.decoder
+    )
+
+
+def _parity(ours: Ours, peer: OriginalProgram) -> dict[str, Any]:
+    """Between our keypoints and the peer's on the same frames, decoded as the peer does."""
+    images = ours.frames.images[:PARITY_FRAMES]
+    manifest, engine = ours.package.manifest, ours.choice.engine
+    decode = replace(manifest.decode, decoder=peer.decoder or manifest.decode.decoder)
+    found = Estimator(engine, decode, ours.choice.preprocess).estimate_all(images)
+    return compare(found.xy, peer.poses(images)[..., :2])
+
+
+def _alternate(
+    plan: Plan,
+    peer: OriginalProgram,
+    ours: list[Ours],
+    clock: HostClock,
+    say: Callable[[str], None],
+) -> tuple[Times, int]:
+    """The peer's times and how many rounds were left out; ours are kept in `ours`."""
+    peer.time_ns(WARM_UP)
+    for o in ours:
+        _time(o, range(WARM_UP), clock)
+    theirs, left_out = Times(), 0
+    gc.collect()
+    gc.freeze()
+    others = Others([peer.pid])
+    for number in range(plan.rounds):
+        places = range(number * plan.block - SETTLE, (number + 1) * plan.block)
+        others.start()
+        taken: dict[int, list[float]] = {}
+        order = list(range(-1, len(ours)))
+        for who in order[number % len(order) :] + order[: number % len(order)]:
+            clock.sleep_until_ns(clock.now_ns() + PAUSE_NS)
+            if who < 0:
+                taken[who] = [ns / NS_PER_MS for ns in peer.time_ns(len(places))]
+            else:
+                taken[who] = _time(ours[who], places, clock)
+        share = others.share()
+        if share > OTHERS_MOST:
+            left_out += 1
+            say(f"round {number + 1}: left out, other processes took {share:.0%} of the machine")
+            continue
+        theirs.add(taken[-1])
+        for i, o in enumerate(ours):
+            o.times.add(taken[i])
+    if not theirs.counted:
+        raise UserError("other processes disturbed every round; stop them, or wait for a quieter hour")
+    return theirs, left_out
+
+
+def _time(ours: Ours, places: range, clock: HostClock) -> list[float]:
+    """Times (ms) of the frames at `places`, counted round and round."""
+    elapsed, images = [], ours.frames.images
+    for place in places:
+        image = images[place % len(images)]
+        start = clock.now_ns()
+        ours.choice.estimator.estimate(image)
+        elapsed.append((clock.now_ns() - start) / NS_PER_MS)
+    return elapsed
+
+
+def _ratios(peer_ms: list[float], ours_ms: list[float]) -> dict[str, float]:
+    return {
+        name: float(np.percentile(peer_ms, q) / np.percentile(ours_ms, q))
+        for name, q in (("p50", 50), ("p99", 99))
+    }
+
+
+def _displacement(ours: Ours) -> dict[str, float | None] | None:
+    """Of this precision from float32, as its package states it."""
+    report = ours.package.manifest.precisions.get(ours.choice.engine.precision)
+    if report is None:
+        return None
+    return {
+        "median": report.video_median_px
+        if report.video_median_px is not None
+        else report.displacement_median_px,
+        "p95": report.largest_p95_px,
+        "confidence_from": GOLDEN_CONFIDENCE,
+    }
+
+
+def _moved(displacement: dict[str, float] | None) -> str:
+    return "-" if displacement is None else f"{displacement['median']:.3f} / {displacement['p95']:.3f}"
+
+
+def _numbers(ms: dict[str, Any]) -> list[str]:
+    return [str(ms["n"]), f"{ms['p50']:.2f}", f"{ms['p99']:.2f}"]
+
+
+def main() -> int:
+    """The command line; prints a table and, last, one JSON line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--setup", type=Path, help="only make the peers' environments there")
+    parser.add_argument("--kind", choices=("dlc", "sleap"), help="which peer")
+    parser.add_argument("--python", type=Path, help="Python of the peer's environment")
+    parser.add_argument("--model", type=Path, help="the peer's model")
+    parser.add_argument("--package", action="append", default=[], help="PRECISION:FOLDER; may be repeated")
+    parser.add_argument("--video", type=Path, help="video or folder of images")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--block", type=int, default=10, help="frames a block")
+    parser.add_argument("--threads", type=int, default=physical_cores())
+    parser.add_argument("--out", type=Path, help="write OUT.json and OUT.md")
+    options = parser.parse_args()
+    if options.setup is None and not all(
+        (options.kind, options.python, options.model, options.package, options.video)
+    ):
+        parser.error("--kind, --python, --model, --package and --video are needed (or --setup)")
+    try:
+        if options.setup is not None:
+            set_up(options.setup)
+            return 0
+        check_out(options.out)
+        plan = Plan(
+            options.kind,
+            options.python,
+            options.model,
+            options.package,
+            options.video,
+            options.rounds,
+            options.block,
+            options.threads,
+        )
+        figures = measure(plan, lambda text: print(text, file=sys.stderr))
+    except UserError as error:
+        print(f"peers: {error}", file=sys.stderr)
+        return 2
+    finish(figures, table(figures), options.out)
+    return 0

@@ -1,0 +1,3 @@
+from bench.probability.program import main
+
+raise SystemExit(main())

@@ -1,0 +1,228 @@
+"""Rules by probability against rules by threshold, on simulated animals whose truth is known.
+
+    python -m bench.probability --model runs/demo/training/package --out bench/results/DATE-probability
+
+Both kinds see the same prediction of the same filter at the time of effect. A rule by threshold asks how
+far the predicted mean is inside the condition, and that margin is swept; a rule by probability asks how
+probable the condition is, from the predicted covariance, and the probability is swept. Both sweeps take the
+same steps: thresholds at which the rule is on for a tenth to four times as long as the condition is true.
+What is true is the same for both: the condition itself at the animal's true place. Scores are those of
+`rt-pose replay --hindsight`; each kind then gets the one threshold for all animals that misses least at an
+allowed rate of false alarms, and the animals are paired.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.probability.chain import Poses, foggy, network_poses, predictions, resampled_poses, without
+from bench.probability.page import page
+from bench.probability.score import Curve, Judged, compare_at, sweep
+from rigs.simulated.animal import KEYPOINTS
+from rigs.simulated.options import SimulatedOptions
+from rt_pose.audit.hindsight import episodes
+from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
+from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
+from rt_pose.config.schema import EngineConfig, OutputConfig, RunConfig
+from rt_pose.decisions.decide import make_rules
+from rt_pose.inference.choose_engine import choose_engine
+from rt_pose.package import TrackingSpec, read_package
+from rt_pose.session.describe import machine, versions
+from rt_pose.types import Track
+
+TOLERANCE_MS = 50.0
+DELAYS_MS = (2.0, 100.0)
+ALARMS_PER_MINUTE = [0.5, 1.0, 2.0, 5.0]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A condition and what one step of its margin is: px of depth, px/s of speed."""
+
+    name: str
+    when: str
+    depth: tuple[str, float] | None = None
+    """Keypoint inside the zone, px a step."""
+    speed: tuple[str, float, float] | None = None
+    """Keypoint faster than (px/s), px/s a step."""
+
+
+CENTRE = (160.0, 128.0, 60.0)
+CASES = (
+    Case("zone, nose", "inside(nose, centre)", depth=("nose", 4.0)),
+    Case("zone, paw", "inside(paw_left, centre)", depth=("paw_left", 4.0)),
+    Case("speed, nose", "speed(nose) > 110", speed=("nose", 110.0, 15.0)),
+    Case(
+        "zone and speed, nose",
+        "inside(nose, centre) and speed(nose) > 60",
+        depth=("nose", 4.0),
+        speed=("nose", 60.0, 15.0),
+    ),
+)
+
+
+def main() -> int:
+    """The command line; prints a table and, last, one JSON line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", required=True, help="package trained on the simulated animal")
+    parser.add_argument("--seeds", type=int, default=10, help="animals")
+    parser.add_argument("--network-seconds", type=float, default=40.0, help="of rendered frames an animal")
+    parser.add_argument(
+        "--resampled-seconds", type=float, default=120.0, help="of resampled errors an animal"
+    )
+    parser.add_argument("--out", type=Path, help="path of the .json and .html, without the ending")
+    options = parser.parse_args()
+    result = run(options.model, options.seeds, options.network_seconds, options.resampled_seconds)
+    print(table(result))
+    if options.out is not None:
+        options.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        options.out.with_suffix(".html").write_text(page(result), encoding="utf-8")
+    print(json.dumps({key: result[key] for key in ("seeds", "verdicts", "took_s")}))
+    return 0
+
+
+def run(model: str, seeds: int, network_s: float, resampled_s: float) -> dict[str, Any]:
+    """Both chains, in an ordinary and in a bad light."""
+    clock = HostClock()
+    began_ns = clock.now_ns()
+    package = read_package(model)
+    choice = choose_engine(package, EngineConfig(threads=1))
+    tracking = package.manifest.tracking
+    parts: list[dict[str, Any]] = []
+    for light, options in (("ordinary film", SimulatedOptions()), ("noisy film", foggy(SimulatedOptions()))):
+        library = [network_poses(choice.estimator, s, options, network_s) for s in range(1, seeds + 1)]
+        long = [resampled_poses(without(library, p.seed), p.seed, options, resampled_s) for p in library]
+        for chain, animals in (("network", library), ("resampled", long)):
+            errors = _errors(animals)
+            print(f"{light}, {chain}: median error {errors['median_px']} px", file=sys.stderr)
+            parts.append(
+                {"film": light, "chain": chain, "pose_error": errors, "cases": compare(animals, tracking)}
+            )
+    verdicts: dict[str, int] = {}
+    for row in (c for part in parts for case in part["cases"] for c in case["compared"]):
+        verdicts[row["verdict"]] = verdicts.get(row["verdict"], 0) + 1
+    return {
+        "seeds": seeds,
+        "seconds": {"network": network_s, "resampled": resampled_s},
+        "tolerance_ms": TOLERANCE_MS,
+        "calibrated": tracking.calibrated,
+        "parts": parts,
+        "verdicts": verdicts,
+        "machine": machine(),
+        "versions": versions(),
+        "took_s": round((clock.now_ns() - began_ns) / NS_PER_S, 1),
+    }
+
+
+def compare(animals: list[Poses], tracking: TrackingSpec) -> list[dict[str, Any]]:
+    """Every condition at every delay: both curves, and the paired comparison at each rate of false alarms."""
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        judged = list(pool.map(judge, animals, [tracking] * len(animals)))
+    found = []
+    for case in CASES:
+        for delay_ms in DELAYS_MS:
+            here = [j[case.name, delay_ms] for j in judged]
+            curves = (
+                sweep("threshold", here, lambda j: j.margin, TOLERANCE_MS),
+                sweep("probability", here, lambda j: j.probability, TOLERANCE_MS),
+            )
+            found.append(_plain(case, delay_ms, here, curves))
+    return found
+
+
+def judge(
+    poses: Poses, tracking: TrackingSpec, delays_ms: tuple[float, ...] = DELAYS_MS
+) -> dict[tuple[str, float], Judged]:
+    """One animal: truth, margin and probability of every condition at every delay."""
+    rules = make_rules(case_config(), KEYPOINTS, {"stimulus": 0.0})
+    frames = len(poses.truth.t_ns)
+    made = {}
+    for case, rule in zip(CASES, rules, strict=True):
+        holds = np.array([rule.condition.holds(track, 0) for track in poses.truth.tracks()])
+        true = episodes(poses.truth.t_ns, holds, 0, round(TOLERANCE_MS * NS_PER_MS))
+        for delay_ms in delays_ms:
+            made[case.name, delay_ms] = Judged(
+                poses.truth.t_ns, true, np.zeros(frames, bool), np.empty(frames), np.empty(frames), delay_ms
+            )
+    for i, ahead in enumerate(predictions(poses, tracking, delays_ms)):
+        for delay_ms, track in ahead.items():
+            for case, rule in zip(CASES, rules, strict=True):
+                judged = made[case.name, delay_ms]
+                judged.lost[i] = track.lost[0, list(rule.condition.keypoints)].any()
+                judged.margin[i] = margin(case, track)
+                judged.probability[i] = rule.condition.probability(track, 0)
+    return made
+
+
+def margin(case: Case, track: Track) -> float:
+    """How far the mean is inside the condition, in steps; of two parts the smaller."""
+    parts = []
+    if case.depth is not None:
+        keypoint, step = case.depth
+        x, y = track.xy[0, KEYPOINTS.index(keypoint)]
+        parts.append((CENTRE[2] - np.hypot(x - CENTRE[0], y - CENTRE[1])) / step)
+    if case.speed is not None:
+        keypoint, limit, step = case.speed
+        parts.append((np.hypot(*track.velocity[0, KEYPOINTS.index(keypoint)]) - limit) / step)
+    return float(min(parts))
+
+
+def table(result: dict[str, Any]) -> str:
+    """The comparison for people."""
+    lines = [
+        f"{'film, chain':26}{'condition':22}{'delay':>7}{'alarms':>8}{'onsets':>8}{'missed, threshold':>19}"
+        f"{'probability':>13}{'difference':>12}  95 % interval     verdict"
+    ]
+    for part in result["parts"]:
+        for case in part["cases"]:
+            for c in case["compared"]:
+                d = c["difference"]["miss_share"]
+                missed = (100 * c[kind]["miss_share"] for kind in ("threshold", "probability"))
+                lines.append(
+                    f"{part['film'] + ', ' + part['chain']:26}{case['name']:22}{case['delay_ms']:7g}"
+                    f"{c['false_alarms_per_minute_at_most']:8g}{c['onsets']:8}"
+                    f"{next(missed):17.1f} %{next(missed):11.1f} %{100 * d['mean']:10.1f} %  "
+                    f"{100 * d['low']:6.1f} to {100 * d['high']:5.1f}   {c['verdict']}"
+                )
+    return "\n".join(lines)
+
+
+def _plain(case: Case, delay_ms: float, here: list[Judged], curves: tuple[Curve, Curve]) -> dict[str, Any]:
+    compared = [compare_at(*curves, limit) for limit in ALARMS_PER_MINUTE]
+    return {
+        "name": case.name,
+        "when": case.when,
+        "delay_ms": delay_ms,
+        "onsets": sum(len(j.episodes) for j in here),
+        "lost_share": round(float(np.mean([j.lost.mean() for j in here])), 4),
+        "curves": {curve.kind: curve.plain() for curve in curves},
+        "compared": [row for row in compared if row is not None],
+    }
+
+
+def case_config() -> RunConfig:
+    """The conditions as rules, so that they are judged by the rules' own code."""
+    do = ActionConfig("stimulus", pulse="5 ms")
+    return RunConfig(
+        outputs={"stimulus": OutputConfig("simulated")},
+        zones={"centre": ZoneConfig(list(CENTRE))},
+        rules=[RuleConfig(f"rule{i}", case.when, do, probability=0.5) for i, case in enumerate(CASES)],
+    )
+
+
+def _errors(animals: list[Poses]) -> dict[str, float]:
+    """Of visible keypoints, px."""
+    apart = np.concatenate([np.linalg.norm(p.xy - p.truth.xy[:, 0], axis=-1)[p.visible] for p in animals])
+    median, p90, p99 = np.nanpercentile(apart, [50, 90, 99])
+    return {"median_px": round(median, 3), "p90_px": round(p90, 3), "p99_px": round(p99, 3), "n": apart.size}

@@ -1,0 +1,3 @@
+from bench.tracking.program import main
+
+raise SystemExit(main())

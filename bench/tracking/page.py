@@ -1,0 +1,220 @@
+"""The text and the page of `bench.tracking`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from rt_pose.reports.style import STYLE
+from rt_pose.reports.svg import Plot
+
+Table = tuple[str, list[str], list[list[str]], str]
+"""Title, heads, rows, and what to know of it."""
+
+
+def tables(r: dict[str, Any]) -> list[Table]:
+    """Every part that was measured, as tables."""
+    makers: dict[str, Callable[[dict[str, Any]], list[Table]]] = {
+        "prediction_rmse_px": lambda r: [_prediction(r), _curve(r)],
+        "occlusion": lambda r: [_occlusion(r)],
+        "ensembles": _ensembles,
+        "coverage_simulated": lambda r: [_simulated(r)],
+        "coverage_labels": lambda r: [_labels(r)],
+        "time_us": lambda r: [_times(r)],
+        "smoother": lambda r: [_smoother(r)],
+    }
+    return [table for part, make in makers.items() if part in r for table in make(r)]
+
+
+def text(r: dict[str, Any]) -> str:
+    """For the terminal."""
+    parts = [f"{r['machine']['cpu']}, {r['machine']['cores_usable']} cores"]
+    for title, heads, rows, note in tables(r):
+        widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+        lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in [heads, *rows]]
+        parts.append("\n".join([title, *lines, note]))
+    return "\n\n".join(parts)
+
+
+def page(r: dict[str, Any]) -> str:
+    """For a browser."""
+    sections = []
+    for title, heads, rows, note in tables(r):
+        head = "".join(f"<th>{escape(c)}</th>" for c in heads)
+        body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows)
+        drawn = _curve_plot(r) if title.startswith("The trade-off") else ""
+        sections.append(
+            f"<h2>{escape(title)}</h2>{drawn}<div class='scroll'><table><tr>{head}</tr>{body}</table></div>"
+            f"<p class='soft'>{escape(note)}</p>"
+        )
+    machine = f"{r['machine']['cpu']}, {r['machine']['cores_usable']} cores"
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>rt-pose tracking</title>'
+        f"<style>{STYLE}</style></head><body><main><h1>Tracking</h1><p>{escape(machine)}</p>"
+        + "".join(sections)
+        + "</main></body></html>\n"
+    )
+
+
+def _prediction(r: dict[str, Any]) -> Table:
+    rows = []
+    for name, by_rate in r["prediction_rmse_px"]["rows"].items():
+        for rate, c in by_rate.items():
+            measured = f"{c['dlc_live']:.1f}" if "dlc_live" in c else "-"
+            cells = [f"{c['ours']:.2f}", measured, f"{c['dlc_live_reference']:.1f}", f"{c['no filter']:.2f}"]
+            rows.append([name, rate, *cells])
+    p = r["prediction_rmse_px"]["frozen"]
+    return (
+        "Prediction 50 ms ahead, RMSE px, 1 px of noise",
+        ["movement", "frames/s", "ours", "DLC-Live here", "DLC-Live before", "no filter"],
+        rows,
+        f"One set of parameters throughout: q {p['q_px2_s3']:g} px^2/s^3, tau {p['tau_s']:g} s, noise "
+        f"{p['floor_px2']:g} px^2.",
+    )
+
+
+def _curve(r: dict[str, Any]) -> Table:
+    names = [name for name in r["prediction_rmse_px"]["curve_30"][0] if name != "q_px2_s3"]
+    rows = [
+        [f"{p['q_px2_s3']:g}", *(f"{p[name]:.2f}" for name in names)]
+        for p in r["prediction_rmse_px"]["curve_30"]
+    ]
+    return (
+        "The trade-off at 30 frames a second, RMSE px 50 ms ahead",
+        ["q px^2/s^3", *names],
+        rows,
+        "More movement allowed (q): worse at rest, better in the sinusoid. No set is best at both.",
+    )
+
+
+def _curve_plot(r: dict[str, Any]) -> str:
+    x = np.log10([p["q_px2_s3"] for p in r["prediction_rmse_px"]["curve_30"]])
+    plot = Plot((float(x[0]), float(x[-1])), (0.0, 25.0), "log10 q (px^2/s^3)", "RMSE px", height=260)
+    for name, stroke in (("at rest", "blue"), ("1 Hz, 100 px sinusoid", "orange"), ("500 px/s", "green")):
+        plot.line(x, np.array([p[name] for p in r["prediction_rmse_px"]["curve_30"]]), stroke, 2.0)
+    return plot.render("at rest blue, sinusoid orange, 500 px/s green")
+
+
+def _occlusion(r: dict[str, Any]) -> Table:
+    o = r["occlusion"]
+    rows = [[name, f"{o['sd_px'][name]:.1f}", f"{100 * o['inside_99'][name]:.1f}"] for name in o["sd_px"]]
+    return (
+        "Hidden for a second",
+        ["since the last sight", "standard deviation px", "truth inside the 99 % region, %"],
+        rows,
+        f"{o['trials']} trials of the model's own movement at 100 frames a second; inside while hidden: "
+        f"{100 * o['inside_99_mean_while_hidden']:.1f} %; lost after a second: {o['lost_after_1s']}.",
+    )
+
+
+def _ensembles(r: dict[str, Any]) -> list[Table]:
+    heads = [
+        "keypoint",
+        "filter",
+        "step 99.9 %",
+        "(all frames)",
+        "over 30 px",
+        "(all)",
+        "RMS to smoother",
+        "fastest 10 %",
+        "to median, fast and confident (n)",
+        "lag, frames",
+        "fastest 10 %",
+    ]
+    found: list[Table] = []
+    for name, data in r["ensembles"].items():
+        rows = []
+        for keypoint, by_filter in data["keypoints"].items():
+            for label, f in by_filter.items():
+                rows.append(
+                    [
+                        keypoint,
+                        label,
+                        f"{f['step_99.9_second_half']:.1f}",
+                        f"{f['step_99.9_all']:.1f}",
+                        str(f["steps_over_30_second_half"]),
+                        str(f["steps_over_30_all"]),
+                        f"{f['rms_to_smoother']:.2f}",
+                        f"{f['rms_to_smoother_fastest_tenth']:.2f}",
+                        f"{f['rms_to_median_fast_and_confident']:.2f} ({f['n_fast_and_confident']})",
+                        f"{f['lag_frames']:.2f}",
+                        f"{f['lag_frames_fastest_tenth']:.2f}",
+                    ]
+                )
+        found.append(
+            (
+                f"{name}: five networks, fitted on the first half, scored on the second",
+                heads,
+                rows,
+                f"px. Pose prior: {'; '.join(data['subspaces']) or 'none'}. Confident: mean likelihood "
+                "at least 0.9 and spread of the members below 3 px. No step is clamped.",
+            )
+        )
+    return found
+
+
+def _simulated(r: dict[str, Any]) -> Table:
+    rows = []
+    for name, c in r["coverage_simulated"].items():
+        consistent = f"{c['innovation_d2_mean (2 is consistent)']:.2f}"
+        for when in ("filtered", "50 ms ahead"):
+            rows.append([name, when, str(c["n"]), *(f"{100 * v:.1f}" for v in c[when].values()), consistent])
+    return (
+        "Coverage against simulated truth, %",
+        ["noise", "", "n", "50 %", "90 %", "99 %", "innovation d2 (2)"],
+        rows,
+        "Parameters fitted on another half. A slow error does not show in the innovations: only told, by "
+        "labels, does the region cover.",
+    )
+
+
+def _labels(r: dict[str, Any]) -> Table:
+    c = r["coverage_labels"]
+    rows = [
+        [name, *(f"{100 * v:.1f}" for v in c[name].values())]
+        for name in ("noise alone", "noise and bias, leave one frame out")
+    ]
+    return (
+        "Coverage of held-out labels, %",
+        ["region", "50 %", "90 %", "99 %"],
+        rows,
+        f"{c['labels']} labels of {c['frames']} frames; single observations; the package is "
+        f"{'calibrated' if c['calibrated'] else 'not calibrated'}.",
+    )
+
+
+def _times(r: dict[str, Any]) -> Table:
+    columns = ("step_p50", "step_p99", "predict_p50", "predict_p99")
+    rows = [
+        [k, name, str(t["n"]), *(f"{t[c]:.0f}" for c in columns)]
+        for k, both in r["time_us"].items()
+        for name, t in both.items()
+    ]
+    heads = ["keypoints", "", "n", "step P50", "P99", "predict P50", "P99"]
+    return (
+        "Time per frame, microseconds",
+        heads,
+        rows,
+        "Calm: no pose prior. Wild: a prior of 8 dimensions.",
+    )
+
+
+def _smoother(r: dict[str, Any]) -> Table:
+    s = r["smoother"]
+
+    def seconds(values: Sequence[float] | None) -> str:
+        return ", ".join(f"{v:.2f}" for v in values) if values else "-"
+
+    rows = [["ours", seconds(s["ours_s"])], ["ensemble-kalman-smoother", seconds(s["eks_s"])]]
+    if "ratio" in s:
+        rows.append(["ratio of medians", f"{s['ratio']:.1f}"])
+    size = f"{s['frames']:,} frames, {s['keypoints']} keypoints, {s['members']} members"
+    return (
+        f"The smoother, seconds: {size}, parameters searched",
+        ["", "runs"],
+        rows,
+        f"Mean error {s['error_px']:.2f} px where the median of the members has {s['median_error_px']:.2f}.",
+    )

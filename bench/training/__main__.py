@@ -1,0 +1,3 @@
+from bench.training.program import main
+
+raise SystemExit(main())

@@ -1,0 +1,157 @@
+"""Trains rt-pose's networks a few steps at a time in a process of its own, for `bench.training`.
+
+    PYTHON -m bench.training.worker CASE DATA THREADS
+
+A case is a row of `CASES`. One process runs one case, so that its peak memory is the case's own. It says what
+it is, then answers a line of JSON for each order:
+
+    {"do": "steps", "n": N}    -> {"s": [seconds of each step], "peak_bytes": B}
+    {"do": "labeled", "n": N}  -> {"s": [seconds of each batch]}
+    {"do": "clips", "n": N}    -> {"s": [seconds of each clip]}
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.training.cases import CASES, Case, configuration
+from rt_pose.clock import NS_PER_S, HostClock
+from rt_pose.errors import UserError
+from train.data.batches import TrainingBatches
+from train.data.clips import ClipBatches
+from train.data.steps import StepBatch, StepBatches
+from train.fitting.fit import Job, prepare
+from train.fitting.memory import keep_freed_memory
+from train.fitting.pose_module import Tracker
+from train.models.network import PoseNetwork
+
+PEAK = "VmHWM:"
+
+
+@dataclass
+class Training:
+    """A training that is stepped by hand: what a step of Lightning's loop does, without its callbacks."""
+
+    tracker: Tracker
+    batches: Iterator[StepBatch]
+    optimiser: torch.optim.Optimizer
+
+    def step(self) -> None:
+        """The next batch, forward, back, the optimiser."""
+        loss = self.tracker.training_step(next(self.batches), 0)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+
+
+class Worker:
+    """Answers for one case."""
+
+    def __init__(self, case: Case, data: Path) -> None:
+        self.case, self._clock = case, HostClock()
+        self.job = prepare(configuration(case), data, lambda _: None)
+        torch.manual_seed(self.job.config.seed)
+        keep_freed_memory()  # as a training does
+        self.network = PoseNetwork(
+            self.job.config.network, self.job.spec.channels, len(self.job.frames.keypoints)
+        )
+        tracker = Tracker(self.network, self.job.spec, self.job.config, self.job.unlabeled.terms)
+        tracker.train()
+        steps = StepBatches(labeled(self.job), clips(self.job))
+        self._training = Training(tracker, iter(steps), tracker.configure_optimizers()["optimizer"])
+        self._labeled = iter(labeled(self.job))
+        self._clips = iter(clips(self.job) or [])
+
+    def hello(self) -> dict[str, Any]:
+        """What this is."""
+        spec = self.job.spec
+        return {
+            "name": "rt-pose",
+            "threads": torch.get_num_threads(),
+            "gflop_a_frame": gflop(self.network, (1, spec.channels, spec.height, spec.width)),
+            "losses": list(self.job.config.losses),
+        }
+
+    def obey(self, order: dict[str, Any]) -> dict[str, Any]:
+        """The answer to an order."""
+        does: dict[str, Callable[[], object]] = {
+            "steps": self._training.step,
+            "labeled": lambda: next(self._labeled),
+            "clips": lambda: next(self._clips),
+        }
+        with warnings.catch_warnings():
+            # There is no trainer to log to: that is left out on both sides.
+            warnings.filterwarnings("ignore", ".*trainer. reference is not registered.*")
+            took = [self._seconds(does[order["do"]]) for _ in range(order["n"])]
+        return {"s": took, "peak_bytes": peak_bytes()}
+
+    def _seconds(self, do: Callable[[], object]) -> float:
+        start = self._clock.now_ns()
+        do()
+        return (self._clock.now_ns() - start) / NS_PER_S
+
+
+def labeled(job: Job) -> TrainingBatches:
+    """The labeled batches of a training, as `train.fitting.trainer` sets them up."""
+    config = job.config
+    return TrainingBatches(
+        job.train, job.spec, config.augment, config.batch_size, config.steps, config.seed, threads=2
+    )
+
+
+def clips(job: Job) -> ClipBatches | None:
+    """Its clips, likewise."""
+    return job.unlabeled.clips(job.config, job.spec, 0, lambda _: None)
+
+
+def gflop(network: torch.nn.Module, shape: tuple[int, ...]) -> float:
+    """Multiplications and additions of one forward pass, 10^9."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        network.eval()(torch.zeros(shape))
+    network.train()
+    return counter.get_total_flops() / 1e9
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had resident."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(PEAK):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/self/status has no {PEAK}")
+
+
+def main() -> int:
+    """Serve until told to quit."""
+    name, data, threads = sys.argv[1:]
+    torch.set_num_threads(int(threads))
+    try:
+        worker = Worker(CASES[name], Path(data))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    answer(worker.hello())
+    for line in sys.stdin:
+        order = json.loads(line)
+        if order["do"] == "quit":
+            return 0
+        answer(worker.obey(order))
+    return 0
+
+
+def answer(found: dict[str, Any]) -> None:
+    """One line."""
+    print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""`rt-pose replay SESSION`: everything that can be asked of a session's decisions afterwards, in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rt_pose.audit import from_video, hindsight, replay, what_if, what_if_text
+from rt_pose.audit.recompute import Setup
+from rt_pose.audit.truth import Smoother, known_truth, smoothed_truth
+from rt_pose.errors import UserError
+from rt_pose.files import write_atomic
+from rt_pose.session.read import Session
+
+JSON_NAME = "replay.json"
+
+
+@dataclass
+class Audit:
+    """What is asked besides the comparison bit for bit."""
+
+    settings: list[str] = field(default_factory=list)
+    """KEY=VALUE: what would have differed?"""
+    from_video: bool = False
+    """What does the network find in the session's film, and what follows from it?"""
+    model: str | None = None
+    """Package for `from_video`; the session's own where it is not given."""
+    smooth: Smoother | None = None
+    """Smoother for the hindsight: how do the rules compare with what truly happened?"""
+    tolerance_ms: float = hindsight.TOLERANCE_MS
+    """So far may an event be from the episode it belongs to."""
+
+
+@dataclass
+class AuditResult:
+    """What an audit found, besides the lines that it printed."""
+
+    identical: bool
+    """Replay gives the session's own decisions."""
+    hindsight: list[hindsight.Hindsight] = field(default_factory=list)
+    """The scores, one a truth, where they were asked for."""
+
+
+def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> AuditResult:
+    """Answer what is asked, in lines for people.
+
+    The answers are kept in the session as `replay.json`, which the report shows. UserError where there is no
+    session, or what is asked cannot be.
+    """
+    if not 0.0 <= wanted.tolerance_ms <= 60_000.0:
+        raise UserError(f"--tolerance-ms: expected 0 to 60000, got {wanted.tolerance_ms:g}")
+    session = Session.read(path)
+    changed = what_if.what_if(session, wanted.settings) if wanted.settings else None
+    result = replay.replay_session(session)
+    answers: dict[str, Any] = {"schema": 1, "replay": replay.as_json(result)}
+    _say(say, replay.tell(result))
+    if changed is not None:
+        comparison, changes = changed
+        _say(say, ["", *changes, *what_if_text.tell(comparison, "with the change")])
+        answers["set"] = {"changes": changes, **what_if_text.as_json(comparison)}
+    if wanted.from_video:
+        comparison, moved = from_video.from_video(session, wanted.model)
+        _say(say, ["", *from_video.tell(moved), *what_if_text.tell(comparison, "from the film")])
+        answers["from_video"] = {"poses": asdict(moved), **what_if_text.as_json(comparison)}
+    scores: list[hindsight.Hindsight] = []
+    if wanted.smooth is not None:
+        scores = look_back(session, wanted.smooth, wanted.tolerance_ms)
+        _say(say, ["", *(line for one in scores for line in hindsight.tell(one))])
+    try:
+        write_atomic(path / JSON_NAME, json.dumps(answers, indent=1) + "\n", "copy the session elsewhere")
+    except UserError as error:  # an archive may be read-only: the answer stands
+        say(f"not kept: {error}")
+    return AuditResult(result.identical, scores)
+
+
+def _say(say: Callable[[str], object], lines: Iterable[str]) -> None:
+    for line in lines:
+        say(line)
+
+
+def look_back(session: Session, smooth: Smoother, tolerance_ms: float) -> list[hindsight.Hindsight]:
+    """Score the rules against the smoothed session and, where the rig knew it, the truth."""
+    truths = [smoothed_truth(session, Setup.of(session).tracking, smooth), known_truth(session)]
+    return [hindsight.score(session, truth, tolerance_ms) for truth in truths if truth]

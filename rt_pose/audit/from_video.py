@@ -1,0 +1,172 @@
+"""`--from-video`: the network once more, on the session's own film, and the decisions that follow from it.
+
+Exactly the frames that were decided on go through the loop's chain again, with their logged stamps and
+judging times; frames that were superseded or lost stay left out. The film is compressed (H.264), so poses
+move a little even with the same network: how far they moved is said beside the events that differ. An
+observed frame that was not filmed keeps its logged pose, and is counted; a network with context comes to the
+next frame without having seen it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from rt_pose.audit.recompute import Decisions, Setup
+from rt_pose.audit.what_if import Comparison, compare
+from rt_pose.config.build import build
+from rt_pose.config.schema import EngineConfig, RunConfig
+from rt_pose.console import track
+from rt_pose.errors import UserError
+from rt_pose.inference.choose_engine import choose_engine
+from rt_pose.inference.estimator import Estimator
+from rt_pose.package import Package, read_package
+from rt_pose.records import ArrayData, Observation
+from rt_pose.session.film import read_film, read_times
+from rt_pose.session.read import Session, SessionInfo
+from rt_pose.types import FloatArray
+
+
+@dataclass
+class Moved:
+    """How far poses moved between the session and its film."""
+
+    frames: int = 0
+    """Frames that went through the network again."""
+    not_filmed: int = 0
+    """Frames that were decided on but are not in the film: their logged poses were taken."""
+    median_px: float | None = None
+    p99_px: float | None = None
+    largest_px: float | None = None
+    largest_at: str = ""
+    """Camera, frame and keypoint of the largest."""
+    only_once: int = 0
+    """Keypoints that were confident in one of the two only."""
+    notes: list[str] = field(default_factory=list)
+    """What else is not as it was: another package, another engine."""
+
+
+def from_video(session: Session, model: str | None = None) -> tuple[Comparison, Moved]:
+    """The session against the decisions from its film; `model` in place of the session's own package.
+
+    UserError where a camera was not filmed, or the package cannot be had.
+    """
+    package, notes = _package(session.info, model)
+    setup = Setup.of(session)
+    estimator = _estimator(session.info, package, notes)
+    found: dict[int, Observation] = {}
+    for camera in session.info.cameras:
+        observations = [o for o in session.observations if o.camera == camera]
+        found.update(_again(session, camera, observations, estimator))
+    moved = _moved(session, found, setup.tracking.min_confidence)
+    moved.notes = notes
+    comparison = compare(session, Decisions(setup), Decisions(setup), lambda seen: found.get(seen.seq, seen))
+    return comparison, moved
+
+
+def tell(moved: Moved) -> Iterable[str]:
+    """The poses in lines for people."""
+    yield from moved.notes
+    yield f"{moved.frames} frames of the film went through the network again"
+    if moved.not_filmed:
+        yield f"{moved.not_filmed} frames decided on are not in the film: their logged poses were taken"
+    if moved.largest_px is None:
+        yield "no keypoint was confident both times"
+        return
+    yield (
+        f"largest pose difference {moved.largest_px:.3f} px ({moved.largest_at}); "
+        f"median {moved.median_px:.3f}, P99 {moved.p99_px:.3f} px, of keypoints that were confident both "
+        f"times; {moved.only_once} were confident once only"
+    )
+
+
+def _package(info: SessionInfo, model: str | None) -> tuple[Package, list[str]]:
+    path = model or info.package.path
+    if model is None and not Path(path).is_dir():
+        raise UserError(
+            f"the session's model package {path} is not there any more; say where it is: --model FOLDER"
+        )
+    package = read_package(path)
+    if package.manifest.keypoints != info.package.keypoints:
+        raise UserError(
+            f"model package {path} finds {', '.join(package.manifest.keypoints)}; the session's rules and "
+            f"filter are for {', '.join(info.package.keypoints)}"
+        )
+    if package.sha256 == info.package.sha256:
+        return package, []
+    return package, [f"another package than the session's: {package.path} ({package.sha256[:12]})"]
+
+
+def _estimator(info: SessionInfo, package: Package, notes: list[str]) -> Estimator:
+    """The chain as it ran: the very backend, precision and preprocessing that were chosen then."""
+    asked = build(RunConfig, info.config, "session").engine
+    ran: dict[str, Any] = {key: info.engine.get(key) for key in ("backend", "precision", "preprocess")}
+    config = msgspec.convert(
+        {**msgspec.to_builtins(asked), **{k: v for k, v in ran.items() if v}}, EngineConfig
+    )
+    try:
+        choice = choose_engine(package, config)
+    except UserError as error:
+        choice = choose_engine(package, EngineConfig())
+        notes.append(f"not the session's engine: {error}")
+        notes.append(f"instead: {choice}")
+    return choice.estimator
+
+
+def _again(
+    session: Session, camera: str, observations: list[Observation], estimator: Estimator
+) -> Iterator[tuple[int, Observation]]:
+    """Each observation of a filmed frame by its seq, with the keypoints found in the film."""
+    info = session.info.cameras[camera]
+    times = read_times(session.path, camera)
+    if times is None:
+        raise UserError(
+            f"session {session.path}: camera '{camera}' was not filmed, so there is nothing to look at; "
+            "run with `record.video` on"
+        )
+    row_of_frame = {frame: row for row, frame in enumerate(times.frame.tolist())}
+    wanted = {row_of_frame[o.stamps.index]: o for o in observations if o.stamps.index in row_of_frame}
+    size = (info.height, info.width)
+    film = read_film(session.path, camera, list(wanted), info.channels, size)
+    past = estimator.begin()
+    for row, image in track(film, f"{camera}.mkv", len(wanted)):
+        seen = wanted[row]
+        stamps = seen.stamps
+        past.before(stamps.index, stamps.t_scene_ns, stamps.epoch, seen.window)
+        keypoints = estimator.estimate(image, seen.window, past)
+        yield (
+            seen.seq,
+            msgspec.structs.replace(
+                seen,
+                xy=ArrayData.of(keypoints.xy),
+                cov=ArrayData.of(keypoints.cov),
+                confidence=ArrayData.of(keypoints.confidence),
+            ),
+        )
+
+
+def _moved(session: Session, found: dict[int, Observation], min_confidence: float) -> Moved:
+    """How far confident keypoints lie from where they were."""
+    pairs = [(o, found[o.seq]) for o in session.observations if o.seq in found]
+    moved = Moved(frames=len(pairs), not_filmed=len(session.observations) - len(pairs))
+    if not pairs:
+        return moved
+    stack: Callable[[Iterable[FloatArray]], FloatArray] = lambda arrays: np.stack(list(arrays))  # noqa: E731
+    before, after = (stack(pair[i].xy.array() for pair in pairs) for i in (0, 1))
+    sure = [stack(pair[i].confidence.array() for pair in pairs) >= min_confidence for i in (0, 1)]
+    moved.only_once = int((sure[0] ^ sure[1]).sum())
+    apart = np.where(sure[0] & sure[1], np.linalg.norm(after - before, axis=-1), np.nan)  # (F, N, K)
+    finite = apart[np.isfinite(apart)]
+    if finite.size:
+        moved.median_px, moved.p99_px = (float(v) for v in np.percentile(finite, [50, 99]))
+        moved.largest_px = float(finite.max())
+        f, _, k = np.unravel_index(int(np.nanargmax(apart)), apart.shape)
+        seen = pairs[int(f)][0]
+        name = session.info.package.keypoints[int(k)]
+        moved.largest_at = f"{seen.camera}, frame {seen.stamps.index}, {name}"
+    return moved

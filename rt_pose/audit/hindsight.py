@@ -1,0 +1,264 @@
+"""`--hindsight`: each rule scored against what truly happened.
+
+An episode is a stretch of truth over which the rule's condition holds at the mean, gaps shorter than the
+tolerance bridged, and at least the rule's `hold` long. Its onset is when the condition with its hold is met.
+An event belongs to the nearest episode of its rule, camera and individual if the time of its effect lies no
+further than the tolerance before the episode's onset or after its end. The first event of an episode makes
+it a hit, the others are repeats; an episode without an event is a miss, an event without an episode a false
+alarm. Whether an event fired, was withheld or suppressed does not matter to that, and is counted beside it;
+an event suppressed because a keypoint was lost is no detection. Times are resolved to a frame of the truth.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.audit.recompute import Setup
+from rt_pose.audit.truth import TruthSeries
+from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.decisions.decide import Rule, make_rules
+from rt_pose.loop.latency import summary
+from rt_pose.session.read import Session
+from rt_pose.types import FloatArray
+
+TOLERANCE_MS = 100.0
+LOST = "lost"
+
+
+@dataclass(slots=True)
+class Episode:
+    """A stretch over which a condition truly held."""
+
+    start_ns: int
+    onset_ns: int
+    """Start and the rule's hold."""
+    end_ns: int
+    from_before: bool
+    """It held at the first frame already, so its onset is not known."""
+
+
+@dataclass(slots=True)
+class Scored:
+    """An event and what it was."""
+
+    t_effect_ns: int
+    """Scene time of its effect."""
+    outcome: str
+    reason: str
+    verdict: str
+    """hit, repeat, false alarm, or lost (no detection)."""
+    delay_ms: float | None = None
+    """Of a hit whose onset is known: from the onset to the effect; below 0 it came before."""
+
+
+@dataclass
+class Curve:
+    """One rule over one series of truth."""
+
+    rule: str
+    camera: str
+    individual: int
+    t_ns: NDArray[np.int64]
+    value: FloatArray
+    """(F,) the rule's first quantity."""
+    episodes: list[Episode]
+    missed: list[Episode]
+    events: list[Scored]
+
+
+@dataclass
+class Score:
+    """All curves of one rule."""
+
+    rule: str
+    curves: list[Curve] = field(default_factory=list)
+
+    def count(self, verdict: str) -> int:
+        return sum(e.verdict == verdict for e in self.events)
+
+    @property
+    def events(self) -> list[Scored]:
+        return [event for curve in self.curves for event in curve.events]
+
+    @property
+    def onsets(self) -> int:
+        return sum(len(curve.episodes) for curve in self.curves)
+
+    @property
+    def misses(self) -> int:
+        return sum(len(curve.missed) for curve in self.curves)
+
+    @property
+    def delays_ms(self) -> list[float]:
+        return [e.delay_ms for e in self.events if e.delay_ms is not None]
+
+    def outcomes(self, verdict: str) -> dict[str, int]:
+        """How events of a verdict ended: fired, withheld, or suppressed with the reason."""
+        named = Counter(
+            e.outcome if e.outcome != "suppressed" else f"suppressed ({e.reason})"
+            for e in self.events
+            if e.verdict == verdict
+        )
+        return dict(named)
+
+
+@dataclass
+class Hindsight:
+    """Every rule against one truth."""
+
+    source: str
+    tolerance_ms: float
+    seconds: float
+    """Of scene time that the truth covers, all cameras together."""
+    scores: list[Score]
+
+
+def score(session: Session, truth: list[TruthSeries], tolerance_ms: float = TOLERANCE_MS) -> Hindsight:
+    """Score every rule of the session against the truth."""
+    setup = Setup.of(session)
+    rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
+    events = _effects(session)
+    scores = [Score(rule.name) for rule in rules]
+    for series in truth:
+        for rule, into in zip(rules, scores, strict=True):
+            for who in range(series.xy.shape[1]):
+                found = events.get((rule.name, series.camera, series.epoch, who), [])
+                into.curves.append(_curve(rule, series, who, found, tolerance_ms))
+    seconds = sum(float(s.t_ns[-1] - s.t_ns[0]) for s in truth) / NS_PER_S
+    return Hindsight(truth[0].source if truth else "nothing", tolerance_ms, seconds, scores)
+
+
+def episodes(
+    t_ns: NDArray[np.int64], holds: NDArray[np.bool_], hold_ns: int, bridge_ns: int
+) -> list[Episode]:
+    """The stretches over which `holds` (F,) is true: gaps up to `bridge_ns` bridged, `hold_ns` long at least.
+
+    A stretch ends with the first frame at which it holds no longer.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(np.int8)))
+    last = len(t_ns) - 1
+    stretches: list[list[int]] = []
+    for begin, end in edges.reshape(-1, 2).tolist():
+        start_ns, end_ns = int(t_ns[begin]), int(t_ns[min(end, last)])
+        if stretches and start_ns - stretches[-1][1] <= bridge_ns:
+            stretches[-1][1] = end_ns
+        else:
+            stretches.append([start_ns, end_ns])
+    return [
+        Episode(start, start + hold_ns, end, start == int(t_ns[0]))
+        for start, end in stretches
+        if end - start >= hold_ns
+    ]
+
+
+def match(found: list[Episode], events: list[Scored], tolerance_ns: int) -> list[Episode]:
+    """Give each event its verdict; the episodes that were missed."""
+    hit: set[int] = set()
+    for event in sorted(events, key=lambda e: e.t_effect_ns):
+        if event.reason == LOST:
+            event.verdict = LOST
+            continue
+        apart = [_apart(episode, event.t_effect_ns) for episode in found]
+        nearest = int(np.argmin(apart)) if apart else -1
+        if not apart or apart[nearest] > tolerance_ns:
+            event.verdict = "false alarm"
+        elif nearest in hit:
+            event.verdict = "repeat"
+        else:
+            hit.add(nearest)
+            event.verdict = "hit"
+            if not found[nearest].from_before:
+                event.delay_ms = (event.t_effect_ns - found[nearest].onset_ns) / NS_PER_MS
+    return [episode for i, episode in enumerate(found) if i not in hit]
+
+
+def as_json(hindsight: Hindsight) -> dict[str, Any]:
+    """The scores as plain values."""
+    return {
+        "truth": hindsight.source,
+        "tolerance_ms": hindsight.tolerance_ms,
+        "seconds": round(hindsight.seconds, 3),
+        "rules": {s.rule: _plain(s, hindsight.seconds) for s in hindsight.scores},
+    }
+
+
+def tell(hindsight: Hindsight) -> Iterable[str]:
+    """The scores in lines for people."""
+    yield (
+        f"truth: {hindsight.source}, {hindsight.seconds:.1f} s; an event may be up to "
+        f"{hindsight.tolerance_ms:g} ms off"
+    )
+    yield (
+        f"{'rule':16}{'onsets':>8}{'hits':>7}{'misses':>8}{'false alarms':>14}{'repeats':>9}"
+        f"{'delay P50 ms':>14}{'P90':>8}  what hits became"
+    )
+    for s in hindsight.scores:
+        delay = summary(s.delays_ms)
+        cells = ("-", "-") if delay is None else (f"{delay['p50']:.1f}", f"{delay['p90']:.1f}")
+        became = ", ".join(f"{n} {name}" for name, n in sorted(s.outcomes("hit").items())) or "-"
+        yield (
+            f"{s.rule:16}{s.onsets:8}{s.count('hit'):7}{s.misses:8}{s.count('false alarm'):14}"
+            f"{s.count('repeat'):9}{cells[0]:>14}{cells[1]:>8}  {became}"
+        )
+
+
+def _plain(s: Score, seconds: float) -> dict[str, Any]:
+    alarms = s.count("false alarm")
+    return {
+        "onsets": s.onsets,
+        "hits": s.count("hit"),
+        "misses": s.misses,
+        "false_alarms": alarms,
+        "false_alarms_per_minute": round(60 * alarms / seconds, 4) if seconds else None,
+        "repeats": s.count("repeat"),
+        "lost": s.count(LOST),
+        "delay_ms": summary(s.delays_ms),
+        "hits_became": s.outcomes("hit"),
+        "false_alarms_became": s.outcomes("false alarm"),
+    }
+
+
+def _effects(session: Session) -> dict[tuple[str, str, int, int], list[Scored]]:
+    """Events by rule, camera, epoch and individual, each at the scene time of its effect."""
+    stamps = {o.seq: o.stamps for o in session.observations}
+    found: dict[tuple[str, str, int, int], list[Scored]] = defaultdict(list)
+    for record in session.events:
+        event, of_frame = record.event, stamps.get(record.seq)
+        if of_frame is None:
+            continue
+        t_effect_ns = of_frame.t_scene_ns + event["t_effect_ns"] - event["t_cause_ns"]
+        key = (event["rule"], event["camera"], of_frame.epoch, event["individual"])
+        found[key].append(Scored(t_effect_ns, event["outcome"], event["reason"], ""))
+    return found
+
+
+def _curve(rule: Rule, series: TruthSeries, who: int, events: list[Scored], tolerance_ms: float) -> Curve:
+    judge, used = (
+        rule.condition.judge(who, rule.geometries.get(series.camera)),
+        list(rule.condition.keypoints),
+    )
+    sure = np.ones(series.xy.shape[1:3])
+    holds = np.zeros(len(series.t_ns), bool)
+    value = np.full(len(series.t_ns), np.nan)
+    for f, track in enumerate(series.tracks()):
+        if track.lost[who, used].any():
+            continue
+        if judge.remembers:
+            judge.see(track, sure)
+        judge.look(track, sure)
+        holds[f], value[f] = judge.holds(), judge.value()
+    tolerance_ns = round(tolerance_ms * NS_PER_MS)
+    found = episodes(series.t_ns, holds, rule.hold_ns, tolerance_ns)
+    missed = match(found, events, tolerance_ns)
+    return Curve(rule.name, series.camera, who, series.t_ns, value, found, missed, events)
+
+
+def _apart(episode: Episode, t_ns: int) -> int:
+    """How far a time lies outside an episode, from its onset to its end; 0 within."""
+    return max(episode.onset_ns - t_ns, t_ns - episode.end_ns, 0)

@@ -1,0 +1,119 @@
+"""The deciding half of the loop, rebuilt from what a session says of it and fed with its logged inputs.
+
+Replay, changed parameters and poses found again all go through here, so that there is one place that knows
+which input does what. An input that this program does not know is told, never passed over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from rt_pose.config.build import build
+from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.decide import Decider, make_rules
+from rt_pose.decisions.limits import make_limits
+from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
+from rt_pose.decisions.protocol import make_protocol
+from rt_pose.errors import UserError
+from rt_pose.outputs.actuators import command_for
+from rt_pose.package import TrackingSpec
+from rt_pose.records import ControlRecord, Observation
+from rt_pose.session.read import Session
+from rt_pose.tracking.causal_filter import CausalFilter
+from rt_pose.types import Command, Event, FrameStamps, Pose, Track
+
+WITHOUT_EFFECT = ("start", "stop")
+"""Orders that change no decision."""
+
+
+@dataclass
+class Setup:
+    """What the decisions of a session depend on besides its inputs."""
+
+    config: RunConfig
+    tracking: TrackingSpec
+    keypoints: list[str]
+    cameras: list[str]
+    delays_ms: dict[str, float] = field(default_factory=dict)
+    """Of each output, from the command to the effect."""
+
+    @classmethod
+    def of(cls, session: Session) -> Setup:
+        """As the session ran."""
+        info = session.info
+        return cls(
+            config=build(RunConfig, info.config, f"session {session.path}"),
+            tracking=msgspec.convert(info.package.tracking, TrackingSpec),
+            keypoints=info.package.keypoints,
+            cameras=list(info.cameras),
+            delays_ms={name: output.delay_ms for name, output in info.outputs.items()},
+        )
+
+
+@dataclass
+class Decided:
+    """What came out of one observation."""
+
+    track: Track
+    events: list[Event]
+    commands: list[Command]
+    """Of the events that fired."""
+
+
+def pose_of(seen: Observation) -> Pose:
+    """What the loop took into its filter."""
+    stamps = FrameStamps(**msgspec.structs.asdict(seen.stamps))
+    return Pose(seen.camera, stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
+
+
+class Decisions:
+    """Filters and rules of a run, stepped through its inputs in the order the loop took them."""
+
+    def __init__(self, setup: Setup) -> None:
+        rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
+        limits = make_limits(setup.config, {rule.name: rule.plan for rule in rules})
+        self._protocol = make_protocol(setup.config)
+        self._armed = False
+        self._trackers = {
+            name: CausalFilter(setup.tracking, 1, len(setup.keypoints)) for name in setup.cameras
+        }
+        self._deciders = {
+            name: Decider(
+                rules,
+                setup.config.seed,
+                first_event_id=i + 1,
+                id_step=len(setup.cameras),
+                limits=limits,
+                protocol=self._protocol,
+            )
+            for i, name in enumerate(setup.cameras)
+        }
+
+    def order(self, control: ControlRecord) -> str:
+        """Carry an order out; what is wrong with it, or nothing."""
+        if control.do in ("arm", "disarm", "emergency"):
+            self._armed = control.do == "arm"
+        elif control.do in PROTOCOL_ORDERS:
+            try:
+                self._protocol.order(control.do, control.args)
+            except UserError as error:
+                return str(error)
+        elif control.do not in WITHOUT_EFFECT:
+            return f"the order '{control.do}' is not known to this program; decisions after it may differ"
+        return ""
+
+    def observe(self, seen: Observation) -> Decided:
+        """Decide on an observation at the moment it was judged."""
+        pose = pose_of(seen)
+        tracker = self._trackers[seen.camera]
+        track = tracker.step(pose)
+        decided = self._deciders[seen.camera].decide(
+            tracker, seen.camera, pose.stamps, seen.t_judged_ns, self._armed, pose.confidence
+        )
+        return Decided(
+            track,
+            [event for event, _ in decided],
+            [command_for(event, rule) for event, rule in decided if event.outcome == "fired"],
+        )

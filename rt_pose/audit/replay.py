@@ -1,0 +1,173 @@
+"""Replay: the session's decisions computed again from its log, and compared.
+
+Tracking and rules are run over the logged observations, controls and judging times, in the loop's order. With
+equal versions and processor features every track and event must come out bit for bit; elsewhere every event.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rt_pose.audit.recompute import Decisions, Setup
+from rt_pose.errors import UserError
+from rt_pose.records import ControlRecord, Observation, TrackRecord
+from rt_pose.session.describe import machine, versions
+from rt_pose.session.read import Session
+from rt_pose.types import Track
+
+VALUE_TOLERANCE = 1e-6
+"""Relative, of an event's value on another machine or with other versions."""
+SHOWN_DIFFERENCES = 10
+
+
+@dataclass
+class ReplayResult:
+    """What a replay found."""
+
+    observations: int
+    tracks: int
+    events: int
+    """Events in the log that were compared."""
+    same_environment: bool
+    """Equal versions and processor features: the comparison was bit for bit."""
+    largest_track_difference_px: float
+    differences: list[str] = field(default_factory=list)
+    missing_inputs: int = 0
+    """Inputs that never reached the log, so that nothing after them can be reproduced."""
+    cut: str = ""
+
+    @property
+    def identical(self) -> bool:
+        return not self.differences and not self.missing_inputs
+
+
+def replay(path: Path | str) -> ReplayResult:
+    """Run a session's decisions again. UserError where there is no session to read."""
+    return replay_session(Session.read(path))
+
+
+def replay_session(session: Session) -> ReplayResult:
+    """`replay` of a session that has been read."""
+    inputs = list(usable_inputs(session))
+    logged_events: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for record in session.events:
+        logged_events[record.seq].append(record.event)
+    logged_tracks = {record.seq: record for record in session.tracks}
+
+    missing = session.inputs[-1].seq - len(session.inputs)
+    result = ReplayResult(0, 0, 0, same_environment(session), 0.0, missing_inputs=missing, cut=session.cut)
+    decisions = Decisions(Setup.of(session))
+    for item in inputs:
+        if isinstance(item, ControlRecord):
+            problem = decisions.order(item)
+            if problem:
+                result.differences.append(f"input {item.seq}: {problem}")
+            continue
+        again = decisions.observe(item)
+        result.observations += 1
+        _compare_track(result, logged_tracks.get(item.seq), again.track, item.seq)
+        events = [dataclasses.asdict(event) for event in again.events]
+        _compare_events(result, logged_events.pop(item.seq, []), events, item.seq)
+    last = inputs[-1].seq if inputs else 0
+    for seq in sorted(s for s in logged_events if s <= last):
+        result.differences.append(f"input {seq}: the log holds an event but no observation")
+    return result
+
+
+def usable_inputs(session: Session) -> Iterator[Observation | ControlRecord]:
+    """The inputs whose outputs can be in the log, in order; UserError where there is none.
+
+    Of a log that was cut the last input is left out: what came of it may be missing.
+    """
+    inputs = session.inputs
+    if not inputs:
+        raise UserError(f"session {session.path}: its log holds no observation; there is nothing to replay")
+    yield from inputs[:-1] if session.cut else inputs
+
+
+def same_environment(session: Session) -> bool:
+    """Whether results may be compared bit for bit: equal versions and processor features."""
+    info = session.info
+    return info.versions == versions() and info.machine.get("features") == machine()["features"]
+
+
+def tell(result: ReplayResult) -> list[str]:
+    """The result in lines for people."""
+    exactly = "bit for bit" if result.same_environment else "within tolerance: other versions or processor"
+    lines = [
+        f"{result.observations} observations, {result.events} events, {result.tracks} tracks ({exactly})"
+    ]
+    if not result.same_environment:
+        lines.append(f"largest difference of a track: {result.largest_track_difference_px:.3g} px")
+    if result.cut:
+        lines.append(f"the log ends early: {result.cut}")
+    if result.missing_inputs:
+        lines.append(
+            f"{result.missing_inputs} inputs never reached the log; what follows cannot be reproduced"
+        )
+    lines += [f"differs: {line}" for line in result.differences[:SHOWN_DIFFERENCES]]
+    if len(result.differences) > SHOWN_DIFFERENCES:
+        lines.append(f"... and {len(result.differences) - SHOWN_DIFFERENCES} more differences")
+    lines.append("identical" if result.identical else "NOT identical")
+    return lines
+
+
+def as_json(result: ReplayResult) -> dict[str, Any]:
+    """The result as plain values."""
+    plain = dataclasses.asdict(result)
+    plain["differences"] = result.differences[:SHOWN_DIFFERENCES]
+    return {"identical": result.identical, "differing": len(result.differences), **plain}
+
+
+def _compare_track(result: ReplayResult, logged: TrackRecord | None, track: Track, seq: int) -> None:
+    if logged is None:
+        result.differences.append(f"input {seq}: the log holds no track")
+        return
+    result.tracks += 1
+    pairs = (
+        (logged.xy.array(), track.xy),
+        (logged.velocity.array(), track.velocity),
+        (logged.cov.array(), track.cov),
+    )
+    apart = np.abs(pairs[0][0] - pairs[0][1])
+    finite = apart[np.isfinite(apart)]
+    furthest = float(finite.max()) if finite.size else 0.0
+    result.largest_track_difference_px = max(result.largest_track_difference_px, furthest)
+    equal = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+    if result.same_environment and not equal:
+        result.differences.append(f"input {seq}: the track differs by up to {furthest:.3g} px")
+    if logged.lost != track.lost.ravel().tolist():
+        result.differences.append(f"input {seq}: other keypoints are lost than the log says")
+
+
+def _compare_events(
+    result: ReplayResult, logged: list[dict[str, Any]], again: list[dict[str, Any]], seq: int
+) -> None:
+    result.events += len(logged)
+    if len(logged) != len(again):
+        result.differences.append(f"input {seq}: {len(logged)} events in the log, {len(again)} in replay")
+        return
+    for before, after in zip(logged, again, strict=True):
+        for key, value in after.items():
+            if not _equal(before.get(key), value, exact=result.same_environment):
+                result.differences.append(
+                    f"input {seq}, rule '{after['rule']}': {key} was {before.get(key)!r}, is {value!r}"
+                )
+
+
+def _equal(before: Any, after: Any, *, exact: bool) -> bool:
+    if not isinstance(before, float) or not isinstance(after, float):
+        return bool(before == after)
+    if math.isnan(before) or math.isnan(after):
+        return math.isnan(before) and math.isnan(after)
+    if exact:
+        return before == after
+    return bool(np.isclose(before, after, rtol=VALUE_TOLERANCE, atol=VALUE_TOLERANCE))

@@ -1,0 +1,166 @@
+"""`--set KEY=VALUE`: a session's own setup with some of its parameters changed.
+
+Keys are those of the resolved configuration, rules by their names (`rules.reach.withhold=0.3`). Besides
+those there are the filter's parameters, `tracking.KEY` or for one keypoint `tracking.KEY.KEYPOINT`, and the
+delay of an output, `delays_ms.OUTPUT`. Values are written as in YAML.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from rt_pose.audit.recompute import Setup
+from rt_pose.config.build import build, to_plain
+from rt_pose.config.check import check_names, check_numbers
+from rt_pose.config.schema import RunConfig
+from rt_pose.errors import UserError, nearest
+from rt_pose.package import TrackingSpec
+
+MADE_INPUTS = (
+    *("cameras", "model", "engine", "publish", "record", "frames"),
+    *("seconds", "start_on", "armed_at_start", "metadata"),
+)
+"""Keys of the configuration that only made the inputs, which the log holds as they came."""
+
+T = TypeVar("T")
+
+
+@dataclass
+class Change:
+    """One parameter and its two values."""
+
+    key: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.before!r} -> {self.after!r}"
+
+
+class _PerKeypoint(dict[str, float]):
+    """One number a keypoint, by name; a single number stands for all of them."""
+
+
+def change(setup: Setup, settings: Sequence[str]) -> tuple[Setup, list[Change]]:
+    """The setup with `settings` carried out in order, and what they changed.
+
+    UserError where a setting is not KEY=VALUE, its key is unknown (the nearest valid name is told), its
+    value has the wrong type, or what comes out could not be run.
+    """
+    config = to_plain(setup.config)
+    tree = {
+        **{key: copy.deepcopy(value) for key, value in config.items() if key not in MADE_INPUTS},
+        "tracking": _named(msgspec.to_builtins(setup.tracking), setup.keypoints),
+        "delays_ms": dict(setup.delays_ms),
+    }
+    changes = [_set(tree, setting) for setting in settings]
+    delays_ms = _convert(tree.pop("delays_ms"), dict[str, float], "delays_ms")
+    tracking = _convert(_listed(tree.pop("tracking")), TrackingSpec, "tracking")
+    _refuse_negative({"tracking": msgspec.to_builtins(tracking), "delays_ms": delays_ms})
+    changed = build(RunConfig, {**config, **tree}, "--set")
+    check_names(changed)
+    check_numbers(changed)
+    return dataclasses.replace(setup, config=changed, tracking=tracking, delays_ms=delays_ms), changes
+
+
+def _set(tree: dict[str, Any], setting: str) -> Change:
+    key, equals, text = setting.partition("=")
+    words = key.strip().split(".")
+    if not equals or not all(words):
+        raise UserError(f"--set {setting}: expected KEY=VALUE, e.g. --set rules.reach.withhold=0.3")
+    if words[0] in MADE_INPUTS:
+        raise UserError(
+            f"--set {setting}: '{words[0]}' only made the inputs, which the log holds as they came; what "
+            f"replay can change: {', '.join(tree)}"
+        )
+    node: Any = tree
+    for depth, word in enumerate(words[:-1]):
+        node = node[_place(node, word, words[:depth])]
+    place = _place(node, words[-1], words[:-1])
+    before, after = copy.deepcopy(node[place]), _value(text)
+    if isinstance(before, _PerKeypoint):
+        after = _PerKeypoint(after if isinstance(after, dict) else dict.fromkeys(before, after))
+    elif (inner := _names(before)) is not None:
+        example = next(iter(inner), "NAME")
+        raise UserError(
+            f"--set {setting}: {'.'.join(words)} is a group; expected e.g. {'.'.join(words)}.{example}="
+        )
+    node[place] = after
+    return Change(".".join(words), before, after)
+
+
+def _place(node: Any, word: str, path: list[str]) -> str | int:
+    """Key or index of `word` in a node; UserError with the nearest valid name."""
+    where, valid = ".".join(path), _names(node)
+    if isinstance(node, list) and valid is None:
+        valid = {str(i): i for i in range(len(node))}
+    if valid is None:
+        raise UserError(f"--set {where}.{word}: {where} is a single value, {node!r}: set it as {where}=")
+    if word not in valid:
+        place = f"in {where}" if where else "to set"
+        raise UserError(
+            f"--set {'.'.join([*path, word])}: there is no '{word}' {place}{nearest(word, valid)}"
+        )
+    return valid[word]
+
+
+def _names(node: Any) -> dict[str, str | int] | None:
+    """Names of what a node holds, each with its key or index; None where it holds nothing that has a name."""
+    if isinstance(node, dict):
+        return {str(key): key for key in node}
+    if isinstance(node, list) and node and all(isinstance(item, dict) and "name" in item for item in node):
+        return {str(item["name"]): i for i, item in enumerate(node)}
+    return None
+
+
+def _value(text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text.strip()  # a condition may hold what YAML has a use of its own for
+    if isinstance(value, str):
+        try:  # YAML wants a dot and a sign in 1e5, people do not
+            number = float(value)
+        except ValueError:
+            return value
+        return number if math.isfinite(number) else value
+    return value
+
+
+def _named(tracking: dict[str, Any], keypoints: list[str]) -> dict[str, Any]:
+    """Lists of one number a keypoint by the keypoints' names."""
+    return {
+        key: _PerKeypoint(zip(keypoints, value, strict=True))
+        if isinstance(value, list)
+        and len(value) == len(keypoints)
+        and all(isinstance(v, float) for v in value)
+        else value
+        for key, value in tracking.items()
+    }
+
+
+def _listed(tracking: dict[str, Any]) -> dict[str, Any]:
+    return {k: list(v.values()) if isinstance(v, _PerKeypoint) else v for k, v in tracking.items()}
+
+
+def _convert(plain: Any, kind: type[T], where: str) -> T:
+    try:
+        return msgspec.convert(plain, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise UserError(f"--set {where}: {error}".replace("`$.", "`")) from error
+
+
+def _refuse_negative(groups: dict[str, dict[str, Any]]) -> None:
+    for group, values in groups.items():
+        for key, value in values.items():
+            numbers = value if isinstance(value, list) else [value]
+            if any(isinstance(n, float | int) and not 0 <= n < math.inf for n in numbers):
+                raise UserError(f"--set {group}.{key}: expected 0 or more, got {value}")

@@ -1,0 +1,179 @@
+"""What would have differed: the same inputs through two setups, event by event.
+
+An event of the session and one of the changed run are the same trial where they come from the same frame, or
+from two frames at most `ALIGN_MS` of scene time apart with nothing nearer. Inputs were recorded while the
+animal lived through the session's own stimuli. So the comparison is true up to the first stimulus that would
+have been another one (given or not, at another time, of another kind); what follows is open-loop.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rt_pose.audit.recompute import Decisions, Setup
+from rt_pose.audit.replay import usable_inputs
+from rt_pose.audit.settings import change
+from rt_pose.clock import NS_PER_MS
+from rt_pose.records import ControlRecord, Observation
+from rt_pose.session.read import Session
+from rt_pose.types import Command, Event
+
+ALIGN_MS = 500.0
+_COMMAND_NAMES = ("id", "event_id", "t_deadline_ns")
+"""Fields of a command that do not change what the animal feels."""
+
+
+@dataclass
+class Trial:
+    """An event of one of the runs, with where it stands in the session."""
+
+    seq: int
+    t_scene_ns: int
+    event: Event
+    command: Command | None
+
+    @property
+    def stimulus(self) -> dict[str, Any] | None:
+        """What the animal feels of it; None where nothing fires."""
+        if self.command is None:
+            return None
+        plain = dataclasses.asdict(self.command)
+        return {key: value for key, value in plain.items() if key not in _COMMAND_NAMES}
+
+    def __str__(self) -> str:
+        return f"{self.event.outcome} ({self.event.reason})" if self.event.reason else self.event.outcome
+
+
+@dataclass
+class Difference:
+    """A trial that is not the same in both runs."""
+
+    before: Trial | None
+    after: Trial | None
+    number: int | None = None
+    """Of the trial among the session's own events of its rule, from 1."""
+
+    @property
+    def first(self) -> Trial:
+        """Whichever of the two comes first."""
+        return min((t for t in (self.before, self.after) if t is not None), key=lambda t: t.seq)
+
+    @property
+    def changes_stimulus(self) -> bool:
+        """Whether the animal would have felt another thing, or at another time."""
+        felt = [(t.seq, t.stimulus) for t in (self.before, self.after) if t is not None and t.stimulus]
+        return len(felt) == 1 or (len(felt) == 2 and felt[0] != felt[1])
+
+    @property
+    def kind(self) -> str:
+        if self.before is None or self.after is None:
+            return "only before" if self.after is None else "only after"
+        if self.before.seq != self.after.seq:
+            return "other time"
+        return "other outcome" if str(self.before) != str(self.after) else "other command"
+
+
+@dataclass
+class Comparison:
+    """Both runs beside one another."""
+
+    start_ns: int
+    """Scene time of the first observation."""
+    before: list[Trial]
+    after: list[Trial]
+    differences: list[Difference] = field(default_factory=list)
+    """In order of time."""
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def first_changed_stimulus(self) -> int | None:
+        """Index of the difference from which on the inputs would have been others."""
+        return next((i for i, d in enumerate(self.differences) if d.changes_stimulus), None)
+
+
+def what_if(session: Session, settings: Sequence[str]) -> tuple[Comparison, list[str]]:
+    """The session against itself with `settings` (KEY=VALUE) changed, and what they change.
+
+    UserError where a setting cannot be meant.
+    """
+    setup = Setup.of(session)
+    changed, changes = change(setup, settings)
+    return compare(session, Decisions(setup), Decisions(changed)), [str(c) for c in changes]
+
+
+def compare(
+    session: Session,
+    before: Decisions,
+    after: Decisions,
+    seen_after: Callable[[Observation], Observation] = lambda seen: seen,
+) -> Comparison:
+    """Step two runs through the session's inputs; `seen_after` gives what the second one saw."""
+    runs: tuple[list[Trial], list[Trial]] = [], []
+    start_ns: int | None = None
+    problems = []
+    for item in usable_inputs(session):
+        if isinstance(item, ControlRecord):
+            problem = before.order(item)
+            after.order(item)
+            problems += [f"input {item.seq}: {problem}"] if problem else []
+            continue
+        start_ns = item.stamps.t_scene_ns if start_ns is None else start_ns
+        runs[0].extend(_trials(before, item))
+        runs[1].extend(_trials(after, seen_after(item)))
+    comparison = Comparison(start_ns or 0, *runs, problems=problems)
+    comparison.differences = align(*runs)
+    return comparison
+
+
+def align(before: list[Trial], after: list[Trial]) -> list[Difference]:
+    """The trials that are not the same in both runs, in order of time."""
+    found: list[Difference] = []
+    for key in {_key(t) for t in [*before, *after]}:
+        ours, theirs = ([t for t in run if _key(t) == key] for run in (before, after))
+        found += _align_rule(ours, theirs)
+    return sorted(found, key=lambda d: (d.first.seq, d.first.event.rule))
+
+
+def _trials(run: Decisions, seen: Observation) -> list[Trial]:
+    decided = run.observe(seen)
+    commands = {command.event_id: command for command in decided.commands}
+    return [
+        Trial(seen.seq, seen.stamps.t_scene_ns, event, commands.get(event.id)) for event in decided.events
+    ]
+
+
+def _key(trial: Trial) -> tuple[str, str, int]:
+    return trial.event.camera, trial.event.rule, trial.event.individual
+
+
+def _align_rule(before: list[Trial], after: list[Trial]) -> list[Difference]:
+    """Of one rule: equal frames first, then the nearest in time, the rest stands alone."""
+    numbers = {id(trial): n for n, trial in enumerate(before, 1)}
+    by_seq = {trial.seq: trial for trial in after}
+    pairs = [(trial, by_seq[trial.seq]) for trial in before if trial.seq in by_seq]
+    found = [Difference(a, b, numbers[id(a)]) for a, b in pairs if _differs(a, b)]
+    taken = {trial.seq for trial, _ in pairs}
+    left = [t for t in before if t.seq not in taken]
+    right = [t for t in after if t.seq not in taken]
+    near = sorted(
+        ((abs(a.t_scene_ns - b.t_scene_ns), i, j) for i, a in enumerate(left) for j, b in enumerate(right)),
+    )
+    used_left: set[int] = set()
+    used_right: set[int] = set()
+    for apart_ns, i, j in near:
+        if apart_ns > ALIGN_MS * NS_PER_MS:
+            break
+        if i not in used_left and j not in used_right:
+            used_left.add(i)
+            used_right.add(j)
+            found.append(Difference(left[i], right[j], numbers[id(left[i])]))
+    found += [Difference(t, None, numbers[id(t)]) for i, t in enumerate(left) if i not in used_left]
+    found += [Difference(None, t) for j, t in enumerate(right) if j not in used_right]
+    return found
+
+
+def _differs(before: Trial, after: Trial) -> bool:
+    return str(before) != str(after) or before.stimulus != after.stimulus

@@ -1,0 +1,3 @@
+from rt_pose.cli.main import main
+
+raise SystemExit(main())

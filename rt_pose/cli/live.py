@@ -1,0 +1,168 @@
+"""`rt-pose demo` and `run`, what goes with a running loop, and what one looks at before it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, add_config, plain
+from rt_pose.clock import HostClock
+from rt_pose.config.build import build, load
+from rt_pose.config.schema import CameraConfig, PublishConfig, RunConfig
+from rt_pose.errors import UserError
+
+if TYPE_CHECKING:
+    from rt_pose.session.run import RunResult
+
+
+def demo(options: Namespace) -> int:
+    """Train on a simulated animal, then run the closed loop on it, with a stimulus it reacts to."""
+    from rt_pose.cli.demo import run_demo
+
+    return EXIT_OK if run_demo(Path(options.out), options.seconds) else EXIT_FAILED
+
+
+def demo_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", type=str, default="runs/demo", help="Folder of the demo; replaced.")
+    parser.add_argument("--seconds", type=float, default=20.0, help="Length of the closed-loop run.")
+
+
+def run(options: Namespace) -> int:
+    """Run the closed loop: camera, network, filter, rules, outputs; records a session."""
+    import rigs
+    from rt_pose.session.console import RunConsole, default_session
+    from rt_pose.session.run import run_session
+
+    clock = HostClock()
+    values = plain(options)
+    camera, out, plot = values.pop("camera", None), values.pop("out", None), values.pop("report", True)
+    config = build(RunConfig, values, "run")
+    if camera:
+        config.cameras = _replace_camera(config.cameras, camera)
+    session = Path(out) if out else default_session(clock)
+    with RunConsole() as console:
+        result = run_session(config, session, rigs.register, clock, console)
+    return _conclude(result, plot)
+
+
+def run_parser(parser: ArgumentParser) -> None:
+    add_config(parser, RunConfig)
+    parser.add_argument(
+        "--camera",
+        type=str,
+        help="sim, video:PATH, a bare path, or DRIVER:SERIAL; in place of the configuration's cameras.",
+    )
+    parser.add_argument("--out", type=str, help="Session folder; a new one in sessions/ where not given.")
+    parser.add_argument("--report", type=bool, default=True, help="Write the report at the end.")
+
+
+def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, CameraConfig]:
+    """The configuration's cameras with `--camera SPEC` in their place."""
+    name = next(iter(cameras)) if len(cameras) == 1 else "camera"
+    old = cameras.get(name)
+
+    def options_of(driver: str) -> dict[str, Any]:
+        return dict(old.options) if old is not None and old.driver == driver else {}
+
+    if spec == "sim":
+        return {name: CameraConfig("simulated", options_of("simulated"))}
+    driver, colon, rest = spec.partition(":")
+    if colon and driver == "video":
+        return {name: CameraConfig("video", options_of("video") | {"path": rest})}
+    if "/" in spec or Path(spec).suffix or Path(spec).exists():
+        return {name: CameraConfig("video", options_of("video") | {"path": spec})}
+    if colon:
+        return {name: CameraConfig(driver, options_of(driver) | {"serial": rest})}
+    raise UserError(f"--camera {spec}: expected sim, video:PATH, the path of a recording, or DRIVER:SERIAL")
+
+
+def _conclude(result: RunResult, plot: bool) -> int:
+    from rt_pose.reports.session_report import make_report
+    from rt_pose.reports.summary import format_summary
+
+    if result.session is not None:
+        print(f"session: {result.session}")
+        if plot:
+            print(format_summary(make_report(result.session)))
+            print(f"report: {result.session / 'report.html'}")
+    if not result.ok:
+        print(f"rt-pose: the run did not end well: {result.status}", file=sys.stderr)
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+def view(options: Namespace) -> int:
+    """A window on a running loop: frame, skeleton, speed, latency, events."""
+    from rt_pose.viewer import main as view_main
+
+    return int(view_main(options.connect))
+
+
+def view_parser(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
+    )
+
+
+def order(options: Namespace) -> int:
+    """Give an order to a running loop: start, stop, arm, disarm, emergency, block, set, mark."""
+    from rt_pose.session.orders import arguments, give_order
+
+    give_order(options.connect, options.do, arguments(options.do, options.words))
+    print(f"{options.do}: done")
+    return EXIT_OK
+
+
+def order_parser(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "do",
+        type=str,
+        help="start, stop, arm, disarm, emergency; block NAME, set KEY VALUE, mark TEXT.",
+    )
+    parser.add_argument("words", type=str, nargs="*", default=[], help="What the order is about.")
+    parser.add_argument(
+        "--connect", type=str, default=PublishConfig.control, help="Address of the run's control socket."
+    )
+
+
+def devices(options: Namespace) -> int:  # noqa: ARG001
+    """List the cameras and outputs that can be used here."""
+    import rigs
+    from rt_pose import drivers
+
+    rigs.register()
+    for kind, table in (("camera", drivers.cameras()), ("output", drivers.outputs())):
+        for name, driver in sorted(table.items()):
+            for found in driver.find():  # type: ignore[attr-defined]
+                state = "usable" if found.usable else f"not usable: {found.remedy}"
+                print(f"{kind:7} {name:12} {found.serial or '-':16} {found.description} ({state})")
+    return EXIT_OK
+
+
+def rules_check(options: Namespace) -> int:
+    """Explain each rule of a configuration in a sentence; draw its zones on a frame."""
+    from rt_pose.decisions.check import check
+
+    config = load(RunConfig, Path(options.config))
+    for line in check(config, options.model, options.video, options.image, options.out):
+        print(line)
+    return EXIT_OK
+
+
+def rules_words(options: Namespace) -> int:  # noqa: ARG001
+    """List what rules can measure: every word with its arguments, unit and meaning."""
+    from rt_pose.rules.words import words
+
+    print("\n".join(words()))
+    return EXIT_OK
+
+
+def rules_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("config", type=str, help="YAML file of a run.")
+    parser.add_argument("--model", type=str, default="", help="Model package: its keypoints' names.")
+    parser.add_argument("--video", type=str, default="", help="Recording whose first frame is drawn on.")
+    parser.add_argument("--image", type=str, default="", help="Picture to draw on, in place of a recording.")
+    parser.add_argument("--out", type=str, default="", help="PNG to write; none where not given.")

@@ -1,0 +1,114 @@
+"""`rt-pose predict` and `smooth`: keypoints of recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from jsonargparse import ArgumentParser, Namespace
+
+from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, plain
+from rt_pose.clock import HostClock
+from rt_pose.config.build import build
+from rt_pose.config.schema import EngineConfig
+from rt_pose.errors import UserError
+
+if TYPE_CHECKING:
+    from rt_pose.offline.find_videos import VideoJob
+    from rt_pose.offline.members import Member
+    from rt_pose.offline.predict_many import Outcome
+    from rt_pose.package import Package
+
+
+def predict(options: Namespace) -> int:
+    """Keypoints of recorded videos, one or thousands, by one network or a smoothed ensemble, as CSVs."""
+    from rt_pose.offline.members import find_members
+    from rt_pose.offline.predict import predict_video
+
+    engine = build(EngineConfig, plain(options.engine), "predict")
+    if (options.video is None) == (options.videos is None):
+        raise UserError("predict: give either --video FILE, or --videos with a folder, a pattern or a list")
+    members = find_members(options.model, "--model")
+    if options.videos is not None or len(members) > 1:
+        return _predict_many(members, options, engine)
+    if Path(options.out).is_file():
+        print(f"{options.out} is there already and will be replaced")
+    choice = predict_video(members[0].package, Path(options.video), Path(options.out), engine)
+    print(f"engine: {choice}")
+    print(f"predictions: {options.out}")
+    return EXIT_OK
+
+
+def _predict_many(members: list[Member], options: Namespace, engine: EngineConfig) -> int:
+    from rt_pose.offline.cluster import predict_on_cluster
+    from rt_pose.offline.cluster_config import ClusterConfig
+    from rt_pose.offline.done import only_one
+    from rt_pose.offline.find_videos import VideoJob, find_videos
+    from rt_pose.offline.predict_ensemble import MEMBERS, predict_ensemble
+    from rt_pose.offline.predict_many import conclude, predict_many
+
+    out, clock = Path(options.out), HostClock()
+    cluster = build(ClusterConfig, plain(options.cluster), "predict")
+
+    def of_one(package: Package, jobs: Sequence[VideoJob], folder: Path) -> Outcome:
+        if cluster.where != "here":
+            return predict_on_cluster(package, jobs, folder, engine, cluster, clock, print)
+        with only_one(folder):
+            return predict_many(package, jobs, engine, clock, print)
+
+    if options.videos is not None:
+        jobs, own = find_videos(options.videos, out), out / MEMBERS
+    else:
+        video = Path(options.video)
+        jobs, own = [VideoJob(video, video.name, out)], out.with_suffix(f".{MEMBERS}")
+        out = own
+    if len(members) == 1:
+        outcome = of_one(members[0].package, jobs, out)
+    else:
+        outcome = predict_ensemble(members, jobs, own, of_one, print)
+        print(f"predictions: {options.out}; each network's own: {own}")
+    return EXIT_OK if conclude(outcome, out, print) else EXIT_FAILED
+
+
+def predict_parser(parser: ArgumentParser) -> None:
+    from rt_pose.offline.cluster_config import ClusterConfig
+
+    parser.add_argument(
+        "--model",
+        type=str,
+        nargs="+",
+        required=True,
+        help="Folder of the model package. Several, or a folder that `train fit --seeds` filled: an "
+        "ensemble, whose predictions are smoothed to one.",
+    )
+    parser.add_argument("--video", type=str, help="The recording.")
+    parser.add_argument("--videos", type=str, help="Many: a folder, a pattern in quotes, or a list of paths.")
+    parser.add_argument("--out", type=str, required=True, help="The CSV to write; of many, their folder.")
+    parser.add_class_arguments(EngineConfig, "engine")
+    parser.add_class_arguments(ClusterConfig, "cluster")
+
+
+def smooth(options: Namespace) -> int:
+    """Several networks' predictions of one video to one: ensemble Kalman smoothing of CSV files."""
+    from rt_pose.offline.smooth_files import smooth_files
+
+    for line in smooth_files([Path(p) for p in options.csv], Path(options.out), options.mode, options.parts):
+        print(line)
+    print(f"smoothed: {options.out}")
+    return EXIT_OK
+
+
+def smooth_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("csv", type=str, nargs="+", help="Prediction CSV of each network, of one video.")
+    parser.add_argument("--out", type=str, required=True, help="The CSV to write.")
+    parser.add_argument(
+        "--mode", type=Literal["single", "multiview", "pupil"], default="single", help="What moves together."
+    )
+    parser.add_argument(
+        "--parts",
+        type=str,
+        nargs="*",
+        default=[],
+        help="multiview: each part's views, paw_top=paw_bottom; pupil: top=, bottom=, left=, right=KEYPOINT.",
+    )

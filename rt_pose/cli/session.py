@@ -1,0 +1,68 @@
+"""`rt-pose replay` and `report`: a session afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, add_tolerance
+
+
+def replay(options: Namespace) -> int:
+    """Compute a session's decisions again from its log: exit 0 identical, 1 differs."""
+    from rt_pose.audit.audit import Audit, audit
+
+    wanted = Audit(options.set or [], options.from_video, options.model, tolerance_ms=options.tolerance_ms)
+    if options.hindsight:
+        from rt_pose.offline.smooth import smooth_observations
+
+        wanted.smooth = smooth_observations
+    session = Path(options.session)
+    found = audit(session, wanted, say=print)
+    if found.hindsight:
+        from rt_pose.reports import hindsight_page
+
+        hindsight_page.write(session, found.hindsight)
+        print(f"plots: {session / hindsight_page.PAGE_NAME}")
+    if (session / "report.html").is_file():
+        print(f"`rt-pose report {session}` puts this into its report.html")
+    return EXIT_OK if found.identical else EXIT_FAILED
+
+
+def replay_parser(parser: ArgumentParser) -> None:
+    session_parser(parser)
+    parser.add_argument(
+        "--set",
+        type=str,
+        action="append",
+        metavar="KEY=VALUE",
+        help="What would have differed with another parameter, e.g. rules.reach.hold='30 ms'; may be given "
+        "several times.",
+    )
+    parser.add_argument(
+        "--from-video",
+        action="store_true",
+        help="Also run the network again, on the session's film: how far poses move, which events differ.",
+    )
+    parser.add_argument("--model", type=str, help="Model package for --from-video; the session's own.")
+    parser.add_argument(
+        "--hindsight",
+        action="store_true",
+        help="Also score each rule against the smoothed session, and against the truth where the rig knew "
+        "it; writes SESSION/hindsight.html and .json.",
+    )
+    add_tolerance(parser)
+
+
+def report(options: Namespace) -> int:
+    """Write report.html and report.json of a session."""
+    from rt_pose.reports.session_report import make_report
+
+    make_report(Path(options.session))
+    print(f"report: {Path(options.session) / 'report.html'}")
+    return EXIT_OK
+
+
+def session_parser(parser: ArgumentParser) -> None:
+    parser.add_argument("session", type=str, help="Session folder.")

@@ -1,0 +1,185 @@
+"""Typed configuration. What a user writes in YAML is checked here, whole, before anything starts.
+
+An unknown key is an error that names the nearest key; a wrong type says where, what was expected and what
+came. The attribute texts below are also the `--help` of the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rt_pose.config.rules import BlockConfig, GeometryConfig, RuleConfig, ZoneConfig
+
+Device = Literal["cpu", "gpu"]
+Precision = Literal["auto", "float32", "mixed", "bf16", "int8", "fp16"]
+Backend = Literal["auto", "openvino", "torch", "torch_cuda", "tensorrt"]
+Preprocessing = Literal["auto", "dali", "compiled", "torch"]
+
+
+@dataclass
+class CropConfig:
+    """A window that follows the animal on a large frame; the network sees it in place of the whole frame."""
+
+    width: int
+    """Width of the window, px of the frame."""
+    height: int
+    """Height of the window, px of the frame."""
+    margin_px: float = 16.0
+    """Space kept around the predicted keypoints, besides three standard deviations of the prediction."""
+    min_seen: float = 0.5
+    """Share of the keypoints that must have been seen just before; otherwise the whole frame is looked at."""
+    seen_within_ms: float = 50.0
+    """How long ago (scene time) just before may be."""
+
+
+@dataclass
+class CameraConfig:
+    """One camera of the rig."""
+
+    driver: str
+    """Name of the driver (`rt-pose devices` lists them)."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The driver's own settings."""
+    crop: CropConfig | None = None
+    """Follow the animal with a window; none: the network always sees the whole frame."""
+
+
+@dataclass
+class LimitsConfig:
+    """What a line may be asked at most, whatever the rules say."""
+
+    max_pulses_per_minute: int | None = None
+    """In any 60 s. Each pulse of a train counts; a level or an analog action counts as one."""
+    max_duty: float | None = None
+    """Share of any `duty_window` in which the line may be on, above 0 to 1."""
+    duty_window: str = "60 s"
+    """The window of `max_duty`."""
+
+
+@dataclass
+class OutputConfig:
+    """One output of the rig."""
+
+    driver: str
+    """Name of the driver (`rt-pose devices` lists them)."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The driver's own settings."""
+    lines: list[str] = field(default_factory=list)
+    """Names of its lines, from line 0 on; rules may say them in place of numbers."""
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    """What rules may ask of each of its lines at most; more is suppressed with the reason `cap`."""
+
+
+@dataclass
+class SafetyConfig:
+    """When a loop that has stopped counts as hung. Each turn it takes one frame, or waits 50 ms for one."""
+
+    heartbeat_until: str = "500 ms"
+    """Outputs with a watchdog are kept alive only so long after the loop's last turn. Longer than the
+    slowest network takes for a frame."""
+    kill_after: str = "3 s"
+    """So long after the loop's last turn the supervisor kills it and makes the outputs safe."""
+
+
+@dataclass
+class EngineConfig:
+    """How the network is run."""
+
+    device: Device = "cpu"
+    """Where preprocessing and network run. Asking for a GPU that is not there is an error."""
+    backend: Backend = "auto"
+    """On the CPU openvino, or torch (the reference). On a GPU torch_cuda (the package's torch program as CUDA
+    graphs), or tensorrt (where it is installed; built at the first start, minutes, and kept). auto: the first
+    of the device that can."""
+    precision: Precision = "auto"
+    """auto times bf16, mixed and float32 at start and takes the fastest whose validation error is within 5 %
+    of float32's, a lower one only where it is clearly faster. mixed is bf16 with the first layers, which feel
+    it most, in float32. int8 is taken only where asked for; `rt-pose train quantise` adds it to a package. On
+    a GPU there are fp16, bf16 and float32 (never TF32)."""
+    preprocess: Preprocessing = "auto"
+    """dali (the definition), compiled (the same pixels, several times as fast on a CPU; on a GPU two matrix
+    products in place of DALI's launches), or auto: compiled
+    where it keeps the golden keypoints in place, otherwise dali. `torch`, an earlier name, means compiled."""
+    decoder: Literal["pyav", "nvdec"] = "pyav"
+    """Who decodes recorded videos in `predict`: pyav (the processor, the same pixels as live), or nvdec (the
+    GPU, faster; colours are rounded otherwise, so keypoints move a little)."""
+    threads: int = 0
+    """Threads of the engine; 0: a run measures at its start how many of the physical cores serve best, and
+    whether pinned to them; elsewhere one a physical core."""
+    priority: Literal["normal", "high"] = "normal"
+    """high: the loop's process goes before others of this machine (nice -10; needs root or CAP_SYS_NICE)."""
+    keep_warm: bool = False
+    """Run the network once on a blank image just before a frame is due, so that the frame finds it in the
+    processor's caches: a shorter forward for twice the work. Needs a camera with a steady rate, and time
+    between frames; where either is missing it does nothing."""
+
+
+@dataclass
+class PublishConfig:
+    """Where poses go out, and where orders come in (ZeroMQ)."""
+
+    address: str = "tcp://127.0.0.1:5790"
+    """PUB socket: poses, events, acks, stats, meta, frames."""
+    control: str = "tcp://127.0.0.1:5791"
+    """ROUTER socket: status, meta, start, stop, arm, disarm, block, set, mark."""
+    prediction: bool = True
+    """Also publish the pose predicted for the time of effect."""
+    frame_rate_hz: float = 15.0
+    """Rate of reduced frames for viewers; 0 = none."""
+    frame_width_px: int = 480
+    """Longest width of a published frame."""
+
+
+@dataclass
+class RecordConfig:
+    """What the recorder keeps besides the log of decisions."""
+
+    video: bool = True
+    """Record every camera to CAMERA.mkv with a table of frame times."""
+
+
+@dataclass
+class RunConfig:
+    """One run of the closed loop."""
+
+    cameras: dict[str, CameraConfig] = field(default_factory=dict)
+    """Cameras by name."""
+    model: str = ""
+    """Folder of the model package."""
+    outputs: dict[str, OutputConfig] = field(default_factory=dict)
+    """Outputs by name."""
+    zones: dict[str, ZoneConfig] = field(default_factory=dict)
+    """Named regions."""
+    geometry: dict[str, GeometryConfig] = field(default_factory=dict)
+    """The rig's measures by camera, for rules and zones in mm."""
+    rules: list[RuleConfig] = field(default_factory=list)
+    """What to fire on."""
+    protocol: list[BlockConfig] = field(default_factory=list)
+    """Blocks in their order, e.g. baseline, stimulation; without any all rules are enabled throughout."""
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    """How the network is run."""
+    publish: PublishConfig = field(default_factory=PublishConfig)
+    """The sockets."""
+    record: RecordConfig = field(default_factory=RecordConfig)
+    """What is recorded."""
+    budget_ms: float = 50.0
+    """Exposure to decision: later than this is a missed deadline."""
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+    """When a loop that has stopped counts as hung."""
+    frames: Literal["latest", "every"] = "latest"
+    """latest: the loop always takes the newest frame, what it skips is counted; every: the camera waits for
+    the loop, for offline use of a recording (with the video camera's `skip_when_late: false`)."""
+    group_ms: float = 0.0
+    """With several cameras: how long the first one's frame waits for the others', so that one call of the
+    network serves all of them. 0: whatever frames are there together go together, none waits."""
+    seconds: float | None = None
+    """Stop after this long; without it run until Ctrl-C, a stop order or the end of the recording."""
+    start_on: Literal["launch", "control"] = "launch"
+    """launch: frames are taken at once; control: when `start` comes over the control socket."""
+    armed_at_start: bool = False
+    """Outputs may act from the first frame on. Otherwise they wait for `arm` on the control socket."""
+    seed: int = 0
+    """Of withholding and of the simulated rig."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """Subject and experiment, as you like; copied to the session."""

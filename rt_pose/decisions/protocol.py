@@ -1,0 +1,259 @@
+"""The experiment's course: blocks and trials, and parameters changed while it runs.
+
+One object for all cameras. It changes by frames, decisions and orders alone, all of which are logged, so that
+replay takes the same turns. Its time is scene time since the first frame of the first camera that delivered
+one; a recording that is wound back goes on in it, and so does a clock that stepped back.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from rt_pose.config.build import duration_ns
+from rt_pose.config.rules import BlockConfig, RuleConfig
+from rt_pose.config.schema import RunConfig
+from rt_pose.errors import UserError, nearest
+from rt_pose.tracking.clock_step import StepBack
+from rt_pose.types import FrameStamps
+
+ORDERS = ("block", "set", "mark")
+"""Orders that this module knows what to do with."""
+DISABLED = "disabled"
+"""Why a rule may not fire that somebody has switched off."""
+STEPPED_BACK_FRAMES = 8
+"""So many frames in order behind the newest one mean that the camera's clock stepped back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of the configuration, checked."""
+
+    name: str
+    rules: frozenset[str] | None
+    """None: all."""
+    time_ns: int | None
+    events: int | None
+    trials: int | None
+    trial_ns: int | None
+    pause_ns: int
+
+    @property
+    def has_trials(self) -> bool:
+        return self.trials is not None or self.trial_ns is not None or self.pause_ns > 0
+
+
+@dataclass(slots=True)
+class Parameters:
+    """What of a rule may change while it runs."""
+
+    enabled: bool
+    probability: float | None
+    release: float | None
+
+
+class RunTime:
+    """Scene time since the first frame, across a recording's being wound back or a clock's stepping back."""
+
+    def __init__(self) -> None:
+        self.camera: str | None = None
+        """Whose frames count."""
+        self.elapsed_ns = 0
+        self._last: tuple[int, int] | None = None
+        self._back = StepBack(STEPPED_BACK_FRAMES)
+
+    def advance(self, camera: str, stamps: FrameStamps) -> None:
+        """A frame; one out of order counts for nothing, and no time passes in a step back."""
+        self.camera = self.camera or camera
+        if camera != self.camera:
+            return
+        epoch, t_ns = stamps.epoch, stamps.t_scene_ns
+        if self._last is not None and self._last[0] == epoch:
+            step = t_ns - self._last[1]
+            if step <= 0 and not self._back.behind(t_ns):
+                return
+            self.elapsed_ns += max(step, 0)
+        self._last = (epoch, t_ns)
+        self._back.ahead()
+
+
+class Protocol:
+    """The block and trial under way, and the rules' parameters."""
+
+    def __init__(self, blocks: list[Block], parameters: dict[str, Parameters]) -> None:
+        self.parameters = parameters
+        self.time = RunTime()
+        self.trial = 0
+        """Number of the trial under way, from 1 over the whole run; 0 where there is none."""
+        self._blocks = blocks
+        self._at = -1
+        self._trials_begun = 0
+        if blocks:
+            self._enter(0, 0)
+
+    @property
+    def block(self) -> str:
+        """Name of the block under way; empty without a protocol and after its end."""
+        return self._blocks[self._at].name if 0 <= self._at < len(self._blocks) else ""
+
+    def advance(self, camera: str, stamps: FrameStamps) -> None:
+        """A frame is about to be judged: time may end a trial, a pause or the block."""
+        self.time.advance(camera, stamps)
+        now = self.time.elapsed_ns
+        while self._at < len(self._blocks) and self._blocks:
+            due = self._next_turn(self._blocks[self._at])
+            if due is None or due[0] > now:
+                return
+            due[1](due[0])
+
+    def decided(self) -> None:
+        """An event was fired or withheld whose action begins a stimulus."""
+        if not 0 <= self._at < len(self._blocks):
+            return
+        block, now = self._blocks[self._at], self.time.elapsed_ns
+        self._events += 1
+        if self._trial_since_ns is not None:
+            self._end_trial(now)
+        if block.events is not None and self._events >= block.events and self._blocks[self._at] is block:
+            self._enter(self._at + 1, now)
+
+    def forbids(self, rule: str) -> str:
+        """Why the rule may not fire now; empty where it may."""
+        if not self.parameters[rule].enabled:
+            return DISABLED
+        if not self._blocks:
+            return ""
+        if self._at >= len(self._blocks):
+            return "block"
+        enabled = self._blocks[self._at].rules
+        if enabled is not None and rule not in enabled:
+            return "block"
+        return "inter-trial" if self._pause_until_ns is not None else ""
+
+    def order(self, do: str, args: dict[str, Any]) -> None:
+        """Carry out `block {name}`, `set {parameter, value}`, `mark {text}`; UserError where it cannot be."""
+        if do == "block":
+            self._jump(args.get("name"))
+        elif do == "set":
+            self._set(args.get("parameter"), args.get("value"))
+        elif do == "mark" and not isinstance(args.get("text"), str):
+            raise UserError(f"mark: text: expected a text, got {args.get('text')!r}")
+
+    def _jump(self, name: Any) -> None:
+        """To the next block of that name, or else the first."""
+        places = [i for i, block in enumerate(self._blocks) if block.name == name]
+        if not places:
+            names = list(dict.fromkeys(block.name for block in self._blocks))
+            hint = nearest(str(name), names) or "; the configuration has no protocol"
+            raise UserError(f"block: name: there is no block {name!r}{hint}")
+        self._enter(next((i for i in places if i > self._at), places[0]), self.time.elapsed_ns)
+
+    def _set(self, path: Any, value: Any) -> None:
+        settable = self._settable()
+        if not isinstance(path, str) or path not in settable:
+            raise UserError(f"set: parameter: nothing to set called {path!r}{nearest(str(path), settable)}")
+        rule, key = settable[path]
+        if key == "enabled":
+            if not isinstance(value, bool):
+                raise UserError(f"set: {path}: expected true or false, got {value!r}")
+            self.parameters[rule].enabled = value
+            return
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+            raise UserError(f"set: {path}: expected a probability from 0 to 1, got {value!r}")
+        setattr(self.parameters[rule], key, float(value))
+
+    def _settable(self) -> dict[str, tuple[str, str]]:
+        """Path -> (rule, key), as they are written in `--set` too."""
+        settable = {}
+        for rule, parameters in self.parameters.items():
+            for key in ("enabled", "probability", "release"):
+                if getattr(parameters, key) is not None:
+                    settable[f"rules.{rule}.{key}"] = (rule, key)
+        return settable
+
+    # ------------------------------------------------------------ turns
+
+    def _next_turn(self, block: Block) -> tuple[int, Any] | None:
+        """When time alone brings the next turn, and what it is."""
+        turns: list[tuple[int, Any]] = []
+        if block.time_ns is not None:
+            turns.append((self._since_ns + block.time_ns, self._next_block))
+        if self._pause_until_ns is not None:
+            turns.append((self._pause_until_ns, self._begin_trial))
+        elif self._trial_since_ns is not None and block.trial_ns is not None:
+            turns.append((self._trial_since_ns + block.trial_ns, self._end_trial))
+        return min(turns, key=lambda turn: turn[0], default=None)
+
+    def _next_block(self, t_ns: int) -> None:
+        self._enter(self._at + 1, t_ns)
+
+    def _enter(self, at: int, t_ns: int) -> None:
+        self._at, self._since_ns = at, t_ns
+        self._events = self._trials_ended = 0
+        self._trial_since_ns: int | None = None
+        self._pause_until_ns: int | None = None
+        self.trial = 0
+        if at < len(self._blocks) and self._blocks[at].has_trials:
+            self._begin_trial(t_ns)
+
+    def _begin_trial(self, t_ns: int) -> None:
+        self._pause_until_ns = None
+        self._trial_since_ns = t_ns
+        self._trials_begun += 1
+        self.trial = self._trials_begun
+
+    def _end_trial(self, t_ns: int) -> None:
+        block = self._blocks[self._at]
+        self._trials_ended += 1
+        if block.trials is not None and self._trials_ended >= block.trials:
+            self._next_block(t_ns)
+            return
+        self._trial_since_ns, self.trial = None, 0
+        self._pause_until_ns = t_ns + block.pause_ns
+        if not block.pause_ns:
+            self._begin_trial(t_ns)
+
+
+def make_protocol(config: RunConfig) -> Protocol:
+    """The protocol of a configuration; UserError where it cannot be meant."""
+    names = [rule.name for rule in config.rules]
+    blocks = [_block(block, names) for block in config.protocol]
+    return Protocol(blocks, {rule.name: _parameters(rule) for rule in config.rules})
+
+
+def _parameters(rule: RuleConfig) -> Parameters:
+    if rule.probability is None:
+        return Parameters(rule.enabled, None, None)
+    release = rule.probability if not isinstance(rule.release, int | float) else float(rule.release)
+    return Parameters(rule.enabled, rule.probability, release)
+
+
+def _block(config: BlockConfig, rules: list[str]) -> Block:
+    where = f"protocol: block '{config.block}'"
+    for name in config.rules or ():
+        if name not in rules:
+            raise UserError(f"{where}: rules: there is no rule '{name}'{nearest(name, rules)}")
+    for key in ("events", "trials"):
+        count = getattr(config, key)
+        if count is not None and count < 1:
+            raise UserError(f"{where}: {key}: expected 1 or more, got {count}")
+    lengths = {key: _length(getattr(config, key), f"{where}: {key}") for key in ("time", "trial")}
+    return Block(
+        name=config.block,
+        rules=None if config.rules is None else frozenset(config.rules),
+        time_ns=lengths["time"],
+        events=config.events,
+        trials=config.trials,
+        trial_ns=lengths["trial"],
+        pause_ns=duration_ns(config.inter_trial, f"{where}: inter_trial"),
+    )
+
+
+def _length(text: str | None, where: str) -> int | None:
+    if text is None:
+        return None
+    ns = duration_ns(text, where)
+    if ns <= 0 or not math.isfinite(ns):
+        raise UserError(f"{where}: expected more than 0, got {text!r}")
+    return ns

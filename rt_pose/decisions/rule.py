@@ -1,0 +1,188 @@
+"""Rules of a configuration, checked and bound once, before anything starts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.config.build import duration_ns
+from rt_pose.config.rules import RuleConfig
+from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.action import Plan, plan_action
+from rt_pose.errors import UserError, nearest
+from rt_pose.rules.bind import bind
+from rt_pose.rules.condition import Condition
+from rt_pose.rules.frame import Measures
+from rt_pose.rules.geometry import Geometry, make_geometry
+from rt_pose.rules.zones import Zone, make_zones
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of the configuration, checked and bound."""
+
+    name: str
+    condition: Condition
+    output: str
+    hold_ns: int
+    refractory_ns: int
+    deadline_ns: int
+    """From exposure to decision, and to the command's being sent."""
+    late: str
+    withhold: float
+    delay_ns: int
+    """Of its output: judged is what will be when the command acts."""
+    config: RuleConfig
+    plan: Plan
+    """What it does."""
+    release: Condition | None = None
+    """Of a rule without probability: what ends its being true."""
+    individual: int | Literal["each", "any"] = "each"
+    geometries: dict[str, Geometry] = field(default_factory=dict)
+    """By camera, for what it measures in mm."""
+    yoke_times_ns: list[int] | None = None
+    """Scene times since the first frame at which it fires in place of its condition."""
+
+    @property
+    def keypoints(self) -> tuple[int, ...]:
+        """None of which may be lost when it fires."""
+        more = () if self.release is None else self.release.keypoints
+        return tuple(dict.fromkeys((*self.condition.keypoints, *more)))
+
+    @property
+    def blind(self) -> bool:
+        """Nobody who watches the run may tell its fired events from those withheld."""
+        return self.withhold > 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """What conditions may name."""
+
+    keypoints: list[str]
+    zones: dict[str, Zone]
+    geometries: dict[str, Geometry]
+    measures: Measures
+
+    @classmethod
+    def of(cls, config: RunConfig, keypoints: list[str]) -> Rig:
+        """Of a configuration; UserError where a zone or a geometry cannot be meant."""
+        for name in config.geometry:
+            if config.cameras and name not in config.cameras:
+                hint = nearest(name, config.cameras)
+                raise UserError(f"configuration: geometry: there is no camera '{name}'{hint}")
+        geometries = {
+            name: make_geometry(geometry, f"configuration: geometry.{name}")
+            for name, geometry in config.geometry.items()
+        }
+        scales = {geometry.mm_per_px for geometry in config.geometry.values() if geometry.lens is None}
+        scales |= {None for geometry in config.geometry.values() if geometry.lens is not None}
+        measures = Measures(
+            available=bool(geometries) and all(name in geometries for name in config.cameras),
+            mm_per_px=next(iter(scales)) if len(scales) == 1 else None,
+        )
+        return cls(keypoints, make_zones(config.zones, "configuration"), geometries, measures)
+
+    def bind(self, text: str, where: str) -> Condition:
+        """A condition on it."""
+        return bind(text, self.keypoints, self.zones, where, self.measures)
+
+
+def make_rules(
+    config: RunConfig, keypoints: list[str], delays_ms: dict[str, float], individuals: int = 1
+) -> list[Rule]:
+    """The rules of a configuration; UserError where one cannot be meant. `delays_ms` by output name."""
+    rig = Rig.of(config, keypoints)
+    rules: list[Rule] = []
+    for rule in config.rules:
+        where = f"rule '{rule.name}'"
+        if any(rule.name == other.name for other in rules):
+            raise UserError(f"{where}: there are two rules of that name")
+        if rule.do.output not in delays_ms:
+            hint = nearest(rule.do.output, delays_ms) or "; the configuration has no outputs"
+            raise UserError(f"{where}: do.output: there is no output '{rule.do.output}'{hint}")
+        rules.append(_rule(rule, config, rig, delays_ms[rule.do.output], individuals, where))
+    return rules
+
+
+def _rule(
+    rule: RuleConfig, config: RunConfig, rig: Rig, delay_ms: float, individuals: int, where: str
+) -> Rule:
+    _check_shares(rule, where)
+    _check_individual(rule, individuals, where)
+    plan = plan_action(rule, config.outputs, where)
+    refractory_ns = duration_ns(rule.refractory, f"{where}: refractory")
+    condition = rig.bind(rule.when, where)
+    if rule.probability is not None:
+        condition.prepare(where)
+    return Rule(
+        name=rule.name,
+        condition=condition,
+        output=rule.do.output,
+        hold_ns=duration_ns(rule.hold, f"{where}: hold"),
+        refractory_ns=0 if plan.ends else refractory_ns,
+        deadline_ns=_deadline_ns(rule, config, where),
+        late="fire" if plan.ends else rule.late,
+        withhold=rule.withhold,
+        delay_ns=round(delay_ms * NS_PER_MS),
+        config=rule,
+        plan=plan,
+        release=rig.bind(rule.release, f"{where}: release") if isinstance(rule.release, str) else None,
+        individual=rule.individual,
+        geometries=rig.geometries,
+        yoke_times_ns=_yoke_times(rule, where),
+    )
+
+
+def _deadline_ns(rule: RuleConfig, config: RunConfig, where: str) -> int:
+    deadline = f"{config.budget_ms} ms" if rule.deadline is None else rule.deadline
+    deadline_ns = duration_ns(deadline, f"{where}: deadline")
+    if deadline_ns <= 0:
+        raise UserError(f"{where}: deadline: expected more than 0, got {deadline!r}")
+    return deadline_ns
+
+
+def _check_shares(rule: RuleConfig, where: str) -> None:
+    if not 0.0 <= rule.withhold <= 1.0:
+        raise UserError(f"{where}: withhold: expected a share from 0 to 1, got {rule.withhold}")
+    if rule.probability is None:
+        if isinstance(rule.release, int | float):
+            raise UserError(
+                f"{where}: release: a probability is for a rule with `probability`; this one takes a "
+                f"condition, e.g. `release: speed(nose) < 30`, got {rule.release}"
+            )
+        return
+    if not 0.0 < rule.probability < 1.0:
+        raise UserError(
+            f"{where}: probability: expected more than 0, less than 1, e.g. 0.95, got {rule.probability}"
+        )
+    if isinstance(rule.release, str):
+        raise UserError(
+            f"{where}: release: a rule with `probability` takes a probability, e.g. 0.8, got {rule.release!r}"
+        )
+    if rule.release is not None and not 0.0 <= rule.release <= rule.probability:
+        raise UserError(
+            f"{where}: release: expected 0 to its probability {rule.probability:g}, got {rule.release}"
+        )
+
+
+def _check_individual(rule: RuleConfig, individuals: int, where: str) -> None:
+    if isinstance(rule.individual, int) and not 0 <= rule.individual < individuals:
+        count = "one individual" if individuals == 1 else f"{individuals} individuals"
+        raise UserError(
+            f"{where}: individual: the model tracks {count}; expected each, any or 0 to {individuals - 1}, "
+            f"got {rule.individual}"
+        )
+
+
+def _yoke_times(rule: RuleConfig, where: str) -> list[int] | None:
+    if rule.yoke is not None and rule.yoke_times_s is None:
+        raise UserError(f"{where}: yoke: the times of session {rule.yoke} have not been read")
+    if rule.yoke_times_s is None:
+        return None
+    times = rule.yoke_times_s
+    if not all(math.isfinite(t) and t >= 0 for t in times) or sorted(times) != list(times):
+        raise UserError(f"{where}: yoke_times_s: expected times in order, from 0 on")
+    return [round(t * NS_PER_S) for t in times]

@@ -1,0 +1,46 @@
+"""Files that appear whole: a reader never sees half of one, and a failure leaves the old one in place."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rt_pose.errors import UserError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def atomic_writer(path: Path, remedy: str = "choose another `--out`") -> Iterator[TextIO]:
+    """A text file that takes the name `path` only when the block has ended well.
+
+    Raises
+    ------
+    UserError
+        Where the file cannot be opened, or the disk is full; it ends with `remedy`.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = part.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}; {remedy}") from error
+    try:
+        with file:
+            yield file
+        part.replace(path)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise UserError(f"{path}: cannot be written: {error.strerror}; make room, or {remedy}") from error
+        raise
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, text: str, remedy: str = "choose another `--out`") -> None:
+    """Write a whole text file; UserError as `atomic_writer`."""
+    with atomic_writer(path, remedy) as file:
+        file.write(text)

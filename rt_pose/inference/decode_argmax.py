@@ -1,0 +1,80 @@
+"""Decoders of networks that were trained elsewhere: the peak's pixel, refined as their own code refines it.
+
+Where a keypoint is follows the original to the last digit that matters; its covariance and confidence come
+from the same window as ours (`rt_pose.inference.decode`), since the originals know none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.inference.decode import Decoder, Keypoints, to_input_px
+from rt_pose.package import DecodeSpec
+from rt_pose.types import FloatArray
+
+INTEGRAL_RADIUS = 2
+"""SLEAP's integral refinement looks at 5x5 heatmap pixels."""
+LOCREF_MAPS = 3
+"""Maps a keypoint has where the network gives offsets: its heatmap, x and y."""
+
+Decode = Callable[[NDArray[np.float32]], Keypoints[FloatArray]]
+
+
+def make_decoder(spec: DecodeSpec) -> Decode:
+    """The decoder of a package: network output (..., C, h, w) to keypoints (..., K) in input px."""
+    return Decoder(spec) if spec.decoder == "soft_argmax" else ArgmaxDecoder(spec)
+
+
+class ArgmaxDecoder:
+    """The peak's pixel, alone, with the network's own offset, or with the centroid around it.
+
+    Not thread safe: one instance a thread.
+    """
+
+    def __init__(self, spec: DecodeSpec) -> None:
+        self.spec = spec
+        self._window = Decoder(spec)
+
+    def __call__(self, maps: NDArray[np.float32]) -> Keypoints[FloatArray]:
+        """Keypoints of `maps` (..., K, h, w), with location refinement (..., 3 K, h, w). Never raises or
+        warns on values: a map with NaN or infinity gives NaN and confidence 0."""
+        *lead, channels, height, width = maps.shape
+        keypoints = channels // LOCREF_MAPS if self.spec.decoder == "argmax_locref" else channels
+        heatmaps = maps[..., :keypoints, :, :]
+        found = self._window(heatmaps)
+        flat = heatmaps.reshape(-1, height * width)
+        at = flat.argmax(axis=1)
+        cell = np.stack([at % width, at // width], axis=1).astype(np.float64)
+        if self.spec.decoder == "argmax_integral":
+            cell += _centroids(flat, at, height, width)
+        xy = to_input_px(cell, self.spec).reshape(*lead, keypoints, 2)
+        if self.spec.decoder == "argmax_locref":
+            offsets = maps[..., keypoints:, :, :].reshape(len(flat), 2, height * width)
+            xy += (offsets[np.arange(len(flat)), :, at] * self.spec.locref_std).reshape(xy.shape)
+        # What the window calls broken stays broken; an offset that is not finite joins it.
+        broken = ~(np.isfinite(found.xy) & np.isfinite(xy)).all(axis=-1)
+        xy[broken] = np.nan
+        found.cov[broken] = np.nan
+        found.confidence[broken] = 0.0
+        return Keypoints(xy, found.cov, found.confidence)
+
+
+def _centroids(flat: NDArray[np.float32], at: NDArray[np.intp], height: int, width: int) -> FloatArray:
+    """(M, 2) centroids in heatmap px, relative to the pixels `at`, of the values around them.
+
+    Values outside the map count as 0, and so do negative ones: the original takes them as they are, and a
+    window whose values add up to nothing then throws the keypoint out of the frame.
+    """
+    span = np.arange(-INTEGRAL_RADIUS, INTEGRAL_RADIUS + 1)
+    dy, dx = (d.reshape(-1) for d in np.meshgrid(span, span, indexing="ij"))
+    x, y = at[:, None] % width + dx, at[:, None] // width + dy  # (M, 25)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    values = flat[np.arange(len(flat))[:, None], np.where(inside, y * width + x, at[:, None])]
+    values = np.where(inside, np.maximum(values, 0.0), 0.0).astype(np.float64)
+    mass = np.maximum(values.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    with np.errstate(invalid="ignore"):  # a map with infinity is found out by the window
+        centroids: FloatArray = (values @ np.stack([dx, dy], axis=1)) / mass
+    return centroids

@@ -1,0 +1,83 @@
+"""Where the network runs: the one place that looks for a GPU and counts cores."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+from rt_pose.config.schema import Device
+from rt_pose.errors import UserError
+
+HIGH_PRIORITY = -10
+"""Nice value of a process that goes before others."""
+
+
+def cuda_devices() -> int:
+    """How many CUDA devices the driver shows; 0 where there is no driver.
+
+    The driver is asked directly: DALI and a CPU build of torch cannot tell a machine without a GPU apart
+    from an installation without CUDA.
+    """
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if cuda.cuInit(0) != 0 or cuda.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def choose_device(wanted: Device) -> Device:
+    """The device to run on: the one asked for, or a UserError. Never a silent fall-back."""
+    if wanted == "cpu":
+        return wanted
+    if cuda_devices() == 0:
+        raise UserError(
+            "engine.device: 'gpu' was asked for, but this machine shows no CUDA device (no driver, or no "
+            "GPU); check `nvidia-smi`, or set `--engine.device cpu`"
+        )
+    return wanted
+
+
+def physical_cores() -> int:
+    """Physical cores that this process may use.
+
+    Two threads of one core share its vector units, so a network gains nothing from the second.
+    """
+    allowed = os.sched_getaffinity(0)
+    cores = {_core_of(cpu) for cpu in allowed}
+    return max(len(cores), 1)
+
+
+def has_int8_products() -> bool:
+    """Whether the processor multiplies and adds 8-bit integers in one instruction (VNNI or AMX).
+
+    Without it an int8 network is emulated in 16 bits, which may saturate and gains little.
+    """
+    flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    return bool(flags & {"avx512_vnni", "avx_vnni", "amx_int8"})
+
+
+def raise_priority() -> None:
+    """This process, with all its threads, before others (nice -10); UserError where that is not allowed."""
+    try:
+        for task in Path("/proc/self/task").iterdir():
+            os.setpriority(os.PRIO_PROCESS, int(task.name), HIGH_PRIORITY)
+    except PermissionError as error:
+        raise UserError(
+            "engine.priority: 'high' is not allowed for this user; run as root, allow it "
+            "(`/etc/security/limits.conf`: `USER - nice -10`), or set `--engine.priority normal`"
+        ) from error
+
+
+def _core_of(cpu: int) -> tuple[str, str]:
+    topology = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology")
+    try:
+        package = (topology / "physical_package_id").read_text().strip()
+        core = (topology / "core_id").read_text().strip()
+    except OSError:
+        # Some containers hide the topology; then every processor counts as a core.
+        return ("", str(cpu))
+    return (package, core)

@@ -1,0 +1,1 @@
+"""One file an inference engine; `rt_pose.inference.engine` finds them."""

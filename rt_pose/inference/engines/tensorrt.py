@@ -1,0 +1,206 @@
+"""The package's ONNX network by TensorRT, where that is installed: built once for a GPU, and kept."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.clock import Clock
+from rt_pose.config.schema import Device
+from rt_pose.errors import UserError
+from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT, Call, engine_backend
+from rt_pose.inference.engines.torch_cuda import device_name, ready_call, run_on_lane
+from rt_pose.package import NETWORK, InputSpec, file_sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rt_pose.inference.gpu.stream import Lane
+
+FLAGS = {"fp16": "FP16", "bf16": "BF16", "float32": ""}
+"""TensorRT's builder flag that allows a precision."""
+WORKSPACE_BYTES = 1 << 30
+BUILT = 1
+"""Of the way plans are built here: another number where `_build` changes, and kept ones are built again."""
+_LOG = logging.getLogger(__name__)
+
+
+@engine_backend
+class TensorRTEngine:
+    """`network.onnx`, its kernels chosen by measurement on this GPU. Input and heatmaps stay float32."""
+
+    backend: ClassVar[str] = "tensorrt"
+    order: ClassVar[int] = 2
+    device: ClassVar[Device] = "gpu"
+
+    def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
+        import torch
+
+        from rt_pose.inference.gpu.device import out_of_memory
+        from rt_pose.inference.gpu.graphs import NetworkGraphs
+        from rt_pose.inference.gpu.stream import CudaLane
+
+        tensorrt = _library()
+        self.spec, self.precision, self.threads = spec, precision, threads
+        self.lane: Lane = CudaLane()
+        self.dtype, self.layout = torch.float32, torch.contiguous_format
+        self._trt: Any = tensorrt
+        self._logger = tensorrt.Logger(tensorrt.Logger.ERROR)
+        with out_of_memory("loading the network into TensorRT"), self.lane.on():
+            self._engine = self._load(folder / NETWORK)
+        self._contexts: dict[tuple[int, int], tuple[Any, Tensor]] = {}
+        self._graphs = NetworkGraphs(self.lane, self.forward, spec, self.dtype, layout=self.layout)
+        self.description = f"tensorrt {tensorrt.__version__} on {device_name(self.lane)}, {precision}"
+
+    @classmethod
+    def precisions(cls) -> list[str]:
+        return list(FLAGS)
+
+    @classmethod
+    def missing(cls, folder: Path, precision: str = "float32") -> str | None:  # noqa: ARG003
+        if find_spec("tensorrt") is None:
+            return (
+                "tensorrt is not installed; `pip install tensorrt` (developer.nvidia.com/tensorrt), or use "
+                "the backend torch_cuda"
+            )
+        return None if (folder / NETWORK).is_file() else f"it holds no {NETWORK}"
+
+    def arrange(self, clock: Clock) -> str:  # noqa: ARG002
+        return ""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Heatmaps (B, K, h', w') of input (B, C, h, w), both on the device, on its current stream."""
+        import torch
+
+        context, heatmaps = self._context(inputs)
+        context.set_tensor_address(NETWORK_INPUT, inputs.data_ptr())
+        context.set_tensor_address(NETWORK_OUTPUT, heatmaps.data_ptr())
+        if not context.execute_async_v3(torch.cuda.current_stream(self.lane.device).cuda_stream):
+            raise RuntimeError("tensorrt: the network could not be launched")
+        return heatmaps
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        return run_on_lane(self.lane, self._graphs, batch)
+
+    def ready(self, frames: int = 1) -> Call:
+        return ready_call(self.lane, self._graphs, frames)
+
+    def _context(self, inputs: Tensor) -> tuple[Any, Tensor]:
+        """A context for one batch size of one place in memory, and its output.
+
+        A recording keeps both for itself: a graph goes on using the state of the context it was captured
+        from, so another address for that context, of another recording, would change what the first does.
+        """
+        import torch
+
+        count = len(inputs)
+        key = count, inputs.data_ptr()
+        if key not in self._contexts:
+            context = self._engine.create_execution_context()
+            if context is None:
+                raise UserError(
+                    f"engine.backend: tensorrt finds no room on the GPU for input of {count} frames; "
+                    "`nvidia-smi` shows who holds its memory, or use the backend torch_cuda"
+                )
+            shape = (count, self.spec.channels, self.spec.height, self.spec.width)
+            if not context.set_input_shape(NETWORK_INPUT, shape):
+                raise UserError(f"engine.backend: tensorrt cannot run the network on input {shape}")
+            output = tuple(context.get_tensor_shape(NETWORK_OUTPUT))
+            self._contexts[key] = context, torch.zeros(output, device=self.lane.device)
+        return self._contexts[key]
+
+    def _load(self, path: Path) -> Any:
+        from rt_pose.inference.gpu.plan_cache import kept
+
+        runtime = self._trt.Runtime(self._logger)
+        loaded: list[Any] = []
+
+        def usable(plan: bytes) -> bool:
+            engine = runtime.deserialize_cuda_engine(plan)
+            loaded.extend([] if engine is None else [engine])
+            return engine is not None
+
+        facts = plan_facts(path, self.spec, self.precision, self._trt.__version__, _hardware(self.lane))
+        plan = kept(facts, lambda: self._build(path), usable)
+        if not loaded and not usable(plan):
+            raise UserError(
+                f"network {path}: tensorrt {self._trt.__version__} cannot load what it built of it"
+            )
+        self._runtime = runtime  # the engine needs it as long as it lives
+        return loaded[0]
+
+    def _build(self, path: Path) -> bytes:
+        from rt_pose.inference.gpu.graphs import MAX_FRAMES
+
+        trt, spec = self._trt, self.spec
+        _LOG.warning("tensorrt builds %s for this GPU; this takes minutes, and is kept", path)
+        builder = trt.Builder(self._logger)
+        network = builder.create_network(0)
+        parser = trt.OnnxParser(network, self._logger)
+        if not parser.parse(path.read_bytes()):
+            said = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
+            raise UserError(f"network {path}: tensorrt {trt.__version__} cannot read it: {said}")
+        config = builder.create_builder_config()
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
+        config.clear_flag(trt.BuilderFlag.TF32)  # float32 is float32
+        if flag := FLAGS[self.precision]:
+            if not hasattr(trt.BuilderFlag, flag):
+                raise UserError(
+                    f"engine.precision: tensorrt {trt.__version__} takes precisions from the network itself "
+                    f"and has no '{self.precision}' of its own; use `--engine.precision float32`, or the "
+                    "backend torch_cuda"
+                )
+            config.set_flag(getattr(trt.BuilderFlag, flag))
+        profile = builder.create_optimization_profile()
+        one, most = ((n, spec.channels, spec.height, spec.width) for n in (1, MAX_FRAMES))
+        profile.set_shape(NETWORK_INPUT, one, one, most)
+        config.add_optimization_profile(profile)
+        plan = builder.build_serialized_network(network, config)
+        if plan is None:
+            raise UserError(
+                f"network {path}: tensorrt {trt.__version__} cannot build it in {self.precision}, or "
+                "finds no room on the GPU to try (`nvidia-smi`); use the backend torch_cuda"
+            )
+        return bytes(plan)
+
+
+def _library() -> Any:
+    """The module; UserError where it is there and cannot be loaded (of another CUDA, or lacking a part)."""
+    try:
+        return importlib.import_module("tensorrt")
+    except (ImportError, OSError) as error:
+        raise UserError(
+            f"engine.backend: tensorrt is installed, but cannot be loaded: {error}; install the one for the "
+            "driver's CUDA (developer.nvidia.com/tensorrt), or use the backend torch_cuda"
+        ) from error
+
+
+def plan_facts(
+    network: Path, spec: InputSpec, precision: str, version: str, hardware: dict[str, str | int]
+) -> dict[str, str | int]:
+    """All that a built plan depends on."""
+    from rt_pose.inference.gpu.graphs import MAX_FRAMES
+
+    return {
+        "network": file_sha256(network),
+        "input": f"{MAX_FRAMES}x{spec.channels}x{spec.height}x{spec.width}",
+        "precision": precision,
+        "built": BUILT,
+        "tensorrt": version,
+        **hardware,
+    }
+
+
+def _hardware(lane: Lane) -> dict[str, str | int]:
+    import torch
+
+    from rt_pose.inference.gpu.device import driver_version
+
+    major, minor = torch.cuda.get_device_capability(lane.device)
+    return {"gpu": device_name(lane), "capability": f"{major}.{minor}", "driver": driver_version()}

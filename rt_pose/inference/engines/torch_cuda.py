@@ -1,0 +1,112 @@
+"""The package's torch program on a GPU, recorded as a CUDA graph: nothing to install beyond torch."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.clock import Clock
+from rt_pose.config.schema import Device
+from rt_pose.inference.engine import Call, engine_backend
+from rt_pose.inference.engines.torch_reference import PROGRAM
+from rt_pose.package import InputSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from rt_pose.inference.gpu.stream import Lane
+
+DTYPES = {"fp16": "float16", "bf16": "bfloat16", "float32": "float32"}
+
+
+@engine_backend
+class TorchCudaEngine:
+    """`network.pt2` with its batch norms folded, channels last, on one stream of the GPU."""
+
+    backend: ClassVar[str] = "torch_cuda"
+    order: ClassVar[int] = 1
+    device: ClassVar[Device] = "gpu"
+
+    def __init__(
+        self, folder: Path, spec: InputSpec, precision: str, threads: int, lane: Lane | None = None
+    ) -> None:
+        """`lane`: where to run; a new stream of the GPU where not given. UserError without a usable GPU."""
+        import torch
+
+        from rt_pose.inference.gpu.device import out_of_memory
+        from rt_pose.inference.gpu.graphs import NetworkGraphs
+        from rt_pose.inference.gpu.network import load_program
+        from rt_pose.inference.gpu.stream import CudaLane
+
+        self.spec, self.precision, self.threads = spec, precision, threads
+        self.lane: Lane = lane or CudaLane()
+        self.dtype, self.layout = getattr(torch, DTYPES[precision]), torch.channels_last
+        # While the lane is on: conversions run on the current stream, which recordings must find done.
+        with out_of_memory("loading the network"), self.lane.on():
+            self._network: Any = load_program(folder / PROGRAM, self.lane.device, self.dtype)
+        self._graphs = NetworkGraphs(self.lane, self.forward, spec, self.dtype)
+        version = importlib.metadata.version("torch")
+        self.description = f"torch {version} ({self.backend}) on {device_name(self.lane)}, {precision}"
+
+    @classmethod
+    def precisions(cls) -> list[str]:
+        return list(DTYPES)
+
+    @classmethod
+    def missing(cls, folder: Path, precision: str = "float32") -> str | None:  # noqa: ARG003
+        if find_spec("torch") is None:
+            return "torch is not installed; `pip install torch`"
+        if not (folder / PROGRAM).is_file():
+            return f"it holds no {PROGRAM}; export the package again, or use the backend tensorrt"
+        return None
+
+    def arrange(self, clock: Clock) -> str:  # noqa: ARG002
+        return ""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Heatmaps (B, K, h', w') of input (B, C, h, w), both on the device."""
+        found: Tensor = self._network(inputs)
+        return found
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        return run_on_lane(self.lane, self._graphs, batch)
+
+    def ready(self, frames: int = 1) -> Call:
+        return ready_call(self.lane, self._graphs, frames)
+
+
+def run_on_lane(lane: Lane, graphs: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Heatmaps of a batch that lies on the host: there, through the graph, and back."""
+    import torch
+
+    count = len(batch)
+    with lane.on():
+        graphs.inputs[:count].copy_(torch.from_numpy(batch))
+        graphs.launch(count)
+    lane.wait()
+    found: NDArray[np.float32] = graphs.result(count)
+    return found
+
+
+def ready_call(lane: Lane, graphs: Any, frames: int) -> Call:
+    """A forward on input that lies on the device already; a call returns when its heatmaps are there."""
+
+    def call() -> None:
+        with lane.on():
+            graphs.launch(frames, fetch=False)
+        lane.wait()
+
+    call()  # recorded now, not when the first is timed
+    return call
+
+
+def device_name(lane: Lane) -> str:
+    """The GPU's name."""
+    import torch
+
+    return torch.cuda.get_device_name(lane.device) if lane.device.type == "cuda" else str(lane.device)

@@ -1,0 +1,82 @@
+"""The reference: the exported torch program in float32, against which other engines are held."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.clock import Clock
+from rt_pose.config.schema import Device
+from rt_pose.errors import UserError
+from rt_pose.inference.engine import Call, engine_backend
+from rt_pose.package import InputSpec
+
+PROGRAM = "network.pt2"
+
+
+@engine_backend
+class TorchEngine:
+    """`network.pt2`, exported with a free batch size. Sets torch's thread count for the whole process."""
+
+    backend: ClassVar[str] = "torch"
+    order: ClassVar[int] = 9
+    device: ClassVar[Device] = "cpu"
+
+    def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
+        import torch
+
+        self.spec = spec
+        self.precision = precision
+        self.threads = threads
+        version = importlib.metadata.version("torch")
+        self.description = f"torch {version} on the CPU (reference), {precision}, {threads} threads"
+        torch.set_num_threads(threads)
+        try:
+            self._network = torch.export.load(folder / PROGRAM).module()
+        except (RuntimeError, ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"network {folder / PROGRAM}: torch cannot load it: {error}; export the package again"
+            ) from error
+
+    @classmethod
+    def precisions(cls) -> list[str]:
+        return ["float32"]
+
+    @classmethod
+    def missing(cls, folder: Path, precision: str = "float32") -> str | None:  # noqa: ARG003
+        if find_spec("torch") is None:
+            return "torch is not installed; `pip install torch`"
+        if not (folder / PROGRAM).is_file():
+            return f"it holds no {PROGRAM}; export the package again, or use the backend openvino"
+        return None
+
+    def arrange(self, clock: Clock) -> str:  # noqa: ARG002
+        return ""
+
+    def ready(self, frames: int = 1) -> Call:
+        batch = np.zeros((frames, self.spec.channels, self.spec.height, self.spec.width), np.float32)
+        return lambda: self.infer(batch)
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        import torch
+
+        if self.spec.context is not None:
+            return self.advance(batch, np.zeros((len(batch), *self.spec.context.shape), np.float32))
+        with torch.inference_mode():
+            heatmaps: NDArray[np.float32] = self._network(torch.from_numpy(batch)).numpy()
+        return heatmaps
+
+    def advance(self, batch: NDArray[np.float32], past: NDArray[np.float32]) -> NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            heatmaps, following = self._network(torch.from_numpy(batch), torch.from_numpy(past))
+            np.copyto(past, following.numpy())
+            found: NDArray[np.float32] = heatmaps.numpy()
+        return found

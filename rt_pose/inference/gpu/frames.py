@@ -1,0 +1,142 @@
+"""From frames to the network's input on the device: DALI's graph, or the same filter in our own launches.
+
+    frame in pinned memory -> DALI (its stream) --event--> our stream: cast into the network's input
+    frame in pinned memory -> copy to the device -> two matrix products -> the network's input   (all ours)
+
+DALI's graph is the definition, as on the CPU; the other serves where it keeps the golden keypoints in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rt_pose.errors import UserError
+from rt_pose.inference.gpu.device import out_of_memory
+from rt_pose.inference.gpu.graphs import MAX_FRAMES
+from rt_pose.inference.gpu.resize import MatrixResize
+from rt_pose.inference.gpu.staging import Staging, Window
+from rt_pose.inference.gpu.stream import Lane
+from rt_pose.inference.preprocess import frames_pipeline
+from rt_pose.package import InputSpec
+
+Images = Sequence[NDArray[np.uint8]]
+Windows = Sequence[Window | None]
+
+
+class DeviceFrames(Protocol):
+    """Fills the network's input. Calls belong inside the lane's `on`, one wait of the lane apart."""
+
+    def into(self, images: Images, windows: Windows, inputs: Tensor) -> None:
+        """Launch all that makes `inputs[i]` (C, h, w) of frame i (H, W, C) or of its window."""
+        ...
+
+
+class DaliFrames:
+    """The preprocessing graph that training and the CPU use, run by DALI on the device."""
+
+    def __init__(self, spec: InputSpec, lane: Lane, staging: Staging) -> None:
+        self._spec, self._lane, self._staging = spec, lane, staging
+        self._pipelines: dict[int, Any] = {}
+        self._held: list[Tensor] = []
+        """DALI's outputs of this call: what was launched reads them after it has returned."""
+
+    def into(self, images: Images, windows: Windows, inputs: Tensor) -> None:
+        self._held.clear()
+        staged = [
+            self._staging.stage(slot, image, window)
+            for slot, (image, window) in enumerate(zip(images, windows, strict=True))
+        ]
+        channels = {image.shape[2] for image in staged}
+        if len(channels) == 1:
+            self._run(staged, inputs[: len(staged)])
+            return
+        for i, image in enumerate(staged):
+            self._run([image], inputs[i : i + 1])
+
+    def _run(self, staged: list[NDArray[np.uint8]], inputs: Tensor) -> None:
+        channels = staged[0].shape[2]
+        pipeline = self._pipelines.get(channels)
+        if pipeline is None:
+            pipeline = self._pipelines[channels] = self._made(channels)
+        with out_of_memory("preprocessing frames"):
+            self._held.append(torch.from_dlpack(self.ordered(pipeline, staged)))
+        inputs.copy_(self._held[-1])  # one launch: precision and layout change on the way
+
+    def _made(self, channels: int) -> Any:
+        try:
+            with out_of_memory("making DALI's preprocessing"):
+                return frames_pipeline(
+                    self._spec, channels, MAX_FRAMES, device_id=self._lane.device.index, asynchronous=True
+                )
+        except RuntimeError as error:
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            raise UserError(
+                f"engine.device: DALI cannot run on this GPU: {said[0]}; install the DALI for the driver's "
+                "CUDA (nvidia-dali-cuda120 or nvidia-dali-cuda130), or set `--engine.device cpu`"
+            ) from error
+
+    def ordered(self, pipeline: Any, staged: list[NDArray[np.uint8]]) -> Any:
+        """DALI's output for `staged`, ready for whatever is launched on our stream from here on.
+
+        The output is bound to our stream: it waits for DALI's event on the device, before any cast or copy,
+        and not on the host. Asking for the output without a stream, or reading it on another one, gives
+        wrong pixels now and then.
+        """
+        pipeline.feed_input("frames", staged)
+        (output,) = pipeline.run(getattr(self._lane, "stream", None))
+        return output.as_tensor()
+
+
+class MatrixFrames:
+    """Copy and resize by launches of our own, recorded once a shape and place."""
+
+    def __init__(self, spec: InputSpec, lane: Lane, staging: Staging) -> None:
+        self._spec, self._lane, self._staging = spec, lane, staging
+        self._resizes: dict[tuple[int, ...], MatrixResize] = {}
+        self._recorded: dict[tuple[int, ...], tuple[Tensor, Callable[[], object]]] = {}
+        self._dali: DaliFrames | None = None
+
+    def into(self, images: Images, windows: Windows, inputs: Tensor) -> None:
+        if any(image.shape[2] == 3 for image in images) and self._spec.channels == 1:
+            self._through_dali(images, windows, inputs)
+            return
+        for slot, (image, window) in enumerate(zip(images, windows, strict=True)):
+            staged = self._staging.stage(slot, image, window)
+            self._launch(slot, torch.from_numpy(staged), inputs)
+
+    def from_device(self, frame: Tensor, inputs: Tensor) -> None:
+        """As `into`, of one frame (H, W, C) uint8 that lies on the device."""
+        self._launch(0, frame, inputs)
+
+    def _launch(self, slot: int, source: Tensor, inputs: Tensor) -> None:
+        key = slot, *source.shape
+        if key not in self._recorded:
+            self._recorded[key] = self._record(tuple(source.shape), inputs[slot])
+        frame, launch = self._recorded[key]
+        frame.copy_(source, non_blocking=True)
+        launch()
+
+    def _record(self, shape: tuple[int, ...], target: Tensor) -> tuple[Tensor, Callable[[], object]]:
+        height, width, channels = shape
+        with out_of_memory(f"making room for frames of {width}x{height}"), torch.no_grad():
+            with self._lane.on():
+                frame = torch.zeros(shape, dtype=torch.uint8, device=self._lane.device)
+                if shape not in self._resizes:
+                    self._resizes[shape] = MatrixResize(
+                        self._spec, (height, width, channels), self._lane.device
+                    )
+            resize = self._resizes[shape]
+            launch, _ = self._lane.record(lambda: target.copy_(resize(frame)))
+        return frame, launch
+
+    def _through_dali(self, images: Images, windows: Windows, inputs: Tensor) -> None:
+        """Luma is rounded to grey levels before the resize: left to the one place that defines it."""
+        if self._dali is None:
+            self._dali = DaliFrames(self._spec, self._lane, self._staging)
+        self._dali.into(images, windows, inputs)

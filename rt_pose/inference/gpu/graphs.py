@@ -1,0 +1,89 @@
+"""A network recorded as CUDA graphs, one a batch size, with what follows it and the copy back.
+
+Graphs read and write memory that stays where it is: `inputs` is filled anew for every call, and each graph
+leaves its result in a tensor of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rt_pose.errors import UserError
+from rt_pose.inference.gpu.device import out_of_memory
+from rt_pose.inference.gpu.stream import Lane
+from rt_pose.package import InputSpec
+
+MAX_FRAMES = 16
+"""Frames of one call: cameras of one loop."""
+Forward = Callable[[Tensor], Tensor]
+
+
+@dataclass
+class _Recorded:
+    launch: Callable[[], object]
+    result: Tensor
+    """On the device."""
+    host: Tensor
+    """Pinned, float32."""
+
+
+class NetworkGraphs:
+    """(B, C, h, w) network input to a float32 result on the host, B frames a call."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        forward: Forward,
+        spec: InputSpec,
+        dtype: torch.dtype,
+        tail: Forward | None = None,
+        layout: torch.memory_format = torch.channels_last,
+    ) -> None:
+        """`forward` makes heatmaps of input of `dtype` and `layout`, both on the lane's device; `tail` makes
+        the result of float32 heatmaps (None: the heatmaps themselves)."""
+        self._lane, self._forward, self._tail = lane, forward, tail
+        self._recorded: dict[int, _Recorded] = {}
+        with out_of_memory("making room for the network's input"), lane.on():
+            room = torch.zeros(
+                (MAX_FRAMES, spec.channels, spec.height, spec.width), dtype=dtype, device=lane.device
+            )
+            self.inputs = room.contiguous(memory_format=layout)
+
+    def launch(self, count: int, fetch: bool = True) -> None:
+        """Run on the first `count` inputs and (`fetch`) copy the result to the host; nothing is waited for.
+
+        Belongs inside the lane's `on`.
+        """
+        recorded = self._recorded.get(count)
+        if recorded is None:
+            recorded = self._recorded[count] = self._record(count)
+        recorded.launch()
+        if fetch:  # outside the graph: the one copy back, into pinned memory
+            recorded.host.copy_(recorded.result, non_blocking=True)
+
+    def result(self, count: int) -> NDArray[np.float32]:
+        """What the last launch with `count` left, once the lane has waited; valid until the next launch."""
+        found: NDArray[np.float32] = self._recorded[count].host.numpy()
+        return found
+
+    def _record(self, count: int) -> _Recorded:
+        if not 1 <= count <= MAX_FRAMES:
+            raise UserError(
+                f"engine.device: a call on the GPU takes 1 to {MAX_FRAMES} frames, got {count}; use fewer "
+                "cameras in one loop"
+            )
+        inputs = self.inputs[:count]
+
+        def work() -> Tensor:
+            heatmaps = self._forward(inputs).float()
+            return (heatmaps if self._tail is None else self._tail(heatmaps)).contiguous()
+
+        with out_of_memory(f"recording the network for {count} frames"), torch.no_grad():
+            launch, result = self._lane.record(work)
+            return _Recorded(launch, result, self._lane.host(tuple(result.shape), torch.float32))

@@ -1,0 +1,96 @@
+"""One CUDA stream for everything between a frame and its keypoints, with graphs recorded on it.
+
+Whatever is launched while a lane is `on` runs on its stream in the order of the launches, so nothing needs
+an event but what comes from elsewhere (DALI's own stream) or goes to the host. torch's streams do not wait
+for the default stream: tensors that graphs read or write are made and filled while the lane is on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from rt_pose.inference.gpu.device import open_gpu
+
+WARM_UPS = 3
+"""Runs ahead of a recording: libraries choose kernels and allocate workspaces then, which no graph may."""
+
+
+class Lane(Protocol):
+    """Where device work is launched. One thread at a time."""
+
+    device: torch.device
+
+    def on(self) -> AbstractContextManager[object]:
+        """Within it this lane's stream is the current one."""
+        ...
+
+    def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], object], Tensor]:
+        """`work` as one launch, and the tensor that every launch leaves its result in.
+
+        `work` reads tensors that stay where they are. Launches belong inside `on`.
+        """
+        ...
+
+    def host(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Host memory that the device copies from and to by itself (pinned)."""
+        ...
+
+    def wait(self) -> None:
+        """Return when all that was launched is done."""
+        ...
+
+
+class CudaLane:
+    """A stream of the GPU, of high priority."""
+
+    def __init__(self) -> None:
+        """UserError where there is no usable GPU."""
+        self.device = torch.device("cuda", open_gpu())
+        self.stream = torch.cuda.Stream(self.device, priority=-1)
+        # Spinning, not blocking: a wake-up of the scheduler costs more than what is waited for.
+        self._done = torch.cuda.Event(blocking=False)
+        # One pool for all graphs: they never run at once, and none reads what it did not write itself.
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def on(self) -> AbstractContextManager[object]:
+        return torch.cuda.stream(self.stream)
+
+    def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], object], Tensor]:
+        with _exact():
+            with self.on():
+                for _ in range(WARM_UPS):
+                    work()
+            self.stream.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            # thread_local: other threads (DALI's, cameras') may go on calling CUDA meanwhile.
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=self.stream, capture_error_mode="thread_local"
+            ):
+                result = work()
+        return graph.replay, result
+
+    def host(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        return torch.zeros(shape, dtype=dtype, pin_memory=True)
+
+    def wait(self) -> None:
+        self._done.record(self.stream)
+        self._done.synchronize()
+
+
+@contextmanager
+def _exact() -> Iterator[None]:
+    """Within it float32 is float32 (no TF32), and convolutions are chosen by measurement among those that
+    give the same bits every time."""
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32
+    matmul.allow_tf32 = False
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=True, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        matmul.allow_tf32 = before

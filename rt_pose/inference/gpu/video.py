@@ -1,0 +1,130 @@
+"""Recorded video decoded by the GPU (NVDEC) through DALI, its frames left on the device."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rt_pose.errors import UserError
+from rt_pose.inference.gpu.device import out_of_memory
+from rt_pose.video import Channels, probe
+
+SEQUENCE = 8
+"""Frames handed over at a time by a reader that goes through a whole video."""
+LUMA = (0.299, 0.587, 0.114)
+"""Of red, green and blue (BT.601), as the preprocessing makes gray of colours."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Frames that follow one another in a video."""
+
+    video: Path
+    start: int
+    """Index of the first."""
+
+
+def read_on_device(path: Path, channels: Channels, device: torch.device) -> Iterator[Tensor]:
+    """The frames of a video in the order shown, (H, W, C) uint8 on the device, each valid until the next.
+
+    UserError where NVDEC cannot decode it, or it ends early.
+    """
+    total = probe(path).frames
+    sequences = -(-total // SEQUENCE)
+    with _said(path):
+        pipeline = _pipeline(device, SEQUENCE, {"filenames": [str(path)], "pad_sequences": True})
+    for k in range(sequences):
+        with _said(path):
+            sequence = _sequence(pipeline, channels)
+        yield from sequence[: total - k * SEQUENCE]
+
+
+def read_stretches(
+    stretches: Sequence[Stretch], length: int, channels: Channels, device: torch.device
+) -> Iterator[Tensor]:
+    """Each of the stretches of `length` frames, in their order: (length, H, W, C) uint8 on the device.
+
+    The reader decodes ahead. UserError where NVDEC cannot decode one.
+    """
+    with tempfile.TemporaryDirectory(prefix="rt-pose-clips-") as folder:
+        names = _plain_names([stretch.video for stretch in stretches], Path(folder))
+        listing = Path(folder) / "stretches.txt"
+        listing.write_text(file_list(stretches, length, names), encoding="utf-8")
+        first = stretches[0].video
+        options = {"file_list": str(listing), "file_list_frame_num": True, "step": length}
+        with _said(first):
+            pipeline = _pipeline(device, length, options)
+        for stretch in stretches:
+            with _said(stretch.video):
+                sequence = _sequence(pipeline, channels)
+            yield sequence
+
+
+def file_list(stretches: Sequence[Stretch], length: int, names: dict[Path, Path]) -> str:
+    """DALI's list, a line a stretch in their order: file, label, first frame, the one after the last."""
+    return "".join(f"{names[s.video]} {i} {s.start} {s.start + length}\n" for i, s in enumerate(stretches))
+
+
+def to_gray(frames: Tensor) -> Tensor:
+    """(..., 1) uint8 luma of (..., 3) uint8 RGB."""
+    weights = torch.tensor(LUMA, device=frames.device)
+    return (frames.float() @ weights).round().to(torch.uint8)[..., None]
+
+
+def _plain_names(videos: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Links to the videos under names without blanks, which DALI's list cannot hold."""
+    names: dict[Path, Path] = {}
+    for video in videos:
+        if video not in names:
+            names[video] = folder / f"video{len(names)}{video.suffix}"
+            names[video].symlink_to(video.absolute())
+    return names
+
+
+def _pipeline(device: torch.device, length: int, options: dict[str, Any]) -> Any:
+    from nvidia.dali import Pipeline, fn, types
+
+    pipeline = Pipeline(batch_size=1, num_threads=1, device_id=device.index, prefetch_queue_depth=2)
+    with pipeline:
+        found = fn.readers.video(
+            device="gpu",
+            sequence_length=length,
+            random_shuffle=False,
+            dtype=types.UINT8,
+            image_type=types.RGB,
+            **options,
+        )
+        pipeline.set_outputs(found[0] if isinstance(found, (list, tuple)) else found)
+    pipeline.build()
+    return pipeline
+
+
+def _sequence(pipeline: Any, channels: Channels) -> Tensor:
+    """(F, H, W, C) on the device."""
+    (output,) = pipeline.run()  # without a stream: DALI has waited for it
+    frames: Tensor = torch.from_dlpack(output.as_tensor())[0]
+    # A copy of our own: DALI's memory may become another sequence's while ours still waits to be read.
+    frames = to_gray(frames) if channels == 1 else frames.clone()
+    torch.cuda.current_stream(frames.device).synchronize()
+    return frames
+
+
+@contextmanager
+def _said(path: Path) -> Iterator[None]:
+    """Within it DALI's errors become words."""
+    try:
+        with out_of_memory(f"decoding {path}"):
+            yield
+    except (RuntimeError, StopIteration) as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"video {path}: the GPU's decoder cannot read it: {said[0]}; use `decoder: pyav`, or convert it "
+            "to H.264 of a constant frame rate"
+        ) from error

@@ -1,0 +1,186 @@
+"""The preprocessing of `preprocess.py` compiled for one frame at a time: on a CPU the fastest of the three.
+
+The same separable filter as DALI's (linear, antialiased, border pixels repeated), its weights computed once a
+frame size. One pass a row: the rows that an output row looks at are summed into a buffer that stays in the
+first-level cache, which is then summed along x, scaled and written in the network's layout. Nothing is
+allocated a frame, there is no second thread that could spin, and the interpreter is free meanwhile.
+DALI's graph is the definition; this serves where the golden keypoints stay in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.inference.preprocess import Preprocess
+from rt_pose.package import InputSpec
+
+_FAST = {"contract", "reassoc", "nsz"}
+"""Multiply-add and the order of sums may be the processor's; NaN and infinity keep their meaning."""
+
+
+class Taps(NamedTuple):
+    """One axis of the resize: output i is the sum over t of weight[i, t] * input[first[i] + t]."""
+
+    first: NDArray[np.int32]
+    """(n_out,)"""
+    weight: NDArray[np.float32]
+    """(n_out, T), each row's sum 1."""
+
+
+def taps(n_in: int, n_out: int, antialias: bool) -> Taps:
+    """Weights of a linear resize from `n_in` to `n_out` pixels, edges on edges.
+
+    Antialiased, the triangle is as wide as an output pixel where that is more than an input pixel. What falls
+    outside repeats the border pixel, so its weight is added to that pixel's.
+    """
+    scale = n_in / n_out
+    support = max(scale, 1.0) if antialias else 1.0
+    centre = (np.arange(n_out) + 0.5) * scale - 0.5
+    span = np.arange(int(np.ceil(2 * support)) + 1)
+    index = np.floor(centre - support).astype(np.int64)[:, None] + span  # (n_out, span)
+    weight = np.maximum(0.0, 1.0 - np.abs(index - centre[:, None]) / support)
+    weight /= weight.sum(axis=1, keepdims=True)
+
+    clamped = np.clip(index, 0, n_in - 1)
+    first = np.where(weight > 0, clamped, n_in).min(axis=1)
+    last = np.where(weight > 0, clamped, -1).max(axis=1)
+    width = int((last - first).max()) + 1
+    first = np.minimum(first, n_in - width)
+    dense = np.zeros((n_out, width), np.float32)
+    used = weight > 0
+    rows = np.broadcast_to(np.arange(n_out)[:, None], used.shape)[used]
+    np.add.at(dense, (rows, (clamped - first[:, None])[used]), weight[used].astype(np.float32))
+    return Taps(first.astype(np.int32), dense)
+
+
+@numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
+def _resize(frame, x0, y0, top, down, left, across, scale, offset, row, sums, out):  # type: ignore[no-untyped-def]
+    """`frame` (H, W * C) uint8 from column `x0` and row `y0` on -> `out` (C_out, h, w) float32.
+
+    `row` is as long as the part's row, `sums` (C, w) says C, C_out is C or more.
+    """
+    channels_out, height, width = out.shape
+    channels = sums.shape[0]
+    for y in range(height):
+        _sum_rows(frame, x0, y0 + top[y], down[y], row)
+        for c in range(channels):
+            _sum_columns(row[c:], left, across, channels, sums[c])
+        for c in range(channels_out):
+            total = sums[c if channels > 1 else 0]
+            for x in range(width):
+                out[c, y, x] = total[x] * scale[c] + offset[c]
+
+
+@numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
+def _sum_rows(frame, x0, top, weights, row):  # type: ignore[no-untyped-def]
+    """Frame rows from `top` on, from column `x0` on, into one row, as `weights` say."""
+    width = len(row)
+    source = frame[top, x0 : x0 + width]  # indices from 0 on: no wrap-around to look for, so it is vectorised
+    for x in range(width):
+        row[x] = weights[0] * np.float32(source[x])
+    for t in range(1, len(weights)):
+        weight = weights[t]
+        if weight != 0.0:
+            source = frame[top + t, x0 : x0 + width]
+            for x in range(width):
+                row[x] += weight * np.float32(source[x])
+
+
+@numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
+def _sum_columns(row, left, across, step, total):  # type: ignore[no-untyped-def]
+    """One channel's output row; neighbours lie `step` apart. Four taps at a time and indices without a sign
+    (no wrap-around to look for) are what lets the compiler use the processor's gathers: 2.5 times as fast."""
+    one, two, three = np.uint32(step), np.uint32(2 * step), np.uint32(3 * step)
+    for x in range(len(total)):
+        total[x] = 0.0
+    t = 0
+    while t + 4 <= len(across):
+        start = np.uint32(t * step)
+        for x in range(len(total)):
+            i = left[x] + start
+            total[x] += (
+                across[t, x] * row[i]
+                + across[t + 1, x] * row[i + one]
+                + across[t + 2, x] * row[i + two]
+                + across[t + 3, x] * row[i + three]
+            )
+        t += 4
+    while t < len(across):
+        start = np.uint32(t * step)
+        for x in range(len(total)):
+            total[x] += across[t, x] * row[left[x] + start]
+        t += 1
+
+
+class _Size:
+    """What is kept for one size of frame."""
+
+    def __init__(self, shape: tuple[int, int, int], spec: InputSpec) -> None:
+        height, width, channels = shape
+        down, across = taps(height, spec.height, spec.antialias), taps(width, spec.width, spec.antialias)
+        self.top, self.down = down.first, down.weight
+        self.left = (across.first * channels).astype(np.uint32)
+        self.across = np.ascontiguousarray(across.weight.T)
+        self.row = np.empty(width * channels, np.float32)
+        self.sums = np.empty((channels, spec.width), np.float32)
+
+
+class CompiledPreprocess:
+    """One frame a call. Not thread safe: one instance a thread."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        self.spec = spec
+        self._scale = (1.0 / np.asarray(spec.std)).astype(np.float32)
+        self._offset = (-np.asarray(spec.mean) / np.asarray(spec.std)).astype(np.float32)
+        self._out = np.empty((1, spec.channels, spec.height, spec.width), np.float32)
+        self._sizes: dict[tuple[int, ...], _Size] = {}
+        self._colour_to_gray: Preprocess | None = None
+
+    def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Network input (1, C, h, w) of the one frame (H, W, C) uint8 given; valid until the next call."""
+        (frame,) = frames
+        self.into(frame, self._out[0])
+        return self._out
+
+    def into(
+        self,
+        frame: NDArray[np.uint8],
+        out: NDArray[np.float32],
+        window: tuple[int, int, int, int] | None = None,
+    ) -> None:
+        """Write the input for one frame, or for its `window` (x, y, width, height), to `out` (C, h, w)."""
+        height, width, channels = frame.shape
+        if channels == 3 and self.spec.channels == 1:
+            self._through_dali(frame, out, window)
+            return
+        x, y, width, height = window or (0, 0, width, height)
+        size = self._sizes.get((height, width, channels))
+        if size is None:
+            size = self._sizes[height, width, channels] = _Size((height, width, channels), self.spec)
+        _resize(
+            frame.reshape(len(frame), -1),
+            x * channels,
+            y,
+            size.top,
+            size.down,
+            size.left,
+            size.across,
+            self._scale,
+            self._offset,
+            size.row,
+            size.sums,
+            out,
+        )
+
+    def _through_dali(
+        self, frame: NDArray[np.uint8], out: NDArray[np.float32], window: tuple[int, int, int, int] | None
+    ) -> None:
+        """Luma is rounded to grey levels before the resize: left to the one place that defines it."""
+        if self._colour_to_gray is None:
+            self._colour_to_gray = Preprocess(self.spec)
+        self._colour_to_gray.into(frame, out, window)

@@ -1,0 +1,153 @@
+"""From events to commands to outputs. Each output has a thread of its own, so that none delays the loop.
+
+A command that is not sent by its deadline is not sent at all; one that finds its output's queue full is
+refused. Disarming ends what is in progress as well: the line goes low with what waits for it. After an
+emergency nothing goes out until `arm`. A device with a watchdog hears a heartbeat only while the loop turns,
+so that a hung loop drops the line like a dead one. Whatever way the program ends, every output is put into
+its safe state.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable
+
+from rt_pose.clock import Clock
+from rt_pose.decisions.decide import Rule
+from rt_pose.drivers import Output
+from rt_pose.outputs.output_thread import OutputThread
+from rt_pose.types import Ack, Command, Event, OutputInfo, OutputNotice
+
+SAFE_TIMEOUT_S = 0.5
+"""How long the safe state of all outputs is waited for, in all."""
+EMERGENCY = "emergency stop; `arm` lets commands out again"
+
+
+class Beat:
+    """When the loop last turned. It only stores the time; others look at it."""
+
+    __slots__ = ("t_ns",)
+
+    def __init__(self) -> None:
+        self.t_ns = 0
+        """Host time; 0 before the first turn."""
+
+    def fresh(self, now_ns: int, within_ns: int) -> bool:
+        """Whether the loop has turned within that time."""
+        return self.t_ns > 0 and now_ns - self.t_ns <= within_ns
+
+
+def command_for(event: Event, rule: Rule) -> Command:
+    """The command of a fired event. It bears the event's id, so replay gives the same ones."""
+    do = rule.plan
+    return Command(
+        id=event.id,
+        event_id=event.id,
+        output=do.output,
+        line=do.line,
+        action=do.action,
+        duration_us=do.duration_us,
+        period_us=do.period_us,
+        count=do.count,
+        amplitude=do.amplitude,
+        t_deadline_ns=event.t_cause_ns + rule.deadline_ns if rule.late == "suppress" else None,
+        message=do.message,
+        ramp_up_us=do.ramp_up_us,
+        ramp_down_us=do.ramp_down_us,
+    )
+
+
+class Actuators:
+    """All outputs of a run."""
+
+    def __init__(
+        self,
+        outputs: Iterable[tuple[OutputInfo, Output]],
+        clock: Clock,
+        beat: Beat | None = None,
+        beat_within_ns: int = 0,
+    ) -> None:
+        """`beat`: the loop's; older than `beat_within_ns` the loop counts as hung, and heartbeats end."""
+        self.acks: deque[Ack] = deque()
+        """Filled by the outputs' threads, drained by the loop."""
+        self.notices: deque[OutputNotice] = deque()
+        """What outputs say besides acks: a dropped line, a fault. Filled and drained as `acks`."""
+
+        def alive() -> bool:
+            return beat is not None and beat.fresh(clock.now_ns(), beat_within_ns)
+
+        self._threads = {
+            info.name: OutputThread(info, output, clock, self.acks, self.notices, alive)
+            for info, output in outputs
+        }
+
+    def start(self) -> None:
+        for thread in self._threads.values():
+            thread.start()
+
+    def submit(self, command: Command) -> str:
+        """Hand a command to its output's thread; why it was refused, or nothing. Never waits."""
+        return self._threads[command.output].submit(command)
+
+    def faults(self) -> dict[str, str]:
+        """Outputs that have failed, with why."""
+        return {name: thread.fault for name, thread in self._threads.items() if thread.fault}
+
+    def disarm(self) -> None:
+        """Nothing that waits goes out, and pulses, trains and levels in progress end. Never waits."""
+        for thread in self._threads.values():
+            thread.disarm()
+
+    def hold(self, why: str) -> None:
+        """Let nothing out until `release`. Never waits."""
+        for thread in self._threads.values():
+            thread.hold(why)
+
+    def release(self) -> None:
+        """Commands may go out again, after an emergency."""
+        for thread in self._threads.values():
+            thread.release()
+
+    def emergency(self) -> list[str]:
+        """Everything low at once, from any thread; nothing goes out until `release`. What went wrong."""
+        self.hold(EMERGENCY)
+        return self._all_safe()
+
+    def stop(self, timeout_s: float = 1.0) -> list[str]:
+        """Every output into its safe state, all of them before any is waited for; what went wrong."""
+        for thread in self._threads.values():
+            thread.begin_stop()
+        problems = self._all_safe()
+        for name, thread in self._threads.items():
+            try:
+                problem = thread.end_stop(timeout_s)
+            except Exception as error:  # noqa: BLE001 - the other outputs must still become safe
+                problem = f"output '{name}': {type(error).__name__}: {error}"
+            if problem and problem not in problems:
+                problems.append(problem)
+        return problems
+
+    def _all_safe(self) -> list[str]:
+        """All outputs side by side: one that hangs must not keep the others' lines high."""
+        problems: deque[str] = deque()
+        helpers = {
+            name: threading.Thread(
+                target=_make_safe, args=(thread, problems), name=f"rt-pose-safe-{name}", daemon=True
+            )
+            for name, thread in self._threads.items()
+        }
+        for helper in helpers.values():
+            helper.start()
+        for name, helper in helpers.items():
+            helper.join(SAFE_TIMEOUT_S / len(helpers))
+            if helper.is_alive():
+                problems.append(f"output '{name}': no safe state within {SAFE_TIMEOUT_S:g} s")
+        return list(problems)
+
+
+def _make_safe(thread: OutputThread, problems: deque[str]) -> None:
+    try:
+        thread.make_safe()
+    except Exception as error:  # noqa: BLE001 - told to whoever asked
+        problems.append(f"output '{thread.info.name}': {type(error).__name__}: {error}")

@@ -1,0 +1,225 @@
+"""Frames of the film with what the filter believed drawn on them, as SVG around a JPEG."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.clock import NS_PER_MS
+from rt_pose.records import EventRecord, Observation, TrackRecord
+from rt_pose.reports.svg import keypoint_colour
+from rt_pose.session.film import FilmTimes, read_film, read_times
+from rt_pose.session.read import Session
+from rt_pose.types import FloatArray
+
+STRIP_OFFSETS_MS = (-200, -100, 0, 200, 500)
+MAX_STRIPS = 4
+CROP_MARGIN, MIN_CROP = 1.5, 0.3
+"""A strip shows 1.5 times what its keypoints span, and no less than 30 % of the frame's width."""
+MAX_IMAGE_WIDTH = 800
+JPEG_QUALITY = 82
+TRAJECTORY_POINTS = 1500
+
+
+@dataclass(slots=True)
+class Strip:
+    """An event and what the camera saw around it."""
+
+    event: dict[str, Any]
+    pictures: list[str]
+    """SVG elements, in order of time."""
+
+
+class CameraPictures:
+    """Draws on the frames of one camera's film."""
+
+    def __init__(self, session: Session, camera: str, times: FilmTimes) -> None:
+        self._session, self._camera = session, camera
+        self._row_of_arrival = {int(t): row for row, t in enumerate(times.t_arrival_ns)}
+        tracks = {t.seq: t for t in session.tracks if t.camera == camera}
+        self.observations = [
+            o
+            for o in session.observations
+            if o.camera == camera and o.stamps.t_arrival_ns in self._row_of_arrival and o.seq in tracks
+        ]
+        self._tracks = tracks
+        self._arrivals = np.array([o.stamps.t_arrival_ns for o in self.observations], np.int64)
+        zones = session.info.config.get("zones", {})
+        self._circles = {name: z["circle"] for name, z in zones.items() if z.get("circle")}
+
+    @classmethod
+    def of(cls, session: Session, camera: str) -> CameraPictures | None:
+        """None where the camera was not filmed, or nothing of what was filmed was decided on."""
+        times = read_times(session.path, camera)
+        if times is None or camera not in session.info.cameras:
+            return None
+        pictures = cls(session, camera, times)
+        return pictures if pictures.observations else None
+
+    def strips(self) -> list[Strip]:
+        """The first events with the frames around each; fewer where the film does not hold them."""
+        row_of_seq = {o.seq: i for i, o in enumerate(self.observations)}
+        chosen = [e for e in chosen_events(self._session.events, self._camera) if e.seq in row_of_seq]
+        around = [self._around(row_of_seq[e.seq]) for e in chosen]
+        images = self._images({i for row in around for i, _ in row})
+        strips = []
+        for event, row in zip(chosen, around, strict=True):
+            crop = self._crop([i for i, _ in row])
+            pictures = [self._draw(i, images[i], crop, caption) for i, caption in row if i in images]
+            if pictures:
+                strips.append(Strip(event.event, pictures))
+        return strips
+
+    def trajectory(self, keypoint: int) -> str | None:
+        """A frame from the middle of the run with the way one keypoint went."""
+        middle = len(self.observations) // 2
+        images = self._images({middle})
+        if middle not in images:
+            return None
+        tracks = [self._tracks[o.seq] for o in self.observations]
+        xy = np.array([t.xy.array()[:, keypoint] for t in tracks])  # (F, N, 2)
+        xy[np.array([self._lost(t)[:, keypoint] for t in tracks])] = np.nan
+        ways = "".join(
+            f'<path d="{_way(xy[:, n])}" fill="none" stroke="#ffd23f" stroke-width="1.3" '
+            'stroke-opacity="0.85" vector-effect="non-scaling-stroke"/>'
+            for n in range(xy.shape[1])
+        )
+        info = self._session.info.cameras[self._camera]
+        return self._draw(middle, images[middle], (0, 0, info.width, info.height), under=ways)
+
+    def _around(self, row: int) -> list[tuple[int, str]]:
+        """Observations nearest to each offset from `row`, with their real distance in time."""
+        start = self._arrivals[row]
+        nearest = [
+            int(np.abs(self._arrivals - (start + offset * NS_PER_MS)).argmin()) for offset in STRIP_OFFSETS_MS
+        ]
+        rows = list(dict.fromkeys(nearest))
+        return [
+            (i, f"{round((self._arrivals[i] - start) / NS_PER_MS):+d} ms".replace("+0 ", "0 ")) for i in rows
+        ]
+
+    def _crop(self, rows: list[int]) -> tuple[float, float, float, float]:
+        """x, y, width, height (px) of the part with all keypoints of these rows; the frame's aspect."""
+        info = self._session.info.cameras[self._camera]
+        tracks = [self._tracks[self.observations[i].seq] for i in rows]
+        xy = np.concatenate([t.xy.array()[~self._lost(t)] for t in tracks])
+        xy = xy[np.isfinite(xy).all(axis=-1)]
+        if not len(xy):
+            return 0, 0, info.width, info.height
+        low, high = xy.min(axis=0), xy.max(axis=0)
+        full = np.array([info.width, info.height], np.float64)
+        share = float(np.clip(CROP_MARGIN * ((high - low) / full).max(), MIN_CROP, 1.0))
+        size = full * share
+        corner = np.clip((low + high) / 2 - size / 2, 0, full - size)
+        return float(corner[0]), float(corner[1]), float(size[0]), float(size[1])
+
+    def _images(self, wanted: set[int]) -> dict[int, NDArray[np.uint8]]:
+        info = self._session.info.cameras[self._camera]
+        rows = {self._row_of_arrival[int(self._arrivals[i])]: i for i in wanted}
+        size = (info.height, info.width)
+        film = read_film(self._session.path, self._camera, list(rows), info.channels, size)
+        return {rows[row]: image for row, image in film}
+
+    def _draw(
+        self,
+        i: int,
+        image: NDArray[np.uint8],
+        crop: tuple[float, float, float, float],
+        caption: str = "",
+        under: str = "",
+    ) -> str:
+        track = self._tracks[self.observations[i].seq]
+        height, width = image.shape[:2]
+        x, y, shown_width, shown_height = crop
+        drawn = self._zones() + under + self._skeletons(track, shown_width)
+        # Pixel centres are whole numbers here, in SVG the picture's corner is (0, 0).
+        return (
+            f'<figure><svg class="frame" viewBox="{x:.1f} {y:.1f} {shown_width:.1f} {shown_height:.1f}">'
+            f'<image href="{jpeg_uri(image)}" width="{width}" height="{height}"/>'
+            f'<g transform="translate(0.5 0.5)">{drawn}</g></svg>'
+            f"<figcaption>{escape(caption)}</figcaption></figure>"
+        )
+
+    def _skeletons(self, track: TrackRecord, shown_width: float) -> str:
+        xy, lost = track.xy.array(), self._lost(track)
+        names = self._session.info.package.keypoints
+        index = {name: k for k, name in enumerate(names)}
+        unit = shown_width / 320
+        parts = []
+        for n in range(xy.shape[0]):
+            shown = np.isfinite(xy[n]).all(axis=-1) & ~lost[n]
+            for a, b in self._session.info.package.skeleton:
+                ka, kb = index[a], index[b]
+                if shown[ka] and shown[kb]:
+                    (xa, ya), (xb, yb) = xy[n, ka], xy[n, kb]
+                    parts.append(
+                        f'<line x1="{xa:.1f}" y1="{ya:.1f}" x2="{xb:.1f}" y2="{yb:.1f}" stroke="#fff" '
+                        f'stroke-opacity="0.85" stroke-width="{1.3 * unit:.2f}"/>'
+                    )
+            for k in np.flatnonzero(shown):
+                x, y = xy[n, k]
+                parts.append(
+                    f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{3 * unit:.2f}" stroke="#fff" '
+                    f'stroke-width="{0.8 * unit:.2f}" fill="{keypoint_colour(int(k), len(names))}">'
+                    f"<title>{escape(names[k]) if k < len(names) else k}</title></circle>"
+                )
+        return "".join(parts)
+
+    def _zones(self) -> str:
+        return "".join(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="none" stroke="#4dd0ff" '
+            'stroke-width="1.5" stroke-dasharray="6 4" vector-effect="non-scaling-stroke">'
+            f"<title>{escape(name)}</title></circle>"
+            for name, (x, y, r) in self._circles.items()
+        )
+
+    @staticmethod
+    def _lost(track: TrackRecord) -> NDArray[np.bool_]:
+        return np.array(track.lost, bool).reshape(track.xy.shape[:2])
+
+
+def chosen_events(events: Sequence[EventRecord], camera: str) -> list[EventRecord]:
+    """The first of each rule and outcome, then the first of all, in order of time."""
+    own = [e for e in events if e.event["camera"] == camera]
+    firsts: dict[tuple[str, str], EventRecord] = {}
+    for event in own:
+        firsts.setdefault((event.event["rule"], event.event["outcome"]), event)
+    kinds = {e.event["id"] for e in firsts.values()}
+    ordered = [*firsts.values(), *(e for e in own if e.event["id"] not in kinds)]
+    return sorted(ordered[:MAX_STRIPS], key=lambda e: e.t_ns)
+
+
+def jpeg_uri(image: NDArray[np.uint8]) -> str:
+    """A picture (H, W, C; RGB or gray) as a data URI, at most 800 px wide."""
+    height, width = image.shape[:2]
+    if width > MAX_IMAGE_WIDTH:
+        size = (MAX_IMAGE_WIDTH, round(height * MAX_IMAGE_WIDTH / width))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
+    if image.shape[2] == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+
+
+def shown_observations(session: Session, camera: str) -> list[tuple[Observation, TrackRecord]]:
+    """A camera's observations with the track of each, in order."""
+    tracks = {t.seq: t for t in session.tracks}
+    return [(o, tracks[o.seq]) for o in session.observations if o.camera == camera and o.seq in tracks]
+
+
+def _way(xy: FloatArray) -> str:
+    step = max(1, len(xy) // TRAJECTORY_POINTS)
+    parts, pen_down = [], False
+    for x, y in xy[::step]:
+        known = bool(np.isfinite(x) and np.isfinite(y))
+        if known:
+            parts.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
+        pen_down = known
+    return "".join(parts)

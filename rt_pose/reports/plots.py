@@ -1,0 +1,160 @@
+"""The report's plots, from the session's records."""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import Any
+
+import numpy as np
+
+from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.loop.latency import summary
+from rt_pose.records import TrackRecord
+from rt_pose.reports.pictures import shown_observations
+from rt_pose.reports.svg import Plot, bars, keypoint_colour
+from rt_pose.session.read import Session, stamp_columns
+from rt_pose.types import FloatArray
+
+OUTCOME_COLOURS = {"fired": "green", "withheld": "orange", "suppressed": "red"}
+HISTOGRAM_BINS = 90
+TRACE_SECONDS = 20.0
+"""Traces of keypoints over more than this would be a block of ink."""
+
+
+def latency_over_time(session: Session) -> str | None:
+    """Exposure to decision and image to decision against the time of the run; None without observations."""
+    stamps = stamp_columns(session.observations)
+    if not len(stamps.t_arrival_ns):
+        return None
+    seconds = (stamps.t_arrival_ns - stamps.t_arrival_ns[0]) / NS_PER_S
+    decided = stamps.stages["t_decided_ns"]
+    image = (decided - stamps.t_arrival_ns) / NS_PER_MS
+    exposure = (decided - stamps.t_exposure_ns) / NS_PER_MS
+    budget = session.info.budget_ms
+    everything = np.concatenate([image, exposure, [] if budget is None else [budget]])
+    plot = Plot((0, float(seconds[-1])), (0, _top(everything)), "seconds", "ms", width=1000, height=230)
+    if np.isfinite(exposure).any():
+        plot.line(seconds, exposure, "orange", 0.9)
+    plot.line(seconds, image, "blue", 0.9)
+    if budget is not None:
+        plot.across(budget, "red", f"budget {budget:g} ms (exposure to decision)")
+    return plot.render("latency over time")
+
+
+def latency_histogram(session: Session) -> str | None:
+    """How often which image to decision; None without observations."""
+    stamps = stamp_columns(session.observations)
+    values = (stamps.stages["t_decided_ns"] - stamps.t_arrival_ns) / NS_PER_MS
+    values = values[np.isfinite(values)]
+    figures = summary(values)
+    if figures is None:
+        return None
+    low, high = 0.0, float(np.percentile(values, 99.9)) * 1.15
+    counts, edges = np.histogram(np.minimum(values, high), HISTOGRAM_BINS, (low, high))
+    plot = Plot((low, high), (0, float(counts.max()) * 1.1), "ms, image to decision", "frames", 500)
+    plot.columns(edges, counts, "blue")
+    for name, dashed in (("p50", False), ("p99", True)):
+        plot.down(figures[name], "orange", f"{name.upper()} {figures[name]:.2f} ms", dashed)
+    return plot.render("histogram of image to decision")
+
+
+def stage_waterfall(times: dict[str, dict[str, Any] | None]) -> str | None:
+    """Stages one after another: bar to the median, thin line to P99."""
+    rows = [
+        (name, figures["p50"], figures["p99"], f"{figures['p50']:.3f} / {figures['p99']:.3f}")
+        for name, figures in times.items()
+        if figures is not None
+    ]
+    return bars(rows, "ms", "blue", 560, offset=True) if rows else None
+
+
+def accuracy_bars(accuracy: dict[str, Any]) -> str:
+    """Median error of each keypoint, thin line to P90."""
+    rows = [
+        (name, e["median_px"], e["p90_px"], f"{e['median_px']:.2f} / {e['p90_px']:.2f}")
+        for name, e in accuracy["per_keypoint"].items()
+        if e["n"]
+    ]
+    return bars(rows, "px", "blue", 560)
+
+
+def shown_keypoint(session: Session) -> int:
+    """The keypoint that the rules speak of first; the first of all where they name none."""
+    names = session.info.package.keypoints
+    for rule in session.info.config.get("rules", []):
+        for word in re.findall(r"[A-Za-z_][\w.]*", str(rule.get("when", ""))):
+            if word in names:
+                return names.index(word)
+    return 0
+
+
+def speed_trace(session: Session, camera: str, keypoint: int) -> str | None:
+    """Speed of a keypoint of the first individual, with a line for each event; None without tracks."""
+    pairs = shown_observations(session, camera)
+    if not pairs:
+        return None
+    seconds = _seconds([o.stamps.t_arrival_ns for o, _ in pairs])
+    speed = np.array([_speed(track, keypoint) for _, track in pairs])
+    plot = Plot((0, float(seconds[-1])), (0, _top(speed)), "seconds", "px/s", width=1000, height=220)
+    second_of_seq = {o.seq: s for (o, _), s in zip(pairs, seconds, strict=True)}
+    for record in session.events:
+        event = record.event
+        if record.seq in second_of_seq:
+            at = second_of_seq[record.seq]
+            title = f"{event['rule']} {event['outcome']} at {at:.2f} s"
+            plot.down(at, OUTCOME_COLOURS[event["outcome"]], title, dashed=event["outcome"] != "fired")
+    plot.line(seconds, speed, "blue", 1.1)
+    return plot.render("speed with events")
+
+
+def keypoint_traces(session: Session, camera: str) -> str | None:
+    """x and y of every keypoint of the first individual over the run's first seconds."""
+    pairs = shown_observations(session, camera)
+    if not pairs:
+        return None
+    seconds = _seconds([o.stamps.t_arrival_ns for o, _ in pairs])
+    shown = seconds <= TRACE_SECONDS
+    xy = np.array([_seen(track) for _, track in pairs])[shown]  # (F, K, 2)
+    seconds = seconds[shown]
+    count = xy.shape[1]
+    plots = []
+    for axis, label in ((0, "x px"), (1, "y px")):
+        values = xy[..., axis]
+        if not np.isfinite(values).any():
+            continue
+        limits = float(np.nanmin(values)), float(np.nanmax(values))
+        plot = Plot((0, float(seconds[-1])), limits, "seconds", label, width=1000, height=190)
+        for k in range(count):
+            plot.line(seconds, values[:, k], keypoint_colour(k, count), 1.0)
+        plots.append(plot.render(f"{label} of every keypoint"))
+    return "".join(plots) or None
+
+
+def keypoint_key(names: list[str]) -> str:
+    """Which colour is which keypoint."""
+    items = (
+        f'<span><i style="background:{keypoint_colour(k, len(names))}"></i>{escape(name)}</span>'
+        for k, name in enumerate(names)
+    )
+    return f'<div class="key">{"".join(items)}</div>'
+
+
+def _seconds(times_ns: list[int]) -> FloatArray:
+    return (np.array(times_ns, np.int64) - times_ns[0]) / NS_PER_S
+
+
+def _speed(track: TrackRecord, keypoint: int) -> float:
+    lost = np.array(track.lost, bool).reshape(track.xy.shape[:2])
+    return float("nan") if lost[0, keypoint] else float(np.linalg.norm(track.velocity.array()[0, keypoint]))
+
+
+def _seen(track: TrackRecord) -> FloatArray:
+    lost = np.array(track.lost, bool).reshape(track.xy.shape[:2])[0]
+    return np.where(lost[:, None], np.nan, track.xy.array()[0])
+
+
+def _top(values: FloatArray) -> float:
+    """Where an axis from zero may end."""
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) * 1.08 if finite.size else 1.0

@@ -1,0 +1,302 @@
+"""The report of a session: figures from its log alone, as `report.json` and as a page.
+
+A figure that the log does not hold is None ("not measured"), never 0. Latency figures are those of
+`rt_pose.loop.latency`; overhead is image to decision minus the median time of the bare network on a ready
+tensor, as measured before and after the run (a shared machine's speed may change by half in between).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.audit import untriggered_rules as silent
+from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.files import write_atomic
+from rt_pose.loop.latency import summary
+from rt_pose.records import AckRecord, Observation, TrackRecord
+from rt_pose.session.read import Session, SessionInfo, StampColumns, stamp_columns
+
+SCHEMA = 1
+JSON_NAME = "report.json"
+PAGE_NAME = "report.html"
+COPY = "copy the session elsewhere"
+DEVICE = "device"
+"""Stage of frames that the device lost before its driver handed them over."""
+OUTCOMES = ("fired", "withheld", "suppressed")
+STAGES = (
+    ("waiting", "t_arrival_ns", "t_taken_ns"),
+    ("preprocess", "t_taken_ns", "t_preprocessed_ns"),
+    ("network", "t_preprocessed_ns", "t_inferred_ns"),
+    ("decode", "t_inferred_ns", "t_pose_ns"),
+    ("track", "t_pose_ns", "t_tracked_ns"),
+    ("decide", "t_tracked_ns", "t_decided_ns"),
+)
+
+
+def make_report(session_dir: Path | str) -> dict[str, Any]:
+    """Write `report.json` and `report.html` into the session's folder; the figures.
+
+    UserError where the folder is no session.
+    """
+    # The page needs a film decoder and a picture encoder; figures alone do not.
+    from rt_pose.reports.session_page import page
+
+    session = Session.read(session_dir)
+    found = _not_measured_as_none(figures(session))
+    write_atomic(session.path / JSON_NAME, json.dumps(found, indent=1, allow_nan=False) + "\n", COPY)
+    write_atomic(session.path / PAGE_NAME, page(session, found), COPY)
+    return found
+
+
+def figures(session: Session) -> dict[str, Any]:
+    """The content of `report.json`."""
+    info = session.info
+    return {
+        "schema": SCHEMA,
+        "session": _session(session),
+        "frames": frame_counts(session),
+        "latency_ms": latencies(session),
+        "stages_ms": stage_times(session),
+        "deadline": deadline(session),
+        "events": event_counts(session),
+        "silent_rules": silent.as_json(session),
+        "commands": command_counts(session),
+        "accuracy": accuracy(session, session.observations),
+        "accuracy_tracks": accuracy(session, session.tracks),
+        "replay": _beside(session, "replay.json"),
+        "hindsight": _beside(session, "hindsight.json"),
+        "machine": info.machine,
+        "versions": info.versions,
+        "package": asdict(info.package),
+        "engine": {
+            **info.engine,
+            "bare_forward_ms": info.bare_forward_ms,
+            "bare_forward_after_ms": info.bare_forward_after_ms,
+            "kept_warm": session.end.counts.get("kept_warm") if session.end else None,
+        },
+    }
+
+
+def frame_counts(session: Session) -> dict[str, Any]:
+    """Frames captured, processed, dropped by stage and lost by the device: in all, and by camera.
+
+    The loop's own last counts are taken where the log holds them: records may be lost, counts are not.
+    """
+    counted = session.end.counts.get("cameras", {}) if session.end else {}
+    names = sorted({*session.info.cameras, *counted, *(frame.camera for frame in session.frames)})
+    cameras = {name: _camera_counts(session, name, counted.get(name, {})) for name in names}
+    dropped: dict[str, int] = defaultdict(int)
+    for counts in [*cameras.values(), {"dropped": _dropped(session, "")}]:
+        for stage, n in counts["dropped"].items():
+            dropped[stage] += n
+    return {
+        **{key: sum(c[key] for c in cameras.values()) for key in ("captured", "processed", "device_gaps")},
+        "dropped": dict(dropped),
+        "cameras": cameras,
+    }
+
+
+def latencies(session: Session) -> dict[str, Any]:
+    """Summaries (ms) of every bracket; None where there is nothing to sum up."""
+    stamps = stamp_columns(session.observations)
+    at = stamps.stages
+    to_decision = _ms(at["t_decided_ns"] - stamps.t_arrival_ns)
+    bare = bare_forward_p50(session.info)
+    acks = _ack_brackets(session, stamps)
+    return {
+        "image_to_pose": summary(_ms(at["t_pose_ns"] - stamps.t_arrival_ns)),
+        "image_to_decision": summary(to_decision),
+        "engine": summary(_ms(at["t_inferred_ns"] - at["t_preprocessed_ns"])),
+        "overhead": None if bare is None else summary(to_decision - bare),
+        "exposure_to_decision": summary(_ms(at["t_decided_ns"] - stamps.t_exposure_ns)),
+        **{name: summary(values) for name, values in acks.items()},
+    }
+
+
+def bare_forward_p50(info: SessionInfo) -> float | None:
+    """The bare network's median (ms): the mean of before and after the run, as far as they were measured."""
+    measured = [m["p50"] for m in (info.bare_forward_ms, info.bare_forward_after_ms) if m and "p50" in m]
+    return sum(measured) / len(measured) if measured else None
+
+
+def stage_times(session: Session) -> dict[str, dict[str, Any] | None]:
+    """Summaries (ms) of each stage between arrival and decision."""
+    stamps = stamp_columns(session.observations)
+    at = {"t_arrival_ns": stamps.t_arrival_ns, **stamps.stages}
+    return {name: summary((at[end] - at[start]) / NS_PER_MS) for name, start, end in STAGES}
+
+
+def deadline(session: Session) -> dict[str, Any]:
+    """Decisions later after their exposure than the budget; `missed` is None where no exposure is known."""
+    stamps = stamp_columns(session.observations)
+    taken = _ms(stamps.stages["t_decided_ns"] - stamps.t_exposure_ns)
+    taken = taken[np.isfinite(taken)]
+    budget = session.info.budget_ms
+    missed = int((taken > budget).sum()) if budget is not None and taken.size else None
+    return {"budget_ms": budget, "missed": missed, "n": int(taken.size)}
+
+
+def event_counts(session: Session) -> dict[str, dict[str, int]]:
+    """Events by rule and outcome; a configured rule that never came true is there with zeros."""
+    rules = [rule["name"] for rule in session.info.config.get("rules", [])]
+    counts = {rule: dict.fromkeys(OUTCOMES, 0) for rule in rules}
+    for record in session.events:
+        counts.setdefault(record.event["rule"], dict.fromkeys(OUTCOMES, 0))[record.event["outcome"]] += 1
+    return counts
+
+
+def command_counts(session: Session) -> dict[str, Any]:
+    """Commands of fired events: handed over, refused by their output's queue, acknowledged, not carried out.
+
+    `why` counts the reasons of what did not become a stimulus.
+    """
+    failed = [record.ack for record in session.acks if not record.ack["ok"]]
+    refused = [record for record in session.commands if not record.accepted]
+    why: dict[str, int] = defaultdict(int)
+    for reason in [*(ack["detail"] for ack in failed), *(record.reason for record in refused)]:
+        why[reason] += 1
+    return {
+        "given": len(session.commands),
+        "refused": len(refused),
+        "acknowledged": len(session.acks) - len(failed),
+        "not_carried_out": len(failed),
+        "why": dict(why),
+    }
+
+
+def accuracy(session: Session, found: list[Observation] | list[TrackRecord]) -> dict[str, Any] | None:
+    """Distance (px) of poses or tracks to the truth where that is visible; None where no truth is known."""
+    errors = keypoint_errors(session, found)
+    if errors is None:
+        return None
+    errors = errors.reshape(-1, errors.shape[-1])
+    names = session.info.package.keypoints or [str(k) for k in range(errors.shape[1])]
+    return {
+        **_error_summary(errors),
+        "per_keypoint": {name: _error_summary(errors[:, k]) for k, name in enumerate(names)},
+    }
+
+
+def keypoint_errors(
+    session: Session, found: list[Observation] | list[TrackRecord]
+) -> NDArray[np.float64] | None:
+    """(F, N, K) px between what was found and the truth; NaN where that is hidden or nothing was found."""
+    truths = {(t.camera, t.index): t for t in session.truths}
+    rows = []
+    for record in found:
+        index = record.stamps.index if isinstance(record, Observation) else record.index
+        truth = truths.get((record.camera, index))
+        if truth is None or truth.xy.shape != record.xy.shape:
+            continue
+        distance = np.linalg.norm(record.xy.array() - truth.xy.array(), axis=-1)  # (N, K)
+        visible = np.array(truth.visible, bool).reshape(distance.shape)
+        rows.append(np.where(visible, distance, np.nan))
+    return np.stack(rows) if rows else None
+
+
+def started_utc_ns(info: SessionInfo) -> int | None:
+    """When the session began, ns since the Unix epoch."""
+    return info.started_utc_ns or (info.anchors[0].t_utc_ns if info.anchors else None)
+
+
+def _beside(session: Session, name: str) -> dict[str, Any] | None:
+    """What an audit of the session has left beside it; None where there was none."""
+    file = session.path / name
+    try:
+        found = json.loads(file.read_bytes()) if file.is_file() else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _not_measured_as_none(value: Any) -> Any:
+    """JSON knows no NaN and no infinity: what is not a number was not measured."""
+    if isinstance(value, dict):
+        return {key: _not_measured_as_none(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_not_measured_as_none(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _session(session: Session) -> dict[str, Any]:
+    arrivals = [f.stamps.t_arrival_ns for f in session.frames]
+    return {
+        "id": session.info.id,
+        "path": str(session.path),
+        "started_utc_ns": started_utc_ns(session.info),
+        "duration_s": round((arrivals[-1] - arrivals[0]) / NS_PER_S, 3) if arrivals else None,
+        "status": session.info.status,
+        "ended": session.end.reason if session.end else None,
+        "log_cut": session.cut or None,
+    }
+
+
+def _camera_counts(session: Session, camera: str, counted: dict[str, int]) -> dict[str, Any]:
+    dropped = _dropped(session, camera)
+    gaps = dropped.pop(DEVICE, 0)
+    superseded = counted.get("superseded")
+    if superseded:
+        dropped["capture"] = superseded
+    return {
+        "captured": counted.get("captured", sum(f.camera == camera for f in session.frames)),
+        "processed": counted.get("processed", sum(o.camera == camera for o in session.observations)),
+        "dropped": dropped,
+        "device_gaps": counted.get("device_gaps", gaps),
+    }
+
+
+def _dropped(session: Session, camera: str) -> dict[str, int]:
+    stages: dict[str, int] = defaultdict(int)
+    for drop in session.drops:
+        if drop.camera == camera:
+            stages[drop.stage] += drop.count
+    return dict(stages)
+
+
+def _ack_brackets(session: Session, stamps: StampColumns) -> dict[str, NDArray[np.float64]]:
+    """Decision to ack, half of the echo's round trip, and exposure to ack (ms), of echoed commands.
+
+    A command is led back to its frame by the sequence number that both records share.
+    """
+    row_of_seq = {o.seq: row for row, o in enumerate(session.observations)}
+    seq_of_command = {c.command["id"]: c.seq for c in session.commands}
+    acks: list[tuple[AckRecord, int]] = []
+    for ack in session.acks:
+        row = row_of_seq.get(seq_of_command.get(ack.ack["command_id"], -1))
+        if row is not None and ack.ack["t_ack_ns"] is not None:
+            acks.append((ack, row))
+    rows = [row for _, row in acks]
+    t_ack = np.array([a.ack["t_ack_ns"] for a, _ in acks], np.float64)
+    t_sent = np.array([a.ack["t_sent_ns"] or np.nan for a, _ in acks], np.float64)
+    return {
+        "decision_to_ack": _ms(t_ack - stamps.stages["t_decided_ns"][rows]),
+        "half_round_trip": _ms(t_ack - t_sent) / 2,
+        "loop": _ms(t_ack - stamps.t_exposure_ns[rows]),
+    }
+
+
+def _error_summary(errors: NDArray[np.float64]) -> dict[str, Any]:
+    values = errors[np.isfinite(errors)]
+    if values.size == 0:
+        return {"n": 0, "median_px": None, "mean_px": None, "p90_px": None}
+    median, p90 = np.percentile(values, [50, 90])
+    return {
+        "n": int(values.size),
+        "median_px": round(float(median), 3),
+        "mean_px": round(float(values.mean()), 3),
+        "p90_px": round(float(p90), 3),
+    }
+
+
+def _ms(ns: NDArray[np.float64]) -> NDArray[np.float64]:
+    return ns / NS_PER_MS

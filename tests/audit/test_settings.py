@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.random_session import KEYPOINTS, random_config, tracking
+
+from rt_pose.audit.recompute import Setup
+from rt_pose.audit.settings import change
+from rt_pose.errors import UserError
+
+
+@pytest.fixture
+def setup() -> Setup:
+    config = random_config(np.random.default_rng(3))
+    config.rules[0].name = "reach"
+    return Setup(config, tracking(), list(KEYPOINTS), list(config.cameras), {"laser": 2.0, "tone": 25.0})
+
+
+def test_a_rule_is_named_and_its_own_value_is_kept(setup: Setup) -> None:
+    changed, (told,) = change(setup, ["rules.reach.withhold=0.75"])
+    assert (told.key, told.before, told.after) == (
+        "rules.reach.withhold",
+        setup.config.rules[0].withhold,
+        0.75,
+    )
+    assert changed.config.rules[0].withhold == 0.75
+    assert setup.config.rules[0].withhold != 0.75
+    assert changed.config.rules[1:] == setup.config.rules[1:]
+
+
+def test_several_at_once(setup: Setup) -> None:
+    changed, told = change(
+        setup,
+        ["zones.left.circle=[1, 2, 3]", "zones.left.circle.2=9", "budget_ms=7", "rules.reach.hold=12 ms"],
+    )
+    assert changed.config.zones["left"].circle == [1, 2, 9]
+    assert changed.config.budget_ms == 7
+    assert changed.config.rules[0].hold == "12 ms"
+    assert len(told) == 4
+
+
+def test_a_condition_is_text(setup: Setup) -> None:
+    changed, _ = change(setup, ["rules.reach.when=speed(nose) > 5"])
+    assert changed.config.rules[0].when == "speed(nose) > 5"
+
+
+def test_the_filter_for_all_keypoints_or_for_one(setup: Setup) -> None:
+    changed, _ = change(setup, ["tracking.gain=3", "tracking.q_px2_s3.paw=1e5", "tracking.lost_ms=80"])
+    assert changed.tracking.gain == [3, 3, 3]
+    assert changed.tracking.q_px2_s3 == [setup.tracking.q_px2_s3[0], 1e5, setup.tracking.q_px2_s3[2]]
+    assert changed.tracking.lost_ms == 80
+
+
+def test_the_delay_of_an_output(setup: Setup) -> None:
+    changed, _ = change(setup, ["delays_ms.laser=12"])
+    assert changed.delays_ms == {"laser": 12.0, "tone": 25.0}
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("rules.reach.withold=0.1", "no 'withold' in rules.reach, did you mean 'withhold'?"),
+        ("rules.raech.withhold=0.1", "no 'raech' in rules, did you mean 'reach'?"),
+        ("ruls.reach.withhold=0.1", "no 'ruls' to set, did you mean 'rules'?"),
+        ("rules.reach.withhold=often", "Expected `float`, got `str`"),
+        ("rules.reach.hold=20", "has a unit, e.g. '30 ms'"),
+        ("rules.reach=3", "rules.reach is a group"),
+        ("rules.reach.withhold.more=3", "rules.reach.withhold is a single value"),
+        ("rules.reach.withhold", "expected KEY=VALUE"),
+        ("=3", "expected KEY=VALUE"),
+        ("cameras.top.driver=video", "'cameras' only made the inputs"),
+        ("tracking.gain.noze=3", "no 'noze' in tracking.gain, did you mean 'nose'?"),
+        ("tracking.gain=-3", "tracking.gain: expected 0 or more"),
+        ("tracking.gain=much", "Expected `float`, got `str`"),
+        ("delays_ms.laser=soon", "Expected `float`, got `str`"),
+        ("delays_ms.lasr=1", "did you mean 'laser'?"),
+        ("zones.left.circle.5=1", "no '5' in zones.left.circle"),
+        ("budget_ms=-1", "budget_ms: expected more than 0"),
+    ],
+)
+def test_what_cannot_be_set(setup: Setup, setting: str, says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        change(setup, [setting])
+    assert says in str(caught.value)

@@ -1,0 +1,361 @@
+"""The command line: help, bad input, and the verbs on small real input."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.clip import write_clip
+from support.tiny_package import make_tiny_package
+
+from rt_pose.cli.main import VERBS, main
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "configs" / "demo.yaml"
+HEAVY = ("torch", "openvino", "nvidia", "cv2", "av", "PySide6", "pytorch_lightning", "zmq")
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("package") / "package"
+    make_tiny_package(path, keypoints=9)
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.avi", frames=20, rate_hz=50)
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run a command line that must end as a user's mistake; what it said."""
+
+    def run(*argv: str) -> str:
+        try:
+            status = main(argv)
+        except SystemExit as leaving:  # the argument parser's own way out
+            status = int(leaving.code or 0)
+        said = capsys.readouterr()
+        assert status == 2, said.err
+        assert "Traceback" not in said.err
+        return " ".join(said.err.split())
+
+    return run
+
+
+@pytest.mark.parametrize("argv", [[], *[[*verb.split()] for verb in VERBS]])
+def test_help_answers_without_the_heavy_libraries(argv: list[str]) -> None:
+    """What costs seconds to import is not imported to explain a verb."""
+    program = (
+        "import sys\nfrom rt_pose.cli.main import main\n"
+        f"try:\n    main({[*argv, '--help']!r})\nexcept SystemExit as leaving:\n"
+        "    assert not leaving.code, leaving.code\n"
+        f"print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip().endswith("HEAVY []")
+    assert "usage: rt-pose" in done.stdout
+
+
+def test_no_verb_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "rt-pose demo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "near"),
+    [
+        (["run", "--sekunden", "2"], "--seconds"),
+        (["train", "fit", "--stepss=3"], "--steps"),
+        (["order", "arm", "--conect", "x"], "--connect"),
+    ],
+)
+def test_an_unknown_option_names_the_nearest(fails: Callable[..., str], words: list[str], near: str) -> None:
+    said = fails(*words)
+    assert f"did you mean {near}?" in said
+    assert said.count("[--") <= 1, "no list of all options"
+
+
+def test_the_folder_around_a_package(fails: Callable[..., str], package: Path, tmp_path: Path) -> None:
+    around = tmp_path / "mouse"
+    shutil.copytree(package, around / "package")
+    said = fails("run", "--camera", "sim", "--model", str(around))
+    assert f"it is {around / 'package'}" in said
+
+
+def test_the_words_of_rules(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rules", "words"]) == 0
+    assert "inside(keypoint, zone)" in capsys.readouterr().out
+
+
+def test_an_unknown_verb(fails: Callable[..., str]) -> None:
+    assert "rnu" in fails("rnu")
+
+
+def test_missing_and_broken_configurations(fails: Callable[..., str], tmp_path: Path) -> None:
+    assert "no such file" in fails("run", str(tmp_path / "none.yaml"))
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("cameras: [")
+    assert "not YAML" in fails("run", str(bad))
+    bad.write_text("- 1")
+    assert "expected keys and values" in fails("run", str(bad))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("budgt_ms: 3", "unknown key 'budgt_ms', did you mean 'budget_ms'?"),
+        ("cameras: {top: {driver: simulated, option: {}}}", "unknown key 'cameras.top.option'"),
+        ("rules: [{name: a, when: b, do: {output: c, puls: 1 ms}}]", "did you mean 'pulse'?"),
+        ("rules: [{name: a, when: b, hold: 30, do: {output: c, pulse: 1 ms}}]", "has a unit, e.g. '30 ms'"),
+        ("budget_ms: soon", "Expected `float`, got `str`"),
+        ("cameras: {top: {driver: simulatd}}", "no camera driver 'simulatd', did you mean 'simulated'?"),
+        (
+            "cameras: {top: {driver: simulated, options: {rate: 3}}}",
+            "unknown key 'rate', did you mean 'rate_hz'?",
+        ),
+        ("outputs: {o: {driver: lazer}}", "no output driver 'lazer'"),
+        ("cameras: {}", "cameras: at least one is needed"),
+        ("cameras: {a/b: {driver: simulated}}", "cameras: 'a/b' cannot be a name"),
+        ("zones: {two words: {circle: [1, 2, 3]}}", "zones: 'two words' cannot be a name"),
+        ("budget_ms: 0", "budget_ms: expected more than 0, got 0"),
+        ("seconds: -1", "seconds: expected more than 0, got -1"),
+        ("safety: {kill_after: 600 ms}", "a kill_after of 1 s or more, got '500 ms' and '600 ms'"),
+        ("publish: {frame_rate_hz: .nan}", "publish.frame_rate_hz: expected 0 to 1000"),
+    ],
+)
+def test_bad_keys(fails: Callable[..., str], tmp_path: Path, package: Path, text: str, says: str) -> None:
+    path = tmp_path / "c.yaml"
+    base = "" if text.startswith("cameras") else "cameras: {top: {driver: simulated}}\n"
+    path.write_text(base + text)
+    out = tmp_path / "out"
+    assert says in fails("run", str(path), "--model", str(package), "--out", str(out))
+    assert not out.exists()
+
+
+def test_videos_that_cannot_be_used(
+    fails: Callable[..., str], tmp_path: Path, package: Path, mirror_mouse: Path
+) -> None:
+    whole = (mirror_mouse / "videos" / "test_vid.mp4").read_bytes()
+    cut_mp4, cut_avi = tmp_path / "cut.mp4", tmp_path / "cut.avi"
+    cut_mp4.write_bytes(whole[: len(whole) // 2])
+    avi = write_clip(tmp_path / "whole.avi", frames=40, codec="mjpeg").read_bytes()
+    cut_avi.write_bytes(avi[: len(avi) // 2])
+    text = tmp_path / "notes.mp4"
+    text.write_text("these are notes")
+    cases = {
+        str(tmp_path / "none.mp4"): "no such file",
+        str(text): "not a video",
+        str(cut_mp4): "cut.mp4",
+        str(cut_avi): "cut.avi",
+    }
+    for video, says in cases.items():
+        out, table = tmp_path / "out", tmp_path / "out.csv"
+        for said in (
+            fails("run", "--model", str(package), "--camera", video, "--out", str(out)),
+            fails("predict", "--model", str(package), "--video", video, "--out", str(table)),
+            fails("bench", "latency", "--model", str(package), "--video", video, "--seconds", "1"),
+        ):
+            assert says in said
+        assert not out.exists()
+        assert not table.exists()
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "network.onnx", "golden.npz"])
+def test_a_package_with_one_flipped_byte(
+    fails: Callable[..., str], tmp_path: Path, package: Path, clip: Path, name: str
+) -> None:
+    damaged = tmp_path / "package"
+    shutil.copytree(package, damaged)
+    raw = bytearray((damaged / name).read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (damaged / name).write_bytes(raw)
+    said = fails("run", "--model", str(damaged), "--camera", str(clip), "--out", str(tmp_path / "out"))
+    assert f"{name} is damaged" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_package_that_is_not_there(fails: Callable[..., str], clip: Path, tmp_path: Path) -> None:
+    assert "no such folder" in fails("run", "--model", str(tmp_path / "p"), "--camera", str(clip))
+    assert "no model package was given" in fails("run", "--camera", str(clip))
+
+
+def test_a_port_in_use(fails: Callable[..., str], tmp_path: Path, package: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        for key in ("publish.address", "publish.control"):
+            said = fails(
+                "run",
+                *("--camera", "sim", "--model", str(package)),
+                *(f"--{key}", address, "--out", str(tmp_path / "out")),
+            )
+            assert f"{key}: {address} is in use" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_gpu_that_is_not_there(
+    fails: Callable[..., str], tmp_path: Path, package: Path, clip: Path
+) -> None:
+    from rt_pose.inference.device import cuda_devices
+
+    if cuda_devices():
+        pytest.skip("this machine has a GPU")
+    table = tmp_path / "out.csv"
+    common = ("--model", str(package), "--engine.device", "gpu")
+    assert "'gpu' was asked for" in fails("run", str(DEMO), *common, "--out", str(tmp_path / "out"))
+    assert "'gpu' was asked for" in fails("predict", *common, "--video", str(clip), "--out", str(table))
+    assert not (tmp_path / "out").exists()
+    assert not table.exists()
+
+
+@pytest.mark.parametrize("spec", ["lazercam", "basler:123"])
+def test_camera_specs_that_name_nothing(fails: Callable[..., str], package: Path, spec: str) -> None:
+    said = fails("run", "--model", str(package), "--camera", spec)
+    assert "expected sim, video:PATH" in said or "no camera driver 'basler'" in said
+
+
+@pytest.mark.parametrize("verb", ["replay", "report"])
+def test_no_session(fails: Callable[..., str], tmp_path: Path, verb: str) -> None:
+    assert "session" in fails(verb, str(tmp_path / "none"))
+
+
+def test_labels_that_cannot_be_used(fails: Callable[..., str], tmp_path: Path) -> None:
+    header = "scorer,me,me\nbodyparts,nose,nose\ncoords,x,y\n"
+    cases = {
+        header: "not one labeled image",
+        header + "labeled-data/none.png,1,2\n": "labeled-data/none.png",
+        "scorer,me,me,me\nbodyparts,nose,nose,tail\ncoords,x,y,x\n" + "a.png,1,2,3\n": "tail",
+        "": "CollectedData.csv",
+    }
+    for text, says in cases.items():
+        folder = tmp_path / "data"
+        folder.mkdir(exist_ok=True)
+        (folder / "CollectedData.csv").write_text(text)
+        out = tmp_path / "training"
+        said = fails("train", "fit", "--data", str(folder), "--out", str(out), "--network.backbone", "tiny")
+        assert says in said
+        assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--seeds", "4"], "one network is no ensemble"),
+        (["--seeds", "0,one"], "expected integers of 0 or more with commas between, got 'one'"),
+        (["--jobs", "2"], "it is for `--seeds 0,1,2,3,4`"),
+    ],
+)
+def test_seeds_that_make_no_ensemble(
+    fails: Callable[..., str], tmp_path: Path, options: list[str], says: str
+) -> None:
+    assert says in fails("train", "fit", "--data", str(tmp_path), "--out", str(tmp_path / "out"), *options)
+
+
+def test_a_folder_in_place_of_a_configuration_and_a_file_in_place_of_a_folder(
+    fails: Callable[..., str], tmp_path: Path
+) -> None:
+    out = ["--out", str(tmp_path / "training")]
+    assert f"write --data {tmp_path}" in fails("train", "fit", str(tmp_path), *out)
+    for name, labels in (("config.yaml", "."), ("mouse.slp", "mouse.slp")):
+        (tmp_path / name).write_text("")
+        said = fails("train", "fit", "--data", str(tmp_path / name), *out)
+        assert f"--data {tmp_path} --labels {labels}" in said
+
+
+def test_predict_writes_a_table(package: Path, clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "table.csv"
+    assert main(["predict", "--model", str(package), "--video", str(clip), "--out", str(out)]) == 0
+    lines = out.read_text().splitlines()
+    assert lines[1].startswith("bodyparts,k0,k0,k0,k1")
+    assert len(lines) == 3 + 20
+
+
+def test_run_report_replay(package: Path, clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "session"
+    ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
+    assert main(["run", "--model", str(package), "--camera", f"video:{clip}", "--out", str(out), *ports]) == 0
+    figures = json.loads((out / "report.json").read_text())
+    assert figures["frames"]["captured"] > 0
+    assert main(["replay", str(out)]) == 0
+    assert main(["replay", str(out), "--set", "budget_ms=20", "--set", "tracking.lost_ms=100"]) == 0
+    assert main(["replay", str(out), "--hindsight"]) == 0
+    (out / "report.html").unlink()
+    assert main(["report", str(out)]) == 0
+    assert "every event and episode" in (out / "report.html").read_text()
+    figures = json.loads((out / "report.json").read_text())
+    assert figures["replay"]["replay"]["identical"] is True
+    assert figures["hindsight"]["scores"]
+
+
+def test_replay_names_the_nearest_parameter(
+    fails: Callable[..., str], package: Path, clip: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "session"
+    ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
+    assert main(["run", "--model", str(package), "--camera", f"video:{clip}", "--out", str(out), *ports]) == 0
+    assert "did you mean 'budget_ms'" in fails("replay", str(out), "--set", "budgt_ms=3")
+
+
+def test_bench_latency_prints_a_table_and_one_json_line(
+    package: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "bench.json", tmp_path / "out"
+    argv = ["bench", "latency", "--model", str(package), "--video", str(clip), "--seconds", "2"]
+    compare = ["--compare", str(ROOT / "bench" / "results" / "2026-11-23-latency.json")]
+    size = ["--size", "96x80", "--channels", "3"]
+    assert main([*argv, "--rate", "50", "--json", str(file), "--out", str(out), *compare, *size]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    figures = json.loads(lines[-1])
+    assert figures == json.loads(file.read_text()) == json.loads((out / "latency.json").read_text())
+    assert any(line.startswith("image to decision") for line in lines)
+    assert any("different machines" in line for line in lines)
+    assert figures["latency_ms"]["exposure_to_decision"]["n"] > 50
+    recording, reference = figures["bench"]["recording"], figures["bench"]["reference"]
+    assert (recording["width"], recording["height"], recording["channels"]) == (96, 80, 3)
+    assert reference["kind"] == "alternate"
+    assert reference["bare_ms"]["paced"]["n"] > 100
+    page = (out / "latency.html").read_text()
+    for heading in ("Over time", "How often", "Where the time goes", "What was dropped", "Compared"):
+        assert heading in page
+    assert page.count("<svg") == 3
+    assert "src=" not in page
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--rate", "0"], "--rate"),
+        (["--rate", "-5"], "--rate"),
+        (["--budget", "0"], "--budget"),
+        (["--seconds", "0.2"], "--seconds"),
+        (["--seconds", "nan"], "--seconds"),
+        (["--size", "640"], "--size"),
+        (["--channels", "2"], "--channels"),
+        (["--reference", "alternating"], "alternate"),
+        (["--compare", "none.json"], "none.json"),
+        (["--json", "none/at/all.json"], "there is no folder"),
+    ],
+)
+def test_bench_latency_refuses_what_it_cannot_measure(
+    fails: Callable[..., str], package: Path, clip: Path, flags: list[str], says: str
+) -> None:
+    assert says in fails("bench", "latency", "--model", str(package), "--video", str(clip), *flags)
+
+
+def test_devices_lists_every_driver(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["devices"]) == 0
+    said = capsys.readouterr().out
+    assert "camera  simulated" in said
+    assert "output  simulated" in said
+    assert "camera  video" in said

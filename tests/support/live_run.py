@@ -1,0 +1,108 @@
+"""Whole runs on the simulated rig, and what watches them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+
+import rigs
+from rt_pose.clock import HostClock
+from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
+from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, RecordConfig, RunConfig
+from rt_pose.session.run import Notices, RunResult, run_session
+
+
+def config(package: Path, **changes: Any) -> RunConfig:
+    """The simulated rig with a rule that comes true now and then, on ports of its own."""
+    values: dict[str, Any] = {
+        "model": str(package),
+        "cameras": {"top": CameraConfig("simulated", {"rate_hz": 60, "world": "w"})},
+        "outputs": {"stimulus": OutputConfig("simulated", {"world": "w"})},
+        "zones": {"middle": ZoneConfig([160.0, 128.0, 60.0])},
+        "rules": [
+            RuleConfig(
+                "quick",
+                "speed(k0) > 100 or inside(k1, middle)",
+                ActionConfig("stimulus", "5 ms"),
+                withhold=0.3,
+            ),
+            RuleConfig("slow", "speed(k1) < 80", ActionConfig("stimulus", "5 ms"), refractory="300 ms"),
+        ],
+        "publish": PublishConfig("tcp://127.0.0.1:*", "tcp://127.0.0.1:*"),
+        "record": RecordConfig(video=False),
+        "budget_ms": 500.0,
+        "seconds": 3.0,
+        "armed_at_start": True,
+        "seed": 5,
+    }
+    return RunConfig(**(values | changes))
+
+
+class Watch(Notices):
+    """Runs `act` once, in a thread, as soon as frames have gone through."""
+
+    def __init__(self, act: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self.description: dict[str, Any] = {}
+        self.warnings: list[str] = []
+        self.last: dict[str, Any] = {}
+        self._act = act
+        self._thread: threading.Thread | None = None
+
+    def ready(self, description: dict[str, Any]) -> None:
+        self.description = dict(description)
+
+    def stats(self, stats: dict[str, Any]) -> None:
+        self.last = stats
+        if stats["frames"]["processed"] > 60 and self._act is not None and self._thread is None:
+            self._thread = threading.Thread(target=self._act, args=(self.description,))
+            self._thread.start()
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+
+class Talk(Watch):
+    """Sends orders over the control socket as soon as the loop is ready, and keeps the answers."""
+
+    def __init__(self, *orders: str) -> None:
+        super().__init__()
+        self.answers: dict[str, Any] = {}
+        self._orders = orders
+
+    def ready(self, description: dict[str, Any]) -> None:
+        super().ready(description)
+        self._thread = threading.Thread(target=self._talk)
+        self._thread.start()
+
+    def _talk(self) -> None:
+        self.answers |= give_orders(self.description, *self._orders)
+
+
+def give_orders(description: dict[str, Any], *orders: str) -> dict[str, Any]:
+    """The answers of a running loop's control socket."""
+    answers = {}
+    socket: zmq.Socket[bytes]
+    with zmq.Context.instance().socket(zmq.REQ) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.RCVTIMEO, 20_000)
+        socket.connect(description["addresses"]["control"])
+        for do in orders:
+            socket.send(msgspec.msgpack.encode({"v": 1, "id": do, "do": do}))
+            answers[do] = msgspec.msgpack.decode(socket.recv())
+    return answers
+
+
+def run(run_config: RunConfig, out: Path | None, watch: Watch | None = None) -> RunResult:
+    watch = watch or Watch()
+    result = run_session(run_config, out, rigs.register, HostClock(), watch)
+    watch.join()
+    return result

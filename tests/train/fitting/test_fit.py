@@ -1,0 +1,207 @@
+"""Training, whole: from a drawn folder to a package that the live half accepts."""
+
+from __future__ import annotations
+
+import errno
+import importlib.metadata
+import json
+import shutil
+import signal
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.labeled_folder import KEYPOINTS, SIZE, draw_discs, make_labeled_folder
+
+from rt_pose.config.schema import EngineConfig
+from rt_pose.errors import UserError
+from rt_pose.inference.choose_engine import choose_engine
+from rt_pose.inference.engines.torch_reference import PROGRAM
+from rt_pose.package import Package, read_package
+from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
+from train.fitting.fit import fit
+from train.support.disk import full_disk_told, make_folder
+
+CONFIG = TrainConfig(
+    skeleton=[["large", "small"]],
+    network=NetworkConfig(backbone="tiny", width=96, height=64, head_width=16),
+    optimiser=OptimiserConfig(
+        learning_rate=5e-3, backbone_factor=1.0, freeze_backbone_steps=0, warmup_steps=10
+    ),
+    augment=AugmentConfig(rotate_deg=20, shift=0.1, noise=3),
+    steps=240,
+    validate_every=60,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_labeled_folder(tmp_path_factory.mktemp("fit") / "discs", frames=40)
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Package, list[str]]:
+    said: list[str] = []
+    path = fit(CONFIG, folder, tmp_path_factory.mktemp("trained"), said.append)
+    return read_package(path), said
+
+
+def test_it_learns_what_is_drawn(trained: tuple[Package, list[str]]) -> None:
+    package, _ = trained
+    estimator = choose_engine(package, EngineConfig()).estimator
+    random = np.random.default_rng(77)
+    errors = []
+    for i in range(10):
+        xy = random.uniform([15, 15], [SIZE[0] - 15, SIZE[1] - 15], (3, 2))
+        found = estimator.estimate(draw_discs(xy, SIZE, seed=500 + i)[..., None])
+        errors.append(np.linalg.norm(found.xy[0] - xy, axis=-1))
+    assert np.median(errors) < 1.5
+
+
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
+def test_every_engine_reproduces_its_golden_keypoints(
+    trained: tuple[Package, list[str]], backend: str
+) -> None:
+    choice = choose_engine(trained[0], EngineConfig(backend=backend, precision="float32"))  # type: ignore[arg-type]
+    assert choice.golden_px <= 0.05
+
+
+def test_the_manifest_tells_where_it_comes_from(trained: tuple[Package, list[str]]) -> None:
+    package, said = trained
+    manifest = package.manifest
+    assert manifest.keypoints == KEYPOINTS
+    assert manifest.skeleton == [("large", "small")]
+    assert (manifest.input.width, manifest.input.height, manifest.input.channels) == (96, 64, 1)
+    training = manifest.training
+    assert training["dataset"] == "discs"
+    assert (training["frames_train"], training["frames_validation"]) == (34, 6)
+    assert training["step"] % CONFIG.validate_every == 0
+    assert training["configuration"]["seed"] == 0
+    assert training["versions"]["torch"] == importlib.metadata.version("torch")
+    errors = training["errors"]
+    assert errors["n"] == 18
+    assert set(errors["per_keypoint"]) == set(KEYPOINTS)
+    float32 = manifest.precisions["float32"]
+    assert float32.validation_error_px == pytest.approx(errors["mean_px"], abs=0.01)
+    assert float32.displacement_p95_px < 0.05
+    assert str(package.path.parent) not in json.dumps(training)
+    assert any("by frame" in line for line in said)
+    assert any(line.startswith("float32: validation error median") for line in said)
+
+
+def test_the_default_tracking_parameters_are_marked_and_scale_with_the_frame(
+    trained: tuple[Package, list[str]],
+) -> None:
+    tracking = trained[0].manifest.tracking
+    assert tracking.calibrated is False
+    q, tau = np.array(tracking.q_px2_s3), np.array(tracking.tau_s)
+    np.testing.assert_allclose(np.sqrt(q * tau / 2), 0.75 * np.hypot(*SIZE))
+    assert tau.tolist() == [0.1] * 3
+
+
+def test_no_file_of_the_package_holds_a_pickle(trained: tuple[Package, list[str]]) -> None:
+    package, _ = trained
+    own = {"network.mixed.xml", "network.mixed.bin"}
+    assert set(package.manifest.files) == {"network.onnx", PROGRAM, "golden.npz"} | own
+    with zipfile.ZipFile(package.path / PROGRAM) as archive:
+        assert not [name for name in archive.namelist() if name.endswith(".pkl")]
+        assert all(archive.read(name) == b"" for name in archive.namelist() if name.endswith(".pt"))
+
+
+def test_one_seed_gives_one_network(folder: Path, tmp_path: Path) -> None:
+    short = replace(CONFIG, steps=8, validate_every=8)
+
+    def weights(name: str, seed: int) -> torch.Tensor:
+        with pytest.raises(UserError, match="not sure of a single keypoint"):
+            fit(replace(short, seed=seed), folder, tmp_path / name, lambda _: None)
+        checkpoint = torch.load(tmp_path / name / "checkpoints" / "best.ckpt", weights_only=True)
+        return checkpoint["state_dict"]["network.head.heatmaps.weight"]
+
+    first = weights("first", 3)
+    assert torch.equal(first, weights("again", 3))
+    assert not torch.equal(first, weights("other", 4))
+    assert not (tmp_path / "first" / "package").exists()
+
+
+def test_ctrl_c_ends_early_and_exports_the_best(folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def interrupt(line: str) -> None:
+        said.append(line)
+        if line.startswith("step 120:"):
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    package = read_package(fit(CONFIG, folder, tmp_path, interrupt))
+    assert package.manifest.training["step"] <= 120
+    assert not [line for line in said if line.startswith("step 180")]
+    assert [line for line in said if line.startswith("stopped at step 12")]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_nothing_is_written_where_something_is_wrong(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(UserError, match="skeleton: no keypoint 'larg' in the labels, did you mean 'large'"):
+        fit(replace(CONFIG, skeleton=[["larg", "small"]]), folder, out, lambda _: None)
+    with pytest.raises(UserError, match="no such folder"):
+        fit(CONFIG, tmp_path / "nowhere", out, lambda _: None)
+    with pytest.raises(UserError, match="out: no folder given"):
+        fit(CONFIG, folder, None, lambda _: None)
+    assert not out.exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="torch sees no CUDA device"):
+        fit(replace(CONFIG, device="gpu"), folder, tmp_path / "out", lambda _: None)
+
+
+def test_a_disk_without_room_is_told_before_the_first_step(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    real = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=5 * 2**20))
+    with pytest.raises(UserError, match=r"out: about \d+ MiB are needed .* 5 MiB are free there; make room"):
+        fit(CONFIG, folder, tmp_path, said.append)
+    assert not [line for line in said if line.startswith("step ")]
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"out: cannot write to the folder .*; give another --out"):
+        make_folder(tmp_path / "file" / "out")
+
+
+def test_a_disk_that_fills_up_in_the_midst_tells_how_to_go_on(tmp_path: Path) -> None:
+    last = tmp_path / "last.ckpt"
+    with (
+        pytest.raises(UserError, match=r"the disk of .* is full; make room$"),
+        full_disk_told(tmp_path, last, last.is_file),
+    ):
+        Path("/dev/full").write_text("a library's own file")
+    last.write_text("")
+    with pytest.raises(UserError, match="--resume true"), full_disk_told(tmp_path, last, last.is_file):
+        Path("/dev/full").write_text("once more")
+    with pytest.raises(RuntimeError, match="of another kind"), full_disk_told(tmp_path, last, last.is_file):
+        raise RuntimeError("of another kind")
+
+
+def test_an_export_that_fails_leaves_the_earlier_package(
+    trained: tuple[Package, list[str]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package, _ = trained
+    out = package.path.parent
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    finished = replace(CONFIG, resume=True)
+    with pytest.raises(UserError, match=r"is full; .*last\.ckpt is whole"):
+        fit(finished, folder, out, lambda _: None)
+    assert read_package(package.path).sha256 == package.sha256
+    assert not list(out.glob("export-*"))

@@ -1,0 +1,101 @@
+"""Real frames on which a network is tried: spread over a recording, from a folder of images, or labeled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError
+from rt_pose.package import InputSpec
+from rt_pose.video import Channels, VideoReader, probe
+from train.data.labels import LabeledFrames, read_labels
+
+TRIED_FRAMES = 64
+"""Frames taken from a recording or folder, evenly spread."""
+_IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+
+
+@dataclass
+class Frames:
+    """Real frames of one size."""
+
+    images: list[NDArray[np.uint8]]
+    """(H, W, C)."""
+    source: Path
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height)."""
+        height, width = self.images[0].shape[:2]
+        return width, height
+
+
+def read_tried_frames(source: Path, channels: Channels, count: int = TRIED_FRAMES) -> Frames:
+    """Up to `count` frames, evenly spread, of a video or a folder of images; UserError where none is."""
+    if source.is_dir():
+        return Frames(_images(source, channels, count), source)
+    if not source.exists():
+        raise UserError(f"--frames {source}: no such video or folder of images")
+    total = probe(source).frames
+    wanted = _spread(total, count)
+    images = []
+    with VideoReader(source, channels) as reader:
+        for before, index in zip([-1, *wanted], wanted, strict=False):
+            reader.skip(index - before - 1)
+            frame = reader.read()
+            if frame is not None:
+                images.append(frame.image)
+    return Frames(images, source)
+
+
+def labels_of(spec: InputSpec, keypoints: list[str], file: Path) -> LabeledFrames:
+    """Labeled frames (CSV) of an imported network; UserError where its frames are of a size it was not
+    imported for, or its keypoints are others."""
+    if not file.is_file():
+        raise UserError(f"labels {file}: no such file; expected the CSV of labeled frames (Lightning Pose)")
+    labels = read_labels(file.parent, file.name, "gray" if spec.channels == 1 else "rgb", keypoints)
+    for name, image in zip(labels.names, labels.images, strict=True):
+        if spec.frame is not None and (image.shape[1], image.shape[0]) != tuple(spec.frame):
+            raise UserError(
+                f"labels {file}: {name} is {image.shape[1]}x{image.shape[0]}, the network was imported for "
+                f"frames of {spec.frame[0]}x{spec.frame[1]}"
+            )
+    return labels
+
+
+def resized(frames: Frames, width: int, height: int) -> Frames:
+    """The frames as uint8 images of another size: what a program that does not resize is shown."""
+    if frames.size == (width, height):
+        return frames
+    channels = frames.images[0].shape[2]
+    images = [
+        np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8).reshape(
+            height, width, channels
+        )
+        for image in frames.images
+    ]
+    return Frames(images, frames.source)
+
+
+def _spread(total: int, count: int) -> list[int]:
+    return sorted({round(i) for i in np.linspace(0, total - 1, min(count, total))})
+
+
+def _images(folder: Path, channels: Channels, count: int) -> list[NDArray[np.uint8]]:
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGES)
+    if not paths:
+        raise UserError(f"--frames {folder}: no image there ({', '.join(_IMAGES)}); or give a video")
+    flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+    images = []
+    for index in _spread(len(paths), count):
+        image = cv2.imread(str(paths[index]), flag)
+        if image is None:
+            raise UserError(f"--frames {paths[index]}: not an image that can be read; remove it")
+        images.append(image.reshape(*image.shape[:2], channels))
+    if any(image.shape != images[0].shape for image in images):
+        raise UserError(f"--frames {folder}: its images have several sizes; give a folder with one")
+    return images

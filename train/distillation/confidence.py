@@ -1,0 +1,80 @@
+"""What an ensemble is sure of in a video, keypoint by keypoint.
+
+Doubt is a length: the larger of the smoother's posterior standard deviation, which grows where the members
+see little or contradict their own movement, and of the members' root mean square distance from the smoothed
+keypoint, which grows where they disagree with one another or with it. Both count x and y together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.offline.ensemble import Ensemble, SmoothedEnsemble
+from rt_pose.offline.prediction_files import Predictions
+from rt_pose.types import FloatArray
+from train.distillation.config import PseudoConfig
+
+LEAST_MEMBERS = 2
+"""That see a keypoint: one alone cannot disagree."""
+
+
+@dataclass
+class Sureness:
+    """Of one video. F frames, K keypoints; what is neither sure nor absent is unknown."""
+
+    xy: FloatArray
+    """(F, K, 2) smoothed, frame px."""
+    doubt_px: FloatArray
+    """(F, K)."""
+    sure: NDArray[np.bool_]
+    """(F, K)."""
+    absent: NDArray[np.bool_]
+    """(F, K) most members are confident that it cannot be seen."""
+
+
+def sureness(
+    members: Sequence[Predictions],
+    ensemble: Ensemble,
+    smoothed: SmoothedEnsemble,
+    config: PseudoConfig,
+    sure_px: float,
+    size: tuple[int, int],
+    absence_is_known: bool,
+) -> Sureness:
+    """Judge every keypoint of a video of frames of `size` (width, height).
+
+    `absence_is_known`: the members were taught what is absent; otherwise their low confidence tells nothing.
+    """
+    doubt = np.maximum(np.sqrt(smoothed.var.sum(axis=-1)), _distance(members, smoothed.xy))
+    inside = ((smoothed.xy >= -0.5) & (smoothed.xy <= np.array(size) - 0.5)).all(axis=-1)
+    sure = (doubt <= sure_px) & (ensemble.likelihood >= config.min_confidence) & inside
+    confidence = np.stack([member.likelihood for member in members])
+    most = (confidence < config.absent_below).mean(axis=0) > 0.5
+    none_has_it = (confidence < config.min_confidence).all(axis=0)
+    absent = most & none_has_it & ~sure & absence_is_known
+    return Sureness(smoothed.xy, doubt, sure, absent)
+
+
+def _distance(members: Sequence[Predictions], xy: FloatArray) -> FloatArray:
+    """(F, K) px, root mean square over those that have it; infinite where fewer than two do."""
+    squared = np.stack([((member.xy - xy) ** 2).sum(axis=-1) for member in members])
+    known = np.isfinite(squared)
+    total = np.where(known, squared, 0.0).sum(axis=0)
+    count = known.sum(axis=0)
+    return np.where(count >= LEAST_MEMBERS, np.sqrt(total / np.maximum(count, 1)), np.inf)
+
+
+def in_words(keypoints: Sequence[str], found: Sequence[Sureness]) -> list[str]:
+    """A line a keypoint: shares of all frames in which it is sure, absent and unknown; its median doubt."""
+    sure = np.concatenate([each.sure for each in found])
+    absent = np.concatenate([each.absent for each in found])
+    doubt = np.median(np.concatenate([each.doubt_px for each in found]), axis=0)
+    width = max(len(name) for name in keypoints)
+    return [
+        f"  {name:{width}}  sure {s:6.1%}  absent {a:6.1%}  unknown {abs(1 - s - a):6.1%}  doubt {d:.2f} px"
+        for name, s, a, d in zip(keypoints, sure.mean(axis=0), absent.mean(axis=0), doubt, strict=True)
+    ]

@@ -1,0 +1,133 @@
+"""`rt-pose train fit --seeds`: one network a seed, for an ensemble. Interrupted, it goes on where it was.
+
+Each lies in OUT/seed-N as a single training lies in its OUT. All keep back the same frames. What is done with
+these settings and labels is not done again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rt_pose.errors import UserError
+from train.config import TrainConfig
+from train.fitting.ensemble_member import Member, member_of, state
+from train.fitting.fit import check_step_memory, place, prepare
+from train.fitting.parallel_jobs import one_by_one, side_by_side
+from train.support.say import Say
+
+
+@dataclass
+class Outcome:
+    """What became of the members."""
+
+    out: Path
+    trained: list[Member] = field(default_factory=list)
+    done_before: list[Member] = field(default_factory=list)
+    failed: list[tuple[Member, str]] = field(default_factory=list)
+    """With the reason."""
+    remaining: list[Member] = field(default_factory=list)
+    """Interrupted, or not begun."""
+
+    @property
+    def packages(self) -> list[Path]:
+        """Of all that are done, in order of their seeds."""
+        done = sorted([*self.trained, *self.done_before], key=lambda member: member.seed)
+        return [member.folder / "package" for member in done]
+
+    @property
+    def interrupted(self) -> bool:
+        """What failed does not remain; what does was stopped, or kept from beginning, by Ctrl-C."""
+        return bool(self.remaining)
+
+    @property
+    def whole(self) -> bool:
+        return not self.failed and not self.remaining
+
+
+def read_seeds(text: str) -> list[int]:
+    """The seeds of `0,1,2`; UserError where they are none."""
+    cells = [cell.strip() for cell in text.split(",")]
+    if not text.strip():
+        raise UserError("--seeds: empty; give two or more, as in `--seeds 0,1,2,3,4`")
+    for cell in cells:
+        if not (cell.isascii() and cell.isdigit()):
+            raise UserError(
+                f"--seeds {text}: expected integers of 0 or more with commas between, got '{cell}'; as in "
+                "`--seeds 0,1,2,3,4`"
+            )
+    seeds = [int(cell) for cell in cells]
+    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if twice:
+        raise UserError(
+            f"--seeds {text}: {', '.join(map(str, twice))} more than once: one seed twice is one network"
+        )
+    if len(seeds) == 1:
+        raise UserError(
+            f"--seeds {text}: one network is no ensemble; give two seeds or more, or `--seed {seeds[0]}` for "
+            "a single training"
+        )
+    return seeds
+
+
+def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> Outcome:
+    """Train the members that are not done, one after another in this process or `jobs` at a time.
+
+    UserError where the configuration, labels or videos cannot be used, before the first begins. One that
+    fails is told with its reason; the others go on.
+    """
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs}: expected at least 1")
+    if config.devices > 1:
+        # Lightning would start this program again for each GPU, in the midst of the first member.
+        raise UserError(
+            f"devices: {config.devices}: with --seeds each network trains on one GPU; set `devices: 1`, or "
+            "train the seeds one by one, each with `--seed`, `--split_seed` and an --out of its own"
+        )
+    out = place(None, config.out, "out")
+    config = replace(config, out=str(out))
+    job = prepare(config, None, lambda _: None)
+    outcome, todo = Outcome(out), []
+    for member in (member_of(out, seed) for seed in seeds):
+        known, differs = state(member, job)
+        if known == "done":
+            outcome.done_before.append(member)
+            continue
+        if known == "stale":
+            say(f"{member.name} was trained otherwise and will be trained again: {'; '.join(differs)}")
+        todo.append(member)
+    say(f"{len(seeds)} members, {len(outcome.done_before)} of them done before")
+    if not todo:
+        return outcome
+    side = min(jobs, len(todo))
+    check_step_memory(job, say, trainings=side)
+    outcome.remaining = list(todo)
+    ended = side_by_side(config, todo, side, say) if jobs > 1 else one_by_one(config, todo, say)
+    for end in ended:
+        if end.how == "interrupted":
+            say(f"{end.member.name}: interrupted")
+            continue
+        outcome.remaining.remove(end.member)
+        if end.how == "failed":
+            outcome.failed.append((end.member, end.reason))
+            say(f"{end.member.name}: failed: {end.reason}")
+        else:
+            outcome.trained.append(end.member)
+        if outcome.remaining:
+            say(f"remain: {', '.join(member.name for member in outcome.remaining)}")
+    return outcome
+
+
+def conclude(outcome: Outcome, say: Say) -> bool:
+    """Say how it went and what to type next; whether all are done."""
+    trained, before, failed = len(outcome.trained), len(outcome.done_before), len(outcome.failed)
+    say(f"{trained} trained, {before} done before, {failed} failed, {len(outcome.remaining)} remain")
+    for member, reason in outcome.failed:
+        say(f"failed: {member.name}: {reason}")
+    if outcome.remaining:
+        say(f"remain: {', '.join(member.name for member in outcome.remaining)}")
+    if not outcome.whole:
+        say("the same command once more goes on with these")
+        return False
+    say(f"one prediction of all: rt-pose predict --model {outcome.out} --video VIDEO --out poses.csv")
+    return True

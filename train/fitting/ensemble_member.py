@@ -1,0 +1,120 @@
+"""One network of an ensemble: its settings, its training, and the record that it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from rt_pose.errors import UserError
+from rt_pose.files import atomic_writer
+from rt_pose.offline.done import only_one
+from rt_pose.package import read_package
+from train.config import TrainConfig
+from train.fitting.checkpoints import LAST, fingerprint, lasting, other_settings, step_to_resume
+from train.fitting.fit import Interrupted, Job, prepare, run
+from train.support.say import Say
+
+RECORD = "done.json"
+LOCK = ".training.lock"
+State = Literal["done", "stale", "open"]
+"""Done; made with other settings or labels; not done."""
+
+
+@dataclass
+class Record:
+    """The file FOLDER/done.json, written when a member's package is."""
+
+    settings: dict[str, Any]
+    """All that make the training what it is."""
+    labels: str
+    """Fingerprint of labels, images' names and split."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A seed, and the folder of what is trained with it."""
+
+    seed: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+
+def member_of(out: Path, seed: int) -> Member:
+    """The member of an ensemble in `out`."""
+    return Member(seed, out / f"seed-{seed}")
+
+
+def member_config(config: TrainConfig, seed: int) -> TrainConfig:
+    """The ensemble's configuration with a member's seed.
+
+    The split stays that of the ensemble's own seed: members that kept back different frames could not be
+    compared on any, and together would have seen them all.
+    """
+    split_seed = config.seed if config.split_seed is None else config.split_seed
+    return replace(config, seed=seed, split_seed=split_seed)
+
+
+def state(member: Member, job: Job) -> tuple[State, list[str]]:
+    """Whether the member is done, and in words what differs where it was done with something else.
+
+    `job` is what is prepared of the ensemble's or any member's configuration.
+    """
+    try:
+        record = msgspec.json.decode((member.folder / RECORD).read_bytes(), type=Record)
+        # Whole, though not as it was exported: calibrating and quantising rewrite it.
+        read_package(member.folder / "package")
+    except (OSError, msgspec.DecodeError, UserError):
+        return "open", []
+    differs = other_settings(record.settings, lasting(member_config(job.config, member.seed)))
+    if record.labels != _labels(job):
+        differs.append("the labels, images or split have changed since")
+    return ("stale", differs) if differs else ("done", [])
+
+
+def train_member(member: Member, config: TrainConfig, say: Say) -> bool:
+    """Train a member, from its last checkpoint on where that is of this training; whether it came to its end,
+    uninterrupted. UserError where it cannot be trained."""
+    with only_one(member.folder, verb="rt-pose train fit", lock=LOCK):
+        job = prepare(member_config(config, member.seed), None, say)
+        if not config.resume:
+            job = replace(job, config=replace(job.config, resume=_can_go_on(member, job, say)))
+        (member.folder / RECORD).unlink(missing_ok=True)
+        try:
+            fitted = run(job, member.folder, say)
+        except Interrupted as error:
+            say(str(error))
+            return False
+        if not fitted.interrupted:
+            _write_record(member, job)
+        return not fitted.interrupted
+
+
+def _can_go_on(member: Member, job: Job, say: Say) -> bool:
+    last = member.folder / "checkpoints" / f"{LAST}.ckpt"
+    if not last.is_file():
+        return False
+    try:
+        step_to_resume(last, job.config, job.train)
+    except UserError as error:
+        say(f"{str(error).splitlines()[0]} it begins anew")
+        return False
+    return True
+
+
+def _write_record(member: Member, job: Job) -> None:
+    record = Record(lasting(job.config), _labels(job))
+    with atomic_writer(member.folder / RECORD) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n")
+
+
+def _labels(job: Job) -> str:
+    """Of the labels and of how they are split."""
+    in_order = np.concatenate([job.split.train, job.split.validation])
+    return f"{fingerprint(job.frames.subset(in_order))}/{len(job.split.train)}"

@@ -1,0 +1,294 @@
+"""Training from labeled frames to a model package.
+
+Everything the user wrote is checked before the first step: configuration, labels, images, split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rt_pose.errors import UserError, both, nearest
+from rt_pose.package import InputSpec
+from train.config import TrainConfig
+from train.data.labels import LabeledFrames, read_labels
+from train.data.pseudo import Pseudo
+from train.data.split import Split, all_train, check_sides, split_frames
+from train.export import Trained, export
+from train.fitting.check import check
+from train.fitting.checkpoints import LAST, can_go_on, step_to_resume
+from train.fitting.memory import check_memory, free_memory, training_memory
+from train.fitting.pose_module import Tracker
+from train.fitting.trainer import Run, train
+from train.fitting.unlabeled import Unlabeled, look_at_videos
+from train.fitting.unlabeled import prepare as prepare_unlabeled
+from train.fitting.warm_start import begin_as, name_of, seen_before, trained_before
+from train.losses.terms import frames_again, resolved
+from train.models.backbones import starts_from
+from train.models.network import PoseNetwork, input_spec
+from train.support.disk import check_disk, full_disk_told, make_folder
+from train.support.distributed import end_if_not_first, heard
+from train.support.say import Say
+
+
+@dataclass
+class Job:
+    """What is known, and checked, before the first step."""
+
+    config: TrainConfig
+    """As resolved: every weight written out."""
+    data: Path
+    frames: LabeledFrames
+    split: Split
+    spec: InputSpec
+    unlabeled: Unlabeled
+    pseudo: Pseudo | None = None
+    """What an ensemble says of unlabeled video, to learn from as well."""
+    seen_before: list[str] = field(default_factory=list)
+    """Frames that the network which it begins as has trained on."""
+
+    @property
+    def train(self) -> LabeledFrames:
+        return self.frames.subset(self.split.train)
+
+    @property
+    def validation(self) -> LabeledFrames:
+        return self.frames.subset(self.split.validation)
+
+
+@dataclass
+class Fitted:
+    """What a training came to."""
+
+    package: Path
+    interrupted: bool
+    """By Ctrl-C: the package is of the best checkpoint until then."""
+
+
+class Interrupted(UserError):
+    """Ctrl-C ended a training that had learned too little for a package."""
+
+
+def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print) -> Path:
+    """Train, and write `out`/package, `out`/checkpoints and `out`/tensorboard; the package's folder.
+
+    `data` and `out` take the place of the configuration's own. `say` is handed lines for the user. Ctrl-C
+    ends the training early and exports the best checkpoint so far; a second one leaves at once. On the CPU
+    the result is a function of configuration, data and number of threads. UserError before the first step
+    where anything is wrong, and at the end where the network has learned too little to make a package.
+    """
+    return fitted(config, data, out, say).package
+
+
+def fitted(
+    config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print
+) -> Fitted:
+    """As `fit`, with whether Ctrl-C ended it."""
+    target = place(out, config.out, "out")
+    return run(prepare(config, data, say), target, say)
+
+
+def run(job: Job, out: Path, say: Say) -> Fitted:
+    """Train what is prepared, into the folder `out`."""
+    config = job.config
+    say = heard(config, say)
+    last = out / "checkpoints" / f"{LAST}.ckpt"
+    start = _start(job, last, say)
+    make_folder(out)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    tracker = _tracker(job, say)
+    check_disk(out, sum(p.numel() * p.element_size() for p in tracker.network.parameters()))
+    stage = Run(config, out, job.train, job.validation, job.spec, job.unlabeled, start, job.pseudo)
+    with full_disk_told(out, last, stage.goes_on):
+        end = train(stage, tracker, say)
+    end_if_not_first(config)
+    if end.best is None:
+        raise Interrupted(f"stopped at step {end.step}, before the first checkpoint: nothing to export")
+    if end.why is not None:
+        ended = f"stopped at step {end.step} of {config.steps}{end.why}"
+        say(f"{ended}; the {'best' if config.keeps_back else 'last'} checkpoint so far is exported")
+    checkpoint = torch.load(end.best, map_location="cpu", weights_only=True)
+    tracker.load_state_dict(checkpoint["state_dict"])
+    say(f"exporting the checkpoint of step {checkpoint['global_step']}, {end.best}")
+    trained = _trained(job, tracker, int(checkpoint["global_step"]))
+    interrupted = end.why == ""
+    try:
+        with _kept_threads(), full_disk_told(out, last, stage.goes_on):
+            return Fitted(export(trained, out / "package", say).path, interrupted)
+    except UserError as error:
+        if interrupted:
+            raise Interrupted(str(error)) from error
+        raise
+
+
+@contextmanager
+def _kept_threads() -> Iterator[None]:
+    """Gives torch back its number of threads, which the export's engine sets: sums depend on it, and the next
+    training in this process would come out differently."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> Job:
+    """Read and check all that a training is made of; UserError where anything is wrong.
+
+    Nothing is written.
+    """
+    return begin(gather(config, data, say), say)
+
+
+def gather(config: TrainConfig, data: Path | None = None, say: Say = print) -> Job:
+    """All of `prepare` but the network that the training begins as, which may depend on what it finds."""
+    check(config)
+    say = heard(config, say)
+    config = resolved(config)
+    folder = place(data, config.data, "data")
+    if config.device == "gpu" and torch.cuda.device_count() < config.devices:
+        found = torch.cuda.device_count()
+        raise UserError(
+            f"device: {config.devices} x 'gpu' was asked for, but torch sees {found or 'no'} CUDA device"
+            f"{'s' * (found > 1)}; install a CUDA build of torch, or set `device: cpu`"
+            + (f" or `devices: {found}`" if found else "")
+        )
+    frames, videos = both(
+        lambda: read_labels(folder, config.labels, config.network.channels, config.keypoints),
+        lambda: look_at_videos(config, folder) if folder.is_dir() else [],
+    )
+    for line in frames.told:
+        say(line)
+    config = replace(config, skeleton=config.skeleton or frames.skeleton)
+    for bone in config.skeleton:
+        for name in bone:
+            if name not in frames.keypoints:
+                raise UserError(
+                    f"skeleton: no keypoint '{name}' in the labels{nearest(name, frames.keypoints)}"
+                )
+    split = _split(config, folder, frames)
+    spec = input_spec(config.network, frames.channels)
+    say(
+        f"{folder.name}: {len(frames)} labeled frames, {len(frames.keypoints)} keypoints, "
+        f"{'gray' if frames.channels == 1 else 'RGB'}; {_sides(split)}"
+    )
+    for line in check_sides(split, frames.visible > 0, frames.keypoints):
+        say(line)
+    unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec, say)
+    return Job(config, folder, frames, split, spec, unlabeled)
+
+
+def _split(config: TrainConfig, folder: Path, frames: LabeledFrames) -> Split:
+    if not config.keeps_back:
+        return all_train(len(frames))
+    seed = config.seed if config.split_seed is None else config.split_seed
+    return split_frames(folder, frames.names, config.validation_fraction, seed)
+
+
+def _sides(split: Split) -> str:
+    """In words."""
+    if not len(split.validation):
+        return "all of them train, none is kept back: no error will be known"
+    return f"{len(split.train)} train, {len(split.validation)} validate, split {split.how}"
+
+
+def begin(job: Job, say: Say) -> Job:
+    """Say which network the training begins as; the job. UserError where it cannot."""
+    config = job.config
+    say = heard(config, say)
+    if not config.init_from:
+        say(starts_from(config.network.backbone, config.network.weights))
+        return job
+    checkpoint = begin_as(_network(job), job.frames.keypoints, config.init_from)
+    say(f"begins as the network of {checkpoint}")
+    if job.split.validation.size and (told := seen_before(checkpoint, job.validation.names)):
+        say(told)
+    return replace(job, seen_before=trained_before(checkpoint))
+
+
+def _start(job: Job, last: Path, say: Say) -> int:
+    """The step to begin at."""
+    if not job.config.resume:
+        if last.is_file():
+            goes_on = can_go_on(last, job.config, job.train, job.pseudo)
+            then = "; `--resume true` goes on from it" if goes_on else ""
+            say(f"{last} is of an earlier training and will be replaced{then}")
+        return 0
+    if not last.is_file():
+        say(f"nothing to go on from (no {last}): the training begins at its first step")
+        return 0
+    step = step_to_resume(last, job.config, job.train, job.pseudo)
+    say(f"going on from step {step}, {last}")
+    return step
+
+
+def place(given: Path | None, configured: str, key: str) -> Path:
+    """A folder that is given, or else configured; UserError where neither is."""
+    if given is None and not configured:
+        raise UserError(f"{key}: no folder given; set `{key}` in the configuration or `--{key} DIR`")
+    return Path(given if given is not None else configured).expanduser().resolve()
+
+
+def _tracker(job: Job, say: Say) -> Tracker:
+    check_step_memory(job, say)
+    network = _network(job)
+    if job.config.init_from:
+        begin_as(network, job.frames.keypoints, job.config.init_from)
+    return Tracker(network, job.spec, job.config, job.unlabeled.terms)
+
+
+def _network(job: Job) -> PoseNetwork:
+    return PoseNetwork(job.config.network, job.spec.channels, len(job.frames.keypoints))
+
+
+def check_step_memory(job: Job, say: Say, trainings: int = 1) -> None:
+    """Say what a step needs of memory; UserError where so many trainings at once find less."""
+    terms = job.unlabeled.terms
+    free = free_memory(job.config.device)
+    # On a GPU the loader's share lies elsewhere.
+    frame_bytes = max(image.nbytes for image in job.frames.images) if job.config.device == "cpu" else 0
+    told = check_memory(
+        training_memory(_network(job), job.spec, frame_bytes),
+        job.config,
+        job.config.clip_length + frames_again(job.config) if terms.clips else 0,
+        None if free is None else free // trainings,
+    )
+    if told:
+        say(told)
+
+
+def _trained(job: Job, tracker: Tracker, step: int) -> Trained:
+    settings = asdict(job.config)
+    # Folders of the machine that trained say nothing to whoever reads the package.
+    del settings["data"], settings["out"], settings["resume"]
+    settings["network"]["weights"] = Path(job.config.network.weights).name
+    settings["init_from"] = name_of(job.config.init_from)
+    training: dict[str, Any] = {
+        "dataset": job.data.name,
+        "frames_train": len(job.split.train),
+        "frames_validation": len(job.split.validation),
+        "split": job.split.how,
+        # Those of the network that it began as are in its weights as well.
+        "trained_on": list(dict.fromkeys([*job.train.names, *job.seen_before])),
+        "kept_back": job.validation.names,
+        "step": step,
+        "configuration": settings,
+    }
+    if job.pseudo is not None:
+        training["pseudo_labels"] = job.pseudo.told
+    return Trained(
+        tracker.network,
+        job.spec,
+        tracker.decode_spec,
+        [(bone[0], bone[1]) for bone in job.config.skeleton],
+        job.train,
+        job.validation,
+        training,
+    )

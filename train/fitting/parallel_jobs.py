@@ -1,0 +1,162 @@
+"""Trainings in processes of their own, some at a time, each with one thread.
+
+Two trainings of one thread get more out of two cores than one training of two threads. A process that dies
+takes no other with it. What each says goes to the caller; its bars and warnings to FOLDER/training.log.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Literal
+
+from rt_pose.errors import UserError
+from train.config import TrainConfig
+from train.fitting.ensemble_member import Member, train_member
+from train.support.interrupts import deaf, hear
+from train.support.say import Say
+
+LOG = "training.log"
+GRACE_S = 20.0
+"""Within which a process that is told to end does: after its step."""
+How = Literal["trained", "interrupted", "failed"]
+
+
+@dataclass
+class Ended:
+    """A member whose training is over."""
+
+    member: Member
+    how: How
+    reason: str = ""
+
+
+def one_by_one(config: TrainConfig, members: Sequence[Member], say: Say) -> Iterator[Ended]:
+    """Train in this process, one after another. An interrupted one is the last."""
+    for member in members:
+        try:
+            whole = train_member(member, config, _prefixed(say, member))
+        except (UserError, OSError) as error:
+            yield Ended(member, "failed", str(error))
+            continue
+        yield Ended(member, "trained" if whole else "interrupted")
+        if not whole:
+            return
+
+
+def side_by_side(config: TrainConfig, members: Sequence[Member], jobs: int, say: Say) -> Iterator[Ended]:
+    """Train `jobs` at a time; each as it ends. Ctrl-C ends those that run, early, and starts no more."""
+    config = replace(config, threads=config.threads or 1)
+    waiting = deque(members)
+    running: dict[Connection, tuple[Member, SpawnProcess]] = {}
+    with _ctrl_c_handed_on(running) as asked:
+        try:
+            while running or (waiting and not asked.is_set()):
+                while waiting and len(running) < jobs and not asked.is_set():
+                    _start(config, waiting.popleft(), running)
+                for link in wait(list(running)):
+                    assert isinstance(link, Connection)
+                    if (ended := _hear(link, *running[link], say, asked)) is not None:
+                        del running[link]
+                        yield ended
+        finally:
+            _end([process for _, process in running.values()])
+
+
+def _end(processes: Sequence[SpawnProcess]) -> None:
+    """End them, gently for a while."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(GRACE_S)
+        process.kill()
+        process.join()
+
+
+def _start(
+    config: TrainConfig, member: Member, running: dict[Connection, tuple[Member, SpawnProcess]]
+) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe(duplex=False)
+    process = spawn.Process(target=_train, args=(config, member, theirs), name=f"rt-pose-{member.name}")
+    resource_tracker.ensure_running()  # beginning it would end the deafness
+    with deaf():  # a Ctrl-C waits until it can be handed on, and the process until it can answer it
+        process.start()
+        running[ours] = (member, process)
+    theirs.close()
+
+
+def _hear(
+    link: Connection, member: Member, process: SpawnProcess, say: Say, asked: threading.Event
+) -> Ended | None:
+    """What a process has to say; how it ended, once it has. `asked`: whether Ctrl-C came."""
+    try:
+        kind, text = link.recv()
+    except EOFError:
+        process.join()
+        if asked.is_set():
+            return Ended(member, "interrupted")
+        return Ended(
+            member, "failed", f"its process died with exit code {process.exitcode}; see {member.folder / LOG}"
+        )
+    if kind == "said":
+        _prefixed(say, member)(text)
+        return None
+    process.join()
+    return Ended(member, kind, text)
+
+
+def _train(config: TrainConfig, member: Member, link: Connection) -> None:
+    """Train one member; for a spawned child."""
+    # In a session of its own it gets Ctrl-C once, from the parent, and not a second time from the terminal.
+    os.setsid()
+    member.folder.mkdir(parents=True, exist_ok=True)
+    with (member.folder / LOG).open("a") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    try:
+        hear()
+        whole = train_member(member, config, lambda line: link.send(("said", line)))
+    except KeyboardInterrupt:  # before the training, or in its export
+        link.send(("interrupted", ""))
+        return
+    except (UserError, OSError) as error:
+        link.send(("failed", str(error)))
+        return
+    link.send(("trained" if whole else "interrupted", ""))
+
+
+def _prefixed(say: Say, member: Member) -> Say:
+    return lambda line: say(f"{member.name}: {line}")
+
+
+@contextmanager
+def _ctrl_c_handed_on(running: dict[Connection, tuple[Member, SpawnProcess]]) -> Iterator[threading.Event]:
+    """Within it the first Ctrl-C is handed to the processes; the event says that it came."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def hand_on(_signal: int, _frame: object) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+        for _, process in list(running.values()):
+            if process.pid is not None and process.is_alive():
+                os.kill(process.pid, signal.SIGINT)
+
+    signal.signal(signal.SIGINT, hand_on)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

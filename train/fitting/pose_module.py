@@ -1,0 +1,176 @@
+"""The Lightning module that trains a `PoseNetwork`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+from torch import Tensor
+
+from rt_pose.inference.decode_torch import decode_torch
+from rt_pose.inference.preprocess import frame_from_input
+from rt_pose.package import DecodeSpec, InputSpec
+from rt_pose.types import FloatArray
+from train.accuracy import distances, figures
+from train.config import TrainConfig
+from train.data.batches import Batch, ValidationBatch
+from train.data.clips import ClipBatch, redo_affine, undo_affine
+from train.data.steps import StepBatch
+from train.fitting.mixed_precision import exact, in_precision
+from train.losses.clip import ClipInputs, sure
+from train.losses.heatmap import LossInputs
+from train.losses.mean_position import diffuse, mean_position
+from train.losses.setup import MIN_CONFIDENCE
+from train.losses.terms import Terms
+from train.models.context import PastOf, by_turns, in_clip
+from train.models.features import hold_statistics
+from train.models.heads import STRIDE
+from train.models.network import PoseNetwork
+
+VALIDATION, SEEN = "val", "seen"
+"""Under what errors are logged: on frames kept back; where there are none, on those that train."""
+MONITORED = f"{VALIDATION}/mean_px"
+"""The best checkpoint is the one with the smallest mean error: it sees gross errors, the median does not."""
+
+
+class Tracker(lightning.LightningModule):
+    """Training of a `PoseNetwork` on labeled frames, and on unlabeled clips where losses work on them."""
+
+    def __init__(self, network: PoseNetwork, spec: InputSpec, config: TrainConfig, terms: Terms) -> None:
+        super().__init__()
+        # Convolutions on a CPU are up to twice as fast on this layout.
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.spec = spec
+        self.decode_spec = DecodeSpec(stride=STRIDE)
+        self.found: FloatArray | None = None
+        """(F, K, 2) frame px: the keypoints of the last validation, frame by frame."""
+        self._terms = terms
+        self._precision = config.precision
+        self._blank_is_absent = config.blank == "absent"
+        self._optimiser = config.optimiser
+        self._steps = config.steps
+        self._watched = VALIDATION if config.keeps_back else SEEN
+        self._found: list[FloatArray] = []
+        """(K, 2) a validation frame so far."""
+        self._distances: list[FloatArray] = []
+        """(K,) a validation frame."""
+
+    def training_step(self, batch: StepBatch, _index: int) -> Tensor:
+        with exact(batch.labeled.images.device):
+            return self._step(batch)
+
+    def logits(self, images: Tensor, past_of: PastOf | None) -> Tensor:
+        """The network's answer to (B, C, h, w), float32; itself it works in the training's precision."""
+        images = images.contiguous(memory_format=torch.channels_last)
+        with in_precision(self._precision, images.device):
+            found: Tensor = self.network(images, past_of)
+        return found.float()
+
+    def _step(self, batch: StepBatch) -> Tensor:
+        self._hold_backbone(self.global_step < self._optimiser.freeze_backbone_steps)
+        if batch.clip is not None:
+            hold_statistics(self.network)
+        total = self._on_labels(batch.labeled)
+        if batch.clip is not None:
+            total = total + self._on_clip(batch.clip)
+            self.log("train/total", total, batch_size=1)
+        return total
+
+    def _on_labels(self, batch: Batch) -> Tensor:
+        images = batch.images
+        logits = self.logits(images, by_turns(self.global_step))
+        inputs = LossInputs(logits, batch.keypoints, self._blank_is_absent, STRIDE, batch.weights)
+        total = torch.zeros((), device=images.device)
+        for term in self._terms.labels:
+            value = term.loss(inputs)
+            self.log(f"train/{term.name}", value, batch_size=len(images))
+            total = total + term.weight * value
+        return total
+
+    def _on_clip(self, clip: ClipBatch) -> Tensor:
+        """The losses on clips, weighted and annealed in; each is logged as it is, without its weight."""
+        inputs = self._look_at(clip)
+        self.log("train/diffuse", _diffuse(inputs, clip), batch_size=len(clip.images))
+        total = torch.zeros((), device=clip.images.device)
+        for term in self._terms.clips:
+            factor = term.factor(self.global_step)
+            if factor > 0:
+                value = term.loss(inputs)
+                self.log(f"train/{term.name}", value, batch_size=len(clip.images))
+                total = total + factor * term.weight * value
+        return total
+
+    def _look_at(self, clip: ClipBatch) -> ClipInputs:
+        """The network's answer to a clip."""
+        images = torch.cat([clip.images, clip.second])
+        past_of = in_clip(len(clip.images), clip.again)
+        logits = self.logits(images, past_of)
+        with torch.no_grad():
+            found = decode_torch(logits, self.decode_spec)
+        xy = undo_affine(mean_position(logits, STRIDE), clip.from_input)
+        confidence = found.confidence
+        length = len(clip.images)  # after it there is a seam
+        return ClipInputs(
+            logits[:length],
+            (found.xy[:length] + 0.5) / STRIDE - 0.5,
+            xy[:length],
+            confidence[:length],
+            clip.again,
+            xy[length:] if clip.again else None,
+            confidence[length:] if clip.again else None,
+        )
+
+    def validation_step(self, batch: ValidationBatch, _index: int) -> None:
+        with exact(batch.images.device):  # Lightning's own autocast, which fp16 brings along, is around it
+            found = decode_torch(self.network(batch.images), self.decode_spec).xy.double().cpu().numpy()
+        for xy, labels, size in zip(found, batch.xy.double().cpu().numpy(), batch.frame_sizes, strict=True):
+            to_frame = frame_from_input(self.spec, size)
+            self._found.append(xy @ to_frame[:, :2].T + to_frame[:, 2])
+            self._distances.append(distances(self._found[-1], labels))
+
+    def on_validation_epoch_end(self) -> None:
+        for name, value in figures(np.stack(self._distances)).items():
+            self.log(f"{self._watched}/{name}", value)
+        self.found = np.stack(self._found)
+        self._found.clear()
+        self._distances.clear()
+
+    def configure_optimizers(self) -> Any:
+        backbone = {"params": self.network.backbone.parameters()}
+        new = [self.network.head, *([self.network.context] if self.network.context else [])]
+        head = {"params": [p for part in new for p in part.parameters()]}
+        settings = self._optimiser
+        optimiser = torch.optim.Adam(
+            [
+                backbone | {"lr": settings.learning_rate * settings.backbone_factor},
+                head | {"lr": settings.learning_rate},
+            ],
+            fused=True,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, [lambda step: self._rate(step, settings.freeze_backbone_steps), self._rate]
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate(self, step: int, released: int = 0) -> float:
+        """Factor on the learning rate at a step, of parameters released at a step."""
+        settings = self._optimiser
+        warm = min(max(step + 1 - released, 0) / max(settings.warmup_steps, 1), 1.0)
+        falls = sum(step >= share * self._steps for share in settings.milestones)
+        return warm * settings.gamma**falls
+
+    def _hold_backbone(self, held: bool) -> None:
+        """Hold the backbone still: no gradients, and batch norm that neither uses nor gathers the batch's
+        statistics. A learning rate of 0 alone would let the statistics move on."""
+        backbone = self.network.backbone
+        if backbone.training == held:
+            backbone.train(not held)
+            backbone.requires_grad_(not held)
+
+
+def _diffuse(inputs: ClipInputs, clip: ClipBatch) -> Tensor:
+    """The share of a clip's keypoints whose maps are diffuse."""
+    mean = (redo_affine(inputs.xy.detach(), clip.from_input) + 0.5) / STRIDE - 0.5
+    return diffuse(mean, inputs.peaks, sure(inputs.xy, inputs.confidence, MIN_CONFIDENCE))

@@ -1,0 +1,56 @@
+"""What a training shows: a bar with the time left, and one line a validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as lightning
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from train.fitting.pose_module import MONITORED, SEEN, VALIDATION
+from train.support.say import Say
+
+
+class TrainingProgress(lightning.Callback):
+    """Progress of one training."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._bar = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps, left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[loss]}"),
+        )
+        self._task = self._bar.add_task("training", loss="")
+
+    def on_train_start(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
+        self._bar.update(self._task, total=trainer.max_steps)
+        self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, _module: lightning.LightningModule, outputs: Any, *_: Any
+    ) -> None:
+        loss = f"loss {outputs['loss'].item():.3f}"
+        self._bar.update(self._task, completed=trainer.global_step, loss=loss)
+
+    def on_validation_end(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
+        figures = trainer.callback_metrics
+        kept_back = MONITORED in figures
+        median, mean, p90 = (
+            figures[f"{VALIDATION if kept_back else SEEN}/{name}_px"] for name in ("median", "mean", "p90")
+        )
+        self._say(
+            f"step {trainer.global_step}: {'validation' if kept_back else 'training'} error median "
+            f"{median:.2f} px, mean {mean:.2f}, P90 {p90:.2f}"
+        )
+
+    def on_train_end(self, _trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
+        self._bar.stop()
+
+    def on_exception(
+        self, _trainer: lightning.Trainer, _module: lightning.LightningModule, _exception: BaseException
+    ) -> None:
+        self._bar.stop()

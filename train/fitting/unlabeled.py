@@ -1,0 +1,117 @@
+"""What the losses on unlabeled video need, made ready and checked before the first step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from rt_pose.errors import UserError
+from rt_pose.package import InputSpec
+from train.config import LossConfig, TrainConfig
+from train.data.augment import is_noisy
+from train.data.clips import ClipBatches
+from train.data.device_clips import DeviceClipBatches
+from train.data.labels import LabeledFrames
+from train.data.videos import IndexedVideo, check_videos, find_videos
+from train.losses import LOSSES
+from train.losses.motion import motion_px
+from train.losses.setup import Setup
+from train.losses.terms import Terms, build_terms, frames_again, works_on_clips
+from train.models.heads import STRIDE
+from train.support.distributed import rank
+from train.support.say import Say
+
+
+@dataclass
+class Unlabeled:
+    """The loss's terms, and the videos that those on clips work on."""
+
+    terms: Terms
+    videos: list[IndexedVideo]
+
+    def clips(self, config: TrainConfig, spec: InputSpec, start: int, say: Say) -> ClipBatches | None:
+        """The clips of the steps from `start` on, or from the first that needs one; None where none does."""
+        if not self.terms.clips:
+            return None
+        first = max(start, self.terms.first_clip_step)
+        kind = DeviceClipBatches if config.decoder == "nvdec" else ClipBatches
+        return kind(
+            self.videos,
+            spec,
+            config.augment,
+            config.clip_length,
+            seed=config.seed,
+            steps=max(config.steps - first, 1),
+            first_step=first,
+            again=frames_again(config),
+            threads=2,
+            say=say,
+            rank=rank(config),
+        )
+
+
+def look_at_videos(config: TrainConfig, folder: Path) -> list[IndexedVideo]:
+    """The unlabeled videos, ready for clips, where a loss works on them; UserError with all that is wrong."""
+    if not works_on_clips(config):
+        return []
+    return check_videos(find_videos(folder, config.videos), config.clip_length)
+
+
+def prepare(
+    config: TrainConfig, videos: list[IndexedVideo], train: LabeledFrames, spec: InputSpec, say: Say
+) -> Unlabeled:
+    """Every loss built; UserError where one gets nothing to work on.
+
+    `train` are the training frames: nothing is fitted to those that validate.
+    """
+    _check_noise(config)
+    for name in works_on_clips(config):
+        if "eps" in LOSSES[name].settings:
+            _check_sizes(name, train, videos)
+    height, width = train.images[0].shape[:2]
+    derived = cache(lambda: motion_px(train.xy, [video.info for video in videos]))
+
+    def setup(name: str, settings: LossConfig) -> Setup:
+        return Setup(
+            name,
+            settings,
+            train.xy,
+            train.keypoints,
+            config.views,
+            (width / spec.width * STRIDE, height / spec.height * STRIDE),
+            (spec.width // STRIDE, spec.height // STRIDE),
+            derived,
+        )
+
+    if videos:
+        frames = sum(len(video.times) for video in videos)
+        say(f"{len(videos)} unlabeled videos, {frames} frames; a clip of {config.clip_length} a step")
+    return Unlabeled(build_terms(config, setup, say), videos)
+
+
+def _check_noise(config: TrainConfig) -> None:
+    if "noise_consistency" in config.losses and not is_noisy(config.augment):
+        raise UserError(
+            "losses.noise_consistency: it compares two draws of the sensor's noise, and the augmentation has "
+            "none; set `augment.noise` or `augment.shot_noise` above 0"
+        )
+    if frames_again(config) > config.clip_length:
+        raise UserError(
+            f"losses.noise_consistency.frames: expected at most clip_length ({config.clip_length}), got "
+            f"{frames_again(config)}"
+        )
+
+
+def _check_sizes(name: str, frames: LabeledFrames, videos: list[IndexedVideo]) -> None:
+    """Pixels of labels and of videos must mean the same to a loss that holds one against the other."""
+    labeled = {(image.shape[1], image.shape[0]) for image in frames.images}
+    wanted = next(iter(labeled))
+    others = [f"{width}x{height} among the labeled images" for width, height in labeled - {wanted}]
+    others += [f"{v.size[0]}x{v.size[1]} in {v.path.name}" for v in videos if v.size != wanted]
+    if others:
+        raise UserError(
+            f"losses.{name}: labels and videos must have frames of one size, as it works in their pixels: "
+            f"expected {wanted[0]}x{wanted[1]}, got {', '.join(others)}; crop or scale them alike, or leave "
+            "the loss out"
+        )

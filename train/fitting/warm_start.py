@@ -1,0 +1,137 @@
+"""Fine-tuning: a training that begins with the whole network of an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rt_pose.errors import UserError
+from rt_pose.package import read_package
+from train.data.split import how_seen, seen_by
+from train.fitting.checkpoints import BELONGS, BEST, other_skeleton
+from train.models.network import PoseNetwork
+from train.models.weights import why_unreadable
+
+PREFIX = "network."
+"""Before the network's own names in a checkpoint, which is the Lightning module's."""
+LISTED = 5
+CHECKPOINTS = "checkpoints"
+"""The folder of them in a training's own."""
+
+
+def find_checkpoint(given: str) -> Path:
+    """The checkpoint that `init_from` names: itself, or the best of a training's folder; UserError."""
+    path = Path(given).expanduser()
+    checkpoint = _best_of(path) if path.is_dir() else path
+    if not checkpoint.is_file():
+        raise UserError(
+            f"init_from: no checkpoint {checkpoint}; name a folder that `rt-pose train fit` wrote, with its "
+            "checkpoints, or one of those"
+        )
+    return checkpoint
+
+
+def checkpoint_of(package: Path) -> Path | None:
+    """The checkpoint that a package was exported from, where it still lies beside it."""
+    checkpoint = _best_of(package.parent)
+    return checkpoint if checkpoint.is_file() else None
+
+
+def name_of(given: str) -> str:
+    """What `init_from` names, to whoever has not this machine's folders: the earlier training's folder, or a
+    checkpoint that lies by itself; "" = nothing was given."""
+    if not given:
+        return ""
+    path = Path(given).expanduser().resolve()
+    in_training = path.parent.name == CHECKPOINTS and not path.is_dir()
+    return path.parent.parent.name if in_training else path.name
+
+
+def begin_as(network: PoseNetwork, keypoints: list[str], given: str) -> Path:
+    """Load the earlier training's weights into `network`; the checkpoint that they came from.
+
+    UserError where that is no checkpoint of ours, knows other keypoints or is of another network.
+    """
+    path = find_checkpoint(given)
+    checkpoint = _read(path)
+    problems = other_skeleton(checkpoint[BELONGS]["keypoints"], keypoints)
+    found = {
+        name.removeprefix(PREFIX): value
+        for name, value in checkpoint["state_dict"].items()
+        if name.startswith(PREFIX)
+    }
+    problems += _other_network(network.state_dict(), found)
+    if problems:
+        listed = "\n  ".join(problems)
+        raise UserError(
+            f"init_from {path}: this training cannot begin as that network:\n  {listed}\n"
+            f"for its backbone alone set `network.weights: {path}`"
+        )
+    network.load_state_dict(found)
+    return path
+
+
+def seen_before(checkpoint: Path, validation: list[str]) -> str:
+    """In words which frames that validate here the earlier network has trained on, or may have; "" = none."""
+    training = _told_beside(checkpoint)
+    seen = seen_by(training, validation)
+    if seen is None:
+        return (
+            f"{checkpoint} does not say which frames it kept back: if it has trained on some that validate "
+            "here, the error on them will be too small"
+        )
+    if not seen:
+        return ""
+    return (
+        f"init_from: that network {how_seen(training)} {len(seen)} of the {len(validation)} frames that are "
+        f"kept back here ({seen[0]}): the error on them is then too small"
+    )
+
+
+def trained_before(checkpoint: Path) -> list[str]:
+    """Frames that the earlier network has trained on, as far as its package tells."""
+    return list(_told_beside(checkpoint).get("trained_on", []))
+
+
+def _told_beside(checkpoint: Path) -> Mapping[str, Any]:
+    """What the package beside a checkpoint says of its training; nothing where there is none, or none whole,
+    as the network itself is in the checkpoint."""
+    try:
+        return read_package(checkpoint.parent.parent / "package").manifest.training
+    except UserError:
+        return {}
+
+
+def _best_of(folder: Path) -> Path:
+    """Where a training's folder has its best checkpoint."""
+    return folder / CHECKPOINTS / f"{BEST}.ckpt"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a dozen kinds for what is none
+        raise UserError(f"init_from {path}: cannot be read: {why_unreadable(error)}") from error
+    if not isinstance(held, dict) or BELONGS not in held or "state_dict" not in held:
+        raise UserError(
+            f"init_from {path}: it is no checkpoint of `rt-pose train`; for a backbone's weights set "
+            "`network.weights`"
+        )
+    return held
+
+
+def _other_network(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """In words, what of two networks' weights differs, the first few."""
+    problems = []
+    for name in sorted({*own, *given}):
+        here, there = own.get(name), given.get(name)
+        if here is None or there is None:
+            problems.append(f"{name}: only {'the network here' if there is None else 'that one'} has it")
+        elif here.shape != there.shape:
+            problems.append(f"{name}: expected the shape {tuple(here.shape)}, it has {tuple(there.shape)}")
+    more = [f"... and {len(problems) - LISTED} more weights"] if len(problems) > LISTED else []
+    return problems[:LISTED] + more

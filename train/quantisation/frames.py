@@ -1,0 +1,106 @@
+"""The frames that lower precisions are calibrated and measured on.
+
+A package that we trained knows its training frames, which calibrate, from those kept back, which measure.
+Where it kept none back its golden frames measure, and do not calibrate. Of an imported network nobody knows
+which frames it was trained on: its recordings calibrate, and its labels, where there are any, only measure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.errors import UserError
+from rt_pose.package import Manifest, Package, check_frame_size
+from rt_pose.video import Channels as Count
+from rt_pose.video import probe, read_frames
+from train.data.labels import Channels, LabeledFrames, read_labels
+from train.data.sample_frames import labels_of, read_tried_frames
+from train.data.split import split_again
+from train.quantisation.config import QuantiseConfig
+
+VIDEO_FRAMES = 600
+"""Frames of the recordings that are looked at, evenly spaced; every second one to calibrate, the others to
+measure on."""
+LEAST_FRAMES = 8
+"""Of an imported network's recordings: of fewer, half would say nothing of the ranges of its maps."""
+
+
+@dataclass
+class Material:
+    """Frames, each (H, W, C)."""
+
+    calibrate: Sequence[NDArray[np.uint8]]
+    labeled: LabeledFrames | None
+    """Not calibrated on; None: there are no labels, or none that were kept back from training. The golden
+    frames, which then take their place, are not calibrated on either."""
+    recorded: Sequence[NDArray[np.uint8]]
+    """Without labels, not calibrated on."""
+
+
+def material(package: Package, config: QuantiseConfig) -> Material:
+    """What a configuration gives to work on; UserError where the package or the labels do not fit it."""
+    spec, recorded = package.manifest.input, _recorded(package, config.frames)
+    if "imported" not in package.manifest.training:
+        if not config.data:
+            raise UserError("data: no folder given; say `--data FOLDER`")
+        training, kept_back = labeled_frames(package.manifest, Path(config.data))
+        labeled = kept_back if len(kept_back) else None
+        images = training.images if labeled else _without(package.golden.frames, training.images)
+        calibrate = [*images, *recorded[::2]]
+        if not calibrate and "int8" in config.precisions:
+            raise UserError(
+                f"data {config.data}: none of its {len(training) + len(kept_back)} labeled frames is left to "
+                "calibrate int8 on: those kept back from training measure, or else the golden frames; give "
+                "recordings: `--frames '[VIDEO]'`"
+            )
+        return Material(calibrate, labeled, recorded[1::2])
+    if len(recorded) < LEAST_FRAMES:
+        raise UserError(
+            f"frames: an imported network is calibrated on recordings like those it will be used on, at "
+            f"least {LEAST_FRAMES} frames, here are {len(recorded)}; say "
+            "`--frames '[VIDEO]'` (or a folder of images)"
+        )
+    labels = labels_of(spec, package.manifest.keypoints, Path(config.data)) if config.data else None
+    return Material(recorded[::2], labels, recorded[1::2])
+
+
+def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, LabeledFrames]:
+    """The frames that a package was trained on, and those that were kept back, by its own account."""
+    configuration = manifest.training.get("configuration")
+    if not isinstance(configuration, dict):
+        raise UserError(
+            "the package does not say how it was trained, so the frames kept back from training cannot be "
+            "told from the others; `rt-pose train fit` writes packages that do"
+        )
+    channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
+    frames = read_labels(data, configuration["labels"], channels, manifest.keypoints)
+    split = split_again(manifest.training, data, frames.names)
+    return frames.subset(split.train), frames.subset(split.validation)
+
+
+def _without(some: NDArray[np.uint8], images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """The images that are none of `some` (G, H, W, C)."""
+    known = {image.tobytes() for image in some}
+    return [image for image in images if image.shape != some.shape[1:] or image.tobytes() not in known]
+
+
+def _recorded(package: Package, sources: Sequence[str]) -> list[NDArray[np.uint8]]:
+    """Up to about `VIDEO_FRAMES` frames of the recordings, evenly spaced, and as many of each folder."""
+    channels: Count = package.manifest.input.channels
+    folders = [Path(source) for source in sources if Path(source).is_dir()]
+    infos = [probe(Path(source)) for source in sources if not Path(source).is_dir()]
+    step = max(round(sum(info.frames for info in infos) / VIDEO_FRAMES), 1)
+    frames = [
+        frame.image for info in infos for frame in read_frames(info.path, channels) if frame.index % step == 0
+    ]
+    frames += [
+        image for folder in folders for image in read_tried_frames(folder, channels, VIDEO_FRAMES).images
+    ]
+    for height, width in sorted({image.shape[:2] for image in frames}):
+        check_frame_size(package, width, height, f"--frames {', '.join(sources)}")
+    return frames

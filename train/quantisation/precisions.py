@@ -1,0 +1,95 @@
+"""What a precision costs: error to the labels, and how far keypoints move from where float32 puts them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rt_pose.inference.decode import Keypoints
+from rt_pose.inference.device import physical_cores
+from rt_pose.inference.engine import engines, open_engine
+from rt_pose.inference.estimator import Estimator
+from rt_pose.package import GOLDEN_CONFIDENCE, DecodeSpec, InputSpec, PrecisionReport
+from rt_pose.types import FloatArray
+from train.accuracy import distances, figures
+
+BACKEND = "openvino"
+"""The engine that has precisions to choose from."""
+
+
+@dataclass
+class Yardstick:
+    """Frames, and what the float32 network finds in them."""
+
+    images: Sequence[NDArray[np.uint8]]
+    """Frames (H, W, C) kept back from training; where none were, others that tell no error."""
+    xy: FloatArray | None
+    """(F, K, 2) px, their labels; None: there are none, and no error can be told."""
+    found: Keypoints[FloatArray]
+    video: Sequence[NDArray[np.uint8]] = ()
+    """Frames (H, W, C) without labels."""
+    video_found: Keypoints[FloatArray] | None = None
+
+
+def estimator(folder: Path, spec: InputSpec, decode: DecodeSpec, precision: str) -> Estimator:
+    """The live chain on the network in `folder`, in a precision of the CPU's engine."""
+    return Estimator(open_engine(BACKEND, folder, spec, precision, physical_cores()), decode)
+
+
+def precisions_of(folder: Path) -> list[str]:
+    """Precisions that this processor has and `folder` holds a network for, fastest first."""
+    engine = engines()[BACKEND]
+    return [p for p in engine.precisions() if engine.missing(folder, p) is None]
+
+
+def measure(network: Estimator, on: Yardstick) -> PrecisionReport:
+    """The report of the precision that `network` runs in."""
+    found = network.estimate_all(on.images)
+    errors = {} if on.xy is None else figures(distances(found.xy, on.xy))
+    moved = displacement(found.xy, on.found)
+    report = PrecisionReport(
+        errors.get("mean_px"),
+        float(np.median(moved)),
+        float(np.percentile(moved, 95)),
+        errors.get("median_px"),
+        errors.get("p90_px"),
+        len(moved),
+    )
+    if on.video_found is not None:
+        moved = displacement(network.estimate_all(on.video).xy, on.video_found)
+        report.video_median_px, report.video_p95_px = (float(q) for q in np.percentile(moved, [50, 95]))
+        report.video_n = len(moved)
+    return report
+
+
+def displacement(xy: FloatArray, reference: Keypoints[FloatArray]) -> FloatArray:
+    """Distances (px) of `xy` (F, K, 2) from the reference's keypoints, of those that it is sure of.
+
+    Of all keypoints where it is not sure of a single one.
+    """
+    sure = reference.confidence >= GOLDEN_CONFIDENCE
+    if not sure.any():
+        sure = np.ones_like(sure)
+    moved: FloatArray = np.linalg.norm(xy - reference.xy, axis=-1)[sure]
+    return moved
+
+
+def in_words(precision: str, report: PrecisionReport) -> str:
+    """A report as one line for people."""
+    error = "error not known, no labels being kept back"
+    if report.validation_error_px is not None:
+        error = (
+            f"validation error median {report.validation_median_px:.2f} px, mean "
+            f"{report.validation_error_px:.2f}, P90 {report.validation_p90_px:.2f}"
+        )
+    text = (
+        f"{precision}: {error}; moves keypoints by {report.displacement_median_px:.3f} px from the reference "
+        f"(P95 {report.displacement_p95_px:.3f}, n {report.displacement_n})"
+    )
+    if report.video_n:
+        text += f", on video {report.video_median_px:.3f} (P95 {report.video_p95_px:.3f}, n {report.video_n})"
+    return text

@@ -1,0 +1,74 @@
+"""Several processes that train together, one a GPU (Lightning's DDP).
+
+Lightning starts the program again for each GPU but the first, with `LOCAL_RANK` set. Each has its share of
+every batch and clips of its own; gradients are averaged. The first one speaks, validates for the record and
+exports; the others end with the training.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as lightning
+
+from train.config import TrainConfig
+from train.support.say import Say
+
+
+def rank(config: TrainConfig) -> int:
+    """Which of the processes this is, from 0; 0 where one trains alone."""
+    return int(os.environ.get("LOCAL_RANK", "0")) if config.devices > 1 else 0
+
+
+def heard(config: TrainConfig, say: Say) -> Say:
+    """`say` in the first process, silence in the others."""
+    return say if rank(config) == 0 else _unheard
+
+
+def end_if_not_first(config: TrainConfig) -> None:
+    """End this process where it is not the first: it was there for the training alone."""
+    if rank(config):
+        sys.exit(0)
+
+
+def how_together(config: TrainConfig) -> dict[str, Any]:
+    """Settings of Lightning's trainer."""
+    if config.devices == 1:
+        return {"devices": 1}
+    from pytorch_lightning.plugins.environments import LightningEnvironment
+    from pytorch_lightning.strategies import DDPStrategy
+
+    return {
+        "devices": config.devices,
+        "strategy": DDPStrategy(
+            # The backbone stands still at first: DDP must not wait for gradients that never come.
+            find_unused_parameters=True,
+            # Stated, or in a job of SLURM Lightning would expect SLURM to have started a process a GPU.
+            cluster_environment=LightningEnvironment(),
+        ),
+        "use_distributed_sampler": False,  # batches know their share themselves
+        "sync_batchnorm": config.device == "gpu",
+    }
+
+
+@contextmanager
+def others_ended(trainer: lightning.Trainer) -> Iterator[None]:
+    """Where the first process fails within it, those that it started end with it: they would wait for it."""
+    try:
+        yield
+    except BaseException:
+        launcher = trainer.strategy.launcher
+        if launcher is not None:
+            # At the very end: Lightning ends this process too once it sees one of them gone.
+            atexit.register(launcher.kill, signal.SIGKILL)
+        raise
+
+
+def _unheard(_: str) -> None:
+    pass
