@@ -29,7 +29,7 @@ from rt_pose.types import FloatArray
 def page(figures: dict[str, Any], drawn: dict[str, Any]) -> str:
     """The page's text. `drawn`: the columns behind the plots, as `bench.latency.summed_up` gives them."""
     bench, latency = figures["bench"], figures["latency_ms"]
-    sustainable = bench.get("sustainable")
+    sustainable, compared = bench.get("sustainable"), bench.get("compared")
     return render(
         "latency.html",
         "bench",
@@ -50,7 +50,8 @@ def page(figures: dict[str, Any], drawn: dict[str, Any]) -> str:
         tail_ratio=bench["p99_over_p50"]["loop_over_bare_paced"],
         sustainable=sustainable,
         sustainable_lines=sustainable_lines(sustainable) if sustainable else [],
-        compared=bench.get("compared"),
+        compared=compared,
+        ratios=_ratios(compared) if compared else [],
         what_ran={
             "Engine": {key: value for key, value in figures["engine"].items() if not isinstance(value, dict)},
             "Package": {key: figures["package"].get(key) for key in ("path", "sha256")},
@@ -112,3 +113,10 @@ def _bare(reference: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any] | Non
     for when, end in zip(("before", "after"), reference["ends_ms"], strict=False):
         for name, found in end.items():
             yield f"{name.replace('_', ' ')}, {when} the run", found
+
+
+def _ratios(compared: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Of each figure to the earlier run's, with that one's own times."""
+    for name, ratios in compared["ratios"].items():
+        then = compared["earlier"][name]
+        yield name.replace("_", " "), ratios | {"p50_ms": then["p50"], "p99_ms": then["p99"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -194,10 +194,14 @@ def jpeg_uri(image: NDArray[np.uint8]) -> str:
     if width > MAX_IMAGE_WIDTH:
         size = (MAX_IMAGE_WIDTH, round(height * MAX_IMAGE_WIDTH / width))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
-    if image.shape[2] == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+    return data_uri(image, "jpeg", cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+
+
+def data_uri(image: NDArray[np.uint8], form: Literal["jpeg", "png"], *options: int) -> str:
+    """A picture (H, W, C; RGB or gray) within a URI; `options` are those of OpenCV's encoder."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[2] == 3 else image
+    encoded = cv2.imencode(f".{form}", pixels, options)[1]
+    return f"data:image/{form};base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
 def shown_observations(session: Session, camera: str) -> list[tuple[Observation, TrackRecord]]:

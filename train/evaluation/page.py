@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def page(
     labels, videos = figures["labels"], figures["videos"]
     first = next(iter(labels))
     errors = {name: found["pixel_error"] for name, found in labels.items()}
+    within = next((error["pck"] for error in errors.values() if error["n"]), ())
     return render(
         "evaluation.html",
         "train.evaluation",
@@ -39,13 +41,21 @@ def page(
         found=labels[first],
         error_bars={name: _error_bars(name, error) for name, error in errors.items()},
         calibration=_calibration(labels[first]["confidence"]),
+        errors={name: _error_rows(error) for name, error in errors.items()},
+        limits=[(f"≤ {limit} px", limit, ".0%") for limit in within],
+        covariances=[
+            (f"{name}, {whose}'s", own | own["held"])
+            for name, found in labels.items()
+            for whose, own in found["covariance"].items()
+            if own["n"]
+        ],
         jitter=[
-            (where, MOVES.get(under, under), own)
+            (f"{where}: {MOVES.get(under, under)}", own)
             for where, group in [*((f"labels, {k}", v) for k, v in labels.items()), *videos.items()]
             for under, own in group["jitter"].items()
         ],
-        metrics=NAMES,
-        curves={name: {key: _over_time(own) for key, own in found.items()} for name, found in curves.items()},
+        metrics={name: _metric_rows(video, curves[name]) for name, video in videos.items()},
+        curves={name: _metric_plots(own) for name, own in curves.items()},
         pictures=pictures,
         noise=MOVES["noise"],
     )
@@ -58,6 +68,12 @@ def _about(figures: dict[str, Any]) -> list[str]:
     ]
     package = f"package {figures['model']['sha256'][:12]}"
     return [package, figures["engine"], f"split {figures['data']['split']}", *spaces]
+
+
+def _error_rows(error: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Of all and of each keypoint, with the share within each limit beside the other figures."""
+    rows = {"all": error, **error.get("per_keypoint", {})}
+    return [(name, own | own.get("pck", {})) for name, own in rows.items()]
 
 
 def _error_bars(name: str, error: dict[str, Any]) -> Markup:
@@ -74,6 +90,14 @@ def _calibration(curve: dict[str, Any]) -> Markup:
     plot.line(np.array([0.0, 1.0]), np.array([0.0, 1.0]), "grey")
     plot.line(np.array(curve["claimed"]), np.array(curve["found"]), "blue", 2.4)
     return plot.render("Calibration of the confidence")
+
+
+def _metric_rows(video: dict[str, Any], metrics: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
+    return [(f"{NAMES[key]}, {which}", video[key][which]) for key in metrics for which in ("all", "sure")]
+
+
+def _metric_plots(curves: dict[str, FloatArray]) -> dict[str, Markup]:
+    return {NAMES[key]: _over_time(values) for key, values in curves.items()}
 
 
 def _over_time(values: FloatArray) -> Markup:
