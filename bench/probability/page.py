@@ -1,4 +1,4 @@
-"""The results of `bench.probability` as one self-contained page."""
+"""The results of `bench.probability` as a table and as one self-contained page."""
 
 from __future__ import annotations
 
@@ -7,11 +7,27 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from rt_pose.reports.render import render
+from bench.output import markdown_table
+from rt_pose.reports.render import UNKNOWN, render
 from rt_pose.reports.svg import Plot
 
 COLOURS = {"threshold": "orange", "probability": "blue"}
 SHOWN_ALARMS = 10.0
+HEADS = [
+    *("alarms/min at most", "missed by threshold", "by probability", "difference", "95 % interval"),
+    *("delay difference, ms", "repeats/min", "verdict"),
+]
+
+
+def text(result: dict[str, Any]) -> str:
+    """The comparisons of every condition, for the terminal."""
+    rows = [
+        [f"{part['film']}, {part['chain']}", case["name"], f"{case['delay_ms']:g}", str(case["onsets"]), *row]
+        for part in result["parts"]
+        for case in part["cases"]
+        for row in _rows(case)
+    ]
+    return markdown_table(["film, chain", "condition", "ahead, ms", "onsets", *HEADS], rows)
 
 
 def page(result: dict[str, Any]) -> str:
@@ -21,9 +37,35 @@ def page(result: dict[str, Any]) -> str:
         "bench",
         title="Rules by probability against rules by threshold",
         result=result,
+        heads=HEADS,
+        rows=_rows,
         curves=_curves,
         delays=_delays,
     )
+
+
+def _rows(case: dict[str, Any]) -> list[list[str]]:
+    return [
+        [
+            f"{row['false_alarms_per_minute_at_most']:g}",
+            *(f"{100 * row[k]['miss_share']:.1f} % (at {row[k]['threshold']:g})" for k in COLOURS),
+            *_difference(row["difference"]["miss_share"], row["difference"]["delay_ms"]),
+            " / ".join(f"{row[kind]['repeats_per_minute']:.1f}" for kind in COLOURS),
+            row["verdict"],
+        ]
+        for row in case["compared"]
+    ]
+
+
+def _difference(misses: dict[str, Any], delay: dict[str, Any]) -> list[str]:
+    """Of misses, its interval, and of delays; dashes for what could not be compared."""
+    cells = [UNKNOWN, UNKNOWN, UNKNOWN]
+    if misses["mean"] is not None:
+        cells[0] = f"{100 * misses['mean']:+.1f} %"
+        cells[1] = f"{100 * misses['low']:+.1f} to {100 * misses['high']:+.1f}"
+    if delay["mean"] is not None:
+        cells[2] = f"{delay['mean']:+.1f} ({delay['low']:+.1f} to {delay['high']:+.1f})"
+    return cells
 
 
 def _curves(case: dict[str, Any]) -> Markup:
