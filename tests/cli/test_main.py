@@ -326,7 +326,7 @@ def test_bench_latency_prints_a_table_and_one_json_line(
     assert reference["kind"] == "alternate"
     assert reference["bare_ms"]["paced"]["n"] > 100
     page = (out / "latency.html").read_text()
-    for heading in ("Over time", "How often", "Where the time goes", "What was dropped", "Compared"):
+    for heading in ("Over time", "Distribution", "Stages", "What was dropped", "Compared"):
         assert heading in page
     assert page.count("<svg") == 3
     assert "src=" not in page
