@@ -153,7 +153,6 @@ class VideoCamera:
             height=height,
             channels=self._channels,
             rate_hz=rate_hz,
-            hardware=False,
         )
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:

@@ -182,19 +182,19 @@ def _events(session: Session, figures: dict[str, Any]) -> str:
     rows = []
     for record in session.events[:MAX_EVENT_ROWS]:
         event = record.event
-        seconds = "" if start is None else f"{(event['t_judged_ns'] - start) / NS_PER_S:.3f}"
-        probability = "" if event["probability"] is None else f"{event['probability']:.3f}"
-        taken = f"{(event['t_judged_ns'] - event['t_cause_ns']) / NS_PER_MS:.2f}"
+        seconds = "" if start is None else f"{(event.t_judged_ns - start) / NS_PER_S:.3f}"
+        probability = "" if event.probability is None else f"{event.probability:.3f}"
+        taken = f"{(event.t_judged_ns - event.t_cause_ns) / NS_PER_MS:.2f}"
         rows.append(
             [
                 seconds,
-                event["rule"],
-                event["outcome"],
-                event["reason"],
-                f"{event['value']:.4g}",
+                event.rule,
+                event.outcome,
+                event.reason,
+                f"{event.value:.4g}",
                 probability,
                 taken,
-                str(event["frame_index"]),
+                str(event.frame_index),
             ]
         )
     head = ["s", "rule", "outcome", "reason", "value", "probability", "judged after, ms", "frame"]
@@ -241,11 +241,11 @@ def _strips(session: Session) -> Iterable[str]:
 
 def _strip(strip: Strip) -> str:
     event = strip.event
-    outcome = escape(event["outcome"])
-    why = f" ({escape(event['reason'])})" if event["outcome"] != "fired" else ""
+    outcome = escape(event.outcome)
+    why = f" ({escape(event.reason)})" if event.outcome != "fired" else ""
     return (
-        f'<h3>{escape(event["rule"])}: <span class="{outcome}">{outcome}</span>{why}, '
-        f"frame {event['frame_index']}</h3>"
+        f'<h3>{escape(event.rule)}: <span class="{outcome}">{outcome}</span>{why}, '
+        f"frame {event.frame_index}</h3>"
         f'<div class="strip">{"".join(strip.pictures)}</div>'
     )
 

@@ -7,6 +7,7 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from rt_pose.reports.session_page import page
@@ -71,8 +72,7 @@ def test_names_are_escaped(synthetic_session: Path, tmp_path: Path) -> None:
     session.info.config["rules"][0]["name"] = "<b>&bold"
     session.info.package.keypoints[0] = "no<se"
     for record in session.events:
-        record.event["rule"] = "<b>&bold"
-        record.event["reason"] = "<i>"
+        record.event = msgspec.structs.replace(record.event, rule="<b>&bold", reason="<i>")
     session.info.package.skeleton[0] = ("no<se", "neck")
     text = page(session, figures(session))
     assert "<b>&bold" not in text
