@@ -79,7 +79,7 @@ def _about_speed(figures: dict[str, Any]) -> list[str]:
 
 def _about_events(session: Session, figures: dict[str, Any]) -> list[str]:
     said = []
-    reasons = sorted({e.event["reason"] for e in session.events if e.event["outcome"] == "suppressed"})
+    reasons = sorted({e.event.reason for e in session.events if e.event.outcome == "suppressed"})
     if reasons:
         said.append(f"Events were suppressed: {'; '.join(reasons)}.")
     for reason, count in figures["commands"]["why"].items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from rt_pose.records import EventRecord, Observation, TrackRecord
 from rt_pose.reports.svg import circle, element, keypoint_colour, line, path_data
 from rt_pose.session.film import FilmTimes, read_film, read_times
 from rt_pose.session.read import Session
+from rt_pose.types import Event
 
 STRIP_OFFSETS_MS = (-200, -100, 0, 200, 500)
 MAX_STRIPS = 4
@@ -33,7 +34,7 @@ STEADY = {"vector_effect": "non-scaling-stroke"}
 class Strip:
     """An event and what the camera saw around it."""
 
-    event: dict[str, Any]
+    event: Event
     pictures: list[Markup]
     """SVG elements, in order of time."""
 
@@ -179,12 +180,12 @@ class CameraPictures:
 
 def chosen_events(events: Sequence[EventRecord], camera: str) -> list[EventRecord]:
     """The first of each rule and outcome, then the first of all, in order of time."""
-    own = [e for e in events if e.event["camera"] == camera]
+    own = [e for e in events if e.event.camera == camera]
     firsts: dict[tuple[str, str], EventRecord] = {}
     for event in own:
-        firsts.setdefault((event.event["rule"], event.event["outcome"]), event)
-    kinds = {e.event["id"] for e in firsts.values()}
-    ordered = [*firsts.values(), *(e for e in own if e.event["id"] not in kinds)]
+        firsts.setdefault((event.event.rule, event.event.outcome), event)
+    kinds = {e.event.id for e in firsts.values()}
+    ordered = [*firsts.values(), *(e for e in own if e.event.id not in kinds)]
     return sorted(ordered[:MAX_STRIPS], key=lambda e: e.t_ns)
 
 

@@ -106,8 +106,8 @@ def speed_trace(session: Session, camera: str, keypoint: int) -> Markup | None:
         event = record.event
         if record.seq in second_of_seq:
             at = second_of_seq[record.seq]
-            title = f"{event['rule']} {event['outcome']} at {at:.2f} s"
-            plot.down(at, OUTCOME_COLOURS[event["outcome"]], title, dashed=event["outcome"] != "fired")
+            title = f"{event.rule} {event.outcome} at {at:.2f} s"
+            plot.down(at, OUTCOME_COLOURS[event.outcome], title, dashed=event.outcome != "fired")
     plot.line(seconds, speed, "blue", 1.1)
     return plot.render("speed with events")
 

@@ -93,15 +93,17 @@ def _event_rows(session: Session) -> list[list[str]]:
     start = session.frames[0].stamps.t_arrival_ns if session.frames else None
     rows = []
     for event in (record.event for record in session.events[:MAX_EVENT_ROWS]):
-        judged = event["t_judged_ns"]
+        judged = event.t_judged_ns
         rows.append(
             [
                 "" if start is None else f"{(judged - start) / NS_PER_S:.3f}",
-                *(event[key] for key in ("rule", "outcome", "reason")),
-                f"{event['value']:.4g}",
-                "" if event["probability"] is None else f"{event['probability']:.3f}",
-                f"{(judged - event['t_cause_ns']) / NS_PER_MS:.2f}",
-                str(event["frame_index"]),
+                event.rule,
+                event.outcome,
+                event.reason,
+                f"{event.value:.4g}",
+                "" if event.probability is None else f"{event.probability:.3f}",
+                f"{(judged - event.t_cause_ns) / NS_PER_MS:.2f}",
+                str(event.frame_index),
             ]
         )
     return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.html_page import ESCAPED, NASTY, check_escaped, check_page
 from support.synthetic_session import write_info
@@ -43,7 +44,7 @@ def test_names_are_escaped(synthetic_session: Path, tmp_path: Path) -> None:
     session.info.package.skeleton[0] = (NASTY, "neck")
     session.info.machine["cpu"] = NASTY
     for record in session.events:
-        record.event["rule"] = record.event["reason"] = NASTY
+        record.event = msgspec.structs.replace(record.event, rule=NASTY, reason=NASTY)
     text = page(session, figures(session))
     check_escaped(text)
     assert f"<code>rt-pose replay {tmp_path}/{ESCAPED}</code>" in text
