@@ -6,6 +6,8 @@ Whatever was opened is closed again where a later part cannot be had, and the us
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -17,23 +19,27 @@ from rt_pose.config.build import duration_ns, to_plain
 from rt_pose.config.check import check_names, check_numbers
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.action import check_fits
-from rt_pose.decisions.decide import Rule, make_rules
-from rt_pose.decisions.limits import Limits, make_limits
-from rt_pose.decisions.protocol import make_protocol
+from rt_pose.decisions.decide import RuleSet
 from rt_pose.drivers import Camera, DriverContext, Output, make_camera, make_output
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.inference.device import choose_device, raise_priority
+from rt_pose.inference.estimator import Estimator
+from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
-from rt_pose.loop.closed_loop import ClosedLoop
-from rt_pose.loop.control import Control
-from rt_pose.loop.housekeeping import Housekeeping
+from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
+from rt_pose.loop.commands import Commands
+from rt_pose.loop.control import Control, ControlSocket, Order
+from rt_pose.loop.housekeeping import Housekeeping, StatsRecords
+from rt_pose.loop.keep_warm import KeepWarm
 from rt_pose.loop.latency import LatencyLedger
-from rt_pose.loop.log import RecordSink
+from rt_pose.loop.log import RecordSink, Sinks
 from rt_pose.loop.publish import Publisher
+from rt_pose.loop.tell import Teller
+from rt_pose.loop.warm_up import rehearsal, warm_up
 from rt_pose.outputs.actuators import Actuators, Beat
 from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
-from rt_pose.records import NoSink, Sink
+from rt_pose.records import Sink
 from rt_pose.tracking.crop import CropFollower
 from rt_pose.types import CameraInfo, OutputInfo
 
@@ -45,7 +51,7 @@ P95_OF_SIGMA = 2.4477
 """95th percentile of a displacement in the plane whose x and y have a standard deviation of 1."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Assembled:
     """A loop ready to run, and what opened it up."""
 
@@ -54,27 +60,22 @@ class Assembled:
     housekeeping: Housekeeping
     actuators: Actuators
     rings: dict[str, FrameRing]
-    sinks: _Sinks
+    sink: Sink
+    """The loop's own."""
+    sinks: Sinks
     description: dict[str, Any]
     """What `session.json` says of it."""
     stack: ExitStack
 
-    def start(self, recorder: str | None) -> Sink:
-        """Start the outputs' threads and the control socket; the loop's own sink.
-
-        `recorder` is the endpoint of the recorder process, None where nothing is recorded.
-        """
-        self.sinks.endpoint = recorder
-        sink = self.sinks.make()
-        if isinstance(sink, RecordSink):
-            sink.wait_for_recorder()
-            sink.hello()
+    def start(self) -> None:
+        """Start the outputs' threads and the control socket's; UserError where no recorder comes."""
+        if isinstance(self.sink, RecordSink):
+            self.sink.wait_for_recorder()
+            self.sink.hello()
             for ring in self.rings.values():
-                sink.ring(ring.description)
-        self.housekeeping.sink = self.sinks.make()
+                self.sink.ring(ring.description)
         self.actuators.start()
         self.control.start()
-        return sink
 
     def stop(self) -> list[str]:
         """Outputs into their safe state first, then everything else; what went wrong on the way."""
@@ -105,27 +106,18 @@ class Assembled:
         self.stack.close()
 
 
-class _Sinks:
-    """Makes each thread its own sink, and adds up what they refused."""
+def assemble(
+    config: RunConfig,
+    session_id: str,
+    clock: Clock,
+    recorder: str | None = None,
+    on_stats: Callable[[dict[str, Any]], None] | None = None,
+) -> Assembled:
+    """Open everything a run needs, cheapest first. UserError where a part cannot be had.
 
-    def __init__(self, clock: Clock) -> None:
-        self.endpoint: str | None = None
-        self._clock = clock
-        self._made: list[RecordSink] = []
-
-    def make(self) -> Sink:
-        if self.endpoint is None:
-            return NoSink()
-        sink = RecordSink(self.endpoint, self._clock)
-        self._made.append(sink)
-        return sink
-
-    def refused(self) -> int:
-        return sum(sink.refused for sink in self._made)
-
-
-def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
-    """Open everything a run needs, cheapest first. UserError where a part cannot be had."""
+    `recorder`: the endpoint at which the recorder will be; None where nothing is recorded. `on_stats` is
+    called twice a second, from the control socket's thread.
+    """
     with ExitStack() as stack:
         check_names(config)
         check_numbers(config)
@@ -133,81 +125,91 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
         package = read_package(_model(config))
         publisher = Publisher(config.publish.address, session_id, clock)
         stack.callback(publisher.close)
+        socket = ControlSocket(config.publish.control)
+        stack.callback(socket.router.close)
         context = DriverContext(clock, config.seed, channels=package.manifest.input.channels)
         outputs = _open_outputs(config, context, stack)
-        rules, limits = _rules_for(config, package, [info for info, _ in outputs])
+        rules = _rules_for(config, package, [info for info, _ in outputs])
         cameras = _open_cameras(config, context, package, stack)
         rings = _rings_for(cameras, stack)
         choice = _choose_engine(config, package, rings, clock, stack)
         tracking = with_noise_floor(package.manifest.tracking, choice.displacement_p95_px)
-        sinks = _Sinks(clock)
-        loop, actuators = _make_loop(
-            config, package, tracking, choice, rules, limits, outputs, cameras, rings, publisher, sinks, clock
-        )
-        housekeeping = Housekeeping(loop, publisher, rings, clock, config.publish)
-        housekeeping.records_refused = sinks.refused
+
+        sinks = Sinks(recorder, clock)
+        sink, stats_sink = sinks.make(wait=False), sinks.make(wait=False)
+        stack.callback(sink.close)
+        stack.callback(stats_sink.close)
+        beat, inbox = Beat(), deque[Order]()
+        until_ns = duration_ns(config.safety.heartbeat_until, "configuration: safety.heartbeat_until")
+        actuators = Actuators(outputs, clock, beat, until_ns)
+        channels = Channels(inbox, actuators, publisher, sink, beat)
+        opened = _Opened(config, choice.estimator, rules, tracking, cameras, rings, outputs)
+        stages = _stages(opened, channels, sinks, clock)
+        infos = [info for info, _ in cameras.values()]
+        warm = None
+        if config.engine.keep_warm:
+            warm = KeepWarm(rehearsal(choice.estimator, infos[0]), list(cameras), clock)
+        warm_up(choice.estimator, stages.paths, warm)
+        loop = ClosedLoop(stages, channels, rules.protocol, clock, config.group_ms / 1e3, warm)
+
+        description = _describe(config, package, choice, tracking, infos, [i for i, _ in outputs], clock)
+        meta = _meta(description, config, publisher.address, socket.address)
+        description["addresses"] = {"publish": publisher.address, "control": socket.address}
+        records = StatsRecords(stats_sink, sinks.refused)
+        housekeeping = Housekeeping(loop, publisher, rings, clock, config.publish, records, meta, on_stats)
         control = Control(
-            config.publish.control,
-            housekeeping.status,
-            housekeeping.send_meta,
-            housekeeping,
-            actuators.emergency,
+            socket, inbox, housekeeping.status, housekeeping.send_meta, housekeeping, actuators.emergency
         )
         stack.callback(control.stop)
-        loop.orders = control.inbox
-        loop.warm_up()
-        infos = [info for info, _ in cameras.values()]
-        description = _describe(config, package, choice, tracking, infos, [i for i, _ in outputs], clock)
-        housekeeping.meta = _meta(description, config, publisher.address, control.address)
-        description["addresses"] = {"publish": publisher.address, "control": control.address}
-        return Assembled(loop, control, housekeeping, actuators, rings, sinks, description, stack.pop_all())
+        return Assembled(
+            loop, control, housekeeping, actuators, rings, sink, sinks, description, stack.pop_all()
+        )
 
 
-def _make_loop(
-    config: RunConfig,
-    package: Package,
-    tracking: TrackingSpec,
-    choice: EngineChoice,
-    rules: list[Rule],
-    limits: Limits,
-    outputs: Outputs,
-    cameras: Cameras,
-    rings: dict[str, FrameRing],
-    publisher: Publisher,
-    sinks: _Sinks,
-    clock: Clock,
-) -> tuple[ClosedLoop, Actuators]:
-    """The loop with its threads, none of them started."""
-    beat, infos = Beat(), [info for info, _ in cameras.values()]
-    until_ns = duration_ns(config.safety.heartbeat_until, "configuration: safety.heartbeat_until")
-    actuators = Actuators(outputs, clock, beat, until_ns)
-    longest_delay_ns = round(max((info.delay_ms for info, _ in outputs), default=0.0) * NS_PER_MS)
-    latest = LatestFrames(list(cameras), every_frame=config.frames == "every")
-    loop = ClosedLoop(
-        keypoints=len(package.manifest.keypoints),
-        tracking=tracking,
-        estimator=choice.estimator,
-        cameras=infos,
-        rules=rules,
-        latest=latest,
-        captures=[
-            CaptureThread(camera, rings[name], latest, clock, sinks.make)
-            for name, (_, camera) in cameras.items()
-        ],
-        actuators=actuators,
-        publisher=publisher,
-        clock=clock,
-        ledger=LatencyLedger(config.budget_ms),
-        seed=config.seed,
-        crops=_crops(config, infos),
-        group_s=config.group_ms / 1e3,
-        keep_warm=config.engine.keep_warm,
-        prediction_delay_ns=longest_delay_ns if config.publish.prediction else None,
-        limits=limits,
-        beat=beat,
-        protocol=make_protocol(config),
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What a loop is made of: parts that are open, and how they are to work."""
+
+    config: RunConfig
+    estimator: Estimator
+    rules: RuleSet
+    tracking: TrackingSpec
+    cameras: Cameras
+    rings: dict[str, FrameRing]
+    outputs: Outputs
+
+
+def _stages(opened: _Opened, channels: Channels, sinks: Sinks, clock: Clock) -> Stages:
+    """The loop's stages with their threads, none of them started."""
+    config, publisher = opened.config, channels.publisher
+    infos = [info for info, _ in opened.cameras.values()]
+    longest_delay_ns = round(max((info.delay_ms for info, _ in opened.outputs), default=0.0) * NS_PER_MS)
+    latest = LatestFrames(list(opened.cameras), every_frame=config.frames == "every")
+    captures = [
+        CaptureThread(camera, opened.rings[name], latest, clock, sinks.make)
+        for name, (_, camera) in opened.cameras.items()
+    ]
+    return Stages(
+        latest,
+        captures,
+        opened.estimator,
+        camera_paths(
+            infos,
+            opened.rules,
+            opened.estimator,
+            opened.tracking,
+            _crops(config, infos),
+        ),
+        Commands(opened.rules.rules, channels.actuators, publisher, clock),
+        Teller(
+            publisher,
+            channels.sink,
+            captures,
+            LatencyLedger(config.budget_ms),
+            clock,
+            longest_delay_ns if config.publish.prediction else None,
+        ),
     )
-    return loop, actuators
 
 
 def _open_outputs(config: RunConfig, context: DriverContext, stack: ExitStack) -> Outputs:
@@ -219,14 +221,14 @@ def _open_outputs(config: RunConfig, context: DriverContext, stack: ExitStack) -
     return opened
 
 
-def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -> tuple[list[Rule], Limits]:
+def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -> RuleSet:
     """The rules, each with a plan that its output can carry out, and the limits that they keep within."""
     found = {info.name: info for info in outputs}
     delays_ms = {info.name: info.delay_ms for info in outputs}
-    rules = make_rules(config, package.manifest.keypoints, delays_ms)
-    for rule in rules:
+    rules = RuleSet.of(config, package.manifest.keypoints, delays_ms)
+    for rule in rules.rules:
         check_fits(rule.plan, found[rule.output], f"rule '{rule.name}'")
-    return rules, make_limits(config, {rule.name: rule.plan for rule in rules})
+    return rules
 
 
 def _open_cameras(config: RunConfig, context: DriverContext, package: Package, stack: ExitStack) -> Cameras:
@@ -261,7 +263,7 @@ def _choose_engine(
     for ring in rings.values():
         stack.callback(choice.estimator.pin(ring.pixels))
     if config.engine.threads == 0:
-        choice.arrangement = choice.engine.arrange(clock)
+        choice = dataclasses.replace(choice, arrangement=choice.engine.arrange(clock))
     if config.engine.priority == "high":
         raise_priority()  # now that the engine has its threads
     return choice
