@@ -24,7 +24,7 @@ from rt_pose.loop.control import Control
 from rt_pose.loop.housekeeping import Housekeeping, StatsRecords
 from rt_pose.loop.keep_warm import KeepWarm
 from rt_pose.loop.latency import LatencyLedger
-from rt_pose.loop.log import RecordSink, Sinks
+from rt_pose.loop.log import RecordSink, SinkFactory
 from rt_pose.loop.opening import Opened, describe, meta, open_parts
 from rt_pose.loop.tell import Teller
 from rt_pose.loop.warm_up import rehearsal, warm_up
@@ -47,7 +47,7 @@ class Assembled:
     rings: dict[str, FrameRing]
     sink: Sink
     """The loop's own."""
-    sinks: Sinks
+    sinks: SinkFactory
     description: dict[str, Any]
     """What `session.json` says of it."""
     stack: ExitStack
@@ -105,7 +105,7 @@ def assemble(
     """
     with ExitStack() as stack:
         opened = open_parts(config, session_id, clock, stack)
-        sinks = Sinks(recorder, clock)
+        sinks = SinkFactory(recorder, clock)
         sink, stats_sink = sinks.make(wait=False), sinks.make(wait=False)
         stack.callback(sink.close)
         stack.callback(stats_sink.close)
@@ -137,7 +137,7 @@ def _channels(opened: Opened, sink: Sink, clock: Clock) -> Channels:
     return Channels(deque(), actuators, opened.publisher, sink, beat)
 
 
-def _make_loop(opened: Opened, channels: Channels, sinks: Sinks, clock: Clock) -> ClosedLoop:
+def _make_loop(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock) -> ClosedLoop:
     """The loop with its threads, none of them started, and every stage warm."""
     config, estimator = opened.config, opened.choice.estimator
     stages = _stages(opened, channels, sinks, clock)
@@ -148,7 +148,7 @@ def _make_loop(opened: Opened, channels: Channels, sinks: Sinks, clock: Clock) -
     return ClosedLoop(stages, channels, opened.rules.protocol, clock, config.group_ms / 1e3, warm)
 
 
-def _stages(opened: Opened, channels: Channels, sinks: Sinks, clock: Clock) -> Stages:
+def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock) -> Stages:
     config, publisher, estimator = opened.config, channels.publisher, opened.choice.estimator
     latest = LatestFrames(list(opened.cameras), every_frame=config.frames == "every")
     captures = [
@@ -161,8 +161,8 @@ def _stages(opened: Opened, channels: Channels, sinks: Sinks, clock: Clock) -> S
     longest_delay_ns = round(max((info.delay_ms for info, _ in opened.outputs), default=0.0) * NS_PER_MS)
     ahead_ns = longest_delay_ns if config.publish.prediction else None
     ledger = LatencyLedger(config.budget_ms)
-    teller = Teller(publisher, channels.sink, captures, ledger, clock, ahead_ns)
-    return Stages(latest, captures, estimator, paths, commands, teller)
+    reporter = Teller(publisher, channels.sink, captures, ledger, clock, ahead_ns)
+    return Stages(latest, captures, estimator, paths, commands, reporter)
 
 
 def _crops(config: RunConfig, cameras: list[CameraInfo]) -> dict[str, CropFollower]:

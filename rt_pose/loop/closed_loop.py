@@ -67,7 +67,7 @@ class Stages:
     """Track and decide, by camera."""
     commands: Commands
     """Act."""
-    teller: Teller
+    reporter: Teller
     """Publish and record."""
 
 
@@ -99,7 +99,7 @@ class ClosedLoop:
         """`protocol`: that of the deciders. `group_s`: how long one camera's frame waits for the others'.
         `warm`: runs the chain on a blank image before a frame is due."""
         self.captures, self.estimator, self.paths = stages.captures, stages.estimator, stages.paths
-        self.commands, self.ledger = stages.commands, stages.teller.ledger
+        self.commands, self.ledger = stages.commands, stages.reporter.ledger
         self.protocol, self.clock, self.beat = protocol, clock, channels.beat
         self.armed = False
         self.running = True
@@ -107,7 +107,7 @@ class ClosedLoop:
         """The newest frame that went through, by camera."""
         self.lost_tracks = 0
         """Keypoints lost in the last frame."""
-        self._latest, self._teller = stages.latest, stages.teller
+        self._latest, self._teller = stages.latest, stages.reporter
         self._orders, self._actuators = channels.orders, channels.actuators
         self._publisher, self._sink = channels.publisher, channels.sink
         self._group_s, self._warm = group_s, warm

@@ -96,7 +96,7 @@ class RecordSink(Sink):
         return True
 
 
-class Sinks:
+class SinkFactory:
     """Makes each thread its own sink, and adds up what they refused."""
 
     def __init__(self, endpoint: str | None, clock: Clock) -> None:

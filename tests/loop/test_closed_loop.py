@@ -52,9 +52,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def loop_over(actuators: Actuators, protocol: Protocol | None = None) -> ClosedLoop:
     anything: Any = None
-    teller = Teller(anything, NoSink(), [], LatencyLedger(20.0), HostClock())
+    reporter = Teller(anything, NoSink(), [], LatencyLedger(20.0), HostClock())
     commands = Commands([], actuators, anything, HostClock())
-    stages = Stages(LatestFrames([]), [], anything, {}, commands, teller)
+    stages = Stages(LatestFrames([]), [], anything, {}, commands, reporter)
     channels = Channels(deque(), actuators, anything, NoSink(), Beat())
     return ClosedLoop(stages, channels, protocol or make_protocol(RunConfig()), HostClock())
 
