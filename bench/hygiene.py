@@ -26,7 +26,6 @@ import tracemalloc
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,16 +103,14 @@ def measure(model: str, video: Path, frames: int, engine: EngineConfig) -> dict[
     clock = BoundaryClock()
     config = latency_config(model, video, rate_hz=None, seconds=1.0, budget_ms=50.0, engine=engine)
     with tempfile.TemporaryDirectory(prefix="rt-pose-") as folder, _drain(f"ipc://{folder}/records") as end:
-        assembled = assemble(replace(config, armed_at_start=False), "hygiene", clock)
+        assembled = assemble(config, "hygiene", clock, recorder=end)
         try:
-            sink = RecordSink(end, clock)
-            sink.wait_for_recorder()
-            assembled.loop.begin(sink, armed=False)
+            assert isinstance(assembled.sink, RecordSink)
+            assembled.sink.wait_for_recorder()
             feeder = Feeder(assembled, _images(assembled, video), clock)
             feeder.step(WARM_UP)
             found = _trace(feeder, frames, clock)
-            found["records_refused"] = sink.refused
-            sink.close()
+            found["records_refused"] = assembled.sinks.refused()
             found["engine"] = assembled.description["engine"]["description"]
             found["keypoints"] = len(assembled.description["package"]["keypoints"])
         finally:

@@ -12,10 +12,8 @@ import msgspec
 
 from rt_pose.config.build import build
 from rt_pose.config.schema import RunConfig
-from rt_pose.decisions.decide import Decider, make_rules
-from rt_pose.decisions.limits import make_limits
+from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
-from rt_pose.decisions.protocol import make_protocol
 from rt_pose.errors import UserError
 from rt_pose.outputs.actuators import command_for
 from rt_pose.package import TrackingSpec
@@ -71,24 +69,14 @@ class Decisions:
     """Filters and rules of a run, stepped through its inputs in the order the loop took them."""
 
     def __init__(self, setup: Setup) -> None:
-        rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
-        limits = make_limits(setup.config, {rule.name: rule.plan for rule in rules})
-        self._protocol = make_protocol(setup.config)
+        rules = RuleSet.of(setup.config, setup.keypoints, setup.delays_ms)
+        self._protocol = rules.protocol
         self._armed = False
         self._trackers = {
             name: CausalFilter(setup.tracking, 1, len(setup.keypoints)) for name in setup.cameras
         }
-        self._deciders = {
-            name: Decider(
-                rules,
-                setup.config.seed,
-                first_event_id=i + 1,
-                id_step=len(setup.cameras),
-                limits=limits,
-                protocol=self._protocol,
-            )
-            for i, name in enumerate(setup.cameras)
-        }
+        count = len(setup.cameras)
+        self._deciders = {name: rules.decider(i, count) for i, name in enumerate(setup.cameras)}
 
     def order(self, control: ControlRecord) -> str:
         """Carry an order out; what is wrong with it, or nothing."""

@@ -17,14 +17,14 @@ import math
 from dataclasses import dataclass, field
 
 from rt_pose.config.schema import RunConfig
-from rt_pose.decisions.limits import Limits
+from rt_pose.decisions.limits import Limits, make_limits
 from rt_pose.decisions.protocol import DISABLED, Protocol, make_protocol
 from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.rules.condition import Judge
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import Event, FloatArray, FrameStamps, Outcome, Track
 
-__all__ = ["Decider", "Rule", "cause_ns", "effect_scene_ns", "make_rules", "withheld"]
+__all__ = ["Decider", "Rule", "RuleSet", "cause_ns", "effect_scene_ns", "make_rules", "withheld"]
 
 
 @dataclass(slots=True)
@@ -301,6 +301,31 @@ class Decider:
         """What the protocol has against a rule; what only ends a stimulus may do so in any block."""
         why = self._protocol.forbids(rule.name)
         return "" if rule.plan.ends and why != DISABLED else why
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """What the deciders of all cameras share: rules, limits, protocol and the seed of withholding."""
+
+    rules: list[Rule]
+    limits: Limits
+    protocol: Protocol
+    seed: int
+
+    @classmethod
+    def of(cls, config: RunConfig, keypoints: list[str], delays_ms: dict[str, float]) -> RuleSet:
+        """Of a configuration; UserError where a part of it cannot be meant. `delays_ms` by output name."""
+        rules = make_rules(config, keypoints, delays_ms)
+        limits = make_limits(config, {rule.name: rule.plan for rule in rules})
+        return cls(rules, limits, make_protocol(config), config.seed)
+
+    def decider(self, camera: int, cameras: int) -> Decider:
+        """Of the camera of that number among `cameras`.
+
+        Its events count on a lattice of their own (first id and step), so that ids do not depend on how
+        frames of several cameras interleave.
+        """
+        return Decider(self.rules, self.seed, camera + 1, cameras, self.limits, self.protocol)
 
 
 def _seats(rule: Rule, camera: str, individuals: int) -> list[_Seat]:

@@ -6,46 +6,37 @@ Whatever was opened is closed again where a later part cannot be had, and the us
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from rt_pose.clock import NS_PER_MS, Clock
-from rt_pose.config.build import duration_ns, to_plain
-from rt_pose.config.check import check_run
+from rt_pose.config.build import duration_ns
 from rt_pose.config.schema import RunConfig
-from rt_pose.decisions.action import check_fits
-from rt_pose.decisions.decide import Rule, make_rules
-from rt_pose.decisions.limits import Limits, make_limits
-from rt_pose.decisions.protocol import make_protocol
-from rt_pose.drivers import Camera, DriverContext, Output, make_camera, make_output
-from rt_pose.errors import UserError
-from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
-from rt_pose.inference.device import choose_device, raise_priority
+from rt_pose.inference.choose_engine import bare_forward_ms
+from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
-from rt_pose.loop.closed_loop import ClosedLoop
+from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
+from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Control
-from rt_pose.loop.housekeeping import Housekeeping
+from rt_pose.loop.housekeeping import Housekeeping, StatsRecords
+from rt_pose.loop.keep_warm import KeepWarm
 from rt_pose.loop.latency import LatencyLedger
-from rt_pose.loop.log import RecordSink
-from rt_pose.loop.publish import Publisher
+from rt_pose.loop.log import RecordSink, SinkFactory
+from rt_pose.loop.opening import Opened, describe, meta, open_parts
+from rt_pose.loop.tell import Teller
+from rt_pose.loop.warm_up import rehearsal, warm_up
 from rt_pose.outputs.actuators import Actuators, Beat
-from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
-from rt_pose.records import NoSink, Sink
+from rt_pose.records import Sink
 from rt_pose.tracking.crop import CropFollower
-from rt_pose.types import CameraInfo, OutputInfo
-
-Outputs = list[tuple[OutputInfo, Output]]
-Cameras = dict[str, tuple[CameraInfo, Camera]]
+from rt_pose.types import CameraInfo
 
 CAMERA_STOP_S = 5.0
-P95_OF_SIGMA = 2.4477
-"""95th percentile of a displacement in the plane whose x and y have a standard deviation of 1."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Assembled:
     """A loop ready to run, and what opened it up."""
 
@@ -54,27 +45,22 @@ class Assembled:
     housekeeping: Housekeeping
     actuators: Actuators
     rings: dict[str, FrameRing]
-    sinks: _Sinks
+    sink: Sink
+    """The loop's own."""
+    sinks: SinkFactory
     description: dict[str, Any]
     """What `session.json` says of it."""
     stack: ExitStack
 
-    def start(self, recorder: str | None) -> Sink:
-        """Start the outputs' threads and the control socket; the loop's own sink.
-
-        `recorder` is the endpoint of the recorder process, None where nothing is recorded.
-        """
-        self.sinks.endpoint = recorder
-        sink = self.sinks.make()
-        if isinstance(sink, RecordSink):
-            sink.wait_for_recorder()
-            sink.hello()
+    def start(self) -> None:
+        """Start the outputs' threads and the control socket's; UserError where no recorder comes."""
+        if isinstance(self.sink, RecordSink):
+            self.sink.wait_for_recorder()
+            self.sink.hello()
             for ring in self.rings.values():
-                sink.ring(ring.description)
-        self.housekeeping.sink = self.sinks.make()
+                self.sink.ring(ring.description)
         self.actuators.start()
         self.control.start()
-        return sink
 
     def stop(self) -> list[str]:
         """Outputs into their safe state first, then everything else; what went wrong on the way."""
@@ -105,165 +91,78 @@ class Assembled:
         self.stack.close()
 
 
-class _Sinks:
-    """Makes each thread its own sink, and adds up what they refused."""
+def assemble(
+    config: RunConfig,
+    session_id: str,
+    clock: Clock,
+    recorder: str | None = None,
+    on_stats: Callable[[dict[str, Any]], None] | None = None,
+) -> Assembled:
+    """Open everything a run needs, cheapest first. UserError where a part cannot be had.
 
-    def __init__(self, clock: Clock) -> None:
-        self.endpoint: str | None = None
-        self._clock = clock
-        self._made: list[RecordSink] = []
-
-    def make(self) -> Sink:
-        if self.endpoint is None:
-            return NoSink()
-        sink = RecordSink(self.endpoint, self._clock)
-        self._made.append(sink)
-        return sink
-
-    def refused(self) -> int:
-        return sum(sink.refused for sink in self._made)
-
-
-def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
-    """Open everything a run needs, cheapest first. UserError where a part cannot be had."""
+    `recorder`: the endpoint at which the recorder will be; None where nothing is recorded. `on_stats` is
+    called twice a second, from the control socket's thread.
+    """
     with ExitStack() as stack:
-        check_run(config)
-        choose_device(config.engine.device)
-        package = read_package(_model(config))
-        publisher = Publisher(config.publish.address, session_id, clock)
-        stack.callback(publisher.close)
-        context = DriverContext(clock, config.seed, channels=package.manifest.input.channels)
-        outputs = _open_outputs(config, context, stack)
-        rules, limits = _rules_for(config, package, [info for info, _ in outputs])
-        cameras = _open_cameras(config, context, package, stack)
-        rings = _rings_for(cameras, stack)
-        choice = _choose_engine(config, package, rings, clock, stack)
-        tracking = with_noise_floor(package.manifest.tracking, choice.displacement_p95_px)
-        sinks = _Sinks(clock)
-        loop, actuators = _make_loop(
-            config, package, tracking, choice, rules, limits, outputs, cameras, rings, publisher, sinks, clock
+        opened = open_parts(config, session_id, clock, stack)
+        sinks = SinkFactory(recorder, clock)
+        sink, stats_sink = sinks.make(wait=False), sinks.make(wait=False)
+        stack.callback(sink.close)
+        stack.callback(stats_sink.close)
+        channels = _channels(opened, sink, clock)
+        loop = _make_loop(opened, channels, sinks, clock)
+
+        publisher, socket = opened.publisher, opened.socket
+        description = describe(opened, clock)
+        known = meta(opened, description)
+        description["addresses"] = {"publish": publisher.address, "control": socket.address}
+        records = StatsRecords(stats_sink, sinks.refused)
+        housekeeping = Housekeeping(
+            loop, publisher, opened.rings, clock, config.publish, records, known, on_stats
         )
-        housekeeping = Housekeeping(loop, publisher, rings, clock, config.publish)
-        housekeeping.records_refused = sinks.refused
+        actuators, status = channels.actuators, housekeeping.status
         control = Control(
-            config.publish.control,
-            housekeeping.status,
-            housekeeping.send_meta,
-            housekeeping,
-            actuators.emergency,
+            socket, channels.orders, status, housekeeping.send_meta, housekeeping, actuators.emergency
         )
         stack.callback(control.stop)
-        loop.orders = control.inbox
-        loop.warm_up()
-        infos = [info for info, _ in cameras.values()]
-        description = _describe(config, package, choice, tracking, infos, [i for i, _ in outputs], clock)
-        housekeeping.meta = _meta(description, config, publisher.address, control.address)
-        description["addresses"] = {"publish": publisher.address, "control": control.address}
-        return Assembled(loop, control, housekeeping, actuators, rings, sinks, description, stack.pop_all())
+        return Assembled(
+            loop, control, housekeeping, actuators, opened.rings, sink, sinks, description, stack.pop_all()
+        )
 
 
-def _make_loop(
-    config: RunConfig,
-    package: Package,
-    tracking: TrackingSpec,
-    choice: EngineChoice,
-    rules: list[Rule],
-    limits: Limits,
-    outputs: Outputs,
-    cameras: Cameras,
-    rings: dict[str, FrameRing],
-    publisher: Publisher,
-    sinks: _Sinks,
-    clock: Clock,
-) -> tuple[ClosedLoop, Actuators]:
-    """The loop with its threads, none of them started."""
-    beat, infos = Beat(), [info for info, _ in cameras.values()]
-    until_ns = duration_ns(config.safety.heartbeat_until, "configuration: safety.heartbeat_until")
-    actuators = Actuators(outputs, clock, beat, until_ns)
-    longest_delay_ns = round(max((info.delay_ms for info, _ in outputs), default=0.0) * NS_PER_MS)
-    latest = LatestFrames(list(cameras), every_frame=config.frames == "every")
-    loop = ClosedLoop(
-        keypoints=len(package.manifest.keypoints),
-        tracking=tracking,
-        estimator=choice.estimator,
-        cameras=infos,
-        rules=rules,
-        latest=latest,
-        captures=[
-            CaptureThread(camera, rings[name], latest, clock, sinks.make)
-            for name, (_, camera) in cameras.items()
-        ],
-        actuators=actuators,
-        publisher=publisher,
-        clock=clock,
-        ledger=LatencyLedger(config.budget_ms),
-        seed=config.seed,
-        crops=_crops(config, infos),
-        group_s=config.group_ms / 1e3,
-        keep_warm=config.engine.keep_warm,
-        prediction_delay_ns=longest_delay_ns if config.publish.prediction else None,
-        limits=limits,
-        beat=beat,
-        protocol=make_protocol(config),
-    )
-    return loop, actuators
+def _channels(opened: Opened, sink: Sink, clock: Clock) -> Channels:
+    beat, within = Beat(), opened.config.safety.heartbeat_until
+    until_ns = duration_ns(within, "configuration: safety.heartbeat_until")
+    actuators = Actuators(opened.outputs, clock, beat, until_ns)
+    return Channels(deque(), actuators, opened.publisher, sink, beat)
 
 
-def _open_outputs(config: RunConfig, context: DriverContext, stack: ExitStack) -> Outputs:
-    opened = []
-    for name, wanted in config.outputs.items():
-        output = make_output(name, wanted.driver, wanted.options, context)
-        opened.append((output.open(), output))
-        stack.callback(output.close)
-    return opened
+def _make_loop(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock) -> ClosedLoop:
+    """The loop with its threads, none of them started, and every stage warm."""
+    config, estimator = opened.config, opened.choice.estimator
+    stages = _stages(opened, channels, sinks, clock)
+    warm = None
+    if config.engine.keep_warm:
+        warm = KeepWarm(rehearsal(estimator, opened.infos[0]), list(opened.cameras), clock)
+    warm_up(estimator, stages.paths, warm)
+    return ClosedLoop(stages, channels, opened.rules.protocol, clock, config.group_ms / 1e3, warm)
 
 
-def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -> tuple[list[Rule], Limits]:
-    """The rules, each with a plan that its output can carry out, and the limits that they keep within."""
-    found = {info.name: info for info in outputs}
-    delays_ms = {info.name: info.delay_ms for info in outputs}
-    rules = make_rules(config, package.manifest.keypoints, delays_ms)
-    for rule in rules:
-        check_fits(rule.plan, found[rule.output], f"rule '{rule.name}'")
-    return rules, make_limits(config, {rule.name: rule.plan for rule in rules})
-
-
-def _open_cameras(config: RunConfig, context: DriverContext, package: Package, stack: ExitStack) -> Cameras:
-    if not config.cameras:
-        raise UserError("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
-    opened = {}
-    for name, wanted in config.cameras.items():
-        camera = make_camera(name, wanted.driver, wanted.options, context)
-        opened[name] = (camera.open(), camera)
-        stack.callback(camera.close)
-    for name, (info, _) in opened.items():
-        check_frame_size(package, info.width, info.height, f"camera '{name}'")
-    return opened
-
-
-def _rings_for(cameras: Cameras, stack: ExitStack) -> dict[str, FrameRing]:
-    """Shared memory for each camera's frames."""
-    rings = {}
-    for name, (info, camera) in cameras.items():
-        rings[name] = FrameRing.create(info)
-        # In this order a camera is closed before the memory that its thread writes into.
-        stack.callback(rings[name].close)
-        stack.callback(camera.close)
-    return rings
-
-
-def _choose_engine(
-    config: RunConfig, package: Package, rings: dict[str, FrameRing], clock: Clock, stack: ExitStack
-) -> EngineChoice:
-    """The engine on its cores, with the rings' memory at its hand."""
-    choice = choose_engine(package, config.engine)
-    for ring in rings.values():
-        stack.callback(choice.estimator.pin(ring.pixels))
-    if config.engine.threads == 0:
-        choice.arrangement = choice.engine.arrange(clock)
-    if config.engine.priority == "high":
-        raise_priority()  # now that the engine has its threads
-    return choice
+def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock) -> Stages:
+    config, publisher, estimator = opened.config, channels.publisher, opened.choice.estimator
+    latest = LatestFrames(list(opened.cameras), every_frame=config.frames == "every")
+    captures = [
+        CaptureThread(camera, opened.rings[name], latest, clock, sinks.make)
+        for name, (_, camera) in opened.cameras.items()
+    ]
+    crops = _crops(config, opened.infos)
+    paths = camera_paths(opened.infos, opened.rules, estimator, opened.tracking, crops)
+    commands = Commands(opened.rules.rules, channels.actuators, publisher, clock)
+    longest_delay_ns = round(max((info.delay_ms for info, _ in opened.outputs), default=0.0) * NS_PER_MS)
+    ahead_ns = longest_delay_ns if config.publish.prediction else None
+    ledger = LatencyLedger(config.budget_ms)
+    reporter = Teller(publisher, channels.sink, captures, ledger, clock, ahead_ns)
+    return Stages(latest, captures, estimator, paths, commands, reporter)
 
 
 def _crops(config: RunConfig, cameras: list[CameraInfo]) -> dict[str, CropFollower]:
@@ -274,76 +173,3 @@ def _crops(config: RunConfig, cameras: list[CameraInfo]) -> dict[str, CropFollow
         if crop is not None:
             crops[info.name] = CropFollower(crop, (info.width, info.height), f"cameras.{info.name}.crop")
     return crops
-
-
-def with_noise_floor(tracking: TrackingSpec, displacement_p95_px: float) -> TrackingSpec:
-    """The filter's parameters with the engine's own displacement added to the floor of the noise."""
-    variance = (displacement_p95_px / P95_OF_SIGMA) ** 2
-    return dataclasses.replace(tracking, floor_px2=[floor + variance for floor in tracking.floor_px2])
-
-
-def _model(config: RunConfig) -> str:
-    if not config.model:
-        raise UserError(
-            "configuration: model: no model package was given; add `--model OUT/package` "
-            "(`rt-pose train fit CONFIG` writes one)"
-        )
-    return config.model
-
-
-def _describe(
-    config: RunConfig,
-    package: Package,
-    choice: EngineChoice,
-    tracking: TrackingSpec,
-    cameras: list[CameraInfo],
-    outputs: list[OutputInfo],
-    clock: Clock,
-) -> dict[str, Any]:
-    manifest, engine = package.manifest, choice.engine
-    return {
-        "config": to_plain(config),
-        "package": {
-            "path": str(package.path),
-            "sha256": package.sha256,
-            "keypoints": manifest.keypoints,
-            "skeleton": manifest.skeleton,
-            "tracking": msgspec.to_builtins(tracking),
-            "training": manifest.training,
-        },
-        "engine": {
-            "backend": engine.backend,
-            "precision": engine.precision,
-            "threads": engine.threads,
-            "preprocess": choice.preprocess,
-            "device": config.engine.device,
-            "description": str(choice),
-            "golden_px": choice.golden_px,
-            "displacement_p95_px": choice.displacement_p95_px,
-        },
-        "cameras": {c.name: dataclasses.asdict(c) for c in cameras},
-        "outputs": {o.name: dataclasses.asdict(o) for o in outputs},
-        "budget_ms": config.budget_ms,
-        "bare_forward_ms": dataclasses.asdict(bare_forward_ms(engine, clock)),
-    }
-
-
-def _meta(
-    description: dict[str, Any], config: RunConfig, publish_address: str, control_address: str
-) -> dict[str, Any]:
-    package = description["package"]
-    keypoints = package["keypoints"]
-    return {
-        "keypoints": keypoints,
-        # Bones as pairs of indices, so that a subscriber can draw them without looking names up.
-        "skeleton": [[keypoints.index(a), keypoints.index(b)] for a, b in package["skeleton"]],
-        "package": package["sha256"],
-        "cameras": description["cameras"],
-        "outputs": list(description["outputs"]),
-        "zones": to_plain(config.zones),
-        "rules": [rule.name for rule in config.rules],
-        "budget_ms": config.budget_ms,
-        "config": description["config"],
-        "address": publish_address,
-        "control": control_address,
-    }

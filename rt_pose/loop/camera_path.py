@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-from rt_pose.decisions.decide import Decider, Rule
-from rt_pose.decisions.limits import Limits
-from rt_pose.decisions.protocol import Protocol
+from rt_pose.decisions.decide import Decider, RuleSet
 from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import Past
 from rt_pose.package import TrackingSpec
@@ -44,28 +43,18 @@ class CameraPath:
 
 def camera_paths(
     cameras: Sequence[CameraInfo],
-    *,
-    keypoints: int,
-    tracking: TrackingSpec,
+    rules: RuleSet,
     estimator: Estimator,
-    rules: list[Rule],
-    seed: int,
-    limits: Limits | None,
-    protocol: Protocol,
-    crops: Mapping[str, CropFollower],
+    tracking: TrackingSpec,
+    crops: Mapping[str, CropFollower] = MappingProxyType({}),
 ) -> dict[str, CameraPath]:
-    """A path for each camera, by its name.
-
-    Each camera's events count on their own lattice (first id and step), so ids do not depend on how frames of
-    several cameras interleave.
-    """
+    """A path for each camera, by its name. `crops`: who chooses the window, of the cameras that have one."""
+    keypoints = len(tracking.floor_px2)
     return {
         info.name: CameraPath(
             info,
             CausalFilter(tracking, 1, keypoints),
-            Decider(
-                rules, seed, first_event_id=i + 1, id_step=len(cameras), limits=limits, protocol=protocol
-            ),
+            rules.decider(i, len(cameras)),
             estimator.begin(),
             crops.get(info.name),
         )

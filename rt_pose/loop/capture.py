@@ -274,6 +274,12 @@ class CaptureThread:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
+    def left_at_end(self, taken: TakenFrame) -> DropRecord:
+        """Count a frame that was waiting in the slot when the run ended; what the log says of it."""
+        self.counts.left_at_end += 1
+        why, index = "waiting in the slot when the run ended", taken.frame.stamps.index
+        return self._drop(self._clock.now_ns(), "end", why, 1, index)
+
     def _run(self) -> None:
         sink = self._make_sink()
         fault = ""

@@ -8,6 +8,7 @@
                                                             v        v          v
                                               output threads   subscribers   recorder process
 
+`run` captures, `step` takes what was captured through the other stages, section by section under these names.
 Nothing after `decide` can hold the loop up: commands go into bounded queues, messages and records are refused
 where nobody takes them, and every refusal is counted.
 """
@@ -15,7 +16,7 @@ where nobody takes them, and every refusal is counted.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,32 +24,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_S, Clock
-from rt_pose.config.schema import RunConfig
-from rt_pose.decisions.decide import Rule
-from rt_pose.decisions.limits import Limits
 from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
-from rt_pose.decisions.protocol import Protocol, make_protocol
+from rt_pose.decisions.protocol import Protocol
 from rt_pose.errors import UserError
 from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import Past
-from rt_pose.loop.camera_path import camera_paths
+from rt_pose.loop.camera_path import CameraPath
 from rt_pose.loop.capture import CaptureThread, LatestFrames, TakenFrame
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
 from rt_pose.loop.keep_warm import KeepWarm
-from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.tell import Decided, Teller
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Beat
-from rt_pose.package import TrackingSpec
-from rt_pose.records import ControlRecord, DropRecord, End, Sink
-from rt_pose.tracking.causal_filter import rehearse
-from rt_pose.tracking.crop import CropFollower, Window
-from rt_pose.types import CameraInfo, Frame, FrameStamps, Pose, StageStamps
+from rt_pose.records import ControlRecord, End, Sink
+from rt_pose.tracking.crop import Window
+from rt_pose.types import Frame, FrameStamps, Pose, StageStamps
 
 IDLE_TIMEOUT_S = 0.05
 """How long the loop waits for a frame before it looks at its orders."""
-WARM_UP_FRAMES = 20
 
 
 @dataclass(slots=True)
@@ -61,112 +55,65 @@ class Shown:
     stamps: FrameStamps
 
 
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What a frame goes through, in this order."""
+
+    latest: LatestFrames
+    captures: list[CaptureThread]
+    estimator: Estimator
+    """Preprocess, infer, decode."""
+    paths: dict[str, CameraPath]
+    """Track and decide, by camera."""
+    commands: Commands
+    """Act."""
+    reporter: Teller
+    """Publish and record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """What the loop hears and says besides frames."""
+
+    orders: deque[Order]
+    """The control socket's inbox."""
+    actuators: Actuators
+    publisher: Publisher
+    sink: Sink
+    beat: Beat
+    """Stored each turn; whoever must know whether the loop hangs looks at it."""
+
+
 class ClosedLoop:
     """One thread that takes frames to decisions."""
 
     def __init__(
         self,
-        *,
-        keypoints: int,
-        tracking: TrackingSpec,
-        estimator: Estimator,
-        cameras: list[CameraInfo],
-        rules: list[Rule],
-        latest: LatestFrames,
-        captures: list[CaptureThread],
-        actuators: Actuators,
-        publisher: Publisher,
+        stages: Stages,
+        channels: Channels,
+        protocol: Protocol,
         clock: Clock,
-        ledger: LatencyLedger,
-        seed: int,
-        prediction_delay_ns: int | None,
-        limits: Limits | None = None,
-        beat: Beat | None = None,
-        protocol: Protocol | None = None,
-        crops: dict[str, CropFollower] | None = None,
         group_s: float = 0.0,
-        keep_warm: bool = False,
+        warm: KeepWarm | None = None,
     ) -> None:
-        """`prediction_delay_ns`: how far past the decision the published prediction speaks; None for none.
-        `crops`: who chooses the window, of the cameras that have one. `group_s`: how long one camera's frame
-        waits for the others'. `keep_warm`: run the chain on a blank image before a frame is due."""
-        self.clock, self.ledger = clock, ledger
-        self.captures, self.estimator = captures, estimator
-        self.protocol = protocol or make_protocol(RunConfig(rules=[rule.config for rule in rules]))
-        self.beat = beat or Beat()
-        """Stored each turn; whoever must know whether the loop hangs looks at it."""
-        self.commands = Commands(rules, actuators, publisher, clock)
-        self.paths = camera_paths(
-            cameras,
-            keypoints=keypoints,
-            tracking=tracking,
-            estimator=estimator,
-            rules=rules,
-            seed=seed,
-            limits=limits,
-            protocol=self.protocol,
-            crops=crops or {},
-        )
+        """`protocol`: that of the deciders. `group_s`: how long one camera's frame waits for the others'.
+        `warm`: runs the chain on a blank image before a frame is due."""
+        self.captures, self.estimator, self.paths = stages.captures, stages.estimator, stages.paths
+        self.commands, self.ledger = stages.commands, stages.reporter.ledger
+        self.protocol, self.clock, self.beat = protocol, clock, channels.beat
         self.armed = False
         self.running = True
-        self.end_reason = ""
-        self.failure = ""
-        """What broke the loop itself, for its last record."""
         self.shown: dict[str, Shown] = {}
         """The newest frame that went through, by camera."""
         self.lost_tracks = 0
         """Keypoints lost in the last frame."""
-        self.orders: Any = None
-        """The control socket's inbox, once there is one."""
-        self._latest, self._actuators, self._publisher = latest, actuators, publisher
-        self._teller = Teller(publisher, captures, ledger, clock, prediction_delay_ns)
-        self._warm = KeepWarm(self._rehearsal(), list(self.paths), clock) if keep_warm else None
-        self._group_s = group_s
+        self._latest, self._teller = stages.latest, stages.reporter
+        self._orders, self._actuators = channels.orders, channels.actuators
+        self._publisher, self._sink = channels.publisher, channels.sink
+        self._group_s, self._warm = group_s, warm
         self._started = True
+        self._end_reason = self._failure = ""
         self._seq = 0
-
-    def warm_up(self) -> None:
-        """Let every stage allocate what it keeps and compile what it calls: no frame is to wait for it."""
-        blanks = [
-            np.zeros((path.info.height, path.info.width, path.info.channels), np.uint8)
-            for path in self.paths.values()
-        ]
-        whole: list[Window | None] = [None] * len(blanks)
-        pasts = [path.past for path in self.paths.values()]
-        for count in range(1, len(blanks) + 1):  # as many frames a call as cameras may have ready
-            for _ in range(WARM_UP_FRAMES):
-                pixels = self.estimator.preprocess_all(blanks[:count], whole[:count])
-                maps = self.estimator.infer(pixels, pasts[:count])
-                found = self.estimator.decode(maps[:1], (blanks[0].shape[1], blanks[0].shape[0]))
-        for path in self.paths.values():
-            stamps = FrameStamps(index=0, t_exposure_ns=None, t_arrival_ns=0, t_scene_ns=0)
-            rehearse(path.tracker, Pose(path.info.name, stamps, found.xy, found.cov, found.confidence))
-        for path, blank in zip(self.paths.values(), blanks, strict=True):
-            path.past.empty()
-            shapes: list[Window | None] = [None]
-            if path.crop is not None:
-                shapes.append(Window(0, 0, path.crop.config.width, path.crop.config.height))
-            for shape in shapes:  # cameras take turns at being first: every shape at every place of a call
-                self.estimator.infer(
-                    self.estimator.preprocess_all([blank] * len(blanks), [shape] * len(blanks))
-                )
-
-        if self._warm is not None:
-            for _ in range(WARM_UP_FRAMES):
-                self._warm.rehearse()
-
-    def _rehearsal(self) -> Callable[[], object]:
-        """The chain on a blank image of the first camera, with a past of its own."""
-        info = next(iter(self.paths.values())).info
-        blank = [np.zeros((info.height, info.width, info.channels), np.uint8)]
-        past, estimator, size = [self.estimator.begin()], self.estimator, (info.width, info.height)
-        return lambda: estimator.decode(estimator.infer(estimator.preprocess_all(blank, [None]), past), size)
-
-    def begin(self, sink: Sink, armed: bool) -> None:
-        """Say where records go; `armed` arms, and logs it. Comes before `wait_for_start` and `run`."""
-        self._teller.sink = sink
-        if armed:
-            self.apply(Order("arm", origin="configuration"))
 
     def run(self, seconds: float | None) -> None:
         """Take frames until an order, the recordings' end, a camera's fault or the time says stop."""
@@ -187,8 +134,9 @@ class ClosedLoop:
                 self._end(self._ending())
             elif stop_ns is not None and self.clock.now_ns() >= stop_ns and self.running:
                 self._end("the stated time was over")
+        captures = {capture.name: capture for capture in self.captures}
         for left in self._latest.close():
-            self._left_at_end(left)
+            self._sink.send(captures[left.frame.camera].left_at_end(left))
 
     def _idle_s(self) -> float:
         return IDLE_TIMEOUT_S if self._warm is None else self._warm.idle_s(IDLE_TIMEOUT_S)
@@ -201,27 +149,35 @@ class ClosedLoop:
             self.clock.sleep_until_ns(self.clock.now_ns() + round(IDLE_TIMEOUT_S * NS_PER_S))
             self._housekeep()
 
+    # ------------------------------------------------------------ a frame's way
+
     def step(self, *taken: TakenFrame) -> None:
         """One turn: a frame, or one of each of several cameras, from pixels to decisions to the wire."""
         now = self.clock.now_ns
         t_taken_ns = now()
+
+        # preprocess
         windows = [self._window(item.frame) for item in taken]
         pixels = self.estimator.preprocess_all([item.frame.image for item in taken], windows)
         t_preprocessed_ns = now()
 
+        # infer
         pasts = [self._past(item.frame, window) for item, window in zip(taken, windows, strict=True)]
         heatmaps = self.estimator.infer(pixels, pasts)
         t_inferred_ns = now()
 
+        # decode, track, decide, act
         decided = []
         for i, (item, window) in enumerate(zip(taken, windows, strict=True)):
             stages = StageStamps(
                 t_taken_ns=t_taken_ns, t_preprocessed_ns=t_preprocessed_ns, t_inferred_ns=t_inferred_ns
             )
             decided.append(self._decide(item, window, heatmaps[i : i + 1], stages))
-        # Nothing is said before every camera's decision has gone to its output.
+
+        # publish, record: only now, when every camera's decision has gone to its output
         for one in decided:
-            self._tell(one)
+            self._teller.tell(one)
+            self._let_go(one)
         if self._warm is not None:
             for item in taken:
                 self._warm.saw(item.frame.camera, item.frame.stamps)
@@ -247,6 +203,7 @@ class ClosedLoop:
         now, frame = self.clock.now_ns, taken.frame
         path = self.paths[frame.camera]
 
+        # decode
         size, offset = path.frame_size, frame.offset_xy
         if window is not None:
             size, offset = (window.width, window.height), (offset[0] + window.x, offset[1] + window.y)
@@ -254,29 +211,38 @@ class ClosedLoop:
         pose = Pose(frame.camera, frame.stamps, found.xy, found.cov, found.confidence)
         stages.t_pose_ns = now()
 
+        # track
         track = path.tracker.step(pose)
         stages.t_tracked_ns = now()
 
+        # decide
         stages.t_judged_ns = now()
         decisions = path.decider.decide(
             path.tracker, frame.camera, frame.stamps, stages.t_judged_ns, self.armed, pose.confidence
         )
         stages.t_decided_ns = now()
 
-        # The log's order of inputs: an event's command bears its observation's place.
+        # act: in the log's order of inputs, an event's command bears its observation's place
         self._seq += 1
         seq = self._seq
         commands = [self.commands.send(event, rule, seq) for event, rule in decisions]
         return Decided(taken, path, window, stages, seq, pose, track, decisions, commands)
 
-    def _tell(self, one: Decided) -> None:
-        """Say what was decided, and let go of the frame's pixels."""
-        self._teller.tell(one)
+    def _let_go(self, one: Decided) -> None:
+        """Count a frame that went through, and let go of its pixels."""
         one.path.processed += 1
         self.lost_tracks = int(one.track.lost.sum())
         taken, name = one.taken, one.path.info.name
         self.shown[name] = Shown(name, taken.slot, taken.generation, taken.frame.stamps)
         self._latest.release(taken)
+
+    # ------------------------------------------------------------ between frames
+
+    def _housekeep(self) -> None:
+        while self._orders:
+            self.apply(self._orders.popleft())
+        self.commands.drain(self._sink)
+        self._publisher.flush()
 
     def apply(self, order: Order) -> None:
         """Carry an order out, log it as an input, and answer it."""
@@ -302,7 +268,7 @@ class ClosedLoop:
         else:
             self._arm(order.do)
         self._seq += 1
-        self._teller.sink.send(
+        self._sink.send(
             ControlRecord(
                 t_ns=self.clock.now_ns(), seq=self._seq, do=order.do, args=order.args, origin=order.origin
             )
@@ -322,19 +288,22 @@ class ClosedLoop:
         """Outputs that have failed, with why."""
         return self._actuators.faults()
 
-    def finish(self) -> None:
-        """Write the last acks and the last record."""
-        self.commands.drain(self._teller.sink)
+    # ------------------------------------------------------------ the end
+
+    def finish(self, failure: str = "") -> None:
+        """Write the last acks and the last record. `failure`: what broke the loop itself."""
+        self._failure = failure
+        self.commands.drain(self._sink)
         self._publisher.flush()
-        self._teller.sink.send(
-            End(t_ns=self.clock.now_ns(), reason=self.failure or self.end_reason, counts=self.summary())
+        self._sink.send(
+            End(t_ns=self.clock.now_ns(), reason=self._failure or self._end_reason, counts=self.summary())
         )
 
     def summary(self) -> dict[str, Any]:
         """Frames, events and how it ended."""
         return {
-            "reason": self.failure or self.end_reason,
-            "failure": self.failure,
+            "reason": self._failure or self._end_reason,
+            "failure": self._failure,
             "cameras": {
                 c.name: {**dataclasses.asdict(c.counts), **self.paths[c.name].counts()} for c in self.captures
             },
@@ -348,31 +317,10 @@ class ClosedLoop:
             **({} if self._warm is None else {"kept_warm": dataclasses.asdict(self._warm.counts)}),
         }
 
-    def _housekeep(self) -> None:
-        while self.orders:
-            self.apply(self.orders.popleft())
-        self.commands.drain(self._teller.sink)
-        self._publisher.flush()
-
-    def _left_at_end(self, taken: TakenFrame) -> None:
-        frame = taken.frame
-        for capture in self.captures:
-            capture.counts.left_at_end += capture.name == frame.camera
-        self._teller.sink.send(
-            DropRecord(
-                t_ns=self.clock.now_ns(),
-                stage="end",
-                reason="waiting in the slot when the run ended",
-                count=1,
-                camera=frame.camera,
-                first_index=frame.stamps.index,
-            )
-        )
-
     def _ending(self) -> str:
         if self._latest.faults:
             return "; ".join(f"camera '{name}' failed: {why}" for name, why in self._latest.faults.items())
         return "the recording ended"
 
     def _end(self, reason: str) -> None:
-        self.running, self.end_reason = False, reason
+        self.running, self._end_reason = False, reason

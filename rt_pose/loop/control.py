@@ -61,35 +61,45 @@ class _Unanswered:
     give_up_ns: int
 
 
+class ControlSocket:
+    """The socket that takes orders, bound before anybody serves it, so that its address can be told."""
+
+    def __init__(self, address: str) -> None:
+        """UserError where it cannot be bound."""
+        self.router: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
+        self.router.setsockopt(zmq.LINGER, LINGER_MS)
+        try:
+            self.address = bind(self.router, address, "publish.control")
+        except UserError:
+            self.router.close()
+            raise
+
+
 class Control:
-    """The thread that owns the control socket, and other rare work that must not be the loop's."""
+    """The thread that serves the control socket, and other rare work that must not be the loop's."""
 
     def __init__(
         self,
-        address: str,
+        socket: ControlSocket,
+        inbox: deque[Order],
         status: Callable[[], dict[str, Any]],
         meta: Callable[[], dict[str, Any]],
         housekeeping: Callable[[], int],
         make_safe: Callable[[], list[str]],
         clock: Clock | None = None,
     ) -> None:
-        """`housekeeping` is called between requests and says in how many ms it wants to be called again.
+        """`inbox`: orders for the loop, which takes them between frames.
+
+        `housekeeping` is called between requests and says in how many ms it wants to be called again.
 
         `make_safe` puts every output into its safe state, from any thread, and says what went wrong.
         """
-        self.inbox: deque[Order] = deque()
-        """Orders for the loop, which takes them between frames."""
+        self.inbox, self.address = inbox, socket.address
         self._status, self._meta, self._housekeeping = status, meta, housekeeping
         self._make_safe = make_safe
         self._clock = clock or HostClock()
         self._unanswered: list[_Unanswered] = []
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
-        self._socket.setsockopt(zmq.LINGER, LINGER_MS)
-        try:
-            self.address = bind(self._socket, address, "publish.control")
-        except UserError:
-            self._socket.close()
-            raise
+        self._socket = socket.router
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rt-pose-control", daemon=True)
 

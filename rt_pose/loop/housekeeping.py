@@ -6,6 +6,7 @@ It runs on the control socket's thread and leaves finished messages in the publi
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,14 @@ META_PERIOD_NS = 5 * NS_PER_S
 JPEG_QUALITY = 80
 
 
+@dataclass(frozen=True, slots=True)
+class StatsRecords:
+    """Where stats are recorded, and how many records of any kind were refused so far."""
+
+    sink: Sink
+    refused: Callable[[], int]
+
+
 class Housekeeping:
     """Makes `stats` twice a second, `meta` each 5 s, and reduced frames at the viewers' rate."""
 
@@ -33,15 +42,13 @@ class Housekeeping:
         rings: dict[str, FrameRing],
         clock: Clock,
         config: PublishConfig,
+        records: StatsRecords,
+        meta: dict[str, Any],
+        on_stats: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
-        self.meta: dict[str, Any] = {}
-        """What a subscriber must know; set before the control socket's thread begins."""
-        self.sink: Sink | None = None
-        """Where stats are recorded, once the recorder is there."""
-        self.on_stats: Callable[[dict[str, Any]], None] | None = None
-        self.records_refused: Callable[[], int] = lambda: 0
+        """`meta`: what a subscriber must know. `on_stats` is called with the stats, twice a second."""
         self._loop, self._publisher, self._rings = loop, publisher, rings
-        self._clock = clock
+        self._clock, self._records, self._meta, self._on_stats = clock, records, meta, on_stats
         rate_hz = config.frame_rate_hz
         self._frame_period_ns = round(NS_PER_S / rate_hz) if rate_hz > 0 else None
         self._frame_width_px = config.frame_width_px
@@ -69,8 +76,8 @@ class Housekeeping:
 
     def send_meta(self) -> dict[str, Any]:
         """Publish what a subscriber must know to read the rest; the same, for who asked."""
-        self._publisher.outbox.append(("meta", self.meta, None))
-        return self.meta
+        self._publisher.outbox.append(("meta", self._meta, None))
+        return self._meta
 
     def status(self) -> dict[str, Any]:
         """The same map as the `stats` topic, for the control socket."""
@@ -80,10 +87,9 @@ class Housekeeping:
         stats = self._stats(now)
         self._last_processed, self._last_stats_ns = stats["frames"]["processed"], now
         self._publisher.outbox.append(("stats", {"stats": stats}, None))
-        if self.sink is not None:
-            self.sink.send(StatsRecord(t_ns=now, stats=stats))
-        if self.on_stats is not None:
-            self.on_stats(stats)
+        self._records.sink.send(StatsRecord(t_ns=now, stats=stats))
+        if self._on_stats is not None:
+            self._on_stats(stats)
 
     def _stats(self, now: int) -> dict[str, Any]:
         loop = self._loop
@@ -117,7 +123,7 @@ class Housekeeping:
             "poses_ignored": sum(path.tracker.ignored for path in loop.paths.values()),
             "commands_refused": loop.commands.refused,
             "commands_failed": loop.commands.failed,
-            "records_refused": self.records_refused(),
+            "records_refused": self._records.refused(),
         }
 
     def _send_frame(self, camera: str) -> None:

@@ -16,7 +16,7 @@ import zmq
 from rt_pose.clock import Clock
 from rt_pose.errors import UserError
 from rt_pose.loop.capture import RingDescription
-from rt_pose.records import Record, Sink, topic_of
+from rt_pose.records import NoSink, Record, Sink, topic_of
 
 HELLO = b"hello"
 RING = b"ring"
@@ -31,8 +31,8 @@ LINGER_MS = 500
 class RecordSink(Sink):
     """One thread's way to the recorder. ZeroMQ sockets belong to one thread, so each thread has its own.
 
-    Making one waits up to a second for the connection; from then on nothing waits: a full queue or a dead
-    recorder refuses a record at once, and refusals are counted in `refused`.
+    It connects in the background. Sending never waits: a full queue or a recorder that is not there refuses a
+    record at once, and refusals are counted in `refused`.
     """
 
     def __init__(self, endpoint: str, clock: Clock, context: zmq.Context[Any] | None = None) -> None:
@@ -47,11 +47,14 @@ class RecordSink(Sink):
         # Without it a dead recorder's queue would go on taking records that nobody will ever read.
         self._socket.immediate = True
         self._socket.connect(endpoint)
-        self._socket.poll(CONNECT_MS, zmq.POLLOUT)
+
+    def connected(self, timeout_ms: int = CONNECT_MS) -> bool:
+        """Wait for the recorder; whether it is there to take records."""
+        return bool(self._socket.poll(timeout_ms, zmq.POLLOUT))
 
     def wait_for_recorder(self, timeout_ms: int = 10_000) -> None:
         """Return when the recorder is there to take records; UserError where it does not come."""
-        if not self._socket.poll(timeout_ms, zmq.POLLOUT):
+        if not self.connected(timeout_ms):
             raise UserError(
                 f"recorder: no process listens at {self._endpoint} after {timeout_ms / 1000:g} s; "
                 "see its message above, and start the run again"
@@ -91,3 +94,26 @@ class RecordSink(Sink):
         except zmq.Again:
             return False
         return True
+
+
+class SinkFactory:
+    """Makes each thread its own sink, and adds up what they refused."""
+
+    def __init__(self, endpoint: str | None, clock: Clock) -> None:
+        """`endpoint`: the recorder's; None where nothing is recorded."""
+        self._endpoint, self._clock = endpoint, clock
+        self._made: list[RecordSink] = []
+
+    def make(self, wait: bool = True) -> Sink:
+        """A sink; `wait`: once it is connected, or a second later."""
+        if self._endpoint is None:
+            return NoSink()
+        sink = RecordSink(self._endpoint, self._clock)
+        self._made.append(sink)
+        if wait:
+            sink.connected()
+        return sink
+
+    def refused(self) -> int:
+        """Records that did not get through, of all sinks."""
+        return sum(sink.refused for sink in self._made)

@@ -10,7 +10,7 @@ from rt_pose.loop.camera_path import CameraPath
 from rt_pose.loop.capture import CaptureThread, TakenFrame
 from rt_pose.loop.latency import FrameLatency, LatencyLedger, frame_latency
 from rt_pose.loop.publish import Publisher
-from rt_pose.records import ArrayData, CommandRecord, EventRecord, NoSink, Observation, Sink, TrackRecord
+from rt_pose.records import ArrayData, CommandRecord, EventRecord, Observation, Sink, TrackRecord
 from rt_pose.tracking.crop import Window
 from rt_pose.types import Event, Pose, StageStamps, Track
 
@@ -37,22 +37,23 @@ class Teller:
     def __init__(
         self,
         publisher: Publisher,
+        sink: Sink,
         captures: list[CaptureThread],
         ledger: LatencyLedger,
         clock: Clock,
-        prediction_delay_ns: int | None,
+        prediction_delay_ns: int | None = None,
     ) -> None:
-        """`prediction_delay_ns`: how far past the decision the published prediction speaks; None for none."""
-        self.sink: Sink = NoSink()
-        """Where records go."""
-        self._publisher, self._captures = publisher, captures
-        self._ledger, self._clock = ledger, clock
+        """`sink`: where records go. `prediction_delay_ns`: how far past the decision the published prediction
+        speaks; None for none."""
+        self.ledger = ledger
+        self._publisher, self._sink, self._captures = publisher, sink, captures
+        self._clock = clock
         self._prediction_delay_ns = prediction_delay_ns
 
     def tell(self, one: Decided) -> None:
         """Publish a frame's decision, then record it."""
         latency = frame_latency(one.pose.stamps, one.stages)
-        met = self._ledger.add(latency)
+        met = self.ledger.add(latency)
         self._publish(one, latency, met)
         one.stages.t_published_ns = self._clock.now_ns()
         self._record(one)
@@ -77,7 +78,7 @@ class Teller:
 
     def _record(self, one: Decided) -> None:
         seq, t_ns = one.seq, one.stages.t_published_ns
-        send = self.sink.send
+        send = self._sink.send
         send(observation(one, t_ns))
         send(track_record(one.track, seq, t_ns))
         for event, _ in one.decisions:

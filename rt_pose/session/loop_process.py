@@ -1,7 +1,7 @@
 """The loop's process: assembles a loop as its supervisor orders, runs it, and reports back.
 
 Over the link to the supervisor go, in this order: ("refused", message) or ("ready", description); then, once
-told ("go", recorder endpoint), ("stats", map) twice a second; ("stopping", nothing) before the outputs are
+told ("go", nothing), ("stats", map) twice a second; ("stopping", nothing) before the outputs are
 made safe, ("ending", what failed in that) after it and once more when the cameras have stopped; last
 ("ended", summary). The supervisor may send ("stop", why) and ("emergency", why) at any time; its death
 counts as both.
@@ -24,22 +24,30 @@ from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
 from rt_pose.loop.assemble import Assembled, assemble
 from rt_pose.loop.control import Order
-from rt_pose.records import Sink
 
 SWITCH_INTERVAL_S = 5e-5
 """So long can a camera's or an output's thread keep the interpreter from the loop; Python's own is 5 ms."""
 
 
-def main(link: Connection, config: RunConfig, session_id: str, register: Callable[[], None]) -> None:
-    """Run one loop; for a spawned child. `register` fills the registry of drivers."""
+def main(
+    link: Connection,
+    config: RunConfig,
+    session_id: str,
+    register: Callable[[], None],
+    recorder: str | None = None,
+) -> None:
+    """Run one loop; for a spawned child. `register` fills the registry of drivers.
+
+    `recorder`: the endpoint at which the recorder will be once everything is open; None: nothing is recorded.
+    """
     # What a terminal sends reaches every process of it; the supervisor decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     register()
-    clock = HostClock()
+    teller = _Teller(link)
     try:
-        assembled = assemble(config, session_id, clock)
+        assembled = assemble(config, session_id, HostClock(), recorder, teller)
     except UserError as error:
         _send(link, ("refused", str(error)))
         return
@@ -49,28 +57,27 @@ def main(link: Connection, config: RunConfig, session_id: str, register: Callabl
         if order != "go":
             _send(link, ("refused", f"the run was stopped before its first frame ({content})"))
             return
-        sink = assembled.start(content)
+        assembled.start()
     except UserError as error:
         _send(link, ("refused", str(error)))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the supervisor is gone before anything began
     else:
-        _run(link, assembled, config, sink)
+        _run(link, assembled, config, teller)
     finally:
         assembled.close()
 
 
-def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) -> None:
-    loop = assembled.loop
-    teller = _Teller(link)
+def _run(link: Connection, assembled: Assembled, config: RunConfig, teller: _Teller) -> None:
+    loop, failure = assembled.loop, ""
     signal.signal(signal.SIGTERM, _stopper(assembled, "SIGTERM"))
     try:
         teller(assembled.housekeeping.status())  # from here on a hang is seen, before the first stats are due
-        assembled.housekeeping.on_stats = teller
         threading.Thread(
             target=_listen, args=(link, assembled), name="rt-pose-supervisor-link", daemon=True
         ).start()
-        loop.begin(sink, config.armed_at_start)
+        if config.armed_at_start:
+            loop.apply(Order("arm", origin="configuration"))
         if config.start_on == "control":
             loop.wait_for_start()
         # What has been allocated so far stays: the collector need not walk it while frames come in.
@@ -78,7 +85,7 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) 
         gc.freeze()
         loop.run(config.seconds)
     except BaseException as error:
-        loop.failure = f"the loop failed: {type(error).__name__}: {error}"
+        failure = f"the loop failed: {type(error).__name__}: {error}"
         raise
     finally:
         teller.say("stopping", None)
@@ -86,10 +93,9 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) 
         teller.say("ending", unsafe)
         problems = [*unsafe, *assembled.stop_inputs()]
         teller.say("ending", unsafe)
-        loop.finish()
-        after = {} if loop.failure else {"bare_forward_after_ms": assembled.bare_forward()}
-        assembled.housekeeping.on_stats = None
-        sink.close()
+        loop.finish(failure)
+        after = {} if failure else {"bare_forward_after_ms": assembled.bare_forward()}
+        assembled.sink.close()
         teller.say(
             "ended",
             {

@@ -94,12 +94,28 @@ def run_session(
     config = with_yoke_times(config)
     if out is not None:
         _check_place(out)
+    # A path of its own and short: an ipc address may have no more than 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="rt-pose-", ignore_cleanup_errors=True) as folder:
+        recorded = None if out is None else _Recorded(out, f"ipc://{folder}/records")
+        return _run(config, recorded, register, clock, notices)
+
+
+def _run(
+    config: RunConfig,
+    recorded: _Recorded | None,
+    register: Callable[[], None],
+    clock: Clock,
+    notices: Notices,
+) -> RunResult:
     spawn = multiprocessing.get_context("spawn")
     session_id = uuid7(clock)
     ours, theirs = spawn.Pipe()
     link = _Link(ours)
+    endpoint = None if recorded is None else recorded.endpoint
     loop = spawn.Process(
-        target=loop_process.main, args=(theirs, config, session_id, register), name="rt-pose-loop"
+        target=loop_process.main,
+        args=(theirs, config, session_id, register, endpoint),
+        name="rt-pose-loop",
     )
     loop.start()
     theirs.close()
@@ -107,12 +123,23 @@ def run_session(
         description = _await_ready(ours, loop)
         notices.begin(lambda who: link.tell("emergency", who))
         notices.ready(description)
-        supervision = _Supervision(config, out, session_id, description, clock, notices, loop, link, register)
+        supervision = _Supervision(
+            config, recorded, session_id, description, clock, notices, loop, link, register
+        )
         with _stop_signals(link):
             return supervision.run()
     finally:
         ours.close()  # a loop that still waits for a word takes that as the end
         _end(loop, LOOP_END_S)
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """Where a run is recorded."""
+
+    folder: Path
+    endpoint: str
+    """Of the recorder; the loop connects to it."""
 
 
 def _check_place(out: Path) -> None:
@@ -159,7 +186,7 @@ class _Supervision:
     def __init__(
         self,
         config: RunConfig,
-        out: Path | None,
+        recorded: _Recorded | None,
         session_id: str,
         description: dict[str, Any],
         clock: Clock,
@@ -168,7 +195,7 @@ class _Supervision:
         link: _Link,
         register: Callable[[], None],
     ) -> None:
-        self._config, self._out, self._clock, self._notices = config, out, clock, notices
+        self._config, self._recorded, self._clock, self._notices = config, recorded, clock, notices
         self._loop, self._link, self._register = loop, link, register
         kill_after_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
         self._life = LifeSigns(clock, kill_after_ns, len(config.outputs))
@@ -180,7 +207,6 @@ class _Supervision:
         self._summary: dict[str, Any] = {}
         self._warnings: list[str] = []
         self._recorder: BaseProcess | None = None
-        self._socket_dir: str | None = None
         addresses = description.pop("addresses")
         self._info: dict[str, Any] = {
             "schema": SCHEMA,
@@ -196,15 +222,14 @@ class _Supervision:
         }
 
     def run(self) -> RunResult:
-        endpoint = None
         refused = False
         standby = SafeStandby(self._config, self._register, self._loop.pid)
         try:
-            if self._out is not None:
-                self._out.mkdir(parents=True, exist_ok=True)
+            if self._recorded is not None:
+                self._recorded.folder.mkdir(parents=True, exist_ok=True)
                 self._write_info()
-                endpoint = self._start_recorder(self._out)
-            self._link.tell("go", endpoint)
+                self._recorder = self._start_recorder(self._recorded)
+            self._link.tell("go", None)
             self._life.told_to_begin()
             self._watch()
             self._make_safe(standby)
@@ -222,10 +247,8 @@ class _Supervision:
             standby.close()
             if self._recorder is not None:
                 _end(self._recorder, RECORDER_END_S if self._life.began else IDLE_RECORDER_END_S)
-            if self._socket_dir is not None:
-                shutil.rmtree(self._socket_dir, ignore_errors=True)
-            if refused and self._out is not None:
-                shutil.rmtree(self._out)  # no frame was taken: nothing half-written stays
+            if refused and self._recorded is not None:
+                shutil.rmtree(self._recorded.folder)  # no frame was taken: nothing half-written stays
         return self._conclude()
 
     def _make_safe(self, standby: SafeStandby) -> None:
@@ -236,16 +259,14 @@ class _Supervision:
         for problem in problems or ["the loop died with its outputs open; they were made safe"]:
             self._warn(problem)
 
-    def _start_recorder(self, out: Path) -> str:
-        # A path of its own and short: an ipc address may have no more than 107 bytes.
-        self._socket_dir = tempfile.mkdtemp(prefix="rt-pose-")
-        endpoint = f"ipc://{self._socket_dir}/records"
+    def _start_recorder(self, to: _Recorded) -> BaseProcess:
         recorder = multiprocessing.get_context("spawn").Process(
-            target=record.main, args=(str(out), endpoint, self._config.record.video), name="rt-pose-recorder"
+            target=record.main,
+            args=(str(to.folder), to.endpoint, self._config.record.video),
+            name="rt-pose-recorder",
         )
         recorder.start()
-        self._recorder = recorder
-        return endpoint
+        return recorder
 
     def _watch(self) -> None:
         """Pass on what the loop says until it has ended; notice a recorder that dies, a loop that hangs."""
@@ -333,20 +354,21 @@ class _Supervision:
         for key, text in (("commands_refused", "were refused"), ("commands_failed", "were not carried out")):
             if summary.get(key):
                 self._warn(f"{summary[key]} commands {text}: see the acks in the report")
-        if self._out is not None:
+        if self._recorded is not None:
             after = summary.pop("bare_forward_after_ms", None)
             self._info |= {"bare_forward_after_ms": after, "status": status}
             self._info |= {"summary": summary, "warnings": self._warnings}
             self._info["anchors"].append(self._anchor())
             self._write_info()
-        return RunResult(self._out, status, status == "complete", self._info, summary, self._warnings)
+        folder = None if self._recorded is None else self._recorded.folder
+        return RunResult(folder, status, status == "complete", self._info, summary, self._warnings)
 
     def _anchor(self) -> dict[str, int]:
         return {"t_mono_ns": self._clock.now_ns(), "t_utc_ns": self._clock.utc_ns()}
 
     def _write_info(self) -> None:
-        assert self._out is not None
-        path = self._out / INFO_NAME
+        assert self._recorded is not None
+        path = self._recorded.folder / INFO_NAME
         part = path.with_suffix(".json.part")
         with part.open("w", encoding="utf-8") as file:
             json.dump(self._info, file, indent=1)

@@ -20,7 +20,7 @@ from rt_pose.clock import HostClock
 from rt_pose.config.schema import CameraConfig, EngineConfig, OutputConfig, PublishConfig, RunConfig
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
 from rt_pose.loop.assemble import assemble
-from rt_pose.records import NoSink
+from rt_pose.loop.control import Order
 
 def compiled():
     inference = ["inference.decode_compiled", "inference.preprocess_compiled"]
@@ -45,7 +45,7 @@ assembled = assemble(config, "test", HostClock())
 before = compiled()
 assert any(before.values()), before
 loop = assembled.loop
-loop.begin(NoSink(), armed=True)
+loop.apply(Order("arm"))
 loop.run(0.5)
 decided = sum(path.processed for path in loop.paths.values())
 assembled.close()

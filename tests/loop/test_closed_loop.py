@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +13,13 @@ from rt_pose.config.rules import ActionConfig, RuleConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.protocol import Protocol, make_protocol
 from rt_pose.loop.capture import LatestFrames
-from rt_pose.loop.closed_loop import ClosedLoop
+from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
+from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
 from rt_pose.loop.latency import LatencyLedger
-from rt_pose.outputs.actuators import EMERGENCY, Actuators
-from rt_pose.package import TrackingSpec
+from rt_pose.loop.tell import Teller
+from rt_pose.outputs.actuators import EMERGENCY, Actuators, Beat
+from rt_pose.records import NoSink
 from rt_pose.types import Ack, Command, OutputInfo
 
 
@@ -49,22 +52,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def loop_over(actuators: Actuators, protocol: Protocol | None = None) -> ClosedLoop:
     anything: Any = None
-    return ClosedLoop(
-        keypoints=1,
-        tracking=TrackingSpec([1e5], [0.1], [1.0], [0.1]),
-        estimator=anything,
-        cameras=[],
-        rules=[],
-        latest=LatestFrames([]),
-        captures=[],
-        actuators=actuators,
-        publisher=anything,
-        clock=HostClock(),
-        ledger=LatencyLedger(20.0),
-        seed=0,
-        prediction_delay_ns=None,
-        protocol=protocol,
-    )
+    reporter = Teller(anything, NoSink(), [], LatencyLedger(20.0), HostClock())
+    commands = Commands([], actuators, anything, HostClock())
+    stages = Stages(LatestFrames([]), [], anything, {}, commands, reporter)
+    channels = Channels(deque(), actuators, anything, NoSink(), Beat())
+    return ClosedLoop(stages, channels, protocol or make_protocol(RunConfig()), HostClock())
 
 
 def test_an_arming_from_before_an_emergency_leaves_no_line_high() -> None:

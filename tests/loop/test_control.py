@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import zmq
 
 from rt_pose.errors import UserError
-from rt_pose.loop.control import Control
+from rt_pose.loop.control import Control, ControlSocket
 
 
 class Answering:
@@ -25,7 +26,8 @@ class Answering:
         self.housekept = threading.Event()
         self.broken = False
         self.control = Control(
-            "tcp://127.0.0.1:*",
+            ControlSocket("tcp://127.0.0.1:*"),
+            deque(),
             lambda: {"armed": False},
             lambda: {"rules": ["r"]},
             self._keep_house,
@@ -214,4 +216,4 @@ def test_housekeeping_is_done_without_any_order(answering: Answering) -> None:
 
 def test_a_port_in_use(answering: Answering) -> None:
     with pytest.raises(UserError, match=r"publish\.control: .* is in use"):
-        Control(answering.control.address, dict, dict, lambda: 10, list)
+        ControlSocket(answering.control.address)

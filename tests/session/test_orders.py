@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import pytest
 
 from rt_pose.cli.main import main
 from rt_pose.errors import UserError
-from rt_pose.loop.control import Control
+from rt_pose.loop.control import Control, ControlSocket
 from rt_pose.session.orders import arguments, give_order
 
 
 def test_an_order_is_answered_or_says_why_not(capsys: pytest.CaptureFixture[str]) -> None:
     unsafe: list[str] = []
-    control = Control("tcp://127.0.0.1:*", dict, dict, lambda: 10, lambda: unsafe)
+    control = Control(ControlSocket("tcp://127.0.0.1:*"), deque(), dict, dict, lambda: 10, lambda: unsafe)
     control.start()
     try:
         assert give_order(control.address, "emergency")["ok"]
@@ -71,7 +72,7 @@ def test_words_that_cannot_be_meant(words: str, says: str, capsys: pytest.Captur
 
 def test_what_an_order_is_about_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rt_pose.loop.control.ANSWER_TIMEOUT_S", 0.05)
-    control = Control("tcp://127.0.0.1:*", dict, dict, lambda: 10, list)
+    control = Control(ControlSocket("tcp://127.0.0.1:*"), deque(), dict, dict, lambda: 10, list)
     control.start()
     try:
         assert main(["order", "block", "stim", "--connect", control.address]) == 2, "no loop takes it"

@@ -20,18 +20,19 @@ from rt_pose.clock import NS_PER_MS, FakeClock
 from rt_pose.config.build import to_plain
 from rt_pose.config.rules import ActionConfig, BlockConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import CameraConfig, LimitsConfig, OutputConfig, PublishConfig, RunConfig
-from rt_pose.decisions.decide import make_rules
-from rt_pose.decisions.limits import make_limits
-from rt_pose.decisions.protocol import make_protocol
+from rt_pose.decisions.decide import RuleSet
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.temporal_context import Past
+from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import LatestFrames, TakenFrame
-from rt_pose.loop.closed_loop import ClosedLoop
+from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
+from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.publish import Publisher
-from rt_pose.outputs.actuators import Actuators
+from rt_pose.loop.tell import Teller
+from rt_pose.outputs.actuators import Actuators, Beat
 from rt_pose.package import InputSpec, TrackingSpec
 from rt_pose.records import ArrayData, CapturedFrame, Record, Truth, topic_of
 from rt_pose.session.describe import machine, versions
@@ -214,27 +215,26 @@ def write_random_session(
     }
     (path / "session.json").write_text(json.dumps(info))
     sink = LogSink(path / LOG_NAME)
-    rules = make_rules(config, KEYPOINTS, {o.name: o.delay_ms for o, _ in opened})
-    loop = ClosedLoop(
-        keypoints=len(KEYPOINTS),
-        tracking=tracking(),
-        estimator=keypoints,  # type: ignore[arg-type]
-        cameras=cameras,
-        rules=rules,
-        protocol=make_protocol(config),
-        limits=make_limits(config, {rule.name: rule.plan for rule in rules}),
-        latest=LatestFrames([c.name for c in cameras]),
-        captures=[],
-        actuators=actuators,
-        publisher=publisher,
-        clock=clock,
-        ledger=LatencyLedger(config.budget_ms),
-        seed=config.seed,
-        prediction_delay_ns=None,
+    rules = RuleSet.of(config, KEYPOINTS, {o.name: o.delay_ms for o, _ in opened})
+    paths = camera_paths(
+        cameras,
+        rules,
+        keypoints,  # type: ignore[arg-type]
+        tracking(),
     )
-    loop.orders = deque()
+    stages = Stages(
+        LatestFrames([c.name for c in cameras]),
+        [],
+        keypoints,  # type: ignore[arg-type]
+        paths,
+        Commands(rules.rules, actuators, publisher, clock),
+        Teller(publisher, sink, [], LatencyLedger(config.budget_ms), clock),
+    )
+    channels = Channels(deque(), actuators, publisher, sink, Beat())
+    loop = ClosedLoop(stages, channels, rules.protocol, clock)
     try:
-        loop.begin(sink, config.armed_at_start)
+        if config.armed_at_start:
+            loop.apply(Order("arm", origin="configuration"))
         for taken in random_frames(random, clock, list(config.cameras), frames, calm):
             if not calm and random.random() < 0.03:
                 loop.apply(orders(random))

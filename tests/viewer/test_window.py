@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from support.fake_publisher import HEIGHT, KEYPOINTS, WIDTH, FakePublisher, body
 from support.qt import QtCore, QtGui, QtTest
 
 from rt_pose.clock import FakeClock
-from rt_pose.loop.control import Control
+from rt_pose.loop.control import Control, ControlSocket
 from rt_pose.viewer.subscribe import Subscription
 from rt_pose.viewer.window import ViewerWindow
 
@@ -165,7 +166,7 @@ def test_escape_is_the_emergency_stop_of_the_run_that_is_shown(
     window: ViewerWindow, fake: FakePublisher, clock: FakeClock, until: Until
 ) -> None:
     unsafe: list[str] = []
-    control = Control("tcp://127.0.0.1:*", dict, dict, lambda: 10, lambda: unsafe)
+    control = Control(ControlSocket("tcp://127.0.0.1:*"), deque(), dict, dict, lambda: 10, lambda: unsafe)
     control.start()
     try:
         until(
