@@ -112,11 +112,7 @@ def _ensembles(r: dict[str, Any]) -> list[Table]:
         Table.of_records(
             f"{name}: five networks, fitted on the first half, scored on the second",
             ["keypoint", "filter"],
-            (
-                ([keypoint, label], f)
-                for keypoint, own in data["keypoints"].items()
-                for label, f in own.items()
-            ),
+            (([k, label], found) for k, own in data["keypoints"].items() for label, found in own.items()),
             ENSEMBLES,
             f"px. Pose prior: {'; '.join(data['subspaces']) or 'none'}. Confident: mean likelihood "
             "at least 0.9 and spread of the members below 3 px. No step is clamped.",
