@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.output import markdown_table
-from rt_pose.reports.render import render
+from rt_pose.reports.render import number, render
+
+Column = tuple[str, str, str]
+"""Heading, key of a record, and format of a figure."""
 
 
 @dataclass
@@ -19,6 +23,19 @@ class Table:
     note: str = ""
     of_text: bool = False
     """Its columns are words, not numbers."""
+
+    @classmethod
+    def of_records(
+        cls,
+        title: str,
+        heads: Sequence[str],
+        records: Iterable[tuple[Sequence[str], Mapping[str, Any]]],
+        columns: Sequence[Column],
+        note: str = "",
+    ) -> Table:
+        """A row a record: its names under `heads`, then its figures under those of the columns."""
+        rows = [[*names, *(number(found[key], form) for _, key, form in columns)] for names, found in records]
+        return cls(title, [*heads, *(heading for heading, _, _ in columns)], rows, note)
 
     def markdown(self) -> str:
         """Its text, for a document and for a terminal."""

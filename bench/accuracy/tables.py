@@ -8,8 +8,8 @@ from typing import Any
 from bench.accuracy.compare import HEADLINES, PIXEL, SUPERVISED, TITLES, VIDEO, falls_short
 from bench.accuracy.grid import RUN_SECONDS
 from bench.tables import Table
+from rt_pose.reports.render import UNKNOWN
 
-NONE = "–"
 NAMES = {
     SUPERVISED: "supervised",
     "temporal": "+ temporal",
@@ -62,7 +62,7 @@ def _errors(rows: Sequence[dict[str, Any]]) -> Table:
         cells += [str(row["figures"]["error_mean"]["n"])]
         cells += [_figure(row["figures"].get(key)) for key in PIXEL]
         against = (row["against_supervised"] or {}).get("error_mean")
-        cells += [_signed(against), f"{against['won']} / {against['lost']}" if against else NONE]
+        cells += [_signed(against), f"{against['won']} / {against['lost']}" if against else UNKNOWN]
         lines.append([*cells, _figure(row.get("reach"))])
     return Table(
         "Error on held-out labels",
@@ -86,7 +86,7 @@ def _differences(rows: Sequence[dict[str, Any]], keys: Sequence[str] = HEADLINES
     lines = []
     for row in compared:
         own = [row["against_supervised"].get(key) for key in there]
-        lines.append([*_who(row), *(f"{_signed(d)} {d['won']}/{d['lost']}" if d else NONE for d in own)])
+        lines.append([*_who(row), *(f"{_signed(d)} {d['won']}/{d['lost']}" if d else UNKNOWN for d in own)])
     title = "Against supervised, px" if keys is HEADLINES else "Other figures against supervised, px"
     note = "Paired difference with its interval (negative is better), and pairs of networks won/lost."
     return Table(title, ["row", "labels", *(TITLES[key] for key in there)], lines, note)
@@ -124,7 +124,7 @@ def _kept(kept: dict[str, Any]) -> Table:
             TITLES[key],
             f"{own['ensemble']:+.3f}",
             f"{own['learner']:+.3f}",
-            NONE if own["kept"] is None else f"{own['kept']:.0%}",
+            UNKNOWN if own["kept"] is None else f"{own['kept']:.0%}",
         ]
         for key, own in kept["metrics"].items()
     ]
@@ -138,18 +138,16 @@ def _kept(kept: dict[str, Any]) -> Table:
 
 
 def _cells(cells: Sequence[dict[str, Any]]) -> Table:
-    lines = [
+    return Table.of_records(
+        "Every network",
+        ["network"],
+        (([cell["name"]], dict.fromkeys(RUN_SECONDS) | cell | cell["error"]) for cell in cells),
         [
-            cell["name"],
-            f"{cell['error']['median_px']:.2f}",
-            f"{cell['error']['mean_px']:.2f}",
-            *(f"{cell[key]:.0f}" if key in cell else NONE for key in RUN_SECONDS),
-        ]
-        for cell in cells
-    ]
-    heads = ["network", "median px", "mean px", "training s", "measuring s"]
-    note = "Seconds of one core of a machine that may have had other work: no benchmark of training."
-    return Table("Every network", heads, lines, note)
+            *(("median px", "median_px", ".2f"), ("mean px", "mean_px", ".2f")),
+            *(("training s", "train_s", ".0f"), ("measuring s", "measure_s", ".0f")),
+        ],
+        "Seconds of one core of a machine that may have had other work: no benchmark of training.",
+    )
 
 
 def _failed(failed: Sequence[dict[str, str]]) -> Table:
@@ -159,7 +157,7 @@ def _failed(failed: Sequence[dict[str, str]]) -> Table:
 def _moving(row: dict[str, Any]) -> str:
     """The step amplitude to the first reference, marked where smoothness is not to be praised."""
     if not row["steps"]:
-        return NONE
+        return UNKNOWN
     amplitude = f"{next(iter(row['steps'].values()))['amplitude']:.2f}"
     return f"**{amplitude}**" if falls_short(row["steps"]) else amplitude
 
@@ -169,8 +167,8 @@ def _who(row: dict[str, Any]) -> list[str]:
 
 
 def _figure(found: dict[str, Any] | None) -> str:
-    return f"{found['value']:.2f} ({found['low']:.2f}–{found['high']:.2f})" if found else NONE
+    return f"{found['value']:.2f} ({found['low']:.2f}–{found['high']:.2f})" if found else UNKNOWN
 
 
 def _signed(found: dict[str, Any] | None) -> str:
-    return f"{found['value']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f})" if found else NONE
+    return f"{found['value']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f})" if found else UNKNOWN

@@ -17,6 +17,8 @@ from train.evaluation.pictures import Picture
 TITLE = "A DeepLabCut project and another mouse"
 COLOURS = ("grey", "orange", "green", "red")
 """Of the networks beside ours, which is blue."""
+ERRORS = [("n", "n", ","), ("median", "median_px", ".2f"), ("P90", "p90_px", ".2f")]
+OUTLIERS = ("outliers", "outliers", ".2%")
 
 
 def tables(r: dict[str, Any]) -> list[Table]:
@@ -26,12 +28,10 @@ def tables(r: dict[str, Any]) -> list[Table]:
 
 def _validation(r: dict[str, Any]) -> Table:
     v = r["validation"]
-    rows = [
-        [name, str(e["n"]), *(f"{e[key]:.2f}" for key in ("median_px", "mean_px", "p90_px"))]
-        for name, e in {"all": v, **v["per_keypoint"]}.items()
-    ]
+    records = (([name], own) for name, own in {"all": v, **v["per_keypoint"]}.items())
     note = f"{v['frames']} frames kept back, split {v['split']}. {_network(r)}"
-    return Table("Error on labels kept back, px", ["keypoint", "n", "median", "mean", "P90"], rows, note)
+    columns = [*ERRORS[:2], ("mean", "mean_px", ".2f"), ERRORS[2]]
+    return Table.of_records("Error on labels kept back, px", ["keypoint"], records, columns, note)
 
 
 def _network(r: dict[str, Any]) -> str:
@@ -100,16 +100,14 @@ def _keypoints(r: dict[str, Any]) -> Table:
 
 
 def _likelihood(r: dict[str, Any]) -> Table:
-    rows = []
-    bins = r["by_likelihood"]
-    for who, name in (("ours", "ours"), ("theirs", "the four")):
-        for b in bins[who]:
-            figures = [f"{b[key]:.2f}" for key in ("median_px", "p90_px")]
-            edges = f"{b['from']:g} - {b['to']:g}"
-            rows.append([name, edges, f"{b['n']:,}", *figures, _share(b["outliers"])])
+    records = (
+        ([name, f"{own['from']:g} - {own['to']:g}"], own)
+        for who, name in (("ours", "ours"), ("theirs", "the four"))
+        for own in r["by_likelihood"][who]
+    )
     note = "Distance to where the (other) networks agree, in bins of a network's own likelihood."
-    heads = ["network", "likelihood", "n", "median", "P90", "outliers"]
-    return Table("Errors by likelihood", heads, rows, note)
+    heads = ["network", "likelihood"]
+    return Table.of_records("Errors by likelihood", heads, records, [*ERRORS, OUTLIERS], note)
 
 
 def _share(share: float) -> str:

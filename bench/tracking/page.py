@@ -12,6 +12,18 @@ from bench.tables import Table, tables_page, tables_text
 from rt_pose.reports.svg import Plot, colour
 
 CURVES = {"at rest": "blue", "1 Hz, 100 px sinusoid": "orange", "500 px/s": "green"}
+ENSEMBLES = [
+    ("step 99.9 %", "step_99.9_second_half", ".1f"),
+    ("(all frames)", "step_99.9_all", ".1f"),
+    ("over 30 px", "steps_over_30_second_half", "d"),
+    ("(all)", "steps_over_30_all", "d"),
+    ("RMS to smoother", "rms_to_smoother", ".2f"),
+    ("fastest 10 %", "rms_to_smoother_fastest_tenth", ".2f"),
+    ("to median, fast and confident", "rms_to_median_fast_and_confident", ".2f"),
+    ("n", "n_fast_and_confident", "d"),
+    ("lag, frames", "lag_frames", ".2f"),
+    ("fastest 10 %", "lag_frames_fastest_tenth", ".2f"),
+]
 
 
 def tables(r: dict[str, Any]) -> list[Table]:
@@ -64,15 +76,12 @@ def _prediction(r: dict[str, Any]) -> Table:
 
 
 def _curve(r: dict[str, Any]) -> Table:
-    names = [name for name in r["prediction_rmse_px"]["curve_30"][0] if name != "q_px2_s3"]
-    rows = [
-        [f"{p['q_px2_s3']:g}", *(f"{p[name]:.2f}" for name in names)]
-        for p in r["prediction_rmse_px"]["curve_30"]
-    ]
-    return Table(
+    points = r["prediction_rmse_px"]["curve_30"]
+    return Table.of_records(
         "The trade-off at 30 frames a second, RMSE px 50 ms ahead",
-        ["q px^2/s^3", *names],
-        rows,
+        ["q px^2/s^3"],
+        (([f"{p['q_px2_s3']:g}"], p) for p in points),
+        [(name, name, ".2f") for name in points[0] if name != "q_px2_s3"],
         "More movement allowed (q): worse at rest, better in the sinusoid. No set is best at both.",
     )
 
@@ -99,49 +108,17 @@ def _occlusion(r: dict[str, Any]) -> Table:
 
 
 def _ensembles(r: dict[str, Any]) -> list[Table]:
-    heads = [
-        "keypoint",
-        "filter",
-        "step 99.9 %",
-        "(all frames)",
-        "over 30 px",
-        "(all)",
-        "RMS to smoother",
-        "fastest 10 %",
-        "to median, fast and confident (n)",
-        "lag, frames",
-        "fastest 10 %",
-    ]
-    found: list[Table] = []
-    for name, data in r["ensembles"].items():
-        rows = []
-        for keypoint, by_filter in data["keypoints"].items():
-            for label, f in by_filter.items():
-                rows.append(
-                    [
-                        keypoint,
-                        label,
-                        f"{f['step_99.9_second_half']:.1f}",
-                        f"{f['step_99.9_all']:.1f}",
-                        str(f["steps_over_30_second_half"]),
-                        str(f["steps_over_30_all"]),
-                        f"{f['rms_to_smoother']:.2f}",
-                        f"{f['rms_to_smoother_fastest_tenth']:.2f}",
-                        f"{f['rms_to_median_fast_and_confident']:.2f} ({f['n_fast_and_confident']})",
-                        f"{f['lag_frames']:.2f}",
-                        f"{f['lag_frames_fastest_tenth']:.2f}",
-                    ]
-                )
-        found.append(
-            Table(
-                f"{name}: five networks, fitted on the first half, scored on the second",
-                heads,
-                rows,
-                f"px. Pose prior: {'; '.join(data['subspaces']) or 'none'}. Confident: mean likelihood "
-                "at least 0.9 and spread of the members below 3 px. No step is clamped.",
-            )
+    return [
+        Table.of_records(
+            f"{name}: five networks, fitted on the first half, scored on the second",
+            ["keypoint", "filter"],
+            (([k, label], found) for k, own in data["keypoints"].items() for label, found in own.items()),
+            ENSEMBLES,
+            f"px. Pose prior: {'; '.join(data['subspaces']) or 'none'}. Confident: mean likelihood "
+            "at least 0.9 and spread of the members below 3 px. No step is clamped.",
         )
-    return found
+        for name, data in r["ensembles"].items()
+    ]
 
 
 def _simulated(r: dict[str, Any]) -> Table:
@@ -175,17 +152,15 @@ def _labels(r: dict[str, Any]) -> Table:
 
 
 def _times(r: dict[str, Any]) -> Table:
-    columns = ("step_p50", "step_p99", "predict_p50", "predict_p99")
-    rows = [
-        [k, name, str(t["n"]), *(f"{t[c]:.0f}" for c in columns)]
-        for k, both in r["time_us"].items()
-        for name, t in both.items()
-    ]
-    heads = ["keypoints", "", "n", "step P50", "P99", "predict P50", "P99"]
-    return Table(
+    return Table.of_records(
         "Time per frame, microseconds",
-        heads,
-        rows,
+        ["keypoints", ""],
+        (([k, name], t) for k, both in r["time_us"].items() for name, t in both.items()),
+        [
+            ("n", "n", "d"),
+            *(("step P50", "step_p50", ".0f"), ("P99", "step_p99", ".0f")),
+            *(("predict P50", "predict_p50", ".0f"), ("P99", "predict_p99", ".0f")),
+        ],
         "Calm: no pose prior. Wild: a prior of 8 dimensions.",
     )
 
