@@ -84,7 +84,7 @@ def live(options: argparse.Namespace, engine: EngineConfig, cameras: int, group_
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     stamps = stamp_columns(session.observations)
-    calls = Counter(o.stages["t_inferred_ns"] for o in session.observations)
+    calls = Counter(o.stages.t_inferred_ns for o in session.observations)
     counts = result.summary["cameras"].values()
     return {
         "cameras": cameras,

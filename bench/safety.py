@@ -367,10 +367,10 @@ def _log(out: Path, since_ns: int) -> list[str]:
     session = Session.read(out)
     said = [(c.t_ns, f"order {c.do} ({c.origin})") for c in session.controls]
     said += [(n.t_ns, f"output '{n.output}': {n.text}") for n in session.notices]
-    said += [(a.t_ns, f"command not carried out: {a.ack['detail']}") for a in session.acks if not a.ack["ok"]]
+    said += [(a.t_ns, f"command not carried out: {a.ack.detail}") for a in session.acks if not a.ack.ok]
     said += [(c.t_ns, f"command refused: {c.reason}") for c in session.commands if not c.accepted]
-    suppressed = [e for e in session.events if e.event["outcome"] == "suppressed"]
-    said += [(e.t_ns, f"event suppressed: {e.event['reason']}") for e in suppressed]
+    suppressed = [e for e in session.events if e.event.outcome == "suppressed"]
+    said += [(e.t_ns, f"event suppressed: {e.event.reason}") for e in suppressed]
     if session.end is not None:
         said.append((session.end.t_ns, f"last record: {session.end.reason}"))
     else:

@@ -37,7 +37,7 @@ from rt_pose.decisions.decide import Decider, make_rules
 from rt_pose.errors import UserError
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.engine import Engine, engines, open_engine
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator
 from rt_pose.loop.latency import FrameLatency, summary
 from rt_pose.loop.publish import Publisher
 from rt_pose.package import NETWORK, Package, read_package
@@ -102,7 +102,7 @@ def preprocess_rows(package: Package, engine: Engine) -> list[Row]:
     rows = []
     for name, (width, height) in itertools.product(preprocessors(), SIZES):
         images = made_frames(FRAMES, width, height, spec.channels)
-        estimator = Estimator(engine, package.manifest.decode, name)
+        estimator = CpuEstimator(engine, package.manifest.decode, name)
         moved = images[0].nbytes + FLOAT32 * spec.channels * spec.width * spec.height
         found = timed(lambda i, e=estimator, m=images: e.preprocess(m[i % FRAMES]))  # type: ignore[misc]
         colour = "gray" if spec.channels == 1 else "RGB"
@@ -142,7 +142,7 @@ def decode_row(package: Package, engine: Engine, keypoints: int) -> Row:
     height, width = spec.height // decode.stride, spec.width // decode.stride
     random = np.random.default_rng(0)
     maps = [peaked_maps(random, keypoints, height, width) for _ in range(FRAMES)]
-    estimator = Estimator(engine, decode)
+    estimator = CpuEstimator(engine, decode)
     found = timed(lambda i: estimator.decode(maps[i % FRAMES], (640, 480)))
     moved = maps[0].nbytes + 7 * FLOAT64 * keypoints
     return Row("decode", f"{keypoints} maps of {width}x{height}", found, *bytes_floor(moved))

@@ -19,7 +19,7 @@ from rt_pose.audit import hindsight
 from rt_pose.audit.recompute import Setup
 from rt_pose.audit.truth import smoothed_truth, table_truth
 from rt_pose.clock import Clock, HostClock
-from rt_pose.config.build import build, load
+from rt_pose.config.build import load
 from rt_pose.config.rules import GeometryConfig
 from rt_pose.config.schema import CameraConfig, OutputConfig, RecordConfig, RunConfig
 from rt_pose.decisions.decide import make_rules
@@ -42,10 +42,9 @@ def bench_triggers(options: dict[str, Any]) -> bool:
     """Run the dry run of the command line; whether it ended well."""
     clock = HostClock()
     poses = read_poses(Path(options["truth"]))
-    faults = build(FaultOptions, options["faults"], "bench triggers")
-    config = dry_config(
-        load(RunConfig, Path(options["config"])), options["model"], options["video"], options["rate"], faults
-    )
+    rules = load(RunConfig, options["rules"])
+    faults = options["config"].faults
+    config = dry_config(rules, options["model"], options["video"], options["rate"], faults)
     xy = _truth(config, poses, Path(options["truth"]))
     out = Path(options["out"]) if options.get("out") else default_session(clock)
     figures, ok = dry_run(config, xy, out, clock, options["tolerance_ms"])

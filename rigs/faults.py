@@ -10,14 +10,11 @@ the exposure and of scene time stay what they are; only the arrival moves, as it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rigs.hashing import uniform
 from rt_pose.clock import NS_PER_MS
 from rt_pose.errors import UserError
-
-BAD_DAY = {"drop": 0.01, "jitter_ms": 2.0, "late": 0.005, "late_ms": 20.0}
-"""What a dry run injects where nothing else is asked for."""
 
 
 @dataclass
@@ -34,6 +31,14 @@ class FaultOptions:
     """How much later a late frame is handed over."""
     seed: int | None = None
     """Of the faults; the run's seed where it is not given."""
+
+
+@dataclass
+class BadDay:
+    """What a dry run injects where nothing else is asked for."""
+
+    faults: FaultOptions = field(default_factory=lambda: FaultOptions(0.01, 2.0, 0.005, 20.0))
+    """What goes wrong, and how often."""
 
 
 class Faults:

@@ -6,7 +6,7 @@ registered under its name. Vendor packages are imported inside `open`, never at 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import Clock
-from rt_pose.config.build import build
+from rt_pose.config.build import build, read_section
+from rt_pose.config.source import Source
 from rt_pose.errors import UserError, nearest
 from rt_pose.types import Ack, CameraInfo, Command, FloatArray, FrameStamps, OutputInfo
 
@@ -174,10 +175,32 @@ def make_output(name: str, driver: str, options: dict[str, Any], context: Driver
     return _make(_OUTPUTS, "output", name, driver, options, context)
 
 
+def report_drivers(source: Source, kinds: Sequence[str] = ("cameras", "outputs")) -> None:
+    """Note in a run's `source` the drivers that do not exist, and what is wrong with their options.
+
+    What is no driver's affair (a section that is no mapping) is left to whoever builds the configuration.
+    """
+    for kind in kinds:
+        group, table = source.plain.get(kind), {"cameras": _CAMERAS, "outputs": _OUTPUTS}[kind]
+        for name, item in group.items() if isinstance(group, dict) else ():
+            driver = item.get("driver") if isinstance(item, dict) else None
+            if not isinstance(driver, str):
+                continue
+            if driver in table:
+                wanted: Any = table[driver]
+                read_section(wanted.Options, item.get("options"), (kind, name, "options"), source)
+            else:
+                source.report((kind, name, "driver"), _no_driver(kind[:-1], driver, table))
+
+
+def _no_driver(kind: str, driver: str, table: dict[str, type]) -> str:
+    return f"there is no {kind} driver '{driver}'{nearest(driver, table)}"
+
+
 def _make(
     table: dict[str, type], kind: str, name: str, driver: str, options: dict[str, Any], context: DriverContext
 ) -> Any:
     if driver not in table:
-        raise UserError(f"{kind}s.{name}: there is no {kind} driver '{driver}'{nearest(driver, table)}")
+        raise UserError(f"{kind}s.{name}: {_no_driver(kind, driver, table)}")
     cls: Any = table[driver]
     return cls(name, build(cls.Options, options, f"{kind}s.{name}.options"), context)

@@ -13,6 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.types import Ack, Command, Event, FrameStamps, StageStamps
+
 LOG_VERSION = 1
 
 
@@ -37,22 +39,11 @@ class ArrayData(msgspec.Struct, array_like=True):
         return np.frombuffer(self.data, dtype="<f8").reshape(self.shape)
 
 
-class StampsData(msgspec.Struct):
-    """`FrameStamps` and the slot the pixels lie in."""
-
-    index: int
-    t_exposure_ns: int | None
-    t_arrival_ns: int
-    t_scene_ns: int
-    clock_error_ns: int = 0
-    epoch: int = 0
-
-
 class CapturedFrame(Record):
     """A frame the driver handed over (from the camera's thread)."""
 
     camera: str
-    stamps: StampsData
+    stamps: FrameStamps
     slot: int
     """Place of its pixels in the shared ring, for the recorder."""
     generation: int
@@ -75,13 +66,12 @@ class Observation(Record):
     seq: int
     """Order in which the loop took its inputs; observations and controls share the count."""
     camera: str
-    stamps: StampsData
+    stamps: FrameStamps
     xy: ArrayData
     cov: ArrayData
     confidence: ArrayData
     t_judged_ns: int
-    stages: dict[str, int]
-    """Stamps of `StageStamps`."""
+    stages: StageStamps
     window: tuple[int, int, int, int] | None = None
     """Part of the frame that the network looked at (x, y, width, height; px); None for the whole frame."""
 
@@ -110,25 +100,25 @@ class ControlRecord(Record):
 
 
 class EventRecord(Record):
-    """An output: `rt_pose.types.Event` as a map."""
+    """An output: a rule came true."""
 
     seq: int
-    event: dict[str, Any]
+    event: Event
 
 
 class CommandRecord(Record):
-    """An output: `rt_pose.types.Command` as a map, and whether the output's queue took it."""
+    """An output: what was asked of an output, and whether its queue took it."""
 
     seq: int
-    command: dict[str, Any]
+    command: Command
     accepted: bool
     reason: str = ""
 
 
 class AckRecord(Record):
-    """What became of a command: `rt_pose.types.Ack` as a map."""
+    """What became of a command."""
 
-    ack: dict[str, Any]
+    ack: Ack
 
 
 class NoticeRecord(Record):

@@ -3,6 +3,10 @@
 Times are int64 nanoseconds of one monotonic host clock (`rt_pose.clock`). Coordinates are pixels of the
 full sensor frame, x right, y down, the centre of the top-left pixel at (0, 0). N individuals, K keypoints.
 NaN means not seen.
+
+What bears arrays is a dataclass. What goes into the log and over the wire as it is (stamps, `Event`,
+`Command`, `Ack`) is a `msgspec.Struct`, which packs to a map of its fields in this order: fields are only
+added, at the end and with a default.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +23,7 @@ Action = Literal["pulse", "train", "level", "analog", "message", "stop"]
 FloatArray = NDArray[np.float64]
 
 
-@dataclass(slots=True)
-class FrameStamps:
+class FrameStamps(msgspec.Struct, frozen=True):
     """What a camera says of a frame besides its pixels."""
 
     index: int
@@ -48,8 +52,7 @@ class Frame:
     """Place of the image's top-left pixel on the full sensor (px), for a sensor region of interest."""
 
 
-@dataclass(slots=True)
-class StageStamps:
+class StageStamps(msgspec.Struct):
     """When each stage was done with a frame (ns; 0 = the frame did not get there)."""
 
     t_taken_ns: int = 0
@@ -96,8 +99,7 @@ class Track:
     """(N, K) no rule may fire on a lost keypoint."""
 
 
-@dataclass(slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """A rule came true: what was done about it, and why."""
 
     id: int
@@ -123,8 +125,7 @@ class Event:
     """Number of the trial under way, from 1; 0 where there is none."""
 
 
-@dataclass(slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """What an output is asked to do."""
 
     id: int
@@ -144,8 +145,7 @@ class Command:
     ramp_down_us: int = 0
 
 
-@dataclass(slots=True)
-class Ack:
+class Ack(msgspec.Struct):
     """What became of a command."""
 
     command_id: int
@@ -162,17 +162,6 @@ class Ack:
 
 
 @dataclass(slots=True)
-class Drop:
-    """A frame, record or command that did not get through, with its stage and reason."""
-
-    stage: str
-    reason: str
-    count: int
-    camera: str = ""
-    first_index: int | None = None
-
-
-@dataclass(slots=True)
 class CameraInfo:
     """What an opened camera delivers."""
 
@@ -184,9 +173,6 @@ class CameraInfo:
     channels: int
     rate_hz: float | None
     """Nominal frame rate; None where it is triggered from outside."""
-    exposure_estimated: bool = False
-    """True where `t_exposure_ns` is the arrival minus a stated constant."""
-    hardware: bool = True
 
 
 @dataclass(slots=True)
@@ -199,7 +185,6 @@ class OutputInfo:
     delay_ms: float
     """From the write to the effect, as measured or stated."""
     echoes: bool
-    hardware: bool = True
     detail: str = ""
     heartbeat_ms: float = 0.0
     """How often the device wants to hear from us, lest it drop its lines; 0 where it has no watchdog."""
@@ -216,11 +201,3 @@ class OutputNotice:
     output: str
     t_ns: int
     text: str
-
-
-@dataclass(slots=True)
-class Skeleton:
-    """Names of the keypoints and the bones between them."""
-
-    keypoints: list[str]
-    bones: list[tuple[str, str]] = field(default_factory=list)

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.config.schema import EngineConfig
 from rt_pose.console import progress, track
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import choose_engine
@@ -25,6 +24,7 @@ from rt_pose.offline.pose_space import pose_space, view_space
 from rt_pose.package import Manifest, Package, Subspace, TrackingSpec, read_package, write_manifest
 from rt_pose.types import FloatArray
 from rt_pose.video import VideoInfo, probe, read_frames
+from train.calibrate_config import CalibrateConfig
 from train.data.labels import Channels, LabeledFrames, read_labels
 from train.evaluation.labeled import VALIDATION, sets_of
 from train.evaluation.spaces import named_views
@@ -40,27 +40,6 @@ POOLED_LABELS = 8
 """All keypoints' errors together count as this many labels in each keypoint's bias."""
 CHI2_95, TRUNCATED_95 = 5.99, 1.187
 """Errors beyond the 95 % radius are left out; what remains of a Gaussian's variance is multiplied by this."""
-
-
-@dataclass
-class CalibrateConfig:
-    """What to calibrate with."""
-
-    model: str
-    """Folder of the model package; its manifest is rewritten."""
-    video: list[str]
-    """Recordings of the rig, unlabeled; several are used together."""
-    labels: str | None = None
-    """Labels file (CSV) of frames for the bias: those that the package's training kept back, or split.csv
-    does; all of them where neither says."""
-    bias_from: str = ""
-    """In place of labels: folder of the package of an earlier training on some of them, whose bias this one
-    takes over; for a network that was trained on every label (`validation_fraction: 0`)."""
-    views: list[str] = dataclasses.field(default_factory=list)
-    """Keypoints that are one body part in several views, joined by '=': paw1_top=paw1_bottom."""
-    frames: int = 3000
-    """Frames of each recording to use, from its beginning."""
-    engine: EngineConfig = dataclasses.field(default_factory=EngineConfig)
 
 
 def calibrate(config: CalibrateConfig, say: Say) -> Package:

@@ -22,7 +22,7 @@ from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_NEXT, NETWORK_OUTPUT, NETWORK_PAST, open_engine
 from rt_pose.inference.engines.torch_reference import PROGRAM
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.package import (
     GOLDEN_CONFIDENCE,
     NETWORK,
@@ -219,7 +219,7 @@ def _measure(
 def _estimator(trained: Trained, work: Path) -> Estimator:
     """The live chain on the reference."""
     engine = open_engine("torch", work, trained.spec, "float32", physical_cores())
-    return Estimator(engine, trained.decode)
+    return CpuEstimator(engine, trained.decode)
 
 
 def _errors(frames: LabeledFrames, found: Keypoints[FloatArray]) -> dict[str, Any]:

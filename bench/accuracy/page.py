@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from bench.accuracy.cells import LEARNERS
 from bench.accuracy.compare import HEADLINES, PIXEL, SUPERVISED, TITLES
-from bench.accuracy.tables import NAMES, Table, tables
-from rt_pose.reports.style import STYLE
-from rt_pose.reports.svg import Plot, colour
+from bench.accuracy.tables import NAMES, tables
+from bench.tables import tables_page, tables_text
+from rt_pose.reports.render import render
+from rt_pose.reports.svg import Plot, colour, element, text
 
 COLOURS = {
     SUPERVISED: "orange",
@@ -27,20 +28,15 @@ COLOURS = {
 PICTURE_ROWS = (SUPERVISED, "all", "ensemble", "distilled")
 PICTURE = ("error_mean", "temporal_p99_9", "mirror_mean", "jitter_median")
 WIDTH, HEIGHT, KEY = 360, 230, 28
+TITLE = "Accuracy from few labels"
 
 
 def page(result: dict[str, Any]) -> str:
     """The page's text."""
-    drawn = [(key, plot(result["rows"], key, tuple(NAMES))) for key in (*PIXEL, *HEADLINES)]
-    figures = "".join(f"<figure><h3>{escape(TITLES[key])}</h3>{svg}</figure>" for key, svg in drawn if svg)
-    sections = "".join(map(_section, tables(result)))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Accuracy</title><style>{STYLE}</style></head><body><main><h1>Accuracy from few labels</h1>"
-        + "".join(f"<p>{escape(line)}</p>" for line in facts(result))
-        + f'<div class="key">{_key()}</div><div class="two">{figures}</div>{sections}</main></body></html>\n'
-    )
+    every = ((TITLES[key], plot(result["rows"], key, tuple(NAMES))) for key in (*PIXEL, *HEADLINES))
+    plots = [(name, svg) for name, svg in every if svg]
+    colours = [(name, colour(COLOURS[row])) for row, name in NAMES.items()]
+    return tables_page(TITLE, facts(result), tables(result), plots, colours)
 
 
 def facts(result: dict[str, Any]) -> list[str]:
@@ -69,15 +65,14 @@ def facts(result: dict[str, Any]) -> list[str]:
 
 def markdown(result: dict[str, Any]) -> str:
     """The tables as a document."""
-    parts = ["# Accuracy from few labels\n", *(f"{line}\n" for line in facts(result))]
-    return "\n".join([*parts, *(table.markdown() for table in tables(result))])
+    return tables_text(TITLE, facts(result), tables(result)) + "\n"
 
 
-def plot(rows: Sequence[dict[str, Any]], key: str, shown: Sequence[str]) -> str:
-    """A figure by number of labels, a line a row, with intervals; nothing where there is none."""
+def plot(rows: Sequence[dict[str, Any]], key: str, shown: Sequence[str]) -> Markup | None:
+    """A figure by number of labels, a line a row, with intervals; None where there is none."""
     there = [row for row in rows if row["row"] in shown and key in row["figures"]]
     if not there:
-        return ""
+        return None
     numbers = sorted({row["labels"] for row in there})
     found = [row["figures"][key] for row in there]
     top = max(max(f["value"], f["high"]) for f in found)
@@ -100,50 +95,33 @@ def plot(rows: Sequence[dict[str, Any]], key: str, shown: Sequence[str]) -> str:
 
 def picture(result: dict[str, Any]) -> str:
     """An SVG file: supervised against semi-supervised by number of labels."""
-    there = [key for key in PICTURE if plot(result["rows"], key, PICTURE_ROWS)]
+    plots = [(TITLES[key], plot(result["rows"], key, PICTURE_ROWS)) for key in PICTURE]
+    there = [(name, svg) for name, svg in plots if svg]
     width, height = 2 * WIDTH, KEY + (HEIGHT + 22) * -(-len(there) // 2)
     parts = []
-    for i, key in enumerate(there):
+    for i, (name, svg) in enumerate(there):
         x, y = WIDTH * (i % 2), KEY + (HEIGHT + 22) * (i // 2)
-        inside = _inside(plot(result["rows"], key, PICTURE_ROWS))
-        parts.append(
-            f'<text x="{x + 52}" y="{y + 14}" class="head">{escape(TITLES[key])}</text>'
-            f'<g transform="translate({x} {y + 18})">{inside}</g>'
-        )
+        parts.append(text(x + 52, y + 14, name, class_="name"))
+        parts.append(element("g", _inside(svg), transform=f"translate({x} {y + 18})"))
     shown = [row for row in PICTURE_ROWS if any(own["row"] == row for own in result["rows"])]
     for i, row in enumerate(shown):
-        parts.append(
-            f'<rect x="{52 + 160 * i}" y="9" width="14" height="4" fill="{colour(COLOURS[row])}"/>'
-            f'<text x="{72 + 160 * i}" y="15" class="head">{escape(NAMES[row])}</text>'
-        )
-    style = "svg.plot text { font-family: sans-serif; } svg.plot text.head { fill: var(--ink); }"
-    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="plot" {size}><style>{STYLE}{style}</style>'
-        f'<rect width="100%" height="100%" fill="var(--bg)"/>{"".join(parts)}</svg>\n'
+        parts.append(element("rect", x=52 + 160 * i, y=9, width=14, height=4, fill=colour(COLOURS[row])))
+        parts.append(text(72 + 160 * i, 15, NAMES[row], class_="name"))
+    look = Markup(render("style.css") + "svg.plot text { font-family: sans-serif; }")
+    ground = element("rect", width="100%", height="100%", fill="var(--bg)")
+    size = {"viewBox": f"0 0 {width} {height}", "width": width, "height": height}
+    drawn = element(
+        "svg",
+        element("style", look),
+        ground,
+        *parts,
+        xmlns="http://www.w3.org/2000/svg",
+        class_="plot",
+        **size,
     )
+    return f"{drawn}\n"
 
 
-def _inside(svg: str) -> str:
+def _inside(svg: Markup) -> Markup:
     """What an SVG element holds: some readers draw no SVG within another."""
-    return svg[svg.index(">") + 1 : svg.rindex("</svg>")]
-
-
-def _key() -> str:
-    return "".join(
-        f'<span><i style="background:{colour(COLOURS[row])}"></i>{escape(name)}</span>'
-        for row, name in NAMES.items()
-    )
-
-
-def _section(table: Table) -> str:
-    head = "".join(f"<th>{escape(h)}</th>" for h in table.heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(c.replace('**', ''))}</td>" for c in row) + "</tr>"
-        for row in table.rows
-    )
-    kind = ' class="text"' if len(table.heads) < 4 else ""
-    return (
-        f'<section><h2>{escape(table.title)}</h2><p class="soft">{escape(table.note)}</p>'
-        f'<div class="scroll"><table{kind}><tr>{head}</tr>{body}</table></div></section>'
-    )
+    return Markup(svg[svg.index(">") + 1 : svg.rindex("</svg>")])

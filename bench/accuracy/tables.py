@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bench.accuracy.compare import HEADLINES, PIXEL, SUPERVISED, TITLES, VIDEO, falls_short
 from bench.accuracy.grid import RUN_SECONDS
+from bench.tables import Table
 
 NONE = "–"
 NAMES = {
@@ -20,22 +20,6 @@ NAMES = {
     "distilled": "distilled",
     "distilled_all": "distilled, all losses",
 }
-
-
-@dataclass
-class Table:
-    """A title, heads, rows of cells, and what to know of it."""
-
-    title: str
-    heads: list[str]
-    rows: list[list[str]]
-    note: str = ""
-
-    def markdown(self) -> str:
-        """Its text."""
-        lines = [f"## {self.title}\n"] + ([f"{self.note}\n"] if self.note else [])
-        lines += [f"| {' | '.join(self.heads)} |", "|" + "---|" * len(self.heads)]
-        return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in self.rows)]) + "\n"
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
@@ -66,7 +50,7 @@ _VIDEO_NOTE = (
 
 def _claims(claims: Sequence[dict[str, Any]]) -> Table:
     rows = [[c["text"], "yes" if c["holds"] else "**no**", c["why"]] for c in claims]
-    return Table("What was to be shown", ["", "holds", ""], rows)
+    return Table("What was to be shown", ["", "holds", ""], rows, of_text=True)
 
 
 def _errors(rows: Sequence[dict[str, Any]]) -> Table:
@@ -169,7 +153,7 @@ def _cells(cells: Sequence[dict[str, Any]]) -> Table:
 
 
 def _failed(failed: Sequence[dict[str, str]]) -> Table:
-    return Table("Failed", ["network", "why"], [[f["name"], f["why"]] for f in failed])
+    return Table("Failed", ["network", "why"], [[f["name"], f["why"]] for f in failed], of_text=True)
 
 
 def _moving(row: dict[str, Any]) -> str:

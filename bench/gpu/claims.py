@@ -31,10 +31,6 @@ class Claim:
     """None: it was not measured."""
     figures: str
 
-    def __str__(self) -> str:
-        word = {True: "held", False: "NOT", None: "?"}[self.held]
-        return f"{word:4}  {self.what}: {self.figures}"
-
 
 def claims(sections: Sections) -> list[Claim]:
     """All of them, in the order of what a first run should settle."""

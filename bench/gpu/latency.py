@@ -80,7 +80,7 @@ def run(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     stamps = stamp_columns(session.observations)
-    calls = Counter(o.stages["t_inferred_ns"] for o in session.observations)
+    calls = Counter(o.stages.t_inferred_ns for o in session.observations)
     counts = result.summary["cameras"].values()
 
     def ms(end: Any, begin: Any) -> Any:

@@ -21,7 +21,7 @@ from rt_pose.errors import UserError
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT, open_engine
 from rt_pose.inference.engines.torch_reference import PROGRAM
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.package import (
     GOLDEN_CONFIDENCE,
     DecodeSpec,
@@ -93,7 +93,7 @@ def make(path: Path, backbone: str, side: int) -> Package:
     sharpen(network, network.head.heatmaps, spec, decode, images)
     path.mkdir(parents=True)
     _write_program(network, spec, path / PROGRAM)
-    estimator = Estimator(open_engine("torch", path, spec, "float32", physical_cores()), decode)
+    estimator = CpuEstimator(open_engine("torch", path, spec, "float32", physical_cores()), decode)
     exact = estimator.estimate_all(images)
     lower = _rounded(network, estimator, images)
     moved = np.linalg.norm(lower - exact.xy, axis=-1)[exact.confidence >= GOLDEN_CONFIDENCE]

@@ -1,25 +1,39 @@
-"""The short table of `bench.gpu`, for people."""
+"""The tables of `bench.gpu`, for people."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bench.output import markdown_table
+from bench.tables import Table, tables_page, tables_text
 
 HIDDEN = ("what", "failed", "engine", "versions", "tail", "lines")
 LONGEST = 150
+HELD = {True: "yes", False: "**no**", None: "not measured"}
 
 
-def short_table(figures: dict[str, Any]) -> str:
-    """Every row in a line: what, figures, or why there are none."""
-    parts = [f"# GPU, {'quick, ' if figures['quick'] else ''}{figures.get('seconds', 0):.0f} s"]
+def text(figures: dict[str, Any]) -> str:
+    """For the terminal and as Markdown: every row in a line, with figures or why there are none."""
+    return tables_text(_title(figures), [], _tables(figures))
+
+
+def page(figures: dict[str, Any]) -> str:
+    """For a browser."""
+    return tables_page(_title(figures), [], _tables(figures))
+
+
+def _title(figures: dict[str, Any]) -> str:
+    return f"GPU, {'quick, ' if figures['quick'] else ''}{figures.get('seconds', 0):.0f} s"
+
+
+def _tables(figures: dict[str, Any]) -> list[Table]:
+    tables = []
     for name, section in figures["sections"].items():
-        parts.append(f"\n{name}, {section['seconds']:.0f} s")
-        if section["failed"]:
-            parts.append(f"  section: {section['failed'][-400:]}")
-        if section["rows"]:
-            parts.append(markdown_table(["what", "figures"], [_line(row) for row in section["rows"]]))
-    return "\n".join(parts)
+        rows = [_line(row) for row in section["rows"]]
+        failed = f"section: {section['failed'][-400:]}" if section["failed"] else ""
+        title = f"{name}, {section['seconds']:.0f} s"
+        tables.append(Table(title, ["what", "figures"], rows, failed, of_text=True))
+    rows = [[claim["what"], HELD[claim["held"]], claim["figures"]] for claim in figures["claims"]]
+    return [*tables, Table("Claims", ["claim", "held", "figures"], rows, of_text=True)]
 
 
 def _line(row: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from rt_pose.config.schema import EngineConfig
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.engine import open_engine
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator
 from rt_pose.inference.gpu.estimator import GpuEstimator
 from rt_pose.inference.gpu.frames import DaliFrames, MatrixFrames
 from rt_pose.inference.gpu.staging import Staging
@@ -71,7 +71,7 @@ def _keypoints(made: Package, way: str) -> Row:
     cpu = open_engine("torch", made.path, manifest.input, "float32", physical_cores())
     images = [*made.golden.frames, *made_frames(FRAMES, 640, 480, manifest.input.channels, seed=1)]
     found = GpuEstimator(gpu, manifest.decode, way).estimate_all(images)  # type: ignore[arg-type]
-    expected = Estimator(cpu, manifest.decode).estimate_all(images)
+    expected = CpuEstimator(cpu, manifest.decode).estimate_all(images)
     sure = expected.confidence >= GOLDEN_CONFIDENCE
     apart = np.linalg.norm(found.xy - expected.xy, axis=-1)[sure]
     p50, p99 = np.percentile(apart, [50, 99])

@@ -9,7 +9,7 @@ Without a part every section but the long one. Each section is a process of its 
 that fails, hangs or brings CUDA down is recorded with its last words, keeps the rows it had, and the others
 go on. Sections done by an earlier command with the same --out are kept, so the parts come together in one
 file. The networks' heads are nobody's (`bench.gpu.packages`): their keypoints mean nothing, their times and
-bits do. Writes STEM.json and STEM.md, prints a short table and, last, every claim: held, not, or not
+bits do. Writes STEM.json, STEM.md and STEM.html, prints tables and, last, every claim: held, not, or not
 measured; exit status 1 where one was not held.
 """
 
@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.gpu.claims import claims
-from bench.gpu.page import short_table
+from bench.gpu.page import page, text
 from bench.gpu.section import Options, Rows
 from bench.output import check_out, conditions
 from rt_pose.clock import NS_PER_S, HostClock
@@ -200,11 +200,11 @@ def _finish(figures: dict[str, Any], out: Path) -> int:
     """Write and print all of it; the exit status."""
     judged = claims(figures["sections"])
     figures["claims"] = [asdict(claim) for claim in judged]
-    text = "\n".join([short_table(figures), "", *map(str, judged)])
     _write(out, ".json", json.dumps(figures, indent=1))
-    _write(out, ".md", text)
+    _write(out, ".md", text(figures))
+    _write(out, ".html", page(figures))
     print(json.dumps(figures))
-    print(text)
+    print(text(figures))
     return 1 if any(claim.held is False for claim in judged) else 0
 
 

@@ -141,11 +141,10 @@ def checked(options: dict[str, Any]) -> Plan:
     channels = str(options.get("channels") or "auto")
     if channels not in ("auto", "1", "3"):
         raise UserError(f"--channels: expected 1 (gray), 3 (RGB) or auto, got {channels}")
-    engine = build(EngineConfig, options["engine"], "bench latency")
     return Plan(
         model=options["model"],
         video=video,
-        engine=chosen(options["model"], engine),
+        engine=chosen(options["model"], options["engine"]),
         rate_hz=rate_hz,
         seconds=seconds,
         budget_ms=budget_ms,

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-from bench.output import machine_line, markdown_table
-from rt_pose.reports.style import STYLE
-from rt_pose.reports.svg import Plot
-from train.evaluation.page import gallery
+from bench.output import machine_line
+from bench.tables import Table, tables_page, tables_text
+from rt_pose.reports.render import render
+from rt_pose.reports.svg import Plot, colour
 from train.evaluation.pictures import Picture
 
-Table = tuple[str, list[str], list[list[str]], str]
-"""Title, heads, rows, and what to know of it."""
+TITLE = "A DeepLabCut project and another mouse"
 COLOURS = ("grey", "orange", "green", "red")
 """Of the networks beside ours, which is blue."""
 
@@ -32,7 +31,7 @@ def _validation(r: dict[str, Any]) -> Table:
         for name, e in {"all": v, **v["per_keypoint"]}.items()
     ]
     note = f"{v['frames']} frames kept back, split {v['split']}. {_network(r)}"
-    return ("Error on labels kept back, px", ["keypoint", "n", "median", "mean", "P90"], rows, note)
+    return Table("Error on labels kept back, px", ["keypoint", "n", "median", "mean", "P90"], rows, note)
 
 
 def _network(r: dict[str, Any]) -> str:
@@ -61,7 +60,7 @@ def _beside(r: dict[str, Any]) -> Table:
         "they agree with each other more than with another kind of network says not who is right."
     )
     heads += ["outliers, it", "outliers, ours"]
-    return (
+    return Table(
         "Another mouse: each network against the others, px",
         ["network left out", "n", *heads],
         rows,
@@ -97,7 +96,7 @@ def _keypoints(r: dict[str, Any]) -> Table:
         f"more in {frames['outliers']:,} of {frames['judged']:,} frames "
         f"({frames['outliers'] / max(frames['judged'], 1):.1%})."
     )
-    return ("Another mouse: by keypoint, px", heads, rows, note)
+    return Table("Another mouse: by keypoint, px", heads, rows, note)
 
 
 def _likelihood(r: dict[str, Any]) -> Table:
@@ -110,7 +109,7 @@ def _likelihood(r: dict[str, Any]) -> Table:
             rows.append([name, edges, f"{b['n']:,}", *figures, _share(b["outliers"])])
     note = "Distance to where the (other) networks agree, in bins of a network's own likelihood."
     heads = ["network", "likelihood", "n", "median", "P90", "outliers"]
-    return ("Does the likelihood tell?", heads, rows, note)
+    return Table("Errors by likelihood", heads, rows, note)
 
 
 def _share(share: float) -> str:
@@ -119,10 +118,7 @@ def _share(share: float) -> str:
 
 def text(r: dict[str, Any]) -> str:
     """For the terminal and as Markdown."""
-    parts = [f"# A DeepLabCut project and another mouse\n\n{_where(r)}"]
-    for title, heads, rows, note in tables(r):
-        parts.append(f"## {title}\n\n{markdown_table(heads, rows)}\n\n{note}")
-    return "\n\n".join(parts)
+    return tables_text(TITLE, [_where(r)], tables(r))
 
 
 def _where(r: dict[str, Any]) -> str:
@@ -136,47 +132,21 @@ def _where(r: dict[str, Any]) -> str:
 
 def page(r: dict[str, Any]) -> str:
     """For a browser."""
-    sections = [
-        _section("Share of keypoints within a distance of where the others agree", _within(r)),
-        *(_section(title, _table(heads, rows) + _soft(note)) for title, heads, rows, note in tables(r)),
-    ]
-    return _document("A DeepLabCut project and another mouse", _soft(_where(r)) + "".join(sections))
+    networks = dict(zip([*r["networks"], "ours"], [*COLOURS, "blue"], strict=False))
+    title = "Share of keypoints within a distance of where the others agree"
+    plots = [(title, _within(r["curves"], networks))]
+    colours = [(name, colour(own)) for name, own in networks.items()]
+    return tables_page(TITLE, [_where(r)], tables(r), plots, colours)
 
 
 def worst_page(pictures: Sequence[Picture]) -> str:
     """Where ours is furthest from the consensus."""
-    return _document("The frames furthest from the consensus", gallery(pictures, "the median of the others"))
+    return render("worst.html", "bench", title="The frames furthest from the consensus", pictures=pictures)
 
 
-def _within(r: dict[str, Any]) -> str:
-    curves = r["curves"]
+def _within(curves: dict[str, Any], networks: dict[str, str]) -> Markup:
     at = np.array(curves["px"])
     plot = Plot((0.0, float(at[-1])), (0.0, 1.0), "px", "share", height=300)
-    key = []
-    for name, colour in zip([*r["networks"], "ours"], [*COLOURS, "blue"], strict=False):
-        plot.line(at, np.array(curves[name]), colour, 2.4 if name == "ours" else 1.2)
-        key.append(f'<span><i style="background: var(--{colour})"></i>{escape(name)}</span>')
-    return f'{plot.render("share within a distance")}<p class="key">{"".join(key)}</p>'
-
-
-def _document(title: str, body: str) -> str:
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
-        f"<body><main><h1>{escape(title)}</h1>{body}</main></body></html>\n"
-    )
-
-
-def _section(title: str, body: str) -> str:
-    return f"<h2>{escape(title)}</h2>{body}"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(c)}</th>" for c in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows)
-    return f"<div class='scroll'><table><tr>{head}</tr>{body}</table></div>"
-
-
-def _soft(note: str) -> str:
-    return f"<p class='soft'>{escape(note)}</p>"
+    for name, stroke in networks.items():
+        plot.line(at, np.array(curves[name]), stroke, 2.4 if name == "ours" else 1.2)
+    return plot.render("share within a distance")

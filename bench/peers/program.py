@@ -40,7 +40,7 @@ from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import EngineChoice, choose_engine
 from rt_pose.inference.device import physical_cores
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator
 from rt_pose.loop.latency import summary
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, read_package
 from train.data.sample_frames import Frames, read_tried_frames, resized
@@ -230,7 +230,7 @@ def _parity(ours: Ours, peer: OriginalProgram) -> dict[str, Any]:
     images = ours.frames.images[:PARITY_FRAMES]
     manifest, engine = ours.package.manifest, ours.choice.engine
     decode = replace(manifest.decode, decoder=peer.decoder or manifest.decode.decoder)
-    found = Estimator(engine, decode, ours.choice.preprocess).estimate_all(images)
+    found = CpuEstimator(engine, decode, ours.choice.preprocess).estimate_all(images)
     return compare(found.xy, peer.poses(images)[..., :2])
 
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from bench.probability.chain import Poses, foggy, network_poses, predictions, resampled_poses, without
-from bench.probability.page import page
+from bench.probability.page import page, text
 from bench.probability.score import Curve, Judged, compare_at, sweep
 from rigs.simulated.animal import KEYPOINTS
 from rigs.simulated.options import SimulatedOptions
@@ -84,7 +84,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="path of the .json and .html, without the ending")
     options = parser.parse_args()
     result = run(options.model, options.seeds, options.network_seconds, options.resampled_seconds)
-    print(table(result))
+    print(text(result))
     if options.out is not None:
         options.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
         options.out.with_suffix(".html").write_text(page(result), encoding="utf-8")
@@ -176,26 +176,6 @@ def margin(case: Case, track: Track) -> float:
         keypoint, limit, step = case.speed
         parts.append((np.hypot(*track.velocity[0, KEYPOINTS.index(keypoint)]) - limit) / step)
     return float(min(parts))
-
-
-def table(result: dict[str, Any]) -> str:
-    """The comparison for people."""
-    lines = [
-        f"{'film, chain':26}{'condition':22}{'delay':>7}{'alarms':>8}{'onsets':>8}{'missed, threshold':>19}"
-        f"{'probability':>13}{'difference':>12}  95 % interval     verdict"
-    ]
-    for part in result["parts"]:
-        for case in part["cases"]:
-            for c in case["compared"]:
-                d = c["difference"]["miss_share"]
-                missed = (100 * c[kind]["miss_share"] for kind in ("threshold", "probability"))
-                lines.append(
-                    f"{part['film'] + ', ' + part['chain']:26}{case['name']:22}{case['delay_ms']:7g}"
-                    f"{c['false_alarms_per_minute_at_most']:8g}{c['onsets']:8}"
-                    f"{next(missed):17.1f} %{next(missed):11.1f} %{100 * d['mean']:10.1f} %  "
-                    f"{100 * d['low']:6.1f} to {100 * d['high']:5.1f}   {c['verdict']}"
-                )
-    return "\n".join(lines)
 
 
 def _plain(case: Case, delay_ms: float, here: list[Judged], curves: tuple[Curve, Curve]) -> dict[str, Any]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
-from rt_pose.reports.style import STYLE
-from rt_pose.reports.svg import Plot
+from bench.tables import Table, tables_page, tables_text
+from rt_pose.reports.svg import Plot, colour
 
-Table = tuple[str, list[str], list[list[str]], str]
-"""Title, heads, rows, and what to know of it."""
+CURVES = {"at rest": "blue", "1 Hz, 100 px sinusoid": "orange", "500 px/s": "green"}
 
 
 def tables(r: dict[str, Any]) -> list[Table]:
@@ -31,32 +30,20 @@ def tables(r: dict[str, Any]) -> list[Table]:
 
 def text(r: dict[str, Any]) -> str:
     """For the terminal."""
-    parts = [f"{r['machine']['cpu']}, {r['machine']['cores_usable']} cores"]
-    for title, heads, rows, note in tables(r):
-        widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-        lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in [heads, *rows]]
-        parts.append("\n".join([title, *lines, note]))
-    return "\n\n".join(parts)
+    return tables_text("Tracking", [_machine(r)], tables(r))
 
 
 def page(r: dict[str, Any]) -> str:
     """For a browser."""
-    sections = []
-    for title, heads, rows, note in tables(r):
-        head = "".join(f"<th>{escape(c)}</th>" for c in heads)
-        body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows)
-        drawn = _curve_plot(r) if title.startswith("The trade-off") else ""
-        sections.append(
-            f"<h2>{escape(title)}</h2>{drawn}<div class='scroll'><table><tr>{head}</tr>{body}</table></div>"
-            f"<p class='soft'>{escape(note)}</p>"
-        )
-    machine = f"{r['machine']['cpu']}, {r['machine']['cores_usable']} cores"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>rt-pose tracking</title>'
-        f"<style>{STYLE}</style></head><body><main><h1>Tracking</h1><p>{escape(machine)}</p>"
-        + "".join(sections)
-        + "</main></body></html>\n"
-    )
+    plots, colours = [], []
+    if "prediction_rmse_px" in r:
+        plots = [("Error 50 ms ahead by the movement allowed, 30 frames a second", _curve_plot(r))]
+        colours = [(name, colour(own)) for name, own in CURVES.items()]
+    return tables_page("Tracking", [_machine(r)], tables(r), plots, colours)
+
+
+def _machine(r: dict[str, Any]) -> str:
+    return f"{r['machine']['cpu']}, {r['machine']['cores_usable']} cores"
 
 
 def _prediction(r: dict[str, Any]) -> Table:
@@ -67,7 +54,7 @@ def _prediction(r: dict[str, Any]) -> Table:
             cells = [f"{c['ours']:.2f}", measured, f"{c['dlc_live_reference']:.1f}", f"{c['no filter']:.2f}"]
             rows.append([name, rate, *cells])
     p = r["prediction_rmse_px"]["frozen"]
-    return (
+    return Table(
         "Prediction 50 ms ahead, RMSE px, 1 px of noise",
         ["movement", "frames/s", "ours", "DLC-Live here", "DLC-Live before", "no filter"],
         rows,
@@ -82,7 +69,7 @@ def _curve(r: dict[str, Any]) -> Table:
         [f"{p['q_px2_s3']:g}", *(f"{p[name]:.2f}" for name in names)]
         for p in r["prediction_rmse_px"]["curve_30"]
     ]
-    return (
+    return Table(
         "The trade-off at 30 frames a second, RMSE px 50 ms ahead",
         ["q px^2/s^3", *names],
         rows,
@@ -90,18 +77,19 @@ def _curve(r: dict[str, Any]) -> Table:
     )
 
 
-def _curve_plot(r: dict[str, Any]) -> str:
-    x = np.log10([p["q_px2_s3"] for p in r["prediction_rmse_px"]["curve_30"]])
+def _curve_plot(r: dict[str, Any]) -> Markup:
+    points = r["prediction_rmse_px"]["curve_30"]
+    x = np.log10([p["q_px2_s3"] for p in points])
     plot = Plot((float(x[0]), float(x[-1])), (0.0, 25.0), "log10 q (px^2/s^3)", "RMSE px", height=260)
-    for name, stroke in (("at rest", "blue"), ("1 Hz, 100 px sinusoid", "orange"), ("500 px/s", "green")):
-        plot.line(x, np.array([p[name] for p in r["prediction_rmse_px"]["curve_30"]]), stroke, 2.0)
-    return plot.render("at rest blue, sinusoid orange, 500 px/s green")
+    for name, stroke in CURVES.items():
+        plot.line(x, np.array([p[name] for p in points]), stroke, 2.0)
+    return plot.render("prediction error by the movement allowed")
 
 
 def _occlusion(r: dict[str, Any]) -> Table:
     o = r["occlusion"]
     rows = [[name, f"{o['sd_px'][name]:.1f}", f"{100 * o['inside_99'][name]:.1f}"] for name in o["sd_px"]]
-    return (
+    return Table(
         "Hidden for a second",
         ["since the last sight", "standard deviation px", "truth inside the 99 % region, %"],
         rows,
@@ -145,7 +133,7 @@ def _ensembles(r: dict[str, Any]) -> list[Table]:
                     ]
                 )
         found.append(
-            (
+            Table(
                 f"{name}: five networks, fitted on the first half, scored on the second",
                 heads,
                 rows,
@@ -162,7 +150,7 @@ def _simulated(r: dict[str, Any]) -> Table:
         consistent = f"{c['innovation_d2_mean (2 is consistent)']:.2f}"
         for when in ("filtered", "50 ms ahead"):
             rows.append([name, when, str(c["n"]), *(f"{100 * v:.1f}" for v in c[when].values()), consistent])
-    return (
+    return Table(
         "Coverage against simulated truth, %",
         ["noise", "", "n", "50 %", "90 %", "99 %", "innovation d2 (2)"],
         rows,
@@ -177,7 +165,7 @@ def _labels(r: dict[str, Any]) -> Table:
         [name, *(f"{100 * v:.1f}" for v in c[name].values())]
         for name in ("noise alone", "noise and bias, leave one frame out")
     ]
-    return (
+    return Table(
         "Coverage of held-out labels, %",
         ["region", "50 %", "90 %", "99 %"],
         rows,
@@ -194,7 +182,7 @@ def _times(r: dict[str, Any]) -> Table:
         for name, t in both.items()
     ]
     heads = ["keypoints", "", "n", "step P50", "P99", "predict P50", "P99"]
-    return (
+    return Table(
         "Time per frame, microseconds",
         heads,
         rows,
@@ -212,7 +200,7 @@ def _smoother(r: dict[str, Any]) -> Table:
     if "ratio" in s:
         rows.append(["ratio of medians", f"{s['ratio']:.1f}"])
     size = f"{s['frames']:,} frames, {s['keypoints']} keypoints, {s['members']} members"
-    return (
+    return Table(
         f"The smoother, seconds: {size}, parameters searched",
         ["", "runs"],
         rows,

@@ -68,7 +68,6 @@ class SimulatedCamera:
             height=options.height,
             channels=options.channels,
             rate_hz=options.rate_hz,
-            hardware=False,
         )
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -153,7 +154,6 @@ class VideoCamera:
             height=height,
             channels=self._channels,
             rate_hz=rate_hz,
-            hardware=False,
         )
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
@@ -204,7 +204,8 @@ class VideoCamera:
         if self._shown is not None and self._shown.t_exposure_ns is not None and self._t0_ns is not None:
             stood_ns = self._clock.now_ns() - self._shown.t_exposure_ns
             self._t0_ns += stood_ns
-            self._shown = replace(self._shown, t_exposure_ns=self._shown.t_exposure_ns + stood_ns)
+            later_ns = self._shown.t_exposure_ns + stood_ns
+            self._shown = msgspec.structs.replace(self._shown, t_exposure_ns=later_ns)
 
     def _look(self) -> VideoInfo:
         info = probe(self._options.path)

@@ -55,7 +55,6 @@ class SimulatedOutput:
             serial=f"world {self._options.world}",
             delay_ms=self._options.delay_ms,
             echoes=True,
-            hardware=False,
             detail="the animal freezes, then darts off",
         )
 

@@ -232,9 +232,9 @@ def _effects(session: Session) -> dict[tuple[str, str, int, int], list[Scored]]:
         event, of_frame = record.event, stamps.get(record.seq)
         if of_frame is None:
             continue
-        t_effect_ns = of_frame.t_scene_ns + event["t_effect_ns"] - event["t_cause_ns"]
-        key = (event["rule"], event["camera"], of_frame.epoch, event["individual"])
-        found[key].append(Scored(t_effect_ns, event["outcome"], event["reason"], ""))
+        t_effect_ns = of_frame.t_scene_ns + event.t_effect_ns - event.t_cause_ns
+        key = (event.rule, event.camera, of_frame.epoch, event.individual)
+        found[key].append(Scored(t_effect_ns, event.outcome, event.reason, ""))
     return found
 
 

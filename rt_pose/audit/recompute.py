@@ -22,7 +22,7 @@ from rt_pose.package import TrackingSpec
 from rt_pose.records import ControlRecord, Observation
 from rt_pose.session.read import Session
 from rt_pose.tracking.causal_filter import CausalFilter
-from rt_pose.types import Command, Event, FrameStamps, Pose, Track
+from rt_pose.types import Command, Event, Pose, Track
 
 WITHOUT_EFFECT = ("start", "stop")
 """Orders that change no decision."""
@@ -64,8 +64,7 @@ class Decided:
 
 def pose_of(seen: Observation) -> Pose:
     """What the loop took into its filter."""
-    stamps = FrameStamps(**msgspec.structs.asdict(seen.stamps))
-    return Pose(seen.camera, stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
+    return Pose(seen.camera, seen.stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
 
 
 class Decisions:

@@ -21,7 +21,7 @@ from rt_pose.errors import UserError
 from rt_pose.records import ControlRecord, Observation, TrackRecord
 from rt_pose.session.describe import machine, versions
 from rt_pose.session.read import Session
-from rt_pose.types import Track
+from rt_pose.types import Event, Track
 
 VALUE_TOLERANCE = 1e-6
 """Relative, of an event's value on another machine or with other versions."""
@@ -57,7 +57,7 @@ def replay(path: Path | str) -> ReplayResult:
 def replay_session(session: Session) -> ReplayResult:
     """`replay` of a session that has been read."""
     inputs = list(usable_inputs(session))
-    logged_events: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    logged_events: dict[int, list[Event]] = defaultdict(list)
     for record in session.events:
         logged_events[record.seq].append(record.event)
     logged_tracks = {record.seq: record for record in session.tracks}
@@ -74,8 +74,7 @@ def replay_session(session: Session) -> ReplayResult:
         again = decisions.observe(item)
         result.observations += 1
         _compare_track(result, logged_tracks.get(item.seq), again.track, item.seq)
-        events = [dataclasses.asdict(event) for event in again.events]
-        _compare_events(result, logged_events.pop(item.seq, []), events, item.seq)
+        _compare_events(result, logged_events.pop(item.seq, []), again.events, item.seq)
     last = inputs[-1].seq if inputs else 0
     for seq in sorted(s for s in logged_events if s <= last):
         result.differences.append(f"input {seq}: the log holds an event but no observation")
@@ -148,18 +147,17 @@ def _compare_track(result: ReplayResult, logged: TrackRecord | None, track: Trac
         result.differences.append(f"input {seq}: other keypoints are lost than the log says")
 
 
-def _compare_events(
-    result: ReplayResult, logged: list[dict[str, Any]], again: list[dict[str, Any]], seq: int
-) -> None:
+def _compare_events(result: ReplayResult, logged: list[Event], again: list[Event], seq: int) -> None:
     result.events += len(logged)
     if len(logged) != len(again):
         result.differences.append(f"input {seq}: {len(logged)} events in the log, {len(again)} in replay")
         return
     for before, after in zip(logged, again, strict=True):
-        for key, value in after.items():
-            if not _equal(before.get(key), value, exact=result.same_environment):
+        for key in Event.__struct_fields__:
+            was, is_now = getattr(before, key), getattr(after, key)
+            if not _equal(was, is_now, exact=result.same_environment):
                 result.differences.append(
-                    f"input {seq}, rule '{after['rule']}': {key} was {before.get(key)!r}, is {value!r}"
+                    f"input {seq}, rule '{after.rule}': {key} was {was!r}, is {is_now!r}"
                 )
 
 

@@ -12,15 +12,16 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 import yaml
 
 from rt_pose.audit.recompute import Setup
-from rt_pose.config.build import build, to_plain
-from rt_pose.config.check import check_names, check_numbers
+from rt_pose.config.build import build, convert, to_plain
+from rt_pose.config.check import check_run
 from rt_pose.config.schema import RunConfig
+from rt_pose.config.source import Source
 from rt_pose.errors import UserError, nearest
 from rt_pose.package import TrackingSpec
 
@@ -66,8 +67,7 @@ def change(setup: Setup, settings: Sequence[str]) -> tuple[Setup, list[Change]]:
     tracking = _convert(_listed(tree.pop("tracking")), TrackingSpec, "tracking")
     _refuse_negative({"tracking": msgspec.to_builtins(tracking), "delays_ms": delays_ms})
     changed = build(RunConfig, {**config, **tree}, "--set")
-    check_names(changed)
-    check_numbers(changed)
+    check_run(changed)
     return dataclasses.replace(setup, config=changed, tracking=tracking, delays_ms=delays_ms), changes
 
 
@@ -152,10 +152,10 @@ def _listed(tracking: dict[str, Any]) -> dict[str, Any]:
 
 
 def _convert(plain: Any, kind: type[T], where: str) -> T:
-    try:
-        return msgspec.convert(plain, kind, strict=True)
-    except msgspec.ValidationError as error:
-        raise UserError(f"--set {where}: {error}".replace("`$.", "`")) from error
+    source = Source({}, f"--set {where}")
+    value = convert(kind, plain, (), source)
+    source.check()
+    return cast(T, value)
 
 
 def _refuse_negative(groups: dict[str, dict[str, Any]]) -> None:

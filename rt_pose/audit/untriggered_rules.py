@@ -50,7 +50,7 @@ class Silent:
 def silent_rules(session: Session) -> list[Silent]:
     """The rules of a session that have no event, not even a suppressed one."""
     setup = Setup.of(session)
-    spoke = {record.event["rule"] for record in session.events}
+    spoke = {record.event.rule for record in session.events}
     rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
     quiet = [rule for rule in rules if rule.name not in spoke and rule.yoke_times_ns is None]
     if not quiet:

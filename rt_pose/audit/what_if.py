@@ -8,10 +8,11 @@ have been another one (given or not, at another time, of another kind); what fol
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from rt_pose.audit.recompute import Decisions, Setup
 from rt_pose.audit.replay import usable_inputs
@@ -40,7 +41,7 @@ class Trial:
         """What the animal feels of it; None where nothing fires."""
         if self.command is None:
             return None
-        plain = dataclasses.asdict(self.command)
+        plain = msgspec.structs.asdict(self.command)
         return {key: value for key, value in plain.items() if key not in _COMMAND_NAMES}
 
     def __str__(self) -> str:

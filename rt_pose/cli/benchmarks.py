@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from jsonargparse import ArgumentParser, Namespace
+from argparse import Namespace
 
-from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, add_tolerance, plain
-from rt_pose.config.schema import EngineConfig
+from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser, add_tolerance, boolean
+from rt_pose.config.schema import EngineOptions
 
 
 def bench_latency(options: Namespace) -> int:
     """Latency on a recorded video at its own pace or a stated rate, through the live path."""
     from bench.latency.program import bench_latency as bench
 
-    return EXIT_OK if bench(plain(options)) else EXIT_FAILED
+    return EXIT_OK if bench(vars(options) | {"engine": options.config.engine}) else EXIT_FAILED
 
 
-def latency_parser(parser: ArgumentParser) -> None:
+def latency_parser(parser: Parser) -> None:
     parser.add_argument("--model", type=str, required=True, help="Folder of the model package.")
     parser.add_argument("--video", type=str, required=True, help="The recording.")
     parser.add_argument("--rate", type=float, help="Frames a second; the recording's own where not given.")
@@ -23,7 +23,7 @@ def latency_parser(parser: ArgumentParser) -> None:
     parser.add_argument("--budget", type=float, default=50.0, help="Exposure to decision (ms).")
     parser.add_argument("--size", type=str, help="WIDTHxHEIGHT to which the recording is scaled.")
     parser.add_argument("--channels", type=str, default="auto", help="1 gray, 3 RGB, auto as the network.")
-    parser.add_argument("--preload", type=bool, default=True, help="Decode ahead into memory.")
+    parser.add_argument("--preload", type=boolean, default=True, help="Decode ahead into memory.")
     parser.add_argument(
         "--reference",
         type=str,
@@ -34,18 +34,18 @@ def latency_parser(parser: ArgumentParser) -> None:
     parser.add_argument("--compare", type=str, help="latency.json of an earlier run, for ratios.")
     parser.add_argument("--out", type=str, help="Folder of results; a new one in runs/bench/ if not given.")
     parser.add_argument("--json", type=str, help="Write the figures to this file as well.")
-    parser.add_class_arguments(EngineConfig, "engine")
+    parser.takes(EngineOptions)
 
 
 def bench_triggers(options: Namespace) -> int:
     """Try rules on a recording with faults injected, scored against a table of where the animal was."""
     from bench.triggers import bench_triggers as bench
 
-    return EXIT_OK if bench(options.as_dict()) else EXIT_FAILED
+    return EXIT_OK if bench(vars(options)) else EXIT_FAILED
 
 
-def triggers_parser(parser: ArgumentParser) -> None:
-    from rigs.faults import BAD_DAY, FaultOptions
+def triggers_parser(parser: Parser) -> None:
+    from rigs.faults import BadDay
 
     parser.add_argument("--video", type=str, required=True, help="The recording.")
     parser.add_argument(
@@ -55,10 +55,9 @@ def triggers_parser(parser: ArgumentParser) -> None:
         help="CSV with a row a frame of the recording: labels, or predictions smoothed offline.",
     )
     parser.add_argument("--model", type=str, required=True, help="Folder of the model package.")
-    parser.add_argument("--config", type=str, required=True, help="YAML with the rules, zones and outputs.")
+    parser.add_argument("--config", dest="rules", required=True, help="YAML with rules, zones and outputs.")
     parser.add_argument("--rate", type=float, help="Frames a second; the recording's own where not given.")
     parser.add_argument("--out", type=str, help="Session folder; a new one in sessions/ where not given.")
     parser.add_argument("--json", type=str, help="Write the figures here as well.")
     add_tolerance(parser)
-    parser.add_class_arguments(FaultOptions, "faults")
-    parser.set_defaults({f"faults.{name}": value for name, value in BAD_DAY.items()})
+    parser.takes(BadDay)

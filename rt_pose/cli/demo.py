@@ -15,7 +15,7 @@ import zmq
 
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.config.build import load
-from rt_pose.config.check import check_numbers
+from rt_pose.config.check import check_run
 from rt_pose.config.schema import RunConfig
 from rt_pose.console import progress
 from rt_pose.errors import UserError
@@ -43,7 +43,7 @@ def run_demo(out: Path, seconds: float) -> bool:
     started_ns = clock.now_ns()
     config = load(RunConfig, CONFIGS / "demo.yaml")
     config.seconds = seconds
-    check_numbers(config)
+    check_run(config)
     _check_ports(config)
     _make_room(out)
     config.model = str(_train(out))

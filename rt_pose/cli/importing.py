@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser, Namespace
-
-from rt_pose.cli.options import EXIT_OK, plain
+from rt_pose.cli.options import EXIT_OK, Parser
 
 if TYPE_CHECKING:
     from rt_pose.package import Package
@@ -16,10 +15,10 @@ def import_onnx(options: Namespace) -> int:
     """Any heatmap network as ONNX, with a YAML that describes it, as a model package."""
     from train.importing.verbs import import_onnx as make
 
-    return _imported(make(plain(options), print))
+    return _imported(make(vars(options), print))
 
 
-def import_onnx_parser(parser: ArgumentParser) -> None:
+def import_onnx_parser(parser: Parser) -> None:
     _import_parser(parser)
     parser.add_argument("--spec", type=str, required=True, help="YAML: keypoints, input, decode, outputs.")
 
@@ -28,23 +27,23 @@ def import_dlc(options: Namespace) -> int:
     """A DeepLabCut 3 export (PyTorch .pt, as DeepLabCut-Live reads it) as a model package."""
     from train.importing.verbs import import_dlc as make
 
-    return _imported(make(plain(options), print))
+    return _imported(make(vars(options), print))
 
 
 def import_sleap(options: Namespace) -> int:
     """A sleap-nn ONNX export (single instance) as a model package."""
     from train.importing.verbs import import_sleap as make
 
-    return _imported(make(plain(options), print))
+    return _imported(make(vars(options), print))
 
 
-def import_original_parser(parser: ArgumentParser) -> None:
+def import_original_parser(parser: Parser) -> None:
     _import_parser(parser)
     parser.add_argument("--size", type=str, help="WxH to resize frames to; as they are where not given.")
     parser.add_argument("--python", type=str, help="A Python with the original program, to compare with.")
 
 
-def _import_parser(parser: ArgumentParser) -> None:
+def _import_parser(parser: Parser) -> None:
     parser.add_argument("file", type=str, help="The model: a file or, for sleap, the export's folder.")
     parser.add_argument("--frames", type=str, required=True, help="Video or folder of images to try it on.")
     parser.add_argument("--out", type=str, required=True, help="Folder of the package; replaced.")

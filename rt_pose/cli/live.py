@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsonargparse import ArgumentParser, Namespace
-
-from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, add_config, plain
+from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser, boolean
 from rt_pose.clock import HostClock
-from rt_pose.config.build import build, load
+from rt_pose.config.build import load
+from rt_pose.config.check import report_run
 from rt_pose.config.schema import CameraConfig, PublishConfig, RunConfig
+from rt_pose.config.source import Source
 from rt_pose.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def demo(options: Namespace) -> int:
     return EXIT_OK if run_demo(Path(options.out), options.seconds) else EXIT_FAILED
 
 
-def demo_parser(parser: ArgumentParser) -> None:
+def demo_parser(parser: Parser) -> None:
     parser.add_argument("--out", type=str, default="runs/demo", help="Folder of the demo; replaced.")
     parser.add_argument("--seconds", type=float, default=20.0, help="Length of the closed-loop run.")
 
@@ -37,26 +38,34 @@ def run(options: Namespace) -> int:
     from rt_pose.session.run import run_session
 
     clock = HostClock()
-    values = plain(options)
-    camera, out, plot = values.pop("camera", None), values.pop("out", None), values.pop("report", True)
-    config = build(RunConfig, values, "run")
-    if camera:
-        config.cameras = _replace_camera(config.cameras, camera)
-    session = Path(out) if out else default_session(clock)
+    session = Path(options.out) if options.out else default_session(clock)
     with RunConsole() as console:
-        result = run_session(config, session, rigs.register, clock, console)
-    return _conclude(result, plot)
+        result = run_session(options.config, session, rigs.register, clock, console)
+    return _conclude(result, options.report)
 
 
-def run_parser(parser: ArgumentParser) -> None:
-    add_config(parser, RunConfig)
+def run_parser(parser: Parser) -> None:
+    parser.takes(RunConfig, file=True, check=_check)
     parser.add_argument(
         "--camera",
         type=str,
         help="sim, video:PATH, a bare path, or DRIVER:SERIAL; in place of the configuration's cameras.",
     )
     parser.add_argument("--out", type=str, help="Session folder; a new one in sessions/ where not given.")
-    parser.add_argument("--report", type=bool, default=True, help="Write the report at the end.")
+    parser.add_argument("--report", type=boolean, default=True, help="Write the report at the end.")
+
+
+def _check(source: Source, options: Namespace) -> None:
+    """Put `--camera` in its place, and note what is wrong with drivers, names and numbers."""
+    import rigs
+    from rt_pose import drivers
+
+    rigs.register()
+    drivers.report_drivers(source, ["outputs"] if options.camera else ["cameras", "outputs"])
+    if options.config is not None:
+        if options.camera:
+            options.config.cameras = _replace_camera(options.config.cameras, options.camera)
+        report_run(options.config, source)
 
 
 def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, CameraConfig]:
@@ -101,7 +110,7 @@ def view(options: Namespace) -> int:
     return int(view_main(options.connect))
 
 
-def view_parser(parser: ArgumentParser) -> None:
+def view_parser(parser: Parser) -> None:
     parser.add_argument(
         "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
     )
@@ -116,7 +125,7 @@ def order(options: Namespace) -> int:
     return EXIT_OK
 
 
-def order_parser(parser: ArgumentParser) -> None:
+def order_parser(parser: Parser) -> None:
     parser.add_argument(
         "do",
         type=str,
@@ -147,7 +156,7 @@ def rules_check(options: Namespace) -> int:
     from rt_pose.decisions.check import check
     from rt_pose.session.yoke import with_yoke_times
 
-    config = with_yoke_times(load(RunConfig, Path(options.config)))
+    config = with_yoke_times(load(RunConfig, options.config))
     for line in check(config, options.model, options.video, options.image, options.out):
         print(line)
     return EXIT_OK
@@ -161,7 +170,7 @@ def rules_words(options: Namespace) -> int:  # noqa: ARG001
     return EXIT_OK
 
 
-def rules_parser(parser: ArgumentParser) -> None:
+def rules_parser(parser: Parser) -> None:
     parser.add_argument("config", type=str, help="YAML file of a run.")
     parser.add_argument("--model", type=str, default="", help="Model package: its keypoints' names.")
     parser.add_argument("--video", type=str, default="", help="Recording whose first frame is drawn on.")

@@ -4,26 +4,17 @@ area (`training.py` and so on). Heavy imports live in the functions, so that `--
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
-
-import yaml
-from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_parsing_settings
 
 from rt_pose import __version__
 from rt_pose.cli import benchmarks as bench
 from rt_pose.cli import importing as imports
 from rt_pose.cli import live, offline, session
 from rt_pose.cli import training as train
-from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER, no_options
-from rt_pose.config.build import build, filled, load_yaml
-from rt_pose.config.schema import RunConfig
-from rt_pose.errors import UserError
+from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, Parser, no_options
+from rt_pose.errors import UserError, nearest
 
 DESCRIPTION = """Real-time closed-loop animal pose tracking.
 
@@ -41,16 +32,12 @@ What a session was like, and its decisions once more:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; 0 well, 1 not as it should be, 2 a mistake the user can mend, 130 ended by Ctrl-C."""
-    argv = _name_configs(list(sys.argv[1:] if argv is None else argv))
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        argv = _check_config(argv)
-        parser = _parser(argv)
-        arguments = parser.parse_args(argv)
-        verb, options = _chosen(arguments)
-        if verb not in VERBS:
-            parser.print_help()
-            return EXIT_USER
-        return VERBS[verb][1](options)
+        verb = verb_of(words)
+        if verb is None:
+            return _explain(words)
+        return VERBS[verb][1](parser_of(verb).parse(words[len(verb.split()) :]))
     except UserError as error:
         print(f"rt-pose: {error}", file=sys.stderr)
         return EXIT_USER
@@ -63,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
-Verb = tuple[Callable[[ArgumentParser], None], Callable[[Namespace], int]]
+Verb = tuple[Callable[[Parser], None], Callable[[argparse.Namespace], int]]
 VERBS: dict[str, Verb] = {
     "demo": (live.demo_parser, live.demo),
     "train fit": (train.fit_parser, train.train_fit),
@@ -94,108 +81,39 @@ GROUPS = {
     "rules": "Look at rules.",
     "import": "Models trained elsewhere, as model packages.",
 }
-CONFIGURED = ("train fit", "train distill", "train show-augmented", "run")
-"""Verbs whose first word may be a configuration file."""
-MANY_OPTIONS = 12
 
 
-class _Parser(ArgumentParser):
-    """Names the option nearest to one that there is not."""
-
-    options: tuple[str, ...] = ()
-    """Of the verb at hand."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Say it, with how the verb is used, and exit with 2."""
-        message = re.sub(r'Parser key "([\w.]+)"', r"--\1", message)
-        unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0].split("=")[0]
-        close = difflib.get_close_matches(unknown, self.options, n=1) if unknown else []
-        super().error(message + (f"; did you mean {close[0]}?" if close else ""), ex)
+def verb_of(words: Sequence[str]) -> str | None:
+    """The verb with which a command line begins."""
+    return next((v for n in (2, 1) if (v := " ".join(words[:n])) in VERBS), None)
 
 
-class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Leaves the lines of the description as they are written."""
-
-
-def _parser(argv: list[str]) -> ArgumentParser:
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = _Parser(
-        prog="rt-pose", description=DESCRIPTION, version=__version__, formatter_class=_HelpFormatter
-    )
-    verbs = parser.add_subcommands(required=False, dest="verb", metavar="VERB")
-    nested: dict[str, Any] = {}
-    for name, (fill, function) in VERBS.items():
-        group, _, leaf = name.rpartition(" ")
-        verb_parser = _Parser(description=function.__doc__)
-        # Only the verb at hand gets its options: building all of them would cost `--help` its second.
-        if argv[: len(name.split())] == name.split():
-            fill(verb_parser)
-            verb_parser.usage = _usage(name, verb_parser)
-            verb_parser.options = tuple(o for action in verb_parser._actions for o in action.option_strings)
-        if not group:
-            verbs.add_subcommand(name, verb_parser, help=function.__doc__)
-            continue
-        if group not in nested:
-            group_parser = ArgumentParser(description=GROUPS[group])
-            verbs.add_subcommand(group, group_parser, help=GROUPS[group])
-            nested[group] = group_parser.add_subcommands(required=True, dest="what", metavar="WHAT")
-        nested[group].add_subcommand(leaf, verb_parser, help=function.__doc__)
+def parser_of(verb: str) -> Parser:
+    """What takes the options of a verb."""
+    fill, function = VERBS[verb]
+    parser = Parser(verb, function.__doc__)
+    fill(parser)
     return parser
 
 
-def _usage(verb: str, parser: ArgumentParser) -> str | None:
-    """Short for a verb with many options, of which a list would be no usage; None: all of them."""
-    if len(parser._actions) <= MANY_OPTIONS:
-        return None
-    first = [action.dest.upper() for action in parser._actions if not action.option_strings]
-    first += ["[CONFIG.yaml]"] if verb in CONFIGURED else []
-    return " ".join(["rt-pose", verb, *first, "[--KEY VALUE ...]"])
+def _explain(words: Sequence[str]) -> int:
+    """The verbs, or those of a group; UserError where the first words are no verb."""
+    word = words[0] if words else ""
+    if word == "--version":
+        print(f"rt-pose {__version__}")
+        return EXIT_OK
+    rest = words[1:] if word in GROUPS else words
+    if rest and rest[0] not in ("--help", "-h"):
+        tried = " ".join(words[: 2 if word in GROUPS else 1])
+        raise UserError(f"there is no verb '{tried}'{nearest(tried, VERBS)}")
+    print(_overview(word) if word in GROUPS else _overview())
+    return EXIT_OK if rest else EXIT_USER
 
 
-def _name_configs(argv: list[str]) -> list[str]:
-    """`run FILE ...` as `run --config FILE ...`."""
-    verb = _configured(argv)
-    rest = argv[len(verb) :]
-    if verb and rest and not rest[0].startswith("-"):
-        return [*verb, "--config", *rest]
-    return argv
-
-
-def _check_config(argv: list[str]) -> list[str]:
-    """Check a configuration file before the parser sees it: our messages name the nearest key.
-
-    The words with which the parser gets it: it does not take a section that was left empty.
-    """
-    verb = _configured(argv)
-    if not verb or "--config" not in argv[:-1]:
-        return argv
-    kind: type = RunConfig
-    if verb == ["train", "distill"]:
-        from train.distillation.config import DistillConfig
-
-        kind = DistillConfig
-    elif verb[0] == "train":
-        from train.config import TrainConfig
-
-        kind = TrainConfig
-    place = argv.index("--config") + 1
-    if verb[0] == "train" and Path(argv[place]).is_dir():
-        raise UserError(f"{argv[place]} is a folder, not a configuration file; write --data {argv[place]}")
-    data = load_yaml(Path(argv[place]))
-    build(kind, data, argv[place])
-    whole = filled(kind, data)
-    return argv if whole == data else [*argv[:place], yaml.safe_dump(whole), *argv[place + 1 :]]
-
-
-def _configured(argv: list[str]) -> list[str]:
-    """The words of the verb at hand, where it takes a configuration file."""
-    return next((v.split() for v in CONFIGURED if argv[: len(v.split())] == v.split()), [])
-
-
-def _chosen(arguments: Namespace) -> tuple[str, Namespace]:
-    verb = arguments.get("verb")
-    options = arguments.get(verb) if verb else Namespace()
-    if verb in GROUPS:
-        what = options.get("what")
-        return f"{verb} {what}", options.get(what)
-    return str(verb), options
+def _overview(group: str = "") -> str:
+    """The verbs of a group, or all of them."""
+    shown = {v: f for v, (_, f) in VERBS.items() if not group or v.split()[0] == group}
+    width = max(map(len, shown)) + 2
+    lines = [f"  {verb:{width}}{function.__doc__}" for verb, function in shown.items()]
+    head = [f"usage: rt-pose {group}".rstrip() + " VERB ...", "", GROUPS.get(group, DESCRIPTION)]
+    return "\n".join([*head, "verbs (each has a --help of its own):", *lines])

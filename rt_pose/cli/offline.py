@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser, Namespace
-
-from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, plain
+from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser
 from rt_pose.clock import HostClock
-from rt_pose.config.build import build
-from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,30 +23,28 @@ def predict(options: Namespace) -> int:
     from rt_pose.offline.members import find_members
     from rt_pose.offline.predict import predict_video
 
-    engine = build(EngineConfig, plain(options.engine), "predict")
     if (options.video is None) == (options.videos is None):
         raise UserError("predict: give either --video FILE, or --videos with a folder, a pattern or a list")
     members = find_members(options.model, "--model")
     if options.videos is not None or len(members) > 1:
-        return _predict_many(members, options, engine)
+        return _predict_many(members, options)
     if Path(options.out).is_file():
         print(f"{options.out} is there already and will be replaced")
-    choice = predict_video(members[0].package, Path(options.video), Path(options.out), engine)
+    choice = predict_video(members[0].package, Path(options.video), Path(options.out), options.config.engine)
     print(f"engine: {choice}")
     print(f"predictions: {options.out}")
     return EXIT_OK
 
 
-def _predict_many(members: list[Member], options: Namespace, engine: EngineConfig) -> int:
+def _predict_many(members: list[Member], options: Namespace) -> int:
     from rt_pose.offline.cluster import predict_on_cluster
-    from rt_pose.offline.cluster_config import ClusterConfig
     from rt_pose.offline.done import only_one
     from rt_pose.offline.find_videos import VideoJob, find_videos
     from rt_pose.offline.predict_ensemble import MEMBERS, predict_ensemble
     from rt_pose.offline.predict_many import conclude, predict_many
 
     out, clock = Path(options.out), HostClock()
-    cluster = build(ClusterConfig, plain(options.cluster), "predict")
+    engine, cluster = options.config.engine, options.config.cluster
 
     def of_one(package: Package, jobs: Sequence[VideoJob], folder: Path) -> Outcome:
         if cluster.where != "here":
@@ -71,8 +66,8 @@ def _predict_many(members: list[Member], options: Namespace, engine: EngineConfi
     return EXIT_OK if conclude(outcome, out, print) else EXIT_FAILED
 
 
-def predict_parser(parser: ArgumentParser) -> None:
-    from rt_pose.offline.cluster_config import ClusterConfig
+def predict_parser(parser: Parser) -> None:
+    from rt_pose.offline.cluster_config import PredictConfig
 
     parser.add_argument(
         "--model",
@@ -85,8 +80,7 @@ def predict_parser(parser: ArgumentParser) -> None:
     parser.add_argument("--video", type=str, help="The recording.")
     parser.add_argument("--videos", type=str, help="Many: a folder, a pattern in quotes, or a list of paths.")
     parser.add_argument("--out", type=str, required=True, help="The CSV to write; of many, their folder.")
-    parser.add_class_arguments(EngineConfig, "engine")
-    parser.add_class_arguments(ClusterConfig, "cluster")
+    parser.takes(PredictConfig)
 
 
 def smooth(options: Namespace) -> int:
@@ -99,11 +93,11 @@ def smooth(options: Namespace) -> int:
     return EXIT_OK
 
 
-def smooth_parser(parser: ArgumentParser) -> None:
+def smooth_parser(parser: Parser) -> None:
     parser.add_argument("csv", type=str, nargs="+", help="Prediction CSV of each network, of one video.")
     parser.add_argument("--out", type=str, required=True, help="The CSV to write.")
     parser.add_argument(
-        "--mode", type=Literal["single", "multiview", "pupil"], default="single", help="What moves together."
+        "--mode", choices=["single", "multiview", "pupil"], default="single", help="What moves together."
     )
     parser.add_argument(
         "--parts",

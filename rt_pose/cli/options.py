@@ -1,30 +1,148 @@
-"""What verbs share: exit codes, options of a configuration, and options as plain values."""
+"""What verbs share: exit codes, and the parser of their options and of their configuration's keys."""
 
 from __future__ import annotations
 
+import argparse
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from rt_pose.config.build import hints_of, read_section
+from rt_pose.config.files import read_config
+from rt_pose.config.keys import help_text, keys_of
+from rt_pose.config.overrides import field_name, is_key, nearest_option, set_option
+from rt_pose.config.source import Place, Source
+from rt_pose.errors import UserError
 
 EXIT_OK, EXIT_FAILED, EXIT_USER = 0, 1, 2
 EXIT_INTERRUPTED = 130
 """By Ctrl-C: 128 and the signal's number, as shells have it."""
 
-
-def plain(options: Namespace) -> dict[str, Any]:
-    """A verb's options as nested dicts, as `build` takes them, without the file they came from."""
-    values = options.as_dict() if isinstance(options, Namespace) else dict(options)
-    values.pop("config", None)
-    return values
-
-
-def add_config(parser: ArgumentParser, kind: type, skip: set[str] | None = None) -> None:
-    """Options for each field of a configuration class, and `--config FILE` for many of them."""
-    parser.add_argument("--config", action="config", help="YAML file; flags after it win.")
-    parser.add_class_arguments(kind, nested_key=None, skip=skip)
+KEYS_TITLE = """
+keys of the configuration{file}, as options `--KEY VALUE` or `--KEY=VALUE`
+  Text as it is, everything else as in YAML; lists as '[a, b]' or a b.
+"""
+WIDEST = 110
+Check = Callable[[Source, argparse.Namespace], None]
 
 
-def add_tolerance(parser: ArgumentParser) -> None:
+class Parser(argparse.ArgumentParser):
+    """The options of one verb, and the keys of the configuration that it takes.
+
+    An option's words may be joined by `-` or by `_`. Options win over the configuration's file.
+    """
+
+    def __init__(self, verb: str, description: str | None) -> None:
+        self.verb = verb
+        self.kind: type | None = None
+        self.takes_file = False
+        self._check: Check | None = None
+        self.spelled: dict[str, str] = {}
+        """The verb's own options: how each is spelled, by its name."""
+        super().__init__(
+            prog=f"rt-pose {verb}",
+            description=description,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
+        """As argparse has it; a default is stated in the help."""
+        self.spelled |= {field_name(name[2:]): name for name in names if name.startswith("--")}
+        if settings.get("default") not in (None, "", [], argparse.SUPPRESS):
+            settings["help"] = f"{settings['help']} (default: %(default)s)"
+        return super().add_argument(*names, **settings)
+
+    def takes(self, kind: type, file: bool = False, check: Check | None = None) -> None:
+        """Take every key of the configuration class `kind` as an option, and of a YAML file where `file`.
+
+        `check` notes in the source what the types cannot tell; `config` of the options it is given is None
+        where the types are wrong already.
+        """
+        self.kind, self.takes_file, self._check = kind, file, check
+        if file:
+            self.usage = "%(prog)s [CONFIG.yaml] [--KEY VALUE ...]"
+            self.add_argument("--config", metavar="CONFIG.yaml", help="YAML file; options win over it.")
+
+    def options(self) -> set[str]:
+        """Every option, those of the configuration included, as the help spells them."""
+        keys = [key.name for key in keys_of(self.kind)] if self.kind else []
+        return {*self.spelled.values(), *(f"--{key}" for key in keys)}
+
+    def format_help(self) -> str:
+        """The verb's own options, then the keys of its configuration."""
+        if self.kind is None:
+            return super().format_help()
+        title = KEYS_TITLE.format(file=" in CONFIG.yaml" if self.takes_file else "")
+        width = min(WIDEST, shutil.get_terminal_size().columns)
+        return super().format_help() + title + "\n" + help_text(self.kind, width) + "\n"
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """The verb's options; `config` is the configuration that was built of file and options, if any.
+
+        UserError with everything that is wrong with the configuration.
+        """
+        own, settings, unknown = self._split(words)
+        if self.takes_file and own and not own[0].startswith("-"):
+            own = ["--config", *own]
+        options = self.parse_args(own)
+        source = Source({}, self.verb, by_options=True)
+        if self.takes_file and options.config is not None:
+            source = self._read(options.config)
+        source.problems += unknown
+        if self.kind is not None:
+            for name, values in settings:
+                set_option(source, self.kind, name, values)
+            options.config = read_section(self.kind, source.plain, (), source)
+        if self._check is not None:
+            self._check(source, options)
+        source.check()
+        return options
+
+    def _split(
+        self, words: Sequence[str]
+    ) -> tuple[list[str], list[tuple[str, list[str]]], list[tuple[Place, str]]]:
+        """The words of the verb's own options, those that set keys, and what is wrong with the others."""
+        own: list[str] = []
+        settings: list[tuple[str, list[str]]] = []
+        unknown = []
+        target = own
+        for word in words:
+            name, equals, value = word.removeprefix("--").partition("=")
+            if not word.startswith("--") or word == "--":
+                target = own if word == "-h" else target
+                target.append(word)
+            elif spelled := self.spelled.get(field_name(name)):
+                target = own
+                target.append(spelled + equals + value)
+            else:
+                target = [value] if equals else []
+                if self.kind is not None and is_key(self.kind, name):
+                    settings.append((name, target))
+                else:
+                    unknown.append(self._unknown(name))
+        return own, settings, unknown
+
+    def _unknown(self, name: str) -> tuple[Place, str]:
+        known = [o.removeprefix("--") for o in self.spelled.values()]
+        known += hints_of(self.kind) if self.kind else []
+        return Place(f"--{name}"), f"{self.verb}: unknown option --{name}{nearest_option(name, known)}"
+
+    def _read(self, name: str) -> Source:
+        if Path(name).is_dir() and self.kind is not None and "data" in hints_of(self.kind):
+            raise UserError(f"{name} is a folder, not a configuration file; write --data {name}")
+        return read_config(name)
+
+
+def boolean(text: str) -> bool:
+    """True or false as a user writes it."""
+    if text.lower() not in ("true", "false", "yes", "no"):
+        raise argparse.ArgumentTypeError(f"expected true or false, got {text!r}")
+    return text.lower() in ("true", "yes")
+
+
+def add_tolerance(parser: Parser) -> None:
     """The option of verbs that match events to episodes of the truth."""
     parser.add_argument(
         "--tolerance-ms",
@@ -34,5 +152,5 @@ def add_tolerance(parser: ArgumentParser) -> None:
     )
 
 
-def no_options(parser: ArgumentParser) -> None:
+def no_options(parser: Parser) -> None:
     """For verbs that take none."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
-from jsonargparse import ArgumentParser, Namespace
-
-from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, add_tolerance
+from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser, add_tolerance
 
 
 def replay(options: Namespace) -> int:
@@ -30,7 +29,7 @@ def replay(options: Namespace) -> int:
     return EXIT_OK if found.identical else EXIT_FAILED
 
 
-def replay_parser(parser: ArgumentParser) -> None:
+def replay_parser(parser: Parser) -> None:
     session_parser(parser)
     parser.add_argument(
         "--set",
@@ -64,5 +63,5 @@ def report(options: Namespace) -> int:
     return EXIT_OK
 
 
-def session_parser(parser: ArgumentParser) -> None:
+def session_parser(parser: Parser) -> None:
     parser.add_argument("session", type=str, help="Session folder.")

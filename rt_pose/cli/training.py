@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser, Namespace
-
-from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, add_config, plain
-from rt_pose.config.build import build
-from rt_pose.config.schema import EngineConfig
+from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Parser
 from rt_pose.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,20 +16,16 @@ if TYPE_CHECKING:
 
 def train_fit(options: Namespace) -> int:
     """Train on labeled frames (Lightning Pose, DeepLabCut, SLEAP); writes OUT/package."""
-    from train.config import TrainConfig
     from train.fitting.ensemble import conclude, fit_seeds, read_seeds
     from train.fitting.fit import fitted
 
-    values = plain(options)
-    seeds, jobs = values.pop("seeds", None), values.pop("jobs", 1)
-    config = build(TrainConfig, values, "train fit")
-    if seeds is not None:
-        outcome = fit_seeds(config, read_seeds(seeds), jobs, print)
+    if options.seeds is not None:
+        outcome = fit_seeds(options.config, read_seeds(options.seeds), options.jobs, print)
         whole = conclude(outcome, print)
         return EXIT_OK if whole else EXIT_INTERRUPTED if outcome.interrupted else EXIT_FAILED
-    if jobs != 1:
+    if options.jobs != 1:
         raise UserError("--jobs: a single training is one process; it is for `--seeds 0,1,2,3,4`")
-    return _trained(lambda: fitted(config, say=print))
+    return _trained(lambda: fitted(options.config, say=print))
 
 
 def _trained(train: Callable[[], Fitted]) -> int:
@@ -50,53 +43,35 @@ def _trained(train: Callable[[], Fitted]) -> int:
 
 def train_distill(options: Namespace) -> int:
     """One small network from labels and from what an ensemble is sure of in unlabeled video."""
-    from train.distillation.config import DistillConfig
     from train.distillation.distill import distilled
 
-    config = build(DistillConfig, plain(options), "train distill")
-    return _trained(lambda: distilled(config, say=print))
+    return _trained(lambda: distilled(options.config, say=print))
 
 
-def distill_parser(parser: ArgumentParser) -> None:
+def distill_parser(parser: Parser) -> None:
     from train.distillation.config import DistillConfig
 
-    add_config(parser, DistillConfig, skip={"teachers", "videos"})
-    parser.add_argument(
-        "--teachers",
-        type=str,
-        nargs="+",
-        default=[],
-        help="Model packages, or a folder that `train fit --seeds` filled.",
-    )
-    parser.add_argument(
-        "--videos",
-        type=str,
-        nargs="+",
-        default=[],
-        help="Unlabeled videos, or folders of them, relative to the data folder.",
-    )
+    parser.takes(DistillConfig, file=True)
 
 
 def train_show_augmented(options: Namespace) -> int:
     """Draw a sheet of augmented samples with their keypoints: what the network will see."""
-    from train.config import TrainConfig
     from train.fitting.augmentation_sheet import show_augmented
 
-    config = build(TrainConfig, plain(options), "train show-augmented")
-    print(f"sheet: {show_augmented(config, say=print)}")
+    print(f"sheet: {show_augmented(options.config, say=print)}")
     return EXIT_OK
 
 
-def show_augmented_parser(parser: ArgumentParser) -> None:
+def show_augmented_parser(parser: Parser) -> None:
     from train.config import TrainConfig
 
-    add_config(parser, TrainConfig)
+    parser.takes(TrainConfig, file=True)
 
 
-def fit_parser(parser: ArgumentParser) -> None:
+def fit_parser(parser: Parser) -> None:
     from train.config import TrainConfig
 
-    add_config(parser, TrainConfig)
+    parser.takes(TrainConfig, file=True)
     parser.add_argument(
         "--seeds",
         type=str,
@@ -110,64 +85,43 @@ def fit_parser(parser: ArgumentParser) -> None:
 
 def train_calibrate(options: Namespace) -> int:
     """Fit the filter to recordings (and labels) and write it into the model package."""
-    from train.calibrate import CalibrateConfig, calibrate
+    from train.calibrate import calibrate
 
-    package = calibrate(build(CalibrateConfig, plain(options), "train calibrate"), say=print)
+    package = calibrate(options.config, say=print)
     print(f"model package: {package.path} (calibrated, {package.sha256[:12]})")
     return EXIT_OK
 
 
-def calibrate_parser(parser: ArgumentParser) -> None:
-    parser.add_argument("--model", type=str, required=True, help="Folder of the model package; rewritten.")
-    parser.add_argument("--video", type=str, nargs="+", required=True, help="Recordings of the rig.")
-    parser.add_argument(
-        "--labels",
-        type=str,
-        help="Labels file (a DeepLabCut project's config.yaml) of frames that the network did not train on.",
-    )
-    parser.add_argument(
-        "--bias_from",
-        type=str,
-        default="",
-        help="In place of labels: the package of an earlier training that kept some back, calibrated with "
-        "them; for a network that was trained on every label.",
-    )
-    parser.add_argument(
-        "--views", type=str, nargs="*", default=[], help="One body part in several views: paw_top=paw_bottom."
-    )
-    parser.add_argument("--frames", type=int, default=3000, help="Frames of each recording to use.")
-    parser.add_class_arguments(EngineConfig, "engine")
+def calibrate_parser(parser: Parser) -> None:
+    from train.calibrate_config import CalibrateConfig
+
+    parser.takes(CalibrateConfig)
 
 
 def train_evaluate(options: Namespace) -> int:
     """How good a package is: errors, jitter, honest confidence, plausible movement; a page and CSVs."""
-    from train.evaluation.config import EvaluateConfig
     from train.evaluation.evaluate import evaluate
 
-    print(f"page: {evaluate(build(EvaluateConfig, plain(options), 'train evaluate'), say=print)}")
+    print(f"page: {evaluate(options.config, say=print)}")
     return EXIT_OK
 
 
-def evaluate_parser(parser: ArgumentParser) -> None:
+def evaluate_parser(parser: Parser) -> None:
     from train.evaluation.config import EvaluateConfig
 
-    parser.add_class_arguments(EvaluateConfig, nested_key=None, skip={"views"})
-    parser.add_argument(
-        "--views", type=str, nargs="*", default=[], help="One body part in several views: paw_top=paw_bottom."
-    )
+    parser.takes(EvaluateConfig)
 
 
 def train_quantise(options: Namespace) -> int:
     """Add networks of lower precision (mixed, int8) to a package, with what they cost in pixels."""
-    from train.quantisation.config import QuantiseConfig
     from train.quantisation.quantise import quantise
 
-    package = quantise(build(QuantiseConfig, plain(options), "train quantise"), say=print)
+    package = quantise(options.config, say=print)
     print(f"model package: {package.path}; run it with --engine.precision mixed (or int8)")
     return EXIT_OK
 
 
-def quantise_parser(parser: ArgumentParser) -> None:
+def quantise_parser(parser: Parser) -> None:
     from train.quantisation.config import QuantiseConfig
 
-    parser.add_class_arguments(QuantiseConfig, nested_key=None)
+    parser.takes(QuantiseConfig)

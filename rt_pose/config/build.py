@@ -1,17 +1,19 @@
-"""From what a user wrote to typed configuration: an unknown key names the nearest, a wrong type its place."""
+"""From what a user wrote to typed configuration: every key and type is checked, all problems told at once."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import types
 import typing
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any, TypeVar
 
 import msgspec
-import yaml
 
+from rt_pose.config.files import read_config
+from rt_pose.config.source import Path, Source, path_text
 from rt_pose.errors import UserError, nearest
 
 T = TypeVar("T")
@@ -21,58 +23,21 @@ LONGEST_NS = 3600e12
 _NS = {"us": 1e3, "ms": 1e6, "s": 1e9, "min": 60e9}
 
 
-def load_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; UserError where it is missing or not one."""
-    if not path.is_file():
-        raise UserError(f"configuration {path}: no such file")
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"configuration {path}: not YAML: {error}") from error
-    if not isinstance(data, dict):
-        raise UserError(f"configuration {path}: expected keys and values, got {type(data).__name__}")
-    return data
-
-
-def load(cls: type[T], path: Path) -> T:
+def load(cls: type[T], path: str | FilePath) -> T:
     """The configuration of type `cls` in a YAML file."""
-    return build(cls, load_yaml(path), str(path))
+    return build(cls, read_config(path))
 
 
-def build(cls: type[T], data: dict[str, Any], where: str) -> T:
-    """`data` as the dataclass `cls`, every key and type checked; UserError names the place.
+def build(cls: type[T], given: Source | dict[str, Any], where: str = "configuration") -> T:
+    """What was written as the dataclass `cls`, every key and type checked.
 
-    A section left empty is its defaults.
+    A section left empty is its defaults. UserError names the place of every problem; `where` stands for it
+    where `given` does not know its places.
     """
-    _refuse_unknown_keys(cls, data, where, "")
-    try:
-        return msgspec.convert(filled(cls, data), cls, strict=True)
-    except msgspec.ValidationError as error:
-        message = f"{where}: {error}".replace("`$.", "`").replace(" - at `$`", "")
-        if re.search(r"Expected `str(?: \| null)?`, got `(?:int|float)`", message):
-            message += "; a length of time has a unit, e.g. '30 ms'"
-        raise UserError(message) from error
-
-
-def filled(kind: Any, data: Any) -> Any:
-    """`data` of the type `kind` with the defaults written into each section that is empty (`{}` or null).
-
-    Sections that may be absent stay absent, and those that need a value stay empty.
-    """
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin is list and isinstance(data, list) and args:
-        return [filled(args[0], item) for item in data]
-    if origin is dict and isinstance(data, dict) and len(args) == 2:
-        return {key: filled(args[1], item) for key, item in data.items()}
-    if not dataclasses.is_dataclass(kind):
-        return data
-    if not data and data in (None, {}):
-        needed = any(f.default is f.default_factory is dataclasses.MISSING for f in dataclasses.fields(kind))
-        return {} if needed else to_plain(typing.cast(type, kind)())
-    if not isinstance(data, dict):
-        return data
-    hints = typing.get_type_hints(kind)
-    return {key: filled(hints[key], item) if key in hints else item for key, item in data.items()}
+    source = given if isinstance(given, Source) else Source(given, where)
+    built = read_section(cls, source.plain, (), source)
+    source.check()
+    return typing.cast(T, built)
 
 
 def to_plain(config: Any) -> Any:
@@ -80,25 +45,96 @@ def to_plain(config: Any) -> Any:
     return msgspec.to_builtins(config)
 
 
-def _refuse_unknown_keys(kind: Any, data: Any, where: str, path: str) -> None:
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        for arg in args:
-            if dataclasses.is_dataclass(arg) and isinstance(data, dict):
-                _refuse_unknown_keys(arg, data, where, path)
-    elif origin is list and isinstance(data, list) and args:
-        for i, item in enumerate(data):
-            _refuse_unknown_keys(args[0], item, where, f"{path}[{i}]")
-    elif origin is dict and isinstance(data, dict) and len(args) == 2:
-        for key, item in data.items():
-            _refuse_unknown_keys(args[1], item, where, f"{path}.{key}".lstrip("."))
-    elif dataclasses.is_dataclass(kind) and isinstance(data, dict):
-        hints = typing.get_type_hints(kind)
-        for key, item in data.items():
-            place = f"{path}.{key}".lstrip(".")
-            if key not in hints:
-                raise UserError(f"{where}: unknown key '{place}'{nearest(key, hints)}")
-            _refuse_unknown_keys(hints[key], item, where, place)
+@functools.cache
+def hints_of(kind: type) -> dict[str, Any]:
+    """Types of a dataclass's fields by name."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+def without_none(hint: Any) -> Any:
+    """The type T of `T | None`; any other as it is."""
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return hint
+    rest = [arg for arg in typing.get_args(hint) if arg is not type(None)]
+    return rest[0] if len(rest) == 1 else hint
+
+
+def sections_in(hint: Any) -> Any:
+    """The dataclass that a list or mapping of type `hint` holds; None where it holds none."""
+    args = typing.get_args(hint)
+    held = args[-1] if typing.get_origin(hint) in (list, dict) and args else None
+    return held if dataclasses.is_dataclass(held) else None
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """The default of a field; `dataclasses.MISSING` where it must be given."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def read_section(kind: Any, data: Any, path: Path, source: Source) -> Any:
+    """The mapping at `path` as the dataclass `kind`; None where it has problems, which `source` then has."""
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        source.report(path, f"expected keys and values, got {_shown(data)}")
+        return None
+    known, hints, values = len(source.problems), hints_of(kind), {}
+    for key in data:
+        if key not in hints:
+            place = source.place((*path, key))
+            text = f"{place}: unknown key '{path_text((*path, key))}'{nearest(key, hints)}"
+            source.problems.append((place, text))
+    for field in dataclasses.fields(kind):
+        hint, value = hints[field.name], data.get(field.name)
+        is_group = typing.get_origin(hint) in (list, dict) or dataclasses.is_dataclass(hint)
+        if field.name in data and not (value is None and is_group and field.default is dataclasses.MISSING):
+            values[field.name] = _value(hint, value, (*path, field.name), source)
+        elif default_of(field) is dataclasses.MISSING:
+            name = f"--{path_text((*path, field.name))}" if source.by_options else f"'{field.name}'"
+            source.report(path, f"{name} is missing")
+    return kind(**values) if len(source.problems) == known else None
+
+
+def _value(hint: Any, data: Any, path: Path, source: Source) -> Any:
+    kind = without_none(hint)
+    if kind is not hint and data is None:
+        return None
+    if dataclasses.is_dataclass(kind):
+        return read_section(kind, data, path, source)
+    held = sections_in(kind)
+    if held is not None and isinstance(data, list) and typing.get_origin(kind) is list:
+        return [read_section(held, item, (*path, i), source) for i, item in enumerate(data)]
+    if held is not None and isinstance(data, dict) and typing.get_origin(kind) is dict:
+        for key in data:
+            if not isinstance(key, str):
+                source.report((*path, key), "a name must be text: write it in quotes")
+        return {key: read_section(held, item, (*path, key), source) for key, item in data.items()}
+    return convert(hint, data, path, source)
+
+
+def convert(hint: Any, data: Any, path: Path, source: Source) -> Any:
+    """A value that holds no section, as the type `hint`; a problem of `source` where it is none."""
+    choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+    if choices and isinstance(data, str) and data not in choices:
+        words = ", ".join(map(str, choices))
+        source.report(path, f"expected one of {words}, got {data!r}{nearest(data, choices)}")
+        return None
+    try:
+        return msgspec.convert(data, hint, strict=True)
+    except msgspec.ValidationError as error:
+        message, _, inner = str(error).partition(" - at ")
+        inside = [int(i) if i else k for i, k in re.findall(r"\[(\d+)\]|\.(\w+)", inner)]
+        if re.search(r"Expected `str(?: \| null)?`, got `(?:int|float)`", message):
+            message += "; a length of time has a unit, e.g. '30 ms'"
+        source.report((*path, *inside), message[:1].lower() + message[1:])
+        return None
+
+
+def _shown(data: Any) -> str:
+    return repr(data) if isinstance(data, str | int | float | None) else type(data).__name__
 
 
 def duration_ns(text: str, where: str) -> int:

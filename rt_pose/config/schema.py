@@ -116,6 +116,14 @@ class EngineConfig:
 
 
 @dataclass
+class EngineOptions:
+    """What verbs that only run a network take of a run's configuration."""
+
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    """How the network is run."""
+
+
+@dataclass
 class PublishConfig:
     """Where poses go out, and where orders come in (ZeroMQ)."""
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.config.check import check_names, check_numbers
+from rt_pose.config.check import check_run
 from rt_pose.config.schema import EngineConfig, RunConfig
 from rt_pose.decisions.explain import explain
 from rt_pose.decisions.protocol import make_protocol
@@ -28,8 +28,7 @@ BLANK_PX = 60
 
 def check(config: RunConfig, model: str = "", video: str = "", image: str = "", out: str = "") -> list[str]:
     """Explain the rules, one sentence each; the picture goes to `out` where it is given."""
-    check_names(config)
-    check_numbers(config)
+    check_run(config)
     package = read_package(model or config.model) if model or config.model else None
     keypoints = package.manifest.keypoints if package else named_keypoints(config)
     rules = make_rules(config, keypoints, dict.fromkeys(config.outputs, 0.0))

@@ -14,7 +14,7 @@ from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError, nearest
 from rt_pose.inference.device import choose_device, physical_cores
 from rt_pose.inference.engine import Engine, engines, lacks_context, open_engine
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.package import DecodeSpec, Package, golden_check, precision_report
 from rt_pose.types import FloatArray
 
@@ -231,7 +231,7 @@ def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali")
         from rt_pose.inference.gpu.estimator import DeviceEngine, GpuEstimator
 
         return GpuEstimator(cast(DeviceEngine, engine), decode, preprocess)
-    return Estimator(engine, decode, preprocess)
+    return CpuEstimator(engine, decode, preprocess)
 
 
 def estimators_beside(choice: EngineChoice, package: Package, count: int) -> list[Estimator]:

@@ -1,14 +1,17 @@
 """The one chain from frames to keypoints: preprocess, infer, decode, back to frame pixels.
 
-The loop calls its three steps one by one, to stamp each; the golden check, offline prediction and
-evaluation call it whole. One frame at a time everywhere, so that their results are equal to the bit; what a
-network with context holds of the frames before goes through the same states everywhere (`past.py`).
+`Estimator` is the contract on every device: `CpuEstimator` is here, `rt_pose.inference.gpu.estimator` has the
+GPU's. The loop calls its three steps one by one, to stamp each; the golden check, offline prediction and
+evaluation call it whole. One frame at a time everywhere, so that results are equal to the bit; what a network
+with context holds of the frames before goes through the same states everywhere
+(`rt_pose.inference.temporal_context`).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +25,11 @@ from rt_pose.inference.temporal_context import Past, Window
 from rt_pose.package import DecodeSpec, InputSpec
 from rt_pose.types import FloatArray
 
+Batch: TypeAlias = Any
+"""Network input (B, C, h, w) where the engine reads it: an array on the host, a tensor on a device."""
+Images = Sequence[NDArray[np.uint8]]
+Decode = Callable[[NDArray[np.float32]], Keypoints[FloatArray]]
+
 
 class FramePreprocess(Protocol):
     """One frame to the network's input."""
@@ -31,67 +39,45 @@ class FramePreprocess(Protocol):
         ...
 
 
-class Estimator:
+class Estimator(ABC):
     """Keypoints of frames by one network. Not thread safe: one instance a thread."""
 
-    def __init__(self, engine: Engine, decode: DecodeSpec, preprocess: str = "dali") -> None:
-        """`preprocess`: dali or compiled."""
+    def __init__(self, engine: Engine, decode: Decode) -> None:
+        """`decode`: from what `infer` gives to keypoints in pixels of the network's input."""
         self.engine = engine
-        self._preprocess = _preprocessor(preprocess, engine.spec)
-        self._decode = make_decoder(decode)
+        self._decode = decode
         self._affines: dict[tuple[int, int], FloatArray] = {}
-        spec = engine.spec
-        self._batch = np.zeros((1, spec.channels, spec.height, spec.width), np.float32)
-        self._pasts = self.begin().maps
-        """(B, N F, h, w) for several sequences in one call."""
+
+    @abstractmethod
+    def preprocess_all(self, images: Images, windows: Sequence[Window | None]) -> Batch:
+        """Network input of frames (H, W, C), or of their windows, for one call of `infer`.
+
+        It is valid until the next call, and the frames are read until `infer` has returned.
+        """
+
+    @abstractmethod
+    def infer(self, batch: Batch, pasts: Sequence[Past] | None = None) -> NDArray[np.float32]:
+        """What `decode` takes, frame by frame along the first axis; valid until the next call.
+
+        `pasts`: that of each frame, moved on by it; without them every frame is seen with an empty past.
+        """
+
+    @abstractmethod
+    def pin(self, memory: NDArray[np.uint8]) -> Callable[[], None]:
+        """Frames will lie in `memory`; call what is returned before the memory goes."""
+
+    def preprocess(self, image: NDArray[np.uint8], window: Window | None = None) -> Batch:
+        """`preprocess_all` of one frame."""
+        return self.preprocess_all([image], [window])
 
     def begin(self) -> Past:
         """An empty past, for a sequence of frames that begins."""
         return Past(self.engine.spec)
 
-    def pin(self, memory: NDArray[np.uint8]) -> Callable[[], None]:  # noqa: ARG002
-        """Frames will lie in `memory`; call what is returned before it goes. A CPU reads memory as it is."""
-        return lambda: None
-
-    def preprocess(self, image: NDArray[np.uint8], window: Window | None = None) -> NDArray[np.float32]:
-        """Network input (1, C, h, w) of a frame (H, W, C) or of its window; valid until the next call."""
-        self._preprocess.into(image, self._batch[0], window)
-        return self._batch[:1]
-
-    def preprocess_all(
-        self, images: Sequence[NDArray[np.uint8]], windows: Sequence[Window | None]
-    ) -> NDArray[np.float32]:
-        """Network input (B, C, h, w) of frames for one call of the engine; valid until the next call."""
-        if len(images) > len(self._batch):
-            self._batch = np.zeros((len(images), *self._batch.shape[1:]), np.float32)
-        for image, window, out in zip(images, windows, self._batch, strict=False):
-            self._preprocess.into(image, out, window)
-        return self._batch[: len(images)]
-
-    def infer(self, batch: NDArray[np.float32], pasts: Sequence[Past] | None = None) -> NDArray[np.float32]:
-        """Heatmaps (B, K, h', w') of network input; valid until the next call.
-
-        `pasts`: that of each frame, moved on by it; without them every frame is seen with an empty past.
-        """
-        if pasts is None or self.engine.spec.context is None:
-            return self.engine.infer(batch)
-        engine = cast(ContextEngine, self.engine)  # `open_engine` lets no other through
-        if len(pasts) == 1:
-            return engine.advance(batch, pasts[0].maps)
-        if len(pasts) > len(self._pasts):
-            self._pasts = np.zeros((len(pasts), *self._pasts.shape[1:]), np.float32)
-        gathered = self._pasts[: len(pasts)]
-        for row, past in zip(gathered, pasts, strict=True):
-            np.copyto(row, past.maps[0])
-        heatmaps = engine.advance(batch, gathered)
-        for row, past in zip(gathered, pasts, strict=True):
-            np.copyto(past.maps[0], row)
-        return heatmaps
-
     def decode(
         self, heatmaps: NDArray[np.float32], frame_size: tuple[int, int], offset_xy: tuple[int, int] = (0, 0)
     ) -> Keypoints[FloatArray]:
-        """Keypoints (1, K, ...) in sensor pixels, of a frame of (width, height) at `offset_xy`."""
+        """Keypoints (B, K, ...) in sensor pixels, of frames of (width, height) at `offset_xy`."""
         affine = self._affines.get(frame_size)
         if affine is None:
             affine = self._affines[frame_size] = frame_from_input(self.engine.spec, frame_size)
@@ -128,6 +114,45 @@ class Estimator:
         for _ in range(0 if context is None else context.frames):
             self.infer(self.preprocess(image), [past])
         return self.estimate(image, past=past)
+
+
+class CpuEstimator(Estimator):
+    """The chain on the host: network input and heatmaps are arrays."""
+
+    def __init__(self, engine: Engine, decode: DecodeSpec, preprocess: str = "dali") -> None:
+        """`preprocess`: dali or compiled."""
+        super().__init__(engine, make_decoder(decode))
+        spec = engine.spec
+        self._preprocess = _preprocessor(preprocess, spec)
+        self._batch = np.zeros((1, spec.channels, spec.height, spec.width), np.float32)
+        self._pasts = self.begin().maps
+        """(B, N F, h, w) for several sequences in one call."""
+
+    def preprocess_all(self, images: Images, windows: Sequence[Window | None]) -> NDArray[np.float32]:
+        if len(images) > len(self._batch):
+            self._batch = np.zeros((len(images), *self._batch.shape[1:]), np.float32)
+        for image, window, out in zip(images, windows, self._batch, strict=False):
+            self._preprocess.into(image, out, window)
+        return self._batch[: len(images)]
+
+    def infer(self, batch: NDArray[np.float32], pasts: Sequence[Past] | None = None) -> NDArray[np.float32]:
+        if pasts is None or self.engine.spec.context is None:
+            return self.engine.infer(batch)
+        engine = cast(ContextEngine, self.engine)  # `open_engine` lets no other through
+        if len(pasts) == 1:
+            return engine.advance(batch, pasts[0].maps)
+        if len(pasts) > len(self._pasts):
+            self._pasts = np.zeros((len(pasts), *self._pasts.shape[1:]), np.float32)
+        gathered = self._pasts[: len(pasts)]
+        for row, past in zip(gathered, pasts, strict=True):
+            np.copyto(row, past.maps[0])
+        heatmaps = engine.advance(batch, gathered)
+        for row, past in zip(gathered, pasts, strict=True):
+            np.copyto(past.maps[0], row)
+        return heatmaps
+
+    def pin(self, memory: NDArray[np.uint8]) -> Callable[[], None]:  # noqa: ARG002
+        return lambda: None  # a CPU reads memory as it is
 
 
 def concatenated(found: Sequence[Keypoints[FloatArray]]) -> Keypoints[FloatArray]:

@@ -14,7 +14,7 @@ import msgspec
 
 from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config.build import duration_ns, to_plain
-from rt_pose.config.check import check_names, check_numbers
+from rt_pose.config.check import check_run
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.action import check_fits
 from rt_pose.decisions.decide import Rule, make_rules
@@ -127,8 +127,7 @@ class _Sinks:
 def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
     """Open everything a run needs, cheapest first. UserError where a part cannot be had."""
     with ExitStack() as stack:
-        check_names(config)
-        check_numbers(config)
+        check_run(config)
         choose_device(config.engine.device)
         package = read_package(_model(config))
         publisher = Publisher(config.publish.address, session_id, clock)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import Clock
 from rt_pose.drivers import Camera, CameraFault
-from rt_pose.records import ArrayData, CapturedFrame, DropRecord, Sink, StampsData, Truth
+from rt_pose.records import ArrayData, CapturedFrame, DropRecord, Sink, Truth
 from rt_pose.types import CameraInfo, Frame, FrameStamps
 
 RING_BYTES = 96 << 20
@@ -299,11 +299,7 @@ class CaptureThread:
         counts = self.counts
         counts.captured += 1
         now = self._clock.now_ns()
-        sink.send(
-            CapturedFrame(
-                t_ns=now, camera=self.name, stamps=stamps_data(stamps), slot=slot, generation=generation
-            )
-        )
+        sink.send(CapturedFrame(t_ns=now, camera=self.name, stamps=stamps, slot=slot, generation=generation))
         if replaced is not None:
             counts.superseded += 1
             index = replaced.frame.stamps.index
@@ -339,15 +335,3 @@ class CaptureThread:
             slot = (slot + 1) % slots
         self._next_slot = (slot + 1) % slots
         return slot
-
-
-def stamps_data(stamps: FrameStamps) -> StampsData:
-    """The stamps as the log holds them."""
-    return StampsData(
-        index=stamps.index,
-        t_exposure_ns=stamps.t_exposure_ns,
-        t_arrival_ns=stamps.t_arrival_ns,
-        t_scene_ns=stamps.t_scene_ns,
-        clock_error_ns=stamps.clock_error_ns,
-        epoch=stamps.epoch,
-    )

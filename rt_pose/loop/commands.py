@@ -6,8 +6,6 @@ acks go into the log alone, and its counts are shown as one.
 
 from __future__ import annotations
 
-import dataclasses
-
 from rt_pose.clock import Clock
 from rt_pose.decisions.decide import Rule
 from rt_pose.loop.publish import Publisher
@@ -44,7 +42,7 @@ class Commands:
         return CommandRecord(
             t_ns=self._clock.now_ns(),
             seq=seq,
-            command=dataclasses.asdict(command),
+            command=command,
             accepted=not refusal,
             reason=refusal,
         )
@@ -71,7 +69,7 @@ class Commands:
                 self._blind_commands.discard(ack.command_id)  # it would tell that the event was not withheld
             else:
                 self._publisher.ack(ack)
-            sink.send(AckRecord(t_ns=self._clock.now_ns(), ack=dataclasses.asdict(ack)))
+            sink.send(AckRecord(t_ns=self._clock.now_ns(), ack=ack))
 
     def _drain_notices(self, sink: Sink) -> None:
         notices = self._actuators.notices

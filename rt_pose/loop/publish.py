@@ -7,7 +7,6 @@ to subscribers is a PUB, but tells what they subscribe to: pictures are made onl
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict, deque
 from typing import Any
 
@@ -54,7 +53,6 @@ class Publisher:
     def __init__(self, address: str, session: str, clock: Clock) -> None:
         self._clock, self._session = clock, session
         self._seq: defaultdict[str, int] = defaultdict(int)
-        self._topics: dict[str, bytes] = {}
         self._encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
         self._subscribed: set[bytes] = set()
         self._buffers: dict[tuple[str, tuple[int, int]], NDArray[np.float32]] = {}
@@ -118,14 +116,14 @@ class Publisher:
         Of a `blind` rule, one that withholds, what was fired and what was withheld both go out as `decided`,
         so that nobody who watches the animal learns which trials are controls. The log says it.
         """
-        body = dataclasses.asdict(event)
+        body: Event | dict[str, Any] = event
         if blind and event.outcome != "suppressed":
-            body |= {"outcome": "decided", "reason": ""}
+            body = {**msgspec.structs.asdict(event), "outcome": "decided", "reason": ""}
         self.send(f"event/{event.rule}/", {"event": body})
 
     def ack(self, ack: Ack) -> None:
         """What an output says of a command."""
-        self.send(f"ack/{ack.output}/", {"ack": dataclasses.asdict(ack)})
+        self.send(f"ack/{ack.output}/", {"ack": ack})
 
     def wanted(self, topic: str) -> bool:
         """Whether anybody subscribes to a topic (or to something below it)."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 from rt_pose.clock import Clock
 from rt_pose.decisions.decide import Rule, effect_scene_ns
 from rt_pose.loop.camera_path import CameraPath
-from rt_pose.loop.capture import CaptureThread, TakenFrame, stamps_data
+from rt_pose.loop.capture import CaptureThread, TakenFrame
 from rt_pose.loop.latency import FrameLatency, LatencyLedger, frame_latency
 from rt_pose.loop.publish import Publisher
 from rt_pose.records import ArrayData, CommandRecord, EventRecord, NoSink, Observation, Sink, TrackRecord
@@ -82,7 +81,7 @@ class Teller:
         send(observation(one, t_ns))
         send(track_record(one.track, seq, t_ns))
         for event, _ in one.decisions:
-            send(EventRecord(t_ns=t_ns, seq=seq, event=dataclasses.asdict(event)))
+            send(EventRecord(t_ns=t_ns, seq=seq, event=event))
         for command in one.commands:
             if command is not None:
                 send(command)
@@ -95,12 +94,12 @@ def observation(one: Decided, t_ns: int) -> Observation:
         t_ns=t_ns,
         seq=one.seq,
         camera=pose.camera,
-        stamps=stamps_data(pose.stamps),
+        stamps=pose.stamps,
         xy=ArrayData.of(pose.xy),
         cov=ArrayData.of(pose.cov),
         confidence=ArrayData.of(pose.confidence),
         t_judged_ns=one.stages.t_judged_ns,
-        stages=dataclasses.asdict(one.stages),
+        stages=one.stages,
         window=one.window,
     )
 

@@ -1,9 +1,11 @@
-"""Where many videos are predicted. Nothing heavy is imported here: `--help` reads it."""
+"""How and where videos are predicted. Nothing heavy is imported here: `--help` reads it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
+
+from rt_pose.config.schema import EngineOptions
 
 
 @dataclass
@@ -28,3 +30,11 @@ class ClusterConfig:
     """SLURM account."""
     options: dict[str, str] = field(default_factory=dict)
     """Further options of sbatch, by their long names."""
+
+
+@dataclass
+class PredictConfig(EngineOptions):
+    """How videos are predicted."""
+
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    """Where many videos are predicted, and what a task may have."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
+
+from markupsafe import Markup
 
 from rt_pose.session.read import Session
 
@@ -27,8 +28,7 @@ def drop_explanation(stage: str) -> str:
 
 
 def advice(session: Session, figures: dict[str, Any]) -> list[str]:
-    """Sentences of HTML, the most pressing first."""
-    path = escape(str(session.path))
+    """Sentences, the most pressing first; those with commands in them are HTML."""
     said = [*_about_speed(figures), *_about_events(session, figures)]
     if not session.info.package.tracking.get("calibrated"):
         said.append(
@@ -36,13 +36,17 @@ def advice(session: Session, figures: dict[str, Any]) -> list[str]:
             "and their uncertainty with care."
         )
     said.append(
-        f"<code>rt-pose replay {path}</code> makes every decision again from the log and says whether it "
-        "comes out the same."
+        Markup(
+            "<code>rt-pose replay {}</code> makes every decision again from the log and says whether it "
+            "comes out the same."
+        ).format(session.path)
     )
     if figures["accuracy"] is None:
         said.append(
-            "Nothing here says how right the poses are: label some frames of this camera and look at the "
-            "errors that <code>rt-pose train fit</code> reports on them."
+            Markup(
+                "Nothing here says how right the poses are: label some frames of this camera and look at the "
+                "errors that <code>rt-pose train fit</code> reports on them."
+            )
         )
     return said
 
@@ -58,8 +62,10 @@ def _about_speed(figures: dict[str, Any]) -> list[str]:
         )
     if due["missed"] and due["missed"] / due["n"] > MANY_MISSED:
         said.append(
-            f"{100 * due['missed'] / due['n']:.1f} % of the decisions were late: raise "
-            "<code>budget_ms</code> if the experiment bears it, or see above where the time goes."
+            Markup(
+                "{:.1f} % of the decisions were late: raise <code>budget_ms</code> if the experiment bears "
+                "it, or see above where the time goes."
+            ).format(100 * due["missed"] / due["n"])
         )
     engine, bare = latency["engine"], figures["engine"]["bare_forward_ms"]
     if engine and bare and bare.get("p50") and engine["p50"] > 1.25 * bare["p50"]:
@@ -73,14 +79,12 @@ def _about_speed(figures: dict[str, Any]) -> list[str]:
 
 def _about_events(session: Session, figures: dict[str, Any]) -> list[str]:
     said = []
-    reasons = sorted({e.event["reason"] for e in session.events if e.event["outcome"] == "suppressed"})
+    reasons = sorted({e.event.reason for e in session.events if e.event.outcome == "suppressed"})
     if reasons:
-        said.append(f"Events were suppressed: {escape('; '.join(reasons))}.")
+        said.append(f"Events were suppressed: {'; '.join(reasons)}.")
     for reason, count in figures["commands"]["why"].items():
-        said.append(f"{count} fired events became no stimulus: {escape(reason)}.")
+        said.append(f"{count} fired events became no stimulus: {reason}.")
     silent = [rule for rule, counts in figures["events"].items() if not any(counts.values())]
     if silent:
-        said.append(
-            f"Never came true: {escape(', '.join(silent))}. Compare the condition with the traces above."
-        )
+        said.append(f"Never came true: {', '.join(silent)}. Compare the condition with the traces above.")
     return said

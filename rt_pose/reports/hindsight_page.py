@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from rt_pose.audit.hindsight import Curve, Hindsight, Score, as_json
 from rt_pose.clock import NS_PER_S
 from rt_pose.files import write_atomic
 from rt_pose.loop.latency import summary
-from rt_pose.reports.style import STYLE
+from rt_pose.reports.plots import histogram
+from rt_pose.reports.render import render
 from rt_pose.reports.svg import Plot
 
 JSON_NAME = "hindsight.json"
@@ -25,13 +25,6 @@ PANEL_S = 30.0
 MAX_PANELS = 12
 DELAY_BINS = 40
 COPY = "copy the session elsewhere"
-HOW = (
-    "A band is an episode: a stretch over which the condition truly held, at the mean, gaps shorter than the "
-    "tolerance bridged, and at least as long as the rule's hold; red where no event came. A line is an event "
-    "at the time of its effect: green a hit, orange a repeat within the same episode, red a false alarm, "
-    "grey on a lost keypoint. The delay runs from the moment the condition with its hold was met to the "
-    "effect; below 0 the event came before."
-)
 
 
 def write(folder: Path, found: list[Hindsight]) -> dict[str, Any]:
@@ -44,67 +37,18 @@ def write(folder: Path, found: list[Hindsight]) -> dict[str, Any]:
 
 def page(found: list[Hindsight], name: str) -> str:
     """The page's text."""
-    title = f"Hindsight: {name}"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>"
-        f'<h1>{escape(title)}</h1><p class="soft">{escape(HOW)}</p>'
-        + "".join(_hindsight(one) for one in found)
-        + "</main></body></html>\n"
+    return render(
+        "hindsight.html",
+        title=f"Hindsight: {name}",
+        truths=[(one, as_json(one)) for one in found],
+        delay_histogram=delay_histogram,
+        panels=_panels,
+        most_panels=MAX_PANELS,
+        panel_s=PANEL_S,
     )
 
 
-def score_table(plain: dict[str, Any]) -> str:
-    """One truth's scores, as `hindsight.json` holds them, as a table."""
-    head = (
-        "rule",
-        "onsets",
-        "hits",
-        "misses",
-        "false alarms",
-        "repeats",
-        "delay P50, ms",
-        "P90, ms",
-        "hits became",
-    )
-    rows = []
-    for rule, s in plain["rules"].items():
-        delay = s["delay_ms"]
-        rows.append(
-            [
-                rule,
-                *(f"{s[key]:,}" for key in ("onsets", "hits", "misses", "false_alarms", "repeats")),
-                *("–" if delay is None else f"{delay[key]:.1f}" for key in ("p50", "p90")),
-                ", ".join(f"{n} {outcome}" for outcome, n in sorted(s["hits_became"].items())) or "–",
-            ]
-        )
-    cells = "".join(f"<th>{escape(h)}</th>" for h in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(c)}</td>" for c in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><tr>{cells}</tr>{body}</table></div>'
-
-
-def _hindsight(one: Hindsight) -> str:
-    rules = "".join(f"<h3>{escape(s.rule)}</h3>{''.join(_rule(s))}" for s in one.scores)
-    return (
-        f"<section><h2>Against {escape(one.source)}</h2>"
-        f'<p class="soft">{one.seconds:.1f} s; an event may be up to {one.tolerance_ms:g} ms off.</p>'
-        f"{score_table(as_json(one))}{rules}</section>"
-    )
-
-
-def _rule(s: Score) -> Iterable[str]:
-    delays = delay_histogram(s)
-    if delays:
-        yield f'<div class="picture">{delays}</div>'
-    for curve in s.curves:
-        panels = _panels(curve)
-        yield from panels[:MAX_PANELS]
-        if len(panels) > MAX_PANELS:
-            yield f'<p class="soft">and {len(panels) - MAX_PANELS} more panels of {PANEL_S:g} s</p>'
-
-
-def delay_histogram(s: Score) -> str | None:
+def delay_histogram(s: Score) -> Markup | None:
     """How long after (or before) its onset each hit took effect; None without hits."""
     delays = np.array(s.delays_ms)
     figures = summary(delays)
@@ -112,14 +56,12 @@ def delay_histogram(s: Score) -> str | None:
         return None
     low, high = float(delays.min()), float(delays.max())
     margin = 0.05 * (high - low) + 1.0
-    counts, edges = np.histogram(delays, DELAY_BINS, (low - margin, high + margin))
-    plot = Plot((low - margin, high + margin), (0, float(counts.max()) * 1.1), "delay, ms", "hits", 560)
-    plot.columns(edges, counts, "blue")
+    plot = histogram(delays, DELAY_BINS, (low - margin, high + margin), "delay, ms", "hits")
     plot.down(figures["p50"], "orange", f"P50 {figures['p50']:.1f} ms")
     return plot.render("delay from the onset to the effect")
 
 
-def _panels(curve: Curve) -> list[str]:
+def _panels(curve: Curve) -> list[Markup]:
     """The value of the rule's first quantity over time, with episodes and events, a panel a stretch."""
     t0 = int(curve.t_ns[0])
     seconds = (curve.t_ns - t0) / NS_PER_S

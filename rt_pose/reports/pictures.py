@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
-from typing import Any
+from typing import Literal
 
 import cv2
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS
 from rt_pose.records import EventRecord, Observation, TrackRecord
-from rt_pose.reports.svg import keypoint_colour
+from rt_pose.reports.svg import circle, element, keypoint_colour, line, path_data
 from rt_pose.session.film import FilmTimes, read_film, read_times
 from rt_pose.session.read import Session
-from rt_pose.types import FloatArray
+from rt_pose.types import Event
 
 STRIP_OFFSETS_MS = (-200, -100, 0, 200, 500)
 MAX_STRIPS = 4
@@ -26,14 +26,16 @@ CROP_MARGIN, MIN_CROP = 1.5, 0.3
 MAX_IMAGE_WIDTH = 800
 JPEG_QUALITY = 82
 TRAJECTORY_POINTS = 1500
+STEADY = {"vector_effect": "non-scaling-stroke"}
+"""Of lines as wide on a small picture as on a large one."""
 
 
 @dataclass(slots=True)
 class Strip:
     """An event and what the camera saw around it."""
 
-    event: dict[str, Any]
-    pictures: list[str]
+    event: Event
+    pictures: list[Markup]
     """SVG elements, in order of time."""
 
 
@@ -77,7 +79,7 @@ class CameraPictures:
                 strips.append(Strip(event.event, pictures))
         return strips
 
-    def trajectory(self, keypoint: int) -> str | None:
+    def trajectory(self, keypoint: int) -> Markup | None:
         """A frame from the middle of the run with the way one keypoint went."""
         middle = len(self.observations) // 2
         images = self._images({middle})
@@ -86,11 +88,12 @@ class CameraPictures:
         tracks = [self._tracks[o.seq] for o in self.observations]
         xy = np.array([t.xy.array()[:, keypoint] for t in tracks])  # (F, N, 2)
         xy[np.array([self._lost(t)[:, keypoint] for t in tracks])] = np.nan
-        ways = "".join(
-            f'<path d="{_way(xy[:, n])}" fill="none" stroke="#ffd23f" stroke-width="1.3" '
-            'stroke-opacity="0.85" vector-effect="non-scaling-stroke"/>'
+        step = max(1, len(xy) // TRAJECTORY_POINTS)
+        look = {"fill": "none", "stroke": "#ffd23f", "stroke_width": 1.3, "stroke_opacity": 0.85} | STEADY
+        ways = [
+            element("path", d=path_data(xy[::step, n, 0], xy[::step, n, 1]), **look)
             for n in range(xy.shape[1])
-        )
+        ]
         info = self._session.info.cameras[self._camera]
         return self._draw(middle, images[middle], (0, 0, info.width, info.height), under=ways)
 
@@ -133,52 +136,42 @@ class CameraPictures:
         image: NDArray[np.uint8],
         crop: tuple[float, float, float, float],
         caption: str = "",
-        under: str = "",
-    ) -> str:
+        under: Sequence[Markup] = (),
+    ) -> Markup:
         track = self._tracks[self.observations[i].seq]
         height, width = image.shape[:2]
-        x, y, shown_width, shown_height = crop
-        drawn = self._zones() + under + self._skeletons(track, shown_width)
-        # Pixel centres are whole numbers here, in SVG the picture's corner is (0, 0).
-        return (
-            f'<figure><svg class="frame" viewBox="{x:.1f} {y:.1f} {shown_width:.1f} {shown_height:.1f}">'
-            f'<image href="{jpeg_uri(image)}" width="{width}" height="{height}"/>'
-            f'<g transform="translate(0.5 0.5)">{drawn}</g></svg>'
-            f"<figcaption>{escape(caption)}</figcaption></figure>"
+        drawn = [*self._zones(), *under, *self._skeletons(track, crop[2])]
+        frame = element(
+            "svg",
+            element("image", href=jpeg_uri(image), width=width, height=height),
+            # Pixel centres are whole numbers here, in SVG the picture's corner is (0, 0).
+            element("g", *drawn, transform="translate(0.5 0.5)"),
+            class_="frame",
+            viewBox=" ".join(f"{value:.1f}" for value in crop),
         )
+        return element("figure", frame, element("figcaption", caption))
 
-    def _skeletons(self, track: TrackRecord, shown_width: float) -> str:
+    def _skeletons(self, track: TrackRecord, shown_width: float) -> Iterator[Markup]:
         xy, lost = track.xy.array(), self._lost(track)
         names = self._session.info.package.keypoints
         index = {name: k for k, name in enumerate(names)}
         unit = shown_width / 320
-        parts = []
+        bone = {"stroke": "#fff", "stroke_opacity": 0.85, "stroke_width": 1.3 * unit}
         for n in range(xy.shape[0]):
             shown = np.isfinite(xy[n]).all(axis=-1) & ~lost[n]
             for a, b in self._session.info.package.skeleton:
                 ka, kb = index[a], index[b]
                 if shown[ka] and shown[kb]:
                     (xa, ya), (xb, yb) = xy[n, ka], xy[n, kb]
-                    parts.append(
-                        f'<line x1="{xa:.1f}" y1="{ya:.1f}" x2="{xb:.1f}" y2="{yb:.1f}" stroke="#fff" '
-                        f'stroke-opacity="0.85" stroke-width="{1.3 * unit:.2f}"/>'
-                    )
-            for k in np.flatnonzero(shown):
-                x, y = xy[n, k]
-                parts.append(
-                    f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{3 * unit:.2f}" stroke="#fff" '
-                    f'stroke-width="{0.8 * unit:.2f}" fill="{keypoint_colour(int(k), len(names))}">'
-                    f"<title>{escape(names[k]) if k < len(names) else k}</title></circle>"
-                )
-        return "".join(parts)
+                    yield line(xa, ya, xb, yb, **bone)
+            for k in np.flatnonzero(shown).tolist():
+                name = names[k] if k < len(names) else str(k)
+                look = {"stroke": "#fff", "stroke_width": 0.8 * unit, "fill": keypoint_colour(k, len(names))}
+                yield circle(xy[n, k, 0], xy[n, k, 1], 3 * unit, name, **look)
 
-    def _zones(self) -> str:
-        return "".join(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:.1f}" fill="none" stroke="#4dd0ff" '
-            'stroke-width="1.5" stroke-dasharray="6 4" vector-effect="non-scaling-stroke">'
-            f"<title>{escape(name)}</title></circle>"
-            for name, (x, y, r) in self._circles.items()
-        )
+    def _zones(self) -> list[Markup]:
+        look = {"fill": "none", "stroke": "#4dd0ff", "stroke_width": 1.5, "stroke_dasharray": "6 4"} | STEADY
+        return [circle(x, y, r, name, **look) for name, (x, y, r) in self._circles.items()]
 
     @staticmethod
     def _lost(track: TrackRecord) -> NDArray[np.bool_]:
@@ -187,12 +180,12 @@ class CameraPictures:
 
 def chosen_events(events: Sequence[EventRecord], camera: str) -> list[EventRecord]:
     """The first of each rule and outcome, then the first of all, in order of time."""
-    own = [e for e in events if e.event["camera"] == camera]
+    own = [e for e in events if e.event.camera == camera]
     firsts: dict[tuple[str, str], EventRecord] = {}
     for event in own:
-        firsts.setdefault((event.event["rule"], event.event["outcome"]), event)
-    kinds = {e.event["id"] for e in firsts.values()}
-    ordered = [*firsts.values(), *(e for e in own if e.event["id"] not in kinds)]
+        firsts.setdefault((event.event.rule, event.event.outcome), event)
+    kinds = {e.event.id for e in firsts.values()}
+    ordered = [*firsts.values(), *(e for e in own if e.event.id not in kinds)]
     return sorted(ordered[:MAX_STRIPS], key=lambda e: e.t_ns)
 
 
@@ -202,24 +195,17 @@ def jpeg_uri(image: NDArray[np.uint8]) -> str:
     if width > MAX_IMAGE_WIDTH:
         size = (MAX_IMAGE_WIDTH, round(height * MAX_IMAGE_WIDTH / width))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
-    if image.shape[2] == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+    return data_uri(image, "jpeg", cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+
+
+def data_uri(image: NDArray[np.uint8], form: Literal["jpeg", "png"], *options: int) -> str:
+    """A picture (H, W, C; RGB or gray) within a URI; `options` are those of OpenCV's encoder."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[2] == 3 else image
+    encoded = cv2.imencode(f".{form}", pixels, options)[1]
+    return f"data:image/{form};base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
 def shown_observations(session: Session, camera: str) -> list[tuple[Observation, TrackRecord]]:
     """A camera's observations with the track of each, in order."""
     tracks = {t.seq: t for t in session.tracks}
     return [(o, tracks[o.seq]) for o in session.observations if o.camera == camera and o.seq in tracks]
-
-
-def _way(xy: FloatArray) -> str:
-    step = max(1, len(xy) // TRAJECTORY_POINTS)
-    parts, pen_down = [], False
-    for x, y in xy[::step]:
-        known = bool(np.isfinite(x) and np.isfinite(y))
-        if known:
-            parts.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
-        pen_down = known
-    return "".join(parts)

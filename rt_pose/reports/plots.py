@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from html import escape
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.loop.latency import summary
@@ -22,7 +22,7 @@ TRACE_SECONDS = 20.0
 """Traces of keypoints over more than this would be a block of ink."""
 
 
-def latency_over_time(session: Session) -> str | None:
+def latency_over_time(session: Session) -> Markup | None:
     """Exposure to decision and image to decision against the time of the run; None without observations."""
     stamps = stamp_columns(session.observations)
     if not len(stamps.t_arrival_ns):
@@ -42,24 +42,28 @@ def latency_over_time(session: Session) -> str | None:
     return plot.render("latency over time")
 
 
-def latency_histogram(session: Session) -> str | None:
-    """How often which image to decision; None without observations."""
-    stamps = stamp_columns(session.observations)
-    values = (stamps.stages["t_decided_ns"] - stamps.t_arrival_ns) / NS_PER_MS
+def latency_histogram(values: FloatArray) -> Markup | None:
+    """Image to decision, ms; what is beyond P99.9 is in the last column. None without values."""
     values = values[np.isfinite(values)]
     figures = summary(values)
     if figures is None:
         return None
-    low, high = 0.0, float(np.percentile(values, 99.9)) * 1.15
-    counts, edges = np.histogram(np.minimum(values, high), HISTOGRAM_BINS, (low, high))
-    plot = Plot((low, high), (0, float(counts.max()) * 1.1), "ms, image to decision", "frames", 500)
-    plot.columns(edges, counts, "blue")
+    high = float(np.percentile(values, 99.9)) * 1.1
+    plot = histogram(values, HISTOGRAM_BINS, (0.0, high), "ms, image to decision", "frames")
     for name, dashed in (("p50", False), ("p99", True)):
         plot.down(figures[name], "orange", f"{name.upper()} {figures[name]:.2f} ms", dashed)
     return plot.render("histogram of image to decision")
 
 
-def stage_waterfall(times: dict[str, dict[str, Any] | None]) -> str | None:
+def histogram(values: FloatArray, bins: int, limits: tuple[float, float], x_label: str, y_label: str) -> Plot:
+    """Columns of counts; what is above the limits is in the last one."""
+    counts, edges = np.histogram(np.minimum(values, limits[1]), bins, limits)
+    plot = Plot(limits, (0, float(counts.max()) * 1.1), x_label, y_label, 500)
+    plot.columns(edges, counts, "blue")
+    return plot
+
+
+def stage_waterfall(times: dict[str, dict[str, Any] | None]) -> Markup | None:
     """Stages one after another: bar to the median, thin line to P99."""
     rows = [
         (name, figures["p50"], figures["p99"], f"{figures['p50']:.3f} / {figures['p99']:.3f}")
@@ -69,14 +73,14 @@ def stage_waterfall(times: dict[str, dict[str, Any] | None]) -> str | None:
     return bars(rows, "ms", "blue", 560, offset=True) if rows else None
 
 
-def accuracy_bars(accuracy: dict[str, Any]) -> str:
+def accuracy_bars(accuracy: dict[str, Any]) -> Markup | None:
     """Median error of each keypoint, thin line to P90."""
     rows = [
         (name, e["median_px"], e["p90_px"], f"{e['median_px']:.2f} / {e['p90_px']:.2f}")
         for name, e in accuracy["per_keypoint"].items()
         if e["n"]
     ]
-    return bars(rows, "px", "blue", 560)
+    return bars(rows, "px", "blue", 560) if rows else None
 
 
 def shown_keypoint(session: Session) -> int:
@@ -89,7 +93,7 @@ def shown_keypoint(session: Session) -> int:
     return 0
 
 
-def speed_trace(session: Session, camera: str, keypoint: int) -> str | None:
+def speed_trace(session: Session, camera: str, keypoint: int) -> Markup | None:
     """Speed of a keypoint of the first individual, with a line for each event; None without tracks."""
     pairs = shown_observations(session, camera)
     if not pairs:
@@ -102,13 +106,13 @@ def speed_trace(session: Session, camera: str, keypoint: int) -> str | None:
         event = record.event
         if record.seq in second_of_seq:
             at = second_of_seq[record.seq]
-            title = f"{event['rule']} {event['outcome']} at {at:.2f} s"
-            plot.down(at, OUTCOME_COLOURS[event["outcome"]], title, dashed=event["outcome"] != "fired")
+            title = f"{event.rule} {event.outcome} at {at:.2f} s"
+            plot.down(at, OUTCOME_COLOURS[event.outcome], title, dashed=event.outcome != "fired")
     plot.line(seconds, speed, "blue", 1.1)
     return plot.render("speed with events")
 
 
-def keypoint_traces(session: Session, camera: str) -> str | None:
+def keypoint_traces(session: Session, camera: str) -> Markup | None:
     """x and y of every keypoint of the first individual over the run's first seconds."""
     pairs = shown_observations(session, camera)
     if not pairs:
@@ -128,16 +132,7 @@ def keypoint_traces(session: Session, camera: str) -> str | None:
         for k in range(count):
             plot.line(seconds, values[:, k], keypoint_colour(k, count), 1.0)
         plots.append(plot.render(f"{label} of every keypoint"))
-    return "".join(plots) or None
-
-
-def keypoint_key(names: list[str]) -> str:
-    """Which colour is which keypoint."""
-    items = (
-        f'<span><i style="background:{keypoint_colour(k, len(names))}"></i>{escape(name)}</span>'
-        for k, name in enumerate(names)
-    )
-    return f'<div class="key">{"".join(items)}</div>'
+    return Markup().join(plots) or None
 
 
 def _seconds(times_ns: list[int]) -> FloatArray:

@@ -149,7 +149,7 @@ def event_counts(session: Session) -> dict[str, dict[str, int]]:
     rules = [rule["name"] for rule in session.info.config.get("rules", [])]
     counts = {rule: dict.fromkeys(OUTCOMES, 0) for rule in rules}
     for record in session.events:
-        counts.setdefault(record.event["rule"], dict.fromkeys(OUTCOMES, 0))[record.event["outcome"]] += 1
+        counts.setdefault(record.event.rule, dict.fromkeys(OUTCOMES, 0))[record.event.outcome] += 1
     return counts
 
 
@@ -158,10 +158,10 @@ def command_counts(session: Session) -> dict[str, Any]:
 
     `why` counts the reasons of what did not become a stimulus.
     """
-    failed = [record.ack for record in session.acks if not record.ack["ok"]]
+    failed = [record.ack for record in session.acks if not record.ack.ok]
     refused = [record for record in session.commands if not record.accepted]
     why: dict[str, int] = defaultdict(int)
-    for reason in [*(ack["detail"] for ack in failed), *(record.reason for record in refused)]:
+    for reason in [*(ack.detail for ack in failed), *(record.reason for record in refused)]:
         why[reason] += 1
     return {
         "given": len(session.commands),
@@ -269,15 +269,15 @@ def _ack_brackets(session: Session, stamps: StampColumns) -> dict[str, NDArray[n
     A command is led back to its frame by the sequence number that both records share.
     """
     row_of_seq = {o.seq: row for row, o in enumerate(session.observations)}
-    seq_of_command = {c.command["id"]: c.seq for c in session.commands}
+    seq_of_command = {c.command.id: c.seq for c in session.commands}
     acks: list[tuple[AckRecord, int]] = []
     for ack in session.acks:
-        row = row_of_seq.get(seq_of_command.get(ack.ack["command_id"], -1))
-        if row is not None and ack.ack["t_ack_ns"] is not None:
+        row = row_of_seq.get(seq_of_command.get(ack.ack.command_id, -1))
+        if row is not None and ack.ack.t_ack_ns is not None:
             acks.append((ack, row))
     rows = [row for _, row in acks]
-    t_ack = np.array([a.ack["t_ack_ns"] for a, _ in acks], np.float64)
-    t_sent = np.array([a.ack["t_sent_ns"] or np.nan for a, _ in acks], np.float64)
+    t_ack = np.array([a.ack.t_ack_ns for a, _ in acks], np.float64)
+    t_sent = np.array([a.ack.t_sent_ns or np.nan for a, _ in acks], np.float64)
     return {
         "decision_to_ack": _ms(t_ack - stamps.stages["t_decided_ns"][rows]),
         "half_round_trip": _ms(t_ack - t_sent) / 2,

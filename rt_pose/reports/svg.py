@@ -6,10 +6,10 @@ Colours are names of the page's CSS variables (`blue` is `var(--blue)`) or any C
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Sequence
 
 import numpy as np
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from rt_pose.types import FloatArray
@@ -28,6 +28,41 @@ def keypoint_colour(k: int, count: int) -> str:
     return f"hsl({(210 + 300 * k / max(count, 1)) % 360:.0f} 75% 52%)"
 
 
+def element(name: str, *content: str, **attributes: object) -> Markup:
+    """An SVG element: text is escaped, a float has two decimals at most, `stroke_width` is `stroke-width`."""
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{_attribute(value)}"' for key, value in attributes.items()
+    )
+    inside = "".join(map(escape, content))
+    return Markup(f"<{name}{written}>{inside}</{name}>" if content else f"<{name}{written}/>")
+
+
+def text(x: float, y: float, content: str, anchor: str = "start", **attributes: object) -> Markup:
+    """A text element that begins, ends or is centred (`start`, `end`, `middle`) at x."""
+    return element("text", content, x=x, y=y, text_anchor=anchor, **attributes)
+
+
+def line(x0: float, y0: float, x1: float, y1: float, *content: str, **attributes: object) -> Markup:
+    """A straight line."""
+    return element("line", *content, x1=x0, x2=x1, y1=y0, y2=y1, **attributes)
+
+
+def circle(x: float, y: float, radius: float, title: str, **attributes: object) -> Markup:
+    """A circle; `title` shows under the pointer."""
+    return element("circle", element("title", title), cx=x, cy=y, r=radius, **attributes)
+
+
+def path_data(x: FloatArray, y: FloatArray) -> str:
+    """The `d` of a path through points, broken where one is NaN."""
+    parts, pen_down = [], False
+    for px, py in zip(x.tolist(), y.tolist(), strict=True):
+        known = math.isfinite(px) and math.isfinite(py)
+        if known:
+            parts.append(f"{'L' if pen_down else 'M'}{px:.1f} {py:.1f}")
+        pen_down = known
+    return "".join(parts)
+
+
 class Plot:
     """A pair of axes that is drawn on and then rendered."""
 
@@ -41,95 +76,91 @@ class Plot:
         height: int = 220,
     ) -> None:
         self.width, self.height = width, height
+        self.right, self.floor = width - RIGHT, height - BOTTOM
         self._x0, self._x1 = _spread(*x_range)
         self._y0, self._y1 = _spread(*y_range)
-        self._parts: list[str] = []
+        self._parts: list[Markup] = []
         self._labels = x_label, y_label
 
     def x(self, values: FloatArray | float) -> FloatArray:
         """Picture coordinates of x values."""
-        inner = self.width - LEFT - RIGHT
-        return LEFT + (np.asarray(values, np.float64) - self._x0) / (self._x1 - self._x0) * inner
+        share = (np.asarray(values, np.float64) - self._x0) / (self._x1 - self._x0)
+        return LEFT + share * (self.right - LEFT)
 
     def y(self, values: FloatArray | float) -> FloatArray:
         """Picture coordinates of y values; beyond the axis they stay at its edge."""
-        inner = self.height - TOP - BOTTOM
         share = (np.asarray(values, np.float64) - self._y0) / (self._y1 - self._y0)
-        return self.height - BOTTOM - np.clip(share, -0.02, 1.0) * inner
+        return self.floor - np.clip(share, -0.02, 1.0) * (self.floor - TOP)
 
     def line(self, x: FloatArray, y: FloatArray, stroke: str, width: float = 1.2) -> None:
         """A line, broken where a value is NaN."""
         x, y = envelope(x, y, self.width)
-        path = _path(self.x(x), self.y(y))
-        self._parts.append(
-            f'<path d="{path}" fill="none" stroke="{colour(stroke)}" stroke-width="{width}" '
-            'stroke-linejoin="round"/>'
-        )
+        look = {"fill": "none", "stroke": colour(stroke), "stroke_width": width, "stroke_linejoin": "round"}
+        self._parts.append(element("path", d=path_data(self.x(x), self.y(y)), **look))
 
     def across(self, y: float, stroke: str, label: str) -> None:
         """A dashed horizontal line with its name."""
         at = float(self.y(y))
-        self._parts.append(
-            f'<line x1="{LEFT}" x2="{self.width - RIGHT}" y1="{at:.1f}" y2="{at:.1f}" '
-            f'stroke="{colour(stroke)}" stroke-dasharray="5 4"/>'
-            f'<text x="{self.width - RIGHT - 4}" y="{at - 4:.1f}" text-anchor="end" '
-            f'fill="{colour(stroke)}">{escape(label)}</text>'
-        )
+        self._parts += [
+            line(LEFT, at, self.right, at, stroke=colour(stroke), stroke_dasharray="5 4"),
+            text(self.right - 4, at - 4, label, "end", fill=colour(stroke)),
+        ]
 
     def down(self, x: float, stroke: str, title: str, dashed: bool = False) -> None:
         """A vertical line; `title` shows under the pointer."""
         at = float(self.x(x))
-        dash = ' stroke-dasharray="5 4"' if dashed else ""
-        self._parts.append(
-            f'<line x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{self.height - BOTTOM}" '
-            f'stroke="{colour(stroke)}" stroke-width="1.4"{dash}><title>{escape(title)}</title></line>'
+        look = {"stroke": colour(stroke), "stroke_width": 1.4} | (
+            {"stroke_dasharray": "5 4"} if dashed else {}
         )
+        self._parts.append(line(at, TOP, at, self.floor, element("title", title), **look))
 
     def span(self, x0: float, x1: float, fill: str, title: str) -> None:
         """A band over the whole height, see-through; at least a pixel wide."""
         left, right = float(self.x(x0)), float(self.x(x1))
-        self._parts.append(
-            f'<rect x="{left:.1f}" y="{TOP}" width="{max(right - left, 1.0):.1f}" '
-            f'height="{self.height - TOP - BOTTOM}" fill="{colour(fill)}" fill-opacity="0.22">'
-            f"<title>{escape(title)}</title></rect>"
-        )
+        self._bar(left, TOP, max(right - left, 1.0), fill, title, fill_opacity=0.22)
 
     def columns(self, edges: FloatArray, counts: NDArray[np.int64], fill: str) -> None:
         """A histogram."""
         left, right = self.x(edges[:-1]), self.x(edges[1:])
-        top, floor = self.y(counts.astype(np.float64)), float(self.y(max(self._y0, 0.0)))
-        for x0, x1, y, n in zip(left, right, top, counts, strict=True):
+        for x0, x1, y, n in zip(left, right, self.y(counts.astype(np.float64)), counts, strict=True):
             if n:
-                self._parts.append(
-                    f'<rect x="{x0:.1f}" y="{y:.1f}" width="{max(x1 - x0 - 0.6, 0.6):.1f}" '
-                    f'height="{floor - y:.1f}" fill="{colour(fill)}"><title>{n} frames</title></rect>'
-                )
+                self._bar(float(x0), float(y), max(float(x1 - x0) - 0.6, 0.6), fill, f"{n} frames")
 
-    def render(self, title: str) -> str:
+    def render(self, title: str) -> Markup:
         """The SVG element."""
         x_label, y_label = self._labels
-        floor = self.height - BOTTOM
-        return (
-            f'<svg class="plot" viewBox="0 0 {self.width} {self.height}" role="img">'
-            f"<title>{escape(title)}</title>{self._grid()}{''.join(self._parts)}"
-            f'<line class="axis" x1="{LEFT}" x2="{self.width - RIGHT}" y1="{floor}" y2="{floor}"/>'
-            f'<text x="{self.width - RIGHT}" y="{self.height - 4}" text-anchor="end">{escape(x_label)}</text>'
-            f'<text transform="translate(12 {TOP}) rotate(-90)" text-anchor="end">{escape(y_label)}</text>'
-            "</svg>"
+        turned = f"translate(12 {TOP}) rotate(-90)"
+        return picture(
+            self.width,
+            self.height,
+            element("title", title),
+            *self._grid(),
+            *self._parts,
+            line(LEFT, self.floor, self.right, self.floor, class_="axis"),
+            text(self.right, self.height - 4, x_label, "end"),
+            text(0, 0, y_label, "end", transform=turned),
         )
 
-    def _grid(self) -> str:
-        parts, floor = [], self.height - BOTTOM
+    def _bar(self, x: float, y: float, width: float, fill: str, title: str, **attributes: object) -> None:
+        """From y down to the axis."""
+        size = {"x": x, "y": y, "width": width, "height": self.floor - y}
+        self._parts.append(element("rect", element("title", title), **size, fill=colour(fill), **attributes))
+
+    def _grid(self) -> list[Markup]:
+        parts = []
         for value in nice_ticks(self._x0, self._x1, max(3, self.width // 90)):
-            at = float(self.x(value))
-            parts.append(f'<text x="{at:.1f}" y="{floor + 15}" text-anchor="middle">{value:g}</text>')
+            parts.append(text(float(self.x(value)), self.floor + 15, f"{value:g}", "middle"))
         for value in nice_ticks(self._y0, self._y1, max(3, self.height // 45)):
             at = float(self.y(value))
-            parts.append(
-                f'<line class="grid" x1="{LEFT}" x2="{self.width - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
-                f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{value:g}</text>'
-            )
-        return "".join(parts)
+            parts.append(line(LEFT, at, self.right, at, class_="grid"))
+            parts.append(text(LEFT - 6, at + 4, f"{value:g}", "end"))
+        return parts
+
+
+def picture(width: int, height: int, *content: str) -> Markup:
+    """An SVG of plots that fills the width it is given; the page keeps it from becoming unreadably small."""
+    size = {"viewBox": f"0 0 {width} {height}", "style": f"--width: {width}px"}
+    return element("svg", *content, class_="plot", role="img", **size)
 
 
 def bars(
@@ -138,7 +169,7 @@ def bars(
     fill: str,
     width: int = 720,
     offset: bool = False,
-) -> str:
+) -> Markup:
     """Horizontal bars of (name, value, end of a thin line, text).
 
     `offset`: each begins where the one before ended.
@@ -148,21 +179,18 @@ def bars(
     starts = np.concatenate([[0.0], np.cumsum(values)[:-1]]) if offset else np.zeros(len(rows))
     most = max((s + max(v, m) for s, (_, v, m, _) in zip(starts, rows, strict=True)), default=0.0) or 1.0
     scale = (width - name_width - text_width) / most
+    look = {"stroke": colour(fill), "stroke_width": 2, "fill": "none"}
     parts = []
-    for i, (start, (name, value, mark, text)) in enumerate(zip(starts, rows, strict=True)):
-        y, x = i * row_height, name_width + start * scale
-        parts.append(
-            f'<text x="{name_width - 10}" y="{y + 16}" text-anchor="end" class="name">{escape(name)}</text>'
-            f'<rect x="{x:.1f}" y="{y + 4}" width="{max(value * scale, 1):.1f}" height="16" rx="2" '
-            f'fill="{colour(fill)}"/>'
-            f'<line x1="{x:.1f}" x2="{x + mark * scale:.1f}" y1="{y + 12}" y2="{y + 12}" '
-            f'stroke="{colour(fill)}" stroke-width="2"/>'
-            f'<line x1="{x + mark * scale:.1f}" x2="{x + mark * scale:.1f}" y1="{y + 7}" y2="{y + 17}" '
-            f'stroke="{colour(fill)}" stroke-width="2"/>'
-            f'<text x="{x + max(value, mark) * scale + 8:.1f}" y="{y + 16}">{escape(f"{text} {unit}")}</text>'
-        )
-    height = len(rows) * row_height + 4
-    return f'<svg class="plot" viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg>'
+    for i, (start, (name, value, mark, said)) in enumerate(zip(starts, rows, strict=True)):
+        y, x = i * row_height, name_width + float(start) * scale
+        end = x + mark * scale
+        parts += [
+            text(name_width - 10, y + 16, name, "end", class_="name"),
+            element("rect", x=x, y=y + 4, width=max(value * scale, 1.0), height=16, rx=2, fill=colour(fill)),
+            element("path", d=f"M{x:.1f} {y + 12}H{end:.1f}M{end:.1f} {y + 7}v10", **look),
+            text(x + max(value, mark) * scale + 8, y + 16, f"{said} {unit}"),
+        ]
+    return picture(width, len(rows) * row_height + 4, *parts)
 
 
 def envelope(x: FloatArray, y: FloatArray, columns: int) -> tuple[FloatArray, FloatArray]:
@@ -197,12 +225,5 @@ def _spread(low: float, high: float) -> tuple[float, float]:
     return (low, high) if high > low else (low - 0.5, low + 0.5)
 
 
-def _path(x: Iterable[float], y: Iterable[float]) -> str:
-    parts, pen_down = [], False
-    for px, py in zip(x, y, strict=True):
-        if math.isnan(px) or math.isnan(py):
-            pen_down = False
-            continue
-        parts.append(f"{'L' if pen_down else 'M'}{px:.1f} {py:.1f}")
-        pen_down = True
-    return "".join(parts)
+def _attribute(value: object) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else escape(value)

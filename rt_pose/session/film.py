@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
-from rt_pose.records import StampsData
+from rt_pose.types import FrameStamps
 
 COLUMNS = ("frame", "t_exposure_ns", "t_scene_ns", "t_arrival_ns")
 DEFAULT_RATE_HZ = 60
@@ -72,7 +72,7 @@ class FilmWriter:
         stream.codec_context.color_range = colours
         self._stream = stream
 
-    def write(self, image: NDArray[np.uint8], stamps: StampsData) -> None:
+    def write(self, image: NDArray[np.uint8], stamps: FrameStamps) -> None:
         """Append a frame (H, W, C) and its row of the table."""
         height, width, channels = image.shape
         self._pixels[:height, : width * channels] = image.reshape(height, width * channels)

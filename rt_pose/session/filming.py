@@ -14,8 +14,9 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from rt_pose.loop.capture import FrameRing, RingDescription
-from rt_pose.records import CapturedFrame, DropRecord, StampsData
+from rt_pose.records import CapturedFrame, DropRecord
 from rt_pose.session.film import FilmWriter
+from rt_pose.types import FrameStamps
 
 BACKLOG_BYTES = 64 << 20
 MIN_BACKLOG, MAX_BACKLOG = 4, 256
@@ -34,7 +35,7 @@ class CameraFilming:
         self._capacity = int(np.clip(BACKLOG_BYTES // int(np.prod(shape)), MIN_BACKLOG, MAX_BACKLOG))
         self._free: list[NDArray[np.uint8]] = []
         self._made = 0
-        self._waiting: deque[tuple[NDArray[np.uint8], StampsData]] = deque()
+        self._waiting: deque[tuple[NDArray[np.uint8], FrameStamps]] = deque()
         self._lost: dict[str, tuple[int, int]] = {}
         self._fault = ""
         try:

@@ -20,7 +20,6 @@ from types import FrameType
 from typing import Any
 
 from rt_pose.clock import HostClock
-from rt_pose.config.build import build
 from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
 from rt_pose.loop.assemble import Assembled, assemble
@@ -31,7 +30,7 @@ SWITCH_INTERVAL_S = 5e-5
 """So long can a camera's or an output's thread keep the interpreter from the loop; Python's own is 5 ms."""
 
 
-def main(link: Connection, config: dict[str, Any], session_id: str, register: Callable[[], None]) -> None:
+def main(link: Connection, config: RunConfig, session_id: str, register: Callable[[], None]) -> None:
     """Run one loop; for a spawned child. `register` fills the registry of drivers."""
     # What a terminal sends reaches every process of it; the supervisor decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -40,8 +39,7 @@ def main(link: Connection, config: dict[str, Any], session_id: str, register: Ca
     register()
     clock = HostClock()
     try:
-        run_config = build(RunConfig, config, "configuration")
-        assembled = assemble(run_config, session_id, clock)
+        assembled = assemble(config, session_id, clock)
     except UserError as error:
         _send(link, ("refused", str(error)))
         return
@@ -57,7 +55,7 @@ def main(link: Connection, config: dict[str, Any], session_id: str, register: Ca
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the supervisor is gone before anything began
     else:
-        _run(link, assembled, run_config, sink)
+        _run(link, assembled, config, sink)
     finally:
         assembled.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -32,11 +32,9 @@ from rt_pose.records import (
 from rt_pose.session.log_file import LOG_NAME, read_log
 from rt_pose.types import CameraInfo, OutputInfo, StageStamps
 
-R = TypeVar("R", bound=Record)
-
 SCHEMA = 1
 INFO_NAME = "session.json"
-STAGES: tuple[str, ...] = tuple(StageStamps.__dataclass_fields__)
+STAGES = StageStamps.__struct_fields__
 
 
 @dataclass
@@ -166,7 +164,7 @@ class StampColumns:
 
 def stamp_columns(observations: list[Observation]) -> StampColumns:
     """The stamps of these observations as columns."""
-    stages = [[o.stages.get(name, 0) for name in STAGES] for o in observations]
+    stages = [[getattr(o.stages, name) for name in STAGES] for o in observations]
     table = np.array(stages, np.float64).reshape(-1, len(STAGES))
     table[table == 0] = np.nan
     exposure = [np.nan if o.stamps.t_exposure_ns is None else o.stamps.t_exposure_ns for o in observations]

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from rt_pose.clock import Clock
-from rt_pose.config.build import duration_ns, to_plain
+from rt_pose.config.build import duration_ns
 from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
 from rt_pose.session import loop_process, record
@@ -99,7 +99,7 @@ def run_session(
     ours, theirs = spawn.Pipe()
     link = _Link(ours)
     loop = spawn.Process(
-        target=loop_process.main, args=(theirs, to_plain(config), session_id, register), name="rt-pose-loop"
+        target=loop_process.main, args=(theirs, config, session_id, register), name="rt-pose-loop"
     )
     loop.start()
     theirs.close()
@@ -198,7 +198,7 @@ class _Supervision:
     def run(self) -> RunResult:
         endpoint = None
         refused = False
-        standby = SafeStandby(to_plain(self._config), self._register, self._loop.pid)
+        standby = SafeStandby(self._config, self._register, self._loop.pid)
         try:
             if self._out is not None:
                 self._out.mkdir(parents=True, exist_ok=True)

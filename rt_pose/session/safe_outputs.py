@@ -13,10 +13,8 @@ import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from rt_pose.clock import NS_PER_S, Clock, HostClock
-from rt_pose.config.build import build
 from rt_pose.config.schema import RunConfig
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.errors import UserError
@@ -32,10 +30,10 @@ NICE = 10
 class SafeStandby:
     """Waits to open every output anew and put it into its safe state. `close` it where nothing happened."""
 
-    def __init__(self, config: dict[str, Any], register: Callable[[], None], loop_pid: int | None) -> None:
+    def __init__(self, config: RunConfig, register: Callable[[], None], loop_pid: int | None) -> None:
         """`loop_pid`: the process that holds the outputs now; None where nobody does."""
         self._link: Connection | None = None
-        if not config.get("outputs"):
+        if not config.outputs:
             return
         spawn = multiprocessing.get_context("spawn")
         self._link, theirs = spawn.Pipe()
@@ -71,23 +69,20 @@ class SafeStandby:
         self._link = None
 
 
-def _main(
-    link: Connection, config: dict[str, Any], register: Callable[[], None], loop_pid: int | None
-) -> None:
+def _main(link: Connection, config: RunConfig, register: Callable[[], None], loop_pid: int | None) -> None:
     for sent in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(sent, signal.SIG_IGN)  # what ends the run must not end who cleans up after it
     os.nice(NICE)
     register()
     clock = HostClock()
-    run_config = build(RunConfig, config, "configuration")
     try:
         link.recv()
     except (EOFError, OSError):
         if loop_pid is not None:
             _wait_until_gone(loop_pid, clock)
-        _make_all_safe(run_config, clock)
+        _make_all_safe(config, clock)
         return
-    link.send(_make_all_safe(run_config, clock))
+    link.send(_make_all_safe(config, clock))
 
 
 def _wait_until_gone(pid: int, clock: Clock) -> None:

@@ -16,7 +16,6 @@ from rt_pose.decisions.protocol import RunTime
 from rt_pose.errors import UserError, nearest
 from rt_pose.records import Observation
 from rt_pose.session.read import Session
-from rt_pose.types import FrameStamps
 
 
 def with_yoke_times(config: RunConfig) -> RunConfig:
@@ -29,20 +28,16 @@ def with_yoke_times(config: RunConfig) -> RunConfig:
 def effect_times_s(session: Session, rule: str) -> list[float]:
     """When the rule's fired events were expected to act: scene time since the first frame."""
     effects = {
-        record.seq: (record.event["t_effect_ns"] - record.event["t_cause_ns"])
+        record.seq: (record.event.t_effect_ns - record.event.t_cause_ns)
         for record in session.events
-        if record.event["rule"] == rule and record.event["outcome"] == "fired"
+        if record.event.rule == rule and record.event.outcome == "fired"
     }
     time = RunTime()
     times = []
     for item in session.inputs:
         if not isinstance(item, Observation):
             continue
-        stamps = item.stamps
-        time.advance(
-            item.camera,
-            FrameStamps(stamps.index, None, stamps.t_arrival_ns, stamps.t_scene_ns, epoch=stamps.epoch),
-        )
+        time.advance(item.camera, item.stamps)
         if item.seq in effects:
             times.append((time.elapsed_ns + effects[item.seq]) / NS_PER_S)
     return sorted(times)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -272,7 +273,8 @@ def rehearse(like: CausalFilter, pose: Pose) -> None:
     spare = CausalFilter(like.spec, *like.shape)
     stamps = pose.stamps
     for later in (0, 1):
-        now = replace(stamps, index=stamps.index + later, t_scene_ns=stamps.t_scene_ns + later * NS_PER_MS)
+        t_scene_ns = stamps.t_scene_ns + later * NS_PER_MS
+        now = msgspec.structs.replace(stamps, index=stamps.index + later, t_scene_ns=t_scene_ns)
         spare.step(replace(pose, stamps=now))
     spare.predict(pose.camera, stamps.index, stamps.t_scene_ns + 2 * NS_PER_MS)
 

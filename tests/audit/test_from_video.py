@@ -62,9 +62,7 @@ def test_the_film_gives_nearly_the_same_poses_and_the_same_events(recorded: Path
     assert moved.largest_px is not None
     assert 0.0 < moved.largest_px < 1.0, "H.264 moves discs by a fraction of a pixel"
     assert not moved.notes
-    assert [t.event.frame_index for t in comparison.before] == [
-        e.event["frame_index"] for e in session.events
-    ]
+    assert [t.event.frame_index for t in comparison.before] == [e.event.frame_index for e in session.events]
     assert len(comparison.before) == 2
     assert len(comparison.after) == 2
     assert any("largest pose difference" in line for line in tell(moved))

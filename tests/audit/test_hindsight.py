@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.html_page import NASTY, check_escaped, check_page
 from support.random_session import KEYPOINTS, DrawnKeypoints, write_random_session
 
 from rt_pose.audit.hindsight import Episode, Scored, episodes, match, score, tell
@@ -22,7 +23,7 @@ from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, RunConfig
 from rt_pose.inference.decode import Keypoints
 from rt_pose.offline.smooth import smooth_observations
-from rt_pose.reports.hindsight_page import write
+from rt_pose.reports.hindsight_page import page, write
 from rt_pose.session.describe import uuid7
 from rt_pose.session.read import Session
 
@@ -205,7 +206,17 @@ def test_the_page_and_its_figures(swinging: Session, tmp_path: Path) -> None:
     text = (tmp_path / "hindsight.html").read_text()
     assert text.count("<svg") >= 2
     assert "fill-opacity" in text, "episodes are shown"
+    check_page(text)
     assert any("right" in line and " 20 fired" in line for line in tell(found[0]))
+
+
+def test_names_on_the_page_are_escaped_and_a_rule_without_hits_is_shown(swinging: Session) -> None:
+    whole = score(dataclasses.replace(swinging, events=[]), known_truth(swinging))
+    scores = [dataclasses.replace(s, rule=NASTY, curves=[]) for s in whole.scores]
+    text = page([dataclasses.replace(whole, source=NASTY, scores=scores)], NASTY)
+    check_escaped(text)
+    assert "<svg" not in text
+    check_page(page([], "none"))
 
 
 @given(st.integers(0, 2**16))

@@ -29,9 +29,9 @@ def test_random_sessions_have_something_to_replay(tmp_path: Path) -> None:
     for seed in range(12):
         write_random_session(tmp_path / f"{seed}", seed)
         session = Session.read(tmp_path / f"{seed}")
-        blocks |= {e.event["block"] for e in session.events}
-        probabilities += sum(e.event["probability"] is not None for e in session.events)
-        found |= {(e.event["outcome"], e.event["reason"]) for e in session.events}
+        blocks |= {e.event.block for e in session.events}
+        probabilities += sum(e.event.probability is not None for e in session.events)
+        found |= {(e.event.outcome, e.event.reason) for e in session.events}
     assert {o for o, _ in found} == {"fired", "withheld", "suppressed"}
     assert blocks >= {"baseline", "stimulation"}
     assert probabilities

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.random_session import write_random_session
 
@@ -48,7 +49,7 @@ def test_what_did_not_fire_changes_no_stimulus() -> None:
 def test_another_pulse_is_another_stimulus() -> None:
     longer = trial(3)
     assert longer.command is not None
-    longer.command.duration_us = 6000
+    longer.command = msgspec.structs.replace(longer.command, duration_us=6000)
     assert kinds([trial(3)], [longer]) == [("other command", True)]
 
 
@@ -99,7 +100,7 @@ def test_a_session_run_with_the_changed_value_is_what_would_have_been(tmp_path: 
     first = found.first_changed_stimulus
     assert first is not None
     end = found.differences[first].first.seq
-    truly = [(e.seq, e.event["rule"], e.event["outcome"]) for e in Session.read(other).events]
+    truly = [(e.seq, e.event.rule, e.event.outcome) for e in Session.read(other).events]
     claimed = [(t.seq, t.event.rule, t.event.outcome) for t in found.after if t.seq <= end]
     assert claimed == [event for event in truly if event[0] <= end]
     assert "withheld" in {outcome for seq, _, outcome in claimed if seq == end}
@@ -107,7 +108,7 @@ def test_a_session_run_with_the_changed_value_is_what_would_have_been(tmp_path: 
 
 
 def test_it_says_where_belief_ends(session: Session) -> None:
-    rule = next(e.event["rule"] for e in session.events if e.event["outcome"] == "fired")
+    rule = next(e.event.rule for e in session.events if e.event.outcome == "fired")
     found, _ = what_if(session, [f"rules.{rule}.withhold=1.0"])
     first = found.first_changed_stimulus
     assert first is not None

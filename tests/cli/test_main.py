@@ -14,7 +14,8 @@ import pytest
 from support.clip import write_clip
 from support.tiny_package import make_tiny_package
 
-from rt_pose.cli.main import VERBS, main
+from rt_pose.cli.main import VERBS, main, parser_of
+from rt_pose.config.build import to_plain
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "configs" / "demo.yaml"
@@ -117,16 +118,16 @@ def test_missing_and_broken_configurations(fails: Callable[..., str], tmp_path: 
         ("cameras: {top: {driver: simulated, option: {}}}", "unknown key 'cameras.top.option'"),
         ("rules: [{name: a, when: b, do: {output: c, puls: 1 ms}}]", "did you mean 'pulse'?"),
         ("rules: [{name: a, when: b, hold: 30, do: {output: c, pulse: 1 ms}}]", "has a unit, e.g. '30 ms'"),
-        ("budget_ms: soon", "Expected `float`, got `str`"),
+        ("budget_ms: soon", "expected `float`, got `str`"),
         ("cameras: {top: {driver: simulatd}}", "no camera driver 'simulatd', did you mean 'simulated'?"),
         (
             "cameras: {top: {driver: simulated, options: {rate: 3}}}",
-            "unknown key 'rate', did you mean 'rate_hz'?",
+            "unknown key 'cameras.top.options.rate', did you mean 'rate_hz'?",
         ),
         ("outputs: {o: {driver: lazer}}", "no output driver 'lazer'"),
         ("cameras: {}", "cameras: at least one is needed"),
-        ("cameras: {a/b: {driver: simulated}}", "cameras: 'a/b' cannot be a name"),
-        ("zones: {two words: {circle: [1, 2, 3]}}", "zones: 'two words' cannot be a name"),
+        ("cameras: {a/b: {driver: simulated}}", "cameras.a/b: 'a/b' cannot be a name"),
+        ("zones: {two words: {circle: [1, 2, 3]}}", "zones.two words: 'two words' cannot be a name"),
         ("budget_ms: 0", "budget_ms: expected more than 0, got 0"),
         ("seconds: -1", "seconds: expected more than 0, got -1"),
         ("safety: {kill_after: 600 ms}", "a kill_after of 1 s or more, got '500 ms' and '600 ms'"),
@@ -284,7 +285,11 @@ def test_predict_writes_a_table(package: Path, clip: Path, tmp_path: Path) -> No
 def test_run_report_replay(package: Path, clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "session"
     ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
-    assert main(["run", "--model", str(package), "--camera", f"video:{clip}", "--out", str(out), *ports]) == 0
+    words = ["--model", str(package), "--camera", f"video:{clip}", "--out", str(out), *ports]
+    assert main(["run", *words]) == 0
+    built = to_plain(parser_of("run").parse(words).config)
+    info = json.loads((out / "session.json").read_text())
+    assert info["config"] == built, "the process of the loop has the same"
     figures = json.loads((out / "report.json").read_text())
     assert figures["frames"]["captured"] > 0
     assert main(["replay", str(out)]) == 0
@@ -326,7 +331,7 @@ def test_bench_latency_prints_a_table_and_one_json_line(
     assert reference["kind"] == "alternate"
     assert reference["bare_ms"]["paced"]["n"] > 100
     page = (out / "latency.html").read_text()
-    for heading in ("Over time", "How often", "Where the time goes", "What was dropped", "Compared"):
+    for heading in ("Over time", "Distribution", "Stages", "What was dropped", "Compared"):
         assert heading in page
     assert page.count("<svg") == 3
     assert "src=" not in page

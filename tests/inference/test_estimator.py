@@ -9,7 +9,7 @@ import pytest
 from support.tiny_package import disc_frame, make_tiny_package
 
 from rt_pose.inference.engine import engines, open_engine
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.package import PRECISION_NETWORKS, Package
 
 AT = np.array([[40.0, 60.0], [120.0, 200.0], [200.0, 90.0], [280.0, 140.0]])
@@ -22,7 +22,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 def estimator_of(package: Package, backend: str, precision: str = "float32") -> Estimator:
     manifest = package.manifest
-    return Estimator(open_engine(backend, package.path, manifest.input, precision, 1), manifest.decode)
+    return CpuEstimator(open_engine(backend, package.path, manifest.input, precision, 1), manifest.decode)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -80,7 +80,7 @@ def test_stamped_steps_and_whole_chain_are_equal_to_the_bit(
 @pytest.mark.parametrize("preprocess", ["dali", "compiled"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_window_is_the_frame_cut_there(package: Package, preprocess: str, channels: int) -> None:
-    estimator = Estimator(
+    estimator = CpuEstimator(
         estimator_of(package, "openvino").engine, package.manifest.decode, preprocess=preprocess
     )
     frame = np.random.default_rng(0).integers(0, 256, (300, 400, channels), np.uint8)

@@ -22,7 +22,7 @@ def session(synthetic_session: Path) -> Session:
 
 def test_the_first_of_each_kind_is_chosen(session: Session) -> None:
     chosen = chosen_events(session.events, "top")
-    assert [e.event["outcome"] for e in chosen] == ["fired", "withheld", "suppressed", "fired"]
+    assert [e.event.outcome for e in chosen] == ["fired", "withheld", "suppressed", "fired"]
     assert [e.t_ns for e in chosen] == sorted(e.t_ns for e in chosen)
     assert chosen_events(session.events, "another") == []
 
@@ -31,7 +31,7 @@ def test_the_events_own_frame_is_in_its_strip(session: Session) -> None:
     pictures = CameraPictures.of(session, "top")
     assert pictures is not None
     strip = pictures.strips()[0]
-    index = strip.event["frame_index"]
+    index = strip.event.frame_index
     own = [p for p in strip.pictures if "<figcaption>0 ms<" in p]
     if not own:
         pytest.skip("the recorder lost this very frame")

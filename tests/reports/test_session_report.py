@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from support.synthetic_session import (
@@ -85,7 +86,7 @@ def test_deadline(session: Session) -> None:
 
 def test_unknown_exposures_are_not_measured(session: Session) -> None:
     for observation in session.observations:
-        observation.stamps.t_exposure_ns = None
+        observation.stamps = msgspec.structs.replace(observation.stamps, t_exposure_ns=None)
     assert deadline(session) == {"budget_ms": BUDGET_MS, "missed": None, "n": 0}
     assert latencies(session)["exposure_to_decision"] is None
     assert latencies(session)["loop"] is None

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rt_pose.errors import UserError
-from rt_pose.records import StampsData
 from rt_pose.session.film import UNKNOWN, FilmWriter, read_film, read_times
+from rt_pose.types import FrameStamps
 
 
 def _images(n: int, height: int, width: int, channels: int) -> np.ndarray:
@@ -20,8 +20,10 @@ def _images(n: int, height: int, width: int, channels: int) -> np.ndarray:
     return np.repeat(images, channels, axis=3).astype(np.uint8)
 
 
-def _stamps(index: int, exposure: int | None) -> StampsData:
-    return StampsData(index=index, t_exposure_ns=exposure, t_arrival_ns=index * 10 + 2, t_scene_ns=index * 10)
+def _stamps(index: int, exposure: int | None) -> FrameStamps:
+    return FrameStamps(
+        index=index, t_exposure_ns=exposure, t_arrival_ns=index * 10 + 2, t_scene_ns=index * 10
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from rt_pose.loop.capture import FrameRing, RingDescription
-from rt_pose.records import CapturedFrame, StampsData
+from rt_pose.records import CapturedFrame
 from rt_pose.session import filming
 from rt_pose.session.film import read_times
 from rt_pose.session.filming import CameraFilming
-from rt_pose.types import CameraInfo
+from rt_pose.types import CameraInfo, FrameStamps
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def ring() -> Iterator[FrameRing]:
 def _write(ring: FrameRing, index: int, slot: int) -> CapturedFrame:
     ring.begin_write(slot)[:] = index
     generation = ring.end_write(slot)
-    stamps = StampsData(index=index, t_exposure_ns=None, t_arrival_ns=0, t_scene_ns=0)
+    stamps = FrameStamps(index=index, t_exposure_ns=None, t_arrival_ns=0, t_scene_ns=0)
     return CapturedFrame(t_ns=1, camera="top", stamps=stamps, slot=slot, generation=generation)
 
 
@@ -69,7 +69,7 @@ def test_a_full_backlog_loses_frames_and_counts_them(
 
 def test_a_ring_that_is_gone_costs_the_film_not_the_recorder(tmp_path: Path) -> None:
     film = CameraFilming(tmp_path, RingDescription("top", "rt_pose_no_such_ring", 8, 48, 64, 1))
-    stamps = StampsData(index=5, t_exposure_ns=None, t_arrival_ns=0, t_scene_ns=0)
+    stamps = FrameStamps(index=5, t_exposure_ns=None, t_arrival_ns=0, t_scene_ns=0)
     film.copy(CapturedFrame(t_ns=1, camera="top", stamps=stamps, slot=0, generation=2))
     film.close()
     (loss,) = film.losses(t_ns=1)

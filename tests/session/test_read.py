@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from support.synthetic_session import ERROR_PX, KEYPOINTS, T0_NS, keypoints_at, write_info
@@ -12,6 +14,7 @@ from support.synthetic_session import ERROR_PX, KEYPOINTS, T0_NS, keypoints_at, 
 from rt_pose.errors import UserError
 from rt_pose.session.log_file import LogWriter
 from rt_pose.session.read import Session, stamp_columns
+from rt_pose.types import StageStamps
 
 
 def test_round_trip(synthetic_session: Path) -> None:
@@ -24,8 +27,8 @@ def test_round_trip(synthetic_session: Path) -> None:
     index = observation.stamps.index
     np.testing.assert_array_equal(observation.xy.array()[0], keypoints_at(index) + np.array([ERROR_PX, 0]))
     assert session.tracks[10].index == index
-    assert [e.event["outcome"] for e in session.events[:4]] == ["fired", "withheld", "suppressed", "fired"]
-    assert session.acks[0].ack["command_id"] == session.commands[0].command["id"]
+    assert [e.event.outcome for e in session.events[:4]] == ["fired", "withheld", "suppressed", "fired"]
+    assert session.acks[0].ack.command_id == session.commands[0].command.id
     assert session.end is not None
     assert session.end.reason == "time is up"
 
@@ -47,8 +50,8 @@ def test_stamp_columns(synthetic_session: Path) -> None:
 
 def test_stamps_that_were_never_taken_are_unknown(synthetic_session: Path) -> None:
     observation = Session.read(synthetic_session).observations[0]
-    observation.stages = {"t_pose_ns": 5, "t_published_ns": 0}
-    observation.stamps.t_exposure_ns = None
+    observation.stages = StageStamps(t_pose_ns=5)
+    observation.stamps = msgspec.structs.replace(observation.stamps, t_exposure_ns=None)
     columns = stamp_columns([observation])
     assert columns.stages["t_pose_ns"][0] == 5
     assert np.isnan([columns.stages["t_published_ns"][0], columns.stages["t_decided_ns"][0]]).all()
@@ -62,6 +65,16 @@ def test_records_of_a_newer_program_are_left_aside(tmp_path: Path) -> None:
     log.write(b"hologram", 1, b"\x80")
     log.close()
     assert Session.read(tmp_path).frames == []
+
+
+def test_what_drivers_once_said_of_devices_is_left_aside(synthetic_session: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "session"
+    shutil.copytree(synthetic_session, copy)
+    info = json.loads((copy / "session.json").read_bytes())
+    info["cameras"]["top"] |= {"exposure_estimated": False, "hardware": False}
+    info["outputs"]["laser"] |= {"hardware": False}
+    (copy / "session.json").write_text(json.dumps(info))
+    assert Session.read(copy).info == Session.read(synthetic_session).info
 
 
 def test_what_is_no_session_says_so(tmp_path: Path) -> None:

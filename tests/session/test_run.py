@@ -79,7 +79,7 @@ def test_all_stamps_are_there_and_in_order(finished: tuple[Path, RunResult]) -> 
     for seen in Session.read(finished[0]).observations:
         stamps = seen.stamps
         stages = [
-            seen.stages[name]
+            getattr(seen.stages, name)
             for name in (
                 "t_taken_ns",
                 "t_preprocessed_ns",
@@ -98,11 +98,11 @@ def test_all_stamps_are_there_and_in_order(finished: tuple[Path, RunResult]) -> 
 
 def test_every_fired_event_has_a_command_and_an_ack(finished: tuple[Path, RunResult]) -> None:
     session = Session.read(finished[0])
-    fired = [e.event["id"] for e in session.events if e.event["outcome"] == "fired"]
+    fired = [e.event.id for e in session.events if e.event.outcome == "fired"]
     assert fired
-    assert [c.command["event_id"] for c in session.commands] == fired
-    assert sorted(a.ack["command_id"] for a in session.acks) == sorted(fired)
-    assert all(a.ack["ok"] and a.ack["t_ack_ns"] >= a.ack["t_sent_ns"] for a in session.acks)
+    assert [c.command.event_id for c in session.commands] == fired
+    assert sorted(a.ack.command_id for a in session.acks) == sorted(fired)
+    assert all(a.ack.ok and a.ack.t_ack_ns >= a.ack.t_sent_ns for a in session.acks)
     total = finished[1].summary["events"]
     assert len(session.events) == sum(sum(counts.values()) for counts in total.values())
 
@@ -251,7 +251,7 @@ def test_replay_takes_two_unknown_values_for_equal(package: Path, tmp_path: Path
     cameras = {"top": CameraConfig("video", {"path": str(video)})}
     run(config(package, cameras=cameras, rules=rules, seconds=None), tmp_path / "session")
     session = Session.read(tmp_path / "session")
-    assert any(math.isnan(e.event["value"]) for e in session.events)
+    assert any(math.isnan(e.event.value) for e in session.events)
     assert replay(tmp_path / "session").identical
 
 
@@ -352,7 +352,7 @@ def test_nothing_is_fired_before_it_is_armed(package: Path, tmp_path: Path) -> N
     result = run(config(package, armed_at_start=False, seconds=2.0), tmp_path / "session")
     for counts in result.summary["events"].values():
         assert counts["fired"] == counts["withheld"] == 0
-    reasons = {e.event["reason"] for e in Session.read(tmp_path / "session").events}
+    reasons = {e.event.reason for e in Session.read(tmp_path / "session").events}
     assert reasons <= {"disarmed", "lost"}
     assert "disarmed" in reasons
 
@@ -404,7 +404,7 @@ def test_over_a_cap_is_suppressed_in_the_run_and_in_replay(package: Path, tmp_pa
     result = run(config(package, outputs=outputs), tmp_path / "session")
     session = Session.read(tmp_path / "session")
     assert sum(counts["fired"] for counts in result.summary["events"].values()) == 2
-    assert "cap" in {e.event["reason"] for e in session.events}
+    assert "cap" in {e.event.reason for e in session.events}
     assert replay(tmp_path / "session").identical
 
 
@@ -422,7 +422,7 @@ def test_several_cameras_share_a_call_and_replay_bit_for_bit(package: Path, tmp_
     session = Session.read(tmp_path / "session")
     seen: dict[int, set[str]] = {}
     for observation in session.observations:
-        seen.setdefault(observation.stages["t_inferred_ns"], set()).add(observation.camera)
+        seen.setdefault(observation.stages.t_inferred_ns, set()).add(observation.camera)
     assert max(map(len, seen.values())) == 2, "no call of the network served both cameras"
     windows = {o.camera: set() for o in session.observations}  # type: ignore[var-annotated]
     for observation in session.observations:

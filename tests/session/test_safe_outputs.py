@@ -12,7 +12,6 @@ import pytest
 import rigs
 from rigs.firmware.simulate import SimulatedBox
 from rt_pose.clock import HostClock
-from rt_pose.config.build import to_plain
 from rt_pose.config.schema import OutputConfig, RunConfig
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.session.safe_outputs import SafeStandby
@@ -29,9 +28,9 @@ def box() -> Iterator[SimulatedBox]:
         yield box
 
 
-def plain(*ports: str) -> dict[str, object]:
+def config(*ports: str) -> RunConfig:
     outputs = {f"box{i}": OutputConfig("serial_ttl", {"port": port}) for i, port in enumerate(ports)}
-    return to_plain(RunConfig(outputs=outputs))  # type: ignore[no-any-return]
+    return RunConfig(outputs=outputs)
 
 
 def leave_high(box: SimulatedBox) -> None:
@@ -51,7 +50,7 @@ def leave_high(box: SimulatedBox) -> None:
 
 
 def test_every_output_is_made_safe_and_what_failed_is_named(box: SimulatedBox) -> None:
-    standby = SafeStandby(plain("/dev/none", box.port), rigs.register, None)
+    standby = SafeStandby(config("/dev/none", box.port), rigs.register, None)
     leave_high(box)
     (problem,) = standby.make_safe()
     assert problem.startswith("an output may not be in its safe state: outputs.box0: the port /dev/none")
@@ -60,13 +59,13 @@ def test_every_output_is_made_safe_and_what_failed_is_named(box: SimulatedBox) -
 
 
 def test_without_outputs_there_is_nothing_to_do() -> None:
-    standby = SafeStandby(plain(), rigs.register, None)
+    standby = SafeStandby(config(), rigs.register, None)
     assert standby.make_safe() == []
     standby.close()
 
 
 def test_closed_it_leaves_the_outputs_alone(box: SimulatedBox) -> None:
-    standby = SafeStandby(plain(box.port), rigs.register, None)
+    standby = SafeStandby(config(box.port), rigs.register, None)
     standby.close()
     leave_high(box)
     assert box.wait_for(0, high=False, timeout_s=0.3) is None
@@ -77,8 +76,9 @@ def test_where_the_supervisor_dies_it_waits_for_the_loop_and_acts_by_itself(box:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as loop:
         code = (
             "import os, sys, rigs; from rt_pose.session.safe_outputs import SafeStandby\n"
+            "from rt_pose.config.schema import *\n"
             "if __name__ == '__main__':\n"
-            f"    SafeStandby({plain(box.port)!r}, rigs.register, {loop.pid})\n"
+            f"    SafeStandby({config(box.port)!r}, rigs.register, {loop.pid})\n"
             "    os.kill(os.getpid(), 9)\n"
         )
         leave_high(box)

@@ -40,9 +40,7 @@ def test_times_become_part_of_the_configuration(master: tuple[Path, RunConfig, s
     resolved = with_yoke_times(yoked(config, rule, path))
     times = next(r.yoke_times_s for r in resolved.rules if r.name == rule)
     assert times is not None
-    fired = [
-        e for e in Session.read(path).events if e.event["rule"] == rule and e.event["outcome"] == "fired"
-    ]
+    fired = [e for e in Session.read(path).events if e.event.rule == rule and e.event.outcome == "fired"]
     assert len(times) == len(fired)
     assert np.all(np.diff(times) >= 0)
     assert all("yoke_times_s" in r for r in to_plain(resolved)["rules"])

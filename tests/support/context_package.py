@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rt_pose.inference.engine import open_engine
 from rt_pose.inference.engines.torch_reference import PROGRAM
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator
 from rt_pose.package import (
     ContextSpec,
     DecodeSpec,
@@ -57,7 +57,7 @@ def make_context_package(path: Path, keypoints: int = 3) -> Package:
         precisions={name: PrecisionReport(1.0, 0.5, 1.0) for name in ("float32", "bf16")},
     )
     frames = _golden_frames(keypoints, 2 * WIDTH, 2 * HEIGHT, 1, 0)
-    estimator = Estimator(open_engine("torch", path, spec, "float32", 1), manifest.decode)
+    estimator = CpuEstimator(open_engine("torch", path, spec, "float32", 1), manifest.decode)
     found = estimator.estimate_in_turn(frames)
     return write_package(
         path,

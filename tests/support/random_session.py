@@ -26,7 +26,7 @@ from rt_pose.decisions.protocol import make_protocol
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.temporal_context import Past
-from rt_pose.loop.capture import LatestFrames, TakenFrame, stamps_data
+from rt_pose.loop.capture import LatestFrames, TakenFrame
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Order
 from rt_pose.loop.latency import LatencyLedger
@@ -252,9 +252,7 @@ def write_random_session(
 def captured(taken: TakenFrame, truth: np.ndarray) -> tuple[CapturedFrame, Truth]:
     """What the camera's thread would have logged of a frame."""
     stamps, camera = taken.frame.stamps, taken.frame.camera
-    frame = CapturedFrame(
-        t_ns=stamps.t_arrival_ns, camera=camera, stamps=stamps_data(stamps), slot=0, generation=2
-    )
+    frame = CapturedFrame(t_ns=stamps.t_arrival_ns, camera=camera, stamps=stamps, slot=0, generation=2)
     visible = [True] * len(truth)
     xy = ArrayData.of(truth[None])
     return frame, Truth(t_ns=stamps.t_arrival_ns, camera=camera, index=stamps.index, xy=xy, visible=visible)

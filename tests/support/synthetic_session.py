@@ -6,7 +6,6 @@ the pace at which the records are sent is real.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import multiprocessing
 import os
@@ -34,13 +33,12 @@ from rt_pose.records import (
     EventRecord,
     Observation,
     Record,
-    StampsData,
     TrackRecord,
     Truth,
 )
 from rt_pose.session.describe import machine, uuid7, versions
 from rt_pose.session.record import main as record
-from rt_pose.types import Ack, CameraInfo, Command, Event, OutputInfo
+from rt_pose.types import Ack, CameraInfo, Command, Event, FrameStamps, OutputInfo, StageStamps
 
 HEIGHT, WIDTH, PERIOD_NS = 192, 256, 20 * NS_PER_MS
 KEYPOINTS = ["nose", "neck", "back", "tail_base", "paw"]
@@ -170,38 +168,38 @@ class SyntheticLoop:
         self._send(DropRecord(t_ns=self._t(frames), stage="device", reason="gap", count=2, camera="top"))
         self._send(End(t_ns=self._t(frames), reason="time is up"))
 
-    def _decide(self, i: int, stamps: StampsData, truth: np.ndarray) -> None:
+    def _decide(self, i: int, stamps: FrameStamps, truth: np.ndarray) -> None:
         arrival, ms = stamps.t_arrival_ns, NS_PER_MS
         late = 8 * ms if i % LATE_EVERY == 0 else 0
         wobble = int((i * 7919) % 1000) * 400
-        stages = {
-            "t_taken_ns": arrival + ms // 10,
-            "t_preprocessed_ns": arrival + ms // 2,
-            "t_inferred_ns": arrival + 4 * ms + wobble + late,
-            "t_pose_ns": arrival + 4 * ms + wobble + late + ms // 5,
-            "t_tracked_ns": arrival + 4 * ms + wobble + late + ms // 3,
-            "t_judged_ns": arrival + 4 * ms + wobble + late + ms // 3,
-            "t_decided_ns": arrival + 4 * ms + wobble + late + ms // 2,
-            "t_published_ns": arrival + 5 * ms + wobble + late,
-        }
+        stages = StageStamps(
+            t_taken_ns=arrival + ms // 10,
+            t_preprocessed_ns=arrival + ms // 2,
+            t_inferred_ns=arrival + 4 * ms + wobble + late,
+            t_pose_ns=arrival + 4 * ms + wobble + late + ms // 5,
+            t_tracked_ns=arrival + 4 * ms + wobble + late + ms // 3,
+            t_judged_ns=arrival + 4 * ms + wobble + late + ms // 3,
+            t_decided_ns=arrival + 4 * ms + wobble + late + ms // 2,
+            t_published_ns=arrival + 5 * ms + wobble + late,
+        )
         k = len(KEYPOINTS)
         self._send(
             Observation(
-                t_ns=stages["t_published_ns"],
+                t_ns=stages.t_published_ns,
                 seq=i + 1,
                 camera="top",
                 stamps=stamps,
                 xy=ArrayData.of(truth + RIGHT),
                 cov=ArrayData.of(np.broadcast_to(np.eye(2), (1, k, 2, 2))),
                 confidence=ArrayData.of(np.full((1, k), 0.9)),
-                t_judged_ns=stages["t_judged_ns"],
+                t_judged_ns=stages.t_judged_ns,
                 stages=stages,
             )
         )
         velocity = (keypoints_at(i + 1) - keypoints_at(i))[None] * 50.0
         self._send(
             TrackRecord(
-                t_ns=stages["t_published_ns"],
+                t_ns=stages.t_published_ns,
                 seq=i + 1,
                 camera="top",
                 index=i,
@@ -213,9 +211,9 @@ class SyntheticLoop:
             )
         )
         if i % EVENT_EVERY == EVENT_EVERY - 2:
-            self._event(i, stages["t_decided_ns"], stamps)
+            self._event(i, stages.t_decided_ns, stamps)
 
-    def _event(self, i: int, t_decided: int, stamps: StampsData) -> None:
+    def _event(self, i: int, t_decided: int, stamps: FrameStamps) -> None:
         outcome = OUTCOMES[self._events % 3] if self._events else "fired"
         self._events += 1
         event = Event(
@@ -233,19 +231,17 @@ class SyntheticLoop:
             t_effect_ns=t_decided + NS_PER_MS,
             deadline_met=True,
         )
-        self._send(EventRecord(t_ns=t_decided, seq=i + 1, event=dataclasses.asdict(event)))
+        self._send(EventRecord(t_ns=t_decided, seq=i + 1, event=event))
         if outcome != "fired":
             return
         command = Command(self._events, self._events, "laser", 0, "pulse", duration_us=5000)
-        self._send(
-            CommandRecord(t_ns=t_decided, seq=i + 1, command=dataclasses.asdict(command), accepted=True)
-        )
+        self._send(CommandRecord(t_ns=t_decided, seq=i + 1, command=command, accepted=True))
         ack = Ack(self._events, "laser", t_decided + NS_PER_MS // 2, t_decided + 2 * NS_PER_MS, 77, ok=True)
-        self._send(AckRecord(t_ns=t_decided + 2 * NS_PER_MS, ack=dataclasses.asdict(ack)))
+        self._send(AckRecord(t_ns=t_decided + 2 * NS_PER_MS, ack=ack))
 
-    def _stamps(self, i: int) -> StampsData:
+    def _stamps(self, i: int) -> FrameStamps:
         exposure = self._t(i)
-        return StampsData(
+        return FrameStamps(
             index=i, t_exposure_ns=exposure, t_arrival_ns=exposure + 2 * NS_PER_MS, t_scene_ns=exposure
         )
 
@@ -257,7 +253,7 @@ class SyntheticLoop:
 
 
 def camera_info() -> CameraInfo:
-    return CameraInfo("top", "simulated", "made-up", WIDTH, HEIGHT, 1, 50.0, hardware=False)
+    return CameraInfo("top", "simulated", "made-up", WIDTH, HEIGHT, 1, 50.0)
 
 
 def write_info(session_dir: Path) -> None:
@@ -274,7 +270,7 @@ def write_info(session_dir: Path) -> None:
         "machine": machine(),
         "versions": versions(),
         "cameras": {"top": msgspec.to_builtins(camera_info())},
-        "outputs": {"laser": msgspec.to_builtins(OutputInfo("laser", "simulated", "1", 1.0, True, False))},
+        "outputs": {"laser": msgspec.to_builtins(OutputInfo("laser", "simulated", "1", 1.0, True))},
         "budget_ms": BUDGET_MS,
         "bare_forward_ms": {"p50": BARE_MS, "p99": 3.4, "n": 200},
         "status": "running",

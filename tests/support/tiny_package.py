@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT, open_engine
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator
 from rt_pose.package import (
     NETWORK,
     DecodeSpec,
@@ -126,7 +126,9 @@ def make_tiny_package(
         },
     )
     frames = _golden_frames(keypoints, 2 * width, 2 * height, channels, seed)
-    found = Estimator(open_engine("openvino", path, spec, "float32", 1), manifest.decode).estimate_all(frames)
+    found = CpuEstimator(open_engine("openvino", path, spec, "float32", 1), manifest.decode).estimate_all(
+        frames
+    )
     return write_package(
         path,
         manifest,

@@ -16,7 +16,8 @@ from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.package import Package, read_package
 from rt_pose.tracking.causal_filter import CausalFilter
-from train.calibrate import CalibrateConfig, bias_covariances, calibrate
+from train.calibrate import bias_covariances, calibrate
+from train.calibrate_config import CalibrateConfig
 
 FRAMES = 200
 ENGINE = EngineConfig(precision="float32", preprocess="torch")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.reports.pictures import data_uri
 from rt_pose.types import FloatArray
 from rt_pose.video import read_frames
 from train.evaluation.filmed import TEMPORAL, Filmed
@@ -75,14 +74,7 @@ def crop(image: NDArray[np.uint8], found: FloatArray, other: FloatArray, caption
     high = np.clip(np.ceil(middle + half) + 1, low + 1, size).astype(int)
     part = image[low[1] : high[1], low[0] : high[0]]
     (fx, fy), (ox, oy) = (found - low).tolist(), (other - low).tolist()
-    return Picture(png_uri(part), (part.shape[1], part.shape[0]), (fx, fy), (ox, oy), caption)
-
-
-def png_uri(image: NDArray[np.uint8]) -> str:
-    """A picture (H, W, C; gray or RGB) as a data URI."""
-    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[2] == 3 else image
-    encoded = cv2.imencode(".png", pixels)[1]
-    return "data:image/png;base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
+    return Picture(data_uri(part, "png"), (part.shape[1], part.shape[0]), (fx, fy), (ox, oy), caption)
 
 
 def _worst(values: FloatArray, count: int) -> Iterator[tuple[int, int]]:

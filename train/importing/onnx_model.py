@@ -17,7 +17,7 @@ from pathlib import Path
 
 import onnx
 
-from rt_pose.config.build import build, load_yaml
+from rt_pose.config.build import load
 from rt_pose.errors import UserError, nearest
 from rt_pose.package import DecodeSpec, InputSpec, file_sha256
 from train.importing.foreign import Foreign
@@ -48,7 +48,7 @@ class OnnxSpec:
 
 def read_onnx(path: Path, spec_file: Path) -> Foreign:
     """The network in an ONNX file, as a YAML describes it. UserError where they do not fit."""
-    spec = build(OnnxSpec, load_yaml(spec_file), str(spec_file))
+    spec = load(OnnxSpec, spec_file)
     _check(spec, spec_file)
     model = load_graph(path)
     source = named(spec.image, inputs_of(model), path, "input")

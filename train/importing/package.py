@@ -21,7 +21,7 @@ from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.engine import engines, open_engine
 from rt_pose.inference.engines.openvino import input_shapes, openvino_core
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.package import (
     GOLDEN_CONFIDENCE,
     NETWORK,
@@ -99,7 +99,7 @@ def compare(ours: FloatArray, theirs: FloatArray) -> dict[str, Any]:
 
 def _estimator(foreign: Foreign, work: Path, precision: str, decode: DecodeSpec | None = None) -> Estimator:
     engine = open_engine("openvino", work, foreign.spec, precision, physical_cores())
-    return Estimator(engine, decode or foreign.decode)
+    return CpuEstimator(engine, decode or foreign.decode)
 
 
 def _check_count(foreign: Foreign, found: Keypoints[FloatArray]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.engine import engines, open_engine
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.package import GOLDEN_CONFIDENCE, DecodeSpec, InputSpec, PrecisionReport
 from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
@@ -37,7 +37,7 @@ class Yardstick:
 
 def estimator(folder: Path, spec: InputSpec, decode: DecodeSpec, precision: str) -> Estimator:
     """The live chain on the network in `folder`, in a precision of the CPU's engine."""
-    return Estimator(open_engine(BACKEND, folder, spec, precision, physical_cores()), decode)
+    return CpuEstimator(open_engine(BACKEND, folder, spec, precision, physical_cores()), decode)
 
 
 def precisions_of(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""The chain of `loop/estimate.py` on a GPU: everything is launched, and only `infer` waits, once, at its end.
+"""The estimator of a GPU: everything is launched, and only `infer` waits, once, at its end.
 
     preprocess_all: frames into pinned memory, copies and resizes launched
     infer:          network and decoding launched as one graph, a few hundred bytes copied back, one wait
@@ -10,7 +10,7 @@ So `t_preprocessed` is when preprocessing was handed to the device, and `t_infer
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,21 +20,16 @@ from torch import Tensor
 from rt_pose.errors import UserError
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.decode_argmax import make_decoder
-from rt_pose.inference.decode_compiled import to_frame
 from rt_pose.inference.decode_torch import decode_torch, decodes
 from rt_pose.inference.engine import Engine
-from rt_pose.inference.estimator import Estimator, Window
+from rt_pose.inference.estimator import Estimator, Images, Window
 from rt_pose.inference.gpu.frames import DaliFrames, DeviceFrames, MatrixFrames
 from rt_pose.inference.gpu.graphs import Forward, NetworkGraphs
 from rt_pose.inference.gpu.staging import Staging
 from rt_pose.inference.gpu.stream import Lane
-from rt_pose.inference.preprocess import frame_from_input
 from rt_pose.inference.temporal_context import Past
 from rt_pose.package import DecodeSpec
 from rt_pose.types import FloatArray
-
-NUMBERS = 7
-"""Of a keypoint, as they come back from the device: x, y, four of the covariance, confidence."""
 
 
 class DeviceEngine(Engine, Protocol):
@@ -51,55 +46,35 @@ class DeviceEngine(Engine, Protocol):
 
 
 class GpuEstimator(Estimator):
-    """Keypoints of frames by one network on a GPU. Not thread safe: one instance a thread."""
+    """The chain on a GPU: network input is a tensor there, what comes back are keypoints or heatmaps."""
 
     def __init__(self, engine: DeviceEngine, decode: DecodeSpec, preprocess: str = "dali") -> None:
         """`preprocess`: dali or compiled."""
-        self.engine = engine
-        self._lane = engine.lane
-        self.device = self._lane.device
+        # Networks from elsewhere have decoders that only the host knows: their maps come back whole.
+        on_device = decodes(decode)
+        super().__init__(engine, unpacked if on_device else make_decoder(decode))
+        tail: Forward | None = (lambda maps: packed(decode_torch(maps, decode))) if on_device else None
+        self._lane, self.device = engine.lane, engine.lane.device
         self._staging = Staging(self._lane)
         frames = MatrixFrames if preprocess == "compiled" else DaliFrames
         self._frames: DeviceFrames = frames(engine.spec, self._lane, self._staging)
-        # Networks from elsewhere have decoders that only the host knows: their maps come back whole.
-        self._decode_maps = None if decodes(decode) else make_decoder(decode)
-        tail: Forward | None = None if self._decode_maps else lambda maps: packed(decode_torch(maps, decode))
         self._graphs = NetworkGraphs(
             self._lane, engine.forward, engine.spec, engine.dtype, tail, engine.layout
         )
-        self._affines: dict[tuple[int, int], FloatArray] = {}
 
-    def preprocess(self, image: NDArray[np.uint8], window: Window | None = None) -> Any:
-        """Launch one frame's preprocessing; what `infer` takes."""
-        return self.preprocess_all([image], [window])
-
-    def preprocess_all(self, images: Sequence[NDArray[np.uint8]], windows: Sequence[Window | None]) -> Any:
-        """Launch the frames' preprocessing; what `infer` takes: how many there are.
-
-        The frames are read until `infer` returns.
-        """
+    def preprocess_all(self, images: Images, windows: Sequence[Window | None]) -> Tensor:
+        batch = self._graphs.batch(len(images))
         with self._lane.on():
-            self._frames.into(images, windows, self._graphs.inputs)
-        return len(images)
+            self._frames.into(images, windows, batch)
+        return batch
 
-    def infer(self, batch: Any, pasts: Sequence[Past] | None = None) -> NDArray[np.float32]:  # noqa: ARG002
-        """What `decode` takes, frame by frame along the first axis, of preprocessed frames; valid until the
-        next call. No engine of a GPU takes a network with a past yet."""
+    def infer(self, batch: Tensor, pasts: Sequence[Past] | None = None) -> NDArray[np.float32]:  # noqa: ARG002
+        """No engine of a GPU takes a network with a past yet."""
+        count = len(batch)
         with self._lane.on():
-            self._graphs.launch(batch)
+            self._graphs.launch(count)
         self._lane.wait()
-        return self._graphs.result(batch)
-
-    def decode(
-        self, heatmaps: NDArray[np.float32], frame_size: tuple[int, int], offset_xy: tuple[int, int] = (0, 0)
-    ) -> Keypoints[FloatArray]:
-        """Keypoints (1, K, ...) in sensor pixels, of a frame of (width, height) at `offset_xy`."""
-        affine = self._affines.get(frame_size)
-        if affine is None:
-            affine = self._affines[frame_size] = frame_from_input(self.engine.spec, frame_size)
-        found = self._decode_maps(heatmaps) if self._decode_maps else unpacked(heatmaps)
-        to_frame(affine, *offset_xy, found.xy.reshape(-1, 2), found.cov.reshape(-1, 2, 2))
-        return found
+        return self._graphs.result(count)
 
     def estimate_on_device(self, frame: Tensor) -> Keypoints[FloatArray]:
         """Keypoints (1, K, ...) of a frame (H, W, C) uint8 that lies on the device already, in its pixels.
@@ -111,18 +86,19 @@ class GpuEstimator(Estimator):
                 "engine.decoder: 'nvdec' leaves frames on the GPU, where the compiled preprocessing takes "
                 "them; set `--engine.preprocess compiled`, or `--engine.decoder pyav`"
             )
+        batch = self._graphs.batch(1)
         with self._lane.on():
-            self._frames.from_device(frame, self._graphs.inputs)
+            self._frames.from_device(frame, batch)
         height, width = frame.shape[:2]
-        return self.decode(self.infer(1), (width, height))
+        return self.decode(self.infer(batch), (width, height))
 
     def pin(self, memory: NDArray[np.uint8]) -> Callable[[], None]:
-        """Read frames that lie in `memory` in place; call what is returned before the memory goes."""
         return self._staging.pin(memory)
 
 
 def packed(found: Keypoints[Tensor]) -> Tensor:
-    """(B, K, 7) float32: everything of a keypoint in one tensor, so that one copy brings it back."""
+    """(B, K, 7) float32: x, y, four of the covariance and confidence of each keypoint in one tensor, so that
+    one copy brings them back."""
     return torch.cat([found.xy, found.cov.flatten(-2), found.confidence[..., None]], dim=-1)
 
 

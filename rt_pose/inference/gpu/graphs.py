@@ -49,11 +49,24 @@ class NetworkGraphs:
         the result of float32 heatmaps (None: the heatmaps themselves)."""
         self._lane, self._forward, self._tail = lane, forward, tail
         self._recorded: dict[int, _Recorded] = {}
+        self._batches: dict[int, Tensor] = {}
         with out_of_memory("making room for the network's input"), lane.on():
             room = torch.zeros(
                 (MAX_FRAMES, spec.channels, spec.height, spec.width), dtype=dtype, device=lane.device
             )
             self.inputs = room.contiguous(memory_format=layout)
+
+    def batch(self, count: int) -> Tensor:
+        """Where the input of a call of `count` frames lies, (count, C, h, w). UserError for more than fit."""
+        found = self._batches.get(count)
+        if found is None:
+            if not 1 <= count <= MAX_FRAMES:
+                raise UserError(
+                    f"engine.device: a call on the GPU takes 1 to {MAX_FRAMES} frames, got {count}; use "
+                    "fewer cameras in one loop"
+                )
+            found = self._batches[count] = self.inputs[:count]
+        return found
 
     def launch(self, count: int, fetch: bool = True) -> None:
         """Run on the first `count` inputs and (`fetch`) copy the result to the host; nothing is waited for.
@@ -73,12 +86,7 @@ class NetworkGraphs:
         return found
 
     def _record(self, count: int) -> _Recorded:
-        if not 1 <= count <= MAX_FRAMES:
-            raise UserError(
-                f"engine.device: a call on the GPU takes 1 to {MAX_FRAMES} frames, got {count}; use fewer "
-                "cameras in one loop"
-            )
-        inputs = self.inputs[:count]
+        inputs = self.batch(count)
 
         def work() -> Tensor:
             heatmaps = self._forward(inputs).float()

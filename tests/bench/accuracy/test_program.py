@@ -130,7 +130,8 @@ def test_cells_of_other_settings_are_not_lost_to_a_slip(
 
 def test_what_is_written_can_be_read(result: dict, folder: Path) -> None:
     out = folder.parent / "out"
-    assert "| supervised | 36 | 1 | 1 | 8 |" in (out / "accuracy.md").read_text()
+    rows = (out / "accuracy.md").read_text().splitlines()
+    assert ["supervised", "36", "1", "1", "8"] in [[c.strip() for c in row.split("|")[1:6]] for row in rows]
     assert "Error on held-out labels" in (out / "accuracy.html").read_text()
     picture = ET.parse(out / "accuracy.svg").getroot()
     assert picture.tag.endswith("svg")

@@ -13,7 +13,7 @@ from support.tiny_package import disc_frame, make_tiny_package
 from rt_pose.errors import UserError
 from rt_pose.inference.engine import open_engine
 from rt_pose.inference.engines.torch_cuda import TorchCudaEngine
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.inference.gpu.estimator import GpuEstimator
 from rt_pose.inference.gpu.graphs import MAX_FRAMES
 from rt_pose.inference.gpu.staging import Staging
@@ -34,7 +34,7 @@ def on_lane(package: Package, way: str, precision: str = "float32") -> GpuEstima
 
 def on_cpu(package: Package) -> Estimator:
     engine = open_engine("openvino", package.path, package.manifest.input, "float32", 1)
-    return Estimator(engine, package.manifest.decode)
+    return CpuEstimator(engine, package.manifest.decode)
 
 
 def frames(channels: int, count: int = 3, size: tuple[int, int] = (320, 256)) -> list[NDArray[np.uint8]]:
@@ -104,13 +104,13 @@ def test_decoders_from_elsewhere_get_their_maps_on_the_host(package: Package, de
     cpu = open_engine("openvino", package.path, package.manifest.input, "float32", 1)
     images = frames(package.manifest.input.channels)
     found = GpuEstimator(engine, decode).estimate_all(images)
-    np.testing.assert_allclose(found.xy, Estimator(cpu, decode).estimate_all(images).xy, atol=0.01)
+    np.testing.assert_allclose(found.xy, CpuEstimator(cpu, decode).estimate_all(images).xy, atol=0.01)
 
 
 def test_more_frames_than_there_is_room_for_are_refused(package: Package) -> None:
     estimator = on_lane(package, "compiled")
     with pytest.raises(UserError, match="takes 1 to 16 frames, got 17"):
-        estimator.infer(MAX_FRAMES + 1)
+        estimator.preprocess_all([frames(1)[0]] * (MAX_FRAMES + 1), [None] * (MAX_FRAMES + 1))
 
 
 def test_the_engine_alone_equals_the_cpus(package: Package) -> None:

@@ -20,7 +20,7 @@ from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import bare_forward_ms, choose_engine
 from rt_pose.inference.engine import open_engine
 from rt_pose.inference.engines.torch_cuda import TorchCudaEngine
-from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.inference.gpu.estimator import GpuEstimator
 from rt_pose.package import Package
 
@@ -51,7 +51,7 @@ def on_gpu(package: Package, way: str, precision: str = "float32") -> GpuEstimat
 
 def on_cpu(package: Package) -> Estimator:
     engine = open_engine("torch", package.path, package.manifest.input, "float32", 1)
-    return Estimator(engine, package.manifest.decode)
+    return CpuEstimator(engine, package.manifest.decode)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -7,18 +7,19 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from support.disc_videos import AT_FIRST, write_disc_video
+from support.html_page import NASTY, check_escaped, check_page
 from support.tiny_package import disc_frame, make_tiny_package
 
 from rt_pose.errors import UserError
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.evaluate import evaluate
+from train.evaluation.page import page
 
 FRAMES = 16
 
@@ -113,36 +114,32 @@ def test_the_confidences_curve_is_reported(out: Path) -> None:
     assert "calibration error" in (out / "evaluation.html").read_text()
 
 
-class _Page(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in ("meta", "br"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
 def test_the_page_is_whole_and_shows_the_worst_first(out: Path) -> None:
     text = (out / "evaluation.html").read_text()
-    parser = _Page()
-    parser.feed(text)
-    assert parser.open == []
-    pictures = [a["href"] or "" for tag, a in parser.found if tag == "image"]
-    assert len(pictures) == 6
-    assert all(uri.startswith("data:image/png;base64,") for uri in pictures)
+    check_page(text)
+    assert len(re.findall(r'<image [^>]*href="data:image/png;base64,', text)) == 6
     assert text.index("k1, 15.png: ") < text.index("px, confidence")
     for drawn in text.split("<svg")[1:]:
         ET.fromstring("<svg" + drawn.split("</svg>")[0] + "</svg>")
-    assert "nan" not in re.sub(r'base64,[^"]+', "", text).lower()
+
+
+def test_the_page_of_what_could_not_be_measured(out: Path) -> None:
+    figures = json.loads((out / "evaluation.json").read_text())
+    figures["data"]["folder"] = figures["engine"] = NASTY
+    labels, videos = figures["labels"], figures["videos"]
+    labels["train"]["pixel_error"]["per_keypoint"][NASTY] = {"n": 0}
+    text = page(figures, {"labels": [], "discs.avi": []}, {"discs.avi": {}})
+    check_escaped(text)
+    for found in labels.values():
+        found["pixel_error"] = {"n": 0}
+        found["covariance"] = {"network": {"n": 0}}
+        found["confidence"] |= {"claimed": [], "found": [], "n": []}
+    steps = videos["discs.avi"]["temporal_norm"]
+    steps["all"] = steps["sure"] = {"n": 0}
+    text = page(figures, {"labels": [], "discs.avi": []}, {"discs.avi": {"temporal_norm": np.zeros((0, 4))}})
+    check_escaped(text)
+    assert "Temporal norm, sure</td><td>not measured" in text
+    assert "median error" not in text
 
 
 def test_what_cannot_be_evaluated_is_refused(config: EvaluateConfig, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from bench.openfield.program import validate
 from bench.precision import measure_package
 from rt_pose.errors import UserError
 from rt_pose.package import Package, read_package, write_manifest
-from train.calibrate import CalibrateConfig, calibrate
+from train.calibrate import calibrate
+from train.calibrate_config import CalibrateConfig
 from train.config import NetworkConfig, OptimiserConfig, TrainConfig
 from train.data.labels import read_labels
 from train.data.split import split_again

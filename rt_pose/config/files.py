@@ -1,0 +1,123 @@
+"""Reading configuration files: YAML whose every value keeps its line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rt_pose.config.source import Path as KeyPath
+from rt_pose.config.source import Place, Source, path_text
+from rt_pose.errors import UserError
+
+MERGE = "tag:yaml.org,2002:merge"
+PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+
+
+def find_config(name: str | Path) -> Path:
+    """The file of a configuration that a user named; UserError where there is none."""
+    path = Path(name)
+    if path.is_dir():
+        raise UserError(f"{name} is a folder, not a configuration file")
+    if not path.is_file():
+        raise UserError(f"configuration {name}: no such file")
+    return path
+
+
+def read_config(name: str | Path) -> Source:
+    """The keys and values in a YAML file; UserError where it cannot be read.
+
+    Keys that are written twice are among the problems of what is returned.
+    """
+    path = find_config(name)
+    try:
+        loader = _Loader(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        reader = _Reader(loader, Source({}, str(path)))
+        plain = reader.value(root, ()) if root is not None else None
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{path}{line}: not YAML: {error.problem or error.context}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+        raise UserError(f"{path}: not YAML: {error}") from error
+    if not isinstance(plain, dict):
+        raise UserError(f"configuration {path}: expected keys and values, got {type(plain).__name__}")
+    reader.source.plain = plain
+    return reader.source
+
+
+def parse_value(text: str) -> Any:
+    """A value as YAML has it; ValueError where it is none."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that also takes `1e-3`, without a dot, as a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(?:\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+class _Reader:
+    """Turns nodes of YAML into plain values and notes their lines."""
+
+    def __init__(self, loader: _Loader, source: Source) -> None:
+        self._loader, self.source = loader, source
+        self._open: set[int] = set()
+
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
+        if isinstance(node, yaml.ScalarNode):
+            return self._loader.construct_object(node)
+        if node.tag not in PLAIN:
+            raise _wrong(f"{path_text(path)}: the tag {node.tag} is not allowed", node)
+        if id(node) in self._open:
+            raise _wrong(f"{path_text(path)} contains itself", node)
+        self._open.add(id(node))
+        made = self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._list(node, path)
+        self._open.remove(id(node))
+        return made
+
+    def _list(self, node: yaml.Node, path: KeyPath) -> list[Any]:
+        items = []
+        for i, item in enumerate(node.value):
+            self.source.places[*path, i] = self._place(item)
+            items.append(self.value(item, (*path, i)))
+        return items
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Any, Any]:
+        self._refuse_twice(node, path)
+        self._loader.flatten_mapping(node)
+        values = {}
+        for key_node, item in node.value:
+            key = self._loader.construct_object(key_node, deep=True)
+            self.source.places[*path, key] = self._place(key_node)
+            values[key] = self.value(item, (*path, key))
+        return values
+
+    def _refuse_twice(self, node: yaml.MappingNode, path: KeyPath) -> None:
+        first: dict[str, Place] = {}
+        for key_node, _ in node.value:
+            if key_node.tag == MERGE or not isinstance(key_node, yaml.ScalarNode):
+                continue
+            place = self._place(key_node)
+            if key_node.value in first:
+                name = path_text((*path, key_node.value))
+                before = first[key_node.value]
+                self.source.problems.append(
+                    (place, f"{place}: '{name}' is written twice, first in line {before.line}")
+                )
+            first.setdefault(key_node.value, place)
+
+    def _place(self, node: yaml.Node) -> Place:
+        return Place(self.source.where, node.start_mark.line + 1)
+
+
+def _wrong(message: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, message, node.start_mark)
