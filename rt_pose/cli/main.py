@@ -18,12 +18,14 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace, set_pa
 from rt_pose import __version__
 from rt_pose.cli import benchmarks as bench
 from rt_pose.cli import importing as imports
-from rt_pose.cli import live, offline, session
+from rt_pose.cli import live, offline, session, setup
 from rt_pose.cli import training as train
 from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER, no_options
 from rt_pose.config.build import build, filled, load_yaml
+from rt_pose.config.files import find_config
 from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
+from rt_pose.extras import require
 
 DESCRIPTION = """Real-time closed-loop animal pose tracking.
 
@@ -33,6 +35,8 @@ Your own labeled frames to a model:
     rt-pose train fit --data FOLDER --out OUT
 The model on a recorded video, live:
     rt-pose run configs/video.yaml --model OUT/package --camera VIDEO.mp4
+What is installed here, what works, and what would mend the rest:
+    rt-pose doctor
 What a session was like, and its decisions once more:
     rt-pose report SESSION
     rt-pose replay SESSION
@@ -50,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb not in VERBS:
             parser.print_help()
             return EXIT_USER
+        if extra := EXTRA_OF.get(verb.partition(" ")[0]):
+            require(extra, f"`rt-pose {verb}`")
         return VERBS[verb][1](options)
     except UserError as error:
         print(f"rt-pose: {error}", file=sys.stderr)
@@ -87,6 +93,8 @@ VERBS: dict[str, Verb] = {
     "rules check": (live.rules_parser, live.rules_check),
     "rules words": (no_options, live.rules_words),
     "devices": (no_options, live.devices),
+    "configs": (setup.configs_parser, setup.configs),
+    "doctor": (setup.doctor_parser, setup.doctor),
 }
 GROUPS = {
     "train": "Make models.",
@@ -96,6 +104,8 @@ GROUPS = {
 }
 CONFIGURED = ("train fit", "train distill", "train show-augmented", "run")
 """Verbs whose first word may be a configuration file."""
+EXTRA_OF = {"demo": "train", "train": "train", "import": "train"}
+"""What must be installed besides the live half, by a verb's first word."""
 MANY_OPTIONS = 12
 
 
@@ -181,10 +191,12 @@ def _check_config(argv: list[str]) -> list[str]:
     place = argv.index("--config") + 1
     if verb[0] == "train" and Path(argv[place]).is_dir():
         raise UserError(f"{argv[place]} is a folder, not a configuration file; write --data {argv[place]}")
-    data = load_yaml(Path(argv[place]))
-    build(kind, data, argv[place])
+    file = find_config(argv[place])
+    data = load_yaml(file)
+    build(kind, data, str(file))
     whole = filled(kind, data)
-    return argv if whole == data else [*argv[:place], yaml.safe_dump(whole), *argv[place + 1 :]]
+    words = str(file) if whole == data else yaml.safe_dump(whole)
+    return [*argv[:place], words, *argv[place + 1 :]]
 
 
 def _configured(argv: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
+from rt_pose.config.files import find_config
 from rt_pose.errors import UserError, nearest
 
 T = TypeVar("T")
@@ -22,9 +23,9 @@ _NS = {"us": 1e3, "ms": 1e6, "s": 1e9, "min": 60e9}
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; UserError where it is missing or not one."""
-    if not path.is_file():
-        raise UserError(f"configuration {path}: no such file")
+    """The mapping in a YAML file, one that comes with rt-pose among them; UserError where it is missing or
+    not one."""
+    path = find_config(path)
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -317,6 +317,7 @@ def _describe(
             "precision": engine.precision,
             "threads": engine.threads,
             "preprocess": choice.preprocess,
+            "preprocess_why": choice.preprocess_why,
             "device": config.engine.device,
             "description": str(choice),
             "golden_px": choice.golden_px,
