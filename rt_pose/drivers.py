@@ -204,3 +204,19 @@ def _make(
         raise UserError(f"{kind}s.{name}: {_no_driver(kind, driver, table)}")
     cls: Any = table[driver]
     return cls(name, build(cls.Options, options, f"{kind}s.{name}.options"), context)
+
+
+def find_devices() -> list[tuple[str, FoundDevice]]:
+    """Every device that a registered driver sees now, each with its kind (camera, output).
+
+    A driver that fails in looking stands there as a device that cannot be used: the others are still found.
+    """
+    found: list[tuple[str, FoundDevice]] = []
+    for kind, table in (("camera", _CAMERAS), ("output", _OUTPUTS)):
+        for name, driver in sorted(table.items()):
+            try:
+                found += [(kind, device) for device in driver.find()]  # type: ignore[attr-defined]
+            except Exception as error:  # noqa: BLE001 - a vendor's library may raise anything
+                problem = f"{type(error).__name__}: {error}"
+                found.append((kind, FoundDevice(name, "", "cannot be searched for", False, problem)))
+    return found

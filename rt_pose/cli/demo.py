@@ -17,6 +17,7 @@ from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.config.build import load
 from rt_pose.config.check import check_run
 from rt_pose.config.schema import RunConfig
+from rt_pose.config.shipped import FOLDER
 from rt_pose.console import progress
 from rt_pose.errors import UserError
 from rt_pose.loop.publish import bind
@@ -26,7 +27,6 @@ from rt_pose.session.console import RunConsole
 from rt_pose.session.run import run_session
 from rt_pose.viewer import screen_problem
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 MARKER = ".rt-pose-demo"
 """Lies in a folder that the demo made: only such a folder does it replace."""
 FRAMES = 240
@@ -41,7 +41,7 @@ def run_demo(out: Path, seconds: float) -> bool:
     """
     clock = HostClock()
     started_ns = clock.now_ns()
-    config = load(RunConfig, CONFIGS / "demo.yaml")
+    config = load(RunConfig, FOLDER / "demo.yaml")
     config.seconds = seconds
     check_run(config)
     _check_ports(config)
@@ -125,7 +125,7 @@ def _train(out: Path) -> Path:
     with progress("frames", FRAMES) as advance:
         write_labeled_folder(out / "data", FRAMES, DATA_SEED, progress=lambda done, total: advance(done))  # noqa: ARG005
     print("\n2/4  training a small network on them")
-    config = load(TrainConfig, CONFIGS / "train" / "demo.yaml")
+    config = load(TrainConfig, FOLDER / "train" / "demo.yaml")
     return fit(config, out / "data", out / "training", say=print)
 
 
@@ -137,7 +137,7 @@ def _viewer(address: str) -> Iterator[None]:
         print(f"     (the live window stays closed: {problem})")
         yield
         return
-    window = subprocess.Popen([sys.executable, "-m", "rt_pose.cli", "view", "--connect", address])
+    window = subprocess.Popen([sys.executable, "-P", "-m", "rt_pose.cli", "view", "--connect", address])
     try:
         yield
     finally:

@@ -140,14 +140,12 @@ def order_parser(parser: Parser) -> None:
 def devices(options: Namespace) -> int:  # noqa: ARG001
     """List the cameras and outputs that can be used here."""
     import rigs
-    from rt_pose import drivers
+    from rt_pose.drivers import find_devices
 
     rigs.register()
-    for kind, table in (("camera", drivers.cameras()), ("output", drivers.outputs())):
-        for name, driver in sorted(table.items()):
-            for found in driver.find():  # type: ignore[attr-defined]
-                state = "usable" if found.usable else f"not usable: {found.remedy}"
-                print(f"{kind:7} {name:12} {found.serial or '-':16} {found.description} ({state})")
+    for kind, found in find_devices():
+        state = "usable" if found.usable else f"not usable: {found.remedy}"
+        print(f"{kind:7} {found.driver:12} {found.serial or '-':16} {found.description} ({state})")
     return EXIT_OK
 
 

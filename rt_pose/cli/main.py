@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 from rt_pose import __version__
 from rt_pose.cli import benchmarks as bench
 from rt_pose.cli import importing as imports
-from rt_pose.cli import live, offline, session
+from rt_pose.cli import live, offline, session, setup
 from rt_pose.cli import training as train
 from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, Parser, no_options
 from rt_pose.errors import UserError, nearest
+from rt_pose.extras import require
 
 DESCRIPTION = """Real-time closed-loop animal pose tracking.
 
@@ -24,6 +25,8 @@ Your own labeled frames to a model:
     rt-pose train fit --data FOLDER --out OUT
 The model on a recorded video, live:
     rt-pose run configs/video.yaml --model OUT/package --camera VIDEO.mp4
+What is installed here, what works, and what would mend the rest:
+    rt-pose doctor
 What a session was like, and its decisions once more:
     rt-pose report SESSION
     rt-pose replay SESSION
@@ -37,7 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb = verb_of(words)
         if verb is None:
             return _explain(words)
-        return VERBS[verb][1](parser_of(verb).parse(words[len(verb.split()) :]))
+        options = parser_of(verb).parse(words[len(verb.split()) :])
+        if extra := EXTRA_OF.get(verb.partition(" ")[0]):
+            require(extra, f"`rt-pose {verb}`")
+        return VERBS[verb][1](options)
     except UserError as error:
         print(f"rt-pose: {error}", file=sys.stderr)
         return EXIT_USER
@@ -74,6 +80,8 @@ VERBS: dict[str, Verb] = {
     "rules check": (live.rules_parser, live.rules_check),
     "rules words": (no_options, live.rules_words),
     "devices": (no_options, live.devices),
+    "configs": (setup.configs_parser, setup.configs),
+    "doctor": (setup.doctor_parser, setup.doctor),
 }
 GROUPS = {
     "train": "Make models.",
@@ -81,6 +89,8 @@ GROUPS = {
     "rules": "Look at rules.",
     "import": "Models trained elsewhere, as model packages.",
 }
+EXTRA_OF = {"demo": "train", "train": "train", "import": "train"}
+"""What must be installed besides the live half, by a verb's first word."""
 
 
 def verb_of(words: Sequence[str]) -> str | None:

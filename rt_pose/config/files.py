@@ -8,22 +8,33 @@ from typing import Any
 
 import yaml
 
+from rt_pose.config.shipped import find_shipped, shipped_configs
 from rt_pose.config.source import Path as KeyPath
 from rt_pose.config.source import Place, Source, path_text
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, nearest
 
 MERGE = "tag:yaml.org,2002:merge"
 PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 def find_config(name: str | Path) -> Path:
-    """The file of a configuration that a user named; UserError where there is none."""
+    """The file of a configuration: as given, else among those that come with rt-pose.
+
+    Raises
+    ------
+    UserError
+        Where there is none, or it is a folder.
+    """
     path = Path(name)
+    if path.is_file():
+        return path
     if path.is_dir():
         raise UserError(f"{name} is a folder, not a configuration file")
-    if not path.is_file():
-        raise UserError(f"configuration {name}: no such file")
-    return path
+    found = find_shipped(str(name))
+    if found is None:
+        hint = nearest(str(name).removeprefix("configs/"), [config.name for config in shipped_configs()])
+        raise UserError(f"configuration {name}: no such file, and none that comes with rt-pose{hint}")
+    return found
 
 
 def read_config(name: str | Path) -> Source:

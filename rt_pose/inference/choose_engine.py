@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock, HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError, nearest
+from rt_pose.extras import installed, remedy
 from rt_pose.inference.device import choose_device, physical_cores
 from rt_pose.inference.engine import Engine, engines, lacks_context, open_engine
 from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.package import DecodeSpec, Package, golden_check, precision_report
 from rt_pose.types import FloatArray
 
+DALI = "nvidia.dali"
 AUTO_ERROR_FACTOR = 1.05
 """`auto` takes a precision whose validation error is at most this much of float32's."""
 
@@ -47,6 +49,8 @@ class EngineChoice:
     estimator: Estimator
     """The engine with its preprocessing and decoding, as it passed the golden check."""
     preprocess: str = "dali"
+    preprocess_why: str = ""
+    """What spoke for it."""
     refused: list[str] = field(default_factory=list)
     """Faster ones that were not taken, each with its reason."""
 
@@ -56,7 +60,8 @@ class EngineChoice:
     def __str__(self) -> str:
         text = f"{self.engine.description}; golden keypoints move {self.golden_px:.3f} px"
         measured = [f"threads measured, {self.arrangement}"] if self.arrangement else []
-        return "; ".join([text, f"preprocessing by {self.preprocess}", *measured, *self.refused])
+        preprocessing = f"preprocessing by {self.preprocess} ({self.preprocess_why})"
+        return "; ".join([text, preprocessing, *measured, *self.refused])
 
 
 @dataclass
@@ -73,18 +78,38 @@ def choose_engine(package: Package, config: EngineConfig) -> EngineChoice:
 
     Good enough: the processor has the precision, the validation error written at export is within 5 % of
     float32's, and the golden keypoints stay within tolerance; which of these is the fastest is measured. What
-    was asked for by name and cannot be had is a UserError. The preprocessing is chosen likewise.
+    was asked for by name and cannot be had is a UserError.
+
+    The preprocessing with `auto` is the compiled resize where that keeps the golden keypoints in place (they
+    were found behind DALI's graph), otherwise DALI. Not a race of the two on the day: the same package gives
+    the same pixels live and offline.
     """
     choose_device(config.device)
-    return _with_preprocessing(_choose_precision(package, config), package, config)
+    if config.preprocess == "dali" and not installed(DALI):
+        raise UserError(
+            f"engine.preprocess: 'dali' needs {DALI}, which is not installed; `{remedy('gpu')}`, or set "
+            "`--engine.preprocess compiled`"
+        )
+    if config.preprocess != "auto":
+        name = "dali" if config.preprocess == "dali" else "compiled"  # `torch` is an earlier name of it
+        return replace(_choose_precision(package, config, name), preprocess_why="as asked for")
+    try:
+        choice = _choose_precision(package, config, "compiled")
+    except UserError as error:
+        if not installed(DALI):
+            raise
+        choice = _choose_precision(package, config, "dali")
+        return replace(choice, preprocess_why=f"the compiled resize not taken: {error}")
+    alone = "" if installed(DALI) else f"; {DALI} is not installed"
+    return replace(choice, preprocess_why=f"it keeps the golden keypoints in place{alone}")
 
 
-def _choose_precision(package: Package, config: EngineConfig) -> EngineChoice:
-    """The engine on DALI's preprocessing, which defines what is right."""
+def _choose_precision(package: Package, config: EngineConfig, preprocess: str) -> EngineChoice:
+    """The engine with a preprocessing, dali or compiled."""
     backend = _choose_backend(package, config)
     threads = 1 if config.device == "gpu" else config.threads or physical_cores()
     if config.precision != "auto":
-        return _checked(package, backend, config.precision, threads)
+        return _checked(package, backend, config.precision, threads, preprocess)
     refused: list[str] = []
     good: list[EngineChoice] = []
     for precision in engines()[backend].precisions():
@@ -99,10 +124,10 @@ def _choose_precision(package: Package, config: EngineConfig) -> EngineChoice:
             refused.append(f"{precision} not taken: {objection}")
             continue
         try:
-            good.append(_checked(package, backend, precision, threads))
+            good.append(_checked(package, backend, precision, threads, preprocess))
         except UserError as error:
             refused.append(f"{precision} not taken: {error}")
-    good.append(_checked(package, backend, "float32", threads))
+    good.append(_checked(package, backend, "float32", threads, preprocess))
     return _fastest(good, refused)
 
 
@@ -213,15 +238,15 @@ def _objection(package: Package, precision: str) -> str | None:
     return None
 
 
-def _checked(package: Package, backend: str, precision: str, threads: int) -> EngineChoice:
+def _checked(package: Package, backend: str, precision: str, threads: int, preprocess: str) -> EngineChoice:
     """The engine, having reproduced the golden keypoints; UserError where it did not."""
     manifest = package.manifest
     engine = open_engine(backend, package.path, manifest.input, precision, threads)
-    estimator = make_estimator(engine, manifest.decode)
+    estimator = make_estimator(engine, manifest.decode, preprocess)
     golden_px = _golden(package, precision, estimator)
     report = precision_report(manifest, precision)
     displaced = report.largest_p95_px if report and precision != "float32" else 0.0
-    return EngineChoice(engine, golden_px, displaced, estimator)
+    return EngineChoice(engine, golden_px, displaced, estimator, preprocess)
 
 
 def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali") -> Estimator:
@@ -254,20 +279,3 @@ def _golden(package: Package, precision: str, estimator: Estimator) -> float:
         return found.xy, found.confidence
 
     return golden_check(package, precision, predict)
-
-
-def _with_preprocessing(choice: EngineChoice, package: Package, config: EngineConfig) -> EngineChoice:
-    """The choice with the compiled resize, where it is asked for or (auto) moves nothing.
-
-    Not a race of the two on the day: the same package gives the same pixels live and offline.
-    """
-    if config.preprocess == "dali":
-        return choice
-    other = make_estimator(choice.engine, package.manifest.decode, "compiled")
-    try:
-        golden_px = _golden(package, choice.engine.precision, other)
-    except UserError as error:
-        if config.preprocess != "auto":
-            raise
-        return replace(choice, refused=[*choice.refused, f"the compiled resize not taken: {error}"])
-    return replace(choice, golden_px=golden_px, estimator=other, preprocess="compiled")

@@ -37,6 +37,8 @@ class Engine(Protocol):
     """`auto` tries the backend of the lowest order first."""
     device: ClassVar[Device]
     """What it runs on."""
+    library: ClassVar[str]
+    """The module that it needs."""
     precision: str
     threads: int
     spec: InputSpec

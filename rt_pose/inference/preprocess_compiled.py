@@ -4,7 +4,7 @@ The same separable filter as DALI's (linear, antialiased, border pixels repeated
 frame size. One pass a row: the rows that an output row looks at are summed into a buffer that stays in the
 first-level cache, which is then summed along x, scaled and written in the network's layout. Nothing is
 allocated a frame, there is no second thread that could spin, and the interpreter is free meanwhile.
-DALI's graph is the definition; this serves where the golden keypoints stay in place.
+DALI's graph is the definition; this serves where the golden keypoints stay in place, and needs no DALI.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.inference.preprocess import Preprocess
 from rt_pose.package import InputSpec
 
 _FAST = {"contract", "reassoc", "nsz"}
@@ -117,11 +116,29 @@ def _sum_columns(row, left, across, step, total):  # type: ignore[no-untyped-def
         t += 1
 
 
+@numba.njit(cache=True)
+def _luma(frame, x0, y0, out):  # type: ignore[no-untyped-def]
+    """Grey levels (h, w) uint8 of RGB `frame` (H, W, 3) from column `x0` and row `y0` on.
+
+    BT.601 in 15 binary digits, rounded: for every colour the level that DALI gives it.
+    """
+    red, green, blue, half = np.uint32(9798), np.uint32(19235), np.uint32(3735), np.uint32(16384)
+    for y in range(out.shape[0]):
+        source, row = frame[y0 + y, x0 : x0 + out.shape[1]], out[y]
+        for x in range(len(row)):
+            row[x] = (red * source[x, 0] + green * source[x, 1] + blue * source[x, 2] + half) >> np.uint32(15)
+
+
 class _Size:
     """What is kept for one size of frame."""
 
     def __init__(self, shape: tuple[int, int, int], spec: InputSpec) -> None:
         height, width, channels = shape
+        self.gray: NDArray[np.uint8] | None = None
+        """(height, width), where colours are made gray."""
+        if channels == 3 and spec.channels == 1:
+            self.gray = np.empty((height, width), np.uint8)
+            channels = 1
         down, across = taps(height, spec.height, spec.antialias), taps(width, spec.width, spec.antialias)
         self.top, self.down = down.first, down.weight
         self.left = (across.first * channels).astype(np.uint32)
@@ -139,7 +156,6 @@ class CompiledPreprocess:
         self._offset = (-np.asarray(spec.mean) / np.asarray(spec.std)).astype(np.float32)
         self._out = np.empty((1, spec.channels, spec.height, spec.width), np.float32)
         self._sizes: dict[tuple[int, ...], _Size] = {}
-        self._colour_to_gray: Preprocess | None = None
 
     def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Network input (1, C, h, w) of the one frame (H, W, C) uint8 given; valid until the next call."""
@@ -155,13 +171,13 @@ class CompiledPreprocess:
     ) -> None:
         """Write the input for one frame, or for its `window` (x, y, width, height), to `out` (C, h, w)."""
         height, width, channels = frame.shape
-        if channels == 3 and self.spec.channels == 1:
-            self._through_dali(frame, out, window)
-            return
         x, y, width, height = window or (0, 0, width, height)
         size = self._sizes.get((height, width, channels))
         if size is None:
             size = self._sizes[height, width, channels] = _Size((height, width, channels), self.spec)
+        if size.gray is not None:
+            _luma(frame, x, y, size.gray)
+            frame, channels, x, y = size.gray, 1, 0, 0
         _resize(
             frame.reshape(len(frame), -1),
             x * channels,
@@ -176,11 +192,3 @@ class CompiledPreprocess:
             size.sums,
             out,
         )
-
-    def _through_dali(
-        self, frame: NDArray[np.uint8], out: NDArray[np.float32], window: tuple[int, int, int, int] | None
-    ) -> None:
-        """Luma is rounded to grey levels before the resize: left to the one place that defines it."""
-        if self._colour_to_gray is None:
-            self._colour_to_gray = Preprocess(self.spec)
-        self._colour_to_gray.into(frame, out, window)

@@ -163,6 +163,7 @@ def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
             "precision": engine.precision,
             "threads": engine.threads,
             "preprocess": choice.preprocess,
+            "preprocess_why": choice.preprocess_why,
             "device": config.engine.device,
             "description": str(choice),
             "golden_px": choice.golden_px,

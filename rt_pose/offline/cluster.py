@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rt_pose.clock import NS_PER_S, Clock, HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
+from rt_pose.extras import require
 from rt_pose.offline.cluster_config import ClusterConfig
 from rt_pose.offline.done import only_one, state
 from rt_pose.offline.find_videos import VideoJob
@@ -112,13 +113,9 @@ def _executor(out: Path, cluster: ClusterConfig) -> Any:
     for name in ("tasks", "minutes", "cpus", "memory_gb"):
         if getattr(cluster, name) < 1:
             raise UserError(f"cluster.{name}: expected at least 1, got {getattr(cluster, name)}")
-    try:
-        import submitit
-    except ModuleNotFoundError:
-        raise UserError(
-            f"cluster.where: {cluster.where} goes through submitit, which is not installed; "
-            "`pip install 'rt-pose[cluster]'`, or leave it at here"
-        ) from None
+    require("cluster", f"cluster.where: {cluster.where}")
+    import submitit
+
     if cluster.where == "slurm" and shutil.which("sbatch") is None:
         raise UserError("cluster.where: slurm: no `sbatch` on this machine; log in to one of the cluster's")
     executor = submitit.AutoExecutor(folder=out / LOGS, cluster=cluster.where)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rt_pose.errors import UserError
+from rt_pose.extras import installed, remedy
 
 
 def is_hdf(path: Path) -> bool:
@@ -17,6 +18,8 @@ def hdf_text(path: Path, what: str) -> str:
 
     Such files hold pickled names: read your own only.
     """
+    if not (installed("pandas") and installed("tables")):
+        raise UserError(f"{what} {path}: reading HDF needs pandas and tables; `{remedy('train')}`")
     import pandas
 
     try:

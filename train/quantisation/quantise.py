@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError, nearest
+from rt_pose.extras import require
 from rt_pose.inference.engine import engines
 from rt_pose.inference.estimator import Estimator
 from rt_pose.package import (
@@ -25,7 +26,7 @@ from rt_pose.package import (
 )
 from train.quantisation.config import QuantiseConfig
 from train.quantisation.frames import Material, material
-from train.quantisation.int8 import FLOAT_CONVOLUTIONS, check_available, write_int8
+from train.quantisation.int8 import FLOAT_CONVOLUTIONS, write_int8
 from train.quantisation.mixed import (
     FLOAT32_CONVOLUTIONS,
     convolutions,
@@ -83,7 +84,7 @@ def _check(precisions: Sequence[str], spec: InputSpec) -> None:
                 "precisions: int8 is not made for a network that sees past frames (network.context): its "
                 "past would have to be quantised too; 'mixed' and bf16 are there"
             )
-        check_available()
+        require("int8", "the precision int8")
 
 
 def _make(

@@ -72,6 +72,7 @@ class OpenVINOEngine:
     backend: ClassVar[str] = "openvino"
     order: ClassVar[int] = 0
     device: ClassVar[Device] = "cpu"
+    library: ClassVar[str] = "openvino"
 
     def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
         self.spec = spec

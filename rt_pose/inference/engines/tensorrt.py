@@ -38,6 +38,7 @@ class TensorRTEngine:
     backend: ClassVar[str] = "tensorrt"
     order: ClassVar[int] = 2
     device: ClassVar[Device] = "gpu"
+    library: ClassVar[str] = "tensorrt"
 
     def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
         import torch

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import Clock
 from rt_pose.config.schema import Device
+from rt_pose.extras import installed, remedy
 from rt_pose.inference.engine import Call, engine_backend
 from rt_pose.inference.engines.torch_reference import PROGRAM
 from rt_pose.package import InputSpec
@@ -31,6 +31,7 @@ class TorchCudaEngine:
     backend: ClassVar[str] = "torch_cuda"
     order: ClassVar[int] = 1
     device: ClassVar[Device] = "gpu"
+    library: ClassVar[str] = "torch"
 
     def __init__(
         self, folder: Path, spec: InputSpec, precision: str, threads: int, lane: Lane | None = None
@@ -59,8 +60,8 @@ class TorchCudaEngine:
 
     @classmethod
     def missing(cls, folder: Path, precision: str = "float32") -> str | None:  # noqa: ARG003
-        if find_spec("torch") is None:
-            return "torch is not installed; `pip install torch`"
+        if not installed("torch"):
+            return f"torch is not installed; `{remedy('gpu')}`"
         if not (folder / PROGRAM).is_file():
             return f"it holds no {PROGRAM}; export the package again, or use the backend tensorrt"
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from rt_pose.clock import Clock
 from rt_pose.config.schema import Device
 from rt_pose.errors import UserError
+from rt_pose.extras import installed, remedy
 from rt_pose.inference.engine import Call, engine_backend
 from rt_pose.package import InputSpec
 
@@ -27,6 +27,7 @@ class TorchEngine:
     backend: ClassVar[str] = "torch"
     order: ClassVar[int] = 9
     device: ClassVar[Device] = "cpu"
+    library: ClassVar[str] = "torch"
 
     def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
         import torch
@@ -50,8 +51,8 @@ class TorchEngine:
 
     @classmethod
     def missing(cls, folder: Path, precision: str = "float32") -> str | None:  # noqa: ARG003
-        if find_spec("torch") is None:
-            return "torch is not installed; `pip install torch`"
+        if not installed("torch"):
+            return f"torch is not installed; `{remedy('train')}`"
         if not (folder / PROGRAM).is_file():
             return f"it holds no {PROGRAM}; export the package again, or use the backend openvino"
         return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 
 from rt_pose.errors import UserError
+from rt_pose.extras import require
 from rt_pose.inference.device import choose_device
 
 MIN_FREE_BYTES = 1 << 30
@@ -29,8 +29,7 @@ def open_gpu() -> int:
     is free.
     """
     choose_device("gpu")
-    if find_spec("torch") is None:
-        raise UserError("engine.device: torch is not installed; `pip install torch`")
+    require("gpu", "engine.device: gpu")
     import torch
 
     if reason := why_not(torch.__version__, torch.version.cuda, driver_version()):

@@ -1,0 +1,61 @@
+"""`rt-pose doctor` and `configs`: what is installed here, and what comes with it."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser
+from rt_pose.config.shipped import find_shipped, shipped_configs
+from rt_pose.errors import UserError, nearest
+
+
+def doctor(options: Namespace) -> int:
+    """Say what works here, what does not, and what would mend it: exit 0 if experiments can run, else 1."""
+    from rt_pose.cli.doctor import as_json, examine, lines, runs
+
+    checks = examine()
+    print(json.dumps(as_json(checks), indent=1) if options.json else "\n".join(lines(checks)))
+    return EXIT_OK if runs(checks) else EXIT_FAILED
+
+
+def doctor_parser(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="Print it as JSON.")
+
+
+def configs(options: Namespace) -> int:
+    """List the configurations that come with rt-pose, or copy one of them to change it."""
+    names = [config.name for config in shipped_configs()]
+    if options.do is None:
+        width = max(map(len, names))
+        print("\n".join(f"{config.name:{width}}  {config.about}" for config in shipped_configs()))
+        return EXIT_OK
+    if options.do != "copy":
+        raise UserError(f"configs: expected `configs`, or `configs copy NAME`, got '{options.do}'")
+    name = options.name or ""
+    source = find_shipped(name)
+    if source is None:
+        raise UserError(f"configs copy: there is no '{name}'{nearest(name, names)}")
+    out = Path(options.out or source.name)
+    _copy(source, out)
+    print(f"configuration: {out}")
+    return EXIT_OK
+
+
+def configs_parser(parser: Parser) -> None:
+    parser.add_argument("do", type=str, nargs="?", help="copy NAME; without it they are listed.")
+    parser.add_argument("name", type=str, nargs="?", help="Which one, e.g. video or train/mirror-mouse.")
+    parser.add_argument("--out", type=str, help="The file to write; its own name where not given.")
+
+
+def _copy(source: Path, out: Path) -> None:
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(source.read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise UserError(f"configs copy: {out} exists already; give another --out") from None
+    except OSError as error:
+        raise UserError(
+            f"configs copy: {out} cannot be written: {error.strerror}; give another --out"
+        ) from error

@@ -1,0 +1,90 @@
+"""`rt-pose doctor`: one fault is one line, and the exit status says whether experiments can run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import zmq
+
+import rigs
+from rt_pose import drivers
+from rt_pose.cli import doctor
+from rt_pose.cli.doctor import Check
+from rt_pose.cli.main import main
+
+
+def by_name(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str, object]]]:
+    status = main(["doctor", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert said["ok"] == (status == 0)
+    return status, {check["what"]: check for check in said["checks"]}
+
+
+def test_here_the_live_half_works(capsys: pytest.CaptureFixture[str]) -> None:
+    status, checks = by_name(capsys)
+    assert status == 0
+    for what in ("libraries", "engine openvino", "compiled resize", "shared memory", "camera simulated"):
+        assert checks[what]["works"], checks[what]
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    assert said.rstrip().endswith("experiments can run here")
+    assert len(said.splitlines()) == len(checks) + 1
+
+
+def test_a_port_in_use_is_told_and_is_no_end(capsys: pytest.CaptureFixture[str]) -> None:
+    socket: zmq.Socket[bytes]
+    with zmq.Context.instance().socket(zmq.PUB) as socket:
+        try:
+            socket.bind("tcp://127.0.0.1:5790")
+        except zmq.ZMQError:
+            pytest.skip("port 5790 is in use by another program")
+        status, checks = by_name(capsys)
+    assert status == 0
+    assert not checks["port publish.address"]["works"]
+    assert "in use" in str(checks["port publish.address"]["found"])
+
+
+def test_a_driver_that_fails_in_looking_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Broken:
+        @classmethod
+        def find(cls) -> list[drivers.FoundDevice]:
+            raise OSError("the vendor's library is of another architecture")
+
+    rigs.register()
+    monkeypatch.setitem(drivers._CAMERAS, "broken", Broken)
+    status, checks = by_name(capsys)
+    assert status == 0
+    assert "another architecture" in str(checks["camera broken"]["remedy"])
+    assert checks["output simulated"]["works"]
+    assert main(["devices"]) == 0
+    said = capsys.readouterr().out
+    assert "camera  broken" in said
+    assert "not usable: OSError: the vendor's library" in said
+    assert "output  simulated" in said
+
+
+def test_a_check_that_fails_itself_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def _weather() -> Iterator[Check]:
+        yield Check("sun", True, "shines")
+        raise RuntimeError("clouds")
+
+    monkeypatch.setattr(doctor, "CHECKS", (_weather, doctor._room))
+    found = {check.what: check for check in doctor.examine()}
+    assert found["sun"].works
+    assert (found["weather"].works, found["weather"].found) == (False, "RuntimeError: clouds")
+    assert "disk" in found
+
+
+def test_without_what_it_needs_no_experiment_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "LIVE", ("numpy", "no_such_library"))
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "no_such_library" in said
+    assert "pip install --force-reinstall rt-pose" in said
+    assert "no experiment can run here: see libraries" in said
