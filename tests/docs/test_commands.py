@@ -74,7 +74,7 @@ def test_there_are_commands_to_look_at() -> None:
 
 NOT_SHOWN: set[str] = set()
 """Verbs that no page shows."""
-COMING = ("doctor", "configs", "--reference", "--warm_start")
+COMING = ("--reference", "--warm_start")
 """What the pages speak of already, and is not in the program yet."""
 
 
