@@ -166,9 +166,9 @@ def test_a_verb_without_its_extra_says_which(
 
     monkeypatch.setattr(extras, "installed", absent)
     assert main(words) == 2
-    said = capsys.readouterr().err
-    assert said.startswith(f"rt-pose: `rt-pose {words[0]}")
-    assert f"needs torch, which is not installed; `pip install 'rt-pose[{extra}]'`" in said
+    messages = capsys.readouterr().err
+    assert messages.startswith(f"rt-pose: `rt-pose {words[0]}")
+    assert f"needs torch, which is not installed; `pip install 'rt-pose[{extra}]'`" in messages
 
 
 def test_several_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:

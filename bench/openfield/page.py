@@ -23,7 +23,7 @@ OUTLIERS = ("outliers", "outliers", ".2%")
 
 def tables(r: dict[str, Any]) -> list[Table]:
     """Everything that was measured, as tables."""
-    return [_validation(r), _beside(r), _keypoints(r), _likelihood(r)]
+    return [_validation(r), _comparison_table(r), _keypoints(r), _likelihood(r)]
 
 
 def _validation(r: dict[str, Any]) -> Table:
@@ -46,7 +46,7 @@ def _network(r: dict[str, Any]) -> str:
     )
 
 
-def _beside(r: dict[str, Any]) -> Table:
+def _comparison_table(r: dict[str, Any]) -> Table:
     rows = []
     for name, pair in r["left_out"].items():
         theirs, ours = pair["theirs"]["all"], pair["ours"]["all"]

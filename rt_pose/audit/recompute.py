@@ -27,7 +27,7 @@ WITHOUT_EFFECT = ("start", "stop")
 
 
 @dataclass
-class Setup:
+class ReplaySetup:
     """What the decisions of a session depend on besides its inputs."""
 
     config: RunConfig
@@ -38,7 +38,7 @@ class Setup:
     """Of each output, from the command to the effect."""
 
     @classmethod
-    def of(cls, session: Session) -> Setup:
+    def of(cls, session: Session) -> ReplaySetup:
         """As the session ran."""
         info = session.info
         return cls(
@@ -51,7 +51,7 @@ class Setup:
 
 
 @dataclass
-class Decided:
+class RecomputedFrame:
     """What came out of one observation."""
 
     track: Track
@@ -60,15 +60,15 @@ class Decided:
     """Of the events that fired."""
 
 
-def pose_of(seen: Observation) -> Pose:
+def logged_pose(seen: Observation) -> Pose:
     """What the loop took into its filter."""
     return Pose(seen.camera, seen.stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
 
 
-class Decisions:
+class DecisionReplay:
     """Filters and rules of a run, stepped through its inputs in the order the loop took them."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: ReplaySetup) -> None:
         rules = RuleSet.of(setup.config, setup.keypoints, setup.delays_ms)
         self._protocol = rules.protocol
         self._armed = False
@@ -91,15 +91,15 @@ class Decisions:
             return f"the order '{control.do}' is not known to this program; decisions after it may differ"
         return ""
 
-    def observe(self, seen: Observation) -> Decided:
+    def observe(self, seen: Observation) -> RecomputedFrame:
         """Decide on an observation at the moment it was judged."""
-        pose = pose_of(seen)
+        pose = logged_pose(seen)
         tracker = self._trackers[seen.camera]
         track = tracker.step(pose)
         decided = self._deciders[seen.camera].decide(
             tracker, seen.camera, pose.stamps, seen.t_judged_ns, self._armed, pose.confidence
         )
-        return Decided(
+        return RecomputedFrame(
             track,
             [event for event, _ in decided],
             [command_for(event, rule) for event, rule in decided if event.outcome == "fired"],

@@ -73,14 +73,14 @@ def as_json(checks: list[Check]) -> dict[str, Any]:
 def lines(checks: list[Check]) -> list[str]:
     """The findings for people."""
     width = max(len(check.what) for check in checks)
-    said = []
+    messages = []
     for check in checks:
         mark = "ok" if check.works else "FAILS" if check.needed else "no"
         mend = f"; {check.remedy}" if check.remedy and not check.works else ""
-        said.append(f"{mark:6}{check.what:{width}}  {check.found}{mend}")
+        messages.append(f"{mark:6}{check.what:{width}}  {check.found}{mend}")
     failing = [check.what for check in checks if check.needed and not check.works]
     last = f"no experiment can run here: see {', '.join(failing)}" if failing else "experiments can run here"
-    return [*said, last]
+    return [*messages, last]
 
 
 def _versions() -> Iterator[Check]:

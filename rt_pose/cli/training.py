@@ -11,13 +11,13 @@ from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Parser
 from rt_pose.errors import UserError
 
 if TYPE_CHECKING:
-    from train.fitting.fit import Fitted
+    from train.fitting.fit import FitResult
 
 
 def train_fit(options: Namespace) -> int:
     """Train on labeled frames (Lightning Pose, DeepLabCut, SLEAP); writes OUT/package."""
     from train.fitting.ensemble import conclude, fit_seeds, read_seeds
-    from train.fitting.fit import fitted
+    from train.fitting.fit import fit_interruptible
 
     if options.seeds is not None:
         outcome = fit_seeds(options.config, read_seeds(options.seeds), options.jobs, print)
@@ -25,10 +25,10 @@ def train_fit(options: Namespace) -> int:
         return EXIT_OK if whole else EXIT_INTERRUPTED if outcome.interrupted else EXIT_FAILED
     if options.jobs != 1:
         raise UserError("--jobs: a single training is one process; it is for `--seeds 0,1,2,3,4`")
-    return _trained(lambda: fitted(options.config, say=print))
+    return _trained(lambda: fit_interruptible(options.config, say=print))
 
 
-def _trained(train: Callable[[], Fitted]) -> int:
+def _trained(train: Callable[[], FitResult]) -> int:
     """Train and print where the package lies; EXIT_INTERRUPTED where Ctrl-C ended it, package or not."""
     from train.fitting.fit import Interrupted
 
@@ -43,9 +43,9 @@ def _trained(train: Callable[[], Fitted]) -> int:
 
 def train_distill(options: Namespace) -> int:
     """One small network from labels and from what an ensemble is sure of in unlabeled video."""
-    from train.distillation.distill import distilled
+    from train.distillation.distill import distill_interruptible
 
-    return _trained(lambda: distilled(options.config, say=print))
+    return _trained(lambda: distill_interruptible(options.config, say=print))
 
 
 def distill_parser(parser: Parser) -> None:

@@ -21,14 +21,14 @@ from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Control
+from rt_pose.loop.frame_reporter import FrameReporter
 from rt_pose.loop.housekeeping import Housekeeping, StatsRecords
 from rt_pose.loop.keep_warm import KeepWarm
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.log import RecordSink, SinkFactory
 from rt_pose.loop.opening import Opened, describe, meta, open_parts
-from rt_pose.loop.tell import Teller
 from rt_pose.loop.warm_up import rehearsal, warm_up
-from rt_pose.outputs.actuators import Actuators, Beat
+from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.records import Sink
 from rt_pose.tracking.crop import CropFollower
 from rt_pose.types import CameraInfo
@@ -131,10 +131,10 @@ def assemble(
 
 
 def _channels(opened: Opened, sink: Sink, clock: Clock) -> Channels:
-    beat, within = Beat(), opened.config.safety.heartbeat_until
+    heartbeat, within = Heartbeat(), opened.config.safety.heartbeat_until
     until_ns = duration_ns(within, "configuration: safety.heartbeat_until")
-    actuators = Actuators(opened.outputs, clock, beat, until_ns)
-    return Channels(deque(), actuators, opened.publisher, sink, beat)
+    actuators = Actuators(opened.outputs, clock, heartbeat, until_ns)
+    return Channels(deque(), actuators, opened.publisher, sink, heartbeat)
 
 
 def _make_loop(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock) -> ClosedLoop:
@@ -161,7 +161,7 @@ def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock
     longest_delay_ns = round(max((info.delay_ms for info, _ in opened.outputs), default=0.0) * NS_PER_MS)
     ahead_ns = longest_delay_ns if config.publish.prediction else None
     ledger = LatencyLedger(config.budget_ms)
-    reporter = Teller(publisher, channels.sink, captures, ledger, clock, ahead_ns)
+    reporter = FrameReporter(publisher, channels.sink, captures, ledger, clock, ahead_ns)
     return Stages(latest, captures, estimator, paths, commands, reporter)
 
 

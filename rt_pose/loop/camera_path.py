@@ -10,7 +10,7 @@ from typing import Any
 
 from rt_pose.decisions.decide import Decider, RuleSet
 from rt_pose.inference.estimator import Estimator
-from rt_pose.inference.temporal_context import Past
+from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.package import TrackingSpec
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.crop import CropFollower
@@ -22,9 +22,9 @@ class CameraPath:
     """What the loop keeps for one camera."""
 
     info: CameraInfo
-    tracker: CausalFilter
+    causal_filter: CausalFilter
     decider: Decider
-    past: Past
+    context: TemporalContext
     """Of its frames, for a network that sees past ones."""
     crop: CropFollower | None = None
     processed: int = 0
@@ -32,7 +32,7 @@ class CameraPath:
     def counts(self) -> dict[str, Any]:
         """What became of its frames in the loop."""
         crop = {} if self.crop is None else {"crop": dataclasses.asdict(self.crop.counts)}
-        context = {"context": {"emptied": self.past.emptied}} if self.past.maps.size else {}
+        context = {"context": {"emptied": self.context.resets}} if self.context.maps.size else {}
         return {"processed": self.processed, **crop, **context}
 
     @property
@@ -55,7 +55,7 @@ def camera_paths(
             info,
             CausalFilter(tracking, 1, keypoints),
             rules.decider(i, len(cameras)),
-            estimator.begin(),
+            estimator.new_context(),
             crops.get(info.name),
         )
         for i, info in enumerate(cameras)

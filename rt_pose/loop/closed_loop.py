@@ -28,17 +28,17 @@ from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
 from rt_pose.decisions.protocol import Protocol
 from rt_pose.errors import UserError
 from rt_pose.inference.estimator import Estimator
-from rt_pose.inference.temporal_context import Past
+from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.loop.camera_path import CameraPath
 from rt_pose.loop.capture import CaptureThread, LatestFrames, TakenFrame
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
+from rt_pose.loop.frame_reporter import DecidedFrame, FrameReporter
 from rt_pose.loop.keep_warm import KeepWarm
 from rt_pose.loop.publish import Publisher
-from rt_pose.loop.tell import Decided, Teller
-from rt_pose.outputs.actuators import EMERGENCY, Actuators, Beat
+from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import ControlRecord, End, Sink
-from rt_pose.tracking.crop import Window
+from rt_pose.tracking.crop import CropWindow
 from rt_pose.types import Frame, FrameStamps, Pose, StageStamps
 
 IDLE_TIMEOUT_S = 0.05
@@ -46,7 +46,7 @@ IDLE_TIMEOUT_S = 0.05
 
 
 @dataclass(slots=True)
-class Shown:
+class LastFrame:
     """The last frame the loop went through, for the thread that makes viewers' pictures."""
 
     camera: str
@@ -67,7 +67,7 @@ class Stages:
     """Track and decide, by camera."""
     commands: Commands
     """Act."""
-    reporter: Teller
+    reporter: FrameReporter
     """Publish and record."""
 
 
@@ -80,7 +80,7 @@ class Channels:
     actuators: Actuators
     publisher: Publisher
     sink: Sink
-    beat: Beat
+    heartbeat: Heartbeat
     """Stored each turn; whoever must know whether the loop hangs looks at it."""
 
 
@@ -100,14 +100,14 @@ class ClosedLoop:
         `warm`: runs the chain on a blank image before a frame is due."""
         self.captures, self.estimator, self.paths = stages.captures, stages.estimator, stages.paths
         self.commands, self.ledger = stages.commands, stages.reporter.ledger
-        self.protocol, self.clock, self.beat = protocol, clock, channels.beat
+        self.protocol, self.clock, self.heartbeat = protocol, clock, channels.heartbeat
         self.armed = False
         self.running = True
-        self.shown: dict[str, Shown] = {}
+        self.last_frames: dict[str, LastFrame] = {}
         """The newest frame that went through, by camera."""
         self.lost_tracks = 0
         """Keypoints lost in the last frame."""
-        self._latest, self._teller = stages.latest, stages.reporter
+        self._latest, self._reporter = stages.latest, stages.reporter
         self._orders, self._actuators = channels.orders, channels.actuators
         self._publisher, self._sink = channels.publisher, channels.sink
         self._group_s, self._warm = group_s, warm
@@ -123,7 +123,7 @@ class ClosedLoop:
             capture.start()
         stop_ns = None if seconds is None else self.clock.now_ns() + round(seconds * NS_PER_S)
         while self.running:
-            self.beat.t_ns = self.clock.now_ns()
+            self.heartbeat.t_ns = self.clock.now_ns()
             taken = self._latest.take(self._idle_s(), self._group_s)
             if taken:
                 self.step(*taken)
@@ -145,7 +145,7 @@ class ClosedLoop:
         """Answer orders, take no frames, until `start` or `stop` comes."""
         self._started = False
         while self.running and not self._started:
-            self.beat.t_ns = self.clock.now_ns()
+            self.heartbeat.t_ns = self.clock.now_ns()
             self.clock.sleep_until_ns(self.clock.now_ns() + round(IDLE_TIMEOUT_S * NS_PER_S))
             self._housekeep()
 
@@ -162,8 +162,8 @@ class ClosedLoop:
         t_preprocessed_ns = now()
 
         # infer
-        pasts = [self._past(item.frame, window) for item, window in zip(taken, windows, strict=True)]
-        heatmaps = self.estimator.infer(pixels, pasts)
+        contexts = [self._context(item.frame, window) for item, window in zip(taken, windows, strict=True)]
+        heatmaps = self.estimator.infer(pixels, contexts)
         t_inferred_ns = now()
 
         # decode, track, decide, act
@@ -175,30 +175,32 @@ class ClosedLoop:
             decided.append(self._decide(item, window, heatmaps[i : i + 1], stages))
 
         # publish, record: only now, when every camera's decision has gone to its output
-        for one in decided:
-            self._teller.tell(one)
-            self._let_go(one)
+        for frame in decided:
+            self._reporter.report(frame)
+            self._let_go(frame)
         if self._warm is not None:
             for item in taken:
-                self._warm.saw(item.frame.camera, item.frame.stamps)
+                self._warm.observe(item.frame.camera, item.frame.stamps)
 
-    def _window(self, frame: Frame) -> Window | None:
+    def _window(self, frame: Frame) -> CropWindow | None:
         """Where the network looks in a frame; None for all of it."""
         path = self.paths[frame.camera]
         if path.crop is None:
             return None
         stamps = frame.stamps
-        ahead = path.tracker.predict(frame.camera, stamps.index, stamps.t_scene_ns)
+        ahead = path.causal_filter.predict(frame.camera, stamps.index, stamps.t_scene_ns)
         return path.crop.window(ahead, frame.offset_xy)
 
-    def _past(self, frame: Frame, window: Window | None) -> Past:
+    def _context(self, frame: Frame, window: CropWindow | None) -> TemporalContext:
         """What the network holds of the camera's frames before this one."""
         stamps = frame.stamps
-        return self.paths[frame.camera].past.before(stamps.index, stamps.t_scene_ns, stamps.epoch, window)
+        return self.paths[frame.camera].context.advance_to(
+            stamps.index, stamps.t_scene_ns, stamps.epoch, window
+        )
 
     def _decide(
-        self, taken: TakenFrame, window: Window | None, heatmaps: NDArray[np.float32], stages: StageStamps
-    ) -> Decided:
+        self, taken: TakenFrame, window: CropWindow | None, heatmaps: NDArray[np.float32], stages: StageStamps
+    ) -> DecidedFrame:
         """One camera's frame from its heatmaps to its commands."""
         now, frame = self.clock.now_ns, taken.frame
         path = self.paths[frame.camera]
@@ -212,13 +214,13 @@ class ClosedLoop:
         stages.t_pose_ns = now()
 
         # track
-        track = path.tracker.step(pose)
+        track = path.causal_filter.step(pose)
         stages.t_tracked_ns = now()
 
         # decide
         stages.t_judged_ns = now()
         decisions = path.decider.decide(
-            path.tracker, frame.camera, frame.stamps, stages.t_judged_ns, self.armed, pose.confidence
+            path.causal_filter, frame.camera, frame.stamps, stages.t_judged_ns, self.armed, pose.confidence
         )
         stages.t_decided_ns = now()
 
@@ -226,14 +228,14 @@ class ClosedLoop:
         self._seq += 1
         seq = self._seq
         commands = [self.commands.send(event, rule, seq) for event, rule in decisions]
-        return Decided(taken, path, window, stages, seq, pose, track, decisions, commands)
+        return DecidedFrame(taken, path, window, stages, seq, pose, track, decisions, commands)
 
-    def _let_go(self, one: Decided) -> None:
+    def _let_go(self, one: DecidedFrame) -> None:
         """Count a frame that went through, and let go of its pixels."""
         one.path.processed += 1
         self.lost_tracks = int(one.track.lost.sum())
         taken, name = one.taken, one.path.info.name
-        self.shown[name] = Shown(name, taken.slot, taken.generation, taken.frame.stamps)
+        self.last_frames[name] = LastFrame(name, taken.slot, taken.generation, taken.frame.stamps)
         self._latest.release(taken)
 
     # ------------------------------------------------------------ between frames
@@ -311,8 +313,8 @@ class ClosedLoop:
             "commands_refused": self.commands.refused,
             "commands_failed": self.commands.failed,
             "output_notices": self.commands.output_notices,
-            "deadline": {"missed": self.ledger.missed, "n": self.ledger.judged},
-            "tracks": {name: path.tracker.counts() for name, path in self.paths.items()},
+            "deadline": {"missed": self.ledger.missed, "n": self.ledger.evaluated},
+            "tracks": {name: path.causal_filter.counts() for name, path in self.paths.items()},
             "faults": dict(self._latest.faults),
             **({} if self._warm is None else {"kept_warm": dataclasses.asdict(self._warm.counts)}),
         }

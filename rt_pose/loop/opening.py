@@ -123,7 +123,7 @@ def _choose_engine(
     for ring in rings.values():
         stack.callback(choice.estimator.pin(ring.pixels))
     if config.engine.threads == 0:
-        choice = dataclasses.replace(choice, arrangement=choice.engine.arrange(clock))
+        choice = dataclasses.replace(choice, tuning=choice.engine.tune(clock))
     if config.engine.priority == "high":
         raise_priority()  # now that the engine has its threads
     return choice

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rt_pose.inference.estimator import Estimator
 from rt_pose.loop.camera_path import CameraPath
 from rt_pose.loop.keep_warm import KeepWarm
-from rt_pose.tracking.causal_filter import rehearse
-from rt_pose.tracking.crop import Window
+from rt_pose.tracking.causal_filter import precompile
+from rt_pose.tracking.crop import CropWindow
 from rt_pose.types import CameraInfo, FrameStamps, Pose
 
 RUNS = 20
@@ -20,8 +20,8 @@ RUNS = 20
 def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath], warm: KeepWarm | None = None) -> None:
     """Run the chain as often, and on as many frames a call, as it takes for no frame to wait for it later."""
     blanks = [_blank(path.info) for path in paths.values()]
-    whole: list[Window | None] = [None] * len(blanks)
-    pasts = [path.past for path in paths.values()]
+    whole: list[CropWindow | None] = [None] * len(blanks)
+    pasts = [path.context for path in paths.values()]
     for count in range(1, len(blanks) + 1):  # as many frames a call as cameras may have ready
         for _ in range(RUNS):
             pixels = estimator.preprocess_all(blanks[:count], whole[:count])
@@ -29,22 +29,22 @@ def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath], warm: KeepWar
             found = estimator.decode(maps[:1], (blanks[0].shape[1], blanks[0].shape[0]))
     for path in paths.values():
         stamps = FrameStamps(index=0, t_exposure_ns=None, t_arrival_ns=0, t_scene_ns=0)
-        rehearse(path.tracker, Pose(path.info.name, stamps, found.xy, found.cov, found.confidence))
+        precompile(path.causal_filter, Pose(path.info.name, stamps, found.xy, found.cov, found.confidence))
     for path, blank in zip(paths.values(), blanks, strict=True):
-        path.past.empty()
-        shapes: list[Window | None] = [None]
+        path.context.reset()
+        shapes: list[CropWindow | None] = [None]
         if path.crop is not None:
-            shapes.append(Window(0, 0, path.crop.config.width, path.crop.config.height))
+            shapes.append(CropWindow(0, 0, path.crop.config.width, path.crop.config.height))
         for shape in shapes:  # cameras take turns at being first: every shape at every place of a call
             estimator.infer(estimator.preprocess_all([blank] * len(blanks), [shape] * len(blanks)))
     if warm is not None:
         for _ in range(RUNS):
-            warm.rehearse()
+            warm.run_once()
 
 
 def rehearsal(estimator: Estimator, info: CameraInfo) -> Callable[[], object]:
     """The chain on a blank image of a camera, with a past of its own."""
-    blank, past, size = [_blank(info)], [estimator.begin()], (info.width, info.height)
+    blank, past, size = [_blank(info)], [estimator.new_context()], (info.width, info.height)
     return lambda: estimator.decode(estimator.infer(estimator.preprocess_all(blank, [None]), past), size)
 
 

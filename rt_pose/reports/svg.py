@@ -181,14 +181,14 @@ def bars(
     scale = (width - name_width - text_width) / most
     look = {"stroke": colour(fill), "stroke_width": 2, "fill": "none"}
     parts = []
-    for i, (start, (name, value, mark, said)) in enumerate(zip(starts, rows, strict=True)):
+    for i, (start, (name, value, mark, messages)) in enumerate(zip(starts, rows, strict=True)):
         y, x = i * row_height, name_width + float(start) * scale
         end = x + mark * scale
         parts += [
             text(name_width - 10, y + 16, name, "end", class_="name"),
             element("rect", x=x, y=y + 4, width=max(value * scale, 1.0), height=16, rx=2, fill=colour(fill)),
             element("path", d=f"M{x:.1f} {y + 12}H{end:.1f}M{end:.1f} {y + 7}v10", **look),
-            text(x + max(value, mark) * scale + 8, y + 16, f"{said} {unit}"),
+            text(x + max(value, mark) * scale + 8, y + 16, f"{messages} {unit}"),
         ]
     return picture(width, len(rows) * row_height + 4, *parts)
 

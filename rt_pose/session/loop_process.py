@@ -45,9 +45,9 @@ def main(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     register()
-    teller = _Teller(link)
+    sender = _MessageSender(link)
     try:
-        assembled = assemble(config, session_id, HostClock(), recorder, teller)
+        assembled = assemble(config, session_id, HostClock(), recorder, sender)
     except UserError as error:
         _send(link, ("refused", str(error)))
         return
@@ -63,16 +63,16 @@ def main(
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the supervisor is gone before anything began
     else:
-        _run(link, assembled, config, teller)
+        _run(link, assembled, config, sender)
     finally:
         assembled.close()
 
 
-def _run(link: Connection, assembled: Assembled, config: RunConfig, teller: _Teller) -> None:
+def _run(link: Connection, assembled: Assembled, config: RunConfig, sender: _MessageSender) -> None:
     loop, failure = assembled.loop, ""
     signal.signal(signal.SIGTERM, _stopper(assembled, "SIGTERM"))
     try:
-        teller(assembled.housekeeping.status())  # from here on a hang is seen, before the first stats are due
+        sender(assembled.housekeeping.status())  # from here on a hang is seen, before the first stats are due
         threading.Thread(
             target=_listen, args=(link, assembled), name="rt-pose-supervisor-link", daemon=True
         ).start()
@@ -88,15 +88,15 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, teller: _Tel
         failure = f"the loop failed: {type(error).__name__}: {error}"
         raise
     finally:
-        teller.say("stopping", None)
+        sender.say("stopping", None)
         unsafe = assembled.stop_outputs()  # first of all
-        teller.say("ending", unsafe)
+        sender.say("ending", unsafe)
         problems = [*unsafe, *assembled.stop_inputs()]
-        teller.say("ending", unsafe)
+        sender.say("ending", unsafe)
         loop.finish(failure)
         after = {} if failure else {"bare_forward_after_ms": assembled.bare_forward()}
         assembled.sink.close()
-        teller.say(
+        sender.say(
             "ended",
             {
                 **loop.summary(),
@@ -105,10 +105,10 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, teller: _Tel
                 "records_refused": assembled.sinks.refused(),
             },
         )
-        teller.close()
+        sender.close()
 
 
-class _Teller:
+class _MessageSender:
     """Tells the supervisor how it goes, from a thread of its own; nothing where nobody listens any more.
 
     A supervisor that has been stopped (Ctrl-Z) reads nothing, and its pipe fills up: that must not hold up
@@ -118,7 +118,7 @@ class _Teller:
     def __init__(self, link: Connection) -> None:
         self._link = link
         self._stats: dict[str, Any] | None = None
-        self._words: deque[tuple[str, Any]] = deque()
+        self._messages: deque[tuple[str, Any]] = deque()
         self._news = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="rt-pose-teller", daemon=True)
@@ -131,7 +131,7 @@ class _Teller:
     def say(self, kind: str, content: Any) -> None:
         """Something that must not be left out; after it come no older stats."""
         self._stats = None
-        self._words.append((kind, content))
+        self._messages.append((kind, content))
         self._news.set()
 
     def close(self) -> None:
@@ -141,11 +141,11 @@ class _Teller:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._closing or self._words:
+        while not self._closing or self._messages:
             self._news.wait()
             self._news.clear()
-            while self._words:
-                _send(self._link, self._words.popleft())
+            while self._messages:
+                _send(self._link, self._messages.popleft())
             stats, self._stats = self._stats, None
             if stats is not None:
                 _send(self._link, ("stats", stats))

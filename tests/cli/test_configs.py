@@ -16,11 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_every_file_of_configs_is_listed_with_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["configs"]) == 0
-    said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    messages = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     folder = ROOT / "configs"
-    assert set(said) == {path.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")}
-    assert said["video.yaml"].startswith("A recorded video through the live path")
-    assert all(len(about) > 20 for about in said.values())
+    assert set(messages) == {path.relative_to(folder).as_posix() for path in folder.rglob("*.yaml")}
+    assert messages["video.yaml"].startswith("A recorded video through the live path")
+    assert all(len(about) > 20 for about in messages.values())
 
 
 @pytest.mark.parametrize("name", ["video", "video.yaml", "configs/video.yaml", "./configs/video.yaml"])
@@ -71,7 +71,7 @@ def test_copy_writes_once(
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "expected"),
     [
         (["copy"], "there is no ''; valid here: "),
         (["copy", "vidoe"], "did you mean 'video.yaml'"),
@@ -81,14 +81,14 @@ def test_copy_writes_once(
 )
 def test_what_cannot_be_done_is_said(
     words: list[str],
-    says: str,
+    expected: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["configs", *words]) == 2
-    assert says in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 def test_the_package_holds_the_clone_s_own_files() -> None:

@@ -17,9 +17,9 @@ from rt_pose.cli.main import main
 
 def by_name(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str, object]]]:
     status = main(["doctor", "--json"])
-    said = json.loads(capsys.readouterr().out)
-    assert said["ok"] == (status == 0)
-    return status, {check["what"]: check for check in said["checks"]}
+    messages = json.loads(capsys.readouterr().out)
+    assert messages["ok"] == (status == 0)
+    return status, {check["what"]: check for check in messages["checks"]}
 
 
 def test_here_the_live_half_works(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,9 +28,9 @@ def test_here_the_live_half_works(capsys: pytest.CaptureFixture[str]) -> None:
     for what in ("libraries", "engine openvino", "compiled resize", "shared memory", "camera simulated"):
         assert checks[what]["works"], checks[what]
     assert main(["doctor"]) == 0
-    said = capsys.readouterr().out
-    assert said.rstrip().endswith("experiments can run here")
-    assert len(said.splitlines()) == len(checks) + 1
+    messages = capsys.readouterr().out
+    assert messages.rstrip().endswith("experiments can run here")
+    assert len(messages.splitlines()) == len(checks) + 1
 
 
 def test_a_port_in_use_is_told_and_is_no_end(capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,10 +61,10 @@ def test_a_driver_that_fails_in_looking_hides_no_other(
     assert "another architecture" in str(checks["camera broken"]["remedy"])
     assert checks["output simulated"]["works"]
     assert main(["devices"]) == 0
-    said = capsys.readouterr().out
-    assert "camera  broken" in said
-    assert "not usable: OSError: the vendor's library" in said
-    assert "output  simulated" in said
+    messages = capsys.readouterr().out
+    assert "camera  broken" in messages
+    assert "not usable: OSError: the vendor's library" in messages
+    assert "output  simulated" in messages
 
 
 def test_a_check_that_fails_itself_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_without_what_it_needs_no_experiment_runs(
 ) -> None:
     monkeypatch.setattr(doctor, "LIVE", ("numpy", "no_such_library"))
     assert main(["doctor"]) == 1
-    said = capsys.readouterr().out
-    assert "no_such_library" in said
-    assert "pip install --force-reinstall rt-pose" in said
-    assert "no experiment can run here: see libraries" in said
+    messages = capsys.readouterr().out
+    assert "no_such_library" in messages
+    assert "pip install --force-reinstall rt-pose" in messages
+    assert "no experiment can run here: see libraries" in messages

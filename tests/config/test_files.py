@@ -29,7 +29,7 @@ def problems(file: Path, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("seed: 1\nbudgt_ms: 3", "video.yaml:2: unknown key 'budgt_ms', did you mean 'budget_ms'?"),
         (
@@ -65,13 +65,13 @@ def problems(file: Path, text: str) -> list[str]:
         ("", "expected keys and values, got NoneType"),
     ],
 )
-def test_a_problem_names_its_line(file: Path, text: str, says: str) -> None:
-    (said,) = problems(file, text)
-    assert says in said
+def test_a_problem_names_its_line(file: Path, text: str, expected: str) -> None:
+    (messages,) = problems(file, text)
+    assert expected in messages
 
 
 def test_all_problems_of_a_file_are_told_at_once(file: Path) -> None:
-    said = problems(
+    messages = problems(
         file,
         "budgt_ms: 3\n"
         "engine: {threads: many}\n"
@@ -83,7 +83,7 @@ def test_all_problems_of_a_file_are_told_at_once(file: Path) -> None:
         "seed: 1\n"
         "seed: 2\n",
     )
-    assert [line.split(": ")[0] for line in said] == [f"video.yaml:{n}" for n in (1, 2, 6, 7, 7, 9)]
+    assert [line.split(": ")[0] for line in messages] == [f"video.yaml:{n}" for n in (1, 2, 6, 7, 7, 9)]
 
 
 def test_drivers_and_their_options_have_lines_too(file: Path) -> None:

@@ -91,7 +91,7 @@ def test_options_of_the_verb_stay_its_own(file: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "expected"),
     [
         (["--sekunds", "3"], "unknown option --sekunds, did you mean --seconds?"),
         (["--engine.thread", "3"], "--engine.thread: no such option, did you mean --engine.threads?"),
@@ -111,10 +111,10 @@ def test_options_of_the_verb_stay_its_own(file: str) -> None:
         (["--budget_ms", "0"], "--budget_ms: expected more than 0, got 0"),
     ],
 )
-def test_what_an_option_cannot_be(file: str, words: list[str], says: str) -> None:
+def test_what_an_option_cannot_be(file: str, words: list[str], expected: str) -> None:
     with pytest.raises(UserError) as raised:
         parsed("run", file, *words)
-    assert says in str(raised.value)
+    assert expected in str(raised.value)
 
 
 def test_problems_of_the_file_and_of_options_come_together(tmp_path: Path) -> None:

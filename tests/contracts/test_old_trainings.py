@@ -44,8 +44,10 @@ def test_it_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = checkpoint(folder / "training", "last")
     assert before["global_step"] == 240
     assert main(["train", "fit", "train.yaml", "--resume", "true"]) == 0
-    said = capsys.readouterr().out
-    assert re.findall(r"^step (\d+):", said, re.MULTILINE) == ["250"], "the steps before are not done again"
+    messages = capsys.readouterr().out
+    assert re.findall(r"^step (\d+):", messages, re.MULTILINE) == ["250"], (
+        "the steps before are not done again"
+    )
     after = checkpoint(folder / "training", "last")
     assert after["global_step"] == 250
     weights = [n for n in after["state_dict"] if n.startswith("network.backbone.") and n.endswith(".weight")]

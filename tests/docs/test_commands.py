@@ -127,19 +127,19 @@ def test_quick_ones_run(
         first_session(folder)
     words = words_of(command)
     code = code_of(words)
-    said = capsys.readouterr()
+    messages = capsys.readouterr()
     # `doctor` is to find faults of the machine, and says so by its exit code.
-    assert code in ({0, 1} if words[:1] == ["doctor"] else {0}), said.err
-    assert said.out.strip()
+    assert code in ({0, 1} if words[:1] == ["doctor"] else {0}), messages.err
+    assert messages.out.strip()
 
 
 @cache
 def known_options(verb: str) -> set[str]:
     """Those that the help of a verb speaks of."""
-    told = io.StringIO()
-    with contextlib.redirect_stdout(told):
+    expected = io.StringIO()
+    with contextlib.redirect_stdout(expected):
         assert code_of([*verb.split(), "--help"]) == 0
-    return set(re.findall(r"(?<![\w-])--[\w.-]*\w", told.getvalue()))
+    return set(re.findall(r"(?<![\w-])--[\w.-]*\w", expected.getvalue()))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -9,13 +9,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from support.live_run import Watch, config, run
+from support.live_run import ScriptedObserver, config, run
 from support.tiny_package import make_tiny_package
 
 SUBSCRIBER = Path(__file__).resolve().parents[2] / "examples" / "subscriber.py"
 
 
-class Listener(Watch):
+class Listener(ScriptedObserver):
     """Starts the subscriber when the loop is ready."""
 
     def __init__(self) -> None:
@@ -35,8 +35,8 @@ def test_it_prints_poses_and_events(tmp_path: Path) -> None:
     assert listener.process is not None
     timer = threading.Timer(1.0, listener.process.terminate)
     timer.start()
-    said, _ = listener.process.communicate()
+    messages, _ = listener.process.communicate()
     timer.join()
-    poses = [line for line in said.splitlines() if re.match(r"frame \d+: x -?[\d.n]", line)]
+    poses = [line for line in messages.splitlines() if re.match(r"frame \d+: x -?[\d.n]", line)]
     assert len(poses) > 20
-    assert re.search(r"^(slow|quick) suppressed disarmed$", said, re.MULTILINE)
+    assert re.search(r"^(slow|quick) suppressed disarmed$", messages, re.MULTILINE)

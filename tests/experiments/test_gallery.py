@@ -75,12 +75,12 @@ class Rehearsal:
 
     def run(self, seconds: float, nose: Path2, **others: Path2) -> list[tuple[float, str, str, str]]:
         """(time s, rule, outcome, reason) of all events; keypoints without a path move with the nose."""
-        said = []
+        messages = []
         for _ in range(round(seconds * RATE_HZ)):
             t = self._index / RATE_HZ
             xy = np.array([others.get(name, nose)(t) for name in KEYPOINTS])
-            said += [(t, e.rule, e.outcome, e.reason) for e in self.see(xy)]
-        return said
+            messages += [(t, e.rule, e.outcome, e.reason) for e in self.see(xy)]
+        return messages
 
 
 def still(x: float, y: float) -> Path2:
@@ -105,17 +105,17 @@ def rehearse(name: str, seconds: float, nose: Path2, **others: Path2) -> list[tu
     return Rehearsal(experiment(name)).run(seconds, nose, **others)
 
 
-def fired(said: list[tuple[float, str, str, str]], rule: str) -> list[float]:
-    return [t for t, name, outcome, _ in said if name == rule and outcome == "fired"]
+def fired(messages: list[tuple[float, str, str, str]], rule: str) -> list[float]:
+    return [t for t, name, outcome, _ in messages if name == rule and outcome == "fired"]
 
 
 @pytest.mark.parametrize("name", [name for name in GALLERY if name != "yoked-control"])
 def test_rules_check_explains_it(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     path = EXPERIMENTS / f"{name}.yaml"
     assert main(["rules", "check", str(path)]) == 0
-    said = capsys.readouterr().out
+    messages = capsys.readouterr().out
     for rule in experiment(name).rules:
-        assert f"{rule.name}: when " in said
+        assert f"{rule.name}: when " in messages
 
 
 def test_the_gallery_is_whole() -> None:
@@ -145,15 +145,15 @@ def test_the_simulated_animal_brings_it_about(name: str) -> None:
 
 
 def test_zone_entry_wants_the_dwell() -> None:
-    said = rehearse("zone-entry", 4.0, visits((70.0, 70.0), [(0.5, 0.9), (1.5, 3.0)]))
-    (when,) = fired(said, "corner")
+    messages = rehearse("zone-entry", 4.0, visits((70.0, 70.0), [(0.5, 0.9), (1.5, 3.0)]))
+    (when,) = fired(messages, "corner")
     assert when == pytest.approx(2.0, abs=0.05)
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
 def test_zone_entry_waits_between_stimuli() -> None:
-    said = rehearse("zone-entry", 8.0, visits((70.0, 70.0), [(0.5, 1.5), (3.0, 4.0), (6.5, 7.5)]))
-    assert [(outcome, reason) for _, _, outcome, reason in said] == [
+    messages = rehearse("zone-entry", 8.0, visits((70.0, 70.0), [(0.5, 1.5), (3.0, 4.0), (6.5, 7.5)]))
+    assert [(outcome, reason) for _, _, outcome, reason in messages] == [
         ("fired", "condition"),
         ("suppressed", "refractory"),
         ("fired", "condition"),
@@ -230,8 +230,8 @@ def test_freezing_ends_the_tone() -> None:
     def enters_and_stops(t: float) -> tuple[float, float]:
         return (20.0 + 60.0 * min(t, 2.0), 128.0)
 
-    said = rehearse("freezing", 4.0, enters_and_stops)
-    (cue,), (end,) = fired(said, "cue"), fired(said, "freezing")
+    messages = rehearse("freezing", 4.0, enters_and_stops)
+    (cue,), (end,) = fired(messages, "cue"), fired(messages, "freezing")
     assert cue == pytest.approx(1.2, abs=0.1)
     assert end == pytest.approx(2.5, abs=0.1)
 
@@ -263,9 +263,9 @@ def test_a_yoked_animal_gets_what_the_other_earned(tmp_path: Path) -> None:
     assert len(earned) >= 2
     rules = [dataclasses.replace(config.rules[0], yoke=str(master))]
     yoked = with_yoke_times(dataclasses.replace(config, rules=rules))
-    said = Rehearsal(yoked).run(earned[-1] + 1.0, visits((70.0, 70.0), [(0.0, 0.2)]))
-    assert {reason for *_, reason in said} == {"yoked"}
-    assert fired(said, "corner") == pytest.approx(earned, abs=0.011)
+    messages = Rehearsal(yoked).run(earned[-1] + 1.0, visits((70.0, 70.0), [(0.0, 0.2)]))
+    assert {reason for *_, reason in messages} == {"yoked"}
+    assert fired(messages, "corner") == pytest.approx(earned, abs=0.011)
 
 
 def test_rules_check_explains_a_yoked_rule(
@@ -297,8 +297,8 @@ def master_session(folder: Path) -> Path:
 
 def test_blocks_decide_what_an_entry_does() -> None:
     entries = [(110.0, 110.5), *((121.0 + 4.0 * i, 121.5 + 4.0 * i) for i in range(22))]
-    said = rehearse("blocks", 208.0, visits((70.0, 70.0), entries))
-    outcomes = [(outcome, reason) for _, _, outcome, reason in said]
+    messages = rehearse("blocks", 208.0, visits((70.0, 70.0), entries))
+    outcomes = [(outcome, reason) for _, _, outcome, reason in messages]
     assert outcomes == [
         ("suppressed", "block"),
         *[("fired", "condition")] * 20,

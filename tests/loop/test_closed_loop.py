@@ -16,9 +16,9 @@ from rt_pose.loop.capture import LatestFrames
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
+from rt_pose.loop.frame_reporter import FrameReporter
 from rt_pose.loop.latency import LatencyLedger
-from rt_pose.loop.tell import Teller
-from rt_pose.outputs.actuators import EMERGENCY, Actuators, Beat
+from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import NoSink
 from rt_pose.types import Ack, Command, OutputInfo
 
@@ -52,10 +52,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def loop_over(actuators: Actuators, protocol: Protocol | None = None) -> ClosedLoop:
     anything: Any = None
-    reporter = Teller(anything, NoSink(), [], LatencyLedger(20.0), HostClock())
+    reporter = FrameReporter(anything, NoSink(), [], LatencyLedger(20.0), HostClock())
     commands = Commands([], actuators, anything, HostClock())
     stages = Stages(LatestFrames([]), [], anything, {}, commands, reporter)
-    channels = Channels(deque(), actuators, anything, NoSink(), Beat())
+    channels = Channels(deque(), actuators, anything, NoSink(), Heartbeat())
     return ClosedLoop(stages, channels, protocol or make_protocol(RunConfig()), HostClock())
 
 

@@ -23,16 +23,16 @@ from rt_pose.config.schema import CameraConfig, LimitsConfig, OutputConfig, Publ
 from rt_pose.decisions.decide import RuleSet
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.inference.decode import Keypoints
-from rt_pose.inference.temporal_context import Past
+from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import LatestFrames, TakenFrame
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
+from rt_pose.loop.frame_reporter import FrameReporter
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.publish import Publisher
-from rt_pose.loop.tell import Teller
-from rt_pose.outputs.actuators import Actuators, Beat
+from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.package import InputSpec, TrackingSpec
 from rt_pose.records import ArrayData, CapturedFrame, Record, Truth, topic_of
 from rt_pose.session.describe import machine, versions
@@ -81,10 +81,10 @@ class DrawnKeypoints:
     def preprocess_all(self, images: Any, windows: Any) -> Any:
         return images
 
-    def begin(self) -> Past:
-        return Past(InputSpec(WIDTH, HEIGHT, 1, [0.0], [1.0]))
+    def new_context(self) -> TemporalContext:
+        return TemporalContext(InputSpec(WIDTH, HEIGHT, 1, [0.0], [1.0]))
 
-    def infer(self, batch: Any, _pasts: Any = None) -> Any:
+    def infer(self, batch: Any, _contexts: Any = None) -> Any:
         return batch
 
     def decode(self, heatmaps: Any, frame_size: Any, offset_xy: Any = (0, 0)) -> Keypoints[Any]:
@@ -120,7 +120,7 @@ def random_config(random: np.random.Generator) -> RunConfig:
     def ms(low: float, high: float) -> str:
         return f"{random.uniform(low, high):.3f} ms"
 
-    def belief(when: str) -> dict[str, float]:
+    def by_probability(when: str) -> dict[str, float]:
         if when in MEMORY or random.random() < 0.5:
             return {}
         enter = float(random.uniform(0.3, 0.95))
@@ -137,7 +137,7 @@ def random_config(random: np.random.Generator) -> RunConfig:
             withhold=float(random.choice([0.0, 0.3])),
             deadline=ms(3, 8) if random.random() < 0.5 else None,
             late="fire" if random.random() < 0.3 else "suppress",
-            **belief(when),
+            **by_probability(when),
         )
         for i, when in enumerate(conditions)
     ]
@@ -228,9 +228,9 @@ def write_random_session(
         keypoints,  # type: ignore[arg-type]
         paths,
         Commands(rules.rules, actuators, publisher, clock),
-        Teller(publisher, sink, [], LatencyLedger(config.budget_ms), clock),
+        FrameReporter(publisher, sink, [], LatencyLedger(config.budget_ms), clock),
     )
-    channels = Channels(deque(), actuators, publisher, sink, Beat())
+    channels = Channels(deque(), actuators, publisher, sink, Heartbeat())
     loop = ClosedLoop(stages, channels, rules.protocol, clock)
     try:
         if config.armed_at_start:

@@ -22,12 +22,12 @@ from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.decode_argmax import make_decoder
 from rt_pose.inference.decode_torch import decode_torch, decodes
 from rt_pose.inference.engine import Engine
-from rt_pose.inference.estimator import Estimator, Images, Window
+from rt_pose.inference.estimator import Estimator, Images, Region
 from rt_pose.inference.gpu.frames import DaliFrames, DeviceFrames, MatrixFrames
 from rt_pose.inference.gpu.graphs import Forward, NetworkGraphs
 from rt_pose.inference.gpu.staging import Staging
-from rt_pose.inference.gpu.stream import Lane
-from rt_pose.inference.temporal_context import Past
+from rt_pose.inference.gpu.stream import CudaStream
+from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.package import DecodeSpec
 from rt_pose.types import FloatArray
 
@@ -35,7 +35,7 @@ from rt_pose.types import FloatArray
 class DeviceEngine(Engine, Protocol):
     """An engine whose network runs on a lane."""
 
-    lane: Lane
+    cuda_stream: CudaStream
     dtype: torch.dtype
     """Of its input on the device."""
     layout: torch.memory_format
@@ -52,28 +52,28 @@ class GpuEstimator(Estimator):
         """`preprocess`: dali or compiled."""
         # Networks from elsewhere have decoders that only the host knows: their maps come back whole.
         on_device = decodes(decode)
-        super().__init__(engine, unpacked if on_device else make_decoder(decode))
-        tail: Forward | None = (lambda maps: packed(decode_torch(maps, decode))) if on_device else None
-        self._lane, self.device = engine.lane, engine.lane.device
-        self._staging = Staging(self._lane)
+        super().__init__(engine, unpack if on_device else make_decoder(decode))
+        tail: Forward | None = (lambda maps: pack(decode_torch(maps, decode))) if on_device else None
+        self._cuda_stream, self.device = engine.cuda_stream, engine.cuda_stream.device
+        self._staging = Staging(self._cuda_stream)
         frames = MatrixFrames if preprocess == "compiled" else DaliFrames
-        self._frames: DeviceFrames = frames(engine.spec, self._lane, self._staging)
+        self._frames: DeviceFrames = frames(engine.spec, self._cuda_stream, self._staging)
         self._graphs = NetworkGraphs(
-            self._lane, engine.forward, engine.spec, engine.dtype, tail, engine.layout
+            self._cuda_stream, engine.forward, engine.spec, engine.dtype, tail, engine.layout
         )
 
-    def preprocess_all(self, images: Images, windows: Sequence[Window | None]) -> Tensor:
+    def preprocess_all(self, images: Images, windows: Sequence[Region | None]) -> Tensor:
         batch = self._graphs.batch(len(images))
-        with self._lane.on():
+        with self._cuda_stream.on():
             self._frames.into(images, windows, batch)
         return batch
 
-    def infer(self, batch: Tensor, pasts: Sequence[Past] | None = None) -> NDArray[np.float32]:  # noqa: ARG002
+    def infer(self, batch: Tensor, contexts: Sequence[TemporalContext] | None = None) -> NDArray[np.float32]:  # noqa: ARG002
         """No engine of a GPU takes a network with a past yet."""
         count = len(batch)
-        with self._lane.on():
+        with self._cuda_stream.on():
             self._graphs.launch(count)
-        self._lane.wait()
+        self._cuda_stream.wait()
         return self._graphs.result(count)
 
     def estimate_on_device(self, frame: Tensor) -> Keypoints[FloatArray]:
@@ -87,7 +87,7 @@ class GpuEstimator(Estimator):
                 "them; set `--engine.preprocess compiled`, or `--engine.decoder pyav`"
             )
         batch = self._graphs.batch(1)
-        with self._lane.on():
+        with self._cuda_stream.on():
             self._frames.from_device(frame, batch)
         height, width = frame.shape[:2]
         return self.decode(self.infer(batch), (width, height))
@@ -96,13 +96,13 @@ class GpuEstimator(Estimator):
         return self._staging.pin(memory)
 
 
-def packed(found: Keypoints[Tensor]) -> Tensor:
+def pack(found: Keypoints[Tensor]) -> Tensor:
     """(B, K, 7) float32: x, y, four of the covariance and confidence of each keypoint in one tensor, so that
     one copy brings them back."""
     return torch.cat([found.xy, found.cov.flatten(-2), found.confidence[..., None]], dim=-1)
 
 
-def unpacked(numbers: NDArray[np.float32]) -> Keypoints[FloatArray]:
+def unpack(numbers: NDArray[np.float32]) -> Keypoints[FloatArray]:
     """The keypoints again, in memory of their own."""
     values = numbers.astype(np.float64)
     cov = values[..., 2:6].reshape(*values.shape[:-1], 2, 2).copy()
