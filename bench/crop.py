@@ -37,7 +37,7 @@ SCALES = (1.25, 1.5, 2.0, 3.0)
 LEAP_EVERY = 60
 WINDOW = 1.15
 """Sides of the window, in sides of the recording."""
-SURE = 0.5
+CONFIDENT = 0.5
 
 
 def main() -> int:
@@ -79,7 +79,7 @@ def compare(
     follower = CropFollower(CropConfig(wide, high, margin_px=0.0), size)
     tracker = CausalFilter(package.manifest.tracking, 1, len(package.manifest.keypoints))
     canvas = np.full((size[1], size[0], channels), round(float(np.mean(frames[0]))), np.uint8)
-    clock, times, apart, sure_right, found_too = HostClock(), [], [], 0, 0
+    clock, times, apart, confident_right, found_too = HostClock(), [], [], 0, 0
     for i, (frame, (x, y)) in enumerate(zip(frames, places(len(frames), size, (width, height)), strict=True)):
         canvas[:] = round(float(np.mean(frame)))
         canvas[y : y + height, x : x + width] = frame
@@ -91,9 +91,9 @@ def compare(
         found = estimator.estimate(canvas, window)
         stamps = FrameStamps(i, t_ns, t_ns, t_ns)
         tracker.step(Pose("bench", stamps, found.xy, found.cov, found.confidence))
-        sure = right[i].confidence[0] >= SURE
-        both = sure & (found.confidence[0] >= SURE)
-        sure_right, found_too = sure_right + int(sure.sum()), found_too + int(both.sum())
+        confident = right[i].confidence[0] >= CONFIDENT
+        both = confident & (found.confidence[0] >= CONFIDENT)
+        confident_right, found_too = confident_right + int(confident.sum()), found_too + int(both.sum())
         apart += np.linalg.norm(found.xy[0] - right[i].xy[0] - (x, y), axis=1)[both].tolist()
     return {
         "frame": list(size),
@@ -101,8 +101,8 @@ def compare(
         "window": [wide, high] if follow else None,
         "preprocess_ms": summary(times),
         "apart_px": _spread(np.array(apart)),
-        "found": found_too / sure_right,
-        "n": sure_right,
+        "found": found_too / confident_right,
+        "n": confident_right,
         "looks": asdict(follower.counts) if follow else None,
     }
 
@@ -149,7 +149,7 @@ def text(figures: dict[str, Any]) -> str:
         [
             f"# Dynamic cropping\n\n{machine_line(figures)}; {figures['frames']} frames, a leap every "
             f"{LEAP_EVERY}. Apart: from what the network finds in the recording by itself, keypoints of "
-            f"confidence >= {SURE} in both; found: share of those that are sure there.",
+            f"confidence >= {CONFIDENT} in both; found: share of those that are sure there.",
             markdown_table(head, rows),
         ]
     )

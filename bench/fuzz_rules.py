@@ -22,9 +22,9 @@ import numpy as np
 from rt_pose.clock import NS_PER_S, Clock, HostClock
 from rt_pose.errors import UserError
 from rt_pose.rules.bind import bind
-from rt_pose.rules.frame import Measures
 from rt_pose.rules.geometry import Geometry
 from rt_pose.rules.quantities import QUANTITIES
+from rt_pose.rules.unit_resolver import MetricScale
 from rt_pose.rules.zones import Box, Circle, Line, Point, Polygon, Zone
 from rt_pose.types import Track
 
@@ -56,7 +56,7 @@ WORDS += [
     "'",
     "px",
 ]
-MEASURES = (Measures(), Measures(True, 0.5), Measures(True, None))
+MEASURES = (MetricScale(), MetricScale(True, 0.5), MetricScale(True, None))
 
 
 class Writer:
@@ -152,17 +152,17 @@ def try_out(text: str, dice: random.Random, random_: np.random.Generator) -> boo
         if not str(error).startswith("rule 'fuzz'"):
             raise AssertionError("a message without its rule") from error
         return False
-    judge = condition.judge(dice.randrange(2), Geometry(np.diag([0.5, 0.5, 1.0])))
+    evaluator = condition.evaluator(dice.randrange(2), Geometry(np.diag([0.5, 0.5, 1.0])))
     for _ in range(3):
         track = make_track(random_)
         confidence = random_.uniform(0.0, 1.0, (2, 3))
-        judge.see(track, confidence)
-        judge.look(track, confidence)
-        holds, value = judge.holds(), judge.value()
+        evaluator.observe(track, confidence)
+        evaluator.set_track(track, confidence)
+        holds, value = evaluator.holds(), evaluator.value()
         if not isinstance(holds, bool) or not isinstance(value, float):
             raise AssertionError(f"judged {holds!r}, {value!r}")
         if len(condition.slots) <= 4:
-            probability = judge.probability()
+            probability = evaluator.probability()
             if not (np.isnan(probability) or 0.0 <= probability <= 1.0):
                 raise AssertionError(f"a probability of {probability}")
     return True

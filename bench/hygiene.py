@@ -39,7 +39,7 @@ from bench.output import check_out, conditions, finish, machine_line, markdown_t
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.loop import closed_loop, tell
+from rt_pose.loop import closed_loop, frame_reporter
 from rt_pose.loop.assemble import Assembled, assemble
 from rt_pose.loop.capture import FrameRing, TakenFrame
 from rt_pose.loop.log import RecordSink
@@ -63,7 +63,7 @@ class BoundaryClock(HostClock):
     def now_ns(self) -> int:
         if self.listener is not None:
             caller = sys._getframe(1)
-            if caller.f_code.co_filename in (closed_loop.__file__, tell.__file__):
+            if caller.f_code.co_filename in (closed_loop.__file__, frame_reporter.__file__):
                 line = linecache.getline(caller.f_code.co_filename, caller.f_lineno)
                 stamp = _STAMP.search(line)
                 if stamp:
@@ -130,13 +130,13 @@ def _trace(feeder: Feeder, frames: int, clock: BoundaryClock) -> dict[str, Any]:
         feeder.step(WARM_UP)  # what the tracing itself and the last caches take
         peaks = stage_peaks(feeder, clock)
         in_use = blocks_in_use(feeder, clock)
-        return {"frames": frames, **kept(feeder, frames), "peak_bytes": peaks, "in_use": in_use}
+        return {"frames": frames, **retained_memory(feeder, frames), "peak_bytes": peaks, "in_use": in_use}
     finally:
         tracemalloc.stop()
         gc.unfreeze()
 
 
-def kept(feeder: Feeder, frames: int) -> dict[str, Any]:
+def retained_memory(feeder: Feeder, frames: int) -> dict[str, Any]:
     """Bytes a frame that stay, in all and by line, and the collector's runs meanwhile."""
     gc.collect()
     before, bytes_before = _snapshot(), tracemalloc.get_traced_memory()[0]
@@ -284,7 +284,9 @@ def _place(traceback: Any) -> str:
 @contextmanager
 def _drain(endpoint: str) -> Iterator[str]:
     """Somebody who takes records in, in a process of its own, so that its memory is not counted."""
-    child = multiprocessing.get_context("spawn").Process(target=swallow, args=(endpoint,), daemon=True)
+    child = multiprocessing.get_context("spawn").Process(
+        target=discard_records, args=(endpoint,), daemon=True
+    )
     child.start()
     try:
         yield endpoint
@@ -293,7 +295,7 @@ def _drain(endpoint: str) -> Iterator[str]:
         child.join()
 
 
-def swallow(endpoint: str) -> None:
+def discard_records(endpoint: str) -> None:
     """Take records and forget them; for a spawned process."""
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
     socket.bind(endpoint)

@@ -38,7 +38,7 @@ from rt_pose.config.schema import EngineConfig, RunConfig
 from rt_pose.errors import UserError
 from rt_pose.loop.latency import summary
 from rt_pose.session.describe import machine, versions
-from rt_pose.session.run import Notices, run_session
+from rt_pose.session.run import RunObserver, run_session
 
 STALL_S = 5.0
 T_95 = {2: 6.314, 3: 2.920, 4: 2.353, 5: 2.132, 6: 2.015, 7: 1.943, 8: 1.895, 9: 1.860, 10: 1.833}
@@ -127,7 +127,7 @@ class Witness(threading.Thread):
         self.join()
 
 
-class Conductor(Notices):
+class FaultInjector(RunObserver):
     """Sets witness and subscriber up when the loop is ready, and does the fault in mid-run."""
 
     def __init__(self, fault: str, at_frame: int) -> None:
@@ -184,7 +184,7 @@ class Conductor(Notices):
 def run_arm(config: RunConfig, fault: str, frames: int) -> Arm:
     """One run, with `fault` or (empty) without."""
     folder = Path(tempfile.mkdtemp(prefix="rt-pose-bench-"))
-    conductor = Conductor(fault, frames // 4)
+    conductor = FaultInjector(fault, frames // 4)
     try:
         try:
             result = run_session(config, folder / "session", rigs.register, HostClock(), conductor)

@@ -30,7 +30,7 @@ from rt_pose.package import GOLDEN_CONFIDENCE, Package, PrecisionReport, read_pa
 from rt_pose.session.describe import machine
 from rt_pose.video import read_frames
 from train.quantisation.frames import labeled_frames
-from train.quantisation.precisions import Yardstick, displacement, estimator, measure, precisions_of
+from train.quantisation.precisions import PrecisionReference, displacement, estimator, measure, precisions_of
 
 NOISE_GREY = 1.0
 NOISE_FRAMES = 100
@@ -73,7 +73,7 @@ def measure_package(
     images = [frame.image for frame in read_frames(video, manifest.input.channels)]
     float32 = networks["float32"]
     found = float32.estimate_all(kept_back.images)
-    on = Yardstick(kept_back.images, kept_back.xy, found, images, float32.estimate_all(images))
+    on = PrecisionReference(kept_back.images, kept_back.xy, found, images, float32.estimate_all(images))
     few = images[:: max(len(images) // NOISE_FRAMES, 1)]
     rows = []
     for precision, network in networks.items():

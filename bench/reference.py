@@ -143,7 +143,7 @@ class AlternatingCamera(VideoCamera):
             if len(self._taken) > self._plan.blocks:
                 return None
             self._left = self._plan.block_frames
-            self.play_on()
+            self.resume()
         self._left -= 1
         return super().grab(into)
 

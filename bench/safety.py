@@ -36,9 +36,9 @@ from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, Rec
 from rt_pose.errors import UserError
 from rt_pose.package import read_package
 from rt_pose.session.describe import machine, versions
-from rt_pose.session.orders import give_order
+from rt_pose.session.orders import send_order
 from rt_pose.session.read import Session
-from rt_pose.session.run import Notices, run_session
+from rt_pose.session.run import RunObserver, run_session
 
 LONGEST_WAIT_S = 30.0
 SETTLE_S = 0.3
@@ -49,7 +49,7 @@ BOUND_MS = 100.0
 
 
 @dataclass
-class Rig:
+class SafetyRig:
     """A run in progress, and what can be done to it."""
 
     box: SimulatedBox
@@ -59,35 +59,35 @@ class Rig:
 
     def order(self, do: str) -> None:
         """An order over the control socket."""
-        give_order(self.control, do)
+        send_order(self.control, do)
 
 
-def to_loop(number: signal.Signals) -> Callable[[Rig], None]:
+def to_loop(number: signal.Signals) -> Callable[[SafetyRig], None]:
     return lambda rig: os.kill(rig.loop, number)
 
 
-def to_supervisor(number: signal.Signals) -> Callable[[Rig], None]:
+def to_supervisor(number: signal.Signals) -> Callable[[SafetyRig], None]:
     return lambda rig: os.kill(rig.supervisor, number)
 
 
-def to_both(rig: Rig) -> None:
+def to_both(rig: SafetyRig) -> None:
     """The supervisor first, so that nobody is left to see the loop die."""
     os.kill(rig.supervisor, signal.SIGKILL)
     os.kill(rig.loop, signal.SIGKILL)
 
 
-def to_all(rig: Rig) -> None:
+def to_all(rig: SafetyRig) -> None:
     """Everything but the box: its watchdog alone is left."""
     children = Path(f"/proc/{rig.supervisor}/task/{rig.supervisor}/children").read_text(encoding="ascii")
     for pid in (rig.supervisor, *map(int, children.split())):
         os.kill(pid, signal.SIGKILL)
 
 
-def ordered(do: str) -> Callable[[Rig], None]:
+def ordered(do: str) -> Callable[[SafetyRig], None]:
     return lambda rig: rig.order(do)
 
 
-def to_box(order: str) -> Callable[[Rig], None]:
+def to_box(order: str) -> Callable[[SafetyRig], None]:
     return lambda rig: rig.box.order(order)
 
 
@@ -95,7 +95,7 @@ def to_box(order: str) -> Callable[[Rig], None]:
 class Scenario:
     """One thing that goes wrong, or right."""
 
-    does: Callable[[Rig], None]
+    does: Callable[[SafetyRig], None]
     drops: bool = True
     """The line must fall; otherwise it must stay."""
     ends: bool = True
@@ -140,7 +140,7 @@ WITHIN_BOUND = tuple(
 
 
 @dataclass
-class Outcome:
+class SafetyOutcome:
     """What came of one repeat."""
 
     ms: float | None
@@ -173,7 +173,7 @@ def config(model: str, port: str) -> RunConfig:
     )
 
 
-def try_once(scenario: Scenario, model: str) -> Outcome:
+def try_once(scenario: Scenario, model: str) -> SafetyOutcome:
     """One run with its fault."""
     clock = HostClock()
     with tempfile.TemporaryDirectory(prefix="rt-pose-bench-") as folder, SimulatedBox() as box:
@@ -187,8 +187,8 @@ def try_once(scenario: Scenario, model: str) -> Outcome:
         theirs.close()
         try:
             assert supervisor.pid is not None
-            ready = _hear(ours, "ready")
-            rig = Rig(box, supervisor.pid, ready["loop"], ready["control"])
+            ready = _wait_for(ours, "ready")
+            rig = SafetyRig(box, supervisor.pid, ready["loop"], ready["control"])
             if box.wait_for(0, high=True, timeout_s=LONGEST_WAIT_S) is None:
                 raise UserError(
                     "bench safety: the line never went high; does the model see the simulated animal?"
@@ -201,20 +201,20 @@ def try_once(scenario: Scenario, model: str) -> Outcome:
             if not scenario.ends:
                 threading.Event().wait(1.0)  # what there is to be told has been told by then
                 os.kill(rig.supervisor, signal.SIGTERM)
-            ended = _hear(ours, "ended")
+            ended = _wait_for(ours, "ended")
             supervisor.join(LONGEST_WAIT_S)
         finally:
             _end(supervisor, ours)
         log = _log(out, t_fault_ns)
         ms = None if down is None else (down.t_ns - t_fault_ns) / NS_PER_MS
-        return Outcome(ms, ended.get("status", ""), ended.get("warnings", []), log, early)
+        return SafetyOutcome(ms, ended.get("status", ""), ended.get("warnings", []), log, early)
 
 
 def measure(scenario: Scenario, bound_ms: float | None, model: str, repeats: int) -> dict[str, Any]:
     """The times of one scenario, and what was said in its first repeat."""
     outcomes = [try_once(scenario, model) for _ in range(repeats)]
-    said = {"first": asdict(outcomes[0]), "statuses": sorted({o.status for o in outcomes})}
-    return {"n": repeats, **_figures(outcomes), "bound_ms": bound_ms, **said}
+    messages = {"first": asdict(outcomes[0]), "statuses": sorted({o.status for o in outcomes})}
+    return {"n": repeats, **_figures(outcomes), "bound_ms": bound_ms, **messages}
 
 
 def page(figures: dict[str, Any]) -> str:
@@ -305,7 +305,7 @@ def _write(out: Path, figures: dict[str, Any]) -> None:
 # ---------------------------------------------------------------- the run itself, in processes of its own
 
 
-class _Told(Notices):
+class _ReadyObserver(RunObserver):
     """Passes on what the bench must know."""
 
     def __init__(self, link: Connection) -> None:
@@ -318,7 +318,7 @@ class _Told(Notices):
 
 def _supervise(link: Connection, plain: dict[str, Any], out: str) -> None:
     run_config = build(RunConfig, plain, "bench safety")
-    result = run_session(run_config, Path(out), register, HostClock(), _Told(link))
+    result = run_session(run_config, Path(out), register, HostClock(), _ReadyObserver(link))
     link.send(("ended", {"status": result.status, "warnings": result.warnings}))
 
 
@@ -340,12 +340,12 @@ def _hang(signum: int, frame: object) -> None:  # noqa: ARG001
     threading.Event().wait()
 
 
-def _hear(link: Connection, kind: str) -> dict[str, Any]:
+def _wait_for(link: Connection, kind: str) -> dict[str, Any]:
     """The next message of a kind; empty where the supervisor died without one."""
     try:
         while link.poll(LONGEST_WAIT_S):
-            said, content = link.recv()
-            if said == kind:
+            messages, content = link.recv()
+            if messages == kind:
                 return dict(content)
     except EOFError:
         if kind == "ready":
@@ -365,17 +365,19 @@ def _log(out: Path, since_ns: int) -> list[str]:
     """Orders, notices and failed commands from the fault on, each kind once."""
     _await_recorder(out)
     session = Session.read(out)
-    said = [(c.t_ns, f"order {c.do} ({c.origin})") for c in session.controls]
-    said += [(n.t_ns, f"output '{n.output}': {n.text}") for n in session.notices]
-    said += [(a.t_ns, f"command not carried out: {a.ack['detail']}") for a in session.acks if not a.ack["ok"]]
-    said += [(c.t_ns, f"command refused: {c.reason}") for c in session.commands if not c.accepted]
+    messages = [(c.t_ns, f"order {c.do} ({c.origin})") for c in session.controls]
+    messages += [(n.t_ns, f"output '{n.output}': {n.text}") for n in session.notices]
+    messages += [
+        (a.t_ns, f"command not carried out: {a.ack['detail']}") for a in session.acks if not a.ack["ok"]
+    ]
+    messages += [(c.t_ns, f"command refused: {c.reason}") for c in session.commands if not c.accepted]
     suppressed = [e for e in session.events if e.event["outcome"] == "suppressed"]
-    said += [(e.t_ns, f"event suppressed: {e.event['reason']}") for e in suppressed]
+    messages += [(e.t_ns, f"event suppressed: {e.event['reason']}") for e in suppressed]
     if session.end is not None:
-        said.append((session.end.t_ns, f"last record: {session.end.reason}"))
+        messages.append((session.end.t_ns, f"last record: {session.end.reason}"))
     else:
-        said.append((2**62, "no last record: the log ends where the loop died"))
-    return list(dict.fromkeys(text for t_ns, text in sorted(said) if t_ns >= since_ns))
+        messages.append((2**62, "no last record: the log ends where the loop died"))
+    return list(dict.fromkeys(text for t_ns, text in sorted(messages) if t_ns >= since_ns))
 
 
 def _await_recorder(out: Path) -> None:
@@ -386,7 +388,7 @@ def _await_recorder(out: Path) -> None:
         clock.sleep_until_ns(clock.now_ns() + NS_PER_S)
 
 
-def _figures(outcomes: list[Outcome]) -> dict[str, Any]:
+def _figures(outcomes: list[SafetyOutcome]) -> dict[str, Any]:
     times = [o.ms for o in outcomes if o.ms is not None]
     return {
         "p50": float(np.median(times)) if times else None,

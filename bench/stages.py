@@ -8,7 +8,7 @@ measured for so many bytes) or its arithmetic takes at this machine's measured p
 whichever is longer. The distance, P50 over floor, is what better code could gain at most; for stages of a
 few kilobytes it only says that their time is the interpreter's and not the memory's.
 
-Networks are EfficientNet-Lite0 packages whose head nobody trained (`bench.untrained`); they are made in
+Networks are EfficientNet-Lite0 packages whose head nobody trained (`bench.random_package`); they are made in
 --packages where they are not there yet, half a minute each.
 """
 
@@ -30,8 +30,8 @@ from bench.latency.program import latency_rules
 from bench.machine_peak import Peak, copy_bytes_per_s, peaks
 from bench.operations import count_operations
 from bench.output import check_out, conditions, finish, machine_line, markdown_table
-from bench.sharpened import made_frames
-from bench.untrained import untrained_package
+from bench.random_package import random_package
+from bench.synthetic_heatmaps import random_frames
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
 from rt_pose.decisions.decide import Decider, make_rules
 from rt_pose.errors import UserError
@@ -101,7 +101,7 @@ def preprocess_rows(package: Package, engine: Engine) -> list[Row]:
     spec = package.manifest.input
     rows = []
     for name, (width, height) in itertools.product(preprocessors(), SIZES):
-        images = made_frames(FRAMES, width, height, spec.channels)
+        images = random_frames(FRAMES, width, height, spec.channels)
         estimator = Estimator(engine, package.manifest.decode, name)
         moved = images[0].nbytes + FLOAT32 * spec.channels * spec.width * spec.height
         found = timed(lambda i, e=estimator, m=images: e.preprocess(m[i % FRAMES]))  # type: ignore[misc]
@@ -226,7 +226,7 @@ def packages(folder: Path, say: Callable[[str], None]) -> dict[tuple[int, int], 
         path = folder / f"lite0-{channels}x{keypoints}"
         if not path.is_dir():
             say(f"making {path} ...")
-            untrained_package(path, keypoints, channels, say=lambda _: None)
+            random_package(path, keypoints, channels, say=lambda _: None)
         found[channels, keypoints] = read_package(path)
     return found
 

@@ -41,7 +41,7 @@ MakeConfig = Callable[[float | None, bool], RunConfig]
 
 
 @dataclass
-class Trial:
+class RateTrial:
     """One go at one rate."""
 
     rate_hz: float
@@ -55,7 +55,7 @@ def sustainable(make_config: MakeConfig, budget_ms: float, say: Callable[[str], 
     """Rate, throughput and every trial."""
     say(f"throughput, {TRIAL_S:g} s ...")
     throughput = _throughput(make_config(BACK_TO_BACK_HZ, True))
-    trials: list[Trial] = []
+    trials: list[RateTrial] = []
 
     def go(rate_hz: float) -> bool:
         trial = _trial(make_config(rate_hz, False), rate_hz, budget_ms)
@@ -109,11 +109,11 @@ def _throughput(config: RunConfig) -> float:
         return float((len(decided) - 1) / (decided[-1] - decided[0]) * NS_PER_S)
 
 
-def _trial(config: RunConfig, rate_hz: float, budget_ms: float) -> Trial:
+def _trial(config: RunConfig, rate_hz: float, budget_ms: float) -> RateTrial:
     with _session(config) as session:
         stamps = stamp_columns(session.observations)
         if not len(stamps.t_arrival_ns):
-            return Trial(rate_hz, 0, 0, None, holds=False)
+            return RateTrial(rate_hz, 0, 0, None, holds=False)
         begin = stamps.t_arrival_ns[0] + SETTLED_S * NS_PER_S
         taken = (stamps.stages["t_decided_ns"] - stamps.t_exposure_ns) / NS_PER_MS
         found = summary(taken[stamps.t_arrival_ns >= begin])
@@ -121,7 +121,7 @@ def _trial(config: RunConfig, rate_hz: float, budget_ms: float) -> Trial:
         dropped = sum(d.count for d in session.drops if d.stage != "end" and d.t_ns >= begin)
         p99 = None if found is None else found["p99"]
         holds = dropped == 0 and p99 is not None and p99 <= budget_ms
-        return Trial(rate_hz, frames, dropped, p99, holds)
+        return RateTrial(rate_hz, frames, dropped, p99, holds)
 
 
 @contextmanager

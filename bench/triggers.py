@@ -16,7 +16,7 @@ from typing import Any
 import rigs
 from rigs.faults import FaultOptions
 from rt_pose.audit import hindsight
-from rt_pose.audit.recompute import Setup
+from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import smoothed_truth, table_truth
 from rt_pose.clock import Clock, HostClock
 from rt_pose.config.build import build, load
@@ -24,7 +24,7 @@ from rt_pose.config.rules import GeometryConfig
 from rt_pose.config.schema import CameraConfig, OutputConfig, RecordConfig, RunConfig
 from rt_pose.decisions.decide import make_rules
 from rt_pose.errors import UserError
-from rt_pose.offline.poses_csv import Poses, in_order, read_poses
+from rt_pose.offline.poses_csv import Poses, read_poses, reorder_keypoints
 from rt_pose.offline.smooth import smooth_observations
 from rt_pose.package import read_package
 from rt_pose.reports import hindsight_page
@@ -98,15 +98,15 @@ def dry_run(
     session = Session.read(out)
     truths = (
         table_truth(session, xy),
-        smoothed_truth(session, Setup.of(session).tracking, smooth_observations),
+        smoothed_truth(session, ReplaySetup.of(session).tracking, smooth_observations),
     )
     found = [hindsight.score(session, truth, tolerance_ms) for truth in truths if truth]
     scores = hindsight_page.write(out, found)
     make_report(out)
     for one in found:
-        print("\n".join(hindsight.tell(one)))
+        print("\n".join(hindsight.format_hindsight(one)))
     frames = frame_counts(session)
-    print(_told(frames, config))
+    print(_predicted(frames, config))
     print(f"plots: {out / hindsight_page.PAGE_NAME}")
     faults = config.cameras[CAMERA].options["faults"]
     return {"session": str(out), "faults": faults, "frames": frames, **scores}, result.ok
@@ -117,10 +117,10 @@ def _truth(config: RunConfig, poses: Poses, path: Path) -> FloatArray:
     keypoints = read_package(config.model).manifest.keypoints
     rules = make_rules(config, keypoints, dict.fromkeys(config.outputs, DELAY_MS))
     needed = {keypoints[k] for rule in rules for k in rule.keypoints}
-    return in_order(poses, keypoints, needed, f"poses {path}")
+    return reorder_keypoints(poses, keypoints, needed, f"poses {path}")
 
 
-def _told(frames: dict[str, Any], config: RunConfig) -> str:
+def _predicted(frames: dict[str, Any], config: RunConfig) -> str:
     faults = config.cameras[CAMERA].options["faults"]
     dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
     return (

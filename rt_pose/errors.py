@@ -17,7 +17,7 @@ class UserError(Exception):
     """
 
 
-def both(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
+def collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
     """What two checks give; where both find something wrong, one UserError tells of it all."""
     try:
         a = first()

@@ -174,15 +174,15 @@ def _open(path: Path) -> tuple[Any, Any]:
     except PermissionError as error:
         raise UserError(f"video {path}: may not be read; check its permissions") from error
     except (av.error.FFmpegError, OSError) as error:
-        raise UserError(f"video {path}: {_why_not(path)}") from error
+        raise UserError(f"video {path}: {_failure_reason(path)}") from error
     # A text file opens too: FFmpeg draws it, as a terminal would.
     if not container.streams.video or container.streams.video[0].codec_context.name == "ansi":
         container.close()
-        raise UserError(f"video {path}: {_why_not(path)}")
+        raise UserError(f"video {path}: {_failure_reason(path)}")
     return container, container.streams.video[0]
 
 
-def _why_not(path: Path) -> str:
+def _failure_reason(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(12)
     if head[4:8] == b"ftyp":

@@ -20,7 +20,7 @@ from rt_pose.clock import HostClock
 from rt_pose.config.build import build
 from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, RecordConfig, RunConfig
 from rt_pose.decisions.decide import make_rules
-from rt_pose.session.run import Notices, run_session
+from rt_pose.session.run import RunObserver, run_session
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,7 +32,7 @@ def block(language: str) -> str:
     return str(found)
 
 
-class Listener(Notices):
+class Listener(RunObserver):
     """Starts the README's subscriber when the loop is ready."""
 
     def __init__(self, program: Path) -> None:
@@ -61,11 +61,11 @@ def test_the_subscriber_runs_as_written(tmp_path: Path) -> None:
     assert listener.process is not None
     timer = threading.Timer(1.0, listener.process.terminate)
     timer.start()
-    said, _ = listener.process.communicate()
+    messages, _ = listener.process.communicate()
     timer.join()
-    poses = [line for line in said.splitlines() if re.match(r"frame \d+: x -?[\d.n]", line)]
+    poses = [line for line in messages.splitlines() if re.match(r"frame \d+: x -?[\d.n]", line)]
     assert len(poses) > 20
-    assert "reach suppressed disarmed" in said
+    assert "reach suppressed disarmed" in messages
 
 
 def test_the_trigger_example_is_a_valid_configuration() -> None:
@@ -87,7 +87,7 @@ def test_every_option_of_a_verb_in_it_is_known() -> None:
     """In blocks and in running text, where a verb and its options stand in one piece of code."""
     running = re.sub(r"^```.*?^```", "", README, flags=re.MULTILINE | re.DOTALL)
     code = re.findall(r"`([^`]+)`", running) + re.findall(r"^rt-pose .+$", README, re.MULTILINE)
-    told = 0
+    expected = 0
     for text in code:
         words = " ".join(text.split()).removeprefix("rt-pose ")
         verb = next((v for v in VERBS if f"{words} ".startswith(f"{v} ")), None)
@@ -97,8 +97,8 @@ def test_every_option_of_a_verb_in_it_is_known() -> None:
             known = {o for action in parser._actions for o in action.option_strings}
             # A key of a rule or a camera is none of the parser's.
             assert f"--{option}" in known, f"{verb}: --{option}"
-            told += 1
-    assert told > 20
+            expected += 1
+    assert expected > 20
 
 
 @pytest.mark.parametrize(

@@ -61,26 +61,26 @@ def reliability(confidence: FloatArray, apart: FloatArray, within_px: float, bin
             "reliability: no keypoint is labeled, so nothing says how often the network was right"
         )
     order = np.argsort(confidence[known], kind="stable")
-    sure, right = confidence[known][order], (apart[known] <= within_px)[order]
-    parts = [part for part in np.array_split(np.arange(len(sure)), bins) if len(part)]
+    confident, right = confidence[known][order], (apart[known] <= within_px)[order]
+    parts = [part for part in np.array_split(np.arange(len(confident)), bins) if len(part)]
     return Reliability(
-        np.array([sure[part].mean() for part in parts]),
+        np.array([confident[part].mean() for part in parts]),
         np.array([right[part].mean() for part in parts]),
         np.array([len(part) for part in parts], np.intp),
         within_px,
     )
 
 
-def calibrated(confidence: FloatArray, curve: Reliability) -> FloatArray:
+def calibrate_confidence(confidence: FloatArray, curve: Reliability) -> FloatArray:
     """Confidences (...) turned into the share of keypoints that are right, by a measured curve.
 
     The curve is first made to rise (isotonic regression by pooling violators, Ayer et al. 1955), then read
     with straight lines between its bins.
     """
-    return np.interp(confidence, curve.confidence, _rising(curve.right, curve.count))
+    return np.interp(confidence, curve.confidence, _isotonic(curve.right, curve.count))
 
 
-def _rising(values: FloatArray, weights: NDArray[np.intp]) -> FloatArray:
+def _isotonic(values: FloatArray, weights: NDArray[np.intp]) -> FloatArray:
     """The nearest sequence that never falls."""
     pools: list[tuple[float, float, int]] = []  # mean, weight, how many
     for value, weight in zip(values, weights, strict=True):

@@ -27,14 +27,14 @@ from rt_pose.types import FloatArray
 from rt_pose.video import VideoInfo, probe, read_frames
 from train.data.labels import Channels, LabeledFrames, read_labels
 from train.evaluation.labeled import VALIDATION, sets_of
-from train.evaluation.spaces import named_views
+from train.evaluation.spaces import resolve_views
 from train.support.say import Say
 
 GATE_CHI2 = 10.6
 """99.5 % of chi-square with 2 degrees of freedom."""
-SURE = 0.9
+CONFIDENT = 0.9
 """Confidence above which a keypoint may teach the pose prior."""
-LEAST_SIGHTS = 50
+MIN_OBSERVATIONS = 50
 """Frames in which a keypoint must be seen for its parameters to be fitted."""
 POOLED_LABELS = 8
 """All keypoints' errors together count as this many labels in each keypoint's bias."""
@@ -70,7 +70,7 @@ def calibrate(config: CalibrateConfig, say: Say) -> Package:
     """
     package = read_package(config.model)
     keypoints = package.manifest.keypoints
-    views = named_views(config.views, keypoints)
+    views = resolve_views(config.views, keypoints)
     infos = [probe(path) for path in config.video]
     if not infos:
         raise UserError("train calibrate: no recording was given; add `--video FILE`")
@@ -81,12 +81,12 @@ def calibrate(config: CalibrateConfig, say: Say) -> Package:
     choice = choose_engine(package, config.engine)
     say(f"engine: {choice}")
     channels = package.manifest.input.channels
-    recordings = [_watch(choice.estimator, info, channels, config.frames) for info in infos]
+    recordings = [_predict_recording(choice.estimator, info, channels, config.frames) for info in infos]
     old = package.manifest.tracking
     spec = dataclasses.replace(old, gate_chi2=GATE_CHI2, calibrated=True, bias_px2=[], subspaces=[])
     spec, seen = _with_parameters(spec, recordings, keypoints, say)
     spec.subspaces = _prior(recordings, keypoints, views, say)
-    told: dict[str, Any] = {
+    notes: dict[str, Any] = {
         "recordings": [info.path.name for info in infos],
         "frames": int(sum(len(r.xy) for r in recordings)),
         "engine": str(choice.engine.precision),
@@ -94,26 +94,26 @@ def calibrate(config: CalibrateConfig, say: Say) -> Package:
         "subspaces": [space.name for space in spec.subspaces],
     }
     if labels is not None:
-        spec.bias_px2, told["labels"] = _bias(choice.estimator, labels, spec)
+        spec.bias_px2, notes["labels"] = _bias(choice.estimator, labels, spec)
         sizes = [np.sqrt(np.trace(np.asarray(b)) / 2) for b in spec.bias_px2]
-        say(f"bias from {told['labels']}: {np.median(sizes):.2f} px along an axis (median of keypoints)")
+        say(f"bias from {notes['labels']}: {np.median(sizes):.2f} px along an axis (median of keypoints)")
     if bias is not None:
-        spec.bias_px2, told["labels"] = bias
-        say(f"bias from {told['labels']}")
+        spec.bias_px2, notes["labels"] = bias
+        say(f"bias from {notes['labels']}")
     manifest = dataclasses.replace(
-        package.manifest, tracking=spec, training=package.manifest.training | {"calibration": told}
+        package.manifest, tracking=spec, training=package.manifest.training | {"calibration": notes}
     )
     return write_manifest(package.path, manifest)
 
 
-def _watch(estimator: Estimator, info: VideoInfo, channels: int, most: int) -> Recorded:
+def _predict_recording(estimator: Estimator, info: VideoInfo, channels: int, most: int) -> Recorded:
     """The network's keypoints on the first `most` frames of a recording."""
     xy, cov, confidence = [], [], []
     total = min(info.frames, most)
     frames = read_frames(info.path, 1 if channels == 1 else 3)
-    past = estimator.begin()
+    context = estimator.new_context()
     for _, frame in zip(range(total), track(frames, info.path.name, total), strict=False):
-        found = estimator.estimate(frame.image, past=past.before(frame.index, frame.t_ns))
+        found = estimator.estimate(frame.image, context=context.advance_to(frame.index, frame.t_ns))
         xy.append(found.xy[0])
         cov.append(found.cov[0])
         confidence.append(found.confidence[0])
@@ -128,19 +128,19 @@ def _with_parameters(
     A keypoint that was hardly seen takes the median of the others.
     """
     seen = np.concatenate([r.seen(spec.min_confidence) for r in recordings]).sum(axis=0)
-    enough = seen >= LEAST_SIGHTS
+    enough = seen >= MIN_OBSERVATIONS
     if not enough.any():
         raise UserError(
-            f"train calibrate: no keypoint was seen in {LEAST_SIGHTS} frames (confidence >= "
+            f"train calibrate: no keypoint was seen in {MIN_OBSERVATIONS} frames (confidence >= "
             f"{spec.min_confidence}); give recordings that look like the training frames"
         )
-    with progress("fitting", MOST_ROUNDS) as tell:
+    with progress("fitting", MOST_ROUNDS) as report_progress:
         fitted = fit_parameters(
             recordings,
             gate_chi2=spec.gate_chi2,
             restart_frames=spec.restart_frames,
             min_confidence=spec.min_confidence,
-            tell=tell,
+            report_progress=report_progress,
         )
     for name, few in zip(keypoints, ~enough, strict=True):
         if few:
@@ -163,13 +163,15 @@ def _prior(
     recordings: Sequence[Recorded], keypoints: list[str], views: list[list[int]], say: Say
 ) -> list[Subspace]:
     """The spaces of the views, and of whole poses where they have one."""
-    poses = np.concatenate([np.where((r.confidence >= SURE)[..., None], r.xy, np.nan) for r in recordings])
+    poses = np.concatenate(
+        [np.where((r.confidence >= CONFIDENT)[..., None], r.xy, np.nan) for r in recordings]
+    )
     spaces = []
     for view in views:
         name = "=".join(keypoints[k] for k in view)
         space = view_space(name, poses, view)
         if space is None:
-            say(f"{name}: too few frames in which all of them are sure (confidence >= {SURE}); no prior")
+            say(f"{name}: too few frames in which all of them are sure (confidence >= {CONFIDENT}); no prior")
         else:
             spaces.append(space)
     often = [k for k in range(len(keypoints)) if np.isfinite(poses[:, k, 0]).mean() > 0.5]

@@ -40,9 +40,15 @@ from rt_pose.package import (
 from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
 from train.data.labels import LabeledFrames
-from train.models.network import Onward, PoseNetwork
+from train.models.network import PoseNetwork, StreamingExport
 from train.quantisation.mixed import write_first_in_float32
-from train.quantisation.precisions import Yardstick, estimator, in_words, measure, precisions_of
+from train.quantisation.precisions import (
+    PrecisionReference,
+    estimator,
+    format_precision,
+    measure,
+    precisions_of,
+)
 from train.support.say import Say
 
 GOLDEN_FRAMES = 8
@@ -153,7 +159,7 @@ def _plain(network: PoseNetwork) -> nn.Module:
     plain = copy.deepcopy(network).cpu().eval().requires_grad_(False)
     for parameter in plain.parameters():
         parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
-    return plain if plain.context is None else Onward(plain).eval()
+    return plain if plain.context is None else StreamingExport(plain).eval()
 
 
 def _write_onnx(network: nn.Module, spec: InputSpec, path: Path) -> None:
@@ -193,7 +199,7 @@ def _golden(trained: Trained, work: Path) -> Golden:
     candidates = [*trained.validation.images, *trained.train.images]
     shape = candidates[0].shape
     images = [image for image in candidates if image.shape == shape][:GOLDEN_FRAMES]
-    found = _estimator(trained, work).estimate_in_turn(images)
+    found = _estimator(trained, work).estimate_sequence(images)
     if not (found.confidence >= GOLDEN_CONFIDENCE).any():
         raise UserError(
             f"the network is not sure of a single keypoint (highest confidence {found.confidence.max():.2f}, "
@@ -208,11 +214,11 @@ def _measure(
 ) -> dict[str, PrecisionReport]:
     """A report for each precision that this processor has."""
     xy = trained.validation.xy if len(trained.validation) else None
-    on = Yardstick(trained.measured_on.images, xy, reference)
+    on = PrecisionReference(trained.measured_on.images, xy, reference)
     reports = {}
     for precision in precisions_of(work):
         reports[precision] = measure(estimator(work, trained.spec, trained.decode, precision), on)
-        say(in_words(precision, reports[precision]))
+        say(format_precision(precision, reports[precision]))
     return reports
 
 

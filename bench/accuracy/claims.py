@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.accuracy.cells import ENSEMBLE, LEARNERS
-from bench.accuracy.compare import HEADLINES, PIXEL, SUPERVISED, TITLES, falls_short, figures
-from bench.accuracy.gather import Network, Yardstick
+from bench.accuracy.compare import HEADLINES, PIXEL, SUPERVISED, TITLES, figures, steps_shortfall
+from bench.accuracy.reference_set import Network, ReferenceSet
 
 KEPT = 0.5
 """Share of the ensemble's gain that the distilled network is to keep."""
@@ -25,7 +25,7 @@ class Claim:
     why: str
 
 
-def gain_kept(networks: Sequence[Network], on: Yardstick) -> list[dict[str, Any]]:
+def gain_kept(networks: Sequence[Network], references: ReferenceSet) -> list[dict[str, Any]]:
     """For each number of labels and row that learns from an ensemble: what the ensemble gains on the
     supervised networks of its folds, what the learner does, and the share; None where the ensemble gains
     nothing."""
@@ -39,7 +39,7 @@ def gain_kept(networks: Sequence[Network], on: Yardstick) -> list[dict[str, Any]
             own = {row: by_row[row] for row in (SUPERVISED, ENSEMBLE, learner)}
             folds = set.intersection(*({n.cell.fold for n in of} for of in own.values()))
             if folds:
-                values = [figures([n for n in of if n.cell.fold in folds], on) for of in own.values()]
+                values = [figures([n for n in of if n.cell.fold in folds], references) for of in own.values()]
                 about = {"row": learner, "labels": labels, "folds": sorted(folds)}
                 found.append(about | {"metrics": _kept(*values)})
     return found
@@ -80,7 +80,7 @@ def _beats(row: dict[str, Any]) -> Iterable[Claim]:
     against, labels = row["against_supervised"], row["labels"]
     there = [key for key in HEADLINES if key in against]
     worse = [f"{TITLES[key]} {against[key]['value']:+.2f} px" for key in there if against[key]["value"] >= 0]
-    still = falls_short(row["steps"])
+    still = steps_shortfall(row["steps"])
     why = f"{len(there) - len(worse)} of {len(there)} better"
     why += f"; not {', '.join(worse)}" if worse else ""
     why += (

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.accuracy.amplitude_slope import amplitude_slope
 from bench.accuracy.cells import ENSEMBLE, LEARNERS, ROWS
-from bench.accuracy.gather import Mask, Network, Yardstick
-from bench.accuracy.reach import reach
+from bench.accuracy.reference_set import Mask, Network, ReferenceSet
 from bench.accuracy.statistics import Counts, Interval, Sample, draws, mean, nested_draws, quantile
 from rt_pose.package import GOLDEN_CONFIDENCE
 from rt_pose.types import FloatArray
@@ -29,7 +29,7 @@ LEAST_STEP = 2 / 3
 """Of the step amplitude of networks that never learned to be smooth. They swap legs, which makes steps look
 long, so that nothing need come within a tenth of them; a pose that stands still is far below."""
 Statistic = Callable[[Sample, Counts], FloatArray]
-Chosen = Callable[[Network, Yardstick], tuple[FloatArray, Mask]]
+Chosen = Callable[[Network, ReferenceSet], tuple[FloatArray, Mask]]
 """A network's distances (F, K) px, and which of them count."""
 
 
@@ -52,36 +52,36 @@ def _both(of: Mask) -> Mask:
     return found
 
 
-def _temporal_seen(n: Network, on: Yardstick) -> tuple[FloatArray, Mask]:
-    return n.temporal, _both(on.seen) & on.present
+def _temporal_seen(n: Network, references: ReferenceSet) -> tuple[FloatArray, Mask]:
+    return n.temporal, _both(references.seen) & references.present
 
 
-def _temporal_sure(n: Network, _on: Yardstick) -> tuple[FloatArray, Mask]:
+def _temporal_confident(n: Network, _on: ReferenceSet) -> tuple[FloatArray, Mask]:
     return n.temporal, _both(n.measured.confidence >= GOLDEN_CONFIDENCE)
 
 
-def _temporal_all(n: Network, _on: Yardstick) -> tuple[FloatArray, Mask]:
+def _temporal_all(n: Network, _on: ReferenceSet) -> tuple[FloatArray, Mask]:
     return n.temporal, np.ones_like(n.temporal, bool)
 
 
-def _pose(n: Network, on: Yardstick) -> tuple[FloatArray, Mask]:
-    return n.pose, on.seen & on.present
+def _pose(n: Network, references: ReferenceSet) -> tuple[FloatArray, Mask]:
+    return n.pose, references.seen & references.present
 
 
-def _mirror(n: Network, on: Yardstick) -> tuple[FloatArray, Mask]:
+def _mirror(n: Network, references: ReferenceSet) -> tuple[FloatArray, Mask]:
     """Where all views of the part are seen: one that is not lies anywhere, and takes the others along."""
-    seen = np.zeros_like(on.seen)
-    for group in on.mirror.keypoints if on.mirror else ():
-        seen[:, group] = (on.seen & on.present)[:, group].all(axis=1, keepdims=True)
+    seen = np.zeros_like(references.seen)
+    for group in references.mirror.keypoints if references.mirror else ():
+        seen[:, group] = (references.seen & references.present)[:, group].all(axis=1, keepdims=True)
     return n.mirror, seen
 
 
-def _noise(n: Network, on: Yardstick) -> tuple[FloatArray, Mask]:
-    return n.noise, (on.seen & on.present)[n.measured.some]
+def _noise(n: Network, references: ReferenceSet) -> tuple[FloatArray, Mask]:
+    return n.noise, (references.seen & references.present)[n.measured.some]
 
 
-def _bf16(n: Network, on: Yardstick) -> tuple[FloatArray, Mask]:
-    return n.bf16, (on.seen & on.present)[n.measured.some]
+def _bf16(n: Network, references: ReferenceSet) -> tuple[FloatArray, Mask]:
+    return n.bf16, (references.seen & references.present)[n.measured.some]
 
 
 MEDIAN, P90, P95, P99, P999 = (quantile(q) for q in (0.5, 0.9, 0.95, 0.99, 0.999))
@@ -94,7 +94,7 @@ VIDEO = (
     Metric("temporal_median", "temporal norm, median", _temporal_seen, MEDIAN),
     Metric("temporal_p99", "temporal norm, P99", _temporal_seen, P99),
     Metric("temporal_p99_9", "temporal norm, P99.9", _temporal_seen, P999, True),
-    Metric("temporal_p99_9_sure", "temporal norm, P99.9, pairs sure by itself", _temporal_sure, P999),
+    Metric("temporal_p99_9_sure", "temporal norm, P99.9, pairs sure by itself", _temporal_confident, P999),
     Metric("temporal_p99_9_all", "temporal norm, P99.9, all pairs", _temporal_all, P999),
     Metric("pose_median", "pose-PCA error, median", _pose, MEDIAN, True),
     Metric("pose_mean", "pose-PCA error, mean", _pose, mean, True),
@@ -111,14 +111,14 @@ TITLES = {key: title for key, (title, _) in PIXEL.items()} | {m.key: m.title for
 HEADLINES = [m.key for m in VIDEO if m.headline]
 
 
-def table_rows(networks: Sequence[Network], on: Yardstick) -> list[dict[str, Any]]:
+def table_rows(networks: Sequence[Network], references: ReferenceSet) -> list[dict[str, Any]]:
     """A record for each row and number of labels that has networks, in the order of the rows."""
     found = []
     for row in ROWS:
         for labels in sorted({n.cell.labels for n in networks if n.cell.row == row}):
             own = [n for n in networks if n.cell.row == row and n.cell.labels == labels]
             base = [n for n in networks if n.cell.row == SUPERVISED and n.cell.labels == labels]
-            found.append(_row(row, labels, own, base, on))
+            found.append(_row(row, labels, own, base, references))
     return found
 
 
@@ -133,7 +133,9 @@ def pairs_of(own: Sequence[Network], base: Sequence[Network]) -> list[tuple[Netw
     ]
 
 
-def _row(row: str, labels: int, own: list[Network], base: list[Network], on: Yardstick) -> dict[str, Any]:
+def _row(
+    row: str, labels: int, own: list[Network], base: list[Network], references: ReferenceSet
+) -> dict[str, Any]:
     pairs = pairs_of(own, base)
     taken = list({n.cell: n for n, _ in pairs}.values()) or own
     found = {
@@ -143,46 +145,53 @@ def _row(row: str, labels: int, own: list[Network], base: list[Network], on: Yar
         "folds": sorted({n.cell.fold for n in taken}),
         "seeds": sorted({n.cell.seed for n in taken}),
         "held_out_frames": len({name for n in taken for name in n.measured.held_names}),
-        "figures": figures(taken, on),
+        "figures": figures(taken, references),
         "steps": steps(taken),
-        "reach": reach(taken, on.steppers),
+        "reach": amplitude_slope(taken, references.steppers),
         "against_supervised": None,
     }
     if row != SUPERVISED and pairs:
-        found["against_supervised"] = against([n for n, _ in pairs], [b for _, b in pairs], on)
+        found["against_supervised"] = paired_differences(
+            [n for n, _ in pairs], [b for _, b in pairs], references
+        )
     return found
 
 
-def figures(networks: Sequence[Network], on: Yardstick) -> dict[str, dict[str, Any]]:
+def figures(networks: Sequence[Network], references: ReferenceSet) -> dict[str, dict[str, Any]]:
     """Every figure of networks taken together: value, low, high and n (keypoints)."""
     found = {}
-    sample, counts = held_out(networks), _frame_draws(networks)
+    sample, counts = held_out_sample(networks), _frame_draws(networks)
     for key, (_, statistic) in PIXEL.items():
         found[key] = asdict(Interval.of(statistic(sample, counts))) | {"n": len(sample.values)}
     for metric in VIDEO:
-        sample = filmed(networks, metric, on)
+        sample = video_sample(networks, metric, references)
         if len(sample.values):
-            drawn = metric.statistic(sample, _video_draws(networks, on))
+            drawn = metric.statistic(sample, _video_draws(networks, references))
             found[metric.key] = asdict(Interval.of(drawn)) | {"n": len(sample.values)}
     return found
 
 
-def against(own: Sequence[Network], base: Sequence[Network], on: Yardstick) -> dict[str, dict[str, Any]]:
+def paired_differences(
+    own: Sequence[Network], base: Sequence[Network], references: ReferenceSet
+) -> dict[str, dict[str, Any]]:
     """Paired differences own - base (negative is better), with intervals, and who won how often.
 
     won and lost count held-out frames for pixel errors, pairs of networks for the video's figures.
     """
     found = {}
-    one, other, counts = held_out(own), held_out(base), _frame_draws(own)
+    one, other, counts = held_out_sample(own), held_out_sample(base), _frame_draws(own)
     by_frame = _means(one, counts.shape[1]) - _means(other, counts.shape[1])
     for key, (_, statistic) in PIXEL.items():
         found[key] = _difference(statistic(one, counts), statistic(other, counts), by_frame)
-    counts = _video_draws(own, on)
+    counts = _video_draws(own, references)
     for metric in VIDEO:
-        one, other = filmed(own, metric, on), filmed(base, metric, on)
+        one, other = video_sample(own, metric, references), video_sample(base, metric, references)
         if len(one.values) and len(other.values):
             single = np.array(
-                [_single(n, metric, on) - _single(b, metric, on) for n, b in zip(own, base, strict=True)]
+                [
+                    _single(n, metric, references) - _single(b, metric, references)
+                    for n, b in zip(own, base, strict=True)
+                ]
             )
             found[metric.key] = _difference(
                 metric.statistic(one, counts), metric.statistic(other, counts), single
@@ -198,7 +207,7 @@ def _difference(own: FloatArray, base: FloatArray, single: FloatArray) -> dict[s
     }
 
 
-def held_out(networks: Sequence[Network]) -> Sample:
+def held_out_sample(networks: Sequence[Network]) -> Sample:
     """Errors on held-out frames; the frame is the cluster, whoever was asked."""
     places = _frames(networks)
     values, cluster = [], []
@@ -210,21 +219,21 @@ def held_out(networks: Sequence[Network]) -> Sample:
     return Sample.of(np.concatenate(values), np.concatenate(cluster))
 
 
-def filmed(networks: Sequence[Network], metric: Metric, on: Yardstick) -> Sample:
+def video_sample(networks: Sequence[Network], metric: Metric, references: ReferenceSet) -> Sample:
     """A metric's distances on the video; network and block of frames are the cluster."""
     values, cluster = [], []
     for i, n in enumerate(networks):
-        distances, counts = metric.chosen(n, on)
-        frames = n.measured.some if len(distances) != len(on.seen) else np.arange(len(distances))
-        block = i * _blocks(on) + frames // BLOCK_FRAMES
+        distances, counts = metric.chosen(n, references)
+        frames = n.measured.some if len(distances) != len(references.seen) else np.arange(len(distances))
+        block = i * _blocks(references) + frames // BLOCK_FRAMES
         values.append(np.where(counts, distances, np.nan).ravel())
         cluster.append(np.repeat(block, distances.shape[1]))
     return Sample.of(np.concatenate(values), np.concatenate(cluster))
 
 
-def _single(network: Network, metric: Metric, on: Yardstick) -> float:
-    sample = filmed([network], metric, on)
-    return float(metric.statistic(sample, np.ones((1, _blocks(on)), np.int64))[0])
+def _single(network: Network, metric: Metric, references: ReferenceSet) -> float:
+    sample = video_sample([network], metric, references)
+    return float(metric.statistic(sample, np.ones((1, _blocks(references)), np.int64))[0])
 
 
 def steps(networks: Sequence[Network]) -> dict[str, dict[str, Any]]:
@@ -246,7 +255,7 @@ def steps(networks: Sequence[Network]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def falls_short(found: dict[str, dict[str, Any]]) -> list[str]:
+def steps_shortfall(found: dict[str, dict[str, Any]]) -> list[str]:
     """Why, by the references of `steps`, a row's smoothness is not to be praised; nothing where it is.
 
     The first reference is the ensemble's. Were it alone, networks that all learned to stand still would find
@@ -268,12 +277,12 @@ def _frame_draws(networks: Sequence[Network]) -> Counts:
     return draws(len(_frames(networks)))
 
 
-def _video_draws(networks: Sequence[Network], on: Yardstick) -> Counts:
-    return nested_draws(len(networks), _blocks(on))
+def _video_draws(networks: Sequence[Network], references: ReferenceSet) -> Counts:
+    return nested_draws(len(networks), _blocks(references))
 
 
-def _blocks(on: Yardstick) -> int:
-    return -(-len(on.seen) // BLOCK_FRAMES)
+def _blocks(references: ReferenceSet) -> int:
+    return -(-len(references.seen) // BLOCK_FRAMES)
 
 
 def _means(sample: Sample, clusters: int) -> FloatArray:

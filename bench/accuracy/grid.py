@@ -104,7 +104,7 @@ def run(grid: Grid, cells: Sequence[Cell], jobs: int, say: Say) -> list[tuple[Ce
     say(f"{len(cells)} cells, {len(cells) - len(todo)} of them done before")
     for cell in {data_folder(grid.work, cell): cell for cell in todo}.values():
         make_data(grid.data, grid.labels_file, grid.work, cell)
-    clock, taken = HostClock(), _Taken(todo, jobs)
+    clock, taken = HostClock(), _TimeEstimate(todo, jobs)
     cores: SimpleQueue[int] = SimpleQueue()
     allowed = sorted(os.sched_getaffinity(0))
     for i in range(jobs):
@@ -113,7 +113,7 @@ def run(grid: Grid, cells: Sequence[Cell], jobs: int, say: Say) -> list[tuple[Ce
     def one(cell: Cell) -> tuple[Cell, str, float]:
         core, start = cores.get(), clock.now_ns()
         try:
-            problem = _do(grid, cell, core, clock)
+            problem = _run_cell(grid, cell, core, clock)
         finally:
             cores.put(core)
         return cell, problem, (clock.now_ns() - start) / NS_PER_S
@@ -147,7 +147,7 @@ def _differences(there: Any, here: Any, key: str = "") -> list[str]:
     return [f"{key}: {there} -> {here}"] if there != here else []
 
 
-class _Taken:
+class _TimeEstimate:
     """How long cells took, by row, and so how long the others will."""
 
     def __init__(self, todo: Sequence[Cell], jobs: int) -> None:
@@ -164,7 +164,7 @@ class _Taken:
         return sum(means.get(cell.row, max(means.values())) for cell in self._todo) / self._jobs
 
 
-def _do(grid: Grid, cell: Cell, core: int, clock: HostClock) -> str:
+def _run_cell(grid: Grid, cell: Cell, core: int, clock: HostClock) -> str:
     """Train and measure; what went wrong, in words, or nothing."""
     folder = grid.folder(cell)
     shutil.rmtree(folder, ignore_errors=True)
@@ -265,8 +265,8 @@ def _call(grid: Grid, command: list[str], core: int, log: Path) -> str:
     if code == 0:
         return ""
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith("rt-pose: ")] or lines or ["said nothing"]
-    return f"failed ({code}): {told[-1].strip()}"
+    notes = [line for line in lines if line.startswith("rt-pose: ")] or lines or ["said nothing"]
+    return f"failed ({code}): {notes[-1].strip()}"
 
 
 @contextmanager

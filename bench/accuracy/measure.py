@@ -21,8 +21,8 @@ from train.accuracy import distances
 from train.data.labels import Channels, read_labels
 from train.data.split import split_frames
 from train.evaluation.config import EvaluateConfig
-from train.evaluation.filmed import watch
 from train.evaluation.jitter import xy_in_noise, xy_in_precision
+from train.evaluation.video_metrics import predict_video
 from train.quantisation.precisions import estimator, precisions_of
 
 BF16 = "bf16"
@@ -66,7 +66,7 @@ def measure(package_folder: Path, data: Path, labels: str, video: Path, jitter_f
     held = frames.subset(split_frames(data, frames.names, 0.0, 0).validation)
     info = probe(video)
     config = EvaluateConfig("", "", "", frames=info.frames, jitter_frames=jitter_frames)
-    film = watch(package, network, VideoJob(video, video.name, video), info, {}, config)
+    film = predict_video(package, network, VideoJob(video, video.name, video), info, {}, config)
     still = film.found.xy[film.some]
     has_bf16 = BF16 in precisions_of(package.path)
     return Measured(

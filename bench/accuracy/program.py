@@ -149,8 +149,8 @@ def _write(result: dict[str, Any], options: argparse.Namespace) -> None:
         with atomic_writer(Path(name)) as file:
             file.write(content)
     print(text)
-    told = ("date", "grid", "rows", "gain_kept", "claims", "failed")
-    print(json.dumps({key: finite[key] for key in told}))
+    notes = ("date", "grid", "rows", "gain_kept", "claims", "failed")
+    print(json.dumps({key: finite[key] for key in notes}))
 
 
 def _finite(value: Any) -> Any:

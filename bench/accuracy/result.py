@@ -9,9 +9,16 @@ from typing import Any
 from bench.accuracy.cells import FITS, FOLDS, Cell
 from bench.accuracy.claims import claims, gain_kept
 from bench.accuracy.compare import table_rows
-from bench.accuracy.gather import Network, Yardstick, ensembles, look, seen_by, smoothed
 from bench.accuracy.grid import MEASURED, RUN_SECONDS, Grid, Say
 from bench.accuracy.measure import Measured, read_measured
+from bench.accuracy.reference_set import (
+    Network,
+    ReferenceSet,
+    ensembles,
+    measure_network,
+    smooth_members,
+    visible_mask,
+)
 from rt_pose.errors import UserError
 from rt_pose.session.describe import machine, versions
 from rt_pose.video import probe
@@ -22,13 +29,13 @@ from train.evaluation.spaces import fit_pose, fit_views
 
 def gather(grid: Grid, frames: LabeledFrames, video: Path, steps_of: str, say: Say) -> dict[str, Any]:
     """Everything that is done under the grid's settings, compared."""
-    done, seconds = _done(grid, say)
+    done, seconds = _finished_cells(grid, say)
     if not done:
         raise UserError(f"--work {grid.work}: not one cell is done under these settings")
-    on, facts = _yardstick(grid, frames, done, steps_of)
+    references, facts = _reference_set(grid, frames, done, steps_of)
     whole = done | ensembles(done, "all", grid.members, frames.keypoints)
-    networks = [look(cell, measured, on) for cell, measured in whole.items()]
-    rows, kept = table_rows(networks, on), gain_kept(networks, on)
+    networks = [measure_network(cell, measured, references) for cell, measured in whole.items()]
+    rows, kept = table_rows(networks, references), gain_kept(networks, references)
     training = grid.base
     return {
         "machine": machine(),
@@ -53,7 +60,7 @@ def gather(grid: Grid, frames: LabeledFrames, video: Path, steps_of: str, say: S
     }
 
 
-def _done(grid: Grid, say: Say) -> tuple[dict[Cell, Measured], dict[Cell, dict[str, float]]]:
+def _finished_cells(grid: Grid, say: Say) -> tuple[dict[Cell, Measured], dict[Cell, dict[str, float]]]:
     """What was measured under the grid's settings; cells of other settings are left out, and that is said."""
     done, seconds, others = {}, {}, []
     for path in sorted((grid.work / "cells").glob("*/result.json")):
@@ -70,9 +77,9 @@ def _done(grid: Grid, say: Say) -> tuple[dict[Cell, Measured], dict[Cell, dict[s
     return done, seconds
 
 
-def _yardstick(
+def _reference_set(
     grid: Grid, frames: LabeledFrames, done: dict[Cell, Measured], steps_of: str
-) -> tuple[Yardstick, dict[str, Any]]:
+) -> tuple[ReferenceSet, dict[str, Any]]:
     steppers = [k for k, name in enumerate(frames.keypoints) if name.startswith(steps_of)]
     if not steppers:
         raise UserError(
@@ -81,33 +88,35 @@ def _yardstick(
     views = [[frames.keypoints.index(name) for name in view] for view in grid.base.get("views", [])]
     most = max(cell.labels for cell in done)
     surest = [cell for cell in done if cell.labels == most and cell.row in FITS]
-    on = Yardstick(
+    references = ReferenceSet(
         fit_pose(frames.xy),
         fit_views(frames.xy, views),
-        seen_by([done[cell] for cell in surest or done]),
+        visible_mask([done[cell] for cell in surest or done]),
         steppers,
         probe(grid.held).rate_hz,
     )
-    on.steppers = [k for k in steppers if on.present[k]]
-    told = []
+    references.steppers = [k for k in steppers if references.present[k]]
+    notes = []
     for row, name in (("all", "smoothed ensemble"), ("supervised", "smoothed supervised networks")):
         members = [done[cell] for cell in surest if cell.row == row]
         if members:
-            on.references[name] = smoothed(members, frames.keypoints)[0]
-            told.append(f"the {name} ({len(members)} of {most} labels)")
-    pose, mirror = on.pose, on.mirror
-    return on, {
+            references.references[name] = smooth_members(members, frames.keypoints)[0]
+            notes.append(f"the {name} ({len(members)} of {most} labels)")
+    pose, mirror = references.pose, references.mirror
+    return references, {
         "labels": len(frames),
-        "frames": len(on.seen),
+        "frames": len(references.seen),
         "keypoints": len(frames.keypoints),
-        "seen_keypoints": int(on.present.sum()),
-        "seen_share": dict(zip(frames.keypoints, on.seen.mean(axis=0).round(3).tolist(), strict=True)),
+        "seen_keypoints": int(references.present.sum()),
+        "seen_share": dict(
+            zip(frames.keypoints, references.seen.mean(axis=0).round(3).tolist(), strict=True)
+        ),
         "pose_keypoints": len(pose.keypoints[0]) if pose else 0,
         "pose_components": len(pose.components) if pose else 0,
         "views": len(mirror.keypoints) if mirror else 0,
         "view_components": len(mirror.components) if mirror else 0,
-        "steppers": [frames.keypoints[k] for k in on.steppers],
-        "reference": " and ".join(told) or "nothing",
+        "steppers": [frames.keypoints[k] for k in references.steppers],
+        "reference": " and ".join(notes) or "nothing",
         "seen_by": [cell.name for cell in surest],
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.accuracy.compare import HEADLINES, PIXEL, SUPERVISED, TITLES, VIDEO, falls_short
+from bench.accuracy.compare import HEADLINES, PIXEL, SUPERVISED, TITLES, VIDEO, steps_shortfall
 from bench.accuracy.grid import RUN_SECONDS
 
 NONE = "–"
@@ -113,8 +113,8 @@ def _steps(rows: Sequence[dict[str, Any]]) -> Table:
     for row in rows:
         for name, own in row["steps"].items():
             spread = f"{own['least']:.2f} to {own['most']:.2f}"
-            said = "yes" if own["within"] else "**no**"
-            cells = [name, f"{own['amplitude']:.3f}", spread, f"{own['speed']:.2f}", said]
+            messages = "yes" if own["within"] else "**no**"
+            cells = [name, f"{own['amplitude']:.3f}", spread, f"{own['speed']:.2f}", messages]
             lines.append([*_who(row), *cells])
     heads = [
         "row",
@@ -177,7 +177,7 @@ def _moving(row: dict[str, Any]) -> str:
     if not row["steps"]:
         return NONE
     amplitude = f"{next(iter(row['steps'].values()))['amplitude']:.2f}"
-    return f"**{amplitude}**" if falls_short(row["steps"]) else amplitude
+    return f"**{amplitude}**" if steps_shortfall(row["steps"]) else amplitude
 
 
 def _who(row: dict[str, Any]) -> list[str]:

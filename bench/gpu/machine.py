@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from bench.gpu.section import Options, Row, Rows, device_ms
 from rt_pose.inference.gpu.device import driver_version
-from rt_pose.inference.gpu.stream import CudaLane
+from rt_pose.inference.gpu.stream import TorchCudaStream
 
 PACKAGES = (
     "torch",
@@ -76,48 +76,50 @@ def _dali() -> Row:
     from rt_pose.inference.gpu.staging import Staging
     from rt_pose.package import InputSpec
 
-    lane = CudaLane()
+    cuda_stream = TorchCudaStream()
     spec = InputSpec(256, 256, 1, [110.0], [55.0])
-    with lane.on():
-        inputs = torch.zeros((1, 1, 256, 256), device=lane.device)
+    with cuda_stream.on():
+        inputs = torch.zeros((1, 1, 256, 256), device=cuda_stream.device)
         image = np.full((480, 640, 1), 165, np.uint8)
-        DaliFrames(spec, lane, Staging(lane)).into([image], [None], inputs)
-    lane.wait()
+        DaliFrames(spec, cuda_stream, Staging(cuda_stream)).into([image], [None], inputs)
+    cuda_stream.wait()
     return {"largest_error": float((inputs - 1.0).abs().max())}
 
 
 def _from_host(size: int) -> Row:
-    lane = CudaLane()
-    host = lane.host((size,), torch.uint8)
-    with lane.on():
-        target = torch.zeros(size, dtype=torch.uint8, device=lane.device)
-    ms = device_ms(lambda: target.copy_(host, non_blocking=True), lane.stream)
+    cuda_stream = TorchCudaStream()
+    host = cuda_stream.host((size,), torch.uint8)
+    with cuda_stream.on():
+        target = torch.zeros(size, dtype=torch.uint8, device=cuda_stream.device)
+    ms = device_ms(lambda: target.copy_(host, non_blocking=True), cuda_stream.stream)
     return {"device_ms": ms, "gb_per_s": size / ms / 1e6}
 
 
 def _on_device() -> Row:
     """Bytes read and written."""
-    lane = CudaLane()
-    with lane.on():
-        source, target = (torch.zeros(DEVICE_COPY, dtype=torch.uint8, device=lane.device) for _ in range(2))
-    ms = device_ms(lambda: target.copy_(source), lane.stream, 50)
+    cuda_stream = TorchCudaStream()
+    with cuda_stream.on():
+        source, target = (
+            torch.zeros(DEVICE_COPY, dtype=torch.uint8, device=cuda_stream.device) for _ in range(2)
+        )
+    ms = device_ms(lambda: target.copy_(source), cuda_stream.stream, 50)
     return {"device_ms": ms, "gb_per_s": 2 * DEVICE_COPY / ms / 1e6}
 
 
 def arithmetic(name: str) -> Row:
     """Operations a second of the better of a matrix product and a 3x3 convolution; float32 without TF32."""
-    lane = CudaLane()
+    cuda_stream = TorchCudaStream()
     dtype = getattr(torch, name)
-    with lane.on():
-        left, right = (torch.randn(MATMUL, MATMUL, device=lane.device).to(dtype) for _ in range(2))
-        image = torch.randn(8, 256, 64, 64, device=lane.device).to(dtype)
-        weight = torch.randn(256, 256, 3, 3, device=lane.device).to(dtype)
+    with cuda_stream.on():
+        left, right = (torch.randn(MATMUL, MATMUL, device=cuda_stream.device).to(dtype) for _ in range(2))
+        image = torch.randn(8, 256, 64, 64, device=cuda_stream.device).to(dtype)
+        weight = torch.randn(256, 256, 3, 3, device=cuda_stream.device).to(dtype)
     image, weight = (x.contiguous(memory_format=torch.channels_last) for x in (image, weight))
     torch.cuda.synchronize()
     torch.backends.cuda.matmul.allow_tf32 = False
     with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False), torch.no_grad():
-        matmul = device_ms(lambda: left @ right, lane.stream, 10)
-        convolution = device_ms(lambda: functional.conv2d(image, weight, padding=1), lane.stream, 50)
+        matmul = device_ms(lambda: left @ right, cuda_stream.stream, 10)
+        convolution = device_ms(lambda: functional.conv2d(image, weight, padding=1), cuda_stream.stream, 50)
     found = {
         f"matmul {MATMUL}": 2 * MATMUL**3 / matmul * 1e3,
         "conv 3x3": 8 * 2 * 256 * 256 * 9 * 64 * 64 / convolution * 1e3,

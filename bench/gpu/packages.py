@@ -1,8 +1,8 @@
 """Packages of the real size for the GPU's benchmark, made with torch alone: no Lightning, no OpenVINO.
 
 The backbones have random weights where their ImageNet ones are not installed; heads are sharpened until maps
-have peaks (`bench.sharpened`). bf16's displacement is measured on the CPU, on the golden frames; fp16 goes
-by it.
+have peaks (`bench.synthetic_heatmaps`). bf16's displacement is measured on the CPU, on the golden frames;
+fp16 goes by it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from bench.gpu.section import Options, Row, Rows
-from bench.sharpened import made_frames, sharpen
+from bench.synthetic_heatmaps import random_frames, sharpen
 from rt_pose.errors import UserError
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT, open_engine
@@ -88,7 +88,7 @@ def make(path: Path, backbone: str, side: int) -> Package:
     torch.manual_seed(0)
     row = BACKBONES[backbone]
     spec, decode = InputSpec(side, side, 1, [row.mean], [row.std]), DecodeSpec(stride=STRIDE)
-    images = made_frames(GOLDEN_FRAMES, 640, 480, 1)
+    images = random_frames(GOLDEN_FRAMES, 640, 480, 1)
     network = Network(backbone).eval().requires_grad_(False)
     sharpen(network, network.head.heatmaps, spec, decode, images)
     path.mkdir(parents=True)

@@ -7,7 +7,7 @@ import torch
 
 from bench.gpu.packages import NETWORKS, QUICK, package
 from bench.gpu.section import Options, Row, Rows
-from bench.sharpened import made_frames
+from bench.synthetic_heatmaps import random_frames
 from rt_pose.config.schema import EngineConfig
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.device import physical_cores
@@ -16,14 +16,14 @@ from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.gpu.estimator import GpuEstimator
 from rt_pose.inference.gpu.frames import DaliFrames, MatrixFrames
 from rt_pose.inference.gpu.staging import Staging
-from rt_pose.inference.gpu.stream import CudaLane
+from rt_pose.inference.gpu.stream import TorchCudaStream
 from rt_pose.inference.preprocess import Preprocess
 from rt_pose.package import GOLDEN_CONFIDENCE, InputSpec, Package
 from rt_pose.video import Channels
 
 SIZES = ((640, 480), (1280, 1024), (396, 406), (200, 180))
 FRAMES = 100
-"""A tenth of the keypoints is sure (`bench.sharpened`): some 170, or a P99 would be the largest."""
+"""A tenth of the keypoints is sure (`bench.synthetic_heatmaps`): some 170, or a P99 would be the largest."""
 BOUND_PX = 0.05
 WAYS: dict[str, type[DaliFrames] | type[MatrixFrames]] = {"dali": DaliFrames, "compiled": MatrixFrames}
 
@@ -50,16 +50,16 @@ def measure(options: Options, rows: Rows) -> None:
 def _pixels(way: str, channels: Channels) -> Row:
     """The largest difference of the network's input, in grey levels."""
     spec = InputSpec(256, 256, channels, [0.0] * channels, [1.0] * channels)
-    lane = CudaLane()
-    preprocess, cpu = WAYS[way](spec, lane, Staging(lane)), Preprocess(spec)
-    with lane.on():
-        inputs = torch.zeros((1, channels, 256, 256), device=lane.device)
+    cuda_stream = TorchCudaStream()
+    preprocess, cpu = WAYS[way](spec, cuda_stream, Staging(cuda_stream)), Preprocess(spec)
+    with cuda_stream.on():
+        inputs = torch.zeros((1, channels, 256, 256), device=cuda_stream.device)
     largest = 0.0
     for width, height in SIZES:
-        for image in made_frames(4, width, height, channels):
-            with lane.on():
+        for image in random_frames(4, width, height, channels):
+            with cuda_stream.on():
                 preprocess.into([image], [None], inputs)
-            lane.wait()
+            cuda_stream.wait()
             largest = max(largest, float(np.abs(inputs.cpu().numpy() - cpu([image])).max()))
     return {"largest_grey_levels": largest}
 
@@ -69,14 +69,14 @@ def _keypoints(made: Package, way: str) -> Row:
     manifest = made.manifest
     gpu = open_engine("torch_cuda", made.path, manifest.input, "float32", 1)
     cpu = open_engine("torch", made.path, manifest.input, "float32", physical_cores())
-    images = [*made.golden.frames, *made_frames(FRAMES, 640, 480, manifest.input.channels, seed=1)]
+    images = [*made.golden.frames, *random_frames(FRAMES, 640, 480, manifest.input.channels, seed=1)]
     found = GpuEstimator(gpu, manifest.decode, way).estimate_all(images)  # type: ignore[arg-type]
     expected = Estimator(cpu, manifest.decode).estimate_all(images)
-    sure = expected.confidence >= GOLDEN_CONFIDENCE
-    apart = np.linalg.norm(found.xy - expected.xy, axis=-1)[sure]
+    confident = expected.confidence >= GOLDEN_CONFIDENCE
+    apart = np.linalg.norm(found.xy - expected.xy, axis=-1)[confident]
     p50, p99 = np.percentile(apart, [50, 99])
     return {
-        "n": int(sure.sum()),
+        "n": int(confident.sum()),
         "p50_px": float(p50),
         "p99_px": float(p99),
         "max_px": float(apart.max()),

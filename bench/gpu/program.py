@@ -60,7 +60,7 @@ PARTS = {
 }
 """Sections for one command each. Every part makes the packages where they are not there: a machine lent anew
 is a bare one."""
-SAID = 1500
+REPORTED = 1500
 """Characters kept of what a section that failed said last."""
 
 
@@ -166,12 +166,12 @@ def _section(
     command += ["--quick"] if options.quick else []
     command += ["--video", str(options.video)] if options.video else []
     begin_ns = clock.now_ns()
-    failed = ended(command, limit_s)
+    failed = run_limited(command, limit_s)
     rows = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
     return {"rows": rows, "failed": failed, "seconds": round((clock.now_ns() - begin_ns) / NS_PER_S, 1)}
 
 
-def ended(command: list[str], limit_s: float) -> str:
+def run_limited(command: list[str], limit_s: float) -> str:
     """Run a command to its end; what went wrong, in its last words, or nothing.
 
     One that takes longer is ended with all the processes it started: they would go on using the GPU.
@@ -185,15 +185,15 @@ def ended(command: list[str], limit_s: float) -> str:
         start_new_session=True,
     )
     try:
-        said, _ = process.communicate(timeout=limit_s)
+        messages, _ = process.communicate(timeout=limit_s)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        said, _ = process.communicate()
-        return f"not done after {limit_s:.0f} s: {said[-SAID:].strip()}"
+        messages, _ = process.communicate()
+        return f"not done after {limit_s:.0f} s: {messages[-REPORTED:].strip()}"
     except BaseException:
         os.killpg(process.pid, signal.SIGKILL)
         raise
-    return f"exit {process.returncode}: {said[-SAID:].strip()}" if process.returncode else ""
+    return f"exit {process.returncode}: {messages[-REPORTED:].strip()}" if process.returncode else ""
 
 
 def _finish(figures: dict[str, Any], out: Path) -> int:

@@ -20,7 +20,7 @@ from bench.gpu.section import Options, Row, Rows
 from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.inference.gpu.frames import DaliFrames
 from rt_pose.inference.gpu.staging import Staging
-from rt_pose.inference.gpu.stream import CudaLane
+from rt_pose.inference.gpu.stream import TorchCudaStream
 from rt_pose.package import InputSpec
 
 Way = Literal["ours", "waiting", "careless"]
@@ -58,11 +58,11 @@ class _WaitingFrames(DaliFrames):
         return output.as_tensor()
 
 
-class _CarelessFrames(DaliFrames):
+class _UnsynchronisedFrames(DaliFrames):
     """The output is bound to another stream, and DLPack is told not to wait."""
 
-    def __init__(self, spec: InputSpec, lane: CudaLane, staging: Staging) -> None:
-        super().__init__(spec, lane, staging)
+    def __init__(self, spec: InputSpec, cuda_stream: TorchCudaStream, staging: Staging) -> None:
+        super().__init__(spec, cuda_stream, staging)
         self._other = torch.cuda.Stream()
 
     def ordered(self, pipeline: Any, staged: list[NDArray[np.uint8]]) -> Any:
@@ -84,7 +84,7 @@ class _Unordered:
         return self._tensor.__dlpack__(stream=WITHOUT_ORDER)
 
 
-_WAYS = {"ours": DaliFrames, "waiting": _WaitingFrames, "careless": _CarelessFrames}
+_WAYS = {"ours": DaliFrames, "waiting": _WaitingFrames, "careless": _UnsynchronisedFrames}
 
 
 def wrong_frames(way: Way, frames: int) -> int:
@@ -99,30 +99,30 @@ class Search:
         self._way, self._random = way, np.random.default_rng(seed)
         self._pool = [self._random.integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8) for _ in range(POOL)]
         self._right = _inputs(_WaitingFrames, self._pool)
-        self._lane = CudaLane()
-        self._preprocess = _WAYS[way](SPEC, self._lane, Staging(self._lane))
+        self._cuda_stream = TorchCudaStream()
+        self._preprocess = _WAYS[way](SPEC, self._cuda_stream, Staging(self._cuda_stream))
 
     def wrong(self, frames: int) -> int:
         """How many of so many."""
-        lane, right = self._lane, self._right
-        with lane.on():
-            inputs = torch.zeros((1, *right.shape[1:]), device=lane.device)
-            wrong = torch.zeros((), dtype=torch.int64, device=lane.device)
+        cuda_stream, right = self._cuda_stream, self._right
+        with cuda_stream.on():
+            inputs = torch.zeros((1, *right.shape[1:]), device=cuda_stream.device)
+            wrong = torch.zeros((), dtype=torch.int64, device=cuda_stream.device)
         for which in self._random.integers(0, POOL, frames):
-            with lane.on():
+            with cuda_stream.on():
                 self._preprocess.into([self._pool[which]], [None], inputs)
                 wrong += (inputs[0] != right[which]).any()
-            lane.wait()
+            cuda_stream.wait()
             if self._way == "careless":
                 torch.cuda.synchronize()  # the next frame's memory is not to be this one's
         return int(wrong.item())
 
 
 def _inputs(kind: type[DaliFrames], pool: list[NDArray[np.uint8]]) -> torch.Tensor:
-    lane = CudaLane()
-    preprocess = kind(SPEC, lane, Staging(lane))
-    with lane.on():
-        found = torch.zeros((len(pool), 3, SPEC.height, SPEC.width), device=lane.device)
+    cuda_stream = TorchCudaStream()
+    preprocess = kind(SPEC, cuda_stream, Staging(cuda_stream))
+    with cuda_stream.on():
+        found = torch.zeros((len(pool), 3, SPEC.height, SPEC.width), device=cuda_stream.device)
         for i, image in enumerate(pool):
             preprocess.into([image], [None], found[i : i + 1])
             torch.cuda.synchronize()

@@ -18,14 +18,14 @@ from bench.gpu.machine import arithmetic
 from bench.gpu.packages import NETWORKS, QUICK, package
 from bench.gpu.parity import WAYS
 from bench.gpu.section import Options, Row, Rows, device_ms, timed_ms
-from bench.sharpened import made_frames
+from bench.synthetic_heatmaps import random_frames
 from rt_pose.inference.decode_compiled import to_frame
 from rt_pose.inference.decode_torch import decode_torch
 from rt_pose.inference.engine import open_engine
-from rt_pose.inference.gpu.estimator import GpuEstimator, packed, unpacked
+from rt_pose.inference.gpu.estimator import GpuEstimator, pack, unpack
 from rt_pose.inference.gpu.graphs import NetworkGraphs
 from rt_pose.inference.gpu.staging import Staging
-from rt_pose.inference.gpu.stream import CudaLane
+from rt_pose.inference.gpu.stream import TorchCudaStream
 from rt_pose.inference.preprocess import frame_from_input
 from rt_pose.package import DecodeSpec, InputSpec, Package
 
@@ -74,14 +74,14 @@ def measure(options: Options, rows: Rows) -> None:
 
 def _bandwidth() -> dict[str, float]:
     """Bytes a second: `host` to device, `device` read and written."""
-    lane = CudaLane()
-    host = lane.host((1 << 22,), torch.uint8)
-    with lane.on():
-        near, far = (torch.zeros(1 << 28, dtype=torch.uint8, device=lane.device) for _ in range(2))
-    copy_ms = device_ms(lambda: near[: 1 << 22].copy_(host, non_blocking=True), lane.stream)
+    cuda_stream = TorchCudaStream()
+    host = cuda_stream.host((1 << 22,), torch.uint8)
+    with cuda_stream.on():
+        near, far = (torch.zeros(1 << 28, dtype=torch.uint8, device=cuda_stream.device) for _ in range(2))
+    copy_ms = device_ms(lambda: near[: 1 << 22].copy_(host, non_blocking=True), cuda_stream.stream)
     return {
         "host": (1 << 22) / copy_ms * 1e3,
-        "device": 2 * (1 << 28) / device_ms(lambda: far.copy_(near), lane.stream, 50) * 1e3,
+        "device": 2 * (1 << 28) / device_ms(lambda: far.copy_(near), cuda_stream.stream, 50) * 1e3,
     }
 
 
@@ -95,22 +95,22 @@ def _times(call: Callable[[], object], launch: Callable[[], object] | None, stre
 def _preprocess(way: str, size: tuple[int, int, int], bandwidth: dict[str, float], rows: Rows) -> Row:
     width, height, channels = size
     spec = InputSpec(256, 256, 3 if channels == 3 else 1, [110.0] * channels, [55.0] * channels)
-    lane = CudaLane()
-    staging = Staging(lane)
-    frames = WAYS[way](spec, lane, staging)
-    images = made_frames(4, width, height, spec.channels)
-    with lane.on():
-        inputs = torch.zeros((1, channels, 256, 256), dtype=torch.float16, device=lane.device)
+    cuda_stream = TorchCudaStream()
+    staging = Staging(cuda_stream)
+    frames = WAYS[way](spec, cuda_stream, staging)
+    images = random_frames(4, width, height, spec.channels)
+    with cuda_stream.on():
+        inputs = torch.zeros((1, channels, 256, 256), dtype=torch.float16, device=cuda_stream.device)
     turn = iter(range(1 << 30))
 
     def call() -> None:
-        with lane.on():
+        with cuda_stream.on():
             frames.into([images[next(turn) % 4]], [None], inputs)
-        lane.wait()
+        cuda_stream.wait()
 
     moved = width * height * channels
     floor = moved / bandwidth["host"] + (moved + 2 * 256 * 256 * channels) / bandwidth["device"]
-    return _times(call, None, lane.stream, rows) | {
+    return _times(call, None, cuda_stream.stream, rows) | {
         "floor_ms": floor * 1e3,
         "floor": "bytes, host and device",
     }
@@ -126,7 +126,7 @@ def _network(backend: str, made: Package, precision: str, rate: float, rows: Row
         engine._graphs.launch(1, fetch=False)
 
     floor = {"floor_ms": operations / rate * 1e3, "floor": f"{operations / 1e9:.2f} GFLOP", "rate": rate}
-    return _times(ready, launch, engine.lane.stream, rows) | floor
+    return _times(ready, launch, engine.cuda_stream.stream, rows) | floor
 
 
 def _operations(made: Package) -> int:
@@ -142,35 +142,35 @@ def _compiled(made: Package, rate: float, rows: Rows) -> Row:
     """The network by torch's own compiler inside the same graph: what it would gain."""
     engine: Any = open_engine("torch_cuda", made.path, made.manifest.input, "fp16", 1)
     compiled = torch.compile(engine._network)
-    graphs = NetworkGraphs(engine.lane, compiled, made.manifest.input, torch.float16)
-    lane = engine.lane
+    graphs = NetworkGraphs(engine.cuda_stream, compiled, made.manifest.input, torch.float16)
+    cuda_stream = engine.cuda_stream
 
     def call() -> None:
-        with lane.on():
+        with cuda_stream.on():
             graphs.launch(1, fetch=False)
-        lane.wait()
+        cuda_stream.wait()
 
     operations = _operations(made)
     floor = {"floor_ms": operations / rate * 1e3, "floor": f"{operations / 1e9:.2f} GFLOP"}
-    return _times(call, lambda: graphs.launch(1, fetch=False), lane.stream, rows) | floor
+    return _times(call, lambda: graphs.launch(1, fetch=False), cuda_stream.stream, rows) | floor
 
 
 def _decode(side: int, bandwidth: dict[str, float], rows: Rows) -> Row:
-    lane = CudaLane()
+    cuda_stream = TorchCudaStream()
     decode = DecodeSpec(stride=4)
-    with lane.on():
-        maps = torch.randn(1, KEYPOINTS, side // 4, side // 4, device=lane.device) * 4
+    with cuda_stream.on():
+        maps = torch.randn(1, KEYPOINTS, side // 4, side // 4, device=cuda_stream.device) * 4
     torch.cuda.synchronize()
     with torch.no_grad():
-        launch, _ = lane.record(lambda: packed(decode_torch(maps, decode)))
+        launch, _ = cuda_stream.record(lambda: pack(decode_torch(maps, decode)))
 
     def call() -> None:
-        with lane.on():
+        with cuda_stream.on():
             launch()
-        lane.wait()
+        cuda_stream.wait()
 
     floor = maps.numel() * 4 / bandwidth["device"] * 1e3
-    return _times(call, launch, lane.stream, rows) | {"floor_ms": floor, "floor": "bytes, device"}
+    return _times(call, launch, cuda_stream.stream, rows) | {"floor_ms": floor, "floor": "bytes, device"}
 
 
 def _rest(rows: Rows) -> Row:
@@ -178,7 +178,7 @@ def _rest(rows: Rows) -> Row:
     affine = frame_from_input(InputSpec(256, 256, 1, [0.0], [1.0]), (640, 480))
 
     def call() -> None:
-        found = unpacked(numbers)
+        found = unpack(numbers)
         to_frame(affine, 0, 0, found.xy.reshape(-1, 2), found.cov.reshape(-1, 2, 2))
 
     return {"host_ms": timed_ms(call, rows.clock)}
@@ -187,7 +187,7 @@ def _rest(rows: Rows) -> Row:
 def _chain(made: Package, way: str, rows: Rows) -> Row:
     engine: Any = open_engine("torch_cuda", made.path, made.manifest.input, "fp16", 1)
     estimator = GpuEstimator(engine, made.manifest.decode, way)
-    images = made_frames(4, 640, 480, made.manifest.input.channels)
+    images = random_frames(4, 640, 480, made.manifest.input.channels)
     turn = iter(range(1 << 30))
     return {"host_ms": timed_ms(lambda: estimator.estimate(images[next(turn) % 4]), rows.clock)}
 

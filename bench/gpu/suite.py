@@ -33,11 +33,11 @@ def _run(options: Options, limit_s: float) -> Row:
             timeout=max(limit_s - 3, 1),
             check=False,
         )
-        said, code = done.stdout, done.returncode
+        messages, code = done.stdout, done.returncode
     except subprocess.TimeoutExpired as error:
         found = error.stdout or b""
-        said, code = found if isinstance(found, str) else found.decode(errors="replace"), -1
-    lines = [line[:300] for line in said.splitlines() if line.startswith(("FAILED", "ERROR", "SKIPPED"))]
-    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?)", said)}
-    row: Row = {"exit": code, "counts": counts, "lines": lines, "tail": said[-1500:] if code else ""}
+        messages, code = found if isinstance(found, str) else found.decode(errors="replace"), -1
+    lines = [line[:300] for line in messages.splitlines() if line.startswith(("FAILED", "ERROR", "SKIPPED"))]
+    counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|errors?)", messages)}
+    row: Row = {"exit": code, "counts": counts, "lines": lines, "tail": messages[-1500:] if code else ""}
     return row if code == 0 else row | {"failed": f"pytest ended with {code}; " + "; ".join(lines[:4])}

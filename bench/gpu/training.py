@@ -12,7 +12,7 @@ import torch
 
 from bench.gpu.section import Options, Row, Rows
 from bench.gpu.video import recording
-from bench.sharpened import made_frames
+from bench.synthetic_heatmaps import random_frames
 from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.loop.latency import summary
 from rt_pose.video import probe
@@ -20,8 +20,8 @@ from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConf
 from train.data.batches import TrainingBatches
 from train.data.labels import LabeledFrames
 from train.data.steps import StepBatches
-from train.fitting.pose_module import Tracker
-from train.fitting.unlabeled import Unlabeled, look_at_videos, prepare
+from train.fitting.pose_module import PoseModule
+from train.fitting.unlabeled import Unlabeled, index_videos, prepare
 from train.models.network import PoseNetwork, input_spec
 
 WARM_UP, STEPS, QUICK_STEPS = 5, 40, 10
@@ -75,10 +75,10 @@ def _steps(config: TrainConfig, video: Path, clock: Clock, steps: int) -> Row:
     frames = _labeled((info.width, info.height))
     spec = input_spec(config.network, 1)
     config = replace(config, videos=[str(video)] if len(config.losses) > 1 else [])
-    unlabeled = prepare(config, look_at_videos(config, video.parent), frames, spec, lambda _: None)
-    tracker = Tracker(PoseNetwork(config.network, 1, KEYPOINTS), spec, config, unlabeled.terms).cuda()
-    tracker.train()
-    optimiser = tracker.configure_optimizers()["optimizer"]
+    unlabeled = prepare(config, index_videos(config, video.parent), frames, spec, lambda _: None)
+    module = PoseModule(PoseNetwork(config.network, 1, KEYPOINTS), spec, config, unlabeled.terms).cuda()
+    module.train()
+    optimiser = module.configure_optimizers()["optimizer"]
     whole, waited = [], []
     batches = _batches(config, frames, spec, unlabeled, steps + WARM_UP)
     for _ in range(steps + WARM_UP):
@@ -86,7 +86,7 @@ def _steps(config: TrainConfig, video: Path, clock: Clock, steps: int) -> Row:
         batch = next(batches)
         got_ns = clock.now_ns()
         optimiser.zero_grad(set_to_none=True)
-        loss = tracker.training_step(tracker.transfer_batch_to_device(batch, tracker.device, 0), 0)
+        loss = module.training_step(module.transfer_batch_to_device(batch, module.device, 0), 0)
         loss.backward()
         optimiser.step()
         torch.cuda.synchronize()
@@ -108,7 +108,7 @@ def _batches(
 
 
 def _labeled(size: tuple[int, int]) -> LabeledFrames:
-    images = made_frames(LABELED, *size, 1)
+    images = random_frames(LABELED, *size, 1)
     far = size[0] - 20, size[1] - 20
     xy = np.random.default_rng(0).uniform((20, 20), far, (LABELED, KEYPOINTS, 2))
     names = [f"k{i}" for i in range(KEYPOINTS)]

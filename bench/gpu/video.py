@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from bench.gpu.section import Options, Row, Rows
-from bench.sharpened import made_frames
+from bench.synthetic_heatmaps import random_frames
 from rt_pose.clock import NS_PER_S, Clock
-from rt_pose.inference.gpu.video import Stretch, read_on_device, read_stretches
+from rt_pose.inference.gpu.video import FrameRange, read_on_device, read_ranges
 from rt_pose.video import Channels, read_frames
 
 FRAMES, RATE_HZ = 200, 100
@@ -27,7 +27,7 @@ def measure(options: Options, rows: Rows) -> None:
         channels: tuple[Channels, ...] = (1, 3)
         for colours in channels:
             rows.add(f"every frame, {colours} channels", lambda c=colours: _whole(video, c, rows.clock))  # type: ignore[misc]
-        rows.add("stretches at random places", lambda: _stretches(video, rows.clock))
+        rows.add("stretches at random places", lambda: _range_reads(video, rows.clock))
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def recording(given: Path | None, size: tuple[int, int] = (640, 480), frames: in
 def write_recording(path: Path, size: tuple[int, int], frames: int) -> Path:
     """Write the H.264 file."""
     width, height = size
-    (scene,) = made_frames(1, width + 256, height + 256, 1)
+    (scene,) = random_frames(1, width + 256, height + 256, 1)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=RATE_HZ)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -75,15 +75,15 @@ def _whole(video: Path, channels: Channels, clock: Clock) -> Row:
     }
 
 
-def _stretches(video: Path, clock: Clock) -> Row:
+def _range_reads(video: Path, clock: Clock) -> Row:
     cpu = [frame.image for frame in read_frames(video, 1)]
     starts = np.random.default_rng(0).integers(0, len(cpu) - LENGTH, 32)
     device = torch.device("cuda", torch.cuda.current_device())
     begin_ns = clock.now_ns()
     apart = []
-    drawn = [Stretch(video, int(start)) for start in starts]
-    for stretch, frames in zip(drawn, read_stretches(drawn, LENGTH, 1, device), strict=True):
-        expected = np.stack(cpu[stretch.start : stretch.start + LENGTH])
+    drawn = [FrameRange(video, int(start)) for start in starts]
+    for frame_range, frames in zip(drawn, read_ranges(drawn, LENGTH, 1, device), strict=True):
+        expected = np.stack(cpu[frame_range.start : frame_range.start + LENGTH])
         apart.append(float(np.abs(frames.cpu().numpy().astype(float) - expected).mean()))
     seconds = (clock.now_ns() - begin_ns) / NS_PER_S
     return {"stretches": len(apart), "worst_grey_levels": max(apart), "stretches_per_s": len(apart) / seconds}

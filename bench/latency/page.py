@@ -146,8 +146,8 @@ def _drops(figures: dict[str, Any], drawn: dict[str, Any]) -> str:
     for stage, reason, n in drawn["drops"]:
         counts[stage, reason] += n
     rows = [[stage, f"{n:,}", reason] for (stage, reason), n in sorted(counts.items())]
-    told = f"<p>{escape(drops_line(figures))}</p>"
-    return told + (_table(("stage", "n", "why"), rows, "text why") if rows else "")
+    notes = f"<p>{escape(drops_line(figures))}</p>"
+    return notes + (_table(("stage", "n", "why"), rows, "text why") if rows else "")
 
 
 def _bare(figures: dict[str, Any]) -> str:
@@ -172,8 +172,8 @@ def _sustainable(found: dict[str, Any]) -> str:
         ]
         for t in sorted(found["trials"], key=lambda t: t["rate_hz"])
     ]
-    told = "".join(f"<p>{escape(line)}</p>" for line in sustainable_lines(found))
-    return told + _table(("frames/s", "frames", "dropped", "P99, ms", ""), rows)
+    notes = "".join(f"<p>{escape(line)}</p>" for line in sustainable_lines(found))
+    return notes + _table(("frames/s", "frames", "dropped", "P99, ms", ""), rows)
 
 
 def _compared(compared: dict[str, Any]) -> str:

@@ -65,7 +65,7 @@ JSON_NAME, PAGE_NAME = "latency.json", "latency.html"
 
 
 @dataclass
-class Plan:
+class LatencyPlan:
     """What is measured: the command line, checked."""
 
     model: str
@@ -120,7 +120,7 @@ def bench_latency(options: dict[str, Any]) -> bool:
     return ok
 
 
-def checked(options: dict[str, Any]) -> Plan:
+def checked(options: dict[str, Any]) -> LatencyPlan:
     """The plan of a command line; UserError where it cannot be carried out."""
     video = probe(options["video"])
     rate_hz = video.rate_hz if options["rate"] is None else float(options["rate"])
@@ -142,7 +142,7 @@ def checked(options: dict[str, Any]) -> Plan:
     if channels not in ("auto", "1", "3"):
         raise UserError(f"--channels: expected 1 (gray), 3 (RGB) or auto, got {channels}")
     engine = build(EngineConfig, options["engine"], "bench latency")
-    return Plan(
+    return LatencyPlan(
         model=options["model"],
         video=video,
         engine=chosen(options["model"], engine),
@@ -226,7 +226,7 @@ def latency_rules(keypoints: list[str], size: tuple[int, int]) -> RunConfig:
     )
 
 
-def measure(plan: Plan) -> tuple[dict[str, Any], dict[str, Any], bool]:
+def measure(plan: LatencyPlan) -> tuple[dict[str, Any], dict[str, Any], bool]:
     """The figures, what the page draws, and whether the run ended well."""
     key = EngineKey(plan.model, plan.engine.backend, plan.engine.precision, plan.engine.threads)
     bare = BareEngine(key.open(), HostClock())
@@ -247,7 +247,7 @@ def measure(plan: Plan) -> tuple[dict[str, Any], dict[str, Any], bool]:
 
 
 def summed_up(
-    session: Session, plan: Plan, ends: list[BareBlock], blocks: list[BareBlock]
+    session: Session, plan: LatencyPlan, ends: list[BareBlock], blocks: list[BareBlock]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The figures of a run (those of its report, and `bench`), and the columns that the page draws."""
     figures = session_figures(session)
@@ -313,7 +313,7 @@ def _ratios(loop: dict[str, Any] | None, bare: dict[str, Any]) -> dict[str, floa
     }
 
 
-def _run_config(plan: Plan, key: EngineKey, blocks_file: Path) -> RunConfig:
+def _run_config(plan: LatencyPlan, key: EngineKey, blocks_file: Path) -> RunConfig:
     if plan.reference == "ends":
         camera, seconds = CameraConfig("video", plan.camera), plan.seconds
         return _config(plan.model, camera, plan.size, seconds, plan.budget_ms, plan.engine)
@@ -329,7 +329,7 @@ def _run_config(plan: Plan, key: EngineKey, blocks_file: Path) -> RunConfig:
     return _config(plan.model, CameraConfig(DRIVER, options), plan.size, None, plan.budget_ms, plan.engine)
 
 
-def _trial_config(plan: Plan, rate_hz: float | None, every: bool) -> RunConfig:
+def _trial_config(plan: LatencyPlan, rate_hz: float | None, every: bool) -> RunConfig:
     """A run of the sustainable rate's search; `every`: as fast as the loop takes frames, none left out."""
     options = plan.camera | {"rate_hz": rate_hz}
     if every:
@@ -338,7 +338,7 @@ def _trial_config(plan: Plan, rate_hz: float | None, every: bool) -> RunConfig:
     return replace(config, frames="every" if every else "latest")
 
 
-def _bare_block(bare: BareEngine, plan: Plan) -> BareBlock:
+def _bare_block(bare: BareEngine, plan: LatencyPlan) -> BareBlock:
     return bare.block(plan.rate_hz, PACED_S, BACK_TO_BACK_S, threading.Event())
 
 

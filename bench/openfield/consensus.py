@@ -22,7 +22,7 @@ BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1.0)
 
 
 @dataclass
-class Found:
+class NetworkPoses:
     """What one network says of the video."""
 
     name: str
@@ -42,7 +42,7 @@ class Limits:
     """Further than this from where the others agree a network is the outlier."""
 
 
-def consensus(networks: Sequence[Found], agree_px: float) -> FloatArray:
+def consensus(networks: Sequence[NetworkPoses], agree_px: float) -> FloatArray:
     """(F, K, 2) the median of the networks; NaN where they do not agree."""
     xy = np.stack([network.xy for network in networks])  # (N, F, K, 2)
     middle = np.median(xy, axis=0)
@@ -51,7 +51,7 @@ def consensus(networks: Sequence[Found], agree_px: float) -> FloatArray:
     return agreed
 
 
-def against(network: Found, agreed: FloatArray) -> FloatArray:
+def consensus_distances(network: NetworkPoses, agreed: FloatArray) -> FloatArray:
     """(F, K) distance to a consensus; NaN where there is none, infinite where the network gave nothing."""
     apart = np.linalg.norm(network.xy - agreed, axis=-1)
     return np.where(np.isfinite(agreed).all(axis=-1), np.nan_to_num(apart, nan=np.inf), np.nan)
@@ -79,16 +79,16 @@ def by_keypoint(apart: FloatArray, keypoints: Sequence[str], limits: Limits) -> 
     return rows | {name: spread(column, limits) for name, column in zip(keypoints, apart.T, strict=True)}
 
 
-def left_out(
-    ours: Found, others: Sequence[Found], keypoints: Sequence[str], limits: Limits
+def leave_one_out(
+    ours: NetworkPoses, others: Sequence[NetworkPoses], keypoints: Sequence[str], limits: Limits
 ) -> dict[str, dict[str, Any]]:
     """By network: its distance to the consensus of the rest, and ours to the same on the same keypoints."""
     rows = {}
     for i, network in enumerate(others):
         agreed = consensus([o for j, o in enumerate(others) if j != i], limits.agree_px)
         rows[network.name] = {
-            "theirs": by_keypoint(against(network, agreed), keypoints, limits),
-            "ours": by_keypoint(against(ours, agreed), keypoints, limits),
+            "theirs": by_keypoint(consensus_distances(network, agreed), keypoints, limits),
+            "ours": by_keypoint(consensus_distances(ours, agreed), keypoints, limits),
         }
     return rows
 
@@ -104,10 +104,10 @@ def by_likelihood(likelihood: FloatArray, apart: FloatArray, limits: Limits) -> 
     return rows
 
 
-def pooled_by_likelihood(networks: Sequence[Found], limits: Limits) -> list[dict[str, Any]]:
+def pooled_by_likelihood(networks: Sequence[NetworkPoses], limits: Limits) -> list[dict[str, Any]]:
     """The same for several networks together, each against the consensus of the rest."""
     apart = [
-        against(network, consensus([o for o in networks if o is not network], limits.agree_px))
+        consensus_distances(network, consensus([o for o in networks if o is not network], limits.agree_px))
         for network in networks
     ]
     return by_likelihood(np.stack([n.likelihood for n in networks]), np.stack(apart), limits)

@@ -22,7 +22,7 @@ COLOURS = ("grey", "orange", "green", "red")
 
 def tables(r: dict[str, Any]) -> list[Table]:
     """Everything that was measured, as tables."""
-    return [_validation(r), _beside(r), _keypoints(r), _likelihood(r)]
+    return [_validation(r), _comparison_table(r), _keypoints(r), _likelihood(r)]
 
 
 def _validation(r: dict[str, Any]) -> Table:
@@ -47,7 +47,7 @@ def _network(r: dict[str, Any]) -> str:
     )
 
 
-def _beside(r: dict[str, Any]) -> Table:
+def _comparison_table(r: dict[str, Any]) -> Table:
     rows = []
     for name, pair in r["left_out"].items():
         theirs, ours = pair["theirs"]["all"], pair["ours"]["all"]

@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 
 from bench.openfield.consensus import (
-    Found,
     Limits,
-    against,
+    NetworkPoses,
     by_keypoint,
     by_likelihood,
     consensus,
-    left_out,
+    consensus_distances,
+    leave_one_out,
     outlier_frames,
     pooled_by_likelihood,
 )
@@ -75,7 +75,7 @@ def validate(package: Package, data: Path) -> dict[str, Any]:
     return {"frames": len(kept_back), "split": sets.how, "engine": str(choice)} | errors
 
 
-def find(path: Path, keypoints: Sequence[str], name: str) -> Found:
+def find(path: Path, keypoints: Sequence[str], name: str) -> NetworkPoses:
     """A prediction file's poses, in the order of `keypoints`; UserError where it lacks one."""
     table = read_predictions(path)
     for keypoint in keypoints:
@@ -83,7 +83,7 @@ def find(path: Path, keypoints: Sequence[str], name: str) -> Found:
             hint = nearest(keypoint, table.keypoints)
             raise UserError(f"predictions {path}: no keypoint '{keypoint}'{hint}")
     order = [table.keypoints.index(keypoint) for keypoint in keypoints]
-    return Found(name, table.xy[:, order], table.likelihood[:, order])
+    return NetworkPoses(name, table.xy[:, order], table.likelihood[:, order])
 
 
 def prediction_files(folder: Path) -> list[Path]:
@@ -97,7 +97,9 @@ def prediction_files(folder: Path) -> list[Path]:
     return files
 
 
-def find_all(ours: Path, files: Sequence[Path], keypoints: Sequence[str]) -> tuple[Found, list[Found]]:
+def find_all(
+    ours: Path, files: Sequence[Path], keypoints: Sequence[str]
+) -> tuple[NetworkPoses, list[NetworkPoses]]:
     """Ours and the other networks' poses; UserError where they cannot be of one video."""
     own = find(ours, keypoints, OURS)
     others = [find(file, keypoints, file.stem) for file in files]
@@ -111,11 +113,11 @@ def find_all(ours: Path, files: Sequence[Path], keypoints: Sequence[str]) -> tup
 
 
 def compare(
-    ours: Found, others: Sequence[Found], keypoints: Sequence[str], limits: Limits
+    ours: NetworkPoses, others: Sequence[NetworkPoses], keypoints: Sequence[str], limits: Limits
 ) -> tuple[dict[str, Any], FloatArray, FloatArray]:
     """The figures; the others' consensus (F, K, 2), and ours' distance to it (F, K)."""
     agreed = consensus(others, limits.agree_px)
-    apart = against(ours, agreed)
+    apart = consensus_distances(ours, agreed)
     agree = ~np.isnan(apart)
     figures = {
         "agree_px": limits.agree_px,
@@ -128,7 +130,7 @@ def compare(
         "not_given": int(np.isnan(ours.xy).any(axis=-1).sum()),
         "ours": by_keypoint(apart, keypoints, limits),
         "outlier_frames": outlier_frames(apart, limits),
-        "left_out": left_out(ours, others, keypoints, limits),
+        "left_out": leave_one_out(ours, others, keypoints, limits),
         "by_likelihood": {
             OURS: by_likelihood(ours.likelihood, apart, limits),
             "theirs": pooled_by_likelihood(others, limits),
@@ -142,7 +144,7 @@ def _median(values: FloatArray) -> float | None:
 
 
 def worst(
-    video: Path, keypoints: Sequence[str], ours: Found, agreed: FloatArray, apart: FloatArray
+    video: Path, keypoints: Sequence[str], ours: NetworkPoses, agreed: FloatArray, apart: FloatArray
 ) -> list[Picture]:
     """The frames in which ours is furthest from the consensus, at some distance from each other."""
     finite = np.where(np.isfinite(apart), apart, -1.0)
@@ -195,12 +197,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _curves(ours: Found, others: Sequence[Found], limits: Limits) -> dict[str, list[float]]:
+def _curves(ours: NetworkPoses, others: Sequence[NetworkPoses], limits: Limits) -> dict[str, list[float]]:
     """By network: of its keypoints, the share within 0, 0.5, 1 ... px of where the (other) networks agree."""
     at = np.arange(0.0, limits.outlier_px + 0.25, 0.5)
     curves = {"px": at.tolist()}
     for network in [ours, *others]:
-        apart = against(network, consensus([o for o in others if o is not network], limits.agree_px))
+        apart = consensus_distances(
+            network, consensus([o for o in others if o is not network], limits.agree_px)
+        )
         known = np.sort(apart[~np.isnan(apart)])
         curves[network.name] = (np.searchsorted(known, at, side="right") / max(len(known), 1)).tolist()
     return curves

@@ -31,7 +31,7 @@ import av
 import numpy as np
 import yaml
 
-from bench.others import Others
+from bench.background_load import BackgroundLoad
 from bench.output import check_out, conditions, finish, machine_line, markdown_table
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.config.build import build
@@ -40,7 +40,7 @@ from rt_pose.errors import UserError
 from rt_pose.offline.predict import Predictor
 from rt_pose.package import read_package
 from rt_pose.video import probe
-from train.importing.original import Beside
+from train.importing.original_program import WorkerProcess
 from train.importing.verbs import import_onnx
 
 WORKER = Path(__file__).with_name("litpose_worker.py")
@@ -52,7 +52,7 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class Runner:
+class TimedRuntime:
     """One way from a video to a CSV."""
 
     name: str
@@ -62,7 +62,7 @@ class Runner:
 
 
 @dataclass
-class Plan:
+class LitposePlan:
     """What is compared, and for how long."""
 
     python: Path
@@ -78,11 +78,11 @@ class Plan:
     """`PRECISION:FOLDER` each, beside the peer's network."""
 
 
-def measure(plan: Plan, say: Say) -> dict[str, Any]:
+def measure(plan: LitposePlan, say: Say) -> dict[str, Any]:
     """Run the comparison; figures for JSON."""
     plan.work.mkdir(parents=True, exist_ok=True)
     command = [str(plan.python), str(WORKER), str(plan.work), str(KEYPOINTS), str(plan.video.absolute())]
-    with Beside(command, f"{plan.python} (Lightning Pose)") as peer:
+    with WorkerProcess(command, f"{plan.python} (Lightning Pose)") as peer:
         hello = peer.answer()
         say(f"{hello['name']}, {hello['threads']} threads")
         video = shortened(plan.video, plan.frames, plan.work)
@@ -93,7 +93,7 @@ def measure(plan: Plan, say: Say) -> dict[str, Any]:
         warm = shortened(plan.video, min(16, plan.frames or 16), plan.work)
         for runner in [*peers, *ours]:
             runner.seconds(warm)
-        shares = _rounds(plan.rounds, [*peers, *ours], video, Others([peer.pid]), say)
+        shares = _rounds(plan.rounds, [*peers, *ours], video, BackgroundLoad([peer.pid]), say)
     return {
         "bench": "peers_litpose",
         **conditions(),
@@ -162,7 +162,7 @@ def _times(one: dict[str, Any]) -> list[str]:
     return ["", ""] if found is None else [f"{found['first']:.2f}", f"{found['fastest']:.2f}"]
 
 
-def _imported(plan: Plan, say: Say) -> Path:
+def _imported(plan: LitposePlan, say: Say) -> Path:
     """The package of the peer's network, made where it is not there yet."""
     folder, spec = plan.work / "resnet18", plan.work / "spec.yaml"
     if not folder.exists():
@@ -172,7 +172,7 @@ def _imported(plan: Plan, say: Say) -> Path:
     return folder
 
 
-def _peer(wanted: str, peer: Beside, name: str, work: Path) -> Runner:
+def _peer(wanted: str, peer: WorkerProcess, name: str, work: Path) -> TimedRuntime:
     runtime, _, batch = wanted.partition(":")
     if runtime not in RUNTIMES or not batch.isdecimal() or not int(batch):
         raise UserError(
@@ -185,10 +185,10 @@ def _peer(wanted: str, peer: Beside, name: str, work: Path) -> Runner:
         peer.order(order | {"video": str(video.absolute())})
         return float(peer.answer()["s"])
 
-    return Runner(f"{name}, {runtime}, batches of {batch}", seconds)
+    return TimedRuntime(f"{name}, {runtime}, batches of {batch}", seconds)
 
 
-def _ours(wanted: str, work: Path) -> Runner:
+def _ours(wanted: str, work: Path) -> TimedRuntime:
     precision, colon, folder = wanted.partition(":")
     if not colon:
         raise UserError(f"--package {wanted}: expected PRECISION:FOLDER, such as auto:runs/mouse/package")
@@ -201,13 +201,15 @@ def _ours(wanted: str, work: Path) -> Runner:
         predictor.write(video, work / "ours" / f"{video.stem}.csv", lambda _: None)
         return (clock.now_ns() - start) / NS_PER_S
 
-    return Runner(
+    return TimedRuntime(
         f"rt-pose, {package.path.parent.name}/{package.path.name}, {predictor.choice.engine.precision}",
         seconds,
     )
 
 
-def _rounds(count: int, runners: list[Runner], video: Path, others: Others, say: Say) -> list[float]:
+def _rounds(
+    count: int, runners: list[TimedRuntime], video: Path, others: BackgroundLoad, say: Say
+) -> list[float]:
     """Each runner once a round, in turning order; the share of the machine that others had in each round."""
     shares = []
     for number in range(count):
@@ -220,7 +222,7 @@ def _rounds(count: int, runners: list[Runner], video: Path, others: Others, say:
     return shares
 
 
-def _figures(runner: Runner, video: Path) -> dict[str, Any]:
+def _figures(runner: TimedRuntime, video: Path) -> dict[str, Any]:
     median = statistics.median(runner.took_s)
     return {
         "name": runner.name,
@@ -230,7 +232,7 @@ def _figures(runner: Runner, video: Path) -> dict[str, Any]:
     }
 
 
-def _ratios(runner: Runner, peers: list[Runner]) -> dict[str, Any]:
+def _ratios(runner: TimedRuntime, peers: list[TimedRuntime]) -> dict[str, Any]:
     """The peers' medians over ours."""
     medians = [statistics.median(peer.took_s) for peer in peers]
     own = statistics.median(runner.took_s)
@@ -256,7 +258,7 @@ def main() -> int:
         probe(options.video)
         if options.frames < 0 or options.rounds < 1:
             raise UserError("--frames: expected 0 or more; --rounds: 1 or more")
-        plan = Plan(
+        plan = LitposePlan(
             options.python,
             options.work,
             options.video,

@@ -29,7 +29,7 @@ SIZE = 256
 NAME = "untrained"
 BATCH = 96
 """What its own configuration files say."""
-SURE_SHARE, SURE = 0.1, 0.6
+CONFIDENT_SHARE, CONFIDENT = 0.1, 0.6
 """So many maps are to have a pixel with so much of the softmax."""
 SHARPENING, MAX_STEPS, FRAMES = 1.4, 60, 8
 
@@ -103,8 +103,8 @@ def sharpen(model: Any, images: Any) -> None:
     logits = model(images).flatten(2)
     for step in range(MAX_STEPS):
         factor = SHARPENING**step
-        sure = (logits * factor).softmax(-1).amax(-1) >= SURE
-        if sure.float().mean() >= SURE_SHARE:
+        confident = (logits * factor).softmax(-1).amax(-1) >= CONFIDENT
+        if confident.float().mean() >= CONFIDENT_SHARE:
             for parameter in model.head.upsampling_layers[-1].parameters():
                 parameter.mul_(factor)
             return

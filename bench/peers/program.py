@@ -4,11 +4,11 @@
     python -m bench.peers --video FILE --kind dlc --model EXPORT.pt --python DIR/dlc/bin/python \\
         --package float32:IMPORTED --package bf16:IMPORTED --package auto:OURS [--out bench/results/NAME]
 
-The peer runs in its own Python (`train.importing.original`), which keeps the frames and times its own calls:
-`DLCLive.get_pose`, or a sleap-nn export in ONNX Runtime. Ours is the loop's chain from frame to keypoints:
-resize, normalise, network, decode, back to frame pixels. All have the same number of threads. A round is a
-block of each, in turning order; rounds in which other processes took part of the machine are left out, and
-how many is told. On a CPU both peers' default path is the fastest they offer.
+The peer runs in its own Python (`train.importing.original_program`), which keeps the frames and times its own
+calls: `DLCLive.get_pose`, or a sleap-nn export in ONNX Runtime. Ours is the loop's chain from frame to
+keypoints: resize, normalise, network, decode, back to frame pixels. All have the same number of threads. A
+round is a block of each, in turning order; rounds in which other processes took part of the machine are left
+out, and how many is told. On a CPU both peers' default path is the fastest they offer.
 
 Before each block there is a pause and then a frame or two that do not count: the worker threads of whoever
 came before wait busily for some milliseconds, and the caches hold their weights. Counted, those frames alone
@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.others import Others
+from bench.background_load import BackgroundLoad
 from bench.output import check_out, conditions, finish, machine_line, markdown_table
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.build import build
@@ -43,8 +43,8 @@ from rt_pose.inference.device import physical_cores
 from rt_pose.inference.estimator import Estimator
 from rt_pose.loop.latency import summary
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, read_package
-from train.data.sample_frames import Frames, read_tried_frames, resized
-from train.importing.original import Kind, OriginalProgram
+from train.data.sample_frames import SampleFrames, read_tried_frames, resized
+from train.importing.original_program import Kind, OriginalProgram
 from train.importing.package import compare
 
 OTHERS_MOST = 0.05
@@ -99,13 +99,13 @@ class Ours:
     name: str
     package: Package
     choice: EngineChoice
-    frames: Frames
+    frames: SampleFrames
     """In the colours its network takes."""
     times: Times = field(default_factory=Times)
 
 
 @dataclass
-class Plan:
+class PeerPlan:
     """What is compared, and for how long."""
 
     kind: Kind
@@ -120,7 +120,7 @@ class Plan:
     threads: int
 
 
-def measure(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(plan: PeerPlan, say: Callable[[str], None]) -> dict[str, Any]:
     """Run the comparison; figures for JSON."""
     ours = [_open(wanted, plan) for wanted in plan.packages]
     frames = ours[0].frames
@@ -201,7 +201,7 @@ def set_up(folder: Path) -> None:
         print(f"{name}: --python {place / 'bin' / 'python'}")
 
 
-def _open(wanted: str, plan: Plan) -> Ours:
+def _open(wanted: str, plan: PeerPlan) -> Ours:
     precision, colon, folder = wanted.partition(":")
     if not colon:
         raise UserError(f"--package {wanted}: expected PRECISION:FOLDER, such as float32:runs/imported")
@@ -212,7 +212,7 @@ def _open(wanted: str, plan: Plan) -> Ours:
     return Ours(name, package, choice, _frames(plan, package))
 
 
-def _frames(plan: Plan, package: Package) -> Frames:
+def _frames(plan: PeerPlan, package: Package) -> SampleFrames:
     spec = package.manifest.input
     frames = read_tried_frames(plan.video, spec.channels, FRAMES)
     first = read_package(plan.packages[0].partition(":")[2]).manifest.input
@@ -235,7 +235,7 @@ def _parity(ours: Ours, peer: OriginalProgram) -> dict[str, Any]:
 
 
 def _alternate(
-    plan: Plan,
+    plan: PeerPlan,
     peer: OriginalProgram,
     ours: list[Ours],
     clock: HostClock,
@@ -248,7 +248,7 @@ def _alternate(
     theirs, left_out = Times(), 0
     gc.collect()
     gc.freeze()
-    others = Others([peer.pid])
+    others = BackgroundLoad([peer.pid])
     for number in range(plan.rounds):
         places = range(number * plan.block - SETTLE, (number + 1) * plan.block)
         others.start()
@@ -338,7 +338,7 @@ def main() -> int:
             set_up(options.setup)
             return 0
         check_out(options.out)
-        plan = Plan(
+        plan = PeerPlan(
             options.kind,
             options.python,
             options.model,

@@ -65,13 +65,13 @@ def network_poses(estimator: Estimator, seed: int, options: SimulatedOptions, se
     calm = Reactions(scene.timing)
     image = np.empty((options.height, options.width, options.channels), np.uint8)
     frames, k = visible.shape
-    past = estimator.begin()
+    context = estimator.new_context()
     poses = Poses(
         seed, truth, visible, np.empty((frames, k, 2)), np.empty((frames, k, 2, 2)), np.empty((frames, k))
     )
     for i, t_ns in enumerate(truth.t_ns.tolist()):
         renderer.draw(scene.posture(t_ns, calm), i, t_ns, image)
-        found = estimator.estimate(image, past=past.before(i, t_ns))
+        found = estimator.estimate(image, context=context.advance_to(i, t_ns))
         poses.xy[i], poses.cov[i], poses.confidence[i] = found.xy[0], found.cov[0], found.confidence[0]
     return poses
 
@@ -106,12 +106,12 @@ def predictions(
         }
 
 
-def without(library: list[Poses], seed: int) -> list[Poses]:
+def without_seed(library: list[Poses], seed: int) -> list[Poses]:
     """The other animals."""
     return [poses for poses in library if poses.seed != seed]
 
 
-def foggy(options: SimulatedOptions) -> SimulatedOptions:
+def with_noise(options: SimulatedOptions) -> SimulatedOptions:
     """The same arena filmed badly: six times the sensor noise."""
     return replace(options, noise=min(30.0, 6.0 * options.noise))
 

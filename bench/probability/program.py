@@ -24,9 +24,16 @@ from typing import Any
 
 import numpy as np
 
-from bench.probability.chain import Poses, foggy, network_poses, predictions, resampled_poses, without
+from bench.probability.chain import (
+    Poses,
+    network_poses,
+    predictions,
+    resampled_poses,
+    with_noise,
+    without_seed,
+)
 from bench.probability.page import page
-from bench.probability.score import Curve, Judged, compare_at, sweep
+from bench.probability.score import Curve, ScoredPoses, compare_at, sweep
 from rigs.simulated.animal import KEYPOINTS
 from rigs.simulated.options import SimulatedOptions
 from rt_pose.audit.hindsight import episodes
@@ -100,9 +107,12 @@ def run(model: str, seeds: int, network_s: float, resampled_s: float) -> dict[st
     choice = choose_engine(package, EngineConfig(threads=1))
     tracking = package.manifest.tracking
     parts: list[dict[str, Any]] = []
-    for light, options in (("ordinary film", SimulatedOptions()), ("noisy film", foggy(SimulatedOptions()))):
+    for light, options in (
+        ("ordinary film", SimulatedOptions()),
+        ("noisy film", with_noise(SimulatedOptions())),
+    ):
         library = [network_poses(choice.estimator, s, options, network_s) for s in range(1, seeds + 1)]
-        long = [resampled_poses(without(library, p.seed), p.seed, options, resampled_s) for p in library]
+        long = [resampled_poses(without_seed(library, p.seed), p.seed, options, resampled_s) for p in library]
         for chain, animals in (("network", library), ("resampled", long)):
             errors = _errors(animals)
             print(f"{light}, {chain}: median error {errors['median_px']} px", file=sys.stderr)
@@ -128,11 +138,11 @@ def run(model: str, seeds: int, network_s: float, resampled_s: float) -> dict[st
 def compare(animals: list[Poses], tracking: TrackingSpec) -> list[dict[str, Any]]:
     """Every condition at every delay: both curves, and the paired comparison at each rate of false alarms."""
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        judged = list(pool.map(judge, animals, [tracking] * len(animals)))
+        scored = list(pool.map(score_poses, animals, [tracking] * len(animals)))
     found = []
     for case in CASES:
         for delay_ms in DELAYS_MS:
-            here = [j[case.name, delay_ms] for j in judged]
+            here = [j[case.name, delay_ms] for j in scored]
             curves = (
                 sweep("threshold", here, lambda j: j.margin, TOLERANCE_MS),
                 sweep("probability", here, lambda j: j.probability, TOLERANCE_MS),
@@ -141,9 +151,9 @@ def compare(animals: list[Poses], tracking: TrackingSpec) -> list[dict[str, Any]
     return found
 
 
-def judge(
+def score_poses(
     poses: Poses, tracking: TrackingSpec, delays_ms: tuple[float, ...] = DELAYS_MS
-) -> dict[tuple[str, float], Judged]:
+) -> dict[tuple[str, float], ScoredPoses]:
     """One animal: truth, margin and probability of every condition at every delay."""
     rules = make_rules(case_config(), KEYPOINTS, {"stimulus": 0.0})
     frames = len(poses.truth.t_ns)
@@ -152,16 +162,16 @@ def judge(
         holds = np.array([rule.condition.holds(track, 0) for track in poses.truth.tracks()])
         true = episodes(poses.truth.t_ns, holds, 0, round(TOLERANCE_MS * NS_PER_MS))
         for delay_ms in delays_ms:
-            made[case.name, delay_ms] = Judged(
+            made[case.name, delay_ms] = ScoredPoses(
                 poses.truth.t_ns, true, np.zeros(frames, bool), np.empty(frames), np.empty(frames), delay_ms
             )
     for i, ahead in enumerate(predictions(poses, tracking, delays_ms)):
         for delay_ms, track in ahead.items():
             for case, rule in zip(CASES, rules, strict=True):
-                judged = made[case.name, delay_ms]
-                judged.lost[i] = track.lost[0, list(rule.condition.keypoints)].any()
-                judged.margin[i] = margin(case, track)
-                judged.probability[i] = rule.condition.probability(track, 0)
+                scored = made[case.name, delay_ms]
+                scored.lost[i] = track.lost[0, list(rule.condition.keypoints)].any()
+                scored.margin[i] = margin(case, track)
+                scored.probability[i] = rule.condition.probability(track, 0)
     return made
 
 
@@ -198,7 +208,9 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _plain(case: Case, delay_ms: float, here: list[Judged], curves: tuple[Curve, Curve]) -> dict[str, Any]:
+def _plain(
+    case: Case, delay_ms: float, here: list[ScoredPoses], curves: tuple[Curve, Curve]
+) -> dict[str, Any]:
     compared = [compare_at(*curves, limit) for limit in ALARMS_PER_MINUTE]
     return {
         "name": case.name,

@@ -23,7 +23,7 @@ MOST_ON = 0.9
 
 
 @dataclass
-class Judged:
+class ScoredPoses:
     """One condition on one animal, judged at every frame for one time of effect."""
 
     t_ns: NDArray[np.int64]
@@ -50,21 +50,21 @@ class Point:
     minutes: float
 
 
-def score_at(judged: Judged, values: FloatArray, threshold: float, tolerance_ms: float) -> Point:
+def score_at(scored: ScoredPoses, values: FloatArray, threshold: float, tolerance_ms: float) -> Point:
     """Events where `values` rises to the threshold, as a rule without hold says them, against the truth."""
-    on = (values >= threshold) & ~judged.lost
+    on = (values >= threshold) & ~scored.lost
     rises = np.flatnonzero(on & ~np.concatenate([[False], on[:-1]]))
-    effect_ns = judged.t_ns[rises] + round((LATENCY_MS + judged.delay_ms) * NS_PER_MS)
+    effect_ns = scored.t_ns[rises] + round((LATENCY_MS + scored.delay_ms) * NS_PER_MS)
     events = [Scored(t, "fired", "condition", "") for t in effect_ns.tolist()]
-    missed = match(judged.episodes, events, round(tolerance_ms * NS_PER_MS))
+    missed = match(scored.episodes, events, round(tolerance_ms * NS_PER_MS))
     verdicts = [event.verdict for event in events]
     return Point(
-        onsets=len(judged.episodes),
+        onsets=len(scored.episodes),
         misses=len(missed),
         false_alarms=verdicts.count("false alarm"),
         repeats=verdicts.count("repeat"),
         delays_ms=[event.delay_ms for event in events if event.delay_ms is not None],
-        minutes=float(judged.t_ns[-1] - judged.t_ns[0]) / NS_PER_S / 60,
+        minutes=float(scored.t_ns[-1] - scored.t_ns[0]) / NS_PER_S / 60,
     )
 
 
@@ -108,8 +108,8 @@ class Curve:
 
 def sweep(
     kind: str,
-    animals: list[Judged],
-    values: Callable[[Judged], FloatArray],
+    animals: list[ScoredPoses],
+    values: Callable[[ScoredPoses], FloatArray],
     tolerance_ms: float,
 ) -> Curve:
     """Thresholds at which the rule is on for `ON_SHARES` of the time that the condition is true."""
@@ -151,7 +151,7 @@ def compare_at(margin: Curve, probability: Curve, limit: float) -> dict[str, Any
             "false_alarms_per_minute": _interval(alarms),
             "delay_ms": _interval(delays),
         },
-        "verdict": _verdict(difference, _interval(alarms)),
+        "verdict": _outcome(difference, _interval(alarms)),
     }
 
 
@@ -166,7 +166,7 @@ def _interval(differences: list[float]) -> dict[str, Any]:
     return {"mean": round(mean, 4), "low": round(mean - half, 4), "high": round(mean + half, 4), "n": n}
 
 
-def _verdict(misses: dict[str, Any], alarms: dict[str, Any]) -> str:
+def _outcome(misses: dict[str, Any], alarms: dict[str, Any]) -> str:
     if misses["mean"] is None:
         return "too few animals"
     if misses["high"] < 0:

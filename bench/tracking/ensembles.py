@@ -25,7 +25,7 @@ from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import FloatArray, FrameStamps, Pose
 
 GATE_CHI2, NO_GATE = 10.6, 1e12
-SURE, SPREAD_PX, SPREAD_PRIOR_PX = 0.9, 3.0, 4.0
+CONFIDENT, SPREAD_PX, SPREAD_PRIOR_PX = 0.9, 3.0, 4.0
 """Confident: mean likelihood and the members' spread (standard deviation, both axes together)."""
 JUMP_PX = 30.0
 PAWS = ("paw1LH", "paw2LF", "paw3RF", "paw4RH")
@@ -76,7 +76,7 @@ def _one(ensemble: Ensemble, dt_s: float, name: str) -> dict[str, Any]:
     hindsight = smooth_observations(
         t_ns, xy, cov, ensemble.likelihood, dataclasses.replace(plain, gate_chi2=GATE_CHI2)
     )
-    sure = (ensemble.likelihood >= SURE) & (spread < SPREAD_PX)
+    confident = (ensemble.likelihood >= CONFIDENT) & (spread < SPREAD_PX)
     tracks = {
         "median": xy,
         **{label: _run(recorded, spec) for label, spec in specs.items()},
@@ -86,7 +86,8 @@ def _one(ensemble: Ensemble, dt_s: float, name: str) -> dict[str, Any]:
         "subspaces": [f"{s.name}: {len(s.components)} of {len(s.mean_px)}" for s in spaces],
         "keypoints": {
             keypoint: {
-                label: _figures(track, xy, hindsight.xy, sure, k, half) for label, track in tracks.items()
+                label: _figures(track, xy, hindsight.xy, confident, k, half)
+                for label, track in tracks.items()
             }
             for k, keypoint in enumerate(ensemble.keypoints)
         },
@@ -108,7 +109,7 @@ def _fit(recorded: Recorded, half: int, gate: float) -> TrackingSpec:
 
 def _spaces(ensemble: Ensemble, xy: FloatArray, spread: FloatArray, name: str) -> list[Subspace]:
     """Views where there are any, whole poses where they keep to a space; from the first half."""
-    known = (ensemble.likelihood[: len(xy)] >= SURE) & (spread < SPREAD_PRIOR_PX)
+    known = (ensemble.likelihood[: len(xy)] >= CONFIDENT) & (spread < SPREAD_PRIOR_PX)
     poses = np.where(known[..., None], xy, np.nan)
     spaces = []
     if name == "mirror-mouse":
@@ -136,7 +137,7 @@ def _figures(
     track: FloatArray,
     median: FloatArray,
     hindsight: FloatArray,
-    sure: np.ndarray[Any, Any],
+    confident: np.ndarray[Any, Any],
     k: int,
     half: int,
 ) -> dict[str, float]:
@@ -145,7 +146,7 @@ def _figures(
     speed = np.concatenate([[0.0], np.linalg.norm(np.diff(hindsight[:, k], axis=0), axis=1)])[half:]
     fast = speed >= np.quantile(speed, 0.9)
     later, behind = track[half:, k] - hindsight[half:, k], track[half:, k] - median[half:, k]
-    both = fast & sure[half:, k]
+    both = fast & confident[half:, k]
     return {
         "step_99.9_second_half": float(np.percentile(step[half:], 99.9)),
         "step_99.9_all": float(np.percentile(step, 99.9)),
@@ -184,13 +185,13 @@ def smoother_time(eks_python: Path | None, scratch: Path, repeats: int = 3) -> d
     theirs: list[float] = []
     for _ in range(repeats):
         begin = clock.now_ns()
-        sure = likelihood[..., 0].mean(axis=0)
+        confident = likelihood[..., 0].mean(axis=0)
         ensemble = Ensemble(
             [f"k{i}" for i in range(SMOOTHER_KEYPOINTS)],
             [str(i) for i in range(SMOOTHER_FRAMES)],
             np.median(xy, axis=0),
-            xy.var(axis=0) / sure[..., None],
-            sure,
+            xy.var(axis=0) / confident[..., None],
+            confident,
         )
         found = smooth_single(ensemble)
         ours.append((clock.now_ns() - begin) / 1e9)

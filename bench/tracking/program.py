@@ -124,15 +124,15 @@ def labels_coverage(model: Path, labels: Path) -> dict[str, Any]:
     noise = np.asarray(spec.gain)[:, None, None] * found.cov
     noise += np.asarray(spec.floor_px2)[:, None, None] * np.eye(2)
     known = np.asarray(np.isfinite(e).all(axis=-1))
-    told = noise.copy()
+    notes = noise.copy()
     for i in range(len(e)):
         rest = np.arange(len(e)) != i
-        told[i] += np.asarray(bias_covariances(e[rest], noise[rest]))
+        notes[i] += np.asarray(bias_covariances(e[rest], noise[rest]))
     return {
         "frames": len(e),
         "labels": int(known.sum()),
         "calibrated": spec.calibrated,
         "nominal": list(CHI2),
         "noise alone": covered(e[known], noise[known]),
-        "noise and bias, leave one frame out": covered(e[known], told[known]),
+        "noise and bias, leave one frame out": covered(e[known], notes[known]),
     }

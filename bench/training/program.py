@@ -23,14 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.others import Others
+from bench.background_load import BackgroundLoad
 from bench.output import check_out, conditions, finish, machine_line, markdown_table
 from bench.training.cases import CASES, Case, peer_configuration
 from rt_pose.errors import UserError
 from rt_pose.inference.device import physical_cores
 from train.data.labels import read_labels
 from train.data.videos import find_videos
-from train.importing.original import Beside
+from train.importing.original_program import WorkerProcess
 
 OURS = "rt-pose"
 THEIRS = Path(__file__).with_name("litpose.py")
@@ -50,10 +50,10 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class Runner:
+class TrainingRunner:
     """One case in one program."""
 
-    process: Beside
+    process: WorkerProcess
     hello: dict[str, Any]
     steps_s: list[float] = field(default_factory=list)
     labeled_s: list[float] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Runner:
 
 
 @dataclass
-class Plan:
+class TrainingPlan:
     """What is compared, and for how long."""
 
     data: Path
@@ -79,14 +79,14 @@ class Plan:
     threads: int
 
 
-def measure(plan: Plan, say: Say) -> dict[str, Any]:
+def measure(plan: TrainingPlan, say: Say) -> dict[str, Any]:
     """Run the comparison; figures for JSON."""
     found, shares = [], []
     for name, case in CASES.items():
         with _runners(plan, name, case) as runners:
             for runner in runners:
                 runner.run("steps", WARM_UP)
-            others = Others([runner.process.pid for runner in runners])
+            others = BackgroundLoad([runner.process.pid for runner in runners])
             for number in range(plan.rounds):
                 others.start()
                 _round(runners if number % 2 == 0 else runners[::-1], plan.steps)
@@ -159,19 +159,19 @@ def times_faster(ours: list[float], theirs: list[float], block: int) -> dict[str
     }
 
 
-def _round(runners: list[Runner], steps: int) -> None:
+def _round(runners: list[TrainingRunner], steps: int) -> None:
     for runner in runners:
         runner.steps_s += runner.run("steps", steps)
 
 
-def _loader(runner: Runner, case: Case) -> None:
+def _loader(runner: TrainingRunner, case: Case) -> None:
     """The loader's own pace, the network standing still; the first batches, made ahead, do not count."""
     runner.labeled_s = runner.run("labeled", 2 * BATCHES)[BATCHES:]
     if case.clip and runner.hello["name"] == OURS:
         runner.clips_s = runner.run("clips", BATCHES + 2)[2:]
 
 
-def _figures(name: str, case: Case, runners: list[Runner], block: int) -> dict[str, Any]:
+def _figures(name: str, case: Case, runners: list[TrainingRunner], block: int) -> dict[str, Any]:
     found: dict[str, Any] = {"case": name, "title": case.title, "batch": case.batch, "clip": case.clip}
     found["programs"] = [_of(runner, case) for runner in runners]
     if len(runners) == 2:
@@ -180,7 +180,7 @@ def _figures(name: str, case: Case, runners: list[Runner], block: int) -> dict[s
     return found
 
 
-def _of(runner: Runner, case: Case) -> dict[str, Any]:
+def _of(runner: TrainingRunner, case: Case) -> dict[str, Any]:
     steps = runner.steps_s
     return {
         "program": runner.hello["name"],
@@ -204,7 +204,7 @@ def _rate(took_s: list[float], frames: int) -> float | None:
 
 
 @contextmanager
-def _runners(plan: Plan, name: str, case: Case) -> Iterator[list[Runner]]:
+def _runners(plan: TrainingPlan, name: str, case: Case) -> Iterator[list[TrainingRunner]]:
     """Ours, and the peer's where there is one; they end with the context."""
     ours = [sys.executable, "-m", "bench.training.worker", name, str(plan.data), str(plan.threads)]
     commands = {OURS: ours}
@@ -212,11 +212,11 @@ def _runners(plan: Plan, name: str, case: Case) -> Iterator[list[Runner]]:
         if plan.python is not None and case.theirs is not None:
             folder = Path(ends.enter_context(tempfile.TemporaryDirectory()))
             commands["Lightning Pose"] = _peer(plan, plan.python, case, folder)
-        started = [ends.enter_context(Beside(words, what)) for what, words in commands.items()]
-        yield [Runner(process, process.answer()) for process in started]
+        started = [ends.enter_context(WorkerProcess(words, what)) for what, words in commands.items()]
+        yield [TrainingRunner(process, process.answer()) for process in started]
 
 
-def _peer(plan: Plan, python: Path, case: Case, folder: Path) -> list[str]:
+def _peer(plan: TrainingPlan, python: Path, case: Case, folder: Path) -> list[str]:
     settings = folder / "configuration.json"
     data = str(plan.data.absolute())
     keypoints = read_labels(plan.data, "").keypoints
@@ -242,7 +242,7 @@ def main() -> int:
         if min(options.rounds, options.steps) < 1 or options.threads < 0:
             raise UserError("--rounds, --steps: expected 1 or more; --threads: 0 or more")
         threads = options.threads or physical_cores()
-        plan = Plan(options.data, options.python, options.rounds, options.steps, threads)
+        plan = TrainingPlan(options.data, options.python, options.rounds, options.steps, threads)
         figures = measure(plan, lambda text: print(text, file=sys.stderr))
     except UserError as error:
         print(f"training: {error}", file=sys.stderr)

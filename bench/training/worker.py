@@ -29,9 +29,9 @@ from rt_pose.errors import UserError
 from train.data.batches import TrainingBatches
 from train.data.clips import ClipBatches
 from train.data.steps import StepBatch, StepBatches
-from train.fitting.fit import Job, prepare
+from train.fitting.fit import TrainingJob, prepare
 from train.fitting.memory import keep_freed_memory
-from train.fitting.pose_module import Tracker
+from train.fitting.pose_module import PoseModule
 from train.models.network import PoseNetwork
 
 PEAK = "VmHWM:"
@@ -41,13 +41,13 @@ PEAK = "VmHWM:"
 class Training:
     """A training that is stepped by hand: what a step of Lightning's loop does, without its callbacks."""
 
-    tracker: Tracker
+    module: PoseModule
     batches: Iterator[StepBatch]
     optimiser: torch.optim.Optimizer
 
     def step(self) -> None:
         """The next batch, forward, back, the optimiser."""
-        loss = self.tracker.training_step(next(self.batches), 0)
+        loss = self.module.training_step(next(self.batches), 0)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -64,10 +64,10 @@ class Worker:
         self.network = PoseNetwork(
             self.job.config.network, self.job.spec.channels, len(self.job.frames.keypoints)
         )
-        tracker = Tracker(self.network, self.job.spec, self.job.config, self.job.unlabeled.terms)
-        tracker.train()
+        module = PoseModule(self.network, self.job.spec, self.job.config, self.job.unlabeled.terms)
+        module.train()
         steps = StepBatches(labeled(self.job), clips(self.job))
-        self._training = Training(tracker, iter(steps), tracker.configure_optimizers()["optimizer"])
+        self._training = Training(module, iter(steps), module.configure_optimizers()["optimizer"])
         self._labeled = iter(labeled(self.job))
         self._clips = iter(clips(self.job) or [])
 
@@ -100,7 +100,7 @@ class Worker:
         return (self._clock.now_ns() - start) / NS_PER_S
 
 
-def labeled(job: Job) -> TrainingBatches:
+def labeled(job: TrainingJob) -> TrainingBatches:
     """The labeled batches of a training, as `train.fitting.trainer` sets them up."""
     config = job.config
     return TrainingBatches(
@@ -108,7 +108,7 @@ def labeled(job: Job) -> TrainingBatches:
     )
 
 
-def clips(job: Job) -> ClipBatches | None:
+def clips(job: TrainingJob) -> ClipBatches | None:
     """Its clips, likewise."""
     return job.unlabeled.clips(job.config, job.spec, 0, lambda _: None)
 

@@ -125,7 +125,7 @@ class VideoCamera:
 
     def open(self) -> CameraInfo:
         self.close()
-        info = self._look()
+        info = self._open_recording()
         self._end = info.frames
         wanted = self._options.channels
         if wanted != "auto":
@@ -141,9 +141,9 @@ class VideoCamera:
         self._restart()
         width, height = self._size or (info.width, info.height)
         if self._options.preload:
-            self._frames = self._decoded_ahead(width * height * self._channels)
+            self._frames = self._preload(width * height * self._channels)
             self._end = self._frames[-1].index + 1
-        self._reader = self._wound_back()
+        self._reader = self._is_rewound()
         self._stopped.clear()
         return CameraInfo(
             name=self._name,
@@ -199,14 +199,14 @@ class VideoCamera:
             self._reader.close()
         self._reader, self._frames = None, []
 
-    def play_on(self) -> None:
+    def resume(self) -> None:
         """Take up a playing that stood still: the next frame is due one period from now."""
         if self._shown is not None and self._shown.t_exposure_ns is not None and self._t0_ns is not None:
             stood_ns = self._clock.now_ns() - self._shown.t_exposure_ns
             self._t0_ns += stood_ns
             self._shown = replace(self._shown, t_exposure_ns=self._shown.t_exposure_ns + stood_ns)
 
-    def _look(self) -> VideoInfo:
+    def _open_recording(self) -> VideoInfo:
         info = probe(self._options.path)
         if self._options.start >= info.frames:
             raise UserError(
@@ -215,14 +215,14 @@ class VideoCamera:
             )
         return info
 
-    def _wound_back(self) -> VideoReader | _Preloaded:
+    def _is_rewound(self) -> VideoReader | _Preloaded:
         if self._frames:
             return _Preloaded(self._frames)
         reader = VideoReader(self._options.path, self._channels, self._size)
         reader.skip(self._options.start)
         return reader
 
-    def _decoded_ahead(self, frame_bytes: int) -> list[VideoFrame]:
+    def _preload(self, frame_bytes: int) -> list[VideoFrame]:
         most = max(1, PRELOAD_BYTES // frame_bytes)
         with VideoReader(self._options.path, self._channels, self._size) as reader:
             reader.skip(self._options.start)
@@ -254,10 +254,10 @@ class VideoCamera:
         late = self._frames_late()
         if late:
             self._reader.skip(late)
-        self._lose_frames()
+        self._drop_frames()
         frame = self._reader.read(into)
         if frame is None and self._options.loop and self._shown is not None:
-            self._wind_back(self._shown)
+            self._rewind(self._shown)
             frame = self._reader.read(into)
         return frame
 
@@ -269,7 +269,7 @@ class VideoCamera:
         next_due_ns = max(self._shown.t_exposure_ns + self._period_ns, self._handed_over_ns)
         return max(0, int((self._clock.now_ns() - next_due_ns) / self._period_ns))
 
-    def _lose_frames(self) -> None:
+    def _drop_frames(self) -> None:
         """Pass over the frames that a fault takes from the file's next place on."""
         assert self._reader is not None
         while self._shown is not None and self._reader.at + 1 < self._end:
@@ -277,10 +277,10 @@ class VideoCamera:
                 return
             self._reader.skip(1)
 
-    def _wind_back(self, last: FrameStamps) -> None:
+    def _rewind(self, last: FrameStamps) -> None:
         assert self._reader is not None
         self._reader.close()
-        self._reader = self._wound_back()
+        self._reader = self._is_rewound()
         self._epoch += 1
         self._index_base = last.index + 1 - self._options.start
         # Scene time of the first frame shown again is one period after the last one's.

@@ -19,7 +19,7 @@ CRC_SIZE = 2
 
 
 @dataclass(frozen=True)
-class Message:
+class MessageSpec:
     """One message of the description."""
 
     name: str
@@ -39,8 +39,8 @@ class Message:
 
 def render(description: dict[str, Any]) -> dict[str, str]:
     """The generated files by name."""
-    to_box = [Message(name, **m) for name, m in description["to_box"].items()]
-    from_box = [Message(name, **m) for name, m in description["from_box"].items()]
+    to_box = [MessageSpec(name, **m) for name, m in description["to_box"].items()]
+    from_box = [MessageSpec(name, **m) for name, m in description["from_box"].items()]
     codes = [m.code for m in (*to_box, *from_box)]
     if len(set(codes)) != len(codes):
         raise ValueError("protocol.yaml: two messages have one code")
@@ -61,7 +61,7 @@ def _size(kind: str) -> int:
     return int(chars[1]) if chars else SIZES[kind]
 
 
-def _header(description: dict[str, Any], to_box: list[Message], from_box: list[Message]) -> str:
+def _header(description: dict[str, Any], to_box: list[MessageSpec], from_box: list[MessageSpec]) -> str:
     largest = max(m.size for m in (*to_box, *from_box)) + CRC_SIZE
     lines = [
         "// Generated from protocol.yaml by `python -m rigs.firmware.generate`. Do not edit.",
@@ -104,7 +104,7 @@ def _header(description: dict[str, Any], to_box: list[Message], from_box: list[M
     return "\n".join(lines) + "\n"
 
 
-def _c_struct(message: Message) -> list[str]:
+def _c_struct(message: MessageSpec) -> list[str]:
     fields = {"seq": "u16", **message.fields}
     return [f"// {message.doc}", f"struct {message.c_name} {{", *map(_c_field, fields, fields.values()), "};"]
 
@@ -116,7 +116,7 @@ def _c_field(name: str, kind: str) -> str:
     return f"  {'uint' + str(8 * SIZES[kind])}_t {name};"
 
 
-def _c_read(message: Message) -> list[str]:
+def _c_read(message: MessageSpec) -> list[str]:
     lines = [
         f"static inline bool ttl_read_{message.name}(const uint8_t *b, size_t size, {message.c_name} *m) {{",
         f"  if (size != {message.size}) return false;",
@@ -129,7 +129,7 @@ def _c_read(message: Message) -> list[str]:
     return [*lines, "  return true;", "}"]
 
 
-def _c_write(message: Message) -> list[str]:
+def _c_write(message: MessageSpec) -> list[str]:
     lines = [
         f"static inline size_t ttl_write_{message.name}(const {message.c_name} *m, uint8_t *b) {{",
         f"  b[0] = 0x{message.code:02x};",
@@ -147,7 +147,7 @@ def _c_write(message: Message) -> list[str]:
     return [*lines, f"  return {message.size};", "}"]
 
 
-def _module(description: dict[str, Any], messages: list[Message]) -> str:
+def _module(description: dict[str, Any], messages: list[MessageSpec]) -> str:
     lines = [
         '"""The messages of the TTL box.',
         "",
@@ -202,7 +202,7 @@ def _answers(answers: dict[str, int]) -> str:
     return f"{{{pairs}}}"
 
 
-def _class(message: Message) -> list[str]:
+def _class(message: MessageSpec) -> list[str]:
     layout = "<BH" + "".join(
         f"{_size(kind)}s" if _CHARS.fullmatch(kind) else STRUCT[kind] for kind in message.fields.values()
     )

@@ -42,7 +42,7 @@ class BoxLink:
         """`unasked` gets every message that no `exchange` waits for, with the host time at which it came."""
         self.fault = ""
         """Why nothing can be sent or heard any more."""
-        self.t_heard_ns = 0
+        self.t_received_ns = 0
         """When the last message came that could be read."""
         self.unreadable = 0
         self._serial, self._clock, self._unasked = serial, clock, unasked
@@ -116,7 +116,7 @@ class BoxLink:
             self.unreadable = deframer.bad
 
     def _take(self, message: Message, now_ns: int) -> None:
-        self.t_heard_ns = now_ns
+        self.t_received_ns = now_ns
         with self._lock:
             exchange = self._waiting.get(message.seq)
             if exchange is not None:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from rigs.device_clock import DeviceClock
 from rigs.firmware import protocol
 from rigs.firmware.link import BoxFault, BoxLink
-from rigs.firmware.watch import BoxWatch
+from rigs.firmware.monitor import BoxMonitor
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
 from rt_pose.errors import UserError, nearest
@@ -21,8 +21,8 @@ CLOCK_SAMPLES = 8
 SAFE_TIMEOUT_S = 0.1
 WRITE_TIMEOUT_S = 0.1
 READ_TIMEOUT_S = 0.05
-BEATS_IN_WATCHDOG = 4
-SILENT_NS = 500 * NS_PER_MS
+HEARTBEATS_IN_WATCHDOG = 4
+NO_ANSWER_NS = 500 * NS_PER_MS
 """A box from which nothing has been heard for so long, though it was asked, has failed."""
 FULL = 65535
 """The amplitude 1 on the wire."""
@@ -57,8 +57,8 @@ class SerialTtl:
         self._name, self._options, self._clock = name, options, context.clock
         self._link: BoxLink | None = None
         self._alive_since_ns = 0
-        self._unreadable_told = False
-        self._forget()
+        self._unreadable_warned = False
+        self._drop_link()
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
@@ -78,10 +78,10 @@ class SerialTtl:
     def open(self) -> OutputInfo:
         """Find the box, make its lines low, set its watchdog."""
         self.close()
-        self._forget()
+        self._drop_link()
         path = self._options.port or _port_of(self._name, self._options.serial)
         port = _open_port(self._name, path, self._options.baud)
-        self._link = BoxLink(port, self._clock, self._name, self._watch.take)
+        self._link = BoxLink(port, self._clock, self._name, self._monitor.take)
         try:
             welcome = self._shake_hands(self._link, path)
             self._set_clock(self._link)
@@ -95,7 +95,7 @@ class SerialTtl:
             delay_ms=self._options.delay_ms,
             echoes=True,
             detail=f"{welcome.lines} lines, watchdog {self._options.watchdog_ms} ms, at {path}",
-            heartbeat_ms=self._options.watchdog_ms / BEATS_IN_WATCHDOG,
+            heartbeat_ms=self._options.watchdog_ms / HEARTBEATS_IN_WATCHDOG,
             lines=welcome.lines,
             actions=["pulse", "train", "level", "analog", "stop"],
         )
@@ -116,7 +116,7 @@ class SerialTtl:
         ack = Ack(command.id, self._name, exchange.t_sent_ns, None, None, ok=False)
         answer = exchange.answer
         if not isinstance(answer, protocol.Ack):
-            self._watch.gave_up(message.seq, exchange.t_sent_ns)
+            self._monitor.gave_up(message.seq, exchange.t_sent_ns)
             ack.detail = f"no answer within {self._options.answer_ms} ms; whether it acted is not known"
             return ack
         ack.ok, ack.t_ack_ns = answer.result == 0, exchange.t_answer_ns
@@ -135,20 +135,20 @@ class SerialTtl:
         now = self._clock.now_ns()
         if alive:
             self._alive_since_ns = self._alive_since_ns or now
-            if now - max(link.t_heard_ns, self._alive_since_ns) > SILENT_NS:
-                raise BoxFault(f"nothing was heard from the box for {SILENT_NS // NS_PER_MS} ms")
-            beat = protocol.Heartbeat(link.next_seq())
-            self._watch.asked(beat.seq, now)
-            link.write(beat)
+            if now - max(link.t_received_ns, self._alive_since_ns) > NO_ANSWER_NS:
+                raise BoxFault(f"nothing was heard from the box for {NO_ANSWER_NS // NS_PER_MS} ms")
+            heartbeat = protocol.Heartbeat(link.next_seq())
+            self._monitor.asked(heartbeat.seq, now)
+            link.write(heartbeat)
         elif self._alive_since_ns:
             self._alive_since_ns = 0
-            self._watch.notice(
+            self._monitor.notice(
                 "the loop does not turn: no heartbeat any more, so that the box drops its lines"
             )
-        if link.unreadable and not self._unreadable_told:
-            self._unreadable_told = True
-            self._watch.notice("what the box sends cannot be read; is `baud` right, the cable shielded?")
-        return self._watch.notices()
+        if link.unreadable and not self._unreadable_warned:
+            self._unreadable_warned = True
+            self._monitor.notice("what the box sends cannot be read; is `baud` right, the cable shielded?")
+        return self._monitor.notices()
 
     def safe_state(self) -> None:
         """All lines low, confirmed by the box; from any thread. BoxFault where that cannot be had."""
@@ -167,11 +167,11 @@ class SerialTtl:
         if link is not None:
             link.close(protocol.Safe(link.next_seq()))
 
-    def _forget(self) -> None:
+    def _drop_link(self) -> None:
         self._device = DeviceClock()
-        self._watch = BoxWatch(self._device, self._options.watchdog_ms)
+        self._monitor = BoxMonitor(self._device, self._options.watchdog_ms)
         self._alive_since_ns = 0
-        self._unreadable_told = False
+        self._unreadable_warned = False
 
     def _shake_hands(self, link: BoxLink, path: str) -> protocol.Welcome:
         options, where = self._options, f"outputs.{self._name}: TTL box at {path}"

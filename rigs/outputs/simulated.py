@@ -11,7 +11,7 @@ from rt_pose.drivers import DriverContext, FoundDevice, output_driver
 from rt_pose.errors import UserError
 from rt_pose.types import Ack, Command, OutputInfo
 
-_FELT = ("pulse", "train", "level", "analog")
+_STIMULI = ("pulse", "train", "level", "analog")
 
 
 @dataclass
@@ -64,7 +64,7 @@ class SimulatedOutput:
         if not self._open:
             return Ack(command.id, self._name, None, None, None, ok=False, detail="the output is not open")
         self._clock.sleep_until_ns(t_sent_ns + round(self._options.delay_ms * NS_PER_MS))
-        if command.action in _FELT and command.amplitude > 0.0:
+        if command.action in _STIMULI and command.amplitude > 0.0:
             t_device_us, detail = self._world.stimulate(self._clock), ""
         else:
             t_device_us, detail = self._world.now_us(self._clock), "the animal feels nothing"

@@ -49,11 +49,11 @@ def write_labeled_folder(
     if out.exists() and any(out.iterdir()):
         raise UserError(f"simulated frames: the folder {out} is not empty; name another")
     (out / "labeled-data").mkdir(parents=True)
-    animals = [_Photographer(hash64(seed, "dataset", i), options) for i in range(ANIMALS)]
+    animals = [_FrameRenderer(hash64(seed, "dataset", i), options) for i in range(ANIMALS)]
     rows, split = [], []
     for i in range(frames):
         animal = i % ANIMALS
-        image, xy, visible = animals[animal].shoot(i)
+        image, xy, visible = animals[animal].render(i)
         name = f"labeled-data/img{i:05d}.png"
         cv2.imwrite(str(out / name), image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
         rows.append([name, *_cells(xy, visible)])
@@ -70,7 +70,7 @@ def write_labeled_folder(
     return out
 
 
-class _Photographer:
+class _FrameRenderer:
     """Takes single pictures of one animal."""
 
     def __init__(self, seed: int, options: SimulatedOptions) -> None:
@@ -80,7 +80,7 @@ class _Photographer:
         self._undisturbed = Reactions(self._scene.timing)
         self._image = np.empty((options.height, options.width, options.channels), np.uint8)
 
-    def shoot(self, picture: int) -> tuple[NDArray[np.uint8], FloatArray, NDArray[np.bool_]]:
+    def render(self, picture: int) -> tuple[NDArray[np.uint8], FloatArray, NDArray[np.bool_]]:
         """Image (H, W, C; BGR), keypoints (K, 2) px, visible (K,), at a hashed time."""
         frame = int(uniform(self._seed, "picture", picture, high=SPAN_S * self._options.rate_hz))
         t_ns = self._options.scene_time_ns(frame)

@@ -62,7 +62,7 @@ def _figure(seed: int, animal: int, attempt: int) -> FloatArray:
             axes[axis] = axes[axis] + amplitude * np.cos(
                 m * u + angle(seed, "turn", animal, attempt, axis, m)
             )
-    return _smoothed(_fitted(np.stack(axes, axis=1)))
+    return _smoothed(_fit_to_arena(np.stack(axes, axis=1)))
 
 
 def _smoothed(xy: FloatArray, width: float = 0.03, most: int = 400) -> FloatArray:
@@ -74,11 +74,11 @@ def _smoothed(xy: FloatArray, width: float = 0.03, most: int = 400) -> FloatArra
         spectrum = np.fft.rfft(xy, axis=0)
         omega = 2.0 * np.pi * np.arange(len(spectrum)) / length
         blurred = spectrum * np.exp(-0.5 * (omega * width) ** 2)[:, None]
-        xy = _fitted(np.fft.irfft(blurred, n=_COARSE, axis=0))
+        xy = _fit_to_arena(np.fft.irfft(blurred, n=_COARSE, axis=0))
     return xy
 
 
-def _fitted(xy: FloatArray) -> FloatArray:
+def _fit_to_arena(xy: FloatArray) -> FloatArray:
     """The curve stretched to fill the arena inside its margin."""
     low, high = xy.min(axis=0), xy.max(axis=0)
     stretched: FloatArray = MARGIN + (xy - low) / (high - low) * (np.array(ARENA) - 2.0 * MARGIN)

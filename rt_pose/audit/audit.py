@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rt_pose.audit import from_video, hindsight, replay, what_if, what_if_text
-from rt_pose.audit.recompute import Setup
+from rt_pose.audit import from_video, hindsight, replay, what_if, what_if_format
+from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import Smoother, known_truth, smoothed_truth
 from rt_pose.errors import UserError
 from rt_pose.files import write_atomic
@@ -56,19 +56,26 @@ def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> AuditResul
     changed = what_if.what_if(session, wanted.settings) if wanted.settings else None
     result = replay.replay_session(session)
     answers: dict[str, Any] = {"schema": 1, "replay": replay.as_json(result)}
-    _say(say, replay.tell(result))
+    _print_lines(say, replay.format_replay(result))
     if changed is not None:
         comparison, changes = changed
-        _say(say, ["", *changes, *what_if_text.tell(comparison, "with the change")])
-        answers["set"] = {"changes": changes, **what_if_text.as_json(comparison)}
+        _print_lines(say, ["", *changes, *what_if_format.format_comparison(comparison, "with the change")])
+        answers["set"] = {"changes": changes, **what_if_format.as_json(comparison)}
     if wanted.from_video:
         comparison, moved = from_video.from_video(session, wanted.model)
-        _say(say, ["", *from_video.tell(moved), *what_if_text.tell(comparison, "from the film")])
-        answers["from_video"] = {"poses": asdict(moved), **what_if_text.as_json(comparison)}
+        _print_lines(
+            say,
+            [
+                "",
+                *from_video.format_moved(moved),
+                *what_if_format.format_comparison(comparison, "from the film"),
+            ],
+        )
+        answers["from_video"] = {"poses": asdict(moved), **what_if_format.as_json(comparison)}
     scores: list[hindsight.Hindsight] = []
     if wanted.smooth is not None:
-        scores = look_back(session, wanted.smooth, wanted.tolerance_ms)
-        _say(say, ["", *(line for one in scores for line in hindsight.tell(one))])
+        scores = score_hindsight(session, wanted.smooth, wanted.tolerance_ms)
+        _print_lines(say, ["", *(line for one in scores for line in hindsight.format_hindsight(one))])
     try:
         write_atomic(path / JSON_NAME, json.dumps(answers, indent=1) + "\n", "copy the session elsewhere")
     except UserError as error:  # an archive may be read-only: the answer stands
@@ -76,12 +83,12 @@ def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> AuditResul
     return AuditResult(result.identical, scores)
 
 
-def _say(say: Callable[[str], object], lines: Iterable[str]) -> None:
+def _print_lines(say: Callable[[str], object], lines: Iterable[str]) -> None:
     for line in lines:
         say(line)
 
 
-def look_back(session: Session, smooth: Smoother, tolerance_ms: float) -> list[hindsight.Hindsight]:
+def score_hindsight(session: Session, smooth: Smoother, tolerance_ms: float) -> list[hindsight.Hindsight]:
     """Score the rules against the smoothed session and, where the rig knew it, the truth."""
-    truths = [smoothed_truth(session, Setup.of(session).tracking, smooth), known_truth(session)]
+    truths = [smoothed_truth(session, ReplaySetup.of(session).tracking, smooth), known_truth(session)]
     return [hindsight.score(session, truth, tolerance_ms) for truth in truths if truth]

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from rt_pose.audit.recompute import Decisions, Setup
+from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.audit.what_if import Comparison, compare
 from rt_pose.config.build import build
 from rt_pose.config.schema import EngineConfig, RunConfig
@@ -27,13 +27,13 @@ from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.estimator import Estimator
 from rt_pose.package import Package, read_package
 from rt_pose.records import ArrayData, Observation
-from rt_pose.session.film import read_film, read_times
 from rt_pose.session.read import Session, SessionInfo
+from rt_pose.session.video_file import read_times, read_video
 from rt_pose.types import FloatArray
 
 
 @dataclass
-class Moved:
+class VideoReplay:
     """How far poses moved between the session and its film."""
 
     frames: int = 0
@@ -51,25 +51,27 @@ class Moved:
     """What else is not as it was: another package, another engine."""
 
 
-def from_video(session: Session, model: str | None = None) -> tuple[Comparison, Moved]:
+def from_video(session: Session, model: str | None = None) -> tuple[Comparison, VideoReplay]:
     """The session against the decisions from its film; `model` in place of the session's own package.
 
     UserError where a camera was not filmed, or the package cannot be had.
     """
     package, notes = _package(session.info, model)
-    setup = Setup.of(session)
+    setup = ReplaySetup.of(session)
     estimator = _estimator(session.info, package, notes)
     found: dict[int, Observation] = {}
     for camera in session.info.cameras:
         observations = [o for o in session.observations if o.camera == camera]
-        found.update(_again(session, camera, observations, estimator))
-    moved = _moved(session, found, setup.tracking.min_confidence)
+        found.update(_predict_again(session, camera, observations, estimator))
+    moved = _compare_poses(session, found, setup.tracking.min_confidence)
     moved.notes = notes
-    comparison = compare(session, Decisions(setup), Decisions(setup), lambda seen: found.get(seen.seq, seen))
+    comparison = compare(
+        session, DecisionReplay(setup), DecisionReplay(setup), lambda seen: found.get(seen.seq, seen)
+    )
     return comparison, moved
 
 
-def tell(moved: Moved) -> Iterable[str]:
+def format_moved(moved: VideoReplay) -> Iterable[str]:
     """The poses in lines for people."""
     yield from moved.notes
     yield f"{moved.frames} frames of the film went through the network again"
@@ -118,7 +120,7 @@ def _estimator(info: SessionInfo, package: Package, notes: list[str]) -> Estimat
     return choice.estimator
 
 
-def _again(
+def _predict_again(
     session: Session, camera: str, observations: list[Observation], estimator: Estimator
 ) -> Iterator[tuple[int, Observation]]:
     """Each observation of a filmed frame by its seq, with the keypoints found in the film."""
@@ -132,13 +134,13 @@ def _again(
     row_of_frame = {frame: row for row, frame in enumerate(times.frame.tolist())}
     wanted = {row_of_frame[o.stamps.index]: o for o in observations if o.stamps.index in row_of_frame}
     size = (info.height, info.width)
-    film = read_film(session.path, camera, list(wanted), info.channels, size)
-    past = estimator.begin()
+    film = read_video(session.path, camera, list(wanted), info.channels, size)
+    context = estimator.new_context()
     for row, image in track(film, f"{camera}.mkv", len(wanted)):
         seen = wanted[row]
         stamps = seen.stamps
-        past.before(stamps.index, stamps.t_scene_ns, stamps.epoch, seen.window)
-        keypoints = estimator.estimate(image, seen.window, past)
+        context.advance_to(stamps.index, stamps.t_scene_ns, stamps.epoch, seen.window)
+        keypoints = estimator.estimate(image, seen.window, context)
         yield (
             seen.seq,
             msgspec.structs.replace(
@@ -150,17 +152,19 @@ def _again(
         )
 
 
-def _moved(session: Session, found: dict[int, Observation], min_confidence: float) -> Moved:
+def _compare_poses(session: Session, found: dict[int, Observation], min_confidence: float) -> VideoReplay:
     """How far confident keypoints lie from where they were."""
     pairs = [(o, found[o.seq]) for o in session.observations if o.seq in found]
-    moved = Moved(frames=len(pairs), not_filmed=len(session.observations) - len(pairs))
+    moved = VideoReplay(frames=len(pairs), not_filmed=len(session.observations) - len(pairs))
     if not pairs:
         return moved
     stack: Callable[[Iterable[FloatArray]], FloatArray] = lambda arrays: np.stack(list(arrays))  # noqa: E731
     before, after = (stack(pair[i].xy.array() for pair in pairs) for i in (0, 1))
-    sure = [stack(pair[i].confidence.array() for pair in pairs) >= min_confidence for i in (0, 1)]
-    moved.only_once = int((sure[0] ^ sure[1]).sum())
-    apart = np.where(sure[0] & sure[1], np.linalg.norm(after - before, axis=-1), np.nan)  # (F, N, K)
+    confident = [stack(pair[i].confidence.array() for pair in pairs) >= min_confidence for i in (0, 1)]
+    moved.only_once = int((confident[0] ^ confident[1]).sum())
+    apart = np.where(
+        confident[0] & confident[1], np.linalg.norm(after - before, axis=-1), np.nan
+    )  # (F, N, K)
     finite = apart[np.isfinite(apart)]
     if finite.size:
         moved.median_px, moved.p99_px = (float(v) for v in np.percentile(finite, [50, 99]))

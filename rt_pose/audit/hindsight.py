@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.audit.recompute import Setup
+from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import TruthSeries
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.decisions.decide import Rule, make_rules
@@ -121,7 +121,7 @@ class Hindsight:
 
 def score(session: Session, truth: list[TruthSeries], tolerance_ms: float = TOLERANCE_MS) -> Hindsight:
     """Score every rule of the session against the truth."""
-    setup = Setup.of(session)
+    setup = ReplaySetup.of(session)
     rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
     events = _effects(session)
     scores = [Score(rule.name) for rule in rules]
@@ -164,7 +164,7 @@ def match(found: list[Episode], events: list[Scored], tolerance_ns: int) -> list
         if event.reason == LOST:
             event.verdict = LOST
             continue
-        apart = [_apart(episode, event.t_effect_ns) for episode in found]
+        apart = [_distance_ns(episode, event.t_effect_ns) for episode in found]
         nearest = int(np.argmin(apart)) if apart else -1
         if not apart or apart[nearest] > tolerance_ns:
             event.verdict = "false alarm"
@@ -188,7 +188,7 @@ def as_json(hindsight: Hindsight) -> dict[str, Any]:
     }
 
 
-def tell(hindsight: Hindsight) -> Iterable[str]:
+def format_hindsight(hindsight: Hindsight) -> Iterable[str]:
     """The scores in lines for people."""
     yield (
         f"truth: {hindsight.source}, {hindsight.seconds:.1f} s; an event may be up to "
@@ -239,26 +239,26 @@ def _effects(session: Session) -> dict[tuple[str, str, int, int], list[Scored]]:
 
 
 def _curve(rule: Rule, series: TruthSeries, who: int, events: list[Scored], tolerance_ms: float) -> Curve:
-    judge, used = (
-        rule.condition.judge(who, rule.geometries.get(series.camera)),
+    evaluator, used = (
+        rule.condition.evaluator(who, rule.geometries.get(series.camera)),
         list(rule.condition.keypoints),
     )
-    sure = np.ones(series.xy.shape[1:3])
+    confident = np.ones(series.xy.shape[1:3])
     holds = np.zeros(len(series.t_ns), bool)
     value = np.full(len(series.t_ns), np.nan)
     for f, track in enumerate(series.tracks()):
         if track.lost[who, used].any():
             continue
-        if judge.remembers:
-            judge.see(track, sure)
-        judge.look(track, sure)
-        holds[f], value[f] = judge.holds(), judge.value()
+        if evaluator.has_memory:
+            evaluator.observe(track, confident)
+        evaluator.set_track(track, confident)
+        holds[f], value[f] = evaluator.holds(), evaluator.value()
     tolerance_ns = round(tolerance_ms * NS_PER_MS)
     found = episodes(series.t_ns, holds, rule.hold_ns, tolerance_ns)
     missed = match(found, events, tolerance_ns)
     return Curve(rule.name, series.camera, who, series.t_ns, value, found, missed, events)
 
 
-def _apart(episode: Episode, t_ns: int) -> int:
+def _distance_ns(episode: Episode, t_ns: int) -> int:
     """How far a time lies outside an episode, from its onset to its end; 0 within."""
     return max(episode.onset_ns - t_ns, t_ns - episode.end_ns, 0)

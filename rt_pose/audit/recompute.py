@@ -29,7 +29,7 @@ WITHOUT_EFFECT = ("start", "stop")
 
 
 @dataclass
-class Setup:
+class ReplaySetup:
     """What the decisions of a session depend on besides its inputs."""
 
     config: RunConfig
@@ -40,7 +40,7 @@ class Setup:
     """Of each output, from the command to the effect."""
 
     @classmethod
-    def of(cls, session: Session) -> Setup:
+    def of(cls, session: Session) -> ReplaySetup:
         """As the session ran."""
         info = session.info
         return cls(
@@ -53,7 +53,7 @@ class Setup:
 
 
 @dataclass
-class Decided:
+class RecomputedFrame:
     """What came out of one observation."""
 
     track: Track
@@ -62,16 +62,16 @@ class Decided:
     """Of the events that fired."""
 
 
-def pose_of(seen: Observation) -> Pose:
+def logged_pose(seen: Observation) -> Pose:
     """What the loop took into its filter."""
     stamps = FrameStamps(**msgspec.structs.asdict(seen.stamps))
     return Pose(seen.camera, stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
 
 
-class Decisions:
+class DecisionReplay:
     """Filters and rules of a run, stepped through its inputs in the order the loop took them."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: ReplaySetup) -> None:
         rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
         limits = make_limits(setup.config, {rule.name: rule.plan for rule in rules})
         self._protocol = make_protocol(setup.config)
@@ -104,15 +104,15 @@ class Decisions:
             return f"the order '{control.do}' is not known to this program; decisions after it may differ"
         return ""
 
-    def observe(self, seen: Observation) -> Decided:
+    def observe(self, seen: Observation) -> RecomputedFrame:
         """Decide on an observation at the moment it was judged."""
-        pose = pose_of(seen)
+        pose = logged_pose(seen)
         tracker = self._trackers[seen.camera]
         track = tracker.step(pose)
         decided = self._deciders[seen.camera].decide(
             tracker, seen.camera, pose.stamps, seen.t_judged_ns, self._armed, pose.confidence
         )
-        return Decided(
+        return RecomputedFrame(
             track,
             [event for event, _ in decided],
             [command_for(event, rule) for event, rule in decided if event.outcome == "fired"],

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.audit.recompute import Decisions, Setup
+from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.errors import UserError
 from rt_pose.records import ControlRecord, Observation, TrackRecord
 from rt_pose.session.describe import machine, versions
@@ -64,7 +64,7 @@ def replay_session(session: Session) -> ReplayResult:
 
     missing = session.inputs[-1].seq - len(session.inputs)
     result = ReplayResult(0, 0, 0, same_environment(session), 0.0, missing_inputs=missing, cut=session.cut)
-    decisions = Decisions(Setup.of(session))
+    decisions = DecisionReplay(ReplaySetup.of(session))
     for item in inputs:
         if isinstance(item, ControlRecord):
             problem = decisions.order(item)
@@ -99,7 +99,7 @@ def same_environment(session: Session) -> bool:
     return info.versions == versions() and info.machine.get("features") == machine()["features"]
 
 
-def tell(result: ReplayResult) -> list[str]:
+def format_replay(result: ReplayResult) -> list[str]:
     """The result in lines for people."""
     exactly = "bit for bit" if result.same_environment else "within tolerance: other versions or processor"
     lines = [

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 import yaml
 
-from rt_pose.audit.recompute import Setup
+from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.config.build import build, to_plain
 from rt_pose.config.check import check_names, check_numbers
 from rt_pose.config.schema import RunConfig
@@ -49,7 +49,7 @@ class _PerKeypoint(dict[str, float]):
     """One number a keypoint, by name; a single number stands for all of them."""
 
 
-def change(setup: Setup, settings: Sequence[str]) -> tuple[Setup, list[Change]]:
+def apply_settings(setup: ReplaySetup, settings: Sequence[str]) -> tuple[ReplaySetup, list[Change]]:
     """The setup with `settings` carried out in order, and what they changed.
 
     UserError where a setting is not KEY=VALUE, its key is unknown (the nearest valid name is told), its
@@ -58,12 +58,12 @@ def change(setup: Setup, settings: Sequence[str]) -> tuple[Setup, list[Change]]:
     config = to_plain(setup.config)
     tree = {
         **{key: copy.deepcopy(value) for key, value in config.items() if key not in MADE_INPUTS},
-        "tracking": _named(msgspec.to_builtins(setup.tracking), setup.keypoints),
+        "tracking": _resolve_keypoints(msgspec.to_builtins(setup.tracking), setup.keypoints),
         "delays_ms": dict(setup.delays_ms),
     }
     changes = [_set(tree, setting) for setting in settings]
     delays_ms = _convert(tree.pop("delays_ms"), dict[str, float], "delays_ms")
-    tracking = _convert(_listed(tree.pop("tracking")), TrackingSpec, "tracking")
+    tracking = _convert(_per_keypoint(tree.pop("tracking")), TrackingSpec, "tracking")
     _refuse_negative({"tracking": msgspec.to_builtins(tracking), "delays_ms": delays_ms})
     changed = build(RunConfig, {**config, **tree}, "--set")
     check_names(changed)
@@ -135,7 +135,7 @@ def _value(text: str) -> Any:
     return value
 
 
-def _named(tracking: dict[str, Any], keypoints: list[str]) -> dict[str, Any]:
+def _resolve_keypoints(tracking: dict[str, Any], keypoints: list[str]) -> dict[str, Any]:
     """Lists of one number a keypoint by the keypoints' names."""
     return {
         key: _PerKeypoint(zip(keypoints, value, strict=True))
@@ -147,7 +147,7 @@ def _named(tracking: dict[str, Any], keypoints: list[str]) -> dict[str, Any]:
     }
 
 
-def _listed(tracking: dict[str, Any]) -> dict[str, Any]:
+def _per_keypoint(tracking: dict[str, Any]) -> dict[str, Any]:
     return {k: list(v.values()) if isinstance(v, _PerKeypoint) else v for k, v in tracking.items()}
 
 

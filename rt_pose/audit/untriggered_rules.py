@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rt_pose.audit.recompute import Setup, pose_of
+from rt_pose.audit.recompute import ReplaySetup, logged_pose
 from rt_pose.clock import NS_PER_MS
 from rt_pose.decisions.decide import Rule, make_rules
 from rt_pose.decisions.rule import Rig
 from rt_pose.errors import UserError
 from rt_pose.records import Observation
-from rt_pose.rules.condition import Condition, Judge
+from rt_pose.rules.condition import Condition, ConditionEvaluator
 from rt_pose.rules.tokens import tokenise
 from rt_pose.session.read import Session
 from rt_pose.tracking.causal_filter import CausalFilter
@@ -31,7 +31,7 @@ class Part:
 
 
 @dataclass
-class Silent:
+class UntriggeredRule:
     """A rule without a single event."""
 
     rule: Rule
@@ -47,28 +47,30 @@ class Silent:
     """Its highest probability, of a rule that is judged by it."""
 
 
-def silent_rules(session: Session) -> list[Silent]:
+def find_untriggered_rules(session: Session) -> list[UntriggeredRule]:
     """The rules of a session that have no event, not even a suppressed one."""
-    setup = Setup.of(session)
-    spoke = {record.event["rule"] for record in session.events}
+    setup = ReplaySetup.of(session)
+    triggered = {record.event["rule"] for record in session.events}
     rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
-    quiet = [rule for rule in rules if rule.name not in spoke and rule.yoke_times_ns is None]
-    if not quiet:
+    untriggered = [rule for rule in rules if rule.name not in triggered and rule.yoke_times_ns is None]
+    if not untriggered:
         return []
     rig = Rig.of(setup.config, setup.keypoints)
-    watches = {camera: [_Watch(rule, rig, camera) for rule in quiet] for camera in setup.cameras}
+    rule_watches = {
+        camera: [_RuleWatch(rule, rig, camera) for rule in untriggered] for camera in setup.cameras
+    }
     trackers = {c: CausalFilter(setup.tracking, 1, len(setup.keypoints)) for c in setup.cameras}
     for seen in session.observations:
-        track = trackers[seen.camera].step(pose_of(seen))
-        for watch in watches[seen.camera]:
-            watch.look(track, seen)
-    return [_together([watches[c][i].found for c in setup.cameras]) for i in range(len(quiet))]
+        track = trackers[seen.camera].step(logged_pose(seen))
+        for watch in rule_watches[seen.camera]:
+            watch.update(track, seen)
+    return [_merge([rule_watches[c][i].found for c in setup.cameras]) for i in range(len(untriggered))]
 
 
 def as_json(session: Session) -> dict[str, Any] | None:
     """By rule, for the report; None where this program cannot read the session's rules."""
     try:
-        found = silent_rules(session)
+        found = find_untriggered_rules(session)
     except UserError:
         return None
     return {
@@ -85,7 +87,7 @@ def as_json(session: Session) -> dict[str, Any] | None:
     }
 
 
-def in_words(found: dict[str, Any]) -> str:
+def format_untriggered(found: dict[str, Any]) -> str:
     """What a rule was missing, from its entry in the report."""
     if not found["whole"]:
         part, n = min(found["parts"].items(), key=lambda of: of[1])
@@ -111,14 +113,14 @@ def split(when: str) -> list[str]:
 
 
 @dataclass
-class _Watch:
+class _RuleWatch:
     """One rule on one camera."""
 
     rule: Rule
     rig: Rig
     camera: str
-    found: Silent = field(init=False)
-    _judges: list[Judge] = field(init=False)
+    found: UntriggeredRule = field(init=False)
+    _evaluators: list[ConditionEvaluator] = field(init=False)
     """Of the parts, then of the whole."""
     _epoch: int | None = None
     _since_ns: int | None = None
@@ -127,29 +129,29 @@ class _Watch:
         parts = [self.rig.bind(text, f"rule '{self.rule.name}'") for text in split(self.rule.config.when)]
         geometry = self.rule.geometries.get(self.camera)
         conditions: list[Condition] = [*parts, self.rule.condition]
-        self._judges = [condition.judge(0, geometry) for condition in conditions]
-        self.found = Silent(self.rule, [Part(condition.says) for condition in parts])
+        self._evaluators = [condition.evaluator(0, geometry) for condition in conditions]
+        self.found = UntriggeredRule(self.rule, [Part(condition.says) for condition in parts])
 
-    def look(self, track: Track, seen: Observation) -> None:
+    def update(self, track: Track, seen: Observation) -> None:
         """Count a frame."""
         if seen.stamps.epoch != self._epoch:  # a recording was wound back
             self._epoch, self._since_ns = seen.stamps.epoch, None
-            for judge in self._judges:
-                judge.reset()
+            for evaluator in self._evaluators:
+                evaluator.reset()
         if track.lost[0, list(self.rule.keypoints)].any():
             self._since_ns = None
             return
         confidence = seen.confidence.array()
-        for judge in self._judges:
-            if judge.remembers:
-                judge.see(track, confidence)
-            judge.look(track, confidence)
-        *parts, whole = (judge.holds() for judge in self._judges)
+        for evaluator in self._evaluators:
+            if evaluator.has_memory:
+                evaluator.observe(track, confidence)
+            evaluator.set_track(track, confidence)
+        *parts, whole = (evaluator.holds() for evaluator in self._evaluators)
         self.found.frames += 1
         for part, holds in zip(self.found.parts, parts, strict=True):
             part.frames += holds
         if self.rule.config.probability is not None:
-            likely = self._judges[-1].probability()
+            likely = self._evaluators[-1].probability()
             self.found.likeliest = max(self.found.likeliest, likely)  # NaN never wins
         if not whole:
             self._since_ns = None
@@ -160,7 +162,7 @@ class _Watch:
         self.found.longest_ms = max(self.found.longest_ms, (t_ns - self._since_ns) / NS_PER_MS)
 
 
-def _together(found: list[Silent]) -> Silent:
+def _merge(found: list[UntriggeredRule]) -> UntriggeredRule:
     """What one rule came to on all cameras."""
     first, *others = found
     for other in others:

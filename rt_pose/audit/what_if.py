@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rt_pose.audit.recompute import Decisions, Setup
+from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.audit.replay import usable_inputs
-from rt_pose.audit.settings import change
+from rt_pose.audit.settings import apply_settings
 from rt_pose.clock import NS_PER_MS
 from rt_pose.records import ControlRecord, Observation
 from rt_pose.session.read import Session
@@ -99,15 +99,15 @@ def what_if(session: Session, settings: Sequence[str]) -> tuple[Comparison, list
 
     UserError where a setting cannot be meant.
     """
-    setup = Setup.of(session)
-    changed, changes = change(setup, settings)
-    return compare(session, Decisions(setup), Decisions(changed)), [str(c) for c in changes]
+    setup = ReplaySetup.of(session)
+    changed, changes = apply_settings(setup, settings)
+    return compare(session, DecisionReplay(setup), DecisionReplay(changed)), [str(c) for c in changes]
 
 
 def compare(
     session: Session,
-    before: Decisions,
-    after: Decisions,
+    before: DecisionReplay,
+    after: DecisionReplay,
     seen_after: Callable[[Observation], Observation] = lambda seen: seen,
 ) -> Comparison:
     """Step two runs through the session's inputs; `seen_after` gives what the second one saw."""
@@ -137,7 +137,7 @@ def align(before: list[Trial], after: list[Trial]) -> list[Difference]:
     return sorted(found, key=lambda d: (d.first.seq, d.first.event.rule))
 
 
-def _trials(run: Decisions, seen: Observation) -> list[Trial]:
+def _trials(run: DecisionReplay, seen: Observation) -> list[Trial]:
     decided = run.observe(seen)
     commands = {command.event_id: command for command in decided.commands}
     return [

@@ -109,9 +109,9 @@ def view_parser(parser: ArgumentParser) -> None:
 
 def order(options: Namespace) -> int:
     """Give an order to a running loop: start, stop, arm, disarm, emergency, block, set, mark."""
-    from rt_pose.session.orders import arguments, give_order
+    from rt_pose.session.orders import arguments, send_order
 
-    give_order(options.connect, options.do, arguments(options.do, options.words))
+    send_order(options.connect, options.do, arguments(options.do, options.words))
     print(f"{options.do}: done")
     return EXIT_OK
 
@@ -154,9 +154,9 @@ def rules_check(options: Namespace) -> int:
 
 def rules_words(options: Namespace) -> int:  # noqa: ARG001
     """List what rules can measure: every word with its arguments, unit and meaning."""
-    from rt_pose.rules.words import words
+    from rt_pose.rules.vocabulary import vocabulary
 
-    print("\n".join(words()))
+    print("\n".join(vocabulary()))
     return EXIT_OK
 
 

@@ -16,8 +16,8 @@ from rt_pose.errors import UserError
 
 if TYPE_CHECKING:
     from rt_pose.offline.find_videos import VideoJob
-    from rt_pose.offline.members import Member
-    from rt_pose.offline.predict_many import Outcome
+    from rt_pose.offline.members import EnsembleMember
+    from rt_pose.offline.predict_many import PredictionOutcome
     from rt_pose.package import Package
 
 
@@ -40,21 +40,21 @@ def predict(options: Namespace) -> int:
     return EXIT_OK
 
 
-def _predict_many(members: list[Member], options: Namespace, engine: EngineConfig) -> int:
+def _predict_many(members: list[EnsembleMember], options: Namespace, engine: EngineConfig) -> int:
     from rt_pose.offline.cluster import predict_on_cluster
     from rt_pose.offline.cluster_config import ClusterConfig
-    from rt_pose.offline.done import only_one
     from rt_pose.offline.find_videos import VideoJob, find_videos
     from rt_pose.offline.predict_ensemble import MEMBERS, predict_ensemble
     from rt_pose.offline.predict_many import conclude, predict_many
+    from rt_pose.offline.prediction_record import exclusive_lock
 
     out, clock = Path(options.out), HostClock()
     cluster = build(ClusterConfig, plain(options.cluster), "predict")
 
-    def of_one(package: Package, jobs: Sequence[VideoJob], folder: Path) -> Outcome:
+    def of_one(package: Package, jobs: Sequence[VideoJob], folder: Path) -> PredictionOutcome:
         if cluster.where != "here":
             return predict_on_cluster(package, jobs, folder, engine, cluster, clock, print)
-        with only_one(folder):
+        with exclusive_lock(folder):
             return predict_many(package, jobs, engine, clock, print)
 
     if options.videos is not None:

@@ -14,14 +14,14 @@ from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 
 if TYPE_CHECKING:
-    from train.fitting.fit import Fitted
+    from train.fitting.fit import FitResult
 
 
 def train_fit(options: Namespace) -> int:
     """Train on labeled frames (Lightning Pose, DeepLabCut, SLEAP); writes OUT/package."""
     from train.config import TrainConfig
     from train.fitting.ensemble import conclude, fit_seeds, read_seeds
-    from train.fitting.fit import fitted
+    from train.fitting.fit import fit_interruptible
 
     values = plain(options)
     seeds, jobs = values.pop("seeds", None), values.pop("jobs", 1)
@@ -32,10 +32,10 @@ def train_fit(options: Namespace) -> int:
         return EXIT_OK if whole else EXIT_INTERRUPTED if outcome.interrupted else EXIT_FAILED
     if jobs != 1:
         raise UserError("--jobs: a single training is one process; it is for `--seeds 0,1,2,3,4`")
-    return _trained(lambda: fitted(config, say=print))
+    return _trained(lambda: fit_interruptible(config, say=print))
 
 
-def _trained(train: Callable[[], Fitted]) -> int:
+def _trained(train: Callable[[], FitResult]) -> int:
     """Train and print where the package lies; EXIT_INTERRUPTED where Ctrl-C ended it, package or not."""
     from train.fitting.fit import Interrupted
 
@@ -51,10 +51,10 @@ def _trained(train: Callable[[], Fitted]) -> int:
 def train_distill(options: Namespace) -> int:
     """One small network from labels and from what an ensemble is sure of in unlabeled video."""
     from train.distillation.config import DistillConfig
-    from train.distillation.distill import distilled
+    from train.distillation.distill import distill_interruptible
 
     config = build(DistillConfig, plain(options), "train distill")
-    return _trained(lambda: distilled(config, say=print))
+    return _trained(lambda: distill_interruptible(config, say=print))
 
 
 def distill_parser(parser: ArgumentParser) -> None:

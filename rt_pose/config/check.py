@@ -53,9 +53,9 @@ def check_numbers(config: RunConfig) -> None:
         raise UserError(
             f"configuration: publish.frame_rate_hz: expected 0 to 1000, got {publish.frame_rate_hz}"
         )
-    beat_ns = duration_ns(config.safety.heartbeat_until, "configuration: safety.heartbeat_until")
+    heartbeat_ns = duration_ns(config.safety.heartbeat_until, "configuration: safety.heartbeat_until")
     kill_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
-    if not 100e6 <= beat_ns <= kill_ns or kill_ns < 1e9:  # the supervisor hears of turns twice a second
+    if not 100e6 <= heartbeat_ns <= kill_ns or kill_ns < 1e9:  # the supervisor hears of turns twice a second
         raise UserError(
             "configuration: safety: expected 100 ms <= heartbeat_until <= kill_after and a kill_after of 1 s "
             f"or more, got {config.safety.heartbeat_until!r} and {config.safety.kill_after!r}"

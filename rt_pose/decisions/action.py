@@ -22,7 +22,7 @@ KINDS: tuple[Action, ...] = ("pulse", "train", "level", "analog", "message", "st
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ActionPlan:
     """An action with its numbers, as a command bears them."""
 
     output: str
@@ -44,7 +44,7 @@ class Plan:
         return self.action == "stop" or (self.action == "level" and self.amplitude == 0.0)
 
 
-def plan_action(rule: RuleConfig, outputs: dict[str, OutputConfig], where: str) -> Plan:
+def plan_action(rule: RuleConfig, outputs: dict[str, OutputConfig], where: str) -> ActionPlan:
     """The action of a rule; UserError where it cannot be meant."""
     do = rule.do
     kind = _kind(do, where)
@@ -62,7 +62,7 @@ def plan_action(rule: RuleConfig, outputs: dict[str, OutputConfig], where: str) 
     return plan
 
 
-def check_fits(plan: Plan, output: OutputInfo, where: str) -> None:
+def check_fits(plan: ActionPlan, output: OutputInfo, where: str) -> None:
     """UserError where an output, as it was found when it was opened, cannot do it."""
     if output.actions and plan.action not in output.actions:
         able = ", ".join(output.actions)
@@ -100,12 +100,12 @@ def _line(do: ActionConfig, output: OutputConfig | None, where: str) -> int:
     return do.line
 
 
-def _pulse(do: ActionConfig, line: int, where: str) -> Plan:
+def _pulse(do: ActionConfig, line: int, where: str) -> ActionPlan:
     duration_us = _us(do.pulse, f"{where}: do.pulse", LONGEST_PULSE_NS)
-    return Plan(do.output, line, "pulse", duration_us, amplitude=do.amplitude)
+    return ActionPlan(do.output, line, "pulse", duration_us, amplitude=do.amplitude)
 
 
-def _train(do: ActionConfig, line: int, where: str) -> Plan:
+def _train(do: ActionConfig, line: int, where: str) -> ActionPlan:
     train = do.train
     assert train is not None
     pulse_us = _us(train.pulse, f"{where}: do.train.pulse", LONGEST_PULSE_NS)
@@ -119,22 +119,22 @@ def _train(do: ActionConfig, line: int, where: str) -> Plan:
     if period_us * train.count * NS_PER_US > LONGEST_TRAIN_NS:
         total_s = period_us * train.count / 1e6
         raise UserError(f"{where}: do.train: expected at most 600 s in all, got {total_s:g} s")
-    return Plan(do.output, line, "train", pulse_us, period_us, train.count, do.amplitude)
+    return ActionPlan(do.output, line, "train", pulse_us, period_us, train.count, do.amplitude)
 
 
-def _level(do: ActionConfig, line: int, where: str) -> Plan:
+def _level(do: ActionConfig, line: int, where: str) -> ActionPlan:
     if not _on(do):
-        return Plan(do.output, line, "level", amplitude=0.0)
+        return ActionPlan(do.output, line, "level", amplitude=0.0)
     if do.amplitude == 0.0:
         raise UserError(f"{where}: do.amplitude: 0 is no `level: on`; say `level: off`")
     at_most_us = 0 if do.at_most is None else _us(do.at_most, f"{where}: do.at_most", LONGEST_LEVEL_NS)
-    return Plan(do.output, line, "level", at_most_us, amplitude=do.amplitude)
+    return ActionPlan(do.output, line, "level", at_most_us, amplitude=do.amplitude)
 
 
-def _analog(do: ActionConfig, line: int, where: str) -> Plan:
+def _analog(do: ActionConfig, line: int, where: str) -> ActionPlan:
     analog = do.analog
     assert analog is not None
-    return Plan(
+    return ActionPlan(
         do.output,
         line,
         "analog",
@@ -145,17 +145,17 @@ def _analog(do: ActionConfig, line: int, where: str) -> Plan:
     )
 
 
-def _message(do: ActionConfig, line: int, where: str) -> Plan:
+def _message(do: ActionConfig, line: int, where: str) -> ActionPlan:
     text = do.message
     assert text is not None
     size = len(text.encode())
     if not 1 <= size <= LONGEST_MESSAGE_BYTES:
         raise UserError(f"{where}: do.message: expected 1 to {LONGEST_MESSAGE_BYTES} bytes, got {size}")
-    return Plan(do.output, line, "message", message=text)
+    return ActionPlan(do.output, line, "message", message=text)
 
 
-def _stop(do: ActionConfig, line: int, where: str) -> Plan:  # noqa: ARG001
-    return Plan(do.output, line, "stop", amplitude=0.0)
+def _stop(do: ActionConfig, line: int, where: str) -> ActionPlan:  # noqa: ARG001
+    return ActionPlan(do.output, line, "stop", amplitude=0.0)
 
 
 _PLANNERS = {

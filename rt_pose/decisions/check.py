@@ -16,7 +16,7 @@ from rt_pose.decisions.protocol import make_protocol
 from rt_pose.decisions.rule import Rig, Rule, make_rules
 from rt_pose.errors import UserError
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, read_package
-from rt_pose.rules.draw import Picture, draw
+from rt_pose.rules.draw import RulesPicture, draw
 from rt_pose.rules.parse import parse
 from rt_pose.rules.quantities import find_quantity
 from rt_pose.rules.tree import And, Call, Chain, Compare, Name, Negative, Node, Not, Or
@@ -82,12 +82,12 @@ def _picture(
 ) -> NDArray[np.uint8]:
     rig = Rig.of(config, keypoints)
     frame = _frame(package, video, image)
-    found = {} if frame is None or package is None else _found(package, frame)
+    found = {} if frame is None or package is None else _estimate(package, frame)
     if frame is None:
         frame = _blank(rig)
     geometry = next(iter(rig.geometries.values()), None)
     caption = [explain(rule, config) for rule in rules]
-    return draw(frame, Picture(rig.zones, geometry, found, caption))
+    return draw(frame, RulesPicture(rig.zones, geometry, found, caption))
 
 
 def _frame(package: Package | None, video: str, image: str) -> NDArray[np.uint8] | None:
@@ -104,7 +104,7 @@ def _frame(package: Package | None, video: str, image: str) -> NDArray[np.uint8]
     return read[..., None] if channels == 1 else cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
 
 
-def _found(package: Package, frame: NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
+def _estimate(package: Package, frame: NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
     """Of the keypoints that the network is sure of; where others are drawn they only look like faults."""
     from rt_pose.inference.choose_engine import choose_engine
 
@@ -112,8 +112,8 @@ def _found(package: Package, frame: NDArray[np.uint8]) -> dict[str, tuple[float,
     xy, confidence = np.asarray(found.xy)[0], np.asarray(found.confidence)[0]
     return {
         name: (float(x), float(y))
-        for name, (x, y), sure in zip(package.manifest.keypoints, xy, confidence, strict=True)
-        if sure >= GOLDEN_CONFIDENCE
+        for name, (x, y), confident in zip(package.manifest.keypoints, xy, confidence, strict=True)
+        if confident >= GOLDEN_CONFIDENCE
     }
 
 

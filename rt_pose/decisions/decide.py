@@ -20,57 +20,57 @@ from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.limits import Limits
 from rt_pose.decisions.protocol import DISABLED, Protocol, make_protocol
 from rt_pose.decisions.rule import Rule, make_rules
-from rt_pose.rules.condition import Judge
+from rt_pose.rules.condition import ConditionEvaluator
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import Event, FloatArray, FrameStamps, Outcome, Track
 
-__all__ = ["Decider", "Rule", "cause_ns", "effect_scene_ns", "make_rules", "withheld"]
+__all__ = ["Decider", "Rule", "cause_ns", "effect_scene_ns", "is_withheld", "make_rules"]
 
 
 @dataclass(slots=True)
-class _Seat:
+class _RuleState:
     """A rule and whom it is judged for: an individual, or all of them where any will do."""
 
     rule: Rule
-    judges: list[tuple[int, Judge, Judge | None]]
+    evaluators: list[tuple[int, ConditionEvaluator, ConditionEvaluator | None]]
     """(individual, of the condition, of the release)."""
     on: bool = False
     """Its condition holds, hysteresis included."""
     since_ns: int | None = None
     """Scene time since which the condition has held."""
-    said: bool = False
+    emitted: bool = False
     """The event of this stretch has been made."""
     lost: bool = False
     """A keypoint of the condition was lost: what it said then counts for nothing once it is seen again."""
-    last_ns: int | None = None
+    last_event_ns: int | None = None
     """Scene time of the last firing (or withholding), for the refractory time."""
     yoked: int = 0
     """How many of the other session's times have come."""
 
-    def forget(self, *, memories: bool) -> None:
+    def reset(self, *, memories: bool) -> None:
         """As if nothing had held; the refractory time runs on."""
-        self.on, self.since_ns, self.said = False, None, False
+        self.on, self.since_ns, self.emitted = False, None, False
         if memories:
             self.lost = False
-            for _, judge, release in self.judges:
-                judge.reset()
+            for _, evaluator, release in self.evaluators:
+                evaluator.reset()
                 if release is not None:
                     release.reset()
 
 
 @dataclass(slots=True)
-class _Verdict:
+class _Evaluation:
     """What the judges of a seat say of one prediction."""
 
     on: bool
     individual: int
-    judge: Judge
+    evaluator: ConditionEvaluator
     lost: bool
     probability: float | None
 
 
 @dataclass(slots=True)
-class _Frame:
+class _FrameContext:
     """What all rules share while a frame is judged."""
 
     camera: str
@@ -83,7 +83,7 @@ class _Frame:
     events: list[tuple[Event, Rule]] = field(default_factory=list)
 
 
-def withheld(seed: int, rule: str, camera: str, epoch: int, frame_index: int, share: float) -> bool:
+def is_withheld(seed: int, rule: str, camera: str, epoch: int, frame_index: int, share: float) -> bool:
     """Whether an event is a control trial: a hash of its cause, so that replay withholds the same ones."""
     cause = f"{seed}/{rule}/{camera}/{epoch}/{frame_index}".encode()
     draw = int.from_bytes(hashlib.blake2b(cause, digest_size=8).digest(), "little") / 2**64
@@ -108,17 +108,17 @@ class Decider:
         self._protocol = protocol or make_protocol(RunConfig(rules=[rule.config for rule in rules]))
         self._seed = seed
         self._next_id, self._id_step = first_event_id, id_step
-        self._seats: list[_Seat] | None = None
-        self._remembers = False
+        self._rule_states: list[_RuleState] | None = None
+        self._has_memory = False
         self._epoch: int | None = None
         self._clock_steps = 0
         """Of the filter, as far as the rules know of them."""
-        self.ahead: dict[int, Track] = {}
+        self.predictions: dict[int, Track] = {}
         """The last frame's predictions, by the delay (ns) past the judging that they speak for."""
 
     def decide(
         self,
-        tracker: CausalFilter,
+        causal_filter: CausalFilter,
         camera: str,
         stamps: FrameStamps,
         t_judged_ns: int,
@@ -129,199 +129,215 @@ class Decider:
 
         `confidence`: (N, K), the pose's, for rules that ask for it.
         """
-        if self._seats is None:
-            self._seats = [seat for rule in self.rules for seat in _seats(rule, camera, tracker.shape[0])]
-            self._remembers = any(judge.remembers for s in self._seats for _, judge, _ in s.judges)
+        if self._rule_states is None:
+            self._rule_states = [
+                state for rule in self.rules for state in _rule_states(rule, camera, causal_filter.shape[0])
+            ]
+            self._has_memory = any(
+                evaluator.has_memory for state in self._rule_states for _, evaluator, _ in state.evaluators
+            )
         if stamps.epoch != self._epoch:
-            for seat in self._seats:
-                seat.forget(memories=True)
+            for state in self._rule_states:
+                state.reset(memories=True)
             self._epoch = stamps.epoch
-        if tracker.clock_steps != self._clock_steps:
-            self._clock_steps = tracker.clock_steps
-            self._begin_again(stamps.t_scene_ns)
+        if causal_filter.clock_steps != self._clock_steps:
+            self._clock_steps = causal_filter.clock_steps
+            self._reset_after_clock_step(stamps.t_scene_ns)
         self._protocol.advance(camera, stamps)
-        exposure = tracker.predict(camera, stamps.index, stamps.t_scene_ns) if self._remembers else None
-        frame = _Frame(camera, stamps, t_judged_ns, armed, confidence, exposure)
-        self.ahead.clear()
-        for seat in self._seats:
-            delay_ns = seat.rule.delay_ns
-            if delay_ns not in self.ahead:
+        exposure = (
+            causal_filter.predict(camera, stamps.index, stamps.t_scene_ns) if self._has_memory else None
+        )
+        frame = _FrameContext(camera, stamps, t_judged_ns, armed, confidence, exposure)
+        self.predictions.clear()
+        for state in self._rule_states:
+            delay_ns = state.rule.delay_ns
+            if delay_ns not in self.predictions:
                 effect_ns = effect_scene_ns(stamps, t_judged_ns, delay_ns)
-                self.ahead[delay_ns] = tracker.predict(camera, stamps.index, effect_ns)
-            self._judge(seat, self.ahead[delay_ns], frame)
+                self.predictions[delay_ns] = causal_filter.predict(camera, stamps.index, effect_ns)
+            self._step_rule(state, self.predictions[delay_ns], frame)
         return frame.events
 
-    def _begin_again(self, t_scene_ns: int) -> None:
+    def _reset_after_clock_step(self, t_scene_ns: int) -> None:
         """The scene clock stepped back: the tracks begin anew, and so does what the rules know of before.
 
         A refractory time under way begins anew too: how much of it had passed is not known any more.
         """
-        assert self._seats is not None
-        for seat in self._seats:
-            seat.forget(memories=True)
-            if seat.last_ns is not None:
-                seat.last_ns = min(seat.last_ns, t_scene_ns)
+        assert self._rule_states is not None
+        for state in self._rule_states:
+            state.reset(memories=True)
+            if state.last_event_ns is not None:
+                state.last_event_ns = min(state.last_event_ns, t_scene_ns)
 
-    def _judge(self, seat: _Seat, ahead: Track, frame: _Frame) -> None:
-        verdict = self._verdict(seat, ahead, frame)
-        if seat.rule.yoke_times_ns is not None:
-            self._yoked(seat, verdict, frame)
+    def _step_rule(self, state: _RuleState, ahead: Track, frame: _FrameContext) -> None:
+        evaluation = self._evaluate(state, ahead, frame)
+        if state.rule.yoke_times_ns is not None:
+            self._fire_yoked(state, evaluation, frame)
             return
-        if seat.lost and not verdict.lost:
-            seat.forget(memories=False)
-            verdict = self._verdict(seat, ahead, frame)
-        seat.lost = verdict.lost
-        if not verdict.on:
-            seat.forget(memories=False)
+        if state.lost and not evaluation.lost:
+            state.reset(memories=False)
+            evaluation = self._evaluate(state, ahead, frame)
+        state.lost = evaluation.lost
+        if not evaluation.on:
+            state.reset(memories=False)
             return
-        seat.on = True
+        state.on = True
         now = frame.stamps.t_scene_ns
-        if seat.since_ns is None:
-            seat.since_ns = now
-        if seat.said or now - seat.since_ns < seat.rule.hold_ns:
+        if state.since_ns is None:
+            state.since_ns = now
+        if state.emitted or now - state.since_ns < state.rule.hold_ns:
             return
-        seat.said = True
-        outcome, reason = self._outcome(seat, verdict, frame)
+        state.emitted = True
+        outcome, reason = self._outcome(state, evaluation, frame)
         if outcome != "suppressed":
-            seat.last_ns = now
-        self._say(seat.rule, verdict, frame, outcome, reason)
+            state.last_event_ns = now
+        self._emit(state.rule, evaluation, frame, outcome, reason)
 
-    def _verdict(self, seat: _Seat, ahead: Track, frame: _Frame) -> _Verdict:
+    def _evaluate(self, state: _RuleState, ahead: Track, frame: _FrameContext) -> _Evaluation:
         """Of the individual for whom it holds most, the lost ones last."""
-        best: _Verdict | None = None
+        best: _Evaluation | None = None
         missing = 1.0
-        for who, judge, release in seat.judges:
-            one = self._verdict_of(seat, who, judge, release, ahead, frame)
+        for who, evaluator, release in state.evaluators:
+            one = self._evaluate_individual(state, who, evaluator, release, ahead, frame)
             if one.probability is not None and not one.lost and not math.isnan(one.probability):
                 missing *= 1.0 - one.probability
             if best is None or _rank(one) > _rank(best):
                 best = one
         assert best is not None
-        if len(seat.judges) > 1 and best.probability is not None and not best.lost:
+        if len(state.evaluators) > 1 and best.probability is not None and not best.lost:
             best.probability = 1.0 - missing
-            best.on = best.probability >= self._level(seat)
+            best.on = best.probability >= self._threshold(state)
         return best
 
-    def _verdict_of(
-        self, seat: _Seat, who: int, judge: Judge, release: Judge | None, ahead: Track, frame: _Frame
-    ) -> _Verdict:
+    def _evaluate_individual(
+        self,
+        state: _RuleState,
+        who: int,
+        evaluator: ConditionEvaluator,
+        release: ConditionEvaluator | None,
+        ahead: Track,
+        frame: _FrameContext,
+    ) -> _Evaluation:
         if frame.exposure is not None:
-            judge.see(frame.exposure, frame.confidence)
+            evaluator.observe(frame.exposure, frame.confidence)
             if release is not None:
-                release.see(frame.exposure, frame.confidence)
-        judge.look(ahead, frame.confidence)
-        lost = any(ahead.lost[who, k] for k in seat.rule.keypoints)
-        if self._protocol.parameters[seat.rule.name].probability is not None:
-            probability = judge.probability()
-            return _Verdict(probability >= self._level(seat), who, judge, lost, probability)
-        on = judge.holds()
-        if seat.on and not on and release is not None:
-            release.look(ahead, frame.confidence)
+                release.observe(frame.exposure, frame.confidence)
+        evaluator.set_track(ahead, frame.confidence)
+        lost = any(ahead.lost[who, k] for k in state.rule.keypoints)
+        if self._protocol.parameters[state.rule.name].probability is not None:
+            probability = evaluator.probability()
+            return _Evaluation(probability >= self._threshold(state), who, evaluator, lost, probability)
+        on = evaluator.holds()
+        if state.on and not on and release is not None:
+            release.set_track(ahead, frame.confidence)
             on = not release.holds()
-        return _Verdict(on, who, judge, lost, None)
+        return _Evaluation(on, who, evaluator, lost, None)
 
-    def _level(self, seat: _Seat) -> float:
+    def _threshold(self, state: _RuleState) -> float:
         """The probability that it takes to come true, or to stay so."""
-        parameters = self._protocol.parameters[seat.rule.name]
+        parameters = self._protocol.parameters[state.rule.name]
         enter, stay = parameters.probability, parameters.release
         assert enter is not None
-        return min(enter, stay) if seat.on and stay is not None else enter
+        return min(enter, stay) if state.on and stay is not None else enter
 
-    def _yoked(self, seat: _Seat, verdict: _Verdict, frame: _Frame) -> None:
+    def _fire_yoked(self, state: _RuleState, evaluation: _Evaluation, frame: _FrameContext) -> None:
         """Fire at the first frame whose command would act at one of the other session's times or later."""
-        times, time = seat.rule.yoke_times_ns, self._protocol.time
+        times, time = state.rule.yoke_times_ns, self._protocol.time
         assert times is not None
-        if frame.camera != time.camera or seat.yoked >= len(times):
+        if frame.camera != time.camera or state.yoked >= len(times):
             return
-        wait_ns = frame.t_judged_ns - cause_ns(frame.stamps) + seat.rule.delay_ns
-        if time.elapsed_ns + wait_ns < times[seat.yoked]:
+        wait_ns = frame.t_judged_ns - cause_ns(frame.stamps) + state.rule.delay_ns
+        if time.elapsed_ns + wait_ns < times[state.yoked]:
             return
-        seat.yoked += 1
-        outcome, reason = self._held_back(seat.rule, frame)
+        state.yoked += 1
+        outcome, reason = self._suppression(state.rule, frame)
         if not reason:
             outcome, reason = "fired", "yoked"
-            self._limits.count(seat.rule.plan, frame.t_judged_ns)
-        self._say(seat.rule, verdict, frame, outcome, reason)
+            self._limits.count(state.rule.plan, frame.t_judged_ns)
+        self._emit(state.rule, evaluation, frame, outcome, reason)
 
-    def _say(self, rule: Rule, verdict: _Verdict, frame: _Frame, outcome: Outcome, reason: str) -> None:
+    def _emit(
+        self, rule: Rule, evaluation: _Evaluation, frame: _FrameContext, outcome: Outcome, reason: str
+    ) -> None:
         cause = cause_ns(frame.stamps)
         event = Event(
             id=self._next_id,
             rule=rule.name,
-            individual=verdict.individual,
+            individual=evaluation.individual,
             outcome=outcome,
             reason=reason,
-            probability=verdict.probability,
-            value=verdict.judge.value(),
+            probability=evaluation.probability,
+            value=evaluation.evaluator.value(),
             camera=frame.camera,
             frame_index=frame.stamps.index,
             t_cause_ns=cause,
             t_judged_ns=frame.t_judged_ns,
             t_effect_ns=frame.t_judged_ns + rule.delay_ns,
-            deadline_met=not _late(rule, frame),
+            deadline_met=not _is_late(rule, frame),
             block=self._protocol.block,
             trial=self._protocol.trial,
         )
         self._next_id += self._id_step
         frame.events.append((event, rule))
         if outcome != "suppressed" and not rule.plan.ends:
-            self._protocol.decided()
+            self._protocol.count_event()
 
-    def _outcome(self, seat: _Seat, verdict: _Verdict, frame: _Frame) -> tuple[Outcome, str]:
-        rule, stamps = seat.rule, frame.stamps
-        forbidden = self._forbidden(rule)
+    def _outcome(
+        self, state: _RuleState, evaluation: _Evaluation, frame: _FrameContext
+    ) -> tuple[Outcome, str]:
+        rule, stamps = state.rule, frame.stamps
+        forbidden = self._forbidden_by_protocol(rule)
         if forbidden:
             return "suppressed", forbidden
-        if verdict.lost:
+        if evaluation.lost:
             return "suppressed", "lost"
-        if seat.last_ns is not None and stamps.t_scene_ns - seat.last_ns < rule.refractory_ns:
+        if state.last_event_ns is not None and stamps.t_scene_ns - state.last_event_ns < rule.refractory_ns:
             return "suppressed", "refractory"
-        held_back = self._held_back(rule, frame)
-        if held_back[1]:
-            return held_back
-        if withheld(self._seed, rule.name, frame.camera, stamps.epoch, stamps.index, rule.withhold):
+        suppression = self._suppression(rule, frame)
+        if suppression[1]:
+            return suppression
+        if is_withheld(self._seed, rule.name, frame.camera, stamps.epoch, stamps.index, rule.withhold):
             return "withheld", "control"
         self._limits.count(rule.plan, frame.t_judged_ns)
-        return "fired", "late" if _late(rule, frame) else "condition"
+        return "fired", "late" if _is_late(rule, frame) else "condition"
 
-    def _held_back(self, rule: Rule, frame: _Frame) -> tuple[Outcome, str]:
+    def _suppression(self, rule: Rule, frame: _FrameContext) -> tuple[Outcome, str]:
         """Why a rule may not fire whatever its condition says; no reason where it may."""
-        forbidden = self._forbidden(rule)
+        forbidden = self._forbidden_by_protocol(rule)
         if forbidden:
             return "suppressed", forbidden
         if not frame.armed:
             return "suppressed", "disarmed"
-        if rule.late == "suppress" and _late(rule, frame):
+        if rule.late == "suppress" and _is_late(rule, frame):
             return "suppressed", "late"
         if self._limits.exceeded(rule.plan, frame.t_judged_ns):
             return "suppressed", "cap"
         return "suppressed", ""
 
-    def _forbidden(self, rule: Rule) -> str:
+    def _forbidden_by_protocol(self, rule: Rule) -> str:
         """What the protocol has against a rule; what only ends a stimulus may do so in any block."""
         why = self._protocol.forbids(rule.name)
         return "" if rule.plan.ends and why != DISABLED else why
 
 
-def _seats(rule: Rule, camera: str, individuals: int) -> list[_Seat]:
+def _rule_states(rule: Rule, camera: str, individuals: int) -> list[_RuleState]:
     geometry = rule.geometries.get(camera)
 
-    def judges(who: int) -> tuple[int, Judge, Judge | None]:
-        release = None if rule.release is None else rule.release.judge(who, geometry)
-        return who, rule.condition.judge(who, geometry), release
+    def evaluators(who: int) -> tuple[int, ConditionEvaluator, ConditionEvaluator | None]:
+        release = None if rule.release is None else rule.release.evaluator(who, geometry)
+        return who, rule.condition.evaluator(who, geometry), release
 
     if rule.individual == "any":
-        return [_Seat(rule, [judges(who) for who in range(individuals)])]
+        return [_RuleState(rule, [evaluators(who) for who in range(individuals)])]
     who = range(individuals) if rule.individual == "each" else [int(rule.individual)]
-    return [_Seat(rule, [judges(w)]) for w in who]
+    return [_RuleState(rule, [evaluators(w)]) for w in who]
 
 
-def _rank(verdict: _Verdict) -> tuple[bool, bool, float]:
-    p = verdict.probability
-    return not verdict.lost, verdict.on, -1.0 if p is None or math.isnan(p) else p
+def _rank(evaluation: _Evaluation) -> tuple[bool, bool, float]:
+    p = evaluation.probability
+    return not evaluation.lost, evaluation.on, -1.0 if p is None or math.isnan(p) else p
 
 
-def _late(rule: Rule, frame: _Frame) -> bool:
+def _is_late(rule: Rule, frame: _FrameContext) -> bool:
     return frame.t_judged_ns - cause_ns(frame.stamps) > rule.deadline_ns
 
 

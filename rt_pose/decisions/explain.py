@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rt_pose.config.schema import RunConfig
-from rt_pose.decisions.action import Plan
+from rt_pose.decisions.action import ActionPlan
 from rt_pose.decisions.rule import Rule
 
 
@@ -35,7 +35,7 @@ def explain(rule: Rule, config: RunConfig) -> str:
     return f"{rule.name}: " + "; ".join(clauses) + "."
 
 
-def action(plan: Plan) -> str:
+def action(plan: ActionPlan) -> str:
     """What an output is asked to do."""
     long = _time(plan.duration_us)
     does = {

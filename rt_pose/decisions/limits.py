@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rt_pose.clock import NS_PER_S
 from rt_pose.config.build import duration_ns
 from rt_pose.config.schema import LimitsConfig, RunConfig
-from rt_pose.decisions.action import NS_PER_US, Plan
+from rt_pose.decisions.action import NS_PER_US, ActionPlan
 from rt_pose.errors import UserError
 
 MINUTE_NS = 60 * NS_PER_S
@@ -47,7 +47,7 @@ class Limits:
         self._caps = {name: cap for name, cap in caps.items() if cap != Cap()}
         self._lines: dict[tuple[str, int], _Line] = {}
 
-    def exceeded(self, plan: Plan, t_ns: int) -> bool:
+    def exceeded(self, plan: ActionPlan, t_ns: int) -> bool:
         """Whether the action, begun at host time `t_ns`, would exceed a cap of its line."""
         cap = self._caps.get(plan.output)
         if cap is None or plan.ends or plan.action == "message":
@@ -56,7 +56,7 @@ class Limits:
         too_many = cap.pulses is not None and _most_in_window(asked.begins, MINUTE_NS) > cap.pulses
         return too_many or (cap.on_ns is not None and _longest_in_window(asked.on, cap.window_ns) > cap.on_ns)
 
-    def count(self, plan: Plan, t_ns: int) -> None:
+    def count(self, plan: ActionPlan, t_ns: int) -> None:
         """The action was decided on at host time `t_ns`."""
         cap = self._caps.get(plan.output)
         if cap is None or plan.action == "message":
@@ -68,11 +68,11 @@ class Limits:
             asked.begins[asked.begins > before_ns], asked.on[asked.on[:, 1] > before_ns]
         )
 
-    def _line(self, plan: Plan) -> _Line:
+    def _line(self, plan: ActionPlan) -> _Line:
         return self._lines.get((plan.output, plan.line)) or _Line()
 
 
-def make_limits(config: RunConfig, plans: dict[str, Plan]) -> Limits:
+def make_limits(config: RunConfig, plans: dict[str, ActionPlan]) -> Limits:
     """The caps of a configuration; UserError where one cannot be meant or forbids a rule for good.
 
     `plans`: the actions of the rules by name.
@@ -100,7 +100,7 @@ def _cap(limits: LimitsConfig, where: str) -> Cap:
     return Cap(pulses, round(duty * window_ns), window_ns)
 
 
-def _check_possible(rule: str, plan: Plan, caps: dict[str, Cap]) -> None:
+def _check_possible(rule: str, plan: ActionPlan, caps: dict[str, Cap]) -> None:
     cap = caps.get(plan.output, Cap())
     where = f"rule '{rule}': do"
     if cap.on_ns is not None and plan.action == "level" and not plan.ends and plan.duration_us == 0:
@@ -113,7 +113,7 @@ def _check_possible(rule: str, plan: Plan, caps: dict[str, Cap]) -> None:
         )
 
 
-def _with(line: _Line, plan: Plan, t_ns: int) -> _Line:
+def _with(line: _Line, plan: ActionPlan, t_ns: int) -> _Line:
     begins = t_ns + np.arange(plan.count, dtype=np.int64) * (plan.period_us * NS_PER_US)
     length_ns = (plan.ramp_up_us + plan.duration_us + plan.ramp_down_us) * NS_PER_US
     on = np.stack((begins, begins + length_ns), axis=1)

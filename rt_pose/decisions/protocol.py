@@ -15,7 +15,7 @@ from rt_pose.config.build import duration_ns
 from rt_pose.config.rules import BlockConfig, RuleConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError, nearest
-from rt_pose.tracking.clock_step import StepBack
+from rt_pose.tracking.clock_step import ClockStepDetector
 from rt_pose.types import FrameStamps
 
 ORDERS = ("block", "set", "mark")
@@ -61,7 +61,7 @@ class RunTime:
         """Whose frames count."""
         self.elapsed_ns = 0
         self._last: tuple[int, int] | None = None
-        self._back = StepBack(STEPPED_BACK_FRAMES)
+        self._clock_step = ClockStepDetector(STEPPED_BACK_FRAMES)
 
     def advance(self, camera: str, stamps: FrameStamps) -> None:
         """A frame; one out of order counts for nothing, and no time passes in a step back."""
@@ -71,11 +71,11 @@ class RunTime:
         epoch, t_ns = stamps.epoch, stamps.t_scene_ns
         if self._last is not None and self._last[0] == epoch:
             step = t_ns - self._last[1]
-            if step <= 0 and not self._back.behind(t_ns):
+            if step <= 0 and not self._clock_step.is_step(t_ns):
                 return
             self.elapsed_ns += max(step, 0)
         self._last = (epoch, t_ns)
-        self._back.ahead()
+        self._clock_step.newer()
 
 
 class Protocol:
@@ -107,7 +107,7 @@ class Protocol:
                 return
             due[1](due[0])
 
-    def decided(self) -> None:
+    def count_event(self) -> None:
         """An event was fired or withheld whose action begins a stimulus."""
         if not 0 <= self._at < len(self._blocks):
             return

@@ -10,12 +10,12 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.build import duration_ns
 from rt_pose.config.rules import RuleConfig
 from rt_pose.config.schema import RunConfig
-from rt_pose.decisions.action import Plan, plan_action
+from rt_pose.decisions.action import ActionPlan, plan_action
 from rt_pose.errors import UserError, nearest
 from rt_pose.rules.bind import bind
 from rt_pose.rules.condition import Condition
-from rt_pose.rules.frame import Measures
 from rt_pose.rules.geometry import Geometry, make_geometry
+from rt_pose.rules.unit_resolver import MetricScale
 from rt_pose.rules.zones import Zone, make_zones
 
 
@@ -35,7 +35,7 @@ class Rule:
     delay_ns: int
     """Of its output: judged is what will be when the command acts."""
     config: RuleConfig
-    plan: Plan
+    plan: ActionPlan
     """What it does."""
     release: Condition | None = None
     """Of a rule without probability: what ends its being true."""
@@ -64,7 +64,7 @@ class Rig:
     keypoints: list[str]
     zones: dict[str, Zone]
     geometries: dict[str, Geometry]
-    measures: Measures
+    metric_scale: MetricScale
 
     @classmethod
     def of(cls, config: RunConfig, keypoints: list[str]) -> Rig:
@@ -79,7 +79,7 @@ class Rig:
         }
         scales = {geometry.mm_per_px for geometry in config.geometry.values() if geometry.lens is None}
         scales |= {None for geometry in config.geometry.values() if geometry.lens is not None}
-        measures = Measures(
+        measures = MetricScale(
             available=bool(geometries) and all(name in geometries for name in config.cameras),
             mm_per_px=next(iter(scales)) if len(scales) == 1 else None,
         )
@@ -87,7 +87,7 @@ class Rig:
 
     def bind(self, text: str, where: str) -> Condition:
         """A condition on it."""
-        return bind(text, self.keypoints, self.zones, where, self.measures)
+        return bind(text, self.keypoints, self.zones, where, self.metric_scale)
 
 
 def make_rules(

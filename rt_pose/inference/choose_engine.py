@@ -50,12 +50,12 @@ class EngineChoice:
     refused: list[str] = field(default_factory=list)
     """Faster ones that were not taken, each with its reason."""
 
-    arrangement: str = ""
+    tuning: str = ""
     """What spoke for the engine's threads; nothing where they were not measured."""
 
     def __str__(self) -> str:
         text = f"{self.engine.description}; golden keypoints move {self.golden_px:.3f} px"
-        measured = [f"threads measured, {self.arrangement}"] if self.arrangement else []
+        measured = [f"threads measured, {self.tuning}"] if self.tuning else []
         return "; ".join([text, f"preprocessing by {self.preprocess}", *measured, *self.refused])
 
 
@@ -95,7 +95,7 @@ def _choose_precision(package: Package, config: EngineConfig) -> EngineChoice:
         if precision in BY_NAME_ONLY:
             refused.append(f"{precision} not taken: only where asked for (`--engine.precision {precision}`)")
             continue
-        if objection := _objection(package, precision):
+        if objection := _unsupported_reason(package, precision):
             refused.append(f"{precision} not taken: {objection}")
             continue
         try:
@@ -116,17 +116,17 @@ def _fastest(good: list[EngineChoice], refused: list[str]) -> EngineChoice:
         for _ in range(RACE_ROUNDS)
     ]
     times = {name: float(np.median([times[name] for times in rounds])) for name in rounds[0]}
-    taken = worth_taking(times)
-    said = [
+    taken = is_faster(times)
+    lines = [
         f"{name} not taken: {time / times[taken]:.2f} times the time of {taken} here"
         for name, time in times.items()
         if name != taken
     ]
     choice = next(choice for choice in good if choice.engine.precision == taken)
-    return replace(choice, refused=[*refused, *said])
+    return replace(choice, refused=[*refused, *lines])
 
 
-def worth_taking(times_ms: Mapping[str, float]) -> str:
+def is_faster(times_ms: Mapping[str, float]) -> str:
     """The precision to take, of forward times by precision in the order of rising exactness.
 
     A more exact one yields only to one that is clearly faster, so that neighbouring runs choose alike.
@@ -193,7 +193,7 @@ def _choose_backend(package: Package, config: EngineConfig) -> str:
     raise UserError(f"model package {package.path}: no engine can run it here ({'; '.join(reasons)})")
 
 
-def _objection(package: Package, precision: str) -> str | None:
+def _unsupported_reason(package: Package, precision: str) -> str | None:
     """What the package's own figures say against a precision; None where they speak for it."""
     report, float32 = (precision_report(package.manifest, name) for name in (precision, "float32"))
     if report is None or float32 is None:
@@ -234,12 +234,12 @@ def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali")
     return Estimator(engine, decode, preprocess)
 
 
-def estimators_beside(choice: EngineChoice, package: Package, count: int) -> list[Estimator]:
+def replicate_estimators(choice: EngineChoice, package: Package, count: int) -> list[Estimator]:
     """`count` estimators like the choice's, to be called from as many threads; each passed the golden check.
 
     Only the choice's own where its engine has none to run beside it.
     """
-    beside = getattr(choice.engine, "beside", None)
+    beside = getattr(choice.engine, "replicas", None)
     if beside is None:
         return [choice.estimator]
     found = [make_estimator(engine, package.manifest.decode, choice.preprocess) for engine in beside(count)]
@@ -250,7 +250,7 @@ def estimators_beside(choice: EngineChoice, package: Package, count: int) -> lis
 
 def _golden(package: Package, precision: str, estimator: Estimator) -> float:
     def predict(frames: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        found = estimator.estimate_in_turn(frames)
+        found = estimator.estimate_sequence(frames)
         return found.xy, found.confidence
 
     return golden_check(package, precision, predict)

@@ -57,7 +57,7 @@ class Engine(Protocol):
         """Why it cannot serve the package in `folder` (a file, a library) in a precision; None: it can."""
         ...
 
-    def arrange(self, clock: Clock) -> str:
+    def tune(self, clock: Clock) -> str:
         """Choose threads and their places by measurement, at the pace of frames; what was seen, for people.
 
         Nothing where there is nothing to choose. Takes up to some seconds; comes before the first frame.

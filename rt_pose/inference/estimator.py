@@ -18,7 +18,7 @@ from rt_pose.inference.decode_argmax import make_decoder
 from rt_pose.inference.decode_compiled import to_frame
 from rt_pose.inference.engine import ContextEngine, Engine
 from rt_pose.inference.preprocess import Preprocess, frame_from_input
-from rt_pose.inference.temporal_context import Past, Window
+from rt_pose.inference.temporal_context import Region, TemporalContext
 from rt_pose.package import DecodeSpec, InputSpec
 from rt_pose.types import FloatArray
 
@@ -26,7 +26,7 @@ from rt_pose.types import FloatArray
 class FramePreprocess(Protocol):
     """One frame to the network's input."""
 
-    def into(self, frame: NDArray[np.uint8], out: NDArray[np.float32], window: Window | None = None) -> None:
+    def into(self, frame: NDArray[np.uint8], out: NDArray[np.float32], window: Region | None = None) -> None:
         """Write the input for a frame (H, W, C), or for its `window`, to `out` (C, h, w)."""
         ...
 
@@ -42,24 +42,24 @@ class Estimator:
         self._affines: dict[tuple[int, int], FloatArray] = {}
         spec = engine.spec
         self._batch = np.zeros((1, spec.channels, spec.height, spec.width), np.float32)
-        self._pasts = self.begin().maps
+        self._contexts = self.new_context().maps
         """(B, N F, h, w) for several sequences in one call."""
 
-    def begin(self) -> Past:
+    def new_context(self) -> TemporalContext:
         """An empty past, for a sequence of frames that begins."""
-        return Past(self.engine.spec)
+        return TemporalContext(self.engine.spec)
 
     def pin(self, memory: NDArray[np.uint8]) -> Callable[[], None]:  # noqa: ARG002
         """Frames will lie in `memory`; call what is returned before it goes. A CPU reads memory as it is."""
         return lambda: None
 
-    def preprocess(self, image: NDArray[np.uint8], window: Window | None = None) -> NDArray[np.float32]:
+    def preprocess(self, image: NDArray[np.uint8], window: Region | None = None) -> NDArray[np.float32]:
         """Network input (1, C, h, w) of a frame (H, W, C) or of its window; valid until the next call."""
         self._preprocess.into(image, self._batch[0], window)
         return self._batch[:1]
 
     def preprocess_all(
-        self, images: Sequence[NDArray[np.uint8]], windows: Sequence[Window | None]
+        self, images: Sequence[NDArray[np.uint8]], windows: Sequence[Region | None]
     ) -> NDArray[np.float32]:
         """Network input (B, C, h, w) of frames for one call of the engine; valid until the next call."""
         if len(images) > len(self._batch):
@@ -68,24 +68,26 @@ class Estimator:
             self._preprocess.into(image, out, window)
         return self._batch[: len(images)]
 
-    def infer(self, batch: NDArray[np.float32], pasts: Sequence[Past] | None = None) -> NDArray[np.float32]:
+    def infer(
+        self, batch: NDArray[np.float32], contexts: Sequence[TemporalContext] | None = None
+    ) -> NDArray[np.float32]:
         """Heatmaps (B, K, h', w') of network input; valid until the next call.
 
-        `pasts`: that of each frame, moved on by it; without them every frame is seen with an empty past.
+        `contexts`: that of each frame, moved on by it; without them every frame is seen with an empty past.
         """
-        if pasts is None or self.engine.spec.context is None:
+        if contexts is None or self.engine.spec.context is None:
             return self.engine.infer(batch)
         engine = cast(ContextEngine, self.engine)  # `open_engine` lets no other through
-        if len(pasts) == 1:
-            return engine.advance(batch, pasts[0].maps)
-        if len(pasts) > len(self._pasts):
-            self._pasts = np.zeros((len(pasts), *self._pasts.shape[1:]), np.float32)
-        gathered = self._pasts[: len(pasts)]
-        for row, past in zip(gathered, pasts, strict=True):
-            np.copyto(row, past.maps[0])
+        if len(contexts) == 1:
+            return engine.advance(batch, contexts[0].maps)
+        if len(contexts) > len(self._contexts):
+            self._contexts = np.zeros((len(contexts), *self._contexts.shape[1:]), np.float32)
+        gathered = self._contexts[: len(contexts)]
+        for row, context in zip(gathered, contexts, strict=True):
+            np.copyto(row, context.maps[0])
         heatmaps = engine.advance(batch, gathered)
-        for row, past in zip(gathered, pasts, strict=True):
-            np.copyto(past.maps[0], row)
+        for row, context in zip(gathered, contexts, strict=True):
+            np.copyto(context.maps[0], row)
         return heatmaps
 
     def decode(
@@ -101,13 +103,13 @@ class Estimator:
         return found
 
     def estimate(
-        self, image: NDArray[np.uint8], window: Window | None = None, past: Past | None = None
+        self, image: NDArray[np.uint8], window: Region | None = None, context: TemporalContext | None = None
     ) -> Keypoints[FloatArray]:
         """Keypoints (1, K, ...) of a frame (H, W, C), or of its window, in the frame's pixels.
 
-        `past` is moved on by it; without one the frame is seen with an empty past.
+        `context` is moved on by it; without one the frame is seen with an empty past.
         """
-        heatmaps = self.infer(self.preprocess(image, window), None if past is None else [past])
+        heatmaps = self.infer(self.preprocess(image, window), None if context is None else [context])
         x, y, width, height = window or (0, 0, image.shape[1], image.shape[0])
         return self.decode(heatmaps, (width, height), (x, y))
 
@@ -116,21 +118,21 @@ class Estimator:
 
         A network with context sees each as if nothing had moved: with itself as its past.
         """
-        return concatenated([self._estimate_alone(image) for image in images])
+        return concatenate([self._estimate_single(image) for image in images])
 
-    def estimate_in_turn(self, images: Iterable[NDArray[np.uint8]]) -> Keypoints[FloatArray]:
+    def estimate_sequence(self, images: Iterable[NDArray[np.uint8]]) -> Keypoints[FloatArray]:
         """Keypoints (F, K, ...) of frames one after another, each with those before it as its past."""
-        past = self.begin()
-        return concatenated([self.estimate(image, past=past) for image in images])
+        context = self.new_context()
+        return concatenate([self.estimate(image, context=context) for image in images])
 
-    def _estimate_alone(self, image: NDArray[np.uint8]) -> Keypoints[FloatArray]:
-        context, past = self.engine.spec.context, self.begin()
+    def _estimate_single(self, image: NDArray[np.uint8]) -> Keypoints[FloatArray]:
+        context, past_frames = self.engine.spec.context, self.new_context()
         for _ in range(0 if context is None else context.frames):
-            self.infer(self.preprocess(image), [past])
-        return self.estimate(image, past=past)
+            self.infer(self.preprocess(image), [past_frames])
+        return self.estimate(image, context=past_frames)
 
 
-def concatenated(found: Sequence[Keypoints[FloatArray]]) -> Keypoints[FloatArray]:
+def concatenate(found: Sequence[Keypoints[FloatArray]]) -> Keypoints[FloatArray]:
     """Keypoints (F, K, ...) of frames, from those of each (1, K, ...)."""
     return Keypoints(
         np.concatenate([f.xy for f in found]),

@@ -58,7 +58,7 @@ class Preprocess:
         self._batch_size = batch_size
         self._threads = threads
         self._pipelines: dict[int, Any] = {}
-        self._held: Any = None
+        self._buffers: Any = None
 
     def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Network input (B, C, h, w) of `frames`, each (H, W, C) uint8 and contiguous, of any size.
@@ -74,8 +74,8 @@ class Preprocess:
             )
         pipeline.feed_input(_INPUT, list(frames))
         # The view below does not keep DALI's buffer alive by itself.
-        self._held = pipeline.run()[0].as_tensor()
-        return np.asarray(self._held)
+        self._buffers = pipeline.run()[0].as_tensor()
+        return np.asarray(self._buffers)
 
     def into(
         self,

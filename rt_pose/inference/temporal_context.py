@@ -1,9 +1,9 @@
 """What the frames before left behind, of one sequence of frames, for a network that sees past frames.
 
-One `Past` a camera (and, where several windows are looked at, a window). It is a function of the frames it
-was shown and of their stamps and windows alone, so that the loop, offline prediction and a replay from the
-film go through the same states. When a frame does not follow on what is held, the past is emptied, and the
-network sees that frame as if it had no context; within N more frames the past is whole again:
+One `TemporalContext` a camera (and, where several windows are looked at, a window). It is a function of the
+frames it was shown and of their stamps and windows alone, so that the loop, offline prediction and a replay
+from the film go through the same states. When a frame does not follow on what is held, the past is emptied,
+and the network sees that frame as if it had no context; within N more frames the past is whole again:
 
 - the recording was wound back (another epoch, or a time or index that does not rise);
 - more than `LONGEST_STEP` frames lie between, dropped or superseded, or more than `LONGEST_NS` of scene time.
@@ -27,11 +27,11 @@ LONGEST_NS = NS_PER_S
 LARGEST_MOVE = 0.5
 """Of a followed window, in cells of the held maps."""
 
-Window = tuple[int, int, int, int]
+Region = tuple[int, int, int, int]
 """x, y, width and height of a part of the frame, px."""
 
 
-class Past:
+class TemporalContext:
     """The maps of the last frames of one sequence. For a network without context it holds nothing."""
 
     def __init__(self, spec: InputSpec) -> None:
@@ -39,37 +39,39 @@ class Past:
         shape = (0, 0, 0) if spec.context is None else spec.context.shape
         self.maps: NDArray[np.float32] = np.zeros((1, *shape), np.float32)
         """(1, N F, h, w), newest first; the engine overwrites it with each frame."""
-        self.emptied = 0
+        self.resets = 0
         """How often a frame did not follow on the one before it."""
         self._last: tuple[int, int, int] | None = None
-        self._window: Window | None = None
+        self._window: Region | None = None
 
-    def before(self, index: int, t_scene_ns: int, epoch: int = 0, window: Window | None = None) -> Past:
+    def advance_to(
+        self, index: int, t_scene_ns: int, epoch: int = 0, window: Region | None = None
+    ) -> TemporalContext:
         """Itself, as the past of a frame with these stamps that is looked at in `window`: emptied where that
         frame does not follow on. Called once a frame, before the network runs."""
         if self._context is not None:
             if self._last is not None and not self._follows(index, t_scene_ns, epoch, window):
                 self.maps.fill(0.0)
-                self.emptied += 1
+                self.resets += 1
             self._last, self._window = (index, t_scene_ns, epoch), window
         return self
 
-    def empty(self) -> None:
+    def reset(self) -> None:
         """Forget everything, as before the first frame."""
         self.maps.fill(0.0)
-        self.emptied, self._last, self._window = 0, None, None
+        self.resets, self._last, self._window = 0, None, None
 
-    def _follows(self, index: int, t_scene_ns: int, epoch: int, window: Window | None) -> bool:
+    def _follows(self, index: int, t_scene_ns: int, epoch: int, window: Region | None) -> bool:
         assert self._last is not None
         last_index, last_ns, last_epoch = self._last
         return (
             epoch == last_epoch
             and 0 < index - last_index <= LONGEST_STEP
             and 0 < t_scene_ns - last_ns <= LONGEST_NS
-            and self._looks_there(window)
+            and self._same_window(window)
         )
 
-    def _looks_there(self, window: Window | None) -> bool:
+    def _same_window(self, window: Region | None) -> bool:
         """Whether `window` is as good as the one before it."""
         before = self._window
         if window is None or before is None:

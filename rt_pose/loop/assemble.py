@@ -31,7 +31,7 @@ from rt_pose.loop.housekeeping import Housekeeping
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.log import RecordSink
 from rt_pose.loop.publish import Publisher
-from rt_pose.outputs.actuators import Actuators, Beat
+from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
 from rt_pose.records import NoSink, Sink
 from rt_pose.tracking.crop import CropFollower
@@ -54,7 +54,7 @@ class Assembled:
     housekeeping: Housekeeping
     actuators: Actuators
     rings: dict[str, FrameRing]
-    sinks: _Sinks
+    sinks: _SinkFactory
     description: dict[str, Any]
     """What `session.json` says of it."""
     stack: ExitStack
@@ -105,7 +105,7 @@ class Assembled:
         self.stack.close()
 
 
-class _Sinks:
+class _SinkFactory:
     """Makes each thread its own sink, and adds up what they refused."""
 
     def __init__(self, clock: Clock) -> None:
@@ -140,7 +140,7 @@ def assemble(config: RunConfig, session_id: str, clock: Clock) -> Assembled:
         rings = _rings_for(cameras, stack)
         choice = _choose_engine(config, package, rings, clock, stack)
         tracking = with_noise_floor(package.manifest.tracking, choice.displacement_p95_px)
-        sinks = _Sinks(clock)
+        sinks = _SinkFactory(clock)
         loop, actuators = _make_loop(
             config, package, tracking, choice, rules, limits, outputs, cameras, rings, publisher, sinks, clock
         )
@@ -174,13 +174,13 @@ def _make_loop(
     cameras: Cameras,
     rings: dict[str, FrameRing],
     publisher: Publisher,
-    sinks: _Sinks,
+    sinks: _SinkFactory,
     clock: Clock,
 ) -> tuple[ClosedLoop, Actuators]:
     """The loop with its threads, none of them started."""
-    beat, infos = Beat(), [info for info, _ in cameras.values()]
+    heartbeat, infos = Heartbeat(), [info for info, _ in cameras.values()]
     until_ns = duration_ns(config.safety.heartbeat_until, "configuration: safety.heartbeat_until")
-    actuators = Actuators(outputs, clock, beat, until_ns)
+    actuators = Actuators(outputs, clock, heartbeat, until_ns)
     longest_delay_ns = round(max((info.delay_ms for info, _ in outputs), default=0.0) * NS_PER_MS)
     latest = LatestFrames(list(cameras), every_frame=config.frames == "every")
     loop = ClosedLoop(
@@ -204,7 +204,7 @@ def _make_loop(
         keep_warm=config.engine.keep_warm,
         prediction_delay_ns=longest_delay_ns if config.publish.prediction else None,
         limits=limits,
-        beat=beat,
+        heartbeat=heartbeat,
         protocol=make_protocol(config),
     )
     return loop, actuators
@@ -261,7 +261,7 @@ def _choose_engine(
     for ring in rings.values():
         stack.callback(choice.estimator.pin(ring.pixels))
     if config.engine.threads == 0:
-        choice.arrangement = choice.engine.arrange(clock)
+        choice.tuning = choice.engine.tune(clock)
     if config.engine.priority == "high":
         raise_priority()  # now that the engine has its threads
     return choice

@@ -11,7 +11,7 @@ from rt_pose.decisions.decide import Decider, Rule
 from rt_pose.decisions.limits import Limits
 from rt_pose.decisions.protocol import Protocol
 from rt_pose.inference.estimator import Estimator
-from rt_pose.inference.temporal_context import Past
+from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.package import TrackingSpec
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.crop import CropFollower
@@ -23,9 +23,9 @@ class CameraPath:
     """What the loop keeps for one camera."""
 
     info: CameraInfo
-    tracker: CausalFilter
+    causal_filter: CausalFilter
     decider: Decider
-    past: Past
+    context: TemporalContext
     """Of its frames, for a network that sees past ones."""
     crop: CropFollower | None = None
     processed: int = 0
@@ -33,7 +33,7 @@ class CameraPath:
     def counts(self) -> dict[str, Any]:
         """What became of its frames in the loop."""
         crop = {} if self.crop is None else {"crop": dataclasses.asdict(self.crop.counts)}
-        context = {"context": {"emptied": self.past.emptied}} if self.past.maps.size else {}
+        context = {"context": {"emptied": self.context.resets}} if self.context.maps.size else {}
         return {"processed": self.processed, **crop, **context}
 
     @property
@@ -66,7 +66,7 @@ def camera_paths(
             Decider(
                 rules, seed, first_event_id=i + 1, id_step=len(cameras), limits=limits, protocol=protocol
             ),
-            estimator.begin(),
+            estimator.new_context(),
             crops.get(info.name),
         )
         for i, info in enumerate(cameras)

@@ -169,7 +169,7 @@ class LatestFrames:
         Once one is there, the other running cameras' frames are waited for up to `group_s`.
         """
         with self._changed:
-            self._changed.wait_for(self._something_to_do, timeout_s)
+            self._changed.wait_for(self._has_work, timeout_s)
             if group_s > 0.0 and len(self._waiting) > 1:
                 self._changed.wait_for(self._complete, group_s)
             ready = [w for w in self._waiting.values() if w is not None]
@@ -227,7 +227,7 @@ class LatestFrames:
             or all(self._waiting[name] is not None for name in self._running)
         )
 
-    def _something_to_do(self) -> bool:
+    def _has_work(self) -> bool:
         return (
             self._closed
             or any(w is not None for w in self._waiting.values())

@@ -30,20 +30,20 @@ from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
 from rt_pose.decisions.protocol import Protocol, make_protocol
 from rt_pose.errors import UserError
 from rt_pose.inference.estimator import Estimator
-from rt_pose.inference.temporal_context import Past
+from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import CaptureThread, LatestFrames, TakenFrame
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
+from rt_pose.loop.frame_reporter import DecidedFrame, FrameReporter
 from rt_pose.loop.keep_warm import KeepWarm
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.publish import Publisher
-from rt_pose.loop.tell import Decided, Teller
-from rt_pose.outputs.actuators import EMERGENCY, Actuators, Beat
+from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.package import TrackingSpec
 from rt_pose.records import ControlRecord, DropRecord, End, Sink
-from rt_pose.tracking.causal_filter import rehearse
-from rt_pose.tracking.crop import CropFollower, Window
+from rt_pose.tracking.causal_filter import precompile
+from rt_pose.tracking.crop import CropFollower, CropWindow
 from rt_pose.types import CameraInfo, Frame, FrameStamps, Pose, StageStamps
 
 IDLE_TIMEOUT_S = 0.05
@@ -52,7 +52,7 @@ WARM_UP_FRAMES = 20
 
 
 @dataclass(slots=True)
-class Shown:
+class LastFrame:
     """The last frame the loop went through, for the thread that makes viewers' pictures."""
 
     camera: str
@@ -81,7 +81,7 @@ class ClosedLoop:
         seed: int,
         prediction_delay_ns: int | None,
         limits: Limits | None = None,
-        beat: Beat | None = None,
+        heartbeat: Heartbeat | None = None,
         protocol: Protocol | None = None,
         crops: dict[str, CropFollower] | None = None,
         group_s: float = 0.0,
@@ -93,7 +93,7 @@ class ClosedLoop:
         self.clock, self.ledger = clock, ledger
         self.captures, self.estimator = captures, estimator
         self.protocol = protocol or make_protocol(RunConfig(rules=[rule.config for rule in rules]))
-        self.beat = beat or Beat()
+        self.heartbeat = heartbeat or Heartbeat()
         """Stored each turn; whoever must know whether the loop hangs looks at it."""
         self.commands = Commands(rules, actuators, publisher, clock)
         self.paths = camera_paths(
@@ -112,15 +112,15 @@ class ClosedLoop:
         self.end_reason = ""
         self.failure = ""
         """What broke the loop itself, for its last record."""
-        self.shown: dict[str, Shown] = {}
+        self.last_frames: dict[str, LastFrame] = {}
         """The newest frame that went through, by camera."""
         self.lost_tracks = 0
         """Keypoints lost in the last frame."""
         self.orders: Any = None
         """The control socket's inbox, once there is one."""
         self._latest, self._actuators, self._publisher = latest, actuators, publisher
-        self._teller = Teller(publisher, captures, ledger, clock, prediction_delay_ns)
-        self._warm = KeepWarm(self._rehearsal(), list(self.paths), clock) if keep_warm else None
+        self._reporter = FrameReporter(publisher, captures, ledger, clock, prediction_delay_ns)
+        self._warm = KeepWarm(self._warm_up_call(), list(self.paths), clock) if keep_warm else None
         self._group_s = group_s
         self._started = True
         self._seq = 0
@@ -131,21 +131,23 @@ class ClosedLoop:
             np.zeros((path.info.height, path.info.width, path.info.channels), np.uint8)
             for path in self.paths.values()
         ]
-        whole: list[Window | None] = [None] * len(blanks)
-        pasts = [path.past for path in self.paths.values()]
+        whole: list[CropWindow | None] = [None] * len(blanks)
+        contexts = [path.context for path in self.paths.values()]
         for count in range(1, len(blanks) + 1):  # as many frames a call as cameras may have ready
             for _ in range(WARM_UP_FRAMES):
                 pixels = self.estimator.preprocess_all(blanks[:count], whole[:count])
-                maps = self.estimator.infer(pixels, pasts[:count])
+                maps = self.estimator.infer(pixels, contexts[:count])
                 found = self.estimator.decode(maps[:1], (blanks[0].shape[1], blanks[0].shape[0]))
         for path in self.paths.values():
             stamps = FrameStamps(index=0, t_exposure_ns=None, t_arrival_ns=0, t_scene_ns=0)
-            rehearse(path.tracker, Pose(path.info.name, stamps, found.xy, found.cov, found.confidence))
+            precompile(
+                path.causal_filter, Pose(path.info.name, stamps, found.xy, found.cov, found.confidence)
+            )
         for path, blank in zip(self.paths.values(), blanks, strict=True):
-            path.past.empty()
-            shapes: list[Window | None] = [None]
+            path.context.reset()
+            shapes: list[CropWindow | None] = [None]
             if path.crop is not None:
-                shapes.append(Window(0, 0, path.crop.config.width, path.crop.config.height))
+                shapes.append(CropWindow(0, 0, path.crop.config.width, path.crop.config.height))
             for shape in shapes:  # cameras take turns at being first: every shape at every place of a call
                 self.estimator.infer(
                     self.estimator.preprocess_all([blank] * len(blanks), [shape] * len(blanks))
@@ -153,18 +155,20 @@ class ClosedLoop:
 
         if self._warm is not None:
             for _ in range(WARM_UP_FRAMES):
-                self._warm.rehearse()
+                self._warm.run_once()
 
-    def _rehearsal(self) -> Callable[[], object]:
+    def _warm_up_call(self) -> Callable[[], object]:
         """The chain on a blank image of the first camera, with a past of its own."""
         info = next(iter(self.paths.values())).info
         blank = [np.zeros((info.height, info.width, info.channels), np.uint8)]
-        past, estimator, size = [self.estimator.begin()], self.estimator, (info.width, info.height)
-        return lambda: estimator.decode(estimator.infer(estimator.preprocess_all(blank, [None]), past), size)
+        context, estimator, size = [self.estimator.new_context()], self.estimator, (info.width, info.height)
+        return lambda: estimator.decode(
+            estimator.infer(estimator.preprocess_all(blank, [None]), context), size
+        )
 
     def begin(self, sink: Sink, armed: bool) -> None:
         """Say where records go; `armed` arms, and logs it. Comes before `wait_for_start` and `run`."""
-        self._teller.sink = sink
+        self._reporter.sink = sink
         if armed:
             self.apply(Order("arm", origin="configuration"))
 
@@ -176,7 +180,7 @@ class ClosedLoop:
             capture.start()
         stop_ns = None if seconds is None else self.clock.now_ns() + round(seconds * NS_PER_S)
         while self.running:
-            self.beat.t_ns = self.clock.now_ns()
+            self.heartbeat.t_ns = self.clock.now_ns()
             taken = self._latest.take(self._idle_s(), self._group_s)
             if taken:
                 self.step(*taken)
@@ -197,7 +201,7 @@ class ClosedLoop:
         """Answer orders, take no frames, until `start` or `stop` comes."""
         self._started = False
         while self.running and not self._started:
-            self.beat.t_ns = self.clock.now_ns()
+            self.heartbeat.t_ns = self.clock.now_ns()
             self.clock.sleep_until_ns(self.clock.now_ns() + round(IDLE_TIMEOUT_S * NS_PER_S))
             self._housekeep()
 
@@ -209,8 +213,8 @@ class ClosedLoop:
         pixels = self.estimator.preprocess_all([item.frame.image for item in taken], windows)
         t_preprocessed_ns = now()
 
-        pasts = [self._past(item.frame, window) for item, window in zip(taken, windows, strict=True)]
-        heatmaps = self.estimator.infer(pixels, pasts)
+        contexts = [self._context(item.frame, window) for item, window in zip(taken, windows, strict=True)]
+        heatmaps = self.estimator.infer(pixels, contexts)
         t_inferred_ns = now()
 
         decided = []
@@ -220,29 +224,31 @@ class ClosedLoop:
             )
             decided.append(self._decide(item, window, heatmaps[i : i + 1], stages))
         # Nothing is said before every camera's decision has gone to its output.
-        for one in decided:
-            self._tell(one)
+        for frame in decided:
+            self._report(frame)
         if self._warm is not None:
             for item in taken:
-                self._warm.saw(item.frame.camera, item.frame.stamps)
+                self._warm.observe(item.frame.camera, item.frame.stamps)
 
-    def _window(self, frame: Frame) -> Window | None:
+    def _window(self, frame: Frame) -> CropWindow | None:
         """Where the network looks in a frame; None for all of it."""
         path = self.paths[frame.camera]
         if path.crop is None:
             return None
         stamps = frame.stamps
-        ahead = path.tracker.predict(frame.camera, stamps.index, stamps.t_scene_ns)
+        ahead = path.causal_filter.predict(frame.camera, stamps.index, stamps.t_scene_ns)
         return path.crop.window(ahead, frame.offset_xy)
 
-    def _past(self, frame: Frame, window: Window | None) -> Past:
+    def _context(self, frame: Frame, window: CropWindow | None) -> TemporalContext:
         """What the network holds of the camera's frames before this one."""
         stamps = frame.stamps
-        return self.paths[frame.camera].past.before(stamps.index, stamps.t_scene_ns, stamps.epoch, window)
+        return self.paths[frame.camera].context.advance_to(
+            stamps.index, stamps.t_scene_ns, stamps.epoch, window
+        )
 
     def _decide(
-        self, taken: TakenFrame, window: Window | None, heatmaps: NDArray[np.float32], stages: StageStamps
-    ) -> Decided:
+        self, taken: TakenFrame, window: CropWindow | None, heatmaps: NDArray[np.float32], stages: StageStamps
+    ) -> DecidedFrame:
         """One camera's frame from its heatmaps to its commands."""
         now, frame = self.clock.now_ns, taken.frame
         path = self.paths[frame.camera]
@@ -254,12 +260,12 @@ class ClosedLoop:
         pose = Pose(frame.camera, frame.stamps, found.xy, found.cov, found.confidence)
         stages.t_pose_ns = now()
 
-        track = path.tracker.step(pose)
+        track = path.causal_filter.step(pose)
         stages.t_tracked_ns = now()
 
         stages.t_judged_ns = now()
         decisions = path.decider.decide(
-            path.tracker, frame.camera, frame.stamps, stages.t_judged_ns, self.armed, pose.confidence
+            path.causal_filter, frame.camera, frame.stamps, stages.t_judged_ns, self.armed, pose.confidence
         )
         stages.t_decided_ns = now()
 
@@ -267,15 +273,15 @@ class ClosedLoop:
         self._seq += 1
         seq = self._seq
         commands = [self.commands.send(event, rule, seq) for event, rule in decisions]
-        return Decided(taken, path, window, stages, seq, pose, track, decisions, commands)
+        return DecidedFrame(taken, path, window, stages, seq, pose, track, decisions, commands)
 
-    def _tell(self, one: Decided) -> None:
+    def _report(self, frame: DecidedFrame) -> None:
         """Say what was decided, and let go of the frame's pixels."""
-        self._teller.tell(one)
-        one.path.processed += 1
-        self.lost_tracks = int(one.track.lost.sum())
-        taken, name = one.taken, one.path.info.name
-        self.shown[name] = Shown(name, taken.slot, taken.generation, taken.frame.stamps)
+        self._reporter.report(frame)
+        frame.path.processed += 1
+        self.lost_tracks = int(frame.track.lost.sum())
+        taken, name = frame.taken, frame.path.info.name
+        self.last_frames[name] = LastFrame(name, taken.slot, taken.generation, taken.frame.stamps)
         self._latest.release(taken)
 
     def apply(self, order: Order) -> None:
@@ -302,7 +308,7 @@ class ClosedLoop:
         else:
             self._arm(order.do)
         self._seq += 1
-        self._teller.sink.send(
+        self._reporter.sink.send(
             ControlRecord(
                 t_ns=self.clock.now_ns(), seq=self._seq, do=order.do, args=order.args, origin=order.origin
             )
@@ -324,9 +330,9 @@ class ClosedLoop:
 
     def finish(self) -> None:
         """Write the last acks and the last record."""
-        self.commands.drain(self._teller.sink)
+        self.commands.drain(self._reporter.sink)
         self._publisher.flush()
-        self._teller.sink.send(
+        self._reporter.sink.send(
             End(t_ns=self.clock.now_ns(), reason=self.failure or self.end_reason, counts=self.summary())
         )
 
@@ -342,8 +348,8 @@ class ClosedLoop:
             "commands_refused": self.commands.refused,
             "commands_failed": self.commands.failed,
             "output_notices": self.commands.output_notices,
-            "deadline": {"missed": self.ledger.missed, "n": self.ledger.judged},
-            "tracks": {name: path.tracker.counts() for name, path in self.paths.items()},
+            "deadline": {"missed": self.ledger.missed, "n": self.ledger.evaluated},
+            "tracks": {name: path.causal_filter.counts() for name, path in self.paths.items()},
             "faults": dict(self._latest.faults),
             **({} if self._warm is None else {"kept_warm": dataclasses.asdict(self._warm.counts)}),
         }
@@ -351,14 +357,14 @@ class ClosedLoop:
     def _housekeep(self) -> None:
         while self.orders:
             self.apply(self.orders.popleft())
-        self.commands.drain(self._teller.sink)
+        self.commands.drain(self._reporter.sink)
         self._publisher.flush()
 
     def _left_at_end(self, taken: TakenFrame) -> None:
         frame = taken.frame
         for capture in self.captures:
             capture.counts.left_at_end += capture.name == frame.camera
-        self._teller.sink.send(
+        self._reporter.sink.send(
             DropRecord(
                 t_ns=self.clock.now_ns(),
                 stage="end",

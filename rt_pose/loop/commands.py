@@ -54,7 +54,7 @@ class Commands:
         self._drain_acks(sink)
         self._drain_notices(sink)
 
-    def events_shown(self) -> dict[str, dict[str, int]]:
+    def count_events(self) -> dict[str, dict[str, int]]:
         """Counts of events for who watches: of a rule that withholds, fired and withheld as one."""
         shown = {}
         for rule, counts in self.events.items():

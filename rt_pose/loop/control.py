@@ -25,7 +25,7 @@ from rt_pose.errors import UserError, nearest
 from rt_pose.loop.publish import WIRE_VERSION, bind
 
 ORDERS = ("start", "stop", "arm", "disarm", "block", "set", "mark")
-AT_ONCE = ("status", "meta", "emergency")
+IMMEDIATE_ORDERS = ("status", "meta", "emergency")
 """Answered without the loop."""
 POLL_MS = 50
 ANSWER_POLL_MS = 2
@@ -111,13 +111,13 @@ class Control:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            wait_ms = min(POLL_MS, self._keep_house())
+            wait_ms = min(POLL_MS, self._do_housekeeping())
             if self._socket.poll(min(wait_ms, ANSWER_POLL_MS) if self._unanswered else wait_ms):
                 self._serve(self._socket.recv_multipart())
             self._answer_carried_out()
         self._answer_carried_out(ending=True)
 
-    def _keep_house(self) -> int:
+    def _do_housekeeping(self) -> int:
         try:
             return self._housekeeping()
         except Exception:  # noqa: BLE001 - the emergency stop must still be heard
@@ -146,10 +146,10 @@ class Control:
         version, do = request.get("v"), request.get("do")
         if version != WIRE_VERSION:
             return {"ok": False, "error": f"v: expected {WIRE_VERSION}, got {version!r}"}
-        if do in AT_ONCE:
+        if do in IMMEDIATE_ORDERS:
             return self._answer_at_once(do)
         if do not in ORDERS:
-            hint = nearest(str(do), (*AT_ONCE, *ORDERS))
+            hint = nearest(str(do), (*IMMEDIATE_ORDERS, *ORDERS))
             return {"ok": False, "error": f"do: unknown order {do!r}{hint}"}
         order = Order(do, {k: v for k, v in request.items() if k not in ("v", "id", "do")})
         give_up_ns = self._clock.now_ns() + round(ANSWER_TIMEOUT_S * NS_PER_S)

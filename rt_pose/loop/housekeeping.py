@@ -62,7 +62,7 @@ class Housekeeping:
         if self._frame_period_ns is not None:
             if now >= self._next_frame_ns:
                 self._next_frame_ns = _next_due(self._next_frame_ns, self._frame_period_ns, now)
-                for camera in list(self._loop.shown):
+                for camera in list(self._loop.last_frames):
                     self._send_frame(camera)
             due_ns = min(due_ns, self._next_frame_ns)
         return max(1, (due_ns - now) // NS_PER_MS)
@@ -102,26 +102,26 @@ class Housekeeping:
             "deadline": {
                 "budget_ms": loop.ledger.budget_ms,
                 "missed": loop.ledger.missed,
-                "n": loop.ledger.judged,
+                "n": loop.ledger.evaluated,
             },
-            "events": loop.commands.events_shown(),
+            "events": loop.commands.count_events(),
             "armed": loop.armed,
-            "t_beat_ns": loop.beat.t_ns,
+            "t_beat_ns": loop.heartbeat.t_ns,
             "output_faults": loop.output_faults(),
             "output_notices": loop.commands.output_notices,
             "last_output_notice": loop.commands.last_output_notice,
             "block": loop.protocol.block,
             "trial": loop.protocol.trial,
             "lost_tracks": loop.lost_tracks,
-            "track_restarts": sum(path.tracker.restarts for path in loop.paths.values()),
-            "poses_ignored": sum(path.tracker.ignored for path in loop.paths.values()),
+            "track_restarts": sum(path.causal_filter.restarts for path in loop.paths.values()),
+            "poses_ignored": sum(path.causal_filter.ignored for path in loop.paths.values()),
             "commands_refused": loop.commands.refused,
             "commands_failed": loop.commands.failed,
             "records_refused": self.records_refused(),
         }
 
     def _send_frame(self, camera: str) -> None:
-        shown = self._loop.shown.pop(camera)  # a picture is sent once
+        shown = self._loop.last_frames.pop(camera)  # a picture is sent once
         if not self._publisher.wanted(f"frame/{camera}/"):
             return
         import cv2

@@ -13,23 +13,23 @@ from dataclasses import dataclass
 from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.types import FrameStamps
 
-MEMORY = 1 / 16
+NEWEST_WEIGHT = 1 / 16
 """Weight of the newest interval in a camera's rhythm."""
-SEEN = 16
+MIN_INTERVALS = 16
 """Intervals before a rhythm is believed."""
 DEVIATIONS = 4
 """A frame counts as due this many mean deviations before its expected time."""
-REST_NS = NS_PER_MS
+GUARD_NS = NS_PER_MS
 """So long before a frame is due the chain should have ended."""
-ENDS_IN_TIME = 0.9
+IN_TIME_SHARE = 0.9
 """Share of the runs that should."""
 STEP = 1 / 16
 """By how much, at most, one run changes what the next is expected to take."""
-PATIENCE = 50
+RETRY_FRAMES = 50
 """Frames without room for a run before it is tried whether runs are shorter by now."""
 
 
-class Rhythm:
+class ArrivalPredictor:
     """When a camera's next frame is due, learned from those that came."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Rhythm:
         self._deviation_ns = 0.0
         self._seen = 0
 
-    def saw(self, stamps: FrameStamps) -> None:
+    def observe(self, stamps: FrameStamps) -> None:
         """A frame came. One that does not follow on, as after winding back, tells nothing of it."""
         last, self._last = self._last, stamps
         if last is None:
@@ -51,14 +51,14 @@ class Rhythm:
         if self._seen == 0:
             self._period_ns = interval_ns
         off_ns = interval_ns - self._period_ns
-        weight = max(MEMORY, 1 / (self._seen + 1))
+        weight = max(NEWEST_WEIGHT, 1 / (self._seen + 1))
         self._period_ns += weight * off_ns
         self._deviation_ns += weight * (abs(off_ns) - self._deviation_ns)
         self._seen += 1
 
     def due_ns(self) -> int | None:
         """The earliest that the next frame should come; None where no rhythm is known yet."""
-        if self._last is None or self._seen < SEEN:
+        if self._last is None or self._seen < MIN_INTERVALS:
             return None
         return round(self._last.t_arrival_ns + self._period_ns - DEVIATIONS * self._deviation_ns)
 
@@ -80,30 +80,30 @@ class KeepWarm:
         """`chain`: from a blank image to keypoints, leaving no trace in what the next frame meets."""
         self.counts = WarmCounts()
         self._chain, self._clock = chain, clock
-        self._rhythms = {camera: Rhythm() for camera in cameras}
-        self._takes_ns = 0.0
-        self._begun_ns = self._ended_ns = 0
-        self._without_room = 0
+        self._arrivals = {camera: ArrivalPredictor() for camera in cameras}
+        self._duration_ns = 0.0
+        self._started_ns = self._ended_ns = 0
+        self._skipped = 0
         self._start_ns: int | None = None
         """When it must begin for the next frame; None where it need not."""
 
-    def rehearse(self) -> None:
+    def run_once(self) -> None:
         """Run it now, and learn how long it takes: a running quantile, which no single stall moves far."""
-        self._begun_ns = self._clock.now_ns()
+        self._started_ns = self._clock.now_ns()
         self._chain()
         self._ended_ns = self._clock.now_ns()
-        took_ns = self._ended_ns - self._begun_ns
-        if self._takes_ns == 0.0:
-            self._takes_ns = took_ns
-        self._takes_ns *= 1 + STEP * (ENDS_IN_TIME - (took_ns <= self._takes_ns))
+        took_ns = self._ended_ns - self._started_ns
+        if self._duration_ns == 0.0:
+            self._duration_ns = took_ns
+        self._duration_ns *= 1 + STEP * (IN_TIME_SHARE - (took_ns <= self._duration_ns))
 
-    def saw(self, camera: str, stamps: FrameStamps) -> None:
+    def observe(self, camera: str, stamps: FrameStamps) -> None:
         """The loop took a frame: plan for the next one."""
         waited_ns = self._ended_ns - stamps.t_arrival_ns
-        if waited_ns > 0 and stamps.t_arrival_ns >= self._begun_ns:
+        if waited_ns > 0 and stamps.t_arrival_ns >= self._started_ns:
             self.counts.frames_waited += 1
             self.counts.longest_wait_ms = max(self.counts.longest_wait_ms, waited_ns / NS_PER_MS)
-        self._rhythms[camera].saw(stamps)
+        self._arrivals[camera].observe(stamps)
         self._plan()
 
     def idle_s(self, longest_s: float) -> float:
@@ -120,21 +120,21 @@ class KeepWarm:
         if late_ns < 0:
             return
         self._start_ns = None  # once for each frame, whether or not the frame comes
-        if late_ns <= REST_NS // 2:
-            self.rehearse()
+        if late_ns <= GUARD_NS // 2:
+            self.run_once()
             self.counts.runs += 1
 
     def _plan(self) -> None:
         """For the camera whose frame is due first: one that is not known yet might be any time."""
         self._start_ns = None
-        dues = [rhythm.due_ns() for rhythm in self._rhythms.values()]
+        dues = [arrival.due_ns() for arrival in self._arrivals.values()]
         if any(due is None for due in dues):
             return
         due_ns = min(due for due in dues if due is not None)
-        start_ns = round(due_ns - REST_NS - self._takes_ns)
+        start_ns = round(due_ns - GUARD_NS - self._duration_ns)
         if start_ns >= self._clock.now_ns():
-            self._start_ns, self._without_room = start_ns, 0
+            self._start_ns, self._skipped = start_ns, 0
             return
-        self._without_room += 1
-        if self._without_room % PATIENCE == 0:  # what is never run is never timed again
-            self._takes_ns *= 1 - STEP
+        self._skipped += 1
+        if self._skipped % RETRY_FRAMES == 0:  # what is never run is never timed again
+            self._duration_ns *= 1 - STEP

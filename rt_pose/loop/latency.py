@@ -71,7 +71,7 @@ class LatencyLedger:
     def __init__(self, budget_ms: float, size: int = 512) -> None:
         self.budget_ms = budget_ms
         self.missed = 0
-        self.judged = 0
+        self.evaluated = 0
         self._values: NDArray[np.float64] = np.full((len(FIGURES), size), np.nan)
         self._next = 0
 
@@ -85,7 +85,7 @@ class LatencyLedger:
         self._next += 1
         if np.isnan(latency.exposure_to_decision):
             return True
-        self.judged += 1
+        self.evaluated += 1
         met = latency.exposure_to_decision <= self.budget_ms
         self.missed += not met
         return met

@@ -19,9 +19,9 @@ from rt_pose.clock import NS_PER_S, Clock, HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.offline.cluster_config import ClusterConfig
-from rt_pose.offline.done import only_one, state
 from rt_pose.offline.find_videos import VideoJob
-from rt_pose.offline.predict_many import Failure, Outcome, Say, open_jobs, predict_many
+from rt_pose.offline.predict_many import Failure, PredictionOutcome, Say, open_jobs, predict_many
+from rt_pose.offline.prediction_record import exclusive_lock, state
 from rt_pose.package import Package, read_package
 
 LOGS = ".jobs"
@@ -39,18 +39,18 @@ class Share:
     out: Path
     engine: EngineConfig
 
-    def __call__(self) -> Outcome:
+    def __call__(self) -> PredictionOutcome:
         try:
             package = read_package(self.package)
             if package.sha256 != self.sha256:
                 raise UserError(
                     f"model package {self.package}: it has changed since the tasks were submitted"
                 )
-            with only_one(self.out, shared=True):
+            with exclusive_lock(self.out, shared=True):
                 return predict_many(package, self.jobs, self.engine, HostClock(), print)
         except UserError as error:
             # An exception would come back as the text of a traceback.
-            return Outcome(failures=[Failure(job.name, str(error)) for job in self.jobs])
+            return PredictionOutcome(failures=[Failure(job.name, str(error)) for job in self.jobs])
 
     def checkpoint(self) -> Any:
         """At a task's time limit: the same once more, which goes on with what is not done."""
@@ -67,15 +67,15 @@ def predict_on_cluster(
     cluster: ClusterConfig,
     clock: Clock,
     say: Say,
-) -> Outcome:
+) -> PredictionOutcome:
     """Divide the open jobs among tasks, submit these, and wait for them. Interrupted, SLURM's tasks go on and
     local ones are ended; UserError where the cluster cannot be had."""
     executor = _executor(out, cluster)
-    with only_one(out):
+    with exclusive_lock(out):
         todo, outcome = open_jobs(package, jobs, say)
     if not todo:
         return outcome
-    shares = divided(todo, cluster.tasks)
+    shares = split_jobs(todo, cluster.tasks)
     with executor.batch():
         tasks = [
             executor.submit(Share(package.path.absolute(), package.sha256, share, out.absolute(), engine))
@@ -92,7 +92,7 @@ def predict_on_cluster(
     return outcome
 
 
-def divided(jobs: Sequence[VideoJob], tasks: int) -> list[list[VideoJob]]:
+def split_jobs(jobs: Sequence[VideoJob], tasks: int) -> list[list[VideoJob]]:
     """The jobs in at most `tasks` shares of about the same bytes of video, each in order."""
     shares: list[list[VideoJob]] = [[] for _ in range(min(tasks, len(jobs)))]
     bytes_of = [0] * len(shares)
@@ -159,11 +159,11 @@ def _interrupted(tasks: Sequence[Any], where: str, say: Say) -> None:
     say("interrupted, and the tasks ended; start again to go on")
 
 
-def _collect(task: Any, share: Sequence[VideoJob], sha256: str, outcome: Outcome) -> None:
+def _collect(task: Any, share: Sequence[VideoJob], sha256: str, outcome: PredictionOutcome) -> None:
     """Add what became of a task's share. A task that died has failed at the videos that are not done."""
     error = task.exception()
     if error is None:
-        result: Outcome = task.result()
+        result: PredictionOutcome = task.result()
         outcome.predicted += result.predicted
         outcome.done_before += result.done_before
         outcome.failures += result.failures

@@ -16,7 +16,7 @@ import numpy as np
 
 from rt_pose.errors import UserError
 from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, Predictions
-from rt_pose.offline.rows import Model, Rows, log_likelihood, smooth
+from rt_pose.offline.rows import MotionModel, ObservationRows, log_likelihood, smooth
 from rt_pose.types import FloatArray
 
 TAU_FRAMES = 10.0
@@ -78,13 +78,13 @@ def ensemble_of(members: Sequence[Predictions]) -> Ensemble:
     likelihood = np.stack([m.likelihood for m in members])
     known = np.asarray(np.isfinite(xy).all(axis=-1))  # (members, F, K)
     xy = np.where(known[..., None], xy, np.nan)
-    sure = np.maximum(np.where(known, likelihood, 0.0).mean(axis=0), LEAST_LIKELIHOOD)
+    confident = np.maximum(np.where(known, likelihood, 0.0).mean(axis=0), LEAST_LIKELIHOOD)
     none = ~known.any(axis=0)
     xy[0, none] = 0.0  # so that there is a number; taken away again below
     median = np.nanmedian(xy, axis=0) if np.isnan(xy).any() else np.median(xy, axis=0)
     spread = np.nanvar(xy, axis=0) if len(members) > 1 else np.ones_like(median)
     median[none] = np.nan
-    return Ensemble(first.keypoints, first.frames, median, spread / sure[..., None], sure)
+    return Ensemble(first.keypoints, first.frames, median, spread / confident[..., None], confident)
 
 
 def smooth_single(ensemble: Ensemble, q: FloatArray | None = None) -> SmoothedEnsemble:
@@ -129,8 +129,10 @@ def _first_seen(h: FloatArray, z: FloatArray, r: FloatArray) -> FloatArray:
 
 
 def smooth_rows(h: FloatArray, z: FloatArray, r: FloatArray, q: FloatArray) -> tuple[FloatArray, FloatArray]:
-    model = Model(np.ones(len(z)), np.asarray(q), np.full(np.shape(q), TAU_FRAMES), _first_seen(h, z, r))
-    return smooth(model, Rows(h, z, r))
+    model = MotionModel(
+        np.ones(len(z)), np.asarray(q), np.full(np.shape(q), TAU_FRAMES), _first_seen(h, z, r)
+    )
+    return smooth(model, ObservationRows(h, z, r))
 
 
 def row_likelihood(h: FloatArray, z: FloatArray, r: FloatArray, q: FloatArray) -> FloatArray:
@@ -152,10 +154,10 @@ def row_likelihood(h: FloatArray, z: FloatArray, r: FloatArray, q: FloatArray) -
     q = q[..., None]
     candidates = q.shape[-len(r.shape[2:]) :]
     shape = np.broadcast_shapes(candidates, r.shape[2:])
-    model = Model(
+    model = MotionModel(
         np.ones(length), q, np.full(q.shape, TAU_FRAMES), np.broadcast_to(start, (len(start), *shape))
     )
-    return log_likelihood(model, Rows(h[:, :, :, None, ..., None], z, r)).sum(axis=-1)
+    return log_likelihood(model, ObservationRows(h[:, :, :, None, ..., None], z, r)).sum(axis=-1)
 
 
 def search(likelihood: Callable[[FloatArray], FloatArray], count: int) -> FloatArray:

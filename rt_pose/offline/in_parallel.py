@@ -28,8 +28,8 @@ def estimate_in_order(frames: Iterable[VideoFrame], estimators: list[Estimator])
 
     A network with context needs each frame after the one before it: it takes one estimator only.
     """
-    past = estimators[0].begin()
-    if past.maps.size and len(estimators) > 1:
+    context = estimators[0].new_context()
+    if context.maps.size and len(estimators) > 1:
         raise ValueError(f"a network with context takes one estimator, not {len(estimators)}")
     idle: SimpleQueue[Estimator] = SimpleQueue()
     for estimator in estimators:
@@ -38,7 +38,9 @@ def estimate_in_order(frames: Iterable[VideoFrame], estimators: list[Estimator])
     def work(frame: VideoFrame) -> Found:
         estimator = idle.get()
         try:
-            return frame.index, estimator.estimate(frame.image, past=past.before(frame.index, frame.t_ns))
+            return frame.index, estimator.estimate(
+                frame.image, context=context.advance_to(frame.index, frame.t_ns)
+            )
         finally:
             idle.put(estimator)
 

@@ -59,7 +59,7 @@ class Recorded:
 
 
 @dataclass(slots=True)
-class Fitted:
+class FittedParameters:
     """Parameters (K,) each, and the log likelihood that they reached."""
 
     q_px2_s3: FloatArray
@@ -89,9 +89,10 @@ def fit_parameters(
     gate_chi2: float,
     restart_frames: int,
     min_confidence: float,
-    tell: Callable[[int], None] = lambda _: None,
-) -> Fitted:
-    """The parameters that maximise the likelihood; `tell` hears of each round of at most MOST_ROUNDS.
+    report_progress: Callable[[int], None] = lambda _: None,
+) -> FittedParameters:
+    """The parameters that maximise the likelihood; `report_progress` hears of each round of at most
+    MOST_ROUNDS.
 
     A keypoint that is never seen keeps where the search began.
     """
@@ -108,11 +109,11 @@ def fit_parameters(
         best = tried[:, chosen, np.arange(len(chosen))]
         reached = likelihood.max(axis=0)
         step = np.where(chosen == 0, step / 2, step)
-        tell(turn + 1)
+        report_progress(turn + 1)
         if (step < LAST_STEP).all():
             break
     q, tau, gain, floor = np.exp(best)
-    return Fitted(q, tau, gain, floor, reached)
+    return FittedParameters(q, tau, gain, floor, reached)
 
 
 def _cut(recordings: Sequence[Recorded], min_confidence: float) -> _Pieces:

@@ -49,14 +49,14 @@ def smooth_multiview(
     r = r[:, groups].reshape(z.shape)
     mean, h = _view_bases(z, r)  # (G, 2 V), (G, 2 V, 3)
     d = np.where(np.isfinite(r), z - mean, 0.0)
-    r = _doubt_views(h, d, r)
+    r = _inflate_views(h, d, r)
     rows_h, rows_z, rows_r = h.transpose(1, 2, 0)[None], d.transpose(0, 2, 1), r.transpose(0, 2, 1)
     if q is None:
         q = search(lambda c: row_likelihood(rows_h, rows_z, rows_r, c), len(parts))
     means, covs = smooth_rows(rows_h, rows_z, rows_r, q)
     xy = np.einsum("gcd,tdg->tgc", h, means[:, :VIEW_DIMENSIONS]) + mean
     var = np.einsum("gcd,tdeg,gce->tgc", h, covs[:, :VIEW_DIMENSIONS, :VIEW_DIMENSIONS], h)
-    result = _others(ensemble, groups.ravel(), q)
+    result = _other_keypoints(ensemble, groups.ravel(), q)
     result.xy[:, groups] = xy.reshape(len(xy), *groups.shape, 2)
     result.var[:, groups] = var.reshape(len(var), *groups.shape, 2)
     return result
@@ -82,7 +82,7 @@ def smooth_pupil(
     means, covs = smooth_rows(h[None], rows_z, rows_r, q[[0, 0, 1]])
     xy = (means[:, :3] @ h.T).reshape(-1, 4, 2)
     var = np.einsum("cd,tde,ce->tc", h, covs[:, :3, :3], h).reshape(-1, 4, 2)
-    result = _others(ensemble, np.array(at), q)
+    result = _other_keypoints(ensemble, np.array(at), q)
     result.xy[:, at], result.var[:, at] = xy, var
     return result, means[:, 2], means[:, :2]
 
@@ -94,7 +94,7 @@ def _indices(ensemble: Ensemble, names: Sequence[str]) -> list[int]:
     return [ensemble.keypoints.index(name) for name in names]
 
 
-def _others(ensemble: Ensemble, taken: NDArray[np.intp], q: FloatArray) -> SmoothedEnsemble:
+def _other_keypoints(ensemble: Ensemble, taken: NDArray[np.intp], q: FloatArray) -> SmoothedEnsemble:
     """An answer whose keypoints outside `taken` are smoothed each by itself; the rest is to be filled in."""
     result = SmoothedEnsemble(np.empty_like(ensemble.median), np.empty_like(ensemble.var), q)
     rest = np.setdiff1d(np.arange(len(ensemble.keypoints)), taken)
@@ -131,13 +131,13 @@ def _view_bases(z: FloatArray, r: FloatArray) -> tuple[FloatArray, FloatArray]:
     means, bases = np.empty(z.shape[1:]), np.empty((*z.shape[1:], VIEW_DIMENSIONS))
     for g in range(z.shape[1]):
         noise = r[:, g].max(axis=1)
-        sure = z[(noise <= np.quantile(noise[np.isfinite(noise)], PCA_SHARE)) & np.isfinite(noise), g]
-        means[g] = sure.mean(axis=0)
-        bases[g] = np.linalg.svd(sure - means[g], full_matrices=False)[2][:VIEW_DIMENSIONS].T
+        confident = z[(noise <= np.quantile(noise[np.isfinite(noise)], PCA_SHARE)) & np.isfinite(noise), g]
+        means[g] = confident.mean(axis=0)
+        bases[g] = np.linalg.svd(confident - means[g], full_matrices=False)[2][:VIEW_DIMENSIONS].T
     return means, bases
 
 
-def _doubt_views(h: FloatArray, d: FloatArray, r: FloatArray) -> FloatArray:
+def _inflate_views(h: FloatArray, d: FloatArray, r: FloatArray) -> FloatArray:
     """Noise (F, G, 2 V) with the squared distance from the space added where that is beyond the gate."""
     weighed = r
     for _ in range(2):

@@ -14,14 +14,14 @@ TRAINED = "seed-*"
 
 
 @dataclass(frozen=True)
-class Member:
+class EnsembleMember:
     """A network by a name of its own."""
 
     name: str
     package: Package
 
 
-def find_members(given: Sequence[str | Path], option: str) -> list[Member]:
+def find_members(given: Sequence[str | Path], option: str) -> list[EnsembleMember]:
     """The packages that `given` names, in order: a package itself, the OUT of a training, or the folder that
     `rt-pose train fit --seeds` filled.
 
@@ -29,9 +29,9 @@ def find_members(given: Sequence[str | Path], option: str) -> list[Member]:
     or has other keypoints.
     """
     packages = [read_package(path) for place in given for path in _packages(Path(place).expanduser(), option)]
-    members: list[Member] = []
+    members: list[EnsembleMember] = []
     for package in packages:
-        members.append(Member(_name(package.path, [member.name for member in members]), package))
+        members.append(EnsembleMember(_name(package.path, [member.name for member in members]), package))
     for i, member in enumerate(members):
         _check_alike(members[0], member, option)
         for other in members[:i]:
@@ -75,7 +75,7 @@ def _name(path: Path, taken: list[str]) -> str:
     return name if same == 1 else f"{name}.{same}"
 
 
-def _check_alike(first: Member, member: Member, option: str) -> None:
+def _check_alike(first: EnsembleMember, member: EnsembleMember, option: str) -> None:
     here, there = first.package.manifest.keypoints, member.package.manifest.keypoints
     if here == there:
         return

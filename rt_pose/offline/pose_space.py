@@ -27,7 +27,7 @@ def view_space(name: str, poses: FloatArray, keypoints: Sequence[int]) -> Subspa
 
     `poses` (P, K, 2) px; those with a keypoint missing (NaN) are left out.
     """
-    d = complete(poses, keypoints)
+    d = complete_poses(poses, keypoints)
     if len(keypoints) < 2 or len(d) < POSES_PER_COORDINATE * d.shape[1]:
         return None
     return _space(name, d, keypoints, VIEW_DIMENSIONS)
@@ -35,7 +35,7 @@ def view_space(name: str, poses: FloatArray, keypoints: Sequence[int]) -> Subspa
 
 def pose_space(poses: FloatArray, keypoints: Sequence[int]) -> Subspace | None:
     """The smallest space that holds whole poses well; None where there is none, or too few poses."""
-    d = complete(poses, keypoints)
+    d = complete_poses(poses, keypoints)
     if len(d) < POSES_PER_COORDINATE * d.shape[1]:
         return None
     for dimensions in range(2, d.shape[1]):
@@ -45,7 +45,7 @@ def pose_space(poses: FloatArray, keypoints: Sequence[int]) -> Subspace | None:
     return None
 
 
-def complete(poses: FloatArray, keypoints: Sequence[int]) -> FloatArray:
+def complete_poses(poses: FloatArray, keypoints: Sequence[int]) -> FloatArray:
     """(P', 2 n): those of poses (P, K, 2) in which all of `keypoints` are there, x and y of each in turn."""
     d = poses[:, list(keypoints)].reshape(len(poses), -1)
     return d[np.isfinite(d).all(axis=1)]

@@ -38,7 +38,7 @@ def read_poses(path: Path) -> Poses:
     return Poses(table.keypoints, xy, likelihood)
 
 
-def in_order(poses: Poses, keypoints: list[str], needed: set[str], where: str) -> FloatArray:
+def reorder_keypoints(poses: Poses, keypoints: list[str], needed: set[str], where: str) -> FloatArray:
     """Positions (F, K, 2) in the order of `keypoints`, NaN for one that the table lacks.
 
     UserError where it lacks one that is needed.

@@ -12,7 +12,7 @@ from rt_pose.config.schema import EngineConfig
 from rt_pose.console import progress
 from rt_pose.errors import UserError
 from rt_pose.files import atomic_writer
-from rt_pose.inference.choose_engine import EngineChoice, choose_engine, estimators_beside
+from rt_pose.inference.choose_engine import EngineChoice, choose_engine, replicate_estimators
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.estimator import Estimator
@@ -33,8 +33,8 @@ def predict_video(package: Package, video: Path, out: Path, config: EngineConfig
     video, out = Path(video), Path(out)
     info = check_video(package, video, out)
     predictor = Predictor(package, config)
-    with progress(video.name, info.frames) as tell:
-        predictor.write(video, out, tell)
+    with progress(video.name, info.frames) as report_progress:
+        predictor.write(video, out, report_progress)
     return predictor.choice
 
 
@@ -60,12 +60,12 @@ class Predictor:
         self._package, self._config = package, config
         self.choice, self._estimators = _estimators(package, config)
 
-    def write(self, video: Path, out: Path, tell: Callable[[int], object]) -> int:
+    def write(self, video: Path, out: Path, report_progress: Callable[[int], object]) -> int:
         """Write the keypoints of every frame of `video` to `out`, and how many frames that was.
 
         Three header rows (scorer, bodyparts, coords x, y, likelihood), the first column the frame's number,
         pixels of the original frame, an empty cell where a keypoint was not seen. `out` appears when it is
-        whole. `tell` is told how many frames are done. UserError where the video breaks off.
+        whole. `report_progress` is told how many frames are done. UserError where the video breaks off.
         """
         manifest = self._package.manifest
         count = 0
@@ -75,7 +75,7 @@ class Predictor:
             for index, found in self._found(video, manifest.input.channels):
                 writer.writerow([index, *_cells(found)])
                 count += 1
-                tell(count)
+                report_progress(count)
         return count
 
     def _found(self, video: Path, channels: Channels) -> Iterator[Found]:
@@ -99,7 +99,7 @@ def _estimators(package: Package, config: EngineConfig) -> tuple[EngineChoice, l
         choice = choose_engine(package, config)
         return choice, [choice.estimator]
     choice = choose_engine(package, replace(config, threads=1))
-    return choice, estimators_beside(choice, package, physical_cores())
+    return choice, replicate_estimators(choice, package, physical_cores())
 
 
 def _header(keypoints: list[str]) -> list[list[str]]:

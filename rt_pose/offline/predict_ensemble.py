@@ -13,30 +13,30 @@ from pathlib import Path
 import numpy as np
 
 from rt_pose.errors import UserError
-from rt_pose.offline.done import state, write_record
 from rt_pose.offline.ensemble import ensemble_of, smoothed_columns
 from rt_pose.offline.find_videos import VideoJob
-from rt_pose.offline.members import Member
-from rt_pose.offline.predict_many import Failure, Outcome, Say
+from rt_pose.offline.members import EnsembleMember
+from rt_pose.offline.predict_many import Failure, PredictionOutcome, Say
 from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, read_predictions, write_predictions
+from rt_pose.offline.prediction_record import state, write_record
 from rt_pose.offline.smooth_files import smooth_ensemble
 from rt_pose.package import Package
 
 MEMBERS = "members"
 SMOOTHER = "ensemble"
 """In a smoothed table's record, in place of an engine."""
-Predict = Callable[[Package, Sequence[VideoJob], Path], Outcome]
+Predict = Callable[[Package, Sequence[VideoJob], Path], PredictionOutcome]
 """Does the videos of one network into a folder."""
 
 
 def predict_ensemble(
-    members: Sequence[Member],
+    members: Sequence[EnsembleMember],
     jobs: Sequence[VideoJob],
     folder: Path,
     predict: Predict,
     say: Say,
     views: Sequence[str] = (),
-) -> Outcome:
+) -> PredictionOutcome:
     """Predict every video with every member, into `folder`/NAME, and smooth each into its table.
 
     `views` are body parts seen in several views, paw_top=paw_bottom, for multi-view smoothing. A video that a
@@ -44,7 +44,7 @@ def predict_ensemble(
     """
     if len(members) < 2:
         raise UserError(f"an ensemble has two networks or more, got {len(members)}")
-    outcome = Outcome()
+    outcome = PredictionOutcome()
     tables: dict[Path, list[Path]] = {job.out: [] for job in jobs}
     failed: dict[str, str] = {}
     for member in members:
@@ -66,7 +66,7 @@ def predict_ensemble(
     return outcome
 
 
-def own_table(member: Member, job: VideoJob, folder: Path) -> VideoJob:
+def own_table(member: EnsembleMember, job: VideoJob, folder: Path) -> VideoJob:
     """The same video's table of one member."""
     return VideoJob(job.video, job.name, (folder / member.name / job.name).with_suffix(".csv"))
 
@@ -84,7 +84,7 @@ def _smooth(tables: list[Path], job: VideoJob, views: Sequence[str], identity: s
     )
 
 
-def _identity(members: Sequence[Member], views: Sequence[str]) -> str:
+def _identity(members: Sequence[EnsembleMember], views: Sequence[str]) -> str:
     """Of what a smoothed table is made with, in place of a package's own."""
     parts = [*(member.package.sha256 for member in members), *views]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

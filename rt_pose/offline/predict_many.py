@@ -18,9 +18,9 @@ from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.files import atomic_writer
-from rt_pose.offline.done import State, state, write_record
 from rt_pose.offline.find_videos import VideoJob
 from rt_pose.offline.predict import Predictor, check_video
+from rt_pose.offline.prediction_record import State, state, write_record
 from rt_pose.package import Package
 
 Say = Callable[[str], object]
@@ -36,7 +36,7 @@ class Failure:
 
 
 @dataclass
-class Outcome:
+class PredictionOutcome:
     """What became of the videos."""
 
     predicted: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Outcome:
 
 def predict_many(
     package: Package, jobs: Sequence[VideoJob], config: EngineConfig, clock: Clock, say: Say
-) -> Outcome:
+) -> PredictionOutcome:
     """Predict every job that is not done. A video that cannot be is a failure, told with its reason; the
     others go on. UserError where no engine can serve the package."""
     todo, outcome = open_jobs(package, jobs, say)
@@ -68,17 +68,19 @@ def predict_many(
     return outcome
 
 
-def open_jobs(package: Package, jobs: Sequence[VideoJob], say: Say) -> tuple[list[VideoJob], Outcome]:
+def open_jobs(
+    package: Package, jobs: Sequence[VideoJob], say: Say
+) -> tuple[list[VideoJob], PredictionOutcome]:
     """The jobs that are not done."""
     states: list[State] = [state(job, package.sha256) for job in jobs]
-    outcome = Outcome(done_before=states.count("done"))
+    outcome = PredictionOutcome(done_before=states.count("done"))
     say(f"{len(jobs)} videos, {outcome.done_before} of them done before")
     if stale := states.count("stale"):
         say(f"{stale} were done with another package, or their videos have changed: they are done again")
     return [job for job, known in zip(jobs, states, strict=True) if known != "done"], outcome
 
 
-def conclude(outcome: Outcome, out: Path, say: Say) -> bool:
+def conclude(outcome: PredictionOutcome, out: Path, say: Say) -> bool:
     """Say how it went, and list the failures here and in OUT/failures.txt; whether there were none."""
     failed = len(outcome.failures)
     say(f"{len(outcome.predicted)} predicted, {outcome.done_before} done before, {failed} failed")
@@ -95,10 +97,10 @@ def conclude(outcome: Outcome, out: Path, say: Say) -> bool:
 
 
 def _predict(
-    package: Package, predictor: Predictor, job: VideoJob, tell: Callable[[int, int], object]
+    package: Package, predictor: Predictor, job: VideoJob, report_progress: Callable[[int, int], object]
 ) -> int:
     info = check_video(package, job.video, job.out)
-    frames = predictor.write(job.video, job.out, lambda done: tell(done, info.frames))
+    frames = predictor.write(job.video, job.out, lambda done: report_progress(done, info.frames))
     write_record(job, package.sha256, str(predictor.choice.engine.precision), frames)
     return frames
 

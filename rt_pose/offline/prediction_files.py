@@ -65,13 +65,13 @@ def read_predictions(path: Path | str, *, scored: bool = True) -> Predictions:
     names, cells = zip(*(line.partition(",")[::2] for line in body.values()), strict=True)
     width = len(header[1]) - 1
     if not all(cells):
-        raise UserError(f"predictions {path}: {_what_is_wrong(body, width)}")
+        raise UserError(f"predictions {path}: {_find_problem(body, width)}")
     try:
         values = np.loadtxt([_filled(row) for row in cells], delimiter=",", ndmin=2)
     except ValueError as error:
-        raise UserError(f"predictions {path}: {_what_is_wrong(body, width) or error}") from error
+        raise UserError(f"predictions {path}: {_find_problem(body, width) or error}") from error
     if values.shape[1] != width:
-        raise UserError(f"predictions {path}: {_what_is_wrong(body, width)}")
+        raise UserError(f"predictions {path}: {_find_problem(body, width)}")
     values = np.column_stack((values, np.ones(len(values))))  # for a likelihood that is not there
     taken = values[:, columns].reshape(len(values), len(keypoints), 3)
     return Predictions(keypoints, list(names), taken[..., :2].copy(), taken[..., 2].copy())
@@ -97,7 +97,7 @@ def _columns(path: Path, header: list[list[str]], scored: bool) -> tuple[list[st
     return keypoints, [places.get((k, field), -1) for k in keypoints for field in FIELDS]
 
 
-def _what_is_wrong(body: dict[int, str], width: int) -> str:
+def _find_problem(body: dict[int, str], width: int) -> str:
     """The first row that cannot be read, by its number in the file, and why."""
     for number, line in body.items():
         cells = [cell.strip() for cell in line.split(",")[1:]]

@@ -21,7 +21,7 @@ UNKNOWN_PX2 = 1e8
 
 
 @dataclass(slots=True)
-class Rows:
+class ObservationRows:
     """The observations of F frames, R rows each, for d positions and a batch B."""
 
     h: FloatArray
@@ -38,7 +38,7 @@ class Rows:
 
 
 @dataclass(slots=True)
-class Model:
+class MotionModel:
     """The movement, and what is known before the first frame."""
 
     dt_s: FloatArray
@@ -73,7 +73,7 @@ class Model:
         return mean, cov
 
 
-def log_likelihood(model: Model, rows: Rows) -> FloatArray:
+def log_likelihood(model: MotionModel, rows: ObservationRows) -> FloatArray:
     """Of the rows under the filter, (*B), up to the constant of 2 pi; unseen rows weigh nothing."""
     mean, cov = model.prior()
     total = np.zeros(model.start.shape[1:])
@@ -87,7 +87,7 @@ def log_likelihood(model: Model, rows: Rows) -> FloatArray:
     return 0.5 * total
 
 
-def smooth(model: Model, rows: Rows) -> tuple[FloatArray, FloatArray]:
+def smooth(model: MotionModel, rows: ObservationRows) -> tuple[FloatArray, FloatArray]:
     """Means (F, 2 d, *B) and covariances (F, 2 d, 2 d, *B) of every frame given all frames."""
     frames, count = rows.z.shape[:2]
     mean, cov = model.prior()
@@ -128,7 +128,7 @@ def _update(
 
 def _backward(
     steps: list[Transition | None],
-    rows: Rows,
+    rows: ObservationRows,
     gains: FloatArray,
     pulls: FloatArray,
     informations: FloatArray,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
-from rt_pose.offline.rows import Model, Rows, smooth
+from rt_pose.offline.rows import MotionModel, ObservationRows, smooth
 from rt_pose.package import TrackingSpec
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import FloatArray, FrameStamps, Pose
@@ -61,9 +61,9 @@ def smooth_observations(
     )
     if not len(kept):
         return result
-    t, z, s, sure = t_ns[kept], xy[kept], cov[kept], confidence[kept]
-    r, seen = _noise(z, s, sure, spec)
-    r *= _doubt(t, z, s, sure, spec)[:, :, None, None]
+    t, z, s, confident = t_ns[kept], xy[kept], cov[kept], confidence[kept]
+    r, seen = _noise(z, s, confident, spec)
+    r *= _associate(t, z, s, confident, spec)[:, :, None, None]
     ever = seen.any(axis=0)
     means, covs = smooth(_model(t, z, seen, spec), _rows(z, r, seen))
     means[:, :, ~ever], covs[..., ~ever] = np.nan, np.nan
@@ -105,7 +105,7 @@ def _noise(
     return r, seen
 
 
-def _doubt(
+def _associate(
     t: NDArray[np.int64], xy: FloatArray, cov: FloatArray, confidence: FloatArray, spec: TrackingSpec
 ) -> FloatArray:
     """(F, K) the smaller of the factors that the filter applies to R when run forwards and backwards."""
@@ -126,9 +126,9 @@ def _inflations(
     return factors
 
 
-def _model(t: NDArray[np.int64], xy: FloatArray, seen: Mask, spec: TrackingSpec) -> Model:
+def _model(t: NDArray[np.int64], xy: FloatArray, seen: Mask, spec: TrackingSpec) -> MotionModel:
     start = xy[seen.argmax(axis=0), np.arange(xy.shape[1])].T  # (2, K) where each was seen first
-    return Model(
+    return MotionModel(
         dt_s=np.diff(t, prepend=t[0]) / NS_PER_S,
         q=np.asarray(spec.q_px2_s3),
         tau=np.asarray(spec.tau_s),
@@ -136,13 +136,13 @@ def _model(t: NDArray[np.int64], xy: FloatArray, seen: Mask, spec: TrackingSpec)
     )
 
 
-def _rows(xy: FloatArray, r: FloatArray, seen: Mask) -> Rows:
+def _rows(xy: FloatArray, r: FloatArray, seen: Mask) -> ObservationRows:
     """x, and y less what x says of it: two scalar observations with independent noises."""
     slope = r[..., 0, 1] / r[..., 0, 0]  # (F, K)
     one, zero = np.ones_like(slope), np.zeros_like(slope)
     variance = np.stack([r[..., 0, 0], r[..., 1, 1] - slope * r[..., 0, 1]], axis=1)
     z = np.where(seen[..., None], xy, 0.0)
-    return Rows(
+    return ObservationRows(
         h=np.stack([np.stack([one, zero], axis=1), np.stack([-slope, one], axis=1)], axis=1),
         z=np.stack([z[..., 0], z[..., 1] - slope * z[..., 0]], axis=1),
         r=np.where(seen[:, None], variance, np.inf),

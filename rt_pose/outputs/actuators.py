@@ -24,7 +24,7 @@ SAFE_TIMEOUT_S = 0.5
 EMERGENCY = "emergency stop; `arm` lets commands out again"
 
 
-class Beat:
+class Heartbeat:
     """When the loop last turned. It only stores the time; others look at it."""
 
     __slots__ = ("t_ns",)
@@ -65,17 +65,18 @@ class Actuators:
         self,
         outputs: Iterable[tuple[OutputInfo, Output]],
         clock: Clock,
-        beat: Beat | None = None,
-        beat_within_ns: int = 0,
+        heartbeat: Heartbeat | None = None,
+        heartbeat_within_ns: int = 0,
     ) -> None:
-        """`beat`: the loop's; older than `beat_within_ns` the loop counts as hung, and heartbeats end."""
+        """`heartbeat`: the loop's; older than `heartbeat_within_ns` the loop counts as hung, and heartbeats
+        end."""
         self.acks: deque[Ack] = deque()
         """Filled by the outputs' threads, drained by the loop."""
         self.notices: deque[OutputNotice] = deque()
         """What outputs say besides acks: a dropped line, a fault. Filled and drained as `acks`."""
 
         def alive() -> bool:
-            return beat is not None and beat.fresh(clock.now_ns(), beat_within_ns)
+            return heartbeat is not None and heartbeat.fresh(clock.now_ns(), heartbeat_within_ns)
 
         self._threads = {
             info.name: OutputThread(info, output, clock, self.acks, self.notices, alive)

@@ -36,7 +36,7 @@ class OutputThread:
         self._output, self._clock, self._acks, self._notices = output, clock, acks, notices
         self._alive = alive
         self._watched: WatchedOutput | None = output if isinstance(output, WatchedOutput) else None
-        self._beat_s = (
+        self._heartbeat_s = (
             info.heartbeat_ms / 1000 if self._watched is not None and info.heartbeat_ms > 0 else None
         )
         self._commands: queue.Queue[Command | object | None] = queue.Queue(QUEUE_COMMANDS)
@@ -59,7 +59,7 @@ class OutputThread:
             return f"{QUEUE_COMMANDS} commands are waiting for the output already"
         return ""
 
-    def forget(self, why: str) -> None:
+    def discard_queued(self, why: str) -> None:
         """Refuse what is waiting, each with an ack."""
         ending = False
         while True:
@@ -75,13 +75,13 @@ class OutputThread:
 
     def disarm(self) -> None:
         """Nothing that waits goes out, and what is in progress ends; the thread sees to it."""
-        self.forget("disarmed")
+        self.discard_queued("disarmed")
         self._commands.put_nowait(_MAKE_SAFE)
 
     def hold(self, why: str) -> None:
         """Let nothing out, neither what waits nor what comes, until `release`. From any thread."""
         self._held = why
-        self.forget(why)
+        self.discard_queued(why)
 
     def release(self) -> None:
         self._held = ""
@@ -93,7 +93,7 @@ class OutputThread:
     def begin_stop(self) -> None:
         """Send nothing more."""
         self._stopping = True
-        self.forget("the run ended")
+        self.discard_queued("the run ended")
         self._commands.put_nowait(None)
 
     def end_stop(self, timeout_s: float) -> str:
@@ -110,14 +110,14 @@ class OutputThread:
         return f"output '{self.info.name}' failed: {self.fault}" if self.fault else ""
 
     def _run(self) -> None:
-        next_beat_ns = self._clock.now_ns()
+        next_heartbeat_ns = self._clock.now_ns()
         while True:
             wait_s = None
-            if self._beat_s is not None and not self.fault:
-                wait_s = (next_beat_ns - self._clock.now_ns()) / NS_PER_S
+            if self._heartbeat_s is not None and not self.fault:
+                wait_s = (next_heartbeat_ns - self._clock.now_ns()) / NS_PER_S
                 if wait_s <= 0.0:
                     self._heartbeat()
-                    next_beat_ns = self._clock.now_ns() + round(self._beat_s * NS_PER_S)
+                    next_heartbeat_ns = self._clock.now_ns() + round(self._heartbeat_s * NS_PER_S)
                     continue
             try:
                 command = self._commands.get(timeout=wait_s)

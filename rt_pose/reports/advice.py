@@ -29,58 +29,58 @@ def drop_explanation(stage: str) -> str:
 def advice(session: Session, figures: dict[str, Any]) -> list[str]:
     """Sentences of HTML, the most pressing first."""
     path = escape(str(session.path))
-    said = [*_about_speed(figures), *_about_events(session, figures)]
+    messages = [*_about_speed(figures), *_about_events(session, figures)]
     if not session.info.package.tracking.get("calibrated"):
-        said.append(
+        messages.append(
             "The tracking parameters are defaults, not fitted to this animal: read the predicted positions "
             "and their uncertainty with care."
         )
-    said.append(
+    messages.append(
         f"<code>rt-pose replay {path}</code> makes every decision again from the log and says whether it "
         "comes out the same."
     )
     if figures["accuracy"] is None:
-        said.append(
+        messages.append(
             "Nothing here says how right the poses are: label some frames of this camera and look at the "
             "errors that <code>rt-pose train fit</code> reports on them."
         )
-    return said
+    return messages
 
 
 def _about_speed(figures: dict[str, Any]) -> list[str]:
     frames, due, latency = figures["frames"], figures["deadline"], figures["latency_ms"]
-    said = []
+    messages = []
     dropped = frames["dropped"].get("capture", 0)
     if frames["captured"] and dropped / frames["captured"] > MANY_DROPPED:
-        said.append(
+        messages.append(
             f"{100 * dropped / frames['captured']:.1f} % of the frames were replaced before the loop came to "
             "them: lower the camera's rate, or use a smaller network or input."
         )
     if due["missed"] and due["missed"] / due["n"] > MANY_MISSED:
-        said.append(
+        messages.append(
             f"{100 * due['missed'] / due['n']:.1f} % of the decisions were late: raise "
             "<code>budget_ms</code> if the experiment bears it, or see above where the time goes."
         )
     engine, bare = latency["engine"], figures["engine"]["bare_forward_ms"]
     if engine and bare and bare.get("p50") and engine["p50"] > 1.25 * bare["p50"]:
-        said.append(
+        messages.append(
             f"The network took {engine['p50'] / bare['p50']:.2f} times as long as before the run, "
             "alone and back to back: at a camera's pace caches go cold and cores sleep, and whatever else "
             "ran on the machine adds to it."
         )
-    return said
+    return messages
 
 
 def _about_events(session: Session, figures: dict[str, Any]) -> list[str]:
-    said = []
+    messages = []
     reasons = sorted({e.event["reason"] for e in session.events if e.event["outcome"] == "suppressed"})
     if reasons:
-        said.append(f"Events were suppressed: {escape('; '.join(reasons))}.")
+        messages.append(f"Events were suppressed: {escape('; '.join(reasons))}.")
     for reason, count in figures["commands"]["why"].items():
-        said.append(f"{count} fired events became no stimulus: {escape(reason)}.")
+        messages.append(f"{count} fired events became no stimulus: {escape(reason)}.")
     silent = [rule for rule, counts in figures["events"].items() if not any(counts.values())]
     if silent:
-        said.append(
+        messages.append(
             f"Never came true: {escape(', '.join(silent))}. Compare the condition with the traces above."
         )
-    return said
+    return messages

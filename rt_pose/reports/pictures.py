@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from rt_pose.clock import NS_PER_MS
 from rt_pose.records import EventRecord, Observation, TrackRecord
 from rt_pose.reports.svg import keypoint_colour
-from rt_pose.session.film import FilmTimes, read_film, read_times
 from rt_pose.session.read import Session
+from rt_pose.session.video_file import VideoTimes, read_times, read_video
 from rt_pose.types import FloatArray
 
 STRIP_OFFSETS_MS = (-200, -100, 0, 200, 500)
@@ -40,7 +40,7 @@ class Strip:
 class CameraPictures:
     """Draws on the frames of one camera's film."""
 
-    def __init__(self, session: Session, camera: str, times: FilmTimes) -> None:
+    def __init__(self, session: Session, camera: str, times: VideoTimes) -> None:
         self._session, self._camera = session, camera
         self._row_of_arrival = {int(t): row for row, t in enumerate(times.t_arrival_ns)}
         tracks = {t.seq: t for t in session.tracks if t.camera == camera}
@@ -124,7 +124,7 @@ class CameraPictures:
         info = self._session.info.cameras[self._camera]
         rows = {self._row_of_arrival[int(self._arrivals[i])]: i for i in wanted}
         size = (info.height, info.width)
-        film = read_film(self._session.path, self._camera, list(rows), info.channels, size)
+        film = read_video(self._session.path, self._camera, list(rows), info.channels, size)
         return {rows[row]: image for row, image in film}
 
     def _draw(

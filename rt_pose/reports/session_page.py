@@ -203,12 +203,12 @@ def _events(session: Session, figures: dict[str, Any]) -> str:
         _table(["rule", "fired", "withheld", "suppressed"], rules)
         + (_table(head, rows, "text") if rows else _soft("No rule came true."))
         + (_soft(f"and {more:,} more in the log") if more > 0 else "")
-        + _silent(figures["silent_rules"] or {})
+        + _untriggered(figures["silent_rules"] or {})
         + "".join(_strips(session))
     )
 
 
-def _silent(rules: dict[str, Any]) -> str:
+def _untriggered(rules: dict[str, Any]) -> str:
     """Of rules without an event: what was missing."""
     if not rules:
         return ""

@@ -50,7 +50,7 @@ def make_report(session_dir: Path | str) -> dict[str, Any]:
     from rt_pose.reports.session_page import page
 
     session = Session.read(session_dir)
-    found = _not_measured_as_none(figures(session))
+    found = _nan_to_none(figures(session))
     write_atomic(session.path / JSON_NAME, json.dumps(found, indent=1, allow_nan=False) + "\n", COPY)
     write_atomic(session.path / PAGE_NAME, page(session, found), COPY)
     return found
@@ -71,8 +71,8 @@ def figures(session: Session) -> dict[str, Any]:
         "commands": command_counts(session),
         "accuracy": accuracy(session, session.observations),
         "accuracy_tracks": accuracy(session, session.tracks),
-        "replay": _beside(session, "replay.json"),
-        "hindsight": _beside(session, "hindsight.json"),
+        "replay": _read_json_beside(session, "replay.json"),
+        "hindsight": _read_json_beside(session, "hindsight.json"),
         "machine": info.machine,
         "versions": info.versions,
         "package": asdict(info.package),
@@ -207,7 +207,7 @@ def started_utc_ns(info: SessionInfo) -> int | None:
     return info.started_utc_ns or (info.anchors[0].t_utc_ns if info.anchors else None)
 
 
-def _beside(session: Session, name: str) -> dict[str, Any] | None:
+def _read_json_beside(session: Session, name: str) -> dict[str, Any] | None:
     """What an audit of the session has left beside it; None where there was none."""
     file = session.path / name
     try:
@@ -217,12 +217,12 @@ def _beside(session: Session, name: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _not_measured_as_none(value: Any) -> Any:
+def _nan_to_none(value: Any) -> Any:
     """JSON knows no NaN and no infinity: what is not a number was not measured."""
     if isinstance(value, dict):
-        return {key: _not_measured_as_none(item) for key, item in value.items()}
+        return {key: _nan_to_none(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_not_measured_as_none(item) for item in value]
+        return [_nan_to_none(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

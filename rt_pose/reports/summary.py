@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rt_pose.audit.untriggered_rules import in_words
+from rt_pose.audit.untriggered_rules import format_untriggered
 
 MANY_REPLACED = 0.1
 """Share of frames from which on it is said why they are dropped."""
@@ -32,7 +32,7 @@ def format_summary(figures: dict[str, Any]) -> str:
     for rule, counts in figures["events"].items():
         lines.append(f"rule {rule}: " + ", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
     for rule, found in (figures["silent_rules"] or {}).items():
-        lines.append(f"rule {rule} never came true; {in_words(found)}")
+        lines.append(f"rule {rule} never came true; {format_untriggered(found)}")
     accuracy = figures["accuracy"]
     if accuracy:
         lines.append(f"accuracy: median {accuracy['median_px']:.2f} px over {accuracy['n']} keypoints")

@@ -10,53 +10,57 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.rules.belief import Nodes
 from rt_pose.rules.bind_terms import Terms
-from rt_pose.rules.chance import (
-    Truth,
+from rt_pose.rules.comparison import SIGNS, closed_form, comparison_phrase
+from rt_pose.rules.condition import Condition
+from rt_pose.rules.parse import parse
+from rt_pose.rules.predicate import (
+    BoundPredicate,
     all_of,
     any_of,
-    by_nodes,
-    certain,
+    by_quadrature,
+    complement,
+    dependent_groups,
+    deterministic,
     inside_box,
     inside_circle,
-    jointly,
-    negated,
-    together,
+    joint_probability,
 )
-from rt_pose.rules.comparison import SIGNS, closed_form, said
-from rt_pose.rules.condition import Condition
-from rt_pose.rules.frame import Measures
-from rt_pose.rules.moment import Moment
-from rt_pose.rules.parse import parse
+from rt_pose.rules.samples import StateSamples
+from rt_pose.rules.state_distribution import QuadraturePoints
 from rt_pose.rules.tree import And, Call, Compare, Node, Not, Number, Or
+from rt_pose.rules.unit_resolver import MetricScale
 from rt_pose.rules.units import unit_of
 from rt_pose.rules.value import FUNCTIONS, Value
 from rt_pose.rules.zones import Box, Circle, Zone
 
 
 def bind(
-    text: str, keypoints: list[str], zones: dict[str, Zone], where: str, measures: Measures | None = None
+    text: str,
+    keypoints: list[str],
+    zones: dict[str, Zone],
+    where: str,
+    metric_scale: MetricScale | None = None,
 ) -> Condition:
     """The condition `text`; UserError with a caret under a wrong name and the nearest valid one."""
-    terms = Terms(text, keypoints, zones, where, measures or Measures())
+    terms = Terms(text, keypoints, zones, where, metric_scale or MetricScale())
     return _Binder(text, where, terms).whole()
 
 
 class _Binder:
     def __init__(self, text: str, where: str, terms: Terms) -> None:
         self._text, self._where, self._terms = text, where, terms
-        self._nodes: list[Nodes] = []
+        self._nodes: list[QuadraturePoints] = []
 
     def whole(self) -> Condition:
         terms = self._terms
-        truth = self._truth(parse(self._text, self._where))
+        predicate = self._predicate(parse(self._text, self._where))
         if terms.first is None:
             raise terms.error(0, "there is no quantity in it: it would always or never be true")
         _, measure, unit = terms.first
         return Condition(
             self._text,
-            truth,
+            predicate,
             measure,
             unit,
             terms.slots,
@@ -65,93 +69,99 @@ class _Binder:
             self._nodes,
         )
 
-    def _truth(self, node: Node) -> Truth:
+    def _predicate(self, node: Node) -> BoundPredicate:
         match node:
             case And(parts):
-                return self._joined(parts, " and ")
+                return self._join(parts, " and ")
             case Or(parts):
-                return self._joined(parts, " or ")
+                return self._join(parts, " or ")
             case Not(inner):
-                truth = self._truth(inner)
-                holds = truth.holds
-                says = f"it is not so that {truth.says}"
-                return Truth(
+                predicate = self._predicate(inner)
+                holds = predicate.holds
+                says = f"it is not so that {predicate.says}"
+                return BoundPredicate(
                     lambda m: np.logical_not(holds(m)),
-                    negated(truth.chance),
-                    truth.slots,
-                    truth.moving,
+                    complement(predicate.probability),
+                    predicate.slots,
+                    predicate.moving,
                     says,
-                    truth.exact,
-                    truth.joined,
+                    predicate.exact,
+                    predicate.compound,
                 )
             case Compare():
                 return self._comparison(node)
             case Call():
-                return self._bare(node)
+                return self._truth_quantity(node)
         raise self._terms.error(
             node.place, "a number stands where a condition is meant: compare it, e.g. ... > 100"
         )
 
-    def _joined(self, nodes: tuple[Node, ...], word: str) -> Truth:
-        parts = [self._truth(node) for node in nodes]
+    def _join(self, nodes: tuple[Node, ...], word: str) -> BoundPredicate:
+        parts = [self._predicate(node) for node in nodes]
         every = word == " and "
         merge, independent = (np.logical_and, all_of) if every else (np.logical_or, any_of)
-        chances = []
-        for group in together(parts, lambda s: self._terms.slots[s].keypoint):
+        probabilities = []
+        for group in dependent_groups(parts, lambda s: self._terms.slots[s].keypoint):
             if len(group) == 1:
-                chances.append(group[0].chance)
+                probabilities.append(group[0].probability)
             elif all(part.exact for part in group):
-                chances.append(jointly(group, self._new_nodes(group, half=True), every=every))
+                probabilities.append(joint_probability(group, self._new_nodes(group, half=True), every=every))
             else:
-                chances.append(self._by_nodes(_merged(group, merge), _slots(group), _moving(group)))
-        says = word.join(f"({p.says})" if p.joined else p.says for p in parts)
-        chance = chances[0] if len(chances) == 1 else independent(chances)
-        exact = len(chances) == len(parts) and all(part.exact for part in parts)
-        return Truth(_merged(parts, merge), chance, _slots(parts), _moving(parts), says, exact, joined=True)
+                probabilities.append(
+                    self._by_quadrature(_merged(group, merge), _slots(group), _moving(group))
+                )
+        says = word.join(f"({p.says})" if p.compound else p.says for p in parts)
+        probability = probabilities[0] if len(probabilities) == 1 else independent(probabilities)
+        exact = len(probabilities) == len(parts) and all(part.exact for part in parts)
+        return BoundPredicate(
+            _merged(parts, merge), probability, _slots(parts), _moving(parts), says, exact, compound=True
+        )
 
-    def _new_nodes(self, group: list[Truth], *, half: bool) -> Nodes:
-        nodes = Nodes(self._terms.slots, _slots(group), _moving(group), half)
+    def _new_nodes(self, group: list[BoundPredicate], *, half: bool) -> QuadraturePoints:
+        nodes = QuadraturePoints(self._terms.slots, _slots(group), _moving(group), half)
         self._nodes.append(nodes)
         return nodes
 
-    def _by_nodes(
-        self, holds: Callable[[Moment], Any], slots: frozenset[int], moving: frozenset[int]
+    def _by_quadrature(
+        self, holds: Callable[[StateSamples], Any], slots: frozenset[int], moving: frozenset[int]
     ) -> Callable[..., float]:
         if not slots:
-            return certain(holds)
-        nodes = Nodes(self._terms.slots, slots, moving)
+            return deterministic(holds)
+        nodes = QuadraturePoints(self._terms.slots, slots, moving)
         self._nodes.append(nodes)
-        return by_nodes(holds, nodes)
+        return by_quadrature(holds, nodes)
 
-    def _comparison(self, node: Compare) -> Truth:
-        metric = self._terms.frames.of(node)
+    def _comparison(self, node: Compare) -> BoundPredicate:
+        metric = self._terms.units.is_metric(node)
         values = [self._terms.value(operand, metric) for operand in node.operands]
         settled = next((v for v in values if not v.bare), values[0])
         for i, value in enumerate(values):
             if value.bare and not settled.bare:
-                values[i] = self._terms.adopted(value, settled, metric)
+                values[i] = self._terms.with_unit_of(value, settled, metric)
             elif value.dimension != settled.dimension:
                 raise self._terms.error(
-                    value.place, f"cannot compare {settled.said_unit} with {value.said_unit}"
+                    value.place, f"cannot compare {settled.unit_name} with {value.unit_name}"
                 )
         self._note_units(node, values)
         compares = [
             (SIGNS[sign], values[i].measure, values[i + 1].measure) for i, sign in enumerate(node.signs)
         ]
 
-        def holds(moment: Moment) -> Any:
+        def holds(samples: StateSamples) -> Any:
             compare, left, right = compares[0]
-            result = compare(left(moment), right(moment))
+            result = compare(left(samples), right(samples))
             for compare, left, right in compares[1:]:
-                result = np.logical_and(result, compare(left(moment), right(moment)))
+                result = np.logical_and(result, compare(left(samples), right(samples)))
             return result
 
         slots = frozenset().union(*(v.slots for v in values))
         moving = frozenset().union(*(v.moving for v in values))
-        closed = closed_form(values, node.signs) if slots else certain(holds)
-        chance = closed or self._by_nodes(holds, slots, moving)
-        says = said(values, node.signs)
-        return Truth(holds, chance, slots, moving, says, closed is not None, joined=len(values) > 2)
+        closed = closed_form(values, node.signs) if slots else deterministic(holds)
+        probability = closed or self._by_quadrature(holds, slots, moving)
+        says = comparison_phrase(values, node.signs)
+        return BoundPredicate(
+            holds, probability, slots, moving, says, closed is not None, compound=len(values) > 2
+        )
 
     def _note_units(self, node: Compare, values: list[Value]) -> None:
         """The first quantity is told in the unit that it is compared in."""
@@ -163,7 +173,7 @@ class _Binder:
         value, factor = values[node.operands.index(alone)], unit.factor
         self._terms.first = (alone.place, lambda m: np.asarray(value.measure(m)) / factor, written)
 
-    def _bare(self, call: Call) -> Truth:
+    def _truth_quantity(self, call: Call) -> BoundPredicate:
         if call.name in FUNCTIONS:
             raise self._terms.error(call.place, f"{call.name}(...) is a number: compare it, e.g. ... > 100")
         quantity = self._terms.quantity(call)
@@ -172,39 +182,41 @@ class _Binder:
             raise self._terms.error(
                 call.place, f"{call.name} is a number in {unit}: compare it, e.g. {call.name}(...) > 100"
             )
-        measure, bound = self._terms.measured(quantity, call, self._terms.frames.of(call))
-        self._terms.note_first(call.place, measure, self._terms.frames.length_unit(call))
+        measure, bound = self._terms.bind_measure(quantity, call, self._terms.units.is_metric(call))
+        self._terms.note_first(call.place, measure, self._terms.units.length_unit(call))
 
-        def holds(moment: Moment) -> Any:
-            return np.greater_equal(measure(moment), 0.0)
+        def holds(samples: StateSamples) -> Any:
+            return np.greater_equal(measure(samples), 0.0)
 
         moving = bound.slots if quantity.moving else frozenset()
         match bound.values:
             case (int() as slot, Circle() as zone) if quantity.name == "inside":
-                chance = inside_circle(slot, zone)
+                probability = inside_circle(slot, zone)
             case (int() as slot, Box() as zone) if quantity.name == "inside":
-                chance = inside_box(slot, zone)
+                probability = inside_box(slot, zone)
             case _:
-                chance = self._by_nodes(holds, bound.slots, moving)
+                probability = self._by_quadrature(holds, bound.slots, moving)
         exact = isinstance(bound.values[-1], Circle | Box) and quantity.name == "inside"
-        return Truth(holds, chance, bound.slots, moving, quantity.says.format(*bound.says), exact)
+        return BoundPredicate(
+            holds, probability, bound.slots, moving, quantity.says.format(*bound.says), exact
+        )
 
 
-def _merged(parts: list[Truth], merge: Callable[[Any, Any], Any]) -> Callable[[Moment], Any]:
+def _merged(parts: list[BoundPredicate], merge: Callable[[Any, Any], Any]) -> Callable[[StateSamples], Any]:
     functions = [part.holds for part in parts]
 
-    def holds(moment: Moment) -> Any:
-        result = functions[0](moment)
+    def holds(samples: StateSamples) -> Any:
+        result = functions[0](samples)
         for function in functions[1:]:
-            result = merge(result, function(moment))
+            result = merge(result, function(samples))
         return result
 
     return holds
 
 
-def _slots(parts: list[Truth]) -> frozenset[int]:
+def _slots(parts: list[BoundPredicate]) -> frozenset[int]:
     return frozenset().union(*(part.slots for part in parts))
 
 
-def _moving(parts: list[Truth]) -> frozenset[int]:
+def _moving(parts: list[BoundPredicate]) -> frozenset[int]:
     return frozenset().union(*(part.moving for part in parts))

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from rt_pose.errors import UserError, nearest
-from rt_pose.rules.frame import Frames, Measures
 from rt_pose.rules.memory import Signal
-from rt_pose.rules.moment import Moment, Slot
 from rt_pose.rules.quantities import KINDS, Quantity, find_quantity, quantity_names
-from rt_pose.rules.tokens import complain
+from rt_pose.rules.samples import Slot, StateSamples
+from rt_pose.rules.tokens import condition_error
 from rt_pose.rules.tree import Call, Chain, Name, Negative, Node, Number
+from rt_pose.rules.unit_resolver import MetricScale, UnitResolver
 from rt_pose.rules.units import Dimension, unit_of
 from rt_pose.rules.value import FUNCTIONS, Value, adopt, apply, chain, negative, number, plain
 from rt_pose.rules.zones import Box, Circle, Line, Point, Polygon, Zone
@@ -24,7 +24,7 @@ SIDES = ("left", "right")
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BoundArguments:
     """Arguments of a call, bound."""
 
     values: tuple[Any, ...]
@@ -33,7 +33,7 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class _Followed:
+class _BoundSignal:
     """A bound signal and what it is in."""
 
     signal: Signal
@@ -46,22 +46,22 @@ class Terms:
     """Binds the numbers of one condition, and gathers what it will need of each frame."""
 
     def __init__(
-        self, text: str, keypoints: list[str], zones: dict[str, Zone], where: str, measures: Measures
+        self, text: str, keypoints: list[str], zones: dict[str, Zone], where: str, metric_scale: MetricScale
     ) -> None:
         self._text, self._keypoints, self._zones, self._where = text, keypoints, zones, where
-        self.frames = Frames(text, where, zones, measures)
+        self.units = UnitResolver(text, where, zones, metric_scale)
         self.slots: list[Slot] = []
         """The keypoints it looks at, each in px or in mm."""
         self.memories: list[Callable[[], Any]] = []
         """Makers of what its quantities keep from frame to frame."""
         self.needed: set[int] = set()
         """Keypoints without which it cannot be judged."""
-        self.first: tuple[int, Callable[[Moment], Any], str] | None = None
+        self.first: tuple[int, Callable[[StateSamples], Any], str] | None = None
         """(place, measure, unit) of the quantity that stands first."""
 
     def error(self, place: int, message: str) -> UserError:
         """With a caret under the condition's `place`."""
-        return complain(self._text, place, message, self._where)
+        return condition_error(self._text, place, message, self._where)
 
     def value(self, node: Node, metric: bool | None) -> Value:
         """A number of the condition; `metric`: lengths in mm, None where nothing has settled that yet."""
@@ -71,7 +71,7 @@ class Terms:
             case Negative(inner, place):
                 return negative(self.value(inner, metric), place)
             case Chain(operands, signs, place):
-                return self._chained(operands, signs, place, metric)
+                return self._chain(operands, signs, place, metric)
             case Call(name, arguments, place) if name in FUNCTIONS:
                 return self._function(name, arguments, place, metric)
             case Call():
@@ -80,12 +80,12 @@ class Terms:
                 raise self.error(place, f"expected a number or a quantity, got the name '{text}'")
         raise self.error(node.place, "a condition stands where a number is meant")
 
-    def _chained(
+    def _chain(
         self, operands: tuple[Node, ...], signs: tuple[str, ...], place: int, metric: bool | None
     ) -> Value:
         values = [self.value(operand, metric) for operand in operands]
         if signs[0] in "+-":
-            values = self._alike(values, metric)
+            values = self._unify_units(values, metric)
         for sign, value in zip(signs, values[1:], strict=True):
             if sign == "/" and value.constant == 0.0:
                 raise self.error(value.place, "a division by 0")
@@ -94,18 +94,18 @@ class Terms:
             raise self.error(place, "too large a number")
         return joined
 
-    def _alike(self, values: list[Value], metric: bool | None) -> list[Value]:
+    def _unify_units(self, values: list[Value], metric: bool | None) -> list[Value]:
         """Plain numbers take the unit of what they meet; the rest must have the same dimension."""
         settled = next((v for v in values if not v.bare), None)
         if settled is None:
             return values
-        alike = [self.adopted(v, settled, metric) if v.bare else v for v in values]
+        alike = [self.with_unit_of(v, settled, metric) if v.bare else v for v in values]
         for value in alike:
             if value.dimension != settled.dimension:
-                raise self.error(value.place, f"{settled.said_unit} and {value.said_unit} do not go together")
+                raise self.error(value.place, f"{settled.unit_name} and {value.unit_name} do not go together")
         return alike
 
-    def adopted(self, value: Value, settled: Value, metric: bool | None) -> Value:
+    def with_unit_of(self, value: Value, settled: Value, metric: bool | None) -> Value:
         """A plain number in the unit of what it stands beside."""
         if metric and settled.dimension.length:
             unit = settled.dimension.text(metric=True)
@@ -117,23 +117,25 @@ class Terms:
         if not fewest <= len(arguments) <= most:
             expected = "one number" if most == 1 else "two numbers or more"
             raise self.error(place, f"{name} takes {expected}, got {len(arguments)}")
-        values = self._alike([self.value(argument, metric) for argument in arguments], metric)
+        values = self._unify_units([self.value(argument, metric) for argument in arguments], metric)
         return apply(name, values, place)
 
     def _quantity_value(self, call: Call, metric: bool | None) -> Value:
         quantity = self.quantity(call)
         if quantity.unit is None:
             raise self.error(call.place, f"{call.name} is true or false, it cannot be compared")
-        measure, bound = self.measured(quantity, call, metric)
-        value = self._stated(quantity, call, measure, bound)
+        measure, bound = self.bind_measure(quantity, call, metric)
+        value = self._with_unit(quantity, call, measure, bound)
         factor = value.stated
         self.note_first(call.place, lambda m: np.asarray(value.measure(m)) / factor, value.unit)
         return value
 
-    def _stated(self, quantity: Quantity, call: Call, measure: Callable[..., Any], bound: Bound) -> Value:
+    def _with_unit(
+        self, quantity: Quantity, call: Call, measure: Callable[..., Any], bound: BoundArguments
+    ) -> Value:
         says = quantity.says.format(*bound.says)
         if quantity.unit == "signal":
-            followed = next(v for v in bound.values if isinstance(v, _Followed))
+            followed = next(v for v in bound.values if isinstance(v, _BoundSignal))
             return plain(followed.dimension, 1.0, followed.unit, measure, says, call.place)
         unit = unit_of(quantity.unit or "")
         if quantity.unit and unit is None:
@@ -144,7 +146,7 @@ class Terms:
         return Value(
             dimension=Dimension() if unit is None else unit.dimension,
             stated=factor,
-            unit=self.frames.renamed(quantity.unit or "", call),
+            unit=self.units.unit_name(quantity.unit or "", call),
             measure=scaled,
             says=says,
             place=call.place,
@@ -166,22 +168,22 @@ class Terms:
             )
         return quantity
 
-    def note_first(self, place: int, measure: Callable[[Moment], Any], unit: str) -> None:
+    def note_first(self, place: int, measure: Callable[[StateSamples], Any], unit: str) -> None:
         """Keep the quantity if it stands before the others: the condition's value is told by it."""
         if self.first is None or place < self.first[0]:
             self.first = (place, measure, unit)
 
-    def measured(
+    def bind_measure(
         self, quantity: Quantity, call: Call, metric: bool | None
-    ) -> tuple[Callable[[Moment], Any], Bound]:
+    ) -> tuple[Callable[[StateSamples], Any], BoundArguments]:
         """How a quantity is computed of a moment, and its arguments."""
-        metric = self.frames.settle(metric, quantity)
+        metric = self.units.resolve(metric, quantity)
         values: list[Any] = []
         says: list[str] = []
         for kind, argument in zip(quantity.arguments, call.arguments, strict=False):
-            value, said = self._argument(kind, argument, metric, values)
+            value, messages = self._argument(kind, argument, metric, values)
             values.append(value)
-            says.append(said)
+            says.append(messages)
         says += ["any"] * (len(quantity.arguments) - len(says))
         slots = {
             v
@@ -190,14 +192,16 @@ class Terms:
         }
         if quantity.random:
             self.needed |= {self.slots[s].keypoint for s in slots}
-        bound = Bound(tuple(values), tuple(says), frozenset(slots) if quantity.random else frozenset())
+        bound = BoundArguments(
+            tuple(values), tuple(says), frozenset(slots) if quantity.random else frozenset()
+        )
         function = quantity.measure
         if quantity.memory is None:
-            return (lambda moment: function(moment, *values)), bound
+            return (lambda samples: function(samples, *values)), bound
         make, place = quantity.memory, len(self.memories)
-        kept = [v.signal if isinstance(v, _Followed) else v for v in values]
+        kept = [v.signal if isinstance(v, _BoundSignal) else v for v in values]
         self.memories.append(lambda: make(*kept))
-        return (lambda moment: function(moment, moment.memories[place])), bound
+        return (lambda samples: function(samples, samples.memories[place])), bound
 
     def _argument(self, kind: str, node: Node, metric: bool, before: list[Any]) -> tuple[Any, str]:
         if kind == "signal":
@@ -233,24 +237,24 @@ class Terms:
             raise self.error(
                 node.place, f"expected {KINDS[kind]}, but '{node.text}' is a {type(zone).__name__.lower()}"
             )
-        return self.frames.zone_in(zone, metric, node)
+        return self.units.convert_zone(zone, metric, node)
 
-    def _signal(self, node: Node, metric: bool) -> tuple[_Followed, str]:
+    def _signal(self, node: Node, metric: bool) -> tuple[_BoundSignal, str]:
         value = self.value(node, metric)
         if value.constant is not None or not value.slots:
             raise self.error(node.place, f"expected {KINDS['signal']}")
         signal = Signal(value.measure, tuple(value.slots))
-        return _Followed(signal, value.dimension, value.unit, value), value.says
+        return _BoundSignal(signal, value.dimension, value.unit, value), value.says
 
     def _constant(self, kind: str, node: Node, metric: bool, before: list[Any]) -> tuple[float, str]:
         value = self.value(node, metric)
         like = {
             "angle": plain(Dimension(angle=1), 1.0, "deg", _nothing, "", 0),
             "frequency": plain(Dimension(time=-1), 1.0, "Hz", _nothing, "", 0),
-            "size": next((v.value for v in before if isinstance(v, _Followed)), value),
+            "size": next((v.value for v in before if isinstance(v, _BoundSignal)), value),
         }[kind]
         if value.bare:
-            value = self.adopted(value, like, metric)
+            value = self.with_unit_of(value, like, metric)
         if value.constant is None or value.dimension != like.dimension:
             raise self.error(node.place, f"expected {KINDS[kind]}")
         if (kind == "frequency" and value.constant <= 0) or (kind == "size" and value.constant < 0):
@@ -262,7 +266,7 @@ class Terms:
         return self.error(node.place, f"unknown {kind} '{node.text}'{hint}")
 
 
-def _nothing(moment: Moment) -> float:  # noqa: ARG001
+def _nothing(samples: StateSamples) -> float:  # noqa: ARG001
     return 0.0
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.rules.chance import of_form
-from rt_pose.rules.forms import Linear
+from rt_pose.rules.closed_forms import Linear
+from rt_pose.rules.predicate import form_probability
 from rt_pose.rules.value import Value
 
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {
@@ -18,7 +18,7 @@ SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     ">": np.greater,
     ">=": np.greater_equal,
 }
-_SAID = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
+_PHRASES = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
@@ -30,7 +30,7 @@ def closed_form(values: list[Value], signs: tuple[str, ...]) -> Callable[..., fl
         assert isinstance(right, Linear)
         difference = left.plus(right, -1.0)
         low, high = (0.0, math.inf) if signs[0][0] == ">" else (-math.inf, 0.0)
-        return of_form(difference, low, high)
+        return form_probability(difference, low, high)
     at = [i for i, v in enumerate(values) if v.constant is None]
     if len(at) != 1 or len(values) > 3 or (len(values) == 3 and at != [1]):
         return None
@@ -47,19 +47,19 @@ def closed_form(values: list[Value], signs: tuple[str, ...]) -> Callable[..., fl
             low = max(low, constant)
         else:
             high = min(high, constant)
-    return of_form(form, low, high)
+    return form_probability(form, low, high)
 
 
-def said(values: list[Value], signs: tuple[str, ...]) -> str:
+def comparison_phrase(values: list[Value], signs: tuple[str, ...]) -> str:
     """A comparison in words."""
     if len(values) == 3 and values[1].constant is None and signs[0][0] == signs[1][0] == "<":
         low, middle, high = values
-        above = f"{_SAID[_MIRRORED[signs[0]]]} {low.says}"
-        return f"{middle.says} is {above} and {_SAID[signs[1]]} {high.says}"
+        above = f"{_PHRASES[_MIRRORED[signs[0]]]} {low.says}"
+        return f"{middle.says} is {above} and {_PHRASES[signs[1]]} {high.says}"
     clauses = []
     for i, sign in enumerate(signs):
-        left, right, word = values[i], values[i + 1], _SAID[sign]
+        left, right, word = values[i], values[i + 1], _PHRASES[sign]
         if left.constant is not None and right.constant is None:
-            left, right, word = right, left, _SAID[_MIRRORED[sign]]
+            left, right, word = right, left, _PHRASES[_MIRRORED[sign]]
         clauses.append(f"{left.says} is {word} {right.says}")
     return " and ".join(clauses)

@@ -20,7 +20,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 @dataclass
-class Picture:
+class RulesPicture:
     """What is drawn."""
 
     zones: dict[str, Zone]
@@ -31,7 +31,7 @@ class Picture:
     caption: Sequence[str] = ()
 
 
-def draw(frame: Image, picture: Picture) -> Image:
+def draw(frame: Image, picture: RulesPicture) -> Image:
     """A BGR copy of a frame (H, W, 1 or 3; RGB) with the picture on it, at least 480 px wide."""
     image = cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR if frame.shape[2] == 1 else cv2.COLOR_RGB2BGR)
     scale = max(1, -(-480 // image.shape[1]))

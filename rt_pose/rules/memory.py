@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rt_pose.rules.moment import Array, Moment
+from rt_pose.rules.samples import Array, StateSamples
 from rt_pose.rules.zones import Line
 
 
@@ -22,7 +22,7 @@ class Memory(Protocol):
     def reset(self) -> None:
         """Forget everything: a recording was wound back, or the keypoint was lost."""
 
-    def see(self, moment: Moment) -> None:
+    def observe(self, samples: StateSamples) -> None:
         """The estimate (n = 1) at an exposure; times only go forward."""
 
 
@@ -30,12 +30,12 @@ class Memory(Protocol):
 class Signal:
     """A value to follow."""
 
-    measure: Callable[[Moment], Any]
+    measure: Callable[[StateSamples], Any]
     slots: tuple[int, ...]
     """Of the keypoints it is made of."""
 
 
-class Passage:
+class LineCrossing:
     """Whether a keypoint has come through a line, from one side to the other, and is still beyond it."""
 
     def __init__(self, keypoint: int, line: Line, side: str) -> None:
@@ -49,8 +49,8 @@ class Passage:
         """(signed distance, place along the line) when it was last on the near side."""
         self._far = self._through = False
 
-    def see(self, moment: Moment) -> None:
-        side, along = self._place(moment)
+    def observe(self, samples: StateSamples) -> None:
+        side, along = self._place(samples)
         if not math.isfinite(side[0]):
             return
         far = bool(side[0] >= 0.0)
@@ -60,17 +60,17 @@ class Passage:
             self._through = bool(self._margin(side, along)[0] >= 0.0)
         self._far = far
 
-    def beyond(self, moment: Moment) -> Array:
+    def beyond(self, samples: StateSamples) -> Array:
         """Distance beyond the line, (n,); negative where it is not, or came around the line."""
-        side, along = self._place(moment)
+        side, along = self._place(samples)
         if self._far:
             return side if self._through else np.full_like(side, -np.inf)
         if self._from is None:
             return np.full_like(side, -np.inf)
         return self._margin(side, along)
 
-    def _place(self, moment: Moment) -> tuple[Array, Array]:
-        x, y = moment.x[self._keypoint], moment.y[self._keypoint]
+    def _place(self, samples: StateSamples) -> tuple[Array, Array]:
+        x, y = samples.x[self._keypoint], samples.y[self._keypoint]
         return self._sign * self._line.side(x, y), self._line.along(x, y)
 
     def _margin(self, side: Array, along: Array) -> Array:
@@ -97,7 +97,7 @@ STALE_CYCLES = 1.0
 TURN = 2.0 * math.pi
 
 
-class Rhythm:
+class PhaseTracker:
     """Phase and amplitude of a periodic movement, causally.
 
     A Kalman filter whose state is an oscillator (in phase and in quadrature) that turns at the frequency,
@@ -118,13 +118,13 @@ class Rhythm:
         self._a = self._b = self._offset = 0.0
         self._omega = self._nominal
 
-    def see(self, moment: Moment) -> None:
-        if any(not moment.unseen_s[slot] <= 0.0 for slot in self._signal.slots):
+    def observe(self, samples: StateSamples) -> None:
+        if any(not samples.unseen_s[slot] <= 0.0 for slot in self._signal.slots):
             return  # the filter went on by itself: that is no sight of the movement
-        value = float(np.ravel(self._signal.measure(moment))[0])
+        value = float(np.ravel(self._signal.measure(samples))[0])
         if not math.isfinite(value):
             return
-        t_s = moment.t_s
+        t_s = samples.t_s
         if self._t_s is None or t_s - self._t_s > MEMORY_CYCLES * self._cycle_s:
             self._begin(t_s, value)
         elif t_s > self._t_s:

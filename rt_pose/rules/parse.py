@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable
 
 from rt_pose.errors import UserError, nearest
-from rt_pose.rules.tokens import KEYWORDS, Token, complain, tokenise
+from rt_pose.rules.tokens import KEYWORDS, Token, condition_error, tokenise
 from rt_pose.rules.tree import And, Call, Chain, Compare, Name, Negative, Node, Not, Number, Or
 from rt_pose.rules.units import UNIT_NAMES, unit_of
 
@@ -55,7 +55,7 @@ class _Parser:
         return token
 
     def _error(self, message: str) -> UserError:
-        return complain(self._text, self._peek().place, message, self._where)
+        return condition_error(self._text, self._peek().place, message, self._where)
 
     def _at(self, *texts: str) -> bool:
         return self._peek().kind in ("sign", "name") and self._peek().text in texts
@@ -136,10 +136,12 @@ class _Parser:
         token = self._next()
         value = float(token.text)
         if not math.isfinite(value):
-            raise complain(self._text, token.place, f"{token.text} is too large a number", self._where)
+            raise condition_error(self._text, token.place, f"{token.text} is too large a number", self._where)
         if token.unit and unit_of(token.unit) is None:
             hint = nearest(token.unit, UNIT_NAMES)
-            raise complain(self._text, token.unit_place, f"unknown unit '{token.unit}'{hint}", self._where)
+            raise condition_error(
+                self._text, token.unit_place, f"unknown unit '{token.unit}'{hint}", self._where
+            )
         return Number(value, token.unit, token.place)
 
     def _call(self) -> Call:

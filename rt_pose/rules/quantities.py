@@ -1,6 +1,6 @@
 """What rules can measure: one function a quantity, each stating its arguments and unit.
 
-A quantity gets a moment (`rt_pose.rules.moment`) and its bound arguments: a keypoint is its slot in the
+A quantity gets a moment (`rt_pose.rules.samples`) and its bound arguments: a keypoint is its slot in the
 moment, a zone its shape, a number is itself. It returns an array of shape (n,), or one number where all
 alternatives share it, in its stated unit; NaN where it cannot be said. A quantity without a unit is a
 condition by itself and returns how far inside it is (>= 0 is true).
@@ -25,9 +25,9 @@ from typing import Any, Literal
 import numpy as np
 
 from rt_pose.errors import UserError
-from rt_pose.rules.forms import Form, Linear, Radial
-from rt_pose.rules.memory import Passage, Rhythm
-from rt_pose.rules.moment import Array, Moment, length
+from rt_pose.rules.closed_forms import Form, Linear, Radial
+from rt_pose.rules.memory import LineCrossing, PhaseTracker
+from rt_pose.rules.samples import Array, StateSamples, length
 from rt_pose.rules.zones import Area, Box, Circle, Line, Point, Polygon
 
 ENTRY_POINTS = "rt_pose.quantities"
@@ -78,25 +78,25 @@ def linear(*terms: tuple[int, int, float], constant: float = 0.0) -> Linear:
     return form
 
 
-def x(moment: Moment, keypoint: int) -> Array:
+def x(samples: StateSamples, keypoint: int) -> Array:
     """Position to the right."""
-    return moment.x[keypoint]
+    return samples.x[keypoint]
 
 
-def y(moment: Moment, keypoint: int) -> Array:
+def y(samples: StateSamples, keypoint: int) -> Array:
     """Position downward."""
-    return moment.y[keypoint]
+    return samples.y[keypoint]
 
 
-def speed(moment: Moment, keypoint: int) -> Array:
+def speed(samples: StateSamples, keypoint: int) -> Array:
     """Length of the velocity."""
-    return length(moment.vx[keypoint], moment.vy[keypoint])
+    return length(samples.vx[keypoint], samples.vy[keypoint])
 
 
-def velocity(moment: Moment, keypoint: int, angle: float) -> Array:
+def velocity(samples: StateSamples, keypoint: int, angle: float) -> Array:
     """Velocity along a direction: 0 deg is right, 90 deg down."""
     cos, sin = np.cos(angle / _DEGREE), np.sin(angle / _DEGREE)
-    return moment.vx[keypoint] * cos + moment.vy[keypoint] * sin
+    return samples.vx[keypoint] * cos + samples.vy[keypoint] * sin
 
 
 def _velocity_form(keypoint: int, angle: float) -> Linear:
@@ -104,9 +104,9 @@ def _velocity_form(keypoint: int, angle: float) -> Linear:
     return linear((keypoint, 2, cos), (keypoint, 3, sin))
 
 
-def distance(moment: Moment, keypoint: int, place: int | Area | Line | Point) -> Array:
+def distance(samples: StateSamples, keypoint: int, place: int | Area | Line | Point) -> Array:
     """To a keypoint or a point; to the nearest place of a zone, 0 inside it; to a line's nearest place."""
-    px, py = moment.x[keypoint], moment.y[keypoint]
+    px, py = samples.x[keypoint], samples.y[keypoint]
     match place:
         case Circle() | Box() | Polygon():
             return np.maximum(-place.depth(px, py), 0.0)
@@ -117,7 +117,7 @@ def distance(moment: Moment, keypoint: int, place: int | Area | Line | Point) ->
             return length(dx, dy)
         case Point():
             return length(px - place.x, py - place.y)
-    return length(px - moment.x[place], py - moment.y[place])
+    return length(px - samples.x[place], py - samples.y[place])
 
 
 def _distance_form(keypoint: int, place: object) -> Form | None:
@@ -131,68 +131,68 @@ def _distance_form(keypoint: int, place: object) -> Form | None:
     return None
 
 
-def approach(moment: Moment, keypoint: int, place: int | Area | Line | Point) -> Array:
+def approach(samples: StateSamples, keypoint: int, place: int | Area | Line | Point) -> Array:
     """Speed toward a keypoint (that moves itself), or toward the centre of a zone."""
     if isinstance(place, int):
-        dx, dy = moment.x[place] - moment.x[keypoint], moment.y[place] - moment.y[keypoint]
-        vx, vy = moment.vx[keypoint] - moment.vx[place], moment.vy[keypoint] - moment.vy[place]
+        dx, dy = samples.x[place] - samples.x[keypoint], samples.y[place] - samples.y[keypoint]
+        vx, vy = samples.vx[keypoint] - samples.vx[place], samples.vy[keypoint] - samples.vy[place]
     else:
         cx, cy = np.mean(place.outline(), axis=0)
-        dx, dy = cx - moment.x[keypoint], cy - moment.y[keypoint]
-        vx, vy = moment.vx[keypoint], moment.vy[keypoint]
+        dx, dy = cx - samples.x[keypoint], cy - samples.y[keypoint]
+        vx, vy = samples.vx[keypoint], samples.vy[keypoint]
     return _ratio(dx * vx + dy * vy, length(dx, dy))
 
 
-def angle(moment: Moment, first: int, corner: int, last: int) -> Array:
+def angle(samples: StateSamples, first: int, corner: int, last: int) -> Array:
     """At a joint, 0 (folded) to 180 (straight) deg."""
-    ax, ay = moment.x[first] - moment.x[corner], moment.y[first] - moment.y[corner]
-    bx, by = moment.x[last] - moment.x[corner], moment.y[last] - moment.y[corner]
+    ax, ay = samples.x[first] - samples.x[corner], samples.y[first] - samples.y[corner]
+    bx, by = samples.x[last] - samples.x[corner], samples.y[last] - samples.y[corner]
     return np.arctan2(np.abs(ax * by - ay * bx), ax * bx + ay * by) * _DEGREE
 
 
-def heading(moment: Moment, tail: int, head: int) -> Array:
+def heading(samples: StateSamples, tail: int, head: int) -> Array:
     """Direction from one keypoint to another: 0 right, 90 down, 180 left, -90 up."""
-    return np.arctan2(moment.y[head] - moment.y[tail], moment.x[head] - moment.x[tail]) * _DEGREE
+    return np.arctan2(samples.y[head] - samples.y[tail], samples.x[head] - samples.x[tail]) * _DEGREE
 
 
-def direction(moment: Moment, keypoint: int) -> Array:
+def direction(samples: StateSamples, keypoint: int) -> Array:
     """Direction in which a keypoint moves: 0 right, 90 down, 180 left, -90 up."""
-    return np.arctan2(moment.vy[keypoint], moment.vx[keypoint]) * _DEGREE
+    return np.arctan2(samples.vy[keypoint], samples.vx[keypoint]) * _DEGREE
 
 
-def turning(moment: Moment, tail: int, head: int) -> Array:
+def turning(samples: StateSamples, tail: int, head: int) -> Array:
     """How fast the heading turns, deg/s, clockwise as seen on the screen."""
-    dx, dy = moment.x[head] - moment.x[tail], moment.y[head] - moment.y[tail]
-    vx, vy = moment.vx[head] - moment.vx[tail], moment.vy[head] - moment.vy[tail]
+    dx, dy = samples.x[head] - samples.x[tail], samples.y[head] - samples.y[tail]
+    vx, vy = samples.vx[head] - samples.vx[tail], samples.vy[head] - samples.vy[tail]
     return _ratio(dx * vy - dy * vx, dx * dx + dy * dy) * _DEGREE
 
 
-def inside(moment: Moment, keypoint: int, zone: Area) -> Array:
+def inside(samples: StateSamples, keypoint: int, zone: Area) -> Array:
     """Depth inside a zone."""
-    return zone.depth(moment.x[keypoint], moment.y[keypoint])
+    return zone.depth(samples.x[keypoint], samples.y[keypoint])
 
 
-def crossing(moment: Moment, memory: Passage) -> Array:
+def crossing(samples: StateSamples, memory: LineCrossing) -> Array:
     """How far beyond the line, having come through it."""
-    return memory.beyond(moment)
+    return memory.beyond(samples)
 
 
-def unseen(moment: Moment, keypoint: int) -> float:
+def unseen(samples: StateSamples, keypoint: int) -> float:
     """Time since the last sight, as of the newest frame, ms."""
-    return moment.unseen_s[keypoint] * 1e3
+    return samples.unseen_s[keypoint] * 1e3
 
 
-def confidence(moment: Moment, keypoint: int) -> float:
+def confidence(samples: StateSamples, keypoint: int) -> float:
     """The network's own confidence in the newest frame, 0 to 1."""
-    return moment.confidence[keypoint]
+    return samples.confidence[keypoint]
 
 
-def phase(moment: Moment, memory: Rhythm) -> float:
+def phase(samples: StateSamples, memory: PhaseTracker) -> float:
     """Phase of a periodic movement, deg."""
-    return memory.phase_deg(moment.t_s)
+    return memory.phase_deg(samples.t_s)
 
 
-def amplitude(moment: Moment, memory: Rhythm) -> float:  # noqa: ARG001
+def amplitude(samples: StateSamples, memory: PhaseTracker) -> float:  # noqa: ARG001
     """Amplitude of a periodic movement."""
     return memory.amplitude()
 
@@ -260,7 +260,7 @@ QUANTITIES: dict[str, Quantity] = {
             None,
             crossing,
             "{0} has crossed {1} to its {2}",
-            memory=Passage,
+            memory=LineCrossing,
         ),
         Quantity("unseen", ("keypoint",), "ms", unseen, "the time since {0} was seen", random=False),
         Quantity("confidence", ("keypoint",), "", confidence, "the confidence in {0}", random=False),
@@ -271,7 +271,7 @@ QUANTITIES: dict[str, Quantity] = {
             phase,
             "the phase of the rhythm of {0} near {1} (where its amplitude is at least {2})",
             random=False,
-            memory=Rhythm,
+            memory=PhaseTracker,
         ),
         Quantity(
             "amplitude",
@@ -280,7 +280,7 @@ QUANTITIES: dict[str, Quantity] = {
             amplitude,
             "the amplitude of the rhythm of {0} near {1}",
             random=False,
-            memory=Rhythm,
+            memory=PhaseTracker,
         ),
     )
 }

@@ -30,7 +30,7 @@ class Token:
     unit_place: int = 0
 
 
-def complain(text: str, place: int, message: str, where: str) -> UserError:
+def condition_error(text: str, place: int, message: str, where: str) -> UserError:
     """An error that shows the condition with a caret under the place."""
     shown = "".join(" " if c.isspace() else c for c in text)  # a line break would leave the caret astray
     return UserError(f"{where}: {message}\n  {shown}\n  {' ' * place}^")
@@ -44,7 +44,7 @@ def tokenise(text: str, where: str) -> list[Token]:
         match = _TOKEN.match(text, place)
         if match is None:
             place += len(text[place:]) - len(text[place:].lstrip())
-            raise complain(text, place, f"cannot read '{text[place]}' here", where)
+            raise condition_error(text, place, f"cannot read '{text[place]}' here", where)
         kind = str(match.lastgroup)
         place = match.end()
         unit = _UNIT.match(text, place) if kind == "number" else None

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.rules.forms import Form, Linear
-from rt_pose.rules.moment import Moment
+from rt_pose.rules.closed_forms import Form, Linear
+from rt_pose.rules.samples import StateSamples
 from rt_pose.rules.tree import Number
 from rt_pose.rules.units import Dimension, unit_of
 
@@ -28,7 +28,7 @@ class Value:
     """Base units in one of its stated unit, which plain numbers beside it take."""
     unit: str
     """The stated unit, for messages."""
-    measure: Callable[[Moment], Any]
+    measure: Callable[[StateSamples], Any]
     says: str
     place: int
     constant: float | None = None
@@ -39,7 +39,7 @@ class Value:
     moving: frozenset[int] = frozenset()
 
     @property
-    def said_unit(self) -> str:
+    def unit_name(self) -> str:
         """For messages."""
         return self.unit or "a plain number"
 
@@ -61,7 +61,12 @@ def number(node: Number) -> Value:
 
 
 def plain(
-    dimension: Dimension, stated: float, unit: str, measure: Callable[[Moment], Any], says: str, place: int
+    dimension: Dimension,
+    stated: float,
+    unit: str,
+    measure: Callable[[StateSamples], Any],
+    says: str,
+    place: int,
 ) -> Value:
     """A value that no covariance bears on."""
     return Value(dimension, stated, unit, measure, says, place)
@@ -100,16 +105,16 @@ def apply(name: str, values: list[Value], place: int) -> Value:
     function, first = _NUMPY[name], values[0]
     measures = [value.measure for value in values]
 
-    def measure(moment: Moment) -> Any:
-        result = measures[0](moment)
+    def measure(samples: StateSamples) -> Any:
+        result = measures[0](samples)
         if len(measures) == 1:
             return function(result)
         for other in measures[1:]:
-            result = function(result, other(moment))
+            result = function(result, other(samples))
         return result
 
     says = f"{name}({', '.join(value.says for value in values)})"
-    return _folded(values, replace(first, measure=measure, says=says, form=None, place=place))
+    return _fold_constants(values, replace(first, measure=measure, says=says, form=None, place=place))
 
 
 def _sum(left: Value, right: Value, sign: str) -> Value:
@@ -124,7 +129,7 @@ def _sum(left: Value, right: Value, sign: str) -> Value:
         says=f"{left.says} {'plus' if sign == '+' else 'minus'} {right.says}",
         form=form,
     )
-    return _folded([left, right], made)
+    return _fold_constants([left, right], made)
 
 
 def _product(left: Value, right: Value, sign: str) -> Value:
@@ -148,10 +153,10 @@ def _product(left: Value, right: Value, sign: str) -> Value:
         place=left.place,
         form=form,
     )
-    return _folded([left, right], made)
+    return _fold_constants([left, right], made)
 
 
-def _folded(values: list[Value], made: Value) -> Value:
+def _fold_constants(values: list[Value], made: Value) -> Value:
     """`made` out of `values`: what it looks at; a constant where they all are."""
     slots = frozenset().union(*(v.slots for v in values))
     moving = frozenset().union(*(v.moving for v in values))
@@ -159,7 +164,7 @@ def _folded(values: list[Value], made: Value) -> Value:
     if any(v.constant is None for v in values):
         return replace(made, slots=slots, moving=moving, bare=False, constant=None)
     with np.errstate(all="ignore"):
-        value = float(made.measure(_NO_MOMENT))
+        value = float(made.measure(_NO_SAMPLES))
     folded = constant(value, made.dimension, made.stated, made.unit, made.says, made.place)
     return replace(folded, bare=bare)
 
@@ -172,4 +177,4 @@ def _unit_text(dimension: Dimension) -> str:
     return "" if dimension == Dimension() else dimension.text()
 
 
-_NO_MOMENT = Moment([], [], [], [], [], [])
+_NO_SAMPLES = StateSamples([], [], [], [], [], [])

@@ -13,7 +13,7 @@ import numpy as np
 
 from rt_pose.config.rules import ZoneConfig
 from rt_pose.errors import UserError
-from rt_pose.rules.moment import Array, length
+from rt_pose.rules.samples import Array, length
 
 SHAPES = ("circle", "box", "polygon", "line", "point")
 CIRCLE_CORNERS = 48
@@ -173,7 +173,7 @@ def _box(zone: ZoneConfig, where: str) -> Box:
 
 def _polygon(zone: ZoneConfig, where: str) -> Polygon:
     corners = _points(zone.polygon or [])
-    if corners is None or len(corners) < 3 or _twice_in_a_row(corners):
+    if corners is None or len(corners) < 3 or _repeated_corner(corners):
         raise UserError(
             f"{where}: expected `polygon: [[x, y], [x, y], [x, y], ...]` with at least three corners, no two "
             f"neighbours the same, got {zone.polygon}"
@@ -213,5 +213,5 @@ def _points(points: list[list[float]]) -> list[tuple[float, float]] | None:
     return [(p[0], p[1]) for p in points] if all(_finite(p, 2) for p in points) else None
 
 
-def _twice_in_a_row(corners: list[tuple[float, float]]) -> bool:
+def _repeated_corner(corners: list[tuple[float, float]]) -> bool:
     return any(a == b for a, b in zip(corners, corners[1:] + corners[:1], strict=True))

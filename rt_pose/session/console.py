@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.status import Status
 
 from rt_pose.clock import NS_PER_S, Clock
-from rt_pose.session.keys import KeyWatch
-from rt_pose.session.run import Notices
+from rt_pose.session.keys import KeyListener
+from rt_pose.session.run import RunObserver
 
 
 def default_session(clock: Clock) -> Path:
@@ -22,13 +22,13 @@ def default_session(clock: Clock) -> Path:
     return Path("sessions") / started.strftime("%Y%m%d-%H%M%S")
 
 
-class RunConsole(Notices):
+class RunConsole(RunObserver):
     """Shows a run on standard error."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._status: Status | None = None
-        self._keys: KeyWatch | None = None
+        self._keys: KeyListener | None = None
 
     def __enter__(self) -> RunConsole:
         opening = "opening cameras and outputs, timing the network (half a minute or so) ..."
@@ -53,7 +53,7 @@ class RunConsole(Notices):
                 "EMERGENCY STOP: outputs low, disarmed; `rt-pose order arm` arms again", style="bold red"
             )
 
-        self._keys = KeyWatch(pressed)
+        self._keys = KeyListener(pressed)
 
     def ready(self, description: dict[str, Any]) -> None:
         say = self._console.print

@@ -13,7 +13,7 @@ from collections.abc import Callable
 EMERGENCY_KEYS = (b" ", b"x")
 
 
-class KeyWatch:
+class KeyListener:
     """Calls `pressed` for each emergency key, in a thread of its own, until `close`.
 
     Ctrl-C goes on to mean what it means. Where standard input is no terminal, or belongs to another job of

@@ -75,9 +75,7 @@ def read_log(path: Path) -> tuple[list[LoggedMessage], str]:
     messages: list[LoggedMessage] = []
     topics: dict[int, str] = {}
     with path.open("rb") as file:
-        reader = StreamReader(
-            _NoMoreThanThereIs(file), validate_crcs=True, record_size_limit=MAX_RECORD_BYTES
-        )
+        reader = StreamReader(_BoundedReader(file), validate_crcs=True, record_size_limit=MAX_RECORD_BYTES)
         try:
             for record in reader.records:
                 if isinstance(record, Channel):
@@ -90,7 +88,7 @@ def read_log(path: Path) -> tuple[list[LoggedMessage], str]:
     return messages, ""
 
 
-class _NoMoreThanThereIs:
+class _BoundedReader:
     """A file whose `read` sets no more memory aside than the file has bytes, whatever a torn length asks."""
 
     def __init__(self, file: BinaryIO) -> None:

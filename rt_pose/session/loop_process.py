@@ -64,11 +64,11 @@ def main(link: Connection, config: dict[str, Any], session_id: str, register: Ca
 
 def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) -> None:
     loop = assembled.loop
-    teller = _Teller(link)
+    sender = _MessageSender(link)
     signal.signal(signal.SIGTERM, _stopper(assembled, "SIGTERM"))
     try:
-        teller(assembled.housekeeping.status())  # from here on a hang is seen, before the first stats are due
-        assembled.housekeeping.on_stats = teller
+        sender(assembled.housekeeping.status())  # from here on a hang is seen, before the first stats are due
+        assembled.housekeeping.on_stats = sender
         threading.Thread(
             target=_listen, args=(link, assembled), name="rt-pose-supervisor-link", daemon=True
         ).start()
@@ -83,16 +83,16 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) 
         loop.failure = f"the loop failed: {type(error).__name__}: {error}"
         raise
     finally:
-        teller.say("stopping", None)
+        sender.say("stopping", None)
         unsafe = assembled.stop_outputs()  # first of all
-        teller.say("ending", unsafe)
+        sender.say("ending", unsafe)
         problems = [*unsafe, *assembled.stop_inputs()]
-        teller.say("ending", unsafe)
+        sender.say("ending", unsafe)
         loop.finish()
         after = {} if loop.failure else {"bare_forward_after_ms": assembled.bare_forward()}
         assembled.housekeeping.on_stats = None
         sink.close()
-        teller.say(
+        sender.say(
             "ended",
             {
                 **loop.summary(),
@@ -101,10 +101,10 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) 
                 "records_refused": assembled.sinks.refused(),
             },
         )
-        teller.close()
+        sender.close()
 
 
-class _Teller:
+class _MessageSender:
     """Tells the supervisor how it goes, from a thread of its own; nothing where nobody listens any more.
 
     A supervisor that has been stopped (Ctrl-Z) reads nothing, and its pipe fills up: that must not hold up
@@ -114,7 +114,7 @@ class _Teller:
     def __init__(self, link: Connection) -> None:
         self._link = link
         self._stats: dict[str, Any] | None = None
-        self._words: deque[tuple[str, Any]] = deque()
+        self._messages: deque[tuple[str, Any]] = deque()
         self._news = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="rt-pose-teller", daemon=True)
@@ -127,7 +127,7 @@ class _Teller:
     def say(self, kind: str, content: Any) -> None:
         """Something that must not be left out; after it come no older stats."""
         self._stats = None
-        self._words.append((kind, content))
+        self._messages.append((kind, content))
         self._news.set()
 
     def close(self) -> None:
@@ -137,11 +137,11 @@ class _Teller:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._closing or self._words:
+        while not self._closing or self._messages:
             self._news.wait()
             self._news.clear()
-            while self._words:
-                _send(self._link, self._words.popleft())
+            while self._messages:
+                _send(self._link, self._messages.popleft())
             stats, self._stats = self._stats, None
             if stats is not None:
                 _send(self._link, ("stats", stats))

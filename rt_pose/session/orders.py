@@ -15,7 +15,7 @@ from rt_pose.loop.publish import WIRE_VERSION
 ANSWER_MS = 5000
 
 
-HOW_TO_SAY = {
+ORDER_USAGE = {
     "block": "order block NAME",
     "set": "order set PARAMETER VALUE, e.g. order set rules.reach.probability 0.9",
     "mark": "order mark TEXT",
@@ -38,8 +38,8 @@ def arguments(do: str, words: Sequence[str]) -> dict[str, Any]:
         return {"name": words[0]}
     if do == "set" and len(words) == 2:
         return {"parameter": words[0], "value": _value(words[1])}
-    if do in HOW_TO_SAY:
-        raise UserError(f"order {do}: expected {HOW_TO_SAY[do]}; got {' '.join(words) or 'nothing'}")
+    if do in ORDER_USAGE:
+        raise UserError(f"order {do}: expected {ORDER_USAGE[do]}; got {' '.join(words) or 'nothing'}")
     if words:
         raise UserError(f"order {do}: expected nothing behind it, got {' '.join(words)}")
     return {}
@@ -54,7 +54,7 @@ def _value(word: str) -> bool | float:
         raise UserError(f"order set: expected true, false or a number, got '{word}'") from None
 
 
-def give_order(address: str, do: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
+def send_order(address: str, do: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
     """Give one order and wait for the answer. UserError where nobody answers or the loop refuses."""
     socket: zmq.Socket[bytes]
     with zmq.Context.instance().socket(zmq.REQ) as socket:

@@ -25,8 +25,8 @@ from rt_pose.clock import NS_PER_MS, Clock, HostClock
 from rt_pose.loop.capture import RingDescription
 from rt_pose.loop.log import HELLO, RING, TIME
 from rt_pose.records import CapturedFrame, Record, topic_of
-from rt_pose.session.filming import CameraFilming
 from rt_pose.session.log_file import LOG_NAME, LogWriter
+from rt_pose.session.video_recording import CameraRecorder
 
 FLUSH_NS = 200 * NS_PER_MS
 SYNC_NS = 1000 * NS_PER_MS
@@ -64,7 +64,7 @@ class Recorder:
     def __init__(self, session_dir: Path, endpoint: str, clock: Clock, video: bool) -> None:
         self._dir, self._clock, self._video = session_dir, clock, video
         self._log = LogWriter(session_dir / LOG_NAME)
-        self._films: dict[str, CameraFilming] = {}
+        self._recorders: dict[str, CameraRecorder] = {}
         self._frame = msgspec.msgpack.Decoder(CapturedFrame)
         self._description = msgspec.msgpack.Decoder(RingDescription)
         self._ended = False
@@ -88,7 +88,7 @@ class Recorder:
         """Record until the end, then close everything whole."""
         try:
             while not self._ended:
-                busy = any(film.pending for film in self._films.values())
+                busy = any(film.pending for film in self._recorders.values())
                 ready = dict(self._poller.poll(0 if busy else IDLE_MS))
                 self._drain()
                 self._encode_some()
@@ -123,13 +123,13 @@ class Recorder:
         elif topic == RING:
             if self._video:
                 description = self._description.decode(payload)
-                self._films[description.camera] = CameraFilming(self._dir, description)
+                self._recorders[description.camera] = CameraRecorder(self._dir, description)
         else:
             self._log.write(topic, TIME.unpack(time)[0], payload)
-            if topic == _FRAME and self._films:
+            if topic == _FRAME and self._recorders:
                 frame = self._frame.decode(payload)
-                if frame.camera in self._films:
-                    self._films[frame.camera].copy(frame)
+                if frame.camera in self._recorders:
+                    self._recorders[frame.camera].copy(frame)
             self._ended |= topic == _END
 
     def _follow_process(self, pid: int) -> None:
@@ -139,7 +139,7 @@ class Recorder:
             self._ended = True
 
     def _encode_some(self) -> None:
-        for film in self._films.values():
+        for film in self._recorders.values():
             if film.pending:
                 film.encode_one()
 
@@ -148,7 +148,7 @@ class Recorder:
         if now - self._flushed_ns < FLUSH_NS:
             return
         self._flushed_ns = now
-        for film in self._films.values():
+        for film in self._recorders.values():
             film.flush()
         self._log.flush()
         if now - self._synced_ns >= SYNC_NS:
@@ -157,7 +157,7 @@ class Recorder:
             self._log.sync()
 
     def _log_losses(self) -> None:
-        for film in self._films.values():
+        for film in self._recorders.values():
             for record in film.losses(self._clock.now_ns()):
                 self._write(record)
 
@@ -166,7 +166,7 @@ class Recorder:
 
     def _close(self) -> None:
         try:
-            for film in self._films.values():
+            for film in self._recorders.values():
                 film.close()
             self._log_losses()
         finally:

@@ -35,7 +35,7 @@ from rt_pose.session import loop_process, record
 from rt_pose.session.describe import machine, uuid7, versions
 from rt_pose.session.read import INFO_NAME, SCHEMA
 from rt_pose.session.safe_outputs import SafeStandby
-from rt_pose.session.watchdog import LifeSigns
+from rt_pose.session.watchdog import LoopWatchdog
 from rt_pose.session.yoke import with_yoke_times
 
 POLL_S = 0.2
@@ -59,7 +59,7 @@ class RunResult:
     warnings: list[str] = field(default_factory=list)
 
 
-class Notices:
+class RunObserver:
     """What a run tells whoever watches it; the base stays silent."""
 
     def begin(self, emergency: Callable[[str], None]) -> None:
@@ -84,13 +84,13 @@ def run_session(
     out: Path | None,
     register: Callable[[], None],
     clock: Clock,
-    notices: Notices | None = None,
+    observer: RunObserver | None = None,
 ) -> RunResult:
     """Run the closed loop until its end; record it into `out` (None: keep nothing).
 
     UserError where something cannot be opened (nothing is written then) or `out` exists and is not empty.
     """
-    notices = notices or Notices()
+    observer = observer or RunObserver()
     config = with_yoke_times(config)
     if out is not None:
         _check_place(out)
@@ -105,9 +105,11 @@ def run_session(
     theirs.close()
     try:
         description = _await_ready(ours, loop)
-        notices.begin(lambda who: link.tell("emergency", who))
-        notices.ready(description)
-        supervision = _Supervision(config, out, session_id, description, clock, notices, loop, link, register)
+        observer.begin(lambda who: link.send("emergency", who))
+        observer.ready(description)
+        supervision = _Supervision(
+            config, out, session_id, description, clock, observer, loop, link, register
+        )
         with _stop_signals(link):
             return supervision.run()
     finally:
@@ -147,8 +149,8 @@ class _Link:
         # A signal's handler may tell while the same thread is telling already.
         self._lock = threading.RLock()
 
-    def tell(self, kind: str, content: Any) -> None:
-        """Nothing where the loop has gone already; `_watch` sees that."""
+    def send(self, kind: str, content: Any) -> None:
+        """Nothing where the loop has gone already; `_supervise` sees that."""
         with self._lock, suppress(BrokenPipeError, OSError):
             self.connection.send((kind, content))
 
@@ -163,15 +165,15 @@ class _Supervision:
         session_id: str,
         description: dict[str, Any],
         clock: Clock,
-        notices: Notices,
+        observer: RunObserver,
         loop: BaseProcess,
         link: _Link,
         register: Callable[[], None],
     ) -> None:
-        self._config, self._out, self._clock, self._notices = config, out, clock, notices
+        self._config, self._out, self._clock, self._observer = config, out, clock, observer
         self._loop, self._link, self._register = loop, link, register
         kill_after_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
-        self._life = LifeSigns(clock, kill_after_ns, len(config.outputs))
+        self._watchdog = LoopWatchdog(clock, kill_after_ns, len(config.outputs))
         self._unsafe: list[str] | None = None
         """What failed when the loop made its outputs safe; None before it has."""
         self._hung = ""
@@ -204,9 +206,9 @@ class _Supervision:
                 self._out.mkdir(parents=True, exist_ok=True)
                 self._write_info()
                 endpoint = self._start_recorder(self._out)
-            self._link.tell("go", endpoint)
-            self._life.told_to_begin()
-            self._watch()
+            self._link.send("go", endpoint)
+            self._watchdog.expect_start()
+            self._supervise()
             self._make_safe(standby)
         except UserError:
             refused = True
@@ -221,7 +223,7 @@ class _Supervision:
         finally:
             standby.close()
             if self._recorder is not None:
-                _end(self._recorder, RECORDER_END_S if self._life.began else IDLE_RECORDER_END_S)
+                _end(self._recorder, RECORDER_END_S if self._watchdog.began else IDLE_RECORDER_END_S)
             if self._socket_dir is not None:
                 shutil.rmtree(self._socket_dir, ignore_errors=True)
             if refused and self._out is not None:
@@ -247,18 +249,18 @@ class _Supervision:
         self._recorder = recorder
         return endpoint
 
-    def _watch(self) -> None:
+    def _supervise(self) -> None:
         """Pass on what the loop says until it has ended; notice a recorder that dies, a loop that hangs."""
         recorder, link = self._recorder, self._link.connection
         while True:
             wait([link, *([recorder.sentinel] if recorder else [])], POLL_S)
             try:
                 while link.poll():
-                    self._hear(*link.recv())
+                    self._handle_message(*link.recv())
             except (EOFError, ConnectionResetError):
                 self._loop.join(LOOP_END_S)
                 return
-            if hung := self._life.hangs():
+            if hung := self._watchdog.hang_reason():
                 self._hung = hung
                 self._kill()
                 return
@@ -271,31 +273,31 @@ class _Supervision:
                     )
                 recorder = None
 
-    def _hear(self, kind: str, content: Any) -> None:
+    def _handle_message(self, kind: str, content: Any) -> None:
         if kind == "stats":
-            self._life.turned(content["t_beat_ns"])
-            self._hear_outputs(content)
-            self._notices.stats(content)
+            self._watchdog.heartbeat(content["t_beat_ns"])
+            self._report_output_faults(content)
+            self._observer.stats(content)
         elif kind == "stopping":
-            self._life.stopping()
-            self._notices.ending()
+            self._watchdog.expect_stop()
+            self._observer.ending()
         elif kind == "ending":
             self._unsafe = content
-            self._life.ending()
+            self._watchdog.expect_end()
         elif kind == "ended":
-            self._life.ended()
+            self._watchdog.expect_exit()
             self._summary = content
         elif kind == "refused":
             raise UserError(content)
 
-    def _hear_outputs(self, stats: dict[str, Any]) -> None:
+    def _report_output_faults(self, stats: dict[str, Any]) -> None:
         """Tell at once what somebody must see to: a failed output, a line dropped by a box."""
         for name, fault in stats["output_faults"].items():
             if name not in self._output_faults:
                 self._warn(f"output '{name}' failed: {fault}; its commands are refused from now on")
         self._output_faults = stats["output_faults"]
-        said, self._output_notices = self._output_notices, stats["output_notices"]
-        if self._output_notices > said and not self._output_faults:
+        messages, self._output_notices = self._output_notices, stats["output_notices"]
+        if self._output_notices > messages and not self._output_faults:
             self._warn(stats["last_output_notice"])
 
     def _kill(self) -> None:
@@ -308,11 +310,11 @@ class _Supervision:
             return
         with suppress(EOFError, OSError):
             while self._link.connection.poll():  # it may have ended well a moment before
-                self._hear(*self._link.connection.recv())
+                self._handle_message(*self._link.connection.recv())
 
     def _warn(self, message: str) -> None:
         self._warnings.append(message)
-        self._notices.warn(message)
+        self._observer.warn(message)
 
     def _conclude(self, status: str = "") -> RunResult:
         """`status`: what is said of a loop without a summary that neither hung nor died of itself."""
@@ -361,7 +363,7 @@ def _stop_signals(link: _Link) -> Iterator[None]:
 
     def stop(signum: int, frame: object) -> None:  # noqa: ARG001
         signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
-        link.tell("stop", signal.Signals(signum).name)
+        link.send("stop", signal.Signals(signum).name)
 
     old = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:

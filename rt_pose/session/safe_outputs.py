@@ -23,8 +23,8 @@ from rt_pose.errors import UserError
 
 TIMEOUT_S = 10.0
 """A board that is reset by opening its port needs up to 2 s, the process as much where the run just began."""
-LOOP_GONE_S = 20.0
-LOOK_S = 0.05
+LOOP_EXIT_TIMEOUT_S = 20.0
+POLL_S = 0.05
 NICE = 10
 """It loads its drivers while the loop takes its first frames."""
 
@@ -84,19 +84,19 @@ def _main(
         link.recv()
     except (EOFError, OSError):
         if loop_pid is not None:
-            _wait_until_gone(loop_pid, clock)
+            _wait_for_exit(loop_pid, clock)
         _make_all_safe(run_config, clock)
         return
     link.send(_make_all_safe(run_config, clock))
 
 
-def _wait_until_gone(pid: int, clock: Clock) -> None:
-    end_ns = clock.now_ns() + round(LOOP_GONE_S * NS_PER_S)
-    while _is_alive(pid) and clock.now_ns() < end_ns:
-        clock.sleep_until_ns(clock.now_ns() + round(LOOK_S * NS_PER_S))
+def _wait_for_exit(pid: int, clock: Clock) -> None:
+    end_ns = clock.now_ns() + round(LOOP_EXIT_TIMEOUT_S * NS_PER_S)
+    while process_is_alive(pid) and clock.now_ns() < end_ns:
+        clock.sleep_until_ns(clock.now_ns() + round(POLL_S * NS_PER_S))
 
 
-def _is_alive(pid: int) -> bool:
+def process_is_alive(pid: int) -> bool:
     """A zombie, whose parent has not asked for it yet, holds nothing any more."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]

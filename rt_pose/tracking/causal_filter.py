@@ -16,8 +16,15 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.package import TrackingSpec
-from rt_pose.tracking.causal_filter_compiled import advance, correct, doubt, measure, settle, tell
-from rt_pose.tracking.clock_step import StepBack
+from rt_pose.tracking.causal_filter_compiled import (
+    advance,
+    associate,
+    correct,
+    innovation,
+    update_status,
+    write_track,
+)
+from rt_pose.tracking.clock_step import ClockStepDetector
 from rt_pose.tracking.kalman import inflation
 from rt_pose.tracking.pose_prior import PosePrior
 from rt_pose.types import FloatArray, FrameStamps, Pose, Track
@@ -25,7 +32,7 @@ from rt_pose.types import FloatArray, FrameStamps, Pose, Track
 Mask = NDArray[np.bool_]
 
 
-SHARED = 0.4
+SHARED_NOISE = 0.4
 """Of the doubt about a movement that the others vouch for, how much stays with the measurement: its noise
 grows by this share of the variance that was added to the state. The track then needs two or three frames
 for a leap instead of one, and a leap that was none costs it less."""
@@ -77,9 +84,9 @@ class CausalFilter:
         self._cov = np.zeros((4, 4, m))
         self._known = np.zeros(m, dtype=bool)
         self._gated = np.zeros(m, dtype=np.int64)
-        self._work = _room(m)
-        self._doubts = tuple(np.zeros(m, dtype=bool) for _ in range(4))
-        """What `doubt` says: swapped, used, beyond, well."""
+        self._work = _work_arrays(m)
+        self._association = tuple(np.zeros(m, dtype=bool) for _ in range(4))
+        """What `associate` says: swapped, used, beyond, well."""
         self._start = np.zeros(m, dtype=bool)
         self._last_seen_ns = np.zeros(m, dtype=np.int64)
         self.inflation = np.ones(m)
@@ -87,7 +94,7 @@ class CausalFilter:
         factor at which its own measurement would have weighed no more than its distance allows."""
         self._t_ns: int | None = None
         self._epoch: int | None = None
-        self._back = StepBack(self.spec.restart_frames)
+        self._clock_step = ClockStepDetector(self.spec.restart_frames)
 
     def counts(self) -> dict[str, int]:
         """What it has met."""
@@ -132,12 +139,12 @@ class CausalFilter:
             self.gaps += dt_ns > self.spec.restart_ms * NS_PER_MS
             advance(self._mean, self._cov, dt_ns / NS_PER_S, self._q, self._tau)
         self._t_ns = t_ns
-        self._back.ahead()
+        self._clock_step.newer()
         return True
 
     def _clock_stepped_back(self, t_ns: int) -> bool:
         """Whether poses behind the newest one have come for so long that time itself went back."""
-        if not self._back.behind(t_ns):
+        if not self._clock_step.is_step(t_ns):
             return False
         epoch = self._epoch
         self._reset()
@@ -147,7 +154,7 @@ class CausalFilter:
 
     def _observe(self, pose: Pose, t_ns: int) -> None:
         r, _, update, e, p, factor = self._work
-        measure(
+        innovation(
             pose.xy.reshape(-1, 2),
             pose.cov.reshape(-1, 2, 2),
             pose.confidence.ravel(),
@@ -163,10 +170,10 @@ class CausalFilter:
             *self._work,
         )
         self.inflation = factor
-        swapped, used, beyond, well = self._doubts
-        n_swapped = doubt(
+        swapped, used, outside_gate, inside_gate = self._association
+        n_swapped = associate(
             pose.xy.reshape(-1, 2), self._mean, p, r, factor, update, self.shape[1], self.spec.gate_chi2,
-            *self._doubts,
+            *self._association,
         )  # fmt: skip
         self.swaps += n_swapped
         if self._prior is not None:
@@ -175,27 +182,37 @@ class CausalFilter:
         if n_swapped:
             factor[swapped] = SWAPPED_INFLATION
         correct(self._mean, self._cov, e, p, r, factor, used)
-        self._settle(pose, beyond, well, t_ns)
+        self._update_status(pose, outside_gate, inside_gate, t_ns)
 
     def _observe_with_prior(self, prior: PosePrior, pose: Pose, t_ns: int) -> None:
         r, seen, _, e, p, factor = self._work
-        swapped, used, _, _ = self._doubts
+        swapped, used, _, _ = self._association
         z = pose.xy.reshape(-1, 2).T
-        e, r_used, factor, broken = self._ask_the_pose(prior, z, e, p, r, factor, seen, used)
+        e, r_used, factor, broken = self._apply_pose_prior(prior, z, e, p, r, factor, seen, used)
         correct(self._mean, self._cov, e, p, r_used, factor, used)
         outside = factor > 1.0
         factor = np.where(broken, self.inflation, factor)
         self.inflation = np.where(swapped, SWAPPED_INFLATION, factor)
         # What breaks the pose never becomes the track by patience alone: only time unseen restarts it.
-        self._settle(pose, (outside & ~broken) | swapped, used & ~outside & ~broken, t_ns)
+        self._update_status(pose, (outside & ~broken) | swapped, used & ~outside & ~broken, t_ns)
 
-    def _settle(self, pose: Pose, beyond: Mask, well: Mask, t_ns: int) -> None:
+    def _update_status(self, pose: Pose, outside_gate: Mask, inside_gate: Mask, t_ns: int) -> None:
         r, seen, update, *_ = self._work
         patience = self.spec.restart_frames
-        if settle(beyond, well, seen, update, self._gated, self._last_seen_ns, t_ns, patience, self._start):
+        if update_status(
+            outside_gate,
+            inside_gate,
+            seen,
+            update,
+            self._gated,
+            self._last_seen_ns,
+            t_ns,
+            patience,
+            self._start,
+        ):
             self._restart(self._start, pose.xy.reshape(-1, 2).T, r)
 
-    def _ask_the_pose(
+    def _apply_pose_prior(
         self,
         prior: PosePrior,
         z: FloatArray,
@@ -213,7 +230,7 @@ class CausalFilter:
         """
         gate = self.spec.gate_chi2
         at, noise = np.where(seen, z, self._mean[:2]), np.where(seen, r, p)
-        broken, vouched = prior.judge(at, noise, factor, seen | self._known)
+        broken, vouched = prior.check_pose(at, noise, factor, seen | self._known)
         broken &= used
         if broken.any():
             self.breaks += int(np.count_nonzero(broken))
@@ -228,7 +245,7 @@ class CausalFilter:
             moved = np.where(vouched, inflation(e, r, p, gate), 1.0)
             self._cov *= moved
             p *= moved
-            r = r + np.where(vouched, SHARED, 0.0) * p
+            r = r + np.where(vouched, SHARED_NOISE, 0.0) * p
             factor = np.where(vouched, 1.0, factor)
         return e, r, factor, broken
 
@@ -247,7 +264,7 @@ class CausalFilter:
         n = mean.shape[1]
         xy, velocity, published = np.empty((n, 2)), np.empty((n, 2)), np.empty((n, 4, 4))
         seen_ms_ago, lost = np.empty(n), np.empty(n, dtype=bool)
-        tell(
+        write_track(
             mean, cov, self._bias, self._known, self._last_seen_ns, self._t_ns or 0, self._lost_ns,
             xy, velocity, published, seen_ms_ago, lost,
         )  # fmt: skip
@@ -263,7 +280,7 @@ class CausalFilter:
         )
 
 
-def rehearse(like: CausalFilter, pose: Pose) -> None:
+def precompile(like: CausalFilter, pose: Pose) -> None:
     """Take a pose through every step of a filter of the same make, which is then thrown away.
 
     The steps are compiled when they are first called with arrays of their kind. In a fresh installation that
@@ -277,8 +294,8 @@ def rehearse(like: CausalFilter, pose: Pose) -> None:
     spare.predict(pose.camera, stamps.index, stamps.t_scene_ns + 2 * NS_PER_MS)
 
 
-def _room(m: int) -> tuple[FloatArray, Mask, Mask, FloatArray, FloatArray, FloatArray]:
-    """Room for what `measure` says of M measurements: r, seen, update, e, p, factor."""
+def _work_arrays(m: int) -> tuple[FloatArray, Mask, Mask, FloatArray, FloatArray, FloatArray]:
+    """Room for what `innovation` says of M measurements: r, seen, update, e, p, factor."""
     return (
         np.empty((3, m)),
         np.empty(m, dtype=bool),

@@ -58,7 +58,7 @@ def advance(mean, cov, dt_s, q, tau):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def measure(  # type: ignore[no-untyped-def]
+def innovation(  # type: ignore[no-untyped-def]
     xy, s, confidence, min_confidence, gain, floor, known, last_seen_ns, oldest_ns, mean, cov, gate,
     r, seen, update, e, p, factor,
 ):  # fmt: skip
@@ -85,15 +85,15 @@ def measure(  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def doubt(  # type: ignore[no-untyped-def]
-    xy, mean, p, r, factor, update, keypoints, gate, swapped, used, beyond, well,
+def associate(  # type: ignore[no-untyped-def]
+    xy, mean, p, r, factor, update, keypoints, gate, swapped, used, outside_gate, inside_gate,
 ):  # fmt: skip
     """Which measurements are to be used, and how each is taken; how many are swapped.
 
     `swapped` (M) are measurements that lie beyond their own gate and within each other's, of one individual
     (`keypoints` each), as left and right do. They are not used and not handed to each other either: a track
     that takes what the network calls by another name could never be corrected by it again. If it goes on, the
-    tracks restart. `beyond` is what was doubted, `well` what was not.
+    tracks restart. `outside_gate` is what was doubted, `inside_gate` what was not.
     """
     swapped[:] = False
     for i in range(len(xy)):
@@ -107,8 +107,8 @@ def doubt(  # type: ignore[no-untyped-def]
     for m in range(len(xy)):
         outside = factor[m] > 1.0
         used[m] = update[m] and not swapped[m]
-        beyond[m] = outside or swapped[m]
-        well[m] = used[m] and not outside
+        outside_gate[m] = outside or swapped[m]
+        inside_gate[m] = used[m] and not outside
         count += swapped[m]
     return count
 
@@ -171,24 +171,24 @@ def correct(mean, cov, e, p, r, factor, used):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def settle(beyond, well, seen, update, gated, last_seen_ns, t_ns, patience, start):  # type: ignore[no-untyped-def]
+def update_status(outside_gate, inside_gate, seen, update, gated, last_seen_ns, t_ns, patience, start):  # type: ignore[no-untyped-def]
     """Count doubts and sights; `start` (M) where a track begins (anew), and whether any does.
 
-    `beyond` (M) was doubted, `well` (M) was not: a measurement that was doubted is not yet a sight of the
-    keypoint, it may be another thing.
+    `outside_gate` (M) was doubted, `inside_gate` (M) was not: a measurement that was doubted is not yet a
+    sight of the keypoint, it may be another thing.
     """
     any_start = False
     for m in range(len(gated)):
-        gated[m] = 0 if well[m] else gated[m] + beyond[m]
+        gated[m] = 0 if inside_gate[m] else gated[m] + outside_gate[m]
         start[m] = (seen[m] and not update[m]) or gated[m] >= patience
-        if well[m] or start[m]:
+        if inside_gate[m] or start[m]:
             last_seen_ns[m] = t_ns
         any_start = any_start or start[m]
     return any_start
 
 
 @numba.njit(cache=True, error_model="numpy")
-def tell(  # type: ignore[no-untyped-def]
+def write_track(  # type: ignore[no-untyped-def]
     mean, cov, bias, known, last_seen_ns, t_ns, lost_ns, xy, velocity, published, seen_ms_ago, lost,
 ):  # fmt: skip
     """What is said of each keypoint: NaN of one never seen; the covariance (M, 4, 4) with the `bias`."""

@@ -17,12 +17,12 @@ from rt_pose.config.schema import CropConfig
 from rt_pose.errors import UserError
 from rt_pose.types import Track
 
-Look = Literal["followed", "start", "lost", "outgrown"]
+WindowReason = Literal["followed", "start", "lost", "outgrown"]
 SIGMAS = 3.0
 """The margin grows by so many standard deviations of the predicted position."""
 
 
-class Window(NamedTuple):
+class CropWindow(NamedTuple):
     """A part of the frame, px."""
 
     x: int
@@ -62,13 +62,15 @@ class CropFollower:
                 f"frames of {width}x{height} px; give a smaller one, or leave crop out"
             )
 
-    def window(self, ahead: Track, offset_xy: tuple[int, int] = (0, 0)) -> Window | None:
+    def window(self, ahead: Track, offset_xy: tuple[int, int] = (0, 0)) -> CropWindow | None:
         """Where to look in the frame that `ahead` speaks for; None for the whole frame."""
-        look, window = self._look(ahead, offset_xy)
-        setattr(self.counts, look, getattr(self.counts, look) + 1)
+        reason, window = self._choose_window(ahead, offset_xy)
+        setattr(self.counts, reason, getattr(self.counts, reason) + 1)
         return window
 
-    def _look(self, ahead: Track, offset_xy: tuple[int, int]) -> tuple[Look, Window | None]:
+    def _choose_window(
+        self, ahead: Track, offset_xy: tuple[int, int]
+    ) -> tuple[WindowReason, CropWindow | None]:
         seen = ahead.seen_ms_ago <= self.config.seen_within_ms  # NaN of what never was
         if np.isnan(ahead.seen_ms_ago).all():
             return "start", None
@@ -84,4 +86,4 @@ class CropFollower:
             return "outgrown", None
         corner = np.rint((low + high - size) / 2.0).astype(int)
         x, y = np.clip(corner, 0, np.array(self.frame_size) - size).tolist()
-        return "followed", Window(x, y, self.config.width, self.config.height)
+        return "followed", CropWindow(x, y, self.config.width, self.config.height)

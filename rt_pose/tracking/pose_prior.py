@@ -90,7 +90,7 @@ class PosePrior:
             self._outside[rows, s.coordinates] = s.outside
             self._offset[rows] = s.outside @ s.mean
 
-    def judge(self, z: FloatArray, r: FloatArray, factor: FloatArray, usable: Mask) -> tuple[Mask, Mask]:
+    def check_pose(self, z: FloatArray, r: FloatArray, factor: FloatArray, usable: Mask) -> tuple[Mask, Mask]:
         """Who breaks the pose (M,), and who is vouched for by the others (M,).
 
         `z` (2, M) positions (the prediction where nothing was seen) and `r` (3, M) their noise: where a
@@ -100,10 +100,12 @@ class PosePrior:
         broken, vouched = np.zeros(z.shape[1], dtype=bool), np.zeros(z.shape[1], dtype=bool)
         for i in range(self._individuals):
             part = slice(i * self._keypoints, (i + 1) * self._keypoints)
-            self._judge_one(z[:, part], r[:, part], factor[part], usable[part], broken[part], vouched[part])
+            self._check_individual(
+                z[:, part], r[:, part], factor[part], usable[part], broken[part], vouched[part]
+            )
         return broken, vouched
 
-    def _judge_one(
+    def _check_individual(
         self, z: FloatArray, r: FloatArray, factor: FloatArray, usable: Mask, broken: Mask, vouched: Mask
     ) -> None:
         pose = z.T.ravel()

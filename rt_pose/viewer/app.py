@@ -51,10 +51,12 @@ def screen_problem(environment: Mapping[str, str] | None = None) -> str | None:
         return f"the screen did not answer within {_TRY_TIMEOUT_S:g} s"
     if tried.returncode == 0:
         return None
-    said = next((line for line in reversed(tried.stderr.splitlines()) if line.strip()), "Qt gave no reason")
+    messages = next(
+        (line for line in reversed(tried.stderr.splitlines()) if line.strip()), "Qt gave no reason"
+    )
     screens = ", ".join(f"{name}={environment[name]}" for name in named if environment.get(name))
     return (
-        f"Qt cannot open a window ({screens}): {said.strip()}; check the screen, and on Debian or Ubuntu "
+        f"Qt cannot open a window ({screens}): {messages.strip()}; check the screen, and on Debian or Ubuntu "
         f"that these are installed: {QT_PACKAGES}"
     )
 

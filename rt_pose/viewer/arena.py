@@ -11,7 +11,7 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QImage, QPixmap, QTransform
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsPixmapItem, QVBoxLayout
 
-from rt_pose.viewer import look
+from rt_pose.viewer import style
 from rt_pose.viewer.messages import FrameHeader, FrameMessage, Meta, PoseMessage
 from rt_pose.viewer.view_state import CameraState
 from rt_pose.viewer.zones import place_zones, zone_items
@@ -71,7 +71,7 @@ class Arena(pg.GraphicsLayoutWidget):
     def __init__(self) -> None:
         super().__init__()
         self.ci.layout.setContentsMargins(0, 0, 0, 0)
-        self.notice = look.label("", "notice")
+        self.notice = style.label("", "notice")
         self.notice.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         over = QVBoxLayout(self)
         over.addWidget(self.notice, alignment=Qt.AlignmentFlag.AlignCenter)
@@ -108,7 +108,7 @@ class Arena(pg.GraphicsLayoutWidget):
         if camera in meta.cameras:
             self._fit(meta.cameras[camera].width, meta.cameras[camera].height)
 
-    def forget(self) -> None:
+    def clear_session(self) -> None:
         """Nothing is shown any more, as before the first message."""
         self._shown_frame = self._shown_pose = None
         self._size_px = None
@@ -144,7 +144,7 @@ class Arena(pg.GraphicsLayoutWidget):
         xy = pose.xy.reshape(n * k, 2)
         lost = pose.lost.reshape(n * k)
         seen = np.isfinite(xy[:, 0] + xy[:, 1])
-        colors = [look.keypoint_color(i % k, k) for i in range(n * k)]
+        colors = [style.keypoint_color(i % k, k) for i in range(n * k)]
         self.points.setData(
             pos=xy[seen],
             brush=[pg.mkBrush(None) if lost[i] else pg.mkBrush(colors[i]) for i in np.flatnonzero(seen)],
@@ -216,8 +216,8 @@ class Arena(pg.GraphicsLayoutWidget):
         return scatter
 
     def _name(self, text: str, index: int, count: int) -> pg.TextItem:
-        color = look.keypoint_color(index, count)
-        label = pg.TextItem(text, color=color, anchor=(-0.15, 0.5), fill=look.SHADE)
+        color = style.keypoint_color(index, count)
+        label = pg.TextItem(text, color=color, anchor=(-0.15, 0.5), fill=style.SHADE)
         label.setVisible(False)
         self.view.addItem(label, ignoreBounds=True)
         return label

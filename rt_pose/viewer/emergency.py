@@ -13,7 +13,7 @@ SHOWN_NS = 6 * NS_PER_S
 PATIENCE_NS = 2 * NS_PER_S
 
 
-class EmergencyLine:
+class EmergencyStop:
     """A way to the control socket of the run that is shown. Use it from one thread; `close` it."""
 
     def __init__(self, clock: Clock) -> None:
@@ -21,29 +21,29 @@ class EmergencyLine:
         self._socket: zmq.Socket[bytes] | None = None
         self._address = ""
         self._sent_ns: int | None = None
-        self._said = ""
+        self._status_text = ""
 
-    def press(self, address: str) -> None:
+    def request(self, address: str) -> None:
         """Send the order to the control socket at `address`; empty where no run is known."""
         self._sent_ns = self._clock.now_ns()
         if not address:
-            self._said = "no emergency stop: no run is connected"
+            self._status_text = "no emergency stop: no run is connected"
             return
-        self._said = "EMERGENCY STOP sent ..."
+        self._status_text = "EMERGENCY STOP sent ..."
         try:
             self._to(address).send(request("emergency"), zmq.NOBLOCK)
         except (zmq.ZMQError, UserError) as error:
-            self._said = f"EMERGENCY STOP could not be sent to {address}: {error}"
+            self._status_text = f"EMERGENCY STOP could not be sent to {address}: {error}"
 
-    def said(self) -> str:
+    def status_text(self) -> str:
         """What is to be shown now; nothing once it has been seen."""
         self._take_answer()
         if self._sent_ns is None:
             return ""
         since_ns = self._clock.now_ns() - self._sent_ns
-        if self._said.endswith("...") and since_ns > PATIENCE_NS:
-            self._said = "EMERGENCY STOP was not answered: check that the lines are low"
-        return self._said if since_ns < SHOWN_NS else ""
+        if self._status_text.endswith("...") and since_ns > PATIENCE_NS:
+            self._status_text = "EMERGENCY STOP was not answered: check that the lines are low"
+        return self._status_text if since_ns < SHOWN_NS else ""
 
     def close(self) -> None:
         """Disconnect. May be called twice."""
@@ -67,6 +67,6 @@ class EmergencyLine:
         except (zmq.Again, msgspec.DecodeError):
             return
         if answer.get("ok"):
-            self._said = "EMERGENCY STOP: all outputs low, disarmed; `rt-pose order arm` arms again"
+            self._status_text = "EMERGENCY STOP: all outputs low, disarmed; `rt-pose order arm` arms again"
         else:
-            self._said = f"EMERGENCY STOP: {answer.get('error')}: check that the lines are low"
+            self._status_text = f"EMERGENCY STOP: {answer.get('error')}: check that the lines are low"

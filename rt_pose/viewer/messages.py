@@ -1,7 +1,7 @@
 """The wire as a subscriber reads it: `[topic][msgpack header][buffer]` into typed messages.
 
 Unknown header fields are ignored, since fields are only added. A message that cannot be read raises
-`Unreadable`; it never stops the viewer.
+`UnreadableMessage`; it never stops the viewer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rt_pose.config.rules import ZoneConfig
 from rt_pose.loop.publish import WIRE_VERSION
 
 
-class Unreadable(Exception):
+class UnreadableMessage(Exception):
     """A message that does not speak this version of the wire."""
 
 
@@ -191,7 +191,7 @@ Body = Meta | PoseMessage | FrameMessage | EventHeader | AckHeader | StatsHeader
 
 
 @dataclass(slots=True)
-class Message:
+class WireMessage:
     """One message of a kind that the viewer knows."""
 
     topic: str
@@ -214,26 +214,26 @@ _WITHOUT_BUFFER: dict[str, msgspec.msgpack.Decoder[Meta | EventHeader | AckHeade
 }
 
 
-def parse(parts: Sequence[bytes]) -> Message | None:
+def parse(parts: Sequence[bytes]) -> WireMessage | None:
     """The message in the parts of one multipart message; None for a topic of a newer publisher.
 
-    Raises `Unreadable` where the version, the header or the buffer's size is wrong.
+    Raises `UnreadableMessage` where the version, the header or the buffer's size is wrong.
     """
     if len(parts) < 2:
-        raise Unreadable(f"expected topic and header, got {len(parts)} part(s)")
+        raise UnreadableMessage(f"expected topic and header, got {len(parts)} part(s)")
     try:
         topic = parts[0].decode()
         version = _ANY_HEADER.decode(parts[1]).v
         if version != WIRE_VERSION:
-            raise Unreadable(f"wire version {version}, this viewer reads {WIRE_VERSION}")
+            raise UnreadableMessage(f"wire version {version}, this viewer reads {WIRE_VERSION}")
         kind, _, rest = topic.partition("/")
         body = _body(kind, parts[1], parts[2] if len(parts) > 2 else b"")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unreadable(str(error)) from error
+        raise UnreadableMessage(str(error)) from error
     if body is None:
         return None
     header = body.header if isinstance(body, PoseMessage | FrameMessage) else body
-    return Message(topic, kind, rest.rstrip("/"), header, body)
+    return WireMessage(topic, kind, rest.rstrip("/"), header, body)
 
 
 def _body(kind: str, header: bytes, buffer: bytes) -> Body | None:
@@ -248,12 +248,12 @@ def _body(kind: str, header: bytes, buffer: bytes) -> Body | None:
 def _pose(header: PoseHeader, buffer: bytes) -> PoseMessage:
     n, k, f = header.shape
     if min(header.shape) < 0 or len(buffer) != 4 * n * k * f or len(header.fields) != f:
-        raise Unreadable(
+        raise UnreadableMessage(
             f"pose of shape {header.shape} with {len(header.fields)} fields came with {len(buffer)} bytes"
         )
     values = np.frombuffer(buffer, dtype="<f4").reshape(n, k, f)
     if header.lost and not _is_table(header.lost, n, k):
-        raise Unreadable(f"lost is not a table of {n} x {k}")
+        raise UnreadableMessage(f"lost is not a table of {n} x {k}")
     lost = np.array(header.lost, dtype=bool) if header.lost else np.zeros((n, k), dtype=bool)
     return PoseMessage(
         header,
@@ -272,5 +272,5 @@ def _columns(values: NDArray[np.float32], fields: list[str], names: tuple[str, .
     """The named fields, (N, K, len(names)); Unreadable where one is missing."""
     missing = [name for name in names if name not in fields]
     if missing:
-        raise Unreadable(f"pose without {', '.join(missing)}")
+        raise UnreadableMessage(f"pose without {', '.join(missing)}")
     return values[:, :, [fields.index(name) for name in names]]

@@ -8,17 +8,17 @@ from typing import Literal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
-from rt_pose.viewer import look
+from rt_pose.viewer import style
 from rt_pose.viewer.messages import LatencySummary, StatsBody
 from rt_pose.viewer.view_state import ViewState
 
-Mood = Literal["plain", "good", "warn", "bad", "muted"]
-COLORS: dict[Mood, str] = {
-    "plain": look.TEXT,
-    "good": look.GOOD,
-    "warn": look.WARN,
-    "bad": look.BAD,
-    "muted": look.MUTED,
+Severity = Literal["plain", "good", "warn", "bad", "muted"]
+COLORS: dict[Severity, str] = {
+    "plain": style.TEXT,
+    "good": style.GOOD,
+    "warn": style.WARN,
+    "bad": style.BAD,
+    "muted": style.MUTED,
 }
 CAPTIONS = (
     "link",
@@ -39,7 +39,7 @@ class Reading:
     """One cell of the strip."""
 
     text: str
-    mood: Mood = "plain"
+    severity: Severity = "plain"
     hint: str = ""
 
 
@@ -156,7 +156,7 @@ class StatusStrip(QWidget):
     def show_readings(self, cells: list[Reading]) -> None:
         """Show one reading a caption."""
         for label, cell in zip(self.values.values(), cells, strict=True):
-            text = f'<span style="color:{COLORS[cell.mood]}; font-weight:600">{cell.text}</span>'
+            text = f'<span style="color:{COLORS[cell.severity]}; font-weight:600">{cell.text}</span>'
             if label.text() != text:
                 label.setText(text)
             label.setToolTip(cell.hint)
@@ -173,7 +173,7 @@ def _cell(row: QHBoxLayout, caption: str, width: int) -> QLabel:
     column = QVBoxLayout(frame)
     column.setContentsMargins(9, 4, 9, 5)
     column.setSpacing(0)
-    column.addWidget(look.label(caption, "caption"))
+    column.addWidget(style.label(caption, "caption"))
     value = QLabel("–")
     column.addWidget(value)
     row.addWidget(frame, stretch=width)

@@ -7,7 +7,7 @@ from types import TracebackType
 import zmq
 
 from rt_pose.errors import UserError
-from rt_pose.viewer.messages import Message, Unreadable, parse
+from rt_pose.viewer.messages import UnreadableMessage, WireMessage, parse
 
 RECEIVE_HIGH_WATER = 2000
 """Messages that may wait for the window; a window that hangs loses the rest and sees it in `seq`."""
@@ -37,12 +37,12 @@ class Subscription:
                 "expected an address such as tcp://127.0.0.1:5790 (`publish.address` of the run)"
             ) from error
 
-    def drain(self, limit: int = DRAIN_LIMIT) -> list[Message]:
+    def drain(self, limit: int = DRAIN_LIMIT) -> list[WireMessage]:
         """The messages that have come since the last call, oldest first; at once, without waiting.
 
         A message that cannot be read is counted in `unreadable` and told in `last_problem`.
         """
-        messages: list[Message] = []
+        messages: list[WireMessage] = []
         for _ in range(limit):
             try:
                 parts = self._socket.recv_multipart(zmq.NOBLOCK)
@@ -50,7 +50,7 @@ class Subscription:
                 break
             try:
                 message = parse(parts)
-            except Unreadable as problem:
+            except UnreadableMessage as problem:
                 self.unreadable += 1
                 self.last_problem = str(problem)
                 continue

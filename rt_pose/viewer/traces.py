@@ -9,7 +9,7 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_S
-from rt_pose.viewer import look
+from rt_pose.viewer import style
 from rt_pose.viewer.messages import EventBody, Meta
 from rt_pose.viewer.view_state import CameraState
 
@@ -20,9 +20,9 @@ SCALE_STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
 LABEL_WIDTH_PX = 92
 LABEL_CHARACTERS = 13
 TITLE_SIZE = "9pt"
-LATENCY_LEGEND = f'<span style="color:{look.GOOD}">image</span> and exposure to decision'
+LATENCY_LEGEND = f'<span style="color:{style.GOOD}">image</span> and exposure to decision'
 EVENT_LEGEND = (
-    f'<span style="color:{look.GOOD}">fired</span>, <span style="color:{look.WARN}">suppressed</span>'
+    f'<span style="color:{style.GOOD}">fired</span>, <span style="color:{style.WARN}">suppressed</span>'
 )
 
 
@@ -63,23 +63,23 @@ class Traces(pg.GraphicsLayoutWidget):
         self.latency_plot = self._plot(1, "latency, ms")
         self.event_plot = self._plot(2, "events")
         self.event_plot.setLabel(
-            "bottom", "seconds before the newest pose", color=look.MUTED, **{"font-size": TITLE_SIZE}
+            "bottom", "seconds before the newest pose", color=style.MUTED, **{"font-size": TITLE_SIZE}
         )
         self.event_plot.getAxis("bottom").setStyle(showValues=True)
         self.event_plot.getViewBox().setYRange(-0.5, 0.5, padding=0)
         for row, share in enumerate((4, 4, 2)):
             self.ci.layout.setRowStretchFactor(row, share)
-        self.speed = self.speed_plot.plot(pen=pg.mkPen(look.ACCENT, width=1), antialias=True)
-        self.exposure = self.latency_plot.plot(pen=pg.mkPen(look.MUTED, width=1))
-        self.decision = self.latency_plot.plot(pen=pg.mkPen(look.GOOD, width=1))
+        self.speed = self.speed_plot.plot(pen=pg.mkPen(style.ACCENT, width=1), antialias=True)
+        self.exposure = self.latency_plot.plot(pen=pg.mkPen(style.MUTED, width=1))
+        self.decision = self.latency_plot.plot(pen=pg.mkPen(style.GOOD, width=1))
         self.budget = pg.InfiniteLine(
-            angle=0, pen=pg.mkPen(look.BAD, width=1, style=pg.QtCore.Qt.PenStyle.DashLine)
+            angle=0, pen=pg.mkPen(style.BAD, width=1, style=pg.QtCore.Qt.PenStyle.DashLine)
         )
         self.latency_plot.addItem(self.budget, ignoreBounds=True)
-        self.fired = self._ticks(look.GOOD)
-        self.suppressed = self._ticks(look.WARN)
+        self.fired = self._ticks(style.GOOD)
+        self.suppressed = self._ticks(style.WARN)
         self._rows: dict[str, int] = {}
-        self.forget()
+        self.clear_session()
 
     def set_rules(self, rules: list[str]) -> None:
         """One row of ticks a rule, the first on top."""
@@ -103,7 +103,7 @@ class Traces(pg.GraphicsLayoutWidget):
             curve.setData(points[:, 0], points[:, 1])
         self._draw_event_title(events)
 
-    def forget(self) -> None:
+    def clear_session(self) -> None:
         """As before the first message."""
         for curve in (self.speed, self.exposure, self.decision, self.fired, self.suppressed):
             curve.setData([], [])
@@ -124,7 +124,7 @@ class Traces(pg.GraphicsLayoutWidget):
         if state.speed is None or not 0 <= keypoint < state.speed.channels:
             return
         t_ns, speed = state.speed.since(start_ns, keypoint)
-        self.speed.setPen(pg.mkPen(look.keypoint_color(keypoint, state.speed.channels), width=1))
+        self.speed.setPen(pg.mkPen(style.keypoint_color(keypoint, state.speed.channels), width=1))
         self.speed.setData((t_ns - now_ns) / NS_PER_S, speed)
         self.speed_plot.setTitle(_title(f"speed of {name}", f"{_last(speed):.0f} px/s"), size=TITLE_SIZE)
         self.speed_plot.getViewBox().setYRange(0, nice_ceiling(_largest(speed)), padding=0)
@@ -141,7 +141,9 @@ class Traces(pg.GraphicsLayoutWidget):
             self.budget.setValue(budget_ms)
             largest = max(largest, 1.1 * budget_ms)
         self.latency_plot.getViewBox().setYRange(0, nice_ceiling(largest), padding=0)
-        budget = "" if budget_ms is None else f'<span style="color:{look.BAD}">budget {budget_ms:g} ms</span>'
+        budget = (
+            "" if budget_ms is None else f'<span style="color:{style.BAD}">budget {budget_ms:g} ms</span>'
+        )
         self.latency_plot.setTitle(_title(LATENCY_LEGEND, budget), size=TITLE_SIZE)
 
     def _draw_event_title(self, events: list[EventBody]) -> None:
@@ -160,8 +162,8 @@ class Traces(pg.GraphicsLayoutWidget):
         plot.getAxis("left").setWidth(LABEL_WIDTH_PX)
         plot.getAxis("bottom").setStyle(showValues=False)
         for side in ("left", "bottom"):
-            plot.getAxis(side).setTextPen(look.MUTED)
-            plot.getAxis(side).setPen(look.EDGE)
+            plot.getAxis(side).setTextPen(style.MUTED)
+            plot.getAxis(side).setPen(style.EDGE)
         view = plot.getViewBox()
         view.disableAutoRange()
         view.setXRange(-SPAN_S, 0, padding=0)
@@ -176,7 +178,7 @@ def _short(name: str) -> str:
 
 
 def _title(left: str, right: str) -> str:
-    return f'<span style="color:{look.MUTED}">{left}</span>&nbsp;&nbsp;<b>{right}</b>'
+    return f'<span style="color:{style.MUTED}">{left}</span>&nbsp;&nbsp;<b>{right}</b>'
 
 
 def _largest(values: NDArray[np.float32]) -> float:

@@ -14,11 +14,11 @@ from rt_pose.viewer.messages import (
     EventBody,
     EventHeader,
     FrameMessage,
-    Message,
     Meta,
     PoseMessage,
     StatsBody,
     StatsHeader,
+    WireMessage,
 )
 
 TRACE_CAPACITY = 8192
@@ -103,7 +103,7 @@ class ViewState:
         self.pose_received_ns: int | None = None
         self._last_seq: dict[str, int] = {}
 
-    def apply(self, message: Message, now_ns: int) -> None:
+    def apply(self, message: WireMessage, now_ns: int) -> None:
         """Take one message in, in the order of arrival."""
         header = message.header
         if header.session != self.session:

@@ -16,9 +16,9 @@ from PySide6.QtWidgets import (
 )
 
 from rt_pose.clock import NS_PER_MS, Clock
-from rt_pose.viewer import look
+from rt_pose.viewer import style
 from rt_pose.viewer.arena import Arena
-from rt_pose.viewer.emergency import EmergencyLine
+from rt_pose.viewer.emergency import EmergencyStop
 from rt_pose.viewer.messages import Meta
 from rt_pose.viewer.status import StatusStrip, readings
 from rt_pose.viewer.subscribe import Subscription
@@ -42,7 +42,7 @@ class ViewerWindow(QMainWindow):
         self._clock = clock
         self._session: str | None = None
         self._meta: Meta | None = None
-        self._emergency = EmergencyLine(clock)
+        self._emergency = EmergencyStop(clock)
         self._status_ns = self._traces_ns = -STATUS_NS
         self._build()
         self._timer = QTimer(self)
@@ -80,7 +80,7 @@ class ViewerWindow(QMainWindow):
 
     def stop_at_once(self) -> None:
         """The immediate stop: all outputs of the run that is shown go low."""
-        self._emergency.press(self.state.meta.control if self.state.meta is not None else "")
+        self._emergency.request(self.state.meta.control if self.state.meta is not None else "")
         self._show_status(self._clock.now_ns())
 
     def _follow_session(self) -> None:
@@ -89,8 +89,8 @@ class ViewerWindow(QMainWindow):
             self._meta = None
             self.cameras.clear()
             self.keypoints.clear()
-            self.arena.forget()
-            self.traces.forget()
+            self.arena.clear_session()
+            self.traces.clear_session()
         known = [self.cameras.itemText(i) for i in range(self.cameras.count())]
         self.cameras.addItems([name for name in self.state.cameras if name not in known])
         self.cameras.setVisible(self.cameras.count() > 1)
@@ -113,7 +113,7 @@ class ViewerWindow(QMainWindow):
         self.keypoints.clear()
         for i, name in enumerate(names):
             swatch = QPixmap(12, 12)
-            swatch.fill(look.keypoint_color(i, len(names)))
+            swatch.fill(style.keypoint_color(i, len(names)))
             self.keypoints.addItem(QIcon(swatch), name)
         self.keypoints.setCurrentIndex(min(max(chosen, 0), len(names) - 1))
 
@@ -139,7 +139,7 @@ class ViewerWindow(QMainWindow):
         self.arena.notice.setVisible(bool(notice))
 
     def _notice(self, now_ns: int) -> str:
-        emergency = self._emergency.said()
+        emergency = self._emergency.status_text()
         if emergency:
             return emergency
         address = self._subscription.address
@@ -152,7 +152,7 @@ class ViewerWindow(QMainWindow):
         return "" if self.state.pose_received_ns is not None else "connected; no frames yet"
 
     def _switch_camera(self) -> None:
-        self.arena.forget()
+        self.arena.clear_session()
         if self.camera:
             self.arena.set_meta(self.state.meta, self.camera)
             self._redraw_arena(force=True)
@@ -165,9 +165,9 @@ class ViewerWindow(QMainWindow):
         self._redraw_arena(force=True)
 
     def _build(self) -> None:
-        pg.setConfigOptions(background=look.BACKGROUND, foreground=look.MUTED)
+        pg.setConfigOptions(background=style.BACKGROUND, foreground=style.MUTED)
         self.setWindowTitle("rt-pose")
-        self.setStyleSheet(look.STYLE)
+        self.setStyleSheet(style.STYLE)
         self.resize(1280, 760)
         body = QWidget()
         body.setObjectName("body")
@@ -214,7 +214,7 @@ class ViewerWindow(QMainWindow):
         QShortcut(QKeySequence(Qt.Key.Key_Escape), self, self.stop_at_once)
         row.addWidget(self.stop_button)
         row.addStretch(1)
-        row.addWidget(look.label("speed of", "muted"))
+        row.addWidget(style.label("speed of", "muted"))
         row.addWidget(self.keypoints)
         return row
 

@@ -15,7 +15,7 @@ from rt_pose.config.rules import GeometryConfig
 from rt_pose.errors import UserError
 from rt_pose.rules.geometry import Geometry, make_geometry
 from rt_pose.rules.zones import Line, Point, Zone, make_zones
-from rt_pose.viewer import look
+from rt_pose.viewer import style
 from rt_pose.viewer.messages import Meta
 
 Corners = list[tuple[float, float]]
@@ -104,15 +104,15 @@ def _cross(x: float, y: float) -> QPainterPath:
 def _shape(path: QPainterPath, *, filled: bool = False) -> QGraphicsPathItem:
     item = QGraphicsPathItem(path)
     item.setPen(
-        pg.mkPen(look.ZONE, width=1.5, style=Qt.PenStyle.DashLine if filled else Qt.PenStyle.SolidLine)
+        pg.mkPen(style.ZONE, width=1.5, style=Qt.PenStyle.DashLine if filled else Qt.PenStyle.SolidLine)
     )
     if filled:
-        item.setBrush(pg.mkBrush(look.ZONE_FILL))
+        item.setBrush(pg.mkBrush(style.ZONE_FILL))
     return item
 
 
 def _text(text: str, x: float, y: float, anchor: tuple[float, float]) -> QGraphicsItem:
-    label = pg.TextItem(text, color=look.ZONE, anchor=anchor)
+    label = pg.TextItem(text, color=style.ZONE, anchor=anchor)
     label.setPos(x, y)
     item: QGraphicsItem = label
     return item

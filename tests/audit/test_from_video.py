@@ -11,7 +11,7 @@ from support.discs import KEYPOINTS, write_discs
 from support.tiny_package import make_tiny_package
 
 import rigs
-from rt_pose.audit.from_video import from_video, tell
+from rt_pose.audit.from_video import format_moved, from_video
 from rt_pose.clock import HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import (
@@ -67,7 +67,7 @@ def test_the_film_gives_nearly_the_same_poses_and_the_same_events(recorded: Path
     ]
     assert len(comparison.before) == 2
     assert len(comparison.after) == 2
-    assert any("largest pose difference" in line for line in tell(moved))
+    assert any("largest pose difference" in line for line in format_moved(moved))
 
 
 def test_frames_that_were_not_decided_on_stay_out(recorded: Path) -> None:
@@ -105,7 +105,7 @@ def test_another_package_is_told(recorded: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("spoil", "expected"),
     [
         (lambda s: (s.path / "top.times.csv").unlink(), "camera 'top' was not filmed"),
         (lambda s: setattr(s.info.package, "path", "/nowhere/package"), "say where it is: --model FOLDER"),
@@ -113,10 +113,10 @@ def test_another_package_is_told(recorded: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_looked_at(
-    recorded: Path, tmp_path: Path, spoil: Callable[[Session], None], says: str
+    recorded: Path, tmp_path: Path, spoil: Callable[[Session], None], expected: str
 ) -> None:
     shutil.copytree(recorded, tmp_path / "session")
     session = Session.read(tmp_path / "session")
     spoil(session)
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=expected):
         from_video(session)

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.random_session import KEYPOINTS, DrawnKeypoints, write_random_session
 
-from rt_pose.audit.hindsight import Episode, Scored, episodes, match, score, tell
-from rt_pose.audit.recompute import Setup
+from rt_pose.audit.hindsight import Episode, Scored, episodes, format_hindsight, match, score
+from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import known_truth, smoothed_truth, table_truth
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
@@ -30,7 +30,7 @@ MS = NS_PER_MS
 T = np.arange(0, 1000, 10) * MS
 
 
-def stretches(*spans: tuple[int, int]) -> np.ndarray:
+def true_ranges(*spans: tuple[int, int]) -> np.ndarray:
     """True from the first to before the second frame of each span."""
     holds = np.zeros(len(T), bool)
     for begin, end in spans:
@@ -44,19 +44,19 @@ def found(holds: np.ndarray, hold_ms: int = 0, bridge_ms: int = 0) -> list[tuple
 
 
 def test_an_episode_ends_where_it_holds_no_longer() -> None:
-    assert found(stretches((10, 20), (50, 51))) == [(100, 100, 200), (500, 500, 510)]
+    assert found(true_ranges((10, 20), (50, 51))) == [(100, 100, 200), (500, 500, 510)]
 
 
 def test_at_the_edges() -> None:
-    made = episodes(T, stretches((0, 5), (95, 100)), 0, 0)
+    made = episodes(T, true_ranges((0, 5), (95, 100)), 0, 0)
     assert [e.from_before for e in made] == [True, False]
     assert made[1].end_ns == T[-1]
-    assert found(stretches()) == []
-    assert found(~stretches()) == [(0, 0, 990)]
+    assert found(true_ranges()) == []
+    assert found(~true_ranges()) == [(0, 0, 990)]
 
 
 def test_short_gaps_are_bridged_and_short_stretches_are_none() -> None:
-    holds = stretches((10, 20), (24, 30), (60, 62))
+    holds = true_ranges((10, 20), (24, 30), (60, 62))
     assert found(holds, bridge_ms=40) == [(100, 100, 300), (600, 600, 620)]
     assert found(holds, bridge_ms=30) == [(100, 100, 200), (240, 240, 300), (600, 600, 620)]
     assert found(holds, hold_ms=50, bridge_ms=40) == [(100, 150, 300)]
@@ -155,10 +155,10 @@ def swinging(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 
 def test_a_rule_that_works_hits_every_onset(swinging: Session) -> None:
-    (right, deaf) = score(swinging, known_truth(swinging)).scores
+    (right, blocked) = score(swinging, known_truth(swinging)).scores
     assert (right.onsets, right.count("hit"), right.misses, right.count("false alarm")) == (20, 20, 0, 0)
     assert right.outcomes("hit") == {"fired": 20}
-    assert (deaf.onsets, deaf.count("hit"), deaf.count("false alarm")) == (0, 0, 0)
+    assert (blocked.onsets, blocked.count("hit"), blocked.count("false alarm")) == (0, 0, 0)
     # The filter predicts to the time of effect: what is left is the frame's grid and the noise.
     assert np.abs(right.delays_ms).max() < 25
     assert np.abs(np.median(right.delays_ms)) < 12
@@ -176,7 +176,7 @@ def test_what_a_rule_did_not_say_is_a_miss_and_what_it_made_up_a_false_alarm(swi
 
 
 def test_the_smoothed_session_says_nearly_the_same_as_the_truth(swinging: Session) -> None:
-    tracking = Setup.of(swinging).tracking
+    tracking = ReplaySetup.of(swinging).tracking
     smoothed = score(swinging, smoothed_truth(swinging, tracking, smooth_observations)).scores[0]
     known = score(swinging, known_truth(swinging)).scores[0]
     assert (smoothed.onsets, smoothed.count("hit"), smoothed.misses) == (20, 20, 0)
@@ -205,7 +205,7 @@ def test_the_page_and_its_figures(swinging: Session, tmp_path: Path) -> None:
     text = (tmp_path / "hindsight.html").read_text()
     assert text.count("<svg") >= 2
     assert "fill-opacity" in text, "episodes are shown"
-    assert any("right" in line and " 20 fired" in line for line in tell(found[0]))
+    assert any("right" in line and " 20 fired" in line for line in format_hindsight(found[0]))
 
 
 @given(st.integers(0, 2**16))
@@ -216,8 +216,8 @@ def test_any_session_can_be_scored(tmp_path: Path, seed: int) -> None:
     session = Session.read(path)
     for truth in (
         known_truth(session),
-        smoothed_truth(session, Setup.of(session).tracking, smooth_observations),
+        smoothed_truth(session, ReplaySetup.of(session).tracking, smooth_observations),
     ):
         scored = score(session, truth)
         assert sum(len(s.events) for s in scored.scores) == len(session.events)
-        list(tell(scored))
+        list(format_hindsight(scored))

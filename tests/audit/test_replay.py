@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.random_session import write_random_session
 
-from rt_pose.audit.replay import replay, tell
+from rt_pose.audit.replay import format_replay, replay
 from rt_pose.records import ControlRecord
 from rt_pose.session.read import Session
 
@@ -82,4 +82,4 @@ def test_an_unknown_order_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Session, "read", lambda path: session)
     result = replay(tmp_path / "session")
     assert not result.identical
-    assert any("the order 'levitate' is not known to this program" in line for line in tell(result))
+    assert any("the order 'levitate' is not known to this program" in line for line in format_replay(result))

@@ -4,21 +4,23 @@ import numpy as np
 import pytest
 from support.random_session import KEYPOINTS, random_config, tracking
 
-from rt_pose.audit.recompute import Setup
-from rt_pose.audit.settings import change
+from rt_pose.audit.recompute import ReplaySetup
+from rt_pose.audit.settings import apply_settings
 from rt_pose.errors import UserError
 
 
 @pytest.fixture
-def setup() -> Setup:
+def setup() -> ReplaySetup:
     config = random_config(np.random.default_rng(3))
     config.rules[0].name = "reach"
-    return Setup(config, tracking(), list(KEYPOINTS), list(config.cameras), {"laser": 2.0, "tone": 25.0})
+    return ReplaySetup(
+        config, tracking(), list(KEYPOINTS), list(config.cameras), {"laser": 2.0, "tone": 25.0}
+    )
 
 
-def test_a_rule_is_named_and_its_own_value_is_kept(setup: Setup) -> None:
-    changed, (told,) = change(setup, ["rules.reach.withhold=0.75"])
-    assert (told.key, told.before, told.after) == (
+def test_a_rule_is_named_and_its_own_value_is_kept(setup: ReplaySetup) -> None:
+    changed, (expected,) = apply_settings(setup, ["rules.reach.withhold=0.75"])
+    assert (expected.key, expected.before, expected.after) == (
         "rules.reach.withhold",
         setup.config.rules[0].withhold,
         0.75,
@@ -28,36 +30,38 @@ def test_a_rule_is_named_and_its_own_value_is_kept(setup: Setup) -> None:
     assert changed.config.rules[1:] == setup.config.rules[1:]
 
 
-def test_several_at_once(setup: Setup) -> None:
-    changed, told = change(
+def test_several_at_once(setup: ReplaySetup) -> None:
+    changed, expected = apply_settings(
         setup,
         ["zones.left.circle=[1, 2, 3]", "zones.left.circle.2=9", "budget_ms=7", "rules.reach.hold=12 ms"],
     )
     assert changed.config.zones["left"].circle == [1, 2, 9]
     assert changed.config.budget_ms == 7
     assert changed.config.rules[0].hold == "12 ms"
-    assert len(told) == 4
+    assert len(expected) == 4
 
 
-def test_a_condition_is_text(setup: Setup) -> None:
-    changed, _ = change(setup, ["rules.reach.when=speed(nose) > 5"])
+def test_a_condition_is_text(setup: ReplaySetup) -> None:
+    changed, _ = apply_settings(setup, ["rules.reach.when=speed(nose) > 5"])
     assert changed.config.rules[0].when == "speed(nose) > 5"
 
 
-def test_the_filter_for_all_keypoints_or_for_one(setup: Setup) -> None:
-    changed, _ = change(setup, ["tracking.gain=3", "tracking.q_px2_s3.paw=1e5", "tracking.lost_ms=80"])
+def test_the_filter_for_all_keypoints_or_for_one(setup: ReplaySetup) -> None:
+    changed, _ = apply_settings(
+        setup, ["tracking.gain=3", "tracking.q_px2_s3.paw=1e5", "tracking.lost_ms=80"]
+    )
     assert changed.tracking.gain == [3, 3, 3]
     assert changed.tracking.q_px2_s3 == [setup.tracking.q_px2_s3[0], 1e5, setup.tracking.q_px2_s3[2]]
     assert changed.tracking.lost_ms == 80
 
 
-def test_the_delay_of_an_output(setup: Setup) -> None:
-    changed, _ = change(setup, ["delays_ms.laser=12"])
+def test_the_delay_of_an_output(setup: ReplaySetup) -> None:
+    changed, _ = apply_settings(setup, ["delays_ms.laser=12"])
     assert changed.delays_ms == {"laser": 12.0, "tone": 25.0}
 
 
 @pytest.mark.parametrize(
-    ("setting", "says"),
+    ("setting", "expected"),
     [
         ("rules.reach.withold=0.1", "no 'withold' in rules.reach, did you mean 'withhold'?"),
         ("rules.raech.withhold=0.1", "no 'raech' in rules, did you mean 'reach'?"),
@@ -78,7 +82,7 @@ def test_the_delay_of_an_output(setup: Setup) -> None:
         ("budget_ms=-1", "budget_ms: expected more than 0"),
     ],
 )
-def test_what_cannot_be_set(setup: Setup, setting: str, says: str) -> None:
+def test_what_cannot_be_set(setup: ReplaySetup, setting: str, expected: str) -> None:
     with pytest.raises(UserError) as caught:
-        change(setup, [setting])
-    assert says in str(caught.value)
+        apply_settings(setup, [setting])
+    assert expected in str(caught.value)

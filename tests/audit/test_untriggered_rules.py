@@ -52,9 +52,12 @@ def test_the_report_says_what_was_missing(tmp_path: Path) -> None:
     assert never["likeliest"] < 0.01
     assert short["whole"] == short["frames"]
     assert 200 < short["longest_ms"] < short["hold_ms"] == 60_000
-    said = format_summary(figures)
-    assert f"rule never never came true; rarest: the x of k0 is above 5000 px, in 0 of {away + moves}" in said
-    assert "rule too_short never came true; it held for " in said
+    messages = format_summary(figures)
+    assert (
+        f"rule never never came true; rarest: the x of k0 is above 5000 px, in 0 of {away + moves}"
+        in messages
+    )
+    assert "rule too_short never came true; it held for " in messages
     page = (tmp_path / "session" / "report.html").read_text()
     assert "Rules that never came true, and what was missing" in page
     assert "the x of k0 is above 5000 px" in page

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from support.random_session import write_random_session
 
-from rt_pose.audit.recompute import Decisions, Setup
+from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.audit.what_if import Trial, align, compare, what_if
-from rt_pose.audit.what_if_text import as_json, tell
+from rt_pose.audit.what_if_format import as_json, format_comparison
 from rt_pose.session.read import Session
 from rt_pose.types import Command, Event
 
@@ -70,8 +70,8 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 
 def test_nothing_changed_changes_nothing(session: Session) -> None:
-    setup = Setup.of(session)
-    found = compare(session, Decisions(setup), Decisions(setup))
+    setup = ReplaySetup.of(session)
+    found = compare(session, DecisionReplay(setup), DecisionReplay(setup))
     assert not found.differences
     assert len(found.before) == len(found.after) == len(session.events)
 
@@ -95,7 +95,7 @@ def test_a_session_run_with_the_changed_value_is_what_would_have_been(tmp_path: 
         write_random_session(other, seed=4)
     finally:
         random_session.random_config = original
-    found, told = what_if(Session.read(path), [f"rules.{name}.withhold=1.0"])
+    found, expected = what_if(Session.read(path), [f"rules.{name}.withhold=1.0"])
     first = found.first_changed_stimulus
     assert first is not None
     end = found.differences[first].first.seq
@@ -103,7 +103,7 @@ def test_a_session_run_with_the_changed_value_is_what_would_have_been(tmp_path: 
     claimed = [(t.seq, t.event.rule, t.event.outcome) for t in found.after if t.seq <= end]
     assert claimed == [event for event in truly if event[0] <= end]
     assert "withheld" in {outcome for seq, _, outcome in claimed if seq == end}
-    assert told[0].startswith(f"rules.{name}.withhold: ")
+    assert expected[0].startswith(f"rules.{name}.withhold: ")
 
 
 def test_it_says_where_belief_ends(session: Session) -> None:
@@ -111,7 +111,7 @@ def test_it_says_where_belief_ends(session: Session) -> None:
     found, _ = what_if(session, [f"rules.{rule}.withhold=1.0"])
     first = found.first_changed_stimulus
     assert first is not None
-    text = "\n".join(tell(found, "changed"))
+    text = "\n".join(format_comparison(found, "changed"))
     assert "What follows is open-loop and not to be believed" in text
     plain = as_json(found)
     assert len(plain["believed"]) == first + 1
@@ -120,4 +120,4 @@ def test_it_says_where_belief_ends(session: Session) -> None:
 
 def test_without_a_changed_stimulus_all_may_be_believed(session: Session) -> None:
     found, _ = what_if(session, ["delays_ms.laser=2"])
-    assert "all of this may be believed" in "\n".join(tell(found, "changed"))
+    assert "all of this may be believed" in "\n".join(format_comparison(found, "changed"))

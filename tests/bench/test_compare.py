@@ -58,7 +58,7 @@ def test_what_else_differs_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "expected"),
     [
         (None, "no such file"),
         ("{", "not JSON"),
@@ -66,11 +66,11 @@ def test_what_else_differs_is_told() -> None:
         ('{"latency_ms": 1}', "no `machine`"),
     ],
 )
-def test_a_file_that_holds_no_run_is_refused(tmp_path: Path, content: str | None, says: str) -> None:
+def test_a_file_that_holds_no_run_is_refused(tmp_path: Path, content: str | None, expected: str) -> None:
     file = tmp_path / "latency.json"
     if content is not None:
         file.write_text(content)
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=expected):
         read_earlier(file)
 
 

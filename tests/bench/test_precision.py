@@ -23,7 +23,7 @@ MIXED, FLOAT32 = row("mixed", 6, 4.0, 0.08), row("float32", 10, 4.0, 0)
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "messages"),
     [
         ([INT8, BF16, MIXED, FLOAT32], "mixed: 1.09 of bf16's time, without 60% of the distance"),
         ([INT8, BF16, row("mixed", 8, 4.0, 0.08), FLOAT32], "bf16: the fastest whose mean error"),
@@ -32,8 +32,8 @@ MIXED, FLOAT32 = row("mixed", 6, 4.0, 0.08), row("float32", 10, 4.0, 0)
     ],
     ids=["mixed costs little", "mixed costs much", "bf16 is slow here", "bf16 is worse"],
 )
-def test_the_recommendation_follows_from_the_figures(rows: list[Row], said: str) -> None:
-    assert re.match(said, recommendation(rows))
+def test_the_recommendation_follows_from_the_figures(rows: list[Row], messages: str) -> None:
+    assert re.match(messages, recommendation(rows))
     assert len(table(rows).splitlines()) == 2 + len(rows)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.tiny_package import make_tiny_package
 
-from bench.safety import SCENARIOS, Outcome, _figures, _holds, page, try_once
+from bench.safety import SCENARIOS, SafetyOutcome, _figures, _holds, page, try_once
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "status", "says"),
+    ("name", "status", "expected"),
     [
         ("loop killed (SIGKILL)", "the loop died (exit code -9)", "no last record"),
         ("supervisor killed (SIGKILL)", "", "order emergency (the supervisor is gone)"),
@@ -39,11 +39,11 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> str:
         ("emergency ordered", "complete", "order emergency (control)"),
     ],
 )
-def test_every_way_out_leaves_the_line_low(package: str, name: str, status: str, says: str) -> None:
+def test_every_way_out_leaves_the_line_low(package: str, name: str, status: str, expected: str) -> None:
     outcome = try_once(SCENARIOS[name], package)
     assert outcome.ms is not None
     assert outcome.status.startswith(status)
-    assert any(says in entry for entry in outcome.log), outcome.log
+    assert any(expected in entry for entry in outcome.log), outcome.log
     if name == "emergency ordered":
         assert "event suppressed: disarmed" in outcome.log
     if "hangs" in name:
@@ -53,15 +53,15 @@ def test_every_way_out_leaves_the_line_low(package: str, name: str, status: str,
 
 
 def test_what_holds_and_what_does_not() -> None:
-    low, high = Outcome(20.0, "complete"), Outcome(None, "complete")
+    low, high = SafetyOutcome(20.0, "complete"), SafetyOutcome(None, "complete")
     killed, well = "loop killed (SIGKILL)", "nothing goes wrong"
 
-    def holds(name: str, *outcomes: Outcome) -> bool:
+    def holds(name: str, *outcomes: SafetyOutcome) -> bool:
         return _holds(name, {"n": len(outcomes), "bound_ms": 100.0, **_figures(list(outcomes))})
 
     assert holds(killed, low, low)
     assert not holds(killed, low, high)
-    assert not holds(killed, low, Outcome(120.0, "complete"))
+    assert not holds(killed, low, SafetyOutcome(120.0, "complete"))
     assert holds(well, high)
     assert not holds(well, high, low)
 

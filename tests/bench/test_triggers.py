@@ -57,8 +57,8 @@ def test_faults_are_injected_counted_and_scored(
 ) -> None:
     out = tmp_path / "session"
     assert main([*argv(rig, out=str(out)), "--faults.drop", "0.1"]) == 0
-    said = capsys.readouterr().out.strip().splitlines()
-    figures = json.loads(said[-1])
+    messages = capsys.readouterr().out.strip().splitlines()
+    figures = json.loads(messages[-1])
     faults = Faults(FaultOptions(drop=0.1), 9, "recording", "")
     lost = [i for i in range(1, FRAMES - 1) if faults.drops(i)]
     assert lost
@@ -74,13 +74,13 @@ def test_faults_are_injected_counted_and_scored(
     assert right["onsets"] == 3
     assert (right["hits"], right["misses"], right["false_alarms"]) == (3, 0, 0)
     assert smoothed["rules"]["right"]["hits"] == 3
-    assert any(line.startswith("right ") for line in said)
+    assert any(line.startswith("right ") for line in messages)
     for name in ("hindsight.html", "hindsight.json", "report.html"):
         assert (out / name).is_file()
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "expected"),
     [
         ({"truth": "none.csv"}, "predictions none.csv: no such file"),
         ({"faults.drop": "2"}, "faults: drop must be between 0 and 0.9"),
@@ -89,10 +89,10 @@ def test_faults_are_injected_counted_and_scored(
     ],
 )
 def test_what_cannot_be_tried(
-    rig: Path, tmp_path: Path, changes: dict[str, str], says: str, capsys: pytest.CaptureFixture[str]
+    rig: Path, tmp_path: Path, changes: dict[str, str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(argv(rig, out=str(tmp_path / "out"), **changes)) == 2
-    assert says in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -42,10 +42,10 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
             status = main(argv)
         except SystemExit as leaving:  # the argument parser's own way out
             status = int(leaving.code or 0)
-        said = capsys.readouterr()
-        assert status == 2, said.err
-        assert "Traceback" not in said.err
-        return " ".join(said.err.split())
+        messages = capsys.readouterr()
+        assert status == 2, messages.err
+        assert "Traceback" not in messages.err
+        return " ".join(messages.err.split())
 
     return run
 
@@ -80,16 +80,16 @@ def test_no_verb_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_an_unknown_option_names_the_nearest(fails: Callable[..., str], words: list[str], near: str) -> None:
-    said = fails(*words)
-    assert f"did you mean {near}?" in said
-    assert said.count("[--") <= 1, "no list of all options"
+    messages = fails(*words)
+    assert f"did you mean {near}?" in messages
+    assert messages.count("[--") <= 1, "no list of all options"
 
 
 def test_the_folder_around_a_package(fails: Callable[..., str], package: Path, tmp_path: Path) -> None:
     around = tmp_path / "mouse"
     shutil.copytree(package, around / "package")
-    said = fails("run", "--camera", "sim", "--model", str(around))
-    assert f"it is {around / 'package'}" in said
+    messages = fails("run", "--camera", "sim", "--model", str(around))
+    assert f"it is {around / 'package'}" in messages
 
 
 def test_the_words_of_rules(capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +111,7 @@ def test_missing_and_broken_configurations(fails: Callable[..., str], tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("budgt_ms: 3", "unknown key 'budgt_ms', did you mean 'budget_ms'?"),
         ("cameras: {top: {driver: simulated, option: {}}}", "unknown key 'cameras.top.option'"),
@@ -133,12 +133,12 @@ def test_missing_and_broken_configurations(fails: Callable[..., str], tmp_path: 
         ("publish: {frame_rate_hz: .nan}", "publish.frame_rate_hz: expected 0 to 1000"),
     ],
 )
-def test_bad_keys(fails: Callable[..., str], tmp_path: Path, package: Path, text: str, says: str) -> None:
+def test_bad_keys(fails: Callable[..., str], tmp_path: Path, package: Path, text: str, expected: str) -> None:
     path = tmp_path / "c.yaml"
     base = "" if text.startswith("cameras") else "cameras: {top: {driver: simulated}}\n"
     path.write_text(base + text)
     out = tmp_path / "out"
-    assert says in fails("run", str(path), "--model", str(package), "--out", str(out))
+    assert expected in fails("run", str(path), "--model", str(package), "--out", str(out))
     assert not out.exists()
 
 
@@ -158,14 +158,14 @@ def test_videos_that_cannot_be_used(
         str(cut_mp4): "cut.mp4",
         str(cut_avi): "cut.avi",
     }
-    for video, says in cases.items():
+    for video, expected in cases.items():
         out, table = tmp_path / "out", tmp_path / "out.csv"
-        for said in (
+        for messages in (
             fails("run", "--model", str(package), "--camera", video, "--out", str(out)),
             fails("predict", "--model", str(package), "--video", video, "--out", str(table)),
             fails("bench", "latency", "--model", str(package), "--video", video, "--seconds", "1"),
         ):
-            assert says in said
+            assert expected in messages
         assert not out.exists()
         assert not table.exists()
 
@@ -179,8 +179,8 @@ def test_a_package_with_one_flipped_byte(
     raw = bytearray((damaged / name).read_bytes())
     raw[len(raw) // 2] ^= 1
     (damaged / name).write_bytes(raw)
-    said = fails("run", "--model", str(damaged), "--camera", str(clip), "--out", str(tmp_path / "out"))
-    assert f"{name} is damaged" in said
+    messages = fails("run", "--model", str(damaged), "--camera", str(clip), "--out", str(tmp_path / "out"))
+    assert f"{name} is damaged" in messages
     assert not (tmp_path / "out").exists()
 
 
@@ -195,12 +195,12 @@ def test_a_port_in_use(fails: Callable[..., str], tmp_path: Path, package: Path)
         taken.listen()
         address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
         for key in ("publish.address", "publish.control"):
-            said = fails(
+            messages = fails(
                 "run",
                 *("--camera", "sim", "--model", str(package)),
                 *(f"--{key}", address, "--out", str(tmp_path / "out")),
             )
-            assert f"{key}: {address} is in use" in said
+            assert f"{key}: {address} is in use" in messages
     assert not (tmp_path / "out").exists()
 
 
@@ -221,8 +221,8 @@ def test_a_gpu_that_is_not_there(
 
 @pytest.mark.parametrize("spec", ["lazercam", "basler:123"])
 def test_camera_specs_that_name_nothing(fails: Callable[..., str], package: Path, spec: str) -> None:
-    said = fails("run", "--model", str(package), "--camera", spec)
-    assert "expected sim, video:PATH" in said or "no camera driver 'basler'" in said
+    messages = fails("run", "--model", str(package), "--camera", spec)
+    assert "expected sim, video:PATH" in messages or "no camera driver 'basler'" in messages
 
 
 @pytest.mark.parametrize("verb", ["replay", "report"])
@@ -238,18 +238,20 @@ def test_labels_that_cannot_be_used(fails: Callable[..., str], tmp_path: Path) -
         "scorer,me,me,me\nbodyparts,nose,nose,tail\ncoords,x,y,x\n" + "a.png,1,2,3\n": "tail",
         "": "CollectedData.csv",
     }
-    for text, says in cases.items():
+    for text, expected in cases.items():
         folder = tmp_path / "data"
         folder.mkdir(exist_ok=True)
         (folder / "CollectedData.csv").write_text(text)
         out = tmp_path / "training"
-        said = fails("train", "fit", "--data", str(folder), "--out", str(out), "--network.backbone", "tiny")
-        assert says in said
+        messages = fails(
+            "train", "fit", "--data", str(folder), "--out", str(out), "--network.backbone", "tiny"
+        )
+        assert expected in messages
         assert not out.exists()
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "expected"),
     [
         (["--seeds", "4"], "one network is no ensemble"),
         (["--seeds", "0,one"], "expected integers of 0 or more with commas between, got 'one'"),
@@ -257,9 +259,11 @@ def test_labels_that_cannot_be_used(fails: Callable[..., str], tmp_path: Path) -
     ],
 )
 def test_seeds_that_make_no_ensemble(
-    fails: Callable[..., str], tmp_path: Path, options: list[str], says: str
+    fails: Callable[..., str], tmp_path: Path, options: list[str], expected: str
 ) -> None:
-    assert says in fails("train", "fit", "--data", str(tmp_path), "--out", str(tmp_path / "out"), *options)
+    assert expected in fails(
+        "train", "fit", "--data", str(tmp_path), "--out", str(tmp_path / "out"), *options
+    )
 
 
 def test_a_folder_in_place_of_a_configuration_and_a_file_in_place_of_a_folder(
@@ -269,8 +273,8 @@ def test_a_folder_in_place_of_a_configuration_and_a_file_in_place_of_a_folder(
     assert f"write --data {tmp_path}" in fails("train", "fit", str(tmp_path), *out)
     for name, labels in (("config.yaml", "."), ("mouse.slp", "mouse.slp")):
         (tmp_path / name).write_text("")
-        said = fails("train", "fit", "--data", str(tmp_path / name), *out)
-        assert f"--data {tmp_path} --labels {labels}" in said
+        messages = fails("train", "fit", "--data", str(tmp_path / name), *out)
+        assert f"--data {tmp_path} --labels {labels}" in messages
 
 
 def test_predict_writes_a_table(package: Path, clip: Path, tmp_path: Path) -> None:
@@ -333,7 +337,7 @@ def test_bench_latency_prints_a_table_and_one_json_line(
 
 
 @pytest.mark.parametrize(
-    ("flags", "says"),
+    ("flags", "expected"),
     [
         (["--rate", "0"], "--rate"),
         (["--rate", "-5"], "--rate"),
@@ -348,14 +352,14 @@ def test_bench_latency_prints_a_table_and_one_json_line(
     ],
 )
 def test_bench_latency_refuses_what_it_cannot_measure(
-    fails: Callable[..., str], package: Path, clip: Path, flags: list[str], says: str
+    fails: Callable[..., str], package: Path, clip: Path, flags: list[str], expected: str
 ) -> None:
-    assert says in fails("bench", "latency", "--model", str(package), "--video", str(clip), *flags)
+    assert expected in fails("bench", "latency", "--model", str(package), "--video", str(clip), *flags)
 
 
 def test_devices_lists_every_driver(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["devices"]) == 0
-    said = capsys.readouterr().out
-    assert "camera  simulated" in said
-    assert "output  simulated" in said
-    assert "camera  video" in said
+    messages = capsys.readouterr().out
+    assert "camera  simulated" in messages
+    assert "output  simulated" in messages
+    assert "camera  video" in messages

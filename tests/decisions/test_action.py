@@ -11,14 +11,14 @@ import yaml
 from rt_pose.config.build import build
 from rt_pose.config.rules import RuleConfig
 from rt_pose.config.schema import OutputConfig
-from rt_pose.decisions.action import Plan, check_fits, plan_action
+from rt_pose.decisions.action import ActionPlan, check_fits, plan_action
 from rt_pose.errors import UserError
 from rt_pose.types import OutputInfo
 
 OUTPUTS = {"box": OutputConfig("simulated", lines=["laser", "led"]), "plain": OutputConfig("simulated")}
 
 
-def plan(do: str, output: str = "box", **rule: Any) -> Plan:
+def plan(do: str, output: str = "box", **rule: Any) -> ActionPlan:
     """The plan of an action as a user writes it."""
     data = yaml.safe_load(f"{{output: {output}, {do}}}")
     config = build(RuleConfig, {"name": "r", "when": "speed(k) > 1", "do": data, **rule}, "test")
@@ -28,22 +28,24 @@ def plan(do: str, output: str = "box", **rule: Any) -> Plan:
 @pytest.mark.parametrize(
     ("do", "expected"),
     [
-        ("pulse: 5 ms", Plan("box", 0, "pulse", 5000)),
-        ("pulse: 5 ms, line: led, amplitude: 0.5", Plan("box", 1, "pulse", 5000, amplitude=0.5)),
-        ("train: {pulse: 5 ms, period: 25 ms, count: 10}", Plan("box", 0, "train", 5000, 25_000, 10)),
-        ("level: on", Plan("box", 0, "level")),
-        ("level: 'on', at_most: 10 s", Plan("box", 0, "level", 10_000_000)),
-        ("level: off", Plan("box", 0, "level", amplitude=0.0)),
-        ("level: 'off'", Plan("box", 0, "level", amplitude=0.0)),
-        ("message: reward", Plan("box", 0, "message", message="reward")),
-        ("stop: true", Plan("box", 0, "stop", amplitude=0.0)),
+        ("pulse: 5 ms", ActionPlan("box", 0, "pulse", 5000)),
+        ("pulse: 5 ms, line: led, amplitude: 0.5", ActionPlan("box", 1, "pulse", 5000, amplitude=0.5)),
+        ("train: {pulse: 5 ms, period: 25 ms, count: 10}", ActionPlan("box", 0, "train", 5000, 25_000, 10)),
+        ("level: on", ActionPlan("box", 0, "level")),
+        ("level: 'on', at_most: 10 s", ActionPlan("box", 0, "level", 10_000_000)),
+        ("level: off", ActionPlan("box", 0, "level", amplitude=0.0)),
+        ("level: 'off'", ActionPlan("box", 0, "level", amplitude=0.0)),
+        ("message: reward", ActionPlan("box", 0, "message", message="reward")),
+        ("stop: true", ActionPlan("box", 0, "stop", amplitude=0.0)),
         (
             "analog: {duration: 1 s, ramp_up: 100 ms, ramp_down: 200 ms}, amplitude: 0.8",
-            Plan("box", 0, "analog", 1_000_000, amplitude=0.8, ramp_up_us=100_000, ramp_down_us=200_000),
+            ActionPlan(
+                "box", 0, "analog", 1_000_000, amplitude=0.8, ramp_up_us=100_000, ramp_down_us=200_000
+            ),
         ),
     ],
 )
-def test_what_an_action_becomes(do: str, expected: Plan) -> None:
+def test_what_an_action_becomes(do: str, expected: ActionPlan) -> None:
     assert plan(do) == expected
 
 
@@ -60,7 +62,7 @@ def test_what_begins_does_not_end(do: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("do", "says"),
+    ("do", "expected"),
     [
         ("line: 0", "expected exactly one of pulse, train, level, analog, message, stop; got none"),
         ("pulse: 5 ms, level: off", "got pulse and level"),
@@ -82,13 +84,13 @@ def test_what_begins_does_not_end(do: str) -> None:
         ("pulse: 5 ms, line: 2", "names 2 lines (laser, led); expected 0 to 1, got 2"),
     ],
 )
-def test_actions_that_cannot_be_meant(do: str, says: str) -> None:
-    if not says:
+def test_actions_that_cannot_be_meant(do: str, expected: str) -> None:
+    if not expected:
         assert plan(do)
         return
     with pytest.raises(UserError) as caught:
         plan(do)
-    assert says in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_a_line_name_needs_names() -> None:

@@ -14,10 +14,10 @@ from rt_pose.config.build import load
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.check import check
 from rt_pose.errors import UserError
-from rt_pose.rules import words as words_module
+from rt_pose.rules import vocabulary as words_module
 from rt_pose.rules.draw import ZONE
 from rt_pose.rules.quantities import quantity_names
-from rt_pose.rules.words import words
+from rt_pose.rules.vocabulary import vocabulary
 
 EXAMPLE = Path(__file__).parents[2] / "configs" / "experiments" / "reach-by-probability.yaml"
 
@@ -44,11 +44,11 @@ def test_the_example_s_keypoints_are_those_of_the_mouse() -> None:
 
 
 def test_every_word_is_told() -> None:
-    told = "\n".join(words())
+    expected = "\n".join(vocabulary())
     for name in quantity_names():
-        assert f"  {name}(" in told
-    assert "velocity(keypoint, angle)" in told
-    assert f"example    {words_module.EXAMPLE}" in told
+        assert f"  {name}(" in expected
+    assert "velocity(keypoint, angle)" in expected
+    assert f"example    {words_module.EXAMPLE}" in expected
     config = load(RunConfig, EXAMPLE)
     config.rules[0].when = words_module.EXAMPLE.replace("paw", "paw2LF_top")
     assert "the time since paw2LF_top was seen" in check(config)[0]

@@ -7,7 +7,7 @@ import pytest
 
 from rt_pose.config.rules import ActionConfig, BlockConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import LimitsConfig, OutputConfig, RunConfig
-from rt_pose.decisions.decide import Decider, make_rules, withheld
+from rt_pose.decisions.decide import Decider, is_withheld, make_rules
 from rt_pose.decisions.limits import make_limits
 from rt_pose.decisions.protocol import make_protocol
 from rt_pose.errors import UserError
@@ -55,7 +55,7 @@ class Rig:
         self.latency_ms, self._noise = latency_ms, noise_px2 * np.eye(2)[None, None]
         self.index = 0
 
-    def see(self, x: float, *, armed: bool = True, epoch: int = 0, off_ms: int = 0) -> list[Event]:
+    def observe(self, x: float, *, armed: bool = True, epoch: int = 0, off_ms: int = 0) -> list[Event]:
         """`off_ms`: how far the scene clock is from the host's."""
         t_ns = self.index * FRAME_MS * MS
         stamps = FrameStamps(self.index, t_ns, t_ns + MS, t_ns + off_ms * MS, epoch=epoch)
@@ -68,7 +68,7 @@ class Rig:
 
 
 def outcomes(rig: Rig, xs: list[float], **how: bool) -> list[tuple[int, str, str]]:
-    return [(i, e.outcome, e.reason) for i, x in enumerate(xs) for e in rig.see(x, **how)]
+    return [(i, e.outcome, e.reason) for i, x in enumerate(xs) for e in rig.observe(x, **how)]
 
 
 OUT, IN = 300.0, 100.0
@@ -103,7 +103,7 @@ def test_disarmed_suppresses() -> None:
 )
 def test_a_late_decision(late: str, expected: tuple[str, str]) -> None:
     rig = Rig(run_config(late=late), latency_ms=20.5)
-    (event,) = [e for x in (OUT, IN) for e in rig.see(x)]
+    (event,) = [e for x in (OUT, IN) for e in rig.observe(x)]
     assert (event.outcome, event.reason) == expected
     assert not event.deadline_met
 
@@ -134,7 +134,7 @@ def test_judged_is_the_predicted_position_at_the_time_of_effect() -> None:
 
 def test_effect_and_cause_are_stated() -> None:
     rig = Rig(run_config(), delay_ms=3.0)
-    (event,) = rig.see(IN)
+    (event,) = rig.observe(IN)
     assert (event.t_cause_ns, event.t_judged_ns, event.t_effect_ns) == (0, 8 * MS, 11 * MS)
     assert (event.camera, event.frame_index, event.rule, event.id) == ("cam", 0, "corner", 1)
 
@@ -142,16 +142,16 @@ def test_effect_and_cause_are_stated() -> None:
 def test_a_new_epoch_forgets_what_was_held() -> None:
     rig = Rig(run_config(hold="20 ms"))
     assert not outcomes(rig, [IN, IN])
-    assert not rig.see(IN, epoch=1)
+    assert not rig.observe(IN, epoch=1)
 
 
 def test_withholding_is_a_share_and_always_the_same() -> None:
-    draws = [withheld(3, "corner", "cam", 0, i, 0.2) for i in range(5000)]
-    assert draws == [withheld(3, "corner", "cam", 0, i, 0.2) for i in range(5000)]
+    draws = [is_withheld(3, "corner", "cam", 0, i, 0.2) for i in range(5000)]
+    assert draws == [is_withheld(3, "corner", "cam", 0, i, 0.2) for i in range(5000)]
     assert 0.18 < np.mean(draws) < 0.22
-    assert draws != [withheld(4, "corner", "cam", 0, i, 0.2) for i in range(5000)]
-    assert not any(withheld(3, "corner", "cam", 0, i, 0.0) for i in range(500))
-    assert all(withheld(3, "corner", "cam", 0, i, 1.0) for i in range(500))
+    assert draws != [is_withheld(4, "corner", "cam", 0, i, 0.2) for i in range(5000)]
+    assert not any(is_withheld(3, "corner", "cam", 0, i, 0.0) for i in range(500))
+    assert all(is_withheld(3, "corner", "cam", 0, i, 1.0) for i in range(500))
 
 
 def test_a_withheld_event_counts_for_the_refractory_time() -> None:
@@ -161,7 +161,7 @@ def test_a_withheld_event_counts_for_the_refractory_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "says"),
+    ("rule", "expected"),
     [
         (
             {"do": ActionConfig(output="lasr", pulse="5 ms")},
@@ -179,10 +179,10 @@ def test_a_withheld_event_counts_for_the_refractory_time() -> None:
         ({"when": "inside(noze, corner)"}, "did you mean 'nose'"),
     ],
 )
-def test_rules_that_cannot_be_meant(rule: dict[str, object], says: str) -> None:
+def test_rules_that_cannot_be_meant(rule: dict[str, object], expected: str) -> None:
     with pytest.raises(UserError, match="rule 'corner'") as caught:
         make_rules(run_config(**rule), ["nose"], {"laser": 0.0})
-    assert says in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_two_rules_of_one_name() -> None:
@@ -194,14 +194,14 @@ def test_two_rules_of_one_name() -> None:
 
 def test_the_refractory_time_runs_on_over_a_new_epoch() -> None:
     rig = Rig(run_config(refractory="1 s"))
-    assert [e.outcome for e in rig.see(IN)] == ["fired"]
-    assert [(e.outcome, e.reason) for e in rig.see(IN, epoch=1)] == [("suppressed", "refractory")]
+    assert [e.outcome for e in rig.observe(IN)] == ["fired"]
+    assert [(e.outcome, e.reason) for e in rig.observe(IN, epoch=1)] == [("suppressed", "refractory")]
 
 
 def test_a_clock_that_steps_back_does_not_silence_a_rule() -> None:
     rig = Rig(run_config(refractory="200 ms", hold="20 ms"))
-    assert [e.outcome for _ in range(3) for e in rig.see(IN, off_ms=3_600_000)] == ["fired"]
-    seen = [(i, e.outcome, e.reason) for i in range(60) for e in rig.see(IN if i % 20 > 10 else OUT)]
+    assert [e.outcome for _ in range(3) for e in rig.observe(IN, off_ms=3_600_000)] == ["fired"]
+    seen = [(i, e.outcome, e.reason) for i in range(60) for e in rig.observe(IN if i % 20 > 10 else OUT)]
     assert rig.tracker.clock_steps == 1, "at the eighth frame in a row that lies behind the newest"
     # The refractory time begins anew at frame 7, and the first entry, held from frame 11 to 13, is within it.
     assert seen == [
@@ -237,7 +237,7 @@ def test_by_probability_an_uncertain_keypoint_does_not_fire() -> None:
     assert outcomes(rig, [84.0] * 4) == [(0, "fired", "condition")]
     rig = Rig(run_config(probability=0.95), noise_px2=25.0, latency_ms=0.0)
     assert outcomes(rig, [84.0] * 4) == []
-    (event,) = rig.see(IN)
+    (event,) = rig.observe(IN)
     assert event.probability is not None
     assert 0.95 < event.probability <= 1.0
     assert event.value == pytest.approx(19.6, abs=0.1)
@@ -279,7 +279,9 @@ def test_the_wrong_block_suppresses_and_events_bear_block_and_trial() -> None:
     ]
     rig = Rig(config)
     got = [
-        (i, e.outcome, e.reason, e.block, e.trial) for i in range(12) for e in rig.see(OUT if i % 2 else IN)
+        (i, e.outcome, e.reason, e.block, e.trial)
+        for i in range(12)
+        for e in rig.observe(OUT if i % 2 else IN)
     ]
     assert got == [
         (0, "suppressed", "block", "baseline", 0),
@@ -336,13 +338,13 @@ def on_and_off(*blocks: BlockConfig, **off: object) -> Rig:
 )
 def test_no_line_stays_on_because_of_the_protocol(blocks: list[BlockConfig]) -> None:
     rig = on_and_off(*blocks)
-    got = [(i, e.rule, e.outcome) for i, x in enumerate([IN] * 5 + [OUT] * 2) for e in rig.see(x)]
+    got = [(i, e.rule, e.outcome) for i, x in enumerate([IN] * 5 + [OUT] * 2) for e in rig.observe(x)]
     assert got == [(0, "corner", "fired"), (5, "leave", "fired")]
 
 
 def test_no_line_stays_on_because_of_a_refractory_time() -> None:
     rig = on_and_off(refractory="1 s")
-    got = [e.rule for x in (IN, OUT, IN, OUT) for e in rig.see(x) if e.outcome == "fired"]
+    got = [e.rule for x in (IN, OUT, IN, OUT) for e in rig.observe(x) if e.outcome == "fired"]
     assert got == ["corner", "leave", "corner", "leave"]
 
 
@@ -353,7 +355,7 @@ def test_what_was_switched_off_by_order_does_not_act() -> None:
 
 def test_the_end_of_a_stimulus_ends_no_trial() -> None:
     rig = on_and_off(BlockConfig("stim", trials=3, inter_trial="10 ms"))
-    got = [(e.rule, e.trial) for x in (IN, OUT, IN, OUT, IN, OUT) for e in rig.see(x)]
+    got = [(e.rule, e.trial) for x in (IN, OUT, IN, OUT, IN, OUT) for e in rig.observe(x)]
     assert got == [("corner", 1), ("leave", 2), ("corner", 2), ("leave", 3), ("corner", 3), ("leave", 0)]
 
 
@@ -414,7 +416,7 @@ def test_confidence_and_time_since_seen_do_not_need_the_keypoint() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "says"),
+    ("rule", "expected"),
     [
         ({"probability": 1.0}, "probability: expected more than 0, less than 1"),
         ({"probability": float("nan")}, "probability: expected more than 0"),
@@ -427,7 +429,7 @@ def test_confidence_and_time_since_seen_do_not_need_the_keypoint() -> None:
         ({"yoke_times_s": [2.0, 1.0]}, "times in order"),
     ],
 )
-def test_rules_by_probability_that_cannot_be_meant(rule: dict[str, object], says: str) -> None:
+def test_rules_by_probability_that_cannot_be_meant(rule: dict[str, object], expected: str) -> None:
     with pytest.raises(UserError, match="rule 'corner'") as caught:
         make_rules(run_config(**rule), ["nose"], {"laser": 0.0})
-    assert says in str(caught.value)
+    assert expected in str(caught.value)

@@ -29,7 +29,7 @@ def test_without_a_protocol_all_rules_are_enabled() -> None:
     made = protocol()
     assert at(made, 5) == ("", 0)
     assert made.forbids("reach") == ""
-    made.decided()
+    made.count_event()
 
 
 def test_time_switches_blocks_from_the_first_frame_on() -> None:
@@ -84,11 +84,11 @@ def test_only_the_first_camera_moves_time() -> None:
 def test_counts_of_events_switch() -> None:
     made = protocol(BlockConfig("a", events=2), BlockConfig("b"))
     at(made, 0)
-    made.decided()
+    made.count_event()
     assert made.block == "a"
-    made.decided()
+    made.count_event()
     assert made.block == "b"
-    made.decided()
+    made.count_event()
     assert made.block == "b"
 
 
@@ -96,21 +96,21 @@ def test_trials_end_with_an_event_or_their_time_and_pause() -> None:
     made = protocol(BlockConfig("stim", trials=3, trial="1 s", inter_trial="200 ms"), BlockConfig("after"))
     assert at(made, 0) == ("stim", 1)
     assert at(made, 400) == ("stim", 1)
-    made.decided()
+    made.count_event()
     assert (made.trial, made.forbids("reach")) == (0, "inter-trial")
     assert at(made, 590) == ("stim", 0)
     assert at(made, 600) == ("stim", 2)
     assert made.forbids("reach") == ""
     assert at(made, 1_650) == ("stim", 0)  # it timed out at 1600
     assert at(made, 1_800) == ("stim", 3)
-    made.decided()
+    made.count_event()
     assert (made.block, made.trial) == ("after", 0)
 
 
 def test_trials_are_numbered_over_the_run_and_blocks_may_come_again() -> None:
     made = protocol(BlockConfig("a", trials=1), BlockConfig("pause", time="1 s"), BlockConfig("a", trials=1))
     assert at(made, 0) == ("a", 1)
-    made.decided()
+    made.count_event()
     assert at(made, 10) == ("pause", 0)
     assert at(made, 1_000) == ("a", 2)
 
@@ -137,7 +137,7 @@ def test_parameters_are_set() -> None:
 
 
 @pytest.mark.parametrize(
-    ("do", "args", "says"),
+    ("do", "args", "expected"),
     [
         ("block", {"name": "bass"}, "there is no block 'bass', did you mean 'base'?"),
         ("block", {}, "there is no block None"),
@@ -157,15 +157,15 @@ def test_parameters_are_set() -> None:
         ("mark", {}, "expected a text"),
     ],
 )
-def test_orders_that_cannot_be(do: str, args: dict[str, object], says: str) -> None:
+def test_orders_that_cannot_be(do: str, args: dict[str, object], expected: str) -> None:
     made = protocol(BlockConfig("base"))
     with pytest.raises(UserError) as caught:
         made.order(do, args)
-    assert says in str(caught.value)
+    assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("block", "says"),
+    ("block", "expected"),
     [
         ({"rules": ["rech"]}, "there is no rule 'rech', did you mean 'reach'?"),
         ({"events": 0}, "events: expected 1 or more"),
@@ -175,7 +175,7 @@ def test_orders_that_cannot_be(do: str, args: dict[str, object], says: str) -> N
         ({"inter_trial": "x"}, "expected a length of time"),
     ],
 )
-def test_blocks_that_cannot_be_meant(block: dict[str, object], says: str) -> None:
+def test_blocks_that_cannot_be_meant(block: dict[str, object], expected: str) -> None:
     with pytest.raises(UserError, match="protocol: block 'a'") as caught:
         protocol(BlockConfig("a", **block))  # type: ignore[arg-type]
-    assert says in str(caught.value)
+    assert expected in str(caught.value)

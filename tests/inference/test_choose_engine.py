@@ -12,7 +12,7 @@ from rt_pose.clock import HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.inference import choose_engine as infer
-from rt_pose.inference.choose_engine import bare_forward_ms, choose_engine, warm_up, worth_taking
+from rt_pose.inference.choose_engine import bare_forward_ms, choose_engine, is_faster, warm_up
 from rt_pose.inference.device import cuda_devices, physical_cores
 from rt_pose.inference.engines.openvino import OpenVINOEngine
 from rt_pose.package import Package, PrecisionReport, precision_report
@@ -57,7 +57,7 @@ def test_auto_takes_the_faster_precision_where_it_is_as_good(package: Package) -
 def test_a_lower_precision_is_taken_only_where_it_is_clearly_faster(
     times: dict[str, float], taken: str
 ) -> None:
-    assert worth_taking(times) == taken
+    assert is_faster(times) == taken
 
 
 @needs_bf16
@@ -89,13 +89,13 @@ def test_auto_takes_float32_and_says_why(
 def test_auto_says_why_no_error_is_known(package: Package) -> None:
     for report in package.manifest.precisions.values():
         report.validation_error_px = None
-    said = str(choose_engine(package, EngineConfig()))
-    assert "trained on every label, so its error is not known; it puts keypoints 1.00 px (P95)" in said
-    assert "`--engine.precision bf16`" in said
-    assert "import" not in said
+    messages = str(choose_engine(package, EngineConfig()))
+    assert "trained on every label, so its error is not known; it puts keypoints 1.00 px (P95)" in messages
+    assert "`--engine.precision bf16`" in messages
+    assert "import" not in messages
     package.manifest.training["imported"] = "ONNX"
-    said = str(choose_engine(package, EngineConfig()))
-    assert "imported without labels, so its error is not known; import with `--labels`" in said
+    messages = str(choose_engine(package, EngineConfig()))
+    assert "imported without labels, so its error is not known; import with `--labels`" in messages
 
 
 def test_what_was_asked_for_is_taken(package: Package) -> None:
@@ -128,11 +128,11 @@ def test_a_gpu_that_is_not_there_is_refused(package: Package) -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "device", "said"),
+    ("backend", "device", "messages"),
     [("torch_cuda", "cpu", "runs on the gpu"), ("tensorrt", "cpu", "runs on the gpu")],
 )
-def test_a_backend_belongs_to_its_device(package: Package, backend: str, device: str, said: str) -> None:
-    with pytest.raises(UserError, match=f"'{backend}' {said}, engine.device is '{device}'"):
+def test_a_backend_belongs_to_its_device(package: Package, backend: str, device: str, messages: str) -> None:
+    with pytest.raises(UserError, match=f"'{backend}' {messages}, engine.device is '{device}'"):
         choose_engine(package, EngineConfig(backend=backend, device=device))  # type: ignore[arg-type]
 
 

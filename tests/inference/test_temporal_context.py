@@ -21,7 +21,7 @@ from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.engines.openvino import OpenVINOEngine
 from rt_pose.inference.estimator import Estimator
-from rt_pose.inference.temporal_context import Past, Window
+from rt_pose.inference.temporal_context import Region, TemporalContext
 from rt_pose.offline.predict import predict_video
 from rt_pose.package import MANIFEST, InputSpec, Package, manifest_sha256, read_package, write_manifest
 from rt_pose.session.read import Session
@@ -53,11 +53,11 @@ def frame(index: int) -> np.ndarray:
     return disc_frame(discs_at(index), WIDTH, HEIGHT, 1, radius=16.0)
 
 
-def full(spec: InputSpec, window: Window | None = None) -> Past:
+def full(spec: InputSpec, window: Region | None = None) -> TemporalContext:
     """A past that holds something, after frame 10 at 100 ms."""
-    past = Past(spec).before(10, 10 * FRAME_NS, 0, window)
-    past.maps.fill(1.0)
-    return past
+    context = TemporalContext(spec).advance_to(10, 10 * FRAME_NS, 0, window)
+    context.maps.fill(1.0)
+    return context
 
 
 WINDOW = (100, 60, 320, 256)
@@ -104,51 +104,51 @@ WINDOW = (100, 60, 320, 256)
 def test_a_frame_that_does_not_follow_on_finds_the_past_empty(
     package: Package,
     stamps: tuple[int, int, int],
-    windows: tuple[Window | None, Window | None],
+    windows: tuple[Region | None, Region | None],
     kept: bool,
 ) -> None:
-    past = full(package.manifest.input, windows[0])
-    assert past.before(*stamps, windows[1]).maps.all() == kept
-    assert past.maps.any() == kept
-    assert past.emptied == (not kept)
-    past.maps.fill(1.0)
+    context = full(package.manifest.input, windows[0])
+    assert context.advance_to(*stamps, windows[1]).maps.all() == kept
+    assert context.maps.any() == kept
+    assert context.resets == (not kept)
+    context.maps.fill(1.0)
     after = (stamps[0] + 1, stamps[1] + FRAME_NS, stamps[2])
-    assert past.before(*after, windows[1]).maps.all(), "what follows on it finds it"
+    assert context.advance_to(*after, windows[1]).maps.all(), "what follows on it finds it"
 
 
 def test_without_context_there_is_nothing_to_empty() -> None:
-    past = Past(InputSpec(64, 64, 1, [0.0], [1.0]))
-    past.before(10, 0)
-    past.before(3, 0, 1, WINDOW)
-    assert past.emptied == 0
-    assert past.maps.size == 0
+    context = TemporalContext(InputSpec(64, 64, 1, [0.0], [1.0]))
+    context.advance_to(10, 0)
+    context.advance_to(3, 0, 1, WINDOW)
+    assert context.resets == 0
+    assert context.maps.size == 0
 
 
 def test_a_hidden_disc_is_found_where_it_was_until_the_past_is_empty(estimator: Estimator) -> None:
-    past, t = estimator.begin(), FRAME_NS
-    seen = estimator.estimate(frame(0), past=past.before(0, 0)).xy[0]
+    context, t = estimator.new_context(), FRAME_NS
+    seen = estimator.estimate(frame(0), context=context.advance_to(0, 0)).xy[0]
     blank = np.full_like(frame(0), 10)
     for index in (1, 2):
-        hidden = estimator.estimate(blank, past=past.before(index, index * t))
+        hidden = estimator.estimate(blank, context=context.advance_to(index, index * t))
         np.testing.assert_allclose(hidden.xy[0], seen, atol=0.5)
-    sure = [estimator.estimate(blank, past=past.before(3, 3 * t)).confidence.max()]
-    estimator.estimate(frame(0), past=past.before(4, 4 * t))
-    sure.append(estimator.estimate(blank, past=past.before(40, 40 * t)).confidence.max())
+    sure = [estimator.estimate(blank, context=context.advance_to(3, 3 * t)).confidence.max()]
+    estimator.estimate(frame(0), context=context.advance_to(4, 4 * t))
+    sure.append(estimator.estimate(blank, context=context.advance_to(40, 40 * t)).confidence.max())
     assert max(sure) < 0.1, "frames further back, or before a gap, are no part of it"
 
 
 def test_cameras_in_one_call_keep_their_own_past(estimator: Estimator) -> None:
     """Also where one of them is missing now and then."""
-    alone = {name: estimator.begin() for name in "ab"}
-    together = {name: estimator.begin() for name in "ab"}
+    alone = {name: estimator.new_context() for name in "ab"}
+    together = {name: estimator.new_context() for name in "ab"}
     for i, cameras in enumerate(["ab", "b", "ab", "a", "ab"]):
         images = [frame(i + 20 * (name == "b")) for name in cameras]
         expected = [
-            estimator.estimate(image, past=alone[name].before(i, i))
+            estimator.estimate(image, context=alone[name].advance_to(i, i))
             for image, name in zip(images, cameras, strict=True)
         ]
-        pasts = [together[name].before(i, i) for name in cameras]
-        maps = estimator.infer(estimator.preprocess_all(images, [None] * len(images)), pasts)
+        contexts = [together[name].advance_to(i, i) for name in cameras]
+        maps = estimator.infer(estimator.preprocess_all(images, [None] * len(images)), contexts)
         for row, one in enumerate(expected):
             found = estimator.decode(maps[row : row + 1], (WIDTH, HEIGHT))
             np.testing.assert_allclose(found.xy, one.xy, atol=1e-3)
@@ -157,7 +157,7 @@ def test_cameras_in_one_call_keep_their_own_past(estimator: Estimator) -> None:
 def test_frames_that_are_no_sequence_have_themselves_as_their_past(estimator: Estimator) -> None:
     found = estimator.estimate_all([frame(0), frame(20)])
     for i, xy in zip((0, 20), found.xy, strict=True):
-        still = estimator.estimate_in_turn([frame(i)] * (FRAMES + 1)).xy[-1]
+        still = estimator.estimate_sequence([frame(i)] * (FRAMES + 1)).xy[-1]
         np.testing.assert_array_equal(xy, still)
         assert np.linalg.norm(xy - discs_at(i), axis=1).max() < 3.0
 
@@ -174,9 +174,9 @@ def test_an_engine_that_loses_the_past_does_not_start(
 ) -> None:
     right = OpenVINOEngine.advance
 
-    def wrong(self: OpenVINOEngine, batch: np.ndarray, past: np.ndarray) -> np.ndarray:
-        found = right(self, batch, past)
-        past[:] = 0.0 if fault == "forgets" else past[:, ::-1].copy()
+    def wrong(self: OpenVINOEngine, batch: np.ndarray, context: np.ndarray) -> np.ndarray:
+        found = right(self, batch, context)
+        context[:] = 0.0 if fault == "forgets" else context[:, ::-1].copy()
         return found
 
     monkeypatch.setattr(OpenVINOEngine, "advance", wrong)

@@ -188,7 +188,7 @@ def test_housekeeping_that_fails_does_not_end_the_control(
 
 
 @pytest.mark.parametrize(
-    ("raw", "says"),
+    ("raw", "expected"),
     [
         (order("arn"), "unknown order 'arn', did you mean 'arm'?"),
         (order("arm", v=2), "v: expected 1, got 2"),
@@ -200,11 +200,11 @@ def test_housekeeping_that_fails_does_not_end_the_control(
     ],
 )
 def test_what_cannot_be_understood_is_an_error_not_silence(
-    answering: Answering, raw: bytes, says: str
+    answering: Answering, raw: bytes, expected: str
 ) -> None:
     answer = ask(answering.control.address, raw)
     assert answer["ok"] is False
-    assert says in answer["error"]
+    assert expected in answer["error"]
     assert not answering.orders
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rt_pose.clock import NS_PER_MS, FakeClock
-from rt_pose.loop.keep_warm import PATIENCE, SEEN, KeepWarm, Rhythm
+from rt_pose.loop.keep_warm import MIN_INTERVALS, RETRY_FRAMES, ArrivalPredictor, KeepWarm
 from rt_pose.types import FrameStamps
 
 PERIOD_NS, TAKES_NS = 16 * NS_PER_MS, 7 * NS_PER_MS
@@ -29,7 +29,7 @@ class Rig:
         self.clock = FakeClock()
         self.ran_at: list[int] = []
         self.warm = KeepWarm(self.chain, self.cameras, self.clock)
-        self.warm.rehearse()
+        self.warm.run_once()
         self.ran_at.clear()
 
     def chain(self) -> None:
@@ -46,7 +46,7 @@ class Rig:
     def frames(self, arrivals_ns: list[int], first: int = 0) -> None:
         for i, t_ns in enumerate(arrivals_ns):
             self.until(t_ns)
-            self.warm.saw("top", stamps(first + i, t_ns))
+            self.warm.observe("top", stamps(first + i, t_ns))
 
 
 def steady(count: int) -> list[int]:
@@ -55,7 +55,7 @@ def steady(count: int) -> list[int]:
 
 def test_it_runs_once_before_each_frame_and_ends_before_it() -> None:
     rig = Rig()
-    arrivals = steady(SEEN + 6)
+    arrivals = steady(MIN_INTERVALS + 6)
     rig.frames(arrivals)
     assert len(rig.ran_at) == 5
     for began_ns, due_ns in zip(rig.ran_at, arrivals[-5:], strict=True):
@@ -66,7 +66,7 @@ def test_it_runs_once_before_each_frame_and_ends_before_it() -> None:
 
 def test_no_frame_comes_and_it_runs_no_second_time() -> None:
     rig = Rig()
-    arrivals = steady(SEEN + 1)
+    arrivals = steady(MIN_INTERVALS + 1)
     rig.frames(arrivals)
     rig.until(arrivals[-1] + 20 * PERIOD_NS)
     assert len(rig.ran_at) == 1
@@ -74,11 +74,11 @@ def test_no_frame_comes_and_it_runs_no_second_time() -> None:
 
 def test_a_frame_that_comes_early_is_counted() -> None:
     rig = Rig()
-    arrivals = steady(SEEN + 1)
+    arrivals = steady(MIN_INTERVALS + 1)
     rig.frames(arrivals)
     early_ns = arrivals[-1] + PERIOD_NS - 4 * NS_PER_MS
     rig.until(early_ns)
-    rig.warm.saw("top", stamps(SEEN + 1, early_ns))
+    rig.warm.observe("top", stamps(MIN_INTERVALS + 1, early_ns))
     assert rig.warm.counts.frames_waited == 1
     assert 2.0 < rig.warm.counts.longest_wait_ms < 4.0
 
@@ -87,17 +87,17 @@ def test_a_camera_too_fast_for_two_forwards_leaves_no_room() -> None:
     rig = Rig()
     rig.takes_ns = 20 * NS_PER_MS
     for _ in range(60):
-        rig.warm.rehearse()
+        rig.warm.run_once()
     rig.ran_at.clear()
     rig.frames(steady(1000))
-    assert len(rig.ran_at) <= 1000 / PATIENCE
+    assert len(rig.ran_at) <= 1000 / RETRY_FRAMES
 
 
 def test_runs_that_were_slow_for_a_while_are_tried_again() -> None:
     rig = Rig()
     rig.takes_ns = 3 * PERIOD_NS
     for _ in range(60):
-        rig.warm.rehearse()
+        rig.warm.run_once()
     rig.takes_ns = TAKES_NS
     rig.frames(steady(4000))
     assert rig.warm.counts.runs > 200
@@ -106,10 +106,10 @@ def test_runs_that_were_slow_for_a_while_are_tried_again() -> None:
 def test_one_stall_does_not_end_it() -> None:
     rig = Rig()
     rig.takes_ns = 10 * PERIOD_NS
-    rig.warm.rehearse()
+    rig.warm.run_once()
     rig.takes_ns = TAKES_NS
     rig.ran_at.clear()
-    rig.frames(steady(SEEN + 20))
+    rig.frames(steady(MIN_INTERVALS + 20))
     assert len(rig.ran_at) == 19
 
 
@@ -123,7 +123,7 @@ def test_without_a_rhythm_it_runs_not_at_all() -> None:
 
 def test_a_late_loop_does_not_begin_what_would_end_after_the_frame() -> None:
     rig = Rig()
-    arrivals = steady(SEEN + 1)
+    arrivals = steady(MIN_INTERVALS + 1)
     rig.frames(arrivals)
     rig.clock.sleep_until_ns(arrivals[-1] + PERIOD_NS - TAKES_NS)
     rig.warm.run_if_due()
@@ -132,22 +132,22 @@ def test_a_late_loop_does_not_begin_what_would_end_after_the_frame() -> None:
 
 def test_a_second_camera_of_unknown_rhythm_forbids_it() -> None:
     rig = Rig(cameras=["top", "side"])
-    rig.frames(steady(SEEN + 6))
+    rig.frames(steady(MIN_INTERVALS + 6))
     assert rig.ran_at == []
 
 
 def test_frames_that_were_lost_do_not_slow_the_rhythm() -> None:
-    rhythm = Rhythm()
+    rhythm = ArrivalPredictor()
     kept = [i for i in range(60) if i % 3]
     for i in kept:
-        rhythm.saw(stamps(i, i * PERIOD_NS))
+        rhythm.observe(stamps(i, i * PERIOD_NS))
     assert rhythm.due_ns() == pytest.approx(60 * PERIOD_NS, abs=1000)
 
 
 def test_winding_back_tells_nothing_of_the_rhythm() -> None:
-    rhythm = Rhythm()
+    rhythm = ArrivalPredictor()
     for i in range(40):
-        rhythm.saw(stamps(i, i * PERIOD_NS))
-    rhythm.saw(stamps(0, 40 * PERIOD_NS + 5 * NS_PER_MS, epoch=1))
+        rhythm.observe(stamps(i, i * PERIOD_NS))
+    rhythm.observe(stamps(0, 40 * PERIOD_NS + 5 * NS_PER_MS, epoch=1))
     due_ns = rhythm.due_ns()
     assert due_ns == pytest.approx(41 * PERIOD_NS + 5 * NS_PER_MS, abs=1000)

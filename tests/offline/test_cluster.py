@@ -12,10 +12,10 @@ from support.tiny_package import make_tiny_package
 from rt_pose.clock import HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.offline.cluster import LOGS, divided, predict_on_cluster
+from rt_pose.offline.cluster import LOGS, predict_on_cluster, split_jobs
 from rt_pose.offline.cluster_config import ClusterConfig
 from rt_pose.offline.find_videos import find_videos
-from rt_pose.offline.predict_many import Outcome
+from rt_pose.offline.predict_many import PredictionOutcome
 from rt_pose.package import Package
 
 pytest.importorskip("submitit")
@@ -28,11 +28,11 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
     return make_tiny_package(tmp_path_factory.mktemp("package"))
 
 
-def _run(package: Package, films: Path, out: Path, **cluster: object) -> tuple[Outcome, list[str]]:
-    said: list[str] = []
+def _run(package: Package, films: Path, out: Path, **cluster: object) -> tuple[PredictionOutcome, list[str]]:
+    messages: list[str] = []
     config = ClusterConfig(**{"where": "local", "tasks": 2} | cluster)  # type: ignore[arg-type]
     jobs = find_videos(str(films), out)
-    return predict_on_cluster(package, jobs, out, FLOAT32, config, HostClock(), said.append), said
+    return predict_on_cluster(package, jobs, out, FLOAT32, config, HostClock(), messages.append), messages
 
 
 def test_tasks_share_the_videos_and_a_second_go_does_the_rest(package: Package, tmp_path: Path) -> None:
@@ -40,14 +40,14 @@ def test_tasks_share_the_videos_and_a_second_go_does_the_rest(package: Package, 
     for name in "abc":
         write_disc_video(films / f"{name}.avi", frames=4)
     (films / "d.avi").write_text("no video")
-    outcome, said = _run(package, films, out)
+    outcome, messages = _run(package, films, out)
     assert sorted(outcome.predicted) == ["a.avi", "b.avi", "c.avi"]
     assert [(f.name, "not a video" in f.reason) for f in outcome.failures] == [("d.avi", True)]
-    assert said[1] == f"4 videos in 2 tasks (local); logs in {out / LOGS}"
+    assert messages[1] == f"4 videos in 2 tasks (local); logs in {out / LOGS}"
     before = (out / "a.csv").stat().st_mtime_ns
     write_disc_video(films / "d.avi", frames=4)
-    outcome, said = _run(package, films, out)
-    assert outcome == Outcome(["d.avi"], 3, [])
+    outcome, messages = _run(package, films, out)
+    assert outcome == PredictionOutcome(["d.avi"], 3, [])
     assert (out / "a.csv").stat().st_mtime_ns == before
     assert _run(package, films, out)[1] == ["4 videos, 4 of them done before"]
 
@@ -64,9 +64,9 @@ def test_a_task_that_cannot_begin_fails_with_its_reason(package: Package, tmp_pa
 def test_shares_are_of_about_the_same_size(tmp_path: Path) -> None:
     for name, size in zip("abcdef", (60, 10, 20, 30, 20, 40), strict=True):
         (tmp_path / f"{name}.avi").write_bytes(bytes(size))
-    shares = divided(find_videos(str(tmp_path), tmp_path / "out"), 3)
+    shares = split_jobs(find_videos(str(tmp_path), tmp_path / "out"), 3)
     assert [[job.name[0] for job in share] for share in shares] == [["a"], ["e", "f"], ["b", "c", "d"]]
-    assert len(divided(find_videos(str(tmp_path), tmp_path / "out"), 50)) == 6
+    assert len(split_jobs(find_videos(str(tmp_path), tmp_path / "out"), 50)) == 6
 
 
 def test_what_cannot_be_submitted_is_refused(package: Package, tmp_path: Path) -> None:

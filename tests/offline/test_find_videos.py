@@ -65,8 +65,8 @@ def test_nothing_found_is_said(folder: Path) -> None:
         str(folder / "day2" / "notes.txt"): "it lists no video",
         str(folder / "nowhere"): "no such file or folder",
     }
-    for asked, says in cases.items():
-        with pytest.raises(UserError, match=says):
+    for asked, expected in cases.items():
+        with pytest.raises(UserError, match=expected):
             find_videos(asked, OUT)
     (folder / "picture.bin").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(UserError, match="neither a video nor a text file"):

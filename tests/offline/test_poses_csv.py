@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rt_pose.errors import UserError
-from rt_pose.offline.poses_csv import in_order, read_poses
+from rt_pose.offline.poses_csv import read_poses, reorder_keypoints
 
 HEAD = "scorer,a,a,a,a,a,a\nbodyparts,nose,nose,nose,paw,paw,paw\ncoords,x,y,likelihood,x,y,likelihood\n"
 
@@ -39,14 +39,14 @@ def test_labels_of_every_frame(tmp_path: Path) -> None:
 def test_what_the_rules_need_must_be_there(tmp_path: Path) -> None:
     poses = read_poses(table(tmp_path, HEAD + "0,1,2,0.5,3,4,0.25\n"))
     np.testing.assert_array_equal(
-        in_order(poses, ["paw", "tail", "nose"], {"paw"}, "t")[0, ::2], [[3, 4], [1, 2]]
+        reorder_keypoints(poses, ["paw", "tail", "nose"], {"paw"}, "t")[0, ::2], [[3, 4], [1, 2]]
     )
     with pytest.raises(UserError, match="a rule looks at 'paws', which is not in it, did you mean 'paw'"):
-        in_order(poses, ["paws"], {"paws"}, "poses t")
+        reorder_keypoints(poses, ["paws"], {"paws"}, "poses t")
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("", "expected the header rows"),
         ("frame,x,y\n0,1,2\n", "expected the header rows"),
@@ -59,10 +59,10 @@ def test_what_the_rules_need_must_be_there(tmp_path: Path) -> None:
         (HEAD.replace("coords,x,y", "coords,x,z") + "0,1,2,1,3,4,1\n", "keypoint 'nose' has no column y"),
     ],
 )
-def test_tables_that_cannot_be_read(tmp_path: Path, text: str, says: str) -> None:
+def test_tables_that_cannot_be_read(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(UserError, match=r"poses\.csv") as caught:
         read_poses(table(tmp_path, text))
-    assert says in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_no_such_table(tmp_path: Path) -> None:

@@ -78,9 +78,9 @@ def test_many_videos_are_each_done_once_and_one_that_fails_is_told(
     models = [str(ensemble / "seed-0" / "package"), str(ensemble / "seed-10")]
     command = ["predict", "--model", *models, "--videos", str(bad), "--out", str(tmp_path / "out"), *NETWORK]
     assert main(command) == 1
-    said = capsys.readouterr().out
-    assert "2 predicted, 0 done before, 1 failed" in said
-    assert "failed: b/cut.avi: seed-0: " in said
+    messages = capsys.readouterr().out
+    assert "2 predicted, 0 done before, 1 failed" in messages
+    assert "failed: b/cut.avi: seed-0: " in messages
     tables = sorted(p.relative_to(tmp_path / "out") for p in (tmp_path / "out").rglob("*.csv"))
     names = [
         "a.csv",

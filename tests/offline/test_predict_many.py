@@ -18,10 +18,10 @@ from rt_pose.cli.main import main
 from rt_pose.clock import FakeClock, HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.offline.done import only_one, record_path, state
 from rt_pose.offline.find_videos import find_videos
 from rt_pose.offline.predict import predict_video
-from rt_pose.offline.predict_many import Outcome, conclude, predict_many
+from rt_pose.offline.predict_many import PredictionOutcome, conclude, predict_many
+from rt_pose.offline.prediction_record import exclusive_lock, record_path, state
 from rt_pose.package import Package, write_manifest
 
 FLOAT32 = EngineConfig(precision="float32", preprocess="dali")
@@ -40,20 +40,20 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _run(package: Package, videos: Path, out: Path) -> tuple[Outcome, list[str]]:
-    said: list[str] = []
+def _run(package: Package, videos: Path, out: Path) -> tuple[PredictionOutcome, list[str]]:
+    messages: list[str] = []
     jobs = find_videos(str(videos), out)
-    return predict_many(package, jobs, FLOAT32, HostClock(), said.append), said
+    return predict_many(package, jobs, FLOAT32, HostClock(), messages.append), messages
 
 
 def test_each_table_is_that_of_its_video_alone(package: Package, videos: Path, tmp_path: Path) -> None:
-    outcome, said = _run(package, videos, tmp_path / "out")
+    outcome, messages = _run(package, videos, tmp_path / "out")
     assert outcome.predicted == ["a.avi", "b/c.avi", "b/d.avi"]
     predict_video(package, videos / "b" / "d.avi", tmp_path / "alone.csv", FLOAT32)
     assert (tmp_path / "out" / "b" / "d.csv").read_bytes() == (tmp_path / "alone.csv").read_bytes()
-    assert said[0] == "3 videos, 0 of them done before"
-    assert said[2].startswith("[1/3, ")
-    assert said[2].endswith("left] a.avi: 6 frames")
+    assert messages[0] == "3 videos, 0 of them done before"
+    assert messages[2].startswith("[1/3, ")
+    assert messages[2].endswith("left] a.avi: 6 frames")
     assert not list((tmp_path / "out").rglob("*.part"))
 
 
@@ -64,13 +64,13 @@ def test_what_is_done_is_never_done_again(package: Package, videos: Path, tmp_pa
     (out / "a.csv").unlink()  # lost
     record_path(find_videos(str(videos), out)[1]).unlink()  # killed between table and record
     table = out / "b" / "d.csv"
-    outcome, said = _run(package, videos, out)
-    assert said[0] == "3 videos, 1 of them done before"
-    assert outcome == Outcome(["a.avi", "b/c.avi"], 1, [])
+    outcome, messages = _run(package, videos, out)
+    assert messages[0] == "3 videos, 1 of them done before"
+    assert outcome == PredictionOutcome(["a.avi", "b/c.avi"], 1, [])
     assert table.stat().st_mtime_ns == before[table]
-    outcome, said = _run(package, videos, out)
-    assert outcome == Outcome([], 3, [])
-    assert said == ["3 videos, 3 of them done before"]  # not even an engine was opened
+    outcome, messages = _run(package, videos, out)
+    assert outcome == PredictionOutcome([], 3, [])
+    assert messages == ["3 videos, 3 of them done before"]  # not even an engine was opened
 
 
 def test_a_cut_table_another_video_and_another_package_are_noticed(
@@ -85,9 +85,9 @@ def test_a_cut_table_another_video_and_another_package_are_noticed(
     first.out.write_text(first.out.read_text()[:-30])
     write_disc_video(second.video, frames=5)
     assert [state(job, package.sha256) for job in (first, second)] == ["open", "stale"]
-    outcome, said = _run(package, films, out)
+    outcome, messages = _run(package, films, out)
     assert outcome.predicted == ["a.avi", "b.avi"]
-    assert "1 were done with another package, or their videos have changed" in said[1]
+    assert "1 were done with another package, or their videos have changed" in messages[1]
     assert len(second.out.read_text().splitlines()) == 3 + 5
     other = make_tiny_package(tmp_path / "other")
     other.manifest.training["note"] = "trained for longer"
@@ -111,9 +111,9 @@ def test_failures_are_listed_with_their_reasons_and_the_rest_goes_on(
     assert [line.split(":")[0] for line in lines] == ["cut.avi", "empty.mp4"]
     assert "cut off" in lines[0]
     assert "not a video" in lines[1]
-    said = capsys.readouterr().out
-    assert "1 predicted, 0 done before, 2 failed" in said
-    assert said.count("failed: empty.mp4: video") == 1
+    messages = capsys.readouterr().out
+    assert "1 predicted, 0 done before, 2 failed" in messages
+    assert messages.count("failed: empty.mp4: video") == 1
     assert sorted(path.name for path in out.glob("*.csv")) == ["good.csv"]
     (films / "empty.mp4").unlink()
     write_disc_video(films / "cut.avi", frames=8)
@@ -136,7 +136,10 @@ def test_killed_and_started_again_it_loses_nothing_and_repeats_nothing(
         deadline = time.monotonic() + 60
         while not (part.is_file() and part.stat().st_size) and time.monotonic() < deadline:
             time.sleep(0.001)
-        with pytest.raises(UserError, match="another `rt-pose predict` is writing there"), only_one(out):
+        with (
+            pytest.raises(UserError, match="another `rt-pose predict` is writing there"),
+            exclusive_lock(out),
+        ):
             pass
     finally:
         os.kill(process.pid, signal.SIGKILL)
@@ -144,7 +147,7 @@ def test_killed_and_started_again_it_loses_nothing_and_repeats_nothing(
     assert sorted(path.name for path in out.glob("*.csv")) == ["a.csv"]  # b was cut, c not begun
     before = (out / "a.csv").stat()
     outcome, _ = _run(package, films, out)
-    assert outcome == Outcome(["b.avi", "c.avi"], 1, [])
+    assert outcome == PredictionOutcome(["b.avi", "c.avi"], 1, [])
     assert (out / "a.csv").stat().st_mtime_ns == before.st_mtime_ns
     assert [len((out / f"{n}.csv").read_text().splitlines()) - 3 for n in "abc"] == [3, 200, 3]
     assert not list(out.glob("*.part"))
@@ -159,15 +162,15 @@ def test_a_record_says_what_made_the_table(package: Package, videos: Path, tmp_p
 
 
 def test_time_left_goes_by_the_bytes_of_video(package: Package, videos: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    predict_many(package, find_videos(str(videos), tmp_path), FLOAT32, FakeClock(), said.append)
-    assert [line.split("]")[0] for line in said[2:]] == [f"[{i}/3, 0 s left" for i in (1, 2, 3)]
+    messages: list[str] = []
+    predict_many(package, find_videos(str(videos), tmp_path), FLOAT32, FakeClock(), messages.append)
+    assert [line.split("]")[0] for line in messages[2:]] == [f"[{i}/3, 0 s left" for i in (1, 2, 3)]
 
 
 def test_conclude_says_nothing_of_failures_where_there_are_none(tmp_path: Path) -> None:
-    said: list[str] = []
-    assert conclude(Outcome(["a"], 2, []), tmp_path, said.append)
-    assert said == ["1 predicted, 2 done before, 0 failed"]
+    messages: list[str] = []
+    assert conclude(PredictionOutcome(["a"], 2, []), tmp_path, messages.append)
+    assert messages == ["1 predicted, 2 done before, 0 failed"]
 
 
 def test_one_of_video_and_videos_must_be_given(

@@ -10,7 +10,7 @@ import pytest
 
 from rt_pose.clock import FakeClock, HostClock
 from rt_pose.drivers import FoundDevice
-from rt_pose.outputs.actuators import Actuators, Beat
+from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.outputs.output_thread import QUEUE_COMMANDS
 from rt_pose.types import Ack, Command, OutputInfo
 
@@ -272,19 +272,19 @@ class Watched(Line):
         self.beats.append(alive)
         if "gone" in self.says:
             raise OSError("gone")
-        said, self.says = self.says, []
-        return said
+        messages, self.says = self.says, []
+        return messages
 
 
 def test_heartbeats_say_whether_the_loop_turns() -> None:
-    line, beat, clock = Watched(), Beat(), HostClock()
-    acting = Actuators([(line.open(), line)], clock, beat, beat_within_ns=10**12)
+    line, heartbeat, clock = Watched(), Heartbeat(), HostClock()
+    acting = Actuators([(line.open(), line)], clock, heartbeat, heartbeat_within_ns=10**12)
     acting.start()
     wait_for(lambda: len(line.beats) > 2)
     assert not any(line.beats), "the loop has not turned yet"
-    beat.t_ns = clock.now_ns()
+    heartbeat.t_ns = clock.now_ns()
     wait_for(lambda: line.beats[-1])
-    beat.t_ns = clock.now_ns() - 2 * 10**12
+    heartbeat.t_ns = clock.now_ns() - 2 * 10**12
     wait_for(lambda: not line.beats[-1])
     acting.stop()
 

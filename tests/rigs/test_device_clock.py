@@ -22,10 +22,10 @@ def test_the_best_of_the_samples_counts_and_bounds_the_error() -> None:
         asked = 10_000_000_000 + i * 20 * MS
         there, back = rng.randrange(MS // 10, 3 * MS), rng.randrange(MS // 10, 3 * MS)
         clock.sample((asked + there - 7_000_000_000) // 1000, asked, asked + there + back)
-    said = clock.host_ns(clock.unwrap(3_500_000))
-    assert said is not None
+    messages = clock.host_ns(clock.unwrap(3_500_000))
+    assert messages is not None
     assert clock.error_ns is not None
-    assert abs(said - 10_500_000_000) <= clock.error_ns + 1000
+    assert abs(messages - 10_500_000_000) <= clock.error_ns + 1000
     assert clock.error_ns < MS
 
 

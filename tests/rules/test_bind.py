@@ -50,7 +50,7 @@ def test_value_is_that_of_the_first_quantity_and_keypoints_are_all_that_is_looke
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "expected"),
     [
         ("speed(noze) > 2", "unknown keypoint 'noze', did you mean 'nose'?"),
         ("inside(nose, corners)", "unknown zone 'corners', did you mean 'corner'?"),
@@ -60,8 +60,8 @@ def test_value_is_that_of_the_first_quantity_and_keypoints_are_all_that_is_looke
         ("inside(nose)", "takes (keypoint, zone), got 1"),
     ],
 )
-def test_wrong_names_are_errors_with_the_nearest_name(text: str, says: str) -> None:
+def test_wrong_names_are_errors_with_the_nearest_name(text: str, expected: str) -> None:
     with pytest.raises(UserError) as caught:
         bind(text, KEYPOINTS, ZONES, "rule 'r'")
-    assert says in str(caught.value)
+    assert expected in str(caught.value)
     assert "^" in str(caught.value)

@@ -59,7 +59,7 @@ def test_a_scale_and_nan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "says"),
+    ("config", "expected"),
     [
         ({}, "expected either `mm_per_px"),
         ({"mm_per_px": 1.0, "homography": HOMOGRAPHY}, "expected either"),
@@ -74,7 +74,7 @@ def test_a_scale_and_nan() -> None:
         ),
     ],
 )
-def test_what_is_no_geometry(config: dict[str, object], says: str) -> None:
+def test_what_is_no_geometry(config: dict[str, object], expected: str) -> None:
     with pytest.raises(UserError, match="geometry") as caught:
         make_geometry(GeometryConfig(**config), "geometry.top")  # type: ignore[arg-type]
-    assert says in str(caught.value)
+    assert expected in str(caught.value)

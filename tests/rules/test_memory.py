@@ -8,32 +8,32 @@ import numpy as np
 import pytest
 
 from rt_pose.rules.bind import bind
-from rt_pose.rules.memory import Passage, Rhythm, Signal
-from rt_pose.rules.moment import Moment
+from rt_pose.rules.memory import LineCrossing, PhaseTracker, Signal
+from rt_pose.rules.samples import StateSamples
 from rt_pose.rules.zones import Line
 from rt_pose.types import FloatArray, Track
 
 RATE_HZ = 100.0
 
 
-def moment(x: float, y: float = 0.0, t_s: float = 0.0, unseen_s: float = 0.0) -> Moment:
-    made = Moment.of(np.array([[[x], [y], [0.0], [0.0]]]))
+def samples_at(x: float, y: float = 0.0, t_s: float = 0.0, unseen_s: float = 0.0) -> StateSamples:
+    made = StateSamples.of(np.array([[[x], [y], [0.0], [0.0]]]))
     made.t_s, made.unseen_s = t_s, [unseen_s]
     return made
 
 
-def rhythm(frequency_hz: float = 8.0, at_least: float = 0.0) -> Rhythm:
-    return Rhythm(Signal(lambda m: m.x[0], (0,)), frequency_hz, at_least)
+def oscillation(frequency_hz: float = 8.0, at_least: float = 0.0) -> PhaseTracker:
+    return PhaseTracker(Signal(lambda m: m.x[0], (0,)), frequency_hz, at_least)
 
 
 def errors_deg(
-    made: Rhythm, phase: FloatArray, signal: FloatArray, rate_hz: float, ahead_s: float = 0.0
+    made: PhaseTracker, phase: FloatArray, signal: FloatArray, rate_hz: float, ahead_s: float = 0.0
 ) -> FloatArray:
     """Phase estimate minus truth after each sample, deg, asked `ahead_s` past it."""
     out = np.full(len(phase), np.nan)
     step = np.gradient(phase) * rate_hz
     for i, value in enumerate(signal):
-        made.see(moment(float(value), t_s=i / rate_hz))
+        made.observe(samples_at(float(value), t_s=i / rate_hz))
         got = made.phase_deg(i / rate_hz + ahead_s)
         want = np.degrees(phase[i] + step[i] * ahead_s)
         out[i] = (got - want + 180.0) % 360.0 - 180.0
@@ -47,7 +47,7 @@ def test_phase_of_a_noisy_movement_whose_frequency_is_roughly_known(rate_hz: flo
     t = np.arange(int(6 * rate_hz)) / rate_hz
     phase = 2 * np.pi * 8.0 * off * t + 1.0
     signal = 200.0 + 30.0 * t + 6.0 * np.cos(phase) + rng.normal(0.0, 0.6, len(t))
-    errors = errors_deg(rhythm(), phase, signal, rate_hz, ahead_s=0.010)[t > 2.0]
+    errors = errors_deg(oscillation(), phase, signal, rate_hz, ahead_s=0.010)[t > 2.0]
     assert abs(np.mean(errors)) < 8.0
     assert np.std(errors) < 12.0
 
@@ -58,20 +58,20 @@ def test_phase_of_a_movement_that_speeds_up() -> None:
     frequency = 5.0 + 0.8 * t
     phase = 2 * np.pi * np.cumsum(frequency) / RATE_HZ
     signal = 8.0 * np.cos(phase) + rng.normal(0.0, 0.5, len(t))
-    made = rhythm(7.0)
+    made = oscillation(7.0)
     errors = errors_deg(made, phase, signal, RATE_HZ)[t > 2.0]
     assert np.sqrt(np.mean(errors**2)) < 20.0
     assert made.frequency_hz == pytest.approx(frequency[-1], rel=0.1)
 
 
 def test_amplitude_is_in_the_signals_unit_and_gates_the_phase() -> None:
-    made = rhythm(at_least=3.0)
+    made = oscillation(at_least=3.0)
     for i in range(200):
-        made.see(moment(5.0 * math.cos(2 * math.pi * 8 * i / RATE_HZ), t_s=i / RATE_HZ))
+        made.observe(samples_at(5.0 * math.cos(2 * math.pi * 8 * i / RATE_HZ), t_s=i / RATE_HZ))
     assert made.amplitude() == pytest.approx(5.0, rel=0.05)
     assert not math.isnan(made.phase_deg(2.0))
     for i in range(200, 300):
-        made.see(moment(0.4 * math.cos(2 * math.pi * 8 * i / RATE_HZ), t_s=i / RATE_HZ))
+        made.observe(samples_at(0.4 * math.cos(2 * math.pi * 8 * i / RATE_HZ), t_s=i / RATE_HZ))
     assert made.amplitude() < 1.0
     assert math.isnan(made.phase_deg(3.0))
 
@@ -81,29 +81,29 @@ def test_scale_does_not_matter() -> None:
     wave = np.cos(2 * np.pi * 8.0 * t)
     found = []
     for scale in (1e-3, 1.0, 1e3):
-        made = rhythm()
+        made = oscillation()
         for time, value in zip(t, wave, strict=True):
-            made.see(moment(scale * float(value), t_s=float(time)))
+            made.observe(samples_at(scale * float(value), t_s=float(time)))
         found.append(made.phase_deg(3.0))
     assert found == pytest.approx([found[0]] * 3)
 
 
 def test_it_needs_cycles_to_settle_and_is_stale_after_one_without() -> None:
-    made = rhythm(10.0)
+    made = oscillation(10.0)
     for i in range(100):
-        made.see(moment(math.cos(2 * math.pi * i / 10), t_s=i / RATE_HZ))
+        made.observe(samples_at(math.cos(2 * math.pi * i / 10), t_s=i / RATE_HZ))
         if i != 15:  # a cycle and a half, but for rounding
             assert math.isnan(made.phase_deg(i / RATE_HZ)) == (i < 15)
     assert not math.isnan(made.phase_deg(0.99 + 0.09))
     assert math.isnan(made.phase_deg(0.99 + 0.11))
-    made.see(moment(math.nan, t_s=1.05))
-    made.see(moment(1.0, t_s=1.06, unseen_s=0.2))
+    made.observe(samples_at(math.nan, t_s=1.05))
+    made.observe(samples_at(1.0, t_s=1.06, unseen_s=0.2))
     assert math.isnan(made.phase_deg(1.12))  # neither was a sight
 
 
 def test_a_phase_in_a_rule() -> None:
     condition = bind("150 deg < phase(x(paw), 8 Hz, 2 px) < 210", ["paw"], {}, "r")
-    judge = condition.judge(0)
+    evaluator = condition.evaluator(0)
     held = []
     for i in range(400):
         x = 50.0 + 5.0 * math.cos(2 * math.pi * 8 * i / RATE_HZ)
@@ -118,11 +118,11 @@ def test_a_phase_in_a_rule() -> None:
             np.zeros((1, 1)),
             np.zeros((1, 1), bool),
         )
-        judge.see(track)
-        judge.see(track)  # the same frame twice changes nothing
-        judge.look(track)
-        held.append(judge.holds())
-        assert judge.probability() == held[-1]
+        evaluator.observe(track)
+        evaluator.observe(track)  # the same frame twice changes nothing
+        evaluator.set_track(track)
+        held.append(evaluator.holds())
+        assert evaluator.probability() == held[-1]
     cycles = np.flatnonzero(np.diff(np.array(held[200:], int)) == 1)
     assert len(cycles) == 16  # once in each of the last 2 s' cycles
     at = (200 + cycles + 1) / RATE_HZ * 8 % 1
@@ -133,11 +133,11 @@ GATE = Line(10.0, 0.0, 10.0, 20.0)  # downward on the screen: its right is where
 
 
 def walk(side: str, *places: tuple[float, float]) -> list[bool]:
-    made = Passage(0, GATE, side)
+    made = LineCrossing(0, GATE, side)
     held = []
     for x, y in places:
-        held.append(bool(made.beyond(moment(x, y))[0] >= 0.0))
-        made.see(moment(x, y))
+        held.append(bool(made.beyond(samples_at(x, y))[0] >= 0.0))
+        made.observe(samples_at(x, y))
     return held
 
 

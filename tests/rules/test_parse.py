@@ -72,7 +72,7 @@ def test_arguments_are_names_or_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "at", "says"),
+    ("text", "at", "expected"),
     [
         ("", 0, "expected a quantity"),
         ("speed(a) >", 10, "or a number, got 'the end'"),
@@ -90,11 +90,11 @@ def test_arguments_are_names_or_values() -> None:
         ("__import__('os')", 11, "cannot read"),
     ],
 )
-def test_an_error_points_at_the_place(text: str, at: int, says: str) -> None:
+def test_an_error_points_at_the_place(text: str, at: int, expected: str) -> None:
     with pytest.raises(UserError, match="rule 'r'") as caught:
         parse(text, "rule 'r'")
     message, shown, caret = str(caught.value).split("\n")
-    assert says in message
+    assert expected in message
     assert shown == f"  {text}"
     assert caret == "  " + " " * at + "^"
 

@@ -118,13 +118,13 @@ def of_many(track: Track, normal: FloatArray) -> Track:
 def truth_of(text: str, many: Track) -> float:
     """By the very closures, but at dense points: their own values are tested in `test_quantities`."""
     condition = bind(text, KEYPOINTS, ZONES, "r")
-    judge = condition.judge(0)
-    judge.look(many)
-    moment = judge._belief.moment
+    evaluator = condition.evaluator(0)
+    evaluator.set_track(many)
+    samples = evaluator._state.samples
     for s, slot in enumerate(condition.slots):
-        moment.x[s], moment.y[s] = many.xy[:, slot.keypoint].T
-        moment.vx[s], moment.vy[s] = many.velocity[:, slot.keypoint].T
-    return float(np.mean(condition.truth.holds(moment)))
+        samples.x[s], samples.y[s] = many.xy[:, slot.keypoint].T
+        samples.vx[s], samples.vy[s] = many.velocity[:, slot.keypoint].T
+    return float(np.mean(condition.predicate.holds(samples)))
 
 
 CONDITIONS = [

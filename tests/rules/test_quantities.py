@@ -11,9 +11,9 @@ import pytest
 
 from rt_pose.errors import UserError
 from rt_pose.rules.bind import bind
-from rt_pose.rules.condition import Condition, Judge
-from rt_pose.rules.frame import Measures
+from rt_pose.rules.condition import Condition, ConditionEvaluator
 from rt_pose.rules.geometry import Geometry
+from rt_pose.rules.unit_resolver import MetricScale
 from rt_pose.rules.zones import Box, Circle, Line, Point, Zone
 from rt_pose.types import Track
 
@@ -33,10 +33,12 @@ def track() -> Track:
     return Track("cam", 0, 0, xy, velocity, np.zeros((1, 3, 4, 4)), unseen, np.zeros((1, 3), bool))
 
 
-def judged(text: str, measures: Measures | None = None, geometry: Geometry | None = None) -> Judge:
-    judge = bind(text, KEYPOINTS, ZONES, "r", measures).judge(0, geometry)
-    judge.look(track(), np.array([[0.9, 0.2, 1.0]]))
-    return judge
+def judged(
+    text: str, measures: MetricScale | None = None, geometry: Geometry | None = None
+) -> ConditionEvaluator:
+    evaluator = bind(text, KEYPOINTS, ZONES, "r", measures).evaluator(0, geometry)
+    evaluator.set_track(track(), np.array([[0.9, 0.2, 1.0]]))
+    return evaluator
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_arithmetic_and_units(text: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "at", "says"),
+    ("text", "at", "expected"),
     [
         ("speed(a) > 5 px", 11, "cannot compare px/s with px"),
         ("speed(a) > 5 mm/s", 11, "mm need the rig's measures"),
@@ -123,15 +125,15 @@ def test_arithmetic_and_units(text: str, expected: bool) -> None:
         ("inside(a, plate)", 10, "mm need the rig's measures"),
     ],
 )
-def test_what_does_not_go_together_is_shown_with_a_caret(text: str, at: int, says: str) -> None:
+def test_what_does_not_go_together_is_shown_with_a_caret(text: str, at: int, expected: str) -> None:
     with pytest.raises(UserError) as caught:
         bind(text, KEYPOINTS, ZONES, "rule 'r'")
     message, shown, caret = str(caught.value).split("\n")
-    assert says in message
+    assert expected in message
     assert (shown, caret) == (f"  {text}", "  " + " " * at + "^")
 
 
-SCALE, HALF = Measures(True, 0.5), Geometry(np.diag([0.5, 0.5, 1.0]))
+SCALE, HALF = MetricScale(True, 0.5), Geometry(np.diag([0.5, 0.5, 1.0]))
 
 
 @pytest.mark.parametrize(
@@ -146,24 +148,24 @@ SCALE, HALF = Measures(True, 0.5), Geometry(np.diag([0.5, 0.5, 1.0]))
 )
 def test_millimetres(text: str, value: float, unit: str) -> None:
     condition = bind(text, KEYPOINTS, ZONES, "r", SCALE)
-    judge = condition.judge(0, HALF)
-    judge.look(track())
-    assert judge.value() == pytest.approx(value)
+    evaluator = condition.evaluator(0, HALF)
+    evaluator.set_track(track())
+    assert evaluator.value() == pytest.approx(value)
     assert condition.unit == unit
 
 
 @pytest.mark.parametrize(
-    ("text", "measures", "says"),
+    ("text", "measures", "expected"),
     [
         ("speed(a) > 2 cm/s + 3 px/s", SCALE, "px and mm in one comparison"),
         ("distance(a, b) + 3 > 2 cm", SCALE, "a number without a unit among mm: write e.g. `20 mm`"),
-        ("distance(a, port) > 2 cm", Measures(True, None), "zone 'port' is in px, the comparison in mm"),
+        ("distance(a, port) > 2 cm", MetricScale(True, None), "zone 'port' is in px, the comparison in mm"),
     ],
 )
-def test_px_and_mm_do_not_mix(text: str, measures: Measures, says: str) -> None:
+def test_px_and_mm_do_not_mix(text: str, measures: MetricScale, expected: str) -> None:
     with pytest.raises(UserError) as caught:
         bind(text, KEYPOINTS, ZONES, "r", measures)
-    assert says in str(caught.value)
+    assert expected in str(caught.value)
 
 
 PLUGIN = """
@@ -204,24 +206,24 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("package")
 def test_a_quantity_of_a_users_own_package() -> None:
     condition: Condition = bind("elongation(a, c) > 4 cm and x(a) < 1 mm", KEYPOINTS, {}, "r", SCALE)
-    judge = condition.judge(0, HALF)
-    judge.look(track())
-    assert judge.value() == pytest.approx(2.5)
-    assert judge.probability() == 0.0
+    evaluator = condition.evaluator(0, HALF)
+    evaluator.set_track(track())
+    assert evaluator.value() == pytest.approx(2.5)
+    assert evaluator.probability() == 0.0
     with pytest.raises(UserError, match="did you mean 'elongation'"):
         bind("elongaton(a, c) > 4", KEYPOINTS, {}, "r")
 
 
 @pytest.mark.usefixtures("package")
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "expected"),
     [
         ("nothing", "expected an rt_pose.rules.quantities.Quantity, got int"),
         ("gone", "cannot be loaded"),
         ("wrong", "no kind of argument 'keypont'"),
     ],
 )
-def test_a_package_that_is_wrong(name: str, says: str) -> None:
+def test_a_package_that_is_wrong(name: str, expected: str) -> None:
     with pytest.raises(UserError) as caught:
         bind(f"{name}(a) > 4", KEYPOINTS, {}, "r")
-    assert says in str(caught.value)
+    assert expected in str(caught.value)

@@ -14,7 +14,7 @@ STAR = [[10.0, 0.0], [20.0, 40.0], [-5.0, 15.0], [30.0, 15.0], [0.0, 40.0]]
 
 
 @pytest.mark.parametrize(
-    ("zone", "says"),
+    ("zone", "expected"),
     [
         ({}, "exactly one of circle, box, polygon, line, point, got none"),
         ({"circle": [1.0, 2.0, 3.0], "point": [1.0, 2.0]}, "got circle, point"),
@@ -31,10 +31,10 @@ STAR = [[10.0, 0.0], [20.0, 40.0], [-5.0, 15.0], [30.0, 15.0], [0.0, 40.0]]
         ({"point": [1.0]}, "expected `point"),
     ],
 )
-def test_what_is_no_zone(zone: dict[str, object], says: str) -> None:
+def test_what_is_no_zone(zone: dict[str, object], expected: str) -> None:
     with pytest.raises(UserError, match=r"f.yaml: zones\.z: ") as caught:
         make_zones({"z": ZoneConfig(**zone)}, "f.yaml")  # type: ignore[arg-type]
-    assert says in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_every_shape_is_made() -> None:

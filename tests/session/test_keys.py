@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from rt_pose.session.keys import KeyWatch
+from rt_pose.session.keys import KeyListener
 
 PROGRAM = """
 import fcntl, os, sys, termios, threading
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-from rt_pose.session.keys import KeyWatch
+from rt_pose.session.keys import KeyListener
 came = threading.Semaphore(0)
-watch = KeyWatch(lambda: (os.write(1, b'STOP '), came.release()))
+watch = KeyListener(lambda: (os.write(1, b'STOP '), came.release()))
 os.write(1, b'ready %d ' % watch.active)
 for _ in range(2):
     came.acquire()
@@ -59,6 +59,6 @@ def test_a_key_is_heard_without_enter_and_the_terminal_is_given_back(terminal: t
 
 
 def test_without_a_terminal_there_are_no_keys() -> None:
-    watch = KeyWatch(lambda: None)
+    watch = KeyListener(lambda: None)
     assert not watch.active
     watch.close()

@@ -9,7 +9,7 @@ import pytest
 from rt_pose.cli.main import main
 from rt_pose.errors import UserError
 from rt_pose.loop.control import Control
-from rt_pose.session.orders import arguments, give_order
+from rt_pose.session.orders import arguments, send_order
 
 
 def test_an_order_is_answered_or_says_why_not(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,7 +17,7 @@ def test_an_order_is_answered_or_says_why_not(capsys: pytest.CaptureFixture[str]
     control = Control("tcp://127.0.0.1:*", dict, dict, lambda: 10, lambda: unsafe)
     control.start()
     try:
-        assert give_order(control.address, "emergency")["ok"]
+        assert send_order(control.address, "emergency")["ok"]
         assert [order.do for order in control.inbox] == ["emergency"]
         assert main(["order", "emergency", "--connect", control.address]) == 0
         assert capsys.readouterr().out == "emergency: done\n"
@@ -25,7 +25,7 @@ def test_an_order_is_answered_or_says_why_not(capsys: pytest.CaptureFixture[str]
         assert main(["order", "emergency", "--connect", control.address]) == 2
         assert "order emergency: output 'laser': gone" in capsys.readouterr().err
         with pytest.raises(UserError, match=r"unknown order 'amr', did you mean 'arm'\?"):
-            give_order(control.address, "amr")
+            send_order(control.address, "amr")
     finally:
         control.stop()
 
@@ -33,9 +33,9 @@ def test_an_order_is_answered_or_says_why_not(capsys: pytest.CaptureFixture[str]
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rt_pose.session.orders.ANSWER_MS", 100)
     with pytest.raises(UserError, match="nobody answered at tcp"):
-        give_order("tcp://127.0.0.1:9", "arm")
+        send_order("tcp://127.0.0.1:9", "arm")
     with pytest.raises(UserError, match="cannot connect to 'nowhere'"):
-        give_order("nowhere", "arm")
+        send_order("nowhere", "arm")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_words_behind_an_order(words: str, args: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "expected"),
     [
         ("arn", "unknown order 'arn', did you mean 'arm'?"),
         ("arm now", "order arm: expected nothing behind it, got now"),
@@ -64,9 +64,9 @@ def test_words_behind_an_order(words: str, args: dict[str, Any]) -> None:
         ("mark", "expected order mark TEXT"),
     ],
 )
-def test_words_that_cannot_be_meant(words: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_that_cannot_be_meant(words: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["order", *words.split(), "--connect", "tcp://127.0.0.1:9"]) == 2
-    assert says in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 def test_what_an_order_is_about_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:

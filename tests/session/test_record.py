@@ -22,8 +22,8 @@ from support.synthetic_session import (
     write_session,
 )
 
-from rt_pose.session.film import read_film, read_times
 from rt_pose.session.read import Session
+from rt_pose.session.video_file import read_times, read_video
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -50,7 +50,7 @@ def test_everything_arrives(tmp_path: Path) -> None:
     assert times is not None
     lost = sum(d.count for d in session.drops if d.stage == "recorder")
     assert len(times.frame) + lost == 200
-    assert len(list(read_film(tmp_path / "s", "top", range(200), 1))) == len(times.frame)
+    assert len(list(read_video(tmp_path / "s", "top", range(200), 1))) == len(times.frame)
 
 
 def test_without_video_only_the_log_is_written(session_dir: Path, endpoint: str) -> None:
@@ -89,9 +89,9 @@ def test_recorder_killed(session_dir: Path, endpoint: str) -> None:
     assert len(indices) >= early
     times = read_times(session_dir, "top")
     assert times is not None
-    filmed = [row for row, _ in read_film(session_dir, "top", range(len(sent_at)), 1)]
-    assert filmed == list(range(len(filmed)))
-    assert min(len(filmed), len(times.frame)) >= early - KEPT_BACK
+    recorded = [row for row, _ in read_video(session_dir, "top", range(len(sent_at)), 1)]
+    assert recorded == list(range(len(recorded)))
+    assert min(len(recorded), len(times.frame)) >= early - KEPT_BACK
     np.testing.assert_array_equal(times.frame, np.sort(times.frame))
 
 
@@ -101,10 +101,10 @@ KEPT_BACK = 60
 
 def test_loop_killed(session_dir: Path, endpoint: str) -> None:
     recorder = start_recorder(session_dir, endpoint)
-    told, tell = SPAWN.Pipe(duplex=False)
-    loop = SPAWN.Process(target=run_until_killed, args=(endpoint, 0.005, tell))
+    expected, announce = SPAWN.Pipe(duplex=False)
+    loop = SPAWN.Process(target=run_until_killed, args=(endpoint, 0.005, announce))
     loop.start()
-    ring_name = told.recv()
+    ring_name = expected.recv()
     time.sleep(1.0)
     os.kill(loop.pid or 0, signal.SIGKILL)
     loop.join(10)
@@ -120,10 +120,10 @@ def test_loop_killed(session_dir: Path, endpoint: str) -> None:
 
 
 def test_supervisor_killed(session_dir: Path, endpoint: str) -> None:
-    told, tell = SPAWN.Pipe(duplex=False)
-    supervisor = SPAWN.Process(target=_supervise, args=(session_dir, endpoint, tell))
+    expected, announce = SPAWN.Pipe(duplex=False)
+    supervisor = SPAWN.Process(target=_supervise, args=(session_dir, endpoint, announce))
     supervisor.start()
-    recorder = os.pidfd_open(told.recv())
+    recorder = os.pidfd_open(expected.recv())
     loop = SyntheticLoop(endpoint)
     loop.frame(0)
     os.kill(supervisor.pid or 0, signal.SIGKILL)
@@ -175,7 +175,7 @@ def _send_for(loop: SyntheticLoop, seconds: float) -> list[float]:
     return sent_at
 
 
-def _supervise(session_dir: Path, endpoint: str, tell: Connection) -> None:
+def _supervise(session_dir: Path, endpoint: str, announce: Connection) -> None:
     recorder = start_recorder(session_dir, endpoint)
-    tell.send(recorder.pid)
+    announce.send(recorder.pid)
     recorder.join()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from support.hanging_camera import hangs_in_close, hangs_in_stop
-from support.live_run import Talk, Watch, config, give_orders, run
+from support.live_run import OrderSender, ScriptedObserver, config, run, send_orders
 from support.tiny_package import make_tiny_package
 
 import rigs
@@ -206,14 +206,14 @@ def test_a_second_ctrl_c_leaves_a_session_that_says_so(package: Path, tmp_path: 
             threading.Event().wait(0.5)
 
     with pytest.raises(KeyboardInterrupt):
-        run(config(package, seconds=30.0), tmp_path / "session", Watch(give_up))
+        run(config(package, seconds=30.0), tmp_path / "session", ScriptedObserver(give_up))
     info = json.loads((tmp_path / "session" / "session.json").read_text())
     assert info["status"] == "interrupted before its end"
     assert "the loop died with its outputs open; they were made safe" in info["warnings"]
 
 
 def test_a_stop_before_the_first_frame_leaves_nothing(package: Path, tmp_path: Path) -> None:
-    class Impatient(Watch):
+    class Impatient(ScriptedObserver):
         def ready(self, description: dict[str, Any]) -> None:
             self.description = description
             raise KeyboardInterrupt
@@ -224,7 +224,7 @@ def test_a_stop_before_the_first_frame_leaves_nothing(package: Path, tmp_path: P
 
 
 def test_disarmed_while_waiting_stays_disarmed(package: Path, tmp_path: Path) -> None:
-    talk = Talk("disarm", "start")
+    talk = OrderSender("disarm", "start")
     result = run(config(package, start_on="control", seconds=1.5), tmp_path / "session", talk)
     assert result.ok
     assert all(counts["fired"] == 0 for counts in result.summary["events"].values())
@@ -256,7 +256,7 @@ def test_replay_takes_two_unknown_values_for_equal(package: Path, tmp_path: Path
 
 
 def test_a_recorder_killed_costs_the_recording_not_the_run(package: Path, tmp_path: Path) -> None:
-    watch = Watch(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGKILL))
+    watch = ScriptedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGKILL))
     result = run(config(package, seconds=4.0), tmp_path / "session", watch)
     assert result.status == "complete"
     assert any("the recorder died" in w for w in result.warnings)
@@ -269,18 +269,18 @@ def test_a_recorder_killed_costs_the_recording_not_the_run(package: Path, tmp_pa
 
 
 def test_a_loop_killed_ends_the_recorder_and_leaves_the_log(package: Path, tmp_path: Path) -> None:
-    watch = Watch(lambda _: os.kill(child("rt-pose-loop"), signal.SIGKILL))
+    watch = ScriptedObserver(lambda _: os.kill(child("rt-pose-loop"), signal.SIGKILL))
     result = run(config(package, seconds=30.0), tmp_path / "session", watch)
     assert not result.ok
     assert result.status == "the loop died (exit code -9)"
     session = Session.read(tmp_path / "session")
-    last_told = watch.last["frames"]["processed"]
-    assert len(session.observations) >= last_told - 60, "more than a second is missing"
+    last_message = watch.last["frames"]["processed"]
+    assert len(session.observations) >= last_message - 60, "more than a second is missing"
     assert session.end is None
     assert replay(tmp_path / "session").identical
 
 
-class StopsTheLoop(Watch):
+class StopsTheLoop(ScriptedObserver):
     """Takes the loop's processor away before it is told to begin."""
 
     def ready(self, description: dict[str, Any]) -> None:
@@ -291,7 +291,7 @@ class StopsTheLoop(Watch):
 def test_a_loop_that_hangs_before_its_first_word_is_killed(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rt_pose.session.watchdog.STARTS_WITHIN_S", 1.0)
+    monkeypatch.setattr("rt_pose.session.watchdog.START_TIMEOUT_S", 1.0)
     monkeypatch.setattr("rt_pose.session.run.RECORDER_END_S", 1.0)  # nobody told it whom to follow
     result = run(config(package), tmp_path / "session", StopsTheLoop())
     assert result.status.startswith("the loop hung: no word of a start for 1.")
@@ -313,9 +313,9 @@ def test_a_camera_that_does_not_stop_cannot_hold_up_the_end(
     status: str,
     warning: str,
 ) -> None:
-    monkeypatch.setattr("rt_pose.session.watchdog.ENDS_WITHIN_S", 3.0)
+    monkeypatch.setattr("rt_pose.session.watchdog.END_TIMEOUT_S", 3.0)
     run_config = config(package, seconds=1.0)
-    result = run_session(run_config, tmp_path / "session", register, HostClock(), Watch())
+    result = run_session(run_config, tmp_path / "session", register, HostClock(), ScriptedObserver())
     assert result.status.startswith(status)
     assert any(warning in w for w in result.warnings), result.warnings
     assert len(Session.read(tmp_path / "session").observations) > 5
@@ -325,9 +325,9 @@ def test_orders_over_the_control_socket(package: Path, tmp_path: Path) -> None:
     answers: dict[str, Any] = {}
 
     def talk(description: dict[str, Any]) -> None:
-        answers.update(give_orders(description, "disarm", "status", "start", "arm", "stop"))
+        answers.update(send_orders(description, "disarm", "status", "start", "arm", "stop"))
 
-    result = run(config(package, seconds=60.0), tmp_path / "session", Watch(talk))
+    result = run(config(package, seconds=60.0), tmp_path / "session", ScriptedObserver(talk))
     assert result.summary["reason"] == "stop ordered (control)"
     assert [answers[do]["ok"] for do in ("disarm", "status", "start", "arm", "stop")] == [
         True,
@@ -359,7 +359,7 @@ def test_nothing_is_fired_before_it_is_armed(package: Path, tmp_path: Path) -> N
 
 def test_a_run_that_waits_for_start(package: Path, tmp_path: Path) -> None:
     """No frame is taken before `start` comes over the control socket."""
-    talk = Talk("status", "start")
+    talk = OrderSender("status", "start")
     result = run(config(package, start_on="control", seconds=1.0), tmp_path / "session", talk)
     assert talk.answers["status"]["status"]["frames"]["captured"] == 0
     assert talk.answers["start"]["ok"] is True

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.random_session import write_random_session
 
-from rt_pose.audit.recompute import Decisions, Setup
+from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.config.build import to_plain
 from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
@@ -56,8 +56,8 @@ def test_the_same_inputs_fire_at_the_same_times_without_the_animal(
     path, config, rule = master
     session = Session.read(path)
     resolved = with_yoke_times(yoked(config, rule, path))
-    setup = dataclasses.replace(Setup.of(session), config=dataclasses.replace(resolved, protocol=[]))
-    decisions = Decisions(setup)
+    setup = dataclasses.replace(ReplaySetup.of(session), config=dataclasses.replace(resolved, protocol=[]))
+    decisions = DecisionReplay(setup)
     again = []
     for item in session.inputs:
         if hasattr(item, "do"):

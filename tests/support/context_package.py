@@ -35,9 +35,9 @@ FRAMES = 2
 class RememberingDiscFinder(DiscFinder):
     """Logits of the present frame, and fading ones of the two before it."""
 
-    def forward(self, image: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(self, image: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         now = super().forward(image)
-        last, older = past[:, : self.keypoints], past[:, self.keypoints :]
+        last, older = context[:, : self.keypoints], context[:, self.keypoints :]
         return now + 0.5 * last + 0.25 * older, torch.cat([now, last], dim=1)
 
 
@@ -58,7 +58,7 @@ def make_context_package(path: Path, keypoints: int = 3) -> Package:
     )
     frames = _golden_frames(keypoints, 2 * WIDTH, 2 * HEIGHT, 1, 0)
     estimator = Estimator(open_engine("torch", path, spec, "float32", 1), manifest.decode)
-    found = estimator.estimate_in_turn(frames)
+    found = estimator.estimate_sequence(frames)
     return write_package(
         path,
         manifest,

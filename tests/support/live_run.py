@@ -14,7 +14,7 @@ import rigs
 from rt_pose.clock import HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, RecordConfig, RunConfig
-from rt_pose.session.run import Notices, RunResult, run_session
+from rt_pose.session.run import RunObserver, RunResult, run_session
 
 
 def config(package: Path, **changes: Any) -> RunConfig:
@@ -43,7 +43,7 @@ def config(package: Path, **changes: Any) -> RunConfig:
     return RunConfig(**(values | changes))
 
 
-class Watch(Notices):
+class ScriptedObserver(RunObserver):
     """Runs `act` once, in a thread, as soon as frames have gone through."""
 
     def __init__(self, act: Callable[[dict[str, Any]], None] | None = None) -> None:
@@ -70,7 +70,7 @@ class Watch(Notices):
             self._thread.join()
 
 
-class Talk(Watch):
+class OrderSender(ScriptedObserver):
     """Sends orders over the control socket as soon as the loop is ready, and keeps the answers."""
 
     def __init__(self, *orders: str) -> None:
@@ -80,14 +80,14 @@ class Talk(Watch):
 
     def ready(self, description: dict[str, Any]) -> None:
         super().ready(description)
-        self._thread = threading.Thread(target=self._talk)
+        self._thread = threading.Thread(target=self._send_orders)
         self._thread.start()
 
-    def _talk(self) -> None:
-        self.answers |= give_orders(self.description, *self._orders)
+    def _send_orders(self) -> None:
+        self.answers |= send_orders(self.description, *self._orders)
 
 
-def give_orders(description: dict[str, Any], *orders: str) -> dict[str, Any]:
+def send_orders(description: dict[str, Any], *orders: str) -> dict[str, Any]:
     """The answers of a running loop's control socket."""
     answers = {}
     socket: zmq.Socket[bytes]
@@ -101,8 +101,8 @@ def give_orders(description: dict[str, Any], *orders: str) -> dict[str, Any]:
     return answers
 
 
-def run(run_config: RunConfig, out: Path | None, watch: Watch | None = None) -> RunResult:
-    watch = watch or Watch()
+def run(run_config: RunConfig, out: Path | None, watch: ScriptedObserver | None = None) -> RunResult:
+    watch = watch or ScriptedObserver()
     result = run_session(run_config, out, rigs.register, HostClock(), watch)
     watch.join()
     return result

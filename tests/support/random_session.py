@@ -25,7 +25,7 @@ from rt_pose.decisions.limits import make_limits
 from rt_pose.decisions.protocol import make_protocol
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.inference.decode import Keypoints
-from rt_pose.inference.temporal_context import Past
+from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.loop.capture import LatestFrames, TakenFrame, stamps_data
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import Order
@@ -80,10 +80,10 @@ class DrawnKeypoints:
     def preprocess_all(self, images: Any, windows: Any) -> Any:
         return images
 
-    def begin(self) -> Past:
-        return Past(InputSpec(WIDTH, HEIGHT, 1, [0.0], [1.0]))
+    def new_context(self) -> TemporalContext:
+        return TemporalContext(InputSpec(WIDTH, HEIGHT, 1, [0.0], [1.0]))
 
-    def infer(self, batch: Any, _pasts: Any = None) -> Any:
+    def infer(self, batch: Any, _contexts: Any = None) -> Any:
         return batch
 
     def decode(self, heatmaps: Any, frame_size: Any, offset_xy: Any = (0, 0)) -> Keypoints[Any]:
@@ -119,7 +119,7 @@ def random_config(random: np.random.Generator) -> RunConfig:
     def ms(low: float, high: float) -> str:
         return f"{random.uniform(low, high):.3f} ms"
 
-    def belief(when: str) -> dict[str, float]:
+    def by_probability(when: str) -> dict[str, float]:
         if when in MEMORY or random.random() < 0.5:
             return {}
         enter = float(random.uniform(0.3, 0.95))
@@ -136,7 +136,7 @@ def random_config(random: np.random.Generator) -> RunConfig:
             withhold=float(random.choice([0.0, 0.3])),
             deadline=ms(3, 8) if random.random() < 0.5 else None,
             late="fire" if random.random() < 0.3 else "suppress",
-            **belief(when),
+            **by_probability(when),
         )
         for i, when in enumerate(conditions)
     ]

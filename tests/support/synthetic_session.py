@@ -103,10 +103,10 @@ def write_session(session_dir: Path, frames: int, pace_s: float = 0.001) -> None
     (session_dir / "records.ipc").unlink(missing_ok=True)
 
 
-def run_until_killed(endpoint: str, pace_s: float, told: Connection) -> None:
+def run_until_killed(endpoint: str, pace_s: float, expected: Connection) -> None:
     """The main function of a loop process that goes on until it is killed. Tells the name of its ring."""
     sender = SyntheticLoop(endpoint)
-    told.send(sender.ring.description.name)
+    expected.send(sender.ring.description.name)
     frame = 0
     while True:
         sender.frame(frame)

@@ -67,12 +67,12 @@ def test_measurements_that_fit_each_others_tracks_are_swapped_and_only_within_an
     one = np.array([[1.0], [0.0], [1.0]]) * np.ones(M)
     update = np.ones(M, dtype=bool)
     factor = np.array([9.0, 9.0, 1.0, 1.0, 1.0, 9.0])
-    swapped, used, beyond, well = (np.zeros(M, dtype=bool) for _ in range(4))
+    swapped, used, outside_gate, inside_gate = (np.zeros(M, dtype=bool) for _ in range(4))
     arguments = (xy, mean, one, one, factor, update)
-    n = track_compiled.doubt(*arguments, 3, GATE, swapped, used, beyond, well)
+    n = track_compiled.associate(*arguments, 3, GATE, swapped, used, outside_gate, inside_gate)
     assert n == 2
     assert swapped.tolist() == [True, True, False, False, False, False]
     assert used.tolist() == [False, False, True, True, True, True]
-    assert beyond.tolist() == [True, True, False, False, False, True]
-    assert well.tolist() == [False, False, True, True, True, False]
-    assert track_compiled.doubt(*arguments, 1, GATE, swapped, used, beyond, well) == 0
+    assert outside_gate.tolist() == [True, True, False, False, False, True]
+    assert inside_gate.tolist() == [False, False, True, True, True, False]
+    assert track_compiled.associate(*arguments, 1, GATE, swapped, used, outside_gate, inside_gate) == 0

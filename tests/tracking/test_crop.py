@@ -7,7 +7,7 @@ import pytest
 
 from rt_pose.config.schema import CropConfig
 from rt_pose.errors import UserError
-from rt_pose.tracking.crop import CropFollower, Window
+from rt_pose.tracking.crop import CropFollower, CropWindow
 from rt_pose.types import Track
 
 FRAME = (1280, 1024)
@@ -32,14 +32,14 @@ def ahead(xy: list[list[float]], seen_ms: list[float] | None = None, sigma_px: f
 
 def test_the_window_is_centred_on_the_keypoints() -> None:
     follower = CropFollower(CONFIG, FRAME)
-    assert follower.window(ahead([[500.0, 400.0], [600.0, 480.0]])) == Window(350, 290, 400, 300)
+    assert follower.window(ahead([[500.0, 400.0], [600.0, 480.0]])) == CropWindow(350, 290, 400, 300)
     assert follower.counts.followed == 1
 
 
 def test_the_window_stays_within_the_frame() -> None:
     follower = CropFollower(CONFIG, FRAME)
-    assert follower.window(ahead([[5.0, 5.0], [60.0, 60.0]])) == Window(0, 0, 400, 300)
-    assert follower.window(ahead([[1270.0, 1010.0], [1200.0, 990.0]])) == Window(880, 724, 400, 300)
+    assert follower.window(ahead([[5.0, 5.0], [60.0, 60.0]])) == CropWindow(0, 0, 400, 300)
+    assert follower.window(ahead([[1270.0, 1010.0], [1200.0, 990.0]])) == CropWindow(880, 724, 400, 300)
 
 
 def test_before_the_first_sight_and_when_lost_the_whole_frame_is_looked_at() -> None:
@@ -54,7 +54,7 @@ def test_before_the_first_sight_and_when_lost_the_whole_frame_is_looked_at() -> 
 def test_a_keypoint_that_was_not_seen_does_not_draw_the_window_away() -> None:
     follower = CropFollower(CONFIG, FRAME)
     seen = ahead([[500.0, 400.0], [600.0, 480.0], [1200.0, 1000.0]], [0.0, 0.0, 80.0])
-    assert follower.window(seen) == Window(350, 290, 400, 300)
+    assert follower.window(seen) == CropWindow(350, 290, 400, 300)
 
 
 def test_what_does_not_fit_with_its_margin_is_looked_at_whole() -> None:
@@ -69,7 +69,7 @@ def test_what_does_not_fit_with_its_margin_is_looked_at_whole() -> None:
 def test_on_a_part_of_the_sensor_the_window_is_in_the_frames_own_pixels() -> None:
     follower = CropFollower(CONFIG, FRAME)
     moved = follower.window(ahead([[600.0, 450.0], [700.0, 530.0]]), offset_xy=(100, 50))
-    assert moved == Window(350, 290, 400, 300)
+    assert moved == CropWindow(350, 290, 400, 300)
 
 
 def test_a_window_larger_than_the_frame_is_refused() -> None:

@@ -23,17 +23,17 @@ def rigid() -> Subspace:
     )
 
 
-def judge(pose: FloatArray, factor: FloatArray | None = None) -> tuple[FloatArray, FloatArray, FloatArray]:
+def check(pose: FloatArray, factor: FloatArray | None = None) -> tuple[FloatArray, FloatArray, FloatArray]:
     """(broken, vouched, positions as the space would have them (K, 2))."""
     z, r = pose.T.copy(), np.tile([[1.0], [0.0], [1.0]], K)
     prior = PosePrior([rigid()], 1, K, GATE)
-    broken, vouched = prior.judge(z, r, np.ones(K) if factor is None else factor, np.ones(K, dtype=bool))
+    broken, vouched = prior.check_pose(z, r, np.ones(K) if factor is None else factor, np.ones(K, dtype=bool))
     return broken, vouched, z.T
 
 
 def test_a_pose_of_the_space_is_well_wherever_it_is() -> None:
     for shift in ([0.0, 0.0], [400.0, -120.0]):
-        broken, _, place = judge(SHAPE + shift)
+        broken, _, place = check(SHAPE + shift)
         assert not broken.any()
         np.testing.assert_array_equal(place, SHAPE + shift)
 
@@ -41,14 +41,14 @@ def test_a_pose_of_the_space_is_well_wherever_it_is() -> None:
 def test_one_wild_keypoint_breaks_the_pose_and_drags_no_other() -> None:
     pose = SHAPE + np.array([200.0, 100.0])
     pose[2] += [90.0, -60.0]
-    broken, vouched, place = judge(pose)
+    broken, vouched, place = check(pose)
     assert broken.tolist() == [False, False, True, False]
     assert vouched.tolist() == [True, True, False, True]
     np.testing.assert_allclose(place[2], SHAPE[2] + [200.0, 100.0], atol=3.0)
 
 
 def test_keypoints_that_moved_together_are_vouched_for() -> None:
-    broken, vouched, _ = judge(SHAPE + np.array([80.0, 0.0]), factor=np.full(K, 50.0))
+    broken, vouched, _ = check(SHAPE + np.array([80.0, 0.0]), factor=np.full(K, 50.0))
     assert not broken.any()
     assert vouched.all()
 
@@ -57,7 +57,7 @@ def test_a_keypoint_that_nobody_checks_is_never_vouched_for() -> None:
     free = Subspace("all", [0, 1], [0.0] * 4, np.eye(4).tolist(), [0.5] * 2)
     prior = PosePrior([free], 1, K, GATE)
     z, r = (SHAPE + 50.0).T.copy(), np.tile([[1.0], [0.0], [1.0]], K)
-    broken, vouched = prior.judge(z, r, np.full(K, 50.0), np.ones(K, dtype=bool))
+    broken, vouched = prior.check_pose(z, r, np.full(K, 50.0), np.ones(K, dtype=bool))
     assert not broken.any()
     assert not vouched.any()
 

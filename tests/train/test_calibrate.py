@@ -86,8 +86,8 @@ def test_the_package_is_calibrated_and_still_whole(package: Path, video: Path, l
     assert after.manifest.files == before.manifest.files
     assert after.manifest.training["calibration"]["recordings"] == ["discs.avi"]
     assert after.manifest.training["calibration"]["frames"] == FRAMES
-    told = after.manifest.training["calibration"]["labels"]
-    assert "12 of 12 frames; split unknown: nothing says which frames were trained on" in told
+    notes = after.manifest.training["calibration"]["labels"]
+    assert "12 of 12 frames; split unknown: nothing says which frames were trained on" in notes
     assert "k1=k2" in [space.name for space in spec.subspaces]
     assert spec.q_px2_s3[0] > 10 * spec.q_px2_s3[3], "the disc that moves moves"
     bias = np.array(spec.bias_px2)

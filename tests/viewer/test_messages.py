@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from rt_pose.viewer.messages import EventHeader, FrameMessage, Meta, PoseMessage, Unreadable, parse
+from rt_pose.viewer.messages import EventHeader, FrameMessage, Meta, PoseMessage, UnreadableMessage, parse
 
 ENVELOPE = {"v": 1, "session": "s", "seq": 3, "t_pub_ns": 9}
 POSE = {
@@ -90,5 +90,5 @@ def test_a_topic_of_a_later_version_is_passed_over() -> None:
     ],
 )
 def test_what_cannot_be_read_is_refused_with_a_reason(message: list[bytes], why: str) -> None:
-    with pytest.raises(Unreadable, match=why):
+    with pytest.raises(UnreadableMessage, match=why):
         parse(message)

@@ -8,15 +8,15 @@ import pytest
 from support.fake_publisher import FakePublisher
 
 from rt_pose.errors import UserError
-from rt_pose.viewer.messages import Message
+from rt_pose.viewer.messages import WireMessage
 from rt_pose.viewer.subscribe import Subscription
 
 
 def test_what_is_published_arrives_in_order(fake: FakePublisher, until: Callable[..., None]) -> None:
-    first: list[Message] = []
-    rest: list[Message] = []
+    first: list[WireMessage] = []
+    rest: list[WireMessage] = []
 
-    def poses(messages: list[Message]) -> list[int]:
+    def poses(messages: list[WireMessage]) -> list[int]:
         return [message.header.seq for message in messages if message.kind == "pose"]
 
     with Subscription(fake.address) as subscription:
@@ -29,7 +29,7 @@ def test_what_is_published_arrives_in_order(fake: FakePublisher, until: Callable
 
 
 def test_a_message_that_cannot_be_read_is_counted(fake: FakePublisher, until: Callable[..., None]) -> None:
-    readable: list[Message] = []
+    readable: list[WireMessage] = []
     with Subscription(fake.address) as subscription:
 
         def send_nonsense() -> None:

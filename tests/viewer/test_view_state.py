@@ -18,10 +18,10 @@ from rt_pose.viewer.messages import (
     FrameMessage,
     Header,
     LatencyMs,
-    Message,
     Meta,
     PoseHeader,
     PoseMessage,
+    WireMessage,
 )
 from rt_pose.viewer.view_state import POSES_KEPT, Trace, ViewState
 
@@ -32,7 +32,7 @@ def head(seq: int, session: str = "s", t_ns: int = 0) -> dict[str, Any]:
     return {"v": 1, "session": session, "seq": seq, "t_pub_ns": t_ns}
 
 
-def pose(frame: int, seq: int | None = None, t_ns: int = 0, kind: str = "pose", **more: Any) -> Message:
+def pose(frame: int, seq: int | None = None, t_ns: int = 0, kind: str = "pose", **more: Any) -> WireMessage:
     seq = frame if seq is None else seq
     header = PoseHeader(
         **head(seq, t_ns=t_ns, **more),
@@ -52,7 +52,7 @@ def pose(frame: int, seq: int | None = None, t_ns: int = 0, kind: str = "pose", 
     return message(f"{kind}/top/", header, body)
 
 
-def frame_of(index: int, t_ns: int = 0) -> Message:
+def frame_of(index: int, t_ns: int = 0) -> WireMessage:
     header = FrameHeader(
         **head(index, t_ns=t_ns),
         frame=index,
@@ -65,9 +65,9 @@ def frame_of(index: int, t_ns: int = 0) -> Message:
     return message("frame/top/", header, FrameMessage(header, b""))
 
 
-def message(topic: str, header: Header, body: Body | None = None) -> Message:
+def message(topic: str, header: Header, body: Body | None = None) -> WireMessage:
     kind, _, name = topic.partition("/")
-    return Message(topic, kind, name.rstrip("/"), header, header if body is None else body)
+    return WireMessage(topic, kind, name.rstrip("/"), header, header if body is None else body)
 
 
 def test_gaps_are_counted_by_topic() -> None:

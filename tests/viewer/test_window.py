@@ -199,10 +199,10 @@ def test_an_emergency_stop_that_nobody_answers_is_said(qt_app: Any, clock: FakeC
     window.show()
     window.stop_at_once()
     assert window.arena.notice.text() == "no emergency stop: no run is connected"
-    window._emergency.press("tcp://127.0.0.1:9")
+    window._emergency.request("tcp://127.0.0.1:9")
     status(window, clock, 2500)
     assert window.arena.notice.text() == "EMERGENCY STOP was not answered: check that the lines are low"
-    window._emergency.press("nowhere")
+    window._emergency.request("nowhere")
     status(window, clock, 250)
     assert "could not be sent to nowhere" in window.arena.notice.text()
     window.close()

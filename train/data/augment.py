@@ -30,16 +30,16 @@ SHARP = 0.05
 """Standard deviation (px) that blurs nothing; DALI refuses 0."""
 
 
-def augmented(augment: AugmentConfig, device: str = "cpu") -> Any:
+def augment_graph(augment: AugmentConfig, device: str = "cpu") -> Any:
     """The DALI node of augmented frames, uint8 HWC, inside a pipeline.
 
     It is fed by the external sources frames, warps, those that `draw_levels` names, and sensor; frames and
     sensor on `device`, cpu or gpu, where the graph then runs.
     """
-    return _sensed(_shown(augment, device), augment, device)
+    return _sensor_noise(_appearance(augment, device), augment, device)
 
 
-def _shown(augment: AugmentConfig, device: str) -> Any:
+def _appearance(augment: AugmentConfig, device: str) -> Any:
     """The node of frames changed in all but the sensor's noise."""
     from nvidia.dali import fn, types
 
@@ -48,34 +48,34 @@ def _shown(augment: AugmentConfig, device: str) -> Any:
         # Beyond the frame's edge its last pixels go on: a black rim would be an edge that live frames lack.
         frames = fn.warp_affine(
             frames,
-            matrix=_fed("warps", 2),
+            matrix=_source("warps", 2),
             inverse_map=False,
             interp_type=types.INTERP_LINEAR,
         )
     if augment.erase:
         frames = fn.erase(
             frames,
-            anchor=_fed("erase_at", 1),
-            shape=_fed("erase_shape", 1),
-            fill_value=_fed("erase_level", 1),
+            anchor=_source("erase_at", 1),
+            shape=_source("erase_shape", 1),
+            fill_value=_source("erase_level", 1),
             axis_names="HW",
             normalized=True,
         )
     if augment.blur:
         frames = fn.gaussian_blur(
-            frames, sigma=_fed("blur", 0), window_size=2 * math.ceil(BLUR_REACH * augment.blur) + 1
+            frames, sigma=_source("blur", 0), window_size=2 * math.ceil(BLUR_REACH * augment.blur) + 1
         )
     if augment.brightness or augment.contrast:
         frames = fn.brightness_contrast(
             frames,
-            brightness=_fed("brightness", 0),
-            contrast=_fed("contrast", 0),
+            brightness=_source("brightness", 0),
+            contrast=_source("contrast", 0),
             contrast_center=MIDDLE_GRAY,
         )
     return frames
 
 
-def _sensed(frames: Any, augment: AugmentConfig, device: str) -> Any:
+def _sensor_noise(frames: Any, augment: AugmentConfig, device: str) -> Any:
     """The node of `frames` under the sensor's noise.
 
     Shot noise is a normal variable of the Poisson's variance. The normal field itself is fed: DALI's own
@@ -86,9 +86,9 @@ def _sensed(frames: Any, augment: AugmentConfig, device: str) -> Any:
 
     if not is_noisy(augment):
         return frames
-    spread = _fed("noise", 0) if augment.noise else 0.0
+    spread = _source("noise", 0) if augment.noise else 0.0
     if augment.shot_noise:
-        spread = dali_math.sqrt(frames * _fed("shot_noise", 0) + spread * spread)
+        spread = dali_math.sqrt(frames * _source("shot_noise", 0) + spread * spread)
     # Read in place; but on a GPU DALI's copy is what orders it after the stream that made it.
     in_place = device == "cpu"
     field = fn.external_source(
@@ -141,7 +141,7 @@ def draw_levels(
     return {name: values.astype(np.float32) for name, values in levels.items()}
 
 
-def _fed(name: str, ndim: int) -> Any:
+def _source(name: str, ndim: int) -> Any:
     from nvidia.dali import fn, types
 
     return fn.external_source(name=name, dtype=types.FLOAT, ndim=ndim)

@@ -14,7 +14,7 @@ from rt_pose.inference.preprocess import graph
 from rt_pose.package import InputSpec
 from rt_pose.types import FloatArray
 from train.config import AugmentConfig
-from train.data.augment import augmented, dali_matrix, draw_fields, is_noisy, warps_frames
+from train.data.augment import augment_graph, dali_matrix, draw_fields, is_noisy, warps_frames
 
 
 class Augmentation:
@@ -48,7 +48,7 @@ class Augmentation:
         )
         with self._pipeline:
             self._pipeline.set_outputs(
-                graph(augmented(augment, "cpu" if device_id is None else "gpu"), spec, channels)
+                graph(augment_graph(augment, "cpu" if device_id is None else "gpu"), spec, channels)
             )
         self._pipeline.build()
 

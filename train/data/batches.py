@@ -85,11 +85,13 @@ class TrainingBatches:
                 shown += [_pseudo_labeled(pseudo, i) for i in pseudo_labeled.take(pseudo.per_batch)]
             yield self._batch(changed, shown, random)
 
-    def _labeled(self, i: int) -> _Shown:
+    def _labeled(self, i: int) -> _AugmentedSample:
         xy = self._frames.xy[i]
-        return _Shown(self._frames.images[i], xy, np.ones(len(xy)))
+        return _AugmentedSample(self._frames.images[i], xy, np.ones(len(xy)))
 
-    def _batch(self, changed: Augmentation, shown: list[_Shown], random: np.random.Generator) -> Batch:
+    def _batch(
+        self, changed: Augmentation, shown: list[_AugmentedSample], random: np.random.Generator
+    ) -> Batch:
         # Drawn for the whole batch: what becomes of a frame does not depend on who has it.
         warps = [random_warp(self._augment, frame.image.shape, random) for frame in shown]
         levels = draw_levels(self._augment, self._batch_size, random)
@@ -118,7 +120,7 @@ class TrainingBatches:
 
 
 @dataclass
-class _Shown:
+class _AugmentedSample:
     """A frame with its labels (K, 2) and what each counts (K,)."""
 
     image: NDArray[np.uint8]
@@ -126,8 +128,8 @@ class _Shown:
     weights: FloatArray
 
 
-def _pseudo_labeled(pseudo: Pseudo, i: int) -> _Shown:
-    return _Shown(pseudo.frames.images[i], pseudo.frames.xy[i], pseudo.weights[i])
+def _pseudo_labeled(pseudo: Pseudo, i: int) -> _AugmentedSample:
+    return _AugmentedSample(pseudo.frames.images[i], pseudo.frames.xy[i], pseudo.weights[i])
 
 
 class _Order:

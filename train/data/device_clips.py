@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import torch
 
-from rt_pose.inference.gpu.video import Stretch, read_stretches
+from rt_pose.inference.gpu.video import FrameRange, read_ranges
 from train.data.clips import Clip, ClipBatch, ClipBatches
 
 AHEAD = 64
@@ -36,7 +36,7 @@ class DeviceClipBatches(ClipBatches):
     def _decoded(self, steps: range, device: torch.device) -> Iterator[Clip]:
         """The clips drawn for `steps`, in their order."""
         drawn = [next(self._drawn(step)) for step in steps]
-        stretches = [Stretch(video.path, start) for video, start in drawn]
-        sequences = read_stretches(stretches, self._length, self._spec.channels, device)
+        ranges = [FrameRange(video.path, start) for video, start in drawn]
+        sequences = read_ranges(ranges, self._length, self._spec.channels, device)
         for (video, start), frames in zip(drawn, sequences, strict=True):
             yield Clip(video, start, list(frames))

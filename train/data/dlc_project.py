@@ -37,10 +37,10 @@ def open_project(folder: Path) -> Source:
             f"labels {folder}: no labeled-data/VIDEO/CollectedData_SCORER.csv or .h5 in it{listed}"
         )
     keypoints = _keypoints(config, tables[0])
-    table = _gathered(keypoints, tables, problems)
-    told = [f"{len(tables)} labels file{'s' * (len(tables) > 1)} of the DeepLabCut project gathered"]
+    table = _merge_tables(keypoints, tables, problems)
+    notes = [f"{len(tables)} labels file{'s' * (len(tables) > 1)} of the DeepLabCut project gathered"]
     return Source(
-        folder, table, problems, lambda: images_of(folder, table), _skeleton(config, keypoints, told), told
+        folder, table, problems, lambda: images_of(folder, table), _skeleton(config, keypoints, notes), notes
     )
 
 
@@ -90,7 +90,7 @@ def _keypoints(config: dict[str, Any], table: LabelTable) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list) else table.keypoints
 
 
-def _gathered(keypoints: list[str], tables: list[LabelTable], problems: list[str]) -> LabelTable:
+def _merge_tables(keypoints: list[str], tables: list[LabelTable], problems: list[str]) -> LabelTable:
     """One table, every file's columns brought into the order of `keypoints`."""
     for table in tables:
         place = table.places[0].rsplit(" row ", 1)[0]
@@ -113,10 +113,10 @@ def _gathered(keypoints: list[str], tables: list[LabelTable], problems: list[str
     )
 
 
-def _skeleton(config: dict[str, Any], keypoints: list[str], told: list[str]) -> list[list[str]]:
+def _skeleton(config: dict[str, Any], keypoints: list[str], notes: list[str]) -> list[list[str]]:
     """The project's bones between keypoints that it has."""
     bones = [[str(name) for name in bone] for bone in config.get("skeleton") or [] if isinstance(bone, list)]
     known = [bone for bone in bones if len(bone) == 2 and set(bone) <= set(keypoints)]
     if len(known) < len(bones):
-        told.append(f"{len(bones) - len(known)} bones of config.yaml name no keypoint and are left out")
+        notes.append(f"{len(bones) - len(known)} bones of config.yaml name no keypoint and are left out")
     return known

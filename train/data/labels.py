@@ -21,7 +21,7 @@ from train.data.tables import LabelTable
 
 Channels = Literal["auto", "gray", "rgb"]
 
-PROBLEMS_TOLD = 20
+MAX_PROBLEMS_SHOWN = 20
 """Problems listed in one message; the rest is counted."""
 OUTSIDE_PX = 1.0
 """A label may lie so far outside its image: labels on the last pixel are often rounded up."""
@@ -42,7 +42,7 @@ class LabeledFrames:
     keypoints: list[str]
     skeleton: list[list[str]] = field(default_factory=list)
     """Bones that the labels themselves hold, as pairs of keypoint names."""
-    told: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     """What the user should know of how the labels were read."""
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class LabeledFrames:
             self.visible[indices],
             self.keypoints,
             self.skeleton,
-            self.told,
+            self.notes,
         )
 
 
@@ -86,21 +86,25 @@ def read_labels(
         *_check_inside(table, images),
     ]
     if problems:
-        more = [f"... and {len(problems) - PROBLEMS_TOLD} more"] if len(problems) > PROBLEMS_TOLD else []
-        listed = "\n  ".join(problems[:PROBLEMS_TOLD] + more)
+        more = (
+            [f"... and {len(problems) - MAX_PROBLEMS_SHOWN} more"]
+            if len(problems) > MAX_PROBLEMS_SHOWN
+            else []
+        )
+        listed = "\n  ".join(problems[:MAX_PROBLEMS_SHOWN] + more)
         raise UserError(f"labels {source.path}: mend the following and start again:\n  {listed}")
-    return _labeled(source, _same_channels(images, channels))
+    return _label_frames(source, _same_channels(images, channels))
 
 
-def _labeled(source: Source, images: list[NDArray[np.uint8]]) -> LabeledFrames:
+def _label_frames(source: Source, images: list[NDArray[np.uint8]]) -> LabeledFrames:
     """Its frames, without those that hold no label."""
     table = source.table
     frames = LabeledFrames(
-        table.names, images, table.xy, table.visible, table.keypoints, source.skeleton, source.told
+        table.names, images, table.xy, table.visible, table.keypoints, source.skeleton, source.notes
     )
     labeled = np.flatnonzero(np.isfinite(table.xy).all(axis=-1).any(axis=-1))
     if len(labeled) < len(frames):
-        source.told.append(f"{len(frames) - len(labeled)} images without a label are left out")
+        source.notes.append(f"{len(frames) - len(labeled)} images without a label are left out")
     return frames.subset(labeled)
 
 

@@ -37,7 +37,7 @@ class Pseudo:
     """(F, K) what a keypoint counts in the losses on labels; 0 where it is unknown."""
     per_batch: int
     """Of every batch, so many frames are pseudo-labeled."""
-    told: dict[str, Any]
+    notes: dict[str, Any]
     """Where they come from, for the manifest."""
 
     def fingerprint(self) -> str:
@@ -49,7 +49,7 @@ class Pseudo:
 
 
 @dataclass
-class Chosen:
+class ChosenFrames:
     """Frames of one video. F of them, in order."""
 
     video: Path
@@ -60,7 +60,7 @@ class Chosen:
     """(F, K, 2) frame px; NaN where unknown or absent."""
 
 
-def pseudo_labeled(chosen: Sequence[Chosen], keypoints: list[str], channels: int) -> LabeledFrames:
+def pseudo_labeled(chosen: Sequence[ChosenFrames], keypoints: list[str], channels: int) -> LabeledFrames:
     """The chosen frames as labeled ones, as they read once they are written."""
     names: list[str] = []
     images: list[NDArray[np.uint8]] = []
@@ -84,7 +84,7 @@ def write_pseudo_labels(frames: LabeledFrames, out: Path) -> None:
     _write_table(out / TABLE, frames.names, frames.keypoints, frames.xy)
 
 
-def _frames(chosen: Chosen, channels: int) -> list[tuple[int, NDArray[np.uint8]]]:
+def _frames(chosen: ChosenFrames, channels: int) -> list[tuple[int, NDArray[np.uint8]]]:
     wanted = set(chosen.indices.tolist())
     found = []
     for frame in read_frames(chosen.video, 1 if channels == 1 else 3):

@@ -20,7 +20,7 @@ _IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 
 @dataclass
-class Frames:
+class SampleFrames:
     """Real frames of one size."""
 
     images: list[NDArray[np.uint8]]
@@ -34,10 +34,10 @@ class Frames:
         return width, height
 
 
-def read_tried_frames(source: Path, channels: Channels, count: int = TRIED_FRAMES) -> Frames:
+def read_tried_frames(source: Path, channels: Channels, count: int = TRIED_FRAMES) -> SampleFrames:
     """Up to `count` frames, evenly spread, of a video or a folder of images; UserError where none is."""
     if source.is_dir():
-        return Frames(_images(source, channels, count), source)
+        return SampleFrames(_images(source, channels, count), source)
     if not source.exists():
         raise UserError(f"--frames {source}: no such video or folder of images")
     total = probe(source).frames
@@ -49,7 +49,7 @@ def read_tried_frames(source: Path, channels: Channels, count: int = TRIED_FRAME
             frame = reader.read()
             if frame is not None:
                 images.append(frame.image)
-    return Frames(images, source)
+    return SampleFrames(images, source)
 
 
 def labels_of(spec: InputSpec, keypoints: list[str], file: Path) -> LabeledFrames:
@@ -67,7 +67,7 @@ def labels_of(spec: InputSpec, keypoints: list[str], file: Path) -> LabeledFrame
     return labels
 
 
-def resized(frames: Frames, width: int, height: int) -> Frames:
+def resized(frames: SampleFrames, width: int, height: int) -> SampleFrames:
     """The frames as uint8 images of another size: what a program that does not resize is shown."""
     if frames.size == (width, height):
         return frames
@@ -78,7 +78,7 @@ def resized(frames: Frames, width: int, height: int) -> Frames:
         )
         for image in frames.images
     ]
-    return Frames(images, frames.source)
+    return SampleFrames(images, frames.source)
 
 
 def _spread(total: int, count: int) -> list[int]:

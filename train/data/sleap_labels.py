@@ -40,7 +40,7 @@ def open_slp(path: Path) -> Source:
         xy,
         np.where(np.isfinite(xy).all(axis=-1), 2, 0).astype(np.uint8),
     )
-    told = [] if user else [f"{path.name} holds no label of a person: its {len(rows)} predictions are taken"]
+    notes = [] if user else [f"{path.name} holds no label of a person: its {len(rows)} predictions are taken"]
     frames = [frame for frame, _ in rows]
     return Source(
         path,
@@ -48,7 +48,7 @@ def open_slp(path: Path) -> Source:
         [],
         lambda: _read_images(path, frames),
         [[str(a), str(b)] for a, b in skeleton.edge_names],
-        told,
+        notes,
     )
 
 

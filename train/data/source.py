@@ -29,7 +29,7 @@ class Source:
     read_images: Callable[[], tuple[Images, list[str]]]
     """Reads all F images, (H, W, C) with C 1 or 3 (RGB) or NO_IMAGE, and says what is wrong with them."""
     skeleton: list[list[str]] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     """What the user should know of how it was read."""
 
 

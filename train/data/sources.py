@@ -34,7 +34,7 @@ def open_source(folder: Path, labels: str) -> Source:
     path = folder / labels if labels else _find(folder)
     source = _open(folder, path)
     if not labels:
-        source.told.insert(0, f"labels: {'this folder' if path == folder else path.name} ({_kind(path)})")
+        source.notes.insert(0, f"labels: {'this folder' if path == folder else path.name} ({_kind(path)})")
     return source
 
 
@@ -44,7 +44,7 @@ def _open(folder: Path, path: Path) -> Source:
     if path.is_dir() or path.name == PROJECT_FILE:
         return open_project(path if path.is_dir() else path.parent)
     if not path.is_file():
-        raise UserError(f"labels {path}: no such file; {_there(folder)}; set `labels` (--labels NAME)")
+        raise UserError(f"labels {path}: no such file; {_list_files(folder)}; set `labels` (--labels NAME)")
     table, problems = read_table(path)
     return Source(path, table, problems, lambda: images_of(folder, table))
 
@@ -57,7 +57,7 @@ def _find(folder: Path) -> Path:
     if len(found) == 1:
         return found[0]
     what = "nothing that holds labels" if not found else "several that hold labels"
-    raise UserError(f"data folder {folder}: {what}; {_there(folder)}; set `labels` (--labels NAME)")
+    raise UserError(f"data folder {folder}: {what}; {_list_files(folder)}; set `labels` (--labels NAME)")
 
 
 def _candidates(folder: Path) -> list[Path]:
@@ -76,7 +76,7 @@ def _is_labels(path: Path) -> bool:
     return {"bodyparts", "coords"} <= names and not any("likelihood" in row for row in head)
 
 
-def _there(folder: Path) -> str:
+def _list_files(folder: Path) -> str:
     """What a message offers instead."""
     csvs = ", ".join(sorted(p.name for p in folder.glob("*.csv"))) or "none"
     others = ["the folder itself, a DeepLabCut project ('.')"] if folder in _candidates(folder) else []

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
-from train.data.labels import PROBLEMS_TOLD
+from train.data.labels import MAX_PROBLEMS_SHOWN
 
 SPLIT_FILE = "split.csv"
 SESSION_FRAMES = 2
@@ -42,7 +42,7 @@ def split_frames(folder: Path, names: list[str], fraction: float, seed: int) -> 
     if (folder / SPLIT_FILE).is_file():
         training, how = _from_file(folder / SPLIT_FILE, names), f"as {SPLIT_FILE} says"
     else:
-        training, how = _drawn(names, fraction, seed)
+        training, how = _draw_split(names, fraction, seed)
     split = Split(np.flatnonzero(training), np.flatnonzero(~training), how)
     if not len(split.train) or not len(split.validation):
         raise UserError(
@@ -57,7 +57,7 @@ def all_train(frames: int) -> Split:
     return Split(np.arange(frames), np.arange(0), "not at all: every frame trains")
 
 
-def seen_by(training: Mapping[str, Any], names: list[str]) -> list[str] | None:
+def trained_names(training: Mapping[str, Any], names: list[str]) -> list[str] | None:
     """Which of `names` a network has trained on by its own account (`training` of its manifest); None: it
     does not say.
 
@@ -73,7 +73,7 @@ def seen_by(training: Mapping[str, Any], names: list[str]) -> list[str] | None:
 
 
 def how_seen(training: Mapping[str, Any]) -> str:
-    """In words, how sure it is that a network trained on what `seen_by` names."""
+    """In words, how sure it is that a network trained on what `trained_names` names."""
     return "trained on" if "trained_on" in training else "may have trained on"
 
 
@@ -159,12 +159,12 @@ def _from_file(path: Path, names: list[str]) -> NDArray[np.bool_]:
     parts = {image: part for _, image, part in rows}
     problems += [f"says nothing of {name}, which is labeled" for name in names if name not in parts]
     if problems:
-        listed = "\n  ".join(problems[:PROBLEMS_TOLD])
+        listed = "\n  ".join(problems[:MAX_PROBLEMS_SHOWN])
         raise UserError(f"{path}: mend the following ({len(problems)} in all):\n  {listed}")
     return np.array([_PARTS[parts[name]] for name in names])
 
 
-def _drawn(names: list[str], fraction: float, seed: int) -> tuple[NDArray[np.bool_], str]:
+def _draw_split(names: list[str], fraction: float, seed: int) -> tuple[NDArray[np.bool_], str]:
     random = np.random.default_rng(seed)
     wanted = min(max(round(fraction * len(names)), 1), len(names) - 1)
     folders = np.array([str(PurePosixPath(name).parent) for name in names])

@@ -26,7 +26,7 @@ PATH_COLUMNS = 3
 """Columns of the path where pandas has split it."""
 IMAGE_FOLDER = "labeled-data"
 """Paths of another machine are taken from this folder on."""
-SAME_PROBLEM_TOLD = 5
+MAX_SAME_PROBLEM_SHOWN = 5
 """Rows in which one keypoint may have the same problem before they are told in one line."""
 Rows = list[tuple[int, list[str]]]
 """Rows that are not blank, with their row number in the file."""
@@ -89,14 +89,14 @@ def read_table(path: Path) -> tuple[LabelTable, list[str]]:
             except ValueError as error:
                 places = cellwise.setdefault(f"{column.keypoint}: {error}", [])
                 places.append(f"row {number} ({table.names[i]})")
-    return table, problems + _in_few_lines(cellwise)
+    return table, problems + _format_cells(cellwise)
 
 
-def _in_few_lines(cellwise: dict[str, list[str]]) -> list[str]:
+def _format_cells(cellwise: dict[str, list[str]]) -> list[str]:
     """Problems with their places; a whole column's in one line, so that it does not hide the others."""
     lines = []
     for problem, places in cellwise.items():
-        if len(places) > SAME_PROBLEM_TOLD:
+        if len(places) > MAX_SAME_PROBLEM_SHOWN:
             lines.append(f"{problem} in {len(places)} rows, {places[0]} to {places[-1]}")
         else:
             lines += [f"{place}, {problem}" for place in places]

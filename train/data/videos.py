@@ -18,7 +18,7 @@ from rt_pose.errors import UserError
 from rt_pose.video import VideoInfo, probe
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg")
-OFF_BEAT = 0.2
+OFF_RATE = 0.2
 """An interval between two frames that differs from the usual one by more than this share is irregular."""
 IRREGULAR_SHARE = 0.01
 """A video with more irregular intervals than this share has no constant frame rate."""
@@ -107,7 +107,7 @@ def index_video(path: Path) -> IndexedVideo:
     times = np.sort(times)
     steps = np.diff(times)
     usual = np.median(steps) if len(steps) else 1
-    return IndexedVideo(info, times, np.sort(keys), np.abs(steps - usual) <= OFF_BEAT * usual)
+    return IndexedVideo(info, times, np.sort(keys), np.abs(steps - usual) <= OFF_RATE * usual)
 
 
 def _check(video: IndexedVideo, clip_length: int) -> None:
@@ -121,7 +121,7 @@ def _check(video: IndexedVideo, clip_length: int) -> None:
     if irregular > IRREGULAR_SHARE * len(video.regular):
         raise UserError(
             f"{name}: variable frame rate: {irregular} of {len(video.regular)} intervals between frames "
-            f"differ from the usual one by more than {OFF_BEAT:.0%}, so motion from frame to frame has no "
+            f"differ from the usual one by more than {OFF_RATE:.0%}, so motion from frame to frame has no "
             f"meaning; make it constant: ffmpeg -i {video.path.name} -vf fps={video.info.rate_hz:.4g} OUT.mp4"
         )
     if not len(video.starts(clip_length)):

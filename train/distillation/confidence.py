@@ -23,20 +23,20 @@ LEAST_MEMBERS = 2
 
 
 @dataclass
-class Sureness:
+class EnsembleConfidence:
     """Of one video. F frames, K keypoints; what is neither sure nor absent is unknown."""
 
     xy: FloatArray
     """(F, K, 2) smoothed, frame px."""
-    doubt_px: FloatArray
+    uncertainty_px: FloatArray
     """(F, K)."""
-    sure: NDArray[np.bool_]
+    confident: NDArray[np.bool_]
     """(F, K)."""
     absent: NDArray[np.bool_]
     """(F, K) most members are confident that it cannot be seen."""
 
 
-def sureness(
+def ensemble_confidence(
     members: Sequence[Predictions],
     ensemble: Ensemble,
     smoothed: SmoothedEnsemble,
@@ -44,19 +44,19 @@ def sureness(
     sure_px: float,
     size: tuple[int, int],
     absence_is_known: bool,
-) -> Sureness:
+) -> EnsembleConfidence:
     """Judge every keypoint of a video of frames of `size` (width, height).
 
     `absence_is_known`: the members were taught what is absent; otherwise their low confidence tells nothing.
     """
-    doubt = np.maximum(np.sqrt(smoothed.var.sum(axis=-1)), _distance(members, smoothed.xy))
+    uncertainty = np.maximum(np.sqrt(smoothed.var.sum(axis=-1)), _distance(members, smoothed.xy))
     inside = ((smoothed.xy >= -0.5) & (smoothed.xy <= np.array(size) - 0.5)).all(axis=-1)
-    sure = (doubt <= sure_px) & (ensemble.likelihood >= config.min_confidence) & inside
+    confident = (uncertainty <= sure_px) & (ensemble.likelihood >= config.min_confidence) & inside
     confidence = np.stack([member.likelihood for member in members])
     most = (confidence < config.absent_below).mean(axis=0) > 0.5
     none_has_it = (confidence < config.min_confidence).all(axis=0)
-    absent = most & none_has_it & ~sure & absence_is_known
-    return Sureness(smoothed.xy, doubt, sure, absent)
+    absent = most & none_has_it & ~confident & absence_is_known
+    return EnsembleConfidence(smoothed.xy, uncertainty, confident, absent)
 
 
 def _distance(members: Sequence[Predictions], xy: FloatArray) -> FloatArray:
@@ -68,13 +68,15 @@ def _distance(members: Sequence[Predictions], xy: FloatArray) -> FloatArray:
     return np.where(count >= LEAST_MEMBERS, np.sqrt(total / np.maximum(count, 1)), np.inf)
 
 
-def in_words(keypoints: Sequence[str], found: Sequence[Sureness]) -> list[str]:
+def format_confidence(keypoints: Sequence[str], found: Sequence[EnsembleConfidence]) -> list[str]:
     """A line a keypoint: shares of all frames in which it is sure, absent and unknown; its median doubt."""
-    sure = np.concatenate([each.sure for each in found])
+    confident = np.concatenate([each.confident for each in found])
     absent = np.concatenate([each.absent for each in found])
-    doubt = np.median(np.concatenate([each.doubt_px for each in found]), axis=0)
+    uncertainty = np.median(np.concatenate([each.uncertainty_px for each in found]), axis=0)
     width = max(len(name) for name in keypoints)
     return [
         f"  {name:{width}}  sure {s:6.1%}  absent {a:6.1%}  unknown {abs(1 - s - a):6.1%}  doubt {d:.2f} px"
-        for name, s, a, d in zip(keypoints, sure.mean(axis=0), absent.mean(axis=0), doubt, strict=True)
+        for name, s, a, d in zip(
+            keypoints, confident.mean(axis=0), absent.mean(axis=0), uncertainty, strict=True
+        )
     ]

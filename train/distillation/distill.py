@@ -18,23 +18,23 @@ import numpy as np
 from rt_pose.clock import HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError, nearest
-from rt_pose.offline.done import only_one
 from rt_pose.offline.find_videos import VideoJob
-from rt_pose.offline.members import Member, find_members
+from rt_pose.offline.members import EnsembleMember, find_members
 from rt_pose.offline.predict_ensemble import predict_ensemble
-from rt_pose.offline.predict_many import Outcome, predict_many
+from rt_pose.offline.predict_many import PredictionOutcome, predict_many
+from rt_pose.offline.prediction_record import exclusive_lock
 from rt_pose.package import Package
 from rt_pose.video import probe
 from train.config import TrainConfig
-from train.data.split import how_seen, seen_by, split_seed_of
+from train.data.split import how_seen, split_seed_of, trained_names
 from train.data.videos import find_videos
 from train.distillation.config import TEACHER, DistillConfig
 from train.distillation.pseudo_labels import make_pseudo_labels
-from train.fitting.checkpoints import of_today
-from train.fitting.fit import Fitted, Job, begin, gather, place, run
+from train.fitting.checkpoints import with_defaults
+from train.fitting.fit import FitResult, TrainingJob, choose_folder, read_inputs, run, start_from
 from train.fitting.warm_start import checkpoint_of
-from train.losses.terms import works_on_clips
-from train.support.distributed import heard, rank
+from train.losses.terms import uses_clips
+from train.support.distributed import rank, say_on_rank_zero
 from train.support.say import Say
 
 TEACHERS, SMOOTHED = "teachers", "smoothed"
@@ -46,14 +46,14 @@ def distill(config: DistillConfig, say: Say = print) -> Path:
     Everything that can be is checked before a video is read: UserError where teachers are too few, missing or
     of another skeleton, where one trained on a frame that validates here, or videos are of another size.
     """
-    return distilled(config, say).package
+    return distill_interruptible(config, say).package
 
 
-def distilled(config: DistillConfig, say: Say = print) -> Fitted:
+def distill_interruptible(config: DistillConfig, say: Say = print) -> FitResult:
     """As `distill`, with whether Ctrl-C ended it."""
-    out = place(None, config.out, "out")
+    out = choose_folder(None, config.out, "out")
     _check(config)
-    say = heard(config, say)
+    say = say_on_rank_zero(config, say)
     teachers = find_members(config.teachers, "--teachers")
     if len(teachers) < 2:
         raise UserError(
@@ -61,22 +61,22 @@ def distilled(config: DistillConfig, say: Say = print) -> Fitted:
             "or more, or a folder that `rt-pose train fit --seeds` filled"
         )
     of_teacher = config.init_from == TEACHER
-    job = gather(_training(config, "" if of_teacher else config.init_from), None, say)
+    job = read_inputs(_training(config, "" if of_teacher else config.init_from), None, say)
     _check_skeleton(teachers, job)
     if of_teacher:
         job = replace(job, config=replace(job.config, init_from=_best_teacher(teachers, job, say)))
-    job = begin(job, say)
+    job = start_from(job, say)
     _check_seen(teachers, job, say)
     jobs = _videos(config, job, out)
     sure_px = _sure_px(config, teachers, say)
     if rank(config) == 0:  # those who train with it begin when it has written this
-        _ask(teachers, config, jobs, out, say)
+        _run_teachers(teachers, config, jobs, out, say)
     pseudo = make_pseudo_labels(config, job, teachers, jobs, out / TEACHERS, sure_px, say)
     return run(replace(job, pseudo=pseudo), out, say)
 
 
-def _ask(
-    teachers: Sequence[Member], config: DistillConfig, jobs: Sequence[VideoJob], out: Path, say: Say
+def _run_teachers(
+    teachers: Sequence[EnsembleMember], config: DistillConfig, jobs: Sequence[VideoJob], out: Path, say: Say
 ) -> None:
     """The teachers' tables of the videos, and the smoothed ones; UserError where one cannot be had."""
     views = ["=".join(names) for names in config.views]
@@ -86,13 +86,13 @@ def _ask(
         raise UserError(f"videos: the teachers cannot do these:\n  {listed}\nmend them, or leave them out")
 
 
-def _predict(package: Package, jobs: Sequence[VideoJob], folder: Path) -> Outcome:
+def _predict(package: Package, jobs: Sequence[VideoJob], folder: Path) -> PredictionOutcome:
     """In float32, which is the same on every machine: faster precisions move keypoints."""
-    with only_one(folder, verb="rt-pose train distill"):
+    with exclusive_lock(folder, verb="rt-pose train distill"):
         return predict_many(package, jobs, EngineConfig(precision="float32"), HostClock(), lambda _: None)
 
 
-def _best_teacher(teachers: Sequence[Member], job: Job, say: Say) -> str:
+def _best_teacher(teachers: Sequence[EnsembleMember], job: TrainingJob, say: Say) -> str:
     """The checkpoint of the best teacher that the network can begin as; "" = there is none."""
     network = _architecture({"network": asdict(job.config.network)})
     found: list[tuple[float, Path]] = []
@@ -123,7 +123,7 @@ def _architecture(settings: dict[str, Any]) -> dict[str, Any]:
     """
     if "network" not in settings:
         return {}
-    network: dict[str, Any] = of_today({"network": settings["network"]})["network"]
+    network: dict[str, Any] = with_defaults({"network": settings["network"]})["network"]
     return {key: value for key, value in network.items() if key != "weights"}
 
 
@@ -131,7 +131,7 @@ def _training(config: DistillConfig, init_from: str = "") -> TrainConfig:
     """What is left for the training itself, which begins as `init_from` says."""
     values = {field.name: getattr(config, field.name) for field in fields(TrainConfig)}
     plain = TrainConfig(**values | {"init_from": init_from})
-    return plain if works_on_clips(plain) else replace(plain, videos=[])
+    return plain if uses_clips(plain) else replace(plain, videos=[])
 
 
 def _check(config: DistillConfig) -> None:
@@ -167,7 +167,7 @@ def _check(config: DistillConfig) -> None:
         raise UserError("the distillation cannot be begun:\n  " + "\n  ".join(problems))
 
 
-def _check_skeleton(teachers: Sequence[Member], job: Job) -> None:
+def _check_skeleton(teachers: Sequence[EnsembleMember], job: TrainingJob) -> None:
     """UserError where teachers, which are of one skeleton, do not know the labels' keypoints."""
     here = job.frames.keypoints
     there = teachers[0].package.manifest.keypoints
@@ -180,13 +180,13 @@ def _check_skeleton(teachers: Sequence[Member], job: Job) -> None:
         )
 
 
-def _check_seen(teachers: Sequence[Member], job: Job, say: Say) -> None:
+def _check_seen(teachers: Sequence[EnsembleMember], job: TrainingJob, say: Say) -> None:
     """UserError where a teacher has trained, or may have, on a frame that validates here."""
     if not job.split.validation.size:
         return
     for teacher in teachers:
         training = teacher.package.manifest.training
-        seen = seen_by(training, job.validation.names)
+        seen = trained_names(training, job.validation.names)
         if seen is None:
             say(
                 f"{teacher.name} does not say which frames it kept back: if it has trained on some that "
@@ -210,7 +210,7 @@ def _remedy(settings: Mapping[str, Any]) -> str:
     return f"split alike: set `split_seed: {split_seed_of(settings)}`, or give both one split.csv"
 
 
-def _videos(config: DistillConfig, job: Job, out: Path) -> list[VideoJob]:
+def _videos(config: DistillConfig, job: TrainingJob, out: Path) -> list[VideoJob]:
     """The unlabeled videos and their smoothed tables; UserError where one has no labeled image's size."""
     labeled = sorted({(image.shape[1], image.shape[0]) for image in job.frames.images})
     problems: list[str] = []
@@ -234,7 +234,7 @@ def _videos(config: DistillConfig, job: Job, out: Path) -> list[VideoJob]:
     return jobs
 
 
-def _sure_px(config: DistillConfig, teachers: Sequence[Member], say: Say) -> float:
+def _sure_px(config: DistillConfig, teachers: Sequence[EnsembleMember], say: Say) -> float:
     if config.pseudo.sure_px is not None:
         say(f"sure: doubt of at most {config.pseudo.sure_px:.2f} px, as configured")
         return config.pseudo.sure_px

@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from rt_pose.errors import UserError
 from rt_pose.offline.ensemble import ensemble_of
 from rt_pose.offline.find_videos import VideoJob
-from rt_pose.offline.members import Member
+from rt_pose.offline.members import EnsembleMember
 from rt_pose.offline.predict_ensemble import own_table
 from rt_pose.offline.prediction_files import read_predictions
 from rt_pose.offline.smooth_files import smooth_ensemble
 from rt_pose.video import probe
-from train.data.neighbours import beside, unplaced
-from train.data.pseudo import TABLE, Chosen, Pseudo, pseudo_labeled, write_pseudo_labels
-from train.data.variety import farthest_points, lonely, poses_of
-from train.distillation.confidence import Sureness, in_words, sureness
+from train.data.diversity import farthest_points, outliers, poses_of
+from train.data.frame_index import near_labeled, without_frame_index
+from train.data.pseudo import TABLE, ChosenFrames, Pseudo, pseudo_labeled, write_pseudo_labels
+from train.distillation.confidence import EnsembleConfidence, ensemble_confidence, format_confidence
 from train.distillation.config import DistillConfig
 from train.fitting.augmentation_sheet import draw_sheet
-from train.fitting.fit import Job
+from train.fitting.fit import TrainingJob
 from train.fitting.memory import GIB, free_memory
 from train.support.distributed import rank
 from train.support.say import Say
@@ -36,8 +36,8 @@ MEMORY_SHARE = 0.5
 
 def make_pseudo_labels(
     config: DistillConfig,
-    job: Job,
-    teachers: Sequence[Member],
+    job: TrainingJob,
+    teachers: Sequence[EnsembleMember],
     videos: Sequence[VideoJob],
     tables: Path,
     sure_px: float,
@@ -49,21 +49,24 @@ def make_pseudo_labels(
     share of frames in which each keypoint is sure. UserError where the teachers agree on too little.
     """
     out = tables.parent
-    found = [_judged(config, teachers, video, tables, sure_px) for video in videos]
-    for line in (f"of {sum(len(each.xy) for each in found)} frames:", *in_words(job.frames.keypoints, found)):
+    found = [_score_video(config, teachers, video, tables, sure_px) for video in videos]
+    for line in (
+        f"of {sum(len(each.xy) for each in found)} frames:",
+        *format_confidence(job.frames.keypoints, found),
+    ):
         say(line)
     kept_back, margin = job.validation.names, config.pseudo.margin
     near = [
-        beside(kept_back, video.video.stem, len(each.xy), margin)
+        near_labeled(kept_back, video.video.stem, len(each.xy), margin)
         for video, each in zip(videos, found, strict=True)
     ]
     chosen, alone = _choose(config, found, near, sure_px)
     left_out = {"beside_validation": int(sum(each.sum() for each in near)), "like_no_other": alone}
-    _say_left_out(left_out, config, kept_back, say)
+    _report_left_out(left_out, config, kept_back, say)
     _check_memory(job, sum(len(indices) for indices in chosen), free_memory("cpu"))
     frames = pseudo_labeled(
         [
-            Chosen(video.video, str(Path(video.name).with_suffix("")), indices, _labels(each)[indices])
+            ChosenFrames(video.video, str(Path(video.name).with_suffix("")), indices, _labels(each)[indices])
             for video, each, indices in zip(videos, found, chosen, strict=True)
             if len(indices)
         ],
@@ -73,7 +76,9 @@ def make_pseudo_labels(
     if rank(config) == 0:
         write_pseudo_labels(frames, out)
         draw_sheet(config, out, out / SHEET, frames)
-    known = np.concatenate([(each.sure | each.absent)[at] for each, at in zip(found, chosen, strict=True)])
+    known = np.concatenate(
+        [(each.confident | each.absent)[at] for each, at in zip(found, chosen, strict=True)]
+    )
     pseudo = config.pseudo
     per_batch = int(np.clip(round(pseudo.share * config.batch_size), 1, config.batch_size - 1))
     say(
@@ -81,22 +86,23 @@ def make_pseudo_labels(
         f"{out / TABLE}; a few of them drawn: {out / SHEET}"
     )
     say(f"{per_batch} of a batch's {config.batch_size} frames are theirs, weight {pseudo.weight:g}")
-    sure = np.concatenate([each.sure for each in found]).mean(axis=0)
-    told = {
+    confident = np.concatenate([each.confident for each in found]).mean(axis=0)
+    notes = {
         "teachers": {teacher.name: teacher.package.sha256 for teacher in teachers},
         "frames": len(frames),
-        "left_out": left_out | {"margin_frames": margin, "validation_not_placed": unplaced(kept_back)},
+        "left_out": left_out
+        | {"margin_frames": margin, "validation_not_placed": without_frame_index(kept_back)},
         "sure_px": sure_px,
-        "sure": {name: round(float(s), 4) for name, s in zip(job.frames.keypoints, sure, strict=True)},
+        "sure": {name: round(float(s), 4) for name, s in zip(job.frames.keypoints, confident, strict=True)},
         "per_batch": per_batch,
         "weight": pseudo.weight,
     }
-    return Pseudo(frames, known * pseudo.weight, per_batch, told)
+    return Pseudo(frames, known * pseudo.weight, per_batch, notes)
 
 
-def _judged(
-    config: DistillConfig, teachers: Sequence[Member], video: VideoJob, tables: Path, sure_px: float
-) -> Sureness:
+def _score_video(
+    config: DistillConfig, teachers: Sequence[EnsembleMember], video: VideoJob, tables: Path, sure_px: float
+) -> EnsembleConfidence:
     members = [read_predictions(own_table(teacher, video, tables).out) for teacher in teachers]
     ensemble = ensemble_of(members)
     views = ["=".join(names) for names in config.views]
@@ -105,20 +111,20 @@ def _judged(
     taught = [t.package.manifest.training.get("configuration", {}).get("blank") for t in teachers]
     absence_is_known = {config.blank, *taught} == {"absent"}
     size = (info.width, info.height)
-    return sureness(members, ensemble, smoothed, config.pseudo, sure_px, size, absence_is_known)
+    return ensemble_confidence(members, ensemble, smoothed, config.pseudo, sure_px, size, absence_is_known)
 
 
-def _labels(found: Sureness) -> NDArray[np.float64]:
+def _labels(found: EnsembleConfidence) -> NDArray[np.float64]:
     """(F, K, 2) NaN where not sure."""
-    return np.where(found.sure[..., None], found.xy, np.nan)
+    return np.where(found.confident[..., None], found.xy, np.nan)
 
 
-def _say_left_out(left_out: dict[str, int], config: DistillConfig, kept_back: list[str], say: Say) -> None:
+def _report_left_out(left_out: dict[str, int], config: DistillConfig, kept_back: list[str], say: Say) -> None:
     say(
         f"left out: {left_out['beside_validation']} frames within {config.pseudo.margin} of one that "
         f"validates, {left_out['like_no_other']} with a pose like hardly any other"
     )
-    if unknown := unplaced(kept_back):
+    if unknown := without_frame_index(kept_back):
         say(
             f"{unknown} of {len(kept_back)} images that validate do not tell by their names which frames of "
             "a video they are (VIDEO/img0123.png would): pseudo-labeled frames may be their neighbours, and "
@@ -127,13 +133,16 @@ def _say_left_out(left_out: dict[str, int], config: DistillConfig, kept_back: li
 
 
 def _choose(
-    config: DistillConfig, found: Sequence[Sureness], near: Sequence[NDArray[np.bool_]], sure_px: float
+    config: DistillConfig,
+    found: Sequence[EnsembleConfidence],
+    near: Sequence[NDArray[np.bool_]],
+    sure_px: float,
 ) -> tuple[list[NDArray[np.intp]], int]:
     """Indices of the frames of each video that are taken, none that is `near` one that validates; and how
     many were left out as their pose is like hardly any other."""
-    sure = np.concatenate([each.sure for each in found])
-    known = sure | np.concatenate([each.absent for each in found])
-    candidates = np.flatnonzero((known.mean(axis=1) >= LEAST_KNOWN) & sure.any(axis=1))
+    confident = np.concatenate([each.confident for each in found])
+    known = confident | np.concatenate([each.absent for each in found])
+    candidates = np.flatnonzero((known.mean(axis=1) >= LEAST_KNOWN) & confident.any(axis=1))
     if not len(candidates):
         raise UserError(
             f"pseudo.sure_px: in no frame are the teachers sure of half of the keypoints (doubt of at most "
@@ -145,8 +154,8 @@ def _choose(
             f"pseudo.margin: every frame that could be taken is within {config.pseudo.margin} of one that "
             "validates; set a smaller one, or name further videos"
         )
-    poses = poses_of(np.concatenate([each.xy for each in found]), sure)
-    alone = lonely(poses[candidates])
+    poses = poses_of(np.concatenate([each.xy for each in found]), confident)
+    alone = outliers(poses[candidates])
     candidates = candidates[~alone]
     taken = candidates[farthest_points(poses[candidates], config.pseudo.frames)]
     ends = np.cumsum([len(each.xy) for each in found])
@@ -155,7 +164,7 @@ def _choose(
     return chosen, int(alone.sum())
 
 
-def _check_memory(job: Job, frames: int, free: int | None) -> None:
+def _check_memory(job: TrainingJob, frames: int, free: int | None) -> None:
     need = frames * max(image.nbytes for image in job.frames.images)
     if free is not None and need > MEMORY_SHARE * free:
         fit = int(MEMORY_SHARE * free * frames / need)

@@ -19,11 +19,11 @@ from rt_pose.offline.find_videos import VideoJob, find_videos
 from rt_pose.package import Package, read_package
 from rt_pose.video import VideoInfo
 from train.data.labels import Channels, LabeledFrames, read_labels
-from train.evaluation import filmed, labeled
+from train.evaluation import labeled, video_metrics
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.page import page
 from train.evaluation.pictures import Picture, worst_labeled, worst_steps
-from train.evaluation.spaces import Space, fit_pose, fit_views, named_views
+from train.evaluation.spaces import Space, fit_pose, fit_views, resolve_views
 from train.support.say import Say
 
 POSE, VIEWS = "pca_singleview_error", "pca_multiview_error"
@@ -53,12 +53,12 @@ def evaluate(config: EvaluateConfig, say: Say) -> Path:
     keypoints = job.frames.keypoints
     engine = build(EngineConfig, {"precision": config.engine}, "evaluate")
     choice = choose_engine(job.package, engine)
-    for line in job.frames.told:
+    for line in job.frames.notes:
         say(line)
     say(f"engine: {choice}")
     say(f"{len(job.frames)} labeled frames, split {job.sets.how}")
     spaces = _spaces(job, say)
-    seen = labeled.look_at(job.frames, job.sets, choice.estimator, spaces)
+    seen = labeled.predict_labeled(job.frames, job.sets, choice.estimator, spaces)
     labeled.write_files(seen, out)
     figures: dict[str, Any] = {
         "model": {"sha256": job.package.sha256, "keypoints": keypoints},
@@ -74,9 +74,9 @@ def evaluate(config: EvaluateConfig, say: Say) -> Path:
     pictures = {"labels": worst_labeled(seen, config.worst)}
     curves = {}
     for video, info in zip(job.jobs, job.infos, strict=True):
-        film = filmed.watch(job.package, choice.estimator, video, info, spaces, config)
-        filmed.write_files(film, keypoints)
-        figures["videos"][video.name] = filmed.figures_of(film, job.package, choice.estimator)
+        film = video_metrics.predict_video(job.package, choice.estimator, video, info, spaces, config)
+        video_metrics.write_files(film, keypoints)
+        figures["videos"][video.name] = video_metrics.figures_of(film, job.package, choice.estimator)
         pictures[video.name] = worst_steps(film, keypoints, job.package.manifest.input.channels, config.worst)
         curves[video.name] = film.metrics
     return _write(out, figures, pictures, curves, say)
@@ -93,9 +93,9 @@ def _prepare(config: EvaluateConfig) -> _Job:
         data,
         frames,
         labeled.sets_of(frames, data.resolve(), package.manifest),
-        named_views(config.views, frames.keypoints),
+        resolve_views(config.views, frames.keypoints),
         jobs,
-        filmed.check_videos(package, jobs),
+        video_metrics.check_videos(package, jobs),
     )
 
 
@@ -148,7 +148,7 @@ def _write(
                 f"{error['p90_px']:.2f} (n {error['n']}); noise moves it by {_jitter(found)}"
             )
     for name, found in figures["videos"].items():
-        steps = found[filmed.TEMPORAL]["all"]
+        steps = found[video_metrics.TEMPORAL]["all"]
         if steps["n"]:
             say(
                 f"{name}: temporal norm median {steps['median_px']:.2f}, P99.9 {steps['p99_9_px']:.2f} px "

@@ -19,7 +19,7 @@ NOISE_GREY = 1.0
 SEED = 0
 
 
-def noisy(image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+def add_noise(image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
     """The frame as another exposure of a sensor with `NOISE_GREY` of noise would have it."""
     noise = np.rint(random.normal(0.0, NOISE_GREY, image.shape))
     return np.clip(image + noise, 0, 255).astype(np.uint8)
@@ -35,7 +35,7 @@ def noise_jitter(
 def xy_in_noise(network: Estimator, images: Sequence[NDArray[np.uint8]]) -> FloatArray:
     """(F, K, 2) px: where the network sees keypoints in noisy frames; every network gets the same noise."""
     random = np.random.default_rng(SEED)
-    return network.estimate_all([noisy(image, random) for image in images]).xy
+    return network.estimate_all([add_noise(image, random) for image in images]).xy
 
 
 def precision_jitter(

@@ -74,7 +74,9 @@ class Labeled:
     """By the metric's name."""
 
 
-def look_at(frames: LabeledFrames, sets: Sets, network: Estimator, spaces: dict[str, Space]) -> Labeled:
+def predict_labeled(
+    frames: LabeledFrames, sets: Sets, network: Estimator, spaces: dict[str, Space]
+) -> Labeled:
     """Run the network on all frames."""
     found = network.estimate_all(track(frames.images, "labeled frames", len(frames)))
     return Labeled(frames, sets, found, distances(found.xy, frames.xy), spaces)
@@ -98,7 +100,7 @@ def _set_figures(
     frames, tracking = labeled.frames.subset(np.flatnonzero(of)), package.manifest.tracking
     found = select(labeled.found, of)
     apart = labeled.apart[of]
-    some = evenly(len(frames), config.jitter_frames)
+    some = evenly_spaced(len(frames), config.jitter_frames)
     images, stands = [frames.images[i] for i in some], select(found, some)
     return {
         "frames": len(frames),
@@ -133,7 +135,7 @@ def select(found: Keypoints[FloatArray], which: NDArray[Any] | Sequence[int]) ->
     return Keypoints(found.xy[which], found.cov[which], found.confidence[which])
 
 
-def evenly(frames: int, most: int) -> NDArray[np.intp]:
+def evenly_spaced(frames: int, most: int) -> NDArray[np.intp]:
     """At most so many frames' numbers, evenly spaced."""
     return np.unique(np.linspace(0, frames - 1, min(frames, most)).round().astype(np.intp))
 

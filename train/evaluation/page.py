@@ -53,7 +53,7 @@ def _head(figures: dict[str, Any], first: str) -> str:
         f"{NAMES[name]}: {s['components']} components from {s['poses']} rows of labels"
         for name, s in figures["spaces"].items()
     ]
-    told = [
+    notes = [
         f"package {figures['model']['sha256'][:12]}",
         figures["engine"],
         f"split {data['split']}",
@@ -61,7 +61,7 @@ def _head(figures: dict[str, Any], first: str) -> str:
     ]
     return (
         f"<h1>Evaluation on {escape(data['folder'])}</h1>"
-        f'<p class="soft">{escape(" · ".join(told))}</p>'
+        f'<p class="soft">{escape(" · ".join(notes))}</p>'
         f'<div class="tiles">{"".join(_tiles(figures, found, first))}</div>'
     )
 
@@ -233,14 +233,14 @@ def gallery(pictures: Sequence[Picture], other: str) -> str:
         return _soft("None.")
     note = f"Orange cross: what was found. Green ring: {other}."
     figures = "".join(
-        f"<figure>{_drawn(picture)}<figcaption>{escape(picture.caption)}</figcaption></figure>"
+        f"<figure>{_picture_html(picture)}<figcaption>{escape(picture.caption)}</figcaption></figure>"
         for picture in pictures
     )
     columns = "grid-template-columns: repeat(auto-fill, minmax(220px, 1fr))"
     return f'{_soft(note)}<div class="strip" style="{columns}">{figures}</div>'
 
 
-def _drawn(picture: Picture) -> str:
+def _picture_html(picture: Picture) -> str:
     width, height = picture.size
     x, y = picture.found
     marks = (

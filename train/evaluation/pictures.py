@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from rt_pose.types import FloatArray
 from rt_pose.video import read_frames
-from train.evaluation.filmed import TEMPORAL, Filmed
 from train.evaluation.labeled import VALIDATION, Labeled
+from train.evaluation.video_metrics import TEMPORAL, VideoPrediction
 
 HALF_PX = 70
 """Half of a crop's side, frame px."""
@@ -46,22 +46,24 @@ def worst_labeled(labeled: Labeled, count: int) -> list[Picture]:
     return pictures
 
 
-def worst_steps(filmed: Filmed, keypoints: list[str], channels: int, count: int) -> list[Picture]:
+def worst_steps(
+    prediction: VideoPrediction, keypoints: list[str], channels: int, count: int
+) -> list[Picture]:
     """The largest steps of a video from one frame to the next, one a frame."""
-    steps = filmed.metrics[TEMPORAL]
+    steps = prediction.metrics[TEMPORAL]
     worst = dict(_worst(steps, count))
     images = {}
     if worst:
-        for frame in read_frames(filmed.info.path, 1 if channels == 1 else 3):
+        for frame in read_frames(prediction.info.path, 1 if channels == 1 else 3):
             if frame.index in worst:
                 images[frame.index] = frame.image
             if len(images) == len(worst):
                 break
     pictures = []
     for t, k in worst.items():
-        xy = filmed.found.xy
+        xy = prediction.found.xy
         caption = f"{keypoints[k]}, frame {t}: a step of {steps[t, k]:.1f} px, confidence "
-        caption += f"{filmed.found.confidence[t, k]:.2f}"
+        caption += f"{prediction.found.confidence[t, k]:.2f}"
         pictures.append(crop(images[t], xy[t, k], xy[t - 1, k], caption))
     return pictures
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rt_pose.errors import UserError, nearest
-from rt_pose.offline.pose_space import VIEW_DIMENSIONS, complete, principal
+from rt_pose.offline.pose_space import VIEW_DIMENSIONS, complete_poses, principal
 from rt_pose.types import FloatArray
-from train.losses.pca import explaining
+from train.losses.pca import components_for
 from train.losses.pose_pca import VARIANCE
 
 OFTEN = 0.9
@@ -48,10 +48,10 @@ def fit_pose(labels: FloatArray) -> Space | None:
     """The space of whole poses (F, K, 2), of the keypoints that are labeled in most frames; None where too
     few frames have all of them."""
     often = np.flatnonzero(np.isfinite(labels).all(axis=-1).mean(axis=0) >= OFTEN).tolist()
-    d = complete(labels, often) if len(often) > 1 else np.empty((0, 0))
+    d = complete_poses(labels, often) if len(often) > 1 else np.empty((0, 0))
     if len(d) < 3:
         return None
-    return _space([often], d, explaining(VARIANCE)(d))
+    return _space([often], d, components_for(VARIANCE)(d))
 
 
 def fit_views(labels: FloatArray, views: Sequence[Sequence[int]]) -> Space | None:
@@ -61,13 +61,13 @@ def fit_views(labels: FloatArray, views: Sequence[Sequence[int]]) -> Space | Non
         return None
     if len({len(view) for view in views}) > 1:
         raise UserError("views: every body part must be seen in the same number of views, in the same order")
-    rows = np.concatenate([complete(labels, view) for view in views])
+    rows = np.concatenate([complete_poses(labels, view) for view in views])
     if len(rows) <= 2 * len(views[0]):
         return None
     return _space([list(view) for view in views], rows, VIEW_DIMENSIONS)
 
 
-def named_views(texts: Sequence[str], keypoints: list[str]) -> list[list[int]]:
+def resolve_views(texts: Sequence[str], keypoints: list[str]) -> list[list[int]]:
     """`paw_top=paw_bottom` as the keypoints' indices; UserError where a name is none."""
     views = []
     for text in texts:

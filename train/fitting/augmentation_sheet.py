@@ -61,18 +61,18 @@ def draw_sheet(config: TrainConfig, data: Path, out: Path, frames: LabeledFrames
     spec = input_spec(config.network, frames.channels)
     chosen = np.random.default_rng(config.seed).permutation(len(frames))[:ROWS]
     rows = [_labeled_row(frames, int(i), spec, config) for i in chosen]
-    said = [*frames.told, f"{len(rows)} labeled frames: as they are, and under {COLUMNS - 1} draws each"]
-    said.append(f"augmentation: {_in_words(config.augment)}")
+    messages = [*frames.notes, f"{len(rows)} labeled frames: as they are, and under {COLUMNS - 1} draws each"]
+    messages.append(f"augmentation: {_format_augmentation(config.augment)}")
     clip = _draw_clip(data, spec, config)
     if clip is None:
-        said.append(f"no clip: there is no folder {data / 'videos'}")
+        messages.append(f"no clip: there is no folder {data / 'videos'}")
     else:
         rows.append(_clip_row(clip, spec))
-        said.append(f"{COLUMNS} frames of {clip.video.name} from frame {clip.start} on, under one draw")
+        messages.append(f"{COLUMNS} frames of {clip.video.name} from frame {clip.start} on, under one draw")
     sheet = np.concatenate([*rows, _legend(frames.keypoints, rows[0].shape[1])])
     if out.suffix.lower() != ".png" or not out.parent.is_dir() or not cv2.imwrite(str(out), sheet):
         raise UserError(f"--out {out}: cannot be written; give a PNG in a folder that exists")
-    return said
+    return messages
 
 
 def _labeled_row(frames: LabeledFrames, index: int, spec: InputSpec, config: TrainConfig) -> Picture:
@@ -82,8 +82,8 @@ def _labeled_row(frames: LabeledFrames, index: int, spec: InputSpec, config: Tra
         same = frames.subset(np.full(count, index))
         batch = next(iter(TrainingBatches(same, spec, augment, count, 1, config.seed + index)))
         for image, points in zip(batch.images, batch.keypoints.numpy(), strict=True):
-            tiles.append(_titled(_with_points(_picture(image, spec), points, spec), title))
-    return _beside(tiles)
+            tiles.append(_add_title(_draw_points(_picture(image, spec), points, spec), title))
+    return _place_side_by_side(tiles)
 
 
 def _draw_clip(data: Path, spec: InputSpec, config: TrainConfig) -> ClipBatch | None:
@@ -102,8 +102,8 @@ def _clip_row(clip: ClipBatch, spec: InputSpec) -> Picture:
         picture = _picture(image, spec)
         edge = (_in_tile(outline, spec) * 16).round().astype(np.int32)[:, None]
         cv2.polylines(picture, [edge], isClosed=True, color=(0, 200, 255), lineType=cv2.LINE_AA, shift=4)
-        tiles.append(_titled(picture, f"{clip.video.name} {clip.start + t}"))
-    return _beside(tiles)
+        tiles.append(_add_title(picture, f"{clip.video.name} {clip.start + t}"))
+    return _place_side_by_side(tiles)
 
 
 def _factor(spec: InputSpec) -> int:
@@ -125,7 +125,7 @@ def _in_tile(points: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32
     return np.asarray((points + 0.5) * factor - 0.5, np.float32)
 
 
-def _with_points(picture: Picture, points: NDArray[np.float32], spec: InputSpec) -> Picture:
+def _draw_points(picture: Picture, points: NDArray[np.float32], spec: InputSpec) -> Picture:
     for point, colour in zip(_in_tile(points, spec), _colours(len(points)), strict=True):
         if np.isfinite(point).all():
             x, y = (int(v) for v in (point * 16).round())
@@ -140,13 +140,13 @@ def _colours(count: int) -> list[tuple[int, int, int]]:
     return [(int(b), int(g), int(r)) for b, g, r in cv2.cvtColor(hues, cv2.COLOR_HSV2BGR)[0]]
 
 
-def _titled(picture: Picture, title: str) -> Picture:
+def _add_title(picture: Picture, title: str) -> Picture:
     bar = np.full((BAR_PX, picture.shape[1], 3), _BACKGROUND, np.uint8)
     _write(bar, title[-picture.shape[1] // 7 :], (3, BAR_PX - 6))
     return np.concatenate([bar, picture])
 
 
-def _beside(tiles: list[Picture]) -> Picture:
+def _place_side_by_side(tiles: list[Picture]) -> Picture:
     gap = np.full((tiles[0].shape[0], GAP_PX, 3), _BACKGROUND, np.uint8)
     return np.concatenate([part for tile in tiles for part in (tile, gap)], axis=1)
 
@@ -166,7 +166,7 @@ def _write(picture: Picture, text: str, at: tuple[int, int]) -> None:
     cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, _INK, 1, cv2.LINE_AA)
 
 
-def _in_words(augment: AugmentConfig) -> str:
+def _format_augmentation(augment: AugmentConfig) -> str:
     on = [f"{field.name} {getattr(augment, field.name):g}" for field in fields(augment)]
     off = [field.name for field in fields(augment) if not getattr(augment, field.name)]
     return ", ".join(line for line in on if not line.endswith(" 0")) + f"; off: {', '.join(off) or 'none'}"

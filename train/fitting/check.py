@@ -10,7 +10,7 @@ from rt_pose.errors import UserError, nearest
 from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from train.fitting.warm_start import find_checkpoint
 from train.losses import LOSSES, ClipRow, LabelRow
-from train.losses.terms import RAMP, START, works_on_clips
+from train.losses.terms import RAMP, START, uses_clips
 from train.models.backbones import BACKBONES
 
 MOST_CONTEXT = 16
@@ -64,7 +64,7 @@ def _check_losses(config: TrainConfig) -> list[str]:
             f"losses: expected at least one of {', '.join(on_labels)}, got "
             f"{', '.join(config.losses) or 'none'}: without labels nothing says where a keypoint is"
         )
-    on_clips = works_on_clips(config)
+    on_clips = uses_clips(config)
     if on_clips and not config.videos:
         problems.append(
             f"losses.{on_clips[0]}: it works on unlabeled video, and `videos` names none; give files, or a "

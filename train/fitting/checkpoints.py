@@ -21,7 +21,7 @@ from rt_pose.errors import UserError, nearest
 from train.config import LossConfig, TrainConfig
 from train.data.labels import LabeledFrames
 from train.data.pseudo import Pseudo
-from train.models.weights import why_unreadable
+from train.models.weights import read_problem
 
 BEST, LAST = "best", "last"
 BELONGS = "rt_pose"
@@ -30,13 +30,13 @@ _MAY_CHANGE = ("data", "out", "resume", "patience", "threads", "device")
 """Of a configuration, between an interrupted run and the one that goes on."""
 
 
-class WholeCheckpoints(TorchCheckpointIO):
+class AtomicCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint whole or not at all."""
 
-    def __init__(self, goes_on: Callable[[], bool]) -> None:
-        """`goes_on`: whether there is a checkpoint from which this training can go on."""
+    def __init__(self, resumable: Callable[[], bool]) -> None:
+        """`resumable`: whether there is a checkpoint from which this training can go on."""
         super().__init__()
-        self._goes_on = goes_on
+        self._resumable = resumable
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
@@ -60,17 +60,17 @@ class WholeCheckpoints(TorchCheckpointIO):
             then = "the earlier one is whole: make room, then go on with `--resume true`"
             raise UserError(
                 f"checkpoint {target}: cannot be written ({buffer.tell() / 2**20:.0f} MiB): "
-                f"{error.strerror}; {then if self._goes_on() else 'make room and start again'}"
+                f"{error.strerror}; {then if self._resumable() else 'make room and start again'}"
             ) from error
 
 
-class Remembered(lightning.Callback):
+class ProvenanceCallback(lightning.Callback):
     """Keeps in every checkpoint what it belongs to, and the random states; restores those."""
 
     def __init__(self, config: TrainConfig, frames: LabeledFrames, pseudo: Pseudo | None = None) -> None:
         self._belongs = {
             "keypoints": frames.keypoints,
-            "settings": json.dumps(lasting(config)),
+            "settings": json.dumps(lasting_settings(config)),
             "labels": fingerprint(frames),
             "pseudo": pseudo.fingerprint() if pseudo else "",
         }
@@ -99,17 +99,17 @@ def step_to_resume(
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for what is none
         raise UserError(
-            f"checkpoint {path}: cannot be read: {why_unreadable(error)}; remove it to begin anew"
+            f"checkpoint {path}: cannot be read: {read_problem(error)}; remove it to begin anew"
         ) from error
     known = checkpoint.get(BELONGS)
     if known is None:
         raise UserError(f"checkpoint {path}: it does not say what it belongs to; remove it to begin anew")
-    problems = other_skeleton(known["keypoints"], frames.keypoints)
+    problems = skeleton_differences(known["keypoints"], frames.keypoints)
     if not problems and known["labels"] != fingerprint(frames):
         problems = ["the labels or images have changed since"]
     if known.get("pseudo", "") != (pseudo.fingerprint() if pseudo else ""):
         problems.append("the pseudo-labels are others, or have come or gone since")
-    problems += other_settings(json.loads(known["settings"]), lasting(config))
+    problems += setting_differences(json.loads(known["settings"]), lasting_settings(config))
     if problems:
         listed = "\n  ".join(problems)
         raise UserError(
@@ -119,7 +119,9 @@ def step_to_resume(
     return int(checkpoint["global_step"])
 
 
-def can_go_on(path: Path, config: TrainConfig, frames: LabeledFrames, pseudo: Pseudo | None = None) -> bool:
+def is_resumable(
+    path: Path, config: TrainConfig, frames: LabeledFrames, pseudo: Pseudo | None = None
+) -> bool:
     """Whether a checkpoint is there, and this training's: in one folder may lie what another one left."""
     if not path.is_file():
         return False
@@ -161,14 +163,14 @@ def restore_random(states: dict[str, Any]) -> None:
     random.setstate((version, tuple(inner), gauss))
 
 
-def lasting(config: TrainConfig) -> dict[str, Any]:
+def lasting_settings(config: TrainConfig) -> dict[str, Any]:
     """The settings that make a training what it is, as plain values."""
     return {key: value for key, value in asdict(config).items() if key not in _MAY_CHANGE}
 
 
-def of_today(settings: dict[str, Any]) -> dict[str, Any]:
+def with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings as they were written, with the younger ones: a training had their defaults then."""
-    defaults = lasting(TrainConfig())
+    defaults = lasting_settings(TrainConfig())
     whole = defaults | settings
     for part in ("network", "augment", "optimiser"):
         whole[part] = defaults[part] | whole[part]
@@ -176,7 +178,7 @@ def of_today(settings: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def other_skeleton(there: list[str], here: list[str]) -> list[str]:
+def skeleton_differences(there: list[str], here: list[str]) -> list[str]:
     """In words, how a checkpoint's keypoints differ from those of the labels."""
     if there == here:
         return []
@@ -184,22 +186,22 @@ def other_skeleton(there: list[str], here: list[str]) -> list[str]:
         return [f"its keypoints are in another order: {', '.join(there)}"]
     missing = [f"'{name}'{nearest(name, here)}" for name in there if name not in here]
     added = [f"'{name}'" for name in here if name not in there]
-    told = [f"its {len(there)} keypoints are not the {len(here)} of these labels"]
+    notes = [f"its {len(there)} keypoints are not the {len(here)} of these labels"]
     if missing:
-        told.append(
+        notes.append(
             f"the labels lack {missing[0]}" + (f" and {len(missing) - 1} more" if missing[1:] else "")
         )
     if added:
-        told.append(f"it does not know {', '.join(added[:5])}")
-    return told
+        notes.append(f"it does not know {', '.join(added[:5])}")
+    return notes
 
 
-def other_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+def setting_differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """In words, each setting that differs from what a training was made with."""
-    told = []
-    there = of_today(there)
+    notes = []
+    there = with_defaults(there)
     for key in sorted({*there, *here}):
         old, new = there.get(key), here.get(key)
         if old != new:
-            told.append(f"{key}: it was trained with {old}, the configuration says {new}")
-    return told
+            notes.append(f"{key}: it was trained with {old}, the configuration says {new}")
+    return notes

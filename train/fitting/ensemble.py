@@ -11,22 +11,22 @@ from pathlib import Path
 
 from rt_pose.errors import UserError
 from train.config import TrainConfig
-from train.fitting.ensemble_member import Member, member_of, state
-from train.fitting.fit import check_step_memory, place, prepare
-from train.fitting.parallel_jobs import one_by_one, side_by_side
+from train.fitting.ensemble_member import MemberTraining, member_of, state
+from train.fitting.fit import check_step_memory, choose_folder, prepare
+from train.fitting.parallel_jobs import run_in_parallel, run_sequentially
 from train.support.say import Say
 
 
 @dataclass
-class Outcome:
+class EnsembleOutcome:
     """What became of the members."""
 
     out: Path
-    trained: list[Member] = field(default_factory=list)
-    done_before: list[Member] = field(default_factory=list)
-    failed: list[tuple[Member, str]] = field(default_factory=list)
+    trained: list[MemberTraining] = field(default_factory=list)
+    done_before: list[MemberTraining] = field(default_factory=list)
+    failed: list[tuple[MemberTraining, str]] = field(default_factory=list)
     """With the reason."""
-    remaining: list[Member] = field(default_factory=list)
+    remaining: list[MemberTraining] = field(default_factory=list)
     """Interrupted, or not begun."""
 
     @property
@@ -70,7 +70,7 @@ def read_seeds(text: str) -> list[int]:
     return seeds
 
 
-def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> Outcome:
+def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> EnsembleOutcome:
     """Train the members that are not done, one after another in this process or `jobs` at a time.
 
     UserError where the configuration, labels or videos cannot be used, before the first begins. One that
@@ -84,10 +84,10 @@ def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> Out
             f"devices: {config.devices}: with --seeds each network trains on one GPU; set `devices: 1`, or "
             "train the seeds one by one, each with `--seed`, `--split_seed` and an --out of its own"
         )
-    out = place(None, config.out, "out")
+    out = choose_folder(None, config.out, "out")
     config = replace(config, out=str(out))
     job = prepare(config, None, lambda _: None)
-    outcome, todo = Outcome(out), []
+    outcome, todo = EnsembleOutcome(out), []
     for member in (member_of(out, seed) for seed in seeds):
         known, differs = state(member, job)
         if known == "done":
@@ -102,7 +102,7 @@ def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> Out
     side = min(jobs, len(todo))
     check_step_memory(job, say, trainings=side)
     outcome.remaining = list(todo)
-    ended = side_by_side(config, todo, side, say) if jobs > 1 else one_by_one(config, todo, say)
+    ended = run_in_parallel(config, todo, side, say) if jobs > 1 else run_sequentially(config, todo, say)
     for end in ended:
         if end.how == "interrupted":
             say(f"{end.member.name}: interrupted")
@@ -118,7 +118,7 @@ def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> Out
     return outcome
 
 
-def conclude(outcome: Outcome, say: Say) -> bool:
+def conclude(outcome: EnsembleOutcome, say: Say) -> bool:
     """Say how it went and what to type next; whether all are done."""
     trained, before, failed = len(outcome.trained), len(outcome.done_before), len(outcome.failed)
     say(f"{trained} trained, {before} done before, {failed} failed, {len(outcome.remaining)} remain")

@@ -11,11 +11,11 @@ import numpy as np
 
 from rt_pose.errors import UserError
 from rt_pose.files import atomic_writer
-from rt_pose.offline.done import only_one
+from rt_pose.offline.prediction_record import exclusive_lock
 from rt_pose.package import read_package
 from train.config import TrainConfig
-from train.fitting.checkpoints import LAST, fingerprint, lasting, other_settings, step_to_resume
-from train.fitting.fit import Interrupted, Job, prepare, run
+from train.fitting.checkpoints import LAST, fingerprint, lasting_settings, setting_differences, step_to_resume
+from train.fitting.fit import Interrupted, TrainingJob, prepare, run
 from train.support.say import Say
 
 RECORD = "done.json"
@@ -25,7 +25,7 @@ State = Literal["done", "stale", "open"]
 
 
 @dataclass
-class Record:
+class MemberRecord:
     """The file FOLDER/done.json, written when a member's package is."""
 
     settings: dict[str, Any]
@@ -35,7 +35,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Member:
+class MemberTraining:
     """A seed, and the folder of what is trained with it."""
 
     seed: int
@@ -46,9 +46,9 @@ class Member:
         return self.folder.name
 
 
-def member_of(out: Path, seed: int) -> Member:
+def member_of(out: Path, seed: int) -> MemberTraining:
     """The member of an ensemble in `out`."""
-    return Member(seed, out / f"seed-{seed}")
+    return MemberTraining(seed, out / f"seed-{seed}")
 
 
 def member_config(config: TrainConfig, seed: int) -> TrainConfig:
@@ -61,30 +61,30 @@ def member_config(config: TrainConfig, seed: int) -> TrainConfig:
     return replace(config, seed=seed, split_seed=split_seed)
 
 
-def state(member: Member, job: Job) -> tuple[State, list[str]]:
+def state(member: MemberTraining, job: TrainingJob) -> tuple[State, list[str]]:
     """Whether the member is done, and in words what differs where it was done with something else.
 
     `job` is what is prepared of the ensemble's or any member's configuration.
     """
     try:
-        record = msgspec.json.decode((member.folder / RECORD).read_bytes(), type=Record)
+        record = msgspec.json.decode((member.folder / RECORD).read_bytes(), type=MemberRecord)
         # Whole, though not as it was exported: calibrating and quantising rewrite it.
         read_package(member.folder / "package")
     except (OSError, msgspec.DecodeError, UserError):
         return "open", []
-    differs = other_settings(record.settings, lasting(member_config(job.config, member.seed)))
+    differs = setting_differences(record.settings, lasting_settings(member_config(job.config, member.seed)))
     if record.labels != _labels(job):
         differs.append("the labels, images or split have changed since")
     return ("stale", differs) if differs else ("done", [])
 
 
-def train_member(member: Member, config: TrainConfig, say: Say) -> bool:
+def train_member(member: MemberTraining, config: TrainConfig, say: Say) -> bool:
     """Train a member, from its last checkpoint on where that is of this training; whether it came to its end,
     uninterrupted. UserError where it cannot be trained."""
-    with only_one(member.folder, verb="rt-pose train fit", lock=LOCK):
+    with exclusive_lock(member.folder, verb="rt-pose train fit", lock=LOCK):
         job = prepare(member_config(config, member.seed), None, say)
         if not config.resume:
-            job = replace(job, config=replace(job.config, resume=_can_go_on(member, job, say)))
+            job = replace(job, config=replace(job.config, resume=_is_resumable_member(member, job, say)))
         (member.folder / RECORD).unlink(missing_ok=True)
         try:
             fitted = run(job, member.folder, say)
@@ -96,7 +96,7 @@ def train_member(member: Member, config: TrainConfig, say: Say) -> bool:
         return not fitted.interrupted
 
 
-def _can_go_on(member: Member, job: Job, say: Say) -> bool:
+def _is_resumable_member(member: MemberTraining, job: TrainingJob, say: Say) -> bool:
     last = member.folder / "checkpoints" / f"{LAST}.ckpt"
     if not last.is_file():
         return False
@@ -108,13 +108,13 @@ def _can_go_on(member: Member, job: Job, say: Say) -> bool:
     return True
 
 
-def _write_record(member: Member, job: Job) -> None:
-    record = Record(lasting(job.config), _labels(job))
+def _write_record(member: MemberTraining, job: TrainingJob) -> None:
+    record = MemberRecord(lasting_settings(job.config), _labels(job))
     with atomic_writer(member.folder / RECORD) as file:
         file.write(msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n")
 
 
-def _labels(job: Job) -> str:
+def _labels(job: TrainingJob) -> str:
     """Of the labels and of how they are split."""
     in_order = np.concatenate([job.split.train, job.split.validation])
     return f"{fingerprint(job.frames.subset(in_order))}/{len(job.split.train)}"

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from rt_pose.errors import UserError, both, nearest
+from rt_pose.errors import UserError, collect_errors, nearest
 from rt_pose.package import InputSpec
 from train.config import TrainConfig
 from train.data.labels import LabeledFrames, read_labels
@@ -21,23 +21,23 @@ from train.data.pseudo import Pseudo
 from train.data.split import Split, all_train, check_sides, split_frames
 from train.export import Trained, export
 from train.fitting.check import check
-from train.fitting.checkpoints import LAST, can_go_on, step_to_resume
+from train.fitting.checkpoints import LAST, is_resumable, step_to_resume
 from train.fitting.memory import check_memory, free_memory, training_memory
-from train.fitting.pose_module import Tracker
-from train.fitting.trainer import Run, train
-from train.fitting.unlabeled import Unlabeled, look_at_videos
+from train.fitting.pose_module import PoseModule
+from train.fitting.trainer import TrainingRun, train
+from train.fitting.unlabeled import Unlabeled, index_videos
 from train.fitting.unlabeled import prepare as prepare_unlabeled
-from train.fitting.warm_start import begin_as, name_of, seen_before, trained_before
-from train.losses.terms import frames_again, resolved
-from train.models.backbones import starts_from
+from train.fitting.warm_start import name_of, seen_before, trained_before, warm_start
+from train.losses.terms import resampled_frames, resolve_losses
+from train.models.backbones import format_start
 from train.models.network import PoseNetwork, input_spec
-from train.support.disk import check_disk, full_disk_told, make_folder
-from train.support.distributed import end_if_not_first, heard
+from train.support.disk import check_disk, explain_full_disk, make_folder
+from train.support.distributed import exit_unless_rank_zero, say_on_rank_zero
 from train.support.say import Say
 
 
 @dataclass
-class Job:
+class TrainingJob:
     """What is known, and checked, before the first step."""
 
     config: TrainConfig
@@ -62,7 +62,7 @@ class Job:
 
 
 @dataclass
-class Fitted:
+class FitResult:
     """What a training came to."""
 
     package: Path
@@ -82,46 +82,46 @@ def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, 
     the result is a function of configuration, data and number of threads. UserError before the first step
     where anything is wrong, and at the end where the network has learned too little to make a package.
     """
-    return fitted(config, data, out, say).package
+    return fit_interruptible(config, data, out, say).package
 
 
-def fitted(
+def fit_interruptible(
     config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print
-) -> Fitted:
+) -> FitResult:
     """As `fit`, with whether Ctrl-C ended it."""
-    target = place(out, config.out, "out")
+    target = choose_folder(out, config.out, "out")
     return run(prepare(config, data, say), target, say)
 
 
-def run(job: Job, out: Path, say: Say) -> Fitted:
+def run(job: TrainingJob, out: Path, say: Say) -> FitResult:
     """Train what is prepared, into the folder `out`."""
     config = job.config
-    say = heard(config, say)
+    say = say_on_rank_zero(config, say)
     last = out / "checkpoints" / f"{LAST}.ckpt"
     start = _start(job, last, say)
     make_folder(out)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    tracker = _tracker(job, say)
-    check_disk(out, sum(p.numel() * p.element_size() for p in tracker.network.parameters()))
-    stage = Run(config, out, job.train, job.validation, job.spec, job.unlabeled, start, job.pseudo)
-    with full_disk_told(out, last, stage.goes_on):
-        end = train(stage, tracker, say)
-    end_if_not_first(config)
+    module = _pose_module(job, say)
+    check_disk(out, sum(p.numel() * p.element_size() for p in module.network.parameters()))
+    stage = TrainingRun(config, out, job.train, job.validation, job.spec, job.unlabeled, start, job.pseudo)
+    with explain_full_disk(out, last, stage.resumable):
+        end = train(stage, module, say)
+    exit_unless_rank_zero(config)
     if end.best is None:
         raise Interrupted(f"stopped at step {end.step}, before the first checkpoint: nothing to export")
     if end.why is not None:
         ended = f"stopped at step {end.step} of {config.steps}{end.why}"
         say(f"{ended}; the {'best' if config.keeps_back else 'last'} checkpoint so far is exported")
     checkpoint = torch.load(end.best, map_location="cpu", weights_only=True)
-    tracker.load_state_dict(checkpoint["state_dict"])
+    module.load_state_dict(checkpoint["state_dict"])
     say(f"exporting the checkpoint of step {checkpoint['global_step']}, {end.best}")
-    trained = _trained(job, tracker, int(checkpoint["global_step"]))
+    trained = _trained(job, module, int(checkpoint["global_step"]))
     interrupted = end.why == ""
     try:
-        with _kept_threads(), full_disk_told(out, last, stage.goes_on):
-            return Fitted(export(trained, out / "package", say).path, interrupted)
+        with _restored_threads(), explain_full_disk(out, last, stage.resumable):
+            return FitResult(export(trained, out / "package", say).path, interrupted)
     except UserError as error:
         if interrupted:
             raise Interrupted(str(error)) from error
@@ -129,7 +129,7 @@ def run(job: Job, out: Path, say: Say) -> Fitted:
 
 
 @contextmanager
-def _kept_threads() -> Iterator[None]:
+def _restored_threads() -> Iterator[None]:
     """Gives torch back its number of threads, which the export's engine sets: sums depend on it, and the next
     training in this process would come out differently."""
     threads = torch.get_num_threads()
@@ -139,20 +139,20 @@ def _kept_threads() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> Job:
+def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> TrainingJob:
     """Read and check all that a training is made of; UserError where anything is wrong.
 
     Nothing is written.
     """
-    return begin(gather(config, data, say), say)
+    return start_from(read_inputs(config, data, say), say)
 
 
-def gather(config: TrainConfig, data: Path | None = None, say: Say = print) -> Job:
+def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print) -> TrainingJob:
     """All of `prepare` but the network that the training begins as, which may depend on what it finds."""
     check(config)
-    say = heard(config, say)
-    config = resolved(config)
-    folder = place(data, config.data, "data")
+    say = say_on_rank_zero(config, say)
+    config = resolve_losses(config)
+    folder = choose_folder(data, config.data, "data")
     if config.device == "gpu" and torch.cuda.device_count() < config.devices:
         found = torch.cuda.device_count()
         raise UserError(
@@ -160,11 +160,11 @@ def gather(config: TrainConfig, data: Path | None = None, say: Say = print) -> J
             f"{'s' * (found > 1)}; install a CUDA build of torch, or set `device: cpu`"
             + (f" or `devices: {found}`" if found else "")
         )
-    frames, videos = both(
+    frames, videos = collect_errors(
         lambda: read_labels(folder, config.labels, config.network.channels, config.keypoints),
-        lambda: look_at_videos(config, folder) if folder.is_dir() else [],
+        lambda: index_videos(config, folder) if folder.is_dir() else [],
     )
-    for line in frames.told:
+    for line in frames.notes:
         say(line)
     config = replace(config, skeleton=config.skeleton or frames.skeleton)
     for bone in config.skeleton:
@@ -177,12 +177,12 @@ def gather(config: TrainConfig, data: Path | None = None, say: Say = print) -> J
     spec = input_spec(config.network, frames.channels)
     say(
         f"{folder.name}: {len(frames)} labeled frames, {len(frames.keypoints)} keypoints, "
-        f"{'gray' if frames.channels == 1 else 'RGB'}; {_sides(split)}"
+        f"{'gray' if frames.channels == 1 else 'RGB'}; {_format_split(split)}"
     )
     for line in check_sides(split, frames.visible > 0, frames.keypoints):
         say(line)
     unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec, say)
-    return Job(config, folder, frames, split, spec, unlabeled)
+    return TrainingJob(config, folder, frames, split, spec, unlabeled)
 
 
 def _split(config: TrainConfig, folder: Path, frames: LabeledFrames) -> Split:
@@ -192,33 +192,33 @@ def _split(config: TrainConfig, folder: Path, frames: LabeledFrames) -> Split:
     return split_frames(folder, frames.names, config.validation_fraction, seed)
 
 
-def _sides(split: Split) -> str:
+def _format_split(split: Split) -> str:
     """In words."""
     if not len(split.validation):
         return "all of them train, none is kept back: no error will be known"
     return f"{len(split.train)} train, {len(split.validation)} validate, split {split.how}"
 
 
-def begin(job: Job, say: Say) -> Job:
+def start_from(job: TrainingJob, say: Say) -> TrainingJob:
     """Say which network the training begins as; the job. UserError where it cannot."""
     config = job.config
-    say = heard(config, say)
+    say = say_on_rank_zero(config, say)
     if not config.init_from:
-        say(starts_from(config.network.backbone, config.network.weights))
+        say(format_start(config.network.backbone, config.network.weights))
         return job
-    checkpoint = begin_as(_network(job), job.frames.keypoints, config.init_from)
+    checkpoint = warm_start(_network(job), job.frames.keypoints, config.init_from)
     say(f"begins as the network of {checkpoint}")
-    if job.split.validation.size and (told := seen_before(checkpoint, job.validation.names)):
-        say(told)
+    if job.split.validation.size and (notes := seen_before(checkpoint, job.validation.names)):
+        say(notes)
     return replace(job, seen_before=trained_before(checkpoint))
 
 
-def _start(job: Job, last: Path, say: Say) -> int:
+def _start(job: TrainingJob, last: Path, say: Say) -> int:
     """The step to begin at."""
     if not job.config.resume:
         if last.is_file():
-            goes_on = can_go_on(last, job.config, job.train, job.pseudo)
-            then = "; `--resume true` goes on from it" if goes_on else ""
+            resumable = is_resumable(last, job.config, job.train, job.pseudo)
+            then = "; `--resume true` goes on from it" if resumable else ""
             say(f"{last} is of an earlier training and will be replaced{then}")
         return 0
     if not last.is_file():
@@ -229,42 +229,42 @@ def _start(job: Job, last: Path, say: Say) -> int:
     return step
 
 
-def place(given: Path | None, configured: str, key: str) -> Path:
+def choose_folder(given: Path | None, configured: str, key: str) -> Path:
     """A folder that is given, or else configured; UserError where neither is."""
     if given is None and not configured:
         raise UserError(f"{key}: no folder given; set `{key}` in the configuration or `--{key} DIR`")
     return Path(given if given is not None else configured).expanduser().resolve()
 
 
-def _tracker(job: Job, say: Say) -> Tracker:
+def _pose_module(job: TrainingJob, say: Say) -> PoseModule:
     check_step_memory(job, say)
     network = _network(job)
     if job.config.init_from:
-        begin_as(network, job.frames.keypoints, job.config.init_from)
-    return Tracker(network, job.spec, job.config, job.unlabeled.terms)
+        warm_start(network, job.frames.keypoints, job.config.init_from)
+    return PoseModule(network, job.spec, job.config, job.unlabeled.terms)
 
 
-def _network(job: Job) -> PoseNetwork:
+def _network(job: TrainingJob) -> PoseNetwork:
     return PoseNetwork(job.config.network, job.spec.channels, len(job.frames.keypoints))
 
 
-def check_step_memory(job: Job, say: Say, trainings: int = 1) -> None:
+def check_step_memory(job: TrainingJob, say: Say, trainings: int = 1) -> None:
     """Say what a step needs of memory; UserError where so many trainings at once find less."""
     terms = job.unlabeled.terms
     free = free_memory(job.config.device)
     # On a GPU the loader's share lies elsewhere.
     frame_bytes = max(image.nbytes for image in job.frames.images) if job.config.device == "cpu" else 0
-    told = check_memory(
+    notes = check_memory(
         training_memory(_network(job), job.spec, frame_bytes),
         job.config,
-        job.config.clip_length + frames_again(job.config) if terms.clips else 0,
+        job.config.clip_length + resampled_frames(job.config) if terms.clips else 0,
         None if free is None else free // trainings,
     )
-    if told:
-        say(told)
+    if notes:
+        say(notes)
 
 
-def _trained(job: Job, tracker: Tracker, step: int) -> Trained:
+def _trained(job: TrainingJob, module: PoseModule, step: int) -> Trained:
     settings = asdict(job.config)
     # Folders of the machine that trained say nothing to whoever reads the package.
     del settings["data"], settings["out"], settings["resume"]
@@ -282,11 +282,11 @@ def _trained(job: Job, tracker: Tracker, step: int) -> Trained:
         "configuration": settings,
     }
     if job.pseudo is not None:
-        training["pseudo_labels"] = job.pseudo.told
+        training["pseudo_labels"] = job.pseudo.notes
     return Trained(
-        tracker.network,
+        module.network,
         job.spec,
-        tracker.decode_spec,
+        module.decode_spec,
         [(bone[0], bone[1]) for bone in job.config.skeleton],
         job.train,
         job.validation,

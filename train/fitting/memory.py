@@ -20,7 +20,7 @@ from rt_pose.config.schema import Device
 from rt_pose.errors import UserError
 from rt_pose.package import InputSpec
 from train.config import TrainConfig
-from train.models.features import hold_statistics
+from train.models.features import freeze_statistics
 
 LARGEST_COPIES, LARGEST_COPIES_HELD = 9, 4
 """Maps of the largest size that are alive at once on the way back, beside what was kept: gradients, and what
@@ -75,9 +75,9 @@ def step_memory(network: nn.Module, spec: InputSpec, frame_bytes: int = 0, held:
     """What a step takes; `held`: once batch norm is."""
     ghost = copy.deepcopy(network).to("meta").train()
     if held:
-        hold_statistics(ghost)
-    one, _ = _kept(ghost, spec, 1)
-    two, maps = _kept(ghost, spec, 2)
+        freeze_statistics(ghost)
+    one, _ = _kept_bytes(ghost, spec, 1)
+    two, maps = _kept_bytes(ghost, spec, 2)
     growth = [b - a for a, b in zip(one, two, strict=True)]
     parameters = sum(p.numel() * p.element_size() for p in ghost.parameters())
     return StepMemory(
@@ -89,7 +89,7 @@ def step_memory(network: nn.Module, spec: InputSpec, frame_bytes: int = 0, held:
     )
 
 
-def _kept(ghost: nn.Module, spec: InputSpec, frames: int) -> tuple[list[int], int]:
+def _kept_bytes(ghost: nn.Module, spec: InputSpec, frames: int) -> tuple[list[int], int]:
     """Bytes of each storage that autograd keeps of a pass over so many frames, and of the heatmaps."""
     own = {p.untyped_storage()._cdata for p in (*ghost.parameters(), *ghost.buffers())}
     kept: dict[int, int] = {}
@@ -117,11 +117,11 @@ def check_memory(
     need = memory.total(labeled, clip_frames)
     if free is None:
         return None
-    told = f"about {need / GIB:.1f} GiB for a step of {labeled + clip_frames} frames"
+    notes = f"about {need / GIB:.1f} GiB for a step of {labeled + clip_frames} frames"
     if need <= free:
-        return f"memory: {told}, {free / GIB:.1f} GiB free"
+        return f"memory: {notes}, {free / GIB:.1f} GiB free"
     raise UserError(
-        f"memory: {told}, but {free / GIB:.1f} GiB are free; {_advice(memory, config, clip_frames, free)}"
+        f"memory: {notes}, but {free / GIB:.1f} GiB are free; {_advice(memory, config, clip_frames, free)}"
     )
 
 

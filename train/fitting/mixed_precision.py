@@ -14,25 +14,25 @@ import torch
 DTYPES: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def in_precision(precision: str, device: torch.device) -> AbstractContextManager[object]:
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """Within it what may work in `precision` does; in float32, everything as always."""
     if precision not in DTYPES:
         return torch.autocast(device.type, enabled=False)
     return torch.autocast(device.type, DTYPES[precision])
 
 
-def exact(device: torch.device) -> AbstractContextManager[object]:
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
     """Within it everything works in float32, whatever is around it."""
     return torch.autocast(device.type, enabled=False)
 
 
-def scaled(precision: str) -> Literal["16-mixed", "32-true"]:
+def trainer_precision(precision: str) -> Literal["16-mixed", "32-true"]:
     """Lightning's word for how gradients are kept: those of fp16 need scaling, or small ones become 0."""
     return "16-mixed" if precision == "fp16" else "32-true"
 
 
 @contextmanager
-def no_tf32() -> Iterator[None]:
+def disable_tf32() -> Iterator[None]:
     """Within it float32 on a GPU is float32: torch would let convolutions round to TF32's 10 bits."""
     convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
     before = convolutions.allow_tf32, products.allow_tf32

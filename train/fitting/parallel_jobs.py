@@ -21,8 +21,8 @@ from typing import Literal
 
 from rt_pose.errors import UserError
 from train.config import TrainConfig
-from train.fitting.ensemble_member import Member, train_member
-from train.support.interrupts import deaf, hear
+from train.fitting.ensemble_member import MemberTraining, train_member
+from train.support.interrupts import block_sigint, unblock_sigint
 from train.support.say import Say
 
 LOG = "training.log"
@@ -32,40 +32,44 @@ How = Literal["trained", "interrupted", "failed"]
 
 
 @dataclass
-class Ended:
+class MemberResult:
     """A member whose training is over."""
 
-    member: Member
+    member: MemberTraining
     how: How
     reason: str = ""
 
 
-def one_by_one(config: TrainConfig, members: Sequence[Member], say: Say) -> Iterator[Ended]:
+def run_sequentially(
+    config: TrainConfig, members: Sequence[MemberTraining], say: Say
+) -> Iterator[MemberResult]:
     """Train in this process, one after another. An interrupted one is the last."""
     for member in members:
         try:
             whole = train_member(member, config, _prefixed(say, member))
         except (UserError, OSError) as error:
-            yield Ended(member, "failed", str(error))
+            yield MemberResult(member, "failed", str(error))
             continue
-        yield Ended(member, "trained" if whole else "interrupted")
+        yield MemberResult(member, "trained" if whole else "interrupted")
         if not whole:
             return
 
 
-def side_by_side(config: TrainConfig, members: Sequence[Member], jobs: int, say: Say) -> Iterator[Ended]:
+def run_in_parallel(
+    config: TrainConfig, members: Sequence[MemberTraining], jobs: int, say: Say
+) -> Iterator[MemberResult]:
     """Train `jobs` at a time; each as it ends. Ctrl-C ends those that run, early, and starts no more."""
     config = replace(config, threads=config.threads or 1)
     waiting = deque(members)
-    running: dict[Connection, tuple[Member, SpawnProcess]] = {}
-    with _ctrl_c_handed_on(running) as asked:
+    running: dict[Connection, tuple[MemberTraining, SpawnProcess]] = {}
+    with _forward_sigint(running) as asked:
         try:
             while running or (waiting and not asked.is_set()):
                 while waiting and len(running) < jobs and not asked.is_set():
                     _start(config, waiting.popleft(), running)
                 for link in wait(list(running)):
                     assert isinstance(link, Connection)
-                    if (ended := _hear(link, *running[link], say, asked)) is not None:
+                    if (ended := _relay_output(link, *running[link], say, asked)) is not None:
                         del running[link]
                         yield ended
         finally:
@@ -83,39 +87,41 @@ def _end(processes: Sequence[SpawnProcess]) -> None:
 
 
 def _start(
-    config: TrainConfig, member: Member, running: dict[Connection, tuple[Member, SpawnProcess]]
+    config: TrainConfig,
+    member: MemberTraining,
+    running: dict[Connection, tuple[MemberTraining, SpawnProcess]],
 ) -> None:
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe(duplex=False)
     process = spawn.Process(target=_train, args=(config, member, theirs), name=f"rt-pose-{member.name}")
     resource_tracker.ensure_running()  # beginning it would end the deafness
-    with deaf():  # a Ctrl-C waits until it can be handed on, and the process until it can answer it
+    with block_sigint():  # a Ctrl-C waits until it can be handed on, and the process until it can answer it
         process.start()
         running[ours] = (member, process)
     theirs.close()
 
 
-def _hear(
-    link: Connection, member: Member, process: SpawnProcess, say: Say, asked: threading.Event
-) -> Ended | None:
+def _relay_output(
+    link: Connection, member: MemberTraining, process: SpawnProcess, say: Say, asked: threading.Event
+) -> MemberResult | None:
     """What a process has to say; how it ended, once it has. `asked`: whether Ctrl-C came."""
     try:
         kind, text = link.recv()
     except EOFError:
         process.join()
         if asked.is_set():
-            return Ended(member, "interrupted")
-        return Ended(
+            return MemberResult(member, "interrupted")
+        return MemberResult(
             member, "failed", f"its process died with exit code {process.exitcode}; see {member.folder / LOG}"
         )
     if kind == "said":
         _prefixed(say, member)(text)
         return None
     process.join()
-    return Ended(member, kind, text)
+    return MemberResult(member, kind, text)
 
 
-def _train(config: TrainConfig, member: Member, link: Connection) -> None:
+def _train(config: TrainConfig, member: MemberTraining, link: Connection) -> None:
     """Train one member; for a spawned child."""
     # In a session of its own it gets Ctrl-C once, from the parent, and not a second time from the terminal.
     os.setsid()
@@ -124,7 +130,7 @@ def _train(config: TrainConfig, member: Member, link: Connection) -> None:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     try:
-        hear()
+        unblock_sigint()
         whole = train_member(member, config, lambda line: link.send(("said", line)))
     except KeyboardInterrupt:  # before the training, or in its export
         link.send(("interrupted", ""))
@@ -135,12 +141,14 @@ def _train(config: TrainConfig, member: Member, link: Connection) -> None:
     link.send(("trained" if whole else "interrupted", ""))
 
 
-def _prefixed(say: Say, member: Member) -> Say:
+def _prefixed(say: Say, member: MemberTraining) -> Say:
     return lambda line: say(f"{member.name}: {line}")
 
 
 @contextmanager
-def _ctrl_c_handed_on(running: dict[Connection, tuple[Member, SpawnProcess]]) -> Iterator[threading.Event]:
+def _forward_sigint(
+    running: dict[Connection, tuple[MemberTraining, SpawnProcess]],
+) -> Iterator[threading.Event]:
     """Within it the first Ctrl-C is handed to the processes; the event says that it came."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -18,14 +18,14 @@ from train.config import TrainConfig
 from train.data.batches import Batch, ValidationBatch
 from train.data.clips import ClipBatch, redo_affine, undo_affine
 from train.data.steps import StepBatch
-from train.fitting.mixed_precision import exact, in_precision
-from train.losses.clip import ClipInputs, sure
+from train.fitting.mixed_precision import autocast, full_precision
+from train.losses.clip import ClipInputs, confident
 from train.losses.heatmap import LossInputs
-from train.losses.mean_position import diffuse, mean_position
-from train.losses.setup import MIN_CONFIDENCE
+from train.losses.loss_context import MIN_CONFIDENCE
+from train.losses.mean_position import diffuse_share, mean_position
 from train.losses.terms import Terms
-from train.models.context import PastOf, by_turns, in_clip
-from train.models.features import hold_statistics
+from train.models.context import ContextPolicy, clip_context, random_context
+from train.models.features import freeze_statistics
 from train.models.heads import STRIDE
 from train.models.network import PoseNetwork
 
@@ -35,7 +35,7 @@ MONITORED = f"{VALIDATION}/mean_px"
 """The best checkpoint is the one with the smallest mean error: it sees gross errors, the median does not."""
 
 
-class Tracker(lightning.LightningModule):
+class PoseModule(lightning.LightningModule):
     """Training of a `PoseNetwork` on labeled frames, and on unlabeled clips where losses work on them."""
 
     def __init__(self, network: PoseNetwork, spec: InputSpec, config: TrainConfig, terms: Terms) -> None:
@@ -58,20 +58,20 @@ class Tracker(lightning.LightningModule):
         """(K,) a validation frame."""
 
     def training_step(self, batch: StepBatch, _index: int) -> Tensor:
-        with exact(batch.labeled.images.device):
+        with full_precision(batch.labeled.images.device):
             return self._step(batch)
 
-    def logits(self, images: Tensor, past_of: PastOf | None) -> Tensor:
+    def logits(self, images: Tensor, context_policy: ContextPolicy | None) -> Tensor:
         """The network's answer to (B, C, h, w), float32; itself it works in the training's precision."""
         images = images.contiguous(memory_format=torch.channels_last)
-        with in_precision(self._precision, images.device):
-            found: Tensor = self.network(images, past_of)
+        with autocast(self._precision, images.device):
+            found: Tensor = self.network(images, context_policy)
         return found.float()
 
     def _step(self, batch: StepBatch) -> Tensor:
-        self._hold_backbone(self.global_step < self._optimiser.freeze_backbone_steps)
+        self._freeze_backbone(self.global_step < self._optimiser.freeze_backbone_steps)
         if batch.clip is not None:
-            hold_statistics(self.network)
+            freeze_statistics(self.network)
         total = self._on_labels(batch.labeled)
         if batch.clip is not None:
             total = total + self._on_clip(batch.clip)
@@ -80,7 +80,7 @@ class Tracker(lightning.LightningModule):
 
     def _on_labels(self, batch: Batch) -> Tensor:
         images = batch.images
-        logits = self.logits(images, by_turns(self.global_step))
+        logits = self.logits(images, random_context(self.global_step))
         inputs = LossInputs(logits, batch.keypoints, self._blank_is_absent, STRIDE, batch.weights)
         total = torch.zeros((), device=images.device)
         for term in self._terms.labels:
@@ -91,7 +91,7 @@ class Tracker(lightning.LightningModule):
 
     def _on_clip(self, clip: ClipBatch) -> Tensor:
         """The losses on clips, weighted and annealed in; each is logged as it is, without its weight."""
-        inputs = self._look_at(clip)
+        inputs = self._predict_clip(clip)
         self.log("train/diffuse", _diffuse(inputs, clip), batch_size=len(clip.images))
         total = torch.zeros((), device=clip.images.device)
         for term in self._terms.clips:
@@ -102,11 +102,11 @@ class Tracker(lightning.LightningModule):
                 total = total + factor * term.weight * value
         return total
 
-    def _look_at(self, clip: ClipBatch) -> ClipInputs:
+    def _predict_clip(self, clip: ClipBatch) -> ClipInputs:
         """The network's answer to a clip."""
         images = torch.cat([clip.images, clip.second])
-        past_of = in_clip(len(clip.images), clip.again)
-        logits = self.logits(images, past_of)
+        context_policy = clip_context(len(clip.images), clip.again)
+        logits = self.logits(images, context_policy)
         with torch.no_grad():
             found = decode_torch(logits, self.decode_spec)
         xy = undo_affine(mean_position(logits, STRIDE), clip.from_input)
@@ -123,7 +123,9 @@ class Tracker(lightning.LightningModule):
         )
 
     def validation_step(self, batch: ValidationBatch, _index: int) -> None:
-        with exact(batch.images.device):  # Lightning's own autocast, which fp16 brings along, is around it
+        with full_precision(
+            batch.images.device
+        ):  # Lightning's own autocast, which fp16 brings along, is around it
             found = decode_torch(self.network(batch.images), self.decode_spec).xy.double().cpu().numpy()
         for xy, labels, size in zip(found, batch.xy.double().cpu().numpy(), batch.frame_sizes, strict=True):
             to_frame = frame_from_input(self.spec, size)
@@ -161,7 +163,7 @@ class Tracker(lightning.LightningModule):
         falls = sum(step >= share * self._steps for share in settings.milestones)
         return warm * settings.gamma**falls
 
-    def _hold_backbone(self, held: bool) -> None:
+    def _freeze_backbone(self, held: bool) -> None:
         """Hold the backbone still: no gradients, and batch norm that neither uses nor gathers the batch's
         statistics. A learning rate of 0 alone would let the statistics move on."""
         backbone = self.network.backbone
@@ -173,4 +175,4 @@ class Tracker(lightning.LightningModule):
 def _diffuse(inputs: ClipInputs, clip: ClipBatch) -> Tensor:
     """The share of a clip's keypoints whose maps are diffuse."""
     mean = (redo_affine(inputs.xy.detach(), clip.from_input) + 0.5) / STRIDE - 0.5
-    return diffuse(mean, inputs.peaks, sure(inputs.xy, inputs.confidence, MIN_CONFIDENCE))
+    return diffuse_share(mean, inputs.peaks, confident(inputs.xy, inputs.confidence, MIN_CONFIDENCE))

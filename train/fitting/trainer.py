@@ -15,21 +15,21 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from rt_pose.errors import UserError
-from rt_pose.inference.gpu.device import ran_out
+from rt_pose.inference.gpu.device import is_out_of_memory
 from rt_pose.package import InputSpec
 from train.config import TrainConfig
 from train.data.batches import TrainingBatches, ValidationBatches
 from train.data.labels import LabeledFrames
 from train.data.pseudo import Pseudo
 from train.data.steps import StepBatches
-from train.fitting.checkpoints import BEST, LAST, Remembered, WholeCheckpoints, can_go_on
+from train.fitting.checkpoints import BEST, LAST, AtomicCheckpoints, ProvenanceCallback, is_resumable
 from train.fitting.memory import keep_freed_memory
-from train.fitting.mixed_precision import no_tf32, scaled
+from train.fitting.mixed_precision import disable_tf32, trainer_precision
 from train.fitting.pictures import Pictures
-from train.fitting.pose_module import MONITORED, SEEN, Tracker
+from train.fitting.pose_module import MONITORED, SEEN, PoseModule
 from train.fitting.progress import TrainingProgress
 from train.fitting.unlabeled import Unlabeled
-from train.support.distributed import how_together, others_ended, rank
+from train.support.distributed import distributed_settings, kill_other_ranks_on_failure, rank
 from train.support.interrupts import StopOnCtrlC
 from train.support.say import Say
 
@@ -48,7 +48,7 @@ _EXPECTED_WARNINGS = (
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """What a training runs on."""
 
     config: TrainConfig
@@ -72,13 +72,13 @@ class Run:
         """Where its last checkpoint is to lie; or, until it has one, an earlier training's."""
         return self.out / "checkpoints" / f"{LAST}.ckpt"
 
-    def goes_on(self) -> bool:
+    def resumable(self) -> bool:
         """Whether there is a checkpoint from which it can go on."""
-        return can_go_on(self.last, self.config, self.train, self.pseudo)
+        return is_resumable(self.last, self.config, self.train, self.pseudo)
 
 
 @dataclass
-class End:
+class TrainingEnd:
     """How a training ended."""
 
     best: Path | None
@@ -88,7 +88,7 @@ class End:
     """Why it ended early, in words; None where it ran to its end."""
 
 
-def train(run: Run, tracker: Tracker, say: Say) -> End:
+def train(run: TrainingRun, module: PoseModule, say: Say) -> TrainingEnd:
     """Train. UserError where a checkpoint cannot be written, or a GPU's memory runs out."""
     config = run.config
     keep_freed_memory()
@@ -100,15 +100,15 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
         *([] if rank(config) else [TrainingProgress(say)]),
         Pictures(run.watched, "validation" if config.keeps_back else SEEN),
         stop,
-        Remembered(config, run.train, run.pseudo),
+        ProvenanceCallback(config, run.train, run.pseudo),
         checkpoints,
         _checkpoint(run, LAST, None),
     ]
-    with _quiet():
+    with _quiet_lightning():
         trainer = lightning.Trainer(
             accelerator=config.device,
-            precision=scaled(config.precision),
-            **how_together(config),
+            precision=trainer_precision(config.precision),
+            **distributed_settings(config),
             max_epochs=1,
             max_steps=config.steps,
             val_check_interval=config.validate_every,
@@ -116,24 +116,24 @@ def train(run: Run, tracker: Tracker, say: Say) -> End:
             log_every_n_steps=min(LOG_EVERY, config.steps),
             logger=TensorBoardLogger(run.out / "tensorboard", name=""),
             callbacks=callbacks,
-            plugins=[WholeCheckpoints(run.goes_on)],
+            plugins=[AtomicCheckpoints(run.resumable)],
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        told = _full_gpu_told(trainer, run)
-        with stop.listening(config.devices > 1), told, others_ended(trainer), no_tf32():
+        notes = _explain_full_gpu(trainer, run)
+        with stop.listening(config.devices > 1), notes, kill_other_ranks_on_failure(trainer), disable_tf32():
             trainer.fit(
-                tracker,
+                module,
                 _batches(run, say),
                 ValidationBatches(run.watched, run.spec, config.batch_size),
                 ckpt_path=run.last if run.start else None,
                 weights_only=True,
             )
     best = checkpoints.best_model_path
-    return End(Path(best) if best else None, trainer.global_step, "" if stop.asked else patience.why)
+    return TrainingEnd(Path(best) if best else None, trainer.global_step, "" if stop.asked else patience.why)
 
 
-def _batches(run: Run, say: Say) -> StepBatches:
+def _batches(run: TrainingRun, say: Say) -> StepBatches:
     config = run.config
     labeled = TrainingBatches(
         run.train,
@@ -151,7 +151,7 @@ def _batches(run: Run, say: Say) -> StepBatches:
     return StepBatches(labeled, clips, run.unlabeled.terms.first_clip_step, run.start)
 
 
-def _checkpoint(run: Run, name: str, monitor: str | None, mode: str = "min") -> ModelCheckpoint:
+def _checkpoint(run: TrainingRun, name: str, monitor: str | None, mode: str = "min") -> ModelCheckpoint:
     """The best by what is monitored, or after each validation the latest."""
     return ModelCheckpoint(
         run.out / "checkpoints", name, monitor=monitor, mode=mode, enable_version_counter=False
@@ -181,24 +181,24 @@ class _Patience(EarlyStopping):
 
 
 @contextmanager
-def _full_gpu_told(trainer: lightning.Trainer, run: Run) -> Iterator[None]:
+def _explain_full_gpu(trainer: lightning.Trainer, run: TrainingRun) -> Iterator[None]:
     """Within it running out of the GPU's memory is a UserError that says what to change and what is kept."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        said = ran_out(error) if run.config.device == "gpu" else None
-        if said is None:
+        messages = is_out_of_memory(error) if run.config.device == "gpu" else None
+        if messages is None:
             raise
         whole = f"{run.last} is whole: go on from it with `--resume true`"
         raise UserError(
-            f"the GPU's memory ran out at step {trainer.global_step} ({said}); lower "
+            f"the GPU's memory ran out at step {trainer.global_step} ({messages}); lower "
             "`batch_size`, `clip_length` or the network's size, or set `precision: bf16`; "
-            + (whole if run.goes_on() else "then begin anew")
+            + (whole if run.resumable() else "then begin anew")
         ) from error
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet_lightning() -> Iterator[None]:
     """Without Lightning's hints about hardware and loaders; its real warnings come through."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level

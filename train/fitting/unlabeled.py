@@ -15,9 +15,9 @@ from train.data.device_clips import DeviceClipBatches
 from train.data.labels import LabeledFrames
 from train.data.videos import IndexedVideo, check_videos, find_videos
 from train.losses import LOSSES
+from train.losses.loss_context import LossContext
 from train.losses.motion import motion_px
-from train.losses.setup import Setup
-from train.losses.terms import Terms, build_terms, frames_again, works_on_clips
+from train.losses.terms import Terms, build_terms, resampled_frames, uses_clips
 from train.models.heads import STRIDE
 from train.support.distributed import rank
 from train.support.say import Say
@@ -44,16 +44,16 @@ class Unlabeled:
             seed=config.seed,
             steps=max(config.steps - first, 1),
             first_step=first,
-            again=frames_again(config),
+            again=resampled_frames(config),
             threads=2,
             say=say,
             rank=rank(config),
         )
 
 
-def look_at_videos(config: TrainConfig, folder: Path) -> list[IndexedVideo]:
+def index_videos(config: TrainConfig, folder: Path) -> list[IndexedVideo]:
     """The unlabeled videos, ready for clips, where a loss works on them; UserError with all that is wrong."""
-    if not works_on_clips(config):
+    if not uses_clips(config):
         return []
     return check_videos(find_videos(folder, config.videos), config.clip_length)
 
@@ -66,14 +66,14 @@ def prepare(
     `train` are the training frames: nothing is fitted to those that validate.
     """
     _check_noise(config)
-    for name in works_on_clips(config):
+    for name in uses_clips(config):
         if "eps" in LOSSES[name].settings:
             _check_sizes(name, train, videos)
     height, width = train.images[0].shape[:2]
     derived = cache(lambda: motion_px(train.xy, [video.info for video in videos]))
 
-    def setup(name: str, settings: LossConfig) -> Setup:
-        return Setup(
+    def context(name: str, settings: LossConfig) -> LossContext:
+        return LossContext(
             name,
             settings,
             train.xy,
@@ -87,7 +87,7 @@ def prepare(
     if videos:
         frames = sum(len(video.times) for video in videos)
         say(f"{len(videos)} unlabeled videos, {frames} frames; a clip of {config.clip_length} a step")
-    return Unlabeled(build_terms(config, setup, say), videos)
+    return Unlabeled(build_terms(config, context, say), videos)
 
 
 def _check_noise(config: TrainConfig) -> None:
@@ -96,10 +96,10 @@ def _check_noise(config: TrainConfig) -> None:
             "losses.noise_consistency: it compares two draws of the sensor's noise, and the augmentation has "
             "none; set `augment.noise` or `augment.shot_noise` above 0"
         )
-    if frames_again(config) > config.clip_length:
+    if resampled_frames(config) > config.clip_length:
         raise UserError(
             f"losses.noise_consistency.frames: expected at most clip_length ({config.clip_length}), got "
-            f"{frames_again(config)}"
+            f"{resampled_frames(config)}"
         )
 
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from rt_pose.errors import UserError
 from rt_pose.package import read_package
-from train.data.split import how_seen, seen_by
-from train.fitting.checkpoints import BELONGS, BEST, other_skeleton
+from train.data.split import how_seen, trained_names
+from train.fitting.checkpoints import BELONGS, BEST, skeleton_differences
 from train.models.network import PoseNetwork
-from train.models.weights import why_unreadable
+from train.models.weights import read_problem
 
 PREFIX = "network."
 """Before the network's own names in a checkpoint, which is the Lightning module's."""
@@ -51,20 +51,20 @@ def name_of(given: str) -> str:
     return path.parent.parent.name if in_training else path.name
 
 
-def begin_as(network: PoseNetwork, keypoints: list[str], given: str) -> Path:
+def warm_start(network: PoseNetwork, keypoints: list[str], given: str) -> Path:
     """Load the earlier training's weights into `network`; the checkpoint that they came from.
 
     UserError where that is no checkpoint of ours, knows other keypoints or is of another network.
     """
     path = find_checkpoint(given)
     checkpoint = _read(path)
-    problems = other_skeleton(checkpoint[BELONGS]["keypoints"], keypoints)
+    problems = skeleton_differences(checkpoint[BELONGS]["keypoints"], keypoints)
     found = {
         name.removeprefix(PREFIX): value
         for name, value in checkpoint["state_dict"].items()
         if name.startswith(PREFIX)
     }
-    problems += _other_network(network.state_dict(), found)
+    problems += _different_network(network.state_dict(), found)
     if problems:
         listed = "\n  ".join(problems)
         raise UserError(
@@ -77,8 +77,8 @@ def begin_as(network: PoseNetwork, keypoints: list[str], given: str) -> Path:
 
 def seen_before(checkpoint: Path, validation: list[str]) -> str:
     """In words which frames that validate here the earlier network has trained on, or may have; "" = none."""
-    training = _told_beside(checkpoint)
-    seen = seen_by(training, validation)
+    training = _settings_beside(checkpoint)
+    seen = trained_names(training, validation)
     if seen is None:
         return (
             f"{checkpoint} does not say which frames it kept back: if it has trained on some that validate "
@@ -94,10 +94,10 @@ def seen_before(checkpoint: Path, validation: list[str]) -> str:
 
 def trained_before(checkpoint: Path) -> list[str]:
     """Frames that the earlier network has trained on, as far as its package tells."""
-    return list(_told_beside(checkpoint).get("trained_on", []))
+    return list(_settings_beside(checkpoint).get("trained_on", []))
 
 
-def _told_beside(checkpoint: Path) -> Mapping[str, Any]:
+def _settings_beside(checkpoint: Path) -> Mapping[str, Any]:
     """What the package beside a checkpoint says of its training; nothing where there is none, or none whole,
     as the network itself is in the checkpoint."""
     try:
@@ -115,7 +115,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for what is none
-        raise UserError(f"init_from {path}: cannot be read: {why_unreadable(error)}") from error
+        raise UserError(f"init_from {path}: cannot be read: {read_problem(error)}") from error
     if not isinstance(held, dict) or BELONGS not in held or "state_dict" not in held:
         raise UserError(
             f"init_from {path}: it is no checkpoint of `rt-pose train`; for a backbone's weights set "
@@ -124,7 +124,7 @@ def _read(path: Path) -> dict[str, Any]:
     return held
 
 
-def _other_network(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+def _different_network(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
     """In words, what of two networks' weights differs, the first few."""
     problems = []
     for name in sorted({*own, *given}):

@@ -19,7 +19,7 @@ from rt_pose.errors import UserError
 from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT
 from rt_pose.package import DecodeSpec, InputSpec, file_sha256
 from train.importing.dlc_network import ELSEWHERE, HEAD, DlcNetwork, Padding, build_network
-from train.importing.foreign import Foreign
+from train.importing.imported_network import ImportedNetwork
 
 # ImageNet's statistics on a scale of 0..1, which DeepLabCut normalises with.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -28,7 +28,7 @@ WINDOW_RADIUS = 3
 _OPSET = 18
 
 
-def read_dlc(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | None) -> Foreign:
+def read_dlc(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | None) -> ImportedNetwork:
     """The network in a DeepLabCut export.
 
     DeepLabCut does not resize, so the network is made for frames of `frame_size` (width, height); with `size`
@@ -36,7 +36,7 @@ def read_dlc(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | No
     """
     data = _read(path)
     try:
-        return _foreign(path, data["config"], data["pose"], frame_size, size)
+        return _imported_network(path, data["config"], data["pose"], frame_size, size)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
@@ -45,14 +45,14 @@ def read_dlc(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | No
         ) from error
 
 
-def _foreign(
+def _imported_network(
     path: Path,
     config: Mapping[str, Any],
     weights: Mapping[str, Tensor],
     frame_size: tuple[int, int],
     size: tuple[int, int] | None,
-) -> Foreign:
-    _refuse_what_is_not_ours(config)
+) -> ImportedNetwork:
+    _check_supported(config)
     inference = config["data"]["inference"]
     predictor = config["model"]["heads"][HEAD]["predictor"]
     locref = bool(predictor.get("location_refinement", True))
@@ -75,7 +75,7 @@ def _foreign(
         offset_px=0.5 * stride,
         locref_std=float(predictor.get("locref_std", 7.2801)) if locref else 1.0,
     )
-    return Foreign(
+    return ImportedNetwork(
         name=f"{path.name} ({config.get('net_type', 'DeepLabCut')})",
         spec=spec,
         decode=decode,
@@ -119,7 +119,7 @@ def _read(path: Path) -> dict[str, Any]:
     return data
 
 
-def _refuse_what_is_not_ours(config: Mapping[str, Any]) -> None:
+def _check_supported(config: Mapping[str, Any]) -> None:
     if str(config.get("method", "bu")).lower() != "bu":
         raise UserError(
             "it works top-down, on crops by a detector; only networks of whole frames can be imported"

@@ -42,7 +42,7 @@ def outputs_of(model: Any) -> list[str]:
     return [value.name for value in model.graph.output]
 
 
-def named(given: str | None, there: list[str], path: Path, what: str) -> str:
+def check_name(given: str | None, there: list[str], path: Path, what: str) -> str:
     """The name given, or the only one there; UserError where that is not one."""
     if given is None and len(there) == 1:
         return there[0]
@@ -53,7 +53,7 @@ def named(given: str | None, there: list[str], path: Path, what: str) -> str:
     return given
 
 
-def maps_only(
+def keep_maps(
     model: Any, source: str, maps: Iterable[str], shape: tuple[int, int, int], layout: Layout = "NCHW"
 ) -> Any:
     """The part of `model` from tensor `source` to the tensors `maps`, joined along their channels.
@@ -110,7 +110,7 @@ def _needed(model: Any, source: str, maps: list[str]) -> list[Any]:
 
 
 def _joints(source: str, maps: list[str], layout: Layout) -> tuple[list[Any], list[Any]]:
-    """Nodes that lead our input in and our output out."""
+    """QuadraturePoints that lead our input in and our output out."""
     before, behind, ready = [], [], [_PREFIX + name for name in maps]
     if layout == "NHWC":
         before.append(helper.make_node("Transpose", [NETWORK_INPUT], [_PREFIX + source], perm=[0, 2, 3, 1]))

@@ -20,8 +20,8 @@ import onnx
 from rt_pose.config.build import build, load_yaml
 from rt_pose.errors import UserError, nearest
 from rt_pose.package import DecodeSpec, InputSpec, file_sha256
-from train.importing.foreign import Foreign
-from train.importing.graph import Layout, inputs_of, load_graph, maps_only, named, outputs_of
+from train.importing.graph import Layout, check_name, inputs_of, keep_maps, load_graph, outputs_of
+from train.importing.imported_network import ImportedNetwork
 
 
 @dataclass
@@ -46,20 +46,20 @@ class OnnxSpec:
     """Of the graph's input and outputs."""
 
 
-def read_onnx(path: Path, spec_file: Path) -> Foreign:
+def read_onnx(path: Path, spec_file: Path) -> ImportedNetwork:
     """The network in an ONNX file, as a YAML describes it. UserError where they do not fit."""
     spec = build(OnnxSpec, load_yaml(spec_file), str(spec_file))
     _check(spec, spec_file)
     model = load_graph(path)
-    source = named(spec.image, inputs_of(model), path, "input")
+    source = check_name(spec.image, inputs_of(model), path, "input")
     outputs = outputs_of(model)
     heatmaps = spec.maps if spec.maps or not spec.locref else _other(outputs, spec.locref)
-    maps = [named(heatmaps, outputs, path, "output")]
+    maps = [check_name(heatmaps, outputs, path, "output")]
     if spec.locref is not None:
-        maps.append(named(spec.locref, outputs, path, "output"))
+        maps.append(check_name(spec.locref, outputs, path, "output"))
     shape = (spec.input.channels, spec.input.height, spec.input.width)
-    cut = maps_only(model, source, maps, shape, spec.layout)
-    return Foreign(
+    cut = keep_maps(model, source, maps, shape, spec.layout)
+    return ImportedNetwork(
         name=path.name,
         spec=spec.input,
         decode=spec.decode,

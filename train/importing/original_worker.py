@@ -1,4 +1,5 @@
-"""Runs a program that trained a network, in that program's own Python, for `train.importing.original`.
+"""Runs a program that trained a network, in that program's own Python, for
+`train.importing.original_program`.
 
     PYTHON original_worker.py KIND MODEL THREADS
 
@@ -30,7 +31,7 @@ os.dup2(2, 1)
 warnings.simplefilter("ignore")
 
 
-def mend_torchvision() -> Any:
+def patch_torchvision() -> Any:
     """Declare the two operators that a torchvision without its compiled part looks for when it is imported.
 
     None of the networks here calls them; beside a CPU build of torch nothing else is missing.
@@ -125,7 +126,7 @@ def timed(program: Any, frames: list[Any], first: int, count: int) -> list[int]:
 
 def serve(kind: str, model: str, threads: int) -> None:
     """Answer orders until told to quit or until nobody is there any more."""
-    library = mend_torchvision()
+    library = patch_torchvision()
     program = KINDS[kind](model, threads)
     answer(name=program.name, library=str(library is not None))
     frames: list[Any] = []

@@ -35,9 +35,9 @@ from rt_pose.package import (
 from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
 from train.data.labels import LabeledFrames
-from train.data.sample_frames import Frames, resized
+from train.data.sample_frames import SampleFrames, resized
 from train.export import default_tracking
-from train.importing.foreign import Foreign, Original
+from train.importing.imported_network import ImportedNetwork, Original
 
 GOLDEN_FRAMES = 8
 CHECKED_FRAMES, MAPS_APART = 4, 1e-3
@@ -47,17 +47,17 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class Trial:
+class ImportTrial:
     """What an imported network is tried on."""
 
-    frames: Frames
+    frames: SampleFrames
     labels: LabeledFrames | None = None
     """Of the same keypoints in the same order."""
     originals: list[Original] | None = None
     """Programs to compare its keypoints with."""
 
 
-def import_package(foreign: Foreign, trial: Trial, out: Path, say: Say) -> Package:
+def import_package(imported: ImportedNetwork, trial: ImportTrial, out: Path, say: Say) -> Package:
     """Write the package of a network from elsewhere, and say how it compares.
 
     UserError where the network cannot run, or is not sure of a single keypoint of the frames given.
@@ -65,24 +65,24 @@ def import_package(foreign: Foreign, trial: Trial, out: Path, say: Say) -> Packa
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="import-", dir=out.parent) as scratch:
         work = Path(scratch)
-        foreign.write_onnx(work / NETWORK)
-        reference = _estimator(foreign, work, "float32").estimate_all(trial.frames.images)
-        _check_count(foreign, reference)
-        _check_norms(foreign, work, trial.frames)
+        imported.write_onnx(work / NETWORK)
+        reference = _estimator(imported, work, "float32").estimate_all(trial.frames.images)
+        _check_count(imported, reference)
+        _check_norms(imported, work, trial.frames)
         golden = _golden(trial.frames, reference)
         parity = {
-            original.name: _parity(foreign, work, original, trial.frames, say)
+            original.name: _parity(imported, work, original, trial.frames, say)
             for original in trial.originals or []
         }
-        reports = _measure(foreign, work, trial, reference, say)
+        reports = _measure(imported, work, trial, reference, say)
         manifest = Manifest(
-            keypoints=foreign.keypoints,
-            skeleton=foreign.bones,
-            input=foreign.spec,
-            decode=foreign.decode,
-            tracking=default_tracking(len(foreign.keypoints), trial.frames.size),
+            keypoints=imported.keypoints,
+            skeleton=imported.bones,
+            input=imported.spec,
+            decode=imported.decode,
+            tracking=default_tracking(len(imported.keypoints), trial.frames.size),
             precisions=reports,
-            training=foreign.provenance | {"parity_px": parity, "versions": _versions()},
+            training=imported.provenance | {"parity_px": parity, "versions": _versions()},
         )
         return write_package(out, manifest, golden, lambda path: shutil.copyfile(work / NETWORK, path))
 
@@ -97,61 +97,65 @@ def compare(ours: FloatArray, theirs: FloatArray) -> dict[str, Any]:
     return {"n": len(apart), "median": float(median), "p95": float(p95), "max": float(apart.max())}
 
 
-def _estimator(foreign: Foreign, work: Path, precision: str, decode: DecodeSpec | None = None) -> Estimator:
-    engine = open_engine("openvino", work, foreign.spec, precision, physical_cores())
-    return Estimator(engine, decode or foreign.decode)
+def _estimator(
+    imported: ImportedNetwork, work: Path, precision: str, decode: DecodeSpec | None = None
+) -> Estimator:
+    engine = open_engine("openvino", work, imported.spec, precision, physical_cores())
+    return Estimator(engine, decode or imported.decode)
 
 
-def _check_count(foreign: Foreign, found: Keypoints[FloatArray]) -> None:
-    if found.xy.shape[1] != len(foreign.keypoints):
+def _check_count(imported: ImportedNetwork, found: Keypoints[FloatArray]) -> None:
+    if found.xy.shape[1] != len(imported.keypoints):
         raise UserError(
-            f"{foreign.name}: its output gives {found.xy.shape[1]} keypoints with the decoder "
-            f"'{foreign.decode.decoder}', but {len(foreign.keypoints)} are named"
+            f"{imported.name}: its output gives {found.xy.shape[1]} keypoints with the decoder "
+            f"'{imported.decode.decoder}', but {len(imported.keypoints)} are named"
         )
 
 
-def _check_norms(foreign: Foreign, work: Path, frames: Frames) -> None:
+def _check_norms(imported: ImportedNetwork, work: Path, frames: SampleFrames) -> None:
     """That the engine, which writes group norms its own way, finds what the network as it came would find."""
     model = openvino_core().read_model(work / NETWORK)
-    model.reshape(input_shapes(foreign.spec, 1))
+    model.reshape(input_shapes(imported.spec, 1))
     as_it_came = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    ours = _estimator(foreign, work, "float32")
+    ours = _estimator(imported, work, "float32")
     for image in frames.images[:CHECKED_FRAMES]:
         batch = ours.preprocess(image)
         wanted, found = np.asarray(as_it_came(batch)[0]), ours.infer(batch)
         apart, range_ = float(np.abs(found - wanted).max()), float(np.ptp(wanted))
         if not apart <= MAPS_APART * range_:
             raise UserError(
-                f"{foreign.name}: with its group norms as this engine computes them its maps differ by "
+                f"{imported.name}: with its group norms as this engine computes them its maps differ by "
                 f"{apart / range_:.2g} of their range, {MAPS_APART:g} is allowed: a group's mean is many "
                 "times its deviation; train it with batch norm"
             )
 
 
-def _golden(frames: Frames, reference: Keypoints[FloatArray]) -> Golden:
+def _golden(frames: SampleFrames, reference: Keypoints[FloatArray]) -> Golden:
     """The frames with the most keypoints the network is sure of, in their order."""
-    sure = (reference.confidence >= GOLDEN_CONFIDENCE).sum(axis=1)
-    if not sure.any():
+    confident = (reference.confidence >= GOLDEN_CONFIDENCE).sum(axis=1)
+    if not confident.any():
         raise UserError(
             f"the network is not sure of a single keypoint of {frames.source} (highest confidence "
             f"{reference.confidence.max():.2f}, needed {GOLDEN_CONFIDENCE}), so no engine could be checked; "
             "give `--frames` like those it was trained on"
         )
-    best = np.sort(np.argsort(-sure, kind="stable")[:GOLDEN_FRAMES])
+    best = np.sort(np.argsort(-confident, kind="stable")[:GOLDEN_FRAMES])
     return Golden(np.stack([frames.images[i] for i in best]), reference.xy[best], reference.confidence[best])
 
 
-def _parity(foreign: Foreign, work: Path, original: Original, frames: Frames, say: Say) -> dict[str, Any]:
+def _parity(
+    imported: ImportedNetwork, work: Path, original: Original, frames: SampleFrames, say: Say
+) -> dict[str, Any]:
     """Our keypoints against the original's, on frames of the input's size or, where the network is told to
     resize, of their own."""
-    if foreign.spec.frame is None:
-        frames = resized(frames, foreign.spec.width, foreign.spec.height)
-    decode = replace(foreign.decode, decoder=original.decoder or foreign.decode.decoder)
-    ours = _estimator(foreign, work, "float32", decode).estimate_all(frames.images)
+    if imported.spec.frame is None:
+        frames = resized(frames, imported.spec.width, imported.spec.height)
+    decode = replace(imported.decode, decoder=original.decoder or imported.decode.decoder)
+    ours = _estimator(imported, work, "float32", decode).estimate_all(frames.images)
     theirs = original.poses(frames.images)
-    if theirs.shape[1] != len(foreign.keypoints):
+    if theirs.shape[1] != len(imported.keypoints):
         raise UserError(
-            f"{original.name}: it gives {theirs.shape[1]} keypoints, {len(foreign.keypoints)} were imported"
+            f"{original.name}: it gives {theirs.shape[1]} keypoints, {len(imported.keypoints)} were imported"
         )
     result = compare(ours.xy, theirs[..., :2])
     if result["n"]:
@@ -166,14 +170,16 @@ def _parity(foreign: Foreign, work: Path, original: Original, frames: Frames, sa
 
 
 def _measure(
-    foreign: Foreign, work: Path, trial: Trial, reference: Keypoints[FloatArray], say: Say
+    imported: ImportedNetwork, work: Path, trial: ImportTrial, reference: Keypoints[FloatArray], say: Say
 ) -> dict[str, PrecisionReport]:
     """Displacement of each precision this processor has, and its error where there are labels."""
-    sure = reference.confidence >= GOLDEN_CONFIDENCE
+    confident = reference.confidence >= GOLDEN_CONFIDENCE
     reports = {}
     for precision in (p for p in engines()["openvino"].precisions() if p in ("float32", "bf16")):
-        estimator = _estimator(foreign, work, precision)
-        moved = np.linalg.norm(estimator.estimate_all(trial.frames.images).xy - reference.xy, axis=-1)[sure]
+        estimator = _estimator(imported, work, precision)
+        moved = np.linalg.norm(estimator.estimate_all(trial.frames.images).xy - reference.xy, axis=-1)[
+            confident
+        ]
         median, p95 = (float(v) for v in np.percentile(moved, [50, 95]))
         report = PrecisionReport(None, median, p95)
         text = f"{precision}: moves keypoints by {median:.3f} px median, {p95:.3f} P95"

@@ -19,8 +19,8 @@ from rt_pose.errors import UserError
 from rt_pose.inference.engines.openvino import openvino_core
 from rt_pose.package import Decoder, DecodeSpec, InputSpec, file_sha256
 from rt_pose.types import FloatArray
-from train.importing.foreign import Foreign
-from train.importing.graph import inputs_of, load_graph, maps_only, outputs_of, producers
+from train.importing.graph import inputs_of, keep_maps, load_graph, outputs_of, producers
+from train.importing.imported_network import ImportedNetwork
 
 MODEL, METADATA = "model.onnx", "export_metadata.json"
 WINDOW_RADIUS = 2
@@ -32,7 +32,7 @@ _LAST = {"Conv", "ConvTranspose", "Sigmoid", "Relu", "Resize", "Add"}
 """What confidence maps may come out of."""
 
 
-def read_sleap(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | None) -> Foreign:
+def read_sleap(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | None) -> ImportedNetwork:
     """The network in a folder that `sleap-nn export` wrote, or in its `model.onnx`.
 
     It is made for frames of `frame_size` (width, height), scaled as in training; with `size` frames of any
@@ -60,10 +60,10 @@ def read_sleap(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | 
     std = 255.0 if source is not None else 1.0
     spec = InputSpec(width, height, channels, [0.0] * channels, [std] * channels)
     spec.frame = None if size else frame_size
-    cut = maps_only(
+    cut = keep_maps(
         model, source or inputs_of(model)[0], [_confidence_maps(file, model)], (channels, height, width)
     )
-    return Foreign(
+    return ImportedNetwork(
         name=f"{file.parent.name}/{file.name} (sleap-nn {about.get('sleap_nn_version')})",
         spec=spec,
         decode=DecodeSpec(

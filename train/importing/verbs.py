@@ -11,10 +11,10 @@ from rt_pose.errors import UserError
 from rt_pose.inference.device import physical_cores
 from rt_pose.package import Package
 from rt_pose.video import Channels
-from train.data.sample_frames import Frames, labels_of, read_tried_frames
-from train.importing.foreign import Foreign, Original
-from train.importing.original import OriginalProgram
-from train.importing.package import Say, Trial, import_package
+from train.data.sample_frames import SampleFrames, labels_of, read_tried_frames
+from train.importing.imported_network import ImportedNetwork, Original
+from train.importing.original_program import OriginalProgram
+from train.importing.package import ImportTrial, Say, import_package
 
 _SIZE = re.compile(r"(\d+)x(\d+)")
 
@@ -23,8 +23,8 @@ def import_onnx(options: dict[str, Any], say: Say) -> Package:
     """`rt-pose import onnx FILE --spec YAML`."""
     from train.importing.onnx_model import read_onnx
 
-    foreign = read_onnx(Path(options["file"]), Path(options["spec"]))
-    return _conclude(foreign, _frames(options, foreign.spec.channels), options, [], say)
+    imported = read_onnx(Path(options["file"]), Path(options["spec"]))
+    return _conclude(imported, _frames(options, imported.spec.channels), options, [], say)
 
 
 def import_dlc(options: dict[str, Any], say: Say) -> Package:
@@ -32,13 +32,13 @@ def import_dlc(options: dict[str, Any], say: Say) -> Package:
     from train.importing.dlc import read_dlc
 
     path, frames = Path(options["file"]), _frames(options, 3)
-    foreign = read_dlc(path, frames.size, parse_size(options.get("size")))
+    imported = read_dlc(path, frames.size, parse_size(options.get("size")))
     with ExitStack() as stack:
         originals: list[Original] = []
         if options.get("python"):
             program = OriginalProgram("dlc", Path(options["python"]), path, physical_cores())
             originals.append(stack.enter_context(program))
-        return _conclude(foreign, frames, options, originals, say)
+        return _conclude(imported, frames, options, originals, say)
 
 
 def import_sleap(options: dict[str, Any], say: Say) -> Package:
@@ -47,13 +47,13 @@ def import_sleap(options: dict[str, Any], say: Say) -> Package:
 
     path = Path(options["file"])
     frames = _frames(options, wants_channels(path))
-    foreign = read_sleap(path, frames.size, parse_size(options.get("size")))
+    imported = read_sleap(path, frames.size, parse_size(options.get("size")))
     with ExitStack() as stack:
         originals: list[Original] = [WholeGraph(path)]
         if options.get("python"):
             program = OriginalProgram("sleap", Path(options["python"]), path, physical_cores())
             originals.append(stack.enter_context(program))
-        return _conclude(foreign, frames, options, originals, say)
+        return _conclude(imported, frames, options, originals, say)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
@@ -66,21 +66,25 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
-def _frames(options: dict[str, Any], channels: Channels) -> Frames:
+def _frames(options: dict[str, Any], channels: Channels) -> SampleFrames:
     return read_tried_frames(Path(options["frames"]), channels)
 
 
 def _conclude(
-    foreign: Foreign, frames: Frames, options: dict[str, Any], originals: list[Original], say: Say
+    imported: ImportedNetwork,
+    frames: SampleFrames,
+    options: dict[str, Any],
+    originals: list[Original],
+    say: Say,
 ) -> Package:
-    size = foreign.spec.frame
+    size = imported.spec.frame
     if size is not None and tuple(size) != frames.size:
         raise UserError(
             f"--frames {frames.source}: frames of {frames.size[0]}x{frames.size[1]}, the spec says "
             f"{size[0]}x{size[1]}"
         )
     path = options.get("labels")
-    labels = labels_of(foreign.spec, foreign.keypoints, Path(path)) if path else None
-    size_text = f"{foreign.spec.width}x{foreign.spec.height}"
-    say(f"{foreign.name}: {len(foreign.keypoints)} keypoints, input {size_text}")
-    return import_package(foreign, Trial(frames, labels, originals), Path(options["out"]), say)
+    labels = labels_of(imported.spec, imported.keypoints, Path(path)) if path else None
+    size_text = f"{imported.spec.width}x{imported.spec.height}"
+    say(f"{imported.name}: {len(imported.keypoints)} keypoints, input {size_text}")
+    return import_package(imported, ImportTrial(frames, labels, originals), Path(options["out"]), say)

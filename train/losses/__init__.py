@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from train.losses.heatmap import LossInputs, heatmap_js, heatmap_kl, heatmap_mse
+from train.losses.loss_context import FittedLoss, LossContext
 from train.losses.multiview_pca import multiview_pca
 from train.losses.noise_consistency import noise_consistency
 from train.losses.pose_pca import pose_pca
-from train.losses.setup import Built, Setup
 from train.losses.temporal import temporal
 from train.losses.temporal_heatmap import temporal_heatmap
 from train.losses.unimodal import unimodal_js, unimodal_kl, unimodal_mse
@@ -35,7 +35,7 @@ class LabelRow:
 class ClipRow:
     """A loss on an unlabeled clip."""
 
-    build: Callable[[Setup], Built]
+    build: Callable[[LossContext], FittedLoss]
     weight: float
     settings: tuple[str, ...] = ()
 

@@ -33,7 +33,7 @@ class ClipInputs:
     """(S, K)."""
 
 
-def sure(xy: Tensor, confidence: Tensor, least: float) -> Tensor:
+def confident(xy: Tensor, confidence: Tensor, least: float) -> Tensor:
     """(T, K) which keypoints count: found, and with at least this confidence."""
     return torch.isfinite(xy.detach()).all(dim=-1) & (confidence >= least)
 
@@ -48,6 +48,6 @@ def hinge(values: Tensor, eps: Tensor) -> Tensor:
     return (values - eps.to(values.device)).clamp(min=0)
 
 
-def known(xy: Tensor, counts: Tensor) -> Tensor:
+def zero_where_unknown(xy: Tensor, counts: Tensor) -> Tensor:
     """`xy` with 0 where it does not count: a NaN would come back through the gradient of what ignores it."""
     return torch.where(counts[..., None], xy, 0.0)

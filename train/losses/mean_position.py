@@ -7,7 +7,7 @@ regression") is the same place where the map has one peak, and has a gradient be
 
 It is biased where a map is diffuse: a share b of its mass that lies spread over all of it draws the mean by b
 of the way to the map's middle, and makes a movement smaller by as much. How many maps are so is logged
-(`train/diffuse`).
+(`train/diffuse_share`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def mean_position(logits: Tensor, stride: int) -> Tensor:
     return torch.where(finite[..., None], xy, torch.nan)
 
 
-def diffuse(mean: Tensor, decoded: Tensor, counts: Tensor) -> Tensor:
+def diffuse_share(mean: Tensor, decoded: Tensor, counts: Tensor) -> Tensor:
     """The share of keypoints whose map is diffuse, of those that count (...,), by the maps' `mean` positions
     and what was `decoded`, (..., 2) heatmap px."""
     far = torch.linalg.vector_norm(mean.detach() - decoded, dim=-1) > DIFFUSE_CELLS

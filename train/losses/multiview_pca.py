@@ -13,9 +13,9 @@ from torch import Tensor
 
 from rt_pose.errors import UserError
 from rt_pose.offline.pose_space import VIEW_DIMENSIONS
-from train.losses.clip import ClipInputs, hinge, known, mean_over, sure
-from train.losses.pca import Space, fit_space
-from train.losses.setup import Built, Setup
+from train.losses.clip import ClipInputs, confident, hinge, mean_over, zero_where_unknown
+from train.losses.loss_context import FittedLoss, LossContext
+from train.losses.pca import PcaSpace, fit_space
 
 LEAST_ROWS = 12
 """Labeled body parts, seen in every view, under which no space is fitted."""
@@ -25,29 +25,29 @@ LEAST_ROWS = 12
 class MultiviewPCA:
     """Mean over frames, body parts and views of max(0, distance from the space - eps), frame px."""
 
-    space: Space
+    space: PcaSpace
     parts: Tensor
     """(B, V) indices of keypoints."""
     min_confidence: float
 
     def __call__(self, clip: ClipInputs) -> Tensor:
-        counts = sure(clip.xy, clip.confidence, self.min_confidence)
+        counts = confident(clip.xy, clip.confidence, self.min_confidence)
         # A part that is missing in one view has nothing to be held against.
         rows = counts[:, self.parts].flatten(0, 1).all(dim=1, keepdim=True).expand(-1, self.parts.shape[1])
-        xy = known(clip.xy, counts)[:, self.parts].flatten(0, 1)  # (T B, V, 2)
+        xy = zero_where_unknown(clip.xy, counts)[:, self.parts].flatten(0, 1)  # (T B, V, 2)
         residuals = self.space.residuals(xy, torch.ones_like(rows))
         return mean_over(hinge(residuals, self.space.eps), rows)
 
 
-def multiview_pca(setup: Setup) -> Built:
+def multiview_pca(context: LossContext) -> FittedLoss:
     """The loss with its space fitted; UserError where no views are named, or too few labels show them."""
-    if not setup.views:
+    if not context.views:
         raise UserError(
             "losses.multiview_pca: no body part is said to be seen in several views; give `views`, for each "
             "its keypoints: [[paw_top, paw_bottom], ...]"
         )
-    parts = np.array([setup.indices(names, "views") for names in setup.views])  # (B, V)
-    rows = setup.labels[:, parts].reshape(-1, parts.shape[1], 2)
+    parts = np.array([context.indices(names, "views") for names in context.views])  # (B, V)
+    rows = context.labels[:, parts].reshape(-1, parts.shape[1], 2)
     rows = rows[np.isfinite(rows).all(axis=(1, 2))]
     if len(rows) < LEAST_ROWS:
         raise UserError(
@@ -55,8 +55,8 @@ def multiview_pca(setup: Setup) -> Built:
             f"{LEAST_ROWS} are needed; label more frames, or mend `views`"
         )
     space = fit_space(rows, lambda _: VIEW_DIMENSIONS)
-    if setup.settings.eps is not None:
-        space.eps.fill_(setup.settings.eps)
+    if context.settings.eps is not None:
+        space.eps.fill_(context.settings.eps)
     eps = ", ".join(f"{value:.1f}" for value in space.eps.tolist())
     note = f"{len(parts)} body parts, {len(rows)} labeled rows; eps {eps} px in the views"
-    return Built(MultiviewPCA(space, torch.from_numpy(parts), setup.min_confidence), note)
+    return FittedLoss(MultiviewPCA(space, torch.from_numpy(parts), context.min_confidence), note)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from train.losses.clip import ClipInputs, known, mean_over, sure
-from train.losses.setup import Built, Setup
+from train.losses.clip import ClipInputs, confident, mean_over, zero_where_unknown
+from train.losses.loss_context import FittedLoss, LossContext
 
 
 @dataclass
@@ -28,12 +28,16 @@ class NoiseConsistency:
         if clip.xy_again is None or clip.confidence_again is None:
             raise ValueError("noise consistency: this clip has no second draw of its noise")
         xy = clip.xy[list(clip.again)]  # (S, K, 2)
-        counts = sure(xy, clip.confidence[list(clip.again)], self.min_confidence)
-        counts = counts & sure(clip.xy_again, clip.confidence_again, self.min_confidence)
-        apart = torch.linalg.vector_norm(known(xy, counts) - known(clip.xy_again, counts), dim=-1)
+        counts = confident(xy, clip.confidence[list(clip.again)], self.min_confidence)
+        counts = counts & confident(clip.xy_again, clip.confidence_again, self.min_confidence)
+        apart = torch.linalg.vector_norm(
+            zero_where_unknown(xy, counts) - zero_where_unknown(clip.xy_again, counts), dim=-1
+        )
         return mean_over(apart, counts)
 
 
-def noise_consistency(setup: Setup) -> Built:
+def noise_consistency(context: LossContext) -> FittedLoss:
     """The loss; it has nothing to fit."""
-    return Built(NoiseConsistency(setup.min_confidence), "between two draws of the noise, nothing forgiven")
+    return FittedLoss(
+        NoiseConsistency(context.min_confidence), "between two draws of the noise, nothing forgiven"
+    )

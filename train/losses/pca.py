@@ -21,7 +21,7 @@ FOLDS = 20
 
 
 @dataclass
-class Space:
+class PcaSpace:
     """Mean and components of n positions, with what a row strays from them by nature."""
 
     mean: Tensor
@@ -51,7 +51,7 @@ class Space:
         return torch.linalg.vector_norm((d - scores @ components).unflatten(1, (-1, 2)), dim=-1)
 
 
-def fit_space(rows: FloatArray, dimensions: Callable[[FloatArray], int]) -> Space:
+def fit_space(rows: FloatArray, dimensions: Callable[[FloatArray], int]) -> PcaSpace:
     """The space of `rows` (P, n, 2), frame px, none missing; `dimensions` counts its components.
 
     eps comes from the residual of every row in a fit that did not see it (`FOLDS` parts): with few labels the
@@ -63,7 +63,9 @@ def fit_space(rows: FloatArray, dimensions: Callable[[FloatArray], int]) -> Spac
     variances = ((d - mean) @ components.T).var(axis=0)
     rest = far.sum() / max(len(d) * (d.shape[1] - count), 1)
     eps = np.percentile(held_out(d, count), PERCENTILE, axis=0)
-    return Space(_tensor(mean), _tensor(components), _tensor(variances), max(float(rest), 1e-2), _tensor(eps))
+    return PcaSpace(
+        _tensor(mean), _tensor(components), _tensor(variances), max(float(rest), 1e-2), _tensor(eps)
+    )
 
 
 def held_out(d: FloatArray, dimensions: int) -> FloatArray:
@@ -78,7 +80,7 @@ def held_out(d: FloatArray, dimensions: int) -> FloatArray:
     return found
 
 
-def explaining(share: float) -> Callable[[FloatArray], int]:
+def components_for(share: float) -> Callable[[FloatArray], int]:
     """Counts the components that explain this share of the variance of (P, 2 n) rows."""
 
     def count(d: FloatArray) -> int:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rt_pose.errors import UserError
-from train.losses.clip import ClipInputs, hinge, known, mean_over, sure
-from train.losses.pca import Space, explaining, fit_space
-from train.losses.setup import Built, Setup
+from train.losses.clip import ClipInputs, confident, hinge, mean_over, zero_where_unknown
+from train.losses.loss_context import FittedLoss, LossContext
+from train.losses.pca import PcaSpace, components_for, fit_space
 
 LEAST_POSES = 10
 """Whole labeled poses under which no space is fitted."""
@@ -22,28 +22,28 @@ VARIANCE = 0.99
 class PosePCA:
     """Mean over frames and keypoints of max(0, distance from the space - eps), frame px."""
 
-    space: Space
+    space: PcaSpace
     keypoints: list[int]
     min_confidence: float
 
     def __call__(self, clip: ClipInputs) -> Tensor:
         xy, confidence = clip.xy[:, self.keypoints], clip.confidence[:, self.keypoints]
-        counts = sure(xy, confidence, self.min_confidence)
-        residuals = self.space.residuals(known(xy, counts), counts)  # (T, n)
+        counts = confident(xy, confidence, self.min_confidence)
+        residuals = self.space.residuals(zero_where_unknown(xy, counts), counts)  # (T, n)
         return mean_over(hinge(residuals, self.space.eps), counts)
 
 
-def pose_pca(setup: Setup) -> Built:
+def pose_pca(context: LossContext) -> FittedLoss:
     """The loss with its space fitted; UserError where too few labels are whole poses, or all fit it."""
-    chosen = setup.settings.keypoints or setup.keypoints
-    keypoints = setup.indices(chosen, "losses.pose_pca.keypoints")
-    poses = setup.labels[:, keypoints]
+    chosen = context.settings.keypoints or context.keypoints
+    keypoints = context.indices(chosen, "losses.pose_pca.keypoints")
+    poses = context.labels[:, keypoints]
     seen: NDArray[np.bool_] = np.asarray(np.isfinite(poses).all(axis=-1))  # (F, n)
     whole = poses[seen.all(axis=1)]
     if len(whole) < LEAST_POSES:
         raise UserError(_too_few(chosen, seen, len(whole)))
-    share = VARIANCE if setup.settings.variance is None else setup.settings.variance
-    space = fit_space(whole, explaining(share))
+    share = VARIANCE if context.settings.variance is None else context.settings.variance
+    space = fit_space(whole, components_for(share))
     dimensions = len(space.components)
     if dimensions >= min(2 * len(chosen), len(whole) - 1):
         raise UserError(
@@ -51,9 +51,9 @@ def pose_pca(setup: Setup) -> Built:
             f"{dimensions} components that explain {share:g} of their variance, so there is nothing to hold "
             "a pose against; lower `losses.pose_pca.variance`, or label more frames"
         )
-    if setup.settings.eps is not None:
-        space.eps.fill_(setup.settings.eps)
-    return Built(PosePCA(space, keypoints, setup.min_confidence), _note(space, chosen, len(whole)))
+    if context.settings.eps is not None:
+        space.eps.fill_(context.settings.eps)
+    return FittedLoss(PosePCA(space, keypoints, context.min_confidence), _note(space, chosen, len(whole)))
 
 
 def _too_few(names: list[str], seen: NDArray[np.bool_], whole: int) -> str:
@@ -66,6 +66,6 @@ def _too_few(names: list[str], seen: NDArray[np.bool_], whole: int) -> str:
     )
 
 
-def _note(space: Space, names: list[str], poses: int) -> str:
+def _note(space: PcaSpace, names: list[str], poses: int) -> str:
     eps = ", ".join(f"{name} {value:.1f}" for name, value in zip(names, space.eps.tolist(), strict=True))
     return f"{len(space.components)} components from {poses} labeled poses; eps in px: {eps}"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from train.losses.clip import ClipInputs, hinge, known, mean_over, sure
-from train.losses.setup import Built, Setup, forgiven
+from train.losses.clip import ClipInputs, confident, hinge, mean_over, zero_where_unknown
+from train.losses.loss_context import FittedLoss, LossContext, format_eps
 
 
 @dataclass
@@ -20,14 +20,14 @@ class Temporal:
     min_confidence: float
 
     def __call__(self, clip: ClipInputs) -> Tensor:
-        counts = sure(clip.xy, clip.confidence, self.min_confidence)
+        counts = confident(clip.xy, clip.confidence, self.min_confidence)
         pairs = counts[1:] & counts[:-1]  # (T - 1, K)
-        xy = known(clip.xy, counts)
+        xy = zero_where_unknown(clip.xy, counts)
         moved = torch.linalg.vector_norm(xy[1:] - xy[:-1], dim=-1)
         return mean_over(hinge(moved, self.eps), pairs)
 
 
-def temporal(setup: Setup) -> Built:
+def temporal(context: LossContext) -> FittedLoss:
     """The loss with its eps from the configuration, or from how fast things move in the videos."""
-    eps = setup.motion_px()
-    return Built(Temporal(eps, setup.min_confidence), forgiven(setup, eps, "a frame"))
+    eps = context.motion_px()
+    return FittedLoss(Temporal(eps, context.min_confidence), format_eps(context, eps, "a frame"))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from train.losses.clip import ClipInputs, hinge, mean_over, sure
+from train.losses.clip import ClipInputs, confident, hinge, mean_over
 from train.losses.divergence import jensen_shannon
 from train.losses.heatmap import gaussian_targets
-from train.losses.setup import Built, Setup, forgiven
+from train.losses.loss_context import FittedLoss, LossContext, format_eps
 
 
 @dataclass
@@ -22,17 +22,17 @@ class TemporalHeatmap:
     min_confidence: float
 
     def __call__(self, clip: ClipInputs) -> Tensor:
-        counts = sure(clip.xy, clip.confidence, self.min_confidence)
+        counts = confident(clip.xy, clip.confidence, self.min_confidence)
         log_maps = torch.nan_to_num(clip.logits).flatten(2).log_softmax(-1)
         apart = jensen_shannon(log_maps[1:], log_maps[:-1].exp())  # (T - 1, K)
         return mean_over(hinge(apart, self.eps), counts[1:] & counts[:-1])
 
 
-def temporal_heatmap(setup: Setup) -> Built:
+def temporal_heatmap(context: LossContext) -> FittedLoss:
     """The loss with the divergence of two ideal maps as its eps, as far apart as a keypoint may move."""
-    moved = setup.motion_px()
-    eps = divergence_of_moved(moved / min(setup.heatmap_px), setup.heatmap_size)
-    return Built(TemporalHeatmap(eps, setup.min_confidence), forgiven(setup, moved, "a frame"))
+    moved = context.motion_px()
+    eps = divergence_of_moved(moved / min(context.heatmap_px), context.heatmap_size)
+    return FittedLoss(TemporalHeatmap(eps, context.min_confidence), format_eps(context, moved, "a frame"))
 
 
 def divergence_of_moved(distances: Tensor, size: tuple[int, int]) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from train.config import LossConfig, TrainConfig
 from train.losses import LOSSES, ClipRow, LabelRow
 from train.losses.heatmap import LossInputs
-from train.losses.setup import ClipLoss, Setup
+from train.losses.loss_context import ClipLoss, LossContext
 
 START, RAMP = 0.3, 0.2
 """Shares of all steps: before the first a loss on clips is off, over the second it rises."""
@@ -56,7 +56,7 @@ class Terms:
         return min((term.first_step for term in self.clips), default=0)
 
 
-def frames_again(config: TrainConfig) -> int:
+def resampled_frames(config: TrainConfig) -> int:
     """How many of a clip's frames must come under a second draw of noise."""
     settings = config.losses.get("noise_consistency")
     if settings is None:
@@ -65,21 +65,21 @@ def frames_again(config: TrainConfig) -> int:
 
 
 def build_terms(
-    config: TrainConfig, setup: Callable[[str, LossConfig], Setup], say: Callable[[str], object]
+    config: TrainConfig, context: Callable[[str, LossConfig], LossContext], say: Callable[[str], object]
 ) -> Terms:
     """Every configured loss, fitted where it has something to fit; says what each forgives.
 
-    `setup` gives what a loss on clips is built from, by name and settings; it is called for those only.
+    `context` gives what a loss on clips is built from, by name and settings; it is called for those only.
     UserError where a loss gets nothing to work on.
     """
     terms = Terms([], [])
     for name, settings in config.losses.items():
         row = LOSSES[name]
-        weight = own_weight(name, settings)
+        weight = default_weight(name, settings)
         if isinstance(row, LabelRow):
             terms.labels.append(LabelTerm(name, weight, row.loss))
             continue
-        built = row.build(setup(name, settings))
+        built = row.build(context(name, settings))
         say(f"{name}: weight {weight:g}, {built.note}")
         first, ramp = annealing(settings, config.steps)
         terms.clips.append(ClipTerm(name, weight, built.loss, first, ramp))
@@ -93,17 +93,17 @@ def annealing(settings: LossConfig, steps: int) -> tuple[int, int]:
     return round(start * steps), round(ramp * steps)
 
 
-def own_weight(name: str, settings: LossConfig) -> float:
+def default_weight(name: str, settings: LossConfig) -> float:
     """The configured weight, else the loss's own."""
     return LOSSES[name].weight if settings.weight is None else settings.weight
 
 
-def resolved(config: TrainConfig) -> TrainConfig:
+def resolve_losses(config: TrainConfig) -> TrainConfig:
     """The configuration with every loss's weight written out."""
-    losses = {name: replace(loss, weight=own_weight(name, loss)) for name, loss in config.losses.items()}
+    losses = {name: replace(loss, weight=default_weight(name, loss)) for name, loss in config.losses.items()}
     return replace(config, losses=losses)
 
 
-def works_on_clips(config: TrainConfig) -> list[str]:
+def uses_clips(config: TrainConfig) -> list[str]:
     """Names of the configured losses that need unlabeled video."""
     return [name for name in config.losses if isinstance(LOSSES.get(name), ClipRow)]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from train.losses.clip import ClipInputs, known, mean_over, sure
+from train.losses.clip import ClipInputs, confident, mean_over, zero_where_unknown
 from train.losses.divergence import Divergence, jensen_shannon, kullback_leibler, squared_error
 from train.losses.heatmap import gaussian_targets
-from train.losses.setup import Built, Setup
+from train.losses.loss_context import FittedLoss, LossContext
 
 
 @dataclass
@@ -20,28 +20,30 @@ class Unimodal:
     min_confidence: float
 
     def __call__(self, clip: ClipInputs) -> Tensor:
-        counts = sure(clip.xy, clip.confidence, self.min_confidence)
+        counts = confident(clip.xy, clip.confidence, self.min_confidence)
         height, width = clip.logits.shape[-2:]
         # No gradient through the target: the map is to follow its maximum, not the maximum the map.
-        targets, _ = gaussian_targets(known(clip.peaks.detach(), counts), height, width, 1)
+        targets, _ = gaussian_targets(zero_where_unknown(clip.peaks.detach(), counts), height, width, 1)
         log_maps = clip.logits.nan_to_num().flatten(2).log_softmax(-1)
         return mean_over(self.divergence(log_maps, targets.flatten(2)), counts)
 
 
-def unimodal_mse(setup: Setup) -> Built:
+def unimodal_mse(context: LossContext) -> FittedLoss:
     """By the squared difference, summed over pixels."""
-    return _built(squared_error, setup)
+    return _build(squared_error, context)
 
 
-def unimodal_kl(setup: Setup) -> Built:
+def unimodal_kl(context: LossContext) -> FittedLoss:
     """By the Kullback-Leibler divergence, nats."""
-    return _built(kullback_leibler, setup)
+    return _build(kullback_leibler, context)
 
 
-def unimodal_js(setup: Setup) -> Built:
+def unimodal_js(context: LossContext) -> FittedLoss:
     """By the Jensen-Shannon divergence, nats."""
-    return _built(jensen_shannon, setup)
+    return _build(jensen_shannon, context)
 
 
-def _built(divergence: Divergence, setup: Setup) -> Built:
-    return Built(Unimodal(divergence, setup.min_confidence), f"where confidence >= {setup.min_confidence:g}")
+def _build(divergence: Divergence, context: LossContext) -> FittedLoss:
+    return FittedLoss(
+        Unimodal(divergence, context.min_confidence), f"where confidence >= {context.min_confidence:g}"
+    )

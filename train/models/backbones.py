@@ -79,7 +79,7 @@ def build_backbone(name: str, channels: int, weights: Path | None = None) -> Bac
     return backbone
 
 
-def starts_from(name: str, weights: str) -> str:
+def format_start(name: str, weights: str) -> str:
     """In words, for the user, what the backbone starts from."""
     if weights:
         return f"{name} starts from {Path(weights).name}"

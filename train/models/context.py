@@ -27,7 +27,7 @@ WIDTH = 32
 HIDDEN = 64
 """Channels in which the present and the past meet."""
 
-PastOf = Callable[[Tensor, int], Tensor]
+ContextPolicy = Callable[[Tensor, int], Tensor]
 """(the frames' own reduced maps (B, F, h, w), N) -> their past (B, N F, h, w), newest first."""
 
 
@@ -51,18 +51,18 @@ class Context(nn.Module):
         present = self.present(now)
         return coarsest + self.expand(functional.relu(present + self.past(past)) - functional.relu(present))
 
-    def following(self, now: Tensor, past: Tensor) -> Tensor:
+    def next_past(self, now: Tensor, past: Tensor) -> Tensor:
         """The past (B, N F, h, w) of the frame after this one: this frame first, the oldest gone."""
         kept = past[:, : (self.frames - 1) * WIDTH]
         return torch.cat([now, kept], dim=1) if self.frames > 1 else now
 
 
-def itself(now: Tensor, frames: int) -> Tensor:
+def self_context(now: Tensor, frames: int) -> Tensor:
     """For frames without neighbours: each its own past, as if nothing had moved."""
     return now.repeat(1, frames, 1, 1)
 
 
-def in_clip(length: int, again: Sequence[int] = ()) -> PastOf:
+def clip_context(length: int, again: Sequence[int] = ()) -> ContextPolicy:
     """For the frames of a clip, one after another: a frame's past lies within the clip, and before its first
     frame there is nothing. After these `length` frames may come second draws of the frames `again`: what is
     compared is the same moment, so each has the past of its first draw."""
@@ -76,7 +76,7 @@ def in_clip(length: int, again: Sequence[int] = ()) -> PastOf:
     return past
 
 
-def by_turns(turn: int) -> PastOf:
+def random_context(turn: int) -> ContextPolicy:
     """For labeled frames in training: of N + 2 in turn, one has an empty past, N have themselves as their
     last 1 to N frames, and one has another frame as its past.
 

@@ -33,7 +33,7 @@ def conv_norm(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
     return conv._conv_forward(x, conv.weight * scale[:, None, None, None], shift)
 
 
-def hold_statistics(network: nn.Module) -> None:
+def freeze_statistics(network: nn.Module) -> None:
     """Let batch norm use the running statistics it has, and gather no more: from the first clip on.
 
     Live, the network answers by its running statistics. Were only clips seen through them and labels through

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rt_pose.package import ContextSpec, InputSpec
 from train.config import NetworkConfig
 from train.models.backbones import BACKBONES, build_backbone
-from train.models.context import WIDTH, Context, PastOf, itself
+from train.models.context import WIDTH, Context, ContextPolicy, self_context
 from train.models.heads import HeatmapHead
 
 
@@ -25,24 +25,28 @@ class PoseNetwork(nn.Module):
         # After the head, whose first weights are then those that it would have without it.
         self.context = Context(self.backbone.features[-1], config.context) if config.context else None
 
-    def forward(self, images: Tensor, past_of: PastOf | None = None) -> Tensor:
-        """`past_of`: where a network with context finds the frames' past; else in the frames themselves."""
+    def forward(self, images: Tensor, context_policy: ContextPolicy | None = None) -> Tensor:
+        """`context_policy`: where a network with context finds the frames' past; else in the frames
+        themselves."""
         maps = self.backbone(images)
         if self.context is not None:
             now = self.context.reduce(maps[-1])
-            maps = [*maps[:-1], self.context(maps[-1], now, (past_of or itself)(now, self.context.frames))]
+            maps = [
+                *maps[:-1],
+                self.context(maps[-1], now, (context_policy or self_context)(now, self.context.frames)),
+            ]
         return self.head(maps)
 
-    def onward(self, images: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    def forward_streaming(self, images: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of frames whose past is given (B, N F, h', w'), and the past of the frames after them."""
         assert self.context is not None
         maps = self.backbone(images)
         now = self.context.reduce(maps[-1])
         logits = self.head([*maps[:-1], self.context(maps[-1], now, past)])
-        return logits, self.context.following(now, past)
+        return logits, self.context.next_past(now, past)
 
 
-class Onward(nn.Module):
+class StreamingExport(nn.Module):
     """A network as it is exported: an image and its past in, heatmaps and the next frame's past out."""
 
     def __init__(self, network: PoseNetwork) -> None:
@@ -50,7 +54,7 @@ class Onward(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        return self.network.onward(image, past)
+        return self.network.forward_streaming(image, past)
 
 
 def input_spec(config: NetworkConfig, channels: int) -> InputSpec:

@@ -50,10 +50,10 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise UserError(f"network.weights {file}: no such file; give a .pt, .pth, .ckpt or .safetensors file")
     try:
-        held = _held(file)
+        held = _load_file(file)
     except Exception as error:  # torch raises a dozen kinds for what is none
         raise UserError(
-            f"network.weights {file}: cannot be read as plain weights: {why_unreadable(error)}; save it "
+            f"network.weights {file}: cannot be read as plain weights: {read_problem(error)}; save it "
             "again with torch.save(network.state_dict(), FILE)"
         ) from error
     for name in WRAPPERS:
@@ -68,7 +68,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def why_unreadable(error: Exception) -> str:
+def read_problem(error: Exception) -> str:
     """What torch says of a file in one line; without its advice to trust the file."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if text.startswith("Weights only load failed"):
@@ -81,7 +81,7 @@ def gray_kernels(kernels: Tensor) -> Tensor:
     return kernels.sum(dim=1, keepdim=True) if kernels.ndim == 4 else kernels
 
 
-def _held(file: Path) -> Any:
+def _load_file(file: Path) -> Any:
     if file.suffix == ".safetensors":
         try:
             from safetensors import SafetensorError

@@ -31,7 +31,7 @@ LEAST_FRAMES = 8
 
 
 @dataclass
-class Material:
+class CalibrationFrames:
     """Frames, each (H, W, C)."""
 
     calibrate: Sequence[NDArray[np.uint8]]
@@ -42,7 +42,7 @@ class Material:
     """Without labels, not calibrated on."""
 
 
-def material(package: Package, config: QuantiseConfig) -> Material:
+def collect_frames(package: Package, config: QuantiseConfig) -> CalibrationFrames:
     """What a configuration gives to work on; UserError where the package or the labels do not fit it."""
     spec, recorded = package.manifest.input, _recorded(package, config.frames)
     if "imported" not in package.manifest.training:
@@ -50,7 +50,7 @@ def material(package: Package, config: QuantiseConfig) -> Material:
             raise UserError("data: no folder given; say `--data FOLDER`")
         training, kept_back = labeled_frames(package.manifest, Path(config.data))
         labeled = kept_back if len(kept_back) else None
-        images = training.images if labeled else _without(package.golden.frames, training.images)
+        images = training.images if labeled else _drop(package.golden.frames, training.images)
         calibrate = [*images, *recorded[::2]]
         if not calibrate and "int8" in config.precisions:
             raise UserError(
@@ -58,7 +58,7 @@ def material(package: Package, config: QuantiseConfig) -> Material:
                 "calibrate int8 on: those kept back from training measure, or else the golden frames; give "
                 "recordings: `--frames '[VIDEO]'`"
             )
-        return Material(calibrate, labeled, recorded[1::2])
+        return CalibrationFrames(calibrate, labeled, recorded[1::2])
     if len(recorded) < LEAST_FRAMES:
         raise UserError(
             f"frames: an imported network is calibrated on recordings like those it will be used on, at "
@@ -66,7 +66,7 @@ def material(package: Package, config: QuantiseConfig) -> Material:
             "`--frames '[VIDEO]'` (or a folder of images)"
         )
     labels = labels_of(spec, package.manifest.keypoints, Path(config.data)) if config.data else None
-    return Material(recorded[::2], labels, recorded[1::2])
+    return CalibrationFrames(recorded[::2], labels, recorded[1::2])
 
 
 def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, LabeledFrames]:
@@ -83,7 +83,7 @@ def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, Label
     return frames.subset(split.train), frames.subset(split.validation)
 
 
-def _without(some: NDArray[np.uint8], images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+def _drop(some: NDArray[np.uint8], images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
     """The images that are none of `some` (G, H, W, C)."""
     known = {image.tobytes() for image in some}
     return [image for image in images if image.shape != some.shape[1:] or image.tobytes() not in known]

@@ -29,11 +29,11 @@ def write_first_in_float32(
     onnx: Path, spec: InputSpec, path: Path, count: int = FLOAT32_CONVOLUTIONS
 ) -> None:
     """Write the mixed network of an ONNX file to `path` (.xml, its weights beside it in .bin)."""
-    model = folded(onnx, spec)
+    model = fold_constants(onnx, spec)
     _write_marked(model, first_layers(model, count), path)
 
 
-def folded(onnx: Path, spec: InputSpec) -> Any:
+def fold_constants(onnx: Path, spec: InputSpec) -> Any:
     """The network as OpenVINO's model, its shape fixed and every constant (paddings, batch norms) folded in.
 
     What is folded later is made anew, and a mark upon it is lost.

@@ -22,7 +22,7 @@ BACKEND = "openvino"
 
 
 @dataclass
-class Yardstick:
+class PrecisionReference:
     """Frames, and what the float32 network finds in them."""
 
     images: Sequence[NDArray[np.uint8]]
@@ -46,11 +46,11 @@ def precisions_of(folder: Path) -> list[str]:
     return [p for p in engine.precisions() if engine.missing(folder, p) is None]
 
 
-def measure(network: Estimator, on: Yardstick) -> PrecisionReport:
+def measure(network: Estimator, reference: PrecisionReference) -> PrecisionReport:
     """The report of the precision that `network` runs in."""
-    found = network.estimate_all(on.images)
-    errors = {} if on.xy is None else figures(distances(found.xy, on.xy))
-    moved = displacement(found.xy, on.found)
+    found = network.estimate_all(reference.images)
+    errors = {} if reference.xy is None else figures(distances(found.xy, reference.xy))
+    moved = displacement(found.xy, reference.found)
     report = PrecisionReport(
         errors.get("mean_px"),
         float(np.median(moved)),
@@ -59,8 +59,8 @@ def measure(network: Estimator, on: Yardstick) -> PrecisionReport:
         errors.get("p90_px"),
         len(moved),
     )
-    if on.video_found is not None:
-        moved = displacement(network.estimate_all(on.video).xy, on.video_found)
+    if reference.video_found is not None:
+        moved = displacement(network.estimate_all(reference.video).xy, reference.video_found)
         report.video_median_px, report.video_p95_px = (float(q) for q in np.percentile(moved, [50, 95]))
         report.video_n = len(moved)
     return report
@@ -71,14 +71,14 @@ def displacement(xy: FloatArray, reference: Keypoints[FloatArray]) -> FloatArray
 
     Of all keypoints where it is not sure of a single one.
     """
-    sure = reference.confidence >= GOLDEN_CONFIDENCE
-    if not sure.any():
-        sure = np.ones_like(sure)
-    moved: FloatArray = np.linalg.norm(xy - reference.xy, axis=-1)[sure]
+    confident = reference.confidence >= GOLDEN_CONFIDENCE
+    if not confident.any():
+        confident = np.ones_like(confident)
+    moved: FloatArray = np.linalg.norm(xy - reference.xy, axis=-1)[confident]
     return moved
 
 
-def in_words(precision: str, report: PrecisionReport) -> str:
+def format_precision(precision: str, report: PrecisionReport) -> str:
     """A report as one line for people."""
     error = "error not known, no labels being kept back"
     if report.validation_error_px is not None:

@@ -24,16 +24,23 @@ from rt_pose.package import (
     read_package,
 )
 from train.quantisation.config import QuantiseConfig
-from train.quantisation.frames import Material, material
+from train.quantisation.frames import CalibrationFrames, collect_frames
 from train.quantisation.int8 import FLOAT_CONVOLUTIONS, check_available, write_int8
 from train.quantisation.mixed import (
     FLOAT32_CONVOLUTIONS,
     convolutions,
     first_layers,
-    folded,
+    fold_constants,
     write_first_in_float32,
 )
-from train.quantisation.precisions import BACKEND, Yardstick, estimator, in_words, measure, precisions_of
+from train.quantisation.precisions import (
+    BACKEND,
+    PrecisionReference,
+    estimator,
+    format_precision,
+    measure,
+    precisions_of,
+)
 from train.support.say import Say
 
 
@@ -45,20 +52,20 @@ def quantise(config: QuantiseConfig, say: Say = print) -> Package:
     """
     package = read_package(_given(config.model, "model"))
     _check(config.precisions, package.manifest.input)
-    on = material(package, config)
+    reference = collect_frames(package, config)
     with tempfile.TemporaryDirectory(prefix="quantise-", dir=package.path.absolute().parent) as scratch:
         work = Path(scratch)
         for name in package.manifest.files:
             shutil.copyfile(package.path / name, work / name)
         float32 = _network(package, work, "float32")
-        inputs = [float32.preprocess(image).copy() for image in on.calibrate]
+        inputs = [float32.preprocess(image).copy() for image in reference.calibrate]
         made = {name: _make(name, work, package.manifest.input, inputs, say) for name in config.precisions}
         files = [PRECISION_NETWORKS[name] for name in made]
         files += [Path(name).with_suffix(".bin").name for name in files]
         return extend_package(
             package.path,
             {name: _copier(work / name) for name in files},
-            _reports(package, work, made, _yardstick(package, float32, on), say),
+            _reports(package, work, made, _reference(package, float32, reference), say),
             {"quantised": package.manifest.training.get("quantised", {}) | made},
         )
 
@@ -90,7 +97,7 @@ def _make(
     precision: str, work: Path, spec: InputSpec, inputs: Sequence[NDArray[np.float32]], say: Say
 ) -> dict[str, Any]:
     """Write the network of a precision into `work`; how it was made, for the manifest."""
-    model = folded(work / NETWORK, spec)
+    model = fold_constants(work / NETWORK, spec)
     total = len(convolutions(model))
     kept = min(FLOAT_CONVOLUTIONS if precision == "int8" else FLOAT32_CONVOLUTIONS, total)
     path = work / PRECISION_NETWORKS[precision]
@@ -112,28 +119,28 @@ def _make(
     }
 
 
-def _yardstick(package: Package, float32: Estimator, on: Material) -> Yardstick:
+def _reference(package: Package, float32: Estimator, reference: CalibrationFrames) -> PrecisionReference:
     """Without labels the golden frames, by which every engine is judged when it starts, take their place."""
-    images = list(package.golden.frames) if on.labeled is None else on.labeled.images
-    return Yardstick(
+    images = list(package.golden.frames) if reference.labeled is None else reference.labeled.images
+    return PrecisionReference(
         images,
-        None if on.labeled is None else on.labeled.xy,
+        None if reference.labeled is None else reference.labeled.xy,
         float32.estimate_all(images),
-        on.recorded,
-        float32.estimate_all(on.recorded) if on.recorded else None,
+        reference.recorded,
+        float32.estimate_all(reference.recorded) if reference.recorded else None,
     )
 
 
 def _reports(
-    package: Package, work: Path, made: Collection[str], on: Yardstick, say: Say
+    package: Package, work: Path, made: Collection[str], reference: PrecisionReference, say: Say
 ) -> dict[str, PrecisionReport]:
     """Of every precision; without labels only of those just made, so that no error once known is lost."""
-    if on.xy is None:
+    if reference.xy is None:
         say("no labels to measure errors with: how far keypoints move from float32 is measured alone")
     reports = {}
-    for precision in made if on.xy is None else precisions_of(work):
-        reports[precision] = measure(_network(package, work, precision), on)
-        say(in_words(precision, reports[precision]))
+    for precision in made if reference.xy is None else precisions_of(work):
+        reports[precision] = measure(_network(package, work, precision), reference)
+        say(format_precision(precision, reports[precision]))
     return reports
 
 

@@ -48,10 +48,10 @@ def check_disk(out: Path, weights: int) -> None:
 
 
 @contextmanager
-def full_disk_told(out: Path, last: Path, goes_on: Callable[[], bool]) -> Iterator[None]:
+def explain_full_disk(out: Path, last: Path, resumable: Callable[[], bool]) -> Iterator[None]:
     """Within it a disk that refuses to take more raises a UserError that says how to go on.
 
-    `goes_on`: whether the training can, from the checkpoint `last`. Libraries that write in their own way
+    `resumable`: whether the training can, from the checkpoint `last`. Libraries that write in their own way
     raise a RuntimeError.
     """
     try:
@@ -60,5 +60,5 @@ def full_disk_told(out: Path, last: Path, goes_on: Callable[[], bool]) -> Iterat
         full = isinstance(error, OSError) and error.errno in _REFUSALS
         if not full and shutil.disk_usage(out).free >= MIB:
             raise
-        then = f"{last} is whole: make room, then go on with `--resume true`" if goes_on() else "make room"
+        then = f"{last} is whole: make room, then go on with `--resume true`" if resumable() else "make room"
         raise UserError(f"out: the disk of {out} is full; {then}") from error

@@ -26,18 +26,18 @@ def rank(config: TrainConfig) -> int:
     return int(os.environ.get("LOCAL_RANK", "0")) if config.devices > 1 else 0
 
 
-def heard(config: TrainConfig, say: Say) -> Say:
+def say_on_rank_zero(config: TrainConfig, say: Say) -> Say:
     """`say` in the first process, silence in the others."""
-    return say if rank(config) == 0 else _unheard
+    return say if rank(config) == 0 else _discard
 
 
-def end_if_not_first(config: TrainConfig) -> None:
+def exit_unless_rank_zero(config: TrainConfig) -> None:
     """End this process where it is not the first: it was there for the training alone."""
     if rank(config):
         sys.exit(0)
 
 
-def how_together(config: TrainConfig) -> dict[str, Any]:
+def distributed_settings(config: TrainConfig) -> dict[str, Any]:
     """Settings of Lightning's trainer."""
     if config.devices == 1:
         return {"devices": 1}
@@ -58,7 +58,7 @@ def how_together(config: TrainConfig) -> dict[str, Any]:
 
 
 @contextmanager
-def others_ended(trainer: lightning.Trainer) -> Iterator[None]:
+def kill_other_ranks_on_failure(trainer: lightning.Trainer) -> Iterator[None]:
     """Where the first process fails within it, those that it started end with it: they would wait for it."""
     try:
         yield
@@ -70,5 +70,5 @@ def others_ended(trainer: lightning.Trainer) -> Iterator[None]:
         raise
 
 
-def _unheard(_: str) -> None:
+def _discard(_: str) -> None:
     pass

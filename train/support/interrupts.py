@@ -41,7 +41,7 @@ class StopOnCtrlC(lightning.Callback):
 
         signal.signal(signal.SIGINT, stop)
         try:
-            with deaf() if together else nullcontext():
+            with block_sigint() if together else nullcontext():
                 yield
         except SystemExit:
             if self.asked:  # Lightning's answer to the second
@@ -53,7 +53,7 @@ class StopOnCtrlC(lightning.Callback):
     def setup(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
         """The other processes are there."""
         if trainer.is_global_zero:
-            hear()
+            unblock_sigint()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
         self._stop_together(trainer)
@@ -67,8 +67,8 @@ class StopOnCtrlC(lightning.Callback):
 
 
 @contextmanager
-def deaf() -> Iterator[None]:
-    """Within it a Ctrl-C waits; a process that begins within it is deaf until it calls `hear`."""
+def block_sigint() -> Iterator[None]:
+    """Within it a Ctrl-C waits; a process that begins within it is deaf until it calls `unblock_sigint`."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -76,6 +76,6 @@ def deaf() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def hear() -> None:
+def unblock_sigint() -> None:
     """No longer deaf: a Ctrl-C that waits comes now."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

@@ -103,7 +103,7 @@ class OpenVINOEngine:
             )
         return f"it holds no {name}"
 
-    def arrange(self, clock: Clock) -> str:
+    def tune(self, clock: Clock) -> str:
         """Threads and pinning with the shortest P90 between pauses as long as those between frames.
 
         In turns, so that a machine that drifts does not choose; another way than all cores, pinned, must be
@@ -113,7 +113,7 @@ class OpenVINOEngine:
         ways = [usual, (self.threads, False)]
         if self.threads > 1:
             ways.append((self.threads - 1, True))
-        requests = {way: self._arranged(*way) for way in ways}
+        requests = {way: self._tuned(*way) for way in ways}
         times: dict[tuple[int, bool], list[float]] = {way: [] for way in ways}
         for _ in range(ROUNDS):
             for way, (request, _) in requests.items():
@@ -141,7 +141,7 @@ class OpenVINOEngine:
                 times.append((clock.now_ns() - start_ns) / NS_PER_MS)
         return times
 
-    def _arranged(self, threads: int, pinned: bool) -> tuple[Any, _Buffers]:
+    def _tuned(self, threads: int, pinned: bool) -> tuple[Any, _Buffers]:
         """A request for one frame with these threads."""
         self.threads, self._pinned = threads, pinned
         return self._compile(1)
@@ -154,7 +154,7 @@ class OpenVINOEngine:
         batch = np.zeros((frames, self.spec.channels, self.spec.height, self.spec.width), np.float32)
         return lambda: self.infer(batch)
 
-    def beside(self, count: int) -> list[OpenVINOEngine]:
+    def replicas(self, count: int) -> list[OpenVINOEngine]:
         """`count` engines of one thread each, to be called from as many threads at the same time.
 
         They share one compiled network, a stream of it each. Networks compiled apart for one thread each all
@@ -171,12 +171,12 @@ class OpenVINOEngine:
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         request, buffers = self._request(len(batch))
         if buffers.empty is not None:
-            self._give(request, NETWORK_PAST, buffers.empty)
+            self._set_input(request, NETWORK_PAST, buffers.empty)
         return self._run(request, batch, buffers.heatmaps)
 
     def advance(self, batch: NDArray[np.float32], past: NDArray[np.float32]) -> NDArray[np.float32]:
         request, buffers = self._request(len(batch))
-        self._give(request, NETWORK_PAST, past)
+        self._set_input(request, NETWORK_PAST, past)
         heatmaps = self._run(request, batch, buffers.heatmaps)
         assert buffers.following is not None
         np.copyto(past, buffers.following)
@@ -186,12 +186,12 @@ class OpenVINOEngine:
         self, request: Any, batch: NDArray[np.float32], heatmaps: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         # The tensor is a view of the caller's memory, which lives as long as this call.
-        self._give(request, NETWORK_INPUT, batch)
+        self._set_input(request, NETWORK_INPUT, batch)
         request.infer(share_outputs=True)  # the heatmaps lie in our buffer: without this they are copied
         return heatmaps
 
     @staticmethod
-    def _give(request: Any, name: str, array: NDArray[np.float32]) -> None:
+    def _set_input(request: Any, name: str, array: NDArray[np.float32]) -> None:
         """Let a request read from, or write to, an array."""
         import openvino
 
@@ -231,7 +231,7 @@ class OpenVINOEngine:
             compiled.output(NETWORK_OUTPUT)
         except RuntimeError as error:
             raise UserError(
-                f"network {self._file}: openvino cannot run it with {_in_words(shapes)} and "
+                f"network {self._file}: openvino cannot run it with {_format_shapes(shapes)} and "
                 f"output '{NETWORK_OUTPUT}': {str(error).strip().splitlines()[-1]}; export the package again"
             ) from error
         return compiled
@@ -241,12 +241,12 @@ class OpenVINOEngine:
         shapes = input_shapes(self.spec, batch_size)
         heatmaps = np.zeros(tuple(compiled.output(NETWORK_OUTPUT).shape), np.float32)
         request = compiled.create_infer_request()
-        self._give(request, NETWORK_OUTPUT, heatmaps)
+        self._set_input(request, NETWORK_OUTPUT, heatmaps)
         if self.spec.context is None:
             return request, _Buffers(heatmaps, None, None)
         empty, following = (np.zeros(shapes[NETWORK_PAST], np.float32) for _ in range(2))
-        self._give(request, NETWORK_PAST, empty)
-        self._give(request, NETWORK_NEXT, following)
+        self._set_input(request, NETWORK_PAST, empty)
+        self._set_input(request, NETWORK_NEXT, following)
         return request, _Buffers(heatmaps, empty, following)
 
 
@@ -258,5 +258,5 @@ def input_shapes(spec: InputSpec, batch_size: int) -> dict[str, list[int]]:
     return shapes
 
 
-def _in_words(shapes: dict[str, list[int]]) -> str:
+def _format_shapes(shapes: dict[str, list[int]]) -> str:
     return " and ".join(f"input '{name}' {shape}" for name, shape in shapes.items())

@@ -15,13 +15,13 @@ from rt_pose.clock import Clock
 from rt_pose.config.schema import Device
 from rt_pose.errors import UserError
 from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT, Call, engine_backend
-from rt_pose.inference.engines.torch_cuda import device_name, ready_call, run_on_lane
+from rt_pose.inference.engines.torch_cuda import device_name, ready_call, run_on_stream
 from rt_pose.package import NETWORK, InputSpec, file_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rt_pose.inference.gpu.stream import Lane
+    from rt_pose.inference.gpu.stream import CudaStream
 
 FLAGS = {"fp16": "FP16", "bf16": "BF16", "float32": ""}
 """TensorRT's builder flag that allows a precision."""
@@ -44,19 +44,19 @@ class TensorRTEngine:
 
         from rt_pose.inference.gpu.device import out_of_memory
         from rt_pose.inference.gpu.graphs import NetworkGraphs
-        from rt_pose.inference.gpu.stream import CudaLane
+        from rt_pose.inference.gpu.stream import TorchCudaStream
 
         tensorrt = _library()
         self.spec, self.precision, self.threads = spec, precision, threads
-        self.lane: Lane = CudaLane()
+        self.cuda_stream: CudaStream = TorchCudaStream()
         self.dtype, self.layout = torch.float32, torch.contiguous_format
         self._trt: Any = tensorrt
         self._logger = tensorrt.Logger(tensorrt.Logger.ERROR)
-        with out_of_memory("loading the network into TensorRT"), self.lane.on():
+        with out_of_memory("loading the network into TensorRT"), self.cuda_stream.on():
             self._engine = self._load(folder / NETWORK)
         self._contexts: dict[tuple[int, int], tuple[Any, Tensor]] = {}
-        self._graphs = NetworkGraphs(self.lane, self.forward, spec, self.dtype, layout=self.layout)
-        self.description = f"tensorrt {tensorrt.__version__} on {device_name(self.lane)}, {precision}"
+        self._graphs = NetworkGraphs(self.cuda_stream, self.forward, spec, self.dtype, layout=self.layout)
+        self.description = f"tensorrt {tensorrt.__version__} on {device_name(self.cuda_stream)}, {precision}"
 
     @classmethod
     def precisions(cls) -> list[str]:
@@ -71,7 +71,7 @@ class TensorRTEngine:
             )
         return None if (folder / NETWORK).is_file() else f"it holds no {NETWORK}"
 
-    def arrange(self, clock: Clock) -> str:  # noqa: ARG002
+    def tune(self, clock: Clock) -> str:  # noqa: ARG002
         return ""
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -81,15 +81,15 @@ class TensorRTEngine:
         context, heatmaps = self._context(inputs)
         context.set_tensor_address(NETWORK_INPUT, inputs.data_ptr())
         context.set_tensor_address(NETWORK_OUTPUT, heatmaps.data_ptr())
-        if not context.execute_async_v3(torch.cuda.current_stream(self.lane.device).cuda_stream):
+        if not context.execute_async_v3(torch.cuda.current_stream(self.cuda_stream.device).cuda_stream):
             raise RuntimeError("tensorrt: the network could not be launched")
         return heatmaps
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        return run_on_lane(self.lane, self._graphs, batch)
+        return run_on_stream(self.cuda_stream, self._graphs, batch)
 
     def ready(self, frames: int = 1) -> Call:
-        return ready_call(self.lane, self._graphs, frames)
+        return ready_call(self.cuda_stream, self._graphs, frames)
 
     def _context(self, inputs: Tensor) -> tuple[Any, Tensor]:
         """A context for one batch size of one place in memory, and its output.
@@ -112,11 +112,11 @@ class TensorRTEngine:
             if not context.set_input_shape(NETWORK_INPUT, shape):
                 raise UserError(f"engine.backend: tensorrt cannot run the network on input {shape}")
             output = tuple(context.get_tensor_shape(NETWORK_OUTPUT))
-            self._contexts[key] = context, torch.zeros(output, device=self.lane.device)
+            self._contexts[key] = context, torch.zeros(output, device=self.cuda_stream.device)
         return self._contexts[key]
 
     def _load(self, path: Path) -> Any:
-        from rt_pose.inference.gpu.plan_cache import kept
+        from rt_pose.inference.gpu.plan_cache import cached_plan
 
         runtime = self._trt.Runtime(self._logger)
         loaded: list[Any] = []
@@ -126,8 +126,10 @@ class TensorRTEngine:
             loaded.extend([] if engine is None else [engine])
             return engine is not None
 
-        facts = plan_facts(path, self.spec, self.precision, self._trt.__version__, _hardware(self.lane))
-        plan = kept(facts, lambda: self._build(path), usable)
+        facts = plan_facts(
+            path, self.spec, self.precision, self._trt.__version__, _hardware(self.cuda_stream)
+        )
+        plan = cached_plan(facts, lambda: self._build(path), usable)
         if not loaded and not usable(plan):
             raise UserError(
                 f"network {path}: tensorrt {self._trt.__version__} cannot load what it built of it"
@@ -144,8 +146,8 @@ class TensorRTEngine:
         network = builder.create_network(0)
         parser = trt.OnnxParser(network, self._logger)
         if not parser.parse(path.read_bytes()):
-            said = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
-            raise UserError(f"network {path}: tensorrt {trt.__version__} cannot read it: {said}")
+            lines = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
+            raise UserError(f"network {path}: tensorrt {trt.__version__} cannot read it: {lines}")
         config = builder.create_builder_config()
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_BYTES)
         config.clear_flag(trt.BuilderFlag.TF32)  # float32 is float32
@@ -197,10 +199,10 @@ def plan_facts(
     }
 
 
-def _hardware(lane: Lane) -> dict[str, str | int]:
+def _hardware(cuda_stream: CudaStream) -> dict[str, str | int]:
     import torch
 
     from rt_pose.inference.gpu.device import driver_version
 
-    major, minor = torch.cuda.get_device_capability(lane.device)
-    return {"gpu": device_name(lane), "capability": f"{major}.{minor}", "driver": driver_version()}
+    major, minor = torch.cuda.get_device_capability(cuda_stream.device)
+    return {"gpu": device_name(cuda_stream), "capability": f"{major}.{minor}", "driver": driver_version()}

@@ -19,7 +19,7 @@ from rt_pose.package import InputSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from rt_pose.inference.gpu.stream import Lane
+    from rt_pose.inference.gpu.stream import CudaStream
 
 DTYPES = {"fp16": "float16", "bf16": "bfloat16", "float32": "float32"}
 
@@ -33,25 +33,31 @@ class TorchCudaEngine:
     device: ClassVar[Device] = "gpu"
 
     def __init__(
-        self, folder: Path, spec: InputSpec, precision: str, threads: int, lane: Lane | None = None
+        self,
+        folder: Path,
+        spec: InputSpec,
+        precision: str,
+        threads: int,
+        cuda_stream: CudaStream | None = None,
     ) -> None:
-        """`lane`: where to run; a new stream of the GPU where not given. UserError without a usable GPU."""
+        """`cuda_stream`: where to run; a new stream of the GPU where not given. UserError without a usable
+        GPU."""
         import torch
 
         from rt_pose.inference.gpu.device import out_of_memory
         from rt_pose.inference.gpu.graphs import NetworkGraphs
         from rt_pose.inference.gpu.network import load_program
-        from rt_pose.inference.gpu.stream import CudaLane
+        from rt_pose.inference.gpu.stream import TorchCudaStream
 
         self.spec, self.precision, self.threads = spec, precision, threads
-        self.lane: Lane = lane or CudaLane()
+        self.cuda_stream: CudaStream = cuda_stream or TorchCudaStream()
         self.dtype, self.layout = getattr(torch, DTYPES[precision]), torch.channels_last
         # While the lane is on: conversions run on the current stream, which recordings must find done.
-        with out_of_memory("loading the network"), self.lane.on():
-            self._network: Any = load_program(folder / PROGRAM, self.lane.device, self.dtype)
-        self._graphs = NetworkGraphs(self.lane, self.forward, spec, self.dtype)
+        with out_of_memory("loading the network"), self.cuda_stream.on():
+            self._network: Any = load_program(folder / PROGRAM, self.cuda_stream.device, self.dtype)
+        self._graphs = NetworkGraphs(self.cuda_stream, self.forward, spec, self.dtype)
         version = importlib.metadata.version("torch")
-        self.description = f"torch {version} ({self.backend}) on {device_name(self.lane)}, {precision}"
+        self.description = f"torch {version} ({self.backend}) on {device_name(self.cuda_stream)}, {precision}"
 
     @classmethod
     def precisions(cls) -> list[str]:
@@ -65,7 +71,7 @@ class TorchCudaEngine:
             return f"it holds no {PROGRAM}; export the package again, or use the backend tensorrt"
         return None
 
-    def arrange(self, clock: Clock) -> str:  # noqa: ARG002
+    def tune(self, clock: Clock) -> str:  # noqa: ARG002
         return ""
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -74,39 +80,43 @@ class TorchCudaEngine:
         return found
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        return run_on_lane(self.lane, self._graphs, batch)
+        return run_on_stream(self.cuda_stream, self._graphs, batch)
 
     def ready(self, frames: int = 1) -> Call:
-        return ready_call(self.lane, self._graphs, frames)
+        return ready_call(self.cuda_stream, self._graphs, frames)
 
 
-def run_on_lane(lane: Lane, graphs: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+def run_on_stream(cuda_stream: CudaStream, graphs: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
     """Heatmaps of a batch that lies on the host: there, through the graph, and back."""
     import torch
 
     count = len(batch)
-    with lane.on():
+    with cuda_stream.on():
         graphs.inputs[:count].copy_(torch.from_numpy(batch))
         graphs.launch(count)
-    lane.wait()
+    cuda_stream.wait()
     found: NDArray[np.float32] = graphs.result(count)
     return found
 
 
-def ready_call(lane: Lane, graphs: Any, frames: int) -> Call:
+def ready_call(cuda_stream: CudaStream, graphs: Any, frames: int) -> Call:
     """A forward on input that lies on the device already; a call returns when its heatmaps are there."""
 
     def call() -> None:
-        with lane.on():
+        with cuda_stream.on():
             graphs.launch(frames, fetch=False)
-        lane.wait()
+        cuda_stream.wait()
 
     call()  # recorded now, not when the first is timed
     return call
 
 
-def device_name(lane: Lane) -> str:
+def device_name(cuda_stream: CudaStream) -> str:
     """The GPU's name."""
     import torch
 
-    return torch.cuda.get_device_name(lane.device) if lane.device.type == "cuda" else str(lane.device)
+    return (
+        torch.cuda.get_device_name(cuda_stream.device)
+        if cuda_stream.device.type == "cuda"
+        else str(cuda_stream.device)
+    )

@@ -56,7 +56,7 @@ class TorchEngine:
             return f"it holds no {PROGRAM}; export the package again, or use the backend openvino"
         return None
 
-    def arrange(self, clock: Clock) -> str:  # noqa: ARG002
+    def tune(self, clock: Clock) -> str:  # noqa: ARG002
         return ""
 
     def ready(self, frames: int = 1) -> Call:

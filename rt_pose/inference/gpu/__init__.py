@@ -1,4 +1,4 @@
 """The hot path on a GPU: one CUDA stream from pinned memory to keypoints, and one wait at its end.
 
-Nothing of CUDA is touched when these modules are imported; a `Lane` opens the device.
+Nothing of CUDA is touched when these modules are imported; a `CudaStream` opens the device.
 """

@@ -33,7 +33,7 @@ def open_gpu() -> int:
         raise UserError("engine.device: torch is not installed; `pip install torch`")
     import torch
 
-    if reason := why_not(torch.__version__, torch.version.cuda, driver_version()):
+    if reason := unavailable_reason(torch.__version__, torch.version.cuda, driver_version()):
         raise UserError(f"engine.device: {reason}, or set `--engine.device cpu`")
     try:
         torch.cuda.init()
@@ -41,8 +41,10 @@ def open_gpu() -> int:
         name, capability = torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)
         free, total = torch.cuda.mem_get_info(device)
     except (RuntimeError, AssertionError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"engine.device: torch cannot open the GPU: {said[0]}; check `nvidia-smi`") from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            f"engine.device: torch cannot open the GPU: {lines[0]}; check `nvidia-smi`"
+        ) from error
     architectures = torch.cuda.get_arch_list()
     if not runs_on(architectures, capability):
         raise UserError(
@@ -53,7 +55,7 @@ def open_gpu() -> int:
     return device
 
 
-def why_not(torch_version: str, torch_cuda: str | None, driver: int) -> str | None:
+def unavailable_reason(torch_version: str, torch_cuda: str | None, driver: int) -> str | None:
     """Why a torch built for CUDA `torch_cuda` ("12.8"; None: a CPU build) cannot use a driver for CUDA
     `driver` (12080), and what to do; None where it can."""
     if torch_cuda is None:
@@ -114,15 +116,15 @@ def out_of_memory(doing: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        said = ran_out(error)
-        if said is None:
+        lines = is_out_of_memory(error)
+        if lines is None:
             raise
         raise UserError(
-            f"the GPU's memory ran out while {doing}: {said}; `nvidia-smi` shows who holds it"
+            f"the GPU's memory ran out while {doing}: {lines}; `nvidia-smi` shows who holds it"
         ) from error
 
 
-def ran_out(error: BaseException) -> str | None:
+def is_out_of_memory(error: BaseException) -> str | None:
     """What an error says of the GPU's memory, in a line; None where it is about something else.
 
     torch's allocator has an error of its own, and what it was that failed may be hidden behind the error of a

@@ -23,13 +23,13 @@ from rt_pose.inference.decode_argmax import make_decoder
 from rt_pose.inference.decode_compiled import to_frame
 from rt_pose.inference.decode_torch import decode_torch, decodes
 from rt_pose.inference.engine import Engine
-from rt_pose.inference.estimator import Estimator, Window
+from rt_pose.inference.estimator import Estimator, Region
 from rt_pose.inference.gpu.frames import DaliFrames, DeviceFrames, MatrixFrames
 from rt_pose.inference.gpu.graphs import Forward, NetworkGraphs
 from rt_pose.inference.gpu.staging import Staging
-from rt_pose.inference.gpu.stream import Lane
+from rt_pose.inference.gpu.stream import CudaStream
 from rt_pose.inference.preprocess import frame_from_input
-from rt_pose.inference.temporal_context import Past
+from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.package import DecodeSpec
 from rt_pose.types import FloatArray
 
@@ -40,7 +40,7 @@ NUMBERS = 7
 class DeviceEngine(Engine, Protocol):
     """An engine whose network runs on a lane."""
 
-    lane: Lane
+    cuda_stream: CudaStream
     dtype: torch.dtype
     """Of its input on the device."""
     layout: torch.memory_format
@@ -56,38 +56,38 @@ class GpuEstimator(Estimator):
     def __init__(self, engine: DeviceEngine, decode: DecodeSpec, preprocess: str = "dali") -> None:
         """`preprocess`: dali or compiled."""
         self.engine = engine
-        self._lane = engine.lane
-        self.device = self._lane.device
-        self._staging = Staging(self._lane)
+        self._cuda_stream = engine.cuda_stream
+        self.device = self._cuda_stream.device
+        self._staging = Staging(self._cuda_stream)
         frames = MatrixFrames if preprocess == "compiled" else DaliFrames
-        self._frames: DeviceFrames = frames(engine.spec, self._lane, self._staging)
+        self._frames: DeviceFrames = frames(engine.spec, self._cuda_stream, self._staging)
         # Networks from elsewhere have decoders that only the host knows: their maps come back whole.
         self._decode_maps = None if decodes(decode) else make_decoder(decode)
-        tail: Forward | None = None if self._decode_maps else lambda maps: packed(decode_torch(maps, decode))
+        tail: Forward | None = None if self._decode_maps else lambda maps: pack(decode_torch(maps, decode))
         self._graphs = NetworkGraphs(
-            self._lane, engine.forward, engine.spec, engine.dtype, tail, engine.layout
+            self._cuda_stream, engine.forward, engine.spec, engine.dtype, tail, engine.layout
         )
         self._affines: dict[tuple[int, int], FloatArray] = {}
 
-    def preprocess(self, image: NDArray[np.uint8], window: Window | None = None) -> Any:
+    def preprocess(self, image: NDArray[np.uint8], window: Region | None = None) -> Any:
         """Launch one frame's preprocessing; what `infer` takes."""
         return self.preprocess_all([image], [window])
 
-    def preprocess_all(self, images: Sequence[NDArray[np.uint8]], windows: Sequence[Window | None]) -> Any:
+    def preprocess_all(self, images: Sequence[NDArray[np.uint8]], windows: Sequence[Region | None]) -> Any:
         """Launch the frames' preprocessing; what `infer` takes: how many there are.
 
         The frames are read until `infer` returns.
         """
-        with self._lane.on():
+        with self._cuda_stream.on():
             self._frames.into(images, windows, self._graphs.inputs)
         return len(images)
 
-    def infer(self, batch: Any, pasts: Sequence[Past] | None = None) -> NDArray[np.float32]:  # noqa: ARG002
+    def infer(self, batch: Any, contexts: Sequence[TemporalContext] | None = None) -> NDArray[np.float32]:  # noqa: ARG002
         """What `decode` takes, frame by frame along the first axis, of preprocessed frames; valid until the
         next call. No engine of a GPU takes a network with a past yet."""
-        with self._lane.on():
+        with self._cuda_stream.on():
             self._graphs.launch(batch)
-        self._lane.wait()
+        self._cuda_stream.wait()
         return self._graphs.result(batch)
 
     def decode(
@@ -97,7 +97,7 @@ class GpuEstimator(Estimator):
         affine = self._affines.get(frame_size)
         if affine is None:
             affine = self._affines[frame_size] = frame_from_input(self.engine.spec, frame_size)
-        found = self._decode_maps(heatmaps) if self._decode_maps else unpacked(heatmaps)
+        found = self._decode_maps(heatmaps) if self._decode_maps else unpack(heatmaps)
         to_frame(affine, *offset_xy, found.xy.reshape(-1, 2), found.cov.reshape(-1, 2, 2))
         return found
 
@@ -111,7 +111,7 @@ class GpuEstimator(Estimator):
                 "engine.decoder: 'nvdec' leaves frames on the GPU, where the compiled preprocessing takes "
                 "them; set `--engine.preprocess compiled`, or `--engine.decoder pyav`"
             )
-        with self._lane.on():
+        with self._cuda_stream.on():
             self._frames.from_device(frame, self._graphs.inputs)
         height, width = frame.shape[:2]
         return self.decode(self.infer(1), (width, height))
@@ -121,12 +121,12 @@ class GpuEstimator(Estimator):
         return self._staging.pin(memory)
 
 
-def packed(found: Keypoints[Tensor]) -> Tensor:
+def pack(found: Keypoints[Tensor]) -> Tensor:
     """(B, K, 7) float32: everything of a keypoint in one tensor, so that one copy brings it back."""
     return torch.cat([found.xy, found.cov.flatten(-2), found.confidence[..., None]], dim=-1)
 
 
-def unpacked(numbers: NDArray[np.float32]) -> Keypoints[FloatArray]:
+def unpack(numbers: NDArray[np.float32]) -> Keypoints[FloatArray]:
     """The keypoints again, in memory of their own."""
     values = numbers.astype(np.float64)
     cov = values[..., 2:6].reshape(*values.shape[:-1], 2, 2).copy()

@@ -20,19 +20,19 @@ from rt_pose.errors import UserError
 from rt_pose.inference.gpu.device import out_of_memory
 from rt_pose.inference.gpu.graphs import MAX_FRAMES
 from rt_pose.inference.gpu.resize import MatrixResize
-from rt_pose.inference.gpu.staging import Staging, Window
-from rt_pose.inference.gpu.stream import Lane
+from rt_pose.inference.gpu.staging import Region, Staging
+from rt_pose.inference.gpu.stream import CudaStream
 from rt_pose.inference.preprocess import frames_pipeline
 from rt_pose.package import InputSpec
 
 Images = Sequence[NDArray[np.uint8]]
-Windows = Sequence[Window | None]
+Regions = Sequence[Region | None]
 
 
 class DeviceFrames(Protocol):
     """Fills the network's input. Calls belong inside the lane's `on`, one wait of the lane apart."""
 
-    def into(self, images: Images, windows: Windows, inputs: Tensor) -> None:
+    def into(self, images: Images, windows: Regions, inputs: Tensor) -> None:
         """Launch all that makes `inputs[i]` (C, h, w) of frame i (H, W, C) or of its window."""
         ...
 
@@ -40,13 +40,13 @@ class DeviceFrames(Protocol):
 class DaliFrames:
     """The preprocessing graph that training and the CPU use, run by DALI on the device."""
 
-    def __init__(self, spec: InputSpec, lane: Lane, staging: Staging) -> None:
-        self._spec, self._lane, self._staging = spec, lane, staging
+    def __init__(self, spec: InputSpec, cuda_stream: CudaStream, staging: Staging) -> None:
+        self._spec, self._cuda_stream, self._staging = spec, cuda_stream, staging
         self._pipelines: dict[int, Any] = {}
         self._held: list[Tensor] = []
         """DALI's outputs of this call: what was launched reads them after it has returned."""
 
-    def into(self, images: Images, windows: Windows, inputs: Tensor) -> None:
+    def into(self, images: Images, windows: Regions, inputs: Tensor) -> None:
         self._held.clear()
         staged = [
             self._staging.stage(slot, image, window)
@@ -72,12 +72,16 @@ class DaliFrames:
         try:
             with out_of_memory("making DALI's preprocessing"):
                 return frames_pipeline(
-                    self._spec, channels, MAX_FRAMES, device_id=self._lane.device.index, asynchronous=True
+                    self._spec,
+                    channels,
+                    MAX_FRAMES,
+                    device_id=self._cuda_stream.device.index,
+                    asynchronous=True,
                 )
         except RuntimeError as error:
-            said = str(error).strip().splitlines() or [type(error).__name__]
+            lines = str(error).strip().splitlines() or [type(error).__name__]
             raise UserError(
-                f"engine.device: DALI cannot run on this GPU: {said[0]}; install the DALI for the driver's "
+                f"engine.device: DALI cannot run on this GPU: {lines[0]}; install the DALI for the driver's "
                 "CUDA (nvidia-dali-cuda120 or nvidia-dali-cuda130), or set `--engine.device cpu`"
             ) from error
 
@@ -89,20 +93,20 @@ class DaliFrames:
         wrong pixels now and then.
         """
         pipeline.feed_input("frames", staged)
-        (output,) = pipeline.run(getattr(self._lane, "stream", None))
+        (output,) = pipeline.run(getattr(self._cuda_stream, "stream", None))
         return output.as_tensor()
 
 
 class MatrixFrames:
     """Copy and resize by launches of our own, recorded once a shape and place."""
 
-    def __init__(self, spec: InputSpec, lane: Lane, staging: Staging) -> None:
-        self._spec, self._lane, self._staging = spec, lane, staging
+    def __init__(self, spec: InputSpec, cuda_stream: CudaStream, staging: Staging) -> None:
+        self._spec, self._cuda_stream, self._staging = spec, cuda_stream, staging
         self._resizes: dict[tuple[int, ...], MatrixResize] = {}
         self._recorded: dict[tuple[int, ...], tuple[Tensor, Callable[[], object]]] = {}
         self._dali: DaliFrames | None = None
 
-    def into(self, images: Images, windows: Windows, inputs: Tensor) -> None:
+    def into(self, images: Images, windows: Regions, inputs: Tensor) -> None:
         if any(image.shape[2] == 3 for image in images) and self._spec.channels == 1:
             self._through_dali(images, windows, inputs)
             return
@@ -125,18 +129,18 @@ class MatrixFrames:
     def _record(self, shape: tuple[int, ...], target: Tensor) -> tuple[Tensor, Callable[[], object]]:
         height, width, channels = shape
         with out_of_memory(f"making room for frames of {width}x{height}"), torch.no_grad():
-            with self._lane.on():
-                frame = torch.zeros(shape, dtype=torch.uint8, device=self._lane.device)
+            with self._cuda_stream.on():
+                frame = torch.zeros(shape, dtype=torch.uint8, device=self._cuda_stream.device)
                 if shape not in self._resizes:
                     self._resizes[shape] = MatrixResize(
-                        self._spec, (height, width, channels), self._lane.device
+                        self._spec, (height, width, channels), self._cuda_stream.device
                     )
             resize = self._resizes[shape]
-            launch, _ = self._lane.record(lambda: target.copy_(resize(frame)))
+            launch, _ = self._cuda_stream.record(lambda: target.copy_(resize(frame)))
         return frame, launch
 
-    def _through_dali(self, images: Images, windows: Windows, inputs: Tensor) -> None:
+    def _through_dali(self, images: Images, windows: Regions, inputs: Tensor) -> None:
         """Luma is rounded to grey levels before the resize: left to the one place that defines it."""
         if self._dali is None:
-            self._dali = DaliFrames(self._spec, self._lane, self._staging)
+            self._dali = DaliFrames(self._spec, self._cuda_stream, self._staging)
         self._dali.into(images, windows, inputs)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rt_pose.errors import UserError
 from rt_pose.inference.gpu.device import out_of_memory
-from rt_pose.inference.gpu.stream import Lane
+from rt_pose.inference.gpu.stream import CudaStream
 from rt_pose.package import InputSpec
 
 MAX_FRAMES = 16
@@ -38,7 +38,7 @@ class NetworkGraphs:
 
     def __init__(
         self,
-        lane: Lane,
+        cuda_stream: CudaStream,
         forward: Forward,
         spec: InputSpec,
         dtype: torch.dtype,
@@ -47,11 +47,11 @@ class NetworkGraphs:
     ) -> None:
         """`forward` makes heatmaps of input of `dtype` and `layout`, both on the lane's device; `tail` makes
         the result of float32 heatmaps (None: the heatmaps themselves)."""
-        self._lane, self._forward, self._tail = lane, forward, tail
+        self._cuda_stream, self._forward, self._tail = cuda_stream, forward, tail
         self._recorded: dict[int, _Recorded] = {}
-        with out_of_memory("making room for the network's input"), lane.on():
+        with out_of_memory("making room for the network's input"), cuda_stream.on():
             room = torch.zeros(
-                (MAX_FRAMES, spec.channels, spec.height, spec.width), dtype=dtype, device=lane.device
+                (MAX_FRAMES, spec.channels, spec.height, spec.width), dtype=dtype, device=cuda_stream.device
             )
             self.inputs = room.contiguous(memory_format=layout)
 
@@ -85,5 +85,5 @@ class NetworkGraphs:
             return (heatmaps if self._tail is None else self._tail(heatmaps)).contiguous()
 
         with out_of_memory(f"recording the network for {count} frames"), torch.no_grad():
-            launch, result = self._lane.record(work)
-            return _Recorded(launch, result, self._lane.host(tuple(result.shape), torch.float32))
+            launch, result = self._cuda_stream.record(work)
+            return _Recorded(launch, result, self._cuda_stream.host(tuple(result.shape), torch.float32))

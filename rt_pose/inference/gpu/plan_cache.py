@@ -27,7 +27,7 @@ def plan_key(facts: Facts) -> str:
     return hashlib.sha256(json.dumps(dict(facts), sort_keys=True).encode()).hexdigest()[:32]
 
 
-def kept(facts: Facts, build: Callable[[], bytes], usable: Callable[[bytes], bool]) -> bytes:
+def cached_plan(facts: Facts, build: Callable[[], bytes], usable: Callable[[bytes], bool]) -> bytes:
     """The plan for these facts: the one kept, where it is `usable`, otherwise built now and kept.
 
     The facts lie beside it for people. UserError where the folder cannot be written.

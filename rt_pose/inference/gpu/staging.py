@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rt_pose.inference.gpu.stream import Lane
+from rt_pose.inference.gpu.stream import CudaStream
 
 PORTABLE = 1
 """CU_MEMHOSTREGISTER_PORTABLE: pinned for every context."""
 _LOG = logging.getLogger(__name__)
 
-Window = tuple[int, int, int, int]
+Region = tuple[int, int, int, int]
 """x, y, width and height of a part of the frame, px."""
 
 
@@ -26,13 +26,13 @@ class Staging:
     What is staged is read by the device until the lane's next wait: stage again only after it.
     """
 
-    def __init__(self, lane: Lane) -> None:
-        self._lane = lane
+    def __init__(self, cuda_stream: CudaStream) -> None:
+        self._cuda_stream = cuda_stream
         self._room: dict[tuple[int, tuple[int, ...]], NDArray[np.uint8]] = {}
         self._pinned: list[tuple[int, int]] = []
         """First and last + 1 address of memory registered with the driver."""
 
-    def stage(self, slot: int, image: NDArray[np.uint8], window: Window | None) -> NDArray[np.uint8]:
+    def stage(self, slot: int, image: NDArray[np.uint8], window: Region | None) -> NDArray[np.uint8]:
         """A frame (H, W, C), or its window, contiguous and in pinned memory; `slot` is its place in the call.
 
         The frame itself where it lies in pinned memory whole.
@@ -44,7 +44,7 @@ class Staging:
             return image
         key = slot, image.shape
         if key not in self._room:
-            self._room[key] = self._lane.host(image.shape, torch.uint8).numpy()
+            self._room[key] = self._cuda_stream.host(image.shape, torch.uint8).numpy()
         np.copyto(self._room[key], image)
         return self._room[key]
 

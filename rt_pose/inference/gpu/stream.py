@@ -20,7 +20,7 @@ WARM_UPS = 3
 """Runs ahead of a recording: libraries choose kernels and allocate workspaces then, which no graph may."""
 
 
-class Lane(Protocol):
+class CudaStream(Protocol):
     """Where device work is launched. One thread at a time."""
 
     device: torch.device
@@ -45,7 +45,7 @@ class Lane(Protocol):
         ...
 
 
-class CudaLane:
+class TorchCudaStream:
     """A stream of the GPU, of high priority."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class CudaLane:
         return torch.cuda.stream(self.stream)
 
     def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], object], Tensor]:
-        with _exact():
+        with _require_full_precision():
             with self.on():
                 for _ in range(WARM_UPS):
                     work()
@@ -83,7 +83,7 @@ class CudaLane:
 
 
 @contextmanager
-def _exact() -> Iterator[None]:
+def _require_full_precision() -> Iterator[None]:
     """Within it float32 is float32 (no TF32), and convolutions are chosen by measurement among those that
     give the same bits every time."""
     matmul = torch.backends.cuda.matmul

@@ -23,7 +23,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
-class Stretch:
+class FrameRange:
     """Frames that follow one another in a video."""
 
     video: Path
@@ -38,38 +38,38 @@ def read_on_device(path: Path, channels: Channels, device: torch.device) -> Iter
     """
     total = probe(path).frames
     sequences = -(-total // SEQUENCE)
-    with _said(path):
+    with _quoted(path):
         pipeline = _pipeline(device, SEQUENCE, {"filenames": [str(path)], "pad_sequences": True})
     for k in range(sequences):
-        with _said(path):
+        with _quoted(path):
             sequence = _sequence(pipeline, channels)
         yield from sequence[: total - k * SEQUENCE]
 
 
-def read_stretches(
-    stretches: Sequence[Stretch], length: int, channels: Channels, device: torch.device
+def read_ranges(
+    ranges: Sequence[FrameRange], length: int, channels: Channels, device: torch.device
 ) -> Iterator[Tensor]:
     """Each of the stretches of `length` frames, in their order: (length, H, W, C) uint8 on the device.
 
     The reader decodes ahead. UserError where NVDEC cannot decode one.
     """
     with tempfile.TemporaryDirectory(prefix="rt-pose-clips-") as folder:
-        names = _plain_names([stretch.video for stretch in stretches], Path(folder))
+        names = _plain_names([frame_range.video for frame_range in ranges], Path(folder))
         listing = Path(folder) / "stretches.txt"
-        listing.write_text(file_list(stretches, length, names), encoding="utf-8")
-        first = stretches[0].video
+        listing.write_text(file_list(ranges, length, names), encoding="utf-8")
+        first = ranges[0].video
         options = {"file_list": str(listing), "file_list_frame_num": True, "step": length}
-        with _said(first):
+        with _quoted(first):
             pipeline = _pipeline(device, length, options)
-        for stretch in stretches:
-            with _said(stretch.video):
+        for frame_range in ranges:
+            with _quoted(frame_range.video):
                 sequence = _sequence(pipeline, channels)
             yield sequence
 
 
-def file_list(stretches: Sequence[Stretch], length: int, names: dict[Path, Path]) -> str:
+def file_list(ranges: Sequence[FrameRange], length: int, names: dict[Path, Path]) -> str:
     """DALI's list, a line a stretch in their order: file, label, first frame, the one after the last."""
-    return "".join(f"{names[s.video]} {i} {s.start} {s.start + length}\n" for i, s in enumerate(stretches))
+    return "".join(f"{names[s.video]} {i} {s.start} {s.start + length}\n" for i, s in enumerate(ranges))
 
 
 def to_gray(frames: Tensor) -> Tensor:
@@ -117,14 +117,14 @@ def _sequence(pipeline: Any, channels: Channels) -> Tensor:
 
 
 @contextmanager
-def _said(path: Path) -> Iterator[None]:
+def _quoted(path: Path) -> Iterator[None]:
     """Within it DALI's errors become words."""
     try:
         with out_of_memory(f"decoding {path}"):
             yield
     except (RuntimeError, StopIteration) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
+        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(
-            f"video {path}: the GPU's decoder cannot read it: {said[0]}; use `decoder: pyav`, or convert it "
+            f"video {path}: the GPU's decoder cannot read it: {lines[0]}; use `decoder: pyav`, or convert it "
             "to H.264 of a constant frame rate"
         ) from error

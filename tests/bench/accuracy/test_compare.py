@@ -10,14 +10,29 @@ import numpy as np
 import pytest
 from support.disc_videos import write_disc_video
 
+from bench.accuracy.amplitude_slope import amplitude_slope
 from bench.accuracy.cells import RESULT, Cell
 from bench.accuracy.claims import Claim, claims, gain_kept
-from bench.accuracy.compare import HEADLINES, against, falls_short, figures, pairs_of, table_rows
-from bench.accuracy.gather import Network, Yardstick, ensemble, ensembles, look, seen_by, smoothed
+from bench.accuracy.compare import (
+    HEADLINES,
+    figures,
+    paired_differences,
+    pairs_of,
+    steps_shortfall,
+    table_rows,
+)
 from bench.accuracy.grid import MEASURED, Grid
 from bench.accuracy.measure import Measured, write_measured
 from bench.accuracy.page import markdown, page, picture
-from bench.accuracy.reach import reach
+from bench.accuracy.reference_set import (
+    Network,
+    ReferenceSet,
+    ensemble,
+    ensembles,
+    measure_network,
+    smooth_members,
+    visible_mask,
+)
 from bench.accuracy.result import gather
 from bench.accuracy.statistics import Interval, Sample, draws, mean, nested_draws, quantile
 from rt_pose.errors import UserError
@@ -63,17 +78,17 @@ def network(noise: float, seed: int, xy: FloatArray = TRUTH, fold: int = 0, bias
     )
 
 
-def yardstick(**references: FloatArray) -> Yardstick:
+def reference_set(**references: FloatArray) -> ReferenceSet:
     made = {name.replace("_", " "): xy for name, xy in references.items()} or {"truth": TRUTH}
     seen = np.ones((FRAMES, 4), bool)
-    return Yardstick(fit_pose(LABELS), fit_views(LABELS, VIEWS), seen, [0, 1, 2, 3], RATE_HZ, made)
+    return ReferenceSet(fit_pose(LABELS), fit_views(LABELS, VIEWS), seen, [0, 1, 2, 3], RATE_HZ, made)
 
 
-def grid(on: Yardstick, rows: dict[str, Measured], labels: int = 15) -> list[Network]:
-    return [look(Cell(row, labels, 0, 0), measured, on) for row, measured in rows.items()]
+def grid(references: ReferenceSet, rows: dict[str, Measured], labels: int = 15) -> list[Network]:
+    return [measure_network(Cell(row, labels, 0, 0), measured, references) for row, measured in rows.items()]
 
 
-def said(found: list[Claim], text: str) -> Claim:
+def claim_with(found: list[Claim], text: str) -> Claim:
     return next(claim for claim in found if text in claim.text)
 
 
@@ -82,7 +97,7 @@ FROZEN = np.broadcast_to(TRUTH.mean(axis=0), TRUTH.shape)
 
 def test_a_reference_may_come_of_several_folds_and_an_ensemble_may_not() -> None:
     members = [network(1.0, 0, fold=0), network(1.0, 1, fold=1)]
-    xy, confidence = smoothed(members, NAMES)
+    xy, confidence = smooth_members(members, NAMES)
     assert confidence.shape == TRUTH.shape[:2]
     assert np.linalg.norm(xy - TRUTH, axis=-1).mean() < 1.2
     with pytest.raises(UserError, match="different frames"):
@@ -90,53 +105,55 @@ def test_a_reference_may_come_of_several_folds_and_an_ensemble_may_not() -> None
 
 
 def test_who_is_better_and_steps_wins() -> None:
-    networks = grid(yardstick(), {"supervised": network(4, 1), "all": network(2, 2)})
-    rows = table_rows(networks, yardstick())
+    networks = grid(reference_set(), {"supervised": network(4, 1), "all": network(2, 2)})
+    rows = table_rows(networks, reference_set())
     assert all(rows[1]["against_supervised"][key]["value"] < 0 for key in HEADLINES)
-    assert said(claims(rows, []), "beat supervised").holds
-    assert said(claims(rows, []), "no worse pixel error").holds
+    assert claim_with(claims(rows, []), "beat supervised").holds
+    assert claim_with(claims(rows, []), "no worse pixel error").holds
 
 
 def test_a_frozen_pose_is_better_in_every_figure_and_does_not_win() -> None:
-    networks = grid(yardstick(), {"supervised": network(4, 1), "all": network(0.1, 2, FROZEN)})
-    rows = table_rows(networks, yardstick())
+    networks = grid(reference_set(), {"supervised": network(4, 1), "all": network(0.1, 2, FROZEN)})
+    rows = table_rows(networks, reference_set())
     assert all(rows[1]["against_supervised"][key]["value"] < 0 for key in HEADLINES)
-    claim = said(claims(rows, []), "beat supervised")
+    claim = claim_with(claims(rows, []), "beat supervised")
     assert not claim.holds
     assert "what does not move" in claim.why
     assert rows[1]["steps"]["truth"]["amplitude"] < 0.1
 
 
 def test_a_frozen_ensemble_is_no_witness_for_its_own_members() -> None:
-    on = yardstick(smoothed_ensemble=network(0.1, 5, FROZEN).xy, smoothed_supervised=TRUTH)
-    rows = table_rows(grid(on, {"supervised": network(4, 1), "all": network(0.1, 2, FROZEN)}), on)
+    references = reference_set(smoothed_ensemble=network(0.1, 5, FROZEN).xy, smoothed_supervised=TRUTH)
+    rows = table_rows(
+        grid(references, {"supervised": network(4, 1), "all": network(0.1, 2, FROZEN)}), references
+    )
     assert rows[1]["steps"]["smoothed ensemble"]["within"]
-    assert not said(claims(rows, []), "beat supervised").holds
+    assert not claim_with(claims(rows, []), "beat supervised").holds
 
 
 @pytest.mark.parametrize(("share", "short"), [(1.0, False), (0.85, False), (0.5, True)])
 def test_legs_that_others_swap_are_no_measure_and_a_pose_at_rest_is_short(share: float, short: bool) -> None:
     middle = TRUTH.mean(axis=0)
     less = middle + share * (TRUTH - middle)
-    on = yardstick(smoothed_ensemble=less, smoothed_supervised=TRUTH)
-    (row,) = table_rows(grid(on, {"all": network(0, 1, less)}), on)
-    assert bool(falls_short(row["steps"])) is short
+    references = reference_set(smoothed_ensemble=less, smoothed_supervised=TRUTH)
+    (row,) = table_rows(grid(references, {"all": network(0, 1, less)}), references)
+    assert bool(steps_shortfall(row["steps"])) is short
 
 
 @pytest.mark.parametrize(("share", "within"), [(1.0, True), (0.93, True), (0.85, False), (1.15, False)])
 def test_steps_may_be_a_tenth_off(share: float, within: bool) -> None:
     middle = TRUTH.mean(axis=0)
     rows = table_rows(
-        grid(yardstick(), {"all": network(0, 1, middle + share * (TRUTH - middle))}), yardstick()
+        grid(reference_set(), {"all": network(0, 1, middle + share * (TRUTH - middle))}), reference_set()
     )
     assert rows[0]["steps"]["truth"]["amplitude"] == pytest.approx(share)
     assert rows[0]["steps"]["truth"]["within"] is within
 
 
 def test_an_unsure_network_does_not_choose_its_own_frames() -> None:
-    sure, on = network(4, 1), yardstick()
+    sure, references = network(4, 1), reference_set()
     unsure = replace(sure, confidence=np.where(np.arange(FRAMES) % 2, 0.9, 0.1)[:, None] * np.ones(4))
-    one, other = (figures(grid(on, {"all": m}), on) for m in (sure, unsure))
+    one, other = (figures(grid(references, {"all": m}), references) for m in (sure, unsure))
     assert one["temporal_p99_9"] == other["temporal_p99_9"]
     assert "temporal_p99_9_sure" not in other  # no two neighbouring frames
 
@@ -144,19 +161,24 @@ def test_an_unsure_network_does_not_choose_its_own_frames() -> None:
 def test_what_is_out_of_view_is_left_out() -> None:
     away = TRUTH.copy()
     away[:100, 2] += np.random.default_rng(0).uniform(-300, 300, (100, 2))
-    on = yardstick()
-    on.seen[:100, 2] = False
-    found = figures(grid(on, {"all": network(0, 1, away)}), on)
+    references = reference_set()
+    references.seen[:100, 2] = False
+    found = figures(grid(references, {"all": network(0, 1, away)}), references)
     assert found["mirror_p99"]["value"] < 3  # its other view would be carried along
-    on.seen[:] = True
-    assert figures(grid(on, {"all": network(0, 1, away)}), on)["mirror_p99"]["value"] > 30
+    references.seen[:] = True
+    assert figures(grid(references, {"all": network(0, 1, away)}), references)["mirror_p99"]["value"] > 30
 
 
 def test_a_row_is_held_against_the_same_folds_and_seeds() -> None:
-    on = yardstick()
-    base = [look(Cell("supervised", 15, fold, 0), network(4, 1, fold=fold), on) for fold in (0, 1)]
-    own = [look(Cell("all", 15, 0, seed), network(2, seed, fold=0), on) for seed in range(5)]
-    rows = table_rows([*base, *own], on)
+    references = reference_set()
+    base = [
+        measure_network(Cell("supervised", 15, fold, 0), network(4, 1, fold=fold), references)
+        for fold in (0, 1)
+    ]
+    own = [
+        measure_network(Cell("all", 15, 0, seed), network(2, seed, fold=0), references) for seed in range(5)
+    ]
+    rows = table_rows([*base, *own], references)
     assert (rows[0]["folds"], rows[0]["held_out_frames"]) == ([0, 1], 24)
     assert (rows[1]["folds"], rows[1]["seeds"], rows[1]["held_out_frames"]) == ([0], [0], 12)
     together = replace(own[0], cell=Cell("ensemble", 15, 0, 3))
@@ -164,16 +186,19 @@ def test_a_row_is_held_against_the_same_folds_and_seeds() -> None:
 
 
 def test_wins_are_counted_by_frame_and_by_network() -> None:
-    on = yardstick()
+    references = reference_set()
     base = [
-        look(Cell("supervised", 15, fold, 0), network(4, 1, fold=fold, bias=20), on) for fold in (0, 1, 2)
+        measure_network(Cell("supervised", 15, fold, 0), network(4, 1, fold=fold, bias=20), references)
+        for fold in (0, 1, 2)
     ]
-    own = [look(Cell("all", 15, fold, 0), network(2, 2, fold=fold), on) for fold in (0, 1, 2)]
-    found = against(own, base, on)
+    own = [
+        measure_network(Cell("all", 15, fold, 0), network(2, 2, fold=fold), references) for fold in (0, 1, 2)
+    ]
+    found = paired_differences(own, base, references)
     assert (found["error_mean"]["won"], found["error_mean"]["lost"]) == (36, 0)
     assert (found["jitter_median"]["won"], found["jitter_median"]["lost"]) == (3, 0)
     assert found["error_mean"]["high"] < 0
-    assert against(base, base, on)["error_mean"]["won"] == 0
+    assert paired_differences(base, base, references)["error_mean"]["won"] == 0
 
 
 def test_the_ensemble_is_smoother_and_nearer_than_its_members() -> None:
@@ -181,8 +206,8 @@ def test_the_ensemble_is_smoother_and_nearer_than_its_members() -> None:
     made = ensembles(members, "all", [0, 1, 2, 3, 4], NAMES)
     (cell,) = made
     assert (cell.row, cell.labels, cell.fold) == ("ensemble", 60, 0)
-    on = yardstick()
-    whole, one = (look(cell, m, on) for m in (made[cell], members[Cell("all", 60, 0, 0)]))
+    references = reference_set()
+    whole, one = (measure_network(cell, m, references) for m in (made[cell], members[Cell("all", 60, 0, 0)]))
     assert np.nanmean(whole.measured.errors) < 0.7 * np.nanmean(one.measured.errors)
     assert np.linalg.norm(whole.measured.xy - TRUTH, axis=-1).mean() < 2
     assert whole.steps["truth"] == pytest.approx(1, abs=0.1)
@@ -196,7 +221,7 @@ def test_a_pose_drawn_inward_does_not_reach() -> None:
     missed = replace(held, held_xy=held.held_xy.copy())
     missed.held_xy[3, 0] += 100.0
     for own, right in ((held, 1.0), (inward, 0.9), (missed, 1.0)):
-        found = reach(grid(yardstick(), {"all": own}), [0, 1])
+        found = amplitude_slope(grid(reference_set(), {"all": own}), [0, 1])
         assert found is not None
         assert found["value"] == pytest.approx(right, abs=0.01)
         assert found["low"] <= found["value"] <= found["high"]
@@ -208,14 +233,14 @@ def test_reach_is_claimed_beside_supervised() -> None:
     centre = held.held_labels.mean(axis=0)
     inward = replace(held, held_xy=centre + 0.9 * (held.held_xy - centre))
     for own, holds in ((held, True), (inward, False)):
-        rows = table_rows(grid(yardstick(), {"supervised": held, "all": own}), yardstick())
-        assert said(claims(rows, []), "15 labels, all: reach within").holds is holds
+        rows = table_rows(grid(reference_set(), {"supervised": held, "all": own}), reference_set())
+        assert claim_with(claims(rows, []), "15 labels, all: reach within").holds is holds
 
 
 def test_what_was_never_found_has_no_reach() -> None:
     held = network(0.5, 0)
     away = replace(held, held_xy=held.held_xy + 100.0)
-    assert reach(grid(yardstick(), {"all": away}), [0, 1]) is None
+    assert amplitude_slope(grid(reference_set(), {"all": away}), [0, 1]) is None
 
 
 def test_members_of_other_frames_are_refused() -> None:
@@ -253,35 +278,35 @@ def test_a_grid_of_several_folds_is_gathered(tmp_path: Path) -> None:
 
 
 def test_what_the_distilled_network_keeps_of_the_gain() -> None:
-    on = yardstick()
+    references = reference_set()
     rows = {"supervised": network(4, 1), "ensemble": network(1, 2), "distilled": network(2, 3)}
-    (kept,) = gain_kept(grid(on, rows), on)
+    (kept,) = gain_kept(grid(references, rows), references)
     own = kept["metrics"]["error_mean"]
     assert own["kept"] == pytest.approx(own["learner"] / own["ensemble"])
     assert 0.5 < own["kept"] < 0.9
-    assert said(claims([], [kept]), "keeps at least half").holds
+    assert claim_with(claims([], [kept]), "keeps at least half").holds
     rows["distilled"] = network(3.9, 3)
-    (kept,) = gain_kept(grid(on, rows), on)
-    assert not said(claims([], [kept]), "keeps at least half").holds
+    (kept,) = gain_kept(grid(references, rows), references)
+    assert not claim_with(claims([], [kept]), "keeps at least half").holds
     rows["ensemble"] = network(5, 2)
-    (kept,) = gain_kept(grid(on, rows), on)
+    (kept,) = gain_kept(grid(references, rows), references)
     assert kept["metrics"]["error_mean"]["kept"] is None
-    assert not said(claims([], [kept]), "keeps at least half").holds
+    assert not claim_with(claims([], [kept]), "keeps at least half").holds
 
 
 def test_most_with_few_labels_is_seen() -> None:
-    on = yardstick()
-    few = grid(on, {"supervised": network(6, 1), "all": network(2, 2)}, 15)
-    many = grid(on, {"supervised": network(3, 3), "all": network(2.5, 4)}, 60)
-    assert said(claims(table_rows([*few, *many], on), []), "most with 15").holds
+    references = reference_set()
+    few = grid(references, {"supervised": network(6, 1), "all": network(2, 2)}, 15)
+    many = grid(references, {"supervised": network(3, 3), "all": network(2.5, 4)}, 60)
+    assert claim_with(claims(table_rows([*few, *many], references), []), "most with 15").holds
     swapped = [replace(n, cell=replace(n.cell, labels=75 - n.cell.labels)) for n in (*few, *many)]
-    assert not said(claims(table_rows(swapped, on), []), "most with 15").holds
+    assert not claim_with(claims(table_rows(swapped, references), []), "most with 15").holds
 
 
 def test_seen_is_where_networks_are_confident_together() -> None:
     one, other = network(1, 0), network(1, 1)
     one.confidence[:10], other.confidence[:5] = 0.0, 0.0
-    assert np.flatnonzero(~seen_by([one, other])[:, 0]).tolist() == list(range(10))
+    assert np.flatnonzero(~visible_mask([one, other])[:, 0]).tolist() == list(range(10))
 
 
 def test_quantiles_are_those_of_numpy() -> None:

@@ -111,9 +111,9 @@ def test_a_table_of_other_settings_leaves_cells_out(
         assert main([*arguments, "--table"]) == 1
     finally:
         record.write_bytes(kept)
-    said = capsys.readouterr().err
-    assert "left out, being of other settings: all-36-f0-s0, supervised-36-f0-s0" in said
-    assert "not one cell is done" in said
+    messages = capsys.readouterr().err
+    assert "left out, being of other settings: all-36-f0-s0, supervised-36-f0-s0" in messages
+    assert "not one cell is done" in messages
 
 
 def test_cells_of_other_settings_are_not_lost_to_a_slip(
@@ -150,9 +150,9 @@ def test_a_training_that_fails_is_told_and_is_no_result(
 ) -> None:
     bad = ["--work", str(tmp_path), "--rows", "supervised", "--set", "batchsize=4"]
     assert main([*arguments, *bad]) == 1
-    said = capsys.readouterr().err
-    assert "supervised-36-f0-s0: failed" in said
-    assert "batch_size" in said  # what the training itself said: the nearest key
+    messages = capsys.readouterr().err
+    assert "supervised-36-f0-s0: failed" in messages
+    assert "batch_size" in messages  # what the training itself said: the nearest key
     assert not list(tmp_path.rglob("result.json"))
 
 
@@ -237,7 +237,7 @@ def test_a_cell_trains_on_its_own_frames_alone(folder: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("extra", "said"),
+    ("extra", "messages"),
     [
         (["--rows", "supervized"], "no such row.*supervised"),
         (["--labels", "41"], "leaves 40 to train on"),
@@ -248,7 +248,7 @@ def test_a_cell_trains_on_its_own_frames_alone(folder: Path, tmp_path: Path) -> 
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_trained(
-    arguments: list[str], extra: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    arguments: list[str], extra: list[str], messages: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main([*arguments, "--work", str(tmp_path), *extra]) == 1
-    assert re.search(said, capsys.readouterr().err)
+    assert re.search(messages, capsys.readouterr().err)

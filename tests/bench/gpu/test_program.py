@@ -18,7 +18,7 @@ from bench.gpu.claims import claims
 from bench.gpu.latency import paces
 from bench.gpu.long import FRAMES
 from bench.gpu.page import short_table
-from bench.gpu.program import PARTS, SECTIONS, WHOLE_S, chosen, earlier, ended, module_of
+from bench.gpu.program import PARTS, SECTIONS, WHOLE_S, chosen, earlier, module_of, run_limited
 from bench.gpu.section import Options, Rows
 from bench.gpu.video import write_recording
 from rt_pose.clock import FakeClock
@@ -97,15 +97,16 @@ def test_a_section_that_hangs_is_ended_with_all_it_started(tmp_path: Path) -> No
         f"subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
     )
     begin = time.monotonic()
-    said = ended([sys.executable, "-c", program], 3.0)
-    assert said.startswith("not done after 3 s: begun")
+    messages = run_limited([sys.executable, "-c", program], 3.0)
+    assert messages.startswith("not done after 3 s: begun")
     assert time.monotonic() - begin < 30
     time.sleep(max(begin + 10 - time.monotonic(), 0))
     assert not mark.exists()
     assert (
-        ended([sys.executable, "-c", "print('last words'); raise SystemExit(3)"], 60) == "exit 3: last words"
+        run_limited([sys.executable, "-c", "print('last words'); raise SystemExit(3)"], 60)
+        == "exit 3: last words"
     )
-    assert ended([sys.executable, "-c", ""], 60) == ""
+    assert run_limited([sys.executable, "-c", ""], 60) == ""
 
 
 def test_what_an_earlier_command_measured_is_kept(tmp_path: Path) -> None:

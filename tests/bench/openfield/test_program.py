@@ -11,12 +11,12 @@ from support.labeled_folder import make_discs_video, make_labeled_folder, read_r
 from support.tiny_package import make_tiny_package
 
 from bench.openfield.consensus import (
-    Found,
     Limits,
-    against,
+    NetworkPoses,
     by_likelihood,
     consensus,
-    left_out,
+    consensus_distances,
+    leave_one_out,
     outlier_frames,
     pooled_by_likelihood,
     spread,
@@ -31,9 +31,9 @@ LIMITS = Limits(agree_px=5.0, outlier_px=20.0)
 TRUTH = np.random.default_rng(0).uniform(50, 400, (60, 2, 2))
 
 
-def found(name: str, shift: float = 0.0, likelihood: float = 0.9) -> Found:
+def found(name: str, shift: float = 0.0, likelihood: float = 0.9) -> NetworkPoses:
     """A network that is `shift` px right of the truth everywhere."""
-    return Found(name, TRUTH + np.array([shift, 0.0]), np.full(TRUTH.shape[:2], likelihood))
+    return NetworkPoses(name, TRUTH + np.array([shift, 0.0]), np.full(TRUTH.shape[:2], likelihood))
 
 
 def test_the_consensus_is_the_median_and_is_silent_where_they_disagree() -> None:
@@ -48,7 +48,7 @@ def test_the_consensus_is_the_median_and_is_silent_where_they_disagree() -> None
 def test_a_network_is_judged_by_the_others_only() -> None:
     """One that is far off neither judges itself nor spoils the figures of ours."""
     others = [found("a"), found("b", 1.0), found("c", 0.0), found("far", 40.0)]
-    rows = left_out(found("ours", 3.0), others, ["nose", "tail"], LIMITS)
+    rows = leave_one_out(found("ours", 3.0), others, ["nose", "tail"], LIMITS)
     assert rows["far"]["theirs"]["all"]["median_px"] == pytest.approx(40.0)
     assert rows["far"]["theirs"]["nose"]["outliers"] == 1.0
     assert rows["far"]["ours"]["all"]["median_px"] == pytest.approx(3.0)
@@ -60,7 +60,7 @@ def test_a_network_is_judged_by_the_others_only() -> None:
 def test_a_keypoint_that_was_not_given_is_an_outlier_and_keeps_the_quantiles_finite() -> None:
     ours = found("ours", 1.0)
     ours.xy[3, 0] = np.nan
-    apart = against(ours, consensus([found("a"), found("b"), found("c")], LIMITS.agree_px))
+    apart = consensus_distances(ours, consensus([found("a"), found("b"), found("c")], LIMITS.agree_px))
     assert np.isinf(apart[3, 0])
     figures = spread(apart, LIMITS)
     assert figures["p99_px"] == pytest.approx(1.0)

@@ -10,12 +10,12 @@ import av
 import numpy as np
 import pytest
 
-from bench.peers.litpose import Runner, _peer, _ratios, _rounds, main, onnx_spec, shortened, table
+from bench.peers.litpose import TimedRuntime, _peer, _ratios, _rounds, main, onnx_spec, shortened, table
 from rt_pose.config.build import build
 from rt_pose.errors import UserError
 from rt_pose.video import probe, read_frames
 from train.importing.onnx_model import OnnxSpec
-from train.importing.original import Beside
+from train.importing.original_program import WorkerProcess
 
 
 class Nobody:
@@ -58,12 +58,12 @@ def test_the_spec_is_one_that_an_import_reads() -> None:
 def test_every_runner_runs_once_a_round_in_turning_order() -> None:
     order: list[str] = []
 
-    def runner(name: str) -> Runner:
+    def runner(name: str) -> TimedRuntime:
         def seconds(_: Path) -> float:
             order.append(name)
             return 1.0
 
-        return Runner(name, seconds)
+        return TimedRuntime(name, seconds)
 
     nobody: Any = Nobody()
     runners = [runner("a"), runner("b")]
@@ -73,8 +73,11 @@ def test_every_runner_runs_once_a_round_in_turning_order() -> None:
 
 
 def test_ratios_are_to_the_first_and_to_the_fastest() -> None:
-    peers = [Runner("default", lambda _: 0.0, [12.0, 30.0, 12.0]), Runner("best", lambda _: 0.0, [8.0])]
-    ours = Runner("ours", lambda _: 0.0, [2.0])
+    peers = [
+        TimedRuntime("default", lambda _: 0.0, [12.0, 30.0, 12.0]),
+        TimedRuntime("best", lambda _: 0.0, [8.0]),
+    ]
+    ours = TimedRuntime("ours", lambda _: 0.0, [2.0])
     assert _ratios(ours, peers) == {"times_faster": {"first": 6.0, "fastest": 4.0}}
 
 
@@ -108,7 +111,7 @@ def test_a_peer_is_a_runtime_and_a_batch(wanted: str, tmp_path: Path) -> None:
 
 def test_a_process_beside_answers_and_tells_why_it_ended() -> None:
     echo = "import sys; print(sys.stdin.readline(), end='', flush=True); sys.exit('no more')"
-    with Beside([sys.executable, "-c", echo], "echo") as program:
+    with WorkerProcess([sys.executable, "-c", echo], "echo") as program:
         program.order({"do": "say"})
         assert program.answer() == {"do": "say"}
         with pytest.raises(UserError, match="echo: the original program ended: no more"):

@@ -8,14 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from bench.others import Others, _process_ticks
+from bench.background_load import BackgroundLoad, _process_ticks
 from bench.peers.program import SETTLE, Times, _ratios, main, table
 from rt_pose.loop.latency import summary
 from train.importing.package import compare
 
 
 def test_work_of_others_is_seen_and_our_own_is_not() -> None:
-    others = Others([])
+    others = BackgroundLoad([])
     others.start()
     spinner = "import time\nend = time.monotonic() + 0.6\nwhile time.monotonic() < end: pass"
     subprocess.run([sys.executable, "-c", spinner], check=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bench.probability import program as probability
-from bench.probability.chain import CAMERA, LATENCY_MS, Poses, live, resampled_poses, without
-from bench.probability.score import Curve, Judged, Point, compare_at, score_at
+from bench.probability.chain import CAMERA, LATENCY_MS, Poses, live, resampled_poses, without_seed
+from bench.probability.score import Curve, Point, ScoredPoses, compare_at, score_at
 from rigs.simulated.animal import KEYPOINTS
 from rigs.simulated.options import SimulatedOptions
 from rt_pose.audit.hindsight import Episode
@@ -25,7 +25,7 @@ OPTIONS = SimulatedOptions()
 MS = NS_PER_MS
 
 
-def noisy(seed: int, seconds: float) -> Poses:
+def noisy_poses(seed: int, seconds: float) -> Poses:
     """Poses with 2 px of noise; what cannot be seen is unsure."""
     truth, visible = live(seed, OPTIONS, seconds)
     xy = truth.xy[:, 0] + np.random.default_rng(seed).normal(0, 2, (len(truth.t_ns), K, 2))
@@ -36,9 +36,9 @@ def noisy(seed: int, seconds: float) -> Poses:
 @pytest.mark.parametrize("delay_ms", [2.0, 50.0])
 def test_a_sweep_says_what_the_loop_would_decide(delay_ms: float) -> None:
     """The real decider at a probability of 0.5 fires where the series of the sweep rises to it."""
-    poses = noisy(3, 8.0)
+    poses = noisy_poses(3, 8.0)
     config = probability.case_config()
-    judged = probability.judge(poses, TRACKING, (delay_ms,))
+    judged = probability.score_poses(poses, TRACKING, (delay_ms,))
     rules = make_rules(config, KEYPOINTS, {"stimulus": delay_ms})
     tracker, decider = CausalFilter(TRACKING, 1, K), Decider(rules, 0)
     fired: dict[str, list[int]] = {rule.name: [] for rule in rules}
@@ -58,7 +58,7 @@ def test_a_sweep_says_what_the_loop_would_decide(delay_ms: float) -> None:
 
 def test_the_margin_is_zero_where_the_condition_begins() -> None:
     """A mean inside the condition has a margin of at least 0, another one less."""
-    poses = noisy(4, 10.0)
+    poses = noisy_poses(4, 10.0)
     rules = make_rules(probability.case_config(), KEYPOINTS, {"stimulus": 0.0})
     for track in list(poses.truth.tracks())[::7]:
         for case, rule in zip(probability.CASES, rules, strict=True):
@@ -72,7 +72,7 @@ def test_events_against_episodes() -> None:
     lost = np.zeros(100, bool)
     lost[80] = True
     episode = Episode(210 * MS, 210 * MS, 300 * MS, from_before=False)
-    judged = Judged(t_ns, [episode], lost, values, values, delay_ms=12.0)
+    judged = ScoredPoses(t_ns, [episode], lost, values, values, delay_ms=12.0)
     point = score_at(judged, values, 0.5, tolerance_ms=50.0)
     assert (point.onsets, point.misses, point.false_alarms, point.repeats) == (1, 0, 1, 0)
     assert point.delays_ms == [pytest.approx(200 + LATENCY_MS + 12 - 210)]
@@ -108,8 +108,8 @@ def test_each_kind_gets_its_best_threshold_and_animals_are_paired() -> None:
 
 
 def test_resampled_errors_keep_their_size_and_what_can_be_seen() -> None:
-    library = [noisy(seed, 10.0) for seed in (5, 6)]
-    made = resampled_poses(without(library, 6), 6, OPTIONS, 30.0)
+    library = [noisy_poses(seed, 10.0) for seed in (5, 6)]
+    made = resampled_poses(without_seed(library, 6), 6, OPTIONS, 30.0)
     error = made.xy - made.truth.xy[:, 0]
     assert np.std(error) == pytest.approx(2.0, rel=0.1)
     both = made.visible.any(axis=0) & library[0].visible.any(axis=0) & ~library[0].visible.all(axis=0)

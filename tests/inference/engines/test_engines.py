@@ -52,7 +52,7 @@ def test_the_engines_of_the_house_are_registered_in_auto_order() -> None:
 
 def test_engines_beside_each_other_each_have_a_stream_and_agree(package: Package) -> None:
     alone = OpenVINOEngine(package.path, package.manifest.input, "float32", 1)
-    twins = alone.beside(2)
+    twins = alone.replicas(2)
     request, _ = twins[0]._requests[1]
     # Apart, on one core, they would wait for each other.
     assert request.get_compiled_model().get_property("NUM_STREAMS") == 2
@@ -110,13 +110,13 @@ class Stopwatch(FakeClock):
 
     def __init__(self, engine: OpenVINOEngine, ms: dict[tuple[int, bool], float]) -> None:
         super().__init__(now_ns=0)
-        compile_one = engine._arranged
+        compile_one = engine._tuned
 
         def arranged(threads: int, pinned: bool):  # type: ignore[no-untyped-def]
             request, heatmaps = compile_one(threads, pinned)
             return TimedRequest(request, self, ms[threads, pinned]), heatmaps
 
-        engine._arranged = arranged  # type: ignore[method-assign]
+        engine._tuned = arranged  # type: ignore[method-assign]
 
 
 class TimedRequest:
@@ -147,17 +147,17 @@ def test_threads_are_arranged_by_measurement(
 ) -> None:
     engine = OpenVINOEngine(package.path, package.manifest.input, "float32", 2)
     clock = Stopwatch(engine, ms)
-    said = engine.arrange(clock)
+    messages = engine.tune(clock)
     assert engine.threads == taken[0]
     assert taken[1] in engine.description
-    assert "2 threads pinned 5.00" in said
+    assert "2 threads pinned 5.00" in messages
     batch = batch_of(1)
     np.testing.assert_allclose(engine.infer(batch), reference(batch), atol=1e-4)
 
 
 def test_one_thread_is_arranged_on_a_real_clock(package: Package) -> None:
     engine = OpenVINOEngine(package.path, package.manifest.input, "float32", 1)
-    assert engine.arrange(HostClock()).count("1 thread ") == 2
+    assert engine.tune(HostClock()).count("1 thread ") == 2
     assert engine.threads == 1
 
 

@@ -15,7 +15,7 @@ from support.tiny_package import make_tiny_package
 from rt_pose.errors import UserError
 from rt_pose.inference.engine import open_engine
 from rt_pose.inference.engines.tensorrt import TensorRTEngine, plan_facts
-from rt_pose.inference.gpu.plan_cache import cache_folder, kept, plan_key
+from rt_pose.inference.gpu.plan_cache import cache_folder, cached_plan, plan_key
 from rt_pose.package import NETWORK, InputSpec
 
 SPEC = InputSpec(64, 48, 1, [110.0], [55.0])
@@ -62,17 +62,17 @@ def test_a_plan_is_built_once(cache: Path) -> None:
         built.append(b"plan %d" % len(built))
         return built[-1]
 
-    assert kept({"gpu": "a"}, build, lambda _: True) == b"plan 0"
-    assert kept({"gpu": "a"}, build, lambda _: True) == b"plan 0"
-    assert kept({"gpu": "b"}, build, lambda _: True) == b"plan 1"
+    assert cached_plan({"gpu": "a"}, build, lambda _: True) == b"plan 0"
+    assert cached_plan({"gpu": "a"}, build, lambda _: True) == b"plan 0"
+    assert cached_plan({"gpu": "b"}, build, lambda _: True) == b"plan 1"
     assert sorted(p.suffix for p in cache.iterdir()) == [".json", ".json", ".plan", ".plan"]
     assert {json.loads(p.read_text())["gpu"] for p in cache.glob("*.json")} == {"a", "b"}
 
 
 def test_a_plan_that_cannot_be_used_any_more_is_built_again(cache: Path) -> None:
-    kept({"gpu": "a"}, lambda: b"old", lambda _: True)
-    assert kept({"gpu": "a"}, lambda: b"new", lambda plan: plan != b"old") == b"new"
-    assert kept({"gpu": "a"}, lambda: b"newer", lambda _: True) == b"new"
+    cached_plan({"gpu": "a"}, lambda: b"old", lambda _: True)
+    assert cached_plan({"gpu": "a"}, lambda: b"new", lambda plan: plan != b"old") == b"new"
+    assert cached_plan({"gpu": "a"}, lambda: b"newer", lambda _: True) == b"new"
 
 
 def test_the_cache_is_where_the_desktop_specification_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match="set XDG_CACHE_HOME"):
-        kept({"gpu": "a"}, lambda: b"plan", lambda _: True)
+        cached_plan({"gpu": "a"}, lambda: b"plan", lambda _: True)
 
 
 class _Context:
@@ -106,7 +106,7 @@ def _engine(contexts: object) -> TensorRTEngine:
     """Without TensorRT: its contexts come from `contexts`."""
     engine = object.__new__(TensorRTEngine)
     engine.spec, engine._contexts = SPEC, {}
-    engine.lane = SimpleNamespace(device=torch.device("cpu"))  # type: ignore[assignment]
+    engine.cuda_stream = SimpleNamespace(device=torch.device("cpu"))  # type: ignore[assignment]
     engine._engine = SimpleNamespace(create_execution_context=contexts)
     return engine
 

@@ -10,18 +10,25 @@ import torch
 
 from rt_pose.errors import UserError
 from rt_pose.inference.device import cuda_devices
-from rt_pose.inference.gpu.device import MIN_FREE_BYTES, check_free, out_of_memory, ran_out, runs_on, why_not
-from rt_pose.inference.gpu.stream import CudaLane
+from rt_pose.inference.gpu.device import (
+    MIN_FREE_BYTES,
+    check_free,
+    is_out_of_memory,
+    out_of_memory,
+    runs_on,
+    unavailable_reason,
+)
+from rt_pose.inference.gpu.stream import TorchCudaStream
 
 
 @pytest.mark.skipif(cuda_devices() > 0, reason="this machine has a GPU")
 def test_a_lane_needs_a_gpu() -> None:
     with pytest.raises(UserError, match=r"no CUDA device.*--engine\.device cpu"):
-        CudaLane()
+        TorchCudaStream()
 
 
 @pytest.mark.parametrize(
-    ("cuda", "driver", "said"),
+    ("cuda", "driver", "messages"),
     [
         (None, 13000, "is a CPU build; install one with CUDA"),
         ("13.0", 12080, r"driver is for CUDA 12.8, torch 2.13.0 needs 13.0; update the driver"),
@@ -30,10 +37,10 @@ def test_a_lane_needs_a_gpu() -> None:
     ],
     ids=["CPU build", "old driver", "minor versions mix", "newer driver"],
 )
-def test_torch_and_driver_must_fit(cuda: str | None, driver: int, said: str | None) -> None:
-    found = why_not("2.13.0", cuda, driver)
-    assert (found is None) == (said is None)
-    assert said is None or said in str(found)
+def test_torch_and_driver_must_fit(cuda: str | None, driver: int, messages: str | None) -> None:
+    found = unavailable_reason("2.13.0", cuda, driver)
+    assert (found is None) == (messages is None)
+    assert messages is None or messages in str(found)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +75,7 @@ def test_running_out_of_memory_is_no_traceback() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "messages"),
     [
         (RuntimeError("CUDA error: out of memory\nCompile with ..."), "CUDA error: out of memory"),
         (
@@ -80,9 +87,9 @@ def test_running_out_of_memory_is_no_traceback() -> None:
     ],
     ids=["CUDA", "cuBLAS", "DALI", "something else"],
 )
-def test_every_library_has_its_own_words_for_full_memory(error: Exception, said: str | None) -> None:
-    assert ran_out(error) == said
-    with pytest.raises(UserError if said else type(error)), out_of_memory("decoding"):
+def test_every_library_has_its_own_words_for_full_memory(error: Exception, messages: str | None) -> None:
+    assert is_out_of_memory(error) == messages
+    with pytest.raises(UserError if messages else type(error)), out_of_memory("decoding"):
         raise error
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rt_pose.inference.decode_torch import decode_torch
-from rt_pose.inference.gpu.estimator import packed
+from rt_pose.inference.gpu.estimator import pack
 from rt_pose.inference.gpu.resize import MatrixResize
 from rt_pose.inference.gpu.video import to_gray
 from rt_pose.package import DecodeSpec, InputSpec
@@ -37,7 +37,7 @@ def test_the_meta_device_refuses_what_a_recording_does() -> None:
 def test_decoding(activation: str) -> None:
     maps = empty(2, 17, 12, 16).contiguous(memory_format=torch.channels_last)
     decode = DecodeSpec(stride=4, activation=activation)  # type: ignore[arg-type]
-    found = packed(decode_torch(maps, decode))
+    found = pack(decode_torch(maps, decode))
     assert (found.shape, found.device) == ((2, 17, 7), META)
 
 

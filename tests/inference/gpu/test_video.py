@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support.gpu import needs_gpu
-from support.host_lane import HostLane
+from support.host_stream import HostStream
 from support.tiny_package import disc_frame, make_tiny_package
 
 from rt_pose.config.schema import EngineConfig
@@ -17,11 +17,11 @@ from rt_pose.errors import UserError
 from rt_pose.inference.engines.torch_cuda import TorchCudaEngine
 from rt_pose.inference.gpu.estimator import GpuEstimator
 from rt_pose.inference.gpu.video import (
-    Stretch,
+    FrameRange,
     _plain_names,
     file_list,
     read_on_device,
-    read_stretches,
+    read_ranges,
     to_gray,
 )
 from rt_pose.inference.preprocess import Preprocess
@@ -40,10 +40,10 @@ def test_each_stretch_is_a_line_in_the_order_asked_for(tmp_path: Path) -> None:
     files = [tmp_path / "a video.mp4", tmp_path / "b.avi"]
     for file in files:
         file.touch()
-    stretches = [Stretch(files[0], 30), Stretch(files[1], 0), Stretch(files[0], 5)]
+    ranges = [FrameRange(files[0], 30), FrameRange(files[1], 0), FrameRange(files[0], 5)]
     (tmp_path / "links").mkdir()
-    names = _plain_names([s.video for s in stretches], tmp_path / "links")
-    lines = [line.split() for line in file_list(stretches, 16, names).splitlines()]
+    names = _plain_names([s.video for s in ranges], tmp_path / "links")
+    lines = [line.split() for line in file_list(ranges, 16, names).splitlines()]
     assert [[line[1], line[2], line[3]] for line in lines] == [
         ["0", "30", "46"],
         ["1", "0", "16"],
@@ -61,7 +61,7 @@ def test_gray_is_that_of_the_preprocessing() -> None:
 
 
 def test_a_frame_on_the_device_gives_the_keypoints_of_one_on_the_host(package: Package) -> None:
-    engine = TorchCudaEngine(package.path, package.manifest.input, "float32", 1, HostLane())
+    engine = TorchCudaEngine(package.path, package.manifest.input, "float32", 1, HostStream())
     estimator = GpuEstimator(engine, package.manifest.decode, "compiled")
     xy = np.array([[40.0, 60.0], [120.0, 200.0], [200.0, 90.0], [270.0, 140.0]])
     image = disc_frame(xy, 320, 256, 1, radius=16.0)
@@ -71,7 +71,7 @@ def test_a_frame_on_the_device_gives_the_keypoints_of_one_on_the_host(package: P
 
 
 def test_dalis_preprocessing_is_fed_from_the_host(package: Package) -> None:
-    engine = TorchCudaEngine(package.path, package.manifest.input, "float32", 1, HostLane())
+    engine = TorchCudaEngine(package.path, package.manifest.input, "float32", 1, HostStream())
     estimator = GpuEstimator(engine, package.manifest.decode, "dali")
     with pytest.raises(UserError, match=r"--engine\.preprocess compiled"):
         estimator.estimate_on_device(torch.zeros(256, 320, 1, dtype=torch.uint8))
@@ -104,9 +104,9 @@ class TestOnGpu:
 
     def test_stretches_are_the_frames_asked_for(self, film: Path) -> None:
         expected = [frame.image for frame in read_frames(film, 1)]
-        drawn = [Stretch(film, start) for start in (60, 3, 85, 3, 0)]
-        for stretch, frames in zip(drawn, read_stretches(drawn, 8, 1, torch.device("cuda", 0)), strict=True):
-            wanted = np.stack(expected[stretch.start : stretch.start + 8]).astype(float)
+        drawn = [FrameRange(film, start) for start in (60, 3, 85, 3, 0)]
+        for frame_range, frames in zip(drawn, read_ranges(drawn, 8, 1, torch.device("cuda", 0)), strict=True):
+            wanted = np.stack(expected[frame_range.start : frame_range.start + 8]).astype(float)
             assert np.abs(frames.cpu().numpy() - wanted).mean() < 2.0
 
     def test_predicted_like_pyavs_frames(self, film: Path, package: Package, tmp_path: Path) -> None:

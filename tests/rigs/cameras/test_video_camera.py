@@ -144,12 +144,12 @@ def test_a_recording_damaged_in_the_middle_is_a_fault(tmp_path: Path) -> None:
     for _ in range(10):
         assert camera.grab(image) is not None
 
-    def play_on() -> None:
+    def resume() -> None:
         while camera.grab(image) is not None:
             pass
 
     with pytest.raises(CameraFault, match=r"camera file: .*damaged\.avi"):
-        play_on()
+        resume()
     camera.close()
 
 
@@ -209,7 +209,7 @@ def test_a_playing_that_stood_still_goes_on_at_its_pace(clip: Path) -> None:
         camera.grab(image)
     clock.advance_ms(1000.0)
     stood_ns = clock.now_ns()
-    camera.play_on()
+    camera.resume()
     for i in range(1, 4):
         stamps = camera.grab(image)
         assert stamps is not None

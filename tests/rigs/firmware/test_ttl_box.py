@@ -173,10 +173,10 @@ def test_heartbeats_keep_a_level_up_and_only_whole_messages_are_heartbeats(
         assert status(link).trips == 0
         threading.Event().wait(0.02)
     assert box.level(0) == HIGH
-    beat = bytearray(frame(protocol.Heartbeat(1)))
-    beat[1] ^= 0x10
+    heartbeat = bytearray(frame(protocol.Heartbeat(1)))
+    heartbeat[1] ^= 0x10
     for _ in range(12):
-        link._serial.write(bytes(beat) + b"\x55\x55\0")
+        link._serial.write(bytes(heartbeat) + b"\x55\x55\0")
         threading.Event().wait(0.02)
     assert box.level(0) == 0
     assert status(link).bad_frames >= 12

@@ -49,13 +49,13 @@ def level(number: int = 1, line: int = 0, **changes: Any) -> Command:
 
 def beat_until(ttl: SerialTtl, done: Callable[[list[str]], bool], alive: bool = True) -> list[str]:
     """Heartbeats as the output's thread sends them, until what was said will do; 5 s at most."""
-    said: list[str] = []
+    messages: list[str] = []
     for _ in range(500):
-        said += ttl.heartbeat(alive)
-        if done(said):
-            return said
+        messages += ttl.heartbeat(alive)
+        if done(messages):
+            return messages
         threading.Event().wait(0.01)
-    raise AssertionError(f"said no more than {said}")
+    raise AssertionError(f"said no more than {messages}")
 
 
 @pytest.mark.parametrize(
@@ -100,12 +100,12 @@ def test_what_the_box_refuses_is_said(ttl: SerialTtl) -> None:
 
 def test_without_a_living_loop_the_box_drops_its_line(box: SimulatedBox, ttl: SerialTtl) -> None:
     ttl.open()
-    beat_until(ttl, lambda said: True)
+    beat_until(ttl, lambda messages: True)
     assert ttl.send(level()).ok
     assert "the loop does not turn" in beat_until(ttl, bool, alive=False)[0]
     assert box.wait_for(0, high=False) is not None
-    said = beat_until(ttl, bool)
-    assert said == ["it heard nothing from us for 70 ms; it dropped line 0"]
+    messages = beat_until(ttl, bool)
+    assert messages == ["it heard nothing from us for 70 ms; it dropped line 0"]
 
 
 def test_heartbeats_keep_the_line_up(box: SimulatedBox, ttl: SerialTtl) -> None:
@@ -134,16 +134,16 @@ def test_an_interlock_is_told_when_it_opens_and_closes(box: SimulatedBox, ttl: S
     assert beat_until(ttl, bool)[0].startswith("its interlock is open")
     assert ttl.send(level()).detail == "interlock open"
     box.order("interlock closed")
-    assert "its interlock is closed again" in beat_until(ttl, lambda said: "again" in " ".join(said))
+    assert "its interlock is closed again" in beat_until(ttl, lambda messages: "again" in " ".join(messages))
     assert ttl.send(level()).ok
 
 
-@pytest.mark.parametrize("ill", ["silent", "deaf"])
+@pytest.mark.parametrize("ill", ["silent", "blocked"])
 def test_a_box_that_stops_answering_fails_the_command_then_the_output(
     box: SimulatedBox, ttl: SerialTtl, ill: str
 ) -> None:
     ttl.open()
-    beat_until(ttl, lambda said: True)
+    beat_until(ttl, lambda messages: True)
     box.order(ill)
     threading.Event().wait(0.05)
     ack = ttl.send(level())
@@ -151,19 +151,19 @@ def test_a_box_that_stops_answering_fails_the_command_then_the_output(
     assert ack.t_sent_ns is not None
     assert ack.detail == "no answer within 40 ms; whether it acted is not known"
     with pytest.raises(BoxFault, match="nothing was heard from the box for 500 ms"):
-        beat_until(ttl, lambda said: False)
+        beat_until(ttl, lambda messages: False)
     with pytest.raises(BoxFault, match="did not confirm its safe state within 100 ms"):
         ttl.safe_state()
 
 
 def test_a_box_that_talks_garbage_is_told(box: SimulatedBox, ttl: SerialTtl) -> None:
     ttl.open()
-    beat_until(ttl, lambda said: True)
+    beat_until(ttl, lambda messages: True)
     box.order("garbage")
-    said: list[str] = []
+    messages: list[str] = []
     with pytest.raises(BoxFault, match="nothing was heard"):
-        beat_until(ttl, lambda new: said.extend(new) or False)
-    assert any("cannot be read" in text for text in said)
+        beat_until(ttl, lambda new: messages.extend(new) or False)
+    assert any("cannot be read" in text for text in messages)
 
 
 def test_an_answer_that_comes_late_is_told_and_the_box_stays_in_use(
@@ -175,10 +175,10 @@ def test_an_answer_that_comes_late_is_told_and_the_box_stays_in_use(
     ack = ttl.send(level())
     assert not ack.ok
     assert "no answer within 40 ms" in ack.detail
-    said = beat_until(ttl, lambda said: any("late" in text for text in said))
-    assert any("an answer came late" in text for text in said)
+    messages = beat_until(ttl, lambda messages: any("late" in text for text in messages))
+    assert any("an answer came late" in text for text in messages)
     box.order("well")
-    beat_until(ttl, lambda said: True)
+    beat_until(ttl, lambda messages: True)
     threading.Event().wait(0.2)
     assert ttl.send(level(2)).ok
 
@@ -188,7 +188,7 @@ def test_a_pulled_cable_is_a_fault_at_once(box: SimulatedBox, ttl: SerialTtl) ->
     assert ttl.send(level()).ok
     box.order("pull")
     with pytest.raises(BoxFault, match="its port"):
-        beat_until(ttl, lambda said: False)
+        beat_until(ttl, lambda messages: False)
     with pytest.raises(BoxFault, match="its port"):
         ttl.send(level(2))
     with pytest.raises(BoxFault, match="its port"):
@@ -225,7 +225,7 @@ def test_a_port_that_is_not_there_or_taken(box: SimulatedBox, ttl: SerialTtl) ->
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "expected"),
     [
         ({}, "expected one of `serial` and `port`"),
         ({"serial": "1", "port": "/dev/x"}, "expected one of `serial` and `port`"),
@@ -235,8 +235,8 @@ def test_a_port_that_is_not_there_or_taken(box: SimulatedBox, ttl: SerialTtl) ->
         ({"port": "/dev/x", "baud": 0}, "baud must be more than 0"),
     ],
 )
-def test_options_that_cannot_be_meant(options: dict[str, Any], says: str) -> None:
-    with pytest.raises(UserError, match=says):
+def test_options_that_cannot_be_meant(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UserError, match=expected):
         make(options)
 
 

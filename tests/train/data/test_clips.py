@@ -167,11 +167,11 @@ def _with_a_damaged_frame(source: Path, target: Path, frame: int, kept: float) -
 def test_a_damaged_frame_is_passed_over_with_a_count(tmp_path: Path, kept: float) -> None:
     whole = write_disc(tmp_path / "whole.avi", frames=120, codec="mpeg4")
     damaged = _with_a_damaged_frame(whole, tmp_path / "damaged.avi", 40, kept)
-    video, said = index_video(damaged), []
-    reader = ClipReader(1, said.append)
+    video, messages = index_video(damaged), []
+    reader = ClipReader(1, messages.append)
     assert reader.read(video, 38, 4) is None
     assert len(reader.corrupt) == 1
-    assert "frame 40 cannot be decoded" in said[0]
+    assert "frame 40 cannot be decoded" in messages[0]
     clean = [frame.image for frame in read_frames(whole, 1)]
     for found, expected in zip(reader.read(video, 100, 4) or [], clean[100:104], strict=True):
         np.testing.assert_array_equal(found, expected)
@@ -216,14 +216,14 @@ def test_a_clip_of_a_real_video_is_what_reading_it_through_gives(data_dir: Path,
 def test_clips_of_old_444_recordings_are_the_frames_of_the_whole(data_dir: Path) -> None:
     """Their decoder must have seen the first frame, wherever it is sent to."""
     path = data_dir / "openfield-dlc" / "videos" / "m3v1mp4.mp4"
-    video, said = index_video(path), []
-    reader = ClipReader(1, said.append)
+    video, messages = index_video(path), []
+    reader = ClipReader(1, messages.append)
     start = int(np.searchsorted(video.times, video.keys[KEYS_BACK + 1])) + 3  # too far to begin at the first
     clip = reader.read(video, start, 4)
-    assert clip is not None, said
+    assert clip is not None, messages
     for frame in read_frames(path, 1):
         if frame.index >= start:
             np.testing.assert_array_equal(clip[frame.index - start], frame.image)
         if frame.index == start + 3:
             break
-    assert not said
+    assert not messages

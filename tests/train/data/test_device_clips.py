@@ -12,7 +12,7 @@ import torch
 from support.gpu import needs_gpu
 from support.moving_disc import SIZE, write_disc
 
-from rt_pose.inference.gpu.video import Stretch
+from rt_pose.inference.gpu.video import FrameRange
 from rt_pose.package import InputSpec
 from rt_pose.video import read_frames
 from train.config import AugmentConfig
@@ -34,10 +34,10 @@ def test_both_draw_the_same_clips_in_the_same_changes(disc: Path, monkeypatch: p
     frames = [frame.image for frame in read_frames(disc, 1)]
     asked: list[int] = []
 
-    def read(stretches: list[Stretch], length: int, *_: object) -> Any:
-        asked.append(len(stretches))
-        for stretch in stretches:
-            yield [frames[i] for i in range(stretch.start, stretch.start + length)]
+    def read(ranges: list[FrameRange], length: int, *_: object) -> Any:
+        asked.append(len(ranges))
+        for frame_range in ranges:
+            yield [frames[i] for i in range(frame_range.start, frame_range.start + length)]
 
     monkeypatch.setattr(device_clips, "read_stretches", read)
     monkeypatch.setattr(device_clips, "AHEAD", 2)

@@ -107,12 +107,12 @@ FAULTS: list[tuple[Callable[[list[list[str]]], object], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("change", "told"), FAULTS, ids=[told for _, told in FAULTS])
+@pytest.mark.parametrize(("change", "notes"), FAULTS, ids=[notes for _, notes in FAULTS])
 def test_each_fault_is_told_with_its_place(
-    folder: Path, change: Callable[[list[list[str]]], object], told: str
+    folder: Path, change: Callable[[list[list[str]]], object], notes: str
 ) -> None:
     _edit(folder, change)
-    assert told in _refusal(folder)
+    assert notes in _refusal(folder)
 
 
 def test_all_problems_are_told_at_once_and_a_flood_is_counted(folder: Path) -> None:

@@ -13,11 +13,11 @@ from rt_pose.package import InputSpec
 from rt_pose.types import FloatArray
 from train.config import AugmentConfig
 from train.data.batches import TrainingBatches
+from train.data.diversity import MAX_OUTLIERS, farthest_points, outliers, poses_of
+from train.data.frame_index import near_labeled, without_frame_index
 from train.data.labels import LabeledFrames
-from train.data.neighbours import beside, unplaced
 from train.data.pseudo import Pseudo
-from train.data.variety import MOST_LONELY, farthest_points, lonely, poses_of
-from train.distillation.confidence import Sureness, in_words, sureness
+from train.distillation.confidence import EnsembleConfidence, ensemble_confidence, format_confidence
 from train.distillation.config import DistillConfig, PseudoConfig
 from train.distillation.pseudo_labels import _choose
 from train.losses.heatmap import LossInputs, heatmap_js, heatmap_kl, heatmap_mse
@@ -41,18 +41,20 @@ def _members(offset_px: float = 0.0, low: tuple[int, ...] = ()) -> list[Predicti
     return members
 
 
-def _judge(members: list[Predictions], sure_px: float = 3.0, known: bool = True) -> Sureness:
+def _score(members: list[Predictions], sure_px: float = 3.0, known: bool = True) -> EnsembleConfidence:
     ensemble = ensemble_of(members)
-    return sureness(members, ensemble, smooth_single(ensemble), PseudoConfig(), sure_px, (100, 80), known)
+    return ensemble_confidence(
+        members, ensemble, smooth_single(ensemble), PseudoConfig(), sure_px, (100, 80), known
+    )
 
 
 def test_doubt_is_how_far_the_members_are_from_the_smoothed_keypoint() -> None:
-    found = _judge(_members(offset_px=12.0))
-    np.testing.assert_allclose(found.doubt_px[10, 1], 12 / np.sqrt(3), rtol=1e-3)
-    assert not found.sure[10, 1]
-    assert found.sure.sum() == F * 3 - 1
-    assert _judge(_members(offset_px=12.0), sure_px=8.0).sure.all()
-    assert _judge(_members(offset_px=4.0)).sure.all()
+    found = _score(_members(offset_px=12.0))
+    np.testing.assert_allclose(found.uncertainty_px[10, 1], 12 / np.sqrt(3), rtol=1e-3)
+    assert not found.confident[10, 1]
+    assert found.confident.sum() == F * 3 - 1
+    assert _score(_members(offset_px=12.0), sure_px=8.0).confident.all()
+    assert _score(_members(offset_px=4.0)).confident.all()
 
 
 def test_the_smoothers_own_variance_is_doubt_too() -> None:
@@ -61,13 +63,13 @@ def test_the_smoothers_own_variance_is_doubt_too() -> None:
     for member in members:
         member.xy[5:25, 0] = np.nan
         member.xy[:, 0, 0] += 3.0 * np.sin(np.arange(F))  # it moves
-    found = _judge(members, sure_px=3.0)
-    assert found.sure[:4, 0].all()
-    assert not found.sure[5:25, 0].any()
+    found = _score(members, sure_px=3.0)
+    assert found.confident[:4, 0].all()
+    assert not found.confident[5:25, 0].any()
 
 
 @pytest.mark.parametrize(
-    ("low", "known", "sure", "absent"),
+    ("low", "known", "confident", "absent"),
     [
         ((), True, True, False),
         ((2,), True, True, False),  # one of three, and the mean is still high
@@ -77,23 +79,23 @@ def test_the_smoothers_own_variance_is_doubt_too() -> None:
     ],
 )
 def test_absent_is_what_most_are_sure_to_be_absent_and_none_has(
-    low: tuple[int, ...], known: bool, sure: bool, absent: bool
+    low: tuple[int, ...], known: bool, confident: bool, absent: bool
 ) -> None:
-    found = _judge(_members(low=low), known=known)
-    assert (found.sure[:, 2] == sure).all()
+    found = _score(_members(low=low), known=known)
+    assert (found.confident[:, 2] == confident).all()
     assert (found.absent[:, 2] == absent).all()
-    assert found.sure[:, :2].all()
+    assert found.confident[:, :2].all()
 
 
 def test_what_lies_outside_the_image_is_not_sure() -> None:
     members = _members()
     for member in members:
         member.xy[:, 2, 1] = 80.2
-    assert not _judge(members).sure[:, 2].any()
+    assert not _score(members).confident[:, 2].any()
 
 
 def test_shares_are_said_for_each_keypoint() -> None:
-    lines = in_words(NAMES, [_judge(_members(12.0, low=(0, 1, 2)))])
+    lines = format_confidence(NAMES, [_score(_members(12.0, low=(0, 1, 2)))])
     assert lines[1].startswith("  paw   sure  96.7%  absent   0.0%  unknown   3.3%  doubt ")
     assert lines[2].startswith("  tail  sure   0.0%  absent 100.0%  unknown   0.0%")
 
@@ -111,13 +113,13 @@ def test_frames_are_taken_that_differ() -> None:
 def test_a_doubtful_keypoint_makes_no_pose_rare() -> None:
     xy = np.tile([[10.0, 10.0], [20.0, 20.0]], (5, 1, 1))
     xy[3, 1] = 500.0
-    sure = np.ones((5, 2), bool)
-    assert np.abs(poses_of(xy, sure)[3]).max() > 300
-    sure[3, 1] = False
-    assert np.abs(poses_of(xy, sure)).max() == 0
+    confident = np.ones((5, 2), bool)
+    assert np.abs(poses_of(xy, confident)[3]).max() > 300
+    confident[3, 1] = False
+    assert np.abs(poses_of(xy, confident)).max() == 0
 
 
-def _animal(random: np.random.Generator) -> Sureness:
+def _animal(random: np.random.Generator) -> EnsembleConfidence:
     """That walks for 400 frames, rears for 12 of them, and is thrice mistaken for something else."""
     turn = np.linspace(0, 40, 400)
     xy = np.stack(
@@ -126,14 +128,16 @@ def _animal(random: np.random.Generator) -> Sureness:
     xy[200:212, 0] += [0.0, -60.0]
     for i, frame in enumerate((50, 150, 350)):
         xy[frame, i] += random.uniform(100, 150, 2)
-    sure = np.ones(xy.shape[:2], bool)
-    return Sureness(xy + random.normal(0, 0.5, xy.shape), np.ones(xy.shape[:2]), sure, ~sure)
+    confident = np.ones(xy.shape[:2], bool)
+    return EnsembleConfidence(
+        xy + random.normal(0, 0.5, xy.shape), np.ones(xy.shape[:2]), confident, ~confident
+    )
 
 
 def test_a_pose_like_no_other_is_not_taken_and_a_rare_one_is() -> None:
     found = _animal(np.random.default_rng(1))
     config = DistillConfig(pseudo=PseudoConfig(frames=10))
-    poses = poses_of(found.xy, found.sure)
+    poses = poses_of(found.xy, found.confident)
     assert {50, 150, 350} <= set(farthest_points(poses, 10).tolist()), "they are what is farthest"
     (taken,), alone = _choose(config, [found], [np.zeros(400, bool)], 3.0)
     assert not {50, 150, 350} & set(taken.tolist())
@@ -144,11 +148,11 @@ def test_a_pose_like_no_other_is_not_taken_and_a_rare_one_is() -> None:
 def test_poses_are_compared_with_an_even_share_of_many() -> None:
     random = np.random.default_rng(2)
     poses = np.concatenate([random.normal(0, 1, (4500, 2)), [[500.0, 0.0]]])
-    found = lonely(poses)
+    found = outliers(poses)
     assert found[-1]
-    assert found.mean() <= MOST_LONELY
-    assert not lonely(np.zeros((50, 4))).any()
-    assert not lonely(poses[-3:]).any(), "too few to tell"
+    assert found.mean() <= MAX_OUTLIERS
+    assert not outliers(np.zeros((50, 4))).any()
+    assert not outliers(poses[-3:]).any(), "too few to tell"
 
 
 def test_frames_beside_one_that_validates_are_not_taken() -> None:
@@ -158,9 +162,9 @@ def test_frames_beside_one_that_validates_are_not_taken() -> None:
         "other/img0200.png",
         "labeled-data/img7.png",
     ]
-    near = beside(names, "walk", 400, 10)
+    near = near_labeled(names, "walk", 400, 10)
     assert np.flatnonzero(near).tolist() == [*range(110, 131), *range(290, 311)]
-    assert unplaced(names) == 1, "the last; the third is of another video"
+    assert without_frame_index(names) == 1, "the last; the third is of another video"
     found = _animal(np.random.default_rng(1))
     config = DistillConfig(pseudo=PseudoConfig(frames=1000))
     (taken,), _ = _choose(config, [found], [near], 3.0)

@@ -75,21 +75,21 @@ def test_faults_of_labels_and_of_images_are_told_together(folder: Path) -> None:
     (folder / "labeled-data/img003.png").write_bytes(b"not a picture")
     with pytest.raises(UserError) as refused:
         read_labels(folder, "")
-    for told in (
+    for notes in (
         "row 4",
         "row 5 (labeled-data/img001.png), large: (999",
         "row 6: no image",
         "row 7 (labeled-",
     ):
-        assert told in str(refused.value)
+        assert notes in str(refused.value)
 
 
 def test_what_a_folder_holds_is_found_and_told(folder: Path) -> None:
-    assert read_labels(folder, "").told == ["labels: CollectedData.csv (Lightning Pose CSV)"]
+    assert read_labels(folder, "").notes == ["labels: CollectedData.csv (Lightning Pose CSV)"]
     (folder / "CollectedData.csv").rename(folder / "mine.csv")
     (folder / "split.csv").write_text("image,split\n")
     (folder / "predictions.csv").write_text("scorer,a,a,a\nbodyparts,k,k,k\ncoords,x,y,likelihood\n0,1,2,1\n")
-    assert read_labels(folder, "").told == ["labels: mine.csv (Lightning Pose CSV)"]
+    assert read_labels(folder, "").notes == ["labels: mine.csv (Lightning Pose CSV)"]
     shutil.copy(folder / "mine.csv", folder / "other.csv")
     with pytest.raises(UserError, match=r"several that hold labels; CSV files there: mine\.csv, other\.csv"):
         read_labels(folder, "")
@@ -145,8 +145,8 @@ def test_all_videos_of_a_project_are_gathered(project: Path) -> None:
     for image, xy in zip(frames.images, frames.xy, strict=True):
         x, y = xy[frames.keypoints.index("large")].round().astype(int)
         assert image[y, x] > 200
-    assert "2 labels files of the DeepLabCut project gathered" in frames.told
-    assert "1 bones of config.yaml name no keypoint" in frames.told[1]
+    assert "2 labels files of the DeepLabCut project gathered" in frames.notes
+    assert "1 bones of config.yaml name no keypoint" in frames.notes[1]
     assert "by video" in split_frames(project, frames.names, 0.5, 0).how
 
 
@@ -219,7 +219,7 @@ def test_a_real_sleap_files_nodes_and_points_are_those_of_its_analysis_export(da
     assert source.table.keypoints == names
     np.testing.assert_allclose(source.table.xy, tracks, atol=1e-3)
     assert ["TTI", "Head"] in source.skeleton
-    assert any("no label of a person: its 120 predictions are taken" in line for line in source.told)
+    assert any("no label of a person: its 120 predictions are taken" in line for line in source.notes)
     assert source.table.names[7] == "minimal_back/frame_000007"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rt_pose.errors import UserError
-from train.data.split import Split, all_train, check_sides, how_seen, seen_by, split_again, split_frames
+from train.data.split import Split, all_train, check_sides, how_seen, split_again, split_frames, trained_names
 
 ONE_FOLDER = [f"labeled-data/img{i}.png" for i in range(20)]
 FOUR_VIDEOS = [f"labeled-data/video{v}/img{i}.png" for v in range(4) for i in range(5)]
@@ -82,9 +82,9 @@ def test_a_keypoint_that_no_training_frame_shows_is_refused_and_one_that_no_othe
     unseen = np.array([[True, False], [True, False]])
     with pytest.raises(
         UserError, match=r"b: labeled in none of the 2 training frames \(all there are\)"
-    ) as told:
+    ) as notes:
         check_sides(all_train(2), unseen, ["a", "b"])
-    assert "split" not in str(told.value)
+    assert "split" not in str(notes.value)
 
 
 def test_a_packages_split_is_found_again_by_its_own_account(tmp_path: Path) -> None:
@@ -95,34 +95,34 @@ def test_a_packages_split_is_found_again_by_its_own_account(tmp_path: Path) -> N
     assert not np.array_equal(split_frames(tmp_path, ONE_FOLDER, 0.3, seed=5).validation, then.validation)
     drawn = split_again({"configuration": settings}, tmp_path, ONE_FOLDER)
     np.testing.assert_array_equal(drawn.validation, then.validation)
-    told = {"kept_back": [ONE_FOLDER[i] for i in then.validation], "split": then.how}
+    notes = {"kept_back": [ONE_FOLDER[i] for i in then.validation], "split": then.how}
     since = ["labeled-data/new/a_since.png", *ONE_FOLDER]
-    again = split_again(told | {"configuration": settings}, tmp_path, since)
+    again = split_again(notes | {"configuration": settings}, tmp_path, since)
     np.testing.assert_array_equal(again.validation, then.validation + 1)
     np.testing.assert_array_equal(again.train, [0, *(then.train + 1)])
     assert again.how == then.how
 
 
 SINCE = ["labeled-data/new/since0.png", "labeled-data/new/since1.png"]
-TOLD = {"trained_on": ONE_FOLDER[:15], "kept_back": ONE_FOLDER[15:], "split": "as split.csv says"}
+EXPECTED = {"trained_on": ONE_FOLDER[:15], "kept_back": ONE_FOLDER[15:], "split": "as split.csv says"}
 OLDER = {"kept_back": ONE_FOLDER[15:], "split": "as split.csv says"}
 
 
 def test_what_a_network_has_seen_is_said_by_its_package_or_not_known() -> None:
     names = [ONE_FOLDER[3], ONE_FOLDER[18], *SINCE]
-    assert seen_by(TOLD, names) == [ONE_FOLDER[3]]
-    assert how_seen(TOLD) == "trained on"
-    assert seen_by(OLDER, names) == [ONE_FOLDER[3], *SINCE]
+    assert trained_names(EXPECTED, names) == [ONE_FOLDER[3]]
+    assert how_seen(EXPECTED) == "trained on"
+    assert trained_names(OLDER, names) == [ONE_FOLDER[3], *SINCE]
     assert how_seen(OLDER) == "may have trained on"
-    assert seen_by({}, names) is None
+    assert trained_names({}, names) is None
 
 
 def test_what_was_labeled_since_validates(tmp_path: Path) -> None:
-    again = split_again(TOLD, tmp_path, [*SINCE, *ONE_FOLDER])
+    again = split_again(EXPECTED, tmp_path, [*SINCE, *ONE_FOLDER])
     assert again.train.tolist() == list(range(2, 17))
     assert again.validation.tolist() == [0, 1, *range(17, 22)]
     assert again.how == "as split.csv says; labeled since, and never trained on: 2"
-    assert split_again(TOLD, tmp_path, ONE_FOLDER).how == TOLD["split"]
+    assert split_again(EXPECTED, tmp_path, ONE_FOLDER).how == EXPECTED["split"]
     every = {"trained_on": ONE_FOLDER, "kept_back": [], "split": all_train(20).how}
     again = split_again(every | {"configuration": {"validation_fraction": 0.0}}, tmp_path, SINCE)
     assert not len(again.train)

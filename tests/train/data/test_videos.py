@@ -47,7 +47,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         check_videos(paths, 16)
     lines = str(refused.value).splitlines()[1:]
     assert len(lines) == 5
-    for line, told in zip(
+    for line, notes in zip(
         lines,
         (
             "5 frames, shorter than a clip (16",
@@ -58,7 +58,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         ),
         strict=True,
     ):
-        assert told in line
+        assert notes in line
 
 
 def test_yuv444p_serves(data_dir: Path) -> None:

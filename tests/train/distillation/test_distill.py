@@ -27,7 +27,7 @@ from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConf
 from train.data.labels import read_labels
 from train.distillation.config import DistillConfig, PseudoConfig
 from train.distillation.distill import _best_teacher, _training, distill
-from train.fitting.fit import Job, fit, gather
+from train.fitting.fit import TrainingJob, fit, read_inputs
 from train.support.say import Say
 
 pytestmark = pytest.mark.timeout(400)
@@ -100,8 +100,8 @@ class Distilled:
 @pytest.fixture(scope="module")
 def distilled(folder: Path, teachers: list[Package], tmp_path_factory: pytest.TempPathFactory) -> Distilled:
     out = tmp_path_factory.mktemp("distilled")
-    said: list[str] = []
-    return Distilled(read_package(distill(_config(folder, teachers, out), said.append)), out, said)
+    messages: list[str] = []
+    return Distilled(read_package(distill(_config(folder, teachers, out), messages.append)), out, messages)
 
 
 def test_pseudo_labels_are_the_smoothed_ensemble(distilled: Distilled, folder: Path) -> None:
@@ -152,12 +152,12 @@ def test_the_table_is_a_labels_file(distilled: Distilled) -> None:
 
 def test_the_package_tells_of_its_teachers(distilled: Distilled, teachers: list[Package]) -> None:
     training = distilled.package.manifest.training
-    told = training["pseudo_labels"]
-    assert told["teachers"] == {f"seed-{i}": teacher.sha256 for i, teacher in enumerate(teachers)}
-    assert (told["frames"], told["per_batch"], told["sure_px"]) == (8, 3, 3.0)
-    assert told["left_out"]["validation_not_placed"] == 2
+    error = training["pseudo_labels"]
+    assert error["teachers"] == {f"seed-{i}": teacher.sha256 for i, teacher in enumerate(teachers)}
+    assert (error["frames"], error["per_batch"], error["sure_px"]) == (8, 3, 3.0)
+    assert error["left_out"]["validation_not_placed"] == 2
     assert any(line.startswith("2 of 2 images that validate do not tell") for line in distilled.said)
-    assert told["sure"] == {"k0": 0.0, "k1": 1.0, "k2": 1.0, "k3": 1.0}
+    assert error["sure"] == {"k0": 0.0, "k1": 1.0, "k2": 1.0, "k3": 1.0}
     assert "teachers" not in training["configuration"]
     assert training["frames_train"] == 12
     assert any("seed-0 does not say which frames it kept back" in line for line in distilled.said)
@@ -191,9 +191,9 @@ def test_of_processes_that_train_together_only_the_first_writes(
     """The second comes to the same pseudo-labels by what the first has left."""
     out = shutil.copytree(distilled.out, tmp_path / "out", ignore=shutil.ignore_patterns("*.lock"))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    jobs: list[Job] = []
+    jobs: list[TrainingJob] = []
 
-    def join(job: Job, _out: Path, say: Say) -> None:
+    def join(job: TrainingJob, _out: Path, say: Say) -> None:
         say("heard")
         jobs.append(job)
         raise KeyboardInterrupt  # a second process has no training to join here
@@ -201,10 +201,10 @@ def test_of_processes_that_train_together_only_the_first_writes(
     monkeypatch.setattr("train.fitting.fit.check", lambda _: None)  # two CPUs are no GPUs
     monkeypatch.setattr("train.distillation.distill.run", join)
     monkeypatch.setenv("LOCAL_RANK", "1")
-    said: list[str] = []
+    messages: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        distill(_config(folder, teachers, out, devices=2), said.append)
-    assert said == []
+        distill(_config(folder, teachers, out, devices=2), messages.append)
+    assert messages == []
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     (job,) = jobs
     assert job.pseudo is not None
@@ -259,9 +259,9 @@ def test_a_teacher_that_trained_on_a_frame_that_validates_is_refused(
     from train.fitting.fit import prepare
 
     kept_back = prepare(_training(_config(folder, teachers, tmp_path)), None, lambda _: None).validation.names
-    told = {"kept_back": kept_back[1:], "split": "by frame, drawn with seed 7", "configuration": {"seed": 7}}
+    error = {"kept_back": kept_back[1:], "split": "by frame, drawn with seed 7", "configuration": {"seed": 7}}
     package = read_package(shutil.copytree(teachers[1].path, tmp_path / "seen"))
-    package.manifest.training |= told
+    package.manifest.training |= error
     seen = write_manifest(package.path, package.manifest)
     config = _config(folder, [teachers[0], seen], tmp_path / "out")
     with pytest.raises(UserError, match=r"seen may have trained on 1 of the 2 frames .* `split_seed: 7`"):
@@ -269,9 +269,11 @@ def test_a_teacher_that_trained_on_a_frame_that_validates_is_refused(
     every = {"trained_on": kept_back, "kept_back": [], "configuration": {"validation_fraction": 0.0}}
     package.manifest.training |= every
     write_manifest(package.path, package.manifest)
-    with pytest.raises(UserError, match=r"seen trained on 2 of the 2 .*\(`validation_fraction: 0`\)") as told:
+    with pytest.raises(
+        UserError, match=r"seen trained on 2 of the 2 .*\(`validation_fraction: 0`\)"
+    ) as error:
         distill(config, lambda _: None)
-    assert "split_seed" not in str(told.value)
+    assert "split_seed" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -306,12 +308,12 @@ def test_it_begins_as_the_best_teacher(folder: Path, teachers: list[Package], tm
     ]
     errors = [read_package(path).manifest.training["errors"]["mean_px"] for path in trained]
     best = trained[int(np.argmin(errors))].parent / "checkpoints" / "best.ckpt"
-    said: list[str] = []
+    messages: list[str] = []
     unsure = PseudoConfig(frames=8, sure_px=1e3, min_confidence=0.0, absent_below=0.0)
     config = _config(folder, teachers, tmp_path / "out", pseudo=unsure, split_seed=0, **short)
     config.teachers[:] = [str(teachers[0].path), *map(str, trained)]
-    distill(config, said.append)
-    assert f"begins as the network of {best}" in said
+    distill(config, messages.append)
+    assert f"begins as the network of {best}" in messages
 
 
 def _with_checkpoint(teacher: Package, network: dict[str, Any]) -> Path:
@@ -332,15 +334,17 @@ def test_a_teacher_to_begin_as_is_known_by_what_makes_the_network(
     older = {key: value for key, value in asdict(network).items() if key != "context"}
     teacher = read_package(shutil.copytree(teachers[0].path, tmp_path / "seed-7" / "package"))
     checkpoint = _with_checkpoint(teacher, older | {"weights": "weights.pth"})
-    job = gather(_training(_config(folder, teachers, tmp_path)), None, lambda _: None)
+    job = read_inputs(_training(_config(folder, teachers, tmp_path)), None, lambda _: None)
     job = replace(job, config=replace(job.config, network=network))
-    said: list[str] = []
-    assert _best_teacher(find_members([str(teacher.path)], "--teachers"), job, said.append) == str(checkpoint)
+    messages: list[str] = []
+    assert _best_teacher(find_members([str(teacher.path)], "--teachers"), job, messages.append) == str(
+        checkpoint
+    )
     colour = replace(job, spec=replace(job.spec, channels=3))
-    assert _best_teacher(find_members([str(teacher.path)], "--teachers"), colour, said.append) == ""
+    assert _best_teacher(find_members([str(teacher.path)], "--teachers"), colour, messages.append) == ""
     wider = replace(job, config=replace(job.config, network=replace(network, head_width=24)))
-    assert _best_teacher(find_members([str(teacher.path)], "--teachers"), wider, said.append) == ""
-    assert "RGB images" in said[0]
+    assert _best_teacher(find_members([str(teacher.path)], "--teachers"), wider, messages.append) == ""
+    assert "RGB images" in messages[0]
 
 
 def test_where_no_teacher_can_be_begun_as_that_is_told(distilled: Distilled) -> None:

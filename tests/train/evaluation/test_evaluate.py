@@ -154,7 +154,7 @@ def test_what_cannot_be_evaluated_is_refused(config: EvaluateConfig, tmp_path: P
         ({"worst": 0}, "worst: expected at least 1"),
         ({"views": ["k0=k1", "k1=k2=k3"]}, "same number of views"),
     ]
-    for changes, says in cases:
-        with pytest.raises(UserError, match=says):
+    for changes, expected in cases:
+        with pytest.raises(UserError, match=expected):
             evaluate(replace(fresh, **changes), lambda _: None)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()

@@ -13,10 +13,10 @@ from train.evaluation.agreement import (
     filter_noise,
     pixel_errors,
 )
-from train.evaluation.filmed import temporal_norm
-from train.evaluation.jitter import noisy
-from train.evaluation.labeled import evenly, spread
+from train.evaluation.jitter import add_noise
+from train.evaluation.labeled import evenly_spaced, spread
 from train.evaluation.spaces import fit_pose, fit_views
+from train.evaluation.video_metrics import temporal_norm
 
 RANDOM = np.random.default_rng(11)
 
@@ -96,13 +96,13 @@ def test_views_share_one_space_over_all_body_parts() -> None:
 
 def test_noise_is_of_one_grey_level_and_stays_in_range() -> None:
     image = np.full((200, 200, 1), 100, np.uint8)
-    noise = noisy(image, np.random.default_rng(0)).astype(float) - 100
+    noise = add_noise(image, np.random.default_rng(0)).astype(float) - 100
     assert noise.std() == pytest.approx(np.sqrt(1 + 1 / 12), abs=0.02)  # and that of rounding
-    assert noisy(np.full((9, 9, 1), 255, np.uint8), np.random.default_rng(0)).max() == 255
+    assert add_noise(np.full((9, 9, 1), 255, np.uint8), np.random.default_rng(0)).max() == 255
 
 
 def test_spread_and_even_frames() -> None:
-    assert evenly(5, 100).tolist() == [0, 1, 2, 3, 4]
-    assert evenly(101, 3).tolist() == [0, 50, 100]
+    assert evenly_spaced(5, 100).tolist() == [0, 1, 2, 3, 4]
+    assert evenly_spaced(101, 3).tolist() == [0, 50, 100]
     assert spread(np.array([np.nan])) == {"n": 0}
     assert spread(np.array([[1.0, np.nan], [3.0, 2.0]]))["median_px"] == 2.0

@@ -44,16 +44,16 @@ def test_labels_lie_on_the_discs_in_every_picture(config: TrainConfig) -> None:
 
 
 def test_the_clip_row_is_drawn_where_there_are_videos(config: TrainConfig) -> None:
-    said: list[str] = []
-    without = cv2.imread(str(show_augmented(config, said.append)))
-    assert any("no clip" in line for line in said)
+    messages: list[str] = []
+    without = cv2.imread(str(show_augmented(config, messages.append)))
+    assert any("no clip" in line for line in messages)
     (Path(config.data) / "videos").mkdir()
     write_disc(Path(config.data) / "videos/disc.mkv")
-    said.clear()
-    with_clip = cv2.imread(str(show_augmented(config, said.append)))
+    messages.clear()
+    with_clip = cv2.imread(str(show_augmented(config, messages.append)))
     assert with_clip.shape[0] == without.shape[0] + BAR_PX + HEIGHT
-    assert any("6 frames of disc.mkv" in line for line in said)
-    assert any("off: shot_noise, blur, erase" in line for line in said)
+    assert any("6 frames of disc.mkv" in line for line in messages)
+    assert any("off: shot_noise, blur, erase" in line for line in messages)
 
 
 def test_what_cannot_be_drawn_is_told(config: TrainConfig, tmp_path: Path) -> None:

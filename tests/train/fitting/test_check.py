@@ -57,7 +57,7 @@ def test_a_loss_or_section_left_empty_has_its_own_settings(
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "notes"),
     [
         ({"network": NetworkConfig(backbone="lit0")}, "no backbone 'lit0', did you mean 'lite0'?"),
         ({"network": NetworkConfig(width=250)}, "multiple of 32 for the backbone lite0, got 250; try 256"),
@@ -89,10 +89,10 @@ def test_a_loss_or_section_left_empty_has_its_own_settings(
         (semi("pose_pca", variance=99.0), "losses.pose_pca.variance: expected a share"),
     ],
 )  # fmt: skip
-def test_contradictions_are_refused(changes: dict[str, object], told: str) -> None:
+def test_contradictions_are_refused(changes: dict[str, object], notes: str) -> None:
     with pytest.raises(UserError) as refused:
         check(replace(TrainConfig(), **changes))  # type: ignore[arg-type]
-    assert told in str(refused.value)
+    assert notes in str(refused.value)
 
 
 def test_all_contradictions_are_told_at_once() -> None:

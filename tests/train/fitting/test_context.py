@@ -19,7 +19,7 @@ from rt_pose.package import Package, read_package
 from rt_pose.video import read_frames
 from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from train.fitting.fit import fit
-from train.models.context import in_clip
+from train.models.context import clip_context
 from train.models.network import PoseNetwork
 
 CONFIG = TrainConfig(
@@ -90,8 +90,8 @@ def test_a_video_is_predicted_as_by_whole_windows_of_the_network(
     with torch.inference_mode():
         for t in range(len(images)):
             window = pixels[max(t - CONFIG.network.context, 0) : t + 1]
-            found.append(network(window, in_clip(len(window)))[-1:])
-            alone.append(network(window[-1:], in_clip(1)))
+            found.append(network(window, clip_context(len(window)))[-1:])
+            alone.append(network(window[-1:], clip_context(1)))
     to_frame = frame_from_input(spec, (images[0].shape[1], images[0].shape[0]))
     kept, single = (
         decode_torch(torch.cat(maps), package.manifest.decode).xy.double().numpy() @ to_frame[:, :2].T

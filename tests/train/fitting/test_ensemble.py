@@ -17,7 +17,7 @@ from support.labeled_folder import make_labeled_folder, read_rows, write_rows
 from rt_pose.errors import UserError
 from rt_pose.package import read_package
 from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
-from train.fitting.ensemble import Outcome, conclude, fit_seeds, read_seeds
+from train.fitting.ensemble import EnsembleOutcome, conclude, fit_seeds, read_seeds
 from train.fitting.ensemble_member import member_of
 
 CONFIG = TrainConfig(
@@ -48,25 +48,25 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
 class Trained:
     """An ensemble that was interrupted once."""
 
-    first: Outcome
+    first: EnsembleOutcome
     said_first: list[str]
-    outcome: Outcome
+    outcome: EnsembleOutcome
     said: list[str]
 
 
 @pytest.fixture(scope="module")
 def trained(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     config = replace(config, out=str(tmp_path_factory.mktemp("ensemble")))
-    said_first: list[str] = []
-    said: list[str] = []
+    first_message: list[str] = []
+    messages: list[str] = []
 
     def interrupt(line: str) -> None:
-        said_first.append(line)
+        first_message.append(line)
         if line.startswith("seed-3: step 20:"):
             signal.raise_signal(signal.SIGINT)
 
     first = fit_seeds(config, [3, 1], 1, interrupt)
-    return Trained(first, said_first, fit_seeds(config, [3, 1], 1, said.append), said)
+    return Trained(first, first_message, fit_seeds(config, [3, 1], 1, messages.append), messages)
 
 
 def _weights(folder: Path) -> torch.Tensor:
@@ -101,9 +101,9 @@ def test_the_split_is_that_of_a_single_training_of_the_configuration(
 def test_what_is_done_is_not_done_again(config: TrainConfig, trained: Trained) -> None:
     outcome = trained.outcome
     before = {path: path.stat().st_mtime_ns for path in outcome.out.rglob("*") if path.is_file()}
-    said: list[str] = []
-    again = fit_seeds(replace(config, out=str(outcome.out)), [1, 3], 1, said.append)
-    assert said == ["2 members, 2 of them done before"]
+    messages: list[str] = []
+    again = fit_seeds(replace(config, out=str(outcome.out)), [1, 3], 1, messages.append)
+    assert messages == ["2 members, 2 of them done before"]
     assert again.packages == outcome.packages
     assert {path: path.stat().st_mtime_ns for path in outcome.out.rglob("*") if path.is_file()} == before
 
@@ -133,12 +133,12 @@ def test_other_settings_labels_or_a_damaged_package_are_done_again(
 def test_an_interrupted_ensemble_says_what_remains_and_goes_on(trained: Trained) -> None:
     assert [member.name for member in trained.first.remaining] == ["seed-3", "seed-1"]
     assert not [line for line in trained.said_first if line.startswith("seed-1")], "it did not begin"
-    told: list[str] = []
-    assert not conclude(trained.first, told.append)
-    assert told[0] == "0 trained, 0 done before, 0 failed, 2 remain"
-    assert told[-2:] == ["remain: seed-3, seed-1", "the same command once more goes on with these"]
+    notes: list[str] = []
+    assert not conclude(trained.first, notes.append)
+    assert notes[0] == "0 trained, 0 done before, 0 failed, 2 remain"
+    assert notes[-2:] == ["remain: seed-3, seed-1", "the same command once more goes on with these"]
     assert any(line.startswith("seed-3: going on from step 20") for line in trained.said)
-    assert conclude(trained.outcome, told.append)
+    assert conclude(trained.outcome, notes.append)
 
 
 def test_one_that_fails_does_not_lose_the_others(
@@ -146,11 +146,11 @@ def test_one_that_fails_does_not_lose_the_others(
 ) -> None:
     shutil.copytree(trained.outcome.out / "seed-1", tmp_path / "seed-1")
     (tmp_path / "seed-0").write_text("in the way")
-    said: list[str] = []
-    outcome = fit_seeds(replace(config, out=str(tmp_path)), [0, 1], 1, said.append)
+    messages: list[str] = []
+    outcome = fit_seeds(replace(config, out=str(tmp_path)), [0, 1], 1, messages.append)
     assert [(member.name, len(outcome.done_before)) for member, _ in outcome.failed] == [("seed-0", 1)]
-    assert not conclude(outcome, said.append)
-    assert any(line.startswith("failed: seed-0: ") for line in said)
+    assert not conclude(outcome, messages.append)
+    assert any(line.startswith("failed: seed-0: ") for line in messages)
 
 
 def test_side_by_side_gives_the_same_and_a_killed_process_is_only_its_own_failure(
@@ -180,7 +180,7 @@ def _kill_child(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "notes"),
     [
         ("", "empty; give two or more"),
         ("0,1,x", "expected integers of 0 or more with commas between, got 'x'"),
@@ -191,8 +191,8 @@ def _kill_child(name: str) -> None:
         ("4", "one network is no ensemble; give two seeds or more, or `--seed 4`"),
     ],
 )
-def test_seeds_that_make_no_ensemble_are_refused(text: str, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_seeds_that_make_no_ensemble_are_refused(text: str, notes: str) -> None:
+    with pytest.raises(UserError, match=notes):
         read_seeds(text)
     assert read_seeds(" 0, 7 ,2") == [0, 7, 2]
 

@@ -52,9 +52,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Package, list[str]]:
-    said: list[str] = []
-    path = fit(CONFIG, folder, tmp_path_factory.mktemp("trained"), said.append)
-    return read_package(path), said
+    messages: list[str] = []
+    path = fit(CONFIG, folder, tmp_path_factory.mktemp("trained"), messages.append)
+    return read_package(path), messages
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def package(trained: tuple[Package, list[str]], tmp_path: Path) -> Path:
 
 
 def test_no_error_is_claimed(trained: tuple[Package, list[str]]) -> None:
-    package, said = trained
+    package, messages = trained
     training = package.manifest.training
     assert (training["frames_train"], training["frames_validation"]) == (FRAMES, 0)
     assert training["kept_back"] == []
@@ -73,9 +73,9 @@ def test_no_error_is_claimed(trained: tuple[Package, list[str]]) -> None:
         assert report.validation_error_px is None
         assert report.validation_median_px is None
         assert report.displacement_n > 0
-    assert not any("validation error" in line for line in said), said
-    assert any("none is kept back: no error will be known" in line for line in said)
-    assert sum("training error median" in line for line in said) == 2
+    assert not any("validation error" in line for line in messages), messages
+    assert any("none is kept back: no error will be known" in line for line in messages)
+    assert sum("training error median" in line for line in messages) == 2
 
 
 def test_the_last_step_is_exported(trained: tuple[Package, list[str]]) -> None:
@@ -132,8 +132,8 @@ def test_a_bias_comes_from_elsewhere(
     manifest = read_package(earlier).manifest
     bias = np.tile(np.diag([4.0, 1.0]), (3, 1, 1)).tolist()
     tracking = replace(manifest.tracking, bias_px2=bias)
-    told = {"calibration": {"labels": "9 labels of CollectedData.csv"}}
-    write_manifest(earlier, replace(manifest, tracking=tracking, training=manifest.training | told))
+    notes = {"calibration": {"labels": "9 labels of CollectedData.csv"}}
+    write_manifest(earlier, replace(manifest, tracking=tracking, training=manifest.training | notes))
     with pytest.raises(UserError, match="takes the place of labels"):
         calibrate(replace(config, bias_from=str(earlier), labels="some.csv"), lambda _: None)
     after = calibrate(replace(config, bias_from=str(earlier)), lambda _: None).manifest
@@ -165,9 +165,9 @@ def test_frames_labeled_since_calibrate_the_bias(package: Path, folder: Path, tm
         video=[str(make_discs_video(tmp_path / "discs.avi", frames=120))],
         labels=str(data / "since.csv"),
     )
-    told = calibrate(config, lambda _: None).manifest.training["calibration"]["labels"]
-    assert "4 of 4 frames; split not at all: every frame trains" in told
-    assert "labeled since, and never trained on: 4" in told
+    notes = calibrate(config, lambda _: None).manifest.training["calibration"]["labels"]
+    assert "4 of 4 frames; split not at all: every frame trains" in notes
+    assert "labeled since, and never trained on: 4" in notes
 
 
 def test_a_benchmark_of_errors_finds_no_frame_to_measure(package: Path, folder: Path) -> None:

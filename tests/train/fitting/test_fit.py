@@ -23,7 +23,7 @@ from rt_pose.inference.engines.torch_reference import PROGRAM
 from rt_pose.package import Package, read_package
 from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from train.fitting.fit import fit
-from train.support.disk import full_disk_told, make_folder
+from train.support.disk import explain_full_disk, make_folder
 
 CONFIG = TrainConfig(
     skeleton=[["large", "small"]],
@@ -44,9 +44,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Package, list[str]]:
-    said: list[str] = []
-    path = fit(CONFIG, folder, tmp_path_factory.mktemp("trained"), said.append)
-    return read_package(path), said
+    messages: list[str] = []
+    path = fit(CONFIG, folder, tmp_path_factory.mktemp("trained"), messages.append)
+    return read_package(path), messages
 
 
 def test_it_learns_what_is_drawn(trained: tuple[Package, list[str]]) -> None:
@@ -70,7 +70,7 @@ def test_every_engine_reproduces_its_golden_keypoints(
 
 
 def test_the_manifest_tells_where_it_comes_from(trained: tuple[Package, list[str]]) -> None:
-    package, said = trained
+    package, messages = trained
     manifest = package.manifest
     assert manifest.keypoints == KEYPOINTS
     assert manifest.skeleton == [("large", "small")]
@@ -88,8 +88,8 @@ def test_the_manifest_tells_where_it_comes_from(trained: tuple[Package, list[str
     assert float32.validation_error_px == pytest.approx(errors["mean_px"], abs=0.01)
     assert float32.displacement_p95_px < 0.05
     assert str(package.path.parent) not in json.dumps(training)
-    assert any("by frame" in line for line in said)
-    assert any(line.startswith("float32: validation error median") for line in said)
+    assert any("by frame" in line for line in messages)
+    assert any(line.startswith("float32: validation error median") for line in messages)
 
 
 def test_the_default_tracking_parameters_are_marked_and_scale_with_the_frame(
@@ -127,18 +127,18 @@ def test_one_seed_gives_one_network(folder: Path, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_early_and_exports_the_best(folder: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
 
     def interrupt(line: str) -> None:
-        said.append(line)
+        messages.append(line)
         if line.startswith("step 120:"):
             signal.raise_signal(signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
     package = read_package(fit(CONFIG, folder, tmp_path, interrupt))
     assert package.manifest.training["step"] <= 120
-    assert not [line for line in said if line.startswith("step 180")]
-    assert [line for line in said if line.startswith("stopped at step 12")]
+    assert not [line for line in messages if line.startswith("step 180")]
+    assert [line for line in messages if line.startswith("stopped at step 12")]
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -162,12 +162,12 @@ def test_a_gpu_that_is_not_there_is_refused(folder: Path, tmp_path: Path) -> Non
 def test_a_disk_without_room_is_told_before_the_first_step(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     real = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=5 * 2**20))
     with pytest.raises(UserError, match=r"out: about \d+ MiB are needed .* 5 MiB are free there; make room"):
-        fit(CONFIG, folder, tmp_path, said.append)
-    assert not [line for line in said if line.startswith("step ")]
+        fit(CONFIG, folder, tmp_path, messages.append)
+    assert not [line for line in messages if line.startswith("step ")]
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
@@ -180,13 +180,16 @@ def test_a_disk_that_fills_up_in_the_midst_tells_how_to_go_on(tmp_path: Path) ->
     last = tmp_path / "last.ckpt"
     with (
         pytest.raises(UserError, match=r"the disk of .* is full; make room$"),
-        full_disk_told(tmp_path, last, last.is_file),
+        explain_full_disk(tmp_path, last, last.is_file),
     ):
         Path("/dev/full").write_text("a library's own file")
     last.write_text("")
-    with pytest.raises(UserError, match="--resume true"), full_disk_told(tmp_path, last, last.is_file):
+    with pytest.raises(UserError, match="--resume true"), explain_full_disk(tmp_path, last, last.is_file):
         Path("/dev/full").write_text("once more")
-    with pytest.raises(RuntimeError, match="of another kind"), full_disk_told(tmp_path, last, last.is_file):
+    with (
+        pytest.raises(RuntimeError, match="of another kind"),
+        explain_full_disk(tmp_path, last, last.is_file),
+    ):
         raise RuntimeError("of another kind")
 
 

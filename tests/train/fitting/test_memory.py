@@ -22,7 +22,7 @@ from train.fitting.memory import (
     step_memory,
     training_memory,
 )
-from train.losses.terms import frames_again
+from train.losses.terms import resampled_frames
 from train.models.network import PoseNetwork, input_spec
 
 CONFIG = TrainConfig(batch_size=8, clip_length=16)
@@ -45,7 +45,7 @@ def test_the_estimate_is_near_the_measured_peak(name: str) -> None:
     channels = 3 if config.network.channels == "rgb" else 1  # the data are gray
     network = PoseNetwork(config.network, channels, 17)
     memory = training_memory(network, input_spec(config.network, channels), FRAME_BYTES[channels])
-    clip = CASES[name].clip and config.clip_length + frames_again(config)
+    clip = CASES[name].clip and config.clip_length + resampled_frames(config)
     assert 0.9 < memory.total(config.batch_size, clip) / (peak - BEFORE[name]) < 1.2
 
 
@@ -62,8 +62,8 @@ def test_the_larger_kind_of_step_counts_and_each_process_has_its_share() -> None
     memory = TrainingMemory(StepMemory(0, GIB // 8), StepMemory(0, GIB // 16))
     assert memory.total(8, 0) == memory.total(8, 2) == GIB
     assert memory.total(8, 24) == 2 * GIB
-    told = check_memory(memory, replace(CONFIG, devices=2), 0, GIB)
-    assert told == "memory: about 0.5 GiB for a step of 4 frames, 1.0 GiB free"
+    notes = check_memory(memory, replace(CONFIG, devices=2), 0, GIB)
+    assert notes == "memory: about 0.5 GiB for a step of 4 frames, 1.0 GiB free"
     with pytest.raises(UserError, match="set `batch_size: 6` or less"):
         check_memory(memory, replace(CONFIG, devices=2), 0, int(0.4 * GIB))
 

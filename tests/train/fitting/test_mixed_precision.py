@@ -20,27 +20,27 @@ from train.data.batches import TrainingBatches
 from train.data.clips import undo_affine
 from train.data.labels import read_labels
 from train.fitting.check import check
-from train.fitting.mixed_precision import exact, in_precision, no_tf32
-from train.fitting.pose_module import Tracker
-from train.losses.setup import Setup
+from train.fitting.mixed_precision import autocast, disable_tf32, full_precision
+from train.fitting.pose_module import PoseModule
+from train.losses.loss_context import LossContext
 from train.losses.terms import build_terms
 from train.models.network import PoseNetwork
-from train.support.distributed import heard, how_together, rank
+from train.support.distributed import distributed_settings, rank, say_on_rank_zero
 
 CPU = torch.device("cpu")
 SPEC = InputSpec(96, 64, 1, [127.0], [64.0])
 CONFIG = TrainConfig(network=NetworkConfig(backbone="tiny", width=96, height=64, head_width=16))
 
 
-def no_setup(*_: object) -> Setup:
+def no_setup(*_: object) -> LossContext:
     raise AssertionError("no loss of these needs anything")
 
 
-def tracker(precision: str) -> Tracker:
+def tracker(precision: str) -> PoseModule:
     torch.manual_seed(0)
     config = replace(CONFIG, precision=precision)  # type: ignore[arg-type]
     terms = build_terms(config, no_setup, lambda _: None)
-    return Tracker(PoseNetwork(config.network, 1, 3), SPEC, config, terms)
+    return PoseModule(PoseNetwork(config.network, 1, 3), SPEC, config, terms)
 
 
 def test_only_the_network_works_in_fewer_bits() -> None:
@@ -59,24 +59,24 @@ def test_pixels_stay_exact_whatever_is_around_them() -> None:
     expected = undo_affine(xy, affine)
     with torch.autocast("cpu", torch.bfloat16):
         assert (undo_affine(xy, affine) - expected).abs().max() > 0.3
-        with exact(CPU):
+        with full_precision(CPU):
             torch.testing.assert_close(undo_affine(xy, affine), expected)
-            with in_precision("bf16", CPU):
+            with autocast("bf16", CPU):
                 assert (undo_affine(xy, affine) - expected).abs().max() > 0.3
-            with in_precision("float32", CPU):
+            with autocast("float32", CPU):
                 torch.testing.assert_close(undo_affine(xy, affine), expected)
 
 
 def test_float32_of_a_gpu_is_float32_while_it_trains() -> None:
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    with no_tf32():
+    with disable_tf32():
         assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == (False, False)
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
     assert before[0]  # what torch does by itself, or there would be nothing to do
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "messages"),
     [
         ({"precision": "bf16"}, "precision: bf16 needs `device: gpu`"),
         ({"devices": 2}, "devices: 2 are GPUs"),
@@ -85,8 +85,8 @@ def test_float32_of_a_gpu_is_float32_while_it_trains() -> None:
         ({"devices": 0, "device": "gpu"}, "expected 1 or more"),
     ],
 )
-def test_what_only_gpus_have_is_refused_elsewhere(changes: dict[str, object], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_what_only_gpus_have_is_refused_elsewhere(changes: dict[str, object], messages: str) -> None:
+    with pytest.raises(UserError, match=messages):
         check(replace(TrainConfig(), **changes))  # type: ignore[arg-type]
 
 
@@ -124,16 +124,16 @@ def test_each_process_draws_noise_of_its_own(tmp_path: Path) -> None:
 
 
 def test_only_the_first_process_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    config, said = replace(TrainConfig(), device="gpu", devices=2), []
+    config, messages = replace(TrainConfig(), device="gpu", devices=2), []
     monkeypatch.setenv("LOCAL_RANK", "1")
-    heard(config, said.append)("from the second")
+    say_on_rank_zero(config, messages.append)("from the second")
     assert rank(config) == 1
     assert rank(TrainConfig()) == 0  # alone, whatever the environment says
     monkeypatch.delenv("LOCAL_RANK")
-    heard(config, said.append)("from the first")
-    assert said == ["from the first"]
-    assert how_together(config)["devices"] == 2
-    assert how_together(TrainConfig()) == {"devices": 1}
+    say_on_rank_zero(config, messages.append)("from the first")
+    assert messages == ["from the first"]
+    assert distributed_settings(config)["devices"] == 2
+    assert distributed_settings(TrainConfig()) == {"devices": 1}
 
 
 @pytest.mark.timeout(500)
@@ -169,7 +169,7 @@ print("done")
         env=os.environ | {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train"},
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    said = done.stdout.splitlines()
-    assert said.count("done") == 1  # the second process ended with the training
-    assert sum(line.startswith("step 30: validation error") for line in said) == 1
+    messages = done.stdout.splitlines()
+    assert messages.count("done") == 1  # the second process ended with the training
+    assert sum(line.startswith("step 30: validation error") for line in messages) == 1
     assert (tmp_path / "out" / "checkpoints" / "last.ckpt").is_file()

@@ -19,7 +19,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rt_pose.errors import UserError
 from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
-from train.fitting.checkpoints import WholeCheckpoints, lasting, other_settings, random_states, restore_random
+from train.fitting.checkpoints import (
+    AtomicCheckpoints,
+    lasting_settings,
+    random_states,
+    restore_random,
+    setting_differences,
+)
 from train.fitting.fit import fit
 from train.fitting.trainer import _Patience
 
@@ -53,10 +59,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _run(config: TrainConfig, folder: Path, out: Path, stop_at: int | None = None) -> list[str]:
     """Train briefly; the lines said. Ctrl-C at a validation where told."""
-    said: list[str] = []
+    messages: list[str] = []
 
     def say(line: str) -> None:
-        said.append(line)
+        messages.append(line)
         if stop_at is not None and line.startswith(f"step {stop_at}:"):
             signal.raise_signal(signal.SIGINT)
 
@@ -66,7 +72,7 @@ def _run(config: TrainConfig, folder: Path, out: Path, stop_at: int | None = Non
         # So short a training may have learned too little for a package.
         if "not sure of a single keypoint" not in str(error):
             raise
-    return said
+    return messages
 
 
 def _checkpoint(out: Path, name: str = "last") -> dict[str, Any]:
@@ -98,9 +104,9 @@ def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(
     _run(CONFIG, folder, tmp_path, stop_at)
     assert _checkpoint(tmp_path)["global_step"] == stop_at
     torch.rand(3)  # another process would have drawn other numbers by now
-    said = _run(replace(CONFIG, resume=True), folder, tmp_path)
-    assert any(line.startswith(f"going on from step {stop_at}") for line in said)
-    validations = [line for line in said if line.startswith("step ")]
+    messages = _run(replace(CONFIG, resume=True), folder, tmp_path)
+    assert any(line.startswith(f"going on from step {stop_at}") for line in messages)
+    validations = [line for line in messages if line.startswith("step ")]
     assert validations == [line for line in whole[1] if line.startswith("step ")][stop_at // 4 :]
     here, there = _checkpoint(tmp_path), _checkpoint(whole[0])
     for part in ("global_step", "state_dict", "optimizer_states", "lr_schedulers", "rt_pose"):
@@ -119,14 +125,14 @@ def test_a_finished_training_is_only_exported_again(
     whole: tuple[Path, list[str]], folder: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(whole[0] / "checkpoints", tmp_path / "checkpoints")
-    said = _run(replace(CONFIG, resume=True), folder, whole[0])
-    assert not [line for line in said if line.startswith("step ")]
+    messages = _run(replace(CONFIG, resume=True), folder, whole[0])
+    assert not [line for line in messages if line.startswith("step ")]
     assert _same(_checkpoint(whole[0])["state_dict"], _checkpoint(tmp_path)["state_dict"])
 
 
 def test_nothing_to_go_on_from_is_said_and_a_run_begins(folder: Path, tmp_path: Path) -> None:
-    said = _run(replace(CONFIG, resume=True, steps=4), folder, tmp_path)
-    assert any(line.startswith("nothing to go on from") for line in said)
+    messages = _run(replace(CONFIG, resume=True, steps=4), folder, tmp_path)
+    assert any(line.startswith("nothing to go on from") for line in messages)
     assert _checkpoint(tmp_path)["global_step"] == 4
 
 
@@ -184,14 +190,14 @@ def test_a_training_that_gets_no_better_ends(folder: Path, tmp_path: Path) -> No
     config = replace(
         CONFIG, optimiser=still, patience=2, steps=40, losses={"heatmap_kl": LossConfig()}, videos=[]
     )
-    said = _run(config, folder, tmp_path)
-    ends = [line for line in said if line.startswith("stopped at step")]
+    messages = _run(config, folder, tmp_path)
+    ends = [line for line in messages if line.startswith("stopped at step")]
     assert ends
     assert "2 validations brought nothing better; the best checkpoint so far is exported" in ends[0]
     stopped = _checkpoint(tmp_path)["global_step"]
     assert stopped < 40
-    said = _run(replace(config, resume=True), folder, tmp_path)
-    assert not [line for line in said if line.startswith("step ")], "one that had ended does not go on"
+    messages = _run(replace(config, resume=True), folder, tmp_path)
+    assert not [line for line in messages if line.startswith("step ")], "one that had ended does not go on"
 
 
 @contextmanager
@@ -209,7 +215,7 @@ def _largest_file(size: int) -> Iterator[None]:
 
 def test_a_full_disk_loses_no_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
-    writer = WholeCheckpoints(path.is_file)
+    writer = AtomicCheckpoints(path.is_file)
     writer.save_checkpoint({"weights": torch.arange(50_000.0)}, path)
     with (
         _largest_file(50_000),
@@ -226,11 +232,11 @@ def test_only_its_own_checkpoint_is_offered_to_go_on_from(
 ) -> None:
     """What lies in the folder may be another training's: said at the start, and when the disk is full."""
     shutil.copytree(whole[0] / "checkpoints", tmp_path / "checkpoints")
-    said: list[str] = []
+    messages: list[str] = []
     config = CONFIG if own else replace(CONFIG, batch_size=5)
     with _largest_file(2_000_000), pytest.raises(UserError, match="make room") as full:
-        fit(config, folder, tmp_path, said.append)
-    (replaced,) = [line for line in said if "is of an earlier training and will be replaced" in line]
+        fit(config, folder, tmp_path, messages.append)
+    (replaced,) = [line for line in messages if "is of an earlier training and will be replaced" in line]
     assert ("--resume true" in replaced) == own
     assert ("--resume true" in str(full.value)) == own
     assert _same(_checkpoint(tmp_path), _checkpoint(whole[0])), "it is whole either way"
@@ -239,19 +245,19 @@ def test_only_its_own_checkpoint_is_offered_to_go_on_from(
 def test_more_patience_lets_one_that_had_ended_go_on() -> None:
     ended, more, same = _Patience(2), _Patience(4), _Patience(2)
     ended.wait_count = 2
-    for goes_on in (more, same):
-        goes_on.load_state_dict(ended.state_dict())
+    for resumable in (more, same):
+        resumable.load_state_dict(ended.state_dict())
     assert same.why == ": 2 validations brought nothing better"
     assert more.why is None
 
 
 def test_settings_younger_than_a_training_had_their_defaults_then() -> None:
     config = TrainConfig(losses={"heatmap_js": LossConfig(weight=2.0)}, network=NetworkConfig(context=3))
-    there = lasting(replace(config, network=NetworkConfig()))
+    there = lasting_settings(replace(config, network=NetworkConfig()))
     del there["network"]["context"], there["losses"]["heatmap_js"]["frames"], there["devices"]
-    assert other_settings(there, lasting(replace(config, network=NetworkConfig()))) == []
-    (told,) = other_settings(there, lasting(config))
-    assert told.startswith("network: it was trained with ")
+    assert setting_differences(there, lasting_settings(replace(config, network=NetworkConfig()))) == []
+    (notes,) = setting_differences(there, lasting_settings(config))
+    assert notes.startswith("network: it was trained with ")
 
 
 def test_random_states_are_whole() -> None:

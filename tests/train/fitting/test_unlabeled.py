@@ -15,7 +15,7 @@ from rt_pose.errors import UserError
 from train.config import AugmentConfig, LossConfig, NetworkConfig, TrainConfig
 from train.data.labels import read_labels
 from train.fitting.fit import fit
-from train.fitting.unlabeled import Unlabeled, look_at_videos, prepare
+from train.fitting.unlabeled import Unlabeled, index_videos, prepare
 from train.models.network import input_spec
 
 CONFIG = TrainConfig(
@@ -34,24 +34,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def _prepare(config: TrainConfig, folder: Path, said: list[str] | None = None) -> Unlabeled:
+def _prepare(config: TrainConfig, folder: Path, messages: list[str] | None = None) -> Unlabeled:
     frames = read_labels(folder, config.labels)
-    say = (said if said is not None else []).append
-    return prepare(config, look_at_videos(config, folder), frames, input_spec(config.network, 1), say)
+    say = (messages if messages is not None else []).append
+    return prepare(config, index_videos(config, folder), frames, input_spec(config.network, 1), say)
 
 
 def test_clips_begin_with_the_first_step_that_needs_one(folder: Path) -> None:
-    said: list[str] = []
-    unlabeled = _prepare(CONFIG, folder, said)
-    assert any(line.startswith("temporal: weight 0.02, eps in px a frame") for line in said)
+    messages: list[str] = []
+    unlabeled = _prepare(CONFIG, folder, messages)
+    assert any(line.startswith("temporal: weight 0.02, eps in px a frame") for line in messages)
     spec = input_spec(CONFIG.network, 1)
-    clips = unlabeled.clips(CONFIG, spec, 0, said.append)
+    clips = unlabeled.clips(CONFIG, spec, 0, messages.append)
     assert clips is not None
     assert len(clips) == 14, "20 steps, the first 6 without"
     first = next(iter(clips))
     assert first.images.shape == (6, 1, 32, 48)
     assert len(first.second) == 0
-    later = unlabeled.clips(CONFIG, spec, 15, said.append)
+    later = unlabeled.clips(CONFIG, spec, 15, messages.append)
     assert later is not None
     assert len(later) == 5
 
@@ -62,7 +62,7 @@ def test_without_losses_on_clips_no_video_is_looked_at(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "notes"),
     [
         ({"videos": ["none.mp4"]}, "no such file"),
         ({"clip_length": 60}, "shorter than a clip"),
@@ -79,8 +79,8 @@ def test_without_losses_on_clips_no_video_is_looked_at(folder: Path) -> None:
         ),
     ],
 )
-def test_what_would_do_nothing_is_refused(folder: Path, changes: dict[str, object], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_what_would_do_nothing_is_refused(folder: Path, changes: dict[str, object], notes: str) -> None:
+    with pytest.raises(UserError, match=notes):
         _prepare(replace(CONFIG, **changes), folder)  # type: ignore[arg-type]
 
 
@@ -126,9 +126,9 @@ def test_memory_is_looked_at_before_the_first_step(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("train.fitting.fit.free_memory", lambda _: 2**20)
-    said: list[str] = []
+    messages: list[str] = []
     with pytest.raises(
         UserError, match=r"memory: about .* are free; set (`clip_length|`batch_size|a smaller)"
     ):
-        fit(replace(CONFIG, validate_every=20), folder, tmp_path / "out", said.append)
-    assert not [line for line in said if line.startswith("step ")]
+        fit(replace(CONFIG, validate_every=20), folder, tmp_path / "out", messages.append)
+    assert not [line for line in messages if line.startswith("step ")]

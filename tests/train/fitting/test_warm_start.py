@@ -41,19 +41,19 @@ def earlier(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def error_px(said: list[str]) -> float:
+def error_px(messages: list[str]) -> float:
     """Median error of the last validation that was told."""
-    found = [re.search(r"median ([\d.]+) px", line) for line in said if line.startswith("step ")]
+    found = [re.search(r"median ([\d.]+) px", line) for line in messages if line.startswith("step ")]
     last = [match for match in found if match][-1]
     return float(last[1])
 
 
 def test_it_begins_where_the_earlier_training_ended(folder: Path, earlier: Path, tmp_path: Path) -> None:
-    said: list[str] = []
-    fit(replace(SHORT, init_from=str(earlier)), folder, tmp_path / "out", said.append)
-    assert f"begins as the network of {earlier / 'checkpoints' / 'best.ckpt'}" in said
-    assert not any("trained on" in line for line in said), "both keep back the same frames"
-    assert error_px(said) < 3.0, "four steps teach no network anything"
+    messages: list[str] = []
+    fit(replace(SHORT, init_from=str(earlier)), folder, tmp_path / "out", messages.append)
+    assert f"begins as the network of {earlier / 'checkpoints' / 'best.ckpt'}" in messages
+    assert not any("trained on" in line for line in messages), "both keep back the same frames"
+    assert error_px(messages) < 3.0, "four steps teach no network anything"
     package = read_package(tmp_path / "out" / "package")
     assert package.manifest.training["configuration"]["init_from"] == earlier.name, "no path of this machine"
 
@@ -73,17 +73,17 @@ def test_it_is_not_needed_any_more_once_the_training_runs(
 
 
 def test_a_checkpoint_itself_will_do(folder: Path, earlier: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     checkpoint = earlier / "checkpoints" / "last.ckpt"
-    fit(replace(SHORT, init_from=str(checkpoint)), folder, tmp_path / "out", said.append)
-    assert f"begins as the network of {checkpoint}" in said
+    fit(replace(SHORT, init_from=str(checkpoint)), folder, tmp_path / "out", messages.append)
+    assert f"begins as the network of {checkpoint}" in messages
 
 
 def test_frames_that_it_has_seen_are_told(folder: Path, earlier: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     config = replace(SHORT, init_from=str(earlier), split_seed=5)
-    fit(config, folder, tmp_path / "out", said.append)
-    (line,) = [line for line in said if line.startswith("init_from: that network trained on")]
+    fit(config, folder, tmp_path / "out", messages.append)
+    (line,) = [line for line in messages if line.startswith("init_from: that network trained on")]
     assert "that are kept back here" in line
     before, after = (read_package(of / "package").manifest.training for of in (earlier, tmp_path / "out"))
     assert set(before["trained_on"]) < set(after["trained_on"]), "what the earlier network saw is in this one"
@@ -112,13 +112,13 @@ def test_without_its_package_nobody_knows_what_it_has_seen(
 ) -> None:
     alone = tmp_path / "moved.ckpt"
     shutil.copy(earlier / "checkpoints" / "best.ckpt", alone)
-    said: list[str] = []
-    fit(replace(SHORT, init_from=str(alone)), folder, tmp_path / "out", said.append)
-    assert any("does not say which frames it kept back" in line for line in said)
-    said.clear()
-    prepare(replace(SHORT, init_from=str(alone), validation_fraction=0.0), folder, said.append)
-    assert f"begins as the network of {alone}" in said
-    assert not any("does not say" in line for line in said), "nothing validates"
+    messages: list[str] = []
+    fit(replace(SHORT, init_from=str(alone)), folder, tmp_path / "out", messages.append)
+    assert any("does not say which frames it kept back" in line for line in messages)
+    messages.clear()
+    prepare(replace(SHORT, init_from=str(alone), validation_fraction=0.0), folder, messages.append)
+    assert f"begins as the network of {alone}" in messages
+    assert not any("does not say" in line for line in messages), "nothing validates"
 
 
 def test_another_network_is_refused_before_the_first_step(folder: Path, earlier: Path) -> None:
@@ -139,7 +139,7 @@ def test_other_keypoints_are_refused(folder: Path, earlier: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "notes"),
     [
         ("nowhere", r"init_from: no checkpoint nowhere; name a folder that `rt-pose train fit` wrote"),
         ("empty", r"init_from: no checkpoint .*empty/checkpoints/best.ckpt"),
@@ -148,11 +148,11 @@ def test_other_keypoints_are_refused(folder: Path, earlier: Path, tmp_path: Path
     ],
 )
 def test_what_is_no_checkpoint_of_ours(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, told: str
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, notes: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     Path("text.ckpt").write_text("weights")
     torch.save({"state_dict": {}}, "plain.ckpt")
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=notes):
         fit(replace(SHORT, init_from=given), folder, tmp_path / "out")

@@ -105,9 +105,9 @@ def test_the_package_gives_what_deeplabcut_would(
     padding = {"pad_width_divisor": pad_to, "pad_height_divisor": pad_to}
     inference = {"normalize_images": True, "auto_padding": padding}
     parts = export(tmp_path / "model.pt", groups=groups, data__inference=inference)
-    said: list[str] = []
+    messages: list[str] = []
     options = {"file": str(tmp_path / "model.pt"), "frames": str(frames), "out": str(tmp_path / "package")}
-    package = import_dlc(options, said.append)
+    package = import_dlc(options, messages.append)
     assert package.manifest.keypoints == ["part0", "part1", "part2"]
     choice = choose_engine(read_package(tmp_path / "package"), EngineConfig())
     # Without labels nothing is known of another precision's error.
@@ -115,7 +115,7 @@ def test_the_package_gives_what_deeplabcut_would(
     for image in package.golden.frames:
         ours = choice.estimator.estimate(image).xy[0]
         assert np.linalg.norm(ours - as_deeplabcut(parts, image, pad_to), axis=1).max() < 0.02
-    assert any("float32: moves keypoints by" in line for line in said)
+    assert any("float32: moves keypoints by" in line for line in messages)
     with pytest.raises(UserError, match="imported for frames of 80x72, camera 'top' gives 160x144"):
         check_frame_size(package, 160, 144, "camera 'top'")
 

@@ -225,9 +225,9 @@ def test_a_sleap_export_gives_the_peaks_it_gave(tmp_path: Path, scale: float) ->
         image = disc_frame((DISCS + 2.0 * i) / scale, *size, 1, radius=8.0 / scale)
         cv2.imwrite(str(images / f"{i}.png"), image)
     folder = sleap_folder(tmp_path / "export", scale)
-    said: list[str] = []
+    messages: list[str] = []
     package = import_sleap(
-        {"file": str(folder), "frames": str(images), "out": str(tmp_path / "package")}, said.append
+        {"file": str(folder), "frames": str(images), "out": str(tmp_path / "package")}, messages.append
     )
     (parity,) = package.manifest.training["parity_px"].values()
     assert parity["n"] == 3 * K

@@ -8,19 +8,19 @@ import torch
 from support.clip_inputs import HEIGHT, WIDTH, clip_of
 
 from train.config import LossConfig
+from train.losses.loss_context import LossContext
 from train.losses.noise_consistency import NoiseConsistency
-from train.losses.setup import Setup
 from train.losses.unimodal import unimodal_js, unimodal_kl, unimodal_mse
 
 XY = torch.tensor([[[10.0, 12.0], [20.3, 8.7]], [[11.0, 12.0], [20.3, 9.0]]])
-SETUP = Setup(
+SETUP = LossContext(
     "unimodal", LossConfig(), np.zeros((1, 2, 2)), ["a", "b"], [], (1, 1), (WIDTH, HEIGHT), lambda: np.ones(2)
 )
 
 
-@pytest.mark.parametrize("built", [unimodal_mse, unimodal_kl, unimodal_js])
-def test_one_ideal_peak_costs_nothing_and_two_cost_something(built: object) -> None:
-    loss = built(SETUP).loss  # type: ignore[operator]
+@pytest.mark.parametrize("fitted_loss", [unimodal_mse, unimodal_kl, unimodal_js])
+def test_one_ideal_peak_costs_nothing_and_two_cost_something(fitted_loss: object) -> None:
+    loss = fitted_loss(SETUP).loss  # type: ignore[operator]
     assert loss(clip_of(XY)).item() == pytest.approx(0, abs=1e-4)
     two = clip_of(XY)
     two.logits = torch.logaddexp(two.logits, two.logits.flip(-1))

@@ -11,7 +11,7 @@ from train.config import LossConfig
 from train.losses import LOSSES, ClipRow, LabelRow
 from train.losses.clip import ClipInputs
 from train.losses.heatmap import LossInputs
-from train.losses.setup import Setup
+from train.losses.loss_context import LossContext
 
 FRAMES, KEYPOINTS, HEIGHT, WIDTH = 6, 4, 24, 32
 NAMES = ["nose top", "tail top", "nose side", "tail side"]
@@ -27,18 +27,20 @@ def answer(device: str) -> ClipInputs:
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(FRAMES, KEYPOINTS, HEIGHT, WIDTH, generator=random).to(device).requires_grad_()
     xy = (torch.rand(FRAMES, KEYPOINTS, 2, generator=random) * 90).to(device).requires_grad_()
-    sure = torch.ones(FRAMES, KEYPOINTS, device=device)
-    return ClipInputs(logits, xy.detach() / 4, xy, sure, [0, 3], xy[[0, 3]], sure[[0, 3]])
+    confident = torch.ones(FRAMES, KEYPOINTS, device=device)
+    return ClipInputs(logits, xy.detach() / 4, xy, confident, [0, 3], xy[[0, 3]], confident[[0, 3]])
 
 
 @pytest.mark.parametrize("name", [name for name, row in LOSSES.items() if isinstance(row, ClipRow)])
 def test_losses_on_clips(name: str) -> None:
     labels = poses().reshape(-1, KEYPOINTS, 2)
     views = [NAMES[:2], NAMES[2:]]
-    setup = Setup(name, LossConfig(), labels, NAMES, views, (4, 4), (WIDTH, HEIGHT), lambda: np.full(4, 5.0))
+    context = LossContext(
+        name, LossConfig(), labels, NAMES, views, (4, 4), (WIDTH, HEIGHT), lambda: np.full(4, 5.0)
+    )
     row = LOSSES[name]
     assert isinstance(row, ClipRow)
-    loss = row.build(setup).loss
+    loss = row.build(context).loss
     for device in ("cpu", "meta"):
         found: Tensor = loss(answer(device))
         assert found.device.type == device

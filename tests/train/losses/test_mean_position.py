@@ -8,7 +8,7 @@ import torch
 from rt_pose.inference.decode_torch import decode_torch
 from rt_pose.package import DecodeSpec
 from train.losses.heatmap import gaussian_targets
-from train.losses.mean_position import diffuse, mean_position
+from train.losses.mean_position import diffuse_share, mean_position
 
 STRIDE = 4
 
@@ -46,7 +46,7 @@ def test_a_diffuse_map_draws_it_to_the_middle_and_shortens_a_step(spread: float)
     assert step == pytest.approx(1 - spread, abs=0.02)
     every = torch.ones(2, dtype=torch.bool)
     means, peaks = torch.stack([mean, later]) / STRIDE, torch.stack([decoded, later_decoded]) / STRIDE
-    share = float(diffuse(means, peaks, every))
+    share = float(diffuse_share(means, peaks, every))
     assert share == (0.5 if spread == 0.5 else 0.0), "the first, which is farther from the middle"
 
 
@@ -54,9 +54,9 @@ def test_only_keypoints_that_count_are_diffuse() -> None:
     decoded = torch.zeros(4, 2)
     mean = torch.tensor([[0.0, 0.0], [4.5, 0.0], [20.0, 0.0], [torch.nan, torch.nan]])
     counts = torch.tensor([True, True, False, False])
-    assert float(diffuse(mean, decoded, counts)) == 0.5
-    assert float(diffuse(mean, decoded, ~counts)) == 0.5
-    assert float(diffuse(mean, decoded, torch.zeros(4, dtype=torch.bool))) == 0.0
+    assert float(diffuse_share(mean, decoded, counts)) == 0.5
+    assert float(diffuse_share(mean, decoded, ~counts)) == 0.5
+    assert float(diffuse_share(mean, decoded, torch.zeros(4, dtype=torch.bool))) == 0.0
 
 
 def test_a_pull_towards_the_lower_of_two_peaks_makes_it_the_higher() -> None:

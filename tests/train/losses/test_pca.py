@@ -9,10 +9,10 @@ from support.clip_inputs import HEIGHT, WIDTH, clip_of
 
 from rt_pose.errors import UserError
 from train.config import LossConfig
+from train.losses.loss_context import LossContext
 from train.losses.multiview_pca import MultiviewPCA, multiview_pca
-from train.losses.pca import explaining, fit_space, held_out
+from train.losses.pca import components_for, fit_space, held_out
 from train.losses.pose_pca import PosePCA, pose_pca
-from train.losses.setup import Setup
 
 NAMES = ["nose", "neck", "back", "tail"]
 
@@ -31,8 +31,10 @@ def _poses(count: int, seed: int = 0, noise: float = 0.5) -> np.ndarray:
     return np.stack([x, y], axis=-1) + random.normal(0, noise, (count, 4, 2))
 
 
-def _setup(labels: np.ndarray, names: list[str] = NAMES, views: object = (), **settings: object) -> Setup:
-    return Setup(
+def _setup(
+    labels: np.ndarray, names: list[str] = NAMES, views: object = (), **settings: object
+) -> LossContext:
+    return LossContext(
         "pca",
         LossConfig(**settings),  # type: ignore[arg-type]
         labels,
@@ -50,7 +52,7 @@ def _tensor(values: np.ndarray) -> torch.Tensor:
 
 def test_residuals_are_those_of_plain_pca() -> None:
     poses = _poses(80)
-    space = fit_space(poses, explaining(0.99))
+    space = fit_space(poses, components_for(0.99))
     d = poses.reshape(80, -1)
     _, strength, rows = np.linalg.svd(d - d.mean(0), full_matrices=False)
     count = int((np.cumsum(strength**2) / (strength**2).sum() < 0.99).sum()) + 1
@@ -64,8 +66,8 @@ def test_residuals_are_those_of_plain_pca() -> None:
 
 def test_eps_lets_the_labels_pass_and_is_no_first_percentile() -> None:
     labels = _poses(200)
-    built = pose_pca(_setup(labels))
-    loss = built.loss
+    fitted_loss = pose_pca(_setup(labels))
+    loss = fitted_loss.loss
     assert isinstance(loss, PosePCA)
     residuals = loss.space.residuals(_tensor(labels), torch.ones(200, 4, dtype=torch.bool)).numpy()
     passed = (residuals <= loss.space.eps.numpy()).mean(axis=0)
@@ -119,8 +121,8 @@ def test_too_few_whole_poses_are_refused_with_what_is_missing() -> None:
     labels[4:, 3] = np.nan
     with pytest.raises(UserError, match=r"4 of 30 training frames show all 4 keypoints.*tail in 4"):
         pose_pca(_setup(labels))
-    built = pose_pca(_setup(labels, keypoints=["nose", "neck", "back"]))
-    assert "from 30 labeled poses" in built.note
+    fitted_loss = pose_pca(_setup(labels, keypoints=["nose", "neck", "back"]))
+    assert "from 30 labeled poses" in fitted_loss.note
     with pytest.raises(UserError, match=r"keypoints: no keypoint 'nek' in the labels, did you mean 'neck'"):
         pose_pca(_setup(labels, keypoints=["nose", "nek"]))
 

@@ -12,8 +12,8 @@ from support.clip_inputs import HEIGHT, WIDTH, clip_of
 
 from rt_pose.video import probe
 from train.config import LossConfig
+from train.losses.loss_context import LossContext
 from train.losses.motion import LEAST_PX, flow, motion_px
-from train.losses.setup import Setup
 from train.losses.temporal import Temporal, temporal
 from train.losses.temporal_heatmap import divergence_of_moved, temporal_heatmap
 
@@ -27,10 +27,10 @@ def _walk() -> torch.Tensor:
     return torch.stack([first, second], dim=1)
 
 
-def setup(eps: float | None = None, motion: tuple[float, ...] = (5.0, 5.0)) -> Setup:
+def setup(eps: float | None = None, motion: tuple[float, ...] = (5.0, 5.0)) -> LossContext:
     labels = np.zeros((1, 2, 2))
     settings = LossConfig(eps=eps)
-    return Setup(
+    return LossContext(
         "temporal", settings, labels, ["a", "b"], [], (2.0, 3.0), (WIDTH, HEIGHT), lambda: np.array(motion)
     )
 
@@ -72,13 +72,13 @@ def test_nothing_that_counts_is_no_loss_and_no_gradient() -> None:
 
 
 def test_eps_is_as_configured_or_derived_and_is_told() -> None:
-    built = temporal(setup(motion=(4.0, 9.0)))
-    assert built.loss.eps.tolist() == [4.0, 9.0]  # type: ignore[attr-defined]
-    assert "a 4.0, b 9.0" in built.note
-    assert "from the videos' own motion" in built.note
-    built = temporal(setup(eps=2.5))
-    assert built.loss.eps.tolist() == [2.5, 2.5]  # type: ignore[attr-defined]
-    assert "as configured" in built.note
+    fitted_loss = temporal(setup(motion=(4.0, 9.0)))
+    assert fitted_loss.loss.eps.tolist() == [4.0, 9.0]  # type: ignore[attr-defined]
+    assert "a 4.0, b 9.0" in fitted_loss.note
+    assert "from the videos' own motion" in fitted_loss.note
+    fitted_loss = temporal(setup(eps=2.5))
+    assert fitted_loss.loss.eps.tolist() == [2.5, 2.5]  # type: ignore[attr-defined]
+    assert "as configured" in fitted_loss.note
 
 
 def test_maps_may_move_as_far_as_their_keypoint() -> None:

@@ -15,11 +15,11 @@ from train.config import LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from train.data.batches import Batch
 from train.data.clips import ClipBatch
 from train.data.steps import StepBatch
-from train.fitting.pose_module import Tracker
+from train.fitting.pose_module import PoseModule
 from train.losses import LOSSES, ClipRow
+from train.losses.loss_context import MIN_CONFIDENCE, LossContext
 from train.losses.pose_pca import VARIANCE
-from train.losses.setup import MIN_CONFIDENCE, Setup
-from train.losses.terms import RAMP, START, ClipTerm, build_terms, own_weight, resolved, works_on_clips
+from train.losses.terms import RAMP, START, ClipTerm, build_terms, default_weight, resolve_losses, uses_clips
 from train.models.network import PoseNetwork, input_spec
 
 SMALL = NetworkConfig(backbone="tiny", width=64, height=48, head_width=8)
@@ -33,16 +33,19 @@ def test_a_loss_on_clips_is_off_then_ramps_then_stays() -> None:
 
 
 def test_weights_are_the_losses_own_unless_given_and_are_written_out() -> None:
-    assert own_weight("temporal", LossConfig()) == LOSSES["temporal"].weight
-    assert own_weight("temporal", LossConfig(weight=7.0)) == 7.0
+    assert default_weight("temporal", LossConfig()) == LOSSES["temporal"].weight
+    assert default_weight("temporal", LossConfig(weight=7.0)) == 7.0
     config = build(TrainConfig, {"losses": {"heatmap_kl": {}, "temporal": {"weight": 3.0}}}, "test")
-    assert [loss.weight for loss in resolved(config).losses.values()] == [LOSSES["heatmap_kl"].weight, 3.0]
+    assert [loss.weight for loss in resolve_losses(config).losses.values()] == [
+        LOSSES["heatmap_kl"].weight,
+        3.0,
+    ]
     assert TrainConfig().losses["heatmap_kl"].weight is None
-    assert own_weight("heatmap_kl", LossConfig()) == 1.0, "what older configurations trained with"
+    assert default_weight("heatmap_kl", LossConfig()) == 1.0, "what older configurations trained with"
 
 
 def test_every_loss_of_the_registry_can_be_configured_and_has_its_place() -> None:
-    assert works_on_clips(TrainConfig(losses={name: LossConfig() for name in LOSSES})) == [
+    assert uses_clips(TrainConfig(losses={name: LossConfig() for name in LOSSES})) == [
         name for name, row in LOSSES.items() if isinstance(row, ClipRow)
     ]
     fields = set(vars(LossConfig()))
@@ -53,22 +56,24 @@ def _logged(config: TrainConfig, step: int, seed: int = 0) -> tuple[float, dict[
     """The total of one step and all that is logged at it."""
     names = ["a", "b"]
 
-    def setup(name: str, settings: LossConfig) -> Setup:
-        return Setup(name, settings, np.zeros((1, 2, 2)), names, [], (1, 1), (16, 12), lambda: np.ones(2))
+    def context(name: str, settings: LossConfig) -> LossContext:
+        return LossContext(
+            name, settings, np.zeros((1, 2, 2)), names, [], (1, 1), (16, 12), lambda: np.ones(2)
+        )
 
     torch.manual_seed(0)
-    terms = build_terms(config, setup, lambda _: None)
-    tracker = Tracker(PoseNetwork(SMALL, 1, 2), input_spec(SMALL, 1), config, terms)
+    terms = build_terms(config, context, lambda _: None)
+    module = PoseModule(PoseNetwork(SMALL, 1, 2), input_spec(SMALL, 1), config, terms)
     logged: dict[str, float] = {}
-    tracker.log = lambda name, value, **_: logged.update({name: value.item()})  # type: ignore[method-assign,assignment]
-    tracker._trainer = type("At", (), {"global_step": step})()  # type: ignore[assignment]
+    module.log = lambda name, value, **_: logged.update({name: value.item()})  # type: ignore[method-assign,assignment]
+    module._trainer = type("At", (), {"global_step": step})()  # type: ignore[assignment]
     random = torch.Generator().manual_seed(seed)
     labeled = Batch(torch.randn(2, 1, 48, 64, generator=random), torch.full((2, 2, 2), 20.0))
     frames = torch.randn(4, 1, 48, 64, generator=random)
     second = torch.randn(2, 1, 48, 64, generator=random)
     affine = torch.tensor([[2.0, 0, 0.5], [0, 3.0, 1.0]])
     clip = ClipBatch(frames, affine, [0, 2], second, (128, 144), None, 0)  # type: ignore[arg-type]
-    return tracker.training_step(StepBatch(labeled, clip), 0).item(), logged
+    return module.training_step(StepBatch(labeled, clip), 0).item(), logged
 
 
 def test_each_loss_is_logged_alone_and_weighs_once() -> None:
@@ -107,12 +112,14 @@ def test_what_is_logged_does_not_depend_on_the_weight() -> None:
 
 
 def test_what_the_settings_say_of_their_defaults_is_so() -> None:
-    told = Path(inspect.getsourcefile(LossConfig) or "").read_text()
+    notes = Path(inspect.getsourcefile(LossConfig) or "").read_text()
     for name, value in (
         ("min_confidence", MIN_CONFIDENCE),
         ("start", START),
         ("ramp", RAMP),
         ("variance", VARIANCE),
     ):
-        text = told.split(f"    {name}: float | None = None\n", 1)[1].split('    """\n', 1)[0].split('"""')[1]
+        text = (
+            notes.split(f"    {name}: float | None = None\n", 1)[1].split('    """\n', 1)[0].split('"""')[1]
+        )
         assert re.findall(r"\((?:default )?(\d\.\d+)\)", text) == [f"{value:g}"], name

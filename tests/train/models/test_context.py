@@ -20,11 +20,11 @@ from train.data.clips import ClipBatch
 from train.export import _plain, _write_onnx, _write_program
 from train.fitting.check import check
 from train.fitting.memory import step_memory
-from train.fitting.pose_module import Tracker
+from train.fitting.pose_module import PoseModule
 from train.losses.terms import Terms
-from train.models.context import WIDTH, by_turns, in_clip, itself
+from train.models.context import WIDTH, clip_context, random_context, self_context
 from train.models.network import PoseNetwork, input_spec
-from train.quantisation.mixed import convolutions, folded, write_first_in_float32
+from train.quantisation.mixed import convolutions, fold_constants, write_first_in_float32
 
 SMALL = NetworkConfig(backbone="tiny", width=64, height=48, head_width=8)
 SPEC = input_spec(replace(SMALL, context=2), 1)
@@ -48,13 +48,13 @@ def film(frames: int = FRAMES, seed: int = 1) -> Tensor:
     return torch.randn(frames, 1, 48, 64, generator=torch.Generator().manual_seed(seed))
 
 
-def one_by_one(network: PoseNetwork, images: Tensor) -> Tensor:
+def frame_by_frame(network: PoseNetwork, images: Tensor) -> Tensor:
     """As it runs live: a frame at a time, the state handed on."""
     assert network.context is not None
-    past = torch.zeros(1, network.context.frames * WIDTH, 3, 4)
+    context = torch.zeros(1, network.context.frames * WIDTH, 3, 4)
     found = []
     for image in images:
-        logits, past = network.onward(image[None], past)
+        logits, context = network.forward_streaming(image[None], context)
         found.append(logits)
     return torch.cat(found)
 
@@ -77,10 +77,10 @@ def whole_windows(network: PoseNetwork, images: Tensor) -> Tensor:
 @pytest.mark.parametrize("context", [1, 2, 4])
 def test_what_is_kept_gives_what_whole_windows_give(context: int) -> None:
     network, images = network_with(context), film()
-    live = one_by_one(network, images)
+    live = frame_by_frame(network, images)
     torch.testing.assert_close(live, whole_windows(network, images), atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(live, network(images, in_clip(FRAMES)), atol=1e-5, rtol=1e-5)
-    alone = torch.cat([network(image[None], in_clip(1)) for image in images])
+    torch.testing.assert_close(live, network(images, clip_context(FRAMES)), atol=1e-5, rtol=1e-5)
+    alone = torch.cat([network(image[None], clip_context(1)) for image in images])
     assert (live - alone)[1:].abs().amax(dim=(1, 2, 3)).min() > 1e-3, "the past matters"
     torch.testing.assert_close(live[0], alone[0])
 
@@ -89,7 +89,7 @@ def test_no_frame_knows_of_a_later_one() -> None:
     network, images = network_with(3), film()
     changed = images.clone()
     changed[5:] = film(4, seed=2)
-    for answer in (one_by_one, lambda network, images: network(images, in_clip(FRAMES))):
+    for answer in (frame_by_frame, lambda network, images: network(images, clip_context(FRAMES))):
         before, after = answer(network, images), answer(network, changed)
         assert torch.equal(before[:5], after[:5])
         assert not torch.equal(before[5], after[5])
@@ -99,7 +99,9 @@ def test_a_frame_is_forgotten_after_the_context() -> None:
     network, images = network_with(2), film()
     changed = images.clone()
     changed[3] = film(1, seed=2)[0]
-    differs = (one_by_one(network, images) - one_by_one(network, changed)).abs().amax(dim=(1, 2, 3)) > 1e-6
+    differs = (frame_by_frame(network, images) - frame_by_frame(network, changed)).abs().amax(
+        dim=(1, 2, 3)
+    ) > 1e-6
     assert differs.tolist() == [t in (3, 4, 5) for t in range(FRAMES)]
 
 
@@ -107,24 +109,24 @@ def test_an_untaught_context_and_an_empty_past_change_nothing() -> None:
     images = film()
     single = network_with(0)(images)
     assert torch.equal(network_with(2, taught=False)(images), single)
-    assert torch.equal(network_with(2)(images, in_clip(1)), single)
+    assert torch.equal(network_with(2)(images, clip_context(1)), single)
     assert not torch.equal(network_with(2)(images), single)
 
 
 def test_a_second_draw_has_the_past_of_the_first() -> None:
     network, clip, again = network_with(2), film(5), film(2, seed=2)
-    both = network(torch.cat([clip, again]), in_clip(5, [0, 3]))
-    torch.testing.assert_close(both[:5], one_by_one(network, clip))
-    torch.testing.assert_close(both[5:6], network(again[:1], in_clip(1)))
-    torch.testing.assert_close(both[6:], one_by_one(network, torch.cat([clip[:3], again[1:]]))[3:])
+    both = network(torch.cat([clip, again]), clip_context(5, [0, 3]))
+    torch.testing.assert_close(both[:5], frame_by_frame(network, clip))
+    torch.testing.assert_close(both[5:6], network(again[:1], clip_context(1)))
+    torch.testing.assert_close(both[6:], frame_by_frame(network, torch.cat([clip[:3], again[1:]]))[3:])
 
 
 def test_labeled_frames_see_every_kind_of_past_in_turn() -> None:
     now = torch.arange(1.0, 5.0)[:, None, None, None]  # (4, 1, 1, 1)
-    seen = [by_turns(turn)(now, 2).flatten(1).tolist() for turn in range(4)]
+    seen = [random_context(turn)(now, 2).flatten(1).tolist() for turn in range(4)]
     assert seen[0] == [[0, 0], [2, 0], [3, 3], [3, 3]], "none, one, two frames like it; another's"
     assert [rows[0] for rows in seen] == [[0, 0], [1, 0], [1, 1], [4, 4]]
-    assert itself(now, 2).flatten(1).tolist() == [[1, 1], [2, 2], [3, 3], [4, 4]]
+    assert self_context(now, 2).flatten(1).tolist() == [[1, 1], [2, 2], [3, 3], [4, 4]]
 
 
 def test_the_losses_teach_the_context_and_a_seam_is_no_past() -> None:
@@ -136,11 +138,11 @@ def test_the_losses_teach_the_context_and_a_seam_is_no_past() -> None:
     network = PoseNetwork(config.network, 1, 3)
     assert network.context is not None
     torch.nn.init.normal_(network.context.expand.weight, std=10.0)
-    tracker = Tracker(network, SPEC, config, Terms([], []))
+    module = PoseModule(network, SPEC, config, Terms([], []))
     images = film(8)
     affine = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     clip = ClipBatch(images[:4], affine, [0, 1, 2, 3], images[:4].clone(), (64, 48), Path(), 0)
-    inputs = tracker._look_at(clip)
+    inputs = module._look_at(clip)
     assert inputs.xy_again is not None
     torch.testing.assert_close(inputs.xy_again, inputs.xy, atol=1e-3, rtol=0)
     inputs.xy[2:].sum().backward()
@@ -148,7 +150,7 @@ def test_the_losses_teach_the_context_and_a_seam_is_no_past() -> None:
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
     grouped = {
-        id(p) for group in tracker.configure_optimizers()["optimizer"].param_groups for p in group["params"]
+        id(p) for group in module.configure_optimizers()["optimizer"].param_groups for p in group["params"]
     }
     assert grouped == {id(p) for p in network.parameters()}
 
@@ -174,10 +176,10 @@ def test_every_engine_goes_through_the_same_states(folder: Path, backend: str, p
     engine = open_engine(backend, folder, SPEC, precision, 1)
     tolerance = (1e-4 if precision == "float32" else 0.05) * np.abs(expected).max()
     assert SPEC.context is not None
-    past = np.zeros((1, *SPEC.context.shape), np.float32)
+    context = np.zeros((1, *SPEC.context.shape), np.float32)
     first = engine.infer(images[:1].numpy()).copy()
     for image, maps in zip(images.numpy(), expected, strict=True):
-        found = engine.advance(image[None], past)  # type: ignore[attr-defined]
+        found = engine.advance(image[None], context)  # type: ignore[attr-defined]
         np.testing.assert_allclose(found[0], maps, atol=tolerance)
     np.testing.assert_array_equal(engine.infer(images[:1].numpy()), first)
 
@@ -187,16 +189,16 @@ def test_sequences_in_one_call_keep_their_own_past(folder: Path, backend: str) -
     network, one, two = network_with(2), film(seed=1), film(seed=2)
     engine = open_engine(backend, folder, SPEC, "float32", 1)
     assert SPEC.context is not None
-    past = np.zeros((2, *SPEC.context.shape), np.float32)
+    context = np.zeros((2, *SPEC.context.shape), np.float32)
     expected = torch.stack([whole_windows(network, one), whole_windows(network, two)], dim=1).numpy()
     for t, maps in enumerate(expected):
-        found = engine.advance(np.stack([one[t].numpy(), two[t].numpy()]), past)  # type: ignore[attr-defined]
+        found = engine.advance(np.stack([one[t].numpy(), two[t].numpy()]), context)  # type: ignore[attr-defined]
         np.testing.assert_allclose(found, maps, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.skipif("mixed" not in OpenVINOEngine.precisions(), reason="this processor has no bf16")
 def test_the_first_convolutions_are_those_of_the_image(folder: Path) -> None:
-    model = folded(folder / NETWORK, SPEC)
+    model = fold_constants(folder / NETWORK, SPEC)
     names = convolutions(model)
     first = next(op for op in model.get_ordered_ops() if op.get_friendly_name() == names[0])
     assert list(first.output(0).get_partial_shape().to_shape())[1:] == [16, 24, 32], "the stem, at stride 2"

@@ -10,7 +10,7 @@ import torch
 from rt_pose.errors import UserError
 from train.config import NetworkConfig, TrainConfig
 from train.fitting.check import check
-from train.models.backbones import BACKBONES, build_backbone, starts_from
+from train.models.backbones import BACKBONES, build_backbone, format_start
 from train.models.weights import load_weights
 
 
@@ -101,6 +101,6 @@ def test_a_missing_file_is_found_before_anything_is_read() -> None:
 
 
 def test_what_it_starts_from_is_said() -> None:
-    assert starts_from("lite1", "") == "lite1 starts from ImageNet weights"
-    assert "random weights" in starts_from("resnet18", "")
-    assert starts_from("vit_tiny", "/data/dino.pth") == "vit_tiny starts from dino.pth"
+    assert format_start("lite1", "") == "lite1 starts from ImageNet weights"
+    assert "random weights" in format_start("resnet18", "")
+    assert format_start("vit_tiny", "/data/dino.pth") == "vit_tiny starts from dino.pth"

@@ -14,7 +14,7 @@ from rt_pose.package import NETWORK, PRECISION_NETWORKS, InputSpec
 from train.config import NetworkConfig
 from train.export import _plain, _write_onnx
 from train.models.network import PoseNetwork, input_spec
-from train.quantisation.mixed import convolutions, first_layers, folded, write_first_in_float32
+from train.quantisation.mixed import convolutions, first_layers, fold_constants, write_first_in_float32
 
 pytestmark = pytest.mark.skipif(
     "mixed" not in OpenVINOEngine.precisions(), reason="this processor has no bf16"
@@ -39,7 +39,7 @@ def heatmaps(folder: Path, precision: str, spec: InputSpec = SPEC, batch: int = 
 def test_no_layer_in_float32_is_bf16_and_every_layer_is_float32(folder: Path) -> None:
     reference = heatmaps(folder, "float32")
     away = []
-    for count in (0, len(convolutions(folded(folder / NETWORK, SPEC)))):
+    for count in (0, len(convolutions(fold_constants(folder / NETWORK, SPEC)))):
         write_first_in_float32(folder / NETWORK, SPEC, folder / MIXED, count)
         away.append(np.abs(heatmaps(folder, "mixed") - reference).max())
     assert away[0] == np.abs(heatmaps(folder, "bf16") - reference).max() > 0
@@ -53,7 +53,7 @@ def test_it_takes_batches(folder: Path) -> None:
 
 
 def test_what_follows_a_convolution_goes_with_it(folder: Path) -> None:
-    model = folded(folder / NETWORK, SPEC)
+    model = fold_constants(folder / NETWORK, SPEC)
     names = first_layers(model, 2)
     kinds = [op.get_type_name() for op in model.get_ordered_ops() if op.get_friendly_name() in names]
     assert kinds.count("Convolution") == 2

@@ -22,7 +22,7 @@ from rt_pose.inference.engines.openvino import OpenVINOEngine
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, PrecisionReport, extend_package, read_package
 from train.data.labels import read_labels
 from train.quantisation.config import QuantiseConfig
-from train.quantisation.frames import material
+from train.quantisation.frames import collect_frames
 from train.quantisation.quantise import quantise
 
 needs_int8 = pytest.mark.skipif(
@@ -111,10 +111,10 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @needs_int8
 def test_an_imported_network_is_quantised_by_its_recordings(folder: Path, imported: Path) -> None:
     before = read_package(imported).manifest.precisions
-    said: list[str] = []
+    messages: list[str] = []
     config = QuantiseConfig(str(imported), frames=[str(folder)], precisions=["int8"])
-    package = quantise(config, said.append)
-    assert any("no labels" in line for line in said)
+    package = quantise(config, messages.append)
+    assert any("no labels" in line for line in messages)
     report = package.manifest.precisions["int8"]
     assert report.validation_error_px is None
     assert report.displacement_n == (package.golden.confidence >= GOLDEN_CONFIDENCE).sum()
@@ -186,14 +186,16 @@ def test_what_measures_is_not_calibrated_on_where_no_frame_was_kept_back(folder:
     package.manifest.training["configuration"]["validation_fraction"] = 0.0
     images = read_labels(folder, "CollectedData.csv", "gray").images
     package.golden.frames = np.stack(images[:3])
-    on = material(package, QuantiseConfig(str(trained), str(folder)))
+    on = collect_frames(package, QuantiseConfig(str(trained), str(folder)))
     assert on.labeled is None
     assert len(on.calibrate) == 5
     assert all(np.array_equal(one, other) for one, other in zip(on.calibrate, images[3:], strict=True))
     package.golden.frames = np.stack(images)
     with pytest.raises(UserError, match="none of its 8 labeled frames is left to calibrate int8 on"):
-        material(package, QuantiseConfig(str(trained), str(folder)))
-    assert not material(package, QuantiseConfig(str(trained), str(folder), precisions=["mixed"])).calibrate
+        collect_frames(package, QuantiseConfig(str(trained), str(folder)))
+    assert not collect_frames(
+        package, QuantiseConfig(str(trained), str(folder), precisions=["mixed"])
+    ).calibrate
 
 
 def test_a_package_without_the_network_of_a_precision_says_what_adds_it(trained: Path) -> None:

@@ -16,10 +16,10 @@ import torch
 import yaml
 from support.labeled_folder import make_labeled_folder
 
-from rt_pose.offline.done import only_one
+from rt_pose.offline.prediction_record import exclusive_lock
 from train.config import NetworkConfig, TrainConfig
 from train.fitting.ensemble_member import LOCK, member_of
-from train.fitting.parallel_jobs import side_by_side
+from train.fitting.parallel_jobs import run_in_parallel
 
 pytestmark = pytest.mark.timeout(500)
 SETTINGS = {
@@ -49,24 +49,24 @@ def _begin(words: list[str], config: Path) -> subprocess.Popen[str]:
 
 
 def _ctrl_c(
-    process: subprocess.Popen[str], once_said: set[str], send: Callable[[int, int], None] = os.killpg
+    process: subprocess.Popen[str], after_message: set[str], send: Callable[[int, int], None] = os.killpg
 ) -> list[str]:
     """Press it once lines that begin so were said; all lines to the program's end. It has no traceback."""
-    said: list[str] = []
+    messages: list[str] = []
     assert process.stdout is not None
     try:
         for line in process.stdout:
-            said.append(line.rstrip())
-            once_said = {begin for begin in once_said if not line.startswith(begin)}
-            if not once_said:
+            messages.append(line.rstrip())
+            after_message = {begin for begin in after_message if not line.startswith(begin)}
+            if not after_message:
                 send(process.pid, signal.SIGINT)
                 break
         rest, errors = process.communicate(timeout=400)
     finally:
         process.kill()
     assert "Traceback" not in rest + errors, rest + errors
-    assert not once_said, (said, errors)
-    return said + rest.splitlines()
+    assert not after_message, (messages, errors)
+    return messages + rest.splitlines()
 
 
 def _step(out: Path) -> int:
@@ -79,12 +79,12 @@ def test_it_ends_every_process_of_an_ensemble(folder: Path, tmp_path: Path) -> N
     config.write_text(yaml.safe_dump({**SETTINGS, "data": str(folder), "out": str(out)}))
     words = ["-m", "rt_pose.cli", "train", "fit", "--seeds", "0,1", "--jobs", "2", "--config"]
     process = _begin(words, config)
-    said = _ctrl_c(process, {"seed-0: step 20:", "seed-1: step 20:"})
+    messages = _ctrl_c(process, {"seed-0: step 20:", "seed-1: step 20:"})
     assert process.returncode == 130
-    assert {"seed-0: interrupted", "seed-1: interrupted"} <= set(said)
-    assert said[-1] == "the same command once more goes on with these"
+    assert {"seed-0: interrupted", "seed-1: interrupted"} <= set(messages)
+    assert messages[-1] == "the same command once more goes on with these"
     for name in ("seed-0", "seed-1"):
-        with only_one(out / name, lock=LOCK):  # nobody is at it any more
+        with exclusive_lock(out / name, lock=LOCK):  # nobody is at it any more
             assert _step(out / name) >= 20
         assert "Traceback" not in (out / name / "training.log").read_text()
 
@@ -106,12 +106,12 @@ sys.exit(main(["train", "fit", "--config", sys.argv[1]]))
 """)
     process = _begin([str(program)], config)
     # Only to the first: the other is deaf, whatever a terminal sends it, and must learn of it.
-    said = _ctrl_c(process, {"step 20:"}, os.kill)
+    messages = _ctrl_c(process, {"step 20:"}, os.kill)
     assert process.returncode == 130
-    (stopped,) = [line for line in said if "stopped at step " in line]
+    (stopped,) = [line for line in messages if "stopped at step " in line]
     assert stopped.startswith(f"stopped at step {_step(out)} ")
-    second, deaf = (tmp_path / "1").read_text().split()
-    assert deaf == "True"
+    second, blocked = (tmp_path / "1").read_text().split()
+    assert blocked == "True"
     for _ in range(100):
         if not Path(f"/proc/{second}").exists():
             break
@@ -130,7 +130,7 @@ def test_it_reaches_a_process_that_has_only_begun(
     )
     pressed = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     pressed.start()
-    (ended,) = side_by_side(config, [member_of(tmp_path, 0), member_of(tmp_path, 1)], 1, lambda _: None)
+    (ended,) = run_in_parallel(config, [member_of(tmp_path, 0), member_of(tmp_path, 1)], 1, lambda _: None)
     pressed.join()
     assert (ended.member.seed, ended.how) == (0, "interrupted")
     assert capfd.readouterr().err == ""

@@ -13,7 +13,7 @@ SHOWN_DIFFERENCES = 40
 OUTCOMES = ("fired", "withheld", "suppressed")
 
 
-def tell(comparison: Comparison, changed: str) -> list[str]:
+def format_comparison(comparison: Comparison, changed: str) -> list[str]:
     """The comparison in lines for people; `changed` names the second run."""
     first = comparison.first_changed_stimulus
     believed = comparison.differences if first is None else comparison.differences[: first + 1]

@@ -37,7 +37,7 @@ UNKNOWN = np.iinfo(np.int64).min
 """A time that is not known, in a column of int64."""
 
 
-class FilmWriter:
+class VideoWriter:
     """Encodes one camera's frames as they come."""
 
     def __init__(
@@ -59,7 +59,7 @@ class FilmWriter:
         self._times = _times_path(session_dir, camera).open("w", encoding="ascii")
         self._times.write(",".join(COLUMNS) + "\n")
         self._container = av.open(
-            str(_film_path(session_dir, camera)),
+            str(_video_path(session_dir, camera)),
             "w",
             format="matroska",
             options={"cluster_time_limit": str(CLUSTER_MS), "flush_packets": "1"},
@@ -101,7 +101,7 @@ class FilmWriter:
 
 
 @dataclass(slots=True)
-class FilmTimes:
+class VideoTimes:
     """The table beside a film, one row a frame: int64 columns, `UNKNOWN` where a time is not known."""
 
     frame: NDArray[np.int64]
@@ -110,7 +110,7 @@ class FilmTimes:
     t_arrival_ns: NDArray[np.int64]
 
 
-def read_times(session_dir: Path, camera: str) -> FilmTimes | None:
+def read_times(session_dir: Path, camera: str) -> VideoTimes | None:
     """The film's table; None where the camera was not filmed. A last row that was cut is left out."""
     path = _times_path(session_dir, camera)
     if not path.is_file():
@@ -118,10 +118,10 @@ def read_times(session_dir: Path, camera: str) -> FilmTimes | None:
     whole_lines = path.read_text(encoding="ascii").split("\n")[1:-1]
     rows = [[int(cell) if cell else UNKNOWN for cell in line.split(",")] for line in whole_lines]
     table = np.array(rows, np.int64).reshape(-1, len(COLUMNS))
-    return FilmTimes(*(np.ascontiguousarray(table[:, i]) for i in range(len(COLUMNS))))
+    return VideoTimes(*(np.ascontiguousarray(table[:, i]) for i in range(len(COLUMNS))))
 
 
-def read_film(
+def read_video(
     session_dir: Path, camera: str, rows: Sequence[int], channels: int, size: tuple[int, int] | None = None
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """The frames (H, W, C) at these rows of a film, ascending, each with its row.
@@ -129,7 +129,7 @@ def read_film(
     `size` is the camera's (height, width), for odd pictures. Rows beyond the film's end (cut by a kill) are
     left out. UserError where there is no film or it cannot be opened.
     """
-    path = _film_path(session_dir, camera)
+    path = _video_path(session_dir, camera)
     if not path.is_file():
         raise UserError(f"session {session_dir}: no film {path.name}; was `record.video` off?")
     try:
@@ -168,7 +168,7 @@ def _plane(plane: VideoPlane) -> NDArray[np.uint8]:
     return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
 
 
-def _film_path(session_dir: Path, camera: str) -> Path:
+def _video_path(session_dir: Path, camera: str) -> Path:
     return session_dir / f"{camera}.mkv"
 
 

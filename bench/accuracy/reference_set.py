@@ -23,15 +23,15 @@ from rt_pose.offline.prediction_files import Predictions
 from rt_pose.package import GOLDEN_CONFIDENCE
 from rt_pose.types import FloatArray
 from train.evaluation.amplitude import fast_speed, step_amplitude
-from train.evaluation.filmed import temporal_norm
 from train.evaluation.spaces import Space
+from train.evaluation.video_metrics import temporal_norm
 
 OFTEN_SEEN = 0.5
 Mask = NDArray[np.bool_]
 
 
 @dataclass
-class Yardstick:
+class ReferenceSet:
     """What all networks are measured with. T video frames, K keypoints."""
 
     pose: Space | None
@@ -82,7 +82,7 @@ def ensemble(members: Sequence[Measured], keypoints: list[str]) -> Measured:
     first = members[0]
     if any(m.held_names != first.held_names for m in members):
         raise UserError("ensemble: its members saw different frames")
-    xy, confidence = smoothed(members, keypoints)
+    xy, confidence = smooth_members(members, keypoints)
     return Measured(
         first.held_names,
         first.held_labels,
@@ -96,7 +96,7 @@ def ensemble(members: Sequence[Measured], keypoints: list[str]) -> Measured:
     )
 
 
-def smoothed(members: Sequence[Measured], keypoints: list[str]) -> tuple[FloatArray, FloatArray]:
+def smooth_members(members: Sequence[Measured], keypoints: list[str]) -> tuple[FloatArray, FloatArray]:
     """(T, K, 2) px and confidence (T, K) of the video by the smoothed members, of whatever folds they are."""
     if len({len(m.xy) for m in members}) > 1:
         raise UserError("ensemble: its members saw different videos")
@@ -105,27 +105,27 @@ def smoothed(members: Sequence[Measured], keypoints: list[str]) -> tuple[FloatAr
     return smooth_single(together).xy, together.likelihood
 
 
-def seen_by(networks: Sequence[Measured]) -> Mask:
+def visible_mask(networks: Sequence[Measured]) -> Mask:
     """(T, K) where they are confident on average."""
     found: Mask = np.mean([m.confidence for m in networks], axis=0) >= GOLDEN_CONFIDENCE
     return found
 
 
-def look(cell: Cell, measured: Measured, yardstick: Yardstick) -> Network:
+def measure_network(cell: Cell, measured: Measured, reference_set: ReferenceSet) -> Network:
     """Measure a network's answers."""
     xy = measured.xy
-    if np.shape(xy)[:2] != yardstick.seen.shape:
+    if np.shape(xy)[:2] != reference_set.seen.shape:
         raise UserError(f"{cell.name}: measured on another video: {len(xy)} frames")
     return Network(
         cell,
         measured,
         temporal_norm(xy),
-        _errors(yardstick.pose, xy),
-        _errors(yardstick.mirror, xy),
+        _errors(reference_set.pose, xy),
+        _errors(reference_set.mirror, xy),
         np.linalg.norm(measured.noisy_xy - measured.still_xy, axis=-1),
         np.linalg.norm(measured.bf16_xy - measured.still_xy, axis=-1),
-        {name: _steps(xy, of, yardstick) for name, of in yardstick.references.items()},
-        {name: _speeds(xy, of, yardstick) for name, of in yardstick.references.items()},
+        {name: _steps(xy, of, reference_set) for name, of in reference_set.references.items()},
+        {name: _speeds(xy, of, reference_set) for name, of in reference_set.references.items()},
     )
 
 
@@ -133,15 +133,17 @@ def _errors(space: Space | None, xy: FloatArray) -> FloatArray:
     return space.errors(xy) if space else np.full(xy.shape[:2], np.nan)
 
 
-def _steps(xy: FloatArray, reference: FloatArray, on: Yardstick) -> FloatArray:
-    seen = on.seen[:, on.steppers]
-    own, right = (step_amplitude(p[:, on.steppers], seen, on.rate_hz) for p in (xy, reference))
+def _steps(xy: FloatArray, reference: FloatArray, references: ReferenceSet) -> FloatArray:
+    seen = references.seen[:, references.steppers]
+    own, right = (
+        step_amplitude(p[:, references.steppers], seen, references.rate_hz) for p in (xy, reference)
+    )
     return own / right
 
 
-def _speeds(xy: FloatArray, reference: FloatArray, on: Yardstick) -> FloatArray:
-    seen = on.seen[:, on.steppers]
-    own, right = (fast_speed(p[:, on.steppers], seen) for p in (xy, reference))
+def _speeds(xy: FloatArray, reference: FloatArray, references: ReferenceSet) -> FloatArray:
+    seen = references.seen[:, references.steppers]
+    own, right = (fast_speed(p[:, references.steppers], seen) for p in (xy, reference))
     return own / right
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.accuracy.gather import Network
+from bench.accuracy.reference_set import Network
 from bench.accuracy.statistics import Counts, Interval, draws
 from rt_pose.types import FloatArray
 
@@ -23,7 +23,7 @@ LEAST_FRAMES = 3
 """A keypoint with fewer is left out."""
 
 
-def reach(networks: Sequence[Network], keypoints: Sequence[int]) -> dict[str, Any] | None:
+def amplitude_slope(networks: Sequence[Network], keypoints: Sequence[int]) -> dict[str, Any] | None:
     """The slope over all frames that a network did not learn from, with its interval, and n (keypoints).
 
     `keypoints`: those that move. None where too few were found near their labels.

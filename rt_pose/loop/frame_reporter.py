@@ -12,17 +12,17 @@ from rt_pose.loop.capture import CaptureThread, TakenFrame, stamps_data
 from rt_pose.loop.latency import FrameLatency, LatencyLedger, frame_latency
 from rt_pose.loop.publish import Publisher
 from rt_pose.records import ArrayData, CommandRecord, EventRecord, NoSink, Observation, Sink, TrackRecord
-from rt_pose.tracking.crop import Window
+from rt_pose.tracking.crop import CropWindow
 from rt_pose.types import Event, Pose, StageStamps, Track
 
 
 @dataclass(slots=True)
-class Decided:
+class DecidedFrame:
     """One frame of a turn, on its way from its pixels to what is said of it."""
 
     taken: TakenFrame
     path: CameraPath
-    window: Window | None
+    window: CropWindow | None
     stages: StageStamps
     seq: int
     """Its place among the loop's inputs."""
@@ -32,7 +32,7 @@ class Decided:
     commands: list[CommandRecord | None]
 
 
-class Teller:
+class FrameReporter:
     """Publishes and records frames that were decided on."""
 
     def __init__(
@@ -50,58 +50,58 @@ class Teller:
         self._ledger, self._clock = ledger, clock
         self._prediction_delay_ns = prediction_delay_ns
 
-    def tell(self, one: Decided) -> None:
+    def report(self, frame: DecidedFrame) -> None:
         """Publish a frame's decision, then record it."""
-        latency = frame_latency(one.pose.stamps, one.stages)
+        latency = frame_latency(frame.pose.stamps, frame.stages)
         met = self._ledger.add(latency)
-        self._publish(one, latency, met)
-        one.stages.t_published_ns = self._clock.now_ns()
-        self._record(one)
+        self._publish(frame, latency, met)
+        frame.stages.t_published_ns = self._clock.now_ns()
+        self._record(frame)
 
-    def _publish(self, one: Decided, latency: FrameLatency, met: bool) -> None:
-        publisher, pose = self._publisher, one.pose
-        for event, rule in one.decisions:
+    def _publish(self, frame: DecidedFrame, latency: FrameLatency, met: bool) -> None:
+        publisher, pose = self._publisher, frame.pose
+        for event, rule in frame.decisions:
             publisher.event(event, blind=rule.blind)
         dropped = sum(c.counts.superseded + c.counts.device_gaps for c in self._captures)
-        publisher.pose(pose, one.track, latency, met, dropped)
+        publisher.pose(pose, frame.track, latency, met, dropped)
         if self._prediction_delay_ns is not None:
-            ahead = self._prediction(one, self._prediction_delay_ns)
+            ahead = self._prediction(frame, self._prediction_delay_ns)
             publisher.pose(pose, ahead, latency, met, dropped, kind="prediction")
 
-    def _prediction(self, one: Decided, delay_ns: int) -> Track:
+    def _prediction(self, frame: DecidedFrame, delay_ns: int) -> Track:
         """The track at the time when a command would take effect."""
-        ahead = one.path.decider.ahead.get(delay_ns)
+        ahead = frame.path.decider.predictions.get(delay_ns)
         if ahead is not None:  # a rule speaks for that time, so it is there
             return ahead
-        t_effect = effect_scene_ns(one.pose.stamps, one.stages.t_judged_ns, delay_ns)
-        return one.path.tracker.predict(one.pose.camera, one.pose.stamps.index, t_effect)
+        t_effect = effect_scene_ns(frame.pose.stamps, frame.stages.t_judged_ns, delay_ns)
+        return frame.path.causal_filter.predict(frame.pose.camera, frame.pose.stamps.index, t_effect)
 
-    def _record(self, one: Decided) -> None:
-        seq, t_ns = one.seq, one.stages.t_published_ns
+    def _record(self, frame: DecidedFrame) -> None:
+        seq, t_ns = frame.seq, frame.stages.t_published_ns
         send = self.sink.send
-        send(observation(one, t_ns))
-        send(track_record(one.track, seq, t_ns))
-        for event, _ in one.decisions:
+        send(observation(frame, t_ns))
+        send(track_record(frame.track, seq, t_ns))
+        for event, _ in frame.decisions:
             send(EventRecord(t_ns=t_ns, seq=seq, event=dataclasses.asdict(event)))
-        for command in one.commands:
+        for command in frame.commands:
             if command is not None:
                 send(command)
 
 
-def observation(one: Decided, t_ns: int) -> Observation:
+def observation(frame: DecidedFrame, t_ns: int) -> Observation:
     """The pose and its stamps as the log holds them: what replay needs to decide again."""
-    pose = one.pose
+    pose = frame.pose
     return Observation(
         t_ns=t_ns,
-        seq=one.seq,
+        seq=frame.seq,
         camera=pose.camera,
         stamps=stamps_data(pose.stamps),
         xy=ArrayData.of(pose.xy),
         cov=ArrayData.of(pose.cov),
         confidence=ArrayData.of(pose.confidence),
-        t_judged_ns=one.stages.t_judged_ns,
-        stages=dataclasses.asdict(one.stages),
-        window=one.window,
+        t_judged_ns=frame.stages.t_judged_ns,
+        stages=dataclasses.asdict(frame.stages),
+        window=frame.window,
     )
 
 

@@ -1,6 +1,6 @@
 """A model package of the real size whose head nobody has trained: for timing, and for nothing else.
 
-    python -m bench.untrained OUT --keypoints 17 --channels 3 [--video FILE]
+    python -m bench.random_package OUT --keypoints 17 --channels 3 [--video FILE]
 
 The backbone has its ImageNet weights, the head random ones, sharpened until the maps have a peak that the
 golden check can hold on to. Everything else goes the way of a trained network: the same export, the same
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.sharpened import made_frames, sharpen
+from bench.synthetic_heatmaps import random_frames, sharpen
 from rt_pose.errors import UserError
 from rt_pose.package import DecodeSpec, Package
 from rt_pose.video import Channels, read_frames
@@ -34,7 +34,7 @@ FRAMES = 8
 NOTE = "head not trained: this package is for timing only, its keypoints and errors mean nothing"
 
 
-def untrained_package(
+def random_package(
     folder: Path,
     keypoints: int,
     channels: Channels,
@@ -51,7 +51,7 @@ def untrained_package(
         raise UserError(f"{folder}: exists already and is not empty; give another folder")
     config = config or NetworkConfig()
     torch.manual_seed(seed)
-    images = frames or made_frames(FRAMES, 640, 480, channels, seed)
+    images = frames or random_frames(FRAMES, 640, 480, channels, seed)
     network = PoseNetwork(config, channels, keypoints).eval()
     spec, decode = input_spec(config, channels), DecodeSpec(stride=STRIDE)
     sharpen(network, network.head.heatmaps, spec, decode, images)
@@ -91,7 +91,7 @@ def main() -> int:
         if options.video is not None:
             read = itertools.islice(read_frames(options.video, options.channels), FRAMES)
             frames = [frame.image for frame in read]
-        package = untrained_package(options.out, options.keypoints, options.channels, frames)
+        package = random_package(options.out, options.keypoints, options.channels, frames)
     except UserError as error:
         print(f"untrained: {error}", file=sys.stderr)
         return 2

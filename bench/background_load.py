@@ -10,7 +10,7 @@ from rt_pose.clock import NS_PER_S, HostClock
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
-class Others:
+class BackgroundLoad:
     """Between `start` and `share`: processor time of everybody but this process and the given ones."""
 
     def __init__(self, pids: list[int]) -> None:

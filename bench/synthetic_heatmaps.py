@@ -14,7 +14,7 @@ from rt_pose.inference.preprocess import Preprocess
 from rt_pose.package import GOLDEN_CONFIDENCE, DecodeSpec, InputSpec
 from rt_pose.video import Channels
 
-SURE_SHARE = 0.1
+CONFIDENT_SHARE = 0.1
 """So many of the golden keypoints are to have the confidence that the golden check asks for. No more: the
 less the maps are sharpened, the farther their peaks stand out, and the less another engine's rounding moves
 them."""
@@ -33,15 +33,15 @@ def sharpen(
         logits = network(batch).numpy()
         for step in range(MAX_STEPS):
             factor = SHARPENING**step
-            sure = decoder(logits * np.float32(factor)).confidence >= GOLDEN_CONFIDENCE
-            if sure.mean() >= SURE_SHARE:
+            confident = decoder(logits * np.float32(factor)).confidence >= GOLDEN_CONFIDENCE
+            if confident.mean() >= CONFIDENT_SHARE:
                 for parameter in last.parameters():
                     parameter.mul_(factor)
                 return
     raise UserError("untrained: the random head has no peak on these frames; give others or another seed")
 
 
-def made_frames(
+def random_frames(
     count: int, width: int, height: int, channels: Channels, seed: int = 0
 ) -> list[NDArray[np.uint8]]:
     """Smooth random pictures (height, width, channels)."""

@@ -29,7 +29,7 @@ class Slot:
 
 
 @dataclass(slots=True)
-class Moment:
+class StateSamples:
     """Keypoints by slot, each an array (n,)."""
 
     x: list[Array]
@@ -48,7 +48,7 @@ class Moment:
     """What quantities keep from frame to frame."""
 
     @classmethod
-    def of(cls, values: Array) -> Moment:
+    def of(cls, values: Array) -> StateSamples:
         """A moment that looks into `values` (slots, 4, n), which may be written anew each frame."""
         slots = len(values)
         return cls(

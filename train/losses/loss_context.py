@@ -18,7 +18,7 @@ ClipLoss = Callable[[ClipInputs], Tensor]
 
 
 @dataclass
-class Setup:
+class LossContext:
     """What is known of labels and videos. F labeled frames, K keypoints."""
 
     name: str
@@ -56,7 +56,7 @@ class Setup:
 
 
 @dataclass
-class Built:
+class FittedLoss:
     """A loss that is ready, and in words what it forgives."""
 
     loss: ClipLoss
@@ -66,11 +66,11 @@ class Built:
 MIN_CONFIDENCE = 0.05
 
 
-def forgiven(setup: Setup, eps: Tensor, per: str) -> str:
+def format_eps(context: LossContext, eps: Tensor, per: str) -> str:
     """In words: eps (K,) frame px of every keypoint, in one figure where they are equal."""
     values = eps.numpy()
-    how = "as configured" if setup.settings.eps is not None else "from the videos' own motion"
+    how = "as configured" if context.settings.eps is not None else "from the videos' own motion"
     if np.ptp(values) < 1e-6:
         return f"eps {values[0]:.1f} px {per}, {how}"
-    listed = ", ".join(f"{name} {value:.1f}" for name, value in zip(setup.keypoints, values, strict=True))
+    listed = ", ".join(f"{name} {value:.1f}" for name, value in zip(context.keypoints, values, strict=True))
     return f"eps in px {per}, {how}: {listed}"

@@ -22,7 +22,7 @@ WORKER = Path(__file__).with_name("original_worker.py")
 LAST_LINES = 3
 
 
-class Beside:
+class WorkerProcess:
     """A process that answers a line of JSON for each order. A context manager: leaving it ends that."""
 
     def __init__(self, command: Sequence[str], what: str) -> None:
@@ -68,25 +68,25 @@ class Beside:
             self._process.stdin.write(json.dumps(order).encode() + b"\n" + data)
             self._process.stdin.flush()
         except BrokenPipeError:
-            self._told_why()
+            self._last_errors()
 
     def answer(self) -> dict[str, Any]:
         """Of the oldest order not yet answered; UserError where it has ended."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            self._told_why()
+            self._last_errors()
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _told_why(self) -> NoReturn:
+    def _last_errors(self) -> NoReturn:
         self._process.communicate()
         self._errors.seek(0)
         last = self._errors.read().decode(errors="replace").strip().splitlines()[-LAST_LINES:]
         raise UserError(f"{self._what}: the original program ended: {' | '.join(last) or 'without a word'}")
 
 
-class OriginalProgram(Beside):
+class OriginalProgram(WorkerProcess):
     """DeepLabCut-Live or sleap-nn in a process of its own."""
 
     def __init__(self, kind: Kind, python: Path, model: Path, threads: int) -> None:

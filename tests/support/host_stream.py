@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-class HostLane:
+class HostStream:
     """Everything of the GPU path but CUDA itself. Only what is launched while it is `on` is allowed."""
 
     def __init__(self) -> None:

@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_S
 from rt_pose.errors import UserError
-from rt_pose.rules.forms import Linear, Radial
+from rt_pose.rules.closed_forms import Linear, Radial
 from rt_pose.rules.geometry import Geometry
-from rt_pose.rules.moment import Moment, Slot
 from rt_pose.rules.probability import MAX_DIMENSIONS, factor, normal_nodes
+from rt_pose.rules.samples import Slot, StateSamples
 from rt_pose.types import FloatArray, Track
 
 Rows = list[list[float]]
 
 
-class Belief:
+class StateDistribution:
     """Means and covariances of slots; looked up anew for each track, the covariances only where asked for."""
 
     def __init__(self, slots: list[Slot], geometry: Geometry | None) -> None:
         self._slots, self._geometry = slots, geometry
         self._values = np.full((len(slots), 4, 1), np.nan)
-        self.moment = Moment.of(self._values)
+        self.samples = StateSamples.of(self._values)
         """The mean."""
         self.means: Rows = [[math.nan] * 4 for _ in slots]
         """By slot: x, y, vx, vy."""
@@ -35,12 +35,12 @@ class Belief:
         self._track: Track | None = None
         self._who = 0
 
-    def look(self, track: Track, who: int, confidence: FloatArray | None) -> None:
+    def set_track(self, track: Track, who: int, confidence: FloatArray | None) -> None:
         """Take a track in. `confidence`: (N, K) of the newest frame."""
         self._track, self._who = track, who
         self._covs.clear()
-        moment = self.moment
-        moment.t_s = track.t_valid_ns / NS_PER_S
+        samples = self.samples
+        samples.t_s = track.t_valid_ns / NS_PER_S
         for s, slot in enumerate(self._slots):
             k = slot.keypoint
             mean = [*track.xy[who, k].tolist(), *track.velocity[who, k].tolist()]
@@ -48,8 +48,8 @@ class Belief:
                 mean, self.maps[s] = self._geometry.to_mm(mean)
             self.means[s] = mean
             self._values[s, :, 0] = mean
-            moment.unseen_s[s] = float(track.seen_ms_ago[who, k]) / 1e3
-            moment.confidence[s] = math.nan if confidence is None else float(confidence[who, k])
+            samples.unseen_s[s] = float(track.seen_ms_ago[who, k]) / 1e3
+            samples.confidence[s] = math.nan if confidence is None else float(confidence[who, k])
 
     def cov(self, s: int) -> Rows:
         """Covariance (4, 4) of a slot, in its own units."""
@@ -89,7 +89,7 @@ class Belief:
         )
 
 
-class Nodes:
+class QuadraturePoints:
     """Fixed nodes of the joint Gaussian of some slots, written anew for each belief."""
 
     def __init__(
@@ -106,7 +106,7 @@ class Nodes:
             self._rows[keypoint] = slice(at, at + size)
             at += size
         self._dimensions = at
-        self._moment: Moment | None = None
+        self._samples: StateSamples | None = None
 
     def prepare(self, where: str) -> None:
         """Make what is kept, where the rule is read. UserError where there are too many keypoints."""
@@ -117,32 +117,32 @@ class Nodes:
             )
         self._standard = normal_nodes(self._dimensions, self._half)
         self._values = np.full((len(self._slots), 4, self._standard.shape[1]), np.nan)
-        self._moment = Moment.of(self._values)
+        self._samples = StateSamples.of(self._values)
 
-    def fill(self, belief: Belief) -> Moment | None:
+    def fill(self, state: StateDistribution) -> StateSamples | None:
         """The nodes of a belief; None where something of it is NaN."""
-        if self._moment is None:
+        if self._samples is None:
             self.prepare("condition")
-        moment = self._moment
-        assert moment is not None
-        factors = {k: self._factor(belief, k) for k in self._rows}
+        samples = self._samples
+        assert samples is not None
+        factors = {k: self._factor(state, k) for k in self._rows}
         for s in self._used:
             keypoint = self._slots[s].keypoint
             rows = self._rows[keypoint]
             size = rows.stop - rows.start
-            lower, to_mm = factors[keypoint], belief.maps[s]
+            lower, to_mm = factors[keypoint], state.maps[s]
             spread = lower if to_mm is None else to_mm[:size, :size] @ lower
-            mean = belief.means[s][:size]
+            mean = state.means[s][:size]
             if not math.isfinite(sum(mean) + float(spread.sum())):
                 return None
             values = self._values[s, :size]
             np.matmul(spread, self._standard[rows], out=values)
             values += np.array(mean)[:, None]
-        moment.t_s, moment.memories = belief.moment.t_s, belief.moment.memories
-        moment.unseen_s, moment.confidence = belief.moment.unseen_s, belief.moment.confidence
-        return moment
+        samples.t_s, samples.memories = state.samples.t_s, state.samples.memories
+        samples.unseen_s, samples.confidence = state.samples.unseen_s, state.samples.confidence
+        return samples
 
-    def _factor(self, belief: Belief, keypoint: int) -> NDArray[np.float64]:
+    def _factor(self, state: StateDistribution, keypoint: int) -> NDArray[np.float64]:
         rows = self._rows[keypoint]
         size = rows.stop - rows.start
-        return np.array(factor(belief.cov_px(keypoint)[:size, :size].tolist()))
+        return np.array(factor(state.cov_px(keypoint)[:size, :size].tolist()))

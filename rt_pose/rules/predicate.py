@@ -13,23 +13,23 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.rules.belief import Belief, Nodes
-from rt_pose.rules.forms import Form, Linear
-from rt_pose.rules.moment import Moment
+from rt_pose.rules.closed_forms import Form, Linear
 from rt_pose.rules.probability import below, between, in_box, in_disc
+from rt_pose.rules.samples import StateSamples
+from rt_pose.rules.state_distribution import QuadraturePoints, StateDistribution
 from rt_pose.rules.zones import Box, Circle
 
-Holds = Callable[[Moment], Any]
+TruthFunction = Callable[[StateSamples], Any]
 """moment -> truth values (n,), or one for all."""
-Chance = Callable[[Belief], float]
+ProbabilityFunction = Callable[[StateDistribution], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class BoundPredicate:
     """A bound condition."""
 
-    holds: Holds
-    chance: Chance
+    holds: TruthFunction
+    probability: ProbabilityFunction
     slots: frozenset[int]
     """What it looks at and is uncertain of."""
     moving: frozenset[int]
@@ -38,32 +38,32 @@ class Truth:
     """As a clause."""
     exact: bool = False
     """Its chance comes without nodes."""
-    joined: bool = False
+    compound: bool = False
     """Its clause has an `and` or `or` of its own."""
 
 
-def certain(holds: Holds) -> Chance:
+def deterministic(holds: TruthFunction) -> ProbabilityFunction:
     """Of a condition that no covariance bears on."""
-    return lambda belief: float(np.all(holds(belief.moment)))
+    return lambda state: float(np.all(holds(state.samples)))
 
 
-def by_nodes(holds: Holds, nodes: Nodes) -> Chance:
+def by_quadrature(holds: TruthFunction, nodes: QuadraturePoints) -> ProbabilityFunction:
     """The share of nodes at which it holds; NaN where a keypoint has not been seen."""
 
-    def chance(belief: Belief) -> float:
-        moment = nodes.fill(belief)
-        return math.nan if moment is None else float(np.mean(holds(moment)))
+    def probability(state: StateDistribution) -> float:
+        samples = nodes.fill(state)
+        return math.nan if samples is None else float(np.mean(holds(samples)))
 
-    return chance
+    return probability
 
 
-def of_form(form: Form, low: float, high: float) -> Chance:
+def form_probability(form: Form, low: float, high: float) -> ProbabilityFunction:
     """Of low <= form <= high."""
     if isinstance(form, Linear):
-        return lambda belief: _interval(belief.mean_of(form), belief.covariance(form, form), low, high)
+        return lambda state: _interval(state.mean_of(form), state.covariance(form, form), low, high)
 
-    def ring(belief: Belief) -> float:
-        mean, cov = belief.plane(form)
+    def ring(state: StateDistribution) -> float:
+        mean, cov = state.plane(form)
         within = 1.0 if high == math.inf else in_disc(mean, cov, high)
         less = 0.0 if low <= 0.0 else in_disc(mean, cov, low)
         lost = math.isnan(sum(mean) + sum(cov))
@@ -72,56 +72,58 @@ def of_form(form: Form, low: float, high: float) -> Chance:
     return ring
 
 
-def inside_circle(slot: int, zone: Circle) -> Chance:
+def inside_circle(slot: int, zone: Circle) -> ProbabilityFunction:
     """Of a keypoint in a circle."""
 
-    def chance(belief: Belief) -> float:
-        (x, y), cov = _position(belief, slot)
+    def probability(state: StateDistribution) -> float:
+        (x, y), cov = _position(state, slot)
         return in_disc((x - zone.x, y - zone.y), cov, zone.radius)
 
-    return chance
+    return probability
 
 
-def inside_box(slot: int, zone: Box) -> Chance:
+def inside_box(slot: int, zone: Box) -> ProbabilityFunction:
     """Of a keypoint in a box."""
 
-    def chance(belief: Belief) -> float:
-        mean, cov = _position(belief, slot)
+    def probability(state: StateDistribution) -> float:
+        mean, cov = _position(state, slot)
         return in_box(mean, cov, (zone.left, zone.top, zone.right, zone.bottom))
 
-    return chance
+    return probability
 
 
-def negated(chance: Chance) -> Chance:
+def complement(probability: ProbabilityFunction) -> ProbabilityFunction:
     """Of the contrary."""
-    return lambda belief: 1.0 - chance(belief)
+    return lambda state: 1.0 - probability(state)
 
 
-def all_of(chances: Sequence[Chance]) -> Chance:
+def all_of(probabilities: Sequence[ProbabilityFunction]) -> ProbabilityFunction:
     """Of independent conditions together. One that cannot be (0) decides, whatever is not known of others."""
 
-    def chance(belief: Belief) -> float:
+    def probability(state: StateDistribution) -> float:
         product = 1.0
-        for part in chances:
-            p = part(belief)
+        for part in probabilities:
+            p = part(state)
             if p == 0.0:
                 return 0.0
             product *= p
         return product
 
-    return chance
+    return probability
 
 
-def any_of(chances: Sequence[Chance]) -> Chance:
+def any_of(probabilities: Sequence[ProbabilityFunction]) -> ProbabilityFunction:
     """Of at least one of independent conditions."""
-    return negated(all_of([negated(chance) for chance in chances]))
+    return complement(all_of([complement(probability) for probability in probabilities]))
 
 
 CLOSE_ENOUGH = 0.002
 """Where the parts alone leave less open than this, their joint probability is not computed any further."""
 
 
-def jointly(parts: Sequence[Truth], nodes: Nodes, *, every: bool) -> Chance:
+def joint_probability(
+    parts: Sequence[BoundPredicate], nodes: QuadraturePoints, *, every: bool
+) -> ProbabilityFunction:
     """Of parts that share keypoints: all of them (`every`) or any, the probability of each being known.
 
     The nodes then only have to say how the parts hang together: the error that they make in each part is
@@ -130,28 +132,28 @@ def jointly(parts: Sequence[Truth], nodes: Nodes, *, every: bool) -> Chance:
     count = len(parts)
     merge = np.logical_and if every else np.logical_or
 
-    def chance(belief: Belief) -> float:
-        known = [part.chance(belief) for part in parts]
+    def probability(state: StateDistribution) -> float:
+        known = [part.probability(state) for part in parts]
         if math.isnan(sum(known)):
             return math.nan
         low, high = _bounds(known, every)
         if high - low < CLOSE_ENOUGH:
             return 0.5 * (low + high)
-        moment = nodes.fill(belief)
-        if moment is None:
+        samples = nodes.fill(state)
+        if samples is None:
             return math.nan
-        held = np.array([part.holds(moment) for part in parts], dtype=np.float64)  # (parts, nodes)
-        size = held.shape[1]
-        p_parts = held.sum(axis=1) / size
-        p = float(np.count_nonzero(merge.reduce(held.astype(bool)))) / size
-        between_parts = held @ held.T / size - np.outer(p_parts, p_parts)
+        truth_values = np.array([part.holds(samples) for part in parts], dtype=np.float64)  # (parts, nodes)
+        size = truth_values.shape[1]
+        p_parts = truth_values.sum(axis=1) / size
+        p = float(np.count_nonzero(merge.reduce(truth_values.astype(bool)))) / size
+        between_parts = truth_values @ truth_values.T / size - np.outer(p_parts, p_parts)
         with_whole = p * (1.0 - p_parts) if every else p_parts * (1.0 - p)
         between_parts.flat[:: count + 1] += 1e-6  # a part that holds nowhere or everywhere says nothing
         weights = np.linalg.solve(between_parts, with_whole)
         p += float(weights @ (np.array(known) - p_parts))
         return min(max(p, low), high)
 
-    return chance
+    return probability
 
 
 def _bounds(known: list[float], every: bool) -> tuple[float, float]:
@@ -161,9 +163,11 @@ def _bounds(known: list[float], every: bool) -> tuple[float, float]:
     return max(known), min(1.0, sum(known))
 
 
-def together(parts: Sequence[Truth], keypoint_of: Callable[[int], int]) -> list[list[Truth]]:
+def dependent_groups(
+    parts: Sequence[BoundPredicate], keypoint_of: Callable[[int], int]
+) -> list[list[BoundPredicate]]:
     """The parts in groups that share keypoints, each group independent of the others."""
-    groups: list[tuple[set[int], list[Truth]]] = []
+    groups: list[tuple[set[int], list[BoundPredicate]]] = []
     for part in parts:
         keypoints, members = {keypoint_of(s) for s in part.slots}, [part]
         apart = []
@@ -183,6 +187,6 @@ def _interval(mean: float, variance: float, low: float, high: float) -> float:
     return below(mean, variance, high) if low == -math.inf else between(mean, variance, low, high)
 
 
-def _position(belief: Belief, slot: int) -> tuple[tuple[float, float], tuple[float, float, float]]:
-    mean, cov = belief.means[slot], belief.cov(slot)
+def _position(state: StateDistribution, slot: int) -> tuple[tuple[float, float], tuple[float, float, float]]:
+    mean, cov = state.means[slot], state.cov(slot)
     return (mean[0], mean[1]), (cov[0][0], cov[0][1], cov[1][1])

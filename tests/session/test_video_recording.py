@@ -10,9 +10,9 @@ import pytest
 
 from rt_pose.loop.capture import FrameRing, RingDescription
 from rt_pose.records import CapturedFrame, StampsData
-from rt_pose.session import filming
-from rt_pose.session.film import read_times
-from rt_pose.session.filming import CameraFilming
+from rt_pose.session import video_recording
+from rt_pose.session.video_file import read_times
+from rt_pose.session.video_recording import CameraRecorder
 from rt_pose.types import CameraInfo
 
 
@@ -31,7 +31,7 @@ def _write(ring: FrameRing, index: int, slot: int) -> CapturedFrame:
 
 
 def test_overwritten_pixels_are_lost_and_counted(tmp_path: Path, ring: FrameRing) -> None:
-    film = CameraFilming(tmp_path, ring.description)
+    film = CameraRecorder(tmp_path, ring.description)
     kept, gone, gone_too = _write(ring, 1, 0), _write(ring, 2, 1), _write(ring, 3, 2)
     _write(ring, 4, 1)
     ring.begin_write(2)
@@ -52,8 +52,8 @@ def test_overwritten_pixels_are_lost_and_counted(tmp_path: Path, ring: FrameRing
 def test_a_full_backlog_loses_frames_and_counts_them(
     tmp_path: Path, ring: FrameRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(filming, "MAX_BACKLOG", 4)
-    film = CameraFilming(tmp_path, ring.description)
+    monkeypatch.setattr(video_recording, "MAX_BACKLOG", 4)
+    film = CameraRecorder(tmp_path, ring.description)
     for i in range(6):
         film.copy(_write(ring, i, i))
     film.encode_one()
@@ -68,7 +68,7 @@ def test_a_full_backlog_loses_frames_and_counts_them(
 
 
 def test_a_ring_that_is_gone_costs_the_film_not_the_recorder(tmp_path: Path) -> None:
-    film = CameraFilming(tmp_path, RingDescription("top", "rt_pose_no_such_ring", 8, 48, 64, 1))
+    film = CameraRecorder(tmp_path, RingDescription("top", "rt_pose_no_such_ring", 8, 48, 64, 1))
     stamps = StampsData(index=5, t_exposure_ns=None, t_arrival_ns=0, t_scene_ns=0)
     film.copy(CapturedFrame(t_ns=1, camera="top", stamps=stamps, slot=0, generation=2))
     film.close()
@@ -78,12 +78,12 @@ def test_a_ring_that_is_gone_costs_the_film_not_the_recorder(tmp_path: Path) -> 
 
 
 def test_pixels_survive_the_writers_next_lap(tmp_path: Path, ring: FrameRing) -> None:
-    film = CameraFilming(tmp_path, ring.description)
+    film = CameraRecorder(tmp_path, ring.description)
     film.copy(_write(ring, 100, 0))
     assert film.pending
     ring.begin_write(0)[:] = 200
     film.close()
-    from rt_pose.session.film import read_film
+    from rt_pose.session.video_file import read_video
 
-    ((_, image),) = read_film(tmp_path, "top", [0], 1)
+    ((_, image),) = read_video(tmp_path, "top", [0], 1)
     assert np.abs(image.astype(int) - 100).max() <= 2

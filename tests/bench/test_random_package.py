@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.untrained import NOTE, made_frames, untrained_package
+from bench.random_package import NOTE, random_frames, random_package
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import choose_engine
@@ -14,8 +14,8 @@ SMALL = NetworkConfig(backbone="tiny", width=96, height=96, head_width=8)
 
 
 def test_it_passes_the_golden_check_and_says_what_it_is(tmp_path: Path) -> None:
-    frames = made_frames(4, 160, 120, 3)
-    package = untrained_package(tmp_path / "package", 5, 3, frames, SMALL, say=lambda text: None)
+    frames = random_frames(4, 160, 120, 3)
+    package = random_package(tmp_path / "package", 5, 3, frames, SMALL, say=lambda text: None)
     assert len(package.manifest.keypoints) == 5
     assert package.manifest.input.channels == 3
     assert package.manifest.training["note"] == NOTE
@@ -26,4 +26,4 @@ def test_it_passes_the_golden_check_and_says_what_it_is(tmp_path: Path) -> None:
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UserError, match="not empty"):
-        untrained_package(tmp_path, 5, 1)
+        random_package(tmp_path, 5, 1)

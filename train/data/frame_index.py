@@ -24,12 +24,12 @@ def frame_of(name: str) -> tuple[str, int] | None:
     return path.parent.name, int(number.group())
 
 
-def unplaced(names: Sequence[str]) -> int:
+def without_frame_index(names: Sequence[str]) -> int:
     """How many images' names do not tell which frame of a video they are."""
     return sum(frame_of(name) is None for name in names)
 
 
-def beside(names: Sequence[str], video: str, frames: int, margin: int) -> NDArray[np.bool_]:
+def near_labeled(names: Sequence[str], video: str, frames: int, margin: int) -> NDArray[np.bool_]:
     """(F,) which of a video's frames are one of the named images or no more than `margin` from it."""
     near = np.zeros(frames, bool)
     for place in map(frame_of, names):

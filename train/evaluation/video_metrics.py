@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rt_pose.console import track
 from rt_pose.inference.decode import Keypoints
-from rt_pose.inference.estimator import Estimator, concatenated
+from rt_pose.inference.estimator import Estimator, concatenate
 from rt_pose.offline.find_videos import VideoJob
 from rt_pose.offline.prediction_files import FIELDS, write_predictions
 from rt_pose.package import Package, check_frame_size
@@ -19,7 +19,7 @@ from rt_pose.types import FloatArray
 from rt_pose.video import VideoInfo, probe, read_frames
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.jitter import noise_jitter, precision_jitter
-from train.evaluation.labeled import evenly, select, spread
+from train.evaluation.labeled import evenly_spaced, select, spread
 from train.evaluation.metric_files import write_metric
 from train.evaluation.spaces import Space
 
@@ -27,7 +27,7 @@ TEMPORAL = "temporal_norm"
 
 
 @dataclass
-class Filmed:
+class VideoPrediction:
     """Predictions of a video and its metrics. T frames."""
 
     job: VideoJob
@@ -35,7 +35,7 @@ class Filmed:
     found: Keypoints[FloatArray]
     metrics: dict[str, FloatArray]
     """(T, K) px each, by name."""
-    sure: NDArray[np.bool_]
+    confident: NDArray[np.bool_]
     """(T, K) keypoints of enough confidence to count as seen."""
     some: NDArray[np.intp]
     """Numbers of the frames that were kept, for jitter."""
@@ -51,29 +51,29 @@ def check_videos(package: Package, jobs: list[VideoJob]) -> list[VideoInfo]:
     return infos
 
 
-def watch(
+def predict_video(
     package: Package,
     network: Estimator,
     job: VideoJob,
     info: VideoInfo,
     spaces: dict[str, Space],
     config: EvaluateConfig,
-) -> Filmed:
+) -> VideoPrediction:
     """Run the network on a video's first frames."""
     total = min(info.frames, config.frames)
-    some = evenly(total, config.jitter_frames)
+    some = evenly_spaced(total, config.jitter_frames)
     wanted, images, found = set(some.tolist()), [], []
     frames = read_frames(info.path, package.manifest.input.channels)
-    past = network.begin()
+    context = network.new_context()
     for _, frame in zip(range(total), track(frames, info.path.name, total), strict=False):
-        found.append(network.estimate(frame.image, past=past.before(frame.index, frame.t_ns)))
+        found.append(network.estimate(frame.image, context=context.advance_to(frame.index, frame.t_ns)))
         if frame.index in wanted:
             images.append(frame.image)
-    keypoints = concatenated(found)
-    sure = keypoints.confidence >= package.manifest.tracking.min_confidence
+    keypoints = concatenate(found)
+    confident = keypoints.confidence >= package.manifest.tracking.min_confidence
     metrics = {TEMPORAL: temporal_norm(keypoints.xy)}
     metrics |= {name: space.errors(keypoints.xy) for name, space in spaces.items()}
-    return Filmed(job, info, keypoints, metrics, sure, some[: len(images)], images)
+    return VideoPrediction(job, info, keypoints, metrics, confident, some[: len(images)], images)
 
 
 def temporal_norm(xy: FloatArray) -> FloatArray:
@@ -83,31 +83,31 @@ def temporal_norm(xy: FloatArray) -> FloatArray:
     return steps
 
 
-def figures_of(filmed: Filmed, package: Package, network: Estimator) -> dict[str, Any]:
+def figures_of(prediction: VideoPrediction, package: Package, network: Estimator) -> dict[str, Any]:
     """Spread of each metric, of all keypoints and of those that are sure (a step: in both of its frames)."""
     figures: dict[str, Any] = {
-        "frames": len(filmed.found.xy),
-        "rate_hz": filmed.info.rate_hz,
-        "seen_share": float(filmed.sure.mean()),
+        "frames": len(prediction.found.xy),
+        "rate_hz": prediction.info.rate_hz,
+        "seen_share": float(prediction.confident.mean()),
     }
-    for name, values in filmed.metrics.items():
-        sure = filmed.sure
+    for name, values in prediction.metrics.items():
+        confident = prediction.confident
         if name == TEMPORAL:
-            sure = sure & np.roll(sure, 1, axis=0)
-        figures[name] = {"all": spread(values), "sure": spread(np.where(sure, values, np.nan))}
-    stands = select(filmed.found, filmed.some)
+            confident = confident & np.roll(confident, 1, axis=0)
+        figures[name] = {"all": spread(values), "sure": spread(np.where(confident, values, np.nan))}
+    stands = select(prediction.found, prediction.some)
     figures["jitter"] = {
-        "noise": noise_jitter(network, filmed.images, stands),
-        **precision_jitter(package, filmed.images, stands),
+        "noise": noise_jitter(network, prediction.images, stands),
+        **precision_jitter(package, prediction.images, stands),
     }
     return figures
 
 
-def write_files(filmed: Filmed, keypoints: list[str]) -> None:
+def write_files(prediction: VideoPrediction, keypoints: list[str]) -> None:
     """Lightning Pose's VIDEO.csv and VIDEO_METRIC.csv."""
-    table: Path = filmed.job.out
-    frames = [str(i) for i in range(len(filmed.found.xy))]
-    values = np.concatenate([filmed.found.xy, filmed.found.confidence[..., None]], axis=-1)
+    table: Path = prediction.job.out
+    frames = [str(i) for i in range(len(prediction.found.xy))]
+    values = np.concatenate([prediction.found.xy, prediction.found.confidence[..., None]], axis=-1)
     write_predictions(table, keypoints, frames, FIELDS, values)
-    for name, metric in filmed.metrics.items():
+    for name, metric in prediction.metrics.items():
         write_metric(table.with_name(f"{table.stem}_{name}.csv"), frames, keypoints, metric)

@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 
 from rt_pose.loop.capture import FrameRing, RingDescription
 from rt_pose.records import CapturedFrame, DropRecord, StampsData
-from rt_pose.session.film import FilmWriter
+from rt_pose.session.video_file import VideoWriter
 
 BACKLOG_BYTES = 64 << 20
 MIN_BACKLOG, MAX_BACKLOG = 4, 256
 STAGE = "recorder"
 
 
-class CameraFilming:
+class CameraRecorder:
     """One camera's way to its film."""
 
     def __init__(self, session_dir: Path, description: RingDescription) -> None:
         shape = (description.height, description.width, description.channels)
         self._camera = description.camera
         self._ring: FrameRing | None = None
-        self._film: FilmWriter | None = None
+        self._writer: VideoWriter | None = None
         self._shape = shape
         self._capacity = int(np.clip(BACKLOG_BYTES // int(np.prod(shape)), MIN_BACKLOG, MAX_BACKLOG))
         self._free: list[NDArray[np.uint8]] = []
@@ -39,7 +39,7 @@ class CameraFilming:
         self._fault = ""
         try:
             self._ring = FrameRing.attach(description)
-            self._film = FilmWriter(session_dir, self._camera, *shape, description.rate_hz)
+            self._writer = VideoWriter(session_dir, self._camera, *shape, description.rate_hz)
         except (OSError, FFmpegError) as error:
             self._give_up(f"no film could be begun: {error}")
 
@@ -50,7 +50,7 @@ class CameraFilming:
 
     def copy(self, frame: CapturedFrame) -> None:
         """Copy the frame's pixels while they are there, or count it as lost."""
-        if self._ring is None or self._film is None:
+        if self._ring is None or self._writer is None:
             self._lose(self._fault, frame.stamps.index)
             return
         buffer = self._free.pop() if self._free else self._new_buffer()
@@ -65,12 +65,12 @@ class CameraFilming:
     def encode_one(self) -> None:
         """Encode the oldest waiting frame."""
         buffer, stamps = self._waiting.popleft()
-        if self._film is not None:
+        if self._writer is not None:
             try:
-                self._film.write(buffer, stamps)
+                self._writer.write(buffer, stamps)
             except (OSError, FFmpegError) as error:
                 self._give_up(f"not filmed: the film could not be written on: {error}")
-        if self._film is None:
+        if self._writer is None:
             self._lose(self._fault, stamps.index)
         self._free.append(buffer)
 
@@ -84,14 +84,14 @@ class CameraFilming:
 
     def flush(self) -> None:
         """Hand what is written to the operating system."""
-        if self._film is not None:
-            self._film.flush()
+        if self._writer is not None:
+            self._writer.flush()
 
     def close(self) -> None:
         """Encode what waits and end the film whole."""
         while self._waiting:
             self.encode_one()
-        film, self._film = self._film, None
+        film, self._writer = self._writer, None
         ring, self._ring = self._ring, None
         if film is not None:
             film.close()
@@ -110,4 +110,4 @@ class CameraFilming:
 
     def _give_up(self, reason: str) -> None:
         self._fault = reason
-        self._film = None
+        self._writer = None

@@ -10,7 +10,7 @@ EXAMPLE = "inside(paw, lever) and speed(paw) > 20 cm/s and unseen(paw) < 50 ms"
 UNITS = {None: "true or false", "": "a number", "signal": "its signal's"}
 
 
-def words() -> list[str]:
+def vocabulary() -> list[str]:
     """Lines: every quantity with its arguments and unit, what arguments may be, and how they are joined."""
     quantities = [q for q in map(find_quantity, quantity_names()) if q is not None]
     lines = ["a rule's `when` is made of these:", ""]

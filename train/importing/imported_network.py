@@ -28,7 +28,7 @@ class Original(Protocol):
 
 
 @dataclass
-class Foreign:
+class ImportedNetwork:
     """A network from elsewhere with all that a package must say of it."""
 
     name: str

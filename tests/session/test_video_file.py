@@ -9,7 +9,7 @@ import pytest
 
 from rt_pose.errors import UserError
 from rt_pose.records import StampsData
-from rt_pose.session.film import UNKNOWN, FilmWriter, read_film, read_times
+from rt_pose.session.video_file import UNKNOWN, VideoWriter, read_times, read_video
 
 
 def _images(n: int, height: int, width: int, channels: int) -> np.ndarray:
@@ -29,7 +29,7 @@ def _stamps(index: int, exposure: int | None) -> StampsData:
 )
 def test_frames_come_back_in_their_rows(tmp_path: Path, channels: int, height: int, width: int) -> None:
     images = _images(130, height, width, channels)
-    film = FilmWriter(tmp_path, "top", height, width, channels, 250.0)
+    film = VideoWriter(tmp_path, "top", height, width, channels, 250.0)
     for i, image in enumerate(images):
         film.write(image, _stamps(3 * i, None if i == 5 else 3 * i * 10))
     film.close()
@@ -42,7 +42,7 @@ def test_frames_come_back_in_their_rows(tmp_path: Path, channels: int, height: i
     np.testing.assert_array_equal(times.t_arrival_ns, times.frame * 10 + 2)
 
     wanted = [0, 1, 7, 60, 61, 128, 129]
-    got = dict(read_film(tmp_path, "top", wanted[::-1], channels, (height, width)))
+    got = dict(read_video(tmp_path, "top", wanted[::-1], channels, (height, width)))
     assert list(got) == wanted
     for row, image in got.items():
         assert image.shape == (height, width, channels)
@@ -50,11 +50,11 @@ def test_frames_come_back_in_their_rows(tmp_path: Path, channels: int, height: i
 
 
 def test_rows_beyond_the_end_are_left_out(tmp_path: Path) -> None:
-    film = FilmWriter(tmp_path, "top", 64, 64, 1, None)
+    film = VideoWriter(tmp_path, "top", 64, 64, 1, None)
     for i, image in enumerate(_images(10, 64, 64, 1)):
         film.write(image, _stamps(i, i))
     film.close()
-    assert [row for row, _ in read_film(tmp_path, "top", [9, 10, 500], 1)] == [9]
+    assert [row for row, _ in read_video(tmp_path, "top", [9, 10, 500], 1)] == [9]
 
 
 def test_a_cut_last_row_is_left_out(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_cut_last_row_is_left_out(tmp_path: Path) -> None:
 def test_no_film(tmp_path: Path) -> None:
     assert read_times(tmp_path, "top") is None
     with pytest.raises(UserError, match="no film top"):
-        list(read_film(tmp_path, "top", [0], 1))
+        list(read_video(tmp_path, "top", [0], 1))
     (tmp_path / "top.mkv").write_bytes(b"rubbish")
     with pytest.raises(UserError, match="cannot be read"):
-        list(read_film(tmp_path, "top", [0], 1))
+        list(read_video(tmp_path, "top", [0], 1))

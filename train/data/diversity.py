@@ -17,21 +17,21 @@ FAR_OUT = 3.0
 """Quartile distances beyond the upper quartile: Tukey's outer fence (Exploratory Data Analysis, 1977)."""
 FAR = 0.5
 """And of the poses' usual distance from the middle one: a rare pose is thinly sampled, not far from all."""
-MOST_LONELY = 0.05
+MAX_OUTLIERS = 0.05
 """Share of all poses, whatever the fence says."""
 _REFERENCE, _CHUNK = 4000, 1000
 """Poses that others are compared with, evenly spread; and compared at a time."""
 
 
-def poses_of(xy: FloatArray, sure: NDArray[np.bool_]) -> FloatArray:
+def poses_of(xy: FloatArray, confident: NDArray[np.bool_]) -> FloatArray:
     """(F, 2 K) px from each keypoint's mean place; 0 where it is not sure, so that no doubtful keypoint makes
     a pose a rare one."""
-    weight = sure[..., None].astype(float)
+    weight = confident[..., None].astype(float)
     mean = (np.where(weight > 0, xy, 0.0)).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
     return np.where(weight > 0, xy - mean, 0.0).reshape(len(xy), -1)
 
 
-def lonely(poses: FloatArray) -> NDArray[np.bool_]:
+def outliers(poses: FloatArray) -> NDArray[np.bool_]:
     """(F,) which of `poses` (F, D) are like hardly any other: even the `ALIKE`-th nearest is far."""
     if len(poses) <= ALIKE + 1:
         return np.zeros(len(poses), bool)
@@ -44,7 +44,7 @@ def lonely(poses: FloatArray) -> NDArray[np.bool_]:
         ]
     )
     apart = np.sqrt(apart)
-    low, high, most = np.quantile(apart, [0.25, 0.75, 1 - MOST_LONELY])
+    low, high, most = np.quantile(apart, [0.25, 0.75, 1 - MAX_OUTLIERS])
     usual = float(np.median(np.linalg.norm(poses - np.median(poses, axis=0), axis=1)))
     return apart > max(high + FAR_OUT * (high - low), FAR * usual, most)
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from rt_pose.rules.quantities import Quantity
-from rt_pose.rules.tokens import complain
+from rt_pose.rules.tokens import condition_error
 from rt_pose.rules.tree import And, Call, Chain, Compare, Name, Negative, Node, Not, Number, Or
 from rt_pose.rules.units import unit_of
 from rt_pose.rules.zones import Box, Circle, Line, Point, Polygon, Zone
 
 
 @dataclass(frozen=True, slots=True)
-class Measures:
+class MetricScale:
     """What the rig knows of millimetres."""
 
     available: bool = False
@@ -22,19 +22,19 @@ class Measures:
     """Where that is nothing but one scale: zones in px then do for comparisons in mm."""
 
 
-class Frames:
+class UnitResolver:
     """Settles px or mm."""
 
-    def __init__(self, text: str, where: str, zones: dict[str, Zone], measures: Measures) -> None:
-        self._text, self._where, self._zones, self._measures = text, where, zones, measures
+    def __init__(self, text: str, where: str, zones: dict[str, Zone], metric_scale: MetricScale) -> None:
+        self._text, self._where, self._zones, self._metric_scale = text, where, zones, metric_scale
 
-    def of(self, node: Node) -> bool | None:
+    def is_metric(self, node: Node) -> bool | None:
         """True for mm, False for px, None where nothing says so. UserError where two parts contradict."""
         by_unit: bool | None = None
         by_zone: bool | None = None
-        for place, metric, is_zone in self._votes(node):
-            if metric and not self._measures.available:
-                raise complain(
+        for place, metric, is_zone in self._evidence(node):
+            if metric and not self._metric_scale.available:
+                raise condition_error(
                     self._text,
                     place,
                     "mm need the rig's measures: add e.g. `geometry: {CAMERA: {mm_per_px: 0.42}}`",
@@ -45,42 +45,42 @@ class Frames:
             elif by_unit is None:
                 by_unit = metric
             elif by_unit != metric:
-                raise complain(self._text, place, "px and mm in one comparison", self._where)
+                raise condition_error(self._text, place, "px and mm in one comparison", self._where)
         return by_zone if by_unit is None else by_unit
 
-    def settle(self, metric: bool | None, quantity: Quantity) -> bool:
+    def resolve(self, metric: bool | None, quantity: Quantity) -> bool:
         """For a quantity in a comparison that says nothing: px; for angles mm where the rig knows them,
         since a tilted camera bends angles."""
         if metric is not None:
             return metric
         unit = unit_of(quantity.unit or "")
-        return bool(unit and unit.dimension.angle and self._measures.available)
+        return bool(unit and unit.dimension.angle and self._metric_scale.available)
 
-    def zone_in(self, zone: Zone, metric: bool, node: Name) -> Zone:
+    def convert_zone(self, zone: Zone, metric: bool, node: Name) -> Zone:
         """The zone in px or mm."""
         if zone.metric == metric:
             return zone
-        scale = self._measures.mm_per_px
+        scale = self._metric_scale.mm_per_px
         if scale is None:
             have, need = ("mm", "px") if zone.metric else ("px", "mm")
-            raise complain(
+            raise condition_error(
                 self._text,
                 node.place,
                 f"zone '{node.text}' is in {have}, the comparison in {need}; give the zone in {need} "
                 f"(`unit: {need}`)",
                 self._where,
             )
-        return _scaled(zone, scale if metric else 1.0 / scale, metric)
+        return _scale_zone(zone, scale if metric else 1.0 / scale, metric)
 
-    def renamed(self, unit: str, call: Call) -> str:
+    def unit_name(self, unit: str, call: Call) -> str:
         """The stated unit of a quantity, `mm` for `px` where it is in mm."""
-        return unit.replace("px", "mm") if self.of(call) else unit
+        return unit.replace("px", "mm") if self.is_metric(call) else unit
 
     def length_unit(self, call: Call) -> str:
         """Of depths."""
-        return "mm" if self.of(call) else "px"
+        return "mm" if self.is_metric(call) else "px"
 
-    def _votes(self, node: Node) -> Iterator[tuple[int, bool, bool]]:
+    def _evidence(self, node: Node) -> Iterator[tuple[int, bool, bool]]:
         match node:
             case Number(_, text, place):
                 unit = unit_of(text)
@@ -91,12 +91,12 @@ class Frames:
                     yield place, self._zones[text].metric, True
             case Call(_, parts) | Chain(parts) | Compare(parts) | And(parts) | Or(parts):
                 for part in parts:
-                    yield from self._votes(part)
+                    yield from self._evidence(part)
             case Negative(inner) | Not(inner):
-                yield from self._votes(inner)
+                yield from self._evidence(inner)
 
 
-def _scaled(zone: Zone, scale: float, metric: bool) -> Zone:
+def _scale_zone(zone: Zone, scale: float, metric: bool) -> Zone:
     match zone:
         case Circle(x, y, radius):
             return Circle(x * scale, y * scale, radius * scale, metric)

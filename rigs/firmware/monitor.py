@@ -11,7 +11,7 @@ from rt_pose.clock import NS_PER_MS
 REMEMBERED = 64
 
 
-class BoxWatch:
+class BoxMonitor:
     """Turns the box's unasked messages into notices. The link's reader calls `take`, the driver the rest."""
 
     def __init__(self, clock: DeviceClock, watchdog_ms: int) -> None:

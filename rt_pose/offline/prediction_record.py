@@ -21,7 +21,7 @@ State = Literal["done", "stale", "open"]
 
 
 @dataclass
-class Record:
+class PredictionRecord:
     """The file TABLE.json."""
 
     package: str
@@ -41,7 +41,9 @@ def record_path(job: VideoJob) -> Path:
 def write_record(job: VideoJob, package: str, engine: str, frames: int) -> None:
     """Say that the job's table, which is whole, is done. It appears in one step, after the table."""
     video = job.video.stat()
-    record = Record(package, engine, frames, video.st_size, video.st_mtime_ns, job.out.stat().st_size)
+    record = PredictionRecord(
+        package, engine, frames, video.st_size, video.st_mtime_ns, job.out.stat().st_size
+    )
     with atomic_writer(record_path(job)) as file:
         file.write(msgspec.json.encode(record).decode() + "\n")
 
@@ -49,7 +51,7 @@ def write_record(job: VideoJob, package: str, engine: str, frames: int) -> None:
 def state(job: VideoJob, package: str) -> State:
     """Whether the job's table is there, whole, and of this package and this very video."""
     try:
-        record = msgspec.json.decode(record_path(job).read_bytes(), type=Record)
+        record = msgspec.json.decode(record_path(job).read_bytes(), type=PredictionRecord)
         table = job.out.stat().st_size
         video = job.video.stat()
     except (OSError, msgspec.DecodeError):
@@ -61,7 +63,7 @@ def state(job: VideoJob, package: str) -> State:
 
 
 @contextmanager
-def only_one(
+def exclusive_lock(
     out: Path, shared: bool = False, verb: str = "rt-pose predict", lock: str = LOCK
 ) -> Iterator[None]:
     """Within it no other run of the verb writes to `out`, but for those that share it; UserError where one
