@@ -100,7 +100,7 @@ def summarise(plan: Plan, pairs: list[dict[str, Any]]) -> dict[str, Any]:
             side: {name: _medians(pairs, side, name) for name in FIGURES} for side in ("before", "after")
         },
         "ratios": ratios,
-        "verdict": {name: verdict(found) for name, found in ratios.items()},
+        "verdict": {name: compare_with_bounds(found) for name, found in ratios.items()},
     }
 
 
@@ -111,7 +111,7 @@ def interval(ratios: NDArray[np.float64]) -> dict[str, float]:
     return {"mean": float(np.exp(logs.mean())), "low": float(np.exp(low)), "high": float(np.exp(high))}
 
 
-def verdict(found: dict[str, dict[str, float]]) -> str:
+def compare_with_bounds(found: dict[str, dict[str, float]]) -> str:
     """`no slower` where every bound holds, `slower` where an interval lies above 1, else `undecided`."""
     within = all(found[key]["high"] <= bound for key, bound in BOUNDS.items())
     if within and found["p99"]["mean"] <= P99_MEAN:

@@ -10,7 +10,7 @@ import pytest
 from support.clip import write_clip
 from support.tiny_package import make_tiny_package
 
-from bench.pairs import Plan, interval, main, measure_pair, verdict
+from bench.pairs import Plan, compare_with_bounds, interval, main, measure_pair
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,7 +36,7 @@ def test_the_interval_holds_the_true_ratio_nineteen_times_of_twenty() -> None:
 def test_the_verdict(p50: tuple[float, ...], p99: tuple[float, ...], expected: str) -> None:
     names = ("mean", "low", "high")
     found = {"p50": dict(zip(names, p50, strict=True)), "p99": dict(zip(names, p99, strict=True))}
-    assert verdict(found) == expected
+    assert compare_with_bounds(found) == expected
 
 
 @pytest.mark.timeout(240)
