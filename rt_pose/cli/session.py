@@ -12,7 +12,11 @@ def replay(options: Namespace) -> int:
     """Compute a session's decisions again from its log: exit 0 identical, 1 differs."""
     from rt_pose.audit.audit import Audit, audit
 
-    wanted = Audit(options.set or [], options.from_video, options.model, tolerance_ms=options.tolerance_ms)
+    wanted = Audit(
+        *(options.set or [], options.from_video, options.model),
+        tolerance_ms=options.tolerance_ms,
+        reference=options.reference,
+    )
     if options.hindsight:
         from rt_pose.offline.smooth import smooth_observations
 
@@ -50,6 +54,12 @@ def replay_parser(parser: Parser) -> None:
         action="store_true",
         help="Also score each rule against the smoothed session, and against the truth where the rig knew "
         "it; writes SESSION/hindsight.html and .json.",
+    )
+    parser.add_argument(
+        "--reference",
+        action="store_true",
+        help="Also compute every track with filterpy, keypoint by keypoint, and tell the largest difference; "
+        "more than 1e-6 px is a failure (exit 1).",
     )
     add_tolerance(parser)
 

@@ -1,0 +1,126 @@
+"""`rt-pose replay SESSION --reference`: every track of a session once more, by a filter that is not ours.
+
+Replay proves that this program decides the same again; this, that what it says of the tracks is a Kalman
+filter's: see `reference_filter.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rt_pose.audit.recompute import ReplaySetup, logged_pose
+from rt_pose.audit.reference_filter import LIBRARY, ReferenceFilter
+from rt_pose.audit.replay import usable_inputs
+from rt_pose.console import track
+from rt_pose.records import Observation, TrackRecord
+from rt_pose.session.read import Session
+
+TOLERANCE_PX = 1e-6
+
+
+@dataclass
+class Difference:
+    """Between the tracks of one camera in the log and those of the reference."""
+
+    camera: str
+    n: int = 0
+    """Positions compared: one for each frame and keypoint that has been seen."""
+    position_px: float = 0.0
+    """The largest difference of a coordinate."""
+    deviation_px: float = 0.0
+    """The largest difference of a coordinate's standard deviation."""
+    velocity_px_s: float = 0.0
+    """The largest difference of a velocity's coordinate."""
+    where: str = ""
+    """Frame and keypoint of the largest difference of position."""
+    contradictions: int = 0
+    """Keypoints that only one of the two calls seen, or lost."""
+
+    @property
+    def agrees(self) -> bool:
+        return not self.contradictions and max(self.position_px, self.deviation_px) <= TOLERANCE_PX
+
+
+@dataclass
+class Comparison:
+    """What the reference says of a session."""
+
+    cameras: list[Difference] = field(default_factory=list)
+
+    @property
+    def agrees(self) -> bool:
+        return all(camera.agrees for camera in self.cameras)
+
+    @property
+    def n(self) -> int:
+        return sum(camera.n for camera in self.cameras)
+
+    @property
+    def position_px(self) -> float:
+        return max((camera.position_px for camera in self.cameras), default=0.0)
+
+
+def compare(session: Session) -> Comparison:
+    """Compute every track of a session with the reference; UserError where there is nothing to replay."""
+    setup = ReplaySetup.of(session)
+    filters = {name: ReferenceFilter(setup.tracking, len(setup.keypoints)) for name in setup.cameras}
+    found = {name: Difference(name) for name in setup.cameras}
+    logged = {record.seq: record for record in session.tracks}
+    inputs = [item for item in usable_inputs(session) if isinstance(item, Observation)]
+    for seen in track(inputs, LIBRARY):
+        filters[seen.camera].step(logged_pose(seen))
+        record = logged.get(seen.seq)
+        if record is not None:  # replay itself tells of one that is missing
+            _add(found[seen.camera], record, filters[seen.camera], setup.keypoints)
+    return Comparison(list(found.values()))
+
+
+def _add(found: Difference, record: TrackRecord, reference: ReferenceFilter, keypoints: list[str]) -> None:
+    mean, cov, lost = reference.state()
+    xy, velocity = record.xy.array()[0], record.velocity.array()[0]
+    seen = np.isfinite(mean[:, 0])
+    found.contradictions += int(np.count_nonzero(seen != np.isfinite(xy).all(axis=-1)))
+    found.contradictions += sum(a != b for a, b in zip(lost, record.lost, strict=True))
+    both = seen & np.isfinite(xy).all(axis=-1)
+    if not both.any():
+        return
+    found.n += int(both.sum())
+    apart = np.where(both, np.abs(xy - mean[:, :2]).max(axis=-1), -1.0)
+    worst = int(apart.argmax())
+    if apart[worst] > found.position_px:
+        found.position_px = float(apart[worst])
+        found.where = f"frame {record.index}, {keypoints[worst]}"
+    found.velocity_px_s = max(found.velocity_px_s, float(np.abs(velocity - mean[:, 2:])[both].max()))
+    deviations = [np.sqrt(np.diagonal(c, axis1=-2, axis2=-1)[both, :2]) for c in (record.cov.array()[0], cov)]
+    found.deviation_px = max(found.deviation_px, float(np.abs(deviations[0] - deviations[1]).max()))
+
+
+def tell(found: Comparison) -> list[str]:
+    """The comparison in lines for people."""
+    lines = [f"{LIBRARY}, keypoint by keypoint; largest differences:"]
+    for camera in found.cameras:
+        where = f" ({camera.where})" if camera.where else ""
+        lines.append(
+            f"camera '{camera.camera}': position {camera.position_px:.2g} px{where}, standard deviation "
+            f"{camera.deviation_px:.2g} px, velocity {camera.velocity_px_s:.2g} px/s, n {camera.n}"
+        )
+        if camera.contradictions:
+            lines.append(f"camera '{camera.camera}': {camera.contradictions} seen or lost by one alone")
+    verdict = "within" if found.agrees else "NOT within"
+    largest = f"largest difference of a position {found.position_px:.2g} px, n {found.n}"
+    return [*lines, f"{largest}: {verdict} {TOLERANCE_PX:g} px"]
+
+
+def as_json(found: Comparison) -> dict[str, Any]:
+    """The comparison as plain values."""
+    return {
+        "library": LIBRARY,
+        "tolerance_px": TOLERANCE_PX,
+        "agrees": found.agrees,
+        "largest_px": found.position_px,
+        "n": found.n,
+        "cameras": {camera.camera: asdict(camera) for camera in found.cameras},
+    }

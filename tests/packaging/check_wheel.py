@@ -1,0 +1,111 @@
+"""The wheel in an empty environment: built, installed, and an experiment run with it; sizes and times.
+
+Not part of the tests, since it installs from the network: `make wheel-check`, or by hand
+
+    PYTHONPATH=tests python tests/packaging/check_wheel.py --python python3.12 --extras viewer
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from support.clip import write_clip
+from support.tiny_package import make_tiny_package
+
+from rt_pose.clock import NS_PER_S, HostClock
+
+ROOT = Path(__file__).resolve().parents[2]
+SHADOWS = ("train", "bench", "rigs", "rt_pose")
+"""Folders of the place where it is tried, in which the wrong packages lie."""
+NEVER = ("torch", "nvidia", "pytorch_lightning", "tensorboard", "PySide6", "pandas", "tables")
+"""What the bare wheel must not bring."""
+
+
+def call(*command: object, cwd: Path) -> str:
+    """Run a command; what it printed. It must end well."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        messages = done.stdout + done.stderr
+        raise SystemExit(f"{' '.join(words)}\nended with {done.returncode}:\n{messages}")
+    return done.stdout + done.stderr
+
+
+def build(scratch: Path) -> Path:
+    """The wheel of the files of this clone, built beside them: no old `build/` folder gets in."""
+    files = call("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).splitlines()
+    source = scratch / "source"
+    for name in files:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_symlink():
+            (source / name).symlink_to((ROOT / name).readlink())
+        elif (ROOT / name).is_file():
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    call(sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", scratch, source, cwd=scratch)
+    return next(scratch.glob("*.whl"))
+
+
+def install(python: str, environment: Path, wheel: Path, extras: str, before: list[str]) -> dict[str, object]:
+    """A new environment with the wheel; seconds and MB, without pip's own."""
+    call(python, "-m", "venv", environment, cwd=ROOT)
+    site = next(environment.glob("lib/python*/site-packages"))
+    pip = [environment / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check"]
+    clock, empty = HostClock(), megabytes(site)
+    if before:
+        call(*pip, *before, cwd=ROOT)
+    started = clock.now_ns()
+    call(*pip, f"{wheel}[{extras}]" if extras else wheel, cwd=ROOT)
+    seconds = (clock.now_ns() - started) / NS_PER_S
+    return {"extras": extras, "seconds": round(seconds, 1), "megabytes": megabytes(site) - empty}
+
+
+def megabytes(folder: Path) -> int:
+    """Size of a folder on the disk."""
+    return int(call("du", "-sm", folder, cwd=ROOT).split()[0])
+
+
+def try_out(environment: Path, place: Path) -> None:
+    """The program outside the clone, among folders that bear the names of our packages."""
+    for name in SHADOWS:
+        (place / name).mkdir(parents=True)
+        (place / name / "__init__.py").write_text("raise RuntimeError('the wrong package')\n")
+    make_tiny_package(place / "package")
+    write_clip(place / "video.avi", frames=40, rate_hz=20)
+    program = environment / "bin" / "rt-pose"
+    for words in (["--version"], ["configs"], ["configs", "copy", "video"], ["doctor"]):
+        print(call(program, *words, cwd=place), end="")
+    ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
+    run = ["run", "video.yaml", "--model", "package", "--camera", "video.avi", "--seconds", "3", *ports]
+    print(call(program, *run, "--out", "session", cwd=place), end="")
+    print(call(program, "replay", "session", cwd=place), end="")
+
+
+def main() -> None:
+    """Print what was seen; ends with a message where something is not as it should be."""
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
+    parser.add_argument("--python", default=sys.executable, help="The Python of the empty environment.")
+    parser.add_argument("--extras", default="", help="Of rt-pose, with commas; none: the live half.")
+    parser.add_argument("--before", nargs="*", default=[], help="Installed first, e.g. a CPU build of torch.")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rt-pose-wheel-") as folder:
+        scratch = Path(folder)
+        wheel, environment = build(scratch), scratch / "environment"
+        found = install(options.python, environment, wheel, options.extras, options.before)
+        version = call(environment / "bin" / "python", "--version", cwd=scratch).strip()
+        print(json.dumps({"wheel": wheel.name, "python": version, **found}))
+        if not options.extras:
+            site = next(environment.glob("lib/python*/site-packages"))
+            brought = [name for name in NEVER if (site / name).exists()]
+            assert not brought, f"the live half brings {brought}"
+        try_out(environment, scratch / "place")
+    print("the wheel works")
+
+
+if __name__ == "__main__":
+    main()
