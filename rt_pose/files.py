@@ -15,7 +15,19 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def atomic_writer(path: Path, remedy: str = "choose another `--out`") -> Iterator[TextIO]:
-    """A text file that takes the name `path` only when the block has ended well.
+    """Open a text file that takes the name `path` only when the block has ended well.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made where it does not exist.
+    remedy
+        What the user can do, for the end of an error message.
+
+    Yields
+    ------
+    TextIO
+        The open file, UTF-8, line ends as written.
 
     Raises
     ------
@@ -41,6 +53,21 @@ def atomic_writer(path: Path, remedy: str = "choose another `--out`") -> Iterato
 
 
 def write_atomic(path: Path, text: str, remedy: str = "choose another `--out`") -> None:
-    """Write a whole text file; UserError as `atomic_writer`."""
+    """Write a whole text file in one step.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made where it does not exist.
+    text
+        Its whole content.
+    remedy
+        What the user can do, for the end of an error message.
+
+    Raises
+    ------
+    UserError
+        See `atomic_writer`.
+    """
     with atomic_writer(path, remedy) as file:
         file.write(text)

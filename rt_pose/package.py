@@ -222,7 +222,23 @@ class Package:
 
 
 def read_package(path: Path | str) -> Package:
-    """Read a package and check every hash; UserError where it is not whole."""
+    """Read a package and check every hash.
+
+    Parameters
+    ----------
+    path
+        Folder of the package.
+
+    Returns
+    -------
+    Package
+        The package, its manifest and golden frames in memory.
+
+    Raises
+    ------
+    UserError
+        Where the folder is not a package, a file is missing or damaged, or the schema is unknown.
+    """
     path = Path(path)
     if not path.is_dir():
         raise UserError(
@@ -252,9 +268,30 @@ def write_package(
     write_network: Callable[[Path], object],
     others: Mapping[str, Callable[[Path], object]] | None = None,
 ) -> Package:
-    """Write a package; `write_network` is handed the path of `network.onnx`. The manifest comes last.
+    """Write a package; its manifest comes last.
 
-    `others` writes further files by name, such as `network.pt2`; each is hashed into the manifest.
+    Parameters
+    ----------
+    path
+        Folder of the package; made where it does not exist.
+    manifest
+        Its `files`, `schema` and `sha256` are filled in here.
+    golden
+        Frames and the keypoints of the float32 network on them.
+    write_network
+        Writes `network.onnx` to the path it is given.
+    others
+        Writers of further files by name, such as `network.pt2`; each file is hashed into the manifest.
+
+    Returns
+    -------
+    Package
+        The package as it reads from disk.
+
+    Raises
+    ------
+    UserError
+        Where the manifest cannot be written.
     """
     path.mkdir(parents=True, exist_ok=True)
     (path / MANIFEST).unlink(missing_ok=True)
@@ -268,9 +305,24 @@ def write_package(
 
 
 def write_manifest(path: Path, manifest: Manifest) -> Package:
-    """Put a manifest, whose `files` are right, into a package in one step; the package as it then reads.
+    """Put a manifest into a package in one step: the package is at every moment the old one or the new one.
 
-    The package is at every moment the old one or the new one. UserError where it cannot be written.
+    Parameters
+    ----------
+    path
+        Folder of the package.
+    manifest
+        Its `files` must be right; its `schema` and `sha256` are filled in here.
+
+    Returns
+    -------
+    Package
+        The package as it then reads.
+
+    Raises
+    ------
+    UserError
+        Where the manifest cannot be written.
     """
     manifest.schema = SCHEMA_CONTEXT if manifest.input.context else SCHEMA
     manifest.sha256 = manifest_sha256(manifest)
@@ -293,10 +345,31 @@ def extend_package(
     reports: Mapping[str, PrecisionReport],
     training: Mapping[str, Any] | None = None,
 ) -> Package:
-    """Add files, precision reports and words on training to a package; what it held of these is replaced.
+    """Add files, precision reports and facts about training to a package; what it held of these is replaced.
 
     Whole at every instant: before a file that the manifest lists is replaced, a manifest without it, and
     without the report of its precision, takes the manifest's place.
+
+    Parameters
+    ----------
+    path
+        Folder of the package.
+    write
+        Writers of the files by name; each is given the path to write to.
+    reports
+        What precisions cost, by precision.
+    training
+        Entries for the manifest's `training`.
+
+    Returns
+    -------
+    Package
+        The package as it then reads.
+
+    Raises
+    ------
+    UserError
+        Where the package is not whole, or its manifest cannot be written.
     """
     manifest = read_package(path).manifest
     replaced = [name for name in write if manifest.files.pop(name, None)]
@@ -316,7 +389,22 @@ def extend_package(
 
 
 def check_frame_size(package: Package, width: int, height: int, whose: str) -> None:
-    """UserError where `whose` frames are not of the size the network was imported for."""
+    """Check that frames have the size that an imported network was made for.
+
+    Parameters
+    ----------
+    package
+        A package; one whose network takes any size passes.
+    width, height
+        Size of the frames, px.
+    whose
+        What gives the frames, for the message.
+
+    Raises
+    ------
+    UserError
+        Where the size is another.
+    """
     wanted = package.manifest.input.frame
     if wanted is not None and tuple(wanted) != (width, height):
         raise UserError(
@@ -331,10 +419,27 @@ def golden_check(
     precision: str,
     predict: Callable[[NDArray[np.uint8]], tuple[FloatArray, FloatArray]],
 ) -> float:
-    """The largest displacement (px) of confident golden keypoints under `predict`.
+    """Measure how far an engine moves the confident golden keypoints, and refuse it beyond tolerance.
 
-    `predict` maps frames (G, H, W, C) to keypoints (G, K, 2) px and confidence (G, K). UserError where the
-    displacement is beyond tolerance: the engine may not serve this package.
+    Parameters
+    ----------
+    package
+        The package whose golden frames are predicted.
+    precision
+        The engine's precision; it chooses the tolerance.
+    predict
+        Maps frames (G, H, W, C) uint8 to keypoints (G, K, 2) px and confidence (G, K).
+
+    Returns
+    -------
+    float
+        The displacement, px: the largest for float32, the P95 for another precision.
+
+    Raises
+    ------
+    UserError
+        Where the displacement is beyond tolerance, no golden keypoint is confident, or the precision was not
+        tried at export.
     """
     xy, _ = predict(package.golden.frames)
     confident = package.golden.confidence >= GOLDEN_CONFIDENCE
@@ -364,18 +469,53 @@ def golden_check(
 
 
 def precision_report(manifest: Manifest, precision: str) -> PrecisionReport | None:
-    """What was measured of a precision at export, or of the one that stands in for it; None: nothing."""
+    """Look up what was measured of a precision at export.
+
+    Parameters
+    ----------
+    manifest
+        The package's manifest.
+    precision
+        Name of the precision.
+
+    Returns
+    -------
+    PrecisionReport | None
+        Its report, or that of the precision that stands in for it (`STANDS_IN`); None where there is neither.
+    """
     return manifest.precisions.get(precision) or manifest.precisions.get(STANDS_IN.get(precision, ""))
 
 
 def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file."""
+    """Hash a file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    str
+        Hex sha256 of its content.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def manifest_sha256(manifest: Manifest) -> str:
-    """Hex sha256 of the manifest with its own hash left empty."""
+    """Hash a manifest with its own hash left empty.
+
+    Parameters
+    ----------
+    manifest
+        The manifest; it is not changed.
+
+    Returns
+    -------
+    str
+        Hex sha256 of its JSON form with sorted keys: the package's identity.
+    """
     plain = msgspec.to_builtins(manifest)
     plain["sha256"] = ""
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -33,9 +33,28 @@ class ArrayData(msgspec.Struct, array_like=True):
 
     @classmethod
     def of(cls, array: NDArray[np.float64]) -> ArrayData:
+        """Pack an array.
+
+        Parameters
+        ----------
+        array
+            Any shape; stored as little-endian float64 in C order.
+
+        Returns
+        -------
+        ArrayData
+            The packed array, with bytes of its own.
+        """
         return cls(list(array.shape), np.ascontiguousarray(array, dtype="<f8").tobytes())
 
     def array(self) -> NDArray[np.float64]:
+        """Unpack the array.
+
+        Returns
+        -------
+        NDArray[np.float64]
+            A read-only view of the bytes, in the packed shape.
+        """
         return np.frombuffer(self.data, dtype="<f8").reshape(self.shape)
 
 
@@ -170,12 +189,36 @@ _DECODERS = {topic: msgspec.msgpack.Decoder(kind) for topic, kind in TOPICS.item
 
 
 def topic_of(record: Record) -> str:
-    """The log topic of a record."""
+    """Look up the log topic of a record.
+
+    Parameters
+    ----------
+    record
+        A record of a class in `TOPICS`.
+
+    Returns
+    -------
+    str
+        Its topic.
+    """
     return _TOPIC_OF[type(record)]
 
 
 def decode(topic: str, payload: bytes) -> Record | None:
-    """The record in a payload; None for a topic of a newer version."""
+    """Decode a record of the log.
+
+    Parameters
+    ----------
+    topic
+        The topic it was logged under.
+    payload
+        The msgpack map.
+
+    Returns
+    -------
+    Record | None
+        The record; None for a topic of a newer version.
+    """
     decoder = _DECODERS.get(topic)
     return decoder.decode(payload) if decoder else None
 
@@ -184,7 +227,18 @@ class Sink(Protocol):
     """What a thread hands its records to. One instance a thread."""
 
     def send(self, record: Record) -> bool:
-        """Whether the record was taken. Never blocks; what is refused is counted."""
+        """Take a record. Never blocks; what is refused is counted.
+
+        Parameters
+        ----------
+        record
+            The record; the sink may keep a reference to it.
+
+        Returns
+        -------
+        bool
+            Whether the record was taken.
+        """
         ...
 
     def close(self) -> None:
@@ -196,6 +250,7 @@ class NoSink:
     """Keeps nothing, for runs that are not recorded."""
 
     def send(self, record: Record) -> bool:  # noqa: ARG002
+        """See `Sink.send`."""
         return True
 
     def close(self) -> None:
