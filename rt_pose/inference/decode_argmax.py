@@ -24,7 +24,19 @@ Decode = Callable[[NDArray[np.float32]], Keypoints[FloatArray]]
 
 
 def make_decoder(spec: DecodeSpec) -> Decode:
-    """The decoder of a package: network output (..., C, h, w) to keypoints (..., K) in input px."""
+    """Make the decoder of a package.
+
+    Parameters
+    ----------
+    spec
+        Decoding of the package.
+
+    Returns
+    -------
+    Decode
+        Maps network output (..., C, h, w) to keypoints (..., K) in pixels of the network's input; not thread
+        safe.
+    """
     return Decoder(spec) if spec.decoder == "soft_argmax" else ArgmaxDecoder(spec)
 
 
@@ -35,12 +47,31 @@ class ArgmaxDecoder:
     """
 
     def __init__(self, spec: DecodeSpec) -> None:
+        """Prepare the window that covariance and confidence come from.
+
+        Parameters
+        ----------
+        spec
+            Decoding of a package; `decoder` is one of the argmax kinds.
+        """
         self.spec = spec
         self._window = Decoder(spec)
 
     def __call__(self, maps: NDArray[np.float32]) -> Keypoints[FloatArray]:
-        """Keypoints of `maps` (..., K, h, w), with location refinement (..., 3 K, h, w). Never raises or
-        warns on values: a map with NaN or infinity gives NaN and confidence 0."""
+        """Decode network output.
+
+        Never raises or warns on values: a map with NaN or infinity gives NaN and confidence 0.
+
+        Parameters
+        ----------
+        maps
+            Heatmaps (..., K, h, w); with location refinement (..., 3 K, h, w).
+
+        Returns
+        -------
+        Keypoints[FloatArray]
+            Keypoints (..., K) in pixels of the network's input.
+        """
         *lead, channels, height, width = maps.shape
         keypoints = channels // LOCREF_MAPS if self.spec.decoder == "argmax_locref" else channels
         heatmaps = maps[..., :keypoints, :, :]

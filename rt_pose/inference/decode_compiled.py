@@ -21,8 +21,22 @@ _FAST = {"contract", "reassoc", "nsz"}
 
 @numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
 def softmax_mass(logits, peak):  # type: ignore[no-untyped-def]
-    """Sum of exp(logit - peak) over one map; NaN where a logit is not finite.
+    """Sum exp(logit - peak) over one map.
 
+    Parameters
+    ----------
+    logits
+        One map, (h * w,) float32.
+    peak
+        Its largest value.
+
+    Returns
+    -------
+    float32
+        The sum; NaN where a logit is not finite.
+
+    Notes
+    -----
     exp by argument reduction and a polynomial of degree 6 (Moshier's Cephes, `expf`): within 2e-7 of the true
     value, and, unlike a call of the mathematical library, eight or sixteen at a time.
     """
@@ -45,7 +59,18 @@ def softmax_mass(logits, peak):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
 def all_finite(values):  # type: ignore[no-untyped-def]
-    """Whether no value is NaN or infinite."""
+    """Check that no value is NaN or infinite.
+
+    Parameters
+    ----------
+    values
+        One map, (h * w,) float32.
+
+    Returns
+    -------
+    bool
+        Whether all are finite.
+    """
     nothing = np.float32(0.0)
     for i in range(len(values)):
         nothing += values[i] * np.float32(0.0)
@@ -54,9 +79,30 @@ def all_finite(values):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, error_model="numpy")
 def moments(maps, at, width, radius, stride, softmax, window, xy, cov, confidence):  # type: ignore[no-untyped-def]
-    """Keypoints of maps (M, h * w) whose largest values lie `at` (M,), into xy, cov and confidence.
+    """Decode maps into `xy`, `cov` and `confidence`, in place.
 
-    `window` is room for (2 radius + 1)^2 weights.
+    Parameters
+    ----------
+    maps
+        Heatmaps (M, h * w) float32.
+    at
+        Index of each map's largest value, (M,).
+    width
+        Width w of a map, heatmap px.
+    radius
+        Radius of the window, heatmap px.
+    stride
+        Input pixels per heatmap pixel.
+    softmax
+        Whether the maps are logits; otherwise they are weights.
+    window
+        Room for (2 radius + 1)^2 weights, float64.
+    xy
+        Written: positions (M, 2), px of the network's input.
+    cov
+        Written: covariances (M, 2, 2), px^2.
+    confidence
+        Written: (M,) 0..1; 0, with NaN in the others, where a map is not finite.
     """
     for m in range(len(maps)):
         peak = maps[m, at[m]]
@@ -122,7 +168,19 @@ def _decode_one(logits, at, width, radius, stride, softmax, mass, window, xy, co
 
 @numba.njit(cache=True, error_model="numpy")
 def to_frame(affine, offset_x, offset_y, xy, cov):  # type: ignore[no-untyped-def]
-    """Carry `xy` (M, 2) and `cov` (M, 2, 2) by a (2, 3) affine and a shift, in place."""
+    """Carry keypoints from the network's input to the frame, in place.
+
+    Parameters
+    ----------
+    affine
+        (2, 3), from pixels of the network's input to those of the frame.
+    offset_x, offset_y
+        Shift that is added afterwards, px.
+    xy
+        Positions (M, 2), px.
+    cov
+        Covariances (M, 2, 2), px^2.
+    """
     a, b, c, d = affine[0, 0], affine[0, 1], affine[1, 0], affine[1, 1]
     for m in range(len(xy)):
         x, y = xy[m, 0], xy[m, 1]

@@ -32,10 +32,22 @@ class Taps(NamedTuple):
 
 
 def taps(n_in: int, n_out: int, antialias: bool) -> Taps:
-    """Weights of a linear resize from `n_in` to `n_out` pixels, edges on edges.
+    """Compute the weights of a linear resize of one axis, edges on edges.
 
     Antialiased, the triangle is as wide as an output pixel where that is more than an input pixel. What falls
     outside repeats the border pixel, so its weight is added to that pixel's.
+
+    Parameters
+    ----------
+    n_in, n_out
+        Sizes of the axis before and after, px.
+    antialias
+        Whether to widen the triangle.
+
+    Returns
+    -------
+    Taps
+        First input pixel and weights of each output pixel.
     """
     scale = n_in / n_out
     support = max(scale, 1.0) if antialias else 1.0
@@ -151,6 +163,13 @@ class CompiledPreprocess:
     """One frame a call. Not thread safe: one instance a thread."""
 
     def __init__(self, spec: InputSpec) -> None:
+        """Prepare for frames; the weights are computed when the first frame of a size comes.
+
+        Parameters
+        ----------
+        spec
+            The network's input.
+        """
         self.spec = spec
         self._scale = (1.0 / np.asarray(spec.std)).astype(np.float32)
         self._offset = (-np.asarray(spec.mean) / np.asarray(spec.std)).astype(np.float32)
@@ -158,7 +177,18 @@ class CompiledPreprocess:
         self._sizes: dict[tuple[int, ...], _Size] = {}
 
     def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Network input (1, C, h, w) of the one frame (H, W, C) uint8 given; valid until the next call."""
+        """Preprocess one frame.
+
+        Parameters
+        ----------
+        frames
+            The one frame, (H, W, C) uint8.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Network input (1, C, h, w), valid until the next call.
+        """
         (frame,) = frames
         self.into(frame, self._out[0])
         return self._out
@@ -169,7 +199,17 @@ class CompiledPreprocess:
         out: NDArray[np.float32],
         window: tuple[int, int, int, int] | None = None,
     ) -> None:
-        """Write the input for one frame, or for its `window` (x, y, width, height), to `out` (C, h, w)."""
+        """Write the network's input for one frame, or for a window of it.
+
+        Parameters
+        ----------
+        frame
+            (H, W, C) uint8, C-contiguous.
+        out
+            Where the input goes, (C, h, w).
+        window
+            Part of the frame (x, y, width, height), px; None for the whole frame.
+        """
         height, width, channels = frame.shape
         x, y, width, height = window or (0, 0, width, height)
         size = self._sizes.get((height, width, channels))

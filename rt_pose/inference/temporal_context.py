@@ -35,6 +35,13 @@ class TemporalContext:
     """The maps of the last frames of one sequence. For a network without context it holds nothing."""
 
     def __init__(self, spec: InputSpec) -> None:
+        """Allocate an empty past.
+
+        Parameters
+        ----------
+        spec
+            The network's input; its `context` gives the shape.
+        """
         self._context = spec.context
         shape = (0, 0, 0) if spec.context is None else spec.context.shape
         self.maps: NDArray[np.float32] = np.zeros((1, *shape), np.float32)
@@ -47,8 +54,26 @@ class TemporalContext:
     def advance_to(
         self, index: int, t_scene_ns: int, epoch: int = 0, window: Region | None = None
     ) -> TemporalContext:
-        """Itself, as the past of a frame with these stamps that is looked at in `window`: emptied where that
-        frame does not follow on. Called once a frame, before the network runs."""
+        """Prepare the past for a frame: it is emptied where that frame does not follow on.
+
+        Called once a frame, before the network runs.
+
+        Parameters
+        ----------
+        index
+            The device's counter of the frame.
+        t_scene_ns
+            Scene time of the frame, ns.
+        epoch
+            Counts the times the recording was wound back.
+        window
+            Part of the frame that is looked at, px; None for the whole.
+
+        Returns
+        -------
+        TemporalContext
+            Itself.
+        """
         if self._context is not None:
             if self._last is not None and not self._follows(index, t_scene_ns, epoch, window):
                 self.maps.fill(0.0)

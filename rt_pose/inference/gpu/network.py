@@ -19,9 +19,26 @@ _CONV_ARGS = 3
 
 
 def load_program(path: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The network of a `network.pt2` on a device, its weights of `dtype` in channels-last layout.
+    """Load the network of a `network.pt2` onto a device, its weights in channels-last layout.
 
-    It maps (B, C, h, w) of `dtype` to heatmaps of `dtype`. UserError where the file is none.
+    Parameters
+    ----------
+    path
+        The file.
+    device
+        Where it goes.
+    dtype
+        Type of weights, input and output.
+
+    Returns
+    -------
+    nn.Module
+        Maps (B, C, h, w) of `dtype` to heatmaps of `dtype`.
+
+    Raises
+    ------
+    UserError
+        Where torch cannot load the file.
     """
     try:
         program = torch.export.load(path)
@@ -38,9 +55,19 @@ def load_program(path: Path, device: torch.device, dtype: torch.dtype) -> nn.Mod
 
 
 def fold_batch_norms(module: fx.GraphModule) -> int:
-    """Multiply batch norms into the convolutions before them; how many. The same function up to rounding.
+    """Multiply batch norms into the convolutions before them, in place: the same function up to rounding.
 
     A convolution whose output something else reads too keeps its batch norm, and so does a sum.
+
+    Parameters
+    ----------
+    module
+        The exported program's graph module.
+
+    Returns
+    -------
+    int
+        How many were folded.
     """
     folded = 0
     for norm in list(module.graph.nodes):

@@ -26,18 +26,45 @@ class CudaStream(Protocol):
     device: torch.device
 
     def on(self) -> AbstractContextManager[object]:
-        """Within it this lane's stream is the current one."""
+        """Make this stream the current one within a block.
+
+        Returns
+        -------
+        AbstractContextManager[object]
+            The block's context manager.
+        """
         ...
 
     def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], object], Tensor]:
-        """`work` as one launch, and the tensor that every launch leaves its result in.
+        """Record work as one launch.
 
-        `work` reads tensors that stay where they are. Launches belong inside `on`.
+        Parameters
+        ----------
+        work
+            Launches kernels and returns their result; it reads tensors that stay where they are.
+
+        Returns
+        -------
+        tuple[Callable[[], object], Tensor]
+            The launch, to be called inside `on`, and the tensor that every launch leaves its result in.
         """
         ...
 
     def host(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Host memory that the device copies from and to by itself (pinned)."""
+        """Allocate host memory that the device copies from and to by itself (pinned).
+
+        Parameters
+        ----------
+        shape
+            Shape of the tensor.
+        dtype
+            Type of its elements.
+
+        Returns
+        -------
+        Tensor
+            The tensor, filled with zeros.
+        """
         ...
 
     def wait(self) -> None:
@@ -49,7 +76,13 @@ class TorchCudaStream:
     """A stream of the GPU, of high priority."""
 
     def __init__(self) -> None:
-        """UserError where there is no usable GPU."""
+        """Open the GPU and make a stream on it.
+
+        Raises
+        ------
+        UserError
+            Where there is no usable GPU.
+        """
         self.device = torch.device("cuda", open_gpu())
         self.stream = torch.cuda.Stream(self.device, priority=-1)
         # Spinning, not blocking: a wake-up of the scheduler costs more than what is waited for.
@@ -58,9 +91,11 @@ class TorchCudaStream:
         self._pool = torch.cuda.graph_pool_handle()
 
     def on(self) -> AbstractContextManager[object]:
+        """See `CudaStream.on`."""
         return torch.cuda.stream(self.stream)
 
     def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], object], Tensor]:
+        """See `CudaStream.record`."""
         with _require_full_precision():
             with self.on():
                 for _ in range(WARM_UPS):
@@ -75,6 +110,7 @@ class TorchCudaStream:
         return graph.replay, result
 
     def host(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """See `CudaStream.host`."""
         return torch.zeros(shape, dtype=dtype, pin_memory=True)
 
     def wait(self) -> None:
