@@ -1,6 +1,6 @@
 """The only reader of time in the program.
 
-Everything else is handed a `Clock`. Times are int64 nanoseconds of the host's CLOCK_MONOTONIC, which on
+Everything else is given a `Clock`. Times are int64 nanoseconds of the host's CLOCK_MONOTONIC, which on
 Linux is one clock for all processes, so that stamps of the loop, the recorder and the viewer compare.
 """
 
@@ -14,7 +14,7 @@ NS_PER_MS = 1_000_000
 
 
 class Clock(Protocol):
-    """What the program knows of time."""
+    """The source of all times in the program."""
 
     def now_ns(self) -> int:
         """Read the monotonic host clock.
@@ -66,7 +66,7 @@ class HostClock:
 
 
 class FakeClock:
-    """A clock that tests and replay turn by hand; sleeping moves it forward."""
+    """A clock that tests and replay set by hand; sleeping moves it forward."""
 
     def __init__(self, now_ns: int = 0, utc_ns: int = 1_700_000_000 * NS_PER_S) -> None:
         """Set the clock.

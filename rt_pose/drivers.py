@@ -29,7 +29,7 @@ class DriverContext:
     shared: dict[str, Any] = field(default_factory=dict)
     """Objects that belong to several drivers of a rig, by name (the simulated world, a bus)."""
     channels: int | None = None
-    """What the network wants to see (1 gray, 3 RGB): a camera that can give either gives that. None where
+    """Channels that the network takes (1 gray, 3 RGB): a camera that can give either gives these. None where
     no network is known."""
 
 
@@ -42,7 +42,7 @@ class FoundDevice:
     description: str
     usable: bool = True
     remedy: str = ""
-    """Where it cannot be used: the command that would mend it."""
+    """Where it cannot be used: the command that would repair it."""
 
 
 class Camera(Protocol):
@@ -142,7 +142,7 @@ class Camera(Protocol):
 
 
 class CameraFault(Exception):
-    """The camera failed in mid-run; the session is closed whole."""
+    """The camera failed during the run; the session is then closed properly."""
 
 
 class Output(Protocol):
@@ -209,9 +209,9 @@ class Output(Protocol):
 
 @runtime_checkable
 class WatchedOutput(Output, Protocol):
-    """An output whose device drops its lines by itself where it hears nothing for a while.
+    """An output whose device drops its lines by itself where no heartbeat comes for a while.
 
-    `OutputInfo.heartbeat_ms` says how often it wants that. The thread that calls `send` calls `heartbeat`.
+    `OutputInfo.heartbeat_ms` is the interval that it needs. The thread that calls `send` calls `heartbeat`.
     """
 
     def heartbeat(self, alive: bool) -> list[str]:

@@ -11,7 +11,7 @@ B = TypeVar("B")
 
 
 class UserError(Exception):
-    """A mistake the user can mend: printed as one message on standard error, exit status 2.
+    """A mistake that the user can correct: printed as one message on standard error, exit status 2.
 
     The message says which object, what was expected, what came, and what to do next.
     """

@@ -1,4 +1,4 @@
-"""What `pip install 'rt-pose[EXTRA]'` adds to the live half, and what to say where it is missing."""
+"""What `pip install 'rt-pose[EXTRA]'` adds to the live half, and the messages where it is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 
 
 def installed(module: str) -> bool:
-    """Look whether a module could be imported, without importing it.
+    """Check whether a module could be imported, without importing it.
 
     Parameters
     ----------

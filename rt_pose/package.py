@@ -62,7 +62,7 @@ class ContextSpec:
 
 @dataclass
 class InputSpec:
-    """What the network wants to see. The same numbers serve training, offline and live."""
+    """What the network takes as input. The same numbers serve training, offline and live."""
 
     width: int
     height: int
@@ -79,7 +79,7 @@ class InputSpec:
     """(width, height) of the frames that an imported network was made for: at another size the animal would
     have another scale in its input. None: any size, as the augmentation of our own training allows."""
     context: ContextSpec | None = None
-    """The past it wants beside the image; None: it sees every frame by itself."""
+    """The past it takes beside the image; None: it sees every frame by itself."""
 
 
 Decoder = Literal["soft_argmax", "argmax", "argmax_locref", "argmax_integral"]
@@ -127,7 +127,7 @@ class TrackingSpec:
     q_px2_s3: list[float]
     """Strength of the velocity's noise; the velocity at rest has variance q tau / 2."""
     tau_s: list[float]
-    """Time after which a velocity is forgotten."""
+    """Time constant with which a velocity decays."""
     gain: list[float]
     """R = gain * S + floor * I."""
     floor_px2: list[float]
@@ -144,7 +144,7 @@ class TrackingSpec:
     """Unseen for so long, the keypoint is lost."""
     bias_px2: list[list[list[float]]] = field(default_factory=list)
     """(K, 2, 2) covariance of the slow part of the network's error, which innovations cannot see: added to
-    the positions that are published and judged, never to the filter's own. Empty: none."""
+    the positions that are published and evaluated, never to the filter's own. Empty: none."""
     subspaces: list[Subspace] = field(default_factory=list)
     """The pose prior: the space of whole poses, and one for each body part seen in several views."""
 

@@ -59,7 +59,7 @@ class ArrayData(msgspec.Struct, array_like=True):
 
 
 class CapturedFrame(Record):
-    """A frame the driver handed over (from the camera's thread)."""
+    """A frame that the driver delivered (from the camera's thread)."""
 
     camera: str
     stamps: FrameStamps
@@ -96,7 +96,7 @@ class Observation(Record):
 
 
 class TrackRecord(Record):
-    """An output: what the filter believed at the exposure."""
+    """An output: the filter's estimate at the exposure."""
 
     seq: int
     camera: str
@@ -126,7 +126,7 @@ class EventRecord(Record):
 
 
 class CommandRecord(Record):
-    """An output: what was asked of an output, and whether its queue took it."""
+    """An output: a command for an actuator, and whether its queue took it."""
 
     seq: int
     command: Command
@@ -141,7 +141,7 @@ class AckRecord(Record):
 
 
 class NoticeRecord(Record):
-    """What an output said besides acks: a fault, a line that it dropped by itself."""
+    """What an output reported besides acks: a fault, a line that it dropped by itself."""
 
     output: str
     text: str
@@ -224,7 +224,7 @@ def decode(topic: str, payload: bytes) -> Record | None:
 
 
 class Sink(Protocol):
-    """What a thread hands its records to. One instance a thread."""
+    """Where a thread sends its records. One instance a thread."""
 
     def send(self, record: Record) -> bool:
         """Take a record. Never blocks; what is refused is counted.
@@ -242,7 +242,7 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what the sink holds."""
+        """Release what the sink holds."""
         ...
 
 
@@ -254,4 +254,4 @@ class NoSink:
         return True
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """There is nothing to release."""

@@ -1,7 +1,7 @@
 """Recorded videos through PyAV: what a file holds, and its frames with their own times.
 
-A file is looked at before it is used: a cut mp4 does not open, but a cut AVI, or an mp4 with its table of
-contents in front, opens and then ends early without a word.
+A file is checked before it is used: a cut mp4 does not open, but a cut AVI, or an mp4 with its table of
+contents in front, opens and then ends early without an error.
 """
 
 from __future__ import annotations

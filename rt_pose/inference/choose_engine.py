@@ -316,7 +316,7 @@ def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali")
         The estimator for the engine's device.
     """
     if engine.device == "gpu":
-        # Imported here: whoever stays on the CPU waits for nothing of CUDA.
+        # Imported here: a run on the CPU does not wait for CUDA to load.
         from rt_pose.inference.gpu.estimator import DeviceEngine, GpuEstimator
 
         return GpuEstimator(cast(DeviceEngine, engine), decode, preprocess)

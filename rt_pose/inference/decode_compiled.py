@@ -43,9 +43,11 @@ def softmax_mass(logits, peak):  # type: ignore[no-untyped-def]
     total, not_finite = np.float32(0.0), np.float32(0.0)
     for i in range(len(logits)):
         not_finite += logits[i] * np.float32(0.0)  # NaN of NaN and of infinity
+        # Argument reduction: x = n ln 2 + r, with ln 2 in two parts to keep the digits of r.
         x = max(logits[i] - peak, _LOWEST)
         n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
         r = x - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
+        # exp(r) by Horner's scheme.
         p = np.float32(1.9875691500e-4)
         p = p * r + np.float32(1.3981999507e-3)
         p = p * r + np.float32(8.3334519073e-3)
@@ -53,6 +55,7 @@ def softmax_mass(logits, peak):  # type: ignore[no-untyped-def]
         p = p * r + np.float32(1.6666665459e-1)
         p = p * r + np.float32(5.0000001201e-1)
         p = p * r * r + r + np.float32(1.0)
+        # Times 2^n: n is written into the exponent of a float.
         total += p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
     return total + not_finite
 
@@ -105,6 +108,7 @@ def moments(maps, at, width, radius, stride, softmax, window, xy, cov, confidenc
         Written: (M,) 0..1; 0, with NaN in the others, where a map is not finite.
     """
     for m in range(len(maps)):
+        # The mass of the whole map, and whether all of it is finite.
         peak = maps[m, at[m]]
         if softmax:
             mass = softmax_mass(maps[m], peak)
@@ -116,6 +120,7 @@ def moments(maps, at, width, radius, stride, softmax, window, xy, cov, confidenc
             cov[m] = np.nan
             confidence[m] = 0.0
             continue
+        # The window around the peak.
         confidence[m] = _decode_one(
             maps[m], at[m], width, radius, stride, softmax, mass, window, xy[m], cov[m]
         )
@@ -133,6 +138,7 @@ def _decode_one(logits, at, width, radius, stride, softmax, mass, window, xy, co
     top, bottom = max(y0 - radius, 0), min(y0 + radius, height - 1)
     peak = np.float64(logits[at])
     scale = max(peak, np.float64(np.finfo(np.float32).tiny))
+    # First pass over the window: weights, their sum, and the smallest, which is the background.
     total, background, n = 0.0, np.inf, 0
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):
@@ -143,6 +149,7 @@ def _decode_one(logits, at, width, radius, stride, softmax, mass, window, xy, co
             window[n] = weight
             n += 1
 
+    # Second pass: moments of the weights above the background, relative to the peak's pixel.
     s, sx, sy, sxx, sxy, syy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     n = 0
     for y in range(top, bottom + 1):
@@ -156,6 +163,7 @@ def _decode_one(logits, at, width, radius, stride, softmax, mass, window, xy, co
             sxy += weight * dx * dy
             syy += weight * dy * dy
             n += 1
+    # Centroid to pixels of the network's input; the central second moment to px^2.
     mx, my = sx / s, sy / s
     xy[0] = (x0 + mx + 0.5) * stride - 0.5
     xy[1] = (y0 + my + 0.5) * stride - 0.5
@@ -163,6 +171,7 @@ def _decode_one(logits, at, width, radius, stride, softmax, mass, window, xy, co
     cov[0, 0] = (sxx / s - mx * mx + QUANTISATION_PX2) * area
     cov[1, 1] = (syy / s - my * my + QUANTISATION_PX2) * area
     cov[0, 1] = cov[1, 0] = (sxy / s - mx * my) * area
+    # The window's share of the whole map, or the peak itself.
     return min(max(total / mass if softmax else peak, 0.0), 1.0)
 
 
@@ -183,9 +192,11 @@ def to_frame(affine, offset_x, offset_y, xy, cov):  # type: ignore[no-untyped-de
     """
     a, b, c, d = affine[0, 0], affine[0, 1], affine[1, 0], affine[1, 1]
     for m in range(len(xy)):
+        # Position: the affine and the shift.
         x, y = xy[m, 0], xy[m, 1]
         xy[m, 0] = a * x + b * y + affine[0, 2] + offset_x
         xy[m, 1] = c * x + d * y + affine[1, 2] + offset_y
+        # Covariance: A cov A'.
         xx, xy_, yy = cov[m, 0, 0], cov[m, 0, 1], cov[m, 1, 1]
         cov[m, 0, 0] = a * a * xx + 2.0 * a * b * xy_ + b * b * yy
         cov[m, 1, 1] = c * c * xx + 2.0 * c * d * xy_ + d * d * yy

@@ -14,8 +14,9 @@ from rt_pose.package import DecodeSpec
 
 
 def decodes(spec: DecodeSpec) -> bool:
-    """Look whether `decode_torch` is the decoder of a package: it is of our own maps, not of those of
-    networks from elsewhere.
+    """Check whether `decode_torch` is the decoder of a package.
+
+    It is the decoder of our own maps, not of those of networks from elsewhere.
 
     Parameters
     ----------

@@ -78,7 +78,7 @@ def physical_cores() -> int:
 
 
 def has_int8_products() -> bool:
-    """Look whether the processor multiplies and adds 8-bit integers in one instruction (VNNI or AMX).
+    """Check whether the processor multiplies and adds 8-bit integers in one instruction (VNNI or AMX).
 
     Without it an int8 network is emulated in 16 bits, which may saturate and gains little.
 

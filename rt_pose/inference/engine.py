@@ -79,7 +79,7 @@ class Engine(Protocol):
 
     @classmethod
     def missing(cls, folder: Path, precision: str = "float32") -> str | None:
-        """Look up why the engine cannot serve a package.
+        """Report why the engine cannot serve a package.
 
         Parameters
         ----------
@@ -168,7 +168,7 @@ class ContextEngine(Engine, Protocol):
 
 
 def lacks_context(cls: type[Engine], spec: InputSpec) -> str | None:
-    """Look up why an engine cannot run a network with context.
+    """Report why an engine cannot run a network with context.
 
     Parameters
     ----------

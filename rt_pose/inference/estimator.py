@@ -308,7 +308,7 @@ def concatenate(found: Sequence[Keypoints[FloatArray]]) -> Keypoints[FloatArray]
 
 def _preprocessor(name: str, spec: InputSpec) -> FramePreprocess:
     if name == "compiled":
-        # Imported here: whoever stays with DALI need not wait for the compiler.
+        # Imported here: a run with DALI does not wait for the compiler.
         from rt_pose.inference.preprocess_compiled import CompiledPreprocess
 
         return CompiledPreprocess(spec)

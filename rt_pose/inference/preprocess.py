@@ -61,7 +61,7 @@ def graph(frames: Any, spec: InputSpec, channels: int | None = None) -> Any:
 
 
 class Preprocess:
-    """The graph, run at once on the frames it is handed. Not thread safe: one instance a thread."""
+    """The graph, run at once on the frames it is given. Not thread safe: one instance a thread."""
 
     def __init__(self, spec: InputSpec, batch_size: int = 1, threads: int = 1) -> None:
         """Prepare for frames; pipelines are built when the first frame of a number of channels comes.

@@ -73,15 +73,18 @@ def taps(n_in: int, n_out: int, antialias: bool) -> Taps:
 def _resize(frame, x0, y0, top, down, left, across, scale, offset, row, sums, out):  # type: ignore[no-untyped-def]
     """`frame` (H, W * C) uint8 from column `x0` and row `y0` on -> `out` (C_out, h, w) float32.
 
-    `row` is as long as the part's row, `sums` (C, w) says C, C_out is C or more.
+    `row` is as long as a row of the part; `sums` is (C, w); C_out is C or more.
     """
     channels_out, height, width = out.shape
     channels = sums.shape[0]
     for y in range(height):
+        # Vertical pass: the frame rows under this output row, summed into `row`.
         _sum_rows(frame, x0, y0 + top[y], down[y], row)
         for c in range(channels):
+            # Horizontal pass, a channel at a time.
             _sum_columns(row[c:], left, across, channels, sums[c])
         for c in range(channels_out):
+            # Normalisation, written in the network's layout; one channel serves all where the frame is gray.
             total = sums[c if channels > 1 else 0]
             for x in range(width):
                 out[c, y, x] = total[x] * scale[c] + offset[c]
@@ -93,6 +96,7 @@ def _sum_rows(frame, x0, top, weights, row):  # type: ignore[no-untyped-def]
     width = len(row)
     source = frame[top, x0 : x0 + width]  # indices from 0 on: no wrap-around to look for, so it is vectorised
     for x in range(width):
+        # The first tap overwrites what the row before left.
         row[x] = weights[0] * np.float32(source[x])
     for t in range(1, len(weights)):
         weight = weights[t]
@@ -110,6 +114,7 @@ def _sum_columns(row, left, across, step, total):  # type: ignore[no-untyped-def
     for x in range(len(total)):
         total[x] = 0.0
     t = 0
+    # Four taps at a time, then the rest one by one.
     while t + 4 <= len(across):
         start = np.uint32(t * step)
         for x in range(len(total)):

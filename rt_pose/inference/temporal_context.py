@@ -2,12 +2,13 @@
 
 One `TemporalContext` a camera (and, where several windows are looked at, a window). It is a function of the
 frames it was shown and of their stamps and windows alone, so that the loop, offline prediction and a replay
-from the film go through the same states. When a frame does not follow on what is held, the past is emptied,
-and the network sees that frame as if it had no context; within N more frames the past is whole again:
+from the recorded video go through the same states. When a frame does not follow on what is held, the past is
+emptied, and the network sees that frame as if it had no context; within N more frames the past is whole
+again:
 
 - the recording was wound back (another epoch, or a time or index that does not rise);
 - more than `LONGEST_STEP` frames lie between, dropped or superseded, or more than `LONGEST_NS` of scene time.
-  A smaller gap leaves the past as it is: somewhat older than the network was taught;
+  A smaller gap leaves the past as it is: somewhat older than those the network was trained on;
 - the network looks at another part of the frame: at a window after the whole frame or the other way round, at
   one of another size, or at one that has moved by more than half a cell of the held maps. A window that
   follows an animal closely moves less than that from frame to frame; what is held is not moved along.
@@ -82,7 +83,7 @@ class TemporalContext:
         return self
 
     def reset(self) -> None:
-        """Forget everything, as before the first frame."""
+        """Empty the past, as before the first frame."""
         self.maps.fill(0.0)
         self.resets, self._last, self._window = 0, None, None
 

@@ -172,7 +172,7 @@ def _normalised(site: _Site) -> Any:
     shift = opset13.multiply(opset13.multiply(mean, _number(-1)), scale)
     if site.shift is not None:
         shift = opset13.add(shift, site.shift)
-    # The reshapes stand where they do so that nothing above is worked out anew for every pixel.
+    # The reshapes stand where they do so that nothing above is computed again for every pixel.
     scaled = opset13.multiply(site.x, opset13.reshape(scale, by_channel, False))
     return opset13.add(scaled, opset13.reshape(shift, by_channel, False))
 

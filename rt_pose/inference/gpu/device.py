@@ -63,7 +63,7 @@ def open_gpu() -> int:
 
 
 def unavailable_reason(torch_version: str, torch_cuda: str | None, driver: int) -> str | None:
-    """Look up why a torch cannot use a driver.
+    """Report why a torch cannot use a driver.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def unavailable_reason(torch_version: str, torch_cuda: str | None, driver: int) 
 
 
 def runs_on(architectures: Sequence[str], capability: tuple[int, int]) -> bool:
-    """Look whether compiled code runs on a device.
+    """Check whether compiled code runs on a device.
 
     Binary code runs on the same major version from its own minor one on; PTX on everything newer.
 
@@ -171,11 +171,6 @@ def out_of_memory(doing: str) -> Iterator[None]:
     doing
         What is done in the block, for the message: `while DOING`.
 
-    Yields
-    ------
-    None
-
-
     Raises
     ------
     UserError
@@ -193,7 +188,7 @@ def out_of_memory(doing: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> str | None:
-    """Look whether an error is about the GPU's memory.
+    """Check whether an error is about the GPU's memory.
 
     torch's allocator has an error of its own, and what it was that failed may be hidden behind the error of a
     recording that ends with it. CUDA, cuBLAS and cuDNN say it in words, and DALI as Python's MemoryError.

@@ -4,7 +4,7 @@
     infer:          network and decoding launched as one graph, a few hundred bytes copied back, one wait
     decode:         on the host, from the input's pixels to the frame's
 
-So `t_preprocessed` is when preprocessing was handed to the device, and `t_inferred` when everything was done.
+So `t_preprocessed` is when preprocessing was launched, and `t_inferred` when everything was done.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from rt_pose.types import FloatArray
 
 
 class DeviceEngine(Engine, Protocol):
-    """An engine whose network runs on a lane."""
+    """An engine whose network runs on a CUDA stream."""
 
     cuda_stream: CudaStream
     dtype: torch.dtype

@@ -30,7 +30,7 @@ Regions = Sequence[Region | None]
 
 
 class DeviceFrames(Protocol):
-    """Fills the network's input. Calls belong inside the lane's `on`, one wait of the lane apart."""
+    """Fills the network's input. Calls belong inside the stream's `on`, one wait of the stream apart."""
 
     def into(self, images: Images, windows: Regions, inputs: Tensor) -> None:
         """Launch all that makes the network's input of frames, or of their windows.

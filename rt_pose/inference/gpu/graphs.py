@@ -1,6 +1,6 @@
 """A network recorded as CUDA graphs, one a batch size, with what follows it and the copy back.
 
-Graphs read and write memory that stays where it is: `inputs` is filled anew for every call, and each graph
+Graphs read and write memory that stays where it is: `inputs` is filled for every call, and each graph
 leaves its result in a tensor of its own.
 """
 
@@ -45,8 +45,7 @@ class NetworkGraphs:
         tail: Forward | None = None,
         layout: torch.memory_format = torch.channels_last,
     ) -> None:
-        """Allocate the network's input on the device; graphs are recorded when the first batch of a size
-        comes.
+        """Allocate the network's input on the device; the graph of a batch size is recorded at its first use.
 
         Parameters
         ----------

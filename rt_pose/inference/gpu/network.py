@@ -103,7 +103,7 @@ def _fold(module: fx.GraphModule, convolution: fx.Node, norm: fx.Node) -> None:
 
 
 def _drop_unused(module: fx.GraphModule) -> None:
-    """Let go of the weights that nothing reads any more: they would lie on the device as well."""
+    """Delete the weights that nothing reads any more: they would take memory of the device."""
     used = {str(node.target) for node in module.graph.nodes if node.op == "get_attr"}
     held = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
     for name in held:

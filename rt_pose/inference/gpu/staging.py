@@ -23,7 +23,7 @@ Region = tuple[int, int, int, int]
 class Staging:
     """Pinned room for the frames of one call, and the pinned memory of others that needs none.
 
-    What is staged is read by the device until the lane's next wait: stage again only after it.
+    What is staged is read by the device until the stream's next wait: stage again only after it.
     """
 
     def __init__(self, cuda_stream: CudaStream) -> None:

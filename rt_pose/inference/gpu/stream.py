@@ -1,8 +1,8 @@
 """One CUDA stream for everything between a frame and its keypoints, with graphs recorded on it.
 
-Whatever is launched while a lane is `on` runs on its stream in the order of the launches, so nothing needs
+Whatever is launched inside a stream's `on` runs on it in the order of the launches, so nothing needs
 an event but what comes from elsewhere (DALI's own stream) or goes to the host. torch's streams do not wait
-for the default stream: tensors that graphs read or write are made and filled while the lane is on.
+for the default stream: tensors that graphs read or write are made and filled inside `on`.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from rt_pose.inference.gpu.device import out_of_memory
 from rt_pose.video import Channels, probe
 
 SEQUENCE = 8
-"""Frames handed over at a time by a reader that goes through a whole video."""
+"""Frames that a reader of a whole video gives at a time."""
 LUMA = (0.299, 0.587, 0.114)
 """Of red, green and blue (BT.601), as the preprocessing makes gray of colours."""
 
