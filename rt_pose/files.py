@@ -77,7 +77,22 @@ def write_atomic(path: Path, text: str, remedy: str = "choose another `--out`") 
 
 
 def check_folder(out: Path, need_mib: float, what: str = "out") -> None:
-    """UserError where a folder cannot be made or written to, or has too little room; nothing is written."""
+    """Check that a folder can be made, can be written to, and has room; nothing is written.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    need_mib
+        Free space that is needed, MiB.
+    what
+        What the folder is, for messages.
+
+    Raises
+    ------
+    UserError
+        Where it cannot be written to, or has too little room.
+    """
     there = next(place for place in (out, *out.absolute().parents) if place.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"{what} {out}: cannot write into {there}; give another --out")

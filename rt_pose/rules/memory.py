@@ -20,10 +20,16 @@ class Memory(Protocol):
     """What a quantity keeps for one rule and individual."""
 
     def reset(self) -> None:
-        """Forget everything: a recording was wound back, or the keypoint was lost."""
+        """Empty the memory: a recording was wound back, or the keypoint was lost."""
 
     def observe(self, samples: StateSamples) -> None:
-        """The estimate (n = 1) at an exposure; times only go forward."""
+        """Take in the estimate at an exposure; times only go forward.
+
+        Parameters
+        ----------
+        samples
+            The filter's mean (n = 1).
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,17 @@ class LineCrossing:
     """Whether a keypoint has come through a line, from one side to the other, and is still beyond it."""
 
     def __init__(self, keypoint: int, line: Line, side: str) -> None:
+        """Begin with nothing seen.
+
+        Parameters
+        ----------
+        keypoint
+            Slot of the keypoint in samples.
+        line
+            The line, in the slot's unit.
+        side
+            "left" or "right": where a crossing leads to.
+        """
         self._keypoint, self._line = keypoint, line
         self._sign = 1.0 if side == "right" else -1.0
         self._length = math.hypot(line.x2 - line.x1, line.y2 - line.y1)
@@ -50,6 +67,7 @@ class LineCrossing:
         self._far = self._through = False
 
     def observe(self, samples: StateSamples) -> None:
+        """See `Memory.observe`."""
         side, along = self._place(samples)
         if not math.isfinite(side[0]):
             return
@@ -61,7 +79,18 @@ class LineCrossing:
         self._far = far
 
     def beyond(self, samples: StateSamples) -> Array:
-        """Distance beyond the line, (n,); negative where it is not, or came around the line."""
+        """Compute how far beyond the line the keypoint is.
+
+        Parameters
+        ----------
+        samples
+            Alternatives of the state (n).
+
+        Returns
+        -------
+        Array
+            Distance beyond the line, (n,); negative where it is not beyond, or came around the line.
+        """
         side, along = self._place(samples)
         if self._far:
             return side if self._through else np.full_like(side, -np.inf)
@@ -108,6 +137,17 @@ class PhaseTracker:
     """
 
     def __init__(self, signal: Signal, frequency_hz: float, at_least: float = 0.0) -> None:
+        """Begin with nothing seen.
+
+        Parameters
+        ----------
+        signal
+            What to follow.
+        frequency_hz
+            Nominal frequency of the oscillation, Hz.
+        at_least
+            Amplitude below which there is no phase, in the signal's unit.
+        """
         self._signal, self._nominal, self._at_least = signal, TURN * frequency_hz, at_least
         self._cycle_s = 1.0 / frequency_hz
         self.reset()
@@ -119,8 +159,9 @@ class PhaseTracker:
         self._omega = self._nominal
 
     def observe(self, samples: StateSamples) -> None:
+        """See `Memory.observe`."""
         if any(not samples.unseen_s[slot] <= 0.0 for slot in self._signal.slots):
-            return  # the filter went on by itself: that is no sight of the movement
+            return  # the filter extrapolated: the movement was not observed
         value = float(np.ravel(self._signal.measure(samples))[0])
         if not math.isfinite(value):
             return
@@ -132,14 +173,31 @@ class PhaseTracker:
             self._t_s = t_s
 
     def phase_deg(self, t_s: float) -> float:
-        """0 at the signal's maximum, 180 at its minimum; NaN where there is no such movement."""
+        """Extrapolate the phase.
+
+        Parameters
+        ----------
+        t_s
+            Scene time, s.
+
+        Returns
+        -------
+        float
+            0 at the signal's maximum, 180 at its minimum, deg; NaN where there is no such movement.
+        """
         if not self._settled(t_s) or self.amplitude() < self._at_least or self._t_s is None:
             return math.nan
         angle = math.atan2(self._b, self._a) + self._omega * (t_s - self._t_s)
         return math.degrees(angle % TURN)
 
     def amplitude(self) -> float:
-        """Half of the way from minimum to maximum, in the signal's unit; NaN at the beginning."""
+        """Estimate the amplitude: half of the way from minimum to maximum.
+
+        Returns
+        -------
+        float
+            The amplitude in the signal's unit; NaN until the filter has settled.
+        """
         settled = self._t_s is not None and self._t_s - self._begun_s >= SETTLING_CYCLES * self._cycle_s
         return math.hypot(self._a, self._b) if settled else math.nan
 
