@@ -37,7 +37,7 @@ class Failure:
 
 @dataclass
 class PredictionOutcome:
-    """What became of the videos."""
+    """The outcome of predicting videos."""
 
     predicted: list[str] = field(default_factory=list)
     done_before: int = 0
@@ -47,8 +47,31 @@ class PredictionOutcome:
 def predict_many(
     package: Package, jobs: Sequence[VideoJob], config: EngineConfig, clock: Clock, say: Say
 ) -> PredictionOutcome:
-    """Predict every job that is not done. A video that cannot be is a failure, told with its reason; the
-    others go on. UserError where no engine can serve the package."""
+    """Predict every job that is not done. A video that cannot be predicted is a failure; the others go on.
+
+    Parameters
+    ----------
+    package
+        The model package.
+    jobs
+        The videos with their tables.
+    config
+        The `engine` section of a configuration.
+    clock
+        Measures the time that is left.
+    say
+        Prints a line.
+
+    Returns
+    -------
+    PredictionOutcome
+        What became of the videos, with the reasons of failures.
+
+    Raises
+    ------
+    UserError
+        Where no engine can serve the package.
+    """
     todo, outcome = open_jobs(package, jobs, say)
     if not todo:
         return outcome
@@ -71,7 +94,22 @@ def predict_many(
 def open_jobs(
     package: Package, jobs: Sequence[VideoJob], say: Say
 ) -> tuple[list[VideoJob], PredictionOutcome]:
-    """The jobs that are not done."""
+    """Find the jobs that are not done.
+
+    Parameters
+    ----------
+    package
+        The model package.
+    jobs
+        The videos with their tables.
+    say
+        Prints a line.
+
+    Returns
+    -------
+    tuple[list[VideoJob], PredictionOutcome]
+        These jobs, and an outcome that counts the others.
+    """
     states: list[State] = [state(job, package.sha256) for job in jobs]
     outcome = PredictionOutcome(done_before=states.count("done"))
     say(f"{len(jobs)} videos, {outcome.done_before} of them done before")
@@ -81,7 +119,22 @@ def open_jobs(
 
 
 def conclude(outcome: PredictionOutcome, out: Path, say: Say) -> bool:
-    """Say how it went, and list the failures here and in OUT/failures.txt; whether there were none."""
+    """Print a summary, and list the failures here and in OUT/failures.txt.
+
+    Parameters
+    ----------
+    outcome
+        What became of the videos.
+    out
+        Folder of the tables.
+    say
+        Prints a line.
+
+    Returns
+    -------
+    bool
+        Whether there were no failures.
+    """
     failed = len(outcome.failures)
     say(f"{len(outcome.predicted)} predicted, {outcome.done_before} done before, {failed} failed")
     lines = [f"{failure.name}: {failure.reason}" for failure in outcome.failures]
@@ -113,7 +166,7 @@ def _size(job: VideoJob) -> int:
 
 
 class _Progress:
-    """How far it is. Frames are only known once a video is opened, so time left goes by bytes of video."""
+    """The progress. Frames are only known once a video is opened, so time left goes by bytes of video."""
 
     def __init__(self, videos: int, before: int, sizes: list[int], clock: Clock) -> None:
         self._videos, self._number = videos, before
@@ -139,7 +192,7 @@ class _Progress:
         self._bar.update(self._task, completed=done)
 
     def end(self) -> str:
-        """The video is done, or failed; which one it was, and the time left, in words."""
+        """Note that a video is done, or failed; format its number and the time left."""
         self._at += 1
         done = sum(self._sizes[: self._at])
         self._bar.update(self._task, completed=done)
