@@ -204,7 +204,9 @@ class Output(Protocol):
         """All lines low, at once. Must work after a fault, and from any thread, also during a `send`."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the device."""
+        ...
 
 
 @runtime_checkable

@@ -218,6 +218,7 @@ class Package:
 
     @property
     def sha256(self) -> str:
+        """Identity of the package: the hash of its manifest."""
         return self.manifest.sha256
 
 

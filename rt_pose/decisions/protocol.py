@@ -41,6 +41,7 @@ class Block:
 
     @property
     def has_trials(self) -> bool:
+        """Whether the block is divided into trials."""
         return self.trials is not None or self.trial_ns is not None or self.pause_ns > 0
 
 

@@ -62,6 +62,7 @@ class LineCrossing:
         self.reset()
 
     def reset(self) -> None:
+        """See `Memory.reset`."""
         self._from: tuple[float, float] | None = None
         """(signed distance, place along the line) when it was last on the near side."""
         self._far = self._through = False
@@ -153,6 +154,7 @@ class PhaseTracker:
         self.reset()
 
     def reset(self) -> None:
+        """See `Memory.reset`."""
         self._t_s: float | None = None
         self._begun_s = 0.0
         self._a = self._b = self._offset = 0.0

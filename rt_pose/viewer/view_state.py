@@ -50,6 +50,7 @@ class Trace:
 
     @property
     def channels(self) -> int:
+        """Number of values of a sample."""
         return int(self._values.shape[0])
 
     def append(self, t_ns: int, values: NDArray[np.float32]) -> None:

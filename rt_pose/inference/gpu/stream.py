@@ -114,6 +114,7 @@ class TorchCudaStream:
         return torch.zeros(shape, dtype=dtype, pin_memory=True)
 
     def wait(self) -> None:
+        """See `CudaStream.wait`."""
         self._done.record(self.stream)
         self._done.synchronize()
 
