@@ -25,8 +25,8 @@ from rt_pose.types import FloatArray
 
 SCHEMA = 1
 SCHEMA_CONTEXT = 2
-"""Of packages whose network has a context: a reader that knows of none refuses it, and would otherwise run it
-without its past."""
+"""The schema of packages whose network has a context: an older reader refuses it, where it would otherwise
+run the network without its past."""
 MANIFEST = "manifest.json"
 NETWORK = "network.onnx"
 GOLDEN = "golden.npz"
@@ -34,8 +34,8 @@ PRECISION_NETWORKS = {"mixed": "network.mixed.xml", "int8": "network.int8.xml"}
 """The file of a precision that needs a network of its own (OpenVINO's IR; its weights beside it, `.bin`)."""
 
 STANDS_IN = {"fp16": "bf16"}
-"""Whose figures a precision goes by that was not measured itself: fp16 keeps three bits more of every number
-than bf16, so what is tolerated of that bounds it."""
+"""The precision whose figures stand for one that was not measured: fp16 keeps three bits more of every number
+than bf16, so the tolerance for bf16 bounds it."""
 
 GOLDEN_TOLERANCE_PX = 0.05
 GOLDEN_FACTOR = 1.5
@@ -137,11 +137,11 @@ class TrackingSpec:
     gate_chi2: float = 9.21
     """99 % of chi-square with 2 degrees of freedom; beyond it R is inflated."""
     restart_frames: int = 8
-    """So many gated frames in a row restart the track at the measurement."""
+    """This many gated frames in a row restart the track at the measurement."""
     restart_ms: float = 250.0
-    """Unseen for so long, the next sight restarts the track."""
+    """Unseen for this long, the track restarts at the next sight."""
     lost_ms: float = 300.0
-    """Unseen for so long, the keypoint is lost."""
+    """Unseen for this long, the keypoint is lost."""
     bias_px2: list[list[list[float]]] = field(default_factory=list)
     """(K, 2, 2) covariance of the slow part of the network's error, which innovations cannot see: added to
     the positions that are published and evaluated, never to the filter's own. Empty: none."""
@@ -163,12 +163,12 @@ class PrecisionReport:
     validation_median_px: float | None = None
     validation_p90_px: float | None = None
     displacement_n: int | None = None
-    """Keypoints that the displacement speaks for."""
+    """Number of keypoints in the displacement."""
     video_median_px: float | None = None
     """Displacement from float32 on recorded video, keypoints of confidence >= 0.5."""
     video_p95_px: float | None = None
     video_n: int | None = None
-    """Keypoints that the displacement on video speaks for."""
+    """Number of keypoints in the displacement on video."""
 
     @property
     def largest_p95_px(self) -> float:

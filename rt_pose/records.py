@@ -22,7 +22,7 @@ class Record(msgspec.Struct, kw_only=True):
     """What all records share."""
 
     t_ns: int
-    """Host time at which it was written down; the log time."""
+    """Host time at which the record was made; the log time."""
 
 
 class ArrayData(msgspec.Struct, array_like=True):

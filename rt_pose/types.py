@@ -189,7 +189,7 @@ class OutputInfo:
     heartbeat_ms: float = 0.0
     """How often the device needs a heartbeat to keep its lines; 0 where it has no watchdog."""
     lines: int | None = None
-    """How many lines it has; None where that means nothing to it."""
+    """How many lines it has; None where it has no notion of lines."""
     actions: list[Action] = field(default_factory=list)
     """What it can do; empty for everything."""
 

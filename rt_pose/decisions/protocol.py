@@ -23,7 +23,7 @@ ORDERS = ("block", "set", "mark")
 DISABLED = "disabled"
 """Why a rule that was switched off may not fire."""
 STEPPED_BACK_FRAMES = 8
-"""So many frames in order behind the newest one mean that the camera's clock stepped back."""
+"""This many frames in order behind the newest one mean that the camera's clock stepped back."""
 
 
 @dataclass(frozen=True, slots=True)

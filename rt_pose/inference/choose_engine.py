@@ -24,12 +24,12 @@ AUTO_ERROR_FACTOR = 1.05
 """`auto` takes a precision whose validation error is at most this much of float32's."""
 
 BY_NAME_ONLY = ("int8",)
-"""What `auto` never takes, whatever its figures: some tens of labels do not see what an int8 network does to
+"""What `auto` never takes, whatever its figures: some tens of labels do not show what an int8 network does to
 the frames in between, which is jitter and now and then a keypoint elsewhere."""
 
 
 LONGEST_BARE_S = 20.0
-"""So long may the forwards take that a run times before it and after it."""
+"""The longest time for the forwards that a run times before it and after it."""
 RACE_GAIN = 0.9
 """`auto` takes a lower precision only where it needs at most this much of the time of a more exact one."""
 RACE_ROUNDS, RACE_FORWARDS = 5, 10
@@ -38,7 +38,7 @@ RACE_ROUNDS, RACE_FORWARDS = 5, 10
 
 @dataclass
 class EngineChoice:
-    """The engine that runs, and what spoke for and against."""
+    """The engine that runs, with the reasons for it and against others."""
 
     engine: Engine
     golden_px: float
@@ -50,12 +50,12 @@ class EngineChoice:
     """The engine with its preprocessing and decoding, as it passed the golden check."""
     preprocess: str = "dali"
     preprocess_why: str = ""
-    """What spoke for it."""
+    """The reason for it."""
     refused: list[str] = field(default_factory=list)
     """Faster ones that were not taken, each with its reason."""
 
     tuning: str = ""
-    """What spoke for the engine's threads; nothing where they were not measured."""
+    """The measurements of the engine's threads; empty where they were not measured."""
 
     def __str__(self) -> str:
         text = f"{self.engine.description}; golden keypoints move {self.golden_px:.3f} px"
@@ -281,7 +281,7 @@ def _unsupported_reason(package: Package, precision: str) -> str | None:
             "trained on every label, so its error is not known; it puts keypoints "
             f"{report.largest_p95_px:.2f} px (P95) from float32's; {ask}"
         )
-    # Written so that an error that is not a number objects as well.
+    # Written so that an error that is not a number is refused as well.
     if not error <= AUTO_ERROR_FACTOR * reference:
         return f"validation error {error:.2f} px, float32 {reference:.2f} px"
     return None

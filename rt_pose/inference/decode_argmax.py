@@ -85,7 +85,7 @@ class ArgmaxDecoder:
         if self.spec.decoder == "argmax_locref":
             offsets = maps[..., keypoints:, :, :].reshape(len(flat), 2, height * width)
             xy += (offsets[np.arange(len(flat)), :, at] * self.spec.locref_std).reshape(xy.shape)
-        # What the window calls broken stays broken; an offset that is not finite joins it.
+        # Broken: not finite in the window, or with an offset that is not finite.
         broken = ~(np.isfinite(found.xy) & np.isfinite(xy)).all(axis=-1)
         xy[broken] = np.nan
         found.cov[broken] = np.nan
@@ -97,7 +97,7 @@ def _centroids(flat: NDArray[np.float32], at: NDArray[np.intp], height: int, wid
     """(M, 2) centroids in heatmap px, relative to the pixels `at`, of the values around them.
 
     Values outside the map count as 0, and so do negative ones: the original takes them as they are, and a
-    window whose values add up to nothing then throws the keypoint out of the frame.
+    window whose values add up to nothing then moves the keypoint out of the frame.
     """
     span = np.arange(-INTEGRAL_RADIUS, INTEGRAL_RADIUS + 1)
     dy, dx = (d.reshape(-1) for d in np.meshgrid(span, span, indexing="ij"))
@@ -106,6 +106,6 @@ def _centroids(flat: NDArray[np.float32], at: NDArray[np.intp], height: int, wid
     values = flat[np.arange(len(flat))[:, None], np.where(inside, y * width + x, at[:, None])]
     values = np.where(inside, np.maximum(values, 0.0), 0.0).astype(np.float64)
     mass = np.maximum(values.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    with np.errstate(invalid="ignore"):  # a map with infinity is found out by the window
+    with np.errstate(invalid="ignore"):  # the window's decoder finds a map with infinity
         centroids: FloatArray = (values @ np.stack([dx, dy], axis=1)) / mass
     return centroids

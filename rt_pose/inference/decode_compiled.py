@@ -7,7 +7,7 @@ import numpy as np
 
 WEIGHT_FLOOR = 1e-6
 """Of the peak's weight, added to every pixel of the window: a flat window has the window's own centroid
-and spread instead of 0 / 0, and a sharp peak does not feel it."""
+and spread instead of 0 / 0, and a sharp peak is not affected."""
 
 QUANTISATION_PX2 = 1.0 / 12.0
 """Variance of a uniform error within one heatmap pixel. A spike of one pixel has no second moment, yet says

@@ -92,7 +92,7 @@ def _resize(frame, x0, y0, top, down, left, across, scale, offset, row, sums, ou
 
 @numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
 def _sum_rows(frame, x0, top, weights, row):  # type: ignore[no-untyped-def]
-    """Frame rows from `top` on, from column `x0` on, into one row, as `weights` say."""
+    """Sum frame rows from `top` on, from column `x0` on, into one row with `weights`."""
     width = len(row)
     source = frame[top, x0 : x0 + width]  # indices from 0 on: no wrap-around to look for, so it is vectorised
     for x in range(width):

@@ -98,7 +98,7 @@ class TemporalContext:
         )
 
     def _same_window(self, window: Region | None) -> bool:
-        """Whether `window` is as good as the one before it."""
+        """Whether `window` is close enough to the one before it for the past to be kept."""
         before = self._window
         if window is None or before is None:
             return window is before

@@ -26,7 +26,7 @@ MEMBERS = "members"
 SMOOTHER = "ensemble"
 """In a smoothed table's record, in place of an engine."""
 Predict = Callable[[Package, Sequence[VideoJob], Path], PredictionOutcome]
-"""Does the videos of one network into a folder."""
+"""Predicts the videos of one network into a folder."""
 
 
 def predict_ensemble(
@@ -124,6 +124,6 @@ def _smooth(tables: list[Path], job: VideoJob, views: Sequence[str], identity: s
 
 
 def _identity(members: Sequence[EnsembleMember], views: Sequence[str]) -> str:
-    """Of what a smoothed table is made with, in place of a package's own."""
+    """Hash of all that a smoothed table is made with, in place of a package's own."""
     parts = [*(member.package.sha256 for member in members), *views]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -78,7 +78,7 @@ def _zone(image: Image, name: str, zone: Zone, geometry: Geometry | None, scale:
 
 
 def _line(image: Image, name: str, px: NDArray[np.float64]) -> None:
-    """With an arrow along it and its sides named: the right is to the right as one looks along it."""
+    """Draw a line with an arrow and its sides named: the right is to the right as one looks along it."""
     start, stop = px
     cv2.arrowedLine(
         image,

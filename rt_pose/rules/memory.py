@@ -104,7 +104,7 @@ class LineCrossing:
         return self._sign * self._line.side(x, y), self._line.along(x, y)
 
     def _margin(self, side: Array, along: Array) -> Array:
-        """Of the straight way from the last place on the near side to the given ones."""
+        """Margin of the straight path from the last place on the near side to the given ones."""
         assert self._from is not None
         side_0, along_0 = self._from
         share = side_0 / np.minimum(side_0 - side, side_0)  # of the way up to the line; the near side: 1

@@ -214,7 +214,7 @@ def any_of(probabilities: Sequence[ProbabilityFunction]) -> ProbabilityFunction:
 
 
 CLOSE_ENOUGH = 0.002
-"""Where the parts alone leave less open than this, their joint probability is not computed any further."""
+"""Where the parts alone bound the joint probability this closely, it is not computed any further."""
 
 
 def joint_probability(

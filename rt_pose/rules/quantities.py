@@ -430,7 +430,7 @@ def amplitude(samples: StateSamples, memory: PhaseTracker) -> float:  # noqa: AR
 
 
 def _ratio(over: Array, under: Array) -> Array:
-    """NaN where it is a division by nothing, without a warning."""
+    """The quotient; NaN, without a warning, where it is a division by zero."""
     return np.divide(over, under, out=np.full(np.shape(under), np.nan), where=under > 0.0)
 
 

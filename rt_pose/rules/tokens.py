@@ -49,7 +49,7 @@ def condition_error(text: str, place: int, message: str, where: str) -> UserErro
     UserError
         The error, to be raised.
     """
-    shown = "".join(" " if c.isspace() else c for c in text)  # a line break would leave the caret astray
+    shown = "".join(" " if c.isspace() else c for c in text)  # a line break would misplace the caret
     return UserError(f"{where}: {message}\n  {shown}\n  {' ' * place}^")
 
 

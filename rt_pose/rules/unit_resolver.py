@@ -19,11 +19,11 @@ class MetricScale:
     available: bool = False
     """Every camera has a geometry."""
     mm_per_px: float | None = None
-    """Where that is nothing but one scale: zones in px then do for comparisons in mm."""
+    """Where that is one scale alone: zones in px can then be used in comparisons in mm."""
 
 
 class UnitResolver:
-    """Settles px or mm."""
+    """Decides whether a comparison is in px or mm."""
 
     def __init__(self, text: str, where: str, zones: dict[str, Zone], metric_scale: MetricScale) -> None:
         """Keep what decides between px and mm.

@@ -90,7 +90,7 @@ def zone_items(name: str, zone: Zone, outline: Corners) -> list[QGraphicsItem]:
 
 
 def _line_items(name: str, start: tuple[float, float], stop: tuple[float, float]) -> list[QGraphicsItem]:
-    """With a head, and its sides named: the right is to the right as one looks along it."""
+    """Make a line with a head, and its sides named: the right is to the right as one looks along it."""
     (x1, y1), (x2, y2) = start, stop
     length = math.hypot(x2 - x1, y2 - y1)
     if length == 0.0:

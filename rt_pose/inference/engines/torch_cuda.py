@@ -65,7 +65,8 @@ class TorchCudaEngine:
         self.spec, self.precision, self.threads = spec, precision, threads
         self.cuda_stream: CudaStream = cuda_stream or TorchCudaStream()
         self.dtype, self.layout = getattr(torch, DTYPES[precision]), torch.channels_last
-        # While the stream is current: conversions run on the current stream, which recordings must find done.
+        # While the stream is current: conversions run on the current stream, and must be done before graphs
+        # are recorded.
         with out_of_memory("loading the network"), self.cuda_stream.on():
             self._network: Any = load_program(folder / PROGRAM, self.cuda_stream.device, self.dtype)
         self._graphs = NetworkGraphs(self.cuda_stream, self.forward, spec, self.dtype)

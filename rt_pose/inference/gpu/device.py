@@ -1,4 +1,4 @@
-"""Opening the GPU, and saying in words why it cannot be had."""
+"""Opening the GPU, and the reasons where it cannot be used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_ROOM = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""In the words of CUDA's libraries."""
+"""Messages of CUDA's libraries."""
 
 
 def open_gpu() -> int:

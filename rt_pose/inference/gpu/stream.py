@@ -121,8 +121,8 @@ class TorchCudaStream:
 
 @contextmanager
 def _require_full_precision() -> Iterator[None]:
-    """Within it float32 is float32 (no TF32), and convolutions are chosen by measurement among those that
-    give the same bits every time."""
+    """Within the block float32 is float32 (no TF32), and convolutions are chosen by measurement among those
+    that give the same bits every time."""
     matmul = torch.backends.cuda.matmul
     before = matmul.allow_tf32
     matmul.allow_tf32 = False

@@ -180,7 +180,7 @@ def _sequence(pipeline: Any, channels: Channels) -> Tensor:
 
 @contextmanager
 def _quoted(path: Path) -> Iterator[None]:
-    """Within it DALI's errors become words."""
+    """Turn DALI's errors within the block into UserErrors."""
     try:
         with out_of_memory(f"decoding {path}"):
             yield
