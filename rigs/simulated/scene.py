@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,14 +88,3 @@ class Scene:
         inside = np.all((xy >= -0.5) & (xy < (self.view.width - 0.5, self.view.height - 0.5)), axis=1)
         visible = posture.bared & ~self.beam.covers(posture.keypoints) & inside
         return xy.reshape(1, len(KEYPOINTS), 2), visible[None]
-
-
-def truth_at(
-    seed: int, options: SimulatedOptions, frame: int, stimuli_us: Sequence[int]
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Keypoints (1, K, 2) px of a frame and whether each can be seen (1, K), from a log alone.
-
-    `stimuli_us`: scene times at which the output acted, in order: the `t_device_us` of its acks.
-    """
-    scene = Scene(seed, options)
-    return scene.truth(options.scene_time_ns(frame), Reactions.to(scene.timing, stimuli_us))

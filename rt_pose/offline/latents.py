@@ -22,11 +22,11 @@ from rt_pose.offline.ensemble import (
     smooth_rows,
     smooth_single,
 )
+from rt_pose.offline.pose_space import VIEW_DIMENSIONS, principal
 from rt_pose.types import FloatArray
 
 PCA_SHARE = 0.5
 """Share of each part's frames, the most confident ones, that its views are fitted to."""
-VIEW_DIMENSIONS = 3
 GATE_CHI2 = 9.21
 """The noise of a point further than this from where the other views have it is inflated."""
 PUPIL = ("top", "bottom", "left", "right")
@@ -34,9 +34,7 @@ PUPIL_START = (1e-1, 1e-2)
 """Strengths of centre and diameter with which the search begins."""
 
 
-def smooth_multiview(
-    ensemble: Ensemble, views: Sequence[Sequence[str]], q: FloatArray | None = None
-) -> SmoothedEnsemble:
+def smooth_multiview(ensemble: Ensemble, views: Sequence[Sequence[str]]) -> SmoothedEnsemble:
     """Smooth body parts seen in several views, and the other keypoints each by itself.
 
     Parameters
@@ -45,8 +43,6 @@ def smooth_multiview(
         The combined predictions.
     views
         Of each part its keypoints, one a view; all parts in the same number of views, two or more.
-    q
-        Strength of each part's movement, (parts,); None to search for it.
 
     Returns
     -------
@@ -71,8 +67,7 @@ def smooth_multiview(
     d = np.where(np.isfinite(r), z - mean, 0.0)
     r = _inflate_views(h, d, r)
     rows_h, rows_z, rows_r = h.transpose(1, 2, 0)[None], d.transpose(0, 2, 1), r.transpose(0, 2, 1)
-    if q is None:
-        q = search(lambda c: row_likelihood(rows_h, rows_z, rows_r, c), len(parts))
+    q = search(lambda c: row_likelihood(rows_h, rows_z, rows_r, c), len(parts))
     means, covs = smooth_rows(rows_h, rows_z, rows_r, q)
     xy = np.einsum("gcd,tdg->tgc", h, means[:, :VIEW_DIMENSIONS]) + mean
     var = np.einsum("gcd,tdeg,gce->tgc", h, covs[:, :VIEW_DIMENSIONS, :VIEW_DIMENSIONS], h)
@@ -83,7 +78,7 @@ def smooth_multiview(
 
 
 def smooth_pupil(
-    ensemble: Ensemble, points: dict[str, str], q: FloatArray | None = None
+    ensemble: Ensemble, points: dict[str, str]
 ) -> tuple[SmoothedEnsemble, FloatArray, FloatArray]:
     """Smooth a pupil: a circle seen at its top, bottom, left and right.
 
@@ -93,8 +88,6 @@ def smooth_pupil(
         The combined predictions.
     points
         The keypoint at each of `PUPIL`.
-    q
-        Strengths of (centre, diameter); None to search for them.
 
     Returns
     -------
@@ -116,7 +109,7 @@ def smooth_pupil(
     h[[1, 3], 2] = -0.5, 0.5  # top lies above: y is down
     h[[4, 6], 2] = -0.5, 0.5
     rows_z, rows_r = z[:, at].reshape(len(z), 8), r[:, at].reshape(len(z), 8)
-    q = _pupil_strengths(h, rows_z, rows_r) if q is None else q
+    q = _pupil_strengths(h, rows_z, rows_r)
     means, covs = smooth_rows(h[None], rows_z, rows_r, q[[0, 0, 1]])
     xy = (means[:, :3] @ h.T).reshape(-1, 4, 2)
     var = np.einsum("cd,tde,ce->tc", h, covs[:, :3, :3], h).reshape(-1, 4, 2)
@@ -170,8 +163,8 @@ def _view_bases(z: FloatArray, r: FloatArray) -> tuple[FloatArray, FloatArray]:
     for g in range(z.shape[1]):
         noise = r[:, g].max(axis=1)
         confident = z[(noise <= np.quantile(noise[np.isfinite(noise)], PCA_SHARE)) & np.isfinite(noise), g]
-        means[g] = confident.mean(axis=0)
-        bases[g] = np.linalg.svd(confident - means[g], full_matrices=False)[2][:VIEW_DIMENSIONS].T
+        means[g], components, _ = principal(confident, VIEW_DIMENSIONS)
+        bases[g] = components.T
     return means, bases
 
 

@@ -118,5 +118,26 @@ def principal(d: FloatArray, dimensions: int) -> tuple[FloatArray, FloatArray, F
     mean = d.mean(axis=0)
     _, _, rows = np.linalg.svd(d - mean, full_matrices=False)
     components = rows[:dimensions]
-    rest = (d - mean) - (d - mean) @ components.T @ components
-    return mean, components, (rest.reshape(len(d), -1, 2) ** 2).sum(axis=-1)
+    return mean, components, residuals(d, mean, components) ** 2
+
+
+def residuals(d: FloatArray, mean: FloatArray, components: FloatArray) -> FloatArray:
+    """Compute each keypoint's distance from a space.
+
+    Parameters
+    ----------
+    d
+        Positions, (P, 2 n) px.
+    mean
+        Mean of the space, (2 n,) px.
+    components
+        (C, 2 n), orthonormal rows.
+
+    Returns
+    -------
+    FloatArray
+        (P, n) px.
+    """
+    off = d - mean
+    rest = off - off @ components.T @ components
+    return np.linalg.norm(rest.reshape(len(d), -1, 2), axis=-1)
