@@ -29,7 +29,7 @@ class DriverContext:
     shared: dict[str, Any] = field(default_factory=dict)
     """Objects that belong to several drivers of a rig, by name (the simulated world, a bus)."""
     channels: int | None = None
-    """What the network wants to see (1 gray, 3 RGB): a camera that can give either gives that. None where
+    """Channels that the network takes (1 gray, 3 RGB): a camera that can give either gives these. None where
     no network is known."""
 
 
@@ -42,7 +42,7 @@ class FoundDevice:
     description: str
     usable: bool = True
     remedy: str = ""
-    """Where it cannot be used: the command that would mend it."""
+    """Where it cannot be used: the command that would repair it."""
 
 
 class Camera(Protocol):
@@ -54,27 +54,82 @@ class Camera(Protocol):
 
     Options: ClassVar[type]
 
-    def __init__(self, name: str, options: Any, context: DriverContext) -> None: ...
+    def __init__(self, name: str, options: Any, context: DriverContext) -> None:
+        """Keep what the camera is opened with; no side effects.
+
+        Parameters
+        ----------
+        name
+            Name of the camera in the run's configuration.
+        options
+            An instance of the driver's `Options`, checked.
+        context
+            What the drivers of the run share.
+        """
+        ...
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
-        """The devices this driver sees now."""
+        """Search for the devices that this driver sees now.
+
+        Returns
+        -------
+        list[FoundDevice]
+            One entry a device; empty where there is none.
+        """
         ...
 
     def open(self) -> CameraInfo:
-        """Connect, and say what will come. UserError where it cannot."""
+        """Connect to the device, all or nothing.
+
+        Returns
+        -------
+        CameraInfo
+            What the camera will deliver.
+
+        Raises
+        ------
+        UserError
+            Where the device cannot be opened.
+        """
         ...
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
-        """Wait for the next frame, write its pixels to `into` (H, W, C), return its stamps.
+        """Wait for the next frame and write its pixels to `into`.
 
-        None when the recording has ended or `stop` was called. A fault of the device raises
-        `CameraFault`. The arrival is stamped when the pixels are in `into`.
+        The arrival is stamped when the pixels are in `into`.
+
+        Parameters
+        ----------
+        into
+            Where the pixels go, (H, W, C) uint8.
+
+        Returns
+        -------
+        FrameStamps | None
+            The stamps of the frame; None when the recording has ended or `stop` was called.
+
+        Raises
+        ------
+        CameraFault
+            Where the device fails.
         """
         ...
 
     def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:
-        """Exact keypoints (N, K, 2) px and whether each is visible (N, K), where the driver knows them."""
+        """Look up the exact keypoints of a frame, where the driver knows them.
+
+        Parameters
+        ----------
+        index
+            Index of the frame, as in its stamps.
+
+        Returns
+        -------
+        tuple[FloatArray, NDArray[np.bool_]] | None
+            Keypoints (N, K, 2) px and whether each is visible (N, K); None where the driver does not know
+            them.
+        """
         ...
 
     def stop(self) -> None:
@@ -87,7 +142,7 @@ class Camera(Protocol):
 
 
 class CameraFault(Exception):
-    """The camera failed in mid-run; the session is closed whole."""
+    """The camera failed during the run; the session is then closed properly."""
 
 
 class Output(Protocol):
@@ -95,37 +150,84 @@ class Output(Protocol):
 
     Options: ClassVar[type]
 
-    def __init__(self, name: str, options: Any, context: DriverContext) -> None: ...
+    def __init__(self, name: str, options: Any, context: DriverContext) -> None:
+        """Keep what the output is opened with; no side effects.
+
+        Parameters
+        ----------
+        name
+            Name of the output in the run's configuration.
+        options
+            An instance of the driver's `Options`, checked.
+        context
+            What the drivers of the run share.
+        """
+        ...
 
     @classmethod
-    def find(cls) -> list[FoundDevice]: ...
+    def find(cls) -> list[FoundDevice]:
+        """Search for the devices that this driver sees now.
+
+        Returns
+        -------
+        list[FoundDevice]
+            One entry a device; empty where there is none.
+        """
+        ...
 
     def open(self) -> OutputInfo:
-        """Connect, enter the safe state, say what it is."""
+        """Connect to the device and enter the safe state.
+
+        Returns
+        -------
+        OutputInfo
+            What the output is and can do.
+        """
         ...
 
     def send(self, command: Command) -> Ack:
-        """Carry the command out and wait for its echo where the device gives one."""
+        """Carry a command out and wait for its echo where the device gives one.
+
+        Parameters
+        ----------
+        command
+            What to do, on which line.
+
+        Returns
+        -------
+        Ack
+            When it was sent and echoed, and whether it succeeded.
+        """
         ...
 
     def safe_state(self) -> None:
         """All lines low, at once. Must work after a fault, and from any thread, also during a `send`."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the device."""
+        ...
 
 
 @runtime_checkable
 class WatchedOutput(Output, Protocol):
-    """An output whose device drops its lines by itself where it hears nothing for a while.
+    """An output whose device drops its lines by itself where no heartbeat comes for a while.
 
-    `OutputInfo.heartbeat_ms` says how often it wants that. The thread that calls `send` calls `heartbeat`.
+    `OutputInfo.heartbeat_ms` is the interval that it needs. The thread that calls `send` calls `heartbeat`.
     """
 
     def heartbeat(self, alive: bool) -> list[str]:
-        """Tell the device that all is well, where `alive`; what the device has had to say since.
+        """Tell the device whether the loop is alive. A device that no longer answers raises.
 
-        A device that does not answer any more raises.
+        Parameters
+        ----------
+        alive
+            Whether all is well; otherwise the device is left to drop its lines.
+
+        Returns
+        -------
+        list[str]
+            What the device has reported since the last call, a line each.
         """
         ...
 
@@ -136,12 +238,34 @@ _OUTPUTS: dict[str, type] = {}
 
 
 def camera_driver(name: str) -> Callable[[C], C]:
-    """Class decorator: register a camera driver under `name`."""
+    """Class decorator: register a camera driver under `name`.
+
+    Parameters
+    ----------
+    name
+        What a configuration calls the driver.
+
+    Returns
+    -------
+    Callable[[C], C]
+        The decorator, which returns the class unchanged.
+    """
     return _registrar(_CAMERAS, name)
 
 
 def output_driver(name: str) -> Callable[[C], C]:
-    """Class decorator: register an output driver under `name`."""
+    """Class decorator: register an output driver under `name`.
+
+    Parameters
+    ----------
+    name
+        What a configuration calls the driver.
+
+    Returns
+    -------
+    Callable[[C], C]
+        The decorator, which returns the class unchanged.
+    """
     return _registrar(_OUTPUTS, name)
 
 
@@ -156,29 +280,92 @@ def _registrar(table: dict[str, type], name: str) -> Callable[[C], C]:
 
 
 def cameras() -> dict[str, type]:
-    """The registered camera drivers by name."""
+    """List the registered camera drivers.
+
+    Returns
+    -------
+    dict[str, type]
+        Driver classes by name.
+    """
     return dict(_CAMERAS)
 
 
 def outputs() -> dict[str, type]:
-    """The registered output drivers by name."""
+    """List the registered output drivers.
+
+    Returns
+    -------
+    dict[str, type]
+        Driver classes by name.
+    """
     return dict(_OUTPUTS)
 
 
 def make_camera(name: str, driver: str, options: dict[str, Any], context: DriverContext) -> Camera:
-    """The camera `name` of a configuration, its options checked; not opened yet."""
+    """Make the camera `name` of a configuration, its options checked; it is not opened yet.
+
+    Parameters
+    ----------
+    name
+        Name of the camera in the configuration.
+    driver
+        Name of a registered camera driver.
+    options
+        The `options` section as read from the configuration.
+    context
+        What the drivers of the run share.
+
+    Returns
+    -------
+    Camera
+        The camera, before `open`.
+
+    Raises
+    ------
+    UserError
+        Where there is no such driver, or an option is wrong.
+    """
     return _make(_CAMERAS, "camera", name, driver, options, context)
 
 
 def make_output(name: str, driver: str, options: dict[str, Any], context: DriverContext) -> Output:
-    """The output `name` of a configuration, its options checked; not opened yet."""
+    """Make the output `name` of a configuration, its options checked; it is not opened yet.
+
+    Parameters
+    ----------
+    name
+        Name of the output in the configuration.
+    driver
+        Name of a registered output driver.
+    options
+        The `options` section as read from the configuration.
+    context
+        What the drivers of the run share.
+
+    Returns
+    -------
+    Output
+        The output, before `open`.
+
+    Raises
+    ------
+    UserError
+        Where there is no such driver, or an option is wrong.
+    """
     return _make(_OUTPUTS, "output", name, driver, options, context)
 
 
 def report_drivers(source: Source, kinds: Sequence[str] = ("cameras", "outputs")) -> None:
-    """Note in a run's `source` the drivers that do not exist, and what is wrong with their options.
+    """Report to a run's `source` the drivers that do not exist, and what is wrong with their options.
 
-    What is no driver's affair (a section that is no mapping) is left to whoever builds the configuration.
+    A section that is not a mapping is left to whoever builds the configuration.
+
+    Parameters
+    ----------
+    source
+        The run's configuration as read; it collects the problems with their places.
+    kinds
+        The sections to look at: `cameras`, `outputs`.
     """
     for kind in kinds:
         group, table = source.plain.get(kind), {"cameras": _CAMERAS, "outputs": _OUTPUTS}[kind]
@@ -207,9 +394,14 @@ def _make(
 
 
 def find_devices() -> list[tuple[str, FoundDevice]]:
-    """Every device that a registered driver sees now, each with its kind (camera, output).
+    """Search for every device that a registered driver sees now.
 
-    A driver that fails in looking stands there as a device that cannot be used: the others are still found.
+    A driver whose search fails is listed as a device that cannot be used, so that the others are still found.
+
+    Returns
+    -------
+    list[tuple[str, FoundDevice]]
+        Pairs of kind ("camera", "output") and device.
     """
     found: list[tuple[str, FoundDevice]] = []
     for kind, table in (("camera", _CAMERAS), ("output", _OUTPUTS)):

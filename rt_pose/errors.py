@@ -11,14 +11,30 @@ B = TypeVar("B")
 
 
 class UserError(Exception):
-    """A mistake the user can mend: printed as one message on standard error, exit status 2.
+    """A mistake that the user can correct: printed as one message on standard error, exit status 2.
 
     The message says which object, what was expected, what came, and what to do next.
     """
 
 
 def collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
-    """What two checks give; where both find something wrong, one UserError tells of it all."""
+    """Run two checks, and report the mistakes of both in one error.
+
+    Parameters
+    ----------
+    first, second
+        The checks.
+
+    Returns
+    -------
+    tuple[A, B]
+        The results of both.
+
+    Raises
+    ------
+    UserError
+        Where one finds a mistake; with both messages where both do.
+    """
     try:
         a = first()
     except UserError as error:
@@ -31,7 +47,20 @@ def collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, 
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """A hint such as `, did you mean 'speed'?` (with the valid names where none is near)."""
+    """Format a hint such as `, did you mean 'speed'?`.
+
+    Parameters
+    ----------
+    name
+        What was given.
+    valid
+        The valid names.
+
+    Returns
+    -------
+    str
+        The hint; it lists the valid names where none is near, and is empty where there are none.
+    """
     names = [str(v) for v in valid]
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     if close:

@@ -1,4 +1,4 @@
-"""What `pip install 'rt-pose[EXTRA]'` adds to the live half, and what to say where it is missing."""
+"""What `pip install 'rt-pose[EXTRA]'` adds to the live half, and the messages where it is missing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,18 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 
 
 def installed(module: str) -> bool:
-    """Whether a module could be imported; it is not."""
+    """Check whether a module could be imported, without importing it.
+
+    Parameters
+    ----------
+    module
+        Its full name.
+
+    Returns
+    -------
+    bool
+        Whether it was found.
+    """
     try:
         return find_spec(module) is not None
     except ImportError:  # of a package that should hold it
@@ -30,17 +41,50 @@ def installed(module: str) -> bool:
 
 
 def missing(extra: str) -> list[str]:
-    """The modules of an extra that are not installed."""
+    """List the modules of an extra that are not installed.
+
+    Parameters
+    ----------
+    extra
+        A key of `EXTRAS`.
+
+    Returns
+    -------
+    list[str]
+        Their full names.
+    """
     return [module for module in EXTRAS[extra] if not installed(module)]
 
 
 def remedy(extra: str) -> str:
-    """The command that installs an extra."""
+    """Format the command that installs an extra.
+
+    Parameters
+    ----------
+    extra
+        A key of `EXTRAS`.
+
+    Returns
+    -------
+    str
+        The command.
+    """
     return f"pip install 'rt-pose[{extra}]'"
 
 
 def need(extra: str) -> str | None:
-    """What is missing of an extra, as `needs ..., which are not installed; COMMAND`; None: nothing."""
+    """Format what is missing of an extra.
+
+    Parameters
+    ----------
+    extra
+        A key of `EXTRAS`.
+
+    Returns
+    -------
+    str | None
+        `needs ..., which are not installed; COMMAND`; None where nothing is missing.
+    """
     absent = missing(extra)
     if not absent:
         return None
@@ -50,6 +94,19 @@ def need(extra: str) -> str | None:
 
 
 def require(extra: str, what: str) -> None:
-    """UserError, from `what` on, where something of an extra is not installed."""
+    """Check that an extra is installed.
+
+    Parameters
+    ----------
+    extra
+        A key of `EXTRAS`.
+    what
+        What needs it, the beginning of the message.
+
+    Raises
+    ------
+    UserError
+        Where a module of the extra is not installed.
+    """
     if lack := need(extra):
         raise UserError(f"{what} {lack}")

@@ -18,7 +18,19 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def atomic_writer(path: Path, remedy: str = "choose another `--out`") -> Iterator[TextIO]:
-    """A text file that takes the name `path` only when the block has ended well.
+    """Open a text file that takes the name `path` only when the block has ended well.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made where it does not exist.
+    remedy
+        What the user can do, for the end of an error message.
+
+    Yields
+    ------
+    TextIO
+        The open file, UTF-8, line ends as written.
 
     Raises
     ------
@@ -44,13 +56,43 @@ def atomic_writer(path: Path, remedy: str = "choose another `--out`") -> Iterato
 
 
 def write_atomic(path: Path, text: str, remedy: str = "choose another `--out`") -> None:
-    """Write a whole text file; UserError as `atomic_writer`."""
+    """Write a whole text file in one step.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made where it does not exist.
+    text
+        Its whole content.
+    remedy
+        What the user can do, for the end of an error message.
+
+    Raises
+    ------
+    UserError
+        See `atomic_writer`.
+    """
     with atomic_writer(path, remedy) as file:
         file.write(text)
 
 
 def check_folder(out: Path, need_mib: float, what: str = "out") -> None:
-    """UserError where a folder cannot be made or written to, or has too little room; nothing is written."""
+    """Check that a folder can be made, can be written to, and has room; nothing is written.
+
+    Parameters
+    ----------
+    out
+        The folder.
+    need_mib
+        Free space that is needed, MiB.
+    what
+        What the folder is, for messages.
+
+    Raises
+    ------
+    UserError
+        Where it cannot be written to, or has too little room.
+    """
     there = next(place for place in (out, *out.absolute().parents) if place.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise UserError(f"{what} {out}: cannot write into {there}; give another --out")

@@ -25,8 +25,8 @@ from rt_pose.types import FloatArray
 
 SCHEMA = 1
 SCHEMA_CONTEXT = 2
-"""Of packages whose network has a context: a reader that knows of none refuses it, and would otherwise run it
-without its past."""
+"""The schema of packages whose network has a context: an older reader refuses it, where it would otherwise
+run the network without its past."""
 MANIFEST = "manifest.json"
 NETWORK = "network.onnx"
 GOLDEN = "golden.npz"
@@ -34,8 +34,8 @@ PRECISION_NETWORKS = {"mixed": "network.mixed.xml", "int8": "network.int8.xml"}
 """The file of a precision that needs a network of its own (OpenVINO's IR; its weights beside it, `.bin`)."""
 
 STANDS_IN = {"fp16": "bf16"}
-"""Whose figures a precision goes by that was not measured itself: fp16 keeps three bits more of every number
-than bf16, so what is tolerated of that bounds it."""
+"""The precision whose figures stand for one that was not measured: fp16 keeps three bits more of every number
+than bf16, so the tolerance for bf16 bounds it."""
 
 GOLDEN_TOLERANCE_PX = 0.05
 GOLDEN_FACTOR = 1.5
@@ -62,7 +62,7 @@ class ContextSpec:
 
 @dataclass
 class InputSpec:
-    """What the network wants to see. The same numbers serve training, offline and live."""
+    """What the network takes as input. The same numbers serve training, offline and live."""
 
     width: int
     height: int
@@ -79,7 +79,7 @@ class InputSpec:
     """(width, height) of the frames that an imported network was made for: at another size the animal would
     have another scale in its input. None: any size, as the augmentation of our own training allows."""
     context: ContextSpec | None = None
-    """The past it wants beside the image; None: it sees every frame by itself."""
+    """The past it takes beside the image; None: it sees every frame by itself."""
 
 
 Decoder = Literal["soft_argmax", "argmax", "argmax_locref", "argmax_integral"]
@@ -127,7 +127,7 @@ class TrackingSpec:
     q_px2_s3: list[float]
     """Strength of the velocity's noise; the velocity at rest has variance q tau / 2."""
     tau_s: list[float]
-    """Time after which a velocity is forgotten."""
+    """Time constant with which a velocity decays."""
     gain: list[float]
     """R = gain * S + floor * I."""
     floor_px2: list[float]
@@ -137,14 +137,14 @@ class TrackingSpec:
     gate_chi2: float = 9.21
     """99 % of chi-square with 2 degrees of freedom; beyond it R is inflated."""
     restart_frames: int = 8
-    """So many gated frames in a row restart the track at the measurement."""
+    """This many gated frames in a row restart the track at the measurement."""
     restart_ms: float = 250.0
-    """Unseen for so long, the next sight restarts the track."""
+    """Unseen for this long, the track restarts at the next sight."""
     lost_ms: float = 300.0
-    """Unseen for so long, the keypoint is lost."""
+    """Unseen for this long, the keypoint is lost."""
     bias_px2: list[list[list[float]]] = field(default_factory=list)
     """(K, 2, 2) covariance of the slow part of the network's error, which innovations cannot see: added to
-    the positions that are published and judged, never to the filter's own. Empty: none."""
+    the positions that are published and evaluated, never to the filter's own. Empty: none."""
     subspaces: list[Subspace] = field(default_factory=list)
     """The pose prior: the space of whole poses, and one for each body part seen in several views."""
 
@@ -163,12 +163,12 @@ class PrecisionReport:
     validation_median_px: float | None = None
     validation_p90_px: float | None = None
     displacement_n: int | None = None
-    """Keypoints that the displacement speaks for."""
+    """Number of keypoints in the displacement."""
     video_median_px: float | None = None
     """Displacement from float32 on recorded video, keypoints of confidence >= 0.5."""
     video_p95_px: float | None = None
     video_n: int | None = None
-    """Keypoints that the displacement on video speaks for."""
+    """Number of keypoints in the displacement on video."""
 
     @property
     def largest_p95_px(self) -> float:
@@ -218,11 +218,28 @@ class Package:
 
     @property
     def sha256(self) -> str:
+        """Identity of the package: the hash of its manifest."""
         return self.manifest.sha256
 
 
 def read_package(path: Path | str) -> Package:
-    """Read a package and check every hash; UserError where it is not whole."""
+    """Read a package and check every hash.
+
+    Parameters
+    ----------
+    path
+        Folder of the package.
+
+    Returns
+    -------
+    Package
+        The package, its manifest and golden frames in memory.
+
+    Raises
+    ------
+    UserError
+        Where the folder is not a package, a file is missing or damaged, or the schema is unknown.
+    """
     path = Path(path)
     if not path.is_dir():
         raise UserError(
@@ -252,9 +269,30 @@ def write_package(
     write_network: Callable[[Path], object],
     others: Mapping[str, Callable[[Path], object]] | None = None,
 ) -> Package:
-    """Write a package; `write_network` is handed the path of `network.onnx`. The manifest comes last.
+    """Write a package; its manifest comes last.
 
-    `others` writes further files by name, such as `network.pt2`; each is hashed into the manifest.
+    Parameters
+    ----------
+    path
+        Folder of the package; made where it does not exist.
+    manifest
+        Its `files`, `schema` and `sha256` are filled in here.
+    golden
+        Frames and the keypoints of the float32 network on them.
+    write_network
+        Writes `network.onnx` to the path it is given.
+    others
+        Writers of further files by name, such as `network.pt2`; each file is hashed into the manifest.
+
+    Returns
+    -------
+    Package
+        The package as it reads from disk.
+
+    Raises
+    ------
+    UserError
+        Where the manifest cannot be written.
     """
     path.mkdir(parents=True, exist_ok=True)
     (path / MANIFEST).unlink(missing_ok=True)
@@ -268,9 +306,24 @@ def write_package(
 
 
 def write_manifest(path: Path, manifest: Manifest) -> Package:
-    """Put a manifest, whose `files` are right, into a package in one step; the package as it then reads.
+    """Put a manifest into a package in one step: the package is at every moment the old one or the new one.
 
-    The package is at every moment the old one or the new one. UserError where it cannot be written.
+    Parameters
+    ----------
+    path
+        Folder of the package.
+    manifest
+        Its `files` must be right; its `schema` and `sha256` are filled in here.
+
+    Returns
+    -------
+    Package
+        The package as it then reads.
+
+    Raises
+    ------
+    UserError
+        Where the manifest cannot be written.
     """
     manifest.schema = SCHEMA_CONTEXT if manifest.input.context else SCHEMA
     manifest.sha256 = manifest_sha256(manifest)
@@ -293,10 +346,31 @@ def extend_package(
     reports: Mapping[str, PrecisionReport],
     training: Mapping[str, Any] | None = None,
 ) -> Package:
-    """Add files, precision reports and words on training to a package; what it held of these is replaced.
+    """Add files, precision reports and facts about training to a package; what it held of these is replaced.
 
     Whole at every instant: before a file that the manifest lists is replaced, a manifest without it, and
     without the report of its precision, takes the manifest's place.
+
+    Parameters
+    ----------
+    path
+        Folder of the package.
+    write
+        Writers of the files by name; each is given the path to write to.
+    reports
+        What precisions cost, by precision.
+    training
+        Entries for the manifest's `training`.
+
+    Returns
+    -------
+    Package
+        The package as it then reads.
+
+    Raises
+    ------
+    UserError
+        Where the package is not whole, or its manifest cannot be written.
     """
     manifest = read_package(path).manifest
     replaced = [name for name in write if manifest.files.pop(name, None)]
@@ -316,7 +390,22 @@ def extend_package(
 
 
 def check_frame_size(package: Package, width: int, height: int, whose: str) -> None:
-    """UserError where `whose` frames are not of the size the network was imported for."""
+    """Check that frames have the size that an imported network was made for.
+
+    Parameters
+    ----------
+    package
+        A package; one whose network takes any size passes.
+    width, height
+        Size of the frames, px.
+    whose
+        What gives the frames, for the message.
+
+    Raises
+    ------
+    UserError
+        Where the size is another.
+    """
     wanted = package.manifest.input.frame
     if wanted is not None and tuple(wanted) != (width, height):
         raise UserError(
@@ -331,10 +420,27 @@ def golden_check(
     precision: str,
     predict: Callable[[NDArray[np.uint8]], tuple[FloatArray, FloatArray]],
 ) -> float:
-    """The largest displacement (px) of confident golden keypoints under `predict`.
+    """Measure how far an engine moves the confident golden keypoints, and refuse it beyond tolerance.
 
-    `predict` maps frames (G, H, W, C) to keypoints (G, K, 2) px and confidence (G, K). UserError where the
-    displacement is beyond tolerance: the engine may not serve this package.
+    Parameters
+    ----------
+    package
+        The package whose golden frames are predicted.
+    precision
+        The engine's precision; it chooses the tolerance.
+    predict
+        Maps frames (G, H, W, C) uint8 to keypoints (G, K, 2) px and confidence (G, K).
+
+    Returns
+    -------
+    float
+        The displacement, px: the largest for float32, the P95 for another precision.
+
+    Raises
+    ------
+    UserError
+        Where the displacement is beyond tolerance, no golden keypoint is confident, or the precision was not
+        tried at export.
     """
     xy, _ = predict(package.golden.frames)
     confident = package.golden.confidence >= GOLDEN_CONFIDENCE
@@ -364,18 +470,53 @@ def golden_check(
 
 
 def precision_report(manifest: Manifest, precision: str) -> PrecisionReport | None:
-    """What was measured of a precision at export, or of the one that stands in for it; None: nothing."""
+    """Look up what was measured of a precision at export.
+
+    Parameters
+    ----------
+    manifest
+        The package's manifest.
+    precision
+        Name of the precision.
+
+    Returns
+    -------
+    PrecisionReport | None
+        Its report, or that of the precision that stands in for it (`STANDS_IN`); None where there is neither.
+    """
     return manifest.precisions.get(precision) or manifest.precisions.get(STANDS_IN.get(precision, ""))
 
 
 def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file."""
+    """Hash a file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    str
+        Hex sha256 of its content.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def manifest_sha256(manifest: Manifest) -> str:
-    """Hex sha256 of the manifest with its own hash left empty."""
+    """Hash a manifest with its own hash left empty.
+
+    Parameters
+    ----------
+    manifest
+        The manifest; it is not changed.
+
+    Returns
+    -------
+    str
+        Hex sha256 of its JSON form with sorted keys: the package's identity.
+    """
     plain = msgspec.to_builtins(manifest)
     plain["sha256"] = ""
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

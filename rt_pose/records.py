@@ -22,7 +22,7 @@ class Record(msgspec.Struct, kw_only=True):
     """What all records share."""
 
     t_ns: int
-    """Host time at which it was written down; the log time."""
+    """Host time at which the record was made; the log time."""
 
 
 class ArrayData(msgspec.Struct, array_like=True):
@@ -33,14 +33,33 @@ class ArrayData(msgspec.Struct, array_like=True):
 
     @classmethod
     def of(cls, array: NDArray[np.float64]) -> ArrayData:
+        """Pack an array.
+
+        Parameters
+        ----------
+        array
+            Any shape; stored as little-endian float64 in C order.
+
+        Returns
+        -------
+        ArrayData
+            The packed array, with bytes of its own.
+        """
         return cls(list(array.shape), np.ascontiguousarray(array, dtype="<f8").tobytes())
 
     def array(self) -> NDArray[np.float64]:
+        """Unpack the array.
+
+        Returns
+        -------
+        NDArray[np.float64]
+            A read-only view of the bytes, in the packed shape.
+        """
         return np.frombuffer(self.data, dtype="<f8").reshape(self.shape)
 
 
 class CapturedFrame(Record):
-    """A frame the driver handed over (from the camera's thread)."""
+    """A frame that the driver delivered (from the camera's thread)."""
 
     camera: str
     stamps: FrameStamps
@@ -77,7 +96,7 @@ class Observation(Record):
 
 
 class TrackRecord(Record):
-    """An output: what the filter believed at the exposure."""
+    """An output: the filter's estimate at the exposure."""
 
     seq: int
     camera: str
@@ -107,7 +126,7 @@ class EventRecord(Record):
 
 
 class CommandRecord(Record):
-    """An output: what was asked of an output, and whether its queue took it."""
+    """An output: a command for an actuator, and whether its queue took it."""
 
     seq: int
     command: Command
@@ -122,7 +141,7 @@ class AckRecord(Record):
 
 
 class NoticeRecord(Record):
-    """What an output said besides acks: a fault, a line that it dropped by itself."""
+    """What an output reported besides acks: a fault, a line that it dropped by itself."""
 
     output: str
     text: str
@@ -170,25 +189,60 @@ _DECODERS = {topic: msgspec.msgpack.Decoder(kind) for topic, kind in TOPICS.item
 
 
 def topic_of(record: Record) -> str:
-    """The log topic of a record."""
+    """Look up the log topic of a record.
+
+    Parameters
+    ----------
+    record
+        A record of a class in `TOPICS`.
+
+    Returns
+    -------
+    str
+        Its topic.
+    """
     return _TOPIC_OF[type(record)]
 
 
 def decode(topic: str, payload: bytes) -> Record | None:
-    """The record in a payload; None for a topic of a newer version."""
+    """Decode a record of the log.
+
+    Parameters
+    ----------
+    topic
+        The topic it was logged under.
+    payload
+        The msgpack map.
+
+    Returns
+    -------
+    Record | None
+        The record; None for a topic of a newer version.
+    """
     decoder = _DECODERS.get(topic)
     return decoder.decode(payload) if decoder else None
 
 
 class Sink(Protocol):
-    """What a thread hands its records to. One instance a thread."""
+    """Where a thread sends its records. One instance a thread."""
 
     def send(self, record: Record) -> bool:
-        """Whether the record was taken. Never blocks; what is refused is counted."""
+        """Take a record. Never blocks; what is refused is counted.
+
+        Parameters
+        ----------
+        record
+            The record; the sink may keep a reference to it.
+
+        Returns
+        -------
+        bool
+            Whether the record was taken.
+        """
         ...
 
     def close(self) -> None:
-        """Let go of what the sink holds."""
+        """Release what the sink holds."""
         ...
 
 
@@ -196,7 +250,8 @@ class NoSink:
     """Keeps nothing, for runs that are not recorded."""
 
     def send(self, record: Record) -> bool:  # noqa: ARG002
+        """See `Sink.send`."""
         return True
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """There is nothing to release."""

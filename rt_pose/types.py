@@ -24,14 +24,14 @@ FloatArray = NDArray[np.float64]
 
 
 class FrameStamps(msgspec.Struct, frozen=True):
-    """What a camera says of a frame besides its pixels."""
+    """What a camera reports of a frame besides its pixels."""
 
     index: int
     """The device's own counter: a gap is a frame the device lost."""
     t_exposure_ns: int | None
-    """Middle of the exposure on the host clock; None where the camera cannot say."""
+    """Middle of the exposure on the host clock; None where the camera does not report it."""
     t_arrival_ns: int
-    """When the driver handed the frame over."""
+    """When the driver delivered the frame."""
     t_scene_ns: int
     """The exposure when live; in playback the recording's own time, at whatever pace it is played."""
     clock_error_ns: int = 0
@@ -81,12 +81,12 @@ class Pose:
 
 @dataclass(slots=True)
 class Track:
-    """What the filter believes at a time."""
+    """The filter's estimate at a time."""
 
     camera: str
     frame_index: int
     t_valid_ns: int
-    """The scene time it speaks for: the exposure, or a time ahead."""
+    """The scene time of the estimate: the exposure, or a time ahead."""
     xy: FloatArray
     """(N, K, 2) px."""
     velocity: FloatArray
@@ -187,16 +187,16 @@ class OutputInfo:
     echoes: bool
     detail: str = ""
     heartbeat_ms: float = 0.0
-    """How often the device wants to hear from us, lest it drop its lines; 0 where it has no watchdog."""
+    """How often the device needs a heartbeat to keep its lines; 0 where it has no watchdog."""
     lines: int | None = None
-    """How many lines it has; None where that means nothing to it."""
+    """How many lines it has; None where it has no notion of lines."""
     actions: list[Action] = field(default_factory=list)
     """What it can do; empty for everything."""
 
 
 @dataclass(slots=True)
 class OutputNotice:
-    """What an output has to say besides acks: a fault, a line that it dropped by itself."""
+    """What an output reports besides acks: a fault, a line that it dropped by itself."""
 
     output: str
     t_ns: int

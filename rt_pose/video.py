@@ -1,7 +1,7 @@
 """Recorded videos through PyAV: what a file holds, and its frames with their own times.
 
-A file is looked at before it is used: a cut mp4 does not open, but a cut AVI, or an mp4 with its table of
-contents in front, opens and then ends early without a word.
+A file is checked before it is used: a cut mp4 does not open, but a cut AVI, or an mp4 with its table of
+contents in front, opens and then ends early without an error.
 """
 
 from __future__ import annotations
@@ -61,7 +61,22 @@ class VideoReader:
     """
 
     def __init__(self, path: Path | str, channels: Channels, size: tuple[int, int] | None = None) -> None:
-        """`size` (width, height) scales the frames (bilinear). UserError where the file is not a video."""
+        """Open a video.
+
+        Parameters
+        ----------
+        path
+            The file.
+        channels
+            1 for gray, 3 for RGB.
+        size
+            (width, height) px that frames are scaled to (bilinear); None for their own size.
+
+        Raises
+        ------
+        UserError
+            Where the file is not a video, or may not be read.
+        """
         self._path = Path(path)
         self._size = size
         self._container, self._stream = _open(self._path)
@@ -74,9 +89,22 @@ class VideoReader:
         self._first_pts: int | None = None
 
     def read(self, into: NDArray[np.uint8] | None = None) -> VideoFrame | None:
-        """The next frame, its pixels in `into` (H, W, C) where given; None after the last.
+        """Decode the next frame.
 
-        UserError where the recording breaks off.
+        Parameters
+        ----------
+        into
+            Where its pixels go, (H, W, C) uint8; None for memory of its own.
+
+        Returns
+        -------
+        VideoFrame | None
+            The frame; None after the last.
+
+        Raises
+        ------
+        UserError
+            Where the recording breaks off.
         """
         frame = self._next()
         if frame is None:
@@ -97,7 +125,18 @@ class VideoReader:
         return self._index
 
     def skip(self, frames: int) -> None:
-        """Pass over `frames` frames. They are decoded: a seek would land on the nearest key frame."""
+        """Pass over `frames` frames. They are decoded: a seek would land on the nearest key frame.
+
+        Parameters
+        ----------
+        frames
+            How many; skipping past the end is not an error.
+
+        Raises
+        ------
+        UserError
+            Where the recording breaks off.
+        """
         for _ in range(frames):
             frame = self._next()
             if frame is None:
@@ -134,7 +173,27 @@ class VideoReader:
 
 
 def read_frames(path: Path | str, channels: Channels, start: int = 0) -> Iterator[VideoFrame]:
-    """The frames of a file from frame `start` on, each in memory of its own."""
+    """Decode the frames of a file, each in memory of its own.
+
+    Parameters
+    ----------
+    path
+        The file.
+    channels
+        1 for gray, 3 for RGB.
+    start
+        Index of the first frame to give.
+
+    Yields
+    ------
+    VideoFrame
+        The frames from `start` on, in the order shown.
+
+    Raises
+    ------
+    UserError
+        Where the file is not a video, or breaks off.
+    """
     with VideoReader(path, channels) as reader:
         reader.skip(start)
         while (frame := reader.read()) is not None:
@@ -142,7 +201,23 @@ def read_frames(path: Path | str, channels: Channels, start: int = 0) -> Iterato
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
-    """(width, height) of `WxH` in px; UserError where it is none."""
+    """Parse a size such as 640x480.
+
+    Parameters
+    ----------
+    text
+        The text; None or empty for no size.
+
+    Returns
+    -------
+    tuple[int, int] | None
+        (width, height), px; None where none was given.
+
+    Raises
+    ------
+    UserError
+        Where it is not a size.
+    """
     if not text:
         return None
     match = re.fullmatch(r"(\d+)[xX](\d+)", text.strip())
@@ -152,9 +227,22 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
 
 
 def probe(path: Path | str) -> VideoInfo:
-    """What a video file holds, having made sure that it is whole.
+    """Look up what a video file holds, having made sure that it is whole.
 
-    UserError where it is missing, not a video, cut off, or holds no frame.
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    VideoInfo
+        Its size, rate, number of frames and duration.
+
+    Raises
+    ------
+    UserError
+        Where the file is missing, not a video, cut off, or holds no frame.
     """
     path = Path(path)
     container, stream = _open(path)

@@ -23,7 +23,7 @@ KINDS: tuple[Action, ...] = ("pulse", "train", "level", "analog", "message", "st
 
 @dataclass(frozen=True, slots=True)
 class ActionPlan:
-    """An action with its numbers, as a command bears them."""
+    """An action with its numbers, as a command has them."""
 
     output: str
     line: int
@@ -40,12 +40,32 @@ class ActionPlan:
 
     @property
     def ends(self) -> bool:
-        """It only ends what a line is doing: better late than never, and never withheld."""
+        """Whether it only ends what a line is doing: it is sent even when late, and never withheld."""
         return self.action == "stop" or (self.action == "level" and self.amplitude == 0.0)
 
 
 def plan_action(rule: RuleConfig, outputs: dict[str, OutputConfig], where: str) -> ActionPlan:
-    """The action of a rule; UserError where it cannot be meant."""
+    """Check the action of a rule and plan it.
+
+    Parameters
+    ----------
+    rule
+        The rule as configured.
+    outputs
+        The configured outputs by name, for names of lines.
+    where
+        Place of the rule in the configuration, for messages.
+
+    Returns
+    -------
+    ActionPlan
+        The action with its numbers.
+
+    Raises
+    ------
+    UserError
+        Where the action is not exactly one valid action.
+    """
     do = rule.do
     kind = _kind(do, where)
     if not 0.0 <= do.amplitude <= 1.0:
@@ -63,7 +83,22 @@ def plan_action(rule: RuleConfig, outputs: dict[str, OutputConfig], where: str) 
 
 
 def check_fits(plan: ActionPlan, output: OutputInfo, where: str) -> None:
-    """UserError where an output, as it was found when it was opened, cannot do it."""
+    """Check that an output, as it was found when it was opened, can do an action.
+
+    Parameters
+    ----------
+    plan
+        The action.
+    output
+        What the opened output reports.
+    where
+        Place of the rule in the configuration, for messages.
+
+    Raises
+    ------
+    UserError
+        Where it cannot.
+    """
     if output.actions and plan.action not in output.actions:
         able = ", ".join(output.actions)
         raise UserError(f"{where}: do: output '{plan.output}' takes no {plan.action}; it takes {able}")

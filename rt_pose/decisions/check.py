@@ -27,7 +27,31 @@ BLANK_PX = 60
 
 
 def check(config: RunConfig, model: str = "", video: str = "", image: str = "", out: str = "") -> list[str]:
-    """Explain the rules, one sentence each; the picture goes to `out` where it is given."""
+    """Explain the rules of a configuration, one sentence each.
+
+    Parameters
+    ----------
+    config
+        The run's configuration.
+    model
+        Path of a model package, for the keypoints' names; empty for that of the configuration.
+    video
+        A video whose first frame the zones are drawn on.
+    image
+        A picture that they are drawn on instead.
+    out
+        The PNG to write; empty for none.
+
+    Returns
+    -------
+    list[str]
+        Lines for the terminal.
+
+    Raises
+    ------
+    UserError
+        Where a rule, zone or geometry is not valid, or a file cannot be read or written.
+    """
     check_run(config)
     package = read_package(model or config.model) if model or config.model else None
     keypoints = package.manifest.keypoints if package else named_keypoints(config)
@@ -44,7 +68,18 @@ def check(config: RunConfig, model: str = "", video: str = "", image: str = "", 
 
 
 def named_keypoints(config: RunConfig) -> list[str]:
-    """Names in the rules that can only be keypoints, in order."""
+    """List the names in the rules that can only be keypoints.
+
+    Parameters
+    ----------
+    config
+        The run's configuration.
+
+    Returns
+    -------
+    list[str]
+        The names, in the order of their first use.
+    """
     names: dict[str, None] = {}
     for rule in config.rules:
         for text in (rule.when, rule.release):
@@ -104,7 +139,7 @@ def _frame(package: Package | None, video: str, image: str) -> NDArray[np.uint8]
 
 
 def _estimate(package: Package, frame: NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
-    """Of the keypoints that the network is sure of; where others are drawn they only look like faults."""
+    """Positions (px) of the confident keypoints by name; others would look like faults in the picture."""
     from rt_pose.inference.choose_engine import choose_engine
 
     found = choose_engine(package, EngineConfig()).estimator.estimate(frame)
@@ -117,7 +152,7 @@ def _estimate(package: Package, frame: NDArray[np.uint8]) -> dict[str, tuple[flo
 
 
 def _blank(rig: Rig) -> NDArray[np.uint8]:
-    """Grey, large enough for all zones."""
+    """A grey frame, large enough for all zones."""
     geometry = next(iter(rig.geometries.values()), None)
     places = [
         geometry.to_px(*place) if zone.metric and geometry is not None else place

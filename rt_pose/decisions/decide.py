@@ -1,6 +1,6 @@
 """Rules over tracks -> events. A pure function of poses, stamps, orders, configuration and seed.
 
-A rule comes true when its condition has held for `hold` (scene time); it says so once, and again only
+A rule comes true when its condition has held for `hold` (scene time); this gives one event, and another only
 after the condition has been false. Whether that event fires, is withheld as a control, or is suppressed is
 decided here and nowhere else, always with the reason.
 
@@ -29,7 +29,7 @@ __all__ = ["Decider", "Rule", "RuleSet", "cause_ns", "effect_scene_ns", "is_with
 
 @dataclass(slots=True)
 class _RuleState:
-    """A rule and whom it is judged for: an individual, or all of them where any will do."""
+    """A rule and the individual it is evaluated for, or all of them where any will do."""
 
     rule: Rule
     evaluators: list[tuple[int, ConditionEvaluator, ConditionEvaluator | None]]
@@ -39,9 +39,9 @@ class _RuleState:
     since_ns: int | None = None
     """Scene time since which the condition has held."""
     emitted: bool = False
-    """The event of this stretch has been made."""
+    """The event of this period of being true has been made."""
     lost: bool = False
-    """A keypoint of the condition was lost: what it said then counts for nothing once it is seen again."""
+    """A keypoint of the condition was lost: its evaluations then are discarded once it is seen again."""
     last_event_ns: int | None = None
     """Scene time of the last firing (or withholding), for the refractory time."""
     yoked: int = 0
@@ -60,7 +60,7 @@ class _RuleState:
 
 @dataclass(slots=True)
 class _Evaluation:
-    """What the judges of a seat say of one prediction."""
+    """The evaluation of one rule at one prediction."""
 
     on: bool
     individual: int
@@ -71,7 +71,7 @@ class _Evaluation:
 
 @dataclass(slots=True)
 class _FrameContext:
-    """What all rules share while a frame is judged."""
+    """What all rules share while a frame is evaluated."""
 
     camera: str
     stamps: FrameStamps
@@ -84,14 +84,35 @@ class _FrameContext:
 
 
 def is_withheld(seed: int, rule: str, camera: str, epoch: int, frame_index: int, share: float) -> bool:
-    """Whether an event is a control trial: a hash of its cause, so that replay withholds the same ones."""
+    """Decide whether an event is a control trial.
+
+    The decision is a hash of the event's cause, so that replay withholds the same ones.
+
+    Parameters
+    ----------
+    seed
+        Seed of the run.
+    rule
+        Name of the rule.
+    camera
+        Name of the camera.
+    epoch, frame_index
+        Stamps of the frame that caused it.
+    share
+        Share of events that are withheld, 0..1.
+
+    Returns
+    -------
+    bool
+        Whether it is withheld.
+    """
     cause = f"{seed}/{rule}/{camera}/{epoch}/{frame_index}".encode()
     draw = int.from_bytes(hashlib.blake2b(cause, digest_size=8).digest(), "little") / 2**64
     return draw < share
 
 
 class Decider:
-    """Judges the rules on one camera's filter."""
+    """Evaluates the rules on one camera's filter."""
 
     def __init__(
         self,
@@ -102,7 +123,23 @@ class Decider:
         limits: Limits | None = None,
         protocol: Protocol | None = None,
     ) -> None:
-        """`limits`: the caps on outputs; `protocol`: blocks and parameters. One of each for all cameras."""
+        """Begin with no rule true.
+
+        Parameters
+        ----------
+        rules
+            The rules, for all individuals.
+        seed
+            Seed of the withholding.
+        first_event_id
+            Id of the first event.
+        id_step
+            From one id to the next.
+        limits
+            The caps on outputs, one object for all cameras; None for no caps.
+        protocol
+            Blocks and parameters, one object for all cameras; None for the rules as configured.
+        """
         self._limits = limits or Limits({})
         self.rules = rules
         self._protocol = protocol or make_protocol(RunConfig(rules=[rule.config for rule in rules]))
@@ -112,9 +149,9 @@ class Decider:
         self._has_memory = False
         self._epoch: int | None = None
         self._clock_steps = 0
-        """Of the filter, as far as the rules know of them."""
+        """Steps of the filter's clock that the rules have already been reset for."""
         self.predictions: dict[int, Track] = {}
-        """The last frame's predictions, by the delay (ns) past the judging that they speak for."""
+        """The last frame's predictions, by their delay (ns) after the decision."""
 
     def decide(
         self,
@@ -125,9 +162,27 @@ class Decider:
         armed: bool,
         confidence: FloatArray | None = None,
     ) -> list[tuple[Event, Rule]]:
-        """The events of this frame. `t_judged_ns` is read once by the caller, and logged.
+        """Evaluate all rules on a frame.
 
-        `confidence`: (N, K), the pose's, for rules that ask for it.
+        Parameters
+        ----------
+        causal_filter
+            The camera's filter, updated with the frame's pose.
+        camera
+            Name of the camera.
+        stamps
+            Stamps of the frame.
+        t_judged_ns
+            Host time of the decision, ns; read once by the caller, and logged.
+        armed
+            Whether rules may fire.
+        confidence
+            The pose's, (N, K) 0..1, for rules that use it.
+
+        Returns
+        -------
+        list[tuple[Event, Rule]]
+            The events of this frame, each with its rule.
         """
         if self._rule_states is None:
             self._rule_states = [
@@ -158,9 +213,9 @@ class Decider:
         return frame.events
 
     def _reset_after_clock_step(self, t_scene_ns: int) -> None:
-        """The scene clock stepped back: the tracks begin anew, and so does what the rules know of before.
+        """Reset the rules after the scene clock stepped back and the tracks restarted.
 
-        A refractory time under way begins anew too: how much of it had passed is not known any more.
+        A refractory time under way restarts too: how much of it had passed is no longer known.
         """
         assert self._rule_states is not None
         for state in self._rule_states:
@@ -193,7 +248,7 @@ class Decider:
         self._emit(state.rule, evaluation, frame, outcome, reason)
 
     def _evaluate(self, state: _RuleState, ahead: Track, frame: _FrameContext) -> _Evaluation:
-        """Of the individual for whom it holds most, the lost ones last."""
+        """Evaluate a rule for the individual for whom it holds most, the lost ones last."""
         best: _Evaluation | None = None
         missing = 1.0
         for who, evaluator, release in state.evaluators:
@@ -233,7 +288,7 @@ class Decider:
         return _Evaluation(on, who, evaluator, lost, None)
 
     def _threshold(self, state: _RuleState) -> float:
-        """The probability that it takes to come true, or to stay so."""
+        """The probability at which the rule comes true, or down to which it stays so."""
         parameters = self._protocol.parameters[state.rule.name]
         enter, stay = parameters.probability, parameters.release
         assert enter is not None
@@ -314,7 +369,7 @@ class Decider:
         return "suppressed", ""
 
     def _forbidden_by_protocol(self, rule: Rule) -> str:
-        """What the protocol has against a rule; what only ends a stimulus may do so in any block."""
+        """Why the protocol forbids a rule; what only ends a stimulus may do so in any block."""
         why = self._protocol.forbids(rule.name)
         return "" if rule.plan.ends and why != DISABLED else why
 
@@ -330,16 +385,48 @@ class RuleSet:
 
     @classmethod
     def of(cls, config: RunConfig, keypoints: list[str], delays_ms: dict[str, float]) -> RuleSet:
-        """Of a configuration; UserError where a part of it cannot be meant. `delays_ms` by output name."""
+        """Make the rules, limits and protocol of a configuration.
+
+        Parameters
+        ----------
+        config
+            The run's configuration.
+        keypoints
+            Names of the model's keypoints, in their order.
+        delays_ms
+            By output name, from the write to the effect, ms.
+
+        Returns
+        -------
+        RuleSet
+            What the deciders of all cameras share.
+
+        Raises
+        ------
+        UserError
+            Where a part of the configuration is not valid.
+        """
         rules = make_rules(config, keypoints, delays_ms)
         limits = make_limits(config, {rule.name: rule.plan for rule in rules})
         return cls(rules, limits, make_protocol(config), config.seed)
 
     def decider(self, camera: int, cameras: int) -> Decider:
-        """Of the camera of that number among `cameras`.
+        """Make the decider of one camera.
 
-        Its events count on a lattice of their own (first id and step), so that ids do not depend on how
-        frames of several cameras interleave.
+        Its event ids have a first value and a step of their own, so that they do not depend on how frames of
+        several cameras interleave.
+
+        Parameters
+        ----------
+        camera
+            Number of the camera, from 0.
+        cameras
+            How many cameras there are.
+
+        Returns
+        -------
+        Decider
+            The decider.
         """
         return Decider(self.rules, self.seed, camera + 1, cameras, self.limits, self.protocol)
 
@@ -367,14 +454,39 @@ def _is_late(rule: Rule, frame: _FrameContext) -> bool:
 
 
 def cause_ns(stamps: FrameStamps) -> int:
-    """Host time of what the frame shows: its exposure, or its arrival where the camera cannot say."""
+    """Look up the host time of what a frame shows.
+
+    Parameters
+    ----------
+    stamps
+        Stamps of the frame.
+
+    Returns
+    -------
+    int
+        Its exposure, ns, or its arrival where the camera does not report one.
+    """
     return stamps.t_arrival_ns if stamps.t_exposure_ns is None else stamps.t_exposure_ns
 
 
 def effect_scene_ns(stamps: FrameStamps, t_judged_ns: int, delay_ns: int) -> int:
-    """Scene time at which a command given now will act.
+    """Compute the scene time at which a command given now will act.
 
-    The machine's latency is what it is, also when a recording is played at another pace, so it is added
-    to the frame's scene time unscaled.
+    The machine's latency does not change when a recording is played at another pace, so it is added to the
+    frame's scene time unscaled.
+
+    Parameters
+    ----------
+    stamps
+        Stamps of the frame.
+    t_judged_ns
+        Host time of the decision, ns.
+    delay_ns
+        From the write to the effect, ns.
+
+    Returns
+    -------
+    int
+        Scene time, ns.
     """
     return stamps.t_scene_ns + (t_judged_ns - cause_ns(stamps)) + delay_ns

@@ -8,7 +8,20 @@ from rt_pose.decisions.rule import Rule
 
 
 def explain(rule: Rule, config: RunConfig) -> str:
-    """What makes it fire, what it does, and what holds it back."""
+    """Describe a rule: what makes it fire, what it does, and what suppresses it.
+
+    Parameters
+    ----------
+    rule
+        The rule, bound.
+    config
+        The configuration it is of, for the blocks of the protocol.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
     written = rule.config
     if rule.yoke_times_ns is not None or written.yoke is not None:
         when = f"at the times at which it fired in session {written.yoke}"
@@ -36,7 +49,18 @@ def explain(rule: Rule, config: RunConfig) -> str:
 
 
 def action(plan: ActionPlan) -> str:
-    """What an output is asked to do."""
+    """Describe what an output is asked to do.
+
+    Parameters
+    ----------
+    plan
+        The action.
+
+    Returns
+    -------
+    str
+        A clause, without a full stop.
+    """
     long = _time(plan.duration_us)
     does = {
         "pulse": f"gives a pulse of {long}",

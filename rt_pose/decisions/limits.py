@@ -1,7 +1,7 @@
-"""Caps on what a line is asked: pulses in a minute, share of time on.
+"""Caps on the actions of a line: pulses in a minute, share of time on.
 
-Judged within the decision, from the decisions before it and their judging times alone, so that replay
-suppresses the same events. An action counts from the moment it was judged, as if it ran to its end, whether
+They are applied within the decision, from the decisions before it and their times alone, so that replay
+suppresses the same events. An action counts from the time of its decision, as if it ran to its end, whether
 or not the device carries it out: what disarming cuts short is counted too much, never too little.
 """
 
@@ -41,14 +41,34 @@ class _Line:
 
 
 class Limits:
-    """What all lines have been asked. One object for all cameras, asked in the loop's order."""
+    """Counts the actions of all lines. One object for all cameras, called in the loop's order."""
 
     def __init__(self, caps: dict[str, Cap]) -> None:
+        """Begin with no actions.
+
+        Parameters
+        ----------
+        caps
+            The caps by output name.
+        """
         self._caps = {name: cap for name, cap in caps.items() if cap != Cap()}
         self._lines: dict[tuple[str, int], _Line] = {}
 
     def exceeded(self, plan: ActionPlan, t_ns: int) -> bool:
-        """Whether the action, begun at host time `t_ns`, would exceed a cap of its line."""
+        """Check whether an action would exceed a cap of its line; the count does not change.
+
+        Parameters
+        ----------
+        plan
+            The action.
+        t_ns
+            Host time at which it would begin, ns.
+
+        Returns
+        -------
+        bool
+            Whether it would. What ends a stimulus, and a message, never does.
+        """
         cap = self._caps.get(plan.output)
         if cap is None or plan.ends or plan.action == "message":
             return False
@@ -57,7 +77,15 @@ class Limits:
         return too_many or (cap.on_ns is not None and _longest_in_window(asked.on, cap.window_ns) > cap.on_ns)
 
     def count(self, plan: ActionPlan, t_ns: int) -> None:
-        """The action was decided on at host time `t_ns`."""
+        """Count an action that was decided on.
+
+        Parameters
+        ----------
+        plan
+            The action.
+        t_ns
+            Host time of the decision, ns.
+        """
         cap = self._caps.get(plan.output)
         if cap is None or plan.action == "message":
             return
@@ -73,9 +101,24 @@ class Limits:
 
 
 def make_limits(config: RunConfig, plans: dict[str, ActionPlan]) -> Limits:
-    """The caps of a configuration; UserError where one cannot be meant or forbids a rule for good.
+    """Make the caps of a configuration.
 
-    `plans`: the actions of the rules by name.
+    Parameters
+    ----------
+    config
+        The run's configuration.
+    plans
+        The actions of the rules by name.
+
+    Returns
+    -------
+    Limits
+        The caps, with no actions counted.
+
+    Raises
+    ------
+    UserError
+        Where a cap is not valid, or forbids every action of a rule.
     """
     caps = {
         name: _cap(output.limits, f"configuration: outputs.{name}.limits")
@@ -121,7 +164,7 @@ def _with(line: _Line, plan: ActionPlan, t_ns: int) -> _Line:
 
 
 def _cut(line: _Line, t_ns: int) -> _Line:
-    """What was to come after `t_ns` does not come."""
+    """The line without what was to come after `t_ns`."""
     on = line.on[line.on[:, 0] < t_ns]
     return _Line(line.begins[line.begins <= t_ns], np.minimum(on, t_ns))
 

@@ -1,8 +1,8 @@
 """The experiment's course: blocks and trials, and parameters changed while it runs.
 
 One object for all cameras. It changes by frames, decisions and orders alone, all of which are logged, so that
-replay takes the same turns. Its time is scene time since the first frame of the first camera that delivered
-one; a recording that is wound back goes on in it, and so does a clock that stepped back.
+replay goes through the same changes. Its time is scene time since the first frame of the first camera that
+delivered one; a recording that is wound back goes on in it, and so does a clock that stepped back.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from rt_pose.tracking.clock_step import ClockStepDetector
 from rt_pose.types import FrameStamps
 
 ORDERS = ("block", "set", "mark")
-"""Orders that this module knows what to do with."""
+"""Orders that this module carries out."""
 DISABLED = "disabled"
-"""Why a rule may not fire that somebody has switched off."""
+"""Why a rule that was switched off may not fire."""
 STEPPED_BACK_FRAMES = 8
-"""So many frames in order behind the newest one mean that the camera's clock stepped back."""
+"""This many frames in order behind the newest one mean that the camera's clock stepped back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,13 @@ class Block:
 
     @property
     def has_trials(self) -> bool:
+        """Whether the block is divided into trials."""
         return self.trials is not None or self.trial_ns is not None or self.pause_ns > 0
 
 
 @dataclass(slots=True)
 class Parameters:
-    """What of a rule may change while it runs."""
+    """Parameters of a rule that may change during the run."""
 
     enabled: bool
     probability: float | None
@@ -54,17 +55,25 @@ class Parameters:
 
 
 class RunTime:
-    """Scene time since the first frame, across a recording's being wound back or a clock's stepping back."""
+    """Scene time since the first frame; it goes on where a recording is wound back or a clock steps back."""
 
     def __init__(self) -> None:
         self.camera: str | None = None
-        """Whose frames count."""
+        """The camera whose frames are counted."""
         self.elapsed_ns = 0
         self._last: tuple[int, int] | None = None
         self._clock_step = ClockStepDetector(STEPPED_BACK_FRAMES)
 
     def advance(self, camera: str, stamps: FrameStamps) -> None:
-        """A frame; one out of order counts for nothing, and no time passes in a step back."""
+        """Take a frame in; one out of order is ignored, and no time passes in a step back.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera; only the first that delivered a frame is used.
+        stamps
+            Stamps of the frame.
+        """
         self.camera = self.camera or camera
         if camera != self.camera:
             return
@@ -82,6 +91,15 @@ class Protocol:
     """The block and trial under way, and the rules' parameters."""
 
     def __init__(self, blocks: list[Block], parameters: dict[str, Parameters]) -> None:
+        """Begin at the first block.
+
+        Parameters
+        ----------
+        blocks
+            The blocks in their order; empty for none.
+        parameters
+            Parameters of the rules by name.
+        """
         self.parameters = parameters
         self.time = RunTime()
         self.trial = 0
@@ -98,7 +116,15 @@ class Protocol:
         return self._blocks[self._at].name if 0 <= self._at < len(self._blocks) else ""
 
     def advance(self, camera: str, stamps: FrameStamps) -> None:
-        """A frame is about to be judged: time may end a trial, a pause or the block."""
+        """Take in a frame that is about to be evaluated: time may end a trial, a pause or the block.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera.
+        stamps
+            Stamps of the frame.
+        """
         self.time.advance(camera, stamps)
         now = self.time.elapsed_ns
         while self._at < len(self._blocks) and self._blocks:
@@ -108,7 +134,7 @@ class Protocol:
             due[1](due[0])
 
     def count_event(self) -> None:
-        """An event was fired or withheld whose action begins a stimulus."""
+        """Count an event that was fired or withheld and whose action begins a stimulus."""
         if not 0 <= self._at < len(self._blocks):
             return
         block, now = self._blocks[self._at], self.time.elapsed_ns
@@ -119,7 +145,18 @@ class Protocol:
             self._enter(self._at + 1, now)
 
     def forbids(self, rule: str) -> str:
-        """Why the rule may not fire now; empty where it may."""
+        """Report why a rule may not fire now.
+
+        Parameters
+        ----------
+        rule
+            Name of the rule.
+
+        Returns
+        -------
+        str
+            "disabled", "block" or "inter-trial"; empty where it may.
+        """
         if not self.parameters[rule].enabled:
             return DISABLED
         if not self._blocks:
@@ -132,7 +169,20 @@ class Protocol:
         return "inter-trial" if self._pause_until_ns is not None else ""
 
     def order(self, do: str, args: dict[str, Any]) -> None:
-        """Carry out `block {name}`, `set {parameter, value}`, `mark {text}`; UserError where it cannot be."""
+        """Carry out an order: `block {name}`, `set {parameter, value}` or `mark {text}`.
+
+        Parameters
+        ----------
+        do
+            Name of the order; others are ignored.
+        args
+            Its arguments by name.
+
+        Raises
+        ------
+        UserError
+            Where there is no such block or parameter, or a value is not valid.
+        """
         if do == "block":
             self._jump(args.get("name"))
         elif do == "set":
@@ -141,7 +191,7 @@ class Protocol:
             raise UserError(f"mark: text: expected a text, got {args.get('text')!r}")
 
     def _jump(self, name: Any) -> None:
-        """To the next block of that name, or else the first."""
+        """Go to the next block of that name, or else the first."""
         places = [i for i, block in enumerate(self._blocks) if block.name == name]
         if not places:
             names = list(dict.fromkeys(block.name for block in self._blocks))
@@ -172,10 +222,10 @@ class Protocol:
                     settable[f"rules.{rule}.{key}"] = (rule, key)
         return settable
 
-    # ------------------------------------------------------------ turns
+    # ------------------------------------------------------------ changes by time
 
     def _next_turn(self, block: Block) -> tuple[int, Any] | None:
-        """When time alone brings the next turn, and what it is."""
+        """The time (ns) of the next change that time alone brings, and the change; None for none."""
         turns: list[tuple[int, Any]] = []
         if block.time_ns is not None:
             turns.append((self._since_ns + block.time_ns, self._next_block))
@@ -216,7 +266,23 @@ class Protocol:
 
 
 def make_protocol(config: RunConfig) -> Protocol:
-    """The protocol of a configuration; UserError where it cannot be meant."""
+    """Make the protocol of a configuration.
+
+    Parameters
+    ----------
+    config
+        The run's configuration.
+
+    Returns
+    -------
+    Protocol
+        The protocol, at its first block.
+
+    Raises
+    ------
+    UserError
+        Where a block is not valid.
+    """
     names = [rule.name for rule in config.rules]
     blocks = [_block(block, names) for block in config.protocol]
     return Protocol(blocks, {rule.name: _parameters(rule) for rule in config.rules})

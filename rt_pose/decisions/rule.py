@@ -29,16 +29,16 @@ class Rule:
     hold_ns: int
     refractory_ns: int
     deadline_ns: int
-    """From exposure to decision, and to the command's being sent."""
+    """From exposure to decision, and to the sending of the command."""
     late: str
     withhold: float
     delay_ns: int
-    """Of its output: judged is what will be when the command acts."""
+    """Of its output: the condition is evaluated at the time at which the command acts."""
     config: RuleConfig
     plan: ActionPlan
     """What it does."""
     release: Condition | None = None
-    """Of a rule without probability: what ends its being true."""
+    """Of a rule without probability: the condition that ends its being true."""
     individual: int | Literal["each", "any"] = "each"
     geometries: dict[str, Geometry] = field(default_factory=dict)
     """By camera, for what it measures in mm."""
@@ -47,13 +47,13 @@ class Rule:
 
     @property
     def keypoints(self) -> tuple[int, ...]:
-        """None of which may be lost when it fires."""
+        """Keypoints of which none may be lost when it fires."""
         more = () if self.release is None else self.release.keypoints
         return tuple(dict.fromkeys((*self.condition.keypoints, *more)))
 
     @property
     def blind(self) -> bool:
-        """Nobody who watches the run may tell its fired events from those withheld."""
+        """Whether its fired events must not be distinguishable, during the run, from those withheld."""
         return self.withhold > 0.0
 
 
@@ -68,7 +68,25 @@ class Rig:
 
     @classmethod
     def of(cls, config: RunConfig, keypoints: list[str]) -> Rig:
-        """Of a configuration; UserError where a zone or a geometry cannot be meant."""
+        """Make what conditions may name from a configuration.
+
+        Parameters
+        ----------
+        config
+            The run's configuration.
+        keypoints
+            Names of the model's keypoints, in their order.
+
+        Returns
+        -------
+        Rig
+            The rig.
+
+        Raises
+        ------
+        UserError
+            Where a zone or a geometry is not valid.
+        """
         for name in config.geometry:
             if config.cameras and name not in config.cameras:
                 hint = nearest(name, config.cameras)
@@ -86,14 +104,54 @@ class Rig:
         return cls(keypoints, make_zones(config.zones, "configuration"), geometries, measures)
 
     def bind(self, text: str, where: str) -> Condition:
-        """A condition on it."""
+        """Bind a condition to the rig.
+
+        Parameters
+        ----------
+        text
+            The condition as written.
+        where
+            Its place in the configuration, for messages.
+
+        Returns
+        -------
+        Condition
+            The condition.
+
+        Raises
+        ------
+        UserError
+            See `rt_pose.rules.bind.bind`.
+        """
         return bind(text, self.keypoints, self.zones, where, self.metric_scale)
 
 
 def make_rules(
     config: RunConfig, keypoints: list[str], delays_ms: dict[str, float], individuals: int = 1
 ) -> list[Rule]:
-    """The rules of a configuration; UserError where one cannot be meant. `delays_ms` by output name."""
+    """Check and bind the rules of a configuration.
+
+    Parameters
+    ----------
+    config
+        The run's configuration.
+    keypoints
+        Names of the model's keypoints, in their order.
+    delays_ms
+        By output name, from the write to the effect, ms.
+    individuals
+        How many the model tracks.
+
+    Returns
+    -------
+    list[Rule]
+        The rules, in the order of the configuration.
+
+    Raises
+    ------
+    UserError
+        Where one is not valid.
+    """
     rig = Rig.of(config, keypoints)
     rules: list[Rule] = []
     for rule in config.rules:

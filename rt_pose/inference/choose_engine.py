@@ -24,12 +24,12 @@ AUTO_ERROR_FACTOR = 1.05
 """`auto` takes a precision whose validation error is at most this much of float32's."""
 
 BY_NAME_ONLY = ("int8",)
-"""What `auto` never takes, whatever its figures: some tens of labels do not see what an int8 network does to
+"""What `auto` never takes, whatever its figures: some tens of labels do not show what an int8 network does to
 the frames in between, which is jitter and now and then a keypoint elsewhere."""
 
 
 LONGEST_BARE_S = 20.0
-"""So long may the forwards take that a run times before it and after it."""
+"""The longest time for the forwards that a run times before it and after it."""
 RACE_GAIN = 0.9
 """`auto` takes a lower precision only where it needs at most this much of the time of a more exact one."""
 RACE_ROUNDS, RACE_FORWARDS = 5, 10
@@ -38,7 +38,7 @@ RACE_ROUNDS, RACE_FORWARDS = 5, 10
 
 @dataclass
 class EngineChoice:
-    """The engine that runs, and what spoke for and against."""
+    """The engine that runs, with the reasons for it and against others."""
 
     engine: Engine
     golden_px: float
@@ -50,12 +50,12 @@ class EngineChoice:
     """The engine with its preprocessing and decoding, as it passed the golden check."""
     preprocess: str = "dali"
     preprocess_why: str = ""
-    """What spoke for it."""
+    """The reason for it."""
     refused: list[str] = field(default_factory=list)
     """Faster ones that were not taken, each with its reason."""
 
     tuning: str = ""
-    """What spoke for the engine's threads; nothing where they were not measured."""
+    """The measurements of the engine's threads; empty where they were not measured."""
 
     def __str__(self) -> str:
         text = f"{self.engine.description}; golden keypoints move {self.golden_px:.3f} px"
@@ -74,15 +74,31 @@ class BareForward:
 
 
 def choose_engine(package: Package, config: EngineConfig) -> EngineChoice:
-    """The engine for a package: as configured, or with `auto` the fastest that is good enough.
+    """Choose the engine for a package: as configured, or with `auto` the fastest that is good enough.
 
     Good enough: the processor has the precision, the validation error written at export is within 5 % of
-    float32's, and the golden keypoints stay within tolerance; which of these is the fastest is measured. What
-    was asked for by name and cannot be had is a UserError.
+    float32's, and the golden keypoints stay within tolerance. Which of these is the fastest is measured.
 
     The preprocessing with `auto` is the compiled resize where that keeps the golden keypoints in place (they
-    were found behind DALI's graph), otherwise DALI. Not a race of the two on the day: the same package gives
-    the same pixels live and offline.
+    were found behind DALI's graph), otherwise DALI. It is not chosen by speed: the same package gives the
+    same pixels live and offline.
+
+    Parameters
+    ----------
+    package
+        A verified package.
+    config
+        The `engine` section of a configuration.
+
+    Returns
+    -------
+    EngineChoice
+        The engine with its estimator, and the reasons for it and against others.
+
+    Raises
+    ------
+    UserError
+        Where what was asked for by name cannot be had, or no engine can run the package.
     """
     choose_device(config.device)
     if config.preprocess == "dali" and not installed(DALI):
@@ -152,9 +168,20 @@ def _fastest(good: list[EngineChoice], refused: list[str]) -> EngineChoice:
 
 
 def is_faster(times_ms: Mapping[str, float]) -> str:
-    """The precision to take, of forward times by precision in the order of rising exactness.
+    """Choose among precisions by their forward times.
 
-    A more exact one yields only to one that is clearly faster, so that neighbouring runs choose alike.
+    A more exact one yields only to one that is clearly faster (`RACE_GAIN`), so that neighbouring runs choose
+    alike.
+
+    Parameters
+    ----------
+    times_ms
+        Forward times (ms) by precision, in the order of rising exactness.
+
+    Returns
+    -------
+    str
+        The precision to take.
     """
     *lower, taken = times_ms
     for precision in reversed(lower):
@@ -164,7 +191,15 @@ def is_faster(times_ms: Mapping[str, float]) -> str:
 
 
 def warm_up(engine: Engine, runs: int = 20) -> None:
-    """Run the engine on an empty input, so that the first frame finds caches and threads in place."""
+    """Run the engine on an empty input, so that the first frame finds caches and threads in place.
+
+    Parameters
+    ----------
+    engine
+        The engine, loaded.
+    runs
+        Number of forwards.
+    """
     forward = engine.ready()
     for _ in range(runs):
         forward()
@@ -173,9 +208,23 @@ def warm_up(engine: Engine, runs: int = 20) -> None:
 def bare_forward_ms(
     engine: Engine, clock: Clock, n: int = 200, longest_s: float = LONGEST_BARE_S
 ) -> BareForward:
-    """The engine's forward alone, one input at a time on a ready tensor, after a warm-up.
+    """Time the engine's forward alone, one input at a time on a ready tensor, after a warm-up.
 
-    Fewer than `n` where those would take longer than `longest_s`.
+    Parameters
+    ----------
+    engine
+        The engine, loaded.
+    clock
+        Measures the time.
+    n
+        Number of forwards.
+    longest_s
+        Fewer than `n` are run where those would take longer than this, s.
+
+    Returns
+    -------
+    BareForward
+        Median and P99 (ms), and the number of forwards.
     """
     warm_up(engine)
     forward = engine.ready()
@@ -232,7 +281,7 @@ def _unsupported_reason(package: Package, precision: str) -> str | None:
             "trained on every label, so its error is not known; it puts keypoints "
             f"{report.largest_p95_px:.2f} px (P95) from float32's; {ask}"
         )
-    # Written so that an error that is not a number objects as well.
+    # Written so that an error that is not a number is refused as well.
     if not error <= AUTO_ERROR_FACTOR * reference:
         return f"validation error {error:.2f} px, float32 {reference:.2f} px"
     return None
@@ -250,9 +299,24 @@ def _checked(package: Package, backend: str, precision: str, threads: int, prepr
 
 
 def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali") -> Estimator:
-    """The chain around an engine, on its device. `preprocess`: dali or compiled."""
+    """Make the chain of preprocessing and decoding around an engine, on its device.
+
+    Parameters
+    ----------
+    engine
+        The engine, loaded.
+    decode
+        The package's decoding.
+    preprocess
+        "dali" or "compiled".
+
+    Returns
+    -------
+    Estimator
+        The estimator for the engine's device.
+    """
     if engine.device == "gpu":
-        # Imported here: whoever stays on the CPU waits for nothing of CUDA.
+        # Imported here: a run on the CPU does not wait for CUDA to load.
         from rt_pose.inference.gpu.estimator import DeviceEngine, GpuEstimator
 
         return GpuEstimator(cast(DeviceEngine, engine), decode, preprocess)
@@ -260,9 +324,27 @@ def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali")
 
 
 def replicate_estimators(choice: EngineChoice, package: Package, count: int) -> list[Estimator]:
-    """`count` estimators like the choice's, to be called from as many threads; each passed the golden check.
+    """Make estimators like the choice's, to be called from as many threads at the same time.
 
-    Only the choice's own where its engine has none to run beside it.
+    Parameters
+    ----------
+    choice
+        The engine that runs.
+    package
+        The package that it was chosen for.
+    count
+        How many are wanted.
+
+    Returns
+    -------
+    list[Estimator]
+        The estimators, each having passed the golden check; only the choice's own where its engine cannot be
+        replicated.
+
+    Raises
+    ------
+    UserError
+        Where one fails the golden check.
     """
     beside = getattr(choice.engine, "replicas", None)
     if beside is None:

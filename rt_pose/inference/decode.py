@@ -40,14 +40,33 @@ class Decoder:
     """`decode` with its buffers kept from call to call. Not thread safe: one instance a thread."""
 
     def __init__(self, spec: DecodeSpec) -> None:
+        """Allocate the window.
+
+        Parameters
+        ----------
+        spec
+            Decoding of a package; its `decoder` must be `soft_argmax`.
+        """
         self.spec = spec
         side = 2 * spec.window_radius + 1
         self._window = np.empty(side * side, np.float64)
         self._softmax = spec.activation == "softmax"
 
     def __call__(self, maps: NDArray[np.float32]) -> Keypoints[FloatArray]:
-        """Keypoints in pixels of the network's input from `maps` (..., K, h, w). Never raises or warns on
-        values: a map with NaN or infinity gives NaN and confidence 0."""
+        """Decode heatmaps.
+
+        Never raises or warns on values: a map with NaN or infinity gives NaN and confidence 0.
+
+        Parameters
+        ----------
+        maps
+            Heatmaps (..., K, h, w).
+
+        Returns
+        -------
+        Keypoints[FloatArray]
+            Keypoints (..., K) in pixels of the network's input.
+        """
         *lead, height, width = maps.shape
         flat = maps.reshape(-1, height * width)
         xy, cov = np.empty((len(flat), 2)), np.empty((len(flat), 2, 2))
@@ -72,13 +91,38 @@ class Decoder:
 
 
 def to_input_px(xy: FloatArray, spec: DecodeSpec) -> FloatArray:
-    """Pixels of the network's input at `xy` heatmap pixels."""
+    """Convert heatmap pixels to pixels of the network's input.
+
+    Parameters
+    ----------
+    xy
+        Positions (..., 2), heatmap px.
+    spec
+        Its stride and offset are used.
+
+    Returns
+    -------
+    FloatArray
+        Positions (..., 2), px of the network's input.
+    """
     offset = 0.5 * (spec.stride - 1) if spec.offset_px is None else spec.offset_px
     return xy * spec.stride + offset
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of every value; NaN where one is not finite, which would become a good 0 or 1 otherwise."""
+    """Compute the logistic function of every value.
+
+    Parameters
+    ----------
+    logits
+        Any shape.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        Values 0..1, shape of `logits`; NaN where one is not finite, which would otherwise become a good 0 or
+        1.
+    """
     with np.errstate(invalid="ignore"):  # inf - inf
         # By tanh: no exponential that could overflow.
         found: NDArray[np.float32] = np.float32(0.5) + np.float32(0.5) * np.tanh(np.float32(0.5) * logits)
@@ -86,5 +130,18 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def decode(maps: NDArray[np.float32], spec: DecodeSpec) -> Keypoints[FloatArray]:
-    """Keypoints in pixels of the network's input from heatmaps (..., K, h, w)."""
+    """Decode heatmaps once; see `Decoder` for many calls.
+
+    Parameters
+    ----------
+    maps
+        Heatmaps (..., K, h, w).
+    spec
+        Decoding of a package; its `decoder` must be `soft_argmax`.
+
+    Returns
+    -------
+    Keypoints[FloatArray]
+        Keypoints (..., K) in pixels of the network's input.
+    """
     return Decoder(spec)(maps)

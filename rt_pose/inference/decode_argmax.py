@@ -24,7 +24,19 @@ Decode = Callable[[NDArray[np.float32]], Keypoints[FloatArray]]
 
 
 def make_decoder(spec: DecodeSpec) -> Decode:
-    """The decoder of a package: network output (..., C, h, w) to keypoints (..., K) in input px."""
+    """Make the decoder of a package.
+
+    Parameters
+    ----------
+    spec
+        Decoding of the package.
+
+    Returns
+    -------
+    Decode
+        Maps network output (..., C, h, w) to keypoints (..., K) in pixels of the network's input; not thread
+        safe.
+    """
     return Decoder(spec) if spec.decoder == "soft_argmax" else ArgmaxDecoder(spec)
 
 
@@ -35,12 +47,31 @@ class ArgmaxDecoder:
     """
 
     def __init__(self, spec: DecodeSpec) -> None:
+        """Prepare the window that covariance and confidence come from.
+
+        Parameters
+        ----------
+        spec
+            Decoding of a package; `decoder` is one of the argmax kinds.
+        """
         self.spec = spec
         self._window = Decoder(spec)
 
     def __call__(self, maps: NDArray[np.float32]) -> Keypoints[FloatArray]:
-        """Keypoints of `maps` (..., K, h, w), with location refinement (..., 3 K, h, w). Never raises or
-        warns on values: a map with NaN or infinity gives NaN and confidence 0."""
+        """Decode network output.
+
+        Never raises or warns on values: a map with NaN or infinity gives NaN and confidence 0.
+
+        Parameters
+        ----------
+        maps
+            Heatmaps (..., K, h, w); with location refinement (..., 3 K, h, w).
+
+        Returns
+        -------
+        Keypoints[FloatArray]
+            Keypoints (..., K) in pixels of the network's input.
+        """
         *lead, channels, height, width = maps.shape
         keypoints = channels // LOCREF_MAPS if self.spec.decoder == "argmax_locref" else channels
         heatmaps = maps[..., :keypoints, :, :]
@@ -54,7 +85,7 @@ class ArgmaxDecoder:
         if self.spec.decoder == "argmax_locref":
             offsets = maps[..., keypoints:, :, :].reshape(len(flat), 2, height * width)
             xy += (offsets[np.arange(len(flat)), :, at] * self.spec.locref_std).reshape(xy.shape)
-        # What the window calls broken stays broken; an offset that is not finite joins it.
+        # Broken: not finite in the window, or with an offset that is not finite.
         broken = ~(np.isfinite(found.xy) & np.isfinite(xy)).all(axis=-1)
         xy[broken] = np.nan
         found.cov[broken] = np.nan
@@ -66,7 +97,7 @@ def _centroids(flat: NDArray[np.float32], at: NDArray[np.intp], height: int, wid
     """(M, 2) centroids in heatmap px, relative to the pixels `at`, of the values around them.
 
     Values outside the map count as 0, and so do negative ones: the original takes them as they are, and a
-    window whose values add up to nothing then throws the keypoint out of the frame.
+    window whose values add up to nothing then moves the keypoint out of the frame.
     """
     span = np.arange(-INTEGRAL_RADIUS, INTEGRAL_RADIUS + 1)
     dy, dx = (d.reshape(-1) for d in np.meshgrid(span, span, indexing="ij"))
@@ -75,6 +106,6 @@ def _centroids(flat: NDArray[np.float32], at: NDArray[np.intp], height: int, wid
     values = flat[np.arange(len(flat))[:, None], np.where(inside, y * width + x, at[:, None])]
     values = np.where(inside, np.maximum(values, 0.0), 0.0).astype(np.float64)
     mass = np.maximum(values.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    with np.errstate(invalid="ignore"):  # a map with infinity is found out by the window
+    with np.errstate(invalid="ignore"):  # the window's decoder finds a map with infinity
         centroids: FloatArray = (values @ np.stack([dx, dy], axis=1)) / mass
     return centroids

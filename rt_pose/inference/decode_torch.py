@@ -14,15 +14,45 @@ from rt_pose.package import DecodeSpec
 
 
 def decodes(spec: DecodeSpec) -> bool:
-    """Whether `decode_torch` is the decoder of these maps: our own, not those of networks from elsewhere."""
+    """Check whether `decode_torch` is the decoder of a package.
+
+    It is the decoder of our own maps, not of those of networks from elsewhere.
+
+    Parameters
+    ----------
+    spec
+        Decoding of the package.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
     return spec.decoder == "soft_argmax" and spec.activation != "sigmoid" and spec.offset_px is None
 
 
 def decode_torch(maps: Tensor, spec: DecodeSpec) -> Keypoints[Tensor]:
-    """Keypoints in pixels of the network's input from `maps` (..., K, h, w), on their device, float32.
+    """Decode heatmaps on their device, differentiably.
 
     A map with NaN or infinity gives NaN, confidence 0, and no gradient. Our own decoder only: networks with
     another one are imported, not trained here.
+
+    Parameters
+    ----------
+    maps
+        Heatmaps (..., K, h, w).
+    spec
+        Decoding for which `decodes` is true.
+
+    Returns
+    -------
+    Keypoints[Tensor]
+        Keypoints (..., K) in pixels of the network's input, float32.
+
+    Raises
+    ------
+    ValueError
+        Where the decoding is another.
     """
     if not decodes(spec):
         raise ValueError(f"decode_torch: expected softmax or none, soft_argmax and no offset, got {spec}")

@@ -14,10 +14,15 @@ HIGH_PRIORITY = -10
 
 
 def cuda_devices() -> int:
-    """How many CUDA devices the driver shows; 0 where there is no driver.
+    """Count the CUDA devices that the driver shows.
 
-    The driver is asked directly: DALI and a CPU build of torch cannot tell a machine without a GPU apart
-    from an installation without CUDA.
+    The driver is asked directly: DALI and a CPU build of torch cannot tell a machine without a GPU apart from
+    an installation without CUDA.
+
+    Returns
+    -------
+    int
+        How many; 0 where there is no driver.
     """
     try:
         cuda = ctypes.CDLL("libcuda.so.1")
@@ -30,7 +35,23 @@ def cuda_devices() -> int:
 
 
 def choose_device(wanted: Device) -> Device:
-    """The device to run on: the one asked for, or a UserError. Never a silent fall-back."""
+    """Check that the device asked for is there. There is never a silent fall-back.
+
+    Parameters
+    ----------
+    wanted
+        "cpu" or "gpu".
+
+    Returns
+    -------
+    Device
+        `wanted`.
+
+    Raises
+    ------
+    UserError
+        Where a GPU was asked for and there is none.
+    """
     if wanted == "cpu":
         return wanted
     if cuda_devices() == 0:
@@ -42,9 +63,14 @@ def choose_device(wanted: Device) -> Device:
 
 
 def physical_cores() -> int:
-    """Physical cores that this process may use.
+    """Count the physical cores that this process may use.
 
     Two threads of one core share its vector units, so a network gains nothing from the second.
+
+    Returns
+    -------
+    int
+        How many, at least 1.
     """
     allowed = os.sched_getaffinity(0)
     cores = {_core_of(cpu) for cpu in allowed}
@@ -52,16 +78,27 @@ def physical_cores() -> int:
 
 
 def has_int8_products() -> bool:
-    """Whether the processor multiplies and adds 8-bit integers in one instruction (VNNI or AMX).
+    """Check whether the processor multiplies and adds 8-bit integers in one instruction (VNNI or AMX).
 
     Without it an int8 network is emulated in 16 bits, which may saturate and gains little.
+
+    Returns
+    -------
+    bool
+        Whether it does.
     """
     flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     return bool(flags & {"avx512_vnni", "avx_vnni", "amx_int8"})
 
 
 def raise_priority() -> None:
-    """This process, with all its threads, before others (nice -10); UserError where that is not allowed."""
+    """Give this process, with all its threads, priority over others (nice -10).
+
+    Raises
+    ------
+    UserError
+        Where that is not allowed for this user.
+    """
     try:
         for task in Path("/proc/self/task").iterdir():
             os.setpriority(os.PRIO_PROCESS, int(task.name), HIGH_PRIORITY)

@@ -46,35 +46,102 @@ class Engine(Protocol):
     """One line for people: library with version, precision, threads."""
 
     def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
-        """Load the network of a package's `folder`. UserError where its file cannot be used."""
+        """Load the network of a package.
+
+        Parameters
+        ----------
+        folder
+            Folder of the package.
+        spec
+            The package's description of the network's input.
+        precision
+            One of `precisions`.
+        threads
+            Number of threads; engines of a GPU ignore it.
+
+        Raises
+        ------
+        UserError
+            Where the network's file cannot be used.
+        """
         ...
 
     @classmethod
     def precisions(cls) -> list[str]:
-        """What this machine's processor can do, the least exact first (as a rule the fastest)."""
+        """List the precisions that this machine's processor has.
+
+        Returns
+        -------
+        list[str]
+            The least exact first, as a rule the fastest.
+        """
         ...
 
     @classmethod
     def missing(cls, folder: Path, precision: str = "float32") -> str | None:
-        """Why it cannot serve the package in `folder` (a file, a library) in a precision; None: it can."""
+        """Report why the engine cannot serve a package.
+
+        Parameters
+        ----------
+        folder
+            Folder of the package.
+        precision
+            One of `precisions`.
+
+        Returns
+        -------
+        str | None
+            What is missing (a file, a library), as a phrase; None where it can.
+        """
         ...
 
     def tune(self, clock: Clock) -> str:
-        """Choose threads and their places by measurement, at the pace of frames; what was seen, for people.
+        """Choose threads and their places by measurement, at the pace of frames.
 
-        Nothing where there is nothing to choose. Takes up to some seconds; comes before the first frame.
+        Takes up to some seconds; comes before the first frame.
+
+        Parameters
+        ----------
+        clock
+            Measures the time.
+
+        Returns
+        -------
+        str
+            What was measured, for people; empty where there is nothing to choose.
         """
         ...
 
     def ready(self, frames: int = 1) -> Call:
-        """The bare forward on input that is ready where the network reads it: each call runs one."""
+        """Make a bare forward on input that lies ready where the network reads it.
+
+        Parameters
+        ----------
+        frames
+            Batch size.
+
+        Returns
+        -------
+        Call
+            Each call runs one forward and returns when it is done.
+        """
         ...
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Heatmaps (B, K, h/stride, w/stride) of network input (B, C, h, w), both C-contiguous.
+        """Run the network.
 
-        The result lies in a buffer of the engine and is valid until the next call. A network with context
-        sees each frame with an empty past, in the same time as with any other.
+        A network with context sees each frame with an empty past, in the same time as with any other.
+
+        Parameters
+        ----------
+        batch
+            Network input (B, C, h, w), C-contiguous.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Heatmaps (B, K, h/stride, w/stride), C-contiguous, in a buffer of the engine: valid until the next
+            call.
         """
         ...
 
@@ -83,15 +150,38 @@ class ContextEngine(Engine, Protocol):
     """An engine that can run a network with context as well."""
 
     def advance(self, batch: NDArray[np.float32], past: NDArray[np.float32]) -> NDArray[np.float32]:
-        """As `infer`, each frame with its own past (B, *spec.context.shape), C-contiguous.
+        """Run the network, each frame with its own past.
 
-        `past` is overwritten by the past of the frames that follow.
+        Parameters
+        ----------
+        batch
+            Network input (B, C, h, w), C-contiguous.
+        past
+            (B, *spec.context.shape), C-contiguous; overwritten by the past of the frames that follow.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Heatmaps as of `infer`.
         """
         ...
 
 
 def lacks_context(cls: type[Engine], spec: InputSpec) -> str | None:
-    """Why an engine cannot run a network with context; None: it can, or the network has none."""
+    """Report why an engine cannot run a network with context.
+
+    Parameters
+    ----------
+    cls
+        The engine's class.
+    spec
+        The package's description of the network's input.
+
+    Returns
+    -------
+    str | None
+        The reason as a phrase; None where it can, or the network has no context.
+    """
     if spec.context is None or hasattr(cls, "advance"):
         return None
     able = [name for name, other in engines().items() if hasattr(other, "advance")]
@@ -103,7 +193,23 @@ _ENGINES: dict[str, type[Engine]] = {}
 
 
 def engine_backend(cls: E) -> E:
-    """Class decorator: register an engine under its `backend`."""
+    """Class decorator: register an engine under its `backend`.
+
+    Parameters
+    ----------
+    cls
+        The engine's class.
+
+    Returns
+    -------
+    E
+        The class, unchanged.
+
+    Raises
+    ------
+    ValueError
+        Where another class has that backend.
+    """
     known = _ENGINES.setdefault(cls.backend, cls)
     if known is not cls:
         raise ValueError(f"two engines are called '{cls.backend}': {known} and {cls}")
@@ -111,14 +217,44 @@ def engine_backend(cls: E) -> E:
 
 
 def engines() -> dict[str, type[Engine]]:
-    """Every engine of `engines/` by backend, in the order `auto` tries them."""
+    """Import every engine of `engines/`.
+
+    Returns
+    -------
+    dict[str, type[Engine]]
+        Classes by backend, in the order `auto` tries them.
+    """
     for module in pkgutil.iter_modules([str(Path(__file__).with_name("engines"))]):
         importlib.import_module(f"{__package__}.engines.{module.name}")
     return dict(sorted(_ENGINES.items(), key=lambda item: item[1].order))
 
 
 def open_engine(backend: str, folder: Path, spec: InputSpec, precision: str, threads: int) -> Engine:
-    """The engine `backend` on the network in `folder`; UserError where it cannot be had."""
+    """Load the network of a package into an engine.
+
+    Parameters
+    ----------
+    backend
+        Name of the engine.
+    folder
+        Folder of the package.
+    spec
+        The package's description of the network's input.
+    precision
+        One that the engine has on this processor.
+    threads
+        Number of threads; engines of a GPU ignore it.
+
+    Returns
+    -------
+    Engine
+        The engine, loaded.
+
+    Raises
+    ------
+    UserError
+        Where there is no such engine, or it cannot run the package in that precision.
+    """
     table = engines()
     if backend not in table:
         raise UserError(f"engine.backend: there is no backend '{backend}'{nearest(backend, table)}")

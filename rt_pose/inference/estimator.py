@@ -35,7 +35,17 @@ class FramePreprocess(Protocol):
     """One frame to the network's input."""
 
     def into(self, frame: NDArray[np.uint8], out: NDArray[np.float32], window: Region | None = None) -> None:
-        """Write the input for a frame (H, W, C), or for its `window`, to `out` (C, h, w)."""
+        """Write the network's input for a frame, or for a window of it.
+
+        Parameters
+        ----------
+        frame
+            (H, W, C) uint8.
+        out
+            Where the input goes, (C, h, w).
+        window
+            Part of the frame (x, y, width, height), px; None for the whole frame.
+        """
         ...
 
 
@@ -43,41 +53,114 @@ class Estimator(ABC):
     """Keypoints of frames by one network. Not thread safe: one instance a thread."""
 
     def __init__(self, engine: Engine, decode: Decode) -> None:
-        """`decode`: from what `infer` gives to keypoints in pixels of the network's input."""
+        """Keep the engine and its decoder.
+
+        Parameters
+        ----------
+        engine
+            The engine, loaded.
+        decode
+            Maps what `infer` gives to keypoints in pixels of the network's input.
+        """
         self.engine = engine
         self._decode = decode
         self._affines: dict[tuple[int, int], FloatArray] = {}
 
     @abstractmethod
     def preprocess_all(self, images: Images, windows: Sequence[Region | None]) -> Batch:
-        """Network input of frames (H, W, C), or of their windows, for one call of `infer`.
+        """Make the network's input of frames, or of their windows, for one call of `infer`.
 
-        It is valid until the next call, and the frames are read until `infer` has returned.
+        Parameters
+        ----------
+        images
+            Frames (H, W, C) uint8; they are read until `infer` has returned.
+        windows
+            Of each frame its part (x, y, width, height), px, or None for the whole.
+
+        Returns
+        -------
+        Batch
+            Network input (B, C, h, w), valid until the next call.
         """
 
     @abstractmethod
     def infer(self, batch: Batch, contexts: Sequence[TemporalContext] | None = None) -> NDArray[np.float32]:
-        """What `decode` takes, frame by frame along the first axis; valid until the next call.
+        """Run the network.
 
-        `contexts`: that of each frame, moved on by it; without them every frame is seen with an empty past.
+        Parameters
+        ----------
+        batch
+            What `preprocess_all` gave.
+        contexts
+            The past of each frame, advanced by the call; None shows every frame with an empty past.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            What `decode` takes, frame by frame along the first axis; valid until the next call.
         """
 
     @abstractmethod
     def pin(self, memory: NDArray[np.uint8]) -> Callable[[], None]:
-        """Frames will lie in `memory`; call what is returned before the memory goes."""
+        """Announce that frames will lie in `memory`, so that the device may read them in place.
+
+        Parameters
+        ----------
+        memory
+            The memory, for example the ring of a camera.
+
+        Returns
+        -------
+        Callable[[], None]
+            To be called before the memory is released.
+        """
 
     def preprocess(self, image: NDArray[np.uint8], window: Region | None = None) -> Batch:
-        """`preprocess_all` of one frame."""
+        """Preprocess one frame; see `preprocess_all`.
+
+        Parameters
+        ----------
+        image
+            Frame (H, W, C) uint8.
+        window
+            Its part (x, y, width, height), px; None for the whole.
+
+        Returns
+        -------
+        Batch
+            Network input (1, C, h, w), valid until the next call.
+        """
         return self.preprocess_all([image], [window])
 
     def new_context(self) -> TemporalContext:
-        """An empty past, for a sequence of frames that begins."""
+        """Make an empty past, for a sequence of frames that begins.
+
+        Returns
+        -------
+        TemporalContext
+            The past; of a network without context it holds nothing.
+        """
         return TemporalContext(self.engine.spec)
 
     def decode(
         self, heatmaps: NDArray[np.float32], frame_size: tuple[int, int], offset_xy: tuple[int, int] = (0, 0)
     ) -> Keypoints[FloatArray]:
-        """Keypoints (B, K, ...) in sensor pixels, of frames of (width, height) at `offset_xy`."""
+        """Decode heatmaps into sensor pixels.
+
+        Parameters
+        ----------
+        heatmaps
+            What `infer` gave for B frames.
+        frame_size
+            (width, height) of the frames, or of their windows, px.
+        offset_xy
+            Place of their top-left pixel on the sensor, px.
+
+        Returns
+        -------
+        Keypoints[FloatArray]
+            Keypoints (B, K), px of the sensor, in memory of their own.
+        """
         affine = self._affines.get(frame_size)
         if affine is None:
             affine = self._affines[frame_size] = frame_from_input(self.engine.spec, frame_size)
@@ -89,23 +172,56 @@ class Estimator(ABC):
     def estimate(
         self, image: NDArray[np.uint8], window: Region | None = None, context: TemporalContext | None = None
     ) -> Keypoints[FloatArray]:
-        """Keypoints (1, K, ...) of a frame (H, W, C), or of its window, in the frame's pixels.
+        """Find the keypoints of one frame, or of a window of it.
 
-        `context` is moved on by it; without one the frame is seen with an empty past.
+        Parameters
+        ----------
+        image
+            Frame (H, W, C) uint8.
+        window
+            Its part (x, y, width, height), px; None for the whole.
+        context
+            The past of the frame, advanced by the call; None shows it with an empty past.
+
+        Returns
+        -------
+        Keypoints[FloatArray]
+            Keypoints (1, K), px of the frame.
         """
         heatmaps = self.infer(self.preprocess(image, window), None if context is None else [context])
         x, y, width, height = window or (0, 0, image.shape[1], image.shape[0])
         return self.decode(heatmaps, (width, height), (x, y))
 
     def estimate_all(self, images: Iterable[NDArray[np.uint8]]) -> Keypoints[FloatArray]:
-        """Keypoints (F, K, ...) of frames that are no sequence, each in its own pixels.
+        """Find the keypoints of frames that are no sequence.
 
         A network with context sees each as if nothing had moved: with itself as its past.
+
+        Parameters
+        ----------
+        images
+            F frames (H, W, C) uint8.
+
+        Returns
+        -------
+        Keypoints[FloatArray]
+            Keypoints (F, K), each in px of its own frame.
         """
         return concatenate([self._estimate_single(image) for image in images])
 
     def estimate_sequence(self, images: Iterable[NDArray[np.uint8]]) -> Keypoints[FloatArray]:
-        """Keypoints (F, K, ...) of frames one after another, each with those before it as its past."""
+        """Find the keypoints of frames that follow one another, each with those before it as its past.
+
+        Parameters
+        ----------
+        images
+            F frames (H, W, C) uint8.
+
+        Returns
+        -------
+        Keypoints[FloatArray]
+            Keypoints (F, K), px of the frames.
+        """
         context = self.new_context()
         return concatenate([self.estimate(image, context=context) for image in images])
 
@@ -120,7 +236,17 @@ class CpuEstimator(Estimator):
     """The chain on the host: network input and heatmaps are arrays."""
 
     def __init__(self, engine: Engine, decode: DecodeSpec, preprocess: str = "dali") -> None:
-        """`preprocess`: dali or compiled."""
+        """Allocate the network's input, and make preprocessing and decoder.
+
+        Parameters
+        ----------
+        engine
+            An engine of the CPU, loaded.
+        decode
+            The package's decoding.
+        preprocess
+            "dali" or "compiled".
+        """
         super().__init__(engine, make_decoder(decode))
         spec = engine.spec
         self._preprocess = _preprocessor(preprocess, spec)
@@ -129,6 +255,7 @@ class CpuEstimator(Estimator):
         """(B, N F, h, w) for several sequences in one call."""
 
     def preprocess_all(self, images: Images, windows: Sequence[Region | None]) -> NDArray[np.float32]:
+        """See `Estimator.preprocess_all`."""
         if len(images) > len(self._batch):
             self._batch = np.zeros((len(images), *self._batch.shape[1:]), np.float32)
         for image, window, out in zip(images, windows, self._batch, strict=False):
@@ -138,6 +265,7 @@ class CpuEstimator(Estimator):
     def infer(
         self, batch: NDArray[np.float32], contexts: Sequence[TemporalContext] | None = None
     ) -> NDArray[np.float32]:
+        """See `Estimator.infer`."""
         if contexts is None or self.engine.spec.context is None:
             return self.engine.infer(batch)
         engine = cast(ContextEngine, self.engine)  # `open_engine` lets no other through
@@ -154,11 +282,23 @@ class CpuEstimator(Estimator):
         return heatmaps
 
     def pin(self, memory: NDArray[np.uint8]) -> Callable[[], None]:  # noqa: ARG002
+        """See `Estimator.pin`. A CPU reads memory as it is: nothing is done."""
         return lambda: None  # a CPU reads memory as it is
 
 
 def concatenate(found: Sequence[Keypoints[FloatArray]]) -> Keypoints[FloatArray]:
-    """Keypoints (F, K, ...) of frames, from those of each (1, K, ...)."""
+    """Join the keypoints of frames.
+
+    Parameters
+    ----------
+    found
+        Keypoints (1, K) of each of F frames.
+
+    Returns
+    -------
+    Keypoints[FloatArray]
+        Keypoints (F, K).
+    """
     return Keypoints(
         np.concatenate([f.xy for f in found]),
         np.concatenate([f.cov for f in found]),
@@ -168,7 +308,7 @@ def concatenate(found: Sequence[Keypoints[FloatArray]]) -> Keypoints[FloatArray]
 
 def _preprocessor(name: str, spec: InputSpec) -> FramePreprocess:
     if name == "compiled":
-        # Imported here: whoever stays with DALI need not wait for the compiler.
+        # Imported here: a run with DALI does not wait for the compiler.
         from rt_pose.inference.preprocess_compiled import CompiledPreprocess
 
         return CompiledPreprocess(spec)

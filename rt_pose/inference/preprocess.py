@@ -21,13 +21,24 @@ _INPUT = "frames"
 
 
 def graph(frames: Any, spec: InputSpec, channels: int | None = None) -> Any:
-    """The preprocessing as DALI operators, for use inside any pipeline.
-
-    `frames` is a node of uint8 images, layout HWC, with `channels` channels (the network's own where not
-    given); the result is a node of float32, layout CHW, (spec.channels, spec.height, spec.width).
+    """Add the preprocessing to a DALI pipeline, as operators.
 
     The one place where colour is matched: RGB frames for a gray network become luma (BT.601) before the
     resize, gray frames for an RGB network are repeated after it; either way one channel is resized.
+
+    Parameters
+    ----------
+    frames
+        A node of uint8 images, layout HWC.
+    spec
+        The network's input.
+    channels
+        Channels of the frames; None for as many as the network has.
+
+    Returns
+    -------
+    Any
+        A node of float32, layout CHW, (spec.channels, spec.height, spec.width).
     """
     from nvidia.dali import fn, types
 
@@ -50,10 +61,20 @@ def graph(frames: Any, spec: InputSpec, channels: int | None = None) -> Any:
 
 
 class Preprocess:
-    """The graph, run at once on the frames it is handed. Not thread safe: one instance a thread."""
+    """The graph, run at once on the frames it is given. Not thread safe: one instance a thread."""
 
     def __init__(self, spec: InputSpec, batch_size: int = 1, threads: int = 1) -> None:
-        """`batch_size` is the most frames of one call."""
+        """Prepare for frames; pipelines are built when the first frame of a number of channels comes.
+
+        Parameters
+        ----------
+        spec
+            The network's input.
+        batch_size
+            The most frames of one call.
+        threads
+            DALI's threads.
+        """
         self.spec = spec
         self._batch_size = batch_size
         self._threads = threads
@@ -61,10 +82,18 @@ class Preprocess:
         self._buffers: Any = None
 
     def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Network input (B, C, h, w) of `frames`, each (H, W, C) uint8 and contiguous, of any size.
+        """Preprocess frames.
 
-        The result lies in DALI's own memory and is valid until the next call. All frames of one call have
-        the same number of channels. The frames are read in place and only during the call.
+        Parameters
+        ----------
+        frames
+            Frames (H, W, C) uint8, contiguous, of any size, all with the same number of channels. They are
+            read in place and only during the call.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Network input (B, C, h, w), in DALI's own memory: valid until the next call.
         """
         channels = frames[0].shape[2]
         pipeline = self._pipelines.get(channels)
@@ -83,7 +112,17 @@ class Preprocess:
         out: NDArray[np.float32],
         window: tuple[int, int, int, int] | None = None,
     ) -> None:
-        """Write the input for one frame, or for its `window` (x, y, width, height), to `out` (C, h, w)."""
+        """Write the network's input for one frame, or for a window of it.
+
+        Parameters
+        ----------
+        frame
+            (H, W, C) uint8.
+        out
+            Where the input goes, (C, h, w).
+        window
+            Part of the frame (x, y, width, height), px; None for the whole frame.
+        """
         if window is not None:
             x, y, width, height = window
             frame = np.ascontiguousarray(frame[y : y + height, x : x + width])
@@ -98,10 +137,27 @@ def frames_pipeline(
     device_id: int | None = None,
     asynchronous: bool = False,
 ) -> Any:
-    """A pipeline from the external source "frames" to the network's input; frames are read in place.
+    """Build a pipeline from the external source "frames" to the network's input; frames are read in place.
 
-    With a `device_id` the frames are copied to that GPU and the graph runs there. `asynchronous`: `run` may
-    be handed a CUDA stream, which its output is then bound to.
+    Parameters
+    ----------
+    spec
+        The network's input.
+    channels
+        Channels of the frames.
+    batch_size
+        The most frames of one run.
+    threads
+        DALI's threads.
+    device_id
+        Number of the GPU that the frames are copied to and the graph runs on; None for the CPU.
+    asynchronous
+        Whether `run` may be given a CUDA stream, which its output is then bound to.
+
+    Returns
+    -------
+    Any
+        The DALI pipeline, built.
     """
     from nvidia.dali import Pipeline, fn, types
 
@@ -124,10 +180,23 @@ def frames_pipeline(
 
 
 def frame_from_input(spec: InputSpec, frame_size: tuple[int, int]) -> FloatArray:
-    """(2, 3) affine from pixel centres of the network's input to pixel centres of the frame.
+    """Compute the affine from pixel centres of the network's input to pixel centres of the frame.
 
-    `frame_size` is (width, height). A resize maps edges to edges, so centres follow
-    frame = (input + 0.5) * scale - 0.5.
+    Parameters
+    ----------
+    spec
+        The network's input.
+    frame_size
+        (width, height) of the frame, px.
+
+    Returns
+    -------
+    FloatArray
+        (2, 3) affine.
+
+    Notes
+    -----
+    A resize maps edges to edges, so centres follow frame = (input + 0.5) * scale - 0.5.
     """
     scale_x, scale_y = frame_size[0] / spec.width, frame_size[1] / spec.height
     return np.array([[scale_x, 0.0, 0.5 * scale_x - 0.5], [0.0, scale_y, 0.5 * scale_y - 0.5]])

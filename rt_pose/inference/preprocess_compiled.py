@@ -32,10 +32,22 @@ class Taps(NamedTuple):
 
 
 def taps(n_in: int, n_out: int, antialias: bool) -> Taps:
-    """Weights of a linear resize from `n_in` to `n_out` pixels, edges on edges.
+    """Compute the weights of a linear resize of one axis, edges on edges.
 
     Antialiased, the triangle is as wide as an output pixel where that is more than an input pixel. What falls
     outside repeats the border pixel, so its weight is added to that pixel's.
+
+    Parameters
+    ----------
+    n_in, n_out
+        Sizes of the axis before and after, px.
+    antialias
+        Whether to widen the triangle.
+
+    Returns
+    -------
+    Taps
+        First input pixel and weights of each output pixel.
     """
     scale = n_in / n_out
     support = max(scale, 1.0) if antialias else 1.0
@@ -61,15 +73,18 @@ def taps(n_in: int, n_out: int, antialias: bool) -> Taps:
 def _resize(frame, x0, y0, top, down, left, across, scale, offset, row, sums, out):  # type: ignore[no-untyped-def]
     """`frame` (H, W * C) uint8 from column `x0` and row `y0` on -> `out` (C_out, h, w) float32.
 
-    `row` is as long as the part's row, `sums` (C, w) says C, C_out is C or more.
+    `row` is as long as a row of the part; `sums` is (C, w); C_out is C or more.
     """
     channels_out, height, width = out.shape
     channels = sums.shape[0]
     for y in range(height):
+        # Vertical pass: the frame rows under this output row, summed into `row`.
         _sum_rows(frame, x0, y0 + top[y], down[y], row)
         for c in range(channels):
+            # Horizontal pass, a channel at a time.
             _sum_columns(row[c:], left, across, channels, sums[c])
         for c in range(channels_out):
+            # Normalisation, written in the network's layout; one channel serves all where the frame is gray.
             total = sums[c if channels > 1 else 0]
             for x in range(width):
                 out[c, y, x] = total[x] * scale[c] + offset[c]
@@ -77,10 +92,11 @@ def _resize(frame, x0, y0, top, down, left, across, scale, offset, row, sums, ou
 
 @numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
 def _sum_rows(frame, x0, top, weights, row):  # type: ignore[no-untyped-def]
-    """Frame rows from `top` on, from column `x0` on, into one row, as `weights` say."""
+    """Sum frame rows from `top` on, from column `x0` on, into one row with `weights`."""
     width = len(row)
     source = frame[top, x0 : x0 + width]  # indices from 0 on: no wrap-around to look for, so it is vectorised
     for x in range(width):
+        # The first tap overwrites what the row before left.
         row[x] = weights[0] * np.float32(source[x])
     for t in range(1, len(weights)):
         weight = weights[t]
@@ -98,6 +114,7 @@ def _sum_columns(row, left, across, step, total):  # type: ignore[no-untyped-def
     for x in range(len(total)):
         total[x] = 0.0
     t = 0
+    # Four taps at a time, then the rest one by one.
     while t + 4 <= len(across):
         start = np.uint32(t * step)
         for x in range(len(total)):
@@ -151,6 +168,13 @@ class CompiledPreprocess:
     """One frame a call. Not thread safe: one instance a thread."""
 
     def __init__(self, spec: InputSpec) -> None:
+        """Prepare for frames; the weights are computed when the first frame of a size comes.
+
+        Parameters
+        ----------
+        spec
+            The network's input.
+        """
         self.spec = spec
         self._scale = (1.0 / np.asarray(spec.std)).astype(np.float32)
         self._offset = (-np.asarray(spec.mean) / np.asarray(spec.std)).astype(np.float32)
@@ -158,7 +182,18 @@ class CompiledPreprocess:
         self._sizes: dict[tuple[int, ...], _Size] = {}
 
     def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Network input (1, C, h, w) of the one frame (H, W, C) uint8 given; valid until the next call."""
+        """Preprocess one frame.
+
+        Parameters
+        ----------
+        frames
+            The one frame, (H, W, C) uint8.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Network input (1, C, h, w), valid until the next call.
+        """
         (frame,) = frames
         self.into(frame, self._out[0])
         return self._out
@@ -169,7 +204,17 @@ class CompiledPreprocess:
         out: NDArray[np.float32],
         window: tuple[int, int, int, int] | None = None,
     ) -> None:
-        """Write the input for one frame, or for its `window` (x, y, width, height), to `out` (C, h, w)."""
+        """Write the network's input for one frame, or for a window of it.
+
+        Parameters
+        ----------
+        frame
+            (H, W, C) uint8, C-contiguous.
+        out
+            Where the input goes, (C, h, w).
+        window
+            Part of the frame (x, y, width, height), px; None for the whole frame.
+        """
         height, width, channels = frame.shape
         x, y, width, height = window or (0, 0, width, height)
         size = self._sizes.get((height, width, channels))

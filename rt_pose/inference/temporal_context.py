@@ -2,12 +2,13 @@
 
 One `TemporalContext` a camera (and, where several windows are looked at, a window). It is a function of the
 frames it was shown and of their stamps and windows alone, so that the loop, offline prediction and a replay
-from the film go through the same states. When a frame does not follow on what is held, the past is emptied,
-and the network sees that frame as if it had no context; within N more frames the past is whole again:
+from the recorded video go through the same states. When a frame does not follow on what is held, the past is
+emptied, and the network sees that frame as if it had no context; within N more frames the past is whole
+again:
 
 - the recording was wound back (another epoch, or a time or index that does not rise);
 - more than `LONGEST_STEP` frames lie between, dropped or superseded, or more than `LONGEST_NS` of scene time.
-  A smaller gap leaves the past as it is: somewhat older than the network was taught;
+  A smaller gap leaves the past as it is: somewhat older than those the network was trained on;
 - the network looks at another part of the frame: at a window after the whole frame or the other way round, at
   one of another size, or at one that has moved by more than half a cell of the held maps. A window that
   follows an animal closely moves less than that from frame to frame; what is held is not moved along.
@@ -35,6 +36,13 @@ class TemporalContext:
     """The maps of the last frames of one sequence. For a network without context it holds nothing."""
 
     def __init__(self, spec: InputSpec) -> None:
+        """Allocate an empty past.
+
+        Parameters
+        ----------
+        spec
+            The network's input; its `context` gives the shape.
+        """
         self._context = spec.context
         shape = (0, 0, 0) if spec.context is None else spec.context.shape
         self.maps: NDArray[np.float32] = np.zeros((1, *shape), np.float32)
@@ -47,8 +55,26 @@ class TemporalContext:
     def advance_to(
         self, index: int, t_scene_ns: int, epoch: int = 0, window: Region | None = None
     ) -> TemporalContext:
-        """Itself, as the past of a frame with these stamps that is looked at in `window`: emptied where that
-        frame does not follow on. Called once a frame, before the network runs."""
+        """Prepare the past for a frame: it is emptied where that frame does not follow on.
+
+        Called once a frame, before the network runs.
+
+        Parameters
+        ----------
+        index
+            The device's counter of the frame.
+        t_scene_ns
+            Scene time of the frame, ns.
+        epoch
+            Counts the times the recording was wound back.
+        window
+            Part of the frame that is looked at, px; None for the whole.
+
+        Returns
+        -------
+        TemporalContext
+            Itself.
+        """
         if self._context is not None:
             if self._last is not None and not self._follows(index, t_scene_ns, epoch, window):
                 self.maps.fill(0.0)
@@ -57,7 +83,7 @@ class TemporalContext:
         return self
 
     def reset(self) -> None:
-        """Forget everything, as before the first frame."""
+        """Empty the past, as before the first frame."""
         self.maps.fill(0.0)
         self.resets, self._last, self._window = 0, None, None
 
@@ -72,7 +98,7 @@ class TemporalContext:
         )
 
     def _same_window(self, window: Region | None) -> bool:
-        """Whether `window` is as good as the one before it."""
+        """Whether `window` is close enough to the one before it for the past to be kept."""
         before = self._window
         if window is None or before is None:
             return window is before

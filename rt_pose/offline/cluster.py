@@ -1,7 +1,7 @@
 """Many videos as an array of SLURM jobs, or of processes of this machine, through submitit.
 
 Each task has its own share of the videos and writes tables and records as one process would; so a task that
-is killed, or requeued at its time limit, loses only the video it was at.
+is killed, or requeued at its time limit, loses only the video it was working on.
 """
 
 from __future__ import annotations
@@ -54,7 +54,13 @@ class Share:
             return PredictionOutcome(failures=[Failure(job.name, str(error)) for job in self.jobs])
 
     def checkpoint(self) -> Any:
-        """At a task's time limit: the same once more, which goes on with what is not done."""
+        """Resubmit the task at its time limit; it goes on with what is not done.
+
+        Returns
+        -------
+        Any
+            submitit's order to submit the share again.
+        """
         import submitit
 
         return submitit.helpers.DelayedSubmission(self)
@@ -68,8 +74,35 @@ def predict_on_cluster(
     cluster: ClusterConfig,
     say: Say,
 ) -> PredictionOutcome:
-    """Divide the open jobs among tasks, submit these, and wait for them. Interrupted, SLURM's tasks go on and
-    local ones are ended; UserError where the cluster cannot be had."""
+    """Divide the open jobs among tasks, submit these, and wait for them.
+
+    Interrupted, SLURM's tasks go on and local ones are ended.
+
+    Parameters
+    ----------
+    package
+        The model package.
+    jobs
+        The videos with their tables.
+    out
+        Folder of the tables, and of the tasks' logs.
+    engine
+        The `engine` section of the configuration.
+    cluster
+        Where tasks run, how many, and what each may use.
+    say
+        Prints a line.
+
+    Returns
+    -------
+    PredictionOutcome
+        What became of all videos.
+
+    Raises
+    ------
+    UserError
+        Where the cluster is not available, or another run writes to `out`.
+    """
     executor = _executor(out, cluster)
     with exclusive_lock(out):
         todo, outcome = open_jobs(package, jobs, say)
@@ -93,7 +126,20 @@ def predict_on_cluster(
 
 
 def split_jobs(jobs: Sequence[VideoJob], tasks: int) -> list[list[VideoJob]]:
-    """The jobs in at most `tasks` shares of about the same bytes of video, each in order."""
+    """Divide jobs into shares of about the same bytes of video.
+
+    Parameters
+    ----------
+    jobs
+        The jobs.
+    tasks
+        The most shares.
+
+    Returns
+    -------
+    list[list[VideoJob]]
+        The shares, each in order of the videos' names.
+    """
     shares: list[list[VideoJob]] = [[] for _ in range(min(tasks, len(jobs)))]
     bytes_of = [0] * len(shares)
     for size, job in sorted(((size_of(job), job) for job in jobs), key=lambda pair: -pair[0]):
@@ -153,7 +199,7 @@ def _interrupted(tasks: Sequence[Any], where: str, say: Say) -> None:
 
 
 def _collect(task: Any, share: Sequence[VideoJob], sha256: str, outcome: PredictionOutcome) -> None:
-    """Add what became of a task's share. A task that died has failed at the videos that are not done."""
+    """Add the outcome of a task's share. A task that died has failed at the videos that are not done."""
     error = task.exception()
     if error is None:
         result: PredictionOutcome = task.result()

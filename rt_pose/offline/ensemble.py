@@ -1,6 +1,6 @@
 """Ensemble Kalman smoothing: several networks' predictions of one video to one, with its uncertainty.
 
-The idea is Biderman et al. 2024 (Nature Methods 21, 1316): where members disagree a prediction is worth less.
+The idea is Biderman et al. 2024 (Nature Methods 21, 1316): a prediction weighs less where members disagree.
 The median of the members is the observation, their variance over their mean confidence its noise, and our
 own movement model smooths it, its strength q chosen by the filter's likelihood. Time is counted in frames.
 
@@ -24,7 +24,7 @@ FLOOR_PX2 = 0.1
 """Labeling noise: members that agree exactly are not right exactly."""
 LEAST_LIKELIHOOD = 1e-3
 LOG10_Q = (-7.0, 4.0)
-"""Bounds of the search, px^2 per frame^3: from drift to leaps of hundreds of px a frame."""
+"""Bounds of the search, px^2 per frame^3: from drift to jumps of hundreds of px a frame."""
 COARSE, FINE, LAST = 12, 7, 5
 """Candidates of the three rounds of the search, each between the neighbours of the best before."""
 PIECE_FRAMES = 250
@@ -32,7 +32,7 @@ PIECE_FRAMES = 250
 
 @dataclass(slots=True)
 class Ensemble:
-    """What the members say together. F frames, K keypoints."""
+    """The combined predictions of the members. F frames, K keypoints."""
 
     keypoints: list[str]
     frames: list[str]
@@ -46,7 +46,7 @@ class Ensemble:
 
 @dataclass(slots=True)
 class SmoothedEnsemble:
-    """The smoother's answer."""
+    """The smoother's result."""
 
     xy: FloatArray
     """(F, K, 2) px."""
@@ -57,9 +57,24 @@ class SmoothedEnsemble:
 
 
 def ensemble_of(members: Sequence[Predictions]) -> Ensemble:
-    """Median and spread of members; UserError where they are not of one video and skeleton.
+    """Combine the predictions of the members: their median and variance.
 
     One member alone has the variance 1 / likelihood, having no spread.
+
+    Parameters
+    ----------
+    members
+        Predictions of one video and skeleton.
+
+    Returns
+    -------
+    Ensemble
+        The combined predictions.
+
+    Raises
+    ------
+    UserError
+        Where there are none, or they are not of one video and skeleton.
     """
     if not members:
         raise UserError("smoothing: no prediction files were given")
@@ -88,7 +103,20 @@ def ensemble_of(members: Sequence[Predictions]) -> Ensemble:
 
 
 def smooth_single(ensemble: Ensemble, q: FloatArray | None = None) -> SmoothedEnsemble:
-    """Each keypoint by itself; `q` (K,) where it is known."""
+    """Smooth each keypoint by itself.
+
+    Parameters
+    ----------
+    ensemble
+        The combined predictions.
+    q
+        Strength of each keypoint's movement, (K,) px^2/frame^3; None to search for it.
+
+    Returns
+    -------
+    SmoothedEnsemble
+        Smoothed positions and variances.
+    """
     z, r = observations(ensemble)  # (F, K, 2)
     z, r = (
         z.transpose(0, 2, 1)[:, None],
@@ -103,7 +131,20 @@ def smooth_single(ensemble: Ensemble, q: FloatArray | None = None) -> SmoothedEn
 
 
 def smoothed_columns(ensemble: Ensemble, smoothed: SmoothedEnsemble) -> FloatArray:
-    """(F, K, 9) in the order of SMOOTHED_FIELDS."""
+    """Arrange what is written of a smoothed ensemble.
+
+    Parameters
+    ----------
+    ensemble
+        The combined predictions.
+    smoothed
+        The smoother's result for them.
+
+    Returns
+    -------
+    FloatArray
+        (F, K, 9) in the order of SMOOTHED_FIELDS.
+    """
     parts = (smoothed.xy, ensemble.likelihood[..., None], ensemble.median, ensemble.var, smoothed.var)
     columns = np.concatenate(parts, axis=-1)
     assert columns.shape[-1] == len(SMOOTHED_FIELDS)
@@ -111,13 +152,24 @@ def smoothed_columns(ensemble: Ensemble, smoothed: SmoothedEnsemble) -> FloatArr
 
 
 def observations(ensemble: Ensemble) -> tuple[FloatArray, FloatArray]:
-    """z and r (F, K, 2); r infinite where nothing was seen."""
+    """Make observations and their noise.
+
+    Parameters
+    ----------
+    ensemble
+        The combined predictions.
+
+    Returns
+    -------
+    tuple[FloatArray, FloatArray]
+        Positions z (F, K, 2) px, 0 where nothing was seen, and variances r (F, K, 2) px^2, infinite there.
+    """
     seen = np.isfinite(ensemble.median)
     return np.where(seen, ensemble.median, 0.0), np.where(seen, ensemble.var + FLOOR_PX2, np.inf)
 
 
 def _first_seen(h: FloatArray, z: FloatArray, r: FloatArray) -> FloatArray:
-    """(d, *B) a place to begin: least squares of the surest rows of the first frame that has them all."""
+    """(d, *B) the initial position: least squares of the rows of the first frame that has them all."""
     whole = np.isfinite(r).all(axis=1)
     first = whole.argmax(axis=0)  # (*B)
     rows = np.take_along_axis(z, first[None, None], axis=0)[0]  # (R, *B)
@@ -129,6 +181,20 @@ def _first_seen(h: FloatArray, z: FloatArray, r: FloatArray) -> FloatArray:
 
 
 def smooth_rows(h: FloatArray, z: FloatArray, r: FloatArray, q: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Smooth rows of observations with the movement model; time is counted in frames.
+
+    Parameters
+    ----------
+    h, z, r
+        Rows as of `rt_pose.offline.rows.ObservationRows`.
+    q
+        Strength of the movement, (*B) or (d, *B) px^2/frame^3.
+
+    Returns
+    -------
+    tuple[FloatArray, FloatArray]
+        Means (F, 2 d, *B) and covariances (F, 2 d, 2 d, *B).
+    """
     model = MotionModel(
         np.ones(len(z)), np.asarray(q), np.full(np.shape(q), TAU_FRAMES), _first_seen(h, z, r)
     )
@@ -136,9 +202,21 @@ def smooth_rows(h: FloatArray, z: FloatArray, r: FloatArray, q: FloatArray) -> t
 
 
 def row_likelihood(h: FloatArray, z: FloatArray, r: FloatArray, q: FloatArray) -> FloatArray:
-    """(C, *B) of candidates `q` (C, *B), or (d, C, *B) where axes differ.
+    """Compute the filter's log likelihood of candidate strengths.
 
     The recording is cut into pieces that run side by side, each with its own unknown beginning.
+
+    Parameters
+    ----------
+    h, z, r
+        Rows as of `rt_pose.offline.rows.ObservationRows`.
+    q
+        Candidates, (C, *B), or (d, C, *B) where axes differ, px^2/frame^3.
+
+    Returns
+    -------
+    FloatArray
+        (C, *B).
     """
     pieces = -(-len(z) // PIECE_FRAMES)
     length = -(-len(z) // pieces)
@@ -161,7 +239,20 @@ def row_likelihood(h: FloatArray, z: FloatArray, r: FloatArray, q: FloatArray) -
 
 
 def search(likelihood: Callable[[FloatArray], FloatArray], count: int) -> FloatArray:
-    """(count,) the q between the bounds of greatest likelihood; `likelihood` takes and gives (C, count)."""
+    """Search for the strengths of greatest likelihood, within `LOG10_Q`.
+
+    Parameters
+    ----------
+    likelihood
+        Maps candidates (C, count) to their log likelihoods (C, count).
+    count
+        Number of strengths, each with a likelihood of its own.
+
+    Returns
+    -------
+    FloatArray
+        (count,) px^2/frame^3.
+    """
     low, high = np.full(count, LOG10_Q[0]), np.full(count, LOG10_Q[1])
     for n in (COARSE, FINE, LAST):
         grid = low + (high - low) * np.linspace(0, 1, n)[:, None]  # (n, count)

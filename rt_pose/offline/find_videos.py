@@ -1,4 +1,4 @@
-"""Which videos a user means, by a folder, a pattern or a list, and the table each is to become."""
+"""The videos of a folder, a pattern or a list, and the table each is to become."""
 
 from __future__ import annotations
 
@@ -23,11 +23,28 @@ class VideoJob:
 
 
 def find_videos(asked: str, out: Path) -> list[VideoJob]:
-    """The videos of a folder (those below it too), of a pattern with `*` or `**`, or of a list (a text file
-    with a path a line, relative to it), in order of their names; or the one video.
+    """Find the videos that a user names, and the table each is to become.
 
     Tables lie in `out` as the videos lie in the folder, under the pattern's fixed part, or under the list's
-    deepest common folder. UserError where there are none, or two would become one table.
+    deepest common folder.
+
+    Parameters
+    ----------
+    asked
+        A folder (with those below it), a pattern with `*` or `**`, a list (a text file with a path a line,
+        relative to it), or one video.
+    out
+        Folder of the tables.
+
+    Returns
+    -------
+    list[VideoJob]
+        The jobs, in order of the videos' paths.
+
+    Raises
+    ------
+    UserError
+        Where there are no videos, or two would become one table.
     """
     root, videos = _found(asked)
     jobs: dict[Path, VideoJob] = {}
@@ -75,7 +92,7 @@ def _listed(path: Path) -> list[Path]:
         raise UserError(
             f"--videos {path}: neither a video nor a text file with a path a line: {error}"
         ) from error
-    # A file that is not there is that video's failure, told at the end with the others.
+    # A file that is not there is that video's failure, reported at the end with the others.
     return [path.parent / Path(line).expanduser() for line in lines if line and not line.startswith("#")]
 
 

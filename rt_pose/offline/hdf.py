@@ -9,14 +9,42 @@ from rt_pose.extras import installed, remedy
 
 
 def is_hdf(path: Path) -> bool:
-    """Whether a file's name says that it is one."""
+    """Check whether a file's suffix is that of HDF.
+
+    Parameters
+    ----------
+    path
+        The file; it need not exist.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
     return path.suffix.lower() in (".h5", ".hdf5")
 
 
 def hdf_text(path: Path, what: str) -> str:
-    """A pandas table in HDF as the CSV that pandas writes of it; UserError, from `what` on, for others.
+    """Convert a pandas table in HDF to the CSV that pandas writes of it.
 
     Such files hold pickled names: read your own only.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What it is, the beginning of messages.
+
+    Returns
+    -------
+    str
+        The text of the CSV.
+
+    Raises
+    ------
+    UserError
+        Where it cannot be read as a table, or pandas or tables are not installed.
     """
     if not (installed("pandas") and installed("tables")):
         raise UserError(f"{what} {path}: reading HDF needs pandas and tables; `{remedy('train')}`")

@@ -1,7 +1,7 @@
 """Frames through several estimators at once, results in the frames' order.
 
-Live, one frame is at stake and all cores work on it. Offline frames wait in line, and cores do more when each
-has a frame of its own: the steps that only one core can take (decoding the video, the resize, the keypoints)
+Live, all cores work on one frame. Offline many frames are waiting, and cores do more when each has a frame of
+its own: the steps that only one core can take (decoding the video, the resize, the keypoints)
 then run beside the network instead of after it.
 """
 
@@ -24,9 +24,27 @@ Found = tuple[int, Keypoints[FloatArray]]
 
 
 def estimate_in_order(frames: Iterable[VideoFrame], estimators: list[Estimator]) -> Iterator[Found]:
-    """Each frame's number and its keypoints (1, K, ...). An error in `frames` comes in its place.
+    """Find the keypoints of frames with several estimators at once.
 
-    A network with context needs each frame after the one before it: it takes one estimator only.
+    An error in `frames` comes in its place.
+
+    Parameters
+    ----------
+    frames
+        The frames of a video.
+    estimators
+        One a thread; a network with context takes one only, since it needs each frame after the one before
+        it.
+
+    Yields
+    ------
+    Found
+        Each frame's number and its keypoints (1, K), in the order of the frames.
+
+    Raises
+    ------
+    ValueError
+        Where a network with context has several estimators.
     """
     context = estimators[0].new_context()
     if context.maps.size and len(estimators) > 1:

@@ -1,8 +1,8 @@
 """Parameters of the tracking model by the likelihood of its innovations on unlabeled recordings.
 
 The likelihood is the causal filter's own, gate and restarts included: a measurement beyond the gate counts as
-one on the gate, with the noise that puts it there, so that a jump neither passes for movement nor is worth
-explaining at any price. Every keypoint has its own parameters and a pattern search in their logarithms
+one on the gate, with the noise that puts it there, so that a jump neither counts as movement nor
+dominates the likelihood. Every keypoint has its own parameters and a pattern search in their logarithms
 (Hooke and Jeeves 1961) moves all of them at once; recordings are cut into pieces that run side by side.
 """
 
@@ -55,7 +55,18 @@ class Recorded:
     """(F, K)."""
 
     def seen(self, min_confidence: float) -> Mask:
-        """(F, K) what a filter would use."""
+        """Find the measurements that a filter would use.
+
+        Parameters
+        ----------
+        min_confidence
+            Below it a keypoint counts as not seen.
+
+        Returns
+        -------
+        Mask
+            (F, K).
+        """
         finite = np.isfinite(self.xy).all(axis=-1) & np.isfinite(self.cov).all(axis=(-2, -1))
         return finite & (self.confidence >= min_confidence)
 
@@ -71,7 +82,18 @@ class FittedParameters:
     log_likelihood: FloatArray
 
     def spec(self, **settings: Any) -> TrackingSpec:
-        """The filter's parameters, with further `settings` of them."""
+        """Make the filter's parameters.
+
+        Parameters
+        ----------
+        **settings
+            Further fields of `TrackingSpec`.
+
+        Returns
+        -------
+        TrackingSpec
+            The parameters.
+        """
         fitted = (self.q_px2_s3, self.tau_s, self.gain, self.floor_px2)
         return TrackingSpec(*(values.tolist() for values in fitted), **settings)
 
@@ -98,10 +120,27 @@ def fit_parameters(
     min_confidence: float,
     report_progress: Callable[[int], None] = lambda _: None,
 ) -> FittedParameters:
-    """The parameters that maximise the likelihood; `report_progress` hears of each round of at most
-    MOST_ROUNDS.
+    """Fit the parameters of the tracking model by maximum likelihood.
 
-    A keypoint that is never seen keeps where the search began.
+    A keypoint that is never seen keeps the values with which the search began.
+
+    Parameters
+    ----------
+    recordings
+        What a network saw in recordings, all with the same keypoints.
+    gate_chi2
+        Chi-square gate of the filter.
+    restart_frames
+        So many gated frames in a row restart a track.
+    min_confidence
+        Below it a keypoint counts as not seen.
+    report_progress
+        Called with the number of each round, at most MOST_ROUNDS.
+
+    Returns
+    -------
+    FittedParameters
+        The parameters of each keypoint.
     """
     pieces = _cut(recordings, min_confidence)
     low, high = (np.log(np.array(p))[:, None, None] for p in (LEAST, MOST))
@@ -167,7 +206,7 @@ def _log_likelihood(parameters: FloatArray, pieces: _Pieces, gate: float, restar
         update = seen & known
         e = np.where(update, z - mean[:2], 0.0)
         p = position_cov(cov)
-        # With the wildest candidates rounding eats the covariance: they are out.
+        # With extreme candidates rounding makes the covariance indefinite: they are rejected.
         sound = (determinant(p + r) > 0.0) & (p[0] >= 0.0)
         p, e = np.where(sound, p, 0.0), np.where(sound, e, 0.0)
         s = p + inflation(e, p, r, gate) * r

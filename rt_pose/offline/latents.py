@@ -1,8 +1,8 @@
 """Ensemble Kalman smoothing of keypoints that move together.
 
 One point in space seen in several views (mirrors in one image) has three latent coordinates, by PCA of its
-surest frames; a pupil has a diameter and a centre, seen at four points. The latent coordinates move as a
-keypoint does, and what is seen of them are the rows of `rt_pose.offline.rows`.
+most confident frames; a pupil has a diameter and a centre, seen at four points. The latent coordinates move
+as a keypoint does, and their observations are the rows of `rt_pose.offline.rows`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,34 @@ from rt_pose.offline.pose_space import VIEW_DIMENSIONS, principal
 from rt_pose.types import FloatArray
 
 PCA_SHARE = 0.5
-"""The surest frames of each part teach its views."""
+"""Share of each part's frames, the most confident ones, that its views are fitted to."""
 GATE_CHI2 = 9.21
-"""A point of a view further than this from where the other views have it is doubted."""
+"""The noise of a point further than this from where the other views have it is inflated."""
 PUPIL = ("top", "bottom", "left", "right")
 PUPIL_START = (1e-1, 1e-2)
 """Strengths of centre and diameter with which the search begins."""
 
 
 def smooth_multiview(ensemble: Ensemble, views: Sequence[Sequence[str]]) -> SmoothedEnsemble:
-    """Keypoints of `views` as parts seen in several views, the others each by itself."""
+    """Smooth body parts seen in several views, and the other keypoints each by itself.
+
+    Parameters
+    ----------
+    ensemble
+        The combined predictions.
+    views
+        Of each part its keypoints, one a view; all parts in the same number of views, two or more.
+
+    Returns
+    -------
+    SmoothedEnsemble
+        Smoothed positions and variances of all keypoints.
+
+    Raises
+    ------
+    UserError
+        Where views or keypoints are not valid.
+    """
     parts = [_indices(ensemble, names) for names in views]
     if len({len(part) for part in parts}) != 1 or len(parts[0]) < 2:
         raise UserError(
@@ -62,9 +80,25 @@ def smooth_multiview(ensemble: Ensemble, views: Sequence[Sequence[str]]) -> Smoo
 def smooth_pupil(
     ensemble: Ensemble, points: dict[str, str]
 ) -> tuple[SmoothedEnsemble, FloatArray, FloatArray]:
-    """A circle seen at its top, bottom, left and right (`points`: which keypoint is which).
+    """Smooth a pupil: a circle seen at its top, bottom, left and right.
 
-    Also its diameter (F,) and centre (F, 2), px.
+    Parameters
+    ----------
+    ensemble
+        The combined predictions.
+    points
+        The keypoint at each of `PUPIL`.
+
+    Returns
+    -------
+    tuple[SmoothedEnsemble, FloatArray, FloatArray]
+        Smoothed positions and variances of all keypoints, the pupil's diameter (F,) px, and its centre (F, 2)
+        px.
+
+    Raises
+    ------
+    UserError
+        Where a point is missing, or a keypoint is not known.
     """
     if set(points) != set(PUPIL):
         raise UserError(f"smoothing a pupil: name its {', '.join(PUPIL)}, as in top=pupil_top_r")
@@ -92,7 +126,7 @@ def _indices(ensemble: Ensemble, names: Sequence[str]) -> list[int]:
 
 
 def _other_keypoints(ensemble: Ensemble, taken: NDArray[np.intp], q: FloatArray) -> SmoothedEnsemble:
-    """An answer whose keypoints outside `taken` are smoothed each by itself; the rest is to be filled in."""
+    """A result whose keypoints outside `taken` are smoothed each by itself; the others are to be set."""
     result = SmoothedEnsemble(np.empty_like(ensemble.median), np.empty_like(ensemble.var), q)
     rest = np.setdiff1d(np.arange(len(ensemble.keypoints)), taken)
     if len(rest):
@@ -124,7 +158,7 @@ def _pupil_strengths(h: FloatArray, z: FloatArray, r: FloatArray) -> FloatArray:
 
 
 def _view_bases(z: FloatArray, r: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Means (G, 2 V) and bases (G, 2 V, 3) of parts `z` (F, G, 2 V), from their surest frames."""
+    """Means (G, 2 V) and bases (G, 2 V, 3) of parts `z` (F, G, 2 V), from their most confident frames."""
     means, bases = np.empty(z.shape[1:]), np.empty((*z.shape[1:], VIEW_DIMENSIONS))
     for g in range(z.shape[1]):
         noise = r[:, g].max(axis=1)

@@ -22,11 +22,25 @@ class EnsembleMember:
 
 
 def find_members(given: Sequence[str | Path], option: str) -> list[EnsembleMember]:
-    """The packages that `given` names, in order: a package itself, the OUT of a training, or the folder that
-    `rt-pose train fit --seeds` filled.
+    """Read the packages of an ensemble.
 
-    `option` is where they were given, for messages. UserError where one is missing or damaged, comes twice,
-    or has other keypoints.
+    Parameters
+    ----------
+    given
+        In order: a package itself, the OUT of a training, or the folder that `rt-pose train fit --seeds`
+        filled.
+    option
+        Where they were given, for messages.
+
+    Returns
+    -------
+    list[EnsembleMember]
+        The networks, each with a name of its own.
+
+    Raises
+    ------
+    UserError
+        Where one is missing or damaged, comes twice, or has other keypoints.
     """
     packages = [read_package(path) for place in given for path in _packages(Path(place).expanduser(), option)]
     members: list[EnsembleMember] = []

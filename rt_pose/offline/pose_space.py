@@ -1,4 +1,4 @@
-"""Fitting the pose prior: linear spaces from recordings in which the network was sure of itself."""
+"""Fitting the pose prior: linear spaces from recordings in which the network was confident."""
 
 from __future__ import annotations
 
@@ -23,9 +23,21 @@ TRIMMED = 0.01
 
 
 def view_space(name: str, poses: FloatArray, keypoints: Sequence[int]) -> Subspace | None:
-    """The space of one body part seen as several keypoints; None where there are too few poses.
+    """Fit the space of one body part seen as several keypoints.
 
-    `poses` (P, K, 2) px; those with a keypoint missing (NaN) are left out.
+    Parameters
+    ----------
+    name
+        Name of the part.
+    poses
+        (P, K, 2) px; those with a keypoint missing (NaN) are left out.
+    keypoints
+        Indices of the part's keypoints.
+
+    Returns
+    -------
+    Subspace | None
+        The space; None where there are too few poses or keypoints.
     """
     d = complete_poses(poses, keypoints)
     if len(keypoints) < 2 or len(d) < POSES_PER_COORDINATE * d.shape[1]:
@@ -34,7 +46,20 @@ def view_space(name: str, poses: FloatArray, keypoints: Sequence[int]) -> Subspa
 
 
 def pose_space(poses: FloatArray, keypoints: Sequence[int]) -> Subspace | None:
-    """The smallest space that holds whole poses well; None where there is none, or too few poses."""
+    """Fit the smallest space that holds whole poses well.
+
+    Parameters
+    ----------
+    poses
+        (P, K, 2) px; those with a keypoint missing (NaN) are left out.
+    keypoints
+        Indices of the keypoints of a whole pose.
+
+    Returns
+    -------
+    Subspace | None
+        The space; None where none does, or there are too few poses.
+    """
     d = complete_poses(poses, keypoints)
     if len(d) < POSES_PER_COORDINATE * d.shape[1]:
         return None
@@ -46,7 +71,20 @@ def pose_space(poses: FloatArray, keypoints: Sequence[int]) -> Subspace | None:
 
 
 def complete_poses(poses: FloatArray, keypoints: Sequence[int]) -> FloatArray:
-    """(P', 2 n): those of poses (P, K, 2) in which all of `keypoints` are there, x and y of each in turn."""
+    """Select the poses in which all of some keypoints are present.
+
+    Parameters
+    ----------
+    poses
+        (P, K, 2) px.
+    keypoints
+        Indices of n keypoints.
+
+    Returns
+    -------
+    FloatArray
+        (P', 2 n): x and y of each keypoint in turn.
+    """
     d = poses[:, list(keypoints)].reshape(len(poses), -1)
     return d[np.isfinite(d).all(axis=1)]
 
@@ -62,8 +100,21 @@ def _space(name: str, d: FloatArray, keypoints: Sequence[int], dimensions: int) 
 
 
 def principal(d: FloatArray, dimensions: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """PCA of positions `d` (P, 2 n): mean (2 n,), components (C, 2 n), orthonormal rows, strongest first, and
-    each keypoint's squared distance from the space, (P, n) px^2."""
+    """Compute the principal components of positions.
+
+    Parameters
+    ----------
+    d
+        (P, 2 n) px.
+    dimensions
+        Number of components C.
+
+    Returns
+    -------
+    tuple[FloatArray, FloatArray, FloatArray]
+        Mean (2 n,), components (C, 2 n), orthonormal rows, strongest first, and each keypoint's squared
+        distance from the space, (P, n) px^2.
+    """
     mean = d.mean(axis=0)
     _, _, rows = np.linalg.svd(d - mean, full_matrices=False)
     components = rows[:dimensions]
@@ -71,7 +122,22 @@ def principal(d: FloatArray, dimensions: int) -> tuple[FloatArray, FloatArray, F
 
 
 def residuals(d: FloatArray, mean: FloatArray, components: FloatArray) -> FloatArray:
-    """(P, n) px: each keypoint's distance from the space, of positions `d` (P, 2 n)."""
+    """Compute each keypoint's distance from a space.
+
+    Parameters
+    ----------
+    d
+        Positions, (P, 2 n) px.
+    mean
+        Mean of the space, (2 n,) px.
+    components
+        (C, 2 n), orthonormal rows.
+
+    Returns
+    -------
+    FloatArray
+        (P, n) px.
+    """
     off = d - mean
     rest = off - off @ components.T @ components
     return np.linalg.norm(rest.reshape(len(d), -1, 2), axis=-1)

@@ -29,7 +29,23 @@ class Poses:
 
 
 def read_poses(path: Path) -> Poses:
-    """The table; UserError names the row that cannot be read."""
+    """Read a table of poses.
+
+    Parameters
+    ----------
+    path
+        A prediction file, or a table of labels of all frames.
+
+    Returns
+    -------
+    Poses
+        The poses, by frame number.
+
+    Raises
+    ------
+    UserError
+        Where a row cannot be read; it is named.
+    """
     table = read_predictions(path, scored=False)
     frames = [_frame(name, f"predictions {path}: frame {i}") for i, name in enumerate(table.frames, 1)]
     xy = np.full((max(frames) + 1, len(table.keypoints), 2), np.nan)
@@ -39,9 +55,28 @@ def read_poses(path: Path) -> Poses:
 
 
 def reorder_keypoints(poses: Poses, keypoints: list[str], needed: set[str], where: str) -> FloatArray:
-    """Positions (F, K, 2) in the order of `keypoints`, NaN for one that the table lacks.
+    """Arrange positions in another order of keypoints.
 
-    UserError where it lacks one that is needed.
+    Parameters
+    ----------
+    poses
+        The poses.
+    keypoints
+        The order.
+    needed
+        Keypoints that must be there.
+    where
+        The table, for messages.
+
+    Returns
+    -------
+    FloatArray
+        (F, K, 2) px, NaN for a keypoint that the table lacks.
+
+    Raises
+    ------
+    UserError
+        Where the table lacks one that is needed.
     """
     xy = np.full((len(poses.xy), len(keypoints), 2), np.nan)
     for k, keypoint in enumerate(keypoints):

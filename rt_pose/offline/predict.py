@@ -22,10 +22,28 @@ from rt_pose.video import Channels, VideoInfo, probe, read_frames
 
 
 def predict_video(package: Package, video: Path, out: Path, config: EngineConfig) -> EngineChoice:
-    """Write the keypoints of every frame of `video` to the CSV `out`; the engine that gave them.
+    """Write the keypoints of every frame of a video to a CSV, which appears when it is whole.
 
-    `out` appears when it is whole. UserError where the video or the engine cannot be had, before anything is
-    written.
+    Parameters
+    ----------
+    package
+        The model package.
+    video
+        The video.
+    out
+        The CSV.
+    config
+        The `engine` section of a configuration.
+
+    Returns
+    -------
+    EngineChoice
+        The engine that was used.
+
+    Raises
+    ------
+    UserError
+        Where the video or the engine is not available, before anything is written.
     """
     video, out = Path(video), Path(out)
     info = check_video(package, video, out)
@@ -36,7 +54,27 @@ def predict_video(package: Package, video: Path, out: Path, config: EngineConfig
 
 
 def check_video(package: Package, video: Path, out: Path) -> VideoInfo:
-    """What the video holds; UserError where it cannot be predicted into the CSV `out`."""
+    """Check that a video can be predicted into a CSV.
+
+    Parameters
+    ----------
+    package
+        The model package, for the size of its frames.
+    video
+        The video.
+    out
+        The CSV.
+
+    Returns
+    -------
+    VideoInfo
+        What the video holds.
+
+    Raises
+    ------
+    UserError
+        Where it cannot.
+    """
     if out.is_dir():
         raise UserError(f"{out}: is a folder; give `--out` the name of the CSV to write")
     info = probe(video)
@@ -48,7 +86,20 @@ class Predictor:
     """A package's network, ready for one video after another."""
 
     def __init__(self, package: Package, config: EngineConfig) -> None:
-        """UserError where no engine can serve the package."""
+        """Load the engine, with one estimator a core where it can run so.
+
+        Parameters
+        ----------
+        package
+            The model package.
+        config
+            The `engine` section of a configuration.
+
+        Raises
+        ------
+        UserError
+            Where no engine can serve the package.
+        """
         if config.decoder == "nvdec" and config.device != "gpu":
             raise UserError(
                 "engine.decoder: 'nvdec' is the GPU's own decoder, engine.device is 'cpu'; set "
@@ -58,11 +109,29 @@ class Predictor:
         self.choice, self._estimators = _estimators(package, config)
 
     def write(self, video: Path, out: Path, report_progress: Callable[[int], object]) -> int:
-        """Write the keypoints of every frame of `video` to `out`, and how many frames that was.
+        """Write the keypoints of every frame of a video.
 
         Three header rows (scorer, bodyparts, coords x, y, likelihood), the first column the frame's number,
-        pixels of the original frame, an empty cell where a keypoint was not seen. `out` appears when it is
-        whole. `report_progress` is told how many frames are done. UserError where the video breaks off.
+        pixels of the original frame, an empty cell where a keypoint was not seen.
+
+        Parameters
+        ----------
+        video
+            The video.
+        out
+            The CSV; it appears when it is whole.
+        report_progress
+            Called with the number of frames done.
+
+        Returns
+        -------
+        int
+            How many frames the video had.
+
+        Raises
+        ------
+        UserError
+            Where the video breaks off.
         """
         manifest = self._package.manifest
         count = 0

@@ -26,7 +26,7 @@ MEMBERS = "members"
 SMOOTHER = "ensemble"
 """In a smoothed table's record, in place of an engine."""
 Predict = Callable[[Package, Sequence[VideoJob], Path], PredictionOutcome]
-"""Does the videos of one network into a folder."""
+"""Predicts the videos of one network into a folder."""
 
 
 def predict_ensemble(
@@ -37,10 +37,34 @@ def predict_ensemble(
     say: Say,
     views: Sequence[str] = (),
 ) -> PredictionOutcome:
-    """Predict every video with every member, into `folder`/NAME, and smooth each into its table.
+    """Predict every video with every member, and smooth each video's predictions into its table.
 
-    `views` are body parts seen in several views, paw_top=paw_bottom, for multi-view smoothing. A video that a
-    member cannot do is a failure; the others go on.
+    A video that a member cannot predict is a failure; the others go on.
+
+    Parameters
+    ----------
+    members
+        Two networks or more.
+    jobs
+        The videos with their tables.
+    folder
+        Where each member's own tables go, in folders of their names.
+    predict
+        Predicts the videos of one network into a folder.
+    say
+        Prints a line.
+    views
+        Body parts seen in several views, such as paw_top=paw_bottom, for multi-view smoothing.
+
+    Returns
+    -------
+    PredictionOutcome
+        What became of the videos.
+
+    Raises
+    ------
+    UserError
+        Where there are fewer than two members.
     """
     if len(members) < 2:
         raise UserError(f"an ensemble has two networks or more, got {len(members)}")
@@ -67,7 +91,22 @@ def predict_ensemble(
 
 
 def own_table(member: EnsembleMember, job: VideoJob, folder: Path) -> VideoJob:
-    """The same video's table of one member."""
+    """Make the job of one member's own table.
+
+    Parameters
+    ----------
+    member
+        The network.
+    job
+        The video.
+    folder
+        As of `predict_ensemble`.
+
+    Returns
+    -------
+    VideoJob
+        The same video, with the member's table.
+    """
     return VideoJob(job.video, job.name, (folder / member.name / job.name).with_suffix(".csv"))
 
 
@@ -85,6 +124,6 @@ def _smooth(tables: list[Path], job: VideoJob, views: Sequence[str], identity: s
 
 
 def _identity(members: Sequence[EnsembleMember], views: Sequence[str]) -> str:
-    """Of what a smoothed table is made with, in place of a package's own."""
+    """Hash of all that a smoothed table is made with, in place of a package's own."""
     parts = [*(member.package.sha256 for member in members), *views]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

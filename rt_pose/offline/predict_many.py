@@ -37,7 +37,7 @@ class Failure:
 
 @dataclass
 class PredictionOutcome:
-    """What became of the videos."""
+    """The outcome of predicting videos."""
 
     predicted: list[str] = field(default_factory=list)
     done_before: int = 0
@@ -47,8 +47,29 @@ class PredictionOutcome:
 def predict_many(
     package: Package, jobs: Sequence[VideoJob], config: EngineConfig, say: Say
 ) -> PredictionOutcome:
-    """Predict every job that is not done. A video that cannot be is a failure, told with its reason; the
-    others go on. UserError where no engine can serve the package."""
+    """Predict every job that is not done. A video that cannot be predicted is a failure; the others go on.
+
+    Parameters
+    ----------
+    package
+        The model package.
+    jobs
+        The videos with their tables.
+    config
+        The `engine` section of a configuration.
+    say
+        Prints a line.
+
+    Returns
+    -------
+    PredictionOutcome
+        What became of the videos, with the reasons of failures.
+
+    Raises
+    ------
+    UserError
+        Where no engine can serve the package.
+    """
     todo, outcome = open_jobs(package, jobs, say)
     if not todo:
         return outcome
@@ -77,7 +98,22 @@ def predict_many(
 def open_jobs(
     package: Package, jobs: Sequence[VideoJob], say: Say
 ) -> tuple[list[VideoJob], PredictionOutcome]:
-    """The jobs that are not done."""
+    """Find the jobs that are not done.
+
+    Parameters
+    ----------
+    package
+        The model package.
+    jobs
+        The videos with their tables.
+    say
+        Prints a line.
+
+    Returns
+    -------
+    tuple[list[VideoJob], PredictionOutcome]
+        These jobs, and an outcome that counts the others.
+    """
     states: list[State] = [state(job, package.sha256) for job in jobs]
     outcome = PredictionOutcome(done_before=states.count("done"))
     say(f"{len(jobs)} videos, {outcome.done_before} of them done before")
@@ -87,7 +123,22 @@ def open_jobs(
 
 
 def conclude(outcome: PredictionOutcome, out: Path, say: Say) -> bool:
-    """Say how it went, and list the failures here and in OUT/failures.txt; whether there were none."""
+    """Print a summary, and list the failures here and in OUT/failures.txt.
+
+    Parameters
+    ----------
+    outcome
+        What became of the videos.
+    out
+        Folder of the tables.
+    say
+        Prints a line.
+
+    Returns
+    -------
+    bool
+        Whether there were no failures.
+    """
     failed = len(outcome.failures)
     say(f"{len(outcome.predicted)} predicted, {outcome.done_before} done before, {failed} failed")
     lines = [f"{failure.name}: {failure.reason}" for failure in outcome.failures]
@@ -112,7 +163,18 @@ def _predict(
 
 
 def size_of(job: VideoJob) -> int:
-    """Bytes of its video, 1 where it is not there."""
+    """Look up the size of a job's video.
+
+    Parameters
+    ----------
+    job
+        The job.
+
+    Returns
+    -------
+    int
+        Bytes; 1 where the video is not there.
+    """
     return max(job.video.stat().st_size, 1) if job.video.is_file() else 1
 
 

@@ -33,7 +33,7 @@ SCORER = "rt-pose"
 
 @dataclass(slots=True)
 class Predictions:
-    """What one network says of a video. F frames, K keypoints."""
+    """One network's predictions of a video. F frames, K keypoints."""
 
     keypoints: list[str]
     frames: list[str]
@@ -45,9 +45,24 @@ class Predictions:
 
 
 def read_predictions(path: Path | str, *, scored: bool = True) -> Predictions:
-    """Read a file; columns beside x, y and likelihood are left out. UserError where it is none of these.
+    """Read a prediction file; columns beside x, y and likelihood are left out.
 
-    `scored`: a file without likelihoods, as one of labels is, is refused; otherwise they are 1.
+    Parameters
+    ----------
+    path
+        A CSV with three header rows, or the same table in HDF.
+    scored
+        Whether a file without likelihoods, such as one of labels, is refused; otherwise they are 1.
+
+    Returns
+    -------
+    Predictions
+        The predictions.
+
+    Raises
+    ------
+    UserError
+        Where it is not such a file, or a row cannot be read.
     """
     path = Path(path)
     if not path.is_file():
@@ -112,7 +127,7 @@ def _find_problem(body: dict[int, str], width: int) -> str:
 
 
 def _filled(row: str) -> str:
-    """A row of numbers whose blank cells say nan."""
+    """A row of numbers whose blank cells are nan."""
     if ",," in row or row.startswith(",") or row.endswith(","):
         return ",".join(cell if cell.strip() else "nan" for cell in row.split(","))
     return row
@@ -121,7 +136,21 @@ def _filled(row: str) -> str:
 def write_predictions(
     path: Path, keypoints: Sequence[str], frames: Sequence[str], fields: Sequence[str], values: FloatArray
 ) -> None:
-    """Write `values` (F, K, fields) in the same layout; a NaN becomes a blank cell."""
+    """Write a prediction file; a NaN becomes a blank cell.
+
+    Parameters
+    ----------
+    path
+        The CSV; it appears when it is whole.
+    keypoints
+        K names.
+    frames
+        F cells of the first column.
+    fields
+        Columns of each keypoint.
+    values
+        (F, K, fields).
+    """
     write_table(path, keypoints, fields, zip(frames, values, strict=True))
 
 
@@ -135,10 +164,24 @@ def write_table(
     formats: Sequence[str] = ("%.5f",),
     last: tuple[str, Sequence[str]] | None = None,
 ) -> None:
-    """Write rows as they come, each the first cell and the values (K, fields); the file appears when it is
-    whole.
+    """Write rows as they come; the file appears when it is whole.
 
-    `formats` are the fields' own (one for all will do), `last` the title of a further column and its cells.
+    Parameters
+    ----------
+    path
+        The CSV.
+    keypoints
+        K names.
+    fields
+        Columns of each keypoint.
+    rows
+        Of each row the first cell and the values (K, fields); a NaN becomes a blank cell.
+    scorer
+        The first header row's cells.
+    formats
+        Formats of the fields, or one for all.
+    last
+        Title of a further column and its cells; None for none.
     """
     own = list(formats) * (len(fields) // len(formats))
     line = ",".join(own * len(keypoints))

@@ -34,12 +34,35 @@ class PredictionRecord:
 
 
 def record_path(job: VideoJob) -> Path:
-    """Where the record of a job lies."""
+    """Name the record of a job.
+
+    Parameters
+    ----------
+    job
+        The job.
+
+    Returns
+    -------
+    Path
+        The path, beside the table.
+    """
     return job.out.with_name(job.out.name + ".json")
 
 
 def write_record(job: VideoJob, package: str, engine: str, frames: int) -> None:
-    """Say that the job's table, which is whole, is done. It appears in one step, after the table."""
+    """Record that a job's table, which is whole, is done. The record appears in one step, after the table.
+
+    Parameters
+    ----------
+    job
+        The job.
+    package
+        sha256 of the model package.
+    engine
+        What predicted it.
+    frames
+        How many frames the table has.
+    """
     video = job.video.stat()
     record = PredictionRecord(
         package, engine, frames, video.st_size, video.st_mtime_ns, job.out.stat().st_size
@@ -49,7 +72,21 @@ def write_record(job: VideoJob, package: str, engine: str, frames: int) -> None:
 
 
 def state(job: VideoJob, package: str) -> State:
-    """Whether the job's table is there, whole, and of this package and this very video."""
+    """Check whether a job is done.
+
+    Parameters
+    ----------
+    job
+        The job.
+    package
+        sha256 of the model package.
+
+    Returns
+    -------
+    State
+        "done" where the table is there, whole, and of this package and this very video; "stale" where it is
+        of others; otherwise "open".
+    """
     try:
         record = msgspec.json.decode(record_path(job).read_bytes(), type=PredictionRecord)
         table = job.out.stat().st_size
@@ -66,10 +103,25 @@ def state(job: VideoJob, package: str) -> State:
 def exclusive_lock(
     out: Path, shared: bool = False, verb: str = "rt-pose predict", lock: str = LOCK
 ) -> Iterator[None]:
-    """Within it no other run of the verb writes to `out`, but for those that share it; UserError where one
-    does.
+    """Keep other runs of the verb from writing to `out` within the block, except for those that share it.
 
     The system releases the lock however the process ends.
+
+    Parameters
+    ----------
+    out
+        The folder; made where it does not exist.
+    shared
+        Whether others that share it may write there too.
+    verb
+        The verb, for messages.
+    lock
+        Name of the lock file.
+
+    Raises
+    ------
+    UserError
+        Where another run writes there, or the folder cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)

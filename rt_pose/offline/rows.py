@@ -32,7 +32,18 @@ class ObservationRows:
     """(F, R, *B) variance; infinite where nothing was seen."""
 
     def at(self, t: int) -> Iterator[tuple[FloatArray, FloatArray, FloatArray]]:
-        """(h, z, r) of each row of frame t."""
+        """Select the rows of a frame.
+
+        Parameters
+        ----------
+        t
+            Number of the frame, from 0.
+
+        Returns
+        -------
+        Iterator[tuple[FloatArray, FloatArray, FloatArray]]
+            (h, z, r) of each row.
+        """
         h = self.h[t if len(self.h) > 1 else 0]
         return zip(h, self.z[t], self.r[t], strict=True)
 
@@ -51,7 +62,13 @@ class MotionModel:
     """(d, *B) positions before the first frame, of variance UNKNOWN_PX2."""
 
     def steps(self) -> list[Transition | None]:
-        """The transition into each frame, None into the first; equal dt share one."""
+        """Compute the transition into each frame; equal time steps share one.
+
+        Returns
+        -------
+        list[Transition | None]
+            F transitions, None for the first frame.
+        """
         known: dict[float, Transition] = {}
         steps: list[Transition | None] = [None]
         for dt in self.dt_s[1:].tolist():
@@ -61,7 +78,13 @@ class MotionModel:
         return steps
 
     def prior(self) -> tuple[FloatArray, FloatArray]:
-        """Mean (2 d, *B) and covariance (2 d, 2 d, *B): position unknown, velocity as it is at rest."""
+        """Make the state before the first frame: position unknown, velocity as it is at rest.
+
+        Returns
+        -------
+        tuple[FloatArray, FloatArray]
+            Mean (2 d, *B) and covariance (2 d, 2 d, *B).
+        """
         d, batch = len(self.start), self.start.shape[1:]
         mean = np.zeros((2 * d, *batch))
         mean[:d] = self.start
@@ -74,7 +97,20 @@ class MotionModel:
 
 
 def log_likelihood(model: MotionModel, rows: ObservationRows) -> FloatArray:
-    """Of the rows under the filter, (*B), up to the constant of 2 pi; unseen rows weigh nothing."""
+    """Compute the log likelihood of the rows under the filter.
+
+    Parameters
+    ----------
+    model
+        The movement.
+    rows
+        The observations; unseen ones do not count.
+
+    Returns
+    -------
+    FloatArray
+        (*B), up to the constant of 2 pi.
+    """
     mean, cov = model.prior()
     total = np.zeros(model.start.shape[1:])
     for t, step in enumerate(model.steps()):
@@ -88,7 +124,24 @@ def log_likelihood(model: MotionModel, rows: ObservationRows) -> FloatArray:
 
 
 def smooth(model: MotionModel, rows: ObservationRows) -> tuple[FloatArray, FloatArray]:
-    """Means (F, 2 d, *B) and covariances (F, 2 d, 2 d, *B) of every frame given all frames."""
+    """Estimate every frame given all frames.
+
+    Parameters
+    ----------
+    model
+        The movement.
+    rows
+        The observations.
+
+    Returns
+    -------
+    tuple[FloatArray, FloatArray]
+        Means (F, 2 d, *B) and covariances (F, 2 d, 2 d, *B).
+
+    Notes
+    -----
+    The backward pass is the modified Bryson-Frazier form of the Rauch-Tung-Striebel smoother (Bierman 1973).
+    """
     frames, count = rows.z.shape[:2]
     mean, cov = model.prior()
     n, batch = len(mean), mean.shape[1:]
@@ -133,7 +186,7 @@ def _backward(
     pulls: FloatArray,
     informations: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
-    """What all later frames say about each filtered one: adjoint means and covariances."""
+    """The information of all later frames about each filtered one: adjoint means and covariances."""
     frames, count, n = gains.shape[:3]
     d, batch = n // 2, gains.shape[3:]
     mean, cov = np.zeros((n, *batch)), np.zeros((n, n, *batch))

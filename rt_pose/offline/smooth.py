@@ -1,4 +1,4 @@
-"""Hindsight: the causal filter's model, forward and backward over a whole recording.
+"""Smoothing: the causal filter's model, forward and backward over a whole recording.
 
 `smooth_observations` is for what a network saw, frame by frame, with its covariances (a session's log, a
 predicted video); `rt_pose.offline.ensemble` is for files of several networks.
@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(slots=True)
 class Smoothed:
-    """What was so, given all frames. F frames, K keypoints; NaN where a keypoint was never seen."""
+    """States given all frames. F frames, K keypoints; NaN where a keypoint was never seen."""
 
     xy: FloatArray
     """(F, K, 2) px."""
@@ -42,14 +42,35 @@ def smooth_observations(
 ) -> Smoothed:
     """Smooth the observations of one individual with the filter's own parameters.
 
-    `t_ns` (F,) scene time; `xy` (F, K, 2) px, `cov` (F, K, 2, 2) px^2 and `confidence` (F, K) as they come
-    from the network (NaN: not seen). Frames that are not later than all before them are left out, as the
-    filter leaves them out, and are NaN in the answer. A recording that was wound back is smoothed one
-    epoch at a time. Between sights a keypoint is interpolated however long they lie apart, with the
-    covariance that this deserves.
+    Frames that are not later than all before them are left out, as the filter leaves them out, and are NaN in
+    the result. A recording that was wound back is smoothed one epoch at a time. Between sights a keypoint is
+    interpolated however long they lie apart, with the covariance that follows from it.
 
-    A measurement is doubted, its noise inflated to the gate, only where neither the frames before it nor
-    those after it expect it: a real jump is expected by what follows. UserError where the shapes disagree.
+    A measurement's noise is inflated to the gate only where neither the frames before it nor those after it
+    expect it: a real jump is expected by what follows.
+
+    Parameters
+    ----------
+    t_ns
+        (F,) scene time, ns.
+    xy
+        (F, K, 2) px, as it comes from the network; NaN where not seen.
+    cov
+        (F, K, 2, 2) px^2, as it comes from the network.
+    confidence
+        (F, K) 0..1.
+    spec
+        Parameters of the filter for K keypoints.
+
+    Returns
+    -------
+    Smoothed
+        Positions, velocities and covariances of every frame.
+
+    Raises
+    ------
+    UserError
+        Where the shapes disagree.
     """
     _check(t_ns, xy, cov, confidence, spec)
     frames, keypoints = xy.shape[:2]
@@ -137,7 +158,7 @@ def _model(t: NDArray[np.int64], xy: FloatArray, seen: Mask, spec: TrackingSpec)
 
 
 def _rows(xy: FloatArray, r: FloatArray, seen: Mask) -> ObservationRows:
-    """x, and y less what x says of it: two scalar observations with independent noises."""
+    """x, and y less its regression on x: two scalar observations with independent noises."""
     slope = r[..., 0, 1] / r[..., 0, 0]  # (F, K)
     one, zero = np.ones_like(slope), np.zeros_like(slope)
     variance = np.stack([r[..., 0, 0], r[..., 1, 1] - slope * r[..., 0, 1]], axis=1)

@@ -12,11 +12,29 @@ from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, read_predictions, 
 
 
 def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[str]) -> list[str]:
-    """Smooth the members in `files` into `out`; lines that say what was chosen.
+    """Smooth the prediction files of several networks into one.
 
-    `mode` single, multiview (`parts` as paw_top=paw_bottom, each part in the same views) or pupil (`parts`
-    as top=KEYPOINT and so on). Files of another video or skeleton, and names that are none, are UserErrors
-    before anything is written.
+    Parameters
+    ----------
+    files
+        The members' files, of one video and skeleton.
+    out
+        The file to write; none of `files`.
+    mode
+        "single", "multiview" or "pupil".
+    parts
+        For "multiview" each part such as paw_top=paw_bottom, all in the same views; for "pupil" top=KEYPOINT
+        and so on.
+
+    Returns
+    -------
+    list[str]
+        Lines that report what was chosen.
+
+    Raises
+    ------
+    UserError
+        Where the files do not belong together, or a name is not known; before anything is written.
     """
     if out.resolve() in [file.resolve() for file in files]:
         raise UserError(f"--out {out}: is one of the files to read; give another name")
@@ -32,7 +50,27 @@ def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[st
 
 
 def smooth_ensemble(ensemble: Ensemble, mode: str, parts: Sequence[str]) -> SmoothedEnsemble:
-    """By a mode and its parts, as `smooth_files` takes them."""
+    """Smooth an ensemble by a mode and its parts, as `smooth_files` takes them.
+
+    Parameters
+    ----------
+    ensemble
+        The combined predictions.
+    mode
+        "single", "multiview" or "pupil".
+    parts
+        Parts of the mode.
+
+    Returns
+    -------
+    SmoothedEnsemble
+        Smoothed positions and variances.
+
+    Raises
+    ------
+    UserError
+        Where mode, parts or a name are not valid.
+    """
     return _smoothed(ensemble, mode, [_names(part) for part in parts])
 
 

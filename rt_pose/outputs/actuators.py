@@ -2,7 +2,7 @@
 
 A command that is not sent by its deadline is not sent at all; one that finds its output's queue full is
 refused. Disarming ends what is in progress as well: the line goes low with what waits for it. After an
-emergency nothing goes out until `arm`. A device with a watchdog hears a heartbeat only while the loop turns,
+emergency nothing goes out until `arm`. A device with a watchdog gets a heartbeat only while the loop turns,
 so that a hung loop drops the line like a dead one. Whatever way the program ends, every output is put into
 its safe state.
 """
@@ -34,12 +34,38 @@ class Heartbeat:
         """Host time; 0 before the first turn."""
 
     def fresh(self, now_ns: int, within_ns: int) -> bool:
-        """Whether the loop has turned within that time."""
+        """Check whether the loop has turned recently.
+
+        Parameters
+        ----------
+        now_ns
+            Host time now, ns.
+        within_ns
+            How recently, ns.
+
+        Returns
+        -------
+        bool
+            Whether it has; false before the first turn.
+        """
         return self.t_ns > 0 and now_ns - self.t_ns <= within_ns
 
 
 def command_for(event: Event, rule: Rule) -> Command:
-    """The command of a fired event. It bears the event's id, so replay gives the same ones."""
+    """Make the command of a fired event. It has the event's id, so that replay gives the same ones.
+
+    Parameters
+    ----------
+    event
+        The event.
+    rule
+        Its rule.
+
+    Returns
+    -------
+    Command
+        The command, with a deadline where the rule suppresses what is late.
+    """
     do = rule.plan
     return Command(
         id=event.id,
@@ -68,12 +94,23 @@ class Actuators:
         heartbeat: Heartbeat | None = None,
         heartbeat_within_ns: int = 0,
     ) -> None:
-        """`heartbeat`: the loop's; older than `heartbeat_within_ns` the loop counts as hung, and heartbeats
-        end."""
+        """Make a thread for each output; none runs yet.
+
+        Parameters
+        ----------
+        outputs
+            What each opened output reports, and the output.
+        clock
+            Host clock.
+        heartbeat
+            The loop's; None where outputs need none.
+        heartbeat_within_ns
+            When its last turn is older than this, ns, the loop counts as hung, and heartbeats to devices end.
+        """
         self.acks: deque[Ack] = deque()
         """Filled by the outputs' threads, drained by the loop."""
         self.notices: deque[OutputNotice] = deque()
-        """What outputs say besides acks: a dropped line, a fault. Filled and drained as `acks`."""
+        """What outputs report besides acks: a dropped line, a fault. Filled and drained as `acks`."""
 
         def alive() -> bool:
             return heartbeat is not None and heartbeat.fresh(clock.now_ns(), heartbeat_within_ns)
@@ -84,39 +121,80 @@ class Actuators:
         }
 
     def start(self) -> None:
+        """Start the threads of all outputs."""
         for thread in self._threads.values():
             thread.start()
 
     def submit(self, command: Command) -> str:
-        """Hand a command to its output's thread; why it was refused, or nothing. Never waits."""
+        """Queue a command for its output's thread. Never waits.
+
+        Parameters
+        ----------
+        command
+            The command.
+
+        Returns
+        -------
+        str
+            Why it was refused; empty where it was taken.
+        """
         return self._threads[command.output].submit(command)
 
     def faults(self) -> dict[str, str]:
-        """Outputs that have failed, with why."""
+        """List the outputs that have failed.
+
+        Returns
+        -------
+        dict[str, str]
+            The reasons by output name.
+        """
         return {name: thread.fault for name, thread in self._threads.items() if thread.fault}
 
     def disarm(self) -> None:
-        """Nothing that waits goes out, and pulses, trains and levels in progress end. Never waits."""
+        """Refuse what waits, and end pulses, trains and levels in progress. Never waits."""
         for thread in self._threads.values():
             thread.disarm()
 
     def hold(self, why: str) -> None:
-        """Let nothing out until `release`. Never waits."""
+        """Refuse all commands until `release`. Never waits.
+
+        Parameters
+        ----------
+        why
+            The reason, for acks.
+        """
         for thread in self._threads.values():
             thread.hold(why)
 
     def release(self) -> None:
-        """Commands may go out again, after an emergency."""
+        """Accept commands again, after an emergency."""
         for thread in self._threads.values():
             thread.release()
 
     def emergency(self) -> list[str]:
-        """Everything low at once, from any thread; nothing goes out until `release`. What went wrong."""
+        """Put every output into its safe state at once, from any thread; nothing goes out until `release`.
+
+        Returns
+        -------
+        list[str]
+            What went wrong, a line each.
+        """
         self.hold(EMERGENCY)
         return self._all_safe()
 
     def stop(self, timeout_s: float = 1.0) -> list[str]:
-        """Every output into its safe state, all of them before any is waited for; what went wrong."""
+        """Put every output into its safe state, all of them before any is waited for, and close them.
+
+        Parameters
+        ----------
+        timeout_s
+            How long each output's thread is waited for, s.
+
+        Returns
+        -------
+        list[str]
+            What went wrong, a line each.
+        """
         for thread in self._threads.values():
             thread.begin_stop()
         problems = self._all_safe()
@@ -130,7 +208,7 @@ class Actuators:
         return problems
 
     def _all_safe(self) -> list[str]:
-        """All outputs side by side: one that hangs must not keep the others' lines high."""
+        """Make all outputs safe side by side: one that hangs must not keep the others' lines high."""
         problems: deque[str] = deque()
         helpers = {
             name: threading.Thread(
@@ -150,5 +228,5 @@ class Actuators:
 def _make_safe(thread: OutputThread, problems: deque[str]) -> None:
     try:
         thread.make_safe()
-    except Exception as error:  # noqa: BLE001 - told to whoever asked
+    except Exception as error:  # noqa: BLE001 - reported to the caller
         problems.append(f"output '{thread.info.name}': {type(error).__name__}: {error}")

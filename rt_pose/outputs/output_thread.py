@@ -13,13 +13,13 @@ from rt_pose.drivers import Output, WatchedOutput
 from rt_pose.types import Ack, Command, OutputInfo, OutputNotice
 
 QUEUE_COMMANDS = 16
-"""More waiting than this means that the output has stopped: a stimulus that late is none."""
+"""More waiting than this means that the output has stopped: a stimulus that late has no use."""
 _MAKE_SAFE: Final = object()
 """In a queue: not a command, but the safe state."""
 
 
 class OutputThread:
-    """Carries out the commands of one output in order, until told to stop or the output fails."""
+    """Carries out the commands of one output in order, until it is stopped or the output fails."""
 
     def __init__(
         self,
@@ -30,7 +30,23 @@ class OutputThread:
         notices: deque[OutputNotice],
         alive: Callable[[], bool],
     ) -> None:
-        """`alive`: whether the loop turns, so that the device may be kept from dropping its lines."""
+        """Make the thread; it does not run yet.
+
+        Parameters
+        ----------
+        info
+            What the opened output reports.
+        output
+            The output.
+        clock
+            Host clock.
+        acks
+            Where acks go.
+        notices
+            Where faults and what the device reports go.
+        alive
+            Whether the loop turns, so that the device may be kept from dropping its lines.
+        """
         self.info = info
         self.fault = ""
         self._output, self._clock, self._acks, self._notices = output, clock, acks, notices
@@ -45,10 +61,22 @@ class OutputThread:
         self._thread = threading.Thread(target=self._run, name=f"rt-pose-output-{info.name}", daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def submit(self, command: Command) -> str:
-        """Queue a command; why it was refused, or nothing."""
+        """Queue a command. Never waits.
+
+        Parameters
+        ----------
+        command
+            The command.
+
+        Returns
+        -------
+        str
+            Why it was refused; empty where it was taken.
+        """
         if self._held:
             return self._held
         if self.fault:
@@ -60,7 +88,13 @@ class OutputThread:
         return ""
 
     def discard_queued(self, why: str) -> None:
-        """Refuse what is waiting, each with an ack."""
+        """Refuse what is waiting, each with an ack.
+
+        Parameters
+        ----------
+        why
+            The reason.
+        """
         ending = False
         while True:
             try:
@@ -70,39 +104,57 @@ class OutputThread:
             ending = ending or command is None
             if isinstance(command, Command):
                 self._acks.append(_refused(command, f"not sent: {why}"))
-        if ending:  # the word to end is not for us
+        if ending:  # the request to end is for the thread
             self._commands.put_nowait(None)
 
     def disarm(self) -> None:
-        """Nothing that waits goes out, and what is in progress ends; the thread sees to it."""
+        """Refuse what waits and let the thread end what is in progress. Never waits."""
         self.discard_queued("disarmed")
         self._commands.put_nowait(_MAKE_SAFE)
 
     def hold(self, why: str) -> None:
-        """Let nothing out, neither what waits nor what comes, until `release`. From any thread."""
+        """Refuse what waits and what comes, until `release`. From any thread.
+
+        Parameters
+        ----------
+        why
+            The reason, for acks.
+        """
         self._held = why
         self.discard_queued(why)
 
     def release(self) -> None:
+        """Accept commands again."""
         self._held = ""
 
     def make_safe(self) -> None:
-        """The safe state at once, whatever the thread is doing. From any thread."""
+        """Enter the safe state at once, whatever the thread is doing. From any thread."""
         self._output.safe_state()
 
     def begin_stop(self) -> None:
-        """Send nothing more."""
+        """Stop sending, and let the thread end."""
         self._stopping = True
         self.discard_queued("the run ended")
         self._commands.put_nowait(None)
 
     def end_stop(self, timeout_s: float) -> str:
-        """Wait for the thread, make the output safe once more and close it; what went wrong, or nothing."""
+        """Wait for the thread, put the output into its safe state again and close it.
+
+        Parameters
+        ----------
+        timeout_s
+            How long the thread is waited for, s.
+
+        Returns
+        -------
+        str
+            What went wrong; empty where nothing did.
+        """
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         self._output.safe_state()
         if self._thread.is_alive():
-            # Its driver is inside a call: closing it under its feet could leave the line as it is.
+            # Its driver is inside a call: closing the device meanwhile could leave the line as it is.
             return (
                 f"output '{self.info.name}' did not answer within {timeout_s:g} s; check that its line is low"
             )
@@ -158,7 +210,7 @@ class OutputThread:
         return ""
 
     def _heartbeat(self) -> None:
-        """Keep the device's watchdog content while the loop turns, and take in what the device says."""
+        """Send a heartbeat that says whether the loop turns, and take in what the device reports."""
         assert self._watched is not None
         try:
             for text in self._watched.heartbeat(self._alive()):

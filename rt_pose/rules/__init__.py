@@ -1,2 +1,4 @@
-"""The trigger language: text -> tree (`parse`) -> a condition bound to keypoints and zones (`bind`), judged
-of the mean or as a probability (`condition`)."""
+"""The trigger language: text -> tree (`parse`) -> a condition bound to keypoints and zones (`bind`).
+
+Conditions are evaluated at the mean or as a probability (`condition`).
+"""

@@ -42,7 +42,32 @@ def bind(
     where: str,
     metric_scale: MetricScale | None = None,
 ) -> Condition:
-    """The condition `text`; UserError with a caret under a wrong name and the nearest valid one."""
+    """Parse a condition and bind it to the keypoints and zones of a run.
+
+    Parameters
+    ----------
+    text
+        The condition as written.
+    keypoints
+        Names of the model's keypoints, in their order.
+    zones
+        The configuration's zones by name.
+    where
+        Place of the condition in the configuration, for messages.
+    metric_scale
+        What the rig knows of millimetres; None for nothing.
+
+    Returns
+    -------
+    Condition
+        The condition, ready to be evaluated.
+
+    Raises
+    ------
+    UserError
+        Where it cannot be read or a name, unit or kind is wrong; with a caret under the place, and the
+        nearest valid name.
+    """
     terms = Terms(text, keypoints, zones, where, metric_scale or MetricScale())
     return _Binder(text, where, terms).whole()
 
@@ -164,7 +189,7 @@ class _Binder:
         )
 
     def _note_units(self, node: Compare, values: list[Value]) -> None:
-        """The first quantity is told in the unit that it is compared in."""
+        """Report the first quantity in the unit that it is compared in."""
         written = next((o.unit for o in node.operands if isinstance(o, Number) and o.unit), "")
         unit = unit_of(written)
         alone = next((o for o in node.operands if isinstance(o, Call)), None)

@@ -48,6 +48,21 @@ class Terms:
     def __init__(
         self, text: str, keypoints: list[str], zones: dict[str, Zone], where: str, metric_scale: MetricScale
     ) -> None:
+        """Begin with nothing bound.
+
+        Parameters
+        ----------
+        text
+            The condition as written.
+        keypoints
+            Names of the model's keypoints, in their order.
+        zones
+            The configuration's zones by name.
+        where
+            Place of the condition in the configuration, for messages.
+        metric_scale
+            What the rig knows of millimetres.
+        """
         self._text, self._keypoints, self._zones, self._where = text, keypoints, zones, where
         self.units = UnitResolver(text, where, zones, metric_scale)
         self.slots: list[Slot] = []
@@ -55,16 +70,47 @@ class Terms:
         self.memories: list[Callable[[], Any]] = []
         """Makers of what its quantities keep from frame to frame."""
         self.needed: set[int] = set()
-        """Keypoints without which it cannot be judged."""
+        """Keypoints without which it cannot be evaluated."""
         self.first: tuple[int, Callable[[StateSamples], Any], str] | None = None
         """(place, measure, unit) of the quantity that stands first."""
 
     def error(self, place: int, message: str) -> UserError:
-        """With a caret under the condition's `place`."""
+        """Make an error with a caret under a place of the condition.
+
+        Parameters
+        ----------
+        place
+            Offset in the text.
+        message
+            What is wrong, and what was expected.
+
+        Returns
+        -------
+        UserError
+            The error, to be raised.
+        """
         return condition_error(self._text, place, message, self._where)
 
     def value(self, node: Node, metric: bool | None) -> Value:
-        """A number of the condition; `metric`: lengths in mm, None where nothing has settled that yet."""
+        """Bind a number of the condition.
+
+        Parameters
+        ----------
+        node
+            Its tree.
+        metric
+            Whether lengths are in mm; None where nothing has settled that yet.
+
+        Returns
+        -------
+        Value
+            The number, in base units.
+
+        Raises
+        ------
+        UserError
+            Where a name, unit or kind is wrong, or a condition stands there.
+        """
         match node:
             case Number():
                 return number(node)
@@ -106,7 +152,27 @@ class Terms:
         return alike
 
     def with_unit_of(self, value: Value, settled: Value, metric: bool | None) -> Value:
-        """A plain number in the unit of what it stands beside."""
+        """Give a plain number the unit of what it stands beside.
+
+        Parameters
+        ----------
+        value
+            A constant without a unit.
+        settled
+            The value beside it.
+        metric
+            Whether lengths are in mm.
+
+        Returns
+        -------
+        Value
+            The number in the stated unit of `settled`.
+
+        Raises
+        ------
+        UserError
+            Where that would be a length in mm, whose unit must be written.
+        """
         if metric and settled.dimension.length:
             unit = settled.dimension.text(metric=True)
             raise self.error(value.place, f"a number without a unit among mm: write e.g. `20 {unit}`")
@@ -156,7 +222,23 @@ class Terms:
         )
 
     def quantity(self, call: Call) -> Quantity:
-        """The quantity that is called, its number of arguments checked."""
+        """Look up the quantity that is called, and check the number of its arguments.
+
+        Parameters
+        ----------
+        call
+            The call.
+
+        Returns
+        -------
+        Quantity
+            The quantity.
+
+        Raises
+        ------
+        UserError
+            Where there is no such quantity, or it takes another number of arguments.
+        """
         quantity = find_quantity(call.name)
         if quantity is None:
             hint = nearest(call.name, [*quantity_names(), *FUNCTIONS])
@@ -169,14 +251,44 @@ class Terms:
         return quantity
 
     def note_first(self, place: int, measure: Callable[[StateSamples], Any], unit: str) -> None:
-        """Keep the quantity if it stands before the others: the condition's value is told by it."""
+        """Keep the quantity if it stands before the others: it gives the condition's value.
+
+        Parameters
+        ----------
+        place
+            Its offset in the text.
+        measure
+            Computes it of samples, in `unit`.
+        unit
+            Its unit, for people.
+        """
         if self.first is None or place < self.first[0]:
             self.first = (place, measure, unit)
 
     def bind_measure(
         self, quantity: Quantity, call: Call, metric: bool | None
     ) -> tuple[Callable[[StateSamples], Any], BoundArguments]:
-        """How a quantity is computed of a moment, and its arguments."""
+        """Bind a quantity to the arguments of a call.
+
+        Parameters
+        ----------
+        quantity
+            The quantity.
+        call
+            The call.
+        metric
+            Whether lengths are in mm; None where nothing has settled that yet.
+
+        Returns
+        -------
+        tuple[Callable[[StateSamples], Any], BoundArguments]
+            How the quantity is computed of samples, and its bound arguments.
+
+        Raises
+        ------
+        UserError
+            Where an argument is of the wrong kind, or a name is not known.
+        """
         metric = self.units.resolve(metric, quantity)
         values: list[Any] = []
         says: list[str] = []

@@ -16,14 +16,38 @@ class Linear:
     constant: float = 0.0
 
     def plus(self, other: Linear, sign: float = 1.0) -> Linear:
-        """The sum (or with -1 the difference)."""
+        """Add another form, or subtract it.
+
+        Parameters
+        ----------
+        other
+            The other form.
+        sign
+            Its factor: 1 for the sum, -1 for the difference.
+
+        Returns
+        -------
+        Linear
+            The new form.
+        """
         weights = dict(self.weights)
         for component, weight in other.weights.items():
             weights[component] = weights.get(component, 0.0) + sign * weight
         return Linear(weights, self.constant + sign * other.constant)
 
     def scaled(self, factor: float) -> Linear:
-        """The product with a number."""
+        """Multiply by a number.
+
+        Parameters
+        ----------
+        factor
+            The number.
+
+        Returns
+        -------
+        Linear
+            The new form.
+        """
         return Linear({c: w * factor for c, w in self.weights.items()}, self.constant * factor)
 
 

@@ -23,7 +23,22 @@ _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 def closed_form(values: list[Value], signs: tuple[str, ...]) -> Callable[..., float] | None:
-    """The closed form of constants around one value with a form, or of two linear values; None without."""
+    """Find the closed form of a comparison.
+
+    There is one for constants around one value with a form, and for two linear values.
+
+    Parameters
+    ----------
+    values
+        The compared values, in base units.
+    signs
+        The comparisons between them, one fewer.
+
+    Returns
+    -------
+    Callable[..., float] | None
+        Probability of the comparison under a state distribution; None where it has no closed form.
+    """
     if len(values) == 2 and all(isinstance(v.form, Linear) for v in values):
         left, right = values[0].form, values[1].form
         assert isinstance(left, Linear)
@@ -51,7 +66,20 @@ def closed_form(values: list[Value], signs: tuple[str, ...]) -> Callable[..., fl
 
 
 def comparison_phrase(values: list[Value], signs: tuple[str, ...]) -> str:
-    """A comparison in words."""
+    """Format a comparison as a clause.
+
+    Parameters
+    ----------
+    values
+        The compared values.
+    signs
+        The comparisons between them, one fewer.
+
+    Returns
+    -------
+    str
+        Such as `the speed of nose is above 100 px/s`.
+    """
     if len(values) == 3 and values[1].constant is None and signs[0][0] == signs[1][0] == "<":
         low, middle, high = values
         above = f"{_PHRASES[_MIRRORED[signs[0]]]} {low.says}"

@@ -1,4 +1,4 @@
-"""A condition ready to be judged, and the judge of it for one individual."""
+"""A condition ready to be evaluated, and its evaluator for one individual."""
 
 from __future__ import annotations
 
@@ -40,24 +40,87 @@ class Condition:
         return self.predicate.says
 
     def prepare(self, where: str) -> None:
-        """Make what probabilities need; UserError where it cannot be judged by probability."""
+        """Make what probabilities need, before the run.
+
+        Parameters
+        ----------
+        where
+            Place of the condition in the configuration, for messages.
+
+        Raises
+        ------
+        UserError
+            Where its probability cannot be computed.
+        """
         for nodes in self.nodes:
             nodes.prepare(where)
 
     def evaluator(self, who: int, geometry: Geometry | None = None) -> ConditionEvaluator:
-        """A judge with a memory of its own, for one individual on one camera."""
+        """Make an evaluator with a memory of its own.
+
+        Parameters
+        ----------
+        who
+            Index of the individual.
+        geometry
+            Geometry of the camera, for what is measured in mm.
+
+        Returns
+        -------
+        ConditionEvaluator
+            The evaluator, for one individual on one camera.
+        """
         return ConditionEvaluator(self, who, geometry)
 
     def holds(self, track: Track, who: int = 0) -> bool:
-        """Whether it is true of a track's mean, for a condition in px and without a memory."""
+        """Check whether it is true of a track's mean, for a condition in px and without a memory.
+
+        Parameters
+        ----------
+        track
+            The track, at any time.
+        who
+            Index of the individual.
+
+        Returns
+        -------
+        bool
+            Whether it is true.
+        """
         return self._evaluator_for(track, who).holds()
 
     def value(self, track: Track, who: int = 0) -> float:
-        """Its first quantity, for a condition in px and without a memory."""
+        """Compute its first quantity, for a condition in px and without a memory.
+
+        Parameters
+        ----------
+        track
+            The track, at any time.
+        who
+            Index of the individual.
+
+        Returns
+        -------
+        float
+            The quantity at the track's mean, in `unit`.
+        """
         return self._evaluator_for(track, who).value()
 
     def probability(self, track: Track, who: int = 0) -> float:
-        """How probable it is, for a condition in px and without a memory."""
+        """Compute its probability, for a condition in px and without a memory.
+
+        Parameters
+        ----------
+        track
+            The track, at any time.
+        who
+            Index of the individual.
+
+        Returns
+        -------
+        float
+            The probability, 0..1; NaN where a keypoint it needs has not been seen.
+        """
         return self._evaluator_for(track, who).probability()
 
     def _evaluator_for(self, track: Track, who: int) -> ConditionEvaluator:
@@ -69,10 +132,21 @@ class Condition:
 
 
 class ConditionEvaluator:
-    """Judges a condition for one individual: `observe` each exposure in order, then `set_track` at a
+    """Evaluates a condition for one individual: `observe` each exposure in order, then `set_track` at a
     prediction."""
 
     def __init__(self, condition: Condition, who: int, geometry: Geometry | None) -> None:
+        """Allocate the state distribution and the memories.
+
+        Parameters
+        ----------
+        condition
+            The condition.
+        who
+            Index of the individual.
+        geometry
+            Geometry of the camera, for what is measured in mm.
+        """
         self._condition, self._who = condition, who
         self._state = StateDistribution(condition.slots, geometry)
         self._memories = [make() for make in condition.memories]
@@ -85,13 +159,21 @@ class ConditionEvaluator:
         return bool(self._memories)
 
     def reset(self) -> None:
-        """Forget what was seen: a recording was wound back."""
+        """Empty the memories: a recording was wound back."""
         self._observed_ns = None
         for memory in self._memories:
             memory.reset()
 
     def observe(self, track: Track, confidence: FloatArray | None = None) -> None:
-        """The track at an exposure; one that is not newer than the last changes nothing."""
+        """Update the memories with the track at an exposure.
+
+        Parameters
+        ----------
+        track
+            The filter's estimate; one that is not newer than the last changes nothing.
+        confidence
+            The network's, (N, K) 0..1.
+        """
         if self._observed_ns is not None and track.t_valid_ns <= self._observed_ns:
             return
         self._observed_ns = track.t_valid_ns
@@ -101,21 +183,48 @@ class ConditionEvaluator:
                 memory.observe(self._state.samples)
 
     def set_track(self, track: Track, confidence: FloatArray | None = None) -> None:
-        """The track that the following answers are about."""
+        """Set the track that the following answers are about.
+
+        Parameters
+        ----------
+        track
+            A prediction at the time of effect.
+        confidence
+            The network's in the newest frame, (N, K) 0..1.
+        """
         self._state.set_track(track, self._who, confidence)
 
     def holds(self) -> bool:
-        """Whether it is true of the mean. NaN makes a comparison false."""
+        """Check whether the condition is true of the track's mean.
+
+        Returns
+        -------
+        bool
+            Whether it is; NaN makes a comparison false.
+        """
         with np.errstate(all="ignore"):
             return bool(np.all(self._condition.predicate.holds(self._state.samples)))
 
     def value(self) -> float:
-        """Its first quantity at the mean; of a condition such as `inside` how far inside (>= 0 is true)."""
+        """Compute the condition's first quantity at the track's mean.
+
+        Returns
+        -------
+        float
+            The quantity in the condition's `unit`; of a condition such as `inside` how far inside (>= 0 is
+            true).
+        """
         with np.errstate(all="ignore"):
             return float(np.ravel(self._condition.measure(self._state.samples))[0])
 
     def probability(self) -> float:
-        """Of the condition, from the covariance; NaN where a keypoint it needs has not been seen."""
+        """Compute the condition's probability from the track's covariance.
+
+        Returns
+        -------
+        float
+            The probability, 0..1; NaN where a keypoint it needs has not been seen.
+        """
         with np.errstate(all="ignore"):
             p = self._condition.predicate.probability(self._state)
         return p if math.isnan(p) else min(max(p, 0.0), 1.0)

@@ -27,12 +27,25 @@ class RulesPicture:
     geometry: Geometry | None = None
     """For zones in mm."""
     keypoints: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """Where they were found, px; those that are sure."""
+    """Where they were found, px; the confident ones."""
     caption: Sequence[str] = ()
 
 
 def draw(frame: Image, picture: RulesPicture) -> Image:
-    """A BGR copy of a frame (H, W, 1 or 3; RGB) with the picture on it, at least 480 px wide."""
+    """Draw zones and keypoints on a frame, at least 480 px wide.
+
+    Parameters
+    ----------
+    frame
+        (H, W, 1 or 3) uint8, gray or RGB.
+    picture
+        What is drawn.
+
+    Returns
+    -------
+    Image
+        A BGR copy, scaled up by a whole number where it was small, with the caption below.
+    """
     image = cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR if frame.shape[2] == 1 else cv2.COLOR_RGB2BGR)
     scale = max(1, -(-480 // image.shape[1]))
     image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
@@ -65,7 +78,7 @@ def _zone(image: Image, name: str, zone: Zone, geometry: Geometry | None, scale:
 
 
 def _line(image: Image, name: str, px: NDArray[np.float64]) -> None:
-    """With an arrow along it and its sides named: the right is to the right as one looks along it."""
+    """Draw a line with an arrow and its sides named: the right is to the right as one looks along it."""
     start, stop = px
     cv2.arrowedLine(
         image,

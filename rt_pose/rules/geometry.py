@@ -39,7 +39,19 @@ class Lens:
     k3: float = 0.0
 
     def undistort(self, x: float, y: float) -> tuple[Two, Jacobian]:
-        """The pixel that an ideal lens would show, and d(ideal) / d(seen). NaN gives NaN."""
+        """Find the pixel that an ideal lens would show, by Newton's method.
+
+        Parameters
+        ----------
+        x, y
+            The pixel that this lens shows.
+
+        Returns
+        -------
+        tuple[Two, Jacobian]
+            The ideal pixel, and the derivative d(ideal) / d(seen); NaN gives NaN, and so does a place where
+            the lens cannot be inverted.
+        """
         goal_x, goal_y = (x - self.cx) / self.fx, (y - self.cy) / self.fy
         u, v = goal_x, goal_y
         for _ in range(UNDISTORT_STEPS):
@@ -56,7 +68,18 @@ class Lens:
         return (u * self.fx + self.cx, v * self.fy + self.cy), inverse
 
     def distort(self, x: float, y: float) -> Two:
-        """The pixel at which this lens shows what an ideal one would show at (x, y)."""
+        """Find the pixel at which this lens shows what an ideal one would show at (x, y).
+
+        Parameters
+        ----------
+        x, y
+            The ideal pixel.
+
+        Returns
+        -------
+        Two
+            The pixel of this lens.
+        """
         (u, v), _ = self._distort((x - self.cx) / self.fx, (y - self.cy) / self.fy)
         return u * self.fx + self.cx, v * self.fy + self.cy
 
@@ -84,7 +107,19 @@ class Geometry:
     lens: Lens | None = None
 
     def to_mm(self, mean: list[float]) -> tuple[list[float], Matrix]:
-        """[x, y, vx, vy] in mm and mm/s of one in px and px/s, and the (4, 4) derivative of it."""
+        """Map the state of a keypoint to the rig.
+
+        Parameters
+        ----------
+        mean
+            [x, y, vx, vy] in px and px/s.
+
+        Returns
+        -------
+        tuple[list[float], Matrix]
+            [x, y, vx, vy] in mm and mm/s, and the (4, 4) derivative by that in px; NaN on the homography's
+            horizon.
+        """
         x, y, vx, vy = mean
         inner = np.eye(2)
         if self.lens is not None:
@@ -103,14 +138,43 @@ class Geometry:
         return [*mm.tolist(), *velocity.tolist()], full
 
     def to_px(self, x: float, y: float) -> Two:
-        """The pixel at which the camera sees a place of the rig (mm), for drawing."""
+        """Find the pixel at which the camera sees a place of the rig, for drawing.
+
+        Parameters
+        ----------
+        x, y
+            The place, mm.
+
+        Returns
+        -------
+        Two
+            The pixel.
+        """
         px, py, w = np.linalg.solve(self.homography, (x, y, 1.0))
         x, y = float(px / w), float(py / w)
         return (x, y) if self.lens is None else self.lens.distort(x, y)
 
 
 def make_geometry(config: GeometryConfig, where: str) -> Geometry:
-    """The geometry of a camera; UserError where it cannot be meant."""
+    """Make the geometry of a camera from its configuration.
+
+    Parameters
+    ----------
+    config
+        Either a scale or a homography, and the lens where it has one.
+    where
+        Place in the configuration, for messages.
+
+    Returns
+    -------
+    Geometry
+        The geometry.
+
+    Raises
+    ------
+    UserError
+        Where both or neither are given, or a matrix is not valid.
+    """
     if (config.mm_per_px is None) == (config.homography is None):
         raise UserError(
             f"{where}: expected either `mm_per_px: 0.42` or `homography: [[..], [..], [..]]` (px to mm)"

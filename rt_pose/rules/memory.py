@@ -20,10 +20,16 @@ class Memory(Protocol):
     """What a quantity keeps for one rule and individual."""
 
     def reset(self) -> None:
-        """Forget everything: a recording was wound back, or the keypoint was lost."""
+        """Empty the memory: a recording was wound back, or the keypoint was lost."""
 
     def observe(self, samples: StateSamples) -> None:
-        """The estimate (n = 1) at an exposure; times only go forward."""
+        """Take in the estimate at an exposure; times only go forward.
+
+        Parameters
+        ----------
+        samples
+            The filter's mean (n = 1).
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +45,30 @@ class LineCrossing:
     """Whether a keypoint has come through a line, from one side to the other, and is still beyond it."""
 
     def __init__(self, keypoint: int, line: Line, side: str) -> None:
+        """Begin with nothing seen.
+
+        Parameters
+        ----------
+        keypoint
+            Slot of the keypoint in samples.
+        line
+            The line, in the slot's unit.
+        side
+            "left" or "right": where a crossing leads to.
+        """
         self._keypoint, self._line = keypoint, line
         self._sign = 1.0 if side == "right" else -1.0
         self._length = math.hypot(line.x2 - line.x1, line.y2 - line.y1)
         self.reset()
 
     def reset(self) -> None:
+        """See `Memory.reset`."""
         self._from: tuple[float, float] | None = None
         """(signed distance, place along the line) when it was last on the near side."""
         self._far = self._through = False
 
     def observe(self, samples: StateSamples) -> None:
+        """See `Memory.observe`."""
         side, along = self._place(samples)
         if not math.isfinite(side[0]):
             return
@@ -61,7 +80,18 @@ class LineCrossing:
         self._far = far
 
     def beyond(self, samples: StateSamples) -> Array:
-        """Distance beyond the line, (n,); negative where it is not, or came around the line."""
+        """Compute how far beyond the line the keypoint is.
+
+        Parameters
+        ----------
+        samples
+            Alternatives of the state (n).
+
+        Returns
+        -------
+        Array
+            Distance beyond the line, (n,); negative where it is not beyond, or came around the line.
+        """
         side, along = self._place(samples)
         if self._far:
             return side if self._through else np.full_like(side, -np.inf)
@@ -74,7 +104,7 @@ class LineCrossing:
         return self._sign * self._line.side(x, y), self._line.along(x, y)
 
     def _margin(self, side: Array, along: Array) -> Array:
-        """Of the straight way from the last place on the near side to the given ones."""
+        """Margin of the straight path from the last place on the near side to the given ones."""
         assert self._from is not None
         side_0, along_0 = self._from
         share = side_0 / np.minimum(side_0 - side, side_0)  # of the way up to the line; the near side: 1
@@ -108,19 +138,32 @@ class PhaseTracker:
     """
 
     def __init__(self, signal: Signal, frequency_hz: float, at_least: float = 0.0) -> None:
+        """Begin with nothing seen.
+
+        Parameters
+        ----------
+        signal
+            What to follow.
+        frequency_hz
+            Nominal frequency of the oscillation, Hz.
+        at_least
+            Amplitude below which there is no phase, in the signal's unit.
+        """
         self._signal, self._nominal, self._at_least = signal, TURN * frequency_hz, at_least
         self._cycle_s = 1.0 / frequency_hz
         self.reset()
 
     def reset(self) -> None:
+        """See `Memory.reset`."""
         self._t_s: float | None = None
         self._begun_s = 0.0
         self._a = self._b = self._offset = 0.0
         self._omega = self._nominal
 
     def observe(self, samples: StateSamples) -> None:
+        """See `Memory.observe`."""
         if any(not samples.unseen_s[slot] <= 0.0 for slot in self._signal.slots):
-            return  # the filter went on by itself: that is no sight of the movement
+            return  # the filter extrapolated: the movement was not observed
         value = float(np.ravel(self._signal.measure(samples))[0])
         if not math.isfinite(value):
             return
@@ -132,14 +175,31 @@ class PhaseTracker:
             self._t_s = t_s
 
     def phase_deg(self, t_s: float) -> float:
-        """0 at the signal's maximum, 180 at its minimum; NaN where there is no such movement."""
+        """Extrapolate the phase.
+
+        Parameters
+        ----------
+        t_s
+            Scene time, s.
+
+        Returns
+        -------
+        float
+            0 at the signal's maximum, 180 at its minimum, deg; NaN where there is no such movement.
+        """
         if not self._settled(t_s) or self.amplitude() < self._at_least or self._t_s is None:
             return math.nan
         angle = math.atan2(self._b, self._a) + self._omega * (t_s - self._t_s)
         return math.degrees(angle % TURN)
 
     def amplitude(self) -> float:
-        """Half of the way from minimum to maximum, in the signal's unit; NaN at the beginning."""
+        """Estimate the amplitude: half of the way from minimum to maximum.
+
+        Returns
+        -------
+        float
+            The amplitude in the signal's unit; NaN until the filter has settled.
+        """
         settled = self._t_s is not None and self._t_s - self._begun_s >= SETTLING_CYCLES * self._cycle_s
         return math.hypot(self._a, self._b) if settled else math.nan
 

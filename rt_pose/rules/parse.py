@@ -29,7 +29,25 @@ MAX_DEPTH = 40
 
 
 def parse(text: str, where: str = "rule") -> Node:
-    """The tree of a condition. UserError with a caret under the place that cannot be read."""
+    """Parse a condition.
+
+    Parameters
+    ----------
+    text
+        The condition as written.
+    where
+        Place of the condition in the configuration, for messages.
+
+    Returns
+    -------
+    Node
+        Its tree.
+
+    Raises
+    ------
+    UserError
+        Where it cannot be read; with a caret under the place.
+    """
     return _Parser(text, where).whole()
 
 

@@ -1,7 +1,7 @@
-"""How probable a condition is: closed forms where the parts allow, nodes where they do not, joined rightly.
+"""How probable a condition is: by closed forms where its parts allow, by quadrature points where they do not.
 
 Keypoints are independent of each other, so parts of a condition that share none multiply; parts that share
-one are judged together on the same nodes.
+one are evaluated together at the same points.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rt_pose.rules.state_distribution import QuadraturePoints, StateDistribution
 from rt_pose.rules.zones import Box, Circle
 
 TruthFunction = Callable[[StateSamples], Any]
-"""moment -> truth values (n,), or one for all."""
+"""samples -> truth values (n,), or one for all."""
 ProbabilityFunction = Callable[[StateDistribution], float]
 
 
@@ -31,24 +31,48 @@ class BoundPredicate:
     holds: TruthFunction
     probability: ProbabilityFunction
     slots: frozenset[int]
-    """What it looks at and is uncertain of."""
+    """Slots that it looks at and that are uncertain."""
     moving: frozenset[int]
-    """Of those, what it looks at the velocity of."""
+    """Of those, the slots whose velocity it looks at."""
     says: str
     """As a clause."""
     exact: bool = False
-    """Its chance comes without nodes."""
+    """Its probability needs no quadrature points."""
     compound: bool = False
     """Its clause has an `and` or `or` of its own."""
 
 
 def deterministic(holds: TruthFunction) -> ProbabilityFunction:
-    """Of a condition that no covariance bears on."""
+    """Make the probability of a condition that no covariance affects.
+
+    Parameters
+    ----------
+    holds
+        Truth of the condition by samples.
+
+    Returns
+    -------
+    ProbabilityFunction
+        1 or 0 at the mean.
+    """
     return lambda state: float(np.all(holds(state.samples)))
 
 
 def by_quadrature(holds: TruthFunction, nodes: QuadraturePoints) -> ProbabilityFunction:
-    """The share of nodes at which it holds; NaN where a keypoint has not been seen."""
+    """Make the probability as the share of quadrature points at which a condition holds.
+
+    Parameters
+    ----------
+    holds
+        Truth of the condition by samples.
+    nodes
+        The points.
+
+    Returns
+    -------
+    ProbabilityFunction
+        The share; NaN where a keypoint has not been seen.
+    """
 
     def probability(state: StateDistribution) -> float:
         samples = nodes.fill(state)
@@ -58,7 +82,20 @@ def by_quadrature(holds: TruthFunction, nodes: QuadraturePoints) -> ProbabilityF
 
 
 def form_probability(form: Form, low: float, high: float) -> ProbabilityFunction:
-    """Of low <= form <= high."""
+    """Make the probability of low <= form <= high.
+
+    Parameters
+    ----------
+    form
+        A linear form, or the length of a vector.
+    low, high
+        The bounds, in base units; infinite for none.
+
+    Returns
+    -------
+    ProbabilityFunction
+        The probability, in closed form or by one-dimensional quadrature.
+    """
     if isinstance(form, Linear):
         return lambda state: _interval(state.mean_of(form), state.covariance(form, form), low, high)
 
@@ -73,7 +110,20 @@ def form_probability(form: Form, low: float, high: float) -> ProbabilityFunction
 
 
 def inside_circle(slot: int, zone: Circle) -> ProbabilityFunction:
-    """Of a keypoint in a circle."""
+    """Make the probability that a keypoint is in a circle.
+
+    Parameters
+    ----------
+    slot
+        Slot of the keypoint.
+    zone
+        The circle, in the slot's unit.
+
+    Returns
+    -------
+    ProbabilityFunction
+        The probability.
+    """
 
     def probability(state: StateDistribution) -> float:
         (x, y), cov = _position(state, slot)
@@ -83,7 +133,20 @@ def inside_circle(slot: int, zone: Circle) -> ProbabilityFunction:
 
 
 def inside_box(slot: int, zone: Box) -> ProbabilityFunction:
-    """Of a keypoint in a box."""
+    """Make the probability that a keypoint is in a box.
+
+    Parameters
+    ----------
+    slot
+        Slot of the keypoint.
+    zone
+        The box, in the slot's unit.
+
+    Returns
+    -------
+    ProbabilityFunction
+        The probability.
+    """
 
     def probability(state: StateDistribution) -> float:
         mean, cov = _position(state, slot)
@@ -93,12 +156,34 @@ def inside_box(slot: int, zone: Box) -> ProbabilityFunction:
 
 
 def complement(probability: ProbabilityFunction) -> ProbabilityFunction:
-    """Of the contrary."""
+    """Make the probability of the contrary.
+
+    Parameters
+    ----------
+    probability
+        That of a condition.
+
+    Returns
+    -------
+    ProbabilityFunction
+        1 minus it.
+    """
     return lambda state: 1.0 - probability(state)
 
 
 def all_of(probabilities: Sequence[ProbabilityFunction]) -> ProbabilityFunction:
-    """Of independent conditions together. One that cannot be (0) decides, whatever is not known of others."""
+    """Make the probability of independent conditions together.
+
+    Parameters
+    ----------
+    probabilities
+        Those of the conditions.
+
+    Returns
+    -------
+    ProbabilityFunction
+        Their product. One that is impossible (0) decides, whatever is not known of the others.
+    """
 
     def probability(state: StateDistribution) -> float:
         product = 1.0
@@ -113,21 +198,49 @@ def all_of(probabilities: Sequence[ProbabilityFunction]) -> ProbabilityFunction:
 
 
 def any_of(probabilities: Sequence[ProbabilityFunction]) -> ProbabilityFunction:
-    """Of at least one of independent conditions."""
+    """Make the probability of at least one of independent conditions.
+
+    Parameters
+    ----------
+    probabilities
+        Those of the conditions.
+
+    Returns
+    -------
+    ProbabilityFunction
+        The complement of the product of complements.
+    """
     return complement(all_of([complement(probability) for probability in probabilities]))
 
 
 CLOSE_ENOUGH = 0.002
-"""Where the parts alone leave less open than this, their joint probability is not computed any further."""
+"""Where the parts alone bound the joint probability this closely, it is not computed any further."""
 
 
 def joint_probability(
     parts: Sequence[BoundPredicate], nodes: QuadraturePoints, *, every: bool
 ) -> ProbabilityFunction:
-    """Of parts that share keypoints: all of them (`every`) or any, the probability of each being known.
+    """Make the probability of parts that share keypoints, the probability of each being known.
 
-    The nodes then only have to say how the parts hang together: the error that they make in each part is
-    known and taken out by regression (control variates; Owen, Monte Carlo theory, ch. 8.9).
+    Parameters
+    ----------
+    parts
+        The parts; each probability is exact.
+    nodes
+        Quadrature points of all that the parts look at.
+    every
+        Whether all of them must hold, or any.
+
+    Returns
+    -------
+    ProbabilityFunction
+        The probability.
+
+    Notes
+    -----
+    The points then only have to describe how the parts depend on each other: the error that they make in each
+    part is known and is removed by regression (control variates; Owen, Monte Carlo theory, ch. 8.9). The
+    result is kept within the Frechet bounds.
     """
     count = len(parts)
     merge = np.logical_and if every else np.logical_or
@@ -148,7 +261,9 @@ def joint_probability(
         p = float(np.count_nonzero(merge.reduce(truth_values.astype(bool)))) / size
         between_parts = truth_values @ truth_values.T / size - np.outer(p_parts, p_parts)
         with_whole = p * (1.0 - p_parts) if every else p_parts * (1.0 - p)
-        between_parts.flat[:: count + 1] += 1e-6  # a part that holds nowhere or everywhere says nothing
+        between_parts.flat[:: count + 1] += (
+            1e-6  # a part that holds nowhere or everywhere adds no information
+        )
         weights = np.linalg.solve(between_parts, with_whole)
         p += float(weights @ (np.array(known) - p_parts))
         return min(max(p, low), high)
@@ -157,7 +272,7 @@ def joint_probability(
 
 
 def _bounds(known: list[float], every: bool) -> tuple[float, float]:
-    """What the parts alone say of all of them, or any (Frechet)."""
+    """Bounds on the probability of all parts, or any, by the parts alone (Frechet)."""
     if every:
         return max(0.0, sum(known) - len(known) + 1.0), min(known)
     return max(known), min(1.0, sum(known))
@@ -166,7 +281,20 @@ def _bounds(known: list[float], every: bool) -> tuple[float, float]:
 def dependent_groups(
     parts: Sequence[BoundPredicate], keypoint_of: Callable[[int], int]
 ) -> list[list[BoundPredicate]]:
-    """The parts in groups that share keypoints, each group independent of the others."""
+    """Divide parts into groups that share keypoints, each group independent of the others.
+
+    Parameters
+    ----------
+    parts
+        The parts of a condition.
+    keypoint_of
+        The keypoint of a slot.
+
+    Returns
+    -------
+    list[list[BoundPredicate]]
+        The groups.
+    """
     groups: list[tuple[set[int], list[BoundPredicate]]] = []
     for part in parts:
         keypoints, members = {keypoint_of(s) for s in part.slots}, [part]

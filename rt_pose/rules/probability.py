@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 _ROOT_2 = math.sqrt(2.0)
 _TAIL = 7.5
-"""Standard deviations beyond which there is nothing (1e-13)."""
+"""Standard deviations beyond which the probability is neglected (1e-13)."""
 _PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53)
 MAX_DIMENSIONS = len(_PRIMES)
 _NODES_UP_TO = ((2, 1024), (4, 4096), (MAX_DIMENSIONS, 8192))
@@ -29,7 +29,20 @@ _CORRELATED = 0.8
 
 
 def below(mean: float, variance: float, limit: float) -> float:
-    """P(v <= limit). Without variance 0 or 1; NaN in, NaN out."""
+    """Compute P(v <= limit) of a normal variable.
+
+    Parameters
+    ----------
+    mean, variance
+        Its moments.
+    limit
+        The limit.
+
+    Returns
+    -------
+    float
+        The probability; without variance 0 or 1; NaN in, NaN out.
+    """
     away = limit - mean
     if variance > 0.0:
         return 0.5 * math.erfc(-away / math.sqrt(2.0 * variance))
@@ -37,7 +50,20 @@ def below(mean: float, variance: float, limit: float) -> float:
 
 
 def between(mean: float, variance: float, low: float, high: float) -> float:
-    """P(low <= v <= high)."""
+    """Compute P(low <= v <= high) of a normal variable.
+
+    Parameters
+    ----------
+    mean, variance
+        Its moments.
+    low, high
+        The bounds.
+
+    Returns
+    -------
+    float
+        The probability; without variance 0 or 1; NaN in, NaN out.
+    """
     if low > high:
         return 0.0
     if variance > 0.0:
@@ -49,7 +75,22 @@ def between(mean: float, variance: float, low: float, high: float) -> float:
 
 
 def in_disc(mean: tuple[float, float], cov: tuple[float, float, float], radius: float) -> float:
-    """P(|v| <= radius) of a vector in the plane; `cov` is (xx, xy, yy)."""
+    """Compute P(|v| <= radius) of a normal vector in the plane.
+
+    Parameters
+    ----------
+    mean
+        (x, y), from the disc's centre.
+    cov
+        (xx, xy, yy).
+    radius
+        Radius of the disc, in the unit of `mean`.
+
+    Returns
+    -------
+    float
+        The probability; NaN in, NaN out.
+    """
     if math.isnan(sum(mean) + sum(cov) + radius):
         return math.nan
     if radius < 0.0:
@@ -88,7 +129,22 @@ def in_box(
     cov: tuple[float, float, float],
     box: tuple[float, float, float, float],
 ) -> float:
-    """P of an upright box (left, top, right, bottom); a product where x and y are uncorrelated."""
+    """Compute the probability of an upright box; a product where x and y are uncorrelated.
+
+    Parameters
+    ----------
+    mean
+        (x, y).
+    cov
+        (xx, xy, yy).
+    box
+        (left, top, right, bottom), in the unit of `mean`.
+
+    Returns
+    -------
+    float
+        The probability; NaN in, NaN out.
+    """
     (mx, my), (xx, xy, yy), (left, top, right, bottom) = mean, cov, box
     if math.isnan(mx + my + xx + xy + yy):
         return math.nan
@@ -130,7 +186,24 @@ def _legendre(steps: int) -> tuple[tuple[float, float], ...]:
 
 @cache
 def normal_nodes(dimensions: int, half: bool) -> Array:
-    """Nodes of the standard normal distribution, (dimensions, n); made once, where a rule is read."""
+    """Compute quadrature points of the standard normal distribution; made once, where a rule is read.
+
+    Parameters
+    ----------
+    dimensions
+        At most `MAX_DIMENSIONS`.
+    half
+        Whether half as many points do, since the parts of the condition are known by themselves.
+
+    Returns
+    -------
+    Array
+        (dimensions, n), read-only.
+
+    Notes
+    -----
+    Halton 1960: radical inverses in the first primes, mapped by the inverse of the normal distribution.
+    """
     count = next(n for d, n in _NODES_UP_TO if dimensions <= d) // (2 if half else 1)
     inverse = NormalDist().inv_cdf
     nodes = np.empty((dimensions, count))
@@ -151,9 +224,17 @@ def _radical_inverse(i: int, base: int) -> float:
 
 
 def factor(cov: list[list[float]]) -> list[list[float]]:
-    """Lower triangular L with L L' = cov (Cholesky); a direction without variance gets a column of zeros.
+    """Compute the lower triangular L with L L' = cov (Cholesky).
 
-    Rounding may leave a variance just below 0, which counts as 0.
+    Parameters
+    ----------
+    cov
+        (n, n); rounding may leave a variance just below 0, which counts as 0.
+
+    Returns
+    -------
+    list[list[float]]
+        (n, n); a direction without variance gets a column of zeros.
     """
     n = len(cov)
     lower = [[0.0] * n for _ in range(n)]

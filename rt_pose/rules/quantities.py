@@ -1,11 +1,11 @@
 """What rules can measure: one function a quantity, each stating its arguments and unit.
 
-A quantity gets a moment (`rt_pose.rules.samples`) and its bound arguments: a keypoint is its slot in the
-moment, a zone its shape, a number is itself. It returns an array of shape (n,), or one number where all
-alternatives share it, in its stated unit; NaN where it cannot be said. A quantity without a unit is a
+A quantity gets samples (`rt_pose.rules.samples`) and its bound arguments: a keypoint is its slot in the
+samples, a zone its shape, a number is itself. It returns an array of shape (n,), or one number where all
+alternatives share it, in its stated unit; NaN where it has no value. A quantity without a unit is a
 condition by itself and returns how far inside it is (>= 0 is true).
 
-A package of yours adds quantities by entry points of the group `rt_pose.quantities`; the name of the entry
+An installed package adds quantities by entry points of the group `rt_pose.quantities`; the name of the entry
 point is the word in rules, and what it loads is a `Quantity`:
 
     [project.entry-points."rt_pose.quantities"]
@@ -57,7 +57,10 @@ class Quantity:
     """Of what `measure` returns, lengths in px (mm where the comparison is); "" for a plain number, "signal"
     for that of its signal; None for a condition, which is true or false by itself."""
     measure: Callable[..., Any]
-    """(moment, *arguments) -> value; with a `memory` (moment, memory)."""
+    """(samples, *arguments) -> value; with a `memory` (samples, memory).
+
+    The first line of its docstring describes the quantity in `rt-pose rules words`.
+    """
     says: str
     """In a sentence, its arguments as {0}, {1} ...; of a condition what follows `it is so that`."""
     form: Callable[..., Form | None] | None = None
@@ -71,7 +74,20 @@ class Quantity:
 
 
 def linear(*terms: tuple[int, int, float], constant: float = 0.0) -> Linear:
-    """A sum of (slot, component, weight)."""
+    """Make a weighted sum of coordinates and velocities.
+
+    Parameters
+    ----------
+    *terms
+        (slot, component, weight) each, components in the order x, y, vx, vy.
+    constant
+        What is added.
+
+    Returns
+    -------
+    Linear
+        The form.
+    """
     form = Linear({}, constant)
     for slot, component, weight in terms:
         form = form.plus(Linear({(slot, component): weight}))
@@ -79,22 +95,76 @@ def linear(*terms: tuple[int, int, float], constant: float = 0.0) -> Linear:
 
 
 def x(samples: StateSamples, keypoint: int) -> Array:
-    """Position to the right."""
+    """Position to the right.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    keypoint
+        Its slot.
+
+    Returns
+    -------
+    Array
+        (n,) px or mm.
+    """
     return samples.x[keypoint]
 
 
 def y(samples: StateSamples, keypoint: int) -> Array:
-    """Position downward."""
+    """Position downward.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    keypoint
+        Its slot.
+
+    Returns
+    -------
+    Array
+        (n,) px or mm.
+    """
     return samples.y[keypoint]
 
 
 def speed(samples: StateSamples, keypoint: int) -> Array:
-    """Length of the velocity."""
+    """Length of the velocity.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    keypoint
+        Its slot.
+
+    Returns
+    -------
+    Array
+        (n,) px/s or mm/s.
+    """
     return length(samples.vx[keypoint], samples.vy[keypoint])
 
 
 def velocity(samples: StateSamples, keypoint: int, angle: float) -> Array:
-    """Velocity along a direction: 0 deg is right, 90 deg down."""
+    """Velocity along a direction: 0 deg is right, 90 deg down.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    keypoint
+        Its slot.
+    angle
+        The direction, deg.
+
+    Returns
+    -------
+    Array
+        (n,) px/s or mm/s.
+    """
     cos, sin = np.cos(angle / _DEGREE), np.sin(angle / _DEGREE)
     return samples.vx[keypoint] * cos + samples.vy[keypoint] * sin
 
@@ -105,7 +175,22 @@ def _velocity_form(keypoint: int, angle: float) -> Linear:
 
 
 def distance(samples: StateSamples, keypoint: int, place: int | Area | Line | Point) -> Array:
-    """To a keypoint or a point; to the nearest place of a zone, 0 inside it; to a line's nearest place."""
+    """To a keypoint or a point; to the nearest place of a zone, 0 inside it; to a line's nearest place.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    keypoint
+        Its slot.
+    place
+        Slot of another keypoint, or a zone in the slot's unit.
+
+    Returns
+    -------
+    Array
+        (n,) px or mm.
+    """
     px, py = samples.x[keypoint], samples.y[keypoint]
     match place:
         case Circle() | Box() | Polygon():
@@ -132,7 +217,22 @@ def _distance_form(keypoint: int, place: object) -> Form | None:
 
 
 def approach(samples: StateSamples, keypoint: int, place: int | Area | Line | Point) -> Array:
-    """Speed toward a keypoint (that moves itself), or toward the centre of a zone."""
+    """Speed toward a keypoint (that moves itself), or toward the centre of a zone.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    keypoint
+        Its slot.
+    place
+        Slot of another keypoint, or a zone in the slot's unit.
+
+    Returns
+    -------
+    Array
+        (n,) px/s or mm/s; NaN where the two are at the same place.
+    """
     if isinstance(place, int):
         dx, dy = samples.x[place] - samples.x[keypoint], samples.y[place] - samples.y[keypoint]
         vx, vy = samples.vx[keypoint] - samples.vx[place], samples.vy[keypoint] - samples.vy[place]
@@ -144,61 +244,193 @@ def approach(samples: StateSamples, keypoint: int, place: int | Area | Line | Po
 
 
 def angle(samples: StateSamples, first: int, corner: int, last: int) -> Array:
-    """At a joint, 0 (folded) to 180 (straight) deg."""
+    """At a joint, 0 (folded) to 180 (straight) deg.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    first, corner, last
+        Slots of the keypoints; the angle is at `corner`.
+
+    Returns
+    -------
+    Array
+        (n,) deg.
+    """
     ax, ay = samples.x[first] - samples.x[corner], samples.y[first] - samples.y[corner]
     bx, by = samples.x[last] - samples.x[corner], samples.y[last] - samples.y[corner]
     return np.arctan2(np.abs(ax * by - ay * bx), ax * bx + ay * by) * _DEGREE
 
 
 def heading(samples: StateSamples, tail: int, head: int) -> Array:
-    """Direction from one keypoint to another: 0 right, 90 down, 180 left, -90 up."""
+    """Direction from one keypoint to another: 0 right, 90 down, 180 left, -90 up.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    tail, head
+        Slots of the keypoints.
+
+    Returns
+    -------
+    Array
+        (n,) deg, -180 to 180.
+    """
     return np.arctan2(samples.y[head] - samples.y[tail], samples.x[head] - samples.x[tail]) * _DEGREE
 
 
 def direction(samples: StateSamples, keypoint: int) -> Array:
-    """Direction in which a keypoint moves: 0 right, 90 down, 180 left, -90 up."""
+    """Direction in which a keypoint moves: 0 right, 90 down, 180 left, -90 up.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    keypoint
+        Its slot.
+
+    Returns
+    -------
+    Array
+        (n,) deg, -180 to 180.
+    """
     return np.arctan2(samples.vy[keypoint], samples.vx[keypoint]) * _DEGREE
 
 
 def turning(samples: StateSamples, tail: int, head: int) -> Array:
-    """How fast the heading turns, deg/s, clockwise as seen on the screen."""
+    """How fast the heading turns, deg/s, clockwise as seen on the screen.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    tail, head
+        Slots of the keypoints.
+
+    Returns
+    -------
+    Array
+        (n,) deg/s; NaN where the two are at the same place.
+    """
     dx, dy = samples.x[head] - samples.x[tail], samples.y[head] - samples.y[tail]
     vx, vy = samples.vx[head] - samples.vx[tail], samples.vy[head] - samples.vy[tail]
     return _ratio(dx * vy - dy * vx, dx * dx + dy * dy) * _DEGREE
 
 
 def inside(samples: StateSamples, keypoint: int, zone: Area) -> Array:
-    """Depth inside a zone."""
+    """Depth inside a zone.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    keypoint
+        Its slot.
+    zone
+        A zone in the slot's unit.
+
+    Returns
+    -------
+    Array
+        (n,) px or mm, positive inside.
+    """
     return zone.depth(samples.x[keypoint], samples.y[keypoint])
 
 
 def crossing(samples: StateSamples, memory: LineCrossing) -> Array:
-    """How far beyond the line, having come through it."""
+    """How far beyond the line, having come through it.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    memory
+        What has been seen of the keypoint and the line.
+
+    Returns
+    -------
+    Array
+        (n,) px or mm, positive beyond.
+    """
     return memory.beyond(samples)
 
 
 def unseen(samples: StateSamples, keypoint: int) -> float:
-    """Time since the last sight, as of the newest frame, ms."""
+    """Time since the last sight, as of the newest frame, ms.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    keypoint
+        Its slot.
+
+    Returns
+    -------
+    float
+        ms; NaN before the first sight.
+    """
     return samples.unseen_s[keypoint] * 1e3
 
 
 def confidence(samples: StateSamples, keypoint: int) -> float:
-    """The network's own confidence in the newest frame, 0 to 1."""
+    """The network's own confidence in the newest frame, 0 to 1.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    keypoint
+        Its slot.
+
+    Returns
+    -------
+    float
+        0 to 1; NaN where it is not known.
+    """
     return samples.confidence[keypoint]
 
 
 def phase(samples: StateSamples, memory: PhaseTracker) -> float:
-    """Phase of a periodic movement, deg."""
+    """Phase of a periodic movement, deg.
+
+    Parameters
+    ----------
+    samples
+        Their time counts.
+    memory
+        The tracker of the movement.
+
+    Returns
+    -------
+    float
+        deg, 0 to 360; NaN where there is no such movement.
+    """
     return memory.phase_deg(samples.t_s)
 
 
 def amplitude(samples: StateSamples, memory: PhaseTracker) -> float:  # noqa: ARG001
-    """Amplitude of a periodic movement."""
+    """Amplitude of a periodic movement.
+
+    Parameters
+    ----------
+    samples
+        Not used.
+    memory
+        The tracker of the movement.
+
+    Returns
+    -------
+    float
+        In the signal's unit; NaN until it is known.
+    """
     return memory.amplitude()
 
 
 def _ratio(over: Array, under: Array) -> Array:
-    """NaN where it is a division by nothing, without a warning."""
+    """The quotient; NaN, without a warning, where it is a division by zero."""
     return np.divide(over, under, out=np.full(np.shape(under), np.nan), where=under > 0.0)
 
 
@@ -287,7 +519,23 @@ QUANTITIES: dict[str, Quantity] = {
 
 
 def find_quantity(name: str) -> Quantity | None:
-    """The quantity of that name, our own or one of a package; None where there is none."""
+    """Look up a quantity, our own or one of an installed package.
+
+    Parameters
+    ----------
+    name
+        Its name in rules.
+
+    Returns
+    -------
+    Quantity | None
+        The quantity; None where there is none of that name.
+
+    Raises
+    ------
+    UserError
+        Where a package's entry point cannot be loaded, or is not a valid `Quantity`.
+    """
     if name in QUANTITIES:
         return QUANTITIES[name]
     found = [point for point in entry_points(group=ENTRY_POINTS) if point.name == name]
@@ -312,5 +560,11 @@ def find_quantity(name: str) -> Quantity | None:
 
 
 def quantity_names() -> list[str]:
-    """All names a rule may use."""
+    """List all quantities that a rule may use.
+
+    Returns
+    -------
+    list[str]
+        Their names, our own first.
+    """
     return [*QUANTITIES, *(point.name for point in entry_points(group=ENTRY_POINTS))]

@@ -1,7 +1,7 @@
 """What a condition looks at: keypoints in space at one time, one alternative or many at once.
 
-A moment holds arrays of n alternatives: one (the mean), or the nodes of a Gaussian. Quantities are written
-once for both.
+Samples hold arrays of n alternatives: one (the mean), or the quadrature points of a Gaussian. Quantities are
+written once for both.
 """
 
 from __future__ import annotations
@@ -16,7 +16,20 @@ Array = NDArray[np.float64]
 
 
 def length(x: Array, y: Array) -> Array:
-    """Of vectors; three times as fast as `np.hypot`, whose care for overflow no picture needs."""
+    """Compute the length of vectors.
+
+    This is three times as fast as `np.hypot`, whose care for overflow no image needs.
+
+    Parameters
+    ----------
+    x, y
+        Components, of one shape.
+
+    Returns
+    -------
+    Array
+        Lengths, of that shape.
+    """
     return np.sqrt(x * x + y * y)
 
 
@@ -33,7 +46,7 @@ class StateSamples:
     """Keypoints by slot, each an array (n,)."""
 
     x: list[Array]
-    """px or mm, as the slot says."""
+    """px or mm, by the slot."""
     y: list[Array]
     vx: list[Array]
     """px/s or mm/s."""
@@ -43,13 +56,24 @@ class StateSamples:
     confidence: list[float]
     """By slot: the network's, of the newest frame; NaN where it is not known."""
     t_s: float = 0.0
-    """Scene time it speaks for."""
+    """Scene time of the samples."""
     memories: list[Any] = field(default_factory=list)
     """What quantities keep from frame to frame."""
 
     @classmethod
     def of(cls, values: Array) -> StateSamples:
-        """A moment that looks into `values` (slots, 4, n), which may be written anew each frame."""
+        """Make samples that are views of an array.
+
+        Parameters
+        ----------
+        values
+            (slots, 4, n): x, y, vx, vy; it may be overwritten for each frame.
+
+        Returns
+        -------
+        StateSamples
+            The samples; ages and confidences are NaN.
+        """
         slots = len(values)
         return cls(
             x=[values[s, 0] for s in range(slots)],

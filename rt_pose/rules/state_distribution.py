@@ -1,4 +1,4 @@
-"""What is believed of a condition's keypoints at one time: their Gaussians, in px and in mm, and nodes."""
+"""The state of a condition's keypoints at one time: Gaussians, in px and in mm, and quadrature points."""
 
 from __future__ import annotations
 
@@ -20,9 +20,18 @@ Rows = list[list[float]]
 
 
 class StateDistribution:
-    """Means and covariances of slots; looked up anew for each track, the covariances only where asked for."""
+    """Means and covariances of slots, set for each track; covariances are computed only where asked for."""
 
     def __init__(self, slots: list[Slot], geometry: Geometry | None) -> None:
+        """Allocate means and samples.
+
+        Parameters
+        ----------
+        slots
+            The keypoints a condition looks at, each in px or mm.
+        geometry
+            Geometry of the camera, for slots in mm.
+        """
         self._slots, self._geometry = slots, geometry
         self._values = np.full((len(slots), 4, 1), np.nan)
         self.samples = StateSamples.of(self._values)
@@ -36,7 +45,17 @@ class StateDistribution:
         self._who = 0
 
     def set_track(self, track: Track, who: int, confidence: FloatArray | None) -> None:
-        """Take a track in. `confidence`: (N, K) of the newest frame."""
+        """Take the means of a track; covariances are computed where they are asked for.
+
+        Parameters
+        ----------
+        track
+            The track; it is kept.
+        who
+            Index of the individual.
+        confidence
+            The network's in the newest frame, (N, K) 0..1; None where it is not known.
+        """
         self._track, self._who = track, who
         self._covs.clear()
         samples = self.samples
@@ -52,7 +71,18 @@ class StateDistribution:
             samples.confidence[s] = math.nan if confidence is None else float(confidence[who, k])
 
     def cov(self, s: int) -> Rows:
-        """Covariance (4, 4) of a slot, in its own units."""
+        """Compute the covariance of a slot.
+
+        Parameters
+        ----------
+        s
+            The slot.
+
+        Returns
+        -------
+        Rows
+            (4, 4) over [x, y, vx, vy], in the slot's unit.
+        """
         rows = self._covs.get(s)
         if rows is None:
             cov = self.cov_px(self._slots[s].keypoint)
@@ -61,16 +91,51 @@ class StateDistribution:
         return rows
 
     def cov_px(self, keypoint: int) -> NDArray[np.float64]:
-        """Covariance (4, 4) of a keypoint, px."""
+        """Look up the covariance of a keypoint.
+
+        Parameters
+        ----------
+        keypoint
+            Its index in the model.
+
+        Returns
+        -------
+        NDArray[np.float64]
+            (4, 4) over [x, y, vx, vy], px.
+        """
         assert self._track is not None
         return self._track.cov[self._who, keypoint]
 
     def mean_of(self, form: Linear) -> float:
-        """Mean of a sum."""
+        """Compute the mean of a weighted sum.
+
+        Parameters
+        ----------
+        form
+            The sum.
+
+        Returns
+        -------
+        float
+            Its mean, in base units.
+        """
         return form.constant + sum(w * self.means[s][c] for (s, c), w in form.weights.items())
 
     def covariance(self, first: Linear, second: Linear) -> float:
-        """Between two sums. Keypoints are independent of each other, as the filter has them."""
+        """Compute the covariance between two weighted sums.
+
+        Keypoints are independent of each other, as the filter has them.
+
+        Parameters
+        ----------
+        first, second
+            The sums; the same for a variance.
+
+        Returns
+        -------
+        float
+            The covariance, in base units.
+        """
         total = 0.0
         for (s, c), w in first.weights.items():
             row = self.cov(s)[c]
@@ -80,7 +145,18 @@ class StateDistribution:
         return total
 
     def plane(self, form: Radial) -> tuple[tuple[float, float], tuple[float, float, float]]:
-        """Mean and covariance (xx, xy, yy) of a vector."""
+        """Compute mean and covariance of a vector in the plane.
+
+        Parameters
+        ----------
+        form
+            The vector.
+
+        Returns
+        -------
+        tuple[tuple[float, float], tuple[float, float, float]]
+            (x, y) and (xx, xy, yy), in base units.
+        """
         covariance = self.covariance
         x, y = form.x, form.y
         return (
@@ -90,12 +166,24 @@ class StateDistribution:
 
 
 class QuadraturePoints:
-    """Fixed nodes of the joint Gaussian of some slots, written anew for each belief."""
+    """Fixed quadrature points of the joint Gaussian of some slots, placed for each state distribution."""
 
     def __init__(
         self, slots: list[Slot], used: Iterable[int], moving: Iterable[int], half: bool = False
     ) -> None:
-        """`used`: slots that are looked at; `moving`: those whose velocity is; `half`: half as many do."""
+        """Lay out the dimensions of the joint distribution.
+
+        Parameters
+        ----------
+        slots
+            The slots of the condition.
+        used
+            Those that are looked at.
+        moving
+            Those whose velocity is looked at.
+        half
+            Whether half as many points do.
+        """
         self._slots, self._used, self._half = slots, sorted(used), half
         fast = {slots[s].keypoint for s in moving}
         self._rows: dict[int, slice] = {}
@@ -109,7 +197,18 @@ class QuadraturePoints:
         self._samples: StateSamples | None = None
 
     def prepare(self, where: str) -> None:
-        """Make what is kept, where the rule is read. UserError where there are too many keypoints."""
+        """Compute the standard points and allocate the samples, where the rule is read.
+
+        Parameters
+        ----------
+        where
+            Place of the rule in the configuration, for messages.
+
+        Raises
+        ------
+        UserError
+            Where there are too many keypoints.
+        """
         if self._dimensions > MAX_DIMENSIONS:
             raise UserError(
                 f"{where}: its condition looks at {len(self._rows)} keypoints at once, too many for a "
@@ -120,7 +219,19 @@ class QuadraturePoints:
         self._samples = StateSamples.of(self._values)
 
     def fill(self, state: StateDistribution) -> StateSamples | None:
-        """The nodes of a belief; None where something of it is NaN."""
+        """Place the points for a state distribution.
+
+        Parameters
+        ----------
+        state
+            The distribution.
+
+        Returns
+        -------
+        StateSamples | None
+            The points as samples, overwritten by the next call; None where something of the distribution is
+            NaN.
+        """
         if self._samples is None:
             self.prepare("condition")
         samples = self._samples

@@ -31,13 +31,48 @@ class Token:
 
 
 def condition_error(text: str, place: int, message: str, where: str) -> UserError:
-    """An error that shows the condition with a caret under the place."""
-    shown = "".join(" " if c.isspace() else c for c in text)  # a line break would leave the caret astray
+    """Make an error that shows the condition with a caret under a place.
+
+    Parameters
+    ----------
+    text
+        The condition as written.
+    place
+        Offset in the text.
+    message
+        What is wrong, and what was expected.
+    where
+        Place of the condition in the configuration.
+
+    Returns
+    -------
+    UserError
+        The error, to be raised.
+    """
+    shown = "".join(" " if c.isspace() else c for c in text)  # a line break would misplace the caret
     return UserError(f"{where}: {message}\n  {shown}\n  {' ' * place}^")
 
 
 def tokenise(text: str, where: str) -> list[Token]:
-    """The words of a condition, the last one of kind `end`; UserError where one cannot be read."""
+    """Divide a condition into tokens.
+
+    Parameters
+    ----------
+    text
+        The condition as written.
+    where
+        Place of the condition in the configuration, for messages.
+
+    Returns
+    -------
+    list[Token]
+        The tokens, the last one of kind `end`.
+
+    Raises
+    ------
+    UserError
+        Where a character cannot be read; with a caret under the place.
+    """
     tokens: list[Token] = []
     place, end = 0, len(text.rstrip())
     while place < end:

@@ -19,17 +19,46 @@ class MetricScale:
     available: bool = False
     """Every camera has a geometry."""
     mm_per_px: float | None = None
-    """Where that is nothing but one scale: zones in px then do for comparisons in mm."""
+    """Where that is one scale alone: zones in px can then be used in comparisons in mm."""
 
 
 class UnitResolver:
-    """Settles px or mm."""
+    """Decides whether a comparison is in px or mm."""
 
     def __init__(self, text: str, where: str, zones: dict[str, Zone], metric_scale: MetricScale) -> None:
+        """Keep what decides between px and mm.
+
+        Parameters
+        ----------
+        text
+            The condition as written.
+        where
+            Place of the condition in the configuration, for messages.
+        zones
+            The configuration's zones by name.
+        metric_scale
+            What the rig knows of millimetres.
+        """
         self._text, self._where, self._zones, self._metric_scale = text, where, zones, metric_scale
 
     def is_metric(self, node: Node) -> bool | None:
-        """True for mm, False for px, None where nothing says so. UserError where two parts contradict."""
+        """Decide by the units and zones that a part of the condition names.
+
+        Parameters
+        ----------
+        node
+            The part.
+
+        Returns
+        -------
+        bool | None
+            True for mm, False for px, None where nothing decides.
+
+        Raises
+        ------
+        UserError
+            Where two parts contradict, or mm are named and the rig has no geometry.
+        """
         by_unit: bool | None = None
         by_zone: bool | None = None
         for place, metric, is_zone in self._evidence(node):
@@ -49,15 +78,49 @@ class UnitResolver:
         return by_zone if by_unit is None else by_unit
 
     def resolve(self, metric: bool | None, quantity: Quantity) -> bool:
-        """For a quantity in a comparison that says nothing: px; for angles mm where the rig knows them,
-        since a tilted camera bends angles."""
+        """Decide for a quantity in a comparison that names neither unit nor zone: px.
+
+        For angles mm where the rig knows them, since a tilted camera distorts angles.
+
+        Parameters
+        ----------
+        metric
+            What the comparison has decided; None for nothing.
+        quantity
+            The quantity.
+
+        Returns
+        -------
+        bool
+            Whether it is in mm.
+        """
         if metric is not None:
             return metric
         unit = unit_of(quantity.unit or "")
         return bool(unit and unit.dimension.angle and self._metric_scale.available)
 
     def convert_zone(self, zone: Zone, metric: bool, node: Name) -> Zone:
-        """The zone in px or mm."""
+        """Convert a zone to the unit of a comparison.
+
+        Parameters
+        ----------
+        zone
+            The zone.
+        metric
+            Whether the comparison is in mm.
+        node
+            The zone's name in the condition, for messages.
+
+        Returns
+        -------
+        Zone
+            The zone in that unit.
+
+        Raises
+        ------
+        UserError
+            Where no single scale relates px and mm.
+        """
         if zone.metric == metric:
             return zone
         scale = self._metric_scale.mm_per_px
@@ -73,11 +136,35 @@ class UnitResolver:
         return _scale_zone(zone, scale if metric else 1.0 / scale, metric)
 
     def unit_name(self, unit: str, call: Call) -> str:
-        """The stated unit of a quantity, `mm` for `px` where it is in mm."""
+        """Name the stated unit of a quantity, with `mm` for `px` where it is in mm.
+
+        Parameters
+        ----------
+        unit
+            The quantity's unit as declared.
+        call
+            The call of the quantity.
+
+        Returns
+        -------
+        str
+            The name.
+        """
         return unit.replace("px", "mm") if self.is_metric(call) else unit
 
     def length_unit(self, call: Call) -> str:
-        """Of depths."""
+        """Name the unit of lengths in a call.
+
+        Parameters
+        ----------
+        call
+            The call of a quantity.
+
+        Returns
+        -------
+        str
+            "mm" or "px".
+        """
         return "mm" if self.is_metric(call) else "px"
 
     def _evidence(self, node: Node) -> Iterator[tuple[int, bool, bool]]:

@@ -17,7 +17,20 @@ class Dimension:
     angle: int = 0
 
     def times(self, other: Dimension, sign: int = 1) -> Dimension:
-        """The dimension of a product (`sign` 1) or a quotient (-1)."""
+        """Multiply or divide dimensions.
+
+        Parameters
+        ----------
+        other
+            The other dimension.
+        sign
+            1 for a product, -1 for a quotient.
+
+        Returns
+        -------
+        Dimension
+            The dimension of the result.
+        """
         return Dimension(
             self.length + sign * other.length,
             self.time + sign * other.time,
@@ -25,7 +38,18 @@ class Dimension:
         )
 
     def text(self, metric: bool = False) -> str:
-        """In base units, such as `px/s`; `a plain number` where it has none."""
+        """Format the dimension in base units.
+
+        Parameters
+        ----------
+        metric
+            Whether lengths are in mm.
+
+        Returns
+        -------
+        str
+            Such as `px/s`; `a plain number` where it has none.
+        """
         parts = (("mm" if metric else "px", self.length), ("s", self.time), ("deg", self.angle))
         over = "*".join(_power(name, e) for name, e in parts if e > 0)
         under = "/".join(_power(name, -e) for name, e in parts if e < 0)
@@ -42,7 +66,7 @@ class Unit:
     factor: float
     """Base units in one of it."""
     metric: bool | None = None
-    """True for mm and its kin, False for px, None where lengths do not matter."""
+    """True for metric lengths, False for px, None where lengths do not matter."""
 
 
 _LENGTH, _TIME, _ANGLE = Dimension(length=1), Dimension(time=1), Dimension(angle=1)
@@ -62,11 +86,22 @@ _SIMPLE: dict[str, Unit] = {
     "%": Unit(Dimension(), 0.01),
 }
 UNIT_NAMES = (*_SIMPLE, "px/s", "mm/s", "cm/s", "m/s", "deg/s", "rad/s")
-"""What a message offers."""
+"""The units that an error message lists."""
 
 
 def unit_of(text: str) -> Unit | None:
-    """The unit of that name, such as `cm/s`; None where there is none."""
+    """Look up a unit.
+
+    Parameters
+    ----------
+    text
+        Its name, such as `cm/s`.
+
+    Returns
+    -------
+    Unit | None
+        The unit; None where there is none of that name.
+    """
     over, slash, under = text.partition("/")
     unit = _SIMPLE.get(over)
     if not slash or unit is None:

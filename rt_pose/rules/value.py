@@ -45,14 +45,46 @@ class Value:
 
 
 def constant(value: float, dimension: Dimension, stated: float, unit: str, says: str, place: int) -> Value:
-    """A number that does not change."""
+    """Make a number that does not change.
+
+    Parameters
+    ----------
+    value
+        The number, in base units.
+    dimension
+        Its dimension.
+    stated
+        Base units in one of its stated unit.
+    unit
+        The stated unit.
+    says
+        The number in words.
+    place
+        Its offset in the text.
+
+    Returns
+    -------
+    Value
+        The value.
+    """
     return Value(
         dimension, stated, unit, lambda _: value, says, place, constant=value, form=Linear({}, value)
     )
 
 
 def number(node: Number) -> Value:
-    """A number as written."""
+    """Bind a number as written.
+
+    Parameters
+    ----------
+    node
+        The number and its unit.
+
+    Returns
+    -------
+    Value
+        A constant in base units; `bare` where it has no unit.
+    """
     says = f"{node.value:g} {node.unit}".strip()
     unit = unit_of(node.unit)
     if unit is None:
@@ -68,12 +100,46 @@ def plain(
     says: str,
     place: int,
 ) -> Value:
-    """A value that no covariance bears on."""
+    """Make a value that no covariance affects.
+
+    Parameters
+    ----------
+    dimension
+        Its dimension.
+    stated
+        Base units in one of its stated unit.
+    unit
+        The stated unit.
+    measure
+        Computes it of samples, in base units.
+    says
+        The value in words.
+    place
+        Its offset in the text.
+
+    Returns
+    -------
+    Value
+        The value.
+    """
     return Value(dimension, stated, unit, measure, says, place)
 
 
 def adopt(bare: Value, other: Value) -> Value:
-    """A number without a unit in the stated unit of another value."""
+    """Give a number without a unit the stated unit of another value.
+
+    Parameters
+    ----------
+    bare
+        A constant without a unit.
+    other
+        The value whose unit it takes.
+
+    Returns
+    -------
+    Value
+        The constant in base units.
+    """
     assert bare.constant is not None
     value = bare.constant * other.stated
     says = f"{bare.says} {other.unit}".strip()
@@ -81,7 +147,20 @@ def adopt(bare: Value, other: Value) -> Value:
 
 
 def negative(value: Value, place: int) -> Value:
-    """`- value`."""
+    """Negate a value.
+
+    Parameters
+    ----------
+    value
+        The value.
+    place
+        Offset of the sign in the text.
+
+    Returns
+    -------
+    Value
+        `- value`.
+    """
     if value.constant is not None:
         made = constant(-value.constant, value.dimension, value.stated, value.unit, f"-{value.says}", place)
         return replace(made, bare=value.bare)
@@ -93,7 +172,22 @@ def negative(value: Value, place: int) -> Value:
 
 
 def chain(values: list[Value], signs: tuple[str, ...], place: int) -> Value:
-    """A sum or product from left to right; for a sum the dimensions are the same already."""
+    """Compute a sum or product from left to right.
+
+    Parameters
+    ----------
+    values
+        The operands; those of a sum have the same dimension.
+    signs
+        The operators between them, one fewer.
+    place
+        Offset of the first sign in the text.
+
+    Returns
+    -------
+    Value
+        The result.
+    """
     total = values[0]
     for sign, value in zip(signs, values[1:], strict=True):
         total = _sum(total, value, sign) if sign in "+-" else _product(total, value, sign)
@@ -101,7 +195,22 @@ def chain(values: list[Value], signs: tuple[str, ...], place: int) -> Value:
 
 
 def apply(name: str, values: list[Value], place: int) -> Value:
-    """abs, min or max."""
+    """Apply abs, min or max.
+
+    Parameters
+    ----------
+    name
+        Name of the function.
+    values
+        Its arguments, of the same dimension.
+    place
+        Offset of the call in the text.
+
+    Returns
+    -------
+    Value
+        The result.
+    """
     function, first = _NUMPY[name], values[0]
     measures = [value.measure for value in values]
 

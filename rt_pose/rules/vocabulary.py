@@ -11,7 +11,13 @@ UNITS = {None: "true or false", "": "a number", "signal": "its signal's"}
 
 
 def vocabulary() -> list[str]:
-    """Lines: every quantity with its arguments and unit, what arguments may be, and how they are joined."""
+    """List every quantity with its arguments and unit, what arguments may be, and how they are joined.
+
+    Returns
+    -------
+    list[str]
+        Lines for the terminal.
+    """
     quantities = [q for q in map(find_quantity, quantity_names()) if q is not None]
     lines = ["a rule's `when` is made of these:", ""]
     lines += [_line(q) for q in quantities]

@@ -30,11 +30,28 @@ class Circle:
     metric: bool = False
 
     def depth(self, x: Array, y: Array) -> Array:
-        """Distance to the border, positive inside; shape of `x`."""
+        """Compute the signed distance to the border.
+
+        Parameters
+        ----------
+        x, y
+            Places, of one shape.
+
+        Returns
+        -------
+        Array
+            Positive inside, of that shape.
+        """
         return self.radius - length(x - self.x, y - self.y)
 
     def outline(self) -> list[tuple[float, float]]:
-        """Corners of its border."""
+        """Approximate the border by a polygon.
+
+        Returns
+        -------
+        list[tuple[float, float]]
+            Its corners.
+        """
         angles = [2 * math.pi * i / CIRCLE_CORNERS for i in range(CIRCLE_CORNERS)]
         return [(self.x + self.radius * math.cos(a), self.y + self.radius * math.sin(a)) for a in angles]
 
@@ -50,7 +67,18 @@ class Box:
     metric: bool = False
 
     def depth(self, x: Array, y: Array) -> Array:
-        """Distance to the border, positive inside; shape of `x`."""
+        """Compute the signed distance to the border.
+
+        Parameters
+        ----------
+        x, y
+            Places, of one shape.
+
+        Returns
+        -------
+        Array
+            Positive inside, of that shape.
+        """
         across = np.minimum(x - self.left, self.right - x)
         down = np.minimum(y - self.top, self.bottom - y)
         inner = np.minimum(across, down)
@@ -58,7 +86,13 @@ class Box:
         return np.where(inner >= 0.0, inner, -outer)
 
     def outline(self) -> list[tuple[float, float]]:
-        """Its corners."""
+        """List the corners.
+
+        Returns
+        -------
+        list[tuple[float, float]]
+            Clockwise as seen on the screen, from the top left.
+        """
         return [
             (self.left, self.top),
             (self.right, self.top),
@@ -75,7 +109,18 @@ class Polygon:
     metric: bool = False
 
     def depth(self, x: Array, y: Array) -> Array:
-        """Distance to the border, positive inside; shape of `x`."""
+        """Compute the signed distance to the border.
+
+        Parameters
+        ----------
+        x, y
+            Places, of one shape.
+
+        Returns
+        -------
+        Array
+            Positive inside, of that shape.
+        """
         nearest2 = np.full(x.shape, np.inf)
         within = np.zeros(x.shape, dtype=bool)
         for (ax, ay), (bx, by) in zip(self.corners, self.corners[1:] + self.corners[:1], strict=True):
@@ -90,7 +135,13 @@ class Polygon:
         return np.where(within, distance, -distance)
 
     def outline(self) -> list[tuple[float, float]]:
-        """Its corners."""
+        """List the corners.
+
+        Returns
+        -------
+        list[tuple[float, float]]
+            As configured.
+        """
         return list(self.corners)
 
 
@@ -105,17 +156,45 @@ class Line:
     metric: bool = False
 
     def side(self, x: Array, y: Array) -> Array:
-        """Signed distance to the line, positive on its right as seen on the screen (y goes down)."""
+        """Compute the signed distance to the line.
+
+        Parameters
+        ----------
+        x, y
+            Places, of one shape.
+
+        Returns
+        -------
+        Array
+            Positive on the line's right as seen on the screen (y goes down), of that shape.
+        """
         ex, ey = self.x2 - self.x1, self.y2 - self.y1
         return (ex * (y - self.y1) - ey * (x - self.x1)) / math.hypot(ex, ey)
 
     def along(self, x: Array, y: Array) -> Array:
-        """Place along the line: 0 at its first point, 1 at its second."""
+        """Compute the place along the line.
+
+        Parameters
+        ----------
+        x, y
+            Places, of one shape.
+
+        Returns
+        -------
+        Array
+            0 at the line's first point, 1 at its second, of that shape.
+        """
         ex, ey = self.x2 - self.x1, self.y2 - self.y1
         return ((x - self.x1) * ex + (y - self.y1) * ey) / (ex * ex + ey * ey)
 
     def outline(self) -> list[tuple[float, float]]:
-        """Its two points."""
+        """List the two points.
+
+        Returns
+        -------
+        list[tuple[float, float]]
+            First and second.
+        """
         return [(self.x1, self.y1), (self.x2, self.y2)]
 
 
@@ -128,7 +207,13 @@ class Point:
     metric: bool = False
 
     def outline(self) -> list[tuple[float, float]]:
-        """Itself."""
+        """List the point.
+
+        Returns
+        -------
+        list[tuple[float, float]]
+            Itself alone.
+        """
         return [(self.x, self.y)]
 
 
@@ -137,7 +222,25 @@ Zone = Area | Line | Point
 
 
 def make_zones(zones: dict[str, ZoneConfig], where: str) -> dict[str, Zone]:
-    """The zones of a configuration; UserError where one is not a shape."""
+    """Make the zones of a configuration.
+
+    Parameters
+    ----------
+    zones
+        The configured shapes by name.
+    where
+        What they belong to, for messages.
+
+    Returns
+    -------
+    dict[str, Zone]
+        Zones by name.
+
+    Raises
+    ------
+    UserError
+        Where one is not exactly one valid shape.
+    """
     return {name: _make(zone, f"{where}: zones.{name}") for name, zone in zones.items()}
 
 

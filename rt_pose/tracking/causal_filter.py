@@ -3,8 +3,8 @@
 State per keypoint [x, y, vx, vy]; the algebra is `rt_pose.tracking.kalman`'s. A measurement beyond the
 chi-square gate has its noise inflated until it lies on the gate (the causal form of the ensemble Kalman
 smoother's variance inflation, Biderman et al. 2024), so that there is never a hard jump. Where the package
-has a pose prior, a keypoint that breaks the pose is taken for what the others make of it, and one that the
-others vouch for is believed to have moved. All keypoints are filtered at once.
+has a pose prior, a keypoint that breaks the pose is replaced by the estimate from the others, and one that
+the others confirm is taken to have moved. All keypoints are filtered at once.
 """
 
 from __future__ import annotations
@@ -34,29 +34,40 @@ Mask = NDArray[np.bool_]
 
 
 SHARED_NOISE = 0.4
-"""Of the doubt about a movement that the others vouch for, how much stays with the measurement: its noise
-grows by this share of the variance that was added to the state. The track then needs two or three frames
-for a leap instead of one, and a leap that was none costs it less."""
+"""Where the other keypoints confirm a movement, the share of the variance added to the state by which the
+measurement's noise grows too. The track then needs two or three frames for a jump instead of one, and a false
+jump costs it less."""
 SWAPPED_INFLATION = 1e4
-"""For hindsight: the weight of a measurement that was taken for another keypoint's."""
+"""For diagnostics after the fact: the inflation of a measurement that was taken for another keypoint's."""
 
 
 class CausalFilter:
     """Filters the poses of one camera; a pure function of the poses it was given.
 
-    M = N * K keypoints are held flat, components first. What a filter in an experiment meets is counted,
-    never fatal: see the counters.
+    M = N * K keypoints are held flat, components first. Irregular input is counted, never fatal: see the
+    counters.
     """
 
     def __init__(self, spec: TrackingSpec, individuals: int, keypoints: int) -> None:
+        """Allocate the state of all keypoints; no track has begun.
+
+        Parameters
+        ----------
+        spec
+            Parameters of the filter.
+        individuals
+            N.
+        keypoints
+            K of each individual.
+        """
         self.spec = spec
         self.shape = (individuals, keypoints)
         self.ignored = 0
         """Poses out of order or with a repeated stamp; they change nothing."""
         self.restarts = 0
-        """Keypoints whose track was begun anew at a measurement."""
+        """Keypoints whose track restarted at a measurement."""
         self.clock_steps = 0
-        """Times the scene clock was found to have stepped backwards; all tracks begin anew."""
+        """Times the scene clock was found to have stepped backwards; all tracks restart."""
         self.gaps = 0
         """Times no pose came for `restart_ms` of scene time."""
         self.swaps = 0
@@ -64,7 +75,7 @@ class CausalFilter:
         self.breaks = 0
         """Measurements that broke the pose."""
         self.moves = 0
-        """Measurements beyond the gate that the pose vouched for."""
+        """Measurements beyond the gate that the pose confirmed."""
 
         def flat(values: list[float]) -> FloatArray:
             return np.tile(np.asarray(values, dtype=np.float64), individuals)
@@ -87,7 +98,7 @@ class CausalFilter:
         self._gated = np.zeros(m, dtype=np.int64)
         self._work = _work_arrays(m)
         self._association = tuple(np.zeros(m, dtype=bool) for _ in range(4))
-        """What `associate` says: swapped, used, beyond, well."""
+        """What `associate` writes: swapped, used, outside_gate, inside_gate."""
         self._start = np.zeros(m, dtype=bool)
         self._last_seen_ns = np.zeros(m, dtype=np.int64)
         self.inflation = np.ones(m)
@@ -98,7 +109,13 @@ class CausalFilter:
         self._clock_step = ClockStepDetector(self.spec.restart_frames)
 
     def counts(self) -> dict[str, int]:
-        """What it has met."""
+        """Report what the filter has met.
+
+        Returns
+        -------
+        dict[str, int]
+            The counters, by their names in the log.
+        """
         return {
             "restarts": self.restarts,
             "ignored_poses": self.ignored,
@@ -110,7 +127,18 @@ class CausalFilter:
         }
 
     def step(self, pose: Pose) -> Track:
-        """Take a pose in; the track at its exposure."""
+        """Update the filter with a pose.
+
+        Parameters
+        ----------
+        pose
+            The newest pose; one that is out of order is counted and ignored.
+
+        Returns
+        -------
+        Track
+            The track at the pose's scene time, after the update.
+        """
         stamps = pose.stamps
         if not self._advance(stamps):
             self.ignored += 1
@@ -120,7 +148,23 @@ class CausalFilter:
         return self._track(pose.camera, stamps.index, stamps.t_scene_ns, self._mean, self._cov)
 
     def predict(self, camera: str, frame_index: int, t_scene_ns: int) -> Track:
-        """The track at a later scene time, from what has been seen so far; the filter does not change."""
+        """Extrapolate the track to a later scene time; the filter does not change.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera, for the track.
+        frame_index
+            Index of the newest frame, for the track.
+        t_scene_ns
+            Scene time to predict, ns; at or before the newest pose the state is given as it is.
+
+        Returns
+        -------
+        Track
+            Positions (N, K, 2) px, velocities (N, K, 2) px/s and covariances (N, K, 4, 4) at `t_scene_ns`;
+            how long ago a keypoint was seen, and whether it is lost, are as of the newest pose.
+        """
         mean, cov = self._mean, self._cov
         if self._t_ns is not None and t_scene_ns > self._t_ns:
             mean, cov = mean.copy(), cov.copy()
@@ -144,7 +188,7 @@ class CausalFilter:
         return True
 
     def _clock_stepped_back(self, t_ns: int) -> bool:
-        """Whether poses behind the newest one have come for so long that time itself went back."""
+        """Whether poses behind the newest one have come for so long that the clock itself stepped back."""
         if not self._clock_step.is_step(t_ns):
             return False
         epoch = self._epoch
@@ -224,10 +268,10 @@ class CausalFilter:
         seen: Mask,
         used: Mask,
     ) -> tuple[FloatArray, FloatArray, FloatArray, Mask]:
-        """Innovations, noises and factors as the pose prior would have them, and who breaks the pose.
+        """Innovations, noises and factors under the pose prior, and which keypoints break the pose.
 
-        The covariance of a keypoint that moved further than its past allows, and that the others vouch
-        for, is scaled until the measurement lies on the gate (`p` with it, in place).
+        The covariance of a keypoint that moved further than its past allows, and that the others confirm,
+        is scaled until the measurement lies on the gate (`p` with it, in place).
         """
         gate = self.spec.gate_chi2
         at, noise = np.where(seen, z, self._mean[:2]), np.where(seen, r, p)
@@ -282,10 +326,17 @@ class CausalFilter:
 
 
 def precompile(like: CausalFilter, pose: Pose) -> None:
-    """Take a pose through every step of a filter of the same make, which is then thrown away.
+    """Take a pose through every step of a spare filter of the same kind, so that all steps are compiled.
 
     The steps are compiled when they are first called with arrays of their kind. In a fresh installation that
     takes seconds, and no frame is to wait for it.
+
+    Parameters
+    ----------
+    like
+        The filter that will run; it does not change.
+    pose
+        A pose with arrays of the shapes and types that will come.
     """
     spare = CausalFilter(like.spec, *like.shape)
     stamps = pose.stamps
@@ -297,7 +348,7 @@ def precompile(like: CausalFilter, pose: Pose) -> None:
 
 
 def _work_arrays(m: int) -> tuple[FloatArray, Mask, Mask, FloatArray, FloatArray, FloatArray]:
-    """Room for what `innovation` says of M measurements: r, seen, update, e, p, factor."""
+    """Room for what `innovation` writes of M measurements: r, seen, update, e, p, factor."""
     return (
         np.empty((3, m)),
         np.empty(m, dtype=bool),

@@ -1,4 +1,4 @@
-"""The filter's arithmetic for one pose, compiled: what `track.py` does for every frame.
+"""The filter's arithmetic for one pose, compiled: what `causal_filter.py` does for every frame.
 
 The formulas are those of `kalman.py` (which the smoother uses on whole recordings at once), with the batch of
 keypoints in a loop instead of along an axis. Between frames the network empties the caches, so that what
@@ -18,9 +18,25 @@ from rt_pose.tracking.kalman import SERIES_BELOW
 
 @numba.njit(cache=True, error_model="numpy")
 def transition(dt_s, q, tau):  # type: ignore[no-untyped-def]
-    """a, b, q_xx, q_xv, q_vv of one keypoint over `dt_s`; see `kalman.transition`."""
+    """Discretise the model of one keypoint; see `kalman.transition`.
+
+    Parameters
+    ----------
+    dt_s
+        Time step, s.
+    q
+        Strength of the velocity's noise, px^2/s^3.
+    tau
+        Time constant of the velocity, s.
+
+    Returns
+    -------
+    tuple of float
+        a, b, q_xx, q_xv, q_vv.
+    """
     u = dt_s / tau
     lost = math.expm1(-u)
+    # expm1(-2 u), from expm1(-u).
     twice = lost * (lost + 2.0)
     if u < SERIES_BELOW:
         noise = u * u * u * (1 / 3 - u * (1 / 4 - u * (7 / 60 - u * (1 / 24 - u * (31 / 2520)))))
@@ -32,23 +48,41 @@ def transition(dt_s, q, tau):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, error_model="numpy")
 def advance(mean, cov, dt_s, q, tau):  # type: ignore[no-untyped-def]
-    """Carry `mean` and `cov` over `dt_s` seconds in place, with `q` and `tau` (M); see `kalman.propagate`."""
+    """Carry means and covariances over a time step, in place; see `kalman.propagate`.
+
+    Parameters
+    ----------
+    mean
+        (4, M) px and px/s.
+    cov
+        (4, 4, M).
+    dt_s
+        Time step, s.
+    q
+        Strength of the velocity's noise, (M,) px^2/s^3.
+    tau
+        Time constant of the velocity, (M,) s.
+    """
     for m in range(mean.shape[1]):
         a, b, q_xx, q_xv, q_vv = transition(dt_s, q[m], tau[m])
+        # Mean: x' = x + b v, v' = a v.
         for x in range(2):
             v = x + 2
             mean[x, m] += b * mean[v, m]
             mean[v, m] *= a
+        # Covariance F P F': the rows first,
         for x in range(2):
             v = x + 2
             for j in range(4):
                 cov[x, j, m] += b * cov[v, j, m]
                 cov[v, j, m] *= a
+        # then the columns,
         for x in range(2):
             v = x + 2
             for i in range(4):
                 cov[i, x, m] += b * cov[i, v, m]
                 cov[i, v, m] *= a
+        # and the process noise.
         for x in range(2):
             v = x + 2
             cov[x, x, m] += q_xx
@@ -62,22 +96,55 @@ def innovation(  # type: ignore[no-untyped-def]
     xy, s, confidence, min_confidence, gain, floor, known, last_seen_ns, oldest_ns, mean, cov, gate,
     r, seen, update, e, p, factor,
 ):  # fmt: skip
-    """Noise, innovation and inflation of every measurement.
+    """Compute noise, innovation and inflation of every measurement.
 
-    In: positions `xy` (M, 2), covariances `s` (M, 2, 2), `confidence` (M). Out: `r` (3, M), the identity
-    where a measurement does not count as `seen` (M); `update` (M), where it updates a track that was seen
-    since `oldest_ns`; innovation `e` (2, M), 0 elsewhere; `p` (3, M) of the position; `factor` (M) of R at
-    which the measurement lies on the gate, 1 within it.
+    Parameters
+    ----------
+    xy
+        Measured positions, (M, 2) px.
+    s
+        Their covariances as decoded, (M, 2, 2) px^2.
+    confidence
+        (M,) 0..1.
+    min_confidence
+        Below it a keypoint counts as not seen.
+    gain, floor
+        (M,) each: R = gain * S + floor * I.
+    known
+        (M,) whether the keypoint has a track.
+    last_seen_ns
+        (M,) time of the last sight, ns.
+    oldest_ns
+        A track that was last seen before this time is not updated.
+    mean, cov
+        Predicted state (4, M) and covariance (4, 4, M).
+    gate
+        Chi-square gate.
+    r
+        Written: (3, M) noise R; the identity where a measurement does not count as seen.
+    seen
+        Written: (M,) whether the measurement counts as seen.
+    update
+        Written: (M,) whether it updates a track that was seen since `oldest_ns`.
+    e
+        Written: (2, M) innovation, 0 where nothing is updated.
+    p
+        Written: (3, M) covariance of the predicted position.
+    factor
+        Written: (M,) factor of R at which the measurement lies on the gate, 1 within it.
     """
     for m in range(len(xy)):
         x, y = xy[m, 0], xy[m, 1]
+        # R = gain * S + floor * I, usable only where it is positive definite and the position finite.
         xx, xy_, yy = gain[m] * s[m, 0, 0] + floor[m], gain[m] * s[m, 0, 1], gain[m] * s[m, 1, 1] + floor[m]
         area = xx * yy - xy_ * xy_
         seen[m] = confidence[m] >= min_confidence and xx > 0.0 and 0.0 < area < np.inf and np.isfinite(x + y)
         if not seen[m]:
             xx, xy_, yy = 1.0, 0.0, 1.0
+        # Noise, and the covariance of the predicted position.
         r[0, m], r[1, m], r[2, m] = xx, xy_, yy
         p[0, m], p[1, m], p[2, m] = cov[0, 0, m], cov[0, 1, m], cov[1, 1, m]
+        # Innovation and inflation, only where a living track is updated.
         update[m] = seen[m] and known[m] and last_seen_ns[m] >= oldest_ns
         e[0, m] = x - mean[0, m] if update[m] else 0.0
         e[1, m] = y - mean[1, m] if update[m] else 0.0
@@ -88,13 +155,41 @@ def innovation(  # type: ignore[no-untyped-def]
 def associate(  # type: ignore[no-untyped-def]
     xy, mean, p, r, factor, update, keypoints, gate, swapped, used, outside_gate, inside_gate,
 ):  # fmt: skip
-    """Which measurements are to be used, and how each is taken; how many are swapped.
+    """Decide which measurements are used, and which lie outside their gate.
 
-    `swapped` (M) are measurements that lie beyond their own gate and within each other's, of one individual
-    (`keypoints` each), as left and right do. They are not used and not handed to each other either: a track
-    that takes what the network calls by another name could never be corrected by it again. If it goes on, the
-    tracks restart. `outside_gate` is what was doubted, `inside_gate` what was not.
+    Swapped measurements lie outside their own gate and within each other's, in one individual, as left and
+    right do. They are not used, and not exchanged either: a track that follows what the network calls by
+    another name could never be corrected by it again. If it goes on, the tracks restart.
+
+    Parameters
+    ----------
+    xy
+        Measured positions, (M, 2) px.
+    mean
+        Predicted state, (4, M).
+    p, r
+        Covariances of the predicted position and of the measurement, (3, M).
+    factor, update
+        (M,) as of `innovation`.
+    keypoints
+        K of one individual; M is a multiple of it.
+    gate
+        Chi-square gate.
+    swapped
+        Written: (M,) whether the measurement is swapped with another.
+    used
+        Written: (M,) whether the measurement updates its track.
+    outside_gate
+        Written: (M,) whether it lies outside its gate or is swapped.
+    inside_gate
+        Written: (M,) whether it is used and lies inside its gate.
+
+    Returns
+    -------
+    int
+        How many measurements are swapped.
     """
+    # Pairs of one individual that fit each other's track and not their own.
     swapped[:] = False
     for i in range(len(xy)):
         if factor[i] <= 1.0:
@@ -103,6 +198,7 @@ def associate(  # type: ignore[no-untyped-def]
         for j in range(i + 1, last):
             if factor[j] > 1.0 and _fits(i, j, xy, mean, p, r, gate) and _fits(j, i, xy, mean, p, r, gate):
                 swapped[i] = swapped[j] = True
+    # What follows for each measurement.
     count = 0
     for m in range(len(xy)):
         outside = factor[m] > 1.0
@@ -127,10 +223,27 @@ def _fits(track, measurement, xy, mean, p, r, gate):  # type: ignore[no-untyped-
 
 @numba.njit(cache=True, error_model="numpy")
 def inflation(e, p, r, gate):  # type: ignore[no-untyped-def]
-    """See `kalman.inflation`: one measurement's factor."""
+    """Compute one measurement's factor of R; see `kalman.inflation`.
+
+    Parameters
+    ----------
+    e
+        Innovation, (2,) px.
+    p, r
+        Covariances of the predicted position and of the measurement, (3,) px^2.
+    gate
+        Chi-square gate.
+
+    Returns
+    -------
+    float
+        The factor at which the measurement lies on the gate, 1 within it.
+    """
+    # Inside the gate under P + R: nothing to inflate.
     xx, xy, yy = p[0] + r[0], p[1] + r[1], p[2] + r[2]
     if _adjugate_form(xx, xy, yy, e) <= gate * (xx * yy - xy * xy):
         return 1.0
+    # Coefficients of the quadratic gate det(P + f R) = e' adj(P + f R) e; the larger root f.
     mixed = p[0] * r[2] + p[2] * r[0] - 2.0 * p[1] * r[1]
     qa = gate * (r[0] * r[2] - r[1] * r[1])
     qb = gate * mixed - _adjugate_form(r[0], r[1], r[2], e)
@@ -146,19 +259,35 @@ def _adjugate_form(xx, xy, yy, e):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, error_model="numpy")
 def correct(mean, cov, e, p, r, factor, used):  # type: ignore[no-untyped-def]
-    """Kalman update in place where `used` (M), with noise `factor` * `r`; covariances made symmetric.
+    """Apply the Kalman update, in place, and make the covariances symmetric.
 
-    Each time and everywhere: an asymmetry feeds on itself.
+    They are made symmetric at each step and everywhere: an asymmetry feeds on itself.
+
+    Parameters
+    ----------
+    mean, cov
+        State (4, M) and covariance (4, 4, M).
+    e
+        Innovation, (2, M) px.
+    p, r
+        Covariances of the predicted position and of the measurement, (3, M) px^2.
+    factor
+        (M,) factor of `r`.
+    used
+        (M,) where to update.
     """
     column_x, column_y = np.empty(4), np.empty(4)
     for m in range(mean.shape[1]):
         if used[m]:
             xx, xy = p[0, m] + factor[m] * r[0, m], p[1, m] + factor[m] * r[1, m]
             yy = p[2, m] + factor[m] * r[2, m]
+            # S = P + factor R, inverted as adjugate over determinant.
             weight = 1.0 / (xx * yy - xy * xy)
             for i in range(4):
+                # The position rows, kept: the update below overwrites them.
                 column_x[i], column_y[i] = cov[0, i, m], cov[1, i, m]
             for i in range(4):
+                # One row of the gain, then of mean and covariance.
                 gain_x = (cov[i, 0, m] * yy - cov[i, 1, m] * xy) * weight
                 gain_y = (cov[i, 1, m] * xx - cov[i, 0, m] * xy) * weight
                 mean[i, m] += gain_x * e[0, m] + gain_y * e[1, m]
@@ -172,14 +301,37 @@ def correct(mean, cov, e, p, r, factor, used):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, error_model="numpy")
 def update_status(outside_gate, inside_gate, seen, update, gated, last_seen_ns, t_ns, patience, start):  # type: ignore[no-untyped-def]
-    """Count doubts and sights; `start` (M) where a track begins (anew), and whether any does.
+    """Count measurements outside the gate, note sights, and decide which tracks restart.
 
-    `outside_gate` (M) was doubted, `inside_gate` (M) was not: a measurement that was doubted is not yet a
-    sight of the keypoint, it may be another thing.
+    A measurement outside the gate is not yet a sight of the keypoint: it may be another thing.
+
+    Parameters
+    ----------
+    outside_gate, inside_gate
+        (M,) as of `associate`.
+    seen, update
+        (M,) as of `innovation`.
+    gated
+        Updated: (M,) number of measurements outside the gate in a row.
+    last_seen_ns
+        Updated: (M,) time of the last sight, ns.
+    t_ns
+        Time of the measurements, ns.
+    patience
+        So many measurements outside the gate in a row restart a track.
+    start
+        Written: (M,) where a track starts or restarts.
+
+    Returns
+    -------
+    bool
+        Whether any track does.
     """
     any_start = False
     for m in range(len(gated)):
+        # A sight inside the gate ends a row of those outside it.
         gated[m] = 0 if inside_gate[m] else gated[m] + outside_gate[m]
+        # A track starts at a first sight, or at one after too long; it restarts when patience ends.
         start[m] = (seen[m] and not update[m]) or gated[m] >= patience
         if inside_gate[m] or start[m]:
             last_seen_ns[m] = t_ns
@@ -191,12 +343,40 @@ def update_status(outside_gate, inside_gate, seen, update, gated, last_seen_ns, 
 def write_track(  # type: ignore[no-untyped-def]
     mean, cov, bias, known, last_seen_ns, t_ns, lost_ns, xy, velocity, published, seen_ms_ago, lost,
 ):  # fmt: skip
-    """What is said of each keypoint: NaN of one never seen; the covariance (M, 4, 4) with the `bias`."""
+    """Write what is published of each keypoint: NaN where one was never seen.
+
+    Parameters
+    ----------
+    mean, cov
+        State (4, M) and covariance (4, 4, M).
+    bias
+        Covariance added to published positions, (M, 2, 2) px^2.
+    known
+        (M,) whether the keypoint has a track.
+    last_seen_ns
+        (M,) time of the last sight, ns.
+    t_ns
+        Time of the newest pose, ns.
+    lost_ns
+        Unseen for longer, a keypoint is lost, ns.
+    xy
+        Written: (M, 2) px.
+    velocity
+        Written: (M, 2) px/s.
+    published
+        Written: (M, 4, 4) covariance over [x, y, vx, vy].
+    seen_ms_ago
+        Written: (M,) ms.
+    lost
+        Written: (M,).
+    """
     for m in range(mean.shape[1]):
+        # Lost: never seen, or not for `lost_ns`.
         lost[m] = not known[m] or t_ns - last_seen_ns[m] > lost_ns
         if not known[m]:
             xy[m], velocity[m], published[m], seen_ms_ago[m] = np.nan, np.nan, np.nan, np.nan
             continue
+        # The state as it is; the bias is added to the position's covariance alone.
         xy[m, 0], xy[m, 1] = mean[0, m], mean[1, m]
         velocity[m, 0], velocity[m, 1] = mean[2, m], mean[3, m]
         for i in range(4):

@@ -63,7 +63,20 @@ class CropFollower:
             )
 
     def window(self, ahead: Track, offset_xy: tuple[int, int] = (0, 0)) -> CropWindow | None:
-        """Where to look in the frame that `ahead` speaks for; None for the whole frame."""
+        """Choose where to look in the next frame, and count the choice.
+
+        Parameters
+        ----------
+        ahead
+            The filter's prediction for the exposure of that frame.
+        offset_xy
+            Place of the frame's top-left pixel on the sensor, px.
+
+        Returns
+        -------
+        CropWindow | None
+            The window in px of the frame; None for the whole frame.
+        """
         reason, window = self._choose_window(ahead, offset_xy)
         setattr(self.counts, reason, getattr(self.counts, reason) + 1)
         return window

@@ -1,8 +1,8 @@
-"""The linear algebra of the tracking model, all keypoints at once; the filter and the smoother stand on it.
+"""The linear algebra of the tracking model, all keypoints at once, for the filter and the smoother.
 
 A state holds d positions and d velocities, x' = x + b v, v' = a v: an Ornstein-Uhlenbeck velocity,
 dv = -v / tau dt + noise of strength q, discretised exactly (Bar-Shalom, Li, Kirubarajan 2001, ch. 8.2,
-first-order Gauss-Markov velocity). Components come first and the batch B (keypoints, candidates, whatever
+first-order Gauss-Markov velocity). Components come first and the batch B (keypoints, candidates: all that
 runs side by side) last: means are (2 d, *B), covariances (2 d, 2 d, *B). With the batch last, each line here
 is one pass of numpy over contiguous numbers, and matrices of four rows need no LAPACK. Symmetric 2x2
 matrices travel as (3, *B): xx, xy, yy.
@@ -38,8 +38,26 @@ class Transition:
 
 
 def transition(dt_s: float | FloatArray, q: FloatArray, tau: FloatArray) -> Transition:
-    """Transition over `dt_s` seconds (one, or (*B)) for noise strengths `q` (px^2/s^3) and memories `tau`
-    (s), both (*B) or (d, *B)."""
+    """Discretise the model exactly over a time step.
+
+    Parameters
+    ----------
+    dt_s
+        Time step, s; one, or (*B).
+    q
+        Strength of the velocity's noise, px^2/s^3, (*B) or (d, *B).
+    tau
+        Time constant of the velocity, s, of the shape of `q`.
+
+    Returns
+    -------
+    Transition
+        The transition, of the shape of `q`.
+
+    Notes
+    -----
+    Bar-Shalom, Li, Kirubarajan 2001, ch. 8.2: first-order Gauss-Markov velocity.
+    """
     u = dt_s / tau
     lost = np.expm1(-u)  # a - 1, exact for small u
     twice = lost * (lost + 2.0)  # expm1(-2 u)
@@ -63,7 +81,17 @@ def _position_noise(u: FloatArray, lost: FloatArray, twice: FloatArray) -> Float
 
 
 def propagate(mean: FloatArray, cov: FloatArray, step: Transition) -> None:
-    """Carry `mean` (2 d, *B) and `cov` (2 d, 2 d, *B; contiguous) over a transition, in place."""
+    """Carry means and covariances over a transition, in place.
+
+    Parameters
+    ----------
+    mean
+        (2 d, *B).
+    cov
+        (2 d, 2 d, *B), contiguous.
+    step
+        The transition.
+    """
     n = len(mean)
     d = n // 2
     mean[:d] += step.b * mean[d:]
@@ -81,12 +109,36 @@ def propagate(mean: FloatArray, cov: FloatArray, step: Transition) -> None:
 
 
 def determinant(m: FloatArray) -> FloatArray:
-    """Of symmetric matrices (3, *B)."""
+    """Compute the determinant of symmetric 2x2 matrices.
+
+    Parameters
+    ----------
+    m
+        (3, *B).
+
+    Returns
+    -------
+    FloatArray
+        (*B).
+    """
     return m[0] * m[2] - m[1] * m[1]
 
 
 def distance2(e: FloatArray, s: FloatArray) -> FloatArray:
-    """e' S^-1 e for innovations (2, *B) and covariances (3, *B)."""
+    """Compute the squared Mahalanobis distance e' S^-1 e.
+
+    Parameters
+    ----------
+    e
+        Innovations, (2, *B).
+    s
+        Their covariances, (3, *B).
+
+    Returns
+    -------
+    FloatArray
+        (*B), chi-square units.
+    """
     return _adjugate_form(s, e) / determinant(s)
 
 
@@ -97,10 +149,26 @@ def _adjugate_form(m: FloatArray, e: FloatArray) -> FloatArray:
 
 
 def inflation(e: FloatArray, p: FloatArray, r: FloatArray, gate: float) -> FloatArray:
-    """Factor of R (*B) at which e' (P + factor R)^-1 e equals the gate; 1 where it is below it already.
+    """Compute the factor of R at which e' (P + factor R)^-1 e equals the gate.
 
-    For 2x2 matrices the inverse is the adjugate over the determinant, so the condition is a quadratic in
-    the factor: its larger root is the answer.
+    For 2x2 matrices the inverse is the adjugate over the determinant, so the condition is a quadratic in the
+    factor: its larger root is the answer.
+
+    Parameters
+    ----------
+    e
+        Innovations, (2, *B) px.
+    p
+        Covariances of the predicted positions, (3, *B) px^2.
+    r
+        Covariances of the measurements, (3, *B) px^2.
+    gate
+        Chi-square gate.
+
+    Returns
+    -------
+    FloatArray
+        (*B); 1 where the distance is below the gate already.
     """
     factor = np.ones(e.shape[1:])
     s = p + r
@@ -118,14 +186,34 @@ def inflation(e: FloatArray, p: FloatArray, r: FloatArray, gate: float) -> Float
 
 
 def position_cov(cov: FloatArray) -> FloatArray:
-    """The 2x2 position block of `cov` (4, 4, *B), as (3, *B)."""
+    """Take the position block of covariances.
+
+    Parameters
+    ----------
+    cov
+        (4, 4, *B).
+
+    Returns
+    -------
+    FloatArray
+        (3, *B): xx, xy, yy.
+    """
     return cov[_ROWS, _COLUMNS]
 
 
 def correct(mean: FloatArray, cov: FloatArray, e: FloatArray, s: FloatArray, seen: NDArray[np.bool_]) -> None:
-    """Kalman update of planar states, in place, where `seen` (*B).
+    """Apply the Kalman update to planar states, in place.
 
-    `e` (2, *B) is the innovation (finite everywhere), `s` (3, *B) its covariance P + R.
+    Parameters
+    ----------
+    mean, cov
+        State (4, *B) and covariance (4, 4, *B).
+    e
+        Innovation, (2, *B) px, finite everywhere.
+    s
+        Its covariance P + R, (3, *B) px^2.
+    seen
+        (*B) where to update.
     """
     weight = seen / determinant(s)
     i_xx, i_xy, i_yy = s[2] * weight, -s[1] * weight, s[0] * weight

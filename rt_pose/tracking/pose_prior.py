@@ -1,12 +1,12 @@
-"""What poses look like: linear spaces that the keypoints of one animal keep to, and who breaks them.
+"""The pose prior: linear spaces that the keypoints of one animal keep to, and which keypoints break them.
 
 A pose of few degrees of freedom, or one body part seen in several views (mirrors in one image), lies near a
 linear space of its coordinates: by PCA, for V views of points in space of three dimensions (Lightning Pose
 and the ensemble Kalman smoother, Biderman et al. 2024). The space is fitted to a pose by weighted least
-squares in which whoever is far off, from its own past or from the space, weighs little, so that one wild
-keypoint does not drag the others with it. A keypoint that is far from the fitted space is handed to the
-filter as what the others make of it, with the uncertainty that this has: its own measurement then counts
-no more than its distance allows. One that its own past doubts but the others vouch for has moved.
+squares in which a keypoint that is far off, from its own past or from the space, weighs little, so that one
+outlier does not drag the others with it. A keypoint that is far from the fitted space is replaced, for the
+filter, by the estimate from the others, with the uncertainty of that: its own measurement then counts no
+more than its distance allows. One that lies outside its own gate, but that the others confirm, has moved.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from rt_pose.types import FloatArray
 Mask = NDArray[np.bool_]
 
 ROUNDS = 3
-"""Of reweighting, where somebody is off: enough for one wild keypoint in four."""
+"""Of reweighting, where a keypoint is off: enough for one outlier in four."""
 CHECKED_SHARE = 0.05
 """A keypoint is checked by the others where this share of its variance would lie outside the space."""
 DISTANCE_WEIGHT = 0.25
 """Of the squared distance beyond the gate, in a keypoint's variance when the space is fitted again."""
 RIDGE = 1e-9
-"""Relative, on the normal equations: directions that nobody measures stay finite."""
+"""Relative, on the normal equations: directions that no keypoint measures stay finite."""
 
 
 class _Space:
@@ -47,8 +47,8 @@ class _Space:
     def fit(
         self, pose: FloatArray, own: FloatArray, variance: FloatArray, gate: float
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """What the space makes of a pose (2 n,): each keypoint's place (n, 2), the covariance of that
-        (n, 2, 2), and its squared distance from the place measured (n,).
+        """Fit the space to a pose (2 n,): each keypoint's estimate (n, 2), the covariance of that
+        (n, 2, 2), and its squared distance from the measured position (n,).
 
         `own` (n,) are the variances by nature, `variance` (n,) those with which to begin.
         """
@@ -76,13 +76,26 @@ class PosePrior:
     """All subspaces of a package, for poses of N individuals of K keypoints; M = N * K, held flat."""
 
     def __init__(self, subspaces: list[Subspace], individuals: int, keypoints: int, gate: float) -> None:
+        """Prepare the matrices of all subspaces.
+
+        Parameters
+        ----------
+        subspaces
+            The spaces of a package.
+        individuals
+            N.
+        keypoints
+            K of each individual.
+        gate
+            Chi-square gate.
+        """
         self._spaces = [_Space(spec) for spec in subspaces]
         self._individuals, self._keypoints, self._gate = individuals, keypoints, gate
         self._eps = np.concatenate([s.eps for s in self._spaces])
         self._of = np.concatenate([s.at for s in self._spaces])
         ends = np.cumsum([0, *(len(s.at) for s in self._spaces)]).tolist()
         self._parts = [slice(a, b) for a, b in pairwise(ends)]
-        # The distances from all spaces in one product: most poses are well, and cost no more than this.
+        # The distances from all spaces in one product: most poses break none, and cost no more than this.
         self._outside = np.zeros((2 * len(self._of), 2 * keypoints))
         self._offset = np.zeros(len(self._outside))
         for s, part in zip(self._spaces, self._parts, strict=True):
@@ -91,11 +104,24 @@ class PosePrior:
             self._offset[rows] = s.outside @ s.mean
 
     def check_pose(self, z: FloatArray, r: FloatArray, factor: FloatArray, usable: Mask) -> tuple[Mask, Mask]:
-        """Who breaks the pose (M,), and who is vouched for by the others (M,).
+        """Find keypoints that break the pose, and those that the others confirm.
 
-        `z` (2, M) positions (the prediction where nothing was seen) and `r` (3, M) their noise: where a
-        keypoint breaks the pose both become what the space makes of it, in place. `factor` (M,) is what
-        its own past has inflated the noise by; `usable` (M,) tells where a position means anything.
+        Parameters
+        ----------
+        z
+            Positions, (2, M) px, the prediction where nothing was seen. Where a keypoint breaks the pose,
+            overwritten by the estimate of the space.
+        r
+            Their noise, (3, M) px^2; overwritten likewise.
+        factor
+            (M,) factor by which a keypoint's own past has inflated its noise.
+        usable
+            (M,) where a position means anything.
+
+        Returns
+        -------
+        tuple[Mask, Mask]
+            Which keypoints break the pose, and which are confirmed by the others, (M,) each.
         """
         broken, vouched = np.zeros(z.shape[1], dtype=bool), np.zeros(z.shape[1], dtype=bool)
         for i in range(self._individuals):

@@ -27,9 +27,19 @@ _TRY_TIMEOUT_S = 30.0
 
 
 def screen_problem(environment: Mapping[str, str] | None = None) -> str | None:
-    """Why no window can be opened here, with what to do; None where it can.
+    """Find out why no window can be opened here.
 
-    Qt ends the whole process where a library or the screen is missing, so another one tries first.
+    Qt ends the whole process where a library or the screen is missing, so another process tries first.
+
+    Parameters
+    ----------
+    environment
+        Environment variables; None for those of this process.
+
+    Returns
+    -------
+    str | None
+        The reason and what to do; None where a window can be opened.
     """
     if lack := need("viewer"):
         return f"it {lack}"
@@ -65,9 +75,22 @@ def screen_problem(environment: Mapping[str, str] | None = None) -> str | None:
 
 
 def main(address: str) -> int:
-    """Show what is published at `address` until the window is closed; the exit status.
+    """Show what is published at an address until the window is closed.
 
-    UserError where there is no screen or `address` is not a ZeroMQ address.
+    Parameters
+    ----------
+    address
+        ZeroMQ address of the publisher, such as tcp://127.0.0.1:5790.
+
+    Returns
+    -------
+    int
+        The exit status.
+
+    Raises
+    ------
+    UserError
+        Where there is no screen, or `address` is not a ZeroMQ address.
     """
     problem = screen_problem()
     if problem is not None:
@@ -83,7 +106,7 @@ def main(address: str) -> int:
         os.nice(PAINTING_NICE)
     app = QApplication.instance() or QApplication(["rt-pose"])
     window = ViewerWindow(Subscription(address), HostClock())
-    # Python's own handler would raise inside a Qt callback, where nobody catches it; closing at once could
+    # Python's own handler would raise inside a Qt callback, where nothing catches it; closing at once could
     # take the socket away from under the code that was interrupted.
     previous = signal.signal(signal.SIGINT, lambda *_: QTimer.singleShot(0, window.close))
     try:

@@ -23,10 +23,20 @@ UNIT_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=-1)
 
 
 def ellipses(xy: NDArray[np.float32], cov: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Outlines that hold 95 % of each normal distribution, by its Cholesky factor.
+    """Compute outlines that hold 95 % of normal distributions, by their Cholesky factors.
 
-    `xy` (P, 2) px, `cov` (P, 3) sxx, sxy, syy. Returns (P, 34, 2), the last point NaN so that one curve
-    draws them all; a distribution that is not one (NaN, not positive definite) is all NaN.
+    Parameters
+    ----------
+    xy
+        Means, (P, 2) px.
+    cov
+        Covariances, (P, 3) sxx, sxy, syy, px^2.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        (P, 34, 2), the last point NaN so that one curve draws them all; a distribution that is not one (NaN,
+        not positive definite) is all NaN.
     """
     sxx, sxy, syy = np.moveaxis(cov.astype(np.float64), -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -44,7 +54,18 @@ def ellipses(xy: NDArray[np.float32], cov: NDArray[np.float32]) -> NDArray[np.fl
 
 
 def decode_image(frame: FrameMessage) -> QImage | None:
-    """The published picture; None where its bytes are not what its header says."""
+    """Decode the published picture.
+
+    Parameters
+    ----------
+    frame
+        The message.
+
+    Returns
+    -------
+    QImage | None
+        The picture; None where its bytes do not agree with its header.
+    """
     header = frame.header
     if header.encoding == "jpeg":
         image = QImage.fromData(frame.pixels)
@@ -61,7 +82,18 @@ def decode_image(frame: FrameMessage) -> QImage | None:
 
 
 def frame_transform(header: FrameHeader) -> QTransform:
-    """From the picture's corner coordinates to frame px, where (0, 0) is the centre of the first pixel."""
+    """Make the transform from the picture's corner coordinates to frame px.
+
+    Parameters
+    ----------
+    header
+        Header of the picture.
+
+    Returns
+    -------
+    QTransform
+        Maps to frame px, where (0, 0) is the centre of the first pixel.
+    """
     return QTransform(header.scale_x, 0.0, 0.0, header.scale_y, -0.5, -0.5)
 
 
@@ -94,7 +126,15 @@ class Arena(pg.GraphicsLayoutWidget):
         self._size_px: tuple[float, float] | None = None
 
     def set_meta(self, meta: Meta | None, camera: str) -> None:
-        """Zones, names and the size of the camera's frame."""
+        """Lay out zones, names and the size of the camera's frame.
+
+        Parameters
+        ----------
+        meta
+            The session's description; None removes them.
+        camera
+            Name of the camera.
+        """
         for item in (*self._zones, *self._names):
             self.view.removeItem(item)
         self._zones, self._names = [], []
@@ -109,7 +149,7 @@ class Arena(pg.GraphicsLayoutWidget):
             self._fit(meta.cameras[camera].width, meta.cameras[camera].height)
 
     def clear_session(self) -> None:
-        """Nothing is shown any more, as before the first message."""
+        """Show nothing, as before the first message."""
         self._shown_frame = self._shown_pose = None
         self._size_px = None
         self.picture.setPixmap(QPixmap())
@@ -117,11 +157,27 @@ class Arena(pg.GraphicsLayoutWidget):
         self._clear_pose()
 
     def dim(self, stale: bool) -> None:
-        """Grey what can no longer be trusted."""
+        """Dim the picture where it can no longer be trusted.
+
+        Parameters
+        ----------
+        stale
+            Whether what is shown is stale.
+        """
         self.view.setOpacity(0.35 if stale else 1.0)
 
     def redraw(self, state: CameraState, meta: Meta | None, force: bool = False) -> None:
-        """Show the newest of a camera; without anything new nothing is painted, unless `force`."""
+        """Show the newest of a camera; without anything new nothing is painted.
+
+        Parameters
+        ----------
+        state
+            What is known of the camera.
+        meta
+            The session's description, for the skeleton; None where it has not come.
+        force
+            Whether to paint although nothing is new.
+        """
         frame, pose = state.frame, state.shown_pose()
         if frame is not None and frame is not self._shown_frame:
             self._draw_frame(frame)

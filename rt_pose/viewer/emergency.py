@@ -1,4 +1,4 @@
-"""The immediate stop from the window: sent at once, its answer looked for now and then, never waited for."""
+"""The immediate stop from the window: sent at once, its answer polled and never waited for."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ class EmergencyStop:
     """A way to the control socket of the run that is shown. Use it from one thread; `close` it."""
 
     def __init__(self, clock: Clock) -> None:
+        """Begin without a connection.
+
+        Parameters
+        ----------
+        clock
+            Measures how long an answer takes.
+        """
         self._clock = clock
         self._socket: zmq.Socket[bytes] | None = None
         self._address = ""
@@ -24,7 +31,13 @@ class EmergencyStop:
         self._status_text = ""
 
     def request(self, address: str) -> None:
-        """Send the order to the control socket at `address`; empty where no run is known."""
+        """Send the order, without waiting for its answer.
+
+        Parameters
+        ----------
+        address
+            Control socket of the run; empty where no run is known.
+        """
         self._sent_ns = self._clock.now_ns()
         if not address:
             self._status_text = "no emergency stop: no run is connected"
@@ -36,7 +49,13 @@ class EmergencyStop:
             self._status_text = f"EMERGENCY STOP could not be sent to {address}: {error}"
 
     def status_text(self) -> str:
-        """What is to be shown now; nothing once it has been seen."""
+        """Take in an answer and report what is to be shown now.
+
+        Returns
+        -------
+        str
+            A line; empty where nothing was ordered, or it has been shown for long enough.
+        """
         self._take_answer()
         if self._sent_ns is None:
             return ""

@@ -19,11 +19,11 @@ from rt_pose.loop.publish import WIRE_VERSION
 
 
 class UnreadableMessage(Exception):
-    """A message that does not speak this version of the wire."""
+    """A message that is not of this version of the wire format."""
 
 
 class Header(msgspec.Struct):
-    """What every message says."""
+    """The fields of every message."""
 
     v: int
     session: str
@@ -42,7 +42,7 @@ class CameraMeta(msgspec.Struct):
 
 
 class Meta(Header):
-    """What a late joiner must know; sent again and again."""
+    """What a subscriber that joins late must know; sent repeatedly."""
 
     keypoints: list[str] = []
     skeleton: list[tuple[int, int]] = []
@@ -215,9 +215,22 @@ _WITHOUT_BUFFER: dict[str, msgspec.msgpack.Decoder[Meta | EventHeader | AckHeade
 
 
 def parse(parts: Sequence[bytes]) -> WireMessage | None:
-    """The message in the parts of one multipart message; None for a topic of a newer publisher.
+    """Decode a multipart message.
 
-    Raises `UnreadableMessage` where the version, the header or the buffer's size is wrong.
+    Parameters
+    ----------
+    parts
+        Topic, header and, for some topics, a buffer.
+
+    Returns
+    -------
+    WireMessage | None
+        The message; None for a topic of a newer publisher.
+
+    Raises
+    ------
+    UnreadableMessage
+        Where the version, the header or the buffer's size is wrong.
     """
     if len(parts) < 2:
         raise UnreadableMessage(f"expected topic and header, got {len(parts)} part(s)")

@@ -1,4 +1,4 @@
-"""What the strip under the picture says: a pure function of the state, and the widget that shows it."""
+"""The status strip under the picture: a pure function of the state, and the widget that shows it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,24 @@ UNKNOWN = Reading("–", "muted")
 
 
 def readings(state: ViewState, camera: str, unreadable: int, now_ns: int) -> list[Reading]:
-    """The cells in the order of `CAPTIONS`."""
+    """Compute the cells of the status strip.
+
+    Parameters
+    ----------
+    state
+        What the viewer knows.
+    camera
+        Name of the camera that is shown.
+    unreadable
+        Number of messages that could not be read.
+    now_ns
+        Host time now, ns.
+
+    Returns
+    -------
+    list[Reading]
+        The cells in the order of `CAPTIONS`.
+    """
     connected = state.connected(now_ns)
     stats = state.stats
     cells = [_link(state, camera, now_ns), _session(state)]
@@ -55,7 +72,7 @@ def readings(state: ViewState, camera: str, unreadable: int, now_ns: int) -> lis
     cells += [_rate(stats), _latency(stats), _deadlines(stats), _dropped(stats), _gaps(state, unreadable)]
     if connected:
         return cells
-    # What a vanished publisher said last is shown, but not as if it still held.
+    # The last values of a publisher that is gone are shown, but not as current.
     return [cells[0], *(Reading(cell.text, "muted", cell.hint) for cell in cells[1:])]
 
 
@@ -74,7 +91,7 @@ def _link(state: ViewState, camera: str, now_ns: int) -> Reading:
 def _session(state: ViewState) -> Reading:
     if state.session is None:
         return UNKNOWN
-    # The first digits of a time-ordered identifier are the same for weeks; the last ones tell apart.
+    # The first digits of a time-ordered identifier are the same for weeks; the last ones distinguish.
     return Reading("…" + state.session[-8:], "plain", state.session)
 
 
@@ -154,7 +171,13 @@ class StatusStrip(QWidget):
         self.values = {caption: _cell(row, caption, width) for caption, width in _cells()}
 
     def show_readings(self, cells: list[Reading]) -> None:
-        """Show one reading a caption."""
+        """Show one reading a caption.
+
+        Parameters
+        ----------
+        cells
+            In the order of `CAPTIONS`.
+        """
         for label, cell in zip(self.values.values(), cells, strict=True):
             text = f'<span style="color:{COLORS[cell.severity]}; font-weight:600">{cell.text}</span>'
             if label.text() != text:

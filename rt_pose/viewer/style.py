@@ -44,12 +44,38 @@ QToolTip {{ background: {PANEL}; color: {TEXT}; border: 1px solid {EDGE}; }}
 
 @cache
 def keypoint_color(index: int, count: int) -> QColor:
-    """The colour of one keypoint among `count`: hues spread evenly, bright enough for gray frames."""
+    """Choose the colour of a keypoint: hues spread evenly, bright enough for gray frames.
+
+    Parameters
+    ----------
+    index
+        Number of the keypoint, from 0.
+    count
+        How many keypoints there are.
+
+    Returns
+    -------
+    QColor
+        The colour.
+    """
     return QColor.fromHsvF(index / max(count, 1), 0.62, 1.0)
 
 
 def label(text: str, role: str) -> QLabel:
-    """A text in one of the style sheet's roles: `caption`, `muted` or `notice`."""
+    """Make a text in one of the style sheet's roles.
+
+    Parameters
+    ----------
+    text
+        The text.
+    role
+        `caption`, `muted` or `notice`.
+
+    Returns
+    -------
+    QLabel
+        The label.
+    """
     made = QLabel(text)
     made.setObjectName(role)
     return made

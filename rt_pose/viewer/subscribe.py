@@ -1,4 +1,4 @@
-"""The viewer's end of the wire: a ZeroMQ SUB socket that is emptied now and then and never waited for."""
+"""The viewer's end of the wire: a ZeroMQ SUB socket that is polled and never waited for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,18 @@ class Subscription:
     """Everything that a publisher sends. Use it from one thread; `close` it, or use it in a `with`."""
 
     def __init__(self, address: str) -> None:
-        """Connect to `address`, where nobody need be yet. UserError where it is not a ZeroMQ address."""
+        """Connect to an address, where no publisher need be yet.
+
+        Parameters
+        ----------
+        address
+            ZeroMQ address of the publisher.
+
+        Raises
+        ------
+        UserError
+            Where it is not a ZeroMQ address.
+        """
         self.address = address
         self.unreadable = 0
         self.last_problem = ""
@@ -38,9 +49,19 @@ class Subscription:
             ) from error
 
     def drain(self, limit: int = DRAIN_LIMIT) -> list[WireMessage]:
-        """The messages that have come since the last call, oldest first; at once, without waiting.
+        """Take the messages that have come since the last call, without waiting.
 
-        A message that cannot be read is counted in `unreadable` and told in `last_problem`.
+        A message that cannot be read is counted in `unreadable` and described in `last_problem`.
+
+        Parameters
+        ----------
+        limit
+            The most messages of one call.
+
+        Returns
+        -------
+        list[WireMessage]
+            The messages, oldest first.
         """
         messages: list[WireMessage] = []
         for _ in range(limit):

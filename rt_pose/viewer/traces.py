@@ -27,7 +27,18 @@ EVENT_LEGEND = (
 
 
 def nice_ceiling(value: float) -> float:
-    """The next of `SCALE_STEPS` times a power of ten from a value up: a moving scale jumps seldom."""
+    """Round up to one of `SCALE_STEPS` times a power of ten, so that a moving scale changes seldom.
+
+    Parameters
+    ----------
+    value
+        What must fit below.
+
+    Returns
+    -------
+    float
+        The upper end of the scale; 1 for a value that is not above 0.
+    """
     if not value > 0:
         return 1.0
     decade = 10.0 ** np.floor(np.log10(value))
@@ -37,11 +48,28 @@ def nice_ceiling(value: float) -> float:
 def event_ticks(
     events: Iterable[EventBody], rows: dict[str, int], outcome: str, now_ns: int
 ) -> NDArray[np.float64]:
-    """Ends of one upright line an event of `outcome` within the span: (2 E, 2) of s before now, row."""
+    """Compute the ends of one upright line for each event within the span.
+
+    Parameters
+    ----------
+    events
+        The events.
+    rows
+        Row of each rule.
+    outcome
+        Events of another outcome are left out.
+    now_ns
+        Time at the right end of the span, ns.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        (2 E, 2): seconds before now, and row.
+    """
     points: list[tuple[float, float]] = []
     for event in events:
         t_ns = event.t_judged_ns if event.t_cause_ns is None else event.t_cause_ns
-        # Of a rule that withholds nobody may see whether what was decided was fired.
+        # Of a rule that withholds, the operator may not see whether what was decided was fired.
         shown = "fired" if event.outcome == "decided" else event.outcome
         if shown != outcome or t_ns is None or event.rule not in rows:
             continue
@@ -82,7 +110,13 @@ class Traces(pg.GraphicsLayoutWidget):
         self.clear_session()
 
     def set_rules(self, rules: list[str]) -> None:
-        """One row of ticks a rule, the first on top."""
+        """Lay out one row of ticks a rule, the first on top.
+
+        Parameters
+        ----------
+        rules
+            Names of the rules.
+        """
         self._rows = {rule: len(rules) - 1 - i for i, rule in enumerate(rules)}
         self.event_plot.getAxis("left").setTicks([[(row, _short(rule)) for rule, row in self._rows.items()]])
         self.event_plot.getViewBox().setYRange(-0.6, max(len(rules), 1) - 0.4, padding=0)
@@ -90,7 +124,21 @@ class Traces(pg.GraphicsLayoutWidget):
     def redraw(
         self, state: CameraState, meta: Meta | None, events: Iterable[EventBody], keypoint: int, name: str
     ) -> None:
-        """Show the last `SPAN_S` seconds of a camera; `keypoint` counts from 0."""
+        """Show the last `SPAN_S` seconds of a camera.
+
+        Parameters
+        ----------
+        state
+            What is known of the camera.
+        meta
+            The session's description, for the budget; None where it has not come.
+        events
+            The events of the camera, oldest first.
+        keypoint
+            Number of the keypoint whose speed is shown, from 0.
+        name
+            Its name.
+        """
         now_ns = self._newest_ns(state)
         if now_ns is None:
             return

@@ -28,30 +28,61 @@ POSES_KEPT = 256
 EVENTS_KEPT = 1024
 STALE_NS = 500 * NS_PER_MS
 GONE_NS = 2 * NS_PER_S
-"""`stats` comes twice a second: silence for so long is a publisher that is no more."""
+"""`stats` comes twice a second: after this long without a message the publisher is taken for gone."""
 
 
 class Trace:
     """A preallocated ring of (time, C values), read back in order."""
 
     def __init__(self, channels: int, capacity: int = TRACE_CAPACITY) -> None:
+        """Allocate the ring.
+
+        Parameters
+        ----------
+        channels
+            Number of values C of a sample.
+        capacity
+            Number of samples that are kept.
+        """
         self._t_ns = np.zeros(capacity, dtype=np.int64)
         self._values = np.zeros((channels, capacity), dtype=np.float32)
         self._count = 0
 
     @property
     def channels(self) -> int:
+        """Number of values of a sample."""
         return int(self._values.shape[0])
 
     def append(self, t_ns: int, values: NDArray[np.float32]) -> None:
-        """Add one sample; the oldest makes room."""
+        """Add one sample; the oldest makes room.
+
+        Parameters
+        ----------
+        t_ns
+            Its time, ns.
+        values
+            (C,).
+        """
         at = self._count % len(self._t_ns)
         self._t_ns[at] = t_ns
         self._values[:, at] = values
         self._count += 1
 
     def since(self, t_ns: int, channel: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Times (ns) and values of one channel from `t_ns` on, oldest first."""
+        """Read one channel from a time on.
+
+        Parameters
+        ----------
+        t_ns
+            The time, ns.
+        channel
+            Number of the channel, from 0.
+
+        Returns
+        -------
+        tuple[NDArray[np.int64], NDArray[np.float32]]
+            Times (ns) and values, oldest first.
+        """
         capacity = len(self._t_ns)
         order = np.arange(max(0, self._count - capacity), self._count) % capacity
         order = order[self._t_ns[order] >= t_ns]
@@ -73,9 +104,12 @@ class CameraState:
     """ms: image to decision, exposure to decision."""
 
     def shown_pose(self) -> PoseMessage | None:
-        """The pose of the frame that is shown, so that keypoints sit on the pixels they were found in.
+        """Choose the pose of the frame that is shown, so that keypoints lie on the pixels they were found in.
 
-        The newest pose where there are no frames, or where that frame's own was lost.
+        Returns
+        -------
+        PoseMessage | None
+            That pose; the newest where there are no frames, or where that frame's own was lost.
         """
         if self.frame is None:
             return self.pose
@@ -83,7 +117,7 @@ class CameraState:
 
 
 class ViewState:
-    """The session as seen from outside. A new session id starts it afresh."""
+    """The session as its messages describe it. A new session id resets it."""
 
     def __init__(self) -> None:
         self.received_ns: int | None = None
@@ -104,7 +138,15 @@ class ViewState:
         self._last_seq: dict[str, int] = {}
 
     def apply(self, message: WireMessage, now_ns: int) -> None:
-        """Take one message in, in the order of arrival."""
+        """Take one message in, in the order of arrival.
+
+        Parameters
+        ----------
+        message
+            The message; one of another session resets the state.
+        now_ns
+            Host time now, ns.
+        """
         header = message.header
         if header.session != self.session:
             self._reset(header.session)
@@ -130,18 +172,57 @@ class ViewState:
                 self._camera(name)
 
     def connected(self, now_ns: int) -> bool:
-        """Whether a publisher has been heard within `GONE_NS`."""
+        """Check whether a message has come within `GONE_NS`.
+
+        Parameters
+        ----------
+        now_ns
+            Host time now, ns.
+
+        Returns
+        -------
+        bool
+            Whether one has.
+        """
         return self.received_ns is not None and now_ns - self.received_ns <= GONE_NS
 
     def stale(self, camera: str, now_ns: int) -> bool:
-        """Whether what is shown is older than `STALE_NS`, or nothing new has come for so long."""
+        """Check whether what is shown is older than `STALE_NS`, or nothing new has come for so long.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera that is shown.
+        now_ns
+            Host time now, ns.
+
+        Returns
+        -------
+        bool
+            Whether it is stale.
+        """
         if self.pose_received_ns is None or now_ns - self.pose_received_ns > STALE_NS:
             return True
         age_ns = self.age_ns(camera, now_ns)
         return age_ns is None or age_ns > STALE_NS
 
     def age_ns(self, camera: str, now_ns: int) -> int | None:
-        """From the exposure of what is shown to now; from its publication where no exposure is known."""
+        """Compute the age of what is shown: from its exposure to now.
+
+        Where no exposure is known, the age is from its publication.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera that is shown.
+        now_ns
+            Host time now, ns.
+
+        Returns
+        -------
+        int | None
+            The age, ns; None where nothing is shown.
+        """
         state = self.cameras.get(camera)
         shown = state and (state.frame or state.pose)
         if not shown:
@@ -150,7 +231,13 @@ class ViewState:
         return now_ns - (header.t_pub_ns if header.t_exposure_ns is None else header.t_exposure_ns)
 
     def keypoint_names(self) -> list[str]:
-        """As `meta` tells them; numbers until it has come."""
+        """List the names of the keypoints.
+
+        Returns
+        -------
+        list[str]
+            The names in `meta`; numbers until it has come.
+        """
         if self.meta is not None:
             return self.meta.keypoints
         speeds = [camera.speed for camera in self.cameras.values() if camera.speed is not None]
@@ -181,7 +268,7 @@ class ViewState:
         )
 
     def _event(self, event: EventBody) -> None:
-        # Whoever watches the animal must not learn which trials are controls.
+        # The operator must not learn which trials are controls.
         if event.outcome != "withheld":
             self.events.append(event)
 

@@ -36,6 +36,15 @@ class ViewerWindow(QMainWindow):
     """One session, one camera at a time. Takes the subscription over and closes it with the window."""
 
     def __init__(self, subscription: Subscription, clock: Clock) -> None:
+        """Build the window and start its timer.
+
+        Parameters
+        ----------
+        subscription
+            What is shown; it is closed with the window.
+        clock
+            Host clock.
+        """
         super().__init__()
         self.state = ViewState()
         self._subscription = subscription
@@ -73,6 +82,7 @@ class ViewerWindow(QMainWindow):
         return self.cameras.currentText()
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        """See `QWidget.closeEvent`. Closes the subscription and the connection of the emergency stop."""
         self._timer.stop()
         self._subscription.close()
         self._emergency.close()
@@ -102,7 +112,7 @@ class ViewerWindow(QMainWindow):
 
     def _take_meta(self, meta: Meta) -> None:
         previous, self._meta = self._meta, meta
-        # It is sent again and again; only what differs costs a new layout.
+        # It is sent repeatedly; only a difference costs a new layout.
         if previous is None or previous.rules != meta.rules:
             self.traces.set_rules(meta.rules)
         if previous is None or _scene(previous) != _scene(meta):
@@ -228,5 +238,5 @@ class ViewerWindow(QMainWindow):
 
 
 def _scene(meta: Meta) -> tuple[object, ...]:
-    """What of a run the picture is laid out by."""
+    """The parts of `meta` that the picture is laid out by."""
     return meta.zones, meta.geometry, meta.keypoints, meta.cameras

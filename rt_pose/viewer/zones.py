@@ -28,10 +28,22 @@ SIDE_PX = 14.0
 
 
 def place_zones(meta: Meta, camera: str) -> dict[str, tuple[Zone, Corners]]:
-    """Each zone with its outline in px of the camera's full frame.
+    """Place the zones of a session on the picture of a camera.
 
     Left out is what cannot be placed: a shape that this viewer does not know, a zone in mm on a camera
     without a geometry, or one that the camera cannot see.
+
+    Parameters
+    ----------
+    meta
+        The session's description.
+    camera
+        Name of the camera.
+
+    Returns
+    -------
+    dict[str, tuple[Zone, Corners]]
+        Each zone by name, with its outline in px of the camera's full frame.
     """
     geometry = _geometry(meta, camera)
     placed = {}
@@ -50,7 +62,22 @@ def place_zones(meta: Meta, camera: str) -> dict[str, tuple[Zone, Corners]]:
 
 
 def zone_items(name: str, zone: Zone, outline: Corners) -> list[QGraphicsItem]:
-    """What is put into the view for a zone: its shape first, then its texts."""
+    """Make what is drawn of a zone.
+
+    Parameters
+    ----------
+    name
+        Its name.
+    zone
+        The zone.
+    outline
+        Its outline in px of the camera's full frame.
+
+    Returns
+    -------
+    list[QGraphicsItem]
+        Its shape first, then its texts.
+    """
     if isinstance(zone, Point):
         return [_shape(_cross(*outline[0])), _text(name, *outline[0], anchor=(-0.2, 1.0))]
     if isinstance(zone, Line):
@@ -63,7 +90,7 @@ def zone_items(name: str, zone: Zone, outline: Corners) -> list[QGraphicsItem]:
 
 
 def _line_items(name: str, start: tuple[float, float], stop: tuple[float, float]) -> list[QGraphicsItem]:
-    """With a head, and its sides named: the right is to the right as one looks along it."""
+    """Make a line with a head, and its sides named: the right is to the right as one looks along it."""
     (x1, y1), (x2, y2) = start, stop
     length = math.hypot(x2 - x1, y2 - y1)
     if length == 0.0:

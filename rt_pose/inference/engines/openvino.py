@@ -44,11 +44,17 @@ def _way(threads: int, pinned: bool) -> str:
 
 @functools.cache
 def openvino_core() -> Any:
-    """OpenVINO's core, one for the life of the process.
+    """Make OpenVINO's core, one for the life of the process.
 
-    Its CPU plug-in installs an alternate signal stack of its own when it is made and puts the one before back
-    when it goes. Two of them that go in another order leave the process with a stack that is not mapped any
-    more: the next signal, be it the SIGTERM that should stop a run in order, kills it without a word.
+    Its CPU plug-in installs an alternate signal stack of its own when it is made and restores the previous
+    one when it is destroyed. Two of them destroyed in another order leave the process with a stack that is no
+    longer mapped: the next signal, even the SIGTERM that should stop a run in order, kills it without a
+    message.
+
+    Returns
+    -------
+    Any
+        The `openvino.Core`.
     """
     import openvino
 
@@ -75,6 +81,7 @@ class OpenVINOEngine:
     library: ClassVar[str] = "openvino"
 
     def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
+        """See `Engine.__init__`."""
         self.spec = spec
         self.precision = precision
         self.threads = threads
@@ -86,12 +93,14 @@ class OpenVINOEngine:
 
     @classmethod
     def precisions(cls) -> list[str]:
+        """See `Engine.precisions`."""
         capabilities = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         bf16 = ["bf16", "mixed"] if "BF16" in capabilities else []
         return [*(["int8"] if has_int8_products() else []), *bf16, "float32"]
 
     @classmethod
     def missing(cls, folder: Path, precision: str = "float32") -> str | None:
+        """See `Engine.missing`."""
         if find_spec("openvino") is None:
             return "openvino is not installed; `pip install openvino`"
         name = PRECISION_NETWORKS.get(precision, NETWORK)
@@ -105,10 +114,11 @@ class OpenVINOEngine:
         return f"it holds no {name}"
 
     def tune(self, clock: Clock) -> str:
-        """Threads and pinning with the shortest P90 between pauses as long as those between frames.
+        """See `Engine.tune`. Chooses the threads and pinning of the shortest P90.
 
-        In turns, so that a machine that drifts does not choose; another way than all cores, pinned, must be
-        clearly better, so that neighbouring starts choose alike.
+        Pauses between forwards are as long as those between frames. The ways take turns, so that a machine
+        that drifts does not choose; another way than all cores, pinned, must be clearly better, so that
+        neighbouring starts choose alike.
         """
         usual = (self.threads, True)
         ways = [usual, (self.threads, False)]
@@ -152,14 +162,25 @@ class OpenVINOEngine:
         return f"openvino {version} on the CPU, {self.precision}, {_way(self.threads, self._pinned)}"
 
     def ready(self, frames: int = 1) -> Call:
+        """See `Engine.ready`."""
         batch = np.zeros((frames, self.spec.channels, self.spec.height, self.spec.width), np.float32)
         return lambda: self.infer(batch)
 
     def replicas(self, count: int) -> list[OpenVINOEngine]:
-        """`count` engines of one thread each, to be called from as many threads at the same time.
+        """Make engines of one thread each, to be called from as many threads at the same time.
 
         They share one compiled network, a stream of it each. Networks compiled apart for one thread each all
         run on the same core, one after another.
+
+        Parameters
+        ----------
+        count
+            How many.
+
+        Returns
+        -------
+        list[OpenVINOEngine]
+            The engines; each keeps buffers of its own.
         """
         compiled = self._plan(1, threads=count, streams=count)
         twins = [copy.copy(self) for _ in range(count)]
@@ -170,12 +191,14 @@ class OpenVINOEngine:
         return twins
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine.infer`."""
         request, buffers = self._request(len(batch))
         if buffers.empty is not None:
             self._set_input(request, NETWORK_PAST, buffers.empty)
         return self._run(request, batch, buffers.heatmaps)
 
     def advance(self, batch: NDArray[np.float32], past: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `ContextEngine.advance`."""
         request, buffers = self._request(len(batch))
         self._set_input(request, NETWORK_PAST, past)
         heatmaps = self._run(request, batch, buffers.heatmaps)
@@ -252,7 +275,20 @@ class OpenVINOEngine:
 
 
 def input_shapes(spec: InputSpec, batch_size: int) -> dict[str, list[int]]:
-    """The network's inputs by name, for so many frames."""
+    """List the network's inputs.
+
+    Parameters
+    ----------
+    spec
+        The network's input.
+    batch_size
+        Number of frames B.
+
+    Returns
+    -------
+    dict[str, list[int]]
+        Shapes by name: (B, C, h, w) of the image, (B, N F, h', w') of the past where there is one.
+    """
     shapes = {NETWORK_INPUT: [batch_size, spec.channels, spec.height, spec.width]}
     if spec.context is not None:
         shapes[NETWORK_PAST] = [batch_size, *spec.context.shape]

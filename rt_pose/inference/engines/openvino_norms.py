@@ -36,11 +36,21 @@ class _Site(NamedTuple):
 
 
 def rewrite_group_norms(model: Any, to_quantise: bool = False) -> int:
-    """Write the group norms of an OpenVINO model of fixed shape anew, in place; how many there were.
+    """Replace the group norms of an OpenVINO model of fixed shape, in place.
 
-    `to_quantise`: with a limit that nothing reaches before each. The plug-in carries the scale of an int8
-    convolution past whatever it can, here once for each of the three readers, a pass over the map each time;
-    past that limit it cannot, and the convolution applies its scale itself.
+    Parameters
+    ----------
+    model
+        The `openvino.Model`, its shapes fixed.
+    to_quantise
+        Whether to put a limit that nothing reaches before each. The plug-in carries the scale of an int8
+        convolution past whatever it can, here once for each of the three readers, a pass over the map each
+        time; past that limit it cannot, and the convolution applies its scale itself.
+
+    Returns
+    -------
+    int
+        How many group norms there were.
     """
     if not any(op.get_type_name() in ("MVN", "GroupNormalization") for op in model.get_ops()):
         return 0
@@ -162,7 +172,7 @@ def _normalised(site: _Site) -> Any:
     shift = opset13.multiply(opset13.multiply(mean, _number(-1)), scale)
     if site.shift is not None:
         shift = opset13.add(shift, site.shift)
-    # The reshapes stand where they do so that nothing above is worked out anew for every pixel.
+    # The reshapes stand where they do so that nothing above is computed again for every pixel.
     scaled = opset13.multiply(site.x, opset13.reshape(scale, by_channel, False))
     return opset13.add(scaled, opset13.reshape(shift, by_channel, False))
 

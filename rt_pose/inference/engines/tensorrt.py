@@ -41,6 +41,7 @@ class TensorRTEngine:
     library: ClassVar[str] = "tensorrt"
 
     def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
+        """See `Engine.__init__`."""
         import torch
 
         from rt_pose.inference.gpu.device import out_of_memory
@@ -61,10 +62,12 @@ class TensorRTEngine:
 
     @classmethod
     def precisions(cls) -> list[str]:
+        """See `Engine.precisions`."""
         return list(FLAGS)
 
     @classmethod
     def missing(cls, folder: Path, precision: str = "float32") -> str | None:  # noqa: ARG003
+        """See `Engine.missing`."""
         if find_spec("tensorrt") is None:
             return (
                 "tensorrt is not installed; `pip install tensorrt` (developer.nvidia.com/tensorrt), or use "
@@ -73,10 +76,11 @@ class TensorRTEngine:
         return None if (folder / NETWORK).is_file() else f"it holds no {NETWORK}"
 
     def tune(self, clock: Clock) -> str:  # noqa: ARG002
+        """See `Engine.tune`. There is nothing to choose."""
         return ""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Heatmaps (B, K, h', w') of input (B, C, h, w), both on the device, on its current stream."""
+        """See `DeviceEngine.forward`."""
         import torch
 
         context, heatmaps = self._context(inputs)
@@ -87,9 +91,11 @@ class TensorRTEngine:
         return heatmaps
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine.infer`."""
         return run_on_stream(self.cuda_stream, self._graphs, batch)
 
     def ready(self, frames: int = 1) -> Call:
+        """See `Engine.ready`."""
         return ready_call(self.cuda_stream, self._graphs, frames)
 
     def _context(self, inputs: Tensor) -> tuple[Any, Tensor]:
@@ -187,7 +193,26 @@ def _library() -> Any:
 def plan_facts(
     network: Path, spec: InputSpec, precision: str, version: str, hardware: dict[str, str | int]
 ) -> dict[str, str | int]:
-    """All that a built plan depends on."""
+    """Gather all that a built plan depends on.
+
+    Parameters
+    ----------
+    network
+        The ONNX file.
+    spec
+        The network's input.
+    precision
+        Precision that the plan is built in.
+    version
+        Version of TensorRT.
+    hardware
+        Facts about the GPU and its driver, by name.
+
+    Returns
+    -------
+    dict[str, str | int]
+        Facts by name, for `cached_plan`.
+    """
     from rt_pose.inference.gpu.graphs import MAX_FRAMES
 
     return {

@@ -41,8 +41,20 @@ class TorchCudaEngine:
         threads: int,
         cuda_stream: CudaStream | None = None,
     ) -> None:
-        """`cuda_stream`: where to run; a new stream of the GPU where not given. UserError without a usable
-        GPU."""
+        """See `Engine.__init__`. Runs on a stream of the GPU.
+
+        Parameters
+        ----------
+        folder, spec, precision, threads
+            As there.
+        cuda_stream
+            Where to run; None for a new stream of the GPU.
+
+        Raises
+        ------
+        UserError
+            Where there is no usable GPU, or the network's file cannot be used.
+        """
         import torch
 
         from rt_pose.inference.gpu.device import out_of_memory
@@ -53,7 +65,8 @@ class TorchCudaEngine:
         self.spec, self.precision, self.threads = spec, precision, threads
         self.cuda_stream: CudaStream = cuda_stream or TorchCudaStream()
         self.dtype, self.layout = getattr(torch, DTYPES[precision]), torch.channels_last
-        # While the lane is on: conversions run on the current stream, which recordings must find done.
+        # While the stream is current: conversions run on the current stream, and must be done before graphs
+        # are recorded.
         with out_of_memory("loading the network"), self.cuda_stream.on():
             self._network: Any = load_program(folder / PROGRAM, self.cuda_stream.device, self.dtype)
         self._graphs = NetworkGraphs(self.cuda_stream, self.forward, spec, self.dtype)
@@ -62,10 +75,12 @@ class TorchCudaEngine:
 
     @classmethod
     def precisions(cls) -> list[str]:
+        """See `Engine.precisions`."""
         return list(DTYPES)
 
     @classmethod
     def missing(cls, folder: Path, precision: str = "float32") -> str | None:  # noqa: ARG003
+        """See `Engine.missing`."""
         if not installed("torch"):
             return f"torch is not installed; `{remedy('gpu')}`"
         if not (folder / PROGRAM).is_file():
@@ -73,22 +88,40 @@ class TorchCudaEngine:
         return None
 
     def tune(self, clock: Clock) -> str:  # noqa: ARG002
+        """See `Engine.tune`. There is nothing to choose."""
         return ""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Heatmaps (B, K, h', w') of input (B, C, h, w), both on the device."""
+        """See `DeviceEngine.forward`."""
         found: Tensor = self._network(inputs)
         return found
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine.infer`."""
         return run_on_stream(self.cuda_stream, self._graphs, batch)
 
     def ready(self, frames: int = 1) -> Call:
+        """See `Engine.ready`."""
         return ready_call(self.cuda_stream, self._graphs, frames)
 
 
 def run_on_stream(cuda_stream: CudaStream, graphs: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Heatmaps of a batch that lies on the host: there, through the graph, and back."""
+    """Run the network on a batch that lies on the host: to the device, through the graph, and back.
+
+    Parameters
+    ----------
+    cuda_stream
+        The engine's stream.
+    graphs
+        The engine's `NetworkGraphs`.
+    batch
+        Network input (B, C, h, w) float32.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        Heatmaps (B, K, h', w') float32, valid until the next launch.
+    """
     import torch
 
     count = len(batch)
@@ -101,7 +134,22 @@ def run_on_stream(cuda_stream: CudaStream, graphs: Any, batch: NDArray[np.float3
 
 
 def ready_call(cuda_stream: CudaStream, graphs: Any, frames: int) -> Call:
-    """A forward on input that lies on the device already; a call returns when its heatmaps are there."""
+    """Make a forward on input that lies on the device already.
+
+    Parameters
+    ----------
+    cuda_stream
+        The engine's stream.
+    graphs
+        The engine's `NetworkGraphs`.
+    frames
+        Batch size.
+
+    Returns
+    -------
+    Call
+        A call returns when its heatmaps are on the device.
+    """
 
     def call() -> None:
         with cuda_stream.on():
@@ -113,7 +161,18 @@ def ready_call(cuda_stream: CudaStream, graphs: Any, frames: int) -> Call:
 
 
 def device_name(cuda_stream: CudaStream) -> str:
-    """The GPU's name."""
+    """Look up the name of the GPU.
+
+    Parameters
+    ----------
+    cuda_stream
+        A stream on it.
+
+    Returns
+    -------
+    str
+        Its name as the driver gives it.
+    """
     import torch
 
     return (

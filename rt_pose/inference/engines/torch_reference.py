@@ -30,6 +30,7 @@ class TorchEngine:
     library: ClassVar[str] = "torch"
 
     def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
+        """See `Engine.__init__`."""
         import torch
 
         self.spec = spec
@@ -47,10 +48,12 @@ class TorchEngine:
 
     @classmethod
     def precisions(cls) -> list[str]:
+        """See `Engine.precisions`."""
         return ["float32"]
 
     @classmethod
     def missing(cls, folder: Path, precision: str = "float32") -> str | None:  # noqa: ARG003
+        """See `Engine.missing`."""
         if not installed("torch"):
             return f"torch is not installed; `{remedy('train')}`"
         if not (folder / PROGRAM).is_file():
@@ -58,13 +61,16 @@ class TorchEngine:
         return None
 
     def tune(self, clock: Clock) -> str:  # noqa: ARG002
+        """See `Engine.tune`. There is nothing to choose."""
         return ""
 
     def ready(self, frames: int = 1) -> Call:
+        """See `Engine.ready`."""
         batch = np.zeros((frames, self.spec.channels, self.spec.height, self.spec.width), np.float32)
         return lambda: self.infer(batch)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine.infer`."""
         import torch
 
         if self.spec.context is not None:
@@ -74,6 +80,7 @@ class TorchEngine:
         return heatmaps
 
     def advance(self, batch: NDArray[np.float32], past: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `ContextEngine.advance`."""
         import torch
 
         with torch.inference_mode():

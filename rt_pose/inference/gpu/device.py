@@ -1,4 +1,4 @@
-"""Opening the GPU, and saying in words why it cannot be had."""
+"""Opening the GPU, and the reasons where it cannot be used."""
 
 from __future__ import annotations
 
@@ -19,14 +19,22 @@ _NO_ROOM = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""In the words of CUDA's libraries."""
+"""Messages of CUDA's libraries."""
 
 
 def open_gpu() -> int:
-    """The number of the CUDA device to run on (torch's current one), ready for use.
+    """Open the CUDA device to run on: torch's current one.
 
-    UserError where there is none, where torch or the driver cannot use it, or where too little of its memory
-    is free.
+    Returns
+    -------
+    int
+        Its number.
+
+    Raises
+    ------
+    UserError
+        Where there is none, where torch or the driver cannot use it, or where too little of its memory is
+        free.
     """
     choose_device("gpu")
     require("gpu", "engine.device: gpu")
@@ -55,8 +63,22 @@ def open_gpu() -> int:
 
 
 def unavailable_reason(torch_version: str, torch_cuda: str | None, driver: int) -> str | None:
-    """Why a torch built for CUDA `torch_cuda` ("12.8"; None: a CPU build) cannot use a driver for CUDA
-    `driver` (12080), and what to do; None where it can."""
+    """Report why a torch cannot use a driver.
+
+    Parameters
+    ----------
+    torch_version
+        Version of torch.
+    torch_cuda
+        CUDA that it was built for, such as "12.8"; None for a CPU build.
+    driver
+        CUDA version that the driver supports, such as 12080.
+
+    Returns
+    -------
+    str | None
+        The reason and what to do; None where it can.
+    """
     if torch_cuda is None:
         return (
             f"torch {torch_version} is a CPU build; install one with CUDA (pytorch.org, *Get started*, "
@@ -72,9 +94,21 @@ def unavailable_reason(torch_version: str, torch_cuda: str | None, driver: int) 
 
 
 def runs_on(architectures: Sequence[str], capability: tuple[int, int]) -> bool:
-    """Whether code for `architectures` (sm_80, compute_90, ...) runs on a device of that capability.
+    """Check whether compiled code runs on a device.
 
     Binary code runs on the same major version from its own minor one on; PTX on everything newer.
+
+    Parameters
+    ----------
+    architectures
+        What the code was built for, such as sm_80, compute_90.
+    capability
+        (major, minor) compute capability of the device.
+
+    Returns
+    -------
+    bool
+        Whether it runs.
     """
     major, minor = capability
     for architecture in architectures:
@@ -91,7 +125,20 @@ def runs_on(architectures: Sequence[str], capability: tuple[int, int]) -> bool:
 
 
 def check_free(name: str, free: int, total: int) -> None:
-    """UserError where less than `MIN_FREE_BYTES` of the device's memory is free."""
+    """Check that enough of the device's memory is free (`MIN_FREE_BYTES`).
+
+    Parameters
+    ----------
+    name
+        Name of the device.
+    free, total
+        Its memory, bytes.
+
+    Raises
+    ------
+    UserError
+        Where less is free.
+    """
     if free < MIN_FREE_BYTES:
         raise UserError(
             f"engine.device: {free / GIB:.1f} of {total / GIB:.1f} GiB of the {name}'s memory is free, "
@@ -100,7 +147,13 @@ def check_free(name: str, free: int, total: int) -> None:
 
 
 def driver_version() -> int:
-    """CUDA version that the driver supports, as 1000 * major + 10 * minor; 0 where there is no driver."""
+    """Look up the CUDA version that the driver supports.
+
+    Returns
+    -------
+    int
+        1000 * major + 10 * minor; 0 where there is no driver.
+    """
     version = ctypes.c_int(0)
     try:
         ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
@@ -111,7 +164,18 @@ def driver_version() -> int:
 
 @contextmanager
 def out_of_memory(doing: str) -> Iterator[None]:
-    """Within it running out of the GPU's memory is a UserError that says while doing what."""
+    """Turn running out of the GPU's memory within the block into a UserError.
+
+    Parameters
+    ----------
+    doing
+        What is done in the block, for the message: `while DOING`.
+
+    Raises
+    ------
+    UserError
+        Where the GPU's memory ran out.
+    """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -124,10 +188,20 @@ def out_of_memory(doing: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> str | None:
-    """What an error says of the GPU's memory, in a line; None where it is about something else.
+    """Check whether an error is about the GPU's memory.
 
     torch's allocator has an error of its own, and what it was that failed may be hidden behind the error of a
     recording that ends with it. CUDA, cuBLAS and cuDNN say it in words, and DALI as Python's MemoryError.
+
+    Parameters
+    ----------
+    error
+        The error; its causes and contexts are looked at as well.
+
+    Returns
+    -------
+    str | None
+        The first line of its message; None where it is about something else.
     """
     import torch
 

@@ -4,7 +4,7 @@
     infer:          network and decoding launched as one graph, a few hundred bytes copied back, one wait
     decode:         on the host, from the input's pixels to the frame's
 
-So `t_preprocessed` is when preprocessing was handed to the device, and `t_inferred` when everything was done.
+So `t_preprocessed` is when preprocessing was launched, and `t_inferred` when everything was done.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from rt_pose.types import FloatArray
 
 
 class DeviceEngine(Engine, Protocol):
-    """An engine whose network runs on a lane."""
+    """An engine whose network runs on a CUDA stream."""
 
     cuda_stream: CudaStream
     dtype: torch.dtype
@@ -41,7 +41,18 @@ class DeviceEngine(Engine, Protocol):
     layout: torch.memory_format
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Heatmaps (B, K, h', w') of network input (B, C, h, w), both on the device."""
+        """Run the network on the device, on its current stream.
+
+        Parameters
+        ----------
+        inputs
+            Network input (B, C, h, w) of `dtype` and `layout`, on the device.
+
+        Returns
+        -------
+        Tensor
+            Heatmaps (B, K, h', w'), on the device.
+        """
         ...
 
 
@@ -49,7 +60,17 @@ class GpuEstimator(Estimator):
     """The chain on a GPU: network input is a tensor there, what comes back are keypoints or heatmaps."""
 
     def __init__(self, engine: DeviceEngine, decode: DecodeSpec, preprocess: str = "dali") -> None:
-        """`preprocess`: dali or compiled."""
+        """Prepare staging, preprocessing and graphs on the engine's stream.
+
+        Parameters
+        ----------
+        engine
+            An engine of the GPU, loaded.
+        decode
+            The package's decoding; our own runs on the device, others on the host.
+        preprocess
+            "dali" or "compiled".
+        """
         # Networks from elsewhere have decoders that only the host knows: their maps come back whole.
         on_device = decodes(decode)
         super().__init__(engine, unpack if on_device else make_decoder(decode))
@@ -63,13 +84,14 @@ class GpuEstimator(Estimator):
         )
 
     def preprocess_all(self, images: Images, windows: Sequence[Region | None]) -> Tensor:
+        """See `Estimator.preprocess_all`."""
         batch = self._graphs.batch(len(images))
         with self._cuda_stream.on():
             self._frames.into(images, windows, batch)
         return batch
 
     def infer(self, batch: Tensor, contexts: Sequence[TemporalContext] | None = None) -> NDArray[np.float32]:  # noqa: ARG002
-        """No engine of a GPU takes a network with a past yet."""
+        """See `Estimator.infer`. No engine of a GPU takes a network with a past yet."""
         count = len(batch)
         with self._cuda_stream.on():
             self._graphs.launch(count)
@@ -77,9 +99,22 @@ class GpuEstimator(Estimator):
         return self._graphs.result(count)
 
     def estimate_on_device(self, frame: Tensor) -> Keypoints[FloatArray]:
-        """Keypoints (1, K, ...) of a frame (H, W, C) uint8 that lies on the device already, in its pixels.
+        """Find the keypoints of a frame that lies on the device already.
 
-        UserError where the preprocessing is DALI's, which is fed from the host.
+        Parameters
+        ----------
+        frame
+            (H, W, C) uint8, on the device.
+
+        Returns
+        -------
+        Keypoints[FloatArray]
+            Keypoints (1, K), px of the frame.
+
+        Raises
+        ------
+        UserError
+            Where the preprocessing is DALI's, which is fed from the host.
         """
         if not isinstance(self._frames, MatrixFrames):
             raise UserError(
@@ -93,17 +128,39 @@ class GpuEstimator(Estimator):
         return self.decode(self.infer(batch), (width, height))
 
     def pin(self, memory: NDArray[np.uint8]) -> Callable[[], None]:
+        """See `Estimator.pin`."""
         return self._staging.pin(memory)
 
 
 def pack(found: Keypoints[Tensor]) -> Tensor:
-    """(B, K, 7) float32: x, y, four of the covariance and confidence of each keypoint in one tensor, so that
-    one copy brings them back."""
+    """Pack keypoints into one tensor, so that one copy brings them to the host.
+
+    Parameters
+    ----------
+    found
+        Keypoints (B, K) on the device.
+
+    Returns
+    -------
+    Tensor
+        (B, K, 7) float32: x, y, the four numbers of the covariance, and the confidence.
+    """
     return torch.cat([found.xy, found.cov.flatten(-2), found.confidence[..., None]], dim=-1)
 
 
 def unpack(numbers: NDArray[np.float32]) -> Keypoints[FloatArray]:
-    """The keypoints again, in memory of their own."""
+    """Unpack what `pack` packed.
+
+    Parameters
+    ----------
+    numbers
+        (B, K, 7) on the host.
+
+    Returns
+    -------
+    Keypoints[FloatArray]
+        Keypoints (B, K) float64, in memory of their own.
+    """
     values = numbers.astype(np.float64)
     cov = values[..., 2:6].reshape(*values.shape[:-1], 2, 2).copy()
     return Keypoints(values[..., :2].copy(), cov, values[..., 6].copy())

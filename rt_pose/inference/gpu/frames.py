@@ -30,10 +30,20 @@ Regions = Sequence[Region | None]
 
 
 class DeviceFrames(Protocol):
-    """Fills the network's input. Calls belong inside the lane's `on`, one wait of the lane apart."""
+    """Fills the network's input. Calls belong inside the stream's `on`, one wait of the stream apart."""
 
     def into(self, images: Images, windows: Regions, inputs: Tensor) -> None:
-        """Launch all that makes `inputs[i]` (C, h, w) of frame i (H, W, C) or of its window."""
+        """Launch all that makes the network's input of frames, or of their windows.
+
+        Parameters
+        ----------
+        images
+            Frames (H, W, C) uint8 on the host.
+        windows
+            Of each frame its part (x, y, width, height), px, or None for the whole.
+        inputs
+            Where the input goes, (B, C, h, w) on the device: `inputs[i]` is that of frame i.
+        """
         ...
 
 
@@ -41,12 +51,24 @@ class DaliFrames:
     """The preprocessing graph that training and the CPU use, run by DALI on the device."""
 
     def __init__(self, spec: InputSpec, cuda_stream: CudaStream, staging: Staging) -> None:
+        """Prepare for frames; pipelines are built when the first frame of a number of channels comes.
+
+        Parameters
+        ----------
+        spec
+            The network's input.
+        cuda_stream
+            Where the network runs.
+        staging
+            Pinned memory that frames are read from.
+        """
         self._spec, self._cuda_stream, self._staging = spec, cuda_stream, staging
         self._pipelines: dict[int, Any] = {}
         self._held: list[Tensor] = []
         """DALI's outputs of this call: what was launched reads them after it has returned."""
 
     def into(self, images: Images, windows: Regions, inputs: Tensor) -> None:
+        """See `DeviceFrames.into`."""
         self._held.clear()
         staged = [
             self._staging.stage(slot, image, window)
@@ -86,11 +108,23 @@ class DaliFrames:
             ) from error
 
     def ordered(self, pipeline: Any, staged: list[NDArray[np.uint8]]) -> Any:
-        """DALI's output for `staged`, ready for whatever is launched on our stream from here on.
+        """Run DALI, its output ready for whatever is launched on our stream from here on.
 
         The output is bound to our stream: it waits for DALI's event on the device, before any cast or copy,
-        and not on the host. Asking for the output without a stream, or reading it on another one, gives
-        wrong pixels now and then.
+        and not on the host. Asking for the output without a stream, or reading it on another one, gives wrong
+        pixels now and then.
+
+        Parameters
+        ----------
+        pipeline
+            A pipeline of `frames_pipeline`, asynchronous.
+        staged
+            Frames (H, W, C) uint8 in pinned memory, all with the same number of channels.
+
+        Returns
+        -------
+        Any
+            DALI's tensor of network input (B, C, h, w), on the device.
         """
         pipeline.feed_input("frames", staged)
         (output,) = pipeline.run(getattr(self._cuda_stream, "stream", None))
@@ -101,12 +135,24 @@ class MatrixFrames:
     """Copy and resize by launches of our own, recorded once a shape and place."""
 
     def __init__(self, spec: InputSpec, cuda_stream: CudaStream, staging: Staging) -> None:
+        """Prepare for frames; resizes are recorded when the first frame of a shape and place comes.
+
+        Parameters
+        ----------
+        spec
+            The network's input.
+        cuda_stream
+            Where the network runs.
+        staging
+            Pinned memory that frames are read from.
+        """
         self._spec, self._cuda_stream, self._staging = spec, cuda_stream, staging
         self._resizes: dict[tuple[int, ...], MatrixResize] = {}
         self._recorded: dict[tuple[int, ...], tuple[Tensor, Callable[[], object]]] = {}
         self._dali: DaliFrames | None = None
 
     def into(self, images: Images, windows: Regions, inputs: Tensor) -> None:
+        """See `DeviceFrames.into`. RGB frames for a gray network go through DALI."""
         if any(image.shape[2] == 3 for image in images) and self._spec.channels == 1:
             self._through_dali(images, windows, inputs)
             return
@@ -115,7 +161,15 @@ class MatrixFrames:
             self._launch(slot, torch.from_numpy(staged), inputs)
 
     def from_device(self, frame: Tensor, inputs: Tensor) -> None:
-        """As `into`, of one frame (H, W, C) uint8 that lies on the device."""
+        """Launch all that makes the network's input of one frame on the device.
+
+        Parameters
+        ----------
+        frame
+            (H, W, C) uint8, on the device.
+        inputs
+            Where the input goes, (1, C, h, w), on the device.
+        """
         self._launch(0, frame, inputs)
 
     def _launch(self, slot: int, source: Tensor, inputs: Tensor) -> None:

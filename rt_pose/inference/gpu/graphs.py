@@ -1,6 +1,6 @@
 """A network recorded as CUDA graphs, one a batch size, with what follows it and the copy back.
 
-Graphs read and write memory that stays where it is: `inputs` is filled anew for every call, and each graph
+Graphs read and write memory that stays where it is: `inputs` is filled for every call, and each graph
 leaves its result in a tensor of its own.
 """
 
@@ -45,8 +45,28 @@ class NetworkGraphs:
         tail: Forward | None = None,
         layout: torch.memory_format = torch.channels_last,
     ) -> None:
-        """`forward` makes heatmaps of input of `dtype` and `layout`, both on the lane's device; `tail` makes
-        the result of float32 heatmaps (None: the heatmaps themselves)."""
+        """Allocate the network's input on the device; the graph of a batch size is recorded at its first use.
+
+        Parameters
+        ----------
+        cuda_stream
+            Where everything is launched.
+        forward
+            Makes heatmaps of input, both on the device of `cuda_stream`.
+        spec
+            The network's input.
+        dtype
+            Type of the input on the device.
+        tail
+            Makes the result of float32 heatmaps; None gives the heatmaps themselves.
+        layout
+            Memory layout of the input on the device.
+
+        Raises
+        ------
+        UserError
+            Where the GPU's memory runs out.
+        """
         self._cuda_stream, self._forward, self._tail = cuda_stream, forward, tail
         self._recorded: dict[int, _Recorded] = {}
         self._batches: dict[int, Tensor] = {}
@@ -57,7 +77,23 @@ class NetworkGraphs:
             self.inputs = room.contiguous(memory_format=layout)
 
     def batch(self, count: int) -> Tensor:
-        """Where the input of a call of `count` frames lies, (count, C, h, w). UserError for more than fit."""
+        """Look up where the input of a call lies.
+
+        Parameters
+        ----------
+        count
+            Number of frames of the call.
+
+        Returns
+        -------
+        Tensor
+            (count, C, h, w) on the device; the caller fills it.
+
+        Raises
+        ------
+        UserError
+            Where more frames are asked for than fit (`MAX_FRAMES`).
+        """
         found = self._batches.get(count)
         if found is None:
             if not 1 <= count <= MAX_FRAMES:
@@ -69,9 +105,21 @@ class NetworkGraphs:
         return found
 
     def launch(self, count: int, fetch: bool = True) -> None:
-        """Run on the first `count` inputs and (`fetch`) copy the result to the host; nothing is waited for.
+        """Launch the graph on the first `count` inputs; nothing is waited for.
 
-        Belongs inside the lane's `on`.
+        The call belongs inside the stream's `on`.
+
+        Parameters
+        ----------
+        count
+            Number of frames.
+        fetch
+            Whether to copy the result to the host as well.
+
+        Raises
+        ------
+        UserError
+            Where the GPU's memory runs out while the graph is recorded.
         """
         recorded = self._recorded.get(count)
         if recorded is None:
@@ -81,7 +129,18 @@ class NetworkGraphs:
             recorded.host.copy_(recorded.result, non_blocking=True)
 
     def result(self, count: int) -> NDArray[np.float32]:
-        """What the last launch with `count` left, once the lane has waited; valid until the next launch."""
+        """Look up what the last launch with `count` left, once the stream has been waited for.
+
+        Parameters
+        ----------
+        count
+            Number of frames.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            The result on the host, (count, ...) float32; valid until the next launch.
+        """
         found: NDArray[np.float32] = self._recorded[count].host.numpy()
         return found
 

@@ -19,9 +19,26 @@ _CONV_ARGS = 3
 
 
 def load_program(path: Path, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The network of a `network.pt2` on a device, its weights of `dtype` in channels-last layout.
+    """Load the network of a `network.pt2` onto a device, its weights in channels-last layout.
 
-    It maps (B, C, h, w) of `dtype` to heatmaps of `dtype`. UserError where the file is none.
+    Parameters
+    ----------
+    path
+        The file.
+    device
+        Where it goes.
+    dtype
+        Type of weights, input and output.
+
+    Returns
+    -------
+    nn.Module
+        Maps (B, C, h, w) of `dtype` to heatmaps of `dtype`.
+
+    Raises
+    ------
+    UserError
+        Where torch cannot load the file.
     """
     try:
         program = torch.export.load(path)
@@ -38,9 +55,19 @@ def load_program(path: Path, device: torch.device, dtype: torch.dtype) -> nn.Mod
 
 
 def fold_batch_norms(module: fx.GraphModule) -> int:
-    """Multiply batch norms into the convolutions before them; how many. The same function up to rounding.
+    """Multiply batch norms into the convolutions before them, in place: the same function up to rounding.
 
     A convolution whose output something else reads too keeps its batch norm, and so does a sum.
+
+    Parameters
+    ----------
+    module
+        The exported program's graph module.
+
+    Returns
+    -------
+    int
+        How many were folded.
     """
     folded = 0
     for norm in list(module.graph.nodes):
@@ -76,7 +103,7 @@ def _fold(module: fx.GraphModule, convolution: fx.Node, norm: fx.Node) -> None:
 
 
 def _drop_unused(module: fx.GraphModule) -> None:
-    """Let go of the weights that nothing reads any more: they would lie on the device as well."""
+    """Delete the weights that nothing reads any more: they would take memory of the device."""
     used = {str(node.target) for node in module.graph.nodes if node.op == "get_attr"}
     held = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
     for name in held:

@@ -15,7 +15,13 @@ Facts = Mapping[str, str | int]
 
 
 def cache_folder() -> Path:
-    """`$XDG_CACHE_HOME/rt-pose/tensorrt`, by default under `~/.cache`."""
+    """Look up where plans are kept: `$XDG_CACHE_HOME/rt-pose/tensorrt`, by default under `~/.cache`.
+
+    Returns
+    -------
+    Path
+        The folder; it may not exist.
+    """
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The specification: what is not absolute is to be ignored.
     root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
@@ -23,14 +29,42 @@ def cache_folder() -> Path:
 
 
 def plan_key(facts: Facts) -> str:
-    """Hex digits that differ where any fact does."""
+    """Hash facts.
+
+    Parameters
+    ----------
+    facts
+        What a plan depends on, by name.
+
+    Returns
+    -------
+    str
+        Hex digits that differ where any fact does.
+    """
     return hashlib.sha256(json.dumps(dict(facts), sort_keys=True).encode()).hexdigest()[:32]
 
 
 def cached_plan(facts: Facts, build: Callable[[], bytes], usable: Callable[[bytes], bool]) -> bytes:
-    """The plan for these facts: the one kept, where it is `usable`, otherwise built now and kept.
+    """Look up the plan for some facts, or build and keep it. The facts lie beside it for people.
 
-    The facts lie beside it for people. UserError where the folder cannot be written.
+    Parameters
+    ----------
+    facts
+        What the plan depends on, by name.
+    build
+        Builds the plan.
+    usable
+        Whether a kept plan can still be used; otherwise it is built again.
+
+    Returns
+    -------
+    bytes
+        The plan.
+
+    Raises
+    ------
+    UserError
+        Where the folder cannot be written.
     """
     path = cache_folder() / f"{plan_key(facts)}.plan"
     if path.is_file():

@@ -19,7 +19,22 @@ class MatrixResize:
     """Frames of one shape to the network's input."""
 
     def __init__(self, spec: InputSpec, shape: tuple[int, int, int], device: torch.device) -> None:
-        """`shape` is (H, W, C) of the frames: as many channels as the network has, or one."""
+        """Compute the matrices and copy them to the device.
+
+        Parameters
+        ----------
+        spec
+            The network's input.
+        shape
+            (H, W, C) of the frames: as many channels as the network has, or one.
+        device
+            Where the frames lie.
+
+        Raises
+        ------
+        ValueError
+            Where the channels do not fit.
+        """
         height, width, channels = shape
         if channels not in (1, spec.channels):
             raise ValueError(f"MatrixResize: {channels} channels cannot become {spec.channels}")
@@ -38,14 +53,38 @@ class MatrixResize:
         )
 
     def __call__(self, frame: Tensor) -> Tensor:
-        """(C, h, w) float32 of a frame (H, W, C) uint8, both on the device."""
+        """Resize and normalise one frame.
+
+        Parameters
+        ----------
+        frame
+            (H, W, C) uint8, on the device.
+
+        Returns
+        -------
+        Tensor
+            (C, h, w) float32, on the device.
+        """
         planes = frame.permute(2, 0, 1).float()
         resized = self._down @ planes @ self._across  # rows first, as on the CPU
         return resized * self._scale + self._offset
 
 
 def filter_matrix(n_in: int, n_out: int, antialias: bool) -> NDArray[np.float32]:
-    """(n_out, n_in): each output pixel's weights on the input's."""
+    """Compute the matrix of a linear resize of one axis; see `preprocess_compiled.taps`.
+
+    Parameters
+    ----------
+    n_in, n_out
+        Sizes of the axis before and after, px.
+    antialias
+        Whether the filter is as wide as an output pixel.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (n_out, n_in): each output pixel's weights on the input's.
+    """
     axis = taps(n_in, n_out, antialias)
     matrix = np.zeros((n_out, n_in), np.float32)
     columns = axis.first[:, None] + np.arange(axis.weight.shape[1])

@@ -23,19 +23,38 @@ Region = tuple[int, int, int, int]
 class Staging:
     """Pinned room for the frames of one call, and the pinned memory of others that needs none.
 
-    What is staged is read by the device until the lane's next wait: stage again only after it.
+    What is staged is read by the device until the stream's next wait: stage again only after it.
     """
 
     def __init__(self, cuda_stream: CudaStream) -> None:
+        """Begin without any memory.
+
+        Parameters
+        ----------
+        cuda_stream
+            The stream whose waits say that staged memory may be written again.
+        """
         self._cuda_stream = cuda_stream
         self._room: dict[tuple[int, tuple[int, ...]], NDArray[np.uint8]] = {}
         self._pinned: list[tuple[int, int]] = []
         """First and last + 1 address of memory registered with the driver."""
 
     def stage(self, slot: int, image: NDArray[np.uint8], window: Region | None) -> NDArray[np.uint8]:
-        """A frame (H, W, C), or its window, contiguous and in pinned memory; `slot` is its place in the call.
+        """Bring a frame, or a window of it, into pinned memory, contiguous.
 
-        The frame itself where it lies in pinned memory whole.
+        Parameters
+        ----------
+        slot
+            Place of the frame in the call.
+        image
+            Frame (H, W, C) uint8.
+        window
+            Its part (x, y, width, height), px; None for the whole.
+
+        Returns
+        -------
+        NDArray[np.uint8]
+            The frame itself where it lies in pinned memory whole, otherwise a copy.
         """
         if window is not None:
             x, y, width, height = window
@@ -49,7 +68,18 @@ class Staging:
         return self._room[key]
 
     def pin(self, memory: NDArray[np.uint8]) -> Callable[[], None]:
-        """Let the device read `memory` in place; call what is returned before the memory goes."""
+        """Let the device read `memory` in place.
+
+        Parameters
+        ----------
+        memory
+            The memory, for example the ring of a camera.
+
+        Returns
+        -------
+        Callable[[], None]
+            To be called before the memory is released.
+        """
         first = memory.ctypes.data
         span = first, first + memory.nbytes
         release = register(first, memory.nbytes)
@@ -71,9 +101,21 @@ class Staging:
 
 
 def register(address: int, size: int) -> Callable[[], object] | None:
-    """Page-lock memory with the CUDA driver; what undoes it. None, and it is said, where the driver refuses.
+    """Page-lock memory with the CUDA driver.
 
     The driver is asked, not the runtime: a refusal there would surface as an error of torch's next launch.
+
+    Parameters
+    ----------
+    address
+        Where the memory begins.
+    size
+        Its size, bytes.
+
+    Returns
+    -------
+    Callable[[], object] | None
+        What undoes it; None, with a warning in the log, where the driver refuses.
     """
     if not torch.cuda.is_initialized():
         return _nothing  # there is no device to read it

@@ -1,8 +1,8 @@
 """One CUDA stream for everything between a frame and its keypoints, with graphs recorded on it.
 
-Whatever is launched while a lane is `on` runs on its stream in the order of the launches, so nothing needs
+Whatever is launched inside a stream's `on` runs on it in the order of the launches, so nothing needs
 an event but what comes from elsewhere (DALI's own stream) or goes to the host. torch's streams do not wait
-for the default stream: tensors that graphs read or write are made and filled while the lane is on.
+for the default stream: tensors that graphs read or write are made and filled inside `on`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,45 @@ class CudaStream(Protocol):
     device: torch.device
 
     def on(self) -> AbstractContextManager[object]:
-        """Within it this lane's stream is the current one."""
+        """Make this stream the current one within a block.
+
+        Returns
+        -------
+        AbstractContextManager[object]
+            The block's context manager.
+        """
         ...
 
     def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], object], Tensor]:
-        """`work` as one launch, and the tensor that every launch leaves its result in.
+        """Record work as one launch.
 
-        `work` reads tensors that stay where they are. Launches belong inside `on`.
+        Parameters
+        ----------
+        work
+            Launches kernels and returns their result; it reads tensors that stay where they are.
+
+        Returns
+        -------
+        tuple[Callable[[], object], Tensor]
+            The launch, to be called inside `on`, and the tensor that every launch leaves its result in.
         """
         ...
 
     def host(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Host memory that the device copies from and to by itself (pinned)."""
+        """Allocate host memory that the device copies from and to by itself (pinned).
+
+        Parameters
+        ----------
+        shape
+            Shape of the tensor.
+        dtype
+            Type of its elements.
+
+        Returns
+        -------
+        Tensor
+            The tensor, filled with zeros.
+        """
         ...
 
     def wait(self) -> None:
@@ -49,7 +76,13 @@ class TorchCudaStream:
     """A stream of the GPU, of high priority."""
 
     def __init__(self) -> None:
-        """UserError where there is no usable GPU."""
+        """Open the GPU and make a stream on it.
+
+        Raises
+        ------
+        UserError
+            Where there is no usable GPU.
+        """
         self.device = torch.device("cuda", open_gpu())
         self.stream = torch.cuda.Stream(self.device, priority=-1)
         # Spinning, not blocking: a wake-up of the scheduler costs more than what is waited for.
@@ -58,9 +91,11 @@ class TorchCudaStream:
         self._pool = torch.cuda.graph_pool_handle()
 
     def on(self) -> AbstractContextManager[object]:
+        """See `CudaStream.on`."""
         return torch.cuda.stream(self.stream)
 
     def record(self, work: Callable[[], Tensor]) -> tuple[Callable[[], object], Tensor]:
+        """See `CudaStream.record`."""
         with _require_full_precision():
             with self.on():
                 for _ in range(WARM_UPS):
@@ -75,17 +110,19 @@ class TorchCudaStream:
         return graph.replay, result
 
     def host(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """See `CudaStream.host`."""
         return torch.zeros(shape, dtype=dtype, pin_memory=True)
 
     def wait(self) -> None:
+        """See `CudaStream.wait`."""
         self._done.record(self.stream)
         self._done.synchronize()
 
 
 @contextmanager
 def _require_full_precision() -> Iterator[None]:
-    """Within it float32 is float32 (no TF32), and convolutions are chosen by measurement among those that
-    give the same bits every time."""
+    """Within the block float32 is float32 (no TF32), and convolutions are chosen by measurement among those
+    that give the same bits every time."""
     matmul = torch.backends.cuda.matmul
     before = matmul.allow_tf32
     matmul.allow_tf32 = False

@@ -17,7 +17,7 @@ from rt_pose.inference.gpu.device import out_of_memory
 from rt_pose.video import Channels, probe
 
 SEQUENCE = 8
-"""Frames handed over at a time by a reader that goes through a whole video."""
+"""Frames that a reader of a whole video gives at a time."""
 LUMA = (0.299, 0.587, 0.114)
 """Of red, green and blue (BT.601), as the preprocessing makes gray of colours."""
 
@@ -32,9 +32,26 @@ class FrameRange:
 
 
 def read_on_device(path: Path, channels: Channels, device: torch.device) -> Iterator[Tensor]:
-    """The frames of a video in the order shown, (H, W, C) uint8 on the device, each valid until the next.
+    """Decode the frames of a video on the device, in the order shown.
 
-    UserError where NVDEC cannot decode it, or it ends early.
+    Parameters
+    ----------
+    path
+        The video.
+    channels
+        1 for gray, 3 for RGB.
+    device
+        The GPU.
+
+    Yields
+    ------
+    Tensor
+        Frames (H, W, C) uint8 on the device, each valid until the next.
+
+    Raises
+    ------
+    UserError
+        Where NVDEC cannot decode it, or it ends early.
     """
     total = probe(path).frames
     sequences = -(-total // SEQUENCE)
@@ -49,9 +66,28 @@ def read_on_device(path: Path, channels: Channels, device: torch.device) -> Iter
 def read_ranges(
     ranges: Sequence[FrameRange], length: int, channels: Channels, device: torch.device
 ) -> Iterator[Tensor]:
-    """Each of the stretches of `length` frames, in their order: (length, H, W, C) uint8 on the device.
+    """Decode ranges of frames on the device, in their order. The reader decodes ahead.
 
-    The reader decodes ahead. UserError where NVDEC cannot decode one.
+    Parameters
+    ----------
+    ranges
+        Where each range begins; at least one.
+    length
+        Frames of each range.
+    channels
+        1 for gray, 3 for RGB.
+    device
+        The GPU.
+
+    Yields
+    ------
+    Tensor
+        Each range, (length, H, W, C) uint8 on the device.
+
+    Raises
+    ------
+    UserError
+        Where NVDEC cannot decode one.
     """
     with tempfile.TemporaryDirectory(prefix="rt-pose-clips-") as folder:
         names = _plain_names([frame_range.video for frame_range in ranges], Path(folder))
@@ -68,12 +104,38 @@ def read_ranges(
 
 
 def file_list(ranges: Sequence[FrameRange], length: int, names: dict[Path, Path]) -> str:
-    """DALI's list, a line a stretch in their order: file, label, first frame, the one after the last."""
+    """Format DALI's list of ranges, a line each: file, label, first frame, the one after the last.
+
+    Parameters
+    ----------
+    ranges
+        Where each range begins.
+    length
+        Frames of each range.
+    names
+        The names that DALI opens the videos by.
+
+    Returns
+    -------
+    str
+        The text of the list.
+    """
     return "".join(f"{names[s.video]} {i} {s.start} {s.start + length}\n" for i, s in enumerate(ranges))
 
 
 def to_gray(frames: Tensor) -> Tensor:
-    """(..., 1) uint8 luma of (..., 3) uint8 RGB."""
+    """Convert colours to luma.
+
+    Parameters
+    ----------
+    frames
+        RGB (..., 3) uint8.
+
+    Returns
+    -------
+    Tensor
+        (..., 1) uint8.
+    """
     weights = torch.tensor(LUMA, device=frames.device)
     return (frames.float() @ weights).round().to(torch.uint8)[..., None]
 
@@ -118,7 +180,7 @@ def _sequence(pipeline: Any, channels: Channels) -> Tensor:
 
 @contextmanager
 def _quoted(path: Path) -> Iterator[None]:
-    """Within it DALI's errors become words."""
+    """Turn DALI's errors within the block into UserErrors."""
     try:
         with out_of_memory(f"decoding {path}"):
             yield
