@@ -14,7 +14,22 @@ SLICE_NS = 40 * NS_PER_MS
 
 
 def wait_until(clock: Clock, t_ns: int, stopped: threading.Event) -> bool:
-    """Sleep until `t_ns` of the host clock; False, early, where `stopped` is set."""
+    """Sleep until a time of the host clock, or until another thread sets an event.
+
+    Parameters
+    ----------
+    clock
+        The host clock.
+    t_ns
+        Host time to wait for, ns.
+    stopped
+        Event that ends the wait; it is looked at every `SLICE_NS` at least.
+
+    Returns
+    -------
+    bool
+        True at `t_ns`; False, early, where `stopped` is set.
+    """
     while not stopped.is_set():
         now = clock.now_ns()
         if now >= t_ns:

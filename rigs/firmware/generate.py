@@ -1,4 +1,4 @@
-"""`python -m rigs.firmware.generate`: protocol.h and protocol.py from protocol.yaml."""
+"""Generates protocol.h and protocol.py from protocol.yaml: `python -m rigs.firmware.generate`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,24 @@ class MessageSpec:
 
 
 def render(description: dict[str, Any]) -> dict[str, str]:
-    """The generated files by name."""
+    """Render the files that are generated from the description of the protocol.
+
+    Parameters
+    ----------
+    description
+        The content of protocol.yaml: `name`, `version`, `max_lines`, `flags`, `answers`, and the messages
+        `to_box` and `from_box`.
+
+    Returns
+    -------
+    dict of str to str
+        The text of every file, by its name.
+
+    Raises
+    ------
+    ValueError
+        Where two messages have the same code.
+    """
     to_box = [MessageSpec(name, **m) for name, m in description["to_box"].items()]
     from_box = [MessageSpec(name, **m) for name, m in description["from_box"].items()]
     codes = [m.code for m in (*to_box, *from_box)]

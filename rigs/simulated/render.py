@@ -56,7 +56,19 @@ class Renderer:
         self._light_phases = [angle(seed, "light", i) for i in range(3)]
 
     def draw(self, posture: Posture, frame: int, t_ns: int, into: NDArray[np.uint8]) -> None:
-        """Write the frame of scene time `t_ns` to `into` (H, W, C) uint8."""
+        """Draw a frame.
+
+        Parameters
+        ----------
+        posture
+            The animal, in scene units.
+        frame
+            Index of the frame; it chooses the noise.
+        t_ns
+            Scene time of the frame, ns; it determines the light.
+        into
+            Buffer (H, W, C) uint8 that is overwritten: C = 1 gray or 3 RGB.
+        """
         np.copyto(into, self._floor)
         self._shadow(posture, into)
         self._feet(posture, into)
@@ -151,7 +163,22 @@ class Renderer:
 def frame_at(
     seed: int, camera: str, options: SimulatedOptions, frame: int, stimuli_us: Sequence[int]
 ) -> NDArray[np.uint8]:
-    """The pixels (H, W, C) of a frame, from a log alone: see `rigs.simulated.scene.truth_at`."""
+    """Draw a frame from what a log holds alone; see also `rigs.simulated.scene.truth_at`.
+
+    Parameters
+    ----------
+    seed, camera, options
+        Seed, name and options of the camera.
+    frame
+        Index of the frame.
+    stimuli_us
+        Scene times at which the output acted, us, in order: the `t_device_us` of its acks.
+
+    Returns
+    -------
+    NDArray
+        Pixels (H, W, C) uint8.
+    """
     scene = Scene(seed, options)
     image = np.empty((options.height, options.width, options.channels), np.uint8)
     t_ns = options.scene_time_ns(frame)
