@@ -7,10 +7,10 @@ import threading
 from rt_pose.clock import NS_PER_MS, Clock
 
 AHEAD_SHARE = 1 / 3
-"""A made frame (decoded, rendered) is begun this share of a period before it is due: in time, and after the
+"""A made frame (decoded, rendered) is started this share of a period before it is due: in time, and after the
 loop has had the processor for the frame before."""
 SLICE_NS = 40 * NS_PER_MS
-"""Longest sleep at a stretch: `stop` must be heard within 100 ms."""
+"""Longest uninterrupted sleep: `stop` must take effect within 100 ms."""
 
 
 def wait_until(clock: Clock, t_ns: int, stopped: threading.Event) -> bool:

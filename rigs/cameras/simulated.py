@@ -98,7 +98,7 @@ class SimulatedCamera:
         )
 
     def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:
-        """See `Camera.truth`. Exact: what can still change a frame that was handed over lies in the future."""
+        """See `Camera.truth`. It is exact: whatever can change a frame is known when it is handed over."""
         if self._scene is None:
             return None
         return self._scene.truth(self._options.scene_time_ns(index), self._world.reactions())
