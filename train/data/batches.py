@@ -23,7 +23,7 @@ from train.data.pseudo import Pseudo
 
 @dataclass
 class Batch:
-    """What a training step is handed. B frames."""
+    """The labeled frames of a training step. B frames."""
 
     images: Tensor
     """(B, C, h, w) float32, preprocessed."""
@@ -37,7 +37,7 @@ class Batch:
 class TrainingBatches:
     """`steps` batches, the same for the same seed. Every frame is shown once before any is shown again.
 
-    With pseudo-labels each batch ends in so many of theirs.
+    With pseudo-labels, the last `per_batch` frames of each batch are pseudo-labeled ones.
     """
 
     def __init__(
@@ -53,9 +53,30 @@ class TrainingBatches:
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        """`batch_size` frames a step; of several processes that train together (`ranks`) each has every
-        `ranks`-th of them, changed as for one process but for the sensor's noise, of which each draws its
-        own."""
+        """Choose what the batches are made of.
+
+        Parameters
+        ----------
+        frames
+            The labeled frames that train.
+        spec
+            Input of the network.
+        augment
+            Ranges of all changes.
+        batch_size
+            Frames a step, of all processes together.
+        steps
+            Number of batches.
+        seed
+            Seed of the order and of all changes.
+        threads
+            Threads of the augmentation.
+        pseudo
+            Pseudo-labeled frames; None: none.
+        rank, ranks
+            This process and the number of processes that train together. Each has every `ranks`-th frame of a
+            batch, changed as for one process but for the sensor's noise, of which each draws its own.
+        """
         self._frames = frames
         self._pseudo = pseudo
         self._share = slice(rank, None, ranks)
@@ -149,7 +170,7 @@ class _Order:
 
 @dataclass
 class ValidationBatch:
-    """What a validation step is handed. B frames."""
+    """The frames of a validation step. B frames."""
 
     images: Tensor
     """(B, C, h, w) float32, preprocessed."""

@@ -17,7 +17,23 @@ SAME_PX = 1e-6
 
 
 def open_project(folder: Path) -> Source:
-    """The labels of a project's folder; UserError where it is none, or none of its videos is labeled."""
+    """Gather the labels of a DeepLabCut project.
+
+    Parameters
+    ----------
+    folder
+        The project's folder, which holds config.yaml and labeled-data.
+
+    Returns
+    -------
+    Source
+        The labels of all its videos, not yet checked against their images.
+
+    Raises
+    ------
+    UserError
+        Where the folder is no project, or where none of its videos is labeled.
+    """
     config = _read_config(folder / "config.yaml")
     problems: list[str] = []
     tables: list[LabelTable] = []

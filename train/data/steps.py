@@ -1,4 +1,4 @@
-"""What a training step is handed: labeled frames, and from some step on a clip of unlabeled video."""
+"""The data of a training step: labeled frames, and from some step on a clip of unlabeled video."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from train.data.clips import ClipBatch, ClipBatches
 
 @dataclass
 class StepBatch:
-    """One step's."""
+    """The data of one step."""
 
     labeled: Batch
     clip: ClipBatch | None
@@ -19,12 +19,24 @@ class StepBatch:
 
 
 class StepBatches:
-    """The batches of a training's steps, from any step on the same as if it had begun at the first."""
+    """The batches of a training's steps: from any step on the same as if started at the first."""
 
     def __init__(
         self, labeled: TrainingBatches, clips: ClipBatches | None = None, clips_from: int = 0, start: int = 0
     ):
-        """`clips` begin at the later of the steps `clips_from` and `start`; `start` steps are passed over."""
+        """Combine labeled frames and clips.
+
+        Parameters
+        ----------
+        labeled
+            Batches of labeled frames, one a step of the training.
+        clips
+            Clips of unlabeled video; None: none.
+        clips_from
+            First step with a clip, or `start` where that is later.
+        start
+            Number of steps that are passed over, where a training is resumed.
+        """
         self._labeled = labeled
         self._clips = clips
         self._clips_from = clips_from

@@ -1,7 +1,7 @@
 """`rt-pose train fit --seeds`: one network a seed, for an ensemble. Interrupted, it goes on where it was.
 
-Each lies in OUT/seed-N as a single training lies in its OUT. All keep back the same frames. What is done with
-these settings and labels is not done again.
+Each lies in OUT/seed-N as a single training lies in its OUT. All keep back the same frames. A network that is
+done with these settings and labels is not trained again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class EnsembleOutcome:
     failed: list[tuple[MemberTraining, str]] = field(default_factory=list)
     """With the reason."""
     remaining: list[MemberTraining] = field(default_factory=list)
-    """Interrupted, or not begun."""
+    """Interrupted, or not started."""
 
     @property
     def packages(self) -> list[Path]:
