@@ -45,9 +45,22 @@ class _Job:
 
 
 def evaluate(config: EvaluateConfig, say: Say) -> Path:
-    """Evaluate, and write OUT/evaluation.html, evaluation.json, predictions*.csv and video_preds/; the page.
+    """Evaluate a package, and write OUT/evaluation.html, evaluation.json, predictions*.csv and video_preds/.
 
-    UserError, before the network runs, where package, labels, views or a video cannot be used.
+    Parameters
+    ----------
+    config
+        Package, labels, videos and settings.
+
+    Returns
+    -------
+    Path
+        OUT/evaluation.html.
+
+    Raises
+    ------
+    UserError
+        Before the network runs, where package, labels, views or a video cannot be used.
     """
     job, out = _prepare(config), Path(config.out)
     keypoints = job.frames.keypoints
