@@ -18,7 +18,18 @@ MOST_CONTEXT = 16
 
 
 def check(config: TrainConfig) -> None:
-    """UserError with every contradiction that can be seen without the data."""
+    """Check everything in a configuration that can be checked without the data.
+
+    Parameters
+    ----------
+    config
+        Of the training.
+
+    Raises
+    ------
+    UserError
+        With every contradiction that is found.
+    """
     problems = [
         *_check_network(config.network),
         *_check_init_from(config),

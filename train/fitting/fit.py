@@ -38,7 +38,7 @@ from train.support.say import Say
 
 @dataclass
 class TrainingJob:
-    """What is known, and checked, before the first step."""
+    """The inputs of a training, checked before the first step."""
 
     config: TrainConfig
     """As resolved: every weight written out."""
@@ -48,9 +48,9 @@ class TrainingJob:
     spec: InputSpec
     unlabeled: Unlabeled
     pseudo: Pseudo | None = None
-    """What an ensemble says of unlabeled video, to learn from as well."""
+    """Pseudo-labels of an ensemble on unlabeled video, to learn from as well."""
     seen_before: list[str] = field(default_factory=list)
-    """Frames that the network which it begins as has trained on."""
+    """Frames that the network which it starts from has trained on."""
 
     @property
     def train(self) -> LabeledFrames:
@@ -63,7 +63,7 @@ class TrainingJob:
 
 @dataclass
 class FitResult:
-    """What a training came to."""
+    """The result of a training."""
 
     package: Path
     interrupted: bool
@@ -75,12 +75,28 @@ class Interrupted(UserError):
 
 
 def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print) -> Path:
-    """Train, and write `out`/package, `out`/checkpoints and `out`/tensorboard; the package's folder.
+    """Train, and write `out`/package, `out`/checkpoints and `out`/tensorboard.
 
-    `data` and `out` take the place of the configuration's own. `say` is handed lines for the user. Ctrl-C
-    ends the training early and exports the best checkpoint so far; a second one leaves at once. On the CPU
-    the result is a function of configuration, data and number of threads. UserError before the first step
-    where anything is wrong, and at the end where the network has learned too little to make a package.
+    Ctrl-C ends the training early and exports the best checkpoint so far; a second one exits at once. On the
+    CPU the result is a function of configuration, data and number of threads.
+
+    Parameters
+    ----------
+    config
+        Of the training.
+    data, out
+        Folders that take the place of the configuration's own.
+
+    Returns
+    -------
+    Path
+        Folder of the package.
+
+    Raises
+    ------
+    UserError
+        Before the first step where anything is wrong, and at the end where the network has learned too little
+        to make a package.
     """
     return fit_interruptible(config, data, out, say).package
 
@@ -88,13 +104,50 @@ def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, 
 def fit_interruptible(
     config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print
 ) -> FitResult:
-    """As `fit`, with whether Ctrl-C ended it."""
+    """Train as `fit` does, and return as well whether Ctrl-C ended it.
+
+    Parameters
+    ----------
+    config, data, out
+        As in `fit`.
+
+    Returns
+    -------
+    FitResult
+        The package, and whether it is of a training that was interrupted.
+
+    Raises
+    ------
+    UserError
+        As in `fit`.
+    """
     target = choose_folder(out, config.out, "out")
     return run(prepare(config, data, say), target, say)
 
 
 def run(job: TrainingJob, out: Path, say: Say) -> FitResult:
-    """Train what is prepared, into the folder `out`."""
+    """Train what is prepared.
+
+    Parameters
+    ----------
+    job
+        What `prepare` returned.
+    out
+        Folder to write to.
+
+    Returns
+    -------
+    FitResult
+        The package, and whether it is of a training that was interrupted.
+
+    Raises
+    ------
+    Interrupted
+        Where Ctrl-C came before there was enough for a package.
+    UserError
+        Where an earlier training's checkpoint does not fit, memory or disk do not suffice, or the network has
+        learned too little.
+    """
     config = job.config
     say = say_on_rank_zero(config, say)
     last = out / "checkpoints" / f"{LAST}.ckpt"
@@ -140,15 +193,46 @@ def _restored_threads() -> Iterator[None]:
 
 
 def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> TrainingJob:
-    """Read and check all that a training is made of; UserError where anything is wrong.
+    """Read and check all inputs of a training. Nothing is written.
 
-    Nothing is written.
+    Parameters
+    ----------
+    config
+        Of the training.
+    data
+        Data folder that takes the place of the configuration's own.
+
+    Returns
+    -------
+    TrainingJob
+        Its configuration has every weight written out.
+
+    Raises
+    ------
+    UserError
+        Where anything is wrong.
     """
     return start_from(read_inputs(config, data, say), say)
 
 
 def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print) -> TrainingJob:
-    """All of `prepare` but the network that the training begins as, which may depend on what it finds."""
+    """Do all of `prepare` but the network to start from, which may depend on what is found here.
+
+    Parameters
+    ----------
+    config, data
+        As in `prepare`.
+
+    Returns
+    -------
+    TrainingJob
+        Without the frames that an earlier network has seen.
+
+    Raises
+    ------
+    UserError
+        Where anything is wrong.
+    """
     check(config)
     say = say_on_rank_zero(config, say)
     config = resolve_losses(config)
@@ -200,7 +284,23 @@ def _format_split(split: Split) -> str:
 
 
 def start_from(job: TrainingJob, say: Say) -> TrainingJob:
-    """Say which network the training begins as; the job. UserError where it cannot."""
+    """Check, and report, which network the training starts from.
+
+    Parameters
+    ----------
+    job
+        What `read_inputs` returned.
+
+    Returns
+    -------
+    TrainingJob
+        With the frames that the earlier network has trained on.
+
+    Raises
+    ------
+    UserError
+        Where `init_from` names no checkpoint, or one of another network.
+    """
     config = job.config
     say = say_on_rank_zero(config, say)
     if not config.init_from:
@@ -214,7 +314,7 @@ def start_from(job: TrainingJob, say: Say) -> TrainingJob:
 
 
 def _start(job: TrainingJob, last: Path, say: Say) -> int:
-    """The step to begin at."""
+    """The step to start at."""
     if not job.config.resume:
         if last.is_file():
             resumable = is_resumable(last, job.config, job.train, job.pseudo)
@@ -230,7 +330,22 @@ def _start(job: TrainingJob, last: Path, say: Say) -> int:
 
 
 def choose_folder(given: Path | None, configured: str, key: str) -> Path:
-    """A folder that is given, or else configured; UserError where neither is."""
+    """Return the absolute path of a folder that is given, or else configured.
+
+    Parameters
+    ----------
+    given
+        Takes precedence; None: not given.
+    configured
+        As the configuration has it; empty: not configured.
+    key
+        Name of the setting, for the error.
+
+    Raises
+    ------
+    UserError
+        Where neither is there.
+    """
     if given is None and not configured:
         raise UserError(f"{key}: no folder given; set `{key}` in the configuration or `--{key} DIR`")
     return Path(given if given is not None else configured).expanduser().resolve()
@@ -249,7 +364,20 @@ def _network(job: TrainingJob) -> PoseNetwork:
 
 
 def check_step_memory(job: TrainingJob, say: Say, trainings: int = 1) -> None:
-    """Say what a step needs of memory; UserError where so many trainings at once find less."""
+    """Check, and report, how much memory a step needs.
+
+    Parameters
+    ----------
+    job
+        The prepared training.
+    trainings
+        Number of trainings that run at the same time.
+
+    Raises
+    ------
+    UserError
+        Where less memory is free.
+    """
     terms = job.unlabeled.terms
     free = free_memory(job.config.device)
     # On a GPU the loader's share lies elsewhere.
@@ -266,7 +394,7 @@ def check_step_memory(job: TrainingJob, say: Say, trainings: int = 1) -> None:
 
 def _trained(job: TrainingJob, module: PoseModule, step: int) -> Trained:
     settings = asdict(job.config)
-    # Folders of the machine that trained say nothing to whoever reads the package.
+    # Folders of the machine that trained mean nothing elsewhere.
     del settings["data"], settings["out"], settings["resume"]
     settings["network"]["weights"] = Path(job.config.network.weights).name
     settings["init_from"] = name_of(job.config.init_from)
@@ -275,7 +403,7 @@ def _trained(job: TrainingJob, module: PoseModule, step: int) -> Trained:
         "frames_train": len(job.split.train),
         "frames_validation": len(job.split.validation),
         "split": job.split.how,
-        # Those of the network that it began as are in its weights as well.
+        # Those of the network that it started from are in its weights as well.
         "trained_on": list(dict.fromkeys([*job.train.names, *job.seen_before])),
         "kept_back": job.validation.names,
         "step": step,

@@ -1,4 +1,4 @@
-"""The training itself: Lightning's trainer around a tracker, its checkpoints, and how it may end."""
+"""The training itself: Lightning's trainer around a pose module, its checkpoints, and how it may end."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ _EXPECTED_WARNINGS = (
     ".*Checkpoint directory .* exists and is not empty.*",
     # Lightning asks torch in a way that torch will drop.
     ".*isinstance.treespec, LeafSpec.*",
-    # A run that goes on is handed batches that begin at its step: they need no state of their own.
+    # A resumed run is given batches that start at its step: they need no state of their own.
     ".*your dataloader is not resumable.*",
 )
 
 
 @dataclass
 class TrainingRun:
-    """What a training runs on."""
+    """The inputs of a training that is about to run."""
 
     config: TrainConfig
     out: Path
@@ -64,7 +64,7 @@ class TrainingRun:
 
     @property
     def watched(self) -> LabeledFrames:
-        """The frames by which one sees how it goes: those kept back, else those that train."""
+        """The frames that validations run on: those kept back, else those that train."""
         return self.validation if self.config.keeps_back else self.train
 
     @property
@@ -73,7 +73,7 @@ class TrainingRun:
         return self.out / "checkpoints" / f"{LAST}.ckpt"
 
     def resumable(self) -> bool:
-        """Whether there is a checkpoint from which it can go on."""
+        """Whether there is a checkpoint from which the training can be resumed."""
         return is_resumable(self.last, self.config, self.train, self.pseudo)
 
 
@@ -89,7 +89,25 @@ class TrainingEnd:
 
 
 def train(run: TrainingRun, module: PoseModule, say: Say) -> TrainingEnd:
-    """Train. UserError where a checkpoint cannot be written, or a GPU's memory runs out."""
+    """Train the network of a module.
+
+    Parameters
+    ----------
+    run
+        Configuration, frames, clips, and the step to start at.
+    module
+        Changed in place: afterwards it holds the weights of the last step.
+
+    Returns
+    -------
+    TrainingEnd
+        The best checkpoint, and why the training ended early, if it did.
+
+    Raises
+    ------
+    UserError
+        Where a checkpoint cannot be written, or where a GPU's memory runs out.
+    """
     config = run.config
     keep_freed_memory()
     # Where no frames are kept back the latest is taken for the best.
@@ -159,7 +177,7 @@ def _checkpoint(run: TrainingRun, name: str, monitor: str | None, mode: str = "m
 
 
 class _Patience(EarlyStopping):
-    """Ends a training that gets no better; one that goes on after that ends at once."""
+    """Ends a training that gets no better; one that is resumed after that ends at once."""
 
     def __init__(self, validations: int) -> None:
         super().__init__(MONITORED, patience=max(validations, 1), mode="min", check_finite=False)
@@ -172,7 +190,7 @@ class _Patience(EarlyStopping):
         return f": {self.patience} validations brought nothing better"
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """All but the patience itself: it may change between a run and the one that goes on."""
+        """All but the patience itself: it may change between a run and the one that resumes it."""
         super().load_state_dict(state_dict | {"patience": self.patience})
 
     def on_train_start(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
