@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TextIO
 
 from rt_pose.errors import UserError
 
+MIB = 2**20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -44,3 +47,16 @@ def write_atomic(path: Path, text: str, remedy: str = "choose another `--out`") 
     """Write a whole text file; UserError as `atomic_writer`."""
     with atomic_writer(path, remedy) as file:
         file.write(text)
+
+
+def check_folder(out: Path, need_mib: float, what: str = "out") -> None:
+    """UserError where a folder cannot be made or written to, or has too little room; nothing is written."""
+    there = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{what} {out}: cannot write into {there}; give another --out")
+    free_mib = shutil.disk_usage(there).free / MIB
+    if free_mib < need_mib:
+        raise UserError(
+            f"{what} {out}: at least {need_mib:.0f} MiB are needed, {free_mib:.0f} MiB are free in {there}; "
+            "make room or give another --out"
+        )

@@ -32,8 +32,8 @@ def _tables(figures: dict[str, Any]) -> list[Table]:
         failed = f"section: {section['failed'][-400:]}" if section["failed"] else ""
         title = f"{name}, {section['seconds']:.0f} s"
         tables.append(Table(title, ["what", "figures"], rows, failed, of_text=True))
-    rows = [[claim["what"], HELD[claim["held"]], claim["figures"]] for claim in figures["claims"]]
-    return [*tables, Table("Claims", ["claim", "held", "figures"], rows, of_text=True)]
+    rows = [[claim["what"], HELD[claim["held"]], claim["figures"]] for claim in figures.get("claims", [])]
+    return [*tables, *([Table("Claims", ["claim", "held", "figures"], rows, of_text=True)] if rows else [])]
 
 
 def _line(row: dict[str, Any]) -> list[str]:

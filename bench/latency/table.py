@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.output import markdown_table
+
 NAMES = {
     "image_to_pose": "image to pose",
     "image_to_decision": "image to decision",
@@ -15,21 +17,23 @@ NAMES = {
     "decision_to_ack": "decision to ack",
 }
 """What is shown of `latency_ms`, in this order."""
-WIDTH = 24
+PERCENTILES = {"P50": "p50", "P90": "p90", "P99": "p99", "P99.9": "p99_9", "max": "max"}
 
 
 def table(figures: dict[str, Any]) -> str:
-    """All of it in lines of at most 110 characters or so."""
-    bench = figures["bench"]
+    """All of it for a terminal."""
+    bench, latency = figures["bench"], figures["latency_ms"]
     bare = bench["reference"]["bare_ms"]
+    rows = [
+        *((name, latency.get(key)) for key, name in NAMES.items()),
+        ("bare, back to back", bare["back_to_back"]),
+        ("bare, paced", bare["paced"]),
+        *((f"stage: {name}", found) for name, found in figures["stages_ms"].items()),
+    ]
     lines = [
         machine_line(figures),
         recording_line(figures),
-        f"{'ms':{WIDTH}}{'n':>8}{'P50':>9}{'P90':>9}{'P99':>9}{'P99.9':>9}{'max':>9}",
-        *(row(name, figures["latency_ms"].get(key)) for key, name in NAMES.items()),
-        row("bare, back to back", bare["back_to_back"]),
-        row("bare, paced", bare["paced"]),
-        *(row(f"stage: {name}", found) for name, found in figures["stages_ms"].items()),
+        markdown_table(["ms", "n", *PERCENTILES], [_row(name, found) for name, found in rows]),
         reference_line(figures),
         ratio_line(figures),
         drops_line(figures),
@@ -41,13 +45,10 @@ def table(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def row(name: str, found: dict[str, Any] | None) -> str:
+def _row(name: str, found: dict[str, Any] | None) -> list[str]:
     """One figure's percentiles."""
-    if found is None:
-        return f"{name:{WIDTH}}{'-':>8}"
-    numbers = (found[key] for key in ("p50", "p90", "p99", "p99_9", "max"))
-    cells = "".join(f"{'-' if v is None else format(v, '.2f'):>9}" for v in numbers)
-    return f"{name:{WIDTH}}{found['n']:>8}{cells}"
+    found = found or {}
+    return [name, str(found.get("n", "-")), *(_two(found.get(key)) for key in PERCENTILES.values())]
 
 
 def machine_line(figures: dict[str, Any]) -> str:
@@ -118,13 +119,15 @@ def sustainable_lines(found: dict[str, Any]) -> list[str]:
 
 def compared_lines(compared: dict[str, Any]) -> list[str]:
     """This run over an earlier one."""
-    lines = [f"compared with {compared['file']} (this run / that one):"]
-    lines += [f"  NOTE {note}" for note in compared["notes"]]
-    lines.append(f"  {'ratio':{WIDTH - 2}}{'P50':>9}{'P90':>9}{'P99':>9}{'P99.9':>9}{'max':>9}")
-    for name, ratios in compared["ratios"].items():
-        cells = "".join(f"{_two(ratios[key]):>9}" for key in ("p50", "p90", "p99", "p99_9", "max"))
-        lines.append(f"  {name.replace('_', ' '):{WIDTH - 2}}{cells}")
-    return lines
+    rows = [
+        [name.replace("_", " "), *(_two(ratios[key]) for key in PERCENTILES.values())]
+        for name, ratios in compared["ratios"].items()
+    ]
+    return [
+        f"compared with {compared['file']} (this run / that one):",
+        *(f"  NOTE {note}" for note in compared["notes"]),
+        markdown_table(["ratio", *PERCENTILES], rows),
+    ]
 
 
 def _two(value: float | None) -> str:

@@ -2,6 +2,7 @@
 
     python -m bench.training --data FOLDER [--python ENV/bin/python] [--rounds 4] [--steps 4] [--threads 2]
         [--out bench/results/NAME]
+    python -m bench.training --beside --data FOLDER [--case lite0]     two trainings at a time
 
 FOLDER is Lightning Pose's `mirror-mouse`; ENV as for `bench.peers.litpose`, without it ours runs alone. About
 six minutes on two quiet cores. Every case (`bench.training.cases`) and program has a process of its own, with
@@ -25,8 +26,9 @@ import numpy as np
 
 from bench.background_load import BackgroundLoad
 from bench.output import check_out, conditions, finish, machine_line, markdown_table
+from bench.training import contention
 from bench.training.cases import CASES, Case, peer_configuration
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, nearest
 from rt_pose.inference.device import physical_cores
 from train.data.labels import read_labels
 from train.data.videos import find_videos
@@ -225,6 +227,12 @@ def _peer(plan: TrainingPlan, python: Path, case: Case, folder: Path) -> list[st
     return [str(python), str(THEIRS), str(settings), str(video), str(case.clip), str(plan.threads)]
 
 
+def check_case(name: str) -> None:
+    """UserError where there is no such case."""
+    if name not in CASES:
+        raise UserError(f"--case {name}: there is no such case{nearest(name, CASES)}")
+
+
 def main() -> int:
     """The command line; prints a table and, last, one JSON line."""
     parser = argparse.ArgumentParser(
@@ -235,6 +243,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=4, help="a round and program")
     parser.add_argument("--threads", type=int, default=0, help="of each program; 0: the physical cores")
+    parser.add_argument("--beside", action="store_true", help="two trainings at a time (contention.py)")
+    parser.add_argument("--case", default="lite0", help="with --beside: which training")
     parser.add_argument("--out", type=Path, help="write OUT.json and OUT.md")
     options = parser.parse_args()
     try:
@@ -242,6 +252,12 @@ def main() -> int:
         if min(options.rounds, options.steps) < 1 or options.threads < 0:
             raise UserError("--rounds, --steps: expected 1 or more; --threads: 0 or more")
         threads = options.threads or physical_cores()
+        if options.beside:
+            check_case(options.case)
+            beside = contention.Plan(options.data, options.case, options.rounds, options.steps, threads)
+            figures = contention.measure(beside)
+            finish(figures, contention.table(figures), options.out)
+            return 0
         plan = TrainingPlan(options.data, options.python, options.rounds, options.steps, threads)
         figures = measure(plan, lambda text: print(text, file=sys.stderr))
     except UserError as error:

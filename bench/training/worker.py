@@ -5,7 +5,7 @@
 A case is a row of `CASES`. One process runs one case, so that its peak memory is the case's own. It says what
 it is, then answers a line of JSON for each order:
 
-    {"do": "steps", "n": N}    -> {"s": [seconds of each step], "peak_bytes": B}
+    {"do": "steps", "n": N}    -> {"s": [seconds of each step], "cpu_s": S, "peak_bytes": B}
     {"do": "labeled", "n": N}  -> {"s": [seconds of each batch]}
     {"do": "clips", "n": N}    -> {"s": [seconds of each clip]}
 """
@@ -13,6 +13,7 @@ it is, then answers a line of JSON for each order:
 from __future__ import annotations
 
 import json
+import resource
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -91,8 +92,9 @@ class Worker:
         with warnings.catch_warnings():
             # There is no trainer to log to: that is left out on both sides.
             warnings.filterwarnings("ignore", ".*trainer. reference is not registered.*")
+            before_s = processor_s()
             took = [self._seconds(does[order["do"]]) for _ in range(order["n"])]
-        return {"s": took, "peak_bytes": peak_bytes()}
+        return {"s": took, "cpu_s": processor_s() - before_s, "peak_bytes": peak_bytes()}
 
     def _seconds(self, do: Callable[[], object]) -> float:
         start = self._clock.now_ns()
@@ -120,6 +122,12 @@ def gflop(network: torch.nn.Module, shape: tuple[int, ...]) -> float:
         network.eval()(torch.zeros(shape))
     network.train()
     return counter.get_total_flops() / 1e9
+
+
+def processor_s() -> float:
+    """Seconds of processors that this process has had."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def peak_bytes() -> int:

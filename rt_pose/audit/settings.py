@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import msgspec
-import yaml
 
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.config.build import build, convert, to_plain
 from rt_pose.config.check import check_run
+from rt_pose.config.files import parse_value
 from rt_pose.config.schema import RunConfig
 from rt_pose.config.source import Source
 from rt_pose.errors import UserError, nearest
@@ -123,16 +123,9 @@ def _names(node: Any) -> dict[str, str | int] | None:
 
 def _value(text: str) -> Any:
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        return parse_value(text)
+    except ValueError:
         return text.strip()  # a condition may hold what YAML has a use of its own for
-    if isinstance(value, str):
-        try:  # YAML wants a dot and a sign in 1e5, people do not
-            number = float(value)
-        except ValueError:
-            return value
-        return number if math.isfinite(number) else value
-    return value
 
 
 def _resolve_keypoints(tracking: dict[str, Any], keypoints: list[str]) -> dict[str, Any]:

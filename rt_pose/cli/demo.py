@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import zmq
@@ -16,11 +16,12 @@ import zmq
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.config.build import load
 from rt_pose.config.check import check_run
-from rt_pose.config.schema import RunConfig
+from rt_pose.config.schema import PublishConfig, RunConfig
 from rt_pose.config.shipped import FOLDER
 from rt_pose.console import progress
 from rt_pose.errors import UserError
-from rt_pose.loop.publish import bind
+from rt_pose.files import check_folder
+from rt_pose.loop.ports import held
 from rt_pose.reports.session_report import make_report
 from rt_pose.reports.summary import format_summary
 from rt_pose.session.console import RunConsole
@@ -29,6 +30,8 @@ from rt_pose.viewer import screen_problem
 
 MARKER = ".rt-pose-demo"
 """Lies in a folder that the demo made: only such a folder does it replace."""
+LEAST_MIB = 300
+"""Room on the disk for data, training and session, and as much as a run asks for."""
 FRAMES = 240
 DATA_SEED = 100
 """Of the animals trained on; the animal of the run has another."""
@@ -37,19 +40,25 @@ DATA_SEED = 100
 def run_demo(out: Path, seconds: float) -> bool:
     """Train on simulated frames, run the loop, write the report; whether the run ended well.
 
-    `out` is replaced where an earlier demo made it. UserError where it holds anything else.
+    `out` is replaced where an earlier demo made it, and a port that is in use by a free one. UserError,
+    before any training, where `out` holds anything else or cannot be written.
     """
     clock = HostClock()
     started_ns = clock.now_ns()
     config = load(RunConfig, FOLDER / "demo.yaml")
     config.seconds = seconds
     check_run(config)
-    _check_ports(config)
-    _make_room(out)
-    config.model = str(_train(out))
+    _check_room(out)
+    no_window = screen_problem()
+    if no_window:
+        print(f"the live window stays closed: {no_window}\n")
+    with held(config.publish, or_free=True) as ports:
+        config.publish = _published(config.publish, ports)
+        _make_room(out)
+        config.model = str(_train(out))
     print(f"\n3/4  closed loop on the simulated camera, {seconds:g} s at real-time pace")
     counter = PoseCounter(config.publish.address)
-    with RunConsole() as console, counter.counting(), _viewer(config.publish.address):
+    with RunConsole() as console, counter.counting(), _viewer(config.publish.address, not no_window):
         import rigs
 
         result = run_session(config, out / "session", rigs.register, clock, console)
@@ -94,23 +103,25 @@ class PoseCounter:
                     self.poses += 1
 
 
-def _check_ports(config: RunConfig) -> None:
-    """Say now, not after the training, that a port is taken."""
-    for key, address in (
-        ("publish.address", config.publish.address),
-        ("publish.control", config.publish.control),
-    ):
-        socket: zmq.Socket[bytes]
-        with zmq.Context.instance().socket(zmq.PUB) as socket:
-            bind(socket, address, key)
+def _published(wanted: PublishConfig, ports: dict[str, str]) -> PublishConfig:
+    """The sockets at the addresses that could be had, and a line where those are others."""
+    address, control = ports["publish.address"], ports["publish.control"]
+    if (address, control) != (wanted.address, wanted.control):
+        print(f"the usual ports are in use: poses go out over {address}, orders come in at {control}\n")
+    return replace(wanted, address=address, control=control)
+
+
+def _check_room(out: Path) -> None:
+    """UserError where the demo cannot or must not write into `out`."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"demo: {out} is a file; give another --out")
+    if out.exists() and any(out.iterdir()) and not (out / MARKER).exists():
+        raise UserError(f"demo: {out} holds files that no demo made; give another --out")
+    check_folder(out, LEAST_MIB, "demo:")
 
 
 def _make_room(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise UserError(f"demo: {out} is a file; give another --out")
     if out.exists():
-        if any(out.iterdir()) and not (out / MARKER).exists():
-            raise UserError(f"demo: {out} holds files that no demo made; give another --out")
         shutil.rmtree(out)
     out.mkdir(parents=True)
     (out / MARKER).touch()
@@ -130,11 +141,9 @@ def _train(out: Path) -> Path:
 
 
 @contextmanager
-def _viewer(address: str) -> Iterator[None]:
+def _viewer(address: str, screen: bool) -> Iterator[None]:
     """The window, in a process of its own, where there is a screen."""
-    problem = screen_problem()
-    if problem:
-        print(f"     (the live window stays closed: {problem})")
+    if not screen:
         yield
         return
     window = subprocess.Popen([sys.executable, "-P", "-m", "rt_pose.cli", "view", "--connect", address])

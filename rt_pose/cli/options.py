@@ -110,7 +110,9 @@ class Parser(argparse.ArgumentParser):
         target = own
         for word in words:
             name, equals, value = word.removeprefix("--").partition("=")
-            if not word.startswith("--") or word == "--":
+            if word.startswith("--") and name.endswith(".help"):  # of a section: the help shows them all
+                own.append("--help")
+            elif not word.startswith("--") or word == "--":
                 target = own if word == "-h" else target
                 target.append(word)
             elif spelled := self.spelled.get(field_name(name)):

@@ -22,7 +22,8 @@ import zmq
 
 from rt_pose.clock import NS_PER_S, Clock, HostClock
 from rt_pose.errors import UserError, nearest
-from rt_pose.loop.publish import WIRE_VERSION, bind
+from rt_pose.loop.ports import bind
+from rt_pose.loop.publish import WIRE_VERSION
 
 ORDERS = ("start", "stop", "arm", "disarm", "block", "set", "mark")
 IMMEDIATE_ORDERS = ("status", "meta", "emergency")

@@ -18,33 +18,12 @@ from numpy.typing import NDArray
 from rt_pose.clock import Clock
 from rt_pose.errors import UserError
 from rt_pose.loop.latency import FrameLatency
+from rt_pose.loop.ports import bind
 from rt_pose.types import Ack, Event, FrameStamps, Pose, Track
 
 WIRE_VERSION = 1
 FIELDS = ["x", "y", "p", "sxx", "sxy", "syy", "vx", "vy"]
 HIGH_WATER_MARK = 1000
-LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]", "ipc://", "inproc://")
-
-
-def bind(socket: zmq.Socket[bytes], address: str, key: str) -> str:
-    """Bind a socket, loopback only; the address it got. UserError where that cannot be."""
-    if not address.startswith(LOOPBACK):
-        raise UserError(
-            f"{key}: {address} is open to other machines and would need CURVE keys, which this version "
-            "does not read; bind tcp://127.0.0.1:PORT and forward the port (e.g. `ssh -L`)"
-        )
-    try:
-        socket.bind(address)
-    except zmq.ZMQError as error:
-        if error.errno == zmq.EADDRINUSE:
-            raise UserError(
-                f"{key}: {address} is in use, perhaps by another rt-pose; stop that one or give another "
-                f"port, e.g. `--{key} tcp://127.0.0.1:5890`"
-            ) from error
-        raise UserError(f"{key}: cannot bind {address}: {error}; expected tcp://127.0.0.1:PORT") from error
-    endpoint = socket.getsockopt(zmq.LAST_ENDPOINT)
-    assert isinstance(endpoint, bytes)
-    return endpoint.rstrip(b"\0").decode()
 
 
 class Publisher:

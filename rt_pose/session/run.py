@@ -30,7 +30,9 @@ from typing import Any
 from rt_pose.clock import Clock
 from rt_pose.config.build import duration_ns
 from rt_pose.config.schema import RunConfig
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, collect_errors
+from rt_pose.files import check_folder
+from rt_pose.loop.ports import check_addresses
 from rt_pose.session import loop_process, record
 from rt_pose.session.describe import machine, uuid7, versions
 from rt_pose.session.read import INFO_NAME, SCHEMA
@@ -39,6 +41,8 @@ from rt_pose.session.watchdog import LoopWatchdog
 from rt_pose.session.yoke import with_yoke_times
 
 POLL_S = 0.2
+LEAST_VIDEO_MIB, LEAST_LOG_MIB = 256, 32
+"""Room on the disk without which a recording is not begun."""
 RECORDER_END_S, IDLE_RECORDER_END_S = 20.0, 1.0
 LOOP_END_S, INTERRUPTED_END_S = 15.0, 5.0
 
@@ -92,8 +96,7 @@ def run_session(
     """
     observer = observer or RunObserver()
     config = with_yoke_times(config)
-    if out is not None:
-        _check_place(out)
+    collect_errors(lambda: _check_place(out, config), lambda: check_addresses(config.publish))
     # A path of its own and short: an ipc address may have no more than 107 bytes.
     with tempfile.TemporaryDirectory(prefix="rt-pose-", ignore_cleanup_errors=True) as folder:
         recorded = None if out is None else _Recorded(out, f"ipc://{folder}/records")
@@ -142,13 +145,13 @@ class _Recorded:
     """Of the recorder; the loop connects to it."""
 
 
-def _check_place(out: Path) -> None:
+def _check_place(out: Path | None, config: RunConfig) -> None:
     """UserError where a session cannot be written to `out`."""
+    if out is None:
+        return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"session {out}: exists already and is not empty; give another --out")
-    there = next(place for place in (out, *out.absolute().parents) if place.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"session {out}: cannot write into {there}; give another --out")
+    check_folder(out, LEAST_VIDEO_MIB if config.record.video else LEAST_LOG_MIB, "session")
 
 
 def _await_ready(link: Connection, loop: BaseProcess) -> dict[str, Any]:

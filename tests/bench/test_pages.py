@@ -15,6 +15,7 @@ from support.html_page import ESCAPED, NASTY, check_escaped, check_page
 from bench.accuracy import page as accuracy
 from bench.gpu import page as gpu
 from bench.latency import page as latency
+from bench.latency.table import table
 from bench.openfield import page as openfield
 from bench.probability import page as probability
 from bench.tables import Table, tables_page, tables_text
@@ -70,6 +71,18 @@ def test_of_latency_absent_parts_are_not_measured() -> None:
     assert "deadlines missed" not in text
 
 
+def test_the_terminals_table_of_latency_has_every_figure() -> None:
+    found = recorded("2026-11-25-latency")
+    found["latency_ms"]["decision_to_ack"] = None
+    lines = table(found).splitlines()
+    p50 = found["latency_ms"]["image_to_decision"]["p50"]
+    (row,) = [line for line in lines if line.startswith("| image to decision ")]
+    assert row.split("|")[3].strip() == f"{p50:.2f}"
+    (row,) = [line for line in lines if line.startswith("| decision to ack ")]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["-"] * 6
+    assert len({len(line) for line in lines if line.startswith("|")}) == 1
+
+
 def test_of_probability_what_was_not_compared_is_a_dash() -> None:
     found = recorded("2026-11-24-probability")
     part = found["parts"] = copy.deepcopy(found["parts"][:1])
@@ -91,7 +104,7 @@ def test_parts_that_were_not_measured_are_no_tables() -> None:
     bare = {"machine": {"cpu": NASTY, "cores_usable": 1}}
     assert "<table>" not in tracking.page(bare)
     check_escaped(tracking.page(bare))
-    nothing = {"quick": False, "sections": {NASTY: {"rows": [], "failed": "", "seconds": 1}}, "claims": []}
+    nothing = {"quick": False, "sections": {NASTY: {"rows": [], "failed": "", "seconds": 1}}}
     check_escaped(gpu.page(nothing))
 
 

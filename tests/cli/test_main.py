@@ -327,7 +327,7 @@ def test_bench_latency_prints_a_table_and_one_json_line(
     lines = capsys.readouterr().out.strip().splitlines()
     figures = json.loads(lines[-1])
     assert figures == json.loads(file.read_text()) == json.loads((out / "latency.json").read_text())
-    assert any(line.startswith("image to decision") for line in lines)
+    assert any(line.startswith("| image to decision ") for line in lines)
     assert any("different machines" in line for line in lines)
     assert figures["latency_ms"]["exposure_to_decision"]["n"] > 50
     recording, reference = figures["bench"]["recording"], figures["bench"]["reference"]

@@ -147,6 +147,13 @@ def test_trainings_have_the_same_grammar(tmp_path: Path) -> None:
     assert config.init_from == "teacher"
 
 
+def test_the_help_of_a_section_is_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        parsed("run", "--rules.help")
+    assert leaving.value.code == 0
+    assert "--rules.NAME.hold" in capsys.readouterr().out
+
+
 def test_verbs_that_take_options_only() -> None:
     given = ["--model", "p", "--data", "d", "--out", "o"]
     config = parsed("train", "evaluate", *given, "--within_px", "2,5", "--views", "a=b", "c=d").config

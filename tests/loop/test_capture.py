@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.ring_reader import read_in_child
 
 from rt_pose.clock import HostClock
 from rt_pose.drivers import CameraFault, FoundDevice
-from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames, RingDescription, TakenFrame
+from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames, TakenFrame
 from rt_pose.records import CapturedFrame, DropRecord, Record, Truth
 from rt_pose.types import CameraInfo, FloatArray, Frame, FrameStamps
 
@@ -198,19 +199,12 @@ def test_a_slot_that_was_overwritten_is_not_read(ring: FrameRing) -> None:
     assert not ring.read(0, generation, into)
 
 
-def _read_in_child(description: RingDescription, generation: int, results: Any) -> None:
-    other = FrameRing.attach(description)
-    into = np.empty((4, 6, 1), np.uint8)
-    results.send((other.read(2, generation, into), int(into.sum())))
-    other.close()
-
-
 def test_a_spawned_process_reads_the_ring_and_leaves_it_there(ring: FrameRing) -> None:
     ring.begin_write(2)[:] = 3
     generation = ring.end_write(2)
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    child = spawn.Process(target=_read_in_child, args=(ring.description, generation, theirs))
+    child = spawn.Process(target=read_in_child, args=(ring.description, generation, theirs))
     child.start()
     assert ours.recv() == (True, 3 * 24)
     child.join()

@@ -8,7 +8,6 @@ import select
 import signal
 import time
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from support.synthetic_session import (
     SyntheticLoop,
     run_until_killed,
     start_recorder,
+    supervise_recorder,
     write_info,
     write_session,
 )
@@ -121,7 +121,7 @@ def test_loop_killed(session_dir: Path, endpoint: str) -> None:
 
 def test_supervisor_killed(session_dir: Path, endpoint: str) -> None:
     expected, announce = SPAWN.Pipe(duplex=False)
-    supervisor = SPAWN.Process(target=_supervise, args=(session_dir, endpoint, announce))
+    supervisor = SPAWN.Process(target=supervise_recorder, args=(session_dir, endpoint, announce))
     supervisor.start()
     recorder = os.pidfd_open(expected.recv())
     loop = SyntheticLoop(endpoint)
@@ -173,9 +173,3 @@ def _send_for(loop: SyntheticLoop, seconds: float) -> list[float]:
         sent_at.append(time.monotonic())
         time.sleep(0.005)
     return sent_at
-
-
-def _supervise(session_dir: Path, endpoint: str, announce: Connection) -> None:
-    recorder = start_recorder(session_dir, endpoint)
-    announce.send(recorder.pid)
-    recorder.join()

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from support.hanging_camera import hangs_in_close, hangs_in_stop
 from support.live_run import OrderSender, ScriptedObserver, config, run, send_orders
+from support.small_disk import mounted
 from support.tiny_package import make_tiny_package
 
 import rigs
@@ -27,6 +29,7 @@ from rt_pose.config.schema import (
     CropConfig,
     LimitsConfig,
     OutputConfig,
+    PublishConfig,
     RecordConfig,
 )
 from rt_pose.errors import UserError
@@ -150,6 +153,22 @@ def test_a_session_that_cannot_be_written_is_said_at_once(package: Path, tmp_pat
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write into"):
         run(config(package), tmp_path / "file" / "session")
+
+
+def test_what_is_known_at_start_is_said_together_before_anything_begins(
+    package: Path, tmp_path: Path
+) -> None:
+    with socket.socket() as taken, mounted(tmp_path / "disk", "size=1m") as disk:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        wanted = config(package, publish=PublishConfig("tcp://127.0.0.1:*", address))
+        with pytest.raises(UserError) as raised:
+            run(wanted, disk / "session")
+        assert list(disk.iterdir()) == []
+    room, port = str(raised.value).split("\n")
+    assert "at least 32 MiB are needed, 1 MiB are free" in room
+    assert port.startswith(f"publish.control: {address} is in use by process {os.getpid()}")
 
 
 def begin(package: Path, out: Path) -> subprocess.Popen[bytes]:

@@ -277,3 +277,10 @@ def write_info(session_dir: Path) -> None:
         "written_by_pid": os.getpid(),
     }
     (session_dir / "session.json").write_text(json.dumps(info), encoding="utf-8")
+
+
+def supervise_recorder(session_dir: Path, endpoint: str, announce: Connection) -> None:
+    """The main function of a supervisor that starts a recorder and waits for its end."""
+    recorder = start_recorder(session_dir, endpoint)
+    announce.send(recorder.pid)
+    recorder.join()

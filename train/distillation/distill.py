@@ -34,6 +34,7 @@ from train.fitting.checkpoints import with_defaults
 from train.fitting.fit import FitResult, TrainingJob, choose_folder, read_inputs, run, start_from
 from train.fitting.warm_start import checkpoint_of
 from train.losses.terms import uses_clips
+from train.support.disk import check_start
 from train.support.distributed import rank, say_on_rank_zero
 from train.support.say import Say
 
@@ -52,6 +53,7 @@ def distill(config: DistillConfig, say: Say = print) -> Path:
 def distill_interruptible(config: DistillConfig, say: Say = print) -> FitResult:
     """As `distill`, with whether Ctrl-C ended it."""
     out = choose_folder(None, config.out, "out")
+    check_start(out)
     _check(config)
     say = say_on_rank_zero(config, say)
     teachers = find_members(config.teachers, "--teachers")

@@ -14,6 +14,7 @@ from train.config import TrainConfig
 from train.fitting.ensemble_member import MemberTraining, member_of, state
 from train.fitting.fit import check_step_memory, choose_folder, prepare
 from train.fitting.parallel_jobs import run_in_parallel, run_sequentially
+from train.support.disk import check_start
 from train.support.say import Say
 
 
@@ -117,6 +118,7 @@ def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> Ens
             "train the seeds one by one, each with `--seed`, `--split_seed` and an --out of its own"
         )
     out = choose_folder(None, config.out, "out")
+    check_start(out)
     config = replace(config, out=str(out))
     job = prepare(config, None, lambda _: None)
     outcome, todo = EnsembleOutcome(out), []

@@ -31,7 +31,7 @@ from train.fitting.warm_start import name_of, seen_before, trained_before, warm_
 from train.losses.terms import resampled_frames, resolve_losses
 from train.models.backbones import format_start
 from train.models.network import PoseNetwork, input_spec
-from train.support.disk import check_disk, explain_full_disk, make_folder
+from train.support.disk import check_disk, check_start, explain_full_disk, make_folder
 from train.support.distributed import exit_unless_rank_zero, say_on_rank_zero
 from train.support.say import Say
 
@@ -122,6 +122,7 @@ def fit_interruptible(
         As in `fit`.
     """
     target = choose_folder(out, config.out, "out")
+    check_start(target)
     return run(prepare(config, data, say), target, say)
 
 

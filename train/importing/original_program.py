@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, Self
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from rt_pose.errors import UserError
 from rt_pose.package import Decoder
 from rt_pose.types import FloatArray
+from train import PASSIVE_THREADS
 
 Kind = Literal["dlc", "sleap"]
 WORKER = Path(__file__).with_name("original_worker.py")
@@ -25,8 +27,13 @@ LAST_LINES = 3
 class WorkerProcess:
     """A process that answers a line of JSON for each order. A context manager: leaving it ends that."""
 
-    def __init__(self, command: Sequence[str], what: str) -> None:
-        """UserError where its Python, the first word, is not there. `what` names it for people."""
+    def __init__(
+        self, command: Sequence[str], what: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """UserError where its Python, the first word, is not there. `what` names it for people.
+
+        `environment` says how its threads wait and the like, beside what it inherits.
+        """
         if not Path(command[0]).is_file():
             raise UserError(
                 f"--python {command[0]}: no such file; expected the Python of an environment with the "
@@ -35,8 +42,14 @@ class WorkerProcess:
         self._what = what
         # A file, not a pipe: nobody reads along, and a full pipe would stop the program.
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        ours = PASSIVE_THREADS.items()  # it waits as it does by itself
+        inherited = {name: value for name, value in os.environ.items() if (name, value) not in ours}
         self._process = subprocess.Popen(
-            list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
+            list(command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**inherited, **(environment or {})},
         )
 
     @property

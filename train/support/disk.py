@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rt_pose.errors import UserError
+from rt_pose.files import check_folder
 
 MIB = 2**20
 STATES = 3
@@ -33,6 +34,11 @@ def make_folder(out: Path) -> None:
         raise UserError(
             f"out: cannot write to the folder {out}: {error.strerror}; give another --out"
         ) from error
+
+
+def check_start(out: Path) -> None:
+    """UserError where a training could not be written to `out`, before anything is read or made."""
+    check_folder(out, LOGS / MIB)
 
 
 def check_disk(out: Path, weights: int) -> None:

@@ -159,13 +159,20 @@ def test_a_gpu_that_is_not_there_is_refused(folder: Path, tmp_path: Path) -> Non
         fit(replace(CONFIG, device="gpu"), folder, tmp_path / "out", lambda _: None)
 
 
+@pytest.mark.parametrize(
+    ("free_mib", "expected"),
+    [
+        (5, r"out .*: at least 8 MiB are needed, 5 MiB are free in .*; make room or give another --out"),
+        (9, r"out: about \d+ MiB are needed .* 9 MiB are free there; make room"),
+    ],
+)
 def test_a_disk_without_room_is_told_before_the_first_step(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_mib: int, expected: str
 ) -> None:
     messages: list[str] = []
     real = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=5 * 2**20))
-    with pytest.raises(UserError, match=r"out: about \d+ MiB are needed .* 5 MiB are free there; make room"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=free_mib * 2**20))
+    with pytest.raises(UserError, match=expected):
         fit(CONFIG, folder, tmp_path, messages.append)
     assert not [line for line in messages if line.startswith("step ")]
 

@@ -1,0 +1,67 @@
+"""What the demo finds out before it trains."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from support.small_disk import mounted
+
+from rt_pose.cli import demo
+from rt_pose.cli.demo import MARKER, run_demo
+from rt_pose.config.schema import PublishConfig
+from rt_pose.errors import UserError
+
+
+class Trained(Exception):
+    """The training would begin now."""
+
+
+def test_beside_another_run_it_takes_free_ports_before_it_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held: list[PublishConfig] = []
+    published = demo._published
+
+    def keep(wanted: PublishConfig, ports: dict[str, str]) -> PublishConfig:
+        held.append(published(wanted, ports))
+        return held[0]
+
+    def train(out: Path) -> Path:
+        for address in (held[0].address, held[0].control):
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", int(address.rpartition(":")[2])))
+        raise Trained
+
+    monkeypatch.setattr(demo, "_published", keep)
+    monkeypatch.setattr(demo, "_train", train)
+    with socket.socket() as taken:
+        with suppress(OSError):  # another rt-pose of this machine has it: just as well
+            taken.bind(("127.0.0.1", int(PublishConfig.address.rpartition(":")[2])))
+            taken.listen()
+        with pytest.raises(Trained):
+            run_demo(tmp_path / "demo", 1.0)
+    assert held[0].address != PublishConfig.address
+    messages = capsys.readouterr().out
+    assert f"the usual ports are in use: poses go out over {held[0].address}" in messages
+
+
+def test_a_folder_it_must_not_replace_is_left_alone(tmp_path: Path) -> None:
+    kept = tmp_path / "thesis.tex"
+    kept.write_text("everything")
+    with pytest.raises(UserError, match="holds files that no demo made; give another --out"):
+        run_demo(tmp_path, 1.0)
+    with pytest.raises(UserError, match="is a file; give another --out"):
+        run_demo(kept, 1.0)
+    assert kept.read_text() == "everything"
+
+
+def test_an_earlier_demo_stays_where_there_is_no_room_for_another(tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "size=1m") as disk:
+        (disk / MARKER).touch()
+        (disk / "report.html").touch()
+        with pytest.raises(UserError, match="at least 300 MiB are needed"):
+            run_demo(disk, 1.0)
+        assert (disk / "report.html").is_file()

@@ -1,0 +1,72 @@
+"""Addresses of a run, with real sockets in their way."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from rt_pose.config.schema import PublishConfig
+from rt_pose.errors import UserError
+from rt_pose.loop.ports import check_addresses, held, listener
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """An address at which this process listens."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def free() -> str:
+    """An address that nobody has."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{found.getsockname()[1]}"
+
+
+def test_every_address_in_use_is_told_with_who_has_it_and_what_to_give(taken: str) -> None:
+    with pytest.raises(UserError) as raised:
+        check_addresses(PublishConfig(taken, taken))
+    first, second = str(raised.value).split("\n")
+    for key, line in (("publish.address", first), ("publish.control", second)):
+        assert line.startswith(f"{key}: {taken} is in use by process {os.getpid()} (")
+        assert f"--{key} tcp://127.0.0.1:5890" in line
+
+
+def test_one_address_for_both_sockets_is_refused() -> None:
+    address = free()
+    with pytest.raises(UserError, match=r"publish\.control: .* is in use"):
+        check_addresses(PublishConfig(address, address))
+
+
+def test_addresses_that_can_be_had_are_free_again_afterwards() -> None:
+    publish = PublishConfig(free(), free())
+    for _ in range(3):
+        check_addresses(publish)
+
+
+def test_what_is_held_nobody_else_gets(taken: str) -> None:
+    wanted = PublishConfig(taken, free())
+    with held(wanted, or_free=True) as bound:
+        assert bound["publish.address"] != taken
+        assert bound["publish.control"] == wanted.control
+        for address in bound.values():
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind(("127.0.0.1", int(address.rpartition(":")[2])))
+    check_addresses(PublishConfig(**dict(zip(("address", "control"), bound.values(), strict=True))))
+
+
+def test_a_free_port_mends_nothing_but_a_port_in_use() -> None:
+    with pytest.raises(UserError, match="is open to other machines"), held(PublishConfig("tcp://*:1"), True):
+        pass
+
+
+def test_who_listens(taken: str) -> None:
+    assert f"process {os.getpid()} (" in listener(taken)
+    assert listener(free()) == ""
+    assert listener("ipc:///tmp/none") == ""

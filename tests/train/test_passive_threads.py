@@ -1,0 +1,52 @@
+"""How torch's threads wait in a training: as OpenMP itself says it was told when torch loaded it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from train import PASSIVE_THREADS
+
+STARTS = {
+    "a distillation, and in it a training": "import train.distillation.distill",
+    "a worker of the benchmark": "import bench.training.worker",
+}
+
+
+CLEAN = {name: value for name, value in os.environ.items() if name not in PASSIVE_THREADS}
+
+
+def settings(code: str) -> str:
+    """What OpenMP is told in a process that runs `code`."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**CLEAN, "OMP_DISPLAY_ENV": "VERBOSE"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if "GOMP_SPINCOUNT" not in done.stderr:
+        pytest.skip("this torch brings another OpenMP than GNU's, which does not say")
+    return done.stderr
+
+
+@pytest.mark.parametrize("code", STARTS.values(), ids=STARTS)
+def test_they_sleep(code: str) -> None:
+    notes = settings(code)
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in notes
+    assert "GOMP_SPINCOUNT = '0'" in notes
+
+
+def test_an_environment_that_says_otherwise_is_obeyed() -> None:
+    code = "import os, train; print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_WAIT_POLICY'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**CLEAN, "GOMP_SPINCOUNT": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["7", "None"]
