@@ -1,6 +1,6 @@
-"""`rt-pose train distill`: an ensemble, smoothed with hindsight, teaches one small network.
+"""`rt-pose train distill`: an ensemble, smoothed offline, teaches one small network.
 
-    labels, split -> teachers over the videos -> smoothed -> what is sure -> varied frames -> training
+    labels, split -> teachers over the videos -> smoothed -> confident -> varied frames -> training
                      (kept in OUT/teachers, OUT/smoothed; not done twice)     OUT/pseudo-labels.csv
 
 The network learns from labels and pseudo-labels in every batch; the losses on clips may join in.
@@ -42,16 +42,45 @@ TEACHERS, SMOOTHED = "teachers", "smoothed"
 
 
 def distill(config: DistillConfig, say: Say = print) -> Path:
-    """Train, and write what `fit` writes and the pseudo-labels to the configured `out`; the package's folder.
+    """Train, and write to the configured `out` what `fit` writes and the pseudo-labels.
 
-    Everything that can be is checked before a video is read: UserError where teachers are too few, missing or
-    of another skeleton, where one trained on a frame that validates here, or videos are of another size.
+    Parameters
+    ----------
+    config
+        Of the distillation.
+
+    Returns
+    -------
+    Path
+        Folder of the package.
+
+    Raises
+    ------
+    UserError
+        Before a video is read, where teachers are too few, missing or of another skeleton, where one trained
+        on a frame that validates here, or where videos are of another size; else as in `fit`.
     """
     return distill_interruptible(config, say).package
 
 
 def distill_interruptible(config: DistillConfig, say: Say = print) -> FitResult:
-    """As `distill`, with whether Ctrl-C ended it."""
+    """Train as `distill` does, and return as well whether Ctrl-C ended it.
+
+    Parameters
+    ----------
+    config
+        Of the distillation.
+
+    Returns
+    -------
+    FitResult
+        The package, and whether it is of a training that was interrupted.
+
+    Raises
+    ------
+    UserError
+        As in `distill`.
+    """
     out = choose_folder(None, config.out, "out")
     check_start(out)
     _check(config)
