@@ -46,10 +46,25 @@ from train.support.say import Say
 
 
 def quantise(config: QuantiseConfig, say: Say = print) -> Package:
-    """Make the networks, measure every precision of the package with them, and add it all to the package.
+    """Make networks of lower precision, measure every precision with them, and add all of it to the package.
 
-    UserError before anything is made where the package, the labels, a recording or NNCF is not there. Until
-    everything is made and measured the package stays as it was.
+    Until everything is made and measured the package stays as it was.
+
+    Parameters
+    ----------
+    config
+        Package, precisions, and what to calibrate and measure on.
+
+    Returns
+    -------
+    Package
+        The extended package.
+
+    Raises
+    ------
+    UserError
+        Before anything is made, where the package, the labels, a recording or NNCF is missing, or where this
+        processor lacks a precision.
     """
     package = read_package(_given(config.model, "model"))
     _check(config.precisions, package.manifest.input)
