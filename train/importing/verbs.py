@@ -20,7 +20,23 @@ _SIZE = re.compile(r"(\d+)x(\d+)")
 
 
 def import_onnx(options: dict[str, Any], say: Say) -> Package:
-    """`rt-pose import onnx FILE --spec YAML`."""
+    """Run `rt-pose import onnx FILE --spec YAML`.
+
+    Parameters
+    ----------
+    options
+        Options of the command line: file, spec, frames, labels, out.
+
+    Returns
+    -------
+    Package
+        The package that was written.
+
+    Raises
+    ------
+    UserError
+        Where a file cannot be used.
+    """
     from train.importing.onnx_model import read_onnx
 
     imported = read_onnx(Path(options["file"]), Path(options["spec"]))
@@ -28,7 +44,23 @@ def import_onnx(options: dict[str, Any], say: Say) -> Package:
 
 
 def import_dlc(options: dict[str, Any], say: Say) -> Package:
-    """`rt-pose import dlc FILE`."""
+    """Run `rt-pose import dlc FILE`.
+
+    Parameters
+    ----------
+    options
+        Options of the command line: file, frames, size, python, labels, out.
+
+    Returns
+    -------
+    Package
+        The package that was written.
+
+    Raises
+    ------
+    UserError
+        Where a file cannot be used.
+    """
     from train.importing.dlc import read_dlc
 
     path, frames = Path(options["file"]), _frames(options, 3)
@@ -42,7 +74,23 @@ def import_dlc(options: dict[str, Any], say: Say) -> Package:
 
 
 def import_sleap(options: dict[str, Any], say: Say) -> Package:
-    """`rt-pose import sleap FOLDER`."""
+    """Run `rt-pose import sleap FOLDER`.
+
+    Parameters
+    ----------
+    options
+        Options of the command line: file, frames, size, python, labels, out.
+
+    Returns
+    -------
+    Package
+        The package that was written.
+
+    Raises
+    ------
+    UserError
+        Where a file cannot be used.
+    """
     from train.importing.sleap import WholeGraph, read_sleap, wants_channels
 
     path = Path(options["file"])
@@ -57,7 +105,23 @@ def import_sleap(options: dict[str, Any], say: Say) -> Package:
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
-    """(width, height) of `WxH`; UserError where it is none."""
+    """Read a size such as 256x256.
+
+    Parameters
+    ----------
+    text
+        WIDTHxHEIGHT; None: not given.
+
+    Returns
+    -------
+    tuple of (int, int) or None
+        (width, height), px; None where none was given.
+
+    Raises
+    ------
+    UserError
+        Where the text is no size.
+    """
     if text is None:
         return None
     match = _SIZE.fullmatch(text.strip())
