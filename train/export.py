@@ -85,9 +85,24 @@ class Trained:
 
 
 def export(trained: Trained, folder: Path, say: Say) -> Package:
-    """Write the package and say its validation errors.
+    """Write the package of a trained network and report its validation errors.
 
-    UserError where no golden keypoint is confident: the live half could not check any engine against it.
+    Parameters
+    ----------
+    trained
+        The network and what it was trained on.
+    folder
+        Folder of the package; an earlier one is replaced once this one is whole.
+
+    Returns
+    -------
+    Package
+        The package.
+
+    Raises
+    ------
+    UserError
+        Where no golden keypoint is confident: no engine could be checked against it at a start.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="export-", dir=folder.parent) as scratch:
@@ -131,11 +146,25 @@ def _copier(source: Path) -> Callable[[Path], object]:
 
 
 def default_tracking(keypoints: int, frame_size: tuple[int, int]) -> TrackingSpec:
-    """Filter parameters from the frame's size alone, marked uncalibrated.
+    """Return filter parameters from the frame's size alone, marked uncalibrated.
 
-    A velocity that is forgotten within tau and driven with strength q has variance q tau / 2 at rest; q is
-    chosen so that this is `REST_SPEED_DIAGONALS_S` frame diagonals a second. The noise of an observation is
-    `GAIN` times the network's covariance, on top of a floor of one squared frame pixel.
+    Parameters
+    ----------
+    keypoints
+        Number of keypoints K.
+    frame_size
+        (width, height) of the frames, px.
+
+    Returns
+    -------
+    TrackingSpec
+        The same parameters for every keypoint.
+
+    Notes
+    -----
+    A velocity that decays with tau and is driven with strength q has variance q tau / 2 at rest; q is chosen
+    so that this is `REST_SPEED_DIAGONALS_S` frame diagonals a second. The noise of an observation is `GAIN`
+    times the network's covariance, on top of a floor of one squared frame pixel.
     """
     speed = REST_SPEED_DIAGONALS_S * math.hypot(*frame_size)
     strength = 2 * speed**2 / VELOCITY_TAU_S
