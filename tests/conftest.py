@@ -32,7 +32,7 @@ def mirror_mouse(data_dir: Path) -> Path:
 def synthetic_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """600 made-up frames at 50 a second, written by a real recorder. Read only."""
     path = tmp_path_factory.mktemp("synthetic") / "session"
-    write_session(path, frames=600)
+    write_session(path, frames=600, pace_s=0.004)  # a busy machine films each frame all the same
     return path
 
 

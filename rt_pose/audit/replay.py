@@ -1,7 +1,8 @@
 """Replay: the session's decisions computed again from its log, and compared.
 
 Tracking and rules are run over the logged observations, controls and judging times, in the loop's order. With
-equal versions and processor features every track and event must come out bit for bit; elsewhere every event.
+equal libraries and processor features every track and event must come out bit for bit, whatever the
+version of rt-pose; elsewhere every event must.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from rt_pose.session.describe import machine, versions
 from rt_pose.session.read import Session
 from rt_pose.types import Event, Track
 
+COMPUTED_WITH = ("python", "numpy", "numba")
+"""What tracks and events are computed with: another version may round otherwise."""
 VALUE_TOLERANCE = 1e-6
 """Relative, of an event's value on another machine or with other versions."""
 SHOWN_DIFFERENCES = 10
@@ -37,12 +40,14 @@ class ReplayResult:
     events: int
     """Events in the log that were compared."""
     same_environment: bool
-    """Equal versions and processor features: the comparison was bit for bit."""
+    """Equal libraries and processor features: anything that is not equal bit for bit is a difference."""
     largest_track_difference_px: float
     differences: list[str] = field(default_factory=list)
     missing_inputs: int = 0
     """Inputs that never reached the log, so that nothing after them can be reproduced."""
     cut: str = ""
+    bit_for_bit: bool = True
+    """Every track and event that was compared came out equal bit for bit, here or elsewhere."""
 
     @property
     def identical(self) -> bool:
@@ -93,18 +98,19 @@ def usable_inputs(session: Session) -> Iterator[Observation | ControlRecord]:
 
 
 def same_environment(session: Session) -> bool:
-    """Whether results may be compared bit for bit: equal versions and processor features."""
-    info = session.info
-    return info.versions == versions() and info.machine.get("features") == machine()["features"]
+    """Whether results must be equal bit for bit: equal libraries and processor features."""
+    info, here = session.info, versions()
+    same_libraries = all(info.versions.get(name) == here[name] for name in COMPUTED_WITH)
+    return same_libraries and info.machine.get("features") == machine()["features"]
 
 
 def format_replay(result: ReplayResult) -> list[str]:
     """The result in lines for people."""
-    exactly = "bit for bit" if result.same_environment else "within tolerance: other versions or processor"
+    exactly = "bit for bit" if result.bit_for_bit else "within tolerance: other versions or processor"
     lines = [
         f"{result.observations} observations, {result.events} events, {result.tracks} tracks ({exactly})"
     ]
-    if not result.same_environment:
+    if not result.bit_for_bit:
         lines.append(f"largest difference of a track: {result.largest_track_difference_px:.3g} px")
     if result.cut:
         lines.append(f"the log ends early: {result.cut}")
@@ -141,6 +147,7 @@ def _compare_track(result: ReplayResult, logged: TrackRecord | None, track: Trac
     furthest = float(finite.max()) if finite.size else 0.0
     result.largest_track_difference_px = max(result.largest_track_difference_px, furthest)
     equal = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+    result.bit_for_bit &= equal
     if result.same_environment and not equal:
         result.differences.append(f"input {seq}: the track differs by up to {furthest:.3g} px")
     if logged.lost != track.lost.ravel().tolist():
@@ -155,7 +162,10 @@ def _compare_events(result: ReplayResult, logged: list[Event], again: list[Event
     for before, after in zip(logged, again, strict=True):
         for key in Event.__struct_fields__:
             was, is_now = getattr(before, key), getattr(after, key)
-            if not _equal(was, is_now, exact=result.same_environment):
+            if _equal(was, is_now, exact=True):
+                continue
+            result.bit_for_bit = False
+            if result.same_environment or not _equal(was, is_now, exact=False):
                 result.differences.append(
                     f"input {seq}, rule '{after.rule}': {key} was {was!r}, is {is_now!r}"
                 )

@@ -83,3 +83,23 @@ def test_an_unknown_order_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     result = replay(tmp_path / "session")
     assert not result.identical
     assert any("the order 'levitate' is not known to this program" in line for line in format_replay(result))
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"), [("numpy", False), ("numba", False), ("rt-pose", True), ("openvino", True)]
+)
+def test_only_what_computes_tracks_makes_another_environment(
+    changed: str, same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_random_session(tmp_path / "session", 2)
+    session = Session.read(tmp_path / "session")
+    session.info.versions[changed] = "0.0"
+    monkeypatch.setattr(Session, "read", lambda path: session)
+    result = replay(tmp_path / "session")
+    assert (result.same_environment, result.bit_for_bit) == (same, True)
+    cause = session.observations[40]
+    cause.xy = type(cause.xy).of(cause.xy.array() * (1 + 1e-13))
+    moved = replay(tmp_path / "session")
+    assert not moved.bit_for_bit
+    assert moved.identical is not same, "elsewhere the last bits may differ"
+    assert ("bit for bit" in format_replay(moved)[0]) is False

@@ -66,7 +66,7 @@ def same_but_for_the_program(session: Path) -> bool:
 def test_it_replays(session: Path) -> None:
     assert main(["replay", str(session)]) == 0
     answer = read(session / "replay.json")
-    environment = ("replay.same_environment", "replay.largest_track_difference_px")
+    environment = ("replay.same_environment", "replay.largest_track_difference_px", "replay.bit_for_bit")
     assert differences(read(V0_1 / "session" / "replay.json"), answer, environment) == []
     assert answer["replay"]["identical"]
     largest = answer["replay"]["largest_track_difference_px"]
