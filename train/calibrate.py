@@ -178,7 +178,7 @@ def _prior(
 
 @dataclass
 class _Labels:
-    """Labeled frames for the bias, and in words which."""
+    """Labeled frames for the bias, and a phrase that says which."""
 
     frames: LabeledFrames
     name: str
@@ -202,7 +202,7 @@ def _labels(path: Path, manifest: Manifest) -> _Labels:
 
 
 def _bias_of(folder: str, package: Package) -> tuple[list[list[list[float]]], str]:
-    """Another package's bias, and on what it stands; UserError where it has none, or of other keypoints."""
+    """Return another package's bias and its origin; UserError where it has none, or other keypoints."""
     other = read_package(folder)
     calibration = other.manifest.training.get("calibration", {})
     if not other.manifest.tracking.bias_px2 or "labels" not in calibration:
@@ -219,7 +219,7 @@ def _bias_of(folder: str, package: Package) -> tuple[list[list[list[float]]], st
 
 
 def _bias(estimator: Estimator, labels: _Labels, spec: TrackingSpec) -> tuple[list[list[list[float]]], str]:
-    """The bias covariance of each keypoint (K, 2, 2), and on what it stands."""
+    """Return the bias covariance of each keypoint (K, 2, 2), and its origin."""
     found = estimator.estimate_all(track(labels.frames.images, labels.name, len(labels.frames)))
     used = found.confidence >= spec.min_confidence
     e = np.where(used[..., None], found.xy - labels.frames.xy, np.nan)  # (F, K, 2)

@@ -134,7 +134,7 @@ def export(trained: Trained, folder: Path, say: Say) -> Package:
 
 
 def _put(package: Package, folder: Path, earlier: Path) -> Package:
-    """The package in its place; one that was there stays until this one is whole."""
+    """Move the package to its place; one that was there stays until this one is whole."""
     if folder.exists():
         folder.replace(earlier)
     package.path.replace(folder)
@@ -183,8 +183,10 @@ def _example(spec: InputSpec) -> tuple[torch.Tensor, ...]:
 
 
 def _plain(network: PoseNetwork) -> nn.Module:
-    """A copy for inference, its weights in the plain layout: the torch program's archive takes no other. With
-    context it is called with a past, and gives the next one as well."""
+    """Return a copy for inference, its weights in the plain layout: torch's archive takes no other.
+
+    With context it is called with a past, and returns the next one as well.
+    """
     plain = copy.deepcopy(network).cpu().eval().requires_grad_(False)
     for parameter in plain.parameters():
         parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
@@ -224,7 +226,7 @@ def _write_program(network: nn.Module, spec: InputSpec, path: Path) -> None:
 
 
 def _golden(trained: Trained, work: Path) -> Golden:
-    """Raw frames of one size, of the validation set first, and what the reference makes of them."""
+    """Return raw frames of one size, of the validation set first, and the reference's keypoints in them."""
     candidates = [*trained.validation.images, *trained.train.images]
     shape = candidates[0].shape
     images = [image for image in candidates if image.shape == shape][:GOLDEN_FRAMES]
@@ -258,8 +260,10 @@ def _estimator(trained: Trained, work: Path) -> Estimator:
 
 
 def _errors(frames: LabeledFrames, found: Keypoints[FloatArray]) -> dict[str, Any]:
-    """Under `errors` those of validation in frame px, in all and (median) by keypoint, null for one without
-    a label; nothing where no frame was kept back."""
+    """Return the validation errors under `errors`, in frame px; nothing where no frame was kept back.
+
+    They are given for all keypoints and (median) by keypoint, null for one without a label.
+    """
     if not len(frames):
         return {}
     apart = distances(found.xy, frames.xy)  # (F, K)

@@ -29,6 +29,7 @@ class MessageSpec:
 
     @property
     def c_name(self) -> str:
+        """Name of the C struct."""
         return "Ttl" + self.name.title()
 
     @property

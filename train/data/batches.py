@@ -134,8 +134,11 @@ class TrainingBatches:
         )
 
     def _noise_seed(self, random: np.random.Generator) -> int:
-        """Of a batch's sensor noise. Every process draws the same number and goes on from it by its rank:
-        with one seed for all, the first frame of each share would be under the same noise."""
+        """Return the seed of a batch's sensor noise.
+
+        Every process draws the same number and derives its own from it by its rank: with one seed for all,
+        the first frame of each share would be under the same noise.
+        """
         seed = int(random.integers(2**63))
         return int(np.random.default_rng([seed, self._rank]).integers(2**63)) if self._rank else seed
 

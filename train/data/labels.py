@@ -126,7 +126,7 @@ def read_labels(
 
 
 def _label_frames(source: Source, images: list[NDArray[np.uint8]]) -> LabeledFrames:
-    """Its frames, without those that hold no label."""
+    """Return the frames of a source, without those that hold no label."""
     table = source.table
     frames = LabeledFrames(
         table.names, images, table.xy, table.visible, table.keypoints, source.skeleton, source.notes

@@ -114,7 +114,7 @@ def _points(instance: Any, nodes: list[str]) -> FloatArray:
 
 
 def _file_name(video: Any) -> str:
-    """Of the recording, without folders: files name those of the machine that wrote them."""
+    """Return the recording's name without folders: files name those of the machine that wrote them."""
     source = video.source_video or video
     name = source.filename[0] if isinstance(source.filename, list) else source.filename
     return PureWindowsPath(str(name)).name

@@ -93,7 +93,7 @@ def _is_labels(path: Path) -> bool:
 
 
 def _list_files(folder: Path) -> str:
-    """What a message offers instead."""
+    """Describe what a folder holds instead, for an error."""
     csvs = ", ".join(sorted(p.name for p in folder.glob("*.csv"))) or "none"
     others = ["the folder itself, a DeepLabCut project ('.')"] if folder in _candidates(folder) else []
     others += sorted(p.name for p in folder.glob("*.slp"))

@@ -118,13 +118,13 @@ def _run_teachers(
 
 
 def _predict(package: Package, jobs: Sequence[VideoJob], folder: Path) -> PredictionOutcome:
-    """In float32, which is the same on every machine: faster precisions move keypoints."""
+    """Predict in float32, which is the same on every machine: faster precisions move keypoints."""
     with exclusive_lock(folder, verb="rt-pose train distill"):
         return predict_many(package, jobs, EngineConfig(precision="float32"), HostClock(), lambda _: None)
 
 
 def _best_teacher(teachers: Sequence[EnsembleMember], job: TrainingJob, say: Say) -> str:
-    """The checkpoint of the best teacher that the network can begin as; "" = there is none."""
+    """Return the checkpoint of the best teacher that the network can start from; "" where there is none."""
     network = _architecture({"network": asdict(job.config.network)})
     found: list[tuple[float, Path]] = []
     for teacher in teachers:
@@ -148,9 +148,9 @@ def _best_teacher(teachers: Sequence[EnsembleMember], job: TrainingJob, say: Say
 
 
 def _architecture(settings: dict[str, Any]) -> dict[str, Any]:
-    """What of a training's settings makes the network; empty where they do not say.
+    """Return the settings that make the network; empty where they are not known.
 
-    Without the file that its backbone began from, which a package knows by its last name alone.
+    The file that its backbone started from is left out: a package knows only its name.
     """
     if "network" not in settings:
         return {}
@@ -159,7 +159,7 @@ def _architecture(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _training(config: DistillConfig, init_from: str = "") -> TrainConfig:
-    """What is left for the training itself, which begins as `init_from` says."""
+    """Return the configuration of the training itself, which starts from `init_from`."""
     values = {field.name: getattr(config, field.name) for field in fields(TrainConfig)}
     plain = TrainConfig(**values | {"init_from": init_from})
     return plain if uses_clips(plain) else replace(plain, videos=[])
@@ -232,7 +232,7 @@ def _check_seen(teachers: Sequence[EnsembleMember], job: TrainingJob, say: Say) 
 
 
 def _remedy(settings: Mapping[str, Any]) -> str:
-    """What to do where a teacher, trained with these settings, has seen what is kept back here."""
+    """Say what to do where a teacher, trained with these settings, has seen what is kept back here."""
     if settings.get("validation_fraction") == 0:
         return (
             "it keeps nothing back, so train on every label here too (`validation_fraction: 0`), or give "

@@ -74,7 +74,7 @@ def fast_speed(xy: FloatArray, seen: Mask) -> FloatArray:
 
 
 def _range(xy: FloatArray, seen: Mask) -> FloatArray:
-    """(K,) of one window."""
+    """Return the range of each keypoint in one window (K,), px."""
     found = np.full(xy.shape[1], np.nan)
     for k in np.flatnonzero(seen.mean(axis=0) >= LEAST_SEEN):
         low, high = np.percentile(xy[seen[:, k], k], RANGE, axis=0)

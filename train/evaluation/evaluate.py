@@ -33,7 +33,7 @@ VIDEO_FOLDER = "video_preds"
 
 @dataclass
 class _Job:
-    """What is known before the network runs."""
+    """The inputs of an evaluation, before the network runs."""
 
     package: Package
     data: Path
@@ -127,7 +127,7 @@ def _check(config: EvaluateConfig) -> None:
 
 
 def _spaces(job: _Job, say: Say) -> dict[str, Space]:
-    """Fitted to the labels that were trained on; to all where nothing says which those are."""
+    """Fit the spaces to the labels that were trained on; to all where nothing says which those are."""
     training = job.sets.of(labeled.TRAIN)
     labels = job.frames.xy[training] if training.any() else job.frames.xy
     fitted = {POSE: fit_pose(labels), VIEWS: fit_views(labels, job.views)}
@@ -176,7 +176,7 @@ def _jitter(found: dict[str, Any]) -> str:
 
 
 def _finite(value: Any) -> Any:
-    """With None for numbers that JSON does not have."""
+    """Replace numbers that JSON does not have by None."""
     if isinstance(value, dict):
         return {key: _finite(own) for key, own in value.items()}
     if isinstance(value, list):

@@ -49,7 +49,7 @@ def check(config: TrainConfig) -> None:
 
 
 def _check_gpu(config: TrainConfig) -> list[str]:
-    """What only a GPU has, asked for of a CPU; and a batch that cannot be shared out."""
+    """Check settings that need a GPU, and that the batch can be divided among the GPUs."""
     problems = []
     if config.device == "cpu" and config.precision != "float32":
         problems.append(f"precision: {config.precision} needs `device: gpu`; set `precision: float32`")

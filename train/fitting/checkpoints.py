@@ -34,7 +34,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint whole or not at all."""
 
     def __init__(self, resumable: Callable[[], bool]) -> None:
-        """Remember how to find out whether this training has a checkpoint from which it can be resumed."""
+        """Keep a function that says whether this training has a checkpoint from which it can be resumed."""
         super().__init__()
         self._resumable = resumable
 

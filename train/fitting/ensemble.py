@@ -43,6 +43,7 @@ class EnsembleOutcome:
 
     @property
     def whole(self) -> bool:
+        """Whether every member is trained."""
         return not self.failed and not self.remaining
 
 

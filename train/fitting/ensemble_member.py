@@ -43,6 +43,7 @@ class MemberTraining:
 
     @property
     def name(self) -> str:
+        """Name of the member's folder."""
         return self.folder.name
 
 
@@ -159,6 +160,6 @@ def _write_record(member: MemberTraining, job: TrainingJob) -> None:
 
 
 def _labels(job: TrainingJob) -> str:
-    """Of the labels and of how they are split."""
+    """Return a fingerprint of the labels and of how they are split."""
     in_order = np.concatenate([job.split.train, job.split.validation])
     return f"{fingerprint(job.frames.subset(in_order))}/{len(job.split.train)}"

@@ -54,10 +54,12 @@ class TrainingJob:
 
     @property
     def train(self) -> LabeledFrames:
+        """The frames that train."""
         return self.frames.subset(self.split.train)
 
     @property
     def validation(self) -> LabeledFrames:
+        """The frames that are kept back to validate."""
         return self.frames.subset(self.split.validation)
 
 
@@ -184,8 +186,10 @@ def run(job: TrainingJob, out: Path, say: Say) -> FitResult:
 
 @contextmanager
 def _restored_threads() -> Iterator[None]:
-    """Gives torch back its number of threads, which the export's engine sets: sums depend on it, and the next
-    training in this process would come out differently."""
+    """Restore torch's number of threads after the context, in which the export's engine sets it.
+
+    Sums depend on it, and the next training in this process would have other results.
+    """
     threads = torch.get_num_threads()
     try:
         yield
@@ -278,7 +282,7 @@ def _split(config: TrainConfig, folder: Path, frames: LabeledFrames) -> Split:
 
 
 def _format_split(split: Split) -> str:
-    """In words."""
+    """Describe a split in one line."""
     if not len(split.validation):
         return "all of them train, none is kept back: no error will be known"
     return f"{len(split.train)} train, {len(split.validation)} validate, split {split.how}"
@@ -315,7 +319,7 @@ def start_from(job: TrainingJob, say: Say) -> TrainingJob:
 
 
 def _start(job: TrainingJob, last: Path, say: Say) -> int:
-    """The step to start at."""
+    """Return the step to start at."""
     if not job.config.resume:
         if last.is_file():
             resumable = is_resumable(last, job.config, job.train, job.pseudo)

@@ -106,7 +106,7 @@ def run_in_parallel(
 
 
 def _end(processes: Sequence[SpawnProcess]) -> None:
-    """End them, gently for a while."""
+    """End processes: ask them first, and kill those that still run after `GRACE_S`."""
     for process in processes:
         process.terminate()
     for process in processes:

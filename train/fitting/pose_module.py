@@ -181,8 +181,10 @@ class PoseModule(lightning.LightningModule):
         return warm * settings.gamma**falls
 
     def _freeze_backbone(self, held: bool) -> None:
-        """Hold the backbone still: no gradients, and batch norm that neither uses nor gathers the batch's
-        statistics. A learning rate of 0 alone would let the statistics move on."""
+        """Freeze the backbone: no gradients, and batch norm neither uses nor gathers the batch's statistics.
+
+        A learning rate of 0 alone would let the statistics change.
+        """
         backbone = self.network.backbone
         if backbone.training == held:
             backbone.train(not held)

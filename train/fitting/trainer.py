@@ -85,7 +85,7 @@ class TrainingEnd:
     """Its best checkpoint, its last where no frames are kept back; None where it ended before the first."""
     step: int
     why: str | None
-    """Why it ended early, in words; None where it ran to its end."""
+    """Why it ended early, as a phrase; None where it ran to its end."""
 
 
 def train(run: TrainingRun, module: PoseModule, say: Say) -> TrainingEnd:
@@ -184,7 +184,7 @@ class _Patience(EarlyStopping):
 
     @property
     def why(self) -> str | None:
-        """In words, where it ended the training."""
+        """Why it ended the training; None where it did not."""
         if self.wait_count < self.patience:
             return None
         return f": {self.patience} validations brought nothing better"
@@ -200,7 +200,7 @@ class _Patience(EarlyStopping):
 
 @contextmanager
 def _explain_full_gpu(trainer: lightning.Trainer, run: TrainingRun) -> Iterator[None]:
-    """Within it running out of the GPU's memory is a UserError that says what to change and what is kept."""
+    """Turn running out of the GPU's memory into a UserError that says what to change and what is kept."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -217,7 +217,7 @@ def _explain_full_gpu(trainer: lightning.Trainer, run: TrainingRun) -> Iterator[
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's hints about hardware and loaders; its real warnings come through."""
+    """Silence Lightning's hints about hardware and loaders; its real warnings come through."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
     logger.setLevel(logging.WARNING)

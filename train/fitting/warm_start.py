@@ -166,8 +166,10 @@ def trained_before(checkpoint: Path) -> list[str]:
 
 
 def _settings_beside(checkpoint: Path) -> Mapping[str, Any]:
-    """What the package beside a checkpoint says of its training; nothing where there is none, or none whole,
-    as the network itself is in the checkpoint."""
+    """Return what the package beside a checkpoint says of its training.
+
+    Nothing where there is no whole package: the network itself is in the checkpoint.
+    """
     try:
         return read_package(checkpoint.parent.parent / "package").manifest.training
     except UserError:
@@ -193,7 +195,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _different_network(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
-    """In words, what of two networks' weights differs, the first few."""
+    """Describe where two networks' weights differ, the first few."""
     problems = []
     for name in sorted({*own, *given}):
         here, there = own.get(name), given.get(name)

@@ -141,7 +141,7 @@ def _check_count(imported: ImportedNetwork, found: Keypoints[FloatArray]) -> Non
 
 
 def _check_norms(imported: ImportedNetwork, work: Path, frames: SampleFrames) -> None:
-    """That the engine, which writes group norms its own way, finds what the network as it came would find."""
+    """Check that the engine, which computes group norms in its own way, agrees with the original graph."""
     model = openvino_core().read_model(work / NETWORK)
     model.reshape(input_shapes(imported.spec, 1))
     as_it_came = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

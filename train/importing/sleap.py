@@ -159,8 +159,11 @@ def _metadata(file: Path, model: Any) -> dict[str, Any]:
 
 
 def _offset_px(spec: InputSpec, frame_size: tuple[int, int]) -> float:
-    """Input px at heatmap pixel 0, for sleap-nn's coordinates: heatmap pixel times stride over scale, without
-    the half pixels that a resize of areas brings (our way back to the frame adds them)."""
+    """Return the input px at heatmap pixel 0, for sleap-nn's coordinates.
+
+    Those are the heatmap pixel times stride over scale, without the half pixels that a resize of areas brings
+    (the way back to the frame adds them).
+    """
     return 0.5 * spec.width / frame_size[0] - 0.5
 
 

@@ -121,7 +121,7 @@ def _compared(inputs: LossInputs) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _mean(values: Tensor, counts: Tensor) -> Tensor:
-    """Of `values` (B, K), each as often as it counts; 0 where none does."""
+    """Return the mean of `values` (B, K), weighted by what each counts; 0 where none does."""
     total = counts.sum()
     return (values * counts).sum() / torch.where(total > 0, total, 1)
 

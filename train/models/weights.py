@@ -151,7 +151,7 @@ def _load_file(file: Path) -> Any:
 
 
 def _without_prefix(given: dict[str, Tensor], own: set[str]) -> tuple[dict[str, Tensor], str]:
-    """The weights under the prefix that makes most names ours."""
+    """Return the weights under the prefix for which most names are the backbone's own."""
     prefix = max(PREFIXES, key=lambda p: sum(k.startswith(p) and k[len(p) :] in own for k in given))
     return {k[len(prefix) :]: v for k, v in given.items() if k.startswith(prefix)}, prefix
 

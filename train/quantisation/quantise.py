@@ -136,7 +136,7 @@ def _make(
 
 
 def _reference(package: Package, float32: Estimator, reference: CalibrationFrames) -> PrecisionReference:
-    """Without labels the golden frames, by which every engine is judged when it starts, take their place."""
+    """Return the frames to measure on; without labels the golden frames take their place."""
     images = list(package.golden.frames) if reference.labeled is None else reference.labeled.images
     return PrecisionReference(
         images,
@@ -150,7 +150,7 @@ def _reference(package: Package, float32: Estimator, reference: CalibrationFrame
 def _reports(
     package: Package, work: Path, made: Collection[str], reference: PrecisionReference, say: Say
 ) -> dict[str, PrecisionReport]:
-    """Of every precision; without labels only of those just made, so that no error once known is lost."""
+    """Report every precision; without labels only those just made, so that no known error is lost."""
     if reference.xy is None:
         say("no labels to measure errors with: how far keypoints move from float32 is measured alone")
     reports = {}
