@@ -9,91 +9,71 @@ the engine alone: one call with so many frames against as many calls with one, i
 
 from __future__ import annotations
 
-import argparse
-import shutil
 import sys
-import tempfile
-from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-import rigs
 from bench.latency.program import latency_config
-from bench.output import check_out, conditions, finish, machine_line, markdown_table
+from bench.output import conditions, machine_line, markdown_table
+from bench.program import Out, run, say
+from bench.short_run import came_through, short_run
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.schema import EngineConfig, Precision, RunConfig
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.engine import Engine
 from rt_pose.loop.latency import summary
 from rt_pose.package import read_package
-from rt_pose.session.read import Session, stamp_columns
-from rt_pose.session.run import run_session
 
 CAMERAS = (1, 2, 4)
 GROUP_MS = (0.0, 10.0)
 ROUNDS, CALLS = 8, 10
 
 
-def main() -> int:
-    """Measure, print a table and a JSON line, write them where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder of the model package")
-    parser.add_argument("--video", required=True, type=Path, help="the recording that every camera plays")
-    parser.add_argument("--rate", type=float, default=15.0, help="frames a second of each camera")
-    parser.add_argument("--seconds", type=float, default=15.0, help="length of each run")
-    parser.add_argument("--precision", choices=["float32", "bf16", "mixed", "int8"], default="float32")
-    parser.add_argument("--out", type=Path, help="stem of the result files")
-    options = parser.parse_args()
-    check_out(options.out)
-    engine = EngineConfig(precision=options.precision)
-    rows = [
-        live(options, engine, cameras, group_ms)
-        for cameras in CAMERAS
-        for group_ms in (GROUP_MS if cameras > 1 else GROUP_MS[:1])
-    ]
-    figures = {
+@dataclass(kw_only=True)
+class Options:
+    """What is measured."""
+
+    model: Annotated[str, "folder of the model package"]
+    video: Annotated[Path, "the recording that every camera plays"]
+    rate: Annotated[float, "frames a second of each camera"] = 15.0
+    seconds: Annotated[float, "length of each run"] = 15.0
+    precision: Precision = "float32"
+    out: Out = None
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """The runs, and the engine alone."""
+    return {
         "bench": "cameras",
         **conditions(),
         "model": options.model,
         "rate_hz": options.rate,
-        "live": rows,
+        "live": [
+            live(options, cameras, group_ms)
+            for cameras in CAMERAS
+            for group_ms in (GROUP_MS if cameras > 1 else GROUP_MS[:1])
+        ],
         "engine_alone": alone(options.model, options.precision),
     }
-    finish(figures, text(figures), options.out)
-    return 0
 
 
-def live(options: argparse.Namespace, engine: EngineConfig, cameras: int, group_ms: float) -> dict[str, Any]:
+def live(options: Options, cameras: int, group_ms: float) -> dict[str, Any]:
     """One run through the whole program."""
-    print(f"{cameras} camera(s), group_ms {group_ms:g} ...", file=sys.stderr)
+    say(f"{cameras} camera(s), group_ms {group_ms:g} ...")
     base = latency_config(
         options.model,
         options.video,
         rate_hz=options.rate,
         seconds=options.seconds,
         budget_ms=200.0,
-        engine=engine,
+        engine=EngineConfig(precision=options.precision),
     )
-    folder = Path(tempfile.mkdtemp(prefix="rt-pose-bench-"))
-    try:
-        result = run_session(_with(base, cameras, group_ms), folder / "session", rigs.register, HostClock())
-        session = Session.read(folder / "session")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    stamps = stamp_columns(session.observations)
-    calls = Counter(o.stages.t_inferred_ns for o in session.observations)
-    counts = result.summary["cameras"].values()
-    return {
-        "cameras": cameras,
-        "group_ms": group_ms,
-        "image_to_decision_ms": summary((stamps.stages["t_decided_ns"] - stamps.t_arrival_ns) / NS_PER_MS),
-        "calls_by_frames": dict(sorted(Counter(calls.values()).items())),
-        "captured": sum(c["captured"] for c in counts),
-        "superseded": sum(c["superseded"] for c in counts),
-    }
+    with short_run(_with(base, cameras, group_ms)) as played:
+        session = played.session()
+    return {"cameras": cameras, "group_ms": group_ms, **came_through(played.result, session)}
 
 
 def _with(base: RunConfig, cameras: int, group_ms: float) -> RunConfig:
@@ -166,4 +146,4 @@ def _ms(found: dict[str, Any], key: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(Options, measure, text))

@@ -10,17 +10,18 @@ preprocessing, and how often the window was lost.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.output import check_out, conditions, finish, machine_line, markdown_table
+from bench.output import conditions, machine_line, markdown_table
+from bench.program import Out, run
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.schema import CropConfig, EngineConfig
 from rt_pose.inference.choose_engine import choose_engine
@@ -40,28 +41,29 @@ WINDOW = 1.15
 CONFIDENT = 0.5
 
 
-def main() -> int:
-    """Measure, print a table and a JSON line, write them where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--model", required=True, help="folder of the model package")
-    parser.add_argument("--video", required=True, type=Path, help="the recording")
-    parser.add_argument("--frames", type=int, default=300, help="frames of it")
-    parser.add_argument("--out", type=Path, help="stem of the result files")
-    options = parser.parse_args()
-    check_out(options.out)
+@dataclass(kw_only=True)
+class Options:
+    """What is measured."""
+
+    model: Annotated[str, "folder of the model package"]
+    video: Annotated[Path, "the recording"]
+    frames: Annotated[int, "frames of it"] = 300
+    out: Out = None
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """Every size of frame, whole and followed."""
     package = read_package(options.model)
     estimator = choose_engine(package, EngineConfig(precision="float32")).estimator
     channels = package.manifest.input.channels
-    frames = [f.image.copy() for f, _ in zip(read_frames(options.video, channels), range(options.frames))]  # noqa: B905
+    frames = [f.image.copy() for f in islice(read_frames(options.video, channels), options.frames)]
     right = [estimator.estimate(frame) for frame in frames]
     rows = [
         compare(package, estimator, frames, right, scale, follow)
         for scale in SCALES
         for follow in (False, True)
     ]
-    figures = {"bench": "crop", **conditions(), "frames": len(frames), "rows": rows}
-    finish(figures, text(figures), options.out)
-    return 0
+    return {"bench": "crop", **conditions(), "frames": len(frames), "rows": rows}
 
 
 def compare(
@@ -156,4 +158,4 @@ def text(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(Options, measure, text))

@@ -9,16 +9,17 @@ text and seed, and the exit status is 1.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import sys
 import traceback
 import warnings
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
+from bench.program import parse
 from rt_pose.clock import NS_PER_S, Clock, HostClock
 from rt_pose.errors import UserError
 from rt_pose.rules.bind import bind
@@ -38,24 +39,8 @@ ZONES: dict[str, Zone] = {
 }
 UNITS = ["", " px", " mm", " cm/s", "px/s", " deg", " ms", " Hz", " %", " furlong", " rad/s", "/s"]
 WORDS = [*QUANTITIES, *KEYPOINTS, *ZONES, "and", "or", "not", "(", ")", ",", "<", ">=", "+", "-", "*", "/"]
-WORDS += [
-    "abs",
-    "min",
-    "max",
-    "left",
-    "right",
-    "1.5",
-    "1e400",
-    ".",
-    "=",
-    "\n",
-    "\t",
-    "é",
-    "٣",
-    "\0",
-    "'",
-    "px",
-]
+WORDS += ["abs", "min", "max", "left", "right", "1.5", "1e400", ".", "=", "\n", "\t"]
+WORDS += ["é", "٣", "\0", "'", "px"]
 MEASURES = (MetricScale(), MetricScale(True, 0.5), MetricScale(True, None))
 
 
@@ -186,11 +171,17 @@ def fuzz(seconds: float, seed: int, clock: Clock, most_findings: int = 20) -> di
     return {"seed": seed, "seconds": seconds, **counts, "findings": findings}
 
 
+@dataclass
+class Options:
+    """For how long, and from which seed on."""
+
+    seconds: float = 300.0
+    seed: int = 0
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=300.0)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    """Fuzz, print what was found; 1 where there is any."""
+    options = parse(Options)
     result = fuzz(options.seconds, options.seed, HostClock())
     findings = result["findings"]
     assert isinstance(findings, list)

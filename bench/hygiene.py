@@ -15,7 +15,6 @@ show).
 
 from __future__ import annotations
 
-import argparse
 import gc
 import linecache
 import multiprocessing
@@ -26,17 +25,19 @@ import tracemalloc
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import zmq
 
 import rigs
 from bench.latency.program import latency_config
-from bench.output import check_out, conditions, finish, machine_line, markdown_table
+from bench.output import conditions, machine_line, markdown_table
+from bench.program import Out, run
 from rt_pose.clock import NS_PER_MS, HostClock
-from rt_pose.config.schema import EngineConfig
+from rt_pose.config.schema import EngineConfig, Precision
 from rt_pose.errors import UserError
 from rt_pose.loop import closed_loop, frame_reporter
 from rt_pose.loop.assemble import Assembled, assemble
@@ -95,28 +96,42 @@ def fill_ring(ring: FrameRing, images: list[Any]) -> None:
         ring.end_write(slot)
 
 
-def measure(model: str, video: Path, frames: int, engine: EngineConfig) -> dict[str, Any]:
+@dataclass(kw_only=True)
+class Options:
+    """What is measured."""
+
+    model: Annotated[str, "folder of the model package"]
+    video: Annotated[Path, "the recording"]
+    frames: int = 10_000
+    precision: Precision = "auto"
+    out: Out = None
+
+
+def measure(options: Options) -> dict[str, Any]:
     """All figures; UserError where package or recording cannot be used."""
-    if frames < MIN_FRAMES:
-        raise UserError(f"--frames: expected at least {MIN_FRAMES}, got {frames}")
+    if options.frames < MIN_FRAMES:
+        raise UserError(f"--frames: expected at least {MIN_FRAMES}, got {options.frames}")
     rigs.register()
     clock = BoundaryClock()
-    config = latency_config(model, video, rate_hz=None, seconds=1.0, budget_ms=50.0, engine=engine)
+    engine = EngineConfig(precision=options.precision)
+    config = latency_config(
+        options.model, options.video, rate_hz=None, seconds=1.0, budget_ms=50.0, engine=engine
+    )
     with tempfile.TemporaryDirectory(prefix="rt-pose-") as folder, _drain(f"ipc://{folder}/records") as end:
         assembled = assemble(config, "hygiene", clock, recorder=end)
         try:
             assert isinstance(assembled.sink, RecordSink)
             assembled.sink.wait_for_recorder()
-            feeder = Feeder(assembled, _images(assembled, video), clock)
+            feeder = Feeder(assembled, _images(assembled, options.video), clock)
             feeder.step(WARM_UP)
-            found = _trace(feeder, frames, clock)
+            found = _trace(feeder, options.frames, clock)
             found["records_refused"] = assembled.sinks.refused()
             found["engine"] = assembled.description["engine"]["description"]
             found["keypoints"] = len(assembled.description["package"]["keypoints"])
         finally:
             assembled.stop()
             assembled.close()
-    return {"bench": "hygiene", **conditions(), "recording": str(video), **found}
+    return {"bench": "hygiene", **conditions(), "recording": str(options.video), **found}
 
 
 def _trace(feeder: Feeder, frames: int, clock: BoundaryClock) -> dict[str, Any]:
@@ -300,27 +315,5 @@ def discard_records(endpoint: str) -> None:
         socket.recv_multipart()
 
 
-def main() -> int:
-    """The command line; prints a table and, last, one JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", required=True, help="folder of the model package")
-    parser.add_argument("--video", required=True, type=Path, help="the recording")
-    parser.add_argument("--frames", type=int, default=10_000)
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--out", type=Path, help="write OUT.json and OUT.md")
-    options = parser.parse_args()
-    try:
-        check_out(options.out)
-        engine = EngineConfig(precision=options.precision)
-        figures = measure(options.model, options.video, options.frames, engine)
-    except UserError as error:
-        print(f"hygiene: {error}", file=sys.stderr)
-        return 2
-    finish(figures, table(figures), options.out)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(Options, measure, table))

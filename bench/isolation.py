@@ -11,38 +11,35 @@ where it can be: by the subscribers' sequence gaps and the loop's refused record
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import zmq
+from scipy import stats
 
-import rigs
 from bench.latency.program import latency_config
+from bench.program import guarded
+from bench.short_run import short_run
 from rt_pose.clock import HostClock
-from rt_pose.config.schema import EngineConfig, RunConfig
+from rt_pose.config.schema import EngineConfig, Precision, RunConfig
 from rt_pose.errors import UserError
 from rt_pose.loop.latency import summary
 from rt_pose.session.describe import machine, versions
-from rt_pose.session.run import RunObserver, run_session
+from rt_pose.session.run import RunObserver
 
 STALL_S = 5.0
-T_95 = {2: 6.314, 3: 2.920, 4: 2.353, 5: 2.132, 6: 2.015, 7: 1.943, 8: 1.895, 9: 1.860, 10: 1.833}
-"""One-sided 95 % quantile of Student's t for that many pairs (one degree of freedom less)."""
 FAULTS = ("subscriber stalled", "subscriber killed", "recorder killed")
 
 
@@ -183,17 +180,14 @@ class FaultInjector(RunObserver):
 
 def run_arm(config: RunConfig, fault: str, frames: int) -> Arm:
     """One run, with `fault` or (empty) without."""
-    folder = Path(tempfile.mkdtemp(prefix="rt-pose-bench-"))
     conductor = FaultInjector(fault, frames // 4)
     try:
-        try:
-            result = run_session(config, folder / "session", rigs.register, HostClock(), conductor)
-        finally:
-            missed = conductor.finish()
+        with short_run(config, notices=conductor) as run:
+            result = run.result
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        missed = conductor.finish()
     if not result.summary:
-        raise UserError(f"isolation: the run did not end well: {result.status}")
+        raise UserError(f"the run did not end well: {result.status}")
     assert conductor.witness is not None
     (counts,) = result.summary["cameras"].values()
     return Arm(
@@ -214,14 +208,11 @@ def compare(pairs: list[tuple[Arm, Arm]]) -> dict[str, Any]:
     """Ratios of P99 (with / without): each, their geometric mean, its upper 95 % bound."""
     ratios = [faulty.p99 / clean.p99 for faulty, clean in pairs]
     logs = np.log(ratios)
-    spread = float(np.std(logs, ddof=1)) / math.sqrt(len(logs)) if len(logs) > 1 else math.nan
-    return {
-        "ratios_p99": [round(r, 4) for r in ratios],
-        "mean_ratio": round(float(np.exp(logs.mean())), 4),
-        "upper_95": round(float(np.exp(logs.mean() + T_95[len(logs)] * spread)), 4)
-        if len(logs) > 1
-        else None,
-    }
+    upper = None
+    if len(logs) > 1:
+        upper = round(float(np.exp(logs.mean() + stats.t.ppf(0.95, len(logs) - 1) * stats.sem(logs))), 4)
+    mean = round(float(np.exp(logs.mean())), 4)
+    return {"ratios_p99": [round(r, 4) for r in ratios], "mean_ratio": mean, "upper_95": upper}
 
 
 def run_fault(
@@ -247,33 +238,31 @@ def run_fault(
     }
 
 
-def main() -> int:
-    """The command line; prints a table and, last, one JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+@dataclass(kw_only=True)
+class Options:
+    """What is measured."""
+
+    model: Annotated[str, "folder of the model package"]
+    video: Annotated[Path, "the recording"]
+    rate: Annotated[float, "frames a second"] = 100.0
+    frames: Annotated[int, "frames a run"] = 2000
+    pairs: Annotated[int, "pairs a fault"] = 5
+    faults: Annotated[list[str], "which of them", FAULTS] = field(default_factory=lambda: list(FAULTS))
+    precision: Precision = "auto"
+    json: Annotated[Path | None, "write the result here"] = None
+
+
+def measure(options: Options) -> int:
+    """Run all pairs; print a table and, last, one JSON line."""
+    config = latency_config(
+        options.model,
+        options.video,
+        rate_hz=options.rate,
+        seconds=options.frames / options.rate,
+        budget_ms=50.0,
+        engine=EngineConfig(precision=options.precision),
     )
-    parser.add_argument("--model", required=True, help="folder of the model package")
-    parser.add_argument("--video", required=True, type=Path, help="the recording")
-    parser.add_argument("--rate", type=float, default=100.0, help="frames a second")
-    parser.add_argument("--frames", type=int, default=2000, help="frames a run")
-    parser.add_argument("--pairs", type=int, default=5, choices=sorted(T_95), help="pairs a fault")
-    parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=FAULTS, help="which of them")
-    parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bf16"])
-    parser.add_argument("--json", type=Path, help="write the result here")
-    options = parser.parse_args()
-    try:
-        config = latency_config(
-            options.model,
-            options.video,
-            rate_hz=options.rate,
-            seconds=options.frames / options.rate,
-            budget_ms=50.0,
-            engine=EngineConfig(precision=options.precision),
-        )
-        results = [run_fault(config, fault, options.pairs, options.frames, print) for fault in options.faults]
-    except UserError as error:
-        print(f"isolation: {error}", file=sys.stderr)
-        return 2
+    results = [run_fault(config, fault, options.pairs, options.frames, print) for fault in options.faults]
     print(f"\n{'fault':22}{'ratio of P99s':>16}{'upper 95 %':>12}")
     for result in results:
         print(f"{result['fault']:22}{result['mean_ratio']:>16.3f}{result['upper_95'] or math.nan:>12.3f}")
@@ -293,4 +282,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(Options, measure))

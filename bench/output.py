@@ -27,9 +27,14 @@ def finish(figures: dict[str, Any], text: str, out: Path | None) -> None:
     """Print the text and, last, the JSON line; write OUT.json and OUT.md where `out` is given."""
     print(text)
     if out is not None:
-        out.with_name(out.name + ".json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        out.with_name(out.name + ".md").write_text(text + "\n", encoding="utf-8")
+        write(figures, text, out)
     print(json.dumps(figures))
+
+
+def write(figures: dict[str, Any], text: str, out: Path) -> None:
+    """Write OUT.json and OUT.md."""
+    out.with_name(out.name + ".json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    out.with_name(out.name + ".md").write_text(text + "\n", encoding="utf-8")
 
 
 def machine_line(figures: dict[str, Any]) -> str:

@@ -8,20 +8,20 @@ movement of a keypoint when its frame gets noise of one grey level, the jitter t
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
-import json
 import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.output import markdown_table
+from bench.program import Out, run
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import AUTO_ERROR_FACTOR, BY_NAME_ONLY, warm_up
@@ -29,10 +29,10 @@ from rt_pose.inference.estimator import Estimator
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, PrecisionReport, read_package
 from rt_pose.session.describe import machine
 from rt_pose.video import read_frames
+from train.evaluation.jitter import NOISE_GREY, xy_in_noise
 from train.quantisation.frames import labeled_frames
 from train.quantisation.precisions import PrecisionReference, displacement, estimator, measure, precisions_of
 
-NOISE_GREY = 1.0
 NOISE_FRAMES = 100
 MIXED_TIME_FACTOR = 1.15
 """So much of bf16's time `mixed` may take to be recommended in its place."""
@@ -79,7 +79,7 @@ def measure_package(
     for precision, network in networks.items():
         p50, p99 = (float(q) for q in np.percentile(times[precision], [50, 99]))
         ratio = float(np.median(np.median(times[precision], axis=1) / np.median(times["float32"], axis=1)))
-        moved = noise_movement(network, few, seed)
+        moved = displacement(xy_in_noise(network, few, seed), network.estimate_all(few))
         median, p95 = (float(q) for q in np.percentile(moved, [50, 95]))
         report = measure(network, on)
         rows.append(Row(precision, p50, p99, rounds * forwards, ratio, report, median, p95, len(moved)))
@@ -115,16 +115,6 @@ def alternating_ms(
                 engine.infer(batch)
                 times[precision][i, j] = (clock.now_ns() - start_ns) / NS_PER_MS
     return times
-
-
-def noise_movement(network: Estimator, images: Sequence[NDArray[np.uint8]], seed: int) -> NDArray[np.float64]:
-    """How far (px) confident keypoints move when frames get normal noise of `NOISE_GREY` grey levels."""
-    random = np.random.default_rng(seed)
-    noisy = [
-        np.clip(image + random.normal(0, NOISE_GREY, image.shape).round(), 0, 255).astype(np.uint8)
-        for image in images
-    ]
-    return displacement(network.estimate_all(noisy).xy, network.estimate_all(images))
 
 
 def _error_px(row: Row) -> float:
@@ -163,32 +153,22 @@ def recommendation(rows: Sequence[Row]) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table, which people read as well as it is."""
-    lines = [
-        "| precision | P50 ms | P99 ms | to float32 | labels median | mean | P90 px | from float32 on video, "
-        "median | P95 px | one grey level of noise, median | P95 px |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    head = ["precision", "P50 ms", "P99 ms", "to float32", "labels median", "mean", "P90 px"]
+    head += ["from float32 on video, median", "P95 px", "one grey level of noise, median", "P95 px"]
+    lines = []
     for row in rows:
-        report = row.report
-        cells = [
-            row.precision,
-            f"{row.p50_ms:.2f}",
-            f"{row.p99_ms:.2f}",
-            f"{row.ratio:.2f}",
-            f"{report.validation_median_px:.2f}",
-            f"{report.validation_error_px:.2f}",
-            f"{report.validation_p90_px:.2f}",
-            f"{report.video_median_px:.3f}",
-            f"{report.video_p95_px:.3f}",
-            f"{row.noise_median_px:.3f}",
-            f"{row.noise_p95_px:.3f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        on = row.report
+        times = (row.p50_ms, row.p99_ms, row.ratio)
+        errors = (on.validation_median_px, on.validation_error_px, on.validation_p90_px)
+        moved = (on.video_median_px, on.video_p95_px, row.noise_median_px, row.noise_p95_px)
+        numbers = [*(f"{v:.2f}" for v in (*times, *errors)), *(f"{v:.3f}" for v in moved)]
+        lines.append([row.precision, *numbers])
+    return markdown_table(head, lines)
 
 
-def page(rows: Sequence[Row], facts: dict[str, Any]) -> str:
+def page(facts: dict[str, Any]) -> str:
     """The result for people."""
+    rows = msgspec.convert(facts["rows"], list[Row])
     row = rows[0]
     return "\n".join(
         [
@@ -208,34 +188,30 @@ def page(rows: Sequence[Row], facts: dict[str, Any]) -> str:
     )
 
 
-def main() -> None:
-    """Measure the package on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, help="model package (`rt-pose train quantise` adds int8)")
-    parser.add_argument("--data", required=True, help="the labeled folder that it was trained on")
-    parser.add_argument("--video", required=True, help="a recording without labels")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--forwards", type=int, default=50, help="forwards a block")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", help="write OUT.json and OUT.md")
-    options = parser.parse_args()
+@dataclass(kw_only=True)
+class Options:
+    """What is measured."""
+
+    model: Annotated[str, "model package (`rt-pose train quantise` adds int8)"]
+    data: Annotated[Path, "the labeled folder that it was trained on"]
+    video: Annotated[Path, "a recording without labels"]
+    rounds: int = 20
+    forwards: Annotated[int, "forwards a block"] = 50
+    seed: int = 0
+    out: Out = None
+
+
+def measured(options: Options) -> dict[str, Any]:
+    """Of the command line's package, the figures for JSON."""
     package = read_package(options.model)
     rows, facts = measure_package(
-        package, Path(options.data), Path(options.video), options.rounds, options.forwards, options.seed
+        package, options.data, options.video, options.rounds, options.forwards, options.seed
     )
-    facts |= {key: machine()[key] for key in ("cpu", "cores_usable", "features")}
+    here = machine()
+    facts |= {key: here[key] for key in ("cpu", "cores_usable", "features")}
     facts |= {"recommendation": recommendation(rows), "package": package.sha256}
-    text = page(rows, facts)
-    result = facts | {"rows": msgspec.to_builtins(rows)}
-    if options.out:
-        Path(f"{options.out}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        Path(f"{options.out}.md").write_text(text, encoding="utf-8")
-    print(text)
-    print(json.dumps(result))
+    return facts | {"rows": msgspec.to_builtins(rows)}
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"bench.precision: {error}")
+    sys.exit(run(Options, measured, page))

@@ -9,16 +9,17 @@ measurement of precisions, the same manifest, which says what this package is. I
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.program import POSITIONAL, guarded
 from bench.synthetic_heatmaps import random_frames, sharpen
 from rt_pose.errors import UserError
 from rt_pose.package import DecodeSpec, Package
@@ -74,30 +75,27 @@ def _labeled(images: list[NDArray[np.uint8]], keypoints: int, seed: int) -> Labe
     )
 
 
-def main() -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("out", type=Path, help="folder of the package")
-    parser.add_argument("--keypoints", type=int, default=17)
-    parser.add_argument("--channels", type=int, choices=(1, 3), default=1, help="1 gray, 3 RGB")
-    parser.add_argument("--video", type=Path, help="recording whose first frames become the golden ones")
-    options = parser.parse_args()
-    try:
-        if options.keypoints < 1:
-            raise UserError(f"--keypoints: expected 1 or more, got {options.keypoints}")
-        frames = None
-        if options.video is not None:
-            read = itertools.islice(read_frames(options.video, options.channels), FRAMES)
-            frames = [frame.image for frame in read]
-        package = random_package(options.out, options.keypoints, options.channels, frames)
-    except UserError as error:
-        print(f"untrained: {error}", file=sys.stderr)
-        return 2
+@dataclass(kw_only=True)
+class Options:
+    """What is to be made."""
+
+    out: Annotated[Path, "folder of the package", POSITIONAL]
+    keypoints: int = 17
+    channels: Annotated[Channels, "1 gray, 3 RGB"] = 1
+    video: Annotated[Path | None, "recording whose first frames become the golden ones"] = None
+
+
+def make(options: Options) -> int:
+    """Write the package of the command line."""
+    if options.keypoints < 1:
+        raise UserError(f"--keypoints: expected 1 or more, got {options.keypoints}")
+    frames = None
+    if options.video is not None:
+        frames = [f.image for f in itertools.islice(read_frames(options.video, options.channels), FRAMES)]
+    package = random_package(options.out, options.keypoints, options.channels, frames)
     print(f"model package: {package.path} ({NOTE})")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(Options, make))

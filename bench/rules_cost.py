@@ -8,12 +8,14 @@ own step is not in it. Prints a table and one JSON line last; `--write` keeps th
 
 from __future__ import annotations
 
-import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
+from bench.program import parse
 from rt_pose.clock import NS_PER_MS, Clock, HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import OutputConfig, RunConfig
@@ -82,11 +84,17 @@ def measure(whens: list[str], probability: float | None, frames: int, clock: Clo
     return {"p50_us": round(p50, 1), "p99_us": round(p99, 1), "max_us": round(most, 1), "n": frames}
 
 
+@dataclass
+class Options:
+    """For how long, and where to."""
+
+    frames: int = 3000
+    write: Annotated[str, "JSON file to write"] = ""
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=3000)
-    parser.add_argument("--write", help="JSON file to write.")
-    options = parser.parse_args()
+    """Measure all of them, print a table and, last, one JSON line."""
+    options = parse(Options)
     clock = HostClock()
     rows = []
     print(f"{'three rules':52} {'judged by':12} {'P50':>8} {'P99':>8} {'max':>8}  us a frame")

@@ -14,31 +14,30 @@ Networks are EfficientNet-Lite0 packages whose head nobody trained (`bench.rando
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.latency.program import latency_rules
 from bench.machine_peak import Peak, copy_bytes_per_s, peaks
-from bench.operations import count_operations
-from bench.output import check_out, conditions, finish, machine_line, markdown_table
+from bench.operations import operations_of
+from bench.output import conditions, machine_line, markdown_table
+from bench.program import Out, run, say
 from bench.random_package import random_package
 from bench.synthetic_heatmaps import random_frames
-from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
+from bench.timing import timed
+from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.decisions.decide import Decider, make_rules
-from rt_pose.errors import UserError
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.engine import Engine, engines, open_engine
 from rt_pose.inference.estimator import CpuEstimator
-from rt_pose.loop.latency import FrameLatency, summary
+from rt_pose.loop.latency import FrameLatency
 from rt_pose.loop.publish import Publisher
 from rt_pose.package import NETWORK, Package, read_package
 from rt_pose.tracking.causal_filter import CausalFilter
@@ -49,7 +48,6 @@ SIZES = ((320, 240), (396, 406), (640, 480), (1280, 1024))
 KEYPOINTS = (4, 17, 50)
 DEFAULT_KEYPOINTS = 17
 NETWORKS: tuple[tuple[Channels, int], ...] = ((1, 17), (3, 17), (3, 4), (3, 50))
-CALLS, MAX_S, WARM_UP = 1000, 4.0, 20
 FRAMES = 4
 """Different inputs in turn."""
 PERIOD_NS = 10 * NS_PER_MS
@@ -71,23 +69,6 @@ class Row:
     def distance(self) -> float | None:
         """P50 over floor."""
         return None if self.ms is None else self.ms["p50"] / self.floor_ms
-
-
-def timed(call: Callable[[int], object], calls: int = CALLS, max_s: float = MAX_S) -> dict[str, Any] | None:
-    """Summary (ms) of `calls` calls, of fewer where `max_s` is over first; each is handed its number."""
-    clock = HostClock()
-    for i in range(WARM_UP):
-        call(i)
-    taken: list[float] = []
-    end = clock.now_ns() + max_s * NS_PER_S
-    for i in range(calls):
-        start = clock.now_ns()
-        call(WARM_UP + i)
-        now = clock.now_ns()
-        taken.append((now - start) / NS_PER_MS)
-        if now > end:
-            break
-    return summary(taken)
 
 
 def bytes_floor(size: int) -> tuple[float, str]:
@@ -123,10 +104,9 @@ def infer_row(package: Package, precision: str, peak: Peak) -> Row:
     random = np.random.default_rng(0)
     shape = (1, spec.channels, spec.height, spec.width)
     batches = [random.standard_normal(shape, np.float32) for _ in range(FRAMES)]
-    network = package.path / NETWORK
-    operations = count_operations(network)
+    operations = operations_of(package)
     arithmetic = operations / peak.per_s * 1e3
-    weights, _ = bytes_floor(network.stat().st_size)
+    weights, _ = bytes_floor((package.path / NETWORK).stat().st_size)
     floor = f"{operations / 1e9:.2f} GFLOP at {peak.per_s / 1e9:.0f} GFLOP/s ({peak.kernel})"
     colour = "gray" if spec.channels == 1 else "RGB"
     what = (
@@ -219,7 +199,7 @@ def tracking_for(spec: Any, keypoints: int) -> Any:
     return spec if len(spec.tau_s) == keypoints else default_tracking(keypoints, (640, 480))
 
 
-def packages(folder: Path, say: Callable[[str], None]) -> dict[tuple[int, int], Package]:
+def packages(folder: Path) -> dict[tuple[int, int], Package]:
     """The untrained packages by channels and keypoints, made where they are not there."""
     found: dict[tuple[int, int], Package] = {}
     for channels, keypoints in NETWORKS:
@@ -231,9 +211,17 @@ def packages(folder: Path, say: Callable[[str], None]) -> dict[tuple[int, int], 
     return found
 
 
-def measure(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+@dataclass(kw_only=True)
+class Options:
+    """What is measured."""
+
+    packages: Annotated[Path, "where the networks are, or are to be made"] = Path("runs/bench/packages")
+    out: Out = None
+
+
+def measure(options: Options) -> dict[str, Any]:
     """Every row."""
-    made = packages(folder, say)
+    made = packages(options.packages)
     say("the machine's peak ...")
     peak = peaks()
     rows: list[Row] = []
@@ -283,23 +271,5 @@ def table(figures: dict[str, Any]) -> str:
     )
 
 
-def main() -> int:
-    """The command line; prints a table and, last, one JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--packages", type=Path, default=Path("runs/bench/packages"))
-    parser.add_argument("--out", type=Path, help="write OUT.json and OUT.md")
-    options = parser.parse_args()
-    try:
-        check_out(options.out)
-        figures = measure(options.packages, lambda text: print(text, file=sys.stderr))
-    except UserError as error:
-        print(f"stages: {error}", file=sys.stderr)
-        return 2
-    finish(figures, table(figures), options.out)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(Options, measure, table))

@@ -9,23 +9,18 @@ is another figure, and called so: at that rate frames wait.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import rigs
-from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
+from bench.short_run import short_run
+from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
 from rt_pose.loop.latency import summary
-from rt_pose.session.read import Session, stamp_columns
-from rt_pose.session.run import run_session
+from rt_pose.session.read import stamp_columns
 
 TRIAL_S = 5.0
 SETTLED_S = 0.5
@@ -102,7 +97,8 @@ def two_of_three(go: Callable[[], bool]) -> bool:
 
 
 def _throughput(config: RunConfig) -> float:
-    with _session(config) as session:
+    with short_run(replace(config, seconds=TRIAL_S)) as played:
+        session = played.session()
         decided = stamp_columns(session.observations).stages["t_decided_ns"]
         if len(decided) < 2:
             raise UserError("bench latency: no two frames got through the loop; look at the messages above")
@@ -110,7 +106,8 @@ def _throughput(config: RunConfig) -> float:
 
 
 def _trial(config: RunConfig, rate_hz: float, budget_ms: float) -> RateTrial:
-    with _session(config) as session:
+    with short_run(replace(config, seconds=TRIAL_S)) as played:
+        session = played.session()
         stamps = stamp_columns(session.observations)
         if not len(stamps.t_arrival_ns):
             return RateTrial(rate_hz, 0, 0, None, holds=False)
@@ -122,14 +119,3 @@ def _trial(config: RunConfig, rate_hz: float, budget_ms: float) -> RateTrial:
         p99 = None if found is None else found["p99"]
         holds = dropped == 0 and p99 is not None and p99 <= budget_ms
         return RateTrial(rate_hz, frames, dropped, p99, holds)
-
-
-@contextmanager
-def _session(config: RunConfig) -> Any:
-    """The session of a short run, read back; its folder goes again."""
-    folder = Path(tempfile.mkdtemp(prefix="rt-pose-bench-"))
-    try:
-        run_session(replace(config, seconds=TRIAL_S), folder / "session", rigs.register, HostClock())
-        yield Session.read(folder / "session")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

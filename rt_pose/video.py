@@ -6,6 +6,7 @@ contents in front, opens and then ends early without a word.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -138,6 +139,16 @@ def read_frames(path: Path | str, channels: Channels, start: int = 0) -> Iterato
         reader.skip(start)
         while (frame := reader.read()) is not None:
             yield frame
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """(width, height) of `WxH` in px; UserError where it is none."""
+    if not text:
+        return None
+    match = re.fullmatch(r"(\d+)[xX](\d+)", text.strip())
+    if match is None or not int(match[1]) or not int(match[2]):
+        raise UserError(f"--size: expected WIDTHxHEIGHT in px such as 640x480, got {text!r}")
+    return int(match[1]), int(match[2])
 
 
 def probe(path: Path | str) -> VideoInfo:

@@ -113,39 +113,3 @@ def reliability(confidence: FloatArray, apart: FloatArray, within_px: float, bin
         np.array([len(part) for part in parts], np.intp),
         within_px,
     )
-
-
-def calibrate_confidence(confidence: FloatArray, curve: Reliability) -> FloatArray:
-    """Convert confidences to the share of keypoints that are right, by a measured curve.
-
-    Parameters
-    ----------
-    confidence
-        Confidence (...), 0..1.
-    curve
-        What `reliability` measured.
-
-    Returns
-    -------
-    FloatArray
-        Shares (...), 0..1.
-
-    Notes
-    -----
-    The curve is first made to rise (isotonic regression by pooling violators, Ayer et al. 1955), then read
-    with straight lines between its bins.
-    """
-    return np.interp(confidence, curve.confidence, _isotonic(curve.right, curve.count))
-
-
-def _isotonic(values: FloatArray, weights: NDArray[np.intp]) -> FloatArray:
-    """The nearest sequence that never falls."""
-    pools: list[tuple[float, float, int]] = []  # mean, weight, how many
-    for value, weight in zip(values, weights, strict=True):
-        mean, total, length = float(value), float(weight), 1
-        while pools and pools[-1][0] > mean:
-            before, more, count = pools.pop()
-            mean = (mean * total + before * more) / (total + more)
-            total, length = total + more, length + count
-        pools.append((mean, total, length))
-    return np.concatenate([np.full(length, mean) for mean, _, length in pools])

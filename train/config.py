@@ -28,8 +28,9 @@ class NetworkConfig:
     and of timm's MobileNetV4 and ViT; a checkpoint of `rt-pose train fit` works too). Empty: the ImageNet
     weights of lite0 to lite2, random weights for all others."""
     context: int = 0
-    """Past frames whose features help the present frame (never later ones); 0 = none. Live it costs one
-    frame's forward all the same. Unlabeled clips teach it what a past is worth."""
+    """Experimental, no gain has been measured yet: past frames whose features the present frame is given
+    (never later ones); 0 = none. Live it costs one frame's forward all the same. Unlabeled clips teach it
+    what a past is worth."""
 
 
 @dataclass

@@ -7,7 +7,6 @@ import importlib.metadata
 import math
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from torch import nn
 from rt_pose.errors import UserError
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.device import physical_cores
-from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_NEXT, NETWORK_OUTPUT, NETWORK_PAST, open_engine
+from rt_pose.inference.engine import open_engine
 from rt_pose.inference.engines.torch_reference import PROGRAM
 from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.package import (
@@ -40,6 +39,7 @@ from rt_pose.package import (
 from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
 from train.data.labels import LabeledFrames
+from train.models.files import write_onnx, write_program
 from train.models.network import PoseNetwork, StreamingExport
 from train.quantisation.mixed import write_first_in_float32
 from train.quantisation.precisions import (
@@ -53,7 +53,6 @@ from train.support.say import Say
 
 GOLDEN_FRAMES = 8
 MIXED = PRECISION_NETWORKS["mixed"]
-ONNX_OPSET = 18
 VELOCITY_TAU_S = 0.1
 REST_SPEED_DIAGONALS_S = 0.75
 """Default strength of movement: the root mean square speed along each axis, in frame diagonals a second."""
@@ -108,8 +107,8 @@ def export(trained: Trained, folder: Path, say: Say) -> Package:
     with tempfile.TemporaryDirectory(prefix="export-", dir=folder.parent) as scratch:
         work = Path(scratch)
         network = _plain(trained.network)
-        _write_onnx(network, trained.spec, work / NETWORK)
-        _write_program(network, trained.spec, work / PROGRAM)
+        write_onnx(network, trained.spec, work / NETWORK)
+        write_program(network, trained.spec, work / PROGRAM)
         write_first_in_float32(work / NETWORK, trained.spec, work / MIXED)
         golden = _golden(trained, work)
         reference = _estimator(trained, work).estimate_all(trained.measured_on.images)
@@ -176,12 +175,6 @@ def default_tracking(keypoints: int, frame_size: tuple[int, int]) -> TrackingSpe
     )
 
 
-def _example(spec: InputSpec) -> tuple[torch.Tensor, ...]:
-    # Two frames: with one, the exporter would take the batch for a constant.
-    image = torch.zeros(2, spec.channels, spec.height, spec.width)
-    return (image,) if spec.context is None else (image, torch.zeros(2, *spec.context.shape))
-
-
 def _plain(network: PoseNetwork) -> nn.Module:
     """Return a copy for inference, its weights in the plain layout: torch's archive takes no other.
 
@@ -191,38 +184,6 @@ def _plain(network: PoseNetwork) -> nn.Module:
     for parameter in plain.parameters():
         parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
     return plain if plain.context is None else StreamingExport(plain).eval()
-
-
-def _write_onnx(network: nn.Module, spec: InputSpec, path: Path) -> None:
-    """Write `network.onnx`; the batch is free."""
-    inputs, outputs = [NETWORK_INPUT], [NETWORK_OUTPUT]
-    if spec.context is not None:
-        inputs, outputs = [*inputs, NETWORK_PAST], [*outputs, NETWORK_NEXT]
-    with warnings.catch_warnings():
-        # The exporter by tracing is deprecated; its successor needs another package and gives the same graph.
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        # It cannot fold the order of the paddings; the engine does that when it loads the network.
-        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
-        torch.onnx.export(
-            network,
-            _example(spec),
-            str(path),
-            input_names=inputs,
-            output_names=outputs,
-            dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
-            opset_version=ONNX_OPSET,
-            dynamo=False,
-        )
-
-
-def _write_program(network: nn.Module, spec: InputSpec, path: Path) -> None:
-    """Write `network.pt2`; the batch is free."""
-    batch = torch.export.Dim("batch", min=1)
-    example = _example(spec)
-    program = torch.export.export(network, example, dynamic_shapes=tuple({0: batch} for _ in example))
-    # The archive would keep the example as a pickle.
-    program.example_inputs = None
-    torch.export.save(program, path)
 
 
 def _golden(trained: Trained, work: Path) -> Golden:

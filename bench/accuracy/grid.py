@@ -6,6 +6,7 @@ at any time; a cell that was under way then starts again.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -18,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import yaml
@@ -105,21 +105,17 @@ def run(grid: Grid, cells: Sequence[Cell], jobs: int, say: Say) -> list[tuple[Ce
     for cell in {data_folder(grid.work, cell): cell for cell in todo}.values():
         make_data(grid.data, grid.labels_file, grid.work, cell)
     clock, taken = HostClock(), _TimeEstimate(todo, jobs)
-    cores: SimpleQueue[int] = SimpleQueue()
-    allowed = sorted(os.sched_getaffinity(0))
-    for i in range(jobs):
-        cores.put(allowed[i % len(allowed)])
+    cores = itertools.cycle(sorted(os.sched_getaffinity(0)))
+
+    def settle() -> None:
+        os.sched_setaffinity(0, {next(cores)})  # of this thread, and so of all that it starts
 
     def one(cell: Cell) -> tuple[Cell, str, float]:
-        core, start = cores.get(), clock.now_ns()
-        try:
-            problem = _run_cell(grid, cell, core, clock)
-        finally:
-            cores.put(core)
-        return cell, problem, (clock.now_ns() - start) / NS_PER_S
+        start = clock.now_ns()
+        return cell, _run_cell(grid, cell, clock), (clock.now_ns() - start) / NS_PER_S
 
     failed = []
-    with _ended_by_signals(), ThreadPoolExecutor(jobs, "accuracy") as pool:
+    with _ended_by_signals(), ThreadPoolExecutor(jobs, "accuracy", settle) as pool:
         waiting = [pool.submit(one, cell) for cell in todo]
         try:
             for i, future in enumerate(as_completed(waiting), 1):
@@ -164,7 +160,7 @@ class _TimeEstimate:
         return sum(means.get(cell.row, max(means.values())) for cell in self._todo) / self._jobs
 
 
-def _run_cell(grid: Grid, cell: Cell, core: int, clock: HostClock) -> str:
+def _run_cell(grid: Grid, cell: Cell, clock: HostClock) -> str:
     """Train and measure; what went wrong, in words, or nothing."""
     folder = grid.folder(cell)
     shutil.rmtree(folder, ignore_errors=True)
@@ -175,11 +171,11 @@ def _run_cell(grid: Grid, cell: Cell, core: int, clock: HostClock) -> str:
     start = clock.now_ns()
     if cell.row in LEARNERS and (missing := _gather_members(grid, cell)):
         return f"failed: its members are not done: {', '.join(missing)}"
-    problem = _call(grid, _training(grid, cell, data), core, folder / LOG)
+    problem = _call(grid, _training(grid, cell, data), folder / LOG)
     if problem:
         return problem
     trained = clock.now_ns()
-    problem = _call(grid, _measuring(grid, folder, data), core, folder / "measure.log")
+    problem = _call(grid, _measuring(grid, folder, data), folder / "measure.log")
     if problem:
         return problem
     _clear(folder, may_teach=cell.row == "all" and cell.seed in grid.members[:1])
@@ -242,8 +238,8 @@ def _measuring(grid: Grid, folder: Path, data: Path) -> list[str]:
     return [sys.executable, "-m", "bench.accuracy.measure", *given]
 
 
-def _call(grid: Grid, command: list[str], core: int, log: Path) -> str:
-    """Run a command on one core, its output in `log`; what it said last where it failed."""
+def _call(grid: Grid, command: list[str], log: Path) -> str:
+    """Run a command, its output in `log`; what it said last where it failed."""
     if grid.stopped.is_set():
         return "interrupted"
     with log.open("wb") as out:
@@ -256,7 +252,6 @@ def _call(grid: Grid, command: list[str], core: int, log: Path) -> str:
             env=os.environ | ENVIRONMENT,
             start_new_session=True,
         )
-        os.sched_setaffinity(process.pid, {core})
         grid.running.add(process)
         if grid.stopped.is_set():
             process.kill()  # it began while the others were being ended

@@ -6,13 +6,13 @@ process of its own. Everything is kept as it is, in frame px; what is made of it
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.program import parse
 from rt_pose.offline.find_videos import VideoJob
 from rt_pose.package import read_package
 from rt_pose.types import FloatArray
@@ -96,16 +96,21 @@ def read_measured(path: Path) -> Measured:
     return Measured(**found | {"held_names": found["held_names"].tolist()})
 
 
+@dataclass(kw_only=True)
+class Options:
+    """What is measured, and on what."""
+
+    package: Path
+    data: Path
+    labels: str
+    video: Path
+    jitter_frames: int = 100
+    out: Path
+
+
 def main() -> None:
     """Measure the package on the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--package", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--labels", required=True)
-    parser.add_argument("--video", type=Path, required=True)
-    parser.add_argument("--jitter-frames", type=int, default=100)
-    parser.add_argument("--out", type=Path, required=True)
-    o = parser.parse_args()
+    o = parse(Options)
     write_measured(measure(o.package, o.data, o.labels, o.video, o.jitter_frames), o.out)
 
 

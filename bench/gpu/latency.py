@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import rigs
 from bench.gpu.packages import package
 from bench.gpu.section import Options, Row, Rows
 from bench.gpu.video import write_recording
-from bench.latency.program import latency_rules
-from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
+from bench.latency.program import measured_run
+from bench.short_run import came_through, short_run
+from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.schema import (
     CameraConfig,
     EngineConfig,
     Precision,
-    PublishConfig,
-    RecordConfig,
-    RunConfig,
 )
 from rt_pose.loop.latency import summary
-from rt_pose.package import Package
-from rt_pose.session.read import Session, stamp_columns
-from rt_pose.session.run import run_session
+from rt_pose.session.read import stamp_columns
 from rt_pose.types import FloatArray
 
 RATE_HZ = 200.0
@@ -55,51 +47,49 @@ def measure(options: Options, rows: Rows) -> None:
             seconds = QUICK_SECONDS if options.quick else LONG_SECONDS if i == 0 else SECONDS
             rows.add(
                 f"{backbone} {side}, {size[0]}x{size[1]}, {cameras} camera{'s' * (cameras > 1)}",
-                lambda b=backbone, s=side, z=size, c=cameras, t=seconds: run(  # type: ignore[misc]
-                    package(options.packages, b, s), videos[z], z, c, t
-                ),
+                run,
+                (options.packages, backbone, side),
+                videos[size],
+                size,
+                cameras,
+                seconds,
                 needs_s=seconds + STARTING_S,
             )
 
 
 def run(
-    made: Package,
+    network: tuple[Path, str, int],
     video: Path,
     size: tuple[int, int],
     cameras: int,
     seconds: float,
-    engine: EngineConfig | None = None,
 ) -> Row:
-    """One session: the latencies of its frames, and what became of all of them."""
-    engine = engine or EngineConfig(device="gpu", precision=PRECISION)
-    folder = Path(tempfile.mkdtemp(prefix="rt-pose-bench-"))
-    try:
-        config = _config(made, video, size, cameras, seconds, engine)
-        result = run_session(config, folder / "session", rigs.register, HostClock())
-        session = Session.read(folder / "session")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    """One session of a network (folder of packages, backbone, side): the latencies of its frames, and what
+    became of all of them."""
+    made = package(*network)
+    engine = EngineConfig(device="gpu", precision=PRECISION)
+    options = {"path": str(video), "rate_hz": RATE_HZ, "loop": True, "preload": True, "channels": 1}
+    sources = {f"camera{i}": CameraConfig("video", options) for i in range(cameras)}
+    group_ms = GROUP_MS if cameras > 1 else 0.0
+    config = measured_run(str(made.path), sources, size, engine, seconds=seconds, group_ms=group_ms)
+    with short_run(config) as played:
+        session = played.session()
     stamps = stamp_columns(session.observations)
-    calls = Counter(o.stages.t_inferred_ns for o in session.observations)
-    counts = result.summary["cameras"].values()
+    stage = stamps.stages
 
     def ms(end: Any, begin: Any) -> Any:
         return summary((end - begin) / NS_PER_MS)
 
-    stage = stamps.stages
     return {
-        "image_to_decision_ms": ms(stage["t_decided_ns"], stamps.t_arrival_ns),
+        **came_through(played.result, session),
         "launching_ms": ms(stage["t_preprocessed_ns"], stage["t_taken_ns"]),
         "device_ms": ms(stage["t_inferred_ns"], stage["t_preprocessed_ns"]),
         "after_ms": ms(stage["t_decided_ns"], stage["t_inferred_ns"]),
         "arrivals": paces(stamps.t_arrival_ns, [o.camera for o in session.observations]),
         "bare_forward_ms": session.info.bare_forward_ms,
-        "calls_by_frames": dict(sorted(Counter(calls.values()).items())),
-        "captured": sum(c["captured"] for c in counts),
-        "superseded": sum(c["superseded"] for c in counts),
-        "missed": result.summary["deadline"]["missed"],
+        "missed": played.result.summary["deadline"]["missed"],
         "engine": session.info.engine,
-        "ok": result.ok,
+        "ok": played.result.ok,
     }
 
 
@@ -112,20 +102,3 @@ def paces(t_arrival_ns: FloatArray, cameras: Sequence[str]) -> dict[str, float]:
     rate = min((len(one) - 1) / ((one[-1] - one[0]) / NS_PER_S) for one in times if len(one) > 1)
     p1, p50 = np.percentile(between, [1, 50])
     return {"rate_hz": float(rate), "p50_ms": float(p50), "p1_ms": float(p1)}
-
-
-def _config(
-    made: Package, video: Path, size: tuple[int, int], cameras: int, seconds: float, engine: EngineConfig
-) -> RunConfig:
-    options = {"path": str(video), "rate_hz": RATE_HZ, "loop": True, "preload": True, "channels": 1}
-    return replace(
-        latency_rules(made.manifest.keypoints, size),
-        model=str(made.path),
-        cameras={f"camera{i}": CameraConfig("video", options) for i in range(cameras)},
-        engine=engine,
-        group_ms=GROUP_MS if cameras > 1 else 0.0,
-        publish=PublishConfig(address="tcp://127.0.0.1:*", control="tcp://127.0.0.1:*"),
-        record=RecordConfig(video=False),
-        seconds=seconds,
-        armed_at_start=True,
-    )

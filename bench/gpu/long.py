@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 from bench.gpu.latency import RATE_HZ, STARTING_S, run
-from bench.gpu.packages import package
 from bench.gpu.section import Options, Rows
 from bench.gpu.video import write_recording
 
@@ -23,6 +22,11 @@ def measure(options: Options, rows: Rows) -> None:
         for backbone in ("lite0", "resnet50"):
             rows.add(
                 f"{backbone} {SIDE}, {SIZE[0]}x{SIZE[1]}, {RATE_HZ:g} frames a second, {frames} frames",
-                lambda b=backbone: run(package(options.packages, b, SIDE), video, SIZE, 1, seconds),  # type: ignore[misc]
+                run,
+                (options.packages, backbone, SIDE),
+                video,
+                SIZE,
+                1,
+                seconds,
                 needs_s=seconds + STARTING_S,
             )

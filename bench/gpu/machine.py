@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from importlib.metadata import distributions
 
 import torch
 from torch.nn import functional
@@ -12,24 +11,6 @@ from bench.gpu.section import Options, Row, Rows, device_ms
 from rt_pose.inference.gpu.device import driver_version
 from rt_pose.inference.gpu.stream import TorchCudaStream
 
-PACKAGES = (
-    "torch",
-    "nvidia-dali-cuda120",
-    "nvidia-dali-cuda130",
-    "tensorrt",
-    "triton",
-    "pytorch-lightning",
-    "openvino",
-    "onnx",
-    "numpy",
-    "numba",
-    "av",
-    "opencv-python-headless",
-    "msgspec",
-    "mcap",
-    "pyzmq",
-    "pytest",
-)
 COPIES = {"host to device, 640x480 gray": 307_200, "host to device, 1280x1024 RGB": 3_932_160}
 DEVICE_COPY = 1 << 28
 MATMUL = 8192
@@ -41,19 +22,14 @@ def measure(options: Options, rows: Rows) -> None:  # noqa: ARG001
     rows.add("device", _device)
     rows.add("DALI runs on the device", _dali)
     for what, size in COPIES.items():
-        rows.add(what, lambda size=size: _from_host(size))  # type: ignore[misc]
-    rows.add("device to device, 256 MiB", _on_device)
+        rows.add(what, from_host, size)
+    rows.add("device to device, 256 MiB", on_device)
     for name in ("float32", "float16", "bfloat16"):
-        rows.add(f"arithmetic, {name}", lambda name=name: arithmetic(name))  # type: ignore[misc]
+        rows.add(f"arithmetic, {name}", arithmetic, name)
 
 
 def _versions() -> Row:
-    found: dict[str, Any] = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
+    found = {one.name: one.version for one in distributions()}
     return {"versions": found, "cuda of torch": torch.version.cuda, "cuda of driver": driver_version() / 1000}
 
 
@@ -86,7 +62,8 @@ def _dali() -> Row:
     return {"largest_error": float((inputs - 1.0).abs().max())}
 
 
-def _from_host(size: int) -> Row:
+def from_host(size: int) -> Row:
+    """Bytes copied to the device."""
     cuda_stream = TorchCudaStream()
     host = cuda_stream.host((size,), torch.uint8)
     with cuda_stream.on():
@@ -95,7 +72,7 @@ def _from_host(size: int) -> Row:
     return {"device_ms": ms, "gb_per_s": size / ms / 1e6}
 
 
-def _on_device() -> Row:
+def on_device() -> Row:
     """Bytes read and written."""
     cuda_stream = TorchCudaStream()
     with cuda_stream.on():

@@ -8,7 +8,6 @@ fp16 goes by it.
 from __future__ import annotations
 
 import copy
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from bench.gpu.section import Options, Row, Rows
 from bench.synthetic_heatmaps import random_frames, sharpen
 from rt_pose.errors import UserError
 from rt_pose.inference.device import physical_cores
-from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT, open_engine
+from rt_pose.inference.engine import open_engine
 from rt_pose.inference.engines.torch_reference import PROGRAM
 from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.package import (
@@ -35,6 +34,7 @@ from rt_pose.package import (
     write_package,
 )
 from train.models.backbones import BACKBONES, build_backbone
+from train.models.files import write_onnx, write_program
 from train.models.heads import STRIDE, HeatmapHead
 
 NETWORKS = [(backbone, side) for backbone in ("lite0", "resnet50") for side in (256, 384)]
@@ -62,7 +62,7 @@ class Network(torch.nn.Module):
 def measure(options: Options, rows: Rows) -> None:
     """A row a package, made or found."""
     for backbone, side in QUICK if options.quick else NETWORKS:
-        rows.add(f"{backbone} {side}x{side}", lambda b=backbone, s=side: _row(options.packages, b, s))  # type: ignore[misc]
+        rows.add(f"{backbone} {side}x{side}", _row, options.packages, backbone, side)
 
 
 def package(folder: Path, backbone: str, side: int) -> Package:
@@ -92,7 +92,7 @@ def make(path: Path, backbone: str, side: int) -> Package:
     network = Network(backbone).eval().requires_grad_(False)
     sharpen(network, network.head.heatmaps, spec, decode, images)
     path.mkdir(parents=True)
-    _write_program(network, spec, path / PROGRAM)
+    write_program(network, spec, path / PROGRAM)
     estimator = CpuEstimator(open_engine("torch", path, spec, "float32", physical_cores()), decode)
     exact = estimator.estimate_all(images)
     lower = _rounded(network, estimator, images)
@@ -113,7 +113,7 @@ def make(path: Path, backbone: str, side: int) -> Package:
         path,
         manifest,
         Golden(np.stack(images), exact.xy, exact.confidence),
-        lambda file: _write_onnx(network, spec, file),
+        lambda file: write_onnx(network, spec, file),
         {PROGRAM: lambda _: None},  # it is there
     )
 
@@ -128,27 +128,3 @@ def _rounded(network: Network, estimator: Estimator, images: list[Any]) -> Any:
             size = (image.shape[1], image.shape[0])
             found.append(estimator.decode(half(batch).float().numpy(), size).xy)
     return np.concatenate(found)
-
-
-def _write_program(network: Network, spec: InputSpec, path: Path) -> None:
-    example = torch.zeros(2, spec.channels, spec.height, spec.width)
-    program = torch.export.export(
-        network, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
-    )
-    program.example_inputs = None  # the archive would keep it as a pickle
-    torch.export.save(program, path)
-
-
-def _write_onnx(network: Network, spec: InputSpec, path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (torch.zeros(2, spec.channels, spec.height, spec.width),),
-            str(path),
-            input_names=[NETWORK_INPUT],
-            output_names=[NETWORK_OUTPUT],
-            dynamic_axes={NETWORK_INPUT: {0: "batch"}, NETWORK_OUTPUT: {0: "batch"}},
-            opset_version=18,
-            dynamo=False,
-        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -18,7 +20,7 @@ from rt_pose.inference.gpu.frames import DaliFrames, MatrixFrames
 from rt_pose.inference.gpu.staging import Staging
 from rt_pose.inference.gpu.stream import TorchCudaStream
 from rt_pose.inference.preprocess import Preprocess
-from rt_pose.package import GOLDEN_CONFIDENCE, InputSpec, Package
+from rt_pose.package import GOLDEN_CONFIDENCE, InputSpec
 from rt_pose.video import Channels
 
 SIZES = ((640, 480), (1280, 1024), (396, 406), (200, 180))
@@ -33,18 +35,14 @@ def measure(options: Options, rows: Rows) -> None:
     channels: tuple[Channels, ...] = (1, 3)
     for way in WAYS:
         for colours in channels:
-            rows.add(f"preprocess, {way}, {colours} channels", lambda w=way, c=colours: _pixels(w, c))  # type: ignore[misc]
+            rows.add(f"preprocess, {way}, {colours} channels", _pixels, way, colours)
     for backbone, side in QUICK if options.quick else NETWORKS:
         for way in WAYS:
-            rows.add(
-                f"keypoints, {backbone} {side}, {way}, float32",
-                lambda b=backbone, s=side, w=way: _keypoints(package(options.packages, b, s), w),  # type: ignore[misc]
-            )
+            what = f"keypoints, {backbone} {side}, {way}, float32"
+            rows.add(what, _keypoints, options.packages, backbone, side, way)
         for precision in ("fp16", "bf16"):
-            rows.add(
-                f"golden check, {backbone} {side}, {precision}",
-                lambda b=backbone, s=side, p=precision: _golden(package(options.packages, b, s), p),  # type: ignore[misc]
-            )
+            what = f"golden check, {backbone} {side}, {precision}"
+            rows.add(what, _golden, options.packages, backbone, side, precision)
 
 
 def _pixels(way: str, channels: Channels) -> Row:
@@ -64,8 +62,9 @@ def _pixels(way: str, channels: Channels) -> Row:
     return {"largest_grey_levels": largest}
 
 
-def _keypoints(made: Package, way: str) -> Row:
+def _keypoints(folder: Path, backbone: str, side: int, way: str) -> Row:
     """How far keypoints of some confidence lie apart, px of the frame."""
+    made = package(folder, backbone, side)
     manifest = made.manifest
     gpu = open_engine("torch_cuda", made.path, manifest.input, "float32", 1)
     cpu = open_engine("torch", made.path, manifest.input, "float32", physical_cores())
@@ -86,6 +85,7 @@ def _keypoints(made: Package, way: str) -> Row:
     }
 
 
-def _golden(made: Package, precision: str) -> Row:
+def _golden(folder: Path, backbone: str, side: int, precision: str) -> Row:
+    made = package(folder, backbone, side)
     choice = choose_engine(made, EngineConfig(device="gpu", precision=precision))  # type: ignore[arg-type]
     return {"golden_p95_px": choice.golden_px, "preprocess": choice.preprocess, "engine": str(choice)}

@@ -23,15 +23,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from bench.gpu.claims import claims
 from bench.gpu.page import page, text
 from bench.gpu.section import Options, Rows
-from bench.output import check_out, conditions
+from bench.output import check_out, conditions, write
+from bench.program import guarded
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.errors import UserError
 from rt_pose.inference.device import cuda_devices
@@ -64,38 +65,32 @@ REPORTED = 1500
 """Characters kept of what a section that failed said last."""
 
 
-def main() -> int:
+@dataclass(kw_only=True)
+class Command:
     """The command line."""
-    options = _parsed()
-    try:
-        check_out(options.out)
-        _check_gpu()
-        if options.section:
-            return _run_here(options)
-        figures = _run_all(options)
-    except UserError as error:
-        print(f"gpu: {error}", file=sys.stderr)
-        return 2
-    return _finish(figures, options.out)
+
+    quick: Annotated[bool, "every section, a fraction of its rows"] = False
+    out: Annotated[Path, "stem of the result files"] = Path("runs/bench/gpu")
+    packages: Path = Path("runs/bench/gpu-packages")
+    video: Annotated[Path | None, "an H.264 recording; without it one is made"] = None
+    only: Annotated[list[str], "these sections and no others", list(SECTIONS)] = field(default_factory=list)
+    part: Annotated[str, "the sections of one command", list(PARTS)] = ""
+    section: Annotated[str, argparse.SUPPRESS, list(SECTIONS)] = ""
+    rows: Annotated[Path, argparse.SUPPRESS] = Path()
+    seconds: Annotated[float, argparse.SUPPRESS] = 0.0
 
 
-def _parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="every section, a fraction of its rows")
-    parser.add_argument("--out", type=Path, default=Path("runs/bench/gpu"), help="stem of the result files")
-    parser.add_argument("--packages", type=Path, default=Path("runs/bench/gpu-packages"))
-    parser.add_argument("--video", type=Path, help="an H.264 recording; without it one is made")
-    parser.add_argument("--only", nargs="*", choices=list(SECTIONS), help="these sections and no others")
-    parser.add_argument("--part", choices=list(PARTS), help="the sections of one command")
-    parser.add_argument("--section", choices=list(SECTIONS), help=argparse.SUPPRESS)
-    parser.add_argument("--rows", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--seconds", type=float, default=0.0, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+def main() -> int:
+    """Run the command line."""
+    return guarded(Command, _main)
+
+
+def _main(options: Command) -> int:
     if not options.section:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-    return options
+    check_out(options.out)
+    _check_gpu()
+    return _run_here(options) if options.section else _finish(_run_all(options), options.out)
 
 
 def module_of(section: str) -> str:
@@ -111,7 +106,7 @@ def _check_gpu() -> None:
         )
 
 
-def _run_here(options: argparse.Namespace) -> int:
+def _run_here(options: Command) -> int:
     """One section, in this process."""
     rows = Rows(options.rows, options.seconds, HostClock())
     section = import_module(module_of(options.section))
@@ -119,7 +114,7 @@ def _run_here(options: argparse.Namespace) -> int:
     return 0
 
 
-def _run_all(options: argparse.Namespace) -> dict[str, Any]:
+def _run_all(options: Command) -> dict[str, Any]:
     clock = HostClock()
     begin_ns = clock.now_ns()
     figures: dict[str, Any] = {"bench": "gpu", "quick": options.quick, **conditions()}
@@ -131,12 +126,12 @@ def _run_all(options: argparse.Namespace) -> dict[str, Any]:
             print(f"{name} (at most {max(limit_s, 0):.0f} s) ...", file=sys.stderr, flush=True)
             figures["sections"][name] = _section(name, options, limit_s, Path(folder) / f"{name}.json", clock)
             # Written after each: what is there stays even if this process is killed.
-            _write(options.out, ".json", json.dumps(figures, indent=1))
+            write(figures, text(figures), options.out)
     figures["seconds"] = round((clock.now_ns() - begin_ns) / NS_PER_S, 1)
     return figures
 
 
-def chosen(only: Sequence[str] | None, part: str | None) -> Sequence[str]:
+def chosen(only: Sequence[str], part: str) -> Sequence[str]:
     """The sections to run."""
     if only:
         return only
@@ -155,9 +150,7 @@ def earlier(out: Path, quick: bool) -> dict[str, Any]:
         raise UserError(f"--out {out}: {file} is no result of this program; give another name") from error
 
 
-def _section(
-    name: str, options: argparse.Namespace, limit_s: float, file: Path, clock: HostClock
-) -> dict[str, Any]:
+def _section(name: str, options: Command, limit_s: float, file: Path, clock: HostClock) -> dict[str, Any]:
     """A section's rows, how long it took, and what went wrong."""
     if limit_s < 5:
         return {"rows": [], "failed": "left out: the time was over", "seconds": 0.0}
@@ -200,13 +193,8 @@ def _finish(figures: dict[str, Any], out: Path) -> int:
     """Write and print all of it; the exit status."""
     judged = claims(figures["sections"])
     figures["claims"] = [asdict(claim) for claim in judged]
-    _write(out, ".json", json.dumps(figures, indent=1))
-    _write(out, ".md", text(figures))
-    _write(out, ".html", page(figures))
+    write(figures, text(figures), out)
+    out.with_name(out.name + ".html").write_text(page(figures), encoding="utf-8")
     print(json.dumps(figures))
     print(text(figures))
     return 1 if any(claim.held is False for claim in judged) else 0
-
-
-def _write(out: Path, suffix: str, text: str) -> None:
-    out.with_name(out.name + suffix).write_text(text + "\n", encoding="utf-8")

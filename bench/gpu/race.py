@@ -35,7 +35,7 @@ def measure(options: Options, rows: Rows) -> None:
     """A row a way; what the careless one gets wrong is what the others must not."""
     frames = 500 if options.quick else FRAMES
     for left, way in ((3, "waiting"), (2, "ours"), (1, "careless")):
-        rows.add(way, lambda way=way, left=left: _row(way, frames, rows.left_s() / left, rows.clock))  # type: ignore[misc]
+        rows.add(way, _row, way, frames, rows.left_s() / left, rows.clock)
 
 
 def _row(way: Way, frames: int, seconds: float, clock: Clock) -> Row:
@@ -85,11 +85,6 @@ class _Unordered:
 
 
 _WAYS = {"ours": DaliFrames, "waiting": _WaitingFrames, "careless": _UnsynchronisedFrames}
-
-
-def wrong_frames(way: Way, frames: int) -> int:
-    """Of so many frames, those whose network input differs from the right one in a bit."""
-    return Search(way).wrong(frames)
 
 
 class Search:

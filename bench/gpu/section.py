@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
+from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.errors import UserError
-from rt_pose.loop.latency import summary
 
 Row = dict[str, Any]
 WARM_UP = 20
@@ -41,16 +40,16 @@ class Rows:
         """Seconds left."""
         return max(self._end_ns - self.clock.now_ns(), 0.0) / NS_PER_S
 
-    def add(self, what: str, make: Callable[[], Row], needs_s: float = 0.0) -> Row | None:
-        """Make a row and keep it; one that fails is kept with its reason, and one whose time is not there
-        any more is left out, which is kept too."""
+    def add(self, what: str, make: Callable[..., Row], *given: Any, needs_s: float = 0.0) -> Row | None:
+        """Make a row of what is given and keep it; one that fails is kept with its reason, and one whose time
+        is not there any more is left out, which is kept too."""
         row: Row = {"what": what}
         found: Row | None = None
         if self.left_s() < max(needs_s, 0.1):
             row["failed"] = "left out: the time was over"
         else:
             try:
-                found = make()
+                found = make(*given)
                 row |= found
             except UserError as error:
                 row["failed"] = str(error)
@@ -60,19 +59,6 @@ class Rows:
         self._rows.append(row)
         self._path.write_text(json.dumps(self._rows), encoding="utf-8")
         return found
-
-
-def timed_ms(call: Callable[[], object], clock: Clock, calls: int = 1000, max_s: float = 3.0) -> Row | None:
-    """Summary (ms, on the host's clock) of calls that return when their work is done."""
-    for _ in range(WARM_UP):
-        call()
-    taken: list[float] = []
-    end_ns = clock.now_ns() + max_s * NS_PER_S
-    while len(taken) < calls and clock.now_ns() < end_ns:
-        start_ns = clock.now_ns()
-        call()
-        taken.append((clock.now_ns() - start_ns) / NS_PER_MS)
-    return summary(taken)
 
 
 def device_ms(launch: Callable[[], object], stream: Any, calls: int = 200) -> float:

@@ -17,7 +17,7 @@ QUICK_FRAMES, FRAMES = "1000", "10000"
 
 def measure(options: Options, rows: Rows) -> None:
     """One row: how many passed, failed and were left out, with the failures' names."""
-    rows.add("pytest -m gpu", lambda: _run(options, rows.left_s()))
+    rows.add("pytest -m gpu", _run, options, rows.left_s())
 
 
 def _run(options: Options, limit_s: float) -> Row:

@@ -42,13 +42,9 @@ def measure(options: Options, rows: Rows) -> None:
                 for precision in ("float32", "bf16"):
                     config = _config(backbone, side, kind, precision, decoder)
                     by = f", {decoder}" if kind != "supervised" else ""
-                    rows.add(
-                        f"{kind}, {backbone} {side}, {precision}{by}",
-                        lambda c=config: _steps(
-                            c, video, rows.clock, QUICK_STEPS if options.quick else STEPS
-                        ),  # type: ignore[misc]
-                        needs_s=6.0,
-                    )
+                    what = f"{kind}, {backbone} {side}, {precision}{by}"
+                    steps = QUICK_STEPS if options.quick else STEPS
+                    rows.add(what, _steps, config, video, rows.clock, steps, needs_s=6.0)
 
 
 def _config(backbone: str, side: int, kind: str, precision: str, decoder: str) -> TrainConfig:

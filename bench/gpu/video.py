@@ -26,8 +26,8 @@ def measure(options: Options, rows: Rows) -> None:
     with recording(options.video) as video:
         channels: tuple[Channels, ...] = (1, 3)
         for colours in channels:
-            rows.add(f"every frame, {colours} channels", lambda c=colours: _whole(video, c, rows.clock))  # type: ignore[misc]
-        rows.add("stretches at random places", lambda: _range_reads(video, rows.clock))
+            rows.add(f"every frame, {colours} channels", _whole, video, colours, rows.clock)
+        rows.add("stretches at random places", _range_reads, video, rows.clock)
 
 
 @contextmanager

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
-import sys
 import tempfile
 import threading
 from dataclasses import dataclass, replace
@@ -24,6 +22,7 @@ import numpy as np
 from bench.compare import compare, read_earlier
 from bench.latency.page import page
 from bench.latency.table import table
+from bench.program import say
 from bench.reference import (
     DRIVER,
     BareBlock,
@@ -34,6 +33,7 @@ from bench.reference import (
     read_blocks,
     register,
 )
+from bench.short_run import short_run
 from bench.sustainable import sustainable
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
 from rt_pose.config.build import build, to_plain
@@ -53,8 +53,7 @@ from rt_pose.package import read_package
 from rt_pose.reports.session_report import figures as session_figures
 from rt_pose.session.console import RunConsole
 from rt_pose.session.read import Session, stamp_columns
-from rt_pose.session.run import run_session
-from rt_pose.video import VideoInfo, probe
+from rt_pose.video import VideoInfo, parse_size, probe
 
 REFERENCES = ("alternate", "ends")
 LOOP_BLOCK_S = 4.0
@@ -93,6 +92,11 @@ class LatencyPlan:
             options["size"] = list(self.size)
         return options
 
+    def run(self, camera: CameraConfig, seconds: float | None) -> RunConfig:
+        """A run on that camera."""
+        settings = {"seconds": seconds, "budget_ms": self.budget_ms}
+        return measured_run(self.model, {"video": camera}, self.size, self.engine, **settings)
+
 
 def bench_latency(options: dict[str, Any]) -> bool:
     """Run the benchmark of the command line; whether it ended well."""
@@ -105,7 +109,7 @@ def bench_latency(options: dict[str, Any]) -> bool:
     figures, drawn, ok = measure(plan)
     if options.get("sustainable"):
         figures["bench"]["sustainable"] = sustainable(
-            lambda rate_hz, every: _trial_config(plan, rate_hz, every), plan.budget_ms, _say
+            lambda rate_hz, every: _trial_config(plan, rate_hz, every), plan.budget_ms, say
         )
     if earlier is not None:
         figures["bench"]["compared"] = compare(figures, earlier, str(options["compare"]))
@@ -150,7 +154,7 @@ def checked(options: dict[str, Any]) -> LatencyPlan:
         budget_ms=budget_ms,
         reference=reference,
         preload=options.get("preload", True),
-        size=_size(options.get("size"), video),
+        size=parse_size(options.get("size")) or (video.width, video.height),
         channels="auto" if channels == "auto" else int(channels),
     )
 
@@ -159,7 +163,7 @@ def chosen(model: str, engine: EngineConfig) -> EngineConfig:
     """The engine with everything that `auto` leaves open decided, so that loop and reference have the
     same."""
     choice = choose_engine(read_package(model), engine)
-    _say(f"engine: {choice}")
+    say(f"engine: {choice}")
     decided = {
         "backend": choice.engine.backend,
         "precision": choice.engine.precision,
@@ -181,27 +185,23 @@ def latency_config(
     """A run over a recording with three rules that ask for every keypoint's kind of work."""
     info = probe(video)
     camera = CameraConfig("video", {"path": str(video), "rate_hz": rate_hz, "loop": True})
-    return _config(model, camera, (info.width, info.height), seconds, budget_ms, engine)
+    size = (info.width, info.height)
+    return measured_run(model, {"video": camera}, size, engine, seconds=seconds, budget_ms=budget_ms)
 
 
-def _config(
-    model: str,
-    camera: CameraConfig,
-    size: tuple[int, int],
-    seconds: float | None,
-    budget_ms: float,
-    engine: EngineConfig,
+def measured_run(
+    model: str, cameras: dict[str, CameraConfig], size: tuple[int, int], engine: EngineConfig, **settings: Any
 ) -> RunConfig:
+    """A run with the three rules on frames of (width, height), armed, and recorded without video."""
     return replace(
         latency_rules(read_package(model).manifest.keypoints, size),
         model=model,
-        cameras={"video": camera},
+        cameras=cameras,
         engine=engine,
         publish=PublishConfig(address="tcp://127.0.0.1:*", control="tcp://127.0.0.1:*"),
         record=RecordConfig(video=False),
-        budget_ms=budget_ms,
-        seconds=seconds,
         armed_at_start=True,
+        **settings,
     )
 
 
@@ -229,20 +229,19 @@ def measure(plan: LatencyPlan) -> tuple[dict[str, Any], dict[str, Any], bool]:
     """The figures, what the page draws, and whether the run ended well."""
     key = EngineKey(plan.model, plan.engine.backend, plan.engine.precision, plan.engine.threads)
     bare = BareEngine(key.open(), HostClock())
-    folder = Path(tempfile.mkdtemp(prefix="rt-pose-bench-"))
-    try:
-        _say(f"the bare engine, for {PACED_S + BACK_TO_BACK_S:g} s ...")
-        ends = [_bare_block(bare, plan)]
-        blocks_file = folder / "blocks.json"
-        with RunConsole() as console:
-            config = _run_config(plan, key, blocks_file)
-            result = run_session(config, folder / "session", register, HostClock(), console)
+    say(f"the bare engine, for {PACED_S + BACK_TO_BACK_S:g} s ...")
+    ends = [_bare_block(bare, plan)]
+    with tempfile.TemporaryDirectory(prefix="rt-pose-bench-") as place:
+        blocks_file = Path(place) / "blocks.json"
+        with (
+            RunConsole() as console,
+            short_run(_run_config(plan, key, blocks_file), register, console) as run,
+        ):
+            session = run.session()
         ends.append(_bare_block(bare, plan))
         blocks = read_blocks(blocks_file) if blocks_file.is_file() else []
-        figures, drawn = summed_up(Session.read(folder / "session"), plan, ends, blocks)
-        return figures, drawn, result.ok
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    figures, drawn = summed_up(session, plan, ends, blocks)
+    return figures, drawn, run.result.ok
 
 
 def summed_up(
@@ -314,8 +313,7 @@ def _ratios(loop: dict[str, Any] | None, bare: dict[str, Any]) -> dict[str, floa
 
 def _run_config(plan: LatencyPlan, key: EngineKey, blocks_file: Path) -> RunConfig:
     if plan.reference == "ends":
-        camera, seconds = CameraConfig("video", plan.camera), plan.seconds
-        return _config(plan.model, camera, plan.size, seconds, plan.budget_ms, plan.engine)
+        return plan.run(CameraConfig("video", plan.camera), plan.seconds)
     count = max(1, round(plan.seconds / LOOP_BLOCK_S))
     options = plan.camera | {
         "engine": vars(key).copy(),
@@ -325,7 +323,7 @@ def _run_config(plan: LatencyPlan, key: EngineKey, blocks_file: Path) -> RunConf
         "back_to_back_s": BACK_TO_BACK_S,
         "results": str(blocks_file),
     }
-    return _config(plan.model, CameraConfig(DRIVER, options), plan.size, None, plan.budget_ms, plan.engine)
+    return plan.run(CameraConfig(DRIVER, options), None)
 
 
 def _trial_config(plan: LatencyPlan, rate_hz: float | None, every: bool) -> RunConfig:
@@ -333,21 +331,12 @@ def _trial_config(plan: LatencyPlan, rate_hz: float | None, every: bool) -> RunC
     options = plan.camera | {"rate_hz": rate_hz}
     if every:
         options |= {"skip_when_late": False}
-    config = _config(plan.model, CameraConfig("video", options), plan.size, None, plan.budget_ms, plan.engine)
+    config = plan.run(CameraConfig("video", options), None)
     return replace(config, frames="every" if every else "latest")
 
 
 def _bare_block(bare: BareEngine, plan: LatencyPlan) -> BareBlock:
     return bare.block(plan.rate_hz, PACED_S, BACK_TO_BACK_S, threading.Event())
-
-
-def _size(text: str | None, video: VideoInfo) -> tuple[int, int]:
-    if not text:
-        return video.width, video.height
-    parts = str(text).lower().split("x")
-    if len(parts) != 2 or not all(part.isdigit() and int(part) for part in parts):
-        raise UserError(f"--size: expected WIDTHxHEIGHT in px such as 640x480, got {text}")
-    return int(parts[0]), int(parts[1])
 
 
 def _folder(out: str | None) -> Path:
@@ -360,7 +349,3 @@ def _folder(out: str | None) -> Path:
     if not there.is_dir():
         raise UserError(f"--out {out}: {there} is not a folder; give another")
     return folder
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

@@ -13,11 +13,10 @@ as many recordings may not be handed on.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -34,6 +33,7 @@ from bench.openfield.consensus import (
 )
 from bench.openfield.page import page, text, worst_page
 from bench.output import check_out, conditions, finish
+from bench.program import guarded
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError, nearest
 from rt_pose.inference.choose_engine import choose_engine
@@ -166,10 +166,27 @@ def worst(
     ]
 
 
-def run(options: argparse.Namespace) -> dict[str, Any]:
+@dataclass(kw_only=True)
+class Options:
+    """What is compared, and what counts as near."""
+
+    data: Annotated[Path, "the DeepLabCut project's folder"]
+    work: Annotated[Path, "folder for the training, poses.csv and worst.html"]
+    model: Annotated[str, "model package; one is trained where none is given"] = ""
+    video: Annotated[Path | None, "the other animal's video; else the only one in PROJECT/videos"] = None
+    predictions: Annotated[Path | None, "folder of others' predictions; else PROJECT/predictions"] = None
+    agree: Annotated[float, "networks so near their median agree (px)"] = 10.0
+    outlier: Annotated[float, "further away is an outlier (px)"] = 20.0
+    note: Annotated[str, "what readers should know of this run; stands on top"] = ""
+    out: Annotated[Path | None, "write OUT.json, OUT.md and OUT.html"] = None
+
+
+def measure(options: Options) -> dict[str, Any]:
     """Train unless there is a package, predict, compare; writes WORK, the figures."""
-    data, work, video = Path(options.data), Path(options.work), Path(options.video)
-    files, info = prediction_files(Path(options.predictions)), probe(video)
+    data, work = options.data, options.work
+    files = prediction_files(options.predictions or data / "predictions")
+    video = options.video or _only_video(data / "videos")
+    info = probe(video)
     work.mkdir(parents=True, exist_ok=True)
     model = options.model or str(fit(TrainConfig(data=str(data), out=str(work / "training"))))
     package = read_package(model)
@@ -212,38 +229,16 @@ def _curves(ours: NetworkPoses, others: Sequence[NetworkPoses], limits: Limits) 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the comparison that the command line describes; the exit code."""
-    try:
-        _run(_options(argv))
-    except UserError as error:
-        print(f"bench.openfield: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return guarded(Options, _main, argv)
 
 
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", required=True, help="the DeepLabCut project's folder")
-    parser.add_argument("--work", required=True, help="folder for the training, poses.csv and worst.html")
-    parser.add_argument("--model", help="model package; one is trained where none is given")
-    parser.add_argument("--video", help="the other animal's video; else the only one in PROJECT/videos")
-    parser.add_argument("--predictions", help="folder of others' predictions; else PROJECT/predictions")
-    parser.add_argument("--agree", type=float, default=10.0, help="networks so near their median agree (px)")
-    parser.add_argument("--outlier", type=float, default=20.0, help="further away is an outlier (px)")
-    parser.add_argument("--note", default="", help="what readers should know of this run; stands on top")
-    parser.add_argument("--out", type=Path, help="write OUT.json, OUT.md and OUT.html")
-    return parser.parse_args(argv)
-
-
-def _run(options: argparse.Namespace) -> None:
+def _main(options: Options) -> int:
     check_out(options.out)
-    options.predictions = options.predictions or str(Path(options.data) / "predictions")
-    options.video = options.video or str(_only_video(Path(options.data) / "videos"))
-    figures = run(options)
+    figures = measure(options)
     if options.out is not None:
         options.out.with_name(options.out.name + ".html").write_text(page(figures), encoding="utf-8")
     finish(figures, text(figures), options.out)
+    return 0
 
 
 def _only_video(folder: Path) -> Path:

@@ -19,20 +19,20 @@ resizing, network, keypoints, CSV. Each side has the threads it takes by itself.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import av
 import numpy as np
 import yaml
 
 from bench.background_load import BackgroundLoad
-from bench.output import check_out, conditions, finish, machine_line, markdown_table
+from bench.output import conditions, machine_line, markdown_table
+from bench.program import Out, run, say
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.config.build import build
 from rt_pose.config.schema import EngineConfig
@@ -48,7 +48,6 @@ KEYPOINTS, SIZE, STRIDE = 17, 256, 4
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 LEVELS = 255
 RUNTIMES = ("eager", "onnx")
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -61,39 +60,39 @@ class TimedRuntime:
     took_s: list[float] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LitposePlan:
     """What is compared, and for how long."""
 
-    python: Path
-    work: Path
-    """Keeps the peer's model, its package and the CSVs."""
+    python: Annotated[Path, "Python of Lightning Pose's environment"]
+    work: Annotated[Path, "folder for models and predictions"]
     video: Path
-    frames: int
-    """The first so many; 0: all."""
-    rounds: int
-    peers: list[str]
-    """`RUNTIME:BATCH` each; ratios are to the first and to the fastest."""
-    packages: list[str]
-    """`PRECISION:FOLDER` each, beside the peer's network."""
+    frames: Annotated[int, "only the video's first so many; 0: all"] = 0
+    rounds: int = 3
+    peer: Annotated[list[str], "RUNTIME:BATCH; ratios are to the first and to the fastest"] = field(
+        default_factory=lambda: ["eager:96"]
+    )
+    package: Annotated[list[str], "PRECISION:FOLDER, beside the peer's network"] = field(default_factory=list)
+    out: Out = None
 
 
-def measure(plan: LitposePlan, say: Say) -> dict[str, Any]:
+def measure(plan: LitposePlan) -> dict[str, Any]:
     """Run the comparison; figures for JSON."""
+    probe(plan.video)
+    if plan.frames < 0 or plan.rounds < 1:
+        raise UserError("--frames: expected 0 or more; --rounds: 1 or more")
     plan.work.mkdir(parents=True, exist_ok=True)
     command = [str(plan.python), str(WORKER), str(plan.work), str(KEYPOINTS), str(plan.video.absolute())]
     with WorkerProcess(command, f"{plan.python} (Lightning Pose)") as peer:
         hello = peer.answer()
         say(f"{hello['name']}, {hello['threads']} threads")
         video = shortened(plan.video, plan.frames, plan.work)
-        package = _imported(plan, say)
-        peers = [_peer(wanted, peer, hello["name"], plan.work) for wanted in plan.peers]
-        wanted_ours = [f"float32:{package}", *plan.packages]
-        ours = [_ours(wanted, plan.work) for wanted in wanted_ours]
+        peers = [_peer(wanted, peer, hello["name"], plan.work) for wanted in plan.peer]
+        ours = [_ours(wanted, plan.work) for wanted in [f"float32:{_imported(plan)}", *plan.package]]
         warm = shortened(plan.video, min(16, plan.frames or 16), plan.work)
         for runner in [*peers, *ours]:
             runner.seconds(warm)
-        shares = _rounds(plan.rounds, [*peers, *ours], video, BackgroundLoad([peer.pid]), say)
+        shares = _rounds(plan.rounds, [*peers, *ours], video, BackgroundLoad([peer.pid]))
     return {
         "bench": "peers_litpose",
         **conditions(),
@@ -162,7 +161,7 @@ def _times(one: dict[str, Any]) -> list[str]:
     return ["", ""] if found is None else [f"{found['first']:.2f}", f"{found['fastest']:.2f}"]
 
 
-def _imported(plan: LitposePlan, say: Say) -> Path:
+def _imported(plan: LitposePlan) -> Path:
     """The package of the peer's network, made where it is not there yet."""
     folder, spec = plan.work / "resnet18", plan.work / "spec.yaml"
     if not folder.exists():
@@ -207,9 +206,7 @@ def _ours(wanted: str, work: Path) -> TimedRuntime:
     )
 
 
-def _rounds(
-    count: int, runners: list[TimedRuntime], video: Path, others: BackgroundLoad, say: Say
-) -> list[float]:
+def _rounds(count: int, runners: list[TimedRuntime], video: Path, others: BackgroundLoad) -> list[float]:
     """Each runner once a round, in turning order; the share of the machine that others had in each round."""
     shares = []
     for number in range(count):
@@ -241,38 +238,7 @@ def _ratios(runner: TimedRuntime, peers: list[TimedRuntime]) -> dict[str, Any]:
 
 def main() -> int:
     """The command line; prints a table and, last, one JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--python", type=Path, required=True, help="Python of Lightning Pose's environment")
-    parser.add_argument("--work", type=Path, required=True, help="folder for models and predictions")
-    parser.add_argument("--video", type=Path, required=True)
-    parser.add_argument("--frames", type=int, default=0, help="only the video's first so many; 0: all")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peer", action="append", help="RUNTIME:BATCH; may be repeated [eager:96]")
-    parser.add_argument("--package", action="append", default=[], help="PRECISION:FOLDER; may be repeated")
-    parser.add_argument("--out", type=Path, help="write OUT.json and OUT.md")
-    options = parser.parse_args()
-    try:
-        check_out(options.out)
-        probe(options.video)
-        if options.frames < 0 or options.rounds < 1:
-            raise UserError("--frames: expected 0 or more; --rounds: 1 or more")
-        plan = LitposePlan(
-            options.python,
-            options.work,
-            options.video,
-            options.frames,
-            options.rounds,
-            options.peer or ["eager:96"],
-            options.package,
-        )
-        figures = measure(plan, lambda text: print(text, file=sys.stderr))
-    except UserError as error:
-        print(f"peers_litpose: {error}", file=sys.stderr)
-        return 2
-    finish(figures, table(figures), options.out)
-    return 0
+    return run(LitposePlan, measure, table)
 
 
 if __name__ == "__main__":

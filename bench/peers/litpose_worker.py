@@ -59,30 +59,21 @@ def make(folder: Path, keypoints: int, video: str) -> None:
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     trainer.strategy.connect(model)
     trainer.save_checkpoint(checkpoints / "step=0-best.ckpt", weights_only=True)
-    OmegaConf.save(OmegaConf.create(configuration(keypoints)), folder / "config.yaml")
+    OmegaConf.save(configuration(keypoints), folder / "config.yaml")
 
 
-def configuration(keypoints: int) -> dict[str, Any]:
+def configuration(keypoints: int) -> Any:
     """What prediction reads of a model's configuration."""
-    return {
-        "data": {
-            "image_resize_dims": {"height": SIZE, "width": SIZE},
-            "num_keypoints": keypoints,
-            "keypoint_names": [f"k{i}" for i in range(keypoints)],
-            "view_names": None,
-        },
-        "model": {
-            "model_name": NAME,
-            "model_type": "heatmap",
-            "backbone": "resnet18",
-            "losses_to_use": [],
-        },
-        "training": {"val_batch_size": BATCH},
-        "dali": {
-            "base": {"predict": {"sequence_length": BATCH}},
-            "context": {"predict": {"sequence_length": BATCH}},
-        },
-    }
+    from omegaconf import OmegaConf
+
+    found = OmegaConf.load(Path(__file__).with_name("litpose.yaml"))
+    found.data.image_resize_dims = {"height": SIZE, "width": SIZE}
+    found.data.num_keypoints = keypoints
+    found.data.keypoint_names = [f"k{i}" for i in range(keypoints)]
+    found.model.model_name = NAME
+    found.training = {"val_batch_size": BATCH}
+    found.dali = {name: {"predict": {"sequence_length": BATCH}} for name in ("base", "context")}
+    return found
 
 
 def first_frames(cv2: Any, torch: Any, video: str) -> Any:

@@ -21,19 +21,18 @@ package's input, unless its network was imported for frames as they are.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from bench.background_load import BackgroundLoad
-from bench.output import check_out, conditions, finish, machine_line, markdown_table
+from bench.output import conditions, machine_line, markdown_table
+from bench.program import Out, guarded, run, say
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.build import build
 from rt_pose.config.schema import EngineConfig
@@ -104,31 +103,37 @@ class Ours:
     times: Times = field(default_factory=Times)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class PeerPlan:
     """What is compared, and for how long."""
 
-    kind: Kind
-    python: Path
-    model: Path
-    packages: list[str]
-    """`PRECISION:FOLDER` each."""
-    video: Path
-    rounds: int
-    block: int
-    """Frames a block."""
-    threads: int
+    kind: Annotated[Kind, "which peer"]
+    python: Annotated[Path, "Python of the peer's environment"]
+    model: Annotated[Path, "the peer's model"]
+    package: Annotated[list[str], "PRECISION:FOLDER; may be repeated"]
+    video: Annotated[Path, "video or folder of images"]
+    rounds: int = 20
+    block: Annotated[int, "frames a block"] = 10
+    threads: int = field(default_factory=physical_cores)
+    out: Out = None
 
 
-def measure(plan: PeerPlan, say: Callable[[str], None]) -> dict[str, Any]:
+@dataclass(kw_only=True)
+class Setup:
+    """Instead of a comparison."""
+
+    setup: Annotated[Path, "only make the peers' environments there"]
+
+
+def measure(plan: PeerPlan) -> dict[str, Any]:
     """Run the comparison; figures for JSON."""
-    ours = [_open(wanted, plan) for wanted in plan.packages]
+    ours = [_open(wanted, plan) for wanted in plan.package]
     frames = ours[0].frames
     clock = HostClock()
     with OriginalProgram(plan.kind, plan.python, plan.model, plan.threads) as peer:
         parity = {o.name: _parity(o, peer) for o in ours if _same_keypoints(o, ours[0])}
         peer.send(frames.images)
-        theirs, left_out = _alternate(plan, peer, ours, clock, say)
+        theirs, left_out = _alternate(plan, peer, ours, clock)
         figures: dict[str, Any] = {
             "bench": "peers",
             **conditions(),
@@ -189,16 +194,17 @@ def table(figures: dict[str, Any]) -> str:
     )
 
 
-def set_up(folder: Path) -> None:
-    """Make the peers' environments in `folder`; UserError where an installation fails."""
+def set_up(options: Setup) -> int:
+    """Make the peers' environments; UserError where an installation fails."""
     for name, steps in SETUPS.items():
-        place = folder / name
+        place = options.setup / name
         subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
         for step in steps:
             command = [str(place / "bin" / "pip"), "install", "--quiet", *step.split()]
             if subprocess.run(command, check=False).returncode:
                 raise UserError(f"--setup {place}: `pip install {step}` failed; see above")
         print(f"{name}: --python {place / 'bin' / 'python'}")
+    return 0
 
 
 def _open(wanted: str, plan: PeerPlan) -> Ours:
@@ -215,7 +221,7 @@ def _open(wanted: str, plan: PeerPlan) -> Ours:
 def _frames(plan: PeerPlan, package: Package) -> SampleFrames:
     spec = package.manifest.input
     frames = read_tried_frames(plan.video, spec.channels, FRAMES)
-    first = read_package(plan.packages[0].partition(":")[2]).manifest.input
+    first = read_package(plan.package[0].partition(":")[2]).manifest.input
     return frames if first.frame is not None else resized(frames, first.width, first.height)
 
 
@@ -239,7 +245,6 @@ def _alternate(
     peer: OriginalProgram,
     ours: list[Ours],
     clock: HostClock,
-    say: Callable[[str], None],
 ) -> tuple[Times, int]:
     """The peer's times and how many rounds were left out; ours are kept in `ours`."""
     peer.time_ns(WARM_UP)
@@ -315,42 +320,6 @@ def _numbers(ms: dict[str, Any]) -> list[str]:
 
 def main() -> int:
     """The command line; prints a table and, last, one JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--setup", type=Path, help="only make the peers' environments there")
-    parser.add_argument("--kind", choices=("dlc", "sleap"), help="which peer")
-    parser.add_argument("--python", type=Path, help="Python of the peer's environment")
-    parser.add_argument("--model", type=Path, help="the peer's model")
-    parser.add_argument("--package", action="append", default=[], help="PRECISION:FOLDER; may be repeated")
-    parser.add_argument("--video", type=Path, help="video or folder of images")
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--block", type=int, default=10, help="frames a block")
-    parser.add_argument("--threads", type=int, default=physical_cores())
-    parser.add_argument("--out", type=Path, help="write OUT.json and OUT.md")
-    options = parser.parse_args()
-    if options.setup is None and not all(
-        (options.kind, options.python, options.model, options.package, options.video)
-    ):
-        parser.error("--kind, --python, --model, --package and --video are needed (or --setup)")
-    try:
-        if options.setup is not None:
-            set_up(options.setup)
-            return 0
-        check_out(options.out)
-        plan = PeerPlan(
-            options.kind,
-            options.python,
-            options.model,
-            options.package,
-            options.video,
-            options.rounds,
-            options.block,
-            options.threads,
-        )
-        figures = measure(plan, lambda text: print(text, file=sys.stderr))
-    except UserError as error:
-        print(f"peers: {error}", file=sys.stderr)
-        return 2
-    finish(figures, table(figures), options.out)
-    return 0
+    if any(word.startswith("--setup") for word in sys.argv):
+        return guarded(Setup, set_up)
+    return run(PeerPlan, measure, table)

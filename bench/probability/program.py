@@ -13,14 +13,12 @@ allowed rate of false alarms, and the animals are paired.
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -34,6 +32,7 @@ from bench.probability.chain import (
 )
 from bench.probability.page import page, text
 from bench.probability.score import Curve, ScoredPoses, compare_at, sweep
+from bench.program import guarded, say
 from rigs.simulated.animal import KEYPOINTS
 from rigs.simulated.options import SimulatedOptions
 from rt_pose.audit.hindsight import episodes
@@ -77,19 +76,23 @@ CASES = (
 )
 
 
+@dataclass(kw_only=True)
+class Options:
+    """What is measured, and for how long."""
+
+    model: Annotated[str, "package trained on the simulated animal"]
+    seeds: Annotated[int, "animals"] = 10
+    network_seconds: Annotated[float, "of rendered frames an animal"] = 40.0
+    resampled_seconds: Annotated[float, "of resampled errors an animal"] = 120.0
+    out: Annotated[Path | None, "path of the .json and .html, without the ending"] = None
+
+
 def main() -> int:
     """The command line; prints a table and, last, one JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--model", required=True, help="package trained on the simulated animal")
-    parser.add_argument("--seeds", type=int, default=10, help="animals")
-    parser.add_argument("--network-seconds", type=float, default=40.0, help="of rendered frames an animal")
-    parser.add_argument(
-        "--resampled-seconds", type=float, default=120.0, help="of resampled errors an animal"
-    )
-    parser.add_argument("--out", type=Path, help="path of the .json and .html, without the ending")
-    options = parser.parse_args()
+    return guarded(Options, _main)
+
+
+def _main(options: Options) -> int:
     result = run(options.model, options.seeds, options.network_seconds, options.resampled_seconds)
     print(text(result))
     if options.out is not None:
@@ -115,7 +118,7 @@ def run(model: str, seeds: int, network_s: float, resampled_s: float) -> dict[st
         long = [resampled_poses(without_seed(library, p.seed), p.seed, options, resampled_s) for p in library]
         for chain, animals in (("network", library), ("resampled", long)):
             errors = _errors(animals)
-            print(f"{light}, {chain}: median error {errors['median_px']} px", file=sys.stderr)
+            say(f"{light}, {chain}: median error {errors['median_px']} px")
             parts.append(
                 {"film": light, "chain": chain, "pose_error": errors, "cases": compare(animals, tracking)}
             )

@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from bench.probability.chain import LATENCY_MS
 from rt_pose.audit.hindsight import Episode, Scored, match
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.types import FloatArray
-
-T_975 = {5: 2.776, 10: 2.262, 15: 2.145, 20: 2.093}
-"""Two-sided 95 % quantile of Student's t for that many animals (one degree of freedom less)."""
 
 ON_SHARES = np.geomspace(0.1, 4.0, 32)
 MOST_ON = 0.9
@@ -161,8 +159,7 @@ def _interval(differences: list[float]) -> dict[str, Any]:
     if n < 2:
         return {"mean": None, "low": None, "high": None, "n": n}
     mean = float(np.mean(differences))
-    t = T_975.get(n) or np.interp(n, list(T_975), list(T_975.values()))
-    half = float(t) * float(np.std(differences, ddof=1)) / np.sqrt(n)
+    half = float(stats.t.ppf(0.975, n - 1) * stats.sem(differences))
     return {"mean": round(mean, 4), "low": round(mean - half, 4), "high": round(mean + half, 4), "n": n}
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rt_pose.clock import HostClock
+from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.offline.ensemble import Ensemble, ensemble_of, smooth_single
 from rt_pose.offline.innovations import Recorded, fit_parameters
 from rt_pose.offline.pose_space import pose_space, view_space
@@ -97,14 +98,7 @@ def _one(ensemble: Ensemble, dt_s: float, name: str) -> dict[str, Any]:
 def _fit(recorded: Recorded, half: int, gate: float) -> TrackingSpec:
     first = Recorded(recorded.dt_s, recorded.xy[:half], recorded.cov[:half], recorded.confidence[:half])
     fit = fit_parameters([first], gate_chi2=gate, restart_frames=8, min_confidence=0.05)
-    return TrackingSpec(
-        fit.q_px2_s3.tolist(),
-        fit.tau_s.tolist(),
-        fit.gain.tolist(),
-        fit.floor_px2.tolist(),
-        min_confidence=0.05,
-        gate_chi2=gate,
-    )
+    return fit.spec(min_confidence=0.05, gate_chi2=gate)
 
 
 def _spaces(ensemble: Ensemble, xy: FloatArray, spread: FloatArray, name: str) -> list[Subspace]:
@@ -171,34 +165,35 @@ def _lag(track: FloatArray, hindsight: FloatArray, where: np.ndarray[Any, Any]) 
     return float(((hindsight - track)[where] * velocity).sum() / (velocity * velocity).sum())
 
 
-def smoother_time(eks_python: Path | None, scratch: Path, repeats: int = 3) -> dict[str, Any]:
+def smoother_time(eks_python: Path | None, repeats: int = 3) -> dict[str, Any]:
     """Seconds of our smoother and of ensemble-kalman-smoother on the same arrays, in turn."""
     random = np.random.default_rng(8)
     shape = (SMOOTHER_FRAMES, SMOOTHER_KEYPOINTS, 2)
     truth = 200 + np.cumsum(random.normal(0, 1, shape), axis=0)
     xy = truth + random.normal(0, 2, (SMOOTHER_MEMBERS, *shape))
-    likelihood = random.uniform(0.7, 1.0, (*xy.shape[:-1], 1))
-    file = scratch / "members.npy"
-    np.save(file, np.concatenate([xy, likelihood], axis=-1))
+    likelihood = random.uniform(0.7, 1.0, xy.shape[:-1])
     clock = HostClock()
     ours: list[float] = []
     theirs: list[float] = []
-    for _ in range(repeats):
-        begin = clock.now_ns()
-        confident = likelihood[..., 0].mean(axis=0)
-        ensemble = Ensemble(
-            [f"k{i}" for i in range(SMOOTHER_KEYPOINTS)],
-            [str(i) for i in range(SMOOTHER_FRAMES)],
-            np.median(xy, axis=0),
-            xy.var(axis=0) / confident[..., None],
-            confident,
-        )
-        found = smooth_single(ensemble)
-        ours.append((clock.now_ns() - begin) / 1e9)
-        if eks_python is not None:
-            command = [str(eks_python), "-c", EKS, str(file), "1"]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            theirs += json.loads(done.stdout.splitlines()[-1])
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "members.npy"
+        np.save(file, np.concatenate([xy, likelihood[..., None]], axis=-1))
+        for _ in range(repeats):
+            begin = clock.now_ns()
+            confident = likelihood.mean(axis=0)
+            ensemble = Ensemble(
+                [f"k{i}" for i in range(SMOOTHER_KEYPOINTS)],
+                [str(i) for i in range(SMOOTHER_FRAMES)],
+                np.median(xy, axis=0),
+                xy.var(axis=0) / confident[..., None],
+                confident,
+            )
+            found = smooth_single(ensemble)
+            ours.append((clock.now_ns() - begin) / NS_PER_S)
+            if eks_python is not None:
+                command = [str(eks_python), "-c", EKS, str(file), "1"]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                theirs += json.loads(done.stdout.splitlines()[-1])
     result: dict[str, Any] = {
         "frames": SMOOTHER_FRAMES,
         "keypoints": SMOOTHER_KEYPOINTS,

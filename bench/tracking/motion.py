@@ -94,7 +94,7 @@ def occlusion(rate: int = 100, hidden_s: float = 1.0, trials: int = 400) -> dict
         z = at + random.normal(0, 1, at.shape)
         track = tracker.step(pose(z if i < first else np.full_like(z, np.nan), i * dt_ns, i))
         sizes.append(float(np.sqrt(track.cov[0, :, 0, 0]).mean()))
-        inside.append(_coverage(track.xy[0] - at, track.cov[0, :, :2, :2])["99 %"])
+        inside.append(covered(track.xy[0] - at, track.cov[0, :, :2, :2])["99 %"])
     at_frames = {f"{k} ms": first - 1 + round(k / 1000 * rate) for k in (0, 100, 250, 500, 1000)}
     return {
         "trials": trials,
@@ -123,13 +123,7 @@ def coverage(frames: int = 4000) -> dict[str, Any]:
         z = truth + random.normal(0, 1.5, truth.shape) + slow_px * _slow(truth.shape, rate, random)
         half = Recorded(1 / rate, z[:frames], _unit(z[:frames]), np.ones(z[:frames].shape[:2]))
         fit = fit_parameters([half], gate_chi2=10.6, restart_frames=8, min_confidence=0.1)
-        fitted = TrackingSpec(
-            fit.q_px2_s3.tolist(),
-            fit.tau_s.tolist(),
-            fit.gain.tolist(),
-            fit.floor_px2.tolist(),
-            gate_chi2=10.6,
-        )
+        fitted = fit.spec(gate_chi2=10.6)
         if name.endswith(", told"):
             fitted.bias_px2 = [(slow_px**2 * np.eye(2)).tolist()] * keypoints
         rows[name] = _scored(fitted, z[frames:], truth[frames:], rate)
@@ -157,8 +151,8 @@ def _scored(fitted: TrackingSpec, z: FloatArray, truth: FloatArray, rate: int) -
             later_covs.append(soon.cov[0, :, :2, :2])
     return {
         "n": len(errors) * z.shape[1],
-        "filtered": _coverage(np.concatenate(errors), np.concatenate(covs)),
-        "50 ms ahead": _coverage(np.concatenate(later), np.concatenate(later_covs)),
+        "filtered": covered(np.concatenate(errors), np.concatenate(covs)),
+        "50 ms ahead": covered(np.concatenate(later), np.concatenate(later_covs)),
         "innovation_d2_mean (2 is consistent)": float(np.mean(nis)),
         "innovations_within_99": float((np.concatenate(nis) < CHI2["99 %"]).mean()),
     }
@@ -269,11 +263,7 @@ def _d2(e: FloatArray, cov: FloatArray) -> FloatArray:
     return np.einsum("ki,ki->k", e, np.linalg.solve(cov, e[..., None])[..., 0])
 
 
-def _coverage(e: FloatArray, cov: FloatArray) -> dict[str, float]:
+def covered(e: FloatArray, cov: FloatArray) -> dict[str, float]:
+    """Shares of errors (n, 2) within the regions of their covariances (n, 2, 2)."""
     d2 = _d2(e, cov)
     return {name: float((d2 < limit).mean()) for name, limit in CHI2.items()}
-
-
-def covered(errors: FloatArray, covs: FloatArray) -> dict[str, float]:
-    """Shares of errors (n, 2) within the regions of their covariances (n, 2, 2)."""
-    return _coverage(errors, covs)

@@ -7,15 +7,15 @@ Python of its own.
 
 from __future__ import annotations
 
-import argparse
 import json
-import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from bench.program import guarded
 from bench.tracking.ensembles import series, smoother_time
 from bench.tracking.motion import (
     CHI2,
@@ -49,20 +49,28 @@ PARTS = (
 )
 
 
+@dataclass(kw_only=True)
+class Options:
+    """What is measured, and beside whom."""
+
+    data: Annotated[Path, "folder of the ensembles"]
+    out: Annotated[Path, "results, without suffix"]
+    dlc: Annotated[Path | None, "unpacked wheel of deeplabcut-live"] = None
+    eks_python: Annotated[Path | None, "Python that has ensemble-kalman-smoother"] = None
+    model: Annotated[Path | None, "calibrated package, for the coverage of labels"] = None
+    repeats: Annotated[int, "of the smoother and its peer, in turn"] = 3
+    labels: Annotated[Path | None, "labels file beside a split.csv"] = None
+    parts: Annotated[list[str], "only these; the others are kept", PARTS] = field(
+        default_factory=lambda: list(PARTS)
+    )
+
+
 def main() -> int:
     """Measure all that was given; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="Folder of the ensembles.")
-    parser.add_argument("--out", type=Path, required=True, help="Results, without suffix.")
-    parser.add_argument("--dlc", type=Path, help="Unpacked wheel of deeplabcut-live.")
-    parser.add_argument("--eks-python", type=Path, help="Python that has ensemble-kalman-smoother.")
-    parser.add_argument("--model", type=Path, help="Calibrated package, for the coverage of labels.")
-    parser.add_argument("--repeats", type=int, default=3, help="Of the smoother and its peer, in turn.")
-    parser.add_argument("--labels", type=Path, help="Labels file beside a split.csv.")
-    parser.add_argument(
-        "--parts", nargs="*", choices=PARTS, default=list(PARTS), help="Only these; the others are kept."
-    )
-    options = parser.parse_args()
+    return guarded(Options, _main)
+
+
+def _main(options: Options) -> int:
     file = options.out.with_suffix(".json")
     results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     results["machine"] = machine()
@@ -77,19 +85,19 @@ def main() -> int:
     return 0
 
 
-def _measure(part: str, options: argparse.Namespace) -> Any:
+def _measure(part: str, options: Options) -> Any:
     """One part of the results; None where what it needs was not given."""
     makers: dict[str, Callable[[], Any]] = {
         "time_us": _times,
-        "smoother": lambda: _smoother(options),
-        "prediction_rmse_px": lambda: _prediction(options),
+        "smoother": lambda: smoother_time(options.eks_python, options.repeats),
+        "prediction_rmse_px": lambda: _prediction(options.dlc),
         "occlusion": occlusion,
         "coverage_simulated": coverage,
         "ensembles": lambda: series(options.data),
-        "coverage_labels": lambda: labels_coverage(options.model, options.labels),
+        "coverage_labels": lambda: (
+            labels_coverage(options.model, options.labels) if options.model and options.labels else None
+        ),
     }
-    if part == "coverage_labels" and (options.model is None or options.labels is None):
-        return None
     return makers[part]()
 
 
@@ -100,13 +108,8 @@ def _times() -> dict[str, Any]:
     }
 
 
-def _smoother(options: argparse.Namespace) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as scratch:
-        return smoother_time(options.eks_python, Path(scratch), options.repeats)
-
-
-def _prediction(options: argparse.Namespace) -> dict[str, Any]:
-    rows = prediction_table(load_dlc(options.dlc) if options.dlc else None)
+def _prediction(dlc: Path | None) -> dict[str, Any]:
+    rows = prediction_table(load_dlc(dlc) if dlc else None)
     return {"frozen": FROZEN, "rows": rows, "curve_30": curve_at_30()}
 
 

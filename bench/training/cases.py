@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from train.config import LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
 
+PEER = Path(__file__).with_name("litpose.yaml")
 STEPS = 1000
 """More than any measurement takes."""
 VIEWS = ["paw1LH", "paw2LF", "paw3RF", "paw4RH", "tailBase", "tailMid", "nose"]
@@ -82,50 +86,19 @@ def _loss(name: str) -> LossConfig:
 
 def peer_configuration(case: Case, data: str, size: int, keypoints: list[str]) -> dict[str, Any]:
     """Lightning Pose's, as its own example for these data has it but for the network and the losses."""
-    top = [keypoints.index(f"{name}_top") for name in VIEWS]
-    bottom = [keypoints.index(f"{name}_bot") for name in VIEWS]
-    return {
-        "data": {
-            "image_resize_dims": {"width": size, "height": size},
-            "data_dir": data,
-            "video_dir": f"{data}/videos",
-            "csv_file": "CollectedData.csv",
-            "num_keypoints": len(keypoints),
-            "keypoint_names": keypoints,
-            "mirrored_column_matches": [top, bottom],
-            "columns_for_singleview_pca": [keypoints.index(name) for name in POSE],
-        },
-        "training": {
-            "imgaug": "dlc",
-            "train_batch_size": case.batch,
-            "val_batch_size": case.batch,
-            "test_batch_size": case.batch,
-            "train_prob": 0.9,
-            "val_prob": 0.1,
-            "train_frames": 1,
-            "num_gpus": 1,
-            "rng_seed_data_pt": 42,
-            "rng_seed_model_pt": 44,
-            "optimizer": "Adam",
-            "optimizer_params": {"learning_rate": 1e-3},
-            "lr_scheduler": "multisteplr",
-            "lr_scheduler_params": {"multisteplr": {"milestones": [150, 200, 250], "gamma": 0.5}},
-        },
-        "model": {
-            "losses_to_use": list(case.theirs or ()),
-            "backbone": case.backbone,
-            "backbone_pretrained": False,
-            "model_type": "heatmap",
-            "heatmap_loss_type": "mse",
-            "model_name": "timed",
-        },
-        "dali": {
-            "base": {"train": {"sequence_length": case.clip or 16}},
-            "context": {"train": {"batch_size": 6}},
-        },
-        "losses": {
-            "pca_multiview": {"log_weight": 5.0, "components_to_keep": 3, "epsilon": None},
-            "pca_singleview": {"log_weight": 5.0, "components_to_keep": 0.99, "epsilon": None},
-            "temporal": {"log_weight": 5.0, "epsilon": 20, "prob_threshold": 0.05},
-        },
+    found: dict[str, Any] = yaml.safe_load(PEER.read_text(encoding="utf-8"))
+    found["data"] |= {
+        "image_resize_dims": {"width": size, "height": size},
+        "data_dir": data,
+        "video_dir": f"{data}/videos",
+        "num_keypoints": len(keypoints),
+        "keypoint_names": keypoints,
+        "mirrored_column_matches": [
+            [keypoints.index(f"{name}{view}") for name in VIEWS] for view in ("_top", "_bot")
+        ],
+        "columns_for_singleview_pca": [keypoints.index(name) for name in POSE],
     }
+    found["training"] |= dict.fromkeys(("train_batch_size", "val_batch_size", "test_batch_size"), case.batch)
+    found["model"] |= {"losses_to_use": list(case.theirs or ()), "backbone": case.backbone}
+    found["dali"]["base"]["train"] = {"sequence_length": case.clip or 16}
+    return found

@@ -1,6 +1,6 @@
 """Two trainings side by side and one after the other, with threads that spin while they wait and that sleep.
 
-    python -m bench.training --beside --data FOLDER [--case lite0] [--rounds 4] [--steps 4] [--threads 2]
+    python -m bench.training.contention --data FOLDER [--case lite0] [--rounds 4] [--steps 4] [--threads 2]
 
 A ratio of 1 means that two at a time take as long as one after the other; below it, side by side is worth it.
 """
@@ -12,12 +12,15 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from bench.background_load import BackgroundLoad
 from bench.output import conditions, machine_line, markdown_table
+from bench.program import Out, run
+from bench.training.cases import CASES
+from rt_pose.inference.device import physical_cores
 from train import PASSIVE_THREADS
 from train.importing.original_program import WorkerProcess
 
@@ -27,20 +30,22 @@ WARM_UP = 2
 """Steps of every process before the first that counts."""
 
 
-@dataclass
-class Plan:
+@dataclass(kw_only=True)
+class Options:
     """What is measured, and for how long."""
 
-    data: Path
-    case: str
-    rounds: int
-    steps: int
-    threads: int
+    data: Annotated[Path, "Lightning Pose's mirror-mouse"]
+    case: Annotated[str, "which training", tuple(CASES)] = "lite0"
+    rounds: int = 4
+    steps: Annotated[int, "a round"] = 4
+    threads: Annotated[int, "of each training; 0: the physical cores"] = 0
+    out: Out = None
 
 
-def measure(plan: Plan, policies: Mapping[str, Mapping[str, str]] = POLICIES) -> dict[str, Any]:
+def measure(options: Options, policies: Mapping[str, Mapping[str, str]] = POLICIES) -> dict[str, Any]:
     """Run it; figures for JSON. The policies take turns within each round."""
-    command = [sys.executable, "-m", "bench.training.worker", plan.case, str(plan.data), str(plan.threads)]
+    threads = options.threads or physical_cores()
+    command = [sys.executable, "-m", "bench.training.worker", options.case, str(options.data), str(threads)]
     with ExitStack() as ends:
         pairs = {
             policy: [ends.enter_context(WorkerProcess(command, policy, environment)) for _ in range(2)]
@@ -49,25 +54,25 @@ def measure(plan: Plan, policies: Mapping[str, Mapping[str, str]] = POLICIES) ->
         workers = [worker for pair in pairs.values() for worker in pair]
         for worker in workers:
             worker.answer()
-            run([worker], WARM_UP)
+            run_steps([worker], WARM_UP)
         rounds: dict[str, list[dict[str, float]]] = {policy: [] for policy in pairs}
         others, shares = BackgroundLoad([worker.pid for worker in workers]), []
-        for number in range(plan.rounds):
+        for number in range(options.rounds):
             others.start()
             for policy in list(pairs)[:: 1 if number % 2 == 0 else -1]:
-                rounds[policy].append(_round(pairs[policy], plan.steps))
+                rounds[policy].append(_round(pairs[policy], options.steps))
             shares.append(others.share())
     return {
         "bench": "contention",
         **conditions(),
-        "case": plan.case,
-        "threads": plan.threads,
-        "rounds": {"n": plan.rounds, "steps": plan.steps, "others_share": shares},
+        "case": options.case,
+        "threads": threads,
+        "rounds": {"n": options.rounds, "steps": options.steps, "others_share": shares},
         "policies": {policy: {"rounds": found, **_ratios(found)} for policy, found in rounds.items()},
     }
 
 
-def run(workers: list[WorkerProcess], steps: int) -> tuple[float, float]:
+def run_steps(workers: list[WorkerProcess], steps: int) -> tuple[float, float]:
     """Seconds of the slowest, and processor seconds of all, for so many steps of each at the same time."""
     for worker in workers:
         worker.order({"do": "steps", "n": steps})
@@ -102,8 +107,8 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def _round(pair: list[WorkerProcess], steps: int) -> dict[str, float]:
-    apart = [run([worker], steps) for worker in pair]
-    wall_s, cpu_s = run(pair, steps)
+    apart = [run_steps([worker], steps) for worker in pair]
+    wall_s, cpu_s = run_steps(pair, steps)
     return {
         "apart_s": sum(s for s, _ in apart) / steps,
         "apart_cpu_s": sum(cpu for _, cpu in apart) / steps,
@@ -118,3 +123,12 @@ def _ratios(rounds: list[dict[str, float]]) -> dict[str, float]:
         "wall_ratio": float(np.median([one["beside_s"] / one["apart_s"] for one in rounds])),
         "cpu_ratio": float(np.median([one["beside_cpu_s"] / one["apart_cpu_s"] for one in rounds])),
     }
+
+
+def main() -> int:
+    """The command line; the exit code."""
+    return run(Options, measure, table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

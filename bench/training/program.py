@@ -2,7 +2,6 @@
 
     python -m bench.training --data FOLDER [--python ENV/bin/python] [--rounds 4] [--steps 4] [--threads 2]
         [--out bench/results/NAME]
-    python -m bench.training --beside --data FOLDER [--case lite0]     two trainings at a time
 
 FOLDER is Lightning Pose's `mirror-mouse`; ENV as for `bench.peers.litpose`, without it ours runs alone. About
 six minutes on two quiet cores. Every case (`bench.training.cases`) and program has a process of its own, with
@@ -12,23 +11,22 @@ the next batch from the program's own loader, forward, losses, back, the optimis
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
 from bench.background_load import BackgroundLoad
-from bench.output import check_out, conditions, finish, machine_line, markdown_table
-from bench.training import contention
+from bench.output import conditions, machine_line, markdown_table
+from bench.program import Out, run, say
 from bench.training.cases import CASES, Case, peer_configuration
-from rt_pose.errors import UserError, nearest
+from rt_pose.errors import UserError
 from rt_pose.inference.device import physical_cores
 from train.data.labels import read_labels
 from train.data.videos import find_videos
@@ -48,7 +46,6 @@ augmentation (ours: warp, light, sensor noise, by DALI; theirs: imgaug's `dlc`, 
 memory is not counted); clips (ours are decoded and augmented within the step, theirs lie ready in memory, as
 its own loader for them needs a GPU). The same: frames a step, their size, kinds of losses, Adam, float32,
 threads."""
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -70,19 +67,23 @@ class TrainingRunner:
         return [float(value) for value in found["s"]]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainingPlan:
     """What is compared, and for how long."""
 
-    data: Path
-    python: Path | None
-    rounds: int
-    steps: int
-    threads: int
+    data: Annotated[Path, "Lightning Pose's mirror-mouse"]
+    python: Annotated[Path | None, "Python of Lightning Pose's environment"] = None
+    rounds: int = 4
+    steps: Annotated[int, "a round and program"] = 4
+    threads: Annotated[int, "of each program; 0: the physical cores"] = 0
+    out: Out = None
 
 
-def measure(plan: TrainingPlan, say: Say) -> dict[str, Any]:
+def measure(plan: TrainingPlan) -> dict[str, Any]:
     """Run the comparison; figures for JSON."""
+    if min(plan.rounds, plan.steps) < 1 or plan.threads < 0:
+        raise UserError("--rounds, --steps: expected 1 or more; --threads: 0 or more")
+    plan.threads = plan.threads or physical_cores()
     found, shares = [], []
     for name, case in CASES.items():
         with _runners(plan, name, case) as runners:
@@ -227,41 +228,6 @@ def _peer(plan: TrainingPlan, python: Path, case: Case, folder: Path) -> list[st
     return [str(python), str(THEIRS), str(settings), str(video), str(case.clip), str(plan.threads)]
 
 
-def check_case(name: str) -> None:
-    """UserError where there is no such case."""
-    if name not in CASES:
-        raise UserError(f"--case {name}: there is no such case{nearest(name, CASES)}")
-
-
 def main() -> int:
     """The command line; prints a table and, last, one JSON line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="Lightning Pose's mirror-mouse")
-    parser.add_argument("--python", type=Path, help="Python of Lightning Pose's environment")
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=4, help="a round and program")
-    parser.add_argument("--threads", type=int, default=0, help="of each program; 0: the physical cores")
-    parser.add_argument("--beside", action="store_true", help="two trainings at a time (contention.py)")
-    parser.add_argument("--case", default="lite0", help="with --beside: which training")
-    parser.add_argument("--out", type=Path, help="write OUT.json and OUT.md")
-    options = parser.parse_args()
-    try:
-        check_out(options.out)
-        if min(options.rounds, options.steps) < 1 or options.threads < 0:
-            raise UserError("--rounds, --steps: expected 1 or more; --threads: 0 or more")
-        threads = options.threads or physical_cores()
-        if options.beside:
-            check_case(options.case)
-            beside = contention.Plan(options.data, options.case, options.rounds, options.steps, threads)
-            figures = contention.measure(beside)
-            finish(figures, contention.table(figures), options.out)
-            return 0
-        plan = TrainingPlan(options.data, options.python, options.rounds, options.steps, threads)
-        figures = measure(plan, lambda text: print(text, file=sys.stderr))
-    except UserError as error:
-        print(f"training: {error}", file=sys.stderr)
-        return 2
-    finish(figures, table(figures), options.out)
-    return 0
+    return run(TrainingPlan, measure, table)

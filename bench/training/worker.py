@@ -22,17 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from bench.operations import count_operations
 from bench.training.cases import CASES, Case, configuration
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.errors import UserError
-from train.data.batches import TrainingBatches
-from train.data.clips import ClipBatches
-from train.data.steps import StepBatch, StepBatches
-from train.fitting.fit import TrainingJob, prepare
+from train.data.steps import StepBatch
+from train.fitting.fit import prepare
 from train.fitting.memory import keep_freed_memory
 from train.fitting.pose_module import PoseModule
+from train.fitting.trainer import batches
 from train.models.network import PoseNetwork
 
 PEAK = "VmHWM:"
@@ -67,18 +66,21 @@ class Worker:
         )
         module = PoseModule(self.network, self.job.spec, self.job.config, self.job.unlabeled.terms)
         module.train()
-        steps = StepBatches(labeled(self.job), clips(self.job))
+        steps = batches(self.job, 0, lambda _: None)
         self._training = Training(module, iter(steps), module.configure_optimizers()["optimizer"])
-        self._labeled = iter(labeled(self.job))
-        self._clips = iter(clips(self.job) or [])
+        self._labeled = iter(steps.labeled)
+        self._clips = iter(steps.clips or [])
 
     def hello(self) -> dict[str, Any]:
         """What this is."""
         spec = self.job.spec
+        shape = (1, spec.channels, spec.height, spec.width)
+        gflop = count_operations(self.network.eval(), shape) / 1e9
+        self.network.train()
         return {
             "name": "rt-pose",
             "threads": torch.get_num_threads(),
-            "gflop_a_frame": gflop(self.network, (1, spec.channels, spec.height, spec.width)),
+            "gflop_a_frame": gflop,
             "losses": list(self.job.config.losses),
         }
 
@@ -100,28 +102,6 @@ class Worker:
         start = self._clock.now_ns()
         do()
         return (self._clock.now_ns() - start) / NS_PER_S
-
-
-def labeled(job: TrainingJob) -> TrainingBatches:
-    """The labeled batches of a training, as `train.fitting.trainer` sets them up."""
-    config = job.config
-    return TrainingBatches(
-        job.train, job.spec, config.augment, config.batch_size, config.steps, config.seed, threads=2
-    )
-
-
-def clips(job: TrainingJob) -> ClipBatches | None:
-    """Its clips, likewise."""
-    return job.unlabeled.clips(job.config, job.spec, 0, lambda _: None)
-
-
-def gflop(network: torch.nn.Module, shape: tuple[int, ...]) -> float:
-    """Multiplications and additions of one forward pass, 10^9."""
-    counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        network.eval()(torch.zeros(shape))
-    network.train()
-    return counter.get_total_flops() / 1e9
 
 
 def processor_s() -> float:

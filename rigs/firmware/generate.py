@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import re
 import struct
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
+from rigs.firmware.protocol import ANSWERS, FROM_BOX, MAX_LINES, MESSAGES, NAME, VERSION, Flag, Message
 
-HERE = Path(__file__).parent
-DESCRIPTION = HERE / "protocol.yaml"
-SIZES = {"u8": 1, "u16": 2, "u32": 4}
-STRUCT = {"u8": "B", "u16": "H", "u32": "I"}
-_CHARS = re.compile(r"char(\d+)")
+HEADER = Path(__file__).with_name("protocol.h")
+BITS = {"B": 8, "H": 16, "I": 32}
 CRC_SIZE = 2
 
 
-@dataclass(frozen=True)
-class MessageSpec:
-    """One message of the description."""
-
-    name: str
-    code: int
-    doc: str
-    fields: dict[str, str]
-
-    @property
-    def c_name(self) -> str:
-        """Name of the C struct."""
-        return "Ttl" + self.name.title()
-
-    @property
-    def size(self) -> int:
-        """Bytes without the crc."""
-        return 3 + sum(_size(kind) for kind in self.fields.values())
+def main() -> None:
+    """Write the header."""
+    HEADER.write_text(render(), encoding="utf-8")
 
 
-def render(description: dict[str, Any]) -> dict[str, str]:
+def render() -> str:
     """Render the files that are generated from the description of the protocol.
 
     Parameters
@@ -57,32 +36,9 @@ def render(description: dict[str, Any]) -> dict[str, str]:
     ValueError
         Where two messages have the same code.
     """
-    to_box = [MessageSpec(name, **m) for name, m in description["to_box"].items()]
-    from_box = [MessageSpec(name, **m) for name, m in description["from_box"].items()]
-    codes = [m.code for m in (*to_box, *from_box)]
-    if len(set(codes)) != len(codes):
-        raise ValueError("protocol.yaml: two messages have one code")
-    return {
-        "protocol.h": _header(description, to_box, from_box),
-        "protocol.py": _module(description, [*to_box, *from_box]),
-    }
-
-
-def main() -> None:
-    """Write the generated files beside the description."""
-    for name, text in render(yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))).items():
-        (HERE / name).write_text(text, encoding="utf-8")
-
-
-def _size(kind: str) -> int:
-    chars = _CHARS.fullmatch(kind)
-    return int(chars[1]) if chars else SIZES[kind]
-
-
-def _header(description: dict[str, Any], to_box: list[MessageSpec], from_box: list[MessageSpec]) -> str:
-    largest = max(m.size for m in (*to_box, *from_box)) + CRC_SIZE
+    largest = max(kind.LAYOUT.size for kind in MESSAGES.values()) + CRC_SIZE
     lines = [
-        "// Generated from protocol.yaml by `python -m rigs.firmware.generate`. Do not edit.",
+        "// Generated from protocol.py by `python -m rigs.firmware.generate`. Do not edit.",
         "",
         "#pragma once",
         "",
@@ -90,17 +46,17 @@ def _header(description: dict[str, Any], to_box: list[MessageSpec], from_box: li
         "#include <stdint.h>",
         "#include <string.h>",
         "",
-        f'#define TTL_NAME "{description["name"]}"',
-        f"#define TTL_VERSION {description['version']}",
-        f"#define TTL_MAX_LINES {description['max_lines']}",
+        f'#define TTL_NAME "{NAME}"',
+        f"#define TTL_VERSION {VERSION}",
+        f"#define TTL_MAX_LINES {MAX_LINES}",
         "#define TTL_HEADER_SIZE 3",
         f"#define TTL_MAX_MESSAGE {largest}  // with its crc",
         f"#define TTL_MAX_ENCODED {largest + 1}  // in COBS, without the 0 at its end",
         "",
-        *(f"#define TTL_FLAG_{name.upper()} {bit}" for name, bit in description["flags"].items()),
-        *(f"#define TTL_{name.upper()} {value}" for name, value in description["answers"].items()),
+        *(f"#define TTL_FLAG_{flag.name} {flag.value}" for flag in Flag),
+        *(f"#define TTL_{name.upper().replace(' ', '_')} {value}" for value, name in ANSWERS.items()),
         "",
-        *(f"#define TTL_{m.name.upper()} 0x{m.code:02x}" for m in (*to_box, *from_box)),
+        *(f"#define TTL_{kind.__name__.upper()} 0x{code:02x}" for code, kind in MESSAGES.items()),
         "",
         "static inline uint16_t ttl_u16(const uint8_t *b) { return (uint16_t)(b[0] | (b[1] << 8)); }",
         "static inline uint32_t ttl_u32(const uint8_t *b) {",
@@ -115,128 +71,49 @@ def _header(description: dict[str, Any], to_box: list[MessageSpec], from_box: li
         "  ttl_put_u16(b + 2, (uint16_t)(v >> 16));",
         "}",
     ]
-    for message in to_box:
-        lines += ["", *_c_struct(message), *_c_read(message)]
-    for message in from_box:
-        lines += ["", *_c_struct(message), *_c_write(message)]
+    for code, kind in MESSAGES.items():
+        lines += ["", *_struct(kind), *(_write(kind) if code >= FROM_BOX else _read(kind))]
     return "\n".join(lines) + "\n"
 
 
-def _c_struct(message: MessageSpec) -> list[str]:
-    fields = {"seq": "u16", **message.fields}
-    return [f"// {message.doc}", f"struct {message.c_name} {{", *map(_c_field, fields, fields.values()), "};"]
-
-
-def _c_field(name: str, kind: str) -> str:
-    chars = _CHARS.fullmatch(kind)
-    if chars:
-        return f"  char {name}[{int(chars[1]) + 1}];"
-    return f"  {'uint' + str(8 * SIZES[kind])}_t {name};"
-
-
-def _c_read(message: MessageSpec) -> list[str]:
-    lines = [
-        f"static inline bool ttl_read_{message.name}(const uint8_t *b, size_t size, {message.c_name} *m) {{",
-        f"  if (size != {message.size}) return false;",
-        "  m->seq = ttl_u16(b + 1);",
+def _struct(kind: type[Message]) -> list[str]:
+    fields = [
+        f"  uint{BITS[letter]}_t {name};" if letter in BITS else f"  char {name}[{int(letter[:-1]) + 1}];"
+        for name, letter in kind.KINDS.items()
     ]
-    at = 3
-    for name, kind in message.fields.items():
-        lines.append(f"  m->{name} = {f'b[{at}]' if kind == 'u8' else f'ttl_{kind}(b + {at})'};")
-        at += _size(kind)
+    return [f"// {kind.__doc__}", f"struct Ttl{kind.__name__} {{", *fields, "};"]
+
+
+def _read(kind: type[Message]) -> list[str]:
+    name = kind.__name__
+    head = f"static inline bool ttl_read_{name.lower()}(const uint8_t *b, size_t size, Ttl{name} *m) {{"
+    lines = [head, f"  if (size != {kind.LAYOUT.size}) return false;"]
+    for field, letter, at in _places(kind):
+        lines.append(f"  m->{field} = {f'b[{at}]' if letter == 'B' else f'ttl_u{BITS[letter]}(b + {at})'};")
     return [*lines, "  return true;", "}"]
 
 
-def _c_write(message: MessageSpec) -> list[str]:
-    lines = [
-        f"static inline size_t ttl_write_{message.name}(const {message.c_name} *m, uint8_t *b) {{",
-        f"  b[0] = 0x{message.code:02x};",
-        "  ttl_put_u16(b + 1, m->seq);",
-    ]
-    at = 3
-    for name, kind in message.fields.items():
-        if _CHARS.fullmatch(kind):
-            lines.append(f"  memcpy(b + {at}, m->{name}, {_size(kind)});")
-        elif kind == "u8":
-            lines.append(f"  b[{at}] = m->{name};")
+def _write(kind: type[Message]) -> list[str]:
+    name = kind.__name__
+    head = f"static inline size_t ttl_write_{name.lower()}(const Ttl{name} *m, uint8_t *b) {{"
+    lines = [head, f"  b[0] = 0x{kind.CODE:02x};"]
+    for field, letter, at in _places(kind):
+        if letter == "B":
+            lines.append(f"  b[{at}] = m->{field};")
+        elif letter in BITS:
+            lines.append(f"  ttl_put_u{BITS[letter]}(b + {at}, m->{field});")
         else:
-            lines.append(f"  ttl_put_{kind}(b + {at}, m->{name});")
-        at += _size(kind)
-    return [*lines, f"  return {message.size};", "}"]
+            lines.append(f"  memcpy(b + {at}, m->{field}, {struct.calcsize(letter)});")
+    return [*lines, f"  return {kind.LAYOUT.size};", "}"]
 
 
-def _module(description: dict[str, Any], messages: list[MessageSpec]) -> str:
-    lines = [
-        '"""The messages of the TTL box.',
-        "",
-        "Generated from protocol.yaml by `python -m rigs.firmware.generate`. Do not edit.",
-        '"""',
-        "",
-        "from __future__ import annotations",
-        "",
-        "import struct",
-        "from dataclasses import astuple, dataclass",
-        "from typing import ClassVar",
-        "",
-        f'NAME = "{description["name"]}"',
-        f"VERSION = {description['version']}",
-        f"MAX_LINES = {description['max_lines']}",
-        *(f"FLAG_{name.upper()} = {bit}" for name, bit in description["flags"].items()),
-        f"ANSWERS = {_answers(description['answers'])}",
-        "",
-        "",
-        "@dataclass(slots=True)",
-        "class Message:",
-        '    """What all messages share."""',
-        "",
-        "    CODE: ClassVar[int]",
-        "    LAYOUT: ClassVar[struct.Struct]",
-        "    seq: int",
-        "",
-        "    def pack(self) -> bytes:",
-        '        """The message without its crc."""',
-        "        return self.LAYOUT.pack(self.CODE, *astuple(self))",
-        "",
-        "",
-        *[line for message in messages for line in _class(message)],
-        "_ALL: tuple[type[Message], ...] = (",
-        *(f"    {m.name.title()}," for m in messages),
-        ")",
-        "MESSAGES = {kind.CODE: kind for kind in _ALL}",
-        "",
-        "",
-        "def unpack(message: bytes) -> Message | None:",
-        '    """The message without its crc; None where it is none of this version."""',
-        "    kind = MESSAGES.get(message[0]) if message else None",
-        "    if kind is None or len(message) != kind.LAYOUT.size:",
-        "        return None",
-        "    return kind(*kind.LAYOUT.unpack(message)[1:])",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _answers(answers: dict[str, int]) -> str:
-    pairs = ", ".join(f'{value}: "{name.replace("_", " ")}"' for name, value in answers.items())
-    return f"{{{pairs}}}"
-
-
-def _class(message: MessageSpec) -> list[str]:
-    layout = "<BH" + "".join(
-        f"{_size(kind)}s" if _CHARS.fullmatch(kind) else STRUCT[kind] for kind in message.fields.values()
-    )
-    assert struct.calcsize(layout) == message.size
-    types = {name: "bytes" if _CHARS.fullmatch(kind) else "int" for name, kind in message.fields.items()}
-    return [
-        "@dataclass(slots=True)",
-        f"class {message.name.title()}(Message):",
-        f'    """{message.doc}"""',
-        "",
-        f"    CODE: ClassVar[int] = 0x{message.code:02X}",
-        f'    LAYOUT: ClassVar[struct.Struct] = struct.Struct("{layout}")',
-        *(f"    {name}: {kind}" for name, kind in types.items()),
-        "",
-        "",
-    ]
+def _places(kind: type[Message]) -> list[tuple[str, str, int]]:
+    """Of each field its name, its letter and where it begins."""
+    found, at = [], 1
+    for name, letter in kind.KINDS.items():
+        found.append((name, letter, at))
+        at += struct.calcsize(letter)
+    return found
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class BoxMonitor:
     def _compare(self, status: protocol.Status) -> None:
         dropped = [i for i in range(protocol.MAX_LINES) if status.dropped >> i & 1]
         cut = f"; it dropped line {', '.join(map(str, dropped))}" if dropped else ""
-        is_open, was_open = (bool(flags & protocol.FLAG_INTERLOCK) for flags in (status.flags, self._flags))
+        is_open, was_open = (bool(flags & protocol.Flag.INTERLOCK) for flags in (status.flags, self._flags))
         if is_open and not was_open:
             self.notice(f"its interlock is open{cut}")
         elif was_open and not is_open:

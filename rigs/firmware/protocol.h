@@ -1,4 +1,4 @@
-// Generated from protocol.yaml by `python -m rigs.firmware.generate`. Do not edit.
+// Generated from protocol.py by `python -m rigs.firmware.generate`. Do not edit.
 
 #pragma once
 

@@ -1,20 +1,48 @@
-"""The messages of the TTL box.
+"""The wire between an rt-pose host and the TTL box: the one description of it.
 
-Generated from protocol.yaml by `python -m rigs.firmware.generate`. Do not edit.
+`python -m rigs.firmware.generate` writes protocol.h, the box's side, from this file; it is checked in, and a
+test compares them. A message is
+
+    code (u8), seq (u16), its fields in order, crc (u16)        little-endian, no padding
+
+with CRC-16/CCITT-FALSE over all that comes before the crc, the whole COBS-encoded and ended by a 0 byte. COBS
+keeps 0 out of the message, so that whatever was lost or garbled, the next 0 is the beginning of a whole
+message; with a length in front, one garbled length would swallow the messages after it, a heartbeat among
+them.
+
+Rule for changes: a field or a message that is added, moved or removed raises `VERSION`; host and box refuse
+each other where their versions differ.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import astuple, dataclass
-from typing import ClassVar
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, fields
+from enum import IntFlag
+from typing import Annotated, ClassVar, TypeVar, dataclass_transform, get_args, get_type_hints
 
 NAME = "rt-pose-ttl"
 VERSION = 1
 MAX_LINES = 8
-FLAG_WATCHDOG = 1
-FLAG_INTERLOCK = 2
+FROM_BOX = 0x80
+"""From this code on a message comes from the box, below it goes to the box."""
 ANSWERS = {0: "ok", 1: "interlock open", 2: "no such line", 3: "bad value"}
+"""Values of `Ack.result`."""
+
+U8 = Annotated[int, "B"]
+U16 = Annotated[int, "H"]
+U32 = Annotated[int, "I"]
+Text = Annotated[bytes, "12s"]
+
+
+class Flag(IntFlag):
+    """Bits of `Status.flags`."""
+
+    WATCHDOG = 1
+    """No message for watchdog_ms: all lines were dropped; the next message clears it."""
+    INTERLOCK = 2
+    """The interlock is open: all lines are low, and nothing can be begun."""
 
 
 @dataclass(slots=True)
@@ -22,151 +50,135 @@ class Message:
     """What all messages share."""
 
     CODE: ClassVar[int]
+    KINDS: ClassVar[dict[str, str]]
+    """`struct`'s letter of each field."""
     LAYOUT: ClassVar[struct.Struct]
-    seq: int
+    seq: U16
 
     def pack(self) -> bytes:
         """The message without its crc."""
         return self.LAYOUT.pack(self.CODE, *astuple(self))
 
 
-@dataclass(slots=True)
+MESSAGES: dict[int, type[Message]] = {}
+M = TypeVar("M", bound=Message)
+
+
+@dataclass_transform()
+def message(code: int) -> Callable[[type[M]], type[M]]:
+    """Make a class a message of this code; ValueError where another has it."""
+
+    def register(kind: type[M]) -> type[M]:
+        if code in MESSAGES:
+            raise ValueError(f"{kind.__name__} and {MESSAGES[code].__name__}: two messages have one code")
+        kind = dataclass(slots=True)(kind)
+        hints = get_type_hints(kind, include_extras=True)
+        kind.CODE = code
+        kind.KINDS = {field.name: get_args(hints[field.name])[1] for field in fields(kind)}
+        kind.LAYOUT = struct.Struct("<B" + "".join(kind.KINDS.values()))
+        MESSAGES[code] = kind
+        return kind
+
+    return register
+
+
+@message(0x01)
 class Hello(Message):
     """Who are you? Sets the watchdog and makes all lines low."""
 
-    CODE: ClassVar[int] = 0x01
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BHBH")
-    version: int
-    watchdog_ms: int
+    version: U8
+    watchdog_ms: U16
 
 
-@dataclass(slots=True)
+@message(0x02)
 class Heartbeat(Message):
     """All is well with the host; answered by status."""
 
-    CODE: ClassVar[int] = 0x02
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BH")
 
-
-@dataclass(slots=True)
+@message(0x03)
 class Safe(Message):
     """All lines low, at once."""
 
-    CODE: ClassVar[int] = 0x03
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BH")
 
-
-@dataclass(slots=True)
+@message(0x10)
 class Pulse(Message):
     """On for duration_us."""
 
-    CODE: ClassVar[int] = 0x10
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BHBHI")
-    line: int
-    amplitude: int
-    duration_us: int
+    line: U8
+    amplitude: U16
+    duration_us: U32
 
 
-@dataclass(slots=True)
+@message(0x11)
 class Train(Message):
     """count pulses of duration_us, one each period_us."""
 
-    CODE: ClassVar[int] = 0x11
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BHBHIIH")
-    line: int
-    amplitude: int
-    duration_us: int
-    period_us: int
-    count: int
+    line: U8
+    amplitude: U16
+    duration_us: U32
+    period_us: U32
+    count: U16
 
 
-@dataclass(slots=True)
+@message(0x12)
 class Level(Message):
     """On until told otherwise, or for at_most_us where that is not 0; amplitude 0 is off."""
 
-    CODE: ClassVar[int] = 0x12
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BHBHI")
-    line: int
-    amplitude: int
-    at_most_us: int
+    line: U8
+    amplitude: U16
+    at_most_us: U32
 
 
-@dataclass(slots=True)
+@message(0x13)
 class Analog(Message):
     """From the present value to amplitude, stay, and down to 0."""
 
-    CODE: ClassVar[int] = 0x13
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BHBHIII")
-    line: int
-    amplitude: int
-    ramp_up_us: int
-    duration_us: int
-    ramp_down_us: int
+    line: U8
+    amplitude: U16
+    ramp_up_us: U32
+    duration_us: U32
+    ramp_down_us: U32
 
 
-@dataclass(slots=True)
+@message(0x14)
 class Stop(Message):
     """End what a line is doing."""
 
-    CODE: ClassVar[int] = 0x14
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BHB")
-    line: int
+    line: U8
 
 
-@dataclass(slots=True)
+@message(0x81)
 class Welcome(Message):
     """Answers hello; also where the versions differ."""
 
-    CODE: ClassVar[int] = 0x81
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BHBBI12s")
-    version: int
-    lines: int
-    t_us: int
-    name: bytes
+    version: U8
+    lines: U8
+    t_us: U32
+    name: Text
 
 
-@dataclass(slots=True)
+@message(0x82)
 class Ack(Message):
     """Answers safe and every command, with the box's time at which it took effect."""
 
-    CODE: ClassVar[int] = 0x82
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BHBI")
-    result: int
-    t_us: int
+    result: U8
+    t_us: U32
 
 
-@dataclass(slots=True)
+@message(0x83)
 class Status(Message):
     """Answers heartbeat. dropped: lines cut short since the last status, a bit each."""
 
-    CODE: ClassVar[int] = 0x83
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BHIBBHH")
-    t_us: int
-    flags: int
-    dropped: int
-    trips: int
-    bad_frames: int
+    t_us: U32
+    flags: U8
+    dropped: U8
+    trips: U16
+    bad_frames: U16
 
 
-_ALL: tuple[type[Message], ...] = (
-    Hello,
-    Heartbeat,
-    Safe,
-    Pulse,
-    Train,
-    Level,
-    Analog,
-    Stop,
-    Welcome,
-    Ack,
-    Status,
-)
-MESSAGES = {kind.CODE: kind for kind in _ALL}
-
-
-def unpack(message: bytes) -> Message | None:
+def unpack(data: bytes) -> Message | None:
     """The message without its crc; None where it is none of this version."""
-    kind = MESSAGES.get(message[0]) if message else None
-    if kind is None or len(message) != kind.LAYOUT.size:
+    kind = MESSAGES.get(data[0]) if data else None
+    if kind is None or len(data) != kind.LAYOUT.size:
         return None
-    return kind(*kind.LAYOUT.unpack(message)[1:])
+    return kind(*kind.LAYOUT.unpack(data)[1:])

@@ -21,7 +21,6 @@ from rt_pose.errors import UserError
 HERE = Path(__file__).parent
 SOURCES = ("simulator.cpp", "ttl_box.cpp")
 FLAGS = ("-std=c++11", "-O2", "-Wall", "-Wextra", "-Werror")
-_START_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)

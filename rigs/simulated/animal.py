@@ -21,10 +21,6 @@ BODY_LENGTH = 0.26
 KEYPOINTS = [
     "nose", "ear_left", "ear_right", "neck", "back", "tail_base", "tail_mid", "paw_left", "paw_right",
 ]  # fmt: skip
-BONES = [
-    ("nose", "neck"), ("ear_left", "neck"), ("ear_right", "neck"), ("neck", "back"), ("back", "tail_base"),
-    ("tail_base", "tail_mid"), ("neck", "paw_left"), ("neck", "paw_right"),
-]  # fmt: skip
 
 EAR, EYE = (0.26, 0.105), (0.12, 0.062)
 """Behind the nose and beside the midline."""

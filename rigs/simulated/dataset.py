@@ -18,6 +18,8 @@ from rigs.simulated.options import SimulatedOptions
 from rigs.simulated.render import Renderer
 from rigs.simulated.scene import Scene
 from rt_pose.errors import UserError
+from rt_pose.files import atomic_writer
+from rt_pose.offline.prediction_files import FIELDS, write_table
 from rt_pose.types import FloatArray
 
 ANIMALS = 12
@@ -81,17 +83,13 @@ def write_labeled_folder(
         image, xy, visible = animals[animal].render(i)
         name = f"labeled-data/img{i:05d}.png"
         cv2.imwrite(str(out / name), image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        rows.append([name, *_cells(xy, visible)])
-        split.append([name, "val" if animal >= ANIMALS - HELD_OUT else "train"])
+        rows.append((name, np.where(visible[:, None], xy, np.nan)))
+        split.append((name, "val" if animal >= ANIMALS - HELD_OUT else "train"))
         if progress is not None:
             progress(i + 1, frames)
-    header = [
-        ["scorer", *[SCORER] * (2 * len(KEYPOINTS))],
-        ["bodyparts", *[name for name in KEYPOINTS for _ in range(2)]],
-        ["coords", *["x", "y"] * len(KEYPOINTS)],
-    ]
-    _write_csv(out / "CollectedData.csv", header + rows)
-    _write_csv(out / "split.csv", [["image", "split"], *split])
+    write_table(out / "CollectedData.csv", KEYPOINTS, FIELDS[:2], rows, scorer=SCORER, formats=("%.3f",))
+    with atomic_writer(out / "split.csv") as file:
+        csv.writer(file, lineterminator="\n").writerows([("image", "split"), *split])
     return out
 
 
@@ -112,14 +110,3 @@ class _FrameRenderer:
         self._renderer.draw(self._scene.posture(t_ns, self._undisturbed), frame, t_ns, self._image)
         xy, visible = self._scene.truth(t_ns, self._undisturbed)
         return self._image[:, :, ::-1], xy[0], visible[0]
-
-
-def _cells(xy: FloatArray, visible: NDArray[np.bool_]) -> list[str]:
-    return [
-        f"{value:.3f}" if seen else "" for point, seen in zip(xy, visible, strict=True) for value in point
-    ]
-
-
-def _write_csv(path: Path, rows: list[list[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)

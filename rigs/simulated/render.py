@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from rigs.hashing import angle, hash64
 from rigs.simulated import scenery
 from rigs.simulated.animal import BODY_LENGTH, EAR_RADIUS, MIDLINE_HALF_WIDTH, Posture
-from rigs.simulated.behaviour import Reactions
 from rigs.simulated.options import SimulatedOptions
 from rigs.simulated.scene import Scene
 from rigs.simulated.scenery import LIGHT_UNIT, SHIFT, fixed, palette
@@ -158,30 +157,3 @@ class Renderer:
         top, left = place % _SPARE, (place >> 32) % _SPARE
         height, width = into.shape[:2]
         cv2.add(into, self._noise[top : top + height, left : left + width], dst=into, dtype=cv2.CV_8U)
-
-
-def frame_at(
-    seed: int, camera: str, options: SimulatedOptions, frame: int, stimuli_us: Sequence[int]
-) -> NDArray[np.uint8]:
-    """Draw a frame from what a log holds alone; see also `rigs.simulated.scene.truth_at`.
-
-    Parameters
-    ----------
-    seed, camera, options
-        Seed, name and options of the camera.
-    frame
-        Index of the frame.
-    stimuli_us
-        Scene times at which the output acted, us, in order: the `t_device_us` of its acks.
-
-    Returns
-    -------
-    NDArray
-        Pixels (H, W, C) uint8.
-    """
-    scene = Scene(seed, options)
-    image = np.empty((options.height, options.width, options.channels), np.uint8)
-    t_ns = options.scene_time_ns(frame)
-    posture = scene.posture(t_ns, Reactions.to(scene.timing, stimuli_us))
-    Renderer(seed, camera, options, scene).draw(posture, frame, t_ns, image)
-    return image

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,28 +145,3 @@ class Scene:
         inside = np.all((xy >= -0.5) & (xy < (self.view.width - 0.5, self.view.height - 0.5)), axis=1)
         visible = posture.bared & ~self.beam.covers(posture.keypoints) & inside
         return xy.reshape(1, len(KEYPOINTS), 2), visible[None]
-
-
-def truth_at(
-    seed: int, options: SimulatedOptions, frame: int, stimuli_us: Sequence[int]
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Return the exact keypoints of a frame from what a log holds alone.
-
-    Parameters
-    ----------
-    seed, options
-        Seed and options of the camera.
-    frame
-        Index of the frame.
-    stimuli_us
-        Scene times at which the output acted, us, in order: the `t_device_us` of its acks.
-
-    Returns
-    -------
-    xy : FloatArray
-        Keypoints (1, K, 2), px.
-    visible : NDArray
-        Whether each can be seen (1, K).
-    """
-    scene = Scene(seed, options)
-    return scene.truth(options.scene_time_ns(frame), Reactions.to(scene.timing, stimuli_us))

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser
-from rt_pose.clock import HostClock
 from rt_pose.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,14 +42,14 @@ def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
     from rt_pose.offline.predict_many import conclude, predict_many
     from rt_pose.offline.prediction_record import exclusive_lock
 
-    out, clock = Path(options.out), HostClock()
+    out = Path(options.out)
     engine, cluster = options.config.engine, options.config.cluster
 
     def of_one(package: Package, jobs: Sequence[VideoJob], folder: Path) -> PredictionOutcome:
         if cluster.where != "here":
-            return predict_on_cluster(package, jobs, folder, engine, cluster, clock, print)
+            return predict_on_cluster(package, jobs, folder, engine, cluster, print)
         with exclusive_lock(folder):
-            return predict_many(package, jobs, engine, clock, print)
+            return predict_many(package, jobs, engine, print)
 
     if options.videos is not None:
         jobs, own = find_videos(options.videos, out), out / MEMBERS

@@ -15,13 +15,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from rt_pose.clock import NS_PER_S, Clock, HostClock
+from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.extras import require
 from rt_pose.offline.cluster_config import ClusterConfig
 from rt_pose.offline.find_videos import VideoJob
-from rt_pose.offline.predict_many import Failure, PredictionOutcome, Say, open_jobs, predict_many
+from rt_pose.offline.predict_many import Failure, PredictionOutcome, Say, open_jobs, predict_many, size_of
 from rt_pose.offline.prediction_record import exclusive_lock, state
 from rt_pose.package import Package, read_package
 
@@ -48,7 +48,7 @@ class Share:
                     f"model package {self.package}: it has changed since the tasks were submitted"
                 )
             with exclusive_lock(self.out, shared=True):
-                return predict_many(package, self.jobs, self.engine, HostClock(), print)
+                return predict_many(package, self.jobs, self.engine, print)
         except UserError as error:
             # An exception would come back as the text of a traceback.
             return PredictionOutcome(failures=[Failure(job.name, str(error)) for job in self.jobs])
@@ -66,7 +66,6 @@ def predict_on_cluster(
     out: Path,
     engine: EngineConfig,
     cluster: ClusterConfig,
-    clock: Clock,
     say: Say,
 ) -> PredictionOutcome:
     """Divide the open jobs among tasks, submit these, and wait for them. Interrupted, SLURM's tasks go on and
@@ -84,7 +83,7 @@ def predict_on_cluster(
         ]
     say(f"{len(todo)} videos in {len(tasks)} tasks ({cluster.where}); logs in {out / LOGS}")
     try:
-        _wait(tasks, todo, package.sha256, clock)
+        _wait(tasks, todo, package.sha256)
     except KeyboardInterrupt:
         _interrupted(tasks, cluster.where, say)
         raise
@@ -97,15 +96,11 @@ def split_jobs(jobs: Sequence[VideoJob], tasks: int) -> list[list[VideoJob]]:
     """The jobs in at most `tasks` shares of about the same bytes of video, each in order."""
     shares: list[list[VideoJob]] = [[] for _ in range(min(tasks, len(jobs)))]
     bytes_of = [0] * len(shares)
-    for size, job in sorted(((_bytes(job), job) for job in jobs), key=lambda pair: -pair[0]):
+    for size, job in sorted(((size_of(job), job) for job in jobs), key=lambda pair: -pair[0]):
         least = bytes_of.index(min(bytes_of))
         shares[least].append(job)
         bytes_of[least] += size
     return [sorted(share, key=lambda job: job.name) for share in shares]
-
-
-def _bytes(job: VideoJob) -> int:
-    return max(job.video.stat().st_size, 1) if job.video.is_file() else 1
 
 
 def _executor(out: Path, cluster: ClusterConfig) -> Any:
@@ -135,8 +130,9 @@ def _executor(out: Path, cluster: ClusterConfig) -> Any:
     return executor
 
 
-def _wait(tasks: Sequence[Any], todo: Sequence[VideoJob], sha256: str, clock: Clock) -> None:
+def _wait(tasks: Sequence[Any], todo: Sequence[VideoJob], sha256: str) -> None:
     """Until all tasks have ended, with a bar of the videos that are done."""
+    clock = HostClock()
     columns = (TextColumn("videos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         shown = bar.add_task("videos", total=len(todo))

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.package import TrackingSpec
 from rt_pose.tracking.kalman import (
     correct,
     determinant,
@@ -28,8 +30,8 @@ from rt_pose.types import FloatArray
 Mask = NDArray[np.bool_]
 
 PIECE_FRAMES = 250
-PARAMETERS = ("q_px2_s3", "tau_s", "gain", "floor_px2")
 START = (1e6, 0.05, 0.5, 0.5)
+"""q (px^2/s^3), tau (s), gain and floor (px^2), as in all that follows."""
 LEAST = (1e1, 0.01, 0.02, 0.1)
 """The floor is never less than a third of a pixel of labeling noise: with less, an ensemble whose members
 agree exactly, or a spike in a heatmap, would be copied."""
@@ -67,6 +69,11 @@ class FittedParameters:
     gain: FloatArray
     floor_px2: FloatArray
     log_likelihood: FloatArray
+
+    def spec(self, **settings: Any) -> TrackingSpec:
+        """The filter's parameters, with further `settings` of them."""
+        fitted = (self.q_px2_s3, self.tau_s, self.gain, self.floor_px2)
+        return TrackingSpec(*(values.tolist() for values in fitted), **settings)
 
 
 @dataclass(slots=True)

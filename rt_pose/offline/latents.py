@@ -22,11 +22,11 @@ from rt_pose.offline.ensemble import (
     smooth_rows,
     smooth_single,
 )
+from rt_pose.offline.pose_space import VIEW_DIMENSIONS, principal
 from rt_pose.types import FloatArray
 
 PCA_SHARE = 0.5
 """The surest frames of each part teach its views."""
-VIEW_DIMENSIONS = 3
 GATE_CHI2 = 9.21
 """A point of a view further than this from where the other views have it is doubted."""
 PUPIL = ("top", "bottom", "left", "right")
@@ -34,10 +34,8 @@ PUPIL_START = (1e-1, 1e-2)
 """Strengths of centre and diameter with which the search begins."""
 
 
-def smooth_multiview(
-    ensemble: Ensemble, views: Sequence[Sequence[str]], q: FloatArray | None = None
-) -> SmoothedEnsemble:
-    """Keypoints of `views` as parts seen in several views, the others each by itself; `q` (parts,)."""
+def smooth_multiview(ensemble: Ensemble, views: Sequence[Sequence[str]]) -> SmoothedEnsemble:
+    """Keypoints of `views` as parts seen in several views, the others each by itself."""
     parts = [_indices(ensemble, names) for names in views]
     if len({len(part) for part in parts}) != 1 or len(parts[0]) < 2:
         raise UserError(
@@ -51,8 +49,7 @@ def smooth_multiview(
     d = np.where(np.isfinite(r), z - mean, 0.0)
     r = _inflate_views(h, d, r)
     rows_h, rows_z, rows_r = h.transpose(1, 2, 0)[None], d.transpose(0, 2, 1), r.transpose(0, 2, 1)
-    if q is None:
-        q = search(lambda c: row_likelihood(rows_h, rows_z, rows_r, c), len(parts))
+    q = search(lambda c: row_likelihood(rows_h, rows_z, rows_r, c), len(parts))
     means, covs = smooth_rows(rows_h, rows_z, rows_r, q)
     xy = np.einsum("gcd,tdg->tgc", h, means[:, :VIEW_DIMENSIONS]) + mean
     var = np.einsum("gcd,tdeg,gce->tgc", h, covs[:, :VIEW_DIMENSIONS, :VIEW_DIMENSIONS], h)
@@ -63,11 +60,11 @@ def smooth_multiview(
 
 
 def smooth_pupil(
-    ensemble: Ensemble, points: dict[str, str], q: FloatArray | None = None
+    ensemble: Ensemble, points: dict[str, str]
 ) -> tuple[SmoothedEnsemble, FloatArray, FloatArray]:
     """A circle seen at its top, bottom, left and right (`points`: which keypoint is which).
 
-    Also its diameter (F,) and centre (F, 2), px. `q` is (centre, diameter) where known.
+    Also its diameter (F,) and centre (F, 2), px.
     """
     if set(points) != set(PUPIL):
         raise UserError(f"smoothing a pupil: name its {', '.join(PUPIL)}, as in top=pupil_top_r")
@@ -78,7 +75,7 @@ def smooth_pupil(
     h[[1, 3], 2] = -0.5, 0.5  # top lies above: y is down
     h[[4, 6], 2] = -0.5, 0.5
     rows_z, rows_r = z[:, at].reshape(len(z), 8), r[:, at].reshape(len(z), 8)
-    q = _pupil_strengths(h, rows_z, rows_r) if q is None else q
+    q = _pupil_strengths(h, rows_z, rows_r)
     means, covs = smooth_rows(h[None], rows_z, rows_r, q[[0, 0, 1]])
     xy = (means[:, :3] @ h.T).reshape(-1, 4, 2)
     var = np.einsum("cd,tde,ce->tc", h, covs[:, :3, :3], h).reshape(-1, 4, 2)
@@ -132,8 +129,8 @@ def _view_bases(z: FloatArray, r: FloatArray) -> tuple[FloatArray, FloatArray]:
     for g in range(z.shape[1]):
         noise = r[:, g].max(axis=1)
         confident = z[(noise <= np.quantile(noise[np.isfinite(noise)], PCA_SHARE)) & np.isfinite(noise), g]
-        means[g] = confident.mean(axis=0)
-        bases[g] = np.linalg.svd(confident - means[g], full_matrices=False)[2][:VIEW_DIMENSIONS].T
+        means[g], components, _ = principal(confident, VIEW_DIMENSIONS)
+        bases[g] = components.T
     return means, bases
 
 

@@ -67,5 +67,11 @@ def principal(d: FloatArray, dimensions: int) -> tuple[FloatArray, FloatArray, F
     mean = d.mean(axis=0)
     _, _, rows = np.linalg.svd(d - mean, full_matrices=False)
     components = rows[:dimensions]
-    rest = (d - mean) - (d - mean) @ components.T @ components
-    return mean, components, (rest.reshape(len(d), -1, 2) ** 2).sum(axis=-1)
+    return mean, components, residuals(d, mean, components) ** 2
+
+
+def residuals(d: FloatArray, mean: FloatArray, components: FloatArray) -> FloatArray:
+    """(P, n) px: each keypoint's distance from the space, of positions `d` (P, 2 n)."""
+    off = d - mean
+    rest = off - off @ components.T @ components
+    return np.linalg.norm(rest.reshape(len(d), -1, 2), axis=-1)

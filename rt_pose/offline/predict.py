@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from rt_pose.config.schema import EngineConfig
 from rt_pose.console import progress
 from rt_pose.errors import UserError
-from rt_pose.files import atomic_writer
 from rt_pose.inference.choose_engine import EngineChoice, choose_engine, replicate_estimators
-from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.estimator import Estimator
 from rt_pose.offline.in_parallel import Found, estimate_in_order
+from rt_pose.offline.prediction_files import FIELDS, write_table
 from rt_pose.package import Package, check_frame_size
 from rt_pose.types import FloatArray
 from rt_pose.video import Channels, VideoInfo, probe, read_frames
-
-SCORER = "rt-pose"
 
 
 def predict_video(package: Package, video: Path, out: Path, config: EngineConfig) -> EngineChoice:
@@ -69,13 +66,15 @@ class Predictor:
         """
         manifest = self._package.manifest
         count = 0
-        with atomic_writer(out) as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerows(_header(manifest.keypoints))
+
+        def rows() -> Iterator[tuple[int, FloatArray]]:
+            nonlocal count
             for index, found in self._found(video, manifest.input.channels):
-                writer.writerow([index, *_cells(found)])
+                yield index, np.column_stack([found.xy[0], found.confidence[0]])
                 count += 1
                 report_progress(count)
+
+        write_table(out, manifest.keypoints, FIELDS, rows(), formats=("%.4f", "%.4f", "%.6f"))
         return count
 
     def _found(self, video: Path, channels: Channels) -> Iterator[Found]:
@@ -100,20 +99,3 @@ def _estimators(package: Package, config: EngineConfig) -> tuple[EngineChoice, l
         return choice, [choice.estimator]
     choice = choose_engine(package, replace(config, threads=1))
     return choice, replicate_estimators(choice, package, physical_cores())
-
-
-def _header(keypoints: list[str]) -> list[list[str]]:
-    return [
-        ["scorer", *[SCORER] * (3 * len(keypoints))],
-        ["bodyparts", *(name for name in keypoints for _ in range(3))],
-        ["coords", *["x", "y", "likelihood"] * len(keypoints)],
-    ]
-
-
-def _cells(found: Keypoints[FloatArray]) -> Iterator[str]:
-    """Cells of one frame's keypoints (1, K, ...)."""
-    for (x, y), confidence in zip(found.xy[0], found.confidence[0], strict=True):
-        seen = not math.isnan(x)
-        yield f"{x:.4f}" if seen else ""
-        yield f"{y:.4f}" if seen else ""
-        yield f"{confidence:.6f}"

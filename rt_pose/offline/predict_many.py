@@ -6,15 +6,15 @@ has both is never done again; what lacks either is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.files import atomic_writer
@@ -45,7 +45,7 @@ class PredictionOutcome:
 
 
 def predict_many(
-    package: Package, jobs: Sequence[VideoJob], config: EngineConfig, clock: Clock, say: Say
+    package: Package, jobs: Sequence[VideoJob], config: EngineConfig, say: Say
 ) -> PredictionOutcome:
     """Predict every job that is not done. A video that cannot be is a failure, told with its reason; the
     others go on. UserError where no engine can serve the package."""
@@ -54,17 +54,23 @@ def predict_many(
         return outcome
     predictor = Predictor(package, config)
     say(f"engine: {predictor.choice}")
-    with _Progress(len(jobs), outcome.done_before, [_size(job) for job in todo], clock).shown() as shown:
-        for job in todo:
-            shown.begin(job.name)
+    with _progress() as bar:
+        # Frames are only known once a video is opened, so time left goes by bytes of video.
+        task = bar.add_task("", total=sum(map(size_of, todo)))
+        for number, job in enumerate(todo, outcome.done_before + 1):
+            bar.update(task, description=f"{number} of {len(jobs)}: {job.name}")
+            before = bar.tasks[task].completed
             try:
-                frames = _predict(package, predictor, job, shown.frames_done)
+                frames = _predict(package, predictor, job, partial(_advance, bar, task, before, size_of(job)))
+                how = f"{frames} frames"
+                outcome.predicted.append(job.name)
             except (UserError, OSError) as error:
                 outcome.failures.append(Failure(job.name, str(error)))
-                say(f"{shown.end()} {job.name}: failed: {error}")
-                continue
-            outcome.predicted.append(job.name)
-            say(f"{shown.end()} {job.name}: {frames} frames")
+                how = f"failed: {error}"
+            bar.update(task, completed=before + size_of(job))
+            left = bar.tasks[task].time_remaining
+            until = "" if left is None else f", {timedelta(seconds=round(left))} left"
+            say(f"[{number}/{len(jobs)}{until}] {job.name}: {how}")
     return outcome
 
 
@@ -105,51 +111,15 @@ def _predict(
     return frames
 
 
-def _size(job: VideoJob) -> int:
-    try:
-        return max(job.video.stat().st_size, 1)
-    except OSError:
-        return 1
+def size_of(job: VideoJob) -> int:
+    """Bytes of its video, 1 where it is not there."""
+    return max(job.video.stat().st_size, 1) if job.video.is_file() else 1
 
 
-class _Progress:
-    """How far it is. Frames are only known once a video is opened, so time left goes by bytes of video."""
-
-    def __init__(self, videos: int, before: int, sizes: list[int], clock: Clock) -> None:
-        self._videos, self._number = videos, before
-        self._sizes, self._at = sizes, 0
-        self._clock, self._began_ns = clock, clock.now_ns()
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=Console(stderr=True)
-        )
-        self._task = self._bar.add_task("", total=sum(sizes))
-
-    @contextmanager
-    def shown(self) -> Iterator[_Progress]:
-        with self._bar:
-            yield self
-
-    def begin(self, name: str) -> None:
-        self._number += 1
-        self._bar.update(self._task, description=f"{self._number} of {self._videos}: {name}")
-
-    def frames_done(self, frames: int, of: int) -> None:
-        share = min(frames / max(of, 1), 1.0)
-        done = sum(self._sizes[: self._at]) + share * self._sizes[self._at]
-        self._bar.update(self._task, completed=done)
-
-    def end(self) -> str:
-        """The video is done, or failed; which one it was, and the time left, in words."""
-        self._at += 1
-        done = sum(self._sizes[: self._at])
-        self._bar.update(self._task, completed=done)
-        elapsed_s = (self._clock.now_ns() - self._began_ns) / NS_PER_S
-        left_s = elapsed_s / done * (sum(self._sizes) - done)
-        return f"[{self._number}/{self._videos}, {_duration(left_s)} left]"
+def _progress() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
 
 
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+def _advance(bar: Progress, task: TaskID, before: float, size: int, frames: int, of: int) -> None:
+    bar.update(task, completed=before + size * min(frames / max(of, 1), 1.0))

@@ -4,7 +4,7 @@ what DeepLabCut writes beside it, the same table in HDF."""
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -122,14 +122,35 @@ def write_predictions(
     path: Path, keypoints: Sequence[str], frames: Sequence[str], fields: Sequence[str], values: FloatArray
 ) -> None:
     """Write `values` (F, K, fields) in the same layout; a NaN becomes a blank cell."""
-    flat = values.reshape(len(values), -1)
-    line = ",".join(["%.5f"] * flat.shape[1])
+    write_table(path, keypoints, fields, zip(frames, values, strict=True))
+
+
+def write_table(
+    path: Path,
+    keypoints: Sequence[str],
+    fields: Sequence[str],
+    rows: Iterable[tuple[object, FloatArray]],
+    *,
+    scorer: str = SCORER,
+    formats: Sequence[str] = ("%.5f",),
+    last: tuple[str, Sequence[str]] | None = None,
+) -> None:
+    """Write rows as they come, each the first cell and the values (K, fields); the file appears when it is
+    whole.
+
+    `formats` are the fields' own (one for all will do), `last` the title of a further column and its cells.
+    """
+    own = list(formats) * (len(fields) // len(formats))
+    line = ",".join(own * len(keypoints))
+    title, cells = last or ("", ())
     with atomic_writer(path) as file:
-        for name, row in (
-            (HEADER_ROWS[0], [SCORER] * flat.shape[1]),
-            (HEADER_ROWS[1], [k for k in keypoints for _ in fields]),
-            (HEADER_ROWS[2], list(fields) * len(keypoints)),
+        writer = csv.writer(file, lineterminator="\n")
+        for head, row, end in (
+            (HEADER_ROWS[0], [scorer] * (len(keypoints) * len(fields)), title),
+            (HEADER_ROWS[1], [keypoint for keypoint in keypoints for _ in fields], ""),
+            (HEADER_ROWS[2], list(fields) * len(keypoints), ""),
         ):
-            file.write(",".join([name, *row]) + "\n")
-        for name, numbers in zip(frames, flat.tolist(), strict=True):
-            file.write(f"{name},{line % tuple(numbers)}\n".replace("nan", ""))
+            writer.writerow([head, *row, *([end] if last else [])])
+        for i, (name, values) in enumerate(rows):
+            numbers = (line % tuple(values.ravel().tolist())).replace("nan", "").split(",")
+            writer.writerow([name, *numbers, *cells[i : i + 1]])

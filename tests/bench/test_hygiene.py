@@ -9,8 +9,7 @@ from support.clip import write_clip
 from support.tiny_package import make_tiny_package
 
 from bench import hygiene
-from bench.hygiene import collections, measure, table
-from rt_pose.config.schema import EngineConfig
+from bench.hygiene import Options, collections, measure, table
 from rt_pose.errors import UserError
 
 
@@ -22,7 +21,7 @@ def test_what_a_frame_allocates_is_found(tmp_path: Path, monkeypatch: pytest.Mon
     package = tmp_path / "package"
     make_tiny_package(package, keypoints=3)
     video = write_clip(tmp_path / "clip.mkv", frames=12)
-    figures = measure(str(package), video, 60, EngineConfig(precision="float32"))
+    figures = measure(Options(model=str(package), video=video, frames=60, precision="float32"))
     stages = list(figures["peak_bytes"])
     assert stages[0] == "taken"
     assert stages[-2:] == ["published", "recorded"]
@@ -37,7 +36,7 @@ def test_what_a_frame_allocates_is_found(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_too_few_frames_are_refused() -> None:
     with pytest.raises(UserError, match="--frames"):
-        measure("none", Path("none.mp4"), 3, EngineConfig())
+        measure(Options(model="none", video=Path("none.mp4"), frames=3))
 
 
 def test_collections_are_counted() -> None:

@@ -1,19 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import TensorProto, helper
 from support.tiny_package import make_tiny_package
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from bench import stages
 from bench.machine_peak import Peak, copy_bytes_per_s
-from bench.operations import count_operations
+from bench.operations import count_operations, operations_of
 from bench.stages import (
     Row,
     decode_row,
@@ -21,16 +16,13 @@ from bench.stages import (
     peaked_maps,
     preprocess_rows,
     publish_row,
-    timed,
     track_rows,
 )
-from rt_pose.errors import UserError
+from bench.timing import WARM_UP, timed
 from rt_pose.inference.decode import decode
 from rt_pose.inference.engine import open_engine
-from rt_pose.package import DecodeSpec, InputSpec, Package
-from train.config import NetworkConfig
-from train.export import _write_onnx
-from train.models.network import PoseNetwork
+from rt_pose.inference.engines.torch_reference import PROGRAM
+from rt_pose.package import DecodeSpec, Package
 
 
 class Mixed(nn.Module):
@@ -51,42 +43,19 @@ class Mixed(nn.Module):
         return self.body(image)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_operations_are_those_that_torch_counts(tmp_path: Path) -> None:
-    network, example = Mixed().eval(), torch.zeros(1, 3, 32, 32)
-    file = tmp_path / "network.onnx"
-    free = {"image": {0: "batch"}, "out": {0: "batch"}}
-    torch.onnx.export(
-        network,
-        (example,),
-        str(file),
-        input_names=["image"],
-        output_names=["out"],
-        dynamic_axes=free,
-        dynamo=False,
+def test_operations_are_two_a_multiply_add() -> None:
+    grouped, strided, transposed = 8 * 5 * 5 * 16 * 16, 8 * 3 * 3 * 3 * 16 * 16, 8 * 4 * 4 * 4 * 16 * 16
+    assert count_operations(Mixed().eval(), (1, 3, 32, 32)) == 2 * (
+        grouped + strided + transposed + 7 * 4 * 32 * 32
     )
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(example)
-    assert count_operations(file) == counter.get_total_flops()
 
 
-def test_a_network_with_computed_paddings_is_counted(tmp_path: Path) -> None:
-    """Those of the real backbone, whose shapes ONNX's own inference does not find."""
-    network, example = PoseNetwork(NetworkConfig(head_width=8), 1, 3).eval(), torch.zeros(1, 1, 64, 64)
-    _write_onnx(network, InputSpec(64, 64, 1, [0.0], [1.0]), tmp_path / "n.onnx")
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(example)
-    assert count_operations(tmp_path / "n.onnx") == counter.get_total_flops()
-
-
-def test_a_shape_that_is_not_known_is_told(tmp_path: Path) -> None:
-    entry = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, "channels", "h", "w"])
-    weight = helper.make_tensor("w", TensorProto.FLOAT, [1, 1, 1, 1], [1.0])
-    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, "h", "w"])
-    graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"])], "g", [entry], [out], [weight])
-    onnx.save(helper.make_model(graph), str(tmp_path / "n.onnx"))
-    with pytest.raises(UserError, match="cannot be told from the graph"):
-        count_operations(tmp_path / "n.onnx")
+def test_a_package_is_counted_by_its_program(package: Package) -> None:
+    spec = package.manifest.input
+    network = torch.export.load(package.path / PROGRAM).module()
+    assert (
+        operations_of(package) == count_operations(network, (1, spec.channels, spec.height, spec.width)) > 0
+    )
 
 
 def test_a_copy_is_faster_than_nothing_and_slower_than_light() -> None:
@@ -98,7 +67,7 @@ def test_calls_are_counted_and_numbered() -> None:
     found = timed(seen.append, calls=30)
     assert found is not None
     assert found["n"] == 30
-    assert seen == list(range(30 + stages.WARM_UP))
+    assert seen == list(range(30 + WARM_UP))
     cut = timed(lambda i: sum(range(100_000)), calls=10_000, max_s=0.02)
     assert cut is not None
     assert cut["n"] < 10_000

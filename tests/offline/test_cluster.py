@@ -9,7 +9,6 @@ import pytest
 from support.disc_videos import write_disc_video
 from support.tiny_package import make_tiny_package
 
-from rt_pose.clock import HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.offline.cluster import LOGS, predict_on_cluster, split_jobs
@@ -32,7 +31,7 @@ def _run(package: Package, films: Path, out: Path, **cluster: object) -> tuple[P
     messages: list[str] = []
     config = ClusterConfig(**{"where": "local", "tasks": 2} | cluster)  # type: ignore[arg-type]
     jobs = find_videos(str(films), out)
-    return predict_on_cluster(package, jobs, out, FLOAT32, config, HostClock(), messages.append), messages
+    return predict_on_cluster(package, jobs, out, FLOAT32, config, messages.append), messages
 
 
 def test_tasks_share_the_videos_and_a_second_go_does_the_rest(package: Package, tmp_path: Path) -> None:

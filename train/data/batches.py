@@ -34,94 +34,58 @@ class Batch:
     None where there are no pseudo-labels: all of them 1."""
 
 
+@dataclass
 class TrainingBatches:
     """`steps` batches, the same for the same seed. Every frame is shown once before any is shown again.
 
     With pseudo-labels, the last `per_batch` frames of each batch are pseudo-labeled ones.
     """
 
-    def __init__(
-        self,
-        frames: LabeledFrames,
-        spec: InputSpec,
-        augment: AugmentConfig,
-        batch_size: int,
-        steps: int,
-        seed: int,
-        threads: int = 1,
-        pseudo: Pseudo | None = None,
-        rank: int = 0,
-        ranks: int = 1,
-    ) -> None:
-        """Choose what the batches are made of.
-
-        Parameters
-        ----------
-        frames
-            The labeled frames that train.
-        spec
-            Input of the network.
-        augment
-            Ranges of all changes.
-        batch_size
-            Frames a step, of all processes together.
-        steps
-            Number of batches.
-        seed
-            Seed of the order and of all changes.
-        threads
-            Threads of the augmentation.
-        pseudo
-            Pseudo-labeled frames; None: none.
-        rank, ranks
-            This process and the number of processes that train together. Each has every `ranks`-th frame of a
-            batch, changed as for one process but for the sensor's noise, of which each draws its own.
-        """
-        self._frames = frames
-        self._pseudo = pseudo
-        self._share = slice(rank, None, ranks)
-        self._rank = rank
-        self._spec = spec
-        self._augment = augment
-        self._batch_size = batch_size
-        self._steps = steps
-        self._seed = seed
-        self._threads = threads
+    frames: LabeledFrames
+    spec: InputSpec
+    augment: AugmentConfig
+    batch_size: int
+    """Frames a step."""
+    steps: int
+    seed: int
+    threads: int = 1
+    pseudo: Pseudo | None = None
+    rank: int = 0
+    ranks: int = 1
 
     def __len__(self) -> int:
-        return self._steps
+        return self.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        random = np.random.default_rng(self._seed)
-        changed = Augmentation(
-            self._augment, self._spec, self._frames.channels, self._batch_size, self._threads
-        )
-        labeled = _Order(len(self._frames), random)
-        pseudo = self._pseudo
+        random = np.random.default_rng(self.seed)
+        changed = Augmentation(self.augment, self.spec, self.frames.channels, self.batch_size, self.threads)
+        labeled = _Order(len(self.frames), random)
+        pseudo = self.pseudo
         pseudo_labeled = _Order(len(pseudo.frames), random) if pseudo else None
-        for _ in range(self._steps):
-            number = self._batch_size - (pseudo.per_batch if pseudo else 0)
+        for _ in range(self.steps):
+            number = self.batch_size - (pseudo.per_batch if pseudo else 0)
             shown = [self._labeled(i) for i in labeled.take(number)]
             if pseudo and pseudo_labeled:
                 shown += [_pseudo_labeled(pseudo, i) for i in pseudo_labeled.take(pseudo.per_batch)]
             yield self._batch(changed, shown, random)
 
     def _labeled(self, i: int) -> _AugmentedSample:
-        xy = self._frames.xy[i]
-        return _AugmentedSample(self._frames.images[i], xy, np.ones(len(xy)))
+        xy = self.frames.xy[i]
+        return _AugmentedSample(self.frames.images[i], xy, np.ones(len(xy)))
 
     def _batch(
         self, changed: Augmentation, shown: list[_AugmentedSample], random: np.random.Generator
     ) -> Batch:
         # Drawn for the whole batch: what becomes of a frame does not depend on who has it.
-        warps = [random_warp(self._augment, frame.image.shape, random) for frame in shown]
-        levels = draw_levels(self._augment, self._batch_size, random)
-        shown, warps = shown[self._share], warps[self._share]
-        levels = {name: np.ascontiguousarray(values[self._share]) for name, values in levels.items()}
+        warps = [random_warp(self.augment, frame.image.shape, random) for frame in shown]
+        levels = draw_levels(self.augment, self.batch_size, random)
+        share = slice(self.rank, None, self.ranks)
+        shown, warps = shown[share], warps[share]
+        levels = {name: np.ascontiguousarray(values[share]) for name, values in levels.items()}
         images = [frame.image for frame in shown]
         keypoints = np.stack(
             [
-                input_keypoints(frame.xy, warp, frame.image.shape, self._spec)
+                input_keypoints(frame.xy, warp, frame.image.shape, self.spec)
                 for frame, warp in zip(shown, warps, strict=True)
             ]
         )
@@ -129,7 +93,7 @@ class TrainingBatches:
             changed(images, warps, levels, self._noise_seed(random)),
             torch.from_numpy(keypoints.astype(np.float32)),
             torch.from_numpy(np.stack([frame.weights for frame in shown]).astype(np.float32))
-            if self._pseudo
+            if self.pseudo
             else None,
         )
 
@@ -140,7 +104,7 @@ class TrainingBatches:
         the first frame of each share would be under the same noise.
         """
         seed = int(random.integers(2**63))
-        return int(np.random.default_rng([seed, self._rank]).integers(2**63)) if self._rank else seed
+        return int(np.random.default_rng([seed, self.rank]).integers(2**63)) if self.rank else seed
 
 
 @dataclass

@@ -27,7 +27,7 @@ from train.config import AugmentConfig
 from train.data.augment import draw_levels, is_noisy, random_warp
 from train.data.augmentation import Augmentation
 from train.data.clip_reader import ClipReader
-from train.data.videos import IndexedVideo, check_videos
+from train.data.videos import IndexedVideo
 
 ATTEMPTS = 100
 """Clips drawn for one step before the videos are given up as damaged."""
@@ -59,12 +59,12 @@ class ClipBatches:
 
     def __init__(
         self,
-        videos: Sequence[Path] | Sequence[IndexedVideo],
+        videos: Sequence[IndexedVideo],
         spec: InputSpec,
         augment: AugmentConfig,
         clip_length: int,
         seed: int,
-        steps: int | None = None,
+        steps: int,
         first_step: int = 0,
         again: int = 0,
         threads: int = 1,
@@ -108,37 +108,29 @@ class ClipBatches:
                 "clips under two draws of sensor noise need noise: both would be the same frames; set "
                 "augment.noise or augment.shot_noise above 0"
             )
-        self.videos = [v for v in videos if isinstance(v, IndexedVideo)]
-        if len(self.videos) != len(videos) or not videos:
-            self.videos = check_videos([v for v in videos if isinstance(v, Path)], clip_length)
+        self.videos = videos
         self.reader = ClipReader(spec.channels, say)
         self._spec = spec
         self._augment = augment
         self._length = clip_length
         self._seed = [seed, *([rank] if rank else [])]
-        self._steps = steps
-        self._first = first_step
+        self._steps = range(first_step, first_step + steps)
         self._again = [i * clip_length // again for i in range(again)]
         self._threads = threads
         self._starts = [video.starts(clip_length) for video in self.videos]
 
     def __len__(self) -> int:
-        if self._steps is None:
-            raise TypeError("these clips have no end")
-        return self._steps
+        return len(self._steps)
 
     def __iter__(self) -> Iterator[ClipBatch]:
-        step, end = self._first, None if self._steps is None else self._first + self._steps
         changed = self._augmentation()
         # The next clip is decoded while the network works on this one.
         with ThreadPoolExecutor(1, "rt-pose-clips") as pool:
-            ahead: Future[Clip] = pool.submit(self._decode, step)
-            while end is None or step < end:
-                clip = ahead.result()
-                if end is None or step + 1 < end:
-                    ahead = pool.submit(self._decode, step + 1)
+            ahead: Future[Clip] | None = None
+            for step in self._steps:
+                clip = (ahead or pool.submit(self._decode, step)).result()
+                ahead = pool.submit(self._decode, step + 1) if step + 1 in self._steps else None
                 yield self._batch(changed, clip, step)
-                step += 1
 
     def _decode(self, step: int) -> Clip:
         """The first clip drawn for `step` that is whole."""

@@ -26,12 +26,10 @@ class DeviceClipBatches(ClipBatches):
     def __iter__(self) -> Iterator[ClipBatch]:
         index = torch.cuda.current_device()
         device, changed = torch.device("cuda", index), self._augmentation(index)
-        step, end = self._first, None if self._steps is None else self._first + self._steps
-        while end is None or step < end:
-            steps = range(step, step + AHEAD if end is None else min(step + AHEAD, end))
+        for i in range(0, len(self._steps), AHEAD):
+            steps = self._steps[i : i + AHEAD]
             for at, clip in zip(steps, self._decoded(steps, device), strict=True):
                 yield self._batch(changed, clip, at)
-            step = steps.stop
 
     def _decoded(self, steps: range, device: torch.device) -> Iterator[Clip]:
         """The clips drawn for `steps`, in their order."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import shutil
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
-from rt_pose.files import atomic_writer
+from rt_pose.offline.prediction_files import FIELDS, write_table
 from rt_pose.types import FloatArray
 from rt_pose.video import read_frames
 from train.data.labels import LabeledFrames
@@ -108,7 +107,8 @@ def write_pseudo_labels(frames: LabeledFrames, out: Path) -> None:
     shutil.rmtree(out / IMAGES, ignore_errors=True)
     for name, image in zip(frames.names, frames.images, strict=True):
         _write_image(out / name, image)
-    _write_table(out / TABLE, frames.names, frames.keypoints, frames.xy)
+    rows = zip(frames.names, frames.xy, strict=True)
+    write_table(out / TABLE, frames.keypoints, FIELDS[:2], rows, scorer=SCORER, formats=(f"%.{DECIMALS}f",))
 
 
 def _frames(chosen: ChosenFrames, channels: int) -> list[tuple[int, NDArray[np.uint8]]]:
@@ -126,13 +126,3 @@ def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), image if image.shape[2] == 1 else image[..., ::-1]):
         raise UserError(f"{path}: cannot be written; make room, or give another --out")
-
-
-def _write_table(path: Path, names: list[str], keypoints: list[str], xy: FloatArray) -> None:
-    with atomic_writer(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["scorer", *[SCORER] * (2 * len(keypoints))])
-        writer.writerow(["bodyparts", *(name for name in keypoints for _ in "xy")])
-        writer.writerow(["coords", *["x", "y"] * len(keypoints)])
-        for name, row in zip(names, xy.reshape(len(xy), -1).tolist(), strict=True):
-            writer.writerow([name, *("" if np.isnan(v) else f"{v:.{DECIMALS}f}" for v in row)])

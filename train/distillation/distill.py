@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.clock import HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError, nearest
 from rt_pose.offline.find_videos import VideoJob
@@ -31,7 +30,8 @@ from train.data.videos import find_videos
 from train.distillation.config import TEACHER, DistillConfig
 from train.distillation.pseudo_labels import make_pseudo_labels
 from train.fitting.checkpoints import with_defaults
-from train.fitting.fit import FitResult, TrainingJob, choose_folder, read_inputs, run, start_from
+from train.fitting.fit import FitResult, choose_folder, read_inputs, run, start_from
+from train.fitting.job import Job
 from train.fitting.warm_start import checkpoint_of
 from train.losses.terms import uses_clips
 from train.support.disk import check_start
@@ -39,28 +39,6 @@ from train.support.distributed import rank, say_on_rank_zero
 from train.support.say import Say
 
 TEACHERS, SMOOTHED = "teachers", "smoothed"
-
-
-def distill(config: DistillConfig, say: Say = print) -> Path:
-    """Train, and write to the configured `out` what `fit` writes and the pseudo-labels.
-
-    Parameters
-    ----------
-    config
-        Of the distillation.
-
-    Returns
-    -------
-    Path
-        Folder of the package.
-
-    Raises
-    ------
-    UserError
-        Before a video is read, where teachers are too few, missing or of another skeleton, where one trained
-        on a frame that validates here, or where videos are of another size; else as in `fit`.
-    """
-    return distill_interruptible(config, say).package
 
 
 def distill_interruptible(config: DistillConfig, say: Say = print) -> FitResult:
@@ -120,10 +98,10 @@ def _run_teachers(
 def _predict(package: Package, jobs: Sequence[VideoJob], folder: Path) -> PredictionOutcome:
     """Predict in float32, which is the same on every machine: faster precisions move keypoints."""
     with exclusive_lock(folder, verb="rt-pose train distill"):
-        return predict_many(package, jobs, EngineConfig(precision="float32"), HostClock(), lambda _: None)
+        return predict_many(package, jobs, EngineConfig(precision="float32"), lambda _: None)
 
 
-def _best_teacher(teachers: Sequence[EnsembleMember], job: TrainingJob, say: Say) -> str:
+def _best_teacher(teachers: Sequence[EnsembleMember], job: Job, say: Say) -> str:
     """Return the checkpoint of the best teacher that the network can start from; "" where there is none."""
     network = _architecture({"network": asdict(job.config.network)})
     found: list[tuple[float, Path]] = []
@@ -198,7 +176,7 @@ def _check(config: DistillConfig) -> None:
         raise UserError("the distillation cannot be begun:\n  " + "\n  ".join(problems))
 
 
-def _check_skeleton(teachers: Sequence[EnsembleMember], job: TrainingJob) -> None:
+def _check_skeleton(teachers: Sequence[EnsembleMember], job: Job) -> None:
     """UserError where teachers, which are of one skeleton, do not know the labels' keypoints."""
     here = job.frames.keypoints
     there = teachers[0].package.manifest.keypoints
@@ -211,7 +189,7 @@ def _check_skeleton(teachers: Sequence[EnsembleMember], job: TrainingJob) -> Non
         )
 
 
-def _check_seen(teachers: Sequence[EnsembleMember], job: TrainingJob, say: Say) -> None:
+def _check_seen(teachers: Sequence[EnsembleMember], job: Job, say: Say) -> None:
     """UserError where a teacher has trained, or may have, on a frame that validates here."""
     if not job.split.validation.size:
         return
@@ -241,7 +219,7 @@ def _remedy(settings: Mapping[str, Any]) -> str:
     return f"split alike: set `split_seed: {split_seed_of(settings)}`, or give both one split.csv"
 
 
-def _videos(config: DistillConfig, job: TrainingJob, out: Path) -> list[VideoJob]:
+def _videos(config: DistillConfig, job: Job, out: Path) -> list[VideoJob]:
     """The unlabeled videos and their smoothed tables; UserError where one has no labeled image's size."""
     labeled = sorted({(image.shape[1], image.shape[0]) for image in job.frames.images})
     problems: list[str] = []

@@ -22,7 +22,7 @@ from train.data.pseudo import TABLE, ChosenFrames, Pseudo, pseudo_labeled, write
 from train.distillation.confidence import EnsembleConfidence, ensemble_confidence, format_confidence
 from train.distillation.config import DistillConfig
 from train.fitting.augmentation_sheet import draw_sheet
-from train.fitting.fit import TrainingJob
+from train.fitting.job import Job
 from train.fitting.memory import GIB, free_memory
 from train.support.distributed import rank
 from train.support.say import Say
@@ -36,7 +36,7 @@ MEMORY_SHARE = 0.5
 
 def make_pseudo_labels(
     config: DistillConfig,
-    job: TrainingJob,
+    job: Job,
     teachers: Sequence[EnsembleMember],
     videos: Sequence[VideoJob],
     tables: Path,
@@ -190,7 +190,7 @@ def _choose(
     return chosen, int(alone.sum())
 
 
-def _check_memory(job: TrainingJob, frames: int, free: int | None) -> None:
+def _check_memory(job: Job, frames: int, free: int | None) -> None:
     need = frames * max(image.nbytes for image in job.frames.images)
     if free is not None and need > MEMORY_SHARE * free:
         fit = int(MEMORY_SHARE * free * frames / need)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from rt_pose.config.build import build
@@ -150,7 +150,9 @@ def _write(
     say: Say,
 ) -> Path:
     with atomic_writer(out / "evaluation.json") as file:
-        file.write(json.dumps(_finite(figures), indent=1, allow_nan=False) + "\n")
+        # What is not finite becomes null.
+        plain = msgspec.json.encode(figures, enc_hook=lambda number: number.item())
+        file.write(msgspec.json.format(plain, indent=1).decode() + "\n")
     with atomic_writer(out / "evaluation.html") as file:
         file.write(page(figures, pictures, curves))
     for name, found in figures["labels"].items():
@@ -173,12 +175,3 @@ def _write(
 def _jitter(found: dict[str, Any]) -> str:
     noise = found["jitter"]["noise"]
     return f"{noise['median_px']:.3f} px (P95 {noise['p95_px']:.3f}, n {noise['n']})"
-
-
-def _finite(value: Any) -> Any:
-    """Replace numbers that JSON does not have by None."""
-    if isinstance(value, dict):
-        return {key: _finite(own) for key, own in value.items()}
-    if isinstance(value, list):
-        return [_finite(own) for own in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

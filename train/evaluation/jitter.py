@@ -55,7 +55,7 @@ def noise_jitter(
     return _figures(displacement(xy_in_noise(network, images), found))
 
 
-def xy_in_noise(network: Estimator, images: Sequence[NDArray[np.uint8]]) -> FloatArray:
+def xy_in_noise(network: Estimator, images: Sequence[NDArray[np.uint8]], seed: int = SEED) -> FloatArray:
     """Return where a network sees keypoints in noisy frames; every network gets the same noise.
 
     Parameters
@@ -70,7 +70,7 @@ def xy_in_noise(network: Estimator, images: Sequence[NDArray[np.uint8]]) -> Floa
     FloatArray
         Positions (F, K, 2), frame px.
     """
-    random = np.random.default_rng(SEED)
+    random = np.random.default_rng(seed)
     return network.estimate_all([add_noise(image, random) for image in images]).xy
 
 

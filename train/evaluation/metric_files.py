@@ -7,9 +7,11 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from rt_pose.files import atomic_writer
 from rt_pose.inference.decode import Keypoints
-from rt_pose.offline.prediction_files import FIELDS, HEADER_ROWS, SCORER
+from rt_pose.offline.prediction_files import FIELDS, write_table
 from rt_pose.types import FloatArray
 
 
@@ -60,22 +62,8 @@ def write_labeled_predictions(
     sets
         Set (train, validation) of each frame.
     """
-    head = (
-        [SCORER] * (3 * len(keypoints)),
-        [name for name in keypoints for _ in FIELDS],
-        list(FIELDS) * len(keypoints),
-    )
-    with atomic_writer(path) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        for name, row, last in zip(HEADER_ROWS, head, ("set", "", ""), strict=True):
-            writer.writerow([name, *row, last])
-        for i, name in enumerate(frames):
-            cells = [
-                _cell(value)
-                for (x, y), confidence in zip(found.xy[i].tolist(), found.confidence[i].tolist(), strict=True)
-                for value in (x, y, confidence)
-            ]
-            writer.writerow([name, *cells, sets[i]])
+    values = np.concatenate([found.xy, found.confidence[..., None]], axis=-1)
+    write_table(path, keypoints, FIELDS, zip(frames, values, strict=True), last=("set", sets))
 
 
 def _cell(value: float) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rt_pose.errors import UserError, nearest
-from rt_pose.offline.pose_space import VIEW_DIMENSIONS, complete_poses, principal
+from rt_pose.offline.pose_space import VIEW_DIMENSIONS, complete_poses, principal, residuals
 from rt_pose.types import FloatArray
 from train.losses.pca import components_for
 from train.losses.pose_pca import VARIANCE
@@ -50,9 +50,7 @@ class Space:
         """
         far = np.full(xy.shape[:2], np.nan)
         for group in self.keypoints:
-            d = xy[:, group].reshape(len(xy), -1) - self.mean
-            rest = d - d @ self.components.T @ self.components
-            far[:, group] = np.linalg.norm(rest.reshape(len(d), -1, 2), axis=-1)
+            far[:, group] = residuals(xy[:, group].reshape(len(xy), -1), self.mean, self.components)
         return far
 
 

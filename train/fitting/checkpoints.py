@@ -20,7 +20,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from rt_pose.errors import UserError, nearest
 from train.config import LossConfig, TrainConfig
 from train.data.labels import LabeledFrames
-from train.data.pseudo import Pseudo
+from train.fitting.job import Job
 from train.models.weights import read_problem
 
 BEST, LAST = "best", "last"
@@ -75,12 +75,12 @@ class AtomicCheckpoints(TorchCheckpointIO):
 class ProvenanceCallback(lightning.Callback):
     """Keeps in every checkpoint what it belongs to, and the random states; restores those."""
 
-    def __init__(self, config: TrainConfig, frames: LabeledFrames, pseudo: Pseudo | None = None) -> None:
+    def __init__(self, job: Job) -> None:
         self._belongs = {
-            "keypoints": frames.keypoints,
-            "settings": json.dumps(lasting_settings(config)),
-            "labels": fingerprint(frames),
-            "pseudo": pseudo.fingerprint() if pseudo else "",
+            "keypoints": job.frames.keypoints,
+            "settings": json.dumps(lasting_settings(job.config)),
+            "labels": fingerprint(job.train),
+            "pseudo": _pseudo(job),
         }
         self._random: dict[str, Any] | None = None
 
@@ -102,9 +102,7 @@ class ProvenanceCallback(lightning.Callback):
             restore_random(self._random)
 
 
-def step_to_resume(
-    path: Path, config: TrainConfig, frames: LabeledFrames, pseudo: Pseudo | None = None
-) -> int:
+def step_to_resume(path: Path, job: Job) -> int:
     """Return the step of a checkpoint, if this training can be resumed from it.
 
     Parameters
@@ -133,12 +131,12 @@ def step_to_resume(
     known = checkpoint.get(BELONGS)
     if known is None:
         raise UserError(f"checkpoint {path}: it does not say what it belongs to; remove it to begin anew")
-    problems = skeleton_differences(known["keypoints"], frames.keypoints)
-    if not problems and known["labels"] != fingerprint(frames):
+    problems = skeleton_differences(known["keypoints"], job.frames.keypoints)
+    if not problems and known["labels"] != fingerprint(job.train):
         problems = ["the labels or images have changed since"]
-    if known.get("pseudo", "") != (pseudo.fingerprint() if pseudo else ""):
+    if known.get("pseudo", "") != _pseudo(job):
         problems.append("the pseudo-labels are others, or have come or gone since")
-    problems += setting_differences(json.loads(known["settings"]), lasting_settings(config))
+    problems += setting_differences(json.loads(known["settings"]), lasting_settings(job.config))
     if problems:
         listed = "\n  ".join(problems)
         raise UserError(
@@ -148,9 +146,7 @@ def step_to_resume(
     return int(checkpoint["global_step"])
 
 
-def is_resumable(
-    path: Path, config: TrainConfig, frames: LabeledFrames, pseudo: Pseudo | None = None
-) -> bool:
+def is_resumable(path: Path, job: Job) -> bool:
     """Whether there is a checkpoint and it is this training's: a folder may hold what another training left.
 
     Parameters
@@ -163,10 +159,14 @@ def is_resumable(
     if not path.is_file():
         return False
     try:
-        step_to_resume(path, config, frames, pseudo)
+        step_to_resume(path, job)
     except UserError:
         return False
     return True
+
+
+def _pseudo(job: Job) -> str:
+    return job.pseudo.fingerprint() if job.pseudo else ""
 
 
 def fingerprint(frames: LabeledFrames) -> str:

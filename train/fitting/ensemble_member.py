@@ -15,7 +15,8 @@ from rt_pose.offline.prediction_record import exclusive_lock
 from rt_pose.package import read_package
 from train.config import TrainConfig
 from train.fitting.checkpoints import LAST, fingerprint, lasting_settings, setting_differences, step_to_resume
-from train.fitting.fit import Interrupted, TrainingJob, prepare, run
+from train.fitting.fit import Interrupted, prepare, run
+from train.fitting.job import Job
 from train.support.say import Say
 
 RECORD = "done.json"
@@ -77,7 +78,7 @@ def member_config(config: TrainConfig, seed: int) -> TrainConfig:
     return replace(config, seed=seed, split_seed=split_seed)
 
 
-def state(member: MemberTraining, job: TrainingJob) -> tuple[State, list[str]]:
+def state(member: MemberTraining, job: Job) -> tuple[State, list[str]]:
     """Return whether a member is done.
 
     Parameters
@@ -141,25 +142,25 @@ def train_member(member: MemberTraining, config: TrainConfig, say: Say) -> bool:
         return not fitted.interrupted
 
 
-def _is_resumable_member(member: MemberTraining, job: TrainingJob, say: Say) -> bool:
+def _is_resumable_member(member: MemberTraining, job: Job, say: Say) -> bool:
     last = member.folder / "checkpoints" / f"{LAST}.ckpt"
     if not last.is_file():
         return False
     try:
-        step_to_resume(last, job.config, job.train)
+        step_to_resume(last, job)
     except UserError as error:
         say(f"{str(error).splitlines()[0]} it begins anew")
         return False
     return True
 
 
-def _write_record(member: MemberTraining, job: TrainingJob) -> None:
+def _write_record(member: MemberTraining, job: Job) -> None:
     record = MemberRecord(lasting_settings(job.config), _labels(job))
     with atomic_writer(member.folder / RECORD) as file:
         file.write(msgspec.json.format(msgspec.json.encode(record), indent=1).decode() + "\n")
 
 
-def _labels(job: TrainingJob) -> str:
+def _labels(job: Job) -> str:
     """Return a fingerprint of the labels and of how they are split."""
     in_order = np.concatenate([job.split.train, job.split.validation])
     return f"{fingerprint(job.frames.subset(in_order))}/{len(job.split.train)}"

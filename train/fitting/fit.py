@@ -7,25 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from rt_pose.errors import UserError, collect_errors, nearest
-from rt_pose.package import InputSpec
 from train.config import TrainConfig
 from train.data.labels import LabeledFrames, read_labels
-from train.data.pseudo import Pseudo
 from train.data.split import Split, all_train, check_sides, split_frames
 from train.export import Trained, export
 from train.fitting.check import check
 from train.fitting.checkpoints import LAST, is_resumable, step_to_resume
+from train.fitting.job import Job
 from train.fitting.memory import check_memory, free_memory, training_memory
 from train.fitting.pose_module import PoseModule
-from train.fitting.trainer import TrainingRun, train
-from train.fitting.unlabeled import Unlabeled, index_videos
+from train.fitting.trainer import train
+from train.fitting.unlabeled import index_videos
 from train.fitting.unlabeled import prepare as prepare_unlabeled
 from train.fitting.warm_start import name_of, seen_before, trained_before, warm_start
 from train.losses.terms import resampled_frames, resolve_losses
@@ -34,33 +34,6 @@ from train.models.network import PoseNetwork, input_spec
 from train.support.disk import check_disk, check_start, explain_full_disk, make_folder
 from train.support.distributed import exit_unless_rank_zero, say_on_rank_zero
 from train.support.say import Say
-
-
-@dataclass
-class TrainingJob:
-    """The inputs of a training, checked before the first step."""
-
-    config: TrainConfig
-    """As resolved: every weight written out."""
-    data: Path
-    frames: LabeledFrames
-    split: Split
-    spec: InputSpec
-    unlabeled: Unlabeled
-    pseudo: Pseudo | None = None
-    """Pseudo-labels of an ensemble on unlabeled video, to learn from as well."""
-    seen_before: list[str] = field(default_factory=list)
-    """Frames that the network which it starts from has trained on."""
-
-    @property
-    def train(self) -> LabeledFrames:
-        """The frames that train."""
-        return self.frames.subset(self.split.train)
-
-    @property
-    def validation(self) -> LabeledFrames:
-        """The frames that are kept back to validate."""
-        return self.frames.subset(self.split.validation)
 
 
 @dataclass
@@ -128,7 +101,7 @@ def fit_interruptible(
     return run(prepare(config, data, say), target, say)
 
 
-def run(job: TrainingJob, out: Path, say: Say) -> FitResult:
+def run(job: Job, out: Path, say: Say) -> FitResult:
     """Train what is prepared.
 
     Parameters
@@ -161,9 +134,9 @@ def run(job: TrainingJob, out: Path, say: Say) -> FitResult:
     torch.manual_seed(config.seed)
     module = _pose_module(job, say)
     check_disk(out, sum(p.numel() * p.element_size() for p in module.network.parameters()))
-    stage = TrainingRun(config, out, job.train, job.validation, job.spec, job.unlabeled, start, job.pseudo)
-    with explain_full_disk(out, last, stage.resumable):
-        end = train(stage, module, say)
+    resumable = partial(is_resumable, last, job)
+    with explain_full_disk(out, last, resumable):
+        end = train(job, out, start, module, say)
     exit_unless_rank_zero(config)
     if end.best is None:
         raise Interrupted(f"stopped at step {end.step}, before the first checkpoint: nothing to export")
@@ -176,7 +149,7 @@ def run(job: TrainingJob, out: Path, say: Say) -> FitResult:
     trained = _trained(job, module, int(checkpoint["global_step"]))
     interrupted = end.why == ""
     try:
-        with _restored_threads(), explain_full_disk(out, last, stage.resumable):
+        with _restored_threads(), explain_full_disk(out, last, resumable):
             return FitResult(export(trained, out / "package", say).path, interrupted)
     except UserError as error:
         if interrupted:
@@ -197,7 +170,7 @@ def _restored_threads() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> TrainingJob:
+def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> Job:
     """Read and check all inputs of a training. Nothing is written.
 
     Parameters
@@ -220,7 +193,7 @@ def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> 
     return start_from(read_inputs(config, data, say), say)
 
 
-def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print) -> TrainingJob:
+def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print) -> Job:
     """Do all of `prepare` but the network to start from, which may depend on what is found here.
 
     Parameters
@@ -271,7 +244,7 @@ def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print)
     for line in check_sides(split, frames.visible > 0, frames.keypoints):
         say(line)
     unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec, say)
-    return TrainingJob(config, folder, frames, split, spec, unlabeled)
+    return Job(config, folder, frames, split, spec, unlabeled)
 
 
 def _split(config: TrainConfig, folder: Path, frames: LabeledFrames) -> Split:
@@ -288,7 +261,7 @@ def _format_split(split: Split) -> str:
     return f"{len(split.train)} train, {len(split.validation)} validate, split {split.how}"
 
 
-def start_from(job: TrainingJob, say: Say) -> TrainingJob:
+def start_from(job: Job, say: Say) -> Job:
     """Check, and report, which network the training starts from.
 
     Parameters
@@ -318,18 +291,17 @@ def start_from(job: TrainingJob, say: Say) -> TrainingJob:
     return replace(job, seen_before=trained_before(checkpoint))
 
 
-def _start(job: TrainingJob, last: Path, say: Say) -> int:
+def _start(job: Job, last: Path, say: Say) -> int:
     """Return the step to start at."""
     if not job.config.resume:
         if last.is_file():
-            resumable = is_resumable(last, job.config, job.train, job.pseudo)
-            then = "; `--resume true` goes on from it" if resumable else ""
+            then = "; `--resume true` goes on from it" if is_resumable(last, job) else ""
             say(f"{last} is of an earlier training and will be replaced{then}")
         return 0
     if not last.is_file():
         say(f"nothing to go on from (no {last}): the training begins at its first step")
         return 0
-    step = step_to_resume(last, job.config, job.train, job.pseudo)
+    step = step_to_resume(last, job)
     say(f"going on from step {step}, {last}")
     return step
 
@@ -356,7 +328,7 @@ def choose_folder(given: Path | None, configured: str, key: str) -> Path:
     return Path(given if given is not None else configured).expanduser().resolve()
 
 
-def _pose_module(job: TrainingJob, say: Say) -> PoseModule:
+def _pose_module(job: Job, say: Say) -> PoseModule:
     check_step_memory(job, say)
     network = _network(job)
     if job.config.init_from:
@@ -364,11 +336,11 @@ def _pose_module(job: TrainingJob, say: Say) -> PoseModule:
     return PoseModule(network, job.spec, job.config, job.unlabeled.terms)
 
 
-def _network(job: TrainingJob) -> PoseNetwork:
+def _network(job: Job) -> PoseNetwork:
     return PoseNetwork(job.config.network, job.spec.channels, len(job.frames.keypoints))
 
 
-def check_step_memory(job: TrainingJob, say: Say, trainings: int = 1) -> None:
+def check_step_memory(job: Job, say: Say, trainings: int = 1) -> None:
     """Check, and report, how much memory a step needs.
 
     Parameters
@@ -397,9 +369,9 @@ def check_step_memory(job: TrainingJob, say: Say, trainings: int = 1) -> None:
         say(notes)
 
 
-def _trained(job: TrainingJob, module: PoseModule, step: int) -> Trained:
+def _trained(job: Job, module: PoseModule, step: int) -> Trained:
     settings = asdict(job.config)
-    # Folders of the machine that trained mean nothing elsewhere.
+    # Folders of the machine that trained say nothing to whoever reads the package.
     del settings["data"], settings["out"], settings["resume"]
     settings["network"]["weights"] = Path(job.config.network.weights).name
     settings["init_from"] = name_of(job.config.init_from)
@@ -408,7 +380,7 @@ def _trained(job: TrainingJob, module: PoseModule, step: int) -> Trained:
         "frames_train": len(job.split.train),
         "frames_validation": len(job.split.validation),
         "split": job.split.how,
-        # Those of the network that it started from are in its weights as well.
+        # Those of the network that it began as are in its weights as well.
         "trained_on": list(dict.fromkeys([*job.train.names, *job.seen_before])),
         "kept_back": job.validation.names,
         "step": step,

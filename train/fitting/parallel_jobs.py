@@ -23,7 +23,7 @@ from typing import Literal
 from rt_pose.errors import UserError
 from train.config import TrainConfig
 from train.fitting.ensemble_member import MemberTraining, train_member
-from train.support.interrupts import block_sigint, unblock_sigint
+from train.support.interrupts import block_sigint, on_ctrl_c, unblock_sigint
 from train.support.say import Say
 
 LOG = "training.log"
@@ -180,20 +180,12 @@ def _forward_sigint(
 ) -> Iterator[threading.Event]:
     """Within the context the first Ctrl-C is passed on to the processes; the event says that it came."""
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.getsignal(signal.SIGINT)
 
-    def hand_on(_signal: int, _frame: object) -> None:
+    def hand_on() -> None:
         asked.set()
-        signal.signal(signal.SIGINT, before)
         for _, process in list(running.values()):
             if process.pid is not None and process.is_alive():
                 os.kill(process.pid, signal.SIGINT)
 
-    signal.signal(signal.SIGINT, hand_on)
-    try:
+    with on_ctrl_c(hand_on):
         yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)

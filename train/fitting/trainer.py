@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,15 @@ from pytorch_lightning.loggers import TensorBoardLogger
 
 from rt_pose.errors import UserError
 from rt_pose.inference.gpu.device import is_out_of_memory
-from rt_pose.package import InputSpec
-from train.config import TrainConfig
 from train.data.batches import TrainingBatches, ValidationBatches
-from train.data.labels import LabeledFrames
-from train.data.pseudo import Pseudo
 from train.data.steps import StepBatches
 from train.fitting.checkpoints import BEST, LAST, AtomicCheckpoints, ProvenanceCallback, is_resumable
+from train.fitting.job import Job
 from train.fitting.memory import keep_freed_memory
 from train.fitting.mixed_precision import disable_tf32, trainer_precision
 from train.fitting.pictures import Pictures
 from train.fitting.pose_module import MONITORED, SEEN, PoseModule
 from train.fitting.progress import TrainingProgress
-from train.fitting.unlabeled import Unlabeled
 from train.support.distributed import distributed_settings, kill_other_ranks_on_failure, rank
 from train.support.interrupts import StopOnCtrlC
 from train.support.say import Say
@@ -42,39 +39,9 @@ _EXPECTED_WARNINGS = (
     ".*Checkpoint directory .* exists and is not empty.*",
     # Lightning asks torch in a way that torch will drop.
     ".*isinstance.treespec, LeafSpec.*",
-    # A resumed run is given batches that start at its step: they need no state of their own.
+    # A run that goes on is handed batches that begin at its step: they need no state of their own.
     ".*your dataloader is not resumable.*",
 )
-
-
-@dataclass
-class TrainingRun:
-    """The inputs of a training that is about to run."""
-
-    config: TrainConfig
-    out: Path
-    train: LabeledFrames
-    validation: LabeledFrames
-    spec: InputSpec
-    unlabeled: Unlabeled
-    start: int
-    """The step to begin at; after the first one, from `out`'s last checkpoint."""
-    pseudo: Pseudo | None = None
-    """Pseudo-labeled frames to learn from beside the labeled ones."""
-
-    @property
-    def watched(self) -> LabeledFrames:
-        """The frames that validations run on: those kept back, else those that train."""
-        return self.validation if self.config.keeps_back else self.train
-
-    @property
-    def last(self) -> Path:
-        """Where its last checkpoint is to lie; or, until it has one, an earlier training's."""
-        return self.out / "checkpoints" / f"{LAST}.ckpt"
-
-    def resumable(self) -> bool:
-        """Whether there is a checkpoint from which the training can be resumed."""
-        return is_resumable(self.last, self.config, self.train, self.pseudo)
 
 
 @dataclass
@@ -88,7 +55,7 @@ class TrainingEnd:
     """Why it ended early, as a phrase; None where it ran to its end."""
 
 
-def train(run: TrainingRun, module: PoseModule, say: Say) -> TrainingEnd:
+def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> TrainingEnd:
     """Train the network of a module.
 
     Parameters
@@ -108,19 +75,20 @@ def train(run: TrainingRun, module: PoseModule, say: Say) -> TrainingEnd:
     UserError
         Where a checkpoint cannot be written, or where a GPU's memory runs out.
     """
-    config = run.config
+    config, last = job.config, out / "checkpoints" / f"{LAST}.ckpt"
+    resumable = partial(is_resumable, last, job)
     keep_freed_memory()
     # Where no frames are kept back the latest is taken for the best.
-    checkpoints = _checkpoint(run, BEST, *((MONITORED, "min") if config.keeps_back else ("step", "max")))
+    checkpoints = _checkpoint(out, BEST, *((MONITORED, "min") if config.keeps_back else ("step", "max")))
     patience, stop = _Patience(config.patience), StopOnCtrlC()
     callbacks = [
         *([patience] if config.patience else []),
         *([] if rank(config) else [TrainingProgress(say)]),
-        Pictures(run.watched, "validation" if config.keeps_back else SEEN),
+        Pictures(job.watched, "validation" if config.keeps_back else SEEN),
         stop,
-        ProvenanceCallback(config, run.train, run.pseudo),
+        ProvenanceCallback(job),
         checkpoints,
-        _checkpoint(run, LAST, None),
+        _checkpoint(out, LAST, None),
     ]
     with _quiet_lightning():
         trainer = lightning.Trainer(
@@ -132,47 +100,48 @@ def train(run: TrainingRun, module: PoseModule, say: Say) -> TrainingEnd:
             val_check_interval=config.validate_every,
             num_sanity_val_steps=0,
             log_every_n_steps=min(LOG_EVERY, config.steps),
-            logger=TensorBoardLogger(run.out / "tensorboard", name=""),
+            logger=TensorBoardLogger(out / "tensorboard", name=""),
             callbacks=callbacks,
-            plugins=[AtomicCheckpoints(run.resumable)],
+            plugins=[AtomicCheckpoints(resumable)],
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        notes = _explain_full_gpu(trainer, run)
+        notes = _explain_full_gpu(trainer, last, resumable) if config.device == "gpu" else nullcontext()
         with stop.listening(config.devices > 1), notes, kill_other_ranks_on_failure(trainer), disable_tf32():
             trainer.fit(
                 module,
-                _batches(run, say),
-                ValidationBatches(run.watched, run.spec, config.batch_size),
-                ckpt_path=run.last if run.start else None,
+                batches(job, start, say),
+                ValidationBatches(job.watched, job.spec, config.batch_size),
+                ckpt_path=last if start else None,
                 weights_only=True,
             )
     best = checkpoints.best_model_path
     return TrainingEnd(Path(best) if best else None, trainer.global_step, "" if stop.asked else patience.why)
 
 
-def _batches(run: TrainingRun, say: Say) -> StepBatches:
-    config = run.config
+def batches(job: Job, start: int, say: Say) -> StepBatches:
+    """What a training sees, from step `start` on."""
+    config = job.config
     labeled = TrainingBatches(
-        run.train,
-        run.spec,
+        job.train,
+        job.spec,
         config.augment,
         config.batch_size,
         config.steps,
         config.seed,
         threads=2,
-        pseudo=run.pseudo,
+        pseudo=job.pseudo,
         rank=rank(config),
         ranks=config.devices,
     )
-    clips = run.unlabeled.clips(config, run.spec, run.start, say)
-    return StepBatches(labeled, clips, run.unlabeled.terms.first_clip_step, run.start)
+    clips = job.unlabeled.clips(config, job.spec, start, say)
+    return StepBatches(labeled, clips, job.unlabeled.terms.first_clip_step, start)
 
 
-def _checkpoint(run: TrainingRun, name: str, monitor: str | None, mode: str = "min") -> ModelCheckpoint:
+def _checkpoint(out: Path, name: str, monitor: str | None, mode: str = "min") -> ModelCheckpoint:
     """The best by what is monitored, or after each validation the latest."""
     return ModelCheckpoint(
-        run.out / "checkpoints", name, monitor=monitor, mode=mode, enable_version_counter=False
+        out / "checkpoints", name, monitor=monitor, mode=mode, enable_version_counter=False
     )
 
 
@@ -199,19 +168,21 @@ class _Patience(EarlyStopping):
 
 
 @contextmanager
-def _explain_full_gpu(trainer: lightning.Trainer, run: TrainingRun) -> Iterator[None]:
+def _explain_full_gpu(
+    trainer: lightning.Trainer, last: Path, resumable: Callable[[], bool]
+) -> Iterator[None]:
     """Turn running out of the GPU's memory into a UserError that says what to change and what is kept."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        messages = is_out_of_memory(error) if run.config.device == "gpu" else None
+        messages = is_out_of_memory(error)
         if messages is None:
             raise
-        whole = f"{run.last} is whole: go on from it with `--resume true`"
+        whole = f"{last} is whole: go on from it with `--resume true`"
         raise UserError(
             f"the GPU's memory ran out at step {trainer.global_step} ({messages}); lower "
             "`batch_size`, `clip_length` or the network's size, or set `precision: bf16`; "
-            + (whole if run.resumable() else "then begin anew")
+            + (whole if resumable() else "then begin anew")
         ) from error
 
 

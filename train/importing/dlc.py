@@ -16,16 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from rt_pose.errors import UserError
-from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT
 from rt_pose.package import DecodeSpec, InputSpec, file_sha256
 from train.importing.dlc_network import ELSEWHERE, HEAD, DlcNetwork, Padding, build_network
 from train.importing.imported_network import ImportedNetwork
+from train.models.files import write_onnx
 
 # ImageNet's statistics on a scale of 0..1, which DeepLabCut normalises with.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 WINDOW_RADIUS = 3
 """Heatmap px (of 8 input px as a rule) around the peak that a covariance is taken from."""
-_OPSET = 18
 
 
 def read_dlc(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | None) -> ImportedNetwork:
@@ -179,20 +178,6 @@ def _swap_colours(network: DlcNetwork) -> None:
 
 def _write_onnx(network: nn.Module, spec: InputSpec, path: Path) -> None:
     with warnings.catch_warnings():
-        # The exporter by tracing is deprecated; its successor needs another package and gives the same graph.
-        warnings.filterwarnings("ignore", category=DeprecationWarning)
-        # It cannot fold the order of the paddings; the engine does that when it loads the network.
-        warnings.filterwarnings("ignore", "Constant folding", UserWarning)
         # A group norm looks at the shape of what it is given; all of it but the batch is fixed here.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
-        torch.onnx.export(
-            network,
-            # Two frames: with one, the exporter would take the batch for a constant.
-            (torch.zeros(2, spec.channels, spec.height, spec.width),),
-            str(path),
-            input_names=[NETWORK_INPUT],
-            output_names=[NETWORK_OUTPUT],
-            dynamic_axes={NETWORK_INPUT: {0: "batch"}, NETWORK_OUTPUT: {0: "batch"}},
-            opset_version=_OPSET,
-            dynamo=False,
-        )
+        write_onnx(network, spec, path)

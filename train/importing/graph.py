@@ -9,6 +9,7 @@ from typing import Any, Literal
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
+from onnx.compose import add_prefix_graph
 
 from rt_pose.errors import UserError, nearest
 from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT
@@ -131,15 +132,17 @@ def keep_maps(
             "the network holds branches or loops (ONNX If, Loop or Scan), which cannot be taken apart; "
             "export it again with a fixed input size"
         )
-    kept = [_renamed(node) for node in nodes]
-    before, behind = _joints(source, maps, layout)
     used = {name for node in nodes for name in node.input}
+    initializers = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    entry = helper.make_tensor_value_info(source, TensorProto.FLOAT, None)
+    kept = add_prefix_graph(helper.make_graph(nodes, "original", [entry], [], initializers), _PREFIX)
+    before, behind = _joints(source, maps, layout)
     graph = helper.make_graph(
-        [*before, *kept, *behind],
+        [*before, *kept.node, *behind],
         "rt-pose",
         [helper.make_tensor_value_info(NETWORK_INPUT, TensorProto.FLOAT, ["batch", *shape])],
         [helper.make_tensor_value_info(NETWORK_OUTPUT, TensorProto.FLOAT, ["batch", None, None, None])],
-        [_renamed_tensor(tensor) for tensor in model.graph.initializer if tensor.name in used],
+        kept.initializer,
     )
     cut = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
     cut.functions.extend(model.functions)
@@ -192,19 +195,3 @@ def _joints(source: str, maps: list[str], layout: Layout) -> tuple[list[Any], li
         before.append(helper.make_node("Identity", [NETWORK_INPUT], [_PREFIX + source]))
     behind.append(helper.make_node("Concat", ready, [NETWORK_OUTPUT], axis=1))
     return before, behind
-
-
-def _renamed(node: Any) -> Any:
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    for names in (copy.input, copy.output):
-        for i, name in enumerate(names):
-            names[i] = _PREFIX + name if name else ""
-    return copy
-
-
-def _renamed_tensor(tensor: Any) -> Any:
-    copy = onnx.TensorProto()
-    copy.CopyFrom(tensor)
-    copy.name = _PREFIX + tensor.name
-    return copy

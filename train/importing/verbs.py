@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rt_pose.errors import UserError
 from rt_pose.inference.device import physical_cores
 from rt_pose.package import Package
-from rt_pose.video import Channels
+from rt_pose.video import Channels, parse_size
 from train.data.sample_frames import SampleFrames, labels_of, read_tried_frames
 from train.importing.imported_network import ImportedNetwork, Original
-from train.importing.original_program import OriginalProgram
+from train.importing.original_program import Kind, OriginalProgram
 from train.importing.package import ImportTrial, Say, import_package
-
-_SIZE = re.compile(r"(\d+)x(\d+)")
 
 
 def import_onnx(options: dict[str, Any], say: Say) -> Package:
@@ -65,11 +63,7 @@ def import_dlc(options: dict[str, Any], say: Say) -> Package:
 
     path, frames = Path(options["file"]), _frames(options, 3)
     imported = read_dlc(path, frames.size, parse_size(options.get("size")))
-    with ExitStack() as stack:
-        originals: list[Original] = []
-        if options.get("python"):
-            program = OriginalProgram("dlc", Path(options["python"]), path, physical_cores())
-            originals.append(stack.enter_context(program))
+    with _beside(options, "dlc") as originals:
         return _conclude(imported, frames, options, originals, say)
 
 
@@ -96,38 +90,18 @@ def import_sleap(options: dict[str, Any], say: Say) -> Package:
     path = Path(options["file"])
     frames = _frames(options, wants_channels(path))
     imported = read_sleap(path, frames.size, parse_size(options.get("size")))
-    with ExitStack() as stack:
-        originals: list[Original] = [WholeGraph(path)]
-        if options.get("python"):
-            program = OriginalProgram("sleap", Path(options["python"]), path, physical_cores())
-            originals.append(stack.enter_context(program))
-        return _conclude(imported, frames, options, originals, say)
+    with _beside(options, "sleap") as originals:
+        return _conclude(imported, frames, options, [WholeGraph(path), *originals], say)
 
 
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """Read a size such as 256x256.
-
-    Parameters
-    ----------
-    text
-        WIDTHxHEIGHT; None: not given.
-
-    Returns
-    -------
-    tuple of (int, int) or None
-        (width, height), px; None where none was given.
-
-    Raises
-    ------
-    UserError
-        Where the text is no size.
-    """
-    if text is None:
-        return None
-    match = _SIZE.fullmatch(text.strip())
-    if match is None or not int(match[1]) or not int(match[2]):
-        raise UserError(f"--size: expected WIDTHxHEIGHT such as 256x256, got {text!r}")
-    return int(match[1]), int(match[2])
+@contextmanager
+def _beside(options: dict[str, Any], kind: Kind) -> Iterator[list[Original]]:
+    """The program that trained the network, where its Python is given."""
+    if not options.get("python"):
+        yield []
+        return
+    with OriginalProgram(kind, Path(options["python"]), Path(options["file"]), physical_cores()) as program:
+        yield [program]
 
 
 def _frames(options: dict[str, Any], channels: Channels) -> SampleFrames:

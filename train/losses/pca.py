@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rt_pose.offline.pose_space import principal
+from rt_pose.offline.pose_space import principal, residuals
 from rt_pose.types import FloatArray
 
 PERCENTILE = 99.0
@@ -115,9 +115,7 @@ def held_out(d: FloatArray, dimensions: int) -> FloatArray:
     found = np.empty((len(d), d.shape[1] // 2))
     for fold in range(min(FOLDS, len(d))):
         mean, components, _ = principal(d[part != fold], dimensions)
-        off = d[part == fold] - mean
-        rest = off - off @ components.T @ components
-        found[part == fold] = np.linalg.norm(rest.reshape(len(rest), -1, 2), axis=-1)
+        found[part == fold] = residuals(d[part == fold], mean, components)
     return found
 
 

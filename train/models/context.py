@@ -1,4 +1,5 @@
-"""Causal context: the present frame's features, helped by those of the frames before it, never of later ones.
+"""Causal context (experimental: no gain has been measured yet): the present frame's features beside those of
+the frames before it, never of later ones.
 
     image --backbone--> maps --reduce--> now --------------------> kept for the frames that follow
                           |               |

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any
@@ -33,25 +33,18 @@ class StopOnCtrlC(lightning.Callback):
         together
             Whether Lightning is about to start other processes, which must start with the signal blocked.
         """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.getsignal(signal.SIGINT)
 
-        def stop(_signal: int, _frame: FrameType | None) -> None:
+        def ask() -> None:
             self.asked = True
-            signal.signal(signal.SIGINT, before)
 
-        signal.signal(signal.SIGINT, stop)
-        try:
-            with block_sigint() if together else nullcontext():
-                yield
-        except SystemExit:
-            if self.asked:  # Lightning's answer to the second
-                raise KeyboardInterrupt from None
-            raise
-        finally:
-            signal.signal(signal.SIGINT, before)
+        with on_ctrl_c(ask):
+            try:
+                with block_sigint() if together else nullcontext():
+                    yield
+            except SystemExit:
+                if self.asked:  # Lightning's answer to the second
+                    raise KeyboardInterrupt from None
+                raise
 
     def setup(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
         """See `Callback.setup`. The other processes have started, so the signal is unblocked in the first."""
@@ -69,6 +62,25 @@ class StopOnCtrlC(lightning.Callback):
     def _stop_together(self, trainer: lightning.Trainer) -> None:
         if trainer.strategy.reduce_boolean_decision(self.asked, all=False):
             trainer.should_stop = True
+
+
+@contextmanager
+def on_ctrl_c(do: Callable[[], object]) -> Iterator[None]:
+    """Within it the first Ctrl-C does that, where this is the main thread; a second one is as ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def first(_signal: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)
+        do()
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def test_without_a_gpu_it_says_so_and_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench.gpu", "--quick", "--out", str(tmp_path / "gpu")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("gpu: this machine shows no CUDA device")
+    assert done.stderr.startswith("bench.gpu: this machine shows no CUDA device")
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
     assert list(tmp_path.iterdir()) == []

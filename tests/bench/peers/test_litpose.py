@@ -67,7 +67,7 @@ def test_every_runner_runs_once_a_round_in_turning_order() -> None:
 
     nobody: Any = Nobody()
     runners = [runner("a"), runner("b")]
-    assert _rounds(3, runners, Path("x"), nobody, lambda _: None) == [0.0] * 3
+    assert _rounds(3, runners, Path("x"), nobody) == [0.0] * 3
     assert order == ["a", "b", "b", "a", "a", "b"]
     assert [len(one.took_s) for one in runners] == [3, 3]
 

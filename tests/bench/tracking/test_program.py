@@ -56,7 +56,7 @@ def test_the_page_holds_every_table(short: None, tmp_path: Path) -> None:
     results = {
         "machine": {"cpu": "some <cpu>", "cores_usable": 2},
         "time_us": {"8": {"calm": times(8, prior=False, frames=50), "wild": times(8, prior=True, frames=50)}},
-        "smoother": smoother_time(None, tmp_path, repeats=1),
+        "smoother": smoother_time(None, repeats=1),
         "prediction_rmse_px": {
             "frozen": tracking_motion.FROZEN,
             "rows": prediction_table(None),

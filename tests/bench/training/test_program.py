@@ -104,18 +104,10 @@ def test_what_cannot_be_measured_is_told(
 @pytest.mark.timeout(400)
 def test_trainings_side_by_side(mirror_mouse: Path) -> None:
     """Two real trainings, a step each; how long that took is not judged here."""
-    plan = contention.Plan(mirror_mouse, "lite0", rounds=1, steps=1, threads=1)
-    figures = contention.measure(plan, {"passive": PASSIVE_THREADS})
+    options = contention.Options(data=mirror_mouse, rounds=1, steps=1, threads=1)
+    figures = contention.measure(options, {"passive": PASSIVE_THREADS})
     found = figures["policies"]["passive"]
     (once,) = found["rounds"]
     assert min(once.values()) > 0
     assert found["wall_ratio"] == once["beside_s"] / once["apart_s"]
     assert f"{found['cpu_ratio']:.2f}" in contention.table(figures)
-
-
-def test_a_case_that_there_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["x", "--data", str(tmp_path), "--beside", "--case", "lite"])
-    assert main() == 2
-    assert "did you mean 'lite0'" in capsys.readouterr().err

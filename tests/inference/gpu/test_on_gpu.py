@@ -81,9 +81,9 @@ def test_the_engine_alone_equals_the_cpus(package: Package) -> None:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("way", ["waiting", "ours"])
 def test_no_pixel_is_read_before_it_is_written(way: str) -> None:
-    from bench.gpu.race import wrong_frames
+    from bench.gpu.race import Search
 
-    assert wrong_frames(way, FRAMES) == 0  # type: ignore[arg-type]
+    assert Search(way).wrong(FRAMES) == 0  # type: ignore[arg-type]
 
 
 @pytest.mark.timeout(400)

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.from_log import frame_at, truth_at
 
 import rigs
 from rigs.cameras.simulated import SimulatedCamera
 from rigs.simulated.options import SimulatedOptions
-from rigs.simulated.render import frame_at
-from rigs.simulated.scene import truth_at
 from rt_pose.clock import NS_PER_MS, FakeClock
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.errors import UserError

@@ -187,7 +187,7 @@ def test_an_open_interlock_drops_the_lines_and_refuses(box: SimulatedBox, link: 
     assert ask(link, protocol.Level(1, 0, HIGH, 0)) == OK
     box.order("interlock open")
     assert box.wait_for(0, high=False) is not None
-    assert status(link).flags == protocol.FLAG_INTERLOCK
+    assert status(link).flags == protocol.Flag.INTERLOCK
     assert ask(link, protocol.Pulse(2, 0, HIGH, 1000)) == INTERLOCK_OPEN
     assert ask(link, protocol.Stop(3, 0)) == OK
     box.order("interlock closed")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rigs.simulated.animal import BODY_LENGTH, BONES, KEYPOINTS, Animal, half_width
+from rigs.simulated.animal import BODY_LENGTH, KEYPOINTS, Animal, half_width
 
 INDEX = {name: i for i, name in enumerate(KEYPOINTS)}
 
@@ -11,10 +11,6 @@ INDEX = {name: i for i, name in enumerate(KEYPOINTS)}
 @pytest.fixture(scope="module")
 def animal() -> Animal:
     return Animal(4, 0)
-
-
-def test_bones_join_keypoints() -> None:
-    assert {end for bone in BONES for end in bone} == set(KEYPOINTS)
 
 
 def test_the_body_keeps_its_length_while_it_bends(animal: Animal) -> None:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.from_log import frame_at
 
 from rigs.simulated.animal import KEYPOINTS
 from rigs.simulated.behaviour import Reactions
 from rigs.simulated.options import SimulatedOptions
-from rigs.simulated.render import Renderer, frame_at
+from rigs.simulated.render import Renderer
 from rigs.simulated.scene import Scene
 
 PLAIN = SimulatedOptions(noise=0.0, light=0.0, texture=0.0, width=640, height=512)

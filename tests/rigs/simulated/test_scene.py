@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.from_log import truth_at
 
 from rigs.simulated.animal import KEYPOINTS
 from rigs.simulated.behaviour import Reactions
 from rigs.simulated.options import SimulatedOptions
-from rigs.simulated.scene import Beam, Scene, View, truth_at
+from rigs.simulated.scene import Beam, Scene, View
 
 OPTIONS = SimulatedOptions()
 

@@ -33,7 +33,8 @@ def disc(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _clips(disc: Path, augment: AugmentConfig, steps: int = 3, **options: object) -> list[ClipBatch]:
     options = {"spec": SPEC, "clip_length": 4, "seed": 0} | options
-    return list(ClipBatches([disc], augment=augment, steps=steps, **options))  # type: ignore[arg-type]
+    videos = check_videos([disc], 4)
+    return list(ClipBatches(videos, augment=augment, steps=steps, **options))  # type: ignore[arg-type]
 
 
 def _centroids(images: torch.Tensor) -> torch.Tensor:
@@ -143,7 +144,7 @@ def test_clips_never_cross_a_seam(tmp_path: Path) -> None:
     first = write_disc(tmp_path / "a.mkv", frames=6)
     second = write_disc(tmp_path / "b.mkv", frames=120, skipped=(50,), first=100)
     spec = InputSpec(*SIZE, 1, [0.0], [1.0])
-    clips = ClipBatches([first, second], spec, OFF, clip_length=5, seed=0, steps=60)
+    clips = ClipBatches(check_videos([first, second], 5), spec, OFF, clip_length=5, seed=0, steps=60)
     seen = set()
     for clip in clips:
         numbers = [shown(image.numpy().transpose(1, 2, 0).round().astype(np.uint8)) for image in clip.images]
@@ -175,7 +176,7 @@ def test_a_damaged_frame_is_passed_over_with_a_count(tmp_path: Path, kept: float
     clean = [frame.image for frame in read_frames(whole, 1)]
     for found, expected in zip(reader.read(video, 100, 4) or [], clean[100:104], strict=True):
         np.testing.assert_array_equal(found, expected)
-    clips = ClipBatches([damaged], SPEC, OFF, 4, seed=0, steps=40)
+    clips = ClipBatches(check_videos([damaged], 4), SPEC, OFF, 4, seed=0, steps=40)
     assert all(not clip.start <= 40 < clip.start + 4 for clip in clips)
     assert len(clips.reader.corrupt) == 1
 

@@ -19,6 +19,7 @@ from train.config import AugmentConfig
 from train.data import device_clips
 from train.data.clips import ClipBatches
 from train.data.device_clips import DeviceClipBatches
+from train.data.videos import check_videos
 
 OFF = AugmentConfig(rotate_deg=0, scale=0, shift=0, brightness=0, contrast=0, noise=0)
 SPEC = InputSpec(*SIZE, 1, [0.0], [1.0])
@@ -57,7 +58,7 @@ def test_both_draw_the_same_clips_in_the_same_changes(disc: Path, monkeypatch: p
 
 def test_each_process_has_clips_of_its_own(disc: Path) -> None:
     starts = [
-        [clip.start for clip in ClipBatches([disc], SPEC, OFF, 4, 0, steps=6, rank=rank)]
+        [clip.start for clip in ClipBatches(check_videos([disc], 4), SPEC, OFF, 4, 0, steps=6, rank=rank)]
         for rank in (0, 0, 1)
     ]
     assert starts[0] == starts[1] != starts[2]
@@ -89,8 +90,8 @@ class TestOnGpu:
     def test_a_clip_does_not_depend_on_those_before_it(self, film: Path) -> None:
         augment = AugmentConfig()
         spec = InputSpec(160, 128, 1, [110.0], [55.0])
-        first = list(DeviceClipBatches([film], spec, augment, 8, 0, steps=6))
-        later = list(DeviceClipBatches([film], spec, augment, 8, 0, steps=2, first_step=4))
+        first = list(DeviceClipBatches(check_videos([film], 8), spec, augment, 8, 0, steps=6))
+        later = list(DeviceClipBatches(check_videos([film], 8), spec, augment, 8, 0, steps=2, first_step=4))
         for one, other in zip(first[4:], later, strict=True):
             torch.testing.assert_close(one.images, other.images, atol=0, rtol=0)
 

@@ -26,8 +26,10 @@ from rt_pose.package import Package, read_package, write_manifest
 from train.config import AugmentConfig, LossConfig, NetworkConfig, OptimiserConfig
 from train.data.labels import read_labels
 from train.distillation.config import DistillConfig, PseudoConfig
-from train.distillation.distill import _best_teacher, _training, distill
-from train.fitting.fit import TrainingJob, fit, read_inputs
+from train.distillation.distill import _best_teacher, _training
+from train.distillation.distill import distill_interruptible as distill
+from train.fitting.fit import fit, read_inputs
+from train.fitting.job import Job
 from train.support.say import Say
 
 pytestmark = pytest.mark.timeout(400)
@@ -101,7 +103,9 @@ class Distilled:
 def distilled(folder: Path, teachers: list[Package], tmp_path_factory: pytest.TempPathFactory) -> Distilled:
     out = tmp_path_factory.mktemp("distilled")
     messages: list[str] = []
-    return Distilled(read_package(distill(_config(folder, teachers, out), messages.append)), out, messages)
+    return Distilled(
+        read_package(distill(_config(folder, teachers, out), messages.append).package), out, messages
+    )
 
 
 def test_pseudo_labels_are_the_smoothed_ensemble(distilled: Distilled, folder: Path) -> None:
@@ -191,9 +195,9 @@ def test_of_processes_that_train_together_only_the_first_writes(
     """The second comes to the same pseudo-labels by what the first has left."""
     out = shutil.copytree(distilled.out, tmp_path / "out", ignore=shutil.ignore_patterns("*.lock"))
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
-    jobs: list[TrainingJob] = []
+    jobs: list[Job] = []
 
-    def join(job: TrainingJob, _out: Path, say: Say) -> None:
+    def join(job: Job, _out: Path, say: Say) -> None:
         say("heard")
         jobs.append(job)
         raise KeyboardInterrupt  # a second process has no training to join here

@@ -14,9 +14,9 @@ from rt_pose.inference.engine import open_engine
 from rt_pose.inference.engines.torch_reference import PROGRAM
 from rt_pose.package import NETWORK
 from train.config import NetworkConfig
-from train.export import _write_onnx, _write_program
 from train.models.backbones import BACKBONES, build_backbone
 from train.models.efficientnet import EfficientNetLite, SameConv, lite_weights
+from train.models.files import write_onnx, write_program
 from train.models.heads import STRIDE
 from train.models.network import PoseNetwork, input_spec
 from train.quantisation.mixed import FLOAT32_CONVOLUTIONS, write_first_in_float32
@@ -84,7 +84,7 @@ def test_the_exported_file_gives_the_same_maps(name: str, tmp_path: Path) -> Non
         network.train()(images)
         expected = network.eval()(images).numpy()
     spec = input_spec(config, 1)
-    _write_onnx(network, spec, tmp_path / NETWORK)
+    write_onnx(network, spec, tmp_path / NETWORK)
     engine = open_engine("openvino", tmp_path, spec, "float32", 1)
     for image, maps in zip(images.numpy(), expected, strict=True):
         found = engine.infer(image[None])[0]
@@ -99,8 +99,8 @@ def test_the_packages_other_files_can_be_made_of_a_transformer(tmp_path: Path) -
     config = NetworkConfig(backbone=name, width=2 * stride, height=2 * stride, head_width=8)
     network = PoseNetwork(config, channels=3, keypoints=2).eval()
     spec = input_spec(config, 3)
-    _write_onnx(network, spec, tmp_path / NETWORK)
-    _write_program(network, spec, tmp_path / PROGRAM)
+    write_onnx(network, spec, tmp_path / NETWORK)
+    write_program(network, spec, tmp_path / PROGRAM)
     write_first_in_float32(tmp_path / NETWORK, spec, tmp_path / "mixed.xml")
     images = torch.rand(3, 3, config.height, config.width)
     with torch.no_grad():

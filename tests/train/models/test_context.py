@@ -17,12 +17,13 @@ from rt_pose.inference.engines.torch_reference import PROGRAM
 from rt_pose.package import NETWORK, PRECISION_NETWORKS
 from train.config import LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from train.data.clips import ClipBatch
-from train.export import _plain, _write_onnx, _write_program
+from train.export import _plain
 from train.fitting.check import check
 from train.fitting.memory import step_memory
 from train.fitting.pose_module import PoseModule
 from train.losses.terms import Terms
 from train.models.context import WIDTH, clip_context, random_context, self_context
+from train.models.files import write_onnx, write_program
 from train.models.network import PoseNetwork, input_spec
 from train.quantisation.mixed import convolutions, fold_constants, write_first_in_float32
 
@@ -159,8 +160,8 @@ def test_the_losses_teach_the_context_and_a_seam_is_no_past() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("context")
     network = _plain(network_with(2))
-    _write_onnx(network, SPEC, path / NETWORK)
-    _write_program(network, SPEC, path / PROGRAM)
+    write_onnx(network, SPEC, path / NETWORK)
+    write_program(network, SPEC, path / PROGRAM)
     write_first_in_float32(path / NETWORK, SPEC, path / PRECISION_NETWORKS["mixed"])
     return path
 

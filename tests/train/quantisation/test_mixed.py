@@ -12,7 +12,8 @@ from rt_pose.inference.engine import open_engine
 from rt_pose.inference.engines.openvino import OpenVINOEngine, openvino_core
 from rt_pose.package import NETWORK, PRECISION_NETWORKS, InputSpec
 from train.config import NetworkConfig
-from train.export import _plain, _write_onnx
+from train.export import _plain
+from train.models.files import write_onnx
 from train.models.network import PoseNetwork, input_spec
 from train.quantisation.mixed import convolutions, first_layers, fold_constants, write_first_in_float32
 
@@ -27,7 +28,7 @@ MIXED = PRECISION_NETWORKS["mixed"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("mixed")
-    _write_onnx(_plain(PoseNetwork(CONFIG, 1, 3)), SPEC, path / NETWORK)
+    write_onnx(_plain(PoseNetwork(CONFIG, 1, 3)), SPEC, path / NETWORK)
     return path
 
 
