@@ -1,4 +1,4 @@
-"""Messages to bytes on the line and back: a CRC, COBS, a 0 at the end (see protocol.yaml for why)."""
+"""Messages to bytes on the line and back: a CRC, COBS, a 0 at the end (see protocol.py for why)."""
 
 from __future__ import annotations
 

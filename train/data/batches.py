@@ -38,7 +38,9 @@ class Batch:
 class TrainingBatches:
     """`steps` batches, the same for the same seed. Every frame is shown once before any is shown again.
 
-    With pseudo-labels, the last `per_batch` frames of each batch are pseudo-labeled ones.
+    With pseudo-labels, the last `per_batch` frames of each batch are pseudo-labeled ones. Of several
+    processes that train together each has every `ranks`-th frame of a batch, changed as for one process but
+    for the sensor's noise, of which each draws its own.
     """
 
     frames: LabeledFrames

@@ -76,7 +76,7 @@ class ClipBatches:
         Parameters
         ----------
         videos
-            Files, or videos that have been indexed already.
+            Indexed videos.
         spec
             Input of the network.
         augment
@@ -86,7 +86,7 @@ class ClipBatches:
         seed
             Seed of the choice and of all changes.
         steps
-            Number of clips; None: without end.
+            Number of clips.
         first_step
             Step of the first clip.
         again
@@ -100,8 +100,7 @@ class ClipBatches:
         Raises
         ------
         UserError
-            Where a video cannot be used, or where `again` is asked for while the augmentation has no such
-            noise.
+            Where `again` is asked for while the augmentation has no such noise.
         """
         if again and not is_noisy(augment):
             raise UserError(

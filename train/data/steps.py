@@ -27,7 +27,7 @@ class StepBatches:
     clips_from: int = 0
     """Clips begin at the later of this step and `start`."""
     start: int = 0
-    """So many steps are passed over."""
+    """Number of steps that are passed over, where a training is resumed."""
 
     def __len__(self) -> int:
         return len(self.labeled)

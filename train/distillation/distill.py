@@ -42,7 +42,7 @@ TEACHERS, SMOOTHED = "teachers", "smoothed"
 
 
 def distill_interruptible(config: DistillConfig, say: Say = print) -> FitResult:
-    """Train as `distill` does, and return as well whether Ctrl-C ended it.
+    """Train, and write to the configured `out` what `fit` writes and the pseudo-labels.
 
     Parameters
     ----------
@@ -57,7 +57,8 @@ def distill_interruptible(config: DistillConfig, say: Say = print) -> FitResult:
     Raises
     ------
     UserError
-        As in `distill`.
+        Before a video is read, where teachers are too few, missing or of another skeleton, where one trained
+        on a frame that validates here, or where videos are of another size; else as in `fit`.
     """
     out = choose_folder(None, config.out, "out")
     check_start(out)

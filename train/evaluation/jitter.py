@@ -64,6 +64,8 @@ def xy_in_noise(network: Estimator, images: Sequence[NDArray[np.uint8]], seed: i
         The network to run.
     images
         F images (H, W, C) uint8, without added noise.
+    seed
+        Seed of the noise.
 
     Returns
     -------

@@ -109,8 +109,8 @@ def step_to_resume(path: Path, job: Job) -> int:
     ----------
     path
         The checkpoint.
-    config, frames, pseudo
-        Configuration, training frames and pseudo-labels of this training.
+    job
+        This training.
 
     Returns
     -------
@@ -153,8 +153,8 @@ def is_resumable(path: Path, job: Job) -> bool:
     ----------
     path
         Where the checkpoint would be.
-    config, frames, pseudo
-        Configuration, training frames and pseudo-labels of this training.
+    job
+        This training.
     """
     if not path.is_file():
         return False

@@ -182,7 +182,7 @@ def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> 
 
     Returns
     -------
-    TrainingJob
+    Job
         Its configuration has every weight written out.
 
     Raises
@@ -203,7 +203,7 @@ def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print)
 
     Returns
     -------
-    TrainingJob
+    Job
         Without the frames that an earlier network has seen.
 
     Raises
@@ -271,7 +271,7 @@ def start_from(job: Job, say: Say) -> Job:
 
     Returns
     -------
-    TrainingJob
+    Job
         With the frames that the earlier network has trained on.
 
     Raises

@@ -39,7 +39,7 @@ _EXPECTED_WARNINGS = (
     ".*Checkpoint directory .* exists and is not empty.*",
     # Lightning asks torch in a way that torch will drop.
     ".*isinstance.treespec, LeafSpec.*",
-    # A run that goes on is handed batches that begin at its step: they need no state of their own.
+    # A resumed run is given batches that start at its step: they need no state of their own.
     ".*your dataloader is not resumable.*",
 )
 
@@ -60,8 +60,12 @@ def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> Trai
 
     Parameters
     ----------
-    run
-        Configuration, frames, clips, and the step to start at.
+    job
+        The prepared training.
+    out
+        Folder to write checkpoints and logs to.
+    start
+        Step to start at; after the first one, from `out`'s last checkpoint.
     module
         Changed in place: afterwards it holds the weights of the last step.
 
@@ -120,7 +124,20 @@ def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> Trai
 
 
 def batches(job: Job, start: int, say: Say) -> StepBatches:
-    """What a training sees, from step `start` on."""
+    """Return the batches of a training.
+
+    Parameters
+    ----------
+    job
+        The prepared training.
+    start
+        Step to start at.
+
+    Returns
+    -------
+    StepBatches
+        Labeled frames of every step from `start` on, and clips from the first step that needs one.
+    """
     config = job.config
     labeled = TrainingBatches(
         job.train,

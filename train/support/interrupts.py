@@ -66,7 +66,13 @@ class StopOnCtrlC(lightning.Callback):
 
 @contextmanager
 def on_ctrl_c(do: Callable[[], object]) -> Iterator[None]:
-    """Within it the first Ctrl-C does that, where this is the main thread; a second one is as ever."""
+    """Call a function at the first Ctrl-C within the context, on the main thread; a second acts as before.
+
+    Parameters
+    ----------
+    do
+        Called in the signal's handler.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
