@@ -12,9 +12,13 @@ KEPT = 64
 class DeviceClock:
     """Maps 32 bits of device microseconds, which wrap around every 71.6 minutes, to host time.
 
-    The device reads its clock somewhere between the sending of a question and the coming of its answer. Where
-    both are close together, that says best how far the clocks are apart (Cristian 1989): the error is at most
-    half of that time.
+    The device reads its clock somewhere between the sending of a question and the arrival of its answer. The
+    sample in which both are closest together gives the best estimate of the offset between the clocks: its
+    error is at most half of that time.
+
+    Notes
+    -----
+    Cristian, F. (1989), "Probabilistic clock synchronization", Distributed Computing 3.
     """
 
     def __init__(self) -> None:
@@ -22,7 +26,18 @@ class DeviceClock:
         self._samples: deque[tuple[int, int]] = deque(maxlen=KEPT)
 
     def unwrap(self, t_us: int) -> int:
-        """The same time as a count that never wraps, for times within half an hour of one another."""
+        """Return the same device time as a count that never wraps.
+
+        Parameters
+        ----------
+        t_us
+            Device time, us, 32 bits; within half an hour of the latest one that was given before.
+
+        Returns
+        -------
+        int
+            Device time, us, without wrap-around; the first call defines its origin.
+        """
         if self._last_us is None:
             self._last_us = t_us
         ahead = (t_us - self._last_us + 2**31) % 2**32 - 2**31
@@ -31,17 +46,36 @@ class DeviceClock:
         return unwrapped
 
     def sample(self, t_us: int, asked_ns: int, answered_ns: int) -> None:
-        """The device read `t_us` between these host times."""
+        """Record that the device read its clock as `t_us` between two host times.
+
+        Parameters
+        ----------
+        t_us
+            Device time, us, 32 bits.
+        asked_ns, answered_ns
+            Host times of the question and of its answer, ns.
+        """
         offset_ns = (asked_ns + answered_ns) // 2 - self.unwrap(t_us) * NS_PER_US
         self._samples.append((answered_ns - asked_ns, offset_ns))
 
     def host_ns(self, device_us: int) -> int | None:
-        """Host time of an unwrapped device time; None before the first sample."""
+        """Convert an unwrapped device time to host time.
+
+        Parameters
+        ----------
+        device_us
+            Device time, us, as `unwrap` returns it.
+
+        Returns
+        -------
+        int or None
+            Host time, ns; None before the first sample.
+        """
         if not self._samples:
             return None
         return device_us * NS_PER_US + min(self._samples)[1]
 
     @property
     def error_ns(self) -> int | None:
-        """Bound on the error of `host_ns`."""
+        """Bound on the error of `host_ns`, ns; None before the first sample."""
         return min(self._samples)[0] // 2 if self._samples else None

@@ -45,7 +45,24 @@ class Faults:
     """The faults of one camera."""
 
     def __init__(self, options: FaultOptions, seed: int, camera: str, where: str) -> None:
-        """UserError where an option makes no sense; `where` names it."""
+        """Check the options of one camera's faults.
+
+        Parameters
+        ----------
+        options
+            What goes wrong, and how often.
+        seed
+            Seed of the run, used where `options.seed` is None.
+        camera
+            Name of the camera, part of every hash.
+        where
+            Key of the configuration to name in an error, such as `cameras.top.options`.
+
+        Raises
+        ------
+        UserError
+            Where a share or a delay lies outside its range.
+        """
         for name, value, high in (
             ("drop", options.drop, 0.9),
             ("late", options.late, 1.0),
@@ -63,11 +80,28 @@ class Faults:
         return bool(self._options.drop or self._options.jitter_ms or self._options.late)
 
     def drops(self, index: int) -> bool:
-        """Whether the device loses this frame."""
+        """Whether the device loses the frame with this index.
+
+        Parameters
+        ----------
+        index
+            Index of the frame in the camera's own count.
+        """
         return uniform(self._seed, "drop", self._camera, index) < self._options.drop
 
     def delay_ns(self, index: int) -> int:
-        """How much later than due the frame is handed over."""
+        """Return how much later than due a frame is handed over.
+
+        Parameters
+        ----------
+        index
+            Index of the frame in the camera's own count.
+
+        Returns
+        -------
+        int
+            Delay, ns; 0 or more.
+        """
         options = self._options
         if not options.jitter_ms and not options.late:
             return 0

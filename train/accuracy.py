@@ -12,14 +12,38 @@ from rt_pose.types import FloatArray
 
 
 def distances(xy: FloatArray, labels: FloatArray) -> FloatArray:
-    """(..., K) px from `labels` (..., K, 2); NaN where unlabeled, infinite where only `xy` is missing."""
+    """Return the distances of keypoints from their labels.
+
+    Parameters
+    ----------
+    xy
+        Positions (..., K, 2), px; NaN where there is none.
+    labels
+        Labels (..., K, 2), px; NaN where unlabeled.
+
+    Returns
+    -------
+    FloatArray
+        Distances (..., K), px; NaN where unlabeled, infinite where only `xy` is missing.
+    """
     apart = np.linalg.norm(xy - labels, axis=-1)
     labeled = np.isfinite(labels).all(axis=-1)
     return np.where(labeled, np.nan_to_num(apart, nan=np.inf), np.nan)
 
 
 def figures(apart: FloatArray) -> dict[str, float]:
-    """Median, mean and 90th percentile of distances, NaN left out; there must be one at least."""
+    """Return median, mean and 90th percentile of distances.
+
+    Parameters
+    ----------
+    apart
+        Distances of any shape, px; NaN is left out, and one at least must remain.
+
+    Returns
+    -------
+    dict of str to float
+        median_px, mean_px, p90_px.
+    """
     known = apart[~np.isnan(apart)]
     with np.errstate(invalid="ignore"):  # between two infinite distances there is nothing to interpolate
         median, p90 = np.percentile(known, [50, 90])
@@ -28,7 +52,7 @@ def figures(apart: FloatArray) -> dict[str, float]:
 
 @dataclass
 class Reliability:
-    """What a confidence is worth: keypoints sorted into bins by it, and how many of them were right."""
+    """A calibration curve: keypoints sorted into bins by confidence, and how many of each bin were right."""
 
     confidence: FloatArray
     """(B,) mean of each bin's confidences, rising."""
@@ -45,15 +69,35 @@ class Reliability:
 
     @property
     def bias(self) -> float:
-        """Mean confidence less the share that was right: above 0 the network is too sure of itself."""
+        """Mean confidence less the share that was right: above 0 the network is overconfident."""
         return float(np.average(self.confidence - self.right, weights=self.count))
 
 
 def reliability(confidence: FloatArray, apart: FloatArray, within_px: float, bins: int = 10) -> Reliability:
-    """The curve of `confidence` (...) against distances `apart` (...) px from labels; NaN is left out.
+    """Compare confidence with the share of keypoints that are right.
 
     Bins hold equally many keypoints: confidences pile up near 1, where bins of equal width would see one.
-    UserError where there is no label.
+
+    Parameters
+    ----------
+    confidence
+        Confidence (...), 0..1.
+    apart
+        Distances from the labels (...), px; NaN is left out.
+    within_px
+        Distance up to which a keypoint counts as right, px.
+    bins
+        Number of bins.
+
+    Returns
+    -------
+    Reliability
+        The curve, of at most `bins` bins.
+
+    Raises
+    ------
+    UserError
+        Where there is no label.
     """
     known = ~np.isnan(apart)
     if not known.any():

@@ -1,8 +1,8 @@
 """`rt-pose train calibrate`: the filter's parameters from recordings, into the model package.
 
 Movement and noise (q, tau, gain, floor) come from the innovations of unlabeled recordings through the
-package's own chain; the pose prior from frames of them in which the network was sure; the bias, which
-innovations cannot see, from labeled frames that the network was not trained on.
+package's own chain; the pose prior from frames of them in which the network was confident; the bias, which
+innovations cannot show, from labeled frames that the network was not trained on.
 """
 
 from __future__ import annotations
@@ -45,7 +45,20 @@ CHI2_95, TRUNCATED_95 = 5.99, 1.187
 def calibrate(config: CalibrateConfig, say: Say) -> Package:
     """Fit the filter to recordings and write it into the package, whose other files stay as they are.
 
-    UserError, before anything is written, where a file cannot be read or nothing was seen in it.
+    Parameters
+    ----------
+    config
+        Package, recordings, and labels or another package for the bias.
+
+    Returns
+    -------
+    Package
+        The package with its new manifest.
+
+    Raises
+    ------
+    UserError
+        Before anything is written, where a file cannot be read or nothing was seen in it.
     """
     package = read_package(config.model)
     keypoints = package.manifest.keypoints
@@ -165,7 +178,7 @@ def _prior(
 
 @dataclass
 class _Labels:
-    """Labeled frames for the bias, and in words which."""
+    """Labeled frames for the bias, and a phrase that says which."""
 
     frames: LabeledFrames
     name: str
@@ -189,7 +202,7 @@ def _labels(path: Path, manifest: Manifest) -> _Labels:
 
 
 def _bias_of(folder: str, package: Package) -> tuple[list[list[list[float]]], str]:
-    """Another package's bias, and on what it stands; UserError where it has none, or of other keypoints."""
+    """Return another package's bias and its origin; UserError where it has none, or other keypoints."""
     other = read_package(folder)
     calibration = other.manifest.training.get("calibration", {})
     if not other.manifest.tracking.bias_px2 or "labels" not in calibration:
@@ -206,7 +219,7 @@ def _bias_of(folder: str, package: Package) -> tuple[list[list[list[float]]], st
 
 
 def _bias(estimator: Estimator, labels: _Labels, spec: TrackingSpec) -> tuple[list[list[list[float]]], str]:
-    """The bias covariance of each keypoint (K, 2, 2), and on what it stands."""
+    """Return the bias covariance of each keypoint (K, 2, 2), and its origin."""
     found = estimator.estimate_all(track(labels.frames.images, labels.name, len(labels.frames)))
     used = found.confidence >= spec.min_confidence
     e = np.where(used[..., None], found.xy - labels.frames.xy, np.nan)  # (F, K, 2)
@@ -219,8 +232,23 @@ def _bias(estimator: Estimator, labels: _Labels, spec: TrackingSpec) -> tuple[li
 
 
 def bias_covariances(e: FloatArray, noise: FloatArray) -> list[list[list[float]]]:
-    """(K, 2, 2) px^2: the covariance of errors `e` (F, K, 2; NaN where unlabeled) less the white noise
-    (F, K, 2, 2) that the filter knows of, each keypoint's drawn towards that of all together."""
+    """Return the covariance of the bias of each keypoint.
+
+    It is the covariance of errors less the white noise that the filter knows of, each keypoint's drawn
+    towards that of all together.
+
+    Parameters
+    ----------
+    e
+        Errors (F, K, 2), px; NaN where unlabeled.
+    noise
+        The filter's noise covariance (F, K, 2, 2), px^2.
+
+    Returns
+    -------
+    list
+        Covariances (K, 2, 2), px^2, positive semidefinite.
+    """
     known = np.asarray(np.isfinite(e).all(axis=-1))
     pooled = _core(e[known])
     biases = []

@@ -1,4 +1,4 @@
-"""What `rt-pose train calibrate` works on. Nothing heavy is imported here: `--help` reads it."""
+"""The options of `rt-pose train calibrate`. Nothing heavy is imported here: `--help` reads it."""
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ class NetworkConfig:
     """Channels of the head at its finest map."""
     weights: str = ""
     """File with the backbone's weights (.pt, .pth or .safetensors, under the names of torchvision's ResNets
-    and of timm's MobileNetV4 and ViT; a checkpoint of ours will do). Empty: the ImageNet weights of lite0 to
-    lite2, random weights for all others."""
+    and of timm's MobileNetV4 and ViT; a checkpoint of `rt-pose train fit` works too). Empty: the ImageNet
+    weights of lite0 to lite2, random weights for all others."""
     context: int = 0
     """Experimental, no gain has been measured yet: past frames whose features the present frame is given
     (never later ones); 0 = none. Live it costs one frame's forward all the same. Unlabeled clips teach it
@@ -35,7 +35,7 @@ class NetworkConfig:
 
 @dataclass
 class AugmentConfig:
-    """Random changes of the training frames, drawn anew for every frame and step. 0 everywhere = none."""
+    """Random changes of the training frames, drawn for every frame and step. 0 everywhere = none."""
 
     rotate_deg: float = 15.0
     """Rotation, uniform in +- this (degrees)."""
@@ -66,7 +66,7 @@ class LossConfig:
     weight: float | None = None
     """Factor of this loss in the sum; null = the loss's own, stated in train/losses."""
     eps: float | None = None
-    """What is forgiven, frame px; null = derived from the labels and videos, and printed."""
+    """Tolerance, frame px; null = derived from the labels and videos, and printed."""
     min_confidence: float | None = None
     """Keypoints of an unlabeled frame under this confidence have no share in the loss (default 0.05)."""
     start: float | None = None
@@ -119,7 +119,7 @@ class TrainConfig:
     the same order of views: [[paw_top, paw_bottom], [nose_top, nose_bottom]]."""
     blank: Literal["unknown", "absent"] = "unknown"
     """What a blank label means. unknown: nobody labeled it, nothing is learned from it. absent: it cannot be
-    seen in that image, and the network learns to be unsure of it (its confidence then tells)."""
+    seen in that image, and the network learns to give it a low confidence."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """The network and what it is shown."""
     init_from: str = ""
@@ -149,7 +149,7 @@ class TrainConfig:
     validation_fraction: float = 0.15
     """Share of frames kept back where the folder has no split.csv. 0: every label trains, those too that
     split.csv keeps back. No error is known of such a network, and its last step is exported: for the last
-    training, once one with frames kept back has told the error, and how many steps it takes. Live,
+    training, once one with frames kept back has shown the error, and how many steps it takes. Live,
     `engine.precision: auto` then stays with float32: a faster precision must be asked for."""
     seed: int = 0
     """Of the head's first weights, the order of frames and the augmentation; and of the split, unless

@@ -84,9 +84,24 @@ class Trained:
 
 
 def export(trained: Trained, folder: Path, say: Say) -> Package:
-    """Write the package and say its validation errors.
+    """Write the package of a trained network and report its validation errors.
 
-    UserError where no golden keypoint is confident: the live half could not check any engine against it.
+    Parameters
+    ----------
+    trained
+        The network and what it was trained on.
+    folder
+        Folder of the package; an earlier one is replaced once this one is whole.
+
+    Returns
+    -------
+    Package
+        The package.
+
+    Raises
+    ------
+    UserError
+        Where no golden keypoint is confident: no engine could be checked against it at a start.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="export-", dir=folder.parent) as scratch:
@@ -118,7 +133,7 @@ def export(trained: Trained, folder: Path, say: Say) -> Package:
 
 
 def _put(package: Package, folder: Path, earlier: Path) -> Package:
-    """The package in its place; one that was there stays until this one is whole."""
+    """Move the package to its place; one that was there stays until this one is whole."""
     if folder.exists():
         folder.replace(earlier)
     package.path.replace(folder)
@@ -130,11 +145,25 @@ def _copier(source: Path) -> Callable[[Path], object]:
 
 
 def default_tracking(keypoints: int, frame_size: tuple[int, int]) -> TrackingSpec:
-    """Filter parameters from the frame's size alone, marked uncalibrated.
+    """Return filter parameters from the frame's size alone, marked uncalibrated.
 
-    A velocity that is forgotten within tau and driven with strength q has variance q tau / 2 at rest; q is
-    chosen so that this is `REST_SPEED_DIAGONALS_S` frame diagonals a second. The noise of an observation is
-    `GAIN` times the network's covariance, on top of a floor of one squared frame pixel.
+    Parameters
+    ----------
+    keypoints
+        Number of keypoints K.
+    frame_size
+        (width, height) of the frames, px.
+
+    Returns
+    -------
+    TrackingSpec
+        The same parameters for every keypoint.
+
+    Notes
+    -----
+    A velocity that decays with tau and is driven with strength q has variance q tau / 2 at rest; q is chosen
+    so that this is `REST_SPEED_DIAGONALS_S` frame diagonals a second. The noise of an observation is `GAIN`
+    times the network's covariance, on top of a floor of one squared frame pixel.
     """
     speed = REST_SPEED_DIAGONALS_S * math.hypot(*frame_size)
     strength = 2 * speed**2 / VELOCITY_TAU_S
@@ -147,8 +176,10 @@ def default_tracking(keypoints: int, frame_size: tuple[int, int]) -> TrackingSpe
 
 
 def _plain(network: PoseNetwork) -> nn.Module:
-    """A copy for inference, its weights in the plain layout: the torch program's archive takes no other. With
-    context it is called with a past, and gives the next one as well."""
+    """Return a copy for inference, its weights in the plain layout: torch's archive takes no other.
+
+    With context it is called with a past, and returns the next one as well.
+    """
     plain = copy.deepcopy(network).cpu().eval().requires_grad_(False)
     for parameter in plain.parameters():
         parameter.data = parameter.data.clone(memory_format=torch.contiguous_format)
@@ -156,7 +187,7 @@ def _plain(network: PoseNetwork) -> nn.Module:
 
 
 def _golden(trained: Trained, work: Path) -> Golden:
-    """Raw frames of one size, of the validation set first, and what the reference makes of them."""
+    """Return raw frames of one size, of the validation set first, and the reference's keypoints in them."""
     candidates = [*trained.validation.images, *trained.train.images]
     shape = candidates[0].shape
     images = [image for image in candidates if image.shape == shape][:GOLDEN_FRAMES]
@@ -190,8 +221,10 @@ def _estimator(trained: Trained, work: Path) -> Estimator:
 
 
 def _errors(frames: LabeledFrames, found: Keypoints[FloatArray]) -> dict[str, Any]:
-    """Under `errors` those of validation in frame px, in all and (median) by keypoint, null for one without
-    a label; nothing where no frame was kept back."""
+    """Return the validation errors under `errors`, in frame px; nothing where no frame was kept back.
+
+    They are given for all keypoints and (median) by keypoint, null for one without a label.
+    """
     if not len(frames):
         return {}
     apart = distances(found.xy, frames.xy)  # (F, K)

@@ -47,9 +47,11 @@ class SimulatedCamera:
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
+        """See `Camera.find`."""
         return [FoundDevice("simulated", "", "rendered animal with known truth")]
 
     def open(self) -> CameraInfo:
+        """See `Camera.open`."""
         from rigs.simulated.render import Renderer
 
         self.close()
@@ -71,6 +73,7 @@ class SimulatedCamera:
         )
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
+        """See `Camera.grab`."""
         if self._scene is None or self._renderer is None:
             raise CameraFault(f"camera {self._name}: it is not open")
         epoch_ns = self._world.epoch_ns(self._clock)
@@ -95,15 +98,17 @@ class SimulatedCamera:
         )
 
     def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:
-        """Exact for every frame handed over: what can still change it lies in the future."""
+        """See `Camera.truth`. It is exact: whatever can change a frame is known when it is handed over."""
         if self._scene is None:
             return None
         return self._scene.truth(self._options.scene_time_ns(index), self._world.reactions())
 
     def stop(self) -> None:
+        """See `Camera.stop`."""
         self._stopped.set()
 
     def close(self) -> None:
+        """See `Camera.close`."""
         if self._renderer is not None:
             self._world.detach()
         self._scene = self._renderer = None

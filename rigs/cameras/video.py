@@ -76,8 +76,9 @@ class _Preloaded:
 
 @camera_driver("video")
 class VideoCamera:
-    """Exposure = the host time at which a frame is due; scene time = the recording's own.
+    """A recorded file that is played as a camera.
 
+    The exposure of a frame is the host time at which it is due; its scene time is the recording's own.
     A frame is decoded straight into the caller's buffer before it is due, so that decoding delays its
     hand-over only where it takes longer than a period. The index is the frame's place in the file; it and
     the scene time run on when the recording loops, while `epoch` counts up.
@@ -122,9 +123,11 @@ class VideoCamera:
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
+        """See `Camera.find`."""
         return [FoundDevice("video", "PATH", "any recorded file, e.g. `--camera video:recording.mp4`")]
 
     def open(self) -> CameraInfo:
+        """See `Camera.open`."""
         self.close()
         info = self._open_recording()
         self._end = info.frames
@@ -157,6 +160,7 @@ class VideoCamera:
         )
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
+        """See `Camera.grab`."""
         if self._reader is None:
             raise CameraFault(f"camera {self._name}: it is not open")
         if self._stopped.is_set():
@@ -188,19 +192,21 @@ class VideoCamera:
         return self._shown
 
     def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:  # noqa: ARG002
-        """None: nobody knows."""
+        """See `Camera.truth`. Always None: a recording has no known truth."""
         return None
 
     def stop(self) -> None:
+        """See `Camera.stop`."""
         self._stopped.set()
 
     def close(self) -> None:
+        """See `Camera.close`."""
         if self._reader is not None:
             self._reader.close()
         self._reader, self._frames = None, []
 
     def resume(self) -> None:
-        """Take up a playing that stood still: the next frame is due one period from now."""
+        """Continue a playback that was paused: the next frame is due one period from now."""
         if self._shown is not None and self._shown.t_exposure_ns is not None and self._t0_ns is not None:
             stood_ns = self._clock.now_ns() - self._shown.t_exposure_ns
             self._t0_ns += stood_ns

@@ -1,4 +1,4 @@
-"""Messages to bytes on the line and back: a crc, COBS, a 0 at the end (see protocol.py for why)."""
+"""Messages to bytes on the line and back: a CRC, COBS, a 0 at the end (see protocol.py for why)."""
 
 from __future__ import annotations
 
@@ -11,25 +11,79 @@ LONGEST = 253
 
 
 def frame(message: Message) -> bytes:
-    """The message as it goes over the line."""
+    """Encode a message as it goes over the line.
+
+    Parameters
+    ----------
+    message
+        The message; at most `LONGEST` bytes with its CRC.
+
+    Returns
+    -------
+    bytes
+        The message and its CRC in COBS, with a 0 at the end.
+    """
     plain = message.pack()
     return cobs_encode(plain + crc16(plain).to_bytes(2, "little")) + b"\0"
 
 
 def crc16(data: bytes) -> int:
-    """CRC-16/CCITT-FALSE."""
+    """Return the CRC-16/CCITT-FALSE of some bytes.
+
+    Parameters
+    ----------
+    data
+        Bytes of any number.
+
+    Returns
+    -------
+    int
+        Checksum, 16 bits.
+    """
     return binascii.crc_hqx(data, 0xFFFF)
 
 
 def cobs_encode(data: bytes) -> bytes:
-    """Consistent Overhead Byte Stuffing (Cheshire and Baker 1999) of at most `LONGEST` bytes: no 0 in it."""
+    """Encode bytes so that no 0 stands in them.
+
+    Parameters
+    ----------
+    data
+        At most `LONGEST` bytes.
+
+    Returns
+    -------
+    bytes
+        The encoded bytes, one more than `data`, without the 0 that ends them on the line.
+
+    Raises
+    ------
+    ValueError
+        Where `data` is longer.
+
+    Notes
+    -----
+    Cheshire, S. and Baker, M. (1999), "Consistent overhead byte stuffing", IEEE/ACM Transactions on
+    Networking 7.
+    """
     if len(data) > LONGEST:
         raise ValueError(f"expected at most {LONGEST} bytes, got {len(data)}")
     return b"".join(bytes([len(block) + 1]) + block for block in data.split(b"\0"))
 
 
 def cobs_decode(text: bytes) -> bytes | None:
-    """What `cobs_encode` was given; None where `text` is no such text."""
+    """Decode what `cobs_encode` returned.
+
+    Parameters
+    ----------
+    text
+        Encoded bytes, without the 0 that ends them on the line.
+
+    Returns
+    -------
+    bytes or None
+        The original bytes; None where `text` is no valid encoding.
+    """
     blocks = []
     at = 0
     while at < len(text):
@@ -43,14 +97,25 @@ def cobs_decode(text: bytes) -> bytes | None:
 
 
 class Deframer:
-    """Bytes as they come, in any pieces, to messages. What cannot be read is counted in `bad`."""
+    """Turns bytes, in whatever pieces they arrive, into messages. What cannot be read is counted in `bad`."""
 
     def __init__(self) -> None:
         self.bad = 0
         self._pending = bytearray()
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that are whole with these bytes."""
+        """Take in bytes and return the messages that they complete.
+
+        Parameters
+        ----------
+        data
+            The next bytes of the line; may begin and end within a message.
+
+        Returns
+        -------
+        list of Message
+            In the order of their arrival; empty where no message is complete yet.
+        """
         self._pending += data
         *texts, rest = self._pending.split(b"\0")
         # Noise without an end must not pile up.

@@ -1,4 +1,4 @@
-"""`python -m rigs.firmware.generate`: protocol.h, the box's side of the wire, from protocol.py."""
+"""Generates protocol.h, the box's side of the wire, from protocol.py: `python -m rigs.firmware.generate`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> None:
 
 
 def render() -> str:
-    """The header's text."""
+    """Return the text of protocol.h."""
     largest = max(kind.LAYOUT.size for kind in MESSAGES.values()) + CRC_SIZE
     lines = [
         "// Generated from protocol.py by `python -m rigs.firmware.generate`. Do not edit.",
@@ -91,7 +91,7 @@ def _write(kind: type[Message]) -> list[str]:
 
 
 def _places(kind: type[Message]) -> list[tuple[str, str, int]]:
-    """Of each field its name, its letter and where it begins."""
+    """Return the name of each field, its letter and its offset in the message, bytes."""
     found, at = [], 1
     for name, letter in kind.KINDS.items():
         found.append((name, letter, at))

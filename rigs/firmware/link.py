@@ -39,7 +39,20 @@ class BoxLink:
     """One open port. `close` ends its thread."""
 
     def __init__(self, serial: Any, clock: Clock, name: str, unasked: Callable[[Message, int], None]) -> None:
-        """`unasked` gets every message that no `exchange` waits for, with the host time at which it came."""
+        """Start the thread that reads the port.
+
+        Parameters
+        ----------
+        serial
+            An open port of pyserial, with timeouts for reading and writing.
+        clock
+            The host clock.
+        name
+            Name of the output, part of the thread's name.
+        unasked
+            Called, in the reading thread, with every message that no `exchange` waits for and the host time
+            (ns) at which it arrived.
+        """
         self.fault = ""
         """Why nothing can be sent or heard any more."""
         self.t_received_ns = 0
@@ -54,13 +67,29 @@ class BoxLink:
         self._reader.start()
 
     def next_seq(self) -> int:
-        """A number for the next message."""
+        """Return a number for the next message: 1 to 65535, then 1 again."""
         with self._lock:
             self._seq = self._seq % LAST_SEQ + 1
             return self._seq
 
     def write(self, message: Message) -> int:
-        """Send; the host time at which the port had taken it. BoxFault where it cannot."""
+        """Send a message without waiting for an answer.
+
+        Parameters
+        ----------
+        message
+            The message, with a number of `next_seq`.
+
+        Returns
+        -------
+        int
+            Host time at which the port had taken it, ns.
+
+        Raises
+        ------
+        BoxFault
+            Where the port cannot be written to, or has failed before.
+        """
         if self.fault:
             raise BoxFault(self.fault)
         with self._lock:
@@ -73,7 +102,25 @@ class BoxLink:
         return self._clock.now_ns()
 
     def exchange(self, message: Message, timeout_s: float) -> Exchange:
-        """Send, and wait for the answer, which may not come. BoxFault where the port is gone."""
+        """Send a message and wait for its answer, which may not come.
+
+        Parameters
+        ----------
+        message
+            The message, with a number of `next_seq`: the answer carries the same one.
+        timeout_s
+            Longest wait for the answer, s.
+
+        Returns
+        -------
+        Exchange
+            The times and the answer; `answer` is None where none came in time.
+
+        Raises
+        ------
+        BoxFault
+            Where the port is gone.
+        """
         exchange = Exchange()
         with self._lock:
             self._waiting[message.seq] = exchange
@@ -91,7 +138,13 @@ class BoxLink:
         return exchange
 
     def close(self, last: Message | None = None) -> None:
-        """Send a last word where the port still takes one, end the thread, let go of the port."""
+        """End the thread and release the port.
+
+        Parameters
+        ----------
+        last
+            A last message to send where the port still takes one.
+        """
         self._closing.set()
         with suppress(OSError):
             if last is not None:

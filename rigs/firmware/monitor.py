@@ -1,4 +1,4 @@
-"""What a TTL box says of itself between the answers: lines it dropped, its interlock, late words."""
+"""What a TTL box reports between its answers: dropped lines, its interlock, late answers."""
 
 from __future__ import annotations
 
@@ -25,25 +25,57 @@ class BoxMonitor:
         self._flags, self._trips = 0, -1
 
     def asked(self, seq: int, t_ns: int) -> None:
-        """A heartbeat goes out."""
+        """Remember a heartbeat that is about to be sent, so that its status gives a sample of the clocks.
+
+        Parameters
+        ----------
+        seq
+            Number of the heartbeat.
+        t_ns
+            Host time, ns.
+        """
         _remember(self._asked_ns, seq, t_ns)
 
     def gave_up(self, seq: int, t_sent_ns: int) -> None:
-        """A command's answer did not come in time."""
+        """Remember a command whose answer did not come in time, so that a late one is recognised.
+
+        Parameters
+        ----------
+        seq
+            Number of the command's message.
+        t_sent_ns
+            Host time at which it was sent, ns.
+        """
         _remember(self._given_up_ns, seq, t_sent_ns)
 
     def notice(self, text: str) -> None:
+        """Add a line to what `notices` returns next; from any thread.
+
+        Parameters
+        ----------
+        text
+            One line for the user.
+        """
         with self._lock:
             self._notices.append(text)
 
     def notices(self) -> list[str]:
-        """What there is to say since the last call."""
+        """Return, and forget, the notices since the last call, in order."""
         with self._lock:
             notices, self._notices = self._notices, []
         return notices
 
     def take(self, message: protocol.Message, now_ns: int) -> None:
-        """A message that no one waits for any more, or that is no answer to a command."""
+        """Take in a message that nobody waits for any more, or that answers no command.
+
+        Parameters
+        ----------
+        message
+            A status gives a sample of the clocks and is compared with the last one; any other message is
+            noticed where it answers a command that was given up.
+        now_ns
+            Host time of its arrival, ns.
+        """
         if isinstance(message, protocol.Status):
             asked_ns = self._asked_ns.pop(message.seq, None)
             if asked_ns is not None:

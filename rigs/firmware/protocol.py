@@ -56,7 +56,7 @@ class Message:
     seq: U16
 
     def pack(self) -> bytes:
-        """The message without its crc."""
+        """Return the message's bytes without its CRC."""
         return self.LAYOUT.pack(self.CODE, *astuple(self))
 
 
@@ -66,7 +66,18 @@ M = TypeVar("M", bound=Message)
 
 @dataclass_transform()
 def message(code: int) -> Callable[[type[M]], type[M]]:
-    """Make a class a message of this code; ValueError where another has it."""
+    """Return a class decorator that makes a class a message.
+
+    Parameters
+    ----------
+    code
+        First byte of the message; from `FROM_BOX` on it comes from the box.
+
+    Raises
+    ------
+    ValueError
+        Where another message has the same code.
+    """
 
     def register(kind: type[M]) -> type[M]:
         if code in MESSAGES:
@@ -177,7 +188,18 @@ class Status(Message):
 
 
 def unpack(data: bytes) -> Message | None:
-    """The message without its crc; None where it is none of this version."""
+    """Read a message.
+
+    Parameters
+    ----------
+    data
+        Bytes of the message without its CRC.
+
+    Returns
+    -------
+    Message or None
+        None where it is no message of this version.
+    """
     kind = MESSAGES.get(data[0]) if data else None
     if kind is None or len(data) != kind.LAYOUT.size:
         return None

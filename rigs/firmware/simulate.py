@@ -35,7 +35,23 @@ class Edge:
 
 
 def build(folder: Path | None = None) -> Path:
-    """The simulator, compiled where it is not yet. UserError where there is no compiler."""
+    """Compile the simulator, unless that has been done before.
+
+    Parameters
+    ----------
+    folder
+        Folder of the program; None: the folder for temporary files.
+
+    Returns
+    -------
+    Path
+        The program. Its name holds a hash of its source.
+
+    Raises
+    ------
+    UserError
+        Where there is no C++ compiler.
+    """
     text = b"".join((HERE / name).read_bytes() for name in (*SOURCES, "ttl_box.h", "protocol.h"))
     name = f"rt-pose-ttl-box-{hashlib.sha256(text).hexdigest()[:16]}"
     program = (folder or Path(tempfile.gettempdir())) / name
@@ -73,18 +89,53 @@ class SimulatedBox:
         self._thread.start()
 
     def order(self, text: str) -> None:
-        """What simulator.cpp lists: `silent`, `garbage`, `late 30`, `interlock open`, `pull`, `well` ..."""
+        """Give the simulator a command.
+
+        Parameters
+        ----------
+        text
+            One of those that simulator.cpp lists: `silent`, `garbage`, `late 30`, `interlock open`, `pull`,
+            `well` ...
+        """
         assert self._process.stdin is not None
         self._process.stdin.write(text + "\n")
         self._process.stdin.flush()
 
     def level(self, line: int) -> int:
-        """What the line is at."""
+        """Return the present level of a line.
+
+        Parameters
+        ----------
+        line
+            Number of the line, from 0.
+
+        Returns
+        -------
+        int
+            0 (low) to 65535 (high).
+        """
         with self._changed:
             return next((e.level for e in reversed(self.edges) if e.line == line), 0)
 
     def wait_for(self, line: int, high: bool, after_ns: int = 0, timeout_s: float = 5.0) -> Edge | None:
-        """The first change of the line to high or low after a time; None where it does not come."""
+        """Wait for the first change of a line to high or to low.
+
+        Parameters
+        ----------
+        line
+            Number of the line, from 0.
+        high
+            Whether the level after the change is above 0.
+        after_ns
+            Only changes later than this count (monotonic host clock, ns).
+        timeout_s
+            Longest wait, s.
+
+        Returns
+        -------
+        Edge or None
+            The change; None where it does not come in time.
+        """
 
         def found() -> Edge | None:
             same = (e for e in self.edges if e.line == line and (e.level > 0) == high and e.t_ns > after_ns)

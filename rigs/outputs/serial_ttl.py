@@ -62,7 +62,7 @@ class SerialTtl:
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
-        """Serial ports on USB; whether a box answers there, `open` finds out."""
+        """See `Output.find`. Lists serial ports on USB; only `open` finds out whether a box answers there."""
         from serial.tools import list_ports
 
         found = []
@@ -76,7 +76,7 @@ class SerialTtl:
         return found
 
     def open(self) -> OutputInfo:
-        """Find the box, make its lines low, set its watchdog."""
+        """See `Output.open`. Finds the box, makes its lines low and sets its watchdog."""
         self.close()
         self._drop_link()
         path = self._options.port or _port_of(self._name, self._options.serial)
@@ -101,8 +101,15 @@ class SerialTtl:
         )
 
     def send(self, command: Command) -> Ack:
-        """Have the command carried out. BoxFault where the port is gone.
+        """See `Output.send`.
 
+        Raises
+        ------
+        BoxFault
+            Where the port is gone.
+
+        Notes
+        -----
         A command that is not answered in time has failed as far as is known; the box itself counts as failed
         only once it has been silent for half a second.
         """
@@ -126,7 +133,13 @@ class SerialTtl:
         return ack
 
     def heartbeat(self, alive: bool) -> list[str]:
-        """Keep the box's watchdog content where `alive`; what there is to say of the box since."""
+        """See `WatchedOutput.heartbeat`.
+
+        Raises
+        ------
+        BoxFault
+            Where the port is gone, or where the box has been silent for half a second.
+        """
         link = self._link
         if link is None:
             return []
@@ -151,7 +164,13 @@ class SerialTtl:
         return self._monitor.notices()
 
     def safe_state(self) -> None:
-        """All lines low, confirmed by the box; from any thread. BoxFault where that cannot be had."""
+        """See `Output.safe_state`. All lines are low and the box has confirmed it.
+
+        Raises
+        ------
+        BoxFault
+            Where the box does not confirm within `SAFE_TIMEOUT_S`, or where the port is gone.
+        """
         link = self._link
         if link is None:
             return
@@ -162,7 +181,7 @@ class SerialTtl:
             )
 
     def close(self) -> None:
-        """Make the lines low where the box still listens, and let go of the port."""
+        """See `Output.close`. Makes the lines low where the box still listens, and releases the port."""
         link, self._link = self._link, None
         if link is not None:
             link.close(protocol.Safe(link.next_seq()))
@@ -203,7 +222,20 @@ class SerialTtl:
 
 
 def to_message(command: Command, seq: int) -> protocol.Message | None:
-    """The command on the wire; None for one that the box knows nothing of."""
+    """Translate a command into a message of the box's protocol.
+
+    Parameters
+    ----------
+    command
+        The command; its amplitude is clipped to 0..1 and scaled to 0..65535.
+    seq
+        Number of the message.
+
+    Returns
+    -------
+    protocol.Message or None
+        None for an action that the box does not know.
+    """
     line, amplitude = command.line, round(min(max(command.amplitude, 0.0), 1.0) * FULL)
     duration = command.duration_us
     match command.action:

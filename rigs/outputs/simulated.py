@@ -45,9 +45,11 @@ class SimulatedOutput:
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
+        """See `Output.find`."""
         return [FoundDevice("simulated", "", "stimulus that the rendered animal feels")]
 
     def open(self) -> OutputInfo:
+        """See `Output.open`."""
         self._open = True
         return OutputInfo(
             name=self._name,
@@ -59,6 +61,7 @@ class SimulatedOutput:
         )
 
     def send(self, command: Command) -> Ack:
+        """See `Output.send`."""
         t_sent_ns = self._clock.now_ns()
         if not self._open:
             return Ack(command.id, self._name, None, None, None, ok=False, detail="the output is not open")
@@ -72,7 +75,8 @@ class SimulatedOutput:
         )
 
     def safe_state(self) -> None:
-        """Nothing to do: a stimulus here is a moment, no line stays high."""
+        """See `Output.safe_state`. Nothing to do: a stimulus here is a moment, no line stays high."""
 
     def close(self) -> None:
+        """See `Output.close`."""
         self._open = False

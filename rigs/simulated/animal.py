@@ -43,7 +43,18 @@ _EYES_ASIDE = np.array([EYE[1], -EYE[1]])
 
 
 def half_width(along: FloatArray) -> FloatArray:
-    """Half the width of the body seen from above, at distances behind the nose."""
+    """Return half the width of the body, seen from above.
+
+    Parameters
+    ----------
+    along
+        Distances (n,) behind the nose, body lengths.
+
+    Returns
+    -------
+    FloatArray
+        Half widths (n,), body lengths; 0 where there is no body.
+    """
     head = 0.112 * np.sqrt(np.maximum(0.0, 1.0 - ((along - 0.19) / 0.19) ** 2))
     trunk = 0.178 * np.sqrt(np.maximum(0.0, 1.0 - ((along - 0.66) / 0.36) ** 2))
     return np.hypot(head, trunk)
@@ -82,7 +93,20 @@ class Animal:
         self._tail_phase = angle(seed, "tail", index)
 
     def posture(self, distance: float, phase_s: float) -> Posture:
-        """The posture with the nose `distance` along the path, at a time of the animal's phase clock (s)."""
+        """Return the animal's posture at a place of its path and a time of its own.
+
+        Parameters
+        ----------
+        distance
+            Arc length along the path at which the nose is, scene units.
+        phase_s
+            Time of the animal's phase clock, s: it moves the head and the tail.
+
+        Returns
+        -------
+        Posture
+            Positions in scene units.
+        """
         feet_along, feet_aside = _feet(distance / (BODY_LENGTH * STRIDE))
         along = np.concatenate([_MIDLINE_ALONG, _TAIL_ALONG, _EYES_ALONG, feet_along, _FIXED_ALONG])
         aside = np.zeros(len(along))

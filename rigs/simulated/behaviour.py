@@ -54,20 +54,47 @@ class Reactions:
 
     @classmethod
     def to(cls, timing: Timing, stimuli_us: Iterable[int]) -> Reactions:
-        """The reactions to stimuli at the given scene times."""
+        """Return the reactions to a sequence of stimuli.
+
+        Parameters
+        ----------
+        timing
+            How late and for how long the animal reacts.
+        stimuli_us
+            Scene times of the stimuli, us, in order.
+        """
         reactions = cls(timing)
         for stimulus_us in stimuli_us:
             reactions.add(stimulus_us)
         return reactions
 
     def add(self, stimulus_us: int) -> None:
-        """Take in the next stimulus (scene microseconds)."""
+        """Take in the next stimulus; it is ignored while the animal still answers to an earlier one.
+
+        Parameters
+        ----------
+        stimulus_us
+            Scene time of the stimulus, us; not before that of an earlier one.
+        """
         busy_us = round(self.timing.freeze_ms * 1e3 + STARTLE_S * 1e6)
         if not self.starts_us or stimulus_us >= self.starts_us[-1] + busy_us:
             self.starts_us.append(stimulus_us + round(self.timing.reaction_ms * 1e3))
 
     def phase(self, t_s: float) -> tuple[float, float]:
-        """Phase clock (s) and distance darted in answer to stimuli (scene units) at a scene time (s)."""
+        """Return the animal's own time and how far it has darted in answer to stimuli.
+
+        Parameters
+        ----------
+        t_s
+            Scene time, s.
+
+        Returns
+        -------
+        phase_s : float
+            Phase clock, s: scene time without the time that was lost in freezes.
+        darted : float
+            Length of all startle darts until then, scene units.
+        """
         count = bisect_right(self.starts_us, t_s * 1e6)
         if not count:
             return t_s, 0.0
@@ -88,7 +115,18 @@ class Gait:
         self._start = uniform(seed, "start", animal, high=20.0)
 
     def distance(self, phase_s: float) -> float:
-        """Distance run (scene units) at a time of the phase clock (s)."""
+        """Return the distance run, without the darts that answer stimuli.
+
+        Parameters
+        ----------
+        phase_s
+            Time of the phase clock, s.
+
+        Returns
+        -------
+        float
+            Arc length along the path, scene units; never falls.
+        """
         cruised = phase_s
         for (share, omega), offset in zip(_SWAYS, self._phases, strict=True):
             cruised += share / omega * (math.sin(omega * phase_s + offset) - math.sin(offset))
@@ -107,7 +145,18 @@ class Gait:
 
 
 def smooth(x: float) -> float:
-    """0 up to x = 0, 1 from x = 1, in between with no step in speed or acceleration."""
+    """Rise from 0 at x = 0 to 1 at x = 1, with no step in speed or acceleration.
+
+    Parameters
+    ----------
+    x
+        Any number; outside 0..1 the result is 0 or 1.
+
+    Returns
+    -------
+    float
+        6 x^5 - 15 x^4 + 10 x^3.
+    """
     x = min(max(x, 0.0), 1.0)
     return x * x * x * (x * (6.0 * x - 15.0) + 10.0)
 

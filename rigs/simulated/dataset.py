@@ -38,11 +38,36 @@ def write_labeled_folder(
     options: SimulatedOptions | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write `labeled-data/*.png`, `CollectedData.csv` and `split.csv` to the folder `out`; returns `out`.
+    """Write a folder of labeled frames: `labeled-data/*.png`, `CollectedData.csv` and `split.csv`.
 
-    Frames take turns among animals whose seeds are hashes of `seed`, at hashed times. A keypoint that cannot
-    be seen is left blank. `progress(done, frames)` is called after each frame. UserError where the folder
-    holds something already, or where `frames` does not reach all animals.
+    Parameters
+    ----------
+    out
+        Folder to write to; absent or empty.
+    frames
+        Number of frames; at least `ANIMALS`. They take turns among animals whose seeds are hashes of `seed`,
+        at hashed times.
+    seed
+        Seed of animals, arenas, times and noise.
+    options
+        The camera; None: its defaults.
+    progress
+        Called as `progress(done, frames)` after each frame.
+
+    Returns
+    -------
+    Path
+        `out`.
+
+    Raises
+    ------
+    UserError
+        Where the folder holds something already, where `frames` does not reach all animals, or where an
+        option is out of range.
+
+    Notes
+    -----
+    The layout is Lightning Pose's. A keypoint that cannot be seen is left blank.
     """
     options = replace(options or SimulatedOptions())
     options.check("simulated frames")

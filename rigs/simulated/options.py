@@ -42,7 +42,18 @@ class SimulatedOptions:
     """Faults to inject: frames lost, jittered and late."""
 
     def check(self, where: str) -> None:
-        """UserError where a value makes no sense."""
+        """Check the ranges of all values.
+
+        Parameters
+        ----------
+        where
+            Key of the configuration to name in an error.
+
+        Raises
+        ------
+        UserError
+            Where a value lies outside its range, or where the animal would react within two frames.
+        """
         _in_range(where, "width", self.width, 16, 8192)
         _in_range(where, "height", self.height, 16, 8192)
         _in_range(where, "rate_hz", self.rate_hz, 0.1, 2000.0)
@@ -61,7 +72,18 @@ class SimulatedOptions:
             )
 
     def scene_time_ns(self, frame: int) -> int:
-        """Exposure of a frame on the world's clock."""
+        """Return the exposure of a frame on the world's clock.
+
+        Parameters
+        ----------
+        frame
+            Index of the frame, from 0.
+
+        Returns
+        -------
+        int
+            Scene time, ns.
+        """
         return round(frame * NS_PER_S / self.rate_hz)
 
 

@@ -43,7 +43,20 @@ class ClosedPath:
         self._table = np.concatenate([table, table[:1]])
 
     def at(self, distance: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Points (n, 2) at distances (n,) along the curve, and the unit vectors (n, 2) to their left."""
+        """Return points of the curve and the directions to their left.
+
+        Parameters
+        ----------
+        distance
+            Arc lengths (n,) along the curve, scene units; they wrap around its length.
+
+        Returns
+        -------
+        xy : FloatArray
+            Points (n, 2), scene units.
+        left : FloatArray
+            Vectors (n, 2) of length 1, to the left of the direction of running.
+        """
         position = np.mod(distance, self.length) * (_SAMPLES / self.length)
         low = np.minimum(position.astype(np.intp), _SAMPLES - 1)
         share = (position - low)[:, None]

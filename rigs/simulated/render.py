@@ -55,7 +55,19 @@ class Renderer:
         self._light_phases = [angle(seed, "light", i) for i in range(3)]
 
     def draw(self, posture: Posture, frame: int, t_ns: int, into: NDArray[np.uint8]) -> None:
-        """Write the frame of scene time `t_ns` to `into` (H, W, C) uint8."""
+        """Draw a frame.
+
+        Parameters
+        ----------
+        posture
+            The animal, in scene units.
+        frame
+            Index of the frame; it chooses the noise.
+        t_ns
+            Scene time of the frame, ns; it determines the light.
+        into
+            Buffer (H, W, C) uint8 that is overwritten: C = 1 gray or 3 RGB.
+        """
         np.copyto(into, self._floor)
         self._shadow(posture, into)
         self._feet(posture, into)

@@ -32,7 +32,18 @@ class View:
         return min(self.width / ARENA[0], self.height / ARENA[1])
 
     def pixels(self, xy: FloatArray) -> FloatArray:
-        """Pixel coordinates (..., 2) of scene points; the top-left pixel's centre is (0, 0)."""
+        """Convert scene coordinates to pixels.
+
+        Parameters
+        ----------
+        xy
+            Points (..., 2), scene units.
+
+        Returns
+        -------
+        FloatArray
+            Pixel coordinates (..., 2); the top-left pixel's centre is (0, 0).
+        """
         offset = np.array([(self.width - 1) / 2.0, (self.height - 1) / 2.0])
         return (xy - np.array(ARENA) / 2.0) * self.scale + offset
 
@@ -49,17 +60,35 @@ class Beam:
 
     @classmethod
     def of(cls, seed: int) -> Beam:
+        """Return the beam that belongs to a seed.
+
+        Parameters
+        ----------
+        seed
+            Seed of the scene.
+        """
         side = 0.30 if uniform(seed, "beam", "side") < 0.5 else 0.66
         x = ARENA[0] * uniform(seed, "beam", "x", low=side, high=side + 0.05)
         return cls(x, uniform(seed, "beam", "slant", low=-0.25, high=0.25), 0.04)
 
     def covers(self, xy: FloatArray) -> NDArray[np.bool_]:
-        """Whether scene points (n, 2) lie below it."""
+        """Whether points lie below the beam.
+
+        Parameters
+        ----------
+        xy
+            Points (n, 2), scene units.
+
+        Returns
+        -------
+        NDArray
+            Booleans (n,).
+        """
         axis = self.x + self.slant * (xy[:, 1] - ARENA[1] / 2.0)
         return np.abs(xy[:, 0] - axis) < self.half_width
 
     def corners(self) -> FloatArray:
-        """Its outline (4, 2), reaching past the walls."""
+        """Return the outline (4, 2) of the beam, scene units; it reaches past the walls."""
         top = np.array([self.x - self.slant, -ARENA[1] / 2.0])
         bottom = np.array([self.x + self.slant, 1.5 * ARENA[1]])
         aside = np.array([self.half_width, 0.0])
@@ -77,12 +106,40 @@ class Scene:
         self._gait = Gait(seed, ANIMAL)
 
     def posture(self, t_ns: int, reactions: Reactions) -> Posture:
-        """The animal at a scene time."""
+        """Return the animal's posture at a scene time.
+
+        Parameters
+        ----------
+        t_ns
+            Scene time, ns.
+        reactions
+            The stimuli that it answers to; those of the future change nothing.
+
+        Returns
+        -------
+        Posture
+            Positions in scene units.
+        """
         phase_s, darted = reactions.phase(t_ns / NS_PER_S)
         return self._animal.posture(self._gait.distance(phase_s) + darted, phase_s)
 
     def truth(self, t_ns: int, reactions: Reactions) -> tuple[FloatArray, NDArray[np.bool_]]:
-        """Keypoints (1, K, 2) px and whether each can be seen (1, K)."""
+        """Return the exact keypoints at a scene time.
+
+        Parameters
+        ----------
+        t_ns
+            Scene time, ns.
+        reactions
+            The stimuli that the animal answers to.
+
+        Returns
+        -------
+        xy : FloatArray
+            Keypoints (1, K, 2), px.
+        visible : NDArray
+            Whether each can be seen (1, K): inside the frame, below neither the beam nor the body.
+        """
         posture = self.posture(t_ns, reactions)
         xy = self.view.pixels(posture.keypoints)
         inside = np.all((xy >= -0.5) & (xy < (self.view.width - 0.5, self.view.height - 0.5)), axis=1)

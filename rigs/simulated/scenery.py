@@ -1,4 +1,4 @@
-"""What does not move: the arena's floor and walls, the beam, the fall of the light, the sensor's noise."""
+"""What does not move: the arena's floor and walls, the beam, the light's distribution, the sensor's noise."""
 
 from __future__ import annotations
 
@@ -25,17 +25,58 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 
 
 def fixed(xy: FloatArray) -> NDArray[np.int32]:
-    """Pixel coordinates in OpenCV's fixed point."""
+    """Convert pixel coordinates to OpenCV's fixed point.
+
+    Parameters
+    ----------
+    xy
+        Coordinates (..., 2), px.
+
+    Returns
+    -------
+    NDArray
+        int32 (..., 2) with `SHIFT` fraction bits.
+    """
     return np.rint(xy * (1 << SHIFT)).astype(np.int32)
 
 
 def palette(colour: tuple[float, float, float], channels: int) -> tuple[float, ...]:
-    """A colour as the camera sees it: RGB, or its luma."""
+    """Return a colour as the camera sees it.
+
+    Parameters
+    ----------
+    colour
+        Red, green, blue; 0..255.
+    channels
+        1 gray, 3 RGB.
+
+    Returns
+    -------
+    tuple of float
+        The colour itself, or its luma alone (ITU-R BT.601 weights).
+    """
     return colour if channels == 3 else (float(_LUMA @ np.array(colour)),)
 
 
 def floor(seed: int, view: View, channels: int, texture: float) -> NDArray[np.uint8]:
-    """The arena from above without animal and beam, (H, W, C) as it looks in plain light."""
+    """Draw the arena from above in plain light, without the animal and the beam.
+
+    Parameters
+    ----------
+    seed
+        Seed of the scene.
+    view
+        Size of the frame and where the arena lies in it.
+    channels
+        C: 1 gray, 3 RGB.
+    texture
+        Contrast of the floor; 0 is even, 1 is bedding.
+
+    Returns
+    -------
+    NDArray
+        Image (H, W, C) uint8.
+    """
     generator = np.random.default_rng(hash64(seed, "floor"))
     relief = np.zeros((view.height, view.width))
     for cells, contrast in ((6, 7.0), (18, 6.0), (60, 8.0), (130, 10.0)):
@@ -71,9 +112,27 @@ def _scatter_straw(relief: FloatArray, generator: np.random.Generator, view: Vie
 def beam(
     seed: int, view: View, channels: int, shape: Beam
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """The beam premultiplied by its cover, what it lets through, and the light on the floor around it.
+    """Draw the beam and its shadow.
 
-    Each (H, W, C) uint8; 255 = all.
+    Parameters
+    ----------
+    seed
+        Seed of the scene.
+    view
+        Size of the frame and where the arena lies in it.
+    channels
+        C: 1 gray, 3 RGB.
+    shape
+        Where the beam lies.
+
+    Returns
+    -------
+    covered : NDArray
+        The beam (H, W, C) uint8, premultiplied by its cover.
+    beside : NDArray
+        What it lets through (H, W, C) uint8; 255 is everything.
+    lit : NDArray
+        The light on the floor around it (H, W, C) uint8; 255 is no shadow.
     """
     generator = np.random.default_rng(hash64(seed, "grain"))
     corners = view.pixels(shape.corners())
@@ -96,7 +155,18 @@ def beam(
 
 
 def light_fields(view: View) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Two falls of light (H, W), from the upper left and from the lower right; `LIGHT_UNIT` is neutral."""
+    """Return two distributions of light, from the upper left and from the lower right.
+
+    Parameters
+    ----------
+    view
+        Size of the frame.
+
+    Returns
+    -------
+    tuple of NDArray
+        Two fields (H, W) uint8, by which colours are multiplied; `LIGHT_UNIT` is neutral.
+    """
     columns, rows = np.meshgrid(np.linspace(-1.0, 1.0, view.width), np.linspace(-1.0, 1.0, view.height))
     vignette = 1.06 - 0.13 * (columns**2 + rows**2)
     slope = 0.10 * columns + 0.08 * rows
@@ -107,7 +177,22 @@ def light_fields(view: View) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 def noise_bank(
     seed: int, camera: str, height: int, width: int, channels: int, sigma: float
 ) -> NDArray[np.int8]:
-    """Sensor noise (height, width, C), of which every frame shows a window at a hashed place."""
+    """Draw sensor noise, of which every frame shows a window at a hashed place.
+
+    Parameters
+    ----------
+    seed, camera
+        Seed of the run and name of the camera: each camera has its own noise.
+    height, width, channels
+        Shape of the bank; larger than a frame.
+    sigma
+        Standard deviation, grey levels.
+
+    Returns
+    -------
+    NDArray
+        Noise (height, width, channels) int8, grey levels.
+    """
     generator = np.random.default_rng(hash64(seed, "noise", camera))
     noise = generator.standard_normal((height, width, channels), dtype=np.float32) * sigma
     return np.clip(np.rint(noise), -127, 127).astype(np.int8)

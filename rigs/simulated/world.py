@@ -23,14 +23,34 @@ class World:
 
     @classmethod
     def of(cls, context: DriverContext, name: str) -> World:
-        """The run's world of that name."""
+        """Return the run's world of a name, which is made where it does not exist yet.
+
+        Parameters
+        ----------
+        context
+            What all drivers of the run share.
+        name
+            Name of the world in the configuration.
+        """
         world: World = context.shared.setdefault(f"simulated world {name}", cls(name))
         return world
 
     def attach(self, camera: str, seed: int, timing: Timing) -> None:
-        """Look at the animal of `seed`. The first camera to look starts the world anew.
+        """Register a camera; the first one restarts the world.
 
-        UserError where the cameras that look already see another animal.
+        Parameters
+        ----------
+        camera
+            Name of the camera, for the error.
+        seed
+            Seed of the animal that it looks at.
+        timing
+            How the animal reacts.
+
+        Raises
+        ------
+        UserError
+            Where the cameras that are registered already see another animal.
         """
         with self._lock:
             if self._cameras == 0:
@@ -45,22 +65,55 @@ class World:
             self._cameras += 1
 
     def detach(self) -> None:
-        """A camera looks no longer."""
+        """Take a camera off the register."""
         with self._lock:
             self._cameras -= 1
 
     def epoch_ns(self, clock: Clock) -> int:
-        """Host time of the world's time 0, which is now where nothing has happened yet."""
+        """Return the host time of the world's time 0, which is now where nothing has happened yet.
+
+        Parameters
+        ----------
+        clock
+            The host clock.
+
+        Returns
+        -------
+        int
+            Host time, ns.
+        """
         with self._lock:
             return self._started(clock)
 
     def now_us(self, clock: Clock) -> int:
-        """Microseconds on the world's clock."""
+        """Return the present time on the world's clock.
+
+        Parameters
+        ----------
+        clock
+            The host clock.
+
+        Returns
+        -------
+        int
+            Scene time, us.
+        """
         with self._lock:
             return (clock.now_ns() - self._started(clock)) // 1000
 
     def stimulate(self, clock: Clock) -> int:
-        """The stimulus reaches the animal now; the time of it on the world's clock (us)."""
+        """Let a stimulus reach the animal now.
+
+        Parameters
+        ----------
+        clock
+            The host clock.
+
+        Returns
+        -------
+        int
+            Scene time of the stimulus, us.
+        """
         # Stamped under the lock: whoever asks for the reactions afterwards knows of every earlier stimulus.
         with self._lock:
             epoch_ns = self._started(clock)
@@ -70,7 +123,13 @@ class World:
             return stimulus_us
 
     def reactions(self) -> Reactions:
-        """What the animal does about the stimuli so far; it grows while one looks at it."""
+        """Return the reactions to all stimuli so far; the object grows as further stimuli arrive.
+
+        Raises
+        ------
+        RuntimeError
+            Where no camera is registered.
+        """
         with self._lock:
             if self._reactions is None:
                 raise RuntimeError(f"no camera looks at the world '{self._name}'")

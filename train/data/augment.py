@@ -4,7 +4,7 @@
 
 The order is that of the world: what hides the animal, then the lens, the light, and last the sensor. One
 graph serves labeled frames and clips. Nothing is drawn within it: every random number is fed. What follows in
-the same pipeline is rt_pose's own preprocessing; with every range at 0 there is nothing else.
+the same pipeline is rt_pose's own preprocessing; with every range at 0 nothing else happens.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rt_pose.types import FloatArray
 from train.config import AugmentConfig
 
 MIDDLE_GRAY = 127.5
-"""What contrast turns about; stated, as DALI's documented default, 0.5, would make contrast a gain."""
+"""The level that contrast leaves alone; stated, as DALI's documented default, 0.5, would make it a gain."""
 BLUR_REACH = 3.0
 """The blur's window reaches so many standard deviations (of the widest blur) to each side."""
 SHARP = 0.05
@@ -31,10 +31,21 @@ SHARP = 0.05
 
 
 def augment_graph(augment: AugmentConfig, device: str = "cpu") -> Any:
-    """The DALI node of augmented frames, uint8 HWC, inside a pipeline.
+    """Build the DALI node of augmented frames, inside a pipeline.
 
-    It is fed by the external sources frames, warps, those that `draw_levels` names, and sensor; frames and
-    sensor on `device`, cpu or gpu, where the graph then runs.
+    It is fed by the external sources `frames`, `warps`, those that `draw_levels` names, and `sensor`.
+
+    Parameters
+    ----------
+    augment
+        Ranges of all changes; what is 0 is left out of the graph.
+    device
+        cpu or gpu: where frames and sensor noise lie, and where the graph then runs.
+
+    Returns
+    -------
+    DataNode
+        Frames, uint8 HWC.
     """
     return _sensor_noise(_appearance(augment, device), augment, device)
 
@@ -98,15 +109,32 @@ def _sensor_noise(frames: Any, augment: AugmentConfig, device: str) -> Any:
 
 
 def is_noisy(augment: AugmentConfig) -> bool:
-    """Whether two draws of the sensor's noise differ."""
+    """Whether two draws of the sensor's noise differ.
+
+    Parameters
+    ----------
+    augment
+        Ranges of all changes.
+    """
     return bool(augment.noise or augment.shot_noise)
 
 
 def draw_fields(images: Sequence[Any], seed: int) -> list[Any]:
-    """Standard normal numbers of the images' shapes (H, W, C), the same for the same seed; for tensors drawn
-    on their device, by its own generator.
+    """Draw standard normal numbers of the images' shapes, the same for the same seed.
 
     torch's, which are drawn three times as fast as numpy's.
+
+    Parameters
+    ----------
+    images
+        Images (H, W, C): arrays, or tensors, for which they are drawn on their device by its own generator.
+    seed
+        Seed of the generator.
+
+    Returns
+    -------
+    list
+        A field (H, W, C) float32 for each image, of the image's kind.
     """
     if isinstance(images[0], torch.Tensor):
         device = images[0].device
@@ -119,9 +147,21 @@ def draw_fields(images: Sequence[Any], seed: int) -> list[Any]:
 def draw_levels(
     augment: AugmentConfig, size: int, random: np.random.Generator
 ) -> dict[str, NDArray[np.float32]]:
-    """What the graph is fed for `size` frames beside frames and warps, by external source.
+    """Draw what the graph is fed for some frames beside frames, warps and sensor noise.
 
-    Only what `augment` turns on is drawn.
+    Parameters
+    ----------
+    augment
+        Ranges of all changes; only what they turn on is drawn.
+    size
+        Number of frames B.
+    random
+        The generator to draw from.
+
+    Returns
+    -------
+    dict of str to NDArray
+        float32 arrays (B,), (B, 1) or (B, 2) by the name of their external source.
     """
     levels: dict[str, FloatArray] = {}
     if augment.brightness or augment.contrast:
@@ -148,7 +188,22 @@ def _source(name: str, ndim: int) -> Any:
 
 
 def random_warp(augment: AugmentConfig, shape: tuple[int, ...], random: np.random.Generator) -> FloatArray:
-    """(2, 3) affine from frame px to frame px (pixel centres at integers), about the frame's centre."""
+    """Draw a rotation, zoom and shift about the frame's centre.
+
+    Parameters
+    ----------
+    augment
+        Ranges of the changes.
+    shape
+        Shape (H, W, ...) of the frame.
+    random
+        The generator to draw from.
+
+    Returns
+    -------
+    FloatArray
+        Affine (2, 3) from frame px to frame px, pixel centres at integers.
+    """
     size = np.array([shape[1], shape[0]], float)
     angle = np.deg2rad(random.uniform(-augment.rotate_deg, augment.rotate_deg))
     zoom = (1 + augment.scale) ** random.uniform(-1, 1)
@@ -160,14 +215,42 @@ def random_warp(augment: AugmentConfig, shape: tuple[int, ...], random: np.rando
 
 
 def dali_matrix(warp: FloatArray) -> NDArray[np.float32]:
-    """The same affine as DALI wants it: with the centre of the top-left pixel at (0.5, 0.5)."""
+    """Convert an affine to DALI's convention, with the centre of the top-left pixel at (0.5, 0.5).
+
+    Parameters
+    ----------
+    warp
+        Affine (2, 3) between px whose centres are at integers.
+
+    Returns
+    -------
+    NDArray
+        Affine (2, 3) float32.
+    """
     half = np.array([0.5, 0.5])
     linear, offset = warp[:, :2], warp[:, 2]
     return np.column_stack([linear, offset + half - linear @ half]).astype(np.float32)
 
 
 def input_keypoints(xy: FloatArray, warp: FloatArray, shape: tuple[int, ...], spec: InputSpec) -> FloatArray:
-    """Labels (K, 2) in frame px, warped, in px of the network's input; NaN where that is outside it."""
+    """Convert labels to px of the network's input, under the warp of their frame.
+
+    Parameters
+    ----------
+    xy
+        Labels (K, 2), frame px.
+    warp
+        Affine (2, 3) from frame px to frame px.
+    shape
+        Shape (H, W, ...) of the frame.
+    spec
+        Size of the network's input.
+
+    Returns
+    -------
+    FloatArray
+        Keypoints (K, 2), input px; NaN where they lie outside it.
+    """
     to_frame = frame_from_input(spec, (shape[1], shape[0]))
     warped = xy @ warp[:, :2].T + warp[:, 2]
     points = (warped - to_frame[:, 2]) / np.diag(to_frame)
@@ -176,5 +259,11 @@ def input_keypoints(xy: FloatArray, warp: FloatArray, shape: tuple[int, ...], sp
 
 
 def warps_frames(augment: AugmentConfig) -> bool:
-    """Whether frames are warped at all."""
+    """Whether frames are warped at all.
+
+    Parameters
+    ----------
+    augment
+        Ranges of all changes.
+    """
     return bool(augment.rotate_deg or augment.scale or augment.shift)

@@ -18,7 +18,7 @@ from train.data.augment import augment_graph, dali_matrix, draw_fields, is_noisy
 
 
 class Augmentation:
-    """Frames as the network is to see them, under what was drawn for each; nothing is kept from call to call.
+    """Turns frames into network input, under what was drawn for each; nothing is kept from call to call.
 
     Not thread safe.
     """
@@ -32,8 +32,23 @@ class Augmentation:
         threads: int,
         device_id: int | None = None,
     ) -> None:
-        """For `batch_size` frames of `channels` channels a call; with a `device_id`, on that GPU, frames that
-        lie there."""
+        """Build the pipeline.
+
+        Parameters
+        ----------
+        augment
+            Ranges of all changes.
+        spec
+            Input of the network.
+        channels
+            Channels of the frames, 1 or 3.
+        batch_size
+            Largest number of frames a call.
+        threads
+            Threads of DALI on the CPU.
+        device_id
+            GPU that the frames lie on; None: the CPU.
+        """
         from nvidia.dali import Pipeline
 
         self._augment = augment
@@ -59,8 +74,24 @@ class Augmentation:
         levels: Mapping[str, NDArray[np.float32]],
         seed: int,
     ) -> Tensor:
-        """(B, C, h, w) float32, preprocessed, of images (H, W, C), each under its warp (2, 3), its share of
-        `draw_levels` and sensor noise from `seed`."""
+        """Augment and preprocess frames.
+
+        Parameters
+        ----------
+        images
+            B images (H, W, C) uint8.
+        warps
+            The affine (2, 3) of each, frame px.
+        levels
+            What `draw_levels` drew for them.
+        seed
+            Seed of the sensor noise.
+
+        Returns
+        -------
+        Tensor
+            Network input (B, C, h, w) float32, preprocessed.
+        """
         self._pipeline.feed_input("frames", list(images))
         if warps_frames(self._augment):
             self._pipeline.feed_input("warps", [dali_matrix(warp) for warp in warps])

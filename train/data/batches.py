@@ -23,7 +23,7 @@ from train.data.pseudo import Pseudo
 
 @dataclass
 class Batch:
-    """What a training step is handed. B frames."""
+    """The labeled frames of a training step. B frames."""
 
     images: Tensor
     """(B, C, h, w) float32, preprocessed."""
@@ -38,9 +38,9 @@ class Batch:
 class TrainingBatches:
     """`steps` batches, the same for the same seed. Every frame is shown once before any is shown again.
 
-    With pseudo-labels each batch ends in so many of theirs. Of several processes that train together each has
-    every `ranks`-th frame of a batch, changed as for one process but for the sensor's noise, of which each
-    draws its own.
+    With pseudo-labels, the last `per_batch` frames of each batch are pseudo-labeled ones. Of several
+    processes that train together each has every `ranks`-th frame of a batch, changed as for one process but
+    for the sensor's noise, of which each draws its own.
     """
 
     frames: LabeledFrames
@@ -100,8 +100,11 @@ class TrainingBatches:
         )
 
     def _noise_seed(self, random: np.random.Generator) -> int:
-        """Of a batch's sensor noise. Every process draws the same number and goes on from it by its rank:
-        with one seed for all, the first frame of each share would be under the same noise."""
+        """Return the seed of a batch's sensor noise.
+
+        Every process draws the same number and derives its own from it by its rank: with one seed for all,
+        the first frame of each share would be under the same noise.
+        """
         seed = int(random.integers(2**63))
         return int(np.random.default_rng([seed, self.rank]).integers(2**63)) if self.rank else seed
 
@@ -136,7 +139,7 @@ class _Order:
 
 @dataclass
 class ValidationBatch:
-    """What a validation step is handed. B frames."""
+    """The frames of a validation step. B frames."""
 
     images: Tensor
     """(B, C, h, w) float32, preprocessed."""

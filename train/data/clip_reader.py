@@ -25,7 +25,7 @@ class ClipReader:
     """Reads clips, and keeps count of the frames that cannot be decoded. Not thread safe."""
 
     def __init__(self, channels: Channels, say: Callable[[str], object] | None = None) -> None:
-        """Frames are handed out with `channels` channels; `say` is told of each damaged video once."""
+        """Read frames with `channels` channels, 1 (gray) or 3 (RGB). Each damaged video is reported once."""
         self.corrupt: set[tuple[Path, int]] = set()
         """Frames met so far that cannot be decoded: file and time in the stream's own unit."""
         self._channels = channels
@@ -33,9 +33,22 @@ class ClipReader:
         self._reformatter = VideoReformatter()
 
     def read(self, video: IndexedVideo, start: int, length: int) -> Images | None:
-        """The frames `start` to `start + length - 1` (H, W, C) of a video.
+        """Decode consecutive frames of a video.
 
-        None where one of them, or one that they are predicted from, cannot be decoded.
+        Parameters
+        ----------
+        video
+            The video.
+        start
+            Index of the first frame.
+        length
+            Number of frames T.
+
+        Returns
+        -------
+        list of NDArray or None
+            T frames (H, W, C) uint8; None where one of them, or one that they are predicted from, cannot be
+            decoded.
         """
         times = video.times[start : start + length]
         key = int(np.searchsorted(video.keys, times[0], side="right")) - 1

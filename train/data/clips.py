@@ -71,11 +71,36 @@ class ClipBatches:
         say: Callable[[str], object] | None = None,
         rank: int = 0,
     ) -> None:
-        """`steps` clips from `first_step` on.
+        """Choose what the clips are taken from.
 
-        `again`: so many frames of each clip, evenly spread, come under a second draw of the sensor's noise as
-        well. `rank`: of several processes that train together, each has clips of its own. UserError where
-        `again` is asked for while the augmentation has no such noise.
+        Parameters
+        ----------
+        videos
+            Indexed videos.
+        spec
+            Input of the network.
+        augment
+            Ranges of all changes; a clip has one warp and one set of levels.
+        clip_length
+            Frames T of a clip.
+        seed
+            Seed of the choice and of all changes.
+        steps
+            Number of clips.
+        first_step
+            Step of the first clip.
+        again
+            This many frames of each clip, evenly spread, come under a second draw of the sensor's noise as
+            well.
+        threads
+            Threads of the augmentation.
+        rank
+            Of several processes that train together, each has clips of its own.
+
+        Raises
+        ------
+        UserError
+            Where `again` is asked for while the augmentation has no such noise.
         """
         if again and not is_noisy(augment):
             raise UserError(
@@ -160,9 +185,21 @@ class Clip:
 
 
 def frame_from_augmented_input(spec: InputSpec, frame_size: tuple[int, int], warp: FloatArray) -> FloatArray:
-    """(2, 3) affine from px of the network's input to px of the frame as it was before `warp`.
+    """Return the affine from the network's input to the frame as it was before its warp.
 
-    `frame_size` is (width, height); `warp` (2, 3) maps frame px to frame px, as `random_warp` draws it.
+    Parameters
+    ----------
+    spec
+        Input of the network.
+    frame_size
+        (width, height) of the frame, px.
+    warp
+        Affine (2, 3) from frame px to frame px, as `random_warp` draws it.
+
+    Returns
+    -------
+    FloatArray
+        Affine (2, 3) from input px to frame px.
     """
     to_warped = frame_from_input(spec, frame_size)
     back = np.linalg.inv(warp[:, :2])
@@ -170,13 +207,36 @@ def frame_from_augmented_input(spec: InputSpec, frame_size: tuple[int, int], war
 
 
 def undo_affine(xy: Tensor, affine: Tensor) -> Tensor:
-    """Keypoints (..., 2) in px of the network's input, in px of the frame: `affine` (2, 3) applied to them.
+    """Convert keypoints from px of the network's input to px of the frame.
 
-    Gradients flow through; NaN stays NaN.
+    Parameters
+    ----------
+    xy
+        Keypoints (..., 2), input px.
+    affine
+        Affine (2, 3) from input px to frame px.
+
+    Returns
+    -------
+    Tensor
+        Keypoints (..., 2), frame px. Gradients flow through; NaN stays NaN.
     """
     return xy @ affine[:, :2].T + affine[:, 2]
 
 
 def redo_affine(xy: Tensor, affine: Tensor) -> Tensor:
-    """The way back: keypoints (..., 2) in frame px, in px of the network's input. Gradients flow through."""
+    """Convert keypoints from px of the frame to px of the network's input: the inverse of `undo_affine`.
+
+    Parameters
+    ----------
+    xy
+        Keypoints (..., 2), frame px.
+    affine
+        Affine (2, 3) from input px to frame px.
+
+    Returns
+    -------
+    Tensor
+        Keypoints (..., 2), input px. Gradients flow through.
+    """
     return (xy - affine[:, 2]) @ torch.linalg.inv(affine[:, :2]).T

@@ -21,7 +21,7 @@ AHEAD = 64
 
 
 class DeviceClipBatches(ClipBatches):
-    """As `ClipBatches`, on torch's current CUDA device."""
+    """Clips as of `ClipBatches`, on torch's current CUDA device."""
 
     def __iter__(self) -> Iterator[ClipBatch]:
         index = torch.cuda.current_device()

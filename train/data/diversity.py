@@ -1,7 +1,7 @@
 """Frames whose poses differ: farthest-point selection (Gonzalez 1985, Theor. Comput. Sci. 38, 293).
 
-It would take first what is like nothing else, and that is more often an error than a rare pose: a pose that
-an animal takes, it takes for several frames.
+By itself it would first take what is like nothing else, and that is more often an error than a rare pose: an
+animal stays in a pose for several frames.
 """
 
 from __future__ import annotations
@@ -24,15 +24,44 @@ _REFERENCE, _CHUNK = 4000, 1000
 
 
 def poses_of(xy: FloatArray, confident: NDArray[np.bool_]) -> FloatArray:
-    """(F, 2 K) px from each keypoint's mean place; 0 where it is not sure, so that no doubtful keypoint makes
-    a pose a rare one."""
+    """Describe poses by the offsets of their keypoints.
+
+    Parameters
+    ----------
+    xy
+        Keypoints (F, K, 2), px.
+    confident
+        Which of them are confident (F, K).
+
+    Returns
+    -------
+    FloatArray
+        Poses (F, 2 K), px from each keypoint's mean place; 0 where a keypoint is not confident, so that no
+        doubtful keypoint makes a pose a rare one.
+    """
     weight = confident[..., None].astype(float)
     mean = (np.where(weight > 0, xy, 0.0)).sum(axis=0) / np.maximum(weight.sum(axis=0), 1)
     return np.where(weight > 0, xy - mean, 0.0).reshape(len(xy), -1)
 
 
 def outliers(poses: FloatArray) -> NDArray[np.bool_]:
-    """(F,) which of `poses` (F, D) are like hardly any other: even the `ALIKE`-th nearest is far."""
+    """Return which poses are like hardly any other: even the `ALIKE`-th nearest is far.
+
+    Parameters
+    ----------
+    poses
+        Poses (F, D), px.
+
+    Returns
+    -------
+    NDArray
+        Booleans (F,); at most a share of `MAX_OUTLIERS` is True.
+
+    Notes
+    -----
+    Far is beyond Tukey's outer fence (1977, Exploratory Data Analysis), `FAR` of the poses' usual distance
+    from the middle one, and the quantile of `MAX_OUTLIERS`, all three.
+    """
     if len(poses) <= ALIKE + 1:
         return np.zeros(len(poses), bool)
     reference = poses[:: -(-len(poses) // _REFERENCE)]
@@ -56,8 +85,22 @@ def _squared(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def farthest_points(poses: FloatArray, count: int) -> NDArray[np.intp]:
-    """Indices, rising, of `count` rows of `poses` (F, D): from the one nearest the mean on, always the one
-    farthest from all that are chosen. All where there are no more, one only of those that are equal."""
+    """Choose poses that differ.
+
+    From the one nearest the mean on, always the one that is farthest from all chosen ones.
+
+    Parameters
+    ----------
+    poses
+        Poses (F, D), px.
+    count
+        Number of poses to choose.
+
+    Returns
+    -------
+    NDArray
+        Indices, rising; `count` of them, or fewer where there are no more. Of equal poses only one is taken.
+    """
     chosen = [int(np.argmin(((poses - poses.mean(axis=0)) ** 2).sum(axis=1)))]
     distance = ((poses - poses[chosen[0]]) ** 2).sum(axis=1)
     while len(chosen) < count:

@@ -17,7 +17,23 @@ SAME_PX = 1e-6
 
 
 def open_project(folder: Path) -> Source:
-    """The labels of a project's folder; UserError where it is none, or none of its videos is labeled."""
+    """Gather the labels of a DeepLabCut project.
+
+    Parameters
+    ----------
+    folder
+        The project's folder, which holds config.yaml and labeled-data.
+
+    Returns
+    -------
+    Source
+        The labels of all its videos, not yet checked against their images.
+
+    Raises
+    ------
+    UserError
+        Where the folder is no project, or where none of its videos is labeled.
+    """
     config = _read_config(folder / "config.yaml")
     problems: list[str] = []
     tables: list[LabelTable] = []
@@ -73,7 +89,7 @@ def _labels_of(video: Path, scorer: str, problems: list[str]) -> Path | None:
 
 
 def _compare_twin(file: Path, table: LabelTable, place: str) -> list[str]:
-    """DeepLabCut writes each table as CSV and as HDF; one of them may be of an older day."""
+    """Compare the CSV and the HDF that DeepLabCut writes of one table: one of them may be outdated."""
     twin = file.with_suffix(".h5")
     if file.suffix == ".h5" or not twin.is_file():
         return []
@@ -85,7 +101,7 @@ def _compare_twin(file: Path, table: LabelTable, place: str) -> list[str]:
 
 
 def _keypoints(config: dict[str, Any], table: LabelTable) -> list[str]:
-    """In the configuration's order; in the first file's where the configuration names none of its own."""
+    """Return the keypoints in the configuration's order, or in the first file's where it names none."""
     names = config.get("bodyparts")
     return [str(name) for name in names] if isinstance(names, list) else table.keypoints
 
@@ -114,7 +130,7 @@ def _merge_tables(keypoints: list[str], tables: list[LabelTable], problems: list
 
 
 def _skeleton(config: dict[str, Any], keypoints: list[str], notes: list[str]) -> list[list[str]]:
-    """The project's bones between keypoints that it has."""
+    """Return the project's bones between keypoints that it has."""
     bones = [[str(name) for name in bone] for bone in config.get("skeleton") or [] if isinstance(bone, list)]
     known = [bone for bone in bones if len(bone) == 2 and set(bone) <= set(keypoints)]
     if len(known) < len(bones):

@@ -1,5 +1,7 @@
-"""Frames of unlabeled video beside ones that validate: neighbours look alike, so whoever has learned from the
-former makes too small an error on the latter."""
+"""Frames of unlabeled video close to ones that validate.
+
+Neighbours look alike, so a network that has learned from the former makes too small an error on the latter.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,18 @@ _NO_VIDEO = ("", "labeled-data")
 
 
 def frame_of(name: str) -> tuple[str, int] | None:
-    """The video, without its ending, and the frame that an image's name tells: VIDEO/img0123.png. None where
-    it tells none."""
+    """Read the video and the frame from an image's name, such as VIDEO/img0123.png.
+
+    Parameters
+    ----------
+    name
+        Path of the image, with forward slashes.
+
+    Returns
+    -------
+    tuple of (str, int) or None
+        Name of the video, without its ending, and index of the frame; None where the name holds neither.
+    """
     path = PurePosixPath(name)
     number = re.search(r"(\d+)$", path.stem)
     if number is None or path.parent.name in _NO_VIDEO:
@@ -25,12 +37,35 @@ def frame_of(name: str) -> tuple[str, int] | None:
 
 
 def without_frame_index(names: Sequence[str]) -> int:
-    """How many images' names do not tell which frame of a video they are."""
+    """Count the images whose names do not say which frame of a video they are.
+
+    Parameters
+    ----------
+    names
+        Paths of images, with forward slashes.
+    """
     return sum(frame_of(name) is None for name in names)
 
 
 def near_labeled(names: Sequence[str], video: str, frames: int, margin: int) -> NDArray[np.bool_]:
-    """(F,) which of a video's frames are one of the named images or no more than `margin` from it."""
+    """Return which of a video's frames are one of the named images, or close to one.
+
+    Parameters
+    ----------
+    names
+        Paths of images, with forward slashes.
+    video
+        Name of the video, without its ending.
+    frames
+        Number of its frames F.
+    margin
+        Frames to each side of an image that count as close.
+
+    Returns
+    -------
+    NDArray
+        Booleans (F,).
+    """
     near = np.zeros(frames, bool)
     for place in map(frame_of, names):
         if place is not None and place[0] == video:

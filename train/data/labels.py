@@ -1,6 +1,6 @@
 """Labeled frames of a Lightning Pose folder, a DeepLabCut project or a SLEAP file.
 
-All of it is checked before anything is made of it, and all problems are told at once.
+All of it is checked before anything is made of it, and all problems are reported at once.
 """
 
 from __future__ import annotations
@@ -54,7 +54,18 @@ class LabeledFrames:
         return 1 if self.images[0].shape[2] == 1 else 3
 
     def subset(self, indices: NDArray[np.intp]) -> LabeledFrames:
-        """The frames at `indices`, in that order."""
+        """Return some of the frames.
+
+        Parameters
+        ----------
+        indices
+            Indices of the frames, in the order of the result.
+
+        Returns
+        -------
+        LabeledFrames
+            Shares the images with this one.
+        """
         return LabeledFrames(
             [self.names[i] for i in indices],
             [self.images[i] for i in indices],
@@ -69,11 +80,29 @@ class LabeledFrames:
 def read_labels(
     folder: Path, file: str, channels: Channels = "auto", expected: list[str] | None = None
 ) -> LabeledFrames:
-    """The labeled frames of a folder; UserError listing every problem of its labels and images.
+    """Read the labeled frames of a folder.
 
-    `file` names a CSV, a DeepLabCut project's folder or a .slp, relative to the folder; empty takes what the
-    folder holds. `channels` auto means gray where every image is gray. `expected` are the keypoints the
-    configuration names; None or empty takes what the file holds. Images without a single label are left out.
+    Parameters
+    ----------
+    folder
+        The data folder.
+    file
+        A CSV, a DeepLabCut project's folder or a .slp, relative to the folder; empty takes what the folder
+        holds.
+    channels
+        gray, rgb, or auto: gray where every image is gray.
+    expected
+        Keypoints that the configuration names; None or empty takes what the file holds.
+
+    Returns
+    -------
+    LabeledFrames
+        Without the images that have not a single label.
+
+    Raises
+    ------
+    UserError
+        With every problem of the labels and images (the first `MAX_PROBLEMS_SHOWN`).
     """
     source = open_source(folder, file)
     table = source.table
@@ -97,7 +126,7 @@ def read_labels(
 
 
 def _label_frames(source: Source, images: list[NDArray[np.uint8]]) -> LabeledFrames:
-    """Its frames, without those that hold no label."""
+    """Return the frames of a source, without those that hold no label."""
     table = source.table
     frames = LabeledFrames(
         table.names, images, table.xy, table.visible, table.keypoints, source.skeleton, source.notes

@@ -1,4 +1,4 @@
-"""Pseudo-labels: frames of unlabeled video with what an ensemble is sure of."""
+"""Pseudo-labels: frames of unlabeled video with the keypoints that an ensemble is confident of."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Pseudo:
     """Where they come from, for the manifest."""
 
     def fingerprint(self) -> str:
-        """Of all that a training sees of it, but for the pixels."""
+        """Return a hash of all that a training uses of it, but for the pixels."""
         digest = hashlib.sha256("\n".join([str(self.per_batch), *self.frames.names]).encode())
         digest.update(np.ascontiguousarray(self.frames.xy).tobytes())
         digest.update(np.ascontiguousarray(self.weights).tobytes())
@@ -60,7 +60,22 @@ class ChosenFrames:
 
 
 def pseudo_labeled(chosen: Sequence[ChosenFrames], keypoints: list[str], channels: int) -> LabeledFrames:
-    """The chosen frames as labeled ones, as they read once they are written."""
+    """Read the chosen frames as labeled ones, exactly as they read once they are written.
+
+    Parameters
+    ----------
+    chosen
+        Frames and keypoints of some videos.
+    keypoints
+        Names of the K keypoints.
+    channels
+        1 gray, 3 RGB.
+
+    Returns
+    -------
+    LabeledFrames
+        Positions rounded to `DECIMALS` places, px.
+    """
     names: list[str] = []
     images: list[NDArray[np.uint8]] = []
     for video in chosen:
@@ -75,7 +90,19 @@ def pseudo_labeled(chosen: Sequence[ChosenFrames], keypoints: list[str], channel
 def write_pseudo_labels(frames: LabeledFrames, out: Path) -> None:
     """Write OUT/pseudo-labels.csv and the images it names, in place of earlier ones.
 
-    The layout is that of labels, so OUT is a data folder for whoever wants to look, correct or train on it.
+    The layout is that of labels, so OUT is a data folder that can be looked at, corrected or trained on.
+
+    Parameters
+    ----------
+    frames
+        As `pseudo_labeled` returns them.
+    out
+        Folder to write to.
+
+    Raises
+    ------
+    UserError
+        Where an image cannot be written.
     """
     shutil.rmtree(out / IMAGES, ignore_errors=True)
     for name, image in zip(frames.names, frames.images, strict=True):

@@ -35,7 +35,27 @@ class SampleFrames:
 
 
 def read_tried_frames(source: Path, channels: Channels, count: int = TRIED_FRAMES) -> SampleFrames:
-    """Up to `count` frames, evenly spread, of a video or a folder of images; UserError where none is."""
+    """Read frames, evenly spread, of a video or of a folder of images.
+
+    Parameters
+    ----------
+    source
+        The video, or the folder.
+    channels
+        1 gray, 3 RGB.
+    count
+        Largest number of frames.
+
+    Returns
+    -------
+    SampleFrames
+        Frames (H, W, C) uint8 of one size.
+
+    Raises
+    ------
+    UserError
+        Where there is no such file, no image, or one that cannot be read, or where images differ in size.
+    """
     if source.is_dir():
         return SampleFrames(_images(source, channels, count), source)
     if not source.exists():
@@ -53,8 +73,28 @@ def read_tried_frames(source: Path, channels: Channels, count: int = TRIED_FRAME
 
 
 def labels_of(spec: InputSpec, keypoints: list[str], file: Path) -> LabeledFrames:
-    """Labeled frames (CSV) of an imported network; UserError where its frames are of a size it was not
-    imported for, or its keypoints are others."""
+    """Read labeled frames on which an imported network is measured.
+
+    Parameters
+    ----------
+    spec
+        Input of the network, and the frame size that it was imported for.
+    keypoints
+        Its keypoints.
+    file
+        A CSV of labeled frames.
+
+    Returns
+    -------
+    LabeledFrames
+        All labeled frames of the file.
+
+    Raises
+    ------
+    UserError
+        Where there is no such file, where frames are of a size that the network was not imported for, or
+        where the keypoints are others.
+    """
     if not file.is_file():
         raise UserError(f"labels {file}: no such file; expected the CSV of labeled frames (Lightning Pose)")
     labels = read_labels(file.parent, file.name, "gray" if spec.channels == 1 else "rgb", keypoints)
@@ -68,7 +108,20 @@ def labels_of(spec: InputSpec, keypoints: list[str], file: Path) -> LabeledFrame
 
 
 def resized(frames: SampleFrames, width: int, height: int) -> SampleFrames:
-    """The frames as uint8 images of another size: what a program that does not resize is shown."""
+    """Return the frames as images of another size: the input of a program that does not resize.
+
+    Parameters
+    ----------
+    frames
+        Frames of one size.
+    width, height
+        Size of the result, px.
+
+    Returns
+    -------
+    SampleFrames
+        uint8 images, resampled by area; `frames` itself where the size is the same.
+    """
     if frames.size == (width, height):
         return frames
     channels = frames.images[0].shape[2]

@@ -19,9 +19,25 @@ from train.data.tables import LabelTable
 
 
 def open_slp(path: Path) -> Source:
-    """The labels of a file; UserError where it cannot be read, or holds no single animal's labels.
+    """Open the labels of a SLEAP file.
 
-    A person's labels are taken; where the file holds none, the predictions in it are, and that is told.
+    A person's labels are taken; where the file holds none, the predictions in it are, and a note says so.
+
+    Parameters
+    ----------
+    path
+        The .slp file.
+
+    Returns
+    -------
+    Source
+        Its labels, not yet checked against their images.
+
+    Raises
+    ------
+    UserError
+        Where the file cannot be read, has no labeled frame, not exactly one skeleton, or frames with more
+        than one animal.
     """
     labels = _load(path)
     user = any(frame.has_user_instances for frame in labels.labeled_frames)
@@ -53,7 +69,13 @@ def open_slp(path: Path) -> Source:
 
 
 def name_of(frame: Any) -> str:
-    """`VIDEO/frame_NUMBER`: frames of one video then stay together when frames are split."""
+    """Return `VIDEO/frame_NUMBER`: frames of one video then stay together when frames are split.
+
+    Parameters
+    ----------
+    frame
+        A labeled frame of sleap-io.
+    """
     return f"{Path(_file_name(frame.video)).stem}/frame_{frame.frame_idx:06d}"
 
 
@@ -92,7 +114,7 @@ def _points(instance: Any, nodes: list[str]) -> FloatArray:
 
 
 def _file_name(video: Any) -> str:
-    """Of the recording, without folders: files name those of the machine that wrote them."""
+    """Return the recording's name without folders: files name those of the machine that wrote them."""
     source = video.source_video or video
     name = source.filename[0] if isinstance(source.filename, list) else source.filename
     return PureWindowsPath(str(name)).name

@@ -34,7 +34,22 @@ class Source:
 
 
 def images_of(folder: Path, table: LabelTable) -> tuple[Images, list[str]]:
-    """The image files that a table names, and what is wrong with them."""
+    """Read the image files that a table names.
+
+    Parameters
+    ----------
+    folder
+        Folder that the table's paths are relative to.
+    table
+        Names of the F images.
+
+    Returns
+    -------
+    images : list of NDArray
+        F images (H, W, C) uint8, C 1 or 3 (RGB); `NO_IMAGE` where one is missing or cannot be read.
+    problems : list of str
+        A line for each of those.
+    """
     images: Images = []
     problems: list[str] = []
     for place, name in zip(table.places, table.names, strict=True):

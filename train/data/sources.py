@@ -18,9 +18,25 @@ PROJECT_FILE = "config.yaml"
 
 
 def open_source(folder: Path, labels: str) -> Source:
-    """The labels that `labels` names in `folder`, or those found there where it is empty.
+    """Open the labels that are named, or those found in a folder.
 
-    UserError where there are none, several to choose from, or they cannot be read at all.
+    Parameters
+    ----------
+    folder
+        The data folder.
+    labels
+        A CSV, a .slp or a DeepLabCut project, relative to the folder; empty: what the folder holds.
+
+    Returns
+    -------
+    Source
+        The labels, not yet checked against their images.
+
+    Raises
+    ------
+    UserError
+        Where there is no such folder, where it holds no labels or several to choose from, or where they
+        cannot be read at all.
     """
     if folder.is_file():
         name = "." if folder.name == PROJECT_FILE else folder.name
@@ -77,7 +93,7 @@ def _is_labels(path: Path) -> bool:
 
 
 def _list_files(folder: Path) -> str:
-    """What a message offers instead."""
+    """Describe what a folder holds instead, for an error."""
     csvs = ", ".join(sorted(p.name for p in folder.glob("*.csv"))) or "none"
     others = ["the folder itself, a DeepLabCut project ('.')"] if folder in _candidates(folder) else []
     others += sorted(p.name for p in folder.glob("*.slp"))

@@ -22,7 +22,7 @@ _PARTS = {"train": True, "val": False}
 
 @dataclass
 class Split:
-    """Indices of frames, and in words how they were chosen."""
+    """Indices of frames, and a phrase that says how they were chosen."""
 
     train: NDArray[np.intp]
     validation: NDArray[np.intp]
@@ -30,12 +30,32 @@ class Split:
 
 
 def split_frames(folder: Path, names: list[str], fraction: float, seed: int) -> Split:
-    """Split frames: as `split.csv` says, else by video, else by frame.
+    """Split frames as `split.csv` says, else by video, else by frame.
 
     `split.csv` has the columns image and split (train or val). Without it, frames of one subfolder are taken
     for one video and stay together, as neighbours in time look alike; in one subfolder, those whose names
-    begin alike are taken for one session; with one session only, frames are drawn singly. `fraction` is the
-    share kept back. UserError where either side would be empty.
+    begin alike are taken for one session; with one session only, frames are drawn singly.
+
+    Parameters
+    ----------
+    folder
+        The data folder.
+    names
+        Paths of the F labeled images.
+    fraction
+        Share of the frames that is kept back, where there is no `split.csv`.
+    seed
+        Seed of the draw.
+
+    Returns
+    -------
+    Split
+        Both sides hold at least one frame.
+
+    Raises
+    ------
+    UserError
+        Where either side would be empty, or where `split.csv` is faulty or leaves out a labeled image.
     """
     if len(names) < 2:
         raise UserError(f"{folder}: {len(names)} labeled frame; training needs at least two, one to validate")
@@ -53,15 +73,32 @@ def split_frames(folder: Path, names: list[str], fraction: float, seed: int) -> 
 
 
 def all_train(frames: int) -> Split:
-    """Every frame trains, none is kept back."""
+    """Return the split in which every frame trains and none is kept back.
+
+    Parameters
+    ----------
+    frames
+        Number of frames.
+    """
     return Split(np.arange(frames), np.arange(0), "not at all: every frame trains")
 
 
 def trained_names(training: Mapping[str, Any], names: list[str]) -> list[str] | None:
-    """Which of `names` a network has trained on by its own account (`training` of its manifest); None: it
-    does not say.
+    """Return which images a network has trained on by its own account.
 
     An older package names only what it kept back: it may have trained on any other (`how_seen` says so).
+
+    Parameters
+    ----------
+    training
+        `training` of the package's manifest.
+    names
+        Paths of the images in question.
+
+    Returns
+    -------
+    list of str or None
+        Those of `names`; None where the package does not say.
     """
     if "trained_on" in training:
         trained_on = set(training["trained_on"])
@@ -73,16 +110,36 @@ def trained_names(training: Mapping[str, Any], names: list[str]) -> list[str] | 
 
 
 def how_seen(training: Mapping[str, Any]) -> str:
-    """In words, how sure it is that a network trained on what `trained_names` names."""
+    """Return a phrase that says how certain the answer of `trained_names` is.
+
+    Parameters
+    ----------
+    training
+        `training` of the package's manifest.
+    """
     return "trained on" if "trained_on" in training else "may have trained on"
 
 
 def split_again(training: Mapping[str, Any], folder: Path, names: list[str]) -> Split:
-    """The split that a package was trained with, by its own account (`training` of its manifest).
+    """Return the split that a package was trained with, by its own account.
 
     The frames that it names as trained on train. All others validate, as it has never seen them: those that
     it kept back, and those labeled since. An older package names only those kept back, which then validate;
     all do where it names none of these. One that names neither is split as it was then.
+
+    Parameters
+    ----------
+    training
+        `training` of the package's manifest.
+    folder
+        The data folder.
+    names
+        Paths of the labeled images.
+
+    Returns
+    -------
+    Split
+        Either side may be empty.
     """
     if "trained_on" in training:
         return _by_what_was_seen(training, names)
@@ -111,16 +168,38 @@ def _by_what_was_kept_back(kept_back: list[str], how: str, names: list[str]) -> 
 
 
 def split_seed_of(settings: Mapping[str, Any]) -> int:
-    """The seed by which a training with these settings was split."""
+    """Return the seed by which a training with these settings was split.
+
+    Parameters
+    ----------
+    settings
+        The configuration as the manifest holds it: `split_seed`, else `seed`, else 0.
+    """
     own = settings.get("split_seed")
     return int(settings.get("seed", 0) if own is None else own)
 
 
 def check_sides(split: Split, labeled: NDArray[np.bool_], keypoints: list[str]) -> list[str]:
-    """What is not measured, in words, where a keypoint is labeled in no frame that validates.
+    """Check that every keypoint is labeled on both sides of a split.
 
-    `labeled` (F, K). UserError with every keypoint that is labeled in no training frame: nothing would be
-    learned of it.
+    Parameters
+    ----------
+    split
+        The split of the F frames.
+    labeled
+        Which keypoints are labeled (F, K).
+    keypoints
+        Names of the K keypoints.
+
+    Returns
+    -------
+    list of str
+        A line where keypoints are labeled in no frame that validates, which says that they are not measured.
+
+    Raises
+    ------
+    UserError
+        With every keypoint that is labeled in no training frame: nothing would be learned of it.
     """
     trained, validated = (
         set(np.flatnonzero(labeled[side].any(axis=0)).tolist()) for side in (split.train, split.validation)

@@ -1,4 +1,4 @@
-"""What a training step is handed: labeled frames, and from some step on a clip of unlabeled video."""
+"""The data of a training step: labeled frames, and from some step on a clip of unlabeled video."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from train.data.clips import ClipBatch, ClipBatches
 
 @dataclass
 class StepBatch:
-    """One step's."""
+    """The data of one step."""
 
     labeled: Batch
     clip: ClipBatch | None
@@ -20,14 +20,14 @@ class StepBatch:
 
 @dataclass
 class StepBatches:
-    """The batches of a training's steps, from any step on the same as if it had begun at the first."""
+    """The batches of a training's steps: from any step on the same as if started at the first."""
 
     labeled: TrainingBatches
     clips: ClipBatches | None = None
     clips_from: int = 0
     """Clips begin at the later of this step and `start`."""
     start: int = 0
-    """So many steps are passed over."""
+    """Number of steps that are passed over, where a training is resumed."""
 
     def __len__(self) -> int:
         return len(self.labeled)

@@ -1,4 +1,4 @@
-"""The text of a labels file of Lightning Pose or DeepLabCut, in all its dialects.
+"""The text of a labels file of Lightning Pose or DeepLabCut, in all its variants.
 
 Three header rows (scorer, which may be empty; bodyparts; coords), with a row `individuals` among them in
 multi-animal projects; then one row an image. Its path stands in one column, or in three (folder, video,
@@ -27,7 +27,7 @@ PATH_COLUMNS = 3
 IMAGE_FOLDER = "labeled-data"
 """Paths of another machine are taken from this folder on."""
 MAX_SAME_PROBLEM_SHOWN = 5
-"""Rows in which one keypoint may have the same problem before they are told in one line."""
+"""Rows in which one keypoint may have the same problem before they are joined in one line."""
 Rows = list[tuple[int, list[str]]]
 """Rows that are not blank, with their row number in the file."""
 
@@ -58,9 +58,24 @@ class _Columns:
 
 
 def read_table(path: Path) -> tuple[LabelTable, list[str]]:
-    """The table of a file (.csv, or .h5 as DeepLabCut writes it) and the problems of its cells.
+    """Read a labels file.
 
-    UserError where the header makes it no labels file at all.
+    Parameters
+    ----------
+    path
+        A .csv, or an .h5 as DeepLabCut writes it.
+
+    Returns
+    -------
+    table : LabelTable
+        Its labels; rows with problems are NaN in part or as a whole.
+    problems : list of str
+        What is wrong with its cells, a line each.
+
+    Raises
+    ------
+    UserError
+        Where the header makes it no labels file at all, or where it holds no labeled image.
     """
     rows = _read_rows(path)
     header = _find_header(path, rows)
@@ -104,7 +119,18 @@ def _format_cells(cellwise: dict[str, list[str]]) -> list[str]:
 
 
 def image_path(cells: list[str]) -> str:
-    """The path in the first columns, with forward slashes, relative to the data folder."""
+    """Join the first columns of a row to the path of its image.
+
+    Parameters
+    ----------
+    cells
+        The one cell of the path, or its three (folder, video, image).
+
+    Returns
+    -------
+    str
+        The path with forward slashes, relative to the data folder: from `IMAGE_FOLDER` on where it is there.
+    """
     path = "/".join(cell.strip().replace("\\", "/") for cell in cells if cell.strip())
     _, inside, rest = f"/{path}".rpartition(f"/{IMAGE_FOLDER}/")
     return f"{IMAGE_FOLDER}/{rest}" if inside else path

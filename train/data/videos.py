@@ -1,6 +1,6 @@
-"""Unlabeled videos, looked at before training: what each file holds, and where its frames stand.
+"""Unlabeled videos, examined before training: what each file holds, and where its frames stand.
 
-Nothing but packets is read, so thousands of frames cost milliseconds. All problems are told at once.
+Nothing but packets is read, so thousands of frames cost milliseconds. All problems are reported at once.
 """
 
 from __future__ import annotations
@@ -47,7 +47,18 @@ class IndexedVideo:
         return self.info.width, self.info.height
 
     def starts(self, clip_length: int) -> NDArray[np.intp]:
-        """Frames at which a clip can begin: all of its frames follow one another without a gap."""
+        """Return the frames at which a clip can begin: all of its frames follow one another without a gap.
+
+        Parameters
+        ----------
+        clip_length
+            Number of frames T of a clip.
+
+        Returns
+        -------
+        NDArray
+            Indices, rising; empty where no clip fits.
+        """
         steps = clip_length - 1
         if len(self.times) < clip_length:
             return np.empty(0, np.intp)
@@ -56,9 +67,24 @@ class IndexedVideo:
 
 
 def find_videos(folder: Path, given: Sequence[str | Path] = ()) -> list[Path]:
-    """The video files that `given` names (files, or folders of them, relative to `folder`).
+    """Find video files.
 
-    Where nothing is given, those of `folder`/videos. UserError where one is missing or a folder holds none.
+    Parameters
+    ----------
+    folder
+        The data folder.
+    given
+        Files, or folders of them, relative to `folder`; empty: those of `folder`/videos.
+
+    Returns
+    -------
+    list of Path
+        The files; those of a folder in the order of their names.
+
+    Raises
+    ------
+    UserError
+        Where a file is missing, or where a folder holds no video.
     """
     places = [folder / place for place in given] or [folder / "videos"]
     found: list[Path] = []
@@ -77,7 +103,26 @@ def find_videos(folder: Path, given: Sequence[str | Path] = ()) -> list[Path]:
 
 
 def check_videos(paths: Sequence[Path], clip_length: int) -> list[IndexedVideo]:
-    """Every video, ready for clips of `clip_length` frames; UserError with all that is wrong with them."""
+    """Index videos and check that clips can be taken from them.
+
+    Parameters
+    ----------
+    paths
+        The files.
+    clip_length
+        Frames T of a clip.
+
+    Returns
+    -------
+    list of IndexedVideo
+        One for each file, in order.
+
+    Raises
+    ------
+    UserError
+        With all that is wrong with them: no file at all, files that cannot be decoded, shorter than a clip,
+        with a variable frame rate or with too many frames missing.
+    """
     videos: list[IndexedVideo] = []
     problems: list[str] = []
     for path in paths:
@@ -95,7 +140,23 @@ def check_videos(paths: Sequence[Path], clip_length: int) -> list[IndexedVideo]:
 
 
 def index_video(path: Path) -> IndexedVideo:
-    """Where the frames of a video stand; UserError where it is missing, cut off or cannot be decoded."""
+    """Find where the frames of a video stand.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    IndexedVideo
+        Times in the stream's own unit.
+
+    Raises
+    ------
+    UserError
+        Where the file is missing, cut off or cannot be decoded.
+    """
     info = probe(path)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]

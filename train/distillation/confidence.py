@@ -1,8 +1,8 @@
-"""What an ensemble is sure of in a video, keypoint by keypoint.
+"""Which keypoints of a video an ensemble is confident of.
 
-Doubt is a length: the larger of the smoother's posterior standard deviation, which grows where the members
-see little or contradict their own movement, and of the members' root mean square distance from the smoothed
-keypoint, which grows where they disagree with one another or with it. Both count x and y together.
+The uncertainty is a length: the larger of the smoother's posterior standard deviation, which grows where the
+members see little or contradict their own movement, and of the members' root mean square distance from the
+smoothed keypoint, which grows where they disagree with one another or with it. Both count x and y together.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LEAST_MEMBERS = 2
 
 @dataclass
 class EnsembleConfidence:
-    """Of one video. F frames, K keypoints; what is neither sure nor absent is unknown."""
+    """An ensemble's answer to one video. F frames, K keypoints, each confident, absent or unknown."""
 
     xy: FloatArray
     """(F, K, 2) smoothed, frame px."""
@@ -45,9 +45,28 @@ def ensemble_confidence(
     size: tuple[int, int],
     absence_is_known: bool,
 ) -> EnsembleConfidence:
-    """Judge every keypoint of a video of frames of `size` (width, height).
+    """Classify every keypoint of a video as confident, absent or unknown.
 
-    `absence_is_known`: the members were taught what is absent; otherwise their low confidence tells nothing.
+    Parameters
+    ----------
+    members
+        Predictions of each member, F frames.
+    ensemble, smoothed
+        Their ensemble, and its smoothed keypoints with variances.
+    config
+        Thresholds of confidence.
+    sure_px
+        Largest uncertainty of a confident keypoint, frame px.
+    size
+        (width, height) of the frames, px.
+    absence_is_known
+        Whether the members were trained with blank labels as absent; otherwise their low confidence says
+        nothing.
+
+    Returns
+    -------
+    EnsembleConfidence
+        Positions, uncertainties and classes (F, K).
     """
     uncertainty = np.maximum(np.sqrt(smoothed.var.sum(axis=-1)), _distance(members, smoothed.xy))
     inside = ((smoothed.xy >= -0.5) & (smoothed.xy <= np.array(size) - 0.5)).all(axis=-1)
@@ -69,7 +88,20 @@ def _distance(members: Sequence[Predictions], xy: FloatArray) -> FloatArray:
 
 
 def format_confidence(keypoints: Sequence[str], found: Sequence[EnsembleConfidence]) -> list[str]:
-    """A line a keypoint: shares of all frames in which it is sure, absent and unknown; its median doubt."""
+    """Describe each keypoint: shares of frames in which it is confident, absent, unknown; median uncertainty.
+
+    Parameters
+    ----------
+    keypoints
+        Names of the K keypoints.
+    found
+        One for each video.
+
+    Returns
+    -------
+    list of str
+        A line a keypoint.
+    """
     confident = np.concatenate([each.confident for each in found])
     absent = np.concatenate([each.absent for each in found])
     uncertainty = np.median(np.concatenate([each.uncertainty_px for each in found]), axis=0)

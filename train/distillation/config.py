@@ -15,7 +15,7 @@ class PseudoConfig:
     """Which of the ensemble's answers the network learns from, and how much they count."""
 
     sure_px: float | None = None
-    """A keypoint is sure where the ensemble doubts it by no more than this, frame px: the larger of the
+    """A keypoint is sure where the ensemble's uncertainty is no more than this, frame px: the larger of the
     smoother's posterior standard deviation and the members' distance (root mean square) from the smoothed
     keypoint. null = the teachers' own median validation error, printed."""
     min_confidence: float = 0.5

@@ -1,6 +1,6 @@
-"""`rt-pose train distill`: an ensemble, smoothed with hindsight, teaches one small network.
+"""`rt-pose train distill`: an ensemble, smoothed offline, teaches one small network.
 
-    labels, split -> teachers over the videos -> smoothed -> what is sure -> varied frames -> training
+    labels, split -> teachers over the videos -> smoothed -> confident -> varied frames -> training
                      (kept in OUT/teachers, OUT/smoothed; not done twice)     OUT/pseudo-labels.csv
 
 The network learns from labels and pseudo-labels in every batch; the losses on clips may join in.
@@ -42,10 +42,23 @@ TEACHERS, SMOOTHED = "teachers", "smoothed"
 
 
 def distill_interruptible(config: DistillConfig, say: Say = print) -> FitResult:
-    """Train, and write what `fit` writes and the pseudo-labels to the configured `out`.
+    """Train, and write to the configured `out` what `fit` writes and the pseudo-labels.
 
-    Everything that can be is checked before a video is read: UserError where teachers are too few, missing or
-    of another skeleton, where one trained on a frame that validates here, or videos are of another size.
+    Parameters
+    ----------
+    config
+        Of the distillation.
+
+    Returns
+    -------
+    FitResult
+        The package, and whether it is of a training that was interrupted.
+
+    Raises
+    ------
+    UserError
+        Before a video is read, where teachers are too few, missing or of another skeleton, where one trained
+        on a frame that validates here, or where videos are of another size; else as in `fit`.
     """
     out = choose_folder(None, config.out, "out")
     check_start(out)
@@ -84,13 +97,13 @@ def _run_teachers(
 
 
 def _predict(package: Package, jobs: Sequence[VideoJob], folder: Path) -> PredictionOutcome:
-    """In float32, which is the same on every machine: faster precisions move keypoints."""
+    """Predict in float32, which is the same on every machine: faster precisions move keypoints."""
     with exclusive_lock(folder, verb="rt-pose train distill"):
         return predict_many(package, jobs, EngineConfig(precision="float32"), lambda _: None)
 
 
 def _best_teacher(teachers: Sequence[EnsembleMember], job: Job, say: Say) -> str:
-    """The checkpoint of the best teacher that the network can begin as; "" = there is none."""
+    """Return the checkpoint of the best teacher that the network can start from; "" where there is none."""
     network = _architecture({"network": asdict(job.config.network)})
     found: list[tuple[float, Path]] = []
     for teacher in teachers:
@@ -114,9 +127,9 @@ def _best_teacher(teachers: Sequence[EnsembleMember], job: Job, say: Say) -> str
 
 
 def _architecture(settings: dict[str, Any]) -> dict[str, Any]:
-    """What of a training's settings makes the network; empty where they do not say.
+    """Return the settings that make the network; empty where they are not known.
 
-    Without the file that its backbone began from, which a package knows by its last name alone.
+    The file that its backbone started from is left out: a package knows only its name.
     """
     if "network" not in settings:
         return {}
@@ -125,7 +138,7 @@ def _architecture(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _training(config: DistillConfig, init_from: str = "") -> TrainConfig:
-    """What is left for the training itself, which begins as `init_from` says."""
+    """Return the configuration of the training itself, which starts from `init_from`."""
     values = {field.name: getattr(config, field.name) for field in fields(TrainConfig)}
     plain = TrainConfig(**values | {"init_from": init_from})
     return plain if uses_clips(plain) else replace(plain, videos=[])
@@ -198,7 +211,7 @@ def _check_seen(teachers: Sequence[EnsembleMember], job: Job, say: Say) -> None:
 
 
 def _remedy(settings: Mapping[str, Any]) -> str:
-    """What to do where a teacher, trained with these settings, has seen what is kept back here."""
+    """Say what to do where a teacher, trained with these settings, has seen what is kept back here."""
     if settings.get("validation_fraction") == 0:
         return (
             "it keeps nothing back, so train on every label here too (`validation_fraction: 0`), or give "

@@ -29,7 +29,7 @@ from train.support.say import Say
 
 SHEET = "pseudo-labels.png"
 LEAST_KNOWN = 0.5
-"""Share of the keypoints that must be sure or absent in a frame that is taken."""
+"""Share of the keypoints that must be confident or absent in a frame that is taken."""
 MEMORY_SHARE = 0.5
 """Of what is free, that pseudo-labeled frames may take."""
 
@@ -43,10 +43,36 @@ def make_pseudo_labels(
     sure_px: float,
     say: Say,
 ) -> Pseudo:
-    """Judge the teachers' tables in `tables`/NAME, choose frames, and write them beside `tables`.
+    """Choose frames of the videos, label them by the smoothed ensemble, and write them beside `tables`.
 
-    Of several processes that train together all come to the same frames, and the first writes them. Says the
-    share of frames in which each keypoint is sure. UserError where the teachers agree on too little.
+    Of several processes that train together all choose the same frames, and the first one writes them. The
+    share of frames in which the ensemble is confident of each keypoint is reported.
+
+    Parameters
+    ----------
+    config
+        Of the distillation.
+    job
+        The training that the frames are for.
+    teachers
+        Members of the ensemble.
+    videos
+        Unlabeled videos.
+    tables
+        Folder with the teachers' tables, `tables`/NAME.
+    sure_px
+        Largest uncertainty of a confident keypoint, frame px.
+
+    Returns
+    -------
+    Pseudo
+        The frames, their weights, and notes for the manifest.
+
+    Raises
+    ------
+    UserError
+        Where the teachers agree on too little, where all such frames are too close to ones that validate, or
+        where memory does not suffice.
     """
     out = tables.parent
     found = [_score_video(config, teachers, video, tables, sure_px) for video in videos]
@@ -115,7 +141,7 @@ def _score_video(
 
 
 def _labels(found: EnsembleConfidence) -> NDArray[np.float64]:
-    """(F, K, 2) NaN where not sure."""
+    """(F, K, 2) px; NaN where not confident."""
     return np.where(found.confident[..., None], found.xy, np.nan)
 
 

@@ -1,4 +1,4 @@
-"""What errors on labels say: pixel error, correct keypoints, honest confidence and covariance."""
+"""How well keypoints agree with labels: errors, correct keypoints, calibrated confidence and covariance."""
 
 from __future__ import annotations
 
@@ -17,7 +17,23 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 
 
 def pixel_errors(apart: FloatArray, keypoints: Sequence[str], within_px: Sequence[float]) -> dict[str, Any]:
-    """Median, mean, P90, n and PCK of distances (F, K), NaN where unlabeled, in all and by keypoint."""
+    """Summarise pixel errors, in all and by keypoint.
+
+    Parameters
+    ----------
+    apart
+        Distances from the labels (F, K), px; NaN where unlabeled.
+    keypoints
+        Names of the K keypoints.
+    within_px
+        Limits of the share of correct keypoints (PCK), px.
+
+    Returns
+    -------
+    dict
+        n, median, mean and P90 (px) and PCK (0..1); `per_keypoint` the same by name. Only n = 0 without
+        labels.
+    """
     return _summary(apart, within_px) | {
         "per_keypoint": {
             name: _summary(column, within_px) for name, column in zip(keypoints, apart.T, strict=True)
@@ -34,9 +50,22 @@ def _summary(apart: FloatArray, within_px: Sequence[float]) -> dict[str, Any]:
 
 
 def confidence_figures(confidence: FloatArray, apart: FloatArray, right_px: float) -> dict[str, Any]:
-    """How often keypoints are within `right_px` of their labels, by confidence: a calibration curve.
+    """Return how often keypoints are within `right_px` of their labels, by confidence: a calibration curve.
 
-    `error` is its distance from an honest one, `bias` above 0 where the network is too sure of itself.
+    Parameters
+    ----------
+    confidence
+        Confidence (F, K), 0..1.
+    apart
+        Distances from the labels (F, K), px; NaN where unlabeled.
+    right_px
+        Distance up to which a keypoint counts as right, px.
+
+    Returns
+    -------
+    dict
+        The curve as `claimed`, `found` and `n`; `error`, its distance from a calibrated one; `bias`, above 0
+        where the network is overconfident.
     """
     curve = reliability(confidence, apart, right_px)
     return {
@@ -50,8 +79,20 @@ def confidence_figures(confidence: FloatArray, apart: FloatArray, right_px: floa
 
 
 def filter_noise(cov: FloatArray, tracking: TrackingSpec) -> FloatArray:
-    """(F, K, 2, 2) px^2: what the filter takes a keypoint's error for: gain times the network's covariance,
-    the floor, and the bias where the package has one."""
+    """Return the covariance that the filter assumes for a keypoint's error.
+
+    Parameters
+    ----------
+    cov
+        The network's covariance (F, K, 2, 2), px^2.
+    tracking
+        Gain, floor and, where the package has one, bias.
+
+    Returns
+    -------
+    FloatArray
+        gain times `cov`, plus the floor and the bias, (F, K, 2, 2) px^2.
+    """
     noise = np.asarray(tracking.gain)[:, None, None] * cov
     noise = noise + np.asarray(tracking.floor_px2)[:, None, None] * np.eye(2)
     return noise + np.asarray(tracking.bias_px2) if tracking.bias_px2 else noise
@@ -60,9 +101,24 @@ def filter_noise(cov: FloatArray, tracking: TrackingSpec) -> FloatArray:
 def covariance_reliability(
     found: Keypoints[FloatArray], labels: FloatArray, cov: FloatArray, min_confidence: float
 ) -> dict[str, Any]:
-    """How often labels lie within the ellipses of a covariance (F, K, 2, 2), of keypoints that count as seen.
+    """Return how often labels lie within the ellipses of a covariance.
 
-    `factor`: the median's excess: the covariance times this would hold half of the labels.
+    Parameters
+    ----------
+    found
+        Keypoints of F frames; those below `min_confidence` do not count.
+    labels
+        Labels (F, K, 2), frame px; NaN where unlabeled.
+    cov
+        Covariance to test (F, K, 2, 2), px^2.
+    min_confidence
+        Confidence from which a keypoint counts as seen.
+
+    Returns
+    -------
+    dict
+        `held`, the share of labels in the ellipse of each of `LEVELS`; `factor`, the median's excess: the
+        covariance times this would hold half of the labels; `median_sigma_px`; n.
     """
     e = found.xy - labels
     counts = np.isfinite(e).all(axis=-1) & (found.confidence >= min_confidence)

@@ -2,11 +2,12 @@
 
 The step amplitude of a keypoint is the range of its positions (P5 to P95 along x and y, put together as a
 distance) within a window of a fifth of a second, about a stride of a walking mouse, averaged over windows:
-the mean, not the median, so that a pose that freezes for a third of the time loses a third. Quantiles, so
-that single misses are no steps. Its speed is the 95th percentile of its movement from frame to frame.
+the mean, not the median, so that a pose that freezes for a third of the time loses a third. Quantiles are
+used so that single misses do not count as steps. The speed of a keypoint is the 95th percentile of its
+movement from frame to frame.
 
-What is compared is compared on the same frames, those where the *reference* sees the keypoint: a network
-cannot leave out the frames that it is unsure of.
+All networks are compared on the same frames, those where the *reference* sees the keypoint: a network cannot
+leave out the frames in which its confidence is low.
 """
 
 from __future__ import annotations
@@ -25,9 +26,21 @@ Mask = NDArray[np.bool_]
 
 
 def step_amplitude(xy: FloatArray, seen: Mask, rate_hz: float) -> FloatArray:
-    """(K,) px: mean over windows of the range of positions `xy` (T, K, 2) where `seen` (T, K).
+    """Return the step amplitude of each keypoint: the mean range of its positions within short windows.
 
-    Windows overlap by half. NaN where no window counts.
+    Parameters
+    ----------
+    xy
+        Positions (T, K, 2), px.
+    seen
+        Which of them count (T, K).
+    rate_hz
+        Frames a second.
+
+    Returns
+    -------
+    FloatArray
+        Amplitudes (K,), px; NaN where no window counts. Windows overlap by half.
     """
     length = min(max(round(WINDOW_S * rate_hz), 2), len(xy))
     starts = range(0, len(xy) - length + 1, max(length // 2, 1))
@@ -36,7 +49,20 @@ def step_amplitude(xy: FloatArray, seen: Mask, rate_hz: float) -> FloatArray:
 
 
 def fast_speed(xy: FloatArray, seen: Mask) -> FloatArray:
-    """(K,) px a frame: P95 of the distance from the frame before, where both are `seen`; NaN without any."""
+    """Return the 95th percentile of each keypoint's movement from frame to frame.
+
+    Parameters
+    ----------
+    xy
+        Positions (T, K, 2), px.
+    seen
+        Which of them count (T, K); a movement counts where both of its frames do.
+
+    Returns
+    -------
+    FloatArray
+        Speeds (K,), px a frame; NaN where nothing counts.
+    """
     steps = np.linalg.norm(np.diff(xy, axis=0), axis=-1)
     both = seen[1:] & seen[:-1]
     return np.array(
@@ -48,7 +74,7 @@ def fast_speed(xy: FloatArray, seen: Mask) -> FloatArray:
 
 
 def _range(xy: FloatArray, seen: Mask) -> FloatArray:
-    """(K,) of one window."""
+    """Return the range of each keypoint in one window (K,), px."""
     found = np.full(xy.shape[1], np.nan)
     for k in np.flatnonzero(seen.mean(axis=0) >= LEAST_SEEN):
         low, high = np.percentile(xy[seen[:, k], k], RANGE, axis=0)

@@ -33,7 +33,7 @@ VIDEO_FOLDER = "video_preds"
 
 @dataclass
 class _Job:
-    """What is known before the network runs."""
+    """The inputs of an evaluation, before the network runs."""
 
     package: Package
     data: Path
@@ -45,9 +45,22 @@ class _Job:
 
 
 def evaluate(config: EvaluateConfig, say: Say) -> Path:
-    """Evaluate, and write OUT/evaluation.html, evaluation.json, predictions*.csv and video_preds/; the page.
+    """Evaluate a package, and write OUT/evaluation.html, evaluation.json, predictions*.csv and video_preds/.
 
-    UserError, before the network runs, where package, labels, views or a video cannot be used.
+    Parameters
+    ----------
+    config
+        Package, labels, videos and settings.
+
+    Returns
+    -------
+    Path
+        OUT/evaluation.html.
+
+    Raises
+    ------
+    UserError
+        Before the network runs, where package, labels, views or a video cannot be used.
     """
     job, out = _prepare(config), Path(config.out)
     keypoints = job.frames.keypoints
@@ -114,7 +127,7 @@ def _check(config: EvaluateConfig) -> None:
 
 
 def _spaces(job: _Job, say: Say) -> dict[str, Space]:
-    """Fitted to the labels that were trained on; to all where nothing says which those are."""
+    """Fit the spaces to the labels that were trained on; to all where nothing says which those are."""
     training = job.sets.of(labeled.TRAIN)
     labels = job.frames.xy[training] if training.any() else job.frames.xy
     fitted = {POSE: fit_pose(labels), VIEWS: fit_views(labels, job.views)}

@@ -1,4 +1,4 @@
-"""How far keypoints move when nothing has: under the sensor's own noise, and in other precisions."""
+"""How far keypoints move in a scene that stands still: under the sensor's noise, and in other precisions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ SEED = 0
 
 
 def add_noise(image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """The frame as another exposure of a sensor with `NOISE_GREY` of noise would have it."""
+    """Return a frame as another exposure of a sensor with `NOISE_GREY` of noise would have it.
+
+    Parameters
+    ----------
+    image
+        Image (H, W, C) uint8; it is not changed.
+    random
+        The generator to draw from.
+    """
     noise = np.rint(random.normal(0.0, NOISE_GREY, image.shape))
     return np.clip(image + noise, 0, 255).astype(np.uint8)
 
@@ -28,12 +36,42 @@ def add_noise(image: NDArray[np.uint8], random: np.random.Generator) -> NDArray[
 def noise_jitter(
     network: Estimator, images: Sequence[NDArray[np.uint8]], found: Keypoints[FloatArray]
 ) -> dict[str, Any]:
-    """How far noise moves the keypoints `found` in the frames as they are, of those that it is sure of."""
+    """Measure how far noise moves the confident keypoints.
+
+    Parameters
+    ----------
+    network
+        The network to run on noisy frames.
+    images
+        F images (H, W, C) uint8, without added noise.
+    found
+        Keypoints in those, frame px.
+
+    Returns
+    -------
+    dict
+        n, median and P95 of the movement, px.
+    """
     return _figures(displacement(xy_in_noise(network, images), found))
 
 
 def xy_in_noise(network: Estimator, images: Sequence[NDArray[np.uint8]], seed: int = SEED) -> FloatArray:
-    """(F, K, 2) px: where the network sees keypoints in noisy frames; every network gets the same noise."""
+    """Return where a network sees keypoints in noisy frames; every network gets the same noise.
+
+    Parameters
+    ----------
+    network
+        The network to run.
+    images
+        F images (H, W, C) uint8, without added noise.
+    seed
+        Seed of the noise.
+
+    Returns
+    -------
+    FloatArray
+        Positions (F, K, 2), frame px.
+    """
     random = np.random.default_rng(seed)
     return network.estimate_all([add_noise(image, random) for image in images]).xy
 
@@ -41,7 +79,22 @@ def xy_in_noise(network: Estimator, images: Sequence[NDArray[np.uint8]], seed: i
 def precision_jitter(
     package: Package, images: Sequence[NDArray[np.uint8]], found: Keypoints[FloatArray]
 ) -> dict[str, dict[str, Any]]:
-    """How far each precision that this processor has moves keypoints from where float32 `found` them."""
+    """Measure how far each precision that this processor has moves the confident keypoints.
+
+    Parameters
+    ----------
+    package
+        The package to run.
+    images
+        F images (H, W, C) uint8.
+    found
+        Keypoints in those in float32, frame px.
+
+    Returns
+    -------
+    dict of str to dict
+        n, median and P95 of the movement (px) by precision.
+    """
     return {
         precision: _figures(displacement(xy_in_precision(package, images, precision), found))
         for precision in precisions_of(package.path)
@@ -50,7 +103,22 @@ def precision_jitter(
 
 
 def xy_in_precision(package: Package, images: Sequence[NDArray[np.uint8]], precision: str) -> FloatArray:
-    """(F, K, 2) px: where a package sees keypoints in one of the processor's precisions."""
+    """Return where a package sees keypoints in one of the processor's precisions.
+
+    Parameters
+    ----------
+    package
+        The package to run.
+    images
+        F images (H, W, C) uint8.
+    precision
+        One of `precisions_of`.
+
+    Returns
+    -------
+    FloatArray
+        Positions (F, K, 2), frame px.
+    """
     manifest = package.manifest
     return estimator(package.path, manifest.input, manifest.decode, precision).estimate_all(images).xy
 

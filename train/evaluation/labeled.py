@@ -1,4 +1,4 @@
-"""What a package makes of labeled frames."""
+"""Predictions of labeled frames, their errors and figures."""
 
 from __future__ import annotations
 
@@ -36,15 +36,40 @@ class Sets:
     how: str
 
     def of(self, name: str) -> NDArray[np.bool_]:
-        """(F,) the frames of a set."""
+        """Return which frames belong to a set.
+
+        Parameters
+        ----------
+        name
+            train or validation.
+
+        Returns
+        -------
+        NDArray
+            Booleans (F,).
+        """
         return np.array([own == name for own in self.names])
 
 
 def sets_of(frames: LabeledFrames, folder: Path, manifest: Manifest) -> Sets:
-    """As the package's own training split this folder, else as split.csv says; else all validate.
+    """Return which frames the network trained on: by its own split of this folder, else as split.csv says.
 
-    A folder is the training's own by its name, or where all frames that were trained on are among its own: it
-    may have been renamed since.
+    Where neither is known, all frames validate. A folder is the training's own by its name, or where all
+    frames that were trained on are among its own: it may have been renamed since.
+
+    Parameters
+    ----------
+    frames
+        The labeled frames of the folder.
+    folder
+        The data folder.
+    manifest
+        Of the package.
+
+    Returns
+    -------
+    Sets
+        The set of every frame.
     """
     training = manifest.training
     settings, trained_on = training.get("configuration", {}), training.get("trained_on", [])
@@ -77,7 +102,22 @@ class Labeled:
 def predict_labeled(
     frames: LabeledFrames, sets: Sets, network: Estimator, spaces: dict[str, Space]
 ) -> Labeled:
-    """Run the network on all frames."""
+    """Run the network on all frames.
+
+    Parameters
+    ----------
+    frames, sets
+        F labeled frames and the sets that they belong to.
+    network
+        The network to run.
+    spaces
+        Spaces of plausible poses, by the metric's name.
+
+    Returns
+    -------
+    Labeled
+        Predictions and their errors, frame px.
+    """
     found = network.estimate_all(track(frames.images, "labeled frames", len(frames)))
     return Labeled(frames, sets, found, distances(found.xy, frames.xy), spaces)
 
@@ -85,7 +125,22 @@ def predict_labeled(
 def figures_of(
     labeled: Labeled, package: Package, network: Estimator, config: EvaluateConfig
 ) -> dict[str, dict[str, Any]]:
-    """The figures of each set that has frames."""
+    """Compute the figures of each set that has frames.
+
+    Parameters
+    ----------
+    labeled
+        Predictions and errors.
+    package, network
+        The package, and the network that made the predictions: they run again for the jitter.
+    config
+        Of the evaluation: limits of PCK and confidence, number of frames for the jitter.
+
+    Returns
+    -------
+    dict of str to dict
+        Figures by the name of the set, as they stand in evaluation.json.
+    """
     figures = {}
     for name in (VALIDATION, TRAIN):
         of = labeled.sets.of(name)
@@ -121,7 +176,15 @@ def _set_figures(
 
 
 def write_files(labeled: Labeled, out: Path) -> None:
-    """Lightning Pose's predictions.csv and predictions_METRIC.csv."""
+    """Write predictions.csv and predictions_METRIC.csv, in Lightning Pose's layout.
+
+    Parameters
+    ----------
+    labeled
+        Predictions and errors.
+    out
+        Folder to write to.
+    """
     frames, names = labeled.frames, labeled.sets.names
     write_labeled_predictions(out / "predictions.csv", frames.names, frames.keypoints, labeled.found, names)
     metrics = {"pixel_error": labeled.apart}
@@ -131,17 +194,49 @@ def write_files(labeled: Labeled, out: Path) -> None:
 
 
 def select(found: Keypoints[FloatArray], which: NDArray[Any] | Sequence[int]) -> Keypoints[FloatArray]:
-    """Keypoints of some frames."""
+    """Return the keypoints of some frames.
+
+    Parameters
+    ----------
+    found
+        Keypoints of F frames.
+    which
+        Booleans (F,), or indices.
+    """
     return Keypoints(found.xy[which], found.cov[which], found.confidence[which])
 
 
 def evenly_spaced(frames: int, most: int) -> NDArray[np.intp]:
-    """At most so many frames' numbers, evenly spaced."""
+    """Return the indices of evenly spaced frames.
+
+    Parameters
+    ----------
+    frames
+        Number of frames to choose from.
+    most
+        Largest number of indices.
+
+    Returns
+    -------
+    NDArray
+        Indices, rising.
+    """
     return np.unique(np.linspace(0, frames - 1, min(frames, most)).round().astype(np.intp))
 
 
 def spread(values: FloatArray) -> dict[str, Any]:
-    """n, median, mean, P90, P99, P99.9 and the largest of what is not NaN."""
+    """Summarise the values that are finite.
+
+    Parameters
+    ----------
+    values
+        Distances of any shape, px.
+
+    Returns
+    -------
+    dict
+        n, median, mean, P90, P99, P99.9 and the largest, px; only n = 0 where none is finite.
+    """
     known = values[np.isfinite(values)]
     if not len(known):
         return {"n": 0}

@@ -22,7 +22,19 @@ def write_metric(
     values: FloatArray,
     sets: Sequence[str] | None = None,
 ) -> None:
-    """Write `values` (F, K): one header row, whose first cell is blank; `sets` (train, validation) last."""
+    """Write a metric: one header row, whose first cell is blank, and a row a frame.
+
+    Parameters
+    ----------
+    path
+        The CSV file to write.
+    frames, keypoints
+        Names of the F frames and K keypoints.
+    values
+        Metric (F, K); a value that is not finite is left blank.
+    sets
+        Set (train, validation) of each frame, for a last column; None: no such column.
+    """
     with atomic_writer(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["", *keypoints, *(["set"] if sets else [])])
@@ -37,7 +49,19 @@ def write_labeled_predictions(
     found: Keypoints[FloatArray],
     sets: Sequence[str],
 ) -> None:
-    """Write predictions of labeled frames: x, y, likelihood of each keypoint, and last the set."""
+    """Write predictions of labeled frames: x, y, likelihood of each keypoint, and last the set.
+
+    Parameters
+    ----------
+    path
+        The CSV file to write.
+    frames, keypoints
+        Names of the F frames and K keypoints.
+    found
+        Keypoints (F, K), frame px.
+    sets
+        Set (train, validation) of each frame.
+    """
     values = np.concatenate([found.xy, found.confidence[..., None]], axis=-1)
     write_table(path, keypoints, FIELDS, zip(frames, values, strict=True), last=("set", sets))
 

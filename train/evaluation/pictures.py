@@ -31,7 +31,20 @@ class Picture:
 
 
 def worst_labeled(labeled: Labeled, count: int) -> list[Picture]:
-    """The worst keypoints of frames that were not trained on (of all, where all were), one a frame."""
+    """Show the worst keypoints of frames that were not trained on (of all, where all were), one a frame.
+
+    Parameters
+    ----------
+    labeled
+        Predictions and errors.
+    count
+        Largest number of pictures.
+
+    Returns
+    -------
+    list of Picture
+        The largest error first.
+    """
     of = labeled.sets.of(VALIDATION)
     apart = np.where((of if of.any() else ~of)[:, None], labeled.apart, np.nan)
     pictures = []
@@ -48,7 +61,24 @@ def worst_labeled(labeled: Labeled, count: int) -> list[Picture]:
 def worst_steps(
     prediction: VideoPrediction, keypoints: list[str], channels: int, count: int
 ) -> list[Picture]:
-    """The largest steps of a video from one frame to the next, one a frame."""
+    """Show the largest steps of a video from one frame to the next, one a frame.
+
+    Parameters
+    ----------
+    prediction
+        Predictions of the video, with their temporal norm.
+    keypoints
+        Names of the K keypoints.
+    channels
+        Channels in which the network sees frames: 1 gray, 3 RGB.
+    count
+        Largest number of pictures.
+
+    Returns
+    -------
+    list of Picture
+        The largest step first.
+    """
     steps = prediction.metrics[TEMPORAL]
     worst = dict(_worst(steps, count))
     images = {}
@@ -68,7 +98,22 @@ def worst_steps(
 
 
 def crop(image: NDArray[np.uint8], found: FloatArray, other: FloatArray, caption: str) -> Picture:
-    """The part of a frame (H, W, C) about two points; the whole frame where they are far apart."""
+    """Cut out the part of a frame around two points; it grows where they are far apart.
+
+    Parameters
+    ----------
+    image
+        Frame (H, W, C) uint8.
+    found, other
+        Points (2,), frame px.
+    caption
+        Text below the picture.
+
+    Returns
+    -------
+    Picture
+        The crop as a PNG data URI, with the points in its own px.
+    """
     middle = (found + other) / 2
     half = max(HALF_PX, float(np.abs(found - other).max()) / 2 + 20)
     size = np.array([image.shape[1], image.shape[0]])

@@ -1,6 +1,6 @@
 """Pose-PCA and multi-view errors: how far poses are from the linear spaces that labeled poses keep to.
 
-As the losses of the same names, but with nothing taken off: an error is the distance (frame px) of a keypoint
+As the losses of the same names, but without a tolerance: an error is the distance (frame px) of a keypoint
 from its place in the reconstructed pose. Frame px throughout, for fitting and for use.
 """
 
@@ -35,7 +35,19 @@ class Space:
     """Labeled poses it was fitted to."""
 
     def errors(self, xy: FloatArray) -> FloatArray:
-        """(F, K) px of poses (F, K, 2); NaN for keypoints of no group, and where one of it is missing."""
+        """Return the distances of keypoints from their places in the reconstructed poses.
+
+        Parameters
+        ----------
+        xy
+            Poses (F, K, 2), frame px.
+
+        Returns
+        -------
+        FloatArray
+            Distances (F, K), frame px; NaN for keypoints of no group, and for a group in which one is
+            missing.
+        """
         far = np.full(xy.shape[:2], np.nan)
         for group in self.keypoints:
             far[:, group] = residuals(xy[:, group].reshape(len(xy), -1), self.mean, self.components)
@@ -43,8 +55,18 @@ class Space:
 
 
 def fit_pose(labels: FloatArray) -> Space | None:
-    """The space of whole poses (F, K, 2), of the keypoints that are labeled in most frames; None where too
-    few frames have all of them."""
+    """Fit the space of whole poses, of the keypoints that are labeled in most frames.
+
+    Parameters
+    ----------
+    labels
+        Labels (F, K, 2), frame px; NaN where unlabeled.
+
+    Returns
+    -------
+    Space or None
+        None where too few frames have all of these keypoints.
+    """
     often = np.flatnonzero(np.isfinite(labels).all(axis=-1).mean(axis=0) >= OFTEN).tolist()
     d = complete_poses(labels, often) if len(often) > 1 else np.empty((0, 0))
     if len(d) < 3:
@@ -53,8 +75,25 @@ def fit_pose(labels: FloatArray) -> Space | None:
 
 
 def fit_views(labels: FloatArray, views: Sequence[Sequence[int]]) -> Space | None:
-    """The three-dimensional space of body parts (rows: every part of every frame) seen in several views; None
-    without views, or with too few labels in all of them. UserError where parts differ in their views."""
+    """Fit the three-dimensional space of body parts that are seen in several views.
+
+    Parameters
+    ----------
+    labels
+        Labels (F, K, 2), frame px; NaN where unlabeled.
+    views
+        For each body part the indices of its keypoints, one a view. Every part of every frame is a row.
+
+    Returns
+    -------
+    Space or None
+        None without views, or with too few labels in all of them.
+
+    Raises
+    ------
+    UserError
+        Where parts differ in the number of their views.
+    """
     if not views:
         return None
     if len({len(view) for view in views}) > 1:
@@ -66,7 +105,25 @@ def fit_views(labels: FloatArray, views: Sequence[Sequence[int]]) -> Space | Non
 
 
 def resolve_views(texts: Sequence[str], keypoints: list[str]) -> list[list[int]]:
-    """`paw_top=paw_bottom` as the keypoints' indices; UserError where a name is none."""
+    """Convert texts such as `paw_top=paw_bottom` to the keypoints' indices.
+
+    Parameters
+    ----------
+    texts
+        One body part each.
+    keypoints
+        Names of the K keypoints.
+
+    Returns
+    -------
+    list of list of int
+        Indices of each body part's keypoints, one a view.
+
+    Raises
+    ------
+    UserError
+        Where a name is no keypoint, or where a text names fewer than two.
+    """
     views = []
     for text in texts:
         names = [name.strip() for name in text.split("=")]

@@ -1,4 +1,4 @@
-"""What a package makes of videos, where there are no labels: smoothness, plausible poses, jitter."""
+"""Predictions of videos, where there are no labels: smoothness, plausible poses, jitter."""
 
 from __future__ import annotations
 
@@ -44,7 +44,25 @@ class VideoPrediction:
 
 
 def check_videos(package: Package, jobs: list[VideoJob]) -> list[VideoInfo]:
-    """What the videos hold; UserError where one cannot be used, before any is read."""
+    """Probe videos and check that a package can run on them, before any is decoded.
+
+    Parameters
+    ----------
+    package
+        The package to run.
+    jobs
+        The videos.
+
+    Returns
+    -------
+    list of VideoInfo
+        One for each video, in order.
+
+    Raises
+    ------
+    UserError
+        Where a video cannot be read or has frames of a wrong size.
+    """
     infos = [probe(job.video) for job in jobs]
     for info in infos:
         check_frame_size(package, info.width, info.height, info.path.name)
@@ -59,7 +77,24 @@ def predict_video(
     spaces: dict[str, Space],
     config: EvaluateConfig,
 ) -> VideoPrediction:
-    """Run the network on a video's first frames."""
+    """Run the network on a video's first frames and compute its metrics.
+
+    Parameters
+    ----------
+    package, network
+        The package, and the network to run.
+    job, info
+        The video.
+    spaces
+        Spaces of plausible poses, by the metric's name.
+    config
+        Number of frames to predict, and to keep for the jitter.
+
+    Returns
+    -------
+    VideoPrediction
+        Keypoints and metrics of T frames, frame px.
+    """
     total = min(info.frames, config.frames)
     some = evenly_spaced(total, config.jitter_frames)
     wanted, images, found = set(some.tolist()), [], []
@@ -77,14 +112,39 @@ def predict_video(
 
 
 def temporal_norm(xy: FloatArray) -> FloatArray:
-    """(T, K) px from the frame before; NaN in the first."""
+    """Return how far each keypoint is from where it was a frame before.
+
+    Parameters
+    ----------
+    xy
+        Positions (T, K, 2), px.
+
+    Returns
+    -------
+    FloatArray
+        Distances (T, K), px; NaN in the first frame.
+    """
     steps = np.full(xy.shape[:2], np.nan)
     steps[1:] = np.linalg.norm(np.diff(xy, axis=0), axis=-1)
     return steps
 
 
 def figures_of(prediction: VideoPrediction, package: Package, network: Estimator) -> dict[str, Any]:
-    """Spread of each metric, of all keypoints and of those that are sure (a step: in both of its frames)."""
+    """Compute the spread of each metric and the jitter.
+
+    Parameters
+    ----------
+    prediction
+        Of the video.
+    package, network
+        The package, and the network that made the predictions: they run again for the jitter.
+
+    Returns
+    -------
+    dict
+        For each metric the spread of all keypoints and (`sure`) of the confident ones; a step counts as
+        confident where both of its frames are.
+    """
     figures: dict[str, Any] = {
         "frames": len(prediction.found.xy),
         "rate_hz": prediction.info.rate_hz,
@@ -104,7 +164,15 @@ def figures_of(prediction: VideoPrediction, package: Package, network: Estimator
 
 
 def write_files(prediction: VideoPrediction, keypoints: list[str]) -> None:
-    """Lightning Pose's VIDEO.csv and VIDEO_METRIC.csv."""
+    """Write VIDEO.csv and VIDEO_METRIC.csv, in Lightning Pose's layout.
+
+    Parameters
+    ----------
+    prediction
+        Of the video; its job names the files.
+    keypoints
+        Names of the K keypoints.
+    """
     table: Path = prediction.job.out
     frames = [str(i) for i in range(len(prediction.found.xy))]
     values = np.concatenate([prediction.found.xy, prediction.found.confidence[..., None]], axis=-1)

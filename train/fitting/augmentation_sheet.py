@@ -36,9 +36,22 @@ Picture = NDArray[np.uint8]
 
 
 def show_augmented(config: TrainConfig, say: Callable[[str], object]) -> Path:
-    """Draw the sheet of a training's configuration to its `out`, a PNG; `say` is told what it shows.
+    """Draw the sheet of a training's configuration to its `out`, a PNG, and report what it shows.
 
-    UserError where the configuration, its labels or its videos cannot be used, or `out` cannot be written.
+    Parameters
+    ----------
+    config
+        Of the training; `data` and `out` must be set.
+
+    Returns
+    -------
+    Path
+        The PNG.
+
+    Raises
+    ------
+    UserError
+        Where the configuration, its labels or its videos cannot be used, or where `out` cannot be written.
     """
     check(config)
     for key in ("data", "out"):
@@ -51,10 +64,28 @@ def show_augmented(config: TrainConfig, say: Callable[[str], object]) -> Path:
 
 
 def draw_sheet(config: TrainConfig, data: Path, out: Path, frames: LabeledFrames | None = None) -> list[str]:
-    """Write the sheet to `out` (PNG); what it shows, as lines for the user.
+    """Draw the sheet to a PNG.
 
-    Labeled frames are those given, or come from the labels; clips come from `data`/videos where there is such
-    a folder.
+    Parameters
+    ----------
+    config
+        Of the training: network input, augmentation, seed.
+    data
+        The data folder. Clips come from its folder `videos`, where there is one.
+    out
+        The PNG to write.
+    frames
+        Labeled frames; None: those of `data`.
+
+    Returns
+    -------
+    list of str
+        What the sheet shows, as lines for the user.
+
+    Raises
+    ------
+    UserError
+        Where labels or videos cannot be used, or where `out` cannot be written.
     """
     if frames is None:
         frames = read_labels(data, config.labels, config.network.channels, config.keypoints)

@@ -18,7 +18,18 @@ MOST_CONTEXT = 16
 
 
 def check(config: TrainConfig) -> None:
-    """UserError with every contradiction that can be seen without the data."""
+    """Check everything in a configuration that can be checked without the data.
+
+    Parameters
+    ----------
+    config
+        Of the training.
+
+    Raises
+    ------
+    UserError
+        With every contradiction that is found.
+    """
     problems = [
         *_check_network(config.network),
         *_check_init_from(config),
@@ -38,7 +49,7 @@ def check(config: TrainConfig) -> None:
 
 
 def _check_gpu(config: TrainConfig) -> list[str]:
-    """What only a GPU has, asked for of a CPU; and a batch that cannot be shared out."""
+    """Check settings that need a GPU, and that the batch can be divided among the GPUs."""
     problems = []
     if config.device == "cpu" and config.precision != "float32":
         problems.append(f"precision: {config.precision} needs `device: gpu`; set `precision: float32`")

@@ -1,4 +1,4 @@
-"""Checkpoints: written beside the old one and then put in its place; read back by a run that goes on."""
+"""Checkpoints: written beside the old one and then put in its place; read back by a run that is resumed."""
 
 from __future__ import annotations
 
@@ -27,21 +27,29 @@ BEST, LAST = "best", "last"
 BELONGS = "rt_pose"
 """Under this a checkpoint says what it belongs to."""
 _MAY_CHANGE = ("data", "out", "resume", "patience", "threads", "device")
-"""Of a configuration, between an interrupted run and the one that goes on."""
+"""Of a configuration, between an interrupted run and the one that resumes it."""
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint whole or not at all."""
 
     def __init__(self, resumable: Callable[[], bool]) -> None:
-        """`resumable`: whether there is a checkpoint from which this training can go on."""
+        """Keep a function that says whether this training has a checkpoint from which it can be resumed."""
         super().__init__()
         self._resumable = resumable
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Write beside `path`, then rename; UserError where the disk refuses, and the old file stays."""
+        """See `CheckpointIO.save_checkpoint`. Writes beside `path`, then renames.
+
+        Raises
+        ------
+        UserError
+            Where the disk refuses; the old file stays.
+        TypeError
+            Where storage options are given: checkpoints are local files.
+        """
         if storage_options is not None:
             raise TypeError("checkpoints are local files: there are no storage options")
         target = Path(path)
@@ -79,20 +87,41 @@ class ProvenanceCallback(lightning.Callback):
     def on_save_checkpoint(
         self, _trainer: lightning.Trainer, _module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        """See `Callback.on_save_checkpoint`."""
         checkpoint[BELONGS] = self._belongs | {"random": random_states()}
 
     def on_load_checkpoint(
         self, _trainer: lightning.Trainer, _module: lightning.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
+        """See `Callback.on_load_checkpoint`."""
         self._random = checkpoint[BELONGS]["random"]
 
     def on_train_start(self, _trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
+        """See `Callback.on_train_start`."""
         if self._random is not None:
             restore_random(self._random)
 
 
 def step_to_resume(path: Path, job: Job) -> int:
-    """The step of a checkpoint; UserError where it cannot be read, or belongs to another training."""
+    """Return the step of a checkpoint, if this training can be resumed from it.
+
+    Parameters
+    ----------
+    path
+        The checkpoint.
+    job
+        This training.
+
+    Returns
+    -------
+    int
+        Number of steps done.
+
+    Raises
+    ------
+    UserError
+        Where the checkpoint cannot be read, or belongs to another training; with every difference.
+    """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for what is none
@@ -118,7 +147,15 @@ def step_to_resume(path: Path, job: Job) -> int:
 
 
 def is_resumable(path: Path, job: Job) -> bool:
-    """Whether a checkpoint is there, and this training's: in one folder may lie what another one left."""
+    """Whether there is a checkpoint and it is this training's: a folder may hold what another training left.
+
+    Parameters
+    ----------
+    path
+        Where the checkpoint would be.
+    job
+        This training.
+    """
     if not path.is_file():
         return False
     try:
@@ -133,14 +170,20 @@ def _pseudo(job: Job) -> str:
 
 
 def fingerprint(frames: LabeledFrames) -> str:
-    """Of labels and the images' names, in their order."""
+    """Return a hash of labels and the images' names, in their order.
+
+    Parameters
+    ----------
+    frames
+        The labeled frames.
+    """
     digest = hashlib.sha256("\n".join(frames.names).encode())
     digest.update(np.ascontiguousarray(frames.xy).tobytes())
     return digest.hexdigest()
 
 
 def random_states() -> dict[str, Any]:
-    """The states of torch's, numpy's and Python's own generators, of plain types and tensors."""
+    """Return the states of torch's, numpy's and Python's own generators, as plain types and tensors."""
     kind, keys, *rest = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
@@ -152,7 +195,13 @@ def random_states() -> dict[str, Any]:
 
 
 def restore_random(states: dict[str, Any]) -> None:
-    """Set the generators to what `random_states` saw."""
+    """Restore the states of the random generators.
+
+    Parameters
+    ----------
+    states
+        What `random_states` returned; the GPU's is passed over where there is none.
+    """
     torch.set_rng_state(states["torch"].cpu())
     # A training may go on where there are fewer GPUs, or none.
     if states["cuda"] and torch.cuda.is_available():
@@ -164,12 +213,29 @@ def restore_random(states: dict[str, Any]) -> None:
 
 
 def lasting_settings(config: TrainConfig) -> dict[str, Any]:
-    """The settings that make a training what it is, as plain values."""
+    """Return the settings that a resumed training must share, as plain values.
+
+    Parameters
+    ----------
+    config
+        Of the training.
+    """
     return {key: value for key, value in asdict(config).items() if key not in _MAY_CHANGE}
 
 
 def with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they were written, with the younger ones: a training had their defaults then."""
+    """Add to settings of an older version those that it lacks: a training had their defaults then.
+
+    Parameters
+    ----------
+    settings
+        Settings as they were written.
+
+    Returns
+    -------
+    dict of str to Any
+        A new mapping.
+    """
     defaults = lasting_settings(TrainConfig())
     whole = defaults | settings
     for part in ("network", "augment", "optimiser"):
@@ -179,7 +245,18 @@ def with_defaults(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def skeleton_differences(there: list[str], here: list[str]) -> list[str]:
-    """In words, how a checkpoint's keypoints differ from those of the labels."""
+    """Describe how a checkpoint's keypoints differ from those of the labels.
+
+    Parameters
+    ----------
+    there, here
+        Names of the checkpoint's keypoints and of the labels', in order.
+
+    Returns
+    -------
+    list of str
+        Sentences for the user; empty where they are the same.
+    """
     if there == here:
         return []
     if sorted(there) == sorted(here):
@@ -197,7 +274,18 @@ def skeleton_differences(there: list[str], here: list[str]) -> list[str]:
 
 
 def setting_differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """In words, each setting that differs from what a training was made with."""
+    """Describe each setting that differs from what a training was made with.
+
+    Parameters
+    ----------
+    there, here
+        The training's settings, as they were written, and those of the configuration.
+
+    Returns
+    -------
+    list of str
+        Sentences for the user; empty where nothing differs.
+    """
     notes = []
     there = with_defaults(there)
     for key in sorted({*there, *here}):

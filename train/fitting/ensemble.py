@@ -1,7 +1,7 @@
-"""`rt-pose train fit --seeds`: one network a seed, for an ensemble. Interrupted, it goes on where it was.
+"""`rt-pose train fit --seeds`: one network a seed, for an ensemble. After an interruption it can be resumed.
 
-Each lies in OUT/seed-N as a single training lies in its OUT. All keep back the same frames. What is done with
-these settings and labels is not done again.
+Each lies in OUT/seed-N as a single training lies in its OUT. All keep back the same frames. A network that is
+done with these settings and labels is not trained again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from train.support.say import Say
 
 @dataclass
 class EnsembleOutcome:
-    """What became of the members."""
+    """How the trainings of the members ended."""
 
     out: Path
     trained: list[MemberTraining] = field(default_factory=list)
@@ -28,26 +28,43 @@ class EnsembleOutcome:
     failed: list[tuple[MemberTraining, str]] = field(default_factory=list)
     """With the reason."""
     remaining: list[MemberTraining] = field(default_factory=list)
-    """Interrupted, or not begun."""
+    """Interrupted, or not started."""
 
     @property
     def packages(self) -> list[Path]:
-        """Of all that are done, in order of their seeds."""
+        """Packages of all members that are done, in order of their seeds."""
         done = sorted([*self.trained, *self.done_before], key=lambda member: member.seed)
         return [member.folder / "package" for member in done]
 
     @property
     def interrupted(self) -> bool:
-        """What failed does not remain; what does was stopped, or kept from beginning, by Ctrl-C."""
+        """Whether Ctrl-C stopped a member, or kept one from starting; one that failed does not count."""
         return bool(self.remaining)
 
     @property
     def whole(self) -> bool:
+        """Whether every member is trained."""
         return not self.failed and not self.remaining
 
 
 def read_seeds(text: str) -> list[int]:
-    """The seeds of `0,1,2`; UserError where they are none."""
+    """Read a list of seeds such as `0,1,2`.
+
+    Parameters
+    ----------
+    text
+        Two or more different integers of 0 or more, with commas between them.
+
+    Returns
+    -------
+    list of int
+        In the order given.
+
+    Raises
+    ------
+    UserError
+        Where the text is anything else.
+    """
     cells = [cell.strip() for cell in text.split(",")]
     if not text.strip():
         raise UserError("--seeds: empty; give two or more, as in `--seeds 0,1,2,3,4`")
@@ -72,10 +89,26 @@ def read_seeds(text: str) -> list[int]:
 
 
 def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> EnsembleOutcome:
-    """Train the members that are not done, one after another in this process or `jobs` at a time.
+    """Train the members that are not done.
 
-    UserError where the configuration, labels or videos cannot be used, before the first begins. One that
-    fails is told with its reason; the others go on.
+    Parameters
+    ----------
+    config
+        Of the ensemble; `out` is its folder.
+    seeds
+        Seed of each member.
+    jobs
+        Trainings at a time: 1 trains in this process, more in processes of their own.
+
+    Returns
+    -------
+    EnsembleOutcome
+        A member that fails is listed with its reason; the others are still trained.
+
+    Raises
+    ------
+    UserError
+        Before the first training, where the configuration, labels or videos cannot be used.
     """
     if jobs < 1:
         raise UserError(f"--jobs {jobs}: expected at least 1")
@@ -121,7 +154,18 @@ def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> Ens
 
 
 def conclude(outcome: EnsembleOutcome, say: Say) -> bool:
-    """Say how it went and what to type next; whether all are done."""
+    """Report how the trainings ended and what to type next.
+
+    Parameters
+    ----------
+    outcome
+        Of `fit_seeds`.
+
+    Returns
+    -------
+    bool
+        Whether all members are done.
+    """
     trained, before, failed = len(outcome.trained), len(outcome.done_before), len(outcome.failed)
     say(f"{trained} trained, {before} done before, {failed} failed, {len(outcome.remaining)} remain")
     for member, reason in outcome.failed:

@@ -44,28 +44,56 @@ class MemberTraining:
 
     @property
     def name(self) -> str:
+        """Name of the member's folder."""
         return self.folder.name
 
 
 def member_of(out: Path, seed: int) -> MemberTraining:
-    """The member of an ensemble in `out`."""
+    """Return the member of an ensemble that belongs to a seed.
+
+    Parameters
+    ----------
+    out
+        Folder of the ensemble.
+    seed
+        Seed of the member.
+    """
     return MemberTraining(seed, out / f"seed-{seed}")
 
 
 def member_config(config: TrainConfig, seed: int) -> TrainConfig:
-    """The ensemble's configuration with a member's seed.
+    """Return the ensemble's configuration with a member's seed.
 
     The split stays that of the ensemble's own seed: members that kept back different frames could not be
     compared on any, and together would have seen them all.
+
+    Parameters
+    ----------
+    config
+        Of the ensemble.
+    seed
+        Seed of the member.
     """
     split_seed = config.seed if config.split_seed is None else config.split_seed
     return replace(config, seed=seed, split_seed=split_seed)
 
 
 def state(member: MemberTraining, job: Job) -> tuple[State, list[str]]:
-    """Whether the member is done, and in words what differs where it was done with something else.
+    """Return whether a member is done.
 
-    `job` is what is prepared of the ensemble's or any member's configuration.
+    Parameters
+    ----------
+    member
+        The member.
+    job
+        What is prepared of the ensemble's or any member's configuration.
+
+    Returns
+    -------
+    state : str
+        done, stale (done with something else) or open.
+    differs : list of str
+        Sentences that say what differs, where it is stale.
     """
     try:
         record = msgspec.json.decode((member.folder / RECORD).read_bytes(), type=MemberRecord)
@@ -80,8 +108,25 @@ def state(member: MemberTraining, job: Job) -> tuple[State, list[str]]:
 
 
 def train_member(member: MemberTraining, config: TrainConfig, say: Say) -> bool:
-    """Train a member, from its last checkpoint on where that is of this training; whether it came to its end,
-    uninterrupted. UserError where it cannot be trained."""
+    """Train a member, from its last checkpoint where that belongs to this training.
+
+    Parameters
+    ----------
+    member
+        The member.
+    config
+        Of the ensemble.
+
+    Returns
+    -------
+    bool
+        Whether the training came to its end; False where Ctrl-C ended it.
+
+    Raises
+    ------
+    UserError
+        Where the member cannot be trained.
+    """
     with exclusive_lock(member.folder, verb="rt-pose train fit", lock=LOCK):
         job = prepare(member_config(config, member.seed), None, say)
         if not config.resume:
@@ -116,6 +161,6 @@ def _write_record(member: MemberTraining, job: Job) -> None:
 
 
 def _labels(job: Job) -> str:
-    """Of the labels and of how they are split."""
+    """Return a fingerprint of the labels and of how they are split."""
     in_order = np.concatenate([job.split.train, job.split.validation])
     return f"{fingerprint(job.frames.subset(in_order))}/{len(job.split.train)}"

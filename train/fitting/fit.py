@@ -38,7 +38,7 @@ from train.support.say import Say
 
 @dataclass
 class FitResult:
-    """What a training came to."""
+    """The result of a training."""
 
     package: Path
     interrupted: bool
@@ -50,12 +50,28 @@ class Interrupted(UserError):
 
 
 def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print) -> Path:
-    """Train, and write `out`/package, `out`/checkpoints and `out`/tensorboard; the package's folder.
+    """Train, and write `out`/package, `out`/checkpoints and `out`/tensorboard.
 
-    `data` and `out` take the place of the configuration's own. `say` is handed lines for the user. Ctrl-C
-    ends the training early and exports the best checkpoint so far; a second one leaves at once. On the CPU
-    the result is a function of configuration, data and number of threads. UserError before the first step
-    where anything is wrong, and at the end where the network has learned too little to make a package.
+    Ctrl-C ends the training early and exports the best checkpoint so far; a second one exits at once. On the
+    CPU the result is a function of configuration, data and number of threads.
+
+    Parameters
+    ----------
+    config
+        Of the training.
+    data, out
+        Folders that take the place of the configuration's own.
+
+    Returns
+    -------
+    Path
+        Folder of the package.
+
+    Raises
+    ------
+    UserError
+        Before the first step where anything is wrong, and at the end where the network has learned too little
+        to make a package.
     """
     return fit_interruptible(config, data, out, say).package
 
@@ -63,14 +79,51 @@ def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, 
 def fit_interruptible(
     config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print
 ) -> FitResult:
-    """As `fit`, with whether Ctrl-C ended it."""
+    """Train as `fit` does, and return as well whether Ctrl-C ended it.
+
+    Parameters
+    ----------
+    config, data, out
+        As in `fit`.
+
+    Returns
+    -------
+    FitResult
+        The package, and whether it is of a training that was interrupted.
+
+    Raises
+    ------
+    UserError
+        As in `fit`.
+    """
     target = choose_folder(out, config.out, "out")
     check_start(target)
     return run(prepare(config, data, say), target, say)
 
 
 def run(job: Job, out: Path, say: Say) -> FitResult:
-    """Train what is prepared, into the folder `out`."""
+    """Train what is prepared.
+
+    Parameters
+    ----------
+    job
+        What `prepare` returned.
+    out
+        Folder to write to.
+
+    Returns
+    -------
+    FitResult
+        The package, and whether it is of a training that was interrupted.
+
+    Raises
+    ------
+    Interrupted
+        Where Ctrl-C came before there was enough for a package.
+    UserError
+        Where an earlier training's checkpoint does not fit, memory or disk do not suffice, or the network has
+        learned too little.
+    """
     config = job.config
     say = say_on_rank_zero(config, say)
     last = out / "checkpoints" / f"{LAST}.ckpt"
@@ -106,8 +159,10 @@ def run(job: Job, out: Path, say: Say) -> FitResult:
 
 @contextmanager
 def _restored_threads() -> Iterator[None]:
-    """Gives torch back its number of threads, which the export's engine sets: sums depend on it, and the next
-    training in this process would come out differently."""
+    """Restore torch's number of threads after the context, in which the export's engine sets it.
+
+    Sums depend on it, and the next training in this process would have other results.
+    """
     threads = torch.get_num_threads()
     try:
         yield
@@ -116,15 +171,46 @@ def _restored_threads() -> Iterator[None]:
 
 
 def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> Job:
-    """Read and check all that a training is made of; UserError where anything is wrong.
+    """Read and check all inputs of a training. Nothing is written.
 
-    Nothing is written.
+    Parameters
+    ----------
+    config
+        Of the training.
+    data
+        Data folder that takes the place of the configuration's own.
+
+    Returns
+    -------
+    Job
+        Its configuration has every weight written out.
+
+    Raises
+    ------
+    UserError
+        Where anything is wrong.
     """
     return start_from(read_inputs(config, data, say), say)
 
 
 def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print) -> Job:
-    """All of `prepare` but the network that the training begins as, which may depend on what it finds."""
+    """Do all of `prepare` but the network to start from, which may depend on what is found here.
+
+    Parameters
+    ----------
+    config, data
+        As in `prepare`.
+
+    Returns
+    -------
+    Job
+        Without the frames that an earlier network has seen.
+
+    Raises
+    ------
+    UserError
+        Where anything is wrong.
+    """
     check(config)
     say = say_on_rank_zero(config, say)
     config = resolve_losses(config)
@@ -169,14 +255,30 @@ def _split(config: TrainConfig, folder: Path, frames: LabeledFrames) -> Split:
 
 
 def _format_split(split: Split) -> str:
-    """In words."""
+    """Describe a split in one line."""
     if not len(split.validation):
         return "all of them train, none is kept back: no error will be known"
     return f"{len(split.train)} train, {len(split.validation)} validate, split {split.how}"
 
 
 def start_from(job: Job, say: Say) -> Job:
-    """Say which network the training begins as; the job. UserError where it cannot."""
+    """Check, and report, which network the training starts from.
+
+    Parameters
+    ----------
+    job
+        What `read_inputs` returned.
+
+    Returns
+    -------
+    Job
+        With the frames that the earlier network has trained on.
+
+    Raises
+    ------
+    UserError
+        Where `init_from` names no checkpoint, or one of another network.
+    """
     config = job.config
     say = say_on_rank_zero(config, say)
     if not config.init_from:
@@ -190,7 +292,7 @@ def start_from(job: Job, say: Say) -> Job:
 
 
 def _start(job: Job, last: Path, say: Say) -> int:
-    """The step to begin at."""
+    """Return the step to start at."""
     if not job.config.resume:
         if last.is_file():
             then = "; `--resume true` goes on from it" if is_resumable(last, job) else ""
@@ -205,7 +307,22 @@ def _start(job: Job, last: Path, say: Say) -> int:
 
 
 def choose_folder(given: Path | None, configured: str, key: str) -> Path:
-    """A folder that is given, or else configured; UserError where neither is."""
+    """Return the absolute path of a folder that is given, or else configured.
+
+    Parameters
+    ----------
+    given
+        Takes precedence; None: not given.
+    configured
+        As the configuration has it; empty: not configured.
+    key
+        Name of the setting, for the error.
+
+    Raises
+    ------
+    UserError
+        Where neither is there.
+    """
     if given is None and not configured:
         raise UserError(f"{key}: no folder given; set `{key}` in the configuration or `--{key} DIR`")
     return Path(given if given is not None else configured).expanduser().resolve()
@@ -224,7 +341,20 @@ def _network(job: Job) -> PoseNetwork:
 
 
 def check_step_memory(job: Job, say: Say, trainings: int = 1) -> None:
-    """Say what a step needs of memory; UserError where so many trainings at once find less."""
+    """Check, and report, how much memory a step needs.
+
+    Parameters
+    ----------
+    job
+        The prepared training.
+    trainings
+        Number of trainings that run at the same time.
+
+    Raises
+    ------
+    UserError
+        Where less memory is free.
+    """
     terms = job.unlabeled.terms
     free = free_memory(job.config.device)
     # On a GPU the loader's share lies elsewhere.

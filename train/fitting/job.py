@@ -1,4 +1,4 @@
-"""What is known, and checked, of a training before its first step."""
+"""The inputs of a training, read and checked before its first step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from train.fitting.unlabeled import Unlabeled
 
 @dataclass
 class Job:
-    """A training that can begin."""
+    """A training that can start."""
 
     config: TrainConfig
     """As resolved: every weight written out."""
@@ -25,19 +25,21 @@ class Job:
     spec: InputSpec
     unlabeled: Unlabeled
     pseudo: Pseudo | None = None
-    """What an ensemble says of unlabeled video, to learn from as well."""
+    """Pseudo-labels of an ensemble on unlabeled video, to learn from as well."""
     seen_before: list[str] = field(default_factory=list)
-    """Frames that the network which it begins as has trained on."""
+    """Frames that the network which it starts from has trained on."""
 
     @property
     def train(self) -> LabeledFrames:
+        """The frames that train."""
         return self.frames.subset(self.split.train)
 
     @property
     def validation(self) -> LabeledFrames:
+        """The frames that are kept back to validate."""
         return self.frames.subset(self.split.validation)
 
     @property
     def watched(self) -> LabeledFrames:
-        """The frames by which one sees how it goes: those kept back, else those that train."""
+        """The frames that validations run on: those kept back, else those that train."""
         return self.validation if self.config.keeps_back else self.train

@@ -1,8 +1,8 @@
 """How much memory a training step will need, before the first one.
 
 The network runs on tensors that have shapes but no numbers (torch's meta device); what autograd keeps of
-that for the way back is counted to the byte. How much comes on top was measured: `bench.training`'s peaks on
-a CPU, two networks with and without clips, are met to a tenth.
+that for the backward pass is counted to the byte. How much comes on top was measured: the estimate agrees to
+a tenth with the peaks that `bench.training` measures on a CPU for two networks, with and without clips.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from train.config import TrainConfig
 from train.models.features import freeze_statistics
 
 LARGEST_COPIES, LARGEST_COPIES_HELD = 9, 4
-"""Maps of the largest size that are alive at once on the way back, beside what was kept: gradients, and what
-convolutions reorder. Fewer where batch norm is held, as there it is part of the convolutions."""
+"""Maps of the largest size that are alive at once in the backward pass, beside what was kept: gradients, and
+what convolutions reorder. Fewer where batch norm is held, as there it is part of the convolutions."""
 MAP_COPIES = 12
 """Copies of the heatmaps that decoding and losses make, in float32."""
 FRAME_COPIES = 20
@@ -40,20 +40,31 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 @dataclass
 class StepMemory:
-    """Of a kind of step; bytes."""
+    """Memory of one kind of step, bytes."""
 
     fixed: int
     """Parameters, their gradients and Adam's two moments; the loader."""
     per_frame: int
 
     def total(self, frames: int) -> int:
-        """Of a step that sees so many frames."""
+        """Return the memory of a step.
+
+        Parameters
+        ----------
+        frames
+            Frames that the step sees.
+
+        Returns
+        -------
+        int
+            Bytes.
+        """
         return self.fixed + frames * self.per_frame
 
 
 @dataclass
 class TrainingMemory:
-    """Of a training's two kinds of steps."""
+    """Memory of a training's two kinds of steps."""
 
     labels: StepMemory
     """On labels alone: batch norm goes by the batch's own statistics."""
@@ -61,18 +72,59 @@ class TrainingMemory:
     """From the first clip on: batch norm is held."""
 
     def total(self, labeled: int, clip: int) -> int:
-        """Of the larger kind, where a step sees so many labeled frames, and later of a clip."""
+        """Return the memory of the larger kind of step.
+
+        Parameters
+        ----------
+        labeled
+            Labeled frames a step.
+        clip
+            Frames of a clip a step; 0: there are no clips.
+
+        Returns
+        -------
+        int
+            Bytes.
+        """
         alone = self.labels.total(labeled)
         return max(alone, self.clips.total(labeled + clip)) if clip else alone
 
 
 def training_memory(network: nn.Module, spec: InputSpec, frame_bytes: int = 0) -> TrainingMemory:
-    """What steps of this network take, of frames of `frame_bytes` each before they are resized."""
+    """Estimate the memory of a network's two kinds of training steps.
+
+    Parameters
+    ----------
+    network
+        The network; it is copied to torch's meta device.
+    spec
+        Its input.
+    frame_bytes
+        Bytes of a frame before it is resized; 0 where frames lie elsewhere.
+
+    Returns
+    -------
+    TrainingMemory
+        Before and from the first clip on.
+    """
     return TrainingMemory(*(step_memory(network, spec, frame_bytes, held) for held in (False, True)))
 
 
 def step_memory(network: nn.Module, spec: InputSpec, frame_bytes: int = 0, held: bool = False) -> StepMemory:
-    """What a step takes; `held`: once batch norm is."""
+    """Estimate the memory of one kind of training step.
+
+    Parameters
+    ----------
+    network, spec, frame_bytes
+        As in `training_memory`.
+    held
+        Whether batch norm is held to its running statistics.
+
+    Returns
+    -------
+    StepMemory
+        Bytes of the step and of each of its frames.
+    """
     ghost = copy.deepcopy(network).to("meta").train()
     if held:
         freeze_statistics(ghost)
@@ -108,10 +160,28 @@ def _kept_bytes(ghost: nn.Module, spec: InputSpec, frames: int) -> tuple[list[in
 def check_memory(
     memory: TrainingMemory, config: TrainConfig, clip_frames: int, free: int | None
 ) -> str | None:
-    """In words what a step needs; UserError, naming the setting to change, where that is more than `free`.
+    """Check that a step finds enough memory.
 
-    `clip_frames` a step beside the labeled ones, of which each of several processes has its share. None where
-    it is not known what is free.
+    Parameters
+    ----------
+    memory
+        Of the two kinds of steps.
+    config
+        Of the training. Of several processes each has its share of the batch.
+    clip_frames
+        Frames of a clip that a step sees beside the labeled ones.
+    free
+        Bytes that are free; None: not known.
+
+    Returns
+    -------
+    str or None
+        A line for the user that says what a step needs; None where it is not known what is free.
+
+    Raises
+    ------
+    UserError
+        Where a step needs more; it names the setting to change.
     """
     labeled = config.batch_size // config.devices
     need = memory.total(labeled, clip_frames)
@@ -142,7 +212,19 @@ def _advice(memory: TrainingMemory, config: TrainConfig, clip_frames: int, free:
 
 
 def free_memory(device: Device) -> int | None:
-    """Bytes that this process may still take on a device; None where the system does not say."""
+    """Return how much memory this process may still take.
+
+    Parameters
+    ----------
+    device
+        cpu or gpu. On a CPU a limit of the control group counts as well: inside a container the machine has
+        more.
+
+    Returns
+    -------
+    int or None
+        Bytes; None where the system does not say.
+    """
     if device == "gpu":
         return int(torch.cuda.mem_get_info()[0])
     meminfo = Path("/proc/meminfo")
@@ -164,10 +246,10 @@ def _of_group(group: Path) -> list[int]:
 
 
 def keep_freed_memory() -> None:
-    """From here on the C library keeps what is freed for the next step instead of giving it back.
+    """Let the C library keep freed memory for the next step instead of giving it back, from here on.
 
     A step's maps are large enough for glibc to fetch each from the system and return it, and the system hands
-    out such memory page by page, zeroed: a third of a step's time on a CPU. Elsewhere nothing is done.
+    out such memory page by page, zeroed: a third of a step's time on a CPU. Without glibc nothing is done.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

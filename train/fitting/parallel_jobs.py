@@ -1,7 +1,8 @@
 """Trainings in processes of their own, some at a time, each with one thread.
 
 Two trainings of one thread get more out of two cores than one training of two threads. A process that dies
-takes no other with it. What each says goes to the caller; its bars and warnings to FOLDER/training.log.
+takes no other with it. The lines that each reports go to the caller; its bars and warnings to
+FOLDER/training.log.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from train.support.say import Say
 
 LOG = "training.log"
 GRACE_S = 20.0
-"""Within which a process that is told to end does: after its step."""
+"""A process that is asked to end does so within this time: after its step."""
 How = Literal["trained", "interrupted", "failed"]
 
 
@@ -43,7 +44,20 @@ class MemberResult:
 def run_sequentially(
     config: TrainConfig, members: Sequence[MemberTraining], say: Say
 ) -> Iterator[MemberResult]:
-    """Train in this process, one after another. An interrupted one is the last."""
+    """Train members in this process, one after another.
+
+    Parameters
+    ----------
+    config
+        Of the ensemble.
+    members
+        Those to train, in order.
+
+    Yields
+    ------
+    MemberResult
+        Each as it ends. A member that fails does not end the others; an interrupted one is the last.
+    """
     for member in members:
         try:
             whole = train_member(member, config, _prefixed(say, member))
@@ -58,7 +72,22 @@ def run_sequentially(
 def run_in_parallel(
     config: TrainConfig, members: Sequence[MemberTraining], jobs: int, say: Say
 ) -> Iterator[MemberResult]:
-    """Train `jobs` at a time; each as it ends. Ctrl-C ends those that run, early, and starts no more."""
+    """Train several members at a time, each in a process of its own.
+
+    Parameters
+    ----------
+    config
+        Of the ensemble; each process has one thread where it sets none.
+    members
+        Those to train, in order.
+    jobs
+        Largest number of trainings at a time.
+
+    Yields
+    ------
+    MemberResult
+        Each as it ends. Ctrl-C ends those that run, early, and starts no more.
+    """
     config = replace(config, threads=config.threads or 1)
     waiting = deque(members)
     running: dict[Connection, tuple[MemberTraining, SpawnProcess]] = {}
@@ -77,7 +106,7 @@ def run_in_parallel(
 
 
 def _end(processes: Sequence[SpawnProcess]) -> None:
-    """End them, gently for a while."""
+    """End processes: ask them first, and kill those that still run after `GRACE_S`."""
     for process in processes:
         process.terminate()
     for process in processes:
@@ -94,8 +123,8 @@ def _start(
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe(duplex=False)
     process = spawn.Process(target=_train, args=(config, member, theirs), name=f"rt-pose-{member.name}")
-    resource_tracker.ensure_running()  # beginning it would end the deafness
-    with block_sigint():  # a Ctrl-C waits until it can be handed on, and the process until it can answer it
+    resource_tracker.ensure_running()  # starting it would unblock the signal again
+    with block_sigint():  # a Ctrl-C waits until it can be passed on, and the process until it can handle it
         process.start()
         running[ours] = (member, process)
     theirs.close()
@@ -104,7 +133,7 @@ def _start(
 def _relay_output(
     link: Connection, member: MemberTraining, process: SpawnProcess, say: Say, asked: threading.Event
 ) -> MemberResult | None:
-    """What a process has to say; how it ended, once it has. `asked`: whether Ctrl-C came."""
+    """Pass on a line of a process; return how it ended, once it has. `asked`: whether Ctrl-C came."""
     try:
         kind, text = link.recv()
     except EOFError:
@@ -149,7 +178,7 @@ def _prefixed(say: Say, member: MemberTraining) -> Say:
 def _forward_sigint(
     running: dict[Connection, tuple[MemberTraining, SpawnProcess]],
 ) -> Iterator[threading.Event]:
-    """Within it the first Ctrl-C is handed to the processes; the event says that it came."""
+    """Within the context the first Ctrl-C is passed on to the processes; the event says that it came."""
     asked = threading.Event()
 
     def hand_on() -> None:

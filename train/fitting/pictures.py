@@ -18,13 +18,14 @@ LABEL, FOUND = (60, 220, 60), (255, 70, 70)
 
 
 class Pictures(lightning.Callback):
-    """Writes a few of the frames that are watched after each validation, under a tag."""
+    """Writes a few of the frames that validations run on after each validation, under a tag."""
 
     def __init__(self, frames: LabeledFrames, tag: str) -> None:
         self._frames = frames
         self._tag = tag
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """See `Callback.on_validation_end`."""
         found = getattr(module, "found", None)
         if found is None or not isinstance(trainer.logger, TensorBoardLogger):
             return
@@ -36,7 +37,20 @@ class Pictures(lightning.Callback):
 
 
 def draw(image: NDArray[np.uint8], labels: FloatArray, found: FloatArray) -> NDArray[np.uint8]:
-    """An RGB picture of a frame (H, W, C): labels (K, 2) as rings, found keypoints as crosses, joined."""
+    """Draw labels as rings and found keypoints as crosses, joined by lines.
+
+    Parameters
+    ----------
+    image
+        Frame (H, W, C) uint8, gray or RGB; a small one is enlarged by a whole factor.
+    labels, found
+        Keypoints (K, 2), frame px; NaN where there is none.
+
+    Returns
+    -------
+    NDArray
+        RGB picture (H', W', 3) uint8.
+    """
     zoom = max(int(np.ceil(LEAST_SIDE / max(image.shape[:2]))), 1)
     rgb = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
     picture = np.ascontiguousarray(rgb.repeat(zoom, axis=0).repeat(zoom, axis=1))

@@ -58,11 +58,25 @@ class PoseModule(lightning.LightningModule):
         """(K,) a validation frame."""
 
     def training_step(self, batch: StepBatch, _index: int) -> Tensor:
+        """See `LightningModule.training_step`."""
         with full_precision(batch.labeled.images.device):
             return self._step(batch)
 
     def logits(self, images: Tensor, context_policy: ContextPolicy | None) -> Tensor:
-        """The network's answer to (B, C, h, w), float32; itself it works in the training's precision."""
+        """Return the network's output for images; the network itself runs in the training's precision.
+
+        Parameters
+        ----------
+        images
+            Normalised images (B, C, h, w).
+        context_policy
+            Where a network with context finds the frames' past; None: in the frames themselves.
+
+        Returns
+        -------
+        Tensor
+            Logits (B, K, h / 4, w / 4), float32.
+        """
         images = images.contiguous(memory_format=torch.channels_last)
         with autocast(self._precision, images.device):
             found: Tensor = self.network(images, context_policy)
@@ -123,6 +137,7 @@ class PoseModule(lightning.LightningModule):
         )
 
     def validation_step(self, batch: ValidationBatch, _index: int) -> None:
+        """See `LightningModule.validation_step`."""
         with full_precision(
             batch.images.device
         ):  # Lightning's own autocast, which fp16 brings along, is around it
@@ -133,6 +148,7 @@ class PoseModule(lightning.LightningModule):
             self._distances.append(distances(self._found[-1], labels))
 
     def on_validation_epoch_end(self) -> None:
+        """See `LightningModule.on_validation_epoch_end`."""
         for name, value in figures(np.stack(self._distances)).items():
             self.log(f"{self._watched}/{name}", value)
         self.found = np.stack(self._found)
@@ -140,6 +156,7 @@ class PoseModule(lightning.LightningModule):
         self._distances.clear()
 
     def configure_optimizers(self) -> Any:
+        """See `LightningModule.configure_optimizers`. The backbone has a learning rate of its own."""
         backbone = {"params": self.network.backbone.parameters()}
         new = [self.network.head, *([self.network.context] if self.network.context else [])]
         head = {"params": [p for part in new for p in part.parameters()]}
@@ -164,8 +181,10 @@ class PoseModule(lightning.LightningModule):
         return warm * settings.gamma**falls
 
     def _freeze_backbone(self, held: bool) -> None:
-        """Hold the backbone still: no gradients, and batch norm that neither uses nor gathers the batch's
-        statistics. A learning rate of 0 alone would let the statistics move on."""
+        """Freeze the backbone: no gradients, and batch norm neither uses nor gathers the batch's statistics.
+
+        A learning rate of 0 alone would let the statistics change.
+        """
         backbone = self.network.backbone
         if backbone.training == held:
             backbone.train(not held)

@@ -1,4 +1,4 @@
-"""What a training shows: a bar with the time left, and one line a validation."""
+"""The progress of a training: a bar with the time left, and one line a validation."""
 
 from __future__ import annotations
 
@@ -27,16 +27,19 @@ class TrainingProgress(lightning.Callback):
         self._task = self._bar.add_task("training", loss="")
 
     def on_train_start(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
+        """See `Callback.on_train_start`."""
         self._bar.update(self._task, total=trainer.max_steps)
         self._bar.start()
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, _module: lightning.LightningModule, outputs: Any, *_: Any
     ) -> None:
+        """See `Callback.on_train_batch_end`."""
         loss = f"loss {outputs['loss'].item():.3f}"
         self._bar.update(self._task, completed=trainer.global_step, loss=loss)
 
     def on_validation_end(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
+        """See `Callback.on_validation_end`."""
         figures = trainer.callback_metrics
         kept_back = MONITORED in figures
         median, mean, p90 = (
@@ -48,9 +51,11 @@ class TrainingProgress(lightning.Callback):
         )
 
     def on_train_end(self, _trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
+        """See `Callback.on_train_end`."""
         self._bar.stop()
 
     def on_exception(
         self, _trainer: lightning.Trainer, _module: lightning.LightningModule, _exception: BaseException
     ) -> None:
+        """See `Callback.on_exception`."""
         self._bar.stop()

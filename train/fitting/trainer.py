@@ -1,4 +1,4 @@
-"""The training itself: Lightning's trainer around a tracker, its checkpoints, and how it may end."""
+"""The training itself: Lightning's trainer around a pose module, its checkpoints, and how it may end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _EXPECTED_WARNINGS = (
     ".*Checkpoint directory .* exists and is not empty.*",
     # Lightning asks torch in a way that torch will drop.
     ".*isinstance.treespec, LeafSpec.*",
-    # A run that goes on is handed batches that begin at its step: they need no state of their own.
+    # A resumed run is given batches that start at its step: they need no state of their own.
     ".*your dataloader is not resumable.*",
 )
 
@@ -52,12 +52,33 @@ class TrainingEnd:
     """Its best checkpoint, its last where no frames are kept back; None where it ended before the first."""
     step: int
     why: str | None
-    """Why it ended early, in words; None where it ran to its end."""
+    """Why it ended early, as a phrase; None where it ran to its end."""
 
 
 def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> TrainingEnd:
-    """Train, from step `start` on (after the first one from `out`'s last checkpoint). UserError where a
-    checkpoint cannot be written, or a GPU's memory runs out."""
+    """Train the network of a module.
+
+    Parameters
+    ----------
+    job
+        The prepared training.
+    out
+        Folder to write checkpoints and logs to.
+    start
+        Step to start at; after the first one, from `out`'s last checkpoint.
+    module
+        Changed in place: afterwards it holds the weights of the last step.
+
+    Returns
+    -------
+    TrainingEnd
+        The best checkpoint, and why the training ended early, if it did.
+
+    Raises
+    ------
+    UserError
+        Where a checkpoint cannot be written, or where a GPU's memory runs out.
+    """
     config, last = job.config, out / "checkpoints" / f"{LAST}.ckpt"
     resumable = partial(is_resumable, last, job)
     keep_freed_memory()
@@ -103,7 +124,20 @@ def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> Trai
 
 
 def batches(job: Job, start: int, say: Say) -> StepBatches:
-    """What a training sees, from step `start` on."""
+    """Return the batches of a training.
+
+    Parameters
+    ----------
+    job
+        The prepared training.
+    start
+        Step to start at.
+
+    Returns
+    -------
+    StepBatches
+        Labeled frames of every step from `start` on, and clips from the first step that needs one.
+    """
     config = job.config
     labeled = TrainingBatches(
         job.train,
@@ -129,20 +163,20 @@ def _checkpoint(out: Path, name: str, monitor: str | None, mode: str = "min") ->
 
 
 class _Patience(EarlyStopping):
-    """Ends a training that gets no better; one that goes on after that ends at once."""
+    """Ends a training that gets no better; one that is resumed after that ends at once."""
 
     def __init__(self, validations: int) -> None:
         super().__init__(MONITORED, patience=max(validations, 1), mode="min", check_finite=False)
 
     @property
     def why(self) -> str | None:
-        """In words, where it ended the training."""
+        """Why it ended the training; None where it did not."""
         if self.wait_count < self.patience:
             return None
         return f": {self.patience} validations brought nothing better"
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """All but the patience itself: it may change between a run and the one that goes on."""
+        """All but the patience itself: it may change between a run and the one that resumes it."""
         super().load_state_dict(state_dict | {"patience": self.patience})
 
     def on_train_start(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
@@ -154,7 +188,7 @@ class _Patience(EarlyStopping):
 def _explain_full_gpu(
     trainer: lightning.Trainer, last: Path, resumable: Callable[[], bool]
 ) -> Iterator[None]:
-    """Within it running out of the GPU's memory is a UserError that says what to change and what is kept."""
+    """Turn running out of the GPU's memory into a UserError that says what to change and what is kept."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -171,7 +205,7 @@ def _explain_full_gpu(
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's hints about hardware and loaders; its real warnings come through."""
+    """Silence Lightning's hints about hardware and loaders; its real warnings come through."""
     logger = logging.getLogger("pytorch_lightning")
     level = logger.level
     logger.setLevel(logging.WARNING)

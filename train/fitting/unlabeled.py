@@ -1,4 +1,4 @@
-"""What the losses on unlabeled video need, made ready and checked before the first step."""
+"""The losses on unlabeled video and their videos, prepared and checked before the first step."""
 
 from __future__ import annotations
 
@@ -31,7 +31,22 @@ class Unlabeled:
     videos: list[IndexedVideo]
 
     def clips(self, config: TrainConfig, spec: InputSpec, start: int, say: Say) -> ClipBatches | None:
-        """The clips of the steps from `start` on, or from the first that needs one; None where none does."""
+        """Return the clips of a training's steps, from the first that needs one.
+
+        Parameters
+        ----------
+        config
+            Of the training.
+        spec
+            Input of the network.
+        start
+            Step at which the training starts.
+
+        Returns
+        -------
+        ClipBatches or None
+            None where no loss works on clips.
+        """
         if not self.terms.clips:
             return None
         first = max(start, self.terms.first_clip_step)
@@ -52,7 +67,25 @@ class Unlabeled:
 
 
 def index_videos(config: TrainConfig, folder: Path) -> list[IndexedVideo]:
-    """The unlabeled videos, ready for clips, where a loss works on them; UserError with all that is wrong."""
+    """Index the unlabeled videos, where a loss works on them.
+
+    Parameters
+    ----------
+    config
+        Of the training.
+    folder
+        The data folder, which `config.videos` is relative to.
+
+    Returns
+    -------
+    list of IndexedVideo
+        Empty where no loss works on clips.
+
+    Raises
+    ------
+    UserError
+        With all that is wrong with the videos.
+    """
     if not uses_clips(config):
         return []
     return check_videos(find_videos(folder, config.videos), config.clip_length)
@@ -61,9 +94,28 @@ def index_videos(config: TrainConfig, folder: Path) -> list[IndexedVideo]:
 def prepare(
     config: TrainConfig, videos: list[IndexedVideo], train: LabeledFrames, spec: InputSpec, say: Say
 ) -> Unlabeled:
-    """Every loss built; UserError where one gets nothing to work on.
+    """Build every loss.
 
-    `train` are the training frames: nothing is fitted to those that validate.
+    Parameters
+    ----------
+    config
+        Of the training.
+    videos
+        Unlabeled videos.
+    train
+        The training frames: nothing is fitted to those that validate.
+    spec
+        Input of the network.
+
+    Returns
+    -------
+    Unlabeled
+        All losses, and the videos that those on clips work on.
+
+    Raises
+    ------
+    UserError
+        Where a loss gets nothing to work on, or where labels and videos differ in size.
     """
     _check_noise(config)
     for name in uses_clips(config):

@@ -1,4 +1,4 @@
-"""Fine-tuning: a training that begins with the whole network of an earlier one."""
+"""Fine-tuning: a training that starts with the whole network of an earlier one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,18 @@ CHECKPOINTS = "checkpoints"
 
 
 def find_checkpoint(given: str) -> Path:
-    """The checkpoint that `init_from` names: itself, or the best of a training's folder; UserError."""
+    """Return the checkpoint that `init_from` names.
+
+    Parameters
+    ----------
+    given
+        A checkpoint, or a training's folder, of which the best one is taken.
+
+    Raises
+    ------
+    UserError
+        Where there is no such checkpoint.
+    """
     path = Path(given).expanduser()
     checkpoint = _best_of(path) if path.is_dir() else path
     if not checkpoint.is_file():
@@ -36,14 +47,35 @@ def find_checkpoint(given: str) -> Path:
 
 
 def checkpoint_of(package: Path) -> Path | None:
-    """The checkpoint that a package was exported from, where it still lies beside it."""
+    """Return the checkpoint that a package was exported from, if it still lies beside it.
+
+    Parameters
+    ----------
+    package
+        Folder of the package.
+
+    Returns
+    -------
+    Path or None
+        The best checkpoint of the training's folder; None where it is gone.
+    """
     checkpoint = _best_of(package.parent)
     return checkpoint if checkpoint.is_file() else None
 
 
 def name_of(given: str) -> str:
-    """What `init_from` names, to whoever has not this machine's folders: the earlier training's folder, or a
-    checkpoint that lies by itself; "" = nothing was given."""
+    """Return a name for what `init_from` names that makes sense on another machine.
+
+    Parameters
+    ----------
+    given
+        As configured; empty: nothing.
+
+    Returns
+    -------
+    str
+        Name of the earlier training's folder, or of a checkpoint that lies by itself; empty for nothing.
+    """
     if not given:
         return ""
     path = Path(given).expanduser().resolve()
@@ -52,9 +84,26 @@ def name_of(given: str) -> str:
 
 
 def warm_start(network: PoseNetwork, keypoints: list[str], given: str) -> Path:
-    """Load the earlier training's weights into `network`; the checkpoint that they came from.
+    """Load an earlier training's weights into a network.
 
-    UserError where that is no checkpoint of ours, knows other keypoints or is of another network.
+    Parameters
+    ----------
+    network
+        Changed in place.
+    keypoints
+        Names of the K keypoints of this training.
+    given
+        `init_from` as configured.
+
+    Returns
+    -------
+    Path
+        The checkpoint that the weights came from.
+
+    Raises
+    ------
+    UserError
+        Where it is no checkpoint of `rt-pose train`, knows other keypoints or is of another network.
     """
     path = find_checkpoint(given)
     checkpoint = _read(path)
@@ -76,7 +125,20 @@ def warm_start(network: PoseNetwork, keypoints: list[str], given: str) -> Path:
 
 
 def seen_before(checkpoint: Path, validation: list[str]) -> str:
-    """In words which frames that validate here the earlier network has trained on, or may have; "" = none."""
+    """Describe which frames that validate here the earlier network has trained on, or may have.
+
+    Parameters
+    ----------
+    checkpoint
+        The earlier network's.
+    validation
+        Paths of the images that validate.
+
+    Returns
+    -------
+    str
+        A sentence for the user; empty where there are none.
+    """
     training = _settings_beside(checkpoint)
     seen = trained_names(training, validation)
     if seen is None:
@@ -93,13 +155,21 @@ def seen_before(checkpoint: Path, validation: list[str]) -> str:
 
 
 def trained_before(checkpoint: Path) -> list[str]:
-    """Frames that the earlier network has trained on, as far as its package tells."""
+    """Return the frames that the earlier network has trained on, as far as its package says.
+
+    Parameters
+    ----------
+    checkpoint
+        The earlier network's.
+    """
     return list(_settings_beside(checkpoint).get("trained_on", []))
 
 
 def _settings_beside(checkpoint: Path) -> Mapping[str, Any]:
-    """What the package beside a checkpoint says of its training; nothing where there is none, or none whole,
-    as the network itself is in the checkpoint."""
+    """Return what the package beside a checkpoint says of its training.
+
+    Nothing where there is no whole package: the network itself is in the checkpoint.
+    """
     try:
         return read_package(checkpoint.parent.parent / "package").manifest.training
     except UserError:
@@ -125,7 +195,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _different_network(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
-    """In words, what of two networks' weights differs, the first few."""
+    """Describe where two networks' weights differ, the first few."""
     problems = []
     for name in sorted({*own, *given}):
         here, there = own.get(name), given.get(name)

@@ -28,10 +28,29 @@ WINDOW_RADIUS = 3
 
 
 def read_dlc(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | None) -> ImportedNetwork:
-    """The network in a DeepLabCut export.
+    """Read the network of a DeepLabCut export.
 
-    DeepLabCut does not resize, so the network is made for frames of `frame_size` (width, height); with `size`
-    frames of any size are stretched to it first. UserError where the file is not such an export.
+    DeepLabCut does not resize, so the network is made for frames of `frame_size`; with `size` frames of any
+    size are stretched to it first.
+
+    Parameters
+    ----------
+    path
+        The .pt file.
+    frame_size
+        (width, height) of the camera's frames, px.
+    size
+        (width, height) of the network's input, px; None: that of the frames.
+
+    Returns
+    -------
+    ImportedNetwork
+        The network with all that a package says of it.
+
+    Raises
+    ------
+    UserError
+        Where the file is not such an export, or of a kind that cannot be imported.
     """
     data = _read(path)
     try:

@@ -1,4 +1,4 @@
-"""The networks of DeepLabCut 3, in our own definitions: a standard backbone and deconvolution heads.
+"""The networks of DeepLabCut 3, defined here: a standard backbone and deconvolution heads.
 
 Only what its configuration says is followed, and its weights are found by name; none of its code runs.
 """
@@ -27,7 +27,7 @@ _LOCREF = f"heads.{HEAD}.locref_head."
 _RESNET_NAME = re.compile(r"resnet(\d+)(_gn)?")
 _CSPNEXT_FIXED = {"arch": "P5", "expand_ratio": 0.5, "channel_attention": True, "activation_fn": "SiLU"}
 FEWER = 8
-"""By so much a transposed convolution lowers the number of channels where it is worth being written anew."""
+"""A transposed convolution that lowers the number of channels by this factor or more is worth rewriting."""
 ELSEWHERE = "for another network, export it as ONNX and use `rt-pose import onnx`"
 
 
@@ -42,11 +42,15 @@ class Padding:
 
 
 class TransposedConvolution(nn.ConvTranspose2d):
-    """The same sums in another order: every weight of the kernel times the whole map in one product, and the
-    results laid over each other. The CPU's engine needs half of the time for that where, as in these heads,
-    thousands of channels become some tens."""
+    """A transposed convolution with its sums in another order, which is faster on a CPU.
+
+    Every weight of the kernel times the whole map in one product, and the results added with their offsets.
+    The CPU's engine needs half of the time for that where, as in these heads, thousands of channels become
+    some tens.
+    """
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: ARG002
+        """See `ConvTranspose2d.forward`. `output_size` is ignored."""
         (kernel, _), (stride, _) = self.kernel_size, self.stride
         channels = self.out_channels
         product = self.weight.permute(2, 3, 1, 0).reshape(-1, self.in_channels, 1, 1)
@@ -93,6 +97,7 @@ class Deconvolution(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map features (B, C, h, w) to maps of about `stride` times their resolution."""
         return self.final_conv(self.deconv_layers(x))
 
 
@@ -108,6 +113,7 @@ class DlcNetwork(nn.Module):
         self.register_buffer("black", torch.tensor(black).reshape(1, 3, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map normalised images (B, 3, h, w) to heatmaps, followed by the offsets where there are any."""
         if self.padding:
             # What is padded with is 0, so black is made 0 first.
             black = cast("Tensor", self.black)
@@ -119,9 +125,30 @@ class DlcNetwork(nn.Module):
 def build_network(
     model: Mapping[str, Any], weights: Mapping[str, Tensor], locref: bool, padding: Padding | None
 ) -> tuple[DlcNetwork, int]:
-    """The network of a configuration's `model` with its weights, and input px per heatmap px.
+    """Build the network of a configuration and load its weights.
 
-    UserError where it is not one of ours, or the weights are not its.
+    Parameters
+    ----------
+    model
+        The part `model` of the configuration.
+    weights
+        All weights of the export, by DeepLabCut's names.
+    locref
+        Whether it has a head of location refinement.
+    padding
+        Of its input; None: none.
+
+    Returns
+    -------
+    network : DlcNetwork
+        For inference: its weights need no gradient.
+    stride : int
+        Input px per heatmap px.
+
+    Raises
+    ------
+    UserError
+        Where the architecture is not one of those here, or where the weights do not fit it.
     """
     backbone, prefix, backbone_stride = _backbone(model["backbone"])
     head = model["heads"][HEAD]

@@ -16,11 +16,27 @@ from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT
 
 Layout = Literal["NCHW", "NHWC"]
 _PREFIX = "original/"
-"""Before every name of the original graph, so that none can be one of ours."""
+"""Before every name of the original graph, so that none can collide with a new one."""
 
 
 def load_graph(path: Path) -> Any:
-    """The ONNX model in a file, weights and all; UserError where it is none."""
+    """Load the ONNX model in a file, weights and all.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    onnx.ModelProto
+        The model, checked by ONNX.
+
+    Raises
+    ------
+    UserError
+        Where it cannot be read.
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a network as ONNX")
     try:
@@ -33,18 +49,45 @@ def load_graph(path: Path) -> Any:
 
 
 def inputs_of(model: Any) -> list[str]:
-    """Names of what the graph must be fed (initialisers left out)."""
+    """Return the names of the graph's inputs, without initialisers.
+
+    Parameters
+    ----------
+    model
+        An ONNX model.
+    """
     known = {tensor.name for tensor in model.graph.initializer}
     return [value.name for value in model.graph.input if value.name not in known]
 
 
 def outputs_of(model: Any) -> list[str]:
-    """Names of what the graph gives."""
+    """Return the names of the graph's outputs.
+
+    Parameters
+    ----------
+    model
+        An ONNX model.
+    """
     return [value.name for value in model.graph.output]
 
 
 def check_name(given: str | None, there: list[str], path: Path, what: str) -> str:
-    """The name given, or the only one there; UserError where that is not one."""
+    """Return the name given, or the only one there.
+
+    Parameters
+    ----------
+    given
+        A name of the specification; None: none was given.
+    there
+        The graph's own names.
+    path, what
+        File and kind of name (input, output), for the error.
+
+    Raises
+    ------
+    UserError
+        Where the name is not there, or where none was given and there are several.
+    """
     if given is None and len(there) == 1:
         return there[0]
     if given is None:
@@ -57,10 +100,30 @@ def check_name(given: str | None, there: list[str], path: Path, what: str) -> st
 def keep_maps(
     model: Any, source: str, maps: Iterable[str], shape: tuple[int, int, int], layout: Layout = "NCHW"
 ) -> Any:
-    """The part of `model` from tensor `source` to the tensors `maps`, joined along their channels.
+    """Cut out the part of a model from a tensor to some maps, which are joined along their channels.
 
-    The result takes `image`, float32 (B, C, h, w) of `shape` (C, h, w), and gives `heatmaps` (B, M, h', w'),
-    in whatever `layout` the original works. What lies before `source` and behind the maps is cut off.
+    Parameters
+    ----------
+    model
+        An ONNX model.
+    source
+        Name of the tensor that takes the image; what lies before it is cut off.
+    maps
+        Names of the tensors with the maps; what lies behind them is cut off.
+    shape
+        (C, h, w) of the image.
+    layout
+        How the original's tensors are laid out.
+
+    Returns
+    -------
+    onnx.ModelProto
+        A model that takes `image`, float32 (B, C, h, w), and gives `heatmaps` (B, M, h', w').
+
+    Raises
+    ------
+    UserError
+        Where the maps need another input as well, or where the part holds branches or loops.
     """
     maps = list(maps)
     nodes = _needed(model, source, maps)
@@ -87,7 +150,13 @@ def keep_maps(
 
 
 def producers(model: Any) -> dict[str, Any]:
-    """The node that makes each tensor."""
+    """Return the node that produces each tensor, by the tensor's name.
+
+    Parameters
+    ----------
+    model
+        An ONNX model.
+    """
     return {name: node for node in model.graph.node for name in node.output if name}
 
 
@@ -113,7 +182,7 @@ def _needed(model: Any, source: str, maps: list[str]) -> list[Any]:
 
 
 def _joints(source: str, maps: list[str], layout: Layout) -> tuple[list[Any], list[Any]]:
-    """QuadraturePoints that lead our input in and our output out."""
+    """Return nodes that lead the new input in and the new output out."""
     before, behind, ready = [], [], [_PREFIX + name for name in maps]
     if layout == "NHWC":
         before.append(helper.make_node("Transpose", [NETWORK_INPUT], [_PREFIX + source], perm=[0, 2, 3, 1]))

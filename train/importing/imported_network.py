@@ -1,4 +1,4 @@
-"""A network from elsewhere, as an importer hands it over, and the frames it is tried on."""
+"""A network from elsewhere, as an importer returns it, and the program that it is compared with."""
 
 from __future__ import annotations
 
@@ -23,7 +23,18 @@ class Original(Protocol):
     """How it decodes, where that differs from how the package does."""
 
     def poses(self, images: list[NDArray[np.uint8]]) -> FloatArray:
-        """(F, K, 3): x, y in pixels of the images given (H, W, C), and its confidence; NaN where unseen."""
+        """Find the keypoints of frames.
+
+        Parameters
+        ----------
+        images
+            F frames (H, W, C) uint8.
+
+        Returns
+        -------
+        FloatArray
+            (F, K, 3): x, y in pixels of the frames given, and confidence; NaN where a keypoint is not seen.
+        """
         ...
 
 

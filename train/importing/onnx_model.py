@@ -47,7 +47,25 @@ class OnnxSpec:
 
 
 def read_onnx(path: Path, spec_file: Path) -> ImportedNetwork:
-    """The network in an ONNX file, as a YAML describes it. UserError where they do not fit."""
+    """Read the network in an ONNX file, as a YAML file describes it.
+
+    Parameters
+    ----------
+    path
+        The ONNX file.
+    spec_file
+        The YAML file, see `OnnxSpec`.
+
+    Returns
+    -------
+    ImportedNetwork
+        The network with all that a package says of it.
+
+    Raises
+    ------
+    UserError
+        Where one of them cannot be read, or where they do not fit.
+    """
     spec = load(OnnxSpec, spec_file)
     _check(spec, spec_file)
     model = load_graph(path)

@@ -1,4 +1,4 @@
-"""The program that trained a network, run beside us in its own Python, to compare with."""
+"""The program that trained a network, run in its own Python beside this one, to compare with."""
 
 from __future__ import annotations
 
@@ -30,9 +30,21 @@ class WorkerProcess:
     def __init__(
         self, command: Sequence[str], what: str, environment: Mapping[str, str] | None = None
     ) -> None:
-        """UserError where its Python, the first word, is not there. `what` names it for people.
+        """Start the process.
 
-        `environment` says how its threads wait and the like, beside what it inherits.
+        Parameters
+        ----------
+        command
+            Its Python, and the arguments.
+        what
+            Name of the program, for errors.
+        environment
+            Variables beside those that it inherits: how its threads wait and the like.
+
+        Raises
+        ------
+        UserError
+            Where its Python is not there.
         """
         if not Path(command[0]).is_file():
             raise UserError(
@@ -54,7 +66,7 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """Number of the process."""
         return self._process.pid
 
     def close(self) -> None:
@@ -75,7 +87,20 @@ class WorkerProcess:
         self.close()
 
     def order(self, order: dict[str, Any], data: bytes = b"") -> None:
-        """Tell it what to do; UserError where it has ended."""
+        """Send an order to the process.
+
+        Parameters
+        ----------
+        order
+            Becomes a line of JSON.
+        data
+            Bytes that follow it.
+
+        Raises
+        ------
+        UserError
+            Where the process has ended.
+        """
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(order).encode() + b"\n" + data)
@@ -84,7 +109,18 @@ class WorkerProcess:
             self._last_errors()
 
     def answer(self) -> dict[str, Any]:
-        """Of the oldest order not yet answered; UserError where it has ended."""
+        """Wait for the answer to the oldest order that is not yet answered.
+
+        Returns
+        -------
+        dict of str to Any
+            The line of JSON.
+
+        Raises
+        ------
+        UserError
+            Where the process has ended.
+        """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -103,7 +139,24 @@ class OriginalProgram(WorkerProcess):
     """DeepLabCut-Live or sleap-nn in a process of its own."""
 
     def __init__(self, kind: Kind, python: Path, model: Path, threads: int) -> None:
-        """UserError where that Python cannot run the program on that model."""
+        """Start the program.
+
+        Parameters
+        ----------
+        kind
+            dlc or sleap.
+        python
+            Python of an environment that has the program.
+        model
+            Its model.
+        threads
+            Threads of the program.
+
+        Raises
+        ------
+        UserError
+            Where that Python cannot run the program on that model.
+        """
         command = [str(python), str(WORKER), kind, str(model.absolute()), str(threads)]
         super().__init__(command, f"{python} ({kind})")
         # An export of sleap-nn ends at whole heatmap pixels.
@@ -112,20 +165,37 @@ class OriginalProgram(WorkerProcess):
         self.name: str = self.answer()["name"]
 
     def send(self, images: Sequence[NDArray[np.uint8]]) -> None:
-        """Hand over the frames (H, W, C) that `poses` and `time_ns` work on."""
+        """Send the frames that `poses` and `time_ns` work on.
+
+        Parameters
+        ----------
+        images
+            F frames (H, W, C) uint8 of one shape.
+        """
         stack = np.stack(list(images))
         self.order({"do": "frames", "shape": stack.shape}, stack.tobytes())
         self.answer()
         self._sent = images
 
     def poses(self, images: list[NDArray[np.uint8]]) -> FloatArray:
-        """(F, K, 3) of frames (H, W, C)."""
+        """See `Original.poses`."""
         if self._sent is not images:
             self.send(images)
         self.order({"do": "poses"})
         return np.asarray(self.answer()["poses"], np.float64)
 
     def time_ns(self, count: int) -> NDArray[np.int64]:
-        """How long each of `count` further frames took it."""
+        """Measure how long the program needs for each of some further frames, in turn.
+
+        Parameters
+        ----------
+        count
+            Number of frames.
+
+        Returns
+        -------
+        NDArray
+            Durations (count,), ns.
+        """
         self.order({"do": "time", "n": count})
         return np.asarray(self.answer()["ns"], np.int64)

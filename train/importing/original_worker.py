@@ -58,12 +58,34 @@ class DeepLabCutLive:
         self._started = False
 
     def prepare(self, frames: Any) -> list[Any]:
-        """Frames as the program takes them from a camera."""
+        """Convert frames to those that the program takes from a camera.
+
+        Parameters
+        ----------
+        frames
+            Frames (F, H, W, C) uint8, RGB or gray.
+
+        Returns
+        -------
+        list of ndarray
+            F frames (H, W, 3) uint8, blue first.
+        """
         blue_first = frames[..., ::-1] if frames.shape[-1] == 3 else np.repeat(frames, 3, axis=-1)
         return list(np.ascontiguousarray(blue_first))
 
     def pose(self, frame: Any) -> Any:
-        """(K, 3) of a prepared frame."""
+        """Find the keypoints of a prepared frame.
+
+        Parameters
+        ----------
+        frame
+            One of those that `prepare` returned.
+
+        Returns
+        -------
+        ndarray
+            (K, 3): x, y in px, confidence.
+        """
         if not self._started:
             self._live.init_inference(frame)
             self._started = True
@@ -95,11 +117,33 @@ class SleapExport:
         self._layer = Predictor.from_export_dir(folder, runtime="onnx", device="cpu", batch_size=1).layer
 
     def prepare(self, frames: Any) -> list[Any]:
-        """Frames as its layers take them."""
+        """Convert frames to those that the program's layers take.
+
+        Parameters
+        ----------
+        frames
+            Frames (F, H, W, C) uint8.
+
+        Returns
+        -------
+        list of ndarray
+            F frames (1, C, H, W) uint8.
+        """
         return [np.ascontiguousarray(frame.transpose(2, 0, 1))[None] for frame in frames]
 
     def pose(self, frame: Any) -> Any:
-        """(K, 3) of a prepared frame."""
+        """Find the keypoints of a prepared frame.
+
+        Parameters
+        ----------
+        frame
+            One of those that `prepare` returned.
+
+        Returns
+        -------
+        ndarray
+            (K, 3): x, y in px, confidence.
+        """
         found = self._layer.predict(frame)
         xy = found.pred_keypoints[0, 0].numpy()
         return np.concatenate([xy, found.pred_peak_values[0, 0].numpy()[:, None]], axis=1)
@@ -109,13 +153,30 @@ KINDS: dict[str, Any] = {"dlc": DeepLabCutLive, "sleap": SleapExport}
 
 
 def answer(**what: Any) -> None:
-    """One line back."""
+    """Write one line of JSON back."""
     ANSWERS.write(json.dumps(what) + "\n")
     ANSWERS.flush()
 
 
 def timed(program: Any, frames: list[Any], first: int, count: int) -> list[int]:
-    """Nanoseconds of each of `count` frames in turn, from number `first` on."""
+    """Measure how long a program needs for each of some frames, in turn.
+
+    Parameters
+    ----------
+    program
+        One of `KINDS`.
+    frames
+        Prepared frames; they are repeated where they do not suffice.
+    first
+        Number of the first frame.
+    count
+        Number of frames to measure.
+
+    Returns
+    -------
+    list of int
+        Durations, ns.
+    """
     elapsed = []
     for i in range(first, first + count):
         start = time.perf_counter_ns()
@@ -125,7 +186,17 @@ def timed(program: Any, frames: list[Any], first: int, count: int) -> list[int]:
 
 
 def serve(kind: str, model: str, threads: int) -> None:
-    """Answer orders until told to quit or until nobody is there any more."""
+    """Answer orders until the order to quit comes or the input ends.
+
+    Parameters
+    ----------
+    kind
+        dlc or sleap.
+    model
+        Path of the model.
+    threads
+        Threads of the program.
+    """
     library = patch_torchvision()
     program = KINDS[kind](model, threads)
     answer(name=program.name, library=str(library is not None))

@@ -1,7 +1,7 @@
 """From a network trained elsewhere to a model package: golden frames, what each precision costs, parity.
 
 An imported network has no labels by itself. Then only the displacement of a precision from float32 is known,
-not its error, and `auto` stays with float32; labeled frames, where given, settle it.
+not its error, and `auto` stays with float32; labeled frames, where given, decide it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class ImportTrial:
-    """What an imported network is tried on."""
+    """The frames, labels and programs that an imported network is tried with."""
 
     frames: SampleFrames
     labels: LabeledFrames | None = None
@@ -58,9 +58,26 @@ class ImportTrial:
 
 
 def import_package(imported: ImportedNetwork, trial: ImportTrial, out: Path, say: Say) -> Package:
-    """Write the package of a network from elsewhere, and say how it compares.
+    """Write the package of a network from elsewhere, and report how it compares.
 
-    UserError where the network cannot run, or is not sure of a single keypoint of the frames given.
+    Parameters
+    ----------
+    imported
+        The network.
+    trial
+        Frames to run it on, and programs to compare it with.
+    out
+        Folder of the package.
+
+    Returns
+    -------
+    Package
+        The package.
+
+    Raises
+    ------
+    UserError
+        Where the network cannot run, or is not confident of a single keypoint of the frames given.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="import-", dir=out.parent) as scratch:
@@ -88,7 +105,18 @@ def import_package(imported: ImportedNetwork, trial: ImportTrial, out: Path, say
 
 
 def compare(ours: FloatArray, theirs: FloatArray) -> dict[str, Any]:
-    """Distances (px) between keypoints (F, K, 2) of two programs, where both see one."""
+    """Summarise the distances between the keypoints of two programs, where both see one.
+
+    Parameters
+    ----------
+    ours, theirs
+        Positions (F, K, 2), px; NaN where a keypoint is not seen.
+
+    Returns
+    -------
+    dict
+        n, median, P95 and largest distance, px; None where n is 0.
+    """
     apart = np.linalg.norm(ours - theirs, axis=-1)
     apart = apart[np.isfinite(apart)]
     if not len(apart):
@@ -113,7 +141,7 @@ def _check_count(imported: ImportedNetwork, found: Keypoints[FloatArray]) -> Non
 
 
 def _check_norms(imported: ImportedNetwork, work: Path, frames: SampleFrames) -> None:
-    """That the engine, which writes group norms its own way, finds what the network as it came would find."""
+    """Check that the engine, which computes group norms in its own way, agrees with the original graph."""
     model = openvino_core().read_model(work / NETWORK)
     model.reshape(input_shapes(imported.spec, 1))
     as_it_came = openvino_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -131,7 +159,7 @@ def _check_norms(imported: ImportedNetwork, work: Path, frames: SampleFrames) ->
 
 
 def _golden(frames: SampleFrames, reference: Keypoints[FloatArray]) -> Golden:
-    """The frames with the most keypoints the network is sure of, in their order."""
+    """The frames with the most confident keypoints, in their order."""
     confident = (reference.confidence >= GOLDEN_CONFIDENCE).sum(axis=1)
     if not confident.any():
         raise UserError(
@@ -146,8 +174,8 @@ def _golden(frames: SampleFrames, reference: Keypoints[FloatArray]) -> Golden:
 def _parity(
     imported: ImportedNetwork, work: Path, original: Original, frames: SampleFrames, say: Say
 ) -> dict[str, Any]:
-    """Our keypoints against the original's, on frames of the input's size or, where the network is told to
-    resize, of their own."""
+    """The package's keypoints against the original's, on frames of the input's size or, where the network is
+    to resize, of their own."""
     if imported.spec.frame is None:
         frames = resized(frames, imported.spec.width, imported.spec.height)
     decode = replace(imported.decode, decoder=original.decoder or imported.decode.decoder)

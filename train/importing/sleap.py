@@ -1,7 +1,7 @@
 """`rt-pose import sleap`: a sleap-nn ONNX export of a single-instance model as a model package.
 
 The exported graph takes uint8 frames of the camera's size, scales them, finds whole heatmap pixels and gives
-them in frame pixels. Here it ends at the confidence maps and begins behind its own scaling, which our
+them in frame pixels. Here it ends at the confidence maps and begins behind its own scaling, which rt_pose's
 preprocessing does in the same way; keypoints are refined as sleap-nn refines them when it runs a checkpoint.
 """
 
@@ -33,10 +33,29 @@ _LAST = {"Conv", "ConvTranspose", "Sigmoid", "Relu", "Resize", "Add"}
 
 
 def read_sleap(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | None) -> ImportedNetwork:
-    """The network in a folder that `sleap-nn export` wrote, or in its `model.onnx`.
+    """Read the network in a folder that `sleap-nn export` wrote, or in its `model.onnx`.
 
-    It is made for frames of `frame_size` (width, height), scaled as in training; with `size` frames of any
-    size are stretched to it. UserError where it is not a single-instance export.
+    It is made for frames of `frame_size`, scaled as in training; with `size` frames of any size are stretched
+    to it.
+
+    Parameters
+    ----------
+    path
+        The folder, or the file.
+    frame_size
+        (width, height) of the camera's frames, px.
+    size
+        (width, height) of the network's input, px; None: that of the scaled frames.
+
+    Returns
+    -------
+    ImportedNetwork
+        The network with all that a package says of it.
+
+    Raises
+    ------
+    UserError
+        Where it is not a single-instance export.
     """
     file = path / MODEL if path.is_dir() else path
     model = load_graph(file)
@@ -87,7 +106,13 @@ def read_sleap(path: Path, frame_size: tuple[int, int], size: tuple[int, int] | 
 
 
 def wants_channels(path: Path) -> Literal[1, 3]:
-    """Channels of the frames that an export takes."""
+    """Return the channels of the frames that an export takes: 1 gray, 3 RGB.
+
+    Parameters
+    ----------
+    path
+        The folder, or its `model.onnx`.
+    """
     file = path / MODEL if path.is_dir() else path
     return 1 if _metadata(file, load_graph(file))["input_channels"] == 1 else 3
 
@@ -101,7 +126,7 @@ class WholeGraph:
         self.name = f"the exported graph's own peaks ({self._file.name})"
 
     def poses(self, images: list[NDArray[np.uint8]]) -> FloatArray:
-        """(F, K, 3) in pixels of the images (H, W, C)."""
+        """See `Original.poses`."""
         core = openvino_core()
         model = core.read_model(self._file)
         height, width, channels = images[0].shape
@@ -134,8 +159,11 @@ def _metadata(file: Path, model: Any) -> dict[str, Any]:
 
 
 def _offset_px(spec: InputSpec, frame_size: tuple[int, int]) -> float:
-    """Input px at heatmap pixel 0, for sleap-nn's coordinates: heatmap pixel times stride over scale, without
-    the half pixels that a resize of areas brings (our way back to the frame adds them)."""
+    """Return the input px at heatmap pixel 0, for sleap-nn's coordinates.
+
+    Those are the heatmap pixel times stride over scale, without the half pixels that a resize of areas brings
+    (the way back to the frame adds them).
+    """
     return 0.5 * spec.width / frame_size[0] - 0.5
 
 

@@ -18,7 +18,23 @@ from train.importing.package import ImportTrial, Say, import_package
 
 
 def import_onnx(options: dict[str, Any], say: Say) -> Package:
-    """`rt-pose import onnx FILE --spec YAML`."""
+    """Run `rt-pose import onnx FILE --spec YAML`.
+
+    Parameters
+    ----------
+    options
+        Options of the command line: file, spec, frames, labels, out.
+
+    Returns
+    -------
+    Package
+        The package that was written.
+
+    Raises
+    ------
+    UserError
+        Where a file cannot be used.
+    """
     from train.importing.onnx_model import read_onnx
 
     imported = read_onnx(Path(options["file"]), Path(options["spec"]))
@@ -26,7 +42,23 @@ def import_onnx(options: dict[str, Any], say: Say) -> Package:
 
 
 def import_dlc(options: dict[str, Any], say: Say) -> Package:
-    """`rt-pose import dlc FILE`."""
+    """Run `rt-pose import dlc FILE`.
+
+    Parameters
+    ----------
+    options
+        Options of the command line: file, frames, size, python, labels, out.
+
+    Returns
+    -------
+    Package
+        The package that was written.
+
+    Raises
+    ------
+    UserError
+        Where a file cannot be used.
+    """
     from train.importing.dlc import read_dlc
 
     path, frames = Path(options["file"]), _frames(options, 3)
@@ -36,7 +68,23 @@ def import_dlc(options: dict[str, Any], say: Say) -> Package:
 
 
 def import_sleap(options: dict[str, Any], say: Say) -> Package:
-    """`rt-pose import sleap FOLDER`."""
+    """Run `rt-pose import sleap FOLDER`.
+
+    Parameters
+    ----------
+    options
+        Options of the command line: file, frames, size, python, labels, out.
+
+    Returns
+    -------
+    Package
+        The package that was written.
+
+    Raises
+    ------
+    UserError
+        Where a file cannot be used.
+    """
     from train.importing.sleap import WholeGraph, read_sleap, wants_channels
 
     path = Path(options["file"])

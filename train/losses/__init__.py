@@ -28,7 +28,7 @@ class LabelRow:
     loss: Callable[[LossInputs], Tensor]
     weight: float
     settings: tuple[str, ...] = ()
-    """What of a `LossConfig`, beside the weight, it heeds."""
+    """What of a `LossConfig`, beside the weight, it uses."""
 
 
 @dataclass(frozen=True)

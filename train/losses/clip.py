@@ -13,8 +13,8 @@ from torch import Tensor
 class ClipInputs:
     """The network's answer to one clip: T frames that follow one another without a seam, K keypoints.
 
-    Positions are in frame px with the clip's augmentation undone, never in px of the resized input: what is
-    forgiven, and a fitted space, mean the same on every clip.
+    Positions are in frame px with the clip's augmentation undone, never in px of the resized input: a
+    tolerance and a fitted space mean the same on every clip.
     """
 
     logits: Tensor
@@ -34,20 +34,76 @@ class ClipInputs:
 
 
 def confident(xy: Tensor, confidence: Tensor, least: float) -> Tensor:
-    """(T, K) which keypoints count: found, and with at least this confidence."""
+    """Return which keypoints count: those that were found, with enough confidence.
+
+    Parameters
+    ----------
+    xy
+        Keypoints (T, K, 2), px; NaN where there is none.
+    confidence
+        Their confidence (T, K), 0..1.
+    least
+        Confidence under which a keypoint does not count.
+
+    Returns
+    -------
+    Tensor
+        Booleans (T, K), without gradient.
+    """
     return torch.isfinite(xy.detach()).all(dim=-1) & (confidence >= least)
 
 
 def mean_over(values: Tensor, counts: Tensor) -> Tensor:
-    """The mean of those that count; 0, with zero gradient, where none does."""
+    """Return the mean of those values that count.
+
+    Parameters
+    ----------
+    values
+        Any shape.
+    counts
+        Booleans of the same shape.
+
+    Returns
+    -------
+    Tensor
+        A scalar; 0, with zero gradient, where no value counts.
+    """
     return torch.where(counts, values, 0.0).sum() / counts.sum().clamp(min=1)
 
 
 def hinge(values: Tensor, eps: Tensor) -> Tensor:
-    """What goes beyond `eps`."""
+    """Return by how much values exceed a tolerance.
+
+    Parameters
+    ----------
+    values
+        Values (..., K).
+    eps
+        Tolerance (K,), in the unit of `values`.
+
+    Returns
+    -------
+    Tensor
+        max(0, values - eps), (..., K).
+    """
     return (values - eps.to(values.device)).clamp(min=0)
 
 
 def zero_where_unknown(xy: Tensor, counts: Tensor) -> Tensor:
-    """`xy` with 0 where it does not count: a NaN would come back through the gradient of what ignores it."""
+    """Replace positions that do not count by 0.
+
+    A NaN would come back through the gradient of whatever ignores it.
+
+    Parameters
+    ----------
+    xy
+        Positions (..., 2).
+    counts
+        Booleans (...,).
+
+    Returns
+    -------
+    Tensor
+        Positions (..., 2), without NaN where `counts` leaves out all that are NaN.
+    """
     return torch.where(counts[..., None], xy, 0.0)

@@ -30,10 +30,23 @@ class LossInputs:
 
 
 def gaussian_targets(keypoints: Tensor, height: int, width: int, stride: int) -> tuple[Tensor, Tensor]:
-    """Gaussians of `TARGET_SIGMA` at labels, each summing to 1 however close to the border.
+    """Return Gaussians of `TARGET_SIGMA` at labels, each summing to 1 however close to the border.
 
-    `keypoints` (B, K, 2) in input px -> maps (B, K, height, width) and which labels exist, (B, K) bool. The
-    map of a missing label is flat: the keypoint is nowhere in particular.
+    Parameters
+    ----------
+    keypoints
+        Labels (B, K, 2), input px; NaN where there is none.
+    height, width
+        Size of a heatmap, px.
+    stride
+        Input pixels per heatmap pixel.
+
+    Returns
+    -------
+    maps : Tensor
+        Targets (B, K, height, width). That of a missing label is flat: the keypoint is nowhere in particular.
+    labeled : Tensor
+        Which labels exist, booleans (B, K).
     """
     labeled = torch.isfinite(keypoints).all(dim=-1)
     centres = (torch.nan_to_num(keypoints) + 0.5) / stride - 0.5  # (B, K, 2) heatmap px
@@ -44,23 +57,55 @@ def gaussian_targets(keypoints: Tensor, height: int, width: int, stride: int) ->
 
 
 def heatmap_kl(inputs: LossInputs) -> Tensor:
-    """Kullback-Leibler divergence from the softmaxed output to the target, mean over keypoints that count.
+    """Return the Kullback-Leibler divergence KL(target || softmaxed output).
 
-    Those are the labeled ones and, where a blank means absent, all. A scalar in nats; 0 (with zero gradient)
-    where none counts.
+    Parameters
+    ----------
+    inputs
+        The step's labeled frames.
+
+    Returns
+    -------
+    Tensor
+        A scalar in nats, the mean over keypoints that count: the labeled ones and, where a blank means
+        absent, all. 0 (with zero gradient) where none counts.
     """
     log_maps, targets, counts = _compared(inputs)
     return _mean(kullback_leibler(log_maps, targets), counts)
 
 
 def heatmap_js(inputs: LossInputs) -> Tensor:
-    """Jensen-Shannon divergence between them instead: at most log 2, and so it forgives a bad label."""
+    """Return the Jensen-Shannon divergence between output and target.
+
+    It is at most log 2, so that it tolerates a bad label.
+
+    Parameters
+    ----------
+    inputs
+        The step's labeled frames.
+
+    Returns
+    -------
+    Tensor
+        A scalar in nats, the mean over the keypoints that count in `heatmap_kl`.
+    """
     log_maps, targets, counts = _compared(inputs)
     return _mean(jensen_shannon(log_maps, targets), counts)
 
 
 def heatmap_mse(inputs: LossInputs) -> Tensor:
-    """Squared difference between them instead, summed over the map's pixels (a flat map scores 0.05)."""
+    """Return the squared difference between output and target, summed over the map's pixels.
+
+    Parameters
+    ----------
+    inputs
+        The step's labeled frames.
+
+    Returns
+    -------
+    Tensor
+        A scalar, the mean over the keypoints that count in `heatmap_kl`; a flat map scores 0.05.
+    """
     log_maps, targets, counts = _compared(inputs)
     return _mean(squared_error(log_maps, targets), counts)
 
@@ -76,7 +121,7 @@ def _compared(inputs: LossInputs) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _mean(values: Tensor, counts: Tensor) -> Tensor:
-    """Of `values` (B, K), each as often as it counts; 0 where none does."""
+    """Return the mean of `values` (B, K), weighted by what each counts; 0 where none does."""
     total = counts.sum()
     return (values * counts).sum() / torch.where(total > 0, total, 1)
 

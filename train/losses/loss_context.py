@@ -38,17 +38,36 @@ class LossContext:
 
     @property
     def min_confidence(self) -> float:
+        """Confidence under which a keypoint does not count, 0..1: as configured, else `MIN_CONFIDENCE`."""
         given = self.settings.min_confidence
         return MIN_CONFIDENCE if given is None else given
 
     def motion_px(self) -> Tensor:
-        """(K,) frame px a frame: as configured, else derived."""
+        """Return how far each keypoint may move (K,), frame px a frame: as configured, else derived."""
         if self.settings.eps is not None:
             return torch.full((len(self.keypoints),), self.settings.eps)
         return torch.from_numpy(self.motion()).float()
 
     def indices(self, names: list[str], key: str) -> list[int]:
-        """Of keypoints by name; UserError where a name is unknown."""
+        """Return the indices of keypoints by name.
+
+        Parameters
+        ----------
+        names
+            Names of keypoints, in the order of the result.
+        key
+            Key of the configuration to name in an error.
+
+        Returns
+        -------
+        list of int
+            Indices, 0 to K - 1.
+
+        Raises
+        ------
+        UserError
+            Where a name is not among the labels' keypoints.
+        """
         for name in names:
             if name not in self.keypoints:
                 raise UserError(f"{key}: no keypoint '{name}' in the labels{nearest(name, self.keypoints)}")
@@ -57,7 +76,7 @@ class LossContext:
 
 @dataclass
 class FittedLoss:
-    """A loss that is ready, and in words what it forgives."""
+    """A loss that is ready, and a sentence that says what it tolerates."""
 
     loss: ClipLoss
     note: str
@@ -67,7 +86,17 @@ MIN_CONFIDENCE = 0.05
 
 
 def format_eps(context: LossContext, eps: Tensor, per: str) -> str:
-    """In words: eps (K,) frame px of every keypoint, in one figure where they are equal."""
+    """Describe the tolerance of every keypoint, in one figure where they are equal.
+
+    Parameters
+    ----------
+    context
+        Of the loss; says whether the tolerance was configured or derived.
+    eps
+        Tolerance (K,), frame px.
+    per
+        What it is related to, such as "a frame".
+    """
     values = eps.numpy()
     how = "as configured" if context.settings.eps is not None else "from the videos' own motion"
     if np.ptp(values) < 1e-6:

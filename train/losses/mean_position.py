@@ -20,9 +20,23 @@ DIFFUSE_CELLS = 4
 
 
 def mean_position(logits: Tensor, stride: int) -> Tensor:
-    """(..., K, 2) px of the network's input, of maps (..., K, h, w) given as logits.
+    """Return the mean position of every map.
 
-    A map that is not finite gives NaN and no gradient.
+    Parameters
+    ----------
+    logits
+        Maps (..., K, h, w) as logits.
+    stride
+        Input pixels per heatmap pixel.
+
+    Returns
+    -------
+    Tensor
+        Positions (..., K, 2), px of the network's input. A map that is not finite gives NaN and no gradient.
+
+    Notes
+    -----
+    Sun, X. et al. (2018), "Integral human pose regression".
     """
     height, width = logits.shape[-2:]
     finite = torch.isfinite(logits).all(dim=-1).all(dim=-1)  # (..., K)
@@ -35,7 +49,21 @@ def mean_position(logits: Tensor, stride: int) -> Tensor:
 
 
 def diffuse_share(mean: Tensor, decoded: Tensor, counts: Tensor) -> Tensor:
-    """The share of keypoints whose map is diffuse, of those that count (...,), by the maps' `mean` positions
-    and what was `decoded`, (..., 2) heatmap px."""
+    """Return the share of keypoints whose map is diffuse, of those that count.
+
+    Parameters
+    ----------
+    mean
+        Mean positions of the maps (..., 2), heatmap px.
+    decoded
+        Keypoints as they are decoded (..., 2), heatmap px.
+    counts
+        Booleans (...,).
+
+    Returns
+    -------
+    Tensor
+        A scalar, 0..1; 0 where no keypoint counts.
+    """
     far = torch.linalg.vector_norm(mean.detach() - decoded, dim=-1) > DIFFUSE_CELLS
     return (far & counts).sum() / counts.sum().clamp(min=1)

@@ -2,7 +2,7 @@
 
 Labels say where in the image a keypoint lives and how far it ranges; the videos say how fast what is there
 moves: corners are followed from frame to frame by optical flow (Lucas & Kanade 1981, pyramidal), and back;
-only those that return are believed.
+only those that return to their place count.
 """
 
 from __future__ import annotations
@@ -32,9 +32,25 @@ MARGIN_PX = 10.0
 
 
 def motion_px(labels: FloatArray, videos: Sequence[VideoInfo]) -> FloatArray:
-    """(K,) px a frame that each keypoint may move, from labels (F, K, 2) and videos in the same frame px.
+    """Estimate how far each keypoint may move from frame to frame.
 
-    UserError where no two frames of the videos can be decoded.
+    Parameters
+    ----------
+    labels
+        Labels (F, K, 2), frame px; NaN where unlabeled.
+    videos
+        Unlabeled videos, of the same frame size as the labels.
+
+    Returns
+    -------
+    FloatArray
+        Largest movement (K,), px a frame: percentile `PERCENTILE` of the flow around a keypoint's places, at
+        least `LEAST_PX`, at most the range of its labels.
+
+    Raises
+    ------
+    UserError
+        Where no two frames of the videos can be decoded.
     """
     low = np.nanpercentile(labels, 5, axis=0) - MARGIN_PX  # (K, 2)
     high = np.nanpercentile(labels, 95, axis=0) + MARGIN_PX
@@ -57,7 +73,24 @@ def motion_px(labels: FloatArray, videos: Sequence[VideoInfo]) -> FloatArray:
 
 
 def flow(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-    """Places (N, 2) of corners in gray images (H, W), and how far each moved (N,), px."""
+    """Follow corners from one frame to the next and back.
+
+    Parameters
+    ----------
+    before, after
+        Gray images (H, W).
+
+    Returns
+    -------
+    places : FloatArray
+        Corners (N, 2) of `before` that return to their place within `RETURNS_PX`, px.
+    moves : FloatArray
+        How far each moved (N,), px.
+
+    Notes
+    -----
+    Lucas, B. and Kanade, T. (1981), pyramidal as in OpenCV.
+    """
     corners = cv2.goodFeaturesToTrack(before, 400, 0.01, 5)
     if corners is None:
         return np.empty((0, 2)), np.empty(0)

@@ -32,7 +32,7 @@ class MultiviewPCA:
 
     def __call__(self, clip: ClipInputs) -> Tensor:
         counts = confident(clip.xy, clip.confidence, self.min_confidence)
-        # A part that is missing in one view has nothing to be held against.
+        # A part that is missing in one view has nothing to be compared with.
         rows = counts[:, self.parts].flatten(0, 1).all(dim=1, keepdim=True).expand(-1, self.parts.shape[1])
         xy = zero_where_unknown(clip.xy, counts)[:, self.parts].flatten(0, 1)  # (T B, V, 2)
         residuals = self.space.residuals(xy, torch.ones_like(rows))
@@ -40,7 +40,23 @@ class MultiviewPCA:
 
 
 def multiview_pca(context: LossContext) -> FittedLoss:
-    """The loss with its space fitted; UserError where no views are named, or too few labels show them."""
+    """Build the loss, with its space fitted to the labels.
+
+    Parameters
+    ----------
+    context
+        The labels and the configured `views`; `eps`, where it is set, replaces the fitted one.
+
+    Returns
+    -------
+    FittedLoss
+        The loss on a clip.
+
+    Raises
+    ------
+    UserError
+        Where no views are named, or where too few labels show a body part in all of them.
+    """
     if not context.views:
         raise UserError(
             "losses.multiview_pca: no body part is said to be seen in several views; give `views`, for each "

@@ -37,7 +37,18 @@ class NoiseConsistency:
 
 
 def noise_consistency(context: LossContext) -> FittedLoss:
-    """The loss; it has nothing to fit."""
+    """Build the loss; it has nothing to fit.
+
+    Parameters
+    ----------
+    context
+        Gives the least confidence.
+
+    Returns
+    -------
+    FittedLoss
+        The loss on a clip, which must have a second draw of its noise.
+    """
     return FittedLoss(
         NoiseConsistency(context.min_confidence), "between two draws of the noise, nothing forgiven"
     )

@@ -1,6 +1,6 @@
 """A linear space that positions keep to, and how far a keypoint lies outside it: what both PCA losses share.
 
-Everything is in frame px, the fit as well as the keypoints it is held against.
+Everything is in frame px, the fit as well as the keypoints that are compared with it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from rt_pose.offline.pose_space import principal, residuals
 from rt_pose.types import FloatArray
 
 PERCENTILE = 99.0
-"""Residuals of labels up to this percentile (0..100) are forgiven."""
+"""Residuals of labels up to this percentile (0..100) cost nothing."""
 FOLDS = 20
 
 
 @dataclass
 class PcaSpace:
-    """Mean and components of n positions, with what a row strays from them by nature."""
+    """Mean and components of n positions, with the distances from them that are usual."""
 
     mean: Tensor
     """(2 n,) frame px."""
@@ -36,10 +36,24 @@ class PcaSpace:
     """(n,) frame px: the 99th percentile of the labels' residuals."""
 
     def residuals(self, xy: Tensor, counts: Tensor) -> Tensor:
-        """(R, n) px between keypoints `xy` (R, n, 2) and their projections onto the space.
+        """Return the distances between keypoints and their projections onto the space.
 
-        A row with keypoints that do not count (`counts` (R, n) false) is projected by the others, towards the
-        mean where they leave it open (probabilistic PCA, Tipping & Bishop 1999).
+        Parameters
+        ----------
+        xy
+            Keypoints (R, n, 2), frame px; finite.
+        counts
+            Booleans (R, n). A row with keypoints that do not count is projected by the others, towards the
+            mean where they leave it open.
+
+        Returns
+        -------
+        Tensor
+            Distances (R, n), frame px.
+
+        Notes
+        -----
+        Tipping, M. and Bishop, C. (1999), "Probabilistic principal component analysis", for rows with gaps.
         """
         mean, components = self.mean.to(xy.device), self.components.to(xy.device)
         d = xy.flatten(1) - mean  # (R, 2 n)
@@ -52,8 +66,22 @@ class PcaSpace:
 
 
 def fit_space(rows: FloatArray, dimensions: Callable[[FloatArray], int]) -> PcaSpace:
-    """The space of `rows` (P, n, 2), frame px, none missing; `dimensions` counts its components.
+    """Fit a space to positions.
 
+    Parameters
+    ----------
+    rows
+        Positions (P, n, 2), frame px; none missing.
+    dimensions
+        Counts the components to keep, given the rows as (P, 2 n).
+
+    Returns
+    -------
+    PcaSpace
+        The space with its tolerance.
+
+    Notes
+    -----
     eps comes from the residual of every row in a fit that did not see it (`FOLDS` parts): with few labels the
     residuals of the fit itself are too small, and correct poses would be punished.
     """
@@ -69,7 +97,20 @@ def fit_space(rows: FloatArray, dimensions: Callable[[FloatArray], int]) -> PcaS
 
 
 def held_out(d: FloatArray, dimensions: int) -> FloatArray:
-    """(P, n) px: the residual of each row of `d` (P, 2 n) in the space of the other parts' rows."""
+    """Return the residual of each row in the space of the other parts' rows.
+
+    Parameters
+    ----------
+    d
+        Positions (P, 2 n), frame px.
+    dimensions
+        Number of components.
+
+    Returns
+    -------
+    FloatArray
+        Residuals (P, n), px.
+    """
     part = np.arange(len(d)) % FOLDS
     found = np.empty((len(d), d.shape[1] // 2))
     for fold in range(min(FOLDS, len(d))):
@@ -79,7 +120,18 @@ def held_out(d: FloatArray, dimensions: int) -> FloatArray:
 
 
 def components_for(share: float) -> Callable[[FloatArray], int]:
-    """Counts the components that explain this share of the variance of (P, 2 n) rows."""
+    """Return a function that counts the components which explain a share of the variance.
+
+    Parameters
+    ----------
+    share
+        Share of the variance, 0..1.
+
+    Returns
+    -------
+    Callable
+        From positions (P, 2 n) to a number of components, at least 1.
+    """
 
     def count(d: FloatArray) -> int:
         strength = np.linalg.svd(d - d.mean(axis=0), compute_uv=False) ** 2

@@ -34,7 +34,23 @@ class PosePCA:
 
 
 def pose_pca(context: LossContext) -> FittedLoss:
-    """The loss with its space fitted; UserError where too few labels are whole poses, or all fit it."""
+    """Build the loss, with its space fitted to the labeled poses.
+
+    Parameters
+    ----------
+    context
+        The labels; of the settings `keypoints`, `variance` and `eps`.
+
+    Returns
+    -------
+    FittedLoss
+        The loss on a clip.
+
+    Raises
+    ------
+    UserError
+        Where too few labels are whole poses, or where the components leave nothing outside the space.
+    """
     chosen = context.settings.keypoints or context.keypoints
     keypoints = context.indices(chosen, "losses.pose_pca.keypoints")
     poses = context.labels[:, keypoints]

@@ -28,6 +28,17 @@ class Temporal:
 
 
 def temporal(context: LossContext) -> FittedLoss:
-    """The loss with its eps from the configuration, or from how fast things move in the videos."""
+    """Build the loss, with its tolerance from the configuration or from how fast things move in the videos.
+
+    Parameters
+    ----------
+    context
+        Gives the tolerance and the least confidence.
+
+    Returns
+    -------
+    FittedLoss
+        The loss on a clip.
+    """
     eps = context.motion_px()
     return FittedLoss(Temporal(eps, context.min_confidence), format_eps(context, eps, "a frame"))

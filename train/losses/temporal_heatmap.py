@@ -1,4 +1,4 @@
-"""Temporal loss on the maps: one that moves with its keypoint is forgiven as much as the keypoint is."""
+"""Temporal loss on the maps: a map may move as far as its keypoint may, without a penalty."""
 
 from __future__ import annotations
 
@@ -29,16 +29,37 @@ class TemporalHeatmap:
 
 
 def temporal_heatmap(context: LossContext) -> FittedLoss:
-    """The loss with the divergence of two ideal maps as its eps, as far apart as a keypoint may move."""
+    """Build the loss; its tolerance is the divergence of two ideal maps as far apart as a keypoint may move.
+
+    Parameters
+    ----------
+    context
+        Gives the movement, the size of the heatmaps and the least confidence.
+
+    Returns
+    -------
+    FittedLoss
+        The loss on a clip.
+    """
     moved = context.motion_px()
     eps = divergence_of_moved(moved / min(context.heatmap_px), context.heatmap_size)
     return FittedLoss(TemporalHeatmap(eps, context.min_confidence), format_eps(context, moved, "a frame"))
 
 
 def divergence_of_moved(distances: Tensor, size: tuple[int, int]) -> Tensor:
-    """(K,) nats between target maps whose centres lie `distances` (K,) heatmap px apart.
+    """Return the divergence of target maps whose centres lie apart.
 
-    `size` (width, height) of the map. What moves further than the map is wide is as far apart as can be.
+    Parameters
+    ----------
+    distances
+        Distances (K,), heatmap px. What moves further than the map is wide is as far apart as can be.
+    size
+        (width, height) of the map, heatmap px.
+
+    Returns
+    -------
+    Tensor
+        Jensen-Shannon divergence (K,), nats.
     """
     width, height = size
     half = distances.clamp(max=width - 1) / 2

@@ -1,4 +1,4 @@
-"""The configured losses as terms of one sum: weight times what has been annealed in, each applied once."""
+"""The configured losses as terms of one sum: weight times annealing factor, each applied once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,18 @@ class ClipTerm:
     ramp_steps: int
 
     def factor(self, step: int) -> float:
-        """What its weight is multiplied by at a step: 0, then rising to 1."""
+        """Return the factor of the weight at a step.
+
+        Parameters
+        ----------
+        step
+            Step of the training, from 0.
+
+        Returns
+        -------
+        float
+            0 before `first_step`, then rising to 1.
+        """
         return float(np.clip((step - self.first_step + 1) / max(self.ramp_steps, 1), 0.0, 1.0))
 
 
@@ -57,7 +68,18 @@ class Terms:
 
 
 def resampled_frames(config: TrainConfig) -> int:
-    """How many of a clip's frames must come under a second draw of noise."""
+    """Return how many of a clip's frames need a second draw of noise.
+
+    Parameters
+    ----------
+    config
+        Of the training; a quarter of `clip_length` where `noise_consistency` sets no `frames`.
+
+    Returns
+    -------
+    int
+        0 where `noise_consistency` is not configured.
+    """
     settings = config.losses.get("noise_consistency")
     if settings is None:
         return 0
@@ -67,10 +89,28 @@ def resampled_frames(config: TrainConfig) -> int:
 def build_terms(
     config: TrainConfig, context: Callable[[str, LossConfig], LossContext], say: Callable[[str], object]
 ) -> Terms:
-    """Every configured loss, fitted where it has something to fit; says what each forgives.
+    """Build every configured loss, fitted where it has something to fit.
 
-    `context` gives what a loss on clips is built from, by name and settings; it is called for those only.
-    UserError where a loss gets nothing to work on.
+    Parameters
+    ----------
+    config
+        Of the training; its `losses` and `steps`.
+    context
+        Gives what a loss on clips is built from, by name and settings; it is called for those only.
+
+    Returns
+    -------
+    Terms
+        All losses with their weights.
+
+    Raises
+    ------
+    UserError
+        Where a loss gets nothing to work on.
+
+    Notes
+    -----
+    What each loss on clips tolerates is reported.
     """
     terms = Terms([], [])
     for name, settings in config.losses.items():
@@ -87,23 +127,58 @@ def build_terms(
 
 
 def annealing(settings: LossConfig, steps: int) -> tuple[int, int]:
-    """First step with any weight, and steps of the ramp."""
+    """Return when a loss on clips sets in.
+
+    Parameters
+    ----------
+    settings
+        Of the loss; `start` and `ramp` are shares of all steps, `START` and `RAMP` where they are None.
+    steps
+        Steps of the whole training.
+
+    Returns
+    -------
+    first_step : int
+        Step after which it has any weight.
+    ramp_steps : int
+        Steps over which the weight rises.
+    """
     start = START if settings.start is None else settings.start
     ramp = RAMP if settings.ramp is None else settings.ramp
     return round(start * steps), round(ramp * steps)
 
 
 def default_weight(name: str, settings: LossConfig) -> float:
-    """The configured weight, else the loss's own."""
+    """Return the configured weight, else the loss's own.
+
+    Parameters
+    ----------
+    name
+        Name of the loss in `LOSSES`.
+    settings
+        As configured.
+    """
     return LOSSES[name].weight if settings.weight is None else settings.weight
 
 
 def resolve_losses(config: TrainConfig) -> TrainConfig:
-    """The configuration with every loss's weight written out."""
+    """Return the configuration with every loss's weight written out.
+
+    Parameters
+    ----------
+    config
+        Of the training; it is not changed.
+    """
     losses = {name: replace(loss, weight=default_weight(name, loss)) for name, loss in config.losses.items()}
     return replace(config, losses=losses)
 
 
 def uses_clips(config: TrainConfig) -> list[str]:
-    """Names of the configured losses that need unlabeled video."""
+    """Return the names of the configured losses that need unlabeled video.
+
+    Parameters
+    ----------
+    config
+        Of the training; unknown names are passed over.
+    """
     return [name for name in config.losses if isinstance(LOSSES.get(name), ClipRow)]

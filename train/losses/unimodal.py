@@ -1,4 +1,4 @@
-"""Unimodal losses: where the network is sure, its map is one ideal Gaussian at its own maximum."""
+"""Unimodal losses: where the network is confident, its map is one ideal Gaussian at its own maximum."""
 
 from __future__ import annotations
 
@@ -29,17 +29,35 @@ class Unimodal:
 
 
 def unimodal_mse(context: LossContext) -> FittedLoss:
-    """By the squared difference, summed over pixels."""
+    """Build the loss by the squared difference, summed over pixels.
+
+    Parameters
+    ----------
+    context
+        Gives the least confidence.
+    """
     return _build(squared_error, context)
 
 
 def unimodal_kl(context: LossContext) -> FittedLoss:
-    """By the Kullback-Leibler divergence, nats."""
+    """Build the loss by the Kullback-Leibler divergence, nats.
+
+    Parameters
+    ----------
+    context
+        Gives the least confidence.
+    """
     return _build(kullback_leibler, context)
 
 
 def unimodal_js(context: LossContext) -> FittedLoss:
-    """By the Jensen-Shannon divergence, nats."""
+    """Build the loss by the Jensen-Shannon divergence, nats.
+
+    Parameters
+    ----------
+    context
+        Gives the least confidence.
+    """
     return _build(jensen_shannon, context)
 
 

@@ -61,11 +61,27 @@ BACKBONES: dict[str, BackboneRow] = {
 
 
 def build_backbone(name: str, channels: int, weights: Path | None = None) -> Backbone:
-    """The backbone `name` for gray (1) or RGB (3) input, with the weights of a file or those that it has.
+    """Build a backbone and load its weights.
 
-    For one channel the first layer's three colour kernels are summed: a gray frame then gives exactly what
-    its repetition in three channels would. UserError where the file does not fit, or its own weights are
-    not installed.
+    Parameters
+    ----------
+    name
+        Row of `BACKBONES`.
+    channels
+        1 gray, 3 RGB. For one channel the first layer's three colour kernels are summed: a gray frame then
+        gives exactly what its repetition in three channels would.
+    weights
+        File of weights; None: those that the backbone has of its own, or random ones.
+
+    Returns
+    -------
+    Backbone
+        On the CPU.
+
+    Raises
+    ------
+    UserError
+        Where the file does not fit, or where the backbone's own weights are not installed.
     """
     row = BACKBONES[name]
     backbone = row.build(channels)
@@ -80,7 +96,15 @@ def build_backbone(name: str, channels: int, weights: Path | None = None) -> Bac
 
 
 def format_start(name: str, weights: str) -> str:
-    """In words, for the user, what the backbone starts from."""
+    """Describe, for the user, what the backbone starts from.
+
+    Parameters
+    ----------
+    name
+        Row of `BACKBONES`.
+    weights
+        File of weights as configured; empty: none.
+    """
     if weights:
         return f"{name} starts from {Path(weights).name}"
     if BACKBONES[name].weights is not None:

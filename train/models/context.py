@@ -36,7 +36,15 @@ class Context(nn.Module):
     """Mixes the reduced maps of `frames` past frames into the coarsest map of the present one."""
 
     def __init__(self, features: int, frames: int) -> None:
-        """`features`: channels of the coarsest map."""
+        """Create a context that changes nothing until it is trained.
+
+        Parameters
+        ----------
+        features
+            Channels C of the coarsest map.
+        frames
+            Number N of past frames.
+        """
         super().__init__()
         self.frames = frames
         self.reduce = nn.Conv2d(features, WIDTH, 1, bias=False)
@@ -47,26 +55,80 @@ class Context(nn.Module):
         nn.init.zeros_(self.expand.weight)  # an untrained context changes nothing
 
     def forward(self, coarsest: Tensor, now: Tensor, past: Tensor) -> Tensor:
-        """The coarsest map (B, C, h, w) with what its past (B, N F, h, w) adds, `now` (B, F, h, w) being the
-        reduced map of itself."""
+        """Add to the coarsest map what the past contributes.
+
+        Parameters
+        ----------
+        coarsest
+            Coarsest maps (B, C, h, w).
+        now
+            Their own reduced maps (B, F, h, w).
+        past
+            Reduced maps of the past (B, N F, h, w), newest first; 0 where there is none.
+
+        Returns
+        -------
+        Tensor
+            Maps (B, C, h, w).
+        """
         present = self.present(now)
         return coarsest + self.expand(functional.relu(present + self.past(past)) - functional.relu(present))
 
     def next_past(self, now: Tensor, past: Tensor) -> Tensor:
-        """The past (B, N F, h, w) of the frame after this one: this frame first, the oldest gone."""
+        """Return the past of the next frame: this frame first, the oldest one dropped.
+
+        Parameters
+        ----------
+        now
+            Reduced map of this frame (B, F, h, w).
+        past
+            Its past (B, N F, h, w), newest first.
+
+        Returns
+        -------
+        Tensor
+            Past (B, N F, h, w), newest first.
+        """
         kept = past[:, : (self.frames - 1) * WIDTH]
         return torch.cat([now, kept], dim=1) if self.frames > 1 else now
 
 
 def self_context(now: Tensor, frames: int) -> Tensor:
-    """For frames without neighbours: each its own past, as if nothing had moved."""
+    """Give frames without neighbours a past: each its own, as if nothing had moved.
+
+    Parameters
+    ----------
+    now
+        Reduced maps of the frames (B, F, h, w).
+    frames
+        Number N of past frames.
+
+    Returns
+    -------
+    Tensor
+        Past (B, N F, h, w).
+    """
     return now.repeat(1, frames, 1, 1)
 
 
 def clip_context(length: int, again: Sequence[int] = ()) -> ContextPolicy:
-    """For the frames of a clip, one after another: a frame's past lies within the clip, and before its first
-    frame there is nothing. After these `length` frames may come second draws of the frames `again`: what is
-    compared is the same moment, so each has the past of its first draw."""
+    """Return the policy for the frames of a clip, one after another.
+
+    A frame's past lies within the clip, and before its first frame there is nothing.
+
+    Parameters
+    ----------
+    length
+        Number of frames T of the clip.
+    again
+        Frames of which second draws follow after the T frames. What is compared is the same moment, so each
+        has the past of its first draw.
+
+    Returns
+    -------
+    ContextPolicy
+        From (T + S, F, h, w) and N to (T + S, N F, h, w).
+    """
 
     def past(now: Tensor, frames: int) -> Tensor:
         clip = now[:length]
@@ -78,12 +140,21 @@ def clip_context(length: int, again: Sequence[int] = ()) -> ContextPolicy:
 
 
 def random_context(turn: int) -> ContextPolicy:
-    """For labeled frames in training: of N + 2 in turn, one has an empty past, N have themselves as their
-    last 1 to N frames, and one has another frame as its past.
+    """Return the policy for labeled frames in training.
 
-    So the network answers well without a past and with a growing one, and learns not to trust a past that
-    shows something else: a keypoint is where the present frame has it. `turn` moves on with the step, so that
-    each place in the batch sees each kind.
+    Of N + 2 frames in turn, one has an empty past, N have themselves as their last 1 to N frames, and one has
+    another frame as its past. So the network answers well without a past and with a growing one, and learns
+    not to trust a past that shows something else: a keypoint is where the present frame has it.
+
+    Parameters
+    ----------
+    turn
+        Moves on with the step, so that each place in the batch sees each kind.
+
+    Returns
+    -------
+    ContextPolicy
+        From (B, F, h, w) and N to (B, N F, h, w).
     """
 
     def past(now: Tensor, frames: int) -> Tensor:

@@ -25,6 +25,7 @@ class ConvNormAct(nn.Module):
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, h, w) to (B, outputs, h / stride, w / stride), rounded up."""
         return functional.silu(self.norm(self.conv(x)))
 
 
@@ -37,6 +38,7 @@ class Separable(nn.Module):
         self.pointwise_conv = ConvNormAct(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, width, h, w) to the same shape."""
         return self.pointwise_conv(self.depthwise_conv(x))
 
 
@@ -50,6 +52,7 @@ class Block(nn.Module):
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, width, h, w) to the same shape."""
         y = self.conv2(self.conv1(x))
         return x + y if self.residual else y
 
@@ -62,6 +65,7 @@ class ChannelAttention(nn.Module):
         self.fc = nn.Conv2d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Weight the channels of (B, width, h, w)."""
         return x * functional.hardsigmoid(self.fc(x.mean(dim=(2, 3), keepdim=True)))
 
 
@@ -78,6 +82,7 @@ class Split(nn.Module):
         self.attention = ChannelAttention(2 * half)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, width, h, w) to the same shape."""
         both = torch.cat([self.blocks(self.main_conv(x)), self.short_conv(x)], dim=1)
         return self.final_conv(self.attention(both))
 
@@ -92,6 +97,7 @@ class PyramidPool(nn.Module):
         self.conv2 = ConvNormAct(half * (len(_POOLS) + 1), width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, width, h, w) to the same shape."""
         x = self.conv1(x)
         pooled = [functional.max_pool2d(x, size, 1, padding=size // 2) for size in _POOLS]
         return self.conv2(torch.cat([x, *pooled], dim=1))
@@ -118,6 +124,7 @@ class CSPNeXt(nn.Module):
         self.channels = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images (B, 3, h, w) to features (B, `channels`, h / 32, w / 32), rounded up."""
         x = self.stem(x)
         for i in range(len(_BLOCKS)):
             x = self.get_submodule(f"stage{i + 1}")(x)

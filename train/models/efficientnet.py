@@ -49,6 +49,7 @@ class ConvNorm(nn.Module):
         self.active = active
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, h, w) to (B, outputs, h / stride, w / stride)."""
         x = conv_norm(self.conv, self.norm, x)
         return functional.relu6(x, inplace=True) if self.active else x
 
@@ -65,6 +66,7 @@ class InvertedBottleneck(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, h, w) to (B, outputs, h / stride, w / stride)."""
         y = self.project(self.depthwise(self.expand(x)))
         return y.add_(x) if self.residual else y
 
@@ -111,6 +113,7 @@ class EfficientNetLite(Backbone):
         self.features = [outputs for _, outputs in taps]
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map images (B, C, h, w) to maps at strides 4, 8, 16 and 32; see `Backbone`."""
         x = self.stem(x)
         maps = []
         for i, block in enumerate(self.blocks):
@@ -121,7 +124,13 @@ class EfficientNetLite(Backbone):
 
 
 def lite(variant: int) -> Callable[[int], EfficientNetLite]:
-    """(channels) -> the network of a variant."""
+    """Return a function that builds a variant for a number of channels (1 gray, 3 RGB).
+
+    Parameters
+    ----------
+    variant
+        0, 1 or 2.
+    """
     return lambda channels: EfficientNetLite(channels, variant)
 
 
@@ -147,9 +156,22 @@ _CLASSIFIER = ("_conv_head.", "_bn1.", "_fc.")
 
 
 def lite_weights(variant: int) -> dict[str, Tensor]:
-    """The packaged ImageNet weights under this module's names, for three channels.
+    """Return the packaged ImageNet weights under this module's names, for three channels.
 
-    UserError where the package of the variant is not installed.
+    Parameters
+    ----------
+    variant
+        0, 1 or 2.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Weights by name, without the classifier's.
+
+    Raises
+    ------
+    UserError
+        Where the package of the variant is not installed.
     """
     weights = {}
     for packaged_name, value in torch.load(_packaged(variant), weights_only=True).items():

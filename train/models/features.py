@@ -17,11 +17,23 @@ class Backbone(nn.Module):
 
 
 def conv_norm(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
-    """`norm(conv(x))`; one convolution where batch norm is held to its running statistics within a training.
+    """Return `norm(conv(x))`, in one convolution where a training holds batch norm to its running statistics.
 
-    From the first clip on it is. Scale and shift are then the same for every frame and go into the
+    From the first clip on it does. Scale and shift are then the same for every frame and go into the
     convolution's own weights, gradients included, instead of over each map and back: equal up to rounding,
-    with half as many maps to be kept for the way back.
+    with half as many maps to be kept for the backward pass.
+
+    Parameters
+    ----------
+    conv, norm
+        The two layers; any norm other than `BatchNorm2d` is applied as it is.
+    x
+        Maps (B, C, h, w).
+
+    Returns
+    -------
+    Tensor
+        Maps (B, outputs, h', w').
     """
     if not isinstance(norm, nn.BatchNorm2d) or norm.training or not conv.training:
         return norm(conv(x))
@@ -39,6 +51,11 @@ def freeze_statistics(network: nn.Module) -> None:
     Live, the network answers by its running statistics. Were only clips seen through them and labels through
     their batch's own, these would be two networks, and the losses on clips would be met by one that gives
     every frame the same pose while labels are still met by the other.
+
+    Parameters
+    ----------
+    network
+        Changed in place; a later `network.train()` undoes it.
     """
     for module in network.modules():
         # On several GPUs Lightning puts `SyncBatchNorm` in place of every `BatchNorm2d`.

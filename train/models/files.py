@@ -15,7 +15,17 @@ ONNX_OPSET = 18
 
 
 def write_onnx(network: nn.Module, spec: InputSpec, path: Path) -> None:
-    """Write `network.onnx`."""
+    """Write a network as ONNX.
+
+    Parameters
+    ----------
+    network
+        On the CPU, in evaluation mode; with context it takes a past and returns the next one as well.
+    spec
+        Its input.
+    path
+        The file to write.
+    """
     inputs, outputs = [NETWORK_INPUT], [NETWORK_OUTPUT]
     if spec.context is not None:
         inputs, outputs = [*inputs, NETWORK_PAST], [*outputs, NETWORK_NEXT]
@@ -37,7 +47,13 @@ def write_onnx(network: nn.Module, spec: InputSpec, path: Path) -> None:
 
 
 def write_program(network: nn.Module, spec: InputSpec, path: Path) -> None:
-    """Write `network.pt2`."""
+    """Write a network as a torch program.
+
+    Parameters
+    ----------
+    network, spec, path
+        As in `write_onnx`.
+    """
     batch = torch.export.Dim("batch", min=1)
     example = _example(spec)
     program = torch.export.export(network, example, dynamic_shapes=tuple({0: batch} for _ in example))

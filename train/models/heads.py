@@ -49,6 +49,7 @@ class HeatmapHead(nn.Module):
         self.heatmaps = nn.Conv2d(inputs, keypoints, 1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
+        """Map feature maps, finest (stride 4) first, to heatmap logits (B, K, h / 4, w / 4)."""
         x = maps[-1]
         for stage, finer in zip(self.stages, maps[-2::-1], strict=True):
             x = stage(x, finer)

@@ -99,6 +99,7 @@ class MobileNetV4Small(Backbone):
         self.blocks = nn.Sequential(*stages)
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map images (B, C, h, w) to maps at strides 4, 8, 16 and 32; see `Backbone`."""
         x = functional.relu(conv_norm(self.conv_stem, self.bn1, x), inplace=True)
         maps = []
         for stage in self.blocks:

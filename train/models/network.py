@@ -14,8 +14,7 @@ from train.models.heads import HeatmapHead
 
 
 class PoseNetwork(nn.Module):
-    """Backbone and head: (B, C, h, w) -> heatmap logits (B, K, h/4, w/4); between them, where the
-    configuration asks for it, what the frames before have to say."""
+    """Backbone, causal context (where it is configured) and head: an image in, heatmap logits out."""
 
     def __init__(self, config: NetworkConfig, channels: int, keypoints: int) -> None:
         super().__init__()
@@ -26,8 +25,20 @@ class PoseNetwork(nn.Module):
         self.context = Context(self.backbone.features[-1], config.context) if config.context else None
 
     def forward(self, images: Tensor, context_policy: ContextPolicy | None = None) -> Tensor:
-        """`context_policy`: where a network with context finds the frames' past; else in the frames
-        themselves."""
+        """Return the heatmap logits of images.
+
+        Parameters
+        ----------
+        images
+            Normalised images (B, C, h, w).
+        context_policy
+            Where a network with context finds the frames' past; None: in the frames themselves.
+
+        Returns
+        -------
+        Tensor
+            Logits (B, K, h / 4, w / 4).
+        """
         maps = self.backbone(images)
         if self.context is not None:
             now = self.context.reduce(maps[-1])
@@ -38,7 +49,22 @@ class PoseNetwork(nn.Module):
         return self.head(maps)
 
     def forward_streaming(self, images: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of frames whose past is given (B, N F, h', w'), and the past of the frames after them."""
+        """Return the logits of frames whose past is given; only for a network with context.
+
+        Parameters
+        ----------
+        images
+            Normalised images (B, C, h, w).
+        past
+            Reduced maps of the frames before them (B, N F, h', w'), newest first.
+
+        Returns
+        -------
+        logits : Tensor
+            Logits (B, K, h / 4, w / 4).
+        next_past : Tensor
+            Past of the frames after them (B, N F, h', w').
+        """
         assert self.context is not None
         maps = self.backbone(images)
         now = self.context.reduce(maps[-1])
@@ -54,11 +80,25 @@ class StreamingExport(nn.Module):
         self.network = network
 
     def forward(self, image: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """See `PoseNetwork.forward_streaming`."""
         return self.network.forward_streaming(image, past)
 
 
 def input_spec(config: NetworkConfig, channels: int) -> InputSpec:
-    """What the network wants to see."""
+    """Return the input that a network expects, as its package states it.
+
+    Parameters
+    ----------
+    config
+        Of the network: backbone, input size, context.
+    channels
+        1 gray, 3 RGB.
+
+    Returns
+    -------
+    InputSpec
+        Size (px), channels, normalisation (grey levels 0..255) and context.
+    """
     row = BACKBONES[config.backbone]
     context = None
     if config.context:

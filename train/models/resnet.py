@@ -30,7 +30,13 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
 def group_norm(channels: int) -> nn.Module:
-    """Group norm as ResNets have it: 32 groups, whatever the width."""
+    """Return group norm as ResNets have it: 32 groups, whatever the width.
+
+    Parameters
+    ----------
+    channels
+        Channels of the map; a multiple of `GROUPS`.
+    """
     return nn.GroupNorm(GROUPS, channels)
 
 
@@ -49,6 +55,7 @@ class Basic(nn.Module):
         self.downsample = _shortcut(inputs, width, stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, h, w) to (B, width, h / stride, w / stride), rounded up."""
         y = functional.relu(conv_norm(self.conv1, self.bn1, x), inplace=True)
         y = conv_norm(self.conv2, self.bn2, y)
         return functional.relu(y.add_(self.downsample(x)), inplace=True)
@@ -71,6 +78,7 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(inputs, outputs, stride, norm)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, inputs, h, w) to (B, 4 width, h / stride, w / stride), rounded up."""
         y = functional.relu(conv_norm(self.conv1, self.bn1, x), inplace=True)
         y = functional.relu(conv_norm(self.conv2, self.bn2, y), inplace=True)
         y = conv_norm(self.conv3, self.bn3, y)
@@ -104,6 +112,7 @@ class ResNet(nn.Module):
         self.channels = inputs
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map images (B, 3, h, w) to features (B, `channels`, h / stride, w / stride), rounded up."""
         x = self.maxpool(functional.relu(conv_norm(self.conv1, self.bn1, x), inplace=True))
         for stage in STAGES:
             x = self.get_submodule(stage)(x)
@@ -124,6 +133,7 @@ class ResNetMaps(Backbone):
         self.features = [64 * 2**i * expansion for i in range(4)]
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map images (B, C, h, w) to maps at strides 4, 8, 16 and 32; see `Backbone`."""
         x = self.maxpool(functional.relu(conv_norm(self.conv1, self.bn1, x), inplace=True))
         maps = []
         for stage in STAGES:

@@ -18,6 +18,7 @@ class Residual(nn.Module):
         self.second = ConvNorm(width, width, 3, active=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (B, width, h, w) to the same shape."""
         return functional.relu6(self.second(self.first(x)).add_(x), inplace=True)
 
 
@@ -39,6 +40,7 @@ class Tiny(Backbone):
                 module.momentum = 0.1
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map images (B, C, h, w) to maps at strides 4, 8 and 16; see `Backbone`."""
         x = self.stem(x)
         maps = []
         for stage in self.stages:

@@ -94,6 +94,7 @@ class VisionTransformer(Backbone):
         self.features = [*DETAIL, width]
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map images (B, C, h, w) to maps at strides 4, 8 and 16; see `Backbone`."""
         maps, fine = [], x
         for layer in self.detail:
             fine = layer(fine)
@@ -115,5 +116,13 @@ class VisionTransformer(Backbone):
 
 
 def vit(width: int, heads: int) -> Callable[[int], VisionTransformer]:
-    """(channels) -> a transformer of that width."""
+    """Return a function that builds a transformer for a number of channels (1 gray, 3 RGB).
+
+    Parameters
+    ----------
+    width
+        Channels of a patch: 192 (ViT-Tiny) or 384 (ViT-Small).
+    heads
+        Heads of the attention.
+    """
     return lambda channels: VisionTransformer(channels, width, heads)

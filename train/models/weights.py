@@ -1,4 +1,4 @@
-"""Weights from a file of the user's, into a backbone of ours."""
+"""Weights from a user's file, into one of the backbones of this package."""
 
 from __future__ import annotations
 
@@ -22,11 +22,32 @@ _COUNTER = "num_batches_tracked"
 
 
 def load_weights(backbone: nn.Module, file: Path, channels: int, first: str, new: tuple[str, ...]) -> str:
-    """Load a file into `backbone`; in words what came from it.
+    """Load a file of weights into a backbone.
 
-    `first` is the layer that sees the image: for gray its three colour kernels are summed, so that a gray
-    frame gives what its repetition in three channels would. Parts that begin with one of `new` need not be in
-    the file. UserError with every weight that is missing or has another shape.
+    Parameters
+    ----------
+    backbone
+        Changed in place.
+    file
+        See `read_weights`.
+    channels
+        1 gray, 3 RGB.
+    first
+        Name of the weight of the layer that sees the image: for gray its three colour kernels are summed, so
+        that a gray frame gives what its repetition in three channels would.
+    new
+        Prefixes of the parts that need not be in the file.
+
+    Returns
+    -------
+    str
+        A sentence that says what came from the file.
+
+    Raises
+    ------
+    UserError
+        With every weight that is missing or has another shape (the first `LISTED`), or where the file cannot
+        be read.
     """
     given, prefix = _without_prefix(read_weights(file), set(backbone.state_dict()))
     if channels == 1 and first in given:
@@ -47,7 +68,23 @@ def load_weights(backbone: nn.Module, file: Path, channels: int, first: str, new
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
-    """The named tensors of a .pt, .pth, .ckpt or .safetensors file; UserError where it is none."""
+    """Read the named tensors of a file.
+
+    Parameters
+    ----------
+    file
+        A .pt, .pth, .ckpt or .safetensors file.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Tensors by name, on the CPU.
+
+    Raises
+    ------
+    UserError
+        Where there is no such file, where it cannot be read as plain weights, or where it holds no tensors.
+    """
     if not file.is_file():
         raise UserError(f"network.weights {file}: no such file; give a .pt, .pth, .ckpt or .safetensors file")
     try:
@@ -70,7 +107,13 @@ def read_weights(file: Path) -> dict[str, Tensor]:
 
 
 def read_problem(error: Exception) -> str:
-    """What torch says of a file in one line; without its advice to trust the file."""
+    """Return what torch says of a file in one line, without its advice to trust the file.
+
+    Parameters
+    ----------
+    error
+        What `torch.load` raised.
+    """
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if text.startswith("Weights only load failed"):
         return "it is no file of torch.save, or holds more than tensors and plain values"
@@ -78,7 +121,18 @@ def read_problem(error: Exception) -> str:
 
 
 def gray_kernels(kernels: Tensor) -> Tensor:
-    """Kernels (O, 3, h, w) for colour as (O, 1, h, w) for gray; those for gray as they are."""
+    """Sum the colour kernels of a first layer.
+
+    Parameters
+    ----------
+    kernels
+        Kernels (O, 3, h, w) for colour or (O, 1, h, w) for gray; other shapes are returned as they are.
+
+    Returns
+    -------
+    Tensor
+        Kernels (O, 1, h, w) for gray.
+    """
     return kernels.sum(dim=1, keepdim=True) if kernels.ndim == 4 else kernels
 
 
@@ -97,7 +151,7 @@ def _load_file(file: Path) -> Any:
 
 
 def _without_prefix(given: dict[str, Tensor], own: set[str]) -> tuple[dict[str, Tensor], str]:
-    """The weights under the prefix that makes most names ours."""
+    """Return the weights under the prefix for which most names are the backbone's own."""
     prefix = max(PREFIXES, key=lambda p: sum(k.startswith(p) and k[len(p) :] in own for k in given))
     return {k[len(prefix) :]: v for k, v in given.items() if k.startswith(prefix)}, prefix
 

@@ -1,8 +1,9 @@
 """The frames that lower precisions are calibrated and measured on.
 
-A package that we trained knows its training frames, which calibrate, from those kept back, which measure.
-Where it kept none back its golden frames measure, and do not calibrate. Of an imported network nobody knows
-which frames it was trained on: its recordings calibrate, and its labels, where there are any, only measure.
+A package of `rt-pose train fit` names its training frames, which calibrate, and those kept back, which
+measure. Where it kept none back its golden frames measure, and do not calibrate. Of an imported network
+nobody knows which frames it was trained on: its recordings calibrate, and its labels, where there are any,
+only measure.
 """
 
 from __future__ import annotations
@@ -43,7 +44,25 @@ class CalibrationFrames:
 
 
 def collect_frames(package: Package, config: QuantiseConfig) -> CalibrationFrames:
-    """What a configuration gives to work on; UserError where the package or the labels do not fit it."""
+    """Read the frames that a configuration gives to calibrate and to measure on.
+
+    Parameters
+    ----------
+    package
+        The package that precisions are added to.
+    config
+        Labels and recordings.
+
+    Returns
+    -------
+    CalibrationFrames
+        Frames (H, W, C) uint8.
+
+    Raises
+    ------
+    UserError
+        Where the package or the labels do not fit it, or where too few frames are given.
+    """
     spec, recorded = package.manifest.input, _recorded(package, config.frames)
     if "imported" not in package.manifest.training:
         if not config.data:
@@ -70,7 +89,25 @@ def collect_frames(package: Package, config: QuantiseConfig) -> CalibrationFrame
 
 
 def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, LabeledFrames]:
-    """The frames that a package was trained on, and those that were kept back, by its own account."""
+    """Read the frames that a package was trained on, and those that were kept back, by its own account.
+
+    Parameters
+    ----------
+    manifest
+        Of the package.
+    data
+        The data folder that it was trained on.
+
+    Returns
+    -------
+    train, kept_back : LabeledFrames
+        Either may be empty.
+
+    Raises
+    ------
+    UserError
+        Where the package does not say how it was trained.
+    """
     configuration = manifest.training.get("configuration")
     if not isinstance(configuration, dict):
         raise UserError(

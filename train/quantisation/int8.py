@@ -21,11 +21,29 @@ _BARE = ("Constant", "Parameter", "Result")
 
 
 def write_int8(model: Any, inputs: Sequence[NDArray[np.float32]], float_layers: set[str], path: Path) -> int:
-    """Write the quantised network to `path` (.xml, its weights beside it in .bin); its number of group norms.
+    """Write the quantised network.
 
-    `inputs` (1, C, h, w) each give the ranges of the maps. Weights are quantised by channel, maps by tensor,
-    symmetric unless the map itself is one-sided; `float_layers` stay as they are. Where group norms are,
-    nothing but convolutions is quantised: norms stay in float32, and so do the sums behind them.
+    Parameters
+    ----------
+    model
+        OpenVINO's model; it is changed.
+    inputs
+        Network inputs (1, C, h, w), which give the ranges of the maps.
+    float_layers
+        Names of layers that stay in float32.
+    path
+        The .xml file; its weights go beside it in .bin.
+
+    Returns
+    -------
+    int
+        Number of group norms in the network.
+
+    Notes
+    -----
+    Weights are quantised by channel, maps by tensor, symmetric unless the map itself is one-sided. Where
+    group norms are, nothing but convolutions is quantised: norms stay in float32, and so do the sums after
+    them.
     """
     import nncf
     import openvino

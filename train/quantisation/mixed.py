@@ -28,15 +28,39 @@ alone, be it fp16 or bf16 that it would lower it to."""
 def write_first_in_float32(
     onnx: Path, spec: InputSpec, path: Path, count: int = FLOAT32_CONVOLUTIONS
 ) -> None:
-    """Write the mixed network of an ONNX file to `path` (.xml, its weights beside it in .bin)."""
+    """Write the mixed network of an ONNX file.
+
+    Parameters
+    ----------
+    onnx
+        The network, with a free batch.
+    spec
+        Its input.
+    path
+        The .xml file to write; its weights go beside it in .bin.
+    count
+        Convolutions, from the input on, that stay in float32 with what follows them.
+    """
     model = fold_constants(onnx, spec)
     _write_marked(model, first_layers(model, count), path)
 
 
 def fold_constants(onnx: Path, spec: InputSpec) -> Any:
-    """The network as OpenVINO's model, its shape fixed and every constant (paddings, batch norms) folded in.
+    """Read a network with its shape fixed and every constant (paddings, batch norms) folded in.
 
-    What is folded later is made anew, and a mark upon it is lost.
+    What is folded later is created again, and a mark upon it is lost.
+
+    Parameters
+    ----------
+    onnx
+        The network, with a free batch.
+    spec
+        Its input; the batch becomes 1.
+
+    Returns
+    -------
+    openvino.Model
+        The folded model.
     """
     from openvino._offline_transformations import apply_moc_transformations
 
@@ -47,8 +71,15 @@ def fold_constants(onnx: Path, spec: InputSpec) -> Any:
 
 
 def convolutions(model: Any) -> list[str]:
-    """Names of the convolutions that the image comes through, in the order in which they run. (Those over a
-    network's past frames alone do not wait for the image, and may come first.)"""
+    """Return the names of the convolutions that the image passes through, in the order in which they run.
+
+    Those over a network's past frames alone do not wait for the image, and may come first.
+
+    Parameters
+    ----------
+    model
+        OpenVINO's model.
+    """
     seen: set[str] = set()
     found = []
     for op in model.get_ordered_ops():
@@ -62,7 +93,15 @@ def convolutions(model: Any) -> list[str]:
 
 
 def first_layers(model: Any, count: int) -> set[str]:
-    """Names of the first `count` convolutions and of all that follows them up to the next one."""
+    """Return the names of the first convolutions and of all that follows them up to the next one.
+
+    Parameters
+    ----------
+    model
+        OpenVINO's model.
+    count
+        Number of convolutions.
+    """
     order = {name: i for i, name in enumerate(convolutions(model))}
     depth: dict[str, int] = {}
     for op in model.get_ordered_ops():

@@ -26,9 +26,9 @@ class PrecisionReference:
     """Frames, and what the float32 network finds in them."""
 
     images: Sequence[NDArray[np.uint8]]
-    """Frames (H, W, C) kept back from training; where none were, others that tell no error."""
+    """Frames (H, W, C) kept back from training; where none were, others, on which no error is known."""
     xy: FloatArray | None
-    """(F, K, 2) px, their labels; None: there are none, and no error can be told."""
+    """(F, K, 2) px, their labels; None: there are none, and no error is known."""
     found: Keypoints[FloatArray]
     video: Sequence[NDArray[np.uint8]] = ()
     """Frames (H, W, C) without labels."""
@@ -36,18 +36,47 @@ class PrecisionReference:
 
 
 def estimator(folder: Path, spec: InputSpec, decode: DecodeSpec, precision: str) -> Estimator:
-    """The live chain on the network in `folder`, in a precision of the CPU's engine."""
+    """Open the live chain on a network, in a precision of the CPU's engine.
+
+    Parameters
+    ----------
+    folder
+        Folder that holds the network's files.
+    spec, decode
+        Its input, and how its output becomes keypoints.
+    precision
+        One of `precisions_of`.
+    """
     return CpuEstimator(open_engine(BACKEND, folder, spec, precision, physical_cores()), decode)
 
 
 def precisions_of(folder: Path) -> list[str]:
-    """Precisions that this processor has and `folder` holds a network for, fastest first."""
+    """Return the precisions that this processor has and a folder holds a network for, fastest first.
+
+    Parameters
+    ----------
+    folder
+        Folder that holds the networks' files.
+    """
     engine = engines()[BACKEND]
     return [p for p in engine.precisions() if engine.missing(folder, p) is None]
 
 
 def measure(network: Estimator, reference: PrecisionReference) -> PrecisionReport:
-    """The report of the precision that `network` runs in."""
+    """Measure a precision.
+
+    Parameters
+    ----------
+    network
+        The network, running in it.
+    reference
+        Frames, labels and the keypoints of float32.
+
+    Returns
+    -------
+    PrecisionReport
+        Error to the labels, where there are any, and displacement from float32; frame px.
+    """
     found = network.estimate_all(reference.images)
     errors = {} if reference.xy is None else figures(distances(found.xy, reference.xy))
     moved = displacement(found.xy, reference.found)
@@ -67,9 +96,19 @@ def measure(network: Estimator, reference: PrecisionReference) -> PrecisionRepor
 
 
 def displacement(xy: FloatArray, reference: Keypoints[FloatArray]) -> FloatArray:
-    """Distances (px) of `xy` (F, K, 2) from the reference's keypoints, of those that it is sure of.
+    """Return how far keypoints are from those of the reference, of those that it is confident of.
 
-    Of all keypoints where it is not sure of a single one.
+    Parameters
+    ----------
+    xy
+        Positions (F, K, 2), px.
+    reference
+        Keypoints of the same F frames.
+
+    Returns
+    -------
+    FloatArray
+        Distances (n,), px; of all keypoints where the reference is confident of none.
     """
     confident = reference.confidence >= GOLDEN_CONFIDENCE
     if not confident.any():
@@ -79,7 +118,15 @@ def displacement(xy: FloatArray, reference: Keypoints[FloatArray]) -> FloatArray
 
 
 def format_precision(precision: str, report: PrecisionReport) -> str:
-    """A report as one line for people."""
+    """Describe a report in one line.
+
+    Parameters
+    ----------
+    precision
+        Its name.
+    report
+        Figures in frame px.
+    """
     error = "error not known, no labels being kept back"
     if report.validation_error_px is not None:
         error = (

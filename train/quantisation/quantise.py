@@ -46,10 +46,25 @@ from train.support.say import Say
 
 
 def quantise(config: QuantiseConfig, say: Say = print) -> Package:
-    """Make the networks, measure every precision of the package with them, and add it all to the package.
+    """Make networks of lower precision, measure every precision with them, and add all of it to the package.
 
-    UserError before anything is made where the package, the labels, a recording or NNCF is not there. Until
-    everything is made and measured the package stays as it was.
+    Until everything is made and measured the package stays as it was.
+
+    Parameters
+    ----------
+    config
+        Package, precisions, and what to calibrate and measure on.
+
+    Returns
+    -------
+    Package
+        The extended package.
+
+    Raises
+    ------
+    UserError
+        Before anything is made, where the package, the labels, a recording or NNCF is missing, or where this
+        processor lacks a precision.
     """
     package = read_package(_given(config.model, "model"))
     _check(config.precisions, package.manifest.input)
@@ -121,7 +136,7 @@ def _make(
 
 
 def _reference(package: Package, float32: Estimator, reference: CalibrationFrames) -> PrecisionReference:
-    """Without labels the golden frames, by which every engine is judged when it starts, take their place."""
+    """Return the frames to measure on; without labels the golden frames take their place."""
     images = list(package.golden.frames) if reference.labeled is None else reference.labeled.images
     return PrecisionReference(
         images,
@@ -135,7 +150,7 @@ def _reference(package: Package, float32: Estimator, reference: CalibrationFrame
 def _reports(
     package: Package, work: Path, made: Collection[str], reference: PrecisionReference, say: Say
 ) -> dict[str, PrecisionReport]:
-    """Of every precision; without labels only of those just made, so that no error once known is lost."""
+    """Report every precision; without labels only those just made, so that no known error is lost."""
     if reference.xy is None:
         say("no labels to measure errors with: how far keypoints move from float32 is measured alone")
     reports = {}

@@ -1,4 +1,4 @@
-"""Room on the disk: looked at before training, and what a full disk raises in its midst, told in words."""
+"""Room on the disk: checked before training; a disk that fills up during one raises an error that says so."""
 
 from __future__ import annotations
 
@@ -25,7 +25,18 @@ _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def make_folder(out: Path) -> None:
-    """Make a training's folder; UserError where it cannot be made or written to."""
+    """Make a training's folder.
+
+    Parameters
+    ----------
+    out
+        The folder.
+
+    Raises
+    ------
+    UserError
+        Where it cannot be made or written to.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
@@ -37,12 +48,36 @@ def make_folder(out: Path) -> None:
 
 
 def check_start(out: Path) -> None:
-    """UserError where a training could not be written to `out`, before anything is read or made."""
+    """Check that a training could be written, before anything is read or made.
+
+    Parameters
+    ----------
+    out
+        Its folder, which need not exist yet.
+
+    Raises
+    ------
+    UserError
+        Where it cannot be made or written to, or has too little room.
+    """
     check_folder(out, LOGS / MIB)
 
 
 def check_disk(out: Path, weights: int) -> None:
-    """UserError where checkpoints, package and logs of a network of so many bytes have no room in `out`."""
+    """Check that checkpoints, package and logs have room.
+
+    Parameters
+    ----------
+    out
+        The training's folder; checkpoints that lie there will be replaced.
+    weights
+        Size of the network's weights, bytes.
+
+    Raises
+    ------
+    UserError
+        Where there is too little room.
+    """
     need = (CHECKPOINTS * STATES + NETWORKS) * weights + LOGS
     replaced = sum(file.stat().st_size for file in out.glob("checkpoints/*.ckpt"))
     free = shutil.disk_usage(out).free
@@ -55,10 +90,21 @@ def check_disk(out: Path, weights: int) -> None:
 
 @contextmanager
 def explain_full_disk(out: Path, last: Path, resumable: Callable[[], bool]) -> Iterator[None]:
-    """Within it a disk that refuses to take more raises a UserError that says how to go on.
+    """Turn a disk that fills up, within the context, into an error that says how to continue.
 
-    `resumable`: whether the training can, from the checkpoint `last`. Libraries that write in their own way
-    raise a RuntimeError.
+    Parameters
+    ----------
+    out
+        The training's folder.
+    last
+        Its last checkpoint.
+    resumable
+        Returns whether the training can be resumed from `last`.
+
+    Raises
+    ------
+    UserError
+        Where the disk refuses to take more. Libraries that write in their own way raise a RuntimeError.
     """
     try:
         yield

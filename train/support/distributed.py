@@ -1,7 +1,7 @@
 """Several processes that train together, one a GPU (Lightning's DDP).
 
 Lightning starts the program again for each GPU but the first, with `LOCAL_RANK` set. Each has its share of
-every batch and clips of its own; gradients are averaged. The first one speaks, validates for the record and
+every batch and clips of its own; gradients are averaged. The first one reports, validates for the record and
 exports; the others end with the training.
 """
 
@@ -22,7 +22,13 @@ from train.support.say import Say
 
 
 def rank(config: TrainConfig) -> int:
-    """Which of the processes this is, from 0; 0 where one trains alone."""
+    """Return which of the processes this is, from 0; 0 where one trains alone.
+
+    Parameters
+    ----------
+    config
+        Of the training; its number of GPUs.
+    """
     return int(os.environ.get("LOCAL_RANK", "0")) if config.devices > 1 else 0
 
 
@@ -32,13 +38,25 @@ def say_on_rank_zero(config: TrainConfig, say: Say) -> Say:
 
 
 def exit_unless_rank_zero(config: TrainConfig) -> None:
-    """End this process where it is not the first: it was there for the training alone."""
+    """End this process where it is not the first: it was there for the training alone.
+
+    Parameters
+    ----------
+    config
+        Of the training; its number of GPUs.
+    """
     if rank(config):
         sys.exit(0)
 
 
 def distributed_settings(config: TrainConfig) -> dict[str, Any]:
-    """Settings of Lightning's trainer."""
+    """Return the arguments of Lightning's trainer that concern the devices.
+
+    Parameters
+    ----------
+    config
+        Of the training: device and number of GPUs.
+    """
     if config.devices == 1:
         return {"devices": 1}
     from pytorch_lightning.plugins.environments import LightningEnvironment
@@ -59,7 +77,13 @@ def distributed_settings(config: TrainConfig) -> dict[str, Any]:
 
 @contextmanager
 def kill_other_ranks_on_failure(trainer: lightning.Trainer) -> Iterator[None]:
-    """Where the first process fails within it, those that it started end with it: they would wait for it."""
+    """End the other processes where the first one fails within the context: they would wait for it.
+
+    Parameters
+    ----------
+    trainer
+        Lightning's trainer, which started them.
+    """
     try:
         yield
     except BaseException:

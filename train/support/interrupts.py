@@ -16,8 +16,8 @@ class StopOnCtrlC(lightning.Callback):
     """The first Ctrl-C ends the training after its step, validated and saved; a second one ends it at once.
 
     Lightning itself would end the whole process. Of several processes that train together the first one
-    listens, the others begin deaf, and all stop after the same step: one that went on would wait for ever
-    for the others' gradients.
+    handles the signal, the others start with it blocked, and all stop after the same step: one that went on
+    would wait for ever for the others' gradients.
     """
 
     def __init__(self) -> None:
@@ -26,9 +26,12 @@ class StopOnCtrlC(lightning.Callback):
 
     @contextmanager
     def listening(self, together: bool) -> Iterator[None]:
-        """Within it Ctrl-C is heard, where this is the main thread; a second one is a KeyboardInterrupt.
+        """Handle Ctrl-C within the context, on the main thread; a second one is a KeyboardInterrupt.
 
-        `together`: Lightning is about to begin other processes, which are to be deaf.
+        Parameters
+        ----------
+        together
+            Whether Lightning is about to start other processes, which must start with the signal blocked.
         """
 
         def ask() -> None:
@@ -44,14 +47,16 @@ class StopOnCtrlC(lightning.Callback):
                 raise
 
     def setup(self, trainer: lightning.Trainer, *_: Any, **__: Any) -> None:
-        """The other processes are there."""
+        """See `Callback.setup`. The other processes have started, so the signal is unblocked in the first."""
         if trainer.is_global_zero:
             unblock_sigint()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """See `Callback.on_train_batch_end`."""
         self._stop_together(trainer)
 
     def on_validation_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        """See `Callback.on_validation_end`."""
         self._stop_together(trainer)
 
     def _stop_together(self, trainer: lightning.Trainer) -> None:
@@ -61,7 +66,13 @@ class StopOnCtrlC(lightning.Callback):
 
 @contextmanager
 def on_ctrl_c(do: Callable[[], object]) -> Iterator[None]:
-    """Within it the first Ctrl-C does that, where this is the main thread; a second one is as ever."""
+    """Call a function at the first Ctrl-C within the context, on the main thread; a second acts as before.
+
+    Parameters
+    ----------
+    do
+        Called in the signal's handler.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -80,7 +91,7 @@ def on_ctrl_c(do: Callable[[], object]) -> Iterator[None]:
 
 @contextmanager
 def block_sigint() -> Iterator[None]:
-    """Within it a Ctrl-C waits; a process that begins within it is deaf until it calls `unblock_sigint`."""
+    """Hold back Ctrl-C within the context; a process started in it has it blocked until `unblock_sigint`."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -89,5 +100,5 @@ def block_sigint() -> Iterator[None]:
 
 
 def unblock_sigint() -> None:
-    """No longer deaf: a Ctrl-C that waits comes now."""
+    """Let Ctrl-C through again: one that was held back arrives now."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
