@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.package import TrackingSpec
-from rt_pose.tracking.causal_filter import SHARED
+from rt_pose.tracking.causal_filter import SHARED_NOISE
 from rt_pose.tracking.clock_step import ClockStepDetector
 from rt_pose.tracking.pose_prior import PosePrior
 from rt_pose.types import FloatArray, Pose
@@ -127,12 +127,12 @@ class ReferenceFilter:
             self._epoch = stamps.epoch
         t_ns = stamps.t_scene_ns
         if self._t_ns is not None and t_ns <= self._t_ns:
-            if not self._back.behind(t_ns):
+            if not self._back.is_step(t_ns):
                 return
             self._reset(t_ns)
         else:
             self._predict(t_ns)
-            self._back.ahead()
+            self._back.newer()
         self._observe(pose, t_ns)
 
     def _predict(self, t_ns: int) -> None:
@@ -222,7 +222,7 @@ class ReferenceFilter:
         noises = [R[k] if seen[k] else kp.cov[:2, :2] for k, kp in enumerate(self.keypoints)]
         noise = np.array([[N[0, 0], N[0, 1], N[1, 1]] for N in noises]).T.copy()
         usable = np.array([s or kp.known for s, kp in zip(seen, self.keypoints, strict=True)])
-        broken, vouched = (list(mask) for mask in prior.evaluator(at, noise, np.array(factor), usable))
+        broken, vouched = (list(mask) for mask in prior.check_pose(at, noise, np.array(factor), usable))
         for k, keypoint in enumerate(self.keypoints):
             broken[k] = bool(broken[k] and used[k])
             if broken[k]:
@@ -232,7 +232,7 @@ class ReferenceFilter:
             elif vouched[k] and used[k] and factor[k] > 1.0:
                 e, P = z[k] - H @ keypoint.mean, keypoint.cov[:2, :2]
                 keypoint.filter.P = factor_onto_gate(e, R[k], P, gate) * keypoint.cov
-                R[k] = R[k] + SHARED * keypoint.cov[:2, :2]
+                R[k] = R[k] + SHARED_NOISE * keypoint.cov[:2, :2]
                 factor[k] = 1.0
         return broken
 
