@@ -23,11 +23,11 @@ BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1.0)
 
 @dataclass
 class NetworkPoses:
-    """What one network says of the video."""
+    """What one network finds in the video."""
 
     name: str
     xy: FloatArray
-    """(F, K, 2); NaN where it gave nothing."""
+    """(F, K, 2) px; NaN where it found nothing."""
     likelihood: FloatArray
     """(F, K)."""
 
@@ -43,7 +43,20 @@ class Limits:
 
 
 def consensus(networks: Sequence[NetworkPoses], agree_px: float) -> FloatArray:
-    """(F, K, 2) the median of the networks; NaN where they do not agree."""
+    """Compute the consensus of networks.
+
+    Parameters
+    ----------
+    networks
+        Their poses.
+    agree_px
+        They agree where none is further than this from their median, px.
+
+    Returns
+    -------
+    FloatArray
+        (F, K, 2) their median, px; NaN where they do not agree.
+    """
     xy = np.stack([network.xy for network in networks])  # (N, F, K, 2)
     middle = np.median(xy, axis=0)
     apart = np.linalg.norm(xy - middle, axis=-1).max(axis=0)  # (F, K)
@@ -52,13 +65,39 @@ def consensus(networks: Sequence[NetworkPoses], agree_px: float) -> FloatArray:
 
 
 def consensus_distances(network: NetworkPoses, agreed: FloatArray) -> FloatArray:
-    """(F, K) distance to a consensus; NaN where there is none, infinite where the network gave nothing."""
+    """Compute the distance to a consensus.
+
+    Parameters
+    ----------
+    network
+        Its poses.
+    agreed
+        (F, K, 2) the consensus, px.
+
+    Returns
+    -------
+    FloatArray
+        (F, K) px; NaN where there is no consensus, infinite where the network found nothing.
+    """
     apart = np.linalg.norm(network.xy - agreed, axis=-1)
     return np.where(np.isfinite(agreed).all(axis=-1), np.nan_to_num(apart, nan=np.inf), np.nan)
 
 
 def spread(apart: FloatArray, limits: Limits) -> dict[str, Any]:
-    """n, median, P90, P99 and the share of outliers of distances; NaN is left out."""
+    """Summarise distances.
+
+    Parameters
+    ----------
+    apart
+        px, of any shape; NaN is left out.
+    limits
+        What counts as an outlier.
+
+    Returns
+    -------
+    dict[str, Any]
+        n, median, P90 and P99 (px), and the share of outliers; n alone where there are none.
+    """
     known = apart[~np.isnan(apart)]
     if not len(known):
         return {"n": 0}
@@ -74,7 +113,22 @@ def spread(apart: FloatArray, limits: Limits) -> dict[str, Any]:
 
 
 def by_keypoint(apart: FloatArray, keypoints: Sequence[str], limits: Limits) -> dict[str, Any]:
-    """The spread of distances (F, K) in all, and of each keypoint."""
+    """Summarise distances in all, and of each keypoint.
+
+    Parameters
+    ----------
+    apart
+        (F, K) px.
+    keypoints
+        K names.
+    limits
+        What counts as an outlier.
+
+    Returns
+    -------
+    dict[str, Any]
+        What `spread` returns, by name and for `all`.
+    """
     rows = {"all": spread(apart, limits)}
     return rows | {name: spread(column, limits) for name, column in zip(keypoints, apart.T, strict=True)}
 
@@ -82,7 +136,24 @@ def by_keypoint(apart: FloatArray, keypoints: Sequence[str], limits: Limits) -> 
 def leave_one_out(
     ours: NetworkPoses, others: Sequence[NetworkPoses], keypoints: Sequence[str], limits: Limits
 ) -> dict[str, dict[str, Any]]:
-    """By network: its distance to the consensus of the rest, and ours to the same on the same keypoints."""
+    """Compare each network, and ours, with the consensus of the other networks, on the same keypoints.
+
+    Parameters
+    ----------
+    ours
+        Our poses.
+    others
+        Those of the other networks.
+    keypoints
+        K names.
+    limits
+        What counts as near and as far.
+
+    Returns
+    -------
+    dict[str, dict[str, Any]]
+        By network, `theirs` and `ours`, each what `by_keypoint` returns.
+    """
     rows = {}
     for i, network in enumerate(others):
         agreed = consensus([o for j, o in enumerate(others) if j != i], limits.agree_px)
@@ -94,7 +165,20 @@ def leave_one_out(
 
 
 def by_likelihood(likelihood: FloatArray, apart: FloatArray, limits: Limits) -> list[dict[str, Any]]:
-    """The spread of distances in each bin of likelihood; bins without a keypoint are left out."""
+    """Summarise distances in each bin of likelihood; bins without a keypoint are left out.
+
+    Parameters
+    ----------
+    likelihood, apart
+        Of one shape; distances in px.
+    limits
+        What counts as an outlier.
+
+    Returns
+    -------
+    list[dict[str, Any]]
+        Edges, and what `spread` returns, of each bin.
+    """
     place = np.clip(np.digitize(likelihood, BINS) - 1, 0, len(BINS) - 2)
     rows = []
     for i, (low, high) in enumerate(pairwise(BINS)):
@@ -105,7 +189,20 @@ def by_likelihood(likelihood: FloatArray, apart: FloatArray, limits: Limits) -> 
 
 
 def pooled_by_likelihood(networks: Sequence[NetworkPoses], limits: Limits) -> list[dict[str, Any]]:
-    """The same for several networks together, each against the consensus of the rest."""
+    """Summarise several networks together by likelihood, each against the consensus of the others.
+
+    Parameters
+    ----------
+    networks
+        Their poses.
+    limits
+        What counts as near and as far.
+
+    Returns
+    -------
+    list[dict[str, Any]]
+        What `by_likelihood` returns.
+    """
     apart = [
         consensus_distances(network, consensus([o for o in networks if o is not network], limits.agree_px))
         for network in networks
@@ -114,7 +211,20 @@ def pooled_by_likelihood(networks: Sequence[NetworkPoses], limits: Limits) -> li
 
 
 def outlier_frames(apart: FloatArray, limits: Limits) -> dict[str, Any]:
-    """Frames in which at least one keypoint is an outlier, of those in which there is a consensus on any."""
+    """Count the frames in which at least one keypoint is an outlier.
+
+    Parameters
+    ----------
+    apart
+        (F, K) px; NaN where there is no consensus.
+    limits
+        What counts as an outlier.
+
+    Returns
+    -------
+    dict[str, Any]
+        `judged`, the frames in which there is a consensus on any keypoint, and `outliers` among them.
+    """
     judged = ~np.isnan(apart).all(axis=1)
     beyond = np.asarray(np.nan_to_num(apart, nan=0.0, posinf=np.inf) > limits.outlier_px).any(axis=1)
     return {"judged": int(judged.sum()), "outliers": int(beyond.sum())}

@@ -16,13 +16,24 @@ from train.evaluation.pictures import Picture
 
 TITLE = "A DeepLabCut project and another mouse"
 COLOURS = ("grey", "orange", "green", "red")
-"""Of the networks beside ours, which is blue."""
+"""Colours of the networks beside ours, which is blue."""
 ERRORS = [("n", "n", ","), ("median", "median_px", ".2f"), ("P90", "p90_px", ".2f")]
 OUTLIERS = ("outliers", "outliers", ".2%")
 
 
 def tables(r: dict[str, Any]) -> list[Table]:
-    """Everything that was measured, as tables."""
+    """Make all tables.
+
+    Parameters
+    ----------
+    r
+        The result.
+
+    Returns
+    -------
+    list[Table]
+        The tables.
+    """
     return [_validation(r), _comparison_table(r), _keypoints(r), _likelihood(r)]
 
 
@@ -115,7 +126,18 @@ def _share(share: float) -> str:
 
 
 def text(r: dict[str, Any]) -> str:
-    """For the terminal and as Markdown."""
+    """Format the result for the terminal and as Markdown.
+
+    Parameters
+    ----------
+    r
+        The result.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     return tables_text(TITLE, [_where(r)], tables(r))
 
 
@@ -129,7 +151,18 @@ def _where(r: dict[str, Any]) -> str:
 
 
 def page(r: dict[str, Any]) -> str:
-    """For a browser."""
+    """Format the result for a browser.
+
+    Parameters
+    ----------
+    r
+        The result.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     networks = dict(zip([*r["networks"], "ours"], [*COLOURS, "blue"], strict=False))
     title = "Share of keypoints within a distance of where the others agree"
     plots = [(title, _within(r["curves"], networks))]
@@ -138,7 +171,18 @@ def page(r: dict[str, Any]) -> str:
 
 
 def worst_page(pictures: Sequence[Picture]) -> str:
-    """Where ours is furthest from the consensus."""
+    """Show where ours is furthest from the consensus.
+
+    Parameters
+    ----------
+    pictures
+        The frames.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     return render("worst.html", "bench", title="The frames furthest from the consensus", pictures=pictures)
 
 

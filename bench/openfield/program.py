@@ -53,13 +53,31 @@ from train.fitting.fit import fit
 WITHIN_PX = (2.0, 5.0, 10.0, 20.0)
 OURS = "ours"
 WORST = 24
-"""Frames shown of those in which ours is furthest from the consensus."""
+"""Number of frames shown, of those in which ours is furthest from the consensus."""
 WORST_APART = 10
-"""Frames between two that are shown: neighbours look alike."""
+"""Least number of frames between two that are shown: neighbours look alike."""
 
 
 def validate(package: Package, data: Path) -> dict[str, Any]:
-    """Errors of a package on the labeled frames that its training kept back."""
+    """Measure a package's errors on the labeled frames that its training kept back.
+
+    Parameters
+    ----------
+    package
+        The package.
+    data
+        The labeled folder.
+
+    Returns
+    -------
+    dict[str, Any]
+        Errors (px), the split and the engine.
+
+    Raises
+    ------
+    UserError
+        Where no frame was kept back.
+    """
     manifest = package.manifest
     frames = read_labels(data, "", "gray" if manifest.input.channels == 1 else "rgb", manifest.keypoints)
     sets = sets_of(frames, data.resolve(), manifest)
@@ -76,7 +94,27 @@ def validate(package: Package, data: Path) -> dict[str, Any]:
 
 
 def find(path: Path, keypoints: Sequence[str], name: str) -> NetworkPoses:
-    """A prediction file's poses, in the order of `keypoints`; UserError where it lacks one."""
+    """Read the poses of a prediction file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    keypoints
+        K names; their order is that of the poses.
+    name
+        Name of the network.
+
+    Returns
+    -------
+    NetworkPoses
+        Its poses, px.
+
+    Raises
+    ------
+    UserError
+        Where the file lacks a keypoint.
+    """
     table = read_predictions(path)
     for keypoint in keypoints:
         if keypoint not in table.keypoints:
@@ -87,7 +125,23 @@ def find(path: Path, keypoints: Sequence[str], name: str) -> NetworkPoses:
 
 
 def prediction_files(folder: Path) -> list[Path]:
-    """What other networks found; UserError where they are too few to judge each other."""
+    """List the prediction files of other networks.
+
+    Parameters
+    ----------
+    folder
+        Where they are.
+
+    Returns
+    -------
+    list[Path]
+        Sorted.
+
+    Raises
+    ------
+    UserError
+        Where they are too few to judge each other.
+    """
     files = sorted(p for p in folder.glob("*") if p.suffix.lower() in (".h5", ".csv"))
     if len(files) < 3:
         raise UserError(
@@ -100,7 +154,27 @@ def prediction_files(folder: Path) -> list[Path]:
 def find_all(
     ours: Path, files: Sequence[Path], keypoints: Sequence[str]
 ) -> tuple[NetworkPoses, list[NetworkPoses]]:
-    """Ours and the other networks' poses; UserError where they cannot be of one video."""
+    """Read our poses and those of the other networks.
+
+    Parameters
+    ----------
+    ours
+        Our prediction file.
+    files
+        Those of the others.
+    keypoints
+        K names.
+
+    Returns
+    -------
+    tuple[NetworkPoses, list[NetworkPoses]]
+        Ours, and the others'.
+
+    Raises
+    ------
+    UserError
+        Where they cannot be of one video.
+    """
     own = find(ours, keypoints, OURS)
     others = [find(file, keypoints, file.stem) for file in files]
     for other in others:
@@ -115,7 +189,24 @@ def find_all(
 def compare(
     ours: NetworkPoses, others: Sequence[NetworkPoses], keypoints: Sequence[str], limits: Limits
 ) -> tuple[dict[str, Any], FloatArray, FloatArray]:
-    """The figures; the others' consensus (F, K, 2), and ours' distance to it (F, K)."""
+    """Compare our poses with the others'.
+
+    Parameters
+    ----------
+    ours
+        Our poses.
+    others
+        Those of the other networks.
+    keypoints
+        K names.
+    limits
+        What counts as near and as far.
+
+    Returns
+    -------
+    tuple[dict[str, Any], FloatArray, FloatArray]
+        The figures; the others' consensus (F, K, 2) px, and the distance of ours to it (F, K) px.
+    """
     agreed = consensus(others, limits.agree_px)
     apart = consensus_distances(ours, agreed)
     agree = ~np.isnan(apart)
@@ -146,7 +237,26 @@ def _median(values: FloatArray) -> float | None:
 def worst(
     video: Path, keypoints: Sequence[str], ours: NetworkPoses, agreed: FloatArray, apart: FloatArray
 ) -> list[Picture]:
-    """The frames in which ours is furthest from the consensus, at some distance from each other."""
+    """Draw the frames in which ours is furthest from the consensus, none of them close to another in time.
+
+    Parameters
+    ----------
+    video
+        The video.
+    keypoints
+        K names.
+    ours
+        Our poses.
+    agreed
+        (F, K, 2) the consensus, px.
+    apart
+        (F, K) distance of ours to it, px.
+
+    Returns
+    -------
+    list[Picture]
+        At most `WORST`.
+    """
     finite = np.where(np.isfinite(apart), apart, -1.0)
     taken: dict[int, int] = {}
     for frame in np.argsort(-finite.max(axis=1), kind="stable"):
@@ -168,7 +278,7 @@ def worst(
 
 @dataclass(kw_only=True)
 class Options:
-    """What is compared, and what counts as near."""
+    """Options of the command line."""
 
     data: Annotated[Path, "the DeepLabCut project's folder"]
     work: Annotated[Path, "folder for the training, poses.csv and worst.html"]
@@ -182,7 +292,18 @@ class Options:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """Train unless there is a package, predict, compare; writes WORK, the figures."""
+    """Train unless there is a package, predict, and compare.
+
+    Parameters
+    ----------
+    options
+        The command line; its `work` is written to.
+
+    Returns
+    -------
+    dict[str, Any]
+        The figures, for JSON.
+    """
     data, work = options.data, options.work
     files = prediction_files(options.predictions or data / "predictions")
     video = options.video or _only_video(data / "videos")
@@ -228,7 +349,18 @@ def _curves(ours: NetworkPoses, others: Sequence[NetworkPoses], limits: Limits) 
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the comparison that the command line describes; the exit code."""
+    """Run the comparison that the command line describes.
+
+    Parameters
+    ----------
+    argv
+        The command line; that of the process where none is given.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     return guarded(Options, _main, argv)
 
 

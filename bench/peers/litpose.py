@@ -56,13 +56,13 @@ class TimedRuntime:
 
     name: str
     seconds: Callable[[Path], float]
-    """Predict that video; how long it took."""
+    """Predicts a video; returns how long it took, s."""
     took_s: list[float] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
 class LitposePlan:
-    """What is compared, and for how long."""
+    """Options of the command line."""
 
     python: Annotated[Path, "Python of Lightning Pose's environment"]
     work: Annotated[Path, "folder for models and predictions"]
@@ -77,7 +77,18 @@ class LitposePlan:
 
 
 def measure(plan: LitposePlan) -> dict[str, Any]:
-    """Run the comparison; figures for JSON."""
+    """Run the comparison.
+
+    Parameters
+    ----------
+    plan
+        The command line.
+
+    Returns
+    -------
+    dict[str, Any]
+        The figures, for JSON.
+    """
     probe(plan.video)
     if plan.frames < 0 or plan.rounds < 1:
         raise UserError("--frames: expected 0 or more; --rounds: 1 or more")
@@ -105,7 +116,22 @@ def measure(plan: LitposePlan) -> dict[str, Any]:
 
 
 def shortened(video: Path, frames: int, folder: Path) -> Path:
-    """The first `frames` coded frames of a video as they are, in a file in `folder`; 0: the video itself."""
+    """Copy the first coded frames of a video as they are.
+
+    Parameters
+    ----------
+    video
+        The video.
+    frames
+        How many; 0 for all.
+    folder
+        Where the copy is written.
+
+    Returns
+    -------
+    Path
+        The copy; the video itself where `frames` is 0.
+    """
     if not frames:
         return video
     target = folder / f"{video.stem}_{frames}{video.suffix}"
@@ -121,7 +147,13 @@ def shortened(video: Path, frames: int, folder: Path) -> Path:
 
 
 def onnx_spec() -> dict[str, Any]:
-    """How the peer's network is to be read, for `rt-pose import onnx`."""
+    """Describe the peer's network for `rt-pose import onnx`.
+
+    Returns
+    -------
+    dict[str, Any]
+        The content of the description's YAML file.
+    """
     return {
         "keypoints": [f"k{i}" for i in range(KEYPOINTS)],
         "input": {
@@ -137,7 +169,18 @@ def onnx_spec() -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+    """Format the figures for people.
+
+    Parameters
+    ----------
+    figures
+        What `measure` returned.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     first = figures["peers"][0]["name"]
     fastest = min(figures["peers"], key=lambda one: float(one["median_s"]))["name"]
     rows = [
@@ -162,7 +205,7 @@ def _times(one: dict[str, Any]) -> list[str]:
 
 
 def _imported(plan: LitposePlan) -> Path:
-    """The package of the peer's network, made where it is not there yet."""
+    """Get the package of the peer's network, made where it does not exist yet."""
     folder, spec = plan.work / "resnet18", plan.work / "spec.yaml"
     if not folder.exists():
         spec.write_text(yaml.safe_dump(onnx_spec()), encoding="utf-8")

@@ -28,14 +28,24 @@ import numpy as np  # noqa: E402
 SIZE = 256
 NAME = "untrained"
 BATCH = 96
-"""What its own configuration files say."""
+"""Frames a batch, as in its own configuration files."""
 CONFIDENT_SHARE, CONFIDENT = 0.1, 0.6
-"""So many maps are to have a pixel with so much of the softmax."""
+"""Share of the maps that get a pixel with at least this much of the softmax."""
 SHARPENING, MAX_STEPS, FRAMES = 1.4, 60, 8
 
 
 def make(folder: Path, keypoints: int, video: str) -> None:
-    """The model folder and the network as ONNX."""
+    """Write the model folder, and the network as ONNX.
+
+    Parameters
+    ----------
+    folder
+        An existing folder.
+    keypoints
+        Number of keypoints.
+    video
+        A video whose first frames sharpen the head.
+    """
     import cv2
     import torch
     from lightning_pose.models import HeatmapTracker
@@ -63,7 +73,18 @@ def make(folder: Path, keypoints: int, video: str) -> None:
 
 
 def configuration(keypoints: int) -> Any:
-    """What prediction reads of a model's configuration."""
+    """Make what prediction reads of a model's configuration.
+
+    Parameters
+    ----------
+    keypoints
+        Number of keypoints.
+
+    Returns
+    -------
+    Any
+        An OmegaConf mapping.
+    """
     from omegaconf import OmegaConf
 
     found = OmegaConf.load(Path(__file__).with_name("litpose.yaml"))
@@ -77,7 +98,25 @@ def configuration(keypoints: int) -> Any:
 
 
 def first_frames(cv2: Any, torch: Any, video: str) -> Any:
-    """(F, 3, SIZE, SIZE) as the network wants them."""
+    """Read a video's first frames as the network wants them.
+
+    Parameters
+    ----------
+    cv2, torch
+        The modules.
+    video
+        The video.
+
+    Returns
+    -------
+    Any
+        Tensor (F, 3, SIZE, SIZE), normalised.
+
+    Raises
+    ------
+    SystemExit
+        Where they cannot be read.
+    """
     capture, images = cv2.VideoCapture(video), []
     for _ in range(FRAMES):
         found, image = capture.read()
@@ -90,7 +129,20 @@ def first_frames(cv2: Any, torch: Any, video: str) -> Any:
 
 
 def sharpen(model: Any, images: Any) -> None:
-    """Scale the head's last layer: maps of random weights are nearly flat."""
+    """Scale the head's last layer, in place, until some maps are peaked; random weights give flat ones.
+
+    Parameters
+    ----------
+    model
+        The network, without its softmax.
+    images
+        Tensor (F, 3, SIZE, SIZE).
+
+    Raises
+    ------
+    SystemExit
+        Where no scale gives peaks.
+    """
     logits = model(images).flatten(2)
     for step in range(MAX_STEPS):
         factor = SHARPENING**step
@@ -103,14 +155,32 @@ def sharpen(model: Any, images: Any) -> None:
 
 
 class Predictions:
-    """Its models, one a runtime, and how long each takes for a video."""
+    """Keeps the models, one a runtime, and times their predictions."""
 
     def __init__(self, folder: Path) -> None:
+        """Load no model yet.
+
+        Parameters
+        ----------
+        folder
+            The model folder.
+        """
         self._folder = folder
         self._models: dict[str, Any] = {}
 
     def seconds(self, order: dict[str, Any]) -> float:
-        """From the video file to its CSV, the model being loaded; the labels' metrics are left out."""
+        """Predict a video, the model being loaded; the labels' metrics are left out.
+
+        Parameters
+        ----------
+        order
+            Runtime, batch, video, and folder of the CSV.
+
+        Returns
+        -------
+        float
+            Time from the video file to its CSV, s.
+        """
         model = self._model(order["runtime"])
         model.cfg.dali.base.predict.sequence_length = order["batch"]
         start = time.perf_counter_ns()
@@ -130,7 +200,17 @@ class Predictions:
 
 
 def serve(folder: Path, keypoints: int, video: str) -> None:
-    """Make what is not there yet; answer orders until told to quit."""
+    """Make what does not exist yet, then answer orders until the order to quit.
+
+    Parameters
+    ----------
+    folder
+        The model folder.
+    keypoints
+        Number of keypoints.
+    video
+        A video whose first frames sharpen the head.
+    """
     library = shared.mend_torchvision()
     import importlib.metadata
 

@@ -51,7 +51,7 @@ OTHERS_MOST = 0.05
 WARM_UP = 5
 PAUSE_NS = 50 * NS_PER_MS
 SETTLE = 2
-"""Before each block: a pause, and so many frames that do not count."""
+"""Frames after the pause before each block that do not count."""
 FRAMES = 32
 PARITY_FRAMES = 16
 SETUPS: dict[str, tuple[str, ...]] = {
@@ -71,19 +71,31 @@ SETUPS: dict[str, tuple[str, ...]] = {
 
 @dataclass
 class Times:
-    """Of one program, ms."""
+    """Times of one program, ms."""
 
     counted: list[float] = field(default_factory=list)
     first: list[float] = field(default_factory=list)
-    """Of the first frame of each block, which is not counted."""
+    """Times of the first frame of each block, which are not counted."""
 
     def add(self, block: list[float]) -> None:
-        """A block's times, those of settling in first."""
+        """Add a block.
+
+        Parameters
+        ----------
+        block
+            Its times, ms, those of settling in first.
+        """
         self.first.append(block[0])
         self.counted += block[SETTLE:]
 
     def figures(self) -> dict[str, Any]:
-        """For JSON."""
+        """Summarise the times, for JSON.
+
+        Returns
+        -------
+        dict[str, Any]
+            Summaries, and every counted time, ms.
+        """
         return {
             "ms": summary(self.counted),
             "first_of_block_ms": summary(self.first),
@@ -105,7 +117,7 @@ class Ours:
 
 @dataclass(kw_only=True)
 class PeerPlan:
-    """What is compared, and for how long."""
+    """Options of the command line."""
 
     kind: Annotated[Kind, "which peer"]
     python: Annotated[Path, "Python of the peer's environment"]
@@ -120,13 +132,24 @@ class PeerPlan:
 
 @dataclass(kw_only=True)
 class Setup:
-    """Instead of a comparison."""
+    """Options of a command line that makes the environments instead of a comparison."""
 
     setup: Annotated[Path, "only make the peers' environments there"]
 
 
 def measure(plan: PeerPlan) -> dict[str, Any]:
-    """Run the comparison; figures for JSON."""
+    """Run the comparison.
+
+    Parameters
+    ----------
+    plan
+        The command line.
+
+    Returns
+    -------
+    dict[str, Any]
+        The figures, for JSON.
+    """
     ours = [_open(wanted, plan) for wanted in plan.package]
     frames = ours[0].frames
     clock = HostClock()
@@ -163,7 +186,18 @@ def measure(plan: PeerPlan) -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+    """Format the figures for people.
+
+    Parameters
+    ----------
+    figures
+        What `measure` returned.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     peer, rounds = figures["peer"], figures["rounds"]
     head = [
         "program",
@@ -195,7 +229,23 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def set_up(options: Setup) -> int:
-    """Make the peers' environments; UserError where an installation fails."""
+    """Make the peers' environments.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    int
+        Exit status.
+
+    Raises
+    ------
+    UserError
+        Where an installation fails.
+    """
     for name, steps in SETUPS.items():
         place = options.setup / name
         subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
@@ -319,7 +369,13 @@ def _numbers(ms: dict[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    """The command line; prints a table and, last, one JSON line."""
+    """Run the command line; print a table and, last, one JSON line.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     if any(word.startswith("--setup") for word in sys.argv):
         return guarded(Setup, set_up)
     return run(PeerPlan, measure, table)

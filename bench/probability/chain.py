@@ -35,7 +35,7 @@ RUN_FRAMES = 12
 
 @dataclass
 class Poses:
-    """One animal's life, and what the network saw of it. F frames, K keypoints."""
+    """One animal's movement, and what the network saw of it. F frames, K keypoints."""
 
     seed: int
     truth: TruthSeries
@@ -47,7 +47,22 @@ class Poses:
 
 
 def live(seed: int, options: SimulatedOptions, seconds: float) -> tuple[TruthSeries, NDArray[np.bool_]]:
-    """Where an undisturbed animal is in every frame, and which keypoints can be seen (F, K)."""
+    """Simulate an undisturbed animal.
+
+    Parameters
+    ----------
+    seed
+        Seed of the animal.
+    options
+        The simulated rig.
+    seconds
+        Length, s.
+
+    Returns
+    -------
+    tuple[TruthSeries, NDArray[np.bool_]]
+        Where it is in every frame, and which keypoints can be seen (F, K).
+    """
     scene = Scene(seed, options)
     calm = Reactions(scene.timing)
     frames = round(seconds * options.rate_hz)
@@ -58,7 +73,24 @@ def live(seed: int, options: SimulatedOptions, seconds: float) -> tuple[TruthSer
 
 
 def network_poses(estimator: Estimator, seed: int, options: SimulatedOptions, seconds: float) -> Poses:
-    """Keypoints of rendered frames."""
+    """Find keypoints in rendered frames.
+
+    Parameters
+    ----------
+    estimator
+        Preprocessing, network and decoding.
+    seed
+        Seed of the animal.
+    options
+        The simulated rig.
+    seconds
+        Length, s.
+
+    Returns
+    -------
+    Poses
+        Positions (F, K, 2) px, covariances (F, K, 2, 2) px^2, confidences (F, K).
+    """
     truth, visible = live(seed, options, seconds)
     scene = Scene(seed, options)
     renderer = Renderer(seed, CAMERA, options, scene)
@@ -77,7 +109,24 @@ def network_poses(estimator: Estimator, seed: int, options: SimulatedOptions, se
 
 
 def resampled_poses(library: list[Poses], seed: int, options: SimulatedOptions, seconds: float) -> Poses:
-    """Keypoints with errors drawn from those of other animals."""
+    """Make keypoints with errors drawn from those of other animals.
+
+    Parameters
+    ----------
+    library
+        Poses of the other animals.
+    seed
+        Seed of the animal and of the draws.
+    options
+        The simulated rig.
+    seconds
+        Length, s.
+
+    Returns
+    -------
+    Poses
+        Positions (F, K, 2) px, covariances (F, K, 2, 2) px^2, confidences (F, K).
+    """
     truth, visible = live(seed, options, seconds)
     random = np.random.default_rng(seed)
     error = np.concatenate([p.xy - p.truth.xy[:, 0] for p in library])
@@ -95,7 +144,22 @@ def resampled_poses(library: list[Poses], seed: int, options: SimulatedOptions, 
 def predictions(
     poses: Poses, tracking: TrackingSpec, delays_ms: tuple[float, ...]
 ) -> Iterator[dict[float, Track]]:
-    """For every frame the filter's prediction to the time of effect, by the output's delay."""
+    """Predict every frame's track to the time of effect.
+
+    Parameters
+    ----------
+    poses
+        The poses.
+    tracking
+        Parameters of the filter.
+    delays_ms
+        Delays of outputs, ms.
+
+    Yields
+    ------
+    dict[float, Track]
+        By the output's delay.
+    """
     tracker = CausalFilter(tracking, 1, len(KEYPOINTS))
     for i, t_ns in enumerate(poses.truth.t_ns.tolist()):
         stamps = FrameStamps(i, t_ns, t_ns + NS_PER_MS, t_ns)
@@ -107,19 +171,43 @@ def predictions(
 
 
 def without_seed(library: list[Poses], seed: int) -> list[Poses]:
-    """The other animals."""
+    """Get the other animals.
+
+    Parameters
+    ----------
+    library
+        All animals.
+    seed
+        Seed of the one to leave out.
+
+    Returns
+    -------
+    list[Poses]
+        All but that one.
+    """
     return [poses for poses in library if poses.seed != seed]
 
 
 def with_noise(options: SimulatedOptions) -> SimulatedOptions:
-    """The same arena filmed badly: six times the sensor noise."""
+    """Make the same arena filmed badly: with six times the sensor noise.
+
+    Parameters
+    ----------
+    options
+        The simulated rig.
+
+    Returns
+    -------
+    SimulatedOptions
+        The rig with noise of at most 30 grey levels.
+    """
     return replace(options, noise=min(30.0, 6.0 * options.noise))
 
 
 def _walk(
     random: np.random.Generator, visible: NDArray[np.bool_], seen: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """A row of the library for each frame: the next one, or now and then another, as visible as it is."""
+    """Choose a row of the library for each frame: the next, or now and then another of equal visibility."""
     places = [np.flatnonzero(~seen), np.flatnonzero(seen)]
     if not len(places[0]) or not len(places[1]):
         places = [np.arange(len(seen))] * 2

@@ -20,7 +20,18 @@ HEADS = [
 
 
 def text(result: dict[str, Any]) -> str:
-    """The comparisons of every condition, for the terminal."""
+    """Format the comparisons of every condition for the terminal.
+
+    Parameters
+    ----------
+    result
+        The result.
+
+    Returns
+    -------
+    str
+        A Markdown table.
+    """
     rows = [
         [f"{part['film']}, {part['chain']}", case["name"], f"{case['delay_ms']:g}", str(case["onsets"]), *row]
         for part in result["parts"]
@@ -31,7 +42,18 @@ def text(result: dict[str, Any]) -> str:
 
 
 def page(result: dict[str, Any]) -> str:
-    """The page's text."""
+    """Render the page.
+
+    Parameters
+    ----------
+    result
+        The result.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     return render(
         "probability.html",
         "bench",
@@ -58,7 +80,7 @@ def _rows(case: dict[str, Any]) -> list[list[str]]:
 
 
 def _difference(misses: dict[str, Any], delay: dict[str, Any]) -> list[str]:
-    """Of misses, its interval, and of delays; dashes for what could not be compared."""
+    """Difference of misses, its interval, and that of delays; dashes for what could not be compared."""
     cells = [UNKNOWN, UNKNOWN, UNKNOWN]
     if misses["mean"] is not None:
         cells[0] = f"{100 * misses['mean']:+.1f} %"

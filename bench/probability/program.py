@@ -52,7 +52,7 @@ ALARMS_PER_MINUTE = [0.5, 1.0, 2.0, 5.0]
 
 @dataclass(frozen=True)
 class Case:
-    """A condition and what one step of its margin is: px of depth, px/s of speed."""
+    """A condition, and what one step of its margin is: px of depth, px/s of speed."""
 
     name: str
     when: str
@@ -78,7 +78,7 @@ CASES = (
 
 @dataclass(kw_only=True)
 class Options:
-    """What is measured, and for how long."""
+    """Options of the command line."""
 
     model: Annotated[str, "package trained on the simulated animal"]
     seeds: Annotated[int, "animals"] = 10
@@ -88,7 +88,13 @@ class Options:
 
 
 def main() -> int:
-    """The command line; prints a table and, last, one JSON line."""
+    """Run the command line; print a table and, last, one JSON line.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     return guarded(Options, _main)
 
 
@@ -103,7 +109,22 @@ def _main(options: Options) -> int:
 
 
 def run(model: str, seeds: int, network_s: float, resampled_s: float) -> dict[str, Any]:
-    """Both chains, in an ordinary and in a bad light."""
+    """Compare on both chains, with ordinary and with noisy film.
+
+    Parameters
+    ----------
+    model
+        Folder of a package trained on the simulated animal.
+    seeds
+        Number of animals.
+    network_s, resampled_s
+        Length of each animal's movement in the two chains, s.
+
+    Returns
+    -------
+    dict[str, Any]
+        The result, for JSON.
+    """
     clock = HostClock()
     began_ns = clock.now_ns()
     package = read_package(model)
@@ -139,7 +160,20 @@ def run(model: str, seeds: int, network_s: float, resampled_s: float) -> dict[st
 
 
 def compare(animals: list[Poses], tracking: TrackingSpec) -> list[dict[str, Any]]:
-    """Every condition at every delay: both curves, and the paired comparison at each rate of false alarms."""
+    """Compare both kinds of rule for every condition at every delay.
+
+    Parameters
+    ----------
+    animals
+        Poses of each.
+    tracking
+        Parameters of the filter.
+
+    Returns
+    -------
+    list[dict[str, Any]]
+        Both curves, and the paired comparison at each rate of false alarms.
+    """
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         scored = list(pool.map(score_poses, animals, [tracking] * len(animals)))
     found = []
@@ -157,7 +191,22 @@ def compare(animals: list[Poses], tracking: TrackingSpec) -> list[dict[str, Any]
 def score_poses(
     poses: Poses, tracking: TrackingSpec, delays_ms: tuple[float, ...] = DELAYS_MS
 ) -> dict[tuple[str, float], ScoredPoses]:
-    """One animal: truth, margin and probability of every condition at every delay."""
+    """Judge every condition at every delay on one animal.
+
+    Parameters
+    ----------
+    poses
+        Its poses.
+    tracking
+        Parameters of the filter.
+    delays_ms
+        Delays of outputs, ms.
+
+    Returns
+    -------
+    dict[tuple[str, float], ScoredPoses]
+        Truth, margin and probability by condition and delay.
+    """
     rules = make_rules(case_config(), KEYPOINTS, {"stimulus": 0.0})
     frames = len(poses.truth.t_ns)
     made = {}
@@ -179,7 +228,20 @@ def score_poses(
 
 
 def margin(case: Case, track: Track) -> float:
-    """How far the mean is inside the condition, in steps; of two parts the smaller."""
+    """Compute how far the mean is inside a condition.
+
+    Parameters
+    ----------
+    case
+        The condition.
+    track
+        The predicted track.
+
+    Returns
+    -------
+    float
+        In steps; of two parts the smaller.
+    """
     parts = []
     if case.depth is not None:
         keypoint, step = case.depth
@@ -207,7 +269,13 @@ def _plain(
 
 
 def case_config() -> RunConfig:
-    """The conditions as rules, so that they are judged by the rules' own code."""
+    """Make the conditions into rules, so that they are judged by the rules' own code.
+
+    Returns
+    -------
+    RunConfig
+        A run with a rule for each of `CASES`.
+    """
     do = ActionConfig("stimulus", pulse="5 ms")
     return RunConfig(
         outputs={"stimulus": OutputConfig("simulated")},
@@ -217,7 +285,7 @@ def case_config() -> RunConfig:
 
 
 def _errors(animals: list[Poses]) -> dict[str, float]:
-    """Of visible keypoints, px."""
+    """Errors of visible keypoints, px."""
     apart = np.concatenate([np.linalg.norm(p.xy - p.truth.xy[:, 0], axis=-1)[p.visible] for p in animals])
     median, p90, p99 = np.nanpercentile(apart, [50, 90, 99])
     return {"median_px": round(median, 3), "p90_px": round(p90, 3), "p99_px": round(p99, 3), "n": apart.size}

@@ -1,4 +1,4 @@
-"""Sweeping thresholds of `bench.probability`, and comparing the two kinds of rule animal by animal."""
+"""Sweeps thresholds for `bench.probability`, and compares the two kinds of rule animal by animal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rt_pose.types import FloatArray
 
 ON_SHARES = np.geomspace(0.1, 4.0, 32)
 MOST_ON = 0.9
-"""A rule that is always on says so once: it would seem to raise no false alarm."""
+"""Largest share of the time that a rule is on; one that is always on would seem to raise no false alarm."""
 
 
 @dataclass
@@ -27,13 +27,13 @@ class ScoredPoses:
     t_ns: NDArray[np.int64]
     episodes: list[Episode]
     lost: NDArray[np.bool_]
-    """(F,) a rule may not fire."""
+    """(F,) whether a rule may not fire."""
     margin: FloatArray
     """(F,) how far the predicted mean is inside the condition, in the units of its parts; 0 on its border."""
     probability: FloatArray
-    """(F,) of the condition."""
+    """(F,) probability of the condition."""
     delay_ms: float
-    """Of the output."""
+    """Delay of the output."""
 
 
 @dataclass
@@ -49,7 +49,24 @@ class Point:
 
 
 def score_at(scored: ScoredPoses, values: FloatArray, threshold: float, tolerance_ms: float) -> Point:
-    """Events where `values` rises to the threshold, as a rule without hold says them, against the truth."""
+    """Score a threshold: events where the values rise to it, as of a rule without hold, against the truth.
+
+    Parameters
+    ----------
+    scored
+        The condition on one animal.
+    values
+        (F,) its margin or its probability.
+    threshold
+        In units of the values.
+    tolerance_ms
+        How far an event may be from the episode to which it belongs, ms.
+
+    Returns
+    -------
+    Point
+        Onsets, misses, false alarms, repeats and delays.
+    """
     on = (values >= threshold) & ~scored.lost
     rises = np.flatnonzero(on & ~np.concatenate([[False], on[:-1]]))
     effect_ns = scored.t_ns[rises] + round((LATENCY_MS + scored.delay_ms) * NS_PER_MS)
@@ -76,22 +93,78 @@ class Curve:
     """[threshold][animal]."""
 
     def miss_share(self, i: int) -> float:
+        """Compute the share of onsets that were missed.
+
+        Parameters
+        ----------
+        i
+            Index of the threshold.
+
+        Returns
+        -------
+        float
+            Over all animals; NaN without an onset.
+        """
         onsets = sum(p.onsets for p in self.points[i])
         return sum(p.misses for p in self.points[i]) / onsets if onsets else float("nan")
 
     def alarms_per_minute(self, i: int, field: str = "false_alarms") -> float:
+        """Compute a rate over all animals.
+
+        Parameters
+        ----------
+        i
+            Index of the threshold.
+        field
+            `false_alarms` or `repeats`.
+
+        Returns
+        -------
+        float
+            Events a minute.
+        """
         return sum(getattr(p, field) for p in self.points[i]) / sum(p.minutes for p in self.points[i])
 
     def delay_ms(self, i: int) -> float:
+        """Compute the median delay over all animals.
+
+        Parameters
+        ----------
+        i
+            Index of the threshold.
+
+        Returns
+        -------
+        float
+            ms; NaN without a hit.
+        """
         delays = [d for p in self.points[i] for d in p.delays_ms]
         return float(np.median(delays)) if delays else float("nan")
 
     def best(self, limit: float) -> int | None:
-        """The threshold with the fewest misses among those with at most so many false alarms a minute."""
+        """Find the threshold with the fewest misses among those with few false alarms.
+
+        Parameters
+        ----------
+        limit
+            Most false alarms a minute.
+
+        Returns
+        -------
+        int or None
+            Its index; None where there is none.
+        """
         allowed = [i for i in range(len(self.points)) if self.alarms_per_minute(i) <= limit]
         return min(allowed, key=lambda i: (self.miss_share(i), self.alarms_per_minute(i)), default=None)
 
     def plain(self) -> list[dict[str, float | int]]:
+        """Convert the curve to plain values.
+
+        Returns
+        -------
+        list[dict[str, float or int]]
+            A point a threshold.
+        """
         return [
             {
                 "threshold": round(threshold, 6),
@@ -110,7 +183,24 @@ def sweep(
     values: Callable[[ScoredPoses], FloatArray],
     tolerance_ms: float,
 ) -> Curve:
-    """Thresholds at which the rule is on for `ON_SHARES` of the time that the condition is true."""
+    """Sweep the thresholds at which the rule is on for `ON_SHARES` of the time that the condition is true.
+
+    Parameters
+    ----------
+    kind
+        `threshold` or `probability`.
+    animals
+        The condition on each.
+    values
+        Gets what is compared with the threshold, (F,).
+    tolerance_ms
+        How far an event may be from the episode to which it belongs, ms.
+
+    Returns
+    -------
+    Curve
+        A point for each threshold and animal.
+    """
     taken = np.concatenate([values(a)[~a.lost] for a in animals])
     taken = taken[np.isfinite(taken)]
     true_ns = sum(e.end_ns - e.start_ns for a in animals for e in a.episodes)
@@ -122,10 +212,22 @@ def sweep(
 
 
 def compare_at(margin: Curve, probability: Curve, limit: float) -> dict[str, Any] | None:
-    """Both kinds at their best threshold with at most `limit` false alarms a minute, paired by animal.
+    """Compare both kinds at their best threshold with few false alarms, paired by animal.
 
-    One threshold serves all animals. Differences are probability less threshold, with 95 % intervals; None
-    where one of them has no such threshold.
+    One threshold serves all animals.
+
+    Parameters
+    ----------
+    margin, probability
+        The curves.
+    limit
+        Most false alarms a minute.
+
+    Returns
+    -------
+    dict[str, Any] or None
+        Differences, probability less threshold, with 95 % intervals; None where one of them has no such
+        threshold.
     """
     at = margin.best(limit), probability.best(limit)
     if at[0] is None or at[1] is None:

@@ -1,7 +1,7 @@
 """Real ensembles for `bench.tracking`: jumps, lag and the smoother, parameters from the first half.
 
 Each series is filtered as it would be live: the members' median, their variance over their confidence as its
-covariance. What the smoother says is the hindsight with the plain parameters; no step is clamped anywhere.
+covariance. The reference is the smoother with the plain parameters; no step is clamped anywhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rt_pose.types import FloatArray, FrameStamps, Pose
 
 GATE_CHI2, NO_GATE = 10.6, 1e12
 CONFIDENT, SPREAD_PX, SPREAD_PRIOR_PX = 0.9, 3.0, 4.0
-"""Confident: mean likelihood and the members' spread (standard deviation, both axes together)."""
+"""Limits of confidence: mean likelihood, and the members' spread (standard deviation, both axes together)."""
 JUMP_PX = 30.0
 PAWS = ("paw1LH", "paw2LF", "paw3RF", "paw4RH")
 SERIES = {"mirror-mouse": 250.0, "ibl-pupil": 150.0}
@@ -51,12 +51,36 @@ print(json.dumps(seconds))
 
 
 def load(folder: Path, name: str) -> Ensemble:
-    """The members in `folder`/`name` together."""
+    """Read the members of an ensemble.
+
+    Parameters
+    ----------
+    folder
+        Folder of the ensembles.
+    name
+        Name of one of them.
+
+    Returns
+    -------
+    Ensemble
+        The members together.
+    """
     return ensemble_of([read_predictions(file) for file in sorted((folder / name).glob("*.csv"))])
 
 
 def series(folder: Path) -> dict[str, Any]:
-    """Every keypoint of both data sets, by filter: the table of the page."""
+    """Filter every keypoint of both data sets with each filter.
+
+    Parameters
+    ----------
+    folder
+        Folder of the ensembles.
+
+    Returns
+    -------
+    dict[str, Any]
+        Figures (px, frames) by data set, keypoint and filter.
+    """
     return {name: _one(load(folder, name), 1.0 / rate, name) for name, rate in SERIES.items()}
 
 
@@ -102,7 +126,7 @@ def _fit(recorded: Recorded, half: int, gate: float) -> TrackingSpec:
 
 
 def _spaces(ensemble: Ensemble, xy: FloatArray, spread: FloatArray, name: str) -> list[Subspace]:
-    """Views where there are any, whole poses where they keep to a space; from the first half."""
+    """Fit views where there are any, and else whole poses, to the first half."""
     known = (ensemble.likelihood[: len(xy)] >= CONFIDENT) & (spread < SPREAD_PRIOR_PX)
     poses = np.where(known[..., None], xy, np.nan)
     spaces = []
@@ -135,7 +159,7 @@ def _figures(
     k: int,
     half: int,
 ) -> dict[str, float]:
-    """Of one keypoint: steps of all frames and of the second half; distances in the second half."""
+    """Figures of one keypoint: steps of all frames and of the second half; distances in the second half."""
     step = np.linalg.norm(np.diff(track[:, k], axis=0), axis=1)
     speed = np.concatenate([[0.0], np.linalg.norm(np.diff(hindsight[:, k], axis=0), axis=1)])[half:]
     fast = speed >= np.quantile(speed, 0.9)
@@ -166,7 +190,20 @@ def _lag(track: FloatArray, hindsight: FloatArray, where: np.ndarray[Any, Any]) 
 
 
 def smoother_time(eks_python: Path | None, repeats: int = 3) -> dict[str, Any]:
-    """Seconds of our smoother and of ensemble-kalman-smoother on the same arrays, in turn."""
+    """Time our smoother and ensemble-kalman-smoother on the same arrays, in turn.
+
+    Parameters
+    ----------
+    eks_python
+        A Python that has ensemble-kalman-smoother; None leaves it out.
+    repeats
+        How often each runs.
+
+    Returns
+    -------
+    dict[str, Any]
+        Times (s), and errors of our smoother and of the median (px).
+    """
     random = np.random.default_rng(8)
     shape = (SMOOTHER_FRAMES, SMOOTHER_KEYPOINTS, 2)
     truth = 200 + np.cumsum(random.normal(0, 1, shape), axis=0)

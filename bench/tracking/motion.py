@@ -22,7 +22,7 @@ HORIZON_S = 0.05
 RATES = (30, 100, 200)
 SECONDS, SETTLE_S = 60.0, 2.0
 FROZEN = {"q_px2_s3": 9e3, "tau_s": 4.0, "floor_px2": 1.0}
-"""One set for all rows and rates."""
+"""Parameters of the filter, the same for all rows and rates."""
 CURVE = (1e3, 3e3, 1e4, 3e4, 6e4, 1e5, 3e5, 1e6, 3e6)
 CHI2 = {"50 %": 1.386, "90 %": 4.605, "99 %": 9.210}
 PATHS: dict[str, Callable[[FloatArray], FloatArray]] = {
@@ -40,7 +40,20 @@ PUBLISHED = {  # DLC-Live's filter as measured earlier on its unmodified class; 
 
 
 def spec(keypoints: int = 1, **changes: float) -> TrackingSpec:
-    """The frozen parameters for some keypoints; observations have their noise in the floor."""
+    """Make the frozen parameters; observations have their noise in the floor.
+
+    Parameters
+    ----------
+    keypoints
+        K.
+    **changes
+        Other values of `FROZEN`.
+
+    Returns
+    -------
+    TrackingSpec
+        The parameters.
+    """
     p = FROZEN | changes
     return TrackingSpec(
         [p["q_px2_s3"]] * keypoints, [p["tau_s"]] * keypoints, [0.0] * keypoints, [p["floor_px2"]] * keypoints
@@ -48,13 +61,39 @@ def spec(keypoints: int = 1, **changes: float) -> TrackingSpec:
 
 
 def pose(xy: FloatArray, t_ns: int, i: int) -> Pose:
-    """One individual's pose (K, 2), of unit covariance and confidence."""
+    """Make one individual's pose, of unit covariance and confidence.
+
+    Parameters
+    ----------
+    xy
+        (K, 2) px.
+    t_ns
+        Scene time, ns.
+    i
+        Index of the frame.
+
+    Returns
+    -------
+    Pose
+        N = 1.
+    """
     stamps = FrameStamps(i, t_ns, t_ns, t_ns)
     return Pose("bench", stamps, xy[None], np.tile(np.eye(2), (1, len(xy), 1, 1)), np.ones((1, len(xy))))
 
 
 def prediction_table(dlc: Any | None) -> dict[str, Any]:
-    """RMSE (px) along the movement, HORIZON_S ahead, by path and rate."""
+    """Measure predictions `HORIZON_S` ahead.
+
+    Parameters
+    ----------
+    dlc
+        What `load_dlc` returned; None leaves DeepLabCut-Live out.
+
+    Returns
+    -------
+    dict[str, Any]
+        RMSE along the movement, px, by path and rate.
+    """
     rows: dict[str, Any] = {}
     for name, path in PATHS.items():
         row: dict[str, Any] = {}
@@ -73,7 +112,13 @@ def prediction_table(dlc: Any | None) -> dict[str, Any]:
 
 
 def curve_at_30() -> list[dict[str, float]]:
-    """What q trades at 30 frames a second: rest against the sinusoid and the straight line."""
+    """Measure what q trades at 30 frames a second: rest against the sinusoid and the straight line.
+
+    Returns
+    -------
+    list[dict[str, float]]
+        RMSE, px, by path, for each q.
+    """
     points = []
     for q in CURVE:
         point = {"q_px2_s3": q}
@@ -85,7 +130,22 @@ def curve_at_30() -> list[dict[str, float]]:
 
 
 def occlusion(rate: int = 100, hidden_s: float = 1.0, trials: int = 400) -> dict[str, Any]:
-    """Truth moves as the model says and is hidden for a second: size and coverage of the 99 % region."""
+    """Measure size and coverage of the 99 % region while keypoints that move as the model says are hidden.
+
+    Parameters
+    ----------
+    rate
+        Frames/s.
+    hidden_s
+        How long they are hidden, s.
+    trials
+        Number of keypoints.
+
+    Returns
+    -------
+    dict[str, Any]
+        Standard deviation (px) and share inside, by time since the last sight.
+    """
     random, dt_ns = np.random.default_rng(3), round(1e9 / rate)
     truth = _model_motion(trials, rate, round(rate * (2.0 + hidden_s)), random)  # (F, trials, 2)
     tracker, first = CausalFilter(spec(trials), 1, trials), 2 * rate
@@ -107,9 +167,20 @@ def occlusion(rate: int = 100, hidden_s: float = 1.0, trials: int = 400) -> dict
 
 
 def coverage(frames: int = 4000) -> dict[str, Any]:
-    """Shares of the truth within the regions: filtered, and 50 ms ahead; parameters fitted elsewhere.
+    """Measure the shares of the truth within the regions, filtered and 50 ms ahead, with fitted parameters.
 
-    The white noise is the model's own; the biased one adds a slow error that innovations cannot see.
+    The parameters are fitted on another half. The white noise is the model's own; the biased one adds a slow
+    error that innovations cannot see.
+
+    Parameters
+    ----------
+    frames
+        Frames of each half, at 100 frames/s.
+
+    Returns
+    -------
+    dict[str, Any]
+        Shares by noise.
     """
     rate, keypoints = 100, 8
     rows = {}
@@ -159,7 +230,22 @@ def _scored(fitted: TrackingSpec, z: FloatArray, truth: FloatArray, rate: int) -
 
 
 def times(keypoints: int, prior: bool, frames: int = 3000) -> dict[str, float]:
-    """Microseconds of a step and of a prediction, P50 and P99; with `prior` some keypoint is always wild."""
+    """Time a step and a prediction.
+
+    Parameters
+    ----------
+    keypoints
+        K.
+    prior
+        Whether there is a pose prior, and in every frame one keypoint that breaks the pose.
+    frames
+        Number of frames.
+
+    Returns
+    -------
+    dict[str, float]
+        P50 and P99, us, and n.
+    """
     random, clock = np.random.default_rng(5), HostClock()
     tracking = spec(keypoints)
     shape = random.normal(200, 60, (keypoints, 2))
@@ -192,7 +278,18 @@ def times(keypoints: int, prior: bool, frames: int = 3000) -> dict[str, float]:
 
 
 def load_dlc(folder: Path) -> Any:
-    """DeepLabCut-Live's own module from an unpacked wheel, without the rest of its package."""
+    """Load DeepLabCut-Live's own module from an unpacked wheel, without the rest of its package.
+
+    Parameters
+    ----------
+    folder
+        The unpacked wheel.
+
+    Returns
+    -------
+    Any
+        The module with its filter.
+    """
     package = types.ModuleType("dlclive")
     package.__path__ = [str(folder / "dlclive")]
     sys.modules["dlclive"] = package
@@ -246,7 +343,7 @@ def _model_motion(keypoints: int, rate: int, frames: int, random: np.random.Gene
 
 
 def _slow(shape: tuple[int, ...], rate: int, random: np.random.Generator) -> FloatArray:
-    """An error of unit variance that forgets itself within three seconds."""
+    """An error of unit variance whose correlation decays with a time constant of three seconds."""
     a = np.exp(-1 / (3.0 * rate))
     out = np.empty(shape)
     out[0] = random.normal(0, 1, shape[1:])
@@ -264,6 +361,19 @@ def _d2(e: FloatArray, cov: FloatArray) -> FloatArray:
 
 
 def covered(e: FloatArray, cov: FloatArray) -> dict[str, float]:
-    """Shares of errors (n, 2) within the regions of their covariances (n, 2, 2)."""
+    """Compute the shares of errors within the regions of their covariances.
+
+    Parameters
+    ----------
+    e
+        (n, 2) px.
+    cov
+        (n, 2, 2) px^2.
+
+    Returns
+    -------
+    dict[str, float]
+        By nominal share.
+    """
     d2 = _d2(e, cov)
     return {name: float((d2 < limit).mean()) for name, limit in CHI2.items()}

@@ -27,7 +27,18 @@ ENSEMBLES = [
 
 
 def tables(r: dict[str, Any]) -> list[Table]:
-    """Every part that was measured, as tables."""
+    """Make the tables of every part that was measured.
+
+    Parameters
+    ----------
+    r
+        The result.
+
+    Returns
+    -------
+    list[Table]
+        The tables.
+    """
     makers: dict[str, Callable[[dict[str, Any]], list[Table]]] = {
         "prediction_rmse_px": lambda r: [_prediction(r), _curve(r)],
         "occlusion": lambda r: [_occlusion(r)],
@@ -41,12 +52,34 @@ def tables(r: dict[str, Any]) -> list[Table]:
 
 
 def text(r: dict[str, Any]) -> str:
-    """For the terminal."""
+    """Format the result for the terminal.
+
+    Parameters
+    ----------
+    r
+        The result.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     return tables_text("Tracking", [_machine(r)], tables(r))
 
 
 def page(r: dict[str, Any]) -> str:
-    """For a browser."""
+    """Format the result for a browser.
+
+    Parameters
+    ----------
+    r
+        The result.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     plots, colours = [], []
     if "prediction_rmse_px" in r:
         plots = [("Error 50 ms ahead by the movement allowed, 30 frames a second", _curve_plot(r))]

@@ -51,7 +51,7 @@ PARTS = (
 
 @dataclass(kw_only=True)
 class Options:
-    """What is measured, and beside whom."""
+    """Options of the command line."""
 
     data: Annotated[Path, "folder of the ensembles"]
     out: Annotated[Path, "results, without suffix"]
@@ -66,7 +66,13 @@ class Options:
 
 
 def main() -> int:
-    """Measure all that was given; the exit code."""
+    """Measure all that was given.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     return guarded(Options, _main)
 
 
@@ -114,8 +120,23 @@ def _prediction(dlc: Path | None) -> dict[str, Any]:
 
 
 def labels_coverage(model: Path, labels: Path) -> dict[str, Any]:
-    """Held-out labels within the regions of single observations: as the filter takes them, and with the bias
-    of the other held-out frames (each frame judged by the rest)."""
+    """Measure coverage of held-out labels by the regions of single observations.
+
+    The regions are taken as the filter takes them, and with the bias of the other held-out frames (each frame
+    is judged by the rest).
+
+    Parameters
+    ----------
+    model
+        Folder of a calibrated package.
+    labels
+        A labels file beside a split.csv.
+
+    Returns
+    -------
+    dict[str, Any]
+        Shares within the regions, and what they were measured on.
+    """
     package = read_package(model)
     spec = package.manifest.tracking
     estimator = choose_engine(package, EngineConfig()).estimator

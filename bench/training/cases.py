@@ -1,4 +1,4 @@
-"""What `bench.training` measures: networks, batches and losses, in our words and in Lightning Pose's."""
+"""What `bench.training` measures: networks, batches and losses, in our terms and in Lightning Pose's."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ PEER = Path(__file__).with_name("litpose.yaml")
 STEPS = 1000
 """More than any measurement takes."""
 VIEWS = ["paw1LH", "paw2LF", "paw3RF", "paw4RH", "tailBase", "tailMid", "nose"]
-"""Of mirror-mouse: seen from the side (_top) and in the mirror from below (_bot)."""
+"""Keypoints of mirror-mouse: seen from the side (_top) and in the mirror from below (_bot)."""
 UNSURE = ("tailBase_top", "tailMid_top")
-"""Often out of view: left out of the poses, as in the semi-supervised configuration."""
+"""Keypoints that are often out of view, left out of the poses as in the semi-supervised configuration."""
 POSE = [f"{name}{view}" for view in ("_top", "_bot") for name in VIEWS if f"{name}{view}" not in UNSURE]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A training step of ours, and the peer's that goes beside it."""
+    """A training step of ours, and the peer's that is compared with it."""
 
     title: str
     backbone: str
@@ -62,7 +62,18 @@ CASES = {
 
 
 def configuration(case: Case) -> TrainConfig:
-    """Ours: everything learns from the first step, and every loss has its whole weight."""
+    """Make our configuration: everything learns from the first step, and every loss has its whole weight.
+
+    Parameters
+    ----------
+    case
+        The case.
+
+    Returns
+    -------
+    TrainConfig
+        The configuration.
+    """
     return TrainConfig(
         blank="absent",
         network=NetworkConfig(backbone=case.backbone, channels=case.channels),  # type: ignore[arg-type]
@@ -85,7 +96,24 @@ def _loss(name: str) -> LossConfig:
 
 
 def peer_configuration(case: Case, data: str, size: int, keypoints: list[str]) -> dict[str, Any]:
-    """Lightning Pose's, as its own example for these data has it but for the network and the losses."""
+    """Make Lightning Pose's configuration: its own example for these data, with other network and losses.
+
+    Parameters
+    ----------
+    case
+        The case.
+    data
+        Folder of its data.
+    size
+        Side of the input, px.
+    keypoints
+        Names of the keypoints.
+
+    Returns
+    -------
+    dict[str, Any]
+        The configuration, as plain values.
+    """
     found: dict[str, Any] = yaml.safe_load(PEER.read_text(encoding="utf-8"))
     found["data"] |= {
         "image_resize_dims": {"width": size, "height": size},

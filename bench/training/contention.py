@@ -32,7 +32,7 @@ WARM_UP = 2
 
 @dataclass(kw_only=True)
 class Options:
-    """What is measured, and for how long."""
+    """Options of the command line."""
 
     data: Annotated[Path, "Lightning Pose's mirror-mouse"]
     case: Annotated[str, "which training", tuple(CASES)] = "lite0"
@@ -43,7 +43,20 @@ class Options:
 
 
 def measure(options: Options, policies: Mapping[str, Mapping[str, str]] = POLICIES) -> dict[str, Any]:
-    """Run it; figures for JSON. The policies take turns within each round."""
+    """Time the trainings; the policies take turns within each round.
+
+    Parameters
+    ----------
+    options
+        The command line.
+    policies
+        Environment variables by policy.
+
+    Returns
+    -------
+    dict[str, Any]
+        The figures, for JSON.
+    """
     threads = options.threads or physical_cores()
     command = [sys.executable, "-m", "bench.training.worker", options.case, str(options.data), str(threads)]
     with ExitStack() as ends:
@@ -73,7 +86,20 @@ def measure(options: Options, policies: Mapping[str, Mapping[str, str]] = POLICI
 
 
 def run_steps(workers: list[WorkerProcess], steps: int) -> tuple[float, float]:
-    """Seconds of the slowest, and processor seconds of all, for so many steps of each at the same time."""
+    """Run training steps of each worker at the same time.
+
+    Parameters
+    ----------
+    workers
+        The workers.
+    steps
+        Steps of each.
+
+    Returns
+    -------
+    tuple[float, float]
+        Seconds of the slowest, and processor seconds of all.
+    """
     for worker in workers:
         worker.order({"do": "steps", "n": steps})
     answers = [worker.answer() for worker in workers]
@@ -81,7 +107,18 @@ def run_steps(workers: list[WorkerProcess], steps: int) -> tuple[float, float]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+    """Format the figures for people.
+
+    Parameters
+    ----------
+    figures
+        What `measure` returned.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     rows = []
     for policy, found in figures["policies"].items():
         median = {key: np.median([one[key] for one in found["rounds"]]) for key in found["rounds"][0]}
@@ -126,7 +163,13 @@ def _ratios(rounds: list[dict[str, float]]) -> dict[str, float]:
 
 
 def main() -> int:
-    """The command line; the exit code."""
+    """Run the command line.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     return run(Options, measure, table)
 
 

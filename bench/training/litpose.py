@@ -27,9 +27,20 @@ import numpy as np  # noqa: E402
 
 
 class Training:
-    """Its model, stepped by hand."""
+    """Steps its model by hand."""
 
     def __init__(self, torch: Any, configuration: dict[str, Any], clip: dict[str, Any] | None) -> None:
+        """Put data, model and optimiser together.
+
+        Parameters
+        ----------
+        torch
+            The module.
+        configuration
+            Its configuration.
+        clip
+            What `clip_of` returned; None for supervised training.
+        """
         from lightning_pose.data import get_data_module, get_dataset, get_imgaug_transform
         from lightning_pose.data.datamodules import BaseDataModule, UnlabeledDataModule
         from lightning_pose.losses import get_loss_factories
@@ -60,11 +71,11 @@ class Training:
                     yield batch
 
     def batch(self) -> None:
-        """The next batch of labeled frames."""
+        """Load the next batch of labeled frames."""
         next(self._batches)
 
     def step(self) -> None:
-        """The next batch, forward, back, the optimiser."""
+        """Take a step: the next batch, forward, backward, the optimiser."""
         batch = next(self._batches)
         if self._clip is not None:
             batch = {"labeled": batch, "unlabeled": self._clip}
@@ -74,7 +85,18 @@ class Training:
         self._optimiser.step()
 
     def gflop(self, size: int) -> float:
-        """Of one forward pass, 10^9."""
+        """Count the operations of one forward pass.
+
+        Parameters
+        ----------
+        size
+            Side of the input, px.
+
+        Returns
+        -------
+        float
+            10^9 operations.
+        """
         from torch.utils.flop_counter import FlopCounterMode
 
         counter = FlopCounterMode(display=False)
@@ -89,7 +111,29 @@ def _anything(*_args: Any, **_kwargs: Any) -> None:
 
 
 def clip_of(torch: Any, video: str, length: int, size: int) -> dict[str, Any]:
-    """The first frames of a video as its loader would hand them over, under an affine that moves nothing."""
+    """Make a clip of a video's first frames as its loader would, under an affine that moves nothing.
+
+    Parameters
+    ----------
+    torch
+        The module.
+    video
+        The video.
+    length
+        Number of frames.
+    size
+        Side of the input, px.
+
+    Returns
+    -------
+    dict[str, Any]
+        A batch of its unlabeled loader.
+
+    Raises
+    ------
+    SystemExit
+        Where the frames cannot be read.
+    """
     import cv2
 
     capture, images = cv2.VideoCapture(video), []
@@ -110,20 +154,43 @@ def clip_of(torch: Any, video: str, length: int, size: int) -> dict[str, Any]:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had resident; its loader's own processes are left out."""
+    """Get the most memory that this process has had resident, bytes, without its loader's processes."""
     line = next(one for one in Path("/proc/self/status").read_text().splitlines() if one.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 
 
 def seconds(do: Any) -> float:
-    """That it takes."""
+    """Time a call.
+
+    Parameters
+    ----------
+    do
+        The call.
+
+    Returns
+    -------
+    float
+        s.
+    """
     start = time.perf_counter_ns()
     do()
     return (time.perf_counter_ns() - start) / 1e9
 
 
 def serve(configuration: Path, video: str, length: int, threads: int) -> None:
-    """Answer orders until told to quit."""
+    """Answer orders until the order to quit.
+
+    Parameters
+    ----------
+    configuration
+        JSON file of its configuration.
+    video
+        Video of the clip.
+    length
+        Frames of the clip; 0 for none.
+    threads
+        Threads of torch.
+    """
     library = shared.mend_torchvision()
     import torch
 

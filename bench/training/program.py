@@ -38,7 +38,7 @@ SIZE = 256
 WARM_UP = 2
 """Steps of every process before the first that counts."""
 BATCHES = 6
-"""Of the loader alone, a round."""
+"""Batches of the loader alone, a round."""
 GIB = 2**30
 DIFFERENT = """What differs within a pair: the head (ours takes in all four maps of the backbone, theirs the
 last alone: see GFLOP a frame); batch norm (ours holds to its running statistics once there are clips);
@@ -60,7 +60,20 @@ class TrainingRunner:
     peak_bytes: int = 0
 
     def run(self, what: str, count: int) -> list[float]:
-        """Seconds of so many steps, labeled batches or clips."""
+        """Run steps, labeled batches or clips.
+
+        Parameters
+        ----------
+        what
+            `steps`, `labeled` or `clips`.
+        count
+            How many.
+
+        Returns
+        -------
+        list[float]
+            s of each.
+        """
         self.process.order({"do": what, "n": count})
         found = self.process.answer()
         self.peak_bytes = found["peak_bytes"]
@@ -69,7 +82,7 @@ class TrainingRunner:
 
 @dataclass(kw_only=True)
 class TrainingPlan:
-    """What is compared, and for how long."""
+    """Options of the command line."""
 
     data: Annotated[Path, "Lightning Pose's mirror-mouse"]
     python: Annotated[Path | None, "Python of Lightning Pose's environment"] = None
@@ -80,7 +93,18 @@ class TrainingPlan:
 
 
 def measure(plan: TrainingPlan) -> dict[str, Any]:
-    """Run the comparison; figures for JSON."""
+    """Run the comparison.
+
+    Parameters
+    ----------
+    plan
+        The command line.
+
+    Returns
+    -------
+    dict[str, Any]
+        The figures, for JSON.
+    """
     if min(plan.rounds, plan.steps) < 1 or plan.threads < 0:
         raise UserError("--rounds, --steps: expected 1 or more; --threads: 0 or more")
     plan.threads = plan.threads or physical_cores()
@@ -110,7 +134,18 @@ def measure(plan: TrainingPlan) -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+    """Format the figures for people.
+
+    Parameters
+    ----------
+    figures
+        What `measure` returned.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     rows, loads = [], []
     for case in figures["cases"]:
         for one in case["programs"]:
@@ -149,7 +184,20 @@ def table(figures: dict[str, Any]) -> str:
 
 
 def times_faster(ours: list[float], theirs: list[float], block: int) -> dict[str, float]:
-    """Their median over ours; and the smallest and largest of the rounds' own (blocks of so many steps)."""
+    """Compare step times.
+
+    Parameters
+    ----------
+    ours, theirs
+        s of each step.
+    block
+        Steps a round.
+
+    Returns
+    -------
+    dict[str, float]
+        Their median over ours, the smallest and largest of the rounds' own ratios, and n.
+    """
     rounds = [
         float(np.median(theirs[i : i + block]) / np.median(ours[i : i + block]))
         for i in range(0, min(len(ours), len(theirs)), block)
@@ -229,5 +277,11 @@ def _peer(plan: TrainingPlan, python: Path, case: Case, folder: Path) -> list[st
 
 
 def main() -> int:
-    """The command line; prints a table and, last, one JSON line."""
+    """Run the command line; print a table and, last, one JSON line.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     return run(TrainingPlan, measure, table)

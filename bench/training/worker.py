@@ -2,8 +2,8 @@
 
     PYTHON -m bench.training.worker CASE DATA THREADS
 
-A case is a row of `CASES`. One process runs one case, so that its peak memory is the case's own. It says what
-it is, then answers a line of JSON for each order:
+A case is a row of `CASES`. One process runs one case, so that its peak memory is the case's own. It describes
+itself, then answers a line of JSON for each order:
 
     {"do": "steps", "n": N}    -> {"s": [seconds of each step], "cpu_s": S, "peak_bytes": B}
     {"do": "labeled", "n": N}  -> {"s": [seconds of each batch]}
@@ -46,7 +46,7 @@ class Training:
     optimiser: torch.optim.Optimizer
 
     def step(self) -> None:
-        """The next batch, forward, back, the optimiser."""
+        """Take a step: the next batch, forward, backward, the optimiser."""
         loss = self.module.training_step(next(self.batches), 0)
         self.optimiser.zero_grad()
         loss.backward()
@@ -57,6 +57,15 @@ class Worker:
     """Answers for one case."""
 
     def __init__(self, case: Case, data: Path) -> None:
+        """Prepare the training.
+
+        Parameters
+        ----------
+        case
+            The case.
+        data
+            The labeled folder.
+        """
         self.case, self._clock = case, HostClock()
         self.job = prepare(configuration(case), data, lambda _: None)
         torch.manual_seed(self.job.config.seed)
@@ -72,7 +81,13 @@ class Worker:
         self._clips = iter(steps.clips or [])
 
     def hello(self) -> dict[str, Any]:
-        """What this is."""
+        """Describe this program.
+
+        Returns
+        -------
+        dict[str, Any]
+            Name, threads, 10^9 operations a frame, and losses.
+        """
         spec = self.job.spec
         shape = (1, spec.channels, spec.height, spec.width)
         gflop = count_operations(self.network.eval(), shape) / 1e9
@@ -85,7 +100,18 @@ class Worker:
         }
 
     def obey(self, order: dict[str, Any]) -> dict[str, Any]:
-        """The answer to an order."""
+        """Carry an order out.
+
+        Parameters
+        ----------
+        order
+            What to do, and how often.
+
+        Returns
+        -------
+        dict[str, Any]
+            The answer.
+        """
         does: dict[str, Callable[[], object]] = {
             "steps": self._training.step,
             "labeled": lambda: next(self._labeled),
@@ -105,13 +131,13 @@ class Worker:
 
 
 def processor_s() -> float:
-    """Seconds of processors that this process has had."""
+    """Get the processor time that this process has used, s."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def peak_bytes() -> int:
-    """The most memory that this process has had resident."""
+    """Get the most memory that this process has had resident, bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(PEAK):
             return int(line.split()[1]) * 1024
@@ -119,7 +145,13 @@ def peak_bytes() -> int:
 
 
 def main() -> int:
-    """Serve until told to quit."""
+    """Serve orders until the order to quit.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     name, data, threads = sys.argv[1:]
     torch.set_num_threads(int(threads))
     try:
@@ -137,7 +169,13 @@ def main() -> int:
 
 
 def answer(found: dict[str, Any]) -> None:
-    """One line."""
+    """Print an answer as one line of JSON.
+
+    Parameters
+    ----------
+    found
+        The answer.
+    """
     print(json.dumps(found), flush=True)
 
 
