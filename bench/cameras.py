@@ -4,7 +4,7 @@
 
 One, two and four cameras play the same recording through one loop, each at the stated rate. Frames that are
 there together go through the network in one call; `group_ms` lets the first wait for the others. Beside it
-the engine alone: one call with so many frames against as many calls with one, in turns.
+the engine alone: one call with several frames against as many calls with one, in turns.
 """
 
 from __future__ import annotations

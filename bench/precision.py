@@ -1,7 +1,7 @@
 """What each precision of a package costs in time and in pixels, in one table: `python -m bench.precision`.
 
-Time is the bare forward on a ready tensor, in alternating blocks: each round runs every precision once, in an
-order drawn anew, so that a machine that slows down slows all of them. Pixels are: the error to labels kept
+Time is the bare forward on a ready tensor, in alternating blocks: each round runs every precision once, in a
+random order, so that a machine that slows down slows all of them. Pixels are: the error to labels kept
 back from training; the distance from where float32 puts a keypoint, on every frame of a recording; and the
 movement of a keypoint when its frame gets noise of one grey level, the jitter that a precision adds or not.
 """

@@ -1,4 +1,4 @@
-"""A model package of the real size whose head nobody has trained: for timing, and for nothing else.
+"""A model package of the real size with a random head: for timing, and for nothing else.
 
     python -m bench.random_package OUT --keypoints 17 --channels 3 [--video FILE]
 

@@ -285,7 +285,7 @@ def try_once(scenario: Scenario, model: str) -> SafetyOutcome:
             scenario.does(rig)
             down = box.wait_for(0, False, t_fault_ns, LONGEST_WAIT_S if scenario.drops else STAYS_S)
             if not scenario.ends:
-                threading.Event().wait(1.0)  # what there is to be told has been told by then
+                threading.Event().wait(1.0)  # every message has been sent by then
                 os.kill(rig.supervisor, signal.SIGTERM)
             ended = _wait_for(ours, "ended")
             supervisor.join(LONGEST_WAIT_S)

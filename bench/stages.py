@@ -4,11 +4,11 @@
 
 A stage is called again and again on changing input, in one thread, with nothing else running here. The
 floor is the time that the stage's bytes take to copy (each byte read or written once, at the bandwidth
-measured for so many bytes) or its arithmetic takes at this machine's measured peak in that precision,
+measured for that size) or its arithmetic takes at this machine's measured peak in that precision,
 whichever is longer. The distance, P50 over floor, is what better code could gain at most; for stages of a
 few kilobytes it only says that their time is the interpreter's and not the memory's.
 
-Networks are EfficientNet-Lite0 packages whose head nobody trained (`bench.random_package`); they are made in
+Networks are EfficientNet-Lite0 packages with a random head (`bench.random_package`); they are made in
 --packages where they are not there yet, half a minute each.
 """
 

@@ -98,7 +98,7 @@ def training_frames(frames: int, fold: int, labels: int) -> np.ndarray:
     Raises
     ------
     UserError
-        Where the fold does not have so many.
+        Where the fold has fewer.
     """
     order, held = folds_of(frames)
     rest = order[~np.isin(order, held[fold])]

@@ -53,7 +53,7 @@ def _device() -> Row:
 
 
 def _dali() -> Row:
-    """A frame through the graph on the device; an error here tells all that follows."""
+    """Put a frame through the graph on the device; an error here explains all that follow."""
     import numpy as np
 
     from rt_pose.inference.gpu.frames import DaliFrames

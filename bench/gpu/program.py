@@ -8,7 +8,7 @@
 Without a part every section but the long one. Each section is a process of its own with a time limit: one
 that fails, hangs or brings CUDA down is recorded with its last words, keeps the rows it had, and the others
 go on. Sections done by an earlier command with the same --out are kept, so the parts come together in one
-file. The networks' heads are nobody's (`bench.gpu.packages`): their keypoints mean nothing, their times and
+file. The networks' heads are random (`bench.gpu.packages`): their keypoints mean nothing, their times and
 bits do. Writes STEM.json, STEM.md and STEM.html, prints tables and, last, every claim: held, not, or not
 measured; exit status 1 where one was not held.
 """
@@ -59,10 +59,10 @@ PARTS = {
     "speed": ("machine", "packages", "stages", "latency"),
     "long": ("machine", "packages", "long", "training"),
 }
-"""Sections for one command each. Every part makes the packages where they are not there: a machine lent anew
-is a bare one."""
+"""Sections for one command each. Every part makes the packages where they do not exist, as on a new
+machine."""
 REPORTED = 1500
-"""Characters kept of what a section that failed said last."""
+"""Characters kept of the last output of a section that failed."""
 
 
 @dataclass(kw_only=True)

@@ -67,7 +67,7 @@ class _WaitingFrames(DaliFrames):
 
 
 class _UnsynchronisedFrames(DaliFrames):
-    """The output is bound to another stream, and DLPack is told not to wait."""
+    """The output is bound to another stream, and DLPack is asked not to wait."""
 
     def __init__(self, spec: InputSpec, cuda_stream: TorchCudaStream, staging: Staging) -> None:
         super().__init__(spec, cuda_stream, staging)

@@ -280,7 +280,13 @@ def _ratios(runner: TimedRuntime, peers: list[TimedRuntime]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """The command line; prints a table and, last, one JSON line."""
+    """Run the command line; print a table and, last, one JSON line.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     return run(LitposePlan, measure, table)
 
 

@@ -8,7 +8,7 @@ The peer runs in its own Python (`train.importing.original_program`), which keep
 calls: `DLCLive.get_pose`, or a sleap-nn export in ONNX Runtime. Ours is the loop's chain from frame to
 keypoints: resize, normalise, network, decode, back to frame pixels. All have the same number of threads. A
 round is a block of each, in turning order; rounds in which other processes took part of the machine are left
-out, and how many is told. On a CPU both peers' default path is the fastest they offer.
+out and counted. On a CPU both peers' default path is the fastest they offer.
 
 Before each block there is a pause and then a frame or two that do not count: the worker threads of whoever
 came before wait busily for some milliseconds, and the caches hold their weights. Counted, those frames alone

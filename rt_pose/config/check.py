@@ -101,7 +101,7 @@ def _safety(safety: SafetyConfig) -> Iterator[Problem]:
             lengths_ns.append(duration_ns(getattr(safety, key), ""))
         except UserError as error:
             yield ("safety", key), str(error).removeprefix(": ")
-    # The supervisor hears of turns twice a second.
+    # The supervisor receives the time of the last turn twice a second.
     if len(lengths_ns) == 2 and (not 100e6 <= lengths_ns[0] <= lengths_ns[1] or lengths_ns[1] < 1e9):
         yield (
             ("safety",),

@@ -17,7 +17,7 @@ from rt_pose.clock import NS_PER_MS
 from rt_pose.types import FrameStamps, StageStamps
 
 P99_9_MIN_N = 10_000
-"""Under so many frames the 99.9th percentile rests on fewer than ten of them and is not stated."""
+"""With fewer frames the 99.9th percentile rests on fewer than ten of them and is not stated."""
 
 FIGURES = ("image_to_pose", "image_to_decision", "engine", "exposure_to_decision")
 

@@ -14,21 +14,26 @@ UNKNOWN = "–"
 
 
 def render(template: str, package: str = "rt_pose.reports", **values: object) -> str:
-    """The text of a page.
+    """Render a page from a template.
 
     Parameters
     ----------
-    template : str
+    template
         Name of a file in the folder `templates` of `package`, or of this package.
-    package : str
+    package
         Where the template lies. Its templates may extend and import those of this package.
-    **values : object
+    **values
         What the template names. Plain text is escaped, `markupsafe.Markup` is taken as it is.
+
+    Returns
+    -------
+    str
+        The page.
 
     Raises
     ------
     jinja2.UndefinedError
-        The template names a value that was not given.
+        Where the template names a value that was not given.
     """
     return _environment(package).get_template(template).render(**values)
 

@@ -76,7 +76,7 @@ class RunObserver:
         """
 
     def ready(self, description: dict[str, Any]) -> None:
-        """Everything is open; frames come next.
+        """Take note that everything is open; frames come next.
 
         Parameters
         ----------
@@ -94,10 +94,10 @@ class RunObserver:
         """
 
     def ending(self) -> None:
-        """The last frame has been decided on."""
+        """Take note that the last frame has been decided on."""
 
     def warn(self, message: str) -> None:
-        """Something was lost or has failed; the run goes on.
+        """Take a warning: something was lost or has failed, and the run goes on.
 
         Parameters
         ----------
