@@ -13,7 +13,7 @@ from bench.accuracy.reference_set import Network, ReferenceSet
 KEPT = 0.5
 """Share of the ensemble's gain that the distilled network should keep."""
 INWARD = 0.03
-"""By how much a slope on labels may be less than that of supervised networks."""
+"""Most by which a slope on labels may be less than that of supervised networks."""
 
 
 @dataclass

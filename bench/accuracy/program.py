@@ -162,7 +162,7 @@ def planned(options: Options) -> list[list[Cell]]:
 
 
 def _grid(options: Options, held: Path) -> Grid:
-    """As asked for; with `--table` as the last run was asked for."""
+    """Make the grid of the command line; with `--table`, that of the last run."""
     record = options.work / GRID
     if options.table and record.is_file():
         return Grid(options.data, options.work, held, **json.loads(record.read_bytes()))

@@ -15,7 +15,7 @@ PIXELS = 0.1
 DECODED = 2.0
 """Mean grey levels that a frame of NVDEC's may lie from PyAV's: each rounds colours in its own way."""
 LONG_FRAMES = 26_900
-"""Of 27,000: a session's first frames may come before the loop is ready."""
+"""Least number of the 27,000 frames: a session's first ones may come before the loop is ready."""
 TARGET_MS = {"p50": 0.98, "p99": 1.20, "p99_9": 1.61}
 """What strand-braid publishes without a network in its path, on another machine: a target, not a win."""
 NOT_THERE = "tensorrt is not installed"
@@ -119,7 +119,7 @@ def _tests(sections: Sections) -> Claim:
 
 
 def _long(sections: Sections) -> Iterator[Claim]:
-    """Of each network's long run: that it is one; whether the target is met is said, and no claim."""
+    """Claim of each network's run that it is long; whether the target is met is reported, but no claim."""
     rows = _rows(sections, "long", "")
     if not rows:
         yield Claim("27,000 frames at the camera's pace", None, "not measured")

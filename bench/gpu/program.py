@@ -53,7 +53,7 @@ SECTIONS = {
     "tests": (150.0, 60.0),
     "long": (330.0, 60.0),
 }
-"""In the order of what a first run should settle; what comes first is there even where time runs out."""
+"""In the order of what a first run should settle: what comes first is measured even where time runs out."""
 PARTS = {
     "checks": ("machine", "packages", "parity", "video", "race", "tests"),
     "speed": ("machine", "packages", "stages", "latency"),

@@ -47,7 +47,7 @@ def measure(options: Options, rows: Rows) -> None:
 
 
 def _row(way: Way, frames: int, seconds: float, clock: Clock) -> Row:
-    """As many frames as fit into `seconds`, in hundreds."""
+    """Try as many frames as fit into `seconds`, in hundreds."""
     end_ns, done, wrong = clock.now_ns() + seconds * NS_PER_S, 0, 0
     search = Search(way)
     while done < frames and clock.now_ns() < end_ns:

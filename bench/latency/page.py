@@ -142,7 +142,7 @@ def _bare(reference: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any] | Non
 
 
 def _ratios(compared: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Of each figure to the earlier run's, with that one's own times."""
+    """Ratios of each figure to the earlier run's, with the times of that run."""
     for name, ratios in compared["ratios"].items():
         then = compared["earlier"][name]
         yield name.replace("_", " "), ratios | {"p50_ms": then["p50"], "p99_ms": then["p99"]}

@@ -478,7 +478,7 @@ def _bare_block(bare: BareEngine, plan: LatencyPlan) -> BareBlock:
 
 
 def _folder(out: str | None) -> Path:
-    """Where the results go; UserError where that is a file or in no writable place."""
+    """Get the folder of the results; UserError where it is a file or lies within one."""
     if out is None:
         now = datetime.fromtimestamp(HostClock().utc_ns() / NS_PER_S, UTC)
         return Path("runs") / "bench" / now.strftime("latency-%Y%m%d-%H%M%S")

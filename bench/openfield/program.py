@@ -336,7 +336,7 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def _curves(ours: NetworkPoses, others: Sequence[NetworkPoses], limits: Limits) -> dict[str, list[float]]:
-    """By network: of its keypoints, the share within 0, 0.5, 1 ... px of where the (other) networks agree."""
+    """Get each network's share of keypoints within 0, 0.5, 1 ... px of where the (other) networks agree."""
     at = np.arange(0.0, limits.outlier_px + 0.25, 0.5)
     curves = {"px": at.tolist()}
     for network in [ours, *others]:

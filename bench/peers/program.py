@@ -111,7 +111,7 @@ class Ours:
     package: Package
     choice: EngineChoice
     frames: SampleFrames
-    """In the colours its network takes."""
+    """Frames in the colours that its network takes."""
     times: Times = field(default_factory=Times)
 
 
@@ -347,7 +347,7 @@ def _ratios(peer_ms: list[float], ours_ms: list[float]) -> dict[str, float]:
 
 
 def _displacement(ours: Ours) -> dict[str, float | None] | None:
-    """Of this precision from float32, as its package states it."""
+    """Get the displacement of this precision from float32, as its package states it."""
     report = ours.package.manifest.precisions.get(ours.choice.engine.precision)
     if report is None:
         return None

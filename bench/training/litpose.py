@@ -107,7 +107,7 @@ class Training:
 
 
 def _anything(*_args: Any, **_kwargs: Any) -> None:
-    """In place of a refusal."""
+    """Do nothing, in place of a refusal."""
 
 
 def clip_of(torch: Any, video: str, length: int, size: int) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Comparison:
     before: list[Trial]
     after: list[Trial]
     differences: list[Difference] = field(default_factory=list)
-    """In order of time."""
+    """The trials that differ, in order of time."""
     problems: list[str] = field(default_factory=list)
 
     @property

@@ -210,7 +210,7 @@ class ClosedLoop:
                 self._warm.observe(item.frame.camera, item.frame.stamps)
 
     def _window(self, frame: Frame) -> CropWindow | None:
-        """Where the network looks in a frame; None for all of it."""
+        """Choose the window of a frame that the network sees; None for the whole frame."""
         path = self.paths[frame.camera]
         if path.crop is None:
             return None
@@ -219,7 +219,7 @@ class ClosedLoop:
         return path.crop.window(ahead, frame.offset_xy)
 
     def _context(self, frame: Frame, window: CropWindow | None) -> TemporalContext:
-        """What the network holds of the camera's frames before this one."""
+        """Get what the network keeps of the camera's frames before this one."""
         stamps = frame.stamps
         return self.paths[frame.camera].context.advance_to(
             stamps.index, stamps.t_scene_ns, stamps.epoch, window

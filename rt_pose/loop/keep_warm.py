@@ -24,7 +24,7 @@ GUARD_NS = NS_PER_MS
 IN_TIME_SHARE = 0.9
 """Share of the runs that should have ended by then."""
 STEP = 1 / 16
-"""By how much, at most, one run changes what the next is expected to take."""
+"""Largest relative change of the expected duration by one run."""
 RETRY_FRAMES = 50
 """Frames without room for a run after which a shorter run is assumed and tried."""
 

@@ -186,7 +186,7 @@ class _Recorded:
 
     folder: Path
     endpoint: str
-    """Of the recorder; the loop connects to it."""
+    """The recorder's endpoint, to which the loop connects."""
 
 
 def _check_place(out: Path | None, config: RunConfig) -> None:
