@@ -89,6 +89,11 @@ def quantise(config: QuantiseConfig, say: Say = print) -> Package:
 def _check(precisions: Sequence[str], spec: InputSpec) -> None:
     if not precisions:
         raise UserError(f"precisions: none given; there are {', '.join(PRECISION_NETWORKS)}")
+    if "int8" in precisions and spec.context is not None:  # wherever it would run
+        raise UserError(
+            "precisions: int8 is not made for a network that sees past frames (network.context): its "
+            "past would have to be quantised too; 'mixed' and bf16 are there"
+        )
     here = engines()[BACKEND].precisions()
     for precision in precisions:
         if precision not in PRECISION_NETWORKS:
@@ -101,11 +106,6 @@ def _check(precisions: Sequence[str], spec: InputSpec) -> None:
                 f"has {', '.join(here)}"
             )
     if "int8" in precisions:
-        if spec.context is not None:
-            raise UserError(
-                "precisions: int8 is not made for a network that sees past frames (network.context): its "
-                "past would have to be quantised too; 'mixed' and bf16 are there"
-            )
         require("int8", "the precision int8")
 
 
