@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.synthetic_heatmaps import random_frames, sharpen
+from rt_pose.console import log_to_console
 from rt_pose.errors import UserError
 from rt_pose.package import DecodeSpec, Package
 from rt_pose.video import Channels, read_frames
@@ -28,7 +29,6 @@ from train.data.labels import LabeledFrames
 from train.export import Trained, export
 from train.models.heads import STRIDE
 from train.models.network import PoseNetwork, input_spec
-from train.support.say import Say
 
 FRAMES = 8
 NOTE = "head not trained: this package is for timing only, its keypoints and errors mean nothing"
@@ -40,7 +40,6 @@ def random_package(
     channels: Channels,
     frames: list[NDArray[np.uint8]] | None = None,
     config: NetworkConfig | None = None,
-    say: Say = print,
     seed: int = 0,
 ) -> Package:
     """Write the package. `frames` (H, W, channels) become its golden frames; without them they are made.
@@ -57,7 +56,7 @@ def random_package(
     sharpen(network, network.head.heatmaps, spec, decode, images)
     labeled = _labeled(images, keypoints, seed)
     training: dict[str, Any] = {"note": NOTE, "backbone": config.backbone, "seed": seed}
-    return export(Trained(network, spec, decode, [], labeled, labeled, training), folder, say)
+    return export(Trained(network, spec, decode, [], labeled, labeled, training), folder)
 
 
 def _labeled(images: list[NDArray[np.uint8]], keypoints: int, seed: int) -> LabeledFrames:
@@ -76,6 +75,7 @@ def _labeled(images: list[NDArray[np.uint8]], keypoints: int, seed: int) -> Labe
 
 def main() -> int:
     """The command line."""
+    log_to_console()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -36,6 +36,7 @@ from bench.output import check_out, conditions, finish, machine_line, markdown_t
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.config.build import build
 from rt_pose.config.schema import EngineConfig
+from rt_pose.console import log_to_console
 from rt_pose.errors import UserError
 from rt_pose.offline.predict import Predictor
 from rt_pose.package import read_package
@@ -86,7 +87,7 @@ def measure(plan: LitposePlan, say: Say) -> dict[str, Any]:
         hello = peer.answer()
         say(f"{hello['name']}, {hello['threads']} threads")
         video = shortened(plan.video, plan.frames, plan.work)
-        package = _imported(plan, say)
+        package = _imported(plan)
         peers = [_peer(wanted, peer, hello["name"], plan.work) for wanted in plan.peers]
         wanted_ours = [f"float32:{package}", *plan.packages]
         ours = [_ours(wanted, plan.work) for wanted in wanted_ours]
@@ -162,13 +163,13 @@ def _times(one: dict[str, Any]) -> list[str]:
     return ["", ""] if found is None else [f"{found['first']:.2f}", f"{found['fastest']:.2f}"]
 
 
-def _imported(plan: LitposePlan, say: Say) -> Path:
+def _imported(plan: LitposePlan) -> Path:
     """The package of the peer's network, made where it is not there yet."""
     folder, spec = plan.work / "resnet18", plan.work / "spec.yaml"
     if not folder.exists():
         spec.write_text(yaml.safe_dump(onnx_spec()), encoding="utf-8")
         options = {"file": plan.work / "network.onnx", "spec": spec, "frames": plan.video, "out": folder}
-        import_onnx(options, say)
+        import_onnx(options)
     return folder
 
 
@@ -241,6 +242,7 @@ def _ratios(runner: TimedRuntime, peers: list[TimedRuntime]) -> dict[str, Any]:
 
 def main() -> int:
     """The command line; prints a table and, last, one JSON line."""
+    log_to_console()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -58,7 +58,7 @@ class Worker:
 
     def __init__(self, case: Case, data: Path) -> None:
         self.case, self._clock = case, HostClock()
-        self.job = prepare(configuration(case), data, lambda _: None)
+        self.job = prepare(configuration(case), data)
         torch.manual_seed(self.job.config.seed)
         keep_freed_memory()  # as a training does
         self.network = PoseNetwork(
@@ -110,7 +110,7 @@ def labeled(job: TrainingJob) -> TrainingBatches:
 
 def clips(job: TrainingJob) -> ClipBatches | None:
     """Its clips, likewise."""
-    return job.unlabeled.clips(job.config, job.spec, 0, lambda _: None)
+    return job.unlabeled.clips(job.config, job.spec, 0)
 
 
 def gflop(network: torch.nn.Module, shape: tuple[int, ...]) -> float:

@@ -23,6 +23,7 @@ from rt_pose.cli import training as train
 from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USER, no_options
 from rt_pose.config.build import build, filled, load_yaml
 from rt_pose.config.schema import RunConfig
+from rt_pose.console import log_to_console
 from rt_pose.errors import UserError
 
 DESCRIPTION = """Real-time closed-loop animal pose tracking.
@@ -41,6 +42,7 @@ What a session was like, and its decisions once more:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a verb; 0 well, 1 not as it should be, 2 a mistake the user can mend, 130 ended by Ctrl-C."""
+    log_to_console()
     argv = _name_configs(list(sys.argv[1:] if argv is None else argv))
     try:
         argv = _check_config(argv)

@@ -27,12 +27,12 @@ def train_fit(options: Namespace) -> int:
     seeds, jobs = values.pop("seeds", None), values.pop("jobs", 1)
     config = build(TrainConfig, values, "train fit")
     if seeds is not None:
-        outcome = fit_seeds(config, read_seeds(seeds), jobs, print)
-        whole = conclude(outcome, print)
+        outcome = fit_seeds(config, read_seeds(seeds), jobs)
+        whole = conclude(outcome)
         return EXIT_OK if whole else EXIT_INTERRUPTED if outcome.interrupted else EXIT_FAILED
     if jobs != 1:
         raise UserError("--jobs: a single training is one process; it is for `--seeds 0,1,2,3,4`")
-    return _trained(lambda: fit_interruptible(config, say=print))
+    return _trained(lambda: fit_interruptible(config))
 
 
 def _trained(train: Callable[[], FitResult]) -> int:
@@ -54,7 +54,7 @@ def train_distill(options: Namespace) -> int:
     from train.distillation.distill import distill_interruptible
 
     config = build(DistillConfig, plain(options), "train distill")
-    return _trained(lambda: distill_interruptible(config, say=print))
+    return _trained(lambda: distill_interruptible(config))
 
 
 def distill_parser(parser: ArgumentParser) -> None:
@@ -83,7 +83,7 @@ def train_show_augmented(options: Namespace) -> int:
     from train.fitting.augmentation_sheet import show_augmented
 
     config = build(TrainConfig, plain(options), "train show-augmented")
-    print(f"sheet: {show_augmented(config, say=print)}")
+    print(f"sheet: {show_augmented(config)}")
     return EXIT_OK
 
 
@@ -112,7 +112,7 @@ def train_calibrate(options: Namespace) -> int:
     """Fit the filter to recordings (and labels) and write it into the model package."""
     from train.calibrate import CalibrateConfig, calibrate
 
-    package = calibrate(build(CalibrateConfig, plain(options), "train calibrate"), say=print)
+    package = calibrate(build(CalibrateConfig, plain(options), "train calibrate"))
     print(f"model package: {package.path} (calibrated, {package.sha256[:12]})")
     return EXIT_OK
 
@@ -144,7 +144,7 @@ def train_evaluate(options: Namespace) -> int:
     from train.evaluation.config import EvaluateConfig
     from train.evaluation.evaluate import evaluate
 
-    print(f"page: {evaluate(build(EvaluateConfig, plain(options), 'train evaluate'), say=print)}")
+    print(f"page: {evaluate(build(EvaluateConfig, plain(options), 'train evaluate'))}")
     return EXIT_OK
 
 
@@ -162,7 +162,7 @@ def train_quantise(options: Namespace) -> int:
     from train.quantisation.config import QuantiseConfig
     from train.quantisation.quantise import quantise
 
-    package = quantise(build(QuantiseConfig, plain(options), "train quantise"), say=print)
+    package = quantise(build(QuantiseConfig, plain(options), "train quantise"))
     print(f"model package: {package.path}; run it with --engine.precision mixed (or int8)")
     return EXIT_OK
 

@@ -6,6 +6,7 @@ is killed, or requeued at its time limit, loses only the video it was at.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +18,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rt_pose.clock import NS_PER_S, Clock, HostClock
 from rt_pose.config.schema import EngineConfig
+from rt_pose.console import log_to_console
 from rt_pose.errors import UserError
 from rt_pose.offline.cluster_config import ClusterConfig
 from rt_pose.offline.find_videos import VideoJob
-from rt_pose.offline.predict_many import Failure, PredictionOutcome, Say, open_jobs, predict_many
+from rt_pose.offline.predict_many import Failure, PredictionOutcome, open_jobs, predict_many
 from rt_pose.offline.prediction_record import exclusive_lock, state
 from rt_pose.package import Package, read_package
+
+_LOG = logging.getLogger(__name__)
 
 LOGS = ".jobs"
 """Folder in OUT of the tasks' scripts and logs."""
@@ -47,7 +51,8 @@ class Share:
                     f"model package {self.package}: it has changed since the tasks were submitted"
                 )
             with exclusive_lock(self.out, shared=True):
-                return predict_many(package, self.jobs, self.engine, HostClock(), print)
+                log_to_console()
+                return predict_many(package, self.jobs, self.engine, HostClock())
         except UserError as error:
             # An exception would come back as the text of a traceback.
             return PredictionOutcome(failures=[Failure(job.name, str(error)) for job in self.jobs])
@@ -66,13 +71,12 @@ def predict_on_cluster(
     engine: EngineConfig,
     cluster: ClusterConfig,
     clock: Clock,
-    say: Say,
 ) -> PredictionOutcome:
     """Divide the open jobs among tasks, submit these, and wait for them. Interrupted, SLURM's tasks go on and
     local ones are ended; UserError where the cluster cannot be had."""
     executor = _executor(out, cluster)
     with exclusive_lock(out):
-        todo, outcome = open_jobs(package, jobs, say)
+        todo, outcome = open_jobs(package, jobs)
     if not todo:
         return outcome
     shares = split_jobs(todo, cluster.tasks)
@@ -81,11 +85,11 @@ def predict_on_cluster(
             executor.submit(Share(package.path.absolute(), package.sha256, share, out.absolute(), engine))
             for share in shares
         ]
-    say(f"{len(todo)} videos in {len(tasks)} tasks ({cluster.where}); logs in {out / LOGS}")
+    _LOG.info(f"{len(todo)} videos in {len(tasks)} tasks ({cluster.where}); logs in {out / LOGS}")
     try:
         _wait(tasks, todo, package.sha256, clock)
     except KeyboardInterrupt:
-        _interrupted(tasks, cluster.where, say)
+        _interrupted(tasks, cluster.where)
         raise
     for task, share in zip(tasks, shares, strict=True):
         _collect(task, share, package.sha256, outcome)
@@ -150,13 +154,13 @@ def _wait(tasks: Sequence[Any], todo: Sequence[VideoJob], sha256: str, clock: Cl
             clock.sleep_until_ns(clock.now_ns() + round(POLL_S * NS_PER_S))
 
 
-def _interrupted(tasks: Sequence[Any], where: str, say: Say) -> None:
+def _interrupted(tasks: Sequence[Any], where: str) -> None:
     if where == "slurm":
-        say(f"interrupted; the tasks go on (scancel {tasks[0].job_id.split('_')[0]} ends them)")
+        _LOG.info(f"interrupted; the tasks go on (scancel {tasks[0].job_id.split('_')[0]} ends them)")
         return
     for task in tasks:
         task.cancel()
-    say("interrupted, and the tasks ended; start again to go on")
+    _LOG.info("interrupted, and the tasks ended; start again to go on")
 
 
 def _collect(task: Any, share: Sequence[VideoJob], sha256: str, outcome: PredictionOutcome) -> None:

@@ -6,6 +6,7 @@ has both is never done again; what lacks either is.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +24,8 @@ from rt_pose.offline.predict import Predictor, check_video
 from rt_pose.offline.prediction_record import State, state, write_record
 from rt_pose.package import Package
 
-Say = Callable[[str], object]
+_LOG = logging.getLogger(__name__)
+
 FAILURES = "failures.txt"
 
 
@@ -45,15 +47,15 @@ class PredictionOutcome:
 
 
 def predict_many(
-    package: Package, jobs: Sequence[VideoJob], config: EngineConfig, clock: Clock, say: Say
+    package: Package, jobs: Sequence[VideoJob], config: EngineConfig, clock: Clock
 ) -> PredictionOutcome:
     """Predict every job that is not done. A video that cannot be is a failure, told with its reason; the
     others go on. UserError where no engine can serve the package."""
-    todo, outcome = open_jobs(package, jobs, say)
+    todo, outcome = open_jobs(package, jobs)
     if not todo:
         return outcome
     predictor = Predictor(package, config)
-    say(f"engine: {predictor.choice}")
+    _LOG.info(f"engine: {predictor.choice}")
     with _Progress(len(jobs), outcome.done_before, [_size(job) for job in todo], clock).shown() as shown:
         for job in todo:
             shown.begin(job.name)
@@ -61,38 +63,38 @@ def predict_many(
                 frames = _predict(package, predictor, job, shown.frames_done)
             except (UserError, OSError) as error:
                 outcome.failures.append(Failure(job.name, str(error)))
-                say(f"{shown.end()} {job.name}: failed: {error}")
+                _LOG.info(f"{shown.end()} {job.name}: failed: {error}")
                 continue
             outcome.predicted.append(job.name)
-            say(f"{shown.end()} {job.name}: {frames} frames")
+            _LOG.info(f"{shown.end()} {job.name}: {frames} frames")
     return outcome
 
 
-def open_jobs(
-    package: Package, jobs: Sequence[VideoJob], say: Say
-) -> tuple[list[VideoJob], PredictionOutcome]:
+def open_jobs(package: Package, jobs: Sequence[VideoJob]) -> tuple[list[VideoJob], PredictionOutcome]:
     """The jobs that are not done."""
     states: list[State] = [state(job, package.sha256) for job in jobs]
     outcome = PredictionOutcome(done_before=states.count("done"))
-    say(f"{len(jobs)} videos, {outcome.done_before} of them done before")
+    _LOG.info(f"{len(jobs)} videos, {outcome.done_before} of them done before")
     if stale := states.count("stale"):
-        say(f"{stale} were done with another package, or their videos have changed: they are done again")
+        _LOG.info(
+            f"{stale} were done with another package, or their videos have changed: they are done again"
+        )
     return [job for job, known in zip(jobs, states, strict=True) if known != "done"], outcome
 
 
-def conclude(outcome: PredictionOutcome, out: Path, say: Say) -> bool:
+def conclude(outcome: PredictionOutcome, out: Path) -> bool:
     """Say how it went, and list the failures here and in OUT/failures.txt; whether there were none."""
     failed = len(outcome.failures)
-    say(f"{len(outcome.predicted)} predicted, {outcome.done_before} done before, {failed} failed")
+    _LOG.info(f"{len(outcome.predicted)} predicted, {outcome.done_before} done before, {failed} failed")
     lines = [f"{failure.name}: {failure.reason}" for failure in outcome.failures]
     if not lines:
         (out / FAILURES).unlink(missing_ok=True)
         return True
     for line in lines:
-        say(f"failed: {line}")
+        _LOG.info(f"failed: {line}")
     with atomic_writer(out / FAILURES) as file:
         file.write("\n".join(lines) + "\n")
-    say(f"started again, it tries these {len(lines)} once more; the list is {out / FAILURES}")
+    _LOG.info(f"started again, it tries these {len(lines)} once more; the list is {out / FAILURES}")
     return False
 
 

@@ -5,6 +5,7 @@ Everything the user wrote is checked before the first step: configuration, label
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -32,8 +33,9 @@ from train.losses.terms import resampled_frames, resolve_losses
 from train.models.backbones import format_start
 from train.models.network import PoseNetwork, input_spec
 from train.support.disk import check_disk, explain_full_disk, make_folder
-from train.support.distributed import exit_unless_rank_zero, say_on_rank_zero
-from train.support.say import Say
+from train.support.distributed import exit_unless_rank_zero, quiet_unless_rank_zero
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -74,54 +76,52 @@ class Interrupted(UserError):
     """Ctrl-C ended a training that had learned too little for a package."""
 
 
-def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print) -> Path:
+def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None) -> Path:
     """Train, and write `out`/package, `out`/checkpoints and `out`/tensorboard; the package's folder.
 
-    `data` and `out` take the place of the configuration's own. `say` is handed lines for the user. Ctrl-C
+    `data` and `out` take the place of the configuration's own. What it does is logged. Ctrl-C
     ends the training early and exports the best checkpoint so far; a second one leaves at once. On the CPU
     the result is a function of configuration, data and number of threads. UserError before the first step
     where anything is wrong, and at the end where the network has learned too little to make a package.
     """
-    return fit_interruptible(config, data, out, say).package
+    return fit_interruptible(config, data, out).package
 
 
-def fit_interruptible(
-    config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print
-) -> FitResult:
+def fit_interruptible(config: TrainConfig, data: Path | None = None, out: Path | None = None) -> FitResult:
     """As `fit`, with whether Ctrl-C ended it."""
     target = choose_folder(out, config.out, "out")
-    return run(prepare(config, data, say), target, say)
+    return run(prepare(config, data), target)
 
 
-def run(job: TrainingJob, out: Path, say: Say) -> FitResult:
+def run(job: TrainingJob, out: Path) -> FitResult:
     """Train what is prepared, into the folder `out`."""
     config = job.config
-    say = say_on_rank_zero(config, say)
+    quiet_unless_rank_zero(config)
     last = out / "checkpoints" / f"{LAST}.ckpt"
-    start = _start(job, last, say)
+    start = _start(job, last)
     make_folder(out)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    module = _pose_module(job, say)
+    module = _pose_module(job)
     check_disk(out, sum(p.numel() * p.element_size() for p in module.network.parameters()))
     stage = TrainingRun(config, out, job.train, job.validation, job.spec, job.unlabeled, start, job.pseudo)
     with explain_full_disk(out, last, stage.resumable):
-        end = train(stage, module, say)
+        end = train(stage, module)
     exit_unless_rank_zero(config)
     if end.best is None:
         raise Interrupted(f"stopped at step {end.step}, before the first checkpoint: nothing to export")
     if end.why is not None:
         ended = f"stopped at step {end.step} of {config.steps}{end.why}"
-        say(f"{ended}; the {'best' if config.keeps_back else 'last'} checkpoint so far is exported")
+        _LOG.info(f"{ended}; the {'best' if config.keeps_back else 'last'} checkpoint so far is exported")
     checkpoint = torch.load(end.best, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
-    say(f"exporting the checkpoint of step {checkpoint['global_step']}, {end.best}")
+    _LOG.info(f"exporting the checkpoint of step {checkpoint['global_step']}, {end.best}")
     trained = _trained(job, module, int(checkpoint["global_step"]))
     interrupted = end.why == ""
     try:
         with _restored_threads(), explain_full_disk(out, last, stage.resumable):
-            return FitResult(export(trained, out / "package", say).path, interrupted)
+            return FitResult(export(trained, out / "package").path, interrupted)
     except UserError as error:
         if interrupted:
             raise Interrupted(str(error)) from error
@@ -139,18 +139,18 @@ def _restored_threads() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> TrainingJob:
+def prepare(config: TrainConfig, data: Path | None = None) -> TrainingJob:
     """Read and check all that a training is made of; UserError where anything is wrong.
 
     Nothing is written.
     """
-    return start_from(read_inputs(config, data, say), say)
+    return start_from(read_inputs(config, data))
 
 
-def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print) -> TrainingJob:
+def read_inputs(config: TrainConfig, data: Path | None = None) -> TrainingJob:
     """All of `prepare` but the network that the training begins as, which may depend on what it finds."""
     check(config)
-    say = say_on_rank_zero(config, say)
+    quiet_unless_rank_zero(config)
     config = resolve_losses(config)
     folder = choose_folder(data, config.data, "data")
     if config.device == "gpu" and torch.cuda.device_count() < config.devices:
@@ -165,7 +165,7 @@ def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print)
         lambda: index_videos(config, folder) if folder.is_dir() else [],
     )
     for line in frames.notes:
-        say(line)
+        _LOG.info(line)
     config = replace(config, skeleton=config.skeleton or frames.skeleton)
     for bone in config.skeleton:
         for name in bone:
@@ -175,13 +175,13 @@ def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print)
                 )
     split = _split(config, folder, frames)
     spec = input_spec(config.network, frames.channels)
-    say(
+    _LOG.info(
         f"{folder.name}: {len(frames)} labeled frames, {len(frames.keypoints)} keypoints, "
         f"{'gray' if frames.channels == 1 else 'RGB'}; {_format_split(split)}"
     )
     for line in check_sides(split, frames.visible > 0, frames.keypoints):
-        say(line)
-    unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec, say)
+        _LOG.info(line)
+    unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec)
     return TrainingJob(config, folder, frames, split, spec, unlabeled)
 
 
@@ -199,33 +199,33 @@ def _format_split(split: Split) -> str:
     return f"{len(split.train)} train, {len(split.validation)} validate, split {split.how}"
 
 
-def start_from(job: TrainingJob, say: Say) -> TrainingJob:
+def start_from(job: TrainingJob) -> TrainingJob:
     """Say which network the training begins as; the job. UserError where it cannot."""
     config = job.config
-    say = say_on_rank_zero(config, say)
+    quiet_unless_rank_zero(config)
     if not config.init_from:
-        say(format_start(config.network.backbone, config.network.weights))
+        _LOG.info(format_start(config.network.backbone, config.network.weights))
         return job
     checkpoint = warm_start(_network(job), job.frames.keypoints, config.init_from)
-    say(f"begins as the network of {checkpoint}")
+    _LOG.info(f"begins as the network of {checkpoint}")
     if job.split.validation.size and (notes := seen_before(checkpoint, job.validation.names)):
-        say(notes)
+        _LOG.info(notes)
     return replace(job, seen_before=trained_before(checkpoint))
 
 
-def _start(job: TrainingJob, last: Path, say: Say) -> int:
+def _start(job: TrainingJob, last: Path) -> int:
     """The step to begin at."""
     if not job.config.resume:
         if last.is_file():
             resumable = is_resumable(last, job.config, job.train, job.pseudo)
             then = "; `--resume true` goes on from it" if resumable else ""
-            say(f"{last} is of an earlier training and will be replaced{then}")
+            _LOG.info(f"{last} is of an earlier training and will be replaced{then}")
         return 0
     if not last.is_file():
-        say(f"nothing to go on from (no {last}): the training begins at its first step")
+        _LOG.info(f"nothing to go on from (no {last}): the training begins at its first step")
         return 0
     step = step_to_resume(last, job.config, job.train, job.pseudo)
-    say(f"going on from step {step}, {last}")
+    _LOG.info(f"going on from step {step}, {last}")
     return step
 
 
@@ -236,8 +236,8 @@ def choose_folder(given: Path | None, configured: str, key: str) -> Path:
     return Path(given if given is not None else configured).expanduser().resolve()
 
 
-def _pose_module(job: TrainingJob, say: Say) -> PoseModule:
-    check_step_memory(job, say)
+def _pose_module(job: TrainingJob) -> PoseModule:
+    check_step_memory(job)
     network = _network(job)
     if job.config.init_from:
         warm_start(network, job.frames.keypoints, job.config.init_from)
@@ -248,7 +248,7 @@ def _network(job: TrainingJob) -> PoseNetwork:
     return PoseNetwork(job.config.network, job.spec.channels, len(job.frames.keypoints))
 
 
-def check_step_memory(job: TrainingJob, say: Say, trainings: int = 1) -> None:
+def check_step_memory(job: TrainingJob, trainings: int = 1) -> None:
     """Say what a step needs of memory; UserError where so many trainings at once find less."""
     terms = job.unlabeled.terms
     free = free_memory(job.config.device)
@@ -261,7 +261,7 @@ def check_step_memory(job: TrainingJob, say: Say, trainings: int = 1) -> None:
         None if free is None else free // trainings,
     )
     if notes:
-        say(notes)
+        _LOG.info(notes)
 
 
 def _trained(job: TrainingJob, module: PoseModule, step: int) -> Trained:

@@ -31,7 +31,6 @@ from train.fitting.progress import TrainingProgress
 from train.fitting.unlabeled import Unlabeled
 from train.support.distributed import distributed_settings, kill_other_ranks_on_failure, rank
 from train.support.interrupts import StopOnCtrlC
-from train.support.say import Say
 
 LOG_EVERY = 10
 """Steps between the losses written for TensorBoard."""
@@ -88,7 +87,7 @@ class TrainingEnd:
     """Why it ended early, in words; None where it ran to its end."""
 
 
-def train(run: TrainingRun, module: PoseModule, say: Say) -> TrainingEnd:
+def train(run: TrainingRun, module: PoseModule) -> TrainingEnd:
     """Train. UserError where a checkpoint cannot be written, or a GPU's memory runs out."""
     config = run.config
     keep_freed_memory()
@@ -97,7 +96,7 @@ def train(run: TrainingRun, module: PoseModule, say: Say) -> TrainingEnd:
     patience, stop = _Patience(config.patience), StopOnCtrlC()
     callbacks = [
         *([patience] if config.patience else []),
-        *([] if rank(config) else [TrainingProgress(say)]),
+        *([] if rank(config) else [TrainingProgress()]),
         Pictures(run.watched, "validation" if config.keeps_back else SEEN),
         stop,
         ProvenanceCallback(config, run.train, run.pseudo),
@@ -124,7 +123,7 @@ def train(run: TrainingRun, module: PoseModule, say: Say) -> TrainingEnd:
         with stop.listening(config.devices > 1), notes, kill_other_ranks_on_failure(trainer), disable_tf32():
             trainer.fit(
                 module,
-                _batches(run, say),
+                _batches(run),
                 ValidationBatches(run.watched, run.spec, config.batch_size),
                 ckpt_path=run.last if run.start else None,
                 weights_only=True,
@@ -133,7 +132,7 @@ def train(run: TrainingRun, module: PoseModule, say: Say) -> TrainingEnd:
     return TrainingEnd(Path(best) if best else None, trainer.global_step, "" if stop.asked else patience.why)
 
 
-def _batches(run: TrainingRun, say: Say) -> StepBatches:
+def _batches(run: TrainingRun) -> StepBatches:
     config = run.config
     labeled = TrainingBatches(
         run.train,
@@ -147,7 +146,7 @@ def _batches(run: TrainingRun, say: Say) -> StepBatches:
         rank=rank(config),
         ranks=config.devices,
     )
-    clips = run.unlabeled.clips(config, run.spec, run.start, say)
+    clips = run.unlabeled.clips(config, run.spec, run.start)
     return StepBatches(labeled, clips, run.unlabeled.terms.first_clip_step, run.start)
 
 

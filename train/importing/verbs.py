@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,20 +15,22 @@ from rt_pose.video import Channels
 from train.data.sample_frames import SampleFrames, labels_of, read_tried_frames
 from train.importing.imported_network import ImportedNetwork, Original
 from train.importing.original_program import OriginalProgram
-from train.importing.package import ImportTrial, Say, import_package
+from train.importing.package import ImportTrial, import_package
+
+_LOG = logging.getLogger(__name__)
 
 _SIZE = re.compile(r"(\d+)x(\d+)")
 
 
-def import_onnx(options: dict[str, Any], say: Say) -> Package:
+def import_onnx(options: dict[str, Any]) -> Package:
     """`rt-pose import onnx FILE --spec YAML`."""
     from train.importing.onnx_model import read_onnx
 
     imported = read_onnx(Path(options["file"]), Path(options["spec"]))
-    return _conclude(imported, _frames(options, imported.spec.channels), options, [], say)
+    return _conclude(imported, _frames(options, imported.spec.channels), options, [])
 
 
-def import_dlc(options: dict[str, Any], say: Say) -> Package:
+def import_dlc(options: dict[str, Any]) -> Package:
     """`rt-pose import dlc FILE`."""
     from train.importing.dlc import read_dlc
 
@@ -38,10 +41,10 @@ def import_dlc(options: dict[str, Any], say: Say) -> Package:
         if options.get("python"):
             program = OriginalProgram("dlc", Path(options["python"]), path, physical_cores())
             originals.append(stack.enter_context(program))
-        return _conclude(imported, frames, options, originals, say)
+        return _conclude(imported, frames, options, originals)
 
 
-def import_sleap(options: dict[str, Any], say: Say) -> Package:
+def import_sleap(options: dict[str, Any]) -> Package:
     """`rt-pose import sleap FOLDER`."""
     from train.importing.sleap import WholeGraph, read_sleap, wants_channels
 
@@ -53,7 +56,7 @@ def import_sleap(options: dict[str, Any], say: Say) -> Package:
         if options.get("python"):
             program = OriginalProgram("sleap", Path(options["python"]), path, physical_cores())
             originals.append(stack.enter_context(program))
-        return _conclude(imported, frames, options, originals, say)
+        return _conclude(imported, frames, options, originals)
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:
@@ -75,7 +78,6 @@ def _conclude(
     frames: SampleFrames,
     options: dict[str, Any],
     originals: list[Original],
-    say: Say,
 ) -> Package:
     size = imported.spec.frame
     if size is not None and tuple(size) != frames.size:
@@ -86,5 +88,5 @@ def _conclude(
     path = options.get("labels")
     labels = labels_of(imported.spec, imported.keypoints, Path(path)) if path else None
     size_text = f"{imported.spec.width}x{imported.spec.height}"
-    say(f"{imported.name}: {len(imported.keypoints)} keypoints, input {size_text}")
-    return import_package(imported, ImportTrial(frames, labels, originals), Path(options["out"]), say)
+    _LOG.info(f"{imported.name}: {len(imported.keypoints)} keypoints, input {size_text}")
+    return import_package(imported, ImportTrial(frames, labels, originals), Path(options["out"]))
