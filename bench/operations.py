@@ -44,5 +44,5 @@ def _shape(port: Any, path: Path) -> list[int]:
     shape = port.get_partial_shape()
     if shape.is_dynamic:
         name = port.get_node().get_friendly_name()
-        raise UserError(f"network {path}: the shapes of '{name}' cannot be told from the graph ({shape})")
+        raise UserError(f"network {path}: the shapes of '{name}' cannot be derived from the graph ({shape})")
     return list(shape.to_shape())

@@ -34,7 +34,7 @@ class NetworkConfig:
 
 @dataclass
 class AugmentConfig:
-    """Random changes of the training frames, drawn anew for every frame and step. 0 everywhere = none."""
+    """Random changes of the training frames, drawn afresh for every frame and step. 0 everywhere = none."""
 
     rotate_deg: float = 15.0
     """Rotation, uniform in +- this (degrees)."""
@@ -118,7 +118,7 @@ class TrainConfig:
     the same order of views: [[paw_top, paw_bottom], [nose_top, nose_bottom]]."""
     blank: Literal["unknown", "absent"] = "unknown"
     """What a blank label means. unknown: nobody labeled it, nothing is learned from it. absent: it cannot be
-    seen in that image, and the network learns to be unsure of it (its confidence then tells)."""
+    seen in that image, and the network learns to be unsure of it (its confidence then shows it)."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """The network and what it is shown."""
     init_from: str = ""

@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return _main(options)
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on with what is not done", file=sys.stderr)
+        print("interrupted: the same command resumes what is not done", file=sys.stderr)
         return INTERRUPTED
     except UserError as error:
         print(f"bench.accuracy: {error}", file=sys.stderr)

@@ -110,7 +110,7 @@ def _likelihood(r: dict[str, Any]) -> Table:
             rows.append([name, edges, f"{b['n']:,}", *figures, _share(b["outliers"])])
     note = "Distance to where the (other) networks agree, in bins of a network's own likelihood."
     heads = ["network", "likelihood", "n", "median", "P90", "outliers"]
-    return ("Does the likelihood tell?", heads, rows, note)
+    return ("Does the likelihood tell right from wrong?", heads, rows, note)
 
 
 def _share(share: float) -> str:

@@ -65,7 +65,7 @@ class Predictor:
 
         Three header rows (scorer, bodyparts, coords x, y, likelihood), the first column the frame's number,
         pixels of the original frame, an empty cell where a keypoint was not seen. `out` appears when it is
-        whole. `report_progress` is told how many frames are done. UserError where the video breaks off.
+        whole. `report_progress` takes how many frames are done. UserError where the video breaks off.
         """
         manifest = self._package.manifest
         count = 0

@@ -139,7 +139,7 @@ def _latency(session: Session, figures: dict[str, Any]) -> str:
 def _deadline(figures: dict[str, Any]) -> str:
     due = figures["deadline"]
     if due["missed"] is None:
-        return _soft(f"Exposure to decision: {NOT_MEASURED} (the camera tells no exposure time).")
+        return _soft(f"Exposure to decision: {NOT_MEASURED} (the camera reports no exposure time).")
     share = 100 * due["missed"] / due["n"]
     return (
         f"<p>{due['missed']:,} of {due['n']:,} decisions ({share:.2f} %) came later than the budget of "

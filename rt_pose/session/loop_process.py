@@ -83,16 +83,16 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, sink: Sink) 
         loop.failure = f"the loop failed: {type(error).__name__}: {error}"
         raise
     finally:
-        sender.say("stopping", None)
+        sender.send("stopping", None)
         unsafe = assembled.stop_outputs()  # first of all
-        sender.say("ending", unsafe)
+        sender.send("ending", unsafe)
         problems = [*unsafe, *assembled.stop_inputs()]
-        sender.say("ending", unsafe)
+        sender.send("ending", unsafe)
         loop.finish()
         after = {} if loop.failure else {"bare_forward_after_ms": assembled.bare_forward()}
         assembled.housekeeping.on_stats = None
         sink.close()
-        sender.say(
+        sender.send(
             "ended",
             {
                 **loop.summary(),
@@ -124,7 +124,7 @@ class _MessageSender:
         self._stats = stats
         self._news.set()
 
-    def say(self, kind: str, content: Any) -> None:
+    def send(self, kind: str, content: Any) -> None:
         """Something that must not be left out; after it come no older stats."""
         self._stats = None
         self._messages.append((kind, content))

@@ -85,7 +85,7 @@ def test_a_shape_that_is_not_known_is_told(tmp_path: Path) -> None:
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, "h", "w"])
     graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"])], "g", [entry], [out], [weight])
     onnx.save(helper.make_model(graph), str(tmp_path / "n.onnx"))
-    with pytest.raises(UserError, match="cannot be told from the graph"):
+    with pytest.raises(UserError, match="cannot be derived from the graph"):
         count_operations(tmp_path / "n.onnx")
 
 

@@ -21,7 +21,7 @@ from train.data.tables import LabelTable
 def open_slp(path: Path) -> Source:
     """The labels of a file; UserError where it cannot be read, or holds no single animal's labels.
 
-    A person's labels are taken; where the file holds none, the predictions in it are, and that is told.
+    A person's labels are taken; where the file holds none, the predictions in it are, and a note says so.
     """
     labels = _load(path)
     user = any(frame.has_user_instances for frame in labels.labeled_frames)

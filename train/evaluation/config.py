@@ -1,4 +1,4 @@
-"""What `rt-pose train evaluate` is told. Nothing heavy is imported here: `--help` reads it."""
+"""Options of `rt-pose train evaluate`. Nothing heavy is imported here: `--help` reads it."""
 
 from __future__ import annotations
 

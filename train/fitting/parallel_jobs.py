@@ -96,7 +96,7 @@ def _start(
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe(duplex=False)
     process = spawn.Process(target=_train, args=(config, member, theirs), name=f"rt-pose-{member.name}")
-    resource_tracker.ensure_running()  # beginning it would end the deafness
+    resource_tracker.ensure_running()  # starting it later would unblock SIGINT
     with block_sigint():  # a Ctrl-C waits until it can be handed on, and the process until it can answer it
         process.start()
         running[ours] = (member, process)

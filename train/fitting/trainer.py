@@ -188,11 +188,11 @@ def _explain_full_gpu(trainer: lightning.Trainer, run: TrainingRun) -> Iterator[
         messages = is_out_of_memory(error) if run.config.device == "gpu" else None
         if messages is None:
             raise
-        whole = f"{run.last} is whole: go on from it with `--resume true`"
+        whole = f"{run.last} is intact: resume from it with `--resume true`"
         raise UserError(
             f"the GPU's memory ran out at step {trainer.global_step} ({messages}); lower "
             "`batch_size`, `clip_length` or the network's size, or set `precision: bf16`; "
-            + (whole if run.resumable() else "then begin anew")
+            + (whole if run.resumable() else "then start again")
         ) from error
 
 

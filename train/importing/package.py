@@ -61,7 +61,7 @@ class ImportTrial:
 def import_package(imported: ImportedNetwork, trial: ImportTrial, out: Path) -> Package:
     """Write the package of a network from elsewhere, and say how it compares.
 
-    UserError where the network cannot run, or is not sure of a single keypoint of the frames given.
+    UserError where the network cannot run, or is not confident of a single keypoint of the frames given.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="import-", dir=out.parent) as scratch:
@@ -136,7 +136,7 @@ def _golden(frames: SampleFrames, reference: Keypoints[FloatArray]) -> Golden:
     confident = (reference.confidence >= GOLDEN_CONFIDENCE).sum(axis=1)
     if not confident.any():
         raise UserError(
-            f"the network is not sure of a single keypoint of {frames.source} (highest confidence "
+            f"the network is not confident of a single keypoint of {frames.source} (highest confidence "
             f"{reference.confidence.max():.2f}, needed {GOLDEN_CONFIDENCE}), so no engine could be checked; "
             "give `--frames` like those it was trained on"
         )

@@ -39,5 +39,5 @@ class NoiseConsistency:
 def noise_consistency(context: LossContext) -> FittedLoss:
     """The loss; it has nothing to fit."""
     return FittedLoss(
-        NoiseConsistency(context.min_confidence), "between two draws of the noise, nothing forgiven"
+        NoiseConsistency(context.min_confidence), "between two draws of the noise, no tolerance"
     )

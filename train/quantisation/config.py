@@ -1,4 +1,4 @@
-"""What `rt-pose train quantise` is told; apart from the work, so that help costs no heavy import."""
+"""Options of `rt-pose train quantise`; apart from the work, so that help costs no heavy import."""
 
 from __future__ import annotations
 

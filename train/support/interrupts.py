@@ -16,8 +16,8 @@ class StopOnCtrlC(lightning.Callback):
     """The first Ctrl-C ends the training after its step, validated and saved; a second one ends it at once.
 
     Lightning itself would end the whole process. Of several processes that train together the first one
-    listens, the others begin deaf, and all stop after the same step: one that went on would wait for ever
-    for the others' gradients.
+    listens, the others begin with it blocked, and all stop after the same step: one that went on would wait
+    for ever for the others' gradients.
     """
 
     def __init__(self) -> None:
@@ -26,9 +26,9 @@ class StopOnCtrlC(lightning.Callback):
 
     @contextmanager
     def listening(self, together: bool) -> Iterator[None]:
-        """Within it Ctrl-C is heard, where this is the main thread; a second one is a KeyboardInterrupt.
+        """Within it Ctrl-C is handled, where this is the main thread; a second one is a KeyboardInterrupt.
 
-        `together`: Lightning is about to begin other processes, which are to be deaf.
+        `together`: Lightning is about to begin other processes, which are to block it.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -68,7 +68,7 @@ class StopOnCtrlC(lightning.Callback):
 
 @contextmanager
 def block_sigint() -> Iterator[None]:
-    """Within it a Ctrl-C waits; a process that begins within it is deaf until it calls `unblock_sigint`."""
+    """Within it a Ctrl-C waits; a process that begins within it blocks it until it calls `unblock_sigint`."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -77,5 +77,5 @@ def block_sigint() -> Iterator[None]:
 
 
 def unblock_sigint() -> None:
-    """No longer deaf: a Ctrl-C that waits comes now."""
+    """Unblock it: a Ctrl-C that waits comes now."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
