@@ -2,7 +2,8 @@
 
 The loop calls its three steps one by one, to stamp each; the golden check, offline prediction and
 evaluation call it whole. One frame at a time everywhere, so that their results are equal to the bit; what a
-network with context holds of the frames before goes through the same states everywhere (`past.py`).
+network with context holds of the frames before goes through the same states everywhere
+(`temporal_context.py`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The filter's arithmetic for one pose, compiled: what `track.py` does for every frame.
+"""The filter's arithmetic for one pose, compiled: what `causal_filter.py` does for every frame.
 
 The formulas are those of `kalman.py` (which the smoother uses on whole recordings at once), with the batch of
 keypoints in a loop instead of along an axis. Between frames the network empties the caches, so that what

@@ -1,4 +1,4 @@
-"""The chain of `loop/estimate.py` on a GPU: everything is launched, and only `infer` waits, once, at its end.
+"""The chain of `inference/estimator.py` on a GPU: all is launched, and only `infer` waits, once.
 
     preprocess_all: frames into pinned memory, copies and resizes launched
     infer:          network and decoding launched as one graph, a few hundred bytes copied back, one wait
