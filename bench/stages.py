@@ -206,7 +206,7 @@ def packages(folder: Path) -> dict[tuple[int, int], Package]:
         path = folder / f"lite0-{channels}x{keypoints}"
         if not path.is_dir():
             say(f"making {path} ...")
-            random_package(path, keypoints, channels, say=lambda _: None)
+            random_package(path, keypoints, channels)
         found[channels, keypoints] = read_package(path)
     return found
 

@@ -42,7 +42,7 @@ class LoopWatchdog:
 
     def heartbeat(self, t_heartbeat_ns: int) -> None:
         """`t_heartbeat_ns`: when it last turned; 0 before its first turn, when it is alive as long as it
-        tells of itself."""
+        sends messages."""
         self.began = True
         if not self._stopping:  # news from before that may come after it
             self._deadline = _Deadline("no turn", t_heartbeat_ns or self._clock.now_ns(), self._kill_after_ns)
