@@ -93,7 +93,7 @@ class Parser(argparse.ArgumentParser):
         return {*self.spelled.values(), *(f"--{key}" for key in keys)}
 
     def format_help(self) -> str:
-        """See `argparse.ArgumentParser.format_help`; the configuration's keys follow the verb's own options."""
+        """See `argparse.ArgumentParser.format_help`; the keys of the configuration follow the options."""
         if self.kind is None:
             return super().format_help()
         title = KEYS_TITLE.format(file=" in CONFIG.yaml" if self.takes_file else "")
