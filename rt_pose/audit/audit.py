@@ -1,4 +1,4 @@
-"""`rt-pose replay SESSION`: everything that can be asked of a session's decisions afterwards, in order."""
+"""`rt-pose replay SESSION`: everything that can be asked of a session's decisions afterwards."""
 
 from __future__ import annotations
 
@@ -27,34 +27,50 @@ class Audit:
     """What is asked besides the comparison bit for bit."""
 
     settings: list[str] = field(default_factory=list)
-    """KEY=VALUE: what would have differed?"""
+    """Changes of parameters, KEY=VALUE, for what would have differed with them."""
     from_video: bool = False
-    """What does the network find in the session's film, and what follows from it?"""
+    """Whether the network is run again, on the session's film, and decisions are made from what it finds."""
     model: str | None = None
-    """Package for `from_video`; the session's own where it is not given."""
+    """Model package for `from_video`; the session's own where it is not given."""
     smooth: Smoother | None = None
-    """Smoother for the hindsight: how do the rules compare with what truly happened?"""
+    """Smoother of the session, with which the rules are scored in hindsight; None does not score them."""
     tolerance_ms: float = hindsight.TOLERANCE_MS
-    """So far may an event be from the episode it belongs to."""
+    """How far an event may be from the episode to which it belongs, ms."""
     reference: bool = False
-    """Does filterpy find the same tracks?"""
+    """Whether the tracks are computed again with filterpy."""
 
 
 @dataclass
 class AuditResult:
-    """What an audit found, besides the lines that it printed."""
+    """What an audit found, besides the lines that it reported."""
 
     identical: bool
-    """Replay gives the session's own decisions, and the reference, where it was asked, the same tracks."""
+    """Replay gives the session's decisions, and the reference, where it was wanted, the same tracks."""
     hindsight: list[hindsight.Hindsight] = field(default_factory=list)
-    """The scores, one a truth, where they were asked for."""
+    """The scores, one for each truth, where they were wanted."""
 
 
 def audit(path: Path, wanted: Audit) -> AuditResult:
-    """Answer what is asked, in lines for people.
+    """Audit a session, and report the answers in lines for people.
 
-    The answers are kept in the session as `replay.json`, which the report shows. UserError where there is no
-    session, or what is asked cannot be.
+    The answers are also kept in the session as `replay.json`, which the report shows.
+
+    Parameters
+    ----------
+    path
+        The session's folder.
+    wanted
+        What is asked besides the comparison bit for bit.
+
+    Returns
+    -------
+    AuditResult
+        Whether replay agrees, and the scores.
+
+    Raises
+    ------
+    UserError
+        Where there is no session, or what is asked is not possible.
     """
     if not 0.0 <= wanted.tolerance_ms <= 60_000.0:
         raise UserError(f"--tolerance-ms: expected 0 to 60000, got {wanted.tolerance_ms:g}")
@@ -105,6 +121,21 @@ def _print_lines(lines: Iterable[str]) -> None:
 
 
 def score_hindsight(session: Session, smooth: Smoother, tolerance_ms: float) -> list[hindsight.Hindsight]:
-    """Score the rules against the smoothed session and, where the rig knew it, the truth."""
+    """Score the rules against the smoothed session and, where the rig knew it, the truth.
+
+    Parameters
+    ----------
+    session
+        The session.
+    smooth
+        The smoother.
+    tolerance_ms
+        How far an event may be from the episode to which it belongs, ms.
+
+    Returns
+    -------
+    list[Hindsight]
+        One for each truth.
+    """
     truths = [smoothed_truth(session, ReplaySetup.of(session).tracking, smooth), known_truth(session)]
     return [hindsight.score(session, truth, tolerance_ms) for truth in truths if truth]

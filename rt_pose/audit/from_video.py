@@ -1,8 +1,8 @@
-"""`--from-video`: the network once more, on the session's own film, and the decisions that follow from it.
+"""`--from-video`: the network run again, on the session's own film, and the decisions that follow from it.
 
 Exactly the frames that were decided on go through the loop's chain again, with their logged stamps and
 judging times; frames that were superseded or lost stay left out. The film is compressed (H.264), so poses
-move a little even with the same network: how far they moved is said beside the events that differ. An
+move a little even with the same network: how far they moved is reported beside the events that differ. An
 observed frame that was not filmed keeps its logged pose, and is counted; a network with context comes to the
 next frame without having seen it.
 """
@@ -39,22 +39,37 @@ class VideoReplay:
     frames: int = 0
     """Frames that went through the network again."""
     not_filmed: int = 0
-    """Frames that were decided on but are not in the film: their logged poses were taken."""
+    """Frames that were decided on but are not in the film; their logged poses were taken."""
     median_px: float | None = None
     p99_px: float | None = None
     largest_px: float | None = None
     largest_at: str = ""
-    """Camera, frame and keypoint of the largest."""
+    """Camera, frame and keypoint of the largest difference."""
     only_once: int = 0
-    """Keypoints that were confident in one of the two only."""
+    """Keypoints that were confident only in the session or only from the film."""
     notes: list[str] = field(default_factory=list)
-    """What else is not as it was: another package, another engine."""
+    """What else has changed: another package, another engine."""
 
 
 def from_video(session: Session, model: str | None = None) -> tuple[Comparison, VideoReplay]:
-    """The session against the decisions from its film; `model` in place of the session's own package.
+    """Compare a session with the decisions that follow from its film.
 
-    UserError where a camera was not filmed, or the package cannot be had.
+    Parameters
+    ----------
+    session
+        The session.
+    model
+        Folder of a model package, in place of the session's own.
+
+    Returns
+    -------
+    tuple[Comparison, VideoReplay]
+        The events that differ, and how far poses moved.
+
+    Raises
+    ------
+    UserError
+        Where a camera was not filmed, or the package cannot be had.
     """
     package, notes = _package(session.info, model)
     setup = ReplaySetup.of(session)
@@ -72,7 +87,18 @@ def from_video(session: Session, model: str | None = None) -> tuple[Comparison, 
 
 
 def format_moved(moved: VideoReplay) -> Iterable[str]:
-    """The poses in lines for people."""
+    """Format how far poses moved, in lines for people.
+
+    Parameters
+    ----------
+    moved
+        What `from_video` found.
+
+    Yields
+    ------
+    str
+        A line.
+    """
     yield from moved.notes
     yield f"{moved.frames} frames of the film went through the network again"
     if moved.not_filmed:

@@ -1,6 +1,6 @@
 """`--hindsight`: each rule scored against what truly happened.
 
-An episode is a stretch of truth over which the rule's condition holds at the mean, gaps shorter than the
+An episode is a span of truth over which the rule's condition holds at the mean, gaps shorter than the
 tolerance bridged, and at least the rule's `hold` long. Its onset is when the condition with its hold is met.
 An event belongs to the nearest episode of its rule, camera and individual if the time of its effect lies no
 further than the tolerance before the episode's onset or after its end. The first event of an episode makes
@@ -33,19 +33,19 @@ LOST = "lost"
 
 @dataclass(slots=True)
 class Episode:
-    """A stretch over which a condition truly held."""
+    """A span over which a condition truly held, in scene time."""
 
     start_ns: int
     onset_ns: int
-    """Start and the rule's hold."""
+    """The start, later by the rule's hold."""
     end_ns: int
     from_before: bool
-    """It held at the first frame already, so its onset is not known."""
+    """Whether it held at the first frame already, so that its onset is not known."""
 
 
 @dataclass(slots=True)
 class Scored:
-    """An event and what it was."""
+    """An event with its verdict."""
 
     t_effect_ns: int
     """Scene time of its effect."""
@@ -54,7 +54,7 @@ class Scored:
     verdict: str
     """hit, repeat, false alarm, or lost (no detection)."""
     delay_ms: float | None = None
-    """Of a hit whose onset is known: from the onset to the effect; below 0 it came before."""
+    """From the onset to the effect, of a hit whose onset is known; below 0 where the effect came first."""
 
 
 @dataclass
@@ -80,26 +80,53 @@ class Score:
     curves: list[Curve] = field(default_factory=list)
 
     def count(self, verdict: str) -> int:
+        """Count the events of a verdict.
+
+        Parameters
+        ----------
+        verdict
+            hit, repeat, false alarm or lost.
+
+        Returns
+        -------
+        int
+            Over all curves.
+        """
         return sum(e.verdict == verdict for e in self.events)
 
     @property
     def events(self) -> list[Scored]:
+        """Events of all curves."""
         return [event for curve in self.curves for event in curve.events]
 
     @property
     def onsets(self) -> int:
+        """Number of episodes."""
         return sum(len(curve.episodes) for curve in self.curves)
 
     @property
     def misses(self) -> int:
+        """Number of episodes without an event."""
         return sum(len(curve.missed) for curve in self.curves)
 
     @property
     def delays_ms(self) -> list[float]:
+        """Delays of the hits whose onset is known, ms."""
         return [e.delay_ms for e in self.events if e.delay_ms is not None]
 
     def outcomes(self, verdict: str) -> dict[str, int]:
-        """How events of a verdict ended: fired, withheld, or suppressed with the reason."""
+        """Count how events of a verdict ended.
+
+        Parameters
+        ----------
+        verdict
+            hit, repeat, false alarm or lost.
+
+        Returns
+        -------
+        dict[str, int]
+            By outcome: fired, withheld, or suppressed with the reason.
+        """
         named = Counter(
             e.outcome if e.outcome != "suppressed" else f"suppressed ({e.reason})"
             for e in self.events
@@ -115,12 +142,27 @@ class Hindsight:
     source: str
     tolerance_ms: float
     seconds: float
-    """Of scene time that the truth covers, all cameras together."""
+    """Scene time that the truth covers, all cameras together, s."""
     scores: list[Score]
 
 
 def score(session: Session, truth: list[TruthSeries], tolerance_ms: float = TOLERANCE_MS) -> Hindsight:
-    """Score every rule of the session against the truth."""
+    """Score every rule of a session against the truth.
+
+    Parameters
+    ----------
+    session
+        The session.
+    truth
+        Series of one source.
+    tolerance_ms
+        How far an event may be from the episode to which it belongs, ms.
+
+    Returns
+    -------
+    Hindsight
+        A score for each rule.
+    """
     setup = ReplaySetup.of(session)
     rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
     events = _effects(session)
@@ -137,9 +179,25 @@ def score(session: Session, truth: list[TruthSeries], tolerance_ms: float = TOLE
 def episodes(
     t_ns: NDArray[np.int64], holds: NDArray[np.bool_], hold_ns: int, bridge_ns: int
 ) -> list[Episode]:
-    """The stretches over which `holds` (F,) is true: gaps up to `bridge_ns` bridged, `hold_ns` long at least.
+    """Find the episodes of a condition.
 
-    A stretch ends with the first frame at which it holds no longer.
+    An episode ends with the first frame at which the condition holds no longer.
+
+    Parameters
+    ----------
+    t_ns
+        (F,) scene times, ascending, ns.
+    holds
+        (F,) whether the condition holds.
+    hold_ns
+        Shortest length of an episode, ns.
+    bridge_ns
+        Longest gap that is bridged, ns.
+
+    Returns
+    -------
+    list[Episode]
+        In order of time.
     """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(np.int8)))
     last = len(t_ns) - 1
@@ -158,7 +216,22 @@ def episodes(
 
 
 def match(found: list[Episode], events: list[Scored], tolerance_ns: int) -> list[Episode]:
-    """Give each event its verdict; the episodes that were missed."""
+    """Give each event its verdict and delay, in place.
+
+    Parameters
+    ----------
+    found
+        Episodes of one rule, camera and individual.
+    events
+        Events of the same.
+    tolerance_ns
+        How far an event may be from the episode to which it belongs, ns.
+
+    Returns
+    -------
+    list[Episode]
+        The episodes that were missed.
+    """
     hit: set[int] = set()
     for event in sorted(events, key=lambda e: e.t_effect_ns):
         if event.reason == LOST:
@@ -179,7 +252,18 @@ def match(found: list[Episode], events: list[Scored], tolerance_ns: int) -> list
 
 
 def as_json(hindsight: Hindsight) -> dict[str, Any]:
-    """The scores as plain values."""
+    """Convert the scores to plain values.
+
+    Parameters
+    ----------
+    hindsight
+        The scores.
+
+    Returns
+    -------
+    dict[str, Any]
+        An entry of `hindsight.json`.
+    """
     return {
         "truth": hindsight.source,
         "tolerance_ms": hindsight.tolerance_ms,
@@ -189,7 +273,18 @@ def as_json(hindsight: Hindsight) -> dict[str, Any]:
 
 
 def format_hindsight(hindsight: Hindsight) -> Iterable[str]:
-    """The scores in lines for people."""
+    """Format the scores in lines for people.
+
+    Parameters
+    ----------
+    hindsight
+        The scores.
+
+    Yields
+    ------
+    str
+        A line.
+    """
     yield (
         f"truth: {hindsight.source}, {hindsight.seconds:.1f} s; an event may be up to "
         f"{hindsight.tolerance_ms:g} ms off"

@@ -1,7 +1,7 @@
 """The deciding half of the loop, rebuilt from what a session says of it and fed with its logged inputs.
 
 Replay, changed parameters and poses found again all go through here, so that there is one place that knows
-which input does what. An input that this program does not know is told, never passed over.
+which input does what. An input that this program does not know is reported, never passed over.
 """
 
 from __future__ import annotations
@@ -35,11 +35,27 @@ class ReplaySetup:
     keypoints: list[str]
     cameras: list[str]
     delays_ms: dict[str, float] = field(default_factory=dict)
-    """Of each output, from the command to the effect."""
+    """Delay of each output, from the command to the effect."""
 
     @classmethod
     def of(cls, session: Session) -> ReplaySetup:
-        """As the session ran."""
+        """Get the setup with which a session ran.
+
+        Parameters
+        ----------
+        session
+            The session.
+
+        Returns
+        -------
+        ReplaySetup
+            From the session's own description.
+
+        Raises
+        ------
+        UserError
+            Where this program cannot read its configuration.
+        """
         info = session.info
         return cls(
             config=build(RunConfig, info.config, f"session {session.path}"),
@@ -57,18 +73,36 @@ class RecomputedFrame:
     track: Track
     events: list[Event]
     commands: list[Command]
-    """Of the events that fired."""
+    """Commands of the events that fired."""
 
 
 def logged_pose(seen: Observation) -> Pose:
-    """What the loop took into its filter."""
+    """Get the pose that the loop took into its filter.
+
+    Parameters
+    ----------
+    seen
+        The record of the observation.
+
+    Returns
+    -------
+    Pose
+        Positions (N, K, 2) px, covariances (N, K, 2, 2) px^2, confidences (N, K).
+    """
     return Pose(seen.camera, seen.stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
 
 
 class DecisionReplay:
-    """Filters and rules of a run, stepped through its inputs in the order the loop took them."""
+    """Filters and rules of a run, stepped through its inputs in the order in which the loop took them."""
 
     def __init__(self, setup: ReplaySetup) -> None:
+        """Begin as the run did: disarmed, with no track.
+
+        Parameters
+        ----------
+        setup
+            What the decisions depend on.
+        """
         rules = RuleSet.of(setup.config, setup.keypoints, setup.delays_ms)
         self._protocol = rules.protocol
         self._armed = False
@@ -79,7 +113,18 @@ class DecisionReplay:
         self._deciders = {name: rules.decider(i, count) for i, name in enumerate(setup.cameras)}
 
     def order(self, control: ControlRecord) -> str:
-        """Carry an order out; what is wrong with it, or nothing."""
+        """Carry an order out.
+
+        Parameters
+        ----------
+        control
+            The record of the order.
+
+        Returns
+        -------
+        str
+            What is wrong with it; empty where nothing is.
+        """
         if control.do in ("arm", "disarm", "emergency"):
             self._armed = control.do == "arm"
         elif control.do in PROTOCOL_ORDERS:
@@ -92,7 +137,18 @@ class DecisionReplay:
         return ""
 
     def observe(self, seen: Observation) -> RecomputedFrame:
-        """Decide on an observation at the moment it was judged."""
+        """Decide on an observation at the time at which it was judged.
+
+        Parameters
+        ----------
+        seen
+            The record of the observation.
+
+        Returns
+        -------
+        RecomputedFrame
+            Track, events and commands.
+        """
         pose = logged_pose(seen)
         tracker = self._trackers[seen.camera]
         track = tracker.step(pose)

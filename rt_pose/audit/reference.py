@@ -1,7 +1,7 @@
-"""`rt-pose replay SESSION --reference`: every track of a session once more, by a filter that is not ours.
+"""`rt-pose replay SESSION --reference`: every track of a session computed again, by an independent filter.
 
-Replay proves that this program decides the same again; this, that what it says of the tracks is a Kalman
-filter's: see `reference_filter.py`.
+Replay proves that this program decides the same again; this proves that its tracks are those of a Kalman
+filter: see `reference_filter.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TOLERANCE_PX = 1e-6
 
 @dataclass
 class Difference:
-    """Between the tracks of one camera in the log and those of the reference."""
+    """Largest differences between the tracks of one camera in the log and those of the reference."""
 
     camera: str
     n: int = 0
@@ -37,34 +37,54 @@ class Difference:
     where: str = ""
     """Frame and keypoint of the largest difference of position."""
     contradictions: int = 0
-    """Keypoints that only one of the two calls seen, or lost."""
+    """Keypoints that are seen, or lost, in only one of the two."""
 
     @property
     def agrees(self) -> bool:
+        """Whether positions and standard deviations agree within `TOLERANCE_PX`, and nothing contradicts."""
         return not self.contradictions and max(self.position_px, self.deviation_px) <= TOLERANCE_PX
 
 
 @dataclass
 class Comparison:
-    """What the reference says of a session."""
+    """What the reference found, by camera."""
 
     cameras: list[Difference] = field(default_factory=list)
 
     @property
     def agrees(self) -> bool:
+        """Whether every camera agrees."""
         return all(camera.agrees for camera in self.cameras)
 
     @property
     def n(self) -> int:
+        """Positions compared, of all cameras."""
         return sum(camera.n for camera in self.cameras)
 
     @property
     def position_px(self) -> float:
+        """The largest difference of a coordinate, of all cameras, px."""
         return max((camera.position_px for camera in self.cameras), default=0.0)
 
 
 def compare(session: Session) -> Comparison:
-    """Compute every track of a session with the reference; UserError where there is nothing to replay."""
+    """Compute every track of a session with the reference.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    Comparison
+        Differences from the logged tracks.
+
+    Raises
+    ------
+    UserError
+        Where there is nothing to replay.
+    """
     setup = ReplaySetup.of(session)
     filters = {name: ReferenceFilter(setup.tracking, len(setup.keypoints)) for name in setup.cameras}
     found = {name: Difference(name) for name in setup.cameras}
@@ -73,7 +93,7 @@ def compare(session: Session) -> Comparison:
     for seen in track(inputs, LIBRARY):
         filters[seen.camera].step(logged_pose(seen))
         record = logged.get(seen.seq)
-        if record is not None:  # replay itself tells of one that is missing
+        if record is not None:  # replay itself reports one that is missing
             _add(found[seen.camera], record, filters[seen.camera], setup.keypoints)
     return Comparison(list(found.values()))
 
@@ -99,7 +119,18 @@ def _add(found: Difference, record: TrackRecord, reference: ReferenceFilter, key
 
 
 def format_reference(found: Comparison) -> list[str]:
-    """The comparison in lines for people."""
+    """Format the comparison in lines for people.
+
+    Parameters
+    ----------
+    found
+        The comparison.
+
+    Returns
+    -------
+    list[str]
+        The lines.
+    """
     lines = [f"{LIBRARY}, keypoint by keypoint; largest differences:"]
     for camera in found.cameras:
         where = f" ({camera.where})" if camera.where else ""
@@ -115,7 +146,18 @@ def format_reference(found: Comparison) -> list[str]:
 
 
 def as_json(found: Comparison) -> dict[str, Any]:
-    """The comparison as plain values."""
+    """Convert the comparison to plain values.
+
+    Parameters
+    ----------
+    found
+        The comparison.
+
+    Returns
+    -------
+    dict[str, Any]
+        The entry of `replay.json`.
+    """
     return {
         "library": LIBRARY,
         "tolerance_px": TOLERANCE_PX,

@@ -1,9 +1,9 @@
-"""The causal filter a second time, on filterpy: an independent witness of every track.
+"""The causal filter a second time, on filterpy: an independent check of every track.
 
 One `filterpy.kalman.KalmanFilter` a keypoint predicts and updates, its matrices discretised by van Loan's
 method. What surrounds a Kalman filter (gate, inflated noise, swapped keypoints, restarts) is written here a
 second time, one keypoint after another and by general linear algebra, on filterpy's own innovations; the pose
-prior and the judgement of a clock that stepped back are the causal filter's own.
+prior and the detection of a clock that stepped back are the causal filter's own.
 """
 
 from __future__ import annotations
@@ -24,14 +24,31 @@ from rt_pose.types import FloatArray, Pose
 
 LIBRARY = f"filterpy {version('filterpy')}"
 H = np.eye(2, 4)
-"""What is measured of a state [x, y, vx, vy]."""
+"""The measurement matrix of a state [x, y, vx, vy]."""
 
 
 def discretised(dt_s: float, q: FloatArray, tau: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """F and Q (K, 4, 4) over [x, y, vx, vy] of velocities dv = -v / tau dt + noise of strength q, both (K,).
+    """Discretise the model dv = -v / tau dt + noise of strength q.
 
-    By van Loan's method (1978). It takes exp(dt / tau), which costs it digits where dt is long: such a dt is
-    halved until it is no longer than tau, and its matrices are then doubled as often.
+    Parameters
+    ----------
+    dt_s
+        Time step, s.
+    q
+        (K,) strength of the velocity's noise, px^2/s^3.
+    tau
+        (K,) time constant of the velocity, s.
+
+    Returns
+    -------
+    tuple[FloatArray, FloatArray]
+        Transition F and process noise Q, (K, 4, 4) over [x, y, vx, vy].
+
+    Notes
+    -----
+    Van Loan's method: C. F. van Loan, Computing integrals involving the matrix exponential, IEEE Transactions
+    on Automatic Control 23 (1978). It takes exp(dt / tau), which costs it digits where dt is long: such a dt
+    is halved until it is no longer than tau, and its matrices are then doubled as often.
     """
     halvings = np.maximum(np.ceil(np.log2(dt_s / tau)), 0.0)
     part_s = dt_s / 2.0**halvings
@@ -50,13 +67,42 @@ def discretised(dt_s: float, q: FloatArray, tau: FloatArray) -> tuple[FloatArray
 
 
 def distance2(e: FloatArray, S: FloatArray) -> float:
-    """e' S^-1 e, the squared Mahalanobis distance."""
+    """Compute the squared Mahalanobis distance e' S^-1 e.
+
+    Parameters
+    ----------
+    e
+        (2,) innovation, px.
+    S
+        (2, 2) its covariance, px^2.
+
+    Returns
+    -------
+    float
+        The distance, without unit.
+    """
     return float(e @ np.linalg.solve(S, e))
 
 
 def factor_onto_gate(e: FloatArray, P: FloatArray, R: FloatArray, gate: float) -> float:
-    """The factor f of R, 1 or more, at which e' (P + f R)^-1 e is no more than the gate.
+    """Find the factor f of R, 1 or more, at which e' (P + f R)^-1 e is no more than the gate.
 
+    Parameters
+    ----------
+    e
+        (2,) innovation, px.
+    P, R
+        (2, 2) covariances of the prediction and of the measurement, px^2.
+    gate
+        Largest squared Mahalanobis distance.
+
+    Returns
+    -------
+    float
+        The factor.
+
+    Notes
+    -----
     In the basis in which R is the identity and P diagonal, with entries w, the distance is the sum of
     y^2 / (w + f), which falls with f.
     """
@@ -73,9 +119,16 @@ def factor_onto_gate(e: FloatArray, P: FloatArray, R: FloatArray, gate: float) -
 
 
 class Keypoint:
-    """What is believed of one keypoint."""
+    """State of the track of one keypoint."""
 
     def __init__(self, speed2: float) -> None:
+        """Make a keypoint that was never seen.
+
+        Parameters
+        ----------
+        speed2
+            Variance of each component of its velocity at rest, px^2/s^2.
+        """
         self.speed2 = speed2
         """Variance of each component of its velocity at rest."""
         self.known = False
@@ -87,16 +140,24 @@ class Keypoint:
 
     @property
     def mean(self) -> FloatArray:
-        """(4,) of [x, y, vx, vy]."""
+        """(4,) mean of [x, y, vx, vy], px and px/s."""
         return np.asarray(self.filter.x)
 
     @property
     def cov(self) -> FloatArray:
-        """(4, 4)."""
+        """(4, 4) covariance of [x, y, vx, vy]."""
         return np.asarray(self.filter.P)
 
     def start(self, z: FloatArray, R: FloatArray) -> None:
-        """Begin at a measurement, at rest."""
+        """Start the track at a measurement, at rest.
+
+        Parameters
+        ----------
+        z
+            (2,) position, px.
+        R
+            (2, 2) its covariance, px^2.
+        """
         self.filter.x = np.array([*z, 0.0, 0.0])
         self.filter.P = np.diag([0.0, 0.0, self.speed2, self.speed2])
         self.filter.P[:2, :2] = R
@@ -104,9 +165,18 @@ class Keypoint:
 
 
 class ReferenceFilter:
-    """The tracks of one camera, from its poses; the same contract as `CausalFilter.step`."""
+    """Tracks the keypoints of one camera; the same contract as `CausalFilter.step`."""
 
     def __init__(self, spec: TrackingSpec, keypoints: int) -> None:
+        """Begin with no track.
+
+        Parameters
+        ----------
+        spec
+            Parameters of the filter.
+        keypoints
+            K.
+        """
         self._spec, self._k = spec, keypoints
         self._bias = np.asarray(spec.bias_px2) if spec.bias_px2 else np.zeros((keypoints, 2, 2))
         self._prior = PosePrior(spec.subspaces, 1, keypoints, spec.gate_chi2) if spec.subspaces else None
@@ -120,7 +190,13 @@ class ReferenceFilter:
         self._back = ClockStepDetector(self._spec.restart_frames)
 
     def step(self, pose: Pose) -> None:
-        """Take a pose of one individual in."""
+        """Update the filter with a pose.
+
+        Parameters
+        ----------
+        pose
+            The newest pose, of one individual; one that is out of order is ignored.
+        """
         stamps = pose.stamps
         if self._epoch != stamps.epoch:
             self._reset(None)
@@ -136,7 +212,7 @@ class ReferenceFilter:
         self._observe(pose, t_ns)
 
     def _predict(self, t_ns: int) -> None:
-        """Carry what is believed on to a later time."""
+        """Carry the state to a later time."""
         if self._t_ns is not None:
             F, Q = discretised((t_ns - self._t_ns) / NS_PER_S, self._q, self._tau)
             for k, keypoint in enumerate(self.keypoints):
@@ -145,8 +221,14 @@ class ReferenceFilter:
         self._t_ns = t_ns
 
     def state(self) -> tuple[FloatArray, FloatArray, list[bool]]:
-        """Means (K, 4), covariances (K, 4, 4) as they are published, and which keypoints are lost (K); NaN of
-        keypoints that were never seen."""
+        """Get the tracks as they are published.
+
+        Returns
+        -------
+        tuple[FloatArray, FloatArray, list[bool]]
+            Means (K, 4) and covariances (K, 4, 4) of [x, y, vx, vy], and which of the K keypoints are lost;
+            NaN for keypoints that were never seen.
+        """
         mean, cov = np.full((self._k, 4), np.nan), np.full((self._k, 4, 4), np.nan)
         lost = [True] * self._k
         patience_ns = round(self._spec.lost_ms * NS_PER_MS)
@@ -187,12 +269,12 @@ class ReferenceFilter:
                 keypoint.start(z[k], R[k])
 
     def _factor(self, k: int, z: FloatArray, R: FloatArray) -> float:
-        """Of a measurement's noise, at which it lies on the keypoint's gate."""
+        """Find the factor of a measurement's noise at which it lies on the keypoint's gate."""
         keypoint = self.keypoints[k]
         return factor_onto_gate(z - H @ keypoint.mean, keypoint.cov[:2, :2], R, self._spec.gate_chi2)
 
     def _swapped(self, z: FloatArray, R: list[FloatArray], factor: list[float]) -> list[bool]:
-        """Keypoints of which two lie beyond their own gates and within each other's."""
+        """Find pairs of keypoints that lie beyond their own gates and within each other's."""
 
         def fits(track: int, measurement: int) -> bool:
             keypoint = self.keypoints[track]
@@ -212,9 +294,9 @@ class ReferenceFilter:
         seen: list[bool],
         used: list[bool],
     ) -> list[bool]:
-        """Who breaks the pose; measurements, noises and factors become what the pose makes of them, in place.
+        """Find who breaks the pose; measurements, noises and factors are changed by the pose, in place.
 
-        A keypoint that has moved further than its past allows, and that the others vouch for, has its
+        A keypoint that has moved further than its past allows, and that the others confirm, has its
         covariance scaled until the measurement lies on the gate.
         """
         gate = self._spec.gate_chi2

@@ -25,9 +25,9 @@ from rt_pose.session.read import Session
 from rt_pose.types import Event, Track
 
 COMPUTED_WITH = ("python", "numpy", "numba")
-"""What tracks and events are computed with: another version may round otherwise."""
+"""What tracks and events are computed with; another version may round differently."""
 VALUE_TOLERANCE = 1e-6
-"""Relative, of an event's value on another machine or with other versions."""
+"""Relative tolerance of an event's value on another machine or with other versions."""
 SHOWN_DIFFERENCES = 10
 
 
@@ -40,27 +40,60 @@ class ReplayResult:
     events: int
     """Events in the log that were compared."""
     same_environment: bool
-    """Equal libraries and processor features: anything that is not equal bit for bit is a difference."""
+    """Whether libraries and processor features are equal, so that results must be equal bit for bit."""
     largest_track_difference_px: float
     differences: list[str] = field(default_factory=list)
     missing_inputs: int = 0
     """Inputs that never reached the log, so that nothing after them can be reproduced."""
     cut: str = ""
     bit_for_bit: bool = True
-    """Every track and event that was compared came out equal bit for bit, here or elsewhere."""
+    """Whether every track and event that was compared came out equal bit for bit, here or elsewhere."""
 
     @property
     def identical(self) -> bool:
+        """Whether nothing differs and no input is missing."""
         return not self.differences and not self.missing_inputs
 
 
 def replay(path: Path | str) -> ReplayResult:
-    """Run a session's decisions again. UserError where there is no session to read."""
+    """Compute a session's decisions again.
+
+    Parameters
+    ----------
+    path
+        The session's folder.
+
+    Returns
+    -------
+    ReplayResult
+        What differs from the log.
+
+    Raises
+    ------
+    UserError
+        Where there is no session to read, or it holds no observation.
+    """
     return replay_session(Session.read(path))
 
 
 def replay_session(session: Session) -> ReplayResult:
-    """`replay` of a session that has been read."""
+    """Compute the decisions of a session that has been read again.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    ReplayResult
+        What differs from the log.
+
+    Raises
+    ------
+    UserError
+        Where it holds no observation.
+    """
     inputs = list(usable_inputs(session))
     logged_events: dict[int, list[Event]] = defaultdict(list)
     for record in session.events:
@@ -87,9 +120,24 @@ def replay_session(session: Session) -> ReplayResult:
 
 
 def usable_inputs(session: Session) -> Iterator[Observation | ControlRecord]:
-    """The inputs whose outputs can be in the log, in order; UserError where there is none.
+    """Iterate over the inputs whose outputs can be in the log.
 
     Of a log that was cut the last input is left out: what came of it may be missing.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Yields
+    ------
+    Observation or ControlRecord
+        In the order in which the loop took them.
+
+    Raises
+    ------
+    UserError
+        Where there is none.
     """
     inputs = session.inputs
     if not inputs:
@@ -98,14 +146,36 @@ def usable_inputs(session: Session) -> Iterator[Observation | ControlRecord]:
 
 
 def same_environment(session: Session) -> bool:
-    """Whether results must be equal bit for bit: equal libraries and processor features."""
+    """Tell whether results must be equal bit for bit.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    bool
+        Whether libraries and processor features here are those of the session.
+    """
     info, here = session.info, versions()
     same_libraries = all(info.versions.get(name) == here[name] for name in COMPUTED_WITH)
     return same_libraries and info.machine.get("features") == machine()["features"]
 
 
 def format_replay(result: ReplayResult) -> list[str]:
-    """The result in lines for people."""
+    """Format the result in lines for people.
+
+    Parameters
+    ----------
+    result
+        What replay found.
+
+    Returns
+    -------
+    list[str]
+        The lines.
+    """
     exactly = "bit for bit" if result.bit_for_bit else "within tolerance: other versions or processor"
     lines = [
         f"{result.observations} observations, {result.events} events, {result.tracks} tracks ({exactly})"
@@ -126,7 +196,18 @@ def format_replay(result: ReplayResult) -> list[str]:
 
 
 def as_json(result: ReplayResult) -> dict[str, Any]:
-    """The result as plain values."""
+    """Convert the result to plain values.
+
+    Parameters
+    ----------
+    result
+        What replay found.
+
+    Returns
+    -------
+    dict[str, Any]
+        The entry of `replay.json`; only the first differences are listed.
+    """
     plain = dataclasses.asdict(result)
     plain["differences"] = result.differences[:SHOWN_DIFFERENCES]
     return {"identical": result.identical, "differing": len(result.differences), **plain}

@@ -1,8 +1,8 @@
 """`--set KEY=VALUE`: a session's own setup with some of its parameters changed.
 
-Keys are those of the resolved configuration, rules by their names (`rules.reach.withhold=0.3`). Besides
-those there are the filter's parameters, `tracking.KEY` or for one keypoint `tracking.KEY.KEYPOINT`, and the
-delay of an output, `delays_ms.OUTPUT`. Values are written as in YAML.
+Keys are those of the resolved configuration, rules by their names (`rules.reach.withhold=0.3`). There are
+also the filter's parameters, `tracking.KEY` or for one keypoint `tracking.KEY.KEYPOINT`, and the delay of an
+output, `delays_ms.OUTPUT`. Values are written as in YAML.
 """
 
 from __future__ import annotations
@@ -51,10 +51,25 @@ class _PerKeypoint(dict[str, float]):
 
 
 def apply_settings(setup: ReplaySetup, settings: Sequence[str]) -> tuple[ReplaySetup, list[Change]]:
-    """The setup with `settings` carried out in order, and what they changed.
+    """Change parameters of a setup.
 
-    UserError where a setting is not KEY=VALUE, its key is unknown (the nearest valid name is told), its
-    value has the wrong type, or what comes out could not be run.
+    Parameters
+    ----------
+    setup
+        The session's own; it does not change.
+    settings
+        KEY=VALUE each, carried out in order.
+
+    Returns
+    -------
+    tuple[ReplaySetup, list[Change]]
+        The changed setup, and what has changed.
+
+    Raises
+    ------
+    UserError
+        Where a setting is not KEY=VALUE, its key is unknown (the nearest valid name is suggested), its value
+        has the wrong type, or the result could not be run.
     """
     config = to_plain(setup.config)
     tree = {

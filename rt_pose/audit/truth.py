@@ -22,7 +22,7 @@ from rt_pose.types import FloatArray, Track
 
 
 class SmoothedArrays(Protocol):
-    """What a smoother gives: (F, K, 2) px, (F, K, 2) px/s, (F, K, 4, 4); NaN where nothing was seen."""
+    """A smoother's result: (F, K, 2) px, (F, K, 2) px/s, (F, K, 4, 4); NaN where nothing was seen."""
 
     xy: FloatArray
     velocity: FloatArray
@@ -38,22 +38,28 @@ class TruthSeries:
     """The truth of one camera, frame by frame. F frames, N individuals, K keypoints."""
 
     source: str
-    """What it is, for people."""
+    """Where it comes from, in words for people."""
     camera: str
     epoch: int
     t_ns: NDArray[np.int64]
     """(F,) scene time, ascending."""
     index: NDArray[np.int64]
-    """(F,) of the camera's frames."""
+    """(F,) index of the camera's frames."""
     xy: FloatArray
     """(F, N, K, 2) px; NaN where it is not known."""
     velocity: FloatArray
     """(F, N, K, 2) px/s."""
     cov: FloatArray | None = None
-    """(F, N, K, 4, 4), where there is one."""
+    """(F, N, K, 4, 4) of [x, y, vx, vy]; None for a truth that is certain."""
 
     def tracks(self) -> Iterator[Track]:
-        """The truth as the rules look at tracks, one a frame."""
+        """Iterate over the truth as tracks, which rules can judge.
+
+        Yields
+        ------
+        Track
+            One a frame; a keypoint whose position or velocity is not known is lost.
+        """
         individuals, keypoints = self.xy.shape[1:3]
         certain = np.zeros((individuals, keypoints, 4, 4))
         unseen = np.zeros((individuals, keypoints))
@@ -73,14 +79,29 @@ class TruthSeries:
 
 
 def smoothed_truth(session: Session, tracking: TrackingSpec, smooth: Smoother) -> list[TruthSeries]:
-    """The session's own observations, smoothed over each playing of each camera with the filter's model."""
+    """Smooth a session's own observations, over each playing of each camera, with the filter's model.
+
+    Parameters
+    ----------
+    session
+        The session.
+    tracking
+        Parameters of the filter.
+    smooth
+        The smoother.
+
+    Returns
+    -------
+    list[TruthSeries]
+        One for each camera and epoch.
+    """
     by_series: dict[tuple[str, int], list[Observation]] = defaultdict(list)
     for seen in session.observations:
         by_series[seen.camera, seen.stamps.epoch].append(seen)
     found = []
     for (camera, epoch), observations in by_series.items():
         t_ns = np.array([o.stamps.t_scene_ns for o in observations], np.int64)
-        # The filter passes over what comes out of order; so does its hindsight.
+        # The filter ignores what comes out of order; so does the smoother.
         kept = np.flatnonzero(np.diff(np.maximum.accumulate(t_ns), prepend=t_ns[0] - 1) > 0)
         seen_in_order = [observations[i] for i in kept]
         xy, cov, confidence = (
@@ -104,7 +125,19 @@ def smoothed_truth(session: Session, tracking: TrackingSpec, smooth: Smoother) -
 
 
 def known_truth(session: Session) -> list[TruthSeries]:
-    """What the rig itself knew, for every frame it handed over; empty where it knew nothing."""
+    """Get what the rig itself knew.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    list[TruthSeries]
+        One for each camera and epoch, with every frame that was handed over; empty where the rig knew
+        nothing.
+    """
     stamps = {(f.camera, f.stamps.index): f.stamps for f in session.frames}
     by_series: dict[tuple[str, int], list[tuple[int, int, FloatArray]]] = defaultdict(list)
     for truth in session.truths:
@@ -126,10 +159,22 @@ def known_truth(session: Session) -> list[TruthSeries]:
 
 
 def table_truth(session: Session, xy: FloatArray) -> list[TruthSeries]:
-    """A table of positions (F, K, 2), one row a frame of the recording, for each camera that played it.
+    """Assign a table of positions to each camera that played the recording.
 
-    A camera's index is the place in the file; the scene time of frames that it did not hand over is
+    A camera's index is the position in the file; the scene time of frames that it did not hand over is
     interpolated between those it did. Rows before its first and after its last frame are left out.
+
+    Parameters
+    ----------
+    session
+        The session.
+    xy
+        (F, K, 2) px, one row a frame of the recording.
+
+    Returns
+    -------
+    list[TruthSeries]
+        One for each camera, over its first playing.
     """
     found = []
     for camera in session.info.cameras:
@@ -155,7 +200,28 @@ def moving_truth(
     index: NDArray[np.int64],
     xy: FloatArray,
 ) -> TruthSeries:
-    """A series of positions (F, N, K, 2), its velocity the central difference of neighbouring frames."""
+    """Make a series from positions; its velocity is the central difference of neighbouring frames.
+
+    Parameters
+    ----------
+    source
+        Where it comes from, in words for people.
+    camera
+        Name of the camera.
+    epoch
+        Epoch of the stamps.
+    t_ns
+        (F,) scene times, ascending, ns.
+    index
+        (F,) index of the camera's frames.
+    xy
+        (F, N, K, 2) px.
+
+    Returns
+    -------
+    TruthSeries
+        The series, without a covariance.
+    """
     seconds = (t_ns - t_ns[0]) / NS_PER_S
     velocity = np.gradient(xy, seconds, axis=0) if len(t_ns) > 1 else np.zeros_like(xy)
     return TruthSeries(source, camera, epoch, t_ns, index, xy, velocity)

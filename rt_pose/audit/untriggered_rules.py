@@ -1,7 +1,7 @@
 """Rules that never came true in a session: how often each part of their condition did.
 
-Judged on the tracks at the exposures, at their means. The run itself looks at where the animal will be when
-the output acts; which part was missing can be seen all the same.
+Conditions are judged on the tracks at the exposures, at their means. The run itself judges where the animal
+will be when the output acts; which part was missing can be seen all the same.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rt_pose.types import Track
 
 @dataclass
 class Part:
-    """A condition that must hold, in how many frames it did."""
+    """A part of a condition, and in how many frames it held."""
 
     says: str
     frames: int = 0
@@ -36,19 +36,35 @@ class UntriggeredRule:
 
     rule: Rule
     parts: list[Part]
-    """What its condition joins by `and`; one where it joins nothing."""
+    """What its condition joins by `and`; a single part where it joins nothing."""
     frames: int = 0
     """Frames in which none of its keypoints was lost."""
     whole: int = 0
-    """Of these, those in which its whole condition held."""
+    """The number of these in which its whole condition held."""
     longest_ms: float = 0.0
-    """For how long it held without a break."""
+    """The longest time for which it held without a break."""
     likeliest: float = 0.0
-    """Its highest probability, of a rule that is judged by it."""
+    """The highest probability, of a rule that is judged by it."""
 
 
 def find_untriggered_rules(session: Session) -> list[UntriggeredRule]:
-    """The rules of a session that have no event, not even a suppressed one."""
+    """Find the rules of a session that have no event, not even a suppressed one.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    list[UntriggeredRule]
+        In the order of the configuration; yoked rules are left out.
+
+    Raises
+    ------
+    UserError
+        Where this program cannot read the session's rules.
+    """
     setup = ReplaySetup.of(session)
     triggered = {record.event.rule for record in session.events}
     rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
@@ -68,7 +84,18 @@ def find_untriggered_rules(session: Session) -> list[UntriggeredRule]:
 
 
 def as_json(session: Session) -> dict[str, Any] | None:
-    """By rule, for the report; None where this program cannot read the session's rules."""
+    """Describe untriggered rules for the report.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    dict[str, Any] or None
+        By rule; None where this program cannot read the session's rules.
+    """
     try:
         found = find_untriggered_rules(session)
     except UserError:
@@ -88,7 +115,18 @@ def as_json(session: Session) -> dict[str, Any] | None:
 
 
 def format_untriggered(found: dict[str, Any]) -> str:
-    """What a rule was missing, from its entry in the report."""
+    """Say what a rule was missing.
+
+    Parameters
+    ----------
+    found
+        The rule's entry in the report.
+
+    Returns
+    -------
+    str
+        One clause.
+    """
     if not found["whole"]:
         part, n = min(found["parts"].items(), key=lambda of: of[1])
         return f"rarest: {part}, in {n} of {found['frames']} frames"
@@ -100,7 +138,23 @@ def format_untriggered(found: dict[str, Any]) -> str:
 
 
 def split(when: str) -> list[str]:
-    """The parts that a condition joins by `and`, as they are written; the whole where it joins by `or`."""
+    """Split a condition into the parts that it joins by `and`.
+
+    Parameters
+    ----------
+    when
+        The condition.
+
+    Returns
+    -------
+    list[str]
+        The parts as they are written; the whole condition where it joins by `or`.
+
+    Raises
+    ------
+    UserError
+        Where it is not written in the rules' language.
+    """
     cuts, depth = [0], 0
     for token in tokenise(when, "rule"):
         depth += (token.text == "(") - (token.text == ")") if token.kind == "sign" else 0
@@ -121,7 +175,7 @@ class _RuleWatch:
     camera: str
     found: UntriggeredRule = field(init=False)
     _evaluators: list[ConditionEvaluator] = field(init=False)
-    """Of the parts, then of the whole."""
+    """Evaluators of the parts, then of the whole."""
     _epoch: int | None = None
     _since_ns: int | None = None
 
@@ -163,7 +217,7 @@ class _RuleWatch:
 
 
 def _merge(found: list[UntriggeredRule]) -> UntriggeredRule:
-    """What one rule came to on all cameras."""
+    """Add up what one rule came to on all cameras."""
     first, *others = found
     for other in others:
         first.frames += other.frames

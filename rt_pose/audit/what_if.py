@@ -1,8 +1,8 @@
-"""What would have differed: the same inputs through two setups, event by event.
+"""What would have differed: the same inputs through two setups, compared event by event.
 
 An event of the session and one of the changed run are the same trial where they come from the same frame, or
 from two frames at most `ALIGN_MS` of scene time apart with nothing nearer. Inputs were recorded while the
-animal lived through the session's own stimuli. So the comparison is true up to the first stimulus that would
+animal experienced the session's own stimuli. So the comparison is true up to the first stimulus that would
 have been another one (given or not, at another time, of another kind); what follows is open-loop.
 """
 
@@ -24,12 +24,12 @@ from rt_pose.types import Command, Event
 
 ALIGN_MS = 500.0
 _COMMAND_NAMES = ("id", "event_id", "t_deadline_ns")
-"""Fields of a command that do not change what the animal feels."""
+"""Fields of a command that do not change the stimulus."""
 
 
 @dataclass
 class Trial:
-    """An event of one of the runs, with where it stands in the session."""
+    """An event of one of the runs, with its input in the session."""
 
     seq: int
     t_scene_ns: int
@@ -38,7 +38,7 @@ class Trial:
 
     @property
     def stimulus(self) -> dict[str, Any] | None:
-        """What the animal feels of it; None where nothing fires."""
+        """The command without what does not change the stimulus; None where nothing fires."""
         if self.command is None:
             return None
         plain = msgspec.structs.asdict(self.command)
@@ -55,7 +55,7 @@ class Difference:
     before: Trial | None
     after: Trial | None
     number: int | None = None
-    """Of the trial among the session's own events of its rule, from 1."""
+    """Number of the trial among the session's own events of its rule, from 1."""
 
     @property
     def first(self) -> Trial:
@@ -64,12 +64,13 @@ class Difference:
 
     @property
     def changes_stimulus(self) -> bool:
-        """Whether the animal would have felt another thing, or at another time."""
+        """Whether the animal would have received another stimulus, or at another time."""
         felt = [(t.seq, t.stimulus) for t in (self.before, self.after) if t is not None and t.stimulus]
         return len(felt) == 1 or (len(felt) == 2 and felt[0] != felt[1])
 
     @property
     def kind(self) -> str:
+        """What differs: `only before`, `only after`, `other time`, `other outcome` or `other command`."""
         if self.before is None or self.after is None:
             return "only before" if self.after is None else "only after"
         if self.before.seq != self.after.seq:
@@ -79,7 +80,7 @@ class Difference:
 
 @dataclass
 class Comparison:
-    """Both runs beside one another."""
+    """Both runs side by side."""
 
     start_ns: int
     """Scene time of the first observation."""
@@ -91,14 +92,29 @@ class Comparison:
 
     @property
     def first_changed_stimulus(self) -> int | None:
-        """Index of the difference from which on the inputs would have been others."""
+        """Index of the difference from which on the inputs would have been others; None for none."""
         return next((i for i, d in enumerate(self.differences) if d.changes_stimulus), None)
 
 
 def what_if(session: Session, settings: Sequence[str]) -> tuple[Comparison, list[str]]:
-    """The session against itself with `settings` (KEY=VALUE) changed, and what they change.
+    """Compare a session with itself under changed parameters.
 
-    UserError where a setting cannot be meant.
+    Parameters
+    ----------
+    session
+        The session.
+    settings
+        KEY=VALUE each; see `rt_pose.audit.settings`.
+
+    Returns
+    -------
+    tuple[Comparison, list[str]]
+        The trials that differ, and what has changed.
+
+    Raises
+    ------
+    UserError
+        Where a setting cannot be carried out.
     """
     setup = ReplaySetup.of(session)
     changed, changes = apply_settings(setup, settings)
@@ -111,7 +127,27 @@ def compare(
     after: DecisionReplay,
     seen_after: Callable[[Observation], Observation] = lambda seen: seen,
 ) -> Comparison:
-    """Step two runs through the session's inputs; `seen_after` gives what the second one saw."""
+    """Step two runs through a session's inputs.
+
+    Parameters
+    ----------
+    session
+        The session.
+    before, after
+        The two runs, at their beginning.
+    seen_after
+        Gives what the second run observes in place of an observation.
+
+    Returns
+    -------
+    Comparison
+        The trials of both, and those that differ.
+
+    Raises
+    ------
+    UserError
+        Where the session holds no observation.
+    """
     runs: tuple[list[Trial], list[Trial]] = [], []
     start_ns: int | None = None
     problems = []
@@ -130,7 +166,18 @@ def compare(
 
 
 def align(before: list[Trial], after: list[Trial]) -> list[Difference]:
-    """The trials that are not the same in both runs, in order of time."""
+    """Find the trials that are not the same in both runs.
+
+    Parameters
+    ----------
+    before, after
+        Trials of the two runs.
+
+    Returns
+    -------
+    list[Difference]
+        In order of time.
+    """
     found: list[Difference] = []
     for key in {_key(t) for t in [*before, *after]}:
         ours, theirs = ([t for t in run if _key(t) == key] for run in (before, after))
@@ -151,7 +198,7 @@ def _key(trial: Trial) -> tuple[str, str, int]:
 
 
 def _align_rule(before: list[Trial], after: list[Trial]) -> list[Difference]:
-    """Of one rule: equal frames first, then the nearest in time, the rest stands alone."""
+    """Align the trials of one rule: equal frames first, then the nearest in time; the rest has no partner."""
     numbers = {id(trial): n for n, trial in enumerate(before, 1)}
     by_seq = {trial.seq: trial for trial in after}
     pairs = [(trial, by_seq[trial.seq]) for trial in before if trial.seq in by_seq]

@@ -1,4 +1,4 @@
-"""A comparison of two runs in words: trial by trial, up to where belief ends."""
+"""A comparison of two runs in words: trial by trial, up to the first changed stimulus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,20 @@ OUTCOMES = ("fired", "withheld", "suppressed")
 
 
 def format_comparison(comparison: Comparison, changed: str) -> list[str]:
-    """The comparison in lines for people; `changed` names the second run."""
+    """Format the comparison in lines for people.
+
+    Parameters
+    ----------
+    comparison
+        The comparison.
+    changed
+        Names the second run.
+
+    Returns
+    -------
+    list[str]
+        The lines.
+    """
     first = comparison.first_changed_stimulus
     believed = comparison.differences if first is None else comparison.differences[: first + 1]
     lines = [*comparison.problems, *_table(believed, comparison.start_ns, changed)]
@@ -26,7 +39,18 @@ def format_comparison(comparison: Comparison, changed: str) -> list[str]:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as plain values."""
+    """Convert the comparison to plain values.
+
+    Parameters
+    ----------
+    comparison
+        The comparison.
+
+    Returns
+    -------
+    dict[str, Any]
+        Counts, and the differences up to the first changed stimulus.
+    """
     first = comparison.first_changed_stimulus
     return {
         "events_before": len(comparison.before),

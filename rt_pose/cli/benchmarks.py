@@ -1,4 +1,4 @@
-"""`rt-pose bench ...`: what can be measured without a checkout of the benchmarks."""
+"""`rt-pose bench ...`: what can be measured without a clone of the repository."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def bench_latency(options: Namespace) -> int:
 
 
 def latency_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose bench latency`."""
     parser.add_argument("--model", type=str, required=True, help="Folder of the model package.")
     parser.add_argument("--video", type=str, required=True, help="The recording.")
     parser.add_argument("--rate", type=float, help="Frames a second; the recording's own where not given.")
@@ -45,6 +46,7 @@ def bench_triggers(options: Namespace) -> int:
 
 
 def triggers_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose bench triggers`."""
     from rigs.faults import BadDay
 
     parser.add_argument("--video", type=str, required=True, help="The recording.")

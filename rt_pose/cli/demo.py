@@ -1,4 +1,4 @@
-"""`rt-pose demo`: the whole of the program on a simulated animal, from labels to a report."""
+"""`rt-pose demo`: the whole program on a simulated animal, from labels to a report."""
 
 from __future__ import annotations
 
@@ -29,19 +29,35 @@ from rt_pose.session.run import run_session
 from rt_pose.viewer import screen_problem
 
 MARKER = ".rt-pose-demo"
-"""Lies in a folder that the demo made: only such a folder does it replace."""
+"""File in a folder that the demo made; the demo replaces only such a folder."""
 LEAST_MIB = 300
-"""Room on the disk for data, training and session, and as much as a run asks for."""
+"""Free space on the disk for data, training and session, and as much as a run asks for."""
 FRAMES = 240
 DATA_SEED = 100
-"""Of the animals trained on; the animal of the run has another."""
+"""Seed of the animals trained on; the animal of the run has another."""
 
 
 def run_demo(out: Path, seconds: float) -> bool:
-    """Train on simulated frames, run the loop, write the report; whether the run ended well.
+    """Train on simulated frames, run the loop, and write the report.
 
-    `out` is replaced where an earlier demo made it, and a port that is in use by a free one. UserError,
-    before any training, where `out` holds anything else or cannot be written.
+    A port that is in use is replaced by a free one.
+
+    Parameters
+    ----------
+    out
+        Folder of the demo; replaced where an earlier demo made it.
+    seconds
+        Length of the closed-loop run, s.
+
+    Returns
+    -------
+    bool
+        Whether the run ended well.
+
+    Raises
+    ------
+    UserError
+        Before any training, where `out` holds anything else or cannot be written.
     """
     clock = HostClock()
     started_ns = clock.now_ns()
@@ -75,14 +91,14 @@ def run_demo(out: Path, seconds: float) -> bool:
 
 @dataclass
 class PoseCounter:
-    """A subscriber like any other: counts the poses that reach it."""
+    """Counts the poses that reach a subscriber."""
 
     address: str
     poses: int = 0
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        """Subscribe in a thread while the block runs."""
+        """Subscribe, in a thread, while the block runs."""
         stop = threading.Event()
         thread = threading.Thread(target=self._count, args=(stop,), name="rt-pose-demo-subscriber")
         thread.start()

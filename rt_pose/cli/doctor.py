@@ -1,4 +1,4 @@
-"""What works on this machine, what does not, and the command that would mend it."""
+"""What works on this machine, what does not, and the command that would repair it."""
 
 from __future__ import annotations
 
@@ -21,29 +21,35 @@ from rt_pose.extras import EXTRAS, installed, missing, remedy
 from rt_pose.session.describe import machine, versions
 
 LIVE = ("numpy", "numba", "openvino", "av", "cv2", "zmq", "msgspec", "mcap", "jinja2", "yaml", "serial")
-"""What the live half imports."""
+"""Libraries that a closed-loop run imports."""
 GROUPS = {"dialout": "serial ports", "video": "cameras of Video4Linux"}
 LEAST_DISK_GIB, LEAST_SHARED_MIB = 2.0, 512
-"""Room for a session, and for the frames in memory that the processes of a run share."""
+"""Space for a session, and for the frames in memory that the processes of a run share."""
 NICE_LIMIT = 30
 """RLIMIT_NICE that allows a nice value of -10: 20 less the nice value."""
 
 
 @dataclass
 class Check:
-    """One thing that was looked at."""
+    """One thing that was examined."""
 
     what: str
     works: bool
     found: str
     remedy: str = ""
-    """The command that would mend it."""
+    """The command that would repair it."""
     needed: bool = False
-    """Without it no experiment runs."""
+    """Whether no experiment runs without it."""
 
 
 def examine() -> list[Check]:
-    """Look at everything. A check that fails itself is one more finding, and does not end the others."""
+    """Make every check; one that fails itself is one more finding and does not end the others.
+
+    Returns
+    -------
+    list[Check]
+        In the order of `CHECKS`.
+    """
     found: list[Check] = []
     for look in CHECKS:
         try:
@@ -55,12 +61,34 @@ def examine() -> list[Check]:
 
 
 def runs(checks: list[Check]) -> bool:
-    """Whether an experiment can run here."""
+    """Tell whether an experiment can run here.
+
+    Parameters
+    ----------
+    checks
+        What `examine` found.
+
+    Returns
+    -------
+    bool
+        Whether everything works that is needed.
+    """
     return all(check.works for check in checks if check.needed)
 
 
 def as_json(checks: list[Check]) -> dict[str, Any]:
-    """The findings as plain values, with the machine and the versions of everything."""
+    """Convert the findings to plain values, with the machine and the versions of everything.
+
+    Parameters
+    ----------
+    checks
+        What `examine` found.
+
+    Returns
+    -------
+    dict[str, Any]
+        What `rt-pose doctor --json` prints.
+    """
     return {
         "schema": 1,
         "ok": runs(checks),
@@ -71,7 +99,18 @@ def as_json(checks: list[Check]) -> dict[str, Any]:
 
 
 def lines(checks: list[Check]) -> list[str]:
-    """The findings for people."""
+    """Format the findings for people.
+
+    Parameters
+    ----------
+    checks
+        What `examine` found.
+
+    Returns
+    -------
+    list[str]
+        A line a check, and one that says whether experiments can run.
+    """
     width = max(len(check.what) for check in checks)
     messages = []
     for check in checks:

@@ -1,4 +1,4 @@
-"""`rt-pose import ...`: models trained elsewhere, as model packages."""
+"""`rt-pose import ...`: models trained with other programs, as model packages."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def import_onnx(options: Namespace) -> int:
 
 
 def import_onnx_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose import onnx`."""
     _import_parser(parser)
     parser.add_argument("--spec", type=str, required=True, help="YAML: keypoints, input, decode, outputs.")
 
@@ -38,6 +39,7 @@ def import_sleap(options: Namespace) -> int:
 
 
 def import_original_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose import dlc` and `import sleap`."""
     _import_parser(parser)
     parser.add_argument("--size", type=str, help="WxH to resize frames to; as they are where not given.")
     parser.add_argument("--python", type=str, help="A Python with the original program, to compare with.")

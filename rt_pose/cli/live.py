@@ -1,4 +1,4 @@
-"""`rt-pose demo` and `run`, what goes with a running loop, and what one looks at before it."""
+"""`rt-pose demo` and `run`, the verbs for a running loop, and those for its preparation."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def demo(options: Namespace) -> int:
 
 
 def demo_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose demo`."""
     parser.add_argument("--out", type=str, default="runs/demo", help="Folder of the demo; replaced.")
     parser.add_argument("--seconds", type=float, default=20.0, help="Length of the closed-loop run.")
 
@@ -45,6 +46,7 @@ def run(options: Namespace) -> int:
 
 
 def run_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose run`."""
     parser.takes(RunConfig, file=True, check=_check)
     parser.add_argument(
         "--camera",
@@ -111,6 +113,7 @@ def view(options: Namespace) -> int:
 
 
 def view_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose view`."""
     parser.add_argument(
         "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
     )
@@ -126,6 +129,7 @@ def order(options: Namespace) -> int:
 
 
 def order_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose order`."""
     parser.add_argument(
         "do",
         type=str,
@@ -169,6 +173,7 @@ def rules_words(options: Namespace) -> int:  # noqa: ARG001
 
 
 def rules_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose rules check`."""
     parser.add_argument("config", type=str, help="YAML file of a run.")
     parser.add_argument("--model", type=str, default="", help="Model package: its keypoints' names.")
     parser.add_argument("--video", type=str, default="", help="Recording whose first frame is drawn on.")

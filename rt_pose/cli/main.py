@@ -1,5 +1,8 @@
-"""`rt-pose VERB`: the verbs there are. Each is a function beside the options it takes, in the module of its
-area (`training.py` and so on). Heavy imports live in the functions, so that `--help` answers at once."""
+"""`rt-pose VERB`: the verbs there are.
+
+Each is a function beside the options it takes, in the module of its area (`training.py` and so on). Heavy
+imports are made in the functions, so that `--help` answers at once.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,19 @@ What a session was like, and its decisions once more:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb; 0 well, 1 not as it should be, 2 a mistake the user can mend, 130 ended by Ctrl-C."""
+    """Run a verb.
+
+    Parameters
+    ----------
+    argv
+        The words behind `rt-pose`; those of the process where none are given.
+
+    Returns
+    -------
+    int
+        Exit code: 0 success, 1 a result that is not as it should be, 2 a mistake that the user can correct,
+        130 ended by Ctrl-C.
+    """
     log_to_console()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -92,16 +107,38 @@ GROUPS = {
     "import": "Models trained elsewhere, as model packages.",
 }
 EXTRA_OF = {"demo": "train", "train": "train", "import": "train"}
-"""What must be installed besides the live half, by a verb's first word."""
+"""The extra that must be installed, by a verb's first word."""
 
 
 def verb_of(words: Sequence[str]) -> str | None:
-    """The verb with which a command line begins."""
+    """Get the verb with which a command line begins.
+
+    Parameters
+    ----------
+    words
+        The command line, without the program's name.
+
+    Returns
+    -------
+    str or None
+        One of `VERBS`; None where the first words are no verb.
+    """
     return next((v for n in (2, 1) if (v := " ".join(words[:n])) in VERBS), None)
 
 
 def parser_of(verb: str) -> Parser:
-    """What takes the options of a verb."""
+    """Make the parser of a verb.
+
+    Parameters
+    ----------
+    verb
+        One of `VERBS`.
+
+    Returns
+    -------
+    Parser
+        With the verb's options, and its function's docstring as the description.
+    """
     fill, function = VERBS[verb]
     parser = Parser(verb, function.__doc__)
     fill(parser)
@@ -109,7 +146,7 @@ def parser_of(verb: str) -> Parser:
 
 
 def _explain(words: Sequence[str]) -> int:
-    """The verbs, or those of a group; UserError where the first words are no verb."""
+    """Print the verbs, or those of a group; UserError where the first words are no verb."""
     word = words[0] if words else ""
     if word == "--version":
         print(f"rt-pose {__version__}")

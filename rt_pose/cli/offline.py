@@ -66,6 +66,7 @@ def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
 
 
 def predict_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose predict`."""
     from rt_pose.offline.cluster_config import PredictConfig
 
     parser.add_argument(
@@ -93,6 +94,7 @@ def smooth(options: Namespace) -> int:
 
 
 def smooth_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose smooth`."""
     parser.add_argument("csv", type=str, nargs="+", help="Prediction CSV of each network, of one video.")
     parser.add_argument("--out", type=str, required=True, help="The CSV to write.")
     parser.add_argument(

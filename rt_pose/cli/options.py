@@ -17,7 +17,7 @@ from rt_pose.errors import UserError
 
 EXIT_OK, EXIT_FAILED, EXIT_USER = 0, 1, 2
 EXIT_INTERRUPTED = 130
-"""By Ctrl-C: 128 and the signal's number, as shells have it."""
+"""Ended by Ctrl-C: 128 plus the signal's number, as in shells."""
 
 KEYS_TITLE = """
 keys of the configuration{file}, as options `--KEY VALUE` or `--KEY=VALUE`
@@ -28,12 +28,21 @@ Check = Callable[[Source, argparse.Namespace], None]
 
 
 class Parser(argparse.ArgumentParser):
-    """The options of one verb, and the keys of the configuration that it takes.
+    """Parses the options of one verb, and the keys of the configuration that it takes.
 
     An option's words may be joined by `-` or by `_`. Options win over the configuration's file.
     """
 
     def __init__(self, verb: str, description: str | None) -> None:
+        """Make the parser of a verb that takes nothing yet.
+
+        Parameters
+        ----------
+        verb
+            The verb, e.g. `train fit`.
+        description
+            Printed by `--help`.
+        """
         self.verb = verb
         self.kind: type | None = None
         self.takes_file = False
@@ -48,17 +57,24 @@ class Parser(argparse.ArgumentParser):
         )
 
     def add_argument(self, *names: Any, **settings: Any) -> argparse.Action:
-        """As argparse has it; a default is stated in the help."""
+        """See `argparse.ArgumentParser.add_argument`; a default is stated in the help."""
         self.spelled |= {field_name(name[2:]): name for name in names if name.startswith("--")}
         if settings.get("default") not in (None, "", [], argparse.SUPPRESS):
             settings["help"] = f"{settings['help']} (default: %(default)s)"
         return super().add_argument(*names, **settings)
 
     def takes(self, kind: type, file: bool = False, check: Check | None = None) -> None:
-        """Take every key of the configuration class `kind` as an option, and of a YAML file where `file`.
+        """Take every key of a configuration as an option.
 
-        `check` notes in the source what the types cannot tell; `config` of the options it is given is None
-        where the types are wrong already.
+        Parameters
+        ----------
+        kind
+            Dataclass of the configuration.
+        file
+            Whether a YAML file of the configuration is taken too.
+        check
+            Reports in the source what the types cannot tell; `config` of the options that it is given is None
+            where the types are wrong already.
         """
         self.kind, self.takes_file, self._check = kind, file, check
         if file:
@@ -66,12 +82,18 @@ class Parser(argparse.ArgumentParser):
             self.add_argument("--config", metavar="CONFIG.yaml", help="YAML file; options win over it.")
 
     def options(self) -> set[str]:
-        """Every option, those of the configuration included, as the help spells them."""
+        """List every option, those of the configuration included.
+
+        Returns
+        -------
+        set[str]
+            As the help spells them.
+        """
         keys = [key.name for key in keys_of(self.kind)] if self.kind else []
         return {*self.spelled.values(), *(f"--{key}" for key in keys)}
 
     def format_help(self) -> str:
-        """The verb's own options, then the keys of its configuration."""
+        """See `argparse.ArgumentParser.format_help`; the keys of the configuration follow the options."""
         if self.kind is None:
             return super().format_help()
         title = KEYS_TITLE.format(file=" in CONFIG.yaml" if self.takes_file else "")
@@ -79,9 +101,22 @@ class Parser(argparse.ArgumentParser):
         return super().format_help() + title + "\n" + help_text(self.kind, width) + "\n"
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """The verb's options; `config` is the configuration that was built of file and options, if any.
+        """Parse a verb's options.
 
-        UserError with everything that is wrong with the configuration.
+        Parameters
+        ----------
+        words
+            The command line behind the verb.
+
+        Returns
+        -------
+        argparse.Namespace
+            The options; `config` is the configuration that was built of file and options, if any.
+
+        Raises
+        ------
+        UserError
+            With everything that is wrong with the configuration.
         """
         own, settings, unknown = self._split(words)
         if self.takes_file and own and not own[0].startswith("-"):
@@ -138,14 +173,36 @@ class Parser(argparse.ArgumentParser):
 
 
 def boolean(text: str) -> bool:
-    """True or false as a user writes it."""
+    """Parse true or false as a user writes it.
+
+    Parameters
+    ----------
+    text
+        true, false, yes or no.
+
+    Returns
+    -------
+    bool
+        Its value.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        Where it is none of these.
+    """
     if text.lower() not in ("true", "false", "yes", "no"):
         raise argparse.ArgumentTypeError(f"expected true or false, got {text!r}")
     return text.lower() in ("true", "yes")
 
 
 def add_tolerance(parser: Parser) -> None:
-    """The option of verbs that match events to episodes of the truth."""
+    """Add the option of verbs that match events to episodes of the truth.
+
+    Parameters
+    ----------
+    parser
+        Gets `--tolerance-ms`.
+    """
     parser.add_argument(
         "--tolerance-ms",
         type=float,
@@ -155,4 +212,4 @@ def add_tolerance(parser: Parser) -> None:
 
 
 def no_options(parser: Parser) -> None:
-    """For verbs that take none."""
+    """Add nothing, for verbs without options."""

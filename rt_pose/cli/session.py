@@ -1,4 +1,4 @@
-"""`rt-pose replay` and `report`: a session afterwards."""
+"""`rt-pose replay` and `report`: what can be asked of a session afterwards."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def replay(options: Namespace) -> int:
 
 
 def replay_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose replay`."""
     session_parser(parser)
     parser.add_argument(
         "--set",
@@ -74,4 +75,5 @@ def report(options: Namespace) -> int:
 
 
 def session_parser(parser: Parser) -> None:
+    """Add the session's folder, which is all that `rt-pose report` takes."""
     parser.add_argument("session", type=str, help="Session folder.")

@@ -1,4 +1,4 @@
-"""`rt-pose doctor` and `configs`: what is installed here, and what comes with it."""
+"""`rt-pose doctor` and `configs`: what is installed here, and the configurations that come with rt-pose."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def doctor(options: Namespace) -> int:
 
 
 def doctor_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose doctor`."""
     parser.add_argument("--json", action="store_true", help="Print it as JSON.")
 
 
@@ -44,6 +45,7 @@ def configs(options: Namespace) -> int:
 
 
 def configs_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose configs`."""
     parser.add_argument("do", type=str, nargs="?", help="copy NAME; without it they are listed.")
     parser.add_argument("name", type=str, nargs="?", help="Which one, e.g. video or train/mirror-mouse.")
     parser.add_argument("--out", type=str, help="The file to write; its own name where not given.")

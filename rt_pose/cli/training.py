@@ -1,4 +1,4 @@
-"""`rt-pose train ...`: what makes and mends model packages."""
+"""`rt-pose train ...`: the verbs that make and improve model packages."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def train_distill(options: Namespace) -> int:
 
 
 def distill_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose train distill`."""
     from train.distillation.config import DistillConfig
 
     parser.takes(DistillConfig, file=True)
@@ -63,12 +64,14 @@ def train_show_augmented(options: Namespace) -> int:
 
 
 def show_augmented_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose train show-augmented`."""
     from train.config import TrainConfig
 
     parser.takes(TrainConfig, file=True)
 
 
 def fit_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose train fit`."""
     from train.config import TrainConfig
 
     parser.takes(TrainConfig, file=True)
@@ -93,6 +96,7 @@ def train_calibrate(options: Namespace) -> int:
 
 
 def calibrate_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose train calibrate`."""
     from train.calibrate_config import CalibrateConfig
 
     parser.takes(CalibrateConfig)
@@ -107,6 +111,7 @@ def train_evaluate(options: Namespace) -> int:
 
 
 def evaluate_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose train evaluate`."""
     from train.evaluation.config import EvaluateConfig
 
     parser.takes(EvaluateConfig)
@@ -122,6 +127,7 @@ def train_quantise(options: Namespace) -> int:
 
 
 def quantise_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose train quantise`."""
     from train.quantisation.config import QuantiseConfig
 
     parser.takes(QuantiseConfig)

@@ -1,4 +1,4 @@
-"""From what a user wrote to typed configuration: every key and type is checked, all problems told at once."""
+"""From what a user wrote to typed configuration: every key and type is checked, all problems in one error."""
 
 from __future__ import annotations
 
@@ -24,15 +24,51 @@ _NS = {"us": 1e3, "ms": 1e6, "s": 1e9, "min": 60e9}
 
 
 def load(cls: type[T], path: str | FilePath) -> T:
-    """The configuration of type `cls` in a YAML file."""
+    """Read a configuration from a YAML file.
+
+    Parameters
+    ----------
+    cls
+        Dataclass of the configuration.
+    path
+        The file, or the name of a configuration that comes with rt-pose.
+
+    Returns
+    -------
+    T
+        The configuration.
+
+    Raises
+    ------
+    UserError
+        With the place of every problem.
+    """
     return build(cls, read_config(path))
 
 
 def build(cls: type[T], given: Source | dict[str, Any], where: str = "configuration") -> T:
-    """What was written as the dataclass `cls`, every key and type checked.
+    """Build a configuration from what was written, every key and type checked.
 
-    A section left empty is its defaults. UserError names the place of every problem; `where` stands for it
-    where `given` does not know its places.
+    A section left empty has its defaults.
+
+    Parameters
+    ----------
+    cls
+        Dataclass of the configuration.
+    given
+        Plain values, with or without their places.
+    where
+        Stands for the place of a value where `given` does not have its places.
+
+    Returns
+    -------
+    T
+        The configuration.
+
+    Raises
+    ------
+    UserError
+        With the place of every problem.
     """
     source = given if isinstance(given, Source) else Source(given, where)
     built = read_section(cls, source.plain, (), source)
@@ -41,19 +77,52 @@ def build(cls: type[T], given: Source | dict[str, Any], where: str = "configurat
 
 
 def to_plain(config: Any) -> Any:
-    """The configuration as plain mappings and lists, for logs and YAML."""
+    """Convert a configuration to plain mappings and lists, for logs and YAML.
+
+    Parameters
+    ----------
+    config
+        A dataclass, or a list or mapping of dataclasses.
+
+    Returns
+    -------
+    Any
+        Mappings, lists, numbers and text.
+    """
     return msgspec.to_builtins(config)
 
 
 @functools.cache
 def hints_of(kind: type) -> dict[str, Any]:
-    """Types of a dataclass's fields by name."""
+    """Get the types of a dataclass's fields.
+
+    Parameters
+    ----------
+    kind
+        The dataclass.
+
+    Returns
+    -------
+    dict[str, Any]
+        By the field's name, in order.
+    """
     hints = typing.get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def without_none(hint: Any) -> Any:
-    """The type T of `T | None`; any other as it is."""
+    """Get the type T of `T | None`.
+
+    Parameters
+    ----------
+    hint
+        A type.
+
+    Returns
+    -------
+    Any
+        T; any other type as it is.
+    """
     if typing.get_origin(hint) not in (typing.Union, types.UnionType):
         return hint
     rest = [arg for arg in typing.get_args(hint) if arg is not type(None)]
@@ -61,21 +130,60 @@ def without_none(hint: Any) -> Any:
 
 
 def sections_in(hint: Any) -> Any:
-    """The dataclass that a list or mapping of type `hint` holds; None where it holds none."""
+    """Get the dataclass that a list or mapping holds.
+
+    Parameters
+    ----------
+    hint
+        A type.
+
+    Returns
+    -------
+    Any
+        The dataclass; None where the type holds none.
+    """
     args = typing.get_args(hint)
     held = args[-1] if typing.get_origin(hint) in (list, dict) and args else None
     return held if dataclasses.is_dataclass(held) else None
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
-    """The default of a field; `dataclasses.MISSING` where it must be given."""
+    """Get the default of a field.
+
+    Parameters
+    ----------
+    field
+        A field of a dataclass.
+
+    Returns
+    -------
+    Any
+        The default; `dataclasses.MISSING` where a value must be given.
+    """
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
 
 
 def read_section(kind: Any, data: Any, path: Path, source: Source) -> Any:
-    """The mapping at `path` as the dataclass `kind`; None where it has problems, which `source` then has."""
+    """Read a mapping as a dataclass.
+
+    Parameters
+    ----------
+    kind
+        The dataclass.
+    data
+        The mapping; None is an empty one.
+    path
+        Where it stands in the configuration.
+    source
+        Gets the problems.
+
+    Returns
+    -------
+    Any
+        The dataclass; None where the mapping has problems.
+    """
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -116,7 +224,24 @@ def _value(hint: Any, data: Any, path: Path, source: Source) -> Any:
 
 
 def convert(hint: Any, data: Any, path: Path, source: Source) -> Any:
-    """A value that holds no section, as the type `hint`; a problem of `source` where it is none."""
+    """Convert a value that holds no section.
+
+    Parameters
+    ----------
+    hint
+        The wanted type.
+    data
+        The value.
+    path
+        Where it stands in the configuration.
+    source
+        Gets the problems.
+
+    Returns
+    -------
+    Any
+        The value as that type; None where it has problems, or is None.
+    """
     choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
     if choices and isinstance(data, str) and data not in choices:
         words = ", ".join(map(str, choices))
@@ -138,7 +263,25 @@ def _shown(data: Any) -> str:
 
 
 def duration_ns(text: str, where: str) -> int:
-    """Nanoseconds of a length of time such as `20 ms`; UserError where it is none."""
+    """Read a length of time such as `20 ms`.
+
+    Parameters
+    ----------
+    text
+        A number with one of the units us, ms, s, min.
+    where
+        Begins the message of an error.
+
+    Returns
+    -------
+    int
+        ns.
+
+    Raises
+    ------
+    UserError
+        Where the text is no length of time, or is longer than 1000 hours.
+    """
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise UserError(f"{where}: expected a length of time such as '20 ms' or '0.5 s', got {text!r}")

@@ -17,14 +17,33 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 def check_run(config: RunConfig) -> None:
-    """UserError with everything about a run's configuration that makes no sense."""
+    """Check a run's configuration for what makes no sense.
+
+    Parameters
+    ----------
+    config
+        The run.
+
+    Raises
+    ------
+    UserError
+        With every problem.
+    """
     source = Source({}, "configuration")
     report_run(config, source)
     source.check()
 
 
 def report_run(config: RunConfig, source: Source) -> None:
-    """Note in `source`, of which `config` was built, what makes no sense."""
+    """Report what makes no sense in a run's configuration.
+
+    Parameters
+    ----------
+    config
+        The run.
+    source
+        What it was built from; gets the problems.
+    """
     for path, message in (*_names(config), *_numbers(config)):
         source.report(path, message)
 

@@ -18,7 +18,17 @@ PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 def find_config(name: str | Path) -> Path:
-    """The file of a configuration: as given, else among those that come with rt-pose.
+    """Find the file of a configuration: as given, else among those that come with rt-pose.
+
+    Parameters
+    ----------
+    name
+        A path, or a name such as `video.yaml`.
+
+    Returns
+    -------
+    Path
+        An existing file.
 
     Raises
     ------
@@ -38,9 +48,22 @@ def find_config(name: str | Path) -> Path:
 
 
 def read_config(name: str | Path) -> Source:
-    """The keys and values in a YAML file; UserError where it cannot be read.
+    """Read the keys and values of a YAML file.
 
-    Keys that are written twice are among the problems of what is returned.
+    Parameters
+    ----------
+    name
+        A path, or the name of a configuration that comes with rt-pose.
+
+    Returns
+    -------
+    Source
+        The values with their lines; keys that are written twice are among its problems.
+
+    Raises
+    ------
+    UserError
+        Where the file cannot be found or read.
     """
     path = find_config(name)
     try:
@@ -60,7 +83,23 @@ def read_config(name: str | Path) -> Source:
 
 
 def parse_value(text: str) -> Any:
-    """A value as YAML has it; ValueError where it is none."""
+    """Parse a value as YAML does.
+
+    Parameters
+    ----------
+    text
+        The value.
+
+    Returns
+    -------
+    Any
+        A number, text, list or mapping.
+
+    Raises
+    ------
+    ValueError
+        Where the text is not YAML.
+    """
     try:
         return yaml.load(text, _Loader)
     except yaml.YAMLError as error:

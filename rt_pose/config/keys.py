@@ -28,13 +28,26 @@ class Key:
 
     name: str
     type: str
-    """As a user would say it; empty for a section."""
+    """In a user's words; empty for a section."""
     default: str
     text: str
 
 
 def keys_of(kind: type, before: str = "") -> Iterator[Key]:
-    """The keys of a configuration in their order, those of its sections included."""
+    """List the keys of a configuration in their order, those of its sections included.
+
+    Parameters
+    ----------
+    kind
+        Dataclass of the configuration.
+    before
+        Begins each key's name.
+
+    Yields
+    ------
+    Key
+        Sections come before their keys.
+    """
     texts = _texts(kind)
     for field in dataclasses.fields(kind):
         hint, name = hints_of(kind)[field.name], before + field.name
@@ -50,7 +63,20 @@ def keys_of(kind: type, before: str = "") -> Iterator[Key]:
 
 
 def help_text(kind: type, width: int) -> str:
-    """All keys of a configuration, for a terminal of so many columns."""
+    """Format all keys of a configuration for a terminal.
+
+    Parameters
+    ----------
+    kind
+        Dataclass of the configuration.
+    width
+        Columns of the terminal.
+
+    Returns
+    -------
+    str
+        An option a key, with type, default and meaning.
+    """
     lines = []
     for key in keys_of(kind):
         if not key.type:
@@ -62,7 +88,18 @@ def help_text(kind: type, width: int) -> str:
 
 
 def type_text(hint: Any) -> str:
-    """A type as a user would say it: `cpu|gpu`, `float or null`, `list of str`."""
+    """Write a type in a user's words: `cpu|gpu`, `float or null`, `list of str`.
+
+    Parameters
+    ----------
+    hint
+        The type.
+
+    Returns
+    -------
+    str
+        Those words.
+    """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
         return "|".join(map(str, args))

@@ -22,7 +22,19 @@ NAMED_BY = ("name", "block")
 
 
 def set_option(source: Source, kind: type, name: str, words: Sequence[str]) -> None:
-    """Set the key `name` of a configuration of type `kind`; a mistake becomes a problem of `source`."""
+    """Set a key of a configuration.
+
+    Parameters
+    ----------
+    source
+        What a user wrote; gets the value, its place, and the problem where there is one.
+    kind
+        Dataclass of the configuration.
+    name
+        The key, e.g. `engine.threads`.
+    words
+        What follows the option.
+    """
     place = Place(f"--{name}")
     try:
         node, path, hint = _walk(source.plain, kind, name.split("."))
@@ -37,12 +49,36 @@ def set_option(source: Source, kind: type, name: str, words: Sequence[str]) -> N
 
 
 def is_key(kind: type, name: str) -> bool:
-    """Whether an option's name begins as a key of a configuration of type `kind`."""
+    """Tell whether an option names a key of a configuration.
+
+    Parameters
+    ----------
+    kind
+        Dataclass of the configuration.
+    name
+        The option; only its first word is compared.
+
+    Returns
+    -------
+    bool
+        Whether it is one.
+    """
     return field_name(name.partition(".")[0]) in hints_of(kind)
 
 
 def field_name(word: str) -> str:
-    """The name of a field or an option without regard to how its words are joined."""
+    """Get the name of a field or option with its words joined by `_`.
+
+    Parameters
+    ----------
+    word
+        The name, with `-` or `_`.
+
+    Returns
+    -------
+    str
+        E.g. `keep_warm` for `keep-warm`.
+    """
     return word.replace("-", "_")
 
 
@@ -88,7 +124,20 @@ def _step(node: Any, hint: Any, word: str, before: list[str]) -> tuple[str | int
 
 
 def nearest_option(name: str, options: Sequence[str]) -> str:
-    """A hint such as `, did you mean --steps?`; nothing where none is near."""
+    """Suggest an option whose last word is near that of a mistyped one.
+
+    Parameters
+    ----------
+    name
+        The mistyped option.
+    options
+        The existing ones.
+
+    Returns
+    -------
+    str
+        A hint such as `, did you mean --steps?`; empty where none is near.
+    """
     last = name.rpartition(".")[2]
     hint = nearest(last, [o.rpartition(".")[2] for o in options])
     if "did you mean" not in hint:

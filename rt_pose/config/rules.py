@@ -21,7 +21,7 @@ class ZoneConfig:
     point: list[float] | None = None
     """[x, y], a place to measure distances and speeds of approach to."""
     unit: Literal["px", "mm"] = "px"
-    """Of the numbers: frame px, or mm of the rig (see `geometry`)."""
+    """Unit of the numbers: frame px, or mm of the rig (see `geometry`)."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class GeometryConfig:
     homography: list[list[float]] | None = None
     """Three rows of three: px (without the lens's distortion) to mm."""
     lens: LensConfig | None = None
-    """Taken out first."""
+    """The lens whose distortion is removed first."""
 
 
 @dataclass
@@ -57,9 +57,9 @@ class BlockConfig:
     time: str | None = None
     """It ends after this long (scene time)."""
     events: int | None = None
-    """It ends after so many events, fired or withheld; an action that only ends a stimulus is none."""
+    """It ends after this many events, fired or withheld; one that only ends a stimulus is not counted."""
     trials: int | None = None
-    """It ends after so many trials. A trial ends with its first event, fired or withheld."""
+    """It ends after this many trials. A trial ends with its first event, fired or withheld."""
     trial: str | None = None
     """A trial without an event ends after this long (scene time)."""
     inter_trial: str = "0 ms"
@@ -138,7 +138,7 @@ class RuleConfig:
     do: ActionConfig
     """What happens when it comes true."""
     probability: float | None = None
-    """It comes true when the condition is at least so probable at the time of effect; without it the
+    """It comes true when the condition is at least this probable at the time of effect; without it the
     predicted mean is judged."""
     release: float | str | None = None
     """Hysteresis: once true it stays so until the probability falls below this; for a rule without
@@ -154,9 +154,9 @@ class RuleConfig:
     late: Literal["suppress", "fire"] = "suppress"
     """What to do with a decision past its deadline."""
     individual: int | Literal["each", "any"] = "each"
-    """Where there are several: each is judged by itself, any of them will do, or the one of that number."""
+    """Which individual, where there are several: each by itself, any of them, or the one of that number."""
     enabled: bool = True
-    """Otherwise its events are suppressed with the reason `disabled`; the control order `set` changes it."""
+    """Where false, its events are suppressed with the reason `disabled`; the order `set` changes it."""
     yoke: str | None = None
     """A session folder: the rule fires at the times at which its namesake fired there, in place of its own
     condition."""

@@ -30,7 +30,7 @@ class CropConfig:
     min_seen: float = 0.5
     """Share of the keypoints that must have been seen just before; otherwise the whole frame is looked at."""
     seen_within_ms: float = 50.0
-    """How long ago (scene time) just before may be."""
+    """How long ago (scene time) a keypoint may have been seen to count for `min_seen`."""
 
 
 @dataclass
@@ -47,10 +47,10 @@ class CameraConfig:
 
 @dataclass
 class LimitsConfig:
-    """What a line may be asked at most, whatever the rules say."""
+    """The most that rules may ask of a line."""
 
     max_pulses_per_minute: int | None = None
-    """In any 60 s. Each pulse of a train counts; a level or an analog action counts as one."""
+    """Most pulses in any 60 s. Each pulse of a train counts; a level or an analog action counts as one."""
     max_duty: float | None = None
     """Share of any `duty_window` in which the line may be on, above 0 to 1."""
     duty_window: str = "60 s"
@@ -76,10 +76,10 @@ class SafetyConfig:
     """When a loop that has stopped counts as hung. Each turn it takes one frame, or waits 50 ms for one."""
 
     heartbeat_until: str = "500 ms"
-    """Outputs with a watchdog are kept alive only so long after the loop's last turn. Longer than the
+    """How long after the loop's last turn outputs with a watchdog are kept alive. Longer than the
     slowest network takes for a frame."""
     kill_after: str = "3 s"
-    """So long after the loop's last turn the supervisor kills it and makes the outputs safe."""
+    """How long after the loop's last turn the supervisor kills it and makes the outputs safe."""
 
 
 @dataclass
@@ -94,8 +94,8 @@ class EngineConfig:
     of the device that can."""
     precision: Precision = "auto"
     """auto times bf16, mixed and float32 at start and takes the fastest whose validation error is within 5 %
-    of float32's, a lower one only where it is clearly faster. mixed is bf16 with the first layers, which feel
-    it most, in float32. int8 is taken only where asked for; `rt-pose train quantise` adds it to a package. On
+    of float32's, a lower one only where it is clearly faster. mixed is bf16 with the first layers, which are
+    most sensitive, in float32. int8 only where asked for; `rt-pose train quantise` adds it to a package. On
     a GPU there are fp16, bf16 and float32 (never TF32)."""
     preprocess: Preprocessing = "auto"
     """dali (the definition), compiled (the same pixels, several times as fast on a CPU; on a GPU two matrix
@@ -108,7 +108,7 @@ class EngineConfig:
     """Threads of the engine; 0: a run measures at its start how many of the physical cores serve best, and
     whether pinned to them; elsewhere one a physical core."""
     priority: Literal["normal", "high"] = "normal"
-    """high: the loop's process goes before others of this machine (nice -10; needs root or CAP_SYS_NICE)."""
+    """high: the loop's process has priority over others (nice -10; needs root or CAP_SYS_NICE)."""
     keep_warm: bool = False
     """Run the network once on a blank image just before a frame is due, so that the frame finds it in the
     processor's caches: a shorter forward for twice the work. Needs a camera with a steady rate, and time
@@ -188,6 +188,6 @@ class RunConfig:
     armed_at_start: bool = False
     """Outputs may act from the first frame on. Otherwise they wait for `arm` on the control socket."""
     seed: int = 0
-    """Of withholding and of the simulated rig."""
+    """Seed of withholding and of the simulated rig."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Subject and experiment, as you like; copied to the session."""

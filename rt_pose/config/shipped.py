@@ -11,29 +11,46 @@ SUFFIX = ".yaml"
 
 @dataclass(frozen=True)
 class Shipped:
-    """One of them."""
+    """A configuration that comes with rt-pose."""
 
     name: str
-    """As a user writes it: `video.yaml`, `train/mirror-mouse.yaml`."""
+    """As a user writes it, e.g. `video.yaml` or `train/mirror-mouse.yaml`."""
     path: Path
     about: str
     """Its first sentence."""
 
 
 def shipped_configs() -> list[Shipped]:
-    """Every configuration that comes with rt-pose, by name."""
+    """List every configuration that comes with rt-pose.
+
+    Returns
+    -------
+    list[Shipped]
+        Sorted by depth of their folder, then by path.
+    """
     files = sorted(FOLDER.rglob(f"*{SUFFIX}"), key=lambda path: (len(path.parts), path))
     return [Shipped(path.relative_to(FOLDER).as_posix(), path, _first_sentence(path)) for path in files]
 
 
 def find_shipped(name: str) -> Path | None:
-    """The file of a name, which may lack its `.yaml` and may begin with `configs/`; None: there is none."""
+    """Find the file of a configuration that comes with rt-pose.
+
+    Parameters
+    ----------
+    name
+        Its name, which may lack `.yaml` and may begin with `configs/`.
+
+    Returns
+    -------
+    Path or None
+        None where there is none of that name.
+    """
     wanted = name.removeprefix("./").removeprefix("configs/").removesuffix(SUFFIX) + SUFFIX
     return next((config.path for config in shipped_configs() if config.name == wanted), None)
 
 
 def _first_sentence(path: Path) -> str:
-    """Of the comment that a file begins with; nothing where there is none."""
+    """Get the first sentence of the comment that a file begins with; empty where there is none."""
     comment = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):

@@ -39,25 +39,61 @@ class Source:
     problems: list[tuple[Place, str]] = field(default_factory=list)
 
     def place(self, path: Path) -> Place:
-        """The place of a value; where it is not known, that of what holds it."""
+        """Get the place of a value; where it is not known, that of what holds it.
+
+        Parameters
+        ----------
+        path
+            Path of the value.
+
+        Returns
+        -------
+        Place
+            The configuration itself where no place is known.
+        """
         for end in range(len(path), 0, -1):
             if path[:end] in self.places:
                 return self.places[path[:end]]
         return Place(self.where)
 
     def report(self, path: Path, message: str) -> None:
-        """Note a problem with the value at `path`."""
+        """Note a problem.
+
+        Parameters
+        ----------
+        path
+            Path of the value.
+        message
+            What was expected and what came.
+        """
         place, name = self.place(path), path_text(path)
         named = "" if name in ("", place.name.removeprefix("--")) else f"{name}: "
         self.problems.append((place, f"{place}: {named}{message}"))
 
     def check(self) -> None:
-        """UserError with every problem that was reported, in the order of the file's lines."""
+        """Raise what was reported.
+
+        Raises
+        ------
+        UserError
+            With every problem, in the order of the file's lines.
+        """
         if self.problems:
             ordered = sorted(self.problems, key=lambda p: (p[0].is_option, p[0].line))
             raise UserError("\n".join(text for _, text in ordered))
 
 
 def path_text(path: Path) -> str:
-    """`rules[0].hold` of ("rules", 0, "hold")."""
+    """Write a path as a user reads it.
+
+    Parameters
+    ----------
+    path
+        E.g. ("rules", 0, "hold").
+
+    Returns
+    -------
+    str
+        E.g. `rules[0].hold`.
+    """
     return "".join(f"[{key}]" if type(key) is int else f".{key}" for key in path).lstrip(".")

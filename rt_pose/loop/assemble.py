@@ -1,6 +1,6 @@
-"""Putting a loop together from a configuration: all or nothing.
+"""Assembly of a loop from a configuration: all or nothing.
 
-Whatever was opened is closed again where a later part cannot be had, and the user is told which.
+Whatever was opened is closed again where a later part cannot be had, and the error names that part.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CAMERA_STOP_S = 5.0
 
 @dataclass(frozen=True)
 class Assembled:
-    """A loop ready to run, and what opened it up."""
+    """A loop ready to run, and everything that was opened for it."""
 
     loop: ClosedLoop
     control: Control
@@ -46,14 +46,20 @@ class Assembled:
     actuators: Actuators
     rings: dict[str, FrameRing]
     sink: Sink
-    """The loop's own."""
+    """The loop thread's own."""
     sinks: SinkFactory
     description: dict[str, Any]
-    """What `session.json` says of it."""
+    """What `session.json` says of the run."""
     stack: ExitStack
 
     def start(self) -> None:
-        """Start the outputs' threads and the control socket's; UserError where no recorder comes."""
+        """Start the threads of the outputs and of the control socket.
+
+        Raises
+        ------
+        UserError
+            Where the recorder is not there to take records in time.
+        """
         if isinstance(self.sink, RecordSink):
             self.sink.wait_for_recorder()
             self.sink.hello()
@@ -63,15 +69,36 @@ class Assembled:
         self.control.start()
 
     def stop(self) -> list[str]:
-        """Outputs into their safe state first, then everything else; what went wrong on the way."""
+        """Put outputs into their safe state first, then stop everything else.
+
+        Returns
+        -------
+        list[str]
+            What went wrong; empty where nothing did.
+        """
         return [*self.stop_outputs(), *self.stop_inputs()]
 
     def stop_outputs(self) -> list[str]:
-        """Outputs into their safe state, and closed; what went wrong on the way."""
+        """Put the outputs into their safe state and close them.
+
+        Returns
+        -------
+        list[str]
+            What went wrong; empty where nothing did.
+        """
         return self.actuators.stop()
 
     def stop_inputs(self) -> list[str]:
-        """Cameras and the control socket; what went wrong on the way."""
+        """Stop the cameras and the control socket.
+
+        The memory of a camera that does not stop in time stays mapped, because its thread may still write to
+        it.
+
+        Returns
+        -------
+        list[str]
+            What went wrong; empty where nothing did.
+        """
         problems = []
         for capture in self.loop.captures:
             capture.stop()
@@ -83,7 +110,13 @@ class Assembled:
         return problems
 
     def bare_forward(self) -> dict[str, Any]:
-        """The network alone once more: a shared or throttled machine may have become another one."""
+        """Time the network alone once more: the speed of a shared or throttled machine may have changed.
+
+        Returns
+        -------
+        dict[str, Any]
+            The fields of what `bare_forward_ms` returns: p50 and p99 (ms), and n.
+        """
         return dataclasses.asdict(bare_forward_ms(self.loop.estimator.engine, self.loop.clock))
 
     def close(self) -> None:
@@ -98,10 +131,30 @@ def assemble(
     recorder: str | None = None,
     on_stats: Callable[[dict[str, Any]], None] | None = None,
 ) -> Assembled:
-    """Open everything a run needs, cheapest first. UserError where a part cannot be had.
+    """Open everything that a run needs, the cheapest parts first.
 
-    `recorder`: the endpoint at which the recorder will be; None where nothing is recorded. `on_stats` is
-    called twice a second, from the control socket's thread.
+    Parameters
+    ----------
+    config
+        The run.
+    session_id
+        Identifier of the session, in every published message.
+    clock
+        The only clock of the loop.
+    recorder
+        The ZeroMQ endpoint at which the recorder will listen; None where nothing is recorded.
+    on_stats
+        Called with the stats twice a second, from the control socket's thread.
+
+    Returns
+    -------
+    Assembled
+        The loop, warm; no thread has started.
+
+    Raises
+    ------
+    UserError
+        Where a part cannot be had; what was opened before it is closed again.
     """
     with ExitStack() as stack:
         opened = open_parts(config, session_id, clock, stack)

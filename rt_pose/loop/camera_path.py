@@ -1,4 +1,4 @@
-"""What the loop keeps for each camera: its filter, its decisions, its window, what its network remembers."""
+"""What the loop keeps for each camera: filter, decisions, crop window and the network's temporal context."""
 
 from __future__ import annotations
 
@@ -25,19 +25,26 @@ class CameraPath:
     causal_filter: CausalFilter
     decider: Decider
     context: TemporalContext
-    """Of its frames, for a network that sees past ones."""
+    """What the network keeps of the camera's past frames."""
     crop: CropFollower | None = None
     processed: int = 0
 
     def counts(self) -> dict[str, Any]:
-        """What became of its frames in the loop."""
+        """Count what became of the camera's frames in the loop.
+
+        Returns
+        -------
+        dict[str, Any]
+            `processed`; `crop` for a camera with a crop window; `context` for a network that keeps past
+            frames.
+        """
         crop = {} if self.crop is None else {"crop": dataclasses.asdict(self.crop.counts)}
         context = {"context": {"emptied": self.context.resets}} if self.context.maps.size else {}
         return {"processed": self.processed, **crop, **context}
 
     @property
     def frame_size(self) -> tuple[int, int]:
-        """Width and height, px."""
+        """Width and height of the camera's frames, px."""
         return self.info.width, self.info.height
 
 
@@ -48,7 +55,26 @@ def camera_paths(
     tracking: TrackingSpec,
     crops: Mapping[str, CropFollower] = MappingProxyType({}),
 ) -> dict[str, CameraPath]:
-    """A path for each camera, by its name. `crops`: who chooses the window, of the cameras that have one."""
+    """Make the path of each camera.
+
+    Parameters
+    ----------
+    cameras
+        The opened cameras.
+    rules
+        The run's rules; each camera gets a decider of its own.
+    estimator
+        Makes an empty temporal context for each camera.
+    tracking
+        Parameters of the filter; `floor_px2` has one entry a keypoint.
+    crops
+        By name, what places the crop window of the cameras that have one.
+
+    Returns
+    -------
+    dict[str, CameraPath]
+        By the camera's name, in the order of `cameras`.
+    """
     keypoints = len(tracking.floor_px2)
     return {
         info.name: CameraPath(

@@ -2,8 +2,8 @@
 
 A camera thread writes pixels straight into a free slot of its ring and then leaves a note in the one-frame
 `LatestFrames`; a note that the loop had not taken yet is replaced and counted. The loop therefore always gets
-the newest frame, and its own slowness is a number. The ring lies in shared memory so that the recorder
-can copy pixels without asking the loop; a generation count a slot tells it whether they were still there.
+the newest frame, and how many it skipped is known. The ring lies in shared memory so that the recorder can
+copy pixels without asking the loop; a generation count for each slot shows whether they were still there.
 """
 
 from __future__ import annotations
@@ -39,9 +39,20 @@ class RingDescription(msgspec.Struct):
 
 
 class FrameRing:
-    """`slots` images in shared memory, each with a generation: odd while it is being written."""
+    """Images in shared memory, each with a generation count that is odd while the image is being written."""
 
     def __init__(self, description: RingDescription, memory: SharedMemory, owner: bool) -> None:
+        """Map the memory of a ring; use `create` or `attach`.
+
+        Parameters
+        ----------
+        description
+            Name, number of slots and image shape.
+        memory
+            One int64 generation for each slot, then the images.
+        owner
+            Whether `close` removes the memory.
+        """
         self.description = description
         self._memory = memory
         self._owner = owner
@@ -52,7 +63,18 @@ class FrameRing:
 
     @classmethod
     def create(cls, info: CameraInfo) -> FrameRing:
-        """A ring for a camera's frames, as many slots as fit 96 MiB (8 to 64)."""
+        """Make a ring for a camera's frames, with as many slots as fit into 96 MiB (8 to 64).
+
+        Parameters
+        ----------
+        info
+            The opened camera; its name, frame size, channels and rate are used.
+
+        Returns
+        -------
+        FrameRing
+            The owner of the memory; all generations are 0.
+        """
         size = info.height * info.width * info.channels
         slots = int(np.clip(RING_BYTES // size, MIN_SLOTS, MAX_SLOTS))
         memory = SharedMemory(create=True, size=slots * (8 + size))
@@ -65,37 +87,99 @@ class FrameRing:
 
     @classmethod
     def attach(cls, description: RingDescription) -> FrameRing:
-        """The same ring in another process. Only for a process spawned beside the owner: it shares the
-        owner's resource tracker, which otherwise would remove the memory when this process ends."""
+        """Map the same ring in another process.
+
+        Only for a process that was spawned beside the owner: it shares the owner's resource tracker, which
+        would otherwise remove the memory when this process ends.
+
+        Parameters
+        ----------
+        description
+            That of the owner's ring.
+
+        Returns
+        -------
+        FrameRing
+            Closing it leaves the memory in place.
+        """
         return cls(description, SharedMemory(description.name), owner=False)
 
     @property
     def generations(self) -> NDArray[np.int64]:
+        """Generation of each slot, (n,), in place."""
         assert self._generations is not None, "the ring is closed"
         return self._generations
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
-        """All slots, (n, H, W, C), in place."""
+        """Images of all slots, (n, H, W, C), in place."""
         assert self._images is not None, "the ring is closed"
         return self._images
 
     def image(self, slot: int) -> NDArray[np.uint8]:
-        """The slot's pixels, (H, W, C), in place."""
+        """Get the image of a slot.
+
+        Parameters
+        ----------
+        slot
+            Index of the slot.
+
+        Returns
+        -------
+        NDArray[np.uint8]
+            (H, W, C), in place.
+        """
         return self.pixels[slot]
 
     def begin_write(self, slot: int) -> NDArray[np.uint8]:
-        """Mark the slot as being written and hand out its pixels."""
+        """Mark a slot as being written.
+
+        Parameters
+        ----------
+        slot
+            Index of the slot.
+
+        Returns
+        -------
+        NDArray[np.uint8]
+            The slot's image (H, W, C), in place, to write into.
+        """
         self.generations[slot] += 1
         return self.image(slot)
 
     def end_write(self, slot: int) -> int:
-        """Mark the slot as whole; its new generation."""
+        """Mark a slot as completely written.
+
+        Parameters
+        ----------
+        slot
+            Index of the slot.
+
+        Returns
+        -------
+        int
+            Its new generation, which `read` asks for.
+        """
         self.generations[slot] += 1
         return int(self.generations[slot])
 
     def read(self, slot: int, generation: int, into: NDArray[np.uint8]) -> bool:
-        """Copy a slot; False where it was overwritten meanwhile (then `into` holds rubbish)."""
+        """Copy the image of a slot.
+
+        Parameters
+        ----------
+        slot
+            Index of the slot.
+        generation
+            Generation of the wanted image.
+        into
+            (H, W, C), written.
+
+        Returns
+        -------
+        bool
+            False where the slot was overwritten before or during the copy; `into` is then undefined.
+        """
         if self.generations[slot] != generation:
             return False
         np.copyto(into, self.image(slot))
@@ -106,7 +190,7 @@ class FrameRing:
         self._abandoned = True
 
     def close(self) -> None:
-        """Let go of the memory; the owner removes it."""
+        """Unmap the memory; the owner also removes it."""
         if self._abandoned:
             return
         self._generations = self._images = None
@@ -138,9 +222,18 @@ class CaptureCounts:
 
 
 class LatestFrames:
-    """The slot between camera threads and the loop: one frame a camera, the newest."""
+    """The slot between camera threads and the loop: the newest frame of each camera."""
 
     def __init__(self, cameras: list[str], every_frame: bool = False) -> None:
+        """Make the slots, all empty.
+
+        Parameters
+        ----------
+        cameras
+            Names of the cameras.
+        every_frame
+            Whether a camera waits until its older frame was taken, instead of replacing it.
+        """
         self._changed = threading.Condition()
         self._waiting: dict[str, TakenFrame | None] = dict.fromkeys(cameras)
         self._held: dict[str, int | None] = dict.fromkeys(cameras)
@@ -150,9 +243,19 @@ class LatestFrames:
         self.faults: dict[str, str] = {}
 
     def put(self, taken: TakenFrame) -> TakenFrame | None:
-        """Leave the newest frame; the one it replaces, if the loop had not taken that.
+        """Leave a camera's newest frame for the loop.
 
-        In every-frame mode it waits until the loop has taken the older one instead.
+        Where every frame is to be taken, it waits until the loop has taken the older one.
+
+        Parameters
+        ----------
+        taken
+            The frame and its slot in the ring.
+
+        Returns
+        -------
+        TakenFrame or None
+            The frame that was replaced because the loop had not taken it.
         """
         camera = taken.frame.camera
         with self._changed:
@@ -164,9 +267,19 @@ class LatestFrames:
         return replaced
 
     def take(self, timeout_s: float, group_s: float = 0.0) -> list[TakenFrame]:
-        """Every camera's newest frame that is there, oldest first; empty where none came in time.
+        """Take the newest frame of every camera that has one.
 
-        Once one is there, the other running cameras' frames are waited for up to `group_s`.
+        Parameters
+        ----------
+        timeout_s
+            How long to wait for a first frame, s.
+        group_s
+            How long to wait, once one frame is there, for those of the other running cameras, s.
+
+        Returns
+        -------
+        list[TakenFrame]
+            Sorted by arrival, the oldest first; empty where none came in time.
         """
         with self._changed:
             self._changed.wait_for(self._has_work, timeout_s)
@@ -182,16 +295,41 @@ class LatestFrames:
         return ready
 
     def release(self, taken: TakenFrame) -> None:
-        """The loop is done with the frame's pixels."""
+        """Declare that the loop is done with a frame's pixels, so that its slot may be written again.
+
+        Parameters
+        ----------
+        taken
+            The frame.
+        """
         self._held[taken.frame.camera] = None
 
     def busy_slots(self, camera: str) -> tuple[int | None, int | None]:
-        """Slots the camera may not write: the waiting one and the one in the loop's hands."""
+        """Get the slots that a camera may not write.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera.
+
+        Returns
+        -------
+        tuple of (int or None)
+            The slot of the waiting frame, and that of the frame which the loop holds.
+        """
         waiting = self._waiting[camera]
         return (None if waiting is None else waiting.slot, self._held[camera])
 
     def end(self, camera: str, fault: str = "") -> None:
-        """The camera's thread is done, by its recording's end, by order or by a fault."""
+        """Declare that a camera's thread has ended: by its recording's end, by order or by a fault.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera.
+        fault
+            What failed; empty where nothing did.
+        """
         with self._changed:
             self._running.discard(camera)
             if fault:
@@ -199,7 +337,13 @@ class LatestFrames:
             self._changed.notify_all()
 
     def close(self) -> list[TakenFrame]:
-        """Take nothing more, let every waiting thread go; the frames that were still waiting."""
+        """Take no more frames, and let every waiting thread go on.
+
+        Returns
+        -------
+        list[TakenFrame]
+            The frames that were still waiting.
+        """
         with self._changed:
             self._closed = True
             left = [w for w in self._waiting.values() if w is not None]
@@ -209,12 +353,12 @@ class LatestFrames:
 
     @property
     def closed(self) -> bool:
-        """Nobody takes frames any more."""
+        """Whether frames are no longer taken."""
         return self._closed
 
     @property
     def ended(self) -> bool:
-        """All cameras have ended, or one has failed, and nothing is left to take."""
+        """Whether all cameras have ended and nothing is left to take, or one camera has failed."""
         with self._changed:
             idle = all(w is None for w in self._waiting.values())
             return bool(self.faults) or (idle and not self._running)
@@ -251,6 +395,21 @@ class CaptureThread:
         clock: Clock,
         make_sink: Callable[[], Sink],
     ) -> None:
+        """Make the thread; `start` starts it.
+
+        Parameters
+        ----------
+        camera
+            An opened camera.
+        ring
+            Where its frames are written.
+        latest
+            Where the loop takes them from.
+        clock
+            Stamps the records.
+        make_sink
+            Makes this thread's own sink; called in the thread.
+        """
         self.name = ring.description.camera
         self.counts = CaptureCounts()
         self._camera, self._ring, self._latest, self._clock = camera, ring, latest, clock
@@ -261,6 +420,7 @@ class CaptureThread:
         self._thread = threading.Thread(target=self._run, name=f"rt-pose-camera-{self.name}", daemon=True)
 
     def start(self) -> None:
+        """Start grabbing."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -269,13 +429,35 @@ class CaptureThread:
         self._camera.stop()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread; whether it ended."""
+        """Wait for the thread.
+
+        Parameters
+        ----------
+        timeout_s
+            How long at most, s.
+
+        Returns
+        -------
+        bool
+            Whether it has ended.
+        """
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def left_at_end(self, taken: TakenFrame) -> DropRecord:
-        """Count a frame that was waiting in the slot when the run ended; what the log says of it."""
+        """Count a frame that was waiting in the slot when the run ended.
+
+        Parameters
+        ----------
+        taken
+            The frame.
+
+        Returns
+        -------
+        DropRecord
+            The record of it for the log.
+        """
         self.counts.left_at_end += 1
         why, index = "waiting in the slot when the run ended", taken.frame.stamps.index
         return self._drop(self._clock.now_ns(), "end", why, 1, index)

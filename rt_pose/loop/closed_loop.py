@@ -1,4 +1,4 @@
-"""The closed loop: the stages in order, and the drop policy. Nothing else knows them all.
+"""The closed loop: the stages in order, and the drop policy. No other module knows all of them.
 
     camera thread -> capture (newest frame only, older ones counted)
                         |
@@ -62,18 +62,18 @@ class Stages:
     latest: LatestFrames
     captures: list[CaptureThread]
     estimator: Estimator
-    """Preprocess, infer, decode."""
+    """Preprocesses, infers and decodes."""
     paths: dict[str, CameraPath]
-    """Track and decide, by camera."""
+    """Tracking and decisions, by camera."""
     commands: Commands
-    """Act."""
+    """Acts."""
     reporter: FrameReporter
-    """Publish and record."""
+    """Publishes and records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Channels:
-    """What the loop hears and says besides frames."""
+    """What the loop receives and sends besides frames."""
 
     orders: deque[Order]
     """The control socket's inbox."""
@@ -81,7 +81,7 @@ class Channels:
     publisher: Publisher
     sink: Sink
     heartbeat: Heartbeat
-    """Stored each turn; whoever must know whether the loop hangs looks at it."""
+    """Time of the newest turn, from which others see whether the loop hangs."""
 
 
 class ClosedLoop:
@@ -96,8 +96,23 @@ class ClosedLoop:
         group_s: float = 0.0,
         warm: KeepWarm | None = None,
     ) -> None:
-        """`protocol`: that of the deciders. `group_s`: how long one camera's frame waits for the others'.
-        `warm`: runs the chain on a blank image before a frame is due."""
+        """Connect the stages; no thread has started.
+
+        Parameters
+        ----------
+        stages
+            What a frame goes through.
+        channels
+            Orders, outputs, publisher and records.
+        protocol
+            The protocol of the deciders.
+        clock
+            The only clock of the loop.
+        group_s
+            How long one camera's frame waits for the others', s.
+        warm
+            Runs the chain on a blank image before a frame is due.
+        """
         self.captures, self.estimator, self.paths = stages.captures, stages.estimator, stages.paths
         self.commands, self.ledger = stages.commands, stages.reporter.ledger
         self.protocol, self.clock, self.heartbeat = protocol, clock, channels.heartbeat
@@ -116,7 +131,13 @@ class ClosedLoop:
         self._seq = 0
 
     def run(self, seconds: float | None) -> None:
-        """Take frames until an order, the recordings' end, a camera's fault or the time says stop."""
+        """Take frames until an order, the end of the recordings, a camera's fault or the time ends the run.
+
+        Parameters
+        ----------
+        seconds
+            Length of the run, s; None for no limit.
+        """
         if not self.running:
             return
         for capture in self.captures:
@@ -142,7 +163,7 @@ class ClosedLoop:
         return IDLE_TIMEOUT_S if self._warm is None else self._warm.idle_s(IDLE_TIMEOUT_S)
 
     def wait_for_start(self) -> None:
-        """Answer orders, take no frames, until `start` or `stop` comes."""
+        """Answer orders and take no frames until `start` or `stop` comes."""
         self._started = False
         while self.running and not self._started:
             self.heartbeat.t_ns = self.clock.now_ns()
@@ -152,7 +173,13 @@ class ClosedLoop:
     # ------------------------------------------------------------ a frame's way
 
     def step(self, *taken: TakenFrame) -> None:
-        """One turn: a frame, or one of each of several cameras, from pixels to decisions to the wire."""
+        """Take one turn: a frame, or one of each of several cameras, from pixels to decisions to publication.
+
+        Parameters
+        ----------
+        *taken
+            One frame of each camera that takes part; they share one call of the network.
+        """
         now = self.clock.now_ns
         t_taken_ns = now()
 
@@ -247,7 +274,13 @@ class ClosedLoop:
         self._publisher.flush()
 
     def apply(self, order: Order) -> None:
-        """Carry an order out, log it as an input, and answer it."""
+        """Carry an order out, log it as an input, and answer it.
+
+        Parameters
+        ----------
+        order
+            The order; one that its sender has given up already is passed over.
+        """
         if not order.take():
             return  # it was answered with an error already
         try:
@@ -287,13 +320,25 @@ class ClosedLoop:
             self._actuators.disarm()
 
     def output_faults(self) -> dict[str, str]:
-        """Outputs that have failed, with why."""
+        """Get the outputs that have failed.
+
+        Returns
+        -------
+        dict[str, str]
+            What failed, by the output's name.
+        """
         return self._actuators.faults()
 
     # ------------------------------------------------------------ the end
 
     def finish(self, failure: str = "") -> None:
-        """Write the last acks and the last record. `failure`: what broke the loop itself."""
+        """Write the last acks and the last record.
+
+        Parameters
+        ----------
+        failure
+            What failed in the loop itself; empty where nothing did.
+        """
         self._failure = failure
         self.commands.drain(self._sink)
         self._publisher.flush()
@@ -302,7 +347,13 @@ class ClosedLoop:
         )
 
     def summary(self) -> dict[str, Any]:
-        """Frames, events and how it ended."""
+        """Sum up frames, events, commands, deadlines and tracks, and how the run ended.
+
+        Returns
+        -------
+        dict[str, Any]
+            The counts of the log's last record.
+        """
         return {
             "reason": self._failure or self._end_reason,
             "failure": self._failure,

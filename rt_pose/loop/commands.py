@@ -1,7 +1,7 @@
-"""From a decision to its output, and from the output's answer back to the log and to who watches.
+"""From a decision to its output, and from the output's answer back to the log and to subscribers.
 
-A rule that withholds sends for some events and not for others, and nobody who watches may tell which: its
-acks go into the log alone, and its counts are shown as one.
+A rule that withholds sends for some events and not for others, and no observer may learn which: its acks go
+into the log alone, and its counts are shown as one.
 """
 
 from __future__ import annotations
@@ -18,19 +18,47 @@ class Commands:
     """Sends the commands of fired events, and counts what became of events and commands."""
 
     def __init__(self, rules: list[Rule], actuators: Actuators, publisher: Publisher, clock: Clock) -> None:
+        """Begin with all counts at 0.
+
+        Parameters
+        ----------
+        rules
+            The run's rules.
+        actuators
+            Take the commands.
+        publisher
+            Publishes the acks.
+        clock
+            Stamps the records.
+        """
         self.events = {rule.name: {"fired": 0, "withheld": 0, "suppressed": 0} for rule in rules}
-        """By rule and outcome."""
+        """Counts by rule and outcome."""
         self.refused = 0
         self.failed = 0
         self.output_notices = 0
-        """What outputs have said besides acks, counted; and the last of it."""
+        """Count of the notices that outputs have sent besides acks; the last one follows."""
         self.last_output_notice = ""
         self._actuators, self._publisher, self._clock = actuators, publisher, clock
         self._blind = {rule.name for rule in rules if rule.blind}
         self._blind_commands: set[int] = set()
 
     def send(self, event: Event, rule: Rule, seq: int) -> CommandRecord | None:
-        """Hand a fired event's command to its output; what the log shall say of it."""
+        """Count an event, and hand the command of a fired one to its output.
+
+        Parameters
+        ----------
+        event
+            The event.
+        rule
+            Its rule.
+        seq
+            Sequence number of the observation that caused it.
+
+        Returns
+        -------
+        CommandRecord or None
+            The record for the log, also where the output refused; None for an event that did not fire.
+        """
         self.events[event.rule][event.outcome] += 1
         if event.outcome != "fired":
             return None
@@ -48,12 +76,24 @@ class Commands:
         )
 
     def drain(self, sink: Sink) -> None:
-        """Pass on what outputs have answered since the last turn."""
+        """Publish and record what outputs have answered since the last turn.
+
+        Parameters
+        ----------
+        sink
+            Where acks and notices are recorded.
+        """
         self._drain_acks(sink)
         self._drain_notices(sink)
 
     def count_events(self) -> dict[str, dict[str, int]]:
-        """Counts of events for who watches: of a rule that withholds, fired and withheld as one."""
+        """Count events for observers.
+
+        Returns
+        -------
+        dict[str, dict[str, int]]
+            By rule and outcome; fired and withheld events of a rule that withholds are added up as `decided`.
+        """
         shown = {}
         for rule, counts in self.events.items():
             decided = {"decided": counts["fired"] + counts["withheld"], "suppressed": counts["suppressed"]}

@@ -1,10 +1,10 @@
 """The control socket: status, meta, start, stop, arm, disarm, emergency, block, set, mark.
 
 A ROUTER that takes msgpack maps `{v, id, do, ...}` and answers each with `{v, id, ok, ...}`; an unknown `do`
-or `v` is an error, not silence. Orders reach the loop through an inbox and are answered once it has carried
-them out, so that an answer of `arm` means armed. `emergency` waits neither for the loop nor for an order that
-a hung loop leaves unanswered: all outputs are low when it is answered, and the loop then logs it and stays
-disarmed until `arm`.
+or `v` is answered with an error. Orders reach the loop through an inbox and are answered once it has carried
+them out, so that an answer to `arm` means that the loop is armed. `emergency` waits neither for the loop nor
+for an order that a hung loop leaves unanswered: all outputs are low when it is answered, and the loop then
+logs it and stays disarmed until `arm`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ IMMEDIATE_ORDERS = ("status", "meta", "emergency")
 """Answered without the loop."""
 POLL_MS = 50
 ANSWER_POLL_MS = 2
-"""How often orders that are with the loop are looked at, as long as there are any."""
+"""How often orders that the loop has not answered yet are looked at."""
 LINGER_MS = 200
 ANSWER_TIMEOUT_S = 2.0
 
@@ -48,7 +48,13 @@ class Order:
     _taken: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self) -> bool:
-        """Claim the order, to carry it out or to give it up; False where the other side was first."""
+        """Claim the order, to carry it out or to give it up.
+
+        Returns
+        -------
+        bool
+            False where the other side has claimed it already.
+        """
         return self._taken.acquire(blocking=False)
 
 
@@ -63,10 +69,21 @@ class _Unanswered:
 
 
 class ControlSocket:
-    """The socket that takes orders, bound before anybody serves it, so that its address can be told."""
+    """The socket that takes orders; it is bound before a thread serves it, so that its address is known."""
 
     def __init__(self, address: str) -> None:
-        """UserError where it cannot be bound."""
+        """Bind the socket.
+
+        Parameters
+        ----------
+        address
+            ZeroMQ address on the loopback interface, such as `tcp://127.0.0.1:5791`.
+
+        Raises
+        ------
+        UserError
+            Where it cannot be bound.
+        """
         self.router: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
         self.router.setsockopt(zmq.LINGER, LINGER_MS)
         try:
@@ -89,11 +106,24 @@ class Control:
         make_safe: Callable[[], list[str]],
         clock: Clock | None = None,
     ) -> None:
-        """`inbox`: orders for the loop, which takes them between frames.
+        """Make the thread; `start` starts it.
 
-        `housekeeping` is called between requests and says in how many ms it wants to be called again.
-
-        `make_safe` puts every output into its safe state, from any thread, and says what went wrong.
+        Parameters
+        ----------
+        socket
+            The bound socket.
+        inbox
+            Orders for the loop, which takes them between frames.
+        status
+            Returns the answer to `status`.
+        meta
+            Returns the answer to `meta`.
+        housekeeping
+            Called between requests; returns after how many ms it wants to be called again.
+        make_safe
+            Puts every output into its safe state, from any thread; returns what went wrong.
+        clock
+            Times the orders that wait for an answer; the host's where none is given.
         """
         self.inbox, self.address = inbox, socket.address
         self._status, self._meta, self._housekeeping = status, meta, housekeeping
@@ -105,6 +135,7 @@ class Control:
         self._thread = threading.Thread(target=self._run, name="rt-pose-control", daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -115,7 +146,18 @@ class Control:
         self._socket.close()
 
     def emergency(self, origin: str) -> list[str]:
-        """Immediate stop, from any thread: everything low, nothing goes out until `arm`; what went wrong."""
+        """Stop immediately, from any thread: all outputs go low, and no command goes out until `arm`.
+
+        Parameters
+        ----------
+        origin
+            Who ordered it, for the log.
+
+        Returns
+        -------
+        list[str]
+            What went wrong; empty where nothing did.
+        """
         problems = self._make_safe()
         self.inbox.append(Order("emergency", {"problems": problems} if problems else {}, origin))
         return problems

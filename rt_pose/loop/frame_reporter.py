@@ -1,4 +1,4 @@
-"""What subscribers and the log are told of a frame, once the turn's commands are on their way."""
+"""What is published and recorded of a frame, once the turn's commands are on their way."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from rt_pose.types import Event, Pose, StageStamps, Track
 
 @dataclass(slots=True)
 class DecidedFrame:
-    """One frame of a turn, on its way from its pixels to what is said of it."""
+    """One frame of a turn, from its pixels to its commands."""
 
     taken: TakenFrame
     path: CameraPath
     window: CropWindow | None
     stages: StageStamps
     seq: int
-    """Its place among the loop's inputs."""
+    """Its sequence number among the loop's inputs."""
     pose: Pose
     track: Track
     decisions: list[tuple[Event, Rule]]
@@ -43,15 +43,36 @@ class FrameReporter:
         clock: Clock,
         prediction_delay_ns: int | None = None,
     ) -> None:
-        """`sink`: where records go. `prediction_delay_ns`: how far past the decision the published prediction
-        speaks; None for none."""
+        """Keep what a frame is reported to.
+
+        Parameters
+        ----------
+        publisher
+            Publishes events, poses and predictions.
+        sink
+            Where records go.
+        captures
+            Their counts of dropped frames are published with each pose.
+        ledger
+            Keeps the latency figures.
+        clock
+            Stamps the publication.
+        prediction_delay_ns
+            Delay after the decision for which the prediction is published, ns; None publishes none.
+        """
         self.ledger = ledger
         self._publisher, self._sink, self._captures = publisher, sink, captures
         self._clock = clock
         self._prediction_delay_ns = prediction_delay_ns
 
     def report(self, frame: DecidedFrame) -> None:
-        """Publish a frame's decision, then record it."""
+        """Publish a frame's decision, then record it.
+
+        Parameters
+        ----------
+        frame
+            A frame that was decided on; its publication is stamped.
+        """
         latency = frame_latency(frame.pose.stamps, frame.stages)
         met = self.ledger.add(latency)
         self._publish(frame, latency, met)
@@ -89,7 +110,20 @@ class FrameReporter:
 
 
 def observation(frame: DecidedFrame, t_ns: int) -> Observation:
-    """The pose and its stamps as the log holds them: what replay needs to decide again."""
+    """Make the log's record of a pose and its stamps: what replay needs to decide again.
+
+    Parameters
+    ----------
+    frame
+        A frame that was decided on.
+    t_ns
+        Host time of the record, ns.
+
+    Returns
+    -------
+    Observation
+        Pose, crop window, stamps and sequence number.
+    """
     pose = frame.pose
     return Observation(
         t_ns=t_ns,
@@ -106,7 +140,22 @@ def observation(frame: DecidedFrame, t_ns: int) -> Observation:
 
 
 def track_record(track: Track, seq: int, t_ns: int) -> TrackRecord:
-    """The track as the log holds it."""
+    """Make the log's record of a track.
+
+    Parameters
+    ----------
+    track
+        The track of a frame.
+    seq
+        Sequence number of its observation.
+    t_ns
+        Host time of the record, ns.
+
+    Returns
+    -------
+    TrackRecord
+        Positions, velocities, covariances and lost keypoints, in the track's shapes.
+    """
     return TrackRecord(
         t_ns=t_ns,
         seq=seq,

@@ -1,4 +1,4 @@
-"""Rare work that must not be the loop's: stats, meta, and pictures for viewers.
+"""Rare work that must not be done by the loop thread: stats, meta, and pictures for viewers.
 
 It runs on the control socket's thread and leaves finished messages in the publisher's outbox.
 """
@@ -33,7 +33,7 @@ class StatsRecords:
 
 
 class Housekeeping:
-    """Makes `stats` twice a second, `meta` each 5 s, and reduced frames at the viewers' rate."""
+    """Makes `stats` twice a second, `meta` every 5 s, and reduced frames at the viewers' rate."""
 
     def __init__(
         self,
@@ -46,7 +46,28 @@ class Housekeeping:
         meta: dict[str, Any],
         on_stats: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
-        """`meta`: what a subscriber must know. `on_stats` is called with the stats, twice a second."""
+        """Make everything due at once.
+
+        Parameters
+        ----------
+        loop
+            Read for its counts and newest frames; never changed, except that a frame for viewers is taken
+            once.
+        publisher
+            Its outbox takes the messages.
+        rings
+            The cameras' frames, by camera.
+        clock
+            Times what is due.
+        config
+            Rate and width of reduced frames.
+        records
+            Where stats are recorded.
+        meta
+            What a subscriber must know to read the other messages.
+        on_stats
+            Called with the stats, twice a second.
+        """
         self._loop, self._publisher, self._rings = loop, publisher, rings
         self._clock, self._records, self._meta, self._on_stats = clock, records, meta, on_stats
         rate_hz = config.frame_rate_hz
@@ -57,7 +78,13 @@ class Housekeeping:
         self._last_processed, self._last_stats_ns = 0, clock.now_ns()
 
     def __call__(self) -> int:
-        """Do whatever is due; in how many ms the next thing will be."""
+        """Do whatever is due.
+
+        Returns
+        -------
+        int
+            After how many ms the next work is due; at least 1.
+        """
         now = self._clock.now_ns()
         if now >= self._next_meta_ns:
             self._next_meta_ns = _next_due(self._next_meta_ns, META_PERIOD_NS, now)
@@ -75,12 +102,24 @@ class Housekeeping:
         return max(1, (due_ns - now) // NS_PER_MS)
 
     def send_meta(self) -> dict[str, Any]:
-        """Publish what a subscriber must know to read the rest; the same, for who asked."""
+        """Publish what a subscriber must know to read the other messages.
+
+        Returns
+        -------
+        dict[str, Any]
+            The same map, for an order that asked for it.
+        """
         self._publisher.outbox.append(("meta", self._meta, None))
         return self._meta
 
     def status(self) -> dict[str, Any]:
-        """The same map as the `stats` topic, for the control socket."""
+        """Get the map of the `stats` topic as of now, for the control socket.
+
+        Returns
+        -------
+        dict[str, Any]
+            Rates (frames/s), counts, latency summaries (ms) and states.
+        """
         return self._stats(self._clock.now_ns())
 
     def _send_stats(self, now: int) -> None:

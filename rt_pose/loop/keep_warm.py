@@ -1,8 +1,8 @@
-"""The chain run once on a blank image just before a frame is due, so that the frame finds it in the caches.
+"""Runs the chain once on a blank image just before a frame is due, so that the frame finds it in the caches.
 
 Between two frames the loop sleeps, its cores idle, and others' data fill the caches: the next forward then
-takes up to a third longer than one that follows another at once. Nobody waits for what is run here; a
-frame that comes early waits for its end, which is counted. Decisions never depend on it.
+takes up to a third longer than one that follows another at once. Nothing waits for this run, except a
+frame that comes early: it waits for the run's end, which is counted. Decisions never depend on it.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.types import FrameStamps
 
 NEWEST_WEIGHT = 1 / 16
-"""Weight of the newest interval in a camera's rhythm."""
+"""Weight of the newest interval in a camera's mean period."""
 MIN_INTERVALS = 16
-"""Intervals before a rhythm is believed."""
+"""Intervals before the mean period is used."""
 DEVIATIONS = 4
 """A frame counts as due this many mean deviations before its expected time."""
 GUARD_NS = NS_PER_MS
-"""So long before a frame is due the chain should have ended."""
+"""Time before a frame is due at which the chain should have ended."""
 IN_TIME_SHARE = 0.9
-"""Share of the runs that should."""
+"""Share of the runs that should have ended by then."""
 STEP = 1 / 16
 """By how much, at most, one run changes what the next is expected to take."""
 RETRY_FRAMES = 50
-"""Frames without room for a run before it is tried whether runs are shorter by now."""
+"""Frames without room for a run after which a shorter run is assumed and tried."""
 
 
 class ArrivalPredictor:
-    """When a camera's next frame is due, learned from those that came."""
+    """Predicts when a camera's next frame is due, from the intervals of those that came."""
 
     def __init__(self) -> None:
         self._last: FrameStamps | None = None
@@ -39,7 +39,13 @@ class ArrivalPredictor:
         self._seen = 0
 
     def observe(self, stamps: FrameStamps) -> None:
-        """A frame came. One that does not follow on, as after winding back, tells nothing of it."""
+        """Update mean period and mean deviation with a frame.
+
+        Parameters
+        ----------
+        stamps
+            Stamps of the frame; one that does not follow on, as after winding back, changes neither.
+        """
         last, self._last = self._last, stamps
         if last is None:
             return
@@ -57,7 +63,13 @@ class ArrivalPredictor:
         self._seen += 1
 
     def due_ns(self) -> int | None:
-        """The earliest that the next frame should come; None where no rhythm is known yet."""
+        """Get the earliest host time at which the next frame should come, ns.
+
+        Returns
+        -------
+        int or None
+            None until enough intervals were seen.
+        """
         if self._last is None or self._seen < MIN_INTERVALS:
             return None
         return round(self._last.t_arrival_ns + self._period_ns - DEVIATIONS * self._deviation_ns)
@@ -65,19 +77,29 @@ class ArrivalPredictor:
 
 @dataclass(slots=True)
 class WarmCounts:
-    """What keeping warm did."""
+    """Counts of the runs and of the frames that waited for one."""
 
     runs: int = 0
     frames_waited: int = 0
-    """Frames that came while it ran."""
+    """Frames that came while the chain ran."""
     longest_wait_ms: float = 0.0
 
 
 class KeepWarm:
-    """Runs `chain` before frames are due. Called by the loop's thread alone."""
+    """Runs the chain before frames are due. Called by the loop's thread alone."""
 
     def __init__(self, chain: Callable[[], object], cameras: list[str], clock: Clock) -> None:
-        """`chain`: from a blank image to keypoints, leaving no trace in what the next frame meets."""
+        """Begin with no run timed and no period known.
+
+        Parameters
+        ----------
+        chain
+            Goes from a blank image to keypoints, and leaves no trace in what the next frame meets.
+        cameras
+            Names of the cameras.
+        clock
+            The only clock of the loop.
+        """
         self.counts = WarmCounts()
         self._chain, self._clock = chain, clock
         self._arrivals = {camera: ArrivalPredictor() for camera in cameras}
@@ -85,10 +107,13 @@ class KeepWarm:
         self._started_ns = self._ended_ns = 0
         self._skipped = 0
         self._start_ns: int | None = None
-        """When it must begin for the next frame; None where it need not."""
+        """When the run for the next frame must begin; None where there is none."""
 
     def run_once(self) -> None:
-        """Run it now, and learn how long it takes: a running quantile, which no single stall moves far."""
+        """Run the chain now, and update its expected duration.
+
+        The duration is a running quantile, which no single stall moves far.
+        """
         self._started_ns = self._clock.now_ns()
         self._chain()
         self._ended_ns = self._clock.now_ns()
@@ -98,7 +123,15 @@ class KeepWarm:
         self._duration_ns *= 1 + STEP * (IN_TIME_SHARE - (took_ns <= self._duration_ns))
 
     def observe(self, camera: str, stamps: FrameStamps) -> None:
-        """The loop took a frame: plan for the next one."""
+        """Plan the next run after the loop took a frame.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera.
+        stamps
+            Stamps of the frame.
+        """
         waited_ns = self._ended_ns - stamps.t_arrival_ns
         if waited_ns > 0 and stamps.t_arrival_ns >= self._started_ns:
             self.counts.frames_waited += 1
@@ -107,13 +140,24 @@ class KeepWarm:
         self._plan()
 
     def idle_s(self, longest_s: float) -> float:
-        """How long the loop may wait for a frame before there is something to run (s)."""
+        """Get how long the loop may wait for a frame before the next run is due.
+
+        Parameters
+        ----------
+        longest_s
+            Upper limit, s.
+
+        Returns
+        -------
+        float
+            s.
+        """
         if self._start_ns is None:
             return longest_s
         return min(longest_s, max(0, self._start_ns - self._clock.now_ns()) / NS_PER_S)
 
     def run_if_due(self) -> None:
-        """Run the chain where it is time, and not too late for it to end before the frame."""
+        """Run the chain where it is due and can still end before the frame comes."""
         if self._start_ns is None:
             return
         late_ns = self._clock.now_ns() - self._start_ns

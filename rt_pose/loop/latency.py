@@ -1,4 +1,4 @@
-"""Latency figures: what they bracket, how they are kept in the loop, how they are summed up.
+"""Latency figures: what they bracket, how the loop keeps them, how they are summed up.
 
 The loop keeps raw int64 stamps in preallocated arrays and computes nothing; percentiles are taken elsewhere.
 Definitions: image to pose and image to decision start when the driver hands the frame over (so waiting in the
@@ -23,7 +23,19 @@ FIGURES = ("image_to_pose", "image_to_decision", "engine", "exposure_to_decision
 
 
 def summary(values_ms: ArrayLike) -> dict[str, Any] | None:
-    """n, P50, P90, P99, P99.9 (None under 10,000 values) and max of latencies in ms; None of nothing."""
+    """Sum up latencies.
+
+    Parameters
+    ----------
+    values_ms
+        Latencies, ms, of any shape; those that are not finite are left out.
+
+    Returns
+    -------
+    dict[str, Any] or None
+        `n`, and `p50`, `p90`, `p99`, `p99_9` and `max` in ms; `p99_9` is None under 10,000 values. None where
+        there are no values.
+    """
     values = np.asarray(values_ms, dtype=np.float64)
     values = values[np.isfinite(values)]
     if values.size == 0:
@@ -50,7 +62,20 @@ class FrameLatency:
 
 
 def frame_latency(stamps: FrameStamps, stages: StageStamps) -> FrameLatency:
-    """The latency figures of a frame that went through all stages."""
+    """Compute the latency figures of a frame that went through all stages.
+
+    Parameters
+    ----------
+    stamps
+        The frame's stamps.
+    stages
+        The host times of its stages.
+
+    Returns
+    -------
+    FrameLatency
+        ms; exposure to decision is NaN where the exposure is unknown.
+    """
     exposure = stamps.t_exposure_ns
     return FrameLatency(
         image_to_pose=(stages.t_pose_ns - stamps.t_arrival_ns) / NS_PER_MS,
@@ -63,12 +88,21 @@ def frame_latency(stamps: FrameStamps, stages: StageStamps) -> FrameLatency:
 
 
 class LatencyLedger:
-    """The last `size` frames' figures, and the count of missed deadlines since the start.
+    """Figures of the last frames, and the count of missed deadlines since the start.
 
     Written by the loop thread alone; a reader in another thread sees at worst one frame half written.
     """
 
     def __init__(self, budget_ms: float, size: int = 512) -> None:
+        """Allocate the table; no frame is entered.
+
+        Parameters
+        ----------
+        budget_ms
+            Longest time from exposure to decision that meets the deadline, ms.
+        size
+            How many of the last frames are kept.
+        """
         self.budget_ms = budget_ms
         self.missed = 0
         self.evaluated = 0
@@ -76,7 +110,18 @@ class LatencyLedger:
         self._next = 0
 
     def add(self, latency: FrameLatency) -> bool:
-        """Enter a frame; whether its decision met the budget (True where the exposure is unknown)."""
+        """Enter a frame.
+
+        Parameters
+        ----------
+        latency
+            Its figures.
+
+        Returns
+        -------
+        bool
+            Whether its decision met the budget; True where the exposure is unknown.
+        """
         column = self._next % self._values.shape[1]
         self._values[0, column] = latency.image_to_pose
         self._values[1, column] = latency.image_to_decision
@@ -91,6 +136,12 @@ class LatencyLedger:
         return met
 
     def recent(self) -> dict[str, dict[str, Any] | None]:
-        """Summaries over the last frames."""
+        """Sum up the last frames.
+
+        Returns
+        -------
+        dict[str, dict[str, Any] or None]
+            What `summary` returns, by the names in `FIGURES`.
+        """
         values = self._values.copy()
         return {figure: summary(values[i]) for i, figure in enumerate(FIGURES)}

@@ -1,7 +1,7 @@
 """The loop's side of the recorder: records go out over ZeroMQ and never hold the sender up.
 
 A message is `[topic][host time, 8 bytes little-endian][msgpack record]`. Two topics are no records and are
-not logged: `hello` tells the recorder whose life it follows, `ring` where a camera's pixels lie.
+not logged: `hello` names the process with which the recorder ends, `ring` says where a camera's pixels lie.
 """
 
 from __future__ import annotations
@@ -29,13 +29,24 @@ LINGER_MS = 500
 
 
 class RecordSink(Sink):
-    """One thread's way to the recorder. ZeroMQ sockets belong to one thread, so each thread has its own.
+    """Sends one thread's records to the recorder; a ZeroMQ socket belongs to one thread, so each has its own.
 
     It connects in the background. Sending never waits: a full queue or a recorder that is not there refuses a
     record at once, and refusals are counted in `refused`.
     """
 
     def __init__(self, endpoint: str, clock: Clock, context: zmq.Context[Any] | None = None) -> None:
+        """Connect in the background.
+
+        Parameters
+        ----------
+        endpoint
+            The recorder's ZeroMQ endpoint.
+        clock
+            Stamps records that bear no time.
+        context
+            The ZeroMQ context; the process's own where none is given.
+        """
         self.refused = 0
         self._clock = clock
         self._endpoint = endpoint
@@ -49,11 +60,33 @@ class RecordSink(Sink):
         self._socket.connect(endpoint)
 
     def connected(self, timeout_ms: int = CONNECT_MS) -> bool:
-        """Wait for the recorder; whether it is there to take records."""
+        """Wait for the recorder.
+
+        Parameters
+        ----------
+        timeout_ms
+            How long at most, ms.
+
+        Returns
+        -------
+        bool
+            Whether it is there to take records.
+        """
         return bool(self._socket.poll(timeout_ms, zmq.POLLOUT))
 
     def wait_for_recorder(self, timeout_ms: int = 10_000) -> None:
-        """Return when the recorder is there to take records; UserError where it does not come."""
+        """Return when the recorder is there to take records.
+
+        Parameters
+        ----------
+        timeout_ms
+            How long to wait at most, ms.
+
+        Raises
+        ------
+        UserError
+            Where it does not come in time.
+        """
         if not self.connected(timeout_ms):
             raise UserError(
                 f"recorder: no process listens at {self._endpoint} after {timeout_ms / 1000:g} s; "
@@ -61,9 +94,17 @@ class RecordSink(Sink):
             )
 
     def send(self, record: Record) -> bool:
-        """Hand a record on without waiting; False (and counted) where it was refused.
+        """Send a record without waiting.
 
-        A record with `t_ns` 0 is stamped here.
+        Parameters
+        ----------
+        record
+            The record; one whose `t_ns` is 0 is stamped here.
+
+        Returns
+        -------
+        bool
+            False where it was refused, which is counted.
         """
         if record.t_ns == 0:
             record.t_ns = self._clock.now_ns()
@@ -73,15 +114,32 @@ class RecordSink(Sink):
         return taken
 
     def hello(self) -> bool:
-        """Tell the recorder that it follows the life of this process."""
+        """Tell the recorder to end with this process.
+
+        Returns
+        -------
+        bool
+            Whether it was sent.
+        """
         return self._announce(HELLO, {"pid": os.getpid()})
 
     def ring(self, description: RingDescription) -> bool:
-        """Tell the recorder where a camera's pixels lie; to be sent before its first frame."""
+        """Tell the recorder where a camera's pixels lie; to be sent before the camera's first frame.
+
+        Parameters
+        ----------
+        description
+            That of the camera's ring.
+
+        Returns
+        -------
+        bool
+            Whether it was sent.
+        """
         return self._announce(RING, description)
 
     def close(self) -> None:
-        """Give what waits half a second to leave, then let go of the socket."""
+        """Give what waits half a second to leave, then close the socket."""
         self._socket.close()
 
     def _announce(self, topic: bytes, content: object) -> bool:
@@ -100,12 +158,31 @@ class SinkFactory:
     """Makes each thread its own sink, and adds up what they refused."""
 
     def __init__(self, endpoint: str | None, clock: Clock) -> None:
-        """`endpoint`: the recorder's; None where nothing is recorded."""
+        """Keep where the sinks connect to.
+
+        Parameters
+        ----------
+        endpoint
+            The recorder's; None where nothing is recorded.
+        clock
+            Stamps records that bear no time.
+        """
         self._endpoint, self._clock = endpoint, clock
         self._made: list[RecordSink] = []
 
     def make(self, wait: bool = True) -> Sink:
-        """A sink; `wait`: once it is connected, or a second later."""
+        """Make a sink for the calling thread.
+
+        Parameters
+        ----------
+        wait
+            Whether to wait for the connection, at most 1 s.
+
+        Returns
+        -------
+        Sink
+            One that drops everything where nothing is recorded.
+        """
         if self._endpoint is None:
             return NoSink()
         sink = RecordSink(self._endpoint, self._clock)
@@ -115,5 +192,5 @@ class SinkFactory:
         return sink
 
     def refused(self) -> int:
-        """Records that did not get through, of all sinks."""
+        """Count the records of all sinks that did not get through."""
         return sum(sink.refused for sink in self._made)

@@ -1,4 +1,4 @@
-"""The parts of a run: ports, outputs, rules, cameras with their memory, the engine; opened, and described."""
+"""Opens and describes the parts of a run: ports, outputs, rules, cameras with their memory, the engine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ P95_OF_SIGMA = 2.4477
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What was opened for a run, and how it is to work."""
+    """What was opened for a run, and its parameters."""
 
     config: RunConfig
     package: Package
@@ -46,15 +46,38 @@ class Opened:
     rings: dict[str, FrameRing]
     choice: EngineChoice
     tracking: TrackingSpec
-    """The package's parameters, with the engine's own noise."""
+    """The package's parameters, with the engine's displacement added to the floor of the noise."""
 
     @property
     def infos(self) -> list[CameraInfo]:
+        """What each opened camera is, in the order of the configuration."""
         return [info for info, _ in self.cameras.values()]
 
 
 def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStack) -> Opened:
-    """Open all parts, cheapest first; `stack` closes them. UserError where one cannot be had."""
+    """Open all parts of a run, the cheapest first.
+
+    Parameters
+    ----------
+    config
+        The run.
+    session_id
+        Identifier of the session, in every published message.
+    clock
+        The only clock of the loop.
+    stack
+        Gets what closes each part.
+
+    Returns
+    -------
+    Opened
+        The opened parts.
+
+    Raises
+    ------
+    UserError
+        Where the configuration makes no sense or a part cannot be had.
+    """
     check_run(config)
     choose_device(config.engine.device)
     package = read_package(_model(config))
@@ -130,7 +153,21 @@ def _choose_engine(
 
 
 def with_noise_floor(tracking: TrackingSpec, displacement_p95_px: float) -> TrackingSpec:
-    """The filter's parameters with the engine's own displacement added to the floor of the noise."""
+    """Add the engine's own displacement to the floor of the measurement noise.
+
+    Parameters
+    ----------
+    tracking
+        The package's parameters.
+    displacement_p95_px
+        95th percentile of the displacement of the engine's keypoints from the reference, px.
+
+    Returns
+    -------
+    TrackingSpec
+        Parameters whose `floor_px2` has grown by the variance of the displacement, taken as an isotropic
+        Gaussian.
+    """
     variance = (displacement_p95_px / P95_OF_SIGMA) ** 2
     return dataclasses.replace(tracking, floor_px2=[floor + variance for floor in tracking.floor_px2])
 
@@ -145,7 +182,20 @@ def _model(config: RunConfig) -> str:
 
 
 def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
-    """What `session.json` says of a run before it begins. Times the network alone."""
+    """Describe a run as `session.json` does before it begins; times the network alone.
+
+    Parameters
+    ----------
+    opened
+        The opened parts.
+    clock
+        Times the network.
+
+    Returns
+    -------
+    dict[str, Any]
+        Configuration, package, engine, cameras, outputs, budget (ms) and bare forward (ms).
+    """
     config, package, choice = opened.config, opened.package, opened.choice
     manifest, engine = package.manifest, choice.engine
     return {
@@ -177,7 +227,20 @@ def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
 
 
 def meta(opened: Opened, description: dict[str, Any]) -> dict[str, Any]:
-    """What a subscriber must know to read the rest."""
+    """Collect what a subscriber must know to read the other messages.
+
+    Parameters
+    ----------
+    opened
+        The opened parts.
+    description
+        What `describe` returned.
+
+    Returns
+    -------
+    dict[str, Any]
+        The content of the `meta` topic; `skeleton` is pairs of indices of keypoints.
+    """
     config = opened.config
     package = description["package"]
     keypoints = package["keypoints"]

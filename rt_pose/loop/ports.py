@@ -27,7 +27,28 @@ class AddressInUse(UserError):
 
 
 def bind(socket: zmq.Socket[bytes], address: str, key: str) -> str:
-    """Bind a socket, loopback only; the address it got. UserError where that cannot be."""
+    """Bind a socket to an address of the loopback interface.
+
+    Parameters
+    ----------
+    socket
+        The socket.
+    address
+        ZeroMQ address; `*` as its port takes a free one.
+    key
+        The configuration's key, for messages.
+
+    Returns
+    -------
+    str
+        The address that was bound.
+
+    Raises
+    ------
+    UserError
+        Where the address is open to other machines or cannot be bound; `AddressInUse` where another socket
+        has it.
+    """
     if not address.startswith(LOOPBACK):
         raise UserError(
             f"{key}: {address} is open to other machines and would need CURVE keys, which this version "
@@ -49,10 +70,24 @@ def bind(socket: zmq.Socket[bytes], address: str, key: str) -> str:
 
 @contextmanager
 def reserve_addresses(publish: PublishConfig, or_free: bool = False) -> Iterator[dict[str, str]]:
-    """Have the addresses of a run while the block runs: what was bound, by key.
+    """Hold the addresses of a run while the block runs.
 
-    UserError with every address that cannot be had; where `or_free`, one that is in use is replaced by a free
-    port.
+    Parameters
+    ----------
+    publish
+        The wanted addresses.
+    or_free
+        Whether an address that is in use is replaced by a free port.
+
+    Yields
+    ------
+    dict[str, str]
+        What was bound, by the configuration's key.
+
+    Raises
+    ------
+    UserError
+        With every address that cannot be had.
     """
     wanted = {"publish.address": publish.address, "publish.control": publish.control}
     with zmq.Context() as context, ExitStack() as sockets:
@@ -69,7 +104,18 @@ def reserve_addresses(publish: PublishConfig, or_free: bool = False) -> Iterator
 
 
 def check_addresses(publish: PublishConfig) -> None:
-    """UserError with every address of a run that cannot be had now."""
+    """Check that the addresses of a run are free now.
+
+    Parameters
+    ----------
+    publish
+        The wanted addresses.
+
+    Raises
+    ------
+    UserError
+        With every address that cannot be had.
+    """
     with reserve_addresses(publish):
         pass
 
@@ -84,9 +130,18 @@ def _bind_or_free(socket: zmq.Socket[bytes], address: str, key: str, or_free: bo
 
 
 def listener(address: str) -> str:
-    """The process that listens at a TCP port of this machine, e.g. `process 71 (rt-pose run ...)`.
+    """Find the process that listens at a TCP port of this machine.
 
-    Empty where it cannot be found: on a system without /proc, or where it is another user's.
+    Parameters
+    ----------
+    address
+        Ends with `:PORT`.
+
+    Returns
+    -------
+    str
+        E.g. `process 71 (rt-pose run ...)`; empty where it cannot be found: on a system without /proc, or
+        where the process is another user's.
     """
     port = re.search(r":(\d+)$", address)
     inodes = _listening(int(port[1])) if port else set()

@@ -1,8 +1,9 @@
-"""Poses, predictions, events, acks, stats and frames over ZeroMQ; nothing here waits for anyone.
+"""Poses, predictions, events, acks, stats and frames over ZeroMQ; nothing here waits for a subscriber.
 
 A message is `[topic][msgpack header][buffer]`, serialised before the topic is sent. The loop thread owns the
-socket; messages made elsewhere (stats, meta, reduced frames) reach it through an outbox. It is an XPUB, which
-to subscribers is a PUB, but tells what they subscribe to: pictures are made only where somebody looks.
+socket; messages made elsewhere (stats, meta, reduced frames) reach it through an outbox. The socket is an
+XPUB, which subscribers see as a PUB, but which also reports their subscriptions: pictures are made only where
+somebody subscribes.
 """
 
 from __future__ import annotations
@@ -27,9 +28,25 @@ HIGH_WATER_MARK = 1000
 
 
 class Publisher:
-    """The socket and the sequence number of each topic. One thread, the loop's."""
+    """The publishing socket and the sequence number of each topic. Used by the loop's thread alone."""
 
     def __init__(self, address: str, session: str, clock: Clock) -> None:
+        """Bind the socket.
+
+        Parameters
+        ----------
+        address
+            ZeroMQ address on the loopback interface.
+        session
+            Identifier of the session, in every message.
+        clock
+            Stamps the messages.
+
+        Raises
+        ------
+        UserError
+            Where the address cannot be bound.
+        """
         self._clock, self._session = clock, session
         self._seq: defaultdict[str, int] = defaultdict(int)
         self._encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
@@ -55,7 +72,24 @@ class Publisher:
         dropped: int,
         kind: str = "pose",
     ) -> None:
-        """A track as `pose/<camera>/` (at the exposure) or `prediction/<camera>/` (at the time of effect)."""
+        """Publish a track.
+
+        Parameters
+        ----------
+        pose
+            The measured pose: its stamps and confidences.
+        track
+            What is published: positions (N, K, 2) px, covariances px^2 and velocities px/s.
+        latency
+            Latency figures of the frame, ms.
+        deadline_met
+            Whether the decision met its budget.
+        dropped
+            Frames dropped by all cameras so far.
+        kind
+            `pose` for the track at the exposure, `prediction` for that at the time of effect; begins the
+            topic `<kind>/<camera>/`.
+        """
         camera = pose.camera
         buffer = self._buffers.get((camera, track.lost.shape))
         if buffer is None:
@@ -90,10 +124,15 @@ class Publisher:
         self.send(f"{kind}/{camera}/", header, buffer.data)
 
     def event(self, event: Event, blind: bool = False) -> None:
-        """An event, whatever became of it.
+        """Publish an event, whatever its outcome.
 
-        Of a `blind` rule, one that withholds, what was fired and what was withheld both go out as `decided`,
-        so that nobody who watches the animal learns which trials are controls. The log says it.
+        Parameters
+        ----------
+        event
+            The event.
+        blind
+            Whether its rule withholds: fired and withheld events then both go out as `decided`, so that
+            nobody who watches the animal learns which trials are controls. The log holds the outcome.
         """
         body: Event | dict[str, Any] = event
         if blind and event.outcome != "suppressed":
@@ -101,16 +140,28 @@ class Publisher:
         self.send(f"event/{event.rule}/", {"event": body})
 
     def ack(self, ack: Ack) -> None:
-        """What an output says of a command."""
+        """Publish an output's answer to a command.
+
+        Parameters
+        ----------
+        ack
+            The answer.
+        """
         self.send(f"ack/{ack.output}/", {"ack": ack})
 
     def wanted(self, topic: str) -> bool:
-        """Whether anybody subscribes to a topic (or to something below it)."""
+        """Tell whether anybody subscribes to a topic or to one below it.
+
+        Parameters
+        ----------
+        topic
+            The topic.
+        """
         name = topic.encode()
         return any(name.startswith(s) or s.startswith(name) for s in tuple(self._subscribed))
 
     def flush(self) -> None:
-        """Send what other threads have left, and hear who has come and gone."""
+        """Send what other threads have left in the outbox, and take in new subscriptions."""
         while self._socket.get(zmq.EVENTS) & zmq.POLLIN:  # type: ignore[arg-type,operator]
             message = self._socket.recv(zmq.NOBLOCK)
             if message[:1] == b"\x01":
@@ -122,7 +173,17 @@ class Publisher:
             self.send(topic, header, buffer)
 
     def send(self, topic: str, header: dict[str, Any], buffer: Any = None) -> None:
-        """One message; lost in silence where a subscriber is full, which its `seq` shows it."""
+        """Send one message; a subscriber whose queue is full loses it, which it sees from `seq`.
+
+        Parameters
+        ----------
+        topic
+            The topic; messages of each are numbered.
+        header
+            Added to version, session, sequence number and time of publication.
+        buffer
+            Raw data that follow the header; None for none.
+        """
         seq = self._seq[topic]
         self._seq[topic] = seq + 1
         envelope = {
@@ -137,12 +198,12 @@ class Publisher:
         self._socket.send_multipart(parts, zmq.NOBLOCK)
 
     def close(self) -> None:
-        """Let go of the port."""
+        """Close the socket."""
         self._socket.close()
 
 
 def _plain(value: object) -> object:
-    """msgspec takes no numpy scalars: convert at the edge."""
+    """Convert a numpy scalar, which msgspec does not take."""
     if isinstance(value, np.generic):
         return value.item()
     raise NotImplementedError(f"cannot send a {type(value).__name__}")

@@ -1,4 +1,4 @@
-"""Before the first frame: every stage allocates what it keeps and compiles what it calls."""
+"""Warm-up before the first frame: every stage allocates what it keeps and compiles what it calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,19 @@ RUNS = 20
 
 
 def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath], warm: KeepWarm | None = None) -> None:
-    """Run the chain as often, and on as many frames a call, as it takes for no frame to wait for it later."""
+    """Run the chain on blank images until nothing is left to allocate or compile.
+
+    It runs on every shape, and every number of frames a call, that the cameras may bring.
+
+    Parameters
+    ----------
+    estimator
+        The estimator of the run.
+    paths
+        The cameras' paths; their filters do not change, their contexts are empty afterwards.
+    warm
+        Is run too, which times it; None for none.
+    """
     blanks = [_blank(path.info) for path in paths.values()]
     whole: list[CropWindow | None] = [None] * len(blanks)
     pasts = [path.context for path in paths.values()]
@@ -43,7 +55,20 @@ def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath], warm: KeepWar
 
 
 def rehearsal(estimator: Estimator, info: CameraInfo) -> Callable[[], object]:
-    """The chain on a blank image of a camera, with a past of its own."""
+    """Make the chain on a blank image of a camera, with a temporal context of its own.
+
+    Parameters
+    ----------
+    estimator
+        The estimator of the run.
+    info
+        The camera, for the size of its frames.
+
+    Returns
+    -------
+    Callable[[], object]
+        Goes from the blank image to keypoints.
+    """
     blank, past, size = [_blank(info)], [estimator.new_context()], (info.width, info.height)
     return lambda: estimator.decode(estimator.infer(estimator.preprocess_all(blank, [None]), past), size)
 

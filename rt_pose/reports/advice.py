@@ -23,12 +23,36 @@ MANY_DROPPED, MANY_MISSED = 0.01, 0.01
 
 
 def drop_explanation(stage: str) -> str:
-    """What a loss at this stage means."""
+    """Explain what the loss of a frame at a stage means.
+
+    Parameters
+    ----------
+    stage
+        Stage of a `DropRecord`.
+
+    Returns
+    -------
+    str
+        A sentence; empty for a stage that explains itself.
+    """
     return _EXPLANATIONS.get(stage, "")
 
 
 def advice(session: Session, figures: dict[str, Any]) -> list[str]:
-    """Sentences, the most pressing first; those with commands in them are HTML."""
+    """Say what a session's figures suggest for the next one.
+
+    Parameters
+    ----------
+    session
+        The session.
+    figures
+        The content of its `report.json`.
+
+    Returns
+    -------
+    list[str]
+        Sentences, the most pressing first; those that contain commands are `Markup`.
+    """
     messages = [*_about_speed(figures), *_about_events(session, figures)]
     if not session.info.package.tracking.get("calibrated"):
         messages.append(

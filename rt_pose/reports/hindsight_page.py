@@ -21,14 +21,32 @@ JSON_NAME = "hindsight.json"
 PAGE_NAME = "hindsight.html"
 COLOURS = {"hit": "green", "repeat": "orange", "false alarm": "red", "lost": "grey"}
 PANEL_S = 30.0
-"""Scene time a panel shows: more would be a block of ink."""
+"""Scene time that a panel shows; lines over a longer time could not be told apart."""
 MAX_PANELS = 12
 DELAY_BINS = 40
 COPY = "copy the session elsewhere"
 
 
 def write(folder: Path, found: list[Hindsight]) -> dict[str, Any]:
-    """Write `hindsight.json` and `hindsight.html` into a folder; the figures."""
+    """Write `hindsight.json` and `hindsight.html`.
+
+    Parameters
+    ----------
+    folder
+        Where they are written.
+    found
+        The scores.
+
+    Returns
+    -------
+    dict[str, Any]
+        The content of `hindsight.json`.
+
+    Raises
+    ------
+    UserError
+        Where the folder cannot be written.
+    """
     plain = {"schema": 1, "scores": [as_json(one) for one in found]}
     write_atomic(folder / JSON_NAME, json.dumps(plain, indent=1) + "\n", COPY)
     write_atomic(folder / PAGE_NAME, page(found, folder.name), COPY)
@@ -36,7 +54,20 @@ def write(folder: Path, found: list[Hindsight]) -> dict[str, Any]:
 
 
 def page(found: list[Hindsight], name: str) -> str:
-    """The page's text."""
+    """Render the page.
+
+    Parameters
+    ----------
+    found
+        The scores.
+    name
+        Name of the session, for the title.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     return render(
         "hindsight.html",
         title=f"Hindsight: {name}",
@@ -49,7 +80,18 @@ def page(found: list[Hindsight], name: str) -> str:
 
 
 def delay_histogram(s: Score) -> Markup | None:
-    """How long after (or before) its onset each hit took effect; None without hits."""
+    """Plot how long after (or before) its onset each hit took effect.
+
+    Parameters
+    ----------
+    s
+        The score; its delays are in ms.
+
+    Returns
+    -------
+    Markup or None
+        SVG; None where there are no hits.
+    """
     delays = np.array(s.delays_ms)
     figures = summary(delays)
     if figures is None:
@@ -62,7 +104,7 @@ def delay_histogram(s: Score) -> Markup | None:
 
 
 def _panels(curve: Curve) -> list[Markup]:
-    """The value of the rule's first quantity over time, with episodes and events, a panel a stretch."""
+    """Plot the value of the rule's first quantity over time, with episodes and events, `PANEL_S` a panel."""
     t0 = int(curve.t_ns[0])
     seconds = (curve.t_ns - t0) / NS_PER_S
     finite = curve.value[np.isfinite(curve.value)]

@@ -1,4 +1,4 @@
-"""Frames of the film with what the filter believed drawn on them, as SVG around a JPEG."""
+"""Frames of the film with the filter's track drawn on them, as SVG around a JPEG."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_IMAGE_WIDTH = 800
 JPEG_QUALITY = 82
 TRAJECTORY_POINTS = 1500
 STEADY = {"vector_effect": "non-scaling-stroke"}
-"""Of lines as wide on a small picture as on a large one."""
+"""Attributes of lines that are as wide on a small picture as on a large one."""
 
 
 @dataclass(slots=True)
@@ -43,6 +43,17 @@ class CameraPictures:
     """Draws on the frames of one camera's film."""
 
     def __init__(self, session: Session, camera: str, times: VideoTimes) -> None:
+        """Match the camera's observations and tracks to the frames of its film.
+
+        Parameters
+        ----------
+        session
+            The session.
+        camera
+            Name of the camera.
+        times
+            The table beside its film.
+        """
         self._session, self._camera = session, camera
         self._row_of_arrival = {int(t): row for row, t in enumerate(times.t_arrival_ns)}
         tracks = {t.seq: t for t in session.tracks if t.camera == camera}
@@ -58,7 +69,20 @@ class CameraPictures:
 
     @classmethod
     def of(cls, session: Session, camera: str) -> CameraPictures | None:
-        """None where the camera was not filmed, or nothing of what was filmed was decided on."""
+        """Make the pictures of a camera.
+
+        Parameters
+        ----------
+        session
+            The session.
+        camera
+            Name of the camera.
+
+        Returns
+        -------
+        CameraPictures or None
+            None where the camera was not filmed, or no filmed frame was decided on.
+        """
         times = read_times(session.path, camera)
         if times is None or camera not in session.info.cameras:
             return None
@@ -66,7 +90,13 @@ class CameraPictures:
         return pictures if pictures.observations else None
 
     def strips(self) -> list[Strip]:
-        """The first events with the frames around each; fewer where the film does not hold them."""
+        """Draw the first events with the frames around each.
+
+        Returns
+        -------
+        list[Strip]
+            At most `MAX_STRIPS`; fewer where the film does not hold their frames.
+        """
         row_of_seq = {o.seq: i for i, o in enumerate(self.observations)}
         chosen = [e for e in chosen_events(self._session.events, self._camera) if e.seq in row_of_seq]
         around = [self._around(row_of_seq[e.seq]) for e in chosen]
@@ -80,7 +110,18 @@ class CameraPictures:
         return strips
 
     def trajectory(self, keypoint: int) -> Markup | None:
-        """A frame from the middle of the run with the way one keypoint went."""
+        """Draw the path of one keypoint on a frame from the middle of the run.
+
+        Parameters
+        ----------
+        keypoint
+            Index of the keypoint.
+
+        Returns
+        -------
+        Markup or None
+            SVG; None where the film does not hold the frame.
+        """
         middle = len(self.observations) // 2
         images = self._images({middle})
         if middle not in images:
@@ -179,7 +220,20 @@ class CameraPictures:
 
 
 def chosen_events(events: Sequence[EventRecord], camera: str) -> list[EventRecord]:
-    """The first of each rule and outcome, then the first of all, in order of time."""
+    """Choose the events to show: the first of each rule and outcome, then the first of the others.
+
+    Parameters
+    ----------
+    events
+        In order of time.
+    camera
+        Those of this camera are chosen.
+
+    Returns
+    -------
+    list[EventRecord]
+        At most `MAX_STRIPS`, in order of time.
+    """
     own = [e for e in events if e.event.camera == camera]
     firsts: dict[tuple[str, str], EventRecord] = {}
     for event in own:
@@ -190,7 +244,18 @@ def chosen_events(events: Sequence[EventRecord], camera: str) -> list[EventRecor
 
 
 def jpeg_uri(image: NDArray[np.uint8]) -> str:
-    """A picture (H, W, C; RGB or gray) as a data URI, at most 800 px wide."""
+    """Encode a picture as a JPEG within a data URI, reduced to at most 800 px of width.
+
+    Parameters
+    ----------
+    image
+        (H, W, C), RGB or gray.
+
+    Returns
+    -------
+    str
+        The URI.
+    """
     height, width = image.shape[:2]
     if width > MAX_IMAGE_WIDTH:
         size = (MAX_IMAGE_WIDTH, round(height * MAX_IMAGE_WIDTH / width))
@@ -199,13 +264,41 @@ def jpeg_uri(image: NDArray[np.uint8]) -> str:
 
 
 def data_uri(image: NDArray[np.uint8], form: Literal["jpeg", "png"], *options: int) -> str:
-    """A picture (H, W, C; RGB or gray) within a URI; `options` are those of OpenCV's encoder."""
+    """Encode a picture within a data URI.
+
+    Parameters
+    ----------
+    image
+        (H, W, C), RGB or gray.
+    form
+        Format of the picture.
+    *options
+        Parameters of OpenCV's encoder.
+
+    Returns
+    -------
+    str
+        The URI.
+    """
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.shape[2] == 3 else image
     encoded = cv2.imencode(f".{form}", pixels, options)[1]
     return f"data:image/{form};base64," + base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
 def shown_observations(session: Session, camera: str) -> list[tuple[Observation, TrackRecord]]:
-    """A camera's observations with the track of each, in order."""
+    """Pair a camera's observations with their tracks.
+
+    Parameters
+    ----------
+    session
+        The session.
+    camera
+        Name of the camera.
+
+    Returns
+    -------
+    list[tuple[Observation, TrackRecord]]
+        In order of time; an observation whose track was not recorded is left out.
+    """
     tracks = {t.seq: t for t in session.tracks}
     return [(o, tracks[o.seq]) for o in session.observations if o.camera == camera and o.seq in tracks]

@@ -1,4 +1,4 @@
-"""The report's plots, from the session's records."""
+"""The plots of a session's report, made from its records."""
 
 from __future__ import annotations
 
@@ -19,11 +19,22 @@ from rt_pose.types import FloatArray
 OUTCOME_COLOURS = {"fired": "green", "withheld": "orange", "suppressed": "red"}
 HISTOGRAM_BINS = 90
 TRACE_SECONDS = 20.0
-"""Traces of keypoints over more than this would be a block of ink."""
+"""Length of the keypoints' traces; over a longer time they could not be told apart."""
 
 
 def latency_over_time(session: Session) -> Markup | None:
-    """Exposure to decision and image to decision against the time of the run; None without observations."""
+    """Plot exposure to decision and image to decision against the time of the run.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    Markup or None
+        SVG; None where there are no observations.
+    """
     stamps = stamp_columns(session.observations)
     if not len(stamps.t_arrival_ns):
         return None
@@ -43,7 +54,19 @@ def latency_over_time(session: Session) -> Markup | None:
 
 
 def latency_histogram(values: FloatArray) -> Markup | None:
-    """Image to decision, ms; what is beyond P99.9 is in the last column. None without values."""
+    """Plot the distribution of image to decision.
+
+    Parameters
+    ----------
+    values
+        (F,) ms; those that are not finite are left out. The axis ends at 1.1 times P99.9, and what is beyond
+        it is counted in the last column.
+
+    Returns
+    -------
+    Markup or None
+        SVG; None where there are no values.
+    """
     values = values[np.isfinite(values)]
     figures = summary(values)
     if figures is None:
@@ -56,7 +79,24 @@ def latency_histogram(values: FloatArray) -> Markup | None:
 
 
 def histogram(values: FloatArray, bins: int, limits: tuple[float, float], x_label: str, y_label: str) -> Plot:
-    """Columns of counts; what is above the limits is in the last one."""
+    """Plot columns of counts.
+
+    Parameters
+    ----------
+    values
+        (n,) values; those above the limits are counted in the last column.
+    bins
+        Number of columns.
+    limits
+        First and last edge.
+    x_label, y_label
+        Labels of the axes.
+
+    Returns
+    -------
+    Plot
+        To be drawn on further and rendered.
+    """
     counts, edges = np.histogram(np.minimum(values, limits[1]), bins, limits)
     plot = Plot(limits, (0, float(counts.max()) * 1.1), x_label, y_label, 500)
     plot.columns(edges, counts, "blue")
@@ -64,7 +104,18 @@ def histogram(values: FloatArray, bins: int, limits: tuple[float, float], x_labe
 
 
 def stage_waterfall(times: dict[str, dict[str, Any] | None]) -> Markup | None:
-    """Stages one after another: bar to the median, thin line to P99."""
+    """Plot the stages one after another: a bar to the median, a thin line to P99.
+
+    Parameters
+    ----------
+    times
+        By stage, what `summary` returns (ms).
+
+    Returns
+    -------
+    Markup or None
+        SVG; None where no stage was measured.
+    """
     rows = [
         (name, figures["p50"], figures["p99"], f"{figures['p50']:.3f} / {figures['p99']:.3f}")
         for name, figures in times.items()
@@ -74,7 +125,18 @@ def stage_waterfall(times: dict[str, dict[str, Any] | None]) -> Markup | None:
 
 
 def accuracy_bars(accuracy: dict[str, Any]) -> Markup | None:
-    """Median error of each keypoint, thin line to P90."""
+    """Plot the median error of each keypoint as a bar, with a thin line to P90.
+
+    Parameters
+    ----------
+    accuracy
+        What `rt_pose.reports.session_report.accuracy` returns (px).
+
+    Returns
+    -------
+    Markup or None
+        SVG; None where no keypoint was measured.
+    """
     rows = [
         (name, e["median_px"], e["p90_px"], f"{e['median_px']:.2f} / {e['p90_px']:.2f}")
         for name, e in accuracy["per_keypoint"].items()
@@ -84,7 +146,18 @@ def accuracy_bars(accuracy: dict[str, Any]) -> Markup | None:
 
 
 def shown_keypoint(session: Session) -> int:
-    """The keypoint that the rules speak of first; the first of all where they name none."""
+    """Choose the keypoint to show.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    int
+        Index of the keypoint that the rules name first; 0 where they name none.
+    """
     names = session.info.package.keypoints
     for rule in session.info.config.get("rules", []):
         for word in re.findall(r"[A-Za-z_][\w.]*", str(rule.get("when", ""))):
@@ -94,7 +167,22 @@ def shown_keypoint(session: Session) -> int:
 
 
 def speed_trace(session: Session, camera: str, keypoint: int) -> Markup | None:
-    """Speed of a keypoint of the first individual, with a line for each event; None without tracks."""
+    """Plot the speed of a keypoint of the first individual, with a line for each event.
+
+    Parameters
+    ----------
+    session
+        The session.
+    camera
+        Name of the camera.
+    keypoint
+        Index of the keypoint.
+
+    Returns
+    -------
+    Markup or None
+        SVG; None where the camera has no tracks.
+    """
     pairs = shown_observations(session, camera)
     if not pairs:
         return None
@@ -113,7 +201,20 @@ def speed_trace(session: Session, camera: str, keypoint: int) -> Markup | None:
 
 
 def keypoint_traces(session: Session, camera: str) -> Markup | None:
-    """x and y of every keypoint of the first individual over the run's first seconds."""
+    """Plot x and y of every keypoint of the first individual over the run's first seconds.
+
+    Parameters
+    ----------
+    session
+        The session.
+    camera
+        Name of the camera.
+
+    Returns
+    -------
+    Markup or None
+        Two SVG plots; None where the camera has no tracks.
+    """
     pairs = shown_observations(session, camera)
     if not pairs:
         return None

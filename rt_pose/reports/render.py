@@ -34,7 +34,20 @@ def render(template: str, package: str = "rt_pose.reports", **values: object) ->
 
 
 def number(value: float | None, form: str = ",") -> str:
-    """A number in a format of `str.format`; a dash for None."""
+    """Format a number; the filter `number` of the templates.
+
+    Parameters
+    ----------
+    value
+        The number; None where it was not measured.
+    form
+        A format of `format`.
+
+    Returns
+    -------
+    str
+        The number, or a dash for None.
+    """
     return UNKNOWN if value is None else format(value, form)
 
 

@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML page: how fast, what was lost, what was decided, how well."""
+"""The report as one self-contained HTML page: latency, losses, events and accuracy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,20 @@ LATENCY_NAMES = {
 
 
 def page(session: Session, figures: dict[str, Any]) -> str:
-    """The page's text."""
+    """Render the page.
+
+    Parameters
+    ----------
+    session
+        The session, with its film where it has one.
+    figures
+        The content of its `report.json`.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     stamps = stamp_columns(session.observations)
     pictures = {name: CameraPictures.of(session, name) for name in session.info.cameras}
     poses = figures["accuracy"]

@@ -42,9 +42,22 @@ STAGES = (
 
 
 def make_report(session_dir: Path | str) -> dict[str, Any]:
-    """Write `report.json` and `report.html` into the session's folder; the figures.
+    """Write `report.json` and `report.html` into a session's folder.
 
-    UserError where the folder is no session.
+    Parameters
+    ----------
+    session_dir
+        The folder.
+
+    Returns
+    -------
+    dict[str, Any]
+        The content of `report.json`.
+
+    Raises
+    ------
+    UserError
+        Where the folder is no session or cannot be written.
     """
     # The page needs a film decoder and a picture encoder; figures alone do not.
     from rt_pose.reports.session_page import page
@@ -57,7 +70,18 @@ def make_report(session_dir: Path | str) -> dict[str, Any]:
 
 
 def figures(session: Session) -> dict[str, Any]:
-    """The content of `report.json`."""
+    """Compute the content of `report.json`.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    dict[str, Any]
+        None stands for what was not measured; not every number is finite yet.
+    """
     info = session.info
     return {
         "schema": SCHEMA,
@@ -86,9 +110,19 @@ def figures(session: Session) -> dict[str, Any]:
 
 
 def frame_counts(session: Session) -> dict[str, Any]:
-    """Frames captured, processed, dropped by stage and lost by the device: in all, and by camera.
+    """Count frames captured, processed, dropped by stage and lost by the device: in all, and by camera.
 
     The loop's own last counts are taken where the log holds them: records may be lost, counts are not.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    dict[str, Any]
+        captured, processed, device_gaps, dropped (by stage), and the same for each of `cameras`.
     """
     counted = session.end.counts.get("cameras", {}) if session.end else {}
     names = sorted({*session.info.cameras, *counted, *(frame.camera for frame in session.frames)})
@@ -105,7 +139,18 @@ def frame_counts(session: Session) -> dict[str, Any]:
 
 
 def latencies(session: Session) -> dict[str, Any]:
-    """Summaries (ms) of every bracket; None where there is nothing to sum up."""
+    """Sum up every latency bracket.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    dict[str, Any]
+        Summaries (ms) by bracket; None where there is nothing to sum up.
+    """
     stamps = stamp_columns(session.observations)
     at = stamps.stages
     to_decision = _ms(at["t_decided_ns"] - stamps.t_arrival_ns)
@@ -122,20 +167,53 @@ def latencies(session: Session) -> dict[str, Any]:
 
 
 def bare_forward_p50(info: SessionInfo) -> float | None:
-    """The bare network's median (ms): the mean of before and after the run, as far as they were measured."""
+    """Get the bare network's median time.
+
+    Parameters
+    ----------
+    info
+        The session's description.
+
+    Returns
+    -------
+    float or None
+        ms; the mean of before and after the run, as far as they were measured.
+    """
     measured = [m["p50"] for m in (info.bare_forward_ms, info.bare_forward_after_ms) if m and "p50" in m]
     return sum(measured) / len(measured) if measured else None
 
 
 def stage_times(session: Session) -> dict[str, dict[str, Any] | None]:
-    """Summaries (ms) of each stage between arrival and decision."""
+    """Sum up each stage between arrival and decision.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    dict[str, dict[str, Any] or None]
+        Summaries (ms) by stage.
+    """
     stamps = stamp_columns(session.observations)
     at = {"t_arrival_ns": stamps.t_arrival_ns, **stamps.stages}
     return {name: summary((at[end] - at[start]) / NS_PER_MS) for name, start, end in STAGES}
 
 
 def deadline(session: Session) -> dict[str, Any]:
-    """Decisions later after their exposure than the budget; `missed` is None where no exposure is known."""
+    """Count the decisions that came later after their exposure than the budget.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    dict[str, Any]
+        budget_ms, missed and n; `missed` is None where no exposure or no budget is known.
+    """
     stamps = stamp_columns(session.observations)
     taken = _ms(stamps.stages["t_decided_ns"] - stamps.t_exposure_ns)
     taken = taken[np.isfinite(taken)]
@@ -145,7 +223,18 @@ def deadline(session: Session) -> dict[str, Any]:
 
 
 def event_counts(session: Session) -> dict[str, dict[str, int]]:
-    """Events by rule and outcome; a configured rule that never came true is there with zeros."""
+    """Count events by rule and outcome.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    dict[str, dict[str, int]]
+        By rule and outcome; a configured rule that never came true has zeros.
+    """
     rules = [rule["name"] for rule in session.info.config.get("rules", [])]
     counts = {rule: dict.fromkeys(OUTCOMES, 0) for rule in rules}
     for record in session.events:
@@ -154,9 +243,18 @@ def event_counts(session: Session) -> dict[str, dict[str, int]]:
 
 
 def command_counts(session: Session) -> dict[str, Any]:
-    """Commands of fired events: handed over, refused by their output's queue, acknowledged, not carried out.
+    """Count commands of fired events, and what became of them.
 
-    `why` counts the reasons of what did not become a stimulus.
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    dict[str, Any]
+        given (to an output), refused (by the output's queue), acknowledged and not_carried_out; `why` counts
+        the reasons of those that did not become a stimulus.
     """
     failed = [record.ack for record in session.acks if not record.ack.ok]
     refused = [record for record in session.commands if not record.accepted]
@@ -173,7 +271,20 @@ def command_counts(session: Session) -> dict[str, Any]:
 
 
 def accuracy(session: Session, found: list[Observation] | list[TrackRecord]) -> dict[str, Any] | None:
-    """Distance (px) of poses or tracks to the truth where that is visible; None where no truth is known."""
+    """Sum up the distance of poses or tracks to the truth, where that is visible.
+
+    Parameters
+    ----------
+    session
+        The session.
+    found
+        Its observations or its tracks.
+
+    Returns
+    -------
+    dict[str, Any] or None
+        n, and median, mean and P90 (px), in all and by keypoint; None where no truth is known.
+    """
     errors = keypoint_errors(session, found)
     if errors is None:
         return None
@@ -188,7 +299,21 @@ def accuracy(session: Session, found: list[Observation] | list[TrackRecord]) -> 
 def keypoint_errors(
     session: Session, found: list[Observation] | list[TrackRecord]
 ) -> NDArray[np.float64] | None:
-    """(F, N, K) px between what was found and the truth; NaN where that is hidden or nothing was found."""
+    """Compute the distance of poses or tracks to the truth.
+
+    Parameters
+    ----------
+    session
+        The session.
+    found
+        Its observations or its tracks.
+
+    Returns
+    -------
+    NDArray[np.float64] or None
+        (F, N, K) px, of the F records whose truth is known; NaN where a keypoint is hidden or was not found.
+        None where no truth is known.
+    """
     truths = {(t.camera, t.index): t for t in session.truths}
     rows = []
     for record in found:
@@ -203,7 +328,18 @@ def keypoint_errors(
 
 
 def started_utc_ns(info: SessionInfo) -> int | None:
-    """When the session began, ns since the Unix epoch."""
+    """Get the time at which a session began.
+
+    Parameters
+    ----------
+    info
+        The session's description.
+
+    Returns
+    -------
+    int or None
+        ns since the Unix epoch.
+    """
     return info.started_utc_ns or (info.anchors[0].t_utc_ns if info.anchors else None)
 
 
@@ -218,7 +354,7 @@ def _read_json_beside(session: Session, name: str) -> dict[str, Any] | None:
 
 
 def _nan_to_none(value: Any) -> Any:
-    """JSON knows no NaN and no infinity: what is not a number was not measured."""
+    """Replace NaN and infinities, which JSON does not have, by None: they were not measured."""
     if isinstance(value, dict):
         return {key: _nan_to_none(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -7,11 +7,22 @@ from typing import Any
 from rt_pose.audit.untriggered_rules import format_untriggered
 
 MANY_REPLACED = 0.1
-"""Share of frames from which on it is said why they are dropped."""
+"""Share of dropped frames above which the reason is given."""
 
 
 def format_summary(figures: dict[str, Any]) -> str:
-    """A report's first figures in a few lines."""
+    """Format a report's first figures for the terminal.
+
+    Parameters
+    ----------
+    figures
+        The content of a `report.json`.
+
+    Returns
+    -------
+    str
+        A few indented lines.
+    """
     frames, latency, due = figures["frames"], figures["latency_ms"], figures["deadline"]
     dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
     lines = [

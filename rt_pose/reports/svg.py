@@ -19,17 +19,57 @@ VARIABLES = frozenset(["blue", "orange", "red", "green", "grey", "ink", "faint",
 
 
 def colour(name: str) -> str:
-    """The CSS value of a colour."""
+    """Get the CSS value of a colour.
+
+    Parameters
+    ----------
+    name
+        A name in `VARIABLES`, or any CSS colour.
+
+    Returns
+    -------
+    str
+        `var(--NAME)`, or the colour as it is.
+    """
     return f"var(--{name})" if name in VARIABLES else name
 
 
 def keypoint_colour(k: int, count: int) -> str:
-    """A colour for keypoint k of `count`: hues apart, one lightness, readable on light and on dark."""
+    """Choose a colour for a keypoint: the hues differ, the lightness is readable on light and on dark.
+
+    Parameters
+    ----------
+    k
+        Index of the keypoint.
+    count
+        Number of keypoints.
+
+    Returns
+    -------
+    str
+        A CSS colour.
+    """
     return f"hsl({(210 + 300 * k / max(count, 1)) % 360:.0f} 75% 52%)"
 
 
 def element(name: str, *content: str, **attributes: object) -> Markup:
-    """An SVG element: text is escaped, a float has two decimals at most, `stroke_width` is `stroke-width`."""
+    """Make an SVG element.
+
+    Parameters
+    ----------
+    name
+        Name of the element.
+    *content
+        What it contains; plain text is escaped, `Markup` is taken as it is.
+    **attributes
+        A float is written with at most two decimals; `stroke_width` becomes `stroke-width`, and a final `_`
+        is removed.
+
+    Returns
+    -------
+    Markup
+        The element.
+    """
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{_attribute(value)}"' for key, value in attributes.items()
     )
@@ -38,22 +78,80 @@ def element(name: str, *content: str, **attributes: object) -> Markup:
 
 
 def text(x: float, y: float, content: str, anchor: str = "start", **attributes: object) -> Markup:
-    """A text element that begins, ends or is centred (`start`, `end`, `middle`) at x."""
+    """Make a text element.
+
+    Parameters
+    ----------
+    x, y
+        Position, px of the picture.
+    content
+        The text.
+    anchor
+        Whether it begins (`start`), ends (`end`) or is centred (`middle`) at x.
+    **attributes
+        Further attributes.
+
+    Returns
+    -------
+    Markup
+        The element.
+    """
     return element("text", content, x=x, y=y, text_anchor=anchor, **attributes)
 
 
 def line(x0: float, y0: float, x1: float, y1: float, *content: str, **attributes: object) -> Markup:
-    """A straight line."""
+    """Make a straight line.
+
+    Parameters
+    ----------
+    x0, y0, x1, y1
+        Its ends, px of the picture.
+    *content
+        What it contains, such as a title.
+    **attributes
+        Further attributes.
+
+    Returns
+    -------
+    Markup
+        The element.
+    """
     return element("line", *content, x1=x0, x2=x1, y1=y0, y2=y1, **attributes)
 
 
 def circle(x: float, y: float, radius: float, title: str, **attributes: object) -> Markup:
-    """A circle; `title` shows under the pointer."""
+    """Make a circle.
+
+    Parameters
+    ----------
+    x, y, radius
+        Centre and radius, px of the picture.
+    title
+        Shown under the pointer.
+    **attributes
+        Further attributes.
+
+    Returns
+    -------
+    Markup
+        The element.
+    """
     return element("circle", element("title", title), cx=x, cy=y, r=radius, **attributes)
 
 
 def path_data(x: FloatArray, y: FloatArray) -> str:
-    """The `d` of a path through points, broken where one is NaN."""
+    """Write the `d` attribute of a path.
+
+    Parameters
+    ----------
+    x, y
+        (n,) points, px of the picture; the path is broken where one is NaN.
+
+    Returns
+    -------
+    str
+        Commands `M` and `L`.
+    """
     parts, pen_down = [], False
     for px, py in zip(x.tolist(), y.tolist(), strict=True):
         known = math.isfinite(px) and math.isfinite(py)
@@ -75,6 +173,17 @@ class Plot:
         width: int = 720,
         height: int = 220,
     ) -> None:
+        """Make empty axes.
+
+        Parameters
+        ----------
+        x_range, y_range
+            Lowest and highest value; a range that is empty or not finite is widened.
+        x_label, y_label
+            Labels of the axes.
+        width, height
+            Size of the picture, px.
+        """
         self.width, self.height = width, height
         self.right, self.floor = width - RIGHT, height - BOTTOM
         self._x0, self._x1 = _spread(*x_range)
@@ -83,23 +192,65 @@ class Plot:
         self._labels = x_label, y_label
 
     def x(self, values: FloatArray | float) -> FloatArray:
-        """Picture coordinates of x values."""
+        """Convert x values to picture coordinates.
+
+        Parameters
+        ----------
+        values
+            Of any shape.
+
+        Returns
+        -------
+        FloatArray
+            px, in the same shape.
+        """
         share = (np.asarray(values, np.float64) - self._x0) / (self._x1 - self._x0)
         return LEFT + share * (self.right - LEFT)
 
     def y(self, values: FloatArray | float) -> FloatArray:
-        """Picture coordinates of y values; beyond the axis they stay at its edge."""
+        """Convert y values to picture coordinates; those beyond the axis stay at its edge.
+
+        Parameters
+        ----------
+        values
+            Of any shape.
+
+        Returns
+        -------
+        FloatArray
+            px, in the same shape.
+        """
         share = (np.asarray(values, np.float64) - self._y0) / (self._y1 - self._y0)
         return self.floor - np.clip(share, -0.02, 1.0) * (self.floor - TOP)
 
     def line(self, x: FloatArray, y: FloatArray, stroke: str, width: float = 1.2) -> None:
-        """A line, broken where a value is NaN."""
+        """Draw a line, broken where a value is NaN.
+
+        Parameters
+        ----------
+        x, y
+            (n,) values, x ascending.
+        stroke
+            Colour.
+        width
+            Width, px.
+        """
         x, y = envelope(x, y, self.width)
         look = {"fill": "none", "stroke": colour(stroke), "stroke_width": width, "stroke_linejoin": "round"}
         self._parts.append(element("path", d=path_data(self.x(x), self.y(y)), **look))
 
     def across(self, y: float, stroke: str, label: str) -> None:
-        """A dashed horizontal line with its name."""
+        """Draw a dashed horizontal line with a label.
+
+        Parameters
+        ----------
+        y
+            Its value.
+        stroke
+            Colour.
+        label
+            Written at its right end.
+        """
         at = float(self.y(y))
         self._parts += [
             line(LEFT, at, self.right, at, stroke=colour(stroke), stroke_dasharray="5 4"),
@@ -107,7 +258,19 @@ class Plot:
         ]
 
     def down(self, x: float, stroke: str, title: str, dashed: bool = False) -> None:
-        """A vertical line; `title` shows under the pointer."""
+        """Draw a vertical line.
+
+        Parameters
+        ----------
+        x
+            Its value.
+        stroke
+            Colour.
+        title
+            Shown under the pointer.
+        dashed
+            Whether it is dashed.
+        """
         at = float(self.x(x))
         look = {"stroke": colour(stroke), "stroke_width": 1.4} | (
             {"stroke_dasharray": "5 4"} if dashed else {}
@@ -115,19 +278,50 @@ class Plot:
         self._parts.append(line(at, TOP, at, self.floor, element("title", title), **look))
 
     def span(self, x0: float, x1: float, fill: str, title: str) -> None:
-        """A band over the whole height, see-through; at least a pixel wide."""
+        """Draw a transparent band over the whole height, at least 1 px wide.
+
+        Parameters
+        ----------
+        x0, x1
+            Its ends.
+        fill
+            Colour.
+        title
+            Shown under the pointer.
+        """
         left, right = float(self.x(x0)), float(self.x(x1))
         self._bar(left, TOP, max(right - left, 1.0), fill, title, fill_opacity=0.22)
 
     def columns(self, edges: FloatArray, counts: NDArray[np.int64], fill: str) -> None:
-        """A histogram."""
+        """Draw the columns of a histogram.
+
+        Parameters
+        ----------
+        edges
+            (n + 1,) ascending.
+        counts
+            (n,) heights.
+        fill
+            Colour.
+        """
         left, right = self.x(edges[:-1]), self.x(edges[1:])
         for x0, x1, y, n in zip(left, right, self.y(counts.astype(np.float64)), counts, strict=True):
             if n:
                 self._bar(float(x0), float(y), max(float(x1 - x0) - 0.6, 0.6), fill, f"{n} frames")
 
     def render(self, title: str) -> Markup:
-        """The SVG element."""
+        """Render the plot.
+
+        Parameters
+        ----------
+        title
+            What it shows, for readers who do not see it.
+
+        Returns
+        -------
+        Markup
+            The SVG element.
+        """
         x_label, y_label = self._labels
         turned = f"translate(12 {TOP}) rotate(-90)"
         return picture(
@@ -158,7 +352,22 @@ class Plot:
 
 
 def picture(width: int, height: int, *content: str) -> Markup:
-    """An SVG of plots that fills the width it is given; the page keeps it from becoming unreadably small."""
+    """Make an SVG element of plots that fills the width it is given.
+
+    The page's style keeps it from becoming unreadably small.
+
+    Parameters
+    ----------
+    width, height
+        Size of its coordinates, px.
+    *content
+        What it contains.
+
+    Returns
+    -------
+    Markup
+        The element.
+    """
     size = {"viewBox": f"0 0 {width} {height}", "style": f"--width: {width}px"}
     return element("svg", *content, class_="plot", role="img", **size)
 
@@ -170,9 +379,25 @@ def bars(
     width: int = 720,
     offset: bool = False,
 ) -> Markup:
-    """Horizontal bars of (name, value, end of a thin line, text).
+    """Draw horizontal bars.
 
-    `offset`: each begins where the one before ended.
+    Parameters
+    ----------
+    rows
+        Name, value, end of a thin line, and text of each bar.
+    unit
+        Unit of the values, written after the text.
+    fill
+        Colour.
+    width
+        Width of the picture, px.
+    offset
+        Whether each bar begins where the one before ended.
+
+    Returns
+    -------
+    Markup
+        The SVG element.
     """
     row_height, name_width, text_width = 24, 150, 190
     values = [value for _, value, _, _ in rows]
@@ -194,9 +419,20 @@ def bars(
 
 
 def envelope(x: FloatArray, y: FloatArray, columns: int) -> tuple[FloatArray, FloatArray]:
-    """At most four points a column of the picture that look like the whole: lowest, highest, in order.
+    """Thin out a line to at most four points for each column of the picture, so that it looks the same.
 
-    A column's gaps (NaN) show where it holds nothing else.
+    Parameters
+    ----------
+    x, y
+        (n,) points.
+    columns
+        Width of the picture, px.
+
+    Returns
+    -------
+    tuple[FloatArray, FloatArray]
+        First, lowest, highest and last point of each column, in order. Gaps (NaN) remain only where a column
+        holds nothing else.
     """
     if len(x) <= 4 * columns:
         return x, y
@@ -212,7 +448,20 @@ def envelope(x: FloatArray, y: FloatArray, columns: int) -> tuple[FloatArray, Fl
 
 
 def nice_ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers between low and high, about so many of them."""
+    """Choose round numbers for an axis.
+
+    Parameters
+    ----------
+    low, high
+        Ends of the axis.
+    about
+        How many numbers at most, roughly.
+
+    Returns
+    -------
+    list[float]
+        Multiples of 1, 2 or 5 times a power of ten, from low to high.
+    """
     step = 10.0 ** math.floor(math.log10((high - low) / about))
     step *= next(m for m in (1, 2, 5, 10) if (high - low) / (step * m) <= about)
     first = math.ceil(low / step - 1e-9)

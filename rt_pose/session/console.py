@@ -17,7 +17,18 @@ from rt_pose.session.run import RunObserver
 
 
 def default_session(clock: Clock) -> Path:
-    """A new session folder named by the UTC time."""
+    """Choose a new session folder, named by the UTC time.
+
+    Parameters
+    ----------
+    clock
+        Gives the time.
+
+    Returns
+    -------
+    Path
+        `sessions/YYYYMMDD-HHMMSS`; nothing is created.
+    """
     started = datetime.fromtimestamp(clock.utc_ns() / NS_PER_S, UTC)
     return Path("sessions") / started.strftime("%Y%m%d-%H%M%S")
 
@@ -47,6 +58,8 @@ class RunConsole(RunObserver):
             self._status.stop()
 
     def begin(self, emergency: Callable[[str], None]) -> None:
+        """See `RunObserver.begin`; listens for the emergency keys from here on."""
+
         def pressed() -> None:
             emergency("key")
             self._console.print(
@@ -56,6 +69,7 @@ class RunConsole(RunObserver):
         self._keys = KeyListener(pressed)
 
     def ready(self, description: dict[str, Any]) -> None:
+        """See `RunObserver.ready`."""
         show = self._console.print
         bare = description["bare_forward_ms"]
         show(f"engine: {description['engine']['description']}")
@@ -72,6 +86,7 @@ class RunConsole(RunObserver):
         self._update("waiting for the first frame ...")
 
     def stats(self, stats: dict[str, Any]) -> None:
+        """See `RunObserver.stats`."""
         latency = stats["latency_ms"]["exposure_to_decision"] or stats["latency_ms"]["image_to_decision"]
         shown = f"P50 {latency['p50']:.1f} P99 {latency['p99']:.1f} ms" if latency else "no frame yet"
         # What a rule that withholds has decided reads alike, whether it fired or not.
@@ -84,9 +99,11 @@ class RunConsole(RunObserver):
         )
 
     def ending(self) -> None:
+        """See `RunObserver.ending`."""
         self._update("ending: outputs go safe, cameras stop, the network is timed once more ...")
 
     def warn(self, message: str) -> None:
+        """See `RunObserver.warn`."""
         self._console.print(f"warning: {message}", style="yellow")
 
     def _update(self, text: str) -> None:

@@ -47,10 +47,13 @@ FEATURES = (
 
 
 def machine() -> dict[str, Any]:
-    """Processor, its features that matter for speed and bits, memory and operating system.
+    """Describe the processor, its features that matter for speed and bits, memory and operating system.
 
-    Keys: cpu, cores_logical, cores_usable, features, memory_gib, os, kernel, arch. What the system
-    does not tell is None.
+    Returns
+    -------
+    dict[str, Any]
+        cpu, cores_logical, cores_usable, features, memory_gib, os, kernel, arch. None where the system does
+        not report a value.
     """
     cpu = _fields(Path("/proc/cpuinfo"))
     memory = _fields(Path("/proc/meminfo")).get("MemTotal", "").split()
@@ -69,9 +72,12 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python and of what decides results and latency; None where it is not installed.
+    """Get the versions of Python and of the packages that affect results and latency; nothing is imported.
 
-    Nothing is imported.
+    Returns
+    -------
+    dict[str, str or None]
+        By the package's name; None where it is not installed.
     """
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -83,7 +89,22 @@ def versions() -> dict[str, str | None]:
 
 
 def uuid7(clock: Clock) -> str:
-    """A UUID of version 7 (RFC 9562): sorts by the millisecond it was made in, the rest is random."""
+    """Make a UUID of version 7.
+
+    Parameters
+    ----------
+    clock
+        Gives the time.
+
+    Returns
+    -------
+    str
+        Sorts by the millisecond in which it was made; the rest is random.
+
+    Notes
+    -----
+    RFC 9562, section 5.7.
+    """
     millis = clock.utc_ns() // NS_PER_MS
     value = (millis << 80) | secrets.randbits(80)
     value = (value & ~(0xF << 76)) | (7 << 76)

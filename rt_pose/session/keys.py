@@ -16,11 +16,18 @@ EMERGENCY_KEYS = (b" ", b"x")
 class KeyListener:
     """Calls `pressed` for each emergency key, in a thread of its own, until `close`.
 
-    Ctrl-C goes on to mean what it means. Where standard input is no terminal, or belongs to another job of
-    the shell, there are no keys: `active` is False.
+    Ctrl-C keeps its meaning. Where standard input is no terminal, or belongs to another job of the shell,
+    there are no keys: `active` is False.
     """
 
     def __init__(self, pressed: Callable[[], None]) -> None:
+        """Start the thread, where there is a terminal to read from.
+
+        Parameters
+        ----------
+        pressed
+            Called in the listener's thread.
+        """
         self._pressed = pressed
         self._fd = sys.stdin.fileno() if _is_terminal() else -1
         self.active = self._fd >= 0 and self._is_ours()

@@ -29,6 +29,13 @@ class LogWriter:
     """Appends records to a new log."""
 
     def __init__(self, path: Path) -> None:
+        """Create the log.
+
+        Parameters
+        ----------
+        path
+            A file that must not exist yet.
+        """
         self._file = path.open("xb")
         self._writer = Writer(
             self._file, CHUNK_BYTES, compression=CompressionType.NONE, index_types=IndexType.CHUNK
@@ -39,7 +46,17 @@ class LogWriter:
         self._count = 0
 
     def write(self, topic: bytes, t_ns: int, payload: bytes) -> None:
-        """Append one record, as it is."""
+        """Append one record as it is.
+
+        Parameters
+        ----------
+        topic
+            The record's topic, which becomes its channel.
+        t_ns
+            Host time of the record, ns.
+        payload
+            The record, as msgpack.
+        """
         channel = self._channels.get(topic)
         if channel is None:
             channel = self._writer.register_channel(topic.decode(), ENCODING, 0)
@@ -52,7 +69,7 @@ class LogWriter:
         self._writer.flush()
 
     def sync(self) -> None:
-        """Have the operating system write it down: a power cut loses none of it."""
+        """Make the operating system write it to the disk: a power cut loses none of it."""
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -63,7 +80,7 @@ class LogWriter:
 
 @dataclass(slots=True)
 class LoggedMessage:
-    """A record still packed."""
+    """A record that is not decoded yet."""
 
     topic: str
     t_ns: int
@@ -71,7 +88,18 @@ class LoggedMessage:
 
 
 def read_log(path: Path) -> tuple[list[LoggedMessage], str]:
-    """Every record that is whole, in the order written, and why reading ended early (empty: it did not)."""
+    """Read every record that is whole.
+
+    Parameters
+    ----------
+    path
+        A log, which may have been cut anywhere.
+
+    Returns
+    -------
+    tuple[list[LoggedMessage], str]
+        The records in the order written, and why reading ended early; empty where it did not.
+    """
     messages: list[LoggedMessage] = []
     topics: dict[int, str] = {}
     with path.open("rb") as file:
@@ -82,7 +110,7 @@ def read_log(path: Path) -> tuple[list[LoggedMessage], str]:
                     topics[record.id] = record.topic
                 elif isinstance(record, Message):
                     messages.append(LoggedMessage(topics[record.channel_id], record.log_time, record.data))
-        # Rubbish in a torn tail may look like anything: a length, a channel that is not there, bad text.
+        # The bytes of a torn tail may look like anything: a length, a channel that is not there, bad text.
         except (McapError, struct.error, ValueError, KeyError, OverflowError) as error:
             return messages, f"{type(error).__name__} {error}".strip()
     return messages, ""

@@ -1,7 +1,7 @@
 """The loop's process: assembles a loop as its supervisor orders, runs it, and reports back.
 
-Over the link to the supervisor go, in this order: ("refused", message) or ("ready", description); then, once
-told ("go", nothing), ("stats", map) twice a second; ("stopping", nothing) before the outputs are
+Over the link to the supervisor go, in this order: ("refused", message) or ("ready", description); then, after
+the supervisor's ("go", nothing), ("stats", map) twice a second; ("stopping", nothing) before the outputs are
 made safe, ("ending", what failed in that) after it and once more when the cameras have stopped; last
 ("ended", summary). The supervisor may send ("stop", why) and ("emergency", why) at any time; its death
 counts as both.
@@ -26,7 +26,7 @@ from rt_pose.loop.assemble import Assembled, assemble
 from rt_pose.loop.control import Order
 
 SWITCH_INTERVAL_S = 5e-5
-"""So long can a camera's or an output's thread keep the interpreter from the loop; Python's own is 5 ms."""
+"""How long a camera's or an output's thread can keep the interpreter from the loop; 5 ms by default."""
 
 
 def main(
@@ -36,9 +36,21 @@ def main(
     register: Callable[[], None],
     recorder: str | None = None,
 ) -> None:
-    """Run one loop; for a spawned child. `register` fills the registry of drivers.
+    """Run one loop; the target of a spawned process.
 
-    `recorder`: the endpoint at which the recorder will be once everything is open; None: nothing is recorded.
+    Parameters
+    ----------
+    link
+        The loop's end of the pipe to the supervisor.
+    config
+        The run.
+    session_id
+        Identifier of the session.
+    register
+        Fills the registry of drivers.
+    recorder
+        The endpoint at which the recorder will listen once everything is open; None where nothing is
+        recorded.
     """
     # What a terminal sends reaches every process of it; the supervisor decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -109,9 +121,9 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, sender: _Mes
 
 
 class _MessageSender:
-    """Tells the supervisor how it goes, from a thread of its own; nothing where nobody listens any more.
+    """Sends messages to the supervisor from a thread of its own; they are lost where the supervisor is gone.
 
-    A supervisor that has been stopped (Ctrl-Z) reads nothing, and its pipe fills up: that must not hold up
+    A supervisor that has been stopped (Ctrl-Z) reads nothing, and its pipe fills up. That must not hold up
     the control socket, over which an emergency comes. So only the newest stats wait.
     """
 
@@ -129,13 +141,13 @@ class _MessageSender:
         self._news.set()
 
     def send(self, kind: str, content: Any) -> None:
-        """Something that must not be left out; after it come no older stats."""
+        """Queue a message that must not be left out; no older stats follow it."""
         self._stats = None
         self._messages.append((kind, content))
         self._news.set()
 
     def close(self) -> None:
-        """Wait until everything has been told."""
+        """Wait until everything has been sent."""
         self._closing = True
         self._news.set()
         self._thread.join()
@@ -159,7 +171,7 @@ def _send(link: Connection, message: tuple[str, Any]) -> None:
 
 
 def _listen(link: Connection, assembled: Assembled) -> None:
-    """Take the supervisor's orders until it is gone; then the outputs go safe, without the loop."""
+    """Take the supervisor's orders until it is gone; then make the outputs safe without the loop."""
     stop, gone = False, "the supervisor is gone"
     while True:
         try:

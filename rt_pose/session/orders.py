@@ -20,16 +20,47 @@ ORDER_USAGE = {
     "set": "order set PARAMETER VALUE, e.g. order set rules.reach.probability 0.9",
     "mark": "order mark TEXT",
 }
-"""Orders that take words."""
+"""Orders that take words, and how they are written."""
 
 
 def request(do: str, args: dict[str, Any] | None = None) -> bytes:
-    """An order as it goes over the wire."""
+    """Encode an order as it goes over the wire.
+
+    Parameters
+    ----------
+    do
+        The order; also its identifier.
+    args
+        Its arguments.
+
+    Returns
+    -------
+    bytes
+        A msgpack map.
+    """
     return msgspec.msgpack.encode({**(args or {}), "v": WIRE_VERSION, "id": do, "do": do})
 
 
 def arguments(do: str, words: Sequence[str]) -> dict[str, Any]:
-    """What the words behind an order say; UserError where it is no order, or they are not what it takes."""
+    """Read the words that follow an order on the command line.
+
+    Parameters
+    ----------
+    do
+        The order.
+    words
+        What follows it.
+
+    Returns
+    -------
+    dict[str, Any]
+        The order's arguments.
+
+    Raises
+    ------
+    UserError
+        Where the order is unknown or does not take these words.
+    """
     if do not in (*ORDERS, "emergency"):
         raise UserError(f"order: unknown order '{do}'{nearest(do, (*ORDERS, 'emergency'))}")
     if do == "mark" and words:
@@ -55,7 +86,27 @@ def _value(word: str) -> bool | float:
 
 
 def send_order(address: str, do: str, args: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Give one order and wait for the answer. UserError where nobody answers or the loop refuses."""
+    """Give one order to a run and wait for the answer.
+
+    Parameters
+    ----------
+    address
+        The run's `publish.control`.
+    do
+        The order.
+    args
+        Its arguments.
+
+    Returns
+    -------
+    dict[str, Any]
+        The answer.
+
+    Raises
+    ------
+    UserError
+        Where nothing answers within 5 s or the loop refuses.
+    """
     socket: zmq.Socket[bytes]
     with zmq.Context.instance().socket(zmq.REQ) as socket:
         socket.setsockopt(zmq.LINGER, 0)

@@ -59,7 +59,7 @@ class UtcAnchor:
 
 @dataclass
 class SessionInfo:
-    """`session.json`. Keys of a newer program are left aside; what an older one did not know is empty."""
+    """`session.json`. Keys of a newer program are ignored; what an older one did not write is empty."""
 
     schema: int
     id: str = ""
@@ -74,7 +74,7 @@ class SessionInfo:
     outputs: dict[str, OutputInfo] = field(default_factory=dict)
     budget_ms: float | None = None
     bare_forward_ms: dict[str, Any] | None = None
-    """Of the engine alone on a ready tensor, before the run: p50, p99, n."""
+    """Time of the engine alone on a ready tensor, before the run: p50 and p99 (ms), n."""
     bare_forward_after_ms: dict[str, Any] | None = None
     """The same after the run, where it ended well."""
     status: str = ""
@@ -103,7 +103,23 @@ class Session:
 
     @classmethod
     def read(cls, path: Path | str) -> Session:
-        """Read a session folder; UserError where there is none or it holds no log."""
+        """Read a session folder.
+
+        Parameters
+        ----------
+        path
+            The folder; its session may have been killed.
+
+        Returns
+        -------
+        Session
+            Every record that is whole.
+
+        Raises
+        ------
+        UserError
+            Where the folder is no session, holds no log, or holds a record that this program cannot read.
+        """
         path = Path(path)
         info = read_info(path)
         log = path / LOG_NAME
@@ -144,13 +160,13 @@ class Session:
 
     @property
     def inputs(self) -> list[Observation | ControlRecord]:
-        """What the decisions were made from, in the order the loop took it."""
+        """What the decisions were made from, in the order in which the loop took it."""
         return sorted([*self.observations, *self.controls], key=lambda record: record.seq)
 
 
 @dataclass(slots=True)
 class StampColumns:
-    """Stamps of observations, one row each, ns; NaN where a stamp is unknown or was never taken.
+    """Stamps of F observations, (F,) each, ns; NaN where a stamp is unknown or was never taken.
 
     float64 holds nanoseconds exactly up to 104 days after the host's start, and to 2 ns for a year.
     """
@@ -159,11 +175,22 @@ class StampColumns:
     t_arrival_ns: NDArray[np.float64]
     t_scene_ns: NDArray[np.float64]
     stages: dict[str, NDArray[np.float64]]
-    """By the names of `StageStamps`."""
+    """(F,) each, by the names of `StageStamps`."""
 
 
 def stamp_columns(observations: list[Observation]) -> StampColumns:
-    """The stamps of these observations as columns."""
+    """Collect the stamps of observations in columns.
+
+    Parameters
+    ----------
+    observations
+        F observations.
+
+    Returns
+    -------
+    StampColumns
+        Columns of shape (F,), ns.
+    """
     stages = [[getattr(o.stages, name) for name in STAGES] for o in observations]
     table = np.array(stages, np.float64).reshape(-1, len(STAGES))
     table[table == 0] = np.nan
@@ -177,7 +204,23 @@ def stamp_columns(observations: list[Observation]) -> StampColumns:
 
 
 def read_info(path: Path) -> SessionInfo:
-    """The session's own description; UserError where the folder is no session."""
+    """Read a session's own description.
+
+    Parameters
+    ----------
+    path
+        The session's folder.
+
+    Returns
+    -------
+    SessionInfo
+        The content of its `session.json`.
+
+    Raises
+    ------
+    UserError
+        Where the folder is no session, or its description is damaged or of another schema.
+    """
     if not path.is_dir():
         raise UserError(f"session {path}: no such folder; `rt-pose run CONFIG --out {path}` writes one")
     file = path / INFO_NAME

@@ -1,4 +1,4 @@
-"""The recorder: a process of its own that writes the session down and never holds the loop up.
+"""The recorder: a process of its own that writes the session to disk and never holds the loop up.
 
     loop's threads --PUSH--> [drain] --> log.mcap            every record, undecoded
                                 |
@@ -32,11 +32,11 @@ FLUSH_NS = 200 * NS_PER_MS
 SYNC_NS = 1000 * NS_PER_MS
 IDLE_MS = 50
 GATHER_NS = 15 * NS_PER_MS
-"""Records are taken in by the handful: waking for each would cost the cores several switches a frame."""
+"""Records are taken in several at once: waking for each would cost the cores several switches a frame."""
 QUIET_MS = 200
 """Silence after which nothing more is expected from a loop that has ended."""
 LAST_RECORDS_NS = 3000 * NS_PER_MS
-"""So long it goes on taking in where the sender does not fall silent."""
+"""How long it goes on taking records in where the sender does not fall silent."""
 DRAIN_AT_ONCE = 256
 QUEUE_RECORDS = 50_000
 NICENESS = 10
@@ -44,7 +44,22 @@ _FRAME, _END = b"frame", b"end"
 
 
 def main(session_dir: str, endpoint: str, video: bool = True) -> None:
-    """Record into an existing folder from `endpoint` (ipc://...) until the loop ends; for a spawned child."""
+    """Record until the loop ends; the target of a spawned process.
+
+    Parameters
+    ----------
+    session_dir
+        An existing folder without a log.
+    endpoint
+        Where records arrive, `ipc://...`.
+    video
+        Whether the cameras are filmed too.
+
+    Raises
+    ------
+    SystemExit
+        Where the disk cannot be written any more.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.nice(NICENESS)
@@ -59,9 +74,22 @@ def main(session_dir: str, endpoint: str, video: bool = True) -> None:
 
 
 class Recorder:
-    """Takes records in from the socket, keeps the log, and films when there is nothing to take in."""
+    """Takes records in from the socket, writes the log, and encodes film when no record waits."""
 
     def __init__(self, session_dir: Path, endpoint: str, clock: Clock, video: bool) -> None:
+        """Create the log and bind the socket.
+
+        Parameters
+        ----------
+        session_dir
+            An existing folder without a log.
+        endpoint
+            Where records arrive, `ipc://...`.
+        clock
+            Times flushes and syncs.
+        video
+            Whether the cameras are filmed too.
+        """
         self._dir, self._clock, self._video = session_dir, clock, video
         self._log = LogWriter(session_dir / LOG_NAME)
         self._recorders: dict[str, CameraRecorder] = {}
@@ -81,7 +109,13 @@ class Recorder:
             self._follow(parent.sentinel)
 
     def ask_to_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Signal handler: end as if the loop had."""
+        """Handle a signal: end as if the loop had ended.
+
+        Parameters
+        ----------
+        signum, frame
+            See `signal.signal`; not used.
+        """
         self._ended = True
 
     def run(self) -> None:

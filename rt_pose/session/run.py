@@ -42,7 +42,7 @@ from rt_pose.session.yoke import with_yoke_times
 
 POLL_S = 0.2
 LEAST_VIDEO_MIB, LEAST_LOG_MIB = 256, 32
-"""Room on the disk without which a recording is not begun."""
+"""Free space on the disk without which a recording does not start."""
 RECORDER_END_S, IDLE_RECORDER_END_S = 20.0, 1.0
 LOOP_END_S, INTERRUPTED_END_S = 15.0, 5.0
 
@@ -64,23 +64,46 @@ class RunResult:
 
 
 class RunObserver:
-    """What a run tells whoever watches it; the base stays silent."""
+    """Receives what happens in a run; this base does nothing."""
 
     def begin(self, emergency: Callable[[str], None]) -> None:
-        """Comes before `ready`. `emergency` is the immediate stop; it may be called from any thread, with who
-        calls."""
+        """Take what stops the run immediately; called before `ready`.
+
+        Parameters
+        ----------
+        emergency
+            The immediate stop; it takes the name of who calls it, and may be called from any thread.
+        """
 
     def ready(self, description: dict[str, Any]) -> None:
-        """Everything is open; frames come next."""
+        """Everything is open; frames come next.
+
+        Parameters
+        ----------
+        description
+            What was opened, as in `session.json`, with the sockets' addresses.
+        """
 
     def stats(self, stats: dict[str, Any]) -> None:
-        """Twice a second."""
+        """Take the stats; called twice a second.
+
+        Parameters
+        ----------
+        stats
+            The content of the `stats` topic.
+        """
 
     def ending(self) -> None:
         """The last frame has been decided on."""
 
     def warn(self, message: str) -> None:
-        """Something was lost, the run goes on."""
+        """Something was lost or has failed; the run goes on.
+
+        Parameters
+        ----------
+        message
+            What and why.
+        """
 
 
 def run_session(
@@ -90,9 +113,30 @@ def run_session(
     clock: Clock,
     observer: RunObserver | None = None,
 ) -> RunResult:
-    """Run the closed loop until its end; record it into `out` (None: keep nothing).
+    """Run the closed loop until its end, and record it.
 
-    UserError where something cannot be opened (nothing is written then) or `out` exists and is not empty.
+    Parameters
+    ----------
+    config
+        The run.
+    out
+        The session's folder, which must be new or empty; None records nothing.
+    register
+        Fills the registry of drivers, in each process that opens some.
+    clock
+        Times the supervision.
+    observer
+        Receives what happens.
+
+    Returns
+    -------
+    RunResult
+        How the run ended.
+
+    Raises
+    ------
+    UserError
+        Where something cannot be opened (nothing is written then), or `out` exists and is not empty.
     """
     observer = observer or RunObserver()
     config = with_yoke_times(config)
@@ -170,15 +214,15 @@ def _await_ready(link: Connection, loop: BaseProcess) -> dict[str, Any]:
 
 
 class _Link:
-    """The supervisor's end of the pipe to the loop: one reader, several who tell."""
+    """The supervisor's end of the pipe to the loop: one reader, several senders."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        # A signal's handler may tell while the same thread is telling already.
+        # A signal's handler may send while the same thread is sending already.
         self._lock = threading.RLock()
 
     def send(self, kind: str, content: Any) -> None:
-        """Nothing where the loop has gone already; `_supervise` sees that."""
+        """Send a message; nothing happens where the loop is gone already, which `_supervise` sees."""
         with self._lock, suppress(BrokenPipeError, OSError):
             self.connection.send((kind, content))
 
@@ -255,7 +299,7 @@ class _Supervision:
         return self._conclude()
 
     def _make_safe(self, standby: SafeStandby) -> None:
-        """Every output, by the process that stands by, unless the loop has seen to them itself."""
+        """Make every output safe by the process that stands by, unless the loop has done it itself."""
         if self._summary or self._unsafe == [] or not self._config.outputs:
             return
         problems = standby.make_safe()
@@ -313,7 +357,7 @@ class _Supervision:
             raise UserError(content)
 
     def _report_output_faults(self, stats: dict[str, Any]) -> None:
-        """Tell at once what somebody must see to: a failed output, a line dropped by a box."""
+        """Warn at once of what needs attention: a failed output, a line that an output box has dropped."""
         for name, fault in stats["output_faults"].items():
             if name not in self._output_faults:
                 self._warn(f"output '{name}' failed: {fault}; its commands are refused from now on")
@@ -323,7 +367,7 @@ class _Supervision:
             self._warn(stats["last_output_notice"])
 
     def _kill(self) -> None:
-        """A loop that does not turn any more cannot be asked to stop. Killed, its ports are free for us."""
+        """Kill a loop that cannot be asked to stop any more; its ports are then free for us."""
         self._loop.kill()
         self._warn(f"{self._hung}; it is killed")
         self._loop.join(LOOP_END_S)
@@ -339,7 +383,7 @@ class _Supervision:
         self._observer.warn(message)
 
     def _conclude(self, status: str = "") -> RunResult:
-        """`status`: what is said of a loop without a summary that neither hung nor died of itself."""
+        """Conclude; `status` is that of a loop without a summary that neither hung nor died of itself."""
         summary = self._summary
         if self._hung and not summary:  # with its summary nothing is missing
             status = status or self._hung

@@ -1,4 +1,4 @@
-"""Outputs into their safe state after the loop's process has died with them open.
+"""Puts outputs into their safe state after the loop's process has died with them open.
 
 A process stands by for that through the whole run, its drivers loaded: starting one only then would cost
 seconds, in which a line without a watchdog of its own stays high. It acts when the supervisor says so; where
@@ -28,10 +28,20 @@ NICE = 10
 
 
 class SafeStandby:
-    """Waits to open every output anew and put it into its safe state. `close` it where nothing happened."""
+    """Waits to open every output again and make it safe; `close` it where that is not needed."""
 
     def __init__(self, config: RunConfig, register: Callable[[], None], loop_pid: int | None) -> None:
-        """`loop_pid`: the process that holds the outputs now; None where nobody does."""
+        """Start the process, where the run has outputs.
+
+        Parameters
+        ----------
+        config
+            The run.
+        register
+            Fills the registry of drivers in the new process.
+        loop_pid
+            The process that holds the outputs now; None where none does.
+        """
         self._link: Connection | None = None
         if not config.outputs:
             return
@@ -44,7 +54,13 @@ class SafeStandby:
         theirs.close()
 
     def make_safe(self) -> list[str]:
-        """All outputs of the run; what failed. The loop's process must be gone, its ports free."""
+        """Put all outputs of the run into their safe state. The loop must be gone, its ports free.
+
+        Returns
+        -------
+        list[str]
+            What failed; empty where nothing did.
+        """
         if self._link is None:
             return []
         try:
@@ -57,7 +73,7 @@ class SafeStandby:
         return [f"an output may not be in its safe state: {problem}" for problem in problems]
 
     def close(self) -> None:
-        """The loop has seen to its outputs itself."""
+        """End the process, because the loop has made its outputs safe itself."""
         if self._link is not None:
             self._end()
 
@@ -92,7 +108,18 @@ def _wait_for_exit(pid: int, clock: Clock) -> None:
 
 
 def process_is_alive(pid: int) -> bool:
-    """A zombie, whose parent has not asked for it yet, holds nothing any more."""
+    """Tell whether a process runs.
+
+    Parameters
+    ----------
+    pid
+        Its number.
+
+    Returns
+    -------
+    bool
+        False also for a zombie, whose parent has not collected it yet: it holds nothing any more.
+    """
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except OSError:

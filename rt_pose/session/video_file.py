@@ -38,11 +38,26 @@ UNKNOWN = np.iinfo(np.int64).min
 
 
 class VideoWriter:
-    """Encodes one camera's frames as they come."""
+    """Encodes one camera's frames as they come, and writes the table of their times."""
 
     def __init__(
         self, session_dir: Path, camera: str, height: int, width: int, channels: int, rate_hz: float | None
     ) -> None:
+        """Create the film and its table.
+
+        Parameters
+        ----------
+        session_dir
+            An existing folder.
+        camera
+            Name of the camera and of the files.
+        height, width
+            Size of its frames, px.
+        channels
+            1 (gray) or 3 (RGB).
+        rate_hz
+            Nominal rate of the film, frames/s; 60 where it is not known.
+        """
         # 4:2:0 has chroma for whole pairs of pixels only: an odd picture is padded, the reader cuts it.
         even_width, even_height = width + width % 2, height + height % 2
         self._picture = VideoFrame(even_width, even_height, "rgb24" if channels == 3 else "yuv420p")
@@ -73,7 +88,15 @@ class VideoWriter:
         self._stream = stream
 
     def write(self, image: NDArray[np.uint8], stamps: FrameStamps) -> None:
-        """Append a frame (H, W, C) and its row of the table."""
+        """Append a frame and its row of the table.
+
+        Parameters
+        ----------
+        image
+            (H, W, C).
+        stamps
+            The frame's stamps.
+        """
         height, width, channels = image.shape
         self._pixels[:height, : width * channels] = image.reshape(height, width * channels)
         if self._odd[0]:
@@ -87,7 +110,7 @@ class VideoWriter:
         self._rows += 1
 
     def flush(self) -> None:
-        """Hand the table's rows to the operating system; the film's clusters go by themselves."""
+        """Hand the table's rows to the operating system; the film's clusters are flushed by the muxer."""
         self._times.flush()
 
     def close(self) -> None:
@@ -102,7 +125,7 @@ class VideoWriter:
 
 @dataclass(slots=True)
 class VideoTimes:
-    """The table beside a film, one row a frame: int64 columns, `UNKNOWN` where a time is not known."""
+    """The table beside a film, one row a frame: int64 columns (F,), `UNKNOWN` where a time is not known."""
 
     frame: NDArray[np.int64]
     t_exposure_ns: NDArray[np.int64]
@@ -111,7 +134,20 @@ class VideoTimes:
 
 
 def read_times(session_dir: Path, camera: str) -> VideoTimes | None:
-    """The film's table; None where the camera was not filmed. A last row that was cut is left out."""
+    """Read the table beside a camera's film; a last row that was cut is left out.
+
+    Parameters
+    ----------
+    session_dir
+        The session's folder.
+    camera
+        Name of the camera.
+
+    Returns
+    -------
+    VideoTimes or None
+        None where the camera was not filmed.
+    """
     path = _times_path(session_dir, camera)
     if not path.is_file():
         return None
@@ -124,10 +160,30 @@ def read_times(session_dir: Path, camera: str) -> VideoTimes | None:
 def read_video(
     session_dir: Path, camera: str, rows: Sequence[int], channels: int, size: tuple[int, int] | None = None
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """The frames (H, W, C) at these rows of a film, ascending, each with its row.
+    """Decode frames of a camera's film.
 
-    `size` is the camera's (height, width), for odd pictures. Rows beyond the film's end (cut by a kill) are
-    left out. UserError where there is no film or it cannot be opened.
+    Parameters
+    ----------
+    session_dir
+        The session's folder.
+    camera
+        Name of the camera.
+    rows
+        Rows of the film's table, in any order.
+    channels
+        1 (gray) or 3 (RGB).
+    size
+        Height and width of the camera's frames, px, for odd ones, which are padded in the film.
+
+    Yields
+    ------
+    tuple[int, NDArray[np.uint8]]
+        Row, ascending, and frame (H, W, C). Rows beyond the film's end (cut by a kill) are left out.
+
+    Raises
+    ------
+    UserError
+        Where there is no film or it cannot be opened.
     """
     path = _video_path(session_dir, camera)
     if not path.is_file():

@@ -24,9 +24,18 @@ STAGE = "recorder"
 
 
 class CameraRecorder:
-    """One camera's way to its film."""
+    """Takes one camera's frames from the ring to its film."""
 
     def __init__(self, session_dir: Path, description: RingDescription) -> None:
+        """Map the ring and create the film; where that fails, every frame is counted as lost.
+
+        Parameters
+        ----------
+        session_dir
+            An existing folder.
+        description
+            That of the camera's ring.
+        """
         shape = (description.height, description.width, description.channels)
         self._camera = description.camera
         self._ring: FrameRing | None = None
@@ -50,7 +59,13 @@ class CameraRecorder:
         return bool(self._waiting)
 
     def copy(self, frame: CapturedFrame) -> None:
-        """Copy the frame's pixels while they are there, or count it as lost."""
+        """Copy a frame's pixels while they are there, or count the frame as lost.
+
+        Parameters
+        ----------
+        frame
+            The record of the frame, with its slot and generation.
+        """
         if self._ring is None or self._writer is None:
             self._lose(self._fault, frame.stamps.index)
             return
@@ -64,7 +79,7 @@ class CameraRecorder:
             self._lose("not filmed: its pixels were overwritten before the recorder came", frame.stamps.index)
 
     def encode_one(self) -> None:
-        """Encode the oldest waiting frame."""
+        """Encode the oldest waiting frame; at least one must be waiting."""
         buffer, stamps = self._waiting.popleft()
         if self._writer is not None:
             try:
@@ -76,7 +91,18 @@ class CameraRecorder:
         self._free.append(buffer)
 
     def losses(self, t_ns: int) -> list[DropRecord]:
-        """What was lost since the last call."""
+        """Report what was lost since the last call.
+
+        Parameters
+        ----------
+        t_ns
+            Host time of the records, ns.
+
+        Returns
+        -------
+        list[DropRecord]
+            One record for each reason.
+        """
         lost, self._lost = self._lost, {}
         return [
             DropRecord(t_ns=t_ns, stage=STAGE, reason=reason, count=n, camera=self._camera, first_index=first)
@@ -89,7 +115,7 @@ class CameraRecorder:
             self._writer.flush()
 
     def close(self) -> None:
-        """Encode what waits and end the film whole."""
+        """Encode the frames that wait, and end the film whole."""
         while self._waiting:
             self.encode_one()
         film, self._writer = self._writer, None

@@ -19,14 +19,43 @@ from rt_pose.session.read import Session
 
 
 def with_yoke_times(config: RunConfig) -> RunConfig:
-    """The configuration with the times of its yoked rules filled in; UserError where they cannot be read."""
+    """Fill in the times of yoked rules.
+
+    Parameters
+    ----------
+    config
+        The run.
+
+    Returns
+    -------
+    RunConfig
+        The run with the times of its yoked rules.
+
+    Raises
+    ------
+    UserError
+        Where a session cannot be read or has no rule of that name.
+    """
     sessions = {rule.yoke: Session.read(Path(rule.yoke)) for rule in config.rules if rule.yoke is not None}
     rules = [rule if rule.yoke is None else _with_times(rule, sessions[rule.yoke]) for rule in config.rules]
     return dataclasses.replace(config, rules=rules)
 
 
 def effect_times_s(session: Session, rule: str) -> list[float]:
-    """When the rule's fired events were expected to act: scene time since the first frame."""
+    """Get the times at which a rule's fired events were expected to act.
+
+    Parameters
+    ----------
+    session
+        A session.
+    rule
+        Name of one of its rules.
+
+    Returns
+    -------
+    list[float]
+        Scene time since the first frame, s, ascending.
+    """
     effects = {
         record.seq: (record.event.t_effect_ns - record.event.t_cause_ns)
         for record in session.events
