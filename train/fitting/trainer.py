@@ -12,14 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as lightning
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from rt_pose.errors import UserError
 from rt_pose.inference.gpu.device import is_out_of_memory
 from train.data.batches import TrainingBatches, ValidationBatches
 from train.data.steps import StepBatches
-from train.fitting.checkpoints import BEST, LAST, AtomicCheckpoints, ProvenanceCallback, is_resumable
+from train.fitting.checkpoints import (
+    BEST,
+    LAST,
+    AtomicCheckpoints,
+    MovableCheckpoint,
+    ProvenanceCallback,
+    is_resumable,
+)
 from train.fitting.job import Job
 from train.fitting.memory import keep_freed_memory
 from train.fitting.mixed_precision import disable_tf32, trainer_precision
@@ -154,9 +161,9 @@ def batches(job: Job, start: int) -> StepBatches:
     return StepBatches(labeled, clips, job.unlabeled.terms.first_clip_step, start)
 
 
-def _checkpoint(out: Path, name: str, monitor: str | None, mode: str = "min") -> ModelCheckpoint:
+def _checkpoint(out: Path, name: str, monitor: str | None, mode: str = "min") -> MovableCheckpoint:
     """The best by what is monitored, or after each validation the latest."""
-    return ModelCheckpoint(
+    return MovableCheckpoint(
         out / "checkpoints", name, monitor=monitor, mode=mode, enable_version_counter=False
     )
 
