@@ -107,7 +107,7 @@ def run(grid: Grid, cells: Sequence[Cell], jobs: int, say: Say) -> list[tuple[Ce
     clock, taken = HostClock(), _TimeEstimate(todo, jobs)
     cores = itertools.cycle(sorted(os.sched_getaffinity(0)))
 
-    def settle() -> None:
+    def pin_to_core() -> None:
         os.sched_setaffinity(0, {next(cores)})  # of this thread, and so of all that it starts
 
     def one(cell: Cell) -> tuple[Cell, str, float]:
@@ -115,7 +115,7 @@ def run(grid: Grid, cells: Sequence[Cell], jobs: int, say: Say) -> list[tuple[Ce
         return cell, _run_cell(grid, cell, clock), (clock.now_ns() - start) / NS_PER_S
 
     failed = []
-    with _ended_by_signals(), ThreadPoolExecutor(jobs, "accuracy", settle) as pool:
+    with _ended_by_signals(), ThreadPoolExecutor(jobs, "accuracy", pin_to_core) as pool:
         waiting = [pool.submit(one, cell) for cell in todo]
         try:
             for i, future in enumerate(as_completed(waiting), 1):

@@ -119,7 +119,7 @@ class PeerPlan:
 
 
 @dataclass(kw_only=True)
-class Setup:
+class PeerSetup:
     """Instead of a comparison."""
 
     setup: Annotated[Path, "only make the peers' environments there"]
@@ -194,7 +194,7 @@ def table(figures: dict[str, Any]) -> str:
     )
 
 
-def set_up(options: Setup) -> int:
+def set_up(options: PeerSetup) -> int:
     """Make the peers' environments; UserError where an installation fails."""
     for name, steps in SETUPS.items():
         place = options.setup / name
@@ -321,5 +321,5 @@ def _numbers(ms: dict[str, Any]) -> list[str]:
 def main() -> int:
     """The command line; prints a table and, last, one JSON line."""
     if any(word.startswith("--setup") for word in sys.argv):
-        return guarded(Setup, set_up)
+        return guarded(PeerSetup, set_up)
     return run(PeerPlan, measure, table)

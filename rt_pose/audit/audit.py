@@ -83,7 +83,7 @@ def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> AuditResul
         from rt_pose.audit import reference
 
         found = reference.compare(session)
-        _print_lines(say, ["", *reference.tell(found)])
+        _print_lines(say, ["", *reference.format_reference(found)])
         answers["reference"] = reference.as_json(found)
         identical &= found.agrees
     scores: list[hindsight.Hindsight] = []

@@ -48,7 +48,7 @@ def bind(socket: zmq.Socket[bytes], address: str, key: str) -> str:
 
 
 @contextmanager
-def held(publish: PublishConfig, or_free: bool = False) -> Iterator[dict[str, str]]:
+def hold_ports(publish: PublishConfig, or_free: bool = False) -> Iterator[dict[str, str]]:
     """Have the addresses of a run while the block runs: what was bound, by key.
 
     UserError with every address that cannot be had; where `or_free`, one that is in use is replaced by a free
@@ -70,7 +70,7 @@ def held(publish: PublishConfig, or_free: bool = False) -> Iterator[dict[str, st
 
 def check_addresses(publish: PublishConfig) -> None:
     """UserError with every address of a run that cannot be had now."""
-    with held(publish):
+    with hold_ports(publish):
         pass
 
 
