@@ -22,6 +22,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from bench.output import check_out, finish
+from rt_pose.console import log_to_console
 from rt_pose.errors import UserError
 
 Out = Annotated[Path | None, "write OUT.json and OUT.md"]
@@ -61,7 +62,8 @@ def run(
 def guarded(
     options: type[T], work: Callable[[T], int], argv: Sequence[str] | None = None, failed: int = FAILED
 ) -> int:
-    """The exit status of `work`; a UserError is told in a line, and the status is then `failed`."""
+    """The exit status of `work`; a UserError is printed in a line, and the status is then `failed`."""
+    log_to_console()
     chosen = parse(options, argv)
     try:
         return work(chosen)

@@ -137,7 +137,7 @@ def _train(out: Path) -> Path:
         write_labeled_folder(out / "data", FRAMES, DATA_SEED, progress=lambda done, total: advance(done))  # noqa: ARG005
     print("\n2/4  training a small network on them")
     config = load(TrainConfig, FOLDER / "train" / "demo.yaml")
-    return fit(config, out / "data", out / "training", say=print)
+    return fit(config, out / "data", out / "training")
 
 
 @contextmanager

@@ -28,7 +28,6 @@ from train.fitting.pose_module import MONITORED, SEEN, PoseModule
 from train.fitting.progress import TrainingProgress
 from train.support.distributed import distributed_settings, kill_other_ranks_on_failure, rank
 from train.support.interrupts import StopOnCtrlC
-from train.support.say import Say
 
 LOG_EVERY = 10
 """Steps between the losses written for TensorBoard."""
@@ -55,7 +54,7 @@ class TrainingEnd:
     """Why it ended early, as a phrase; None where it ran to its end."""
 
 
-def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> TrainingEnd:
+def train(job: Job, out: Path, start: int, module: PoseModule) -> TrainingEnd:
     """Train the network of a module.
 
     Parameters
@@ -87,7 +86,7 @@ def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> Trai
     patience, stop = _Patience(config.patience), StopOnCtrlC()
     callbacks = [
         *([patience] if config.patience else []),
-        *([] if rank(config) else [TrainingProgress(say)]),
+        *([] if rank(config) else [TrainingProgress()]),
         Pictures(job.watched, "validation" if config.keeps_back else SEEN),
         stop,
         ProvenanceCallback(job),
@@ -114,7 +113,7 @@ def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> Trai
         with stop.listening(config.devices > 1), notes, kill_other_ranks_on_failure(trainer), disable_tf32():
             trainer.fit(
                 module,
-                batches(job, start, say),
+                batches(job, start),
                 ValidationBatches(job.watched, job.spec, config.batch_size),
                 ckpt_path=last if start else None,
                 weights_only=True,
@@ -123,7 +122,7 @@ def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> Trai
     return TrainingEnd(Path(best) if best else None, trainer.global_step, "" if stop.asked else patience.why)
 
 
-def batches(job: Job, start: int, say: Say) -> StepBatches:
+def batches(job: Job, start: int) -> StepBatches:
     """Return the batches of a training.
 
     Parameters
@@ -151,7 +150,7 @@ def batches(job: Job, start: int, say: Say) -> StepBatches:
         rank=rank(config),
         ranks=config.devices,
     )
-    clips = job.unlabeled.clips(config, job.spec, start, say)
+    clips = job.unlabeled.clips(config, job.spec, start)
     return StepBatches(labeled, clips, job.unlabeled.terms.first_clip_step, start)
 
 

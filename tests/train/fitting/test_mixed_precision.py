@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from support.labeled_folder import make_labeled_folder
+from support.log_lines import log_into
 
 from rt_pose.errors import UserError
 from rt_pose.package import InputSpec
@@ -25,7 +27,7 @@ from train.fitting.pose_module import PoseModule
 from train.losses.loss_context import LossContext
 from train.losses.terms import build_terms
 from train.models.network import PoseNetwork
-from train.support.distributed import distributed_settings, rank, say_on_rank_zero
+from train.support.distributed import distributed_settings, quiet_unless_rank_zero, rank
 
 CPU = torch.device("cpu")
 SPEC = InputSpec(96, 64, 1, [127.0], [64.0])
@@ -39,7 +41,7 @@ def no_setup(*_: object) -> LossContext:
 def tracker(precision: str) -> PoseModule:
     torch.manual_seed(0)
     config = replace(CONFIG, precision=precision)  # type: ignore[arg-type]
-    terms = build_terms(config, no_setup, lambda _: None)
+    terms = build_terms(config, no_setup)
     return PoseModule(PoseNetwork(config.network, 1, 3), SPEC, config, terms)
 
 
@@ -123,14 +125,19 @@ def test_each_process_draws_noise_of_its_own(tmp_path: Path) -> None:
     assert abs(np.corrcoef(second[0], noise(1, seed=1)[0])[0, 1]) < 0.1
 
 
-def test_only_the_first_process_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+def log_as_rank(config: TrainConfig, line: str) -> None:
+    quiet_unless_rank_zero(config)
+    logging.getLogger("train.fitting").info(line)
+
+
+def test_only_the_first_process_informs_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     config, messages = replace(TrainConfig(), device="gpu", devices=2), []
     monkeypatch.setenv("LOCAL_RANK", "1")
-    say_on_rank_zero(config, messages.append)("from the second")
+    log_into(messages, log_as_rank, config, "from the second")
     assert rank(config) == 1
     assert rank(TrainConfig()) == 0  # alone, whatever the environment says
     monkeypatch.delenv("LOCAL_RANK")
-    say_on_rank_zero(config, messages.append)("from the first")
+    log_into(messages, log_as_rank, config, "from the first")
     assert messages == ["from the first"]
     assert distributed_settings(config)["devices"] == 2
     assert distributed_settings(TrainConfig()) == {"devices": 1}

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from support.labeled_folder import make_discs_video, make_labeled_folder, read_rows, write_rows
+from support.log_lines import log_into
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rt_pose.errors import UserError
@@ -58,16 +59,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(config: TrainConfig, folder: Path, out: Path, stop_at: int | None = None) -> list[str]:
-    """Train briefly; the lines said. Ctrl-C at a validation where told."""
+    """Train briefly; the lines logged. Ctrl-C at the validation of `stop_at`."""
     messages: list[str] = []
 
-    def say(line: str) -> None:
+    def take(line: str) -> None:
         messages.append(line)
         if stop_at is not None and line.startswith(f"step {stop_at}:"):
             signal.raise_signal(signal.SIGINT)
 
     try:
-        fit(config, folder, out, say)
+        log_into(take, fit, config, folder, out)
     except UserError as error:
         # So short a training may have learned too little for a package.
         if "not sure of a single keypoint" not in str(error):
@@ -159,21 +160,21 @@ def test_another_skeletons_checkpoint_is_refused(
     write_rows(other, [[cell.replace("small", "tail") for cell in row] for row in read_rows(other)])
     config = replace(CONFIG, resume=True, skeleton=[])
     with pytest.raises(UserError, match=r"the labels lack 'small'[\s\S]*it does not know 'tail'"):
-        fit(config, other, whole[0], lambda _: None)
+        fit(config, other, whole[0])
 
 
 def test_another_configuration_or_other_labels_are_refused(
     whole: tuple[Path, list[str]], folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="batch_size: it was trained with 4, the configuration says 5"):
-        fit(replace(CONFIG, resume=True, batch_size=5), folder, whole[0], lambda _: None)
+        fit(replace(CONFIG, resume=True, batch_size=5), folder, whole[0])
     other = shutil.copytree(folder, tmp_path / "other")
     rows = read_rows(other)
     for row in rows[3:]:
         row[1] = "20.0"
     write_rows(other, rows)
     with pytest.raises(UserError, match="the labels or images have changed since"):
-        fit(replace(CONFIG, resume=True), other, whole[0], lambda _: None)
+        fit(replace(CONFIG, resume=True), other, whole[0])
 
 
 def test_what_is_no_checkpoint_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ def test_what_is_no_checkpoint_is_refused(folder: Path, tmp_path: Path) -> None:
     last.parent.mkdir()
     last.write_bytes(b"cut off")
     with pytest.raises(UserError, match=r"last\.ckpt: cannot be read"):
-        fit(replace(CONFIG, resume=True), folder, tmp_path, lambda _: None)
+        fit(replace(CONFIG, resume=True), folder, tmp_path)
 
 
 def test_a_training_that_gets_no_better_ends(folder: Path, tmp_path: Path) -> None:
@@ -235,7 +236,7 @@ def test_only_its_own_checkpoint_is_offered_to_go_on_from(
     messages: list[str] = []
     config = CONFIG if own else replace(CONFIG, batch_size=5)
     with _largest_file(2_000_000), pytest.raises(UserError, match="make room") as full:
-        fit(config, folder, tmp_path, messages.append)
+        log_into(messages, fit, config, folder, tmp_path)
     (replaced,) = [line for line in messages if "is of an earlier training and will be replaced" in line]
     assert ("--resume true" in replaced) == own
     assert ("--resume true" in str(full.value)) == own

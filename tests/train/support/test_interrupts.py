@@ -130,7 +130,7 @@ def test_it_reaches_a_process_that_has_only_begun(
     )
     pressed = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     pressed.start()
-    (ended,) = run_in_parallel(config, [member_of(tmp_path, 0), member_of(tmp_path, 1)], 1, lambda _: None)
+    (ended,) = run_in_parallel(config, [member_of(tmp_path, 0), member_of(tmp_path, 1)], 1)
     pressed.join()
     assert (ended.member.seed, ended.how) == (0, "interrupted")
     assert capfd.readouterr().err == ""
