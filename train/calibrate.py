@@ -231,7 +231,9 @@ def _bias(estimator: Estimator, labels: _Labels, spec: TrackingSpec) -> tuple[li
     noise += np.asarray(spec.floor_px2)[:, None, None] * np.eye(2)
     n = int(np.isfinite(e).all(axis=-1).sum())
     if not n:
-        raise UserError(f"labels {labels.name}: the network was sure of no labeled keypoint; no bias from it")
+        raise UserError(
+            f"labels {labels.name}: the network was confident of no labeled keypoint; no bias from it"
+        )
     return bias_covariances(e, noise), f"{n} labels of {labels.name}, {labels.how}"
 
 

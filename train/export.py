@@ -196,9 +196,9 @@ def _golden(trained: Trained, work: Path) -> Golden:
     found = _estimator(trained, work).estimate_sequence(images)
     if not (found.confidence >= GOLDEN_CONFIDENCE).any():
         raise UserError(
-            f"the network is not sure of a single keypoint (highest confidence {found.confidence.max():.2f}, "
-            f"needed {GOLDEN_CONFIDENCE}), so no package was written; train for more steps or label more "
-            "frames"
+            f"the network is not confident of a single keypoint (highest confidence "
+            f"{found.confidence.max():.2f}, needed {GOLDEN_CONFIDENCE}), so no package was written; "
+            "train for more steps or label more frames"
         )
     return Golden(np.stack(images), found.xy, found.confidence)
 

@@ -260,7 +260,7 @@ def _call(grid: Grid, command: list[str], log: Path) -> str:
     if code == 0:
         return ""
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    notes = [line for line in lines if line.startswith("rt-pose: ")] or lines or ["said nothing"]
+    notes = [line for line in lines if line.startswith("rt-pose: ")] or lines or ["no output"]
     return f"failed ({code}): {notes[-1].strip()}"
 
 

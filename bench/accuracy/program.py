@@ -87,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return guarded(Options, _main, argv, failed=1)
     except KeyboardInterrupt:
-        say("interrupted: the same command goes on with what is not done")
+        say("interrupted: the same command resumes what is not done")
         return INTERRUPTED
 
 

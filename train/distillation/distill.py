@@ -249,15 +249,15 @@ def _videos(config: DistillConfig, job: Job, out: Path) -> list[VideoJob]:
 
 def _sure_px(config: DistillConfig, teachers: Sequence[EnsembleMember]) -> float:
     if config.pseudo.sure_px is not None:
-        _LOG.info(f"sure: doubt of at most {config.pseudo.sure_px:.2f} px, as configured")
+        _LOG.info(f"confident: uncertainty of at most {config.pseudo.sure_px:.2f} px, as configured")
         return config.pseudo.sure_px
     errors = [t.package.manifest.training.get("errors", {}).get("median_px") for t in teachers]
     known = [float(error) for error in errors if error]
     if not known:
         raise UserError(
-            "pseudo.sure_px: the teachers' packages tell no validation error to derive it from; set it, in "
+            "pseudo.sure_px: the teachers' packages hold no validation error to derive it from; set it, in "
             "px of the frame"
         )
     sure_px = float(np.mean(known))
-    _LOG.info(f"sure: doubt of at most {sure_px:.2f} px, the teachers' median validation error")
+    _LOG.info(f"confident: uncertainty of at most {sure_px:.2f} px, the teachers' median validation error")
     return sure_px

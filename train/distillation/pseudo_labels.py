@@ -153,7 +153,7 @@ def _report_left_out(left_out: dict[str, int], config: DistillConfig, kept_back:
     )
     if unknown := without_frame_index(kept_back):
         _LOG.info(
-            f"{unknown} of {len(kept_back)} images that validate do not tell by their names which frames of "
+            f"{unknown} of {len(kept_back)} images that validate do not state in their names which frames of "
             "a video they are (VIDEO/img0123.png would): pseudo-labeled frames may be their neighbours, and "
             "the error on them too small"
         )
@@ -172,8 +172,8 @@ def _choose(
     candidates = np.flatnonzero((known.mean(axis=1) >= LEAST_KNOWN) & confident.any(axis=1))
     if not len(candidates):
         raise UserError(
-            f"pseudo.sure_px: in no frame are the teachers sure of half of the keypoints (doubt of at most "
-            f"{sure_px:.2f} px); set a larger one, or train the teachers further"
+            f"pseudo.sure_px: in no frame are the teachers confident of half of the keypoints (uncertainty "
+            f"of at most {sure_px:.2f} px); set a larger one, or train the teachers further"
         )
     candidates = candidates[~np.concatenate(near)[candidates]]
     if not len(candidates):

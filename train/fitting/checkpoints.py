@@ -65,7 +65,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
             beside.replace(target)
         except OSError as error:
             beside.unlink(missing_ok=True)
-            then = "the earlier one is whole: make room, then go on with `--resume true`"
+            then = "the earlier one is intact: make room, then resume with `--resume true`"
             raise UserError(
                 f"checkpoint {target}: cannot be written ({buffer.tell() / 2**20:.0f} MiB): "
                 f"{error.strerror}; {then if self._resumable() else 'make room and start again'}"
@@ -126,11 +126,11 @@ def step_to_resume(path: Path, job: Job) -> int:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for what is none
         raise UserError(
-            f"checkpoint {path}: cannot be read: {read_problem(error)}; remove it to begin anew"
+            f"checkpoint {path}: cannot be read: {read_problem(error)}; remove it to start again"
         ) from error
     known = checkpoint.get(BELONGS)
     if known is None:
-        raise UserError(f"checkpoint {path}: it does not say what it belongs to; remove it to begin anew")
+        raise UserError(f"checkpoint {path}: it does not say what it belongs to; remove it to start again")
     problems = skeleton_differences(known["keypoints"], job.frames.keypoints)
     if not problems and known["labels"] != fingerprint(job.train):
         problems = ["the labels or images have changed since"]
@@ -140,8 +140,8 @@ def step_to_resume(path: Path, job: Job) -> int:
     if problems:
         listed = "\n  ".join(problems)
         raise UserError(
-            f"checkpoint {path}: it belongs to another training, so this one cannot go on from it:\n"
-            f"  {listed}\nundo the change, or give another --out, or `--resume false` to begin anew"
+            f"checkpoint {path}: it belongs to another training, so this one cannot resume from it:\n"
+            f"  {listed}\nundo the change, or give another --out, or `--resume false` to start again"
         )
     return int(checkpoint["global_step"])
 

@@ -177,7 +177,7 @@ def conclude(outcome: EnsembleOutcome) -> bool:
     if outcome.remaining:
         _LOG.info(f"remain: {', '.join(member.name for member in outcome.remaining)}")
     if not outcome.whole:
-        _LOG.info("the same command once more goes on with these")
+        _LOG.info("the same command once more resumes these")
         return False
     _LOG.info(f"one prediction of all: rt-pose predict --model {outcome.out} --video VIDEO --out poses.csv")
     return True

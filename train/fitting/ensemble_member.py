@@ -151,7 +151,7 @@ def _is_resumable_member(member: MemberTraining, job: Job) -> bool:
     try:
         step_to_resume(last, job)
     except UserError as error:
-        _LOG.info(f"{str(error).splitlines()[0]} it begins anew")
+        _LOG.info(f"{str(error).splitlines()[0]} it starts again")
         return False
     return True
 

@@ -285,7 +285,7 @@ def start_from(job: Job) -> Job:
         _LOG.info(format_start(config.network.backbone, config.network.weights))
         return job
     checkpoint = warm_start(_network(job), job.frames.keypoints, config.init_from)
-    _LOG.info(f"begins as the network of {checkpoint}")
+    _LOG.info(f"warm start from {checkpoint}")
     if job.split.validation.size and (notes := seen_before(checkpoint, job.validation.names)):
         _LOG.info(notes)
     return replace(job, seen_before=trained_before(checkpoint))
@@ -295,14 +295,14 @@ def _start(job: Job, last: Path) -> int:
     """Return the step to start at."""
     if not job.config.resume:
         if last.is_file():
-            then = "; `--resume true` goes on from it" if is_resumable(last, job) else ""
+            then = "; `--resume true` resumes from it" if is_resumable(last, job) else ""
             _LOG.info(f"{last} is of an earlier training and will be replaced{then}")
         return 0
     if not last.is_file():
-        _LOG.info(f"nothing to go on from (no {last}): the training begins at its first step")
+        _LOG.info(f"nothing to resume from (no {last}): the training begins at its first step")
         return 0
     step = step_to_resume(last, job)
-    _LOG.info(f"going on from step {step}, {last}")
+    _LOG.info(f"resuming from step {step}, {last}")
     return step
 
 

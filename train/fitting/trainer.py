@@ -194,11 +194,11 @@ def _explain_full_gpu(
         messages = is_out_of_memory(error)
         if messages is None:
             raise
-        whole = f"{last} is whole: go on from it with `--resume true`"
+        whole = f"{last} is intact: resume from it with `--resume true`"
         raise UserError(
             f"the GPU's memory ran out at step {trainer.global_step} ({messages}); lower "
             "`batch_size`, `clip_length` or the network's size, or set `precision: bf16`; "
-            + (whole if resumable() else "then begin anew")
+            + (whole if resumable() else "then start again")
         ) from error
 
 

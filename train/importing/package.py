@@ -164,7 +164,7 @@ def _golden(frames: SampleFrames, reference: Keypoints[FloatArray]) -> Golden:
     confident = (reference.confidence >= GOLDEN_CONFIDENCE).sum(axis=1)
     if not confident.any():
         raise UserError(
-            f"the network is not sure of a single keypoint of {frames.source} (highest confidence "
+            f"the network is not confident of a single keypoint of {frames.source} (highest confidence "
             f"{reference.confidence.max():.2f}, needed {GOLDEN_CONFIDENCE}), so no engine could be checked; "
             "give `--frames` like those it was trained on"
         )

@@ -5,6 +5,7 @@ The teachers find discs by their grey level and are never trained; one of them h
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -127,7 +128,7 @@ def test_a_keypoint_on_which_the_teachers_disagree_is_dropped(distilled: Distill
     shares = {line.split()[0]: line for line in distilled.said if line.startswith("  k")}
     assert "sure   0.0%  absent   0.0%  unknown 100.0%" in shares["k0"]
     assert "sure 100.0%" in shares["k1"]
-    assert "sure: doubt of at most 3.00 px, as configured" in distilled.said
+    assert "confident: uncertainty of at most 3.00 px, as configured" in distilled.said
 
 
 def test_a_larger_threshold_keeps_it(
@@ -317,7 +318,7 @@ def test_it_begins_as_the_best_teacher(folder: Path, teachers: list[Package], tm
     config = _config(folder, teachers, tmp_path / "out", pseudo=unsure, split_seed=0, **short)
     config.teachers[:] = [str(teachers[0].path), *map(str, trained)]
     log_into(messages, distill, config)
-    assert f"begins as the network of {best}" in messages
+    assert f"warm start from {best}" in messages
 
 
 def _with_checkpoint(teacher: Package, network: dict[str, Any]) -> Path:

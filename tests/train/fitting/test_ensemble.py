@@ -137,8 +137,8 @@ def test_an_interrupted_ensemble_says_what_remains_and_goes_on(trained: Trained)
     notes: list[str] = []
     assert not log_into(notes, conclude, trained.first)
     assert notes[0] == "0 trained, 0 done before, 0 failed, 2 remain"
-    assert notes[-2:] == ["remain: seed-3, seed-1", "the same command once more goes on with these"]
-    assert any(line.startswith("seed-3: going on from step 20") for line in trained.said)
+    assert notes[-2:] == ["remain: seed-3, seed-1", "the same command once more resumes these"]
+    assert any(line.startswith("seed-3: resuming from step 20") for line in trained.said)
     assert log_into(notes, conclude, trained.outcome)
 
 

@@ -116,7 +116,7 @@ def test_one_seed_gives_one_network(folder: Path, tmp_path: Path) -> None:
     short = replace(CONFIG, steps=8, validate_every=8)
 
     def weights(name: str, seed: int) -> torch.Tensor:
-        with pytest.raises(UserError, match="not sure of a single keypoint"):
+        with pytest.raises(UserError, match="not confident of a single keypoint"):
             fit(replace(short, seed=seed), folder, tmp_path / name)
         checkpoint = torch.load(tmp_path / name / "checkpoints" / "best.ckpt", weights_only=True)
         return checkpoint["state_dict"]["network.head.heatmaps.weight"]
@@ -212,7 +212,7 @@ def test_an_export_that_fails_leaves_the_earlier_package(
 
     monkeypatch.setattr(shutil, "copyfile", full)
     finished = replace(CONFIG, resume=True)
-    with pytest.raises(UserError, match=r"is full; .*last\.ckpt is whole"):
+    with pytest.raises(UserError, match=r"is full; .*last\.ckpt is intact"):
         fit(finished, folder, out)
     assert read_package(package.path).sha256 == package.sha256
     assert not list(out.glob("export-*"))

@@ -71,7 +71,7 @@ def _run(config: TrainConfig, folder: Path, out: Path, stop_at: int | None = Non
         log_into(take, fit, config, folder, out)
     except UserError as error:
         # So short a training may have learned too little for a package.
-        if "not sure of a single keypoint" not in str(error):
+        if "not confident of a single keypoint" not in str(error):
             raise
     return messages
 
@@ -106,7 +106,7 @@ def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(
     assert _checkpoint(tmp_path)["global_step"] == stop_at
     torch.rand(3)  # another process would have drawn other numbers by now
     messages = _run(replace(CONFIG, resume=True), folder, tmp_path)
-    assert any(line.startswith(f"going on from step {stop_at}") for line in messages)
+    assert any(line.startswith(f"resuming from step {stop_at}") for line in messages)
     validations = [line for line in messages if line.startswith("step ")]
     assert validations == [line for line in whole[1] if line.startswith("step ")][stop_at // 4 :]
     here, there = _checkpoint(tmp_path), _checkpoint(whole[0])
@@ -133,7 +133,7 @@ def test_a_finished_training_is_only_exported_again(
 
 def test_nothing_to_go_on_from_is_said_and_a_run_begins(folder: Path, tmp_path: Path) -> None:
     messages = _run(replace(CONFIG, resume=True, steps=4), folder, tmp_path)
-    assert any(line.startswith("nothing to go on from") for line in messages)
+    assert any(line.startswith("nothing to resume from") for line in messages)
     assert _checkpoint(tmp_path)["global_step"] == 4
 
 
@@ -220,7 +220,7 @@ def test_a_full_disk_loses_no_checkpoint(tmp_path: Path) -> None:
     writer.save_checkpoint({"weights": torch.arange(50_000.0)}, path)
     with (
         _largest_file(50_000),
-        pytest.raises(UserError, match=r"last\.ckpt: cannot be written.*the earlier one is whole"),
+        pytest.raises(UserError, match=r"last\.ckpt: cannot be written.*the earlier one is intact"),
     ):
         writer.save_checkpoint({"weights": torch.zeros(50_000)}, path)
     assert torch.equal(torch.load(path, weights_only=True)["weights"], torch.arange(50_000.0))

@@ -52,7 +52,7 @@ def error_px(messages: list[str]) -> float:
 def test_it_begins_where_the_earlier_training_ended(folder: Path, earlier: Path, tmp_path: Path) -> None:
     messages: list[str] = []
     log_into(messages, fit, replace(SHORT, init_from=str(earlier)), folder, tmp_path / "out")
-    assert f"begins as the network of {earlier / 'checkpoints' / 'best.ckpt'}" in messages
+    assert f"warm start from {earlier / 'checkpoints' / 'best.ckpt'}" in messages
     assert not any("trained on" in line for line in messages), "both keep back the same frames"
     assert error_px(messages) < 3.0, "four steps teach no network anything"
     package = read_package(tmp_path / "out" / "package")
@@ -77,7 +77,7 @@ def test_a_checkpoint_itself_will_do(folder: Path, earlier: Path, tmp_path: Path
     messages: list[str] = []
     checkpoint = earlier / "checkpoints" / "last.ckpt"
     log_into(messages, fit, replace(SHORT, init_from=str(checkpoint)), folder, tmp_path / "out")
-    assert f"begins as the network of {checkpoint}" in messages
+    assert f"warm start from {checkpoint}" in messages
 
 
 def test_frames_that_it_has_seen_are_told(folder: Path, earlier: Path, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_without_its_package_nobody_knows_what_it_has_seen(
     assert any("does not say which frames it kept back" in line for line in messages)
     messages.clear()
     log_into(messages, prepare, replace(SHORT, init_from=str(alone), validation_fraction=0.0), folder)
-    assert f"begins as the network of {alone}" in messages
+    assert f"warm start from {alone}" in messages
     assert not any("does not say" in line for line in messages), "nothing validates"
 
 

@@ -196,7 +196,7 @@ def test_frames_of_nothing_known_are_refused(tmp_path: Path, frames: Path) -> No
     export(Elsewhere(False), torch.zeros(1, 1, HEIGHT, WIDTH), tmp_path / "model.onnx", "in", ["maps", "off"])
     for path in frames.iterdir():
         cv2.imwrite(str(path), np.zeros((HEIGHT, WIDTH), np.uint8))
-    with pytest.raises(UserError, match="not sure of a single keypoint"):
+    with pytest.raises(UserError, match="not confident of a single keypoint"):
         import_onnx(options(tmp_path, spec()))
 
 

@@ -82,7 +82,7 @@ def test_it_ends_every_process_of_an_ensemble(folder: Path, tmp_path: Path) -> N
     messages = _ctrl_c(process, {"seed-0: step 20:", "seed-1: step 20:"})
     assert process.returncode == 130
     assert {"seed-0: interrupted", "seed-1: interrupted"} <= set(messages)
-    assert messages[-1] == "the same command once more goes on with these"
+    assert messages[-1] == "the same command once more resumes these"
     for name in ("seed-0", "seed-1"):
         with exclusive_lock(out / name, lock=LOCK):  # nobody is at it any more
             assert _step(out / name) >= 20
