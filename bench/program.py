@@ -62,7 +62,7 @@ def run(
 def guarded(
     options: type[T], work: Callable[[T], int], argv: Sequence[str] | None = None, failed: int = FAILED
 ) -> int:
-    """The exit status of `work`; a UserError is told in a line, and the status is then `failed`."""
+    """The exit status of `work`; a UserError is printed in a line, and the status is then `failed`."""
     chosen = parse(options, argv)
     log_to_console()
     try:

@@ -66,7 +66,7 @@ def import_dlc(options: dict[str, Any]) -> Package:
 
     path, frames = Path(options["file"]), _frames(options, 3)
     imported = read_dlc(path, frames.size, parse_size(options.get("size")))
-    with _original_program(options, "dlc") as originals:
+    with _original_programs(options, "dlc") as originals:
         return _conclude(imported, frames, options, originals)
 
 
@@ -93,12 +93,12 @@ def import_sleap(options: dict[str, Any]) -> Package:
     path = Path(options["file"])
     frames = _frames(options, wants_channels(path))
     imported = read_sleap(path, frames.size, parse_size(options.get("size")))
-    with _original_program(options, "sleap") as originals:
+    with _original_programs(options, "sleap") as originals:
         return _conclude(imported, frames, options, [WholeGraph(path), *originals])
 
 
 @contextmanager
-def _original_program(options: dict[str, Any], kind: Kind) -> Iterator[list[Original]]:
+def _original_programs(options: dict[str, Any], kind: Kind) -> Iterator[list[Original]]:
     """The program that trained the network, where its Python is given."""
     if not options.get("python"):
         yield []
