@@ -34,7 +34,13 @@ def rank(config: TrainConfig) -> int:
 
 
 def quiet_unless_rank_zero(config: TrainConfig) -> None:
-    """In every process but the first, log warnings only: the first one informs the user."""
+    """Log warnings only in every process but the first: the first one informs the user.
+
+    Parameters
+    ----------
+    config
+        Of the training; its number of GPUs.
+    """
     if rank(config):
         for name in LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
