@@ -371,7 +371,7 @@ def check_step_memory(job: Job, trainings: int = 1) -> None:
 
 def _trained(job: Job, module: PoseModule, step: int) -> Trained:
     settings = asdict(job.config)
-    # Folders of the machine that trained say nothing to whoever reads the package.
+    # Folders of the machine that trained mean nothing elsewhere.
     del settings["data"], settings["out"], settings["resume"]
     settings["network"]["weights"] = Path(job.config.network.weights).name
     settings["init_from"] = name_of(job.config.init_from)

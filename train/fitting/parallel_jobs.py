@@ -175,7 +175,7 @@ def _train(config: TrainConfig, member: MemberTraining, link: Connection) -> Non
 
 
 class _LinkHandler(logging.Handler):
-    """Hands the lines of this process to the one that started it."""
+    """Sends the log lines of this process to the one that started it."""
 
     def __init__(self, link: Connection) -> None:
         super().__init__()

@@ -99,7 +99,7 @@ def import_sleap(options: dict[str, Any]) -> Package:
 
 @contextmanager
 def _original_programs(options: dict[str, Any], kind: Kind) -> Iterator[list[Original]]:
-    """The program that trained the network, where its Python is given."""
+    """Return the program that trained the network, where its Python is given."""
     if not options.get("python"):
         yield []
         return
