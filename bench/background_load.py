@@ -1,4 +1,4 @@
-"""How much of the machine other processes took meanwhile: a disturbed comparison is none."""
+"""How much of the machine other processes took during a measurement: a disturbed comparison is worthless."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class BackgroundLoad:
-    """Between `start` and `share`: processor time of everybody but this process and the given ones."""
+    """Measures, from `start` to `share`, the processor time of all but this process and the given ones."""
 
     def __init__(self, pids: list[int]) -> None:
+        """Name the processes that do not count.
+
+        Parameters
+        ----------
+        pids
+            Numbers of processes that belong to the measurement.
+        """
         self._pids = [os.getpid(), *pids]
         self._clock = HostClock()
         self._cores = os.cpu_count() or 1
@@ -24,7 +31,7 @@ class BackgroundLoad:
         self._from = (self._clock.now_ns(), _busy_ticks(), self._own_ticks())
 
     def share(self) -> float:
-        """Of the machine's processor time since `start`, 0 to 1."""
+        """Get the share of the machine's processor time that others took since `start`, 0 to 1."""
         since, busy, own = self._from
         elapsed_s = (self._clock.now_ns() - since) / NS_PER_S
         ticks = (_busy_ticks() - busy) - (self._own_ticks() - own)

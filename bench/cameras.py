@@ -34,7 +34,7 @@ ROUNDS, CALLS = 8, 10
 
 @dataclass(kw_only=True)
 class Options:
-    """What is measured."""
+    """Options of the command line."""
 
     model: Annotated[str, "folder of the model package"]
     video: Annotated[Path, "the recording that every camera plays"]
@@ -45,7 +45,18 @@ class Options:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """The runs, and the engine alone."""
+    """Measure the runs, and the engine alone.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    dict[str, Any]
+        The figures, for JSON.
+    """
     return {
         "bench": "cameras",
         **conditions(),
@@ -61,7 +72,22 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def live(options: Options, cameras: int, group_ms: float) -> dict[str, Any]:
-    """One run through the whole program."""
+    """Run the whole program once.
+
+    Parameters
+    ----------
+    options
+        The command line.
+    cameras
+        Number of cameras.
+    group_ms
+        How long the first frame waits for the others, ms.
+
+    Returns
+    -------
+    dict[str, Any]
+        How the frames came through.
+    """
     say(f"{cameras} camera(s), group_ms {group_ms:g} ...")
     base = latency_config(
         options.model,
@@ -83,7 +109,20 @@ def _with(base: RunConfig, cameras: int, group_ms: float) -> RunConfig:
 
 
 def alone(model: str, precision: Precision) -> list[dict[str, Any]]:
-    """The engine without a loop: so many frames in one call, and one by one, in turns."""
+    """Time the engine without a loop: several frames in one call, and one by one, in turns.
+
+    Parameters
+    ----------
+    model
+        Folder of the model package.
+    precision
+        Precision of the engine.
+
+    Returns
+    -------
+    list[dict[str, Any]]
+        Summaries (ms for all frames) by number of frames.
+    """
     engine = choose_engine(read_package(model), EngineConfig(precision=precision)).engine
     spec = engine.spec
     found = []
@@ -109,7 +148,18 @@ def _timed(engine: Engine, batches: list[Any], n: int) -> list[float]:
 
 
 def text(figures: dict[str, Any]) -> str:
-    """The tables for people."""
+    """Format the tables for people.
+
+    Parameters
+    ----------
+    figures
+        What `measure` returned.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     live_rows = [
         [
             str(row["cameras"]),

@@ -10,11 +10,27 @@ from rt_pose.errors import UserError
 
 PERCENTILES = ("p50", "p90", "p99", "p99_9", "max")
 MACHINE = ("cpu", "cores_usable", "features", "arch")
-"""What makes two machines different ones; memory and kernel are told elsewhere."""
+"""Keys in which two machines must agree to count as the same; memory and kernel are not among them."""
 
 
 def read_earlier(path: Path) -> dict[str, Any]:
-    """The figures that an earlier run wrote; UserError where the file holds none."""
+    """Read the figures that an earlier run wrote.
+
+    Parameters
+    ----------
+    path
+        Its latency.json.
+
+    Returns
+    -------
+    dict[str, Any]
+        The figures.
+
+    Raises
+    ------
+    UserError
+        Where the file is no result of `rt-pose bench latency`.
+    """
     if not path.is_file():
         raise UserError(
             f"--compare {path}: no such file; `rt-pose bench latency --out DIR` writes latency.json"
@@ -32,7 +48,20 @@ def read_earlier(path: Path) -> dict[str, Any]:
 
 
 def compare(now: dict[str, Any], earlier: dict[str, Any], file: str) -> dict[str, Any]:
-    """Ratios now / earlier by figure and percentile (None where either is missing), and notes."""
+    """Compare a run with an earlier one.
+
+    Parameters
+    ----------
+    now, earlier
+        Figures of both.
+    file
+        Name of the earlier file.
+
+    Returns
+    -------
+    dict[str, Any]
+        Notes, and ratios now / earlier by figure and percentile; None where either is missing.
+    """
     ours, theirs = _rows(now), _rows(earlier)
     ratios = {
         name: {key: _ratio(found.get(key), theirs[name].get(key)) for key in PERCENTILES}
@@ -43,7 +72,18 @@ def compare(now: dict[str, Any], earlier: dict[str, Any], file: str) -> dict[str
 
 
 def notes(now: dict[str, Any], earlier: dict[str, Any]) -> list[str]:
-    """What makes the ratios say less than they seem to: another machine, engine, package or recording."""
+    """Say what weakens the ratios: another machine, engine, package or recording.
+
+    Parameters
+    ----------
+    now, earlier
+        Figures of both.
+
+    Returns
+    -------
+    list[str]
+        A sentence each.
+    """
     found = []
     if any(now["machine"].get(key) != earlier["machine"].get(key) for key in MACHINE):
         found.append(
@@ -62,7 +102,18 @@ def notes(now: dict[str, Any], earlier: dict[str, Any]) -> list[str]:
 
 
 def machine_name(machine: dict[str, Any]) -> str:
-    """A machine in words."""
+    """Describe a machine in words.
+
+    Parameters
+    ----------
+    machine
+        What `rt_pose.session.describe.machine` returned.
+
+    Returns
+    -------
+    str
+        Processor, cores and features.
+    """
     features = " ".join(machine.get("features") or []) or "no features known"
     return f"{machine.get('cpu')}, {machine.get('cores_usable')} cores ({features})"
 
@@ -77,7 +128,7 @@ def _rows(figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _ratio(here: float | None, there: float | None) -> float | None:
-    # Overheads may be near or under nought, where a ratio says nothing.
+    # Overheads may be near or below zero, where a ratio says nothing.
     return round(here / there, 4) if here is not None and there and here > 0 and there > 0 else None
 
 

@@ -43,7 +43,7 @@ CONFIDENT = 0.5
 
 @dataclass(kw_only=True)
 class Options:
-    """What is measured."""
+    """Options of the command line."""
 
     model: Annotated[str, "folder of the model package"]
     video: Annotated[Path, "the recording"]
@@ -52,7 +52,18 @@ class Options:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """Every size of frame, whole and followed."""
+    """Measure every size of frame, looked at whole and followed.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    dict[str, Any]
+        The figures, for JSON.
+    """
     package = read_package(options.model)
     estimator = choose_engine(package, EngineConfig(precision="float32")).estimator
     channels = package.manifest.input.channels
@@ -74,7 +85,28 @@ def compare(
     scale: float,
     follow: bool,
 ) -> dict[str, Any]:
-    """One size of frame, looked at whole or followed by a window."""
+    """Measure one size of frame, looked at whole or followed by a window.
+
+    Parameters
+    ----------
+    package
+        The model package, for the filter.
+    estimator
+        Its estimator.
+    frames
+        (H, W, C) of the recording.
+    right
+        What the network finds in each of them.
+    scale
+        Side of the large frame, in sides of the recording.
+    follow
+        Whether a window follows the animal.
+
+    Returns
+    -------
+    dict[str, Any]
+        Preprocessing (ms), distances (px of the frame), share of keypoints found, and counts of the window.
+    """
     height, width, channels = frames[0].shape
     size = (round(width * scale), round(height * scale))
     wide, high = (min(round(WINDOW * side), whole) for side, whole in zip((width, height), size, strict=True))
@@ -110,7 +142,20 @@ def compare(
 
 
 def places(n: int, size: tuple[int, int], inner: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Where the recording lies in each frame: a slow round, and a leap now and then."""
+    """Choose where the recording lies in each frame: a slow circle, and a leap every `LEAP_EVERY` frames.
+
+    Parameters
+    ----------
+    n
+        Number of frames.
+    size, inner
+        Width and height of the large frame and of the recording, px.
+
+    Yields
+    ------
+    tuple[int, int]
+        x and y of its left upper corner, px.
+    """
     room = np.array(size) - inner
     random = np.random.default_rng(0)
     centre = random.uniform(0.2, 0.8, 2)
@@ -131,7 +176,18 @@ def _spread(apart: FloatArray) -> dict[str, float] | None:
 
 
 def text(figures: dict[str, Any]) -> str:
-    """The table for people."""
+    """Format the table for people.
+
+    Parameters
+    ----------
+    figures
+        What `measure` returned.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     rows = []
     for row in figures["rows"]:
         apart, looks = row["apart_px"] or {"median": float("nan"), "p95": float("nan")}, row["looks"] or {}

@@ -45,12 +45,31 @@ MEASURES = (MetricScale(), MetricScale(True, 0.5), MetricScale(True, None))
 
 
 class Writer:
-    """Rules of the grammar, mostly well-formed."""
+    """Writes rules of the grammar, most of them well-formed."""
 
     def __init__(self, dice: random.Random) -> None:
+        """Keep the source of randomness.
+
+        Parameters
+        ----------
+        dice
+            Seeded.
+        """
         self.dice = dice
 
     def condition(self, depth: int) -> str:
+        """Write a condition.
+
+        Parameters
+        ----------
+        depth
+            How deep it may be nested.
+
+        Returns
+        -------
+        str
+            The condition.
+        """
         kind = self.dice.randrange(8 if depth > 0 else 3)
         if kind == 3:
             return f"not {self.condition(depth - 1)}"
@@ -66,6 +85,18 @@ class Writer:
         return self.number(depth) + "".join(f" {sign} {self.number(depth)}" for sign in signs)
 
     def number(self, depth: int) -> str:
+        """Write a number, a quantity or a formula.
+
+        Parameters
+        ----------
+        depth
+            How deep it may be nested.
+
+        Returns
+        -------
+        str
+            The text.
+        """
         kind = self.dice.randrange(8 if depth > 0 else 2)
         if kind == 0:
             return f"{self.dice.choice((0, 1, 20, 0.5, 1e9, 3e-9))}{self.dice.choice(UNITS)}"
@@ -79,9 +110,37 @@ class Writer:
         return self.call(self.dice.choice(list(QUANTITIES)), depth)
 
     def call(self, name: str, depth: int) -> str:
+        """Write a call of a quantity.
+
+        Parameters
+        ----------
+        name
+            The quantity.
+        depth
+            How deep its arguments may be nested.
+
+        Returns
+        -------
+        str
+            The text.
+        """
         return f"{name}({', '.join(self.argument(kind, depth) for kind in QUANTITIES[name].arguments)})"
 
     def argument(self, kind: str, depth: int) -> str:
+        """Write an argument, now and then a wrong one.
+
+        Parameters
+        ----------
+        kind
+            What the quantity takes there.
+        depth
+            How deep it may be nested.
+
+        Returns
+        -------
+        str
+            The text.
+        """
         if self.dice.random() < 0.03:
             return self.dice.choice(WORDS)
         names = {
@@ -98,7 +157,18 @@ class Writer:
 
 
 def make_text(dice: random.Random) -> str:
-    """A rule, a damaged rule, a row of words, or any characters."""
+    """Make a rule, a damaged rule, a row of words, or any characters.
+
+    Parameters
+    ----------
+    dice
+        Source of randomness.
+
+    Returns
+    -------
+    str
+        The text.
+    """
     kind = dice.randrange(10)
     if kind == 0:
         return "".join(chr(dice.choice((dice.randrange(32, 127), dice.randrange(0x3000)))) for _ in range(40))
@@ -116,7 +186,18 @@ def make_text(dice: random.Random) -> str:
 
 
 def make_track(random_: np.random.Generator) -> Track:
-    """Two individuals; now and then unseen, without covariance, or on top of one another."""
+    """Make a track of two individuals; now and then unseen, without covariance, or on top of one another.
+
+    Parameters
+    ----------
+    random_
+        Source of randomness.
+
+    Returns
+    -------
+    Track
+        N = 2, K = 3.
+    """
     root = random_.normal(0.0, 3.0, (2, 3, 4, 4)) * random_.choice([0.0, 1.0, 1e6], p=[0.15, 0.8, 0.05])
     xy, velocity = random_.uniform(-20, 40, (2, 3, 2)), random_.normal(0.0, 100.0, (2, 3, 2))
     cov = root @ root.transpose(0, 1, 3, 2)
@@ -130,7 +211,25 @@ def make_track(random_: np.random.Generator) -> Track:
 
 
 def try_out(text: str, dice: random.Random, random_: np.random.Generator) -> bool:
-    """Read, bind and judge; whether it was a rule. Raises what it should not."""
+    """Read a text as a rule, bind it and judge it.
+
+    Parameters
+    ----------
+    text
+        The text.
+    dice, random_
+        Sources of randomness, of the measures and of the tracks.
+
+    Returns
+    -------
+    bool
+        Whether it was a rule; False where it was refused with a message.
+
+    Raises
+    ------
+    AssertionError
+        Where the message does not name the rule, or the rule's judgement is not possible.
+    """
     try:
         condition = bind(text, KEYPOINTS, ZONES, "rule 'fuzz'", dice.choice(MEASURES))
     except UserError as error:
@@ -154,7 +253,24 @@ def try_out(text: str, dice: random.Random, random_: np.random.Generator) -> boo
 
 
 def fuzz(seconds: float, seed: int, clock: Clock, most_findings: int = 20) -> dict[str, object]:
-    """Fuzz for so long; counts, and the texts that broke something."""
+    """Fuzz for a time.
+
+    Parameters
+    ----------
+    seconds
+        How long, s.
+    seed
+        Seed of the texts and tracks.
+    clock
+        Times it.
+    most_findings
+        It ends early after this many findings.
+
+    Returns
+    -------
+    dict[str, object]
+        Counts, and the texts that broke something with their tracebacks.
+    """
     dice, random_ = random.Random(seed), np.random.default_rng(seed)
     counts: Counter[str] = Counter()
     findings: list[str] = []
@@ -173,14 +289,20 @@ def fuzz(seconds: float, seed: int, clock: Clock, most_findings: int = 20) -> di
 
 @dataclass
 class Options:
-    """For how long, and from which seed on."""
+    """Options of the command line."""
 
     seconds: float = 300.0
     seed: int = 0
 
 
 def main() -> int:
-    """Fuzz, print what was found; 1 where there is any."""
+    """Fuzz and print what was found.
+
+    Returns
+    -------
+    int
+        Exit status: 1 where anything was found.
+    """
     options = parse(Options)
     result = fuzz(options.seconds, options.seed, HostClock())
     findings = result["findings"]

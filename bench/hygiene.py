@@ -55,12 +55,13 @@ _STAMP = re.compile(r"\bt_(\w+)_ns\s*=")
 
 
 class BoundaryClock(HostClock):
-    """The host's clock, which tells a listener whenever the closed loop stamps a stage."""
+    """The host's clock, which informs a listener whenever the closed loop stamps a stage."""
 
     def __init__(self) -> None:
         self.listener: Callable[[str], None] | None = None
 
     def now_ns(self) -> int:
+        """See `Clock.now_ns`."""
         if self.listener is not None:
             caller = sys._getframe(1)
             if caller.f_code.co_filename in (closed_loop.__file__, frame_reporter.__file__):
@@ -72,9 +73,20 @@ class BoundaryClock(HostClock):
 
 
 class Feeder:
-    """Puts one frame of a recording after the other through the loop's step."""
+    """Puts the frames of a recording through the loop's step, one after another."""
 
     def __init__(self, assembled: Assembled, images: list[Any], clock: BoundaryClock) -> None:
+        """Fill the camera's ring with images.
+
+        Parameters
+        ----------
+        assembled
+            A loop with one camera.
+        images
+            (H, W, C) each.
+        clock
+            Stamps the frames.
+        """
         self._loop, self._clock = assembled.loop, clock
         ((self._camera, self._ring),) = assembled.rings.items()
         self._slots = min(self._ring.description.slots, len(images))
@@ -82,6 +94,13 @@ class Feeder:
         self._index = 0
 
     def step(self, frames: int = 1) -> None:
+        """Put frames through the loop.
+
+        Parameters
+        ----------
+        frames
+            How many.
+        """
         for _ in range(frames):
             slot, now = self._index % self._slots, self._clock.now_ns()
             stamps = FrameStamps(self._index, now, now, self._index * PERIOD_NS)
@@ -90,7 +109,15 @@ class Feeder:
 
 
 def fill_ring(ring: FrameRing, images: list[Any]) -> None:
-    """Leave an image in each of the first slots."""
+    """Leave an image in each of the first slots.
+
+    Parameters
+    ----------
+    ring
+        The ring.
+    images
+        (H, W, C), no more than there are slots.
+    """
     for slot, image in enumerate(images):
         ring.begin_write(slot)[:] = image
         ring.end_write(slot)
@@ -98,7 +125,7 @@ def fill_ring(ring: FrameRing, images: list[Any]) -> None:
 
 @dataclass(kw_only=True)
 class Options:
-    """What is measured."""
+    """Options of the command line."""
 
     model: Annotated[str, "folder of the model package"]
     video: Annotated[Path, "the recording"]
@@ -108,7 +135,23 @@ class Options:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """All figures; UserError where package or recording cannot be used."""
+    """Measure all figures.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    dict[str, Any]
+        The figures, for JSON.
+
+    Raises
+    ------
+    UserError
+        Where package or recording cannot be used, or there are too few frames.
+    """
     if options.frames < MIN_FRAMES:
         raise UserError(f"--frames: expected at least {MIN_FRAMES}, got {options.frames}")
     rigs.register()
@@ -149,7 +192,20 @@ def _trace(feeder: Feeder, frames: int, clock: BoundaryClock) -> dict[str, Any]:
 
 
 def retained_memory(feeder: Feeder, frames: int) -> dict[str, Any]:
-    """Bytes a frame that stay, in all and by line, and the collector's runs meanwhile."""
+    """Measure what frames leave behind, and the collector's runs in that time.
+
+    Parameters
+    ----------
+    feeder
+        Puts frames through the loop.
+    frames
+        How many.
+
+    Returns
+    -------
+    dict[str, Any]
+        Bytes a frame that stay, in all and by line, and `collections`.
+    """
     gc.collect()
     before, bytes_before = _snapshot(), tracemalloc.get_traced_memory()[0]
     with collections() as runs:
@@ -171,7 +227,20 @@ def retained_memory(feeder: Feeder, frames: int) -> dict[str, Any]:
 
 
 def stage_peaks(feeder: Feeder, clock: BoundaryClock) -> dict[str, int]:
-    """Most bytes in use within each stage above what there was when the frame began, median over frames."""
+    """Measure the most bytes in use within each stage, above what there was when the frame began.
+
+    Parameters
+    ----------
+    feeder
+        Puts frames through the loop.
+    clock
+        Reports the ends of stages.
+
+    Returns
+    -------
+    dict[str, int]
+        Median over frames, bytes, by the stage that ends.
+    """
     peaks: defaultdict[str, list[int]] = defaultdict(list)
     base = 0
 
@@ -190,12 +259,25 @@ def stage_peaks(feeder: Feeder, clock: BoundaryClock) -> dict[str, int]:
 
 
 def blocks_in_use(feeder: Feeder, clock: BoundaryClock) -> list[dict[str, Any]]:
-    """By line: blocks and bytes alive at the end of the stage where the line has most, mean over frames."""
+    """Count what is alive at the end of the stage where a line has most.
+
+    Parameters
+    ----------
+    feeder
+        Puts frames through the loop.
+    clock
+        Reports the ends of stages.
+
+    Returns
+    -------
+    list[dict[str, Any]]
+        Blocks and bytes by line, mean over frames; the most blocks first.
+    """
     most: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     _snapshot()  # its filter's patterns are compiled now, not within a frame
     for _ in range(SNAPSHOT_FRAMES):
         before, taken = _snapshot(), list[tracemalloc.Snapshot]()
-        # Looked at only after the frame: what that allocates is none of the frame's.
+        # Evaluated only after the frame: what that allocates is none of the frame's.
         clock.listener = lambda _stage, taken=taken: taken.append(tracemalloc.take_snapshot())
         feeder.step()
         clock.listener = None
@@ -220,7 +302,13 @@ def blocks_in_use(feeder: Feeder, clock: BoundaryClock) -> list[dict[str, Any]]:
 
 @contextmanager
 def collections() -> Iterator[dict[str, Any]]:
-    """The garbage collector's runs within the block: by generation, what they freed, their longest (ms)."""
+    """Count the garbage collector's runs within the block.
+
+    Yields
+    ------
+    dict[str, Any]
+        Runs by generation, objects freed, and the longest run (ms); filled in while the block runs.
+    """
     clock, runs = HostClock(), {"gen0": 0, "gen1": 0, "gen2": 0, "freed": 0, "longest_ms": 0.0}
     began = 0
 
@@ -241,7 +329,18 @@ def collections() -> Iterator[dict[str, Any]]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+    """Format the figures for people.
+
+    Parameters
+    ----------
+    figures
+        What `measure` returned.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     runs, count = figures["collections"], figures["frames"]
     peaks = [[stage, f"{n:,}"] for stage, n in figures["peak_bytes"].items()]
     in_use = [
@@ -295,7 +394,7 @@ def _place(traceback: Any) -> str:
 
 @contextmanager
 def _drain(endpoint: str) -> Iterator[str]:
-    """Somebody who takes records in, in a process of its own, so that its memory is not counted."""
+    """Take records in, in a process of its own, so that its memory is not counted."""
     child = multiprocessing.get_context("spawn").Process(
         target=discard_records, args=(endpoint,), daemon=True
     )
@@ -308,7 +407,13 @@ def _drain(endpoint: str) -> Iterator[str]:
 
 
 def discard_records(endpoint: str) -> None:
-    """Take records and forget them; for a spawned process."""
+    """Receive records and discard them; the target of a spawned process.
+
+    Parameters
+    ----------
+    endpoint
+        Where records arrive.
+    """
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PULL)
     socket.bind(endpoint)
     while True:

@@ -44,7 +44,7 @@ FAULTS = ("subscriber stalled", "subscriber killed", "recorder killed")
 
 @dataclass
 class Arm:
-    """One run."""
+    """One run of a pair, with or without the fault."""
 
     fault: str
     latency_ms: dict[str, Any] | None
@@ -55,24 +55,33 @@ class Arm:
     witness_missed: int
     """Messages that this program's own subscriber did not get, by sequence gaps."""
     subscriber_missed: int | None
-    """The same of the other subscriber; None where it was killed and can say nothing."""
+    """The same of the other subscriber; None where it was killed."""
     records_refused: int
     warnings: list[str] = field(default_factory=list)
 
     @property
     def p99(self) -> float:
-        """Of image to decision, ms; NaN where no frame was seen."""
+        """P99 of image to decision, ms; NaN where no frame was seen."""
         return math.nan if self.latency_ms is None else float(self.latency_ms["p99"])
 
 
 class GapCounter:
-    """Messages missed, by the sequence number of each topic."""
+    """Counts missed messages by the sequence number of each topic."""
 
     def __init__(self) -> None:
         self.missed = 0
         self._last: dict[bytes, int] = {}
 
     def see(self, topic: bytes, seq: int) -> None:
+        """Take in a message.
+
+        Parameters
+        ----------
+        topic
+            Its topic.
+        seq
+            Its sequence number.
+        """
         last = self._last.get(topic)
         if last is not None:
             self.missed += seq - last - 1
@@ -80,7 +89,20 @@ class GapCounter:
 
 
 def subscribe(address: str, topic: bytes) -> zmq.Socket[bytes]:
-    """A subscriber's socket."""
+    """Open a subscriber's socket.
+
+    Parameters
+    ----------
+    address
+        The address that the loop publishes on.
+    topic
+        What is subscribed to.
+
+    Returns
+    -------
+    zmq.Socket[bytes]
+        The socket.
+    """
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     socket.setsockopt(zmq.SUBSCRIBE, topic)
     socket.setsockopt(zmq.LINGER, 0)
@@ -89,7 +111,15 @@ def subscribe(address: str, topic: bytes) -> zmq.Socket[bytes]:
 
 
 def greedy_subscriber(address: str, link: Connection) -> None:
-    """Takes everything until told to stop, then says how much it missed; for a spawned process."""
+    """Take everything until a message comes, then answer how much was missed, in a spawned process.
+
+    Parameters
+    ----------
+    address
+        The address that the loop publishes on.
+    link
+        Brings the message and takes the answer.
+    """
     socket, gaps = subscribe(address, b""), GapCounter()
     while not link.poll():
         if socket.poll(20):
@@ -100,15 +130,23 @@ def greedy_subscriber(address: str, link: Connection) -> None:
 
 
 class Witness(threading.Thread):
-    """Notes the latency of every frame from the poses on the wire."""
+    """Records the latency of every frame from the published poses."""
 
     def __init__(self, address: str) -> None:
+        """Make the thread.
+
+        Parameters
+        ----------
+        address
+            The address that the loop publishes on.
+        """
         super().__init__(name="rt-pose-witness")
         self.image_to_decision_ms: list[float] = []
         self.gaps = GapCounter()
         self._address, self._stop_asked = address, threading.Event()
 
     def run(self) -> None:
+        """See `threading.Thread.run`."""
         socket = subscribe(self._address, b"pose/")
         while not self._stop_asked.is_set():
             if socket.poll(50):
@@ -119,14 +157,24 @@ class Witness(threading.Thread):
         socket.close()
 
     def stop(self) -> None:
+        """End the thread."""
         self._stop_asked.set()
         self.join()
 
 
 class FaultInjector(RunObserver):
-    """Sets witness and subscriber up when the loop is ready, and does the fault in mid-run."""
+    """Starts witness and subscriber when the loop is ready, and causes the fault in mid-run."""
 
     def __init__(self, fault: str, at_frame: int) -> None:
+        """Plan the fault.
+
+        Parameters
+        ----------
+        fault
+            One of `FAULTS`; empty for none.
+        at_frame
+            Number of decided frames after which it comes.
+        """
         self.fault, self._at_frame = fault, at_frame
         self.witness: Witness | None = None
         self._link: Connection | None = None
@@ -134,6 +182,7 @@ class FaultInjector(RunObserver):
         self._faulty: threading.Thread | None = None
 
     def ready(self, description: dict[str, Any]) -> None:
+        """See `RunObserver.ready`."""
         address = description["addresses"]["publish"]
         self.witness = Witness(address)
         self.witness.start()
@@ -145,6 +194,7 @@ class FaultInjector(RunObserver):
         self._subscriber.start()
 
     def stats(self, stats: dict[str, Any]) -> None:
+        """See `RunObserver.stats`."""
         if self.fault and self._faulty is None and stats["frames"]["processed"] >= self._at_frame:
             self._faulty = threading.Thread(target=self._do_fault)
             self._faulty.start()
@@ -163,7 +213,13 @@ class FaultInjector(RunObserver):
             os.kill(recorder.pid, signal.SIGKILL)
 
     def finish(self) -> int | None:
-        """Stop both subscribers; what the other one missed."""
+        """Stop both subscribers.
+
+        Returns
+        -------
+        int or None
+            Messages that the other one missed; None where it was killed.
+        """
         if self._faulty is not None:
             self._faulty.join()
         missed = None
@@ -178,7 +234,27 @@ class FaultInjector(RunObserver):
 
 
 def run_arm(config: RunConfig, fault: str, frames: int) -> Arm:
-    """One run, with `fault` or (empty) without."""
+    """Run once.
+
+    Parameters
+    ----------
+    config
+        The run.
+    fault
+        One of `FAULTS`; empty for none.
+    frames
+        Number of frames of the run.
+
+    Returns
+    -------
+    Arm
+        What came of it.
+
+    Raises
+    ------
+    UserError
+        Where the run did not end well.
+    """
     conductor = FaultInjector(fault, frames // 4)
     try:
         with short_run(config, notices=conductor) as run:
@@ -204,7 +280,18 @@ def run_arm(config: RunConfig, fault: str, frames: int) -> Arm:
 
 
 def compare(pairs: list[tuple[Arm, Arm]]) -> dict[str, Any]:
-    """Ratios of P99 (with / without): each, their geometric mean, its upper 95 % bound."""
+    """Compare the P99s of pairs.
+
+    Parameters
+    ----------
+    pairs
+        With the fault and without.
+
+    Returns
+    -------
+    dict[str, Any]
+        The ratios, their geometric mean, and its one-sided upper 95 % bound (None of a single pair).
+    """
     ratios = [faulty.p99 / clean.p99 for faulty, clean in pairs]
     logs = np.log(ratios)
     upper = None
@@ -215,7 +302,26 @@ def compare(pairs: list[tuple[Arm, Arm]]) -> dict[str, Any]:
 
 
 def run_fault(config: RunConfig, fault: str, pairs: int, frames: int) -> dict[str, Any]:
-    """All pairs of a fault; every second pair begins with the clean run."""
+    """Run all pairs of a fault; every second pair begins with the run without it.
+
+    Parameters
+    ----------
+    config
+        The run.
+    fault
+        One of `FAULTS`.
+    pairs
+        Number of pairs.
+    frames
+        Number of frames of a run.
+    say
+        Called with lines of progress.
+
+    Returns
+    -------
+    dict[str, Any]
+        Ratios, and all runs.
+    """
     done: list[tuple[Arm, Arm]] = []
     for i in range(pairs):
         order = [fault, ""] if i % 2 == 0 else ["", fault]
@@ -237,7 +343,7 @@ def run_fault(config: RunConfig, fault: str, pairs: int, frames: int) -> dict[st
 
 @dataclass(kw_only=True)
 class Options:
-    """What is measured."""
+    """Options of the command line."""
 
     model: Annotated[str, "folder of the model package"]
     video: Annotated[Path, "the recording"]
@@ -250,7 +356,18 @@ class Options:
 
 
 def measure(options: Options) -> int:
-    """Run all pairs; print a table and, last, one JSON line."""
+    """Run all pairs; print a table and, last, one JSON line.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     config = latency_config(
         options.model,
         options.video,

@@ -1,5 +1,7 @@
-"""What this machine can do at most: copying memory, and arithmetic in a precision. Floors are made of
-these."""
+"""What this machine can do at most: copying memory, and arithmetic in a precision.
+
+Floors are made of these.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from rt_pose.inference.device import physical_cores
 MIN_S, MIN_CALLS = 0.3, 5
 MATMUL = 1024
 CHANNELS, SIDE = 256, 32
-"""Of the 3x3 convolution: large enough to fill the units, small enough to stay in the caches."""
+"""Size of the 3x3 convolution: large enough to fill the units, small enough to stay in the caches."""
 DEPTH = 4
 """Convolutions in a row for OpenVINO, so that its call's own cost does not count."""
 
@@ -31,7 +33,18 @@ class Peak:
 
 
 def best_s(call: Callable[[], object]) -> float:
-    """The shortest of many calls, s."""
+    """Get the shortest duration of many calls.
+
+    Parameters
+    ----------
+    call
+        What is timed.
+
+    Returns
+    -------
+    float
+        s.
+    """
     clock = HostClock()
     call()
     shortest, calls, begin = float("inf"), 0, clock.now_ns()
@@ -44,16 +57,34 @@ def best_s(call: Callable[[], object]) -> float:
 
 
 def copy_bytes_per_s(size: int) -> float:
-    """Bytes read and written a second by copying `size` bytes again and again, on one core.
+    """Measure how fast `size` bytes are copied again and again, on one core.
 
     Small sizes stay in a cache, as small frames do: measure at the size that the floor is for.
+
+    Parameters
+    ----------
+    size
+        Bytes read and written by one copy.
+
+    Returns
+    -------
+    float
+        Bytes read and written a second.
     """
     source, target = np.ones(max(size // 2, 1), np.uint8), np.empty(max(size // 2, 1), np.uint8)
     return 2 * source.nbytes / best_s(lambda: np.copyto(target, source))
 
 
 def peaks() -> dict[str, Peak]:
-    """The best of torch's matrix product, torch's and OpenVINO's 3x3 convolution, for float32 and bf16."""
+    """Measure the peak of arithmetic.
+
+    It is the best of torch's matrix product, and of torch's and OpenVINO's 3x3 convolution.
+
+    Returns
+    -------
+    dict[str, Peak]
+        For `float32` and `bf16`.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(physical_cores())
     try:
@@ -79,7 +110,7 @@ def _peak(precision: str) -> Peak:
 
 
 def _openvino_convolutions(precision: str) -> Callable[[], object]:
-    """A call of `DEPTH` 3x3 convolutions compiled by OpenVINO as our engine compiles."""
+    """Make a call of `DEPTH` 3x3 convolutions, compiled by OpenVINO as our engine is."""
     from openvino import Model, opset13
 
     from rt_pose.inference.engines.openvino import openvino_core

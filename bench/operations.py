@@ -1,4 +1,4 @@
-"""How much arithmetic a network is.
+"""Counts the arithmetic operations of a network.
 
 Counted are the convolutions and matrix products, two operations a multiply-add, which in these networks are
 all but a few per cent; activations, sums, resizes and normalisations are left out, so a floor made from
@@ -16,14 +16,38 @@ from rt_pose.package import Package
 
 
 def count_operations(network: nn.Module, shape: tuple[int, ...]) -> int:
-    """Operations of one forward of an input of `shape`."""
+    """Count the operations of one forward.
+
+    Parameters
+    ----------
+    network
+        The network.
+    shape
+        Shape of its input.
+
+    Returns
+    -------
+    int
+        Operations, two a multiply-add.
+    """
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(shape))
     return int(counter.get_total_flops())
 
 
 def operations_of(package: Package) -> int:
-    """Operations of one forward of a package's network, which must hold its torch program."""
+    """Count the operations of one forward of a package's network.
+
+    Parameters
+    ----------
+    package
+        A package that holds its torch program.
+
+    Returns
+    -------
+    int
+        Operations, two a multiply-add.
+    """
     spec = package.manifest.input
     network = torch.export.load(package.path / PROGRAM).module()
     return count_operations(network, (1, spec.channels, spec.height, spec.width))

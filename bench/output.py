@@ -13,18 +13,45 @@ from rt_pose.session.describe import machine, versions
 
 
 def conditions() -> dict[str, Any]:
-    """When and on what: the first keys of every result."""
+    """Describe when and on what a benchmark runs.
+
+    Returns
+    -------
+    dict[str, Any]
+        t_utc_s (s since the Unix epoch), machine and versions: the first keys of every result.
+    """
     return {"t_utc_s": HostClock().utc_ns() // NS_PER_S, "machine": machine(), "versions": versions()}
 
 
 def check_out(out: Path | None) -> None:
-    """UserError, before the work, where `out` cannot become the stem of result files."""
+    """Check, before the work, that result files can be written.
+
+    Parameters
+    ----------
+    out
+        Stem of the files; None where none are wanted.
+
+    Raises
+    ------
+    UserError
+        Where its folder does not exist.
+    """
     if out is not None and not out.absolute().parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {out.parent}; make it first")
 
 
 def finish(figures: dict[str, Any], text: str, out: Path | None) -> None:
-    """Print the text and, last, the JSON line; write OUT.json and OUT.md where `out` is given."""
+    """Print a result: the text, and last the JSON line; write files where they are wanted.
+
+    Parameters
+    ----------
+    figures
+        The result, for JSON.
+    text
+        The result, for people.
+    out
+        Stem of OUT.json and OUT.md; None writes none.
+    """
     print(text)
     if out is not None:
         write(figures, text, out)
@@ -32,20 +59,54 @@ def finish(figures: dict[str, Any], text: str, out: Path | None) -> None:
 
 
 def write(figures: dict[str, Any], text: str, out: Path) -> None:
-    """Write OUT.json and OUT.md."""
+    """Write OUT.json and OUT.md.
+
+    Parameters
+    ----------
+    figures
+        The result, for JSON.
+    text
+        The result, as Markdown.
+    out
+        Stem of the files.
+    """
     out.with_name(out.name + ".json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     out.with_name(out.name + ".md").write_text(text + "\n", encoding="utf-8")
 
 
 def machine_line(figures: dict[str, Any]) -> str:
-    """The machine in words."""
+    """Describe the machine in words.
+
+    Parameters
+    ----------
+    figures
+        A result with `conditions`.
+
+    Returns
+    -------
+    str
+        Processor, usable cores and the features that matter for arithmetic.
+    """
     found = figures["machine"]
     features = ", ".join(f for f in found["features"] if f.startswith(("avx512f", "avx512_", "amx")))
     return f"{found['cpu']}, {found['cores_usable']} cores usable ({features or 'no AVX-512'})"
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table that reads well as text too: columns padded to one width."""
+    """Format a table as Markdown whose columns are padded to one width, so that it reads well as text too.
+
+    Parameters
+    ----------
+    head
+        Headings.
+    rows
+        Cells, as many a row as there are headings; the first column is aligned left, the others right.
+
+    Returns
+    -------
+    str
+        The table.
+    """
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:

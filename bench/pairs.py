@@ -29,7 +29,7 @@ from rt_pose.errors import UserError
 
 FIGURES = ("image_to_decision", "exposure_to_decision", "outside_network")
 BOUNDS = {"p50": 1.05, "p99": 1.15}
-"""The upper end of the interval may be so high; a P99 ratio's mean no higher than `P99_MEAN`."""
+"""Bounds of the upper end of the interval; the mean of a P99 ratio has `P99_MEAN` as its bound."""
 P99_MEAN = 1.05
 MIN_PAIRS = 2
 
@@ -51,7 +51,18 @@ class Options:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure the pairs that the command line asks for; the exit code."""
+    """Measure the pairs that the command line asks for.
+
+    Parameters
+    ----------
+    argv
+        The command line; that of the process where none is given.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     return run(Options, measure, format_table, argv)
 
 
@@ -69,7 +80,27 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def measure_pair(options: Options, number: int, work: Path) -> dict[str, Any]:
-    """Pair `number`, {"before": latency.json, "after": latency.json}: measured, or read where it was."""
+    """Measure a pair, or read it where it was measured before.
+
+    Parameters
+    ----------
+    plan
+        What is measured.
+    number
+        Number of the pair, from 0; it decides which side runs first.
+    work
+        Folder where each run's figures are kept.
+
+    Returns
+    -------
+    dict[str, Any]
+        The content of latency.json, for `before` and `after`.
+
+    Raises
+    ------
+    UserError
+        Where a run fails.
+    """
     order = ("before", "after") if number % 2 == 0 else ("after", "before")
     found = {}
     for side in order:
@@ -82,7 +113,20 @@ def measure_pair(options: Options, number: int, work: Path) -> dict[str, Any]:
 
 
 def summarise(options: Options, pairs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The result: ratios of each figure with their intervals, and what is decided by `BOUNDS`."""
+    """Compute the result.
+
+    Parameters
+    ----------
+    options
+        What was measured.
+    pairs
+        What `measure_pair` returned.
+
+    Returns
+    -------
+    dict[str, Any]
+        Ratios of each figure with their intervals, and the verdicts by `BOUNDS`.
+    """
     ratios = {
         name: {
             percentile: interval(np.array([_ratio(pair, name, percentile) for pair in pairs]))
@@ -107,14 +151,36 @@ def summarise(options: Options, pairs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def interval(ratios: NDArray[np.float64]) -> dict[str, float]:
-    """The geometric mean of ratios (P,) with its 95 % interval."""
+    """Compute the geometric mean of ratios with its 95 % interval.
+
+    Parameters
+    ----------
+    ratios
+        (P,) one for each pair.
+
+    Returns
+    -------
+    dict[str, float]
+        mean, low and high, by Student's t on the logarithms.
+    """
     logs = np.log(ratios)
     low, high = stats.ttest_1samp(logs, 0.0).confidence_interval(0.95)
     return {"mean": float(np.exp(logs.mean())), "low": float(np.exp(low)), "high": float(np.exp(high))}
 
 
 def compare_with_bounds(found: dict[str, dict[str, float]]) -> str:
-    """`no slower` where every bound holds, `slower` where an interval lies above 1, else `undecided`."""
+    """Judge the ratios of a figure.
+
+    Parameters
+    ----------
+    found
+        Intervals by percentile.
+
+    Returns
+    -------
+    str
+        `no slower` where every bound holds, `slower` where an interval lies above 1, else `undecided`.
+    """
     within = all(found[key]["high"] <= bound for key, bound in BOUNDS.items())
     if within and found["p99"]["mean"] <= P99_MEAN:
         return "no slower"
@@ -122,7 +188,18 @@ def compare_with_bounds(found: dict[str, dict[str, float]]) -> str:
 
 
 def format_table(figures: dict[str, Any]) -> str:
-    """The result for people, in Markdown."""
+    """Format the result for people.
+
+    Parameters
+    ----------
+    figures
+        What `summarise` returned.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     rows = []
     for name in FIGURES:
         before, after = (figures["medians_ms"][side][name] for side in ("before", "after"))

@@ -35,7 +35,7 @@ from train.quantisation.precisions import PrecisionReference, displacement, esti
 
 NOISE_FRAMES = 100
 MIXED_TIME_FACTOR = 1.15
-"""So much of bf16's time `mixed` may take to be recommended in its place."""
+"""Largest multiple of bf16's time at which `mixed` is recommended in its place."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Row:
     p99_ms: float
     forwards: int
     ratio: float
-    """Of P50 to float32's in the same run: the median over the rounds, which see the same machine."""
+    """P50 over float32's in the same run: the median over the rounds, which see the same machine."""
     report: PrecisionReport
     noise_median_px: float
     noise_p95_px: float
@@ -57,7 +57,33 @@ class Row:
 def measure_package(
     package: Package, data: Path, video: Path, rounds: int, forwards: int, seed: int
 ) -> tuple[list[Row], dict[str, Any]]:
-    """A row for each precision that this processor has and the package holds, fastest first; and what on."""
+    """Measure each precision that this processor has and the package holds.
+
+    Parameters
+    ----------
+    package
+        The model package.
+    data
+        The labeled folder that it was trained on.
+    video
+        A recording without labels.
+    rounds
+        Number of rounds.
+    forwards
+        Forwards of each precision in a round.
+    seed
+        Seed of the order and of the noise.
+
+    Returns
+    -------
+    tuple[list[Row], dict[str, Any]]
+        A row a precision, the fastest first, and what was measured on.
+
+    Raises
+    ------
+    UserError
+        Where no labeled frame was kept back from training.
+    """
     manifest = package.manifest
     _, kept_back = labeled_frames(manifest, data)
     if not len(kept_back):
@@ -99,7 +125,24 @@ def measure_package(
 def alternating_ms(
     networks: dict[str, Estimator], rounds: int, forwards: int, seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Forward times (rounds, forwards) of each network, a block of each a round in an order drawn anew."""
+    """Time networks in turns: a block of each a round, in a random order.
+
+    Parameters
+    ----------
+    networks
+        By precision.
+    rounds
+        Number of rounds.
+    forwards
+        Forwards a block.
+    seed
+        Seed of the order.
+
+    Returns
+    -------
+    dict[str, NDArray[np.float64]]
+        (rounds, forwards) ms, by precision.
+    """
     clock, random = HostClock(), np.random.default_rng(seed)
     spec = next(iter(networks.values())).engine.spec
     batch = random.standard_normal((1, spec.channels, spec.height, spec.width)).astype(np.float32)
@@ -124,7 +167,18 @@ def _error_px(row: Row) -> float:
 
 
 def recommendation(rows: Sequence[Row]) -> str:
-    """The precision that the figures speak for, and why."""
+    """Recommend a precision.
+
+    Parameters
+    ----------
+    rows
+        What was measured.
+
+    Returns
+    -------
+    str
+        The precision and why.
+    """
     by_name = {row.precision: row for row in rows}
     limit = AUTO_ERROR_FACTOR * _error_px(by_name["float32"])
     good = [row for row in rows if _error_px(row) <= limit and row.precision not in BY_NAME_ONLY]
@@ -152,7 +206,18 @@ def recommendation(rows: Sequence[Row]) -> str:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table, which people read as well as it is."""
+    """Format the rows as a Markdown table.
+
+    Parameters
+    ----------
+    rows
+        What was measured.
+
+    Returns
+    -------
+    str
+        The table.
+    """
     head = ["precision", "P50 ms", "P99 ms", "to float32", "labels median", "mean", "P90 px"]
     head += ["from float32 on video, median", "P95 px", "one grey level of noise, median", "P95 px"]
     lines = []
@@ -167,7 +232,18 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def page(facts: dict[str, Any]) -> str:
-    """The result for people."""
+    """Format the result for people.
+
+    Parameters
+    ----------
+    facts
+        What `measured` returned.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     rows = msgspec.convert(facts["rows"], list[Row])
     row = rows[0]
     return "\n".join(
@@ -190,7 +266,7 @@ def page(facts: dict[str, Any]) -> str:
 
 @dataclass(kw_only=True)
 class Options:
-    """What is measured."""
+    """Options of the command line."""
 
     model: Annotated[str, "model package (`rt-pose train quantise` adds int8)"]
     data: Annotated[Path, "the labeled folder that it was trained on"]
@@ -202,7 +278,18 @@ class Options:
 
 
 def measured(options: Options) -> dict[str, Any]:
-    """Of the command line's package, the figures for JSON."""
+    """Measure the command line's package.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    dict[str, Any]
+        The figures, for JSON.
+    """
     package = read_package(options.model)
     rows, facts = measure_package(
         package, options.data, options.video, options.rounds, options.forwards, options.seed

@@ -48,7 +48,24 @@ def run(
     table: Callable[[dict[str, Any]], str],
     argv: Sequence[str] | None = None,
 ) -> int:
-    """A program that measures once and shows a table; its exit status."""
+    """Run a program that measures once and shows a table.
+
+    Parameters
+    ----------
+    options
+        Dataclass of the command line.
+    measure
+        Returns the figures, for JSON.
+    table
+        Formats the figures for people.
+    argv
+        The command line; that of the process where none is given.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
 
     def work(chosen: W) -> int:
         check_out(chosen.out)
@@ -62,7 +79,24 @@ def run(
 def guarded(
     options: type[T], work: Callable[[T], int], argv: Sequence[str] | None = None, failed: int = FAILED
 ) -> int:
-    """The exit status of `work`; a UserError is printed in a line, and the status is then `failed`."""
+    """Run a program, and report a UserError in one line.
+
+    Parameters
+    ----------
+    options
+        Dataclass of the command line.
+    work
+        Returns the exit status.
+    argv
+        The command line; that of the process where none is given.
+    failed
+        Exit status after a UserError.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     chosen = parse(options, argv)
     log_to_console()
     try:
@@ -73,7 +107,20 @@ def guarded(
 
 
 def parse(options: type[T], argv: Sequence[str] | None = None) -> T:
-    """The command line as `options`; argparse ends the program where it does not fit."""
+    """Parse a command line; argparse ends the program where it does not fit.
+
+    Parameters
+    ----------
+    options
+        Dataclass of the command line.
+    argv
+        The command line; that of the process where none is given.
+
+    Returns
+    -------
+    T
+        The options.
+    """
     parser = argparse.ArgumentParser(
         prog=f"python -m {_name(options)}",
         description=sys.modules[options.__module__].__doc__,
@@ -87,18 +134,24 @@ def parse(options: type[T], argv: Sequence[str] | None = None) -> T:
 
 
 def say(text: str) -> None:
-    """How far it is, for whoever waits: standard output is the result's."""
+    """Report progress on standard error; standard output is for the result.
+
+    Parameters
+    ----------
+    text
+        A line.
+    """
     print(text, file=sys.stderr, flush=True)
 
 
 def _name(options: type) -> str:
-    """What `python -m` is given."""
+    """Get the name that `python -m` is given."""
     spec = sys.modules[options.__module__].__spec__  # of the module that runs, `__module__` is "__main__"
     return (spec.name if spec else options.__module__).removesuffix(".program")
 
 
 def _taken_apart(hint: Any) -> tuple[Any, str, Any]:
-    """The type of a value, its help, and what limits or reads it."""
+    """Get the type of a value, its help, and what limits or reads it."""
     kind, text, limits = (*get_args(hint), None)[:3] if get_origin(hint) is Annotated else (hint, "", None)
     if isinstance(kind, UnionType):
         (kind,) = (one for one in get_args(kind) if one is not NoneType)

@@ -42,9 +42,34 @@ def random_package(
     config: NetworkConfig | None = None,
     seed: int = 0,
 ) -> Package:
-    """Write the package. `frames` (H, W, channels) become its golden frames; without them they are made.
+    """Write a package with a random head.
 
-    UserError where `folder` holds something already or the head cannot be made sure of anything.
+    Parameters
+    ----------
+    folder
+        The package's folder, new or empty.
+    keypoints
+        Number of keypoints.
+    channels
+        1 (gray) or 3 (RGB).
+    frames
+        (H, W, channels) that become the golden frames; random ones where none are given.
+    config
+        The network; the default one where none is given.
+    say
+        Called with lines of progress.
+    seed
+        Seed of head and frames.
+
+    Returns
+    -------
+    Package
+        The package.
+
+    Raises
+    ------
+    UserError
+        Where the folder holds something already, or the head cannot be made to have peaks.
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder}: exists already and is not empty; give another folder")
@@ -75,7 +100,7 @@ def _labeled(images: list[NDArray[np.uint8]], keypoints: int, seed: int) -> Labe
 
 @dataclass(kw_only=True)
 class Options:
-    """What is to be made."""
+    """Options of the command line."""
 
     out: Annotated[Path, "folder of the package", POSITIONAL]
     keypoints: int = 17
@@ -84,7 +109,18 @@ class Options:
 
 
 def make(options: Options) -> int:
-    """Write the package of the command line."""
+    """Write the package of the command line.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     if options.keypoints < 1:
         raise UserError(f"--keypoints: expected 1 or more, got {options.keypoints}")
     frames = None

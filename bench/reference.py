@@ -1,7 +1,6 @@
-"""The bare engine beside the loop: the same network on a ready tensor, back to back and at the loop's own
-pace.
+"""The bare engine beside the loop: the same network on a ready tensor, back to back and at the loop's pace.
 
-On a shared machine a reference taken minutes away is another machine's. `AlternatingCamera` plays a
+On a shared machine a reference that was measured minutes away says little. `AlternatingCamera` plays a
 recording in blocks, and between them, while the loop has nothing to do, times an engine of its own in the
 same process:
 
@@ -30,7 +29,7 @@ from rt_pose.types import CameraInfo, FrameStamps
 
 DRIVER = "alternating"
 SETTLE_NS = 100 * NS_PER_MS
-"""Between the last frame of a block and the first bare forward: the loop still has that frame in its
+"""From the last frame of a block to the first bare forward: the loop still has that frame in its
 hands."""
 WARM_UP = 3
 """Forwards at the start of each part of a bare block that are not counted."""
@@ -38,7 +37,7 @@ WARM_UP = 3
 
 @dataclass
 class EngineKey:
-    """What opens the engine that the loop runs once more."""
+    """What opens a second engine like the loop's."""
 
     model: str
     backend: str
@@ -46,33 +45,68 @@ class EngineKey:
     threads: int
 
     def open(self) -> Engine:
-        """The engine; UserError where it cannot be had."""
+        """Open the engine.
+
+        Returns
+        -------
+        Engine
+            Loaded.
+
+        Raises
+        ------
+        UserError
+            Where it cannot be had.
+        """
         package = read_package(self.model)
         return open_engine(self.backend, package.path, package.manifest.input, self.precision, self.threads)
 
 
 @dataclass
 class BareBlock:
-    """Times (ms) of the bare engine in one stretch of time."""
+    """Times of the bare engine in one interval."""
 
     t_start_ns: int
     t_end_ns: int
     paced_ms: list[float]
-    """One forward a period, asleep in between: what the pace alone costs."""
+    """ms; one forward a period, asleep in between: what the pace alone costs."""
     back_to_back_ms: list[float]
-    """One after the other: the bare forward of the definition of overhead."""
+    """ms; one after the other: the bare forward of the definition of overhead."""
 
 
 class BareEngine:
     """An engine and a ready tensor."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
+        """Make a ready tensor for an engine.
+
+        Parameters
+        ----------
+        engine
+            Loaded.
+        clock
+            Times the forwards.
+        """
         self._forward, self._clock = engine.ready(), clock
 
     def block(
         self, rate_hz: float, paced_s: float, back_to_back_s: float, stopped: threading.Event
     ) -> BareBlock:
-        """Time forwards for so long; early where `stopped` is set."""
+        """Time forwards, first paced and then back to back.
+
+        Parameters
+        ----------
+        rate_hz
+            Rate of the paced part, forwards/s.
+        paced_s, back_to_back_s
+            Length of the parts, s.
+        stopped
+            Ends both early when it is set.
+
+        Returns
+        -------
+        BareBlock
+            The times, without those of the warm-up.
+        """
         start = self._clock.now_ns()
         paced = self._paced(rate_hz, paced_s, stopped)
         close_by = self._back_to_back(back_to_back_s, stopped)
@@ -124,20 +158,23 @@ class AlternatingCamera(VideoCamera):
     Options: ClassVar[type] = AlternatingOptions
 
     def __init__(self, name: str, options: AlternatingOptions, context: DriverContext) -> None:
+        """See `VideoCamera`."""
         super().__init__(name, options, context)
         self._plan, self._rate_hz = options, options.rate_hz or 0.0
         self._bare: BareEngine | None = None
         self._taken: list[BareBlock] = []
         self._left = 0
-        """Frames of the present block that are still to come."""
+        """Frames of the current block that are still to come."""
 
     def open(self) -> CameraInfo:
+        """See `Camera.open`."""
         info = super().open()
         self._rate_hz = info.rate_hz or self._rate_hz
         self._bare, self._taken, self._left = BareEngine(self._plan.engine.open(), self._clock), [], 0
         return info
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
+        """See `Camera.grab`."""
         if self._left == 0:
             self._time_the_engine()
             if len(self._taken) > self._plan.blocks:
@@ -148,6 +185,7 @@ class AlternatingCamera(VideoCamera):
         return super().grab(into)
 
     def close(self) -> None:
+        """See `Camera.close`."""
         super().close()
         if self._taken:
             blocks = [asdict(block) for block in self._taken]
@@ -164,23 +202,62 @@ class AlternatingCamera(VideoCamera):
 
 
 def register() -> None:
-    """The drivers of `rigs`, and this one; for the loop's process of a benchmark."""
+    """Register the drivers of `rigs`, and this one, in the loop's process of a benchmark."""
     rigs.register()
     camera_driver(DRIVER)(AlternatingCamera)
 
 
 def read_blocks(path: Path) -> list[BareBlock]:
-    """What an `AlternatingCamera` left."""
+    """Read what an `AlternatingCamera` wrote.
+
+    Parameters
+    ----------
+    path
+        Its `results`.
+
+    Returns
+    -------
+    list[BareBlock]
+        In order of time.
+    """
     return [BareBlock(**block) for block in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def pooled(blocks: list[BareBlock], part: str) -> list[float]:
-    """The times (ms) of all blocks' `part`: paced_ms or back_to_back_ms."""
+    """Collect the times of all blocks.
+
+    Parameters
+    ----------
+    blocks
+        The blocks.
+    part
+        `paced_ms` or `back_to_back_ms`.
+
+    Returns
+    -------
+    list[float]
+        ms.
+    """
     return [ms for block in blocks for ms in getattr(block, part)]
 
 
 def neighbouring_p50(blocks: list[BareBlock], t_ns: NDArray[np.float64], part: str) -> NDArray[np.float64]:
-    """For each time: the mean of the medians (ms) of the bare block before and the one after it."""
+    """Get the bare engine's median around each time.
+
+    Parameters
+    ----------
+    blocks
+        In order of time.
+    t_ns
+        (F,) host times, ns.
+    part
+        `paced_ms` or `back_to_back_ms`.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        (F,) mean of the medians of the block before and of the one after, ms.
+    """
     medians = np.array([np.median(getattr(block, part)) for block in blocks])
     starts = np.array([block.t_start_ns for block in blocks], np.float64)
     after = np.clip(np.searchsorted(starts, t_ns), 1, len(blocks) - 1) if len(blocks) > 1 else 0

@@ -47,7 +47,20 @@ SETS = {
 
 
 def config(whens: list[str], probability: float | None) -> RunConfig:
-    """Rules of these conditions, by the mean or by probability."""
+    """Make a run with rules of these conditions.
+
+    Parameters
+    ----------
+    whens
+        The conditions.
+    probability
+        Probability at which each comes true; None judges the mean.
+
+    Returns
+    -------
+    RunConfig
+        Zones, an output and the rules.
+    """
     do = ActionConfig(output="laser", pulse="5 ms")
     return RunConfig(
         outputs={"laser": OutputConfig("simulated")},
@@ -61,7 +74,24 @@ def config(whens: list[str], probability: float | None) -> RunConfig:
 
 
 def measure(whens: list[str], probability: float | None, frames: int, clock: Clock) -> dict[str, float]:
-    """Microseconds of a frame's decisions: P50, P99, maximum."""
+    """Time the decisions on each frame.
+
+    Parameters
+    ----------
+    whens
+        The conditions of the rules.
+    probability
+        Probability at which each comes true; None judges the mean.
+    frames
+        Number of frames.
+    clock
+        Times them.
+
+    Returns
+    -------
+    dict[str, float]
+        P50, P99 and maximum, us, and n.
+    """
     random = np.random.default_rng(0)
     k = len(KEYPOINTS)
     spec = TrackingSpec([2e6] * k, [0.05] * k, [1.0] * k, [0.5] * k)
@@ -86,7 +116,7 @@ def measure(whens: list[str], probability: float | None, frames: int, clock: Clo
 
 @dataclass
 class Options:
-    """For how long, and where to."""
+    """Options of the command line."""
 
     frames: int = 3000
     write: Annotated[str, "JSON file to write"] = ""

@@ -43,9 +43,9 @@ from rt_pose.session.run import RunObserver, run_session
 
 LONGEST_WAIT_S = 30.0
 SETTLE_S = 0.3
-"""The line is high for so long before the fault: heartbeats have come into their rhythm."""
+"""How long the line is high before the fault, so that heartbeats come regularly by then."""
 STAYS_S = 2.0
-"""What must not drop the line is watched for so long."""
+"""How long the line is watched where it must not drop."""
 BOUND_MS = 100.0
 
 
@@ -59,36 +59,102 @@ class SafetyRig:
     control: str
 
     def order(self, do: str) -> None:
-        """An order over the control socket."""
+        """Give an order over the control socket.
+
+        Parameters
+        ----------
+        do
+            The order.
+        """
         send_order(self.control, do)
 
 
 def to_loop(number: signal.Signals) -> Callable[[SafetyRig], None]:
+    """Make a fault that sends a signal to the loop's process.
+
+    Parameters
+    ----------
+    number
+        The signal.
+
+    Returns
+    -------
+    Callable[[SafetyRig], None]
+        The fault.
+    """
     return lambda rig: os.kill(rig.loop, number)
 
 
 def to_supervisor(number: signal.Signals) -> Callable[[SafetyRig], None]:
+    """Make a fault that sends a signal to the supervisor.
+
+    Parameters
+    ----------
+    number
+        The signal.
+
+    Returns
+    -------
+    Callable[[SafetyRig], None]
+        The fault.
+    """
     return lambda rig: os.kill(rig.supervisor, number)
 
 
 def to_both(rig: SafetyRig) -> None:
-    """The supervisor first, so that nobody is left to see the loop die."""
+    """Kill the supervisor first, so that it does not see the loop die, and then the loop.
+
+    Parameters
+    ----------
+    rig
+        The run.
+    """
     os.kill(rig.supervisor, signal.SIGKILL)
     os.kill(rig.loop, signal.SIGKILL)
 
 
 def to_all(rig: SafetyRig) -> None:
-    """Everything but the box: its watchdog alone is left."""
+    """Kill every process but the box, so that its watchdog alone is left.
+
+    Parameters
+    ----------
+    rig
+        The run.
+    """
     children = Path(f"/proc/{rig.supervisor}/task/{rig.supervisor}/children").read_text(encoding="ascii")
     for pid in (rig.supervisor, *map(int, children.split())):
         os.kill(pid, signal.SIGKILL)
 
 
 def ordered(do: str) -> Callable[[SafetyRig], None]:
+    """Make a fault that gives an order over the control socket.
+
+    Parameters
+    ----------
+    do
+        The order.
+
+    Returns
+    -------
+    Callable[[SafetyRig], None]
+        The fault.
+    """
     return lambda rig: rig.order(do)
 
 
 def to_box(order: str) -> Callable[[SafetyRig], None]:
+    """Make a fault of the simulated box.
+
+    Parameters
+    ----------
+    order
+        An order of the simulator.
+
+    Returns
+    -------
+    Callable[[SafetyRig], None]
+        The fault.
+    """
     return lambda rig: rig.box.order(order)
 
 
@@ -98,11 +164,11 @@ class Scenario:
 
     does: Callable[[SafetyRig], None]
     drops: bool = True
-    """The line must fall; otherwise it must stay."""
+    """Whether the line must fall; otherwise it must stay."""
     ends: bool = True
-    """The run ends by it; otherwise it is stopped afterwards."""
+    """Whether the run ends by it; otherwise it is stopped afterwards."""
     bound_ms: float | None = BOUND_MS
-    """Within which the line must be low. None: a loop counts as hung, and a silent box as failed, only after
+    """When the line must be low. None: a loop counts as hung, and a silent box as failed, only after
     500 ms."""
 
 
@@ -142,11 +208,24 @@ class SafetyOutcome:
     log: list[str] = field(default_factory=list)
     """What the log says of outputs and orders from the fault on."""
     early: bool = False
-    """The line had fallen before the fault (a late heartbeat on a busy machine): nothing was measured."""
+    """Whether the line fell before the fault (a late heartbeat on a busy machine): nothing was measured."""
 
 
 def config(model: str, port: str) -> RunConfig:
-    """The simulated camera, the box, one rule that puts line 0 on; repeated commands, so that acks go on."""
+    """Make the run: the simulated camera, the box, a rule that puts line 0 on, and one whose commands go on.
+
+    Parameters
+    ----------
+    model
+        Folder of the model package.
+    port
+        The box's port.
+
+    Returns
+    -------
+    RunConfig
+        The run.
+    """
     first = read_package(model).manifest.keypoints[0]
     return RunConfig(
         model=model,
@@ -165,7 +244,25 @@ def config(model: str, port: str) -> RunConfig:
 
 
 def try_once(scenario: Scenario, model: str) -> SafetyOutcome:
-    """One run with its fault."""
+    """Run once with a fault.
+
+    Parameters
+    ----------
+    scenario
+        The fault.
+    model
+        Folder of the model package.
+
+    Returns
+    -------
+    SafetyOutcome
+        What came of it.
+
+    Raises
+    ------
+    UserError
+        Where the run does not begin or the line never goes high.
+    """
     clock = HostClock()
     with tempfile.TemporaryDirectory(prefix="rt-pose-bench-") as folder, SimulatedBox() as box:
         out = Path(folder) / "session"
@@ -200,14 +297,40 @@ def try_once(scenario: Scenario, model: str) -> SafetyOutcome:
 
 
 def measure(scenario: Scenario, model: str, repeats: int) -> dict[str, Any]:
-    """The times of one scenario, and what was said in its first repeat."""
+    """Repeat a scenario.
+
+    Parameters
+    ----------
+    scenario
+        The fault.
+    model
+        Folder of the model package.
+    repeats
+        How often.
+
+    Returns
+    -------
+    dict[str, Any]
+        The times (ms), and the messages of the first repeat.
+    """
     outcomes = [try_once(scenario, model) for _ in range(repeats)]
     messages = {"first": asdict(outcomes[0]), "statuses": sorted({o.status for o in outcomes})}
     return {"n": repeats, **_figures(outcomes), "bound_ms": scenario.bound_ms, **messages}
 
 
 def page(figures: dict[str, Any]) -> str:
-    """The figures and what was said, for people."""
+    """Format the figures and messages for people.
+
+    Parameters
+    ----------
+    figures
+        The result.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     cpu = figures["machine"]
     lines = [
         "# How long a line stays high once something has gone wrong",
@@ -242,7 +365,7 @@ def page(figures: dict[str, Any]) -> str:
 
 @dataclass(kw_only=True)
 class Options:
-    """What is measured."""
+    """Options of the command line."""
 
     model: Annotated[str, "folder of a model package"]
     repeats: int = 5
@@ -255,7 +378,18 @@ class Options:
 
 
 def measure_all(options: Options) -> int:
-    """Measure, print, write; 1 where a line stayed high for too long."""
+    """Measure, print and write.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    int
+        Exit status: 1 where a line stayed high for too long.
+    """
     figures = _begin(options.out, options.model)
     figures["note"] = options.note or figures["note"]
     for name in options.only:
@@ -306,7 +440,7 @@ def _supervise(link: Connection, plain: dict[str, Any], out: str) -> None:
 
 
 def register() -> None:
-    """The drivers; and, in the loop's process, two ways of going wrong that nothing in the program has.
+    """Register the drivers and, in the loop's process, two ways to fail that nothing in the program has.
 
     A signal's handler runs in the main thread, which is the loop's.
     """

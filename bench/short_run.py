@@ -1,4 +1,4 @@
-"""A run of the whole program whose session is read and then gone."""
+"""A run of the whole program whose session is read and then deleted."""
 
 from __future__ import annotations
 
@@ -24,10 +24,16 @@ class ShortRun:
 
     result: RunResult
     folder: Path
-    """Of its session, which is there within the context alone."""
+    """Folder of its session, which exists within the context only."""
 
     def session(self) -> Session:
-        """As it was recorded."""
+        """Read the session as it was recorded.
+
+        Returns
+        -------
+        Session
+            In memory; it outlives the folder.
+        """
         return Session.read(self.folder)
 
 
@@ -35,15 +41,43 @@ class ShortRun:
 def short_run(
     config: RunConfig, register: Callable[[], None] = rigs.register, notices: RunObserver | None = None
 ) -> Iterator[ShortRun]:
-    """Run to the end; within the context the session is there."""
+    """Run to the end; within the context the session's folder exists.
+
+    Parameters
+    ----------
+    config
+        The run.
+    register
+        Fills the registry of drivers.
+    notices
+        Receives what happens in the run.
+
+    Yields
+    ------
+    ShortRun
+        The run that is over.
+    """
     with tempfile.TemporaryDirectory(prefix="rt-pose-bench-", ignore_cleanup_errors=True) as place:
         folder = Path(place) / "session"
         yield ShortRun(run_session(config, folder, register, HostClock(), notices), folder)
 
 
 def came_through(result: RunResult, session: Session) -> dict[str, Any]:
-    """How a run's frames came through: from image to decision, so many engine calls of so many frames, and
-    frames captured and passed over."""
+    """Describe how a run's frames came through.
+
+    Parameters
+    ----------
+    result
+        How the run ended.
+    session
+        Its session.
+
+    Returns
+    -------
+    dict[str, Any]
+        Summary of image to decision (ms), the number of engine calls by their number of frames, and frames
+        captured and superseded.
+    """
     stamps = stamp_columns(session.observations)
     calls = Counter(o.stages.t_inferred_ns for o in session.observations)
     counts = result.summary["cameras"].values()

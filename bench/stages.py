@@ -50,7 +50,7 @@ KEYPOINTS = (4, 17, 50)
 DEFAULT_KEYPOINTS = 17
 NETWORKS: tuple[tuple[Channels, int], ...] = ((1, 17), (3, 17), (3, 4), (3, 50))
 FRAMES = 4
-"""Different inputs in turn."""
+"""Number of different inputs, used in turn."""
 PERIOD_NS = 10 * NS_PER_MS
 FLOAT64, FLOAT32 = 8, 4
 
@@ -64,22 +64,46 @@ class Row:
     ms: dict[str, Any] | None
     floor_ms: float
     floor: str
-    """What the floor is made of."""
+    """How the floor was computed."""
 
     @property
     def distance(self) -> float | None:
-        """P50 over floor."""
+        """P50 over floor; None where nothing was timed."""
         return None if self.ms is None else self.ms["p50"] / self.floor_ms
 
 
 def bytes_floor(size: int) -> tuple[float, str]:
-    """Floor (ms) of moving so many bytes."""
+    """Compute the floor of moving bytes.
+
+    Parameters
+    ----------
+    size
+        Bytes.
+
+    Returns
+    -------
+    tuple[float, str]
+        ms, and how it was computed.
+    """
     per_s = copy_bytes_per_s(size)
     return size / per_s * 1e3, f"{size / 1e3:,.0f} kB at {per_s / 1e9:.0f} GB/s"
 
 
 def preprocess_rows(package: Package, engine: Engine) -> list[Row]:
-    """Every preprocessing that is there, on frames of every size; the network's own colour."""
+    """Time every preprocessing that exists, on frames of every size in the network's own colour.
+
+    Parameters
+    ----------
+    package
+        A model package.
+    engine
+        Its engine.
+
+    Returns
+    -------
+    list[Row]
+        A row each.
+    """
     spec = package.manifest.input
     rows = []
     for name, (width, height) in itertools.product(preprocessors(), SIZES):
@@ -93,13 +117,34 @@ def preprocess_rows(package: Package, engine: Engine) -> list[Row]:
 
 
 def preprocessors() -> list[str]:
-    """DALI's graph, and what else stands beside it."""
+    """List DALI's graph and its alternatives.
+
+    Returns
+    -------
+    list[str]
+        Names of `engine.preprocess`.
+    """
     others = [name for name in ("torch", "compiled") if find_spec(f"rt_pose.loop.preprocess_{name}")]
     return ["dali", *others]
 
 
 def infer_row(package: Package, precision: str, peak: Peak) -> Row:
-    """The bare network, back to back."""
+    """Time the bare network, back to back.
+
+    Parameters
+    ----------
+    package
+        A model package.
+    precision
+        Precision of the engine.
+    peak
+        The machine's peak in that precision.
+
+    Returns
+    -------
+    Row
+        Its floor is the longer of arithmetic and weights.
+    """
     spec = package.manifest.input
     engine = open_engine("openvino", package.path, spec, precision, physical_cores())
     random = np.random.default_rng(0)
@@ -118,7 +163,22 @@ def infer_row(package: Package, precision: str, peak: Peak) -> Row:
 
 
 def decode_row(package: Package, engine: Engine, keypoints: int) -> Row:
-    """Heatmaps of peaks on noise to keypoints with covariance, in frame pixels."""
+    """Time the way from heatmaps of peaks on noise to keypoints with covariance, in frame pixels.
+
+    Parameters
+    ----------
+    package
+        A model package.
+    engine
+        Its engine.
+    keypoints
+        Number of maps.
+
+    Returns
+    -------
+    Row
+        The row.
+    """
     spec, decode = package.manifest.input, package.manifest.decode
     height, width = spec.height // decode.stride, spec.width // decode.stride
     random = np.random.default_rng(0)
@@ -130,7 +190,20 @@ def decode_row(package: Package, engine: Engine, keypoints: int) -> Row:
 
 
 def track_rows(package: Package, keypoints: int) -> list[Row]:
-    """The filter's step, and the three rules on it with their prediction, for a walk of all keypoints."""
+    """Time the filter's step, and three rules on it with their prediction, for a walk of all keypoints.
+
+    Parameters
+    ----------
+    package
+        A model package.
+    keypoints
+        Number of keypoints.
+
+    Returns
+    -------
+    list[Row]
+        `track` and `decide`.
+    """
     manifest = package.manifest
     tracker = CausalFilter(tracking_for(manifest.tracking, keypoints), 1, keypoints)
     poses = Walk(keypoints)
@@ -152,7 +225,20 @@ def track_rows(package: Package, keypoints: int) -> list[Row]:
 
 
 def publish_row(keypoints: int, package: Package) -> Row:
-    """One pose on the wire: header and buffer made, handed to the socket, nobody subscribed."""
+    """Time the publication of one pose without a subscriber: header and buffer made, handed to the socket.
+
+    Parameters
+    ----------
+    keypoints
+        Number of keypoints.
+    package
+        A model package.
+
+    Returns
+    -------
+    Row
+        The row.
+    """
     tracker = CausalFilter(tracking_for(package.manifest.tracking, keypoints), 1, keypoints)
     poses = Walk(keypoints)
     publisher = Publisher("tcp://127.0.0.1:*", "bench", HostClock())
@@ -168,9 +254,16 @@ def publish_row(keypoints: int, package: Package) -> Row:
 
 
 class Walk:
-    """Poses of keypoints that wander, 10 ms apart."""
+    """Makes poses of keypoints that wander, 10 ms apart."""
 
     def __init__(self, keypoints: int) -> None:
+        """Place the keypoints at random.
+
+        Parameters
+        ----------
+        keypoints
+            K.
+        """
         self._random = np.random.default_rng(0)
         self._xy = self._random.uniform(100.0, 400.0, (1, keypoints, 2))
         self._cov = np.broadcast_to(4.0 * np.eye(2), (1, keypoints, 2, 2)).copy()
@@ -178,6 +271,13 @@ class Walk:
         self.stamps = FrameStamps(0, 0, 0, 0)
 
     def __call__(self) -> Pose:
+        """Make the next pose.
+
+        Returns
+        -------
+        Pose
+            Of one individual and K keypoints.
+        """
         self._xy = self._xy + self._random.normal(0.0, 2.0, self._xy.shape)
         index = self.stamps.index + 1
         self.stamps = FrameStamps(index, index * PERIOD_NS, index * PERIOD_NS, index * PERIOD_NS)
@@ -185,7 +285,22 @@ class Walk:
 
 
 def peaked_maps(random: np.random.Generator, keypoints: int, height: int, width: int) -> NDArray[np.float32]:
-    """Logits (1, K, h, w): a peak on noise in each map, as a trained network gives."""
+    """Make heatmaps with a peak on noise in each, as a trained network gives.
+
+    Parameters
+    ----------
+    random
+        Source of randomness.
+    keypoints
+        K.
+    height, width
+        Size of a map.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        Logits (1, K, height, width).
+    """
     y, x = np.mgrid[:height, :width]
     cx, cy = random.uniform(8, width - 8, keypoints), random.uniform(8, height - 8, keypoints)
     square = (x - cx[:, None, None]) ** 2 + (y - cy[:, None, None]) ** 2
@@ -194,14 +309,38 @@ def peaked_maps(random: np.random.Generator, keypoints: int, height: int, width:
 
 
 def tracking_for(spec: Any, keypoints: int) -> Any:
-    """The package's filter parameters for another number of keypoints."""
+    """Get filter parameters for a number of keypoints.
+
+    Parameters
+    ----------
+    spec
+        The package's parameters.
+    keypoints
+        K.
+
+    Returns
+    -------
+    TrackingSpec
+        The package's, or default ones where it has another number of keypoints.
+    """
     from train.export import default_tracking
 
     return spec if len(spec.tau_s) == keypoints else default_tracking(keypoints, (640, 480))
 
 
 def packages(folder: Path) -> dict[tuple[int, int], Package]:
-    """The untrained packages by channels and keypoints, made where they are not there."""
+    """Get the packages with random heads, made where they do not exist.
+
+    Parameters
+    ----------
+    folder
+        Where they are kept.
+
+    Returns
+    -------
+    dict[tuple[int, int], Package]
+        By channels and keypoints.
+    """
     found: dict[tuple[int, int], Package] = {}
     for channels, keypoints in NETWORKS:
         path = folder / f"lite0-{channels}x{keypoints}"
@@ -215,14 +354,25 @@ def packages(folder: Path) -> dict[tuple[int, int], Package]:
 
 @dataclass(kw_only=True)
 class Options:
-    """What is measured."""
+    """Options of the command line."""
 
     packages: Annotated[Path, "where the networks are, or are to be made"] = Path("runs/bench/packages")
     out: Out = None
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """Every row."""
+    """Measure every row.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    dict[str, Any]
+        The figures, for JSON.
+    """
     made = packages(options.packages)
     say("the machine's peak ...")
     peak = peaks()
@@ -252,7 +402,18 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+    """Format the figures for people.
+
+    Parameters
+    ----------
+    figures
+        What `measure` returned.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     head = ["stage", "what", "n", "P50, ms", "P99, ms", "floor, ms", "P50 / floor", "the floor is"]
     rows = []
     for r in figures["rows"]:

@@ -1,10 +1,10 @@
 """The sustainable rate: the highest at which no frame is dropped and P99 of exposure to decision holds the
 budget.
 
-Found by bisection between nothing and somewhat more than the throughput. On a shared machine a single
-hiccup drops a frame at any rate, so each rate has up to three goes, of which two must agree; the search
+Found by bisection between zero and somewhat more than the throughput. On a shared machine a single
+hiccup drops a frame at any rate, so each rate has up to three trials, of which two must agree; the search
 ends when the bracket is 4 % wide or after seven rates. Throughput, frames back to back with none left out,
-is another figure, and called so: at that rate frames wait.
+is another figure: at that rate frames wait.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from rt_pose.session.read import stamp_columns
 
 TRIAL_S = 5.0
 SETTLED_S = 0.5
-"""Of a trial, from its first frame on, that does not count: threads and caches begin cold."""
+"""Time from a trial's first frame on that does not count: threads and caches begin cold."""
 BACK_TO_BACK_HZ = 2000.0
 MARGIN = 1.2
-"""The search begins with this much more than the throughput as too fast."""
+"""The search begins with this multiple of the throughput as too fast."""
 WIDTH = 0.04
 MAX_RATES = 7
 
@@ -38,7 +38,7 @@ MakeConfig = Callable[[float | None, bool], RunConfig]
 
 @dataclass
 class RateTrial:
-    """One go at one rate."""
+    """One trial of one rate."""
 
     rate_hz: float
     frames: int
@@ -48,7 +48,20 @@ class RateTrial:
 
 
 def sustainable(make_config: MakeConfig, budget_ms: float) -> dict[str, Any]:
-    """Rate, throughput and every trial."""
+    """Search for the sustainable rate.
+
+    Parameters
+    ----------
+    make_config
+        Makes the run of a rate.
+    budget_ms
+        Longest P99 of exposure to decision, ms.
+
+    Returns
+    -------
+    dict[str, Any]
+        Rate and throughput (frames/s), and every trial.
+    """
     say(f"throughput, {TRIAL_S:g} s ...")
     throughput = _throughput(make_config(BACK_TO_BACK_HZ, True))
     trials: list[RateTrial] = []
@@ -76,8 +89,21 @@ def sustainable(make_config: MakeConfig, budget_ms: float) -> dict[str, Any]:
 
 
 def bisect_rate(holds: Callable[[float], bool], too_fast: float) -> tuple[float | None, float]:
-    """The highest rate found to hold (None where none was), and the lowest found not to (at most
-    `too_fast`)."""
+    """Search for the highest rate that holds.
+
+    Parameters
+    ----------
+    holds
+        Tries a rate (frames/s).
+    too_fast
+        A rate that does not hold, frames/s.
+
+    Returns
+    -------
+    tuple[float or None, float]
+        The highest rate found to hold (None where none was), and the lowest found not to (at most
+        `too_fast`), frames/s.
+    """
     held, failed = 0.0, too_fast
     rate = too_fast * 0.75  # most loops sustain somewhat less than their throughput
     for _ in range(MAX_RATES):
@@ -92,7 +118,18 @@ def bisect_rate(holds: Callable[[float], bool], too_fast: float) -> tuple[float 
 
 
 def two_of_three(go: Callable[[], bool]) -> bool:
-    """What two goes agree on."""
+    """Decide by two trials, or by a third where they disagree.
+
+    Parameters
+    ----------
+    go
+        Makes a trial.
+
+    Returns
+    -------
+    bool
+        What two trials agree on.
+    """
     first, second = go(), go()
     return first if first == second else go()
 

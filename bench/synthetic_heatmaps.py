@@ -1,4 +1,4 @@
-"""Frames and heads that nobody made by hand: enough to time a chain, and for nothing else."""
+"""Random frames and sharpened random heads: enough to time a chain, and for nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rt_pose.package import GOLDEN_CONFIDENCE, DecodeSpec, InputSpec
 from rt_pose.video import Channels
 
 CONFIDENT_SHARE = 0.1
-"""So many of the golden keypoints are to have the confidence that the golden check asks for. No more: the
+"""Share of the golden keypoints that get the confidence which the golden check asks for. No more: the
 less the maps are sharpened, the farther their peaks stand out, and the less another engine's rounding moves
 them."""
 SHARPENING = 1.4
@@ -25,7 +25,26 @@ MAX_STEPS = 40
 def sharpen(
     network: nn.Module, last: nn.Module, spec: InputSpec, decode: DecodeSpec, images: list[NDArray[np.uint8]]
 ) -> None:
-    """Scale the `last` layer until enough maps are peaked: random logits alone are nearly flat."""
+    """Scale a network's last layer, in place, until enough maps are peaked: random logits are nearly flat.
+
+    Parameters
+    ----------
+    network
+        The network.
+    last
+        Its last layer.
+    spec
+        Its input.
+    decode
+        How its maps are decoded.
+    images
+        Frames (H, W, C) on which maps are made.
+
+    Raises
+    ------
+    UserError
+        Where no scale gives peaks on these frames.
+    """
     preprocess, decoder = Preprocess(spec), Decoder(decode)
     # A copy: the next call writes into the same memory.
     batch = torch.from_numpy(np.concatenate([preprocess((image,)).copy() for image in images]))
@@ -44,7 +63,24 @@ def sharpen(
 def random_frames(
     count: int, width: int, height: int, channels: Channels, seed: int = 0
 ) -> list[NDArray[np.uint8]]:
-    """Smooth random pictures (height, width, channels)."""
+    """Make smooth random pictures.
+
+    Parameters
+    ----------
+    count
+        How many.
+    width, height
+        Size, px.
+    channels
+        1 (gray) or 3 (RGB).
+    seed
+        Seed of the pictures.
+
+    Returns
+    -------
+    list[NDArray[np.uint8]]
+        (height, width, channels) each.
+    """
     random = np.random.default_rng(seed)
     images = []
     for _ in range(count):

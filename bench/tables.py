@@ -15,14 +15,14 @@ Column = tuple[str, str, str]
 
 @dataclass
 class Table:
-    """A title, heads, rows of cells, and what to know of it. A cell in two pairs of asterisks is bold."""
+    """A title, headings, rows of cells, and a note. A cell between two pairs of asterisks is bold."""
 
     title: str
     heads: list[str]
     rows: list[list[str]]
     note: str = ""
     of_text: bool = False
-    """Its columns are words, not numbers."""
+    """Whether its columns are words, not numbers."""
 
     @classmethod
     def of_records(
@@ -33,18 +33,52 @@ class Table:
         columns: Sequence[Column],
         note: str = "",
     ) -> Table:
-        """A row a record: its names under `heads`, then its figures under those of the columns."""
+        """Make a table with a row a record.
+
+        Parameters
+        ----------
+        title
+            Its title.
+        heads
+            Headings of the names.
+        records
+            Names and figures of each row.
+        columns
+            The figures to show.
+        note
+            Text between the title and the table.
+
+        Returns
+        -------
+        Table
+            The names under `heads`, then the figures under the headings of `columns`.
+        """
         rows = [[*names, *(number(found[key], form) for _, key, form in columns)] for names, found in records]
         return cls(title, [*heads, *(heading for heading, _, _ in columns)], rows, note)
 
     def markdown(self) -> str:
-        """Its text, for a document and for a terminal."""
+        """Format the table as Markdown, for a document and for a terminal."""
         note = [self.note] if self.note else []
         return "\n\n".join([f"## {self.title}", *note, markdown_table(self.heads, self.rows)])
 
 
 def tables_text(title: str, facts: Iterable[str], tables: Iterable[Table]) -> str:
-    """A document in Markdown."""
+    """Format tables as a Markdown document.
+
+    Parameters
+    ----------
+    title
+        Title of the document.
+    facts
+        Paragraphs before the tables.
+    tables
+        The tables.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     return "\n\n".join([f"# {title}", *facts, *(table.markdown() for table in tables)])
 
 
@@ -55,7 +89,26 @@ def tables_page(
     plots: Sequence[tuple[str, str]] = (),
     colours: Sequence[tuple[str, str]] = (),
 ) -> str:
-    """The same as HTML. `plots`: (title, SVG) of each; `colours`: (name, CSS colour) of what they show."""
+    """Format tables as a self-contained HTML page.
+
+    Parameters
+    ----------
+    title
+        Title of the page.
+    facts
+        Paragraphs before the tables.
+    tables
+        The tables.
+    plots
+        Title and SVG of each plot.
+    colours
+        Name and CSS colour of what the plots show.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     return render(
         "tables.html",
         "bench",

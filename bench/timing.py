@@ -1,4 +1,4 @@
-"""How long calls take, one after another in one thread."""
+"""Times calls, one after another in one thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,22 @@ CALLS, MAX_S, WARM_UP = 1000, 4.0, 20
 
 
 def timed(call: Callable[[int], object], calls: int = CALLS, max_s: float = MAX_S) -> dict[str, Any] | None:
-    """Summary (ms) of `calls` calls, of fewer where `max_s` is over first; each is handed its number."""
+    """Time a call again and again, after a warm-up.
+
+    Parameters
+    ----------
+    call
+        Takes the number of the call.
+    calls
+        How many calls are timed.
+    max_s
+        Fewer are timed where this time is over first, s.
+
+    Returns
+    -------
+    dict[str, Any] or None
+        Summary of their durations, ms.
+    """
     clock = HostClock()
     for i in range(WARM_UP):
         call(i)

@@ -39,7 +39,18 @@ CAMERA = "recording"
 
 
 def bench_triggers(options: dict[str, Any]) -> bool:
-    """Run the dry run of the command line; whether it ended well."""
+    """Run the dry run of the command line.
+
+    Parameters
+    ----------
+    options
+        The command line of `rt-pose bench triggers`.
+
+    Returns
+    -------
+    bool
+        Whether the run ended well.
+    """
     clock = HostClock()
     poses = read_poses(Path(options["truth"]))
     rules = load(RunConfig, options["rules"])
@@ -57,7 +68,31 @@ def bench_triggers(options: dict[str, Any]) -> bool:
 def dry_config(
     config: RunConfig, model: str, video: str, rate_hz: float | None, faults: FaultOptions
 ) -> RunConfig:
-    """The configuration with the recording in place of its cameras and nothing real behind its outputs."""
+    """Put the recording in place of a configuration's cameras, and simulated outputs in place of its outputs.
+
+    Parameters
+    ----------
+    config
+        The run; it is changed.
+    model
+        Folder of the model package.
+    video
+        The recording.
+    rate_hz
+        Frames/s; the recording's own where None.
+    faults
+        What goes wrong with frames on purpose.
+
+    Returns
+    -------
+    RunConfig
+        The same run.
+
+    Raises
+    ------
+    UserError
+        Where it has no rules, or more than one geometry.
+    """
     if not config.rules:
         raise UserError("bench triggers: the configuration has no rules, so there is nothing to try")
     config.model = model
@@ -75,7 +110,7 @@ def dry_config(
 
 
 def _geometry(given: dict[str, GeometryConfig]) -> dict[str, GeometryConfig]:
-    """The recording's; UserError where it could be one of several."""
+    """Get the recording's geometry; UserError where it could be one of several."""
     if len(given) > 1:
         raise UserError(
             f"bench triggers: the configuration has a geometry for each of {', '.join(given)}; leave only "
@@ -88,9 +123,27 @@ def _geometry(given: dict[str, GeometryConfig]) -> dict[str, GeometryConfig]:
 def dry_run(
     config: RunConfig, xy: FloatArray, out: Path, clock: Clock, tolerance_ms: float
 ) -> tuple[dict[str, Any], bool]:
-    """Run the loop over the recording, score it against `xy` (F, K, 2); figures, and whether it ended well.
+    """Run the loop over the recording and score its rules.
 
     The session with its report and `hindsight.html` stays in `out`.
+
+    Parameters
+    ----------
+    config
+        What `dry_config` returned.
+    xy
+        (F, K, 2) px, where the animal was in each frame of the recording.
+    out
+        The session's folder.
+    clock
+        Times the supervision.
+    tolerance_ms
+        How far an event may be from the episode to which it belongs, ms.
+
+    Returns
+    -------
+    tuple[dict[str, Any], bool]
+        The figures, for JSON, and whether the run ended well.
     """
     with RunConsole() as console:
         result = run_session(config, out, rigs.register, clock, console)

@@ -1,8 +1,8 @@
-"""How far keypoints reach on held-out frames: the slope of where they are found on where they were labeled.
+"""Amplitude on held-out frames: the slope of where keypoints are found on where they were labeled.
 
 A pose drawn toward its mean place is smooth, plausible and often nearer on average, and its slope is below
-one. No other network is needed to see that, and swapped legs, which make the steps of an untaught network
-look long, are left out as misses.
+one. No other network is needed to see that, and swapped legs, which make the steps of a network without
+temporal losses look long, are left out as misses.
 """
 
 from __future__ import annotations
@@ -18,15 +18,25 @@ from bench.accuracy.statistics import Counts, Interval, draws
 from rt_pose.types import FloatArray
 
 MISS_PX = 25.0
-"""A keypoint found further from its label is another thing that was found."""
+"""A keypoint that is found further than this from its label counts as a miss."""
 LEAST_FRAMES = 3
-"""A keypoint with fewer is left out."""
+"""A keypoint that is found in fewer frames is left out."""
 
 
 def amplitude_slope(networks: Sequence[Network], keypoints: Sequence[int]) -> dict[str, Any] | None:
-    """The slope over all frames that a network did not learn from, with its interval, and n (keypoints).
+    """Compute the slope over all frames that a network did not learn from.
 
-    `keypoints`: those that move. None where too few were found near their labels.
+    Parameters
+    ----------
+    networks
+        The networks, taken together.
+    keypoints
+        Indices of those that move.
+
+    Returns
+    -------
+    dict[str, Any] or None
+        The slope with its interval, and n (keypoints); None where too few were found near their labels.
     """
     names = sorted({name for n in networks for name in n.measured.held_names})
     place = {name: i for i, name in enumerate(names)}

@@ -36,7 +36,7 @@ FITS = {
 configuration's."""
 ENSEMBLE = "ensemble"
 LEARNERS = {"distilled": (), "distilled_all": None}
-"""Rows that learn from an ensemble's answers to the unlabeled video, and their losses on clips besides."""
+"""Rows that learn from an ensemble's answers to the unlabeled video, and their losses on clips."""
 ROWS = (*FITS, ENSEMBLE, *LEARNERS)
 FOLDS = 6
 HEADER_ROWS = 3
@@ -54,21 +54,51 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """Name of its folder."""
         return f"{self.row}-{self.labels}-f{self.fold}-s{self.seed}"
 
 
 def folds_of(frames: int, folds: int = FOLDS) -> tuple[np.ndarray, list[np.ndarray]]:
-    """All frames in a seeded order, and each fold's held-out ones: equally many, and no frame twice."""
+    """Divide frames into folds.
+
+    Parameters
+    ----------
+    frames
+        Number of labeled frames.
+    folds
+        Number of folds.
+
+    Returns
+    -------
+    tuple[np.ndarray, list[np.ndarray]]
+        All frames in a seeded order, and each fold's held-out ones: equally many, and no frame twice.
+    """
     order = np.random.default_rng(0).permutation(frames)
     size = frames // folds
     return order, [order[i * size : (i + 1) * size] for i in range(folds)]
 
 
 def training_frames(frames: int, fold: int, labels: int) -> np.ndarray:
-    """The training frames of a fold: with fewer labels, the first of those that more labels would be.
+    """Choose the training frames of a fold; fewer labels are the first of more labels.
 
-    UserError where there are not so many.
+    Parameters
+    ----------
+    frames
+        Number of labeled frames.
+    fold
+        Number of the fold.
+    labels
+        Number of training frames.
+
+    Returns
+    -------
+    np.ndarray
+        Indices of frames.
+
+    Raises
+    ------
+    UserError
+        Where the fold does not have so many.
     """
     order, held = folds_of(frames)
     rest = order[~np.isin(order, held[fold])]
@@ -81,7 +111,24 @@ def training_frames(frames: int, fold: int, labels: int) -> np.ndarray:
 
 
 def make_data(source: Path, labels_file: str, work: Path, cell: Cell) -> Path:
-    """The data folder of a cell, made anew: its labels, its split, and links to images and video."""
+    """Make the data folder of a cell anew: its labels, its split, and links to images and video.
+
+    Parameters
+    ----------
+    source
+        The labeled folder.
+    labels_file
+        Name of its labels file.
+    work
+        The grid's folder.
+    cell
+        The cell.
+
+    Returns
+    -------
+    Path
+        The data folder.
+    """
     with (source / labels_file).open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.reader(file))
     head, body = rows[:HEADER_ROWS], rows[HEADER_ROWS:]
@@ -104,12 +151,38 @@ def make_data(source: Path, labels_file: str, work: Path, cell: Cell) -> Path:
 
 
 def data_folder(work: Path, cell: Cell) -> Path:
-    """Where a cell's labels are; cells that differ in row or seed alone share it."""
+    """Get the folder of a cell's labels; cells that differ in row or seed alone share it.
+
+    Parameters
+    ----------
+    work
+        The grid's folder.
+    cell
+        The cell.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
     return work / "data" / f"{cell.labels}-f{cell.fold}"
 
 
 def halves(video: Path, work: Path) -> tuple[Path, Path]:
-    """The recording's first and second half as files of their own, without loss; cut once."""
+    """Cut a recording into its first and second half, without loss; done once.
+
+    Parameters
+    ----------
+    video
+        The recording.
+    work
+        The grid's folder.
+
+    Returns
+    -------
+    tuple[Path, Path]
+        The two files.
+    """
     first, second = work / "unlabeled" / "first.mp4", work / "held" / "second.mp4"
     if first.is_file() and second.is_file():
         return first, second
@@ -139,9 +212,30 @@ def _write(path: Path, frames: Sequence[av.VideoFrame], rate: Any) -> None:
 
 
 def base_settings(config: Path, size: int, steps: int, overrides: Sequence[str]) -> dict[str, Any]:
-    """The configuration that all cells share. `overrides` are KEY.KEY=VALUE, the value as in YAML.
+    """Make the configuration that all cells share.
 
-    One validation, at the end: no checkpoint is chosen by the frames that a cell is judged on.
+    There is one validation, at the end: no checkpoint is chosen by the frames that a cell is judged on.
+
+    Parameters
+    ----------
+    config
+        YAML file of row `all`.
+    size
+        Side of the network's input, px.
+    steps
+        Number of training steps.
+    overrides
+        KEY.KEY=VALUE, the value as in YAML.
+
+    Returns
+    -------
+    dict[str, Any]
+        The settings.
+
+    Raises
+    ------
+    UserError
+        Where there is no such file, or an override is not KEY=VALUE.
     """
     if not config.is_file():
         raise UserError(f"--config {config}: no such file")
@@ -154,7 +248,25 @@ def base_settings(config: Path, size: int, steps: int, overrides: Sequence[str])
 
 
 def settings_of(cell: Cell, base: dict[str, Any]) -> dict[str, Any]:
-    """The training configuration of a cell."""
+    """Make the training configuration of a cell.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+    base
+        What all cells share.
+
+    Returns
+    -------
+    dict[str, Any]
+        The settings.
+
+    Raises
+    ------
+    UserError
+        Where the configuration lacks a loss of the row.
+    """
     losses = _losses(cell.row, base["losses"])
     watches = cell.row in LEARNERS or any(not isinstance(LOSSES[name], LabelRow) for name in losses)
     return copy.deepcopy(base) | {
@@ -185,7 +297,18 @@ def _set(settings: dict[str, Any], override: str) -> None:
 
 
 def check_rows(rows: Sequence[str]) -> None:
-    """UserError where a row is none."""
+    """Check the names of rows.
+
+    Parameters
+    ----------
+    rows
+        The names.
+
+    Raises
+    ------
+    UserError
+        Where there is no such row.
+    """
     for row in rows:
         if row not in ROWS:
             raise UserError(
@@ -194,6 +317,17 @@ def check_rows(rows: Sequence[str]) -> None:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """What became of a cell; None where it has not been done."""
+    """Read what became of a cell.
+
+    Parameters
+    ----------
+    folder
+        The cell's folder.
+
+    Returns
+    -------
+    dict[str, Any] or None
+        None where the cell has not been done.
+    """
     path = folder / RESULT
     return dict(json.loads(path.read_bytes())) if path.is_file() else None

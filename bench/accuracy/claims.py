@@ -1,4 +1,4 @@
-"""What the accuracy grid was to show, and whether it did."""
+"""What the accuracy grid should show, and whether it does."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bench.accuracy.compare import HEADLINES, PIXEL, SUPERVISED, TITLES, figures
 from bench.accuracy.reference_set import Network, ReferenceSet
 
 KEPT = 0.5
-"""Share of the ensemble's gain that the distilled network is to keep."""
+"""Share of the ensemble's gain that the distilled network should keep."""
 INWARD = 0.03
 """By how much a slope on labels may be less than that of supervised networks."""
 
 
 @dataclass
 class Claim:
-    """Something to show."""
+    """Something that the grid should show."""
 
     text: str
     holds: bool
@@ -26,9 +26,21 @@ class Claim:
 
 
 def gain_kept(networks: Sequence[Network], references: ReferenceSet) -> list[dict[str, Any]]:
-    """For each number of labels and row that learns from an ensemble: what the ensemble gains on the
-    supervised networks of its folds, what the learner does, and the share; None where the ensemble gains
-    nothing."""
+    """Compute what learners keep of an ensemble's gain, by number of labels and row of learners.
+
+    Parameters
+    ----------
+    networks
+        All that were measured.
+    references
+        What they are measured with.
+
+    Returns
+    -------
+    list[dict[str, Any]]
+        By figure, what the ensemble gains on the supervised networks of its folds, what the learner gains,
+        and the share; None where the ensemble gains nothing.
+    """
     found = []
     for labels in sorted({n.cell.labels for n in networks}):
         by_row = {
@@ -60,7 +72,20 @@ def _kept(
 
 
 def claims(rows: Sequence[dict[str, Any]], kept: Sequence[dict[str, Any]]) -> list[Claim]:
-    """Each claim that the rows that were measured speak to."""
+    """Judge each claim that the measured rows speak to.
+
+    Parameters
+    ----------
+    rows
+        What `table_rows` returned.
+    kept
+        What `gain_kept` returned.
+
+    Returns
+    -------
+    list[Claim]
+        The claims.
+    """
     by_key = {(row["row"], row["labels"]): row for row in rows}
     numbers = sorted({row["labels"] for row in rows})
     found: list[Claim] = []

@@ -24,10 +24,10 @@ SUPERVISED = "supervised"
 BLOCK_FRAMES = 25
 """Frames of the video that are drawn together: a tenth of a second at 250 a second."""
 TOLERANCE = 0.10
-"""Of the step amplitude."""
+"""Largest relative difference of the step amplitude from the reference's."""
 LEAST_STEP = 2 / 3
-"""Of the step amplitude of networks that never learned to be smooth. They swap legs, which makes steps look
-long, so that nothing need come within a tenth of them; a pose that stands still is far below."""
+"""Least share of the step amplitude of networks without temporal losses. They swap legs, which makes
+steps look long, so that a row need not come within a tenth of them; a pose that stands still is far below."""
 Statistic = Callable[[Sample, Counts], FloatArray]
 Chosen = Callable[[Network, ReferenceSet], tuple[FloatArray, Mask]]
 """A network's distances (F, K) px, and which of them count."""
@@ -42,7 +42,7 @@ class Metric:
     chosen: Chosen
     statistic: Statistic
     headline: bool = False
-    """It is one of those on which semi-supervised training is to beat supervised training."""
+    """Whether semi-supervised training should beat supervised training on it."""
 
 
 def _both(of: Mask) -> Mask:
@@ -112,7 +112,20 @@ HEADLINES = [m.key for m in VIDEO if m.headline]
 
 
 def table_rows(networks: Sequence[Network], references: ReferenceSet) -> list[dict[str, Any]]:
-    """A record for each row and number of labels that has networks, in the order of the rows."""
+    """Make a record for each row and number of labels that has networks.
+
+    Parameters
+    ----------
+    networks
+        All that were measured.
+    references
+        What they are measured with.
+
+    Returns
+    -------
+    list[dict[str, Any]]
+        In the order of the rows.
+    """
     found = []
     for row in ROWS:
         for labels in sorted({n.cell.labels for n in networks if n.cell.row == row}):
@@ -123,7 +136,20 @@ def table_rows(networks: Sequence[Network], references: ReferenceSet) -> list[di
 
 
 def pairs_of(own: Sequence[Network], base: Sequence[Network]) -> list[tuple[Network, Network]]:
-    """Each network with the supervised ones that it is to be held against."""
+    """Pair each network with the supervised ones to which it is compared.
+
+    Parameters
+    ----------
+    own
+        Networks of one row.
+    base
+        Supervised networks.
+
+    Returns
+    -------
+    list[tuple[Network, Network]]
+        The pairs.
+    """
     many = {ENSEMBLE, *LEARNERS}
     return [
         (n, b)
@@ -158,7 +184,20 @@ def _row(
 
 
 def figures(networks: Sequence[Network], references: ReferenceSet) -> dict[str, dict[str, Any]]:
-    """Every figure of networks taken together: value, low, high and n (keypoints)."""
+    """Compute every figure of networks taken together.
+
+    Parameters
+    ----------
+    networks
+        The networks.
+    references
+        What they are measured with.
+
+    Returns
+    -------
+    dict[str, dict[str, Any]]
+        By figure: value, low and high (px), and n (keypoints).
+    """
     found = {}
     sample, counts = held_out_sample(networks), _frame_draws(networks)
     for key, (_, statistic) in PIXEL.items():
@@ -174,9 +213,20 @@ def figures(networks: Sequence[Network], references: ReferenceSet) -> dict[str, 
 def paired_differences(
     own: Sequence[Network], base: Sequence[Network], references: ReferenceSet
 ) -> dict[str, dict[str, Any]]:
-    """Paired differences own - base (negative is better), with intervals, and who won how often.
+    """Compute paired differences own - base; negative is better.
 
-    won and lost count held-out frames for pixel errors, pairs of networks for the video's figures.
+    Parameters
+    ----------
+    own, base
+        The networks of each pair.
+    references
+        What they are measured with.
+
+    Returns
+    -------
+    dict[str, dict[str, Any]]
+        By figure: value, low and high (px), the relative difference, and how often each side won; `won` and
+        `lost` count held-out frames for pixel errors, pairs of networks for the video's figures.
     """
     found = {}
     one, other, counts = held_out_sample(own), held_out_sample(base), _frame_draws(own)
@@ -208,7 +258,18 @@ def _difference(own: FloatArray, base: FloatArray, single: FloatArray) -> dict[s
 
 
 def held_out_sample(networks: Sequence[Network]) -> Sample:
-    """Errors on held-out frames; the frame is the cluster, whoever was asked."""
+    """Collect errors on held-out frames; the frame is the cluster, whichever network saw it.
+
+    Parameters
+    ----------
+    networks
+        The networks.
+
+    Returns
+    -------
+    Sample
+        px.
+    """
     places = _frames(networks)
     values, cluster = [], []
     for n in networks:
@@ -220,7 +281,22 @@ def held_out_sample(networks: Sequence[Network]) -> Sample:
 
 
 def video_sample(networks: Sequence[Network], metric: Metric, references: ReferenceSet) -> Sample:
-    """A metric's distances on the video; network and block of frames are the cluster."""
+    """Collect a metric's distances on the video; network and block of frames are the cluster.
+
+    Parameters
+    ----------
+    networks
+        The networks.
+    metric
+        The metric.
+    references
+        What they are measured with.
+
+    Returns
+    -------
+    Sample
+        px.
+    """
     values, cluster = [], []
     for i, n in enumerate(networks):
         distances, counts = metric.chosen(n, references)
@@ -237,8 +313,19 @@ def _single(network: Network, metric: Metric, references: ReferenceSet) -> float
 
 
 def steps(networks: Sequence[Network]) -> dict[str, dict[str, Any]]:
-    """Step amplitude as a ratio to each reference's: the mean, the least and the most of the keypoints, and
-    P95 of the speed. `within`: the mean is within `TOLERANCE` of the reference."""
+    """Compute step amplitude and speed as ratios to each reference's.
+
+    Parameters
+    ----------
+    networks
+        The networks, taken together.
+
+    Returns
+    -------
+    dict[str, dict[str, Any]]
+        By reference: the mean, the least and the most amplitude of the keypoints, and the ratio of P95 of the
+        speed; `within`: the mean is within `TOLERANCE` of the reference.
+    """
     found = {}
     for name in networks[0].steps:
         ratio = np.mean([n.steps[name] for n in networks], axis=0)
@@ -256,10 +343,20 @@ def steps(networks: Sequence[Network]) -> dict[str, dict[str, Any]]:
 
 
 def steps_shortfall(found: dict[str, dict[str, Any]]) -> list[str]:
-    """Why, by the references of `steps`, a row's smoothness is not to be praised; nothing where it is.
+    """Say why a row's smoothness is no merit.
 
     The first reference is the ensemble's. Were it alone, networks that all learned to stand still would find
     one another stepping as far as they should.
+
+    Parameters
+    ----------
+    found
+        What `steps` returned.
+
+    Returns
+    -------
+    list[str]
+        The references of which its steps fall short; empty where there are none.
     """
     short = []
     for i, (name, own) in enumerate(found.items()):

@@ -42,7 +42,7 @@ RUN_SECONDS = ("train_s", "measure_s")
 
 @dataclass
 class Grid:
-    """What is to be done, and with what."""
+    """What is to be trained and measured, and on what."""
 
     data: Path
     """The labeled folder."""
@@ -56,19 +56,41 @@ class Grid:
     jitter_frames: int = 100
     running: set[subprocess.Popen[bytes]] = field(default_factory=set)
     stopped: threading.Event = field(default_factory=threading.Event)
-    """Nothing more is to be started."""
+    """Set when nothing more is to be started."""
 
     @property
     def labels_file(self) -> str:
-        """In the labeled folder."""
+        """Name of the labels file in the labeled folder."""
         return str(self.base.get("labels") or "CollectedData.csv")
 
     def folder(self, cell: Cell) -> Path:
-        """Of a cell."""
+        """Get the folder of a cell.
+
+        Parameters
+        ----------
+        cell
+            The cell.
+
+        Returns
+        -------
+        Path
+            In `work`.
+        """
         return self.work / "cells" / cell.name
 
     def settings(self, cell: Cell) -> dict[str, Any]:
-        """What a result depends on."""
+        """Collect the settings on which a cell's result depends.
+
+        Parameters
+        ----------
+        cell
+            The cell.
+
+        Returns
+        -------
+        dict[str, Any]
+            For JSON.
+        """
         training = settings_of(cell, self.base)
         found = {"training": training, "jitter_frames": self.jitter_frames}
         if cell.row in LEARNERS:
@@ -76,12 +98,34 @@ class Grid:
         return found
 
     def result(self, cell: Cell) -> dict[str, Any] | None:
-        """What was measured of a cell under these settings; None where it has not been."""
+        """Get what was measured of a cell under these settings.
+
+        Parameters
+        ----------
+        cell
+            The cell.
+
+        Returns
+        -------
+        dict[str, Any] or None
+            None where it has not been measured.
+        """
         found = read_result(self.folder(cell))
         return found if found and found["settings"] == self.settings(cell) else None
 
     def check(self, cells: Sequence[Cell]) -> None:
-        """UserError where one was done under other settings: hours of work may hang on it."""
+        """Check that no cell was done under other settings: hours of work may depend on it.
+
+        Parameters
+        ----------
+        cells
+            The cells.
+
+        Raises
+        ------
+        UserError
+            Where one was.
+        """
         for cell in cells:
             found = read_result(self.folder(cell))
             if found and found["settings"] != self.settings(cell):
@@ -93,10 +137,25 @@ class Grid:
 
 
 def run(grid: Grid, cells: Sequence[Cell], jobs: int) -> list[tuple[Cell, str]]:
-    """Do the cells that are not done, `jobs` side by side, each on a core of its own; those that failed, and
-    why.
+    """Do the cells that are not done, several side by side, each on a core of its own.
 
     Ctrl-C ends all processes and leaves what is done.
+
+    Parameters
+    ----------
+    grid
+        The grid.
+    cells
+        The cells.
+    jobs
+        How many side by side.
+    say
+        Called with lines of progress.
+
+    Returns
+    -------
+    list[tuple[Cell, str]]
+        Those that failed, and why.
     """
     if not cells:
         return []
@@ -155,7 +214,7 @@ class _TimeEstimate:
         self._seconds.setdefault(cell.row, []).append(seconds)
 
     def left_s(self) -> float:
-        """A row that nothing is known of takes as long as the slowest that is known."""
+        """Estimate the time left; a row without a finished cell counts as the slowest that has one."""
         means = {row: sum(s) / len(s) for row, s in self._seconds.items()}
         return sum(means.get(cell.row, max(means.values())) for cell in self._todo) / self._jobs
 
@@ -190,7 +249,7 @@ def _run_cell(grid: Grid, cell: Cell, clock: HostClock) -> str:
 
 
 def _clear(folder: Path, may_teach: bool) -> None:
-    """Away with what nothing reads again. A pupil begins as its teacher's best checkpoint."""
+    """Delete what nothing reads again. A distilled network starts from a teacher's best checkpoint."""
     for leavings in ("tensorboard", "teachers"):
         shutil.rmtree(folder / leavings, ignore_errors=True)
     for checkpoint in (folder / "checkpoints").glob("*.ckpt"):
@@ -266,7 +325,7 @@ def _call(grid: Grid, command: list[str], log: Path) -> str:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Within it SIGTERM is as Ctrl-C: it ends the processes that were started as well."""
+    """Within it SIGTERM acts as Ctrl-C: it ends the processes that were started as well."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,7 +1,7 @@
-"""What one network makes of its held-out frames and of the video that nothing was trained on.
+"""What one network finds in its held-out frames and in the video that nothing was trained on.
 
 `python -m bench.accuracy.measure --package DIR --data DIR --labels FILE --video FILE --out FILE.npz`, in a
-process of its own. Everything is kept as it is, in frame px; what is made of it is decided at the table.
+process of its own. Everything is kept as it is, in frame px; the figures are computed for the table.
 """
 
 from __future__ import annotations
@@ -52,12 +52,31 @@ class Measured:
 
     @property
     def errors(self) -> FloatArray:
-        """(H, K) px; NaN where unlabeled."""
+        """(H, K) distance to the labels, px; NaN where unlabeled."""
         return distances(self.held_xy, self.held_labels)
 
 
 def measure(package_folder: Path, data: Path, labels: str, video: Path, jitter_frames: int) -> Measured:
-    """Run a package on its held-out frames and on a video."""
+    """Run a package on its held-out frames and on a video.
+
+    Parameters
+    ----------
+    package_folder
+        The model package.
+    data
+        The cell's data folder, with its split.
+    labels
+        Name of the labels file in it.
+    video
+        The video.
+    jitter_frames
+        Number of its frames on which jitter is measured.
+
+    Returns
+    -------
+    Measured
+        The answers, frame px.
+    """
     package = read_package(package_folder)
     manifest = package.manifest
     network = estimator(package.path, manifest.input, manifest.decode, "float32")
@@ -83,14 +102,33 @@ def measure(package_folder: Path, data: Path, labels: str, video: Path, jitter_f
 
 
 def write_measured(measured: Measured, path: Path) -> None:
-    """Write it; the file takes its name only when it is whole."""
+    """Write what was measured; the file takes its name only when it is whole.
+
+    Parameters
+    ----------
+    measured
+        The answers.
+    path
+        An npz file.
+    """
     part = path.with_suffix(".part.npz")
     np.savez_compressed(part, **vars(measured))
     part.replace(path)
 
 
 def read_measured(path: Path) -> Measured:
-    """What `write_measured` wrote."""
+    """Read what `write_measured` wrote.
+
+    Parameters
+    ----------
+    path
+        The npz file.
+
+    Returns
+    -------
+    Measured
+        The answers.
+    """
     with np.load(path) as arrays:
         found = {name: arrays[name] for name in arrays.files}
     return Measured(**found | {"held_names": found["held_names"].tolist()})
@@ -98,7 +136,7 @@ def read_measured(path: Path) -> Measured:
 
 @dataclass(kw_only=True)
 class Options:
-    """What is measured, and on what."""
+    """Options of the command line."""
 
     package: Path
     data: Path

@@ -32,7 +32,18 @@ TITLE = "Accuracy from few labels"
 
 
 def page(result: dict[str, Any]) -> str:
-    """The page's text."""
+    """Render the page.
+
+    Parameters
+    ----------
+    result
+        What `gather` returned, with date and failed cells.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     every = ((TITLES[key], plot(result["rows"], key, tuple(NAMES))) for key in (*PIXEL, *HEADLINES))
     plots = [(name, svg) for name, svg in every if svg]
     colours = [(name, colour(COLOURS[row])) for row, name in NAMES.items()]
@@ -40,7 +51,18 @@ def page(result: dict[str, Any]) -> str:
 
 
 def facts(result: dict[str, Any]) -> list[str]:
-    """What was measured, on what, in sentences."""
+    """Say in sentences what was measured, and on what.
+
+    Parameters
+    ----------
+    result
+        What `gather` returned, with date and failed cells.
+
+    Returns
+    -------
+    list[str]
+        Paragraphs.
+    """
     grid, on, machine = result["grid"], result["yardstick"], result["machine"]
     learned = any(row["row"] in LEARNERS for row in result["rows"])
     return [
@@ -64,12 +86,38 @@ def facts(result: dict[str, Any]) -> list[str]:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The tables as a document."""
+    """Format the tables as a document.
+
+    Parameters
+    ----------
+    result
+        What `gather` returned, with date and failed cells.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     return tables_text(TITLE, facts(result), tables(result)) + "\n"
 
 
 def plot(rows: Sequence[dict[str, Any]], key: str, shown: Sequence[str]) -> Markup | None:
-    """A figure by number of labels, a line a row, with intervals; None where there is none."""
+    """Plot a figure by number of labels, a line a row, with intervals.
+
+    Parameters
+    ----------
+    rows
+        Rows of the table.
+    key
+        The figure.
+    shown
+        Names of the rows to show.
+
+    Returns
+    -------
+    Markup or None
+        SVG; None where no row has the figure.
+    """
     there = [row for row in rows if row["row"] in shown and key in row["figures"]]
     if not there:
         return None
@@ -94,7 +142,18 @@ def plot(rows: Sequence[dict[str, Any]], key: str, shown: Sequence[str]) -> Mark
 
 
 def picture(result: dict[str, Any]) -> str:
-    """An SVG file: supervised against semi-supervised by number of labels."""
+    """Draw supervised against semi-supervised training by number of labels.
+
+    Parameters
+    ----------
+    result
+        What `gather` returned.
+
+    Returns
+    -------
+    str
+        An SVG file.
+    """
     plots = [(TITLES[key], plot(result["rows"], key, PICTURE_ROWS)) for key in PICTURE]
     there = [(name, svg) for name, svg in plots if svg]
     width, height = 2 * WIDTH, KEY + (HEIGHT + 22) * -(-len(there) // 2)

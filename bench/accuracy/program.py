@@ -60,7 +60,7 @@ def _numbers(text: str) -> list[int]:
 
 @dataclass(kw_only=True)
 class Options:
-    """The grid, and where it and its results lie."""
+    """Options of the command line."""
 
     data: Annotated[Path, "labeled folder in Lightning Pose layout"]
     work: Annotated[Path, "folder for cells; several GB for a whole grid"]
@@ -83,7 +83,18 @@ class Options:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv
+        The command line; that of the process where none is given.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
     try:
         return guarded(Options, _main, argv, failed=1)
     except KeyboardInterrupt:
@@ -117,8 +128,18 @@ def _run(grid: Grid, groups: list[list[Cell]], jobs: int) -> list[tuple[Cell, st
 
 
 def planned(options: Options) -> list[list[Cell]]:
-    """The cells to do, whole folds first, so that what is done can be compared at any time; the members of
-    ensembles last. And, when those are done, the cells that learn from them."""
+    """Plan the cells: whole folds first, so that what is done can be compared at any time; members last.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    list[list[Cell]]
+        The cells, and, to be done after them, the cells that learn from ensembles.
+    """
     folds, labels = options.folds, options.labels
     cells = [
         Cell(row, n, fold, seed)

@@ -1,10 +1,10 @@
-"""From networks' answers to what is compared: ensembles, one yardstick for all, distances and movements.
+"""From networks' answers to what is compared: ensembles, one reference set for all, distances and movements.
 
-The yardstick does not depend on whom it measures: the spaces of poses and of mirrored views are fitted to
-all labels once, in frame px; a keypoint counts as seen in a video frame where the networks with the most
-labels are confident of it on average, so that none can choose its own frames; and steps are compared with
-those of the smoothed ensemble. Keypoints that are often out of view (the obstacle) are left out where they
-are not seen, and for good where they are seen in less than half of the video.
+The reference set does not depend on the network that it measures: the spaces of poses and of mirrored views
+are fitted to all labels once, in frame px; a keypoint counts as seen in a video frame where the networks with
+the most labels are confident of it on average, so that none can choose its own frames; and steps are compared
+with those of the smoothed ensemble. Keypoints that are often out of view (the obstacle) are left out where
+they are not seen, and everywhere if they are seen in less than half of the video.
 """
 
 from __future__ import annotations
@@ -71,13 +71,30 @@ class Network:
     steps: dict[str, FloatArray]
     """(S,) ratio of the step amplitude of each stepper to each reference's."""
     speeds: dict[str, FloatArray]
-    """(S,) the same of the fast speed."""
+    """(S,) ratio of the fast speed of each stepper to each reference's."""
 
 
 def ensemble(members: Sequence[Measured], keypoints: list[str]) -> Measured:
-    """What `rt-pose smooth` makes of the members; on single images, which have no neighbours, their median.
+    """Combine members as `rt-pose smooth` does; take their median on single images, without neighbours.
 
     Jitter is that of the median, before smoothing: what one frame's noise does.
+
+    Parameters
+    ----------
+    members
+        Answers of the members, on the same frames.
+    keypoints
+        K names.
+
+    Returns
+    -------
+    Measured
+        Answers of the ensemble.
+
+    Raises
+    ------
+    UserError
+        Where the members saw different frames or videos.
     """
     first = members[0]
     if any(m.held_names != first.held_names for m in members):
@@ -97,7 +114,25 @@ def ensemble(members: Sequence[Measured], keypoints: list[str]) -> Measured:
 
 
 def smooth_members(members: Sequence[Measured], keypoints: list[str]) -> tuple[FloatArray, FloatArray]:
-    """(T, K, 2) px and confidence (T, K) of the video by the smoothed members, of whatever folds they are."""
+    """Smooth the members' answers to the video, of whatever folds they are.
+
+    Parameters
+    ----------
+    members
+        Answers of the members.
+    keypoints
+        K names.
+
+    Returns
+    -------
+    tuple[FloatArray, FloatArray]
+        Positions (T, K, 2) px, and confidence (T, K).
+
+    Raises
+    ------
+    UserError
+        Where the members saw different videos.
+    """
     if len({len(m.xy) for m in members}) > 1:
         raise UserError("ensemble: its members saw different videos")
     frames = [str(i) for i in range(len(members[0].xy))]
@@ -106,13 +141,44 @@ def smooth_members(members: Sequence[Measured], keypoints: list[str]) -> tuple[F
 
 
 def visible_mask(networks: Sequence[Measured]) -> Mask:
-    """(T, K) where they are confident on average."""
+    """Find where networks are confident on average.
+
+    Parameters
+    ----------
+    networks
+        Their answers.
+
+    Returns
+    -------
+    Mask
+        (T, K).
+    """
     found: Mask = np.mean([m.confidence for m in networks], axis=0) >= GOLDEN_CONFIDENCE
     return found
 
 
 def measure_network(cell: Cell, measured: Measured, reference_set: ReferenceSet) -> Network:
-    """Measure a network's answers."""
+    """Measure a network's answers.
+
+    Parameters
+    ----------
+    cell
+        The network.
+    measured
+        Its answers.
+    reference_set
+        What it is measured with.
+
+    Returns
+    -------
+    Network
+        Its distances and ratios.
+
+    Raises
+    ------
+    UserError
+        Where it saw another video.
+    """
     xy = measured.xy
     if np.shape(xy)[:2] != reference_set.seen.shape:
         raise UserError(f"{cell.name}: measured on another video: {len(xy)} frames")
@@ -150,7 +216,24 @@ def _speeds(xy: FloatArray, reference: FloatArray, references: ReferenceSet) -> 
 def ensembles(
     measured: dict[Cell, Measured], row: str, seeds: Sequence[int], keypoints: list[str]
 ) -> dict[Cell, Measured]:
-    """An ensemble for each number of labels and fold that has a network of `row` for every seed."""
+    """Make an ensemble for each number of labels and fold that has a network for every seed.
+
+    Parameters
+    ----------
+    measured
+        Answers by cell.
+    row
+        Row of the members.
+    seeds
+        Seeds of the members.
+    keypoints
+        K names.
+
+    Returns
+    -------
+    dict[Cell, Measured]
+        Answers of the ensembles.
+    """
     found = {}
     for labels, fold in sorted({(c.labels, c.fold) for c in measured if c.row == row}):
         members = [measured.get(Cell(row, labels, fold, seed)) for seed in seeds]

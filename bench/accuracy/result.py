@@ -1,4 +1,4 @@
-"""What the cells of the accuracy grid have come to, as one record: who was measured how, and compared."""
+"""The result of the accuracy grid as one record: what was measured, how, and the comparisons."""
 
 from __future__ import annotations
 
@@ -29,7 +29,31 @@ from train.evaluation.spaces import fit_pose, fit_views
 
 
 def gather(grid: Grid, frames: LabeledFrames, video: Path, steps_of: str) -> dict[str, Any]:
-    """Everything that is done under the grid's settings, compared."""
+    """Compare everything that is done under the grid's settings.
+
+    Parameters
+    ----------
+    grid
+        The grid.
+    frames
+        All labeled frames.
+    video
+        The recording, for its name.
+    steps_of
+        How the names of the keypoints begin whose steps count.
+    say
+        Called with lines of progress.
+
+    Returns
+    -------
+    dict[str, Any]
+        The result, for JSON.
+
+    Raises
+    ------
+    UserError
+        Where no cell is done, or no keypoint's name begins so.
+    """
     done, seconds = _finished_cells(grid)
     if not done:
         raise UserError(f"--work {grid.work}: not one cell is done under these settings")
@@ -62,7 +86,7 @@ def gather(grid: Grid, frames: LabeledFrames, video: Path, steps_of: str) -> dic
 
 
 def _finished_cells(grid: Grid) -> tuple[dict[Cell, Measured], dict[Cell, dict[str, float]]]:
-    """What was measured under the grid's settings; cells of other settings are left out, and that is said."""
+    """Read what was measured under the grid's settings; cells of other settings are reported and left out."""
     done, seconds, others = {}, {}, []
     for path in sorted((grid.work / "cells").glob("*/result.json")):
         row, labels, fold, seed = path.parent.name.rsplit("-", 3)

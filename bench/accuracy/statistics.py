@@ -23,7 +23,7 @@ Counts = NDArray[np.int64]
 
 @dataclass
 class Sample:
-    """Values and the cluster of each."""
+    """N values and the cluster of each."""
 
     values: FloatArray
     """(N,)."""
@@ -32,7 +32,18 @@ class Sample:
 
     @classmethod
     def of(cls, values: FloatArray, cluster: NDArray[np.intp]) -> Sample:
-        """Of arrays of one shape, without what is NaN."""
+        """Take values without those that are NaN.
+
+        Parameters
+        ----------
+        values, cluster
+            Of one shape.
+
+        Returns
+        -------
+        Sample
+            Flat.
+        """
         known = ~np.isnan(values)
         return cls(values[known], cluster[known])
 
@@ -47,28 +58,82 @@ class Interval:
 
     @classmethod
     def of(cls, drawn: FloatArray) -> Interval:
-        """Of what `draws` gave: the sample itself first."""
+        """Summarise a figure over draws.
+
+        Parameters
+        ----------
+        drawn
+            (1 + number,) the figure in each of `draws`, the sample itself first; draws without a value are
+            left out.
+
+        Returns
+        -------
+        Interval
+            The sample's own value, and the percentiles of the draws.
+        """
         known = drawn[1:][np.isfinite(drawn[1:])]
         low, high = np.percentile(known, LEVEL) if len(known) else (np.nan, np.nan)
         return cls(float(drawn[0]), float(low), float(high))
 
 
 def draws(clusters: int, number: int = DRAWS, seed: int = 0) -> Counts:
-    """(1 + number, clusters): how often each cluster is in each draw; first the sample itself."""
+    """Draw clusters with replacement.
+
+    Parameters
+    ----------
+    clusters
+        Number of clusters.
+    number
+        Number of draws.
+    seed
+        Seed of the draws.
+
+    Returns
+    -------
+    Counts
+        (1 + number, clusters) how often each cluster is in each draw; first the sample itself.
+    """
     random = np.random.default_rng(seed)
     drawn = random.multinomial(clusters, np.full(clusters, 1 / clusters), number)
     return np.concatenate([np.ones((1, clusters), np.int64), drawn])
 
 
 def nested_draws(networks: int, blocks: int, number: int = DRAWS, seed: int = 0) -> Counts:
-    """(1 + number, networks * blocks): networks are drawn, and blocks of the video that all of them saw;
-    cluster `network * blocks + block`."""
+    """Draw networks, and blocks of the video that all of them saw.
+
+    Parameters
+    ----------
+    networks, blocks
+        How many there are.
+    number
+        Number of draws.
+    seed
+        Seed of the draws.
+
+    Returns
+    -------
+    Counts
+        (1 + number, networks * blocks) how often each cluster `network * blocks + block` is in each draw.
+    """
     outer, inner = draws(networks, number, seed), draws(blocks, number, seed + 1)
     return (outer[:, :, None] * inner[:, None, :]).reshape(len(outer), -1)
 
 
 def mean(sample: Sample, counts: Counts) -> FloatArray:
-    """(draws,) mean of the values in each draw; NaN in one without any."""
+    """Compute the mean of the values in each draw.
+
+    Parameters
+    ----------
+    sample
+        The values.
+    counts
+        (draws, clusters).
+
+    Returns
+    -------
+    FloatArray
+        (draws,); NaN in a draw without any value.
+    """
     clusters = counts.shape[1]
     sums = np.bincount(sample.cluster, sample.values, clusters)
     n = np.bincount(sample.cluster, minlength=clusters)
@@ -78,10 +143,20 @@ def mean(sample: Sample, counts: Counts) -> FloatArray:
 
 
 def quantile(q: float) -> Callable[[Sample, Counts], FloatArray]:
-    """A function like `mean` for the smallest value that a share of at least `q` does not exceed.
+    """Make a function like `mean` for the smallest value that a share of at least `q` does not exceed.
 
     It first finds the run of sorted values in which a draw reaches the share, from how many values of each
     cluster lie before each run, and then the value within it.
+
+    Parameters
+    ----------
+    q
+        The share, 0 to 1.
+
+    Returns
+    -------
+    Callable[[Sample, Counts], FloatArray]
+        The function.
     """
 
     def of(sample: Sample, counts: Counts) -> FloatArray:

@@ -23,7 +23,18 @@ NAMES = {
 
 
 def tables(result: dict[str, Any]) -> list[Table]:
-    """All of them; those that nothing was measured for are left out."""
+    """Make all tables; those for which nothing was measured are left out.
+
+    Parameters
+    ----------
+    result
+        What `gather` returned, with failed cells.
+
+    Returns
+    -------
+    list[Table]
+        The tables.
+    """
     rows = result["rows"]
     others = [m.key for m in VIDEO if m.key not in HEADLINES]
     found = [

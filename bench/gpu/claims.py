@@ -1,4 +1,4 @@
-"""What `bench.gpu` claims, each held against its rows: held, not, or not measured."""
+"""What `bench.gpu` claims, each judged by its rows: held, not held, or not measured."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LONG_FRAMES = 26_900
 TARGET_MS = {"p50": 0.98, "p99": 1.20, "p99_9": 1.61}
 """What strand-braid publishes without a network in its path, on another machine: a target, not a win."""
 NOT_THERE = "tensorrt is not installed"
-"""A row that fails with it says nothing against anything."""
+"""Reason of failed rows that speak against no claim."""
 
 
 @dataclass
 class Claim:
-    """One, with the figures that speak for or against it."""
+    """A claim, with the figures that speak for or against it."""
 
     what: str
     held: bool | None
@@ -33,7 +33,18 @@ class Claim:
 
 
 def claims(sections: Sections) -> list[Claim]:
-    """All of them, in the order of what a first run should settle."""
+    """Judge all claims.
+
+    Parameters
+    ----------
+    sections
+        Rows by section.
+
+    Returns
+    -------
+    list[Claim]
+        In the order of what a first run should settle.
+    """
     return [
         _each(sections, "machine", "DALI runs", "DALI runs on the GPU", "largest_error", 1e-3),
         _each(

@@ -28,13 +28,21 @@ from rt_pose.types import FloatArray
 RATE_HZ = 200.0
 SECONDS, QUICK_SECONDS, LONG_SECONDS = 8.0, 5.0, 60.0
 STARTING_S = 15.0
-"""Beside its frames, of a run."""
+"""Time of a run besides that of its frames."""
 GROUP_MS = 2.0
 PRECISION: Precision = "fp16"
 
 
 def measure(options: Options, rows: Rows) -> None:
-    """Rows by network, input, frame and cameras; the plainest one first, and long."""
+    """Measure by network, input, frame and cameras; the plainest first, and long.
+
+    Parameters
+    ----------
+    options
+        Of the section.
+    rows
+        Keeps the rows.
+    """
     cases = list(product(("lite0", "resnet50"), (256, 384), ((640, 480), (1280, 1024)), (1, 4)))
     # One camera of everything before four of anything: time may run out.
     cases.sort(key=lambda case: case[3])
@@ -64,8 +72,26 @@ def run(
     cameras: int,
     seconds: float,
 ) -> Row:
-    """One session of a network (folder of packages, backbone, side): the latencies of its frames, and what
-    became of all of them."""
+    """Run one session of a network.
+
+    Parameters
+    ----------
+    network
+        Folder of packages, backbone, and side of the input.
+    video
+        The recording.
+    size
+        Its width and height, px.
+    cameras
+        Number of cameras.
+    seconds
+        Length of the run, s.
+
+    Returns
+    -------
+    Row
+        Latencies (ms) of its frames, and what became of all of them.
+    """
     made = package(*network)
     engine = EngineConfig(device="gpu", precision=PRECISION)
     options = {"path": str(video), "rate_hz": RATE_HZ, "loop": True, "preload": True, "channels": 1}
@@ -94,8 +120,20 @@ def run(
 
 
 def paces(t_arrival_ns: FloatArray, cameras: Sequence[str]) -> dict[str, float]:
-    """How frames came, camera by camera: `rate_hz` of the slowest over the whole, and the median and P1 of
-    the times between two (ms). Back to back they would come as fast as the loop goes."""
+    """Describe how frames came, camera by camera; back to back they would come as fast as the loop goes.
+
+    Parameters
+    ----------
+    t_arrival_ns
+        (F,) arrival, ns.
+    cameras
+        F names.
+
+    Returns
+    -------
+    dict[str, float]
+        `rate_hz` of the slowest camera over the whole, and the median and P1 of the times between two (ms).
+    """
     names = np.asarray(cameras)
     times = [np.sort(t_arrival_ns[names == name]) for name in np.unique(names)]
     between = np.concatenate([np.diff(one) for one in times]) / NS_PER_MS

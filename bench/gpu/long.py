@@ -1,4 +1,4 @@
-"""27,000 frames at the pace of a camera of 200 a second: a tail that is measured, not guessed."""
+"""27,000 frames at the pace of a camera of 200 frames/s: a tail that is measured, not guessed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ SIZE, SIDE = (640, 480), 256
 
 
 def measure(options: Options, rows: Rows) -> None:
-    """A row a network, each one session."""
+    """Measure a row a network, each one session.
+
+    Parameters
+    ----------
+    options
+        Of the section.
+    rows
+        Keeps the rows.
+    """
     frames = QUICK_FRAMES if options.quick else FRAMES
     seconds = frames / RATE_HZ
     with tempfile.TemporaryDirectory(prefix="rt-pose-video-") as folder:

@@ -17,7 +17,15 @@ MATMUL = 8192
 
 
 def measure(options: Options, rows: Rows) -> None:  # noqa: ARG001
-    """Rows: versions, device, copies, arithmetic, DALI on the device."""
+    """Record versions, device, copies, arithmetic, and DALI on the device.
+
+    Parameters
+    ----------
+    options
+        Of the section; not used.
+    rows
+        Keeps the rows.
+    """
     rows.add("versions", _versions)
     rows.add("device", _device)
     rows.add("DALI runs on the device", _dali)
@@ -63,7 +71,18 @@ def _dali() -> Row:
 
 
 def from_host(size: int) -> Row:
-    """Bytes copied to the device."""
+    """Time a copy to the device.
+
+    Parameters
+    ----------
+    size
+        Bytes.
+
+    Returns
+    -------
+    Row
+        ms, and GB/s copied.
+    """
     cuda_stream = TorchCudaStream()
     host = cuda_stream.host((size,), torch.uint8)
     with cuda_stream.on():
@@ -73,7 +92,13 @@ def from_host(size: int) -> Row:
 
 
 def on_device() -> Row:
-    """Bytes read and written."""
+    """Time a copy on the device.
+
+    Returns
+    -------
+    Row
+        ms, and GB/s read and written.
+    """
     cuda_stream = TorchCudaStream()
     with cuda_stream.on():
         source, target = (
@@ -84,7 +109,18 @@ def on_device() -> Row:
 
 
 def arithmetic(name: str) -> Row:
-    """Operations a second of the better of a matrix product and a 3x3 convolution; float32 without TF32."""
+    """Time a matrix product and a 3x3 convolution; float32 without TF32.
+
+    Parameters
+    ----------
+    name
+        Name of a torch dtype.
+
+    Returns
+    -------
+    Row
+        Operations a second of the better one, and which that was.
+    """
     cuda_stream = TorchCudaStream()
     dtype = getattr(torch, name)
     with cuda_stream.on():

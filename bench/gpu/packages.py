@@ -47,6 +47,13 @@ class Network(torch.nn.Module):
     """Backbone and head as they are trained."""
 
     def __init__(self, backbone: str) -> None:
+        """Build backbone and head.
+
+        Parameters
+        ----------
+        backbone
+            Name of the backbone.
+        """
         super().__init__()
         try:
             self.backbone = build_backbone(backbone, 1)
@@ -55,18 +62,47 @@ class Network(torch.nn.Module):
         self.head = HeatmapHead(self.backbone.features, KEYPOINTS, 32)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """See `torch.nn.Module.forward`."""
         found: torch.Tensor = self.head(self.backbone(images))
         return found
 
 
 def measure(options: Options, rows: Rows) -> None:
-    """A row a package, made or found."""
+    """Record a row a package, made or found.
+
+    Parameters
+    ----------
+    options
+        Of the section.
+    rows
+        Keeps the rows.
+    """
     for backbone, side in QUICK if options.quick else NETWORKS:
         rows.add(f"{backbone} {side}x{side}", _row, options.packages, backbone, side)
 
 
 def package(folder: Path, backbone: str, side: int) -> Package:
-    """The package of a network, made before; UserError where it was not."""
+    """Read the package of a network, made before.
+
+    Parameters
+    ----------
+    folder
+        Folder of packages.
+    backbone
+        Name of the backbone.
+    side
+        Side of the input, px.
+
+    Returns
+    -------
+    Package
+        The package.
+
+    Raises
+    ------
+    UserError
+        Where it was not made.
+    """
     path = folder / f"{backbone}-{side}"
     if not path.is_dir():
         raise UserError(f"{path}: there is no such package; `python -m bench.gpu --only packages` makes it")
@@ -84,7 +120,22 @@ def _row(folder: Path, backbone: str, side: int) -> Row:
 
 
 def make(path: Path, backbone: str, side: int) -> Package:
-    """Write a package of one network to `path`."""
+    """Write a package of one network.
+
+    Parameters
+    ----------
+    path
+        Its folder, new.
+    backbone
+        Name of the backbone.
+    side
+        Side of the input, px.
+
+    Returns
+    -------
+    Package
+        The package.
+    """
     torch.manual_seed(0)
     row = BACKBONES[backbone]
     spec, decode = InputSpec(side, side, 1, [row.mean], [row.std]), DecodeSpec(stride=STRIDE)

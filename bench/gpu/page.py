@@ -12,12 +12,34 @@ HELD = {True: "yes", False: "**no**", None: "not measured"}
 
 
 def text(figures: dict[str, Any]) -> str:
-    """For the terminal and as Markdown: every row in a line, with figures or why there are none."""
+    """Format the result for a terminal, as Markdown: every row in a line, with figures or why it has none.
+
+    Parameters
+    ----------
+    figures
+        The result.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     return tables_text(_title(figures), [], _tables(figures))
 
 
 def page(figures: dict[str, Any]) -> str:
-    """For a browser."""
+    """Format the result for a browser.
+
+    Parameters
+    ----------
+    figures
+        The result.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     return tables_page(_title(figures), [], _tables(figures))
 
 

@@ -25,13 +25,21 @@ from rt_pose.video import Channels
 
 SIZES = ((640, 480), (1280, 1024), (396, 406), (200, 180))
 FRAMES = 100
-"""A tenth of the keypoints is sure (`bench.synthetic_heatmaps`): some 170, or a P99 would be the largest."""
+"""A tenth of the keypoints is confident (`bench.synthetic_heatmaps`): some 170, enough for a P99."""
 BOUND_PX = 0.05
 WAYS: dict[str, type[DaliFrames] | type[MatrixFrames]] = {"dali": DaliFrames, "compiled": MatrixFrames}
 
 
 def measure(options: Options, rows: Rows) -> None:
-    """Rows: preprocessing by way, size and colour; keypoints by network, way and precision."""
+    """Compare preprocessing by way, size and colour, and keypoints by network, way and precision.
+
+    Parameters
+    ----------
+    options
+        Of the section.
+    rows
+        Keeps the rows.
+    """
     channels: tuple[Channels, ...] = (1, 3)
     for way in WAYS:
         for colours in channels:

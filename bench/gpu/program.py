@@ -39,7 +39,7 @@ from rt_pose.inference.device import cuda_devices
 from rt_pose.inference.gpu.device import driver_version
 
 WHOLE_S = 520.0
-"""After so long nothing is begun and what runs is ended."""
+"""Time, s, after which nothing is begun and what runs is ended."""
 SECTIONS = {
     # name: seconds that it may take, whole and with --quick
     "machine": (30.0, 30.0),
@@ -94,7 +94,18 @@ def _main(options: Command) -> int:
 
 
 def module_of(section: str) -> str:
-    """The module that measures a section; `tests` would read as a folder of tests."""
+    """Get the module that measures a section; `tests` would read as a folder of tests.
+
+    Parameters
+    ----------
+    section
+        One of `SECTIONS`.
+
+    Returns
+    -------
+    str
+        Name of the module.
+    """
     return f"bench.gpu.{'suite' if section == 'tests' else section}"
 
 
@@ -132,14 +143,45 @@ def _run_all(options: Command) -> dict[str, Any]:
 
 
 def chosen(only: Sequence[str], part: str) -> Sequence[str]:
-    """The sections to run."""
+    """Choose the sections to run.
+
+    Parameters
+    ----------
+    only
+        Sections of the command line; empty for no choice.
+    part
+        One of `PARTS`; empty for every section but the long one.
+
+    Returns
+    -------
+    Sequence[str]
+        Names of sections.
+    """
     if only:
         return only
     return PARTS[part] if part else [name for name in SECTIONS if name != "long"]
 
 
 def earlier(out: Path, quick: bool) -> dict[str, Any]:
-    """The sections that an earlier command left in `out`'s file; none where it was of the other kind."""
+    """Read the sections that an earlier command left.
+
+    Parameters
+    ----------
+    out
+        Stem of the result files.
+    quick
+        Whether this is a quick run.
+
+    Returns
+    -------
+    dict[str, Any]
+        Rows by section; empty where there are none, or of the other kind.
+
+    Raises
+    ------
+    UserError
+        Where the file is no result of this program.
+    """
     file = out.with_name(out.name + ".json")
     if not file.is_file():
         return {}
@@ -165,9 +207,21 @@ def _section(name: str, options: Command, limit_s: float, file: Path, clock: Hos
 
 
 def run_limited(command: list[str], limit_s: float) -> str:
-    """Run a command to its end; what went wrong, in its last words, or nothing.
+    """Run a command to its end.
 
-    One that takes longer is ended with all the processes it started: they would go on using the GPU.
+    One that takes too long is ended with all the processes it started: they would go on using the GPU.
+
+    Parameters
+    ----------
+    command
+        The command line.
+    limit_s
+        Longest time, s.
+
+    Returns
+    -------
+    str
+        What went wrong, with its last output; empty where nothing did.
     """
     process = subprocess.Popen(
         command,

@@ -5,7 +5,7 @@
     careless    the output is read without an order, as the known fault of the field does
 
 Frames are large, so that DALI is busy for longer than a launch takes, and come from a small pool in a random
-order, so that what is right is known to the bit for each of them.
+order, so that the right result is known to the bit for each of them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,19 @@ SPEC = InputSpec(256, 256, 3, [123.7, 116.3, 103.5], [58.4, 57.1, 57.4])
 SIZE = (1280, 1024)
 POOL, FRAMES, HUNDRED = 16, 10_000, 100
 WITHOUT_ORDER = -1
-"""DLPack's word for a consumer that wants no waiting."""
+"""The stream by which DLPack means that a consumer wants no waiting."""
 
 
 def measure(options: Options, rows: Rows) -> None:
-    """A row a way; what the careless one gets wrong is what the others must not."""
+    """Measure each way; what the careless one gets wrong is what the others must not.
+
+    Parameters
+    ----------
+    options
+        Of the section.
+    rows
+        Keeps the rows.
+    """
     frames = 500 if options.quick else FRAMES
     for left, way in ((3, "waiting"), (2, "ours"), (1, "careless")):
         rows.add(way, _row, way, frames, rows.left_s() / left, rows.clock)
@@ -49,7 +57,7 @@ def _row(way: Way, frames: int, seconds: float, clock: Clock) -> Row:
 
 
 class _WaitingFrames(DaliFrames):
-    """The host waits for DALI, and for all else."""
+    """The host waits for DALI and for everything else."""
 
     def ordered(self, pipeline: Any, staged: list[NDArray[np.uint8]]) -> Any:
         pipeline.feed_input("frames", staged)
@@ -72,7 +80,7 @@ class _UnsynchronisedFrames(DaliFrames):
 
 
 class _Unordered:
-    """A DALI tensor that tells nobody to wait."""
+    """A DALI tensor that asks no consumer to wait."""
 
     def __init__(self, tensor: Any) -> None:
         self._tensor = tensor
@@ -88,9 +96,18 @@ _WAYS = {"ours": DaliFrames, "waiting": _WaitingFrames, "careless": _Unsynchroni
 
 
 class Search:
-    """Frames of the pool one after another, in a random order, each compared on the device."""
+    """Puts frames of the pool through one way, in a random order, and compares each on the device."""
 
     def __init__(self, way: Way, seed: int = 0) -> None:
+        """Make the pool and the right results.
+
+        Parameters
+        ----------
+        way
+            Way to read DALI's output.
+        seed
+            Seed of pool and order.
+        """
         self._way, self._random = way, np.random.default_rng(seed)
         self._pool = [self._random.integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8) for _ in range(POOL)]
         self._right = _inputs(_WaitingFrames, self._pool)
@@ -98,7 +115,18 @@ class Search:
         self._preprocess = _WAYS[way](SPEC, self._cuda_stream, Staging(self._cuda_stream))
 
     def wrong(self, frames: int) -> int:
-        """How many of so many."""
+        """Count wrong results.
+
+        Parameters
+        ----------
+        frames
+            How many frames to try.
+
+        Returns
+        -------
+        int
+            How many were wrong.
+        """
         cuda_stream, right = self._cuda_stream, self._right
         with cuda_stream.on():
             inputs = torch.zeros((1, *right.shape[1:]), device=cuda_stream.device)

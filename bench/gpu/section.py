@@ -19,7 +19,7 @@ WARM_UP = 20
 
 @dataclass
 class Options:
-    """Of a section."""
+    """Options of a section."""
 
     packages: Path
     video: Path | None
@@ -27,22 +27,51 @@ class Options:
 
 
 class Rows:
-    """The rows of a section, in a file that is whole after each of them."""
+    """Keeps the rows of a section in a file that is whole after each of them."""
 
     def __init__(self, path: Path, seconds: float, clock: Clock) -> None:
-        """After `seconds` no further row is begun."""
+        """Begin with no row.
+
+        Parameters
+        ----------
+        path
+            The file.
+        seconds
+            Time after which no further row is begun, s.
+        clock
+            Times the section.
+        """
         self.clock = clock
         self._path = path
         self._rows: list[Row] = []
         self._end_ns = clock.now_ns() + seconds * NS_PER_S
 
     def left_s(self) -> float:
-        """Seconds left."""
+        """Get the time left, s."""
         return max(self._end_ns - self.clock.now_ns(), 0.0) / NS_PER_S
 
     def add(self, what: str, make: Callable[..., Row], *given: Any, needs_s: float = 0.0) -> Row | None:
-        """Make a row of what is given and keep it; one that fails is kept with its reason, and one whose time
-        is not there any more is left out, which is kept too."""
+        """Make a row and keep it.
+
+        One that fails is kept with its reason, and one for which no time is left is left out, which is kept
+        too.
+
+        Parameters
+        ----------
+        what
+            Names the row.
+        make
+            Makes its figures.
+        *given
+            What `make` takes.
+        needs_s
+            Time that it needs, s.
+
+        Returns
+        -------
+        Row or None
+            Its figures; None where there are none.
+        """
         row: Row = {"what": what}
         found: Row | None = None
         if self.left_s() < max(needs_s, 0.1):
@@ -62,7 +91,22 @@ class Rows:
 
 
 def device_ms(launch: Callable[[], object], stream: Any, calls: int = 200) -> float:
-    """Mean time (ms, by the device's own events) of launches one after another on a stream."""
+    """Time launches one after another on a stream, by the device's own events.
+
+    Parameters
+    ----------
+    launch
+        Launches the work.
+    stream
+        The CUDA stream.
+    calls
+        How many launches are timed.
+
+    Returns
+    -------
+    float
+        Mean time, ms.
+    """
     import torch
 
     with torch.cuda.stream(stream):

@@ -1,6 +1,6 @@
 """Each stage of the GPU's chain alone, beside the floor that bytes or operations set.
 
-`host` is the time of a call that launches the stage and waits for it, which is what the loop would feel of it
+`host` is the time of a call that launches the stage and waits for it, which is what it would cost the loop
 alone; `device` the mean of launches one after another by the device's own events. The floor is bytes over the
 bandwidth, or operations over the rate, measured here.
 """
@@ -38,7 +38,15 @@ HOST_COPY = 1 << 22
 
 
 def measure(options: Options, rows: Rows) -> None:
-    """Rows: preprocessing, networks, decoding, the whole chain, the stages on the host."""
+    """Measure preprocessing, networks, decoding, the whole chain, and the stages on the host.
+
+    Parameters
+    ----------
+    options
+        Of the section.
+    rows
+        Keeps the rows.
+    """
     quick = options.quick
     rates = {name: arithmetic(dtype)["per_s"] for name, dtype in DTYPES.items()}
     bandwidth = _bandwidth()

@@ -11,12 +11,20 @@ from bench.gpu.section import Options, Row, Rows
 
 FILES = ("tests/inference", "tests/train/data/test_device_clips.py")
 LENIENT = ("-p", "no:cacheprovider", "-o", "addopts=", "-W", "default")
-"""Another machine's torch may warn of what ours does not, and lack pytest's plug-ins."""
+"""Another machine's torch may give other warnings, and it may lack pytest's plug-ins."""
 QUICK_FRAMES, FRAMES = "1000", "10000"
 
 
 def measure(options: Options, rows: Rows) -> None:
-    """One row: how many passed, failed and were left out, with the failures' names."""
+    """Run the tests: one row with how many passed, failed and were skipped, and the failures' names.
+
+    Parameters
+    ----------
+    options
+        Of the section.
+    rows
+        Keeps the rows.
+    """
     rows.add("pytest -m gpu", _run, options, rows.left_s())
 
 

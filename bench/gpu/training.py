@@ -1,4 +1,4 @@
-"""A training step on the GPU: supervised and semi-supervised, by precision and by who decodes the video."""
+"""A training step on the GPU: supervised and semi-supervised, by precision and by video decoder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,15 @@ SIZE = (640, 480)
 
 
 def measure(options: Options, rows: Rows) -> None:
-    """Rows by network, kind, precision and decoder."""
+    """Measure by network, kind, precision and decoder.
+
+    Parameters
+    ----------
+    options
+        Of the section.
+    rows
+        Keeps the rows.
+    """
     with recording(options.video, SIZE) as video:
         for backbone, side in NETWORKS[:1] if options.quick else NETWORKS:
             for kind, decoder in (

@@ -22,7 +22,15 @@ LENGTH = 16
 
 
 def measure(options: Options, rows: Rows) -> None:
-    """Rows: whole video gray and RGB, stretches, rates."""
+    """Compare whole videos, gray and RGB, and clips at random places.
+
+    Parameters
+    ----------
+    options
+        Of the section.
+    rows
+        Keeps the rows.
+    """
     with recording(options.video) as video:
         channels: tuple[Channels, ...] = (1, 3)
         for colours in channels:
@@ -32,7 +40,22 @@ def measure(options: Options, rows: Rows) -> None:
 
 @contextmanager
 def recording(given: Path | None, size: tuple[int, int] = (640, 480), frames: int = FRAMES) -> Iterator[Path]:
-    """The recording given, or an H.264 file of a picture that wanders, with B frames and few key frames."""
+    """Get the given recording, or make one within the context.
+
+    Parameters
+    ----------
+    given
+        The recording; None makes one.
+    size
+        Width and height of a made one, px.
+    frames
+        Number of its frames.
+
+    Yields
+    ------
+    Path
+        The recording.
+    """
     if given is not None:
         yield given
         return
@@ -41,7 +64,22 @@ def recording(given: Path | None, size: tuple[int, int] = (640, 480), frames: in
 
 
 def write_recording(path: Path, size: tuple[int, int], frames: int) -> Path:
-    """Write the H.264 file."""
+    """Write an H.264 file of a picture that wanders, with B frames and few key frames.
+
+    Parameters
+    ----------
+    path
+        The file.
+    size
+        Width and height, px.
+    frames
+        Number of frames.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
     width, height = size
     (scene,) = random_frames(1, width + 256, height + 256, 1)
     with av.open(str(path), "w") as container:

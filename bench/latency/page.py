@@ -27,7 +27,20 @@ from rt_pose.types import FloatArray
 
 
 def page(figures: dict[str, Any], drawn: dict[str, Any]) -> str:
-    """The page's text. `drawn`: the columns behind the plots, as `bench.latency.summed_up` gives them."""
+    """Render the page.
+
+    Parameters
+    ----------
+    figures
+        The result.
+    drawn
+        The columns behind the plots, as `bench.latency.program.summed_up` returns them.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     bench, latency = figures["bench"], figures["latency_ms"]
     sustainable, compared = bench.get("sustainable"), bench.get("compared")
     return render(
@@ -62,7 +75,20 @@ def page(figures: dict[str, Any], drawn: dict[str, Any]) -> str:
 
 
 def over_time(figures: dict[str, Any], drawn: dict[str, Any]) -> Markup:
-    """Image to decision, the bare engine's medians and every drop against the time of the run."""
+    """Plot image to decision, the bare engine's medians and every drop against the time of the run.
+
+    Parameters
+    ----------
+    figures
+        The result.
+    drawn
+        The columns behind the plots.
+
+    Returns
+    -------
+    Markup
+        SVG.
+    """
     seconds, values = drawn["seconds"], drawn["to_decision_ms"]
     bare = np.array(drawn["bare"], np.float64).reshape(-1, 2)
     budget = figures["deadline"]["budget_ms"]
@@ -79,7 +105,7 @@ def over_time(figures: dict[str, Any], drawn: dict[str, Any]) -> Markup:
 
 
 def _with_gaps(seconds: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The line broken where the loop stood still, between blocks."""
+    """Break the line where the loop stood still, between blocks."""
     steps = np.diff(seconds)
     if not len(steps):
         return seconds, values

@@ -59,13 +59,13 @@ REFERENCES = ("alternate", "ends")
 LOOP_BLOCK_S = 4.0
 PACED_S, BACK_TO_BACK_S = 2.0, 0.5
 MIN_FRAMES = 50
-"""Fewer frames say nothing, not even of a median."""
+"""Fewer frames give no meaningful figure, not even a median."""
 JSON_NAME, PAGE_NAME = "latency.json", "latency.html"
 
 
 @dataclass
 class LatencyPlan:
-    """What is measured: the command line, checked."""
+    """The command line, checked."""
 
     model: str
     video: VideoInfo
@@ -93,13 +93,37 @@ class LatencyPlan:
         return options
 
     def run(self, camera: CameraConfig, seconds: float | None) -> RunConfig:
-        """A run on that camera."""
+        """Make a run on a camera.
+
+        Parameters
+        ----------
+        camera
+            The camera.
+        seconds
+            Length of the run, s; None for the camera's own end.
+
+        Returns
+        -------
+        RunConfig
+            The run.
+        """
         settings = {"seconds": seconds, "budget_ms": self.budget_ms}
         return measured_run(self.model, {"video": camera}, self.size, self.engine, **settings)
 
 
 def bench_latency(options: dict[str, Any]) -> bool:
-    """Run the benchmark of the command line; whether it ended well."""
+    """Run the benchmark of the command line.
+
+    Parameters
+    ----------
+    options
+        The command line of `rt-pose bench latency`.
+
+    Returns
+    -------
+    bool
+        Whether the run ended well.
+    """
     plan = checked(options)
     earlier = read_earlier(Path(options["compare"])) if options.get("compare") else None
     json_file = Path(options["json"]) if options.get("json") else None
@@ -125,7 +149,23 @@ def bench_latency(options: dict[str, Any]) -> bool:
 
 
 def checked(options: dict[str, Any]) -> LatencyPlan:
-    """The plan of a command line; UserError where it cannot be carried out."""
+    """Check a command line.
+
+    Parameters
+    ----------
+    options
+        The command line of `rt-pose bench latency`.
+
+    Returns
+    -------
+    LatencyPlan
+        What is measured.
+
+    Raises
+    ------
+    UserError
+        Where it cannot be carried out.
+    """
     video = probe(options["video"])
     rate_hz = video.rate_hz if options["rate"] is None else float(options["rate"])
     if not 0.1 <= rate_hz <= 2000:
@@ -160,8 +200,20 @@ def checked(options: dict[str, Any]) -> LatencyPlan:
 
 
 def chosen(model: str, engine: EngineConfig) -> EngineConfig:
-    """The engine with everything that `auto` leaves open decided, so that loop and reference have the
-    same."""
+    """Decide everything that `auto` leaves open, so that loop and reference have the same engine.
+
+    Parameters
+    ----------
+    model
+        Folder of the model package.
+    engine
+        What was asked for.
+
+    Returns
+    -------
+    EngineConfig
+        The decided one.
+    """
     choice = choose_engine(read_package(model), engine)
     say(f"engine: {choice}")
     decided = {
@@ -182,7 +234,28 @@ def latency_config(
     budget_ms: float,
     engine: EngineConfig,
 ) -> RunConfig:
-    """A run over a recording with three rules that ask for every keypoint's kind of work."""
+    """Make a run over a recording with three rules that ask for every kind of work.
+
+    Parameters
+    ----------
+    model
+        Folder of the model package.
+    video
+        The recording, repeated.
+    rate_hz
+        Frames/s; the recording's own where None.
+    seconds
+        Length of the run, s.
+    budget_ms
+        Exposure to decision, ms.
+    engine
+        The engine.
+
+    Returns
+    -------
+    RunConfig
+        The run.
+    """
     info = probe(video)
     camera = CameraConfig("video", {"path": str(video), "rate_hz": rate_hz, "loop": True})
     size = (info.width, info.height)
@@ -192,7 +265,26 @@ def latency_config(
 def measured_run(
     model: str, cameras: dict[str, CameraConfig], size: tuple[int, int], engine: EngineConfig, **settings: Any
 ) -> RunConfig:
-    """A run with the three rules on frames of (width, height), armed, and recorded without video."""
+    """Make a run with the three rules, armed, and recorded without video.
+
+    Parameters
+    ----------
+    model
+        Folder of the model package.
+    cameras
+        Its cameras.
+    size
+        Width and height of their frames, px.
+    engine
+        The engine.
+    **settings
+        Further keys of the run.
+
+    Returns
+    -------
+    RunConfig
+        The run.
+    """
     return replace(
         latency_rules(read_package(model).manifest.keypoints, size),
         model=model,
@@ -206,7 +298,20 @@ def measured_run(
 
 
 def latency_rules(keypoints: list[str], size: tuple[int, int]) -> RunConfig:
-    """The three rules, with their zone and output and nothing else, for frames of (width, height)."""
+    """Make the three rules, with their zone and output and nothing else.
+
+    Parameters
+    ----------
+    keypoints
+        Names of the package's keypoints.
+    size
+        Width and height of the frames, px.
+
+    Returns
+    -------
+    RunConfig
+        A run without cameras.
+    """
     first, last = keypoints[0], keypoints[-1]
     conditions = (
         f"inside({first}, middle)",
@@ -226,7 +331,18 @@ def latency_rules(keypoints: list[str], size: tuple[int, int]) -> RunConfig:
 
 
 def measure(plan: LatencyPlan) -> tuple[dict[str, Any], dict[str, Any], bool]:
-    """The figures, what the page draws, and whether the run ended well."""
+    """Run the loop and time the bare engine.
+
+    Parameters
+    ----------
+    plan
+        What is measured.
+
+    Returns
+    -------
+    tuple[dict[str, Any], dict[str, Any], bool]
+        The figures, the columns behind the plots, and whether the run ended well.
+    """
     key = EngineKey(plan.model, plan.engine.backend, plan.engine.precision, plan.engine.threads)
     bare = BareEngine(key.open(), HostClock())
     say(f"the bare engine, for {PACED_S + BACK_TO_BACK_S:g} s ...")
@@ -247,7 +363,29 @@ def measure(plan: LatencyPlan) -> tuple[dict[str, Any], dict[str, Any], bool]:
 def summed_up(
     session: Session, plan: LatencyPlan, ends: list[BareBlock], blocks: list[BareBlock]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The figures of a run (those of its report, and `bench`), and the columns that the page draws."""
+    """Compute the figures of a run.
+
+    Parameters
+    ----------
+    session
+        Its session.
+    plan
+        What was measured.
+    ends
+        Times of the bare engine before and after the run.
+    blocks
+        Its times between the loop's blocks; empty where there are none.
+
+    Returns
+    -------
+    tuple[dict[str, Any], dict[str, Any]]
+        The figures (those of the session's report, and `bench`), and the columns behind the plots.
+
+    Raises
+    ------
+    UserError
+        Where no frame got through the loop.
+    """
     figures = session_figures(session)
     stamps = stamp_columns(session.observations)
     if not len(stamps.t_arrival_ns):

@@ -16,12 +16,23 @@ NAMES = {
     "exposure_to_decision": "exposure to decision",
     "decision_to_ack": "decision to ack",
 }
-"""What is shown of `latency_ms`, in this order."""
+"""Keys of `latency_ms` that are shown, in this order."""
 PERCENTILES = {"P50": "p50", "P90": "p90", "P99": "p99", "P99.9": "p99_9", "max": "max"}
 
 
 def table(figures: dict[str, Any]) -> str:
-    """All of it for a terminal."""
+    """Format the result for a terminal.
+
+    Parameters
+    ----------
+    figures
+        The result.
+
+    Returns
+    -------
+    str
+        Lines and tables.
+    """
     bench, latency = figures["bench"], figures["latency_ms"]
     bare = bench["reference"]["bare_ms"]
     rows = [
@@ -52,13 +63,35 @@ def _row(name: str, found: dict[str, Any] | None) -> list[str]:
 
 
 def machine_line(figures: dict[str, Any]) -> str:
-    """On what it ran."""
+    """Describe machine and engine.
+
+    Parameters
+    ----------
+    figures
+        The result.
+
+    Returns
+    -------
+    str
+        A line.
+    """
     machine, engine = figures["machine"], figures["engine"]
     return f"{machine['cpu']}, {machine['cores_usable']} cores; {engine['description']}"
 
 
 def recording_line(figures: dict[str, Any]) -> str:
-    """What was played, and how."""
+    """Describe what was played, and how.
+
+    Parameters
+    ----------
+    figures
+        The result.
+
+    Returns
+    -------
+    str
+        A line.
+    """
     r = figures["bench"]["recording"]
     scaled = "x".join(map(str, r["scaled_from"]))
     size = f"{r['width']}x{r['height']}"
@@ -70,7 +103,18 @@ def recording_line(figures: dict[str, Any]) -> str:
 
 
 def reference_line(figures: dict[str, Any]) -> str:
-    """What the overhead is measured against."""
+    """Say what the overhead is measured against.
+
+    Parameters
+    ----------
+    figures
+        The result.
+
+    Returns
+    -------
+    str
+        A line.
+    """
     reference = figures["bench"]["reference"]
     if reference["kind"] == "alternate":
         where = f"of the two neighbouring of {reference['blocks']} bare blocks between the loop's"
@@ -83,7 +127,18 @@ def reference_line(figures: dict[str, Any]) -> str:
 
 
 def ratio_line(figures: dict[str, Any]) -> str:
-    """The tails: P99 over P50 of the loop and of the bare engine."""
+    """Describe the tails: P99 over P50 of the loop and of the bare engine.
+
+    Parameters
+    ----------
+    figures
+        The result.
+
+    Returns
+    -------
+    str
+        A line.
+    """
     ratio = figures["bench"]["p99_over_p50"]
     return (
         f"P99 over P50: image to decision {_two(ratio['image_to_decision'])}, bare engine paced "
@@ -93,7 +148,18 @@ def ratio_line(figures: dict[str, Any]) -> str:
 
 
 def drops_line(figures: dict[str, Any]) -> str:
-    """Frames that did not get through, and decisions that came too late."""
+    """Count frames that did not get through, and decisions that came too late.
+
+    Parameters
+    ----------
+    figures
+        The result.
+
+    Returns
+    -------
+    str
+        A line.
+    """
     frames, deadline = figures["frames"], figures["deadline"]
     dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
     warm = figures["engine"].get("kept_warm")
@@ -106,7 +172,18 @@ def drops_line(figures: dict[str, Any]) -> str:
 
 
 def sustainable_lines(found: dict[str, Any]) -> list[str]:
-    """The highest rate that holds, and (another thing) the throughput."""
+    """Describe the highest rate that holds, and the throughput, which is another thing.
+
+    Parameters
+    ----------
+    found
+        What `bench.sustainable.sustainable` returned.
+
+    Returns
+    -------
+    list[str]
+        Two lines.
+    """
     rate = found["rate_hz"]
     held = "no rate tried held" if rate is None else f"{rate:.1f} frames/s"
     return [
@@ -118,7 +195,18 @@ def sustainable_lines(found: dict[str, Any]) -> list[str]:
 
 
 def compared_lines(compared: dict[str, Any]) -> list[str]:
-    """This run over an earlier one."""
+    """Compare this run with an earlier one.
+
+    Parameters
+    ----------
+    compared
+        What `bench.compare.compare` returned.
+
+    Returns
+    -------
+    list[str]
+        Lines and a table.
+    """
     rows = [
         [name.replace("_", " "), *(_two(ratios[key]) for key in PERCENTILES.values())]
         for name, ratios in compared["ratios"].items()
