@@ -153,17 +153,19 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
 from pathlib import Path
 import torch
 import train.fitting.fit
+from rt_pose.console import log_to_console
 from train.config import LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
+log_to_console()
 torch.set_num_threads(1)
-train.fit.check = lambda config: None  # two CPUs are no GPUs
+train.fitting.fit.check = lambda config: None  # two CPUs are no GPUs
 config = TrainConfig(
     network=NetworkConfig(backbone="tiny", width=96, height=64, head_width=16),
     optimiser=OptimiserConfig(backbone_factor=1.0, freeze_backbone_steps=4, warmup_steps=2),
     steps=60, validate_every=30, batch_size=8, devices=2, threads=1,
 )
 try:
-    train.fit.fit(config, Path({str(tmp_path / "discs")!r}), Path({str(tmp_path / "out")!r}))
-except train.fit.UserError as error:
+    train.fitting.fit.fit(config, Path({str(tmp_path / "discs")!r}), Path({str(tmp_path / "out")!r}))
+except train.fitting.fit.UserError as error:
     print("learned too little:", error)  # so few steps need not make a package
 print("done")
 """)
