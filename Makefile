@@ -52,8 +52,8 @@ $(VENV)/docs-installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
 
-# The long commands of README and docs, and the wheel in an empty environment, each timed.
-docs-commands: install
+# The long commands of README and docs, each timed, and the wheel.
+docs-commands: install wheel-check
 	$(BIN)/python docs/commands.py
 
 clean:

@@ -18,7 +18,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,7 +29,7 @@ import zmq
 from scipy import stats
 
 from bench.latency.program import latency_config
-from bench.program import guarded
+from bench.program import guarded, say
 from bench.short_run import short_run
 from rt_pose.clock import HostClock
 from rt_pose.config.schema import EngineConfig, Precision, RunConfig
@@ -302,9 +301,7 @@ def compare(pairs: list[tuple[Arm, Arm]]) -> dict[str, Any]:
     return {"ratios_p99": [round(r, 4) for r in ratios], "mean_ratio": mean, "upper_95": upper}
 
 
-def run_fault(
-    config: RunConfig, fault: str, pairs: int, frames: int, say: Callable[[str], None]
-) -> dict[str, Any]:
+def run_fault(config: RunConfig, fault: str, pairs: int, frames: int) -> dict[str, Any]:
     """Run all pairs of a fault; every second pair begins with the run without it.
 
     Parameters
@@ -379,7 +376,7 @@ def measure(options: Options) -> int:
         budget_ms=50.0,
         engine=EngineConfig(precision=options.precision),
     )
-    results = [run_fault(config, fault, options.pairs, options.frames, print) for fault in options.faults]
+    results = [run_fault(config, fault, options.pairs, options.frames) for fault in options.faults]
     print(f"\n{'fault':22}{'ratio of P99s':>16}{'upper 95 %':>12}")
     for result in results:
         print(f"{result['fault']:22}{result['mean_ratio']:>16.3f}{result['upper_95'] or math.nan:>12.3f}")

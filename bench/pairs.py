@@ -10,7 +10,6 @@ kept there, and the same command goes on where it stopped. Nothing else may run 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -18,13 +17,14 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.output import check_out, conditions, finish, machine_line, markdown_table
+from bench.output import conditions, machine_line, markdown_table
+from bench.program import Out, run, say
 from rt_pose.errors import UserError
 
 FIGURES = ("image_to_decision", "exposure_to_decision", "outside_network")
@@ -34,18 +34,20 @@ P99_MEAN = 1.05
 MIN_PAIRS = 2
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The command line, checked."""
+@dataclass(kw_only=True)
+class Options:
+    """What is measured."""
 
-    before: Path
-    after: Path
-    model: Path
-    video: Path
-    pairs: int
-    seconds: float
-    rate_hz: float
-    size: str
+    before: Annotated[Path, "checkout of the build to compare with"]
+    after: Annotated[Path, "checkout of the build in question"]
+    model: Annotated[Path, "model package, the same for both"]
+    video: Annotated[Path, "the recording that is played"]
+    pairs: Annotated[int, "fixed before the first is measured"] = 20
+    seconds: Annotated[float, "length of a run"] = 60.0
+    rate: Annotated[float, "frames a second"] = 60.0
+    size: Annotated[str, "WIDTHxHEIGHT to which the recording is scaled"] = "640x480"
+    work: Annotated[Path | None, "folder where each run's figures are kept"] = None
+    out: Out = None
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,23 +63,23 @@ def main(argv: list[str] | None = None) -> int:
     int
         Exit status.
     """
-    options = _parser().parse_args(argv)
-    try:
-        check_out(options.out)
-        plan = _checked(options)
-        with tempfile.TemporaryDirectory(prefix="rt-pose-pairs-") as scratch:
-            work = options.work or Path(scratch)
-            work.mkdir(parents=True, exist_ok=True)
-            pairs = [measure_pair(plan, number, work) for number in range(plan.pairs)]
-    except UserError as error:
-        print(f"bench.pairs: {error}", file=sys.stderr)
-        return 2
-    figures = summarise(plan, pairs)
-    finish(figures, format_table(figures), options.out)
-    return 0
+    return run(Options, measure, format_table, argv)
 
 
-def measure_pair(plan: Plan, number: int, work: Path) -> dict[str, Any]:
+def measure(options: Options) -> dict[str, Any]:
+    """Measure the pairs, or read what was measured; UserError where a checkout or a run fails."""
+    for name in ("before", "after"):
+        if not (getattr(options, name) / "rt_pose").is_dir():
+            raise UserError(f"--{name} {getattr(options, name)}: no checkout; it has no folder `rt_pose`")
+    if options.pairs < MIN_PAIRS:
+        raise UserError(f"--pairs: expected at least {MIN_PAIRS}, got {options.pairs}")
+    with tempfile.TemporaryDirectory(prefix="rt-pose-pairs-") as scratch:
+        work = options.work or Path(scratch)
+        work.mkdir(parents=True, exist_ok=True)
+        return summarise(options, [measure_pair(options, number, work) for number in range(options.pairs)])
+
+
+def measure_pair(options: Options, number: int, work: Path) -> dict[str, Any]:
     """Measure a pair, or read it where it was measured before.
 
     Parameters
@@ -104,18 +106,18 @@ def measure_pair(plan: Plan, number: int, work: Path) -> dict[str, Any]:
     for side in order:
         file = work / f"{number:03d}-{side}.json"
         if not file.is_file():
-            _run(plan, getattr(plan, side), file)
-            print(f"pair {number + 1} of {plan.pairs}, {side}: done", file=sys.stderr)
+            _run(options, getattr(options, side), file)
+            say(f"pair {number + 1} of {options.pairs}, {side}: done")
         found[side] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
 
-def summarise(plan: Plan, pairs: list[dict[str, Any]]) -> dict[str, Any]:
+def summarise(options: Options, pairs: list[dict[str, Any]]) -> dict[str, Any]:
     """Compute the result.
 
     Parameters
     ----------
-    plan
+    options
         What was measured.
     pairs
         What `measure_pair` returned.
@@ -136,9 +138,9 @@ def summarise(plan: Plan, pairs: list[dict[str, Any]]) -> dict[str, Any]:
         "bench": "pairs",
         **conditions(),
         "pairs": len(pairs),
-        "seconds": plan.seconds,
-        "rate_hz": plan.rate_hz,
-        "size": plan.size,
+        "seconds": options.seconds,
+        "rate_hz": options.rate,
+        "size": options.size,
         "frames": {side: sum(p[side]["frames"]["processed"] for p in pairs) for side in ("before", "after")},
         "medians_ms": {
             side: {name: _medians(pairs, side, name) for name in FIGURES} for side in ("before", "after")
@@ -221,18 +223,19 @@ def format_table(figures: dict[str, Any]) -> str:
     return f"{intro}\n\n{markdown_table(head, rows)}"
 
 
-def _run(plan: Plan, tree: Path, file: Path) -> None:
+def _run(options: Options, tree: Path, file: Path) -> None:
     """One run of a build's `bench latency`, in its own process; its figures go to `file`."""
     with tempfile.TemporaryDirectory(prefix="rt-pose-pair-") as folder:
         result = Path(folder) / "result.json"
         command = [sys.executable, "-m", "rt_pose.cli", "bench", "latency"]
-        command += ["--model", str(plan.model), "--video", str(plan.video), "--reference", "ends"]
-        command += ["--seconds", str(plan.seconds), "--rate", str(plan.rate_hz), "--size", plan.size]
+        command += ["--model", str(options.model.absolute()), "--reference", "ends"]
+        command += ["--video", str(options.video.absolute())]
+        command += ["--seconds", str(options.seconds), "--rate", str(options.rate), "--size", options.size]
         command += ["--engine.precision", "float32", "--out", folder, "--json", str(result)]
         done = subprocess.run(
             command,
             cwd=tree,
-            env=os.environ | {"PYTHONPATH": str(tree)},
+            env=os.environ | {"PYTHONPATH": str(tree.absolute())},
             capture_output=True,
             text=True,
             check=False,
@@ -252,41 +255,6 @@ def _ratio(pair: dict[str, Any], name: str, percentile: str) -> float:
 
 def _medians(pairs: list[dict[str, Any]], side: str, name: str) -> dict[str, float]:
     return {key: float(np.median([pair[side]["latency_ms"][name][key] for pair in pairs])) for key in BOUNDS}
-
-
-def _checked(options: argparse.Namespace) -> Plan:
-    for name in ("before", "after"):
-        if not (getattr(options, name) / "rt_pose").is_dir():
-            raise UserError(f"--{name} {getattr(options, name)}: no checkout; it has no folder `rt_pose`")
-    if options.pairs < MIN_PAIRS:
-        raise UserError(f"--pairs: expected at least {MIN_PAIRS}, got {options.pairs}")
-    return Plan(
-        options.before.absolute(),
-        options.after.absolute(),
-        options.model.absolute(),
-        options.video.absolute(),
-        options.pairs,
-        options.seconds,
-        options.rate,
-        options.size,
-    )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--before", type=Path, required=True, help="checkout of the build to compare with")
-    parser.add_argument("--after", type=Path, required=True, help="checkout of the build in question")
-    parser.add_argument("--model", type=Path, required=True, help="model package, the same for both")
-    parser.add_argument("--video", type=Path, required=True, help="the recording that is played")
-    parser.add_argument("--pairs", type=int, default=20, help="fixed before the first is measured")
-    parser.add_argument("--seconds", type=float, default=60.0, help="length of a run")
-    parser.add_argument("--rate", type=float, default=60.0, help="frames a second")
-    parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT to which the recording is scaled")
-    parser.add_argument("--work", type=Path, help="folder where each run's figures are kept")
-    parser.add_argument("--out", type=Path, help="write OUT.json and OUT.md")
-    return parser
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 from bench.output import check_out, finish
+from rt_pose.console import log_to_console
 from rt_pose.errors import UserError
 
 Out = Annotated[Path | None, "write OUT.json and OUT.md"]
@@ -97,6 +98,7 @@ def guarded(
         Exit status.
     """
     chosen = parse(options, argv)
+    log_to_console()
     try:
         return work(chosen)
     except UserError as error:

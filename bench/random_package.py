@@ -29,7 +29,6 @@ from train.data.labels import LabeledFrames
 from train.export import Trained, export
 from train.models.heads import STRIDE
 from train.models.network import PoseNetwork, input_spec
-from train.support.say import Say
 
 FRAMES = 8
 NOTE = "head not trained: this package is for timing only, its keypoints and errors mean nothing"
@@ -41,7 +40,6 @@ def random_package(
     channels: Channels,
     frames: list[NDArray[np.uint8]] | None = None,
     config: NetworkConfig | None = None,
-    say: Say = print,
     seed: int = 0,
 ) -> Package:
     """Write a package with a random head.
@@ -83,7 +81,7 @@ def random_package(
     sharpen(network, network.head.heatmaps, spec, decode, images)
     labeled = _labeled(images, keypoints, seed)
     training: dict[str, Any] = {"note": NOTE, "backbone": config.backbone, "seed": seed}
-    return export(Trained(network, spec, decode, [], labeled, labeled, training), folder, say)
+    return export(Trained(network, spec, decode, [], labeled, labeled, training), folder)
 
 
 def _labeled(images: list[NDArray[np.uint8]], keypoints: int, seed: int) -> LabeledFrames:

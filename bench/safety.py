@@ -352,10 +352,10 @@ def page(figures: dict[str, Any]) -> str:
         bound = "-" if row["bound_ms"] is None else f"{row['bound_ms']:g}"
         status = row["first"]["status"] or "(no supervisor left to say)"
         lines.append(f"| {name} | {row['n']} | {times} | {bound} | {status} |")
-    lines += ["", "## What was said, and what the log says", ""]
+    lines += ["", "## Messages, and what the log holds", ""]
     for name, row in figures["rows"].items():
         lines += [f"**{name}**", ""]
-        lines += [f"- told at once: {w}" for w in row["first"]["warnings"]]
+        lines += [f"- reported at once: {w}" for w in row["first"]["warnings"]]
         lines += [f"- log: {entry}" for entry in row["first"]["log"]] or [
             "- log: nothing besides its last record"
         ]

@@ -33,6 +33,7 @@ from bench.random_package import random_package
 from bench.synthetic_heatmaps import random_frames
 from bench.timing import timed
 from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.console import warnings_only
 from rt_pose.decisions.decide import Decider, make_rules
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.engine import Engine, engines, open_engine
@@ -345,7 +346,8 @@ def packages(folder: Path) -> dict[tuple[int, int], Package]:
         path = folder / f"lite0-{channels}x{keypoints}"
         if not path.is_dir():
             say(f"making {path} ...")
-            random_package(path, keypoints, channels, say=lambda _: None)
+            with warnings_only():
+                random_package(path, keypoints, channels)
         found[channels, keypoints] = read_package(path)
     return found
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.program import say
 from bench.short_run import short_run
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.schema import RunConfig
@@ -46,7 +47,7 @@ class RateTrial:
     holds: bool
 
 
-def sustainable(make_config: MakeConfig, budget_ms: float, say: Callable[[str], None]) -> dict[str, Any]:
+def sustainable(make_config: MakeConfig, budget_ms: float) -> dict[str, Any]:
     """Search for the sustainable rate.
 
     Parameters
@@ -55,8 +56,6 @@ def sustainable(make_config: MakeConfig, budget_ms: float, say: Callable[[str], 
         Makes the run of a rate.
     budget_ms
         Longest P99 of exposure to decision, ms.
-    say
-        Called with lines of progress.
 
     Returns
     -------

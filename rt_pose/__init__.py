@@ -1,3 +1,3 @@
 """rt-pose: real-time closed-loop animal pose tracking."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

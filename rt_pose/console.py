@@ -1,15 +1,74 @@
-"""What long jobs show on the terminal."""
+"""What long jobs show on the terminal: lines of the log, and bars of what is done."""
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
+LOGGERS = ("rt_pose", "train", "rigs", "bench")
+"""Whose lines are shown."""
+
+
+class ConsoleHandler(logging.Handler):
+    """Writes each line as it is: information to standard output, warnings and errors to standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Looked up anew each time: a progress bar stands in for both streams while it is shown."""
+        stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
+        stream.write(format_line(record) + "\n")
+
+
+_CONSOLE = ConsoleHandler()
+_PREFIXES: list[str] = []
+
+
+def format_line(record: logging.LogRecord) -> str:
+    """A record as a line of the terminal."""
+    return "".join(_PREFIXES) + record.getMessage()
+
+
+def log_to(handler: logging.Handler) -> None:
+    """Hand every line of our loggers from INFO on to `handler`; a second call with it changes nothing."""
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+
+
+def log_to_console() -> None:
+    """Show the log on the terminal; for programs, once, before anything is logged."""
+    log_to(_CONSOLE)
+
+
+@contextmanager
+def warnings_only() -> Iterator[None]:
+    """Within it nothing below a warning is logged: a step whose lines are of no use to the user."""
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def line_prefix(prefix: str) -> Iterator[None]:
+    """Within it every line begins with `prefix`."""
+    _PREFIXES.append(prefix)
+    try:
+        yield
+    finally:
+        _PREFIXES.pop()
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
@@ -55,5 +114,9 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _bar(what: str) -> Progress:
+    # Every verb shows log lines, few a bar.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))

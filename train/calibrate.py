@@ -8,6 +8,7 @@ innovations cannot show, from labeled frames that the network was not trained on
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,8 @@ from train.calibrate_config import CalibrateConfig
 from train.data.labels import Channels, LabeledFrames, read_labels
 from train.evaluation.labeled import VALIDATION, sets_of
 from train.evaluation.spaces import resolve_views
-from train.support.say import Say
+
+_LOG = logging.getLogger(__name__)
 
 GATE_CHI2 = 10.6
 """99.5 % of chi-square with 2 degrees of freedom."""
@@ -42,7 +44,7 @@ CHI2_95, TRUNCATED_95 = 5.99, 1.187
 """Errors beyond the 95 % radius are left out; what remains of a Gaussian's variance is multiplied by this."""
 
 
-def calibrate(config: CalibrateConfig, say: Say) -> Package:
+def calibrate(config: CalibrateConfig) -> Package:
     """Fit the filter to recordings and write it into the package, whose other files stay as they are.
 
     Parameters
@@ -71,13 +73,13 @@ def calibrate(config: CalibrateConfig, say: Say) -> Package:
         raise UserError("train calibrate: bias_from takes the place of labels; give one of them")
     labels = _labels(Path(config.labels), package.manifest) if config.labels else None
     choice = choose_engine(package, config.engine)
-    say(f"engine: {choice}")
+    _LOG.info(f"engine: {choice}")
     channels = package.manifest.input.channels
     recordings = [_predict_recording(choice.estimator, info, channels, config.frames) for info in infos]
     old = package.manifest.tracking
     spec = dataclasses.replace(old, gate_chi2=GATE_CHI2, calibrated=True, bias_px2=[], subspaces=[])
-    spec, seen = _with_parameters(spec, recordings, keypoints, say)
-    spec.subspaces = _prior(recordings, keypoints, views, say)
+    spec, seen = _with_parameters(spec, recordings, keypoints)
+    spec.subspaces = _prior(recordings, keypoints, views)
     notes: dict[str, Any] = {
         "recordings": [info.path.name for info in infos],
         "frames": int(sum(len(r.xy) for r in recordings)),
@@ -88,10 +90,12 @@ def calibrate(config: CalibrateConfig, say: Say) -> Package:
     if labels is not None:
         spec.bias_px2, notes["labels"] = _bias(choice.estimator, labels, spec)
         sizes = [np.sqrt(np.trace(np.asarray(b)) / 2) for b in spec.bias_px2]
-        say(f"bias from {notes['labels']}: {np.median(sizes):.2f} px along an axis (median of keypoints)")
+        _LOG.info(
+            f"bias from {notes['labels']}: {np.median(sizes):.2f} px along an axis (median of keypoints)"
+        )
     if bias is not None:
         spec.bias_px2, notes["labels"] = bias
-        say(f"bias from {notes['labels']}")
+        _LOG.info(f"bias from {notes['labels']}")
     manifest = dataclasses.replace(
         package.manifest, tracking=spec, training=package.manifest.training | {"calibration": notes}
     )
@@ -113,7 +117,7 @@ def _predict_recording(estimator: Estimator, info: VideoInfo, channels: int, mos
 
 
 def _with_parameters(
-    spec: TrackingSpec, recordings: Sequence[Recorded], keypoints: list[str], say: Say
+    spec: TrackingSpec, recordings: Sequence[Recorded], keypoints: list[str]
 ) -> tuple[TrackingSpec, list[int]]:
     """The spec with fitted movement and noise, and in how many frames each keypoint was seen.
 
@@ -136,7 +140,7 @@ def _with_parameters(
         )
     for name, few in zip(keypoints, ~enough, strict=True):
         if few:
-            say(f"{name}: seen too seldom to be fitted; it takes the median of the others")
+            _LOG.info(f"{name}: seen too seldom to be fitted; it takes the median of the others")
 
     def listed(values: FloatArray) -> list[float]:
         return [float(v) for v in np.where(enough, values, np.median(values[enough]))]
@@ -151,9 +155,7 @@ def _with_parameters(
     return spec, [int(n) for n in seen]
 
 
-def _prior(
-    recordings: Sequence[Recorded], keypoints: list[str], views: list[list[int]], say: Say
-) -> list[Subspace]:
+def _prior(recordings: Sequence[Recorded], keypoints: list[str], views: list[list[int]]) -> list[Subspace]:
     """The spaces of the views, and of whole poses where they have one."""
     poses = np.concatenate(
         [np.where((r.confidence >= CONFIDENT)[..., None], r.xy, np.nan) for r in recordings]
@@ -163,15 +165,17 @@ def _prior(
         name = "=".join(keypoints[k] for k in view)
         space = view_space(name, poses, view)
         if space is None:
-            say(f"{name}: too few frames in which all of them are sure (confidence >= {CONFIDENT}); no prior")
+            _LOG.info(
+                f"{name}: too few frames in which all of them are sure (confidence >= {CONFIDENT}); no prior"
+            )
         else:
             spaces.append(space)
     often = [k for k in range(len(keypoints)) if np.isfinite(poses[:, k, 0]).mean() > 0.5]
     whole = pose_space(poses, often) if len(often) > 1 else None
     if whole is None:
-        say("whole poses: no space holds them well; no prior from them")
+        _LOG.info("whole poses: no space holds them well; no prior from them")
     else:
-        say(f"whole poses of {len(often)} keypoints keep to {len(whole.components)} dimensions")
+        _LOG.info(f"whole poses of {len(often)} keypoints keep to {len(whole.components)} dimensions")
         spaces.append(whole)
     return spaces
 
@@ -227,7 +231,9 @@ def _bias(estimator: Estimator, labels: _Labels, spec: TrackingSpec) -> tuple[li
     noise += np.asarray(spec.floor_px2)[:, None, None] * np.eye(2)
     n = int(np.isfinite(e).all(axis=-1).sum())
     if not n:
-        raise UserError(f"labels {labels.name}: the network was sure of no labeled keypoint; no bias from it")
+        raise UserError(
+            f"labels {labels.name}: the network was confident of no labeled keypoint; no bias from it"
+        )
     return bias_covariances(e, noise), f"{n} labels of {labels.name}, {labels.how}"
 
 

@@ -123,9 +123,9 @@ class TrainConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     """The network and what it is shown."""
     init_from: str = ""
-    """Fine-tuning: the folder of an earlier training, or one of its checkpoints, whose whole network this one
-    begins as, `network.weights` or not; of the same keypoints and network (of another network,
-    `network.weights` takes the backbone). Empty: the head begins from nothing."""
+    """Warm start (also `--warm_start`): the folder of an earlier training, or one of its checkpoints, whose
+    whole network this one starts from, `network.weights` or not; of the same keypoints and network (of
+    another network, `network.weights` takes the backbone). Empty: the head starts from random weights."""
     losses: dict[str, LossConfig] = field(default_factory=lambda: {"heatmap_kl": LossConfig()})
     """The terms of the loss by name."""
     videos: list[str] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib.metadata
+import logging
 import math
 import shutil
 import tempfile
@@ -49,7 +50,8 @@ from train.quantisation.precisions import (
     measure,
     precisions_of,
 )
-from train.support.say import Say
+
+_LOG = logging.getLogger(__name__)
 
 GOLDEN_FRAMES = 8
 MIXED = PRECISION_NETWORKS["mixed"]
@@ -83,7 +85,7 @@ class Trained:
         return self.validation if len(self.validation) else self.train
 
 
-def export(trained: Trained, folder: Path, say: Say) -> Package:
+def export(trained: Trained, folder: Path) -> Package:
     """Write the package of a trained network and report its validation errors.
 
     Parameters
@@ -112,7 +114,7 @@ def export(trained: Trained, folder: Path, say: Say) -> Package:
         write_first_in_float32(work / NETWORK, trained.spec, work / MIXED)
         golden = _golden(trained, work)
         reference = _estimator(trained, work).estimate_all(trained.measured_on.images)
-        reports = _measure(trained, work, reference, say)
+        reports = _measure(trained, work, reference)
         manifest = Manifest(
             keypoints=trained.train.keypoints,
             skeleton=trained.bones,
@@ -194,23 +196,21 @@ def _golden(trained: Trained, work: Path) -> Golden:
     found = _estimator(trained, work).estimate_sequence(images)
     if not (found.confidence >= GOLDEN_CONFIDENCE).any():
         raise UserError(
-            f"the network is not sure of a single keypoint (highest confidence {found.confidence.max():.2f}, "
-            f"needed {GOLDEN_CONFIDENCE}), so no package was written; train for more steps or label more "
-            "frames"
+            f"the network is not confident of a single keypoint (highest confidence "
+            f"{found.confidence.max():.2f}, needed {GOLDEN_CONFIDENCE}), so no package was written; "
+            "train for more steps or label more frames"
         )
     return Golden(np.stack(images), found.xy, found.confidence)
 
 
-def _measure(
-    trained: Trained, work: Path, reference: Keypoints[FloatArray], say: Say
-) -> dict[str, PrecisionReport]:
+def _measure(trained: Trained, work: Path, reference: Keypoints[FloatArray]) -> dict[str, PrecisionReport]:
     """A report for each precision that this processor has."""
     xy = trained.validation.xy if len(trained.validation) else None
     on = PrecisionReference(trained.measured_on.images, xy, reference)
     reports = {}
     for precision in precisions_of(work):
         reports[precision] = measure(estimator(work, trained.spec, trained.decode, precision), on)
-        say(format_precision(precision, reports[precision]))
+        _LOG.info(format_precision(precision, reports[precision]))
     return reports
 
 

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,11 +24,11 @@ from typing import Any
 import yaml
 
 from bench.accuracy.cells import LEARNERS, RESULT, Cell, data_folder, make_data, read_result, settings_of
+from bench.program import say
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.errors import UserError
 from rt_pose.files import atomic_writer
 
-Say = Callable[[str], object]
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     # Freed memory is kept, not given back and asked for again at every step.
@@ -136,7 +136,7 @@ class Grid:
                 )
 
 
-def run(grid: Grid, cells: Sequence[Cell], jobs: int, say: Say) -> list[tuple[Cell, str]]:
+def run(grid: Grid, cells: Sequence[Cell], jobs: int) -> list[tuple[Cell, str]]:
     """Do the cells that are not done, several side by side, each on a core of its own.
 
     Ctrl-C ends all processes and leaves what is done.
@@ -166,7 +166,7 @@ def run(grid: Grid, cells: Sequence[Cell], jobs: int, say: Say) -> list[tuple[Ce
     clock, taken = HostClock(), _TimeEstimate(todo, jobs)
     cores = itertools.cycle(sorted(os.sched_getaffinity(0)))
 
-    def settle() -> None:
+    def pin_to_core() -> None:
         os.sched_setaffinity(0, {next(cores)})  # of this thread, and so of all that it starts
 
     def one(cell: Cell) -> tuple[Cell, str, float]:
@@ -174,7 +174,7 @@ def run(grid: Grid, cells: Sequence[Cell], jobs: int, say: Say) -> list[tuple[Ce
         return cell, _run_cell(grid, cell, clock), (clock.now_ns() - start) / NS_PER_S
 
     failed = []
-    with _ended_by_signals(), ThreadPoolExecutor(jobs, "accuracy", settle) as pool:
+    with _ended_by_signals(), ThreadPoolExecutor(jobs, "accuracy", pin_to_core) as pool:
         waiting = [pool.submit(one, cell) for cell in todo]
         try:
             for i, future in enumerate(as_completed(waiting), 1):
@@ -319,7 +319,7 @@ def _call(grid: Grid, command: list[str], log: Path) -> str:
     if code == 0:
         return ""
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    notes = [line for line in lines if line.startswith("rt-pose: ")] or lines or ["said nothing"]
+    notes = [line for line in lines if line.startswith("rt-pose: ")] or lines or ["no output"]
     return f"failed ({code}): {notes[-1].strip()}"
 
 

@@ -76,8 +76,8 @@ def facts(result: dict[str, Any]) -> list[str]:
         "components.",
         f"Steps are compared with {on['reference']}."
         + (
-            " A distilled network learns from what the ensemble's members are sure of; of their errors on "
-            "held-out frames it knows the median, from which that is derived."
+            " A distilled network learns from what the ensemble's members are confident of; of their errors "
+            "on held-out frames it knows the median, from which that is derived."
             if learned
             else ""
         ),

@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return guarded(Options, _main, argv, failed=1)
     except KeyboardInterrupt:
-        say("interrupted: the same command goes on with what is not done")
+        say("interrupted: the same command resumes what is not done")
         return INTERRUPTED
 
 
@@ -112,7 +112,7 @@ def _main(options: Options) -> int:
     for fold, labels in ((f, n) for f in options.folds for n in options.labels):
         training_frames(len(frames), fold, labels)
     failed = [] if options.table else _run(grid, planned(options), options.jobs)
-    result = {"date": _today()} | gather(grid, frames, video, options.steps_of, say)
+    result = {"date": _today()} | gather(grid, frames, video, options.steps_of)
     result["failed"] = [{"name": cell.name, "why": why} for cell, why in failed]
     _write(result, options)
     return 1 if failed else 0
@@ -124,7 +124,7 @@ def _run(grid: Grid, groups: list[list[Cell]], jobs: int) -> list[tuple[Cell, st
     kept = {"base": grid.base, "members": grid.members, "jitter_frames": grid.jitter_frames}
     with atomic_writer(grid.work / GRID) as file:
         file.write(json.dumps(kept, indent=1) + "\n")
-    return [failed for cells in groups for failed in run(grid, cells, jobs, say)]
+    return [failed for cells in groups for failed in run(grid, cells, jobs)]
 
 
 def planned(options: Options) -> list[list[Cell]]:

@@ -9,7 +9,7 @@ from typing import Any
 from bench.accuracy.cells import FITS, FOLDS, Cell
 from bench.accuracy.claims import claims, gain_kept
 from bench.accuracy.compare import table_rows
-from bench.accuracy.grid import MEASURED, RUN_SECONDS, Grid, Say
+from bench.accuracy.grid import MEASURED, RUN_SECONDS, Grid
 from bench.accuracy.measure import Measured, read_measured
 from bench.accuracy.reference_set import (
     Network,
@@ -19,6 +19,7 @@ from bench.accuracy.reference_set import (
     smooth_members,
     visible_mask,
 )
+from bench.program import say
 from rt_pose.errors import UserError
 from rt_pose.session.describe import machine, versions
 from rt_pose.video import probe
@@ -27,7 +28,7 @@ from train.data.labels import LabeledFrames
 from train.evaluation.spaces import fit_pose, fit_views
 
 
-def gather(grid: Grid, frames: LabeledFrames, video: Path, steps_of: str, say: Say) -> dict[str, Any]:
+def gather(grid: Grid, frames: LabeledFrames, video: Path, steps_of: str) -> dict[str, Any]:
     """Compare everything that is done under the grid's settings.
 
     Parameters
@@ -53,7 +54,7 @@ def gather(grid: Grid, frames: LabeledFrames, video: Path, steps_of: str, say: S
     UserError
         Where no cell is done, or no keypoint's name begins so.
     """
-    done, seconds = _finished_cells(grid, say)
+    done, seconds = _finished_cells(grid)
     if not done:
         raise UserError(f"--work {grid.work}: not one cell is done under these settings")
     references, facts = _reference_set(grid, frames, done, steps_of)
@@ -84,7 +85,7 @@ def gather(grid: Grid, frames: LabeledFrames, video: Path, steps_of: str, say: S
     }
 
 
-def _finished_cells(grid: Grid, say: Say) -> tuple[dict[Cell, Measured], dict[Cell, dict[str, float]]]:
+def _finished_cells(grid: Grid) -> tuple[dict[Cell, Measured], dict[Cell, dict[str, float]]]:
     """Read what was measured under the grid's settings; cells of other settings are reported and left out."""
     done, seconds, others = {}, {}, []
     for path in sorted((grid.work / "cells").glob("*/result.json")):

@@ -79,7 +79,7 @@ def _steps(config: TrainConfig, video: Path, clock: Clock, steps: int) -> Row:
     frames = _labeled((info.width, info.height))
     spec = input_spec(config.network, 1)
     config = replace(config, videos=[str(video)] if len(config.losses) > 1 else [])
-    unlabeled = prepare(config, index_videos(config, video.parent), frames, spec, lambda _: None)
+    unlabeled = prepare(config, index_videos(config, video.parent), frames, spec)
     module = PoseModule(PoseNetwork(config.network, 1, KEYPOINTS), spec, config, unlabeled.terms).cuda()
     module.train()
     optimiser = module.configure_optimizers()["optimizer"]
@@ -108,7 +108,7 @@ def _batches(
     config: TrainConfig, frames: LabeledFrames, spec: Any, unlabeled: Unlabeled, steps: int
 ) -> Iterator[Any]:
     labeled = TrainingBatches(frames, spec, config.augment, config.batch_size, steps, config.seed, threads=4)
-    return iter(StepBatches(labeled, unlabeled.clips(replace(config, steps=steps), spec, 0, lambda _: None)))
+    return iter(StepBatches(labeled, unlabeled.clips(replace(config, steps=steps), spec, 0)))
 
 
 def _labeled(size: tuple[int, int]) -> LabeledFrames:

@@ -133,7 +133,7 @@ def bench_latency(options: dict[str, Any]) -> bool:
     figures, drawn, ok = measure(plan)
     if options.get("sustainable"):
         figures["bench"]["sustainable"] = sustainable(
-            lambda rate_hz, every: _trial_config(plan, rate_hz, every), plan.budget_ms, say
+            lambda rate_hz, every: _trial_config(plan, rate_hz, every), plan.budget_ms
         )
     if earlier is not None:
         figures["bench"]["compared"] = compare(figures, earlier, str(options["compare"]))

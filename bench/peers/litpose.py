@@ -210,7 +210,7 @@ def _imported(plan: LitposePlan) -> Path:
     if not folder.exists():
         spec.write_text(yaml.safe_dump(onnx_spec()), encoding="utf-8")
         options = {"file": plan.work / "network.onnx", "spec": spec, "frames": plan.video, "out": folder}
-        import_onnx(options, say)
+        import_onnx(options)
     return folder
 
 

@@ -131,7 +131,7 @@ class PeerPlan:
 
 
 @dataclass(kw_only=True)
-class Setup:
+class SetupOptions:
     """Options of a command line that makes the environments instead of a comparison."""
 
     setup: Annotated[Path, "only make the peers' environments there"]
@@ -228,7 +228,7 @@ def table(figures: dict[str, Any]) -> str:
     )
 
 
-def set_up(options: Setup) -> int:
+def set_up(options: SetupOptions) -> int:
     """Make the peers' environments.
 
     Parameters
@@ -377,5 +377,5 @@ def main() -> int:
         Exit status.
     """
     if any(word.startswith("--setup") for word in sys.argv):
-        return guarded(Setup, set_up)
+        return guarded(SetupOptions, set_up)
     return run(PeerPlan, measure, table)

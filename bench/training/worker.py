@@ -67,7 +67,7 @@ class Worker:
             The labeled folder.
         """
         self.case, self._clock = case, HostClock()
-        self.job = prepare(configuration(case), data, lambda _: None)
+        self.job = prepare(configuration(case), data)
         torch.manual_seed(self.job.config.seed)
         keep_freed_memory()  # as a training does
         self.network = PoseNetwork(
@@ -75,7 +75,7 @@ class Worker:
         )
         module = PoseModule(self.network, self.job.spec, self.job.config, self.job.unlabeled.terms)
         module.train()
-        steps = batches(self.job, 0, lambda _: None)
+        steps = batches(self.job, 0)
         self._training = Training(module, iter(steps), module.configure_optimizers()["optimizer"])
         self._labeled = iter(steps.labeled)
         self._clips = iter(steps.clips or [])

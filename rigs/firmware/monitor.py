@@ -95,7 +95,7 @@ class BoxMonitor:
         elif was_open and not is_open:
             self.notice("its interlock is closed again")
         elif self._trips not in (-1, status.trips):
-            self.notice(f"it heard nothing from us for {self._watchdog_ms} ms{cut}")
+            self.notice(f"it received nothing for {self._watchdog_ms} ms{cut}")
         self._flags, self._trips = status.flags, status.trips
 
 

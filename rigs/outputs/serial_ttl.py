@@ -149,7 +149,7 @@ class SerialTtl:
         if alive:
             self._alive_since_ns = self._alive_since_ns or now
             if now - max(link.t_received_ns, self._alive_since_ns) > NO_ANSWER_NS:
-                raise BoxFault(f"nothing was heard from the box for {NO_ANSWER_NS // NS_PER_MS} ms")
+                raise BoxFault(f"no message came from the box for {NO_ANSWER_NS // NS_PER_MS} ms")
             heartbeat = protocol.Heartbeat(link.next_seq())
             self._monitor.asked(heartbeat.seq, now)
             link.write(heartbeat)
@@ -258,8 +258,8 @@ def _check_firmware(welcome: protocol.Welcome, where: str) -> None:
         raise UserError(f"{where}: expected the firmware '{protocol.NAME}', got '{name}'")
     if welcome.version != protocol.VERSION:
         raise UserError(
-            f"{where}: its firmware speaks version {welcome.version} of the protocol, this program version "
-            f"{protocol.VERSION}; flash rigs/firmware/ of this program onto it"
+            f"{where}: its firmware implements version {welcome.version} of the protocol, this program "
+            f"version {protocol.VERSION}; flash rigs/firmware/ of this program onto it"
         )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from rt_pose.errors import UserError
 from rt_pose.extras import require
 from rt_pose.files import write_atomic
 from rt_pose.session.read import Session
+
+_LOG = logging.getLogger(__name__)
 
 JSON_NAME = "replay.json"
 
@@ -47,7 +50,7 @@ class AuditResult:
     """The scores, one for each truth, where they were wanted."""
 
 
-def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> AuditResult:
+def audit(path: Path, wanted: Audit) -> AuditResult:
     """Audit a session, and report the answers in lines for people.
 
     The answers are also kept in the session as `replay.json`, which the report shows.
@@ -58,8 +61,6 @@ def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> AuditResul
         The session's folder.
     wanted
         What is asked besides the comparison bit for bit.
-    say
-        Called with each line.
 
     Returns
     -------
@@ -79,15 +80,14 @@ def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> AuditResul
     changed = what_if.what_if(session, wanted.settings) if wanted.settings else None
     result = replay.replay_session(session)
     answers: dict[str, Any] = {"schema": 1, "replay": replay.as_json(result)}
-    _print_lines(say, replay.format_replay(result))
+    _print_lines(replay.format_replay(result))
     if changed is not None:
         comparison, changes = changed
-        _print_lines(say, ["", *changes, *what_if_format.format_comparison(comparison, "with the change")])
+        _print_lines(["", *changes, *what_if_format.format_comparison(comparison, "with the change")])
         answers["set"] = {"changes": changes, **what_if_format.as_json(comparison)}
     if wanted.from_video:
         comparison, moved = from_video.from_video(session, wanted.model)
         _print_lines(
-            say,
             [
                 "",
                 *from_video.format_moved(moved),
@@ -101,23 +101,23 @@ def audit(path: Path, wanted: Audit, say: Callable[[str], object]) -> AuditResul
         from rt_pose.audit import reference
 
         found = reference.compare(session)
-        _print_lines(say, ["", *reference.tell(found)])
+        _print_lines(["", *reference.format_reference(found)])
         answers["reference"] = reference.as_json(found)
         identical &= found.agrees
     scores: list[hindsight.Hindsight] = []
     if wanted.smooth is not None:
         scores = score_hindsight(session, wanted.smooth, wanted.tolerance_ms)
-        _print_lines(say, ["", *(line for one in scores for line in hindsight.format_hindsight(one))])
+        _print_lines(["", *(line for one in scores for line in hindsight.format_hindsight(one))])
     try:
         write_atomic(path / JSON_NAME, json.dumps(answers, indent=1) + "\n", "copy the session elsewhere")
     except UserError as error:  # an archive may be read-only: the answer stands
-        say(f"not kept: {error}")
+        _LOG.info(f"not kept: {error}")
     return AuditResult(identical, scores)
 
 
-def _print_lines(say: Callable[[str], object], lines: Iterable[str]) -> None:
+def _print_lines(lines: Iterable[str]) -> None:
     for line in lines:
-        say(line)
+        _LOG.info(line)
 
 
 def score_hindsight(session: Session, smooth: Smoother, tolerance_ms: float) -> list[hindsight.Hindsight]:

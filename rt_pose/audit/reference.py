@@ -118,7 +118,7 @@ def _add(found: Difference, record: TrackRecord, reference: ReferenceFilter, key
     found.deviation_px = max(found.deviation_px, float(np.abs(deviations[0] - deviations[1]).max()))
 
 
-def tell(found: Comparison) -> list[str]:
+def format_reference(found: Comparison) -> list[str]:
     """Format the comparison in lines for people.
 
     Parameters

@@ -21,7 +21,7 @@ from rt_pose.config.shipped import FOLDER
 from rt_pose.console import progress
 from rt_pose.errors import UserError
 from rt_pose.files import check_folder
-from rt_pose.loop.ports import held
+from rt_pose.loop.ports import reserve_addresses
 from rt_pose.reports.session_report import make_report
 from rt_pose.reports.summary import format_summary
 from rt_pose.session.console import RunConsole
@@ -68,7 +68,7 @@ def run_demo(out: Path, seconds: float) -> bool:
     no_window = screen_problem()
     if no_window:
         print(f"the live window stays closed: {no_window}\n")
-    with held(config.publish, or_free=True) as ports:
+    with reserve_addresses(config.publish, or_free=True) as ports:
         config.publish = _published(config.publish, ports)
         _make_room(out)
         config.model = str(_train(out))
@@ -153,7 +153,7 @@ def _train(out: Path) -> Path:
         write_labeled_folder(out / "data", FRAMES, DATA_SEED, progress=lambda done, total: advance(done))  # noqa: ARG005
     print("\n2/4  training a small network on them")
     config = load(TrainConfig, FOLDER / "train" / "demo.yaml")
-    return fit(config, out / "data", out / "training", say=print)
+    return fit(config, out / "data", out / "training")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ def import_onnx(options: Namespace) -> int:
     """Any heatmap network as ONNX, with a YAML that describes it, as a model package."""
     from train.importing.verbs import import_onnx as make
 
-    return _imported(make(vars(options), print))
+    return _imported(make(vars(options)))
 
 
 def import_onnx_parser(parser: Parser) -> None:
@@ -28,14 +28,14 @@ def import_dlc(options: Namespace) -> int:
     """A DeepLabCut 3 export (PyTorch .pt, as DeepLabCut-Live reads it) as a model package."""
     from train.importing.verbs import import_dlc as make
 
-    return _imported(make(vars(options), print))
+    return _imported(make(vars(options)))
 
 
 def import_sleap(options: Namespace) -> int:
     """A sleap-nn ONNX export (single instance) as a model package."""
     from train.importing.verbs import import_sleap as make
 
-    return _imported(make(vars(options), print))
+    return _imported(make(vars(options)))
 
 
 def import_original_parser(parser: Parser) -> None:

@@ -17,6 +17,7 @@ from rt_pose.cli import importing as imports
 from rt_pose.cli import live, offline, session, setup
 from rt_pose.cli import training as train
 from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, Parser, no_options
+from rt_pose.console import log_to_console
 from rt_pose.errors import UserError, nearest
 from rt_pose.extras import require
 
@@ -50,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0 success, 1 a result that is not as it should be, 2 a mistake that the user can correct,
         130 ended by Ctrl-C.
     """
+    log_to_console()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         verb = verb_of(words)

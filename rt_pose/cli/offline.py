@@ -47,9 +47,9 @@ def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
 
     def of_one(package: Package, jobs: Sequence[VideoJob], folder: Path) -> PredictionOutcome:
         if cluster.where != "here":
-            return predict_on_cluster(package, jobs, folder, engine, cluster, print)
+            return predict_on_cluster(package, jobs, folder, engine, cluster)
         with exclusive_lock(folder):
-            return predict_many(package, jobs, engine, print)
+            return predict_many(package, jobs, engine)
 
     if options.videos is not None:
         jobs, own = find_videos(options.videos, out), out / MEMBERS
@@ -60,9 +60,9 @@ def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
     if len(members) == 1:
         outcome = of_one(members[0].package, jobs, out)
     else:
-        outcome = predict_ensemble(members, jobs, own, of_one, print)
+        outcome = predict_ensemble(members, jobs, own, of_one)
         print(f"predictions: {options.out}; each network's own: {own}")
-    return EXIT_OK if conclude(outcome, out, print) else EXIT_FAILED
+    return EXIT_OK if conclude(outcome, out) else EXIT_FAILED
 
 
 def predict_parser(parser: Parser) -> None:

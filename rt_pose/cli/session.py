@@ -22,7 +22,7 @@ def replay(options: Namespace) -> int:
 
         wanted.smooth = smooth_observations
     session = Path(options.session)
-    found = audit(session, wanted, say=print)
+    found = audit(session, wanted)
     if found.hindsight:
         from rt_pose.reports import hindsight_page
 

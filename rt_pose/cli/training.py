@@ -20,12 +20,12 @@ def train_fit(options: Namespace) -> int:
     from train.fitting.fit import fit_interruptible
 
     if options.seeds is not None:
-        outcome = fit_seeds(options.config, read_seeds(options.seeds), options.jobs, print)
-        whole = conclude(outcome, print)
+        outcome = fit_seeds(options.config, read_seeds(options.seeds), options.jobs)
+        whole = conclude(outcome)
         return EXIT_OK if whole else EXIT_INTERRUPTED if outcome.interrupted else EXIT_FAILED
     if options.jobs != 1:
         raise UserError("--jobs: a single training is one process; it is for `--seeds 0,1,2,3,4`")
-    return _trained(lambda: fit_interruptible(options.config, say=print))
+    return _trained(lambda: fit_interruptible(options.config))
 
 
 def _trained(train: Callable[[], FitResult]) -> int:
@@ -45,7 +45,7 @@ def train_distill(options: Namespace) -> int:
     """One small network from labels and from what an ensemble is sure of in unlabeled video."""
     from train.distillation.distill import distill_interruptible
 
-    return _trained(lambda: distill_interruptible(options.config, say=print))
+    return _trained(lambda: distill_interruptible(options.config))
 
 
 def distill_parser(parser: Parser) -> None:
@@ -59,7 +59,7 @@ def train_show_augmented(options: Namespace) -> int:
     """Draw a sheet of augmented samples with their keypoints: what the network will see."""
     from train.fitting.augmentation_sheet import show_augmented
 
-    print(f"sheet: {show_augmented(options.config, say=print)}")
+    print(f"sheet: {show_augmented(options.config)}")
     return EXIT_OK
 
 
@@ -90,7 +90,7 @@ def train_calibrate(options: Namespace) -> int:
     """Fit the filter to recordings (and labels) and write it into the model package."""
     from train.calibrate import calibrate
 
-    package = calibrate(options.config, say=print)
+    package = calibrate(options.config)
     print(f"model package: {package.path} (calibrated, {package.sha256[:12]})")
     return EXIT_OK
 
@@ -106,7 +106,7 @@ def train_evaluate(options: Namespace) -> int:
     """How good a package is: errors, jitter, honest confidence, plausible movement; a page and CSVs."""
     from train.evaluation.evaluate import evaluate
 
-    print(f"page: {evaluate(options.config, say=print)}")
+    print(f"page: {evaluate(options.config)}")
     return EXIT_OK
 
 
@@ -121,7 +121,7 @@ def train_quantise(options: Namespace) -> int:
     """Add networks of lower precision (mixed, int8) to a package, with what they cost in pixels."""
     from train.quantisation.quantise import quantise
 
-    package = quantise(options.config, say=print)
+    package = quantise(options.config)
     print(f"model package: {package.path}; run it with --engine.precision mixed (or int8)")
     return EXIT_OK
 

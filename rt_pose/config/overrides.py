@@ -19,6 +19,8 @@ from rt_pose.errors import nearest
 
 NAMED_BY = ("name", "block")
 """Keys by which items of a list are known."""
+SYNONYMS = {"warm_start": "init_from"}
+"""Options that have a second name: the field's own term for a key whose name is older."""
 
 
 def set_option(source: Source, kind: type, name: str, words: Sequence[str]) -> None:
@@ -77,9 +79,10 @@ def field_name(word: str) -> str:
     Returns
     -------
     str
-        E.g. `keep_warm` for `keep-warm`.
+        E.g. `budget_ms` for `budget-ms`, `init_from` for its synonym `warm-start`.
     """
-    return word.replace("-", "_")
+    name = word.replace("-", "_")
+    return SYNONYMS.get(name, name)
 
 
 def _walk(plain: Any, kind: Any, words: list[str]) -> tuple[Any, Path, Any]:

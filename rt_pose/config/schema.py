@@ -66,7 +66,7 @@ class OutputConfig:
     options: dict[str, Any] = field(default_factory=dict)
     """The driver's own settings."""
     lines: list[str] = field(default_factory=list)
-    """Names of its lines, from line 0 on; rules may use them in place of numbers."""
+    """Names of its lines, from line 0 on; rules may name them in place of numbers."""
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     """What rules may ask of each of its lines at most; more is suppressed with the reason `cap`."""
 

@@ -1,4 +1,4 @@
-"""The addresses of a run's sockets: bound, tried before a run, or held until it begins."""
+"""The addresses of a run's sockets: bound, tried before a run, or reserved until it begins."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def bind(socket: zmq.Socket[bytes], address: str, key: str) -> str:
 
 
 @contextmanager
-def held(publish: PublishConfig, or_free: bool = False) -> Iterator[dict[str, str]]:
+def reserve_addresses(publish: PublishConfig, or_free: bool = False) -> Iterator[dict[str, str]]:
     """Hold the addresses of a run while the block runs.
 
     Parameters
@@ -116,7 +116,7 @@ def check_addresses(publish: PublishConfig) -> None:
     UserError
         With every address that cannot be had.
     """
-    with held(publish):
+    with reserve_addresses(publish):
         pass
 
 

@@ -6,6 +6,7 @@ is killed, or requeued at its time limit, loses only the video it was working on
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +18,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.config.schema import EngineConfig
+from rt_pose.console import log_to_console
 from rt_pose.errors import UserError
 from rt_pose.extras import require
 from rt_pose.offline.cluster_config import ClusterConfig
 from rt_pose.offline.find_videos import VideoJob
-from rt_pose.offline.predict_many import Failure, PredictionOutcome, Say, open_jobs, predict_many, size_of
+from rt_pose.offline.predict_many import Failure, PredictionOutcome, open_jobs, predict_many, size_of
 from rt_pose.offline.prediction_record import exclusive_lock, state
 from rt_pose.package import Package, read_package
+
+_LOG = logging.getLogger(__name__)
 
 LOGS = ".jobs"
 """Folder in OUT of the tasks' scripts and logs."""
@@ -48,7 +52,8 @@ class Share:
                     f"model package {self.package}: it has changed since the tasks were submitted"
                 )
             with exclusive_lock(self.out, shared=True):
-                return predict_many(package, self.jobs, self.engine, print)
+                log_to_console()
+                return predict_many(package, self.jobs, self.engine)
         except UserError as error:
             # An exception would come back as the text of a traceback.
             return PredictionOutcome(failures=[Failure(job.name, str(error)) for job in self.jobs])
@@ -72,7 +77,6 @@ def predict_on_cluster(
     out: Path,
     engine: EngineConfig,
     cluster: ClusterConfig,
-    say: Say,
 ) -> PredictionOutcome:
     """Divide the open jobs among tasks, submit these, and wait for them.
 
@@ -90,8 +94,6 @@ def predict_on_cluster(
         The `engine` section of the configuration.
     cluster
         Where tasks run, how many, and what each may use.
-    say
-        Prints a line.
 
     Returns
     -------
@@ -105,7 +107,7 @@ def predict_on_cluster(
     """
     executor = _executor(out, cluster)
     with exclusive_lock(out):
-        todo, outcome = open_jobs(package, jobs, say)
+        todo, outcome = open_jobs(package, jobs)
     if not todo:
         return outcome
     shares = split_jobs(todo, cluster.tasks)
@@ -114,11 +116,11 @@ def predict_on_cluster(
             executor.submit(Share(package.path.absolute(), package.sha256, share, out.absolute(), engine))
             for share in shares
         ]
-    say(f"{len(todo)} videos in {len(tasks)} tasks ({cluster.where}); logs in {out / LOGS}")
+    _LOG.info(f"{len(todo)} videos in {len(tasks)} tasks ({cluster.where}); logs in {out / LOGS}")
     try:
         _wait(tasks, todo, package.sha256)
     except KeyboardInterrupt:
-        _interrupted(tasks, cluster.where, say)
+        _interrupted(tasks, cluster.where)
         raise
     for task, share in zip(tasks, shares, strict=True):
         _collect(task, share, package.sha256, outcome)
@@ -189,13 +191,13 @@ def _wait(tasks: Sequence[Any], todo: Sequence[VideoJob], sha256: str) -> None:
             clock.sleep_until_ns(clock.now_ns() + round(POLL_S * NS_PER_S))
 
 
-def _interrupted(tasks: Sequence[Any], where: str, say: Say) -> None:
+def _interrupted(tasks: Sequence[Any], where: str) -> None:
     if where == "slurm":
-        say(f"interrupted; the tasks go on (scancel {tasks[0].job_id.split('_')[0]} ends them)")
+        _LOG.info(f"interrupted; the tasks go on (scancel {tasks[0].job_id.split('_')[0]} ends them)")
         return
     for task in tasks:
         task.cancel()
-    say("interrupted, and the tasks ended; start again to go on")
+    _LOG.info("interrupted, and the tasks ended; start again to go on")
 
 
 def _collect(task: Any, share: Sequence[VideoJob], sha256: str, outcome: PredictionOutcome) -> None:

@@ -7,6 +7,7 @@ not done again.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from rt_pose.errors import UserError
 from rt_pose.offline.ensemble import ensemble_of, smoothed_columns
 from rt_pose.offline.find_videos import VideoJob
 from rt_pose.offline.members import EnsembleMember
-from rt_pose.offline.predict_many import Failure, PredictionOutcome, Say
+from rt_pose.offline.predict_many import Failure, PredictionOutcome
 from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, read_predictions, write_predictions
 from rt_pose.offline.prediction_record import state, write_record
 from rt_pose.offline.smooth_files import smooth_ensemble
 from rt_pose.package import Package
+
+_LOG = logging.getLogger(__name__)
 
 MEMBERS = "members"
 SMOOTHER = "ensemble"
@@ -34,7 +37,6 @@ def predict_ensemble(
     jobs: Sequence[VideoJob],
     folder: Path,
     predict: Predict,
-    say: Say,
     views: Sequence[str] = (),
 ) -> PredictionOutcome:
     """Predict every video with every member, and smooth each video's predictions into its table.
@@ -51,8 +53,6 @@ def predict_ensemble(
         Where each member's own tables go, in folders of their names.
     predict
         Predicts the videos of one network into a folder.
-    say
-        Prints a line.
     views
         Body parts seen in several views, such as paw_top=paw_bottom, for multi-view smoothing.
 
@@ -72,7 +72,7 @@ def predict_ensemble(
     tables: dict[Path, list[Path]] = {job.out: [] for job in jobs}
     failed: dict[str, str] = {}
     for member in members:
-        say(f"{member.name}:")
+        _LOG.info(f"{member.name}:")
         own = [own_table(member, job, folder) for job in jobs]
         for failure in predict(member.package, own, folder / member.name).failures:
             failed.setdefault(failure.name, f"{member.name}: {failure.reason}")
@@ -85,7 +85,7 @@ def predict_ensemble(
         elif state(job, identity) == "done":
             outcome.done_before += 1
         else:
-            _smooth(tables[job.out], job, views, identity, say)
+            _smooth(tables[job.out], job, views, identity)
             outcome.predicted.append(job.name)
     return outcome
 
@@ -110,14 +110,14 @@ def own_table(member: EnsembleMember, job: VideoJob, folder: Path) -> VideoJob:
     return VideoJob(job.video, job.name, (folder / member.name / job.name).with_suffix(".csv"))
 
 
-def _smooth(tables: list[Path], job: VideoJob, views: Sequence[str], identity: str, say: Say) -> None:
+def _smooth(tables: list[Path], job: VideoJob, views: Sequence[str], identity: str) -> None:
     ensemble = ensemble_of([read_predictions(table) for table in tables])
     smoothed = smooth_ensemble(ensemble, "multiview" if views else "single", views)
     columns = smoothed_columns(ensemble, smoothed)
     write_predictions(job.out, ensemble.keypoints, ensemble.frames, SMOOTHED_FIELDS, columns)
     write_record(job, identity, SMOOTHER, len(ensemble.frames))
     sd = np.sqrt(np.median(smoothed.var.sum(axis=-1)))
-    say(
+    _LOG.info(
         f"{job.name}: {len(tables)} members smoothed, {len(ensemble.frames)} frames, posterior standard "
         f"deviation {sd:.2f} px (median)"
     )

@@ -6,6 +6,7 @@ has both is never done again; what lacks either is.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,7 +24,8 @@ from rt_pose.offline.predict import Predictor, check_video
 from rt_pose.offline.prediction_record import State, state, write_record
 from rt_pose.package import Package
 
-Say = Callable[[str], object]
+_LOG = logging.getLogger(__name__)
+
 FAILURES = "failures.txt"
 
 
@@ -44,9 +46,7 @@ class PredictionOutcome:
     failures: list[Failure] = field(default_factory=list)
 
 
-def predict_many(
-    package: Package, jobs: Sequence[VideoJob], config: EngineConfig, say: Say
-) -> PredictionOutcome:
+def predict_many(package: Package, jobs: Sequence[VideoJob], config: EngineConfig) -> PredictionOutcome:
     """Predict every job that is not done. A video that cannot be predicted is a failure; the others go on.
 
     Parameters
@@ -57,8 +57,6 @@ def predict_many(
         The videos with their tables.
     config
         The `engine` section of a configuration.
-    say
-        Prints a line.
 
     Returns
     -------
@@ -70,11 +68,11 @@ def predict_many(
     UserError
         Where no engine can serve the package.
     """
-    todo, outcome = open_jobs(package, jobs, say)
+    todo, outcome = open_jobs(package, jobs)
     if not todo:
         return outcome
     predictor = Predictor(package, config)
-    say(f"engine: {predictor.choice}")
+    _LOG.info(f"engine: {predictor.choice}")
     with _progress() as bar:
         # Frames are only known once a video is opened, so time left goes by bytes of video.
         task = bar.add_task("", total=sum(map(size_of, todo)))
@@ -91,13 +89,11 @@ def predict_many(
             bar.update(task, completed=before + size_of(job))
             left = bar.tasks[task].time_remaining
             until = "" if left is None else f", {timedelta(seconds=round(left))} left"
-            say(f"[{number}/{len(jobs)}{until}] {job.name}: {how}")
+            _LOG.info(f"[{number}/{len(jobs)}{until}] {job.name}: {how}")
     return outcome
 
 
-def open_jobs(
-    package: Package, jobs: Sequence[VideoJob], say: Say
-) -> tuple[list[VideoJob], PredictionOutcome]:
+def open_jobs(package: Package, jobs: Sequence[VideoJob]) -> tuple[list[VideoJob], PredictionOutcome]:
     """Find the jobs that are not done.
 
     Parameters
@@ -106,8 +102,6 @@ def open_jobs(
         The model package.
     jobs
         The videos with their tables.
-    say
-        Prints a line.
 
     Returns
     -------
@@ -116,13 +110,15 @@ def open_jobs(
     """
     states: list[State] = [state(job, package.sha256) for job in jobs]
     outcome = PredictionOutcome(done_before=states.count("done"))
-    say(f"{len(jobs)} videos, {outcome.done_before} of them done before")
+    _LOG.info(f"{len(jobs)} videos, {outcome.done_before} of them done before")
     if stale := states.count("stale"):
-        say(f"{stale} were done with another package, or their videos have changed: they are done again")
+        _LOG.info(
+            f"{stale} were done with another package, or their videos have changed: they are done again"
+        )
     return [job for job, known in zip(jobs, states, strict=True) if known != "done"], outcome
 
 
-def conclude(outcome: PredictionOutcome, out: Path, say: Say) -> bool:
+def conclude(outcome: PredictionOutcome, out: Path) -> bool:
     """Print a summary, and list the failures here and in OUT/failures.txt.
 
     Parameters
@@ -131,8 +127,6 @@ def conclude(outcome: PredictionOutcome, out: Path, say: Say) -> bool:
         What became of the videos.
     out
         Folder of the tables.
-    say
-        Prints a line.
 
     Returns
     -------
@@ -140,16 +134,16 @@ def conclude(outcome: PredictionOutcome, out: Path, say: Say) -> bool:
         Whether there were no failures.
     """
     failed = len(outcome.failures)
-    say(f"{len(outcome.predicted)} predicted, {outcome.done_before} done before, {failed} failed")
+    _LOG.info(f"{len(outcome.predicted)} predicted, {outcome.done_before} done before, {failed} failed")
     lines = [f"{failure.name}: {failure.reason}" for failure in outcome.failures]
     if not lines:
         (out / FAILURES).unlink(missing_ok=True)
         return True
     for line in lines:
-        say(f"failed: {line}")
+        _LOG.info(f"failed: {line}")
     with atomic_writer(out / FAILURES) as file:
         file.write("\n".join(lines) + "\n")
-    say(f"started again, it tries these {len(lines)} once more; the list is {out / FAILURES}")
+    _LOG.info(f"started again, it tries these {len(lines)} once more; the list is {out / FAILURES}")
     return False
 
 

@@ -70,19 +70,19 @@ class RunConsole(RunObserver):
 
     def ready(self, description: dict[str, Any]) -> None:
         """See `RunObserver.ready`."""
-        say = self._console.print
+        show = self._console.print
         bare = description["bare_forward_ms"]
-        say(f"engine: {description['engine']['description']}")
-        say(f"bare forward: P50 {bare['p50']:.2f} ms, P99 {bare['p99']:.2f} ms (n {bare['n']})")
+        show(f"engine: {description['engine']['description']}")
+        show(f"bare forward: P50 {bare['p50']:.2f} ms, P99 {bare['p99']:.2f} ms (n {bare['n']})")
         for camera in description["cameras"].values():
             rate = f"{camera['rate_hz']:g} frames/s" if camera["rate_hz"] else "triggered from outside"
             size = f"{camera['width']}x{camera['height']}x{camera['channels']}"
-            say(f"camera {camera['name']}: {camera['driver']} {camera['serial']} {size}, {rate}")
+            show(f"camera {camera['name']}: {camera['driver']} {camera['serial']} {size}, {rate}")
         for output in description["outputs"].values():
-            say(f"output {output['name']}: {output['driver']} {output['serial']}, {output['delay_ms']:g} ms")
+            show(f"output {output['name']}: {output['driver']} {output['serial']}, {output['delay_ms']:g} ms")
         if description["outputs"] and self._keys is not None and self._keys.active:
-            say("[space] or [x] is the emergency stop: all outputs low at once, and disarmed")
-        say(f"poses: {description['addresses']['publish']}   control: {description['addresses']['control']}")
+            show("[space] or [x] is the emergency stop: all outputs low at once, and disarmed")
+        show(f"poses: {description['addresses']['publish']}   control: {description['addresses']['control']}")
         self._update("waiting for the first frame ...")
 
     def stats(self, stats: dict[str, Any]) -> None:

@@ -109,7 +109,7 @@ def _age(state: ViewState, camera: str, now_ns: int) -> Reading:
     if age_ns is None:
         return UNKNOWN
     if age_ns < 0:
-        return Reading("?", "warn", "the publisher's clock is not this machine's: no age can be told")
+        return Reading("?", "warn", "the publisher's clock is not this machine's: the age is unknown")
     stale = state.stale(camera, now_ns)
     text = f"{age_ns / NS_PER_MS:.0f} ms" if age_ns < NS_PER_S else f"{age_ns / NS_PER_S:.1f} s"
     return Reading(f"{text} stale" if stale else text, "muted" if stale else "plain")

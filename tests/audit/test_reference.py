@@ -31,7 +31,7 @@ def test_random_sessions_agree(seed: int, tmp_path: Path) -> None:
     """With gated and unseen keypoints, restarts, gaps, stamps out of order and recordings wound back."""
     write_random_session(tmp_path / "session", seed)
     found = compare(Session.read(tmp_path / "session"))
-    assert found.agrees, reference.tell(found)
+    assert found.agrees, reference.format_reference(found)
     assert found.position_px <= TOLERANCE_PX
     assert 700 < found.n <= 300 * len(KEYPOINTS)
 

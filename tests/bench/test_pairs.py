@@ -10,7 +10,7 @@ import pytest
 from support.clip import write_clip
 from support.tiny_package import make_tiny_package
 
-from bench.pairs import Plan, compare_with_bounds, interval, main, measure_pair
+from bench.pairs import Options, compare_with_bounds, interval, main, measure_pair
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,15 +46,16 @@ def test_what_was_measured_is_kept_and_not_measured_again(
     """One real run; the other three, as an interrupted measurement would have left them, are its copies."""
     make_tiny_package(tmp_path / "package")
     write_clip(tmp_path / "clip.avi", 30)
-    plan = Plan(ROOT, ROOT, tmp_path / "package", tmp_path / "clip.avi", 2, 1.0, 60.0, "160x120")
+    options = Options(before=ROOT, after=ROOT, model=tmp_path / "package", video=tmp_path / "clip.avi")
+    options.pairs, options.seconds, options.size = 2, 1.0, "160x120"
     work = tmp_path / "work"
     work.mkdir()
     (work / "000-before.json").write_text("{}")
-    measured = (measure_pair(plan, 0, work))["after"]
+    measured = (measure_pair(options, 0, work))["after"]
     for name in ("000-before", "001-before", "001-after"):
         (work / f"{name}.json").write_text(json.dumps(measured))
-    command = ["--before", str(ROOT), "--after", str(ROOT), "--model", str(plan.model)]
-    command += ["--video", str(plan.video), "--pairs", "2", "--work", str(work)]
+    command = ["--before", str(ROOT), "--after", str(ROOT), "--model", str(options.model)]
+    command += ["--video", str(options.video), "--pairs", "2", "--work", str(work)]
     capsys.readouterr()
     assert main([*command, "--out", str(tmp_path / "result")]) == 0
     assert "done" not in capsys.readouterr().err

@@ -15,7 +15,7 @@ SMALL = NetworkConfig(backbone="tiny", width=96, height=96, head_width=8)
 
 def test_it_passes_the_golden_check_and_says_what_it_is(tmp_path: Path) -> None:
     frames = random_frames(4, 160, 120, 3)
-    package = random_package(tmp_path / "package", 5, 3, frames, SMALL, say=lambda text: None)
+    package = random_package(tmp_path / "package", 5, 3, frames, SMALL)
     assert len(package.manifest.keypoints) == 5
     assert package.manifest.input.channels == 3
     assert package.manifest.training["note"] == NOTE

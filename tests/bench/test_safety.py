@@ -71,5 +71,5 @@ def test_the_page_names_every_scenario(tmp_path: Path) -> None:
     row = {"n": 1, "p50": 20.0, "max": 30.0, "stayed": 0, "bound_ms": 100.0, "first": first}
     text = page({"machine": {"cpu": "a machine", "cores_usable": 2}, "rows": {"cable pulled": row}})
     assert "| cable pulled | 1 | 20.0 | 30.0 | 100 | complete |" in text
-    assert "- told at once: told" in text
+    assert "- reported at once: told" in text
     assert "- log: logged" in text

@@ -171,3 +171,9 @@ def test_verbs_that_take_options_only() -> None:
     assert (config.faults.drop, config.faults.jitter_ms) == (0.1, 2.0), "the rest of a bad day stays"
     with pytest.raises(UserError, match="evaluate: --data is missing\ntrain evaluate: --out is missing"):
         parsed("train", "evaluate", "--model", "p")
+
+
+@pytest.mark.parametrize("option", ["--init_from", "--init-from", "--warm_start", "--warm-start"])
+def test_the_warm_start_has_two_names(option: str) -> None:
+    built = parser_of("train fit").parse([option, "runs/earlier"]).config
+    assert built.init_from == "runs/earlier"

@@ -74,25 +74,10 @@ def test_there_are_commands_to_look_at() -> None:
 
 NOT_SHOWN: set[str] = set()
 """Verbs that no page shows."""
-COMING = ("--reference", "--warm_start")
-"""What the pages speak of already, and is not in the program yet."""
-
-
-def comes_later(command: str) -> bool:
-    """Whether it is one of those, and missing still."""
-    words = words_of(command)
-    verb = verb_of(words)
-    if verb is None:
-        return words[0] in COMING
-    return any(w in COMING and w not in known_options(verb) for w in words)
-
-
 @pytest.mark.parametrize(("block", "command"), OF_OURS, ids=names(OF_OURS))
 @pytest.mark.usefixtures("folder")
 def test_a_verb_takes_it(block: object, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The verb's own parser and configuration take the command as it is written."""
-    if comes_later(command):
-        pytest.skip("it is not in the program yet")
     words = words_of(command)
     if words == ["--version"] or "--help" in words:
         assert code_of(words) == 0
@@ -121,8 +106,6 @@ def test_quick_ones_run(
     folder: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    if comes_later(command):
-        pytest.skip("it is not in the program yet")
     if "sessions/first" in command:
         first_session(folder)
     words = words_of(command)
@@ -148,8 +131,6 @@ def test_every_option_of_a_verb_in_running_text_is_known(page: Path) -> None:
     for text in re.findall(r"`(rt-pose [^`]+)`", prose(page)):
         words = text.split()[1:]
         verb = verb_of(words)
-        if comes_later(text):
-            continue
         if verb is None:
             assert words[0].startswith("--") or any(v.startswith(f"{words[0]} ") for v in VERBS), text
             continue

@@ -10,7 +10,7 @@ import pytest
 
 from rt_pose.config.schema import PublishConfig
 from rt_pose.errors import UserError
-from rt_pose.loop.ports import check_addresses, held, listener
+from rt_pose.loop.ports import check_addresses, listener, reserve_addresses
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_addresses_that_can_be_had_are_free_again_afterwards() -> None:
 
 def test_what_is_held_nobody_else_gets(taken: str) -> None:
     wanted = PublishConfig(taken, free())
-    with held(wanted, or_free=True) as bound:
+    with reserve_addresses(wanted, or_free=True) as bound:
         assert bound["publish.address"] != taken
         assert bound["publish.control"] == wanted.control
         for address in bound.values():
@@ -62,7 +62,10 @@ def test_what_is_held_nobody_else_gets(taken: str) -> None:
 
 
 def test_a_free_port_mends_nothing_but_a_port_in_use() -> None:
-    with pytest.raises(UserError, match="is open to other machines"), held(PublishConfig("tcp://*:1"), True):
+    with (
+        pytest.raises(UserError, match="is open to other machines"),
+        reserve_addresses(PublishConfig("tcp://*:1"), True),
+    ):
         pass
 
 

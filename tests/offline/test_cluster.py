@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.disc_videos import write_disc_video
+from support.log_lines import log_into
 from support.tiny_package import make_tiny_package
 
 from rt_pose.config.schema import EngineConfig
@@ -31,7 +32,7 @@ def _run(package: Package, films: Path, out: Path, **cluster: object) -> tuple[P
     messages: list[str] = []
     config = ClusterConfig(**{"where": "local", "tasks": 2} | cluster)  # type: ignore[arg-type]
     jobs = find_videos(str(films), out)
-    return predict_on_cluster(package, jobs, out, FLOAT32, config, messages.append), messages
+    return log_into(messages, predict_on_cluster, package, jobs, out, FLOAT32, config), messages
 
 
 def test_tasks_share_the_videos_and_a_second_go_does_the_rest(package: Package, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from support.disc_videos import write_disc_video
+from support.log_lines import log_into
 from support.tiny_package import make_tiny_package
 
 from rt_pose.cli.main import main
@@ -43,7 +44,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _run(package: Package, videos: Path, out: Path) -> tuple[PredictionOutcome, list[str]]:
     messages: list[str] = []
     jobs = find_videos(str(videos), out)
-    return predict_many(package, jobs, FLOAT32, messages.append), messages
+    return log_into(messages, predict_many, package, jobs, FLOAT32), messages
 
 
 def test_each_table_is_that_of_its_video_alone(package: Package, videos: Path, tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_a_record_says_what_made_the_table(package: Package, videos: Path, tmp_p
 
 def test_time_left_goes_by_the_bytes_of_video(package: Package, videos: Path, tmp_path: Path) -> None:
     messages: list[str] = []
-    predict_many(package, find_videos(str(videos), tmp_path), FLOAT32, messages.append)
+    log_into(messages, predict_many, package, find_videos(str(videos), tmp_path), FLOAT32)
     expected = [re.fullmatch(r"\[(\d)/3(, \d:\d\d:\d\d left)?", line.split("]")[0]) for line in messages[2:]]
     assert [found and found[1] for found in expected] == ["1", "2", "3"]
     assert messages[-1].startswith("[3/3, 0:00:00 left]")
@@ -171,7 +172,7 @@ def test_time_left_goes_by_the_bytes_of_video(package: Package, videos: Path, tm
 
 def test_conclude_says_nothing_of_failures_where_there_are_none(tmp_path: Path) -> None:
     messages: list[str] = []
-    assert conclude(PredictionOutcome(["a"], 2, []), tmp_path, messages.append)
+    assert log_into(messages, conclude, PredictionOutcome(["a"], 2, []), tmp_path)
     assert messages == ["1 predicted, 2 done before, 0 failed"]
 
 

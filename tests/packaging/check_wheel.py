@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -27,9 +28,10 @@ NEVER = ("torch", "nvidia", "pytorch_lightning", "tensorboard", "PySide6", "pand
 
 
 def call(*command: object, cwd: Path) -> str:
-    """Run a command; what it printed. It must end well."""
+    """Run a command without the clone on Python's path; what it printed. It must end well."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+    alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(words, cwd=cwd, env=alone, capture_output=True, text=True, check=False)
     if done.returncode:
         messages = done.stdout + done.stderr
         raise SystemExit(f"{' '.join(words)}\nended with {done.returncode}:\n{messages}")
@@ -77,6 +79,9 @@ def try_out(environment: Path, place: Path) -> None:
     make_tiny_package(place / "package")
     write_clip(place / "video.avi", frames=40, rate_hz=20)
     program = environment / "bin" / "rt-pose"
+    where = "import rt_pose, train, rigs, bench; print(*rt_pose.__path__, *train.__path__, *bench.__path__)"
+    found = call(environment / "bin" / "python", "-P", "-c", where, cwd=place).split()
+    assert all(path.startswith(str(environment)) for path in found), found
     for words in (["--version"], ["configs"], ["configs", "copy", "video"], ["doctor"]):
         print(call(program, *words, cwd=place), end="")
     ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]

@@ -26,7 +26,7 @@ from rt_pose.package import (
     TrackingSpec,
     write_package,
 )
-from train.export import _write_onnx, _write_program
+from train.models.files import write_onnx, write_program
 
 WIDTH, HEIGHT = 160, 128
 FRAMES = 2
@@ -47,7 +47,7 @@ def make_context_package(path: Path, keypoints: int = 3) -> Package:
     spec = InputSpec(WIDTH, HEIGHT, 1, [MEAN], [STD], context=context)
     network = RememberingDiscFinder(keypoints).eval()
     path.mkdir(parents=True, exist_ok=True)
-    _write_program(network, spec, path / PROGRAM)
+    write_program(network, spec, path / PROGRAM)
     manifest = Manifest(
         keypoints=[f"k{i}" for i in range(keypoints)],
         skeleton=[],
@@ -63,6 +63,6 @@ def make_context_package(path: Path, keypoints: int = 3) -> Package:
         path,
         manifest,
         Golden(frames, found.xy, found.confidence),
-        lambda file: _write_onnx(network, spec, file),
+        lambda file: write_onnx(network, spec, file),
         {PROGRAM: lambda _: None},
     )

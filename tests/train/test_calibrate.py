@@ -80,7 +80,7 @@ def config(package: Path, recording: Path, **changes: object) -> CalibrateConfig
 
 def test_the_package_is_calibrated_and_still_whole(package: Path, video: Path, labels: Path) -> None:
     before = read_package(package)
-    after = calibrate(config(package, video, labels=str(labels), views=["k1=k2"]), say=lambda _: None)
+    after = calibrate(config(package, video, labels=str(labels), views=["k1=k2"]))
     spec = after.manifest.tracking
     assert spec.calibrated
     assert after.sha256 == read_package(package).sha256 != before.sha256
@@ -107,7 +107,7 @@ def test_what_is_wrong_is_told_before_anything_is_written(package: Path, video: 
         ({"labels": str(tmp_path / "none.csv")}, "no such file"),
     ):
         with pytest.raises(UserError, match=message):
-            calibrate(config(package, video, frames=60, **changes), say=lambda _: None)
+            calibrate(config(package, video, frames=60, **changes))
     assert (package / "manifest.json").read_bytes() == before
 
 
@@ -121,7 +121,7 @@ def test_a_recording_of_nothing_is_told(package: Path, tmp_path: Path) -> None:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(dark, format="gray")))
         container.mux(stream.encode())
     with pytest.raises(UserError, match="no keypoint was seen"):
-        calibrate(config(package, path), say=lambda _: None)
+        calibrate(config(package, path))
 
 
 def test_the_bias_is_the_errors_less_the_noise() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rt_pose.video import Channels
 from train.data.videos import IndexedVideo
 
+_LOG = logging.getLogger(__name__)
 _FORMATS: dict[int, str] = {1: "gray", 3: "rgb24"}
 KEYS_BACK = 2
 """Key frames before the nearest one from which decoding is tried as well."""
@@ -24,12 +25,11 @@ Images = list[NDArray[np.uint8]]
 class ClipReader:
     """Reads clips, and keeps count of the frames that cannot be decoded. Not thread safe."""
 
-    def __init__(self, channels: Channels, say: Callable[[str], object] | None = None) -> None:
+    def __init__(self, channels: Channels) -> None:
         """Read frames with `channels` channels, 1 (gray) or 3 (RGB). Each damaged video is reported once."""
         self.corrupt: set[tuple[Path, int]] = set()
         """Frames met so far that cannot be decoded: file and time in the stream's own unit."""
         self._channels = channels
-        self._say = say
         self._reformatter = VideoReformatter()
 
     def read(self, video: IndexedVideo, start: int, length: int) -> Images | None:
@@ -106,6 +106,6 @@ class ClipReader:
     def _note(self, video: IndexedVideo, time: int) -> None:
         known = {path for path, _ in self.corrupt}
         self.corrupt.add((video.path, time))
-        if self._say is not None and video.path not in known:
+        if video.path not in known:
             index = int(np.searchsorted(video.times, time))
-            self._say(f"video {video.path}: frame {index} cannot be decoded; no clip is taken across it")
+            _LOG.info(f"video {video.path}: frame {index} cannot be decoded; no clip is taken across it")

@@ -9,7 +9,7 @@ have seen. A clip never crosses from one video to another, nor a gap in one.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,6 @@ class ClipBatches:
         first_step: int = 0,
         again: int = 0,
         threads: int = 1,
-        say: Callable[[str], object] | None = None,
         rank: int = 0,
     ) -> None:
         """Choose what the clips are taken from.
@@ -108,7 +107,7 @@ class ClipBatches:
                 "augment.noise or augment.shot_noise above 0"
             )
         self.videos = videos
-        self.reader = ClipReader(spec.channels, say)
+        self.reader = ClipReader(spec.channels)
         self._spec = spec
         self._augment = augment
         self._length = clip_length

@@ -121,7 +121,7 @@ def read_labels(
             else []
         )
         listed = "\n  ".join(problems[:MAX_PROBLEMS_SHOWN] + more)
-        raise UserError(f"labels {source.path}: mend the following and start again:\n  {listed}")
+        raise UserError(f"labels {source.path}: correct the following and start again:\n  {listed}")
     return _label_frames(source, _same_channels(images, channels))
 
 

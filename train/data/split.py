@@ -236,10 +236,10 @@ def _from_file(path: Path, names: list[str]) -> NDArray[np.bool_]:
         if part not in _PARTS
     ]
     parts = {image: part for _, image, part in rows}
-    problems += [f"says nothing of {name}, which is labeled" for name in names if name not in parts]
+    problems += [f"has no row for {name}, which is labeled" for name in names if name not in parts]
     if problems:
         listed = "\n  ".join(problems[:MAX_PROBLEMS_SHOWN])
-        raise UserError(f"{path}: mend the following ({len(problems)} in all):\n  {listed}")
+        raise UserError(f"{path}: correct the following ({len(problems)} in all):\n  {listed}")
     return np.array([_PARTS[parts[name]] for name in names])
 
 

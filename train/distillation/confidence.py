@@ -107,7 +107,8 @@ def format_confidence(keypoints: Sequence[str], found: Sequence[EnsembleConfiden
     uncertainty = np.median(np.concatenate([each.uncertainty_px for each in found]), axis=0)
     width = max(len(name) for name in keypoints)
     return [
-        f"  {name:{width}}  sure {s:6.1%}  absent {a:6.1%}  unknown {abs(1 - s - a):6.1%}  doubt {d:.2f} px"
+        f"  {name:{width}}  confident {s:6.1%}  absent {a:6.1%}  "
+        f"unknown {abs(1 - s - a):6.1%}  uncertainty {d:.2f} px"
         for name, s, a, d in zip(
             keypoints, confident.mean(axis=0), absent.mean(axis=0), uncertainty, strict=True
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from train.config import TrainConfig
 
 TEACHER = "teacher"
-"""What `init_from` says where the network is to begin as one of its teachers."""
+"""Value of `init_from` for a network that starts from one of its teachers."""
 
 
 @dataclass
@@ -47,5 +47,5 @@ class DistillConfig(TrainConfig):
     pseudo: PseudoConfig = field(default_factory=PseudoConfig)
     """Which of the ensemble's answers count, and how much."""
     init_from: str = TEACHER
-    """teacher: the network begins as the best teacher of its own kind whose checkpoint lies beside its
+    """teacher: the network starts from the best teacher of its own kind whose checkpoint lies beside its
     package, as `train fit` leaves it; where there is none, as `network` says. Else as for `train fit`."""

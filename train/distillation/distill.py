@@ -8,6 +8,7 @@ The network learns from labels and pseudo-labels in every batch; the losses on c
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rt_pose.config.schema import EngineConfig
+from rt_pose.console import warnings_only
 from rt_pose.errors import UserError, nearest
 from rt_pose.offline.find_videos import VideoJob
 from rt_pose.offline.members import EnsembleMember, find_members
@@ -35,13 +37,14 @@ from train.fitting.job import Job
 from train.fitting.warm_start import checkpoint_of
 from train.losses.terms import uses_clips
 from train.support.disk import check_start
-from train.support.distributed import rank, say_on_rank_zero
-from train.support.say import Say
+from train.support.distributed import quiet_unless_rank_zero, rank
+
+_LOG = logging.getLogger(__name__)
 
 TEACHERS, SMOOTHED = "teachers", "smoothed"
 
 
-def distill_interruptible(config: DistillConfig, say: Say = print) -> FitResult:
+def distill_interruptible(config: DistillConfig) -> FitResult:
     """Train, and write to the configured `out` what `fit` writes and the pseudo-labels.
 
     Parameters
@@ -63,7 +66,7 @@ def distill_interruptible(config: DistillConfig, say: Say = print) -> FitResult:
     out = choose_folder(None, config.out, "out")
     check_start(out)
     _check(config)
-    say = say_on_rank_zero(config, say)
+    quiet_unless_rank_zero(config)
     teachers = find_members(config.teachers, "--teachers")
     if len(teachers) < 2:
         raise UserError(
@@ -71,26 +74,26 @@ def distill_interruptible(config: DistillConfig, say: Say = print) -> FitResult:
             "or more, or a folder that `rt-pose train fit --seeds` filled"
         )
     of_teacher = config.init_from == TEACHER
-    job = read_inputs(_training(config, "" if of_teacher else config.init_from), None, say)
+    job = read_inputs(_training(config, "" if of_teacher else config.init_from), None)
     _check_skeleton(teachers, job)
     if of_teacher:
-        job = replace(job, config=replace(job.config, init_from=_best_teacher(teachers, job, say)))
-    job = start_from(job, say)
-    _check_seen(teachers, job, say)
+        job = replace(job, config=replace(job.config, init_from=_best_teacher(teachers, job)))
+    job = start_from(job)
+    _check_seen(teachers, job)
     jobs = _videos(config, job, out)
-    sure_px = _sure_px(config, teachers, say)
+    sure_px = _sure_px(config, teachers)
     if rank(config) == 0:  # those who train with it begin when it has written this
-        _run_teachers(teachers, config, jobs, out, say)
-    pseudo = make_pseudo_labels(config, job, teachers, jobs, out / TEACHERS, sure_px, say)
-    return run(replace(job, pseudo=pseudo), out, say)
+        _run_teachers(teachers, config, jobs, out)
+    pseudo = make_pseudo_labels(config, job, teachers, jobs, out / TEACHERS, sure_px)
+    return run(replace(job, pseudo=pseudo), out)
 
 
 def _run_teachers(
-    teachers: Sequence[EnsembleMember], config: DistillConfig, jobs: Sequence[VideoJob], out: Path, say: Say
+    teachers: Sequence[EnsembleMember], config: DistillConfig, jobs: Sequence[VideoJob], out: Path
 ) -> None:
     """The teachers' tables of the videos, and the smoothed ones; UserError where one cannot be had."""
     views = ["=".join(names) for names in config.views]
-    outcome = predict_ensemble(teachers, jobs, out / TEACHERS, _predict, say, views)
+    outcome = predict_ensemble(teachers, jobs, out / TEACHERS, _predict, views)
     if outcome.failures:
         listed = "\n  ".join(f"{failure.name}: {failure.reason}" for failure in outcome.failures)
         raise UserError(f"videos: the teachers cannot do these:\n  {listed}\nmend them, or leave them out")
@@ -98,11 +101,11 @@ def _run_teachers(
 
 def _predict(package: Package, jobs: Sequence[VideoJob], folder: Path) -> PredictionOutcome:
     """Predict in float32, which is the same on every machine: faster precisions move keypoints."""
-    with exclusive_lock(folder, verb="rt-pose train distill"):
-        return predict_many(package, jobs, EngineConfig(precision="float32"), lambda _: None)
+    with exclusive_lock(folder, verb="rt-pose train distill"), warnings_only():
+        return predict_many(package, jobs, EngineConfig(precision="float32"))
 
 
-def _best_teacher(teachers: Sequence[EnsembleMember], job: Job, say: Say) -> str:
+def _best_teacher(teachers: Sequence[EnsembleMember], job: Job) -> str:
     """Return the checkpoint of the best teacher that the network can start from; "" where there is none."""
     network = _architecture({"network": asdict(job.config.network)})
     found: list[tuple[float, Path]] = []
@@ -117,7 +120,7 @@ def _best_teacher(teachers: Sequence[EnsembleMember], job: Job, say: Say) -> str
         if checkpoint is not None and alike:
             found.append((training.get("errors", {}).get("mean_px", np.inf), checkpoint))
     if not found:
-        say(
+        _LOG.info(
             "init_from: no teacher has this network's settings, its keypoints and "
             f"{'gray' if job.spec.channels == 1 else 'RGB'} images and, beside its package, its checkpoint "
             "(OUT/checkpoints/best.ckpt), so the network does not begin as one of them"
@@ -190,7 +193,7 @@ def _check_skeleton(teachers: Sequence[EnsembleMember], job: Job) -> None:
         )
 
 
-def _check_seen(teachers: Sequence[EnsembleMember], job: Job, say: Say) -> None:
+def _check_seen(teachers: Sequence[EnsembleMember], job: Job) -> None:
     """UserError where a teacher has trained, or may have, on a frame that validates here."""
     if not job.split.validation.size:
         return
@@ -198,7 +201,7 @@ def _check_seen(teachers: Sequence[EnsembleMember], job: Job, say: Say) -> None:
         training = teacher.package.manifest.training
         seen = trained_names(training, job.validation.names)
         if seen is None:
-            say(
+            _LOG.info(
                 f"{teacher.name} does not say which frames it kept back: if it has trained on some that "
                 "validate here, the error on them will be too small"
             )
@@ -244,17 +247,17 @@ def _videos(config: DistillConfig, job: Job, out: Path) -> list[VideoJob]:
     return jobs
 
 
-def _sure_px(config: DistillConfig, teachers: Sequence[EnsembleMember], say: Say) -> float:
+def _sure_px(config: DistillConfig, teachers: Sequence[EnsembleMember]) -> float:
     if config.pseudo.sure_px is not None:
-        say(f"sure: doubt of at most {config.pseudo.sure_px:.2f} px, as configured")
+        _LOG.info(f"confident: uncertainty of at most {config.pseudo.sure_px:.2f} px, as configured")
         return config.pseudo.sure_px
     errors = [t.package.manifest.training.get("errors", {}).get("median_px") for t in teachers]
     known = [float(error) for error in errors if error]
     if not known:
         raise UserError(
-            "pseudo.sure_px: the teachers' packages tell no validation error to derive it from; set it, in "
+            "pseudo.sure_px: the teachers' packages hold no validation error to derive it from; set it, in "
             "px of the frame"
         )
     sure_px = float(np.mean(known))
-    say(f"sure: doubt of at most {sure_px:.2f} px, the teachers' median validation error")
+    _LOG.info(f"confident: uncertainty of at most {sure_px:.2f} px, the teachers' median validation error")
     return sure_px

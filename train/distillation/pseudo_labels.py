@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +26,8 @@ from train.fitting.augmentation_sheet import draw_sheet
 from train.fitting.job import Job
 from train.fitting.memory import GIB, free_memory
 from train.support.distributed import rank
-from train.support.say import Say
+
+_LOG = logging.getLogger(__name__)
 
 SHEET = "pseudo-labels.png"
 LEAST_KNOWN = 0.5
@@ -41,7 +43,6 @@ def make_pseudo_labels(
     videos: Sequence[VideoJob],
     tables: Path,
     sure_px: float,
-    say: Say,
 ) -> Pseudo:
     """Choose frames of the videos, label them by the smoothed ensemble, and write them beside `tables`.
 
@@ -80,7 +81,7 @@ def make_pseudo_labels(
         f"of {sum(len(each.xy) for each in found)} frames:",
         *format_confidence(job.frames.keypoints, found),
     ):
-        say(line)
+        _LOG.info(line)
     kept_back, margin = job.validation.names, config.pseudo.margin
     near = [
         near_labeled(kept_back, video.video.stem, len(each.xy), margin)
@@ -88,7 +89,7 @@ def make_pseudo_labels(
     ]
     chosen, alone = _choose(config, found, near, sure_px)
     left_out = {"beside_validation": int(sum(each.sum() for each in near)), "like_no_other": alone}
-    _report_left_out(left_out, config, kept_back, say)
+    _report_left_out(left_out, config, kept_back)
     _check_memory(job, sum(len(indices) for indices in chosen), free_memory("cpu"))
     frames = pseudo_labeled(
         [
@@ -107,11 +108,11 @@ def make_pseudo_labels(
     )
     pseudo = config.pseudo
     per_batch = int(np.clip(round(pseudo.share * config.batch_size), 1, config.batch_size - 1))
-    say(
+    _LOG.info(
         f"{len(frames)} frames are pseudo-labeled, {known.mean():.0%} of their keypoints known: "
         f"{out / TABLE}; a few of them drawn: {out / SHEET}"
     )
-    say(f"{per_batch} of a batch's {config.batch_size} frames are theirs, weight {pseudo.weight:g}")
+    _LOG.info(f"{per_batch} of a batch's {config.batch_size} frames are theirs, weight {pseudo.weight:g}")
     confident = np.concatenate([each.confident for each in found]).mean(axis=0)
     notes = {
         "teachers": {teacher.name: teacher.package.sha256 for teacher in teachers},
@@ -145,14 +146,14 @@ def _labels(found: EnsembleConfidence) -> NDArray[np.float64]:
     return np.where(found.confident[..., None], found.xy, np.nan)
 
 
-def _report_left_out(left_out: dict[str, int], config: DistillConfig, kept_back: list[str], say: Say) -> None:
-    say(
+def _report_left_out(left_out: dict[str, int], config: DistillConfig, kept_back: list[str]) -> None:
+    _LOG.info(
         f"left out: {left_out['beside_validation']} frames within {config.pseudo.margin} of one that "
         f"validates, {left_out['like_no_other']} with a pose like hardly any other"
     )
     if unknown := without_frame_index(kept_back):
-        say(
-            f"{unknown} of {len(kept_back)} images that validate do not tell by their names which frames of "
+        _LOG.info(
+            f"{unknown} of {len(kept_back)} images that validate do not state in their names which frames of "
             "a video they are (VIDEO/img0123.png would): pseudo-labeled frames may be their neighbours, and "
             "the error on them too small"
         )
@@ -171,8 +172,8 @@ def _choose(
     candidates = np.flatnonzero((known.mean(axis=1) >= LEAST_KNOWN) & confident.any(axis=1))
     if not len(candidates):
         raise UserError(
-            f"pseudo.sure_px: in no frame are the teachers sure of half of the keypoints (doubt of at most "
-            f"{sure_px:.2f} px); set a larger one, or train the teachers further"
+            f"pseudo.sure_px: in no frame are the teachers confident of half of the keypoints (uncertainty "
+            f"of at most {sure_px:.2f} px); set a larger one, or train the teachers further"
         )
     candidates = candidates[~np.concatenate(near)[candidates]]
     if not len(candidates):

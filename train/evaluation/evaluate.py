@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ from train.evaluation.config import EvaluateConfig
 from train.evaluation.page import page
 from train.evaluation.pictures import Picture, worst_labeled, worst_steps
 from train.evaluation.spaces import Space, fit_pose, fit_views, resolve_views
-from train.support.say import Say
+
+_LOG = logging.getLogger(__name__)
 
 POSE, VIEWS = "pca_singleview_error", "pca_multiview_error"
 """Names of the metrics, which are Lightning Pose's."""
@@ -44,7 +46,7 @@ class _Job:
     infos: list[VideoInfo]
 
 
-def evaluate(config: EvaluateConfig, say: Say) -> Path:
+def evaluate(config: EvaluateConfig) -> Path:
     """Evaluate a package, and write OUT/evaluation.html, evaluation.json, predictions*.csv and video_preds/.
 
     Parameters
@@ -67,10 +69,10 @@ def evaluate(config: EvaluateConfig, say: Say) -> Path:
     engine = build(EngineConfig, {"precision": config.engine}, "evaluate")
     choice = choose_engine(job.package, engine)
     for line in job.frames.notes:
-        say(line)
-    say(f"engine: {choice}")
-    say(f"{len(job.frames)} labeled frames, split {job.sets.how}")
-    spaces = _spaces(job, say)
+        _LOG.info(line)
+    _LOG.info(f"engine: {choice}")
+    _LOG.info(f"{len(job.frames)} labeled frames, split {job.sets.how}")
+    spaces = _spaces(job)
     seen = labeled.predict_labeled(job.frames, job.sets, choice.estimator, spaces)
     labeled.write_files(seen, out)
     figures: dict[str, Any] = {
@@ -92,7 +94,7 @@ def evaluate(config: EvaluateConfig, say: Say) -> Path:
         figures["videos"][video.name] = video_metrics.figures_of(film, job.package, choice.estimator)
         pictures[video.name] = worst_steps(film, keypoints, job.package.manifest.input.channels, config.worst)
         curves[video.name] = film.metrics
-    return _write(out, figures, pictures, curves, say)
+    return _write(out, figures, pictures, curves)
 
 
 def _prepare(config: EvaluateConfig) -> _Job:
@@ -126,7 +128,7 @@ def _check(config: EvaluateConfig) -> None:
         raise UserError("train evaluate:\n  " + "\n  ".join(problems))
 
 
-def _spaces(job: _Job, say: Say) -> dict[str, Space]:
+def _spaces(job: _Job) -> dict[str, Space]:
     """Fit the spaces to the labels that were trained on; to all where nothing says which those are."""
     training = job.sets.of(labeled.TRAIN)
     labels = job.frames.xy[training] if training.any() else job.frames.xy
@@ -136,9 +138,9 @@ def _spaces(job: _Job, say: Say) -> dict[str, Space]:
         if space is not None:
             spaces[name] = space
             n = len({k for group in space.keypoints for k in group})
-            say(f"{name}: {len(space.components)} components from {space.poses} rows, {n} keypoints")
+            _LOG.info(f"{name}: {len(space.components)} components from {space.poses} rows, {n} keypoints")
         elif name == POSE or job.views:
-            say(f"{name}: too few labels in which all its keypoints are there; not measured")
+            _LOG.info(f"{name}: too few labels in which all its keypoints are there; not measured")
     return spaces
 
 
@@ -147,7 +149,6 @@ def _write(
     figures: dict[str, Any],
     pictures: dict[str, list[Picture]],
     curves: dict[str, dict[str, np.ndarray]],
-    say: Say,
 ) -> Path:
     with atomic_writer(out / "evaluation.json") as file:
         # What is not finite becomes null.
@@ -158,14 +159,14 @@ def _write(
     for name, found in figures["labels"].items():
         error = found["pixel_error"]
         if error["n"]:
-            say(
+            _LOG.info(
                 f"{name}: pixel error median {error['median_px']:.2f}, mean {error['mean_px']:.2f}, P90 "
                 f"{error['p90_px']:.2f} (n {error['n']}); noise moves it by {_jitter(found)}"
             )
     for name, found in figures["videos"].items():
         steps = found[video_metrics.TEMPORAL]["all"]
         if steps["n"]:
-            say(
+            _LOG.info(
                 f"{name}: temporal norm median {steps['median_px']:.2f}, P99.9 {steps['p99_9_px']:.2f} px "
                 f"(n {steps['n']}); noise moves it by {_jitter(found)}"
             )

@@ -8,7 +8,7 @@ Every picture has gone through the graph that training uses, and is shown as the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import fields
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from train.data.videos import check_videos, find_videos
 from train.fitting.check import check
 from train.models.network import input_spec
 
+_LOG = logging.getLogger(__name__)
+
 ROWS, COLUMNS = 4, 6
 GAP_PX, BAR_PX, LINE_PX = 4, 20, 18
 SMALLEST_TILE_PX = 200
@@ -35,7 +37,7 @@ _BACKGROUND, _INK = 24, (230, 230, 230)
 Picture = NDArray[np.uint8]
 
 
-def show_augmented(config: TrainConfig, say: Callable[[str], object]) -> Path:
+def show_augmented(config: TrainConfig) -> Path:
     """Draw the sheet of a training's configuration to its `out`, a PNG, and report what it shows.
 
     Parameters
@@ -59,7 +61,7 @@ def show_augmented(config: TrainConfig, say: Callable[[str], object]) -> Path:
             raise UserError(f"{key}: nothing given; say --data FOLDER --out SHEET.png")
     out = Path(config.out).expanduser()
     for line in draw_sheet(config, Path(config.data).expanduser(), out):
-        say(line)
+        _LOG.info(line)
     return out
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as lightning
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from rt_pose.errors import UserError, nearest
@@ -28,6 +29,10 @@ BELONGS = "rt_pose"
 """Under this a checkpoint says what it belongs to."""
 _MAY_CHANGE = ("data", "out", "resume", "patience", "threads", "device")
 """Of a configuration, between an interrupted run and the one that resumes it."""
+
+
+_PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
+"""Of what a `ModelCheckpoint` remembers, what holds a file's path."""
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -65,11 +70,30 @@ class AtomicCheckpoints(TorchCheckpointIO):
             beside.replace(target)
         except OSError as error:
             beside.unlink(missing_ok=True)
-            then = "the earlier one is whole: make room, then go on with `--resume true`"
+            then = "the earlier one is intact: make room, then resume with `--resume true`"
             raise UserError(
                 f"checkpoint {target}: cannot be written ({buffer.tell() / 2**20:.0f} MiB): "
                 f"{error.strerror}; {then if self._resumable() else 'make room and start again'}"
             ) from error
+
+
+class MovableCheckpoint(ModelCheckpoint):
+    """Keeps its best score when its folder was moved since: Lightning's own would forget it."""
+
+    @property
+    def state_key(self) -> str:
+        """Under which its state lies in a checkpoint: the one that Lightning's own class has."""
+        return super().state_key.replace(type(self).__qualname__, ModelCheckpoint.__qualname__, 1)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """See `ModelCheckpoint.load_state_dict`. What lay in the old folder is in the present one."""
+
+        def moved(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        here = {key: moved(state_dict[key]) for key in _PATHS if key in state_dict}
+        best = {moved(path): score for path, score in state_dict.get("best_k_models", {}).items()}
+        super().load_state_dict(state_dict | here | {"best_k_models": best, "dirpath": self.dirpath})
 
 
 class ProvenanceCallback(lightning.Callback):
@@ -126,11 +150,11 @@ def step_to_resume(path: Path, job: Job) -> int:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen kinds for what is none
         raise UserError(
-            f"checkpoint {path}: cannot be read: {read_problem(error)}; remove it to begin anew"
+            f"checkpoint {path}: cannot be read: {read_problem(error)}; remove it to start again"
         ) from error
     known = checkpoint.get(BELONGS)
     if known is None:
-        raise UserError(f"checkpoint {path}: it does not say what it belongs to; remove it to begin anew")
+        raise UserError(f"checkpoint {path}: it does not say what it belongs to; remove it to start again")
     problems = skeleton_differences(known["keypoints"], job.frames.keypoints)
     if not problems and known["labels"] != fingerprint(job.train):
         problems = ["the labels or images have changed since"]
@@ -140,8 +164,8 @@ def step_to_resume(path: Path, job: Job) -> int:
     if problems:
         listed = "\n  ".join(problems)
         raise UserError(
-            f"checkpoint {path}: it belongs to another training, so this one cannot go on from it:\n"
-            f"  {listed}\nundo the change, or give another --out, or `--resume false` to begin anew"
+            f"checkpoint {path}: it belongs to another training, so this one cannot resume from it:\n"
+            f"  {listed}\nundo the change, or give another --out, or `--resume false` to start again"
         )
     return int(checkpoint["global_step"])
 

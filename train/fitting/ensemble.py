@@ -6,16 +6,19 @@ done with these settings and labels is not trained again.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rt_pose.console import warnings_only
 from rt_pose.errors import UserError
 from train.config import TrainConfig
 from train.fitting.ensemble_member import MemberTraining, member_of, state
 from train.fitting.fit import check_step_memory, choose_folder, prepare
 from train.fitting.parallel_jobs import run_in_parallel, run_sequentially
 from train.support.disk import check_start
-from train.support.say import Say
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -88,7 +91,7 @@ def read_seeds(text: str) -> list[int]:
     return seeds
 
 
-def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> EnsembleOutcome:
+def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int) -> EnsembleOutcome:
     """Train the members that are not done.
 
     Parameters
@@ -121,7 +124,8 @@ def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> Ens
     out = choose_folder(None, config.out, "out")
     check_start(out)
     config = replace(config, out=str(out))
-    job = prepare(config, None, lambda _: None)
+    with warnings_only():  # each member logs the same again
+        job = prepare(config)
     outcome, todo = EnsembleOutcome(out), []
     for member in (member_of(out, seed) for seed in seeds):
         known, differs = state(member, job)
@@ -129,31 +133,31 @@ def fit_seeds(config: TrainConfig, seeds: list[int], jobs: int, say: Say) -> Ens
             outcome.done_before.append(member)
             continue
         if known == "stale":
-            say(f"{member.name} was trained otherwise and will be trained again: {'; '.join(differs)}")
+            _LOG.info(f"{member.name} was trained otherwise and will be trained again: {'; '.join(differs)}")
         todo.append(member)
-    say(f"{len(seeds)} members, {len(outcome.done_before)} of them done before")
+    _LOG.info(f"{len(seeds)} members, {len(outcome.done_before)} of them done before")
     if not todo:
         return outcome
     side = min(jobs, len(todo))
-    check_step_memory(job, say, trainings=side)
+    check_step_memory(job, trainings=side)
     outcome.remaining = list(todo)
-    ended = run_in_parallel(config, todo, side, say) if jobs > 1 else run_sequentially(config, todo, say)
+    ended = run_in_parallel(config, todo, side) if jobs > 1 else run_sequentially(config, todo)
     for end in ended:
         if end.how == "interrupted":
-            say(f"{end.member.name}: interrupted")
+            _LOG.info(f"{end.member.name}: interrupted")
             continue
         outcome.remaining.remove(end.member)
         if end.how == "failed":
             outcome.failed.append((end.member, end.reason))
-            say(f"{end.member.name}: failed: {end.reason}")
+            _LOG.info(f"{end.member.name}: failed: {end.reason}")
         else:
             outcome.trained.append(end.member)
         if outcome.remaining:
-            say(f"remain: {', '.join(member.name for member in outcome.remaining)}")
+            _LOG.info(f"remain: {', '.join(member.name for member in outcome.remaining)}")
     return outcome
 
 
-def conclude(outcome: EnsembleOutcome, say: Say) -> bool:
+def conclude(outcome: EnsembleOutcome) -> bool:
     """Report how the trainings ended and what to type next.
 
     Parameters
@@ -167,13 +171,13 @@ def conclude(outcome: EnsembleOutcome, say: Say) -> bool:
         Whether all members are done.
     """
     trained, before, failed = len(outcome.trained), len(outcome.done_before), len(outcome.failed)
-    say(f"{trained} trained, {before} done before, {failed} failed, {len(outcome.remaining)} remain")
+    _LOG.info(f"{trained} trained, {before} done before, {failed} failed, {len(outcome.remaining)} remain")
     for member, reason in outcome.failed:
-        say(f"failed: {member.name}: {reason}")
+        _LOG.info(f"failed: {member.name}: {reason}")
     if outcome.remaining:
-        say(f"remain: {', '.join(member.name for member in outcome.remaining)}")
+        _LOG.info(f"remain: {', '.join(member.name for member in outcome.remaining)}")
     if not outcome.whole:
-        say("the same command once more goes on with these")
+        _LOG.info("the same command once more resumes these")
         return False
-    say(f"one prediction of all: rt-pose predict --model {outcome.out} --video VIDEO --out poses.csv")
+    _LOG.info(f"one prediction of all: rt-pose predict --model {outcome.out} --video VIDEO --out poses.csv")
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,8 @@ from train.config import TrainConfig
 from train.fitting.checkpoints import LAST, fingerprint, lasting_settings, setting_differences, step_to_resume
 from train.fitting.fit import Interrupted, prepare, run
 from train.fitting.job import Job
-from train.support.say import Say
+
+_LOG = logging.getLogger(__name__)
 
 RECORD = "done.json"
 LOCK = ".training.lock"
@@ -107,7 +109,7 @@ def state(member: MemberTraining, job: Job) -> tuple[State, list[str]]:
     return ("stale", differs) if differs else ("done", [])
 
 
-def train_member(member: MemberTraining, config: TrainConfig, say: Say) -> bool:
+def train_member(member: MemberTraining, config: TrainConfig) -> bool:
     """Train a member, from its last checkpoint where that belongs to this training.
 
     Parameters
@@ -128,28 +130,28 @@ def train_member(member: MemberTraining, config: TrainConfig, say: Say) -> bool:
         Where the member cannot be trained.
     """
     with exclusive_lock(member.folder, verb="rt-pose train fit", lock=LOCK):
-        job = prepare(member_config(config, member.seed), None, say)
+        job = prepare(member_config(config, member.seed), None)
         if not config.resume:
-            job = replace(job, config=replace(job.config, resume=_is_resumable_member(member, job, say)))
+            job = replace(job, config=replace(job.config, resume=_is_resumable_member(member, job)))
         (member.folder / RECORD).unlink(missing_ok=True)
         try:
-            fitted = run(job, member.folder, say)
+            fitted = run(job, member.folder)
         except Interrupted as error:
-            say(str(error))
+            _LOG.info(str(error))
             return False
         if not fitted.interrupted:
             _write_record(member, job)
         return not fitted.interrupted
 
 
-def _is_resumable_member(member: MemberTraining, job: Job, say: Say) -> bool:
+def _is_resumable_member(member: MemberTraining, job: Job) -> bool:
     last = member.folder / "checkpoints" / f"{LAST}.ckpt"
     if not last.is_file():
         return False
     try:
         step_to_resume(last, job)
     except UserError as error:
-        say(f"{str(error).splitlines()[0]} it begins anew")
+        _LOG.info(f"{str(error).splitlines()[0]} it starts again")
         return False
     return True
 

@@ -5,6 +5,7 @@ Everything the user wrote is checked before the first step: configuration, label
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -32,8 +33,9 @@ from train.losses.terms import resampled_frames, resolve_losses
 from train.models.backbones import format_start
 from train.models.network import PoseNetwork, input_spec
 from train.support.disk import check_disk, check_start, explain_full_disk, make_folder
-from train.support.distributed import exit_unless_rank_zero, say_on_rank_zero
-from train.support.say import Say
+from train.support.distributed import exit_unless_rank_zero, quiet_unless_rank_zero
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -49,7 +51,7 @@ class Interrupted(UserError):
     """Ctrl-C ended a training that had learned too little for a package."""
 
 
-def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print) -> Path:
+def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None) -> Path:
     """Train, and write `out`/package, `out`/checkpoints and `out`/tensorboard.
 
     Ctrl-C ends the training early and exports the best checkpoint so far; a second one exits at once. On the
@@ -73,12 +75,10 @@ def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None, 
         Before the first step where anything is wrong, and at the end where the network has learned too little
         to make a package.
     """
-    return fit_interruptible(config, data, out, say).package
+    return fit_interruptible(config, data, out).package
 
 
-def fit_interruptible(
-    config: TrainConfig, data: Path | None = None, out: Path | None = None, say: Say = print
-) -> FitResult:
+def fit_interruptible(config: TrainConfig, data: Path | None = None, out: Path | None = None) -> FitResult:
     """Train as `fit` does, and return as well whether Ctrl-C ended it.
 
     Parameters
@@ -98,10 +98,10 @@ def fit_interruptible(
     """
     target = choose_folder(out, config.out, "out")
     check_start(target)
-    return run(prepare(config, data, say), target, say)
+    return run(prepare(config, data), target)
 
 
-def run(job: Job, out: Path, say: Say) -> FitResult:
+def run(job: Job, out: Path) -> FitResult:
     """Train what is prepared.
 
     Parameters
@@ -125,32 +125,32 @@ def run(job: Job, out: Path, say: Say) -> FitResult:
         learned too little.
     """
     config = job.config
-    say = say_on_rank_zero(config, say)
+    quiet_unless_rank_zero(config)
     last = out / "checkpoints" / f"{LAST}.ckpt"
-    start = _start(job, last, say)
+    start = _start(job, last)
     make_folder(out)
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    module = _pose_module(job, say)
+    module = _pose_module(job)
     check_disk(out, sum(p.numel() * p.element_size() for p in module.network.parameters()))
     resumable = partial(is_resumable, last, job)
     with explain_full_disk(out, last, resumable):
-        end = train(job, out, start, module, say)
+        end = train(job, out, start, module)
     exit_unless_rank_zero(config)
     if end.best is None:
         raise Interrupted(f"stopped at step {end.step}, before the first checkpoint: nothing to export")
     if end.why is not None:
         ended = f"stopped at step {end.step} of {config.steps}{end.why}"
-        say(f"{ended}; the {'best' if config.keeps_back else 'last'} checkpoint so far is exported")
+        _LOG.info(f"{ended}; the {'best' if config.keeps_back else 'last'} checkpoint so far is exported")
     checkpoint = torch.load(end.best, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
-    say(f"exporting the checkpoint of step {checkpoint['global_step']}, {end.best}")
+    _LOG.info(f"exporting the checkpoint of step {checkpoint['global_step']}, {end.best}")
     trained = _trained(job, module, int(checkpoint["global_step"]))
     interrupted = end.why == ""
     try:
         with _restored_threads(), explain_full_disk(out, last, resumable):
-            return FitResult(export(trained, out / "package", say).path, interrupted)
+            return FitResult(export(trained, out / "package").path, interrupted)
     except UserError as error:
         if interrupted:
             raise Interrupted(str(error)) from error
@@ -170,7 +170,7 @@ def _restored_threads() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> Job:
+def prepare(config: TrainConfig, data: Path | None = None) -> Job:
     """Read and check all inputs of a training. Nothing is written.
 
     Parameters
@@ -190,10 +190,10 @@ def prepare(config: TrainConfig, data: Path | None = None, say: Say = print) -> 
     UserError
         Where anything is wrong.
     """
-    return start_from(read_inputs(config, data, say), say)
+    return start_from(read_inputs(config, data))
 
 
-def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print) -> Job:
+def read_inputs(config: TrainConfig, data: Path | None = None) -> Job:
     """Do all of `prepare` but the network to start from, which may depend on what is found here.
 
     Parameters
@@ -212,7 +212,7 @@ def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print)
         Where anything is wrong.
     """
     check(config)
-    say = say_on_rank_zero(config, say)
+    quiet_unless_rank_zero(config)
     config = resolve_losses(config)
     folder = choose_folder(data, config.data, "data")
     if config.device == "gpu" and torch.cuda.device_count() < config.devices:
@@ -227,7 +227,7 @@ def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print)
         lambda: index_videos(config, folder) if folder.is_dir() else [],
     )
     for line in frames.notes:
-        say(line)
+        _LOG.info(line)
     config = replace(config, skeleton=config.skeleton or frames.skeleton)
     for bone in config.skeleton:
         for name in bone:
@@ -237,13 +237,13 @@ def read_inputs(config: TrainConfig, data: Path | None = None, say: Say = print)
                 )
     split = _split(config, folder, frames)
     spec = input_spec(config.network, frames.channels)
-    say(
+    _LOG.info(
         f"{folder.name}: {len(frames)} labeled frames, {len(frames.keypoints)} keypoints, "
         f"{'gray' if frames.channels == 1 else 'RGB'}; {_format_split(split)}"
     )
     for line in check_sides(split, frames.visible > 0, frames.keypoints):
-        say(line)
-    unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec, say)
+        _LOG.info(line)
+    unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec)
     return Job(config, folder, frames, split, spec, unlabeled)
 
 
@@ -261,7 +261,7 @@ def _format_split(split: Split) -> str:
     return f"{len(split.train)} train, {len(split.validation)} validate, split {split.how}"
 
 
-def start_from(job: Job, say: Say) -> Job:
+def start_from(job: Job) -> Job:
     """Check, and report, which network the training starts from.
 
     Parameters
@@ -280,29 +280,29 @@ def start_from(job: Job, say: Say) -> Job:
         Where `init_from` names no checkpoint, or one of another network.
     """
     config = job.config
-    say = say_on_rank_zero(config, say)
+    quiet_unless_rank_zero(config)
     if not config.init_from:
-        say(format_start(config.network.backbone, config.network.weights))
+        _LOG.info(format_start(config.network.backbone, config.network.weights))
         return job
     checkpoint = warm_start(_network(job), job.frames.keypoints, config.init_from)
-    say(f"begins as the network of {checkpoint}")
+    _LOG.info(f"warm start from {checkpoint}")
     if job.split.validation.size and (notes := seen_before(checkpoint, job.validation.names)):
-        say(notes)
+        _LOG.info(notes)
     return replace(job, seen_before=trained_before(checkpoint))
 
 
-def _start(job: Job, last: Path, say: Say) -> int:
+def _start(job: Job, last: Path) -> int:
     """Return the step to start at."""
     if not job.config.resume:
         if last.is_file():
-            then = "; `--resume true` goes on from it" if is_resumable(last, job) else ""
-            say(f"{last} is of an earlier training and will be replaced{then}")
+            then = "; `--resume true` resumes from it" if is_resumable(last, job) else ""
+            _LOG.info(f"{last} is of an earlier training and will be replaced{then}")
         return 0
     if not last.is_file():
-        say(f"nothing to go on from (no {last}): the training begins at its first step")
+        _LOG.info(f"nothing to resume from (no {last}): the training begins at its first step")
         return 0
     step = step_to_resume(last, job)
-    say(f"going on from step {step}, {last}")
+    _LOG.info(f"resuming from step {step}, {last}")
     return step
 
 
@@ -328,8 +328,8 @@ def choose_folder(given: Path | None, configured: str, key: str) -> Path:
     return Path(given if given is not None else configured).expanduser().resolve()
 
 
-def _pose_module(job: Job, say: Say) -> PoseModule:
-    check_step_memory(job, say)
+def _pose_module(job: Job) -> PoseModule:
+    check_step_memory(job)
     network = _network(job)
     if job.config.init_from:
         warm_start(network, job.frames.keypoints, job.config.init_from)
@@ -340,7 +340,7 @@ def _network(job: Job) -> PoseNetwork:
     return PoseNetwork(job.config.network, job.spec.channels, len(job.frames.keypoints))
 
 
-def check_step_memory(job: Job, say: Say, trainings: int = 1) -> None:
+def check_step_memory(job: Job, trainings: int = 1) -> None:
     """Check, and report, how much memory a step needs.
 
     Parameters
@@ -366,12 +366,12 @@ def check_step_memory(job: Job, say: Say, trainings: int = 1) -> None:
         None if free is None else free // trainings,
     )
     if notes:
-        say(notes)
+        _LOG.info(notes)
 
 
 def _trained(job: Job, module: PoseModule, step: int) -> Trained:
     settings = asdict(job.config)
-    # Folders of the machine that trained say nothing to whoever reads the package.
+    # Folders of the machine that trained mean nothing elsewhere.
     del settings["data"], settings["out"], settings["resume"]
     settings["network"]["weights"] = Path(job.config.network.weights).name
     settings["init_from"] = name_of(job.config.init_from)

@@ -7,6 +7,7 @@ FOLDER/training.log.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -20,11 +21,13 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Literal
 
+from rt_pose.console import format_line, line_prefix, log_to
 from rt_pose.errors import UserError
 from train.config import TrainConfig
 from train.fitting.ensemble_member import MemberTraining, train_member
 from train.support.interrupts import block_sigint, on_ctrl_c, unblock_sigint
-from train.support.say import Say
+
+_LOG = logging.getLogger(__name__)
 
 LOG = "training.log"
 GRACE_S = 20.0
@@ -41,9 +44,7 @@ class MemberResult:
     reason: str = ""
 
 
-def run_sequentially(
-    config: TrainConfig, members: Sequence[MemberTraining], say: Say
-) -> Iterator[MemberResult]:
+def run_sequentially(config: TrainConfig, members: Sequence[MemberTraining]) -> Iterator[MemberResult]:
     """Train members in this process, one after another.
 
     Parameters
@@ -60,7 +61,8 @@ def run_sequentially(
     """
     for member in members:
         try:
-            whole = train_member(member, config, _prefixed(say, member))
+            with line_prefix(f"{member.name}: "):
+                whole = train_member(member, config)
         except (UserError, OSError) as error:
             yield MemberResult(member, "failed", str(error))
             continue
@@ -70,7 +72,7 @@ def run_sequentially(
 
 
 def run_in_parallel(
-    config: TrainConfig, members: Sequence[MemberTraining], jobs: int, say: Say
+    config: TrainConfig, members: Sequence[MemberTraining], jobs: int
 ) -> Iterator[MemberResult]:
     """Train several members at a time, each in a process of its own.
 
@@ -98,7 +100,7 @@ def run_in_parallel(
                     _start(config, waiting.popleft(), running)
                 for link in wait(list(running)):
                     assert isinstance(link, Connection)
-                    if (ended := _relay_output(link, *running[link], say, asked)) is not None:
+                    if (ended := _relay_output(link, *running[link], asked)) is not None:
                         del running[link]
                         yield ended
         finally:
@@ -131,7 +133,7 @@ def _start(
 
 
 def _relay_output(
-    link: Connection, member: MemberTraining, process: SpawnProcess, say: Say, asked: threading.Event
+    link: Connection, member: MemberTraining, process: SpawnProcess, asked: threading.Event
 ) -> MemberResult | None:
     """Pass on a line of a process; return how it ended, once it has. `asked`: whether Ctrl-C came."""
     try:
@@ -143,8 +145,9 @@ def _relay_output(
         return MemberResult(
             member, "failed", f"its process died with exit code {process.exitcode}; see {member.folder / LOG}"
         )
-    if kind == "said":
-        _prefixed(say, member)(text)
+    if kind == "log":
+        with line_prefix(f"{member.name}: "):
+            _LOG.info(text)
         return None
     process.join()
     return MemberResult(member, kind, text)
@@ -160,7 +163,8 @@ def _train(config: TrainConfig, member: MemberTraining, link: Connection) -> Non
         os.dup2(log.fileno(), 2)
     try:
         unblock_sigint()
-        whole = train_member(member, config, lambda line: link.send(("said", line)))
+        log_to(_LinkHandler(link))
+        whole = train_member(member, config)
     except KeyboardInterrupt:  # before the training, or in its export
         link.send(("interrupted", ""))
         return
@@ -170,8 +174,15 @@ def _train(config: TrainConfig, member: MemberTraining, link: Connection) -> Non
     link.send(("trained" if whole else "interrupted", ""))
 
 
-def _prefixed(say: Say, member: MemberTraining) -> Say:
-    return lambda line: say(f"{member.name}: {line}")
+class _LinkHandler(logging.Handler):
+    """Sends the log lines of this process to the one that started it."""
+
+    def __init__(self, link: Connection) -> None:
+        super().__init__()
+        self._link = link
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._link.send(("log", format_line(record)))
 
 
 @contextmanager

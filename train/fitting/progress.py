@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytorch_lightning as lightning
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from train.fitting.pose_module import MONITORED, SEEN, VALIDATION
-from train.support.say import Say
+
+_LOG = logging.getLogger(__name__)
 
 
 class TrainingProgress(lightning.Callback):
     """Progress of one training."""
 
-    def __init__(self, say: Say) -> None:
-        self._say = say
+    def __init__(self) -> None:
         self._bar = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -45,7 +46,7 @@ class TrainingProgress(lightning.Callback):
         median, mean, p90 = (
             figures[f"{VALIDATION if kept_back else SEEN}/{name}_px"] for name in ("median", "mean", "p90")
         )
-        self._say(
+        _LOG.info(
             f"step {trainer.global_step}: {'validation' if kept_back else 'training'} error median "
             f"{median:.2f} px, mean {mean:.2f}, P90 {p90:.2f}"
         )

@@ -12,14 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as lightning
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from rt_pose.errors import UserError
 from rt_pose.inference.gpu.device import is_out_of_memory
 from train.data.batches import TrainingBatches, ValidationBatches
 from train.data.steps import StepBatches
-from train.fitting.checkpoints import BEST, LAST, AtomicCheckpoints, ProvenanceCallback, is_resumable
+from train.fitting.checkpoints import (
+    BEST,
+    LAST,
+    AtomicCheckpoints,
+    MovableCheckpoint,
+    ProvenanceCallback,
+    is_resumable,
+)
 from train.fitting.job import Job
 from train.fitting.memory import keep_freed_memory
 from train.fitting.mixed_precision import disable_tf32, trainer_precision
@@ -28,7 +35,6 @@ from train.fitting.pose_module import MONITORED, SEEN, PoseModule
 from train.fitting.progress import TrainingProgress
 from train.support.distributed import distributed_settings, kill_other_ranks_on_failure, rank
 from train.support.interrupts import StopOnCtrlC
-from train.support.say import Say
 
 LOG_EVERY = 10
 """Steps between the losses written for TensorBoard."""
@@ -55,7 +61,7 @@ class TrainingEnd:
     """Why it ended early, as a phrase; None where it ran to its end."""
 
 
-def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> TrainingEnd:
+def train(job: Job, out: Path, start: int, module: PoseModule) -> TrainingEnd:
     """Train the network of a module.
 
     Parameters
@@ -87,7 +93,7 @@ def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> Trai
     patience, stop = _Patience(config.patience), StopOnCtrlC()
     callbacks = [
         *([patience] if config.patience else []),
-        *([] if rank(config) else [TrainingProgress(say)]),
+        *([] if rank(config) else [TrainingProgress()]),
         Pictures(job.watched, "validation" if config.keeps_back else SEEN),
         stop,
         ProvenanceCallback(job),
@@ -114,7 +120,7 @@ def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> Trai
         with stop.listening(config.devices > 1), notes, kill_other_ranks_on_failure(trainer), disable_tf32():
             trainer.fit(
                 module,
-                batches(job, start, say),
+                batches(job, start),
                 ValidationBatches(job.watched, job.spec, config.batch_size),
                 ckpt_path=last if start else None,
                 weights_only=True,
@@ -123,7 +129,7 @@ def train(job: Job, out: Path, start: int, module: PoseModule, say: Say) -> Trai
     return TrainingEnd(Path(best) if best else None, trainer.global_step, "" if stop.asked else patience.why)
 
 
-def batches(job: Job, start: int, say: Say) -> StepBatches:
+def batches(job: Job, start: int) -> StepBatches:
     """Return the batches of a training.
 
     Parameters
@@ -151,13 +157,13 @@ def batches(job: Job, start: int, say: Say) -> StepBatches:
         rank=rank(config),
         ranks=config.devices,
     )
-    clips = job.unlabeled.clips(config, job.spec, start, say)
+    clips = job.unlabeled.clips(config, job.spec, start)
     return StepBatches(labeled, clips, job.unlabeled.terms.first_clip_step, start)
 
 
-def _checkpoint(out: Path, name: str, monitor: str | None, mode: str = "min") -> ModelCheckpoint:
+def _checkpoint(out: Path, name: str, monitor: str | None, mode: str = "min") -> MovableCheckpoint:
     """The best by what is monitored, or after each validation the latest."""
-    return ModelCheckpoint(
+    return MovableCheckpoint(
         out / "checkpoints", name, monitor=monitor, mode=mode, enable_version_counter=False
     )
 
@@ -195,11 +201,11 @@ def _explain_full_gpu(
         messages = is_out_of_memory(error)
         if messages is None:
             raise
-        whole = f"{last} is whole: go on from it with `--resume true`"
+        whole = f"{last} is intact: resume from it with `--resume true`"
         raise UserError(
             f"the GPU's memory ran out at step {trainer.global_step} ({messages}); lower "
             "`batch_size`, `clip_length` or the network's size, or set `precision: bf16`; "
-            + (whole if resumable() else "then begin anew")
+            + (whole if resumable() else "then start again")
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,8 @@ from train.losses.motion import motion_px
 from train.losses.terms import Terms, build_terms, resampled_frames, uses_clips
 from train.models.heads import STRIDE
 from train.support.distributed import rank
-from train.support.say import Say
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Unlabeled:
     terms: Terms
     videos: list[IndexedVideo]
 
-    def clips(self, config: TrainConfig, spec: InputSpec, start: int, say: Say) -> ClipBatches | None:
+    def clips(self, config: TrainConfig, spec: InputSpec, start: int) -> ClipBatches | None:
         """Return the clips of a training's steps, from the first that needs one.
 
         Parameters
@@ -61,7 +63,6 @@ class Unlabeled:
             first_step=first,
             again=resampled_frames(config),
             threads=2,
-            say=say,
             rank=rank(config),
         )
 
@@ -92,7 +93,7 @@ def index_videos(config: TrainConfig, folder: Path) -> list[IndexedVideo]:
 
 
 def prepare(
-    config: TrainConfig, videos: list[IndexedVideo], train: LabeledFrames, spec: InputSpec, say: Say
+    config: TrainConfig, videos: list[IndexedVideo], train: LabeledFrames, spec: InputSpec
 ) -> Unlabeled:
     """Build every loss.
 
@@ -138,8 +139,8 @@ def prepare(
 
     if videos:
         frames = sum(len(video.times) for video in videos)
-        say(f"{len(videos)} unlabeled videos, {frames} frames; a clip of {config.clip_length} a step")
-    return Unlabeled(build_terms(config, context, say), videos)
+        _LOG.info(f"{len(videos)} unlabeled videos, {frames} frames; a clip of {config.clip_length} a step")
+    return Unlabeled(build_terms(config, context), videos)
 
 
 def _check_noise(config: TrainConfig) -> None:

@@ -7,9 +7,9 @@ not its error, and `auto` stays with float32; labeled frames, where given, decid
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,12 @@ from train.data.sample_frames import SampleFrames, resized
 from train.export import default_tracking
 from train.importing.imported_network import ImportedNetwork, Original
 
+_LOG = logging.getLogger(__name__)
+
 GOLDEN_FRAMES = 8
 CHECKED_FRAMES, MAPS_APART = 4, 1e-3
 """Frames on which the engine's way to compute a network is compared with the network as it came, and how far
 their maps may be apart, as a share of their range."""
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -57,7 +58,7 @@ class ImportTrial:
     """Programs to compare its keypoints with."""
 
 
-def import_package(imported: ImportedNetwork, trial: ImportTrial, out: Path, say: Say) -> Package:
+def import_package(imported: ImportedNetwork, trial: ImportTrial, out: Path) -> Package:
     """Write the package of a network from elsewhere, and report how it compares.
 
     Parameters
@@ -88,10 +89,10 @@ def import_package(imported: ImportedNetwork, trial: ImportTrial, out: Path, say
         _check_norms(imported, work, trial.frames)
         golden = _golden(trial.frames, reference)
         parity = {
-            original.name: _parity(imported, work, original, trial.frames, say)
+            original.name: _parity(imported, work, original, trial.frames)
             for original in trial.originals or []
         }
-        reports = _measure(imported, work, trial, reference, say)
+        reports = _measure(imported, work, trial, reference)
         manifest = Manifest(
             keypoints=imported.keypoints,
             skeleton=imported.bones,
@@ -163,7 +164,7 @@ def _golden(frames: SampleFrames, reference: Keypoints[FloatArray]) -> Golden:
     confident = (reference.confidence >= GOLDEN_CONFIDENCE).sum(axis=1)
     if not confident.any():
         raise UserError(
-            f"the network is not sure of a single keypoint of {frames.source} (highest confidence "
+            f"the network is not confident of a single keypoint of {frames.source} (highest confidence "
             f"{reference.confidence.max():.2f}, needed {GOLDEN_CONFIDENCE}), so no engine could be checked; "
             "give `--frames` like those it was trained on"
         )
@@ -172,7 +173,7 @@ def _golden(frames: SampleFrames, reference: Keypoints[FloatArray]) -> Golden:
 
 
 def _parity(
-    imported: ImportedNetwork, work: Path, original: Original, frames: SampleFrames, say: Say
+    imported: ImportedNetwork, work: Path, original: Original, frames: SampleFrames
 ) -> dict[str, Any]:
     """The package's keypoints against the original's, on frames of the input's size or, where the network is
     to resize, of their own."""
@@ -187,18 +188,20 @@ def _parity(
         )
     result = compare(ours.xy, theirs[..., :2])
     if result["n"]:
-        say(
+        _LOG.info(
             f"against {original.name}: median {result['median']:.4f} px, P95 {result['p95']:.4f}, largest "
             f"{result['max']:.4f} (float32, {decode.decoder}, {result['n']} keypoints of "
             f"{len(frames.images)} frames)"
         )
     else:
-        say(f"against {original.name}: nothing to compare, it saw no keypoint of {len(frames.images)} frames")
+        _LOG.info(
+            f"against {original.name}: nothing to compare, it saw no keypoint of {len(frames.images)} frames"
+        )
     return result
 
 
 def _measure(
-    imported: ImportedNetwork, work: Path, trial: ImportTrial, reference: Keypoints[FloatArray], say: Say
+    imported: ImportedNetwork, work: Path, trial: ImportTrial, reference: Keypoints[FloatArray]
 ) -> dict[str, PrecisionReport]:
     """Displacement of each precision this processor has, and its error where there are labels."""
     confident = reference.confidence >= GOLDEN_CONFIDENCE
@@ -218,7 +221,7 @@ def _measure(
             report.validation_median_px = errors["median_px"]
             text += f"; error to the labels median {errors['median_px']:.2f} px, mean {errors['mean_px']:.2f}"
         reports[precision] = report
-        say(text)
+        _LOG.info(text)
     return reports
 
 

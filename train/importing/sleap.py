@@ -154,7 +154,7 @@ def _metadata(file: Path, model: Any) -> dict[str, Any]:
     except (ValueError, AttributeError) as error:
         raise UserError(f"{beside}: not the description of a sleap-nn export: {error}") from error
     if missing:
-        raise UserError(f"{beside}: it says nothing of {', '.join(sorted(missing))}; export the model again")
+        raise UserError(f"{beside}: it lacks {', '.join(sorted(missing))}; export the model again")
     return dict(about)
 
 

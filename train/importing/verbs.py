@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,12 @@ from rt_pose.video import Channels, parse_size
 from train.data.sample_frames import SampleFrames, labels_of, read_tried_frames
 from train.importing.imported_network import ImportedNetwork, Original
 from train.importing.original_program import Kind, OriginalProgram
-from train.importing.package import ImportTrial, Say, import_package
+from train.importing.package import ImportTrial, import_package
+
+_LOG = logging.getLogger(__name__)
 
 
-def import_onnx(options: dict[str, Any], say: Say) -> Package:
+def import_onnx(options: dict[str, Any]) -> Package:
     """Run `rt-pose import onnx FILE --spec YAML`.
 
     Parameters
@@ -38,10 +41,10 @@ def import_onnx(options: dict[str, Any], say: Say) -> Package:
     from train.importing.onnx_model import read_onnx
 
     imported = read_onnx(Path(options["file"]), Path(options["spec"]))
-    return _conclude(imported, _frames(options, imported.spec.channels), options, [], say)
+    return _conclude(imported, _frames(options, imported.spec.channels), options, [])
 
 
-def import_dlc(options: dict[str, Any], say: Say) -> Package:
+def import_dlc(options: dict[str, Any]) -> Package:
     """Run `rt-pose import dlc FILE`.
 
     Parameters
@@ -63,11 +66,11 @@ def import_dlc(options: dict[str, Any], say: Say) -> Package:
 
     path, frames = Path(options["file"]), _frames(options, 3)
     imported = read_dlc(path, frames.size, parse_size(options.get("size")))
-    with _beside(options, "dlc") as originals:
-        return _conclude(imported, frames, options, originals, say)
+    with _original_programs(options, "dlc") as originals:
+        return _conclude(imported, frames, options, originals)
 
 
-def import_sleap(options: dict[str, Any], say: Say) -> Package:
+def import_sleap(options: dict[str, Any]) -> Package:
     """Run `rt-pose import sleap FOLDER`.
 
     Parameters
@@ -90,13 +93,13 @@ def import_sleap(options: dict[str, Any], say: Say) -> Package:
     path = Path(options["file"])
     frames = _frames(options, wants_channels(path))
     imported = read_sleap(path, frames.size, parse_size(options.get("size")))
-    with _beside(options, "sleap") as originals:
-        return _conclude(imported, frames, options, [WholeGraph(path), *originals], say)
+    with _original_programs(options, "sleap") as originals:
+        return _conclude(imported, frames, options, [WholeGraph(path), *originals])
 
 
 @contextmanager
-def _beside(options: dict[str, Any], kind: Kind) -> Iterator[list[Original]]:
-    """The program that trained the network, where its Python is given."""
+def _original_programs(options: dict[str, Any], kind: Kind) -> Iterator[list[Original]]:
+    """Return the program that trained the network, where its Python is given."""
     if not options.get("python"):
         yield []
         return
@@ -113,7 +116,6 @@ def _conclude(
     frames: SampleFrames,
     options: dict[str, Any],
     originals: list[Original],
-    say: Say,
 ) -> Package:
     size = imported.spec.frame
     if size is not None and tuple(size) != frames.size:
@@ -124,5 +126,5 @@ def _conclude(
     path = options.get("labels")
     labels = labels_of(imported.spec, imported.keypoints, Path(path)) if path else None
     size_text = f"{imported.spec.width}x{imported.spec.height}"
-    say(f"{imported.name}: {len(imported.keypoints)} keypoints, input {size_text}")
-    return import_package(imported, ImportTrial(frames, labels, originals), Path(options["out"]), say)
+    _LOG.info(f"{imported.name}: {len(imported.keypoints)} keypoints, input {size_text}")
+    return import_package(imported, ImportTrial(frames, labels, originals), Path(options["out"]))

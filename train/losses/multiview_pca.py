@@ -68,7 +68,7 @@ def multiview_pca(context: LossContext) -> FittedLoss:
     if len(rows) < LEAST_ROWS:
         raise UserError(
             f"losses.multiview_pca: {len(rows)} labels show a body part of `views` in every view, "
-            f"{LEAST_ROWS} are needed; label more frames, or mend `views`"
+            f"{LEAST_ROWS} are needed; label more frames, or correct `views`"
         )
     space = fit_space(rows, lambda _: VIEW_DIMENSIONS)
     if context.settings.eps is not None:

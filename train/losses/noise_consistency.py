@@ -50,5 +50,5 @@ def noise_consistency(context: LossContext) -> FittedLoss:
         The loss on a clip, which must have a second draw of its noise.
     """
     return FittedLoss(
-        NoiseConsistency(context.min_confidence), "between two draws of the noise, nothing forgiven"
+        NoiseConsistency(context.min_confidence), "between two draws of the noise, no tolerance"
     )

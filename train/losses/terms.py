@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from train.config import LossConfig, TrainConfig
 from train.losses import LOSSES, ClipRow, LabelRow
 from train.losses.heatmap import LossInputs
 from train.losses.loss_context import ClipLoss, LossContext
+
+_LOG = logging.getLogger(__name__)
 
 START, RAMP = 0.3, 0.2
 """Shares of all steps: before the first a loss on clips is off, over the second it rises."""
@@ -86,9 +89,7 @@ def resampled_frames(config: TrainConfig) -> int:
     return math.ceil(config.clip_length / 4) if settings.frames is None else settings.frames
 
 
-def build_terms(
-    config: TrainConfig, context: Callable[[str, LossConfig], LossContext], say: Callable[[str], object]
-) -> Terms:
+def build_terms(config: TrainConfig, context: Callable[[str, LossConfig], LossContext]) -> Terms:
     """Build every configured loss, fitted where it has something to fit.
 
     Parameters
@@ -120,7 +121,7 @@ def build_terms(
             terms.labels.append(LabelTerm(name, weight, row.loss))
             continue
         built = row.build(context(name, settings))
-        say(f"{name}: weight {weight:g}, {built.note}")
+        _LOG.info(f"{name}: weight {weight:g}, {built.note}")
         first, ramp = annealing(settings, config.steps)
         terms.clips.append(ClipTerm(name, weight, built.loss, first, ramp))
     return terms

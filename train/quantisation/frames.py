@@ -112,7 +112,7 @@ def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, Label
     if not isinstance(configuration, dict):
         raise UserError(
             "the package does not say how it was trained, so the frames kept back from training cannot be "
-            "told from the others; `rt-pose train fit` writes packages that do"
+            "distinguished from the others; `rt-pose train fit` writes packages that do"
         )
     channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
     frames = read_labels(data, configuration["labels"], channels, manifest.keypoints)

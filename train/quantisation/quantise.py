@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Sequence
@@ -42,10 +43,11 @@ from train.quantisation.precisions import (
     measure,
     precisions_of,
 )
-from train.support.say import Say
+
+_LOG = logging.getLogger(__name__)
 
 
-def quantise(config: QuantiseConfig, say: Say = print) -> Package:
+def quantise(config: QuantiseConfig) -> Package:
     """Make networks of lower precision, measure every precision with them, and add all of it to the package.
 
     Until everything is made and measured the package stays as it was.
@@ -75,13 +77,13 @@ def quantise(config: QuantiseConfig, say: Say = print) -> Package:
             shutil.copyfile(package.path / name, work / name)
         float32 = _network(package, work, "float32")
         inputs = [float32.preprocess(image).copy() for image in reference.calibrate]
-        made = {name: _make(name, work, package.manifest.input, inputs, say) for name in config.precisions}
+        made = {name: _make(name, work, package.manifest.input, inputs) for name in config.precisions}
         files = [PRECISION_NETWORKS[name] for name in made]
         files += [Path(name).with_suffix(".bin").name for name in files]
         return extend_package(
             package.path,
             {name: _copier(work / name) for name in files},
-            _reports(package, work, made, _reference(package, float32, reference), say),
+            _reports(package, work, made, _reference(package, float32, reference)),
             {"quantised": package.manifest.training.get("quantised", {}) | made},
         )
 
@@ -89,6 +91,11 @@ def quantise(config: QuantiseConfig, say: Say = print) -> Package:
 def _check(precisions: Sequence[str], spec: InputSpec) -> None:
     if not precisions:
         raise UserError(f"precisions: none given; there are {', '.join(PRECISION_NETWORKS)}")
+    if "int8" in precisions and spec.context is not None:  # wherever it would run
+        raise UserError(
+            "precisions: int8 is not made for a network that sees past frames (network.context): its "
+            "past would have to be quantised too; 'mixed' and bf16 are there"
+        )
     here = engines()[BACKEND].precisions()
     for precision in precisions:
         if precision not in PRECISION_NETWORKS:
@@ -101,16 +108,11 @@ def _check(precisions: Sequence[str], spec: InputSpec) -> None:
                 f"has {', '.join(here)}"
             )
     if "int8" in precisions:
-        if spec.context is not None:
-            raise UserError(
-                "precisions: int8 is not made for a network that sees past frames (network.context): its "
-                "past would have to be quantised too; 'mixed' and bf16 are there"
-            )
         require("int8", "the precision int8")
 
 
 def _make(
-    precision: str, work: Path, spec: InputSpec, inputs: Sequence[NDArray[np.float32]], say: Say
+    precision: str, work: Path, spec: InputSpec, inputs: Sequence[NDArray[np.float32]]
 ) -> dict[str, Any]:
     """Write the network of a precision into `work`; how it was made, for the manifest."""
     model = fold_constants(work / NETWORK, spec)
@@ -118,12 +120,12 @@ def _make(
     kept = min(FLOAT_CONVOLUTIONS if precision == "int8" else FLOAT32_CONVOLUTIONS, total)
     path = work / PRECISION_NETWORKS[precision]
     if precision == "int8":
-        say(f"int8: calibrating on {len(inputs)} frames")
+        _LOG.info(f"int8: calibrating on {len(inputs)} frames")
         norms = write_int8(model, inputs, first_layers(model, kept), path)
     else:
         norms = 0
         write_first_in_float32(work / NETWORK, spec, path, kept)
-    say(
+    _LOG.info(
         f"{precision}: {kept} of {total} convolutions, from the input on, stay in float32"
         + f", and {norms} group norms" * bool(norms)
     )
@@ -148,15 +150,15 @@ def _reference(package: Package, float32: Estimator, reference: CalibrationFrame
 
 
 def _reports(
-    package: Package, work: Path, made: Collection[str], reference: PrecisionReference, say: Say
+    package: Package, work: Path, made: Collection[str], reference: PrecisionReference
 ) -> dict[str, PrecisionReport]:
     """Report every precision; without labels only those just made, so that no known error is lost."""
     if reference.xy is None:
-        say("no labels to measure errors with: how far keypoints move from float32 is measured alone")
+        _LOG.info("no labels to measure errors with: how far keypoints move from float32 is measured alone")
     reports = {}
     for precision in made if reference.xy is None else precisions_of(work):
         reports[precision] = measure(_network(package, work, precision), reference)
-        say(format_precision(precision, reports[precision]))
+        _LOG.info(format_precision(precision, reports[precision]))
     return reports
 
 

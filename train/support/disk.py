@@ -112,5 +112,7 @@ def explain_full_disk(out: Path, last: Path, resumable: Callable[[], bool]) -> I
         full = isinstance(error, OSError) and error.errno in _REFUSALS
         if not full and shutil.disk_usage(out).free >= MIB:
             raise
-        then = f"{last} is whole: make room, then go on with `--resume true`" if resumable() else "make room"
+        then = (
+            f"{last} is intact: make room, then resume with `--resume true`" if resumable() else "make room"
+        )
         raise UserError(f"out: the disk of {out} is full; {then}") from error

@@ -8,6 +8,7 @@ exports; the others end with the training.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 import sys
@@ -17,8 +18,8 @@ from typing import Any
 
 import pytorch_lightning as lightning
 
+from rt_pose.console import LOGGERS
 from train.config import TrainConfig
-from train.support.say import Say
 
 
 def rank(config: TrainConfig) -> int:
@@ -32,9 +33,17 @@ def rank(config: TrainConfig) -> int:
     return int(os.environ.get("LOCAL_RANK", "0")) if config.devices > 1 else 0
 
 
-def say_on_rank_zero(config: TrainConfig, say: Say) -> Say:
-    """`say` in the first process, silence in the others."""
-    return say if rank(config) == 0 else _discard
+def quiet_unless_rank_zero(config: TrainConfig) -> None:
+    """Log warnings only, in every process but the first: the first one informs the user.
+
+    Parameters
+    ----------
+    config
+        The training's configuration; one on a single device is always the first process.
+    """
+    if rank(config):
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def exit_unless_rank_zero(config: TrainConfig) -> None:
@@ -92,7 +101,3 @@ def kill_other_ranks_on_failure(trainer: lightning.Trainer) -> Iterator[None]:
             # At the very end: Lightning ends this process too once it sees one of them gone.
             atexit.register(launcher.kill, signal.SIGKILL)
         raise
-
-
-def _discard(_: str) -> None:
-    pass

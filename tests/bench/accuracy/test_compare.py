@@ -263,7 +263,7 @@ def test_a_grid_of_several_folds_is_gathered(tmp_path: Path) -> None:
             (folder / RESULT).write_text(json.dumps(done))
     shown = np.full(LABELS.shape[:2], 2, np.uint8)
     frames = LabeledFrames([f"{i}.png" for i in range(72)], [], LABELS, shown, NAMES)
-    found = gather(grid_, frames, held, "paw", lambda _: None)
+    found = gather(grid_, frames, held, "paw")
     assert [(row["row"], row["networks"], row["folds"]) for row in found["rows"]] == [
         ("supervised", 2, [0, 1]),
         ("all", 2, [0, 1]),

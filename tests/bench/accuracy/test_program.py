@@ -177,7 +177,7 @@ def test_ctrl_c_ends_the_trainings_and_leaves_no_half_result(
         signal.signal(signal.SIGINT, before)
         ended.set()
         watcher.join()
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command resumes" in capsys.readouterr().err
     assert not list(tmp_path.rglob("result.json"))
     running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert not [line for line in running if str(tmp_path).encode() in line]

@@ -105,7 +105,7 @@ def test_without_a_living_loop_the_box_drops_its_line(box: SimulatedBox, ttl: Se
     assert "the loop does not turn" in beat_until(ttl, bool, alive=False)[0]
     assert box.wait_for(0, high=False) is not None
     messages = beat_until(ttl, bool)
-    assert messages == ["it heard nothing from us for 70 ms; it dropped line 0"]
+    assert messages == ["it received nothing for 70 ms; it dropped line 0"]
 
 
 def test_heartbeats_keep_the_line_up(box: SimulatedBox, ttl: SerialTtl) -> None:
@@ -150,7 +150,7 @@ def test_a_box_that_stops_answering_fails_the_command_then_the_output(
     assert not ack.ok
     assert ack.t_sent_ns is not None
     assert ack.detail == "no answer within 40 ms; whether it acted is not known"
-    with pytest.raises(BoxFault, match="nothing was heard from the box for 500 ms"):
+    with pytest.raises(BoxFault, match="no message came from the box for 500 ms"):
         beat_until(ttl, lambda messages: False)
     with pytest.raises(BoxFault, match="did not confirm its safe state within 100 ms"):
         ttl.safe_state()
@@ -161,7 +161,7 @@ def test_a_box_that_talks_garbage_is_told(box: SimulatedBox, ttl: SerialTtl) -> 
     beat_until(ttl, lambda messages: True)
     box.order("garbage")
     messages: list[str] = []
-    with pytest.raises(BoxFault, match="nothing was heard"):
+    with pytest.raises(BoxFault, match="no message came"):
         beat_until(ttl, lambda new: messages.extend(new) or False)
     assert any("cannot be read" in text for text in messages)
 

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from support.log_lines import log_into
 from support.moving_disc import SIZE, place, shown, write_disc
 
 from rt_pose.errors import UserError
@@ -169,8 +170,8 @@ def test_a_damaged_frame_is_passed_over_with_a_count(tmp_path: Path, kept: float
     whole = write_disc(tmp_path / "whole.avi", frames=120, codec="mpeg4")
     damaged = _with_a_damaged_frame(whole, tmp_path / "damaged.avi", 40, kept)
     video, messages = index_video(damaged), []
-    reader = ClipReader(1, messages.append)
-    assert reader.read(video, 38, 4) is None
+    reader = ClipReader(1)
+    assert log_into(messages, reader.read, video, 38, 4) is None
     assert len(reader.corrupt) == 1
     assert "frame 40 cannot be decoded" in messages[0]
     clean = [frame.image for frame in read_frames(whole, 1)]
@@ -218,9 +219,9 @@ def test_clips_of_old_444_recordings_are_the_frames_of_the_whole(data_dir: Path)
     """Their decoder must have seen the first frame, wherever it is sent to."""
     path = data_dir / "openfield-dlc" / "videos" / "m3v1mp4.mp4"
     video, messages = index_video(path), []
-    reader = ClipReader(1, messages.append)
+    reader = ClipReader(1)
     start = int(np.searchsorted(video.times, video.keys[KEYS_BACK + 1])) + 3  # too far to begin at the first
-    clip = reader.read(video, start, 4)
+    clip = log_into(messages, reader.read, video, start, 4)
     assert clip is not None, messages
     for frame in read_frames(path, 1):
         if frame.index >= start:

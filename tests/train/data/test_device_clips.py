@@ -115,7 +115,7 @@ class TestOnGpu:
             precision="bf16",
         )
         folder = make_labeled_folder(tmp_path / "discs", frames=40)
-        package = read_package(fit(config, folder, tmp_path / "out", lambda _: None))
+        package = read_package(fit(config, folder, tmp_path / "out"))
         choice = choose_engine(package, EngineConfig(device="gpu"))
         assert choice.engine.device == "gpu"
 
@@ -134,6 +134,6 @@ class TestOnGpu:
         torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + (8 << 20)) / total)
         try:
             with pytest.raises(UserError, match=r"the GPU's memory ran out at step \d+.*`batch_size`"):
-                fit(config, folder, tmp_path / "out", lambda _: None)
+                fit(config, folder, tmp_path / "out")
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)

@@ -5,6 +5,7 @@ The teachers find discs by their grey level and are never trained; one of them h
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import torch
 from support.disc_videos import SIZE, write_disc_video
 from support.labeled_folder import write_rows
+from support.log_lines import log_into
 from support.tiny_package import DeepDiscFinder, DiscFinder, disc_frame, make_tiny_package
 
 from rt_pose.cli.main import main
@@ -30,7 +32,6 @@ from train.distillation.distill import _best_teacher, _training
 from train.distillation.distill import distill_interruptible as distill
 from train.fitting.fit import fit, read_inputs
 from train.fitting.job import Job
-from train.support.say import Say
 
 pytestmark = pytest.mark.timeout(400)
 KEYPOINTS = [f"k{i}" for i in range(4)]
@@ -104,7 +105,7 @@ def distilled(folder: Path, teachers: list[Package], tmp_path_factory: pytest.Te
     out = tmp_path_factory.mktemp("distilled")
     messages: list[str] = []
     return Distilled(
-        read_package(distill(_config(folder, teachers, out), messages.append).package), out, messages
+        read_package(log_into(messages, distill, _config(folder, teachers, out)).package), out, messages
     )
 
 
@@ -127,7 +128,7 @@ def test_a_keypoint_on_which_the_teachers_disagree_is_dropped(distilled: Distill
     shares = {line.split()[0]: line for line in distilled.said if line.startswith("  k")}
     assert "sure   0.0%  absent   0.0%  unknown 100.0%" in shares["k0"]
     assert "sure 100.0%" in shares["k1"]
-    assert "sure: doubt of at most 3.00 px, as configured" in distilled.said
+    assert "confident: uncertainty of at most 3.00 px, as configured" in distilled.said
 
 
 def test_a_larger_threshold_keeps_it(
@@ -139,10 +140,10 @@ def test_a_larger_threshold_keeps_it(
 
     shutil.copytree(distilled.out / "teachers", tmp_path / "teachers")
     config = _config(folder, teachers, tmp_path)
-    job = prepare(_training(config), None, lambda _: None)
+    job = prepare(_training(config), None)
     video = VideoJob(folder / "videos" / "right.avi", "videos/right.avi", tmp_path / "unused.csv")
     members = find_members(config.teachers, "--teachers")
-    pseudo = make_pseudo_labels(config, job, members, [video], tmp_path / "teachers", 20.0, lambda _: None)
+    pseudo = make_pseudo_labels(config, job, members, [video], tmp_path / "teachers", 20.0)
     assert np.isfinite(pseudo.frames.xy[:, 0]).all()
     assert (pseudo.weights == 1).all()
 
@@ -176,7 +177,7 @@ def test_again_nothing_is_predicted_twice_and_the_result_is_the_same_to_the_bit(
     )
     tables = {path: path.stat().st_mtime_ns for path in (out / "teachers").rglob("*.csv")}
     assert len(tables) == 3
-    distill(_config(folder, teachers, out), lambda _: None)
+    distill(_config(folder, teachers, out))
     assert {path: path.stat().st_mtime_ns for path in (out / "teachers").rglob("*.csv")} == tables
     first, second = (
         torch.load(o / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
@@ -197,8 +198,8 @@ def test_of_processes_that_train_together_only_the_first_writes(
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     jobs: list[Job] = []
 
-    def join(job: Job, _out: Path, say: Say) -> None:
-        say("heard")
+    def join(job: Job, _out: Path) -> None:
+        logging.getLogger("train.fitting").info("a line of the second")
         jobs.append(job)
         raise KeyboardInterrupt  # a second process has no training to join here
 
@@ -207,7 +208,7 @@ def test_of_processes_that_train_together_only_the_first_writes(
     monkeypatch.setenv("LOCAL_RANK", "1")
     messages: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        distill(_config(folder, teachers, out, devices=2), messages.append)
+        log_into(messages, distill, _config(folder, teachers, out, devices=2))
     assert messages == []
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
     (job,) = jobs
@@ -221,7 +222,7 @@ def test_one_that_goes_on_needs_the_same_pseudo_labels(
 ) -> None:
     config = _config(folder, teachers, distilled.out, resume=True)
     with pytest.raises(UserError, match="the pseudo-labels are others"):
-        distill(replace(config, pseudo=replace(CONFIG.pseudo, weight=0.5)), lambda _: None)
+        distill(replace(config, pseudo=replace(CONFIG.pseudo, weight=0.5)))
 
 
 def test_what_cannot_be_begun_is_told_before_a_video_is_read(
@@ -229,7 +230,7 @@ def test_what_cannot_be_begun_is_told_before_a_video_is_read(
 ) -> None:
     def refused(match: str, config: DistillConfig) -> None:
         with pytest.raises(UserError, match=match):
-            distill(config, lambda _: None)
+            distill(config)
 
     good = _config(folder, teachers, tmp_path / "out")
     refused(
@@ -262,21 +263,21 @@ def test_a_teacher_that_trained_on_a_frame_that_validates_is_refused(
 ) -> None:
     from train.fitting.fit import prepare
 
-    kept_back = prepare(_training(_config(folder, teachers, tmp_path)), None, lambda _: None).validation.names
+    kept_back = prepare(_training(_config(folder, teachers, tmp_path)), None).validation.names
     error = {"kept_back": kept_back[1:], "split": "by frame, drawn with seed 7", "configuration": {"seed": 7}}
     package = read_package(shutil.copytree(teachers[1].path, tmp_path / "seen"))
     package.manifest.training |= error
     seen = write_manifest(package.path, package.manifest)
     config = _config(folder, [teachers[0], seen], tmp_path / "out")
     with pytest.raises(UserError, match=r"seen may have trained on 1 of the 2 frames .* `split_seed: 7`"):
-        distill(config, lambda _: None)
+        distill(config)
     every = {"trained_on": kept_back, "kept_back": [], "configuration": {"validation_fraction": 0.0}}
     package.manifest.training |= every
     write_manifest(package.path, package.manifest)
     with pytest.raises(
         UserError, match=r"seen trained on 2 of the 2 .*\(`validation_fraction: 0`\)"
     ) as error:
-        distill(config, lambda _: None)
+        distill(config)
     assert "split_seed" not in str(error.value)
     assert not (tmp_path / "out").exists()
 
@@ -316,8 +317,8 @@ def test_it_begins_as_the_best_teacher(folder: Path, teachers: list[Package], tm
     unsure = PseudoConfig(frames=8, sure_px=1e3, min_confidence=0.0, absent_below=0.0)
     config = _config(folder, teachers, tmp_path / "out", pseudo=unsure, split_seed=0, **short)
     config.teachers[:] = [str(teachers[0].path), *map(str, trained)]
-    distill(config, messages.append)
-    assert f"begins as the network of {best}" in messages
+    log_into(messages, distill, config)
+    assert f"warm start from {best}" in messages
 
 
 def _with_checkpoint(teacher: Package, network: dict[str, Any]) -> Path:
@@ -338,16 +339,16 @@ def test_a_teacher_to_begin_as_is_known_by_what_makes_the_network(
     older = {key: value for key, value in asdict(network).items() if key != "context"}
     teacher = read_package(shutil.copytree(teachers[0].path, tmp_path / "seed-7" / "package"))
     checkpoint = _with_checkpoint(teacher, older | {"weights": "weights.pth"})
-    job = read_inputs(_training(_config(folder, teachers, tmp_path)), None, lambda _: None)
+    job = read_inputs(_training(_config(folder, teachers, tmp_path)), None)
     job = replace(job, config=replace(job.config, network=network))
     messages: list[str] = []
-    assert _best_teacher(find_members([str(teacher.path)], "--teachers"), job, messages.append) == str(
+    assert log_into(messages, _best_teacher, find_members([str(teacher.path)], "--teachers"), job) == str(
         checkpoint
     )
     colour = replace(job, spec=replace(job.spec, channels=3))
-    assert _best_teacher(find_members([str(teacher.path)], "--teachers"), colour, messages.append) == ""
+    assert log_into(messages, _best_teacher, find_members([str(teacher.path)], "--teachers"), colour) == ""
     wider = replace(job, config=replace(job.config, network=replace(network, head_width=24)))
-    assert _best_teacher(find_members([str(teacher.path)], "--teachers"), wider, messages.append) == ""
+    assert log_into(messages, _best_teacher, find_members([str(teacher.path)], "--teachers"), wider) == ""
     assert "RGB images" in messages[0]
 
 

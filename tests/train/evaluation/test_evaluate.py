@@ -58,7 +58,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> EvaluateConfig:
 
 @pytest.fixture(scope="module")
 def out(config: EvaluateConfig) -> Path:
-    evaluate(config, lambda _: None)
+    evaluate(config)
     return Path(config.out)
 
 
@@ -153,5 +153,5 @@ def test_what_cannot_be_evaluated_is_refused(config: EvaluateConfig, tmp_path: P
     ]
     for changes, expected in cases:
         with pytest.raises(UserError, match=expected):
-            evaluate(replace(fresh, **changes), lambda _: None)  # type: ignore[arg-type]
+            evaluate(replace(fresh, **changes))  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from support.labeled_folder import make_labeled_folder
+from support.log_lines import log_into
 from support.moving_disc import write_disc
 
 from rt_pose.cli.main import main
@@ -30,7 +31,7 @@ def config(tmp_path: Path) -> TrainConfig:
 
 def test_labels_lie_on_the_discs_in_every_picture(config: TrainConfig) -> None:
     off = AugmentConfig(brightness=0, contrast=0, noise=0)
-    sheet = cv2.imread(str(show_augmented(replace(config, augment=off), lambda line: None)))
+    sheet = cv2.imread(str(show_augmented(replace(config, augment=off))))
     row = sheet[BAR_PX : BAR_PX + HEIGHT]
     gray, coloured = row.min(axis=2), np.ptp(row, axis=2) > 120
     for column in range(COLUMNS):
@@ -45,12 +46,12 @@ def test_labels_lie_on_the_discs_in_every_picture(config: TrainConfig) -> None:
 
 def test_the_clip_row_is_drawn_where_there_are_videos(config: TrainConfig) -> None:
     messages: list[str] = []
-    without = cv2.imread(str(show_augmented(config, messages.append)))
+    without = cv2.imread(str(log_into(messages, show_augmented, config)))
     assert any("no clip" in line for line in messages)
     (Path(config.data) / "videos").mkdir()
     write_disc(Path(config.data) / "videos/disc.mkv")
     messages.clear()
-    with_clip = cv2.imread(str(show_augmented(config, messages.append)))
+    with_clip = cv2.imread(str(log_into(messages, show_augmented, config)))
     assert with_clip.shape[0] == without.shape[0] + BAR_PX + HEIGHT
     assert any("6 frames of disc.mkv" in line for line in messages)
     assert any("off: shot_noise, blur, erase" in line for line in messages)
@@ -58,9 +59,9 @@ def test_the_clip_row_is_drawn_where_there_are_videos(config: TrainConfig) -> No
 
 def test_what_cannot_be_drawn_is_told(config: TrainConfig, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="say --data FOLDER --out"):
-        show_augmented(replace(config, out=""), print)
+        show_augmented(replace(config, out=""))
     with pytest.raises(UserError, match="give a PNG in a folder that exists"):
-        show_augmented(replace(config, out=str(tmp_path / "nowhere/sheet.png")), print)
+        show_augmented(replace(config, out=str(tmp_path / "nowhere/sheet.png")))
 
 
 def test_the_verb(config: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def package(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Package:
-    return read_package(fit(CONFIG, folder, tmp_path_factory.mktemp("fitted"), lambda _: None))
+    return read_package(fit(CONFIG, folder, tmp_path_factory.mktemp("fitted")))
 
 
 def network_of(package: Package) -> PoseNetwork:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from support.labeled_folder import make_labeled_folder, read_rows, write_rows
+from support.log_lines import log_into
 
 from rt_pose.errors import UserError
 from rt_pose.package import read_package
@@ -65,8 +66,8 @@ def trained(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Tr
         if line.startswith("seed-3: step 20:"):
             signal.raise_signal(signal.SIGINT)
 
-    first = fit_seeds(config, [3, 1], 1, interrupt)
-    return Trained(first, first_message, fit_seeds(config, [3, 1], 1, messages.append), messages)
+    first = log_into(interrupt, fit_seeds, config, [3, 1], 1)
+    return Trained(first, first_message, log_into(messages, fit_seeds, config, [3, 1], 1), messages)
 
 
 def _weights(folder: Path) -> torch.Tensor:
@@ -92,17 +93,17 @@ def test_the_split_is_that_of_a_single_training_of_the_configuration(
     """So the seeds of an ensemble say nothing about its split."""
     from train.fitting.fit import prepare
 
-    single = prepare(config, None, lambda _: None).validation.names
+    single = prepare(config, None).validation.names
     assert read_package(trained.outcome.packages[0]).manifest.training["kept_back"] == single
-    assert prepare(replace(config, seed=3), None, lambda _: None).validation.names != single
-    assert prepare(replace(config, seed=3, split_seed=0), None, lambda _: None).validation.names == single
+    assert prepare(replace(config, seed=3), None).validation.names != single
+    assert prepare(replace(config, seed=3, split_seed=0), None).validation.names == single
 
 
 def test_what_is_done_is_not_done_again(config: TrainConfig, trained: Trained) -> None:
     outcome = trained.outcome
     before = {path: path.stat().st_mtime_ns for path in outcome.out.rglob("*") if path.is_file()}
     messages: list[str] = []
-    again = fit_seeds(replace(config, out=str(outcome.out)), [1, 3], 1, messages.append)
+    again = log_into(messages, fit_seeds, replace(config, out=str(outcome.out)), [1, 3], 1)
     assert messages == ["2 members, 2 of them done before"]
     assert again.packages == outcome.packages
     assert {path: path.stat().st_mtime_ns for path in outcome.out.rglob("*") if path.is_file()} == before
@@ -116,15 +117,15 @@ def test_other_settings_labels_or_a_damaged_package_are_done_again(
 
     shutil.copytree(trained.outcome.out / "seed-1", tmp_path / "seed-1")
     member = member_of(tmp_path, 1)
-    job = prepare(config, None, lambda _: None)
+    job = prepare(config, None)
     assert state(member, job) == ("done", [])
-    known, differs = state(member, prepare(replace(config, batch_size=4), None, lambda _: None))
+    known, differs = state(member, prepare(replace(config, batch_size=4), None))
     assert (known, differs) == ("stale", ["batch_size: it was trained with 8, the configuration says 4"])
     other = shutil.copytree(config.data, tmp_path / "other")
     rows = read_rows(other)
     rows[3][1] = "20.0"
     write_rows(other, rows)
-    known, differs = state(member, prepare(config, other, lambda _: None))
+    known, differs = state(member, prepare(config, other))
     assert (known, differs) == ("stale", ["the labels, images or split have changed since"])
     (member.folder / "package" / "network.onnx").write_bytes(b"cut off")
     assert state(member, job) == ("open", [])
@@ -134,11 +135,11 @@ def test_an_interrupted_ensemble_says_what_remains_and_goes_on(trained: Trained)
     assert [member.name for member in trained.first.remaining] == ["seed-3", "seed-1"]
     assert not [line for line in trained.said_first if line.startswith("seed-1")], "it did not begin"
     notes: list[str] = []
-    assert not conclude(trained.first, notes.append)
+    assert not log_into(notes, conclude, trained.first)
     assert notes[0] == "0 trained, 0 done before, 0 failed, 2 remain"
-    assert notes[-2:] == ["remain: seed-3, seed-1", "the same command once more goes on with these"]
-    assert any(line.startswith("seed-3: going on from step 20") for line in trained.said)
-    assert conclude(trained.outcome, notes.append)
+    assert notes[-2:] == ["remain: seed-3, seed-1", "the same command once more resumes these"]
+    assert any(line.startswith("seed-3: resuming from step 20") for line in trained.said)
+    assert log_into(notes, conclude, trained.outcome)
 
 
 def test_one_that_fails_does_not_lose_the_others(
@@ -147,9 +148,9 @@ def test_one_that_fails_does_not_lose_the_others(
     shutil.copytree(trained.outcome.out / "seed-1", tmp_path / "seed-1")
     (tmp_path / "seed-0").write_text("in the way")
     messages: list[str] = []
-    outcome = fit_seeds(replace(config, out=str(tmp_path)), [0, 1], 1, messages.append)
+    outcome = log_into(messages, fit_seeds, replace(config, out=str(tmp_path)), [0, 1], 1)
     assert [(member.name, len(outcome.done_before)) for member, _ in outcome.failed] == [("seed-0", 1)]
-    assert not conclude(outcome, messages.append)
+    assert not log_into(messages, conclude, outcome)
     assert any(line.startswith("failed: seed-0: ") for line in messages)
 
 
@@ -159,12 +160,12 @@ def test_side_by_side_gives_the_same_and_a_killed_process_is_only_its_own_failur
     """And the same as when it was interrupted: to the bit."""
     killed = threading.Event()
 
-    def say(line: str) -> None:
+    def kill(line: str) -> None:
         if line.startswith("seed-2: step 20:") and not killed.is_set():
             killed.set()
             _kill_child("rt-pose-seed-2")
 
-    outcome = fit_seeds(replace(config, out=str(tmp_path)), [3, 2], 2, say)
+    outcome = log_into(kill, fit_seeds, replace(config, out=str(tmp_path)), [3, 2], 2)
     assert [member.name for member in outcome.trained] == ["seed-3"]
     assert [member.name for member, _ in outcome.failed] == ["seed-2"]
     assert "died with exit code -9" in outcome.failed[0][1]
@@ -200,9 +201,9 @@ def test_seeds_that_make_no_ensemble_are_refused(text: str, notes: str) -> None:
 def test_what_is_wrong_is_told_once_before_the_first(config: TrainConfig, tmp_path: Path) -> None:
     out = replace(config, out=str(tmp_path / "out"))
     with pytest.raises(UserError, match="skeleton: no keypoint 'larg'"):
-        fit_seeds(replace(out, skeleton=[["larg", "small"]]), [0, 1], 1, lambda _: None)
+        fit_seeds(replace(out, skeleton=[["larg", "small"]]), [0, 1], 1)
     with pytest.raises(UserError, match="--jobs 0: expected at least 1"):
-        fit_seeds(out, [0, 1], 0, lambda _: None)
+        fit_seeds(out, [0, 1], 0)
     with pytest.raises(UserError, match="devices: 2: with --seeds each network trains on one GPU"):
-        fit_seeds(replace(out, device="gpu", devices=2), [0, 1], 1, lambda _: None)
+        fit_seeds(replace(out, device="gpu", devices=2), [0, 1], 1)
     assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from support.labeled_folder import make_discs_video, make_labeled_folder, read_rows
+from support.log_lines import log_into
 
 from bench.openfield.program import validate
 from bench.precision import measure_package
@@ -54,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Package, list[str]]:
     messages: list[str] = []
-    path = fit(CONFIG, folder, tmp_path_factory.mktemp("trained"), messages.append)
+    path = log_into(messages, fit, CONFIG, folder, tmp_path_factory.mktemp("trained"))
     return read_package(path), messages
 
 
@@ -102,7 +103,7 @@ def test_what_is_seen_is_not_called_validation(trained: tuple[Package, list[str]
 
 def test_patience_has_nothing_to_go_by(folder: Path) -> None:
     with pytest.raises(UserError, match="patience: with `validation_fraction: 0` no frame is kept back"):
-        prepare(replace(CONFIG, patience=3), folder, lambda _: None)
+        prepare(replace(CONFIG, patience=3), folder)
 
 
 def test_the_split_is_told_again_by_the_package(trained: tuple[Package, list[str]], folder: Path) -> None:
@@ -114,7 +115,7 @@ def test_the_split_is_told_again_by_the_package(trained: tuple[Package, list[str
 
 def test_an_evaluation_calls_all_of_them_trained(package: Path, folder: Path, tmp_path: Path) -> None:
     config = EvaluateConfig(model=str(package), data=str(folder), out=str(tmp_path / "out"), jitter_frames=2)
-    page = evaluate(config, lambda _: None)
+    page = evaluate(config)
     figures = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     assert list(figures["labels"]) == ["train"]
 
@@ -126,18 +127,18 @@ def test_a_bias_comes_from_elsewhere(
         model=str(package), video=[str(make_discs_video(tmp_path / "discs.avi", frames=120))]
     )
     with pytest.raises(UserError, match="trained on every one of these frames"):
-        calibrate(replace(config, labels=str(folder / "CollectedData.csv")), lambda _: None)
+        calibrate(replace(config, labels=str(folder / "CollectedData.csv")))
     earlier = Path(shutil.copytree(package, tmp_path / "earlier"))
     with pytest.raises(UserError, match="its bias was never calibrated"):
-        calibrate(replace(config, bias_from=str(earlier)), lambda _: None)
+        calibrate(replace(config, bias_from=str(earlier)))
     manifest = read_package(earlier).manifest
     bias = np.tile(np.diag([4.0, 1.0]), (3, 1, 1)).tolist()
     tracking = replace(manifest.tracking, bias_px2=bias)
     notes = {"calibration": {"labels": "9 labels of CollectedData.csv"}}
     write_manifest(earlier, replace(manifest, tracking=tracking, training=manifest.training | notes))
     with pytest.raises(UserError, match="takes the place of labels"):
-        calibrate(replace(config, bias_from=str(earlier), labels="some.csv"), lambda _: None)
-    after = calibrate(replace(config, bias_from=str(earlier)), lambda _: None).manifest
+        calibrate(replace(config, bias_from=str(earlier), labels="some.csv"))
+    after = calibrate(replace(config, bias_from=str(earlier))).manifest
     assert after.tracking.bias_px2 == bias
     assert after.training["calibration"]["labels"].startswith("9 labels of CollectedData.csv, by package ")
 
@@ -166,7 +167,7 @@ def test_frames_labeled_since_calibrate_the_bias(package: Path, folder: Path, tm
         video=[str(make_discs_video(tmp_path / "discs.avi", frames=120))],
         labels=str(data / "since.csv"),
     )
-    notes = calibrate(config, lambda _: None).manifest.training["calibration"]["labels"]
+    notes = calibrate(config).manifest.training["calibration"]["labels"]
     assert "4 of 4 frames; split not at all: every frame trains" in notes
     assert "labeled since, and never trained on: 4" in notes
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from support.labeled_folder import KEYPOINTS, SIZE, draw_discs, make_labeled_folder
+from support.log_lines import log_into
 
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
@@ -45,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Package, list[str]]:
     messages: list[str] = []
-    path = fit(CONFIG, folder, tmp_path_factory.mktemp("trained"), messages.append)
+    path = log_into(messages, fit, CONFIG, folder, tmp_path_factory.mktemp("trained"))
     return read_package(path), messages
 
 
@@ -115,8 +116,8 @@ def test_one_seed_gives_one_network(folder: Path, tmp_path: Path) -> None:
     short = replace(CONFIG, steps=8, validate_every=8)
 
     def weights(name: str, seed: int) -> torch.Tensor:
-        with pytest.raises(UserError, match="not sure of a single keypoint"):
-            fit(replace(short, seed=seed), folder, tmp_path / name, lambda _: None)
+        with pytest.raises(UserError, match="not confident of a single keypoint"):
+            fit(replace(short, seed=seed), folder, tmp_path / name)
         checkpoint = torch.load(tmp_path / name / "checkpoints" / "best.ckpt", weights_only=True)
         return checkpoint["state_dict"]["network.head.heatmaps.weight"]
 
@@ -135,7 +136,7 @@ def test_ctrl_c_ends_early_and_exports_the_best(folder: Path, tmp_path: Path) ->
             signal.raise_signal(signal.SIGINT)
 
     before = signal.getsignal(signal.SIGINT)
-    package = read_package(fit(CONFIG, folder, tmp_path, interrupt))
+    package = read_package(log_into(interrupt, fit, CONFIG, folder, tmp_path))
     assert package.manifest.training["step"] <= 120
     assert not [line for line in messages if line.startswith("step 180")]
     assert [line for line in messages if line.startswith("stopped at step 12")]
@@ -145,18 +146,18 @@ def test_ctrl_c_ends_early_and_exports_the_best(folder: Path, tmp_path: Path) ->
 def test_nothing_is_written_where_something_is_wrong(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(UserError, match="skeleton: no keypoint 'larg' in the labels, did you mean 'large'"):
-        fit(replace(CONFIG, skeleton=[["larg", "small"]]), folder, out, lambda _: None)
+        fit(replace(CONFIG, skeleton=[["larg", "small"]]), folder, out)
     with pytest.raises(UserError, match="no such folder"):
-        fit(CONFIG, tmp_path / "nowhere", out, lambda _: None)
+        fit(CONFIG, tmp_path / "nowhere", out)
     with pytest.raises(UserError, match="out: no folder given"):
-        fit(CONFIG, folder, None, lambda _: None)
+        fit(CONFIG, folder, None)
     assert not out.exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="torch sees no CUDA device"):
-        fit(replace(CONFIG, device="gpu"), folder, tmp_path / "out", lambda _: None)
+        fit(replace(CONFIG, device="gpu"), folder, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_a_disk_without_room_is_told_before_the_first_step(
     real = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: real._replace(free=free_mib * 2**20))
     with pytest.raises(UserError, match=expected):
-        fit(CONFIG, folder, tmp_path, messages.append)
+        log_into(messages, fit, CONFIG, folder, tmp_path)
     assert not [line for line in messages if line.startswith("step ")]
 
 
@@ -211,7 +212,7 @@ def test_an_export_that_fails_leaves_the_earlier_package(
 
     monkeypatch.setattr(shutil, "copyfile", full)
     finished = replace(CONFIG, resume=True)
-    with pytest.raises(UserError, match=r"is full; .*last\.ckpt is whole"):
-        fit(finished, folder, out, lambda _: None)
+    with pytest.raises(UserError, match=r"is full; .*last\.ckpt is intact"):
+        fit(finished, folder, out)
     assert read_package(package.path).sha256 == package.sha256
     assert not list(out.glob("export-*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from support.labeled_folder import make_labeled_folder
+from support.log_lines import log_into
 
 from rt_pose.errors import UserError
 from rt_pose.package import InputSpec
@@ -25,7 +27,7 @@ from train.fitting.pose_module import PoseModule
 from train.losses.loss_context import LossContext
 from train.losses.terms import build_terms
 from train.models.network import PoseNetwork
-from train.support.distributed import distributed_settings, rank, say_on_rank_zero
+from train.support.distributed import distributed_settings, quiet_unless_rank_zero, rank
 
 CPU = torch.device("cpu")
 SPEC = InputSpec(96, 64, 1, [127.0], [64.0])
@@ -39,7 +41,7 @@ def no_setup(*_: object) -> LossContext:
 def tracker(precision: str) -> PoseModule:
     torch.manual_seed(0)
     config = replace(CONFIG, precision=precision)  # type: ignore[arg-type]
-    terms = build_terms(config, no_setup, lambda _: None)
+    terms = build_terms(config, no_setup)
     return PoseModule(PoseNetwork(config.network, 1, 3), SPEC, config, terms)
 
 
@@ -123,14 +125,19 @@ def test_each_process_draws_noise_of_its_own(tmp_path: Path) -> None:
     assert abs(np.corrcoef(second[0], noise(1, seed=1)[0])[0, 1]) < 0.1
 
 
-def test_only_the_first_process_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+def log_as_rank(config: TrainConfig, line: str) -> None:
+    quiet_unless_rank_zero(config)
+    logging.getLogger("train.fitting").info(line)
+
+
+def test_only_the_first_process_informs_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     config, messages = replace(TrainConfig(), device="gpu", devices=2), []
     monkeypatch.setenv("LOCAL_RANK", "1")
-    say_on_rank_zero(config, messages.append)("from the second")
+    log_into(messages, log_as_rank, config, "from the second")
     assert rank(config) == 1
     assert rank(TrainConfig()) == 0  # alone, whatever the environment says
     monkeypatch.delenv("LOCAL_RANK")
-    say_on_rank_zero(config, messages.append)("from the first")
+    log_into(messages, log_as_rank, config, "from the first")
     assert messages == ["from the first"]
     assert distributed_settings(config)["devices"] == 2
     assert distributed_settings(TrainConfig()) == {"devices": 1}
@@ -146,17 +153,19 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
 from pathlib import Path
 import torch
 import train.fitting.fit
+from rt_pose.console import log_to_console
 from train.config import LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
+log_to_console()
 torch.set_num_threads(1)
-train.fit.check = lambda config: None  # two CPUs are no GPUs
+train.fitting.fit.check = lambda config: None  # two CPUs are no GPUs
 config = TrainConfig(
     network=NetworkConfig(backbone="tiny", width=96, height=64, head_width=16),
     optimiser=OptimiserConfig(backbone_factor=1.0, freeze_backbone_steps=4, warmup_steps=2),
     steps=60, validate_every=30, batch_size=8, devices=2, threads=1,
 )
 try:
-    train.fit.fit(config, Path({str(tmp_path / "discs")!r}), Path({str(tmp_path / "out")!r}))
-except train.fit.UserError as error:
+    train.fitting.fit.fit(config, Path({str(tmp_path / "discs")!r}), Path({str(tmp_path / "out")!r}))
+except train.fitting.fit.UserError as error:
     print("learned too little:", error)  # so few steps need not make a package
 print("done")
 """)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from support.labeled_folder import make_discs_video, make_labeled_folder, read_rows, write_rows
+from support.log_lines import log_into
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from rt_pose.errors import UserError
@@ -58,19 +59,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(config: TrainConfig, folder: Path, out: Path, stop_at: int | None = None) -> list[str]:
-    """Train briefly; the lines said. Ctrl-C at a validation where told."""
+    """Train briefly; the lines logged. Ctrl-C at the validation of `stop_at`."""
     messages: list[str] = []
 
-    def say(line: str) -> None:
+    def take(line: str) -> None:
         messages.append(line)
         if stop_at is not None and line.startswith(f"step {stop_at}:"):
             signal.raise_signal(signal.SIGINT)
 
     try:
-        fit(config, folder, out, say)
+        log_into(take, fit, config, folder, out)
     except UserError as error:
         # So short a training may have learned too little for a package.
-        if "not sure of a single keypoint" not in str(error):
+        if "not confident of a single keypoint" not in str(error):
             raise
     return messages
 
@@ -105,7 +106,7 @@ def test_interrupted_and_resumed_is_uninterrupted_to_the_bit(
     assert _checkpoint(tmp_path)["global_step"] == stop_at
     torch.rand(3)  # another process would have drawn other numbers by now
     messages = _run(replace(CONFIG, resume=True), folder, tmp_path)
-    assert any(line.startswith(f"going on from step {stop_at}") for line in messages)
+    assert any(line.startswith(f"resuming from step {stop_at}") for line in messages)
     validations = [line for line in messages if line.startswith("step ")]
     assert validations == [line for line in whole[1] if line.startswith("step ")][stop_at // 4 :]
     here, there = _checkpoint(tmp_path), _checkpoint(whole[0])
@@ -132,7 +133,7 @@ def test_a_finished_training_is_only_exported_again(
 
 def test_nothing_to_go_on_from_is_said_and_a_run_begins(folder: Path, tmp_path: Path) -> None:
     messages = _run(replace(CONFIG, resume=True, steps=4), folder, tmp_path)
-    assert any(line.startswith("nothing to go on from") for line in messages)
+    assert any(line.startswith("nothing to resume from") for line in messages)
     assert _checkpoint(tmp_path)["global_step"] == 4
 
 
@@ -159,21 +160,21 @@ def test_another_skeletons_checkpoint_is_refused(
     write_rows(other, [[cell.replace("small", "tail") for cell in row] for row in read_rows(other)])
     config = replace(CONFIG, resume=True, skeleton=[])
     with pytest.raises(UserError, match=r"the labels lack 'small'[\s\S]*it does not know 'tail'"):
-        fit(config, other, whole[0], lambda _: None)
+        fit(config, other, whole[0])
 
 
 def test_another_configuration_or_other_labels_are_refused(
     whole: tuple[Path, list[str]], folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="batch_size: it was trained with 4, the configuration says 5"):
-        fit(replace(CONFIG, resume=True, batch_size=5), folder, whole[0], lambda _: None)
+        fit(replace(CONFIG, resume=True, batch_size=5), folder, whole[0])
     other = shutil.copytree(folder, tmp_path / "other")
     rows = read_rows(other)
     for row in rows[3:]:
         row[1] = "20.0"
     write_rows(other, rows)
     with pytest.raises(UserError, match="the labels or images have changed since"):
-        fit(replace(CONFIG, resume=True), other, whole[0], lambda _: None)
+        fit(replace(CONFIG, resume=True), other, whole[0])
 
 
 def test_what_is_no_checkpoint_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ def test_what_is_no_checkpoint_is_refused(folder: Path, tmp_path: Path) -> None:
     last.parent.mkdir()
     last.write_bytes(b"cut off")
     with pytest.raises(UserError, match=r"last\.ckpt: cannot be read"):
-        fit(replace(CONFIG, resume=True), folder, tmp_path, lambda _: None)
+        fit(replace(CONFIG, resume=True), folder, tmp_path)
 
 
 def test_a_training_that_gets_no_better_ends(folder: Path, tmp_path: Path) -> None:
@@ -219,7 +220,7 @@ def test_a_full_disk_loses_no_checkpoint(tmp_path: Path) -> None:
     writer.save_checkpoint({"weights": torch.arange(50_000.0)}, path)
     with (
         _largest_file(50_000),
-        pytest.raises(UserError, match=r"last\.ckpt: cannot be written.*the earlier one is whole"),
+        pytest.raises(UserError, match=r"last\.ckpt: cannot be written.*the earlier one is intact"),
     ):
         writer.save_checkpoint({"weights": torch.zeros(50_000)}, path)
     assert torch.equal(torch.load(path, weights_only=True)["weights"], torch.arange(50_000.0))
@@ -235,7 +236,7 @@ def test_only_its_own_checkpoint_is_offered_to_go_on_from(
     messages: list[str] = []
     config = CONFIG if own else replace(CONFIG, batch_size=5)
     with _largest_file(2_000_000), pytest.raises(UserError, match="make room") as full:
-        fit(config, folder, tmp_path, messages.append)
+        log_into(messages, fit, config, folder, tmp_path)
     (replaced,) = [line for line in messages if "is of an earlier training and will be replaced" in line]
     assert ("--resume true" in replaced) == own
     assert ("--resume true" in str(full.value)) == own

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from support.labeled_folder import make_discs_video, make_labeled_folder, read_rows, write_rows
+from support.log_lines import log_into
 
 from rt_pose.errors import UserError
 from train.config import AugmentConfig, LossConfig, NetworkConfig, TrainConfig
@@ -36,8 +37,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _prepare(config: TrainConfig, folder: Path, messages: list[str] | None = None) -> Unlabeled:
     frames = read_labels(folder, config.labels)
-    say = (messages if messages is not None else []).append
-    return prepare(config, index_videos(config, folder), frames, input_spec(config.network, 1), say)
+    videos, spec = index_videos(config, folder), input_spec(config.network, 1)
+    return log_into([] if messages is None else messages, prepare, config, videos, frames, spec)
 
 
 def test_clips_begin_with_the_first_step_that_needs_one(folder: Path) -> None:
@@ -45,20 +46,20 @@ def test_clips_begin_with_the_first_step_that_needs_one(folder: Path) -> None:
     unlabeled = _prepare(CONFIG, folder, messages)
     assert any(line.startswith("temporal: weight 0.02, eps in px a frame") for line in messages)
     spec = input_spec(CONFIG.network, 1)
-    clips = unlabeled.clips(CONFIG, spec, 0, messages.append)
+    clips = unlabeled.clips(CONFIG, spec, 0)
     assert clips is not None
     assert len(clips) == 14, "20 steps, the first 6 without"
     first = next(iter(clips))
     assert first.images.shape == (6, 1, 32, 48)
     assert len(first.second) == 0
-    later = unlabeled.clips(CONFIG, spec, 15, messages.append)
+    later = unlabeled.clips(CONFIG, spec, 15)
     assert later is not None
     assert len(later) == 5
 
 
 def test_without_losses_on_clips_no_video_is_looked_at(folder: Path) -> None:
     config = replace(CONFIG, losses={"heatmap_kl": LossConfig()}, videos=["nowhere.mp4"])
-    assert _prepare(config, folder).clips(config, input_spec(CONFIG.network, 1), 0, print) is None
+    assert _prepare(config, folder).clips(config, input_spec(CONFIG.network, 1), 0) is None
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_what_is_wrong_with_labels_and_with_videos_is_told_at_once(folder: Path,
     rows[5][1] = "500"
     write_rows(other, rows)
     with pytest.raises(UserError) as refused:
-        fit(replace(CONFIG, clip_length=60, validate_every=20), other, tmp_path / "out", lambda _: None)
+        fit(replace(CONFIG, clip_length=60, validate_every=20), other, tmp_path / "out")
     assert "row 6 (labeled-data/img002.png), large: (500, " in str(refused.value)
     assert (
         "round.avi: 40 frames, shorter than a clip (60 frames); leave it out, or set `clip_length: 40`"
@@ -130,5 +131,5 @@ def test_memory_is_looked_at_before_the_first_step(
     with pytest.raises(
         UserError, match=r"memory: about .* are free; set (`clip_length|`batch_size|a smaller)"
     ):
-        fit(replace(CONFIG, validate_every=20), folder, tmp_path / "out", messages.append)
+        log_into(messages, fit, replace(CONFIG, validate_every=20), folder, tmp_path / "out")
     assert not [line for line in messages if line.startswith("step ")]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.labeled_folder import make_labeled_folder, read_rows, write_rows
+from support.log_lines import log_into
 
 from rt_pose.errors import UserError
 from rt_pose.package import read_package, write_manifest
@@ -37,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def earlier(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("earlier")
-    fit(CONFIG, folder, out, lambda _: None)
+    fit(CONFIG, folder, out)
     return out
 
 
@@ -50,8 +51,8 @@ def error_px(messages: list[str]) -> float:
 
 def test_it_begins_where_the_earlier_training_ended(folder: Path, earlier: Path, tmp_path: Path) -> None:
     messages: list[str] = []
-    fit(replace(SHORT, init_from=str(earlier)), folder, tmp_path / "out", messages.append)
-    assert f"begins as the network of {earlier / 'checkpoints' / 'best.ckpt'}" in messages
+    log_into(messages, fit, replace(SHORT, init_from=str(earlier)), folder, tmp_path / "out")
+    assert f"warm start from {earlier / 'checkpoints' / 'best.ckpt'}" in messages
     assert not any("trained on" in line for line in messages), "both keep back the same frames"
     assert error_px(messages) < 3.0, "four steps teach no network anything"
     package = read_package(tmp_path / "out" / "package")
@@ -63,11 +64,11 @@ def test_it_is_not_needed_any_more_once_the_training_runs(
 ) -> None:
     copy = Path(shutil.copytree(earlier, tmp_path / "copy"))
 
-    def say(line: str) -> None:
+    def remove(line: str) -> None:
         if line.startswith("step "):
             shutil.rmtree(copy, ignore_errors=True)
 
-    fit(replace(SHORT, init_from=str(copy)), folder, tmp_path / "out", say)
+    log_into(remove, fit, replace(SHORT, init_from=str(copy)), folder, tmp_path / "out")
     assert not copy.exists()
     assert read_package(tmp_path / "out" / "package").manifest.training["trained_on"]
 
@@ -75,14 +76,14 @@ def test_it_is_not_needed_any_more_once_the_training_runs(
 def test_a_checkpoint_itself_will_do(folder: Path, earlier: Path, tmp_path: Path) -> None:
     messages: list[str] = []
     checkpoint = earlier / "checkpoints" / "last.ckpt"
-    fit(replace(SHORT, init_from=str(checkpoint)), folder, tmp_path / "out", messages.append)
-    assert f"begins as the network of {checkpoint}" in messages
+    log_into(messages, fit, replace(SHORT, init_from=str(checkpoint)), folder, tmp_path / "out")
+    assert f"warm start from {checkpoint}" in messages
 
 
 def test_frames_that_it_has_seen_are_told(folder: Path, earlier: Path, tmp_path: Path) -> None:
     messages: list[str] = []
     config = replace(SHORT, init_from=str(earlier), split_seed=5)
-    fit(config, folder, tmp_path / "out", messages.append)
+    log_into(messages, fit, config, folder, tmp_path / "out")
     (line,) = [line for line in messages if line.startswith("init_from: that network trained on")]
     assert "that are kept back here" in line
     before, after = (read_package(of / "package").manifest.training for of in (earlier, tmp_path / "out"))
@@ -113,11 +114,11 @@ def test_without_its_package_nobody_knows_what_it_has_seen(
     alone = tmp_path / "moved.ckpt"
     shutil.copy(earlier / "checkpoints" / "best.ckpt", alone)
     messages: list[str] = []
-    fit(replace(SHORT, init_from=str(alone)), folder, tmp_path / "out", messages.append)
+    log_into(messages, fit, replace(SHORT, init_from=str(alone)), folder, tmp_path / "out")
     assert any("does not say which frames it kept back" in line for line in messages)
     messages.clear()
-    prepare(replace(SHORT, init_from=str(alone), validation_fraction=0.0), folder, messages.append)
-    assert f"begins as the network of {alone}" in messages
+    log_into(messages, prepare, replace(SHORT, init_from=str(alone), validation_fraction=0.0), folder)
+    assert f"warm start from {alone}" in messages
     assert not any("does not say" in line for line in messages), "nothing validates"
 
 

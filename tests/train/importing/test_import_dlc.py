@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from support.log_lines import log_into
 from torch import nn
 from torch.nn import functional
 
@@ -107,7 +108,7 @@ def test_the_package_gives_what_deeplabcut_would(
     parts = export(tmp_path / "model.pt", groups=groups, data__inference=inference)
     messages: list[str] = []
     options = {"file": str(tmp_path / "model.pt"), "frames": str(frames), "out": str(tmp_path / "package")}
-    package = import_dlc(options, messages.append)
+    package = log_into(messages, import_dlc, options)
     assert package.manifest.keypoints == ["part0", "part1", "part2"]
     choice = choose_engine(read_package(tmp_path / "package"), EngineConfig())
     # Without labels nothing is known of another precision's error.
@@ -123,7 +124,7 @@ def test_the_package_gives_what_deeplabcut_would(
 def test_with_a_size_frames_of_any_size_will_do(tmp_path: Path, frames: Path) -> None:
     export(tmp_path / "model.pt")
     options = {"file": str(tmp_path / "model.pt"), "frames": str(frames), "size": "64x48"}
-    package = import_dlc(options | {"out": str(tmp_path / "package")}, lambda _: None)
+    package = import_dlc(options | {"out": str(tmp_path / "package")})
     assert (package.manifest.input.width, package.manifest.input.height) == (64, 48)
     check_frame_size(package, 160, 144, "camera 'top'")
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from onnx import TensorProto, helper
+from support.log_lines import log_into
 from support.tiny_package import MEAN, STD, DiscFinder, disc_frame
 from torch import Tensor, nn
 from torch.nn import functional
@@ -129,7 +130,7 @@ def test_a_heatmap_network_of_either_layout_finds_the_discs(
 ) -> None:
     shape = (1, 1, HEIGHT, WIDTH) if layout == "NCHW" else (1, HEIGHT, WIDTH, 1)
     export(Elsewhere(layout == "NHWC"), torch.zeros(shape), tmp_path / "model.onnx", "in", ["maps", "off"])
-    package = import_onnx(options(tmp_path, spec(layout=layout)), lambda _: None)
+    package = import_onnx(options(tmp_path, spec(layout=layout)))
     assert package.manifest.skeleton == [("k0", "k1")]
     assert np.linalg.norm(found(package)[0] - DISCS, axis=1).max() < 2.0
 
@@ -138,8 +139,8 @@ def test_offsets_are_followed(tmp_path: Path, frames: Path) -> None:
     export(Elsewhere(False), torch.zeros(1, 1, HEIGHT, WIDTH), tmp_path / "model.onnx", "in", ["maps", "off"])
     plain = {"stride": 4, "decoder": "argmax", "offset_px": 2.0}
     refined = plain | {"decoder": "argmax_locref", "locref_std": 3.0}
-    without = found(import_onnx(options(tmp_path, spec(decode=plain)), lambda _: None))
-    package = import_onnx(options(tmp_path, spec(decode=refined, locref="off")), lambda _: None)
+    without = found(import_onnx(options(tmp_path, spec(decode=plain))))
+    package = import_onnx(options(tmp_path, spec(decode=refined, locref="off")))
     np.testing.assert_allclose(found(package), without + 0.5 * 3.0, atol=1e-4)
 
 
@@ -147,7 +148,7 @@ def test_the_package_predicts_a_video(tmp_path: Path, frames: Path) -> None:
     import av
 
     export(Elsewhere(False), torch.zeros(1, 1, HEIGHT, WIDTH), tmp_path / "model.onnx", "in", ["maps", "off"])
-    package = import_onnx(options(tmp_path, spec()), lambda _: None)
+    package = import_onnx(options(tmp_path, spec()))
     with av.open(str(tmp_path / "video.avi"), "w") as container:
         stream = container.add_stream("ffv1", rate=50)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "gray"
@@ -178,16 +179,16 @@ def test_a_description_that_does_not_fit_is_said(
 ) -> None:
     export(Elsewhere(False), torch.zeros(1, 1, HEIGHT, WIDTH), tmp_path / "model.onnx", "in", ["maps", "off"])
     with pytest.raises(UserError, match=message):
-        import_onnx(options(tmp_path, spec(**changes)), lambda _: None)
+        import_onnx(options(tmp_path, spec(**changes)))
     assert not (tmp_path / "package" / "manifest.json").exists()
 
 
 def test_what_is_no_network_is_said(tmp_path: Path, frames: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
-        import_onnx(options(tmp_path, spec()), lambda _: None)
+        import_onnx(options(tmp_path, spec()))
     (tmp_path / "model.onnx").write_bytes(b"no network at all")
     with pytest.raises(UserError, match="not a network that can be read"):
-        import_onnx(options(tmp_path, spec()), lambda _: None)
+        import_onnx(options(tmp_path, spec()))
 
 
 def test_frames_of_nothing_known_are_refused(tmp_path: Path, frames: Path) -> None:
@@ -195,8 +196,8 @@ def test_frames_of_nothing_known_are_refused(tmp_path: Path, frames: Path) -> No
     export(Elsewhere(False), torch.zeros(1, 1, HEIGHT, WIDTH), tmp_path / "model.onnx", "in", ["maps", "off"])
     for path in frames.iterdir():
         cv2.imwrite(str(path), np.zeros((HEIGHT, WIDTH), np.uint8))
-    with pytest.raises(UserError, match="not sure of a single keypoint"):
-        import_onnx(options(tmp_path, spec()), lambda _: None)
+    with pytest.raises(UserError, match="not confident of a single keypoint"):
+        import_onnx(options(tmp_path, spec()))
 
 
 def sleap_folder(folder: Path, scale: float, **about: Any) -> Path:
@@ -226,8 +227,8 @@ def test_a_sleap_export_gives_the_peaks_it_gave(tmp_path: Path, scale: float) ->
         cv2.imwrite(str(images / f"{i}.png"), image)
     folder = sleap_folder(tmp_path / "export", scale)
     messages: list[str] = []
-    package = import_sleap(
-        {"file": str(folder), "frames": str(images), "out": str(tmp_path / "package")}, messages.append
+    package = log_into(
+        messages, import_sleap, {"file": str(folder), "frames": str(images), "out": str(tmp_path / "package")}
     )
     (parity,) = package.manifest.training["parity_px"].values()
     assert parity["n"] == 3 * K
@@ -244,10 +245,10 @@ def test_a_sleap_export_gives_the_peaks_it_gave(tmp_path: Path, scale: float) ->
 def test_sleap_models_of_several_animals_are_refused(tmp_path: Path, frames: Path) -> None:
     folder = sleap_folder(tmp_path / "export", 1.0, model_type="bottomup")
     with pytest.raises(UserError, match="of type 'bottomup'"):
-        import_sleap({"file": str(folder), "frames": str(frames), "out": str(tmp_path / "p")}, print)
+        import_sleap({"file": str(folder), "frames": str(frames), "out": str(tmp_path / "p")})
     (folder / "export_metadata.json").unlink()
     with pytest.raises(UserError, match=r"no export_metadata\.json beside it"):
-        import_sleap({"file": str(folder), "frames": str(frames), "out": str(tmp_path / "p")}, print)
+        import_sleap({"file": str(folder), "frames": str(frames), "out": str(tmp_path / "p")})
 
 
 def test_graphs_with_branches_are_refused(tmp_path: Path, frames: Path) -> None:
@@ -269,7 +270,7 @@ def test_graphs_with_branches_are_refused(tmp_path: Path, frames: Path) -> None:
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), str(tmp_path / "model.onnx")
     )
     with pytest.raises(UserError, match="branches or loops"):
-        import_onnx(options(tmp_path, spec()), lambda _: None)
+        import_onnx(options(tmp_path, spec()))
 
 
 def test_frames_are_spread_over_what_is_given(tmp_path: Path, mirror_mouse: Path) -> None:

@@ -62,7 +62,7 @@ def _logged(config: TrainConfig, step: int, seed: int = 0) -> tuple[float, dict[
         )
 
     torch.manual_seed(0)
-    terms = build_terms(config, context, lambda _: None)
+    terms = build_terms(config, context)
     module = PoseModule(PoseNetwork(SMALL, 1, 2), input_spec(SMALL, 1), config, terms)
     logged: dict[str, float] = {}
     module.log = lambda name, value, **_: logged.update({name: value.item()})  # type: ignore[method-assign,assignment]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from support.labeled_folder import write_rows
+from support.log_lines import log_into
 from support.tiny_package import DeepDiscFinder, DiscFinder, disc_frame, make_tiny_package
 from torch import Tensor, nn
 from torch.nn import functional
@@ -59,7 +60,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quantised(folder: Path, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Package:
     path = tmp_path_factory.mktemp("quantised") / "package"
     shutil.copytree(trained, path)
-    return quantise(QuantiseConfig(str(path), str(folder), precisions=["int8"]), lambda _: None)
+    return quantise(QuantiseConfig(str(path), str(folder), precisions=["int8"]))
 
 
 @needs_int8
@@ -113,7 +114,7 @@ def test_an_imported_network_is_quantised_by_its_recordings(folder: Path, import
     before = read_package(imported).manifest.precisions
     messages: list[str] = []
     config = QuantiseConfig(str(imported), frames=[str(folder)], precisions=["int8"])
-    package = quantise(config, messages.append)
+    package = log_into(messages, quantise, config)
     assert any("no labels" in line for line in messages)
     report = package.manifest.precisions["int8"]
     assert report.validation_error_px is None
@@ -125,7 +126,7 @@ def test_an_imported_network_is_quantised_by_its_recordings(folder: Path, import
     assert (made["group_norms_in_float32"], made["calibration_frames"]) == (4, 4)
     assert choose_engine(package, EngineConfig(precision="int8")).engine.precision == "int8"
 
-    labeled = quantise(replace(config, data=str(folder / "CollectedData.csv")), lambda _: None)
+    labeled = quantise(replace(config, data=str(folder / "CollectedData.csv")))
     for precision in ("float32", "int8"):
         assert 0 < (labeled.manifest.precisions[precision].validation_error_px or 0) < 5.0
     assert "int8 not taken: only where asked for" in str(choose_engine(labeled, EngineConfig()))
@@ -143,7 +144,7 @@ def test_what_an_imported_network_is_quantised_by_must_fit(folder: Path, importe
 @needs_int8
 def test_quantising_again_replaces_what_was_there(folder: Path, quantised: Package, tmp_path: Path) -> None:
     shutil.copytree(quantised.path, tmp_path / "package")
-    again = quantise(QuantiseConfig(str(tmp_path / "package"), str(folder)), lambda _: None)
+    again = quantise(QuantiseConfig(str(tmp_path / "package"), str(folder)))
     assert set(again.manifest.precisions) == set(OpenVINOEngine.precisions())
     added = {"network.mixed.xml", "network.mixed.bin"}
     assert set(again.manifest.files) == set(quantised.manifest.files) | added

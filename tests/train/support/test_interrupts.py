@@ -82,7 +82,7 @@ def test_it_ends_every_process_of_an_ensemble(folder: Path, tmp_path: Path) -> N
     messages = _ctrl_c(process, {"seed-0: step 20:", "seed-1: step 20:"})
     assert process.returncode == 130
     assert {"seed-0: interrupted", "seed-1: interrupted"} <= set(messages)
-    assert messages[-1] == "the same command once more goes on with these"
+    assert messages[-1] == "the same command once more resumes these"
     for name in ("seed-0", "seed-1"):
         with exclusive_lock(out / name, lock=LOCK):  # nobody is at it any more
             assert _step(out / name) >= 20
@@ -98,7 +98,7 @@ import os, signal, sys
 from pathlib import Path
 import train.fitting.fit
 from rt_pose.cli.main import main
-train.fit.check = lambda config: None  # two CPUs are no GPUs
+train.fitting.fit.check = lambda config: None  # two CPUs are no GPUs
 deaf = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 rank = os.environ.get("LOCAL_RANK", "0")
 Path({str(tmp_path)!r}, rank).write_text(f"{{os.getpid()}} {{deaf}}")
@@ -130,7 +130,7 @@ def test_it_reaches_a_process_that_has_only_begun(
     )
     pressed = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     pressed.start()
-    (ended,) = run_in_parallel(config, [member_of(tmp_path, 0), member_of(tmp_path, 1)], 1, lambda _: None)
+    (ended,) = run_in_parallel(config, [member_of(tmp_path, 0), member_of(tmp_path, 1)], 1)
     pressed.join()
     assert (ended.member.seed, ended.how) == (0, "interrupted")
     assert capfd.readouterr().err == ""
