@@ -314,8 +314,6 @@ def run_fault(config: RunConfig, fault: str, pairs: int, frames: int) -> dict[st
         Number of pairs.
     frames
         Number of frames of a run.
-    say
-        Called with lines of progress.
 
     Returns
     -------

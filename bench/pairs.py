@@ -36,7 +36,7 @@ MIN_PAIRS = 2
 
 @dataclass(kw_only=True)
 class Options:
-    """What is measured."""
+    """Options of the command line."""
 
     before: Annotated[Path, "checkout of the build to compare with"]
     after: Annotated[Path, "checkout of the build in question"]
@@ -67,7 +67,23 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def measure(options: Options) -> dict[str, Any]:
-    """Measure the pairs, or read what was measured; UserError where a checkout or a run fails."""
+    """Measure the pairs, or read what was measured before.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    dict[str, Any]
+        What `summarise` returns.
+
+    Raises
+    ------
+    UserError
+        Where a checkout is none, there are too few pairs, or a run fails.
+    """
     for name in ("before", "after"):
         if not (getattr(options, name) / "rt_pose").is_dir():
             raise UserError(f"--{name} {getattr(options, name)}: no checkout; it has no folder `rt_pose`")
@@ -84,8 +100,8 @@ def measure_pair(options: Options, number: int, work: Path) -> dict[str, Any]:
 
     Parameters
     ----------
-    plan
-        What is measured.
+    options
+        The command line.
     number
         Number of the pair, from 0; it decides which side runs first.
     work

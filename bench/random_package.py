@@ -56,8 +56,6 @@ def random_package(
         (H, W, channels) that become the golden frames; random ones where none are given.
     config
         The network; the default one where none is given.
-    say
-        Called with lines of progress.
     seed
         Seed of head and frames.
 

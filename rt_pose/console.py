@@ -20,7 +20,7 @@ class ConsoleHandler(logging.Handler):
     """Writes each line as it is: information to standard output, warnings and errors to standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Looked up anew each time: a progress bar stands in for both streams while it is shown."""
+        """See `logging.Handler.emit`; a progress bar may have replaced the streams, so they are looked up."""
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
         stream.write(format_line(record) + "\n")
 
@@ -30,12 +30,29 @@ _PREFIXES: list[str] = []
 
 
 def format_line(record: logging.LogRecord) -> str:
-    """A record as a line of the terminal."""
+    """Format a record as a line of the terminal.
+
+    Parameters
+    ----------
+    record
+        The record.
+
+    Returns
+    -------
+    str
+        Its message behind the current prefixes.
+    """
     return "".join(_PREFIXES) + record.getMessage()
 
 
 def log_to(handler: logging.Handler) -> None:
-    """Hand every line of our loggers from INFO on to `handler`; a second call with it changes nothing."""
+    """Hand every record of the program's loggers, from INFO on, to a handler.
+
+    Parameters
+    ----------
+    handler
+        The handler; a second call with it changes nothing.
+    """
     for name in LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(logging.INFO)
@@ -49,7 +66,7 @@ def log_to_console() -> None:
 
 @contextmanager
 def warnings_only() -> Iterator[None]:
-    """Within it nothing below a warning is logged: a step whose lines are of no use to the user."""
+    """Log nothing below a warning, while the block runs: for a step whose lines are of no use to the user."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -63,7 +80,13 @@ def warnings_only() -> Iterator[None]:
 
 @contextmanager
 def line_prefix(prefix: str) -> Iterator[None]:
-    """Within it every line begins with `prefix`."""
+    """Begin every line with a prefix, while the block runs.
+
+    Parameters
+    ----------
+    prefix
+        The text.
+    """
     _PREFIXES.append(prefix)
     try:
         yield

@@ -149,8 +149,6 @@ def run(grid: Grid, cells: Sequence[Cell], jobs: int) -> list[tuple[Cell, str]]:
         The cells.
     jobs
         How many side by side.
-    say
-        Called with lines of progress.
 
     Returns
     -------

@@ -41,8 +41,6 @@ def gather(grid: Grid, frames: LabeledFrames, video: Path, steps_of: str) -> dic
         The recording, for its name.
     steps_of
         How the names of the keypoints begin whose steps count.
-    say
-        Called with lines of progress.
 
     Returns
     -------

@@ -156,6 +156,11 @@ class Publisher:
         ----------
         topic
             The topic.
+
+        Returns
+        -------
+        bool
+            Whether anybody does.
         """
         name = topic.encode()
         return any(name.startswith(s) or s.startswith(name) for s in tuple(self._subscribed))
