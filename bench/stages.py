@@ -17,7 +17,6 @@ from __future__ import annotations
 import itertools
 import sys
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +45,8 @@ from rt_pose.types import FrameStamps, Pose
 from rt_pose.video import Channels
 
 SIZES = ((320, 240), (396, 406), (640, 480), (1280, 1024))
+PREPROCESSORS = ("dali", "compiled")
+"""Names of `engine.preprocess`."""
 KEYPOINTS = (4, 17, 50)
 DEFAULT_KEYPOINTS = 17
 NETWORKS: tuple[tuple[Channels, int], ...] = ((1, 17), (3, 17), (3, 4), (3, 50))
@@ -106,7 +107,7 @@ def preprocess_rows(package: Package, engine: Engine) -> list[Row]:
     """
     spec = package.manifest.input
     rows = []
-    for name, (width, height) in itertools.product(preprocessors(), SIZES):
+    for name, (width, height) in itertools.product(PREPROCESSORS, SIZES):
         images = random_frames(FRAMES, width, height, spec.channels)
         estimator = CpuEstimator(engine, package.manifest.decode, name)
         moved = images[0].nbytes + FLOAT32 * spec.channels * spec.width * spec.height
@@ -114,18 +115,6 @@ def preprocess_rows(package: Package, engine: Engine) -> list[Row]:
         colour = "gray" if spec.channels == 1 else "RGB"
         rows.append(Row("preprocess", f"{name}, {width}x{height} {colour}", found, *bytes_floor(moved)))
     return rows
-
-
-def preprocessors() -> list[str]:
-    """List DALI's graph and its alternatives.
-
-    Returns
-    -------
-    list[str]
-        Names of `engine.preprocess`.
-    """
-    others = [name for name in ("torch", "compiled") if find_spec(f"rt_pose.loop.preprocess_{name}")]
-    return ["dali", *others]
 
 
 def infer_row(package: Package, precision: str, peak: Peak) -> Row:

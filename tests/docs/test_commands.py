@@ -74,6 +74,8 @@ def test_there_are_commands_to_look_at() -> None:
 
 NOT_SHOWN: set[str] = set()
 """Verbs that no page shows."""
+
+
 @pytest.mark.parametrize(("block", "command"), OF_OURS, ids=names(OF_OURS))
 @pytest.mark.usefixtures("folder")
 def test_a_verb_takes_it(block: object, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
