@@ -97,7 +97,7 @@ def test_what_lies_outside_the_image_is_not_sure() -> None:
 def test_shares_are_said_for_each_keypoint() -> None:
     lines = format_confidence(NAMES, [_score(_members(12.0, low=(0, 1, 2)))])
     assert lines[1].startswith("  paw   confident  96.7%  absent   0.0%  unknown   3.3%  uncertainty ")
-    assert lines[2].startswith("  tail  sure   0.0%  absent 100.0%  unknown   0.0%")
+    assert lines[2].startswith("  tail  confident   0.0%  absent 100.0%  unknown   0.0%")
 
 
 def test_frames_are_taken_that_differ() -> None:

@@ -126,8 +126,8 @@ def test_a_keypoint_on_which_the_teachers_disagree_is_dropped(distilled: Distill
     table = read_poses(distilled.out / "pseudo-labels.csv")
     assert np.isnan(table.xy[:, 0]).all()
     shares = {line.split()[0]: line for line in distilled.said if line.startswith("  k")}
-    assert "sure   0.0%  absent   0.0%  unknown 100.0%" in shares["k0"]
-    assert "sure 100.0%" in shares["k1"]
+    assert "confident   0.0%  absent   0.0%  unknown 100.0%" in shares["k0"]
+    assert "confident 100.0%" in shares["k1"]
     assert "confident: uncertainty of at most 3.00 px, as configured" in distilled.said
 
 
@@ -161,7 +161,7 @@ def test_the_package_tells_of_its_teachers(distilled: Distilled, teachers: list[
     assert error["teachers"] == {f"seed-{i}": teacher.sha256 for i, teacher in enumerate(teachers)}
     assert (error["frames"], error["per_batch"], error["sure_px"]) == (8, 3, 3.0)
     assert error["left_out"]["validation_not_placed"] == 2
-    assert any(line.startswith("2 of 2 images that validate do not tell") for line in distilled.said)
+    assert any(line.startswith("2 of 2 images that validate do not state") for line in distilled.said)
     assert error["sure"] == {"k0": 0.0, "k1": 1.0, "k2": 1.0, "k3": 1.0}
     assert "teachers" not in training["configuration"]
     assert training["frames_train"] == 12
@@ -239,7 +239,7 @@ def test_what_cannot_be_begun_is_told_before_a_video_is_read(
     )
     refused("one network disagrees with nobody", replace(good, teachers=good.teachers[:1]))
     refused("nowhere: no such folder", replace(good, teachers=[*good.teachers, str(tmp_path / "nowhere")]))
-    refused("tell no validation error to derive it from", replace(good, pseudo=PseudoConfig()))
+    refused("hold no validation error to derive it from", replace(good, pseudo=PseudoConfig()))
     other = make_tiny_package(tmp_path / "other", keypoints=3)
     refused("an ensemble is of one skeleton", replace(good, teachers=[*good.teachers, str(other.path)]))
     three = [str(other.path), str(make_tiny_package(tmp_path / "three", keypoints=3, seed=1).path)]
