@@ -199,7 +199,7 @@ def test_a_pulled_cable_is_a_fault_at_once(box: SimulatedBox, ttl: SerialTtl) ->
 
 def test_another_firmware_is_refused(box: SimulatedBox, ttl: SerialTtl, monkeypatch: Any) -> None:
     monkeypatch.setattr(protocol, "VERSION", 99)
-    with pytest.raises(UserError, match=r"speaks version 1 of the protocol, this program version 99; flash"):
+    with pytest.raises(UserError, match=r"implements version 1 of the protocol, this program version 99; flash"):
         ttl.open()
     monkeypatch.setattr(protocol, "VERSION", 1)
     monkeypatch.setattr(protocol, "NAME", "other-box")

@@ -55,7 +55,7 @@ def test_faults_of_the_split_file(tmp_path: Path) -> None:
         split_frames(tmp_path, ["a.png", "b.png"], 0.1, 0)
     path.write_text("image,split\na.png,test\n")
     with pytest.raises(
-        UserError, match=r"row 2: split is 'test'; expected train or val\n.*nothing of b\.png"
+        UserError, match=r"row 2: split is 'test'; expected train or val\n.*no row for b\.png"
     ):
         split_frames(tmp_path, ["a.png", "b.png"], 0.1, 0)
     path.write_text("image,split\na.png,train\nb.png,train\n")
