@@ -208,7 +208,7 @@ class _Binder:
                 call.place, f"{call.name} is a number in {unit}: compare it, e.g. {call.name}(...) > 100"
             )
         measure, bound = self._terms.bind_measure(quantity, call, self._terms.units.is_metric(call))
-        self._terms.note_first(call.place, measure, self._terms.units.length_unit(call))
+        self._terms.note_first(call.place, measure, self._terms.units.unit_name("px", call))
 
         def holds(samples: StateSamples) -> Any:
             return np.greater_equal(measure(samples), 0.0)

@@ -17,7 +17,7 @@ from rt_pose.rules.tokens import condition_error
 from rt_pose.rules.tree import Call, Chain, Name, Negative, Node, Number
 from rt_pose.rules.unit_resolver import MetricScale, UnitResolver
 from rt_pose.rules.units import Dimension, unit_of
-from rt_pose.rules.value import FUNCTIONS, Value, adopt, apply, chain, negative, number, plain
+from rt_pose.rules.value import FUNCTIONS, Value, adopt, apply, chain, negative, number
 from rt_pose.rules.zones import Box, Circle, Line, Point, Polygon, Zone
 
 SIDES = ("left", "right")
@@ -202,7 +202,7 @@ class Terms:
         says = quantity.says.format(*bound.says)
         if quantity.unit == "signal":
             followed = next(v for v in bound.values if isinstance(v, _BoundSignal))
-            return plain(followed.dimension, 1.0, followed.unit, measure, says, call.place)
+            return Value(followed.dimension, 1.0, followed.unit, measure, says, call.place)
         unit = unit_of(quantity.unit or "")
         if quantity.unit and unit is None:
             raise self.error(call.place, f"{call.name}: its package states an unknown unit '{quantity.unit}'")
@@ -361,8 +361,8 @@ class Terms:
     def _constant(self, kind: str, node: Node, metric: bool, before: list[Any]) -> tuple[float, str]:
         value = self.value(node, metric)
         like = {
-            "angle": plain(Dimension(angle=1), 1.0, "deg", _nothing, "", 0),
-            "frequency": plain(Dimension(time=-1), 1.0, "Hz", _nothing, "", 0),
+            "angle": Value(Dimension(angle=1), 1.0, "deg", _nothing, "", 0),
+            "frequency": Value(Dimension(time=-1), 1.0, "Hz", _nothing, "", 0),
             "size": next((v.value for v in before if isinstance(v, _BoundSignal)), value),
         }[kind]
         if value.bare:

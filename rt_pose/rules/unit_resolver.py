@@ -152,21 +152,6 @@ class UnitResolver:
         """
         return unit.replace("px", "mm") if self.is_metric(call) else unit
 
-    def length_unit(self, call: Call) -> str:
-        """Name the unit of lengths in a call.
-
-        Parameters
-        ----------
-        call
-            The call of a quantity.
-
-        Returns
-        -------
-        str
-            "mm" or "px".
-        """
-        return "mm" if self.is_metric(call) else "px"
-
     def _evidence(self, node: Node) -> Iterator[tuple[int, bool, bool]]:
         match node:
             case Number(_, text, place):
