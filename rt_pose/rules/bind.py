@@ -69,22 +69,22 @@ def bind(
         nearest valid name.
     """
     terms = Terms(text, keypoints, zones, where, metric_scale or MetricScale())
-    return _Binder(text, where, terms).whole()
+    return _Binder(terms).whole(text, parse(text, where))
 
 
 class _Binder:
-    def __init__(self, text: str, where: str, terms: Terms) -> None:
-        self._text, self._where, self._terms = text, where, terms
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
         self._nodes: list[QuadraturePoints] = []
 
-    def whole(self) -> Condition:
+    def whole(self, text: str, tree: Node) -> Condition:
         terms = self._terms
-        predicate = self._predicate(parse(self._text, self._where))
+        predicate = self._predicate(tree)
         if terms.first is None:
             raise terms.error(0, "there is no quantity in it: it would always or never be true")
         _, measure, unit = terms.first
         return Condition(
-            self._text,
+            text,
             predicate,
             measure,
             unit,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rt_pose.errors import UserError, nearest
-from rt_pose.rules.memory import Signal
+from rt_pose.rules.memory import Memory, Signal
 from rt_pose.rules.quantities import KINDS, Quantity, find_quantity, quantity_names
 from rt_pose.rules.samples import Slot, StateSamples
 from rt_pose.rules.tokens import condition_error
@@ -64,10 +64,10 @@ class Terms:
             What the rig knows of millimetres.
         """
         self._text, self._keypoints, self._zones, self._where = text, keypoints, zones, where
-        self.units = UnitResolver(text, where, zones, metric_scale)
+        self.units = UnitResolver(self.error, zones, metric_scale)
         self.slots: list[Slot] = []
         """The keypoints it looks at, each in px or in mm."""
-        self.memories: list[Callable[[], Any]] = []
+        self.memories: list[Callable[[], Memory]] = []
         """Makers of what its quantities keep from frame to frame."""
         self.needed: set[int] = set()
         """Keypoints without which it cannot be evaluated."""

@@ -26,7 +26,7 @@ import numpy as np
 
 from rt_pose.errors import UserError
 from rt_pose.rules.closed_forms import Form, Linear, Radial
-from rt_pose.rules.memory import LineCrossing, PhaseTracker
+from rt_pose.rules.memory import LineCrossing, Memory, PhaseTracker
 from rt_pose.rules.samples import Array, StateSamples, length
 from rt_pose.rules.zones import Area, Box, Circle, Line, Point, Polygon
 
@@ -69,7 +69,7 @@ class Quantity:
     """It looks at velocities."""
     random: bool = True
     """It looks at uncertain positions; otherwise it is certain whatever the covariance."""
-    memory: Callable[..., Any] | None = None
+    memory: Callable[..., Memory] | None = None
     """(*arguments) -> what it keeps between frames; see `rt_pose.rules.memory`."""
 
 
