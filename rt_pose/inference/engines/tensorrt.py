@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.clock import Clock
 from rt_pose.config.schema import Device
 from rt_pose.errors import UserError
-from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT, Call, engine_backend
+from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT, Call, Engine, engine_backend
 from rt_pose.inference.engines.torch_cuda import device_name, ready_call, run_on_stream
 from rt_pose.package import NETWORK, InputSpec, file_sha256
 
@@ -32,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @engine_backend
-class TensorRTEngine:
+class TensorRTEngine(Engine):
     """`network.onnx`, its kernels chosen by measurement on this GPU. Input and heatmaps stay float32."""
 
     backend: ClassVar[str] = "tensorrt"
@@ -74,10 +73,6 @@ class TensorRTEngine:
                 "the backend torch_cuda"
             )
         return None if (folder / NETWORK).is_file() else f"it holds no {NETWORK}"
-
-    def tune(self, clock: Clock) -> str:  # noqa: ARG002
-        """See `Engine.tune`. There is nothing to choose."""
-        return ""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """See `DeviceEngine.forward`."""

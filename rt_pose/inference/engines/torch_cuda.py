@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.clock import Clock
 from rt_pose.config.schema import Device
 from rt_pose.extras import installed, remedy
-from rt_pose.inference.engine import Call, engine_backend
+from rt_pose.inference.engine import Call, Engine, engine_backend
 from rt_pose.inference.engines.torch_reference import PROGRAM
 from rt_pose.package import InputSpec
 
@@ -25,7 +24,7 @@ DTYPES = {"fp16": "float16", "bf16": "bfloat16", "float32": "float32"}
 
 
 @engine_backend
-class TorchCudaEngine:
+class TorchCudaEngine(Engine):
     """`network.pt2` with its batch norms folded, channels last, on one stream of the GPU."""
 
     backend: ClassVar[str] = "torch_cuda"
@@ -86,10 +85,6 @@ class TorchCudaEngine:
         if not (folder / PROGRAM).is_file():
             return f"it holds no {PROGRAM}; export the package again, or use the backend tensorrt"
         return None
-
-    def tune(self, clock: Clock) -> str:  # noqa: ARG002
-        """See `Engine.tune`. There is nothing to choose."""
-        return ""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """See `DeviceEngine.forward`."""
