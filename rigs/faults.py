@@ -74,11 +74,6 @@ class Faults:
         self._options, self._camera = options, camera
         self._seed = seed if options.seed is None else options.seed
 
-    @property
-    def active(self) -> bool:
-        """Whether anything can go wrong."""
-        return bool(self._options.drop or self._options.jitter_ms or self._options.late)
-
     def drops(self, index: int) -> bool:
         """Whether the device loses the frame with this index.
 

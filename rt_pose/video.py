@@ -80,7 +80,6 @@ class VideoReader:
         self._path = Path(path)
         self._size = size
         self._container, self._stream = _open(self._path)
-        self._format = _FORMATS[channels]
         self._channels = channels
         self._frames: Iterator[Any] = self._container.decode(self._stream)
         # Kept: it holds the conversion's tables, which a frame's own `reformat` would set up every time.
@@ -109,12 +108,7 @@ class VideoReader:
         frame = self._next()
         if frame is None:
             return None
-        width, height = self._size or (frame.width, frame.height)
-        plane = self._reformatter.reformat(frame, width, height, self._format).planes[0]
-        image = np.empty((height, width, self._channels), np.uint8) if into is None else into
-        # PyAV pads its rows.
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
-        image[:] = rows[:, : width * self._channels].reshape(image.shape)
+        image = pixels_of(frame, self._reformatter, self._channels, self._size, into)
         found = VideoFrame(self._index, self._time_ns(frame), image)
         self._index += 1
         return found
@@ -170,6 +164,42 @@ class VideoReader:
         if self._first_pts is None:
             self._first_pts = frame.pts
         return round((frame.pts - self._first_pts) * frame.time_base * NS_PER_S)
+
+
+def pixels_of(
+    frame: Any,
+    reformatter: VideoReformatter,
+    channels: Channels,
+    size: tuple[int, int] | None = None,
+    into: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """Convert a decoded frame to an image.
+
+    Parameters
+    ----------
+    frame
+        PyAV's frame.
+    reformatter
+        Converts it; kept from frame to frame, since it keeps its tables.
+    channels
+        1 gray, 3 RGB.
+    size
+        Width and height to scale it to, px; None for its own.
+    into
+        Where the pixels go, (H, W, C) uint8; None for memory of their own.
+
+    Returns
+    -------
+    NDArray[np.uint8]
+        (H, W, C).
+    """
+    width, height = size or (frame.width, frame.height)
+    plane = reformatter.reformat(frame, width, height, _FORMATS[channels]).planes[0]
+    image = np.empty((height, width, channels), np.uint8) if into is None else into
+    # PyAV pads its rows.
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
+    image[:] = rows[:, : width * channels].reshape(image.shape)
+    return image
 
 
 def read_frames(path: Path | str, channels: Channels, start: int = 0) -> Iterator[VideoFrame]:

@@ -37,7 +37,7 @@ class Keypoints(NamedTuple, Generic[A]):
 
 
 class Decoder:
-    """`decode` with its buffers kept from call to call. Not thread safe: one instance a thread."""
+    """Decodes heatmaps, its buffers kept from call to call. Not thread safe: one instance a thread."""
 
     def __init__(self, spec: DecodeSpec) -> None:
         """Allocate the window.
@@ -127,21 +127,3 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
         # By tanh: no exponential that could overflow.
         found: NDArray[np.float32] = np.float32(0.5) + np.float32(0.5) * np.tanh(np.float32(0.5) * logits)
         return found + (logits - logits)
-
-
-def decode(maps: NDArray[np.float32], spec: DecodeSpec) -> Keypoints[FloatArray]:
-    """Decode heatmaps once; see `Decoder` for many calls.
-
-    Parameters
-    ----------
-    maps
-        Heatmaps (..., K, h, w).
-    spec
-        Decoding of a package; its `decoder` must be `soft_argmax`.
-
-    Returns
-    -------
-    Keypoints[FloatArray]
-        Keypoints (..., K) in pixels of the network's input.
-    """
-    return Decoder(spec)(maps)

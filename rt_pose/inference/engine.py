@@ -95,7 +95,7 @@ class Engine(Protocol):
         """
         ...
 
-    def tune(self, clock: Clock) -> str:
+    def tune(self, clock: Clock) -> str:  # noqa: ARG002
         """Choose threads and their places by measurement, at the pace of frames.
 
         Takes up to some seconds; comes before the first frame.
@@ -110,7 +110,7 @@ class Engine(Protocol):
         str
             What was measured, for people; empty where there is nothing to choose.
         """
-        ...
+        return ""
 
     def ready(self, frames: int = 1) -> Call:
         """Make a bare forward on input that lies ready where the network reads it.
@@ -125,7 +125,8 @@ class Engine(Protocol):
         Call
             Each call runs one forward and returns when it is done.
         """
-        ...
+        batch = np.zeros((frames, self.spec.channels, self.spec.height, self.spec.width), np.float32)
+        return lambda: self.infer(batch)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network.

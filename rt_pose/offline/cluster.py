@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.config.schema import EngineConfig
-from rt_pose.console import log_to_console
+from rt_pose.console import log_to_console, progress
 from rt_pose.errors import UserError
 from rt_pose.extras import require
 from rt_pose.offline.cluster_config import ClusterConfig
@@ -181,13 +178,11 @@ def _executor(out: Path, cluster: ClusterConfig) -> Any:
 def _wait(tasks: Sequence[Any], todo: Sequence[VideoJob], sha256: str) -> None:
     """Until all tasks have ended, with a bar of the videos that are done."""
     clock = HostClock()
-    columns = (TextColumn("videos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        shown = bar.add_task("videos", total=len(todo))
+    with progress("videos", len(todo)) as report_progress:
         waiting = list(todo)
         while not all(task.done() for task in tasks):
             waiting = [job for job in waiting if state(job, sha256) != "done"]
-            bar.update(shown, completed=len(todo) - len(waiting))
+            report_progress(len(todo) - len(waiting))
             clock.sleep_until_ns(clock.now_ns() + round(POLL_S * NS_PER_S))
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from rt_pose.errors import UserError
-from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, Predictions
+from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, Predictions, write_predictions
 from rt_pose.offline.rows import MotionModel, ObservationRows, log_likelihood, smooth
 from rt_pose.types import FloatArray
 
@@ -117,11 +118,8 @@ def smooth_single(ensemble: Ensemble, q: FloatArray | None = None) -> SmoothedEn
     SmoothedEnsemble
         Smoothed positions and variances.
     """
-    z, r = observations(ensemble)  # (F, K, 2)
-    z, r = (
-        z.transpose(0, 2, 1)[:, None],
-        r.transpose(0, 2, 1)[:, None],
-    )  # (F, 1, 2, K): a row, axes, keypoints
+    # (F, 1, 2, K): a row, axes, keypoints
+    z, r = (values.transpose(0, 2, 1)[:, None] for values in observations(ensemble))
     h = np.ones((1, 1, 1, 2, z.shape[-1]))
     if q is None:
         # One q for both axes: their likelihoods add up.
@@ -130,25 +128,21 @@ def smooth_single(ensemble: Ensemble, q: FloatArray | None = None) -> SmoothedEn
     return SmoothedEnsemble(means[:, 0].transpose(0, 2, 1), covs[:, 0, 0].transpose(0, 2, 1), q)
 
 
-def smoothed_columns(ensemble: Ensemble, smoothed: SmoothedEnsemble) -> FloatArray:
-    """Arrange what is written of a smoothed ensemble.
+def write_smoothed(path: Path, ensemble: Ensemble, smoothed: SmoothedEnsemble) -> None:
+    """Write a smoothed ensemble, with the columns SMOOTHED_FIELDS of each keypoint.
 
     Parameters
     ----------
+    path
+        The CSV to write.
     ensemble
         The combined predictions.
     smoothed
         The smoother's result for them.
-
-    Returns
-    -------
-    FloatArray
-        (F, K, 9) in the order of SMOOTHED_FIELDS.
     """
     parts = (smoothed.xy, ensemble.likelihood[..., None], ensemble.median, ensemble.var, smoothed.var)
-    columns = np.concatenate(parts, axis=-1)
-    assert columns.shape[-1] == len(SMOOTHED_FIELDS)
-    return columns
+    columns = np.concatenate(parts, axis=-1)  # (F, K, 9)
+    write_predictions(path, ensemble.keypoints, ensemble.frames, SMOOTHED_FIELDS, columns)
 
 
 def observations(ensemble: Ensemble) -> tuple[FloatArray, FloatArray]:

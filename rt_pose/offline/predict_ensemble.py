@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from rt_pose.errors import UserError
-from rt_pose.offline.ensemble import ensemble_of, smoothed_columns
+from rt_pose.offline.ensemble import ensemble_of, write_smoothed
 from rt_pose.offline.find_videos import VideoJob
 from rt_pose.offline.members import EnsembleMember
 from rt_pose.offline.predict_many import Failure, PredictionOutcome
-from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, read_predictions, write_predictions
+from rt_pose.offline.prediction_files import read_predictions
 from rt_pose.offline.prediction_record import state, write_record
 from rt_pose.offline.smooth_files import smooth_ensemble
 from rt_pose.package import Package
@@ -113,8 +113,7 @@ def own_table(member: EnsembleMember, job: VideoJob, folder: Path) -> VideoJob:
 def _smooth(tables: list[Path], job: VideoJob, views: Sequence[str], identity: str) -> None:
     ensemble = ensemble_of([read_predictions(table) for table in tables])
     smoothed = smooth_ensemble(ensemble, "multiview" if views else "single", views)
-    columns = smoothed_columns(ensemble, smoothed)
-    write_predictions(job.out, ensemble.keypoints, ensemble.frames, SMOOTHED_FIELDS, columns)
+    write_smoothed(job.out, ensemble, smoothed)
     write_record(job, identity, SMOOTHER, len(ensemble.frames))
     sd = np.sqrt(np.median(smoothed.var.sum(axis=-1)))
     _LOG.info(

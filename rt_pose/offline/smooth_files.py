@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rt_pose.errors import UserError
-from rt_pose.offline.ensemble import Ensemble, SmoothedEnsemble, ensemble_of, smooth_single, smoothed_columns
+from rt_pose.offline.ensemble import Ensemble, SmoothedEnsemble, ensemble_of, smooth_single, write_smoothed
 from rt_pose.offline.latents import smooth_multiview, smooth_pupil
-from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, read_predictions, write_predictions
+from rt_pose.offline.prediction_files import read_predictions
 
 
 def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[str]) -> list[str]:
@@ -40,8 +40,7 @@ def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[st
         raise UserError(f"--out {out}: is one of the files to read; give another name")
     ensemble = ensemble_of([read_predictions(file) for file in files])
     smoothed = smooth_ensemble(ensemble, mode, parts)
-    columns = smoothed_columns(ensemble, smoothed)
-    write_predictions(out, ensemble.keypoints, ensemble.frames, SMOOTHED_FIELDS, columns)
+    write_smoothed(out, ensemble, smoothed)
     strengths = ", ".join(f"{q:.3g}" for q in smoothed.q)
     return [
         f"{len(files)} members, {len(ensemble.frames)} frames, {len(ensemble.keypoints)} keypoints",
@@ -71,10 +70,6 @@ def smooth_ensemble(ensemble: Ensemble, mode: str, parts: Sequence[str]) -> Smoo
     UserError
         Where mode, parts or a name are not valid.
     """
-    return _smoothed(ensemble, mode, [_names(part) for part in parts])
-
-
-def _smoothed(ensemble: Ensemble, mode: str, parts: list[list[str]]) -> SmoothedEnsemble:
     if mode == "single":
         if parts:
             raise UserError("--parts: only `--mode multiview` and `--mode pupil` have parts")
@@ -82,12 +77,9 @@ def _smoothed(ensemble: Ensemble, mode: str, parts: list[list[str]]) -> Smoothed
     if not parts:
         example = "paw_top=paw_bottom" if mode == "multiview" else "top=pupil_top_r bottom=pupil_bottom_r ..."
         raise UserError(f"--mode {mode} needs `--parts`, such as {example}")
+    names = [[name.strip() for name in part.split("=")] for part in parts]
     if mode == "multiview":
-        return smooth_multiview(ensemble, parts)
-    if any(len(part) != 2 for part in parts):
+        return smooth_multiview(ensemble, names)
+    if any(len(part) != 2 for part in names):
         raise UserError("--parts of a pupil: expected top=KEYPOINT bottom=... left=... right=...")
-    return smooth_pupil(ensemble, {place: name for place, name in parts})[0]
-
-
-def _names(part: str) -> list[str]:
-    return [name.strip() for name in part.split("=")]
+    return smooth_pupil(ensemble, {place: name for place, name in names})[0]

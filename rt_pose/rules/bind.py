@@ -69,22 +69,22 @@ def bind(
         nearest valid name.
     """
     terms = Terms(text, keypoints, zones, where, metric_scale or MetricScale())
-    return _Binder(text, where, terms).whole()
+    return _Binder(terms).whole(text, parse(text, where))
 
 
 class _Binder:
-    def __init__(self, text: str, where: str, terms: Terms) -> None:
-        self._text, self._where, self._terms = text, where, terms
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
         self._nodes: list[QuadraturePoints] = []
 
-    def whole(self) -> Condition:
+    def whole(self, text: str, tree: Node) -> Condition:
         terms = self._terms
-        predicate = self._predicate(parse(self._text, self._where))
+        predicate = self._predicate(tree)
         if terms.first is None:
             raise terms.error(0, "there is no quantity in it: it would always or never be true")
         _, measure, unit = terms.first
         return Condition(
-            self._text,
+            text,
             predicate,
             measure,
             unit,
@@ -208,7 +208,7 @@ class _Binder:
                 call.place, f"{call.name} is a number in {unit}: compare it, e.g. {call.name}(...) > 100"
             )
         measure, bound = self._terms.bind_measure(quantity, call, self._terms.units.is_metric(call))
-        self._terms.note_first(call.place, measure, self._terms.units.length_unit(call))
+        self._terms.note_first(call.place, measure, self._terms.units.unit_name("px", call))
 
         def holds(samples: StateSamples) -> Any:
             return np.greater_equal(measure(samples), 0.0)

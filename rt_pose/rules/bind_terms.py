@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from rt_pose.errors import UserError, nearest
-from rt_pose.rules.memory import Signal
+from rt_pose.rules.memory import Memory, Signal
 from rt_pose.rules.quantities import KINDS, Quantity, find_quantity, quantity_names
 from rt_pose.rules.samples import Slot, StateSamples
 from rt_pose.rules.tokens import condition_error
 from rt_pose.rules.tree import Call, Chain, Name, Negative, Node, Number
 from rt_pose.rules.unit_resolver import MetricScale, UnitResolver
 from rt_pose.rules.units import Dimension, unit_of
-from rt_pose.rules.value import FUNCTIONS, Value, adopt, apply, chain, negative, number, plain
+from rt_pose.rules.value import FUNCTIONS, Value, adopt, apply, chain, negative, number
 from rt_pose.rules.zones import Box, Circle, Line, Point, Polygon, Zone
 
 SIDES = ("left", "right")
@@ -64,10 +64,10 @@ class Terms:
             What the rig knows of millimetres.
         """
         self._text, self._keypoints, self._zones, self._where = text, keypoints, zones, where
-        self.units = UnitResolver(text, where, zones, metric_scale)
+        self.units = UnitResolver(self.error, zones, metric_scale)
         self.slots: list[Slot] = []
         """The keypoints it looks at, each in px or in mm."""
-        self.memories: list[Callable[[], Any]] = []
+        self.memories: list[Callable[[], Memory]] = []
         """Makers of what its quantities keep from frame to frame."""
         self.needed: set[int] = set()
         """Keypoints without which it cannot be evaluated."""
@@ -202,7 +202,7 @@ class Terms:
         says = quantity.says.format(*bound.says)
         if quantity.unit == "signal":
             followed = next(v for v in bound.values if isinstance(v, _BoundSignal))
-            return plain(followed.dimension, 1.0, followed.unit, measure, says, call.place)
+            return Value(followed.dimension, 1.0, followed.unit, measure, says, call.place)
         unit = unit_of(quantity.unit or "")
         if quantity.unit and unit is None:
             raise self.error(call.place, f"{call.name}: its package states an unknown unit '{quantity.unit}'")
@@ -361,8 +361,8 @@ class Terms:
     def _constant(self, kind: str, node: Node, metric: bool, before: list[Any]) -> tuple[float, str]:
         value = self.value(node, metric)
         like = {
-            "angle": plain(Dimension(angle=1), 1.0, "deg", _nothing, "", 0),
-            "frequency": plain(Dimension(time=-1), 1.0, "Hz", _nothing, "", 0),
+            "angle": Value(Dimension(angle=1), 1.0, "deg", _nothing, "", 0),
+            "frequency": Value(Dimension(time=-1), 1.0, "Hz", _nothing, "", 0),
             "size": next((v.value for v in before if isinstance(v, _BoundSignal)), value),
         }[kind]
         if value.bare:

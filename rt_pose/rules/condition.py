@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rt_pose.rules.geometry import Geometry
+from rt_pose.rules.memory import Memory
 from rt_pose.rules.predicate import BoundPredicate
 from rt_pose.rules.samples import Slot, StateSamples
 from rt_pose.rules.state_distribution import QuadraturePoints, StateDistribution
@@ -29,7 +30,7 @@ class Condition:
     slots: list[Slot]
     keypoints: tuple[int, ...]
     """Every keypoint it looks at: none of them may be lost when it fires."""
-    memories: list[Callable[[], Any]]
+    memories: list[Callable[[], Memory]]
     """Makers of what its quantities keep from frame to frame."""
     nodes: list[QuadraturePoints]
     _evaluators: dict[int, ConditionEvaluator] = field(default_factory=dict, repr=False)

@@ -72,8 +72,10 @@ class _Parser:
         self._i += token.kind != "end"
         return token
 
-    def _error(self, message: str) -> UserError:
-        return condition_error(self._text, self._peek().place, message, self._where)
+    def _error(self, message: str, place: int | None = None) -> UserError:
+        """An error at the next word, or at a place."""
+        place = self._peek().place if place is None else place
+        return condition_error(self._text, place, message, self._where)
 
     def _at(self, *texts: str) -> bool:
         return self._peek().kind in ("sign", "name") and self._peek().text in texts
@@ -154,12 +156,10 @@ class _Parser:
         token = self._next()
         value = float(token.text)
         if not math.isfinite(value):
-            raise condition_error(self._text, token.place, f"{token.text} is too large a number", self._where)
+            raise self._error(f"{token.text} is too large a number", token.place)
         if token.unit and unit_of(token.unit) is None:
             hint = nearest(token.unit, UNIT_NAMES)
-            raise condition_error(
-                self._text, token.unit_place, f"unknown unit '{token.unit}'{hint}", self._where
-            )
+            raise self._error(f"unknown unit '{token.unit}'{hint}", token.unit_place)
         return Number(value, token.unit, token.place)
 
     def _call(self) -> Call:

@@ -20,13 +20,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from rt_pose.errors import UserError
 from rt_pose.rules.closed_forms import Form, Linear, Radial
-from rt_pose.rules.memory import LineCrossing, PhaseTracker
+from rt_pose.rules.memory import LineCrossing, Memory, PhaseTracker
 from rt_pose.rules.samples import Array, StateSamples, length
 from rt_pose.rules.zones import Area, Box, Circle, Line, Point, Polygon
 
@@ -69,7 +69,7 @@ class Quantity:
     """It looks at velocities."""
     random: bool = True
     """It looks at uncertain positions; otherwise it is certain whatever the covariance."""
-    memory: Callable[..., Any] | None = None
+    memory: Callable[..., Memory] | None = None
     """(*arguments) -> what it keeps between frames; see `rt_pose.rules.memory`."""
 
 
@@ -94,6 +94,26 @@ def linear(*terms: tuple[int, int, float], constant: float = 0.0) -> Linear:
     return form
 
 
+QUANTITIES: dict[str, Quantity] = {}
+"""The quantities of this module by name."""
+_Measure = TypeVar("_Measure", bound=Callable[..., Any])
+
+
+def _quantity(
+    unit: str | None, says: str, *arguments: Kind, **properties: Any
+) -> Callable[[_Measure], _Measure]:
+    """Enter a measure under its own name, with the further fields of its `Quantity` as properties."""
+
+    def enter(measure: _Measure) -> _Measure:
+        QUANTITIES[measure.__name__] = Quantity(
+            measure.__name__, arguments, unit, measure, says, **properties
+        )
+        return measure
+
+    return enter
+
+
+@_quantity("px", "the x of {0}", "keypoint", form=lambda k: linear((k, 0, 1.0)))
 def x(samples: StateSamples, keypoint: int) -> Array:
     """Position to the right.
 
@@ -112,6 +132,7 @@ def x(samples: StateSamples, keypoint: int) -> Array:
     return samples.x[keypoint]
 
 
+@_quantity("px", "the y of {0}", "keypoint", form=lambda k: linear((k, 1, 1.0)))
 def y(samples: StateSamples, keypoint: int) -> Array:
     """Position downward.
 
@@ -130,6 +151,11 @@ def y(samples: StateSamples, keypoint: int) -> Array:
     return samples.y[keypoint]
 
 
+def _speed_form(keypoint: int) -> Radial:
+    return Radial(linear((keypoint, 2, 1.0)), linear((keypoint, 3, 1.0)))
+
+
+@_quantity("px/s", "the speed of {0}", "keypoint", form=_speed_form, moving=True)
 def speed(samples: StateSamples, keypoint: int) -> Array:
     """Length of the velocity.
 
@@ -148,6 +174,12 @@ def speed(samples: StateSamples, keypoint: int) -> Array:
     return length(samples.vx[keypoint], samples.vy[keypoint])
 
 
+def _velocity_form(keypoint: int, angle: float) -> Linear:
+    cos, sin = float(np.cos(angle / _DEGREE)), float(np.sin(angle / _DEGREE))
+    return linear((keypoint, 2, cos), (keypoint, 3, sin))
+
+
+@_quantity("px/s", "the velocity of {0} along {1}", "keypoint", "angle", form=_velocity_form, moving=True)
 def velocity(samples: StateSamples, keypoint: int, angle: float) -> Array:
     """Velocity along a direction: 0 deg is right, 90 deg down.
 
@@ -169,11 +201,18 @@ def velocity(samples: StateSamples, keypoint: int, angle: float) -> Array:
     return samples.vx[keypoint] * cos + samples.vy[keypoint] * sin
 
 
-def _velocity_form(keypoint: int, angle: float) -> Linear:
-    cos, sin = float(np.cos(angle / _DEGREE)), float(np.sin(angle / _DEGREE))
-    return linear((keypoint, 2, cos), (keypoint, 3, sin))
+def _distance_form(keypoint: int, place: object) -> Form | None:
+    match place:
+        case Point(px, py):
+            return Radial(linear((keypoint, 0, 1.0), constant=-px), linear((keypoint, 1, 1.0), constant=-py))
+        case int():
+            return Radial(
+                linear((keypoint, 0, 1.0), (place, 0, -1.0)), linear((keypoint, 1, 1.0), (place, 1, -1.0))
+            )
+    return None
 
 
+@_quantity("px", "the distance from {0} to {1}", "keypoint", "place", form=_distance_form)
 def distance(samples: StateSamples, keypoint: int, place: int | Area | Line | Point) -> Array:
     """To a keypoint or a point; to the nearest place of a zone, 0 inside it; to a line's nearest place.
 
@@ -205,17 +244,7 @@ def distance(samples: StateSamples, keypoint: int, place: int | Area | Line | Po
     return length(px - samples.x[place], py - samples.y[place])
 
 
-def _distance_form(keypoint: int, place: object) -> Form | None:
-    match place:
-        case Point(px, py):
-            return Radial(linear((keypoint, 0, 1.0), constant=-px), linear((keypoint, 1, 1.0), constant=-py))
-        case int():
-            return Radial(
-                linear((keypoint, 0, 1.0), (place, 0, -1.0)), linear((keypoint, 1, 1.0), (place, 1, -1.0))
-            )
-    return None
-
-
+@_quantity("px/s", "the speed of {0} toward {1}", "keypoint", "place", moving=True)
 def approach(samples: StateSamples, keypoint: int, place: int | Area | Line | Point) -> Array:
     """Speed toward a keypoint (that moves itself), or toward the centre of a zone.
 
@@ -243,6 +272,7 @@ def approach(samples: StateSamples, keypoint: int, place: int | Area | Line | Po
     return _ratio(dx * vx + dy * vy, length(dx, dy))
 
 
+@_quantity("deg", "the angle at {1} between {0} and {2}", "keypoint", "keypoint", "keypoint")
 def angle(samples: StateSamples, first: int, corner: int, last: int) -> Array:
     """At a joint, 0 (folded) to 180 (straight) deg.
 
@@ -263,6 +293,7 @@ def angle(samples: StateSamples, first: int, corner: int, last: int) -> Array:
     return np.arctan2(np.abs(ax * by - ay * bx), ax * bx + ay * by) * _DEGREE
 
 
+@_quantity("deg", "the heading from {0} to {1}", "keypoint", "keypoint")
 def heading(samples: StateSamples, tail: int, head: int) -> Array:
     """Direction from one keypoint to another: 0 right, 90 down, 180 left, -90 up.
 
@@ -281,6 +312,7 @@ def heading(samples: StateSamples, tail: int, head: int) -> Array:
     return np.arctan2(samples.y[head] - samples.y[tail], samples.x[head] - samples.x[tail]) * _DEGREE
 
 
+@_quantity("deg", "the direction {0} moves in", "keypoint", moving=True)
 def direction(samples: StateSamples, keypoint: int) -> Array:
     """Direction in which a keypoint moves: 0 right, 90 down, 180 left, -90 up.
 
@@ -299,6 +331,7 @@ def direction(samples: StateSamples, keypoint: int) -> Array:
     return np.arctan2(samples.vy[keypoint], samples.vx[keypoint]) * _DEGREE
 
 
+@_quantity("deg/s", "the turning of the line from {0} to {1}", "keypoint", "keypoint", moving=True)
 def turning(samples: StateSamples, tail: int, head: int) -> Array:
     """How fast the heading turns, deg/s, clockwise as seen on the screen.
 
@@ -319,6 +352,7 @@ def turning(samples: StateSamples, tail: int, head: int) -> Array:
     return _ratio(dx * vy - dy * vx, dx * dx + dy * dy) * _DEGREE
 
 
+@_quantity(None, "{0} is inside {1}", "keypoint", "zone")
 def inside(samples: StateSamples, keypoint: int, zone: Area) -> Array:
     """Depth inside a zone.
 
@@ -339,6 +373,7 @@ def inside(samples: StateSamples, keypoint: int, zone: Area) -> Array:
     return zone.depth(samples.x[keypoint], samples.y[keypoint])
 
 
+@_quantity(None, "{0} has crossed {1} to its {2}", "keypoint", "line", "side", memory=LineCrossing)
 def crossing(samples: StateSamples, memory: LineCrossing) -> Array:
     """How far beyond the line, having come through it.
 
@@ -357,6 +392,7 @@ def crossing(samples: StateSamples, memory: LineCrossing) -> Array:
     return memory.beyond(samples)
 
 
+@_quantity("ms", "the time since {0} was seen", "keypoint", random=False)
 def unseen(samples: StateSamples, keypoint: int) -> float:
     """Time since the last sight, as of the newest frame, ms.
 
@@ -375,6 +411,7 @@ def unseen(samples: StateSamples, keypoint: int) -> float:
     return samples.unseen_s[keypoint] * 1e3
 
 
+@_quantity("", "the confidence in {0}", "keypoint", random=False)
 def confidence(samples: StateSamples, keypoint: int) -> float:
     """The network's own confidence in the newest frame, 0 to 1.
 
@@ -393,6 +430,13 @@ def confidence(samples: StateSamples, keypoint: int) -> float:
     return samples.confidence[keypoint]
 
 
+@_quantity(
+    "deg",
+    "the phase of the rhythm of {0} near {1} (where its amplitude is at least {2})",
+    *("signal", "frequency", "size"),
+    random=False,
+    memory=PhaseTracker,
+)
 def phase(samples: StateSamples, memory: PhaseTracker) -> float:
     """Phase of a periodic movement, deg.
 
@@ -411,6 +455,13 @@ def phase(samples: StateSamples, memory: PhaseTracker) -> float:
     return memory.phase_deg(samples.t_s)
 
 
+@_quantity(
+    "signal",
+    "the amplitude of the rhythm of {0} near {1}",
+    *("signal", "frequency"),
+    random=False,
+    memory=PhaseTracker,
+)
 def amplitude(samples: StateSamples, memory: PhaseTracker) -> float:  # noqa: ARG001
     """Amplitude of a periodic movement.
 
@@ -432,90 +483,6 @@ def amplitude(samples: StateSamples, memory: PhaseTracker) -> float:  # noqa: AR
 def _ratio(over: Array, under: Array) -> Array:
     """The quotient; NaN, without a warning, where it is a division by zero."""
     return np.divide(over, under, out=np.full(np.shape(under), np.nan), where=under > 0.0)
-
-
-QUANTITIES: dict[str, Quantity] = {
-    q.name: q
-    for q in (
-        Quantity("x", ("keypoint",), "px", x, "the x of {0}", lambda k: linear((k, 0, 1.0))),
-        Quantity("y", ("keypoint",), "px", y, "the y of {0}", lambda k: linear((k, 1, 1.0))),
-        Quantity(
-            "speed",
-            ("keypoint",),
-            "px/s",
-            speed,
-            "the speed of {0}",
-            lambda k: Radial(linear((k, 2, 1.0)), linear((k, 3, 1.0))),
-            moving=True,
-        ),
-        Quantity(
-            "velocity",
-            ("keypoint", "angle"),
-            "px/s",
-            velocity,
-            "the velocity of {0} along {1}",
-            _velocity_form,
-            moving=True,
-        ),
-        Quantity(
-            "distance", ("keypoint", "place"), "px", distance, "the distance from {0} to {1}", _distance_form
-        ),
-        Quantity(
-            "approach",
-            ("keypoint", "place"),
-            "px/s",
-            approach,
-            "the speed of {0} toward {1}",
-            moving=True,
-        ),
-        Quantity(
-            "angle",
-            ("keypoint", "keypoint", "keypoint"),
-            "deg",
-            angle,
-            "the angle at {1} between {0} and {2}",
-        ),
-        Quantity("heading", ("keypoint", "keypoint"), "deg", heading, "the heading from {0} to {1}"),
-        Quantity("direction", ("keypoint",), "deg", direction, "the direction {0} moves in", moving=True),
-        Quantity(
-            "turning",
-            ("keypoint", "keypoint"),
-            "deg/s",
-            turning,
-            "the turning of the line from {0} to {1}",
-            moving=True,
-        ),
-        Quantity("inside", ("keypoint", "zone"), None, inside, "{0} is inside {1}"),
-        Quantity(
-            "crossing",
-            ("keypoint", "line", "side"),
-            None,
-            crossing,
-            "{0} has crossed {1} to its {2}",
-            memory=LineCrossing,
-        ),
-        Quantity("unseen", ("keypoint",), "ms", unseen, "the time since {0} was seen", random=False),
-        Quantity("confidence", ("keypoint",), "", confidence, "the confidence in {0}", random=False),
-        Quantity(
-            "phase",
-            ("signal", "frequency", "size"),
-            "deg",
-            phase,
-            "the phase of the rhythm of {0} near {1} (where its amplitude is at least {2})",
-            random=False,
-            memory=PhaseTracker,
-        ),
-        Quantity(
-            "amplitude",
-            ("signal", "frequency"),
-            "signal",
-            amplitude,
-            "the amplitude of the rhythm of {0} near {1}",
-            random=False,
-            memory=PhaseTracker,
-        ),
-    )
-}
 
 
 def find_quantity(name: str) -> Quantity | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from rt_pose.errors import UserError
 from rt_pose.rules.quantities import Quantity
-from rt_pose.rules.tokens import condition_error
 from rt_pose.rules.tree import And, Call, Chain, Compare, Name, Negative, Node, Not, Number, Or
 from rt_pose.rules.units import unit_of
 from rt_pose.rules.zones import Box, Circle, Line, Point, Polygon, Zone
@@ -25,21 +25,21 @@ class MetricScale:
 class UnitResolver:
     """Decides whether a comparison is in px or mm."""
 
-    def __init__(self, text: str, where: str, zones: dict[str, Zone], metric_scale: MetricScale) -> None:
+    def __init__(
+        self, error: Callable[[int, str], UserError], zones: dict[str, Zone], metric_scale: MetricScale
+    ) -> None:
         """Keep what decides between px and mm.
 
         Parameters
         ----------
-        text
-            The condition as written.
-        where
-            Place of the condition in the configuration, for messages.
+        error
+            Makes an error of a place in the condition and a message.
         zones
             The configuration's zones by name.
         metric_scale
             What the rig knows of millimetres.
         """
-        self._text, self._where, self._zones, self._metric_scale = text, where, zones, metric_scale
+        self._error, self._zones, self._metric_scale = error, zones, metric_scale
 
     def is_metric(self, node: Node) -> bool | None:
         """Decide by the units and zones that a part of the condition names.
@@ -63,18 +63,15 @@ class UnitResolver:
         by_zone: bool | None = None
         for place, metric, is_zone in self._evidence(node):
             if metric and not self._metric_scale.available:
-                raise condition_error(
-                    self._text,
-                    place,
-                    "mm need the rig's measures: add e.g. `geometry: {CAMERA: {mm_per_px: 0.42}}`",
-                    self._where,
+                raise self._error(
+                    place, "mm need the rig's measures: add e.g. `geometry: {CAMERA: {mm_per_px: 0.42}}`"
                 )
             if is_zone:
                 by_zone = metric if by_zone is None else by_zone or metric
             elif by_unit is None:
                 by_unit = metric
             elif by_unit != metric:
-                raise condition_error(self._text, place, "px and mm in one comparison", self._where)
+                raise self._error(place, "px and mm in one comparison")
         return by_zone if by_unit is None else by_unit
 
     def resolve(self, metric: bool | None, quantity: Quantity) -> bool:
@@ -126,12 +123,10 @@ class UnitResolver:
         scale = self._metric_scale.mm_per_px
         if scale is None:
             have, need = ("mm", "px") if zone.metric else ("px", "mm")
-            raise condition_error(
-                self._text,
+            raise self._error(
                 node.place,
                 f"zone '{node.text}' is in {have}, the comparison in {need}; give the zone in {need} "
                 f"(`unit: {need}`)",
-                self._where,
             )
         return _scale_zone(zone, scale if metric else 1.0 / scale, metric)
 
@@ -151,21 +146,6 @@ class UnitResolver:
             The name.
         """
         return unit.replace("px", "mm") if self.is_metric(call) else unit
-
-    def length_unit(self, call: Call) -> str:
-        """Name the unit of lengths in a call.
-
-        Parameters
-        ----------
-        call
-            The call of a quantity.
-
-        Returns
-        -------
-        str
-            "mm" or "px".
-        """
-        return "mm" if self.is_metric(call) else "px"
 
     def _evidence(self, node: Node) -> Iterator[tuple[int, bool, bool]]:
         match node:

@@ -92,39 +92,6 @@ def number(node: Number) -> Value:
     return constant(node.value * unit.factor, unit.dimension, unit.factor, node.unit, says, node.place)
 
 
-def plain(
-    dimension: Dimension,
-    stated: float,
-    unit: str,
-    measure: Callable[[StateSamples], Any],
-    says: str,
-    place: int,
-) -> Value:
-    """Make a value that no covariance affects.
-
-    Parameters
-    ----------
-    dimension
-        Its dimension.
-    stated
-        Base units in one of its stated unit.
-    unit
-        The stated unit.
-    measure
-        Computes it of samples, in base units.
-    says
-        The value in words.
-    place
-        Its offset in the text.
-
-    Returns
-    -------
-    Value
-        The value.
-    """
-    return Value(dimension, stated, unit, measure, says, place)
-
-
 def adopt(bare: Value, other: Value) -> Value:
     """Give a number without a unit the stated unit of another value.
 

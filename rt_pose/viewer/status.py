@@ -20,18 +20,18 @@ COLORS: dict[Severity, str] = {
     "bad": style.BAD,
     "muted": style.MUTED,
 }
-CAPTIONS = (
-    "link",
-    "session",
-    "outputs",
-    "age shown",
-    "rate",
-    "latency P50 / P99",
-    "deadlines",
-    "dropped",
-    "gaps",
-)
-MINIMUM_WIDTH_PX = (96, 108, 96, 96, 84, 136, 116, 84, 64)
+MINIMUM_WIDTH_PX = {
+    "link": 96,
+    "session": 108,
+    "outputs": 96,
+    "age shown": 96,
+    "rate": 84,
+    "latency P50 / P99": 136,
+    "deadlines": 116,
+    "dropped": 84,
+    "gaps": 64,
+}
+"""Of each cell, by its caption, in the order of the strip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def readings(state: ViewState, camera: str, unreadable: int, now_ns: int) -> lis
     Returns
     -------
     list[Reading]
-        The cells in the order of `CAPTIONS`.
+        The cells in the order of `MINIMUM_WIDTH_PX`.
     """
     connected = state.connected(now_ns)
     stats = state.stats
@@ -168,7 +168,7 @@ class StatusStrip(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
-        self.values = {caption: _cell(row, caption, width) for caption, width in _cells()}
+        self.values = {caption: _cell(row, caption, width) for caption, width in MINIMUM_WIDTH_PX.items()}
 
     def show_readings(self, cells: list[Reading]) -> None:
         """Show one reading a caption.
@@ -176,17 +176,13 @@ class StatusStrip(QWidget):
         Parameters
         ----------
         cells
-            In the order of `CAPTIONS`.
+            In the order of `MINIMUM_WIDTH_PX`.
         """
         for label, cell in zip(self.values.values(), cells, strict=True):
             text = f'<span style="color:{COLORS[cell.severity]}; font-weight:600">{cell.text}</span>'
             if label.text() != text:
                 label.setText(text)
             label.setToolTip(cell.hint)
-
-
-def _cells() -> zip[tuple[str, int]]:
-    return zip(CAPTIONS, MINIMUM_WIDTH_PX, strict=True)
 
 
 def _cell(row: QHBoxLayout, caption: str, width: int) -> QLabel:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 import zmq
 
 from rt_pose.errors import UserError
@@ -83,14 +81,3 @@ class Subscription:
         """Disconnect. May be called twice."""
         self._socket.close()
         self._context.term()
-
-    def __enter__(self) -> Subscription:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -19,7 +19,7 @@ from bench.stages import (
     track_rows,
 )
 from bench.timing import WARM_UP, timed
-from rt_pose.inference.decode import decode
+from rt_pose.inference.decode import Decoder
 from rt_pose.inference.engine import open_engine
 from rt_pose.inference.engines.torch_reference import PROGRAM
 from rt_pose.package import DecodeSpec, Package
@@ -74,7 +74,7 @@ def test_calls_are_counted_and_numbered() -> None:
 
 
 def test_made_maps_have_the_peaks_of_a_trained_network() -> None:
-    found = decode(peaked_maps(np.random.default_rng(0), 5, 32, 40), DecodeSpec(stride=4))
+    found = Decoder(DecodeSpec(stride=4))(peaked_maps(np.random.default_rng(0), 5, 32, 40))
     assert (found.confidence > 0.5).all()
 
 

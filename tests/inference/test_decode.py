@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rt_pose.inference.decode import Decoder, Keypoints, decode
+from rt_pose.inference.decode import Decoder, Keypoints
 from rt_pose.inference.decode import to_input_px as cells_in_px
 from rt_pose.inference.decode_compiled import QUANTISATION_PX2
 from rt_pose.inference.decode_torch import decode_torch
@@ -41,7 +41,7 @@ def to_input_px(heatmap_px: tuple[float, float]) -> list[float]:
 @pytest.mark.parametrize("kind", ["softmax", "none"])
 def test_a_gaussian_is_found_with_its_spread(kind: str, at: tuple[float, float]) -> None:
     maps, spec = (logits(at), SOFTMAX) if kind == "softmax" else (bell(at, peak=0.8), PLAIN)
-    found = decode(maps, spec)
+    found = Decoder(spec)(maps)
     np.testing.assert_allclose(found.xy[0], to_input_px(at), atol=0.15)
     expected = (1.25**2 + QUANTISATION_PX2) * 16
     np.testing.assert_allclose(found.cov[0], expected * np.eye(2), atol=0.12 * expected)
@@ -54,7 +54,7 @@ def test_a_gaussian_is_found_with_its_spread(kind: str, at: tuple[float, float])
 def test_one_pixel_is_as_sharp_as_a_pixel() -> None:
     maps = np.full((1, HEIGHT, WIDTH), -100.0, np.float32)
     maps[0, 7, 9] = 100.0
-    found = decode(maps, SOFTMAX)
+    found = Decoder(SOFTMAX)(maps)
     np.testing.assert_allclose(found.xy[0], to_input_px((9.0, 7.0)), atol=0.01)
     np.testing.assert_allclose(found.cov[0], 16 / 12 * np.eye(2), atol=0.02)
 
@@ -67,7 +67,7 @@ def test_a_cell_is_where_its_peak_is_found(stride: int, offset_px: float | None,
     np.testing.assert_allclose(place, [[at_9, at_9 - 2 * stride]], atol=1e-12)
     maps = np.full((1, HEIGHT, WIDTH), -100.0, np.float32)
     maps[0, 7, 9] = 100.0
-    np.testing.assert_allclose(place, decode(maps, spec).xy, atol=0.02)
+    np.testing.assert_allclose(place, Decoder(spec)(maps).xy, atol=0.02)
 
 
 def test_a_tilted_peak_has_a_tilted_covariance() -> None:
@@ -75,32 +75,32 @@ def test_a_tilted_peak_has_a_tilted_covariance() -> None:
     cov = np.array([[2.0, 0.9], [0.9, 1.0]])
     off = np.stack([x - 30.0, y - 20.0], axis=-1)
     maps = (-0.5 * np.einsum("yxi,ij,yxj->yx", off, np.linalg.inv(cov), off)).astype(np.float32)[None]
-    found = decode(maps, SOFTMAX).cov[0] / 16
+    found = Decoder(SOFTMAX)(maps).cov[0] / 16
     np.testing.assert_allclose(found, cov + QUANTISATION_PX2 * np.eye(2), rtol=0.1)
 
 
 def test_a_second_peak_takes_confidence_but_does_not_pull() -> None:
-    alone = decode(logits((20.0, 20.0)), SOFTMAX)
-    both = decode(np.logaddexp(logits((20.0, 20.0)), logits((50.0, 30.0)) - 0.5), SOFTMAX)
+    alone = Decoder(SOFTMAX)(logits((20.0, 20.0)))
+    both = Decoder(SOFTMAX)(np.logaddexp(logits((20.0, 20.0)), logits((50.0, 30.0)) - 0.5))
     np.testing.assert_allclose(both.xy, alone.xy, atol=1e-3)
     assert both.confidence[0] == pytest.approx(1 / (1 + np.exp(-0.5)), abs=0.01)
 
 
 def test_a_flat_background_moves_nothing() -> None:
-    clean, raised = (decode(bell((20.4, 20.3)) + level, PLAIN) for level in (0.0, 0.5))
+    clean, raised = (Decoder(PLAIN)(bell((20.4, 20.3)) + level) for level in (0.0, 0.5))
     np.testing.assert_allclose(raised.xy, clean.xy, atol=1e-3)
     np.testing.assert_allclose(raised.cov, clean.cov, atol=1e-2)
 
 
 @pytest.mark.parametrize("at", [(0.0, 0.0), (63.0, 47.0), (0.0, 25.0), (30.0, 47.0)])
 def test_border_peaks_stay_within_their_documented_bias(at: tuple[float, float]) -> None:
-    found = decode(logits(at), SOFTMAX)
+    found = Decoder(SOFTMAX)(logits(at))
     assert np.abs(found.xy[0] - to_input_px(at)).max() <= 1.05 * 4
     assert np.linalg.eigvalsh(found.cov[0]).min() > 0
 
 
 def test_a_flat_map_is_very_uncertain() -> None:
-    found = decode(np.zeros((1, HEIGHT, WIDTH), np.float32), SOFTMAX)
+    found = Decoder(SOFTMAX)(np.zeros((1, HEIGHT, WIDTH), np.float32))
     assert np.isfinite(found.xy).all()
     assert found.confidence[0] < 0.02
     assert np.linalg.eigvalsh(found.cov[0]).min() > 16.0
@@ -112,7 +112,7 @@ def test_a_flat_map_is_very_uncertain() -> None:
 def test_a_map_that_is_not_finite_is_not_seen(spec: DecodeSpec, value: float, place: tuple[int, int]) -> None:
     maps = np.concatenate([bell((30.0, 20.0)), bell((10.0, 10.0))])
     maps[0][place] = value
-    for found in (decode(maps, spec), as_numpy(decode_torch(torch.from_numpy(maps), spec))):
+    for found in (Decoder(spec)(maps), as_numpy(decode_torch(torch.from_numpy(maps), spec))):
         assert np.isnan(found.xy[0]).all()
         assert np.isnan(found.cov[0]).all()
         assert found.confidence[0] == 0.0
@@ -121,11 +121,11 @@ def test_a_map_that_is_not_finite_is_not_seen(spec: DecodeSpec, value: float, pl
 
 def test_leading_dimensions_are_kept() -> None:
     maps = np.stack([np.stack([bell((10.0 + i, 12.0 + b))[0] for i in range(3)]) for b in range(2)])
-    found = decode(maps, PLAIN)
+    found = Decoder(PLAIN)(maps)
     assert found.xy.shape == (2, 3, 2)
     assert found.cov.shape == (2, 3, 2, 2)
     assert found.confidence.shape == (2, 3)
-    np.testing.assert_allclose(found.xy[1, 2], decode(maps[1, 2][None], PLAIN).xy[0])
+    np.testing.assert_allclose(found.xy[1, 2], Decoder(PLAIN)(maps[1, 2][None]).xy[0])
 
 
 def test_kept_buffers_do_not_leak_into_the_next_frame() -> None:
@@ -159,7 +159,7 @@ def test_numpy_and_torch_agree(seed, scale, shape, peak, where, radius, activati
     maps = maps * np.float32(scale)
     maps[..., round(where[1] * (height - 1)), round(where[0] * (width - 1))] += np.float32(peak)
     spec = DecodeSpec(stride=4, window_radius=radius, activation=activation)
-    ours, theirs = decode(maps, spec), as_numpy(decode_torch(torch.from_numpy(maps), spec))
+    ours, theirs = Decoder(spec)(maps), as_numpy(decode_torch(torch.from_numpy(maps), spec))
     np.testing.assert_allclose(theirs.xy, ours.xy, atol=1e-3)
     np.testing.assert_allclose(theirs.cov, ours.cov, atol=1e-2, rtol=1e-5)
     np.testing.assert_allclose(theirs.confidence, ours.confidence, atol=1e-5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rt_pose.inference.decode import Decoder, decode
+from rt_pose.inference.decode import Decoder
 from rt_pose.inference.decode_argmax import ArgmaxDecoder, make_decoder
 from rt_pose.package import DecodeSpec
 
@@ -97,7 +97,7 @@ def test_an_offset_that_is_not_finite_is_not_followed() -> None:
 def test_sigmoid_maps_are_those_of_the_sigmoid() -> None:
     maps = noise(K)
     plain = DecodeSpec(stride=4, activation="none")
-    ours = decode(maps, DecodeSpec(stride=4, activation="sigmoid"))
-    theirs = decode((1 / (1 + np.exp(-maps.astype(np.float64)))).astype(np.float32), plain)
+    ours = Decoder(DecodeSpec(stride=4, activation="sigmoid"))(maps)
+    theirs = Decoder(plain)((1 / (1 + np.exp(-maps.astype(np.float64)))).astype(np.float32))
     np.testing.assert_allclose(ours.xy, theirs.xy, atol=1e-4)
     np.testing.assert_allclose(ours.confidence, theirs.confidence, atol=1e-6)

@@ -6,12 +6,12 @@ import support.qt  # noqa: F401 - skips where Qt cannot be loaded
 
 from rt_pose.clock import NS_PER_S
 from rt_pose.viewer.messages import AckBody, AckHeader, LatencySummary, StatsBody, StatsHeader, WireMessage
-from rt_pose.viewer.status import CAPTIONS, UNKNOWN, Reading, readings
+from rt_pose.viewer.status import MINIMUM_WIDTH_PX, UNKNOWN, Reading, readings
 from rt_pose.viewer.view_state import ViewState
 
 
 def status_lines(state: ViewState, now_ns: int = 0, unreadable: int = 0) -> dict[str, Reading]:
-    return dict(zip(CAPTIONS, readings(state, "top", unreadable, now_ns), strict=True))
+    return dict(zip(MINIMUM_WIDTH_PX, readings(state, "top", unreadable, now_ns), strict=True))
 
 
 def with_stats(stats: StatsBody) -> ViewState:
@@ -24,7 +24,7 @@ def with_stats(stats: StatsBody) -> ViewState:
 def test_nothing_is_made_up_before_it_is_known() -> None:
     cells = status_lines(ViewState())
     assert cells["link"].text == "waiting"
-    assert {cells[name].text for name in CAPTIONS if name not in ("link", "gaps")} == {UNKNOWN.text}
+    assert {cells[name].text for name in MINIMUM_WIDTH_PX if name not in ("link", "gaps")} == {UNKNOWN.text}
 
 
 def test_a_publisher_without_frames() -> None:
@@ -62,7 +62,7 @@ def test_what_a_vanished_publisher_said_is_greyed() -> None:
     state = with_stats(StatsBody(armed=True, rate_hz=99.5))
     cells = status_lines(state, now_ns=3 * NS_PER_S)
     assert (cells["link"].text, cells["rate"].text) == ("gone", "99.5 Hz")
-    assert {cells[name].severity for name in CAPTIONS[1:]} == {"muted"}
+    assert {cells[name].severity for name in list(MINIMUM_WIDTH_PX)[1:]} == {"muted"}
 
 
 def test_what_cannot_be_read_counts_beside_the_gaps() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 from support.fake_publisher import FakePublisher
@@ -19,7 +20,7 @@ def test_what_is_published_arrives_in_order(fake: FakePublisher, until: Callable
     def poses(messages: list[WireMessage]) -> list[int]:
         return [message.header.seq for message in messages if message.kind == "pose"]
 
-    with Subscription(fake.address) as subscription:
+    with closing(Subscription(fake.address)) as subscription:
         assert subscription.drain() == []
         until(lambda: first, lambda: (fake.meta(), first.extend(subscription.drain())))
         for index in range(20):
@@ -30,7 +31,7 @@ def test_what_is_published_arrives_in_order(fake: FakePublisher, until: Callable
 
 def test_a_message_that_cannot_be_read_is_counted(fake: FakePublisher, until: Callable[..., None]) -> None:
     readable: list[WireMessage] = []
-    with Subscription(fake.address) as subscription:
+    with closing(Subscription(fake.address)) as subscription:
 
         def send_nonsense() -> None:
             fake.publisher.send("stats", {"stats": "all is well"})

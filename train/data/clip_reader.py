@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import av
 import av.error
@@ -12,11 +11,10 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from rt_pose.video import Channels
+from rt_pose.video import Channels, pixels_of
 from train.data.videos import IndexedVideo
 
 _LOG = logging.getLogger(__name__)
-_FORMATS: dict[int, str] = {1: "gray", 3: "rgb24"}
 KEYS_BACK = 2
 """Key frames before the nearest one from which decoding is tried as well."""
 Images = list[NDArray[np.uint8]]
@@ -88,20 +86,10 @@ class ClipReader:
                         return found, time or 0
                     first = False
                     if time in wanted:
-                        found.append(self._image(frame))
+                        found.append(pixels_of(frame, self._reformatter, self._channels))
                     if time is not None and time >= times[-1]:
                         return found, None
         return found, None
-
-    def _image(self, frame: Any) -> NDArray[np.uint8]:
-        plane = self._reformatter.reformat(frame, frame.width, frame.height, _FORMATS[self._channels]).planes[
-            0
-        ]
-        # PyAV pads its rows.
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(frame.height, plane.line_size)
-        return (
-            rows[:, : frame.width * self._channels].reshape(frame.height, frame.width, self._channels).copy()
-        )
 
     def _note(self, video: IndexedVideo, time: int) -> None:
         known = {path for path, _ in self.corrupt}

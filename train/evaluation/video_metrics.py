@@ -142,7 +142,7 @@ def figures_of(prediction: VideoPrediction, package: Package, network: Estimator
     Returns
     -------
     dict
-        For each metric the spread of all keypoints and (`sure`) of the confident ones; a step counts as
+        For each metric the spread of all keypoints and (`confident`) of the confident ones; a step counts as
         confident where both of its frames are.
     """
     figures: dict[str, Any] = {

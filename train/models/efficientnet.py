@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from rt_pose.errors import UserError
 from rt_pose.extras import remedy
-from train.models.features import Backbone, conv_norm
+from train.models.features import Backbone, conv_norm, maps_of
 
 
 class SameConv(nn.Conv2d):
@@ -109,18 +109,12 @@ class EfficientNetLite(Backbone):
             ends[stride_of] = (len(blocks) - 1, outputs)
         self.blocks = nn.ModuleList(blocks)
         taps = [end for stride, end in ends.items() if stride >= 4]
-        self._taps = frozenset(index for index, _ in taps)
-        self.features = [outputs for _, outputs in taps]
+        self._taps, self.features = [index for index, _ in taps], [outputs for _, outputs in taps]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map images (B, C, h, w) to maps at strides 4, 8, 16 and 32; see `Backbone`."""
-        x = self.stem(x)
-        maps = []
-        for i, block in enumerate(self.blocks):
-            x = block(x)
-            if i in self._taps:
-                maps.append(x)
-        return maps
+        maps = maps_of(self.blocks, self.stem(x))
+        return [maps[tap] for tap in self._taps]
 
 
 def lite(variant: int) -> Callable[[int], EfficientNetLite]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import accumulate
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +17,24 @@ class Backbone(nn.Module):
 
     features: list[int]
     """Channels of the returned maps, finest (stride 4) first; each next one has twice the stride."""
+
+
+def maps_of(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """Run stages one after another, and return what each gives.
+
+    Parameters
+    ----------
+    stages
+        Each takes what the one before it gives.
+    x
+        What the first takes, (B, C, h, w).
+
+    Returns
+    -------
+    list[Tensor]
+        A map of each stage, in order.
+    """
+    return list(accumulate(stages, lambda found, stage: stage(found), initial=x))[1:]
 
 
 def conv_norm(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:

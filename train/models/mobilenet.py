@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.models.features import Backbone, conv_norm
+from train.models.features import Backbone, conv_norm, maps_of
 
 # A stage's blocks: ("conv", outputs, kernel, stride), or an inverted bottleneck ("uib", outputs, kernel of
 # the depthwise filter before the expansion, kernel of that within (0: none), expansion, stride).
@@ -101,8 +101,4 @@ class MobileNetV4Small(Backbone):
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map images (B, C, h, w) to maps at strides 4, 8, 16 and 32; see `Backbone`."""
         x = functional.relu(conv_norm(self.conv_stem, self.bn1, x), inplace=True)
-        maps = []
-        for stage in self.blocks:
-            x = stage(x)
-            maps.append(x)
-        return maps
+        return maps_of(self.blocks, x)

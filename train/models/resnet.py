@@ -13,7 +13,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.models.features import Backbone, conv_norm
+from train.models.features import Backbone, conv_norm, maps_of
 
 Norm = Callable[[int], nn.Module]
 GROUPS = 32
@@ -113,33 +113,25 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, 3, h, w) to features (B, `channels`, h / stride, w / stride), rounded up."""
+        return self.maps(x)[-1]
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Map images (B, C, h, w) to what each stage gives, at strides 4, 8, 16 and 32 if none dilates."""
         x = self.maxpool(functional.relu(conv_norm(self.conv1, self.bn1, x), inplace=True))
-        for stage in STAGES:
-            x = self.get_submodule(stage)(x)
-        return x
+        return maps_of(map(self.get_submodule, STAGES), x)
 
 
-class ResNetMaps(Backbone):
+class ResNetMaps(ResNet, Backbone):
     """A ResNet's maps at strides 4, 8, 16 and 32; its names are those of the plain network."""
 
     def __init__(self, depth: int, channels: int) -> None:
-        super().__init__()
-        plain = ResNet(depth)
+        super().__init__(depth)
         self.conv1 = nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
-        self.bn1, self.maxpool = plain.bn1, plain.maxpool
-        for stage in STAGES:
-            self.add_module(stage, plain.get_submodule(stage))
-        expansion = plain.channels // 512
-        self.features = [64 * 2**i * expansion for i in range(4)]
+        self.features = [self.channels // 8, self.channels // 4, self.channels // 2, self.channels]
 
-    def forward(self, x: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor) -> list[Tensor]:  # type: ignore[override]
         """Map images (B, C, h, w) to maps at strides 4, 8, 16 and 32; see `Backbone`."""
-        x = self.maxpool(functional.relu(conv_norm(self.conv1, self.bn1, x), inplace=True))
-        maps = []
-        for stage in STAGES:
-            x = self.get_submodule(stage)(x)
-            maps.append(x)
-        return maps
+        return self.maps(x)
 
 
 def _shortcut(inputs: int, outputs: int, stride: int, norm: Norm) -> nn.Module:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from train.models.efficientnet import ConvNorm
-from train.models.features import Backbone
+from train.models.features import Backbone, maps_of
 
 
 class Residual(nn.Module):
@@ -41,9 +41,4 @@ class Tiny(Backbone):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map images (B, C, h, w) to maps at strides 4, 8 and 16; see `Backbone`."""
-        x = self.stem(x)
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return maps
+        return maps_of(self.stages, self.stem(x))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from train.models.efficientnet import ConvNorm
-from train.models.features import Backbone
+from train.models.features import Backbone, maps_of
 
 PATCH = 16
 TRAINED_GRID = 14
@@ -95,10 +95,7 @@ class VisionTransformer(Backbone):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Map images (B, C, h, w) to maps at strides 4, 8 and 16; see `Backbone`."""
-        maps, fine = [], x
-        for layer in self.detail:
-            fine = layer(fine)
-            maps.append(fine)
+        maps = maps_of(self.detail, x)
         patches = self.patch_embed(x)  # (B, W, h/16, w/16)
         height, width = patches.shape[-2:]
         tokens = (patches + self._positions(height, width)).flatten(2).transpose(1, 2)

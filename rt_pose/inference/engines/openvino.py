@@ -21,7 +21,7 @@ from rt_pose.inference.engine import (
     NETWORK_NEXT,
     NETWORK_OUTPUT,
     NETWORK_PAST,
-    Call,
+    ContextEngine,
     engine_backend,
 )
 from rt_pose.inference.engines.openvino_norms import rewrite_group_norms
@@ -72,7 +72,7 @@ class _Buffers(NamedTuple):
 
 
 @engine_backend
-class OpenVINOEngine:
+class OpenVINOEngine(ContextEngine):
     """A network of the package, compiled for a fixed shape: `network.onnx`, or the precision's own."""
 
     backend: ClassVar[str] = "openvino"
@@ -160,11 +160,6 @@ class OpenVINOEngine:
     def _describe(self) -> str:
         version = importlib.metadata.version("openvino")
         return f"openvino {version} on the CPU, {self.precision}, {_way(self.threads, self._pinned)}"
-
-    def ready(self, frames: int = 1) -> Call:
-        """See `Engine.ready`."""
-        batch = np.zeros((frames, self.spec.channels, self.spec.height, self.spec.width), np.float32)
-        return lambda: self.infer(batch)
 
     def replicas(self, count: int) -> list[OpenVINOEngine]:
         """Make engines of one thread each, to be called from as many threads at the same time.

@@ -8,14 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rt_pose.clock import Clock
 from rt_pose.config.schema import Device
 from rt_pose.errors import UserError
-from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT, Call, engine_backend
-from rt_pose.inference.engines.torch_cuda import device_name, ready_call, run_on_stream
+from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT, engine_backend
+from rt_pose.inference.engines.torch_cuda import StreamEngine, device_name
 from rt_pose.package import NETWORK, InputSpec, file_sha256
 
 if TYPE_CHECKING:
@@ -32,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @engine_backend
-class TensorRTEngine:
+class TensorRTEngine(StreamEngine):
     """`network.onnx`, its kernels chosen by measurement on this GPU. Input and heatmaps stay float32."""
 
     backend: ClassVar[str] = "tensorrt"
@@ -50,7 +46,7 @@ class TensorRTEngine:
 
         tensorrt = _library()
         self.spec, self.precision, self.threads = spec, precision, threads
-        self.cuda_stream: CudaStream = TorchCudaStream()
+        self.cuda_stream = TorchCudaStream()
         self.dtype, self.layout = torch.float32, torch.contiguous_format
         self._trt: Any = tensorrt
         self._logger = tensorrt.Logger(tensorrt.Logger.ERROR)
@@ -75,10 +71,6 @@ class TensorRTEngine:
             )
         return None if (folder / NETWORK).is_file() else f"it holds no {NETWORK}"
 
-    def tune(self, clock: Clock) -> str:  # noqa: ARG002
-        """See `Engine.tune`. There is nothing to choose."""
-        return ""
-
     def forward(self, inputs: Tensor) -> Tensor:
         """See `DeviceEngine.forward`."""
         import torch
@@ -89,14 +81,6 @@ class TensorRTEngine:
         if not context.execute_async_v3(torch.cuda.current_stream(self.cuda_stream.device).cuda_stream):
             raise RuntimeError("tensorrt: the network could not be launched")
         return heatmaps
-
-    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `Engine.infer`."""
-        return run_on_stream(self.cuda_stream, self._graphs, batch)
-
-    def ready(self, frames: int = 1) -> Call:
-        """See `Engine.ready`."""
-        return ready_call(self.cuda_stream, self._graphs, frames)
 
     def _context(self, inputs: Tensor) -> tuple[Any, Tensor]:
         """A context for one batch size of one place in memory, and its output.

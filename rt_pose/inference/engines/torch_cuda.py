@@ -9,23 +9,52 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.clock import Clock
 from rt_pose.config.schema import Device
 from rt_pose.extras import installed, remedy
-from rt_pose.inference.engine import Call, engine_backend
+from rt_pose.inference.engine import Call, Engine, engine_backend
 from rt_pose.inference.engines.torch_reference import PROGRAM
 from rt_pose.package import InputSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from rt_pose.inference.gpu.graphs import NetworkGraphs
     from rt_pose.inference.gpu.stream import CudaStream
 
 DTYPES = {"fp16": "float16", "bf16": "bfloat16", "float32": "float32"}
 
 
+class StreamEngine(Engine):
+    """What the engines of a GPU share: their network runs in graphs on one stream."""
+
+    cuda_stream: CudaStream
+    _graphs: NetworkGraphs
+
+    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Engine.infer`. To the device, through the graph, and back."""
+        import torch
+
+        count = len(batch)
+        with self.cuda_stream.on():
+            self._graphs.inputs[:count].copy_(torch.from_numpy(batch))
+            self._graphs.launch(count)
+        self.cuda_stream.wait()
+        return self._graphs.result(count)
+
+    def ready(self, frames: int = 1) -> Call:
+        """See `Engine.ready`. A call returns when its heatmaps are on the device."""
+
+        def call() -> None:
+            with self.cuda_stream.on():
+                self._graphs.launch(frames, fetch=False)
+            self.cuda_stream.wait()
+
+        call()  # recorded now, not when the first is timed
+        return call
+
+
 @engine_backend
-class TorchCudaEngine:
+class TorchCudaEngine(StreamEngine):
     """`network.pt2` with its batch norms folded, channels last, on one stream of the GPU."""
 
     backend: ClassVar[str] = "torch_cuda"
@@ -63,7 +92,7 @@ class TorchCudaEngine:
         from rt_pose.inference.gpu.stream import TorchCudaStream
 
         self.spec, self.precision, self.threads = spec, precision, threads
-        self.cuda_stream: CudaStream = cuda_stream or TorchCudaStream()
+        self.cuda_stream = cuda_stream or TorchCudaStream()
         self.dtype, self.layout = getattr(torch, DTYPES[precision]), torch.channels_last
         # While the stream is current: conversions run on the current stream, and must be done before graphs
         # are recorded.
@@ -87,77 +116,10 @@ class TorchCudaEngine:
             return f"it holds no {PROGRAM}; export the package again, or use the backend tensorrt"
         return None
 
-    def tune(self, clock: Clock) -> str:  # noqa: ARG002
-        """See `Engine.tune`. There is nothing to choose."""
-        return ""
-
     def forward(self, inputs: Tensor) -> Tensor:
         """See `DeviceEngine.forward`."""
         found: Tensor = self._network(inputs)
         return found
-
-    def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `Engine.infer`."""
-        return run_on_stream(self.cuda_stream, self._graphs, batch)
-
-    def ready(self, frames: int = 1) -> Call:
-        """See `Engine.ready`."""
-        return ready_call(self.cuda_stream, self._graphs, frames)
-
-
-def run_on_stream(cuda_stream: CudaStream, graphs: Any, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Run the network on a batch that lies on the host: to the device, through the graph, and back.
-
-    Parameters
-    ----------
-    cuda_stream
-        The engine's stream.
-    graphs
-        The engine's `NetworkGraphs`.
-    batch
-        Network input (B, C, h, w) float32.
-
-    Returns
-    -------
-    NDArray[np.float32]
-        Heatmaps (B, K, h', w') float32, valid until the next launch.
-    """
-    import torch
-
-    count = len(batch)
-    with cuda_stream.on():
-        graphs.inputs[:count].copy_(torch.from_numpy(batch))
-        graphs.launch(count)
-    cuda_stream.wait()
-    found: NDArray[np.float32] = graphs.result(count)
-    return found
-
-
-def ready_call(cuda_stream: CudaStream, graphs: Any, frames: int) -> Call:
-    """Make a forward on input that lies on the device already.
-
-    Parameters
-    ----------
-    cuda_stream
-        The engine's stream.
-    graphs
-        The engine's `NetworkGraphs`.
-    frames
-        Batch size.
-
-    Returns
-    -------
-    Call
-        A call returns when its heatmaps are on the device.
-    """
-
-    def call() -> None:
-        with cuda_stream.on():
-            graphs.launch(frames, fetch=False)
-        cuda_stream.wait()
-
-    call()  # recorded now, not when the first is timed
-    return call
 
 
 def device_name(cuda_stream: CudaStream) -> str:

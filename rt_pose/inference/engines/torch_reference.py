@@ -10,18 +10,17 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.clock import Clock
 from rt_pose.config.schema import Device
 from rt_pose.errors import UserError
 from rt_pose.extras import installed, remedy
-from rt_pose.inference.engine import Call, engine_backend
+from rt_pose.inference.engine import ContextEngine, engine_backend
 from rt_pose.package import InputSpec
 
 PROGRAM = "network.pt2"
 
 
 @engine_backend
-class TorchEngine:
+class TorchEngine(ContextEngine):
     """`network.pt2`, exported with a free batch size. Sets torch's thread count for the whole process."""
 
     backend: ClassVar[str] = "torch"
@@ -59,15 +58,6 @@ class TorchEngine:
         if not (folder / PROGRAM).is_file():
             return f"it holds no {PROGRAM}; export the package again, or use the backend openvino"
         return None
-
-    def tune(self, clock: Clock) -> str:  # noqa: ARG002
-        """See `Engine.tune`. There is nothing to choose."""
-        return ""
-
-    def ready(self, frames: int = 1) -> Call:
-        """See `Engine.ready`."""
-        batch = np.zeros((frames, self.spec.channels, self.spec.height, self.spec.width), np.float32)
-        return lambda: self.infer(batch)
 
     def infer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Engine.infer`."""
