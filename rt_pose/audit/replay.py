@@ -122,7 +122,7 @@ def replay_session(session: Session) -> ReplayResult:
 def usable_inputs(session: Session) -> Iterator[Observation | ControlRecord]:
     """Iterate over the inputs whose outputs can be in the log.
 
-    Of a log that was cut the last input is left out: what came of it may be missing.
+    Where the log was cut, or the loop was killed, the last turn is left out: what came of it may be missing.
 
     Parameters
     ----------
@@ -142,7 +142,22 @@ def usable_inputs(session: Session) -> Iterator[Observation | ControlRecord]:
     inputs = session.inputs
     if not inputs:
         raise UserError(f"session {session.path}: its log holds no observation; there is nothing to replay")
-    yield from inputs[:-1] if session.cut else inputs
+    yield from inputs[: len(inputs) - _unfinished(session)]
+
+
+def _unfinished(session: Session) -> int:
+    """How many of the last inputs may lack outputs: those of the turn in which the log or the loop ended."""
+    if not session.cut and session.end is not None:
+        return 0
+    last = session.inputs[-1]
+    if not isinstance(last, Observation):
+        return 1
+    count = 0
+    for item in reversed(session.inputs):
+        if not isinstance(item, Observation) or item.stages.t_taken_ns != last.stages.t_taken_ns:
+            break
+        count += 1
+    return count
 
 
 def same_environment(session: Session) -> bool:

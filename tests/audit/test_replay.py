@@ -8,7 +8,7 @@ import pytest
 from support.random_session import write_random_session
 
 from rt_pose.audit.replay import format_replay, replay
-from rt_pose.records import ControlRecord
+from rt_pose.records import ControlRecord, End
 from rt_pose.session.read import Session
 
 
@@ -103,3 +103,21 @@ def test_only_what_computes_tracks_makes_another_environment(
     assert not moved.bit_for_bit
     assert moved.identical is not same, "elsewhere the last bits may differ"
     assert ("bit for bit" in format_replay(moved)[0]) is False
+
+
+def test_the_turn_in_which_the_loop_was_killed_is_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between an observation and its track: nothing is known of that turn, and nothing differs."""
+    write_random_session(tmp_path / "session", 4)
+    session = Session.read(tmp_path / "session")
+    last = session.observations[-1]
+    session.tracks = [track for track in session.tracks if track.seq != last.seq]
+    session.events = [record for record in session.events if record.seq != last.seq]
+    monkeypatch.setattr(Session, "read", lambda path: session)
+    session.end = None
+    result = replay(tmp_path / "session")
+    assert result.identical, result.differences
+    assert result.observations == 299
+    session.end = End(t_ns=0, reason="time is up")
+    assert not replay(tmp_path / "session").identical, "a loop that ended in order leaves no turn half done"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import torch
 from torch import Tensor
 
 from rt_pose.errors import UserError
-from rt_pose.inference.engine import engines, open_engine
+from rt_pose.inference.engine import engines, lacks_context, open_engine
 from rt_pose.inference.engines.openvino import OpenVINOEngine
+from rt_pose.inference.engines.tensorrt import TensorRTEngine
 from rt_pose.inference.engines.torch_reference import PROGRAM
 from rt_pose.package import NETWORK, PRECISION_NETWORKS
 from train.config import LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
@@ -143,7 +145,7 @@ def test_the_losses_teach_the_context_and_a_seam_is_no_past() -> None:
     images = film(8)
     affine = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     clip = ClipBatch(images[:4], affine, [0, 1, 2, 3], images[:4].clone(), (64, 48), Path(), 0)
-    inputs = module._look_at(clip)
+    inputs = module._predict_clip(clip)
     assert inputs.xy_again is not None
     torch.testing.assert_close(inputs.xy_again, inputs.xy, atol=1e-3, rtol=0)
     inputs.xy[2:].sum().backward()
@@ -205,10 +207,12 @@ def test_the_first_convolutions_are_those_of_the_image(folder: Path) -> None:
     assert list(first.output(0).get_partial_shape().to_shape())[1:] == [16, 24, 32], "the stem, at stride 2"
 
 
-def test_an_engine_without_states_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(OpenVINOEngine, "advance")
-    with pytest.raises(UserError, match=r"cannot run a network that sees past frames; .*torch.* can"):
-        open_engine("openvino", folder, SPEC, "float32", 1)
+def test_an_engine_without_states_is_refused() -> None:
+    assert lacks_context(OpenVINOEngine, SPEC) is None
+    reason = lacks_context(TensorRTEngine, SPEC)
+    assert reason is not None
+    assert re.search(r"cannot run a network that sees past frames; .*torch.* can", reason)
+    assert lacks_context(TensorRTEngine, replace(SPEC, context=None)) is None
 
 
 def test_the_memory_of_a_step_heeds_it() -> None:

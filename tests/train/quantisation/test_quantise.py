@@ -199,6 +199,7 @@ def test_what_measures_is_not_calibrated_on_where_no_frame_was_kept_back(folder:
     ).calibrate
 
 
+@needs_int8
 def test_a_package_without_the_network_of_a_precision_says_what_adds_it(trained: Path) -> None:
     with pytest.raises(UserError, match="rt-pose train quantise"):
         choose_engine(read_package(trained), EngineConfig(backend="openvino", precision="int8"))
