@@ -40,7 +40,7 @@ def test_both_draw_the_same_clips_in_the_same_changes(disc: Path, monkeypatch: p
         for frame_range in ranges:
             yield [frames[i] for i in range(frame_range.start, frame_range.start + length)]
 
-    monkeypatch.setattr(device_clips, "read_stretches", read)
+    monkeypatch.setattr(device_clips, "read_ranges", read)
     monkeypatch.setattr(device_clips, "AHEAD", 2)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: None)
     monkeypatch.setattr(torch, "device", lambda *_: None)
