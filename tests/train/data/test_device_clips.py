@@ -46,7 +46,7 @@ def test_both_draw_the_same_clips_in_the_same_changes(disc: Path, monkeypatch: p
     monkeypatch.setattr(torch, "device", lambda *_: None)
     augment = replace(OFF, rotate_deg=20, shift=0.05, contrast=0.2)
     made = [
-        list(kind([disc], SPEC, augment, 4, 7, steps=5, first_step=3))
+        list(kind(check_videos([disc], 4), SPEC, augment, 4, 7, steps=5, first_step=3))
         for kind in (ClipBatches, DeviceClipBatches)
     ]
     for one, other in zip(*made, strict=True):
@@ -79,7 +79,8 @@ class TestOnGpu:
         augment = AugmentConfig(noise=0)
         spec = InputSpec(160, 128, 1, [110.0], [55.0])
         made = [
-            list(kind([film], spec, augment, 8, 0, steps=70)) for kind in (ClipBatches, DeviceClipBatches)
+            list(kind(check_videos([film], 8), spec, augment, 8, 0, steps=70))
+            for kind in (ClipBatches, DeviceClipBatches)
         ]
         for cpu, gpu in zip(*made, strict=True):
             assert gpu.images.is_cuda
