@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rt_pose.inference.engines.torch_reference import PROGRAM
+from rt_pose.inference.torch_program import read_program
 from rt_pose.package import Package
 
 
@@ -49,5 +50,5 @@ def operations_of(package: Package) -> int:
         Operations, two a multiply-add.
     """
     spec = package.manifest.input
-    network = torch.export.load(package.path / PROGRAM).module()
+    network = read_program(package.path / PROGRAM).module()
     return count_operations(network, (1, spec.channels, spec.height, spec.width))

@@ -466,7 +466,7 @@ def _wait_for(link: Connection, kind: str) -> dict[str, Any]:
                 return dict(content)
     except EOFError:
         if kind == "ready":
-            raise UserError("the run did not begin; its last message above says why") from None
+            raise UserError("the run did not begin; what it printed above, if anything, says why") from None
     return {}
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 LOGGERS = ("rt_pose", "train", "rigs", "bench")
 """Whose lines are shown."""
+LINE_EVERY_S = 30.0
+"""How often a line is printed where a bar cannot be drawn."""
 
 
 class ConsoleHandler(logging.Handler):
@@ -23,6 +25,7 @@ class ConsoleHandler(logging.Handler):
         """See `logging.Handler.emit`; a progress bar may have replaced the streams, so they are looked up."""
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
         stream.write(format_line(record) + "\n")
+        stream.flush()  # a file would get it minutes later
 
 
 _CONSOLE = ConsoleHandler()
@@ -111,35 +114,81 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
     T
         Each of `items` in turn.
     """
-    with _bar(what) as bar:
-        yield from bar.track(items, total=total)
+    with progress(what, len(items) if total is None else total) as report_progress:  # type: ignore[arg-type]
+        for done, item in enumerate(items, 1):
+            yield item
+            report_progress(done)
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show the bar of `track` for work that is not a loop here.
 
+    Where standard error is no terminal a line is printed every half minute instead.
+
     Parameters
     ----------
     what
         Text beside the bar.
     total
-        How much work there is.
+        How much work there is, as far as is known: at the end it is what was done.
 
     Yields
     ------
     Callable[[int], None]
         A function to call with how much is done.
     """
-    with _bar(what) as bar:
+    with _bar() as bar:
         task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        lines = ProgressLines(bar, what)
+
+        def report_progress(done: int) -> None:
+            bar.update(task, completed=done)
+            lines.print_if_due()
+
+        yield report_progress
+        bar.update(task, total=bar.tasks[0].completed)
 
 
-def _bar(what: str) -> Progress:
+class ProgressLines:
+    """Lines that say how far a bar is, where nobody sees the bar, since its output goes to a file."""
+
+    def __init__(self, bar: Progress, what: str) -> None:
+        """Make the first line due after `LINE_EVERY_S`.
+
+        Parameters
+        ----------
+        bar
+            A bar with one task.
+        what
+            Begins each line.
+        """
+        self._bar, self._what, self._due_s = bar, what, LINE_EVERY_S
+
+    def print_if_due(self, more: str = "") -> None:
+        """Print a line where `LINE_EVERY_S` have passed since the last one.
+
+        Parameters
+        ----------
+        more
+            Ends the line.
+        """
+        task = self._bar.tasks[0]
+        elapsed_s = task.elapsed or 0.0
+        if self._bar.console.is_terminal or elapsed_s < self._due_s:
+            return
+        self._due_s = elapsed_s + LINE_EVERY_S
+        left = "" if task.time_remaining is None else f", about {task.time_remaining / 60:.1f} min left"
+        done = f"{self._what}: {task.completed:g} of {task.total:g}{left}{more}"
+        self._bar.console.print(done, markup=False, highlight=False, soft_wrap=True)
+
+
+def _bar() -> Progress:
     # Every verb shows log lines, few a bar.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Names of files may hold braces and square brackets.
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))

@@ -1,13 +1,15 @@
-"""The contracts of cameras and outputs, and the registry that `rigs` fills.
+"""The contracts of cameras, outputs and inputs, and the registry that `rigs` fills.
 
-A driver is one file in `rigs/cameras/` or `rigs/outputs/`: a class with a typed `Options` dataclass,
-registered under its name. Vendor packages are imported inside `open`, never at the top of the file.
+A driver is one file in `rigs/cameras/`, `rigs/outputs/` or `rigs/inputs/`: a class with a typed `Options`
+dataclass, registered under its name. Vendor packages are imported inside `open`, never at the top.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -17,7 +19,7 @@ from rt_pose.clock import Clock
 from rt_pose.config.build import build, read_section
 from rt_pose.config.source import Source
 from rt_pose.errors import UserError, nearest
-from rt_pose.types import Ack, CameraInfo, Command, FloatArray, FrameStamps, OutputInfo
+from rt_pose.types import Ack, CameraInfo, Command, Edge, FloatArray, FrameStamps, InputInfo, OutputInfo
 
 
 @dataclass(slots=True)
@@ -232,9 +234,76 @@ class WatchedOutput(Output, Protocol):
         ...
 
 
+class Input(Protocol):
+    """A line that goes on and off: a lick, a lever, a sync pulse. Its edges come from a thread of its own.
+
+    Life: `__init__` (no side effects), `open` (all or nothing), `start`, `stop`, `close` (idempotent).
+    """
+
+    Options: ClassVar[type]
+
+    def __init__(self, name: str, options: Any, context: DriverContext) -> None:
+        """Keep what the input is opened with; no side effects.
+
+        Parameters
+        ----------
+        name
+            Name of the input in the run's configuration.
+        options
+            An instance of the driver's `Options`, checked.
+        context
+            What the drivers of the run share.
+        """
+        ...
+
+    @classmethod
+    def find(cls) -> list[FoundDevice]:
+        """Search for the devices that this driver sees now.
+
+        Returns
+        -------
+        list[FoundDevice]
+            One entry a device; empty where there is none.
+        """
+        ...
+
+    def open(self) -> InputInfo:
+        """Connect to the device.
+
+        Returns
+        -------
+        InputInfo
+            What the input is, and whether it is on.
+        """
+        ...
+
+    def start(self, deliver: Callable[[Edge], None]) -> None:
+        """Begin to watch the line.
+
+        Parameters
+        ----------
+        deliver
+            Called with every edge, in order, from the input's thread; it never waits.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End watching: `deliver` is not called any more once it returns."""
+        ...
+
+    def close(self) -> None:
+        """Release the device."""
+        ...
+
+
 C = TypeVar("C", bound=type)
 _CAMERAS: dict[str, type] = {}
 _OUTPUTS: dict[str, type] = {}
+_INPUTS: dict[str, type] = {}
+_BROKEN: dict[str, dict[str, str]] = {"camera": {}, "output": {}, "input": {}}
+"""Driver files that could not be imported, and why."""
+FIND_S = 10.0
+"""How long a driver may look for its devices."""
 
 
 def camera_driver(name: str) -> Callable[[C], C]:
@@ -269,6 +338,37 @@ def output_driver(name: str) -> Callable[[C], C]:
     return _registrar(_OUTPUTS, name)
 
 
+def input_driver(name: str) -> Callable[[C], C]:
+    """Class decorator: register an input driver under `name`.
+
+    Parameters
+    ----------
+    name
+        What a configuration calls the driver.
+
+    Returns
+    -------
+    Callable[[C], C]
+        The decorator, which returns the class unchanged.
+    """
+    return _registrar(_INPUTS, name)
+
+
+def report_broken(kind: str, name: str, error: BaseException) -> None:
+    """Report a driver whose file could not be imported; a run that wants it is told why.
+
+    Parameters
+    ----------
+    kind
+        "camera", "output" or "input".
+    name
+        Name of the file, without its suffix.
+    error
+        What it raised.
+    """
+    _BROKEN[kind][name] = _problem(error)
+
+
 def _registrar(table: dict[str, type], name: str) -> Callable[[C], C]:
     def register(cls: C) -> C:
         if name in table and table[name] is not cls:
@@ -299,6 +399,17 @@ def outputs() -> dict[str, type]:
         Driver classes by name.
     """
     return dict(_OUTPUTS)
+
+
+def inputs() -> dict[str, type]:
+    """List the registered input drivers.
+
+    Returns
+    -------
+    dict[str, type]
+        Driver classes by name.
+    """
+    return dict(_INPUTS)
 
 
 def make_camera(name: str, driver: str, options: dict[str, Any], context: DriverContext) -> Camera:
@@ -355,7 +466,34 @@ def make_output(name: str, driver: str, options: dict[str, Any], context: Driver
     return _make(_OUTPUTS, "output", name, driver, options, context)
 
 
-def report_drivers(source: Source, kinds: Sequence[str] = ("cameras", "outputs")) -> None:
+def make_input(name: str, driver: str, options: dict[str, Any], context: DriverContext) -> Input:
+    """Make the input `name` of a configuration, its options checked; it is not opened yet.
+
+    Parameters
+    ----------
+    name
+        Name of the input in the configuration.
+    driver
+        Name of a registered input driver.
+    options
+        The `options` section as read from the configuration.
+    context
+        What the drivers of the run share.
+
+    Returns
+    -------
+    Input
+        The input, before `open`.
+
+    Raises
+    ------
+    UserError
+        Where there is no such driver, or an option is wrong.
+    """
+    return _make(_INPUTS, "input", name, driver, options, context)
+
+
+def report_drivers(source: Source, kinds: Sequence[str] = ("cameras", "outputs", "inputs")) -> None:
     """Report to a run's `source` the drivers that do not exist, and what is wrong with their options.
 
     A section that is not a mapping is left to whoever builds the configuration.
@@ -365,10 +503,10 @@ def report_drivers(source: Source, kinds: Sequence[str] = ("cameras", "outputs")
     source
         The run's configuration as read; it collects the problems with their places.
     kinds
-        The sections to look at: `cameras`, `outputs`.
+        The sections to look at: `cameras`, `outputs`, `inputs`.
     """
     for kind in kinds:
-        group, table = source.plain.get(kind), {"cameras": _CAMERAS, "outputs": _OUTPUTS}[kind]
+        group, table = source.plain.get(kind), _TABLES[kind]
         for name, item in group.items() if isinstance(group, dict) else ():
             driver = item.get("driver") if isinstance(item, dict) else None
             if not isinstance(driver, str):
@@ -380,7 +518,12 @@ def report_drivers(source: Source, kinds: Sequence[str] = ("cameras", "outputs")
                 source.report((kind, name, "driver"), _no_driver(kind[:-1], driver, table))
 
 
+_TABLES = {"cameras": _CAMERAS, "outputs": _OUTPUTS, "inputs": _INPUTS}
+
+
 def _no_driver(kind: str, driver: str, table: dict[str, type]) -> str:
+    if driver in _BROKEN[kind]:
+        return f"the {kind} driver '{driver}' cannot be loaded: {_BROKEN[kind][driver]}"
     return f"there is no {kind} driver '{driver}'{nearest(driver, table)}"
 
 
@@ -396,19 +539,50 @@ def _make(
 def find_devices() -> list[tuple[str, FoundDevice]]:
     """Search for every device that a registered driver sees now.
 
-    A driver whose search fails is listed as a device that cannot be used, so that the others are still found.
+    A driver that cannot be loaded, or whose search fails or hangs, is listed as a device that cannot be
+    used, so that the others are still found; so is a driver that sees no device, since a configuration may
+    name it all the same.
 
     Returns
     -------
     list[tuple[str, FoundDevice]]
-        Pairs of kind ("camera", "output") and device.
+        Pairs of kind ("camera", "output", "input") and device.
     """
     found: list[tuple[str, FoundDevice]] = []
-    for kind, table in (("camera", _CAMERAS), ("output", _OUTPUTS)):
+    for kind, table in (("camera", _CAMERAS), ("output", _OUTPUTS), ("input", _INPUTS)):
         for name, driver in sorted(table.items()):
-            try:
-                found += [(kind, device) for device in driver.find()]  # type: ignore[attr-defined]
-            except Exception as error:  # noqa: BLE001 - a vendor's library may raise anything
-                problem = f"{type(error).__name__}: {error}"
-                found.append((kind, FoundDevice(name, "", "cannot be searched for", False, problem)))
+            found += [(kind, device) for device in _find(name, driver)]
+        for name, problem in sorted(_BROKEN[kind].items()):
+            found.append((kind, FoundDevice(name, "", "cannot be loaded", False, problem)))
     return found
+
+
+def _find(name: str, driver: Any) -> list[FoundDevice]:
+    """What one driver sees, whatever its library does: raise, exit, answer nonsense, or not at all."""
+    answer: SimpleQueue[list[FoundDevice] | str] = SimpleQueue()
+
+    def search() -> None:
+        try:
+            answer.put(
+                [
+                    FoundDevice(
+                        str(d.driver), str(d.serial), str(d.description), bool(d.usable), str(d.remedy)
+                    )
+                    for d in driver.find()
+                ]
+            )
+        except BaseException as error:  # noqa: BLE001 - a vendor's library may raise anything, exits included
+            answer.put(_problem(error))
+
+    threading.Thread(target=search, name=f"rt-pose-find-{name}", daemon=True).start()
+    try:
+        found = answer.get(timeout=FIND_S)
+    except Empty:
+        found = f"its library gave no answer within {FIND_S:g} s"
+    if isinstance(found, str):
+        return [FoundDevice(name, "", "cannot be searched for", False, found)]
+    return found or [FoundDevice(name, "", "none is connected", False, "plug one in, and look again")]
+
+
+def _problem(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -1,20 +1,54 @@
-"""The one exception a user is meant to see."""
+"""The exceptions that a user is meant to see, and what exit statuses mean."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from enum import IntEnum
+from typing import Self, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
 
 
+class ExitCode(IntEnum):
+    """What the exit status of every command means."""
+
+    meaning: str
+    """The meaning in words: `--help` and the documentation show these."""
+
+    DONE = 0, "done; of a replay: everything was read and is identical"
+    FAILED = 1, "failed, or not as it should be; of a replay: it differs from its session"
+    MISTAKE = 2, "a mistake in the command, a file or a configuration; the message says what to do"
+    STIMULUS_FAILED = 3, "the run ended well, but a command of a fired event was refused or not carried out"
+    INCOMPLETE = 4, "the run or replay went to its end, but the session lacks records or a film"
+    NOT_COMPARABLE = (
+        5,
+        "a replay could not judge: nothing observed, inputs missing, rules of an unknown meaning",
+    )
+    INTERRUPTED = 130, "ended by Ctrl-C"
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """Make a member of its number and its words."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+
 class UserError(Exception):
-    """A mistake that the user can correct: printed as one message on standard error, exit status 2.
+    """A mistake that the user can correct: printed as one message on standard error.
 
     The message says which object, what was expected, what came, and what to do next.
     """
+
+    exit_code = ExitCode.MISTAKE
+
+
+class NotComparableError(UserError):
+    """A session that this program cannot judge: neither identical nor different."""
+
+    exit_code = ExitCode.NOT_COMPARABLE
 
 
 def collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
@@ -46,6 +80,10 @@ def collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, 
     return a, second()
 
 
+LONGEST_NAME, MOST_NAMES = 100, 200
+"""Characters of a name, and number of names, beyond which no near one is looked for: it takes seconds."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Format a hint such as `, did you mean 'speed'?`.
 
@@ -61,8 +99,9 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     str
         The hint; it lists the valid names where none is near, and is empty where there are none.
     """
-    names = [str(v) for v in valid]
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    name, names = str(name), [str(v) for v in valid]  # a key of YAML may be anything
+    short = [v for v in names if len(v) <= LONGEST_NAME][:MOST_NAMES] if len(name) <= LONGEST_NAME else []
+    close = difflib.get_close_matches(name, short, n=1, cutoff=0.5)
     if close:
         return f", did you mean '{close[0]}'?"
     return f"; valid here: {', '.join(names)}" if names else ""

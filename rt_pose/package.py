@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
+from rt_pose.onnx_file import external_files
+from rt_pose.package_check import manifest_faults
 from rt_pose.types import FloatArray
 
 SCHEMA = 1
@@ -41,6 +43,8 @@ GOLDEN_TOLERANCE_PX = 0.05
 GOLDEN_FACTOR = 1.5
 """Another precision may displace the golden keypoints by this factor of its recorded P95."""
 GOLDEN_CONFIDENCE = 0.5
+FAR_SIZE = 1.5
+"""Frames that are so much larger or smaller than those trained on are told."""
 
 
 @dataclass
@@ -250,7 +254,7 @@ def read_package(path: Path | str) -> Package:
         if name not in manifest.files:
             raise UserError(f"model package {path}: its manifest lists no {name}; export the package again")
     for name, expected in manifest.files.items():
-        file = path / name
+        file = _inside(path, name)
         if not file.is_file():
             raise UserError(f"model package {path}: {name} is missing; copy the package again")
         found = file_sha256(file)
@@ -259,7 +263,42 @@ def read_package(path: Path | str) -> Package:
                 f"model package {path}: {name} is damaged: sha256 expected {expected[:16]}..., "
                 f"found {found[:16]}...; copy the package again"
             )
+    _check_weights(path, manifest)
     return Package(path, manifest, _read_golden(path / GOLDEN, len(manifest.keypoints)))
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the package; UserError where its name, or a link, leads out of the package."""
+    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        raise UserError(
+            f"model package {folder}: {MANIFEST} lists {name!r}, which is not the name of a file in the "
+            "package; export the package again"
+        )
+    file = folder / name
+    if file.is_symlink() and file.resolve().parent != folder.resolve():
+        raise UserError(
+            f"model package {folder}: {name} is a link that leads out of the package; put the file there"
+        )
+    return file
+
+
+def _check_weights(folder: Path, manifest: Manifest) -> None:
+    """UserError where a network takes weights from a file whose hash the manifest does not hold."""
+    try:
+        wanted = {name: NETWORK for name in external_files((folder / NETWORK).read_bytes())}
+    except ValueError as error:
+        raise UserError(
+            f"model package {folder}: {NETWORK} is no ONNX file: {error}; export the package again"
+        ) from error
+    for network in PRECISION_NETWORKS.values():
+        if network in manifest.files:
+            wanted[str(Path(network).with_suffix(".bin"))] = network
+    for name, network in wanted.items():
+        if name not in manifest.files:
+            raise UserError(
+                f"model package {folder}: {network} takes weights from {name!r}, whose hash {MANIFEST} does "
+                "not hold; export the package again with the weights inside"
+            )
 
 
 def write_package(
@@ -323,9 +362,10 @@ def write_manifest(path: Path, manifest: Manifest) -> Package:
     Raises
     ------
     UserError
-        Where the manifest cannot be written.
+        Where the manifest is not valid or cannot be written.
     """
     manifest.schema = SCHEMA_CONTEXT if manifest.input.context else SCHEMA
+    _check_manifest(manifest, path)
     manifest.sha256 = manifest_sha256(manifest)
     text = json.dumps(msgspec.to_builtins(manifest), indent=1) + "\n"
     temporary = path / (MANIFEST + ".part")
@@ -413,6 +453,39 @@ def check_frame_size(package: Package, width: int, height: int, whose: str) -> N
             f"{whose} gives {width}x{height}, where the animal would appear at another scale; import it "
             "again with `--frames` of that size"
         )
+
+
+def unlike_trained(package: Package, width: int, height: int, whose: str) -> str | None:
+    """Compare the size of frames with those that a package was trained on.
+
+    The package says them as `training.frame_sizes`; an older one shows one of them in its golden frames.
+
+    Parameters
+    ----------
+    package
+        The package.
+    width, height
+        Size of the frames, px.
+    whose
+        What gives the frames, for the message.
+
+    Returns
+    -------
+    str | None
+        A warning where the nearest of them is `FAR_SIZE` times as large or small, otherwise None.
+    """
+    _, golden_height, golden_width, _ = package.golden.frames.shape
+    sizes = [tuple(size) for size in package.manifest.training.get("frame_sizes", [])]
+    sizes = sizes or [(golden_width, golden_height)]
+    factors = [max(width / w, w / width, height / h, h / height) for w, h in sizes]
+    if min(factors) < FAR_SIZE:
+        return None
+    listed = ", ".join(f"{w}x{h}" for w, h in sizes[:3])
+    return (
+        f"{whose} gives frames of {width}x{height}, the package was trained on {listed}: where the labeled "
+        "images were cut out of larger frames the network sees the animal at another scale and finds it "
+        "badly; then cut these alike, or label frames of this size"
+    )
 
 
 def golden_check(
@@ -542,9 +615,17 @@ def _read_manifest(path: Path) -> Manifest:
         if found != expected:
             raise UserError(f"model package {path.parent}: {MANIFEST} is damaged (its hash differs)")
         plain["sha256"] = expected
-        return msgspec.convert(plain, Manifest)
-    except (ValueError, KeyError, msgspec.ValidationError) as error:
+        manifest = msgspec.convert(plain, Manifest)
+    except (ValueError, KeyError, RecursionError, msgspec.ValidationError) as error:
         raise UserError(f"model package {path.parent}: {MANIFEST} is damaged: {error}") from error
+    _check_manifest(manifest, path.parent)
+    return manifest
+
+
+def _check_manifest(manifest: Manifest, package: Path) -> None:
+    faults = list(manifest_faults(msgspec.to_builtins(manifest)))
+    if faults:
+        raise UserError("\n".join(f"model package {package}: {MANIFEST}: {fault}" for fault in faults))
 
 
 def _read_golden(path: Path, keypoints: int) -> Golden:
@@ -560,4 +641,6 @@ def _read_golden(path: Path, keypoints: int) -> Golden:
             f"model package {path.parent}: {path.name} holds keypoints of shape {golden.xy.shape}, "
             f"expected ({len(golden.frames)}, {keypoints}, 2)"
         )
+    if not np.isfinite(golden.xy).all() or not np.isfinite(golden.confidence).all():
+        raise UserError(f"model package {path.parent}: {path.name} holds keypoints that are not finite")
     return golden

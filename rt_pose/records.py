@@ -13,9 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.types import Ack, Command, Event, FrameStamps, StageStamps
+from rt_pose.types import Ack, Command, Edge, Event, FrameStamps, StageStamps
 
 LOG_VERSION = 1
+MAX_PAYLOAD_BYTES = 4 << 20
+"""A larger record is refused by whoever would send or write it, so that every log can be read back."""
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -83,7 +85,7 @@ class Observation(Record):
     """An input of the decision: what the network saw."""
 
     seq: int
-    """Order in which the loop took its inputs; observations and controls share the count."""
+    """Order in which the loop took its inputs; observations, controls and edges share the count."""
     camera: str
     stamps: FrameStamps
     xy: ArrayData
@@ -116,6 +118,13 @@ class ControlRecord(Record):
     do: str
     args: dict[str, Any] = {}
     origin: str = "control"
+
+
+class EdgeRecord(Record):
+    """An input: a line went on or off."""
+
+    seq: int
+    edge: Edge
 
 
 class EventRecord(Record):
@@ -176,6 +185,7 @@ TOPICS: dict[str, type[Record]] = {
     "observation": Observation,
     "track": TrackRecord,
     "control": ControlRecord,
+    "edge": EdgeRecord,
     "event": EventRecord,
     "command": CommandRecord,
     "ack": AckRecord,

@@ -161,6 +161,18 @@ class Ack(msgspec.Struct):
     """When the device acted, on the host's clock; None where its clock is not known."""
 
 
+class Edge(msgspec.Struct, frozen=True):
+    """A line of an input went on or off."""
+
+    input: str
+    """Name of the input in the configuration."""
+    on: bool
+    t_ns: int
+    """When it happened, on the host clock, as well as the driver knows."""
+    t_device_us: int | None = None
+    """By the device's own clock; None where it has none."""
+
+
 @dataclass(slots=True)
 class CameraInfo:
     """What an opened camera delivers."""
@@ -192,6 +204,18 @@ class OutputInfo:
     """How many lines it has; None where it has no notion of lines."""
     actions: list[Action] = field(default_factory=list)
     """What it can do; empty for everything."""
+
+
+@dataclass(slots=True)
+class InputInfo:
+    """What an opened input is."""
+
+    name: str
+    driver: str
+    serial: str
+    detail: str = ""
+    on: bool = False
+    """Whether it is on already."""
 
 
 @dataclass(slots=True)

@@ -7,8 +7,9 @@ contents in front, opens and then ends early without an error.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +22,10 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_S
 from rt_pose.errors import UserError
+from rt_pose.video_pixels import is_mirrored, is_monochrome, pixels_of, quarter_turns, shown_size
+from rt_pose.video_whole import declared_bytes
 
 Channels = Literal[1, 3]
-_FORMATS: dict[int, str] = {1: "gray", 3: "rgb24"}
 
 
 @dataclass(slots=True)
@@ -32,6 +34,7 @@ class VideoInfo:
 
     path: Path
     width: int
+    """Of its frames the right way up, as they are read."""
     height: int
     channels: Channels
     """1 where the file itself stores gray, else 3. Either can be asked for when reading."""
@@ -39,6 +42,10 @@ class VideoInfo:
     """Mean frame rate."""
     frames: int
     duration_s: float
+    rotation: int = 0
+    """Degrees clockwise by which the frames lie turned in the file, and are turned as they are read."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know of the file."""
 
 
 @dataclass(slots=True)
@@ -48,13 +55,15 @@ class VideoFrame:
     index: int
     """From 0, in the order shown."""
     t_ns: int
-    """The frame's own time, from the file's first frame."""
+    """The frame's own time, from the file's first frame; it runs on where the file's times begin again."""
     image: NDArray[np.uint8]
     """(H, W, C), contiguous."""
+    epoch: int = 0
+    """Counts up where the file's times begin again, as in recordings that were joined."""
 
 
 class VideoReader:
-    """The frames of a file in the order shown.
+    """The frames of a file in the order shown, the right way up by its display matrix.
 
     Gray is the luma plane stretched to 0..255 (a gray file's own levels): the same numbers as a gray PNG
     taken from that video. RGB is the file's colours, full range.
@@ -84,8 +93,16 @@ class VideoReader:
         self._frames: Iterator[Any] = self._container.decode(self._stream)
         # Kept: it holds the conversion's tables, which a frame's own `reformat` would set up every time.
         self._reformatter = VideoReformatter()
+        self._monochrome = is_monochrome(self._stream.codec_context)
         self._index = 0
+        self._form: tuple[int, int, int] | None = None
+        """Width, height and rotation of every frame in the file."""
+        self._epoch = 0
         self._first_pts: int | None = None
+        self._period_ns = round(NS_PER_S / (self._stream.average_rate or Fraction(25)))
+        self._base_ns = 0
+        """Time of the present epoch's first frame, where it is not the file's first."""
+        self._last_ns: int | None = None
 
     def read(self, into: NDArray[np.uint8] | None = None) -> VideoFrame | None:
         """Decode the next frame.
@@ -103,13 +120,16 @@ class VideoReader:
         Raises
         ------
         UserError
-            Where the recording breaks off.
+            Where the recording breaks off, or its frames change their size.
         """
         frame = self._next()
         if frame is None:
             return None
-        image = pixels_of(frame, self._reformatter, self._channels, self._size, into)
-        found = VideoFrame(self._index, self._time_ns(frame), image)
+        image = pixels_of(
+            frame, self._reformatter, self._channels, self._size, into, monochrome=self._monochrome
+        )
+        t_ns = self._time_ns(frame)
+        found = VideoFrame(self._index, t_ns, image, self._epoch)
         self._index += 1
         return found
 
@@ -148,58 +168,84 @@ class VideoReader:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def first(self) -> tuple[int, int, int]:
+        """Decode the first frame, without its pixels, to learn what the header may have wrong.
+
+        Returns
+        -------
+        tuple[int, int, int]
+            Width and height (px) of the frames as they are read, and the degrees clockwise by which they are
+            turned for it.
+
+        Raises
+        ------
+        UserError
+            Where there is none, or it cannot be read.
+        """
+        frame = self._next()
+        if frame is None:
+            raise UserError(f"video {self._path}: no frame of it can be decoded; convert it to H.264")
+        return *shown_size(frame), 90 * (quarter_turns(frame) or 0)
+
     def _next(self) -> Any:
         try:
-            return next(self._frames, None)
+            frame = next(self._frames, None)
         except av.error.FFmpegError as error:
+            read = f"breaks off after frame {self._index - 1}: the next" if self._index else "its first frame"
             raise UserError(
-                f"video {self._path}: breaks off after frame {self._index}: {error.strerror}; the file is "
-                "damaged, copy it again"
+                f"video {self._path}: {read} cannot be decoded ({error.strerror}); bytes of it are damaged "
+                "or lost: copy it again, or take what can be read of it with "
+                f"`{_ffmpeg(self._path, '-err_detect ignore_err')}`"
             ) from error
+        if frame is None:
+            return None
+        form = frame.width, frame.height, frame.rotation
+        if self._form is None:
+            self._form = form
+            if quarter_turns(frame) is None or is_mirrored(frame):
+                raise UserError(
+                    f"video {self._path}: its display matrix mirrors its frames, or turns them by no right "
+                    f"angle, and programs show them in different ways; write them as you see them: "
+                    f"`{_ffmpeg(self._path)}`"
+                )
+        elif form != self._form:
+            raise UserError(self._changed(form))
+        return frame
+
+    def _changed(self, form: tuple[int, int, int]) -> str:
+        assert self._form is not None
+        before, after = (
+            f"{w}x{h}" + (f" turned by {-r} degrees" if r else "") for w, h, r in (self._form, form)
+        )
+        return (
+            f"video {self._path}: its frames change from {before} to {after} at frame {self._index}; the "
+            f"{self._index} frames before that can be used by themselves: "
+            f"`{_ffmpeg(self._path, after=f'-frames:v {self._index}')}`"
+        )
 
     def _time_ns(self, frame: Any) -> int:
+        """When a frame was; where the file's times begin again they go on in a new epoch."""
         if frame.pts is None:
             # Old AVI codecs give no times to some frames; there the rate is constant.
-            return round(self._index * NS_PER_S / (self._stream.average_rate or Fraction(25)))
-        if self._first_pts is None:
-            self._first_pts = frame.pts
-        return round((frame.pts - self._first_pts) * frame.time_base * NS_PER_S)
+            t_ns = 0 if self._last_ns is None else self._last_ns + self._period_ns
+        else:
+            if self._first_pts is None:
+                self._first_pts = frame.pts
+                self._base_ns = 0 if self._last_ns is None else self._last_ns + self._period_ns
+            t_ns = round((frame.pts - self._first_pts) * frame.time_base * NS_PER_S) + self._base_ns
+        if self._last_ns is not None and self._last_ns - t_ns >= self._period_ns:
+            self._epoch += 1
+            self._base_ns += self._last_ns + self._period_ns - t_ns
+            t_ns = self._last_ns + self._period_ns
+        self._last_ns = t_ns
+        return t_ns
 
 
-def pixels_of(
-    frame: Any,
-    reformatter: VideoReformatter,
-    channels: Channels,
-    size: tuple[int, int] | None = None,
-    into: NDArray[np.uint8] | None = None,
-) -> NDArray[np.uint8]:
-    """Convert a decoded frame to an image.
-
-    Parameters
-    ----------
-    frame
-        PyAV's frame.
-    reformatter
-        Converts it; kept from frame to frame, since it keeps its tables.
-    channels
-        1 gray, 3 RGB.
-    size
-        Width and height to scale it to, px; None for its own.
-    into
-        Where the pixels go, (H, W, C) uint8; None for memory of their own.
-
-    Returns
-    -------
-    NDArray[np.uint8]
-        (H, W, C).
-    """
-    width, height = size or (frame.width, frame.height)
-    plane = reformatter.reformat(frame, width, height, _FORMATS[channels]).planes[0]
-    image = np.empty((height, width, channels), np.uint8) if into is None else into
-    # PyAV pads its rows.
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(height, plane.line_size)
-    image[:] = rows[:, : width * channels].reshape(image.shape)
-    return image
+def _ffmpeg(path: Path, before: str = "", after: str = "") -> str:
+    """The command that writes a video anew."""
+    old, new = shlex.quote(path.name), shlex.quote(f"{path.stem}_new.mp4")
+    words = ["ffmpeg", before, "-i", old, after, "-crf 12", new]
+    return " ".join(word for word in words if word)
 
 
 def read_frames(path: Path | str, channels: Channels, start: int = 0) -> Iterator[VideoFrame]:
@@ -277,22 +323,37 @@ def probe(path: Path | str) -> VideoInfo:
     path = Path(path)
     container, stream = _open(path)
     with container:
-        frames = _count_frames(path, container, stream)
+        formats = container.format.name.split(",")
+        _check_whole(path, formats, stream)
+        frames = _count_frames(formats, container, stream)
         rate = stream.average_rate or stream.guessed_rate
         if frames == 0 or not rate:
             raise UserError(f"video {path}: it holds no frame; check how it was recorded")
         context = stream.codec_context
         gray = context.format is not None and context.format.name.startswith("gray")
-        duration = stream.duration * stream.time_base if stream.duration else frames / rate
-        return VideoInfo(
-            path=path,
-            width=context.width,
-            height=context.height,
-            channels=1 if gray else 3,
-            rate_hz=float(rate),
-            frames=frames,
-            duration_s=float(duration),
-        )
+        gray = gray or is_monochrome(context)
+        # Of other formats it is as much of a hint as their count.
+        known = stream.duration and "mp4" in formats
+        duration = stream.duration * stream.time_base if known else frames / rate
+        notes = []
+        if "avi" in formats and stream.frames not in (0, frames):
+            notes.append(
+                f"{path.name}: its header speaks of {stream.frames} frames, it holds {frames}: some were "
+                "dropped as it was recorded, or the header is wrong; those that it holds are used"
+            )
+    with VideoReader(path, 1) as reader:
+        width, height, rotation = reader.first()
+    return VideoInfo(
+        path=path,
+        width=width,
+        height=height,
+        channels=1 if gray else 3,
+        rate_hz=float(rate),
+        frames=frames,
+        duration_s=float(duration),
+        rotation=rotation,
+        notes=notes,
+    )
 
 
 def _open(path: Path) -> tuple[Any, Any]:
@@ -322,40 +383,22 @@ def _failure_reason(path: Path) -> str:
     return "not a video; expected a file such as mp4, avi or mkv"
 
 
-def _count_frames(path: Path, container: Any, stream: Any) -> int:
-    """Frames in the file; UserError where they are fewer than its own header declares."""
-    entries = stream.index_entries
-    size = path.stat().st_size
-    whole = all(entry.pos + entry.size <= size for entry in entries)
-    formats = container.format.name.split(",")
-    declared: int = stream.frames
-    if declared and "mp4" in formats:
-        # An edit list may hide declared frames, so here places are compared, not counts.
-        declared = len(entries)
-        found = sum(entry.pos + entry.size <= size for entry in entries)
-    elif declared and whole and len(entries) >= declared:
-        found = declared
-    else:
-        found, end_s = _walk(container, stream)
-        if "matroska" in formats and container.duration and len(container.streams) == 1:
-            # Matroska declares no count, but a length, which its last frame reaches.
-            missing_s = container.duration / av.time_base - end_s
-            declared = found + round(missing_s * (stream.average_rate or 0))
+def _check_whole(path: Path, formats: list[str], stream: Any) -> None:
+    declared = declared_bytes(path, formats)
+    if "mp4" in formats:
+        declared = max((entry.pos + entry.size for entry in stream.index_entries), default=0)
+    found = path.stat().st_size
     if found < declared:
         raise UserError(
-            f"video {path}: it is cut off: its header declares {declared} frames, {found} are there; "
-            "copy it again"
+            f"video {path}: it is cut off: by its own account it has {declared} bytes or more, {found} are "
+            "there; copy it again"
         )
-    return found
 
 
-def _walk(container: Any, stream: Any) -> tuple[int, float]:
-    """How many frames can be reached, and the time (s) at which the last one ends."""
-    found, end_s = 0, 0.0
-    period_s = 1 / stream.average_rate if stream.average_rate else 0
-    for packet in container.demux(stream):
-        if packet.size:
-            found += 1
-            start_s = (packet.pts or 0) * stream.time_base
-            end_s = max(end_s, float(start_s + (packet.duration * stream.time_base or period_s)))
-    return found, end_s
+def _count_frames(formats: list[str], container: Any, stream: Any) -> int:
+    """Frames that can be reached. What a header says of their number is a hint: recorders write it wrong."""
+    entries = stream.index_entries
+    # Entries without bytes are frames that the recorder dropped.
+    if stream.frames and ("mp4" in formats or ("avi" in formats and len(entries) >= stream.frames)):
+        return sum(entry.size > 0 and not entry.is_discard for entry in entries)
+    return sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,14 @@ def synthetic_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("synthetic") / "session"
     write_session(path, frames=600, pace_s=0.004)  # a busy machine films each frame all the same
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runtime_folder() -> Iterator[Path]:
+    """The folder of the runs' key files: another than that of the runs of who tests."""
+    with tempfile.TemporaryDirectory(prefix="rt-pose-test-") as place, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", place)
+        yield Path(place)
 
 
 @pytest.fixture(autouse=True)

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
+import onnx
 import pytest
 from support.tiny_package import make_tiny_package
 
 from rt_pose.errors import UserError
-from rt_pose.package import GOLDEN, MANIFEST, NETWORK, Package, golden_check, read_package
+from rt_pose.package import (
+    GOLDEN,
+    MANIFEST,
+    NETWORK,
+    Package,
+    file_sha256,
+    golden_check,
+    manifest_sha256,
+    read_package,
+    unlike_trained,
+    write_manifest,
+)
+from rt_pose.package_check import manifest_faults
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +77,20 @@ def test_no_manifest(folder: Path) -> None:
     (folder / MANIFEST).unlink()
     with pytest.raises(UserError, match=f"no {MANIFEST}"):
         read_package(folder)
+
+
+def test_frames_of_another_size_than_was_trained_on_are_told(written: Package) -> None:
+    _, height, width, _ = written.golden.frames.shape
+    assert unlike_trained(written, width, height, "cam.mp4") is None
+    assert unlike_trained(written, int(1.4 * width), height, "cam.mp4") is None
+    for w, h in ((2 * width, 2 * height), (width // 2, height), (width, 2 * height)):
+        warning = unlike_trained(written, w, h, "cam.mp4")
+        assert warning is not None
+        assert f"cam.mp4 gives frames of {w}x{h}, the package was trained on {width}x{height}" in warning
+    sizes = {"frame_sizes": [[100, 80], [200, 160]]}
+    known = replace(written, manifest=replace(written.manifest, training=sizes))
+    assert unlike_trained(known, 240, 180, "cam.mp4") is None
+    assert "trained on 100x80, 200x160" in str(unlike_trained(known, 400, 320, "cam.mp4"))
 
 
 def test_not_a_folder(folder: Path) -> None:
@@ -129,3 +159,131 @@ def test_golden_keypoints_that_come_out_nan_are_refused(written: Package) -> Non
 def test_a_precision_never_tried_is_refused(written: Package) -> None:
     with pytest.raises(UserError, match="precision 'int8' was never tried at export"):
         golden_check(written, "int8", lambda _: (written.golden.xy, written.golden.confidence))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("keypoints", [], "expected at least one name"),
+        ("keypoints", ["disc0", "", "disc2"], "expected a name, got ''"),
+        ("keypoints", ["disc0", "a,b", "disc2"], "names without commas"),
+        ("keypoints", ["disc0", "disc0", "disc2"], "every name once"),
+        ("skeleton", [["disc0", "nobody"]], "skeleton: expected names of keypoints, got 'nobody'"),
+        ("tracking.q_px2_s3", [1.0], "expected 3 numbers, one a keypoint, got 1"),
+        ("tracking.tau_s", [0.1, 0.0, 0.1], "tracking.tau_s: expected numbers above 0"),
+        ("tracking.gain", [1.0, -1.0, 1.0], "tracking.gain: expected numbers of 0 or more"),
+        ("tracking.floor_px2", [1.0, float("nan"), 1.0], "tracking.floor_px2: expected finite numbers"),
+        ("tracking.lost_ms", float("inf"), "tracking.lost_ms: expected finite numbers"),
+        ("tracking.min_confidence", 1.5, "expected 0 to 1"),
+        ("tracking.restart_frames", 0, "expected 1 or more"),
+        ("tracking.bias_px2", [[[1.0, 0.0], [0.0, 1.0]]], "expected 3 matrices of 2 by 2"),
+        ("input.std", [0.0], "input.std: expected numbers above 0"),
+        ("input.mean", [1.0, 2.0], "expected one number a channel"),
+        ("input.width", 0, "input.width: expected 1 or more"),
+        ("decode.stride", 0, "decode.stride: expected 1 or more"),
+    ],
+)
+def test_numbers_and_names_that_could_not_be_used_are_refused(
+    written: Package, key: str, value: object, expected: str
+) -> None:
+    plain = msgspec.to_builtins(written.manifest) | {"keypoints": ["disc0", "disc1", "disc2"], "skeleton": []}
+    section, _, inner = key.partition(".")
+    plain[section] = plain[section] | {inner: value} if inner else value
+    assert any(expected in fault for fault in manifest_faults(plain))
+
+
+def test_a_subspace_must_fit_the_keypoints(written: Package) -> None:
+    plain = msgspec.to_builtins(written.manifest)
+    space = {"name": "whole", "keypoints": [0, 9], "mean_px": [1.0], "components": [[1.0]], "eps_px2": [-1.0]}
+    plain["tracking"]["subspaces"] = [space]
+    faults = "\n".join(manifest_faults(plain))
+    for expected in (
+        "keypoints: expected different numbers",
+        "mean_px: expected 4",
+        "components[0]",
+        "eps_px2",
+    ):
+        assert expected in faults
+
+
+def test_a_manifest_that_was_made_badly_is_refused_when_it_is_read(folder: Path) -> None:
+    """Its hash is right: another program wrote it so."""
+    manifest = read_package(folder).manifest
+    manifest.tracking.tau_s = [float("nan")] * len(manifest.keypoints)
+    manifest.sha256 = manifest_sha256(manifest)
+    (folder / MANIFEST).write_text(json.dumps(msgspec.to_builtins(manifest)))
+    for use in (lambda: read_package(folder), lambda: write_manifest(folder, manifest)):
+        with pytest.raises(UserError, match=r"tracking.tau_s: expected finite numbers, got nan"):
+            use()
+
+
+def list_files(folder: Path, **files: str | None) -> None:
+    """Change the files that a manifest lists, and make its hash right again."""
+    plain = json.loads((folder / MANIFEST).read_text())
+    for name, digest in files.items():
+        plain["files"][name] = digest
+        if digest is None:
+            del plain["files"][name]
+    plain["sha256"] = ""
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    (folder / MANIFEST).write_text(json.dumps(plain | {"sha256": digest}))
+
+
+@pytest.mark.parametrize("name", ["../other.bin", "/etc/hostname", "..", ".", "", "a/b", "a\\b"])
+def test_names_that_lead_out_of_a_package_are_refused(folder: Path, name: str) -> None:
+    (folder.parent / "other.bin").write_bytes(b"x")
+    list_files(folder, **{name: hashlib.sha256(b"x").hexdigest()})
+    with pytest.raises(UserError, match=r"lists .*, which is not the name of a file in the package"):
+        read_package(folder)
+
+
+def test_links_that_lead_out_of_a_package_are_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "network.pt2").rename(tmp_path / "elsewhere.pt2")
+    (folder / "network.pt2").symlink_to(tmp_path / "elsewhere.pt2")
+    with pytest.raises(UserError, match=r"network\.pt2 is a link that leads out of the package"):
+        read_package(folder)
+    (tmp_path / "linked").symlink_to(folder)
+    (folder / "network.pt2").unlink()
+    (tmp_path / "elsewhere.pt2").rename(folder / "program")
+    (folder / "network.pt2").symlink_to("program")
+    assert read_package(tmp_path / "linked").sha256 == read_package(folder).sha256
+
+
+def test_weights_outside_the_network_are_in_the_manifest_or_refused(folder: Path) -> None:
+    model = onnx.load(str(folder / NETWORK))
+    onnx.save(
+        model,
+        str(folder / NETWORK),
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=0,
+        convert_attribute=True,
+    )
+    list_files(folder, **{NETWORK: file_sha256(folder / NETWORK)})
+    with pytest.raises(UserError, match=r"takes weights from 'weights\.bin', whose hash .* does not hold"):
+        read_package(folder)
+    list_files(folder, **{"weights.bin": file_sha256(folder / "weights.bin")})
+    read_package(folder)
+    (folder / "weights.bin").write_bytes(b"others")
+    with pytest.raises(UserError, match=r"weights\.bin is damaged"):
+        read_package(folder)
+
+
+def test_a_precisions_weights_are_in_the_manifest_too(folder: Path) -> None:
+    (folder / "network.int8.xml").write_text("<net/>")
+    list_files(folder, **{"network.int8.xml": file_sha256(folder / "network.int8.xml")})
+    with pytest.raises(UserError, match=r"network\.int8\.xml takes weights from 'network\.int8\.bin'"):
+        read_package(folder)
+
+
+def test_what_is_no_onnx_file_is_refused(folder: Path) -> None:
+    (folder / NETWORK).write_bytes(b"not a network")
+    list_files(folder, **{NETWORK: file_sha256(folder / NETWORK)})
+    with pytest.raises(UserError, match=r"network\.onnx is no ONNX file"):
+        read_package(folder)
+
+
+def test_a_manifest_of_deep_nesting_is_one_message(folder: Path) -> None:
+    (folder / MANIFEST).write_text("[" * 100_000)
+    with pytest.raises(UserError, match="is damaged"):
+        read_package(folder)

@@ -150,7 +150,9 @@ def test_a_cut_mp4_does_not_open(tmp_path: Path) -> None:
 def test_a_cut_mp4_with_its_contents_in_front_is_found_out(tmp_path: Path) -> None:
     whole = write(tmp_path / "front.mp4", "mpeg4", "yuv420p", movflags="faststart")
     assert probe(whole).frames == FRAMES
-    with pytest.raises(UserError, match=rf"cut off: its header declares {FRAMES} frames, \d+ are there"):
+    with pytest.raises(
+        UserError, match=r"cut off: by its own account it has \d+ bytes or more, \d+ are there"
+    ):
         probe(cut(whole, 0.8))
 
 
@@ -159,7 +161,9 @@ def test_a_cut_mp4_with_its_contents_in_front_is_found_out(tmp_path: Path) -> No
 def test_a_cut_avi_or_mkv_is_found_out(tmp_path: Path, name: str, codec: str, share: float) -> None:
     whole = write(tmp_path / name, codec, "gray")
     assert probe(whole).frames == FRAMES
-    with pytest.raises(UserError, match=rf"cut off: its header declares {FRAMES} frames, \d+ are there"):
+    with pytest.raises(
+        UserError, match=r"cut off: by its own account it has \d+ bytes or more, \d+ are there"
+    ):
         probe(cut(whole, share))
 
 

@@ -109,7 +109,9 @@ def _predict_recording(estimator: Estimator, info: VideoInfo, channels: int, mos
     frames = read_frames(info.path, 1 if channels == 1 else 3)
     context = estimator.new_context()
     for _, frame in zip(range(total), track(frames, info.path.name, total), strict=False):
-        found = estimator.estimate(frame.image, context=context.advance_to(frame.index, frame.t_ns))
+        found = estimator.estimate(
+            frame.image, context=context.advance_to(frame.index, frame.t_ns, frame.epoch)
+        )
         xy.append(found.xy[0])
         cov.append(found.cov[0])
         confidence.append(found.confidence[0])

@@ -129,7 +129,8 @@ class TrainConfig:
     losses: dict[str, LossConfig] = field(default_factory=lambda: {"heatmap_kl": LossConfig()})
     """The terms of the loss by name."""
     videos: list[str] = field(default_factory=list)
-    """Unlabeled videos for the losses that work on them, relative to the data folder."""
+    """Unlabeled videos, or folders of them, for the losses that work on videos and for `train distill`. Paths
+    are relative to the data folder."""
     clip_length: int = 16
     """Frames of the one unlabeled clip that a step sees."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)

@@ -49,7 +49,7 @@ from rt_pose.config.schema import (
 from rt_pose.errors import UserError, nearest
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.loop.latency import summary
-from rt_pose.package import read_package
+from rt_pose.package import read_package, unlike_trained
 from rt_pose.reports.session_report import figures as session_figures
 from rt_pose.session.console import RunConsole
 from rt_pose.session.read import Session, stamp_columns
@@ -185,6 +185,9 @@ def checked(options: dict[str, Any]) -> LatencyPlan:
     channels = str(options.get("channels") or "auto")
     if channels not in ("auto", "1", "3"):
         raise UserError(f"--channels: expected 1 (gray), 3 (RGB) or auto, got {channels}")
+    size = parse_size(options.get("size")) or (video.width, video.height)
+    if warning := unlike_trained(read_package(options["model"]), *size, video.path.name):
+        say(warning)
     return LatencyPlan(
         model=options["model"],
         video=video,
@@ -194,7 +197,7 @@ def checked(options: dict[str, Any]) -> LatencyPlan:
         budget_ms=budget_ms,
         reference=reference,
         preload=options.get("preload", True),
-        size=parse_size(options.get("size")) or (video.width, video.height),
+        size=size,
         channels="auto" if channels == "auto" else int(channels),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -18,6 +19,7 @@ from rt_pose.errors import UserError
 from rt_pose.types import CameraInfo, FloatArray, FrameStamps
 from rt_pose.video import Channels, VideoFrame, VideoInfo, VideoReader, probe
 
+_LOG = logging.getLogger(__name__)
 PRELOAD_BYTES = 512 << 20
 
 
@@ -81,7 +83,7 @@ class VideoCamera:
     The exposure of a frame is the host time at which it is due; its scene time is the recording's own.
     A frame is decoded straight into the caller's buffer before it is due, so that decoding delays its
     hand-over only where it takes longer than a period. The index is the frame's place in the file; it and
-    the scene time run on when the recording loops, while `epoch` counts up.
+    the scene time run on when the recording loops, or its own times begin again, while `epoch` counts up.
     """
 
     Options: ClassVar[type] = VideoOptions
@@ -130,6 +132,8 @@ class VideoCamera:
         """See `Camera.open`."""
         self.close()
         info = self._open_recording()
+        for note in info.notes:
+            _LOG.warning(note)
         self._end = info.frames
         wanted = self._options.channels
         if wanted != "auto":
@@ -187,7 +191,7 @@ class VideoCamera:
             t_exposure_ns=due_ns,
             t_arrival_ns=self._clock.now_ns(),
             t_scene_ns=t_scene_ns,
-            epoch=self._epoch,
+            epoch=self._epoch + frame.epoch,
         )
         return self._shown
 
@@ -288,7 +292,7 @@ class VideoCamera:
         assert self._reader is not None
         self._reader.close()
         self._reader = self._is_rewound()
-        self._epoch += 1
+        self._epoch = last.epoch + 1
         self._index_base = last.index + 1 - self._options.start
         # Scene time of the first frame shown again is one period after the last one's.
         self._scene_base_ns = last.t_scene_ns + self._scene_period_ns - self._first_t_ns

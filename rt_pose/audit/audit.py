@@ -12,9 +12,10 @@ from typing import Any
 from rt_pose.audit import from_video, hindsight, replay, what_if, what_if_format
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import Smoother, known_truth, smoothed_truth
-from rt_pose.errors import UserError
+from rt_pose.errors import ExitCode, UserError
 from rt_pose.extras import require
 from rt_pose.files import write_atomic
+from rt_pose.session.folder import conclude_killed
 from rt_pose.session.read import Session
 
 _LOG = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class AuditResult:
     """Replay gives the session's decisions, and the reference, where it was wanted, the same tracks."""
     hindsight: list[hindsight.Hindsight] = field(default_factory=list)
     """The scores, one for each truth, where they were wanted."""
+    exit_code: ExitCode = ExitCode.DONE
+    """DONE where all was read and agrees; otherwise what kept it from that."""
 
 
 def audit(path: Path, wanted: Audit) -> AuditResult:
@@ -70,10 +73,12 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
     Raises
     ------
     UserError
-        Where there is no session, or what is asked is not possible.
+        Where there is no session, or what is asked is not possible; `NotComparableError` where nothing was
+        observed, or the rules mean what this program does not know.
     """
     if not 0.0 <= wanted.tolerance_ms <= 60_000.0:
         raise UserError(f"--tolerance-ms: expected 0 to 60000, got {wanted.tolerance_ms:g}")
+    conclude_killed(path)
     session = Session.read(path)
     if wanted.reference:
         require("reference", "--reference")
@@ -95,7 +100,7 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
             ],
         )
         answers["from_video"] = {"poses": asdict(moved), **what_if_format.as_json(comparison)}
-    identical = result.identical
+    identical, exit_code = result.identical, result.exit_code
     if wanted.reference:
         # Imported here: filterpy is an extra.
         from rt_pose.audit import reference
@@ -104,6 +109,7 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
         _print_lines(["", *reference.format_reference(found)])
         answers["reference"] = reference.as_json(found)
         identical &= found.agrees
+        exit_code = exit_code if found.agrees else ExitCode.FAILED
     scores: list[hindsight.Hindsight] = []
     if wanted.smooth is not None:
         scores = score_hindsight(session, wanted.smooth, wanted.tolerance_ms)
@@ -112,7 +118,7 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
         write_atomic(path / JSON_NAME, json.dumps(answers, indent=1) + "\n", "copy the session elsewhere")
     except UserError as error:  # an archive may be read-only: the answer stands
         _LOG.info(f"not kept: {error}")
-    return AuditResult(identical, scores)
+    return AuditResult(identical, scores, exit_code)
 
 
 def _print_lines(lines: Iterable[str]) -> None:

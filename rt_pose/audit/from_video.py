@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +26,7 @@ from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.estimator import Estimator
 from rt_pose.package import Package, read_package
 from rt_pose.records import ArrayData, Observation
+from rt_pose.session.paths import places_of
 from rt_pose.session.read import Session, SessionInfo
 from rt_pose.session.video_file import read_times, read_video
 from rt_pose.types import FloatArray
@@ -71,7 +71,12 @@ def from_video(session: Session, model: str | None = None) -> tuple[Comparison, 
     UserError
         Where a camera was not filmed, or the package cannot be had.
     """
-    package, notes = _package(session.info, model)
+    if session.info.own_models:
+        raise UserError(
+            f"session {session.path}: cameras {', '.join(session.info.own_models)} had models of their own; "
+            "--from-video runs one network for all"
+        )
+    package, notes = _package(session, model)
     setup = ReplaySetup.of(session)
     estimator = _estimator(session.info, package, notes)
     found: dict[int, Observation] = {}
@@ -113,21 +118,36 @@ def format_moved(moved: VideoReplay) -> Iterable[str]:
     )
 
 
-def _package(info: SessionInfo, model: str | None) -> tuple[Package, list[str]]:
-    path = model or info.package.path
-    if model is None and not Path(path).is_dir():
-        raise UserError(
-            f"the session's model package {path} is not there any more; say where it is: --model FOLDER"
-        )
-    package = read_package(path)
+def _package(session: Session, model: str | None) -> tuple[Package, list[str]]:
+    info = session.info
+    package = read_package(model) if model else _own_package(session)
     if package.manifest.keypoints != info.package.keypoints:
         raise UserError(
-            f"model package {path} finds {', '.join(package.manifest.keypoints)}; the session's rules and "
-            f"filter are for {', '.join(info.package.keypoints)}"
+            f"model package {package.path} finds {', '.join(package.manifest.keypoints)}; the session's "
+            f"rules and filter are for {', '.join(info.package.keypoints)}"
         )
     if package.sha256 == info.package.sha256:
         return package, []
     return package, [f"another package than the session's: {package.path} ({package.sha256[:12]})"]
+
+
+def _own_package(session: Session) -> Package:
+    """The package that ran, wherever it is now; another one in its place where that cannot be found."""
+    recorded, others, problem = session.info.package.path, [], None
+    for place in places_of(session, recorded):
+        try:
+            package = read_package(place)
+        except UserError as error:
+            problem = problem or error
+            continue
+        if package.sha256 == session.info.package.sha256:
+            return package
+        others.append(package)
+    if others:
+        return others[0]
+    raise problem or UserError(
+        f"the session's model package {recorded} is not there any more; say where it is: --model FOLDER"
+    )
 
 
 def _estimator(info: SessionInfo, package: Package, notes: list[str]) -> Estimator:

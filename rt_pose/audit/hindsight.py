@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import TruthSeries
 from rt_pose.clock import NS_PER_MS, NS_PER_S
-from rt_pose.decisions.decide import Rule, make_rules
+from rt_pose.config.check import EVERY_CAMERA
+from rt_pose.decisions.rule import Rule, make_rules
+from rt_pose.delivery import deliveries, format_counts
 from rt_pose.loop.latency import summary
 from rt_pose.session.read import Session
 from rt_pose.types import FloatArray
@@ -55,6 +57,8 @@ class Scored:
     """hit, repeat, false alarm, or lost (no detection)."""
     delay_ms: float | None = None
     """From the onset to the effect, of a hit whose onset is known; below 0 where the effect came first."""
+    delivery: str = ""
+    """What became of its command (`rt_pose.delivery`), where it fired."""
 
 
 @dataclass
@@ -134,6 +138,21 @@ class Score:
         )
         return dict(named)
 
+    def deliveries(self, verdict: str) -> dict[str, int]:
+        """Count what became of the commands of the events of a verdict that fired.
+
+        Parameters
+        ----------
+        verdict
+            hit, repeat, false alarm or lost.
+
+        Returns
+        -------
+        dict[str, int]
+            By delivery (`rt_pose.delivery`).
+        """
+        return dict(Counter(e.delivery for e in self.events if e.verdict == verdict and e.delivery))
+
 
 @dataclass
 class Hindsight:
@@ -164,11 +183,13 @@ def score(session: Session, truth: list[TruthSeries], tolerance_ms: float = TOLE
         A score for each rule.
     """
     setup = ReplaySetup.of(session)
-    rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
+    rules = make_rules(setup.config, setup.keypoints, setup.delays_ms, semantics=setup.semantics)
     events = _effects(session)
     scores = [Score(rule.name) for rule in rules]
     for series in truth:
         for rule, into in zip(rules, scores, strict=True):
+            if rule.camera not in (*EVERY_CAMERA, series.camera) or rule.condition.inputs:
+                continue  # of an input's line there is no other truth than its edges
             for who in range(series.xy.shape[1]):
                 found = events.get((rule.name, series.camera, series.epoch, who), [])
                 into.curves.append(_curve(rule, series, who, found, tolerance_ms))
@@ -297,6 +318,8 @@ def format_hindsight(hindsight: Hindsight) -> Iterable[str]:
         delay = summary(s.delays_ms)
         cells = ("-", "-") if delay is None else (f"{delay['p50']:.1f}", f"{delay['p90']:.1f}")
         became = ", ".join(f"{n} {name}" for name, n in sorted(s.outcomes("hit").items())) or "-"
+        if missing := format_counts({**s.deliveries("hit"), "acknowledged": 0}):
+            became += f" (of those fired {missing})"
         yield (
             f"{s.rule:16}{s.onsets:8}{s.count('hit'):7}{s.misses:8}{s.count('false alarm'):14}"
             f"{s.count('repeat'):9}{cells[0]:>14}{cells[1]:>8}  {became}"
@@ -315,6 +338,7 @@ def _plain(s: Score, seconds: float) -> dict[str, Any]:
         "lost": s.count(LOST),
         "delay_ms": summary(s.delays_ms),
         "hits_became": s.outcomes("hit"),
+        "hits_delivered": s.deliveries("hit"),
         "false_alarms_became": s.outcomes("false alarm"),
     }
 
@@ -323,13 +347,15 @@ def _effects(session: Session) -> dict[tuple[str, str, int, int], list[Scored]]:
     """Events by rule, camera, epoch and individual, each at the scene time of its effect."""
     stamps = {o.seq: o.stamps for o in session.observations}
     found: dict[tuple[str, str, int, int], list[Scored]] = defaultdict(list)
+    delivered = deliveries(session.commands, session.acks)
     for record in session.events:
         event, of_frame = record.event, stamps.get(record.seq)
         if of_frame is None:
             continue
         t_effect_ns = of_frame.t_scene_ns + event.t_effect_ns - event.t_cause_ns
         key = (event.rule, event.camera, of_frame.epoch, event.individual)
-        found[key].append(Scored(t_effect_ns, event.outcome, event.reason, ""))
+        delivery = delivered.get(event.id, ("unknown", ""))[0] if event.outcome == "fired" else ""
+        found[key].append(Scored(t_effect_ns, event.outcome, event.reason, "", delivery=delivery))
     return found
 
 

@@ -14,13 +14,14 @@ from rt_pose.config.build import build
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
-from rt_pose.errors import UserError
+from rt_pose.errors import NotComparableError, UserError
 from rt_pose.outputs.actuators import command_for
 from rt_pose.package import TrackingSpec
 from rt_pose.records import ControlRecord, Observation
+from rt_pose.rules.semantics import CURRENT, FIRST
 from rt_pose.session.read import Session
 from rt_pose.tracking.causal_filter import CausalFilter
-from rt_pose.types import Command, Event, Pose, Track
+from rt_pose.types import Command, Edge, Event, Pose, Track
 
 WITHOUT_EFFECT = ("start", "stop")
 """Orders that change no decision."""
@@ -36,6 +37,10 @@ class ReplaySetup:
     cameras: list[str]
     delays_ms: dict[str, float] = field(default_factory=dict)
     """Delay of each output, from the command to the effect."""
+    semantics: int = CURRENT
+    """What the rules meant to it: see `rt_pose.rules.semantics`."""
+    own_tracking: dict[str, TrackingSpec] = field(default_factory=dict)
+    """By camera, of those that have a model of their own."""
 
     @classmethod
     def of(cls, session: Session) -> ReplaySetup:
@@ -54,16 +59,41 @@ class ReplaySetup:
         Raises
         ------
         UserError
-            Where this program cannot read its configuration.
+            Where this program cannot read its configuration, or does not know what its rules meant.
         """
         info = session.info
+        if not FIRST <= info.semantics <= CURRENT:
+            raise NotComparableError(
+                f"session {session.path}: its rules have the meaning number {info.semantics}, this program "
+                f"knows {FIRST} to {CURRENT}; replay it with the rt-pose that wrote it "
+                f"({info.versions.get('rt-pose')})"
+            )
         return cls(
             config=build(RunConfig, info.config, f"session {session.path}"),
             tracking=msgspec.convert(info.package.tracking, TrackingSpec),
             keypoints=info.package.keypoints,
             cameras=list(info.cameras),
             delays_ms={name: output.delay_ms for name, output in info.outputs.items()},
+            semantics=info.semantics,
+            own_tracking={
+                name: msgspec.convert(model.tracking, TrackingSpec) for name, model in info.own_models.items()
+            },
         )
+
+    def tracking_of(self, camera: str) -> TrackingSpec:
+        """Look up the filter parameters of a camera.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera.
+
+        Returns
+        -------
+        TrackingSpec
+            Those of its own model, or the run's.
+        """
+        return self.own_tracking.get(camera, self.tracking)
 
 
 @dataclass
@@ -103,11 +133,11 @@ class DecisionReplay:
         setup
             What the decisions depend on.
         """
-        rules = RuleSet.of(setup.config, setup.keypoints, setup.delays_ms)
-        self._protocol = rules.protocol
+        rules = RuleSet.of(setup.config, setup.keypoints, setup.delays_ms, setup.cameras, setup.semantics)
+        self._protocol, self._lines = rules.protocol, rules.states.inputs
         self._armed = False
         self._trackers = {
-            name: CausalFilter(setup.tracking, 1, len(setup.keypoints)) for name in setup.cameras
+            name: CausalFilter(setup.tracking_of(name), 1, len(setup.keypoints)) for name in setup.cameras
         }
         count = len(setup.cameras)
         self._deciders = {name: rules.decider(i, count) for i, name in enumerate(setup.cameras)}
@@ -135,6 +165,16 @@ class DecisionReplay:
         elif control.do not in WITHOUT_EFFECT:
             return f"the order '{control.do}' is not known to this program; decisions after it may differ"
         return ""
+
+    def take(self, edge: Edge) -> None:
+        """Take an edge in.
+
+        Parameters
+        ----------
+        edge
+            A line of an input that went on or off.
+        """
+        self._lines.take(edge)
 
     def observe(self, seen: Observation) -> RecomputedFrame:
         """Decide on an observation at the time at which it was judged.

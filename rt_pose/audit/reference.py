@@ -13,7 +13,7 @@ import numpy as np
 
 from rt_pose.audit.recompute import ReplaySetup, logged_pose
 from rt_pose.audit.reference_filter import LIBRARY, ReferenceFilter
-from rt_pose.audit.replay import usable_inputs
+from rt_pose.audit.replay import before_gap, usable_inputs
 from rt_pose.console import track
 from rt_pose.records import Observation, TrackRecord
 from rt_pose.session.read import Session
@@ -86,10 +86,11 @@ def compare(session: Session) -> Comparison:
         Where there is nothing to replay.
     """
     setup = ReplaySetup.of(session)
-    filters = {name: ReferenceFilter(setup.tracking, len(setup.keypoints)) for name in setup.cameras}
+    filters = {name: ReferenceFilter(setup.tracking_of(name), len(setup.keypoints)) for name in setup.cameras}
     found = {name: Difference(name) for name in setup.cameras}
     logged = {record.seq: record for record in session.tracks}
-    inputs = [item for item in usable_inputs(session) if isinstance(item, Observation)]
+    usable = before_gap(list(usable_inputs(session)))
+    inputs = [item for item in usable if isinstance(item, Observation)]
     for seen in track(inputs, LIBRARY):
         filters[seen.camera].step(logged_pose(seen))
         record = logged.get(seen.seq)

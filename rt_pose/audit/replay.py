@@ -1,33 +1,30 @@
 """Replay: the session's decisions computed again from its log, and compared.
 
 Tracking and rules are run over the logged observations, controls and judging times, in the loop's order. With
-equal libraries and processor features every track and event must come out bit for bit, whatever the
-version of rt-pose; elsewhere every event must.
+equal libraries and processor features every track, event and command must come out bit for bit, whatever the
+version of rt-pose; elsewhere every event and command must. Acknowledgements come from outside and cannot be
+computed; that they belong to the commands is checked.
+
+What a session is known to lack is no difference: it is counted, and replay judges what is there.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from rt_pose.audit.logged_outputs import LoggedOutputs, ack_differences
 from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
-from rt_pose.errors import UserError
-from rt_pose.records import ControlRecord, Observation, TrackRecord
+from rt_pose.errors import ExitCode, NotComparableError
+from rt_pose.records import ControlRecord, EdgeRecord, Observation
 from rt_pose.session.describe import machine, versions
-from rt_pose.session.read import Session
-from rt_pose.types import Event, Track
+from rt_pose.session.read import InputRecord, Session
 
 COMPUTED_WITH = ("python", "numpy", "numba")
 """What tracks and events are computed with; another version may round differently."""
-VALUE_TOLERANCE = 1e-6
-"""Relative tolerance of an event's value on another machine or with other versions."""
 SHOWN_DIFFERENCES = 10
 
 
@@ -48,11 +45,36 @@ class ReplayResult:
     cut: str = ""
     bit_for_bit: bool = True
     """Whether every track and event that was compared came out equal bit for bit, here or elsewhere."""
+    commands: int = 0
+    """Commands in the log that were compared."""
+    acks: int = 0
+    """Acknowledgements in the log."""
+    unread: list[str] = field(default_factory=list)
+    """What of the session could not be read or was never recorded."""
 
     @property
     def identical(self) -> bool:
         """Whether nothing differs and no input is missing."""
         return not self.differences and not self.missing_inputs
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """DONE where all was read and is identical; otherwise what kept it from that."""
+        if self.differences:
+            return ExitCode.FAILED
+        if self.missing_inputs:
+            return ExitCode.NOT_COMPARABLE
+        return ExitCode.INCOMPLETE if self.unread else ExitCode.DONE
+
+    @property
+    def conclusion(self) -> str:
+        """The result in words."""
+        return {
+            ExitCode.DONE: "identical",
+            ExitCode.FAILED: "NOT identical",
+            ExitCode.NOT_COMPARABLE: "NOT comparable from the first missing input on; identical before it",
+            ExitCode.INCOMPLETE: "identical as far as the session goes; it is incomplete",
+        }[self.exit_code]
 
 
 def replay(path: Path | str) -> ReplayResult:
@@ -71,7 +93,7 @@ def replay(path: Path | str) -> ReplayResult:
     Raises
     ------
     UserError
-        Where there is no session to read, or it holds no observation.
+        Where there is no session to read; `NotComparableError` where nothing was observed.
     """
     return replay_session(Session.read(path))
 
@@ -87,39 +109,47 @@ def replay_session(session: Session) -> ReplayResult:
     Returns
     -------
     ReplayResult
-        What differs from the log.
+        What differs from the log, up to the first input that is missing in it.
 
     Raises
     ------
-    UserError
-        Where it holds no observation.
+    NotComparableError
+        Where it holds no observation, or its rules mean what this program does not know.
     """
-    inputs = list(usable_inputs(session))
-    logged_events: dict[int, list[Event]] = defaultdict(list)
-    for record in session.events:
-        logged_events[record.seq].append(record.event)
-    logged_tracks = {record.seq: record for record in session.tracks}
-
-    missing = session.inputs[-1].seq - len(session.inputs)
-    result = ReplayResult(0, 0, 0, same_environment(session), 0.0, missing_inputs=missing, cut=session.cut)
+    usable = list(usable_inputs(session))
+    if not any(isinstance(item, Observation) for item in usable):
+        raise _nothing_observed(session)
+    inputs = before_gap(usable)
+    outputs = LoggedOutputs(session, exact=same_environment(session))
     decisions = DecisionReplay(ReplaySetup.of(session))
+    observations = 0
     for item in inputs:
         if isinstance(item, ControlRecord):
             problem = decisions.order(item)
             if problem:
-                result.differences.append(f"input {item.seq}: {problem}")
+                outputs.differences.append(f"input {item.seq}: {problem}")
             continue
-        again = decisions.observe(item)
-        result.observations += 1
-        _compare_track(result, logged_tracks.get(item.seq), again.track, item.seq)
-        _compare_events(result, logged_events.pop(item.seq, []), again.events, item.seq)
-    last = inputs[-1].seq if inputs else 0
-    for seq in sorted(s for s in logged_events if s <= last):
-        result.differences.append(f"input {seq}: the log holds an event but no observation")
-    return result
+        if isinstance(item, EdgeRecord):
+            decisions.take(item.edge)
+            continue
+        observations += 1
+        outputs.compare(decisions.observe(item), item.seq)
+    outputs.compare_rest(inputs[-1].seq if inputs else 0)
+    lost = [f"{outputs.lost} tracks, events or commands are not in the log"] if outputs.lost else []
+    return ReplayResult(
+        observations,
+        *(outputs.tracks, outputs.events, same_environment(session), outputs.largest_px),
+        differences=[*outputs.differences, *ack_differences(session)],
+        missing_inputs=session.inputs[-1].seq - first_seq(session.inputs) + 1 - len(session.inputs),
+        cut=session.cut,
+        bit_for_bit=outputs.bit_for_bit,
+        commands=outputs.commands,
+        acks=len(session.acks),
+        unread=[*unread(session), *lost],
+    )
 
 
-def usable_inputs(session: Session) -> Iterator[Observation | ControlRecord]:
+def usable_inputs(session: Session) -> Iterator[InputRecord]:
     """Iterate over the inputs whose outputs can be in the log.
 
     Where the log was cut, or the loop was killed, the last turn is left out: what came of it may be missing.
@@ -131,18 +161,90 @@ def usable_inputs(session: Session) -> Iterator[Observation | ControlRecord]:
 
     Yields
     ------
-    Observation or ControlRecord
+    Observation, ControlRecord or EdgeRecord
         In the order in which the loop took them.
 
     Raises
     ------
-    UserError
+    NotComparableError
         Where there is none.
     """
     inputs = session.inputs
     if not inputs:
-        raise UserError(f"session {session.path}: its log holds no observation; there is nothing to replay")
+        raise _nothing_observed(session)
     yield from inputs[: len(inputs) - _unfinished(session)]
+
+
+def before_gap(inputs: list[InputRecord]) -> list[InputRecord]:
+    """Get the inputs before the first one that is missing: what follows it cannot be computed again.
+
+    Parameters
+    ----------
+    inputs
+        In the order in which the loop took them, at least one.
+
+    Returns
+    -------
+    list[Observation or ControlRecord]
+        All of them where none is missing.
+    """
+    first = first_seq(inputs)
+    return [item for at, item in enumerate(inputs, first) if item.seq == at]
+
+
+def first_seq(inputs: list[InputRecord]) -> int:
+    """Get the number of a session's first input.
+
+    Parameters
+    ----------
+    inputs
+        The session's, at least one.
+
+    Returns
+    -------
+    int
+        1, also where that input is missing; 0 where there is one of that number.
+    """
+    return min(1, inputs[0].seq)
+
+
+def unread(session: Session) -> list[str]:
+    """List what of a session could not be read, or was never recorded.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    list[str]
+        A clause each; empty where everything is there.
+    """
+    found = list(session.skipped)
+    cameras = session.end.counts.get("cameras", {}) if session.end else {}
+    processed = sum(counts.get("processed", 0) for counts in cameras.values())
+    if processed > len(session.observations):
+        lost = processed - len(session.observations)
+        found.append(f"{lost} of {processed} observations are not in the log")
+    if session.cut:
+        found.append(f"the log ends early: {session.cut}")
+    found += session.info.missing
+    refused = session.info.summary.get("records_refused", 0)
+    if refused and not session.info.missing:
+        found.append(f"{refused} records did not reach the recorder")
+    answered = {record.ack.command_id for record in session.acks}
+    unanswered = sum(r.accepted and r.command.id not in answered for r in session.commands)
+    if unanswered:
+        found.append(f"{unanswered} commands have no acknowledgement")
+    return found
+
+
+def _nothing_observed(session: Session) -> NotComparableError:
+    return NotComparableError(
+        f"session {session.path}: its log holds no observation whose decision was logged; there is "
+        "nothing to replay"
+    )
 
 
 def _unfinished(session: Session) -> int:
@@ -193,12 +295,12 @@ def format_replay(result: ReplayResult) -> list[str]:
     """
     exactly = "bit for bit" if result.bit_for_bit else "within tolerance: other versions or processor"
     lines = [
-        f"{result.observations} observations, {result.events} events, {result.tracks} tracks ({exactly})"
+        f"{result.observations} observations, {result.events} events, {result.tracks} tracks ({exactly})",
+        f"{result.commands} commands, {result.acks} acknowledgements",
     ]
     if not result.bit_for_bit:
         lines.append(f"largest difference of a track: {result.largest_track_difference_px:.3g} px")
-    if result.cut:
-        lines.append(f"the log ends early: {result.cut}")
+    lines += [f"not read: {what}" for what in result.unread]
     if result.missing_inputs:
         lines.append(
             f"{result.missing_inputs} inputs never reached the log; what follows cannot be reproduced"
@@ -206,8 +308,7 @@ def format_replay(result: ReplayResult) -> list[str]:
     lines += [f"differs: {line}" for line in result.differences[:SHOWN_DIFFERENCES]]
     if len(result.differences) > SHOWN_DIFFERENCES:
         lines.append(f"... and {len(result.differences) - SHOWN_DIFFERENCES} more differences")
-    lines.append("identical" if result.identical else "NOT identical")
-    return lines
+    return [*lines, result.conclusion]
 
 
 def as_json(result: ReplayResult) -> dict[str, Any]:
@@ -225,53 +326,9 @@ def as_json(result: ReplayResult) -> dict[str, Any]:
     """
     plain = dataclasses.asdict(result)
     plain["differences"] = result.differences[:SHOWN_DIFFERENCES]
-    return {"identical": result.identical, "differing": len(result.differences), **plain}
-
-
-def _compare_track(result: ReplayResult, logged: TrackRecord | None, track: Track, seq: int) -> None:
-    if logged is None:
-        result.differences.append(f"input {seq}: the log holds no track")
-        return
-    result.tracks += 1
-    pairs = (
-        (logged.xy.array(), track.xy),
-        (logged.velocity.array(), track.velocity),
-        (logged.cov.array(), track.cov),
-    )
-    apart = np.abs(pairs[0][0] - pairs[0][1])
-    finite = apart[np.isfinite(apart)]
-    furthest = float(finite.max()) if finite.size else 0.0
-    result.largest_track_difference_px = max(result.largest_track_difference_px, furthest)
-    equal = all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
-    result.bit_for_bit &= equal
-    if result.same_environment and not equal:
-        result.differences.append(f"input {seq}: the track differs by up to {furthest:.3g} px")
-    if logged.lost != track.lost.ravel().tolist():
-        result.differences.append(f"input {seq}: other keypoints are lost than the log says")
-
-
-def _compare_events(result: ReplayResult, logged: list[Event], again: list[Event], seq: int) -> None:
-    result.events += len(logged)
-    if len(logged) != len(again):
-        result.differences.append(f"input {seq}: {len(logged)} events in the log, {len(again)} in replay")
-        return
-    for before, after in zip(logged, again, strict=True):
-        for key in Event.__struct_fields__:
-            was, is_now = getattr(before, key), getattr(after, key)
-            if _equal(was, is_now, exact=True):
-                continue
-            result.bit_for_bit = False
-            if result.same_environment or not _equal(was, is_now, exact=False):
-                result.differences.append(
-                    f"input {seq}, rule '{after.rule}': {key} was {was!r}, is {is_now!r}"
-                )
-
-
-def _equal(before: Any, after: Any, *, exact: bool) -> bool:
-    if not isinstance(before, float) or not isinstance(after, float):
-        return bool(before == after)
-    if math.isnan(before) or math.isnan(after):
-        return math.isnan(before) and math.isnan(after)
-    if exact:
-        return before == after
-    return bool(np.isclose(before, after, rtol=VALUE_TOLERANCE, atol=VALUE_TOLERANCE))
+    return {
+        "identical": result.identical,
+        "conclusion": result.conclusion,
+        "differing": len(result.differences),
+        **plain,
+    }

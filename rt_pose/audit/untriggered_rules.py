@@ -11,10 +11,11 @@ from typing import Any
 
 from rt_pose.audit.recompute import ReplaySetup, logged_pose
 from rt_pose.clock import NS_PER_MS
-from rt_pose.decisions.decide import Rule, make_rules
-from rt_pose.decisions.rule import Rig
+from rt_pose.config.check import EVERY_CAMERA
+from rt_pose.decisions.input_lines import InputLines
+from rt_pose.decisions.rule import Rig, Rule, make_rules
 from rt_pose.errors import UserError
-from rt_pose.records import Observation
+from rt_pose.records import EdgeRecord, Observation
 from rt_pose.rules.condition import Condition, ConditionEvaluator
 from rt_pose.rules.tokens import tokenise
 from rt_pose.session.read import Session
@@ -37,6 +38,10 @@ class UntriggeredRule:
     rule: Rule
     parts: list[Part]
     """What its condition joins by `and`; a single part where it joins nothing."""
+    lost: dict[str, int]
+    """By keypoint of the rule, the frames in which it was lost."""
+    observed: int = 0
+    """All frames."""
     frames: int = 0
     """Frames in which none of its keypoints was lost."""
     whole: int = 0
@@ -67,20 +72,34 @@ def find_untriggered_rules(session: Session) -> list[UntriggeredRule]:
     """
     setup = ReplaySetup.of(session)
     triggered = {record.event.rule for record in session.events}
-    rules = make_rules(setup.config, setup.keypoints, setup.delays_ms)
+    rules = make_rules(setup.config, setup.keypoints, setup.delays_ms, semantics=setup.semantics)
     untriggered = [rule for rule in rules if rule.name not in triggered and rule.yoke_times_ns is None]
     if not untriggered:
         return []
-    rig = Rig.of(setup.config, setup.keypoints)
+    rig = Rig.of(setup.config, setup.keypoints, setup.semantics)
     rule_watches = {
-        camera: [_RuleWatch(rule, rig, camera) for rule in untriggered] for camera in setup.cameras
+        camera: {
+            rule.name: _RuleWatch(rule, rig, camera)
+            for rule in untriggered
+            if rule.camera in (*EVERY_CAMERA, camera)
+        }
+        for camera in setup.cameras
     }
-    trackers = {c: CausalFilter(setup.tracking, 1, len(setup.keypoints)) for c in setup.cameras}
-    for seen in session.observations:
+    trackers = {c: CausalFilter(setup.tracking_of(c), 1, len(setup.keypoints)) for c in setup.cameras}
+    lines = InputLines()
+    for seen in session.inputs:
+        if isinstance(seen, EdgeRecord):
+            lines.take(seen.edge)
+        if not isinstance(seen, Observation):
+            continue
+        on = lines.at_frame(seen.camera)
         track = trackers[seen.camera].step(logged_pose(seen))
-        for watch in rule_watches[seen.camera]:
-            watch.update(track, seen)
-    return [_merge([rule_watches[c][i].found for c in setup.cameras]) for i in range(len(untriggered))]
+        for watch in rule_watches[seen.camera].values():
+            watch.update(track, seen, on)
+    return [
+        _merge([watches[rule.name].found for watches in rule_watches.values() if rule.name in watches])
+        for rule in untriggered
+    ]
 
 
 def as_json(session: Session) -> dict[str, Any] | None:
@@ -103,6 +122,8 @@ def as_json(session: Session) -> dict[str, Any] | None:
     return {
         one.rule.name: {
             "frames": one.frames,
+            "observed": one.observed,
+            "lost": one.lost,
             "parts": {part.says: part.frames for part in one.parts},
             "whole": one.whole,
             "longest_ms": round(one.longest_ms, 3),
@@ -127,6 +148,11 @@ def format_untriggered(found: dict[str, Any]) -> str:
     str
         One clause.
     """
+    if not found["observed"]:
+        return "no frame was decided on"
+    if not found["frames"]:
+        name, n = max(found["lost"].items(), key=lambda of: of[1])
+        return f"its keypoints were never all in view: {name} was lost in {n} of {found['observed']} frames"
     if not found["whole"]:
         part, n = min(found["parts"].items(), key=lambda of: of[1])
         return f"rarest: {part}, in {n} of {found['frames']} frames"
@@ -184,15 +210,20 @@ class _RuleWatch:
         geometry = self.rule.geometries.get(self.camera)
         conditions: list[Condition] = [*parts, self.rule.condition]
         self._evaluators = [condition.evaluator(0, geometry) for condition in conditions]
-        self.found = UntriggeredRule(self.rule, [Part(condition.says) for condition in parts])
+        lost = {self.rig.keypoints[k]: 0 for k in self.rule.keypoints}
+        self.found = UntriggeredRule(self.rule, [Part(condition.says) for condition in parts], lost)
 
-    def update(self, track: Track, seen: Observation) -> None:
+    def update(self, track: Track, seen: Observation, on: set[str]) -> None:
         """Count a frame."""
         if seen.stamps.epoch != self._epoch:  # a recording was wound back
             self._epoch, self._since_ns = seen.stamps.epoch, None
             for evaluator in self._evaluators:
                 evaluator.reset()
-        if track.lost[0, list(self.rule.keypoints)].any():
+        lost = track.lost[0, list(self.rule.keypoints)]
+        self.found.observed += 1
+        for k, is_lost in zip(self.rule.keypoints, lost.tolist(), strict=True):
+            self.found.lost[self.rig.keypoints[k]] += is_lost
+        if lost.any():
             self._since_ns = None
             return
         confidence = seen.confidence.array()
@@ -200,6 +231,7 @@ class _RuleWatch:
             if evaluator.has_memory:
                 evaluator.observe(track, confidence)
             evaluator.set_track(track, confidence)
+            evaluator.set_inputs(on)
         *parts, whole = (evaluator.holds() for evaluator in self._evaluators)
         self.found.frames += 1
         for part, holds in zip(self.found.parts, parts, strict=True):
@@ -221,6 +253,9 @@ def _merge(found: list[UntriggeredRule]) -> UntriggeredRule:
     first, *others = found
     for other in others:
         first.frames += other.frames
+        first.observed += other.observed
+        for name, n in other.lost.items():
+            first.lost[name] += n
         first.whole += other.whole
         first.longest_ms = max(first.longest_ms, other.longest_ms)
         first.likeliest = max(first.likeliest, other.likeliest)

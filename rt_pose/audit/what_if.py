@@ -18,7 +18,8 @@ from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.audit.replay import usable_inputs
 from rt_pose.audit.settings import apply_settings
 from rt_pose.clock import NS_PER_MS
-from rt_pose.records import ControlRecord, Observation
+from rt_pose.records import ControlRecord, EdgeRecord, Observation
+from rt_pose.rules.semantics import ONE_RIG
 from rt_pose.session.read import Session
 from rt_pose.types import Command, Event
 
@@ -157,21 +158,27 @@ def compare(
             after.order(item)
             problems += [f"input {item.seq}: {problem}"] if problem else []
             continue
+        if isinstance(item, EdgeRecord):
+            before.take(item.edge)
+            after.take(item.edge)
+            continue
         start_ns = item.stamps.t_scene_ns if start_ns is None else start_ns
         runs[0].extend(_trials(before, item))
         runs[1].extend(_trials(after, seen_after(item)))
     comparison = Comparison(start_ns or 0, *runs, problems=problems)
-    comparison.differences = align(*runs)
+    comparison.differences = align(*runs, by_camera=session.info.semantics < ONE_RIG)
     return comparison
 
 
-def align(before: list[Trial], after: list[Trial]) -> list[Difference]:
+def align(before: list[Trial], after: list[Trial], by_camera: bool = False) -> list[Difference]:
     """Find the trials that are not the same in both runs.
 
     Parameters
     ----------
     before, after
         Trials of the two runs.
+    by_camera
+        Whether each camera had rules of its own.
 
     Returns
     -------
@@ -179,8 +186,8 @@ def align(before: list[Trial], after: list[Trial]) -> list[Difference]:
         In order of time.
     """
     found: list[Difference] = []
-    for key in {_key(t) for t in [*before, *after]}:
-        ours, theirs = ([t for t in run if _key(t) == key] for run in (before, after))
+    for key in {_key(t, by_camera) for t in [*before, *after]}:
+        ours, theirs = ([t for t in run if _key(t, by_camera) == key] for run in (before, after))
         found += _align_rule(ours, theirs)
     return sorted(found, key=lambda d: (d.first.seq, d.first.event.rule))
 
@@ -193,8 +200,8 @@ def _trials(run: DecisionReplay, seen: Observation) -> list[Trial]:
     ]
 
 
-def _key(trial: Trial) -> tuple[str, str, int]:
-    return trial.event.camera, trial.event.rule, trial.event.individual
+def _key(trial: Trial, by_camera: bool) -> tuple[str, str, int]:
+    return trial.event.camera if by_camera else "", trial.event.rule, trial.event.individual
 
 
 def _align_rule(before: list[Trial], after: list[Trial]) -> list[Difference]:

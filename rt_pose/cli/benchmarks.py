@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 
-from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser, add_tolerance, boolean
+from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser, add_overwrite, add_tolerance, boolean
 from rt_pose.config.schema import EngineOptions
+from rt_pose.files import check_output, check_output_folder
 
 
 def bench_latency(options: Namespace) -> int:
     """Latency on a recorded video at its own pace or a stated rate, through the live path."""
     from bench.latency.program import bench_latency as bench
 
+    inputs = [Path(path) for path in (options.video, options.compare) if path]
+    _check_json(options, inputs, "latency_ms")
+    if options.out:
+        made = ("latency.json", "latency.html")
+        check_output_folder(Path(options.out), made, made[0], inputs, overwrite=options.overwrite)
     return EXIT_OK if bench(vars(options) | {"engine": options.config.engine}) else EXIT_FAILED
+
+
+def _check_json(options: Namespace, inputs: list[Path], key: str) -> None:
+    """Check `--json`; an earlier result has the key in it."""
+    if options.json:
+        ours = f'"{key}"'.encode()
+        check_output(
+            Path(options.json),
+            inputs,
+            overwrite=options.overwrite,
+            is_ours=lambda head: head.startswith(b"{") and ours in head,
+            option="--json",
+        )
 
 
 def latency_parser(parser: Parser) -> None:
@@ -35,6 +55,7 @@ def latency_parser(parser: Parser) -> None:
     parser.add_argument("--compare", type=str, help="latency.json of an earlier run, for ratios.")
     parser.add_argument("--out", type=str, help="Folder of results; a new one in runs/bench/ if not given.")
     parser.add_argument("--json", type=str, help="Write the figures to this file as well.")
+    add_overwrite(parser)
     parser.takes(EngineOptions)
 
 
@@ -42,6 +63,7 @@ def bench_triggers(options: Namespace) -> int:
     """Try rules on a recording with faults injected, scored against a table of where the animal was."""
     from bench.triggers import bench_triggers as bench
 
+    _check_json(options, [Path(p) for p in (options.video, options.truth, options.rules)], "scores")
     return EXIT_OK if bench(vars(options)) else EXIT_FAILED
 
 
@@ -62,4 +84,5 @@ def triggers_parser(parser: Parser) -> None:
     parser.add_argument("--out", type=str, help="Session folder; a new one in sessions/ where not given.")
     parser.add_argument("--json", type=str, help="Write the figures here as well.")
     add_tolerance(parser)
+    add_overwrite(parser)
     parser.takes(BadDay)

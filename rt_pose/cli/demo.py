@@ -19,7 +19,7 @@ from rt_pose.config.check import check_run
 from rt_pose.config.schema import PublishConfig, RunConfig
 from rt_pose.config.shipped import FOLDER
 from rt_pose.console import progress
-from rt_pose.errors import UserError
+from rt_pose.errors import ExitCode, UserError
 from rt_pose.files import check_folder
 from rt_pose.loop.ports import reserve_addresses
 from rt_pose.reports.session_report import make_report
@@ -37,7 +37,7 @@ DATA_SEED = 100
 """Seed of the animals trained on; the animal of the run has another."""
 
 
-def run_demo(out: Path, seconds: float) -> bool:
+def run_demo(out: Path, seconds: float) -> ExitCode:
     """Train on simulated frames, run the loop, and write the report.
 
     A port that is in use is replaced by a free one.
@@ -51,8 +51,8 @@ def run_demo(out: Path, seconds: float) -> bool:
 
     Returns
     -------
-    bool
-        Whether the run ended well.
+    ExitCode
+        How the run ended.
 
     Raises
     ------
@@ -86,7 +86,9 @@ def run_demo(out: Path, seconds: float) -> bool:
     print(f"figures: {out / 'session' / 'report.json'}")
     print(f"again, decision by decision: rt-pose replay {out / 'session'}")
     print(f"the whole demo took {(clock.now_ns() - started_ns) / NS_PER_S:.0f} s")
-    return result.ok
+    if result.problem:
+        print(f"rt-pose: {result.problem}", file=sys.stderr)
+    return result.exit_code
 
 
 @dataclass

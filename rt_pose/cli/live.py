@@ -7,23 +7,37 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser, boolean
+from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, boolean
 from rt_pose.clock import HostClock
 from rt_pose.config.build import load
 from rt_pose.config.check import report_run
 from rt_pose.config.schema import CameraConfig, PublishConfig, RunConfig
 from rt_pose.config.source import Source
 from rt_pose.errors import UserError
+from rt_pose.files import check_output, is_own_png, mark_png
 
 if TYPE_CHECKING:
     from rt_pose.session.run import RunResult
+
+ORDERS_HELP = """\
+orders:
+  status           print rates, counts and states of the run
+  start            take frames, in a run with `start_on: control`
+  stop             end the run
+  arm, disarm      let commands out; make the lines low and hold commands back
+  emergency        all outputs low at once; nothing goes out until `arm`
+  block NAME       go to a block of the protocol
+  set KEY VALUE    change a rule: rules.NAME.enabled true or false, rules.NAME.probability and
+                   rules.NAME.release a number between 0 and 1, where the rule has one
+  mark TEXT        write a note into the log
+"""
 
 
 def demo(options: Namespace) -> int:
     """Train on a simulated animal, then run the closed loop on it, with a stimulus it reacts to."""
     from rt_pose.cli.demo import run_demo
 
-    return EXIT_OK if run_demo(Path(options.out), options.seconds) else EXIT_FAILED
+    return run_demo(Path(options.out), options.seconds)
 
 
 def demo_parser(parser: Parser) -> None:
@@ -91,25 +105,32 @@ def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, Ca
 
 
 def _conclude(result: RunResult, plot: bool) -> int:
-    from rt_pose.reports.session_report import make_report
-    from rt_pose.reports.summary import format_summary
-
     if result.session is not None:
         print(f"session: {result.session}")
         if plot:
-            print(format_summary(make_report(result.session)))
-            print(f"report: {result.session / 'report.html'}")
-    if not result.ok:
-        print(f"rt-pose: the run did not end well: {result.status}", file=sys.stderr)
-        return EXIT_FAILED
-    return EXIT_OK
+            _report(result.session)
+    if result.problem:
+        print(f"rt-pose: {result.problem}", file=sys.stderr)
+    return result.exit_code
+
+
+def _report(session: Path) -> None:
+    """Write the report; where that is not possible, the run has ended as it has all the same."""
+    from rt_pose.reports.session_report import make_report
+    from rt_pose.reports.summary import format_summary
+
+    try:
+        print(format_summary(make_report(session)))
+        print(f"report: {session / 'report.html'}")
+    except (UserError, OSError) as error:
+        print(f"rt-pose: no report: {error}", file=sys.stderr)
 
 
 def view(options: Namespace) -> int:
     """A window on a running loop: frame, skeleton, speed, latency, events."""
     from rt_pose.viewer import main as view_main
 
-    return int(view_main(options.connect))
+    return int(view_main(options.connect, _path(options.keys)))
 
 
 def view_parser(parser: Parser) -> None:
@@ -117,27 +138,57 @@ def view_parser(parser: Parser) -> None:
     parser.add_argument(
         "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
     )
+    _add_keys(parser)
 
 
 def order(options: Namespace) -> int:
-    """Give an order to a running loop: start, stop, arm, disarm, emergency, block, set, mark."""
-    from rt_pose.session.orders import arguments, send_order
+    """Give an order to a running loop: status, start, stop, arm, disarm, emergency, block, set, mark."""
+    from rt_pose.session.orders import arguments, format_status, send_order
 
-    send_order(options.connect, options.do, arguments(options.do, options.words))
-    print(f"{options.do}: done")
+    words = arguments(options.do, options.words)
+    answer = send_order(options.connect, options.do, words, _path(options.keys))
+    print(format_status(answer["status"]) if options.do == "status" else f"{options.do}: done")
     return EXIT_OK
 
 
 def order_parser(parser: Parser) -> None:
     """Add the options of `rt-pose order`."""
-    parser.add_argument(
-        "do",
-        type=str,
-        help="start, stop, arm, disarm, emergency; block NAME, set KEY VALUE, mark TEXT.",
-    )
+    parser.epilog = ORDERS_HELP
+    parser.add_argument("do", type=str, help="The order; see below.")
     parser.add_argument("words", type=str, nargs="*", default=[], help="What the order is about.")
     parser.add_argument(
         "--connect", type=str, default=PublishConfig.control, help="Address of the run's control socket."
+    )
+    _add_keys(parser)
+
+
+def _add_keys(parser: Parser) -> None:
+    parser.add_argument(
+        "--keys", type=str, help="Key file of the run; found by the port where the run is this user's."
+    )
+
+
+def _path(name: str | None) -> Path | None:
+    return Path(name) if name else None
+
+
+def keys(options: Namespace) -> int:
+    """Make permanent keys, for runs whose sockets other machines reach."""
+    from rt_pose.loop.curve import make_permanent_keys
+
+    server, client = make_permanent_keys(Path(options.out))
+    print(f"for the run, `--publish.keys {server}`: {server}")
+    print(f"for other machines, `rt-pose order ... --keys {client.name}`: {client}")
+    return EXIT_OK
+
+
+def keys_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose keys`."""
+    parser.add_argument(
+        "--out",
+        type=str,
+        default="rt-pose-keys.json",
+        help="The server's file; the client's stands beside it.",
     )
 
 
@@ -154,13 +205,18 @@ def devices(options: Namespace) -> int:  # noqa: ARG001
 
 
 def rules_check(options: Namespace) -> int:
-    """Explain each rule of a configuration in a sentence; draw its zones on a frame."""
+    """Explain the rules and blocks of a configuration, a sentence each; draw its zones on a frame."""
     from rt_pose.decisions.check import check
     from rt_pose.session.yoke import with_yoke_times
 
+    inputs = [Path(path) for path in (options.config, options.video, options.image) if path]
+    if options.out:
+        check_output(Path(options.out), inputs, overwrite=options.overwrite, is_ours=is_own_png)
     config = with_yoke_times(load(RunConfig, options.config))
-    for line in check(config, options.model, options.video, options.image, options.out):
+    for line in check(config, options.model, options.video, options.image, options.out, details=True):
         print(line)
+    if options.out:
+        mark_png(Path(options.out))
     return EXIT_OK
 
 
@@ -179,3 +235,4 @@ def rules_parser(parser: Parser) -> None:
     parser.add_argument("--video", type=str, default="", help="Recording whose first frame is drawn on.")
     parser.add_argument("--image", type=str, default="", help="Picture to draw on, in place of a recording.")
     parser.add_argument("--out", type=str, default="", help="PNG to write; none where not given.")
+    add_overwrite(parser)

@@ -18,7 +18,7 @@ from rt_pose.cli import live, offline, session, setup
 from rt_pose.cli import training as train
 from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, Parser, no_options
 from rt_pose.console import log_to_console
-from rt_pose.errors import UserError, nearest
+from rt_pose.errors import ExitCode, UserError, nearest
 from rt_pose.extras import require
 
 DESCRIPTION = """Real-time closed-loop animal pose tracking.
@@ -29,7 +29,7 @@ Your own labeled frames to a model:
     rt-pose train fit --data FOLDER --out OUT
 The model on a recorded video, live:
     rt-pose run configs/video.yaml --model OUT/package --camera VIDEO.mp4
-What is installed here, what works, and what would mend the rest:
+What is installed here, what works, and what would fix the rest:
     rt-pose doctor
 What a session was like, and its decisions once more:
     rt-pose report SESSION
@@ -48,8 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0 success, 1 a result that is not as it should be, 2 a mistake that the user can correct,
-        130 ended by Ctrl-C.
+        One of `ExitCode`.
     """
     log_to_console()
     words = list(sys.argv[1:] if argv is None else argv)
@@ -63,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return VERBS[verb][1](options)
     except UserError as error:
         print(f"rt-pose: {error}", file=sys.stderr)
-        return EXIT_USER
+        return error.exit_code
     except KeyboardInterrupt:
         print("rt-pose: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -92,8 +91,9 @@ VERBS: dict[str, Verb] = {
     "import sleap": (imports.import_original_parser, imports.import_sleap),
     "view": (live.view_parser, live.view),
     "order": (live.order_parser, live.order),
+    "keys": (live.keys_parser, live.keys),
     "replay": (session.replay_parser, session.replay),
-    "report": (session.session_parser, session.report),
+    "report": (session.report_parser, session.report),
     "rules check": (live.rules_parser, live.rules_check),
     "rules words": (no_options, live.rules_words),
     "devices": (no_options, live.devices),
@@ -165,4 +165,5 @@ def _overview(group: str = "") -> str:
     width = max(map(len, shown)) + 2
     lines = [f"  {verb:{width}}{function.__doc__}" for verb, function in shown.items()]
     head = [f"usage: rt-pose {group}".rstrip() + " VERB ...", "", GROUPS.get(group, DESCRIPTION)]
-    return "\n".join([*head, "verbs (each has a --help of its own):", *lines])
+    codes = [] if group else ["", "exit codes:", *(f"  {code.value:<4}{code.meaning}" for code in ExitCode)]
+    return "\n".join([*head, "verbs (each has a --help of its own):", *lines, *codes])

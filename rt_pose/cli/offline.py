@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser
+from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser, add_overwrite
 from rt_pose.errors import UserError
+from rt_pose.files import check_output, check_output_folder
 
 if TYPE_CHECKING:
     from rt_pose.offline.find_videos import VideoJob
@@ -27,6 +28,7 @@ def predict(options: Namespace) -> int:
     members = find_members(options.model, "--model")
     if options.videos is not None or len(members) > 1:
         return _predict_many(members, options)
+    _check_table(Path(options.out), [Path(options.video)], options)
     if Path(options.out).is_file():
         print(f"{options.out} is there already and will be replaced")
     choice = predict_video(members[0].package, Path(options.video), Path(options.out), options.config.engine)
@@ -39,8 +41,8 @@ def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
     from rt_pose.offline.cluster import predict_on_cluster
     from rt_pose.offline.find_videos import VideoJob, find_videos
     from rt_pose.offline.predict_ensemble import MEMBERS, predict_ensemble
-    from rt_pose.offline.predict_many import conclude, predict_many
-    from rt_pose.offline.prediction_record import exclusive_lock
+    from rt_pose.offline.predict_many import FAILURES, conclude, predict_many
+    from rt_pose.offline.prediction_record import LOCK, exclusive_lock
 
     out = Path(options.out)
     engine, cluster = options.config.engine, options.config.cluster
@@ -57,12 +59,22 @@ def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
         video = Path(options.video)
         jobs, own = [VideoJob(video, video.name, out)], out.with_suffix(f".{MEMBERS}")
         out = own
+    for job in jobs:
+        _check_table(job.out, [job.video], options)
+    if not (out / MEMBERS).exists():
+        check_output_folder(out, (FAILURES,), LOCK, overwrite=options.overwrite)
     if len(members) == 1:
         outcome = of_one(members[0].package, jobs, out)
     else:
         outcome = predict_ensemble(members, jobs, own, of_one)
         print(f"predictions: {options.out}; each network's own: {own}")
     return EXIT_OK if conclude(outcome, out) else EXIT_FAILED
+
+
+def _check_table(out: Path, inputs: list[Path], options: Namespace) -> None:
+    from rt_pose.offline.prediction_files import is_own_table
+
+    check_output(out, inputs, overwrite=options.overwrite, is_ours=is_own_table)
 
 
 def predict_parser(parser: Parser) -> None:
@@ -80,6 +92,7 @@ def predict_parser(parser: Parser) -> None:
     parser.add_argument("--video", type=str, help="The recording.")
     parser.add_argument("--videos", type=str, help="Many: a folder, a pattern in quotes, or a list of paths.")
     parser.add_argument("--out", type=str, required=True, help="The CSV to write; of many, their folder.")
+    add_overwrite(parser)
     parser.takes(PredictConfig)
 
 
@@ -87,7 +100,9 @@ def smooth(options: Namespace) -> int:
     """Several networks' predictions of one video to one: ensemble Kalman smoothing of CSV files."""
     from rt_pose.offline.smooth_files import smooth_files
 
-    for line in smooth_files([Path(p) for p in options.csv], Path(options.out), options.mode, options.parts):
+    tables, out = [Path(p) for p in options.csv], Path(options.out)
+    _check_table(out, tables, options)
+    for line in smooth_files(tables, out, options.mode, options.parts):
         print(line)
     print(f"smoothed: {options.out}")
     return EXIT_OK
@@ -97,6 +112,7 @@ def smooth_parser(parser: Parser) -> None:
     """Add the options of `rt-pose smooth`."""
     parser.add_argument("csv", type=str, nargs="+", help="Prediction CSV of each network, of one video.")
     parser.add_argument("--out", type=str, required=True, help="The CSV to write.")
+    add_overwrite(parser)
     parser.add_argument(
         "--mode", choices=["single", "multiview", "pupil"], default="single", help="What moves together."
     )

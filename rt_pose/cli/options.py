@@ -13,10 +13,10 @@ from rt_pose.config.files import read_config
 from rt_pose.config.keys import help_text, keys_of
 from rt_pose.config.overrides import field_name, is_key, nearest_option, set_option
 from rt_pose.config.source import Place, Source
-from rt_pose.errors import UserError
+from rt_pose.errors import ExitCode, UserError
 
-EXIT_OK, EXIT_FAILED, EXIT_USER = 0, 1, 2
-EXIT_INTERRUPTED = 130
+EXIT_OK, EXIT_FAILED, EXIT_USER = ExitCode.DONE, ExitCode.FAILED, ExitCode.MISTAKE
+EXIT_INTERRUPTED = ExitCode.INTERRUPTED
 """Ended by Ctrl-C: 128 plus the signal's number, as in shells."""
 
 KEYS_TITLE = """
@@ -208,6 +208,22 @@ def add_tolerance(parser: Parser) -> None:
         type=float,
         default=100.0,
         help="So far from the episode it belongs to may an event take effect (ms).",
+    )
+
+
+def add_overwrite(parser: Parser) -> None:
+    """Add the option of verbs that write files which the user names.
+
+    Parameters
+    ----------
+    parser
+        Gets `--overwrite`.
+    """
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="Replace files that are there already. Without it only an earlier result of the same command is "
+        "replaced; what the command reads never is.",
     )
 
 

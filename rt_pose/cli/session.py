@@ -5,11 +5,13 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser, add_tolerance
+from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, add_tolerance
+from rt_pose.errors import UserError
+from rt_pose.files import check_output_folder
 
 
 def replay(options: Namespace) -> int:
-    """Compute a session's decisions again from its log: exit 0 identical, 1 differs."""
+    """Compute a session's decisions again: exit 0 identical, 1 differs, 4 incomplete, 5 not comparable."""
     from rt_pose.audit.audit import Audit, audit
 
     wanted = Audit(
@@ -26,11 +28,14 @@ def replay(options: Namespace) -> int:
     if found.hindsight:
         from rt_pose.reports import hindsight_page
 
-        hindsight_page.write(session, found.hindsight)
-        print(f"plots: {session / hindsight_page.PAGE_NAME}")
+        try:
+            hindsight_page.write(session, found.hindsight)
+            print(f"plots: {session / hindsight_page.PAGE_NAME}")
+        except UserError as error:  # an archive may be read-only: the scores stand
+            print(f"not kept: {error}")
     if (session / "report.html").is_file():
         print(f"`rt-pose report {session}` puts this into its report.html")
-    return EXIT_OK if found.identical else EXIT_FAILED
+    return found.exit_code
 
 
 def replay_parser(parser: Parser) -> None:
@@ -67,13 +72,26 @@ def replay_parser(parser: Parser) -> None:
 
 def report(options: Namespace) -> int:
     """Write report.html and report.json of a session."""
-    from rt_pose.reports.session_report import make_report
+    from rt_pose.reports.session_report import JSON_NAME, PAGE_NAME, make_report
 
-    make_report(Path(options.session))
-    print(f"report: {Path(options.session) / 'report.html'}")
+    session = Path(options.session)
+    out = Path(options.out) if options.out else session
+    if out.absolute() != session.absolute():
+        check_output_folder(out, (JSON_NAME, PAGE_NAME), JSON_NAME, overwrite=options.overwrite)
+    make_report(session, out)
+    print(f"report: {out / PAGE_NAME}")
     return EXIT_OK
 
 
 def session_parser(parser: Parser) -> None:
-    """Add the session's folder, which is all that `rt-pose report` takes."""
+    """Add the session's folder."""
     parser.add_argument("session", type=str, help="Session folder.")
+
+
+def report_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose report`."""
+    session_parser(parser)
+    parser.add_argument(
+        "--out", type=str, help="Folder to write to, for a session that cannot be written; its own otherwise."
+    )
+    add_overwrite(parser)

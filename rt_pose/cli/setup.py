@@ -12,7 +12,7 @@ from rt_pose.errors import UserError, nearest
 
 
 def doctor(options: Namespace) -> int:
-    """Say what works here, what does not, and what would mend it: exit 0 if experiments can run, else 1."""
+    """Say what works here, what does not, and what would fix it: exit 0 if experiments can run, else 1."""
     from rt_pose.cli.doctor import as_json, examine, lines, runs
 
     checks = examine()

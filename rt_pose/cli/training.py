@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Parser
+from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, Parser, add_overwrite
 from rt_pose.errors import UserError
+from rt_pose.files import check_output, check_output_folder, is_own_png, mark_png
 
 if TYPE_CHECKING:
     from train.fitting.fit import FitResult
@@ -59,7 +61,12 @@ def train_show_augmented(options: Namespace) -> int:
     """Draw a sheet of augmented samples with their keypoints: what the network will see."""
     from train.fitting.augmentation_sheet import show_augmented
 
-    print(f"sheet: {show_augmented(options.config)}")
+    if options.config.out:
+        out = Path(options.config.out).expanduser()
+        check_output(out, overwrite=options.overwrite, is_ours=is_own_png)
+    sheet = show_augmented(options.config)
+    mark_png(sheet)
+    print(f"sheet: {sheet}")
     return EXIT_OK
 
 
@@ -68,6 +75,7 @@ def show_augmented_parser(parser: Parser) -> None:
     from train.config import TrainConfig
 
     parser.takes(TrainConfig, file=True)
+    add_overwrite(parser)
 
 
 def fit_parser(parser: Parser) -> None:
@@ -106,6 +114,8 @@ def train_evaluate(options: Namespace) -> int:
     """How good a package is: errors, jitter, honest confidence, plausible movement; a page and CSVs."""
     from train.evaluation.evaluate import evaluate
 
+    made = ("evaluation.html", "evaluation.json", "predictions*.csv", "video_preds/**/*.csv")
+    check_output_folder(Path(options.config.out), made, made[1], overwrite=options.overwrite)
     print(f"page: {evaluate(options.config)}")
     return EXIT_OK
 
@@ -115,6 +125,7 @@ def evaluate_parser(parser: Parser) -> None:
     from train.evaluation.config import EvaluateConfig
 
     parser.takes(EvaluateConfig)
+    add_overwrite(parser)
 
 
 def train_quantise(options: Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import re
 import types
 import typing
@@ -17,6 +18,7 @@ from rt_pose.config.source import Path, Source, path_text
 from rt_pose.errors import UserError, nearest
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 _DURATION = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(us|ms|s|min)\s*")
 LONGEST_NS = 3600e12
@@ -110,6 +112,22 @@ def hints_of(kind: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
+def retired_keys(kind: Any) -> dict[str, str]:
+    """Get the keys that a section once had, which old files may still hold.
+
+    Parameters
+    ----------
+    kind
+        A dataclass.
+
+    Returns
+    -------
+    dict[str, str]
+        Why each is gone, from the class's `RETIRED`.
+    """
+    return getattr(kind, "RETIRED", {})
+
+
 def without_none(hint: Any) -> Any:
     """Get the type T of `T | None`.
 
@@ -191,7 +209,10 @@ def read_section(kind: Any, data: Any, path: Path, source: Source) -> Any:
         return None
     known, hints, values = len(source.problems), hints_of(kind), {}
     for key in data:
-        if key not in hints:
+        if key in retired_keys(kind):
+            text = path_text((*path, key))
+            log.warning("%s: %s is ignored: %s", source.place((*path, key)), text, retired_keys(kind)[key])
+        elif key not in hints:
             place = source.place((*path, key))
             text = f"{place}: unknown key '{path_text((*path, key))}'{nearest(key, hints)}"
             source.problems.append((place, text))

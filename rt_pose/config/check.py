@@ -11,8 +11,11 @@ from rt_pose.config.source import Path, Source
 from rt_pose.errors import UserError
 
 if TYPE_CHECKING:
-    from rt_pose.config.schema import CropConfig, RunConfig, SafetyConfig
+    from rt_pose.config.schema import CropConfig, RecoveryConfig, RunConfig, SafetyConfig
 
+EVERY_CAMERA = ("any", "all")
+"""What several cameras mean to a rule that names none."""
+MOST_ATTEMPTS = 100
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -56,10 +59,14 @@ def _names(config: RunConfig) -> Iterator[Problem]:
     named: dict[str, Iterable[tuple[str | int, str]]] = {
         "cameras": ((name, name) for name in config.cameras),
         "outputs": ((name, name) for name in config.outputs),
+        "inputs": ((name, name) for name in config.inputs),
         "zones": ((name, name) for name in config.zones),
         "rules": ((i, rule.name) for i, rule in enumerate(config.rules)),
         "protocol": ((i, block.block) for i, block in enumerate(config.protocol)),
     }
+    for name in EVERY_CAMERA:
+        if name in config.cameras:
+            yield ("cameras", name), f"{name!r} is a word of the rules: it stands for {name} of the cameras"
     for kind, names in named.items():
         for key, name in names:
             if not _NAME.fullmatch(name):
@@ -89,9 +96,21 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
     for name, camera in config.cameras.items():
         if camera.crop is not None:
             yield from _crop(camera.crop, ("cameras", name, "crop"))
+    for name, output in config.outputs.items():
+        yield from _recovery(output.recovery, ("outputs", name, "recovery"))
     yield from _safety(config.safety)
     if config.engine.threads < 0:
         yield ("engine", "threads"), f"expected 0 or more, got {config.engine.threads}"
+
+
+def _recovery(recovery: RecoveryConfig, path: Path) -> Iterator[Problem]:
+    if not 0 <= recovery.attempts <= MOST_ATTEMPTS:
+        yield (*path, "attempts"), f"expected 0 to {MOST_ATTEMPTS}, got {recovery.attempts}"
+    try:
+        if not 10e6 <= duration_ns(recovery.pause, "") <= 60e9:
+            yield (*path, "pause"), f"expected 10 ms to 60 s, got {recovery.pause!r}"
+    except UserError as error:
+        yield (*path, "pause"), str(error).removeprefix(": ")
 
 
 def _safety(safety: SafetyConfig) -> Iterator[Problem]:

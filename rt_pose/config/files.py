@@ -15,6 +15,10 @@ from rt_pose.errors import UserError, nearest
 
 MERGE = "tag:yaml.org,2002:merge"
 PLAIN = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
+MAX_BYTES, MAX_DEPTH, MAX_VALUES = 1 << 20, 40, 100_000
+"""What no configuration comes near; beyond it a file is something else, or meant to stop the program."""
+MAX_NAME, MAX_DIGITS = 4096, 18
+"""Characters of a key, which in other programs' files may be a path; digits of a whole number."""
 
 
 def find_config(name: str | Path) -> Path:
@@ -66,20 +70,22 @@ def read_config(name: str | Path) -> Source:
         Where the file cannot be found or read.
     """
     path = find_config(name)
+    source = Source({}, str(path))
     try:
-        loader = _Loader(path.read_text(encoding="utf-8"))
-        root = loader.get_single_node()
-        reader = _Reader(loader, Source({}, str(path)))
-        plain = reader.value(root, ()) if root is not None else None
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"{path.stat().st_size:,} bytes are too long for a configuration")
+        plain = _read(path.read_text(encoding="utf-8"), source)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: not YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{path}: not YAML: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     if not isinstance(plain, dict):
         raise UserError(f"configuration {path}: expected keys and values, got {type(plain).__name__}")
-    reader.source.plain = plain
-    return reader.source
+    source.plain = plain
+    return source
 
 
 def parse_value(text: str) -> Any:
@@ -98,12 +104,26 @@ def parse_value(text: str) -> Any:
     Raises
     ------
     ValueError
-        Where the text is not YAML.
+        Where the text is not YAML, or has a key twice.
     """
+    source = Source({}, "value")
     try:
-        return yaml.load(text, _Loader)
+        value = _read(text, source)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
+    if source.problems:
+        raise ValueError(source.problems[0][1])
+    return value
+
+
+def _read(text: str, source: Source) -> Any:
+    """The plain value of a text; its source gets the places of values, and keys that are written twice."""
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        return _Reader(loader, source).value(root, ()) if root is not None else None
+    except RecursionError:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -121,18 +141,33 @@ class _Reader:
     def __init__(self, loader: _Loader, source: Source) -> None:
         self._loader, self.source = loader, source
         self._open: set[int] = set()
+        self._count = 0
 
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise _wrong(f"more than {MAX_VALUES:,} values, repeated ones included", node)
+        if len(path) > MAX_DEPTH:
+            raise _wrong(f"nested more than {MAX_DEPTH} deep", node)
         if isinstance(node, yaml.ScalarNode):
-            return self._loader.construct_object(node)
+            return self._scalar(node, path)
         if node.tag not in PLAIN:
-            raise _wrong(f"{path_text(path)}: the tag {node.tag} is not allowed", node)
+            raise _wrong(f"{_at(path)}the tag {node.tag} is not allowed", node)
         if id(node) in self._open:
             raise _wrong(f"{path_text(path)} contains itself", node)
         self._open.add(id(node))
         made = self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._list(node, path)
         self._open.remove(id(node))
         return made
+
+    def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
+        try:
+            value = self._loader.construct_object(node)
+        except ValueError as error:  # a date that there is not, a number of thousands of digits
+            raise _wrong(f"{_at(path)}{error}", node) from error
+        if type(value) is int and abs(value) >= 10**MAX_DIGITS:
+            raise _wrong(f"{_at(path)}a whole number of more than {MAX_DIGITS} digits", node)
+        return value
 
     def _list(self, node: yaml.Node, path: KeyPath) -> list[Any]:
         items = []
@@ -146,7 +181,11 @@ class _Reader:
         self._loader.flatten_mapping(node)
         values = {}
         for key_node, item in node.value:
-            key = self._loader.construct_object(key_node, deep=True)
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _wrong(f"{_at(path)}a key is a name, not a list or a group", key_node)
+            if len(key_node.value) > MAX_NAME:
+                raise _wrong(f"{_at(path)}a key of {len(key_node.value):,} characters", key_node)
+            key = self._scalar(key_node, path)
             self.source.places[*path, key] = self._place(key_node)
             values[key] = self.value(item, (*path, key))
         return values
@@ -167,6 +206,10 @@ class _Reader:
 
     def _place(self, node: yaml.Node) -> Place:
         return Place(self.source.where, node.start_mark.line + 1)
+
+
+def _at(path: KeyPath) -> str:
+    return f"{path_text(path)}: " if path else ""
 
 
 def _wrong(message: str, node: yaml.Node) -> yaml.MarkedYAMLError:

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from rt_pose.config.build import default_of, hints_of, to_plain, without_none
+from rt_pose.config.build import default_of, hints_of, retired_keys, to_plain, without_none
 from rt_pose.config.files import parse_value
 from rt_pose.config.source import Path, Place, Source
 from rt_pose.errors import nearest
@@ -107,6 +107,8 @@ def _step(node: Any, hint: Any, word: str, before: list[str]) -> tuple[str | int
     if dataclasses.is_dataclass(hint):
         hints = hints_of(typing.cast(type, hint))
         key = field_name(word)
+        if key in retired_keys(hint):
+            return key, bool, {}
         if key not in hints:
             raise ValueError(f"no such option{nearest_option(key, ['.'.join([*before, h]) for h in hints])}")
         field = next(f for f in dataclasses.fields(hint) if f.name == key)

@@ -119,6 +119,20 @@ class ActionConfig:
 
 
 @dataclass
+class AfterConfig:
+    """Events of another rule, fired or withheld, that must have come before."""
+
+    rule: str
+    """Name of the other rule."""
+    within: str
+    """They came at most this long ago, e.g. `60 s`."""
+    delay: str = "0 ms"
+    """They came at least this long ago."""
+    count: int = 1
+    """At least so many of them."""
+
+
+@dataclass
 class RuleConfig:
     """A condition on tracks, with a time policy and an action.
 
@@ -145,14 +159,26 @@ class RuleConfig:
     `probability` until this condition holds, e.g. `speed(nose) < 30`."""
     hold: str = "0 ms"
     """How long (scene time) the condition must have been true without a break."""
+    after: AfterConfig | None = None
+    """It can only be true some time after events of another rule: a delay, a sequence, a count."""
+    repeat: str | None = None
+    """While it stays true act again each time this has passed, e.g. a train a second while inside; what an
+    order or the protocol held back once does not begin before the condition has been false."""
     refractory: str = "0 ms"
     """Shortest scene time between two firings."""
+    refractory_jitter: str = "0 ms"
+    """The refractory time is longer by a random time from 0 to this, drawn for each event from the seed."""
     withhold: float = 0.0
     """Share of events randomly withheld as controls, from the session's seed; logged as withheld."""
+    withhold_block: int | None = None
+    """Balanced controls: of each so many events in a row exactly that share is withheld, at random places."""
     deadline: str | None = None
     """Longest time from exposure to decision for this rule; the run's budget where it is not given."""
     late: Literal["suppress", "fire"] = "suppress"
     """What to do with a decision past its deadline."""
+    camera: str = "any"
+    """With several cameras: the one that it looks at (also written `x(nose@top)`), `any` of them, or `all`:
+    then each must show the condition. Whichever it is, the rule is one: one refractory time, one control."""
     individual: int | Literal["each", "any"] = "each"
     """Which individual, where there are several: each by itself, any of them, or the one of that number."""
     enabled: bool = True

@@ -7,7 +7,7 @@ came. The attribute texts below are also the `--help` of the command line.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from rt_pose.config.rules import BlockConfig, GeometryConfig, RuleConfig, ZoneConfig
 
@@ -43,6 +43,8 @@ class CameraConfig:
     """The driver's own settings."""
     crop: CropConfig | None = None
     """Follow the animal with a window; none: the network always sees the whole frame."""
+    model: str = ""
+    """Folder of a model package of its own, with the same keypoints; the run's `model` where not given."""
 
 
 @dataclass
@@ -58,6 +60,17 @@ class LimitsConfig:
 
 
 @dataclass
+class RecoveryConfig:
+    """What is done about an output that has failed. Its line is low meanwhile, commands are refused; none is
+    sent later."""
+
+    attempts: int = 3
+    """How often it is opened again; 0: a fault is for the whole session."""
+    pause: str = "1 s"
+    """Time before each attempt."""
+
+
+@dataclass
 class OutputConfig:
     """One output of the rig."""
 
@@ -69,6 +82,18 @@ class OutputConfig:
     """Names of its lines, from line 0 on; rules may name them in place of numbers."""
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     """What rules may ask of each of its lines at most; more is suppressed with the reason `cap`."""
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    """What is done where a write, an answer or a heartbeat of it fails."""
+
+
+@dataclass
+class InputConfig:
+    """One line that goes on and off: a lick, a lever, a sync pulse."""
+
+    driver: str
+    """Name of the driver (`rt-pose devices` lists them)."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The driver's own settings."""
 
 
 @dataclass
@@ -109,10 +134,9 @@ class EngineConfig:
     whether pinned to them; elsewhere one a physical core."""
     priority: Literal["normal", "high"] = "normal"
     """high: the loop's process has priority over others (nice -10; needs root or CAP_SYS_NICE)."""
-    keep_warm: bool = False
-    """Run the network once on a blank image just before a frame is due, so that the frame finds it in the
-    processor's caches: a shorter forward for twice the work. Needs a camera with a steady rate, and time
-    between frames; where either is missing it does nothing."""
+    RETIRED: ClassVar[dict[str, str]] = {
+        "keep_warm": "running the network twice a frame gained 8 % at 30 frames a second and nothing at 60"
+    }
 
 
 @dataclass
@@ -137,6 +161,8 @@ class PublishConfig:
     """Rate of reduced frames for viewers; 0 = none."""
     frame_width_px: int = 480
     """Longest width of a published frame."""
+    keys: str = ""
+    """Server's file of `rt-pose keys`; addresses that other machines reach need one."""
 
 
 @dataclass
@@ -157,6 +183,8 @@ class RunConfig:
     """Folder of the model package."""
     outputs: dict[str, OutputConfig] = field(default_factory=dict)
     """Outputs by name."""
+    inputs: dict[str, InputConfig] = field(default_factory=dict)
+    """Inputs by name; rules ask for one with `line(NAME)`."""
     zones: dict[str, ZoneConfig] = field(default_factory=dict)
     """Named regions."""
     geometry: dict[str, GeometryConfig] = field(default_factory=dict)
@@ -165,6 +193,8 @@ class RunConfig:
     """What to fire on."""
     protocol: list[BlockConfig] = field(default_factory=list)
     """Blocks in their order, e.g. baseline, stimulation; without any all rules are enabled throughout."""
+    protocol_order: Literal["written", "shuffled"] = "written"
+    """shuffled: the blocks come in an order drawn from the seed."""
     engine: EngineConfig = field(default_factory=EngineConfig)
     """How the network is run."""
     publish: PublishConfig = field(default_factory=PublishConfig)
@@ -173,6 +203,9 @@ class RunConfig:
     """What is recorded."""
     budget_ms: float = 50.0
     """Exposure to decision: later than this is a missed deadline."""
+    budget_check: Literal["warn", "refuse", "off"] = "warn"
+    """What to do where the chain from image to keypoints, timed at the start, takes longer than the budget or
+    a rule's deadline, so that it can never be met."""
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     """When a loop that has stopped counts as hung."""
     frames: Literal["latest", "every"] = "latest"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rt_pose.clock import NS_PER_S
@@ -80,6 +81,26 @@ def plan_action(rule: RuleConfig, outputs: dict[str, OutputConfig], where: str) 
             "withhold where it begins, and leave it out here"
         )
     return plan
+
+
+def line_name(plan: ActionPlan, outputs: Mapping[str, OutputConfig]) -> str:
+    """Name the line of an action as the configuration does.
+
+    Parameters
+    ----------
+    plan
+        The action.
+    outputs
+        The configured outputs by name.
+
+    Returns
+    -------
+    str
+        Such as `box line shutter`; the line's number where it has no name.
+    """
+    output = outputs.get(plan.output)
+    names = output.lines if output is not None else []
+    return f"{plan.output} line {names[plan.line] if plan.line < len(names) else plan.line}"
 
 
 def check_fits(plan: ActionPlan, output: OutputInfo, where: str) -> None:

@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.check import check_run
 from rt_pose.config.schema import EngineConfig, RunConfig
-from rt_pose.decisions.explain import explain
+from rt_pose.decisions.explain import explain, explain_protocol
+from rt_pose.decisions.lines import meetings
 from rt_pose.decisions.protocol import make_protocol
 from rt_pose.decisions.rule import Rig, Rule, make_rules
 from rt_pose.errors import UserError
@@ -20,13 +22,18 @@ from rt_pose.rules.draw import RulesPicture, draw
 from rt_pose.rules.parse import parse
 from rt_pose.rules.quantities import find_quantity
 from rt_pose.rules.tree import And, Call, Chain, Compare, Name, Negative, Node, Not, Or
+from rt_pose.types import Track
 from rt_pose.video import read_frames
 
+COST_RUNS = 30
+"""Evaluations of which the median is told."""
 BLANK_PX = 60
 """Margin around zones where there is no frame to draw them on."""
 
 
-def check(config: RunConfig, model: str = "", video: str = "", image: str = "", out: str = "") -> list[str]:
+def check(
+    config: RunConfig, model: str = "", video: str = "", image: str = "", out: str = "", details: bool = False
+) -> list[str]:
     """Explain the rules of a configuration, one sentence each.
 
     Parameters
@@ -41,6 +48,8 @@ def check(config: RunConfig, model: str = "", video: str = "", image: str = "", 
         A picture that they are drawn on instead.
     out
         The PNG to write; empty for none.
+    details
+        Whether to say also where actions may meet on a line, and how long a decision about each rule takes.
 
     Returns
     -------
@@ -56,15 +65,40 @@ def check(config: RunConfig, model: str = "", video: str = "", image: str = "", 
     package = read_package(model or config.model) if model or config.model else None
     keypoints = package.manifest.keypoints if package else named_keypoints(config)
     rules = make_rules(config, keypoints, dict.fromkeys(config.outputs, 0.0))
+    rig = Rig.of(config, keypoints)
     make_protocol(config)
     lines = [explain(rule, config) for rule in rules] or ["the configuration has no rules"]
+    if details:
+        lines += meetings(rules, config.outputs)
+        lines += [_cost(rule, rig, len(keypoints)) for rule in rules]
+    lines += explain_protocol(config)
     if package is None and rules:
         names = ", ".join(keypoints)
         lines.append(f"No model was given (--model), so names of keypoints are as written: {names}.")
     if out:
-        _write(Path(out), _picture(config, package, keypoints, rules, video, image))
+        _write(Path(out), _picture(config, package, rig, rules, video, image))
         lines.append(f"picture: {out}")
     return lines
+
+
+def _cost(rule: Rule, rig: Rig, keypoints: int) -> str:
+    """How long one decision about a rule takes, on a track in the middle of what it looks at."""
+    clock = HostClock()
+    geometry = next(iter(rig.geometries.values()), None)
+    evaluator = rule.condition.evaluator(0, geometry)
+    places = [place for zone in rig.zones.values() for place in zone.outline()] or [(160.0, 120.0)]
+    xy = np.broadcast_to(np.mean(places, axis=0), (1, keypoints, 2)).copy()
+    cov = np.broadcast_to(np.diag([25.0, 25.0, 1e4, 1e4]), (1, keypoints, 4, 4)).copy()
+    ages, lost = np.zeros((1, keypoints)), np.zeros((1, keypoints), bool)
+    track = Track("", 0, 0, xy, np.full_like(xy, 10.0), cov, ages, lost)
+    evaluate = evaluator.holds if rule.config.probability is None else evaluator.probability
+    times_ns = []
+    for _ in range(COST_RUNS):
+        begin_ns = clock.now_ns()
+        evaluator.set_track(track)
+        evaluate()
+        times_ns.append(clock.now_ns() - begin_ns)
+    return f"{rule.name} takes {np.median(times_ns) / NS_PER_MS:.2f} ms a decision here."
 
 
 def named_keypoints(config: RunConfig) -> list[str]:
@@ -96,7 +130,7 @@ def _names(node: Node) -> Iterator[str]:
             for kind, argument in zip(kinds, arguments, strict=False):
                 if isinstance(argument, Name):
                     if kind in ("keypoint", "place"):
-                        yield argument.text
+                        yield argument.text.partition("@")[0]
                 else:
                     yield from _names(argument)
         case Chain(parts) | Compare(parts) | And(parts) | Or(parts):
@@ -109,12 +143,11 @@ def _names(node: Node) -> Iterator[str]:
 def _picture(
     config: RunConfig,
     package: Package | None,
-    keypoints: list[str],
+    rig: Rig,
     rules: list[Rule],
     video: str,
     image: str,
 ) -> NDArray[np.uint8]:
-    rig = Rig.of(config, keypoints)
     frame = _frame(package, video, image)
     found = {} if frame is None or package is None else _estimate(package, frame)
     if frame is None:

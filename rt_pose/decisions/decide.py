@@ -6,67 +6,41 @@ decided here and nowhere else, always with the reason.
 
 A suppressed event is used up like a fired one: what held it back may end while the condition goes on, and
 then nothing fires. So a stimulus always stands at the same distance from what the animal did, never from an
-`arm`, the beginning of a block or the end of a refractory time, and each entry is one trial in the log. What
+order, the beginning of a block or the end of a refractory time, and each entry is one trial in the log. What
 only ends a stimulus is not held back by block, pause or refractory time: no line stays on because of them.
+
+A rule belongs to the rig: several cameras that see the same thing make one event. Where any of them will do
+the event is caused by a frame that shows the condition; where all of them must agree, by the last to agree.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.limits import Limits, make_limits
+from rt_pose.decisions.lines import Lines
 from rt_pose.decisions.protocol import DISABLED, Protocol, make_protocol
+from rt_pose.decisions.rig_time import cause_ns, effect_scene_ns
 from rt_pose.decisions.rule import Rule, make_rules
+from rt_pose.decisions.rule_state import CameraView, Evaluation, RuleState, RuleStates
 from rt_pose.rules.condition import ConditionEvaluator
+from rt_pose.rules.semantics import CURRENT, ONE_RIG
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import Event, FloatArray, FrameStamps, Outcome, Track
 
 __all__ = ["Decider", "Rule", "RuleSet", "cause_ns", "effect_scene_ns", "is_withheld", "make_rules"]
 
 
-@dataclass(slots=True)
-class _RuleState:
-    """A rule and the individual it is evaluated for, or all of them where any will do."""
-
-    rule: Rule
-    evaluators: list[tuple[int, ConditionEvaluator, ConditionEvaluator | None]]
-    """(individual, of the condition, of the release)."""
-    on: bool = False
-    """Its condition holds, hysteresis included."""
-    since_ns: int | None = None
-    """Scene time since which the condition has held."""
-    emitted: bool = False
-    """The event of this period of being true has been made."""
-    lost: bool = False
-    """A keypoint of the condition was lost: its evaluations then are discarded once it is seen again."""
-    last_event_ns: int | None = None
-    """Scene time of the last firing (or withholding), for the refractory time."""
-    yoked: int = 0
-    """How many of the other session's times have come."""
-
-    def reset(self, *, memories: bool) -> None:
-        """As if nothing had held; the refractory time runs on."""
-        self.on, self.since_ns, self.emitted = False, None, False
-        if memories:
-            self.lost = False
-            for _, evaluator, release in self.evaluators:
-                evaluator.reset()
-                if release is not None:
-                    release.reset()
-
-
-@dataclass(slots=True)
-class _Evaluation:
-    """The evaluation of one rule at one prediction."""
-
-    on: bool
-    individual: int
-    evaluator: ConditionEvaluator
-    lost: bool
-    probability: float | None
+REPEATED_AFTER = ("condition", "late", "control", "refractory", "cap", "busy")
+"""Reasons after which an event is repeated while its condition holds: those that time alone may end. What an
+order or the protocol held back stays used up."""
 
 
 @dataclass(slots=True)
@@ -75,6 +49,8 @@ class _FrameContext:
 
     camera: str
     stamps: FrameStamps
+    now_ns: int
+    """Time of the frame on which holds and refractory times are measured."""
     t_judged_ns: int
     armed: bool
     confidence: FloatArray | None
@@ -106,9 +82,21 @@ def is_withheld(seed: int, rule: str, camera: str, epoch: int, frame_index: int,
     bool
         Whether it is withheld.
     """
-    cause = f"{seed}/{rule}/{camera}/{epoch}/{frame_index}".encode()
-    draw = int.from_bytes(hashlib.blake2b(cause, digest_size=8).digest(), "little") / 2**64
-    return draw < share
+    return _draw(seed, rule, camera, epoch, frame_index) < share
+
+
+def _draw(*cause: object) -> float:
+    """A number from 0 to 1 that belongs to its cause."""
+    text = "/".join(map(str, cause)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") / 2**64
+
+
+def _is_due(state: RuleState, now_ns: int) -> bool:
+    """Whether a rule that has held long enough makes an event, its first one or a repetition."""
+    if not state.emitted:
+        return True
+    repeat_ns, last_ns = state.rule.repeat_ns, state.repeat_from_ns
+    return repeat_ns is not None and last_ns is not None and now_ns - last_ns >= repeat_ns
 
 
 class Decider:
@@ -122,6 +110,8 @@ class Decider:
         id_step: int = 1,
         limits: Limits | None = None,
         protocol: Protocol | None = None,
+        states: RuleStates | None = None,
+        lines: Lines | None = None,
     ) -> None:
         """Begin with no rule true.
 
@@ -139,19 +129,28 @@ class Decider:
             The caps on outputs, one object for all cameras; None for no caps.
         protocol
             Blocks and parameters, one object for all cameras; None for the rules as configured.
+        states
+            What the rules have seen, one object for all cameras; None where there is one camera.
+        lines
+            The lines that are busy, one object for all cameras.
         """
-        self._limits = limits or Limits({})
+        self._limits, self._lines = limits or Limits({}), lines or Lines()
+        self._shared = states or RuleStates()
+        self._one_rig = self._shared.semantics >= ONE_RIG
         self.rules = rules
         self._protocol = protocol or make_protocol(RunConfig(rules=[rule.config for rule in rules]))
         self._seed = seed
         self._next_id, self._id_step = first_event_id, id_step
-        self._rule_states: list[_RuleState] | None = None
+        self._rule_states: list[RuleState] | None = None
         self._has_memory = False
+        self._asks_inputs: list[ConditionEvaluator] = []
         self._epoch: int | None = None
         self._clock_steps = 0
         """Steps of the filter's clock that the rules have already been reset for."""
         self.predictions: dict[int, Track] = {}
         """The last frame's predictions, by their delay (ns) after the decision."""
+        self._lost: dict[int, NDArray[np.bool_]] = {}
+        """Of these, the keypoints on which no rule may fire, (N, K)."""
 
     def decide(
         self,
@@ -185,133 +184,181 @@ class Decider:
             The events of this frame, each with its rule.
         """
         if self._rule_states is None:
-            self._rule_states = [
-                state for rule in self.rules for state in _rule_states(rule, camera, causal_filter.shape[0])
-            ]
+            self._rule_states = self._shared.of_camera(self.rules, camera, causal_filter.shape[0])
             self._has_memory = any(
-                evaluator.has_memory for state in self._rule_states for _, evaluator, _ in state.evaluators
+                evaluator.has_memory
+                for state in self._rule_states
+                for _, evaluator, _ in state.views[camera].evaluators
             )
+            self._asks_inputs = [
+                evaluator
+                for state in self._rule_states
+                for _, *both in state.views[camera].evaluators
+                for evaluator in both
+                if evaluator is not None and evaluator.has_inputs
+            ]
+        now_ns = self._shared.now_ns(camera, stamps)
         if stamps.epoch != self._epoch:
             for state in self._rule_states:
-                state.reset(memories=True)
+                state.restart(camera)
             self._epoch = stamps.epoch
         if causal_filter.clock_steps != self._clock_steps:
             self._clock_steps = causal_filter.clock_steps
-            self._reset_after_clock_step(stamps.t_scene_ns)
+            self._restart_after_clock_step(camera, now_ns)
+        if not armed:
+            self._lines.free()
+        if self._asks_inputs:
+            on = self._shared.inputs.at_frame(camera)
+            for evaluator in self._asks_inputs:
+                evaluator.set_inputs(on)
         self._protocol.advance(camera, stamps)
         exposure = (
             causal_filter.predict(camera, stamps.index, stamps.t_scene_ns) if self._has_memory else None
         )
-        frame = _FrameContext(camera, stamps, t_judged_ns, armed, confidence, exposure)
+        frame = _FrameContext(camera, stamps, now_ns, t_judged_ns, armed, confidence, exposure)
         self.predictions.clear()
+        self._lost.clear()
         for state in self._rule_states:
             delay_ns = state.rule.delay_ns
             if delay_ns not in self.predictions:
                 effect_ns = effect_scene_ns(stamps, t_judged_ns, delay_ns)
-                self.predictions[delay_ns] = causal_filter.predict(camera, stamps.index, effect_ns)
+                ahead = causal_filter.predict(camera, stamps.index, effect_ns)
+                self.predictions[delay_ns] = ahead
+                self._lost[delay_ns] = _without_numbers(ahead) if self._one_rig else ahead.lost
             self._step_rule(state, self.predictions[delay_ns], frame)
         return frame.events
 
-    def _reset_after_clock_step(self, t_scene_ns: int) -> None:
-        """Reset the rules after the scene clock stepped back and the tracks restarted.
+    def _restart_after_clock_step(self, camera: str, now_ns: int) -> None:
+        """Restart the rules after the scene clock stepped back and the tracks restarted.
 
-        A refractory time under way restarts too: how much of it had passed is no longer known.
+        A refractory time under way restarts too where it is measured on that clock: how much of it had passed
+        is no longer known.
         """
         assert self._rule_states is not None
         for state in self._rule_states:
-            state.reset(memories=True)
+            state.restart(camera)
             if state.last_event_ns is not None:
-                state.last_event_ns = min(state.last_event_ns, t_scene_ns)
+                state.last_event_ns = min(state.last_event_ns, now_ns)
 
-    def _step_rule(self, state: _RuleState, ahead: Track, frame: _FrameContext) -> None:
-        evaluation = self._evaluate(state, ahead, frame)
+    def _step_rule(self, state: RuleState, ahead: Track, frame: _FrameContext) -> None:
+        view = state.views[frame.camera]
+        evaluation = self._evaluate(state.rule, view, ahead, frame)
         if state.rule.yoke_times_ns is not None:
             self._fire_yoked(state, evaluation, frame)
             return
-        if state.lost and not evaluation.lost:
-            state.reset(memories=False)
-            evaluation = self._evaluate(state, ahead, frame)
-        state.lost = evaluation.lost
-        if not evaluation.on:
-            state.reset(memories=False)
+        if view.lost and not evaluation.lost:
+            view.on = False
+            evaluation = self._evaluate(state.rule, view, ahead, frame)
+        after = state.rule.after
+        if after is not None and not after.holds(self._shared.decided_ns[after.rule], frame.now_ns):
+            evaluation.on = False
+        by_order = self._one_rig and self._was_made_true_by_order(state.rule, view, evaluation)
+        view.on, view.lost, view.seen_ns = evaluation.on, evaluation.lost, frame.now_ns
+        on, lost = state.combine(frame.now_ns)
+        if not on or (state.lost and not lost):
+            state.end_period()
+        state.lost = lost
+        if not on:
             return
-        state.on = True
-        now = frame.stamps.t_scene_ns
         if state.since_ns is None:
-            state.since_ns = now
-        if state.emitted or now - state.since_ns < state.rule.hold_ns:
+            state.since_ns, state.by_order = frame.now_ns, by_order
+        if frame.now_ns - state.since_ns < state.rule.hold_ns or not _is_due(state, frame.now_ns):
             return
+        if not evaluation.on or evaluation.lost > lost:
+            return  # another camera shows it: the event waits for a frame of that one
         state.emitted = True
-        outcome, reason = self._outcome(state, evaluation, frame)
+        outcome, reason = self._outcome(state, frame)
         if outcome != "suppressed":
-            state.last_event_ns = now
+            state.last_event_ns = frame.now_ns
+            state.refractory_ns = state.rule.refractory_ns + self._jitter_ns(state.rule)
+            self._note_decided(state.rule, frame)
+        state.repeat_from_ns = frame.now_ns if reason in REPEATED_AFTER else None
         self._emit(state.rule, evaluation, frame, outcome, reason)
 
-    def _evaluate(self, state: _RuleState, ahead: Track, frame: _FrameContext) -> _Evaluation:
+    def _jitter_ns(self, rule: Rule) -> int:
+        """The random part of the refractory time that the coming event has."""
+        number = self._shared.decided[rule.name]
+        return round(_draw(self._seed, rule.name, "refractory", number) * rule.refractory_jitter_ns)
+
+    def _note_decided(self, rule: Rule, frame: _FrameContext) -> None:
+        self._shared.decided[rule.name] += 1
+        self._shared.decided_ns[rule.name].append(frame.now_ns)
+
+    def _was_made_true_by_order(self, rule: Rule, view: CameraView, evaluation: Evaluation) -> bool:
+        """Whether a condition holds only because `set` lowered its probability since the frame before."""
+        before, view.threshold = view.threshold, self._protocol.parameters[rule.name].probability
+        if before is None or before == view.threshold or view.on or not evaluation.on:
+            return False
+        return evaluation.probability is not None and evaluation.probability < before
+
+    def _evaluate(self, rule: Rule, view: CameraView, ahead: Track, frame: _FrameContext) -> Evaluation:
         """Evaluate a rule for the individual for whom it holds most, the lost ones last."""
-        best: _Evaluation | None = None
+        best: Evaluation | None = None
         missing = 1.0
-        for who, evaluator, release in state.evaluators:
-            one = self._evaluate_individual(state, who, evaluator, release, ahead, frame)
+        for who, evaluator, release in view.evaluators:
+            one = self._evaluate_individual(rule, view, who, evaluator, release, ahead, frame)
             if one.probability is not None and not one.lost and not math.isnan(one.probability):
                 missing *= 1.0 - one.probability
-            if best is None or _rank(one) > _rank(best):
+            if best is None or one.rank > best.rank:
                 best = one
         assert best is not None
-        if len(state.evaluators) > 1 and best.probability is not None and not best.lost:
+        if len(view.evaluators) > 1 and best.probability is not None and not best.lost:
             best.probability = 1.0 - missing
-            best.on = best.probability >= self._threshold(state)
+            best.on = best.probability >= self._threshold(rule, view)
         return best
 
     def _evaluate_individual(
         self,
-        state: _RuleState,
+        rule: Rule,
+        view: CameraView,
         who: int,
         evaluator: ConditionEvaluator,
         release: ConditionEvaluator | None,
         ahead: Track,
         frame: _FrameContext,
-    ) -> _Evaluation:
+    ) -> Evaluation:
         if frame.exposure is not None:
             evaluator.observe(frame.exposure, frame.confidence)
             if release is not None:
                 release.observe(frame.exposure, frame.confidence)
         evaluator.set_track(ahead, frame.confidence)
-        lost = any(ahead.lost[who, k] for k in state.rule.keypoints)
-        if self._protocol.parameters[state.rule.name].probability is not None:
+        lost = any(self._lost[rule.delay_ns][who, k] for k in rule.keypoints)
+        if self._protocol.parameters[rule.name].probability is not None:
             probability = evaluator.probability()
-            return _Evaluation(probability >= self._threshold(state), who, evaluator, lost, probability)
+            return Evaluation(probability >= self._threshold(rule, view), who, evaluator, lost, probability)
         on = evaluator.holds()
-        if state.on and not on and release is not None:
+        if view.on and not on and release is not None:
             release.set_track(ahead, frame.confidence)
             on = not release.holds()
-        return _Evaluation(on, who, evaluator, lost, None)
+        return Evaluation(on, who, evaluator, lost, None)
 
-    def _threshold(self, state: _RuleState) -> float:
+    def _threshold(self, rule: Rule, view: CameraView) -> float:
         """The probability at which the rule comes true, or down to which it stays so."""
-        parameters = self._protocol.parameters[state.rule.name]
+        parameters = self._protocol.parameters[rule.name]
         enter, stay = parameters.probability, parameters.release
         assert enter is not None
-        return min(enter, stay) if state.on and stay is not None else enter
+        return min(enter, stay) if view.on and stay is not None else enter
 
-    def _fire_yoked(self, state: _RuleState, evaluation: _Evaluation, frame: _FrameContext) -> None:
+    def _fire_yoked(self, state: RuleState, evaluation: Evaluation, frame: _FrameContext) -> None:
         """Fire at the first frame whose command would act at one of the other session's times or later."""
         times, time = state.rule.yoke_times_ns, self._protocol.time
         assert times is not None
-        if frame.camera != time.camera or state.yoked >= len(times):
+        if state.yoked >= len(times) or not (self._one_rig or frame.camera == time.camera):
             return
+        now_ns = frame.now_ns if self._one_rig else time.elapsed_ns
         wait_ns = frame.t_judged_ns - cause_ns(frame.stamps) + state.rule.delay_ns
-        if time.elapsed_ns + wait_ns < times[state.yoked]:
+        if now_ns + wait_ns < times[state.yoked]:
             return
         state.yoked += 1
         outcome, reason = self._suppression(state.rule, frame)
         if not reason:
             outcome, reason = "fired", "yoked"
-            self._limits.count(state.rule.plan, frame.t_judged_ns)
+            self._begin(state.rule, outcome, frame)
+            self._note_decided(state.rule, frame)
         self._emit(state.rule, evaluation, frame, outcome, reason)
 
     def _emit(
-        self, rule: Rule, evaluation: _Evaluation, frame: _FrameContext, outcome: Outcome, reason: str
+        self, rule: Rule, evaluation: Evaluation, frame: _FrameContext, outcome: Outcome, reason: str
     ) -> None:
         cause = cause_ns(frame.stamps)
         event = Event(
@@ -336,24 +383,38 @@ class Decider:
         if outcome != "suppressed" and not rule.plan.ends:
             self._protocol.count_event()
 
-    def _outcome(
-        self, state: _RuleState, evaluation: _Evaluation, frame: _FrameContext
-    ) -> tuple[Outcome, str]:
-        rule, stamps = state.rule, frame.stamps
+    def _outcome(self, state: RuleState, frame: _FrameContext) -> tuple[Outcome, str]:
+        rule = state.rule
         forbidden = self._forbidden_by_protocol(rule)
         if forbidden:
             return "suppressed", forbidden
-        if evaluation.lost:
-            return "suppressed", "lost"
-        if state.last_event_ns is not None and stamps.t_scene_ns - state.last_event_ns < rule.refractory_ns:
+        if state.lost or state.by_order:
+            return "suppressed", "lost" if state.lost else "order"
+        if state.last_event_ns is not None and frame.now_ns - state.last_event_ns < state.refractory_ns:
             return "suppressed", "refractory"
         suppression = self._suppression(rule, frame)
         if suppression[1]:
             return suppression
-        if is_withheld(self._seed, rule.name, frame.camera, stamps.epoch, stamps.index, rule.withhold):
+        if self._is_withheld(rule, frame):
+            self._begin(rule, "withheld", frame)
             return "withheld", "control"
-        self._limits.count(rule.plan, frame.t_judged_ns)
+        self._begin(rule, "fired", frame)
         return "fired", "late" if _is_late(rule, frame) else "condition"
+
+    def _is_withheld(self, rule: Rule, frame: _FrameContext) -> bool:
+        size = rule.config.withhold_block
+        if size is None:
+            stamps = frame.stamps
+            return is_withheld(self._seed, rule.name, frame.camera, stamps.epoch, stamps.index, rule.withhold)
+        block, place = divmod(self._shared.decided[rule.name], size)
+        draws = [_draw(self._seed, rule.name, "withhold", block, i) for i in range(size)]
+        return sorted(draws).index(draws[place]) < round(rule.withhold * size)
+
+    def _begin(self, rule: Rule, outcome: Outcome, frame: _FrameContext) -> None:
+        """Take in that an action begins, or would have begun were it not withheld."""
+        if outcome == "fired" or self._one_rig:  # else a later cap would tell which were controls
+            self._limits.count(rule.plan, frame.t_judged_ns)
+        self._lines.take(rule.plan, frame.t_judged_ns)
 
     def _suppression(self, rule: Rule, frame: _FrameContext) -> tuple[Outcome, str]:
         """Why a rule may not fire whatever its condition says; no reason where it may."""
@@ -366,6 +427,8 @@ class Decider:
             return "suppressed", "late"
         if self._limits.exceeded(rule.plan, frame.t_judged_ns):
             return "suppressed", "cap"
+        if self._one_rig and self._lines.busy(rule.plan, frame.t_judged_ns):
+            return "suppressed", "busy"
         return "suppressed", ""
 
     def _forbidden_by_protocol(self, rule: Rule) -> str:
@@ -376,15 +439,24 @@ class Decider:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """What the deciders of all cameras share: rules, limits, protocol and the seed of withholding."""
+    """What the deciders of all cameras share: rules, their states, limits, protocol, seed of withholding."""
 
     rules: list[Rule]
     limits: Limits
     protocol: Protocol
     seed: int
+    states: RuleStates
+    lines: Lines = field(default_factory=Lines)
 
     @classmethod
-    def of(cls, config: RunConfig, keypoints: list[str], delays_ms: dict[str, float]) -> RuleSet:
+    def of(
+        cls,
+        config: RunConfig,
+        keypoints: list[str],
+        delays_ms: dict[str, float],
+        cameras: Sequence[str] = (),
+        semantics: int = CURRENT,
+    ) -> RuleSet:
         """Make the rules, limits and protocol of a configuration.
 
         Parameters
@@ -395,6 +467,10 @@ class RuleSet:
             Names of the model's keypoints, in their order.
         delays_ms
             By output name, from the write to the effect, ms.
+        cameras
+            Names of the cameras; those of the configuration where none are given.
+        semantics
+            What the rules mean: see `rt_pose.rules.semantics`.
 
         Returns
         -------
@@ -406,9 +482,10 @@ class RuleSet:
         UserError
             Where a part of the configuration is not valid.
         """
-        rules = make_rules(config, keypoints, delays_ms)
+        rules = make_rules(config, keypoints, delays_ms, semantics=semantics)
         limits = make_limits(config, {rule.name: rule.plan for rule in rules})
-        return cls(rules, limits, make_protocol(config), config.seed)
+        states = RuleStates(max(len(cameras or config.cameras), 1), semantics)
+        return cls(rules, limits, make_protocol(config, semantics), config.seed, states)
 
     def decider(self, camera: int, cameras: int) -> Decider:
         """Make the decider of one camera.
@@ -428,65 +505,23 @@ class RuleSet:
         Decider
             The decider.
         """
-        return Decider(self.rules, self.seed, camera + 1, cameras, self.limits, self.protocol)
+        return Decider(
+            self.rules,
+            self.seed,
+            camera + 1,
+            cameras,
+            self.limits,
+            self.protocol,
+            self.states,
+            self.lines,
+        )
 
 
-def _rule_states(rule: Rule, camera: str, individuals: int) -> list[_RuleState]:
-    geometry = rule.geometries.get(camera)
-
-    def evaluators(who: int) -> tuple[int, ConditionEvaluator, ConditionEvaluator | None]:
-        release = None if rule.release is None else rule.release.evaluator(who, geometry)
-        return who, rule.condition.evaluator(who, geometry), release
-
-    if rule.individual == "any":
-        return [_RuleState(rule, [evaluators(who) for who in range(individuals)])]
-    who = range(individuals) if rule.individual == "each" else [int(rule.individual)]
-    return [_RuleState(rule, [evaluators(w)]) for w in who]
-
-
-def _rank(evaluation: _Evaluation) -> tuple[bool, bool, float]:
-    p = evaluation.probability
-    return not evaluation.lost, evaluation.on, -1.0 if p is None or math.isnan(p) else p
+def _without_numbers(track: Track) -> NDArray[np.bool_]:
+    """The keypoints (N, K) that are lost, or of which the filter knows no number: NaN is no position."""
+    sums = track.xy.sum(axis=-1) + track.velocity.sum(axis=-1) + track.cov.sum(axis=(-2, -1))
+    return track.lost | ~np.isfinite(sums)
 
 
 def _is_late(rule: Rule, frame: _FrameContext) -> bool:
     return frame.t_judged_ns - cause_ns(frame.stamps) > rule.deadline_ns
-
-
-def cause_ns(stamps: FrameStamps) -> int:
-    """Look up the host time of what a frame shows.
-
-    Parameters
-    ----------
-    stamps
-        Stamps of the frame.
-
-    Returns
-    -------
-    int
-        Its exposure, ns, or its arrival where the camera does not report one.
-    """
-    return stamps.t_arrival_ns if stamps.t_exposure_ns is None else stamps.t_exposure_ns
-
-
-def effect_scene_ns(stamps: FrameStamps, t_judged_ns: int, delay_ns: int) -> int:
-    """Compute the scene time at which a command given now will act.
-
-    The machine's latency does not change when a recording is played at another pace, so it is added to the
-    frame's scene time unscaled.
-
-    Parameters
-    ----------
-    stamps
-        Stamps of the frame.
-    t_judged_ns
-        Host time of the decision, ns.
-    delay_ns
-        From the write to the effect, ns.
-
-    Returns
-    -------
-    int
-        Scene time, ns.
-    """
-    return stamps.t_scene_ns + (t_judged_ns - cause_ns(stamps)) + delay_ns

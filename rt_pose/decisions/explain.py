@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from rt_pose.config.schema import RunConfig
-from rt_pose.decisions.action import ActionPlan
+from collections.abc import Mapping
+
+from rt_pose.config.check import EVERY_CAMERA
+from rt_pose.config.rules import BlockConfig
+from rt_pose.config.schema import OutputConfig, RunConfig
+from rt_pose.decisions.action import ActionPlan, line_name
 from rt_pose.decisions.rule import Rule
 
 
@@ -29,17 +33,32 @@ def explain(rule: Rule, config: RunConfig) -> str:
         when = f"when {rule.condition.says}{_certainty(rule)}"
         if rule.hold_ns:
             when += f", for {written.hold} without a break"
-    clauses = [f"{when}, {action(rule.plan)}"]
-    if rule.refractory_ns:
-        clauses.append(f"not again for {written.refractory}")
+    if written.after is not None:
+        after = written.after
+        many = f"{after.count} events" if after.count > 1 else "an event"
+        since = f" at least {after.delay} and" if rule.after and rule.after.delay_ns else ""
+        when += f",{since} at most {after.within} after {many} of {after.rule}"
+    clauses = [f"{when}, {action(rule.plan, config.outputs)}"]
+    if rule.repeat_ns is not None:
+        clauses.append(f"again each {written.repeat} while it holds")
+    if rule.refractory_ns or rule.refractory_jitter_ns:
+        jitter = f" and up to {written.refractory_jitter} more" if rule.refractory_jitter_ns else ""
+        clauses.append(f"not again for {written.refractory}{jitter}")
     if rule.withhold:
-        clauses.append(f"{100 * rule.withhold:g} % of it withheld as controls, unseen while it runs")
+        balanced = f", exactly in each {written.withhold_block}" if written.withhold_block else ""
+        clauses.append(
+            f"{100 * rule.withhold:g} % of it withheld as controls{balanced}, unseen while it runs"
+        )
     deadline_ms = rule.deadline_ns / 1e6
     late = "not at all" if rule.late == "suppress" else "all the same"
     clauses.append(f"later than {deadline_ms:g} ms after the exposure {late}")
     blocks = [b.block for b in config.protocol if b.rules is None or rule.name in b.rules]
     if config.protocol and not rule.plan.ends:
         clauses.append(f"only in {_listed(blocks, 'block')}" if blocks else "but in no block of the protocol")
+    if rule.camera not in EVERY_CAMERA:
+        clauses.append(f"judged on camera {rule.camera}")
+    elif len(config.cameras) > 1:
+        clauses.append(f"judged on {rule.camera} of the {len(config.cameras)} cameras")
     if rule.individual != "each":
         who = "any individual" if rule.individual == "any" else f"individual {rule.individual}"
         clauses.append(f"judged for {who}")
@@ -48,13 +67,15 @@ def explain(rule: Rule, config: RunConfig) -> str:
     return f"{rule.name}: " + "; ".join(clauses) + "."
 
 
-def action(plan: ActionPlan) -> str:
+def action(plan: ActionPlan, outputs: Mapping[str, OutputConfig]) -> str:
     """Describe what an output is asked to do.
 
     Parameters
     ----------
     plan
         The action.
+    outputs
+        The configured outputs by name, for the names of their lines.
 
     Returns
     -------
@@ -71,7 +92,7 @@ def action(plan: ActionPlan) -> str:
         "stop": "ends what it is doing",
     }
     what = "goes off" if plan.action == "level" and plan.ends else does[plan.action]
-    return f"{plan.output} line {plan.line} {what}"
+    return f"{line_name(plan, outputs)} {what}"
 
 
 def _certainty(rule: Rule) -> str:
@@ -91,3 +112,35 @@ def _time(us: int) -> str:
 
 def _listed(names: list[str], what: str) -> str:
     return f"{what}{'s' if len(names) > 1 else ''} {', '.join(dict.fromkeys(names))}"
+
+
+def explain_protocol(config: RunConfig) -> list[str]:
+    """Describe the blocks of the protocol.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+
+    Returns
+    -------
+    list[str]
+        One sentence for each block, in their order; empty without a protocol.
+    """
+    sentences = []
+    for number, block in enumerate(config.protocol, 1):
+        if block.rules is None:
+            who = "every rule may fire"
+        else:
+            who = f"{', '.join(block.rules)} may fire" if block.rules else "no rule may fire"
+        ends = [block.time] if block.time is not None else []
+        ends += [f"{block.events} events"] if block.events is not None else []
+        ends += [f"{block.trials} trials"] if block.trials is not None else []
+        until = f"ends after {' or '.join(ends)}" if ends else "ends by the order `block` or with the run"
+        clauses = [who, until]
+        if block.trial is not None:
+            clauses.append(f"a trial without an event ends after {block.trial}")
+        if block.inter_trial != BlockConfig.inter_trial:
+            clauses.append(f"{block.inter_trial} between trials")
+        sentences.append(f"block {number}, {block.block}: {'; '.join(clauses)}.")
+    return sentences

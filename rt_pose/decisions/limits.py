@@ -2,7 +2,8 @@
 
 They are applied within the decision, from the decisions before it and their times alone, so that replay
 suppresses the same events. An action counts from the time of its decision, as if it ran to its end, whether
-or not the device carries it out: what disarming cuts short is counted too much, never too little.
+or not the device carries it out, and also where it is withheld: what disarming cuts short is counted too
+much, never too little, and a later `cap` does not tell which events were controls.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ delivered one; a recording that is wound back goes on in it, and so does a clock
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -14,16 +15,15 @@ from typing import Any
 from rt_pose.config.build import duration_ns
 from rt_pose.config.rules import BlockConfig, RuleConfig
 from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.rig_time import RunTime
 from rt_pose.errors import UserError, nearest
-from rt_pose.tracking.clock_step import ClockStepDetector
+from rt_pose.rules.semantics import CURRENT, ONE_RIG
 from rt_pose.types import FrameStamps
 
 ORDERS = ("block", "set", "mark")
 """Orders that this module carries out."""
 DISABLED = "disabled"
 """Why a rule that was switched off may not fire."""
-STEPPED_BACK_FRAMES = 8
-"""This many frames in order behind the newest one mean that the camera's clock stepped back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,43 +54,12 @@ class Parameters:
     release: float | None
 
 
-class RunTime:
-    """Scene time since the first frame; it goes on where a recording is wound back or a clock steps back."""
-
-    def __init__(self) -> None:
-        self.camera: str | None = None
-        """The camera whose frames are counted."""
-        self.elapsed_ns = 0
-        self._last: tuple[int, int] | None = None
-        self._clock_step = ClockStepDetector(STEPPED_BACK_FRAMES)
-
-    def advance(self, camera: str, stamps: FrameStamps) -> None:
-        """Take a frame in; one out of order is ignored, and no time passes in a step back.
-
-        Parameters
-        ----------
-        camera
-            Name of the camera; only the first that delivered a frame is used.
-        stamps
-            Stamps of the frame.
-        """
-        self.camera = self.camera or camera
-        if camera != self.camera:
-            return
-        epoch, t_ns = stamps.epoch, stamps.t_scene_ns
-        if self._last is not None and self._last[0] == epoch:
-            step = t_ns - self._last[1]
-            if step <= 0 and not self._clock_step.is_step(t_ns):
-                return
-            self.elapsed_ns += max(step, 0)
-        self._last = (epoch, t_ns)
-        self._clock_step.newer()
-
-
 class Protocol:
     """The block and trial under way, and the rules' parameters."""
 
-    def __init__(self, blocks: list[Block], parameters: dict[str, Parameters]) -> None:
+    def __init__(
+        self, blocks: list[Block], parameters: dict[str, Parameters], semantics: int = CURRENT
+    ) -> None:
         """Begin at the first block.
 
         Parameters
@@ -99,8 +68,11 @@ class Protocol:
             The blocks in their order; empty for none.
         parameters
             Parameters of the rules by name.
+        semantics
+            Which values an order may set (`rt_pose.rules.semantics`).
         """
         self.parameters = parameters
+        self._semantics = semantics
         self.time = RunTime()
         self.trial = 0
         """Number of the trial under way, from 1 over the whole run; 0 where there is none."""
@@ -183,23 +155,47 @@ class Protocol:
         UserError
             Where there is no such block or parameter, or a value is not valid.
         """
-        if do == "block":
-            self._jump(args.get("name"))
+        self.check(do, args)
+        if do == "block":  # the next block of that name, or else the first
+            places = self._places(args["name"])
+            self._enter(next((i for i in places if i > self._at), places[0]), self.time.elapsed_ns)
         elif do == "set":
-            self._set(args.get("parameter"), args.get("value"))
+            rule, key = self._settable()[args["parameter"]]
+            value = args["value"]
+            setattr(self.parameters[rule], key, value if key == "enabled" else float(value))
+
+    def check(self, do: str, args: dict[str, Any]) -> None:
+        """Check that an order can be carried out. Looks at nothing that changes, so any thread may call it.
+
+        Parameters
+        ----------
+        do
+            Name of the order; others pass.
+        args
+            Its arguments by name.
+
+        Raises
+        ------
+        UserError
+            Where there is no such block or parameter, or a value is not valid.
+        """
+        if do == "block":
+            self._check_block(args.get("name"))
+        elif do == "set":
+            self._check_setting(args.get("parameter"), args.get("value"))
         elif do == "mark" and not isinstance(args.get("text"), str):
             raise UserError(f"mark: text: expected a text, got {args.get('text')!r}")
 
-    def _jump(self, name: Any) -> None:
-        """Go to the next block of that name, or else the first."""
-        places = [i for i, block in enumerate(self._blocks) if block.name == name]
-        if not places:
+    def _places(self, name: Any) -> list[int]:
+        return [i for i, block in enumerate(self._blocks) if block.name == name]
+
+    def _check_block(self, name: Any) -> None:
+        if not self._places(name):
             names = list(dict.fromkeys(block.name for block in self._blocks))
             hint = nearest(str(name), names) or "; the configuration has no protocol"
             raise UserError(f"block: name: there is no block {name!r}{hint}")
-        self._enter(next((i for i in places if i > self._at), places[0]), self.time.elapsed_ns)
 
-    def _set(self, path: Any, value: Any) -> None:
+    def _check_setting(self, path: Any, value: Any) -> None:
         settable = self._settable()
         if not isinstance(path, str) or path not in settable:
             raise UserError(f"set: parameter: nothing to set called {path!r}{nearest(str(path), settable)}")
@@ -207,11 +203,15 @@ class Protocol:
         if key == "enabled":
             if not isinstance(value, bool):
                 raise UserError(f"set: {path}: expected true or false, got {value!r}")
-            self.parameters[rule].enabled = value
             return
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
             raise UserError(f"set: {path}: expected a probability from 0 to 1, got {value!r}")
-        setattr(self.parameters[rule], key, float(value))
+        if key == "probability" and value in (0.0, 1.0) and self._semantics >= ONE_RIG:
+            what = "always" if value == 0.0 else "never"
+            raise UserError(
+                f"set: {path}: expected more than 0, less than 1, got {value!r}, which is {what} reached; "
+                f"to switch a rule off set rules.{rule}.enabled to false"
+            )
 
     def _settable(self) -> dict[str, tuple[str, str]]:
         """Path -> (rule, key), as they are written in `--set` too."""
@@ -265,13 +265,15 @@ class Protocol:
             self._begin_trial(t_ns)
 
 
-def make_protocol(config: RunConfig) -> Protocol:
+def make_protocol(config: RunConfig, semantics: int = CURRENT) -> Protocol:
     """Make the protocol of a configuration.
 
     Parameters
     ----------
     config
         The run's configuration.
+    semantics
+        Which values an order may set.
 
     Returns
     -------
@@ -285,7 +287,31 @@ def make_protocol(config: RunConfig) -> Protocol:
     """
     names = [rule.name for rule in config.rules]
     blocks = [_block(block, names) for block in config.protocol]
-    return Protocol(blocks, {rule.name: _parameters(rule) for rule in config.rules})
+    if config.protocol_order == "shuffled":
+        blocks = [blocks[i] for i in shuffled(len(blocks), config.seed)]
+    return Protocol(blocks, {rule.name: _parameters(rule) for rule in config.rules}, semantics)
+
+
+def shuffled(count: int, seed: int) -> list[int]:
+    """Draw an order.
+
+    Parameters
+    ----------
+    count
+        Of how many.
+    seed
+        Of the run.
+
+    Returns
+    -------
+    list[int]
+        Each number below `count` once; the same for the same seed on every machine.
+    """
+
+    def draw(i: int) -> bytes:
+        return hashlib.blake2b(f"{seed}/protocol/{i}".encode(), digest_size=8).digest()
+
+    return sorted(range(count), key=draw)
 
 
 def _parameters(rule: RuleConfig) -> Parameters:

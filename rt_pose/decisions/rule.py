@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.build import duration_ns
+from rt_pose.config.check import EVERY_CAMERA
 from rt_pose.config.rules import RuleConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.action import ActionPlan, plan_action
@@ -15,8 +17,41 @@ from rt_pose.errors import UserError, nearest
 from rt_pose.rules.bind import bind
 from rt_pose.rules.condition import Condition
 from rt_pose.rules.geometry import Geometry, make_geometry
+from rt_pose.rules.semantics import CURRENT, ONE_RIG
 from rt_pose.rules.unit_resolver import MetricScale
-from rt_pose.rules.zones import Zone, make_zones
+from rt_pose.rules.zones import Zone, check_sizes, make_zones
+
+MOST_COUNTED = 1000
+"""Events of a rule that are remembered."""
+SHORTEST_REPEAT_NS = NS_PER_MS
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Events of another rule that must have come before."""
+
+    rule: str
+    delay_ns: int
+    within_ns: int
+    count: int
+
+    def holds(self, times_ns: Iterable[int], now_ns: int) -> bool:
+        """Tell whether enough events came in time.
+
+        Parameters
+        ----------
+        times_ns
+            Of the other rule's events, on the rig.
+        now_ns
+            Time now, on the rig.
+
+        Returns
+        -------
+        bool
+            Whether they did.
+        """
+        ages = (now_ns - t_ns for t_ns in times_ns)
+        return sum(self.delay_ns <= age <= self.within_ns for age in ages) >= self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +75,12 @@ class Rule:
     release: Condition | None = None
     """Of a rule without probability: the condition that ends its being true."""
     individual: int | Literal["each", "any"] = "each"
+    camera: str = "any"
+    """The camera that it looks at; `any` of them, or `all`."""
+    after: After | None = None
+    repeat_ns: int | None = None
+    """While it stays true it acts again after so long."""
+    refractory_jitter_ns: int = 0
     geometries: dict[str, Geometry] = field(default_factory=dict)
     """By camera, for what it measures in mm."""
     yoke_times_ns: list[int] | None = None
@@ -65,9 +106,13 @@ class Rig:
     zones: dict[str, Zone]
     geometries: dict[str, Geometry]
     metric_scale: MetricScale
+    cameras: tuple[str, ...] = ()
+    """Empty where none are configured: any name will do."""
+    semantics: int = CURRENT
+    inputs: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, config: RunConfig, keypoints: list[str]) -> Rig:
+    def of(cls, config: RunConfig, keypoints: list[str], semantics: int = CURRENT) -> Rig:
         """Make what conditions may name from a configuration.
 
         Parameters
@@ -76,6 +121,8 @@ class Rig:
             The run's configuration.
         keypoints
             Names of the model's keypoints, in their order.
+        semantics
+            What conditions mean: see `rt_pose.rules.semantics`.
 
         Returns
         -------
@@ -101,7 +148,11 @@ class Rig:
             available=bool(geometries) and all(name in geometries for name in config.cameras),
             mm_per_px=next(iter(scales)) if len(scales) == 1 else None,
         )
-        return cls(keypoints, make_zones(config.zones, "configuration"), geometries, measures)
+        zones = make_zones(config.zones, "configuration")
+        if semantics >= ONE_RIG:
+            check_sizes(zones, "configuration")
+        cameras, inputs = tuple(config.cameras), tuple(config.inputs)
+        return cls(keypoints, zones, geometries, measures, cameras, semantics, inputs)
 
     def bind(self, text: str, where: str) -> Condition:
         """Bind a condition to the rig.
@@ -123,11 +174,24 @@ class Rig:
         UserError
             See `rt_pose.rules.bind.bind`.
         """
-        return bind(text, self.keypoints, self.zones, where, self.metric_scale)
+        return bind(
+            text,
+            self.keypoints,
+            self.zones,
+            where,
+            self.metric_scale,
+            self.cameras,
+            self.semantics,
+            self.inputs,
+        )
 
 
 def make_rules(
-    config: RunConfig, keypoints: list[str], delays_ms: dict[str, float], individuals: int = 1
+    config: RunConfig,
+    keypoints: list[str],
+    delays_ms: dict[str, float],
+    individuals: int = 1,
+    semantics: int = CURRENT,
 ) -> list[Rule]:
     """Check and bind the rules of a configuration.
 
@@ -141,6 +205,8 @@ def make_rules(
         By output name, from the write to the effect, ms.
     individuals
         How many the model tracks.
+    semantics
+        What conditions mean: see `rt_pose.rules.semantics`.
 
     Returns
     -------
@@ -152,7 +218,7 @@ def make_rules(
     UserError
         Where one is not valid.
     """
-    rig = Rig.of(config, keypoints)
+    rig = Rig.of(config, keypoints, semantics)
     rules: list[Rule] = []
     for rule in config.rules:
         where = f"rule '{rule.name}'"
@@ -175,6 +241,7 @@ def _rule(
     condition = rig.bind(rule.when, where)
     if rule.probability is not None:
         condition.prepare(where)
+    release = rig.bind(rule.release, f"{where}: release") if isinstance(rule.release, str) else None
     return Rule(
         name=rule.name,
         condition=condition,
@@ -187,8 +254,12 @@ def _rule(
         delay_ns=round(delay_ms * NS_PER_MS),
         config=rule,
         plan=plan,
-        release=rig.bind(rule.release, f"{where}: release") if isinstance(rule.release, str) else None,
+        release=release,
         individual=rule.individual,
+        camera=_camera(rule, condition, release, rig, where),
+        after=_after(rule, [other.name for other in config.rules], where),
+        repeat_ns=_repeat_ns(rule, where),
+        refractory_jitter_ns=duration_ns(rule.refractory_jitter, f"{where}: refractory_jitter"),
         geometries=rig.geometries,
         yoke_times_ns=_yoke_times(rule, where),
     )
@@ -205,6 +276,13 @@ def _deadline_ns(rule: RuleConfig, config: RunConfig, where: str) -> int:
 def _check_shares(rule: RuleConfig, where: str) -> None:
     if not 0.0 <= rule.withhold <= 1.0:
         raise UserError(f"{where}: withhold: expected a share from 0 to 1, got {rule.withhold}")
+    if rule.withhold_block is not None:
+        withheld = rule.withhold * rule.withhold_block
+        if not 1 <= rule.withhold_block <= MOST_COUNTED or abs(withheld - round(withheld)) > 1e-6:
+            raise UserError(
+                f"{where}: withhold_block: expected 1 to {MOST_COUNTED} events of which `withhold` is a "
+                f"whole number, got {rule.withhold_block}, of which {rule.withhold:g} is {withheld:g}"
+            )
     if rule.probability is None:
         if isinstance(rule.release, int | float):
             raise UserError(
@@ -233,6 +311,50 @@ def _check_individual(rule: RuleConfig, individuals: int, where: str) -> None:
             f"{where}: individual: the model tracks {count}; expected each, any or 0 to {individuals - 1}, "
             f"got {rule.individual}"
         )
+
+
+def _after(rule: RuleConfig, rules: list[str], where: str) -> After | None:
+    if rule.after is None:
+        return None
+    where, wanted = f"{where}: after", rule.after
+    if wanted.rule not in rules:
+        raise UserError(f"{where}.rule: there is no rule '{wanted.rule}'{nearest(wanted.rule, rules)}")
+    if wanted.rule == rule.name:
+        raise UserError(f"{where}.rule: expected another rule, got its own name")
+    delay_ns = duration_ns(wanted.delay, f"{where}.delay")
+    within_ns = duration_ns(wanted.within, f"{where}.within")
+    if within_ns <= delay_ns:
+        raise UserError(
+            f"{where}.within: expected more than the delay ({wanted.delay}), got {wanted.within!r}"
+        )
+    if not 1 <= wanted.count <= MOST_COUNTED:
+        raise UserError(f"{where}.count: expected 1 to {MOST_COUNTED}, got {wanted.count}")
+    return After(wanted.rule, delay_ns, within_ns, wanted.count)
+
+
+def _repeat_ns(rule: RuleConfig, where: str) -> int | None:
+    if rule.repeat is None:
+        return None
+    repeat_ns = duration_ns(rule.repeat, f"{where}: repeat")
+    if repeat_ns < SHORTEST_REPEAT_NS:
+        raise UserError(f"{where}: repeat: expected 1 ms or more, got {rule.repeat!r}")
+    return repeat_ns
+
+
+def _camera(rule: RuleConfig, condition: Condition, release: Condition | None, rig: Rig, where: str) -> str:
+    """The camera that a rule names, itself or in its conditions."""
+    named = {rule.camera: "camera"} if rule.camera not in EVERY_CAMERA else {}
+    for part, of in ((condition, "when"), (release, "release")):
+        if part is not None and part.camera:
+            named.setdefault(part.camera, of)
+    if len(named) > 1:
+        both = " and ".join(f"'{name}' ({of})" for name, of in named.items())
+        raise UserError(f"{where}: looks at {both}; expected one camera a rule, or `camera: all`")
+    camera = next(iter(named), rule.camera)
+    if rig.cameras and camera not in (*EVERY_CAMERA, *rig.cameras):
+        hint = nearest(camera, [*EVERY_CAMERA, *rig.cameras])
+        raise UserError(f"{where}: camera: there is no camera '{camera}'{hint}")
+    return camera
 
 
 def _yoke_times(rule: RuleConfig, where: str) -> list[int] | None:

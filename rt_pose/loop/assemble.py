@@ -20,15 +20,19 @@ from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
-from rt_pose.loop.control import Control
+from rt_pose.loop.control import Control, ControlSocket
+from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.frame_reporter import FrameReporter
 from rt_pose.loop.housekeeping import Housekeeping, StatsRecords
-from rt_pose.loop.keep_warm import KeepWarm
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.log import RecordSink, SinkFactory
 from rt_pose.loop.opening import Opened, describe, meta, open_parts
+from rt_pose.loop.publish import Publisher
+from rt_pose.loop.self_test import check_deadlines, time_chain
 from rt_pose.loop.warm_up import rehearsal, warm_up
 from rt_pose.outputs.actuators import Actuators, Heartbeat
+from rt_pose.outputs.output_thread import Recovery
+from rt_pose.package import unlike_trained
 from rt_pose.records import Sink
 from rt_pose.tracking.crop import CropFollower
 from rt_pose.types import CameraInfo
@@ -44,6 +48,7 @@ class Assembled:
     control: Control
     housekeeping: Housekeeping
     actuators: Actuators
+    edges: EdgeInbox
     rings: dict[str, FrameRing]
     sink: Sink
     """The loop thread's own."""
@@ -61,11 +66,12 @@ class Assembled:
             Where the recorder is not there to take records in time.
         """
         if isinstance(self.sink, RecordSink):
-            self.sink.wait_for_recorder()
+            self.sinks.wait_for_recorder()
             self.sink.hello()
             for ring in self.rings.values():
                 self.sink.ring(ring.description)
         self.actuators.start()
+        self.edges.start()
         self.control.start()
 
     def stop(self) -> list[str]:
@@ -89,7 +95,7 @@ class Assembled:
         return self.actuators.stop()
 
     def stop_inputs(self) -> list[str]:
-        """Stop the cameras and the control socket.
+        """Stop the inputs, the cameras and the control socket.
 
         The memory of a camera that does not stop in time stays mapped, because its thread may still write to
         it.
@@ -100,6 +106,7 @@ class Assembled:
             What went wrong; empty where nothing did.
         """
         problems = []
+        self.edges.stop()
         for capture in self.loop.captures:
             capture.stop()
         for capture in self.loop.captures:
@@ -167,38 +174,85 @@ def assemble(
 
         publisher, socket = opened.publisher, opened.socket
         description = describe(opened, clock)
+        chain_ms = time_chain(rehearsal(loop.paths[opened.infos[0].name].estimator, opened.infos[0]), clock)
+        description["chain_ms"] = chain_ms
+        description["start_warnings"] = [
+            *_unlike_sizes(opened),
+            *check_deadlines(config, opened.rules.rules, chain_ms),
+        ]
         known = meta(opened, description)
-        description["addresses"] = {"publish": publisher.address, "control": socket.address}
+        description["addresses"] = _addresses(publisher, socket)
         records = StatsRecords(stats_sink, sinks.refused)
         housekeeping = Housekeeping(
-            loop, publisher, opened.rings, clock, config.publish, records, known, on_stats
+            loop, publisher, opened.rings, clock, config.publish, records, known, on_stats, socket.counts
         )
         actuators, status = channels.actuators, housekeeping.status
         control = Control(
-            socket, channels.orders, status, housekeeping.send_meta, housekeeping, actuators.emergency
+            socket,
+            channels.orders,
+            status,
+            housekeeping.send_meta,
+            housekeeping,
+            actuators.emergency,
+            check=loop.protocol.check,
         )
         stack.callback(control.stop)
         return Assembled(
-            loop, control, housekeeping, actuators, opened.rings, sink, sinks, description, stack.pop_all()
+            loop,
+            control,
+            housekeeping,
+            actuators,
+            channels.edges,
+            opened.rings,
+            sink,
+            sinks,
+            description,
+            stack.pop_all(),
         )
+
+
+def _addresses(publisher: Publisher, socket: ControlSocket) -> dict[str, str]:
+    keys = "" if socket.key_file is None else str(socket.key_file.path)
+    return {"publish": publisher.address, "control": socket.address, "keys": keys}
+
+
+def _unlike_sizes(opened: Opened) -> list[str]:
+    """Warnings of cameras whose frames are far from the size trained on; a window has the animal's scale."""
+    whole = [info for info in opened.infos if opened.config.cameras[info.name].crop is None]
+    packages = {name: model.package for name, model in opened.own.items()}
+    found = (
+        unlike_trained(packages.get(c.name, opened.package), c.width, c.height, f"camera '{c.name}'")
+        for c in whole
+    )
+    return [warning for warning in found if warning]
 
 
 def _channels(opened: Opened, sink: Sink, clock: Clock) -> Channels:
     heartbeat, within = Heartbeat(), opened.config.safety.heartbeat_until
     until_ns = duration_ns(within, "configuration: safety.heartbeat_until")
-    actuators = Actuators(opened.outputs, clock, heartbeat, until_ns)
-    return Channels(deque(), actuators, opened.publisher, sink, heartbeat)
+    actuators = Actuators(opened.outputs, clock, heartbeat, until_ns, _recoveries(opened.config))
+    edges = EdgeInbox(opened.inputs, clock)
+    return Channels(deque(), actuators, opened.publisher, sink, heartbeat, edges)
+
+
+def _recoveries(config: RunConfig) -> dict[str, Recovery]:
+    """What is done about an output that fails, by its name."""
+    return {
+        name: Recovery(
+            output.recovery.attempts,
+            duration_ns(output.recovery.pause, f"configuration: outputs.{name}.recovery.pause"),
+        )
+        for name, output in config.outputs.items()
+    }
 
 
 def _make_loop(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock) -> ClosedLoop:
     """The loop with its threads, none of them started, and every stage warm."""
-    config, estimator = opened.config, opened.choice.estimator
+    config = opened.config
     stages = _stages(opened, channels, sinks, clock)
-    warm = None
-    if config.engine.keep_warm:
-        warm = KeepWarm(rehearsal(estimator, opened.infos[0]), list(opened.cameras), clock)
-    warm_up(estimator, stages.paths, warm)
-    return ClosedLoop(stages, channels, opened.rules.protocol, clock, config.group_ms / 1e3, warm)
+    for used in {path.estimator for path in stages.paths.values()}:
+        warm_up(used, {name: path for name, path in stages.paths.items() if path.estimator is used})
+    return ClosedLoop(stages, channels, opened.rules, clock, config.group_ms / 1e3)
 
 
 def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock) -> Stages:
@@ -209,7 +263,8 @@ def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock
         for name, (_, camera) in opened.cameras.items()
     ]
     crops = _crops(config, opened.infos)
-    paths = camera_paths(opened.infos, opened.rules, estimator, opened.tracking, crops)
+    own = {name: (model.choice.estimator, model.tracking) for name, model in opened.own.items()}
+    paths = camera_paths(opened.infos, opened.rules, estimator, opened.tracking, crops, own)
     commands = Commands(opened.rules.rules, channels.actuators, publisher, clock)
     longest_delay_ns = round(max((info.delay_ms for info, _ in opened.outputs), default=0.0) * NS_PER_MS)
     ahead_ns = longest_delay_ns if config.publish.prediction else None

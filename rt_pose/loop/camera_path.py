@@ -24,6 +24,8 @@ class CameraPath:
     info: CameraInfo
     causal_filter: CausalFilter
     decider: Decider
+    estimator: Estimator
+    """Preprocesses, infers and decodes its frames."""
     context: TemporalContext
     """What the network keeps of the camera's past frames."""
     crop: CropFollower | None = None
@@ -54,6 +56,7 @@ def camera_paths(
     estimator: Estimator,
     tracking: TrackingSpec,
     crops: Mapping[str, CropFollower] = MappingProxyType({}),
+    own: Mapping[str, tuple[Estimator, TrackingSpec]] = MappingProxyType({}),
 ) -> dict[str, CameraPath]:
     """Make the path of each camera.
 
@@ -64,25 +67,28 @@ def camera_paths(
     rules
         The run's rules; each camera gets a decider of its own.
     estimator
-        Makes an empty temporal context for each camera.
+        That of every camera without a model of its own.
     tracking
         Parameters of the filter; `floor_px2` has one entry a keypoint.
     crops
         By name, what places the crop window of the cameras that have one.
+    own
+        By name, estimator and filter parameters of the cameras that have a model of their own.
 
     Returns
     -------
     dict[str, CameraPath]
         By the camera's name, in the order of `cameras`.
     """
-    keypoints = len(tracking.floor_px2)
-    return {
-        info.name: CameraPath(
+    paths = {}
+    for i, info in enumerate(cameras):
+        its_estimator, spec = own.get(info.name, (estimator, tracking))
+        paths[info.name] = CameraPath(
             info,
-            CausalFilter(tracking, 1, keypoints),
+            CausalFilter(spec, 1, len(spec.floor_px2)),
             rules.decider(i, len(cameras)),
-            estimator.new_context(),
+            its_estimator,
+            its_estimator.new_context(),
             crops.get(info.name),
         )
-        for i, info in enumerate(cameras)
-    }
+    return paths

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_S, Clock
+from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
-from rt_pose.decisions.protocol import Protocol
 from rt_pose.errors import UserError
 from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import TemporalContext
@@ -33,16 +33,18 @@ from rt_pose.loop.camera_path import CameraPath
 from rt_pose.loop.capture import CaptureThread, LatestFrames, TakenFrame
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
+from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.frame_reporter import DecidedFrame, FrameReporter
-from rt_pose.loop.keep_warm import KeepWarm
 from rt_pose.loop.publish import Publisher
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
-from rt_pose.records import ControlRecord, End, Sink
+from rt_pose.records import ControlRecord, EdgeRecord, End, Sink
 from rt_pose.tracking.crop import CropWindow
 from rt_pose.types import Frame, FrameStamps, Pose, StageStamps
 
 IDLE_TIMEOUT_S = 0.05
 """How long the loop waits for a frame before it looks at its orders."""
+ORDERS_A_TURN = 4
+"""Orders that are carried out between two frames; the others wait for the next turn."""
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ class Stages:
     latest: LatestFrames
     captures: list[CaptureThread]
     estimator: Estimator
-    """Preprocesses, infers and decodes."""
+    """The run's own: it preprocesses, infers and decodes for every camera that has no model of its own."""
     paths: dict[str, CameraPath]
     """Tracking and decisions, by camera."""
     commands: Commands
@@ -82,6 +84,8 @@ class Channels:
     sink: Sink
     heartbeat: Heartbeat
     """Time of the newest turn, from which others see whether the loop hangs."""
+    edges: EdgeInbox
+    """Edges of the run's inputs."""
 
 
 class ClosedLoop:
@@ -91,10 +95,9 @@ class ClosedLoop:
         self,
         stages: Stages,
         channels: Channels,
-        protocol: Protocol,
+        rules: RuleSet,
         clock: Clock,
         group_s: float = 0.0,
-        warm: KeepWarm | None = None,
     ) -> None:
         """Connect the stages; no thread has started.
 
@@ -103,19 +106,18 @@ class ClosedLoop:
         stages
             What a frame goes through.
         channels
-            Orders, outputs, publisher and records.
-        protocol
-            The protocol of the deciders.
+            Orders, edges, outputs, publisher and records.
+        rules
+            What the deciders share: the protocol, and the lines of inputs.
         clock
             The only clock of the loop.
         group_s
             How long one camera's frame waits for the others', s.
-        warm
-            Runs the chain on a blank image before a frame is due.
         """
         self.captures, self.estimator, self.paths = stages.captures, stages.estimator, stages.paths
         self.commands, self.ledger = stages.commands, stages.reporter.ledger
-        self.protocol, self.clock, self.heartbeat = protocol, clock, channels.heartbeat
+        self.protocol, self.lines = rules.protocol, rules.states.inputs
+        self.clock, self.heartbeat = clock, channels.heartbeat
         self.armed = False
         self.running = True
         self.last_frames: dict[str, LastFrame] = {}
@@ -123,9 +125,9 @@ class ClosedLoop:
         self.lost_tracks = 0
         """Keypoints lost in the last frame."""
         self._latest, self._reporter = stages.latest, stages.reporter
-        self._orders, self._actuators = channels.orders, channels.actuators
+        self._orders, self._edges, self._actuators = channels.orders, channels.edges, channels.actuators
         self._publisher, self._sink = channels.publisher, channels.sink
-        self._group_s, self._warm = group_s, warm
+        self._group_s = group_s
         self._started = True
         self._end_reason = self._failure = ""
         self._seq = 0
@@ -145,11 +147,9 @@ class ClosedLoop:
         stop_ns = None if seconds is None else self.clock.now_ns() + round(seconds * NS_PER_S)
         while self.running:
             self.heartbeat.t_ns = self.clock.now_ns()
-            taken = self._latest.take(self._idle_s(), self._group_s)
+            taken = self._latest.take(IDLE_TIMEOUT_S, self._group_s)
             if taken:
                 self.step(*taken)
-            elif self._warm is not None:
-                self._warm.run_if_due()
             self._housekeep()
             if self._latest.ended and self.running:
                 self._end(self._ending())
@@ -158,9 +158,6 @@ class ClosedLoop:
         captures = {capture.name: capture for capture in self.captures}
         for left in self._latest.close():
             self._sink.send(captures[left.frame.camera].left_at_end(left))
-
-    def _idle_s(self) -> float:
-        return IDLE_TIMEOUT_S if self._warm is None else self._warm.idle_s(IDLE_TIMEOUT_S)
 
     def wait_for_start(self) -> None:
         """Answer orders and take no frames until `start` or `stop` comes."""
@@ -178,36 +175,48 @@ class ClosedLoop:
         Parameters
         ----------
         *taken
-            One frame of each camera that takes part; they share one call of the network.
+            One frame of each camera that takes part; cameras of one model share one call of the network.
         """
+        t_taken_ns = self.clock.now_ns()
+        by_network: dict[Estimator, list[TakenFrame]] = {}
+        for item in taken:
+            by_network.setdefault(self.paths[item.frame.camera].estimator, []).append(item)
+        decided = [
+            frame
+            for estimator, items in by_network.items()
+            for frame in self._to_decisions(estimator, items, t_taken_ns)
+        ]
+
+        # publish, record: only now, when every camera's decision has gone to its output
+        for frame in decided:
+            self._reporter.report(frame)
+            self._let_go(frame)
+
+    def _to_decisions(
+        self, estimator: Estimator, taken: list[TakenFrame], t_taken_ns: int
+    ) -> list[DecidedFrame]:
+        """Frames of cameras that share a network, from pixels to commands."""
         now = self.clock.now_ns
-        t_taken_ns = now()
 
         # preprocess
         windows = [self._window(item.frame) for item in taken]
-        pixels = self.estimator.preprocess_all([item.frame.image for item in taken], windows)
+        pixels = estimator.preprocess_all([item.frame.image for item in taken], windows)
         t_preprocessed_ns = now()
 
         # infer
         contexts = [self._context(item.frame, window) for item, window in zip(taken, windows, strict=True)]
-        heatmaps = self.estimator.infer(pixels, contexts)
+        heatmaps = estimator.infer(pixels, contexts)
         t_inferred_ns = now()
 
         # decode, track, decide, act
+        self._take_edges()
         decided = []
         for i, (item, window) in enumerate(zip(taken, windows, strict=True)):
             stages = StageStamps(
                 t_taken_ns=t_taken_ns, t_preprocessed_ns=t_preprocessed_ns, t_inferred_ns=t_inferred_ns
             )
             decided.append(self._decide(item, window, heatmaps[i : i + 1], stages))
-
-        # publish, record: only now, when every camera's decision has gone to its output
-        for frame in decided:
-            self._reporter.report(frame)
-            self._let_go(frame)
-        if self._warm is not None:
-            for item in taken:
-                self._warm.observe(item.frame.camera, item.frame.stamps)
+        return decided
 
     def _window(self, frame: Frame) -> CropWindow | None:
         """Choose the window of a frame that the network sees; None for the whole frame."""
@@ -236,7 +245,7 @@ class ClosedLoop:
         size, offset = path.frame_size, frame.offset_xy
         if window is not None:
             size, offset = (window.width, window.height), (offset[0] + window.x, offset[1] + window.y)
-        found = self.estimator.decode(heatmaps, size, offset)
+        found = path.estimator.decode(heatmaps, size, offset)
         pose = Pose(frame.camera, frame.stamps, found.xy, found.cov, found.confidence)
         stages.t_pose_ns = now()
 
@@ -267,8 +276,16 @@ class ClosedLoop:
 
     # ------------------------------------------------------------ between frames
 
+    def _take_edges(self) -> None:
+        """Log the edges that have come as inputs of the decisions after them, and take them in."""
+        for edge in self._edges.take():
+            self._seq += 1
+            self.lines.take(edge)
+            self._sink.send(EdgeRecord(t_ns=self.clock.now_ns(), seq=self._seq, edge=edge))
+
     def _housekeep(self) -> None:
-        while self._orders:
+        self._take_edges()
+        for _ in range(min(len(self._orders), ORDERS_A_TURN)):
             self.apply(self._orders.popleft())
         self.commands.drain(self._sink)
         self._publisher.flush()
@@ -319,16 +336,6 @@ class ClosedLoop:
             self._actuators.hold(EMERGENCY)
             self._actuators.disarm()
 
-    def output_faults(self) -> dict[str, str]:
-        """Get the outputs that have failed.
-
-        Returns
-        -------
-        dict[str, str]
-            What failed, by the output's name.
-        """
-        return self._actuators.faults()
-
     # ------------------------------------------------------------ the end
 
     def finish(self, failure: str = "") -> None:
@@ -360,14 +367,11 @@ class ClosedLoop:
             "cameras": {
                 c.name: {**dataclasses.asdict(c.counts), **self.paths[c.name].counts()} for c in self.captures
             },
-            "events": self.commands.events,
-            "commands_refused": self.commands.refused,
-            "commands_failed": self.commands.failed,
-            "output_notices": self.commands.output_notices,
+            **self.commands.final_counts(),
             "deadline": {"missed": self.ledger.missed, "n": self.ledger.evaluated},
             "tracks": {name: path.causal_filter.counts() for name, path in self.paths.items()},
             "faults": dict(self._latest.faults),
-            **({} if self._warm is None else {"kept_warm": dataclasses.asdict(self._warm.counts)}),
+            "edges_lost": self._edges.lost,
         }
 
     def _ending(self) -> str:

@@ -1,13 +1,20 @@
 """From a decision to its output, and from the output's answer back to the log and to subscribers.
 
-A rule that withholds sends for some events and not for others, and no observer may learn which: its acks go
-into the log alone, and its counts are shown as one.
+A rule that withholds sends for some events and not for others, and no observer may learn which while the run
+goes on. So nothing of an output on which such a rule acts is shown: neither its answers, nor how many it
+refused, nor what it reports, nor the answers to other rules' commands, which wait behind those of the rule
+that withholds or fail because of them. That one of these outputs has failed is shown, once and for all of
+them alike. The log holds everything.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 from rt_pose.clock import Clock
 from rt_pose.decisions.decide import Rule
+from rt_pose.delivery import DELIVERIES, FAILURES, Delivery, delivery_of, delivery_of_refusal
 from rt_pose.loop.publish import Publisher
 from rt_pose.outputs.actuators import Actuators, command_for
 from rt_pose.records import AckRecord, CommandRecord, NoticeRecord, Sink
@@ -33,14 +40,22 @@ class Commands:
         """
         self.events = {rule.name: {"fired": 0, "withheld": 0, "suppressed": 0} for rule in rules}
         """Counts by rule and outcome."""
-        self.refused = 0
-        self.failed = 0
-        self.output_notices = 0
-        """Count of the notices that outputs have sent besides acks; the last one follows."""
-        self.last_output_notice = ""
+        self.deliveries: dict[str, dict[str, int]] = {
+            rule.name: dict.fromkeys(DELIVERIES, 0) for rule in rules
+        }
+        """Answered commands by rule and delivery."""
         self._actuators, self._publisher, self._clock = actuators, publisher, clock
         self._blind = {rule.name for rule in rules if rule.blind}
-        self._blind_commands: set[int] = set()
+        self._blind_outputs = {rule.plan.output for rule in rules if rule.blind}
+        self._shown_rules = [rule.name for rule in rules if rule.plan.output not in self._blind_outputs]
+        self._unanswered: dict[int, str] = {}
+        """Rules of the commands that their outputs have taken and not answered, by id."""
+        self._refused: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+        self._notices: Counter[str] = Counter()
+        """By output: commands that it did not take, acks that are not ok, notices."""
+        self._blind_output_failed = False
+        self._last_failure = self._last_notice = ""
 
     def send(self, event: Event, rule: Rule, seq: int) -> CommandRecord | None:
         """Count an event, and hand the command of a fired one to its output.
@@ -64,9 +79,11 @@ class Commands:
             return None
         command = command_for(event, rule)
         refusal = self._actuators.submit(command)
-        if rule.blind and not refusal:  # what was refused gets no ack that could tell
-            self._blind_commands.add(command.id)
-        self.refused += bool(refusal)
+        if refusal:
+            self._refused[command.output] += 1
+            self._count(rule.name, command.output, delivery_of_refusal(refusal), refusal)
+        else:
+            self._unanswered[command.id] = rule.name
         return CommandRecord(
             t_ns=self._clock.now_ns(),
             seq=seq,
@@ -86,28 +103,72 @@ class Commands:
         self._drain_acks(sink)
         self._drain_notices(sink)
 
-    def count_events(self) -> dict[str, dict[str, int]]:
-        """Count events for observers.
+    def live_counts(self) -> dict[str, Any]:
+        """Count events and deliveries for those who watch the run.
 
         Returns
         -------
-        dict[str, dict[str, int]]
-            By rule and outcome; fired and withheld events of a rule that withholds are added up as `decided`.
+        dict[str, Any]
+            A part of the `stats` topic. Fired and withheld events of a rule that withholds are added up as
+            `decided`; of the outputs on which such rules act there is only `output_failed`.
         """
-        shown = {}
-        for rule, counts in self.events.items():
-            decided = {"decided": counts["fired"] + counts["withheld"], "suppressed": counts["suppressed"]}
-            shown[rule] = decided if rule in self._blind else dict(counts)
-        return shown
+        faults, hidden = self._actuators.faults(), self._blind_outputs
+        if any(name in hidden for name in faults):
+            self._blind_output_failed = True
+        return {
+            "events": {rule: self._shown_events(rule, counts) for rule, counts in self.events.items()},
+            "deliveries": {rule: dict(self.deliveries[rule]) for rule in self._shown_rules},
+            "last_failure": self._last_failure,
+            "output_failed": self._blind_output_failed,
+            "output_faults": {name: fault for name, fault in faults.items() if name not in hidden},
+            "output_notices": _total(self._notices, hidden),
+            "last_output_notice": self._last_notice,
+            "commands_refused": _total(self._refused, hidden),
+            "commands_failed": _total(self._failed, hidden),
+        }
+
+    def final_counts(self) -> dict[str, Any]:
+        """Count all events and deliveries, at the end of the run.
+
+        Returns
+        -------
+        dict[str, Any]
+            A part of the log's last record. Commands that were never answered are of unknown delivery.
+        """
+        deliveries = {rule: dict(counts) for rule, counts in self.deliveries.items()}
+        for rule in self._unanswered.values():
+            deliveries[rule]["unknown"] += 1
+        return {
+            "events": self.events,
+            "deliveries": deliveries,
+            "commands_refused": self._refused.total(),
+            "commands_failed": self._failed.total(),
+            "output_notices": self._notices.total(),
+        }
+
+    def _shown_events(self, rule: str, counts: dict[str, int]) -> dict[str, int]:
+        if rule not in self._blind:
+            return dict(counts)
+        return {"decided": counts["fired"] + counts["withheld"], "suppressed": counts["suppressed"]}
+
+    def _count(self, rule: str, output: str, delivery: Delivery, why: str) -> None:
+        self.deliveries[rule][delivery] += 1
+        if delivery not in FAILURES:
+            return
+        if output in self._blind_outputs:
+            self._blind_output_failed = True
+        else:
+            self._last_failure = f"rule '{rule}', output '{output}': {delivery}: {why}"
 
     def _drain_acks(self, sink: Sink) -> None:
         acks = self._actuators.acks
         while acks:
             ack = acks.popleft()
-            self.failed += not ack.ok
-            if ack.command_id in self._blind_commands:
-                self._blind_commands.discard(ack.command_id)  # it would tell that the event was not withheld
-            else:
+            self._failed[ack.output] += not ack.ok
+            rule = self._unanswered.pop(ack.command_id, None)
+            if rule is not None:
+                self._count(rule, ack.output, delivery_of(ack), ack.detail)
+            if ack.output not in self._blind_outputs:
                 self._publisher.ack(ack)
             sink.send(AckRecord(t_ns=self._clock.now_ns(), ack=ack))
 
@@ -115,6 +176,14 @@ class Commands:
         notices = self._actuators.notices
         while notices:
             notice = notices.popleft()
-            self.output_notices += 1
-            self.last_output_notice = f"output '{notice.output}': {notice.text}"
+            self._notices[notice.output] += 1
+            if notice.output in self._blind_outputs:
+                self._blind_output_failed = True
+            else:
+                self._last_notice = f"output '{notice.output}': {notice.text}"
             sink.send(NoticeRecord(t_ns=notice.t_ns, output=notice.output, text=notice.text))
+
+
+def _total(counts: Counter[str], hidden: set[str]) -> int:
+    """Add up the counts of the outputs that are not hidden."""
+    return sum(n for output, n in list(counts.items()) if output not in hidden)

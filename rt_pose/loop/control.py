@@ -1,10 +1,10 @@
 """The control socket: status, meta, start, stop, arm, disarm, emergency, block, set, mark.
 
-A ROUTER that takes msgpack maps `{v, id, do, ...}` and answers each with `{v, id, ok, ...}`; an unknown `do`
-or `v` is answered with an error. Orders reach the loop through an inbox and are answered once it has carried
-them out, so that an answer to `arm` means that the loop is armed. `emergency` waits neither for the loop nor
-for an order that a hung loop leaves unanswered: all outputs are low when it is answered, and the loop then
-logs it and stays disarmed until `arm`.
+A ROUTER that admits those who hold the keys of the run (`curve`), takes msgpack maps `{v, id, do, ...}` and
+answers each with `{v, id, ok, ...}`; whatever else comes is answered with an error. Orders reach the loop
+through an inbox and are answered once it has carried them out, so that an answer to `arm` means that the loop
+is armed. `emergency` waits neither for the loop nor for an order that a hung loop leaves unanswered: all
+outputs are low when it is answered, and the loop then logs it and stays disarmed until `arm`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,25 @@ import msgspec
 import zmq
 
 from rt_pose.clock import NS_PER_S, Clock, HostClock
-from rt_pose.errors import UserError, nearest
+from rt_pose.errors import UserError
+from rt_pose.loop.curve import CurveServer
+from rt_pose.loop.key_files import KeyFile
 from rt_pose.loop.ports import bind
 from rt_pose.loop.publish import WIRE_VERSION
+from rt_pose.loop.requests import IMMEDIATE_ORDERS, Request, RequestError, read_request
 
-ORDERS = ("start", "stop", "arm", "disarm", "block", "set", "mark")
-IMMEDIATE_ORDERS = ("status", "meta", "emergency")
-"""Answered without the loop."""
 POLL_MS = 50
 ANSWER_POLL_MS = 2
 """How often orders that the loop has not answered yet are looked at."""
 LINGER_MS = 200
 ANSWER_TIMEOUT_S = 2.0
+REQUESTS_A_TURN, PAUSE_S = 64, 0.002
+"""After so many requests on end the interpreter is left to the loop for a while."""
+MOST_WAITING = 64
+"""Orders that may wait for the loop; further ones are refused."""
+LONGEST_PART = 2**20
+"""Bytes of a message's part beyond which its connection is closed; up to it a long one is answered."""
+MOST_PARTS = 16
 
 
 @dataclass(slots=True)
@@ -68,29 +75,57 @@ class _Unanswered:
     give_up_ns: int
 
 
+@dataclass(slots=True)
+class RequestCounts:
+    """What became of the requests; those received and neither answered nor lost are with the loop."""
+
+    received: int = 0
+    answered: int = 0
+    unanswered: int = 0
+    """Their client was gone, or left too many answers unread."""
+
+
 class ControlSocket:
     """The socket that takes orders; it is bound before a thread serves it, so that its address is known."""
 
-    def __init__(self, address: str) -> None:
-        """Bind the socket.
+    def __init__(self, address: str, curve: CurveServer | None = None) -> None:
+        """Bind the socket and write its key file.
 
         Parameters
         ----------
         address
-            ZeroMQ address on the loopback interface, such as `tcp://127.0.0.1:5791`.
+            ZeroMQ address, such as `tcp://127.0.0.1:5791`.
+        curve
+            Whom it admits; None for the clients of a key that is made here.
 
         Raises
         ------
         UserError
-            Where it cannot be bound.
+            Where it cannot be bound, or there is no place for its key file.
         """
-        self.router: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.ROUTER)
+        self.counts = RequestCounts()
+        self._own = CurveServer() if curve is None else None
+        server = curve or self._own
+        assert server is not None
+        self.router = server.socket(zmq.ROUTER)
         self.router.setsockopt(zmq.LINGER, LINGER_MS)
+        self.router.setsockopt(zmq.MAXMSGSIZE, LONGEST_PART)
+        self.router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # an answer that cannot be sent is counted
+        self.key_file: KeyFile | None = None
         try:
-            self.address = bind(self.router, address, "publish.control")
+            self.address = bind(self.router, address, "publish.control", server.permanent)
+            self.key_file = KeyFile(self.address, server.client)
         except UserError:
-            self.router.close()
+            self.close()
             raise
+
+    def close(self) -> None:
+        """Close the socket and remove its key file. May be called twice."""
+        self.router.close()
+        if self.key_file is not None:
+            self.key_file.close()
+        if self._own is not None:
+            self._own.close()
 
 
 class Control:
@@ -105,6 +140,7 @@ class Control:
         housekeeping: Callable[[], int],
         make_safe: Callable[[], list[str]],
         clock: Clock | None = None,
+        check: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> None:
         """Make the thread; `start` starts it.
 
@@ -124,13 +160,18 @@ class Control:
             Puts every output into its safe state, from any thread; returns what went wrong.
         clock
             Times the orders that wait for an answer; the host's where none is given.
+        check
+            Raises UserError where an order with these arguments cannot be carried out, so that the search for
+            the name that was meant is no work of the loop's. None for no check.
         """
         self.inbox, self.address = inbox, socket.address
-        self._status, self._meta, self._housekeeping = status, meta, housekeeping
-        self._make_safe = make_safe
+        self._at_once = {"status": status, "meta": meta}
+        self._housekeeping, self._make_safe, self._check = housekeeping, make_safe, check
         self._clock = clock or HostClock()
         self._unanswered: list[_Unanswered] = []
-        self._socket = socket.router
+        self._answers: dict[str, dict[str, Any]] = {}
+        """Of this turn: many that ask at the same time get the same."""
+        self._endpoint, self._socket, self._counts = socket, socket.router, socket.counts
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rt-pose-control", daemon=True)
 
@@ -143,7 +184,7 @@ class Control:
         self._stopping.set()
         if self._thread.ident is not None:
             self._thread.join()
-        self._socket.close()
+        self._endpoint.close()
 
     def emergency(self, origin: str) -> list[str]:
         """Stop immediately, from any thread: all outputs go low, and no command goes out until `arm`.
@@ -159,14 +200,19 @@ class Control:
             What went wrong; empty where nothing did.
         """
         problems = self._make_safe()
-        self.inbox.append(Order("emergency", {"problems": problems} if problems else {}, origin))
+        order = Order("emergency", {"problems": problems} if problems else {}, origin)
+        with suppress(IndexError):  # the loop has just taken the last one
+            last = self.inbox[-1]
+            if (last.do, last.args, last.origin) == (order.do, order.args, origin):
+                return problems  # nothing has come between: it waits for the loop already
+        self.inbox.append(order)
         return problems
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             wait_ms = min(POLL_MS, self._do_housekeeping())
             if self._socket.poll(min(wait_ms, ANSWER_POLL_MS) if self._unanswered else wait_ms):
-                self._serve(self._socket.recv_multipart())
+                self._serve_some()
             self._answer_carried_out()
         self._answer_carried_out(ending=True)
 
@@ -178,45 +224,79 @@ class Control:
                 traceback.print_exc()
             return POLL_MS
 
+    def _serve_some(self) -> None:
+        """Serve what has come, within the bound of a turn."""
+        self._answers.clear()
+        for _ in range(REQUESTS_A_TURN):
+            try:
+                parts = self._receive()
+            except zmq.ZMQError:
+                return
+            self._counts.received += 1
+            self._serve(parts)
+        self._stopping.wait(PAUSE_S)
+
+    def _receive(self) -> list[bytes]:
+        """One message; of one with too many parts those that lead back to its sender, and no request."""
+        parts = [self._socket.recv(zmq.NOBLOCK)]
+        surplus = 0
+        while self._socket.getsockopt(zmq.RCVMORE):
+            part = self._socket.recv()
+            if len(parts) < MOST_PARTS:
+                parts.append(part)
+            else:
+                surplus += 1
+        if surplus:
+            # A REQ client puts an empty part between its identity and the request, a DEALER does not.
+            parts = [*parts[: 1 if parts[1] else 2], b""]
+        return parts
+
     def _serve(self, parts: list[bytes]) -> None:
-        # A REQ client puts an empty part between its identity and the request, a DEALER does not.
-        envelope = parts[:-1]
+        envelope, number = parts[:-1], None
         try:
-            request = msgspec.msgpack.decode(parts[-1], type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            self._send(envelope, None, {"ok": False, "error": f"not a msgpack map: {error}"})
-            return
-        answer = self._answer(request, envelope)
+            request = read_request(parts[-1])
+            number = request.id
+            answer = self._answer(request, envelope)
+        except RequestError as error:
+            number, answer = error.request_id, _refusal(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever comes, the next request must be heard
+            answer = _refusal(f"it cannot be answered: {type(error).__name__}: {error}")
         if answer is not None:
-            self._send(envelope, request.get("id"), answer)
+            self._send(envelope, number, answer)
 
     def _send(self, envelope: list[bytes], number: Any, answer: dict[str, Any]) -> None:
-        answer = {"v": WIRE_VERSION, "id": number, **answer}
-        self._socket.send_multipart([*envelope, msgspec.msgpack.encode(answer)])
+        encoded = msgspec.msgpack.encode({"v": WIRE_VERSION, "id": number, **answer})
+        try:
+            self._socket.send_multipart([*envelope, encoded], zmq.NOBLOCK)
+        except zmq.ZMQError:
+            self._counts.unanswered += 1
+        else:
+            self._counts.answered += 1
 
-    def _answer(self, request: dict[str, Any], envelope: list[bytes]) -> dict[str, Any] | None:
+    def _answer(self, request: Request, envelope: list[bytes]) -> dict[str, Any] | None:
         """The answer; None where the loop has to say it first."""
-        version, do = request.get("v"), request.get("do")
-        if version != WIRE_VERSION:
-            return {"ok": False, "error": f"v: expected {WIRE_VERSION}, got {version!r}"}
-        if do in IMMEDIATE_ORDERS:
-            return self._answer_at_once(do)
-        if do not in ORDERS:
-            hint = nearest(str(do), (*IMMEDIATE_ORDERS, *ORDERS))
-            return {"ok": False, "error": f"do: unknown order {do!r}{hint}"}
-        order = Order(do, {k: v for k, v in request.items() if k not in ("v", "id", "do")})
+        if request.do in IMMEDIATE_ORDERS:
+            return self._answer_at_once(request.do)
+        if self._check is not None:
+            try:
+                self._check(request.do, request.args)
+            except UserError as error:
+                return _refusal(str(error))
+        if len(self._unanswered) >= MOST_WAITING:
+            return _refusal(f"{request.do}: {MOST_WAITING} orders wait for the loop already; try again")
+        order = Order(request.do, request.args)
         give_up_ns = self._clock.now_ns() + round(ANSWER_TIMEOUT_S * NS_PER_S)
-        self._unanswered.append(_Unanswered(envelope, request.get("id"), order, give_up_ns))
+        self._unanswered.append(_Unanswered(envelope, request.id, order, give_up_ns))
         self.inbox.append(order)
         return None
 
     def _answer_at_once(self, do: str) -> dict[str, Any]:
-        if do == "status":
-            return {"ok": True, "status": self._status()}
-        if do == "meta":
-            return {"ok": True, "meta": self._meta()}
-        problems = self.emergency("control")
-        return {"ok": False, "error": "; ".join(problems)} if problems else {"ok": True}
+        if do == "emergency":
+            problems = self.emergency("control")
+            return _refusal("; ".join(problems)) if problems else {"ok": True}
+        if do not in self._answers:
+            self._answers[do] = {"ok": True, do: self._at_once[do]()}
+        return self._answers[do]
 
     def _answer_carried_out(self, *, ending: bool = False) -> None:
         """Answer the orders that the loop is done with; give up those that it does not take in time."""
@@ -229,9 +309,13 @@ class Control:
             elif (ending or self._clock.now_ns() >= waiting.give_up_ns) and order.take():
                 # Given up: the loop will pass over it, so the answer stays true.
                 why = "the run ended" if ending else f"the loop did not answer within {ANSWER_TIMEOUT_S:g} s"
-                answer = {"ok": False, "error": f"{order.do}: {why}"}
+                answer = _refusal(f"{order.do}: {why}")
             else:
                 left.append(waiting)
                 continue
             self._send(waiting.envelope, waiting.id, answer)
         self._unanswered = left
+
+
+def _refusal(error: str) -> dict[str, Any]:
+    return {"ok": False, "error": error}

@@ -5,6 +5,7 @@ It runs on the control socket's thread and leaves finished messages in the publi
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,13 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.config.schema import PublishConfig
 from rt_pose.loop.capture import FrameRing
 from rt_pose.loop.closed_loop import ClosedLoop
+from rt_pose.loop.control import RequestCounts
 from rt_pose.loop.publish import Publisher
 from rt_pose.records import Sink, StatsRecord
 
 STATS_PERIOD_NS = NS_PER_S // 2
-META_PERIOD_NS = 5 * NS_PER_S
+META_PERIOD_NS, META_PAUSE_NS = 5 * NS_PER_S, NS_PER_S // 10
+"""How often it is published, and after how long again on request."""
 JPEG_QUALITY = 80
 
 
@@ -45,6 +48,7 @@ class Housekeeping:
         records: StatsRecords,
         meta: dict[str, Any],
         on_stats: Callable[[dict[str, Any]], None] | None = None,
+        requests: RequestCounts | None = None,
     ) -> None:
         """Make everything due at once.
 
@@ -67,14 +71,18 @@ class Housekeeping:
             What a subscriber must know to read the other messages.
         on_stats
             Called with the stats, twice a second.
+        requests
+            What became of the requests to the control socket; None where there is no such socket.
         """
         self._loop, self._publisher, self._rings = loop, publisher, rings
         self._clock, self._records, self._meta, self._on_stats = clock, records, meta, on_stats
+        self._requests = requests or RequestCounts()
         rate_hz = config.frame_rate_hz
         self._frame_period_ns = round(NS_PER_S / rate_hz) if rate_hz > 0 else None
         self._frame_width_px = config.frame_width_px
         self._copies: dict[str, NDArray[np.uint8]] = {}
         self._next_stats_ns = self._next_meta_ns = self._next_frame_ns = clock.now_ns()
+        self._meta_again_ns = clock.now_ns()
         self._last_processed, self._last_stats_ns = 0, clock.now_ns()
 
     def __call__(self) -> int:
@@ -102,14 +110,17 @@ class Housekeeping:
         return max(1, (due_ns - now) // NS_PER_MS)
 
     def send_meta(self) -> dict[str, Any]:
-        """Publish what a subscriber must know to read the other messages.
+        """Get what a subscriber must know to read the other messages, and publish it unless it just was.
 
         Returns
         -------
         dict[str, Any]
-            The same map, for an order that asked for it.
+            The map.
         """
-        self._publisher.outbox.append(("meta", self._meta, None))
+        now = self._clock.now_ns()
+        if now >= self._meta_again_ns:
+            self._meta_again_ns = now + META_PAUSE_NS
+            self._publisher.outbox.append(("meta", self._meta, None))
         return self._meta
 
     def status(self) -> dict[str, Any]:
@@ -149,20 +160,17 @@ class Housekeeping:
                 "missed": loop.ledger.missed,
                 "n": loop.ledger.evaluated,
             },
-            "events": loop.commands.count_events(),
+            **loop.commands.live_counts(),
             "armed": loop.armed,
             "t_beat_ns": loop.heartbeat.t_ns,
-            "output_faults": loop.output_faults(),
-            "output_notices": loop.commands.output_notices,
-            "last_output_notice": loop.commands.last_output_notice,
             "block": loop.protocol.block,
             "trial": loop.protocol.trial,
             "lost_tracks": loop.lost_tracks,
             "track_restarts": sum(path.causal_filter.restarts for path in loop.paths.values()),
             "poses_ignored": sum(path.causal_filter.ignored for path in loop.paths.values()),
-            "commands_refused": loop.commands.refused,
-            "commands_failed": loop.commands.failed,
             "records_refused": self._records.refused(),
+            "requests": dataclasses.asdict(self._requests),
+            "subscribers_disconnected": self._publisher.disconnected,
         }
 
     def _send_frame(self, camera: str) -> None:

@@ -16,7 +16,7 @@ import zmq
 from rt_pose.clock import Clock
 from rt_pose.errors import UserError
 from rt_pose.loop.capture import RingDescription
-from rt_pose.records import NoSink, Record, Sink, topic_of
+from rt_pose.records import MAX_PAYLOAD_BYTES, NoSink, Record, Sink, topic_of
 
 HELLO = b"hello"
 RING = b"ring"
@@ -24,6 +24,8 @@ TIME = struct.Struct("<q")
 
 QUEUE_RECORDS = 4096
 """Records that may wait for the recorder in each sink: about 4 s of a camera at 200 frames a second."""
+PAYLOAD_BYTES = 1 << 14
+"""Room of a sink for a record to begin with; it grows with larger ones."""
 CONNECT_MS = 1000
 LINGER_MS = 500
 
@@ -32,7 +34,7 @@ class RecordSink(Sink):
     """Sends one thread's records to the recorder; a ZeroMQ socket belongs to one thread, so each has its own.
 
     It connects in the background. Sending never waits: a full queue or a recorder that is not there refuses a
-    record at once, and refusals are counted in `refused`.
+    record at once, as a record too large to be read back is, and refusals are counted in `refused`.
     """
 
     def __init__(self, endpoint: str, clock: Clock, context: zmq.Context[Any] | None = None) -> None:
@@ -47,11 +49,13 @@ class RecordSink(Sink):
         context
             The ZeroMQ context; the process's own where none is given.
         """
+        self.sent = 0
+        """Records handed over, so that what never reached the log can be told."""
         self.refused = 0
         self._clock = clock
         self._endpoint = endpoint
         self._encoder = msgspec.msgpack.Encoder()
-        self._payload = bytearray(1 << 14)
+        self._payload = bytearray(PAYLOAD_BYTES)
         self._socket = (context or zmq.Context.instance()).socket(zmq.PUSH)
         self._socket.sndhwm = QUEUE_RECORDS
         self._socket.linger = LINGER_MS
@@ -89,8 +93,8 @@ class RecordSink(Sink):
         """
         if not self.connected(timeout_ms):
             raise UserError(
-                f"recorder: no process listens at {self._endpoint} after {timeout_ms / 1000:g} s; "
-                "see its message above, and start the run again"
+                f"recorder: its process did not come up within {timeout_ms / 1000:g} s; where it printed no "
+                "error above, the machine is too busy to start it: end what else runs, and run again"
             )
 
     def send(self, record: Record) -> bool:
@@ -109,7 +113,12 @@ class RecordSink(Sink):
         if record.t_ns == 0:
             record.t_ns = self._clock.now_ns()
         self._encoder.encode_into(record, self._payload)
-        taken = self._send(topic_of(record).encode(), record.t_ns)
+        if len(self._payload) > MAX_PAYLOAD_BYTES:
+            self._payload = bytearray(PAYLOAD_BYTES)
+            taken = False
+        else:
+            taken = self._send(topic_of(record).encode(), record.t_ns)
+        self.sent += taken
         self.refused += not taken
         return taken
 
@@ -190,6 +199,21 @@ class SinkFactory:
         if wait:
             sink.connected()
         return sink
+
+    def wait_for_recorder(self) -> None:
+        """Return when the recorder takes the records of every sink made so far: each connects by itself.
+
+        Raises
+        ------
+        UserError
+            Where it does not come in time.
+        """
+        for sink in self._made:
+            sink.wait_for_recorder()
+
+    def sent(self) -> int:
+        """Count the records of all sinks that were handed over."""
+        return sum(sink.sent for sink in self._made)
 
     def refused(self) -> int:
         """Count the records of all sinks that did not get through."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,21 +16,33 @@ from rt_pose.config.check import check_run
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.action import check_fits
 from rt_pose.decisions.decide import RuleSet
-from rt_pose.drivers import Camera, DriverContext, Output, make_camera, make_output
+from rt_pose.drivers import Camera, DriverContext, Input, Output, make_camera, make_input, make_output
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.inference.device import choose_device, raise_priority
 from rt_pose.loop.capture import FrameRing
 from rt_pose.loop.control import ControlSocket
+from rt_pose.loop.curve import CurveServer, ServerKeys, read_keys
 from rt_pose.loop.publish import Publisher
 from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
-from rt_pose.types import CameraInfo, OutputInfo
+from rt_pose.types import CameraInfo, InputInfo, OutputInfo
 
 Outputs = list[tuple[OutputInfo, Output]]
+Inputs = list[tuple[InputInfo, Input]]
 Cameras = dict[str, tuple[CameraInfo, Camera]]
 
 P95_OF_SIGMA = 2.4477
 """95th percentile of a displacement in the plane whose x and y have a standard deviation of 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnModel:
+    """The model of a camera that has one of its own."""
+
+    package: Package
+    choice: EngineChoice
+    tracking: TrackingSpec
+    """As the run's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +54,15 @@ class Opened:
     publisher: Publisher
     socket: ControlSocket
     outputs: Outputs
+    inputs: Inputs
     rules: RuleSet
     cameras: Cameras
     rings: dict[str, FrameRing]
     choice: EngineChoice
     tracking: TrackingSpec
     """The package's parameters, with the engine's displacement added to the floor of the noise."""
+    own: dict[str, OwnModel]
+    """By camera."""
 
     @property
     def infos(self) -> list[CameraInfo]:
@@ -81,18 +97,54 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     check_run(config)
     choose_device(config.engine.device)
     package = read_package(_model(config))
-    publisher = Publisher(config.publish.address, session_id, clock)
+    packages = {name: _own_package(camera.model, package, name) for name, camera in config.cameras.items()}
+    curve = _curve_server(config)
+    stack.callback(curve.close)
+    publisher = Publisher(config.publish.address, session_id, clock, curve)
     stack.callback(publisher.close)
-    socket = ControlSocket(config.publish.control)
-    stack.callback(socket.router.close)
+    socket = ControlSocket(config.publish.control, curve)
+    stack.callback(socket.close)
     context = DriverContext(clock, config.seed, channels=package.manifest.input.channels)
     outputs = _open_outputs(config, context, stack)
+    inputs = _open_inputs(config, context, stack)
     rules = _rules_for(config, package, [info for info, _ in outputs])
-    cameras = _open_cameras(config, context, package, stack)
+    cameras = _open_cameras(config, context, packages, stack)
     rings = _rings_for(cameras, stack)
-    choice = _choose_engine(config, package, rings, clock, stack)
-    tracking = with_noise_floor(package.manifest.tracking, choice.displacement_p95_px)
-    return Opened(config, package, publisher, socket, outputs, rules, cameras, rings, choice, tracking)
+    choices: dict[str, EngineChoice] = {}
+    for used in {p.sha256: p for p in (package, *packages.values())}.values():
+        theirs = [ring for name, ring in rings.items() if packages[name].sha256 == used.sha256]
+        choices[used.sha256] = _choose_engine(config, used, theirs, clock, stack)
+    models = {
+        name: OwnModel(its, choices[its.sha256], _tracking(its, choices[its.sha256]))
+        for name, its in packages.items()
+    }
+    own = {name: model for name, model in models.items() if model.package.sha256 != package.sha256}
+    choice, tracking = choices[package.sha256], _tracking(package, choices[package.sha256])
+    return Opened(
+        config, package, publisher, socket, outputs, inputs, rules, cameras, rings, choice, tracking, own
+    )
+
+
+def _own_package(model: str, run: Package, camera: str) -> Package:
+    """The package of a camera; the run's where it names none."""
+    if not model:
+        return run
+    package = read_package(model)
+    if package.manifest.keypoints != run.manifest.keypoints:
+        raise UserError(
+            f"cameras.{camera}.model: {model} finds {', '.join(package.manifest.keypoints)}; expected the "
+            f"keypoints of the run's model, in their order: {', '.join(run.manifest.keypoints)}"
+        )
+    return package
+
+
+def _tracking(package: Package, choice: EngineChoice) -> TrackingSpec:
+    return with_noise_floor(package.manifest.tracking, choice.displacement_p95_px)
+
+
+def _curve_server(config: RunConfig) -> CurveServer:
+    file = config.publish.keys
+    return CurveServer(read_keys(Path(file), ServerKeys, "publish.keys") if file else None)
 
 
 def _open_outputs(config: RunConfig, context: DriverContext, stack: ExitStack) -> Outputs:
@@ -101,6 +153,15 @@ def _open_outputs(config: RunConfig, context: DriverContext, stack: ExitStack) -
         output = make_output(name, wanted.driver, wanted.options, context)
         opened.append((output.open(), output))
         stack.callback(output.close)
+    return opened
+
+
+def _open_inputs(config: RunConfig, context: DriverContext, stack: ExitStack) -> Inputs:
+    opened = []
+    for name, wanted in config.inputs.items():
+        line = make_input(name, wanted.driver, wanted.options, context)
+        opened.append((line.open(), line))
+        stack.callback(line.close)
     return opened
 
 
@@ -114,16 +175,19 @@ def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -
     return rules
 
 
-def _open_cameras(config: RunConfig, context: DriverContext, package: Package, stack: ExitStack) -> Cameras:
+def _open_cameras(
+    config: RunConfig, context: DriverContext, packages: dict[str, Package], stack: ExitStack
+) -> Cameras:
     if not config.cameras:
         raise UserError("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
     opened = {}
     for name, wanted in config.cameras.items():
-        camera = make_camera(name, wanted.driver, wanted.options, context)
+        takes = dataclasses.replace(context, channels=packages[name].manifest.input.channels)
+        camera = make_camera(name, wanted.driver, wanted.options, takes)
         opened[name] = (camera.open(), camera)
         stack.callback(camera.close)
     for name, (info, _) in opened.items():
-        check_frame_size(package, info.width, info.height, f"camera '{name}'")
+        check_frame_size(packages[name], info.width, info.height, f"camera '{name}'")
     return opened
 
 
@@ -139,11 +203,11 @@ def _rings_for(cameras: Cameras, stack: ExitStack) -> dict[str, FrameRing]:
 
 
 def _choose_engine(
-    config: RunConfig, package: Package, rings: dict[str, FrameRing], clock: Clock, stack: ExitStack
+    config: RunConfig, package: Package, rings: list[FrameRing], clock: Clock, stack: ExitStack
 ) -> EngineChoice:
-    """The engine on its cores, with the rings' memory at its hand."""
+    """The engine on its cores, with the memory of its cameras' rings at its hand."""
     choice = choose_engine(package, config.engine)
-    for ring in rings.values():
+    for ring in rings:
         stack.callback(choice.estimator.pin(ring.pixels))
     if config.engine.threads == 0:
         choice = dataclasses.replace(choice, tuning=choice.engine.tune(clock))
@@ -208,6 +272,15 @@ def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
             "tracking": msgspec.to_builtins(opened.tracking),
             "training": manifest.training,
         },
+        "own_models": {
+            name: {
+                "path": str(model.package.path),
+                "sha256": model.package.sha256,
+                "tracking": msgspec.to_builtins(model.tracking),
+                "engine": str(model.choice),
+            }
+            for name, model in opened.own.items()
+        },
         "engine": {
             "backend": engine.backend,
             "precision": engine.precision,
@@ -221,6 +294,7 @@ def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
         },
         "cameras": {c.name: dataclasses.asdict(c) for c in opened.infos},
         "outputs": {o.name: dataclasses.asdict(o) for o, _ in opened.outputs},
+        "inputs": {i.name: dataclasses.asdict(i) for i, _ in opened.inputs},
         "budget_ms": config.budget_ms,
         "bare_forward_ms": dataclasses.asdict(bare_forward_ms(engine, clock)),
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import socket as sockets
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,12 +14,14 @@ from typing import TYPE_CHECKING
 import zmq
 
 from rt_pose.errors import UserError
+from rt_pose.loop.curve import ServerKeys, read_keys
 
 if TYPE_CHECKING:
     from rt_pose.config.schema import PublishConfig
 
-LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]", "ipc://", "inproc://")
+LOOPBACK = re.compile(r"(tcp://(127(\.\d+){3}|localhost|\[::1\]):|ipc://|inproc://)")
 ANY_PORT = "tcp://127.0.0.1:*"
+IPC = "ipc://"
 LISTENING = "0A"
 """State of a socket in /proc/net/tcp."""
 
@@ -26,8 +30,24 @@ class AddressInUse(UserError):
     """Another socket has the address."""
 
 
-def bind(socket: zmq.Socket[bytes], address: str, key: str) -> str:
-    """Bind a socket to an address of the loopback interface.
+def is_local(address: str) -> bool:
+    """Check whether an address is reached from this machine alone.
+
+    Parameters
+    ----------
+    address
+        ZeroMQ address.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
+    return LOOPBACK.match(address) is not None
+
+
+def bind(socket: zmq.Socket[bytes], address: str, key: str, keyed: bool = False) -> str:
+    """Bind a socket, to the loopback interface unless other machines can have keys to it.
 
     Parameters
     ----------
@@ -37,6 +57,8 @@ def bind(socket: zmq.Socket[bytes], address: str, key: str) -> str:
         ZeroMQ address; `*` as its port takes a free one.
     key
         The configuration's key, for messages.
+    keyed
+        Whether the socket admits only clients with keys of `rt-pose keys`.
 
     Returns
     -------
@@ -46,26 +68,50 @@ def bind(socket: zmq.Socket[bytes], address: str, key: str) -> str:
     Raises
     ------
     UserError
-        Where the address is open to other machines or cannot be bound; `AddressInUse` where another socket
-        has it.
+        Where the address is open to other machines without keys, or cannot be bound; `AddressInUse` where
+        another socket has it.
     """
-    if not address.startswith(LOOPBACK):
+    if not is_local(address) and not keyed:
         raise UserError(
-            f"{key}: {address} is open to other machines and would need CURVE keys, which this version "
-            "does not read; bind tcp://127.0.0.1:PORT and forward the port (e.g. `ssh -L`)"
+            f"{key}: {address} is open to other machines and would need keys: `rt-pose keys` makes them, "
+            "`--publish.keys FILE` takes them; or bind tcp://127.0.0.1:PORT and forward the port (e.g. "
+            "`ssh -L`)"
         )
+    if address.startswith(IPC):
+        _check_path(address, key)
     try:
         socket.bind(address)
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
-            raise AddressInUse(
-                f"{key}: {address} is in use by {listener(address) or 'another program'}; stop that one or "
-                f"give another port, e.g. `--{key} tcp://127.0.0.1:5890`"
-            ) from error
+            raise _in_use(address, key) from error
         raise UserError(f"{key}: cannot bind {address}: {error}; expected tcp://127.0.0.1:PORT") from error
     endpoint = socket.getsockopt(zmq.LAST_ENDPOINT)
     assert isinstance(endpoint, bytes)
     return endpoint.rstrip(b"\0").decode()
+
+
+def _in_use(address: str, key: str) -> AddressInUse:
+    return AddressInUse(
+        f"{key}: {address} is in use by {listener(address) or 'another program'}; stop that one or "
+        f"give another port, e.g. `--{key} tcp://127.0.0.1:5890`"
+    )
+
+
+def _check_path(address: str, key: str) -> None:
+    """Refuse a path that is anything but a dead run's socket: binding would delete what is there."""
+    path = Path(address.removeprefix(IPC))
+    if str(path).startswith(("@", "*")) or not os.path.lexists(path):
+        return
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise UserError(f"{key}: {address}: {path} exists already and is no socket; give another path")
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return
+        except OSError as error:
+            raise UserError(f"{key}: cannot bind {address}: {error.strerror}; give another path") from error
+    raise _in_use(address, key)
 
 
 @contextmanager
@@ -91,11 +137,11 @@ def reserve_addresses(publish: PublishConfig, or_free: bool = False) -> Iterator
     """
     wanted = {"publish.address": publish.address, "publish.control": publish.control}
     with zmq.Context() as context, ExitStack() as sockets:
-        bound, problems = {}, []
+        bound, problems = {}, _key_problems(publish)
         for key, address in wanted.items():
             socket: zmq.Socket[bytes] = sockets.enter_context(context.socket(zmq.PUB))
             try:
-                bound[key] = _bind_or_free(socket, address, key, or_free)
+                bound[key] = _bind_or_free(socket, address, key, or_free, bool(publish.keys))
             except UserError as error:
                 problems.append(str(error))
         if problems:
@@ -120,9 +166,19 @@ def check_addresses(publish: PublishConfig) -> None:
         pass
 
 
-def _bind_or_free(socket: zmq.Socket[bytes], address: str, key: str, or_free: bool) -> str:
+def _key_problems(publish: PublishConfig) -> list[str]:
+    if not publish.keys:
+        return []
     try:
-        return bind(socket, address, key)
+        read_keys(Path(publish.keys), ServerKeys, "publish.keys")
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def _bind_or_free(socket: zmq.Socket[bytes], address: str, key: str, or_free: bool, keyed: bool) -> str:
+    try:
+        return bind(socket, address, key, keyed)
     except AddressInUse:
         if not or_free:
             raise

@@ -8,7 +8,11 @@ somebody subscribes.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+import os
+import socket as system
+import stat
+from collections import Counter, defaultdict, deque
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -18,29 +22,38 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import Clock
 from rt_pose.errors import UserError
+from rt_pose.loop.curve import CurveServer
 from rt_pose.loop.latency import FrameLatency
-from rt_pose.loop.ports import bind
+from rt_pose.loop.ports import bind, is_local
 from rt_pose.types import Ack, Event, FrameStamps, Pose, Track
 
 WIRE_VERSION = 1
 FIELDS = ["x", "y", "p", "sxx", "sxy", "syy", "vx", "vy"]
 HIGH_WATER_MARK = 1000
+LONGEST_SUBSCRIPTION = 1024
+"""Bytes; a connection that sends more at once is closed. A handshake needs some hundred."""
+SUBSCRIPTIONS_A_PEER = 64
+"""A subscriber that has more is disconnected: each costs the loop time and memory."""
+SUBSCRIPTIONS_A_TURN, OUTBOX_A_TURN = 32, 16
+"""What one `flush` takes in and sends at most; the rest comes with the next ones."""
 
 
 class Publisher:
     """The publishing socket and the sequence number of each topic. Used by the loop's thread alone."""
 
-    def __init__(self, address: str, session: str, clock: Clock) -> None:
+    def __init__(self, address: str, session: str, clock: Clock, curve: CurveServer | None = None) -> None:
         """Bind the socket.
 
         Parameters
         ----------
         address
-            ZeroMQ address on the loopback interface.
+            ZeroMQ address.
         session
             Identifier of the session, in every message.
         clock
             Stamps the messages.
+        curve
+            Whom an address admits that other machines reach; on this machine everybody may subscribe.
 
         Raises
         ------
@@ -50,15 +63,26 @@ class Publisher:
         self._clock, self._session = clock, session
         self._seq: defaultdict[str, int] = defaultdict(int)
         self._encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
-        self._subscribed: set[bytes] = set()
+        self._subscribed: dict[bytes, int] = {}
+        """Which connection was the first to subscribe to a topic, by its descriptor."""
+        self._subscriptions: Counter[int] = Counter()
+        self.disconnected = 0
+        """Subscribers with too many subscriptions."""
         self._buffers: dict[tuple[str, tuple[int, int]], NDArray[np.float32]] = {}
         self.outbox: deque[tuple[str, dict[str, Any], bytes | None]] = deque(maxlen=64)
         """(topic, header, buffer) made by other threads; sent by `flush`."""
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
+        keyed = curve is not None and curve.permanent
+        self._socket: zmq.Socket[bytes] = (
+            zmq.Context.instance().socket(zmq.XPUB)
+            if curve is None or is_local(address)
+            else curve.socket(zmq.XPUB)
+        )
         self._socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+        self._socket.setsockopt(zmq.RCVHWM, SUBSCRIPTIONS_A_TURN)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_SUBSCRIPTION)
         self._socket.setsockopt(zmq.LINGER, 0)
         try:
-            self.address = bind(self._socket, address, "publish.address")
+            self.address = bind(self._socket, address, "publish.address", keyed)
         except UserError:
             self._socket.close()
             raise
@@ -150,7 +174,7 @@ class Publisher:
         self.send(f"ack/{ack.output}/", {"ack": ack})
 
     def wanted(self, topic: str) -> bool:
-        """Tell whether anybody subscribes to a topic or to one below it.
+        """Tell whether anybody subscribes to a topic. Any thread may ask.
 
         Parameters
         ----------
@@ -163,19 +187,56 @@ class Publisher:
             Whether anybody does.
         """
         name = topic.encode()
-        return any(name.startswith(s) or s.startswith(name) for s in tuple(self._subscribed))
+        return any(name[:length] in self._subscribed for length in range(len(name) + 1))
 
     def flush(self) -> None:
         """Send what other threads have left in the outbox, and take in new subscriptions."""
-        while self._socket.get(zmq.EVENTS) & zmq.POLLIN:  # type: ignore[arg-type,operator]
-            message = self._socket.recv(zmq.NOBLOCK)
-            if message[:1] == b"\x01":
-                self._subscribed.add(message[1:])
-            else:
-                self._subscribed.discard(message[1:])
-        while self.outbox:
+        for _ in range(SUBSCRIPTIONS_A_TURN):
+            if not self._socket.get(zmq.EVENTS) & zmq.POLLIN:  # type: ignore[arg-type,operator]
+                break
+            self._take_subscription(self._socket.recv(zmq.NOBLOCK, copy=False))
+        for _ in range(min(len(self.outbox), OUTBOX_A_TURN)):
             topic, header, buffer = self.outbox.popleft()
             self.send(topic, header, buffer)
+
+    def _take_subscription(self, frame: zmq.Frame) -> None:
+        """Note a new topic or one that nobody wants any more; disconnect who wants too many."""
+        message = frame.bytes
+        kind, topic = message[:1], message[1:]
+        if kind == b"\x01":
+            source = _source(frame)
+            self._unsubscribe(topic)
+            self._subscriptions[source] += 1
+            self._subscribed[topic] = source
+            surplus = self._subscriptions[source] - SUBSCRIPTIONS_A_PEER
+            if surplus > 0 and surplus % SUBSCRIPTIONS_A_PEER == 1:  # what was under way comes all the same
+                self._disconnect(source)
+        elif kind == b"\x00":
+            self._unsubscribe(topic)
+
+    def _unsubscribe(self, topic: bytes) -> None:
+        source = self._subscribed.pop(topic, None)
+        if source is None:
+            return
+        self._subscriptions[source] -= 1
+        if self._subscriptions[source] <= 0:
+            del self._subscriptions[source]
+
+    def _disconnect(self, descriptor: int) -> None:
+        """Shut a subscriber's connection: ZeroMQ forgets its subscriptions, and an honest one comes back.
+
+        The descriptor may be another one's by now. It is shut only if it is a connection to our own address,
+        so that at worst another subscriber has to come back.
+        """
+        with suppress(OSError):
+            if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                return
+            with system.socket(fileno=os.dup(descriptor)) as peer:
+                place = peer.getsockname()
+                where = str(place[1]) if isinstance(place, tuple) else str(place)
+                if self.address.endswith((f":{where}", f"//{where}")):
+                    peer.shutdown(system.SHUT_RDWR)
+                    self.disconnected += 1
 
     def send(self, topic: str, header: dict[str, Any], buffer: Any = None) -> None:
         """Send one message; a subscriber whose queue is full loses it, which it sees from `seq`.
@@ -205,6 +266,14 @@ class Publisher:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def _source(frame: zmq.Frame) -> int:
+    """Descriptor of the connection that a message came by; -1 where it is not known."""
+    try:
+        return int(frame.get(zmq.SRCFD))
+    except (zmq.ZMQError, TypeError, ValueError):
+        return -1
 
 
 def _plain(value: object) -> object:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from rt_pose.inference.estimator import Estimator
 from rt_pose.loop.camera_path import CameraPath
-from rt_pose.loop.keep_warm import KeepWarm
 from rt_pose.tracking.causal_filter import precompile
 from rt_pose.tracking.crop import CropWindow
 from rt_pose.types import CameraInfo, FrameStamps, Pose
@@ -17,7 +16,7 @@ from rt_pose.types import CameraInfo, FrameStamps, Pose
 RUNS = 20
 
 
-def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath], warm: KeepWarm | None = None) -> None:
+def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath]) -> None:
     """Run the chain on blank images until nothing is left to allocate or compile.
 
     It runs on every shape, and every number of frames a call, that the cameras may bring.
@@ -28,8 +27,6 @@ def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath], warm: KeepWar
         The estimator of the run.
     paths
         The cameras' paths; their filters do not change, their contexts are empty afterwards.
-    warm
-        Is run too, which times it; None for none.
     """
     blanks = [_blank(path.info) for path in paths.values()]
     whole: list[CropWindow | None] = [None] * len(blanks)
@@ -49,9 +46,6 @@ def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath], warm: KeepWar
             shapes.append(CropWindow(0, 0, path.crop.config.width, path.crop.config.height))
         for shape in shapes:  # cameras take turns at being first: every shape at every place of a call
             estimator.infer(estimator.preprocess_all([blank] * len(blanks), [shape] * len(blanks)))
-    if warm is not None:
-        for _ in range(RUNS):
-            warm.run_once()
 
 
 def rehearsal(estimator: Estimator, info: CameraInfo) -> Callable[[], object]:

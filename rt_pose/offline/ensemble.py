@@ -10,12 +10,14 @@ Here each keypoint moves by itself; `rt_pose.offline.latents` has those that mov
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
+from rt_pose.offline.alignment import align
 from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, Predictions, write_predictions
 from rt_pose.offline.rows import MotionModel, ObservationRows, log_likelihood, smooth
 from rt_pose.types import FloatArray
@@ -43,6 +45,15 @@ class Ensemble:
     """(F, K, 2) px^2 along each axis, over the mean likelihood."""
     likelihood: FloatArray
     """(F, K) mean."""
+    between: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+    """Rows of frames that no member has; they lie between others, so that time runs on evenly."""
+    notes: list[str] = field(default_factory=list)
+    """Which members lack frames."""
+
+    @property
+    def never_seen(self) -> NDArray[np.bool_]:
+        """(K,) keypoints that no member has in any frame."""
+        return np.asarray(~np.isfinite(self.median).any(axis=(0, 2)))
 
 
 @dataclass(slots=True)
@@ -50,7 +61,7 @@ class SmoothedEnsemble:
     """The smoother's result."""
 
     xy: FloatArray
-    """(F, K, 2) px."""
+    """(F, K, 2) px; NaN for a keypoint that was never seen."""
     var: FloatArray
     """(F, K, 2) px^2, posterior, along each axis."""
     q: FloatArray
@@ -79,28 +90,25 @@ def ensemble_of(members: Sequence[Predictions]) -> Ensemble:
     """
     if not members:
         raise UserError("smoothing: no prediction files were given")
-    first = members[0]
-    for member in members[1:]:
-        if member.keypoints != first.keypoints:
-            raise UserError(
-                f"smoothing: the members' keypoints differ: {', '.join(first.keypoints)} and "
-                f"{', '.join(member.keypoints)}"
-            )
-        if len(member.frames) != len(first.frames):
-            raise UserError(
-                f"smoothing: the members' lengths differ: {len(first.frames)} and {len(member.frames)} frames"
-            )
-    xy = np.stack([m.xy for m in members])
-    likelihood = np.stack([m.likelihood for m in members])
+    together = align(members)
+    xy = together.xy
     known = np.asarray(np.isfinite(xy).all(axis=-1))  # (members, F, K)
     xy = np.where(known[..., None], xy, np.nan)
-    confident = np.maximum(np.where(known, likelihood, 0.0).mean(axis=0), LEAST_LIKELIHOOD)
+    confident = np.maximum(np.where(known, together.likelihood, 0.0).mean(axis=0), LEAST_LIKELIHOOD)
     none = ~known.any(axis=0)
     xy[0, none] = 0.0  # so that there is a number; taken away again below
     median = np.nanmedian(xy, axis=0) if np.isnan(xy).any() else np.median(xy, axis=0)
     spread = np.nanvar(xy, axis=0) if len(members) > 1 else np.ones_like(median)
-    median[none] = np.nan
-    return Ensemble(first.keypoints, first.frames, median, spread / confident[..., None], confident)
+    median[none], spread[none] = np.nan, np.nan
+    return Ensemble(
+        together.keypoints,
+        together.frames,
+        median,
+        spread / confident[..., None],
+        confident,
+        together.between,
+        together.notes,
+    )
 
 
 def smooth_single(ensemble: Ensemble, q: FloatArray | None = None) -> SmoothedEnsemble:
@@ -125,11 +133,15 @@ def smooth_single(ensemble: Ensemble, q: FloatArray | None = None) -> SmoothedEn
         # One q for both axes: their likelihoods add up.
         q = search(lambda c: row_likelihood(h, z, r, c[:, None, :]).sum(axis=1), z.shape[-1])
     means, covs = smooth_rows(h, z, r, np.broadcast_to(q, z.shape[2:]))
-    return SmoothedEnsemble(means[:, 0].transpose(0, 2, 1), covs[:, 0, 0].transpose(0, 2, 1), q)
+    xy, var = means[:, 0].transpose(0, 2, 1), covs[:, 0, 0].transpose(0, 2, 1)
+    xy[:, ensemble.never_seen] = var[:, ensemble.never_seen] = np.nan
+    return SmoothedEnsemble(xy, var, q)
 
 
 def write_smoothed(path: Path, ensemble: Ensemble, smoothed: SmoothedEnsemble) -> None:
     """Write a smoothed ensemble, with the columns SMOOTHED_FIELDS of each keypoint.
+
+    The rows are the frames that a member has; cells of a keypoint that was never seen are blank.
 
     Parameters
     ----------
@@ -142,7 +154,10 @@ def write_smoothed(path: Path, ensemble: Ensemble, smoothed: SmoothedEnsemble) -
     """
     parts = (smoothed.xy, ensemble.likelihood[..., None], ensemble.median, ensemble.var, smoothed.var)
     columns = np.concatenate(parts, axis=-1)  # (F, K, 9)
-    write_predictions(path, ensemble.keypoints, ensemble.frames, SMOOTHED_FIELDS, columns)
+    columns[:, ensemble.never_seen] = np.nan
+    rows = np.setdiff1d(np.arange(len(columns)), ensemble.between)
+    frames = [ensemble.frames[row] for row in rows]
+    write_predictions(path, ensemble.keypoints, frames, SMOOTHED_FIELDS, columns[rows])
 
 
 def observations(ensemble: Ensemble) -> tuple[FloatArray, FloatArray]:

@@ -57,7 +57,7 @@ def estimate_in_order(frames: Iterable[VideoFrame], estimators: list[Estimator])
         estimator = idle.get()
         try:
             return frame.index, estimator.estimate(
-                frame.image, context=context.advance_to(frame.index, frame.t_ns)
+                frame.image, context=context.advance_to(frame.index, frame.t_ns, frame.epoch)
             )
         finally:
             idle.put(estimator)

@@ -27,6 +27,8 @@ from rt_pose.types import FloatArray
 
 PCA_SHARE = 0.5
 """Share of each part's frames, the most confident ones, that its views are fitted to."""
+LEAST_FRAMES = 4 * VIEW_DIMENSIONS
+"""With a part in all its views: half of them must still span the space."""
 GATE_CHI2 = 9.21
 """The noise of a point further than this from where the other views have it is inflated."""
 PUPIL = ("top", "bottom", "left", "right")
@@ -63,6 +65,12 @@ def smooth_multiview(ensemble: Ensemble, views: Sequence[Sequence[str]]) -> Smoo
     groups = np.array(parts)  # (G, V)
     z = z[:, groups].reshape(len(z), len(parts), -1)  # (F, G, 2 V)
     r = r[:, groups].reshape(z.shape)
+    for part, whole in zip(views, np.isfinite(r).all(axis=-1).sum(axis=0), strict=True):
+        if whole < LEAST_FRAMES:
+            raise UserError(
+                f"smoothing in views: {'='.join(part)} is seen in all its views in {whole} frames, "
+                f"{LEAST_FRAMES} are needed; leave this part out of `--parts`"
+            )
     mean, h = _view_bases(z, r)  # (G, 2 V), (G, 2 V, 3)
     d = np.where(np.isfinite(r), z - mean, 0.0)
     r = _inflate_views(h, d, r)
@@ -114,6 +122,8 @@ def smooth_pupil(
     xy = (means[:, :3] @ h.T).reshape(-1, 4, 2)
     var = np.einsum("cd,tde,ce->tc", h, covs[:, :3, :3], h).reshape(-1, 4, 2)
     result = _other_keypoints(ensemble, np.array(at), q)
+    unseen = ensemble.never_seen[at]
+    xy[:, unseen] = var[:, unseen] = np.nan
     result.xy[:, at], result.var[:, at] = xy, var
     return result, means[:, 2], means[:, :2]
 

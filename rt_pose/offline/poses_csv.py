@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from rt_pose.errors import UserError, nearest
+from rt_pose.offline.alignment import MOST_FRAMES
 from rt_pose.offline.prediction_files import read_predictions
 from rt_pose.types import FloatArray
 
@@ -48,10 +49,27 @@ def read_poses(path: Path) -> Poses:
     """
     table = read_predictions(path, scored=False)
     frames = [_frame(name, f"predictions {path}: frame {i}") for i, name in enumerate(table.frames, 1)]
+    _check_frames(path, frames, table.frames)
     xy = np.full((max(frames) + 1, len(table.keypoints), 2), np.nan)
     likelihood = np.full(xy.shape[:2], np.nan)
     xy[frames], likelihood[frames] = table.xy, table.likelihood
     return Poses(table.keypoints, xy, likelihood)
+
+
+def _check_frames(path: Path, frames: list[int], cells: list[str]) -> None:
+    """Refuse rows of one frame, of which the last would count, and numbers that are no frames'."""
+    if max(frames) >= MOST_FRAMES:
+        raise UserError(
+            f"predictions {path}: its first column holds {max(frames)}; expected numbers of frames, from 0"
+        )
+    cell_of: dict[int, str] = {}
+    for frame, cell in zip(frames, cells, strict=True):
+        if frame in cell_of:
+            raise UserError(
+                f"predictions {path}: two rows are of frame {frame} ('{cell_of[frame]}' and '{cell}'); give "
+                "a table of one video"
+            )
+        cell_of[frame] = cell
 
 
 def reorder_keypoints(poses: Poses, keypoints: list[str], needed: set[str], where: str) -> FloatArray:

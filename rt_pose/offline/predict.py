@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,11 @@ from rt_pose.inference.device import physical_cores
 from rt_pose.inference.estimator import Estimator
 from rt_pose.offline.in_parallel import Found, estimate_in_order
 from rt_pose.offline.prediction_files import FIELDS, write_table
-from rt_pose.package import Package, check_frame_size
+from rt_pose.package import Package, check_frame_size, unlike_trained
 from rt_pose.types import FloatArray
 from rt_pose.video import Channels, VideoInfo, probe, read_frames
+
+_LOG = logging.getLogger(__name__)
 
 
 def predict_video(package: Package, video: Path, out: Path, config: EngineConfig) -> EngineChoice:
@@ -79,6 +82,9 @@ def check_video(package: Package, video: Path, out: Path) -> VideoInfo:
         raise UserError(f"{out}: is a folder; give `--out` the name of the CSV to write")
     info = probe(video)
     check_frame_size(package, info.width, info.height, video.name)
+    for note in (*info.notes, unlike_trained(package, info.width, info.height, video.name)):
+        if note:
+            _LOG.warning(note)
     return info
 
 
@@ -143,7 +149,10 @@ class Predictor:
                 count += 1
                 report_progress(count)
 
-        write_table(out, manifest.keypoints, FIELDS, rows(), formats=("%.4f", "%.4f", "%.6f"))
+        try:
+            write_table(out, manifest.keypoints, FIELDS, rows(), formats=("%.4f", "%.4f", "%.6f"))
+        except UserError as error:
+            raise UserError(f"{error}; nothing was written to {out}") from error
         return count
 
     def _found(self, video: Path, channels: Channels) -> Iterator[Found]:

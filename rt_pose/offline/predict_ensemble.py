@@ -115,7 +115,7 @@ def _smooth(tables: list[Path], job: VideoJob, views: Sequence[str], identity: s
     smoothed = smooth_ensemble(ensemble, "multiview" if views else "single", views)
     write_smoothed(job.out, ensemble, smoothed)
     write_record(job, identity, SMOOTHER, len(ensemble.frames))
-    sd = np.sqrt(np.median(smoothed.var.sum(axis=-1)))
+    sd = np.sqrt(np.median(smoothed.var[:, ~ensemble.never_seen].sum(axis=-1)))
     _LOG.info(
         f"{job.name}: {len(tables)} members smoothed, {len(ensemble.frames)} frames, posterior standard "
         f"deviation {sd:.2f} px (median)"

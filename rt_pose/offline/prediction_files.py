@@ -6,17 +6,18 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from rt_pose.errors import UserError
 from rt_pose.files import atomic_writer
-from rt_pose.offline.hdf import hdf_text, is_hdf
+from rt_pose.offline.table_text import single_individual, table_text
 from rt_pose.types import FloatArray
 
 HEADER_ROWS = ("scorer", "bodyparts", "coords")
+INDIVIDUALS = "individuals"
+"""A row more in the tables of multi-animal projects."""
 FIELDS = ("x", "y", "likelihood")
 SMOOTHED_FIELDS = (
     *FIELDS,
@@ -29,6 +30,8 @@ SMOOTHED_FIELDS = (
 )
 """Columns of a keypoint in what the ensemble Kalman smoother writes."""
 SCORER = "rt-pose"
+MOST_PX = 1e6
+"""A position further away than this is none."""
 
 
 @dataclass(slots=True)
@@ -42,6 +45,8 @@ class Predictions:
     """(F, K, 2) px; NaN where the cells are blank."""
     likelihood: FloatArray
     """(F, K)."""
+    source: str = ""
+    """The file, for messages."""
 
 
 def read_predictions(path: Path | str, *, scored: bool = True) -> Predictions:
@@ -67,17 +72,13 @@ def read_predictions(path: Path | str, *, scored: bool = True) -> Predictions:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"predictions {path}: no such file; `rt-pose predict` writes one")
-    try:
-        text = hdf_text(path, "predictions") if is_hdf(path) else path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"predictions {path}: not a CSV text file: {error}") from error
-    lines = text.splitlines()
-    header = list(islice(csv.reader(lines[: len(HEADER_ROWS)]), len(HEADER_ROWS)))
+    lines = table_text(path, "predictions").splitlines()
+    header, height = _header(path, lines)
     keypoints, columns = _columns(path, header, scored)
-    body = {n: line for n, line in enumerate(lines, 1) if n > len(HEADER_ROWS) and line.strip()}
+    body = {n: line for n, line in enumerate(lines, 1) if n > height and line.strip()}
     if not body:
         raise UserError(f"predictions {path}: empty: header rows but not one frame")
-    names, cells = zip(*(line.partition(",")[::2] for line in body.values()), strict=True)
+    names, cells = zip(*map(_split, body.values()), strict=True)
     width = len(header[1]) - 1
     if not all(cells):
         raise UserError(f"predictions {path}: {_find_problem(body, width)}")
@@ -89,7 +90,33 @@ def read_predictions(path: Path | str, *, scored: bool = True) -> Predictions:
         raise UserError(f"predictions {path}: {_find_problem(body, width)}")
     values = np.column_stack((values, np.ones(len(values))))  # for a likelihood that is not there
     taken = values[:, columns].reshape(len(values), len(keypoints), 3)
-    return Predictions(keypoints, list(names), taken[..., :2].copy(), taken[..., 2].copy())
+    far = np.isfinite(taken[..., :2]) & (np.abs(taken[..., :2]) > MOST_PX)
+    if far.any():
+        row, k, axis = np.argwhere(far)[0]
+        raise UserError(
+            f"predictions {path}: row {list(body)[row]}: {FIELDS[axis]} of '{keypoints[k]}' is "
+            f"{taken[row, k, axis]:g} px, which is no place in an image"
+        )
+    return Predictions(keypoints, list(names), taken[..., :2].copy(), taken[..., 2].copy(), str(path))
+
+
+def _header(path: Path, lines: list[str]) -> tuple[list[list[str]], int]:
+    """The rows scorer, bodyparts and coords, and how many lines the header has."""
+    rows = list(csv.reader(lines[: len(HEADER_ROWS) + 1]))
+    for i, row in enumerate(rows):
+        if row and row[0].strip() == INDIVIDUALS:
+            single_individual(path, "predictions", i + 1, row)
+            return rows[:i] + rows[i + 1 :], len(rows)
+    return rows[: len(HEADER_ROWS)], len(HEADER_ROWS)
+
+
+def _split(line: str) -> tuple[str, str]:
+    """The first cell of a line, which is quoted where a path holds commas, and the text of the others."""
+    if not line.startswith('"'):
+        name, _, cells = line.partition(",")
+        return name, cells
+    row = next(csv.reader([line]))
+    return row[0], ",".join(row[1:])
 
 
 def _columns(path: Path, header: list[list[str]], scored: bool) -> tuple[list[str], list[int]]:
@@ -102,7 +129,9 @@ def _columns(path: Path, header: list[list[str]], scored: bool) -> tuple[list[st
             "`rt-pose predict` writes such a file"
         )
     places = {
-        (k.strip(), c.strip()): i for i, (k, c) in enumerate(zip(header[1][1:], header[2][1:], strict=False))
+        (k.strip(), c.strip()): i
+        for i, (k, c) in enumerate(zip(header[1][1:], header[2][1:], strict=False))
+        if k.strip() or c.strip()  # spreadsheets leave blank columns
     }
     keypoints = list(dict.fromkeys(k for k, _ in places))
     for keypoint in keypoints:
@@ -115,7 +144,7 @@ def _columns(path: Path, header: list[list[str]], scored: bool) -> tuple[list[st
 def _find_problem(body: dict[int, str], width: int) -> str:
     """The first row that cannot be read, by its number in the file, and why."""
     for number, line in body.items():
-        cells = [cell.strip() for cell in line.split(",")[1:]]
+        cells = [cell.strip() for cell in next(csv.reader([line]))[1:]]
         if len(cells) != width:
             return f"row {number}: {len(cells)} cells where the header has {width}"
         for cell in cells:
@@ -131,6 +160,22 @@ def _filled(row: str) -> str:
     if ",," in row or row.startswith(",") or row.endswith(","):
         return ",".join(cell if cell.strip() else "nan" for cell in row.split(","))
     return row
+
+
+def is_own_table(head: bytes) -> bool:
+    """Tell whether rt-pose has written a prediction file.
+
+    Parameters
+    ----------
+    head
+        Its first bytes.
+
+    Returns
+    -------
+    bool
+        Whether its scorer is rt-pose.
+    """
+    return head.startswith(f"{HEADER_ROWS[0]},{SCORER},".encode())
 
 
 def write_predictions(

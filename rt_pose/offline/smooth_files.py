@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rt_pose.errors import UserError
+from rt_pose.files import check_output
 from rt_pose.offline.ensemble import Ensemble, SmoothedEnsemble, ensemble_of, smooth_single, write_smoothed
 from rt_pose.offline.latents import smooth_multiview, smooth_pupil
 from rt_pose.offline.prediction_files import read_predictions
@@ -36,14 +37,17 @@ def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[st
     UserError
         Where the files do not belong together, or a name is not known; before anything is written.
     """
-    if out.resolve() in [file.resolve() for file in files]:
-        raise UserError(f"--out {out}: is one of the files to read; give another name")
+    check_output(out, files, overwrite=True)
     ensemble = ensemble_of([read_predictions(file) for file in files])
     smoothed = smooth_ensemble(ensemble, mode, parts)
     write_smoothed(out, ensemble, smoothed)
     strengths = ", ".join(f"{q:.3g}" for q in smoothed.q)
+    never = [name for name, gone in zip(ensemble.keypoints, ensemble.never_seen, strict=True) if gone]
     return [
-        f"{len(files)} members, {len(ensemble.frames)} frames, {len(ensemble.keypoints)} keypoints",
+        *ensemble.notes,
+        *([f"never seen, so left blank: {', '.join(never)}"] if never else []),
+        f"{len(files)} members, {len(ensemble.frames) - len(ensemble.between)} frames, "
+        f"{len(ensemble.keypoints)} keypoints",
         f"strength of movement (px^2/frame^3): {strengths}",
     ]
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from rt_pose.clock import Clock
 from rt_pose.decisions.decide import Rule
 from rt_pose.drivers import Output
-from rt_pose.outputs.output_thread import OutputThread
+from rt_pose.outputs.output_thread import OutputThread, Recovery
 from rt_pose.types import Ack, Command, Event, OutputInfo, OutputNotice
 
 SAFE_TIMEOUT_S = 0.5
@@ -93,6 +94,7 @@ class Actuators:
         clock: Clock,
         heartbeat: Heartbeat | None = None,
         heartbeat_within_ns: int = 0,
+        recoveries: Mapping[str, Recovery] = MappingProxyType({}),
     ) -> None:
         """Make a thread for each output; none runs yet.
 
@@ -106,6 +108,8 @@ class Actuators:
             The loop's; None where outputs need none.
         heartbeat_within_ns
             When its last turn is older than this, ns, the loop counts as hung, and heartbeats to devices end.
+        recoveries
+            By output name, what is done about one that has failed; nothing where it is not named.
         """
         self.acks: deque[Ack] = deque()
         """Filled by the outputs' threads, drained by the loop."""
@@ -116,7 +120,9 @@ class Actuators:
             return heartbeat is not None and heartbeat.fresh(clock.now_ns(), heartbeat_within_ns)
 
         self._threads = {
-            info.name: OutputThread(info, output, clock, self.acks, self.notices, alive)
+            info.name: OutputThread(
+                info, output, clock, self.acks, self.notices, alive, recoveries.get(info.name, Recovery())
+            )
             for info, output in outputs
         }
 

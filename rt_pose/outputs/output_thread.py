@@ -6,6 +6,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
@@ -18,8 +19,16 @@ _MAKE_SAFE: Final = object()
 """In a queue: not a command, but the safe state."""
 
 
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How often a failed output is opened again, and after what pause."""
+
+    attempts: int = 0
+    pause_ns: int = NS_PER_S
+
+
 class OutputThread:
-    """Carries out the commands of one output in order, until it is stopped or the output fails."""
+    """Carries out the commands of one output in order, until it is stopped or the output fails for good."""
 
     def __init__(
         self,
@@ -29,6 +38,7 @@ class OutputThread:
         acks: deque[Ack],
         notices: deque[OutputNotice],
         alive: Callable[[], bool],
+        recovery: Recovery = Recovery(),
     ) -> None:
         """Make the thread; it does not run yet.
 
@@ -46,9 +56,13 @@ class OutputThread:
             Where faults and what the device reports go.
         alive
             Whether the loop turns, so that the device may be kept from dropping its lines.
+        recovery
+            What is done about a failed output.
         """
         self.info = info
         self.fault = ""
+        self._recovery, self._attempts_left = recovery, recovery.attempts
+        self._failed_ns = self._next_attempt_ns = 0
         self._output, self._clock, self._acks, self._notices = output, clock, acks, notices
         self._alive = alive
         self._watched: WatchedOutput | None = output if isinstance(output, WatchedOutput) else None
@@ -165,7 +179,12 @@ class OutputThread:
         next_heartbeat_ns = self._clock.now_ns()
         while True:
             wait_s = None
-            if self._heartbeat_s is not None and not self.fault:
+            if self.fault and self._attempts_left and not self._stopping:
+                wait_s = (self._next_attempt_ns - self._clock.now_ns()) / NS_PER_S
+                if wait_s <= 0.0:
+                    self._recover()
+                    continue
+            elif self._heartbeat_s is not None and not self.fault:
                 wait_s = (next_heartbeat_ns - self._clock.now_ns()) / NS_PER_S
                 if wait_s <= 0.0:
                     self._heartbeat()
@@ -181,6 +200,23 @@ class OutputThread:
                 self._acks.append(self._carry_out(command))
             else:
                 self._safe_or_fault()
+
+    def _recover(self) -> None:
+        """Open a failed output once more; opening it is what makes its lines low, whatever state it is in."""
+        self._attempts_left -= 1
+        try:
+            self._output.open()
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises, the output stays failed
+            self._next_attempt_ns = self._clock.now_ns() + self._recovery.pause_ns
+            if not self._attempts_left:
+                self._notice(
+                    f"still fails after {self._recovery.attempts} attempts to open it again ({error}); its "
+                    "commands are refused for the rest of the run"
+                )
+            return
+        self.fault, self._attempts_left = "", self._recovery.attempts
+        away_s = (self._clock.now_ns() - self._failed_ns) / NS_PER_S
+        self._notice(f"works again, {away_s:.1f} s after it failed; what was refused meanwhile is not sent")
 
     def _carry_out(self, command: Command) -> Ack:
         refusal = self._refusal(command)
@@ -231,6 +267,9 @@ class OutputThread:
         except Exception as second:  # noqa: BLE001 - the thread must live to refuse what comes
             again = f"{type(second).__name__}: {second}"
             fault += "; so does its safe state" if again == fault else f"; and its safe state failed: {again}"
+        if not self.fault:
+            self._failed_ns = self._clock.now_ns()
+            self._next_attempt_ns = self._failed_ns + self._recovery.pause_ns
         self.fault = self.fault or fault
         self._notice(f"output failed: {fault}")
 

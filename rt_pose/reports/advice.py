@@ -107,8 +107,8 @@ def _about_events(session: Session, figures: dict[str, Any]) -> list[str]:
     if reasons:
         messages.append(f"Events were suppressed: {'; '.join(reasons)}.")
     for reason, count in figures["commands"]["why"].items():
-        messages.append(f"{count} fired events became no stimulus: {reason}.")
-    silent = [rule for rule, counts in figures["events"].items() if not any(counts.values())]
-    if silent:
-        messages.append(f"Never came true: {', '.join(silent)}. Compare the condition with the traces above.")
+        messages.append(f"{count} commands of fired events were not acknowledged: {reason}.")
+    never = [rule for rule, counts in figures["events"].items() if not any(counts.values())]
+    if never:
+        messages.append(f"Never came true: {', '.join(never)}. Compare the condition with the traces above.")
     return messages

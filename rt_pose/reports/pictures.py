@@ -13,7 +13,9 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS
+from rt_pose.errors import UserError
 from rt_pose.records import EventRecord, Observation, TrackRecord
+from rt_pose.reports.events import OUTCOMES
 from rt_pose.reports.svg import circle, element, keypoint_colour, line, path_data
 from rt_pose.session.read import Session
 from rt_pose.session.video_file import VideoTimes, read_times, read_video
@@ -55,6 +57,8 @@ class CameraPictures:
             The table beside its film.
         """
         self._session, self._camera = session, camera
+        self.problem = ""
+        """Why frames of the film could not be shown; empty where all could."""
         self._row_of_arrival = {int(t): row for row, t in enumerate(times.t_arrival_ns)}
         tracks = {t.seq: t for t in session.tracks if t.camera == camera}
         self.observations = [
@@ -81,16 +85,22 @@ class CameraPictures:
         Returns
         -------
         CameraPictures or None
-            None where the camera was not filmed, or no filmed frame was decided on.
+            None where the camera was not filmed, or no filmed frame was decided on; without a frame, and with
+            the problem, where its table is damaged.
         """
-        times = read_times(session.path, camera)
+        try:
+            times = read_times(session.path, camera)
+        except UserError as error:
+            pictures = cls(session, camera, VideoTimes(*[np.empty(0, np.int64)] * 4))
+            pictures.problem = str(error)
+            return pictures
         if times is None or camera not in session.info.cameras:
             return None
         pictures = cls(session, camera, times)
         return pictures if pictures.observations else None
 
     def strips(self) -> list[Strip]:
-        """Draw the first events with the frames around each.
+        """Draw some events with the frames around each: see `chosen_events`.
 
         Returns
         -------
@@ -98,7 +108,8 @@ class CameraPictures:
             At most `MAX_STRIPS`; fewer where the film does not hold their frames.
         """
         row_of_seq = {o.seq: i for i, o in enumerate(self.observations)}
-        chosen = [e for e in chosen_events(self._session.events, self._camera) if e.seq in row_of_seq]
+        shown = [e for e in self._session.events if e.seq in row_of_seq]
+        chosen = chosen_events(shown, self._camera)
         around = [self._around(row_of_seq[e.seq]) for e in chosen]
         images = self._images({i for row in around for i, _ in row})
         strips = []
@@ -123,6 +134,8 @@ class CameraPictures:
             SVG; None where the film does not hold the frame.
         """
         middle = len(self.observations) // 2
+        if not self.observations:
+            return None
         images = self._images({middle})
         if middle not in images:
             return None
@@ -168,8 +181,15 @@ class CameraPictures:
         info = self._session.info.cameras[self._camera]
         rows = {self._row_of_arrival[int(self._arrivals[i])]: i for i in wanted}
         size = (info.height, info.width)
-        film = read_video(self._session.path, self._camera, list(rows), info.channels, size)
-        return {rows[row]: image for row, image in film}
+        images: dict[int, NDArray[np.uint8]] = {}
+        if not wanted:
+            return images
+        try:
+            for row, image in read_video(self._session.path, self._camera, list(rows), info.channels, size):
+                images[rows[row]] = image
+        except UserError as error:  # the figures are those of the log: they need no film
+            self.problem = str(error)
+        return images
 
     def _draw(
         self,
@@ -220,7 +240,9 @@ class CameraPictures:
 
 
 def chosen_events(events: Sequence[EventRecord], camera: str) -> list[EventRecord]:
-    """Choose the events to show: the first of each rule and outcome, then the first of the others.
+    """Choose the events to show: the first that fired of each rule, the first withheld, the first suppressed.
+
+    Where there is room left, the next ones follow, those that fired first.
 
     Parameters
     ----------
@@ -234,7 +256,8 @@ def chosen_events(events: Sequence[EventRecord], camera: str) -> list[EventRecor
     list[EventRecord]
         At most `MAX_STRIPS`, in order of time.
     """
-    own = [e for e in events if e.event.camera == camera]
+    ranks = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
+    own = sorted((e for e in events if e.event.camera == camera), key=lambda e: ranks[e.event.outcome])
     firsts: dict[tuple[str, str], EventRecord] = {}
     for event in own:
         firsts.setdefault((event.event.rule, event.event.outcome), event)

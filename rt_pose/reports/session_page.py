@@ -9,6 +9,7 @@ from typing import Any
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.reports.advice import advice, drop_explanation
+from rt_pose.reports.events import EVENT_HEAD, event_rows
 from rt_pose.reports.pictures import CameraPictures
 from rt_pose.reports.plots import (
     accuracy_bars,
@@ -22,8 +23,10 @@ from rt_pose.reports.plots import (
 from rt_pose.reports.render import render
 from rt_pose.reports.svg import keypoint_colour
 from rt_pose.session.read import Session, stamp_columns
+from rt_pose.session.video_file import file_names
 
-MAX_EVENT_ROWS = 40
+FIRST_EVENT_ROWS = 40
+"""Of the events; the others are folded away below them."""
 LATENCY_NAMES = {
     "image_to_pose": "image to pose",
     "image_to_decision": "image to decision",
@@ -53,7 +56,7 @@ def page(session: Session, figures: dict[str, Any]) -> str:
     """
     stamps = stamp_columns(session.observations)
     pictures = {name: CameraPictures.of(session, name) for name in session.info.cameras}
-    poses = figures["accuracy"]
+    poses, rows = figures["accuracy"], event_rows(session)
     return render(
         "session.html",
         title=f"Session {figures['session']['id'][:13] or session.path.name}",
@@ -64,15 +67,31 @@ def page(session: Session, figures: dict[str, Any]) -> str:
         histogram=latency_histogram((stamps.stages["t_decided_ns"] - stamps.t_arrival_ns) / NS_PER_MS),
         waterfall=stage_waterfall(figures["stages_ms"]),
         losses=_losses(session),
-        events=_event_rows(session),
-        more_events=max(len(session.events) - MAX_EVENT_ROWS, 0),
+        head=EVENT_HEAD,
+        events=rows[:FIRST_EVENT_ROWS],
+        further_events=rows[FIRST_EVENT_ROWS:],
+        left_out=len(session.events) - len(rows),
+        all_events=len(session.events),
+        named_blocks=[(block["block"], block) for block in figures["blocks"]],
         fired=sum(counts["fired"] for counts in figures["events"].values()),
         strips=[strip for own in pictures.values() if own for strip in own.strips()],
         cameras={name: _movement(session, name, own) for name, own in pictures.items()},
         error_bars=accuracy_bars(poses) if poses else None,
         what_ran=_what_ran(session, figures),
         advice=advice(session, figures),
+        # Last of all: what of a film cannot be shown is known when all pictures are drawn.
+        missing=[*session.skipped, *session.info.missing, *_film_problems(session, pictures)],
     )
+
+
+def _film_problems(session: Session, pictures: dict[str, CameraPictures | None]) -> Iterator[str]:
+    """Why films are not shown, or not whole."""
+    filmed = session.info.config.get("record", {}).get("video", False)
+    for camera, own in pictures.items():
+        if own is not None and own.problem:
+            yield own.problem
+        elif filmed and not any((session.path / name).is_file() for name in file_names(camera)):
+            yield f"the film of camera '{camera}'"
 
 
 def _about(session: Session, about: dict[str, Any]) -> Iterator[str]:
@@ -83,6 +102,8 @@ def _about(session: Session, about: dict[str, Any]) -> Iterator[str]:
     for name, info in session.info.cameras.items():
         yield f"{name} ({info.driver})"
     yield f"ended: {about['ended']}" if about["ended"] else "the loop wrote no end"
+    if about["status"] not in ("", "complete"):
+        yield about["status"]
 
 
 def _latencies(figures: dict[str, Any]) -> list[tuple[str, dict[str, Any] | None]]:
@@ -100,26 +121,6 @@ def _losses(session: Session) -> list[list[str]]:
         [stage, camera, f"{count:,}", f"{reason}. {drop_explanation(stage)}"]
         for (stage, reason, camera), count in sorted(losses.items())
     ]
-
-
-def _event_rows(session: Session) -> list[list[str]]:
-    start = session.frames[0].stamps.t_arrival_ns if session.frames else None
-    rows = []
-    for event in (record.event for record in session.events[:MAX_EVENT_ROWS]):
-        judged = event.t_judged_ns
-        rows.append(
-            [
-                "" if start is None else f"{(judged - start) / NS_PER_S:.3f}",
-                event.rule,
-                event.outcome,
-                event.reason,
-                f"{event.value:.4g}",
-                "" if event.probability is None else f"{event.probability:.3f}",
-                f"{(judged - event.t_cause_ns) / NS_PER_MS:.2f}",
-                str(event.frame_index),
-            ]
-        )
-    return rows
 
 
 def _movement(session: Session, camera: str, pictures: CameraPictures | None) -> dict[str, Any] | None:
@@ -140,7 +141,15 @@ def _movement(session: Session, camera: str, pictures: CameraPictures | None) ->
 def _what_ran(session: Session, figures: dict[str, Any]) -> dict[str, dict[str, Any]]:
     info = session.info
     package = info.package
+    about = {
+        key: value if isinstance(value, str) else str(value) for key, value in figures["metadata"].items()
+    }
+    protocol = [
+        ", ".join(f"{key} {value}" for key, value in block.items() if value is not None)
+        for block in info.config.get("protocol", [])
+    ]
     return {
+        "Experiment": {**about, "protocol": protocol},
         "Rig": {
             "cameras": [
                 f"{name}: {c.driver}, {c.width}x{c.height}x{c.channels}, "

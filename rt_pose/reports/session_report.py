@@ -22,15 +22,16 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.files import write_atomic
 from rt_pose.loop.latency import summary
 from rt_pose.records import AckRecord, Observation, TrackRecord
+from rt_pose.reports.events import blocks, command_counts, event_counts, orders
+from rt_pose.session.folder import conclude_killed
 from rt_pose.session.read import Session, SessionInfo, StampColumns, stamp_columns
 
 SCHEMA = 1
 JSON_NAME = "report.json"
 PAGE_NAME = "report.html"
-COPY = "copy the session elsewhere"
+REMEDY = "give another folder with `rt-pose report SESSION --out FOLDER`"
 DEVICE = "device"
 """Stage of frames that the device lost before its driver handed them over."""
-OUTCOMES = ("fired", "withheld", "suppressed")
 STAGES = (
     ("waiting", "t_arrival_ns", "t_taken_ns"),
     ("preprocess", "t_taken_ns", "t_preprocessed_ns"),
@@ -41,13 +42,15 @@ STAGES = (
 )
 
 
-def make_report(session_dir: Path | str) -> dict[str, Any]:
-    """Write `report.json` and `report.html` into a session's folder.
+def make_report(session_dir: Path | str, out: Path | None = None) -> dict[str, Any]:
+    """Write `report.json` and `report.html` of a session.
 
     Parameters
     ----------
     session_dir
-        The folder.
+        The session's folder.
+    out
+        Folder to write to; the session's own where it is not given.
 
     Returns
     -------
@@ -57,15 +60,17 @@ def make_report(session_dir: Path | str) -> dict[str, Any]:
     Raises
     ------
     UserError
-        Where the folder is no session or cannot be written.
+        Where the folder is no session, or `out` cannot be written.
     """
     # The page needs a film decoder and a picture encoder; figures alone do not.
     from rt_pose.reports.session_page import page
 
+    conclude_killed(Path(session_dir))
     session = Session.read(session_dir)
+    out = out or session.path
     found = _nan_to_none(figures(session))
-    write_atomic(session.path / JSON_NAME, json.dumps(found, indent=1, allow_nan=False) + "\n", COPY)
-    write_atomic(session.path / PAGE_NAME, page(session, found), COPY)
+    write_atomic(out / JSON_NAME, json.dumps(found, indent=1, allow_nan=False) + "\n", REMEDY)
+    write_atomic(out / PAGE_NAME, page(session, found), REMEDY)
     return found
 
 
@@ -93,6 +98,9 @@ def figures(session: Session) -> dict[str, Any]:
         "events": event_counts(session),
         "silent_rules": silent.as_json(session),
         "commands": command_counts(session),
+        "orders": orders(session),
+        "blocks": blocks(session),
+        "metadata": info.config.get("metadata", {}),
         "accuracy": accuracy(session, session.observations),
         "accuracy_tracks": accuracy(session, session.tracks),
         "replay": _read_json_beside(session, "replay.json"),
@@ -222,54 +230,6 @@ def deadline(session: Session) -> dict[str, Any]:
     return {"budget_ms": budget, "missed": missed, "n": int(taken.size)}
 
 
-def event_counts(session: Session) -> dict[str, dict[str, int]]:
-    """Count events by rule and outcome.
-
-    Parameters
-    ----------
-    session
-        The session.
-
-    Returns
-    -------
-    dict[str, dict[str, int]]
-        By rule and outcome; a configured rule that never came true has zeros.
-    """
-    rules = [rule["name"] for rule in session.info.config.get("rules", [])]
-    counts = {rule: dict.fromkeys(OUTCOMES, 0) for rule in rules}
-    for record in session.events:
-        counts.setdefault(record.event.rule, dict.fromkeys(OUTCOMES, 0))[record.event.outcome] += 1
-    return counts
-
-
-def command_counts(session: Session) -> dict[str, Any]:
-    """Count commands of fired events, and what became of them.
-
-    Parameters
-    ----------
-    session
-        The session.
-
-    Returns
-    -------
-    dict[str, Any]
-        given (to an output), refused (by the output's queue), acknowledged and not_carried_out; `why` counts
-        the reasons of those that did not become a stimulus.
-    """
-    failed = [record.ack for record in session.acks if not record.ack.ok]
-    refused = [record for record in session.commands if not record.accepted]
-    why: dict[str, int] = defaultdict(int)
-    for reason in [*(ack.detail for ack in failed), *(record.reason for record in refused)]:
-        why[reason] += 1
-    return {
-        "given": len(session.commands),
-        "refused": len(refused),
-        "acknowledged": len(session.acks) - len(failed),
-        "not_carried_out": len(failed),
-        "why": dict(why),
-    }
-
-
 def accuracy(session: Session, found: list[Observation] | list[TrackRecord]) -> dict[str, Any] | None:
     """Sum up the distance of poses or tracks to the truth, where that is visible.
 
@@ -348,7 +308,7 @@ def _read_json_beside(session: Session, name: str) -> dict[str, Any] | None:
     file = session.path / name
     try:
         found = json.loads(file.read_bytes()) if file.is_file() else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 
@@ -374,6 +334,8 @@ def _session(session: Session) -> dict[str, Any]:
         "status": session.info.status,
         "ended": session.end.reason if session.end else None,
         "log_cut": session.cut or None,
+        "log_skipped": session.skipped,
+        "missing": session.info.missing,
     }
 
 

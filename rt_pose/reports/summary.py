@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rt_pose.audit.untriggered_rules import format_untriggered
+from rt_pose.delivery import format_counts
 
 MANY_REPLACED = 0.1
 """Share of dropped frames above which the reason is given."""
@@ -23,28 +25,44 @@ def format_summary(figures: dict[str, Any]) -> str:
     str
         A few indented lines.
     """
-    frames, latency, due = figures["frames"], figures["latency_ms"], figures["deadline"]
-    dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
-    lines = [
-        f"frames: {frames['captured']} captured, {frames['processed']} decided on, dropped: {dropped}, "
-        f"skipped before they were handed over: {frames['device_gaps']}"
-    ]
-    replaced = frames["dropped"].get("capture", 0)
-    if replaced > MANY_REPLACED * frames["captured"]:
-        lines.append(
-            "the camera gives more frames than can be decided on here: each decision takes the newest one"
-        )
-    decision = latency["exposure_to_decision"] or latency["image_to_decision"]
-    if decision:
-        lines.append(
-            f"exposure to decision: P50 {decision['p50']:.2f} ms, P99 {decision['p99']:.2f} ms; later than "
-            f"{due['budget_ms']:g} ms: {due['missed']} of {due['n']}"
-        )
-    for rule, counts in figures["events"].items():
-        lines.append(f"rule {rule}: " + ", ".join(f"{n} {outcome}" for outcome, n in counts.items()))
-    for rule, found in (figures["silent_rules"] or {}).items():
-        lines.append(f"rule {rule} never came true; {format_untriggered(found)}")
+    lines = [*_frames(figures["frames"]), *_latency(figures), *_events(figures)]
     accuracy = figures["accuracy"]
-    if accuracy:
+    if accuracy and accuracy["n"]:
         lines.append(f"accuracy: median {accuracy['median_px']:.2f} px over {accuracy['n']} keypoints")
     return "\n".join(f"     {line}" for line in lines)
+
+
+def _frames(frames: dict[str, Any]) -> Iterator[str]:
+    dropped = ", ".join(f"{stage} {n}" for stage, n in frames["dropped"].items()) or "none"
+    yield (
+        f"frames: {frames['captured']} captured, {frames['processed']} decided on, dropped: {dropped}, "
+        f"skipped before they were handed over: {frames['device_gaps']}"
+    )
+    if frames["dropped"].get("capture", 0) > MANY_REPLACED * frames["captured"]:
+        yield "the camera gives more frames than can be decided on here: each decision takes the newest one"
+
+
+def _latency(figures: dict[str, Any]) -> Iterator[str]:
+    latency, due = figures["latency_ms"], figures["deadline"]
+    for name in ("exposure to decision", "image to decision"):
+        decision = latency[name.replace(" ", "_")]
+        if decision:
+            late = ""
+            if due["missed"] is not None:
+                late = f"; later than {due['budget_ms']:g} ms: {due['missed']} of {due['n']}"
+            yield f"{name}: P50 {decision['p50']:.2f} ms, P99 {decision['p99']:.2f} ms{late}"
+            return
+
+
+def _events(figures: dict[str, Any]) -> Iterator[str]:
+    commands = figures["commands"]
+    for rule, counts in figures["events"].items():
+        delivered = format_counts(commands["by_rule"].get(rule, {}))
+        became = {"fired": f" ({delivered})"} if delivered else {}
+        outcomes = (f"{n} {outcome}{became.get(outcome, '')}" for outcome, n in counts.items())
+        yield f"rule {rule}: " + ", ".join(outcomes)
+    if commands["failed"]:
+        why = "; ".join(f"{reason} ({n})" for reason, n in commands["why"].items())
+        yield f"FAILED: {commands['failed']} stimuli: {why or 'no answer was logged'}"
+    for rule, found in (figures["silent_rules"] or {}).items():
+        yield f"rule {rule} never came true; {format_untriggered(found)}"

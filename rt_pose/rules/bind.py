@@ -5,7 +5,8 @@ What comes out are closures over numpy arrays, made once. Values are in base uni
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from rt_pose.rules.bind_terms import Terms
 from rt_pose.rules.comparison import SIGNS, closed_form, comparison_phrase
 from rt_pose.rules.condition import Condition
-from rt_pose.rules.parse import parse
+from rt_pose.rules.parse import check_size, parse
 from rt_pose.rules.predicate import (
     BoundPredicate,
     all_of,
@@ -27,6 +28,7 @@ from rt_pose.rules.predicate import (
     joint_probability,
 )
 from rt_pose.rules.samples import StateSamples
+from rt_pose.rules.semantics import CURRENT, ONE_RIG
 from rt_pose.rules.state_distribution import QuadraturePoints
 from rt_pose.rules.tree import And, Call, Compare, Node, Not, Number, Or
 from rt_pose.rules.unit_resolver import MetricScale
@@ -41,6 +43,9 @@ def bind(
     zones: dict[str, Zone],
     where: str,
     metric_scale: MetricScale | None = None,
+    cameras: Sequence[str] = (),
+    semantics: int = CURRENT,
+    inputs: Sequence[str] = (),
 ) -> Condition:
     """Parse a condition and bind it to the keypoints and zones of a run.
 
@@ -56,6 +61,12 @@ def bind(
         Place of the condition in the configuration, for messages.
     metric_scale
         What the rig knows of millimetres; None for nothing.
+    cameras
+        Names of the run's cameras; empty where any name will do.
+    semantics
+        What the condition means: see `rt_pose.rules.semantics`.
+    inputs
+        Names of the configuration's inputs.
 
     Returns
     -------
@@ -68,7 +79,9 @@ def bind(
         Where it cannot be read or a name, unit or kind is wrong; with a caret under the place, and the
         nearest valid name.
     """
-    terms = Terms(text, keypoints, zones, where, metric_scale or MetricScale())
+    if semantics >= ONE_RIG:
+        check_size(text, where)
+    terms = Terms(text, keypoints, zones, where, metric_scale or MetricScale(), cameras, semantics, inputs)
     return _Binder(terms).whole(text, parse(text, where))
 
 
@@ -92,6 +105,8 @@ class _Binder:
             tuple(sorted(terms.needed)),
             terms.memories,
             self._nodes,
+            terms.camera,
+            tuple(terms.inputs),
         )
 
     def _predicate(self, node: Node) -> BoundPredicate:
@@ -168,6 +183,7 @@ class _Binder:
                     value.place, f"cannot compare {settled.unit_name} with {value.unit_name}"
                 )
         self._note_units(node, values)
+        self._check_bounds(values)
         compares = [
             (SIGNS[sign], values[i].measure, values[i + 1].measure) for i, sign in enumerate(node.signs)
         ]
@@ -181,12 +197,27 @@ class _Binder:
 
         slots = frozenset().union(*(v.slots for v in values))
         moving = frozenset().union(*(v.moving for v in values))
-        closed = closed_form(values, node.signs) if slots else deterministic(holds)
+        closed = (
+            closed_form(values, node.signs, strict=self._terms.circular) if slots else deterministic(holds)
+        )
         probability = closed or self._by_quadrature(holds, slots, moving)
         says = comparison_phrase(values, node.signs)
         return BoundPredicate(
             holds, probability, slots, moving, says, closed is not None, compound=len(values) > 2
         )
+
+    def _check_bounds(self, values: list[Value]) -> None:
+        """Refuse what cannot depend on the animal, and an order of angles on the circle, which has none."""
+        for left, right in pairwise(values):
+            if left.circular and right.circular:
+                raise self._terms.error(
+                    right.place,
+                    "two angles on the circle have no order: compare their difference, which wraps, e.g. "
+                    "abs(heading(a, b) - heading(a, c)) < 30 deg",
+                )
+            for value, limit in ((left, right), (right, left)):
+                if limit.constant is not None and value.beyond(limit.constant):
+                    raise self._terms.error(limit.place, _beyond(value, limit))
 
     def _note_units(self, node: Compare, values: list[Value]) -> None:
         """Report the first quantity in the unit that it is compared in."""
@@ -225,6 +256,17 @@ class _Binder:
         return BoundPredicate(
             holds, probability, bound.slots, moving, quantity.says.format(*bound.says), exact
         )
+
+
+def _beyond(value: Value, limit: Value) -> str:
+    assert value.bounds is not None
+    low, high = (bound / limit.stated for bound in value.bounds)
+    unit = f" {limit.unit}".rstrip()
+    message = f"{value.says} lies between {low:g} and {high:g}{unit}, never at {limit.says}"
+    if value.circular:
+        message += "; for a range across its end compare a difference, which wraps, e.g. "
+        message += "abs(heading(tail, nose) - 180 deg) < 10 deg"
+    return message
 
 
 def _merged(parts: list[BoundPredicate], merge: Callable[[Any, Any], Any]) -> Callable[[StateSamples], Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,16 @@ from rt_pose.errors import UserError, nearest
 from rt_pose.rules.memory import Memory, Signal
 from rt_pose.rules.quantities import KINDS, Quantity, find_quantity, quantity_names
 from rt_pose.rules.samples import Slot, StateSamples
+from rt_pose.rules.semantics import CURRENT, ONE_RIG
 from rt_pose.rules.tokens import condition_error
 from rt_pose.rules.tree import Call, Chain, Name, Negative, Node, Number
 from rt_pose.rules.unit_resolver import MetricScale, UnitResolver
 from rt_pose.rules.units import Dimension, unit_of
-from rt_pose.rules.value import FUNCTIONS, Value, adopt, apply, chain, negative, number
+from rt_pose.rules.value import FUNCTIONS, TURN_DEG, Value, adopt, apply, chain, negative, number
 from rt_pose.rules.zones import Box, Circle, Line, Point, Polygon, Zone
 
 SIDES = ("left", "right")
+LONGEST_WINDOW_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,15 @@ class Terms:
     """Binds the numbers of one condition, and gathers what it will need of each frame."""
 
     def __init__(
-        self, text: str, keypoints: list[str], zones: dict[str, Zone], where: str, metric_scale: MetricScale
+        self,
+        text: str,
+        keypoints: list[str],
+        zones: dict[str, Zone],
+        where: str,
+        metric_scale: MetricScale,
+        cameras: Sequence[str] = (),
+        semantics: int = CURRENT,
+        inputs: Sequence[str] = (),
     ) -> None:
         """Begin with nothing bound.
 
@@ -62,8 +72,21 @@ class Terms:
             Place of the condition in the configuration, for messages.
         metric_scale
             What the rig knows of millimetres.
+        cameras
+            Names of the run's cameras; empty where any name will do.
+        semantics
+            What the condition means: see `rt_pose.rules.semantics`.
+        inputs
+            Names of the configuration's inputs.
         """
         self._text, self._keypoints, self._zones, self._where = text, keypoints, zones, where
+        self._cameras, self._known_inputs = cameras, inputs
+        self.inputs: list[str] = []
+        """The inputs that it names."""
+        self.circular = semantics >= ONE_RIG
+        """Whether angles wrap, and `<` differs from `<=` where nothing is uncertain."""
+        self.camera = ""
+        """The camera that its keypoints name; empty for none."""
         self.units = UnitResolver(self.error, zones, metric_scale)
         self.slots: list[Slot] = []
         """The keypoints it looks at, each in px or in mm."""
@@ -184,6 +207,13 @@ class Terms:
             expected = "one number" if most == 1 else "two numbers or more"
             raise self.error(place, f"{name} takes {expected}, got {len(arguments)}")
         values = self._unify_units([self.value(argument, metric) for argument in arguments], metric)
+        around = next((v for v in values if v.circular), None)
+        if name != "abs" and around is not None:
+            raise self.error(
+                around.place,
+                f"{around.says} is an angle on the circle, of which none is the {name}imum: use a "
+                "difference, e.g. abs(... - 90 deg)",
+            )
         return apply(name, values, place)
 
     def _quantity_value(self, call: Call, metric: bool | None) -> Value:
@@ -202,6 +232,12 @@ class Terms:
         says = quantity.says.format(*bound.says)
         if quantity.unit == "signal":
             followed = next(v for v in bound.values if isinstance(v, _BoundSignal))
+            if quantity.name == "mean" and followed.value.circular:
+                raise self.error(
+                    call.place,
+                    f"{followed.value.says} is an angle on the circle, which has no mean of its numbers: "
+                    "take that of a difference, e.g. mean(abs(heading(a, b) - 90 deg), 500 ms)",
+                )
             return Value(followed.dimension, 1.0, followed.unit, measure, says, call.place)
         unit = unit_of(quantity.unit or "")
         if quantity.unit and unit is None:
@@ -219,6 +255,8 @@ class Terms:
             form=form,
             slots=bound.slots,
             moving=bound.slots if quantity.moving else frozenset(),
+            bounds=_bounds(quantity, factor) if self.circular else None,
+            circular=quantity.circular and self.circular,
         )
 
     def quantity(self, call: Call) -> Quantity:
@@ -318,26 +356,54 @@ class Terms:
     def _argument(self, kind: str, node: Node, metric: bool, before: list[Any]) -> tuple[Any, str]:
         if kind == "signal":
             return self._signal(node, metric)
-        if kind in ("angle", "frequency", "size"):
+        if kind in ("angle", "frequency", "size", "time"):
             return self._constant(kind, node, metric, before)
         if not isinstance(node, Name):
             raise self.error(node.place, f"expected {KINDS[kind]}, got a number or condition")
+        if kind == "input":
+            return self._input(node), node.text
         if kind == "side":
             if node.text not in SIDES:
                 hint = nearest(node.text, SIDES)
                 raise self.error(node.place, f"expected left or right, got '{node.text}'{hint}")
             return node.text, node.text
-        if kind == "keypoint" or (kind == "place" and node.text in self._keypoints):
+        if kind == "keypoint" or (kind == "place" and self._without_camera(node) in self._keypoints):
             return self._slot(node, metric), node.text
         return self._zone(kind, node, metric), node.text
 
     def _slot(self, node: Name, metric: bool) -> int:
-        if node.text not in self._keypoints:
+        keypoint = self._without_camera(node)
+        if keypoint not in self._keypoints:
             raise self._unknown("keypoint", node, self._keypoints)
-        slot = Slot(self._keypoints.index(node.text), metric)
+        if keypoint != node.text:
+            self._set_camera(node, node.text[len(keypoint) + 1 :])
+        slot = Slot(self._keypoints.index(keypoint), metric)
         if slot not in self.slots:
             self.slots.append(slot)
         return self.slots.index(slot)
+
+    def _input(self, node: Name) -> int:
+        """The number of an input among those of the condition."""
+        if node.text not in self._known_inputs:
+            raise self._unknown("input", node, list(self._known_inputs))
+        if node.text not in self.inputs:
+            self.inputs.append(node.text)
+        return self.inputs.index(node.text)
+
+    def _without_camera(self, node: Name) -> str:
+        """The keypoint of `keypoint@camera`; one whose own name holds an @ is itself."""
+        return node.text if node.text in self._keypoints else node.text.partition("@")[0]
+
+    def _set_camera(self, node: Name, camera: str) -> None:
+        """Take in that the condition names a camera."""
+        if self._cameras and camera not in self._cameras:
+            hint = nearest(camera, self._cameras)
+            raise self.error(node.place, f"there is no camera '{camera}'{hint}")
+        if self.camera not in ("", camera):
+            raise self.error(
+                node.place, f"the condition looks at '{self.camera}' already; expected one camera a rule"
+            )
+        self.camera = camera
 
     def _zone(self, kind: str, node: Name, metric: bool) -> Zone:
         if node.text not in self._zones:
@@ -355,7 +421,7 @@ class Terms:
         value = self.value(node, metric)
         if value.constant is not None or not value.slots:
             raise self.error(node.place, f"expected {KINDS['signal']}")
-        signal = Signal(value.measure, tuple(value.slots))
+        signal = Signal(value.measure, tuple(value.slots), TURN_DEG if value.circular else None)
         return _BoundSignal(signal, value.dimension, value.unit, value), value.says
 
     def _constant(self, kind: str, node: Node, metric: bool, before: list[Any]) -> tuple[float, str]:
@@ -363,6 +429,7 @@ class Terms:
         like = {
             "angle": Value(Dimension(angle=1), 1.0, "deg", _nothing, "", 0),
             "frequency": Value(Dimension(time=-1), 1.0, "Hz", _nothing, "", 0),
+            "time": Value(Dimension(time=1), 1e-3, "ms", _nothing, "", 0),
             "size": next((v.value for v in before if isinstance(v, _BoundSignal)), value),
         }[kind]
         if value.bare:
@@ -371,11 +438,20 @@ class Terms:
             raise self.error(node.place, f"expected {KINDS[kind]}")
         if (kind == "frequency" and value.constant <= 0) or (kind == "size" and value.constant < 0):
             raise self.error(node.place, f"expected {KINDS[kind]} above 0")
+        if kind == "time" and not 0.0 < value.constant <= LONGEST_WINDOW_S:
+            raise self.error(node.place, f"expected a time above 0, up to {LONGEST_WINDOW_S:g} s")
         return value.constant, value.says
 
     def _unknown(self, kind: str, node: Name, valid: list[str]) -> UserError:
         hint = nearest(node.text, valid) if valid else f"; the configuration has no {kind}s"
         return self.error(node.place, f"unknown {kind} '{node.text}'{hint}")
+
+
+def _bounds(quantity: Quantity, factor: float) -> tuple[float, float] | None:
+    """Bounds of a quantity in base units."""
+    if quantity.bounds is None:
+        return None
+    return quantity.bounds[0] * factor, quantity.bounds[1] * factor
 
 
 def _nothing(samples: StateSamples) -> float:  # noqa: ARG001

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rt_pose.rules.closed_forms import Linear
+from rt_pose.rules.closed_forms import Form, Linear
 from rt_pose.rules.predicate import form_probability
 from rt_pose.rules.value import Value
 
@@ -22,7 +22,9 @@ _PHRASES = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
-def closed_form(values: list[Value], signs: tuple[str, ...]) -> Callable[..., float] | None:
+def closed_form(
+    values: list[Value], signs: tuple[str, ...], strict: bool = True
+) -> Callable[..., float] | None:
     """Find the closed form of a comparison.
 
     There is one for constants around one value with a form, and for two linear values.
@@ -33,6 +35,8 @@ def closed_form(values: list[Value], signs: tuple[str, ...]) -> Callable[..., fl
         The compared values, in base units.
     signs
         The comparisons between them, one fewer.
+    strict
+        Whether what is certain, such as `x(nose) - x(nose)`, has none, so that its signs are heeded.
 
     Returns
     -------
@@ -44,13 +48,15 @@ def closed_form(values: list[Value], signs: tuple[str, ...]) -> Callable[..., fl
         assert isinstance(left, Linear)
         assert isinstance(right, Linear)
         difference = left.plus(right, -1.0)
+        if strict and _is_certain(difference):
+            return None
         low, high = (0.0, math.inf) if signs[0][0] == ">" else (-math.inf, 0.0)
         return form_probability(difference, low, high)
     at = [i for i, v in enumerate(values) if v.constant is None]
     if len(at) != 1 or len(values) > 3 or (len(values) == 3 and at != [1]):
         return None
     form = values[at[0]].form
-    if form is None:
+    if form is None or (strict and _is_certain(form)):
         return None
     low, high = -math.inf, math.inf
     for i, sign in enumerate(signs):
@@ -63,6 +69,11 @@ def closed_form(values: list[Value], signs: tuple[str, ...]) -> Callable[..., fl
         else:
             high = min(high, constant)
     return form_probability(form, low, high)
+
+
+def _is_certain(form: Form) -> bool:
+    parts = [form] if isinstance(form, Linear) else [form.x, form.y]
+    return not any(weight for part in parts for weight in part.weights.values())
 
 
 def comparison_phrase(values: list[Value], signs: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,10 @@ class Condition:
     memories: list[Callable[[], Memory]]
     """Makers of what its quantities keep from frame to frame."""
     nodes: list[QuadraturePoints]
+    camera: str = ""
+    """The one that it names (`nose@top`); empty for none."""
+    inputs: tuple[str, ...] = ()
+    """Inputs that it names."""
     _evaluators: dict[int, ConditionEvaluator] = field(default_factory=dict, repr=False)
 
     @property
@@ -152,12 +156,18 @@ class ConditionEvaluator:
         self._state = StateDistribution(condition.slots, geometry)
         self._memories = [make() for make in condition.memories]
         self._state.samples.memories = self._memories
+        self.set_inputs(set())
         self._observed_ns: int | None = None
 
     @property
     def has_memory(self) -> bool:
         """Whether it must `observe` every exposure."""
         return bool(self._memories)
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether it asks for lines of inputs."""
+        return bool(self._condition.inputs)
 
     def reset(self) -> None:
         """Empty the memories: a recording was wound back."""
@@ -194,6 +204,16 @@ class ConditionEvaluator:
             The network's in the newest frame, (N, K) 0..1.
         """
         self._state.set_track(track, self._who, confidence)
+
+    def set_inputs(self, on: Container[str]) -> None:
+        """Set the lines that the following answers are about.
+
+        Parameters
+        ----------
+        on
+            Names of the inputs that are on.
+        """
+        self._state.samples.inputs = [1.0 if name in on else -1.0 for name in self._condition.inputs]
 
     def holds(self) -> bool:
         """Check whether the condition is true of the track's mean.

@@ -6,6 +6,7 @@ Each is shown the filter's estimate at every exposure, never a prediction, and a
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -39,6 +40,8 @@ class Signal:
     measure: Callable[[StateSamples], Any]
     slots: tuple[int, ...]
     """Of the keypoints it is made of."""
+    turn: float | None = None
+    """Of an angle on the circle: a whole turn in its unit, by which it jumps."""
 
 
 class LineCrossing:
@@ -112,6 +115,52 @@ class LineCrossing:
         return np.minimum(side, self._length * np.minimum(met, 1.0 - met))
 
 
+class WindowMean:
+    """Mean of a signal over the last so long, of the frames in which all that it is made of was seen."""
+
+    def __init__(self, signal: Signal, window_s: float) -> None:
+        """Begin with nothing seen.
+
+        Parameters
+        ----------
+        signal
+            What to follow.
+        window_s
+            Length of the window, s.
+        """
+        self._signal, self._window_s = signal, window_s
+        self.reset()
+
+    def reset(self) -> None:
+        """See `Memory.reset`."""
+        self._seen: deque[tuple[float, float]] = deque()
+        self._covered = False
+
+    def observe(self, samples: StateSamples) -> None:
+        """See `Memory.observe`."""
+        begin_s = samples.t_s - self._window_s
+        while self._seen and self._seen[0][0] < begin_s:
+            self._seen.popleft()
+            self._covered = True
+        if any(not samples.unseen_s[slot] <= 0.0 for slot in self._signal.slots):
+            return
+        value = float(np.ravel(self._signal.measure(samples))[0])
+        if math.isfinite(value):
+            self._seen.append((samples.t_s, value))
+
+    def mean(self) -> float:
+        """Compute the mean.
+
+        Returns
+        -------
+        float
+            In the signal's unit; NaN until a whole window has passed, and where nothing of it was seen.
+        """
+        if not self._covered or not self._seen:
+            return math.nan
+        return math.fsum(value for _, value in self._seen) / len(self._seen)
+
+
 OSCILLATION_VARIANCE = 25.0
 """Of the movement, in units of the noise's: the ratio alone decides how fast the phase follows."""
 MEMORY_CYCLES = 8.0
@@ -156,7 +205,7 @@ class PhaseTracker:
     def reset(self) -> None:
         """See `Memory.reset`."""
         self._t_s: float | None = None
-        self._begun_s = 0.0
+        self._begun_s = self._value = 0.0
         self._a = self._b = self._offset = 0.0
         self._omega = self._nominal
 
@@ -167,7 +216,10 @@ class PhaseTracker:
         value = float(np.ravel(self._signal.measure(samples))[0])
         if not math.isfinite(value):
             return
-        t_s = samples.t_s
+        t_s, turn = samples.t_s, self._signal.turn
+        if turn is not None and self._t_s is not None:
+            value += turn * round((self._value - value) / turn)
+        self._value = value
         if self._t_s is None or t_s - self._t_s > MEMORY_CYCLES * self._cycle_s:
             self._begin(t_s, value)
         elif t_s > self._t_s:

@@ -26,6 +26,8 @@ from rt_pose.rules.units import UNIT_NAMES, unit_of
 COMPARISONS = ("<", "<=", ">", ">=")
 MAX_DEPTH = 40
 """Of nested brackets, calls and negations: far more than anyone writes, far less than Python's stack."""
+MAX_PARTS = 100
+"""Of names and numbers in all: each is computed for every frame, and a sum is as deep as it has terms."""
 
 
 def parse(text: str, where: str = "rule") -> Node:
@@ -49,6 +51,29 @@ def parse(text: str, where: str = "rule") -> Node:
         Where it cannot be read; with a caret under the place.
     """
     return _Parser(text, where).whole()
+
+
+def check_size(text: str, where: str) -> None:
+    """Check that a condition is not too long to be evaluated for every frame.
+
+    Parameters
+    ----------
+    text
+        The condition as written.
+    where
+        Place of the condition in the configuration, for messages.
+
+    Raises
+    ------
+    UserError
+        Where it has more than `MAX_PARTS` names and numbers.
+    """
+    parts = [token for token in tokenise(text, where) if token.kind in ("name", "number")]
+    if len(parts) > MAX_PARTS:
+        raise UserError(
+            f"{where}: {len(parts)} names and numbers in one condition; expected at most {MAX_PARTS}, since "
+            "each is computed for every frame: divide it into several rules"
+        )
 
 
 class _Parser:

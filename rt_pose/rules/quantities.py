@@ -26,14 +26,27 @@ import numpy as np
 
 from rt_pose.errors import UserError
 from rt_pose.rules.closed_forms import Form, Linear, Radial
-from rt_pose.rules.memory import LineCrossing, Memory, PhaseTracker
+from rt_pose.rules.memory import LineCrossing, Memory, PhaseTracker, WindowMean
 from rt_pose.rules.samples import Array, StateSamples, length
 from rt_pose.rules.zones import Area, Box, Circle, Line, Point, Polygon
 
 ENTRY_POINTS = "rt_pose.quantities"
 _DEGREE = 180.0 / np.pi
+_CIRCLE = (-180.0, 180.0)
 
-Kind = Literal["keypoint", "place", "zone", "line", "side", "angle", "frequency", "signal", "size"]
+Kind = Literal[
+    "keypoint",
+    "place",
+    "zone",
+    "line",
+    "side",
+    "angle",
+    "frequency",
+    "signal",
+    "size",
+    "time",
+    "input",
+]
 KINDS: dict[str, str] = {
     "keypoint": "a keypoint",
     "place": "a keypoint or a zone",
@@ -44,6 +57,8 @@ KINDS: dict[str, str] = {
     "frequency": "a frequency such as 8 Hz",
     "signal": "a quantity such as y(paw)",
     "size": "an amplitude in the signal's unit",
+    "time": "a time such as 500 ms",
+    "input": "an input of the configuration",
 }
 
 
@@ -71,6 +86,10 @@ class Quantity:
     """It looks at uncertain positions; otherwise it is certain whatever the covariance."""
     memory: Callable[..., Memory] | None = None
     """(*arguments) -> what it keeps between frames; see `rt_pose.rules.memory`."""
+    bounds: tuple[float, float] | None = None
+    """Least and greatest value, in its unit: a comparison with what lies beyond is refused."""
+    circular: bool = False
+    """It is an angle on the full circle, whose `bounds` are the same place: sums and differences wrap."""
 
 
 def linear(*terms: tuple[int, int, float], constant: float = 0.0) -> Linear:
@@ -272,7 +291,12 @@ def approach(samples: StateSamples, keypoint: int, place: int | Area | Line | Po
     return _ratio(dx * vx + dy * vy, length(dx, dy))
 
 
-@_quantity("deg", "the angle at {1} between {0} and {2}", "keypoint", "keypoint", "keypoint")
+@_quantity(
+    "deg",
+    "the angle at {1} between {0} and {2}",
+    *("keypoint", "keypoint", "keypoint"),
+    bounds=(0.0, 180.0),
+)
 def angle(samples: StateSamples, first: int, corner: int, last: int) -> Array:
     """At a joint, 0 (folded) to 180 (straight) deg.
 
@@ -293,7 +317,35 @@ def angle(samples: StateSamples, first: int, corner: int, last: int) -> Array:
     return np.arctan2(np.abs(ax * by - ay * bx), ax * bx + ay * by) * _DEGREE
 
 
-@_quantity("deg", "the heading from {0} to {1}", "keypoint", "keypoint")
+@_quantity(
+    "deg",
+    "the angle between the heading from {0} to {1} and {2}",
+    *("keypoint", "keypoint", "line"),
+    bounds=(0.0, 90.0),
+)
+def angle_to(samples: StateSamples, tail: int, head: int, line: Line) -> Array:
+    """Between a heading and a line or wall: 0 deg along it, 90 deg across it.
+
+    Parameters
+    ----------
+    samples
+        Keypoints by slot.
+    tail, head
+        Slots of the keypoints.
+    line
+        The line, in the slots' unit.
+
+    Returns
+    -------
+    Array
+        (n,) deg, 0 to 90.
+    """
+    dx, dy = samples.x[head] - samples.x[tail], samples.y[head] - samples.y[tail]
+    ex, ey = line.x2 - line.x1, line.y2 - line.y1
+    return np.arctan2(np.abs(dx * ey - dy * ex), np.abs(dx * ex + dy * ey)) * _DEGREE
+
+
+@_quantity("deg", "the heading from {0} to {1}", "keypoint", "keypoint", bounds=_CIRCLE, circular=True)
 def heading(samples: StateSamples, tail: int, head: int) -> Array:
     """Direction from one keypoint to another: 0 right, 90 down, 180 left, -90 up.
 
@@ -312,7 +364,7 @@ def heading(samples: StateSamples, tail: int, head: int) -> Array:
     return np.arctan2(samples.y[head] - samples.y[tail], samples.x[head] - samples.x[tail]) * _DEGREE
 
 
-@_quantity("deg", "the direction {0} moves in", "keypoint", moving=True)
+@_quantity("deg", "the direction {0} moves in", "keypoint", moving=True, bounds=_CIRCLE, circular=True)
 def direction(samples: StateSamples, keypoint: int) -> Array:
     """Direction in which a keypoint moves: 0 right, 90 down, 180 left, -90 up.
 
@@ -392,6 +444,25 @@ def crossing(samples: StateSamples, memory: LineCrossing) -> Array:
     return memory.beyond(samples)
 
 
+@_quantity(None, "the input {0} is on", "input", random=False)
+def line(samples: StateSamples, index: int) -> float:
+    """Whether the line of an input is on, or was for a moment since the frame before.
+
+    Parameters
+    ----------
+    samples
+        The inputs' states.
+    index
+        Number of the input among those of the condition.
+
+    Returns
+    -------
+    float
+        1 where it is on, else -1.
+    """
+    return samples.inputs[index]
+
+
 @_quantity("ms", "the time since {0} was seen", "keypoint", random=False)
 def unseen(samples: StateSamples, keypoint: int) -> float:
     """Time since the last sight, as of the newest frame, ms.
@@ -411,7 +482,7 @@ def unseen(samples: StateSamples, keypoint: int) -> float:
     return samples.unseen_s[keypoint] * 1e3
 
 
-@_quantity("", "the confidence in {0}", "keypoint", random=False)
+@_quantity("", "the confidence in {0}", "keypoint", random=False, bounds=(0.0, 1.0))
 def confidence(samples: StateSamples, keypoint: int) -> float:
     """The network's own confidence in the newest frame, 0 to 1.
 
@@ -436,6 +507,8 @@ def confidence(samples: StateSamples, keypoint: int) -> float:
     *("signal", "frequency", "size"),
     random=False,
     memory=PhaseTracker,
+    bounds=(0.0, 360.0),
+    circular=True,
 )
 def phase(samples: StateSamples, memory: PhaseTracker) -> float:
     """Phase of a periodic movement, deg.
@@ -478,6 +551,31 @@ def amplitude(samples: StateSamples, memory: PhaseTracker) -> float:  # noqa: AR
         In the signal's unit; NaN until it is known.
     """
     return memory.amplitude()
+
+
+@_quantity(
+    "signal",
+    "the mean of {0} over {1}",
+    *("signal", "time"),
+    random=False,
+    memory=WindowMean,
+)
+def mean(samples: StateSamples, memory: WindowMean) -> float:  # noqa: ARG001
+    """Mean over the last so long, of the frames in which it was seen.
+
+    Parameters
+    ----------
+    samples
+        Not used.
+    memory
+        What has been seen of the signal.
+
+    Returns
+    -------
+    float
+        In the signal's unit; NaN until so much time has been seen.
+    """
+    return memory.mean()
 
 
 def _ratio(over: Array, under: Array) -> Array:

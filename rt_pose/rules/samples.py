@@ -59,6 +59,8 @@ class StateSamples:
     """Scene time of the samples."""
     memories: list[Any] = field(default_factory=list)
     """What quantities keep from frame to frame."""
+    inputs: list[float] = field(default_factory=list)
+    """By input that the condition names: 1 where its line is on, else -1."""
 
     @classmethod
     def of(cls, values: Array) -> StateSamples:

@@ -251,6 +251,7 @@ class QuadraturePoints:
             values += np.array(mean)[:, None]
         samples.t_s, samples.memories = state.samples.t_s, state.samples.memories
         samples.unseen_s, samples.confidence = state.samples.unseen_s, state.samples.confidence
+        samples.inputs = state.samples.inputs
         return samples
 
     def _factor(self, state: StateDistribution, keypoint: int) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from rt_pose.errors import UserError
 
 KEYWORDS = ("and", "or", "not")
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<name>[A-Za-z_][\w.-]*)"
+    r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<name>[A-Za-z_][\w.-]*(?:@[\w.-]+)?)"
     r"|(?P<sign><=|>=|[<>(),+*/-]))",
     re.ASCII,
 )

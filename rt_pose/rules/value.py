@@ -14,6 +14,9 @@ from rt_pose.rules.samples import StateSamples
 from rt_pose.rules.tree import Number
 from rt_pose.rules.units import Dimension, unit_of
 
+TURN_DEG = 360.0
+BOUNDS_TOLERANCE = 1e-3
+"""Share of the width by which a threshold may pass a bound: 3.1416 rad is meant to be half a turn."""
 FUNCTIONS = {"abs": (1, 1), "min": (2, 99), "max": (2, 99)}
 """Fewest and most arguments."""
 _NUMPY: dict[str, Callable[..., Any]] = {"abs": np.abs, "min": np.minimum, "max": np.maximum}
@@ -37,6 +40,29 @@ class Value:
     form: Form | None = None
     slots: frozenset[int] = frozenset()
     moving: frozenset[int] = frozenset()
+    bounds: tuple[float, float] | None = None
+    """Least and greatest value, in base units; None for any."""
+    circular: bool = False
+    """An angle on the full circle."""
+
+    def beyond(self, limit: float) -> bool:
+        """Tell whether a threshold lies beyond the value's bounds, so that nothing can depend on it.
+
+        Parameters
+        ----------
+        limit
+            The threshold, in base units.
+
+        Returns
+        -------
+        bool
+            Whether it does.
+        """
+        if self.bounds is None:
+            return False
+        low, high = self.bounds
+        slack = BOUNDS_TOLERANCE * (high - low)
+        return not low - slack <= limit <= high + slack
 
     @property
     def unit_name(self) -> str:
@@ -134,7 +160,12 @@ def negative(value: Value, place: int) -> Value:
     measure = value.measure
     form = value.form.scaled(-1.0) if isinstance(value.form, Linear) else None
     return replace(
-        value, measure=lambda m: np.negative(measure(m)), says=f"-({value.says})", form=form, place=place
+        value,
+        measure=lambda m: np.negative(measure(m)),
+        says=f"-({value.says})",
+        form=form,
+        place=place,
+        bounds=None if value.bounds is None else (-value.bounds[1], -value.bounds[0]),
     )
 
 
@@ -190,7 +221,10 @@ def apply(name: str, values: list[Value], place: int) -> Value:
         return result
 
     says = f"{name}({', '.join(value.says for value in values)})"
-    return _fold_constants(values, replace(first, measure=measure, says=says, form=None, place=place))
+    made = replace(first, measure=measure, says=says, form=None, place=place, bounds=None, circular=False)
+    if name == "abs" and first.bounds is not None:
+        made = replace(made, bounds=(0.0, max(abs(bound) for bound in first.bounds)))
+    return _fold_constants(values, made)
 
 
 def _sum(left: Value, right: Value, sign: str) -> Value:
@@ -204,8 +238,25 @@ def _sum(left: Value, right: Value, sign: str) -> Value:
         measure=lambda m: function(first(m), second(m)),
         says=f"{left.says} {'plus' if sign == '+' else 'minus'} {right.says}",
         form=form,
+        bounds=None,
     )
+    if left.circular or right.circular:
+        made = _wrapped(made, left, right)
     return _fold_constants([left, right], made)
+
+
+def _wrapped(total: Value, left: Value, right: Value) -> Value:
+    """A sum of angles on the circle: between two of them from half a turn back to half a turn on."""
+    around = [v.bounds for v in (left, right) if v.circular]
+    low = around[0][0] if len(around) == 1 and around[0] is not None else -0.5 * TURN_DEG
+    measure = total.measure
+    return replace(
+        total,
+        measure=lambda m: low + np.mod(measure(m) - low, TURN_DEG),
+        form=None,
+        bounds=(low, low + TURN_DEG),
+        circular=True,
+    )
 
 
 def _product(left: Value, right: Value, sign: str) -> Value:

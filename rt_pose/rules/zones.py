@@ -16,6 +16,8 @@ from rt_pose.errors import UserError
 from rt_pose.rules.samples import Array, length
 
 SHAPES = ("circle", "box", "polygon", "line", "point")
+MAX_CORNERS = 100
+"""Of a polygon: a probability looks at each corner some thousand times a frame."""
 CIRCLE_CORNERS = 48
 """Of the outline that stands for a circle on pictures."""
 
@@ -242,6 +244,29 @@ def make_zones(zones: dict[str, ZoneConfig], where: str) -> dict[str, Zone]:
         Where one is not exactly one valid shape.
     """
     return {name: _make(zone, f"{where}: zones.{name}") for name, zone in zones.items()}
+
+
+def check_sizes(zones: dict[str, Zone], where: str) -> None:
+    """Check that no zone is too costly to be evaluated for every frame.
+
+    Parameters
+    ----------
+    zones
+        Zones by name.
+    where
+        What they belong to, for messages.
+
+    Raises
+    ------
+    UserError
+        Where a polygon has more than `MAX_CORNERS` corners.
+    """
+    for name, zone in zones.items():
+        if isinstance(zone, Polygon) and len(zone.corners) > MAX_CORNERS:
+            raise UserError(
+                f"{where}: zones.{name}: expected at most {MAX_CORNERS} corners, got {len(zone.corners)}, "
+                "each of which is looked at for every frame: leave out those that hardly change the outline"
+            )
 
 
 def _make(zone: ZoneConfig, where: str) -> Zone:

@@ -10,8 +10,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 from rt_pose.clock import NS_PER_S, Clock
+from rt_pose.delivery import add_up, format_counts
 from rt_pose.session.keys import KeyListener
 from rt_pose.session.run import RunObserver
 
@@ -33,11 +35,36 @@ def default_session(clock: Clock) -> Path:
     return Path("sessions") / started.strftime("%Y%m%d-%H%M%S")
 
 
+def format_events(stats: dict[str, Any]) -> str:
+    """Format what was decided, and what of it became a stimulus, for the live line.
+
+    Parameters
+    ----------
+    stats
+        The content of the `stats` topic.
+
+    Returns
+    -------
+    str
+        Such as `fired 6 (4 acknowledged, 2 refused)`. What a rule that withholds has decided reads alike,
+        whether it fired or not, and nothing is said of its deliveries.
+    """
+    counted = {o: sum(c.get(o, 0) for c in stats["events"].values()) for o in ("fired", "decided")}
+    delivered = format_counts(add_up(stats["deliveries"].values()))
+    words = [f"fired {counted['fired']}" + (f" ({delivered})" if delivered else "")]
+    if counted["decided"]:
+        words.append(f"decided {counted['decided']}")
+    if stats["output_failed"] or stats["output_faults"]:
+        words.append("an output failed")
+    return ", ".join(words)
+
+
 class RunConsole(RunObserver):
     """Shows a run on standard error."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        # Without markup: names and messages of devices may hold square brackets, as our own keys do.
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
         self._status: Status | None = None
         self._keys: KeyListener | None = None
 
@@ -81,21 +108,22 @@ class RunConsole(RunObserver):
         for output in description["outputs"].values():
             show(f"output {output['name']}: {output['driver']} {output['serial']}, {output['delay_ms']:g} ms")
         if description["outputs"] and self._keys is not None and self._keys.active:
-            show("[space] or [x] is the emergency stop: all outputs low at once, and disarmed")
-        show(f"poses: {description['addresses']['publish']}   control: {description['addresses']['control']}")
+            show("space, x or Esc is the emergency stop: all outputs low at once, and disarmed")
+        addresses = description["addresses"]
+        keys = addresses.get("keys", "")
+        show(f"poses: {addresses['publish']}   control: {addresses['control']}   keys: {keys}")
         self._update("waiting for the first frame ...")
 
     def stats(self, stats: dict[str, Any]) -> None:
         """See `RunObserver.stats`."""
         latency = stats["latency_ms"]["exposure_to_decision"] or stats["latency_ms"]["image_to_decision"]
         shown = f"P50 {latency['p50']:.1f} P99 {latency['p99']:.1f} ms" if latency else "no frame yet"
-        # What a rule that withholds has decided reads alike, whether it fired or not.
-        counted = {o: sum(c.get(o, 0) for c in stats["events"].values()) for o in ("fired", "decided")}
-        events = ", ".join(f"{outcome} {n}" for outcome, n in counted.items() if n or outcome == "fired")
         dropped = sum(stats["dropped"].values()) + stats["frames"]["device_gaps"]
         self._update(
             f"{stats['frames']['processed']} frames, {stats['rate_hz']:.1f}/s, {shown}, dropped {dropped}, "
-            f"late {stats['deadline']['missed']}, {events}, {'armed' if stats['armed'] else 'disarmed'}"
+            f"late {stats['deadline']['missed']}, {format_events(stats)}, "
+            f"{'armed' if stats['armed'] else 'disarmed'}",
+            failed=bool(stats["last_failure"] or stats["output_failed"] or stats["output_faults"]),
         )
 
     def ending(self) -> None:
@@ -106,6 +134,6 @@ class RunConsole(RunObserver):
         """See `RunObserver.warn`."""
         self._console.print(f"warning: {message}", style="yellow")
 
-    def _update(self, text: str) -> None:
+    def _update(self, text: str, failed: bool = False) -> None:
         if self._status is not None:
-            self._status.update(text)
+            self._status.update(Text(text, style="bold red" if failed else ""))

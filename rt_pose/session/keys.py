@@ -10,7 +10,8 @@ import threading
 import tty
 from collections.abc import Callable
 
-EMERGENCY_KEYS = (b" ", b"x")
+EMERGENCY_KEYS, ESCAPE = (b" ", b"x"), b"\x1b"
+"""Esc alone is one too; other keys, such as the arrows, send more behind it."""
 
 
 class KeyListener:
@@ -59,10 +60,10 @@ class KeyListener:
             if not self._is_ours():  # reading now would stop the whole program
                 threading.Event().wait(0.2)
                 continue
-            key = os.read(self._fd, 1)
-            if not key:
+            keys = os.read(self._fd, 64)
+            if not keys:
                 return  # the terminal is gone
-            if key in EMERGENCY_KEYS:
+            if keys == ESCAPE or any(key in keys for key in EMERGENCY_KEYS):
                 self._pressed()
 
     def _is_ours(self) -> bool:

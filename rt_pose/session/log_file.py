@@ -1,28 +1,45 @@
 """log.mcap: the records as they came, undecoded, one channel a topic.
 
 A kill or a power cut may fall anywhere, so the file is written in small chunks that are handed over at once,
-and it is read from its beginning without its index, up to the first record that is not whole.
+and it is read from its beginning without its index. A chunk that is damaged costs its own records: reading
+goes on at the next one, and says what it passed over.
 """
 
 from __future__ import annotations
 
+import io
+import mmap
 import os
 import struct
-from dataclasses import dataclass
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
+from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
-from mcap.records import Channel, Message
-from mcap.stream_reader import StreamReader
-from mcap.writer import CompressionType, IndexType, Writer
+from mcap.opcode import Opcode
+from mcap.records import Channel, Chunk, Footer, Message, Metadata
+from mcap.stream_reader import breakup_chunk
+from mcap.writer import MCAP0_MAGIC, CompressionType, IndexType, Writer
 
-from rt_pose.records import LOG_VERSION
+from rt_pose.records import LOG_VERSION, MAX_PAYLOAD_BYTES, TOPICS
 
 LOG_NAME = "log.mcap"
 ENCODING = "msgpack"
 CHUNK_BYTES = 256 << 10
 MAX_RECORD_BYTES = 64 << 20
+"""A chunk beyond this is passed over; a record of `MAX_PAYLOAD_BYTES` and its chunk are far from it."""
+METADATA = "rt-pose"
+
+_HEAD = struct.Struct("<BQ")
+"""Operation code and length before each part of the file."""
+_CHUNK = struct.Struct("<QQQIIQ")
+"""A chunk before its records: first and last time, size, CRC, length of the compression's name (0), size."""
+_FOOTER_BYTES = _HEAD.size + 20 + len(MCAP0_MAGIC)
+_DAMAGE = (McapError, struct.error, ValueError, KeyError, OverflowError)
+"""What bytes that are not what they should be can lead to."""
 
 
 class LogWriter:
@@ -36,16 +53,20 @@ class LogWriter:
         path
             A file that must not exist yet.
         """
+        self._path = path
         self._file = path.open("xb")
         self._writer = Writer(
             self._file, CHUNK_BYTES, compression=CompressionType.NONE, index_types=IndexType.CHUNK
         )
         self._writer.start(profile="rt-pose", library="rt-pose")
-        self._writer.add_metadata("rt-pose", {"log_version": str(LOG_VERSION)})
-        self._channels: dict[bytes, int] = {}
+        # Every topic has its channel from the start and is named here too, outside of all chunks: none can be
+        # read without knowing its channels, and any chunk may be the damaged one.
+        numbers = {str(number): topic for number, topic in enumerate(TOPICS, 1)}
+        self._writer.add_metadata(METADATA, {"log_version": str(LOG_VERSION), **numbers})
+        self._channels = {topic.encode(): self._register(topic) for topic in TOPICS}
         self._count = 0
 
-    def write(self, topic: bytes, t_ns: int, payload: bytes) -> None:
+    def write(self, topic: bytes, t_ns: int, payload: bytes) -> bool:
         """Append one record as it is.
 
         Parameters
@@ -56,13 +77,20 @@ class LogWriter:
             Host time of the record, ns.
         payload
             The record, as msgpack.
+
+        Returns
+        -------
+        bool
+            False where it is larger than `MAX_PAYLOAD_BYTES`, and therefore not written.
         """
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            return False
         channel = self._channels.get(topic)
         if channel is None:
-            channel = self._writer.register_channel(topic.decode(), ENCODING, 0)
-            self._channels[topic] = channel
+            channel = self._channels[topic] = self._register(topic.decode())
         self._writer.add_message(channel, t_ns, payload, t_ns, self._count)
         self._count += 1
+        return True
 
     def flush(self) -> None:
         """Hand everything so far to the operating system: a killed process loses none of it."""
@@ -72,10 +100,36 @@ class LogWriter:
         """Make the operating system write it to the disk: a power cut loses none of it."""
         os.fsync(self._file.fileno())
 
+    def displacement(self) -> str:
+        """Say what became of the file's place.
+
+        Returns
+        -------
+        str
+            What others did to it; empty where it lies where it was made.
+        """
+        ours = os.fstat(self._file.fileno())
+        if ours.st_nlink == 0:
+            return REMOVED
+        try:
+            moved = not os.path.samestat(ours, self._path.stat())
+        except OSError:
+            moved = True
+        return MOVED if moved else ""
+
     def close(self) -> None:
         """End the log whole, with its index for other readers."""
-        self._writer.finish()
-        self._file.close()
+        try:
+            self._writer.finish()
+        finally:
+            self._file.close()
+
+    def _register(self, topic: str) -> int:
+        return self._writer.register_channel(topic, ENCODING, 0)
+
+
+REMOVED = "was removed"
+MOVED = "was moved or its disk unmounted; recording goes on in it where it is now"
 
 
 @dataclass(slots=True)
@@ -85,6 +139,19 @@ class LoggedMessage:
     topic: str
     t_ns: int
     payload: bytes
+
+
+@dataclass
+class LogGaps:
+    """What of a log could not be read."""
+
+    cut: str = ""
+    """Why reading ended early; empty where it did not."""
+    skipped: list[str] = field(default_factory=list)
+    """What was passed over before that."""
+
+    def __str__(self) -> str:
+        return "; ".join([*self.skipped, *([self.cut] if self.cut else [])])
 
 
 def read_log(path: Path) -> tuple[list[LoggedMessage], str]:
@@ -98,30 +165,138 @@ def read_log(path: Path) -> tuple[list[LoggedMessage], str]:
     Returns
     -------
     tuple[list[LoggedMessage], str]
-        The records in the order written, and why reading ended early; empty where it did not.
+        The records in the order written, and what could not be read; empty where everything could.
     """
-    messages: list[LoggedMessage] = []
-    topics: dict[int, str] = {}
+    gaps = LogGaps()
+    return list(iterate_log(path, gaps)), str(gaps)
+
+
+def count_records(path: Path) -> Counter[str]:
+    """Count the records of each topic.
+
+    Parameters
+    ----------
+    path
+        A log, which may have been cut anywhere.
+
+    Returns
+    -------
+    Counter[str]
+        By topic; empty where there is no log.
+    """
+    return Counter(message.topic for message in iterate_log(path, LogGaps())) if path.is_file() else Counter()
+
+
+def iterate_log(path: Path, gaps: LogGaps) -> Iterator[LoggedMessage]:
+    """Iterate over every record that is whole.
+
+    Parameters
+    ----------
+    path
+        A log, which may have been cut anywhere.
+    gaps
+        Gets what could not be read.
+
+    Yields
+    ------
+    LoggedMessage
+        In the order written.
+    """
     with path.open("rb") as file:
-        reader = StreamReader(_BoundedReader(file), validate_crcs=True, record_size_limit=MAX_RECORD_BYTES)
+        if os.fstat(file.fileno()).st_size == 0:
+            gaps.cut = "it is empty"
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            yield from _messages(view, gaps)
+
+
+def _messages(view: mmap.mmap, gaps: LogGaps) -> Iterator[LoggedMessage]:
+    topics = _summary_topics(view)
+    for content in _parts(view, gaps):
+        if isinstance(content, Metadata):
+            topics |= {int(key): topic for key, topic in content.metadata.items() if key.isdecimal()}
+            continue
+        for record in content:
+            if isinstance(record, Channel):
+                topics[record.id] = record.topic
+            elif isinstance(record, Message):
+                if record.channel_id in topics:
+                    yield LoggedMessage(topics[record.channel_id], record.log_time, record.data)
+                elif _UNKNOWN not in gaps.skipped:
+                    gaps.skipped.append(_UNKNOWN)
+
+
+_UNKNOWN = "records of a topic that a damaged part had named"
+
+
+def _parts(view: mmap.mmap, gaps: LogGaps) -> Iterator[Metadata | list[object]]:
+    """The metadata, and the records of each chunk, of the file up to its index."""
+    at = len(MCAP0_MAGIC) if view[: len(MCAP0_MAGIC)] == MCAP0_MAGIC else 0
+    while at + _HEAD.size <= len(view):
+        code, length = _HEAD.unpack_from(view, at)
+        begin, end = at + _HEAD.size, at + _HEAD.size + length
+        if code == Opcode.DATA_END and end <= len(view):
+            return
         try:
-            for record in reader.records:
-                if isinstance(record, Channel):
-                    topics[record.id] = record.topic
-                elif isinstance(record, Message):
-                    messages.append(LoggedMessage(topics[record.channel_id], record.log_time, record.data))
-        # The bytes of a torn tail may look like anything: a length, a channel that is not there, bad text.
-        except (McapError, struct.error, ValueError, KeyError, OverflowError) as error:
-            return messages, f"{type(error).__name__} {error}".strip()
-    return messages, ""
+            if not 0 < code <= Opcode.DATA_END or end > len(view) or length > MAX_RECORD_BYTES:
+                raise ValueError("no part of a log")
+            stream = ReadDataStream(io.BytesIO(view[begin:end]))
+            if code == Opcode.METADATA:
+                yield Metadata.read(stream)
+            elif code == Opcode.CHUNK:
+                yield list(breakup_chunk(Chunk.read(stream), validate_crc=True))
+            at = end
+        except _DAMAGE:
+            found = _next_chunk(view, at + 1)
+            if found is None:
+                gaps.cut = f"it breaks off at byte {at:,} of {len(view):,}"
+                return
+            gaps.skipped.append(f"{found - at:,} damaged bytes from byte {at:,} on")
+            at = found
+    gaps.cut = "its end is missing"
 
 
-class _BoundedReader:
-    """A file whose `read` sets no more memory aside than the file has bytes, whatever a torn length asks."""
+def _next_chunk(view: mmap.mmap, start: int) -> int | None:
+    """Where the next whole chunk begins; None where there is none."""
+    at = view.find(_CHUNK_CODE, start)
+    while at >= 0:
+        if _is_chunk(view, at):
+            return at
+        at = view.find(_CHUNK_CODE, at + 1)
+    return None
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._size = os.fstat(file.fileno()).st_size
 
-    def read(self, size: int) -> bytes:
-        return self._file.read(min(size, self._size))
+_CHUNK_CODE = bytes([Opcode.CHUNK])
+
+
+def _is_chunk(view: mmap.mmap, at: int) -> bool:
+    """Whether an uncompressed chunk lies here whole: its lengths agree, and its bytes with their CRC."""
+    begin = at + _HEAD.size + _CHUNK.size
+    if begin > len(view):
+        return False
+    _, length = _HEAD.unpack_from(view, at)
+    _, _, size, crc, name, stored = _CHUNK.unpack_from(view, at + _HEAD.size)
+    if name or size != stored or length != _CHUNK.size + stored or length > MAX_RECORD_BYTES:
+        return False
+    return begin + stored <= len(view) and zlib.crc32(view[begin : begin + stored]) == crc
+
+
+def _summary_topics(view: mmap.mmap) -> dict[int, str]:
+    """Topics by channel as the index at the end repeats them; none where there is no index."""
+    topics: dict[int, str] = {}
+    at = len(view) - _FOOTER_BYTES
+    try:
+        code, length = _HEAD.unpack_from(view, at)
+        if at < 0 or code != Opcode.FOOTER or length != 20:
+            return {}
+        end, at = at, Footer.read(ReadDataStream(io.BytesIO(view[at + _HEAD.size :]))).summary_start
+        while 0 < at < end:
+            code, length = _HEAD.unpack_from(view, at)
+            at += _HEAD.size
+            if code == Opcode.CHANNEL:
+                channel = Channel.read(ReadDataStream(io.BytesIO(view[at : min(at + length, end)])))
+                topics[channel.id] = channel.topic
+            at += length
+    except _DAMAGE:
+        return topics
+    return topics

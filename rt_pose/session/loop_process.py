@@ -114,6 +114,7 @@ def _run(link: Connection, assembled: Assembled, config: RunConfig, sender: _Mes
                 **loop.summary(),
                 **after,
                 "problems": problems,
+                "records_sent": assembled.sinks.sent(),
                 "records_refused": assembled.sinks.refused(),
             },
         )

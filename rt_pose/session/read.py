@@ -19,6 +19,7 @@ from rt_pose.records import (
     CommandRecord,
     ControlRecord,
     DropRecord,
+    EdgeRecord,
     End,
     EventRecord,
     NoticeRecord,
@@ -29,11 +30,18 @@ from rt_pose.records import (
     Truth,
     decode,
 )
-from rt_pose.session.log_file import LOG_NAME, read_log
-from rt_pose.types import CameraInfo, OutputInfo, StageStamps
+from rt_pose.rules.semantics import FIRST
+from rt_pose.session.locks import is_locked
+from rt_pose.session.log_file import LOG_NAME, LogGaps, iterate_log
+from rt_pose.types import CameraInfo, InputInfo, OutputInfo, StageStamps
 
 SCHEMA = 1
+InputRecord = Observation | ControlRecord | EdgeRecord
+"""What decisions are made from."""
 INFO_NAME = "session.json"
+RUNNING = "running"
+KILLED = "interrupted: the supervisor was killed"
+"""Status of a session whose `session.json` says that it runs, though no process has it open any more."""
 STAGES = StageStamps.__struct_fields__
 
 
@@ -47,6 +55,16 @@ class PackageInfo:
     skeleton: list[tuple[str, str]] = field(default_factory=list)
     tracking: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class OwnModelInfo:
+    """The model of a camera that has one of its own."""
+
+    path: str = ""
+    sha256: str = ""
+    tracking: dict[str, Any] = field(default_factory=dict)
+    engine: str = ""
 
 
 @dataclass
@@ -67,17 +85,33 @@ class SessionInfo:
     anchors: list[UtcAnchor] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     package: PackageInfo = field(default_factory=PackageInfo)
+    own_models: dict[str, OwnModelInfo] = field(default_factory=dict)
+    """By camera."""
     engine: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
     cameras: dict[str, CameraInfo] = field(default_factory=dict)
     outputs: dict[str, OutputInfo] = field(default_factory=dict)
+    inputs: dict[str, InputInfo] = field(default_factory=dict)
     budget_ms: float | None = None
     bare_forward_ms: dict[str, Any] | None = None
     """Time of the engine alone on a ready tensor, before the run: p50 and p99 (ms), n."""
     bare_forward_after_ms: dict[str, Any] | None = None
     """The same after the run, where it ended well."""
     status: str = ""
+    semantics: int = FIRST
+    """What its rules mean (`rt_pose.rules.semantics`); sessions of before the number have none."""
+    missing: list[str] = field(default_factory=list)
+    """What it is known to lack, a clause each."""
+    summary: dict[str, Any] = field(default_factory=dict)
+    """The loop's last counts."""
+    started_in: str = ""
+    """The folder in which the run was started, to which relative paths of its configuration refer."""
+
+    @property
+    def lacks_records(self) -> bool:
+        """Whether records of the run are known never to have reached the log."""
+        return bool(self.missing or self.summary.get("records_refused"))
 
 
 @dataclass
@@ -87,7 +121,7 @@ class Session:
     path: Path
     info: SessionInfo
     cut: str
-    """Why the log ends early; empty where it is whole."""
+    """Why the log ends early; empty where its end is there."""
     frames: list[CapturedFrame]
     truths: list[Truth]
     observations: list[Observation]
@@ -100,6 +134,9 @@ class Session:
     stats: list[StatsRecord]
     end: End | None
     notices: list[NoticeRecord] = field(default_factory=list)
+    edges: list[EdgeRecord] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    """Damaged parts of the log that were passed over."""
 
     @classmethod
     def read(cls, path: Path | str) -> Session:
@@ -125,9 +162,9 @@ class Session:
         log = path / LOG_NAME
         if not log.is_file():
             raise UserError(f"session {path}: no {LOG_NAME}; the run ended before its recorder began")
-        messages, cut = read_log(log)
+        gaps = LogGaps()
         by_kind: dict[type[Record], list[Any]] = {kind: [] for kind in TOPICS.values()}
-        for message in messages:
+        for message in iterate_log(log, gaps):
             try:
                 record = decode(message.topic, message.payload)
             except msgspec.MsgspecError as error:
@@ -143,7 +180,7 @@ class Session:
         return cls(
             path=path,
             info=info,
-            cut=cut,
+            cut=gaps.cut,
             frames=by_kind[CapturedFrame],
             truths=by_kind[Truth],
             observations=by_kind[Observation],
@@ -156,12 +193,14 @@ class Session:
             stats=by_kind[StatsRecord],
             end=ends[-1] if ends else None,
             notices=by_kind[NoticeRecord],
+            edges=by_kind[EdgeRecord],
+            skipped=gaps.skipped,
         )
 
     @property
-    def inputs(self) -> list[Observation | ControlRecord]:
+    def inputs(self) -> list[InputRecord]:
         """What the decisions were made from, in the order in which the loop took it."""
-        return sorted([*self.observations, *self.controls], key=lambda record: record.seq)
+        return sorted([*self.observations, *self.controls, *self.edges], key=lambda record: record.seq)
 
 
 @dataclass(slots=True)
@@ -234,9 +273,12 @@ def read_info(path: Path) -> SessionInfo:
                 f"session {path}: {INFO_NAME} has schema {schema!r}, this program reads {SCHEMA}; "
                 "use the rt-pose that wrote it"
             )
-        return msgspec.convert(plain, SessionInfo)
-    except (ValueError, msgspec.ValidationError) as error:
+        info = msgspec.convert(plain, SessionInfo)
+    except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
         raise UserError(f"session {path}: {INFO_NAME} is damaged: {error}") from error
+    if info.status == RUNNING and not is_locked(path):
+        info.status = KILLED
+    return info
 
 
 def _log_time(record: Record) -> int:

@@ -5,8 +5,8 @@
     shared ring of pixels --> [copy] --> backlog --> [encode one] --> CAMERA.mkv
 
 It ends when the loop says so, when the loop or the supervisor is gone, or on SIGTERM; in each case it first
-takes in what is still on its way and closes the log whole. Ctrl-C reaches every process of a terminal, so
-it is ignored here: the supervisor decides.
+takes in what is still on its way and closes the log whole. Twice a second it tells its supervisor how it
+goes. Ctrl-C reaches every process of a terminal, so it is ignored here: the supervisor decides.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,10 +27,12 @@ from rt_pose.loop.capture import RingDescription
 from rt_pose.loop.log import HELLO, RING, TIME
 from rt_pose.records import CapturedFrame, Record, topic_of
 from rt_pose.session.log_file import LOG_NAME, LogWriter
+from rt_pose.session.recorder_report import RecorderReport, Reporter
 from rt_pose.session.video_recording import CameraRecorder
 
 FLUSH_NS = 200 * NS_PER_MS
 SYNC_NS = 1000 * NS_PER_MS
+REPORT_NS = 500 * NS_PER_MS
 IDLE_MS = 50
 GATHER_NS = 15 * NS_PER_MS
 """Records are taken in several at once: waking for each would cost the cores several switches a frame."""
@@ -39,11 +42,13 @@ LAST_RECORDS_NS = 3000 * NS_PER_MS
 """How long it goes on taking records in where the sender does not fall silent."""
 DRAIN_AT_ONCE = 256
 QUEUE_RECORDS = 50_000
+FAULT_CHARS = 300
+"""A report is small; what a library says of its failure may not be."""
 NICENESS = 10
 _FRAME, _END = b"frame", b"end"
 
 
-def main(session_dir: str, endpoint: str, video: bool = True) -> None:
+def main(session_dir: str, endpoint: str, video: bool = True, reports: Connection | None = None) -> None:
     """Record until the loop ends; the target of a spawned process.
 
     Parameters
@@ -54,6 +59,8 @@ def main(session_dir: str, endpoint: str, video: bool = True) -> None:
         Where records arrive, `ipc://...`.
     video
         Whether the cameras are filmed too.
+    reports
+        Where it tells its supervisor how it goes; None for nobody.
 
     Raises
     ------
@@ -65,18 +72,31 @@ def main(session_dir: str, endpoint: str, video: bool = True) -> None:
     os.nice(NICENESS)
     # A batch process does not take the core from the loop whenever a record wakes it.
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    reporter = Reporter(reports)
+    recorder = None
     try:
-        recorder = Recorder(Path(session_dir), endpoint, HostClock(), video)
+        recorder = Recorder(Path(session_dir), endpoint, HostClock(), video, reporter)
         signal.signal(signal.SIGTERM, recorder.ask_to_stop)
         recorder.run()
     except (OSError, zmq.ZMQError) as error:
-        raise SystemExit(f"recorder: cannot write {session_dir} any more: {error}") from None
+        last = RecorderReport() if recorder is None else recorder.report
+        last.ending = f"cannot write {session_dir} any more: {error.strerror or error}"
+        reporter.send_last(last)
+        raise SystemExit(f"recorder: {last.ending}") from None
+    reporter.send_last(recorder.report)
 
 
 class Recorder:
     """Takes records in from the socket, writes the log, and encodes film when no record waits."""
 
-    def __init__(self, session_dir: Path, endpoint: str, clock: Clock, video: bool) -> None:
+    def __init__(
+        self,
+        session_dir: Path,
+        endpoint: str,
+        clock: Clock,
+        video: bool,
+        reporter: Reporter,
+    ) -> None:
         """Create the log and bind the socket.
 
         Parameters
@@ -89,14 +109,18 @@ class Recorder:
             Times flushes and syncs.
         video
             Whether the cameras are filmed too.
+        reporter
+            Takes the reports.
         """
-        self._dir, self._clock, self._video = session_dir, clock, video
+        self._dir, self._clock, self._video, self._reporter = session_dir, clock, video, reporter
+        self.report = RecorderReport()
+        """How it goes."""
         self._log = LogWriter(session_dir / LOG_NAME)
         self._recorders: dict[str, CameraRecorder] = {}
         self._frame = msgspec.msgpack.Decoder(CapturedFrame)
         self._description = msgspec.msgpack.Decoder(RingDescription)
-        self._ended = False
-        self._flushed_ns = self._synced_ns = clock.now_ns()
+        self._ended = self._end_seen = self._asked = False
+        self._flushed_ns = self._synced_ns = self._reported_ns = clock.now_ns()
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket = self._context.socket(zmq.PULL)
         self._socket.rcvhwm = QUEUE_RECORDS
@@ -109,14 +133,14 @@ class Recorder:
             self._follow(parent.sentinel)
 
     def ask_to_stop(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """Handle a signal: end as if the loop had ended.
+        """Handle a signal: end soon, with the loop if that ends as well (a signal may go to all of us).
 
         Parameters
         ----------
         signum, frame
             See `signal.signal`; not used.
         """
-        self._ended = True
+        self._ended = self._asked = True
 
     def run(self) -> None:
         """Record until the end, then close everything whole."""
@@ -132,11 +156,20 @@ class Recorder:
                 elif not busy:
                     self._clock.sleep_until_ns(self._clock.now_ns() + GATHER_NS)
             give_up_ns = self._clock.now_ns() + LAST_RECORDS_NS
-            while self._socket.poll(QUIET_MS) and self._clock.now_ns() < give_up_ns:
+            while self._clock.now_ns() < give_up_ns and (self._socket.poll(QUIET_MS) or self._awaits_end()):
                 self._drain()
                 self._keep()
+            if self._asked and not self._end_seen:
+                self.report.ending = "it was told to end"
+                self._send_report(self._clock.now_ns())
         finally:
             self._close()
+        self.report.whole = self._end_seen
+
+    def _awaits_end(self) -> bool:
+        """Whether it was asked to end, and a loop that lives may yet send its last record."""
+        alive = len(self._lives) > 1 and not any(life in dict(self._poller.poll(0)) for life in self._lives)
+        return self._asked and alive and not self._end_seen
 
     def _follow(self, descriptor: int) -> None:
         """End when this descriptor becomes readable: its process is gone."""
@@ -159,12 +192,15 @@ class Recorder:
                 description = self._description.decode(payload)
                 self._recorders[description.camera] = CameraRecorder(self._dir, description)
         else:
-            self._log.write(topic, TIME.unpack(time)[0], payload)
+            written = self._log.write(topic, TIME.unpack(time)[0], payload)
+            self.report.received += written
+            self.report.refused += not written
             if topic == _FRAME and self._recorders:
                 frame = self._frame.decode(payload)
                 if frame.camera in self._recorders:
                     self._recorders[frame.camera].copy(frame)
-            self._ended |= topic == _END
+            if topic == _END:
+                self._ended = self._end_seen = True
 
     def _follow_process(self, pid: int) -> None:
         try:
@@ -179,6 +215,8 @@ class Recorder:
 
     def _keep(self) -> None:
         now = self._clock.now_ns()
+        if now - self._reported_ns >= REPORT_NS:
+            self._send_report(now)
         if now - self._flushed_ns < FLUSH_NS:
             return
         self._flushed_ns = now
@@ -190,10 +228,27 @@ class Recorder:
             self._log_losses()
             self._log.sync()
 
+    def _send_report(self, now_ns: int) -> None:
+        self._reported_ns = now_ns
+        self._look_for_problems()
+        self._reporter.send(self.report)
+
+    def _look_for_problems(self) -> None:
+        """Note what cannot be kept any more, and what others did to the log."""
+        problems = self.report.problems
+        if displaced := self._log.displacement():
+            problems["the session's log"] = displaced
+        for name, film in self._recorders.items():
+            if film.fault:
+                problems[f"camera '{name}'"] = f"is not filmed: {film.fault[:FAULT_CHARS]}"
+
     def _log_losses(self) -> None:
         for film in self._recorders.values():
             for record in film.losses(self._clock.now_ns()):
                 self._write(record)
+                if not film.fault:
+                    lost = self.report.not_filmed
+                    lost[record.camera] = lost.get(record.camera, 0) + record.count
 
     def _write(self, record: Record) -> None:
         self._log.write(topic_of(record).encode(), record.t_ns, msgspec.msgpack.encode(record))
@@ -203,6 +258,9 @@ class Recorder:
             for film in self._recorders.values():
                 film.close()
             self._log_losses()
+            self._look_for_problems()
         finally:
-            self._log.close()
-            self._context.destroy(linger=0)
+            try:
+                self._log.close()
+            finally:
+                self._context.destroy(linger=0)

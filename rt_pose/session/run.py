@@ -6,18 +6,14 @@
         `-- safe outputs      waits for the loop to die without having made its outputs safe
 
 Nothing is written before the loop says that everything is open; from then on every way out leaves a
-`session.json` that says how it ended. A loop that has not turned for `safety.kill_after` is killed; the
-outputs of a loop that died are made safe from here.
+`session.json` that says how it ended and what the session lacks. A loop that has not turned for
+`safety.kill_after` is killed; the outputs of a loop that died are made safe from here.
 """
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import os
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,21 +26,33 @@ from typing import Any
 from rt_pose.clock import Clock
 from rt_pose.config.build import duration_ns
 from rt_pose.config.schema import RunConfig
-from rt_pose.errors import UserError, collect_errors
+from rt_pose.delivery import count_failures, format_failures
+from rt_pose.errors import ExitCode, UserError, collect_errors
 from rt_pose.files import check_folder
+from rt_pose.loop.key_files import remove_left_by
 from rt_pose.loop.ports import check_addresses
-from rt_pose.session import loop_process, record
+from rt_pose.rules.semantics import CURRENT
+from rt_pose.session import loop_process
 from rt_pose.session.describe import machine, uuid7, versions
-from rt_pose.session.read import INFO_NAME, SCHEMA
+from rt_pose.session.folder import SessionFolder, in_use
+from rt_pose.session.locks import temporary_folder
+from rt_pose.session.log_file import LOG_NAME
+from rt_pose.session.read import RUNNING, SCHEMA
+from rt_pose.session.recorder_watch import RecorderWatch
 from rt_pose.session.safe_outputs import SafeStandby
+from rt_pose.session.video_file import file_names
 from rt_pose.session.watchdog import LoopWatchdog
 from rt_pose.session.yoke import with_yoke_times
 
 POLL_S = 0.2
+COMPLETE = "complete"
 LEAST_VIDEO_MIB, LEAST_LOG_MIB = 256, 32
 """Free space on the disk without which a recording does not start."""
 RECORDER_END_S, IDLE_RECORDER_END_S = 20.0, 1.0
 LOOP_END_S, INTERRUPTED_END_S = 15.0, 5.0
+HIDDEN_FAILURE = (
+    "an output failed; which one, and at which event, is told after the run, because a rule withholds on it"
+)
 
 
 @dataclass
@@ -52,15 +60,47 @@ class RunResult:
     """How a run ended."""
 
     session: Path | None
-    """The session's folder, None where nothing was recorded."""
+    """The session's folder, where it is now; None where nothing was recorded."""
     status: str
     """complete, or what went wrong."""
     ok: bool
+    """Whether the run ended well and its session lacks nothing."""
     description: dict[str, Any]
     """What ran: engine, cameras, outputs, addresses."""
     summary: dict[str, Any] = field(default_factory=dict)
     """The loop's own last counts; empty where it died."""
     warnings: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    """What the session lacks, a clause each."""
+    exit_code: ExitCode = ExitCode.DONE
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the run, in a sentence; empty where nothing is."""
+        if not self.ok:
+            return f"the run did not end well: {self.status}"
+        if self.exit_code == ExitCode.STIMULUS_FAILED:
+            return "the run ended well, but outputs failed commands of fired events: see the warnings above"
+        return ""
+
+
+def with_deliveries(ended: ExitCode, summary: dict[str, Any]) -> ExitCode:
+    """Take into an exit status what became of the commands; what went wrong besides comes first.
+
+    Parameters
+    ----------
+    ended
+        How the run and its session ended.
+    summary
+        The loop's last counts.
+
+    Returns
+    -------
+    ExitCode
+        `STIMULUS_FAILED` where an output failed a command of a run that ended well.
+    """
+    failed = any(count_failures(counts) for counts in summary.get("deliveries", {}).values())
+    return ExitCode.STIMULUS_FAILED if failed and ended == ExitCode.DONE else ended
 
 
 class RunObserver:
@@ -142,7 +182,7 @@ def run_session(
     config = with_yoke_times(config)
     collect_errors(lambda: _check_place(out, config), lambda: check_addresses(config.publish))
     # A path of its own and short: an ipc address may have no more than 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="rt-pose-", ignore_cleanup_errors=True) as folder:
+    with temporary_folder() as folder:
         recorded = None if out is None else _Recorded(out, f"ipc://{folder}/records")
         return _run(config, recorded, register, clock, observer)
 
@@ -178,6 +218,7 @@ def _run(
     finally:
         ours.close()  # a loop that still waits for a word takes that as the end
         _end(loop, LOOP_END_S)
+        remove_left_by(loop.pid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +235,7 @@ def _check_place(out: Path | None, config: RunConfig) -> None:
     if out is None:
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"session {out}: exists already and is not empty; give another --out")
+        raise UserError(in_use(out))
     check_folder(out, LEAST_VIDEO_MIB if config.record.video else LEAST_LOG_MIB, "session")
 
 
@@ -204,8 +245,9 @@ def _await_ready(link: Connection, loop: BaseProcess) -> dict[str, Any]:
     except EOFError:
         loop.join()
         raise UserError(
-            f"the loop's process ended while it was being set up (exit code {loop.exitcode}); "
-            "its last message above says why"
+            f"the loop's process ended while it was being set up (exit code {loop.exitcode}) and did not say "
+            "why over its pipe; what it printed above, if anything, does (a killed process prints nothing: "
+            "look for the out-of-memory killer with `dmesg`)"
         ) from None
     if kind == "refused":
         raise UserError(content)
@@ -250,16 +292,21 @@ class _Supervision:
         """What failed when the loop made its outputs safe; None before it has."""
         self._hung = ""
         self._output_faults: dict[str, str] = {}
+        self._stimulus_failed = self._hidden_output_failed = False
         self._output_notices = 0
         self._summary: dict[str, Any] = {}
         self._warnings: list[str] = []
-        self._recorder: BaseProcess | None = None
+        self._folder: SessionFolder | None = None
+        self._recorder: RecorderWatch | None = None
         addresses = description.pop("addresses")
+        self._start_warnings: list[str] = description.pop("start_warnings")
         self._info: dict[str, Any] = {
             "schema": SCHEMA,
+            "semantics": CURRENT,
             "id": session_id,
-            "status": "running",
+            "status": RUNNING,
             "started_utc_ns": clock.utc_ns(),
+            "started_in": str(Path.cwd()),
             "anchors": [self._anchor()],
             **description,
             "metadata": config.metadata,
@@ -269,33 +316,49 @@ class _Supervision:
         }
 
     def run(self) -> RunResult:
+        """Run until the end.
+
+        Returns
+        -------
+        RunResult
+            How it ended.
+        """
+        try:
+            return self._run()
+        finally:
+            if self._folder is not None:
+                self._folder.close()
+
+    def _run(self) -> RunResult:
         refused = False
         standby = SafeStandby(self._config, self._register, self._loop.pid)
         try:
             if self._recorded is not None:
-                self._recorded.folder.mkdir(parents=True, exist_ok=True)
-                self._write_info()
-                self._recorder = self._start_recorder(self._recorded)
+                self._begin_session(self._recorded)
+            for message in self._start_warnings:
+                self._warn(message)
             self._link.send("go", None)
             self._watchdog.expect_start()
             self._supervise()
             self._make_safe(standby)
-        except UserError:
+        except UserError as error:
             refused = True
-            raise
+            raise self._explained(error) from error
         except KeyboardInterrupt:  # the second Ctrl-C; the loop takes the closed link for the end
             self._link.connection.close()
             _end(self._loop, INTERRUPTED_END_S)
             if self._loop.exitcode != 0:
                 self._make_safe(standby)
+            self._end_recorder()
             self._conclude("interrupted before its end")
             raise
         finally:
             standby.close()
-            if self._recorder is not None:
-                _end(self._recorder, RECORDER_END_S if self._watchdog.began else IDLE_RECORDER_END_S)
-            if refused and self._recorded is not None:
-                shutil.rmtree(self._recorded.folder)  # no frame was taken: nothing half-written stays
+            self._end_recorder()
+            if refused and self._folder is not None:
+                # No frame was taken: nothing half-written stays.
+                films = [name for camera in self._info["cameras"] for name in file_names(camera)]
+                self._folder.discard([LOG_NAME, *films])
         return self._conclude()
 
     def _make_safe(self, standby: SafeStandby) -> None:
@@ -306,20 +369,31 @@ class _Supervision:
         for problem in problems or ["the loop died with its outputs open; they were made safe"]:
             self._warn(problem)
 
-    def _start_recorder(self, to: _Recorded) -> BaseProcess:
-        recorder = multiprocessing.get_context("spawn").Process(
-            target=record.main,
-            args=(str(to.folder), to.endpoint, self._config.record.video),
-            name="rt-pose-recorder",
-        )
-        recorder.start()
-        return recorder
+    def _begin_session(self, to: _Recorded) -> None:
+        self._folder = SessionFolder.claim(to.folder, self._info)
+        self._recorder = RecorderWatch(to.folder, to.endpoint, self._config.record.video, self._clock)
+
+    def _explained(self, error: UserError) -> UserError:
+        """The error, with the recorder's own reason where it has one."""
+        why = self._recorder.why_not_begun() if self._recorder is not None else ""
+        return UserError(f"{error}\nrecorder: {why}") if why else error
+
+    def _tell_news(self) -> None:
+        for message in self._recorder.news() if self._recorder is not None else ():
+            self._warn(message)
+
+    def _end_recorder(self) -> None:
+        if self._recorder is None or self._recorder.over:
+            return
+        patience_s = RECORDER_END_S if self._watchdog.began else IDLE_RECORDER_END_S
+        for message in self._recorder.end(patience_s):
+            self._warn(message)
 
     def _supervise(self) -> None:
-        """Pass on what the loop says until it has ended; notice a recorder that dies, a loop that hangs."""
+        """Pass on what loop and recorder say until the loop has ended; notice a loop that hangs."""
         recorder, link = self._recorder, self._link.connection
         while True:
-            wait([link, *([recorder.sentinel] if recorder else [])], POLL_S)
+            wait([link, *([recorder.reports] if recorder and not recorder.over else [])], POLL_S)
             try:
                 while link.poll():
                     self._handle_message(*link.recv())
@@ -330,14 +404,7 @@ class _Supervision:
                 self._hung = hung
                 self._kill()
                 return
-            if recorder is not None and not recorder.is_alive():
-                # Having taken in the loop's last record it ends by itself, well, before the loop's process.
-                if recorder.exitcode != 0:
-                    self._warn(
-                        f"the recorder died (exit code {recorder.exitcode}); the run goes on, what follows "
-                        "is not recorded"
-                    )
-                recorder = None
+            self._tell_news()
 
     def _handle_message(self, kind: str, content: Any) -> None:
         if kind == "stats":
@@ -357,14 +424,22 @@ class _Supervision:
             raise UserError(content)
 
     def _report_output_faults(self, stats: dict[str, Any]) -> None:
-        """Warn at once of what needs attention: a failed output, a line that an output box has dropped."""
-        for name, fault in stats["output_faults"].items():
+        """Warn at once of what needs attention: a failed output or stimulus, a line that a box dropped."""
+        faults = stats["output_faults"]
+        for name, fault in faults.items():
             if name not in self._output_faults:
-                self._warn(f"output '{name}' failed: {fault}; its commands are refused from now on")
-        self._output_faults = stats["output_faults"]
+                again = self._config.outputs[name].recovery.attempts > 0
+                until = "until it works again" if again else "from now on"
+                self._warn(f"output '{name}' failed: {fault}; its commands are refused {until}")
+        if stats["last_failure"] and not (faults or self._stimulus_failed):
+            self._warn(f"a stimulus failed: {stats['last_failure']}; further ones are counted")
+        if stats["output_failed"] and not self._hidden_output_failed:
+            self._warn(HIDDEN_FAILURE)
         messages, self._output_notices = self._output_notices, stats["output_notices"]
-        if self._output_notices > messages and not self._output_faults:
+        if self._output_notices > messages and not faults:
             self._warn(stats["last_output_notice"])
+        self._output_faults, self._stimulus_failed = faults, bool(stats["last_failure"])
+        self._hidden_output_failed = stats["output_failed"]
 
     def _kill(self) -> None:
         """Kill a loop that cannot be asked to stop any more; its ports are then free for us."""
@@ -385,43 +460,50 @@ class _Supervision:
     def _conclude(self, status: str = "") -> RunResult:
         """Conclude; `status` is that of a loop without a summary that neither hung nor died of itself."""
         summary = self._summary
-        if self._hung and not summary:  # with its summary nothing is missing
-            status = status or self._hung
-        elif not summary:
-            status = status or f"the loop died (exit code {self._loop.exitcode})"
-        elif summary["faults"] or summary["failure"]:
-            status = summary["reason"]
-        elif summary["problems"]:
-            status = "; ".join(summary["problems"])
-        else:
-            status = "complete"
+        missing = self._missing()
+        status = self._status(status)
+        exit_code = ExitCode.DONE if status == COMPLETE else ExitCode.FAILED
+        if missing and exit_code == ExitCode.DONE:
+            status, exit_code = f"incomplete: {'; '.join(missing)}", ExitCode.INCOMPLETE
         refused = summary.get("records_refused", 0)
         if refused:
             self._warn(f"{refused} records did not reach the recorder")
-        for key, text in (("commands_refused", "were refused"), ("commands_failed", "were not carried out")):
-            if summary.get(key):
-                self._warn(f"{summary[key]} commands {text}: see the acks in the report")
-        if self._recorded is not None:
+        for sentence in format_failures(summary.get("deliveries", {})):
+            self._warn(sentence)
+        if self._folder is not None:
             after = summary.pop("bare_forward_after_ms", None)
-            self._info |= {"bare_forward_after_ms": after, "status": status}
+            self._info |= {"bare_forward_after_ms": after, "status": status, "missing": missing}
             self._info |= {"summary": summary, "warnings": self._warnings}
             self._info["anchors"].append(self._anchor())
-            self._write_info()
-        folder = None if self._recorded is None else self._recorded.folder
-        return RunResult(folder, status, status == "complete", self._info, summary, self._warnings)
+            if problem := self._folder.write(self._info):
+                self._warn(problem)
+                missing.append(problem)
+                if exit_code == ExitCode.DONE:
+                    status, exit_code = f"incomplete: {problem}", ExitCode.INCOMPLETE
+        folder = None if self._folder is None else self._folder.path
+        ok = exit_code == ExitCode.DONE
+        exit_code = with_deliveries(exit_code, summary)
+        return RunResult(folder, status, ok, self._info, summary, self._warnings, missing, exit_code)
+
+    def _status(self, otherwise: str) -> str:
+        """How the loop ended: complete, or what went wrong."""
+        summary = self._summary
+        if not summary:  # with its summary nothing is missing of a loop that was killed
+            return otherwise or self._hung or f"the loop died (exit code {self._loop.exitcode})"
+        if summary["faults"] or summary["failure"]:
+            return str(summary["reason"])
+        return "; ".join(summary["problems"]) or COMPLETE
+
+    def _missing(self) -> list[str]:
+        """What the session lacks, from comparing what was sent with what was kept."""
+        if self._recorder is None or self._folder is None:
+            return []
+        for message in self._recorder.not_filmed():
+            self._warn(message)
+        return self._recorder.missing(self._folder.path, self._summary)
 
     def _anchor(self) -> dict[str, int]:
         return {"t_mono_ns": self._clock.now_ns(), "t_utc_ns": self._clock.utc_ns()}
-
-    def _write_info(self) -> None:
-        assert self._recorded is not None
-        path = self._recorded.folder / INFO_NAME
-        part = path.with_suffix(".json.part")
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(self._info, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
 
 
 @contextmanager

@@ -147,13 +147,21 @@ def read_times(session_dir: Path, camera: str) -> VideoTimes | None:
     -------
     VideoTimes or None
         None where the camera was not filmed.
+
+    Raises
+    ------
+    UserError
+        Where the table is damaged.
     """
     path = _times_path(session_dir, camera)
     if not path.is_file():
         return None
-    whole_lines = path.read_text(encoding="ascii").split("\n")[1:-1]
-    rows = [[int(cell) if cell else UNKNOWN for cell in line.split(",")] for line in whole_lines]
-    table = np.array(rows, np.int64).reshape(-1, len(COLUMNS))
+    try:
+        whole_lines = path.read_text(encoding="ascii").split("\n")[1:-1]
+        rows = [[int(cell) if cell else UNKNOWN for cell in line.split(",")] for line in whole_lines]
+        table = np.array(rows, np.int64).reshape(len(rows), len(COLUMNS))
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"session {session_dir}: {path.name} is damaged: {error}") from error
     return VideoTimes(*(np.ascontiguousarray(table[:, i]) for i in range(len(COLUMNS))))
 
 
@@ -183,7 +191,7 @@ def read_video(
     Raises
     ------
     UserError
-        Where there is no film or it cannot be opened.
+        Where there is no film, or it cannot be read; the frames before the damage have been given.
     """
     path = _video_path(session_dir, camera)
     if not path.is_file():
@@ -191,7 +199,7 @@ def read_video(
     try:
         with av.open(str(path)) as container:
             yield from _decode_rows(container, sorted(set(rows)), channels, size)
-    except (FFmpegError, IndexError) as error:
+    except (FFmpegError, IndexError, ValueError, ZeroDivisionError) as error:
         raise UserError(f"session {session_dir}: {path.name} cannot be read: {error}") from error
 
 
@@ -224,9 +232,25 @@ def _plane(plane: VideoPlane) -> NDArray[np.uint8]:
     return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
 
 
+def file_names(camera: str) -> tuple[str, str]:
+    """Name the files of a camera in its session.
+
+    Parameters
+    ----------
+    camera
+        Name of the camera.
+
+    Returns
+    -------
+    tuple[str, str]
+        Of the film and of its table.
+    """
+    return f"{camera}.mkv", f"{camera}.times.csv"
+
+
 def _video_path(session_dir: Path, camera: str) -> Path:
-    return session_dir / f"{camera}.mkv"
+    return session_dir / file_names(camera)[0]
 
 
 def _times_path(session_dir: Path, camera: str) -> Path:
-    return session_dir / f"{camera}.times.csv"
+    return session_dir / file_names(camera)[1]

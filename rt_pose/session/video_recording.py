@@ -7,6 +7,7 @@ memory before it costs frames; every frame that is lost all the same is counted 
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,8 @@ class CameraRecorder:
         self._made = 0
         self._waiting: deque[tuple[NDArray[np.uint8], FrameStamps]] = deque()
         self._lost: dict[str, tuple[int, int]] = {}
-        self._fault = ""
+        self.fault = ""
+        """Why nothing more is filmed; empty while frames are."""
         try:
             self._ring = FrameRing.attach(description)
             self._writer = VideoWriter(session_dir, self._camera, *shape, description.rate_hz)
@@ -67,7 +69,7 @@ class CameraRecorder:
             The record of the frame, with its slot and generation.
         """
         if self._ring is None or self._writer is None:
-            self._lose(self._fault, frame.stamps.index)
+            self._lose(f"not filmed: {self.fault}", frame.stamps.index)
             return
         buffer = self._free.pop() if self._free else self._new_buffer()
         if buffer is None:
@@ -85,9 +87,9 @@ class CameraRecorder:
             try:
                 self._writer.write(buffer, stamps)
             except (OSError, FFmpegError) as error:
-                self._give_up(f"not filmed: the film could not be written on: {error}")
+                self._give_up(f"the film could not be written on: {error}")
         if self._writer is None:
-            self._lose(self._fault, stamps.index)
+            self._lose(f"not filmed: {self.fault}", stamps.index)
         self._free.append(buffer)
 
     def losses(self, t_ns: int) -> list[DropRecord]:
@@ -112,16 +114,22 @@ class CameraRecorder:
     def flush(self) -> None:
         """Hand what is written to the operating system."""
         if self._writer is not None:
-            self._writer.flush()
+            try:
+                self._writer.flush()
+            except OSError as error:
+                self._give_up(f"the film could not be written on: {error}")
 
     def close(self) -> None:
-        """Encode the frames that wait, and end the film whole."""
+        """Encode the frames that wait, and end the film whole; where that fails, `fault` says why."""
         while self._waiting:
             self.encode_one()
         film, self._writer = self._writer, None
         ring, self._ring = self._ring, None
         if film is not None:
-            film.close()
+            try:
+                film.close()
+            except (OSError, FFmpegError) as error:
+                self.fault = f"the end of the film could not be written: {error}"
         if ring is not None:
             ring.close()
 
@@ -136,5 +144,8 @@ class CameraRecorder:
         self._lost[reason] = (count + 1, first)
 
     def _give_up(self, reason: str) -> None:
-        self._fault = reason
-        self._writer = None
+        self.fault = reason
+        film, self._writer = self._writer, None
+        if film is not None:
+            with suppress(OSError, FFmpegError):
+                film.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 from rt_pose.clock import NS_PER_S
 from rt_pose.config.rules import RuleConfig
 from rt_pose.config.schema import RunConfig
-from rt_pose.decisions.protocol import RunTime
+from rt_pose.decisions.rig_time import RigTime
 from rt_pose.errors import UserError, nearest
 from rt_pose.records import Observation
 from rt_pose.session.read import Session
@@ -61,14 +61,14 @@ def effect_times_s(session: Session, rule: str) -> list[float]:
         for record in session.events
         if record.event.rule == rule and record.event.outcome == "fired"
     }
-    time = RunTime()
+    time = RigTime()
     times = []
     for item in session.inputs:
         if not isinstance(item, Observation):
             continue
-        time.advance(item.camera, item.stamps)
+        now_ns = time.advance(item.camera, item.stamps)
         if item.seq in effects:
-            times.append((time.elapsed_ns + effects[item.seq]) / NS_PER_S)
+            times.append((now_ns + effects[item.seq]) / NS_PER_S)
     return sorted(times)
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from rt_pose.clock import HostClock
 from rt_pose.errors import UserError
@@ -74,13 +75,15 @@ def screen_problem(environment: Mapping[str, str] | None = None) -> str | None:
     )
 
 
-def main(address: str) -> int:
+def main(address: str, keys: Path | None = None) -> int:
     """Show what is published at an address until the window is closed.
 
     Parameters
     ----------
     address
         ZeroMQ address of the publisher, such as tcp://127.0.0.1:5790.
+    keys
+        Key file of the run; None looks for it by the port of the control socket.
 
     Returns
     -------
@@ -105,7 +108,7 @@ def main(address: str) -> int:
     if hasattr(os, "nice"):
         os.nice(PAINTING_NICE)
     app = QApplication.instance() or QApplication(["rt-pose"])
-    window = ViewerWindow(Subscription(address), HostClock())
+    window = ViewerWindow(Subscription(address, keys), HostClock(), keys)
     # Python's own handler would raise inside a Qt callback, where nothing catches it; closing at once could
     # take the socket away from under the code that was interrupted.
     previous = signal.signal(signal.SIGINT, lambda *_: QTimer.singleShot(0, window.close))

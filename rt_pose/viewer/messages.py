@@ -154,6 +154,14 @@ class StatsBody(msgspec.Struct):
     latency_ms: dict[str, LatencySummary | None] = {}
     deadline: DeadlineSummary = msgspec.field(default_factory=DeadlineSummary)
     armed: bool = False
+    events: dict[str, dict[str, int]] = {}
+    """By rule and outcome; of a rule that withholds `decided` stands for both of its outcomes."""
+    deliveries: dict[str, dict[str, int]] = {}
+    """Commands by rule and delivery, of rules of which they may be shown."""
+    last_failure: str = ""
+    output_failed: bool = False
+    """Whether an output has failed of which nothing more may be shown while the run goes on."""
+    output_faults: dict[str, str] = {}
     lost_tracks: int = 0
     records_refused: int = 0
 

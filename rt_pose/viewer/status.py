@@ -8,6 +8,7 @@ from typing import Literal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.delivery import add_up, count_failures, format_counts
 from rt_pose.viewer import style
 from rt_pose.viewer.messages import LatencySummary, StatsBody
 from rt_pose.viewer.view_state import ViewState
@@ -68,7 +69,7 @@ def readings(state: ViewState, camera: str, unreadable: int, now_ns: int) -> lis
     connected = state.connected(now_ns)
     stats = state.stats
     cells = [_link(state, camera, now_ns), _session(state)]
-    cells += [_outputs(state, stats), _age(state, camera, now_ns)]
+    cells += [_outputs(stats), _age(state, camera, now_ns)]
     cells += [_rate(stats), _latency(stats), _deadlines(stats), _dropped(stats), _gaps(state, unreadable)]
     if connected:
         return cells
@@ -95,12 +96,22 @@ def _session(state: ViewState) -> Reading:
     return Reading("…" + state.session[-8:], "plain", state.session)
 
 
-def _outputs(state: ViewState, stats: StatsBody | None) -> Reading:
+def _outputs(stats: StatsBody | None) -> Reading:
     if stats is None:
         return UNKNOWN
-    hint = f"{state.acks} commands acknowledged, {state.failed_acks} failed"
-    if state.failed_acks:
-        return Reading(f"{state.failed_acks} FAILED", "bad", f"{hint}; last: {state.last_failure}")
+    delivered = add_up(stats.deliveries.values())
+    failed = count_failures(delivered)
+    decided = sum(n for counts in stats.events.values() for name, n in counts.items() if name == "decided")
+    lines = [f"commands: {format_counts(delivered) or 'none answered'}"]
+    lines += [f"{decided} decided by rules that withhold; what became of them is told after the run"] * (
+        decided > 0
+    )
+    lines += [f"last failure: {stats.last_failure}"] * bool(stats.last_failure)
+    lines += [f"output '{name}' failed: {fault}" for name, fault in stats.output_faults.items()]
+    lines += ["an output failed; which one is told after the run"] * stats.output_failed
+    hint = "\n".join(lines)
+    if failed or stats.output_failed or stats.output_faults:
+        return Reading(f"{failed} FAILED" if failed else "FAILED", "bad", hint)
     return Reading("ARMED", "warn", hint) if stats.armed else Reading("disarmed", "muted", hint)
 
 

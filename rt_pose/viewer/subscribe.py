@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import zmq
 
 from rt_pose.errors import UserError
+from rt_pose.loop.curve import ClientKeys, read_keys
+from rt_pose.loop.ports import is_local
 from rt_pose.viewer.messages import UnreadableMessage, WireMessage, parse
 
 RECEIVE_HIGH_WATER = 2000
@@ -16,26 +21,31 @@ DRAIN_LIMIT = 4000
 class Subscription:
     """Everything that a publisher sends. Use it from one thread; `close` it, or use it in a `with`."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, keys: Path | None = None) -> None:
         """Connect to an address, where no publisher need be yet.
 
         Parameters
         ----------
         address
             ZeroMQ address of the publisher.
+        keys
+            The client's file of `rt-pose keys`, for a publisher of another machine.
 
         Raises
         ------
         UserError
-            Where it is not a ZeroMQ address.
+            Where it is not a ZeroMQ address, or another machine's and no keys are given.
         """
         self.address = address
         self.unreadable = 0
         self.last_problem = ""
+        client = None if is_local(address) else _keys_for(address, keys)
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.SUB)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.RCVHWM, RECEIVE_HIGH_WATER)
+        if client is not None:
+            client.secure(self._socket)
         self._socket.subscribe(b"")
         try:
             self._socket.connect(address)
@@ -81,3 +91,14 @@ class Subscription:
         """Disconnect. May be called twice."""
         self._socket.close()
         self._context.term()
+
+
+def _keys_for(address: str, keys: Path | None) -> ClientKeys | None:
+    if not re.fullmatch(r"tcp://.+:\d+", address):
+        return None  # connecting says what is wrong with it
+    if keys is None:
+        raise UserError(
+            f"view: {address} is another machine's and wants keys: give the client's file that `rt-pose "
+            "keys` made there as `--keys FILE`"
+        )
+    return read_keys(keys, ClientKeys, "view")

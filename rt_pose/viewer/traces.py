@@ -22,7 +22,8 @@ LABEL_CHARACTERS = 13
 TITLE_SIZE = "9pt"
 LATENCY_LEGEND = f'<span style="color:{style.GOOD}">image</span> and exposure to decision'
 EVENT_LEGEND = (
-    f'<span style="color:{style.GOOD}">fired</span>, <span style="color:{style.WARN}">suppressed</span>'
+    f'<span style="color:{style.GOOD}">fired or decided</span>, '
+    f'<span style="color:{style.WARN}">suppressed</span>'
 )
 
 

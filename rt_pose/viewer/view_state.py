@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.viewer.messages import (
-    AckHeader,
     EventBody,
     EventHeader,
     FrameMessage,
@@ -131,9 +130,6 @@ class ViewState:
         self.cameras: dict[str, CameraState] = {}
         self.events: deque[EventBody] = deque(maxlen=EVENTS_KEPT)
         self.gaps = 0
-        self.acks = 0
-        self.failed_acks = 0
-        self.last_failure = ""
         self.pose_received_ns: int | None = None
         self._last_seq: dict[str, int] = {}
 
@@ -162,11 +158,9 @@ class ViewState:
             self._camera(message.name).frame = body
         elif isinstance(body, EventHeader):
             self._event(body.event)
-        elif isinstance(body, AckHeader):
-            self._ack(body)
         elif isinstance(body, StatsHeader):
             self.stats = body.stats
-        else:
+        elif isinstance(body, Meta):
             self.meta = body
             for name in body.cameras:
                 self._camera(name)
@@ -271,12 +265,6 @@ class ViewState:
         # The operator must not learn which trials are controls.
         if event.outcome != "withheld":
             self.events.append(event)
-
-    def _ack(self, header: AckHeader) -> None:
-        self.acks += 1
-        if not header.ack.ok:
-            self.failed_acks += 1
-            self.last_failure = f"{header.ack.output}: {header.ack.detail}"
 
 
 def _keep(poses: dict[int, PoseMessage], pose: PoseMessage) -> None:

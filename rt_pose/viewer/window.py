@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QIcon, QKeySequence, QPixmap, QShortcut
@@ -18,7 +20,7 @@ from PySide6.QtWidgets import (
 from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.viewer import style
 from rt_pose.viewer.arena import Arena
-from rt_pose.viewer.emergency import EmergencyStop
+from rt_pose.viewer.emergency import EmergencyStop, as_seen_from
 from rt_pose.viewer.messages import Meta
 from rt_pose.viewer.status import StatusStrip, readings
 from rt_pose.viewer.subscribe import Subscription
@@ -35,7 +37,7 @@ STATUS_NS = 200 * NS_PER_MS
 class ViewerWindow(QMainWindow):
     """One session, one camera at a time. Takes the subscription over and closes it with the window."""
 
-    def __init__(self, subscription: Subscription, clock: Clock) -> None:
+    def __init__(self, subscription: Subscription, clock: Clock, keys: Path | None = None) -> None:
         """Build the window and start its timer.
 
         Parameters
@@ -44,6 +46,8 @@ class ViewerWindow(QMainWindow):
             What is shown; it is closed with the window.
         clock
             Host clock.
+        keys
+            Key file of the run's control socket; None looks for it by the port.
         """
         super().__init__()
         self.state = ViewState()
@@ -51,7 +55,7 @@ class ViewerWindow(QMainWindow):
         self._clock = clock
         self._session: str | None = None
         self._meta: Meta | None = None
-        self._emergency = EmergencyStop(clock)
+        self._emergency = EmergencyStop(clock, keys)
         self._status_ns = self._traces_ns = -STATUS_NS
         self._build()
         self._timer = QTimer(self)
@@ -90,7 +94,8 @@ class ViewerWindow(QMainWindow):
 
     def stop_at_once(self) -> None:
         """The immediate stop: all outputs of the run that is shown go low."""
-        self._emergency.request(self.state.meta.control if self.state.meta is not None else "")
+        control = self.state.meta.control if self.state.meta is not None else ""
+        self._emergency.request(as_seen_from(self._subscription.address, control))
         self._show_status(self._clock.now_ns())
 
     def _follow_session(self) -> None:

@@ -118,3 +118,16 @@ def test_what_cannot_be_looked_at(
     spoil(session)
     with pytest.raises(UserError, match=expected):
         from_video(session)
+
+
+def test_a_project_that_was_moved_has_its_package_still(recorded: Path, tmp_path: Path) -> None:
+    """Wherever session and package went together, by the path that the run was given."""
+    project = tmp_path / "moved"
+    shutil.copytree(recorded.parent / "package", project / "models" / "fly" / "package")
+    shutil.copytree(recorded, project / "sessions" / "first")
+    for path in ("models/fly/package", "/home/me/old/models/fly/package"):
+        session = Session.read(project / "sessions" / "first")
+        session.info.package.path = path
+        _, moved = from_video(session)
+        assert not moved.notes
+        assert moved.frames > 60

@@ -23,9 +23,11 @@ from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, RunConfig
 from rt_pose.inference.decode import Keypoints
 from rt_pose.offline.smooth import smooth_observations
+from rt_pose.records import AckRecord, CommandRecord
 from rt_pose.reports.hindsight_page import page, write
 from rt_pose.session.describe import uuid7
 from rt_pose.session.read import Session
+from rt_pose.types import Ack, Command
 
 MS = NS_PER_MS
 T = np.arange(0, 1000, 10) * MS
@@ -232,3 +234,21 @@ def test_any_session_can_be_scored(tmp_path: Path, seed: int) -> None:
         scored = score(session, truth)
         assert sum(len(s.events) for s in scored.scores) == len(session.events)
         list(format_hindsight(scored))
+
+
+def test_hits_that_became_no_stimulus_are_told(swinging: Session, tmp_path: Path) -> None:
+    fired = [record.event for record in swinging.events]
+    commands = [
+        CommandRecord(t_ns=n, seq=n, command=Command(event.id, event.id, "laser", 0, "pulse"), accepted=True)
+        for n, event in enumerate(fired)
+    ]
+    acks = [
+        AckRecord(t_ns=n, ack=Ack(event.id, "laser", 1, 2, None, ok=n > 1, detail="interlock open"))
+        for n, event in enumerate(fired[:-1])
+    ]
+    session = dataclasses.replace(swinging, commands=commands, acks=acks)
+    found = score(session, known_truth(session))
+    right = write(tmp_path, [found])["scores"][0]["rules"]["right"]
+    assert right["hits_became"] == {"fired": 20}
+    assert right["hits_delivered"] == {"acknowledged": 17, "refused": 2, "unknown": 1}
+    assert any("20 fired (of those fired 2 refused, 1 unknown)" in line for line in format_hindsight(found))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.random_session import write_random_session
 
-from rt_pose.audit.replay import format_replay, replay
+from rt_pose.audit.replay import format_replay, replay, replay_session
+from rt_pose.cli.main import main
+from rt_pose.errors import ExitCode, NotComparableError
 from rt_pose.records import ControlRecord, End
+from rt_pose.session.log_file import LogWriter
 from rt_pose.session.read import Session
 
 
@@ -121,3 +127,117 @@ def test_the_turn_in_which_the_loop_was_killed_is_no_difference(
     assert result.observations == 299
     session.end = End(t_ns=0, reason="time is up")
     assert not replay(tmp_path / "session").identical, "a loop that ended in order leaves no turn half done"
+
+
+def changed_command(session: Session, **fields: object) -> None:
+    record = session.commands[len(session.commands) // 2]
+    record.command = msgspec.structs.replace(record.command, **fields)
+
+
+def changed_ack(session: Session, **fields: object) -> None:
+    for field, value in fields.items():
+        setattr(session.acks[-1].ack, field, value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: changed_command(s, duration_us=5_000_000), "duration_us was 5000000, is"),
+        (lambda s: changed_command(s, output="other"), "output was 'other', is"),
+        (lambda s: changed_command(s, line=7), "line was 7, is"),
+        (lambda s: s.commands.clear(), "0 commands in the log, 1 in replay"),
+        (lambda s: s.commands.pop(3), "0 commands in the log, 1 in replay"),
+        (lambda s: s.commands.append(s.commands[2]), "2 commands in the log, 1 in replay"),
+        (lambda s: changed_ack(s, output="other"), "its acknowledgement came from 'other'"),
+        (lambda s: changed_ack(s, command_id=10**6), "command 1000000 was acknowledged, but the"),
+        (lambda s: changed_ack(s, ok=True), "the loop counted commands_failed"),
+        (lambda s: s.acks.append(s.acks[-1]), "was acknowledged 2 times"),
+    ],
+)
+def test_a_changed_command_or_acknowledgement_is_found_out(
+    change: Callable[[Session], object], said: str, tmp_path: Path
+) -> None:
+    write_random_session(tmp_path / "session", 2)
+    session = Session.read(tmp_path / "session")
+    assert len(session.commands) > 5
+    change(session)
+    result = replay_session(session)
+    assert any(said in line for line in result.differences), result.differences
+    assert result.exit_code == ExitCode.FAILED
+
+
+def test_commands_without_an_acknowledgement_are_told(tmp_path: Path) -> None:
+    write_random_session(tmp_path / "session", 2)
+    session = Session.read(tmp_path / "session")
+    assert len(session.acks) == len(session.commands) > 5
+    for record in session.acks:
+        record.ack.ok = True
+    assert session.end is not None
+    session.end.counts["commands_failed"] = 0
+    assert replay_session(session).exit_code == ExitCode.DONE
+    del session.acks[-2:]
+    result = replay_session(session)
+    assert (result.exit_code, result.unread) == (
+        ExitCode.INCOMPLETE,
+        ["2 commands have no acknowledgement"],
+    )
+
+
+@pytest.mark.parametrize("left", ["nothing", "orders", "one unfinished turn"])
+def test_nothing_observed_is_not_identical(left: str, tmp_path: Path) -> None:
+    write_random_session(tmp_path / "session", 2)
+    session = Session.read(tmp_path / "session")
+    if left == "one unfinished turn":
+        session.end, session.observations = None, session.observations[:1]
+    else:
+        session.observations.clear()
+    if left != "orders":
+        session.controls.clear()
+    with pytest.raises(NotComparableError, match="its log holds no observation") as raised:
+        replay_session(session)
+    assert raised.value.exit_code == ExitCode.NOT_COMPARABLE
+
+
+def test_what_follows_a_missing_input_is_not_judged(tmp_path: Path) -> None:
+    write_random_session(tmp_path / "session", 2)
+    session = Session.read(tmp_path / "session")
+    lost = session.observations.pop(100)
+    result = replay_session(session)
+    assert (result.missing_inputs, result.differences) == (1, [])
+    assert result.observations == 100
+    assert result.exit_code == ExitCode.NOT_COMPARABLE
+    assert "NOT comparable" in format_replay(result)[-1]
+    session.tracks = [track for track in session.tracks if track.seq != lost.seq - 1]
+    assert replay_session(session).exit_code == ExitCode.FAILED, "what came before it is judged"
+
+
+def test_what_a_session_is_known_to_lack_is_no_difference(tmp_path: Path) -> None:
+    write_random_session(tmp_path / "session", 2)
+    session = Session.read(tmp_path / "session")
+    seq = session.commands[2].seq
+    session.tracks = [track for track in session.tracks if track.seq != seq]
+    session.events = [event for event in session.events if event.seq != seq]
+    session.commands.pop(2)
+    assert replay_session(session).exit_code == ExitCode.FAILED
+    session.info.missing.append("3 of 900 records are not in the log")
+    result = replay_session(session)
+    assert result.exit_code == ExitCode.INCOMPLETE, result.differences
+    assert any("tracks, events or commands are not in the log" in line for line in result.unread)
+    session.tracks[5].lost[0] ^= True
+    assert replay_session(session).exit_code == ExitCode.FAILED
+
+
+def test_exit_codes_of_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A cut log is identical as far as it goes, and not the whole; rules of tomorrow cannot be judged."""
+    write_random_session(tmp_path / "session", 2)
+    log, info = tmp_path / "session" / "log.mcap", tmp_path / "session" / "session.json"
+    log.write_bytes(log.read_bytes()[: log.stat().st_size * 3 // 4])
+    assert main(["replay", str(tmp_path / "session")]) == ExitCode.INCOMPLETE
+    assert "the log ends early" in capsys.readouterr().out
+    plain = json.loads(info.read_text())
+    info.write_text(json.dumps(plain | {"semantics": 99}))
+    assert main(["replay", str(tmp_path / "session")]) == ExitCode.NOT_COMPARABLE
+    info.write_text(json.dumps(plain))
+    log.unlink()
+    LogWriter(log).close()
+    assert main(["replay", str(tmp_path / "session")]) == ExitCode.NOT_COMPARABLE

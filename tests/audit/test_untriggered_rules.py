@@ -9,8 +9,9 @@ import pytest
 from support.live_run import config, run
 from support.tiny_package import make_tiny_package
 
-from rt_pose.audit.untriggered_rules import as_json, split
+from rt_pose.audit.untriggered_rules import as_json, format_untriggered, split
 from rt_pose.config.rules import ActionConfig, RuleConfig
+from rt_pose.records import ArrayData
 from rt_pose.reports.session_report import make_report
 from rt_pose.reports.summary import format_summary
 from rt_pose.session.read import Session
@@ -69,3 +70,20 @@ def test_rules_that_this_program_cannot_read_are_left_out(synthetic_session: Pat
         session.info, config=session.info.config | {"rules": [{"name": "of another time"}]}
     )
     assert as_json(session) is None
+
+
+def test_a_keypoint_that_was_never_seen_is_told(tmp_path: Path) -> None:
+    make_tiny_package(tmp_path / "package", keypoints=3)
+    rules = [RuleConfig("never", "speed(k0) > 1 and x(k1) > 5000", ActionConfig("stimulus", "5 ms"))]
+    run(config(tmp_path / "package", rules=rules, seconds=1.5), tmp_path / "session")
+    session = Session.read(tmp_path / "session")
+    for record in session.observations:
+        confidence = record.confidence.array().copy()
+        confidence[:, 0] = 0.0
+        record.confidence = ArrayData.of(confidence)
+    found = as_json(session)
+    assert found is not None
+    never = found["never"]
+    assert never["observed"] == never["lost"]["k0"] == len(session.observations) > 5
+    assert (never["frames"], set(never["lost"])) == (0, {"k0", "k1"})
+    assert format_untriggered(never).startswith("its keypoints were never all in view: k0 was lost in ")

@@ -153,3 +153,34 @@ def test_numbers_without_a_dot_are_numbers_and_quoted_ones_are_text() -> None:
 def test_plain_values_and_back() -> None:
     config = build(RunConfig, {"zones": {"a": {"point": [1, 2]}}, "rules": []})
     assert build(RunConfig, to_plain(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("metadata: " + "[" * 3000 + "]" * 3000, "nested more than 40 deep"),
+        ("metadata:\n  a: " + "[" * 60 + "]" * 60, "video.yaml:2: not YAML: nested more than 40 deep"),
+        ("seed: 1\nbudget_ms: " + "9" * 6000, "video.yaml:2: not YAML: budget_ms: "),
+        ("seed: " + "9" * 400, "video.yaml:1: not YAML: seed: a whole number of more than 18 digits"),
+        ("seed: 1\n? " + "n" * 10_000 + "\n: 3", "video.yaml:2: not YAML: a key of 10,000 characters"),
+        ("metadata:\n  when: 2026-13-45", "video.yaml:2: not YAML: metadata.when: month must be in"),
+        ("? [a, b]\n: 1", "a key is a name, not a list or a group"),
+        ("metadata: " + "x" * (2 << 20), "are too long for a configuration"),
+        (
+            "metadata:\n  a0: &a0 [x]\n"
+            + "".join(f"  a{i + 1}: &a{i + 1} [{', '.join([f'*a{i}'] * 10)}]\n" for i in range(9)),
+            "more than 100,000 values, repeated ones included",
+        ),
+    ],
+)
+def test_what_no_configuration_holds_is_one_message(file: Path, text: str, expected: str) -> None:
+    (message,) = problems(file, text)
+    assert expected in message
+    assert len(message) < 300
+
+
+def test_a_key_written_twice_in_a_value_is_refused() -> None:
+    with pytest.raises(ValueError, match="'a' is written twice"):
+        parse_value("{a: 1, b: 2, a: 3}")
+    with pytest.raises(ValueError, match="nested more than 40 deep"):
+        parse_value("[" * 3000 + "]" * 3000)

@@ -41,8 +41,8 @@ def file(tmp_path: Path) -> str:
     [
         (["--engine.threads", "2"], "engine.threads", 2),
         (["--engine.threads=2"], "engine.threads", 2),
-        (["--engine.keep-warm", "true"], "engine.keep_warm", True),
-        (["--engine.keep_warm"], "engine.keep_warm", True),
+        (["--armed_at_start"], "armed_at_start", True),
+        (["--record.video"], "record.video", True),
         (["--engine", "{threads: 3, device: gpu}"], "engine.device", "gpu"),
         (["--armed-at-start", "true"], "armed_at_start", True),
         (["--seconds", "1e1"], "seconds", 10.0),
@@ -177,3 +177,13 @@ def test_verbs_that_take_options_only() -> None:
 def test_the_warm_start_has_two_names(option: str) -> None:
     built = parser_of("train fit").parse([option, "runs/earlier"]).config
     assert built.init_from == "runs/earlier"
+
+
+@pytest.mark.parametrize("words", [["true"], []])
+def test_a_key_that_is_gone_is_ignored_with_one_line(
+    words: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    options = parser_of("run").parse(["--engine.keep_warm", *words, "--engine.threads", "2"])
+    assert options.config.engine.threads == 2
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("--engine.keep_warm: engine.keep_warm is ignored")

@@ -23,7 +23,14 @@ EXAMPLE = Path(__file__).parents[2] / "configs" / "experiments" / "reach-by-prob
 
 
 def test_every_rule_is_explained() -> None:
-    reach, swing, edge, names = check(load(RunConfig, EXAMPLE))
+    reach, swing, edge, *meetings, baseline, stimulation, washout, names = check(load(RunConfig, EXAMPLE))
+    assert all("may meet on laser line 0" in sentence for sentence in meetings)
+    assert baseline == "block 1, baseline: no rule may fire; ends after 5 s."
+    assert stimulation == (
+        "block 2, stimulation: reach, swing may fire; ends after 20 trials; a trial without an event ends "
+        "after 10 s; 500 ms between trials."
+    )
+    assert washout.endswith("over_the_edge may fire; ends by the order `block` or with the run.")
     assert reach == (
         "reach: when paw2LF_top is inside lever and the speed of paw2LF_top is below 60 cm/s with a "
         "probability of at least 90 % (until it falls below 60 %), for 10 ms without a break, laser line 0 "
@@ -79,3 +86,12 @@ def test_what_cannot_be_drawn(tmp_path: Path) -> None:
         check(config, out=str(tmp_path / "rules.txt"))
     with pytest.raises(UserError, match="cannot be read as a picture"):
         check(config, image=str(tmp_path / "none.png"), out=str(tmp_path / "rules.png"))
+
+
+def test_a_line_is_called_by_its_name() -> None:
+    config = load(RunConfig, EXAMPLE)
+    config.outputs["laser"].lines = ["blue"]
+    sentences = check(config, details=True)
+    assert "laser line blue gives a pulse of 5 ms" in sentences[0]
+    assert any("may meet on laser line blue" in sentence for sentence in sentences)
+    assert not any("line 0" in sentence for sentence in sentences)

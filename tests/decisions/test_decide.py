@@ -211,7 +211,7 @@ def test_a_clock_that_steps_back_does_not_silence_a_rule() -> None:
     ]
 
 
-def test_over_its_cap_a_rule_is_suppressed_and_withheld_ones_do_not_count() -> None:
+def test_over_its_cap_a_rule_is_suppressed_and_controls_count_like_stimuli() -> None:
     config = run_config()
     config.outputs["laser"] = OutputConfig("simulated", limits=LimitsConfig(max_pulses_per_minute=2))
     xs = [IN, OUT, OUT, OUT] * 4
@@ -223,7 +223,7 @@ def test_over_its_cap_a_rule_is_suppressed_and_withheld_ones_do_not_count() -> N
         (12, "suppressed", "cap"),
     ]
     config.rules[0].withhold = 1.0
-    assert [reason for _, _, reason in outcomes(Rig(config), xs)] == ["control"] * 4
+    assert [reason for *_, reason in outcomes(Rig(config), xs)] == ["control", "control", "cap", "cap"]
 
 
 def test_what_ends_a_stimulus_fires_late_too() -> None:
@@ -261,7 +261,8 @@ def test_a_new_probability_counts_from_the_next_frame_on() -> None:
     rig = Rig(run_config(probability=0.95), noise_px2=25.0, latency_ms=0.0)
     assert outcomes(rig, [84.0] * 2) == []
     rig.protocol.order("set", {"parameter": "rules.corner.probability", "value": 0.5})
-    assert outcomes(rig, [84.0]) == [(0, "fired", "condition")]
+    assert outcomes(rig, [84.0, OUT, 84.0, 84.0, 84.0])[0] == (0, "suppressed", "order")
+    assert outcomes(rig, [OUT, *[84.0] * 4])[0][1:] == ("fired", "condition")
 
 
 def test_a_keypoint_never_seen_is_not_probable() -> None:

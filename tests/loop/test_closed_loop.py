@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 from rt_pose.clock import HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig
 from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.protocol import Protocol, make_protocol
 from rt_pose.loop.capture import LatestFrames
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
+from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.frame_reporter import FrameReporter
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
@@ -55,8 +58,10 @@ def loop_over(actuators: Actuators, protocol: Protocol | None = None) -> ClosedL
     reporter = FrameReporter(anything, NoSink(), [], LatencyLedger(20.0), HostClock())
     commands = Commands([], actuators, anything, HostClock())
     stages = Stages(LatestFrames([]), [], anything, {}, commands, reporter)
-    channels = Channels(deque(), actuators, anything, NoSink(), Heartbeat())
-    return ClosedLoop(stages, channels, protocol or make_protocol(RunConfig()), HostClock())
+    channels = Channels(deque(), actuators, anything, NoSink(), Heartbeat(), EdgeInbox([], HostClock()))
+    rules = RuleSet.of(RunConfig(), [], {})
+    rules = dataclasses.replace(rules, protocol=protocol or rules.protocol)
+    return ClosedLoop(stages, channels, rules, HostClock())
 
 
 def test_an_arming_from_before_an_emergency_leaves_no_line_high() -> None:

@@ -12,7 +12,9 @@ import pytest
 import zmq
 
 from rt_pose.errors import UserError
-from rt_pose.loop.control import Control, ControlSocket
+from rt_pose.loop.control import MOST_WAITING, Control, ControlSocket
+from rt_pose.loop.key_files import find_client_keys
+from rt_pose.session.orders import open_control
 
 
 class Answering:
@@ -25,11 +27,14 @@ class Answering:
         self.busy = threading.Event()
         self.housekept = threading.Event()
         self.broken = False
+        self.meta = {"rules": ["r"]}
+        socket = ControlSocket("tcp://127.0.0.1:*")
+        self.counts = socket.counts
         self.control = Control(
-            ControlSocket("tcp://127.0.0.1:*"),
+            socket,
             deque(),
             lambda: {"armed": False},
-            lambda: {"rules": ["r"]},
+            lambda: self.meta,
             self._keep_house,
             lambda: self.unsafe,
         )
@@ -67,12 +72,16 @@ def answering() -> Iterator[Answering]:
     made.stop()
 
 
+def connect(address: str, kind: int) -> zmq.Socket[bytes]:
+    """A client with the keys of the run, as it finds them."""
+    _, keys = find_client_keys(address, None, "test")
+    socket = open_control(address, kind, keys)
+    socket.setsockopt(zmq.RCVTIMEO, 10_000)
+    return socket
+
+
 def ask(address: str, raw: bytes, kind: int = zmq.REQ) -> dict[str, Any]:
-    socket: zmq.Socket[bytes]
-    with zmq.Context.instance().socket(kind) as socket:
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.RCVTIMEO, 10_000)
-        socket.connect(address)
+    with connect(address, kind) as socket:
         socket.send(raw)
         answer = msgspec.msgpack.decode(socket.recv_multipart()[-1])
     assert answer.pop("v") == 1
@@ -81,6 +90,10 @@ def ask(address: str, raw: bytes, kind: int = zmq.REQ) -> dict[str, Any]:
 
 def order(do: str, v: int = 1) -> bytes:
     return msgspec.msgpack.encode({"v": v, "id": 9, "do": do})
+
+
+def encoded(**request: Any) -> bytes:
+    return msgspec.msgpack.encode({"v": 1, "id": 9} | request)
 
 
 @pytest.mark.parametrize("kind", [zmq.REQ, zmq.DEALER])
@@ -150,9 +163,7 @@ def test_an_emergency_does_not_wait_for_an_order_that_the_loop_leaves_unanswered
     answering: Answering,
 ) -> None:
     answering.busy.set()
-    with zmq.Context.instance().socket(zmq.DEALER) as socket:
-        socket.setsockopt(zmq.RCVTIMEO, 10_000)
-        socket.connect(answering.control.address)
+    with connect(answering.control.address, zmq.DEALER) as socket:
         socket.send(order("arm"))
         while not answering.control.inbox:
             answering.housekept.wait(0.01)
@@ -166,9 +177,7 @@ def test_an_emergency_does_not_wait_for_an_order_that_the_loop_leaves_unanswered
 
 def test_what_the_loop_never_took_is_answered_at_the_end(answering: Answering) -> None:
     answering.busy.set()
-    with zmq.Context.instance().socket(zmq.DEALER) as socket:
-        socket.setsockopt(zmq.RCVTIMEO, 10_000)
-        socket.connect(answering.control.address)
+    with connect(answering.control.address, zmq.DEALER) as socket:
         socket.send(order("arm"))
         while not answering.control.inbox:
             answering.housekept.wait(0.01)
@@ -198,7 +207,14 @@ def test_housekeeping_that_fails_does_not_end_the_control(
         (msgspec.msgpack.encode([1, 2]), "not a msgpack map"),
         (msgspec.msgpack.encode({"v": 1}), "unknown order None"),
         (b"", "not a msgpack map"),
-        (b"\x81\xa1a" + 100_000 * b"\x91" + b"\xc0", "not a msgpack map: maximum recursion depth"),
+        (b"\x81\xa1a" + 30_000 * b"\x91" + b"\xc0", "not a msgpack map: maximum recursion depth"),
+        (b"\x81\xa1a" + 100_000 * b"\x91" + b"\xc0", "a request has at most 32768 bytes, got 100004"),
+        (encoded(id=[9]), "id: expected a number or a short text"),
+        (encoded(do="a" * 20_000), "unknown order 'aaaa"),
+        (encoded(do="arm", at=5), "arm: unknown argument 'at'; it takes none"),
+        (encoded(do="mark", text=["a"]), "mark: text: expected a text or a number, got a list"),
+        (encoded(do="mark", text="a" * 10_001), "text: expected at most 10000 bytes of text, got 10001"),
+        (encoded(do="block", name="a" * 300), "name: expected at most 256 bytes of text, got 300"),
     ],
 )
 def test_what_cannot_be_understood_is_an_error_not_silence(
@@ -217,3 +233,69 @@ def test_housekeeping_is_done_without_any_order(answering: Answering) -> None:
 def test_a_port_in_use(answering: Answering) -> None:
     with pytest.raises(UserError, match=r"publish\.control: .* is in use"):
         ControlSocket(answering.control.address)
+
+
+def test_too_many_orders_at_once_are_refused_and_the_others_carried_out(answering: Answering) -> None:
+    answering.busy.set()
+    with connect(answering.control.address, zmq.DEALER) as socket:
+        for _ in range(200):
+            socket.send(order("arm"))
+        errors = [msgspec.msgpack.decode(socket.recv())["error"] for _ in range(200 - MOST_WAITING)]
+        assert set(errors) == {f"arm: {MOST_WAITING} orders wait for the loop already; try again"}
+        answering.busy.clear()
+        assert all(msgspec.msgpack.decode(socket.recv())["ok"] for _ in range(MOST_WAITING))
+    assert len(answering.orders) == MOST_WAITING
+
+
+def test_what_cannot_be_carried_out_is_said_without_the_loop() -> None:
+    def check(do: str, args: dict[str, Any]) -> None:
+        raise UserError(f"{do}: there is no block {args['name']!r}")
+
+    socket = ControlSocket("tcp://127.0.0.1:*")
+    control = Control(socket, deque(), dict, dict, lambda: 10, list, check=check)
+    control.start()
+    try:
+        answer = ask(control.address, encoded(do="block", name="b"))
+        assert answer == {"id": 9, "ok": False, "error": "block: there is no block 'b'"}
+        assert not control.inbox
+    finally:
+        control.stop()
+
+
+def test_a_flood_of_emergencies_waits_for_the_loop_as_one(answering: Answering) -> None:
+    answering.busy.set()
+    for _ in range(50):
+        assert ask(answering.control.address, order("emergency"))["ok"]
+    assert [o.do for o in answering.control.inbox] == ["emergency"]
+    answering.busy.clear()
+
+
+def test_every_request_is_answered_or_counted(answering: Answering) -> None:
+    """40,000 requests, half of them by a client that reads no answer and goes away."""
+    each = 20_000
+    counts = answering.counts
+    deaf, polite = (connect(answering.control.address, zmq.DEALER) for _ in range(2))
+    answering.meta = {"rules": ["r" * 10_000]}  # more than what lies between two sockets
+    requests = [order("meta"), order("arn"), b"\xc1", encoded(do="mark", text="x")]
+
+    def flood() -> None:
+        for i in range(each):
+            deaf.send(requests[i % len(requests)])
+
+    thread = threading.Thread(target=flood, name="rt-pose-test-flood")
+    thread.start()
+    answered = sent = 0
+    while answered < each:
+        while sent < each and sent - answered < 500:
+            polite.send(requests[sent % len(requests)])
+            sent += 1
+        polite.recv()
+        answered += 1
+    thread.join()
+    while counts.received < 2 * each:
+        answering.housekept.wait(0.01)
+    assert ask(answering.control.address, order("status"))["ok"]
+    deaf.close(linger=0)
+    polite.close()
+    assert counts.received == 2 * each + 1
+    assert counts.answered + counts.unanswered == counts.received

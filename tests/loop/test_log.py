@@ -85,6 +85,18 @@ def test_a_recorder_that_is_not_there(context: zmq.Context, endpoint: str) -> No
     sink = RecordSink(endpoint, FakeClock(), context)
     assert not sink.send(ControlRecord(t_ns=1, seq=1, do="mark"))
     assert sink.refused == 1
-    with pytest.raises(UserError, match="no process listens"):
+    with pytest.raises(UserError, match="recorder: its process did not come up within"):
         sink.wait_for_recorder(timeout_ms=50)
+    sink.close()
+
+
+def test_a_record_that_no_log_could_give_back_is_refused_and_counted(
+    receiver: zmq.Socket, context: zmq.Context, endpoint: str
+) -> None:
+    sink = RecordSink(endpoint, FakeClock(), context)
+    sink.wait_for_recorder()
+    assert not sink.send(ControlRecord(t_ns=1, seq=1, do="mark", args={"text": "x" * (5 << 20)}))
+    assert sink.send(ControlRecord(t_ns=2, seq=2, do="mark"))
+    assert log.TIME.unpack(receiver.recv_multipart()[1]) == (2,)
+    assert (sink.sent, sink.refused) == (1, 1)
     sink.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,23 @@ def test_who_listens(taken: str) -> None:
     assert f"process {os.getpid()} (" in listener(taken)
     assert listener(free()) == ""
     assert listener("ipc:///tmp/none") == ""
+
+
+def test_an_ipc_address_never_takes_the_place_of_a_file(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    with pytest.raises(UserError, match=r"publish\.control: ipc://.* .*exists already and is no socket"):
+        check_addresses(PublishConfig(free(), f"ipc://{notes}"))
+    assert notes.read_text() == "mine"
+
+
+def test_an_ipc_address_of_a_living_process_is_in_use(tmp_path: Path) -> None:
+    name = str(tmp_path / "control")
+    with socket.socket(socket.AF_UNIX) as living:
+        living.bind(name)
+        living.listen()
+        with pytest.raises(UserError, match=r"publish\.control: ipc://.* is in use"):
+            check_addresses(PublishConfig(free(), f"ipc://{name}"))
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(name)
+    check_addresses(PublishConfig(free(), f"ipc://{name}"))  # whoever had it is gone

@@ -13,7 +13,13 @@ import zmq
 from rt_pose.clock import FakeClock
 from rt_pose.errors import UserError
 from rt_pose.loop.latency import FrameLatency
-from rt_pose.loop.publish import FIELDS, Publisher
+from rt_pose.loop.publish import (
+    FIELDS,
+    LONGEST_SUBSCRIPTION,
+    OUTBOX_A_TURN,
+    SUBSCRIPTIONS_A_TURN,
+    Publisher,
+)
 from rt_pose.types import Ack, Event, FrameStamps, Pose, Track
 
 
@@ -150,3 +156,59 @@ def test_an_open_interface_is_refused(address: str) -> None:
 def test_what_is_no_address_is_an_error() -> None:
     with pytest.raises(UserError, match="cannot bind"):
         Publisher("tcp://127.0.0.1:notaport", "s", FakeClock())
+
+
+def test_a_subscriber_with_too_many_subscriptions_is_disconnected_and_no_other(
+    wire: tuple[Publisher, zmq.Socket[bytes]],
+) -> None:
+    publisher, honest = wire
+    greedy: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+    greedy.setsockopt(zmq.LINGER, 0)
+    greedy.connect(publisher.address)
+    for i in range(900):
+        greedy.subscribe(f"topic {i}")
+    tick = threading.Event()
+    largest = 0
+    for _ in range(500):
+        before = len(publisher._subscribed)
+        publisher.flush()
+        largest = max(largest, len(publisher._subscribed) - before)
+        if publisher.disconnected:
+            break
+        tick.wait(0.005)
+    assert publisher.disconnected
+    assert largest <= SUBSCRIPTIONS_A_TURN
+    greedy.close()
+    for _ in range(500):
+        publisher.flush()
+        if set(publisher._subscribed) == {b""}:
+            break
+        tick.wait(0.005)
+    assert set(publisher._subscribed) == {b""}
+    assert set(publisher._subscriptions.values()) == {1}
+    publisher.send("stats", {})
+    assert honest.recv_multipart()[0] == b"stats"
+
+
+def test_a_long_subscription_reaches_nothing(wire: tuple[Publisher, zmq.Socket[bytes]]) -> None:
+    publisher, honest = wire
+    with zmq.Context.instance().socket(zmq.SUB) as long:
+        long.setsockopt(zmq.LINGER, 0)
+        long.connect(publisher.address)
+        long.subscribe(b"a" * (LONGEST_SUBSCRIPTION + 1))
+        for _ in range(50):
+            publisher.flush()
+            threading.Event().wait(0.005)
+    assert set(publisher._subscribed) == {b""}
+    publisher.send("stats", {})
+    assert honest.recv_multipart()[0] == b"stats"
+
+
+def test_what_other_threads_leave_goes_out_in_turns(wire: tuple[Publisher, zmq.Socket[bytes]]) -> None:
+    publisher, subscriber = wire
+    publisher.outbox.extend([(f"t{i}", {}, None) for i in range(40)])
+    publisher.flush()
+    assert len(publisher.outbox) == 40 - OUTBOX_A_TURN
+    for _ in range(3):
+        publisher.flush()
+    assert [subscriber.recv_multipart()[0] for _ in range(40)] == [f"t{i}".encode() for i in range(40)]

@@ -14,7 +14,14 @@ from support.ornstein import discretised
 
 from rt_pose.cli.main import main
 from rt_pose.errors import UserError
-from rt_pose.offline.ensemble import FLOOR_PX2, TAU_FRAMES, Ensemble, ensemble_of, smooth_single
+from rt_pose.offline.ensemble import (
+    FLOOR_PX2,
+    TAU_FRAMES,
+    Ensemble,
+    ensemble_of,
+    smooth_single,
+    write_smoothed,
+)
 from rt_pose.offline.latents import smooth_multiview, smooth_pupil
 from rt_pose.offline.prediction_files import (
     FIELDS,
@@ -174,6 +181,10 @@ def test_files_in_and_out_are_the_smoothers(tmp_path: Path, capsys: pytest.Captu
             "scorer,a,a,a\nbodyparts,k,k,k\ncoords,x,y,likelihood\n0,1,2,3,4\n",
             "4 cells where the header has 3",
         ),
+        (
+            "scorer,a,a,a\nbodyparts,k,k,k\ncoords,x,y,likelihood\n0,1,2,1\n1,3,1e19,1\n",
+            r"row 5: y of 'k' is 1e\+19 px, which is no place in an image",
+        ),
     ],
 )
 def test_a_file_that_is_none_is_told(tmp_path: Path, text: str, message: str) -> None:
@@ -182,8 +193,95 @@ def test_a_file_that_is_none_is_told(tmp_path: Path, text: str, message: str) ->
         read_predictions(tmp_path / "bad.csv")
 
 
-def test_members_of_different_videos_are_told() -> None:
-    with pytest.raises(UserError, match="lengths differ"):
-        ensemble_of([predictions(circling(10), ["k"]), predictions(circling(11), ["k"])])
+def numbered(xy: FloatArray, names: list[str], frames: list[str]) -> Predictions:
+    return Predictions(names, frames, xy, np.full(xy.shape[:2], 0.9))
+
+
+def test_members_are_aligned_by_the_numbers_of_their_frames() -> None:
+    truth = circling(60)
+    late = numbered(truth[3:], ["k"], [f"{i}.0" for i in range(3, 60)])
+    short = numbered(truth[:57], ["k"], [str(i) for i in range(57)])
+    ensemble = ensemble_of([late, short])
+    assert ensemble.frames == [*short.frames, *late.frames[54:]]
+    np.testing.assert_allclose(ensemble.median, truth)
+    assert "lacks 3 of the 60 frames" in ensemble.notes[0]
+    assert len(ensemble.notes) == 2
+
+
+def test_frames_that_no_file_has_take_their_time_and_are_not_written(tmp_path: Path) -> None:
+    truth = circling(60)
+    kept = [i for i in range(60) if not 20 <= i < 30]
+    members = [numbered(truth[kept], ["k"], [str(i) for i in kept]) for _ in range(2)]
+    ensemble = ensemble_of(members)
+    smoothed = smooth_single(ensemble)
+    np.testing.assert_allclose(smoothed.xy[kept], truth[kept], atol=1.0)
+    write_smoothed(tmp_path / "out.csv", ensemble, smoothed)
+    assert read_predictions(tmp_path / "out.csv").frames == [str(i) for i in kept]
+
+
+def test_members_name_their_keypoints_in_any_order() -> None:
+    truth = in_views(20)
+    turned = predictions(truth[:, ::-1], ["below", "side"])
+    np.testing.assert_allclose(ensemble_of([predictions(truth, ["side", "below"]), turned]).median, truth)
+
+
+@pytest.mark.parametrize("mode", [["single"], ["pupil", "top=t", "bottom=b", "left=l", "right=r"]])
+def test_a_keypoint_that_nobody_ever_saw_is_blank(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: list[str]
+) -> None:
+    truth, _ = pupil(40)
+    truth[:, 2] = np.nan
+    files = []
+    for i, member in enumerate(members(truth, 0.5, 6, ["t", "b", "l", "r"])):
+        values = np.concatenate([member.xy, member.likelihood[..., None]], axis=-1)
+        write_predictions(tmp_path / f"{i}.csv", member.keypoints, member.frames, FIELDS, values)
+        files.append(str(tmp_path / f"{i}.csv"))
+    parts = ["--parts", *mode[1:]] if mode[1:] else []
+    assert main(["smooth", *files, "--out", str(tmp_path / "out.csv"), "--mode", mode[0], *parts]) == 0
+    rows = list(csv.reader((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()))
+    assert all(row[19:28] == [""] * 9 for row in rows[3:])
+    assert all("" not in [*row[1:4], *row[28:31]] for row in rows[3:])
+    assert "never seen, so left blank: l" in capsys.readouterr().out
+
+
+def test_a_part_never_seen_in_one_view_is_told() -> None:
+    seen = members(in_views(), 1.0, 3, ["side", "below"])
+    for member in seen:
+        member.xy[:, 1] = np.nan
+    with pytest.raises(UserError, match=r"side=below is seen in all its views in 0 frames"):
+        smooth_multiview(ensemble_of(seen), [["side", "below"]])
+
+
+def test_names_and_paths_come_out_as_they_went_in(tmp_path: Path) -> None:
+    keypoints = ["nose, tip", 'ear "left"', "nan"]
+    paths = [f"labeled-data/nanny, 2/nan_img{i:03d}.png" for i in range(12)]
+    truth = np.repeat(circling(12), 3, axis=1)
+    files = []
+    for i in range(2):
+        values = np.concatenate([truth, np.full((12, 3, 1), 0.9)], axis=-1)
+        values[4, 1] = np.nan
+        write_predictions(tmp_path / f"{i}.csv", keypoints, paths, FIELDS, values)
+        files.append(str(tmp_path / f"{i}.csv"))
+    assert main(["smooth", *files, "--out", str(tmp_path / "out.csv")]) == 0
+    again = read_predictions(tmp_path / "out.csv")
+    assert (again.keypoints, again.frames) == (keypoints, paths)
+    np.testing.assert_allclose(again.xy[:, 0], truth[:, 0], atol=1.0)
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (["7"] * 10, "frame 7 stands in more than one row"),
+        ([str(i) for i in range(50, 60)], "none of which another member has"),
+        ([f"img{i}.png" for i in range(10)], "none of which another member has"),
+        (["0", *(str(10**12 + i) for i in range(9))], "expected numbers of frames"),
+    ],
+)
+def test_first_columns_that_cannot_be_aligned_are_told(frames: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        ensemble_of([predictions(circling(10), ["k"]), numbered(circling(10), ["k"], frames)])
+
+
+def test_members_of_different_keypoints_are_told() -> None:
     with pytest.raises(UserError, match="keypoints differ"):
         ensemble_of([predictions(circling(10), ["k"]), predictions(circling(10), ["l"])])

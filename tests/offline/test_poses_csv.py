@@ -56,6 +56,13 @@ def test_what_the_rules_need_must_be_there(tmp_path: Path) -> None:
         (HEAD + "0,1\n", "row 4: 1 cells where the header has 6"),
         (HEAD + "0,1,2,1,3,4,1\n\n1,1,2,1,3\n", "row 6: 4 cells where the header has 6"),
         (HEAD + "0\n", "row 4: 0 cells"),
+        (HEAD + "7,1,2,1,3,4,1\n7,1,2,1,3,4,1\n", "two rows are of frame 7 ('7' and '7')"),
+        (HEAD + "a/img1.png,1,2,1,3,4,1\nb/img1.png,1,2,1,3,4,1\n", "('a/img1.png' and 'b/img1.png')"),
+        (HEAD + "1700000000000,1,2,1,3,4,1\n", "expected numbers of frames, from 0"),
+        (
+            HEAD.replace("\n", "\nindividuals,a,a,a,b,b,b\n", 1) + "0,1,2,1,3,4,1\n",
+            "row 2 names 2 individuals",
+        ),
         (HEAD.replace("coords,x,y", "coords,x,z") + "0,1,2,1,3,4,1\n", "keypoint 'nose' has no column y"),
     ],
 )
@@ -63,6 +70,28 @@ def test_tables_that_cannot_be_read(tmp_path: Path, text: str, expected: str) ->
     with pytest.raises(UserError, match=r"poses\.csv") as caught:
         read_poses(table(tmp_path, text))
     assert expected in str(caught.value)
+
+
+TEXT = HEAD + "0,1.5,2,0.5,3,4,0.25\n2,5,6,1,,,0.1\n"
+AS_SPREADSHEETS_HAVE_IT = {
+    "one individual": TEXT.replace("\n", "\nindividuals,mouse,mouse,mouse,mouse,mouse,mouse\n", 1).encode(),
+    "semicolons": TEXT.replace(",", ";").replace(".", ",").encode(),
+    "UTF-16": TEXT.encode("utf-16"),
+    "UTF-16, tabs": TEXT.replace(",", "\t").encode("utf-16"),
+    "blank columns": TEXT.replace("\n", ",,\n").encode(),
+    "quoted": TEXT.replace("\n0,", '\n"a, b/img0",').encode(),
+}
+
+
+@pytest.mark.parametrize("form", AS_SPREADSHEETS_HAVE_IT)
+def test_predictions_as_spreadsheets_and_multi_animal_projects_write_them(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "poses.csv"
+    path.write_bytes(AS_SPREADSHEETS_HAVE_IT[form])
+    poses = read_poses(path)
+    assert poses.keypoints == ["nose", "paw"]
+    np.testing.assert_array_equal(poses.xy[0], [[1.5, 2], [3, 4]])
+    np.testing.assert_array_equal(poses.xy[2], [[5, 6], [np.nan, np.nan]])
+    np.testing.assert_array_equal(poses.likelihood[2], [1, 0.1])
 
 
 def test_no_such_table(tmp_path: Path) -> None:

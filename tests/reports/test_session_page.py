@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -91,3 +92,38 @@ def test_what_an_audit_found_is_shown(synthetic_session: Path) -> None:
     assert f"Against {ESCAPED}" in text
     assert "<td>12.3</td><td>50.0</td><td>2 capped, 1 fired</td>" in text
     assert "<td>–</td><td>–</td><td>–</td>" in text
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda film, table: film.unlink(), "no film top.mkv"),
+        (lambda film, table: film.write_bytes(b"no film at all"), "top.mkv cannot be read"),
+        (lambda film, table: film.write_bytes(film.read_bytes()[: film.stat().st_size // 2]), ""),
+        (lambda film, table: table.write_text("frame\n1,2\n3\n"), "top.times.csv is damaged"),
+        (lambda film, table: table.write_bytes(b"\xff\xfe\n\xff\n"), "top.times.csv is damaged"),
+    ],
+)
+def test_beside_a_damaged_film_the_figures_are_whole(
+    synthetic_session: Path, tmp_path: Path, damage: Callable[[Path, Path], object], said: str
+) -> None:
+    copy = tmp_path / "session"
+    shutil.copytree(synthetic_session, copy)
+    damage(copy / "top.mkv", copy / "top.times.csv")
+    session = Session.read(copy)
+    text = page(session, figures(session))
+    check_page(text)
+    assert text.count('class="plot"') == 7
+    assert said in text
+    assert ("Not in this session" in text) == bool(said)
+
+
+def test_what_a_session_lacks_is_said(synthetic_session: Path) -> None:
+    session = Session.read(synthetic_session)
+    session.info.missing, session.info.status = ["183 of 309 observations"], "incomplete: 183 of 309"
+    session.skipped.append("20 damaged bytes")
+    found = figures(session)
+    assert found["session"]["missing"] == ["183 of 309 observations"]
+    text = page(session, found)
+    for words in ("Not in this session: 183 of 309", "Not in this session: 20 damaged", "incomplete: 183"):
+        assert words in text

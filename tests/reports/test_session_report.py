@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from support.small_disk import mounted
 from support.synthetic_session import (
     BARE_MS,
     BUDGET_MS,
@@ -18,11 +20,12 @@ from support.synthetic_session import (
     write_info,
 )
 
+from rt_pose.cli.main import main
 from rt_pose.errors import UserError
 from rt_pose.records import End
 from rt_pose.reports.session_report import deadline, figures, frame_counts, latencies, make_report
 from rt_pose.session.log_file import LogWriter
-from rt_pose.session.read import Session
+from rt_pose.session.read import KILLED, Session
 
 DECIDED = [i for i in range(600) if i % 25 != 24]
 LATE = [i for i in DECIDED if i % 100 == 0]
@@ -157,3 +160,15 @@ def test_what_is_not_a_number_is_null(synthetic_session: Path, tmp_path: Path) -
     make_report(copy)
     errors = json.loads((copy / "report.json").read_text())["package"]["training"]["errors"]
     assert errors == {"mean_px": None, "all": [None, 1.0]}
+
+
+def test_a_read_only_session_is_reported_elsewhere(synthetic_session: Path, tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "size=16m") as disk:
+        shutil.copytree(synthetic_session, disk / "session")
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with pytest.raises(UserError, match=r"report\.json: cannot be written: Read-only .* --out FOLDER"):
+            make_report(disk / "session")
+        assert main(["report", str(disk / "session"), "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "report.html").is_file()
+    written = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert written["session"]["status"] == KILLED, "nobody runs it any more"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import termios
@@ -19,7 +20,7 @@ from rt_pose.session.keys import KeyListener
 came = threading.Semaphore(0)
 watch = KeyListener(lambda: (os.write(1, b'STOP '), came.release()))
 os.write(1, b'ready %d ' % watch.active)
-for _ in range(2):
+for _ in range(3):
     came.acquire()
 watch.close()
 watch.close()
@@ -53,6 +54,11 @@ def test_a_key_is_heard_without_enter_and_the_terminal_is_given_back(terminal: t
     os.write(ours, b"q ")
     assert read_until(ours, b"STOP").count(b"STOP") == 1, "other keys are nothing"
     os.write(ours, b"x")
+    assert read_until(ours, b"STOP").count(b"STOP") == 1
+    os.write(ours, b"\x1b[A")  # an arrow is not Esc
+    os.write(ours, b"q")
+    assert not select.select([ours], [], [], 0.5)[0]
+    os.write(ours, b"\x1b")
     assert b"closed" in read_until(ours, b"closed")
     assert program.wait(10) == 0
     assert termios.tcgetattr(theirs) == before

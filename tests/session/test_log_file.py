@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rt_pose.session.log_file import LogWriter, read_log
+from rt_pose.records import MAX_PAYLOAD_BYTES
+from rt_pose.session.log_file import LogGaps, LogWriter, count_records, iterate_log, read_log
 
 RECORDS = 120
 
@@ -61,3 +63,90 @@ def test_a_log_is_never_written_over(tmp_path: Path) -> None:
     LogWriter(tmp_path / "log.mcap").close()
     with pytest.raises(FileExistsError):
         LogWriter(tmp_path / "log.mcap")
+
+
+def chunks(path: Path) -> list[tuple[int, int]]:
+    """Where each chunk begins and ends."""
+    raw, at, found = path.read_bytes(), 8, []
+    while raw[at] != 0x0F:
+        (length,) = struct.unpack_from("<Q", raw, at + 1)
+        if raw[at] == 0x06:
+            found.append((at, at + 9 + length))
+        at += 9 + length
+    return found
+
+
+@pytest.mark.parametrize("which", [0, 4, -1])
+@pytest.mark.parametrize("what", ["record", "length", "end"])
+def test_a_damaged_chunk_costs_its_own_records_alone(
+    which: int, what: str, whole_log: tuple[Path, list[int]], tmp_path: Path
+) -> None:
+    begin, end = chunks(whole_log[0])[which]
+    raw = bytearray(whole_log[0].read_bytes())
+    at = {"record": (begin + end) // 2, "length": begin + 3, "end": end - 1}[what]
+    raw[at] ^= 0xFF
+    path = tmp_path / "log.mcap"
+    path.write_bytes(raw)
+    gaps = LogGaps()
+    messages = list(iterate_log(path, gaps))
+    first = 10 * (which % 12)
+    assert [m.payload[0] for m in messages] == [i for i in range(RECORDS) if not first <= i < first + 10]
+    assert {m.topic for m in messages} == {"event", "frame"}
+    if which == -1:  # nothing whole comes after it
+        assert gaps.cut == f"it breaks off at byte {begin:,} of {len(raw):,}"
+    else:
+        assert gaps.cut == ""
+        assert gaps.skipped == [f"{end - begin:,} damaged bytes from byte {begin:,} on"]
+    assert read_log(path)[1] == str(gaps) != ""
+
+
+def test_a_cut_log_whose_first_chunk_is_damaged(whole_log: tuple[Path, list[int]], tmp_path: Path) -> None:
+    """Without the index at its end too, what each record is about is known."""
+    parts = chunks(whole_log[0])
+    raw = bytearray(whole_log[0].read_bytes()[: parts[5][1]])
+    raw[parts[0][1] - 1] ^= 1
+    (tmp_path / "log.mcap").write_bytes(raw)
+    messages, missing = read_log(tmp_path / "log.mcap")
+    assert [m.payload[0] for m in messages] == list(range(10, 60))
+    assert {m.topic for m in messages} == {"event", "frame"}
+    assert "damaged bytes" in missing
+    assert "its end is missing" in missing
+
+
+def test_a_record_that_could_not_be_read_back_is_refused(tmp_path: Path) -> None:
+    log = LogWriter(tmp_path / "log.mcap")
+    assert log.write(b"event", 1, b"before")
+    assert not log.write(b"control", 2, bytes(MAX_PAYLOAD_BYTES + 1))
+    assert log.write(b"event", 3, bytes(MAX_PAYLOAD_BYTES))
+    assert log.write(b"event", 4, b"after")
+    log.close()
+    messages, missing = read_log(tmp_path / "log.mcap")
+    assert missing == ""
+    assert [m.t_ns for m in messages] == [1, 3, 4]
+    assert count_records(tmp_path / "log.mcap") == {"event": 3}
+    assert count_records(tmp_path / "none.mcap") == {}
+
+
+def test_an_older_log_with_a_record_too_large_is_read_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rt_pose.session.log_file.MAX_PAYLOAD_BYTES", 100 << 20)
+    log = LogWriter(tmp_path / "log.mcap")
+    log.write(b"event", 1, b"before")
+    log.flush()
+    log.write(b"control", 2, bytes(70 << 20))
+    log.write(b"event", 3, b"after")
+    log.close()
+    messages, missing = read_log(tmp_path / "log.mcap")
+    assert [m.payload for m in messages] == [b"before", b"after"]
+    assert "73,400," in missing
+
+
+def test_a_log_notices_what_others_do_to_it(tmp_path: Path) -> None:
+    log = LogWriter(tmp_path / "log.mcap")
+    assert log.displacement() == ""
+    (tmp_path / "log.mcap").rename(tmp_path / "moved.mcap")
+    assert "was moved" in log.displacement()
+    (tmp_path / "moved.mcap").unlink()
+    assert log.displacement() == "was removed"
+    log.close()

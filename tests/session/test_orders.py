@@ -31,9 +31,10 @@ def test_an_order_is_answered_or_says_why_not(capsys: pytest.CaptureFixture[str]
         control.stop()
 
 
-def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rt_pose.session.orders.ANSWER_MS", 100)
-    with pytest.raises(UserError, match="nobody answered at tcp"):
+def test_nobody_there() -> None:
+    with pytest.raises(
+        UserError, match=r"the key file .*control-9\.json.* is not there; does a run of yours"
+    ):
         send_order("tcp://127.0.0.1:9", "arm")
     with pytest.raises(UserError, match="cannot connect to 'nowhere'"):
         send_order("nowhere", "arm")
@@ -63,6 +64,7 @@ def test_words_behind_an_order(words: str, args: dict[str, Any]) -> None:
         ("set rules.a.enabled", "expected order set PARAMETER VALUE"),
         ("set rules.a.enabled maybe", "expected true, false or a number, got 'maybe'"),
         ("mark", "expected order mark TEXT"),
+        ("mark " + 10_001 * "a", "mark: text: expected at most 10000 bytes of text, got 10001"),
     ],
 )
 def test_words_that_cannot_be_meant(words: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,5 +80,16 @@ def test_what_an_order_is_about_goes_with_it(monkeypatch: pytest.MonkeyPatch) ->
         assert main(["order", "block", "stim", "--connect", control.address]) == 2, "no loop takes it"
         (order,) = control.inbox
         assert (order.do, order.args) == ("block", {"name": "stim"})
+    finally:
+        control.stop()
+
+
+def test_the_status_of_a_run_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    status = {"armed": True, "events": {"reach": {"fired": 2}}}
+    control = Control(ControlSocket("tcp://127.0.0.1:*"), deque(), lambda: status, dict, lambda: 10, list)
+    control.start()
+    try:
+        assert main(["order", "status", "--connect", control.address]) == 0
+        assert capsys.readouterr().out == 'armed   true\nevents  {"reach":{"fired":2}}\n'
     finally:
         control.stop()

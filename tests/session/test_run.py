@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ from support.tiny_package import make_tiny_package
 
 import rigs
 from rt_pose.audit.replay import replay
+from rt_pose.cli.main import main
 from rt_pose.clock import HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig
 from rt_pose.config.schema import (
@@ -32,8 +36,8 @@ from rt_pose.config.schema import (
     PublishConfig,
     RecordConfig,
 )
-from rt_pose.errors import UserError
-from rt_pose.session.read import Session
+from rt_pose.errors import ExitCode, UserError
+from rt_pose.session.read import KILLED, Session
 from rt_pose.session.run import RunResult, run_session
 
 KEYPOINTS = 3
@@ -277,13 +281,17 @@ def test_replay_takes_two_unknown_values_for_equal(package: Path, tmp_path: Path
 def test_a_recorder_killed_costs_the_recording_not_the_run(package: Path, tmp_path: Path) -> None:
     watch = ScriptedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGKILL))
     result = run(config(package, seconds=4.0), tmp_path / "session", watch)
-    assert result.status == "complete"
+    assert (result.ok, result.exit_code) == (False, ExitCode.INCOMPLETE)
     assert any("the recorder died" in w for w in result.warnings)
     assert result.summary["records_refused"] > 0
     assert any("did not reach the recorder" in w for w in result.warnings)
     session = Session.read(tmp_path / "session")
     processed = result.summary["cameras"]["top"]["processed"]
-    assert 30 < len(session.observations) < processed
+    held = len(session.observations)
+    assert 30 < held < processed
+    said = f"{processed - held} of {processed} observations and "
+    assert result.status.startswith(f"incomplete: {said}")
+    assert session.info.missing == result.missing
     assert json.loads((tmp_path / "session" / "session.json").read_text())["warnings"] == result.warnings
 
 
@@ -412,7 +420,8 @@ def test_a_recordings_end_ends_the_run(package: Path, tmp_path: Path) -> None:
     cameras = {"top": CameraConfig("video", {"path": str(video)})}
     result = run(config(package, cameras=cameras, seconds=None), tmp_path / "session")
     assert (result.ok, result.summary["reason"]) == (True, "the recording ended")
-    assert result.warnings == []
+    (warning,) = result.warnings
+    assert "frames of 64x48, the package was trained on" in warning
     counts = result.summary["cameras"]["top"]
     assert counts["captured"] + counts["device_gaps"] == 30
 
@@ -451,3 +460,189 @@ def test_several_cameras_share_a_call_and_replay_bit_for_bit(package: Path, tmp_
     assert counts["followed"] == sum(o.window is not None for o in session.observations) > 0
     assert sum(counts.values()) == result.summary["cameras"]["right"]["processed"]
     assert replay(tmp_path / "session").identical
+
+
+class TimedObserver(ScriptedObserver):
+    """Notes when each warning came, as seconds since it acted."""
+
+    def __init__(self, act: Callable[[dict[str, Any]], None]) -> None:
+        def timed(description: dict[str, Any]) -> None:
+            act(description)
+            self.acted = time.monotonic()
+
+        super().__init__(timed)
+        self.acted = math.inf
+        self.warned: list[tuple[str, float]] = []
+
+    def warn(self, message: str) -> None:
+        super().warn(message)
+        self.warned.append((message, time.monotonic() - self.acted))
+
+    def delay_of(self, words: str) -> float:
+        """After how many seconds a warning with these words came."""
+        return next(seconds for message, seconds in self.warned if words in message)
+
+
+def test_a_recorder_that_is_ended_from_outside_is_told(package: Path, tmp_path: Path) -> None:
+    watch = TimedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGTERM))
+    result = run(config(package, seconds=8.0), tmp_path / "session", watch)
+    assert watch.delay_of("the recorder ends: it was told to end; the run goes on") < 5.0
+    assert result.exit_code == ExitCode.INCOMPLETE
+    session = Session.read(tmp_path / "session")
+    processed = result.summary["cameras"]["top"]["processed"]
+    assert 30 < len(session.observations) < processed
+    assert f"{processed - len(session.observations)} of {processed} observations" in result.status
+    assert session.info.status == result.status
+
+
+def test_a_recorder_that_hangs_is_told_and_what_it_cost(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rt_pose.session.run.RECORDER_END_S", 2.0)
+    watch = TimedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGSTOP))
+    result = run(config(package, seconds=8.0), tmp_path / "session", watch)
+    assert watch.delay_of("the recorder hangs: no word of it for 3.") < 5.0
+    assert any("the recorder hung: it did not end within 2 s and was killed" in w for w in result.warnings)
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert "observations" in result.status
+    assert json.loads((tmp_path / "session" / "session.json").read_text())["missing"] == result.missing
+
+
+def test_a_recorder_that_was_put_aside_and_goes_on_loses_nothing(package: Path, tmp_path: Path) -> None:
+    def put_aside(_: dict[str, Any]) -> None:
+        recorder = child("rt-pose-recorder")
+        os.kill(recorder, signal.SIGSTOP)
+        threading.Event().wait(4.5)
+        os.kill(recorder, signal.SIGCONT)
+
+    watch = ScriptedObserver(put_aside)
+    result = run(config(package, seconds=10.0), tmp_path / "session", watch)
+    assert next(w for w in result.warnings if "recorder" in w).startswith("the recorder hangs")
+    assert any("the recorder goes on" in w for w in result.warnings)
+    assert (result.status, result.exit_code) == ("complete", ExitCode.DONE)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("top.times.csv", "no film could be begun"), ("top.mkv", "the film could not be written on")],
+)
+def test_a_film_that_cannot_be_written_is_told(package: Path, tmp_path: Path, name: str, why: str) -> None:
+    out = tmp_path / "session"
+
+    class InTheWay(ScriptedObserver):
+        def ready(self, description: dict[str, Any]) -> None:
+            super().ready(description)
+            self._thread = threading.Thread(target=self._be_in_the_way)
+            self._thread.start()
+
+        def _be_in_the_way(self) -> None:
+            while not (out / "session.json").exists():
+                time.sleep(0.001)
+            (out / name).mkdir()
+
+    watch = InTheWay()
+    result = run(config(package, record=RecordConfig(video=True)), out, watch)
+    assert any(f"camera 'top' is not filmed: {why}" in w for w in watch.warnings), watch.warnings
+    assert result.status.startswith("incomplete: camera 'top' is not filmed")
+    assert result.exit_code == ExitCode.INCOMPLETE
+    session = Session.read(out)
+    assert len(session.observations) == result.summary["cameras"]["top"]["processed"]
+
+
+def test_a_disk_that_fills_up_is_told(package: Path, tmp_path: Path, capfd: Any) -> None:
+    with mounted(tmp_path / "disk", "size=40m") as disk:
+
+        def fill(_: dict[str, Any]) -> None:
+            with (disk / "full").open("wb", buffering=0) as file:
+                while file.write(bytes(4096)):
+                    pass
+
+        def act(description: dict[str, Any]) -> None:
+            with pytest.raises(OSError, match="No space"):
+                fill(description)
+
+        watch = TimedObserver(act)
+        result = run(config(package, seconds=8.0), disk / "session", watch)
+        assert watch.delay_of("No space left on device; the run goes on") < 5.0
+        assert result.exit_code == ExitCode.INCOMPLETE
+        info = json.loads((disk / "session" / "session.json").read_text())
+        assert info["status"] == result.status
+        assert "No space left" in info["status"]
+        assert not list((disk / "session").glob("*.part"))
+        assert len(Session.read(disk / "session").observations) > 30
+        assert result.summary["events"]["quick"]["fired"] > 0
+    messages = capfd.readouterr().err
+    assert "Traceback" not in messages
+    assert "Exception ignored" not in messages
+
+
+def test_a_folder_that_is_removed_is_told(package: Path, tmp_path: Path) -> None:
+    out = tmp_path / "session"
+    watch = TimedObserver(lambda _: shutil.rmtree(out))
+    result = run(config(package, seconds=6.0), out, watch)
+    assert watch.delay_of("the session's log was removed") < 5.0
+    assert result.exit_code == ExitCode.INCOMPLETE
+    assert "the session's log was removed" in result.status
+    assert not out.exists()
+
+
+def test_a_folder_that_is_moved_is_told_and_whole(package: Path, tmp_path: Path) -> None:
+    out, moved = tmp_path / "session", tmp_path / "moved"
+    watch = TimedObserver(lambda _: out.rename(moved))
+    result = run(config(package, seconds=6.0), out, watch)
+    assert watch.delay_of("the session's log was moved") < 5.0
+    assert (result.status, result.session) == ("complete", moved)
+    assert json.loads((moved / "session.json").read_text())["status"] == "complete"
+    assert not out.exists()
+    assert replay(moved).identical
+
+
+def test_a_run_that_comes_too_late_for_its_folder_deletes_nothing(package: Path, tmp_path: Path) -> None:
+    out = tmp_path / "session"
+
+    class Late(ScriptedObserver):
+        def ready(self, description: dict[str, Any]) -> None:
+            out.mkdir()
+            (out / "session.json").write_text("of another run")
+
+    with pytest.raises(UserError, match="exists already and is not empty"):
+        run(config(package), out, Late())
+    assert (out / "session.json").read_text() == "of another run"
+
+
+def test_two_programs_with_one_folder(package: Path, tmp_path: Path) -> None:
+    out = tmp_path / "session"
+    command = [sys.executable, "-m", "rt_pose.cli", "run", "--camera", "sim", "--model", str(package)]
+    ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
+    words = [*command, *ports, "--out", str(out), "--seconds", "3", "--report", "false"]
+    programs = [
+        subprocess.Popen([*words, "--seed", str(i)], stderr=subprocess.PIPE, text=True) for i in range(2)
+    ]
+    said = [program.communicate(timeout=120)[1] for program in programs]
+    codes = [program.returncode for program in programs]
+    assert sorted(codes) == [0, 2], said
+    winner = codes.index(0)
+    assert "exists already and is not empty" in said[1 - winner]
+    session = Session.read(out)
+    assert (session.info.status, session.info.config["seed"]) == ("complete", winner)
+    assert len(session.observations) > 30
+
+
+def test_after_a_kill_the_next_command_concludes_the_session(package: Path, tmp_path: Path) -> None:
+    out = tmp_path / "session"
+    program = begin(package, out)
+    children = [
+        int(pid) for pid in Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+    ]
+    program.kill()
+    program.wait(20)
+    left = [f for f in Path(tempfile.gettempdir()).glob("rt-pose-run-*") if (f / "records").exists()]
+    assert left
+    end = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert json.loads((out / "session.json").read_text())["status"] == "running"
+    assert main(["replay", str(out)]) == ExitCode.DONE
+    assert json.loads((out / "session.json").read_text())["status"] == KILLED
+    assert not any(folder.exists() for folder in left)
+    assert Session.read(out).cut == ""

@@ -14,6 +14,8 @@ import rigs
 from rt_pose.clock import HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, RecordConfig, RunConfig
+from rt_pose.loop.curve import ClientKeys, read_keys
+from rt_pose.session.orders import open_control
 from rt_pose.session.run import RunObserver, RunResult, run_session
 
 
@@ -87,14 +89,18 @@ class OrderSender(ScriptedObserver):
         self.answers |= send_orders(self.description, *self._orders)
 
 
+def connected(description: dict[str, Any], kind: int = zmq.REQ) -> zmq.Socket[bytes]:
+    """A client of a running loop's control socket, with the keys of its file."""
+    addresses = description["addresses"]
+    socket = open_control(addresses["control"], kind, read_keys(Path(addresses["keys"]), ClientKeys, "test"))
+    socket.setsockopt(zmq.RCVTIMEO, 20_000)
+    return socket
+
+
 def send_orders(description: dict[str, Any], *orders: str) -> dict[str, Any]:
     """The answers of a running loop's control socket."""
     answers = {}
-    socket: zmq.Socket[bytes]
-    with zmq.Context.instance().socket(zmq.REQ) as socket:
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.RCVTIMEO, 20_000)
-        socket.connect(description["addresses"]["control"])
+    with connected(description) as socket:
         for do in orders:
             socket.send(msgspec.msgpack.encode({"v": 1, "id": do, "do": do}))
             answers[do] = msgspec.msgpack.decode(socket.recv())

@@ -29,12 +29,14 @@ from rt_pose.loop.capture import LatestFrames, TakenFrame
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
+from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.frame_reporter import FrameReporter
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.publish import Publisher
 from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.package import InputSpec, TrackingSpec
 from rt_pose.records import ArrayData, CapturedFrame, Record, Truth, topic_of
+from rt_pose.rules.semantics import CURRENT
 from rt_pose.session.describe import machine, versions
 from rt_pose.session.log_file import LOG_NAME, LogWriter
 from rt_pose.types import CameraInfo, Frame, FrameStamps
@@ -204,6 +206,7 @@ def write_random_session(
     path.mkdir(parents=True)
     info = {
         "schema": 1,
+        "semantics": CURRENT,
         "id": f"random-{seed}",
         "config": to_plain(config),
         "package": {"keypoints": KEYPOINTS, "tracking": msgspec.to_builtins(tracking())},
@@ -230,8 +233,8 @@ def write_random_session(
         Commands(rules.rules, actuators, publisher, clock),
         FrameReporter(publisher, sink, [], LatencyLedger(config.budget_ms), clock),
     )
-    channels = Channels(deque(), actuators, publisher, sink, Heartbeat())
-    loop = ClosedLoop(stages, channels, rules.protocol, clock)
+    channels = Channels(deque(), actuators, publisher, sink, Heartbeat(), EdgeInbox([], clock))
+    loop = ClosedLoop(stages, channels, rules, clock)
     try:
         if config.armed_at_start:
             loop.apply(Order("arm", origin="configuration"))
@@ -241,6 +244,7 @@ def write_random_session(
             loop.step(taken)
             for record in captured(taken, keypoints.truth):
                 sink.send(record)
+        actuators.stop()  # what waits is answered, as at every run's end
         loop.finish()
     finally:
         actuators.stop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import support.qt  # noqa: F401 - skips where Qt cannot be loaded
 
 from rt_pose.clock import NS_PER_S
-from rt_pose.viewer.messages import AckBody, AckHeader, LatencySummary, StatsBody, StatsHeader, WireMessage
+from rt_pose.viewer.messages import LatencySummary, StatsBody, StatsHeader, WireMessage
 from rt_pose.viewer.status import MINIMUM_WIDTH_PX, UNKNOWN, Reading, readings
 from rt_pose.viewer.view_state import ViewState
 
@@ -34,16 +34,29 @@ def test_a_publisher_without_frames() -> None:
     assert cells["session"].text == "…c3d4e5f6"
 
 
-def test_a_failed_command_outshouts_armed() -> None:
-    state = with_stats(StatsBody(armed=True))
-    assert status_lines(state)["outputs"].text == "ARMED"
-    ack = AckHeader(
-        v=1, session=state.session or "", seq=0, t_pub_ns=0, ack=AckBody(ok=False, output="light")
-    )
-    state.apply(WireMessage("ack/light/", "ack", "light", ack, ack), 0)
-    cell = status_lines(state)["outputs"]
-    assert (cell.text, cell.severity) == ("1 FAILED", "bad")
-    assert "light" in cell.hint
+def test_failed_commands_outshout_armed() -> None:
+    delivered = {"acknowledged": 4, "refused": 2, "failed": 0, "unknown": 0, "cut": 1}
+    failure = "rule 'reach', output 'light': refused: interlock open"
+    assert status_lines(with_stats(StatsBody(armed=True)))["outputs"].text == "ARMED"
+    stats = StatsBody(armed=True, deliveries={"reach": delivered}, last_failure=failure)
+    cell = status_lines(with_stats(stats))["outputs"]
+    assert (cell.text, cell.severity) == ("2 FAILED", "bad")
+    assert cell.hint == f"commands: 4 acknowledged, 2 refused, 1 cut\nlast failure: {failure}"
+
+
+def test_what_the_operator_cut_is_no_failure() -> None:
+    cell = status_lines(with_stats(StatsBody(deliveries={"reach": {"acknowledged": 1, "cut": 3}})))["outputs"]
+    assert (cell.text, cell.severity) == ("disarmed", "muted")
+
+
+def test_of_a_rule_that_withholds_a_failure_is_shown_without_its_event() -> None:
+    events = {"reach": {"decided": 9, "suppressed": 1}}
+    quiet = status_lines(with_stats(StatsBody(armed=True, events=events)))["outputs"]
+    assert quiet.text == "ARMED"
+    assert "9 decided" in quiet.hint
+    cell = status_lines(with_stats(StatsBody(armed=True, events=events, output_failed=True)))["outputs"]
+    assert (cell.text, cell.severity) == ("FAILED", "bad")
+    assert cell.hint == f"{quiet.hint}\nan output failed; which one is told after the run"
 
 
 def test_latency_is_percentiles() -> None:

@@ -9,8 +9,6 @@ import pytest
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.viewer.messages import (
-    AckBody,
-    AckHeader,
     Body,
     EventBody,
     EventHeader,
@@ -96,15 +94,6 @@ def test_controls_stay_hidden_from_whoever_watches() -> None:
         body = EventBody(rule="r", outcome=outcome)
         state.apply(message("event/r/", EventHeader(**head(seq), event=body)), 0)
     assert [event.outcome for event in state.events] == ["fired", "suppressed"]
-
-
-def test_failed_commands_are_told() -> None:
-    state = ViewState()
-    state.apply(message("ack/l/", AckHeader(**head(0), ack=AckBody(ok=True, output="l"))), 0)
-    state.apply(
-        message("ack/l/", AckHeader(**head(1), ack=AckBody(ok=False, output="l", detail="no echo"))), 0
-    )
-    assert (state.acks, state.failed_acks, state.last_failure) == (2, 1, "l: no echo")
 
 
 def test_the_pose_shown_is_that_of_the_frame_shown() -> None:

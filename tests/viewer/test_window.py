@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from support.fake_publisher import HEIGHT, KEYPOINTS, WIDTH, FakePublisher, body
 from support.qt import QtCore, QtGui, QtTest
 
 from rt_pose.clock import FakeClock
+from rt_pose.errors import UserError
 from rt_pose.loop.control import Control, ControlSocket
+from rt_pose.loop.curve import CurveServer
+from rt_pose.viewer.emergency import as_seen_from
 from rt_pose.viewer.subscribe import Subscription
 from rt_pose.viewer.window import ViewerWindow
 
@@ -77,7 +82,8 @@ def test_switches_take_things_off_the_picture(
     window: ViewerWindow, fake: FakePublisher, until: Until
 ) -> None:
     fake.pose(1, 1.0)
-    until(lambda: len(window.arena.points.data) == len(KEYPOINTS), window.refresh)
+    drawn = (window.arena.points, window.arena.ghost)
+    until(lambda: all(len(item.data) == len(KEYPOINTS) for item in drawn), window.refresh)
     assert window.arena.cov.getData()[0] is not None
     assert len(window.arena.ghost.data) == len(KEYPOINTS)
     window.prediction_button.click()
@@ -195,8 +201,12 @@ def test_escape_is_the_emergency_stop_of_the_run_that_is_shown(
         control.stop()
 
 
-def test_an_emergency_stop_that_nobody_answers_is_said(qt_app: Any, clock: FakeClock) -> None:
-    window = ViewerWindow(Subscription("tcp://127.0.0.1:9"), clock)
+def test_an_emergency_stop_that_nobody_answers_is_said(qt_app: Any, clock: FakeClock, tmp_path: Path) -> None:
+    server = CurveServer()
+    keys = tmp_path / "keys.json"
+    keys.write_bytes(msgspec.json.encode(server.client))
+    server.close()
+    window = ViewerWindow(Subscription("tcp://127.0.0.1:9"), clock, keys)
     window.show()
     window.stop_at_once()
     assert window.arena.notice.text() == "no emergency stop: no run is connected"
@@ -207,3 +217,24 @@ def test_an_emergency_stop_that_nobody_answers_is_said(qt_app: Any, clock: FakeC
     status(window, clock, 250)
     assert "could not be sent to nowhere" in window.arena.notice.text()
     window.close()
+
+
+def test_an_emergency_stop_without_keys_names_the_file(qt_app: Any, clock: FakeClock) -> None:
+    window = ViewerWindow(Subscription("tcp://127.0.0.1:9"), clock)
+    window.show()
+    window._emergency.request("tcp://127.0.0.1:9")
+    status(window, clock, 250)
+    assert "EMERGENCY STOP could not be sent to tcp://127.0.0.1:9" in window.arena.notice.text()
+    assert "control-9.json" in window.arena.notice.text()
+    window.close()
+
+
+def test_a_run_that_listens_on_every_interface_is_reached_where_it_publishes() -> None:
+    assert as_seen_from("tcp://rig:5790", "tcp://0.0.0.0:5791") == "tcp://rig:5791"
+    assert as_seen_from("tcp://rig:5790", "tcp://127.0.0.1:5791") == "tcp://127.0.0.1:5791"
+    assert as_seen_from("ipc:///a", "ipc:///b") == "ipc:///b"
+
+
+def test_another_machines_poses_want_keys() -> None:
+    with pytest.raises(UserError, match=r"is another machine's and wants keys: give .* `--keys FILE`"):
+        Subscription("tcp://192.0.2.1:5790")

@@ -11,7 +11,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from rt_pose.video import Channels, pixels_of
+from rt_pose.video import Channels
+from rt_pose.video_pixels import is_monochrome, pixels_of, shown_size
 from train.data.videos import IndexedVideo
 
 _LOG = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class ClipReader:
         first = True
         with av.open(str(video.path)) as container:
             stream = container.streams.video[0]
+            monochrome = is_monochrome(stream.codec_context)
             if "444" in (stream.codec_context.pix_fmt or ""):
                 # x264 before build 151 coded 4:4:4 in a way of its own, and says which build it is in the
                 # first frame only: a decoder that has not seen that makes garbage of what comes after a seek.
@@ -86,7 +88,11 @@ class ClipReader:
                         return found, time or 0
                     first = False
                     if time in wanted:
-                        found.append(pixels_of(frame, self._reformatter, self._channels))
+                        if shown_size(frame) != video.size:
+                            return found, time or 0
+                        found.append(
+                            pixels_of(frame, self._reformatter, self._channels, monochrome=monochrome)
+                        )
                     if time is not None and time >= times[-1]:
                         return found, None
         return found, None
@@ -96,4 +102,7 @@ class ClipReader:
         self.corrupt.add((video.path, time))
         if video.path not in known:
             index = int(np.searchsorted(video.times, time))
-            _LOG.info(f"video {video.path}: frame {index} cannot be decoded; no clip is taken across it")
+            _LOG.info(
+                f"video {video.path}: frame {index} cannot be decoded to {video.size[0]}x{video.size[1]}; no "
+                "clip is taken across it"
+            )

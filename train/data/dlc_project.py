@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from rt_pose.config.files import read_config
 from rt_pose.errors import UserError, nearest
 from train.data.source import Source, images_of
 from train.data.tables import LabelTable, read_table
@@ -63,15 +63,9 @@ def open_project(folder: Path) -> Source:
 def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"labels {path.parent}: no config.yaml in it; expected a DeepLabCut project's folder")
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable configuration: {error}") from error
-    if not isinstance(config, dict):
-        raise UserError(
-            f"{path}: expected the configuration of a DeepLabCut project, got {type(config).__name__}"
-        )
-    return config
+    source = read_config(path)
+    source.check()
+    return source.plain
 
 
 def _labels_of(video: Path, scorer: str, problems: list[str]) -> Path | None:

@@ -5,7 +5,7 @@ sleap-io takes node names from the skeleton's own list and moves the half pixel 
 
 from __future__ import annotations
 
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rt_pose.errors import UserError
 from rt_pose.types import FloatArray
 from rt_pose.video import VideoReader, probe
+from train.data.sleap_videos import SlpVideos
 from train.data.source import NO_IMAGE, Images, Source
 from train.data.tables import LabelTable
 
@@ -47,12 +48,13 @@ def open_slp(path: Path) -> Source:
         raise UserError(f"labels {path}: it holds no labeled frame")
     skeleton = labels.skeletons[0]
     _refuse_several(path, rows)
-    names = [name_of(frame) for frame, _ in rows]
+    videos = SlpVideos(path, [frame.video for frame, _ in rows])
+    names = [videos.frame_name(frame.video, frame.frame_idx) for frame, _ in rows]
     xy = np.stack([_points(found[0], skeleton.node_names) for _, found in rows])
     table = LabelTable(
         list(skeleton.node_names),
         names,
-        [f"frame {frame.frame_idx} of {_file_name(frame.video)}" for frame, _ in rows],
+        [f"frame {frame.frame_idx} of {videos.short(frame.video)}" for frame, _ in rows],
         xy,
         np.where(np.isfinite(xy).all(axis=-1), 2, 0).astype(np.uint8),
     )
@@ -62,21 +64,10 @@ def open_slp(path: Path) -> Source:
         path,
         table,
         [],
-        lambda: _read_images(path, frames),
+        lambda: _read_images(videos, frames),
         [[str(a), str(b)] for a, b in skeleton.edge_names],
         notes,
     )
-
-
-def name_of(frame: Any) -> str:
-    """Return `VIDEO/frame_NUMBER`: frames of one video then stay together when frames are split.
-
-    Parameters
-    ----------
-    frame
-        A labeled frame of sleap-io.
-    """
-    return f"{Path(_file_name(frame.video)).stem}/frame_{frame.frame_idx:06d}"
 
 
 def _load(path: Path) -> Any:
@@ -113,20 +104,17 @@ def _points(instance: Any, nodes: list[str]) -> FloatArray:
     return np.array([own[name] for name in nodes], float)
 
 
-def _file_name(video: Any) -> str:
-    """Return the recording's name without folders: files name those of the machine that wrote them."""
-    source = video.source_video or video
-    name = source.filename[0] if isinstance(source.filename, list) else source.filename
-    return PureWindowsPath(str(name)).name
-
-
-def _read_images(path: Path, frames: list[Any]) -> tuple[Images, list[str]]:
+def _read_images(videos: SlpVideos, frames: list[Any]) -> tuple[Images, list[str]]:
     images = [NO_IMAGE] * len(frames)
     problems: list[str] = []
     for video in {id(frame.video): frame.video for frame in frames}.values():
         rows = {frame.frame_idx: i for i, frame in enumerate(frames) if frame.video is video}
+        name = str(videos.short(video))
         try:
-            found = _embedded(video, rows) if _is_embedded(video) else _decoded(_locate(path, video), rows)
+            if _is_embedded(video):
+                found = _embedded(video, name, rows)
+            else:
+                found = _decoded(videos.locate(video), rows)
         except UserError as error:
             problems.append(str(error))
             continue
@@ -134,7 +122,7 @@ def _read_images(path: Path, frames: list[Any]) -> tuple[Images, list[str]]:
             if index in found:
                 images[row] = found[index]
             else:
-                problems.append(f"frame {index} of {_file_name(video)}: it cannot be read")
+                problems.append(f"frame {index} of {name}: it cannot be read")
     return images, problems
 
 
@@ -142,28 +130,15 @@ def _is_embedded(video: Any) -> bool:
     return bool(video.backend_metadata.get("dataset") or video.backend_metadata.get("has_embedded_images"))
 
 
-def _embedded(video: Any, rows: dict[int, int]) -> dict[int, NDArray[np.uint8]]:
+def _embedded(video: Any, name: str, rows: dict[int, int]) -> dict[int, NDArray[np.uint8]]:
     """Images that the file itself holds."""
     try:
         video.open()
         return {index: np.ascontiguousarray(video[index]) for index in rows}
     except (OSError, KeyError, ValueError, IndexError) as error:
-        raise UserError(f"embedded images of {_file_name(video)}: they cannot be read: {error}") from error
+        raise UserError(f"embedded images of {name}: they cannot be read: {error}") from error
     finally:
         video.close()
-
-
-def _locate(path: Path, video: Any) -> Path:
-    """The recording where the file says it is, else of that name beside it or in a folder videos."""
-    if isinstance(video.filename, list):
-        raise UserError(f"{_file_name(video)}: labels on single images; export them as .pkg.slp")
-    name = _file_name(video)
-    for place in (Path(str(video.filename)), path.parent / name, path.parent / "videos" / name):
-        if place.is_file():
-            return place
-    raise UserError(
-        f"video {video.filename}: it is not there, and no {name} beside {path.name}; copy it there"
-    )
 
 
 def _decoded(path: Path, rows: dict[int, int]) -> dict[int, NDArray[np.uint8]]:

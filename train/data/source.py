@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
@@ -54,15 +56,28 @@ def images_of(folder: Path, table: LabelTable) -> tuple[Images, list[str]]:
     problems: list[str] = []
     for place, name in zip(table.places, table.names, strict=True):
         images.append(NO_IMAGE)
-        if not name or not (folder / name).is_file():
+        path = _on_disk(folder, name)
+        if not name or not os.path.isfile(path):
             problems.append(f"{place}: no image '{name}' in {folder}")
             continue
-        images[-1] = _read_image(folder / name)
+        images[-1] = _read_image(path)
         if not images[-1].size:
             problems.append(
                 f"{place} ({name}): the file is no image that can be read (8 bits, gray or colour)"
             )
     return images, problems
+
+
+def _on_disk(folder: Path, name: str) -> Path:
+    """The path of an image whose accented letters may be composed otherwise on disk than in the table."""
+    if os.path.isfile(folder / name):  # not `Path.is_file`, which raises where a name is too long
+        return folder / name
+    path = folder
+    for part in PurePosixPath(name).parts:
+        wanted = unicodedata.normalize("NFC", part)
+        here = path.iterdir() if os.path.isdir(path) and not os.path.exists(path / part) else ()
+        path /= next((p.name for p in here if unicodedata.normalize("NFC", p.name) == wanted), part)
+    return path
 
 
 def _read_image(path: Path) -> NDArray[np.uint8]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
+from itertools import islice
 from pathlib import Path
 
 from rt_pose.errors import UserError
+from rt_pose.offline.table_text import table_text
 from train.data.dlc_project import open_project
 from train.data.sleap_labels import open_slp
 from train.data.source import Source, images_of
@@ -86,8 +89,10 @@ def _candidates(folder: Path) -> list[Path]:
 
 def _is_labels(path: Path) -> bool:
     """Whether a CSV has a labels file's header; predictions have a likelihood."""
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        head = [row for row, _ in zip(csv.reader(file), range(5), strict=False) if row]
+    try:
+        head = list(islice(filter(None, csv.reader(io.StringIO(table_text(path, "labels"), newline=""))), 5))
+    except (UserError, csv.Error):
+        return False
     names = {row[0].strip() for row in head}
     return {"bodyparts", "coords"} <= names and not any("likelihood" in row for row in head)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,11 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
+from rt_pose.offline.table_text import table_text
 from train.data.labels import MAX_PROBLEMS_SHOWN
 
 SPLIT_FILE = "split.csv"
 SESSION_FRAMES = 2
 """Images whose names begin alike are a session's where every session has at least so many."""
+DRAWS = 32
+"""Draws of whole videos, of which the one is taken that comes nearest to the asked share."""
+FAR_SHARE = 0.34
+"""A share that differs from the asked one by more than this part of it is told."""
 _PARTS = {"train": True, "val": False}
 
 
@@ -225,22 +232,27 @@ def check_sides(split: Split, labeled: NDArray[np.bool_], keypoints: list[str]) 
 
 
 def _from_file(path: Path, names: list[str]) -> NDArray[np.bool_]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if not {"image", "split"} <= set(reader.fieldnames or []):
-            raise UserError(f"{path}: expected the columns image and split, got {reader.fieldnames}")
-        rows = [(reader.line_num, row["image"].replace("\\", "/"), row["split"]) for row in reader]
+    reader = csv.DictReader(io.StringIO(table_text(path, "split"), newline=""))
+    if not {"image", "split"} <= set(reader.fieldnames or []):
+        raise UserError(f"{path}: expected the columns image and split, got {reader.fieldnames}")
+    rows = [(reader.line_num, _plain(row["image"]), (row["split"] or "").strip()) for row in reader]
+    rows = [row for row in rows if any(row[1:])]
     problems = [
         f"row {number}: split is '{part}'; expected train or val"
         for number, _, part in rows
         if part not in _PARTS
     ]
     parts = {image: part for _, image, part in rows}
-    problems += [f"has no row for {name}, which is labeled" for name in names if name not in parts]
+    problems += [f"has no row for {name}, which is labeled" for name in names if _plain(name) not in parts]
     if problems:
         listed = "\n  ".join(problems[:MAX_PROBLEMS_SHOWN])
         raise UserError(f"{path}: correct the following ({len(problems)} in all):\n  {listed}")
-    return np.array([_PARTS[parts[name]] for name in names])
+    return np.array([_PARTS[parts[_plain(name)]] for name in names])
+
+
+def _plain(name: str) -> str:
+    """A path with forward slashes and composed letters, so that one path is written in one way."""
+    return unicodedata.normalize("NFC", name.strip().replace("\\", "/"))
 
 
 def _draw_split(names: list[str], fraction: float, seed: int) -> tuple[NDArray[np.bool_], str]:
@@ -258,12 +270,34 @@ def _draw_split(names: list[str], fraction: float, seed: int) -> tuple[NDArray[n
         training[random.permutation(len(names))[:wanted]] = False
         return training, f"by frame, drawn with seed {seed}: the images lie in one folder"
     what = "video" if _session(names[0]) not in videos else "session"
-    for video in random.permutation(videos)[:-1]:
-        if (~training).sum() >= wanted:
-            break
-        training[folders == video] = False
-    kept = np.unique(folders[~training])
-    return training, f"by {what}, drawn with seed {seed}: {', '.join(kept)} kept back"
+    # Of equal draws the first counts: more of them matter only where groups differ in size.
+    draws = [_drawn_groups(folders, random.permutation(videos), wanted) for _ in range(DRAWS)]
+    kept = min(draws, key=lambda groups: abs(np.isin(folders, groups).sum() - wanted))
+    training = ~np.isin(folders, kept)
+    how = f"by {what}, drawn with seed {seed}: {', '.join(sorted(kept))} kept back"
+    share = (~training).mean()
+    if abs(share - fraction) > FAR_SHARE * fraction:
+        how += (
+            f"; that is {share:.0%} of the frames, not the {fraction:.0%} asked for, as a {what} stays "
+            f"whole: label further {what}s, or write {SPLIT_FILE}"
+        )
+    return training, how
+
+
+def _drawn_groups(groups: NDArray[np.str_], drawn: NDArray[np.str_], wanted: int) -> list[str]:
+    """The groups of frames to keep back, in the order `drawn`: each that brings their number nearer.
+
+    Where each by itself is too large, the smallest; one is always left to train.
+    """
+    sizes = {group: int((groups == group).sum()) for group in drawn.tolist()}
+    kept: list[str] = []
+    count = 0
+    for group, size in sizes.items():
+        nearer = abs(count + size - wanted) <= abs(count - wanted)
+        if nearer and len(kept) < len(sizes) - 1:
+            kept.append(group)
+            count += size
+    return kept or [min(sizes, key=lambda group: sizes[group])]
 
 
 def _session(name: str) -> str:

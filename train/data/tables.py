@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
-from rt_pose.offline.hdf import hdf_text, is_hdf
+from rt_pose.offline.prediction_files import HEADER_ROWS, INDIVIDUALS
+from rt_pose.offline.table_text import single_individual, table_text
 from rt_pose.types import FloatArray
 
-HEADER_ROWS = ("scorer", "bodyparts", "coords")
-INDIVIDUALS = "individuals"
 PATH_COLUMNS = 3
 """Columns of the path where pandas has split it."""
 IMAGE_FOLDER = "labeled-data"
@@ -80,7 +79,8 @@ def read_table(path: Path) -> tuple[LabelTable, list[str]]:
     rows = _read_rows(path)
     header = _find_header(path, rows)
     paths, columns = _read_header(path, header)
-    width = len(header[-1][1])
+    width = len(_without_blank_end(header[-1][1]))
+    unnamed = set(range(paths, width)) - {i for c in columns for i in (c.x, c.y, c.visible)}
     body = rows[rows.index(header[-1]) + 1 :]
     if not body:
         raise UserError(f"labels {path}: empty: it holds the header rows but not one labeled image")
@@ -95,14 +95,19 @@ def read_table(path: Path) -> tuple[LabelTable, list[str]]:
     problems: list[str] = []
     cellwise: dict[str, list[str]] = {}
     for i, (number, cells) in enumerate(body):
-        if len(cells) != width:
+        if len(cells) < width or any(cell.strip() for cell in cells[width:]):
             problems.append(f"row {number}: {len(cells)} cells where the header has {width}")
             continue
-        for k, column in enumerate(columns):
+        for column in unnamed:
+            if cells[column].strip():
+                problems.append(
+                    f"row {number}: column {column + 1} holds '{cells[column]}' and has no name; remove it"
+                )
+        for k, keypoint in enumerate(columns):
             try:
-                table.xy[i, k], table.visible[i, k] = _read_keypoint(cells, column)
+                table.xy[i, k], table.visible[i, k] = _read_keypoint(cells, keypoint)
             except ValueError as error:
-                places = cellwise.setdefault(f"{column.keypoint}: {error}", [])
+                places = cellwise.setdefault(f"{keypoint.keypoint}: {error}", [])
                 places.append(f"row {number} ({table.names[i]})")
     return table, problems + _format_cells(cellwise)
 
@@ -138,9 +143,8 @@ def image_path(cells: list[str]) -> str:
 
 def _read_rows(path: Path) -> Rows:
     try:
-        text = hdf_text(path, "labels") if is_hdf(path) else path.read_text("utf-8-sig")
-        lines = list(csv.reader(io.StringIO(text, newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
+        lines = list(csv.reader(io.StringIO(table_text(path, "labels"), newline="")))
+    except csv.Error as error:
         raise UserError(f"labels {path}: not a CSV text file: {error}") from error
     # The first row, the scorer, may be blank; blank rows elsewhere say nothing.
     rows = [(number, cells) for number, cells in enumerate(lines, 1) if any(cells) or number == 1]
@@ -160,12 +164,7 @@ def _find_header(path: Path, rows: Rows) -> Rows:
         header[0] = (header[0][0], [HEADER_ROWS[0]])
     for row in header:
         if row[1][0].strip() == INDIVIDUALS:
-            animals = sorted({cell.strip() for cell in row[1][1:] if cell.strip()})
-            if len(animals) != 1:
-                raise UserError(
-                    f"labels {path}: row {row[0]} names {len(animals)} individuals ({', '.join(animals)}); "
-                    "one can be learned: write a file with one animal's columns"
-                )
+            single_individual(path, "labels", *row)
             header.remove(row)
             break
     header = header[: len(HEADER_ROWS)]
@@ -180,7 +179,7 @@ def _find_header(path: Path, rows: Rows) -> Rows:
 
 def _read_header(path: Path, header: Rows) -> tuple[int, list[_Columns]]:
     """How many columns the path takes, and where each keypoint's cells stand."""
-    parts, coordinates = header[1][1], header[2][1]
+    parts, coordinates = (_without_blank_end(header[row][1]) for row in (1, 2))
     paths = 1 if any(coordinates[1:PATH_COLUMNS]) else PATH_COLUMNS
     if len(parts) != len(coordinates):
         raise UserError(
@@ -189,7 +188,7 @@ def _read_header(path: Path, header: Rows) -> tuple[int, list[_Columns]]:
         )
     columns: dict[str, _Columns] = {}
     for index, (part, coordinate) in enumerate(zip(parts, coordinates, strict=True)):
-        if index < paths:
+        if index < paths or not (part.strip() or coordinate.strip()):
             continue
         place = columns.setdefault(part.strip(), _Columns(part.strip()))
         if coordinate.strip() not in ("x", "y", "visible"):
@@ -208,6 +207,12 @@ def _read_header(path: Path, header: Rows) -> tuple[int, list[_Columns]]:
     if not columns:
         raise UserError(f"labels {path}: row {header[1][0]} (bodyparts) names no keypoint")
     return paths, list(columns.values())
+
+
+def _without_blank_end(cells: list[str]) -> list[str]:
+    """A row of the header without the blank columns that spreadsheets leave on its right."""
+    last = max((i for i, cell in enumerate(cells) if cell.strip()), default=-1)
+    return cells[: last + 1]
 
 
 def _read_keypoint(cells: list[str], column: _Columns) -> tuple[tuple[float, float], int]:

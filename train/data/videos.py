@@ -96,9 +96,14 @@ def find_videos(folder: Path, given: Sequence[str | Path] = ()) -> list[Path]:
         if not inside:
             raise UserError(f"videos {place}: no video in this folder ({', '.join(VIDEO_SUFFIXES)})")
         found += inside
-    missing = [str(path) for path in found if not path.exists()]
+    missing = [path for path in found if not path.exists()]
     if missing:
-        raise UserError(f"videos: no such file: {', '.join(missing)}; name files, or a folder of them")
+        here = [Path(place) for place in given if folder / place in missing and Path(place).exists()]
+        hint = f"; for the one in the current folder write {here[0].absolute()}" if here else ""
+        raise UserError(
+            f"videos: no such file: {', '.join(map(str, missing))}; name files, or a folder of them, "
+            f"relative to the data folder ({folder}){hint}"
+        )
     return found
 
 
@@ -160,11 +165,12 @@ def index_video(path: Path) -> IndexedVideo:
     info = probe(path)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        packets = [(_time(p), p.is_keyframe) for p in container.demux(stream) if p.size]
+        packets = [(_time(p), p.dts, p.is_keyframe, p.is_discard) for p in container.demux(stream) if p.size]
         container.seek(packets[0][0] or 0, stream=stream)
         _decode_one(path, container)
-    times = np.array([time for time, _ in packets], np.int64)
-    keys = np.array([time for time, key in packets if key], np.int64)
+    _check_running(path, [dts for _, dts, _, _ in packets if dts is not None])
+    times = np.array([time for time, _, _, hidden in packets if not hidden], np.int64)
+    keys = np.array([time for time, _, key, _ in packets if key], np.int64)
     times = np.sort(times)
     steps = np.diff(times)
     usual = np.median(steps) if len(steps) else 1
@@ -189,6 +195,16 @@ def _check(video: IndexedVideo, clip_length: int) -> None:
         raise UserError(
             f"{name}: frames are missing, and no {clip_length} frames follow one another without a gap; "
             "leave it out, or set a smaller `clip_length`"
+        )
+
+
+def _check_running(path: Path, decoded: list[int]) -> None:
+    """Refuse a video whose times begin again: its frames could not be told apart by them."""
+    again = np.flatnonzero(np.diff(decoded) < 0)
+    if len(again):
+        raise UserError(
+            f"video {path}: its times begin again at frame {again[0] + 1}, as in recordings that were "
+            f"joined; write it with running times: ffmpeg -i {path.name} -vf setpts=N/FRAME_RATE/TB OUT.mp4"
         )
 
 

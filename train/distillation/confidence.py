@@ -68,7 +68,9 @@ def ensemble_confidence(
     EnsembleConfidence
         Positions, uncertainties and classes (F, K).
     """
-    uncertainty = np.maximum(np.sqrt(smoothed.var.sum(axis=-1)), _distance(members, smoothed.xy))
+    # Where a keypoint was never seen, nothing bounds its uncertainty.
+    posterior = np.nan_to_num(np.sqrt(smoothed.var.sum(axis=-1)), nan=np.inf)
+    uncertainty = np.maximum(posterior, _distance(members, smoothed.xy))
     inside = ((smoothed.xy >= -0.5) & (smoothed.xy <= np.array(size) - 0.5)).all(axis=-1)
     confident = (uncertainty <= sure_px) & (ensemble.likelihood >= config.min_confidence) & inside
     confidence = np.stack([member.likelihood for member in members])

@@ -66,6 +66,7 @@ def distill_interruptible(config: DistillConfig) -> FitResult:
     out = choose_folder(None, config.out, "out")
     check_start(out)
     _check(config)
+    find_videos(choose_folder(None, config.data, "data"), config.videos)  # before anything costs time
     quiet_unless_rank_zero(config)
     teachers = find_members(config.teachers, "--teachers")
     if len(teachers) < 2:
@@ -96,7 +97,9 @@ def _run_teachers(
     outcome = predict_ensemble(teachers, jobs, out / TEACHERS, _predict, views)
     if outcome.failures:
         listed = "\n  ".join(f"{failure.name}: {failure.reason}" for failure in outcome.failures)
-        raise UserError(f"videos: the teachers cannot do these:\n  {listed}\nmend them, or leave them out")
+        raise UserError(
+            f"videos: the teachers cannot do these:\n  {listed}\nleave them out, or convert them to H.264"
+        )
 
 
 def _predict(package: Package, jobs: Sequence[VideoJob], folder: Path) -> PredictionOutcome:

@@ -79,11 +79,18 @@ def sets_of(frames: LabeledFrames, folder: Path, manifest: Manifest) -> Sets:
         split = split_again(training if own else {}, folder, frames.names)
         names = np.full(len(frames), VALIDATION, dtype=object)
         names[split.train] = TRAIN
-        return Sets(names.tolist(), split.how)
+        return Sets(names.tolist(), _how(split.how, own, (folder / SPLIT_FILE).is_file()))
     return Sets(
         [VALIDATION] * len(frames),
         "unknown: nothing says which frames were trained on, so all are taken for validation",
     )
+
+
+def _how(how: str, own: bool, has_file: bool) -> str:
+    """Say where the split comes from: what a training says of its own may name a file that is not here."""
+    if own and SPLIT_FILE in how and not has_file:
+        return f"as in the training ({how}; the package names the frames, this folder has no {SPLIT_FILE})"
+    return how
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def predict_video(
     wanted, images, found = set(some.tolist()), [], []
     frames = read_frames(info.path, package.manifest.input.channels)
     context = network.new_context()
-    for _, frame in zip(range(total), track(frames, info.path.name, total), strict=False):
+    for frame in track(islice(frames, total), info.path.name, total):
         found.append(network.estimate(frame.image, context=context.advance_to(frame.index, frame.t_ns)))
         if frame.index in wanted:
             images.append(frame.image)

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from rt_pose.errors import UserError, collect_errors, nearest
+from rt_pose.errors import ExitCode, UserError, collect_errors, nearest
 from train.config import TrainConfig
 from train.data.labels import LabeledFrames, read_labels
 from train.data.split import Split, all_train, check_sides, split_frames
@@ -37,6 +37,9 @@ from train.support.distributed import exit_unless_rank_zero, quiet_unless_rank_z
 
 _LOG = logging.getLogger(__name__)
 
+REMEDY = "lower `optimiser.learning_rate` or the weight of the loss that grew, and start again"
+"""Where a loss is no finite number any more."""
+
 
 @dataclass
 class FitResult:
@@ -49,6 +52,12 @@ class FitResult:
 
 class Interrupted(UserError):
     """Ctrl-C ended a training that had learned too little for a package."""
+
+
+class TrainingFault(UserError):
+    """A loss was no finite number any more; what was learned until then is kept."""
+
+    exit_code = ExitCode.FAILED
 
 
 def fit(config: TrainConfig, data: Path | None = None, out: Path | None = None) -> Path:
@@ -123,6 +132,8 @@ def run(job: Job, out: Path) -> FitResult:
     UserError
         Where an earlier training's checkpoint does not fit, memory or disk do not suffice, or the network has
         learned too little.
+    TrainingFault
+        Where a loss or weight was not finite any more; the package is then of the last good checkpoint.
     """
     config = job.config
     quiet_unless_rank_zero(config)
@@ -138,6 +149,8 @@ def run(job: Job, out: Path) -> FitResult:
     with explain_full_disk(out, last, resumable):
         end = train(job, out, start, module)
     exit_unless_rank_zero(config)
+    if end.fault and end.best is None:
+        raise TrainingFault(f"{end.fault}, before the first checkpoint: nothing to export; {REMEDY}")
     if end.best is None:
         raise Interrupted(f"stopped at step {end.step}, before the first checkpoint: nothing to export")
     if end.why is not None:
@@ -146,15 +159,24 @@ def run(job: Job, out: Path) -> FitResult:
     checkpoint = torch.load(end.best, map_location="cpu", weights_only=True)
     module.load_state_dict(checkpoint["state_dict"])
     _LOG.info(f"exporting the checkpoint of step {checkpoint['global_step']}, {end.best}")
-    trained = _trained(job, module, int(checkpoint["global_step"]))
+    step = int(checkpoint["global_step"])
+    trained = _trained(job, module, step)
     interrupted = end.why == ""
     try:
         with _restored_threads(), explain_full_disk(out, last, resumable):
-            return FitResult(export(trained, out / "package").path, interrupted)
+            package = export(trained, out / "package").path
     except UserError as error:
+        if end.fault:
+            raise TrainingFault(f"{end.fault}; {REMEDY}; of the checkpoint until then: {error}") from error
         if interrupted:
             raise Interrupted(str(error)) from error
         raise
+    if end.fault:
+        raise TrainingFault(
+            f"{end.fault}; the package {package} is of {end.best}, the last good checkpoint (step {step}); "
+            f"{REMEDY}"
+        )
+    return FitResult(package, interrupted)
 
 
 @contextmanager
@@ -383,6 +405,7 @@ def _trained(job: Job, module: PoseModule, step: int) -> Trained:
         # Those of the network that it began as are in its weights as well.
         "trained_on": list(dict.fromkeys([*job.train.names, *job.seen_before])),
         "kept_back": job.validation.names,
+        "frame_sizes": sorted({(image.shape[1], image.shape[0]) for image in job.train.images}),
         "step": step,
         "configuration": settings,
     }

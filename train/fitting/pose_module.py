@@ -35,6 +35,10 @@ MONITORED = f"{VALIDATION}/mean_px"
 """The best checkpoint is the one with the smallest mean error: it sees gross errors, the median does not."""
 
 
+class NotFiniteError(Exception):
+    """A loss or a weight is no finite number any more: nothing is learned from here on."""
+
+
 class PoseModule(lightning.LightningModule):
     """Training of a `PoseNetwork` on labeled frames, and on unlabeled clips where losses work on them."""
 
@@ -98,10 +102,15 @@ class PoseModule(lightning.LightningModule):
         inputs = LossInputs(logits, batch.keypoints, self._blank_is_absent, STRIDE, batch.weights)
         total = torch.zeros((), device=images.device)
         for term in self._terms.labels:
-            value = term.loss(inputs)
+            value = self._finite(term.name, term.loss(inputs))
             self.log(f"train/{term.name}", value, batch_size=len(images))
             total = total + term.weight * value
         return total
+
+    def _finite(self, name: str, value: Tensor) -> Tensor:
+        if not torch.isfinite(value):
+            raise NotFiniteError(f"losses.{name} became {value.item()} at step {self.global_step}")
+        return value
 
     def _on_clip(self, clip: ClipBatch) -> Tensor:
         """The losses on clips, weighted and annealed in; each is logged as it is, without its weight."""
@@ -111,7 +120,7 @@ class PoseModule(lightning.LightningModule):
         for term in self._terms.clips:
             factor = term.factor(self.global_step)
             if factor > 0:
-                value = term.loss(inputs)
+                value = self._finite(term.name, term.loss(inputs))
                 self.log(f"train/{term.name}", value, batch_size=len(clip.images))
                 total = total + factor * term.weight * value
         return total
@@ -135,6 +144,12 @@ class PoseModule(lightning.LightningModule):
             xy[length:] if clip.again else None,
             confidence[length:] if clip.again else None,
         )
+
+    def on_validation_start(self) -> None:
+        """See `LightningModule.on_validation_start`. No checkpoint is made of weights that are not finite."""
+        for name, values in self.network.state_dict().items():
+            if not torch.isfinite(values).all():
+                raise NotFiniteError(f"the network's {name} is not finite at step {self.global_step}")
 
     def validation_step(self, batch: ValidationBatch, _index: int) -> None:
         """See `LightningModule.validation_step`."""

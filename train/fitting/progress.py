@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as lightning
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from rt_pose.console import ProgressLines
 from train.fitting.pose_module import MONITORED, SEEN, VALIDATION
 
 _LOG = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ class TrainingProgress(lightning.Callback):
             TextColumn("{task.fields[loss]}"),
         )
         self._task = self._bar.add_task("training", loss="")
+        self._lines = ProgressLines(self._bar, "training, steps")
 
     def on_train_start(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
         """See `Callback.on_train_start`."""
@@ -38,6 +40,7 @@ class TrainingProgress(lightning.Callback):
         """See `Callback.on_train_batch_end`."""
         loss = f"loss {outputs['loss'].item():.3f}"
         self._bar.update(self._task, completed=trainer.global_step, loss=loss)
+        self._lines.print_if_due(f", {loss}")
 
     def on_validation_end(self, trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
         """See `Callback.on_validation_end`."""

@@ -31,7 +31,7 @@ from train.fitting.job import Job
 from train.fitting.memory import keep_freed_memory
 from train.fitting.mixed_precision import disable_tf32, trainer_precision
 from train.fitting.pictures import Pictures
-from train.fitting.pose_module import MONITORED, SEEN, PoseModule
+from train.fitting.pose_module import MONITORED, SEEN, NotFiniteError, PoseModule
 from train.fitting.progress import TrainingProgress
 from train.support.distributed import distributed_settings, kill_other_ranks_on_failure, rank
 from train.support.interrupts import StopOnCtrlC
@@ -59,6 +59,8 @@ class TrainingEnd:
     step: int
     why: str | None
     """Why it ended early, as a phrase; None where it ran to its end."""
+    fault: str = ""
+    """What made it impossible to go on; then `best` is what was good until then."""
 
 
 def train(job: Job, out: Path, start: int, module: PoseModule) -> TrainingEnd:
@@ -117,16 +119,26 @@ def train(job: Job, out: Path, start: int, module: PoseModule) -> TrainingEnd:
             enable_model_summary=False,
         )
         notes = _explain_full_gpu(trainer, last, resumable) if config.device == "gpu" else nullcontext()
-        with stop.listening(config.devices > 1), notes, kill_other_ranks_on_failure(trainer), disable_tf32():
-            trainer.fit(
-                module,
-                batches(job, start),
-                ValidationBatches(job.watched, job.spec, config.batch_size),
-                ckpt_path=last if start else None,
-                weights_only=True,
-            )
+        fault = ""
+        try:
+            with (
+                stop.listening(config.devices > 1),
+                notes,
+                kill_other_ranks_on_failure(trainer),
+                disable_tf32(),
+            ):
+                trainer.fit(
+                    module,
+                    batches(job, start),
+                    ValidationBatches(job.watched, job.spec, config.batch_size),
+                    ckpt_path=last if start else None,
+                    weights_only=True,
+                )
+        except NotFiniteError as error:
+            fault = str(error)
     best = checkpoints.best_model_path
-    return TrainingEnd(Path(best) if best else None, trainer.global_step, "" if stop.asked else patience.why)
+    why = "" if stop.asked else patience.why
+    return TrainingEnd(Path(best) if best else None, trainer.global_step, why, fault)
 
 
 def batches(job: Job, start: int) -> StepBatches:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from rt_pose.errors import UserError
+from rt_pose.inference.gpu.video import check_upright
 from rt_pose.package import InputSpec
 from train.config import LossConfig, TrainConfig
 from train.data.augment import is_noisy
@@ -89,7 +90,13 @@ def index_videos(config: TrainConfig, folder: Path) -> list[IndexedVideo]:
     """
     if not uses_clips(config):
         return []
-    return check_videos(find_videos(folder, config.videos), config.clip_length)
+    videos = check_videos(find_videos(folder, config.videos), config.clip_length)
+    for video in videos:
+        if config.decoder == "nvdec":
+            check_upright(video.info)
+        for note in video.info.notes:
+            _LOG.info(note)
+    return videos
 
 
 def prepare(

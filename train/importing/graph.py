@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -13,8 +13,10 @@ from onnx.compose import add_prefix_graph
 
 from rt_pose.errors import UserError, nearest
 from rt_pose.inference.engine import NETWORK_INPUT, NETWORK_OUTPUT
+from rt_pose.onnx_file import external_files
+from rt_pose.package import file_sha256
+from train.importing.onnx_spec import Layout
 
-Layout = Literal["NCHW", "NHWC"]
 _PREFIX = "original/"
 """Before every name of the original graph, so that none can collide with a new one."""
 
@@ -35,10 +37,11 @@ def load_graph(path: Path) -> Any:
     Raises
     ------
     UserError
-        Where it cannot be read.
+        Where it cannot be read, or takes weights from outside its folder.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a network as ONNX")
+    weight_files(path)
     try:
         model = onnx.load(str(path))
         onnx.checker.check_model(model)
@@ -46,6 +49,40 @@ def load_graph(path: Path) -> Any:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "not an ONNX file"
         raise UserError(f"{path}: not a network that can be read as ONNX: {reason}") from error
     return model
+
+
+def weight_files(path: Path) -> dict[str, str]:
+    """Find the files beside an ONNX file that it takes weights from.
+
+    Parameters
+    ----------
+    path
+        The ONNX file.
+
+    Returns
+    -------
+    dict[str, str]
+        Their sha256 by name. The package itself gets one file with all weights inside.
+
+    Raises
+    ------
+    UserError
+        Where one is missing, or lies or leads elsewhere than beside the ONNX file.
+    """
+    try:
+        names = sorted(external_files(path.read_bytes()))
+    except ValueError as error:
+        raise UserError(f"{path}: not a network that can be read as ONNX: {error}") from error
+    for name in names:
+        file = path.parent / name
+        if not name or Path(name).name != name or "\\" in name or file.is_symlink():
+            raise UserError(
+                f"{path}: it takes weights from {name!r}, which is no file beside it; save it with its "
+                "weights inside, or with `location` a plain name"
+            )
+        if not file.is_file():
+            raise UserError(f"{path}: its weights in {name} are not there; copy that file beside it")
+    return {name: file_sha256(path.parent / name) for name in names}
 
 
 def inputs_of(model: Any) -> list[str]:

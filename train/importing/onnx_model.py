@@ -1,49 +1,24 @@
-"""`rt-pose import onnx`: any heatmap network, and a YAML that says what an ONNX file does not.
-
-keypoints: [nose, left_ear, right_ear, tail]
-skeleton: [[nose, tail]]                    # may be left out
-input: {width: 256, height: 256, channels: 3, mean: [123.7, 116.3, 103.5], std: [58.4, 57.1, 57.4]}
-decode: {stride: 4, activation: sigmoid}    # the fields of `DecodeSpec`
-maps: heatmap                               # names of outputs; may be left out where there is one
-locref: offsets                             # with `decode.decoder: argmax_locref`
-image: input                                # name of the input; may be left out where there is one
-layout: NCHW                                # or NHWC, of input and outputs
-"""
+"""`rt-pose import onnx`: any heatmap network, and a YAML (`onnx_spec`) that says what the file does not."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
 
 from rt_pose.config.build import load
 from rt_pose.errors import UserError, nearest
-from rt_pose.package import DecodeSpec, InputSpec, file_sha256
-from train.importing.graph import Layout, check_name, inputs_of, keep_maps, load_graph, outputs_of
+from rt_pose.package import file_sha256
+from train.importing.graph import (
+    check_name,
+    inputs_of,
+    keep_maps,
+    load_graph,
+    outputs_of,
+    weight_files,
+)
 from train.importing.imported_network import ImportedNetwork
-
-
-@dataclass
-class OnnxSpec:
-    """What an ONNX file does not say by itself."""
-
-    keypoints: list[str]
-    """In the order of the heatmaps."""
-    input: InputSpec
-    """What the network wants to see; mean and std per channel in grey levels 0..255."""
-    decode: DecodeSpec
-    """How its output becomes keypoints."""
-    skeleton: list[tuple[str, str]] = field(default_factory=list)
-    """Bones, as pairs of keypoints."""
-    image: str | None = None
-    """The graph's input."""
-    maps: str | None = None
-    """The output with one heatmap a keypoint."""
-    locref: str | None = None
-    """The output with x and y offsets of each keypoint in turn."""
-    layout: Layout = "NCHW"
-    """Of the graph's input and outputs."""
+from train.importing.onnx_spec import OnnxSpec
 
 
 def read_onnx(path: Path, spec_file: Path) -> ImportedNetwork:
@@ -84,8 +59,13 @@ def read_onnx(path: Path, spec_file: Path) -> ImportedNetwork:
         keypoints=spec.keypoints,
         bones=spec.skeleton,
         write_onnx=lambda file: onnx.save(cut, str(file)),
-        provenance={"imported": "ONNX", "file": path.name, "sha256": file_sha256(path)},
+        provenance={"imported": "ONNX", "file": path.name, "sha256": file_sha256(path), **_weights(path)},
     )
+
+
+def _weights(path: Path) -> dict[str, dict[str, str]]:
+    files = weight_files(path)
+    return {"weights": files} if files else {}
 
 
 def _other(outputs: list[str], locref: str) -> str | None:

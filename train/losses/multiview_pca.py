@@ -70,7 +70,7 @@ def multiview_pca(context: LossContext) -> FittedLoss:
             f"losses.multiview_pca: {len(rows)} labels show a body part of `views` in every view, "
             f"{LEAST_ROWS} are needed; label more frames, or correct `views`"
         )
-    space = fit_space(rows, lambda _: VIEW_DIMENSIONS)
+    space = fit_space(rows, lambda _: VIEW_DIMENSIONS, "multiview_pca")
     if context.settings.eps is not None:
         space.eps.fill_(context.settings.eps)
     eps = ", ".join(f"{value:.1f}" for value in space.eps.tolist())

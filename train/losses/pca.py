@@ -12,12 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rt_pose.errors import UserError
 from rt_pose.offline.pose_space import principal, residuals
 from rt_pose.types import FloatArray
 
 PERCENTILE = 99.0
 """Residuals of labels up to this percentile (0..100) cost nothing."""
 FOLDS = 20
+LEAST_PX2 = 1e-6
+"""Variance along a component under which positions do not vary: rounding leaves as much."""
 
 
 @dataclass
@@ -65,7 +68,7 @@ class PcaSpace:
         return torch.linalg.vector_norm((d - scores @ components).unflatten(1, (-1, 2)), dim=-1)
 
 
-def fit_space(rows: FloatArray, dimensions: Callable[[FloatArray], int]) -> PcaSpace:
+def fit_space(rows: FloatArray, dimensions: Callable[[FloatArray], int], loss: str) -> PcaSpace:
     """Fit a space to positions.
 
     Parameters
@@ -73,12 +76,20 @@ def fit_space(rows: FloatArray, dimensions: Callable[[FloatArray], int]) -> PcaS
     rows
         Positions (P, n, 2), frame px; none missing.
     dimensions
-        Counts the components to keep, given the rows as (P, 2 n).
+        Counts the components to keep, given the rows as (P, 2 n). Fewer are kept where positions do not vary
+        along all of them.
+    loss
+        Name of the loss, for messages.
 
     Returns
     -------
     PcaSpace
         The space with its tolerance.
+
+    Raises
+    ------
+    UserError
+        Where the positions do not vary at all.
 
     Notes
     -----
@@ -86,7 +97,13 @@ def fit_space(rows: FloatArray, dimensions: Callable[[FloatArray], int]) -> PcaS
     residuals of the fit itself are too small, and correct poses would be punished.
     """
     d = rows.reshape(len(rows), -1)
-    count = dimensions(d)
+    varying = int((np.linalg.svd(d - d.mean(axis=0), compute_uv=False) ** 2 / len(d) > LEAST_PX2).sum())
+    if not varying:
+        raise UserError(
+            f"losses.{loss}: its keypoints stand at one and the same place in all {len(d)} labels, so there "
+            "is no space that poses keep to; leave the loss out, or give it keypoints that move"
+        )
+    count = min(dimensions(d), varying)
     mean, components, far = principal(d, count)
     variances = ((d - mean) @ components.T).var(axis=0)
     rest = far.sum() / max(len(d) * (d.shape[1] - count), 1)
@@ -136,7 +153,7 @@ def components_for(share: float) -> Callable[[FloatArray], int]:
     def count(d: FloatArray) -> int:
         strength = np.linalg.svd(d - d.mean(axis=0), compute_uv=False) ** 2
         # Rounding may leave the whole sum a hair under the share that is asked for.
-        return int(np.searchsorted(np.cumsum(strength) / strength.sum(), share - 1e-12) + 1)
+        return int(np.searchsorted(np.cumsum(strength), (share - 1e-12) * strength.sum()) + 1)
 
     return count
 

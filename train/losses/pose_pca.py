@@ -59,7 +59,7 @@ def pose_pca(context: LossContext) -> FittedLoss:
     if len(whole) < LEAST_POSES:
         raise UserError(_too_few(chosen, seen, len(whole)))
     share = VARIANCE if context.settings.variance is None else context.settings.variance
-    space = fit_space(whole, components_for(share))
+    space = fit_space(whole, components_for(share), "pose_pca")
     dimensions = len(space.components)
     if dimensions >= min(2 * len(chosen), len(whole) - 1):
         raise UserError(

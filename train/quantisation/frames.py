@@ -1,9 +1,9 @@
 """The frames that lower precisions are calibrated and measured on.
 
 A package of `rt-pose train fit` names its training frames, which calibrate, and those kept back, which
-measure. Where it kept none back its golden frames measure, and do not calibrate. Of an imported network
-nobody knows which frames it was trained on: its recordings calibrate, and its labels, where there are any,
-only measure.
+measure. Where it kept none back its golden frames measure, and do not calibrate. Without that data recordings
+calibrate, and the golden frames measure. Of an imported network nobody knows which frames it was trained on:
+its recordings calibrate, and its labels, where there are any, only measure.
 """
 
 from __future__ import annotations
@@ -64,9 +64,8 @@ def collect_frames(package: Package, config: QuantiseConfig) -> CalibrationFrame
         Where the package or the labels do not fit it, or where too few frames are given.
     """
     spec, recorded = package.manifest.input, _recorded(package, config.frames)
-    if "imported" not in package.manifest.training:
-        if not config.data:
-            raise UserError("data: no folder given; say `--data FOLDER`")
+    own = "imported" not in package.manifest.training
+    if own and config.data:
         training, kept_back = labeled_frames(package.manifest, Path(config.data))
         labeled = kept_back if len(kept_back) else None
         images = training.images if labeled else _drop(package.golden.frames, training.images)
@@ -79,10 +78,11 @@ def collect_frames(package: Package, config: QuantiseConfig) -> CalibrationFrame
             )
         return CalibrationFrames(calibrate, labeled, recorded[1::2])
     if len(recorded) < LEAST_FRAMES:
+        what = "a network without the data that it was trained on" if own else "an imported network"
         raise UserError(
-            f"frames: an imported network is calibrated on recordings like those it will be used on, at "
-            f"least {LEAST_FRAMES} frames, here are {len(recorded)}; say "
-            "`--frames '[VIDEO]'` (or a folder of images)"
+            f"frames: {what} is calibrated on recordings like those it will be used on, at least "
+            f"{LEAST_FRAMES} frames, here are {len(recorded)}; say "
+            "`--frames '[VIDEO]'` (or a folder of images)" + (", or `--data FOLDER`" if own else "")
         )
     labels = labels_of(spec, package.manifest.keypoints, Path(config.data)) if config.data else None
     return CalibrationFrames(recorded[::2], labels, recorded[1::2])

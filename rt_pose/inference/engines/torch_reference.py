@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import zipfile
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.config.schema import Device
-from rt_pose.errors import UserError
 from rt_pose.extras import installed, remedy
 from rt_pose.inference.engine import ContextEngine, engine_backend
+from rt_pose.inference.torch_program import read_program
 from rt_pose.package import InputSpec
 
 PROGRAM = "network.pt2"
@@ -38,12 +37,7 @@ class TorchEngine(ContextEngine):
         version = importlib.metadata.version("torch")
         self.description = f"torch {version} on the CPU (reference), {precision}, {threads} threads"
         torch.set_num_threads(threads)
-        try:
-            self._network = torch.export.load(folder / PROGRAM).module()
-        except (RuntimeError, ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-            raise UserError(
-                f"network {folder / PROGRAM}: torch cannot load it: {error}; export the package again"
-            ) from error
+        self._network = read_program(folder / PROGRAM).module()
 
     @classmethod
     def precisions(cls) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.export.passes import move_to_device_pass
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from rt_pose.errors import UserError
+from rt_pose.inference.torch_program import read_program
 
 _CONVOLUTION, _BATCH_NORM = torch.ops.aten.conv2d.default, torch.ops.aten.batch_norm.default
 _CONV_ARGS = 3
@@ -40,11 +39,7 @@ def load_program(path: Path, device: torch.device, dtype: torch.dtype) -> nn.Mod
     UserError
         Where torch cannot load the file.
     """
-    try:
-        program = torch.export.load(path)
-    except (RuntimeError, ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"network {path}: torch cannot load it: {error}; export the package again") from error
-    module = move_to_device_pass(program, str(device)).module()
+    module = move_to_device_pass(read_program(path), str(device)).module()
     fold_batch_norms(module)
     module.to(dtype)
     for parameter in module.parameters():

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rt_pose.errors import UserError
 from rt_pose.inference.gpu.device import out_of_memory
-from rt_pose.video import Channels, probe
+from rt_pose.video import Channels, VideoInfo, probe
 
 SEQUENCE = 8
 """Frames that a reader of a whole video gives at a time."""
@@ -51,9 +51,11 @@ def read_on_device(path: Path, channels: Channels, device: torch.device) -> Iter
     Raises
     ------
     UserError
-        Where NVDEC cannot decode it, or it ends early.
+        Where NVDEC cannot decode it or would show it turned, or it ends early.
     """
-    total = probe(path).frames
+    info = probe(path)
+    check_upright(info)
+    total = info.frames
     sequences = -(-total // SEQUENCE)
     with _quoted(path):
         pipeline = _pipeline(device, SEQUENCE, {"filenames": [str(path)], "pad_sequences": True})
@@ -61,6 +63,27 @@ def read_on_device(path: Path, channels: Channels, device: torch.device) -> Iter
         with _quoted(path):
             sequence = _sequence(pipeline, channels)
         yield from sequence[: total - k * SEQUENCE]
+
+
+def check_upright(info: VideoInfo) -> None:
+    """Refuse a video whose display matrix turns its frames: NVDEC leaves them as they lie in the file.
+
+    Parameters
+    ----------
+    info
+        What the file holds.
+
+    Raises
+    ------
+    UserError
+        Where it is such a video.
+    """
+    if info.rotation:
+        raise UserError(
+            f"video {info.path}: its frames are turned by {info.rotation} degrees when they are shown, and "
+            "the GPU's decoder leaves them as they lie; use `decoder: pyav`, or write them turned: "
+            f"`ffmpeg -i {info.path.name} -crf 12 {info.path.stem}_new.mp4`"
+        )
 
 
 def read_ranges(

@@ -15,7 +15,9 @@ from rigs.simulated.options import SimulatedOptions
 from rt_pose.audit.hindsight import Episode
 from rt_pose.clock import NS_PER_MS
 from rt_pose.decisions.decide import Decider, make_rules
+from rt_pose.decisions.rule_state import RuleStates
 from rt_pose.package import TrackingSpec
+from rt_pose.rules.semantics import FIRST
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import FrameStamps, Pose
 
@@ -35,12 +37,15 @@ def noisy_poses(seed: int, seconds: float) -> Poses:
 
 @pytest.mark.parametrize("delay_ms", [2.0, 50.0])
 def test_a_sweep_says_what_the_loop_would_decide(delay_ms: float) -> None:
-    """The real decider at a probability of 0.5 fires where the series of the sweep rises to it."""
+    """The real decider at a probability of 0.5 fires where the series of the sweep rises to it.
+
+    Its line is never busy: that is no matter of the series.
+    """
     poses = noisy_poses(3, 8.0)
     config = probability.case_config()
     judged = probability.score_poses(poses, TRACKING, (delay_ms,))
     rules = make_rules(config, KEYPOINTS, {"stimulus": delay_ms})
-    tracker, decider = CausalFilter(TRACKING, 1, K), Decider(rules, 0)
+    tracker, decider = CausalFilter(TRACKING, 1, K), Decider(rules, 0, states=RuleStates(1, FIRST))
     fired: dict[str, list[int]] = {rule.name: [] for rule in rules}
     for i, t_ns in enumerate(poses.truth.t_ns.tolist()):
         stamps = FrameStamps(i, t_ns, t_ns + MS, t_ns)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.clip import HEIGHT, WIDTH, shown_index, write_clip
+from support.odd_videos import corner, film, joined
 
 import rigs
 from rigs.cameras import video
@@ -190,6 +191,50 @@ def test_frames_are_scaled_where_a_size_is_asked_for(clip: Path, preload: bool) 
     for expected in range(3):
         assert camera.grab(image) is not None
         assert shown_index(image) == expected
+    camera.close()
+
+
+@pytest.mark.parametrize("preload", [False, True])
+def test_a_recording_whose_times_begin_again_keeps_its_pace_in_a_new_epoch(
+    tmp_path: Path, preload: bool
+) -> None:
+    frames = [corner(i) for i in range(6)]
+    path = joined(tmp_path / "joined.ts", frames, frames)
+    camera = VideoCamera(
+        "file", VideoOptions(str(path), loop=True, preload=preload), DriverContext(FakeClock())
+    )
+    info = camera.open()
+    image = np.zeros((info.height, info.width, info.channels), np.uint8)
+    seen = [stamps for _ in range(30) if (stamps := camera.grab(image)) is not None]
+    camera.close()
+    assert [stamps.epoch for stamps in seen] == [i // 6 for i in range(30)]
+    assert [stamps.index for stamps in seen] == list(range(30))
+    for times in ([s.t_scene_ns for s in seen], [s.t_exposure_ns or 0 for s in seen]):
+        np.testing.assert_allclose(np.diff(times), 1e9 / 30, atol=2e5)
+
+
+def test_a_recording_whose_size_changes_ends_with_a_fault_that_says_so(tmp_path: Path) -> None:
+    path = joined(tmp_path / "changed.ts", [corner(i) for i in range(4)], [corner(0, 80, 60)] * 3)
+    camera = VideoCamera("file", VideoOptions(str(path), size=[32, 24]), DriverContext(FakeClock()))
+    camera.open()
+    image = np.zeros((24, 32, 3), np.uint8)
+    for _ in range(4):
+        assert camera.grab(image) is not None
+    with pytest.raises(
+        CameraFault, match="its frames change from 64x48 to 80x60 at frame 4; the 4 frames before"
+    ):
+        camera.grab(image)
+    camera.close()
+
+
+def test_a_phones_recording_is_played_upright(tmp_path: Path) -> None:
+    path = film(tmp_path / "phone.mp4", [corner(i) for i in range(4)], rotation=-90)
+    camera = VideoCamera("file", VideoOptions(str(path), channels=1), DriverContext(FakeClock()))
+    info = camera.open()
+    assert (info.width, info.height) == (48, 64)
+    image = np.zeros((64, 48, 1), np.uint8)
+    assert camera.grab(image) is not None
+    assert np.abs(image[..., 0].astype(int) - np.rot90(corner(0), -1)).max() <= 4
     camera.close()
 
 

@@ -11,10 +11,11 @@ import h5py
 import numpy as np
 import pytest
 from support.labeled_folder import KEYPOINTS, SIZE, make_labeled_folder, read_rows, write_rows
+from support.odd_videos import corner, film
 
 from rt_pose.errors import UserError
 from rt_pose.video import VideoReader, read_frames
-from train.data.labels import read_labels
+from train.data.labels import LabeledFrames, read_labels
 from train.data.sources import open_source
 from train.data.split import split_frames
 
@@ -57,6 +58,65 @@ def test_every_dialect_gives_the_same_labels(folder: Path, dialect: str) -> None
     assert frames.names == plain.names
     assert frames.keypoints == plain.keypoints
     np.testing.assert_array_equal(frames.xy, plain.xy)
+
+
+def _semicolons(text: str) -> str:
+    """As a spreadsheet of a country with decimal commas writes it."""
+    lines = [line.split(",") for line in text.splitlines()]
+    return "\n".join(";".join([name, *(cell.replace(".", ",") for cell in cells)]) for name, *cells in lines)
+
+
+SPREADSHEETS = {
+    "semicolons": lambda text: _semicolons(text).encode(),
+    "semicolons in UTF-16": lambda text: _semicolons(text).encode("utf-16"),
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "UTF-16, tabs": lambda text: text.replace(",", "\t").encode("utf-16"),
+    "UTF-16, the other byte first": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+    "blank columns": lambda text: "\n".join(f"{line},," for line in text.splitlines()).encode(),
+    "blank columns under the header only": lambda text: "\n".join(
+        f"{line},," if i < 3 else line for i, line in enumerate(text.splitlines())
+    ).encode(),
+    "a blank column between": lambda text: "\n".join(
+        ",".join([*c[:3], "", *c[3:]]) for c in (t.split(",") for t in text.splitlines())
+    ).encode(),
+}
+
+
+@pytest.mark.parametrize("form", SPREADSHEETS)
+def test_what_spreadsheets_make_of_it_gives_the_same_labels(folder: Path, form: str) -> None:
+    plain = read_labels(folder, "")
+    path = folder / "CollectedData.csv"
+    path.write_bytes(SPREADSHEETS[form](path.read_text(encoding="utf-8")))
+    frames = read_labels(folder, "")
+    assert (frames.names, frames.keypoints) == (plain.names, plain.keypoints)
+    np.testing.assert_array_equal(frames.xy, plain.xy)
+    path.rename(folder / "other.csv")
+    assert read_labels(folder, "").names == plain.names, "found by its header"
+
+
+def test_a_cell_without_a_header_and_another_encoding_are_named(folder: Path) -> None:
+    path = folder / "CollectedData.csv"
+    text = path.read_text(encoding="utf-8")
+    lines = [f"{line}," for line in text.splitlines()]
+    lines[4] += "look at this"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(UserError, match="row 5: 8 cells where the header has 7"):
+        read_labels(folder, "")
+    path.write_bytes(text.replace("large", "gro\u00df").encode("cp1252"))
+    with pytest.raises(UserError, match="save it as 'CSV UTF-8'"):
+        read_labels(folder, "CollectedData.csv")
+
+
+def test_letters_composed_otherwise_on_disk_than_in_the_table(folder: Path) -> None:
+    plain = read_labels(folder, "")
+    (folder / "labeled-data").rename(folder / "Ka\u0308fig")
+    rows = read_rows(folder)
+    write_rows(
+        folder, rows[:3] + [[row[0].replace("labeled-data", "K\u00e4fig"), *row[1:]] for row in rows[3:]]
+    )
+    frames = read_labels(folder, "")
+    assert frames.names[0].startswith("K\u00e4fig/")
+    np.testing.assert_array_equal(frames.images[2], plain.images[2])
 
 
 def test_two_individuals_are_refused(folder: Path) -> None:
@@ -249,6 +309,77 @@ def test_frames_of_a_sleap_file_come_from_its_recording(data_dir: Path, tmp_path
         assert np.abs(image.astype(int) - frame.image).max() <= 2
 
 
+LABELED = {"day1": (0, 2, 4), "day2": (0, 2, 5)}
+
+
+@pytest.fixture
+def two_days(tmp_path: Path) -> Path:
+    """labels.slp on day1/cam.mp4, whose frames are bright, and on day2/cam.mp4, whose frames are dark."""
+    import sleap_io
+
+    skeleton = sleap_io.Skeleton(["nose", "tail"])
+    frames, videos = [], []
+    for day, level in (("day1", 200), ("day2", 60)):
+        (tmp_path / "src" / day).mkdir(parents=True)
+        recording = film(
+            tmp_path / "src" / day / "cam.mp4", [np.full((48, 64), level + 4 * i, np.uint8) for i in range(8)]
+        )
+        video = sleap_io.Video(str(recording))
+        videos.append(video)
+        for index in LABELED[day]:
+            instance = sleap_io.Instance.from_numpy(np.array([[10.0, 10], [20, 20]]), skeleton=skeleton)
+            frames.append(sleap_io.LabeledFrame(video=video, frame_idx=index, instances=[instance]))
+    (tmp_path / "project").mkdir()
+    labels = sleap_io.Labels(frames, videos=videos, skeletons=[skeleton])
+    labels.save(str(tmp_path / "project/labels.slp"), embed=False)
+    return tmp_path / "project"
+
+
+def _check_two_days(frames: LabeledFrames) -> None:
+    assert frames.names == [f"{day}/cam/frame_{i:06d}" for day, rows in LABELED.items() for i in rows]
+    expected = [base + 4 * i for base, rows in zip((200, 60), LABELED.values(), strict=True) for i in rows]
+    found = [float(image.mean()) for image in frames.images]
+    np.testing.assert_allclose(found, expected, atol=3)
+
+
+def test_recordings_of_one_name_are_told_apart_in_place_and_moved(two_days: Path) -> None:
+    frames = read_labels(two_days, "")
+    _check_two_days(frames)
+    assert "by video" in split_frames(two_days, frames.names, 0.5, 0).how
+    source = two_days.parent / "src"
+    for place in (two_days, two_days / "videos"):
+        for day in LABELED:
+            (place / day).mkdir(parents=True)
+            shutil.move(source / day / "cam.mp4", place / day / "cam.mp4")
+        _check_two_days(read_labels(two_days, ""))
+        source = place
+
+
+def test_a_copy_that_may_be_of_another_recording_of_that_name_is_not_taken(two_days: Path) -> None:
+    shutil.copy(two_days.parent / "src/day1/cam.mp4", two_days / "cam.mp4")
+    _check_two_days(read_labels(two_days, ""))
+    shutil.rmtree(two_days.parent / "src")
+    with pytest.raises(UserError, match=r"several recordings called cam\.mp4;.*this one as day2/cam\.mp4"):
+        read_labels(two_days, "")
+
+
+def test_labels_on_a_phones_recording_lie_where_they_were_drawn(tmp_path: Path) -> None:
+    import sleap_io
+
+    recording = film(tmp_path / "phone.mp4", [corner(i) for i in range(4)], rotation=-90)
+    skeleton = sleap_io.Skeleton(["bright"])
+    shown = np.argwhere(np.rot90(corner(0), -1) > 150).mean(axis=0)[::-1]  # x, y as a player shows it
+    instance = sleap_io.Instance.from_numpy(shown[None], skeleton=skeleton)
+    video = sleap_io.Video(str(recording))
+    frame = sleap_io.LabeledFrame(video=video, frame_idx=1, instances=[instance])
+    labels = sleap_io.Labels([frame], videos=[video], skeletons=[skeleton])
+    labels.save(str(tmp_path / "labels.slp"), embed=False)
+    frames = read_labels(tmp_path, "")
+    x, y = frames.xy[0, 0].round().astype(int)
+    assert frames.images[0].shape[:2] == (64, 48)
+    assert frames.images[0][y - 10 : y + 10, x - 8 : x + 8].min() > 150
+
+
 def test_files_of_sleap_before_format_1_1_are_moved_by_half_a_pixel(data_dir: Path, tmp_path: Path) -> None:
     sample = data_dir / "mouse-4cam-sleap/back/minimal_back_proofread.slp"
     shutil.copy(sample, tmp_path / "old.slp")
@@ -295,3 +426,9 @@ def test_drawn_images_are_what_the_labels_say(folder: Path) -> None:
     assert frames.keypoints == KEYPOINTS
     expected = cv2.imread(str(folder / frames.names[0]), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(frames.images[0][..., 0], expected)
+
+
+def test_a_key_that_a_project_has_twice_is_told_with_both_lines(project: Path) -> None:
+    (project / "config.yaml").write_text("scorer: Eve\n" + CONFIG)
+    with pytest.raises(UserError, match=r"config\.yaml:\d+: 'scorer' is written twice, first in line 1"):
+        read_labels(project, "")

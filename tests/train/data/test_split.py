@@ -34,6 +34,38 @@ def test_videos_stay_together(tmp_path: Path) -> None:
     assert kept.pop() in split.how
 
 
+UNEQUAL = [
+    *(f"labeled-data/big/img{i}.png" for i in range(60)),
+    *(f"labeled-data/small/img{i}.png" for i in range(5)),
+]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_larger_video_trains_and_a_share_that_is_far_off_is_told(tmp_path: Path, seed: int) -> None:
+    split = split_frames(tmp_path, UNEQUAL, 0.15, seed)
+    assert len(split.train) == 60
+    assert "small kept back; that is 8% of the frames, not the 15% asked for" in split.how
+    alike = [f"labeled-data/video{v}/img{i}.png" for v in range(2) for i in range(30)]
+    assert "that is 50% of the frames, not the 15% asked for" in split_frames(tmp_path, alike, 0.15, seed).how
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("sizes", [[40, 30, 20, 10, 5, 5], [7] * 13, [100, 3, 3, 3, 3], [12, 1, 1]])
+def test_the_share_kept_back_is_near_the_asked_one(tmp_path: Path, sizes: list[int], seed: int) -> None:
+    names = [f"labeled-data/video{v}/img{i}.png" for v, size in enumerate(sizes) for i in range(size)]
+    split = split_frames(tmp_path, names, 0.15, seed)
+    wanted = max(round(0.15 * len(names)), 1)
+    assert abs(len(split.validation) - wanted) <= 5
+
+
+def test_a_split_file_as_spreadsheets_write_it(tmp_path: Path) -> None:
+    names = ["labeled-data/K\u00e4fig/a.png", "labeled-data/K\u00e4fig/b.png"]
+    text = "image;split\nlabeled-data\\Ka\u0308fig\\a.png;train\n" + f"{names[1]};val \n;\n"
+    (tmp_path / "split.csv").write_bytes(text.encode("utf-16"))
+    split = split_frames(tmp_path, names, 0.5, 0)
+    assert (split.train.tolist(), split.validation.tolist()) == ([0], [1])
+
+
 def test_one_video_always_stays_for_training(tmp_path: Path) -> None:
     split = split_frames(tmp_path, FOUR_VIDEOS, 0.99, seed=0)
     assert len(split.train) == 5

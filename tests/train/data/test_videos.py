@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from support.moving_disc import write_disc
+from support.odd_videos import corner, film, joined
 
 from rt_pose.errors import UserError
+from rt_pose.video import read_frames
+from train.data.clip_reader import ClipReader
 from train.data.videos import check_videos, find_videos, index_video
 
 
@@ -61,6 +65,26 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         assert notes in line
 
 
+def test_clips_come_upright_and_with_the_levels_that_prediction_sees(tmp_path: Path) -> None:
+    for path in (
+        film(tmp_path / "phone.mp4", [corner(i) for i in range(8)], rotation=-90),
+        film(tmp_path / "gray.mp4", [corner(i) for i in range(8)], pix_fmt="gray"),
+    ):
+        (video,) = check_videos([path], 3)
+        clip = ClipReader(1).read(video, 2, 3)
+        assert clip is not None
+        predicted = [frame.image for frame in read_frames(path, 1)][2:5]
+        assert clip[0].shape == (video.size[1], video.size[0], 1)
+        np.testing.assert_array_equal(clip, predicted)
+
+
+def test_times_that_begin_again_are_refused_and_no_clip_is_taken_across_another_size(tmp_path: Path) -> None:
+    frames = [corner(i) for i in range(8)]
+    again = joined(tmp_path / "again.ts", frames, frames)
+    with pytest.raises(UserError, match=r"its times begin again at frame 8,.* setpts=N/FRAME_RATE/TB"):
+        index_video(again)
+
+
 def test_yuv444p_serves(data_dir: Path) -> None:
     path = data_dir / "openfield-dlc/videos/m3v1mp4.mp4"
     with av.open(str(path)) as container:
@@ -80,3 +104,18 @@ def test_videos_are_found_in_the_folder(tmp_path: Path) -> None:
     assert find_videos(tmp_path, ["videos/a.mkv"]) == [one]
     with pytest.raises(UserError, match=r"no such file: .*b\.mkv"):
         find_videos(tmp_path, ["videos/b.mkv"])
+
+
+def test_a_path_from_the_current_folder_is_told_from_one_in_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    video = write_disc(tmp_path / "a.mkv", frames=3)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as raised:
+        find_videos(data, ["a.mkv"])
+    message = str(raised.value)
+    assert f"relative to the data folder ({data})" in message
+    assert message.endswith(f"for the one in the current folder write {video}")
+    assert find_videos(data, [video]) == [video]

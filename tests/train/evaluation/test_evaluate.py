@@ -17,8 +17,11 @@ from support.html_page import NASTY, check_escaped, check_page
 from support.tiny_package import disc_frame, make_tiny_package
 
 from rt_pose.errors import UserError
+from rt_pose.package import read_package
+from train.data.labels import read_labels
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.evaluate import evaluate
+from train.evaluation.labeled import sets_of
 from train.evaluation.page import page
 
 FRAMES = 16
@@ -155,3 +158,19 @@ def test_what_cannot_be_evaluated_is_refused(config: EvaluateConfig, tmp_path: P
         with pytest.raises(UserError, match=expected):
             evaluate(replace(fresh, **changes))  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
+
+
+def test_the_split_of_a_training_names_no_file_that_is_not_there(
+    config: EvaluateConfig, tmp_path: Path
+) -> None:
+    frames = read_labels(Path(config.data), "", "gray")
+    manifest = read_package(config.model).manifest
+    manifest.training |= {
+        "trained_on": frames.names[:12], "kept_back": frames.names[12:], "split": "as split.csv says"
+    }  # fmt: skip
+    there = sets_of(frames, Path(config.data), manifest)
+    assert there.how == "as split.csv says"
+    elsewhere = sets_of(frames, tmp_path, manifest)
+    assert elsewhere.names == there.names
+    assert elsewhere.how.startswith("as in the training (")
+    assert "this folder has no split.csv" in elsewhere.how

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.metadata
 import json
+import re
 import shutil
 import signal
 import zipfile
@@ -23,7 +24,7 @@ from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.engines.torch_reference import PROGRAM
 from rt_pose.package import Package, read_package
 from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
-from train.fitting.fit import fit
+from train.fitting.fit import TrainingFault, fit
 from train.support.disk import explain_full_disk, make_folder
 
 CONFIG = TrainConfig(
@@ -110,6 +111,29 @@ def test_no_file_of_the_package_holds_a_pickle(trained: tuple[Package, list[str]
     with zipfile.ZipFile(package.path / PROGRAM) as archive:
         assert not [name for name in archive.namelist() if name.endswith(".pkl")]
         assert all(archive.read(name) == b"" for name in archive.namelist() if name.endswith(".pt"))
+
+
+def test_the_first_loss_that_is_not_finite_ends_it_with_the_last_good_checkpoint(
+    folder: Path, tmp_path: Path
+) -> None:
+    explodes = replace(CONFIG.optimiser, milestones=[0.8], gamma=1e30)
+    with pytest.raises(TrainingFault, match=r"losses.heatmap_kl became nan at step 19\d; the package") as end:
+        fit(replace(CONFIG, optimiser=explodes), folder, tmp_path)
+    assert end.value.exit_code == 1
+    assert re.search(
+        r"the last good checkpoint \(step (60|120|180)\); lower `optimiser.learning_rate`", str(end.value)
+    )
+    for name in ("best", "last"):
+        kept = torch.load(tmp_path / f"checkpoints/{name}.ckpt", weights_only=True)["state_dict"]
+        assert all(torch.isfinite(values).all() for values in kept.values())
+    assert read_package(tmp_path / "package").manifest.training["step"] < 192
+
+
+def test_weights_that_are_not_finite_become_no_checkpoint(folder: Path, tmp_path: Path) -> None:
+    explodes = replace(CONFIG.optimiser, learning_rate=1e30, warmup_steps=0)
+    with pytest.raises(TrainingFault, match="before the first checkpoint: nothing to export"):
+        fit(replace(CONFIG, optimiser=explodes, steps=4, validate_every=1), folder, tmp_path)
+    assert not list(tmp_path.glob("checkpoints/*.ckpt"))
 
 
 def test_one_seed_gives_one_network(folder: Path, tmp_path: Path) -> None:

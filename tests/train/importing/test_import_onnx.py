@@ -23,8 +23,9 @@ from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.offline.predict import predict_video
-from rt_pose.package import Package, read_package
+from rt_pose.package import Package, file_sha256, read_package
 from train.data.sample_frames import read_tried_frames
+from train.importing.graph import load_graph, weight_files
 from train.importing.verbs import import_onnx, import_sleap
 
 WIDTH, HEIGHT, K = 160, 128, 4
@@ -282,3 +283,35 @@ def test_frames_are_spread_over_what_is_given(tmp_path: Path, mirror_mouse: Path
         read_tried_frames(tmp_path / "none", 1)
     with pytest.raises(UserError, match="no image there"):
         read_tried_frames(tmp_path, 1)
+
+
+@pytest.mark.parametrize("name", ["../weights.bin", "/weights.bin", "weights.bin", "linked.bin"])
+def test_weights_of_another_place_are_refused(tmp_path: Path, name: str) -> None:
+    place = tmp_path / "inner"
+    place.mkdir()
+    for file in (tmp_path / "weights.bin", tmp_path / "elsewhere.bin"):
+        file.write_bytes(bytes(64))
+    (place / "linked.bin").symlink_to(tmp_path / "elsewhere.bin")
+    weight = onnx.numpy_helper.from_array(np.zeros(4, np.float32), "w")
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value=name)
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])
+    model = helper.make_model(helper.make_graph([], "g", [], [out], initializer=[weight]))
+    (place / "net.onnx").write_bytes(model.SerializeToString())
+    expected = "are not there; copy that file" if name == "weights.bin" else "which is no file beside it"
+    with pytest.raises(UserError, match=expected):
+        load_graph(place / "net.onnx")
+
+
+def test_weights_beside_the_file_come_into_the_package(tmp_path: Path) -> None:
+    weight = onnx.numpy_helper.from_array(np.arange(4096, dtype=np.float32), "w")
+    out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [4096])
+    model = helper.make_model(
+        helper.make_graph([helper.make_node("Identity", ["w"], ["y"])], "g", [], [out], initializer=[weight])
+    )
+    path = tmp_path / "net.onnx"
+    onnx.save(model, str(path), save_as_external_data=True, location="net.data")
+    assert weight_files(path) == {"net.data": file_sha256(tmp_path / "net.data")}
+    onnx.save(load_graph(path), str(tmp_path / "whole.onnx"))
+    assert weight_files(tmp_path / "whole.onnx") == {}

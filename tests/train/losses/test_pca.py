@@ -52,7 +52,7 @@ def _tensor(values: np.ndarray) -> torch.Tensor:
 
 def test_residuals_are_those_of_plain_pca() -> None:
     poses = _poses(80)
-    space = fit_space(poses, components_for(0.99))
+    space = fit_space(poses, components_for(0.99), "pose_pca")
     d = poses.reshape(80, -1)
     _, strength, rows = np.linalg.svd(d - d.mean(0), full_matrices=False)
     count = int((np.cumsum(strength**2) / (strength**2).sum() < 0.99).sum()) + 1
@@ -156,6 +156,36 @@ def test_views_that_agree_pass_and_one_that_does_not_is_punished() -> None:
     confidence = torch.ones(10, 4)
     confidence[3, 3] = 0.01
     assert loss(clip_of(xy, confidence)).item() < 0.05, "a part missing in one view has no mirror"
+
+
+def test_keypoints_that_never_move_are_refused() -> None:
+    still = np.repeat(_poses(1), 40, axis=0)
+    with pytest.raises(UserError, match=r"losses.pose_pca: its keypoints stand at one and the same place"):
+        pose_pca(_setup(still))
+    still = np.repeat(_two_views(1)[:, [0, 0, 2, 2]], 40, axis=0)
+    with pytest.raises(UserError, match=r"losses.multiview_pca: its keypoints stand at one and the same"):
+        multiview_pca(_setup(still, SEEN, VIEWS))
+
+
+def test_positions_that_vary_along_fewer_components_than_asked_for_give_finite_losses() -> None:
+    labels = _two_views(1)[:, [0, 0, 2, 2]] + np.zeros((40, 1, 1))
+    labels[..., 0] += np.arange(40.0)[:, None]  # along x only
+    loss = multiview_pca(_setup(labels, SEEN, VIEWS)).loss
+    assert isinstance(loss, MultiviewPCA)
+    assert len(loss.space.components) == 1
+    line = np.repeat(_poses(1), 40, axis=0)
+    line[:, :3, 1] += np.arange(40.0)[:, None]  # the tail stands still
+    posed = pose_pca(_setup(line, variance=0.999999)).loss
+    for fitted, values in ((loss, labels), (posed, line)):
+        xy = _tensor(values[:10] + 3)
+        confidence = torch.ones(10, 4)
+        confidence[2, 1] = 0.01
+        xy.requires_grad_()
+        value = fitted(clip_of(xy, confidence))
+        value.backward()
+        assert torch.isfinite(value)
+        assert xy.grad is not None
+        assert torch.isfinite(xy.grad).all()
 
 
 def test_views_must_be_there() -> None:

@@ -175,7 +175,7 @@ def test_what_cannot_be_quantised_is_told_before_anything_is_made(
     config = QuantiseConfig(str(trained), str(folder))
     with pytest.raises(UserError, match="no 'int4' to add, did you mean 'int8'"):
         quantise(replace(config, precisions=["int4"]))
-    with pytest.raises(UserError, match="data: no folder given"):
+    with pytest.raises(UserError, match="a network without the data that it was trained on is calibrated on"):
         quantise(replace(config, data=""))
     with pytest.raises(UserError, match="does not say how it was trained"):
         quantise(replace(config, model=str(make_tiny_package(tmp_path / "tiny").path)))
@@ -203,3 +203,17 @@ def test_what_measures_is_not_calibrated_on_where_no_frame_was_kept_back(folder:
 def test_a_package_without_the_network_of_a_precision_says_what_adds_it(trained: Path) -> None:
     with pytest.raises(UserError, match="rt-pose train quantise"):
         choose_engine(read_package(trained), EngineConfig(backend="openvino", precision="int8"))
+
+
+@needs_int8
+def test_one_s_own_package_is_quantised_by_recordings_alone(
+    folder: Path, trained: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "package"
+    shutil.copytree(trained, path)
+    config = QuantiseConfig(str(path), frames=[str(folder)], precisions=["int8"])
+    report = quantise(config).manifest.precisions["int8"]
+    assert report.validation_error_px is None
+    assert report.video_n
+    on = collect_frames(read_package(path), config)
+    assert (len(on.calibrate), on.labeled, len(on.recorded)) == (4, None, 4)

@@ -1,0 +1,3 @@
+from bench.torture.program import main
+
+raise SystemExit(main())

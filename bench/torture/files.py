@@ -1,0 +1,149 @@
+"""Cases of damaged files: whatever reads them gives one message, or does without what is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from bench.torture.mutate import mutate_bytes, mutate_text
+from rt_pose.audit.audit import Audit, audit
+from rt_pose.config.build import load
+from rt_pose.config.schema import RunConfig
+from rt_pose.config.shipped import shipped_configs
+from rt_pose.decisions.check import check
+from rt_pose.errors import UserError
+from rt_pose.offline.prediction_files import read_predictions
+from rt_pose.package import GOLDEN, MANIFEST, NETWORK, read_package
+from rt_pose.reports.session_report import make_report
+from train.config import TrainConfig
+
+
+def damaged_yaml(work: Path, seed: int) -> str:
+    """Check a shipped configuration with some of its text changed.
+
+    Parameters
+    ----------
+    work
+        Folder of the case.
+    seed
+        Draws the configuration and the changes.
+
+    Returns
+    -------
+    str
+        What did not hold; empty where all did.
+    """
+    random = np.random.default_rng(seed)
+    shipped = shipped_configs()
+    chosen = shipped[random.integers(len(shipped))].path
+    file = work / "changed.yaml"
+    text = mutate_text(chosen.read_text(encoding="utf-8"), random)
+    file.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with contextlib.suppress(UserError):
+        if chosen.parent.name == "train":
+            load(TrainConfig, file)
+        else:
+            check(load(RunConfig, file))
+    return ""
+
+
+def damaged_package(work: Path, seed: int) -> str:
+    """Read a model package of which one file is damaged; a manifest sometimes with its hash mended.
+
+    Parameters
+    ----------
+    work
+        Folder of the case; `package` beside it is the whole one.
+    seed
+        Draws the file and the damage.
+
+    Returns
+    -------
+    str
+        What did not hold; empty where all did.
+    """
+    random = np.random.default_rng(seed)
+    package = Path(shutil.copytree(work.parent / "package", work / "package"))
+    file = package / (MANIFEST, NETWORK, GOLDEN)[random.integers(3)]
+    before = file.read_bytes()
+    if file.name == MANIFEST and random.integers(2):
+        after = _rehashed(mutate_text(before.decode(), random)).encode("utf-8", "surrogatepass")
+    else:
+        after = mutate_bytes(before, random)
+    file.write_bytes(after)
+    try:
+        read_package(package)
+    except UserError:
+        return ""
+    whole = after == before or file.name == MANIFEST  # whose text may change in what means nothing
+    return "" if whole else f"a damaged {file.name} was taken for whole"
+
+
+def damaged_session(work: Path, seed: int) -> str:
+    """Replay and report a session whose log or description is damaged.
+
+    Parameters
+    ----------
+    work
+        Folder of the case; `session` beside it is the whole one.
+    seed
+        Draws the file and the damage.
+
+    Returns
+    -------
+    str
+        What did not hold; empty where all did.
+    """
+    random = np.random.default_rng(seed)
+    session = Path(shutil.copytree(work.parent / "session", work / "session"))
+    file = session / ("log.mcap", "log.mcap", "session.json")[random.integers(3)]
+    file.write_bytes(mutate_bytes(file.read_bytes(), random))
+    with contextlib.suppress(UserError):
+        audit(session, Audit())
+    with contextlib.suppress(UserError):
+        make_report(session)
+    return ""
+
+
+def damaged_labels(work: Path, seed: int) -> str:
+    """Read a table of labels, and the same as predictions, with some of its text changed.
+
+    Parameters
+    ----------
+    work
+        Folder of the case; `labels` beside it is a labeled folder.
+    seed
+        Draws the changes.
+
+    Returns
+    -------
+    str
+        What did not hold; empty where all did.
+    """
+    from train.data.labels import read_labels  # here: it needs the extra [train]
+
+    random = np.random.default_rng(seed)
+    folder = Path(shutil.copytree(work.parent / "labels", work / "labels"))
+    table = next(folder.glob("*.csv"))
+    table.write_bytes(mutate_text(table.read_text(encoding="utf-8"), random).encode("utf-8", "surrogatepass"))
+    with contextlib.suppress(UserError):
+        read_labels(folder, "")
+    with contextlib.suppress(UserError):
+        read_predictions(table, scored=False)
+    return ""
+
+
+def _rehashed(text: str) -> str:
+    """A manifest's text with the hash that it should have, where it is still JSON."""
+    try:
+        plain = json.loads(text)
+        plain["sha256"] = ""
+    except (ValueError, TypeError, RecursionError):
+        return text
+    plain["sha256"] = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    return json.dumps(plain)

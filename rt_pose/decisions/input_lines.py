@@ -1,0 +1,51 @@
+"""Whether the lines of inputs are on, as decisions see them: a function of the edges before a frame."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+
+from rt_pose.types import Edge
+
+
+class InputLines:
+    """The states of all inputs. One object for all cameras, called in the loop's order."""
+
+    def __init__(self) -> None:
+        """Begin with every line off."""
+        self._on: set[str] = set()
+        self._rises: Counter[str] = Counter()
+        self._seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        """By camera: the rises that its frames have been shown."""
+
+    def take(self, edge: Edge) -> None:
+        """Take an edge in.
+
+        Parameters
+        ----------
+        edge
+            The edge.
+        """
+        if not edge.on:
+            self._on.discard(edge.input)
+        elif edge.input not in self._on:
+            self._on.add(edge.input)
+            self._rises[edge.input] += 1
+
+    def at_frame(self, camera: str) -> set[str]:
+        """Get the lines that count as on at a frame.
+
+        A pulse that was shorter than the time between two frames counts at the next one.
+
+        Parameters
+        ----------
+        camera
+            Name of the frame's camera.
+
+        Returns
+        -------
+        set[str]
+            Names of the lines that are on, or have gone on since the camera's frame before.
+        """
+        rose = {name for name, count in self._rises.items() if count > self._seen[camera][name]}
+        self._seen[camera].update({name: self._rises[name] - self._seen[camera][name] for name in rose})
+        return self._on | rose

@@ -1,0 +1,29 @@
+"""What exit codes mean is said once; help and pages repeat it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rt_pose.cli.main import main
+from rt_pose.errors import ExitCode
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "troubleshooting.md"
+
+
+def test_the_help_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    listed = capsys.readouterr().out.partition("exit codes:\n")[2].splitlines()
+    assert [line.split(maxsplit=1) for line in listed] == [[str(c.value), c.meaning] for c in ExitCode]
+
+
+def test_the_page_lists_them() -> None:
+    section = PAGE.read_text(encoding="utf-8").partition("## Exit codes\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", section, re.MULTILINE)
+    assert rows == [(str(code.value), code.meaning) for code in ExitCode]
+
+
+def test_a_member_is_its_number() -> None:
+    assert (ExitCode(4), ExitCode.INTERRUPTED) == (ExitCode.INCOMPLETE, 130)

@@ -1,0 +1,146 @@
+"""One suite over every registered input driver."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import zmq
+
+import rigs
+from rt_pose.clock import HostClock
+from rt_pose.drivers import DriverContext, Input, input_driver, inputs, make_input
+from rt_pose.errors import UserError
+from rt_pose.types import Edge, InputInfo
+
+rigs.register()
+
+
+def press_by_message(info: InputInfo, press: Callable[[Callable[[Any], None]], None]) -> None:
+    with zmq.Context.instance().socket(zmq.PUSH) as socket:
+        socket.setsockopt(zmq.LINGER, 1000)
+        socket.connect(info.serial)
+        press(socket.send)
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "simulated": {"period_ms": 30.0, "on_ms": 10.0},
+    "zmq": {"address": "tcp://127.0.0.1:*"},
+}
+"""How each driver is opened here."""
+
+
+@pytest.fixture(params=sorted(inputs()))
+def line(request: pytest.FixtureRequest) -> Iterator[Input]:
+    driver = request.param
+    assert driver in OPTIONS, (
+        f"say in OPTIONS of this file how the input driver '{driver}' is opened in tests"
+    )
+    made = make_input("lick", driver, OPTIONS[driver], DriverContext(HostClock()))
+    yield made
+    made.close()
+
+
+class Edges:
+    """What an input delivers."""
+
+    def __init__(self) -> None:
+        self.found: list[Edge] = []
+        self._more = threading.Condition()
+
+    def __call__(self, edge: Edge) -> None:
+        with self._more:
+            self.found.append(edge)
+            self._more.notify_all()
+
+    def wait_for(self, count: int) -> None:
+        with self._more:
+            assert self._more.wait_for(lambda: len(self.found) >= count, 5.0), "no edge within 5 s"
+
+
+def send_pulses(info: InputInfo, count: int) -> None:
+    """Make the real part go on and off, where it does not by itself."""
+    if info.driver == "zmq":
+        press_by_message(
+            info, lambda send: [send(msgspec.msgpack.encode({"on": on})) for on in (True, False) * count]
+        )
+
+
+def test_edges_come_in_turn_and_in_order_of_time(line: Input) -> None:
+    clock, edges = HostClock(), Edges()
+    info = line.open()
+    assert (info.name, info.on) == ("lick", False)
+    before_ns = clock.now_ns()
+    line.start(edges)
+    send_pulses(info, 3)
+    edges.wait_for(6)
+    line.stop()
+    found = edges.found[:6]
+    assert [edge.on for edge in found] == [True, False] * 3
+    assert {edge.input for edge in found} == {"lick"}
+    times = [edge.t_ns for edge in found]
+    assert times == sorted(times)
+    assert before_ns <= times[0] <= times[-1] <= clock.now_ns()
+
+
+def test_nothing_is_delivered_after_stop(line: Input) -> None:
+    edges = Edges()
+    info = line.open()
+    line.start(edges)
+    send_pulses(info, 1)
+    edges.wait_for(2)
+    line.stop()
+    count = len(edges.found)
+    threading.Event().wait(0.1)
+    assert len(edges.found) == count
+
+
+def test_it_can_be_closed_twice_and_opened_again(line: Input) -> None:
+    line.open()
+    line.close()
+    line.close()
+    assert line.open().name == "lick"
+
+
+def test_a_driver_is_registered_once() -> None:
+    with pytest.raises(ValueError, match="two drivers"):
+        input_driver("simulated")(object)
+
+
+@pytest.mark.parametrize("driver", sorted(inputs()))
+def test_wrong_options_are_named(driver: str) -> None:
+    with pytest.raises(UserError, match=r"inputs\.lick\.options.*unknown key 'serail'"):
+        make_input("lick", driver, {"serail": "1"}, DriverContext(HostClock()))
+
+
+def test_messages_that_say_nothing_are_counted() -> None:
+    line: Any = make_input("lick", "zmq", OPTIONS["zmq"], DriverContext(HostClock()))
+    edges = Edges()
+    info = line.open()
+    line.start(edges)
+    words = [b"", b"x", b"{}", b'{"on": 1}', b'{"on": true, "off": false}', b'{"on": true}']
+    press_by_message(info, lambda send: [send(word) for word in words])
+    edges.wait_for(1)
+    line.close()
+    assert [edge.on for edge in edges.found] == [True]
+    assert line.unreadable == 5
+
+
+def test_a_message_from_the_future_counts_as_now() -> None:
+    line: Any = make_input("lick", "zmq", OPTIONS["zmq"], DriverContext(HostClock()))
+    edges, clock = Edges(), HostClock()
+    info = line.open()
+    line.start(edges)
+    late = clock.now_ns() + 10**12
+    press_by_message(info, lambda send: send(msgspec.json.encode({"on": True, "t_ns": late})))
+    edges.wait_for(1)
+    line.close()
+    assert edges.found[0].t_ns <= clock.now_ns()
+
+
+def test_other_interfaces_are_refused() -> None:
+    with pytest.raises(UserError, match="not authenticated"):
+        make_input("lick", "zmq", {"address": "tcp://0.0.0.0:5795"}, DriverContext(HostClock()))

@@ -1,0 +1,49 @@
+"""Two cameras with a model each: described, logged, and replayed by each one's own filter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.live_run import config, run
+from support.tiny_package import make_tiny_package
+
+from rt_pose.audit.replay import replay
+from rt_pose.config.schema import CameraConfig, RunConfig
+from rt_pose.errors import UserError
+from rt_pose.package import read_package, write_manifest
+from rt_pose.session.read import Session
+
+
+def two_cameras(folder: Path) -> RunConfig:
+    first, second = make_tiny_package(folder / "first"), make_tiny_package(folder / "second")
+    manifest = read_package(second.path).manifest
+    manifest.tracking.gain = [2.0 * gain for gain in manifest.tracking.gain]
+    write_manifest(second.path, manifest)
+    cameras = {
+        name: CameraConfig("simulated", {"rate_hz": 30, "world": "w"}, model=model)
+        for name, model in (("top", ""), ("side", str(second.path)))
+    }
+    return config(first.path, cameras=cameras, seconds=1.5)
+
+
+def test_each_camera_goes_through_its_own_model_and_the_session_replays(tmp_path: Path) -> None:
+    settings = two_cameras(tmp_path)
+    result = run(settings, tmp_path / "session")
+    assert result.ok, result.status
+    session = Session.read(tmp_path / "session")
+    assert list(session.info.own_models) == ["side"]
+    assert session.info.own_models["side"].path == settings.cameras["side"].model
+    assert session.info.own_models["side"].tracking["gain"] != session.info.package.tracking["gain"]
+    assert {seen.camera for seen in session.observations} == {"top", "side"}
+    found = replay(tmp_path / "session")
+    assert found.identical, found.differences
+
+
+def test_other_keypoints_are_refused(tmp_path: Path) -> None:
+    settings = two_cameras(tmp_path)
+    settings.cameras["side"].model = str(make_tiny_package(tmp_path / "fewer", keypoints=2).path)
+    with pytest.raises(
+        UserError, match=r"cameras\.side\.model: .* expected the keypoints of the run's model"
+    ):
+        run(settings, tmp_path / "session")
