@@ -63,4 +63,6 @@ def test_probabilities_that_are_none_are_refused(value: object) -> None:
 
 
 def test_sessions_of_before_the_number_took_0_and_1() -> None:
-    rig(FIRST).rules.protocol.order("set", {"parameter": "rules.near.probability", "value": 0.0})
+    protocol = rig(FIRST).rules.protocol
+    protocol.order("set", {"parameter": "rules.near.probability", "value": 0.0})
+    assert protocol.parameters["near"].probability == 0.0

@@ -91,7 +91,8 @@ def test_what_cannot_depend_on_the_animal_is_refused(when: str, expected: str) -
     ],
 )
 def test_thresholds_on_the_circle_are_taken(when: str) -> None:
-    bind(when, KEYPOINTS, {}, "rule")
+    condition = bind(when, KEYPOINTS, {}, "rule")
+    assert condition.text == when
 
 
 @pytest.mark.parametrize(
