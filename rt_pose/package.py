@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -245,7 +246,7 @@ def read_package(path: Path | str) -> Package:
         Where the folder is not a package, a file is missing or damaged, or the schema is unknown.
     """
     path = Path(path)
-    if not path.is_dir():
+    if not os.path.isdir(path):  # not `Path.is_dir`, which raises where a name is too long
         raise UserError(
             f"model package {path}: no such folder; `rt-pose train fit CONFIG` writes one to OUT/package"
         )

@@ -7,6 +7,7 @@ imports are made in the functions, so that `--help` answers at once.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -63,6 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"rt-pose: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(f"rt-pose: a name is too long for a path: {str(error.filename)[:80]}...", file=sys.stderr)
+        return EXIT_USER
     except KeyboardInterrupt:
         print("rt-pose: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED

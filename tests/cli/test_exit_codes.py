@@ -27,3 +27,15 @@ def test_the_page_lists_them() -> None:
 
 def test_a_member_is_its_number() -> None:
     assert (ExitCode(4), ExitCode.INTERRUPTED) == (ExitCode.INCOMPLETE, 130)
+
+
+@pytest.mark.parametrize(
+    "verb", [["rules", "check"], ["replay"], ["report"], ["run", "--camera", "sim", "--model"]]
+)
+def test_a_name_too_long_for_a_path_is_one_message(
+    verb: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*verb, "x" * 5000]) == ExitCode.MISTAKE
+    shown = capsys.readouterr().err
+    assert shown.splitlines()[-1].startswith("rt-pose: ")
+    assert "Traceback" not in shown
