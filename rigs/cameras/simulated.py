@@ -30,6 +30,7 @@ class SimulatedCamera:
     """
 
     Options: ClassVar[type] = SimulatedOptions
+    contract: ClassVar[int] = 2
 
     def __init__(self, name: str, options: SimulatedOptions, context: DriverContext) -> None:
         options.check(f"cameras.{name}.options")
@@ -71,6 +72,12 @@ class SimulatedCamera:
             channels=options.channels,
             rate_hz=options.rate_hz,
         )
+
+    def arm(self) -> None:
+        """See `Camera.arm`. Nothing to do."""
+
+    def start(self) -> None:
+        """See `Camera.start`. Nothing to do: the first `grab` begins."""
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
         """See `Camera.grab`."""

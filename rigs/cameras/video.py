@@ -87,6 +87,7 @@ class VideoCamera:
     """
 
     Options: ClassVar[type] = VideoOptions
+    contract: ClassVar[int] = 2
 
     def __init__(self, name: str, options: VideoOptions, context: DriverContext) -> None:
         where = f"cameras.{name}.options"
@@ -161,7 +162,14 @@ class VideoCamera:
             height=height,
             channels=self._channels,
             rate_hz=rate_hz,
+            exposure_source="recording",
         )
+
+    def arm(self) -> None:
+        """See `Camera.arm`. Nothing to do."""
+
+    def start(self) -> None:
+        """See `Camera.start`. Nothing to do: the first `grab` begins."""
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
         """See `Camera.grab`."""

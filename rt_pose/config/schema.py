@@ -45,6 +45,9 @@ class CameraConfig:
     """Follow the animal with a window; none: the network always sees the whole frame."""
     model: str = ""
     """Folder of a model package of its own, with the same keypoints; the run's `model` where not given."""
+    reconnect: str = "0 s"
+    """How long a camera that is gone is tried again, such as `30 s`; 0: its loss ends the run. Outputs are safe
+    and disarmed at once in both cases, and stay so until `arm`."""
 
 
 @dataclass
@@ -214,6 +217,10 @@ class RunConfig:
     group_ms: float = 0.0
     """With several cameras: how long the first one's frame waits for the others', so that one call of the
     network serves all of them. 0: whatever frames are there together go together, none waits."""
+    group_tolerance: str = ""
+    """With several cameras: how far apart the exposures of frames may lie that belong together, such as
+    `2 ms`. Within `group_ms` the loop then waits until the frames of all cameras belong together, and counts
+    those that do not. Without it whatever frames are there together go together."""
     seconds: float | None = None
     """Stop after this long; without it run until Ctrl-C, a stop order or the end of the recording."""
     start_on: Literal["launch", "control"] = "launch"

@@ -23,7 +23,7 @@ import msgspec
 import zmq
 
 from rt_pose.clock import NS_PER_MS, Clock, HostClock
-from rt_pose.loop.capture import RingDescription
+from rt_pose.loop.frame_ring import RingDescription
 from rt_pose.loop.log import HELLO, RING, TIME
 from rt_pose.records import CapturedFrame, Record, topic_of
 from rt_pose.session.log_file import LOG_NAME, LogWriter

@@ -292,6 +292,7 @@ class _Supervision:
         """What failed when the loop made its outputs safe; None before it has."""
         self._hung = ""
         self._output_faults: dict[str, str] = {}
+        self._lost_cameras: dict[str, str] = {}
         self._stimulus_failed = self._hidden_output_failed = False
         self._output_notices = 0
         self._summary: dict[str, Any] = {}
@@ -410,6 +411,7 @@ class _Supervision:
         if kind == "stats":
             self._watchdog.heartbeat(content["t_beat_ns"])
             self._report_output_faults(content)
+            self._report_lost_cameras(content["cameras_lost"])
             self._observer.stats(content)
         elif kind == "stopping":
             self._watchdog.expect_stop()
@@ -440,6 +442,18 @@ class _Supervision:
             self._warn(stats["last_output_notice"])
         self._output_faults, self._stimulus_failed = faults, bool(stats["last_failure"])
         self._hidden_output_failed = stats["output_failed"]
+
+    def _report_lost_cameras(self, lost: dict[str, str]) -> None:
+        """Warn at once of a camera that is gone, and say when it is back."""
+        for name, why in lost.items():
+            if name not in self._lost_cameras:
+                within = self._config.cameras[name].reconnect
+                self._warn(
+                    f"camera '{name}' is gone: {why}; disarmed, outputs are safe; it is opened again for {within}"
+                )
+        for name in self._lost_cameras.keys() - lost.keys():
+            self._warn(f"camera '{name}' is back; `arm` lets rules fire again")
+        self._lost_cameras = lost
 
     def _kill(self) -> None:
         """Kill a loop that cannot be asked to stop any more; its ports are then free for us."""

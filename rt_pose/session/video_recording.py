@@ -14,7 +14,7 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from rt_pose.loop.capture import FrameRing, RingDescription
+from rt_pose.loop.frame_ring import FrameRing, RingDescription
 from rt_pose.records import CapturedFrame, DropRecord
 from rt_pose.session.video_file import VideoWriter
 from rt_pose.types import FrameStamps

@@ -13,7 +13,9 @@ from support.ring_reader import read_in_child
 
 from rt_pose.clock import HostClock
 from rt_pose.drivers import CameraFault, FoundDevice
-from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames, TakenFrame
+from rt_pose.loop.capture import CaptureThread
+from rt_pose.loop.frame_ring import FrameRing
+from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.records import CapturedFrame, DropRecord, Record, Truth
 from rt_pose.types import CameraInfo, FloatArray, Frame, FrameStamps
 
