@@ -70,7 +70,8 @@ class Camera(Protocol):
 
     Life: `__init__` (no side effects), `open` (all or nothing, may be called again after `close`), `arm`,
     `start`, `grab` until it returns None or raises, `close` (idempotent). After a fault the program may close
-    the camera and open it again.
+    the camera and open it again. A class whose devices are told apart by another option than `serial` names it
+    as `named_by`: `rt-pose run --camera DRIVER:NAME` sets that.
     """
 
     Options: ClassVar[type]

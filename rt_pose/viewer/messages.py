@@ -95,6 +95,9 @@ class FrameHeader(Header):
     scale_x: float = 1.0
     """Frame px in one published px."""
     scale_y: float = 1.0
+    offset_x: int = 0
+    """Place of the frame's top-left pixel on the sensor, px."""
+    offset_y: int = 0
 
 
 class EventBody(msgspec.Struct):
