@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -125,6 +125,10 @@ class SimulatedCamera:
             t_arrival_ns=self._clock.now_ns(),
             t_scene_ns=epoch_ns + t_ns,
         )
+
+    def clock_summary(self) -> dict[str, Any]:
+        """See `ClockedCamera.clock_summary`."""
+        return {} if self._stamper is None else self._stamper.summary()
 
     def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:
         """See `Camera.truth`. It is exact: whatever can change a frame is known when it is handed over."""

@@ -173,6 +173,10 @@ class StreamCamera:
         pixels_of(frame, self._reformatter, self._channels, None, into, monochrome=self._monochrome)
         return self._stamper.stamp(count, frame.pts, arrival_ns)
 
+    def clock_summary(self) -> dict[str, Any]:
+        """See `ClockedCamera.clock_summary`."""
+        return self._stamper.summary()
+
     def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:  # noqa: ARG002
         """See `Camera.truth`. Always None."""
         return None

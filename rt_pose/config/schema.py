@@ -174,6 +174,9 @@ class RecordConfig:
 
     video: bool = True
     """Record every camera to CAMERA.mkv with a table of frame times."""
+    codec: Literal["h264", "ffv1"] = "h264"
+    """h264: small, for the eye and for training; ffv1: lossless, about three times the processor time and many
+    times the disk."""
 
 
 @dataclass

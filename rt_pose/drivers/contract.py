@@ -187,6 +187,21 @@ class Camera(Protocol):
         ...
 
 
+@runtime_checkable
+class ClockedCamera(Camera, Protocol):
+    """A camera whose stamps come from a device's counter and clock."""
+
+    def clock_summary(self) -> dict[str, Any]:
+        """Sum up how well counter and clock of the device are known, for the session.
+
+        Returns
+        -------
+        dict[str, Any]
+            Numbers and texts, as `rigs.frame_stamps.FrameStamper.summary` gives them; from any thread.
+        """
+        ...
+
+
 class CameraFault(Exception):
     """The device is gone or no longer works: outputs become safe, and the session is closed properly or, where
     the configuration says so, the camera is opened again."""

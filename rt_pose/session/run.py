@@ -372,7 +372,9 @@ class _Supervision:
 
     def _begin_session(self, to: _Recorded) -> None:
         self._folder = SessionFolder.claim(to.folder, self._info)
-        self._recorder = RecorderWatch(to.folder, to.endpoint, self._config.record.video, self._clock)
+        kept = self._config.record
+        codec = kept.codec if kept.video else None
+        self._recorder = RecorderWatch(to.folder, to.endpoint, codec, self._clock)
 
     def _explained(self, error: UserError) -> UserError:
         """The error, with the recorder's own reason where it has one."""
