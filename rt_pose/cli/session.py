@@ -1,11 +1,11 @@
-"""`rt-pose replay` and `report`: what can be asked of a session afterwards."""
+"""`rt-pose replay`, `verify` and `report`: what can be asked of a session afterwards."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
 
-from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, add_tolerance
+from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, add_tolerance, boolean
 from rt_pose.errors import UserError
 from rt_pose.files import check_output_folder
 
@@ -95,3 +95,23 @@ def report_parser(parser: Parser) -> None:
         "--out", type=str, help="Folder to write to, for a session that cannot be written; its own otherwise."
     )
     add_overwrite(parser)
+
+
+def verify(options: Namespace) -> int:
+    """Check that a session is what its run wrote: log, films, tables, package, and its decisions by replay."""
+    from rt_pose.audit.verify import verify_session
+
+    key = None if options.key is None else Path(options.key)
+    found = verify_session(Path(options.session), key, replays=options.replay)
+    for line in found.lines():
+        print(line)
+    return found.exit_code
+
+
+def verify_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose verify`."""
+    session_parser(parser)
+    parser.add_argument("--key", type=str, help="PEM file of the public key that the session should be signed by.")
+    parser.add_argument(
+        "--replay", type=boolean, default=True, help="Compute the decisions again as well; no: check files only."
+    )

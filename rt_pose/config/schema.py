@@ -177,6 +177,9 @@ class RecordConfig:
     codec: Literal["h264", "ffv1"] = "h264"
     """h264: small, for the eye and for training; ffv1: lossless, about three times the processor time and many
     times the disk."""
+    sign_with: str = ""
+    """PEM file of an Ed25519 private key, with which the session is signed at its end; none: it is sealed
+    without a signature, which shows damage but not who wrote it."""
 
 
 @dataclass
