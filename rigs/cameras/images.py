@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,6 +74,8 @@ class _ImageReader:
             raise UserError(f"image {path}: its size {image.shape[1]}x{image.shape[0]} is not that of the first")
         self._shape = image.shape
         if self._size is not None and self._size != (image.shape[1], image.shape[0]):
+            import cv2
+
             image = cv2.resize(image, self._size, interpolation=cv2.INTER_LINEAR).reshape(
                 self._size[1], self._size[0], self._channels
             )
@@ -127,6 +128,8 @@ def _by_numbers(path: Path) -> list[tuple[int, str]]:
 
 def _read(path: Path, channels: int | None) -> NDArray[np.uint8]:
     """An image, (H, W, C), as it lies in the file; None channels for its own."""
+    import cv2  # heavy, and nobody's who lists devices
+
     flag = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB}.get(channels or 0, cv2.IMREAD_UNCHANGED)
     image = cv2.imread(str(path), flag | (0 if flag == cv2.IMREAD_UNCHANGED else cv2.IMREAD_IGNORE_ORIENTATION))
     if image is None or image.dtype != np.uint8:

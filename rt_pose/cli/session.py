@@ -14,6 +14,8 @@ def replay(options: Namespace) -> int:
     """Compute a session's decisions again: exit 0 identical, 1 differs, 4 incomplete, 5 not comparable."""
     from rt_pose.audit.audit import Audit, audit
 
+    if options.publish is not None:
+        return _publish(Path(options.session), options.publish, options.speed)
     wanted = Audit(
         *(options.set or [], options.from_video, options.model),
         tolerance_ms=options.tolerance_ms,
@@ -38,6 +40,18 @@ def replay(options: Namespace) -> int:
     return found.exit_code
 
 
+def _publish(path: Path, address: str, speed: float) -> int:
+    """Put the session on the wire again, at its pace."""
+    from rt_pose.audit.republish import republish, topics
+    from rt_pose.clock import HostClock
+    from rt_pose.session.read import Session
+
+    session = Session.read(path)
+    print(f"publishing {path} on {address}: {', '.join(topics(session))}; Ctrl-C ends it", flush=True)
+    print(f"{republish(session, address, HostClock(), speed):,} messages sent")
+    return EXIT_OK
+
+
 def replay_parser(parser: Parser) -> None:
     """Add the options of `rt-pose replay`."""
     session_parser(parser)
@@ -54,6 +68,14 @@ def replay_parser(parser: Parser) -> None:
         action="store_true",
         help="Also run the network again, on the session's film: how far poses move, which events differ.",
     )
+    parser.add_argument(
+        "--publish",
+        type=str,
+        metavar="ADDRESS",
+        help="Put the session on the wire again, at the pace at which it happened, e.g. tcp://127.0.0.1:5790; "
+        "nothing is compared.",
+    )
+    parser.add_argument("--speed", type=float, default=1.0, help="Of --publish: how many times as fast.")
     parser.add_argument("--model", type=str, help="Model package for --from-video; the session's own.")
     parser.add_argument(
         "--hindsight",
