@@ -158,6 +158,9 @@ class PublishConfig:
     """PUB socket: poses, events, acks, stats, meta, frames."""
     control: str = "tcp://127.0.0.1:5791"
     """ROUTER socket: status, meta, start, stop, arm, disarm, block, set, mark."""
+    format: Literal["msgpack", "json"] = "msgpack"
+    """Of what is published. json, for programs that read no msgpack: the values of a pose then stand in its
+    header, and what is not seen is null; it costs the loop some more."""
     prediction: bool = True
     """Also publish the pose predicted for the time of effect."""
     frame_rate_hz: float = 15.0
