@@ -139,6 +139,10 @@ def preferred(offered: list[str], channels: int | None) -> str | None:
 
     def rank(name: str) -> tuple[bool, bool, bool]:
         one = formats[name]
-        return one.dtype is not np.uint8, channels is not None and one.channels != channels, bool(one.conversion)
+        return (
+            one.dtype is not np.uint8,
+            channels is not None and one.channels != channels,
+            bool(one.conversion),
+        )
 
     return min(readable, key=rank, default=None)

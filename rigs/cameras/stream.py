@@ -82,7 +82,9 @@ class StreamCamera:
     def find(cls) -> list[FoundDevice]:
         """See `Camera.find`."""
         found = [FoundDevice("stream", "test:testsrc2", "FFmpeg's test pictures, by their own clock")]
-        found.append(FoundDevice("stream", "rtsp://HOST/PATH", "a network camera (tested on a stream on loopback)"))
+        found.append(
+            FoundDevice("stream", "rtsp://HOST/PATH", "a network camera (tested on a stream on loopback)")
+        )
         for device in sorted(Path("/dev").glob("video*")):
             usable, remedy = True, ""
             try:
@@ -149,7 +151,10 @@ class StreamCamera:
         """See `Camera.start`."""
         self._newest = _Newest(self._options.grab == "every", self._stopped)
         self._reader = threading.Thread(
-            target=self._read, args=(self._container, self._newest), name=f"rt-pose-stream-{self._name}", daemon=True
+            target=self._read,
+            args=(self._container, self._newest),
+            name=f"rt-pose-stream-{self._name}",
+            daemon=True,
         )
         self._reader.start()
 

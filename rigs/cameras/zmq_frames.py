@@ -33,6 +33,7 @@ from rt_pose.types import CameraInfo, FloatArray, FrameStamps
 
 LOOPBACK = "tcp://127.0.0.1:"
 POLL_MS = 50
+BIND_ATTEMPTS, BIND_PAUSE_S = 10, 0.05
 MOST_BYTES = 256 << 20
 
 
@@ -106,14 +107,7 @@ class ZmqCamera:
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVHWM, 4)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
-        try:
-            self._socket.bind(self._options.address)
-        except zmq.ZMQError as error:
-            self.close()
-            raise UserError(
-                f"{self._where}.address: {self._options.address} cannot be bound ({error}); does another "
-                "program have the port?"
-            ) from error
+        self._bind(self._socket)
         try:
             self._shape = self._first_shape()
         except UserError:
@@ -187,6 +181,22 @@ class ZmqCamera:
         scene_ns = max(arrival_ns if exposure_ns is None else exposure_ns, self._last_scene_ns + 1)
         self._last_scene_ns = scene_ns
         return FrameStamps(header.index, exposure_ns, arrival_ns, scene_ns)
+
+    def _bind(self, socket: zmq.Socket[bytes]) -> None:
+        """Bind, with patience for a socket of this camera that is still being closed."""
+        for _ in range(BIND_ATTEMPTS):
+            try:
+                socket.bind(self._options.address)
+            except zmq.ZMQError as problem:
+                error = problem
+                self._stopped.wait(BIND_PAUSE_S)
+            else:
+                return
+        self.close()
+        raise UserError(
+            f"{self._where}.address: {self._options.address} cannot be bound ({error}); does another program have "
+            "the port?"
+        )
 
     def _first_shape(self) -> tuple[int, int, int]:
         wait_s = self._options.first_within_s

@@ -140,7 +140,9 @@ def read_chain(log: Path) -> Chain:
                 break
             digest.update(file.read(link.bytes - chain.proven_bytes))
             if digest.hexdigest() != link.sha256:
-                chain.broken = f"bytes between {chain.proven_bytes:,} and {link.bytes:,} are not what was written"
+                chain.broken = (
+                    f"bytes between {chain.proven_bytes:,} and {link.bytes:,} are not what was written"
+                )
                 break
             chain.links, chain.proven_bytes = chain.links + 1, link.bytes
         chain.gaps = str(gaps)

@@ -78,7 +78,9 @@ def _check(source: Source, options: Namespace) -> None:
     from rt_pose import drivers
 
     rigs.register()
-    drivers.report_drivers(source, ["outputs", "inputs"] if options.camera else ["cameras", "outputs", "inputs"])
+    drivers.report_drivers(
+        source, ["outputs", "inputs"] if options.camera else ["cameras", "outputs", "inputs"]
+    )
     if options.config is not None:
         if options.camera:
             options.config.cameras = _replace_camera(options.config.cameras, options.camera)

@@ -133,7 +133,12 @@ def verify(options: Namespace) -> int:
 def verify_parser(parser: Parser) -> None:
     """Add the options of `rt-pose verify`."""
     session_parser(parser)
-    parser.add_argument("--key", type=str, help="PEM file of the public key that the session should be signed by.")
     parser.add_argument(
-        "--replay", type=boolean, default=True, help="Compute the decisions again as well; no: check files only."
+        "--key", type=str, help="PEM file of the public key that the session should be signed by."
+    )
+    parser.add_argument(
+        "--replay",
+        type=boolean,
+        default=True,
+        help="Compute the decisions again as well; no: check files only.",
     )

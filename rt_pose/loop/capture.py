@@ -285,9 +285,7 @@ class CaptureThread:
                 )
             )
 
-    def _drop(
-        self, t_ns: int, stage: str, reason: str, count: int, first: int | None
-    ) -> DropRecord:
+    def _drop(self, t_ns: int, stage: str, reason: str, count: int, first: int | None) -> DropRecord:
         return DropRecord(
             t_ns=t_ns, stage=stage, reason=reason, count=count, camera=self.name, first_index=first
         )

@@ -31,11 +31,11 @@ from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.loop.camera_path import CameraPath
 from rt_pose.loop.capture import CaptureThread
-from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
 from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.frame_reporter import DecidedFrame, FrameReporter
+from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.loop.publish import Publisher
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import ControlRecord, EdgeRecord, End, Sink

@@ -6,7 +6,8 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from rt_pose.types import Frame, FrameStamps
+from rt_pose.types import Frame
+
 
 @dataclass(slots=True)
 class TakenFrame:

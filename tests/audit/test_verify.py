@@ -53,7 +53,13 @@ def test_what_nobody_touched_holds_and_names_its_key(signed: Path, keys: tuple[P
     assert (found.fails, found.open) == ([], [])
     said = "\n".join(found.lines())
     assert found.exit_code == ExitCode.DONE
-    for part in ("links prove its first", "4 of 4 files are untouched", "by the key of --key", "identical", "package"):
+    for part in (
+        "links prove its first",
+        "4 of 4 files are untouched",
+        "by the key of --key",
+        "identical",
+        "package",
+    ):
         assert part in said
     assert read_chain(signed / LOG_NAME).links >= 5
 

@@ -24,7 +24,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in EXAMPLE.iterdir():
         if path.is_file():
             (build / path.name).write_bytes(path.read_bytes())
-    done = subprocess.run([*pip, "--target", str(target), str(build)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*pip, "--target", str(target), str(build)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return target
 
