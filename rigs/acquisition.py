@@ -25,8 +25,8 @@ class AcquisitionOptions:
     pixel_format: str = ""
     """In GenICam's words, such as Mono8 or RGB8; empty = what fits the network, with 8 bits."""
     trigger: Literal["free", "line", "software"] = "free"
-    """free: by the camera's own clock; line: at each edge on `trigger_source`; software: when the program asks,
-    `rate_hz` times a second."""
+    """free: by the camera's own clock; line: at each edge on `trigger_source`; software: when the program
+    asks, `rate_hz` times a second."""
     trigger_source: str = "Line1"
     """The hardware line of `trigger: line`."""
     grab: Literal["latest", "every"] = "latest"
@@ -69,8 +69,8 @@ class AcquisitionOptions:
             and self.rate_hz * self.exposure_us > 1e6
         ):
             raise UserError(
-                f"{where}: exposures of {self.exposure_us:g} us leave room for {1e6 / self.exposure_us:.3g} frames "
-                f"a second at most, got rate_hz {self.rate_hz:g}"
+                f"{where}: exposures of {self.exposure_us:g} us leave room for "
+                f"{1e6 / self.exposure_us:.3g} frames a second at most, got rate_hz {self.rate_hz:g}"
             )
 
 

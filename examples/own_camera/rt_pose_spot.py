@@ -43,7 +43,8 @@ class SpotCamera:
         return [FoundDevice("spot", "", "a spot that circles")]
 
     def open(self) -> CameraInfo:
-        # A real driver connects to the device with `options.serial`, sets what was asked for and reads it back.
+        # A real driver connects to the device with `options.serial`, sets what was asked for and reads it
+        # back.
         self._open, self._next = True, 0
         self._stopped.clear()
         return CameraInfo(
@@ -51,7 +52,8 @@ class SpotCamera:
         )
 
     def arm(self) -> None:
-        """A real driver makes its buffers ready here; a triggered camera waits for its trigger from here on."""
+        """A real driver makes its buffers ready here; a triggered camera waits for its trigger from here
+        on."""
 
     def start(self) -> None:
         self._begun_ns = self._clock.now_ns()
@@ -75,7 +77,7 @@ class SpotCamera:
         self._next += 1
         return stamps
 
-    def truth(self, index: int) -> None:
+    def truth(self, index: int) -> None:  # noqa: ARG002
         return None
 
     def stop(self) -> None:

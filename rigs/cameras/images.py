@@ -23,7 +23,8 @@ class ImageFolderOptions(VideoOptions):
     """Which folder, and how it is shown; further keys as for a recording."""
 
     path: str
-    """The folder, with .png, .jpg, .tif or .bmp files. Numbers in their names count as numbers: 9 before 10."""
+    """The folder, with .png, .jpg, .tif or .bmp files. Numbers in their names count as numbers: 9 before
+    10."""
     rate_hz: float | None = 30.0
     """Frames a second, of the scene as of the host's time."""
 

@@ -251,8 +251,8 @@ def _source(options: StreamOptions, where: str) -> tuple[str, str, dict[str, str
     kind, colon, rest = options.source.partition(":")
     if not colon or not rest or (kind not in _FORMATS and kind not in _NETWORK):
         raise UserError(
-            f"{where}: source: expected webcam:/dev/video0, rtsp://HOST/PATH, screen:DISPLAY+X,Y or test:testsrc2, "
-            f"got {options.source!r}"
+            f"{where}: source: expected webcam:/dev/video0, rtsp://HOST/PATH, screen:DISPLAY+X,Y or "
+            f"test:testsrc2, got {options.source!r}"
         )
     given: dict[str, str] = {}
     size = f"{options.size[0]}x{options.size[1]}" if options.size else ""

@@ -48,7 +48,8 @@ class ZmqFramesOptions:
     first_within_s: float = 10.0
     """How long the first frame is waited for: it tells the size of all."""
     grab: Literal["latest", "every"] = "latest"
-    """latest: of several frames that wait, all but the newest are passed over, and counted; every: none is."""
+    """latest: of several frames that wait, all but the newest are passed over, and counted; every: none
+    is."""
 
 
 class FrameHeader(msgspec.Struct, forbid_unknown_fields=True):
@@ -169,8 +170,8 @@ class ZmqCamera:
             return FailedFrame("a message that is no frame")
         if header.shape != self._shape:
             raise CameraFault(
-                f"camera {self._name}: its frames changed from {self._shape} to {header.shape} (height, width, "
-                "channels)"
+                f"camera {self._name}: its frames changed from {self._shape} to {header.shape} "
+                "(height, width, channels)"
             )
         np.copyto(into, np.frombuffer(parts[1].buffer, np.uint8).reshape(self._shape))
         return self._stamps(header)
@@ -194,8 +195,8 @@ class ZmqCamera:
                 return
         self.close()
         raise UserError(
-            f"{self._where}.address: {self._options.address} cannot be bound ({error}); does another program have "
-            "the port?"
+            f"{self._where}.address: {self._options.address} cannot be bound ({error}); does another "
+            "program have the port?"
         )
 
     def _first_shape(self) -> tuple[int, int, int]:
@@ -207,8 +208,8 @@ class ZmqCamera:
             if header is not None:
                 return header.shape
         raise UserError(
-            f"{self._where}: no frame came at {self._options.address} within {wait_s:g} s; start the program that "
-            "sends them, or check its address"
+            f"{self._where}: no frame came at {self._options.address} within {wait_s:g} s; start the program "
+            "that sends them, or check its address"
         )
 
     def _receive(self, wait_ms: int) -> list[Any] | None:

@@ -1,9 +1,8 @@
 """`rt-pose verify`: whether a session is still what its run wrote, and what it proves.
 
-Four witnesses, each by itself: the chain of hashes within the log, the seal over all files, the model package,
-and the decisions computed again. A byte that was changed, a part that was taken out and an end that was cut off
-are told apart.
-"""
+Four witnesses, each by itself: the chain of hashes within the log, the seal over all files, the model
+package, and the decisions computed again. A byte that was changed, a part that was taken out and an end that
+was cut off are told apart."""
 
 from __future__ import annotations
 

@@ -105,8 +105,8 @@ def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, Ca
     if "/" in spec or Path(spec).suffix or Path(spec).exists():
         return {name: CameraConfig("video", options_of("video") | {"path": spec})}
     raise UserError(
-        f"--camera {spec}: expected sim, the path of a recording, or DRIVER:SERIAL (video:PATH, images:FOLDER, "
-        f"stream:SOURCE) with one of the drivers {', '.join(known)}"
+        f"--camera {spec}: expected sim, the path of a recording, or DRIVER:SERIAL (video:PATH, "
+        f"images:FOLDER, stream:SOURCE) with one of the drivers {', '.join(known)}"
     )
 
 

@@ -6,9 +6,9 @@
     class TestMine(CameraContract):
         cases = {"mine": CameraCase(lambda folder: {"rate_hz": 100})}
 
-The key is the name under which the driver is registered, or any other with `driver=`. A camera without a clock
-of its own says `rate_hz=None`; what it cannot do at all is said in its case, and is then not asked of it.
-"""
+The key is the name under which the driver is registered, or any other with `driver=`. A camera without a
+clock of its own says `rate_hz=None`; what it cannot do at all is said in its case, and is then not asked of
+it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CameraCase:
     """Frames a second; None where each frame waits for a trigger that the suite does not give."""
     driver: str = ""
     """Name of the driver, where several cases have the same."""
-    around: Callable[[Path], AbstractContextManager[Any]] = lambda folder: nullcontext()
+    around: Callable[[Path], AbstractContextManager[Any]] = lambda _: nullcontext()
     """What must be there while the camera is open: an emulator, a sender; `pytest.skip` inside it says why
     the case cannot run here."""
     regular: bool = True
@@ -71,9 +71,7 @@ class CameraContract:
             metafunc.parametrize("case", list(cls.cases.values()), ids=list(cls.cases))
 
     @pytest.fixture
-    def make(
-        self, case: CameraCase, tmp_path: Path, request: pytest.FixtureRequest
-    ) -> Iterator[Callable[..., Camera]]:
+    def make(self, case: CameraCase, tmp_path: Path) -> Iterator[Callable[..., Camera]]:
         """Make the case's camera, with further options; what was made is closed at the end."""
         driver = case.driver or next(name for name, one in self.cases.items() if one is case)
         made: list[Camera] = []

@@ -227,7 +227,8 @@ class CaptureThread:
         return True
 
     def _reopen(self, error: CameraFault) -> None:
-        """Open the camera again, as often as it takes within its time; raises the fault where that is over."""
+        """Open the camera again, as often as it takes within its time; raises the fault where that is
+        over."""
         until_ns = self._clock.now_ns() + round(self._reconnect_s * NS_PER_S)
         why = str(error)
         while not self._stopping.wait(REOPEN_PAUSE_S):
@@ -238,7 +239,8 @@ class CaptureThread:
                     self._camera.arm()
                     self._camera.start()
                     return
-                why = f"it came back with other frames ({_frame_shape(info)} instead of {_frame_shape(self._info)})"
+                shapes = f"{_frame_shape(info)} instead of {_frame_shape(self._info)}"
+                why = f"it came back with other frames ({shapes})"
             except (CameraFault, UserError) as again:
                 why = str(again)
             if self._clock.now_ns() >= until_ns:

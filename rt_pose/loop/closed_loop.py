@@ -288,7 +288,8 @@ class ClosedLoop:
             self._sink.send(EdgeRecord(t_ns=self.clock.now_ns(), seq=self._seq, edge=edge))
 
     def _disarm_for_losses(self) -> None:
-        """Disarm where a camera is gone, before any decision that does without it: it stays so until `arm`."""
+        """Disarm where a camera is gone, before any decision that does without it: it stays so until
+        `arm`."""
         while self._latest.losses:
             camera, why = self._latest.losses.popleft()
             self._arm("disarm")

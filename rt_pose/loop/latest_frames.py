@@ -1,4 +1,5 @@
-"""The slot between camera threads and the loop: the newest frame of each camera, and which cameras are gone."""
+"""The slot between camera threads and the loop: the newest frame of each camera, and which cameras are
+gone."""
 
 from __future__ import annotations
 

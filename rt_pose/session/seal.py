@@ -1,9 +1,8 @@
 """`seal.json`: what a session's files were when its run ended, signed where a key is given.
 
-The log proves itself by its chain; the seal closes it, and covers the films, their tables and `session.json` as
-well. Reports, hindsight, alignment and exports lie beside these and leave the seal whole. Only a run writes
-one, at its end: a session that was killed has none.
-"""
+The log proves itself by its chain; the seal closes it, and covers the films, their tables and `session.json`
+as well. Reports, hindsight, alignment and exports lie beside these and leave the seal whole. Only a run
+writes one, at its end: a session that was killed has none."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def test_the_command_prints_and_exits(session: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_key_that_is_none_is_refused_before_the_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be read .*openssl genpkey"):
+    with pytest.raises(UserError, match=r"cannot be read .*openssl genpkey"):
         read_private_key(str(tmp_path / "nowhere.pem"))
     (tmp_path / "text.pem").write_text("no key")
     with pytest.raises(UserError, match="no private key without a password"):

@@ -1,4 +1,5 @@
-"""The example of an own camera: installed by pip, found by its entry point, and through the contract suite."""
+"""The example of an own camera: installed by pip, found by its entry point, and through the contract
+suite."""
 
 from __future__ import annotations
 

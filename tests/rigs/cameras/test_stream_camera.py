@@ -61,6 +61,11 @@ def network() -> Iterator[str]:
     server.wait()
 
 
+def take_all(camera: Camera, image: Any, seen: list[int]) -> None:
+    while True:
+        seen.append(next_frame(camera, image).index)
+
+
 def patiently_started(camera: Camera) -> Any:
     """Start a camera whose server may not listen yet."""
     clock = HostClock()
@@ -77,10 +82,9 @@ def test_a_network_camera_delivers_and_its_end_is_a_fault(network: str) -> None:
     info, image = patiently_started(camera)
     assert (info.width, info.height) == (64, 48)
     assert info.exposure_source == "device"
-    seen = []
+    seen: list[int] = []
     with pytest.raises(CameraFault, match="the source has ended"):
-        while True:
-            seen.append(next_frame(camera, image).index)
+        take_all(camera, image, seen)
     assert seen == list(range(len(seen)))
     assert len(seen) > 60
     camera.close()

@@ -103,9 +103,7 @@ def test_a_sender_that_pauses_is_no_fault(push: zmq.Socket[bytes]) -> None:
 
 
 @pytest.mark.parametrize(("grab", "expected"), [("every", [1, 2, 3]), ("latest", [3])])
-def test_every_takes_what_latest_passes_over(
-    push: zmq.Socket[bytes], grab: str, expected: list[int]
-) -> None:
+def test_every_takes_what_latest_passes_over(push: zmq.Socket[bytes], grab: str, expected: list[int]) -> None:
     camera, image = opened(push, grab=grab)
     for index in (1, 2, 3):
         push.send_multipart(frame(index))
