@@ -55,7 +55,8 @@ class StartGate:
         cameras
             How many it waits for.
         """
-        self._barrier = threading.Barrier(cameras)
+        self._changed = threading.Condition()
+        self._unarmed, self._aborted = cameras, False
 
     def wait(self) -> bool:
         """Wait for the other cameras.
@@ -65,15 +66,17 @@ class StartGate:
         bool
             Whether all are armed; False where one has failed or the run ends.
         """
-        try:
-            self._barrier.wait()
-        except threading.BrokenBarrierError:
-            return False
-        return True
+        with self._changed:
+            self._unarmed -= 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._unarmed <= 0 or self._aborted)
+            return self._unarmed <= 0
 
     def abort(self) -> None:
-        """Let go of whoever waits: there will be no start."""
-        self._barrier.abort()
+        """Let go of whoever waits: there will be no start. Nothing happens where all have started."""
+        with self._changed:
+            self._aborted = True
+            self._changed.notify_all()
 
 
 class CaptureThread:
