@@ -97,6 +97,9 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
     for name, camera in config.cameras.items():
         if camera.crop is not None:
             yield from _crop(camera.crop, ("cameras", name, "crop"))
+        yield from _duration(camera.reconnect, 0.0, 3600e9, "0 s to 1 h", ("cameras", name, "reconnect"))
+    if config.group_tolerance:
+        yield from _duration(config.group_tolerance, 1e3, 1e9, "1 us to 1 s", ("group_tolerance",))
     for name, output in config.outputs.items():
         yield from _recovery(output.recovery, ("outputs", name, "recovery"))
     yield from _safety(config.safety)
@@ -107,11 +110,15 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
 def _recovery(recovery: RecoveryConfig, path: Path) -> Iterator[Problem]:
     if not 0 <= recovery.attempts <= MOST_ATTEMPTS:
         yield (*path, "attempts"), f"expected 0 to {MOST_ATTEMPTS}, got {recovery.attempts}"
+    yield from _duration(recovery.pause, 10e6, 60e9, "10 ms to 60 s", (*path, "pause"))
+
+
+def _duration(text: str, low_ns: float, high_ns: float, expected: str, path: Path) -> Iterator[Problem]:
     try:
-        if not 10e6 <= duration_ns(recovery.pause, "") <= 60e9:
-            yield (*path, "pause"), f"expected 10 ms to 60 s, got {recovery.pause!r}"
+        if not low_ns <= duration_ns(text, "") <= high_ns:
+            yield path, f"expected {expected}, got {text!r}"
     except UserError as error:
-        yield (*path, "pause"), str(error).removeprefix(": ")
+        yield path, str(error).removeprefix(": ")
 
 
 def _safety(safety: SafetyConfig) -> Iterator[Problem]:

@@ -12,13 +12,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from rt_pose.clock import NS_PER_MS, Clock
+from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.config.build import duration_ns
 from rt_pose.config.certificate import Certification
 from rt_pose.config.schema import RunConfig
 from rt_pose.inference.choose_engine import bare_forward_ms
 from rt_pose.loop.camera_path import camera_paths
-from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
+from rt_pose.loop.capture import CaptureThread, StartGate
+from rt_pose.loop.frame_ring import FrameRing
+from rt_pose.loop.latest_frames import LatestFrames
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Control, ControlSocket
@@ -266,10 +268,22 @@ def _make_loop(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Cl
 
 def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock) -> Stages:
     config, publisher, estimator = opened.config, channels.publisher, opened.choice.estimator
-    latest = LatestFrames(list(opened.cameras), every_frame=config.frames == "every")
+    tolerance = config.group_tolerance
+    tolerance_ns = duration_ns(tolerance, "configuration: group_tolerance") if tolerance else None
+    latest = LatestFrames(list(opened.cameras), config.frames == "every", tolerance_ns)
+    gate = StartGate(len(opened.cameras))
     captures = [
-        CaptureThread(camera, opened.rings[name], latest, clock, sinks.make)
-        for name, (_, camera) in opened.cameras.items()
+        CaptureThread(
+            camera,
+            opened.rings[name],
+            latest,
+            clock,
+            sinks.make,
+            info=info,
+            gate=gate,
+            reconnect_s=duration_ns(config.cameras[name].reconnect, "") / NS_PER_S,
+        )
+        for name, (info, camera) in opened.cameras.items()
     ]
     crops = _crops(config, opened.infos)
     own = {name: (model.choice.estimator, model.tracking) for name, model in opened.own.items()}

@@ -2,9 +2,9 @@
 
 A light that goes on between the exposures of two frames is seen in the later one. What is known of its delay
 is thus an interval as long as a frame period; were the later frame taken for the moment, every delay would be
-too long by the wait for it, half a period on average. The distribution that explains all intervals best has no
-such wait in it: commands that are sent at moments spread evenly over the period bound a delay that is always
-the same to within about a period divided by their number.
+too long by the wait for it, half a period on average. The distribution that explains all intervals best has
+no such wait in it: commands that are sent at moments spread evenly over the period bound a delay that is
+always the same to within about a period divided by their number.
 """
 
 from __future__ import annotations

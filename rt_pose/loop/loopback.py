@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -355,6 +356,6 @@ def _period_ns(rig: Rig) -> int:
     times = [rig.frame() for _ in range(21)]
     steps = [
         (b.t_scene_ns - a.t_scene_ns) / max(b.index - a.index, 1)
-        for a, b in zip(times, times[1:], strict=False)
+        for a, b in pairwise(times)
     ]
     return max(round(float(np.median(steps))), 1)

@@ -23,7 +23,7 @@ from rt_pose.drivers import Camera, DriverContext, Input, Output, make_camera, m
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.inference.device import choose_device, raise_priority
-from rt_pose.loop.capture import FrameRing
+from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.control import ControlSocket
 from rt_pose.loop.curve import CurveServer, ServerKeys, read_keys
 from rt_pose.loop.publish import Publisher
@@ -105,7 +105,7 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     packages = {name: _own_package(camera.model, package, name) for name, camera in config.cameras.items()}
     curve = _curve_server(config)
     stack.callback(curve.close)
-    publisher = Publisher(config.publish.address, session_id, clock, curve)
+    publisher = Publisher(config.publish.address, session_id, clock, curve, config.publish.format)
     stack.callback(publisher.close)
     socket = ControlSocket(config.publish.control, curve)
     stack.callback(socket.close)

@@ -22,7 +22,7 @@ from rt_pose.config.schema import OutputConfig, PublishConfig, RunConfig
 from rt_pose.decisions.decide import Decider, RuleSet
 from rt_pose.decisions.rule import Rule
 from rt_pose.drivers import FoundDevice
-from rt_pose.loop.capture import LatestFrames
+from rt_pose.loop.latest_frames import LatestFrames
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.edges import EdgeInbox

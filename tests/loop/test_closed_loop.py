@@ -14,7 +14,7 @@ from rt_pose.config.rules import ActionConfig, RuleConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.protocol import Protocol, make_protocol
-from rt_pose.loop.capture import LatestFrames
+from rt_pose.loop.latest_frames import LatestFrames
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order

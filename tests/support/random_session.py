@@ -25,7 +25,7 @@ from rt_pose.drivers import DriverContext, make_output
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.loop.camera_path import camera_paths
-from rt_pose.loop.capture import LatestFrames, TakenFrame
+from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
