@@ -354,8 +354,5 @@ def _see(rig: Rig, spot: LightSpot, last: FrameStamps, found: Flashes) -> bool:
 def _period_ns(rig: Rig) -> int:
     """The frame period, as frames come."""
     times = [rig.frame() for _ in range(21)]
-    steps = [
-        (b.t_scene_ns - a.t_scene_ns) / max(b.index - a.index, 1)
-        for a, b in pairwise(times)
-    ]
+    steps = [(b.t_scene_ns - a.t_scene_ns) / max(b.index - a.index, 1) for a, b in pairwise(times)]
     return max(round(float(np.median(steps))), 1)
