@@ -134,7 +134,7 @@ def certificate_path(config_file: str | Path) -> Path:
     """
     path = Path(config_file)
     name = path.stem + SUFFIX
-    return Path(name) if path.resolve().is_relative_to(FOLDER) else path.with_name(name)
+    return Path(name) if path.resolve().is_relative_to(FOLDER.resolve()) else path.with_name(name)
 
 
 def place_certificate(config: RunConfig, source: Source) -> None:
