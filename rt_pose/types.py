@@ -228,6 +228,8 @@ class OutputInfo:
     """How many lines it has; None where it has no notion of lines."""
     actions: list[Action] = field(default_factory=list)
     """What it can do; empty for everything."""
+    stated_delay_ms: float | None = None
+    """What the driver or its configuration states, where a latency certificate has given `delay_ms`."""
 
 
 @dataclass(slots=True)

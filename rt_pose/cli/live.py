@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, boolean
 from rt_pose.clock import HostClock
 from rt_pose.config.build import load
+from rt_pose.config.certificate import place_certificate
 from rt_pose.config.check import report_run
 from rt_pose.config.schema import CameraConfig, PublishConfig, RunConfig
 from rt_pose.config.source import Source
@@ -85,6 +86,7 @@ def _check(source: Source, options: Namespace) -> None:
         if options.camera:
             options.config.cameras = _replace_camera(options.config.cameras, options.camera)
         report_run(options.config, source)
+        place_certificate(options.config, source)
 
 
 def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, CameraConfig]:

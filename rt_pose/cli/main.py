@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from rt_pose import __version__
 from rt_pose.cli import benchmarks as bench
 from rt_pose.cli import importing as imports
-from rt_pose.cli import live, offline, session, setup
+from rt_pose.cli import live, offline, rig, session, setup
 from rt_pose.cli import training as train
 from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, Parser, no_options
 from rt_pose.console import log_to_console
@@ -93,6 +93,7 @@ VERBS: dict[str, Verb] = {
     "run": (live.run_parser, live.run),
     "bench latency": (bench.latency_parser, bench.bench_latency),
     "bench triggers": (bench.triggers_parser, bench.bench_triggers),
+    "rig loopback": (rig.loopback_parser, rig.loopback),
     "import onnx": (imports.import_onnx_parser, imports.import_onnx),
     "import dlc": (imports.import_original_parser, imports.import_dlc),
     "import sleap": (imports.import_original_parser, imports.import_sleap),
@@ -111,6 +112,7 @@ VERBS: dict[str, Verb] = {
 GROUPS = {
     "train": "Make models.",
     "bench": "Measure.",
+    "rig": "Set a rig up and measure it.",
     "rules": "Look at rules.",
     "import": "Models trained elsewhere, as model packages.",
 }

@@ -80,6 +80,7 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
     publish = config.publish
     positive: dict[Path, float | None] = {
         ("budget_ms",): config.budget_ms,
+        ("certificate_max_days",): config.certificate_max_days,
         ("seconds",): config.seconds,
         ("publish", "frame_width_px"): publish.frame_width_px,
     }

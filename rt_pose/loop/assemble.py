@@ -14,6 +14,7 @@ from typing import Any
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.config.build import duration_ns
+from rt_pose.config.certificate import Certification
 from rt_pose.config.schema import RunConfig
 from rt_pose.inference.choose_engine import bare_forward_ms
 from rt_pose.loop.camera_path import camera_paths
@@ -181,6 +182,7 @@ def assemble(
         description["start_warnings"] = [
             *_unlike_sizes(opened),
             *check_deadlines(config, opened.rules.rules, chain_ms),
+            *_certificate_warnings(opened.certification),
         ]
         known = meta(opened, description)
         description["addresses"] = _addresses(publisher, socket)
@@ -229,6 +231,12 @@ def _unlike_sizes(opened: Opened) -> list[str]:
     return [warning for warning in found if warning]
 
 
+def _certificate_warnings(certification: Certification) -> list[str]:
+    if certification.refusal:
+        return [f"{certification.refusal}; the run will not arm"]
+    return certification.problems
+
+
 def _channels(opened: Opened, sink: Sink, clock: Clock) -> Channels:
     heartbeat, within = Heartbeat(), opened.config.safety.heartbeat_until
     until_ns = duration_ns(within, "configuration: safety.heartbeat_until")
@@ -254,7 +262,8 @@ def _make_loop(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Cl
     stages = _stages(opened, channels, sinks, clock)
     for used in {path.estimator for path in stages.paths.values()}:
         warm_up(used, {name: path for name, path in stages.paths.items() if path.estimator is used})
-    return ClosedLoop(stages, channels, opened.rules, clock, config.group_ms / 1e3)
+    refusal = opened.certification.refusal
+    return ClosedLoop(stages, channels, opened.rules, clock, config.group_ms / 1e3, refusal)
 
 
 def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock) -> Stages:

@@ -100,6 +100,7 @@ class ClosedLoop:
         rules: RuleSet,
         clock: Clock,
         group_s: float = 0.0,
+        arming_refusal: str = "",
     ) -> None:
         """Connect the stages; no thread has started.
 
@@ -115,6 +116,8 @@ class ClosedLoop:
             The only clock of the loop.
         group_s
             How long one camera's frame waits for the others', s.
+        arming_refusal
+            Why the run may not arm; empty where it may.
         """
         self.captures, self.estimator, self.paths = stages.captures, stages.estimator, stages.paths
         self.commands, self.ledger = stages.commands, stages.reporter.ledger
@@ -130,6 +133,7 @@ class ClosedLoop:
         self._orders, self._edges, self._actuators = channels.orders, channels.edges, channels.actuators
         self._publisher, self._sink = channels.publisher, channels.sink
         self._group_s = group_s
+        self._arming_refusal = arming_refusal
         self._started = True
         self._end_reason = self._failure = ""
         self._seq = 0
@@ -323,6 +327,9 @@ class ClosedLoop:
             self._started = True
         elif order.do == "stop":
             self._end(f"stop ordered ({order.origin})")
+        elif order.do == "arm" and self._arming_refusal:
+            order.error = self._arming_refusal  # nothing has changed, so it is no input
+            return
         elif order.do in PROTOCOL_ORDERS:
             try:
                 self.protocol.order(order.do, order.args)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 
 import msgspec
 
-from rt_pose.clock import Clock
+from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config.build import to_plain
+from rt_pose.config.certificate import Certification, certify
 from rt_pose.config.check import check_run
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.action import check_fits
 from rt_pose.decisions.decide import RuleSet
+from rt_pose.decisions.rule import Rule
 from rt_pose.drivers import Camera, DriverContext, Input, Output, make_camera, make_input, make_output
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
@@ -63,6 +66,8 @@ class Opened:
     """The package's parameters, with the engine's displacement added to the floor of the noise."""
     own: dict[str, OwnModel]
     """By camera."""
+    certification: Certification
+    """What the latency certificates of the rig mean for the run."""
 
     @property
     def infos(self) -> list[CameraInfo]:
@@ -109,6 +114,19 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     inputs = _open_inputs(config, context, stack)
     rules = _rules_for(config, package, [info for info, _ in outputs])
     cameras = _open_cameras(config, context, packages, stack)
+    certification = certify(
+        config,
+        [info for info, _ in cameras.values()],
+        [info for info, _ in outputs],
+        _deadlines_ms(config, rules.rules),
+        package.sha256,
+        clock.utc_ns(),
+    )
+    if certification.refusal and config.armed_at_start:
+        raise UserError(f"armed_at_start: {certification.refusal}")
+    if certification.used:
+        outputs = [(_with_measured_delay(info, certification), output) for info, output in outputs]
+        rules = _rules_for(config, package, [info for info, _ in outputs])
     rings = _rings_for(cameras, stack)
     choices: dict[str, EngineChoice] = {}
     for used in {p.sha256: p for p in (package, *packages.values())}.values():
@@ -121,7 +139,19 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     own = {name: model for name, model in models.items() if model.package.sha256 != package.sha256}
     choice, tracking = choices[package.sha256], _tracking(package, choices[package.sha256])
     return Opened(
-        config, package, publisher, socket, outputs, inputs, rules, cameras, rings, choice, tracking, own
+        config,
+        package,
+        publisher,
+        socket,
+        outputs,
+        inputs,
+        rules,
+        cameras,
+        rings,
+        choice,
+        tracking,
+        own,
+        certification,
     )
 
 
@@ -173,6 +203,26 @@ def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -
     for rule in rules.rules:
         check_fits(rule.plan, found[rule.output], f"rule '{rule.name}'")
     return rules
+
+
+def _deadlines_ms(config: RunConfig, rules: Sequence[Rule]) -> dict[str, dict[str, float]]:
+    """What must be met, by the output of rules that act on the animal; a text has no time of effect."""
+    deadlines: dict[str, dict[str, float]] = {}
+    for rule in rules:
+        if rule.plan.action == "message" or rule.plan.ends:
+            continue
+        limits_ms = deadlines.setdefault(rule.output, {"budget_ms": config.budget_ms})
+        if rule.config.deadline is not None:
+            limits_ms[f"the deadline of rule '{rule.name}'"] = rule.deadline_ns / NS_PER_MS
+    return deadlines
+
+
+def _with_measured_delay(info: OutputInfo, certification: Certification) -> OutputInfo:
+    """An output with the delay of its certificate, where it has one that holds."""
+    found = certification.used.get(info.name)
+    if found is None:
+        return info
+    return dataclasses.replace(info, delay_ms=found.delay_ms, stated_delay_ms=info.delay_ms)
 
 
 def _open_cameras(
@@ -296,6 +346,7 @@ def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
         "outputs": {o.name: dataclasses.asdict(o) for o, _ in opened.outputs},
         "inputs": {i.name: dataclasses.asdict(i) for i, _ in opened.inputs},
         "budget_ms": config.budget_ms,
+        "certificate": msgspec.to_builtins(opened.certification),
         "bare_forward_ms": dataclasses.asdict(bare_forward_ms(engine, clock)),
     }
 
