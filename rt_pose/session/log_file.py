@@ -63,6 +63,9 @@ class _HashedFile:
     def digest(self) -> str:
         return self._hash.hexdigest()
 
+    def tell(self) -> int:
+        return self.length
+
     def flush(self) -> None:
         self._file.flush()
 
