@@ -30,6 +30,8 @@ START_ERROR_NS = 20 * NS_PER_MS
 TOUCHING = 14.0
 """With n frames that are late by m on average, none of them is sooner than this times m / n in one case of a
 thousand, also where only half as many frames are fast as the mean suggests."""
+FALL_NS = NS_PER_MS
+"""A frame that comes sooner than the line and its error allow by more than this shows that all before were late."""
 SETTLED = 50
 """Frames after which a much sooner one is no fast frame after slow ones but another clock."""
 JUMP_NS = 20 * NS_PER_MS
@@ -257,8 +259,8 @@ class CameraClock:
         late_ns = arrival_ns - x - self._line.at(x)
         if self._line.points >= SETTLED and (late_ns < -JUMP_NS or self._always_late(x, late_ns)):
             return self._reset(arrival_ns)
-        if late_ns < -self._line.error_ns(x):
-            self._line.begin_anew(x, arrival_ns - x)  # all before were later than was thought
+        if late_ns < -self._line.error_ns(x) - FALL_NS:
+            self._line.begin_anew(x, arrival_ns - x)
         else:
             self._line.add(x, arrival_ns - x)
         self._residuals[(self.frames - 1) % RESIDUALS] = round(max(late_ns, 0.0))
