@@ -35,6 +35,7 @@ What is installed here, what works, and what would fix the rest:
 What a session was like, and its decisions once more:
     rt-pose report SESSION
     rt-pose replay SESSION
+    rt-pose verify SESSION
 """
 
 
@@ -99,6 +100,7 @@ VERBS: dict[str, Verb] = {
     "order": (live.order_parser, live.order),
     "keys": (live.keys_parser, live.keys),
     "replay": (session.replay_parser, session.replay),
+    "verify": (session.verify_parser, session.verify),
     "report": (session.report_parser, session.report),
     "rules check": (live.rules_parser, live.rules_check),
     "rules words": (no_options, live.rules_words),

@@ -158,6 +158,9 @@ class PublishConfig:
     """PUB socket: poses, events, acks, stats, meta, frames."""
     control: str = "tcp://127.0.0.1:5791"
     """ROUTER socket: status, meta, start, stop, arm, disarm, block, set, mark."""
+    format: Literal["msgpack", "json"] = "msgpack"
+    """Of what is published. json, for programs that read no msgpack: the values of a pose then stand in its
+    header, and what is not seen is null; it costs the loop some more."""
     prediction: bool = True
     """Also publish the pose predicted for the time of effect."""
     frame_rate_hz: float = 15.0
@@ -174,6 +177,12 @@ class RecordConfig:
 
     video: bool = True
     """Record every camera to CAMERA.mkv with a table of frame times."""
+    codec: Literal["h264", "ffv1"] = "h264"
+    """h264: small, for the eye and for training; ffv1: lossless, about three times the processor time and many
+    times the disk."""
+    sign_with: str = ""
+    """PEM file of an Ed25519 private key, with which the session is signed at its end; none: it is sealed
+    without a signature, which shows damage but not who wrote it."""
 
 
 @dataclass

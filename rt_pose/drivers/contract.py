@@ -70,7 +70,8 @@ class Camera(Protocol):
 
     Life: `__init__` (no side effects), `open` (all or nothing, may be called again after `close`), `arm`,
     `start`, `grab` until it returns None or raises, `close` (idempotent). After a fault the program may close
-    the camera and open it again.
+    the camera and open it again. A class whose devices are told apart by another option than `serial` names it
+    as `named_by`: `rt-pose run --camera DRIVER:NAME` sets that.
     """
 
     Options: ClassVar[type]
@@ -183,6 +184,21 @@ class Camera(Protocol):
 
     def close(self) -> None:
         """Release the device."""
+        ...
+
+
+@runtime_checkable
+class ClockedCamera(Camera, Protocol):
+    """A camera whose stamps come from a device's counter and clock."""
+
+    def clock_summary(self) -> dict[str, Any]:
+        """Sum up how well counter and clock of the device are known, for the session.
+
+        Returns
+        -------
+        dict[str, Any]
+            Numbers and texts, as `rigs.frame_stamps.FrameStamper.summary` gives them; from any thread.
+        """
         ...
 
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from rt_pose.clock import NS_PER_S, Clock
-from rt_pose.drivers import Camera, CameraFault, FailedFrame, NoFrameYet
+from rt_pose.drivers import Camera, CameraFault, ClockedCamera, FailedFrame, NoFrameYet
 from rt_pose.errors import UserError
 from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
@@ -168,6 +169,16 @@ class CaptureThread:
         self.counts.left_at_end += 1
         why, index = "waiting in the slot when the run ended", taken.frame.stamps.index
         return self._drop(self._clock.now_ns(), "end", why, 1, index)
+
+    def clock_summary(self) -> dict[str, Any] | None:
+        """Sum up how well the camera's own clock is known.
+
+        Returns
+        -------
+        dict[str, Any] or None
+            None where it has none, or the driver does not say.
+        """
+        return self._camera.clock_summary() if isinstance(self._camera, ClockedCamera) else None
 
     def _run(self) -> None:
         sink = self._make_sink()

@@ -393,6 +393,7 @@ class ClosedLoop:
             **self.commands.final_counts(),
             "deadline": {"missed": self.ledger.missed, "n": self.ledger.evaluated},
             "tracks": {name: path.causal_filter.counts() for name, path in self.paths.items()},
+            "camera_clocks": {c.name: clock for c in self.captures if (clock := c.clock_summary())},
             "faults": dict(self._latest.faults),
             "edges_lost": self._edges.lost,
         }

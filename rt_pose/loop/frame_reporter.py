@@ -84,7 +84,7 @@ class FrameReporter:
         publisher, pose = self._publisher, frame.pose
         for event, rule in frame.decisions:
             publisher.event(event, blind=rule.blind)
-        dropped = sum(c.counts.superseded + c.counts.device_gaps for c in self._captures)
+        dropped = sum(c.counts.superseded + c.counts.device_gaps + c.counts.failed for c in self._captures)
         publisher.pose(pose, frame.track, latency, met, dropped)
         if self._prediction_delay_ns is not None:
             ahead = self._prediction(frame, self._prediction_delay_ns)

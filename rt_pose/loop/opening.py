@@ -100,7 +100,7 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     packages = {name: _own_package(camera.model, package, name) for name, camera in config.cameras.items()}
     curve = _curve_server(config)
     stack.callback(curve.close)
-    publisher = Publisher(config.publish.address, session_id, clock, curve)
+    publisher = Publisher(config.publish.address, session_id, clock, curve, config.publish.format)
     stack.callback(publisher.close)
     socket = ControlSocket(config.publish.control, curve)
     stack.callback(socket.close)

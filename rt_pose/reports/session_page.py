@@ -24,6 +24,7 @@ from rt_pose.reports.render import render
 from rt_pose.reports.svg import keypoint_colour
 from rt_pose.session.read import Session, stamp_columns
 from rt_pose.session.video_file import file_names
+from rt_pose.types import CameraInfo
 
 FIRST_EVENT_ROWS = 40
 """Of the events; the others are folded away below them."""
@@ -67,6 +68,9 @@ def page(session: Session, figures: dict[str, Any]) -> str:
         histogram=latency_histogram((stamps.stages["t_decided_ns"] - stamps.t_arrival_ns) / NS_PER_MS),
         waterfall=stage_waterfall(figures["stages_ms"]),
         losses=_losses(session),
+        camera_rows=[_camera_row(info) for info in session.info.cameras.values()],
+        setting_rows=[row for info in session.info.cameras.values() for row in _setting_rows(info)],
+        clock_rows=list(_clock_rows(session)),
         head=EVENT_HEAD,
         events=rows[:FIRST_EVENT_ROWS],
         further_events=rows[FIRST_EVENT_ROWS:],
@@ -121,6 +125,44 @@ def _losses(session: Session) -> list[list[str]]:
         [stage, camera, f"{count:,}", f"{reason}. {drop_explanation(stage)}"]
         for (stage, reason, camera), count in sorted(losses.items())
     ]
+
+
+EXPOSURES = {
+    "device": "by its own clock, mapped to the host's",
+    "host": "known to the program",
+    "recording": "of the recording",
+    "unavailable": "unavailable",
+}
+
+
+def _camera_row(info: CameraInfo) -> list[str]:
+    x, y = info.offset_xy
+    place = f"{info.width}x{info.height}" + (f" at {x}, {y}" if (x, y) != (0, 0) else "")
+    rate = f"{info.rate_hz:g} Hz" if info.rate_hz else ""
+    told = [info.driver, info.serial, place, info.pixel_format, rate, info.trigger]
+    return [info.name, *told, EXPOSURES[info.exposure_source], info.tested]
+
+
+def _setting_rows(info: CameraInfo) -> Iterator[list[str]]:
+    """Camera, setting, what was asked for, and what the camera then said."""
+    for name, setting in info.settings.items():
+        asked, actual = ("" if setting[key] is None else str(setting[key]) for key in ("asked", "actual"))
+        yield [info.name, name, asked, actual]
+
+
+def _clock_rows(session: Session) -> Iterator[list[str]]:
+    """Camera and what is known of its clock and counter."""
+    clocks = session.end.counts.get("camera_clocks", {}) if session.end else {}
+    for name, clock in clocks.items():
+        residuals = clock.get("residual_us")
+        told = {
+            "drift, ppm": clock.get("slope_ppm"),
+            "later than the fastest, us (P50, P99)": residuals and f"{residuals['p50']}, {residuals['p99']}",
+            "error at most, us": clock.get("error_us"),
+            "clock set anew": clock.get("clock_resets"),
+            "counter set anew": clock.get("counter_resets"),
+        }
+        yield [name, "; ".join(f"{key}: {value}" for key, value in told.items() if value is not None)]
 
 
 def _movement(session: Session, camera: str, pictures: CameraPictures | None) -> dict[str, Any] | None:

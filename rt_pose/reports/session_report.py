@@ -350,6 +350,9 @@ def _camera_counts(session: Session, camera: str, counted: dict[str, int]) -> di
         "processed": counted.get("processed", sum(o.camera == camera for o in session.observations)),
         "dropped": dropped,
         "device_gaps": counted.get("device_gaps", gaps),
+        "failed": counted.get("failed", dropped.get("camera", 0)),
+        "unmatched": counted.get("unmatched", 0),
+        "losses": counted.get("losses", 0),
     }
 
 

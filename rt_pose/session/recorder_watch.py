@@ -23,7 +23,7 @@ OBSERVATION = "observation"
 class RecorderWatch:
     """Starts a recorder, follows its reports, and adds up what is missing at the end."""
 
-    def __init__(self, folder: Path, endpoint: str, video: bool, clock: Clock) -> None:
+    def __init__(self, folder: Path, endpoint: str, codec: Codec | None, clock: Clock) -> None:
         """Start the recorder.
 
         Parameters
@@ -32,8 +32,8 @@ class RecorderWatch:
             The session's folder.
         endpoint
             Where records arrive, `ipc://...`.
-        video
-            Whether the cameras are filmed too.
+        codec
+            Of the cameras' films; None where they are not filmed.
         clock
             Times the silence between reports.
         """
@@ -41,7 +41,7 @@ class RecorderWatch:
         self.reports, theirs = spawn.Pipe(duplex=False)
         """Becomes readable with each report, and at the recorder's end."""
         self.process: BaseProcess = spawn.Process(
-            target=record.main, args=(str(folder), endpoint, video, theirs), name="rt-pose-recorder"
+            target=record.main, args=(str(folder), endpoint, codec, theirs), name="rt-pose-recorder"
         )
         self.process.start()
         theirs.close()

@@ -40,6 +40,7 @@ from rt_pose.session.log_file import LOG_NAME
 from rt_pose.session.read import RUNNING, SCHEMA
 from rt_pose.session.recorder_watch import RecorderWatch
 from rt_pose.session.safe_outputs import SafeStandby
+from rt_pose.session.seal import read_private_key, write_seal
 from rt_pose.session.video_file import file_names
 from rt_pose.session.watchdog import LoopWatchdog
 from rt_pose.session.yoke import with_yoke_times
@@ -236,6 +237,8 @@ def _check_place(out: Path | None, config: RunConfig) -> None:
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(in_use(out))
+    if config.record.sign_with:
+        read_private_key(config.record.sign_with)
     check_folder(out, LEAST_VIDEO_MIB if config.record.video else LEAST_LOG_MIB, "session")
 
 
@@ -372,7 +375,9 @@ class _Supervision:
 
     def _begin_session(self, to: _Recorded) -> None:
         self._folder = SessionFolder.claim(to.folder, self._info)
-        self._recorder = RecorderWatch(to.folder, to.endpoint, self._config.record.video, self._clock)
+        kept = self._config.record
+        codec = kept.codec if kept.video else None
+        self._recorder = RecorderWatch(to.folder, to.endpoint, codec, self._clock)
 
     def _explained(self, error: UserError) -> UserError:
         """The error, with the recorder's own reason where it has one."""
@@ -494,6 +499,10 @@ class _Supervision:
                 missing.append(problem)
                 if exit_code == ExitCode.DONE:
                     status, exit_code = f"incomplete: {problem}", ExitCode.INCOMPLETE
+            elif problem := write_seal(
+                self._folder.path, self._info, self._clock.utc_ns(), self._config.record.sign_with
+            ):
+                self._warn(problem)
         folder = None if self._folder is None else self._folder.path
         ok = exit_code == ExitCode.DONE
         exit_code = with_deliveries(exit_code, summary)
