@@ -1,8 +1,9 @@
 """GigE Vision and USB3 Vision cameras of any make through Aravis.
 
-Aravis is reached by its GObject introspection. Its threads do what is to be done (packets, heartbeat); no GLib
-main loop runs here, nor is one needed: the signal `control-lost` comes on Aravis' heartbeat thread. That thread
-tries for some six seconds before it gives a camera up, so a camera from which nothing comes is also asked here.
+Aravis is reached by its GObject introspection. Its threads do what is to be done (packets, heartbeat); no
+GLib main loop runs here, nor is one needed: the signal `control-lost` comes on Aravis' heartbeat thread. That
+thread tries for some six seconds before it gives a camera up, so a camera from which nothing comes is also
+asked here.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rigs.acquisition import AcquisitionOptions, choose_device
-from rigs.camera_features import FeatureError, Features, Limits, Setup
+from rigs.camera_features import FeatureError, Limits, Setup
 from rigs.grabbing import Delivery, DeviceLost
 from rigs.library_camera import LibraryCamera
 from rt_pose.drivers import FoundDevice, camera_driver
@@ -60,10 +61,11 @@ class AravisOptions(AcquisitionOptions):
     """Which camera, how it takes its frames, and how they travel."""
 
     resend: bool = True
-    """Ask a GigE camera again for packets that were lost: later frames wait for them, up to 0.1 s. false: such
-    a frame fails at once."""
+    """Ask a GigE camera again for packets that were lost: later frames wait for them, up to 0.1 s. false:
+    such a frame fails at once."""
     packet_bytes: int | None = None
-    """Size of a GigE camera's packets; without it, the camera's own, or less where that does not get through."""
+    """Size of a GigE camera's packets; without it, the camera's own, or less where that does not get
+    through."""
     packet_socket: bool = False
     """Take a GigE camera's packets from the network card directly: fewer are lost, but the program needs the
     right to do so (CAP_NET_RAW)."""
@@ -102,9 +104,14 @@ class AravisCamera(LibraryCamera):
             camera = aravis.Camera.new(aravis.get_device_id(devices[serial]))
         except (RuntimeError, TypeError) as error:
             raise UserError(
-                f"{self._where}: camera {serial} cannot be opened: {_message(error)}; does another program have "
-                "it open?"
+                f"{self._where}: camera {serial} cannot be opened: {_message(error)}; does another "
+                "program have it open?"
             ) from error
+        if camera.is_gv_device() and not camera.get_device().is_controller():
+            held = [camera]
+            del camera
+            _release(held)
+            raise UserError(f"{self._where}: camera {serial} cannot be opened: another program controls it")
         return _Device(aravis, camera, serial, self._options)
 
 
@@ -167,6 +174,17 @@ def _list_devices(aravis: Any) -> dict[str, int]:
 def _message(error: Exception) -> str:
     """GLib's message without its domain and number."""
     return str(getattr(error, "message", error))
+
+
+def _release(held: list[Any]) -> None:
+    """Let go of a camera that does not answer, on a thread: Aravis asks it for some ten seconds more."""
+    last, held[:] = held[:], []
+
+    def let_go(objects: list[Any]) -> None:
+        while objects:
+            objects.pop(0)
+
+    threading.Thread(target=let_go, args=(last,), name="rt-pose-aravis-release", daemon=True).start()
 
 
 @contextmanager
@@ -331,17 +349,20 @@ class _Device:
             return "it was switched off and on, or another program took control of it"
         return ""
 
-    def close(self) -> None:
+    def close(self, gone: bool = False) -> None:
         """See `Device.close`."""
-        if self._acquiring and not self._lost.is_set():
+        if self._acquiring and not gone:
             try:
                 self._camera.stop_acquisition()
-            except RuntimeError:  # it is gone
-                self._lost.set()
+            except RuntimeError:
+                gone = True
         self._device.disconnect(self._signal)
-        self._stream = None  # its thread ends here, and lets go of the memory
-        self._memory.clear()
-        del self._camera, self._device, self.features
+        held = [self._stream, self._memory, self.features, self._device, self._camera]
+        del self._stream, self._memory, self.features, self._device, self._camera
+        if gone:
+            _release(held)
+        while held:  # the stream first: its thread writes into the memory
+            held.pop(0)
 
     def _failure(self, buffer: Any) -> str:
         status = buffer.get_status()

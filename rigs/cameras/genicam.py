@@ -1,11 +1,13 @@
-"""Cameras of any vendor through its GenTL producer: a library with the ending `.cti` that comes with the camera.
+"""Cameras of any vendor through its GenTL producer: a library that ends in `.cti` and comes with the camera.
 
-Harvesters finds and opens the camera and reads its description; buffers are taken from the producer directly,
-because Harvesters drops frames that did not come whole without a word of why.
+Harvesters finds and opens the camera and reads its description. Waits for a frame, and the question whether
+the camera is there, go to the producer directly: the bindings would hold the interpreter, and with it the
+loop, until the answer comes; and Harvesters drops frames that did not come whole without a word of why.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import os
@@ -13,7 +15,7 @@ import subprocess
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,13 +36,13 @@ from rt_pose.extras import need, remedy, require
 
 PATH_VARIABLE = "GENICAM_GENTL64_PATH"
 NO_PRODUCER = (
-    f"install the camera vendor's GenTL producer, and set {PATH_VARIABLE} to the folder of its .cti file or give "
-    "`producer:` in the options"
+    f"install the camera vendor's GenTL producer, and set {PATH_VARIABLE} to the folder of its .cti file or "
+    "give `producer:` in the options"
 )
 FIND_S = 8.0
 GIGE_COUNTER_MODULO = 65536
-LOST_ACCESS = ("NOACCESS", "BUSY")
-"""Endings of the names of states in which a device is not ours."""
+SUCCESS, TIMEOUT = 0, -1011
+"""What functions of the GenTL standard return."""
 _LOG = logging.getLogger(f"{__name__}.harvesters")
 _LOG.setLevel(logging.CRITICAL)  # what matters of its messages is raised here
 
@@ -81,11 +83,12 @@ class GenicamCamera(LibraryCamera):
         require("genicam", f"{self._where}: the driver 'genicam'")
         producer, serial = self._choose(self._producers())
         try:
-            return _Device(producer, producer.create(serial), serial)
+            return _Device(producer, producer.create(serial), serial, self._options)
         except _library_errors() as error:
             _release(producer)
             raise UserError(
-                f"{self._where}: camera {serial} cannot be opened: {_line(error)}; does another program have it open?"
+                f"{self._where}: camera {serial} cannot be opened: {_line(error)}; does another program "
+                "have it open?"
             ) from error
 
     def _producers(self) -> list[str]:
@@ -270,6 +273,34 @@ def _losses() -> Iterator[None]:
 # ------------------------------------------------------------ one device
 
 
+class _Calls:
+    """The producer's own functions, which let the interpreter go while they wait."""
+
+    def __init__(self, path: str) -> None:
+        library = ctypes.CDLL(path)
+        self._event, self._read = library.EventGetData, library.GCReadPort
+        self._event.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64]
+        self._read.argtypes = [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_void_p]
+        self._event.restype = self._read.restype = ctypes.c_int32
+        self._new_buffer = (ctypes.c_void_p * 2)()  # its handle, and a pointer of the user
+        self._size = ctypes.c_size_t()
+
+    def wait_for_buffer(self, events: int, timeout_ms: int) -> int | None:
+        """The handle of the next buffer; None where none came in time. Raises DeviceLost."""
+        self._size.value = ctypes.sizeof(self._new_buffer)
+        code = self._event(events, self._new_buffer, ctypes.byref(self._size), timeout_ms)
+        if code == TIMEOUT:
+            return None
+        if code != SUCCESS:
+            raise DeviceLost(f"its producer gave the error {code}")
+        return self._new_buffer[0]
+
+    def reads(self, port: int) -> bool:
+        """Whether the device answers a reading of its first register."""
+        four, size = ctypes.create_string_buffer(4), ctypes.c_size_t(4)
+        return bool(self._read(port, 0, four, ctypes.byref(size)) == SUCCESS)
+
+
 class _Features:
     """A camera's features through its node map (`rigs.camera_features.Features`)."""
 
@@ -338,13 +369,15 @@ class _Device:
 
     hardware = True
 
-    def __init__(self, producer: _Producer, acquirer: Any, serial: str) -> None:
-        self._producer, self._acquirer, self.serial = producer, acquirer, serial
+    def __init__(self, producer: _Producer, acquirer: Any, serial: str, options: GenicamOptions) -> None:
+        self._producer, self._acquirer, self.serial, self._options = producer, acquirer, serial, options
         self.features = _Features(acquirer.remote_device.node_map)
         self._absent: set[str] = set()
         """What buffers of this producer do not know of themselves."""
-        self._port = acquirer.remote_device.port
-        self._answers = _is_read(self._port)
+        self._calls = _Calls(producer.path)
+        self._port = int(acquirer.remote_device.port.handle)
+        self._answers = self._calls.reads(self._port)
+        """Whether it can be asked if it is there."""
         self.tick_hz = self._tick_hz()
         long = acquirer.device.tl_type != "GEV" or self.features.value("GevGVSPExtendedIDMode") == "On"
         self.counter_modulo = None if long else GIGE_COUNTER_MODULO
@@ -354,26 +387,23 @@ class _Device:
         _, _, self._width, self._height = setup.roi
         self._dtype = np.dtype(setup.pixel_format.dtype)
         self._shape = setup.pixel_format.shape(self._height, self._width)
+        self._acquirer.num_buffers = max(self._options.buffers, self._acquirer.min_num_buffers)
 
     def begin(self) -> None:
         """See `Device.begin`."""
-        from genicam.gentl import TimeoutException
-
-        self._timeout: type[Exception] = TimeoutException
         with _losses():
             self._acquirer.start()
-        # The public `fetch` cannot tell a frame that failed from none; the events beneath it can.
-        self._events = next(iter(self._acquirer._new_buffer_event_monitor_dict.values()))
+        # The public `fetch` waits with the interpreter held; what is beneath it need not.
+        events = next(iter(self._acquirer._new_buffer_event_monitor_dict.values()))
+        self._events = int(events.handle)
+        self._buffers = {int(buffer._handle): buffer for buffer in self._acquirer._announced_buffers}
 
     def pop(self, timeout_s: float) -> Delivery | None:
         """See `FrameSource.pop`."""
-        try:
-            self._events.update_event_data(round(timeout_s * 1000))
-        except self._timeout:
+        handle = self._calls.wait_for_buffer(self._events, round(timeout_s * 1000))
+        if handle is None:
             return None
-        except _library_errors() as error:
-            raise DeviceLost(_line(error)) from error
-        buffer = self._events.buffer
+        buffer = self._buffers[handle]
         with _losses():
             failure = self._failure(buffer)
             samples = None if failure else self._samples(buffer)
@@ -394,20 +424,14 @@ class _Device:
 
     def problem(self) -> str:
         """See `FrameSource.problem`."""
-        if self._answers and not _is_read(self._port):
-            return "it no longer answers"
-        try:
-            state = self._acquirer.device.access_status
-        except _library_errors():  # a producer need not know
-            return ""
-        name = getattr(state, "name", str(state))
-        return f"the producer says of it: {name}" if name.endswith(LOST_ACCESS) else ""
+        return "it no longer answers" if self._answers and not self._calls.reads(self._port) else ""
 
-    def close(self) -> None:
+    def close(self, gone: bool = False) -> None:  # noqa: ARG002
         """See `Device.close`."""
         self._producer.destroy(self._acquirer)
         _release(self._producer)
-        del self._acquirer, self.features, self._port
+        self._buffers = {}
+        del self._acquirer, self.features
 
     def _tick_hz(self) -> float | None:
         """Ticks a second of the buffers' time stamps; None where nothing says so."""
@@ -440,7 +464,7 @@ class _Device:
         return np.ndarray(self._shape, self._dtype, buffer.raw_buffer, offset, strides)
 
     def _known(self, buffer: Any, what: str) -> Any:
-        """What a buffer says of itself; None where the producer does not know, after which it is not asked again."""
+        """What a buffer says of itself; None where the producer does not know, and is not asked again."""
         if what in self._absent:
             return None
         try:
@@ -448,12 +472,3 @@ class _Device:
         except _library_errors():
             self._absent.add(what)
             return None
-
-
-def _is_read(port: Any) -> bool:
-    """Whether the device answers a reading of its first register."""
-    try:
-        port.read(0, 4)
-    except _library_errors():
-        return False
-    return True

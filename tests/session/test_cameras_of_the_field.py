@@ -1,4 +1,4 @@
-"""Whole runs on cameras of libraries: what becomes of a run whose GigE camera is unplugged, and a GenTL camera."""
+"""Whole runs on cameras of libraries: a GigE camera that is unplugged in mid-run, and a GenTL camera."""
 
 from __future__ import annotations
 

@@ -22,7 +22,6 @@ from rt_pose.drivers import (
     Camera,
     CameraFault,
     DriverContext,
-    FailedFrame,
     cameras,
     make_camera,
 )
@@ -39,7 +38,7 @@ needs_gige = pytest.mark.skipif(bool(why_no_gige()), reason=why_no_gige() or "-"
 needs_aravis = pytest.mark.skipif(bool(why_no_aravis()), reason=why_no_aravis() or "-")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def plugged() -> Iterator[GigeCamera]:
     with gige_camera() as device:
         yield device
@@ -83,6 +82,12 @@ def frames(camera: Camera, image: NDArray[np.uint8], count: int) -> list[FrameSt
     return stamps
 
 
+def grab_on(camera: Camera, image: NDArray[np.uint8]) -> None:
+    """Grab until the camera ends."""
+    while camera.grab(image) is not None:
+        pass
+
+
 def simulated(**changes: Any) -> dict[str, Any]:
     """The camera inside the library, which loses nothing."""
     values = {
@@ -116,7 +121,7 @@ def test_it_is_found_by_its_serial_number(plugged: GigeCamera) -> None:
 
 @needs_gige
 def test_settings_are_read_back(plugged: GigeCamera, opened: Callable[..., Any]) -> None:
-    camera, info = opened(**gige_options(pixel_format="Mono8"))
+    _, info = opened(**gige_options(pixel_format="Mono8"))
     assert (info.serial, info.width, info.height, info.offset_xy) == (SERIAL, 160, 128, (8, 4))
     assert (info.channels, info.pixel_format, info.trigger) == (1, "Mono8", "free")
     assert info.rate_hz == pytest.approx(50.0, rel=0.01)
@@ -208,7 +213,7 @@ def test_opened_again_after_close(plugged: GigeCamera, opened: Callable[..., Any
 @needs_gige
 def test_one_that_is_open_elsewhere_is_said_to_be(plugged: GigeCamera, opened: Callable[..., Any]) -> None:
     opened(**gige_options())
-    with pytest.raises(UserError, match="RTP7 cannot be opened.*does another program have it open"):
+    with pytest.raises(UserError, match=r"RTP7 cannot be opened: another program controls it"):
         opened(**gige_options())
 
 
@@ -218,8 +223,8 @@ def test_the_program_triggers_as_often_as_it_says(plugged: GigeCamera, opened: C
     assert (info.trigger, info.rate_hz) == ("software", 20)
     begin(camera)
     stamps = frames(camera, buffer_for(info), 40)
-    steps_ms = [(b.t_arrival_ns - a.t_arrival_ns) / NS_PER_MS for a, b in pairwise(stamps)]
-    assert np.median(steps_ms) == pytest.approx(50.0, abs=5.0)
+    lasted_ms = (stamps[-1].t_arrival_ns - stamps[0].t_arrival_ns) / NS_PER_MS
+    assert lasted_ms == pytest.approx(39 * 50.0, abs=100.0)  # this camera answers a trigger within 40 ms
     assert stamps[-1].index == 39
 
 
@@ -321,9 +326,8 @@ def test_a_camera_that_is_killed_is_a_fault_within_a_second(opened: Callable[...
         frames(camera, image, 20)
         device.kill()
         killed_ns = CLOCK.now_ns()
-        with pytest.raises(CameraFault, match="camera top: it (has not answered|no longer answers)"):
-            while True:
-                camera.grab(image)
+        with pytest.raises(CameraFault, match=r"camera top: it (has not answered|no longer answers)"):
+            grab_on(camera, image)
         assert CLOCK.now_ns() - killed_ns < NS_PER_S
 
 
@@ -336,13 +340,12 @@ def test_a_camera_that_was_switched_off_and_on_is_a_fault(opened: Callable[..., 
         device.kill()
         device.start()
         with pytest.raises(CameraFault, match="camera top: it was switched off"):
-            while True:
-                camera.grab(buffer_for(info))
+            grab_on(camera, buffer_for(info))
 
 
 @needs_gige
 def test_a_camera_that_comes_back_goes_on(opened: Callable[..., Any]) -> None:
-    """Killed in mid-run and started again: its frames go on with new numbers, and the interpreter is never held."""
+    """Killed in mid-run and started again: frames go on with new numbers; the interpreter is never held."""
     with gige_camera() as device:
         camera, info = opened(**gige_options())
         ring, latest = FrameRing.create(info), LatestFrames(["top"])
@@ -427,8 +430,7 @@ def test_a_closed_camera_cannot_be_armed(opened: Callable[..., Any]) -> None:
     camera, _ = opened(**simulated())
     camera.close()
     with pytest.raises(CameraFault, match="camera top: it is not open"):
-        camera.arm()
-        camera.start()
+        begin(camera)
 
 
 def test_a_usb_camera_that_may_not_be_opened_is_named_with_its_remedy(tmp_path: Path) -> None:

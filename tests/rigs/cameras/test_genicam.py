@@ -25,6 +25,7 @@ from rt_pose.types import CameraInfo, FrameStamps
 
 rigs.register()
 CLOCK = HostClock()
+SIZE = {"roi": [0, 0, 400, 400], "pixel_format": "RGBa8"}
 needs_producer = pytest.mark.skipif(bool(why_no_producer()), reason=why_no_producer() or "-")
 
 
@@ -48,7 +49,7 @@ def opened() -> Iterator[Callable[..., tuple[Camera, CameraInfo]]]:
     context = DriverContext(CLOCK)
 
     def open_one(name: str = "top", **options: Any) -> tuple[Camera, CameraInfo]:
-        camera = make_camera(name, "genicam", {"producer": producer(), **options}, context)
+        camera = make_camera(name, "genicam", {"producer": producer(), **SIZE, **options}, context)
         made.append(camera)
         return camera, camera.open()
 
@@ -198,7 +199,9 @@ def test_what_cannot_be_is_one_message(
         ({"trigger": "software", "rate_hz": 10}, r"trigger: this camera takes none"),
         ({"pixel_format": "Mono99"}, r"pixel_format: this camera has .*RGBa8"),
         ({"gain_db": 3.0}, r"gain_db: this camera has no Gain"),
-        ({"rate_hz": 100}, r"rate_hz: this camera has no AcquisitionFrameRate"),
+        ({"rate_hz": 1000}, r"rate_hz must be between"),
+        ({"roi": [0, 0, 90, 400]}, r"roi: Width must be between 100 and 800"),
+        ({"roi": [8, 0, 400, 400]}, r"roi: OffsetX of this camera is always 0, got 8"),
     ],
 )
 def test_what_the_camera_cannot_do_is_one_message(
