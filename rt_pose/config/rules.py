@@ -184,7 +184,8 @@ class RuleConfig:
     """With several cameras: the one that it looks at (also written `x(nose@top)`), `any` of them, or `all`:
     then each must show the condition. Whichever it is, the rule is one: one refractory time, one control."""
     individual: int | Literal["each", "any"] = "each"
-    """Which individual, where there are several: each by itself, any of them, or the one of that number."""
+    """Which individual, where there are several: each by itself, any of them, or the one of that number (also
+    written `individual0.nose`)."""
     enabled: bool = True
     """Where false, its events are suppressed with the reason `disabled`; the order `set` changes it."""
     yoke: str | None = None
