@@ -62,6 +62,10 @@ class BlockConfig:
     """It ends after this many trials. A trial ends with its first event, fired or withheld."""
     trial: str | None = None
     """A trial without an event ends after this long (scene time)."""
+    trial_on: str | None = None
+    """What begins a trial: `line(NAME)`, when the line of that input goes on, or the name of a rule, by its
+    event, fired or withheld. Between trials only that rule may fire. Its event is of the trial that it
+    begins, does not end it and is not counted. Without it a trial begins at once, or after the pause."""
     inter_trial: str = "0 ms"
     """Pause after each trial in which no rule may fire (scene time)."""
 
@@ -180,7 +184,8 @@ class RuleConfig:
     """With several cameras: the one that it looks at (also written `x(nose@top)`), `any` of them, or `all`:
     then each must show the condition. Whichever it is, the rule is one: one refractory time, one control."""
     individual: int | Literal["each", "any"] = "each"
-    """Which individual, where there are several: each by itself, any of them, or the one of that number."""
+    """Which individual, where there are several: each by itself, any of them, or the one of that number (also
+    written `individual0.nose`)."""
     enabled: bool = True
     """Where false, its events are suppressed with the reason `disabled`; the order `set` changes it."""
     yoke: str | None = None

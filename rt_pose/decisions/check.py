@@ -19,6 +19,7 @@ from rt_pose.decisions.rule import Rig, Rule, make_rules
 from rt_pose.errors import UserError
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, read_package
 from rt_pose.rules.draw import RulesPicture, draw
+from rt_pose.rules.keypoint_name import CENTROID, individual_names, read_name
 from rt_pose.rules.parse import parse
 from rt_pose.rules.quantities import find_quantity
 from rt_pose.rules.tree import And, Call, Chain, Compare, Name, Negative, Node, Not, Or
@@ -119,7 +120,8 @@ def named_keypoints(config: RunConfig) -> list[str]:
         for text in (rule.when, rule.release):
             if isinstance(text, str):
                 names |= dict.fromkeys(_names(parse(text, f"rule '{rule.name}'")))
-    return [name for name in names if name not in config.zones]
+    found = [name for name in names if name not in config.zones]
+    return [name for name in found if name != CENTROID] or found  # it is that of the others
 
 
 def _names(node: Node) -> Iterator[str]:
@@ -130,7 +132,7 @@ def _names(node: Node) -> Iterator[str]:
             for kind, argument in zip(kinds, arguments, strict=False):
                 if isinstance(argument, Name):
                     if kind in ("keypoint", "place"):
-                        yield argument.text.partition("@")[0]
+                        yield read_name(argument.text, (), individual_names(1)).keypoint
                 else:
                     yield from _names(argument)
         case Chain(parts) | Compare(parts) | And(parts) | Or(parts):

@@ -15,7 +15,6 @@ the event is caused by a frame that shows the condition; where all of them must 
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.draws import draw
 from rt_pose.decisions.limits import Limits, make_limits
 from rt_pose.decisions.lines import Lines
 from rt_pose.decisions.protocol import DISABLED, Protocol, make_protocol
@@ -82,13 +82,7 @@ def is_withheld(seed: int, rule: str, camera: str, epoch: int, frame_index: int,
     bool
         Whether it is withheld.
     """
-    return _draw(seed, rule, camera, epoch, frame_index) < share
-
-
-def _draw(*cause: object) -> float:
-    """A number from 0 to 1 that belongs to its cause."""
-    text = "/".join(map(str, cause)).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") / 2**64
+    return draw(seed, rule, camera, epoch, frame_index) < share
 
 
 def _is_due(state: RuleState, now_ns: int) -> bool:
@@ -278,7 +272,7 @@ class Decider:
     def _jitter_ns(self, rule: Rule) -> int:
         """The random part of the refractory time that the coming event has."""
         number = self._shared.decided[rule.name]
-        return round(_draw(self._seed, rule.name, "refractory", number) * rule.refractory_jitter_ns)
+        return round(draw(self._seed, rule.name, "refractory", number) * rule.refractory_jitter_ns)
 
     def _note_decided(self, rule: Rule, frame: _FrameContext) -> None:
         self._shared.decided[rule.name] += 1
@@ -360,6 +354,7 @@ class Decider:
     def _emit(
         self, rule: Rule, evaluation: Evaluation, frame: _FrameContext, outcome: Outcome, reason: str
     ) -> None:
+        begins = outcome != "suppressed" and self._protocol.begin_by_event(rule.name)
         cause = cause_ns(frame.stamps)
         event = Event(
             id=self._next_id,
@@ -380,7 +375,7 @@ class Decider:
         )
         self._next_id += self._id_step
         frame.events.append((event, rule))
-        if outcome != "suppressed" and not rule.plan.ends:
+        if outcome != "suppressed" and not rule.plan.ends and not begins:
             self._protocol.count_event()
 
     def _outcome(self, state: RuleState, frame: _FrameContext) -> tuple[Outcome, str]:
@@ -407,7 +402,7 @@ class Decider:
             stamps = frame.stamps
             return is_withheld(self._seed, rule.name, frame.camera, stamps.epoch, stamps.index, rule.withhold)
         block, place = divmod(self._shared.decided[rule.name], size)
-        draws = [_draw(self._seed, rule.name, "withhold", block, i) for i in range(size)]
+        draws = [draw(self._seed, rule.name, "withhold", block, i) for i in range(size)]
         return sorted(draws).index(draws[place]) < round(rule.withhold * size)
 
     def _begin(self, rule: Rule, outcome: Outcome, frame: _FrameContext) -> None:
@@ -485,7 +480,8 @@ class RuleSet:
         rules = make_rules(config, keypoints, delays_ms, semantics=semantics)
         limits = make_limits(config, {rule.name: rule.plan for rule in rules})
         states = RuleStates(max(len(cameras or config.cameras), 1), semantics)
-        return cls(rules, limits, make_protocol(config, semantics), config.seed, states)
+        protocol = make_protocol(config, semantics, states.inputs)
+        return cls(rules, limits, protocol, config.seed, states)
 
     def decider(self, camera: int, cameras: int) -> Decider:
         """Make the decider of one camera.

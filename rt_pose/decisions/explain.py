@@ -52,7 +52,7 @@ def explain(rule: Rule, config: RunConfig) -> str:
     deadline_ms = rule.deadline_ns / 1e6
     late = "not at all" if rule.late == "suppress" else "all the same"
     clauses.append(f"later than {deadline_ms:g} ms after the exposure {late}")
-    blocks = [b.block for b in config.protocol if b.rules is None or rule.name in b.rules]
+    blocks = [b.block for b in config.protocol if b.rules is None or rule.name in (*b.rules, b.trial_on)]
     if config.protocol and not rule.plan.ends:
         clauses.append(f"only in {_listed(blocks, 'block')}" if blocks else "but in no block of the protocol")
     if rule.camera not in EVERY_CAMERA:
@@ -138,9 +138,15 @@ def explain_protocol(config: RunConfig) -> list[str]:
         ends += [f"{block.trials} trials"] if block.trials is not None else []
         until = f"ends after {' or '.join(ends)}" if ends else "ends by the order `block` or with the run"
         clauses = [who, until]
+        if block.trial_on is not None:
+            clauses.append(f"a trial begins {_cue(block.trial_on)}")
         if block.trial is not None:
             clauses.append(f"a trial without an event ends after {block.trial}")
         if block.inter_trial != BlockConfig.inter_trial:
             clauses.append(f"{block.inter_trial} between trials")
         sentences.append(f"block {number}, {block.block}: {'; '.join(clauses)}.")
     return sentences
+
+
+def _cue(trial_on: str) -> str:
+    return f"when {trial_on} goes on" if "(" in trial_on else f"with an event of {trial_on}"

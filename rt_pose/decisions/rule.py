@@ -110,9 +110,12 @@ class Rig:
     """Empty where none are configured: any name will do."""
     semantics: int = CURRENT
     inputs: tuple[str, ...] = ()
+    individuals: int = 1
 
     @classmethod
-    def of(cls, config: RunConfig, keypoints: list[str], semantics: int = CURRENT) -> Rig:
+    def of(
+        cls, config: RunConfig, keypoints: list[str], semantics: int = CURRENT, individuals: int = 1
+    ) -> Rig:
         """Make what conditions may name from a configuration.
 
         Parameters
@@ -123,6 +126,8 @@ class Rig:
             Names of the model's keypoints, in their order.
         semantics
             What conditions mean: see `rt_pose.rules.semantics`.
+        individuals
+            How many the model tracks.
 
         Returns
         -------
@@ -152,7 +157,7 @@ class Rig:
         if semantics >= ONE_RIG:
             check_sizes(zones, "configuration")
         cameras, inputs = tuple(config.cameras), tuple(config.inputs)
-        return cls(keypoints, zones, geometries, measures, cameras, semantics, inputs)
+        return cls(keypoints, zones, geometries, measures, cameras, semantics, inputs, individuals)
 
     def bind(self, text: str, where: str) -> Condition:
         """Bind a condition to the rig.
@@ -183,6 +188,7 @@ class Rig:
             self.cameras,
             self.semantics,
             self.inputs,
+            self.individuals,
         )
 
 
@@ -218,7 +224,7 @@ def make_rules(
     UserError
         Where one is not valid.
     """
-    rig = Rig.of(config, keypoints, semantics)
+    rig = Rig.of(config, keypoints, semantics, individuals)
     rules: list[Rule] = []
     for rule in config.rules:
         where = f"rule '{rule.name}'"
@@ -255,7 +261,7 @@ def _rule(
         config=rule,
         plan=plan,
         release=release,
-        individual=rule.individual,
+        individual=_individual(rule, condition, release, where),
         camera=_camera(rule, condition, release, rig, where),
         after=_after(rule, [other.name for other in config.rules], where),
         repeat_ns=_repeat_ns(rule, where),
@@ -355,6 +361,22 @@ def _camera(rule: RuleConfig, condition: Condition, release: Condition | None, r
         hint = nearest(camera, [*EVERY_CAMERA, *rig.cameras])
         raise UserError(f"{where}: camera: there is no camera '{camera}'{hint}")
     return camera
+
+
+def _individual(
+    rule: RuleConfig, condition: Condition, release: Condition | None, where: str
+) -> int | Literal["each", "any"]:
+    """The individual that a rule names, itself or in its conditions."""
+    parts = {"when": condition, "release": release}
+    named: dict[int | Literal["each", "any"], str] = {
+        part.individual: of for of, part in parts.items() if part and part.individual is not None
+    }
+    if rule.individual != "each":
+        named.setdefault(rule.individual, "individual")
+    if len(named) > 1:
+        both = " and ".join(f"{who} ({of})" for who, of in named.items())
+        raise UserError(f"{where}: looks at the individuals {both}; expected one individual a rule")
+    return next(iter(named), "each")
 
 
 def _yoke_times(rule: RuleConfig, where: str) -> list[int] | None:

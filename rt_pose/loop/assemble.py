@@ -186,7 +186,7 @@ def assemble(
         ]
         known = meta(opened, description)
         description["addresses"] = _addresses(publisher, socket)
-        records = StatsRecords(stats_sink, sinks.refused)
+        records = StatsRecords(stats_sink, sinks.refused_shown)
         housekeeping = Housekeeping(
             loop, publisher, opened.rings, clock, config.publish, records, known, on_stats, socket.counts
         )

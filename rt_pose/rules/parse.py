@@ -9,6 +9,7 @@ product     = factor { ("*" | "/") factor }
 factor      = "-" factor | number [ unit ] | call | "(" condition ")"
 call        = name "(" argument { "," argument } ")"
 argument    = name | condition
+name        = what `rt_pose.rules.keypoint_name` describes
 
 That a condition stands where a number is meant, or the other way round, is found when it is bound.
 """
