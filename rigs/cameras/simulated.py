@@ -89,6 +89,7 @@ class SimulatedCamera:
         self._renderer.draw(self._scene.posture(t_ns, self._world.reactions()), frame, t_ns, into)
         if not wait_until(self._clock, epoch_ns + t_ns + self._delay_ns(frame, t_ns), self._stopped):
             return None
+        self._renderer.shine(self._world.lit(t_ns // 1000), into)  # only now is it known what is lit then
         self._next = frame + 1
         return FrameStamps(
             index=frame,

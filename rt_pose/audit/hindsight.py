@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.audit.aimed_shots import AimedShots, aimed_shots, format_aimed_shots
+from rt_pose.audit.aimed_shots import as_json as aimed_shots_as_json
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import TruthSeries
 from rt_pose.clock import NS_PER_MS, NS_PER_S
@@ -82,6 +84,8 @@ class Score:
 
     rule: str
     curves: list[Curve] = field(default_factory=list)
+    aimed: AimedShots | None = None
+    """Of a rule that aims light: its shots."""
 
     def count(self, verdict: str) -> int:
         """Count the events of a verdict.
@@ -185,7 +189,7 @@ def score(session: Session, truth: list[TruthSeries], tolerance_ms: float = TOLE
     setup = ReplaySetup.of(session)
     rules = make_rules(setup.config, setup.keypoints, setup.delays_ms, semantics=setup.semantics)
     events = _effects(session)
-    scores = [Score(rule.name) for rule in rules]
+    scores = [Score(rule.name, aimed=aimed_shots(session, truth, rule)) for rule in rules]
     for series in truth:
         for rule, into in zip(rules, scores, strict=True):
             if rule.camera not in (*EVERY_CAMERA, series.camera) or rule.condition.inputs:
@@ -324,11 +328,14 @@ def format_hindsight(hindsight: Hindsight) -> Iterable[str]:
             f"{s.rule:16}{s.onsets:8}{s.count('hit'):7}{s.misses:8}{s.count('false alarm'):14}"
             f"{s.count('repeat'):9}{cells[0]:>14}{cells[1]:>8}  {became}"
         )
+    for s in hindsight.scores:
+        if s.aimed is not None:
+            yield format_aimed_shots(s.rule, s.aimed)
 
 
 def _plain(s: Score, seconds: float) -> dict[str, Any]:
     alarms = s.count("false alarm")
-    return {
+    plain = {
         "onsets": s.onsets,
         "hits": s.count("hit"),
         "misses": s.misses,
@@ -341,6 +348,7 @@ def _plain(s: Score, seconds: float) -> dict[str, Any]:
         "hits_delivered": s.deliveries("hit"),
         "false_alarms_became": s.outcomes("false alarm"),
     }
+    return plain if s.aimed is None else {**plain, "aim": aimed_shots_as_json(s.aimed)}
 
 
 def _effects(session: Session) -> dict[tuple[str, str, int, int], list[Scored]]:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from support.json_board import JsonBoard
 
 import rigs
 from rigs.firmware.simulate import SimulatedBox
@@ -20,6 +21,7 @@ rigs.register()
 OPTIONS: dict[str, dict[str, Any]] = {
     "simulated": {"delay_ms": 2.0},
     # On a pseudo-terminal bytes take no time. The watchdog is the bench's business, not this suite's.
+    "serial_json": {"port": "of a board on a pseudo-terminal", "delay_ms": 0.0, "answer_ms": 4000},
     "serial_ttl": {"port": "of the simulated box", "delay_ms": 0.0, "watchdog_ms": 5000, "answer_ms": 4000},
 }
 """How each driver is opened here. A driver that needs hardware belongs in `HARDWARE` instead."""
@@ -35,6 +37,10 @@ def options(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     assert driver in OPTIONS, (
         f"say in OPTIONS of this file how the output driver '{driver}' is opened in tests"
     )
+    if driver == "serial_json":
+        with JsonBoard() as board:
+            yield {"driver": driver, **OPTIONS[driver], "port": board.port}
+        return
     if driver not in BOXES:
         yield {"driver": driver, **OPTIONS[driver]}
         return
@@ -99,6 +105,14 @@ def test_every_action_is_acknowledged(output: Output, action: dict[str, Any]) ->
     output.open()
     ack = output.send(Command(id=4, event_id=None, output="laser", line=0, **action))
     assert ack.ok, ack.detail
+
+
+def test_aimed_light_is_taken_or_refused_with_its_reason(output: Output) -> None:
+    info = output.open()
+    aim = Command(id=4, event_id=None, output="laser", line=0, action="aim", duration_us=1000, x=0.5, y=-0.5)
+    ack = output.send(aim)
+    assert ack.ok == (not info.actions or "aim" in info.actions)
+    assert ack.ok or "aim" in ack.detail
 
 
 def test_safe_state_may_come_from_another_thread_during_a_send(output: Output) -> None:
