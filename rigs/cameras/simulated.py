@@ -116,6 +116,7 @@ class SimulatedCamera:
             return None
         if options.led is not None and self._world.led.is_on(epoch_ns + t_ns):
             options.led.draw(into)
+        self._renderer.shine(self._world.lit(t_ns // 1000), into)  # only now is it known what is lit then
         self._next = frame + 1
         if self._is_gone(self._clock.now_ns()):
             raise CameraFault(f"camera {self._name}: it was unplugged (disconnect_s)")

@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.audit.aimed_shots import AimedShots, aimed_shots, format_aimed_shots
+from rt_pose.audit.aimed_shots import as_json as aimed_shots_as_json
 from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.rig_truth import CameraTruth, RigTimes, combine
 from rt_pose.audit.truth import TruthSeries
@@ -90,6 +92,8 @@ class Score:
 
     rule: str
     curves: list[Curve] = field(default_factory=list)
+    aimed: AimedShots | None = None
+    """Of a rule that aims light: its shots."""
 
     def count(self, verdict: str) -> int:
         """Count the events of a verdict.
@@ -208,7 +212,7 @@ def score(session: Session, truth: list[TruthSeries], tolerance_ms: float = TOLE
             curves = list(_rig_curves(rule, truth, times, of_rig, tolerance_ms))
         else:
             curves = list(_camera_curves(rule, truth, by_camera, tolerance_ms))
-        scores.append(Score(rule.name, curves))
+        scores.append(Score(rule.name, curves, aimed_shots(session, truth, rule)))
     seconds = sum(float(s.t_ns[-1] - s.t_ns[0]) for s in truth) / NS_PER_S
     return Hindsight(truth[0].source if truth else "nothing", tolerance_ms, seconds, scores)
 
@@ -340,11 +344,14 @@ def format_hindsight(hindsight: Hindsight) -> Iterable[str]:
             f"{s.rule:16}{s.onsets:8}{s.count('hit'):7}{s.misses:8}{s.count('false alarm'):14}"
             f"{s.count('repeat'):9}{cells[0]:>14}{cells[1]:>8}  {became}"
         )
+    for s in hindsight.scores:
+        if s.aimed is not None:
+            yield format_aimed_shots(s.rule, s.aimed)
 
 
 def _plain(s: Score, covered_s: float) -> dict[str, Any]:
     alarms, seconds = s.count("false alarm"), s.seconds or covered_s
-    return {
+    plain = {
         "onsets": s.onsets,
         "hits": s.count("hit"),
         "misses": s.misses,
@@ -357,6 +364,7 @@ def _plain(s: Score, covered_s: float) -> dict[str, Any]:
         "hits_delivered": s.deliveries("hit"),
         "false_alarms_became": s.outcomes("false alarm"),
     }
+    return plain if s.aimed is None else {**plain, "aim": aimed_shots_as_json(s.aimed)}
 
 
 Effects = dict[tuple[str, str, int, int], list[Scored]]

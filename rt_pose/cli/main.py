@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 
 from rt_pose import __version__
 from rt_pose.cli import benchmarks as bench
+from rt_pose.cli import calibration, live, offline, rig, session, setup
 from rt_pose.cli import importing as imports
-from rt_pose.cli import live, offline, rig, session, setup
 from rt_pose.cli import training as train
 from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, Parser, no_options
 from rt_pose.console import log_to_console
@@ -106,6 +106,8 @@ VERBS: dict[str, Verb] = {
     "report": (session.report_parser, session.report),
     "rules check": (live.rules_parser, live.rules_check),
     "rules words": (no_options, live.rules_words),
+    "rig scale": (calibration.scale_parser, calibration.rig_scale),
+    "rig aim-calibrate": (calibration.aim_calibrate_parser, calibration.rig_aim_calibrate),
     "devices": (no_options, live.devices),
     "configs": (setup.configs_parser, setup.configs),
     "doctor": (setup.doctor_parser, setup.doctor),

@@ -74,6 +74,25 @@ class RecoveryConfig:
 
 
 @dataclass
+class AimCalibrationConfig:
+    """From the pixels of a camera to the unit in which an output takes positions.
+
+    `rt-pose rig aim-calibrate` measures it and writes these keys.
+    """
+
+    unit: str
+    """Of the positions that the output is sent: V, mm, px, counts or what else it takes."""
+    homography: list[list[float]] | None = None
+    """Three rows of three: px of the camera to that unit. None: the output takes the camera's px (`unit: px`)
+    or the rig's mm (`unit: mm`, with a `geometry`) and has a calibration of its own."""
+    field: list[list[float]] | None = None
+    """[[x, y], ...], px: corners of the region that was calibrated; nothing is aimed outside it. None:
+    anywhere."""
+    residual_px: float | None = None
+    """Largest residual of the calibration, px; for the record."""
+
+
+@dataclass
 class OutputConfig:
     """One output of the rig."""
 
@@ -87,6 +106,8 @@ class OutputConfig:
     """What rules may ask of each of its lines at most; more is suppressed with the reason `cap`."""
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
     """What is done where a write, an answer or a heartbeat of it fails."""
+    aim: dict[str, AimCalibrationConfig] = field(default_factory=dict)
+    """By camera: how positions in its frame become positions of this output, for rules that aim light."""
 
 
 @dataclass

@@ -19,7 +19,7 @@ LONGEST_LEVEL_NS = 3600 * NS_PER_S
 MOST_PULSES = 10_000
 LONGEST_MESSAGE_BYTES = 200
 
-KINDS: tuple[Action, ...] = ("pulse", "train", "level", "analog", "message", "stop")
+KINDS: tuple[Action, ...] = ("pulse", "train", "level", "analog", "message", "stop", "aim")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ActionPlan:
     line: int
     action: Action
     duration_us: int = 0
-    """Of each pulse; of an analog action at its amplitude; of a level at most, 0 = until it is ended."""
+    """Of each pulse or shot; of an analog action at its amplitude; of a level at most, 0 = until ended."""
     period_us: int = 0
     count: int = 1
     amplitude: float = 1.0
@@ -214,6 +214,13 @@ def _stop(do: ActionConfig, line: int, where: str) -> ActionPlan:  # noqa: ARG00
     return ActionPlan(do.output, line, "stop", amplitude=0.0)
 
 
+def _aim(do: ActionConfig, line: int, where: str) -> ActionPlan:
+    aim = do.aim
+    assert aim is not None
+    duration_us = _us(aim.duration, f"{where}: do.aim.duration", LONGEST_PULSE_NS)
+    return ActionPlan(do.output, line, "aim", duration_us, amplitude=do.amplitude)
+
+
 _PLANNERS = {
     "pulse": _pulse,
     "train": _train,
@@ -221,6 +228,7 @@ _PLANNERS = {
     "analog": _analog,
     "message": _message,
     "stop": _stop,
+    "aim": _aim,
 }
 
 

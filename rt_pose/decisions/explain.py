@@ -38,7 +38,8 @@ def explain(rule: Rule, config: RunConfig) -> str:
         many = f"{after.count} events" if after.count > 1 else "an event"
         since = f" at least {after.delay} and" if rule.after and rule.after.delay_ns else ""
         when += f",{since} at most {after.within} after {many} of {after.rule}"
-    clauses = [f"{when}, {action(rule.plan, config.outputs)}"]
+    aimed = "" if rule.aim is None else f" {rule.aim.says}"
+    clauses = [f"{when}, {action(rule.plan, config.outputs)}{aimed}"]
     if rule.repeat_ns is not None:
         clauses.append(f"again each {written.repeat} while it holds")
     if rule.refractory_ns or rule.refractory_jitter_ns:
@@ -90,9 +91,10 @@ def action(plan: ActionPlan, outputs: Mapping[str, OutputConfig]) -> str:
         "analog": f"rises to {plan.amplitude:g} for {long}",
         "message": f"sends '{plan.message}'",
         "stop": "ends what it is doing",
+        "aim": f"aims light for {long}",
     }
     what = "goes off" if plan.action == "level" and plan.ends else does[plan.action]
-    return f"{line_name(plan, outputs)} {what}"
+    return f"{plan.output if plan.action == 'aim' else line_name(plan, outputs)} {what}"
 
 
 def _certainty(rule: Rule) -> str:

@@ -13,6 +13,7 @@ from rt_pose.config.check import EVERY_CAMERA
 from rt_pose.config.rules import RuleConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.action import ActionPlan, plan_action
+from rt_pose.decisions.aim import Aim, bind_aim, check_cameras
 from rt_pose.errors import UserError, nearest
 from rt_pose.rules.bind import bind
 from rt_pose.rules.condition import Condition
@@ -85,12 +86,15 @@ class Rule:
     """By camera, for what it measures in mm."""
     yoke_times_ns: list[int] | None = None
     """Scene times since the first frame at which it fires in place of its condition."""
+    aim: Aim | None = None
+    """What light is aimed at, of a rule that aims light."""
 
     @property
     def keypoints(self) -> tuple[int, ...]:
         """Keypoints of which none may be lost when it fires."""
         more = () if self.release is None else self.release.keypoints
-        return tuple(dict.fromkeys((*self.condition.keypoints, *more)))
+        aimed = () if self.aim is None else self.aim.point.keypoints
+        return tuple(dict.fromkeys((*self.condition.keypoints, *more, *aimed)))
 
     @property
     def blind(self) -> bool:
@@ -248,6 +252,7 @@ def _rule(
     if rule.probability is not None:
         condition.prepare(where)
     release = rig.bind(rule.release, f"{where}: release") if isinstance(rule.release, str) else None
+    camera = _camera(rule, condition, release, rig, where)
     return Rule(
         name=rule.name,
         condition=condition,
@@ -262,13 +267,29 @@ def _rule(
         plan=plan,
         release=release,
         individual=_individual(rule, condition, release, where),
-        camera=_camera(rule, condition, release, rig, where),
+        camera=camera,
         after=_after(rule, [other.name for other in config.rules], where),
         repeat_ns=_repeat_ns(rule, where),
         refractory_jitter_ns=duration_ns(rule.refractory_jitter, f"{where}: refractory_jitter"),
         geometries=rig.geometries,
         yoke_times_ns=_yoke_times(rule, where),
+        aim=_aim(rule, config, rig, camera, where),
     )
+
+
+def _aim(rule: RuleConfig, config: RunConfig, rig: Rig, camera: str, where: str) -> Aim | None:
+    do = rule.do.aim
+    if do is None:
+        return None
+    output, configured = rule.do.output, config.outputs.get(rule.do.output)
+    calibrations = {} if configured is None else configured.aim
+    for name in calibrations:
+        if rig.cameras and name not in rig.cameras:
+            hint = nearest(name, rig.cameras)
+            raise UserError(f"configuration: outputs.{output}.aim: there is no camera '{name}'{hint}")
+    aim = bind_aim(do, output, calibrations, rig.keypoints, rig.zones, rig.geometries, where)
+    check_cameras(aim, camera, rig.cameras, output, where)
+    return aim
 
 
 def _deadline_ns(rule: RuleConfig, config: RunConfig, where: str) -> int:

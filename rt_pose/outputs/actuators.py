@@ -82,6 +82,8 @@ def command_for(event: Event, rule: Rule) -> Command:
         message=do.message,
         ramp_up_us=do.ramp_up_us,
         ramp_down_us=do.ramp_down_us,
+        x=event.x if do.action == "aim" else None,
+        y=event.y if do.action == "aim" else None,
     )
 
 

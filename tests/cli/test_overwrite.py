@@ -19,6 +19,8 @@ WRITES = {
     "predict",
     "smooth",
     "rules check",
+    "rig scale",
+    "rig aim-calibrate",
     "report",
     "train show-augmented",
     "train evaluate",

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import pytest
+from support.json_board import JsonBoard
 from support.peers import OpenEphysServer, OscServer, Puller, UdpReceiver
 
 import rigs
@@ -25,6 +26,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "osc": {"preset": "open_ephys"},
     "simulated": {"delay_ms": 2.0},
     # On a pseudo-terminal bytes take no time. The watchdog is the bench's business, not this suite's.
+    "serial_json": {"port": "of a board on a pseudo-terminal", "delay_ms": 0.0, "answer_ms": 4000},
     "serial_ttl": {"port": "of the simulated box", "delay_ms": 0.0, "watchdog_ms": 5000, "answer_ms": 4000},
     "udp": {},
     "zmq_push": {},
@@ -36,6 +38,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def simulated_box() -> Iterator[dict[str, Any]]:
     with SimulatedBox() as box:
         yield {"port": box.port}
+
+
+@contextmanager
+def json_board() -> Iterator[dict[str, Any]]:
+    with JsonBoard() as board:
+        yield {"port": board.port}
 
 
 @contextmanager
@@ -53,6 +61,7 @@ def puller() -> Iterator[dict[str, Any]]:
 OTHER_SIDES: dict[str, Callable[[], AbstractContextManager[dict[str, Any]]]] = {
     "open_ephys": lambda: port_of(OpenEphysServer()),
     "osc": lambda: port_of(OscServer()),
+    "serial_json": json_board,
     "serial_ttl": simulated_box,
     "udp": lambda: port_of(UdpReceiver()),
     "zmq_push": puller,
@@ -136,6 +145,14 @@ def test_every_action_is_acknowledged_or_refused_by_name(output: Output, action:
         assert action["action"] in ack.detail
     else:
         assert ack.ok, ack.detail
+
+
+def test_aimed_light_is_taken_or_refused_with_its_reason(output: Output) -> None:
+    info = output.open()
+    aim = Command(id=4, event_id=None, output="laser", line=0, action="aim", duration_us=1000, x=0.5, y=-0.5)
+    ack = output.send(aim)
+    assert ack.ok == (not info.actions or "aim" in info.actions)
+    assert ack.ok or "aim" in ack.detail
 
 
 def test_safe_state_may_come_from_another_thread_during_a_send(output: Output) -> None:
