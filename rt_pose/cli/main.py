@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rt_pose import __version__
+from rt_pose.cli import align, live, offline, rig_check, rig_init, session, setup
 from rt_pose.cli import benchmarks as bench
 from rt_pose.cli import importing as imports
-from rt_pose.cli import live, offline, session, setup
 from rt_pose.cli import training as train
 from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, Parser, no_options
 from rt_pose.console import log_to_console
@@ -92,6 +92,8 @@ VERBS: dict[str, Verb] = {
     "run": (live.run_parser, live.run),
     "bench latency": (bench.latency_parser, bench.bench_latency),
     "bench triggers": (bench.triggers_parser, bench.bench_triggers),
+    "rig init": (rig_init.init_parser, rig_init.init),
+    "rig check": (rig_check.check_parser, rig_check.check),
     "import onnx": (imports.import_onnx_parser, imports.import_onnx),
     "import dlc": (imports.import_original_parser, imports.import_dlc),
     "import sleap": (imports.import_original_parser, imports.import_sleap),
@@ -99,6 +101,7 @@ VERBS: dict[str, Verb] = {
     "order": (live.order_parser, live.order),
     "keys": (live.keys_parser, live.keys),
     "replay": (session.replay_parser, session.replay),
+    "align": (align.align_parser, align.align),
     "report": (session.report_parser, session.report),
     "rules check": (live.rules_parser, live.rules_check),
     "rules words": (no_options, live.rules_words),
@@ -110,6 +113,7 @@ GROUPS = {
     "train": "Make models.",
     "bench": "Measure.",
     "rules": "Look at rules.",
+    "rig": "Set a rig up and measure it.",
     "import": "Models trained elsewhere, as model packages.",
 }
 EXTRA_OF = {"demo": "train", "train": "train", "import": "train"}
