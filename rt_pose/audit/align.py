@@ -71,7 +71,7 @@ class Alignment:
     recorded_outside: int
     """Recorded before the first or after the last sent pulse."""
     codes: int = 0
-    foreign_codes: int = 0
+    other_codes: int = 0
     """Codes on the line that are no codes of this session."""
 
     def residuals_ms(self) -> dict[str, float]:
@@ -95,12 +95,12 @@ class Alignment:
         """
         codes = f" in {self.codes} codes" if self.signal == "code" else ""
         error_ppm = 3e6 * self.fit.rate_error
-        foreign = f"; {self.foreign_codes} codes of other sessions" if self.foreign_codes else ""
+        others = f"; {self.other_codes} codes of other sessions" if self.other_codes else ""
         figures = ", ".join(f"{name.upper()} {value:.3f}" for name, value in self.residuals_ms().items())
         return [
             f"{self.signal}: {self.matched} pulses matched{codes}, {self.lost} lost, {self.extra} extra; "
             f"{self.sent_outside} sent outside the recording, {self.recorded_outside} recorded outside the "
-            f"session{foreign}",
+            f"session{others}",
             f"the other clock runs {self.fit.drift_ppm:+.3f} ppm (+- {error_ppm:.3f}) against the host's",
             f"residuals, ms: {figures}",
         ]
@@ -262,7 +262,7 @@ def _concluded(
     recorded: FloatArray,
     pairs: Match,
     codes: int = 0,
-    foreign: int = 0,
+    others: int = 0,
 ) -> Alignment:
     """Fit the line, pair what is near it, and count what is left."""
     tolerance = tolerance_s(_seconds(times_ns))
@@ -283,7 +283,7 @@ def _concluded(
         sent_outside=int((~inside).sum()),
         recorded_outside=int((~during).sum()),
         codes=codes,
-        foreign_codes=foreign,
+        other_codes=others,
     )
 
 
@@ -338,6 +338,6 @@ def as_json(session: Session, options: AlignOptions, found: Alignment) -> dict[s
         "sent_outside": found.sent_outside,
         "recorded_outside": found.recorded_outside,
         "codes": found.codes,
-        "foreign_codes": found.foreign_codes,
+        "other_codes": found.other_codes,
         "residual_ms": found.residuals_ms(),
     }

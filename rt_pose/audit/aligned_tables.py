@@ -106,15 +106,15 @@ def _events(session: Session, found: Alignment) -> Iterator[tuple[Any, ...]]:
     stimuli = _stimuli_ns(session)
     for event in (record.event for record in session.events):
         stimulus_ns = stimuli.get(event.id)
-        cause_s, error_ms = _moment(found, event.t_cause_ns)
-        stimulus_s = "" if stimulus_ns is None else _moment(found, stimulus_ns)[0]
+        cause_s, error_ms = _converted(found, event.t_cause_ns)
+        stimulus_s = "" if stimulus_ns is None else _converted(found, stimulus_ns)[0]
         yield (
             *(event.id, event.rule, event.outcome, event.camera, event.frame_index),
             *(event.t_cause_ns, cause_s, "" if stimulus_ns is None else stimulus_ns, stimulus_s, error_ms),
         )
 
 
-def _moment(found: Alignment, t_ns: int) -> tuple[str, str]:
+def _converted(found: Alignment, t_ns: int) -> tuple[str, str]:
     """A host time on the other clock, s, and the bound on its error, ms."""
     at = np.array([t_ns], np.int64)
     return f"{found.fit.to_other_s(at)[0]:.7f}", f"{found.fit.error_s(at)[0] * 1e3:.4f}"

@@ -82,6 +82,7 @@ def check_rig(
     except UserError as error:
         return [Finding("start", "FAILS", line) for line in str(error).splitlines()]
     session = Session.read(out)
+    register()
     return [
         *_run(result),
         *findings(session),

@@ -12,7 +12,7 @@ from rt_pose.clock import NS_PER_S
 from rt_pose.types import FloatArray
 
 LEAST_PAIRS = 8
-ROUNDS = 20
+ROUNDS = 12
 TUKEY = 4.685
 """Residuals beyond so many standard deviations have no weight (95 % efficiency for Gaussian residuals)."""
 MAD_TO_SIGMA = 1.4826

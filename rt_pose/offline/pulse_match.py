@@ -22,7 +22,7 @@ PIECE, PIECES = 256, 16
 """Pulses of a piece, and how many pieces are tried until one has its place."""
 PROBES, REFERENCES = 32, 3
 """Pulses that sort out places, and how many of them are laid on each recorded pulse in turn."""
-PLACES = 48
+PLACES = 16
 """Places that are looked at closely."""
 TOLERANCE_S, TOLERANCE_SHARE = 4e-3, 0.3
 """How far a recorded pulse may be from its place, and as a share of the usual interval."""

@@ -127,11 +127,11 @@ def test_codes_of_a_recording_that_began_in_the_middle(tmp_path: Path) -> None:
 def test_the_code_finds_the_right_one_of_two_sessions(tmp_path: Path) -> None:
     first, second = codes(300.0), codes(300.0, begin_s=5000.0, seed=5)
     events = recording(tmp_path / "line.txt", first + second)
-    for ours, foreign in ((first, second), (second, first)):
+    for ours, others in ((first, second), (second, first)):
         found = align(session(ours), AlignOptions(events))
         assert found.matched == len(ours)
-        assert found.recorded_outside == len(foreign)
-        assert found.foreign_codes == len(foreign) // 42
+        assert found.recorded_outside == len(others)
+        assert found.other_codes == len(others) // 42
         at = np.array([ours[0].t_effect_ns, ours[-1].t_effect_ns])
         assert np.abs(found.fit.to_other_s(at) - other_s(at)).max() < 1e-4
 

@@ -33,13 +33,12 @@ def box() -> Iterator[SimulatedBox]:
 
 
 def rig(package: Path, box: SimulatedBox, rate_hz: float = 40.0) -> RunConfig:
-    options = {"port": box.port, "watchdog_ms": 5000, "answer_ms": 4000}
     return config(
         package,
         cameras={"top": CameraConfig("simulated", {"rate_hz": rate_hz, "world": "w"})},
         outputs={
             "stimulus": OutputConfig("simulated", {"world": "w"}),
-            "box": OutputConfig("serial_ttl", options, lines=["laser", "shutter"]),
+            "box": OutputConfig("serial_ttl", {"port": box.port}, lines=["laser", "shutter"]),
         },
         sync=SyncConfig(frames=FramePulsesConfig("box", 3)),
     )
