@@ -41,7 +41,8 @@ from rt_pose.config.schema import EngineConfig, Precision
 from rt_pose.errors import UserError
 from rt_pose.loop import closed_loop, frame_reporter
 from rt_pose.loop.assemble import Assembled, assemble
-from rt_pose.loop.capture import FrameRing, TakenFrame
+from rt_pose.loop.frame_ring import FrameRing
+from rt_pose.loop.latest_frames import TakenFrame
 from rt_pose.loop.log import RecordSink
 from rt_pose.types import Frame, FrameStamps
 from rt_pose.video import read_frames

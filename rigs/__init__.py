@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
+from importlib.metadata import entry_points
 
 from rigs import cameras, inputs, outputs
 from rt_pose.drivers import report_broken
 
 
 def register() -> None:
-    """Import every driver file, so that its class stands in the registry of `rt_pose.drivers`.
+    """Import every driver, so that its class stands in the registry of `rt_pose.drivers`.
 
-    A file that cannot be imported is reported there, and the others are still registered.
+    Those are the files of this package, and what installed packages name as entry points of the groups
+    `rt_pose.cameras`, `rt_pose.outputs` and `rt_pose.inputs`. One that cannot be imported is reported there,
+    and the others are still registered.
     """
     for kind, package in (("camera", cameras), ("output", outputs), ("input", inputs)):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            try:
-                importlib.import_module(module.name)
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # noqa: BLE001 - a vendor's library may raise anything, exits included
-                report_broken(kind, module.name.rpartition(".")[2], error)
+            _load(
+                kind, module.name.rpartition(".")[2], lambda name=module.name: importlib.import_module(name)
+            )
+        for point in entry_points(group=f"rt_pose.{kind}s"):
+            _load(kind, point.name, point.load)
+
+
+def _load(kind: str, name: str, load: Callable[[], object]) -> None:
+    try:
+        load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a vendor's library may raise anything, exits included
+        report_broken(kind, name, error)

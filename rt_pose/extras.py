@@ -24,6 +24,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "osc": ("pythonosc",),
     "nidaq": ("nidaqmx",),
     "sound": ("sounddevice",),
+    "sign": ("cryptography",),
 }
 """The modules that each extra of `pyproject.toml` brings for us to import."""
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rt_pose.types import Ack, Command, Edge, Event, FrameStamps, StageStamps
 
-LOG_VERSION = 1
+LOG_VERSION = 2
 MAX_PAYLOAD_BYTES = 4 << 20
 """A larger record is refused by whoever would send or write it, so that every log can be read back."""
 
@@ -203,6 +203,15 @@ class End(Record):
     counts: dict[str, Any] = {}
 
 
+class ChainLink(Record):
+    """What the log was before this record, so that no byte of it can change unnoticed."""
+
+    bytes: int
+    """Length of the file when this record's chunk was begun."""
+    sha256: str
+    """Of these bytes."""
+
+
 TOPICS: dict[str, type[Record]] = {
     "frame": CapturedFrame,
     "truth": Truth,
@@ -218,6 +227,7 @@ TOPICS: dict[str, type[Record]] = {
     "drop": DropRecord,
     "stats": StatsRecord,
     "end": End,
+    "chain": ChainLink,
 }
 _TOPIC_OF: dict[type[Record], str] = {kind: topic for topic, kind in TOPICS.items()}
 _DECODERS = {topic: msgspec.msgpack.Decoder(kind) for topic, kind in TOPICS.items()}

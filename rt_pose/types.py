@@ -12,13 +12,17 @@ added, at the end and with a default.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 Outcome = Literal["fired", "withheld", "suppressed"]
+Trigger = Literal["free", "line", "software"]
+ExposureSource = Literal["device", "host", "recording", "unavailable"]
+"""By the device's clock, mapped to the host's; known to the program itself; of a recording that is played;
+not known, and not invented."""
 Action = Literal["pulse", "train", "level", "analog", "message", "stop"]
 FloatArray = NDArray[np.float64]
 
@@ -37,7 +41,10 @@ class FrameStamps(msgspec.Struct, frozen=True):
     clock_error_ns: int = 0
     """Bound on the error of `t_exposure_ns`; 0 where the exposure is known exactly."""
     epoch: int = 0
-    """Counts the times a recording was wound back; tracks restart when it changes."""
+    """Counts the times a recording was wound back, a device's clock began again or a camera came back; tracks
+    restart when it changes."""
+    t_device_ticks: int | None = None
+    """The device's own clock at the frame, in ticks of `CameraInfo.tick_hz`; None where it gives none."""
 
 
 @dataclass(slots=True)
@@ -185,6 +192,23 @@ class CameraInfo:
     channels: int
     rate_hz: float | None
     """Nominal frame rate; None where it is triggered from outside."""
+    offset_xy: tuple[int, int] = (0, 0)
+    """Place of the frames' top-left pixel on the full sensor, px."""
+    pixel_format: str = ""
+    """As the device calls what it sends; empty where it has no name for it."""
+    trigger: Trigger = "free"
+    """What lets a frame be taken: the camera's own clock, a hardware line, or the program."""
+    exposure_source: ExposureSource = "host"
+    """Where `t_exposure_ns` comes from."""
+    tick_hz: float | None = None
+    """Ticks a second of `FrameStamps.t_device_ticks`; None where there are none."""
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """By name, with the unit in it: what was `asked` for (None: nothing) and what the device then said
+    (`actual`)."""
+    hardware: bool = False
+    """Whether frames come from a device: then its latency is known by measurement only."""
+    tested: str = ""
+    """How far the driver was tried, where that was not on a device: "on an emulator"."""
 
 
 @dataclass(slots=True)
@@ -204,6 +228,8 @@ class OutputInfo:
     """How many lines it has; None where it has no notion of lines."""
     actions: list[Action] = field(default_factory=list)
     """What it can do; empty for everything."""
+    stated_delay_ms: float | None = None
+    """What the driver or its configuration states, where a latency certificate has given `delay_ms`."""
 
 
 @dataclass(slots=True)

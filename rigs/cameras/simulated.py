@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from rigs.faults import Faults
+from rigs.frame_stamps import FrameStamper
 from rigs.simulated.options import SimulatedOptions
 from rigs.simulated.scene import Scene
 from rigs.simulated.world import World
 from rigs.waiting import AHEAD_SHARE, wait_until
 from rt_pose.clock import NS_PER_S
 from rt_pose.drivers import CameraFault, DriverContext, FoundDevice, camera_driver
+from rt_pose.errors import UserError
 from rt_pose.types import CameraInfo, FloatArray, FrameStamps
 
 if TYPE_CHECKING:
     from rigs.simulated.render import Renderer
+
+TICK_HZ = 1e9
+"""Of the clock of a camera that has one."""
 
 
 @camera_driver("simulated")
@@ -30,6 +36,7 @@ class SimulatedCamera:
     """
 
     Options: ClassVar[type] = SimulatedOptions
+    contract: ClassVar[int] = 2
 
     def __init__(self, name: str, options: SimulatedOptions, context: DriverContext) -> None:
         options.check(f"cameras.{name}.options")
@@ -41,6 +48,10 @@ class SimulatedCamera:
         self._stopped = threading.Event()
         self._scene: Scene | None = None
         self._renderer: Renderer | None = None
+        self._opened_ns: int | None = None
+        """Host time of the first opening, from which the unplugging counts."""
+        self._stamper: FrameStamper | None = None
+        """Of a camera with a clock of its own."""
         self._next = 0
         self._held_ns = 0
         """How much later than its exposure the last frame was to be handed over, by a fault."""
@@ -56,10 +67,16 @@ class SimulatedCamera:
 
         self.close()
         options = self._options
+        now_ns = self._clock.now_ns()
+        self._opened_ns = now_ns if self._opened_ns is None else self._opened_ns
+        if self._is_gone(now_ns):
+            raise UserError(f"cameras.{self._name}: it is unplugged (disconnect_s {options.disconnect_s:g})")
         scene = Scene(self._seed, options)
         renderer = Renderer(self._seed, self._name, options, scene)
         self._world.attach(self._name, self._seed, scene.timing)
         self._scene, self._renderer = scene, renderer
+        drift = options.drift_ppm
+        self._stamper = None if drift is None else FrameStamper(self._clock, tick_hz=TICK_HZ)
         self._next = self._held_ns = 0
         self._stopped.clear()
         return CameraInfo(
@@ -70,7 +87,15 @@ class SimulatedCamera:
             height=options.height,
             channels=options.channels,
             rate_hz=options.rate_hz,
+            exposure_source="host" if options.drift_ppm is None else "device",
+            tick_hz=None if options.drift_ppm is None else TICK_HZ,
         )
+
+    def arm(self) -> None:
+        """See `Camera.arm`. Nothing to do."""
+
+    def start(self) -> None:
+        """See `Camera.start`. Nothing to do: the first `grab` begins."""
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
         """See `Camera.grab`."""
@@ -80,7 +105,7 @@ class SimulatedCamera:
         # A delay that was injected is the transport's: behind it frames wait, they are not skipped.
         frame = self._due(self._clock.now_ns() - epoch_ns - self._held_ns)
         t_ns = self._options.scene_time_ns(frame)
-        duration_s = self._options.duration_s
+        options, duration_s = self._options, self._options.duration_s
         if self._stopped.is_set() or (duration_s is not None and t_ns >= duration_s * NS_PER_S):
             return None
         begin_ns = epoch_ns + t_ns - round(AHEAD_SHARE * NS_PER_S / self._options.rate_hz)
@@ -89,13 +114,23 @@ class SimulatedCamera:
         self._renderer.draw(self._scene.posture(t_ns, self._world.reactions()), frame, t_ns, into)
         if not wait_until(self._clock, epoch_ns + t_ns + self._delay_ns(frame, t_ns), self._stopped):
             return None
+        if options.led is not None and self._world.led.is_on(epoch_ns + t_ns):
+            options.led.draw(into)
         self._next = frame + 1
+        if self._is_gone(self._clock.now_ns()):
+            raise CameraFault(f"camera {self._name}: it was unplugged (disconnect_s)")
+        if self._stamper is not None:
+            return msgspec.structs.replace(self._stamper.stamp(frame, self._ticks(t_ns)), index=frame)
         return FrameStamps(
             index=frame,
             t_exposure_ns=epoch_ns + t_ns,
             t_arrival_ns=self._clock.now_ns(),
             t_scene_ns=epoch_ns + t_ns,
         )
+
+    def clock_summary(self) -> dict[str, Any]:
+        """See `ClockedCamera.clock_summary`."""
+        return {} if self._stamper is None else self._stamper.summary()
 
     def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:
         """See `Camera.truth`. It is exact: whatever can change a frame is known when it is handed over."""
@@ -112,6 +147,17 @@ class SimulatedCamera:
         if self._renderer is not None:
             self._world.detach()
         self._scene = self._renderer = None
+
+    def _is_gone(self, now_ns: int) -> bool:
+        if self._options.disconnect_s is None or self._opened_ns is None:
+            return False
+        since_s = (now_ns - self._opened_ns) / NS_PER_S - self._options.disconnect_s
+        return 0.0 <= since_s < self._options.gone_s
+
+    def _ticks(self, t_ns: int) -> int:
+        """The camera's own clock at a time of the world's."""
+        assert self._options.drift_ppm is not None
+        return round(t_ns * (1.0 + self._options.drift_ppm * 1e-6) * TICK_HZ / NS_PER_S)
 
     def _delay_ns(self, frame: int, t_ns: int) -> int:
         """Injected delay of a frame; in order: it cannot overtake the late one before it."""

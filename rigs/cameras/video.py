@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -49,6 +50,39 @@ class VideoOptions:
     """Faults to inject: frames lost, jittered and late."""
 
 
+class FrameReader(Protocol):
+    """What is read one frame after the other."""
+
+    @property
+    def at(self) -> int:
+        """Index of the frame that `read` would give next."""
+        ...
+
+    def read(self, into: NDArray[np.uint8] | None = None) -> VideoFrame | None:
+        """Return the next frame; None after the last.
+
+        Parameters
+        ----------
+        into
+            Where its pixels go, (H, W, C) uint8; None for memory of its own.
+        """
+        ...
+
+    def skip(self, frames: int) -> None:
+        """Pass over frames.
+
+        Parameters
+        ----------
+        frames
+            How many.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...
+
+
 class _Preloaded:
     """Frames in memory, read like a file."""
 
@@ -61,12 +95,13 @@ class _Preloaded:
             self._frames[self._next].index if self._next < len(self._frames) else self._frames[-1].index + 1
         )
 
-    def read(self, into: NDArray[np.uint8]) -> VideoFrame | None:
+    def read(self, into: NDArray[np.uint8] | None = None) -> VideoFrame | None:
         if self._next >= len(self._frames):
             return None
         frame = self._frames[self._next]
         self._next += 1
-        np.copyto(into, frame.image)
+        if into is not None:
+            np.copyto(into, frame.image)
         return frame
 
     def skip(self, frames: int) -> None:
@@ -87,6 +122,9 @@ class VideoCamera:
     """
 
     Options: ClassVar[type] = VideoOptions
+    contract: ClassVar[int] = 2
+    named_by: ClassVar[str] = "path"
+    driver: ClassVar[str] = "video"
 
     def __init__(self, name: str, options: VideoOptions, context: DriverContext) -> None:
         where = f"cameras.{name}.options"
@@ -100,7 +138,7 @@ class VideoCamera:
         self._clock, self._network_channels = context.clock, context.channels
         self._faults = Faults(options.faults, context.seed, name, where)
         self._stopped = threading.Event()
-        self._reader: VideoReader | _Preloaded | None = None
+        self._reader: FrameReader | None = None
         self._frames: list[VideoFrame] = []
         """The recording in memory, where it is preloaded."""
         self._end = 0
@@ -155,13 +193,20 @@ class VideoCamera:
         self._stopped.clear()
         return CameraInfo(
             name=self._name,
-            driver="video",
+            driver=self.driver,
             serial=self._options.path,
             width=width,
             height=height,
             channels=self._channels,
             rate_hz=rate_hz,
+            exposure_source="recording",
         )
+
+    def arm(self) -> None:
+        """See `Camera.arm`. Nothing to do."""
+
+    def start(self) -> None:
+        """See `Camera.start`. Nothing to do: the first `grab` begins."""
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
         """See `Camera.grab`."""
@@ -218,7 +263,7 @@ class VideoCamera:
             self._shown = msgspec.structs.replace(self._shown, t_exposure_ns=later_ns)
 
     def _open_recording(self) -> VideoInfo:
-        info = probe(self._options.path)
+        info = self._probe()
         if self._options.start >= info.frames:
             raise UserError(
                 f"{self._where}: start must be below {info.frames}, the number of frames of "
@@ -226,16 +271,24 @@ class VideoCamera:
             )
         return info
 
-    def _is_rewound(self) -> VideoReader | _Preloaded:
+    def _probe(self) -> VideoInfo:
+        """Look up what is to be played."""
+        return probe(self._options.path)
+
+    def _open_reader(self) -> FrameReader:
+        """Open what is to be played at its beginning."""
+        return VideoReader(self._options.path, self._channels, self._size)
+
+    def _is_rewound(self) -> FrameReader:
         if self._frames:
             return _Preloaded(self._frames)
-        reader = VideoReader(self._options.path, self._channels, self._size)
+        reader = self._open_reader()
         reader.skip(self._options.start)
         return reader
 
     def _preload(self, frame_bytes: int) -> list[VideoFrame]:
         most = max(1, PRELOAD_BYTES // frame_bytes)
-        with VideoReader(self._options.path, self._channels, self._size) as reader:
+        with closing(self._open_reader()) as reader:
             reader.skip(self._options.start)
             frames = [frame for _ in range(most) if (frame := reader.read()) is not None]
             if len(frames) == most and not self._options.loop and reader.read() is not None:

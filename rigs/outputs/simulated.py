@@ -65,7 +65,9 @@ class SimulatedOutput:
         t_sent_ns = self._clock.now_ns()
         if not self._open:
             return Ack(command.id, self._name, None, None, None, ok=False, detail="the output is not open")
-        self._clock.sleep_until_ns(t_sent_ns + round(self._options.delay_ms * NS_PER_MS))
+        t_effect_ns = t_sent_ns + round(self._options.delay_ms * NS_PER_MS)
+        self._world.led.take(command, t_effect_ns)
+        self._clock.sleep_until_ns(t_effect_ns)
         if command.action in _STIMULI and command.amplitude > 0.0:
             t_device_us, detail = self._world.stimulate(self._clock), ""
         else:
@@ -75,7 +77,8 @@ class SimulatedOutput:
         )
 
     def safe_state(self) -> None:
-        """See `Output.safe_state`. Nothing to do: a stimulus here is a moment, no line stays high."""
+        """See `Output.safe_state`. A stimulus is a moment; only the light may be on."""
+        self._world.led.end(self._clock.now_ns())
 
     def close(self) -> None:
         """See `Output.close`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from rigs.simulated.behaviour import Reactions, Timing
+from rigs.simulated.led import Led
 from rt_pose.clock import Clock
 from rt_pose.drivers import DriverContext
 from rt_pose.errors import UserError
@@ -20,6 +21,8 @@ class World:
         self._animal: tuple[int, Timing] | None = None
         self._epoch_ns: int | None = None
         self._reactions: Reactions | None = None
+        self.led = Led()
+        """The light in view, for the cameras that show it."""
 
     @classmethod
     def of(cls, context: DriverContext, name: str) -> World:

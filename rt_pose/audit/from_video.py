@@ -186,7 +186,7 @@ def _predict_again(
         seen = wanted[row]
         stamps = seen.stamps
         context.advance_to(stamps.index, stamps.t_scene_ns, stamps.epoch, seen.window)
-        keypoints = estimator.estimate(image, seen.window, context)
+        keypoints = estimator.estimate(image, seen.window, context, info.offset_xy)
         yield (
             seen.seq,
             msgspec.structs.replace(

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, boolean
 from rt_pose.clock import HostClock
 from rt_pose.config.build import load
+from rt_pose.config.certificate import place_certificate
 from rt_pose.config.check import report_run
 from rt_pose.config.schema import CameraConfig, PublishConfig, RunConfig
 from rt_pose.config.source import Source
+from rt_pose.drivers import cameras as cameras_by_driver
 from rt_pose.errors import UserError
 from rt_pose.files import check_output, is_own_png, mark_png
 
@@ -77,11 +79,14 @@ def check_run_options(source: Source, options: Namespace) -> None:
     from rt_pose import drivers
 
     rigs.register()
-    drivers.report_drivers(source, ["outputs"] if options.camera else ["cameras", "outputs"])
+    drivers.report_drivers(
+        source, ["outputs", "inputs"] if options.camera else ["cameras", "outputs", "inputs"]
+    )
     if options.config is not None:
         if options.camera:
             options.config.cameras = _replace_camera(options.config.cameras, options.camera)
         report_run(options.config, source)
+        place_certificate(options.config, source)
 
 
 def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, CameraConfig]:
@@ -95,13 +100,16 @@ def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, Ca
     if spec == "sim":
         return {name: CameraConfig("simulated", options_of("simulated"))}
     driver, colon, rest = spec.partition(":")
-    if colon and driver == "video":
-        return {name: CameraConfig("video", options_of("video") | {"path": rest})}
+    known = cameras_by_driver()
+    if colon and driver in known:
+        key = getattr(known[driver], "named_by", "serial")
+        return {name: CameraConfig(driver, options_of(driver) | {key: rest})}
     if "/" in spec or Path(spec).suffix or Path(spec).exists():
         return {name: CameraConfig("video", options_of("video") | {"path": spec})}
-    if colon:
-        return {name: CameraConfig(driver, options_of(driver) | {"serial": rest})}
-    raise UserError(f"--camera {spec}: expected sim, video:PATH, the path of a recording, or DRIVER:SERIAL")
+    raise UserError(
+        f"--camera {spec}: expected sim, the path of a recording, or DRIVER:SERIAL (video:PATH, "
+        f"images:FOLDER, stream:SOURCE) with one of the drivers {', '.join(known)}"
+    )
 
 
 def _conclude(result: RunResult, plot: bool) -> int:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rt_pose import __version__
-from rt_pose.cli import align, live, offline, rig_check, rig_init, session, setup
+from rt_pose.cli import align, live, offline, rig, rig_check, rig_init, session, setup
 from rt_pose.cli import benchmarks as bench
 from rt_pose.cli import importing as imports
 from rt_pose.cli import training as train
@@ -35,6 +35,7 @@ What is installed here, what works, and what would fix the rest:
 What a session was like, and its decisions once more:
     rt-pose report SESSION
     rt-pose replay SESSION
+    rt-pose verify SESSION
 """
 
 
@@ -94,6 +95,7 @@ VERBS: dict[str, Verb] = {
     "bench triggers": (bench.triggers_parser, bench.bench_triggers),
     "rig init": (rig_init.init_parser, rig_init.init),
     "rig check": (rig_check.check_parser, rig_check.check),
+    "rig loopback": (rig.loopback_parser, rig.loopback),
     "import onnx": (imports.import_onnx_parser, imports.import_onnx),
     "import dlc": (imports.import_original_parser, imports.import_dlc),
     "import sleap": (imports.import_original_parser, imports.import_sleap),
@@ -102,6 +104,7 @@ VERBS: dict[str, Verb] = {
     "keys": (live.keys_parser, live.keys),
     "replay": (session.replay_parser, session.replay),
     "align": (align.align_parser, align.align),
+    "verify": (session.verify_parser, session.verify),
     "report": (session.report_parser, session.report),
     "rules check": (live.rules_parser, live.rules_check),
     "rules words": (no_options, live.rules_words),
@@ -112,8 +115,8 @@ VERBS: dict[str, Verb] = {
 GROUPS = {
     "train": "Make models.",
     "bench": "Measure.",
-    "rules": "Look at rules.",
     "rig": "Set a rig up and measure it.",
+    "rules": "Look at rules.",
     "import": "Models trained elsewhere, as model packages.",
 }
 EXTRA_OF = {"demo": "train", "train": "train", "import": "train"}

@@ -1,11 +1,11 @@
-"""`rt-pose replay` and `report`: what can be asked of a session afterwards."""
+"""`rt-pose replay`, `verify` and `report`: what can be asked of a session afterwards."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
 
-from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, add_tolerance
+from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, add_tolerance, boolean
 from rt_pose.errors import UserError
 from rt_pose.files import check_output_folder
 
@@ -14,6 +14,8 @@ def replay(options: Namespace) -> int:
     """Compute a session's decisions again: exit 0 identical, 1 differs, 4 incomplete, 5 not comparable."""
     from rt_pose.audit.audit import Audit, audit
 
+    if options.publish is not None:
+        return _publish(Path(options.session), options.publish, options.speed)
     wanted = Audit(
         *(options.set or [], options.from_video, options.model),
         tolerance_ms=options.tolerance_ms,
@@ -38,6 +40,18 @@ def replay(options: Namespace) -> int:
     return found.exit_code
 
 
+def _publish(path: Path, address: str, speed: float) -> int:
+    """Put the session on the wire again, at its pace."""
+    from rt_pose.audit.republish import republish, topics
+    from rt_pose.clock import HostClock
+    from rt_pose.session.read import Session
+
+    session = Session.read(path)
+    print(f"publishing {path} on {address}: {', '.join(topics(session))}; Ctrl-C ends it", flush=True)
+    print(f"{republish(session, address, HostClock(), speed):,} messages sent")
+    return EXIT_OK
+
+
 def replay_parser(parser: Parser) -> None:
     """Add the options of `rt-pose replay`."""
     session_parser(parser)
@@ -54,6 +68,14 @@ def replay_parser(parser: Parser) -> None:
         action="store_true",
         help="Also run the network again, on the session's film: how far poses move, which events differ.",
     )
+    parser.add_argument(
+        "--publish",
+        type=str,
+        metavar="ADDRESS",
+        help="Put the session on the wire again, at the pace at which it happened, "
+        "e.g. tcp://127.0.0.1:5790; nothing is compared.",
+    )
+    parser.add_argument("--speed", type=float, default=1.0, help="Of --publish: how many times as fast.")
     parser.add_argument("--model", type=str, help="Model package for --from-video; the session's own.")
     parser.add_argument(
         "--hindsight",
@@ -95,3 +117,29 @@ def report_parser(parser: Parser) -> None:
         "--out", type=str, help="Folder to write to, for a session that cannot be written; its own otherwise."
     )
     add_overwrite(parser)
+
+
+def verify(options: Namespace) -> int:
+    """Check that a session is what its run wrote: log, films, tables, package, and its decisions by
+    replay."""
+    from rt_pose.audit.verify import verify_session
+
+    key = None if options.key is None else Path(options.key)
+    found = verify_session(Path(options.session), key, replays=options.replay)
+    for line in found.lines():
+        print(line)
+    return found.exit_code
+
+
+def verify_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose verify`."""
+    session_parser(parser)
+    parser.add_argument(
+        "--key", type=str, help="PEM file of the public key that the session should be signed by."
+    )
+    parser.add_argument(
+        "--replay",
+        type=boolean,
+        default=True,
+        help="Compute the decisions again as well; no: check files only.",
+    )

@@ -83,6 +83,7 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
     publish = config.publish
     positive: dict[Path, float | None] = {
         ("budget_ms",): config.budget_ms,
+        ("certificate_max_days",): config.certificate_max_days,
         ("seconds",): config.seconds,
         ("publish", "frame_width_px"): publish.frame_width_px,
     }
@@ -99,10 +100,13 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
     for name, camera in config.cameras.items():
         if camera.crop is not None:
             yield from _crop(camera.crop, ("cameras", name, "crop"))
+        yield from _duration(camera.reconnect, 0.0, 3600e9, "0 s to 1 h", ("cameras", name, "reconnect"))
+    if config.group_tolerance:
+        yield from _duration(config.group_tolerance, 1e3, 1e9, "1 us to 1 s", ("group_tolerance",))
     for name, output in config.outputs.items():
         yield from _recovery(output.recovery, ("outputs", name, "recovery"))
     yield from _safety(config.safety)
-    yield from _duration(config.first_frame_within, ("first_frame_within",), 1e6, 600e9, "1 ms to 600 s")
+    yield from _duration(config.first_frame_within, 1e6, 600e9, "1 ms to 600 s", ("first_frame_within",))
     yield from _sync(config)
     if config.engine.threads < 0:
         yield ("engine", "threads"), f"expected 0 or more, got {config.engine.threads}"
@@ -113,7 +117,7 @@ def _sync(config: RunConfig) -> Iterator[Problem]:
     if frames is not None:
         path: Path = ("sync", "frames")
         yield from _sync_output(frames, config, path)
-        yield from _duration(frames.pulse, (*path, "pulse"), 1e4, 1e9, "10 us to 1 s")
+        yield from _duration(frames.pulse, 1e4, 1e9, "10 us to 1 s", (*path, "pulse"))
         if frames.every < 1:
             yield (*path, "every"), f"expected 1 or more, got {frames.every}"
         if frames.camera and frames.camera not in config.cameras:
@@ -122,8 +126,8 @@ def _sync(config: RunConfig) -> Iterator[Problem]:
     if code is not None:
         path = ("sync", "code")
         yield from _sync_output(code, config, path)
-        yield from _duration(code.pulse, (*path, "pulse"), 1e4, 20e6, "10 us to 20 ms")
-        yield from _duration(code.every, (*path, "every"), SHORTEST_CODE_NS, 3600e9, "4 s to 60 min")
+        yield from _duration(code.pulse, 1e4, 20e6, "10 us to 20 ms", (*path, "pulse"))
+        yield from _duration(code.every, SHORTEST_CODE_NS, 3600e9, "4 s to 60 min", (*path, "every"))
 
 
 def _sync_output(
@@ -134,18 +138,18 @@ def _sync_output(
         yield (*path, "output"), f"there is no output '{signal.output}'{hint}"
 
 
-def _duration(text: str, path: Path, least_ns: float, most_ns: float, expected: str) -> Iterator[Problem]:
-    try:
-        if not least_ns <= duration_ns(text, "") <= most_ns:
-            yield path, f"expected {expected}, got {text!r}"
-    except UserError as error:
-        yield path, str(error).removeprefix(": ")
-
-
 def _recovery(recovery: RecoveryConfig, path: Path) -> Iterator[Problem]:
     if not 0 <= recovery.attempts <= MOST_ATTEMPTS:
         yield (*path, "attempts"), f"expected 0 to {MOST_ATTEMPTS}, got {recovery.attempts}"
-    yield from _duration(recovery.pause, (*path, "pause"), 10e6, 60e9, "10 ms to 60 s")
+    yield from _duration(recovery.pause, 10e6, 60e9, "10 ms to 60 s", (*path, "pause"))
+
+
+def _duration(text: str, low_ns: float, high_ns: float, expected: str, path: Path) -> Iterator[Problem]:
+    try:
+        if not low_ns <= duration_ns(text, "") <= high_ns:
+            yield path, f"expected {expected}, got {text!r}"
+    except UserError as error:
+        yield path, str(error).removeprefix(": ")
 
 
 def _safety(safety: SafetyConfig) -> Iterator[Problem]:

@@ -46,6 +46,9 @@ class CameraConfig:
     """Follow the animal with a window; none: the network always sees the whole frame."""
     model: str = ""
     """Folder of a model package of its own, with the same keypoints; the run's `model` where not given."""
+    reconnect: str = "0 s"
+    """How long a camera that is gone is tried again, such as `30 s`; 0: its loss ends the run. Outputs are
+    safe and disarmed at once in both cases, and stay so until `arm`."""
 
 
 @dataclass
@@ -156,6 +159,9 @@ class PublishConfig:
     """PUB socket: poses, events, acks, stats, meta, frames."""
     control: str = "tcp://127.0.0.1:5791"
     """ROUTER socket: status, meta, start, stop, arm, disarm, block, set, mark."""
+    format: Literal["msgpack", "json"] = "msgpack"
+    """Of what is published. json, for programs that read no msgpack: the values of a pose then stand in its
+    header, and what is not seen is null; it costs the loop some more."""
     prediction: bool = True
     """Also publish the pose predicted for the time of effect."""
     frame_rate_hz: float = 15.0
@@ -172,6 +178,12 @@ class RecordConfig:
 
     video: bool = True
     """Record every camera to CAMERA.mkv with a table of frame times."""
+    codec: Literal["h264", "ffv1"] = "h264"
+    """h264: small, for the eye and for training; ffv1: lossless, about three times the processor time and
+    many times the disk."""
+    sign_with: str = ""
+    """PEM file of an Ed25519 private key, with which the session is signed at its end; none: it is sealed
+    without a signature, which shows damage but not who wrote it."""
 
 
 @dataclass
@@ -209,6 +221,14 @@ class RunConfig:
     budget_check: Literal["warn", "refuse", "off"] = "warn"
     """What to do where the chain from image to keypoints, timed at the start, takes longer than the budget or
     a rule's deadline, so that it can never be met."""
+    certificate: Literal["auto", "require", "warn", "off"] = "auto"
+    """What a latency certificate of `rt-pose rig loopback` leads to that is missing, too old, of other settings
+    or over the deadlines. require: the run does not arm; warn: it says so; off: none is looked for. auto: warn
+    where frames come from a device, off for recordings and the simulated rig."""
+    certificate_file: str = ""
+    """Where it is; NAME.certificate.json beside this file NAME.yaml where not given."""
+    certificate_max_days: float = 30.0
+    """How old it may be."""
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     """When a loop that has stopped counts as hung."""
     frames: Literal["latest", "every"] = "latest"
@@ -217,6 +237,10 @@ class RunConfig:
     group_ms: float = 0.0
     """With several cameras: how long the first one's frame waits for the others', so that one call of the
     network serves all of them. 0: whatever frames are there together go together, none waits."""
+    group_tolerance: str = ""
+    """With several cameras: how far apart the exposures of frames may lie that belong together, such as
+    `2 ms`. Within `group_ms` the loop then waits until the frames of all cameras belong together, and counts
+    those that do not. Without it whatever frames are there together go together."""
     seconds: float | None = None
     """Stop after this long; without it run until Ctrl-C, a stop order or the end of the recording."""
     first_frame_within: str = "10 s"

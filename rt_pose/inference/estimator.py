@@ -170,7 +170,11 @@ class Estimator(ABC):
         return found
 
     def estimate(
-        self, image: NDArray[np.uint8], window: Region | None = None, context: TemporalContext | None = None
+        self,
+        image: NDArray[np.uint8],
+        window: Region | None = None,
+        context: TemporalContext | None = None,
+        offset_xy: tuple[int, int] = (0, 0),
     ) -> Keypoints[FloatArray]:
         """Find the keypoints of one frame, or of a window of it.
 
@@ -182,15 +186,17 @@ class Estimator(ABC):
             Its part (x, y, width, height), px; None for the whole.
         context
             The past of the frame, advanced by the call; None shows it with an empty past.
+        offset_xy
+            Place of the frame's top-left pixel on the sensor, px.
 
         Returns
         -------
         Keypoints[FloatArray]
-            Keypoints (1, K), px of the frame.
+            Keypoints (1, K), px of the sensor.
         """
         heatmaps = self.infer(self.preprocess(image, window), None if context is None else [context])
         x, y, width, height = window or (0, 0, image.shape[1], image.shape[0])
-        return self.decode(heatmaps, (width, height), (x, y))
+        return self.decode(heatmaps, (width, height), (x + offset_xy[0], y + offset_xy[1]))
 
     def estimate_all(self, images: Iterable[NDArray[np.uint8]]) -> Keypoints[FloatArray]:
         """Find the keypoints of frames that are no sequence.

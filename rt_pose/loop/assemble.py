@@ -12,20 +12,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from rt_pose.clock import NS_PER_MS, Clock
+from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.config.build import duration_ns
+from rt_pose.config.certificate import Certification
 from rt_pose.config.schema import RunConfig
 from rt_pose.inference.choose_engine import bare_forward_ms
 from rt_pose.loop.camera_path import camera_paths
-from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
+from rt_pose.loop.capture import CaptureThread, StartGate
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Control, ControlSocket
 from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.first_frames import FirstFrames
 from rt_pose.loop.frame_reporter import FrameReporter
+from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.housekeeping import Housekeeping, StatsRecords
 from rt_pose.loop.latency import LatencyLedger
+from rt_pose.loop.latest_frames import LatestFrames
 from rt_pose.loop.log import RecordSink, SinkFactory
 from rt_pose.loop.opening import Opened, describe, meta, open_parts
 from rt_pose.loop.publish import Publisher
@@ -185,6 +188,7 @@ def assemble(
         description["start_warnings"] = [
             *_unlike_sizes(opened),
             *check_deadlines(config, opened.rules.rules, chain_ms),
+            *_certificate_warnings(opened.certification),
         ]
         known = meta(opened, description)
         description["addresses"] = _addresses(publisher, socket)
@@ -233,6 +237,12 @@ def _unlike_sizes(opened: Opened) -> list[str]:
     return [warning for warning in found if warning]
 
 
+def _certificate_warnings(certification: Certification) -> list[str]:
+    if certification.refusal:
+        return [f"{certification.refusal}; the run will not arm"]
+    return certification.problems
+
+
 def _channels(opened: Opened, sink: Sink, clock: Clock) -> Channels:
     heartbeat, within = Heartbeat(), opened.config.safety.heartbeat_until
     until_ns = duration_ns(within, "configuration: safety.heartbeat_until")
@@ -261,15 +271,28 @@ def _make_loop(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Cl
     within_ns = duration_ns(config.first_frame_within, "configuration: first_frame_within")
     by_itself = [c for c in stages.captures if opened.cameras[c.name][0].rate_hz is not None]
     first_frames = FirstFrames(by_itself, within_ns)
-    return ClosedLoop(stages, channels, opened.rules, clock, config.group_ms / 1e3, first_frames)
+    refusal = opened.certification.refusal
+    return ClosedLoop(stages, channels, opened.rules, clock, config.group_ms / 1e3, refusal, first_frames)
 
 
 def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock) -> Stages:
     config, publisher, estimator = opened.config, channels.publisher, opened.choice.estimator
-    latest = LatestFrames(list(opened.cameras), every_frame=config.frames == "every")
+    tolerance = config.group_tolerance
+    tolerance_ns = duration_ns(tolerance, "configuration: group_tolerance") if tolerance else None
+    latest = LatestFrames(list(opened.cameras), config.frames == "every", tolerance_ns)
+    gate = StartGate(len(opened.cameras))
     captures = [
-        CaptureThread(camera, opened.rings[name], latest, clock, sinks.make)
-        for name, (_, camera) in opened.cameras.items()
+        CaptureThread(
+            camera,
+            opened.rings[name],
+            latest,
+            clock,
+            sinks.make,
+            info=info,
+            gate=gate,
+            reconnect_s=duration_ns(config.cameras[name].reconnect, "") / NS_PER_S,
+        )
+        for name, (info, camera) in opened.cameras.items()
     ]
     crops = _crops(config, opened.infos)
     own = {name: (model.choice.estimator, model.tracking) for name, model in opened.own.items()}

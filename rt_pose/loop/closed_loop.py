@@ -30,12 +30,13 @@ from rt_pose.errors import UserError
 from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.loop.camera_path import CameraPath
-from rt_pose.loop.capture import CaptureThread, LatestFrames, TakenFrame
+from rt_pose.loop.capture import CaptureThread
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
 from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.first_frames import FirstFrames
 from rt_pose.loop.frame_reporter import DecidedFrame, FrameReporter
+from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.loop.publish import Publisher
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import ControlRecord, EdgeRecord, End, Sink
@@ -56,6 +57,7 @@ class LastFrame:
     slot: int
     generation: int
     stamps: FrameStamps
+    offset_xy: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class ClosedLoop:
         rules: RuleSet,
         clock: Clock,
         group_s: float = 0.0,
+        arming_refusal: str = "",
         first_frames: FirstFrames | None = None,
     ) -> None:
         """Connect the stages; no thread has started.
@@ -115,6 +118,8 @@ class ClosedLoop:
             The only clock of the loop.
         group_s
             How long one camera's frame waits for the others', s.
+        arming_refusal
+            Why the run may not arm; empty where it may.
         first_frames
             Knows the cameras that must deliver in time; None where none must.
         """
@@ -133,6 +138,7 @@ class ClosedLoop:
         self._publisher, self._sink = channels.publisher, channels.sink
         self._group_s = group_s
         self._first_frames = first_frames or FirstFrames([], 0)
+        self._arming_refusal = arming_refusal
         self._started = True
         self._end_reason = self._failure = ""
         self._seq = 0
@@ -154,6 +160,7 @@ class ClosedLoop:
         while self.running:
             self.heartbeat.t_ns = self.clock.now_ns()
             taken = self._latest.take(IDLE_TIMEOUT_S, self._group_s)
+            self._disarm_for_losses()
             if taken:
                 self.step(*taken)
             self._housekeep()
@@ -288,7 +295,8 @@ class ClosedLoop:
         one.path.processed += 1
         self.lost_tracks = int(one.track.lost.sum())
         taken, name = one.taken, one.path.info.name
-        self.last_frames[name] = LastFrame(name, taken.slot, taken.generation, taken.frame.stamps)
+        frame = taken.frame
+        self.last_frames[name] = LastFrame(name, taken.slot, taken.generation, frame.stamps, frame.offset_xy)
         self._latest.release(taken)
 
     # ------------------------------------------------------------ between frames
@@ -299,6 +307,14 @@ class ClosedLoop:
             self._seq += 1
             self.lines.take(edge)
             self._sink.send(EdgeRecord(t_ns=self.clock.now_ns(), seq=self._seq, edge=edge))
+
+    def _disarm_for_losses(self) -> None:
+        """Disarm where a camera is gone, before any decision that does without it: it stays so until
+        `arm`."""
+        while self._latest.losses:
+            camera, why = self._latest.losses.popleft()
+            self._arm("disarm")
+            self._log_order("disarm", {}, f"camera '{camera}' is gone: {why}")
 
     def _housekeep(self) -> None:
         self._take_edges()
@@ -328,6 +344,9 @@ class ClosedLoop:
             self._started = True
         elif order.do == "stop":
             self._end(f"stop ordered ({order.origin})")
+        elif order.do == "arm" and self._arming_refusal:
+            order.error = self._arming_refusal  # nothing has changed, so it is no input
+            return
         elif order.do in PROTOCOL_ORDERS:
             try:
                 self.protocol.order(order.do, order.args)
@@ -336,11 +355,13 @@ class ClosedLoop:
                 return
         else:
             self._arm(order.do)
+        self._log_order(order.do, order.args, order.origin)
+
+    def _log_order(self, do: str, args: dict[str, Any], origin: str) -> None:
+        """Log what was ordered, and by whom, as an input of the decisions after it."""
         self._seq += 1
         self._sink.send(
-            ControlRecord(
-                t_ns=self.clock.now_ns(), seq=self._seq, do=order.do, args=order.args, origin=order.origin
-            )
+            ControlRecord(t_ns=self.clock.now_ns(), seq=self._seq, do=do, args=args, origin=origin)
         )
 
     def _arm(self, do: str) -> None:
@@ -352,6 +373,11 @@ class ClosedLoop:
         else:  # it has acted already; an `arm` that was before it in the inbox may have undone that
             self._actuators.hold(EMERGENCY)
             self._actuators.disarm()
+
+    @property
+    def lost_cameras(self) -> dict[str, str]:
+        """Cameras that are gone and may come back, and why."""
+        return dict(self._latest.lost)
 
     # ------------------------------------------------------------ the end
 
@@ -382,11 +408,17 @@ class ClosedLoop:
             "reason": self._failure or self._end_reason,
             "failure": self._failure,
             "cameras": {
-                c.name: {**dataclasses.asdict(c.counts), **self.paths[c.name].counts()} for c in self.captures
+                c.name: {
+                    **dataclasses.asdict(c.counts),
+                    "unmatched": self._latest.unmatched[c.name],
+                    **self.paths[c.name].counts(),
+                }
+                for c in self.captures
             },
             **self.commands.final_counts(),
             "deadline": {"missed": self.ledger.missed, "n": self.ledger.evaluated},
             "tracks": {name: path.causal_filter.counts() for name, path in self.paths.items()},
+            "camera_clocks": {c.name: clock for c in self.captures if (clock := c.clock_summary())},
             "faults": dict(self._latest.faults),
             "edges_lost": self._edges.lost,
         }

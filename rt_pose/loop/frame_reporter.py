@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from rt_pose.clock import Clock
 from rt_pose.decisions.decide import Rule, effect_scene_ns
 from rt_pose.loop.camera_path import CameraPath
-from rt_pose.loop.capture import CaptureThread, TakenFrame
+from rt_pose.loop.capture import CaptureThread
 from rt_pose.loop.latency import FrameLatency, LatencyLedger, frame_latency
+from rt_pose.loop.latest_frames import TakenFrame
 from rt_pose.loop.publish import Publisher
 from rt_pose.records import ArrayData, CommandRecord, EventRecord, Observation, Sink, TrackRecord
 from rt_pose.tracking.crop import CropWindow
@@ -83,7 +84,7 @@ class FrameReporter:
         publisher, pose = self._publisher, frame.pose
         for event, rule in frame.decisions:
             publisher.event(event, blind=rule.blind)
-        dropped = sum(c.counts.superseded + c.counts.device_gaps for c in self._captures)
+        dropped = sum(c.counts.superseded + c.counts.device_gaps + c.counts.failed for c in self._captures)
         publisher.pose(pose, frame.track, latency, met, dropped)
         if self._prediction_delay_ns is not None:
             ahead = self._prediction(frame, self._prediction_delay_ns)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.config.schema import PublishConfig
-from rt_pose.loop.capture import FrameRing
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import RequestCounts
+from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
 from rt_pose.records import Sink, StatsRecord
 
@@ -153,7 +153,11 @@ class Housekeeping:
                 "processed": processed,
                 "device_gaps": sum(c.counts.device_gaps for c in captures),
             },
-            "dropped": {"capture": sum(c.counts.superseded for c in captures)},
+            "dropped": {
+                "capture": sum(c.counts.superseded for c in captures),
+                "camera": sum(c.counts.failed for c in captures),
+            },
+            "cameras_lost": loop.lost_cameras,
             "latency_ms": loop.ledger.recent(),
             "deadline": {
                 "budget_ms": loop.ledger.budget_ms,
@@ -202,6 +206,8 @@ class Housekeeping:
             "channels": image.shape[2],
             "scale_x": width / size[0],
             "scale_y": height / size[1],
+            "offset_x": shown.offset_xy[0],
+            "offset_y": shown.offset_xy[1],
         }
         self._publisher.outbox.append((f"frame/{shown.camera}/", header, encoded.tobytes()))
 

@@ -15,7 +15,7 @@ import zmq
 
 from rt_pose.clock import Clock
 from rt_pose.errors import UserError
-from rt_pose.loop.capture import RingDescription
+from rt_pose.loop.frame_ring import RingDescription
 from rt_pose.records import MAX_PAYLOAD_BYTES, NoSink, Record, Sink, topic_of
 
 HELLO = b"hello"

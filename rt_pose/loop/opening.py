@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -11,19 +12,21 @@ from typing import Any
 
 import msgspec
 
-from rt_pose.clock import Clock
+from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config.build import to_plain
+from rt_pose.config.certificate import Certification, certify
 from rt_pose.config.check import check_run
 from rt_pose.config.schema import CameraConfig, InputConfig, OutputConfig, RunConfig
 from rt_pose.decisions.action import check_fits
 from rt_pose.decisions.decide import RuleSet
+from rt_pose.decisions.rule import Rule
 from rt_pose.drivers import Camera, DriverContext, Input, Output, make_camera, make_input, make_output
 from rt_pose.errors import ErrorCollector, UserError
 from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.inference.device import choose_device, raise_priority
-from rt_pose.loop.capture import FrameRing
 from rt_pose.loop.control import ControlSocket
 from rt_pose.loop.curve import CurveServer, ServerKeys, read_keys
+from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.sync import SyncPlan, plan_sync
 from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
@@ -66,6 +69,8 @@ class Opened:
     own: dict[str, OwnModel]
     """By camera."""
     sync: SyncPlan
+    certification: Certification
+    """What the latency certificates of the rig mean for the run."""
 
     @property
     def infos(self) -> list[CameraInfo]:
@@ -116,6 +121,19 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     assert publisher is not None
     assert socket is not None
     assert rules is not None
+    certification = certify(
+        config,
+        [info for info, _ in cameras.values()],
+        [info for info, _ in outputs],
+        _deadlines_ms(config, rules.rules),
+        package.sha256,
+        clock.utc_ns(),
+    )
+    if certification.refusal and config.armed_at_start:
+        raise UserError(f"armed_at_start: {certification.refusal}")
+    if certification.used:
+        outputs = [(_with_measured_delay(info, certification), output) for info, output in outputs]
+        rules = _rules_for(config, package, [info for info, _ in outputs])
     rings = _rings_for(cameras, stack)
     choices: dict[str, EngineChoice] = {}
     for used in {p.sha256: p for p in (package, *packages.values())}.values():
@@ -141,6 +159,7 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
         tracking,
         own,
         sync,
+        certification,
     )
 
 
@@ -176,7 +195,9 @@ def _open_sockets(
     if curve is None:
         return None, None
     stack.callback(curve.close)
-    publisher = errors.run(partial(Publisher, config.publish.address, session_id, clock, curve))
+    publisher = errors.run(
+        partial(Publisher, config.publish.address, session_id, clock, curve, config.publish.format)
+    )
     if publisher is not None:
         stack.callback(publisher.close)
     socket = errors.run(partial(ControlSocket, config.publish.control, curve))
@@ -236,6 +257,26 @@ def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -
     for rule in rules.rules:
         check_fits(rule.plan, found[rule.output], f"rule '{rule.name}'")
     return rules
+
+
+def _deadlines_ms(config: RunConfig, rules: Sequence[Rule]) -> dict[str, dict[str, float]]:
+    """What must be met, by the output of rules that act on the animal; a text has no time of effect."""
+    deadlines: dict[str, dict[str, float]] = {}
+    for rule in rules:
+        if rule.plan.action == "message" or rule.plan.ends:
+            continue
+        limits_ms = deadlines.setdefault(rule.output, {"budget_ms": config.budget_ms})
+        if rule.config.deadline is not None:
+            limits_ms[f"the deadline of rule '{rule.name}'"] = rule.deadline_ns / NS_PER_MS
+    return deadlines
+
+
+def _with_measured_delay(info: OutputInfo, certification: Certification) -> OutputInfo:
+    """An output with the delay of its certificate, where it has one that holds."""
+    found = certification.used.get(info.name)
+    if found is None:
+        return info
+    return dataclasses.replace(info, delay_ms=found.delay_ms, stated_delay_ms=info.delay_ms)
 
 
 def _open_cameras(
@@ -368,6 +409,7 @@ def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
         "outputs": {o.name: dataclasses.asdict(o) for o, _ in opened.outputs},
         "inputs": {i.name: dataclasses.asdict(i) for i, _ in opened.inputs},
         "budget_ms": config.budget_ms,
+        "certificate": msgspec.to_builtins(opened.certification),
         "bare_forward_ms": dataclasses.asdict(bare_forward_ms(engine, clock)),
     }
 

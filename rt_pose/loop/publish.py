@@ -1,10 +1,9 @@
 """Poses, predictions, events, acks, stats and frames over ZeroMQ; nothing here waits for a subscriber.
 
-A message is `[topic][msgpack header][buffer]`, serialised before the topic is sent. The loop thread owns the
-socket; messages made elsewhere (stats, meta, reduced frames) reach it through an outbox. The socket is an
-XPUB, which subscribers see as a PUB, but which also reports their subscriptions: pictures are made only where
-somebody subscribes.
-"""
+A message is `[topic][header][buffer]`, serialised before the topic is sent; the header is msgpack or JSON.
+The loop thread owns the socket; messages made elsewhere (stats, meta, reduced frames) reach it through an
+outbox. The socket is an XPUB, which subscribers see as a PUB, but which also reports their subscriptions:
+pictures are made only where somebody subscribes."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ import socket as system
 import stat
 from collections import Counter, defaultdict, deque
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -28,6 +27,7 @@ from rt_pose.loop.ports import bind, is_local
 from rt_pose.types import Ack, Event, FrameStamps, Pose, Track
 
 WIRE_VERSION = 1
+WireFormat = Literal["msgpack", "json"]
 FIELDS = ["x", "y", "p", "sxx", "sxy", "syy", "vx", "vy"]
 HIGH_WATER_MARK = 1000
 LONGEST_SUBSCRIPTION = 1024
@@ -41,7 +41,14 @@ SUBSCRIPTIONS_A_TURN, OUTBOX_A_TURN = 32, 16
 class Publisher:
     """The publishing socket and the sequence number of each topic. Used by the loop's thread alone."""
 
-    def __init__(self, address: str, session: str, clock: Clock, curve: CurveServer | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        session: str,
+        clock: Clock,
+        curve: CurveServer | None = None,
+        format: WireFormat = "msgpack",
+    ) -> None:
         """Bind the socket.
 
         Parameters
@@ -54,6 +61,8 @@ class Publisher:
             Stamps the messages.
         curve
             Whom an address admits that other machines reach; on this machine everybody may subscribe.
+        format
+            Of the headers. In JSON the values of a pose stand in its header, as `data`.
 
         Raises
         ------
@@ -62,7 +71,9 @@ class Publisher:
         """
         self._clock, self._session = clock, session
         self._seq: defaultdict[str, int] = defaultdict(int)
-        self._encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
+        self._in_json = format == "json"
+        encoder = msgspec.json.Encoder if self._in_json else msgspec.msgpack.Encoder
+        self._encoder = encoder(enc_hook=_plain)
         self._subscribed: dict[bytes, int] = {}
         """Which connection was the first to subscribe to a topic, by its descriptor."""
         self._subscriptions: Counter[int] = Counter()
@@ -145,7 +156,10 @@ class Publisher:
                 "exposure_to_decision": latency.exposure_to_decision,
             },
         }
-        self.send(f"{kind}/{camera}/", header, buffer.data)
+        if self._in_json:
+            self.send(f"{kind}/{camera}/", {**header, "data": buffer.tolist()})
+        else:
+            self.send(f"{kind}/{camera}/", header, buffer.data)
 
     def event(self, event: Event, blind: bool = False) -> None:
         """Publish an event, whatever its outcome.

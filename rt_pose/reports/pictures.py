@@ -149,7 +149,7 @@ class CameraPictures:
             for n in range(xy.shape[1])
         ]
         info = self._session.info.cameras[self._camera]
-        return self._draw(middle, images[middle], (0, 0, info.width, info.height), under=ways)
+        return self._draw(middle, images[middle], (*info.offset_xy, info.width, info.height), under=ways)
 
     def _around(self, row: int) -> list[tuple[int, str]]:
         """Observations nearest to each offset from `row`, with their real distance in time."""
@@ -169,12 +169,13 @@ class CameraPictures:
         xy = np.concatenate([t.xy.array()[~self._lost(t)] for t in tracks])
         xy = xy[np.isfinite(xy).all(axis=-1)]
         if not len(xy):
-            return 0, 0, info.width, info.height
+            return *info.offset_xy, info.width, info.height
         low, high = xy.min(axis=0), xy.max(axis=0)
         full = np.array([info.width, info.height], np.float64)
         share = float(np.clip(CROP_MARGIN * ((high - low) / full).max(), MIN_CROP, 1.0))
         size = full * share
-        corner = np.clip((low + high) / 2 - size / 2, 0, full - size)
+        first = np.array(info.offset_xy)
+        corner = np.clip((low + high) / 2 - size / 2, first, first + full - size)
         return float(corner[0]), float(corner[1]), float(size[0]), float(size[1])
 
     def _images(self, wanted: set[int]) -> dict[int, NDArray[np.uint8]]:
@@ -201,10 +202,11 @@ class CameraPictures:
     ) -> Markup:
         track = self._tracks[self.observations[i].seq]
         height, width = image.shape[:2]
+        left, top = self._session.info.cameras[self._camera].offset_xy
         drawn = [*self._zones(), *under, *self._skeletons(track, crop[2])]
         frame = element(
             "svg",
-            element("image", href=jpeg_uri(image), width=width, height=height),
+            element("image", href=jpeg_uri(image), x=left, y=top, width=width, height=height),
             # Pixel centres are whole numbers here, in SVG the picture's corner is (0, 0).
             element("g", *drawn, transform="translate(0.5 0.5)"),
             class_="frame",

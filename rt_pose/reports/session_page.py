@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.config.certificate import Certification
 from rt_pose.reports.advice import advice, drop_explanation
 from rt_pose.reports.events import EVENT_HEAD, event_rows
 from rt_pose.reports.pictures import CameraPictures
@@ -24,6 +25,7 @@ from rt_pose.reports.render import render
 from rt_pose.reports.svg import keypoint_colour
 from rt_pose.session.read import Session, stamp_columns
 from rt_pose.session.video_file import file_names
+from rt_pose.types import CameraInfo
 
 FIRST_EVENT_ROWS = 40
 """Of the events; the others are folded away below them."""
@@ -67,6 +69,9 @@ def page(session: Session, figures: dict[str, Any]) -> str:
         histogram=latency_histogram((stamps.stages["t_decided_ns"] - stamps.t_arrival_ns) / NS_PER_MS),
         waterfall=stage_waterfall(figures["stages_ms"]),
         losses=_losses(session),
+        camera_rows=[_camera_row(info) for info in session.info.cameras.values()],
+        setting_rows=[row for info in session.info.cameras.values() for row in _setting_rows(info)],
+        clock_rows=list(_clock_rows(session)),
         head=EVENT_HEAD,
         events=rows[:FIRST_EVENT_ROWS],
         further_events=rows[FIRST_EVENT_ROWS:],
@@ -123,6 +128,44 @@ def _losses(session: Session) -> list[list[str]]:
     ]
 
 
+EXPOSURES = {
+    "device": "by its own clock, mapped to the host's",
+    "host": "known to the program",
+    "recording": "of the recording",
+    "unavailable": "unavailable",
+}
+
+
+def _camera_row(info: CameraInfo) -> list[str]:
+    x, y = info.offset_xy
+    place = f"{info.width}x{info.height}" + (f" at {x}, {y}" if (x, y) != (0, 0) else "")
+    rate = f"{info.rate_hz:g} Hz" if info.rate_hz else ""
+    told = [info.driver, info.serial, place, info.pixel_format, rate, info.trigger]
+    return [info.name, *told, EXPOSURES[info.exposure_source], info.tested]
+
+
+def _setting_rows(info: CameraInfo) -> Iterator[list[str]]:
+    """Camera, setting, what was asked for, and what the camera then said."""
+    for name, setting in info.settings.items():
+        asked, actual = ("" if setting[key] is None else str(setting[key]) for key in ("asked", "actual"))
+        yield [info.name, name, asked, actual]
+
+
+def _clock_rows(session: Session) -> Iterator[list[str]]:
+    """Camera and what is known of its clock and counter."""
+    clocks = session.end.counts.get("camera_clocks", {}) if session.end else {}
+    for name, clock in clocks.items():
+        residuals = clock.get("residual_us")
+        told = {
+            "drift, ppm": clock.get("slope_ppm"),
+            "later than the fastest, us (P50, P99)": residuals and f"{residuals['p50']}, {residuals['p99']}",
+            "error at most, us": clock.get("error_us"),
+            "clock set anew": clock.get("clock_resets"),
+            "counter set anew": clock.get("counter_resets"),
+        }
+        yield [name, "; ".join(f"{key}: {value}" for key, value in told.items() if value is not None)]
+
+
 def _movement(session: Session, camera: str, pictures: CameraPictures | None) -> dict[str, Any] | None:
     """The plots of a camera's tracks; None where the log has none."""
     keypoint, names = shown_keypoint(session), session.info.package.keypoints
@@ -157,10 +200,13 @@ def _what_ran(session: Session, figures: dict[str, Any]) -> dict[str, dict[str, 
                 for name, c in info.cameras.items()
             ],
             "outputs": [
-                f"{name}: {o.driver}, acts after {o.delay_ms:g} ms" for name, o in info.outputs.items()
+                f"{name}: {o.driver}, acts after {o.delay_ms:g} ms"
+                + ("" if o.stated_delay_ms is None else f" (stated: {o.stated_delay_ms:g} ms)")
+                for name, o in info.outputs.items()
             ],
             "rules": [f"{rule['name']}: {rule.get('when', '')}" for rule in info.config.get("rules", [])],
         },
+        "Latency certificate": dict(_certificate(info.certificate)),
         "Engine": {key: value for key, value in figures["engine"].items() if not isinstance(value, dict)},
         "Model package": {
             "package": package.path,
@@ -171,3 +217,19 @@ def _what_ran(session: Session, figures: dict[str, Any]) -> dict[str, dict[str, 
         "Machine": info.machine,
         "Versions": info.versions,
     }
+
+
+def _certificate(found: Certification) -> Iterator[tuple[str, Any]]:
+    """What the latency certificates said, a line an output."""
+    if found.mode == "off":
+        yield "looked for", "no"
+        return
+    yield "where none holds", "the run does not arm" if found.mode == "require" else "a warning"
+    yield "what does not hold", found.problems
+    for output, c in found.used.items():
+        loop = f"; light to light P50 {c.loop_ms.p50:.2f}, P99 {c.loop_ms.p99:.2f} ms" if c.loop_ms else ""
+        yield (
+            f"{output}, seen by {c.camera}",
+            f"acts {c.delay_ms:.2f} ms after the command (n {c.n}, measured {c.date}, settings "
+            f"{c.settings_hash}){loop}",
+        )

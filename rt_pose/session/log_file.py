@@ -2,11 +2,13 @@
 
 A kill or a power cut may fall anywhere, so the file is written in small chunks that are handed over at once,
 and it is read from its beginning without its index. A chunk that is damaged costs its own records: reading
-goes on at the next one, and says what it passed over.
+goes on at the next one, and says what it passed over. After each flush a record says how long the file was by
+then and what its hash: a chain, by which a change of any byte before it shows.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import mmap
 import os
@@ -15,8 +17,11 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from io import BufferedWriter
 from pathlib import Path
+from typing import IO, cast
 
+import msgspec
 from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
@@ -24,7 +29,7 @@ from mcap.records import Channel, Chunk, Footer, Message, Metadata
 from mcap.stream_reader import breakup_chunk
 from mcap.writer import MCAP0_MAGIC, CompressionType, IndexType, Writer
 
-from rt_pose.records import LOG_VERSION, MAX_PAYLOAD_BYTES, TOPICS
+from rt_pose.records import LOG_VERSION, MAX_PAYLOAD_BYTES, TOPICS, ChainLink
 
 LOG_NAME = "log.mcap"
 ENCODING = "msgpack"
@@ -32,6 +37,7 @@ CHUNK_BYTES = 256 << 10
 MAX_RECORD_BYTES = 64 << 20
 """A chunk beyond this is passed over; a record of `MAX_PAYLOAD_BYTES` and its chunk are far from it."""
 METADATA = "rt-pose"
+_CHAIN = b"chain"
 
 _HEAD = struct.Struct("<BQ")
 """Operation code and length before each part of the file."""
@@ -40,6 +46,34 @@ _CHUNK = struct.Struct("<QQQIIQ")
 _FOOTER_BYTES = _HEAD.size + 20 + len(MCAP0_MAGIC)
 _DAMAGE = (McapError, struct.error, ValueError, KeyError, OverflowError)
 """What bytes that are not what they should be can lead to."""
+
+
+class _HashedFile:
+    """A file that is only appended to, with the hash of all that is in it."""
+
+    def __init__(self, file: BufferedWriter) -> None:
+        self._file, self._hash = file, hashlib.sha256()
+        self.length = 0
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        self.length += len(data)
+        return self._file.write(data)
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def tell(self) -> int:
+        return self.length
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def fileno(self) -> int:
+        return self._file.fileno()
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class LogWriter:
@@ -54,9 +88,9 @@ class LogWriter:
             A file that must not exist yet.
         """
         self._path = path
-        self._file = path.open("xb")
+        self._file = _HashedFile(path.open("xb"))
         self._writer = Writer(
-            self._file, CHUNK_BYTES, compression=CompressionType.NONE, index_types=IndexType.CHUNK
+            cast("IO[bytes]", self._file), CHUNK_BYTES, compression=CompressionType.NONE, index_types=IndexType.CHUNK
         )
         self._writer.start(profile="rt-pose", library="rt-pose")
         # Every topic has its channel from the start and is named here too, outside of all chunks: none can be
@@ -64,7 +98,8 @@ class LogWriter:
         numbers = {str(number): topic for number, topic in enumerate(TOPICS, 1)}
         self._writer.add_metadata(METADATA, {"log_version": str(LOG_VERSION), **numbers})
         self._channels = {topic.encode(): self._register(topic) for topic in TOPICS}
-        self._count = 0
+        self._count = self._linked = 0
+        self._last_ns = 0
 
     def write(self, topic: bytes, t_ns: int, payload: bytes) -> bool:
         """Append one record as it is.
@@ -89,12 +124,16 @@ class LogWriter:
         if channel is None:
             channel = self._channels[topic] = self._register(topic.decode())
         self._writer.add_message(channel, t_ns, payload, t_ns, self._count)
-        self._count += 1
+        self._count, self._last_ns = self._count + 1, t_ns
         return True
 
     def flush(self) -> None:
         """Hand everything so far to the operating system: a killed process loses none of it."""
         self._writer.flush()
+        if self._count > self._linked:  # a link alone begins no chunk
+            link = ChainLink(t_ns=self._last_ns, bytes=self._file.length, sha256=self._file.digest())
+            self.write(_CHAIN, self._last_ns, msgspec.msgpack.encode(link))
+            self._linked = self._count
 
     def sync(self) -> None:
         """Make the operating system write it to the disk: a power cut loses none of it."""
@@ -139,6 +178,8 @@ class LoggedMessage:
     topic: str
     t_ns: int
     payload: bytes
+    chunk_at: int = 0
+    """Place of its chunk in the file, bytes."""
 
 
 @dataclass
@@ -212,7 +253,7 @@ def iterate_log(path: Path, gaps: LogGaps) -> Iterator[LoggedMessage]:
 
 def _messages(view: mmap.mmap, gaps: LogGaps) -> Iterator[LoggedMessage]:
     topics = _summary_topics(view)
-    for content in _parts(view, gaps):
+    for at, content in _parts(view, gaps):
         if isinstance(content, Metadata):
             topics |= {int(key): topic for key, topic in content.metadata.items() if key.isdecimal()}
             continue
@@ -221,7 +262,7 @@ def _messages(view: mmap.mmap, gaps: LogGaps) -> Iterator[LoggedMessage]:
                 topics[record.id] = record.topic
             elif isinstance(record, Message):
                 if record.channel_id in topics:
-                    yield LoggedMessage(topics[record.channel_id], record.log_time, record.data)
+                    yield LoggedMessage(topics[record.channel_id], record.log_time, record.data, at)
                 elif _UNKNOWN not in gaps.skipped:
                     gaps.skipped.append(_UNKNOWN)
 
@@ -229,8 +270,8 @@ def _messages(view: mmap.mmap, gaps: LogGaps) -> Iterator[LoggedMessage]:
 _UNKNOWN = "records of a topic that a damaged part had named"
 
 
-def _parts(view: mmap.mmap, gaps: LogGaps) -> Iterator[Metadata | list[object]]:
-    """The metadata, and the records of each chunk, of the file up to its index."""
+def _parts(view: mmap.mmap, gaps: LogGaps) -> Iterator[tuple[int, Metadata | list[object]]]:
+    """The metadata, and the records of each chunk, of the file up to its index, with their places."""
     at = len(MCAP0_MAGIC) if view[: len(MCAP0_MAGIC)] == MCAP0_MAGIC else 0
     while at + _HEAD.size <= len(view):
         code, length = _HEAD.unpack_from(view, at)
@@ -242,9 +283,9 @@ def _parts(view: mmap.mmap, gaps: LogGaps) -> Iterator[Metadata | list[object]]:
                 raise ValueError("no part of a log")
             stream = ReadDataStream(io.BytesIO(view[begin:end]))
             if code == Opcode.METADATA:
-                yield Metadata.read(stream)
+                yield at, Metadata.read(stream)
             elif code == Opcode.CHUNK:
-                yield list(breakup_chunk(Chunk.read(stream), validate_crc=True))
+                yield at, list(breakup_chunk(Chunk.read(stream), validate_crc=True))
             at = end
         except _DAMAGE:
             found = _next_chunk(view, at + 1)

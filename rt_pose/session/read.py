@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.config.certificate import Certification
 from rt_pose.errors import UserError
 from rt_pose.records import (
     TOPICS,
@@ -106,6 +107,8 @@ class SessionInfo:
     """What it is known to lack, a clause each."""
     summary: dict[str, Any] = field(default_factory=dict)
     """The loop's last counts."""
+    certificate: Certification = field(default_factory=Certification)
+    """What the latency certificates of the rig meant for the run."""
     started_in: str = ""
     """The folder in which the run was started, to which relative paths of its configuration refer."""
 

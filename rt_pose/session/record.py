@@ -23,11 +23,12 @@ import msgspec
 import zmq
 
 from rt_pose.clock import NS_PER_MS, Clock, HostClock
-from rt_pose.loop.capture import RingDescription
+from rt_pose.loop.frame_ring import RingDescription
 from rt_pose.loop.log import HELLO, RING, TIME
 from rt_pose.records import CapturedFrame, Record, topic_of
 from rt_pose.session.log_file import LOG_NAME, LogWriter
 from rt_pose.session.recorder_report import RecorderReport, Reporter
+from rt_pose.session.video_file import Codec
 from rt_pose.session.video_recording import CameraRecorder
 
 FLUSH_NS = 200 * NS_PER_MS
@@ -48,7 +49,9 @@ NICENESS = 10
 _FRAME, _END = b"frame", b"end"
 
 
-def main(session_dir: str, endpoint: str, video: bool = True, reports: Connection | None = None) -> None:
+def main(
+    session_dir: str, endpoint: str, codec: Codec | None = "h264", reports: Connection | None = None
+) -> None:
     """Record until the loop ends; the target of a spawned process.
 
     Parameters
@@ -57,8 +60,8 @@ def main(session_dir: str, endpoint: str, video: bool = True, reports: Connectio
         An existing folder without a log.
     endpoint
         Where records arrive, `ipc://...`.
-    video
-        Whether the cameras are filmed too.
+    codec
+        Of the cameras' films; None where they are not filmed.
     reports
         Where it tells its supervisor how it goes; None for nobody.
 
@@ -75,7 +78,7 @@ def main(session_dir: str, endpoint: str, video: bool = True, reports: Connectio
     reporter = Reporter(reports)
     recorder = None
     try:
-        recorder = Recorder(Path(session_dir), endpoint, HostClock(), video, reporter)
+        recorder = Recorder(Path(session_dir), endpoint, HostClock(), codec, reporter)
         signal.signal(signal.SIGTERM, recorder.ask_to_stop)
         recorder.run()
     except (OSError, zmq.ZMQError) as error:
@@ -94,7 +97,7 @@ class Recorder:
         session_dir: Path,
         endpoint: str,
         clock: Clock,
-        video: bool,
+        codec: Codec | None,
         reporter: Reporter,
     ) -> None:
         """Create the log and bind the socket.
@@ -107,12 +110,12 @@ class Recorder:
             Where records arrive, `ipc://...`.
         clock
             Times flushes and syncs.
-        video
-            Whether the cameras are filmed too.
+        codec
+            Of the cameras' films; None where they are not filmed.
         reporter
             Takes the reports.
         """
-        self._dir, self._clock, self._video, self._reporter = session_dir, clock, video, reporter
+        self._dir, self._clock, self._codec, self._reporter = session_dir, clock, codec, reporter
         self.report = RecorderReport()
         """How it goes."""
         self._log = LogWriter(session_dir / LOG_NAME)
@@ -188,9 +191,9 @@ class Recorder:
         if topic == HELLO:
             self._follow_process(msgspec.msgpack.decode(payload)["pid"])
         elif topic == RING:
-            if self._video:
+            if self._codec is not None:
                 description = self._description.decode(payload)
-                self._recorders[description.camera] = CameraRecorder(self._dir, description)
+                self._recorders[description.camera] = CameraRecorder(self._dir, description, self._codec)
         else:
             written = self._log.write(topic, TIME.unpack(time)[0], payload)
             self.report.received += written

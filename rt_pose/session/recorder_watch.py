@@ -12,6 +12,7 @@ from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.session import record
 from rt_pose.session.log_file import LOG_NAME, REMOVED, count_records
 from rt_pose.session.recorder_report import RecorderReport, decode_report
+from rt_pose.session.video_file import Codec
 
 SILENT_S = 3.0
 """So long after its last report a recorder counts as hanging."""
@@ -23,7 +24,7 @@ OBSERVATION = "observation"
 class RecorderWatch:
     """Starts a recorder, follows its reports, and adds up what is missing at the end."""
 
-    def __init__(self, folder: Path, endpoint: str, video: bool, clock: Clock) -> None:
+    def __init__(self, folder: Path, endpoint: str, codec: Codec | None, clock: Clock) -> None:
         """Start the recorder.
 
         Parameters
@@ -32,8 +33,8 @@ class RecorderWatch:
             The session's folder.
         endpoint
             Where records arrive, `ipc://...`.
-        video
-            Whether the cameras are filmed too.
+        codec
+            Of the cameras' films; None where they are not filmed.
         clock
             Times the silence between reports.
         """
@@ -41,7 +42,7 @@ class RecorderWatch:
         self.reports, theirs = spawn.Pipe(duplex=False)
         """Becomes readable with each report, and at the recorder's end."""
         self.process: BaseProcess = spawn.Process(
-            target=record.main, args=(str(folder), endpoint, video, theirs), name="rt-pose-recorder"
+            target=record.main, args=(str(folder), endpoint, codec, theirs), name="rt-pose-recorder"
         )
         self.process.start()
         theirs.close()

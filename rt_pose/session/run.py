@@ -40,6 +40,7 @@ from rt_pose.session.log_file import LOG_NAME
 from rt_pose.session.read import RUNNING, SCHEMA
 from rt_pose.session.recorder_watch import RecorderWatch
 from rt_pose.session.safe_outputs import SafeStandby
+from rt_pose.session.seal import read_private_key, write_seal
 from rt_pose.session.video_file import file_names
 from rt_pose.session.watchdog import LoopWatchdog
 from rt_pose.session.yoke import with_yoke_times
@@ -243,6 +244,8 @@ def _check_place(out: Path | None, config: RunConfig) -> None:
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(in_use(out))
+    if config.record.sign_with:
+        read_private_key(config.record.sign_with)
     check_folder(out, LEAST_VIDEO_MIB if config.record.video else LEAST_LOG_MIB, "session")
 
 
@@ -299,6 +302,7 @@ class _Supervision:
         """What failed when the loop made its outputs safe; None before it has."""
         self._hung = ""
         self._output_faults: dict[str, str] = {}
+        self._lost_cameras: dict[str, str] = {}
         self._stimulus_failed = self._hidden_output_failed = False
         self._output_notices = 0
         self._summary: dict[str, Any] = {}
@@ -387,7 +391,9 @@ class _Supervision:
 
     def _begin_session(self, to: _Recorded) -> None:
         self._folder = SessionFolder.claim(to.folder, self._info)
-        self._recorder = RecorderWatch(to.folder, to.endpoint, self._config.record.video, self._clock)
+        kept = self._config.record
+        codec = kept.codec if kept.video else None
+        self._recorder = RecorderWatch(to.folder, to.endpoint, codec, self._clock)
 
     def _explained(self, error: UserError) -> UserError:
         """The error, with the recorder's own reason where it has one."""
@@ -426,6 +432,7 @@ class _Supervision:
         if kind == "stats":
             self._watchdog.heartbeat(content["t_beat_ns"])
             self._report_output_faults(content)
+            self._report_lost_cameras(content["cameras_lost"])
             self._observer.stats(content)
         elif kind == "stopping":
             self._watchdog.expect_stop()
@@ -456,6 +463,19 @@ class _Supervision:
             self._warn(stats["last_output_notice"])
         self._output_faults, self._stimulus_failed = faults, bool(stats["last_failure"])
         self._hidden_output_failed = stats["output_failed"]
+
+    def _report_lost_cameras(self, lost: dict[str, str]) -> None:
+        """Warn at once of a camera that is gone, and say when it is back."""
+        for name, why in lost.items():
+            if name not in self._lost_cameras:
+                within = self._config.cameras[name].reconnect
+                self._warn(
+                    f"camera '{name}' is gone: {why}; disarmed, outputs are safe; it is opened again for "
+                    f"{within}"
+                )
+        for name in self._lost_cameras.keys() - lost.keys():
+            self._warn(f"camera '{name}' is back; `arm` lets rules fire again")
+        self._lost_cameras = lost
 
     def _kill(self) -> None:
         """Kill a loop that cannot be asked to stop any more; its ports are then free for us."""
@@ -500,6 +520,10 @@ class _Supervision:
                 missing.append(problem)
                 if exit_code == ExitCode.DONE:
                     status, exit_code = f"incomplete: {problem}", ExitCode.INCOMPLETE
+            elif problem := write_seal(
+                self._folder.path, self._info, self._clock.utc_ns(), self._config.record.sign_with
+            ):
+                self._warn(problem)
         folder = None if self._folder is None else self._folder.path
         ok = exit_code == ExitCode.DONE
         exit_code = with_deliveries(exit_code, summary)

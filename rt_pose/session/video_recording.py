@@ -14,9 +14,9 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from rt_pose.loop.capture import FrameRing, RingDescription
+from rt_pose.loop.frame_ring import FrameRing, RingDescription
 from rt_pose.records import CapturedFrame, DropRecord
-from rt_pose.session.video_file import VideoWriter
+from rt_pose.session.video_file import Codec, VideoWriter
 from rt_pose.types import FrameStamps
 
 BACKLOG_BYTES = 64 << 20
@@ -27,7 +27,7 @@ STAGE = "recorder"
 class CameraRecorder:
     """Takes one camera's frames from the ring to its film."""
 
-    def __init__(self, session_dir: Path, description: RingDescription) -> None:
+    def __init__(self, session_dir: Path, description: RingDescription, codec: Codec = "h264") -> None:
         """Map the ring and create the film; where that fails, every frame is counted as lost.
 
         Parameters
@@ -36,6 +36,8 @@ class CameraRecorder:
             An existing folder.
         description
             That of the camera's ring.
+        codec
+            Of the film.
         """
         shape = (description.height, description.width, description.channels)
         self._camera = description.camera
@@ -51,7 +53,7 @@ class CameraRecorder:
         """Why nothing more is filmed; empty while frames are."""
         try:
             self._ring = FrameRing.attach(description)
-            self._writer = VideoWriter(session_dir, self._camera, *shape, description.rate_hz)
+            self._writer = VideoWriter(session_dir, self._camera, *shape, description.rate_hz, codec)
         except (OSError, FFmpegError) as error:
             self._give_up(f"no film could be begun: {error}")
 

@@ -82,7 +82,7 @@ def decode_image(frame: FrameMessage) -> QImage | None:
 
 
 def frame_transform(header: FrameHeader) -> QTransform:
-    """Make the transform from the picture's corner coordinates to frame px.
+    """Make the transform from the picture's corner coordinates to px of the sensor, in which poses are.
 
     Parameters
     ----------
@@ -92,9 +92,10 @@ def frame_transform(header: FrameHeader) -> QTransform:
     Returns
     -------
     QTransform
-        Maps to frame px, where (0, 0) is the centre of the first pixel.
+        Maps to px of the sensor, where (0, 0) is the centre of its first pixel.
     """
-    return QTransform(header.scale_x, 0.0, 0.0, header.scale_y, -0.5, -0.5)
+    x, y = header.offset_x - 0.5, header.offset_y - 0.5
+    return QTransform(header.scale_x, 0.0, 0.0, header.scale_y, x, y)
 
 
 class Arena(pg.GraphicsLayoutWidget):
@@ -123,7 +124,7 @@ class Arena(pg.GraphicsLayoutWidget):
         self.show_names = False
         self._shown_frame: FrameMessage | None = None
         self._shown_pose: PoseMessage | None = None
-        self._size_px: tuple[float, float] | None = None
+        self._shown_part: QRectF | None = None
 
     def set_meta(self, meta: Meta | None, camera: str) -> None:
         """Lay out zones, names and the size of the camera's frame.
@@ -151,7 +152,7 @@ class Arena(pg.GraphicsLayoutWidget):
     def clear_session(self) -> None:
         """Show nothing, as before the first message."""
         self._shown_frame = self._shown_pose = None
-        self._size_px = None
+        self._shown_part = None
         self.picture.setPixmap(QPixmap())
         self.set_meta(None, "")
         self._clear_pose()
@@ -192,8 +193,9 @@ class Arena(pg.GraphicsLayoutWidget):
         header = frame.header
         self.picture.setPixmap(QPixmap.fromImage(image))
         self.picture.setTransform(frame_transform(header))
-        if self._size_px is None:
-            self._fit(header.width * header.scale_x, header.height * header.scale_y)
+        if self._shown_part is None:
+            size = header.width * header.scale_x, header.height * header.scale_y
+            self._fit(QRectF(header.offset_x - 0.5, header.offset_y - 0.5, *size))
 
     def _draw_pose(self, pose: PoseMessage, prediction: PoseMessage | None, meta: Meta | None) -> None:
         n, k = pose.lost.shape
@@ -252,14 +254,14 @@ class Arena(pg.GraphicsLayoutWidget):
         for item in (self.points, self.ghost, self.bones, self.lead, self.cov):
             item.clear()
 
-    def _fit(self, width: float, height: float) -> None:
-        self._size_px = (width, height)
-        self.view.setRange(QRectF(-0.5, -0.5, width, height), padding=0.0)
+    def _fit(self, part: QRectF) -> None:
+        self._shown_part = part
+        self.view.setRange(part, padding=0.0)
 
     def fit(self) -> None:
         """Show the whole frame again, after zooming."""
-        if self._size_px is not None:
-            self._fit(*self._size_px)
+        if self._shown_part is not None:
+            self._fit(self._shown_part)
 
     def _curve(self, pen: object) -> pg.PlotCurveItem:
         curve = pg.PlotCurveItem(pen=pen, antialias=True)

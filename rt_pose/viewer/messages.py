@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -79,6 +79,8 @@ class PoseHeader(Header):
     t_exposure_ns: int | None = None
     t_valid_ns: int | None = None
     lost: list[list[bool]] = []
+    data: list[list[list[float | None]]] | None = None
+    """The values themselves, of a publisher that sends JSON."""
     latency_ms: LatencyMs = msgspec.field(default_factory=LatencyMs)
 
 
@@ -95,6 +97,9 @@ class FrameHeader(Header):
     scale_x: float = 1.0
     """Frame px in one published px."""
     scale_y: float = 1.0
+    offset_x: int = 0
+    """Place of the frame's top-left pixel on the sensor, px."""
+    offset_y: int = 0
 
 
 class EventBody(msgspec.Struct):
@@ -211,15 +216,19 @@ class WireMessage:
     body: Body
 
 
-_ANY_HEADER = msgspec.msgpack.Decoder(Header)
-_POSE = msgspec.msgpack.Decoder(PoseHeader)
-_FRAME = msgspec.msgpack.Decoder(FrameHeader)
-_WITHOUT_BUFFER: dict[str, msgspec.msgpack.Decoder[Meta | EventHeader | AckHeader | StatsHeader]] = {
-    "meta": msgspec.msgpack.Decoder(Meta),
-    "event": msgspec.msgpack.Decoder(EventHeader),
-    "ack": msgspec.msgpack.Decoder(AckHeader),
-    "stats": msgspec.msgpack.Decoder(StatsHeader),
+H = TypeVar("H", bound=Header)
+_WITHOUT_BUFFER: dict[str, type[Meta | EventHeader | AckHeader | StatsHeader]] = {
+    "meta": Meta,
+    "event": EventHeader,
+    "ack": AckHeader,
+    "stats": StatsHeader,
 }
+
+
+def _header(data: bytes, kind: type[H]) -> H:
+    """A header in the publisher's format: a map in JSON begins with a brace, in msgpack never."""
+    decode = msgspec.json.decode if data[:1] == b"{" else msgspec.msgpack.decode
+    return decode(data, type=kind)
 
 
 def parse(parts: Sequence[bytes]) -> WireMessage | None:
@@ -244,7 +253,7 @@ def parse(parts: Sequence[bytes]) -> WireMessage | None:
         raise UnreadableMessage(f"expected topic and header, got {len(parts)} part(s)")
     try:
         topic = parts[0].decode()
-        version = _ANY_HEADER.decode(parts[1]).v
+        version = _header(parts[1], Header).v
         if version != WIRE_VERSION:
             raise UnreadableMessage(f"wire version {version}, this viewer reads {WIRE_VERSION}")
         kind, _, rest = topic.partition("/")
@@ -259,15 +268,17 @@ def parse(parts: Sequence[bytes]) -> WireMessage | None:
 
 def _body(kind: str, header: bytes, buffer: bytes) -> Body | None:
     if kind in ("pose", "prediction"):
-        return _pose(_POSE.decode(header), buffer)
+        return _pose(_header(header, PoseHeader), buffer)
     if kind == "frame":
-        return FrameMessage(_FRAME.decode(header), buffer)
-    decoder = _WITHOUT_BUFFER.get(kind)
-    return decoder.decode(header) if decoder else None
+        return FrameMessage(_header(header, FrameHeader), buffer)
+    wanted = _WITHOUT_BUFFER.get(kind)
+    return _header(header, wanted) if wanted else None
 
 
 def _pose(header: PoseHeader, buffer: bytes) -> PoseMessage:
     n, k, f = header.shape
+    if header.data is not None:
+        buffer = np.array(header.data, dtype="<f4").tobytes()  # None becomes NaN
     if min(header.shape) < 0 or len(buffer) != 4 * n * k * f or len(header.fields) != f:
         raise UnreadableMessage(
             f"pose of shape {header.shape} with {len(header.fields)} fields came with {len(buffer)} bytes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import threading
 from typing import Any, ClassVar
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 from support.ring_reader import read_in_child
 
 from rt_pose.clock import HostClock
-from rt_pose.drivers import CameraFault, FoundDevice
-from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames, TakenFrame
+from rt_pose.drivers import NO_FRAME_YET, CameraFault, FailedFrame, FoundDevice
+from rt_pose.errors import UserError
+from rt_pose.loop.capture import CaptureThread, StartGate
+from rt_pose.loop.frame_ring import FrameRing
+from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.records import CapturedFrame, DropRecord, Record, Truth
 from rt_pose.types import CameraInfo, FloatArray, Frame, FrameStamps
 
@@ -41,6 +45,7 @@ class ScriptedCamera:
     """Hands over frames of given indices at once, then ends or fails."""
 
     Options: ClassVar[type] = dict
+    contract: ClassVar[int] = 2
 
     def __init__(self, indices: list[int], fault: str = "", epochs: list[int] | None = None) -> None:
         self._left = list(zip(indices, epochs or [0] * len(indices), strict=True))
@@ -53,6 +58,12 @@ class ScriptedCamera:
 
     def open(self) -> CameraInfo:
         return INFO
+
+    def arm(self) -> None:
+        """Nothing to do."""
+
+    def start(self) -> None:
+        """Nothing to do."""
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
         if not self._left or self.stopped:
@@ -211,3 +222,182 @@ def test_a_spawned_process_reads_the_ring_and_leaves_it_there(ring: FrameRing) -
     again = FrameRing.attach(ring.description)
     assert (again.image(2) == 3).all()
     again.close()
+
+
+class EventfulCamera(ScriptedCamera):
+    """Hands over what it is told: stamps, failed frames, waits; raises what is an exception."""
+
+    def __init__(self, script: list[Any], reopens: list[Exception | None] | None = None) -> None:
+        super().__init__([])
+        self.script, self.reopens = script, reopens or []
+        self.calls: list[str] = []
+
+    def open(self) -> CameraInfo:
+        self.calls.append("open")
+        problem = self.reopens.pop(0) if self.reopens else None
+        if problem is not None:
+            raise problem
+        return INFO
+
+    def arm(self) -> None:
+        self.calls.append("arm")
+
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def grab(self, into: NDArray[np.uint8]) -> Any:
+        if not self.script or self.stopped:
+            return None
+        step = self.script.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    def truth(self, index: int) -> None:
+        return None
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+def stamps(index: int, epoch: int = 0) -> FrameStamps:
+    return FrameStamps(index, None, index, index, epoch=epoch)
+
+
+def test_frames_that_failed_are_counted_with_their_reason_and_waits_are_nothing(ring: FrameRing) -> None:
+    camera = EventfulCamera(
+        [stamps(0), FailedFrame("2 packets are missing", 3, 1), NO_FRAME_YET, stamps(4), NO_FRAME_YET]
+    )
+    thread, _, notebook = capture(ring, camera)
+    thread.start()
+    assert thread.join(5.0)
+    assert (thread.counts.captured, thread.counts.failed, thread.counts.device_gaps) == (2, 3, 0)
+    (failed,) = [d for d in notebook.of(DropRecord) if d.stage != "capture"]
+    assert (failed.stage, failed.count, failed.first_index) == ("camera", 3, 1)
+    assert "2 packets are missing" in failed.reason
+
+
+def test_cameras_start_when_all_are_armed() -> None:
+    gate, order = StartGate(2), []
+    cameras = [EventfulCamera([]), EventfulCamera([])]
+    release = threading.Event()
+    for name, camera in zip("ab", cameras, strict=True):
+        camera.arm = lambda name=name: (
+            release.wait(5.0) if name == "b" else None,
+            order.append(f"arm {name}"),
+        )  # type: ignore[method-assign, misc]
+        camera.start = lambda name=name: order.append(f"start {name}")  # type: ignore[method-assign, misc]
+    latest, rings = LatestFrames(["cam"]), [FrameRing.create(INFO) for _ in cameras]
+    threads = [
+        CaptureThread(camera, ring, latest, HostClock(), Notebook, gate=gate)
+        for camera, ring in zip(cameras, rings, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    release.set()
+    assert all(thread.join(5.0) for thread in threads)
+    assert {*order[:2]} == {"arm a", "arm b"}
+    assert {*order[2:]} == {"start a", "start b"}
+    for ring in rings:
+        ring.close()
+
+
+def test_no_camera_starts_where_one_cannot_be_armed() -> None:
+    gate = StartGate(2)
+    good, bad = EventfulCamera([stamps(0)]), EventfulCamera([])
+
+    def fail() -> None:
+        raise CameraFault("no buffers")
+
+    bad.arm = fail  # type: ignore[method-assign]
+    latest, rings = LatestFrames(["cam"]), [FrameRing.create(INFO) for _ in range(2)]
+    threads = [
+        CaptureThread(camera, ring, latest, HostClock(), Notebook, gate=gate)
+        for camera, ring in zip((good, bad), rings, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    assert all(thread.join(5.0) for thread in threads)
+    assert "start" not in good.calls
+    assert latest.faults == {"cam": "no buffers"}
+    for ring in rings:
+        ring.close()
+
+
+def reconnecting(
+    ring: FrameRing, camera: EventfulCamera, seconds: float
+) -> tuple[Any, LatestFrames, Notebook]:
+    latest, notebook = LatestFrames(["cam"], every_frame=True), Notebook()
+    thread = CaptureThread(
+        camera, ring, latest, HostClock(), lambda: notebook, info=INFO, reconnect_s=seconds
+    )
+    return thread, latest, notebook
+
+
+def test_a_camera_that_comes_back_goes_on_with_its_count_in_a_new_epoch(ring: FrameRing) -> None:
+    camera = EventfulCamera(
+        [stamps(7), CameraFault("unplugged"), stamps(0), stamps(1)], [UserError("not there"), None]
+    )
+    thread, latest, notebook = reconnecting(ring, camera, 30.0)
+    thread.start()
+    while not latest.ended:
+        for taken in latest.take(5.0):
+            latest.release(taken)
+    assert thread.join(5.0)
+    assert list(latest.losses) == [("cam", "unplugged")]
+    assert latest.lost == {}
+    assert thread.counts.losses == 1
+    assert thread.counts.device_gaps == 0
+    frames = [(r.stamps.index, r.stamps.epoch) for r in notebook.of(CapturedFrame)]
+    assert frames == [(7, 0), (8, 1), (9, 1)]
+    assert camera.calls == ["arm", "start", "close", "open", "close", "open", "arm", "start"]
+
+
+def test_a_camera_that_does_not_come_back_is_a_fault_with_both_reasons(ring: FrameRing) -> None:
+    camera = EventfulCamera([CameraFault("unplugged")], [UserError("not there")] * 9)
+    thread, latest, _ = reconnecting(ring, camera, 0.6)
+    thread.start()
+    assert thread.join(10.0)
+    assert latest.faults == {"cam": "unplugged; not back within 0.6 s: not there"}
+
+
+def test_a_loss_wakes_the_loop_and_a_group_does_not_wait_for_what_is_gone() -> None:
+    latest = LatestFrames(["a", "b"])
+    timer = threading.Timer(0.05, latest.lose, ["b", "unplugged"])
+    timer.start()
+    assert latest.take(10.0) == []
+    timer.join()
+    assert latest.losses.popleft() == ("b", "unplugged")
+    latest.put(waiting("a"))
+    assert [taken.frame.camera for taken in latest.take(10.0, group_s=60.0)] == ["a"]
+
+
+def exposed(camera: str, t_ns: int) -> TakenFrame:
+    return TakenFrame(Frame(camera, FrameStamps(0, t_ns, 0, 0), np.zeros((1, 1, 1), np.uint8)), 0, 0)
+
+
+def test_frames_are_grouped_by_exposure_and_those_without_a_partner_are_counted() -> None:
+    latest = LatestFrames(["a", "b"], tolerance_ns=2000)
+    latest.put(exposed("a", 10_000))
+    latest.put(exposed("b", 0))
+    newer = threading.Timer(0.05, latest.put, [exposed("b", 11_000)])
+    newer.start()
+    assert len(latest.take(10.0, group_s=10.0)) == 2
+    newer.join()
+    assert latest.unmatched == {"a": 0, "b": 0}
+    latest.put(exposed("a", 20_000))
+    latest.put(exposed("b", 30_000))
+    assert len(latest.take(10.0, group_s=0.01)) == 2
+    latest.put(exposed("b", 40_000))
+    assert len(latest.take(10.0, group_s=0.01)) == 1
+    assert latest.unmatched == {"a": 1, "b": 2}
+
+
+def test_the_place_on_the_sensor_goes_with_the_frame(ring: FrameRing) -> None:
+    info = dataclasses.replace(INFO, offset_xy=(40, 30))
+    latest = LatestFrames(["cam"])
+    thread = CaptureThread(ScriptedCamera([0]), ring, latest, HostClock(), Notebook, info=info)
+    thread.start()
+    assert thread.join(5.0)
+    (taken,) = latest.take(0.1)
+    assert taken.frame.offset_xy == (40, 30)

@@ -12,7 +12,7 @@ import zmq
 from rt_pose.clock import FakeClock
 from rt_pose.errors import UserError
 from rt_pose.loop import log
-from rt_pose.loop.capture import RingDescription
+from rt_pose.loop.frame_ring import RingDescription
 from rt_pose.loop.log import RecordSink
 from rt_pose.records import ControlRecord, DropRecord, decode
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 
@@ -21,6 +22,7 @@ from rt_pose.loop.publish import (
     Publisher,
 )
 from rt_pose.types import Ack, Event, FrameStamps, Pose, Track
+from rt_pose.viewer.messages import PoseMessage, parse
 
 
 @pytest.fixture
@@ -212,3 +214,31 @@ def test_what_other_threads_leave_goes_out_in_turns(wire: tuple[Publisher, zmq.S
     for _ in range(3):
         publisher.flush()
     assert [subscriber.recv_multipart()[0] for _ in range(40)] == [f"t{i}".encode() for i in range(40)]
+
+
+def test_in_json_a_pose_stands_in_its_header_and_nan_is_null() -> None:
+    publisher = Publisher("tcp://127.0.0.1:*", "session-1", FakeClock(5_000_000), format="json")
+    subscriber: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+    subscriber.setsockopt(zmq.SUBSCRIBE, b"pose/")
+    subscriber.setsockopt(zmq.RCVTIMEO, 5000)
+    subscriber.connect(publisher.address)
+    pose, track = a_pose()
+    for _ in range(500):  # until the subscription has arrived
+        publisher.pose(pose, track, FrameLatency(1.0, 2.0, 0.5, float("nan")), deadline_met=True, dropped=4)
+        if subscriber.poll(10):
+            break
+    parts = subscriber.recv_multipart()
+    assert len(parts) == 2
+    header = json.loads(parts[1])
+    assert header["shape"] == [1, 2, 8]
+    assert header["data"][0][0][:3] == pytest.approx([1.5, 2.5, 0.9])
+    assert header["data"][0][1][:2] == [None, None]
+    assert header["latency_ms"]["exposure_to_decision"] is None
+    message = parse(parts)
+    assert message is not None
+    assert isinstance(message.body, PoseMessage)
+    assert message.body.xy[0, 0].tolist() == [1.5, 2.5]
+    assert np.isnan(message.body.xy[0, 1]).all()
+    assert message.body.lost.tolist() == [[False, True]]
+    subscriber.close()
+    publisher.close()

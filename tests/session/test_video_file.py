@@ -10,6 +10,7 @@ import pytest
 from rt_pose.errors import UserError
 from rt_pose.session.video_file import UNKNOWN, VideoWriter, read_times, read_video
 from rt_pose.types import FrameStamps
+from rt_pose.video import VideoReader
 
 
 def _images(n: int, height: int, width: int, channels: int) -> np.ndarray:
@@ -73,3 +74,26 @@ def test_no_film(tmp_path: Path) -> None:
     (tmp_path / "top.mkv").write_bytes(b"rubbish")
     with pytest.raises(UserError, match="cannot be read"):
         list(read_video(tmp_path, "top", [0], 1))
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), [(1, 97, 131), (3, 97, 131), (3, 96, 128)])
+def test_a_lossless_film_gives_back_every_level(
+    tmp_path: Path, channels: int, height: int, width: int
+) -> None:
+    random = np.random.default_rng(3)
+    images = random.integers(0, 256, (20, height, width, channels), np.uint8)
+    film = VideoWriter(tmp_path, "top", height, width, channels, 100.0, "ffv1")
+    for i, image in enumerate(images):
+        film.write(image, _stamps(i, i))
+    film.close()
+    got = dict(read_video(tmp_path, "top", range(20), channels, (height, width)))
+    assert list(got) == list(range(20))
+    for row, image in got.items():
+        np.testing.assert_array_equal(image, images[row])
+    # The reader of recordings, through which labels, training and prediction go, sees the same.
+    reader = VideoReader(tmp_path / "top.mkv", 3 if channels == 3 else 1)
+    for image in images:
+        frame = reader.read()
+        assert frame is not None
+        np.testing.assert_array_equal(frame.image, image)
+    reader.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rt_pose.loop.capture import FrameRing, RingDescription
+from rt_pose.loop.frame_ring import FrameRing, RingDescription
 from rt_pose.records import CapturedFrame
 from rt_pose.session import video_recording
 from rt_pose.session.video_file import read_times

@@ -6,7 +6,7 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from rt_pose.loop.capture import FrameRing, RingDescription
+from rt_pose.loop.frame_ring import FrameRing, RingDescription
 
 
 def read_in_child(description: RingDescription, generation: int, results: Connection) -> None:

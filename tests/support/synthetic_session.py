@@ -20,7 +20,7 @@ import numpy as np
 import zmq
 
 from rt_pose.clock import NS_PER_MS, HostClock
-from rt_pose.loop.capture import FrameRing
+from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.log import RecordSink
 from rt_pose.records import (
     AckRecord,

@@ -8,9 +8,10 @@ import rigs
 from rigs.cameras.simulated import SimulatedCamera
 from rigs.simulated.options import SimulatedOptions
 from rt_pose.clock import NS_PER_MS, FakeClock
-from rt_pose.drivers import DriverContext, make_output
+from rt_pose.contracts.cameras import started
+from rt_pose.drivers import CameraFault, DriverContext, make_camera, make_output
 from rt_pose.errors import UserError
-from rt_pose.types import Command
+from rt_pose.types import Command, FrameStamps
 
 rigs.register()
 
@@ -143,3 +144,41 @@ def test_what_the_animal_feels(action: str, amplitude: float, felt: bool) -> Non
     undisturbed, _ = truth_at(1, SimulatedOptions(), 30, [])
     assert (np.abs(truth[0] - undisturbed).max() > 0.0) is np.bool_(felt)
     camera.close()
+
+
+def test_a_camera_that_is_unplugged_comes_back_when_it_may() -> None:
+    clock = FakeClock()
+    options = {"rate_hz": 100, "width": 64, "height": 48, "disconnect_s": 0.1, "gone_s": 0.5}
+    camera = make_camera("top", "simulated", options, DriverContext(clock))
+    _, image = started(camera)
+    frames = [camera.grab(image) for _ in range(9)]
+    assert None not in frames
+    with pytest.raises(CameraFault, match="it was unplugged"):
+        _ = [camera.grab(image) for _ in range(3)]
+    with pytest.raises(UserError, match="it is unplugged"):
+        camera.open()
+    clock.advance_ms(600)
+    camera.open()
+    assert camera.grab(image) is not None
+    camera.close()
+
+
+def test_a_clock_of_its_own_is_mapped_to_the_hosts_and_truth_stays_with_its_frame() -> None:
+    clock = FakeClock()
+    options = {"rate_hz": 100, "width": 64, "height": 48, "drift_ppm": 100.0}
+    camera = make_camera("top", "simulated", options, DriverContext(clock))
+    exact = make_camera("top", "simulated", options | {"drift_ppm": None}, DriverContext(FakeClock()))
+    info, image = started(camera)
+    _, same = started(exact)
+    assert (info.exposure_source, info.tick_hz) == ("device", 1e9)
+    for _ in range(200):
+        stamps, known = camera.grab(image), exact.grab(same)
+        assert isinstance(stamps, FrameStamps)
+        assert isinstance(known, FrameStamps)
+        assert stamps.index == known.index
+        assert stamps.t_exposure_ns is not None
+        assert known.t_exposure_ns is not None
+        assert stamps.t_device_ticks == round(known.index * 1e7 * (1 + 100e-6))
+    assert abs(stamps.t_exposure_ns - known.t_exposure_ns) < 200_000
+    camera.close()
+    exact.close()

@@ -1,0 +1,377 @@
+"""An hour of a run, with all that people put beside it: does memory grow, or the tail of the latency?
+
+    python -m bench.soak --model PACKAGE --video VIDEO.mp4 [--minutes 60] [--rate 60] [--out NAME]
+    python -m bench.soak --model PACKAGE --config RIG.yaml [--minutes 30]
+
+Beside the run are a viewer (on $DISPLAY, or off screen where there is none), a subscriber that has stalled
+(it asks for everything and reads nothing), and a client that gives an order a second. Memory, open
+descriptors and processor time of every process are read each ten seconds. Latency and losses are those of the
+log, over the first and the last ten minutes (a third of a shorter run). Nothing else may run on the machine.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+import zmq
+
+from bench.isolation import subscribe
+from bench.latency.program import latency_config
+from bench.output import conditions, machine_line, markdown_table
+from bench.program import Out, run
+from bench.short_run import short_run
+from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
+from rt_pose.config.build import load
+from rt_pose.config.schema import EngineConfig, Precision, PublishConfig, RunConfig
+from rt_pose.errors import UserError
+from rt_pose.loop.curve import ClientKeys, read_keys
+from rt_pose.loop.latency import summary
+from rt_pose.session.orders import open_control
+from rt_pose.session.read import Session, stamp_columns
+from rt_pose.session.run import RunObserver
+
+SAMPLE_S = 10.0
+WINDOW_S = 600.0
+ANSWER_MS = 2000
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@dataclass(kw_only=True)
+class Options:
+    """Options of the command line."""
+
+    model: Annotated[str, "folder of the model package"]
+    video: Annotated[Path | None, "the recording, repeated; or a run by --config"] = None
+    config: Annotated[Path | None, "YAML of the run"] = None
+    minutes: Annotated[float, "length of the run"] = 60.0
+    rate: Annotated[float, "frames a second of the recording"] = 60.0
+    precision: Precision = "auto"
+    film: Annotated[bool, "record the cameras too"] = False
+    alone: Annotated[bool, "without viewer, subscriber and orders"] = False
+    out: Out = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one process used at a moment."""
+
+    t_s: float
+    memory_mib: float
+    """Resident."""
+    descriptors: int
+    processor_s: float
+    """Since its beginning."""
+
+
+def sample(pid: int, t_s: float) -> Sample | None:
+    """Read what a process uses.
+
+    Parameters
+    ----------
+    pid
+        Its number.
+    t_s
+        The moment, s.
+
+    Returns
+    -------
+    Sample or None
+        None where it is gone.
+    """
+    process = Path("/proc") / str(pid)
+    try:
+        pages = int((process / "statm").read_text().split()[1])
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+        return Sample(
+            t_s,
+            pages * _PAGE_MIB,
+            len(os.listdir(process / "fd")),
+            (int(fields[11]) + int(fields[12])) / _TICKS_PER_S,
+        )
+    except OSError:
+        return None
+
+
+class Orders(threading.Thread):
+    """Gives an order a second, a mark in the log, and notes how long each answer took."""
+
+    def __init__(self, addresses: dict[str, str]) -> None:
+        """Make the thread.
+
+        Parameters
+        ----------
+        addresses
+            Of the run.
+        """
+        super().__init__(name="rt-pose-bench-orders", daemon=True)
+        self.answer_ms: list[float] = []
+        self.unanswered = 0
+        self.ended = threading.Event()
+        self._addresses = addresses
+
+    def run(self) -> None:
+        """See `threading.Thread.run`."""
+        clock = HostClock()
+        keys = read_keys(Path(self._addresses["keys"]), ClientKeys, "bench.soak")
+        number = 0
+        while not self.ended.wait(1.0):
+            number += 1
+            with open_control(self._addresses["control"], zmq.REQ, keys) as socket:
+                sent_ns = clock.now_ns()
+                order = {"v": 1, "id": str(number), "do": "mark", "args": {"text": f"mark {number}"}}
+                socket.send(msgspec.msgpack.encode(order))
+                if socket.poll(ANSWER_MS):
+                    socket.recv()
+                    self.answer_ms.append((clock.now_ns() - sent_ns) / NS_PER_MS)
+                else:
+                    self.unanswered += 1
+
+
+@dataclass
+class Companions(RunObserver):
+    """Starts what stands beside the run, and reads what every process uses."""
+
+    alone: bool
+    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    orders: Orders | None = None
+    _viewer: subprocess.Popen[bytes] | None = None
+    _stalled: Any = None
+    _ended: threading.Event = field(default_factory=threading.Event)
+    _sampler: threading.Thread | None = None
+
+    def ready(self, description: dict[str, Any]) -> None:
+        """See `RunObserver.ready`."""
+        addresses = description["addresses"]
+        if not self.alone:
+            self._stalled = subscribe(addresses["publish"], b"")
+            self._viewer = _open_viewer(addresses)
+            self.orders = Orders(addresses)
+            self.orders.start()
+        self._sampler = threading.Thread(target=self._sample, name="rt-pose-bench-sampler", daemon=True)
+        self._sampler.start()
+
+    def _sample(self) -> None:
+        clock = HostClock()
+        begun_ns = clock.now_ns()
+        pids = {child.name: child.pid for child in multiprocessing.active_children() if child.pid}
+        pids["supervisor (with subscriber and orders)"] = os.getpid()
+        if self._viewer is not None:
+            pids["viewer"] = self._viewer.pid
+        while not self._ended.wait(SAMPLE_S):
+            t_s = (clock.now_ns() - begun_ns) / NS_PER_S
+            for name, pid in pids.items():
+                if (found := sample(pid, t_s)) is not None:
+                    self.samples.setdefault(name, []).append(found)
+
+    def finish(self) -> None:
+        """End what stands beside the run."""
+        self._ended.set()
+        if self._sampler is not None:
+            self._sampler.join()
+        if self.orders is not None:
+            self.orders.ended.set()
+            self.orders.join(ANSWER_MS / 1e3 + 1)
+        if self._viewer is not None:
+            self._viewer.terminate()
+            self._viewer.wait()
+        if self._stalled is not None:
+            self._stalled.close()
+
+
+def _open_viewer(addresses: dict[str, str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "rt_pose.cli", "view", "--connect", addresses["publish"]]
+    command += ["--keys", addresses["keys"]]
+    environment = dict(os.environ)
+    if not environment.get("DISPLAY"):
+        environment["QT_QPA_PLATFORM"] = "offscreen"
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """Run, and sum up.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    dict[str, Any]
+        The figures.
+
+    Raises
+    ------
+    UserError
+        Where it is not said what to run, or the run did not end well.
+    """
+    companions = Companions(options.alone)
+    try:
+        with short_run(_config(options), notices=companions) as finished:
+            companions.finish()
+            if not finished.result.summary:
+                raise UserError(f"the run did not end well: {finished.result.status}")
+            session = finished.session()
+            result = finished.result
+    finally:
+        companions.finish()
+    orders = companions.orders
+    return {
+        "bench": "soak",
+        **conditions(),
+        "minutes": options.minutes,
+        "rate_hz": options.rate,
+        "alone": options.alone,
+        "ok": result.ok,
+        "cameras": result.summary["cameras"],
+        "records_refused": result.summary["records_refused"],
+        "latency_ms": _latencies(session),
+        "drops": _drops(session),
+        "processes": {name: _use(found) for name, found in companions.samples.items()},
+        "orders": orders and {"answer_ms": summary(orders.answer_ms), "unanswered": orders.unanswered},
+        "warnings": result.warnings,
+    }
+
+
+def _config(options: Options) -> RunConfig:
+    seconds = options.minutes * 60.0
+    if options.config is not None:
+        config = load(RunConfig, options.config)
+        config.model, config.seconds = options.model, seconds
+        config.publish = PublishConfig("tcp://127.0.0.1:*", "tcp://127.0.0.1:*")
+    elif options.video is not None:
+        engine = EngineConfig(precision=options.precision)
+        config = latency_config(
+            options.model, options.video, rate_hz=options.rate, seconds=seconds, budget_ms=50.0, engine=engine
+        )
+    else:
+        raise UserError("bench.soak: expected --video FILE or --config YAML")
+    config.record.video = options.film
+    return config
+
+
+def _latencies(session: Session) -> dict[str, Any]:
+    """Image to decision, ms, over the whole and over its first and last minutes."""
+    stamps = stamp_columns(session.observations)
+    decided_ms = (stamps.stages["t_decided_ns"] - stamps.t_arrival_ns) / NS_PER_MS
+    t_s = (stamps.t_arrival_ns - stamps.t_arrival_ns[0]) / NS_PER_S
+    window_s = min(WINDOW_S, t_s[-1] / 3)
+    return {
+        "all": summary(decided_ms),
+        "first": summary(decided_ms[t_s <= window_s]),
+        "last": summary(decided_ms[t_s >= t_s[-1] - window_s]),
+        "window_s": round(float(window_s), 1),
+    }
+
+
+def _drops(session: Session) -> dict[str, int]:
+    """Number of lost frames by stage and reason."""
+    found: dict[str, int] = {}
+    for drop in session.drops:
+        key = f"{drop.stage}: {drop.reason}"
+        found[key] = found.get(key, 0) + drop.count
+    return found
+
+
+def _use(samples: list[Sample]) -> dict[str, Any]:
+    """What a process used in its first and last third, and how its memory went, MiB an hour."""
+    third = max(1, len(samples) // 3)
+    t_h = np.array([one.t_s for one in samples]) / 3600.0
+    memory = np.array([one.memory_mib for one in samples])
+    begun = len(samples) // 6  # what fills once has filled by then
+    slope = float(np.polyfit(t_h[begun:], memory[begun:], 1)[0]) if len(samples) > 6 else None
+    spent_s, took_s = samples[-1].processor_s - samples[0].processor_s, samples[-1].t_s - samples[0].t_s
+    return {
+        "memory_mib": {
+            "first": round(float(np.median(memory[:third])), 1),
+            "last": round(float(np.median(memory[-third:])), 1),
+            "max": round(float(memory.max()), 1),
+            "slope_per_h": None if slope is None else round(slope, 2),
+        },
+        "descriptors": {"first": samples[0].descriptors, "last": samples[-1].descriptors},
+        "cores": round(spent_s / took_s, 3) if took_s else None,
+        "n": len(samples),
+    }
+
+
+def format_table(figures: dict[str, Any]) -> str:
+    """Format the figures for people.
+
+    Parameters
+    ----------
+    figures
+        What `measure` returned.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    latency = figures["latency_ms"]
+    rows = [
+        [
+            name if name == "all" else f"{name} {latency['window_s']:g} s",
+            f"{found['n']:,}",
+            *(_ms(found[key]) for key in ("p50", "p99", "p99_9", "max")),
+        ]
+        for name, found in latency.items()
+        if isinstance(found, dict)
+    ]
+    processes = [
+        [
+            name,
+            f"{use['memory_mib']['first']:g}",
+            f"{use['memory_mib']['last']:g}",
+            "" if use["memory_mib"]["slope_per_h"] is None else f"{use['memory_mib']['slope_per_h']:+g}",
+            f"{use['descriptors']['first']} / {use['descriptors']['last']}",
+            "" if use["cores"] is None else f"{use['cores']:.2f}",
+        ]
+        for name, use in figures["processes"].items()
+    ]
+    beside = "alone" if figures["alone"] else "a viewer, a stalled subscriber and an order a second beside it"
+    lines = [
+        f"{figures['minutes']:g} minutes, {beside}; {machine_line(figures)}.",
+        "",
+        markdown_table(["image to decision, ms", "n", "P50", "P99", "P99.9", "max"], rows),
+        "",
+        markdown_table(
+            ["process", "MiB, first third", "last third", "MiB an hour", "descriptors", "cores"], processes
+        ),
+        "",
+        *(_lost(name, counts) for name, counts in figures["cameras"].items()),
+        *(f"- {reason}: {count:,}" for reason, count in figures["drops"].items()),
+    ]
+    if (orders := figures["orders"]) and orders["answer_ms"]:
+        answer = orders["answer_ms"]
+        lines.append(
+            f"- orders: {answer['n']:,} answered, P50 {_ms(answer['p50'])} ms, P99 {_ms(answer['p99'])} ms, "
+            f"{orders['unanswered']} not within {ANSWER_MS / 1e3:g} s"
+        )
+    return "\n".join(lines)
+
+
+def _lost(name: str, counts: dict[str, int]) -> str:
+    lost = counts["superseded"] + counts["device_gaps"] + counts.get("failed", 0)
+    offered = counts["captured"] + counts["device_gaps"] + counts.get("failed", 0)
+    return (
+        f"- camera {name}: {counts['captured']:,} captured, {counts['processed']:,} decided on, {lost:,} "
+        f"lost ({100 * lost / max(1, offered):.3f} %)"
+    )
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(run(Options, measure, format_table))

@@ -1,0 +1,161 @@
+"""`rt-pose replay --publish`: a session on the wire once more, at the pace at which it happened.
+
+Downstream programs are written and tried without an animal: they see the topics, headers and times between
+messages of the run. What is sent is what was logged; nothing is decided again. Outcomes are not blinded: the
+session is over.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from rt_pose.clock import NS_PER_S, Clock
+from rt_pose.errors import UserError
+from rt_pose.loop.latency import frame_latency
+from rt_pose.loop.publish import Publisher
+from rt_pose.records import AckRecord, EventRecord, Observation, Record, StatsRecord, TrackRecord
+from rt_pose.session.read import Session
+from rt_pose.types import Pose, Track
+
+META_PERIOD_NS = 5 * NS_PER_S
+FIRST_WAIT_NS = NS_PER_S // 2
+"""For subscribers to come before the first message: what is sent before they do is lost to them."""
+
+
+def republish(session: Session, address: str, clock: Clock, speed: float = 1.0) -> int:
+    """Publish a session's poses, events, acknowledgements and stats again.
+
+    Parameters
+    ----------
+    session
+        The session.
+    address
+        ZeroMQ address, as `publish.address` of a run.
+    clock
+        Paces the messages, and stamps their publication.
+    speed
+        How many times as fast as it was.
+
+    Returns
+    -------
+    int
+        Messages that were sent.
+
+    Raises
+    ------
+    UserError
+        Where the address cannot be bound, or the session has nothing to publish.
+    """
+    if not 0.01 <= speed <= 1000.0:
+        raise UserError(f"--speed: expected 0.01 to 1000, got {speed:g}")
+    records = _in_time(session)
+    if not records:
+        raise UserError(f"session {session.path}: nothing was observed, so there is nothing to publish")
+    publisher = Publisher(address, session.info.id, clock)
+    try:
+        return _send_all(session, records, publisher, clock, speed)
+    finally:
+        publisher.close()
+
+
+def _in_time(session: Session) -> list[Record]:
+    everything: list[Record] = [*session.tracks, *session.events, *session.acks, *session.stats]
+    return sorted(everything, key=lambda record: record.t_ns)
+
+
+def _send_all(
+    session: Session, records: list[Record], publisher: Publisher, clock: Clock, speed: float
+) -> int:
+    meta, sent = _meta(session), 0
+    begun_ns, first_ns, next_meta_ns = clock.now_ns() + FIRST_WAIT_NS, records[0].t_ns, 0
+    seen = {observation.seq: observation for observation in session.observations}
+    for record in records:
+        due_ns = begun_ns + round((record.t_ns - first_ns) / speed)
+        while True:
+            if clock.now_ns() >= next_meta_ns:
+                publisher.send("meta", meta)
+                next_meta_ns = clock.now_ns() + META_PERIOD_NS
+            publisher.flush()
+            if clock.now_ns() >= due_ns:
+                break
+            clock.sleep_until_ns(min(due_ns, clock.now_ns() + NS_PER_S // 20))
+        sent += _send(record, seen, session.info.budget_ms, publisher)
+    return sent
+
+
+def _send(record: Record, seen: dict[int, Observation], budget_ms: float, publisher: Publisher) -> int:
+    if isinstance(record, TrackRecord):
+        observation = seen.get(record.seq)
+        if observation is None:  # its record was lost
+            return 0
+        latency = frame_latency(observation.stamps, observation.stages)
+        met = not latency.exposure_to_decision > budget_ms
+        publisher.pose(_pose(observation), _track(record), latency, met, dropped=0)
+    elif isinstance(record, EventRecord):
+        publisher.event(record.event)
+    elif isinstance(record, AckRecord):
+        publisher.ack(record.ack)
+    elif isinstance(record, StatsRecord):
+        publisher.send("stats", {"stats": record.stats})
+    return 1
+
+
+def _pose(observation: Observation) -> Pose:
+    arrays = (observation.xy.array(), observation.cov.array(), observation.confidence.array())
+    return Pose(observation.camera, observation.stamps, *arrays)
+
+
+def _track(record: TrackRecord) -> Track:
+    xy = record.xy.array()
+    lost = np.array(record.lost, bool).reshape(xy.shape[:2])
+    unknown = np.full(xy.shape[:2], np.nan)
+    return Track(
+        record.camera,
+        record.index,
+        record.t_valid_ns,
+        xy,
+        record.velocity.array(),
+        record.cov.array(),
+        unknown,
+        lost,
+    )
+
+
+def _meta(session: Session) -> dict[str, Any]:
+    info = session.info
+    keypoints = info.package.keypoints
+    return {
+        "keypoints": keypoints,
+        "skeleton": [[keypoints.index(a), keypoints.index(b)] for a, b in info.package.skeleton],
+        "package": info.package.sha256,
+        "cameras": {name: dataclasses.asdict(camera) for name, camera in info.cameras.items()},
+        "outputs": list(info.outputs),
+        "zones": info.config.get("zones", {}),
+        "rules": [rule.get("name", "") for rule in info.config.get("rules", [])],
+        "budget_ms": info.budget_ms,
+        "config": info.config,
+        "republished": str(session.path),
+    }
+
+
+def topics(session: Session) -> Iterator[str]:
+    """List the topics on which a session is published.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Yields
+    ------
+    str
+        A topic, each once.
+    """
+    yield from (f"pose/{name}/" for name in session.info.cameras)
+    yield from dict.fromkeys(f"event/{event.event.rule}/" for event in session.events)
+    yield from dict.fromkeys(f"ack/{ack.ack.output}/" for ack in session.acks)
+    yield from ("stats", "meta")

@@ -1,0 +1,84 @@
+"""A session on the wire again: the same topics, numbers and distances in time."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import zmq
+from support.live_run import config, run
+from support.tiny_package import make_tiny_package
+
+from rt_pose.audit.republish import republish, topics
+from rt_pose.cli.main import main
+from rt_pose.clock import HostClock
+from rt_pose.errors import UserError
+from rt_pose.session.read import Session
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    folder = tmp_path_factory.mktemp("republished")
+    package = make_tiny_package(folder / "package", keypoints=3)
+    run(config(package.path, seconds=2.5), folder / "session")
+    return Session.read(folder / "session")
+
+
+def listen(
+    address: str, found: list[tuple[str, dict[str, Any], bytes]], ended: threading.Event
+) -> threading.Thread:
+    def take() -> None:
+        with zmq.Context.instance().socket(zmq.SUB) as socket:
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+            socket.setsockopt(zmq.RCVHWM, 0)
+            socket.connect(address)
+            while not ended.is_set() or socket.poll(200):
+                if socket.poll(50):
+                    topic, header, *buffer = socket.recv_multipart()
+                    found.append((topic.decode(), msgspec.msgpack.decode(header), b"".join(buffer)))
+
+    thread = threading.Thread(target=take, name="rt-pose-test-listener")
+    thread.start()
+    return thread
+
+
+def test_what_was_logged_is_published_again_at_its_pace(session: Session) -> None:
+    address, ended = "tcp://127.0.0.1:5798", threading.Event()
+    found: list[tuple[str, dict[str, Any], bytes]] = []
+    listener = listen(address, found, ended)
+    clock = HostClock()
+    begun_ns = clock.now_ns()
+    sent = republish(session, address, clock, speed=2.0)
+    took_ns = clock.now_ns() - begun_ns
+    ended.set()
+    listener.join()
+    span_ns = max(t.t_ns for t in session.tracks) - min(t.t_ns for t in session.tracks)
+    assert took_ns >= span_ns / 2
+    assert took_ns < span_ns / 2 + 3_000_000_000
+    by_topic: dict[str, list[tuple[dict[str, Any], bytes]]] = {}
+    for topic, header, buffer in found:
+        by_topic.setdefault(topic, []).append((header, buffer))
+    assert set(by_topic) == set(topics(session))
+    assert sum(len(messages) for topic, messages in by_topic.items() if topic != "meta") == sent
+    poses = by_topic["pose/top/"]
+    assert [header["frame"] for header, _ in poses] == [t.index for t in session.tracks]
+    header, buffer = poses[-1]
+    values = np.frombuffer(buffer, "<f4").reshape(header["shape"])
+    np.testing.assert_allclose(values[..., :2], session.tracks[-1].xy.array(), rtol=1e-6, equal_nan=True)
+    events = [h["event"]["id"] for topic, h, _ in found if topic.startswith("event/")]
+    assert sorted(events) == sorted(e.event.id for e in session.events)
+    assert by_topic["meta"][0][0]["keypoints"] == session.info.package.keypoints
+
+
+def test_the_command_says_what_it_publishes(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["replay", str(session.path), "--publish", "tcp://127.0.0.1:*", "--speed", "50"]
+    assert main(argv) == 0
+    assert "pose/top/" in capsys.readouterr().out
+
+
+def test_an_impossible_speed_is_refused(session: Session) -> None:
+    with pytest.raises(UserError, match=r"--speed: expected 0.01 to 1000, got 0"):
+        republish(session, "tcp://127.0.0.1:*", HostClock(), speed=0.0)

@@ -1,0 +1,105 @@
+"""What FFmpeg opens live: test pictures, and a stream over the network on loopback."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support import video_server
+
+import rigs
+from rt_pose.clock import HostClock
+from rt_pose.contracts.cameras import next_frame, started
+from rt_pose.drivers import Camera, CameraFault, DriverContext, make_camera
+from rt_pose.errors import UserError
+
+rigs.register()
+SIZE = {"rate_hz": 100, "size": [64, 48]}
+
+
+def stream(channels: int | None = None, **options: Any) -> Camera:
+    return make_camera("top", "stream", options, DriverContext(HostClock(), channels=channels))
+
+
+@pytest.mark.parametrize(("channels", "expected"), [(1, 1), (3, 3), (None, 3)])
+def test_test_pictures_in_the_networks_channels(channels: int | None, expected: int) -> None:
+    camera = stream(channels, source="test:testsrc2", **SIZE)
+    info, image = started(camera)
+    next_frame(camera, image)
+    assert (info.width, info.height, info.channels) == (64, 48, expected)
+    assert info.settings["rate_hz"] == {"asked": 100, "actual": 100.0}
+    assert not info.hardware
+    assert image.std() > 20
+    camera.close()
+
+
+def test_every_frame_comes_where_that_is_asked_for() -> None:
+    camera = stream(1, source="test:testsrc2", grab="every", **SIZE)
+    _, image = started(camera)
+    clock = HostClock()
+    first = next_frame(camera, image)
+    clock.sleep_until_ns(clock.now_ns() + 100_000_000)
+    indices = [next_frame(camera, image).index for _ in range(20)]
+    assert indices == list(range(first.index + 1, first.index + 21))
+    camera.close()
+
+
+@pytest.fixture
+def network() -> Iterator[str]:
+    """A server that sends 100 frames of H.264 to whoever connects, then ends."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    server = subprocess.Popen([sys.executable, video_server.__file__, str(port), "100", "100"])
+    yield f"tcp://127.0.0.1:{port}"
+    server.kill()
+    server.wait()
+
+
+def take_all(camera: Camera, image: Any, seen: list[int]) -> None:
+    while True:
+        seen.append(next_frame(camera, image).index)
+
+
+def patiently_started(camera: Camera) -> Any:
+    """Start a camera whose server may not listen yet."""
+    clock = HostClock()
+    for _ in range(50):
+        try:
+            return started(camera)
+        except UserError:
+            clock.sleep_until_ns(clock.now_ns() + 100_000_000)
+    return started(camera)
+
+
+def test_a_network_camera_delivers_and_its_end_is_a_fault(network: str) -> None:
+    camera = stream(1, source=network, grab="every")
+    info, image = patiently_started(camera)
+    assert (info.width, info.height) == (64, 48)
+    assert info.exposure_source == "device"
+    seen: list[int] = []
+    with pytest.raises(CameraFault, match="the source has ended"):
+        take_all(camera, image, seen)
+    assert seen == list(range(len(seen)))
+    assert len(seen) > 60
+    camera.close()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("webcam", "expected webcam:/dev/video0"),
+        ("telescope:1", "expected webcam:/dev/video0"),
+        ("webcam:/dev/video97", "gives no picture .*lists the webcams"),
+        ("tcp://127.0.0.1:9", "gives no picture .*does the address answer"),
+        ("test:nosuchpicture", "gives no picture"),
+    ],
+)
+def test_a_source_that_is_not_there_is_said(source: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        stream(source=source).open()
