@@ -12,6 +12,7 @@ import pytest
 from support.synthetic_session import write_session
 
 ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("LSLAPICFG", str(ROOT / "tests" / "support" / "lsl_api.cfg"))  # read once, by liblsl
 
 
 @pytest.fixture(scope="session")

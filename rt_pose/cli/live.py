@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +149,23 @@ def view_parser(parser: Parser) -> None:
         "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
     )
     _add_keys(parser)
+
+
+def bridge_lsl(options: Namespace) -> int:
+    """Send the poses of a running loop into the Lab Streaming Layer, a MoCap stream for each camera."""
+    from rigs.lsl_bridge import run_bridge
+
+    with suppress(KeyboardInterrupt):  # is how it ends
+        run_bridge(options.connect, options.name, HostClock(), print, threading.Event())
+    return EXIT_OK
+
+
+def bridge_lsl_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose bridge lsl`."""
+    parser.add_argument(
+        "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
+    )
+    parser.add_argument("--name", type=str, default="rt-pose", help="A stream is called NAME CAMERA.")
 
 
 def order(options: Namespace) -> int:

@@ -101,6 +101,7 @@ VERBS: dict[str, Verb] = {
     "import sleap": (imports.import_original_parser, imports.import_sleap),
     "view": (live.view_parser, live.view),
     "order": (live.order_parser, live.order),
+    "bridge lsl": (live.bridge_lsl_parser, live.bridge_lsl),
     "keys": (live.keys_parser, live.keys),
     "replay": (session.replay_parser, session.replay),
     "align": (align.align_parser, align.align),
@@ -118,8 +119,9 @@ GROUPS = {
     "rig": "Set a rig up and measure it.",
     "rules": "Look at rules.",
     "import": "Models trained elsewhere, as model packages.",
+    "bridge": "Pass on what a running loop publishes.",
 }
-EXTRA_OF = {"demo": "train", "train": "train", "import": "train"}
+EXTRA_OF = {"demo": "train", "train": "train", "import": "train", "bridge": "lsl"}
 """The extra that must be installed, by a verb's first word."""
 
 
