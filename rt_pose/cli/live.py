@@ -65,7 +65,7 @@ def run(options: Namespace) -> int:
 
 def run_parser(parser: Parser) -> None:
     """Add the options of `rt-pose run`."""
-    parser.takes(RunConfig, file=True, check=_check)
+    parser.takes(RunConfig, file=True, check=check_run_options)
     parser.add_argument(
         "--camera",
         type=str,
@@ -75,7 +75,7 @@ def run_parser(parser: Parser) -> None:
     parser.add_argument("--report", type=boolean, default=True, help="Write the report at the end.")
 
 
-def _check(source: Source, options: Namespace) -> None:
+def check_run_options(source: Source, options: Namespace) -> None:
     """Put `--camera` in its place, and note what is wrong with drivers, names and numbers."""
     import rigs
     from rt_pose import drivers

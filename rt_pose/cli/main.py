@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rt_pose import __version__
+from rt_pose.cli import align, live, offline, rig, rig_check, rig_init, session, setup
 from rt_pose.cli import benchmarks as bench
 from rt_pose.cli import calibration, live, offline, rig, session, setup
 from rt_pose.cli import importing as imports
@@ -93,6 +94,8 @@ VERBS: dict[str, Verb] = {
     "run": (live.run_parser, live.run),
     "bench latency": (bench.latency_parser, bench.bench_latency),
     "bench triggers": (bench.triggers_parser, bench.bench_triggers),
+    "rig init": (rig_init.init_parser, rig_init.init),
+    "rig check": (rig_check.check_parser, rig_check.check),
     "rig loopback": (rig.loopback_parser, rig.loopback),
     "import onnx": (imports.import_onnx_parser, imports.import_onnx),
     "import dlc": (imports.import_original_parser, imports.import_dlc),
@@ -102,6 +105,7 @@ VERBS: dict[str, Verb] = {
     "bridge lsl": (live.bridge_lsl_parser, live.bridge_lsl),
     "keys": (live.keys_parser, live.keys),
     "replay": (session.replay_parser, session.replay),
+    "align": (align.align_parser, align.align),
     "verify": (session.verify_parser, session.verify),
     "report": (session.report_parser, session.report),
     "rules check": (live.rules_parser, live.rules_check),

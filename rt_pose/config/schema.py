@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from rt_pose.config.rules import BlockConfig, GeometryConfig, RuleConfig, ZoneConfig
+from rt_pose.config.sync import SyncConfig
 
 Device = Literal["cpu", "gpu"]
 Precision = Literal["auto", "float32", "mixed", "bf16", "int8", "fp16"]
@@ -218,6 +219,8 @@ class RunConfig:
     """Outputs by name."""
     inputs: dict[str, InputConfig] = field(default_factory=dict)
     """Inputs by name; rules ask for one with `line(NAME)`."""
+    sync: SyncConfig = field(default_factory=SyncConfig)
+    """Pulses and codes by which other recordings are brought to the session's time."""
     zones: dict[str, ZoneConfig] = field(default_factory=dict)
     """Named regions."""
     geometry: dict[str, GeometryConfig] = field(default_factory=dict)
@@ -261,6 +264,9 @@ class RunConfig:
     those that do not. Without it whatever frames are there together go together."""
     seconds: float | None = None
     """Stop after this long; without it run until Ctrl-C, a stop order or the end of the recording."""
+    first_frame_within: str = "10 s"
+    """How long after its start a camera may take for its first frame; one that is triggered from outside
+    waits for its trigger."""
     start_on: Literal["launch", "control"] = "launch"
     """launch: frames are taken at once; control: when `start` comes over the control socket."""
     armed_at_start: bool = False
