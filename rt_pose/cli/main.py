@@ -13,9 +13,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rt_pose import __version__
-from rt_pose.cli import align, live, offline, rig, rig_check, rig_init, session, setup
+from rt_pose.cli import align, calibration, live, offline, rig, rig_check, rig_init, session, setup
 from rt_pose.cli import benchmarks as bench
-from rt_pose.cli import calibration, live, offline, rig, session, setup
 from rt_pose.cli import importing as imports
 from rt_pose.cli import training as train
 from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, Parser, no_options

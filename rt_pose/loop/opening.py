@@ -108,7 +108,7 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     package = errors.run(lambda: read_package(_model(config)))
     packages = {} if package is None else _packages(config, package, errors)
     publisher, socket = _open_sockets(config, session_id, clock, stack, errors)
-    context = DriverContext(clock, config.seed, channels=package and package.manifest.input.channels)
+    context = DriverContext(clock, config.seed, channels=_channels(package))
     outputs = _open_outputs(config, context, stack, errors)
     inputs = _open_inputs(config, context, stack, errors)
     rules, sync = _rules_and_sync(config, package, [info for info, _ in outputs], errors)
@@ -288,7 +288,7 @@ def _open_cameras(
 ) -> Cameras:
     def open_one(name: str, wanted: CameraConfig) -> tuple[CameraInfo, Camera]:
         package = packages.get(name)
-        channels = package and package.manifest.input.channels
+        channels = _channels(package)
         camera = make_camera(
             name, wanted.driver, wanted.options, dataclasses.replace(context, channels=channels)
         )
@@ -347,6 +347,11 @@ def with_noise_floor(tracking: TrackingSpec, displacement_p95_px: float) -> Trac
     """
     variance = (displacement_p95_px / P95_OF_SIGMA) ** 2
     return dataclasses.replace(tracking, floor_px2=[floor + variance for floor in tracking.floor_px2])
+
+
+def _channels(package: Package | None) -> int | None:
+    """Channels that a network takes; None where it is not known."""
+    return None if package is None else package.manifest.input.channels
 
 
 def _model(config: RunConfig) -> str:

@@ -73,10 +73,10 @@ class KeypointSlots:
             return self._slot(names, metric), _centroid(node)
         if not isinstance(node, Name):
             return None
-        name = self._read(node)
-        if name.keypoint in self._keypoints:
-            return self._slot([name.keypoint], metric), node.text
-        if name.keypoint == CENTROID and CENTROID not in zones:
+        read = self._read(node)
+        if read.keypoint in self._keypoints:
+            return self._slot([read.keypoint], metric), node.text
+        if read.keypoint == CENTROID and CENTROID not in zones:
             return self._slot(self._keypoints, metric), f"the {node.text} of all keypoints"
         return None
 

@@ -39,6 +39,8 @@ class CameraMeta(msgspec.Struct):
     height: int
     channels: int = 1
     rate_hz: float | None = None
+    offset_xy: tuple[int, int] = (0, 0)
+    """Place of its top-left pixel on the sensor, px."""
 
 
 class Meta(Header):
