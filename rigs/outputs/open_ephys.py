@@ -202,7 +202,7 @@ class OpenEphys:
             return answer.decode(errors="replace"), Written(t_sent_ns, self._clock.now_ns())
 
     def _connect(self) -> zmq.Socket[bytes]:
-        socket = zmq.Context.instance().socket(zmq.REQ)
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.REQ)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.IMMEDIATE, 1)  # nothing waits for a GUI that may come later
         socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_ANSWER_BYTES)

@@ -64,7 +64,7 @@ class ZmqPush:
         """
         self.close()
         address = self._options.address
-        socket = zmq.Context.instance().socket(zmq.PUSH)
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUSH)
         socket.setsockopt(zmq.LINGER, LINGER_MS)
         socket.setsockopt(zmq.SNDHWM, MOST_WAITING)
         socket.setsockopt(zmq.IMMEDIATE, 1)  # nothing waits for a program that may come later
