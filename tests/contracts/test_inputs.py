@@ -29,7 +29,7 @@ def press_by_message(info: InputInfo, press: Callable[[Callable[[Any], None]], N
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "lsl": {"stream": "contract-lever", "on": "down", "off": "up"},
+    "lsl": {"stream": "contract-lever", "on_marker": "down", "off_marker": "up"},
     "osc": {"port": 0, "address": "/lever"},
     "simulated": {"period_ms": 30.0, "on_ms": 10.0},
     "zmq": {"address": "tcp://127.0.0.1:*"},
