@@ -224,7 +224,9 @@ class _SettingUp:
         now = self._features.value(name)
         if limits is None:
             if wanted != (now or 0):
-                raise UserError(f"{self._where}: roi: {name} of this camera is always {now or 0}, got {wanted}")
+                raise UserError(
+                    f"{self._where}: roi: {name} of this camera is always {now or 0}, got {wanted}"
+                )
             return
         step = int(limits.step) or 1
         low, high = int(limits.low), int(limits.high)
@@ -238,7 +240,7 @@ class _SettingUp:
         self._features.write(name, wanted)
 
     def set_trigger(self) -> None:
-        """Let frames be taken by what was asked for, and by nothing that an earlier program left switched on."""
+        """Let frames be taken by what was asked for, and by nothing that was left switched on."""
         features, options = self._features, self._options
         if "Continuous" in features.entries("AcquisitionMode"):
             features.write("AcquisitionMode", "Continuous")
@@ -279,8 +281,8 @@ class _SettingUp:
             name, limits = self._writable(key, names)
             if not limits.low <= wanted <= limits.high:
                 raise UserError(
-                    f"{self._where}: {key} must be between {limits.low:g} and {limits.high:g} for this camera, "
-                    f"got {wanted:g}"
+                    f"{self._where}: {key} must be between {limits.low:g} and {limits.high:g} for this "
+                    f"camera, got {wanted:g}"
                 )
             features.write(name, wanted)
         found = self.first_value(names)
@@ -290,15 +292,17 @@ class _SettingUp:
         """The rate at which frames will come, and the most that the camera says it could give."""
         features, options = self._features, self._options
         by_camera = options.trigger == "free" and options.rate_hz is not None
-        if features.value("AcquisitionFrameRateEnable") is not None and (by_camera or options.trigger != "free"):
+        if features.value("AcquisitionFrameRateEnable") is not None and (
+            by_camera or options.trigger != "free"
+        ):
             features.write("AcquisitionFrameRateEnable", by_camera)  # a limit would swallow triggers
         if by_camera:
             assert options.rate_hz is not None
             name, limits = self._writable("rate_hz", RATE)
             if not limits.low <= options.rate_hz <= limits.high:
                 raise UserError(
-                    f"{self._where}: rate_hz must be between {limits.low:g} and {limits.high:g} for this camera "
-                    f"as it is set up, got {options.rate_hz:g}"
+                    f"{self._where}: rate_hz must be between {limits.low:g} and {limits.high:g} for this "
+                    f"camera as it is set up, got {options.rate_hz:g}"
                 )
             features.write(name, options.rate_hz)
         resulting_hz = self.first_value(RESULTING_RATE)
@@ -309,8 +313,8 @@ class _SettingUp:
         if wanted_hz is not None and most_hz is not None and most_hz < LEAST_OF_RATE * wanted_hz:
             exposed = f"exposures of {exposure_us:g} us and " if exposure_us else ""
             raise UserError(
-                f"{self._where}: rate_hz: with {exposed}this roi {most_hz:.4g} frames a second come at most, got "
-                f"{wanted_hz:g}; set exposure_us or roi smaller"
+                f"{self._where}: rate_hz: with {exposed}this roi {most_hz:.4g} frames a second come at most, "
+                f"got {wanted_hz:g}; set exposure_us or roi smaller"
             )
         return self._rate_hz(most_hz), None if resulting_hz is None else float(resulting_hz)
 

@@ -82,6 +82,8 @@ class PoseHeader(Header):
     data: list[list[list[float | None]]] | None = None
     """The values themselves, of a publisher that sends JSON."""
     latency_ms: LatencyMs = msgspec.field(default_factory=LatencyMs)
+    age_ns: int | None = None
+    """From the exposure, or the arrival where the camera gives none, to the publication."""
 
 
 class FrameHeader(Header):
@@ -190,6 +192,8 @@ class PoseMessage:
     """(N, K, 2) px/s."""
     lost: NDArray[np.bool_]
     """(N, K)."""
+    confidence: NDArray[np.float32] | None = None
+    """(N, K) 0..1, the network's own; None where it is not published."""
 
 
 @dataclass(slots=True)
@@ -293,6 +297,7 @@ def _pose(header: PoseHeader, buffer: bytes) -> PoseMessage:
         _columns(values, header.fields, ("sxx", "sxy", "syy")),
         _columns(values, header.fields, ("vx", "vy")),
         lost,
+        values[:, :, header.fields.index("p")] if "p" in header.fields else None,
     )
 
 
