@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from support.basler import EMULATED_SERIALS, emulated_cameras
 from support.clip import write_clip
 from support.frame_sender import sender
 
@@ -35,6 +36,7 @@ def _images(folder: Path) -> dict[str, Any]:
     return {"path": str(images), "rate_hz": 100, "loop": True}
 
 
+BASLER = {"serial": EMULATED_SERIALS[0], "rate_hz": 100, "exposure_us": 2000, "roi": [0, 0, 128, 96]}
 SIMULATED = {"rate_hz": 100, "width": 64, "height": 48}
 CASES: dict[str, CameraCase] = {
     "simulated": CameraCase(lambda folder: SIMULATED),
@@ -50,6 +52,14 @@ CASES: dict[str, CameraCase] = {
         lambda folder: {"address": SENDER, "rate_hz": 100},
         around=lambda folder: sender(SENDER),
         regular=False,
+    ),
+    "basler": CameraCase(lambda folder: BASLER, around=lambda folder: emulated_cameras(), regular=False),
+    "basler by software trigger": CameraCase(
+        lambda folder: {**BASLER, "trigger": "software"},
+        driver="basler",
+        around=lambda folder: emulated_cameras(),
+        regular=False,
+        counts=False,
     ),
 }
 """How each driver is opened here, with its real part."""
