@@ -11,6 +11,7 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 
@@ -31,7 +32,7 @@ TOUCHING = 14.0
 """With n frames that are late by m on average, none of them is sooner than this times m / n in one case of a
 thousand, also where only half as many frames are fast as the mean suggests."""
 FALL_NS = NS_PER_MS
-"""A frame that comes sooner than the line and its error allow by more than this shows that all before were late."""
+"""A frame that comes sooner than line and error allow by more than this shows that all before were late."""
 SETTLED = 50
 """Frames after which a much sooner one is no fast frame after slow ones but another clock."""
 JUMP_NS = 20 * NS_PER_MS
@@ -172,9 +173,11 @@ def _likeliest(hull: list[tuple[int, int]], middle: int, weight: float) -> tuple
     edges.
     """
     slopes = [(y2 - y1) / (x2 - x1) for (x1, y1), (x2, y2) in pairwise(hull)]
-    lows = [-SLOPE_BOUND, *(min(max(s, -SLOPE_BOUND), SLOPE_BOUND) for s in slopes)]
-    best, found = -float("inf"), (0.0, 0.0)
-    for (x, y), low, high in zip(hull, lows, [*lows[1:], SLOPE_BOUND], strict=True):
+    best, found = -inf, (0.0, 0.0)
+    for (x, y), before, after in zip(hull, [-inf, *slopes], [*slopes, inf], strict=True):
+        low, high = max(before, -SLOPE_BOUND), min(after, SLOPE_BOUND)
+        if low > high:
+            continue  # no line that is flat enough touches this corner
         slope = min(max(SLOPE_TYPICAL**2 * weight * (middle - x), low), high)
         height = y + slope * (middle - x)
         likelihood = weight * (height - hull[0][1]) - (slope / SLOPE_TYPICAL) ** 2 / 2

@@ -70,8 +70,8 @@ class FrameStamper:
         counter
             The device's frame counter; None where it has none: then frames are counted.
         ticks
-            The device's clock at the frame; at which moment of it does not matter, as long as it is always the
-            same. None where it gives none.
+            The device's clock at the frame; at which moment of it does not matter, as long as it is always
+            the same. None where it gives none.
         arrival_ns
             Host time at which the frame was there, ns; now where it is not given.
 

@@ -1,4 +1,4 @@
-"""Grabbing as it is the same for every camera's library: triggers, waits, failed frames, a device that is gone."""
+"""Grabbing as it is with every camera's library: triggers, waits, failed frames, a device that is gone."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class FrameSource(Protocol):
 class Grabber:
     """Takes frames from a source into the caller's memory.
 
-    `stop` is an event that another thread sets. Nothing here waits longer than `SLICE_NS` without looking at it.
+    Another thread ends it by an event. Nothing here waits longer than `SLICE_NS` without a check of that.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Grabber:
         return None
 
     def _trigger_if_due(self, now_ns: int, period_ns: int) -> int:
-        """Send the trigger that is due; returns how long it is until the next. Missed ones are not made up for."""
+        """Send the trigger that is due; the time until the next. Missed ones are not made up for."""
         due_ns = now_ns if self._due_ns is None else self._due_ns
         if now_ns >= due_ns:
             self._source.send_trigger()

@@ -43,8 +43,8 @@ class Device(FrameSource, Protocol):
         """Begin to acquire. Raises DeviceLost."""
         ...
 
-    def close(self) -> None:
-        """End acquiring and release the camera; never raises."""
+    def close(self, gone: bool = False) -> None:
+        """End acquiring and release the camera, one that is gone without a word to it. Never raises."""
         ...
 
 
@@ -62,7 +62,9 @@ class LibraryCamera:
         self._name, self._options, self._context = name, options, context
         self._stopped = threading.Event()
         self._device: Device | None = None
+        self._gone = False
         self._grabber: Grabber | None = None
+        self._stamper: FrameStamper | None = None
 
     def _connect(self) -> Device:
         """Find the camera and open it; UserError where that fails."""
@@ -72,12 +74,13 @@ class LibraryCamera:
         """See `Camera.open`."""
         self.close()
         self._stopped.clear()
+        self._gone = False
         device = self._connect()
         try:
             setup = set_up(device.features, self._options, self._context.channels, self._where)
             device.prepare(setup)
         except DeviceLost as error:
-            device.close()
+            device.close(gone=True)
             raise UserError(f"{self._where}: camera {device.serial} cannot be opened: {error}") from error
         except BaseException:
             device.close()
@@ -103,11 +106,16 @@ class LibraryCamera:
         try:
             return self._grabber.grab(into)
         except DeviceLost as error:
+            self._gone = True
             raise CameraFault(f"camera {self._name}: {error}") from error
 
     def truth(self, index: int) -> tuple[FloatArray, NDArray[np.bool_]] | None:  # noqa: ARG002
         """See `Camera.truth`. Always None."""
         return None
+
+    def clock_summary(self) -> dict[str, Any]:
+        """See `ClockedCamera.clock_summary`."""
+        return {} if self._stamper is None else self._stamper.summary()
 
     def stop(self) -> None:
         """See `Camera.stop`. The library is not called: another thread may be in it."""
@@ -117,7 +125,7 @@ class LibraryCamera:
         """See `Camera.close`."""
         device, self._device, self._grabber = self._device, None, None
         if device is not None:
-            device.close()
+            device.close(self._gone)
 
     def _begin(self) -> None:
         if self._device is None:
@@ -125,10 +133,11 @@ class LibraryCamera:
         try:
             self._device.begin()
         except DeviceLost as error:
+            self._gone = True
             raise CameraFault(f"camera {self._name}: it does not start: {error}") from error
 
     def _make_grabber(self, device: Device, setup: Setup) -> Grabber:
-        stamper = FrameStamper(
+        stamper = self._stamper = FrameStamper(
             self._context.clock,
             tick_hz=device.tick_hz,
             exposure_ns=round((setup.exposure_us or 0.0) * 1000),

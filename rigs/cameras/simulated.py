@@ -105,7 +105,7 @@ class SimulatedCamera:
         # A delay that was injected is the transport's: behind it frames wait, they are not skipped.
         frame = self._due(self._clock.now_ns() - epoch_ns - self._held_ns)
         t_ns = self._options.scene_time_ns(frame)
-        duration_s = self._options.duration_s
+        options, duration_s = self._options, self._options.duration_s
         if self._stopped.is_set() or (duration_s is not None and t_ns >= duration_s * NS_PER_S):
             return None
         begin_ns = epoch_ns + t_ns - round(AHEAD_SHARE * NS_PER_S / self._options.rate_hz)
@@ -114,6 +114,9 @@ class SimulatedCamera:
         self._renderer.draw(self._scene.posture(t_ns, self._world.reactions()), frame, t_ns, into)
         if not wait_until(self._clock, epoch_ns + t_ns + self._delay_ns(frame, t_ns), self._stopped):
             return None
+        if options.led is not None and self._world.led.is_on(epoch_ns + t_ns):
+            options.led.draw(into)
+        self._renderer.shine(self._world.lit(t_ns // 1000), into)  # only now is it known what is lit then
         self._next = frame + 1
         if self._is_gone(self._clock.now_ns()):
             raise CameraFault(f"camera {self._name}: it was unplugged (disconnect_s)")

@@ -87,13 +87,13 @@ def _send_all(
     return sent
 
 
-def _send(record: Record, seen: dict[int, Observation], budget_ms: float, publisher: Publisher) -> int:
+def _send(record: Record, seen: dict[int, Observation], budget_ms: float | None, publisher: Publisher) -> int:
     if isinstance(record, TrackRecord):
         observation = seen.get(record.seq)
         if observation is None:  # its record was lost
             return 0
         latency = frame_latency(observation.stamps, observation.stages)
-        met = not latency.exposure_to_decision > budget_ms
+        met = budget_ms is None or not latency.exposure_to_decision > budget_ms
         publisher.pose(_pose(observation), _track(record), latency, met, dropped=0)
     elif isinstance(record, EventRecord):
         publisher.event(record.event)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, boolean
 from rt_pose.clock import HostClock
 from rt_pose.config.build import load
+from rt_pose.config.certificate import place_certificate
 from rt_pose.config.check import report_run
 from rt_pose.config.schema import CameraConfig, PublishConfig, RunConfig
 from rt_pose.config.source import Source
@@ -62,7 +65,7 @@ def run(options: Namespace) -> int:
 
 def run_parser(parser: Parser) -> None:
     """Add the options of `rt-pose run`."""
-    parser.takes(RunConfig, file=True, check=_check)
+    parser.takes(RunConfig, file=True, check=check_run_options)
     parser.add_argument(
         "--camera",
         type=str,
@@ -72,7 +75,7 @@ def run_parser(parser: Parser) -> None:
     parser.add_argument("--report", type=boolean, default=True, help="Write the report at the end.")
 
 
-def _check(source: Source, options: Namespace) -> None:
+def check_run_options(source: Source, options: Namespace) -> None:
     """Put `--camera` in its place, and note what is wrong with drivers, names and numbers."""
     import rigs
     from rt_pose import drivers
@@ -85,6 +88,7 @@ def _check(source: Source, options: Namespace) -> None:
         if options.camera:
             options.config.cameras = _replace_camera(options.config.cameras, options.camera)
         report_run(options.config, source)
+        place_certificate(options.config, source)
 
 
 def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, CameraConfig]:
@@ -145,6 +149,23 @@ def view_parser(parser: Parser) -> None:
         "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
     )
     _add_keys(parser)
+
+
+def bridge_lsl(options: Namespace) -> int:
+    """Send the poses of a running loop into the Lab Streaming Layer, a MoCap stream for each camera."""
+    from rigs.lsl_bridge import run_bridge
+
+    with suppress(KeyboardInterrupt):  # is how it ends
+        run_bridge(options.connect, options.name, HostClock(), print, threading.Event())
+    return EXIT_OK
+
+
+def bridge_lsl_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose bridge lsl`."""
+    parser.add_argument(
+        "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
+    )
+    parser.add_argument("--name", type=str, default="rt-pose", help="A stream is called NAME CAMERA.")
 
 
 def order(options: Namespace) -> int:

@@ -120,12 +120,12 @@ class CaptureThread:
         self._camera, self._ring, self._latest, self._clock = camera, ring, latest, clock
         self._make_sink = make_sink
         self._info, self._gate = info, gate or StartGate(1)
-        self._offset_xy = (0, 0) if info is None else tuple(info.offset_xy)
+        self._offset_xy = (0, 0) if info is None else info.offset_xy
         self._reconnect_s = reconnect_s
         self._next_slot = 0
         self._last: FrameStamps | None = None
         self._failed_since_last = 0
-        """Frames that failed since then and have a number of their own in the device's count."""
+        """Failed frames after the last whole one that the device has counted: they are part of a gap."""
         self._ahead: tuple[int, int] | None = (0, 0)
         """What a camera that came back has to be ahead by in index and epoch; None until its first frame."""
         self._stopping = threading.Event()
@@ -277,8 +277,8 @@ class CaptureThread:
             sink.send(self._drop(now, "capture", "superseded by a newer frame", 1, index))
         last, self._last = self._last, stamps
         failed, self._failed_since_last = self._failed_since_last, 0
-        lost = 0 if last is None or last.epoch != stamps.epoch else stamps.index - last.index - 1 - failed
-        if last is not None and lost > 0:
+        if last is not None and last.epoch == stamps.epoch and stamps.index > last.index + 1 + failed:
+            lost = stamps.index - last.index - 1 - failed
             counts.device_gaps += lost
             sink.send(self._drop(now, "device", "gap in the device's frame counter", lost, last.index + 1))
         truth = self._camera.truth(own.index)

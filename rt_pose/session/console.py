@@ -106,7 +106,9 @@ class RunConsole(RunObserver):
             size = f"{camera['width']}x{camera['height']}x{camera['channels']}"
             show(f"camera {camera['name']}: {camera['driver']} {camera['serial']} {size}, {rate}")
         for output in description["outputs"].values():
-            show(f"output {output['name']}: {output['driver']} {output['serial']}, {output['delay_ms']:g} ms")
+            source = "" if output.get("stated_delay_ms") is None else " by its certificate"
+            delay = f"{output['delay_ms']:g} ms{source}"
+            show(f"output {output['name']}: {output['driver']} {output['serial']}, {delay}")
         if description["outputs"] and self._keys is not None and self._keys.active:
             show("space, x or Esc is the emergency stop: all outputs low at once, and disarmed")
         addresses = description["addresses"]

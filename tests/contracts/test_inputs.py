@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import zmq
 
 import rigs
+from rigs.outputs.osc import encode_osc
 from rt_pose.clock import HostClock
 from rt_pose.drivers import DriverContext, Input, input_driver, inputs, make_input
 from rt_pose.errors import UserError
@@ -20,17 +22,21 @@ rigs.register()
 
 
 def press_by_message(info: InputInfo, press: Callable[[Callable[[Any], None]], None]) -> None:
-    with zmq.Context.instance().socket(zmq.PUSH) as socket:
-        socket.setsockopt(zmq.LINGER, 1000)
-        socket.connect(info.serial)
-        press(socket.send)
+    with zmq.Context.instance().socket(zmq.PUSH) as sender:
+        sender.setsockopt(zmq.LINGER, 1000)
+        sender.connect(info.serial)
+        press(sender.send)
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
+    "lsl": {"stream": "contract-lever", "on": "down", "off": "up"},
+    "osc": {"port": 0, "address": "/lever"},
     "simulated": {"period_ms": 30.0, "on_ms": 10.0},
     "zmq": {"address": "tcp://127.0.0.1:*"},
 }
 """How each driver is opened here."""
+OUTLETS: dict[str, Any] = {}
+"""The LSL stream that is open now."""
 
 
 @pytest.fixture(params=sorted(inputs()))
@@ -39,9 +45,15 @@ def line(request: pytest.FixtureRequest) -> Iterator[Input]:
     assert driver in OPTIONS, (
         f"say in OPTIONS of this file how the input driver '{driver}' is opened in tests"
     )
+    if driver == "lsl":
+        from pylsl import StreamInfo, StreamOutlet
+
+        name = OPTIONS["lsl"]["stream"]
+        OUTLETS[name] = StreamOutlet(StreamInfo(name, "Markers", 1, 0.0, "string", name))
     made = make_input("lick", driver, OPTIONS[driver], DriverContext(HostClock()))
     yield made
     made.close()
+    OUTLETS.clear()
 
 
 class Edges:
@@ -63,10 +75,17 @@ class Edges:
 
 def send_pulses(info: InputInfo, count: int) -> None:
     """Make the real part go on and off, where it does not by itself."""
+    states = (True, False) * count
     if info.driver == "zmq":
-        press_by_message(
-            info, lambda send: [send(msgspec.msgpack.encode({"on": on})) for on in (True, False) * count]
-        )
+        press_by_message(info, lambda send: [send(msgspec.msgpack.encode({"on": on})) for on in states])
+    if info.driver == "osc":
+        host, _, port = info.serial.rpartition(":")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for on in states:
+                sender.sendto(encode_osc("/lever", [int(on)]), (host, int(port)))
+    if info.driver == "lsl":
+        for on in states:
+            OUTLETS[info.serial].push_sample(["down" if on else "up"])
 
 
 def test_edges_come_in_turn_and_in_order_of_time(line: Input) -> None:

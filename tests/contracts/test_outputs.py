@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import pytest
+from support.json_board import JsonBoard
+from support.peers import OpenEphysServer, OscServer, Puller, UdpReceiver
 
 import rigs
 from rigs.firmware.simulate import SimulatedBox
@@ -18,13 +21,54 @@ from rt_pose.types import Command
 rigs.register()
 
 OPTIONS: dict[str, dict[str, Any]] = {
+    "lsl": {"stream": "contract-markers", "needs_recorder": False},
+    "open_ephys": {"delay_ms": 0.0, "answer_ms": 2000},
+    "osc": {"preset": "open_ephys"},
     "simulated": {"delay_ms": 2.0},
     # On a pseudo-terminal bytes take no time. The watchdog is the bench's business, not this suite's.
+    "serial_json": {"port": "of a board on a pseudo-terminal", "delay_ms": 0.0, "answer_ms": 4000},
     "serial_ttl": {"port": "of the simulated box", "delay_ms": 0.0, "watchdog_ms": 5000, "answer_ms": 4000},
+    "udp": {},
+    "zmq_push": {},
 }
 """How each driver is opened here. A driver that needs hardware belongs in `HARDWARE` instead."""
-BOXES = {"serial_ttl"}
-"""Drivers that are opened on a simulated box's port."""
+
+
+@contextmanager
+def simulated_box() -> Iterator[dict[str, Any]]:
+    with SimulatedBox() as box:
+        yield {"port": box.port}
+
+
+@contextmanager
+def json_board() -> Iterator[dict[str, Any]]:
+    with JsonBoard() as board:
+        yield {"port": board.port}
+
+
+@contextmanager
+def port_of(peer: OpenEphysServer | OscServer | UdpReceiver) -> Iterator[dict[str, Any]]:
+    with peer:
+        yield {"port": peer.port}
+
+
+@contextmanager
+def puller() -> Iterator[dict[str, Any]]:
+    with Puller() as peer:
+        yield {"address": peer.address}
+
+
+OTHER_SIDES: dict[str, Callable[[], AbstractContextManager[dict[str, Any]]]] = {
+    "open_ephys": lambda: port_of(OpenEphysServer()),
+    "osc": lambda: port_of(OscServer()),
+    "serial_json": json_board,
+    "serial_ttl": simulated_box,
+    "udp": lambda: port_of(UdpReceiver()),
+    "zmq_push": puller,
+}
+"""What answers a driver here; it says where it is to be found."""
+WITH_CLOCK = {"serial_ttl", "simulated"}
+"""Drivers whose devices have a clock of their own."""
 HARDWARE: set[str] = set()
 
 
@@ -35,11 +79,8 @@ def options(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     assert driver in OPTIONS, (
         f"say in OPTIONS of this file how the output driver '{driver}' is opened in tests"
     )
-    if driver not in BOXES:
-        yield {"driver": driver, **OPTIONS[driver]}
-        return
-    with SimulatedBox() as box:
-        yield {"driver": driver, **OPTIONS[driver], "port": box.port}
+    with OTHER_SIDES.get(driver, lambda: nullcontext({}))() as found:
+        yield {"driver": driver, **OPTIONS[driver], **found}
 
 
 @pytest.fixture
@@ -80,6 +121,7 @@ def test_every_command_is_acknowledged_in_order(output: Output) -> None:
         if info.echoes:
             assert ack.t_ack_ns is not None
             assert ack.t_sent_ns + info.delay_ms * NS_PER_MS <= ack.t_ack_ns <= after
+        if info.driver in WITH_CLOCK:
             assert ack.t_device_us is not None
             assert ack.t_device_us > last_us
             last_us = ack.t_device_us
@@ -95,10 +137,22 @@ def test_every_command_is_acknowledged_in_order(output: Output) -> None:
         {"action": "stop"},
     ],
 )
-def test_every_action_is_acknowledged(output: Output, action: dict[str, Any]) -> None:
-    output.open()
+def test_every_action_is_acknowledged_or_refused_by_name(output: Output, action: dict[str, Any]) -> None:
+    info = output.open()
     ack = output.send(Command(id=4, event_id=None, output="laser", line=0, **action))
-    assert ack.ok, ack.detail
+    if info.actions and action["action"] not in info.actions:
+        assert not ack.ok
+        assert action["action"] in ack.detail
+    else:
+        assert ack.ok, ack.detail
+
+
+def test_aimed_light_is_taken_or_refused_with_its_reason(output: Output) -> None:
+    info = output.open()
+    aim = Command(id=4, event_id=None, output="laser", line=0, action="aim", duration_us=1000, x=0.5, y=-0.5)
+    ack = output.send(aim)
+    assert ack.ok == (not info.actions or "aim" in info.actions)
+    assert ack.ok or "aim" in ack.detail
 
 
 def test_safe_state_may_come_from_another_thread_during_a_send(output: Output) -> None:
