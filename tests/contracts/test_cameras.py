@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from support.basler import EMULATED_SERIALS, emulated_cameras
 from support.clip import write_clip
 from support.frame_sender import sender
 from support.gentl_producer import producer, why_no_producer
@@ -63,6 +64,7 @@ def _gentl(folder: Path) -> dict[str, Any]:
     }
 
 
+BASLER = {"serial": EMULATED_SERIALS[0], "rate_hz": 100, "exposure_us": 2000, "roi": [0, 0, 128, 96]}
 SIMULATED = {"rate_hz": 100, "width": 64, "height": 48}
 CASES: dict[str, CameraCase] = {
     "simulated": CameraCase(lambda folder: SIMULATED),
@@ -98,6 +100,14 @@ CASES: dict[str, CameraCase] = {
     ),
     "genicam": CameraCase(
         _gentl, rate_hz=50.0, around=lambda folder: _unless(why_no_producer()), regular=False
+    ),
+    "basler": CameraCase(lambda folder: BASLER, around=lambda folder: emulated_cameras(), regular=False),
+    "basler by software trigger": CameraCase(
+        lambda folder: {**BASLER, "trigger": "software"},
+        driver="basler",
+        around=lambda folder: emulated_cameras(),
+        regular=False,
+        counts=False,
     ),
 }
 """How each driver is opened here, with its real part."""
