@@ -1,12 +1,12 @@
 """An hour of a run, with all that people put beside it: does memory grow, or the tail of the latency?
 
-    python -m bench.soak --model PACKAGE --video VIDEO.mp4 [--minutes 60] [--rate 60] [--out bench/results/NAME]
+    python -m bench.soak --model PACKAGE --video VIDEO.mp4 [--minutes 60] [--rate 60] [--out NAME]
     python -m bench.soak --model PACKAGE --config RIG.yaml [--minutes 30]
 
-Beside the run are a viewer (on $DISPLAY, or off screen where there is none), a subscriber that has stalled (it
-asks for everything and reads nothing), and a client that gives an order a second. Memory, open descriptors and
-processor time of every process are read each ten seconds. Latency and losses are those of the log, over the
-first and the last ten minutes (a third of a shorter run). Nothing else may run on the machine.
+Beside the run are a viewer (on $DISPLAY, or off screen where there is none), a subscriber that has stalled
+(it asks for everything and reads nothing), and a client that gives an order a second. Memory, open
+descriptors and processor time of every process are read each ten seconds. Latency and losses are those of the
+log, over the first and the last ten minutes (a third of a shorter run). Nothing else may run on the machine.
 """
 
 from __future__ import annotations
@@ -319,8 +319,11 @@ def format_table(figures: dict[str, Any]) -> str:
     """
     latency = figures["latency_ms"]
     rows = [
-        [f"{name} {'' if name == 'all' else f'{latency["window_s"]:g} s'}".strip()]
-        + [f"{found['n']:,}", *(_ms(found[key]) for key in ("p50", "p99", "p99_9", "max"))]
+        [
+            name if name == "all" else f"{name} {latency['window_s']:g} s",
+            f"{found['n']:,}",
+            *(_ms(found[key]) for key in ("p50", "p99", "p99_9", "max")),
+        ]
         for name, found in latency.items()
         if isinstance(found, dict)
     ]
@@ -361,8 +364,8 @@ def _lost(name: str, counts: dict[str, int]) -> str:
     lost = counts["superseded"] + counts["device_gaps"] + counts.get("failed", 0)
     offered = counts["captured"] + counts["device_gaps"] + counts.get("failed", 0)
     return (
-        f"- camera {name}: {counts['captured']:,} captured, {counts['processed']:,} decided on, {lost:,} lost "
-        f"({100 * lost / max(1, offered):.3f} %)"
+        f"- camera {name}: {counts['captured']:,} captured, {counts['processed']:,} decided on, {lost:,} "
+        f"lost ({100 * lost / max(1, offered):.3f} %)"
     )
 
 

@@ -75,7 +75,8 @@ def _formats() -> dict[str, PixelFormat]:
         PixelFormat("BGRa8", 3, np.uint8, 4, conversion=cv2.COLOR_BGRA2RGB),
         PixelFormat("YUV422_8", 3, np.uint8, 2, conversion=cv2.COLOR_YUV2RGB_YUYV),
         PixelFormat("YUV422_8_UYVY", 3, np.uint8, 2, conversion=cv2.COLOR_YUV2RGB_UYVY),
-        # GenICam names a mosaic by the first two pixels of its first row, OpenCV by the second ones of its second.
+        # GenICam names a mosaic by the first two pixels of its first row, OpenCV by the second ones of its
+        # second.
         PixelFormat("BayerRG8", 3, np.uint8, conversion=cv2.COLOR_BayerBG2RGB),
         PixelFormat("BayerGB8", 3, np.uint8, conversion=cv2.COLOR_BayerGR2RGB),
         PixelFormat("BayerGR8", 3, np.uint8, conversion=cv2.COLOR_BayerGB2RGB),
@@ -139,6 +140,10 @@ def preferred(offered: list[str], channels: int | None) -> str | None:
 
     def rank(name: str) -> tuple[bool, bool, bool]:
         one = formats[name]
-        return one.dtype is not np.uint8, channels is not None and one.channels != channels, bool(one.conversion)
+        return (
+            one.dtype is not np.uint8,
+            channels is not None and one.channels != channels,
+            bool(one.conversion),
+        )
 
     return min(readable, key=rank, default=None)

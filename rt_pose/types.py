@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 Outcome = Literal["fired", "withheld", "suppressed"]
 Trigger = Literal["free", "line", "software"]
 ExposureSource = Literal["device", "host", "recording", "unavailable"]
-"""By the device's clock, mapped to the host's; known to the program itself; of a recording that is played; not
-known, and not invented."""
+"""By the device's clock, mapped to the host's; known to the program itself; of a recording that is played;
+not known, and not invented."""
 Action = Literal["pulse", "train", "level", "analog", "message", "stop"]
 FloatArray = NDArray[np.float64]
 

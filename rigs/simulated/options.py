@@ -44,8 +44,8 @@ class SimulatedOptions:
     led: LedOptions | None = None
     """A light in view that is on while a command of an output of the same world lasts; none without it."""
     drift_ppm: float | None = None
-    """The camera stamps its frames by a clock of its own, which runs fast by so much, and the host's time of an
-    exposure is found from its stamps as with a real camera; without it the exposures are known exactly."""
+    """The camera stamps its frames by a clock of its own, which runs fast by so much, and the host's time of
+    an exposure is found from its stamps as with a real camera; without it the exposures are known exactly."""
     disconnect_s: float | None = None
     """The camera is unplugged this long after its first opening; without it, never."""
     gone_s: float = 2.0

@@ -79,7 +79,9 @@ def _check(source: Source, options: Namespace) -> None:
     from rt_pose import drivers
 
     rigs.register()
-    drivers.report_drivers(source, ["outputs", "inputs"] if options.camera else ["cameras", "outputs", "inputs"])
+    drivers.report_drivers(
+        source, ["outputs", "inputs"] if options.camera else ["cameras", "outputs", "inputs"]
+    )
     if options.config is not None:
         if options.camera:
             options.config.cameras = _replace_camera(options.config.cameras, options.camera)
@@ -105,8 +107,8 @@ def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, Ca
     if "/" in spec or Path(spec).suffix or Path(spec).exists():
         return {name: CameraConfig("video", options_of("video") | {"path": spec})}
     raise UserError(
-        f"--camera {spec}: expected sim, the path of a recording, or DRIVER:SERIAL (video:PATH, images:FOLDER, "
-        f"stream:SOURCE) with one of the drivers {', '.join(known)}"
+        f"--camera {spec}: expected sim, the path of a recording, or DRIVER:SERIAL (video:PATH, "
+        f"images:FOLDER, stream:SOURCE) with one of the drivers {', '.join(known)}"
     )
 
 

@@ -46,8 +46,8 @@ class CameraConfig:
     model: str = ""
     """Folder of a model package of its own, with the same keypoints; the run's `model` where not given."""
     reconnect: str = "0 s"
-    """How long a camera that is gone is tried again, such as `30 s`; 0: its loss ends the run. Outputs are safe
-    and disarmed at once in both cases, and stay so until `arm`."""
+    """How long a camera that is gone is tried again, such as `30 s`; 0: its loss ends the run. Outputs are
+    safe and disarmed at once in both cases, and stay so until `arm`."""
 
 
 @dataclass
@@ -178,8 +178,8 @@ class RecordConfig:
     video: bool = True
     """Record every camera to CAMERA.mkv with a table of frame times."""
     codec: Literal["h264", "ffv1"] = "h264"
-    """h264: small, for the eye and for training; ffv1: lossless, about three times the processor time and many
-    times the disk."""
+    """h264: small, for the eye and for training; ffv1: lossless, about three times the processor time and
+    many times the disk."""
     sign_with: str = ""
     """PEM file of an Ed25519 private key, with which the session is signed at its end; none: it is sealed
     without a signature, which shows damage but not who wrote it."""

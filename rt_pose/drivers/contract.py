@@ -70,9 +70,8 @@ class Camera(Protocol):
 
     Life: `__init__` (no side effects), `open` (all or nothing, may be called again after `close`), `arm`,
     `start`, `grab` until it returns None or raises, `close` (idempotent). After a fault the program may close
-    the camera and open it again. A class whose devices are told apart by another option than `serial` names it
-    as `named_by`: `rt-pose run --camera DRIVER:NAME` sets that.
-    """
+    the camera and open it again. A class whose devices are told apart by another option than `serial` names
+    it as `named_by`: `rt-pose run --camera DRIVER:NAME` sets that."""
 
     Options: ClassVar[type]
     contract: ClassVar[int]
@@ -203,8 +202,8 @@ class ClockedCamera(Camera, Protocol):
 
 
 class CameraFault(Exception):
-    """The device is gone or no longer works: outputs become safe, and the session is closed properly or, where
-    the configuration says so, the camera is opened again."""
+    """The device is gone or no longer works: outputs become safe, and the session is closed properly or,
+    where the configuration says so, the camera is opened again."""
 
 
 class Output(Protocol):

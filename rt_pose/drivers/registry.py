@@ -1,4 +1,5 @@
-"""The table of drivers, filled by decorators, and what makes a configuration's cameras, outputs and inputs."""
+"""The table of drivers, filled by decorators, and what makes a configuration's cameras, outputs and
+inputs."""
 
 from __future__ import annotations
 

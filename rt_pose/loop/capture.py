@@ -55,7 +55,8 @@ class StartGate:
         cameras
             How many it waits for.
         """
-        self._barrier = threading.Barrier(cameras)
+        self._changed = threading.Condition()
+        self._unarmed, self._aborted = cameras, False
 
     def wait(self) -> bool:
         """Wait for the other cameras.
@@ -65,15 +66,17 @@ class StartGate:
         bool
             Whether all are armed; False where one has failed or the run ends.
         """
-        try:
-            self._barrier.wait()
-        except threading.BrokenBarrierError:
-            return False
-        return True
+        with self._changed:
+            self._unarmed -= 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._unarmed <= 0 or self._aborted)
+            return self._unarmed <= 0
 
     def abort(self) -> None:
-        """Let go of whoever waits: there will be no start."""
-        self._barrier.abort()
+        """Let go of whoever waits: there will be no start. Nothing happens where all have started."""
+        with self._changed:
+            self._aborted = True
+            self._changed.notify_all()
 
 
 class CaptureThread:
@@ -227,7 +230,8 @@ class CaptureThread:
         return True
 
     def _reopen(self, error: CameraFault) -> None:
-        """Open the camera again, as often as it takes within its time; raises the fault where that is over."""
+        """Open the camera again, as often as it takes within its time; raises the fault where that is
+        over."""
         until_ns = self._clock.now_ns() + round(self._reconnect_s * NS_PER_S)
         why = str(error)
         while not self._stopping.wait(REOPEN_PAUSE_S):
@@ -238,7 +242,8 @@ class CaptureThread:
                     self._camera.arm()
                     self._camera.start()
                     return
-                why = f"it came back with other frames ({_frame_shape(info)} instead of {_frame_shape(self._info)})"
+                shapes = f"{_frame_shape(info)} instead of {_frame_shape(self._info)}"
+                why = f"it came back with other frames ({shapes})"
             except (CameraFault, UserError) as again:
                 why = str(again)
             if self._clock.now_ns() >= until_ns:
@@ -285,9 +290,7 @@ class CaptureThread:
                 )
             )
 
-    def _drop(
-        self, t_ns: int, stage: str, reason: str, count: int, first: int | None
-    ) -> DropRecord:
+    def _drop(self, t_ns: int, stage: str, reason: str, count: int, first: int | None) -> DropRecord:
         return DropRecord(
             t_ns=t_ns, stage=stage, reason=reason, count=count, camera=self.name, first_index=first
         )

@@ -31,11 +31,11 @@ from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.loop.camera_path import CameraPath
 from rt_pose.loop.capture import CaptureThread
-from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
 from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.frame_reporter import DecidedFrame, FrameReporter
+from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.loop.publish import Publisher
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import ControlRecord, EdgeRecord, End, Sink
@@ -292,7 +292,8 @@ class ClosedLoop:
             self._sink.send(EdgeRecord(t_ns=self.clock.now_ns(), seq=self._seq, edge=edge))
 
     def _disarm_for_losses(self) -> None:
-        """Disarm where a camera is gone, before any decision that does without it: it stays so until `arm`."""
+        """Disarm where a camera is gone, before any decision that does without it: it stays so until
+        `arm`."""
         while self._latest.losses:
             camera, why = self._latest.losses.popleft()
             self._arm("disarm")

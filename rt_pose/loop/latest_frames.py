@@ -1,4 +1,5 @@
-"""The slot between camera threads and the loop: the newest frame of each camera, and which cameras are gone."""
+"""The slot between camera threads and the loop: the newest frame of each camera, and which cameras are
+gone."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from rt_pose.types import Frame, FrameStamps
+from rt_pose.types import Frame
+
 
 @dataclass(slots=True)
 class TakenFrame:

@@ -23,9 +23,9 @@ from rt_pose.drivers import Camera, DriverContext, Input, Output, make_camera, m
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.inference.device import choose_device, raise_priority
-from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.control import ControlSocket
 from rt_pose.loop.curve import CurveServer, ServerKeys, read_keys
+from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
 from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
 from rt_pose.types import CameraInfo, InputInfo, OutputInfo

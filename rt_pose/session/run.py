@@ -454,7 +454,8 @@ class _Supervision:
             if name not in self._lost_cameras:
                 within = self._config.cameras[name].reconnect
                 self._warn(
-                    f"camera '{name}' is gone: {why}; disarmed, outputs are safe; it is opened again for {within}"
+                    f"camera '{name}' is gone: {why}; disarmed, outputs are safe; it is opened again for "
+                    f"{within}"
                 )
         for name in self._lost_cameras.keys() - lost.keys():
             self._warn(f"camera '{name}' is back; `arm` lets rules fire again")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,7 +27,9 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     return Session.read(folder / "session")
 
 
-def listen(address: str, found: list[tuple[str, dict[str, Any], bytes]], ended: threading.Event) -> threading.Thread:
+def listen(
+    address: str, found: list[tuple[str, dict[str, Any], bytes]], ended: threading.Event
+) -> threading.Thread:
     def take() -> None:
         with zmq.Context.instance().socket(zmq.SUB) as socket:
             socket.setsockopt(zmq.SUBSCRIBE, b"")

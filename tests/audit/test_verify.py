@@ -53,7 +53,13 @@ def test_what_nobody_touched_holds_and_names_its_key(signed: Path, keys: tuple[P
     assert (found.fails, found.open) == ([], [])
     said = "\n".join(found.lines())
     assert found.exit_code == ExitCode.DONE
-    for part in ("links prove its first", "4 of 4 files are untouched", "by the key of --key", "identical", "package"):
+    for part in (
+        "links prove its first",
+        "4 of 4 files are untouched",
+        "by the key of --key",
+        "identical",
+        "package",
+    ):
         assert part in said
     assert read_chain(signed / LOG_NAME).links >= 5
 
@@ -166,7 +172,7 @@ def test_the_command_prints_and_exits(session: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_key_that_is_none_is_refused_before_the_run(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be read .*openssl genpkey"):
+    with pytest.raises(UserError, match=r"cannot be read .*openssl genpkey"):
         read_private_key(str(tmp_path / "nowhere.pem"))
     (tmp_path / "text.pem").write_text("no key")
     with pytest.raises(UserError, match="no private key without a password"):

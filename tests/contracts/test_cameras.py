@@ -47,7 +47,9 @@ CASES: dict[str, CameraCase] = {
         lambda folder: {"source": "test:testsrc2", "rate_hz": 100, "size": [64, 48]}, regular=False
     ),
     "zmq": CameraCase(
-        lambda folder: {"address": SENDER, "rate_hz": 100}, around=lambda folder: sender(SENDER), regular=False
+        lambda folder: {"address": SENDER, "rate_hz": 100},
+        around=lambda folder: sender(SENDER),
+        regular=False,
     ),
 }
 """How each driver is opened here, with its real part."""

@@ -282,7 +282,10 @@ def test_cameras_start_when_all_are_armed() -> None:
     cameras = [EventfulCamera([]), EventfulCamera([])]
     release = threading.Event()
     for name, camera in zip("ab", cameras, strict=True):
-        camera.arm = lambda name=name: (release.wait(5.0) if name == "b" else None, order.append(f"arm {name}"))  # type: ignore[method-assign, misc]
+        camera.arm = lambda name=name: (
+            release.wait(5.0) if name == "b" else None,
+            order.append(f"arm {name}"),
+        )  # type: ignore[method-assign, misc]
         camera.start = lambda name=name: order.append(f"start {name}")  # type: ignore[method-assign, misc]
     latest, rings = LatestFrames(["cam"]), [FrameRing.create(INFO) for _ in cameras]
     threads = [
@@ -321,7 +324,9 @@ def test_no_camera_starts_where_one_cannot_be_armed() -> None:
         ring.close()
 
 
-def reconnecting(ring: FrameRing, camera: EventfulCamera, seconds: float) -> tuple[Any, LatestFrames, Notebook]:
+def reconnecting(
+    ring: FrameRing, camera: EventfulCamera, seconds: float
+) -> tuple[Any, LatestFrames, Notebook]:
     latest, notebook = LatestFrames(["cam"], every_frame=True), Notebook()
     thread = CaptureThread(
         camera, ring, latest, HostClock(), lambda: notebook, info=INFO, reconnect_s=seconds
