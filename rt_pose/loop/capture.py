@@ -124,6 +124,8 @@ class CaptureThread:
         self._reconnect_s = reconnect_s
         self._next_slot = 0
         self._last: FrameStamps | None = None
+        self._failed_since_last = 0
+        """Failed frames after the last whole one that the device has counted: they are part of a gap."""
         self._ahead: tuple[int, int] | None = (0, 0)
         """What a camera that came back has to be ahead by in index and epoch; None until its first frame."""
         self._stopping = threading.Event()
@@ -223,6 +225,7 @@ class CaptureThread:
             return False
         if isinstance(grabbed, FailedFrame):
             self.counts.failed += grabbed.count
+            self._failed_since_last += grabbed.count if grabbed.index is not None else 0
             reason, index = f"failed in the device: {grabbed.reason}", grabbed.index
             sink.send(self._drop(self._clock.now_ns(), "camera", reason, grabbed.count, index))
         elif not isinstance(grabbed, NoFrameYet):
@@ -273,8 +276,9 @@ class CaptureThread:
             index = replaced.frame.stamps.index
             sink.send(self._drop(now, "capture", "superseded by a newer frame", 1, index))
         last, self._last = self._last, stamps
-        if last is not None and last.epoch == stamps.epoch and stamps.index > last.index + 1:
-            lost = stamps.index - last.index - 1
+        failed, self._failed_since_last = self._failed_since_last, 0
+        if last is not None and last.epoch == stamps.epoch and stamps.index > last.index + 1 + failed:
+            lost = stamps.index - last.index - 1 - failed
             counts.device_gaps += lost
             sink.send(self._drop(now, "device", "gap in the device's frame counter", lost, last.index + 1))
         truth = self._camera.truth(own.index)
