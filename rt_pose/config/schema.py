@@ -219,9 +219,9 @@ class RunConfig:
     """What to do where the chain from image to keypoints, timed at the start, takes longer than the budget or
     a rule's deadline, so that it can never be met."""
     certificate: Literal["auto", "require", "warn", "off"] = "auto"
-    """What a latency certificate of `rt-pose rig loopback` leads to that is missing, too old, of other settings
-    or over the deadlines. require: the run does not arm; warn: it says so; off: none is looked for. auto: warn
-    where frames come from a device, off for recordings and the simulated rig."""
+    """What a latency certificate of `rt-pose rig loopback` leads to that is missing, too old, of other
+    settings or over the deadlines. require: the run does not arm; warn: it says so; off: none is looked for.
+    auto: warn where frames come from a device, off for recordings and the simulated rig."""
     certificate_file: str = ""
     """Where it is; NAME.certificate.json beside this file NAME.yaml where not given."""
     certificate_max_days: float = 30.0
