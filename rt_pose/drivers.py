@@ -7,6 +7,7 @@ dataclass, registered under its name. Vendor packages are imported inside `open`
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -19,7 +20,17 @@ from rt_pose.clock import Clock
 from rt_pose.config.build import build, read_section
 from rt_pose.config.source import Source
 from rt_pose.errors import UserError, nearest
-from rt_pose.types import Ack, CameraInfo, Command, Edge, FloatArray, FrameStamps, InputInfo, OutputInfo
+from rt_pose.types import (
+    Ack,
+    CameraInfo,
+    Command,
+    Edge,
+    FloatArray,
+    FrameStamps,
+    InputInfo,
+    OutputInfo,
+    SwitchOrder,
+)
 
 
 @dataclass(slots=True)
@@ -293,6 +304,33 @@ class Input(Protocol):
 
     def close(self) -> None:
         """Release the device."""
+        ...
+
+
+@runtime_checkable
+class ReportingInput(Input, Protocol):
+    """An input that can lose edges, or its device, and says so."""
+
+    lost: int
+    """Edges that it knows it has not delivered."""
+    notices: deque[str]
+    """What it has to report, a line each: its thread appends, the loop takes."""
+
+
+@runtime_checkable
+class OperatedInput(Input, Protocol):
+    """An input that the operator switches: by a key of the run's terminal (`InputInfo.key`) or an order."""
+
+    def switch(self, order: SwitchOrder, t_ns: int) -> None:
+        """Switch the line. Never waits; from any thread.
+
+        Parameters
+        ----------
+        order
+            What the operator does.
+        t_ns
+            When, host time, ns.
+        """
         ...
 
 

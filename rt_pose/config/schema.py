@@ -154,7 +154,7 @@ class PublishConfig:
     address: str = "tcp://127.0.0.1:5790"
     """PUB socket: poses, events, acks, stats, meta, frames."""
     control: str = "tcp://127.0.0.1:5791"
-    """ROUTER socket: status, meta, start, stop, arm, disarm, block, set, mark."""
+    """ROUTER socket: status, meta, start, stop, arm, disarm, emergency, block, set, mark, input."""
     prediction: bool = True
     """Also publish the pose predicted for the time of effect."""
     frame_rate_hz: float = 15.0

@@ -15,6 +15,7 @@ from typing import Any
 from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config.build import duration_ns
 from rt_pose.config.schema import RunConfig
+from rt_pose.drivers import OperatedInput
 from rt_pose.inference.choose_engine import bare_forward_ms
 from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import CaptureThread, FrameRing, LatestFrames
@@ -195,6 +196,7 @@ def assemble(
             housekeeping,
             actuators.emergency,
             check=loop.protocol.check,
+            inputs={info.name: line for info, line in opened.inputs if isinstance(line, OperatedInput)},
         )
         stack.callback(control.stop)
         return Assembled(
@@ -231,7 +233,7 @@ def _channels(opened: Opened, sink: Sink, clock: Clock) -> Channels:
     heartbeat, within = Heartbeat(), opened.config.safety.heartbeat_until
     until_ns = duration_ns(within, "configuration: safety.heartbeat_until")
     actuators = Actuators(opened.outputs, clock, heartbeat, until_ns, _recoveries(opened.config))
-    edges = EdgeInbox(opened.inputs, clock)
+    edges = EdgeInbox(opened.inputs, clock, actuators.notices)
     return Channels(deque(), actuators, opened.publisher, sink, heartbeat, edges)
 
 
