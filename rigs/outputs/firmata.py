@@ -24,11 +24,12 @@ from rigs.firmata import (
     set_pin,
     set_pwm,
 )
+from rigs.hang_guard import HEARTBEAT_MS
 from rigs.option_checks import check_delay
 from rigs.serial_link import DeviceFault
 from rigs.serial_ports import check_serial_port, find_boards
 from rigs.shared_port import SharedPort, shared_port
-from rigs.timed_lines import ANALOG, HEARTBEAT_MS, ON_OFF, TimedLines, Undelivered, Written
+from rigs.timed_lines import ANALOG, ON_OFF, TimedLines, Undelivered, Written
 from rt_pose.clock import NS_PER_MS
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
 from rt_pose.errors import UserError

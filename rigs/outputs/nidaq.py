@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from rigs.hang_guard import HEARTBEAT_MS
 from rigs.option_checks import check_delay
 from rigs.serial_link import DeviceFault
-from rigs.timed_lines import ANALOG, HEARTBEAT_MS, ON_OFF, TimedLines, Undelivered, Written
+from rigs.timed_lines import ANALOG, ON_OFF, TimedLines, Undelivered, Written
 from rt_pose import extras
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
 from rt_pose.errors import UserError, nearest

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rigs.hang_guard import HEARTBEAT_MS, HangGuard
 from rigs.option_checks import check_delay
 from rigs.serial_link import DeviceFault
 from rigs.sounds import CHUNK, Voice, make_voice, plan_sound
-from rigs.timed_lines import ANALOG, HEARTBEAT_MS
+from rigs.timed_lines import ANALOG
 from rt_pose import extras
 from rt_pose.clock import NS_PER_S
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
@@ -63,7 +64,7 @@ class SoundOutput:
         self._stream_lock = threading.Lock()
         self._mono = np.zeros(CHUNK, np.float32)
         self._gaps = self._gaps_reported = 0
-        self._was_alive = False
+        self._guard = HangGuard(self.safe_state, "all sounds were ended")
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
@@ -161,11 +162,7 @@ class SoundOutput:
         if self._stream is None:
             return []
         self._raise_ended()
-        reported = []
-        was_alive, self._was_alive = self._was_alive, alive
-        if was_alive and not alive:
-            self.safe_state()
-            reported.append("the loop does not turn: all sounds were ended")
+        reported = self._guard.heartbeat(alive)
         new, self._gaps_reported = self._gaps - self._gaps_reported, self._gaps
         if new:
             reported.append(f"the buffer ran empty {new} times: sounds had gaps; give a longer `latency_ms`")
