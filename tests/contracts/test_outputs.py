@@ -30,7 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "serial_ttl": {"port": "of the simulated box", "delay_ms": 0.0, "watchdog_ms": 5000, "answer_ms": 4000},
     "firmata": {"port": "of the simulated board", "pins": [9], "pwm": [9], "delay_ms": 0.0},
     "harp": {"port": "of the simulated board", "delay_ms": 0.0, "watchdog_ms": 5000},
-    "sound": {"device": CARD, "sounds": ["1000 Hz"]},
+    "sound": {"device": CARD, "sounds": ["1000 Hz"], "latency_ms": 50.0},
     "nidaq": {"device": "Dev1"},
 }
 """How each driver is opened here."""

@@ -100,7 +100,7 @@ def test_ramps_longer_than_the_sound_are_shortened() -> None:
 
 def test_a_tone_has_its_frequency_and_repeats_without_a_step() -> None:
     voice = make_voice("4000 Hz", RATE_HZ, "here")
-    voice.play(plan(action="level"))
+    voice.play(plan(action="level", duration_us=0))
     signal = played(voice, 2 * RATE_HZ)
     spectrum = np.abs(np.fft.rfft(signal))
     assert spectrum.argmax() == 8000

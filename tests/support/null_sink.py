@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 RATE_HZ = 48_000
 CARD = "null_sink"
-ASOUND = f"pcm.{CARD} {{ type pulse }}\nctl.{CARD} {{ type pulse }}\n"
+ASOUND = f"</usr/share/alsa/alsa.conf>\npcm.{CARD} {{ type pulse }}\n"
+"""PortAudio aborts where ALSA's own definitions are missing."""
 BEGIN_S = 10.0
 
 

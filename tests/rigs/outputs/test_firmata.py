@@ -187,8 +187,9 @@ def test_other_boards_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rigs.firmata.OPEN_TIMEOUT_NS", 300 * NS_PER_MS)
     with FirmataBoard() as board:
         board.ail("silent")
-        with pytest.raises(UserError, match="no answer within 0 s; is StandardFirmata on the board"):
+        with pytest.raises(UserError, match="no answer within 0 s; is StandardFirmata on it"):
             make(port=board.port).open()
+        monkeypatch.undo()
         board.ail("well")
         with pytest.raises(UserError, match="pin 1 of this board cannot be OUTPUT; those that can: 2, 3, 4"):
             make(port=board.port, pins=[1]).open()

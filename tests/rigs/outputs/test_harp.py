@@ -118,6 +118,7 @@ def test_what_is_made_low_stays_low_whatever_heartbeats_come(board: HarpBoard, l
     def beats() -> None:
         while not end.is_set():
             lines.heartbeat(True)
+            end.wait(0.002)
 
     assert lines.send(command()).ok
     thread = threading.Thread(target=beats)
@@ -192,6 +193,7 @@ def test_other_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         output = make(port=board.port)
         with pytest.raises(UserError, match="no answer within 0 s; is it a Harp device"):
             output.open()
+        monkeypatch.undo()
         board.ail("well")
         assert output.open().driver == "harp"
         output.close()

@@ -34,7 +34,7 @@ def sink() -> Iterator[NullSink]:
 
 @pytest.fixture
 def speaker(sink: NullSink) -> Iterator[SoundOutput]:
-    made = make(device=CARD, sounds=["1000 Hz", "4000 Hz"], latency_ms=20.0)
+    made = make(device=CARD, sounds=["1000 Hz", "4000 Hz"], latency_ms=150.0)
     yield made
     made.close()
 
@@ -102,7 +102,7 @@ def test_a_wav_file_is_played(sink: NullSink, tmp_path: Path) -> None:
         file.setparams((1, 2, RATE_HZ, 0, "NONE", ""))
         turns = np.arange(RATE_HZ // 10) * 2000 / RATE_HZ
         file.writeframes((np.sin(2 * np.pi * turns) * 30_000).astype("<i2").tobytes())
-    speaker = make(device=CARD, sounds=[str(path)], volume=1.0)
+    speaker = make(device=CARD, sounds=[str(path)], volume=1.0, latency_ms=150.0)
     speaker.open()
     with sink.record() as recorded:
         assert speaker.send(command(duration_us=5_000_000)).ok
