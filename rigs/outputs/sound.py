@@ -26,7 +26,9 @@ from rt_pose.types import Ack, Command, OutputInfo
 
 LIBRARY_REMEDY = "PortAudio is not installed: `sudo apt install libportaudio2`"
 NOT_TRIED = "not run on a real sound card yet"
-TAKEN_WITHIN_S = 0.5
+TAKEN_WITHIN_S = 2.0
+RUNNING_WITHIN_S = 5.0
+"""A sound server may think for a second before a new stream moves."""
 
 
 @dataclass
@@ -64,6 +66,8 @@ class SoundOutput:
         self._stream_lock = threading.Lock()
         self._mono = np.zeros(CHUNK, np.float32)
         self._gaps = self._gaps_reported = 0
+        self._samples = 0
+        """What the sound card has taken."""
         self._guard = HangGuard(self.safe_state, "all sounds were ended")
 
     @classmethod
@@ -92,6 +96,7 @@ class SoundOutput:
         where = f"outputs.{self._name}"
         sounddevice = _library(where)
         self.close()
+        self._samples = 0
         options = self._options
         self._voices = [make_voice(s, options.rate_hz, f"{where}.options.sounds") for s in options.sounds]
         try:
@@ -111,6 +116,7 @@ class SoundOutput:
                 f"{where}: the sound card '{options.device or 'default'}' cannot be used: {error}"
             ) from error
         buffer_ms = float(self._stream.latency) * 1000
+        self._wait_until_it_runs(2 * buffer_ms, where)
         return OutputInfo(
             name=self._name,
             driver="sound",
@@ -169,24 +175,9 @@ class SoundOutput:
         return reported
 
     def safe_state(self) -> None:
-        """See `Output.safe_state`. What is in the buffer already is thrown away.
-
-        Raises
-        ------
-        DeviceFault
-            Where the stream cannot be ended.
-        """
-        was_playing = any(voice.playing for voice in self._voices)
+        """See `Output.safe_state`. What is in the buffer already still sounds: that is the stated delay."""
         for voice in self._voices:
             voice.play(None)
-        with self._stream_lock:
-            if self._stream is None or not was_playing:
-                return
-            try:
-                self._stream.abort()
-                self._stream.start()
-            except Exception as error:
-                raise DeviceFault(f"the sound card's stream cannot be ended: {error}") from error
 
     def close(self) -> None:
         """See `Output.close`."""
@@ -197,10 +188,19 @@ class SoundOutput:
             if stream is not None:
                 stream.close(ignore_errors=True)
 
+    def _wait_until_it_runs(self, buffered_ms: float, where: str) -> None:
+        end_ns = self._clock.now_ns() + round(RUNNING_WITHIN_S * NS_PER_S)
+        while self._samples < buffered_ms / 1000 * self._options.rate_hz:
+            if self._clock.now_ns() > end_ns:
+                self.close()
+                raise UserError(f"{where}: the sound card takes no samples; is another program blocking it?")
+            self._clock.sleep_until_ns(self._clock.now_ns() + NS_PER_S // 200)
+
     def _fill(self, out: NDArray[np.float32], frames: int, time: Any, status: Any) -> None:
         """Fill the sound card's next buffer, in a thread of its library."""
         if status.output_underflow:
             self._gaps += 1
+        self._samples += frames
         ahead_ns = max(0, round((time.outputBufferDacTime - time.currentTime) * NS_PER_S))
         t_ns = self._clock.now_ns() + ahead_ns
         for begin in range(0, frames, CHUNK):

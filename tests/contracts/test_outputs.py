@@ -28,8 +28,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "simulated": {"delay_ms": 2.0},
     # On a pseudo-terminal bytes take no time. The watchdog is the bench's business, not this suite's.
     "serial_ttl": {"port": "of the simulated box", "delay_ms": 0.0, "watchdog_ms": 5000, "answer_ms": 4000},
-    "firmata": {"port": "of the simulated board", "pins": [9], "pwm": [9], "delay_ms": 0.0},
-    "harp": {"port": "of the simulated board", "delay_ms": 0.0, "watchdog_ms": 5000},
+    "firmata": {
+        "port": "of the simulated board",
+        "pins": [9],
+        "pwm": [9],
+        "delay_ms": 0.0,
+        "answer_ms": 1000,
+    },
+    "harp": {"port": "of the simulated board", "delay_ms": 0.0, "watchdog_ms": 5000, "answer_ms": 4000},
     "sound": {"device": CARD, "sounds": ["1000 Hz"], "latency_ms": 50.0},
     "nidaq": {"device": "Dev1"},
 }
@@ -106,7 +112,7 @@ def test_every_command_is_acknowledged_in_order(output: Output) -> None:
         before = clock.now_ns()
         ack = output.send(pulse(number))
         after = clock.now_ns()
-        assert ack.ok
+        assert ack.ok, ack.detail
         assert (ack.command_id, ack.output) == (number, "laser")
         assert ack.t_sent_ns is not None
         assert before <= ack.t_sent_ns <= after
@@ -133,7 +139,8 @@ def test_every_action_is_acknowledged(output: Output, action: dict[str, Any]) ->
     info = output.open()
     ack = output.send(Command(id=4, event_id=None, output="laser", line=0, **action))
     refusal = NOT_TAKEN.get((info.driver, action["action"]), "")
-    assert (ack.ok, ack.detail) == (not refusal, refusal)
+    assert ack.ok == (not refusal), ack.detail
+    assert refusal in ack.detail
 
 
 def test_safe_state_may_come_from_another_thread_during_a_send(output: Output) -> None:
@@ -141,7 +148,8 @@ def test_safe_state_may_come_from_another_thread_during_a_send(output: Output) -
     with ThreadPoolExecutor(2) as pool:
         sending = pool.submit(lambda: [output.send(pulse(i)) for i in range(30)])
         safe = pool.submit(lambda: [output.safe_state() for _ in range(30)])
-        assert all(ack.ok or "made safe" in ack.detail for ack in sending.result(timeout=30))
+        acks = sending.result(timeout=30)
+        assert {ack.detail for ack in acks if not ack.ok} <= {"made safe before it began to sound"}
         safe.result(timeout=30)
 
 
@@ -207,8 +215,8 @@ def test_a_negative_delay_is_refused() -> None:
 ILLS = ("silent", "garbage", "late", "unplugged")
 ANSWERS_MS = {
     "serial_ttl": {"watchdog_ms": 400, "answer_ms": 40},
-    "firmata": {},
-    "harp": {"watchdog_ms": 400},
+    "firmata": {"answer_ms": 100},
+    "harp": {"watchdog_ms": 400, "answer_ms": 100},
 }
 LATE_MS = 300
 
