@@ -7,6 +7,7 @@ nothing from a device that is gone. Outputs and inputs are the same in both.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol, runtime_checkable
@@ -16,7 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import Clock
-from rt_pose.types import Ack, CameraInfo, Command, Edge, FloatArray, FrameStamps, InputInfo, OutputInfo
+from rt_pose.types import (
+    Ack,
+    CameraInfo,
+    Command,
+    Edge,
+    FloatArray,
+    FrameStamps,
+    InputInfo,
+    OutputInfo,
+    SwitchOrder,
+)
 
 CONTRACT = 2
 """The version that this program follows. A driver class names its own as `contract`; without it, it is 1."""
@@ -353,4 +364,31 @@ class Input(Protocol):
 
     def close(self) -> None:
         """Release the device."""
+        ...
+
+
+@runtime_checkable
+class ReportingInput(Input, Protocol):
+    """An input that can lose edges, or its device, and says so."""
+
+    lost: int
+    """Edges that it knows it has not delivered."""
+    notices: deque[str]
+    """What it has to report, a line each: its thread appends, the loop takes."""
+
+
+@runtime_checkable
+class OperatedInput(Input, Protocol):
+    """An input that the operator switches: by a key of the run's terminal (`InputInfo.key`) or an order."""
+
+    def switch(self, order: SwitchOrder, t_ns: int) -> None:
+        """Switch the line. Never waits; from any thread.
+
+        Parameters
+        ----------
+        order
+            What the operator does.
+        t_ns
+            When, host time, ns.
+        """
         ...
