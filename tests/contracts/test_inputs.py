@@ -14,8 +14,8 @@ from support.firmata_board import FirmataBoard
 from support.input_edges import Edges
 
 import rigs
-from rigs.outputs.osc import encode_osc
 from rigs.firmware.simulate import SimulatedBox
+from rigs.outputs.osc import encode_osc
 from rt_pose.clock import HostClock
 from rt_pose.drivers import DriverContext, Input, OperatedInput, input_driver, inputs, make_input
 from rt_pose.errors import UserError

@@ -48,6 +48,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "zmq_push": {},
 }
 """How each driver is opened here."""
+BOXES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "firmata": FirmataBoard,
+    "harp": HarpBoard,
+    "serial_ttl": SimulatedBox,
+}
+"""Boards that can be made to misbehave."""
 HARDWARE = {"nidaq": "not run on a device: NI's driver is not there (see tests/rigs/outputs/test_nidaq.py)"}
 """Drivers of which nothing can be opened without a device, and why."""
 
