@@ -188,7 +188,7 @@ def test_a_stream_of_another_kind_is_refused() -> None:
         ({"stream": "a'b", "on_marker": "x"}, "cannot search for a name with an apostrophe"),
         (
             {"stream": "a", "threshold": 1.0, "off_marker": "x"},
-            r"options\.off_marker: only a stream of markers",
+            r"options\.off_marker: only a stream",
         ),
         ({"stream": "a", "threshold": 1.0, "hysteresis": -1.0}, "expected 0 or more, got -1"),
         ({"stream": "a", "threshold": 1.0, "channel": -1}, "expected 0 or more, got -1"),
