@@ -77,7 +77,7 @@ class SerialTtlInput(InputThread):
         """See `ReportingInput.notices`."""
         self.lost = 0
         """See `ReportingInput.lost`."""
-        self._forget()
+        self._reset()
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
@@ -93,7 +93,7 @@ class SerialTtlInput(InputThread):
             Where no box answers, or it has no such line.
         """
         self.close()
-        self._forget()
+        self._reset()
         shared = shared_port(self._options, self._context, self._where, BoxLink)
         link = shared.attach(self._place, self._where, self._take_later)
         self._shared = shared
@@ -132,7 +132,7 @@ class SerialTtlInput(InputThread):
         if shared is not None:
             shared.detach(self._place)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._device = DeviceClock()
         self._asked_ns: dict[int, int] = {}
         """Questions that wait for their answer, by number."""

@@ -82,7 +82,7 @@ class HarpOutput:
         self._lines = TimedLines(name, len(self._bits), context.clock, self._write, self._off, ON_OFF)
         self._hold_lock = threading.Lock()
         """No heartbeat may raise a line again that another thread has just made low."""
-        self._forget()
+        self._reset()
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
@@ -98,7 +98,7 @@ class HarpOutput:
             Where no Behavior board answers.
         """
         self.close()
-        self._forget()
+        self._reset()
         port = shared_port(self._options, self._context, self._where, HarpLink)
         self._link = port.attach("output", self._where, self._take)
         self._port = port
@@ -184,7 +184,7 @@ class HarpOutput:
         if port is not None:
             port.detach("output")
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._device = DeviceClock()
         self._limits_ms: dict[int, int | None] = {}
         """By line: the length of the board's pulse under the present command; None: held by heartbeats."""

@@ -109,17 +109,23 @@ def test_a_box_gives_and_takes_in_one_run_and_its_loss_is_told(tmp_path: Path) -
         settings = config(
             package.path,
             outputs={
-                "laser": OutputConfig("serial_ttl", {"port": box.port}, recovery=RecoveryConfig(attempts=0))
+                "laser": OutputConfig(
+                    "serial_ttl",
+                    {"port": box.port, "watchdog_ms": 2000, "answer_ms": 1500},
+                    recovery=RecoveryConfig(attempts=0),
+                )
             },
             inputs={"lick": InputConfig("serial_ttl", {"port": box.port})},
             rules=[RuleConfig("licked", "line(lick)", ActionConfig("laser", "5 ms"))],
-            seconds=5.0,
+            seconds=60.0,
         )
 
         def lick(description: dict[str, Any]) -> None:
-            box.order("input 0 6 40000")
-            threading.Event().wait(1.0)
+            box.order("input 0 6 400000")
+            threading.Event().wait(3.5)
             box.order("pull")
+            threading.Event().wait(1.5)
+            send_order(description["addresses"]["control"], "stop")
 
         observer = ScriptedObserver(lick)
         result = run(settings, tmp_path / "session", observer)
@@ -129,7 +135,8 @@ def test_a_box_gives_and_takes_in_one_run_and_its_loss_is_told(tmp_path: Path) -
     assert [r.edge.on for r in session.edges] == [True, False] * 3
     for real, record in zip(box.input_edges, session.edges, strict=True):
         assert abs(record.edge.t_ns - real.t_ns) < 20_000_000
-    assert len(pulses) == len(rises) == len(session.events) == 3
+    assert len(rises) == len(session.events) == 3
+    assert len(pulses) == sum(record.event.outcome == "fired" for record in session.events)
     told = [(n.source, n.output, n.text) for n in session.notices]
     assert any(source == "input" and name == "lick" and "port" in text for source, name, text in told)
     assert any(source == "output" and name == "laser" for source, name, text in told)

@@ -46,7 +46,7 @@ def command(action: str = "level", line: int = 0, **changes: Any) -> Command:
     return Command(1, 1, "valve", line, action, **changes)  # type: ignore[arg-type]
 
 
-def beat(lines: HarpOutput, times: int, alive: bool = True) -> list[str]:
+def send_heartbeats(lines: HarpOutput, times: int, alive: bool = True) -> list[str]:
     """Heartbeats as the output's thread sends them, 20 ms apart."""
     reported: list[str] = []
     for _ in range(times):
@@ -95,7 +95,7 @@ def test_heartbeats_hold_a_level_and_the_board_drops_it_without_them(
 ) -> None:
     lines.open()
     assert lines.send(command(line=1)).ok
-    beat(lines, 30)
+    send_heartbeats(lines, 30)
     assert board.is_high(VALVE)
     last = lines._clock.now_ns()
     down = board.wait_for(VALVE, False)
@@ -105,9 +105,9 @@ def test_heartbeats_hold_a_level_and_the_board_drops_it_without_them(
 
 def test_where_the_loop_hangs_the_lines_go_off_at_once(board: HarpBoard, lines: HarpOutput) -> None:
     lines.open()
-    beat(lines, 1)
+    send_heartbeats(lines, 1)
     assert lines.send(command()).ok
-    assert beat(lines, 1, alive=False) == ["the loop does not turn: all lines were switched off"]
+    assert send_heartbeats(lines, 1, alive=False) == ["the loop does not turn: all lines were switched off"]
     assert not board.is_high(DO0)
 
 
@@ -147,13 +147,13 @@ def test_a_board_that_stops_answering_fails_the_command_then_the_output(
     board: HarpBoard, lines: HarpOutput, ill: str
 ) -> None:
     lines.open()
-    beat(lines, 1)
+    send_heartbeats(lines, 1)
     board.ail(ill)
     ack = lines.send(command())
     assert not ack.ok
     assert ack.detail == "no answer within 100 ms; whether it acted is not known"
     with pytest.raises((DeviceFault, Undelivered), match="no answer"):
-        beat(lines, 100)
+        send_heartbeats(lines, 100)
     with pytest.raises(Undelivered, match="no answer within 100 ms"):
         lines.safe_state()
     assert board.wait_for(DO0, False, timeout_s=1.0) or not board.is_high(DO0), "the board's own watchdog"
@@ -167,7 +167,7 @@ def test_a_pulled_cable_is_a_fault_and_the_board_drops_its_line(board: HarpBoard
     assert lines.send(command()).ok
     board.unplug()
     with pytest.raises(DeviceFault, match="its port"):
-        beat(lines, 100)
+        send_heartbeats(lines, 100)
     with pytest.raises(DeviceFault, match="its port"):
         lines.safe_state()
     lines.close()
