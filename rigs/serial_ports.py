@@ -47,7 +47,7 @@ def check_serial_port(options: PortOptions, where: str) -> None:
 
 
 def find_boards(driver: str, vendors: Container[int] | None = None, note: str = "") -> list[FoundDevice]:
-    """List the boards on USB that have a serial port. Whether the driver's firmware runs there, `open` tells.
+    """List the boards on USB that have a serial port; only `open` finds out whether the firmware runs there.
 
     Parameters
     ----------

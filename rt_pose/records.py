@@ -174,10 +174,13 @@ class SyncRecord(Record):
 
 
 class NoticeRecord(Record):
-    """What an output reported besides acks: a fault, a line that it dropped by itself."""
+    """What an output reported besides acks, an input besides edges: a fault, a line that it dropped."""
 
     output: str
+    """Name of the output or input."""
     text: str
+    source: str = "output"
+    """Whose name it is: output or input."""
 
 
 class DropRecord(Record):

@@ -24,6 +24,8 @@ ExposureSource = Literal["device", "host", "recording", "unavailable"]
 """By the device's clock, mapped to the host's; known to the program itself; of a recording that is played;
 not known, and not invented."""
 Action = Literal["pulse", "train", "level", "analog", "message", "stop", "aim"]
+SwitchOrder = Literal["on", "off", "press"]
+"""What an operator does to an input; press: what its key does."""
 FloatArray = NDArray[np.float64]
 
 
@@ -252,12 +254,17 @@ class InputInfo:
     detail: str = ""
     on: bool = False
     """Whether it is on already."""
+    key: str = ""
+    """The key of the run's terminal that switches it; none where there is none."""
 
 
 @dataclass(slots=True)
 class OutputNotice:
-    """What an output reports besides acks: a fault, a line that it dropped by itself."""
+    """What an output reports besides acks, an input besides edges: a fault, a line that it dropped."""
 
     output: str
+    """Name of the output or input."""
     t_ns: int
     text: str
+    source: Literal["output", "input"] = "output"
+    """Whose name it is."""

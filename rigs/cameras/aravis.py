@@ -184,7 +184,7 @@ def _release(held: list[Any]) -> None:
         while objects:
             objects.pop(0)
 
-    threading.Thread(target=let_go, args=(last,), name="rt-pose-aravis-release", daemon=True).start()
+    threading.Thread(target=let_go, args=(last,), name="aravis-release", daemon=True).start()
 
 
 @contextmanager

@@ -152,7 +152,7 @@ class _Device:
         """See `FrameSource.problem`."""
         return "it was unplugged or switched off" if self._camera.IsCameraDeviceRemoved() else ""
 
-    def close(self) -> None:
+    def close(self, gone: bool = False) -> None:  # noqa: ARG002
         """See `Device.close`."""
         _, genicam = library()
         with suppress(genicam.GenericException):  # of a camera that is gone

@@ -24,7 +24,7 @@ AGAIN_S = 1.0
 
 @dataclass
 class LslInputOptions:
-    """Which stream, and what of it is on and off. Give `on`, or `threshold`."""
+    """Which stream, and what of it is on and off. Give `on_marker`, or `threshold`."""
 
     stream: str = ""
     """Name of the stream (`rt-pose devices` lists them)."""
@@ -32,10 +32,10 @@ class LslInputOptions:
     """Identifier of its source, where several streams have the name."""
     channel: int = 0
     """Number of the channel, from 0."""
-    on: str = ""
+    on_marker: str = ""
     """The marker with which the line goes on."""
-    off: str = ""
-    """The marker with which it goes off; without it the line is on for a moment with each `on`."""
+    off_marker: str = ""
+    """The marker with which it goes off; without it the line is on for a moment each time."""
     threshold: float | None = None
     """The line goes on where the channel's value comes to this or more."""
     hysteresis: float = 0.0
@@ -156,9 +156,9 @@ class LslInput(InputThread):
         """What a sample makes of the line, in order; a text comes as its bytes, which may be any."""
         options = self._options
         if options.threshold is None:
-            if value == options.on.encode():
-                return (True,) if options.off else (True, False)
-            return (False,) if options.off and value == options.off.encode() else ()
+            if value == options.on_marker.encode():
+                return (True,) if options.off_marker else (True, False)
+            return (False,) if options.off_marker and value == options.off_marker.encode() else ()
         if value >= options.threshold:
             return (True,)
         return (False,) if value < options.threshold - options.hysteresis else ()
@@ -182,10 +182,10 @@ def _check(where: str, options: LslInputOptions) -> None:
         raise UserError(f"{where}.stream: expected the name of a stream; `rt-pose devices` lists them")
     if "'" in options.stream + options.source_id:
         raise UserError(f"{where}: LSL cannot search for a name with an apostrophe")
-    if bool(options.on) == (options.threshold is not None):
-        raise UserError(f"{where}: expected one of `on` (a marker) and `threshold` (of a channel)")
-    if options.off and not options.on:
-        raise UserError(f"{where}.off: only a stream of markers has one; leave it out")
+    if bool(options.on_marker) == (options.threshold is not None):
+        raise UserError(f"{where}: expected one of `on_marker` and `threshold`")
+    if options.off_marker and not options.on_marker:
+        raise UserError(f"{where}.off_marker: only a stream of markers has one; leave it out")
     if not options.hysteresis >= 0.0:
         raise UserError(f"{where}.hysteresis: expected 0 or more, got {options.hysteresis:g}")
     if not 0.0 <= options.wait_s <= 600.0:
@@ -199,7 +199,7 @@ def _check_fits(where: str, options: LslInputOptions, info: Any) -> None:
 
     texts = info.channel_format() == cf_string
     if texts != (options.threshold is None):
-        has, wanted = ("texts", "on") if texts else ("numbers", "threshold")
+        has, wanted = ("texts", "on_marker") if texts else ("numbers", "threshold")
         raise UserError(f"{where}: the LSL stream '{info.name()}' is one of {has}; give `{wanted}`")
     if options.channel >= info.channel_count():
         raise UserError(

@@ -78,7 +78,8 @@ def _send_all(
         while True:
             if clock.now_ns() >= next_meta_ns:
                 publisher.send("meta", meta)
-                next_meta_ns = clock.now_ns() + META_PERIOD_NS
+                now_ns = clock.now_ns()  # those who come within the first wait need it too
+                next_meta_ns = begun_ns if now_ns < begun_ns else now_ns + META_PERIOD_NS
             publisher.flush()
             if clock.now_ns() >= due_ns:
                 break

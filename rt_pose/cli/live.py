@@ -34,6 +34,7 @@ orders:
   set KEY VALUE    change a rule: rules.NAME.enabled true or false, rules.NAME.probability and
                    rules.NAME.release a number between 0 and 1, where the rule has one
   mark TEXT        write a note into the log
+  input NAME on    switch an input of the driver `key`: on, off, or press as its key does
 """
 
 
@@ -81,9 +82,7 @@ def check_run_options(source: Source, options: Namespace) -> None:
     from rt_pose import drivers
 
     rigs.register()
-    drivers.report_drivers(
-        source, ["outputs", "inputs"] if options.camera else ["cameras", "outputs", "inputs"]
-    )
+    drivers.report_drivers(source, [*([] if options.camera else ["cameras"]), "outputs", "inputs"])
     if options.config is not None:
         if options.camera:
             options.config.cameras = _replace_camera(options.config.cameras, options.camera)
@@ -169,7 +168,7 @@ def bridge_lsl_parser(parser: Parser) -> None:
 
 
 def order(options: Namespace) -> int:
-    """Give an order to a running loop: status, start, stop, arm, disarm, emergency, block, set, mark."""
+    """Give an order to a running loop: status, start, stop, arm, disarm, emergency, block, set, mark ..."""
     from rt_pose.session.orders import arguments, format_status, send_order
 
     words = arguments(options.do, options.words)

@@ -179,7 +179,7 @@ class PublishConfig:
     address: str = "tcp://127.0.0.1:5790"
     """PUB socket: poses, events, acks, stats, meta, frames."""
     control: str = "tcp://127.0.0.1:5791"
-    """ROUTER socket: status, meta, start, stop, arm, disarm, block, set, mark."""
+    """ROUTER socket: status, meta, start, stop, arm, disarm, emergency, block, set, mark, input."""
     format: Literal["msgpack", "json"] = "msgpack"
     """Of what is published. json, for programs that read no msgpack: the values of a pose then stand in its
     header, and what is not seen is null; it costs the loop some more."""

@@ -16,6 +16,7 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.config.build import duration_ns
 from rt_pose.config.certificate import Certification
 from rt_pose.config.schema import RunConfig
+from rt_pose.drivers import OperatedInput
 from rt_pose.inference.choose_engine import bare_forward_ms
 from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import CaptureThread, StartGate
@@ -205,6 +206,7 @@ def assemble(
             housekeeping,
             actuators.emergency,
             check=loop.protocol.check,
+            inputs={info.name: line for info, line in opened.inputs if isinstance(line, OperatedInput)},
         )
         stack.callback(control.stop)
         return Assembled(
@@ -247,7 +249,7 @@ def _channels(opened: Opened, sink: Sink, clock: Clock) -> Channels:
     heartbeat, within = Heartbeat(), opened.config.safety.heartbeat_until
     until_ns = duration_ns(within, "configuration: safety.heartbeat_until")
     actuators = Actuators(opened.outputs, clock, heartbeat, until_ns, _recoveries(opened.config))
-    edges = EdgeInbox(opened.inputs, clock)
+    edges = EdgeInbox(opened.inputs, clock, actuators.notices)
     return Channels(deque(), actuators, opened.publisher, sink, heartbeat, edges)
 
 

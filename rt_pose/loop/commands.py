@@ -204,12 +204,15 @@ class Commands:
         notices = self._actuators.notices
         while notices:
             notice = notices.popleft()
-            self._notices[notice.output] += 1
-            if notice.output in self._blind_outputs:
+            of_input = notice.source == "input"
+            self._notices[f"input {notice.output}" if of_input else notice.output] += 1
+            if notice.output in self._blind_outputs and not of_input:
                 self._blind_output_failed = True
             else:
-                self._last_notice = f"output '{notice.output}': {notice.text}"
-            sink.send(NoticeRecord(t_ns=notice.t_ns, output=notice.output, text=notice.text))
+                self._last_notice = f"{notice.source} '{notice.output}': {notice.text}"
+            sink.send(
+                NoticeRecord(t_ns=notice.t_ns, output=notice.output, text=notice.text, source=notice.source)
+            )
 
 
 def _total(counts: Counter[str], hidden: set[str]) -> int:

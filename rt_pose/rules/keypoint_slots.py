@@ -67,9 +67,9 @@ class KeypointSlots:
         """
         if isinstance(node, Call) and node.name == CENTROID:
             names = [self._member(part) for part in node.arguments]
-            for part, name in zip(node.arguments, names, strict=True):
-                if names.count(name) > 1:
-                    raise self._error(part.place, f"the centroid has '{name}' twice; expected each once")
+            for part, member in zip(node.arguments, names, strict=True):
+                if names.count(member) > 1:
+                    raise self._error(part.place, f"the centroid has '{member}' twice; expected each once")
             return self._slot(names, metric), _centroid(node)
         if not isinstance(node, Name):
             return None

@@ -116,6 +116,15 @@ class RunObserver:
             The immediate stop; it takes the name of who calls it, and may be called from any thread.
         """
 
+    def begin_inputs(self, press: Callable[[str], None]) -> None:
+        """Take what switches an input whose key was pressed; called before `ready`.
+
+        Parameters
+        ----------
+        press
+            Takes the name of the input; from any thread.
+        """
+
     def ready(self, description: dict[str, Any]) -> None:
         """Take note that everything is open; frames come next.
 
@@ -217,6 +226,7 @@ def _run(
         errors.check()
         assert description is not None
         observer.begin(lambda who: link.send("emergency", who))
+        observer.begin_inputs(lambda name: link.send("input", (name, clock.now_ns())))
         observer.ready(description)
         supervision = _Supervision(
             config, recorded, session_id, description, clock, observer, loop, link, register

@@ -67,7 +67,7 @@ def start() -> Iterator[Any]:
 
 def test_markers_switch_the_line_and_others_do_not(start: Any) -> None:
     out = outlet("test-in-markers")
-    got = start(stream="test-in-markers", on="poke in", off="poke out")
+    got = start(stream="test-in-markers", on_marker="poke in", off_marker="poke out")
     assert got.info.serial == "test-in-markers"
     assert "its clock known within" in got.info.detail
     for text in ("other", "poke in", "poke in", b"\xff\xfe", "poke out", "", "poke in"):
@@ -77,7 +77,7 @@ def test_markers_switch_the_line_and_others_do_not(start: Any) -> None:
 
 def test_a_marker_without_an_end_is_a_moment(start: Any) -> None:
     out = outlet("test-in-moment")
-    got = start(stream="test-in-moment", on="lick")
+    got = start(stream="test-in-moment", on_marker="lick")
     out.push_sample(["lick"])
     out.push_sample(["lick"])
     assert got.states(4) == [True, False, True, False]
@@ -94,7 +94,7 @@ def test_a_channel_crosses_a_threshold_with_hysteresis(start: Any) -> None:
 
 def test_an_edge_bears_the_time_of_its_sample(start: Any) -> None:
     out = outlet("test-in-times")
-    got = start(stream="test-in-times", on="on", off="off")
+    got = start(stream="test-in-times", on_marker="on", off_marker="off")
     now_ns, now_s = CLOCK.now_ns(), local_clock()
     out.push_sample(["on"], now_s - 0.5)
     out.push_sample(["off"], now_s - 0.2)
@@ -105,7 +105,7 @@ def test_an_edge_bears_the_time_of_its_sample(start: Any) -> None:
 
 def test_stamps_that_cannot_be_are_not_believed(start: Any) -> None:
     out = outlet("test-in-bad-times")
-    got = start(stream="test-in-bad-times", on="on")
+    got = start(stream="test-in-bad-times", on_marker="on")
     before_ns = CLOCK.now_ns()
     stamps = (local_clock() + 100.0, 1.0, float("inf"), 1e300, local_clock() - 3600.0)
     for stamp in stamps:
@@ -119,7 +119,7 @@ def test_stamps_that_cannot_be_are_not_believed(start: Any) -> None:
 
 def test_what_was_sent_before_the_start_is_past() -> None:
     out = outlet("test-in-before")
-    line = make(stream="test-in-before", on="on", off="off")
+    line = make(stream="test-in-before", on_marker="on", off_marker="off")
     line.open()
     out.push_sample(["on"])
     threading.Event().wait(0.2)
@@ -133,7 +133,7 @@ def test_what_was_sent_before_the_start_is_past() -> None:
 
 def test_a_stream_that_ends_and_comes_back_goes_on(start: Any) -> None:
     out = outlet("test-in-lost", source="")
-    got = start(stream="test-in-lost", on="on", off="off")
+    got = start(stream="test-in-lost", on_marker="on", off_marker="off")
     out.push_sample(["on"])
     assert got.states(1) == [True]
     before_ns = CLOCK.now_ns()
@@ -153,7 +153,7 @@ def test_a_stream_that_is_not_there_names_those_that_are() -> None:
     with pytest.raises(
         UserError, match=r"no LSL stream 'test-in-no' within 0\.2 s; there are: .*is its program"
     ):
-        make(stream="test-in-no", on="x", wait_s=0.2).open()
+        make(stream="test-in-no", on_marker="x", wait_s=0.2).open()
     descriptions = [device for device in LslInput.find() if "there" in device.serial]
     assert [device.serial for device in descriptions] == ["test-in-?[31mthere"], "nothing steers the terminal"
     assert descriptions[0].description.startswith("Markers, 1 channel")
@@ -162,7 +162,7 @@ def test_a_stream_that_is_not_there_names_those_that_are() -> None:
 
 def test_of_streams_with_one_name_the_source_is_wanted() -> None:
     both = [outlet("test-in-two", source=source) for source in ("left", "right")]
-    line = make(stream="test-in-two", source_id="right", on="x")
+    line = make(stream="test-in-two", source_id="right", on_marker="x")
     assert line.open().serial == "test-in-two"
     line.close()
     del both
@@ -170,10 +170,10 @@ def test_of_streams_with_one_name_the_source_is_wanted() -> None:
 
 def test_a_stream_of_another_kind_is_refused() -> None:
     texts, numbers = outlet("test-in-texts"), outlet("test-in-numbers", "int32")
-    with pytest.raises(UserError, match=r"'test-in-texts' is one of texts; give `on`"):
+    with pytest.raises(UserError, match=r"'test-in-texts' is one of texts; give `on_marker`"):
         make(stream="test-in-texts", threshold=1.0).open()
     with pytest.raises(UserError, match=r"'test-in-numbers' is one of numbers; give `threshold`"):
-        make(stream="test-in-numbers", on="1").open()
+        make(stream="test-in-numbers", on_marker="1").open()
     with pytest.raises(UserError, match=r"options\.channel: .*has the channels 0 to 0, got 3"):
         make(stream="test-in-numbers", threshold=1.0, channel=3).open()
     del texts, numbers
@@ -182,14 +182,17 @@ def test_a_stream_of_another_kind_is_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"on": "x"}, r"inputs\.lick\.options\.stream: expected the name of a stream"),
-        ({"stream": "a"}, "expected one of `on`"),
-        ({"stream": "a", "on": "x", "threshold": 1.0}, "expected one of `on`"),
-        ({"stream": "a'b", "on": "x"}, "cannot search for a name with an apostrophe"),
-        ({"stream": "a", "threshold": 1.0, "off": "x"}, r"options\.off: only a stream of markers"),
+        ({"on_marker": "x"}, r"inputs\.lick\.options\.stream: expected the name of a stream"),
+        ({"stream": "a"}, "expected one of `on_marker`"),
+        ({"stream": "a", "on_marker": "x", "threshold": 1.0}, "expected one of `on_marker`"),
+        ({"stream": "a'b", "on_marker": "x"}, "cannot search for a name with an apostrophe"),
+        (
+            {"stream": "a", "threshold": 1.0, "off_marker": "x"},
+            r"options\.off_marker: only a stream of markers",
+        ),
         ({"stream": "a", "threshold": 1.0, "hysteresis": -1.0}, "expected 0 or more, got -1"),
         ({"stream": "a", "threshold": 1.0, "channel": -1}, "expected 0 or more, got -1"),
-        ({"stream": "a", "on": "x", "wait_s": -1.0}, "expected 0 to 600"),
+        ({"stream": "a", "on_marker": "x", "wait_s": -1.0}, "expected 0 to 600"),
     ],
 )
 def test_options_that_cannot_be_meant(options: dict[str, Any], expected: str) -> None:
@@ -200,5 +203,5 @@ def test_options_that_cannot_be_meant(options: dict[str, Any], expected: str) ->
 def test_without_the_library_the_command_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(extras.EXTRAS, "lsl", ("no_such_module",))
     with pytest.raises(UserError, match=r"the driver lsl needs no_such_module.*pip install 'rt-pose\[lsl\]'"):
-        make(stream="a", on="x").open()
+        make(stream="a", on_marker="x").open()
     assert [(d.usable, d.remedy) for d in LslInput.find()] == [(False, "pip install 'rt-pose[lsl]'")]
