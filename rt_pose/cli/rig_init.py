@@ -95,9 +95,11 @@ def _parts(
                 f"--{kind} {spec}: {name!r} cannot be a name; expected a letter, then letters, digits, _ or -"
             )
         taken = [part.name for part in parts]
-        parts.append(Part(name if equals else _free_name(kind, taken), driver, known[driver].Options, device))
-        if parts[-1].name in taken:
+        if name in taken and equals:
             raise UserError(f"--{kind} {spec}: '{name}' is there already; give each a name of its own")
+        part = Part(name if equals else _free_name(kind, taken), driver, known[driver].Options, device)
+        part.named_by = getattr(known[driver], "named_by", "")
+        parts.append(part)
     return parts
 
 

@@ -14,8 +14,8 @@ from rt_pose.config.keys import keys_of
 from rt_pose.errors import UserError
 
 WIDTH = 100
-PLACES = ("serial", "path", "port", "url", "address")
-"""Options that say which device is meant, the best first."""
+PLACES = ("serial", "port", "path", "address", "host")
+"""Options that say which device is meant where the driver does not say so itself, the best first."""
 
 
 @dataclass
@@ -28,6 +28,8 @@ class Part:
     """The driver's `Options`."""
     device: str = ""
     """Serial number, path or address of the device; empty where the driver has only one."""
+    named_by: str = ""
+    """The option that it is, where the driver says so."""
     lines: list[str] = field(default_factory=list)
 
     def given(self) -> dict[str, str]:
@@ -44,7 +46,7 @@ class Part:
             Where an option is needed that was not given, or the driver takes no such option.
         """
         known = hints_of(self.options)
-        places = [place for place in PLACES if place in known]
+        places = [place for place in (self.named_by, *PLACES) if place in known]
         given = {}
         if self.device:
             place = "port" if "port" in places and self.device.startswith("/") else next(iter(places), None)

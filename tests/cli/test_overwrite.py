@@ -36,6 +36,7 @@ CAREFUL = {
     "demo",
     "configs",
     "rig check",
+    "rig loopback",
     "keys",
     "train fit",
     "train distill",

@@ -119,9 +119,10 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("driver", sorted(cameras()))
 def test_every_option_of_a_camera_is_in_reach(driver: str) -> None:
-    needed = any(default_of(f) is dataclasses.MISSING for f in dataclasses.fields(cameras()[driver].Options))
-    device = "x" if needed else ""
-    text = rig_yaml(Rig([Part("top", driver, cameras()[driver].Options, device)], []), "rig.yaml")
+    known = cameras()[driver]
+    needed = any(default_of(f) is dataclasses.MISSING for f in dataclasses.fields(known.Options))
+    part = Part("top", driver, known.Options, "x" if needed else "", getattr(known, "named_by", ""))
+    text = rig_yaml(Rig([part], []), "rig.yaml")
     uncommented = "\n".join(
         line.replace("# ", "", 1) if "      # " in line else line for line in text.splitlines()
     )
@@ -136,7 +137,7 @@ def test_every_output_can_be_written(driver: str) -> None:
     options = outputs()[driver].Options
     for device in ("", "x"):
         try:
-            text = rig_yaml(Rig([], [Part("o", driver, options, device, ["laser"])]), "rig.yaml")
+            text = rig_yaml(Rig([], [Part("o", driver, options, device, lines=["laser"])]), "rig.yaml")
         except UserError:
             continue
         assert yaml.safe_load(text)["outputs"]["o"]["driver"] == driver
