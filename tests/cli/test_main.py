@@ -227,10 +227,10 @@ def test_a_gpu_that_is_not_there(
     assert not table.exists()
 
 
-@pytest.mark.parametrize("spec", ["lazercam", "basler:123"])
+@pytest.mark.parametrize("spec", ["lazercam", "bazler:123"])
 def test_camera_specs_that_name_nothing(fails: Callable[..., str], package: Path, spec: str) -> None:
     messages = fails("run", "--model", str(package), "--camera", spec)
-    assert "expected sim, video:PATH" in messages or "no camera driver 'basler'" in messages
+    assert "expected sim, the path of a recording" in messages
 
 
 @pytest.mark.parametrize("verb", ["replay", "report"])

@@ -14,6 +14,7 @@ import pytest
 from support.basler import EMULATED_SERIALS, emulated_cameras
 from support.clip import write_clip
 from support.frame_sender import sender
+from support.free_port import free_address
 from support.gentl_producer import producer, why_no_producer
 from support.gige_camera import gige_camera, gige_options, why_no_aravis, why_no_gige
 
@@ -24,7 +25,7 @@ from rt_pose.drivers import DriverContext, cameras, make_camera
 from rt_pose.errors import UserError
 
 rigs.register()
-SENDER = "tcp://127.0.0.1:5796"
+SENDER = free_address()
 
 
 def _video(folder: Path) -> dict[str, Any]:
@@ -41,10 +42,10 @@ def _images(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _unless(why_not: str) -> Iterator[None]:
+def _unless(missing: str) -> Iterator[None]:
     """Skip a case whose part is not here."""
-    if why_not:
-        pytest.skip(why_not)
+    if missing:
+        pytest.skip(missing)
     yield
 
 
