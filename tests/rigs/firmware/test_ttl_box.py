@@ -16,6 +16,7 @@ from rigs.firmware.link import BoxLink
 from rigs.firmware.simulate import Edge, SimulatedBox
 from rt_pose.clock import NS_PER_MS
 
+pytestmark = pytest.mark.alone
 HIGH = 65535
 OK, INTERLOCK_OPEN, NO_SUCH_LINE, BAD_VALUE = range(4)
 SLACK_NS = 30 * NS_PER_MS
