@@ -192,7 +192,7 @@ class HarpOutput:
         """Bits of the outputs that heartbeats keep high."""
         self._t_us: int | None = None
         """The board's time of the last write."""
-        self._unanswered_ns = 0
+        self._unanswered_ns: int = 0
         """When the first heartbeat went out that has no answer yet; 0 where there is none."""
 
     def _identify(self, link: HarpLink, where: str) -> str:
