@@ -75,6 +75,8 @@ class SerialTtlInput(InputThread):
         self._messages: SimpleQueue[tuple[protocol.Message, int] | None] = SimpleQueue()
         self.notices: deque[str] = deque()
         """See `ReportingInput.notices`."""
+        self._count: int | None = None
+        """Number of the newest edge; None before the first message."""
         self.lost = 0
         """See `ReportingInput.lost`."""
         self._reset()
@@ -136,8 +138,7 @@ class SerialTtlInput(InputThread):
         self._device = DeviceClock()
         self._asked_ns: dict[int, int] = {}
         """Questions that wait for their answer, by number."""
-        self._count: int | None = None
-        """Number of the newest edge; None before the first message."""
+        self._count = None
         self._on = False
         self._edge_ns = 0
         self._trouble = False

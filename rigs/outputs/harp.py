@@ -82,6 +82,8 @@ class HarpOutput:
         self._lines = TimedLines(name, len(self._bits), context.clock, self._write, self._off, ON_OFF)
         self._hold_lock = threading.Lock()
         """No heartbeat may raise a line again that another thread has just made low."""
+        self._unanswered_ns = 0
+        """When the first heartbeat went out that has no answer yet; 0 where there is none."""
         self._reset()
 
     @classmethod
@@ -193,7 +195,6 @@ class HarpOutput:
         self._t_us: int | None = None
         """The board's time of the last write."""
         self._unanswered_ns = 0
-        """When the first heartbeat went out that has no answer yet; 0 where there is none."""
 
     def _identify(self, link: HarpLink, where: str) -> str:
         end_ns = self._clock.now_ns() + OPEN_TIMEOUT_NS

@@ -57,6 +57,7 @@ class HarpBoard(PtyDevice):
 
     def receive(self, data: bytes) -> None:
         with self._lock:
+            self.turn()  # what was due before this came
             self._bytes += data
             while len(self._bytes) >= 2 and len(self._bytes) >= self._bytes[1] + 2:
                 size = self._bytes[1] + 2

@@ -197,7 +197,9 @@ def test_other_boards_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             UserError, match="pin 4 of this board cannot be PWM; those that can: 3, 5, 6, 9, 10, 11"
         ):
             make(port=board.port, pins=[4], pwm=[4]).open()
-        assert make(port=board.port).open().driver == "firmata"
+        output = make(port=board.port)
+        assert output.open().driver == "firmata"
+        output.close()
 
 
 @pytest.mark.parametrize(
