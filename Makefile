@@ -25,7 +25,8 @@ demo: install
 	$(BIN)/rt-pose demo
 
 test: install check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 check: install
 	$(BIN)/ruff check .

@@ -53,3 +53,24 @@ def _process_ticks(stat: str) -> int:
     # The name stands in brackets and may hold anything; the numbers follow the last one.
     fields = stat.rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+def processor_s(pid: int) -> float:
+    """Read how much processor time a process has taken since it began, s.
+
+    Parameters
+    ----------
+    pid
+        Number of the process.
+
+    Returns
+    -------
+    float
+        Of all its threads, in user and system mode.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such process.
+    """
+    return _process_ticks(Path(f"/proc/{pid}/stat").read_text()) / _TICKS_PER_S

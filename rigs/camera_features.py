@@ -103,7 +103,7 @@ class Features(Protocol):
 
 
 @dataclass(slots=True)
-class Setup:
+class CameraSetup:
     """How a camera is set up, as it says itself."""
 
     pixel_format: PixelFormat
@@ -118,7 +118,7 @@ class Setup:
     """As `CameraInfo.settings`."""
 
 
-def set_up(features: Features, options: AcquisitionOptions, channels: int | None, where: str) -> Setup:
+def set_up(features: Features, options: AcquisitionOptions, channels: int | None, where: str) -> CameraSetup:
     """Set what was asked for and read back what the device took.
 
     Parameters
@@ -134,7 +134,7 @@ def set_up(features: Features, options: AcquisitionOptions, channels: int | None
 
     Returns
     -------
-    Setup
+    CameraSetup
         What the device then said.
 
     Raises
@@ -165,7 +165,7 @@ def set_up(features: Features, options: AcquisitionOptions, channels: int | None
     }
     if read.shift:
         settings["shift_bits"] = _setting(None, read.shift)
-    return Setup(read, name, roi, exposure_us, rate_hz, settings)
+    return CameraSetup(read, name, roi, exposure_us, rate_hz, settings)
 
 
 def _setting(asked: Any, actual: Any) -> dict[str, Any]:

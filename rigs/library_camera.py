@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rigs.acquisition import AcquisitionOptions
-from rigs.camera_features import Features, Setup, set_up
+from rigs.camera_features import CameraSetup, Features, set_up
 from rigs.frame_stamps import FrameStamper
 from rigs.grabbing import DeviceLost, FrameSource, Grabber
 from rt_pose.drivers import CameraFault, DriverContext, Grabbed
@@ -35,7 +35,7 @@ class Device(FrameSource, Protocol):
         """Its features by name."""
         ...
 
-    def prepare(self, setup: Setup) -> None:
+    def prepare(self, setup: CameraSetup) -> None:
         """Make the buffers for frames as they will come. Raises DeviceLost."""
         ...
 
@@ -136,7 +136,7 @@ class LibraryCamera:
             self._gone = True
             raise CameraFault(f"camera {self._name}: it does not start: {error}") from error
 
-    def _make_grabber(self, device: Device, setup: Setup) -> Grabber:
+    def _make_grabber(self, device: Device, setup: CameraSetup) -> Grabber:
         stamper = self._stamper = FrameStamper(
             self._context.clock,
             tick_hz=device.tick_hz,
@@ -146,7 +146,7 @@ class LibraryCamera:
         )
         return Grabber(device, setup.pixel_format, stamper, self._options, self._context.clock, self._stopped)
 
-    def _describe(self, device: Device, setup: Setup) -> CameraInfo:
+    def _describe(self, device: Device, setup: CameraSetup) -> CameraInfo:
         x, y, width, height = setup.roi
         return CameraInfo(
             name=self._name,

@@ -22,7 +22,7 @@ from rt_pose.session.log_file import LOG_NAME, LoggedMessage, read_log
 from rt_pose.types import StageStamps
 
 KEYS = {
-    "stamps": "index t_exposure_ns t_arrival_ns t_scene_ns clock_error_ns epoch",
+    "stamps": "index t_exposure_ns t_arrival_ns t_scene_ns clock_error_ns epoch t_device_ticks",
     "stages": "t_taken_ns t_preprocessed_ns t_inferred_ns t_pose_ns t_tracked_ns t_judged_ns t_decided_ns "
     "t_published_ns",
     "event": "id rule individual outcome reason probability value camera frame_index t_cause_ns t_judged_ns "
@@ -75,7 +75,7 @@ def test_a_log_from_before_blocks_ramps_and_device_times_is_read(messages: list[
     for topic, keys in later.items():
         for key in keys:
             del old[topic][topic][key]
-    del old["observation"]["stages"]["t_tracked_ns"], old["observation"]["stamps"]["epoch"]
+    del old["observation"]["stages"]["t_tracked_ns"], old["observation"]["stamps"]["epoch t_device_ticks"]
     event, command, ack, seen = (read(topic, plain) for topic, plain in old.items())
     assert isinstance(event, EventRecord)
     assert (event.event.block, event.event.trial) == ("", 0)

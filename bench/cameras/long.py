@@ -153,8 +153,8 @@ def text(figures: dict[str, Any]) -> str:
         f"# An emulated Basler camera, {width}x{height}, {run['rate_hz']:g} frames a second, "
         f"{run['seconds']:g} s",
         f"{machine_line(figures)}. Delivered {frames['delivered']}, decided on {frames['processed']}, "
-        f"replaced {frames['replaced']}, skipped by the library {frames['skipped']}, uncounted {frames['uncounted']}: "
-        f"{figures['lost_share']:.4%} lost.",
+        f"replaced {frames['replaced']}, skipped by the library {frames['skipped']}, uncounted "
+        f"{frames['uncounted']}: {figures['lost_share']:.4%} lost.",
         "Arrival to decision, ms:",
         markdown_table(["", "n", "P50", "P99", "P99.9", "max"], latency),
         f"P99 of the last by that of the first: {ends_found['p99_ratio']}.",

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rigs.acquisition import AcquisitionOptions, choose_device
-from rigs.camera_features import FeatureError, Limits, Setup
+from rigs.camera_features import CameraSetup, FeatureError, Limits
 from rigs.grabbing import Delivery, DeviceLost
 from rigs.library_camera import LibraryCamera
 from rt_pose.drivers import FoundDevice, camera_driver
@@ -184,7 +184,7 @@ def _release(held: list[Any]) -> None:
         while objects:
             objects.pop(0)
 
-    threading.Thread(target=let_go, args=(last,), name="rt-pose-aravis-release", daemon=True).start()
+    threading.Thread(target=let_go, args=(last,), name="aravis-release", daemon=True).start()
 
 
 @contextmanager
@@ -288,7 +288,7 @@ class _Device:
         lost = self._lost = threading.Event()
         self._signal = self._device.connect("control-lost", lambda _: lost.set())
 
-    def prepare(self, setup: Setup) -> None:
+    def prepare(self, setup: CameraSetup) -> None:
         """See `Device.prepare`."""
         options = self._options
         _, _, self._width, self._height = setup.roi

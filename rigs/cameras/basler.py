@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rigs.acquisition import choose_device
-from rigs.camera_features import FeatureError, Limits, Setup
+from rigs.camera_features import CameraSetup, FeatureError, Limits
 from rigs.grabbing import Delivery, DeviceLost
 from rigs.library_camera import TESTED, LibraryCamera
 from rt_pose.drivers import FoundDevice, camera_driver
@@ -112,7 +112,7 @@ class _Device:
         longer = self.features.value("GevGVSPExtendedIDMode") == "On"
         self.counter_modulo = BLOCK_IDS_GIGE if kind == GIGE and not longer else None
 
-    def prepare(self, setup: Setup) -> None:
+    def prepare(self, setup: CameraSetup) -> None:
         """See `Device.prepare`."""
         self._pixels = setup.pixel_format
         self._size = setup.roi[2:]
@@ -152,7 +152,7 @@ class _Device:
         """See `FrameSource.problem`."""
         return "it was unplugged or switched off" if self._camera.IsCameraDeviceRemoved() else ""
 
-    def close(self) -> None:
+    def close(self, gone: bool = False) -> None:  # noqa: ARG002
         """See `Device.close`."""
         _, genicam = library()
         with suppress(genicam.GenericException):  # of a camera that is gone

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rigs.acquisition import AcquisitionOptions, choose_device
-from rigs.camera_features import FeatureError, Limits, Setup
+from rigs.camera_features import CameraSetup, FeatureError, Limits
 from rigs.grabbing import Delivery, DeviceLost
 from rigs.library_camera import LibraryCamera
 from rt_pose.drivers import FoundDevice, camera_driver
@@ -382,7 +382,7 @@ class _Device:
         long = acquirer.device.tl_type != "GEV" or self.features.value("GevGVSPExtendedIDMode") == "On"
         self.counter_modulo = None if long else GIGE_COUNTER_MODULO
 
-    def prepare(self, setup: Setup) -> None:
+    def prepare(self, setup: CameraSetup) -> None:
         """See `Device.prepare`. Buffers are made with the beginning."""
         _, _, self._width, self._height = setup.roi
         self._dtype = np.dtype(setup.pixel_format.dtype)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rigs.cameras.video import FrameReader, VideoCamera, VideoOptions
 from rt_pose.drivers import FoundDevice, camera_driver
 from rt_pose.errors import UserError
-from rt_pose.video import VideoFrame, VideoInfo
+from rt_pose.video import Channels, VideoFrame, VideoInfo
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
@@ -45,7 +45,7 @@ class ImageFolderCamera(VideoCamera):
         files = image_files(Path(self._options.path), self._where)
         height, width, channels = _read(files[0], None).shape
         rate_hz = self._options.rate_hz or 30.0
-        one_or_three = 1 if channels == 1 else 3
+        one_or_three: Channels = 1 if channels == 1 else 3
         return VideoInfo(
             Path(self._options.path), width, height, one_or_three, rate_hz, len(files), len(files) / rate_hz
         )

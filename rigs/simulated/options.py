@@ -47,7 +47,7 @@ class SimulatedOptions:
     """The camera stamps its frames by a clock of its own, which runs fast by so much, and the host's time of
     an exposure is found from its stamps as with a real camera; without it the exposures are known exactly."""
     disconnect_s: float | None = None
-    """The camera is unplugged this long after its first opening; without it, never."""
+    """The camera is unplugged this long after its first start; without it, never."""
     gone_s: float = 2.0
     """How long it then cannot be opened."""
 

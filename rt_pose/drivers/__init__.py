@@ -17,7 +17,9 @@ from rt_pose.drivers.contract import (
     Grabbed,
     Input,
     NoFrameYet,
+    OperatedInput,
     Output,
+    ReportingInput,
     WatchedOutput,
 )
 from rt_pose.drivers.registry import (
@@ -47,7 +49,9 @@ __all__ = [
     "Grabbed",
     "Input",
     "NoFrameYet",
+    "OperatedInput",
     "Output",
+    "ReportingInput",
     "WatchedOutput",
     "camera_driver",
     "cameras",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,7 @@ def as_current(camera: Camera) -> Camera:
     Camera
         The camera itself where it follows today's version.
     """
-    return FirstCamera(camera) if contract_of(camera) == 1 else camera
+    return cast(Camera, FirstCamera(camera)) if contract_of(camera) == 1 else camera
 
 
 class FirstCamera:

@@ -120,7 +120,7 @@ class CaptureThread:
         self._camera, self._ring, self._latest, self._clock = camera, ring, latest, clock
         self._make_sink = make_sink
         self._info, self._gate = info, gate or StartGate(1)
-        self._offset_xy = (0, 0) if info is None else tuple(info.offset_xy)
+        self._offset_xy = (0, 0) if info is None else info.offset_xy
         self._reconnect_s = reconnect_s
         self._next_slot = 0
         self._last: FrameStamps | None = None

@@ -29,7 +29,7 @@ JPEG_QUALITY = 80
 
 @dataclass(frozen=True, slots=True)
 class StatsRecords:
-    """Where stats are recorded, and how many records of any kind were refused so far."""
+    """Where stats are recorded, and how many records that may be shown were refused so far."""
 
     sink: Sink
     refused: Callable[[], int]

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,19 @@ from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config.build import to_plain
 from rt_pose.config.certificate import Certification, certify
 from rt_pose.config.check import check_run
-from rt_pose.config.schema import RunConfig
+from rt_pose.config.schema import CameraConfig, InputConfig, OutputConfig, RunConfig
 from rt_pose.decisions.action import check_fits
 from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.rule import Rule
 from rt_pose.drivers import Camera, DriverContext, Input, Output, make_camera, make_input, make_output
-from rt_pose.errors import UserError
+from rt_pose.errors import ErrorCollector, UserError
 from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.inference.device import choose_device, raise_priority
 from rt_pose.loop.control import ControlSocket
 from rt_pose.loop.curve import CurveServer, ServerKeys, read_keys
 from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
+from rt_pose.loop.sync import SyncPlan, plan_sync
 from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
 from rt_pose.types import CameraInfo, InputInfo, OutputInfo
 
@@ -66,6 +68,7 @@ class Opened:
     """The package's parameters, with the engine's displacement added to the floor of the noise."""
     own: dict[str, OwnModel]
     """By camera."""
+    sync: SyncPlan
     certification: Certification
     """What the latency certificates of the rig mean for the run."""
 
@@ -97,23 +100,27 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     Raises
     ------
     UserError
-        Where the configuration makes no sense or a part cannot be had.
+        With everything that is wrong, where the configuration makes no sense or parts cannot be had.
     """
     check_run(config)
-    choose_device(config.engine.device)
-    package = read_package(_model(config))
-    packages = {name: _own_package(camera.model, package, name) for name, camera in config.cameras.items()}
-    curve = _curve_server(config)
-    stack.callback(curve.close)
-    publisher = Publisher(config.publish.address, session_id, clock, curve, config.publish.format)
-    stack.callback(publisher.close)
-    socket = ControlSocket(config.publish.control, curve)
-    stack.callback(socket.close)
-    context = DriverContext(clock, config.seed, channels=package.manifest.input.channels)
-    outputs = _open_outputs(config, context, stack)
-    inputs = _open_inputs(config, context, stack)
-    rules = _rules_for(config, package, [info for info, _ in outputs])
-    cameras = _open_cameras(config, context, packages, stack)
+    errors = ErrorCollector()
+    errors.run(lambda: choose_device(config.engine.device))
+    package = errors.run(lambda: read_package(_model(config)))
+    packages = {} if package is None else _packages(config, package, errors)
+    publisher, socket = _open_sockets(config, session_id, clock, stack, errors)
+    context = DriverContext(clock, config.seed, channels=_channels(package))
+    outputs = _open_outputs(config, context, stack, errors)
+    inputs = _open_inputs(config, context, stack, errors)
+    rules, sync = _rules_and_sync(config, package, [info for info, _ in outputs], errors)
+    cameras = _open_cameras(config, context, packages, stack, errors)
+    if package is not None and errors.messages:  # refused all the same: what of the model is wrong besides?
+        for used in {p.sha256: p for p in (package, *packages.values())}.values():
+            errors.run(partial(choose_engine, used, config.engine))
+    errors.check()
+    assert package is not None
+    assert publisher is not None
+    assert socket is not None
+    assert rules is not None
     certification = certify(
         config,
         [info for info, _ in cameras.values()],
@@ -151,8 +158,17 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
         choice,
         tracking,
         own,
+        sync,
         certification,
     )
+
+
+def _packages(config: RunConfig, run: Package, errors: ErrorCollector) -> dict[str, Package]:
+    """The package of each camera."""
+    found = {
+        name: errors.run(partial(_own_package, c.model, run, name)) for name, c in config.cameras.items()
+    }
+    return {name: package for name, package in found.items() if package is not None}
 
 
 def _own_package(model: str, run: Package, camera: str) -> Package:
@@ -172,27 +188,65 @@ def _tracking(package: Package, choice: EngineChoice) -> TrackingSpec:
     return with_noise_floor(package.manifest.tracking, choice.displacement_p95_px)
 
 
+def _open_sockets(
+    config: RunConfig, session_id: str, clock: Clock, stack: ExitStack, errors: ErrorCollector
+) -> tuple[Publisher | None, ControlSocket | None]:
+    curve = errors.run(partial(_curve_server, config))
+    if curve is None:
+        return None, None
+    stack.callback(curve.close)
+    publisher = errors.run(
+        partial(Publisher, config.publish.address, session_id, clock, curve, config.publish.format)
+    )
+    if publisher is not None:
+        stack.callback(publisher.close)
+    socket = errors.run(partial(ControlSocket, config.publish.control, curve))
+    if socket is not None:
+        stack.callback(socket.close)
+    return publisher, socket
+
+
 def _curve_server(config: RunConfig) -> CurveServer:
     file = config.publish.keys
     return CurveServer(read_keys(Path(file), ServerKeys, "publish.keys") if file else None)
 
 
-def _open_outputs(config: RunConfig, context: DriverContext, stack: ExitStack) -> Outputs:
-    opened = []
-    for name, wanted in config.outputs.items():
+def _open_outputs(
+    config: RunConfig, context: DriverContext, stack: ExitStack, errors: ErrorCollector
+) -> Outputs:
+    def open_one(name: str, wanted: OutputConfig) -> tuple[OutputInfo, Output]:
         output = make_output(name, wanted.driver, wanted.options, context)
-        opened.append((output.open(), output))
+        info = output.open()
         stack.callback(output.close)
-    return opened
+        return info, output
+
+    opened = [errors.run(partial(open_one, *item)) for item in config.outputs.items()]
+    return [one for one in opened if one is not None]
 
 
-def _open_inputs(config: RunConfig, context: DriverContext, stack: ExitStack) -> Inputs:
-    opened = []
-    for name, wanted in config.inputs.items():
+def _open_inputs(
+    config: RunConfig, context: DriverContext, stack: ExitStack, errors: ErrorCollector
+) -> Inputs:
+    def open_one(name: str, wanted: InputConfig) -> tuple[InputInfo, Input]:
         line = make_input(name, wanted.driver, wanted.options, context)
-        opened.append((line.open(), line))
+        info = line.open()
         stack.callback(line.close)
-    return opened
+        return info, line
+
+    opened = [errors.run(partial(open_one, *item)) for item in config.inputs.items()]
+    return [one for one in opened if one is not None]
+
+
+def _rules_and_sync(
+    config: RunConfig, package: Package | None, outputs: list[OutputInfo], errors: ErrorCollector
+) -> tuple[RuleSet | None, SyncPlan]:
+    """Rules and sync signals, where there is what they need."""
+    if package is None or len(outputs) < len(config.outputs):
+        return None, SyncPlan()
+    rules = errors.run(partial(_rules_for, config, package, outputs))
+    if rules is None:
+        return None, SyncPlan()
+    return rules, errors.run(partial(plan_sync, config, rules.rules, outputs)) or SyncPlan()
 
 
 def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -> RuleSet:
@@ -226,19 +280,28 @@ def _with_measured_delay(info: OutputInfo, certification: Certification) -> Outp
 
 
 def _open_cameras(
-    config: RunConfig, context: DriverContext, packages: dict[str, Package], stack: ExitStack
+    config: RunConfig,
+    context: DriverContext,
+    packages: dict[str, Package],
+    stack: ExitStack,
+    errors: ErrorCollector,
 ) -> Cameras:
-    if not config.cameras:
-        raise UserError("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
-    opened = {}
-    for name, wanted in config.cameras.items():
-        takes = dataclasses.replace(context, channels=packages[name].manifest.input.channels)
-        camera = make_camera(name, wanted.driver, wanted.options, takes)
-        opened[name] = (camera.open(), camera)
+    def open_one(name: str, wanted: CameraConfig) -> tuple[CameraInfo, Camera]:
+        package = packages.get(name)
+        channels = _channels(package)
+        camera = make_camera(
+            name, wanted.driver, wanted.options, dataclasses.replace(context, channels=channels)
+        )
+        info = camera.open()
         stack.callback(camera.close)
-    for name, (info, _) in opened.items():
-        check_frame_size(packages[name], info.width, info.height, f"camera '{name}'")
-    return opened
+        if package is not None:
+            check_frame_size(package, info.width, info.height, f"camera '{name}'")
+        return info, camera
+
+    if not config.cameras:
+        errors.messages.append("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
+    opened = {name: errors.run(partial(open_one, name, wanted)) for name, wanted in config.cameras.items()}
+    return {name: one for name, one in opened.items() if one is not None}
 
 
 def _rings_for(cameras: Cameras, stack: ExitStack) -> dict[str, FrameRing]:
@@ -284,6 +347,11 @@ def with_noise_floor(tracking: TrackingSpec, displacement_p95_px: float) -> Trac
     """
     variance = (displacement_p95_px / P95_OF_SIGMA) ** 2
     return dataclasses.replace(tracking, floor_px2=[floor + variance for floor in tracking.floor_px2])
+
+
+def _channels(package: Package | None) -> int | None:
+    """Channels that a network takes; None where it is not known."""
+    return None if package is None else package.manifest.input.channels
 
 
 def _model(config: RunConfig) -> str:

@@ -90,7 +90,10 @@ class LogWriter:
         self._path = path
         self._file = _HashedFile(path.open("xb"))
         self._writer = Writer(
-            cast("IO[bytes]", self._file), CHUNK_BYTES, compression=CompressionType.NONE, index_types=IndexType.CHUNK
+            cast("IO[bytes]", self._file),
+            CHUNK_BYTES,
+            compression=CompressionType.NONE,
+            index_types=IndexType.CHUNK,
         )
         self._writer.start(profile="rt-pose", library="rt-pose")
         # Every topic has its channel from the start and is named here too, outside of all chunks: none can be

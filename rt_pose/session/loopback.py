@@ -326,8 +326,8 @@ def format_certificate(certificate: Certificate) -> list[str]:
         lines.append("the camera tells no exposure times: its delays reach to the arrival of frames")
     if c.decision_replaced:
         lines.append(
-            f"the chain passed over {c.decision_replaced:.1%} of the frames at {c.decision_rate_hz:g} a second: "
-            "it does not hold that rate"
+            f"the chain passed over {c.decision_replaced:.1%} of the frames at {c.decision_rate_hz:g} a "
+            "second: it does not hold that rate"
         )
     return lines
 

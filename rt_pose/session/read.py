@@ -27,6 +27,7 @@ from rt_pose.records import (
     Observation,
     Record,
     StatsRecord,
+    SyncRecord,
     TrackRecord,
     Truth,
     decode,
@@ -138,6 +139,8 @@ class Session:
     end: End | None
     notices: list[NoticeRecord] = field(default_factory=list)
     edges: list[EdgeRecord] = field(default_factory=list)
+    sync: list[SyncRecord] = field(default_factory=list)
+    """Pulses for other recordings."""
     skipped: list[str] = field(default_factory=list)
     """Damaged parts of the log that were passed over."""
 
@@ -197,6 +200,7 @@ class Session:
             end=ends[-1] if ends else None,
             notices=by_kind[NoticeRecord],
             edges=by_kind[EdgeRecord],
+            sync=by_kind[SyncRecord],
             skipped=gaps.skipped,
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import av
 import numpy as np
@@ -87,7 +87,7 @@ class VideoWriter:
     def _add_stream(self, codec: Codec, rate_hz: float | None) -> VideoStream:
         rate = round(min(max(rate_hz or DEFAULT_RATE_HZ, 1), MAX_RATE_HZ))
         name, options = ("libx264", _X264) if codec == "h264" else ("ffv1", _FFV1)
-        stream: VideoStream = self._container.add_stream(name, rate=rate, options=dict(options))
+        stream = cast(VideoStream, self._container.add_stream(name, rate=rate, options=dict(options)))
         stream.height, stream.width = self._picture.height, self._picture.width
         stream.pix_fmt = "yuv420p" if codec == "h264" else self._picture.format.name
         stream.codec_context.thread_count = 1

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import zmq
+from support.free_port import free_address
 from support.live_run import config, run
 from support.tiny_package import make_tiny_package
 
@@ -46,7 +47,7 @@ def listen(
 
 
 def test_what_was_logged_is_published_again_at_its_pace(session: Session) -> None:
-    address, ended = "tcp://127.0.0.1:5798", threading.Event()
+    address, ended = free_address(), threading.Event()
     found: list[tuple[str, dict[str, Any], bytes]] = []
     listener = listen(address, found, ended)
     clock = HostClock()

@@ -139,7 +139,8 @@ def test_what_is_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
     found = checked(rig(tmp_path / "c.json", certificate="require"))
     (problem,) = found.problems
     assert problem == (
-        f"output 'stimulus' has no latency certificate in {tmp_path / 'c.json'}; `rt-pose rig loopback` measures it"
+        f"output 'stimulus' has no latency certificate in {tmp_path / 'c.json'}; `rt-pose rig loopback` "
+        "measures it"
     )
     assert found.refusal == f"certificate: require: {problem}"
     assert found.used == {}

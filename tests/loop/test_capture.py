@@ -277,6 +277,16 @@ def test_frames_that_failed_are_counted_with_their_reason_and_waits_are_nothing(
     assert "2 packets are missing" in failed.reason
 
 
+def test_frames_that_failed_are_no_gap_besides(ring: FrameRing) -> None:
+    """Of the frames 1 to 4 one failed, and the device lost three; then it lost another."""
+    thread, _, _ = capture(
+        ring, EventfulCamera([stamps(0), FailedFrame("cut off", 1, 2), stamps(5), stamps(7)])
+    )
+    thread.start()
+    assert thread.join(5.0)
+    assert (thread.counts.failed, thread.counts.device_gaps) == (1, 4)
+
+
 def test_cameras_start_when_all_are_armed() -> None:
     gate, order = StartGate(2), []
     cameras = [EventfulCamera([]), EventfulCamera([])]

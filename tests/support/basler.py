@@ -69,7 +69,7 @@ class _Camera(_Like):
         return _Info(self._real.GetDeviceInfo())
 
     def GetNodeMap(self) -> Any:  # noqa: N802
-        return _Nodes(self._real.GetNodeMap(), self._ticking.tick_hz)
+        return _NodeMap(self._real.GetNodeMap(), self._ticking.tick_hz)
 
     def RetrieveResult(self, *args: Any) -> Any:  # noqa: N802
         result = self._real.RetrieveResult(*args)
@@ -81,7 +81,7 @@ class _Info(_Like):
         return "BaslerGigE"
 
 
-class _Nodes(_Like):
+class _NodeMap(_Like):
     def __init__(self, real: Any, tick_hz: float) -> None:
         super().__init__(real)
         self._tick_hz = tick_hz

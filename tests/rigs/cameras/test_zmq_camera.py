@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import zmq
 from support.frame_sender import sender
+from support.free_port import free_address
 
 import rigs
 from rt_pose.clock import HostClock
@@ -19,7 +20,7 @@ from rt_pose.errors import UserError
 from rt_pose.types import FrameStamps
 
 rigs.register()
-ADDRESS = "tcp://127.0.0.1:5797"
+ADDRESS = free_address()
 
 
 def zmq_camera(**options: Any) -> Camera:

@@ -230,7 +230,7 @@ def test_the_sketch_is_thin_glue(tmp_path: object) -> None:
     stand_in = """
         #include <stddef.h>
         #include <stdint.h>
-        enum { LOW, HIGH, OUTPUT, INPUT_PULLUP };
+        enum { LOW, HIGH, INPUT, OUTPUT, INPUT_PULLUP };
         void digitalWrite(uint8_t, uint8_t); void analogWrite(uint8_t, int); void pinMode(uint8_t, uint8_t);
         int digitalRead(uint8_t); unsigned long micros();
         struct Port {
