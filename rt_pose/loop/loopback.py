@@ -35,7 +35,8 @@ SEEN_WITHIN_NS = NS_PER_S
 """A flash that no frame shows so long after its command is missed."""
 FLASH_FRAMES = 2.5
 """Length of a flash in frame periods: at least two frames show it."""
-SHORTEST_FLASH_NS = 5 * NS_PER_MS
+SHORTEST_FLASH_NS = 30 * NS_PER_MS
+"""A fast camera's frames may be passed over for so long on a busy machine."""
 NO_FRAME_NS = 10 * NS_PER_S
 MOST_MISSED = 0.2
 

@@ -60,14 +60,14 @@ def mapped(clock: CameraClock, frames: list[tuple[int, int, int]]) -> tuple[NDAr
     return np.array(given), np.array(errors), np.array(bounds)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("ppm", [50.0, -50.0])
 @pytest.mark.parametrize("rate_hz", [30.0, 60.0, 200.0])
 def test_drift_jitter_and_spikes_stay_within_a_fifth_of_a_millisecond(
     seed: int, ppm: float, rate_hz: float
 ) -> None:
     camera = Camera(rate_hz, ppm)
-    given, errors, _ = mapped(CameraClock(TICK_HZ), camera.frames(180.0, seed))
+    given, errors, _ = mapped(CameraClock(TICK_HZ), camera.frames(120.0, seed))
     settled = errors[round(SETTLED_S * rate_hz) :]
     constant = np.median(settled)  # what the loopback measures
     assert np.abs(settled - constant).max() <= WITHIN_NS
@@ -170,13 +170,13 @@ def test_a_clock_that_stands_still_is_no_clock() -> None:
 
 
 def test_nothing_grows_while_frames_come() -> None:
-    frames = Camera(rate_hz=500.0).frames(200.0, 1)
+    frames = Camera(rate_hz=500.0).frames(100.0, 1)
     clock = CameraClock(TICK_HZ)
-    for ticks, arrival_ns, _ in frames[:50_000]:
+    for ticks, arrival_ns, _ in frames[:35_000]:
         clock.host_ns(ticks, arrival_ns)
     tracemalloc.start()
     before = tracemalloc.take_snapshot()
-    for ticks, arrival_ns, _ in frames[50_000:]:
+    for ticks, arrival_ns, _ in frames[35_000:]:
         clock.host_ns(ticks, arrival_ns)
     grown = sum(s.size_diff for s in tracemalloc.take_snapshot().compare_to(before, "filename"))
     tracemalloc.stop()
