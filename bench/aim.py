@@ -474,10 +474,10 @@ def table(figures: dict[str, Any]) -> str:
             f"Aimed light on the simulated rig: {len(seeds)} animals (seeds {seeds[0]} to {seeds[-1]}), "
             f"{figures['seconds']:g} s each at {figures['rate_hz']:g} frames a second; keypoints: "
             f"{figures['keypoints']}; light {figures['ahead_ms'][0]:g} to "
-            f"{figures['ahead_ms'][1]:g} ms after the exposure; {machine_line(figures)}. A hit: the light is within the spot's radius of the "
-            "true nose at the time of effect. Mirrors calibrated from spots, largest residual "
-            f"{figures['calibration_residual_px']:.2f} px. Shots of one animal are not independent: compare "
-            "the shares by seed with the interval.",
+            f"{figures['ahead_ms'][1]:g} ms after the exposure; {machine_line(figures)}. A hit: "
+            "the light is within the spot's radius of the true nose at the time of effect. Mirrors "
+            f"calibrated from spots, largest residual {figures['calibration_residual_px']:.2f} px. Shots of "
+            "one animal are not independent: compare the shares by seed with the interval.",
             markdown_table(head, rows),
         ]
     )
