@@ -1,13 +1,16 @@
 """Aimed light on the simulated rig: how many shots hit, behind a gate of the covariance and without one.
 
-    python -m bench.aim --model PACKAGE [--seeds N] [--seconds S] [--out STEM]
+    python -m bench.aim [--model PACKAGE] [--seeds N] [--seconds S] [--out STEM]
 
-The network of the package sees rendered frames of animals that it was not trained on; filter and rules are
-those of a run. A shot is judged `latency` after the exposure and its light comes `delay` later. The mirrors
-are calibrated as a user does it, from spots found in frames. Where a shot's light falls is found in a
-rendered frame too, and compared with where the keypoint truly is then: a hit is within the spot's radius.
-Every rule tries ten times a second; what differs is p of the ellipse that must lie inside the spot. 0 % is
-the centre alone, which always does: firing always.
+The network of the package sees rendered frames of animals that it was not trained on. Without a package the
+keypoints are the true ones with noise of a stated covariance, and unseen where they are covered: then the
+covariance is right, and what is left is the movement. Its noise changes from frame to frame, from half to
+twice `noise_px`. Filter and rules are those of a run. A shot is judged `latency` to three times `latency`
+after the exposure, as it falls out, and its light comes `delay` later. The mirrors are calibrated as a user
+does it, from spots found in frames. Where a shot's light falls is found in a rendered frame too, and compared
+with where the keypoint truly is then: a hit is within the spot's radius. Every rule tries ten times a second;
+what differs is p of the ellipse that must lie inside the spot. 0 % is the centre alone, which always does:
+firing always.
 """
 
 from __future__ import annotations
@@ -16,13 +19,14 @@ import math
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.output import conditions, machine_line, markdown_table
 from bench.program import Out, run, say
+from rigs.simulated.animal import KEYPOINTS
 from rigs.simulated.behaviour import Reactions
 from rigs.simulated.galvo import place_of
 from rigs.simulated.options import SimulatedOptions
@@ -34,8 +38,7 @@ from rt_pose.config.schema import AimCalibrationConfig, CameraConfig, EngineConf
 from rt_pose.decisions.decide import RuleSet
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import choose_engine
-from rt_pose.inference.estimator import Estimator
-from rt_pose.package import Package, read_package
+from rt_pose.package import Package, TrackingSpec, read_package
 from rt_pose.session.aim_calibration import Pairs, calibrate, find_spot, grid
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import Event, FrameStamps, Pose
@@ -43,22 +46,27 @@ from rt_pose.types import Event, FrameStamps, Pose
 CAMERA, KEYPOINT = "top", "nose"
 GATES = (0.0, 0.5, 0.9, 0.99)
 """p of the ellipse."""
-RADII_PX = (3.0, 4.0, 6.0)
+RADII_PX = (4.0, 6.0, 9.0)
 EVERY = "100 ms"
 FIRST_SEED = 1000
 """The demo's network is trained on animals of smaller seeds."""
 GRID_V, GRID_STEPS, THRESHOLD = (-4.0, -4.0, 4.0, 4.0), 5, 250
 Z_95 = 1.959964
+MOVEMENT_Q, MOVEMENT_TAU = 1e6, 0.1
+"""Of the filter where there is no package: px^2/s^3 and s, about those that an uncalibrated package has."""
 
 
 @dataclass(kw_only=True)
 class Options:
     """Options of the command line."""
 
-    model: Annotated[str, "folder of a model package for the simulated animal, e.g. of `rt-pose demo`"]
+    model: Annotated[str, "folder of a model package for the simulated animal, e.g. of `rt-pose demo`"] = ""
+    noise_px: Annotated[float, "without a package: standard deviation of the keypoints on each axis"] = 1.0
     seeds: Annotated[int, "animals, each in an arena of its own"] = 6
     seconds: Annotated[float, "of each"] = 60.0
-    latency_ms: Annotated[float, "from the exposure to the decision"] = 12.0
+    latency_ms: Annotated[float, "from the exposure to the decision, at least; at most three times that"] = (
+        10.0
+    )
     delay_ms: Annotated[float, "from the decision to the light"] = 3.0
     out: Out = None
 
@@ -91,7 +99,7 @@ class Rig:
         self.options = SimulatedOptions()
         self.scene = Scene(seed, self.options)
         self._renderer = Renderer(seed, CAMERA, self.options, self.scene)
-        self._reactions = Reactions.to(self.scene.timing, [])
+        self.reactions = Reactions.to(self.scene.timing, [])
         shape = (self.options.height, self.options.width, self.options.channels)
         self._frame, self._dark = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
 
@@ -109,7 +117,7 @@ class Rig:
             (H, W, C); the next frame overwrites it.
         """
         t_ns = self.options.scene_time_ns(index)
-        self._renderer.draw(self.scene.posture(t_ns, self._reactions), index, t_ns, self._frame)
+        self._renderer.draw(self.scene.posture(t_ns, self.reactions), index, t_ns, self._frame)
         return self._frame
 
     def truth(self, t_ns: int, keypoint: int) -> tuple[float, float]:
@@ -127,7 +135,7 @@ class Rig:
         tuple[float, float]
             Its place, px.
         """
-        x, y = self.scene.truth(t_ns, self._reactions)[0][0, keypoint]
+        x, y = self.scene.truth(t_ns, self.reactions)[0][0, keypoint]
         return float(x), float(y)
 
     def place(self, volts: tuple[float, float]) -> tuple[float, float]:
@@ -164,6 +172,93 @@ class Rig:
         return find_spot(self._frame, self._dark, THRESHOLD)
 
 
+class Observer(Protocol):
+    """What finds the keypoints of a frame."""
+
+    keypoints: list[str]
+    tracking: TrackingSpec
+    says: str
+
+    def observe(self, rig: Rig, seed: int, stamps: FrameStamps) -> Pose:
+        """Find the keypoints.
+
+        Parameters
+        ----------
+        rig
+            Shows the frame.
+        seed
+            Of the animal.
+        stamps
+            Of the frame.
+
+        Returns
+        -------
+        Pose
+            Its keypoints.
+        """
+        ...
+
+
+class NetworkObserver:
+    """The network of a package, on rendered frames."""
+
+    def __init__(self, package: Package) -> None:
+        self._estimator = choose_engine(package, EngineConfig(precision="float32")).estimator
+        self.keypoints, self.tracking = package.manifest.keypoints, package.manifest.tracking
+        self.says = f"network {package.sha256[:12]}"
+
+    def observe(self, rig: Rig, seed: int, stamps: FrameStamps) -> Pose:  # noqa: ARG002
+        """See `Observer.observe`."""
+        found = self._estimator.estimate(rig.frame(stamps.index))
+        return Pose(CAMERA, stamps, found.xy, found.cov, found.confidence)
+
+
+class NoisyTruth:
+    """The true keypoints with noise; a covered one is unseen."""
+
+    def __init__(self, noise_px: float) -> None:
+        self._noise_px = noise_px
+        self.keypoints = KEYPOINTS
+        k = len(KEYPOINTS)
+        self.tracking = TrackingSpec([MOVEMENT_Q] * k, [MOVEMENT_TAU] * k, [1.0] * k, [0.0] * k)
+        self.says = f"true ones with noise of {noise_px / 2:g} to {2 * noise_px:g} px on each axis"
+
+    def observe(self, rig: Rig, seed: int, stamps: FrameStamps) -> Pose:
+        """See `Observer.observe`."""
+        true, visible = rig.scene.truth(stamps.t_scene_ns - NS_PER_S, rig.reactions)
+        random = np.random.default_rng((seed, stamps.index))
+        sd = self._noise_px * 2.0 ** random.uniform(-1.0, 1.0)
+        xy = np.where(visible[..., None], true + random.normal(0.0, sd, true.shape), np.nan)
+        cov = np.broadcast_to(sd * sd * np.eye(2), (*visible.shape, 2, 2)).copy()
+        return Pose(CAMERA, stamps, xy, cov, visible.astype(np.float64))
+
+
+def observer_of(options: Options) -> Observer:
+    """Make what finds the keypoints.
+
+    Parameters
+    ----------
+    options
+        The command line.
+
+    Returns
+    -------
+    Observer
+        The network of the package, or the noisy truth where none is given.
+
+    Raises
+    ------
+    UserError
+        Where the package does not know the keypoint that is aimed at.
+    """
+    if not options.model:
+        return NoisyTruth(options.noise_px)
+    package = read_package(options.model)
+    if KEYPOINT not in package.manifest.keypoints:
+        raise UserError(f"--model {options.model}: has no keypoint '{KEYPOINT}'; give that of `rt-pose demo`")
+    return NetworkObserver(package)
+
+
 def measure(options: Options) -> dict[str, Any]:
     """Let every rule try on every animal.
 
@@ -180,28 +275,25 @@ def measure(options: Options) -> dict[str, Any]:
     Raises
     ------
     UserError
-        Where the package does not know the keypoint that is aimed at.
+        See `observer_of`.
     """
-    package = read_package(options.model)
-    if KEYPOINT not in package.manifest.keypoints:
-        raise UserError(f"--model {options.model}: has no keypoint '{KEYPOINT}'; give that of `rt-pose demo`")
-    estimator = choose_engine(package, EngineConfig(precision="float32")).estimator
+    observer = observer_of(options)
     tallies = {(radius, gate): Tally() for radius in RADII_PX for gate in GATES}
     residuals = []
     for seed in range(FIRST_SEED, FIRST_SEED + options.seeds):
         rig = Rig(seed)
         calibration, residual_px = calibrate_rig(rig)
         residuals.append(residual_px)
-        _shoot(rig, seed, package, estimator, calibration, options, tallies)
+        _shoot(rig, seed, observer, calibration, options, tallies)
         say(f"seed {seed}: {sum(len(t.apart_px) for t in tallies.values())} shots so far")
     return {
         "bench": "aim",
         **conditions(),
-        "package": package.sha256,
+        "keypoints": observer.says,
         "seeds": list(range(FIRST_SEED, FIRST_SEED + options.seeds)),
         "seconds": options.seconds,
         "rate_hz": SimulatedOptions().rate_hz,
-        "ahead_ms": options.latency_ms + options.delay_ms,
+        "ahead_ms": [options.latency_ms + options.delay_ms, 3 * options.latency_ms + options.delay_ms],
         "calibration_residual_px": max(residuals),
         "rows": [row(radius, gate, tally) for (radius, gate), tally in tallies.items()],
     }
@@ -261,27 +353,26 @@ def _name(radius_px: float, gate: float) -> str:
 def _shoot(
     rig: Rig,
     seed: int,
-    package: Package,
-    estimator: Estimator,
+    observer: Observer,
     calibration: AimCalibrationConfig,
     options: Options,
     tallies: dict[tuple[float, float], Tally],
 ) -> None:
     """Take one animal's frames to decisions and score every shot."""
-    keypoints = package.manifest.keypoints
+    keypoints = observer.keypoints
     config = rules_of(calibration)
     rules = RuleSet.of(config, keypoints, dict.fromkeys(config.outputs, options.delay_ms))
-    decider, tracker = rules.decider(0, 1), CausalFilter(package.manifest.tracking, 1, len(keypoints))
+    decider, tracker = rules.decider(0, 1), CausalFilter(observer.tracking, 1, len(keypoints))
     by_name = {_name(*key): tally for key, tally in tallies.items()}
     radius_of = {_name(radius, gate): radius for radius, gate in tallies}
-    latency_ns = round(options.latency_ms * NS_PER_MS)
+    latency = np.random.default_rng(seed)
     for index in range(round(options.seconds * rig.options.rate_hz)):
-        found = estimator.estimate(rig.frame(index))
         t_ns = NS_PER_S + rig.options.scene_time_ns(index)
         stamps = FrameStamps(index, t_ns, t_ns, t_ns)
-        pose = Pose(CAMERA, stamps, found.xy, found.cov, found.confidence)
+        pose = observer.observe(rig, seed, stamps)
         tracker.step(pose)
-        decided = decider.decide(tracker, CAMERA, stamps, t_ns + latency_ns, True, pose.confidence)
+        judged_ns = t_ns + round(latency.uniform(1.0, 3.0) * options.latency_ms * NS_PER_MS)
+        decided = decider.decide(tracker, CAMERA, stamps, judged_ns, True, pose.confidence)
         for event, _ in decided:
             tally = by_name[event.rule]
             tally.tries += 1
@@ -381,11 +472,12 @@ def table(figures: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             f"Aimed light on the simulated rig: {len(seeds)} animals (seeds {seeds[0]} to {seeds[-1]}), "
-            f"{figures['seconds']:g} s each at {figures['rate_hz']:g} frames a second, light "
-            f"{figures['ahead_ms']:g} ms after the exposure; {machine_line(figures)}. A hit: the light is "
-            "within the spot's radius of the true nose at the time of effect. Mirrors calibrated from spots, "
-            f"largest residual {figures['calibration_residual_px']:.2f} px. Shots of one animal are "
-            "not independent: compare the shares by seed with the interval.",
+            f"{figures['seconds']:g} s each at {figures['rate_hz']:g} frames a second; keypoints: "
+            f"{figures['keypoints']}; light {figures['ahead_ms'][0]:g} to "
+            f"{figures['ahead_ms'][1]:g} ms after the exposure; {machine_line(figures)}. A hit: "
+            "the light is within the spot's radius of the true nose at the time of effect. Mirrors "
+            f"calibrated from spots, largest residual {figures['calibration_residual_px']:.2f} px. Shots of "
+            "one animal are not independent: compare the shares by seed with the interval.",
             markdown_table(head, rows),
         ]
     )
