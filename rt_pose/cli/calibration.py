@@ -194,7 +194,7 @@ def _frame(config: RunConfig, camera: str, video: str, image: str) -> Image:
         read = cv2.imread(image, cv2.IMREAD_COLOR)
         if read is None:
             raise UserError(f"{image}: cannot be read as a picture; give --image a PNG or JPEG")
-        return cv2.cvtColor(read, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+        return cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
     import rigs
     from rt_pose.drivers import DriverContext
 
