@@ -131,5 +131,6 @@ def _distance(
     places = [event.xy_px, (float(x), float(y))]
     if geometry is not None:
         places = [tuple(geometry.to_mm([*place, 0.0, 0.0])[0][:2]) for place in places]  # type: ignore[misc]
-    distance = math.dist(*places)
-    return distance if np.isfinite(distance) else None
+    (x0, y0), (x1, y1) = places
+    distance = math.hypot(x1 - x0, y1 - y0)
+    return distance if math.isfinite(distance) else None
