@@ -253,6 +253,12 @@ def _library_errors() -> tuple[type[Exception], ...]:
     return (genapi.GenericException, gentl.GenericException)
 
 
+def _feature_errors() -> tuple[type[Exception], ...]:
+    """What the reading or writing of a feature raises; AttributeError where the camera has another kind of
+    it."""
+    return (*_library_errors(), AttributeError)
+
+
 def _line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
@@ -316,7 +322,7 @@ class _Features:
         node = self._node(name, self._readable)
         try:
             return None if node is None else node.value
-        except (*_library_errors(), AttributeError):
+        except _feature_errors():
             return None
 
     def limits(self, name: str) -> Limits | None:
@@ -327,7 +333,7 @@ class _Features:
         try:
             step = node.inc if isinstance(node, IInteger) else 0.0
             return None if node is None else Limits(node.min, node.max, step)
-        except (*_library_errors(), AttributeError):  # not a number
+        except _feature_errors():  # not a number
             return None
 
     def entries(self, name: str) -> list[str]:
@@ -335,21 +341,21 @@ class _Features:
         node = self._node(name, self._writable)
         try:
             return [] if node is None else [entry for entry in node.symbolics if self._offered(node, entry)]
-        except (*_library_errors(), AttributeError):  # not an enumeration
+        except _feature_errors():  # not an enumeration
             return []
 
     def write(self, name: str, value: Any) -> None:
         """See `Features.write`."""
         try:
             getattr(self._node_map, name).value = value
-        except (*_library_errors(), AttributeError) as error:
+        except _feature_errors() as error:
             raise FeatureError(f"{name} = {value}: {_line(error)}") from error
 
     def execute(self, name: str) -> None:
         """Execute a command. Raises FeatureError."""
         try:
             getattr(self._node_map, name).execute()
-        except (*_library_errors(), AttributeError) as error:
+        except _feature_errors() as error:
             raise FeatureError(f"{name}: {_line(error)}") from error
 
     def _node(self, name: str, modes: tuple[int, ...]) -> Any:
@@ -357,7 +363,7 @@ class _Features:
         try:
             node = getattr(self._node_map, name)
             return node if node.get_access_mode() in modes else None
-        except (*_library_errors(), AttributeError):
+        except _feature_errors():
             return None
 
     def _offered(self, node: Any, entry: str) -> bool:
