@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import msgspec
+
 from rigs.hang_guard import HEARTBEAT_MS
 from rigs.option_checks import check_delay
 from rigs.serial_link import DeviceFault
@@ -42,8 +44,12 @@ class NidaqOptions:
     """Analog outputs, such as ao0, ao1: the lines after the digital ones."""
     volts: float = 5.0
     """Voltage of an analog output at amplitude 1; at 0 it is 0 V."""
+    mirrors: list[str] = field(default_factory=list)
+    """Two analog outputs that turn a light, x and y: an `aim` goes there in volts, and then pulses its line."""
+    mirror_volts: float = 10.0
+    """The mirrors take voltages of at most so much, of both signs; what lies beyond is refused."""
     delay_ms: float = 0.5
-    """From the command to the effect: a write of one sample."""
+    """From the command to the effect: a write of one sample; with mirrors, until they stand still too."""
 
 
 @output_driver("nidaq")
@@ -57,6 +63,8 @@ class NidaqOutput:
         self._name, self._options, self._clock = name, options, context.clock
         self._tasks: list[Any] = []
         """One for each line: writing one must not touch another."""
+        self._mirrors: Any = None
+        """The task of both mirrors, which move together."""
         actions = ANALOG if options.analog else ON_OFF
         count = len(options.digital) + len(options.analog)
         self._lines = TimedLines(name, count, context.clock, self._write, self._off, actions)
@@ -114,7 +122,7 @@ class NidaqOutput:
             detail=f"{card.product_type}, {card.name}: {', '.join(names)}; {NO_WATCHDOG}; {NOT_TRIED}",
             heartbeat_ms=HEARTBEAT_MS,
             lines=len(names),
-            actions=self._lines.actions,
+            actions=[*self._lines.actions, *(["aim"] if self._options.mirrors else [])],
         )
 
     def send(self, command: Command) -> Ack:
@@ -125,7 +133,18 @@ class NidaqOutput:
         DeviceFault
             Where the card fails.
         """
+        if command.action == "aim" and self._mirrors is not None:
+            return self._aim(command)
         return self._lines.send(command)
+
+    def _aim(self, command: Command) -> Ack:
+        """Turn the mirrors, and light the line for as long as is asked for."""
+        most, place = self._options.mirror_volts, (command.x, command.y)
+        if any(volts is None or not abs(volts) <= most for volts in place):
+            detail = f"the mirrors take -{most:g} to {most:g} V; got x {command.x}, y {command.y}"
+            return Ack(command.id, self._name, None, None, None, ok=False, detail=detail)
+        self._put(self._mirrors, list(place))
+        return self._lines.send(msgspec.structs.replace(command, action="pulse"))
 
     def heartbeat(self, alive: bool) -> list[str]:
         """See `WatchedOutput.heartbeat`. Where the loop hangs, the lines go off here, not by the card."""
@@ -145,7 +164,8 @@ class NidaqOutput:
         """See `Output.close`."""
         self._lines.close()
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
+        mirrors, self._mirrors = self._mirrors, None
+        for task in [*tasks, *([] if mirrors is None else [mirrors])]:
             task.close()
 
     def _find_card(self, where: str) -> Any:
@@ -170,6 +190,12 @@ class NidaqOutput:
             self._tasks[-1].ao_channels.add_ao_voltage_chan(
                 f"{card}/{channel}", min_val=0.0, max_val=self._options.volts
             )
+        if self._options.mirrors:
+            self._mirrors = nidaqmx.Task()
+            most = self._options.mirror_volts
+            for channel in self._options.mirrors:
+                self._mirrors.ao_channels.add_ao_voltage_chan(f"{card}/{channel}", min_val=-most, max_val=most)
+            self._mirrors.start()
         for task in self._tasks:
             task.start()
 
@@ -192,7 +218,7 @@ class NidaqOutput:
         if fault is not None:
             raise fault
 
-    def _put(self, task: Any, value: bool | float) -> None:
+    def _put(self, task: Any, value: bool | float | list[float | None]) -> None:
         from nidaqmx.errors import DaqError
 
         try:
@@ -225,6 +251,15 @@ def _check(options: NidaqOptions, where: str) -> None:
     if not names or len(set(names)) < len(names):
         raise UserError(
             f"{where}: expected different lines in `digital` and `analog`, at least one, got {names}"
+        )
+    if len(options.mirrors) not in (0, 2) or set(options.mirrors) & set(names):
+        raise UserError(
+            f"{where}: expected two analog outputs in `mirrors`, x and y, that are no lines besides, got "
+            f"{options.mirrors}"
+        )
+    if not 0.0 < options.mirror_volts <= MOST_VOLTS:
+        raise UserError(
+            f"{where}: mirror_volts must be above 0 and at most {MOST_VOLTS:g}, got {options.mirror_volts:g}"
         )
     if not 0.0 < options.volts <= MOST_VOLTS:
         raise UserError(f"{where}: volts must be above 0 and at most {MOST_VOLTS:g}, got {options.volts:g}")

@@ -78,7 +78,7 @@ class Task:
         Task.made.append(self)
 
     def _add(self, name: str) -> None:
-        self.channel = name
+        self.channel = f"{self.channel} {name}".strip()
 
     def start(self) -> None:
         self.started = True
@@ -135,6 +135,23 @@ def test_levels_go_to_the_lines_as_bits_and_volts(tasks: list[Task]) -> None:
     assert all(task.closed for task in tasks)
 
 
+def test_an_aim_turns_both_mirrors_together_and_pulses_its_line(tasks: list[Task]) -> None:
+    output = make(device="Dev1", mirrors=["ao0", "ao1"], mirror_volts=5.0)
+    info = output.open()
+    assert "aim" in info.actions
+    line, mirrors = tasks
+    assert mirrors.channel == "Dev1/ao0 Dev1/ao1"
+    assert output.send(command("aim", duration_us=2000, x=1.25, y=-3.5)).ok
+    assert mirrors.written == [[1.25, -3.5]]
+    assert line.written[1] is True
+    beyond = output.send(command("aim", duration_us=2000, x=5.5, y=0.0))
+    assert not beyond.ok
+    assert beyond.detail == "the mirrors take -5 to 5 V; got x 5.5, y 0.0"
+    assert mirrors.written == [[1.25, -3.5]]
+    output.close()
+    assert mirrors.closed
+
+
 def test_a_card_that_fails_is_a_fault_and_its_other_lines_go_low(tasks: list[Task]) -> None:
     output = make(device="Dev1", digital=["port0/line0", "port0/line1"])
     output.open()
@@ -166,6 +183,8 @@ def test_a_card_that_is_not_there(tasks: list[Task]) -> None:
             "expected different lines in `digital` and `analog`, at least one",
         ),
         ({"device": "Dev1", "digital": ["a", "a"]}, "expected different lines"),
+        ({"device": "Dev1", "mirrors": ["ao0"]}, "expected two analog outputs in `mirrors`"),
+        ({"device": "Dev1", "mirrors": ["ao0", "ao1"], "analog": ["ao1"]}, "expected two analog outputs"),
         ({"device": "Dev1", "volts": 11.0}, "volts must be above 0 and at most 10, got 11"),
         ({"device": "Dev1", "delay_ms": 2000.0}, "delay_ms must be between 0 and 1000"),
     ],
