@@ -163,12 +163,12 @@ class Companions(RunObserver):
     def _sample(self) -> None:
         clock = HostClock()
         begun_ns = clock.now_ns()
-        pids = {child.name: child.pid for child in multiprocessing.active_children() if child.pid}
-        pids["supervisor (with subscriber and orders)"] = os.getpid()
-        if self._viewer is not None:
-            pids["viewer"] = self._viewer.pid
         while not self._ended.wait(SAMPLE_S):
             t_s = (clock.now_ns() - begun_ns) / NS_PER_S
+            pids = {child.name: child.pid for child in multiprocessing.active_children() if child.pid}
+            pids["supervisor (with subscriber and orders)"] = os.getpid()
+            if self._viewer is not None:
+                pids["viewer"] = self._viewer.pid
             for name, pid in pids.items():
                 if (found := sample(pid, t_s)) is not None:
                     self.samples.setdefault(name, []).append(found)

@@ -106,7 +106,8 @@ class ZmqCamera:
         self._stopped.clear()
         self._socket = zmq.Context.instance().socket(zmq.PULL)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.RCVHWM, 4)
+        # To pass frames over, more of them must fit than are lost on the way for want of room.
+        self._socket.setsockopt(zmq.RCVHWM, 32 if self._options.grab == "latest" else 4)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
         self._bind(self._socket)
         try:

@@ -194,7 +194,9 @@ class NidaqOutput:
             self._mirrors = nidaqmx.Task()
             most = self._options.mirror_volts
             for channel in self._options.mirrors:
-                self._mirrors.ao_channels.add_ao_voltage_chan(f"{card}/{channel}", min_val=-most, max_val=most)
+                self._mirrors.ao_channels.add_ao_voltage_chan(
+                    f"{card}/{channel}", min_val=-most, max_val=most
+                )
             self._mirrors.start()
         for task in self._tasks:
             task.start()

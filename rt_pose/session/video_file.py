@@ -113,9 +113,9 @@ class VideoWriter:
                 pixels[:, -channels:] = pixels[:, -2 * channels : -channels]
             if self._odd[1]:
                 pixels[-1] = pixels[-2]
-        else:  # green, blue and red have a plane each
-            for plane, colour in zip(self._planes, (1, 2, 0), strict=True):
-                plane[:, :width] = image[..., colour]
+        else:  # four bytes a pixel, blue first
+            plane = self._planes[0]
+            plane.reshape(height, plane.shape[1] // 4, 4)[:, :width, :3] = image[..., ::-1]
         self._picture.pts = self._rows
         self._container.mux(self._stream.encode(self._picture))
         exposure = "" if stamps.t_exposure_ns is None else stamps.t_exposure_ns
@@ -139,7 +139,7 @@ class VideoWriter:
 def _picture(height: int, width: int, channels: int, codec: Codec) -> tuple[VideoFrame, tuple[bool, bool]]:
     """The encoder's frame, and whether it is wider and higher than the camera's by one pixel."""
     if codec == "ffv1":
-        picture, odd = VideoFrame(width, height, "gbrp" if channels == 3 else "gray"), (False, False)
+        picture, odd = VideoFrame(width, height, "bgr0" if channels == 3 else "gray"), (False, False)
         picture.color_range = ColorRange.JPEG
         return picture, odd
     # 4:2:0 has chroma for whole pairs of pixels only: an odd picture is padded, the reader cuts it.
