@@ -78,7 +78,7 @@ def test_a_log_from_before_blocks_ramps_and_device_times_is_read(messages: list[
     for topic, keys in later.items():
         for key in keys:
             del old[topic][topic][key]
-    del old["observation"]["stages"]["t_tracked_ns"], old["observation"]["stamps"]["epoch t_device_ticks"]
+    del old["observation"]["stages"]["t_tracked_ns"], old["observation"]["stamps"]["epoch"]
     event, command, ack, seen = (read(topic, plain) for topic, plain in old.items())
     assert isinstance(event, EventRecord)
     assert (event.event.block, event.event.trial) == ("", 0)

@@ -45,7 +45,8 @@ class NidaqOptions:
     volts: float = 5.0
     """Voltage of an analog output at amplitude 1; at 0 it is 0 V."""
     mirrors: list[str] = field(default_factory=list)
-    """Two analog outputs that turn a light, x and y: an `aim` goes there in volts, and then pulses its line."""
+    """Two analog outputs that turn a light, x and y: an `aim` goes there in volts, and then pulses its
+    line."""
     mirror_volts: float = 10.0
     """The mirrors take voltages of at most so much, of both signs; what lies beyond is refused."""
     delay_ms: float = 0.5

@@ -13,11 +13,11 @@ import zmq
 
 import rigs
 from rt_pose import drivers
-from rt_pose.drivers import registry, search
 from rt_pose.cli import doctor
 from rt_pose.cli.doctor import Check
 from rt_pose.cli.main import main
 from rt_pose.clock import HostClock
+from rt_pose.drivers import registry, search
 from rt_pose.errors import UserError
 
 
