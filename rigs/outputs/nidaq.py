@@ -18,7 +18,7 @@ from rigs.timed_lines import ANALOG, ON_OFF, TimedLines, Undelivered, Written
 from rt_pose import extras
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
 from rt_pose.errors import UserError, nearest
-from rt_pose.types import Ack, Command, OutputInfo
+from rt_pose.types import Ack, Action, Command, OutputInfo
 
 DRIVER_REMEDY = (
     "the NI-DAQmx driver is not installed: add NI's package source (ni.com/downloads, NI Linux Device "
@@ -114,6 +114,7 @@ class NidaqOutput:
             self.close()
             raise
         names = [*self._options.digital, *self._options.analog]
+        aims: list[Action] = ["aim"] if self._options.mirrors else []
         return OutputInfo(
             name=self._name,
             driver="nidaq",
@@ -123,7 +124,7 @@ class NidaqOutput:
             detail=f"{card.product_type}, {card.name}: {', '.join(names)}; {NO_WATCHDOG}; {NOT_TRIED}",
             heartbeat_ms=HEARTBEAT_MS,
             lines=len(names),
-            actions=[*self._lines.actions, *(["aim"] if self._options.mirrors else [])],
+            actions=[*self._lines.actions, *aims],
         )
 
     def send(self, command: Command) -> Ack:
