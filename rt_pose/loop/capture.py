@@ -256,9 +256,12 @@ class CaptureThread:
     def _placed(self, stamps: FrameStamps) -> FrameStamps:
         """Stamps that go on from those before the camera was gone: its own count may have begun again."""
         last = self._last
-        if self._ahead is None and last is not None:
+        if self._ahead is None and last is None:  # it was gone before its first frame
+            self._ahead = (0, 0)
+        elif self._ahead is None and last is not None:
             self._ahead = max(0, last.index + 1 - stamps.index), max(0, last.epoch + 1 - stamps.epoch)
-        if self._ahead is None or self._ahead == (0, 0):
+        assert self._ahead is not None
+        if self._ahead == (0, 0):
             return stamps
         index, epoch = self._ahead
         return msgspec.structs.replace(stamps, index=stamps.index + index, epoch=stamps.epoch + epoch)

@@ -363,6 +363,18 @@ def test_a_camera_that_comes_back_goes_on_with_its_count_in_a_new_epoch(ring: Fr
     assert camera.calls == ["arm", "start", "close", "open", "close", "open", "arm", "start"]
 
 
+def test_a_camera_that_was_gone_before_its_first_frame_begins_at_its_own_count(ring: FrameRing) -> None:
+    camera = EventfulCamera([CameraFault("unplugged"), stamps(0), stamps(1)])
+    thread, latest, notebook = reconnecting(ring, camera, 30.0)
+    thread.start()
+    while not latest.ended:
+        for taken in latest.take(5.0):
+            latest.release(taken)
+    assert thread.join(5.0)
+    frames = [(r.stamps.index, r.stamps.epoch) for r in notebook.of(CapturedFrame)]
+    assert frames == [(0, 0), (1, 0)]
+
+
 def test_a_camera_that_does_not_come_back_is_a_fault_with_both_reasons(ring: FrameRing) -> None:
     camera = EventfulCamera([CameraFault("unplugged")], [UserError("not there")] * 9)
     thread, latest, _ = reconnecting(ring, camera, 0.6)
@@ -411,3 +423,17 @@ def test_the_place_on_the_sensor_goes_with_the_frame(ring: FrameRing) -> None:
     assert thread.join(5.0)
     (taken,) = latest.take(0.1)
     assert taken.frame.offset_xy == (40, 30)
+
+
+@pytest.mark.parametrize("both_lost", [False, True])
+def test_a_group_by_exposure_waits_for_no_camera_that_is_gone(both_lost: bool) -> None:
+    latest, clock = LatestFrames(["a", "b"], tolerance_ns=2000), HostClock()
+    latest.put(exposed("a", 10_000))
+    latest.lose("b", "unplugged")
+    if both_lost:
+        latest.lose("a", "unplugged")
+    latest.losses.clear()  # as the loop has taken them
+    before_ns = clock.now_ns()
+    assert len(latest.take(10.0, group_s=5.0)) == 1
+    assert clock.now_ns() - before_ns < 2_000_000_000
+    assert latest.unmatched == {"a": 1, "b": 0}
