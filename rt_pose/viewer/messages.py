@@ -171,6 +171,8 @@ class StatsBody(msgspec.Struct):
     output_failed: bool = False
     """Whether an output has failed of which nothing more may be shown while the run goes on."""
     output_faults: dict[str, str] = {}
+    cameras_lost: dict[str, str] = {}
+    """Cameras that are gone and may come back, and why."""
     lost_tracks: int = 0
     records_refused: int = 0
 
