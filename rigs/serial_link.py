@@ -12,7 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from rt_pose.clock import Clock
+from rt_pose.clock import NS_PER_MS, Clock
+
+NO_ANSWER_NS = 500 * NS_PER_MS
+"""A board that has been silent for so long has failed."""
 
 M_co = TypeVar("M_co", covariant=True)
 N = TypeVar("N")
@@ -185,3 +188,33 @@ class SerialLink(Generic[N]):
         with self._lock:
             for answer in self._waiting:
                 answer.came.set()
+
+
+def check_answers(fault: str, unanswered_ns: int, now_ns: int) -> int:
+    """Check, at a heartbeat, that a board is there and answers.
+
+    Parameters
+    ----------
+    fault
+        Of the link; empty where it has none.
+    unanswered_ns
+        When the first question went out that has no answer yet, ns; 0 where there is none.
+    now_ns
+        Host time, ns.
+
+    Returns
+    -------
+    int
+        The new `unanswered_ns`: a question goes out now.
+
+    Raises
+    ------
+    DeviceFault
+        Where the port is gone, or the board has been silent for half a second.
+    """
+    if fault:
+        raise DeviceFault(fault)
+    since_ns = unanswered_ns or now_ns
+    if now_ns - since_ns > NO_ANSWER_NS:
+        raise DeviceFault(f"no answer came from the board for {NO_ANSWER_NS // NS_PER_MS} ms")
+    return since_ns

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import rigs
-from bench.background_load import processor_s
+from bench.background_load import own_memory_mib, processor_s
 from bench.latency.program import measured_run
 from bench.short_run import short_run
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
@@ -157,25 +156,6 @@ class Usage(RunObserver):
             name: round((last[name] - first.get(name, 0.0)) / elapsed_s, 4) for name in last if name in first
         }
         return {**by_process, "whole": round(sum(by_process.values()), 4)}
-
-
-def own_memory_mib(pid: int) -> float:
-    """Read the memory that belongs to a process alone.
-
-    Parameters
-    ----------
-    pid
-        Number of the process.
-
-    Returns
-    -------
-    float
-        MiB; shared memory and mapped files do not count.
-    """
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) / 1024
-    raise FileNotFoundError(f"process {pid} has no memory any more")
 
 
 @dataclass

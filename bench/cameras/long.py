@@ -6,17 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.cameras.emulated import LOOP, EmulatedRun, Measured, Usage, run_emulated
+from bench.cameras.emulated import LOOP, EmulatedRun, Usage, run_emulated
 from bench.cameras.two import explained, run_table
 from bench.output import conditions, machine_line, markdown_table
 from bench.program import say
-from rt_pose.clock import NS_PER_MS, NS_PER_S
-from rt_pose.loop.latency import summary
-from rt_pose.session.read import stamp_columns
+from bench.soak import latencies
+from rt_pose.clock import NS_PER_S
 
 RATE_HZ, SECONDS = 60.0, 1800.0
-WINDOW_S = 600.0
-"""Length of what is compared at both ends; a third of a shorter run."""
 WARM_UP_SHARE = 0.1
 """Share of the run after which memory must no longer grow."""
 SAMPLES = 60
@@ -53,7 +50,7 @@ def measure(plan: EmulatedRun, rate_hz: float | None, seconds: float | None) -> 
         "model": plan.model,
         "size": list(plan.size),
         "run": measured.figures,
-        "ends": ends(measured, length),
+        "ends": latencies(measured.session),
         "memory": memory,
         "lost_share": round(lost / max(1, frames["delivered"]), 6),
         "held": {
@@ -61,31 +58,6 @@ def measure(plan: EmulatedRun, rate_hz: float | None, seconds: float | None) -> 
             "none_uncounted": not (frames["uncounted"] or frames["unrecorded"]),
         },
     }
-
-
-def ends(measured: Measured, seconds: float) -> dict[str, Any]:
-    """Sum up arrival to decision at the beginning and at the end.
-
-    Parameters
-    ----------
-    measured
-        The run.
-    seconds
-        Its length, s.
-
-    Returns
-    -------
-    dict[str, Any]
-        Window (s), summaries (ms) of the `first` and the `last`, and the ratio of their P99s.
-    """
-    window_s = min(WINDOW_S, seconds / 3)
-    stamps = stamp_columns(measured.session.observations)
-    took_ms = (stamps.stages["t_decided_ns"] - stamps.t_arrival_ns) / NS_PER_MS
-    at_s = (stamps.t_arrival_ns - stamps.t_arrival_ns.min(initial=np.inf)) / NS_PER_S
-    first = summary(took_ms[at_s < window_s])
-    last = summary(took_ms[at_s >= at_s.max(initial=0.0) - window_s])
-    ratio = round(last["p99"] / first["p99"], 4) if first and last else None
-    return {"window_s": window_s, "first": first, "last": last, "p99_ratio": ratio}
 
 
 def memory_of(usage: Usage) -> dict[str, Any]:

@@ -26,16 +26,14 @@ from rigs.firmata import (
 )
 from rigs.hang_guard import HEARTBEAT_MS
 from rigs.option_checks import check_delay
-from rigs.serial_link import DeviceFault
+from rigs.serial_link import DeviceFault, check_answers
 from rigs.serial_ports import check_serial_port, find_boards
 from rigs.shared_port import SharedPort, shared_port
 from rigs.timed_lines import ANALOG, ON_OFF, TimedLines, Undelivered, Written
-from rt_pose.clock import NS_PER_MS
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
 from rt_pose.errors import UserError
 from rt_pose.types import Ack, Command, OutputInfo
 
-NO_ANSWER_NS = 500 * NS_PER_MS
 LAST_PIN = 127
 MOST_NOTICES = 16
 NO_WATCHDOG = "no watchdog on the board: where this computer dies, a line stays as it is"
@@ -150,14 +148,9 @@ class FirmataOutput:
         link = self._link
         if link is None:
             return []
-        if link.fault:
-            raise DeviceFault(link.fault)
-        if self._begun_again:
+        if self._begun_again and not link.fault:
             raise DeviceFault("the board has begun again: its pins went low")
-        now_ns = self._clock.now_ns()
-        self._unanswered_ns = self._unanswered_ns or now_ns
-        if now_ns - self._unanswered_ns > NO_ANSWER_NS:
-            raise DeviceFault(f"no answer came from the board for {NO_ANSWER_NS // NS_PER_MS} ms")
+        self._unanswered_ns = check_answers(link.fault, self._unanswered_ns, self._clock.now_ns())
         link.write(query_pin(self._options.pins[0]))
         reported, self._notices = self._notices, []
         return [*self._lines.heartbeat(alive), *reported]

@@ -24,11 +24,11 @@ from rigs.harp import (
     write_register,
 )
 from rigs.option_checks import check_delay
-from rigs.serial_link import Answer, DeviceFault
+from rigs.serial_link import Answer, DeviceFault, check_answers
 from rigs.serial_ports import check_serial_port, find_boards
 from rigs.shared_port import SharedPort, shared_port
 from rigs.timed_lines import ON_OFF, TimedLines, Undelivered, Written
-from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.clock import NS_PER_S
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
 from rt_pose.errors import UserError, nearest
 from rt_pose.types import Ack, Command, OutputInfo
@@ -38,7 +38,6 @@ FTDI = {0x0403}
 OPEN_TIMEOUT_NS = 4 * NS_PER_S
 ASK_EVERY_S = 0.25
 CLOCK_SAMPLES = 8
-NO_ANSWER_NS = 500 * NS_PER_MS
 HEARTBEATS_IN_WATCHDOG = 4
 LONGEST_PULSE_MS = 65_535
 US_MASK = 0xFFFFFFFF
@@ -153,12 +152,7 @@ class HarpOutput:
         link = self._link
         if link is None:
             return []
-        if link.fault:
-            raise DeviceFault(link.fault)
-        now_ns = self._clock.now_ns()
-        self._unanswered_ns = self._unanswered_ns or now_ns
-        if now_ns - self._unanswered_ns > NO_ANSWER_NS:
-            raise DeviceFault(f"no answer came from the board for {NO_ANSWER_NS // NS_PER_MS} ms")
+        self._unanswered_ns = check_answers(link.fault, self._unanswered_ns, self._clock.now_ns())
         with self._hold_lock:
             held = sum(1 << bit for bit in self._held) if alive else 0
             if held:

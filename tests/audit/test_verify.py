@@ -158,7 +158,6 @@ def test_another_package_in_its_place_is_told(session: Path) -> None:
     package = session.parent / "package"
     shutil.rmtree(package)
     info = json.loads((session / "session.json").read_text())
-    shutil.rmtree(info["package"]["path"], ignore_errors=True) if "copy" in info["package"]["path"] else None
     make_tiny_package(package, keypoints=3, seed=9)
     info["package"]["path"] = str(package)
     (session / "session.json").write_text(json.dumps(info))
