@@ -180,6 +180,7 @@ def _check_not_there(known: object, key: str, rig: Path, overwrite: bool) -> Non
 def _frame(config: RunConfig, camera: str, video: str, image: str) -> Image:
     """The frame that is measured, (H, W, 1 or 3)."""
     import cv2
+    import numpy as np
 
     from rt_pose.session.aim_calibration import opened_camera
     from rt_pose.video import read_frames
@@ -200,10 +201,11 @@ def _frame(config: RunConfig, camera: str, video: str, image: str) -> Image:
 
     rigs.register()
     with ExitStack() as stack:
-        frames = opened_camera(config, camera, DriverContext(HostClock(), config.seed), stack)
+        (x, y), frames = opened_camera(config, camera, DriverContext(HostClock(), config.seed), stack)
         for _ in range(FRAMES_BEFORE):
             taken = next(frames)
-        return taken.copy()
+        # As a part of the sensor, so that a place in the picture is a place of the poses.
+        return np.pad(taken, ((y, 0), (x, 0), (0, 0)))
 
 
 def _length_mm(text: str, option: str) -> float:

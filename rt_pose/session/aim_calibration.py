@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.clock import Clock
+from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.config.schema import AimCalibrationConfig, RunConfig
 from rt_pose.drivers import Camera, CameraFault, DriverContext, Output, make_camera, make_output
 from rt_pose.errors import UserError, nearest
 from rt_pose.rules.homography import FittedHomography, fit_homography, hull
 from rt_pose.session.scale import rounded
-from rt_pose.types import Command
+from rt_pose.types import Command, FrameStamps
 
 Image = NDArray[np.uint8]
 Places = NDArray[np.float64]
@@ -32,6 +32,8 @@ LIT_MS = 400
 LAST_FRAMES = 12
 """So many frames are waited for the spot to come, and to go."""
 DARK_FRAMES = 5
+NO_FRAME_S = 10
+"""How long a camera may bring no whole frame."""
 SMALLEST_PX = 3
 """Pixels of a spot; fewer are a hot pixel or a reflection."""
 
@@ -180,7 +182,7 @@ def measure_pairs(
     """
     with ExitStack() as stack:
         context = DriverContext(clock, config.seed)
-        frames = opened_camera(config, camera, context, stack)
+        offset_xy, frames = opened_camera(config, camera, context, stack)
         light = _opened_output(config, output, context, stack)
         dark = np.maximum.reduce([next(frames).copy() for _ in range(DARK_FRAMES)])
         found: list[tuple[float, float]] = []
@@ -191,15 +193,16 @@ def measure_pairs(
             if place is not None:
                 found.append(place)
                 lit.append((x, y))
+        places = np.array(found).reshape(-1, 2) + offset_xy  # px of the sensor, as poses are
         return Pairs(
-            np.array(found).reshape(-1, 2), np.array(lit).reshape(-1, 2), len(positions) - len(found)
+            places, np.array(lit).reshape(-1, 2), len(positions) - len(found)
         )
 
 
 def opened_camera(
     config: RunConfig, camera: str, context: DriverContext, stack: ExitStack
-) -> Iterator[Image]:
-    """Open a camera and iterate over its frames.
+) -> tuple[tuple[int, int], Iterator[Image]]:
+    """Open and start a camera, and iterate over its frames.
 
     Parameters
     ----------
@@ -214,13 +217,16 @@ def opened_camera(
 
     Returns
     -------
-    Iterator[Image]
+    offset_xy : tuple[int, int]
+        Place of the frames' top-left pixel on the sensor, px.
+    frames : Iterator[Image]
         Each frame's pixels, (H, W, C) uint8, which the next frame overwrites.
 
     Raises
     ------
     UserError
-        Where there is no such camera, or it cannot be opened; while iterating, where it fails or ends.
+        Where there is no such camera, or it cannot be opened or started; while iterating, where it fails,
+        ends or brings nothing for long.
     """
     if camera not in config.cameras:
         raise UserError(f"--camera: there is no camera '{camera}'{nearest(camera, config.cameras)}")
@@ -229,18 +235,29 @@ def opened_camera(
     stack.callback(driver.close)
     info = driver.open()
     stack.callback(driver.stop)
-    return _frames(driver, np.zeros((info.height, info.width, info.channels), np.uint8), camera)
+    try:
+        driver.arm()
+        driver.start()
+    except CameraFault as fault:
+        raise UserError(f"camera '{camera}': {fault}") from fault
+    pixels = np.zeros((info.height, info.width, info.channels), np.uint8)
+    return info.offset_xy, _frames(driver, pixels, camera, context.clock)
 
 
-def _frames(driver: Camera, pixels: Image, name: str) -> Iterator[Image]:
+def _frames(driver: Camera, pixels: Image, name: str, clock: Clock) -> Iterator[Image]:
+    came_ns = clock.now_ns()
     while True:
         try:
-            stamps = driver.grab(pixels)
+            grabbed = driver.grab(pixels)
         except CameraFault as fault:
             raise UserError(f"camera '{name}': {fault}") from fault
-        if stamps is None:
+        if grabbed is None:
             raise UserError(f"camera '{name}': its frames ended before all was measured")
-        yield pixels
+        if isinstance(grabbed, FrameStamps):
+            came_ns = clock.now_ns()
+            yield pixels
+        elif clock.now_ns() - came_ns > NO_FRAME_S * NS_PER_S:
+            raise UserError(f"camera '{name}': no whole frame came within {NO_FRAME_S} s; is it triggered?")
 
 
 def _opened_output(config: RunConfig, name: str, context: DriverContext, stack: ExitStack) -> Output:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from support.basler import emulated_cameras
 
+import rigs
 from rigs.simulated.galvo import px_to_volts
 from rigs.simulated.scene import View
 from rt_pose.cli.main import main
+from rt_pose.clock import HostClock
 from rt_pose.config.build import load
 from rt_pose.config.schema import RunConfig
+from rt_pose.drivers import DriverContext
+from rt_pose.errors import UserError
 from rt_pose.rules.homography import project
+from rt_pose.session import aim_calibration
+from rt_pose.session.aim_calibration import opened_camera
 
 RIG = """\
 # my rig
@@ -204,3 +212,48 @@ def test_mistakes_of_a_scale_are_said(
     assert main(["rig", "scale", str(rig), *picture, *words]) == 2
     assert expected in capsys.readouterr().err
     assert rig.read_text() == RIG
+
+
+BASLER = """
+cameras:
+  top:
+    driver: basler
+    options: {serial: 0815-0000, roi: [32, 16, 128, 96], exposure_us: 2000, rate_hz: 50, pixel_format: Mono8}
+"""
+
+
+def test_a_cameras_part_of_its_sensor_keeps_its_place_in_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Places that are read from the picture are px of the sensor, as those of poses are."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rig.yaml").write_text(BASLER)
+    with emulated_cameras():
+        assert main(["rig", "scale", "rig.yaml", "--out", "picture.png"]) == 0
+    picture = cv2.imread("picture.png")
+    assert picture is not None
+    assert picture.shape[:2] == (16 + 96, 32 + 128)
+
+
+def test_a_camera_is_started_and_tells_its_place_on_the_sensor(tmp_path: Path) -> None:
+    (tmp_path / "rig.yaml").write_text(BASLER)
+    rigs.register()
+    with emulated_cameras(), ExitStack() as stack:
+        config = load(RunConfig, tmp_path / "rig.yaml")
+        offset_xy, frames = opened_camera(config, "top", DriverContext(HostClock()), stack)
+        assert offset_xy == (32, 16)
+        first = next(frames).copy()
+        assert first.shape == (96, 128, 1)
+        assert first.max() > 0
+
+
+def test_a_camera_that_brings_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for a trigger that nobody gives."""
+    monkeypatch.setattr(aim_calibration, "NO_FRAME_S", 1)
+    (tmp_path / "rig.yaml").write_text(BASLER.replace("rate_hz: 50", "trigger: line"))
+    rigs.register()
+    with emulated_cameras(), ExitStack() as stack:
+        config = load(RunConfig, tmp_path / "rig.yaml")
+        _, frames = opened_camera(config, "top", DriverContext(HostClock()), stack)
+        with pytest.raises(UserError, match="no whole frame came within 1 s; is it triggered"):
+            next(frames)
