@@ -26,7 +26,7 @@ demo: install
 
 test: install check
 	@# Both parts, also where the first fails.
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"; first=$$?; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 -m "not alone"; first=$$?; \
 	    $(BIN)/python -m pytest -m alone && exit $$first
 
 check: install

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -40,9 +41,12 @@ def leave_high(box: SimulatedBox) -> None:
     output.open()
     assert output.send(Command(1, None, "box", 0, "level")).ok
     # Closing the file under it: no last word reaches the box.
-    os.close(output._link._serial.fd)  # type: ignore[attr-defined]
-    output._link._closing.set()  # type: ignore[attr-defined]
-    output._link._reader.join()  # type: ignore[attr-defined]
+    link: Any = output._link  # type: ignore[attr-defined]
+    os.close(link._serial.fd)
+    link._closing.set()
+    link._reader.join()
+    link._serial.fd = None  # by then the number may be another's, which would be closed with it
+    link._serial.close()
     # The box acknowledges at once; what it did is read by a thread of its own.
     edge = box.wait_for(0, high=True)
     assert edge is not None
