@@ -119,7 +119,7 @@ def test_a_run_logs_nothing_on_the_loops_thread(tmp_path: Path) -> None:
     package = tmp_path / "package"
     make_tiny_package(package, keypoints=3)
     lines = tmp_path / "lines.txt"
-    run_config = config(package, seconds=2.0)
+    run_config = config(package, seconds=0.7)
     result = run_session(run_config, None, functools.partial(register_and_record, lines), HostClock())
     assert result.status == "complete"
     assert result.summary["cameras"]["top"]["processed"] > 10

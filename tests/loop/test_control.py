@@ -271,8 +271,8 @@ def test_a_flood_of_emergencies_waits_for_the_loop_as_one(answering: Answering) 
 
 
 def test_every_request_is_answered_or_counted(answering: Answering) -> None:
-    """40,000 requests, half of them by a client that reads no answer and goes away."""
-    each = 20_000
+    """8,000 requests, half of them by a client that reads no answer and goes away."""
+    each = 4_000
     counts = answering.counts
     deaf, polite = (connect(answering.control.address, zmq.DEALER) for _ in range(2))
     answering.meta = {"rules": ["r" * 10_000]}  # more than what lies between two sockets
@@ -297,5 +297,7 @@ def test_every_request_is_answered_or_counted(answering: Answering) -> None:
     assert ask(answering.control.address, order("status"))["ok"]
     deaf.close(linger=0)
     polite.close()
+    while counts.answered + counts.unanswered < counts.received:  # an answer is counted once it is sent
+        answering.housekept.wait(0.01)
     assert counts.received == 2 * each + 1
     assert counts.answered + counts.unanswered == counts.received

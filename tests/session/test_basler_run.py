@@ -35,7 +35,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]
         model=str(folder / "package"),
         publish=PublishConfig("tcp://127.0.0.1:*", "tcp://127.0.0.1:*"),
         record=RecordConfig(video=True),
-        seconds=4.0,
+        seconds=2.5,
     )
     with emulated_cameras():
         return folder / "session", run(config, folder / "session")
@@ -47,7 +47,7 @@ def test_every_frame_is_accounted(finished: tuple[Path, RunResult]) -> None:
     session = Session.read(out)
     for name, counts in result.summary["cameras"].items():
         indices = [f.stamps.index for f in session.frames if f.camera == name]
-        assert len(indices) == counts["captured"] > 60
+        assert len(indices) == counts["captured"] > 40
         assert counts["captured"] == counts["processed"] + counts["superseded"] + counts["left_at_end"]
         delivered = indices[-1] - indices[0] + 1
         assert delivered == counts["captured"] + counts["device_gaps"] + counts["failed"]

@@ -109,7 +109,7 @@ def test_a_camera_that_comes_back_leaves_the_run_disarmed_until_armed(
         answers["back"] = send_orders(description, "status")["status"]
         answers["arm"] = send_orders(description, "arm")["arm"]
         answers["armed"] = send_orders(description, "status")["status"]
-        threading.Event().wait(1.5)
+        threading.Event().wait(0.6)
         send_orders(description, "stop")
 
     with gige_camera() as device:
@@ -183,11 +183,11 @@ def test_a_run_through_a_gentl_producer(
     serial = genicam.GenicamCamera.find()[0].serial
     out = tmp_path / "session"
     camera = CameraConfig("genicam", {"serial": serial})
-    run_config = rig(package, camera, seconds=4.0, record=RecordConfig(video=True))
+    run_config = rig(package, camera, seconds=2.0, record=RecordConfig(video=True))
     result = run(run_config, out)
     assert (result.status, result.exit_code) == ("complete", ExitCode.DONE)
     counts = result.summary["cameras"]["top"]
-    assert counts["processed"] > 50
+    assert counts["processed"] > 20
     assert counts["captured"] == counts["processed"] + counts["superseded"] + counts["left_at_end"]
     session = Session.read(out)
     assert all(frame.stamps.t_exposure_ns is None for frame in session.frames)

@@ -115,7 +115,7 @@ def test_without_one_orders_to_arm_are_refused_and_nothing_fires(package: Path, 
 
 def test_a_warning_is_a_warning(package: Path, tmp_path: Path) -> None:
     observer = ScriptedObserver()
-    made = config(package, certificate="warn", certificate_file=str(tmp_path / "none.json"), seconds=1.0)
+    made = config(package, certificate="warn", certificate_file=str(tmp_path / "none.json"), seconds=0.4)
     assert run(made, tmp_path / "session", observer).ok
     assert [w for w in observer.warnings if "has no latency certificate" in w]
     assert Session.read(tmp_path / "session").info.outputs["stimulus"].stated_delay_ms is None
@@ -123,6 +123,6 @@ def test_a_warning_is_a_warning(package: Path, tmp_path: Path) -> None:
 
 def test_the_simulated_rig_needs_none(package: Path, tmp_path: Path) -> None:
     observer = ScriptedObserver()
-    assert run(config(package, seconds=0.5), tmp_path / "session", observer).ok
+    assert run(config(package, seconds=0.3), tmp_path / "session", observer).ok
     assert observer.warnings == []
     assert Session.read(tmp_path / "session").info.certificate.mode == "off"

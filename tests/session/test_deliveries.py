@@ -41,7 +41,7 @@ def observed_run(folder: Path, withhold: float, driver: str) -> tuple[RunResult,
         folder / "package",
         outputs={"stimulus": OutputConfig(driver, {"world": "w"})},
         rules=[rule],
-        seconds=5.0,
+        seconds=3.0,
     )
     observer = LiveObserver()
     result = run_session(settings, folder / "session", register, HostClock(), observer)

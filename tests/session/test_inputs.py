@@ -33,7 +33,7 @@ def test_edges_are_inputs_of_decisions_and_replay(tmp_path: Path) -> None:
             ),
         ],
         protocol=[BlockConfig("task", rules=["pressed"], trial="150 ms", trial_on="line(lever)")],
-        seconds=2.0,
+        seconds=1.5,
     )
     result = run(settings, tmp_path / "session")
     assert result.ok, result.status
@@ -84,7 +84,7 @@ def test_a_key_and_an_order_are_edges_that_are_logged_and_replay(tmp_path: Path)
             "lever": InputConfig("simulated", {"period_ms": 100_000.0, "on_ms": 1.0}),
         },
         rules=[RuleConfig("cued", "line(cue)", ActionConfig("stimulus", "5 ms"))],
-        seconds=4.0,
+        seconds=2.8,
     )
     operator = Operator()
     result = run(settings, tmp_path / "session", operator)
@@ -122,9 +122,9 @@ def test_a_box_gives_and_takes_in_one_run_and_its_loss_is_told(tmp_path: Path) -
 
         def lick(description: dict[str, Any]) -> None:
             box.order("input 0 6 400000")
-            threading.Event().wait(3.5)
+            threading.Event().wait(2.8)
             box.order("pull")
-            threading.Event().wait(1.5)
+            threading.Event().wait(1.0)
             send_order(description["addresses"]["control"], "stop")
 
         observer = ScriptedObserver(lick)

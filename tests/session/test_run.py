@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 import shutil
 import signal
@@ -38,7 +39,7 @@ from rt_pose.config.schema import (
 )
 from rt_pose.errors import ExitCode, UserError
 from rt_pose.session.read import KILLED, Session
-from rt_pose.session.run import RunResult, run_session
+from rt_pose.session.run import RunResult, _Link, _stop_signals, run_session
 
 KEYPOINTS = 3
 
@@ -52,8 +53,6 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def child(name: str) -> int:
     """The process id of one of our spawned children."""
-    import multiprocessing
-
     (found,) = [p for p in multiprocessing.active_children() if p.name == name]
     assert found.pid is not None
     return found.pid
@@ -62,7 +61,7 @@ def child(name: str) -> int:
 @pytest.fixture(scope="module")
 def finished(package: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
     out = tmp_path_factory.mktemp("finished") / "session"
-    return out, run(config(package, record=RecordConfig(video=True)), out)
+    return out, run(config(package, record=RecordConfig(video=True), seconds=2.5), out)
 
 
 def test_a_run_leaves_a_whole_session(finished: tuple[Path, RunResult]) -> None:
@@ -76,7 +75,7 @@ def test_a_run_leaves_a_whole_session(finished: tuple[Path, RunResult]) -> None:
     assert session.cut == ""
     assert session.end is not None
     counts = result.summary["cameras"]["top"]
-    assert len(session.observations) == len(session.tracks) == counts["processed"] > 100
+    assert len(session.observations) == len(session.tracks) == counts["processed"] > 60
     assert len(session.frames) == len(session.truths) == counts["captured"]
     assert counts["captured"] == counts["processed"] + counts["superseded"] + counts["left_at_end"]
     assert (out / "top.mkv").is_file()
@@ -119,7 +118,7 @@ def test_replay_is_identical(finished: tuple[Path, RunResult]) -> None:
     assert result.identical, result.differences
     assert result.same_environment
     assert result.events > 0
-    assert result.tracks == result.observations > 100
+    assert result.tracks == result.observations > 60
 
 
 @pytest.mark.parametrize("changed", ["observation", "control", "event"])
@@ -141,22 +140,20 @@ def test_replay_notices_a_changed_log(
 
 
 def test_the_folder_is_never_written_over(package: Path, finished: tuple[Path, RunResult]) -> None:
+    before = {file: file.stat().st_mtime_ns for file in finished[0].iterdir()}
     with pytest.raises(UserError, match="exists already"):
         run(config(package), finished[0])
+    assert {file: file.stat().st_mtime_ns for file in finished[0].iterdir()} == before
 
 
 def test_nothing_is_written_where_something_cannot_be_opened(package: Path, tmp_path: Path) -> None:
-    out = tmp_path / "session"
-    wrong = config(package, rules=[RuleConfig("r", "speed(k9) > 1", ActionConfig("stimulus", "5 ms"))])
-    with pytest.raises(UserError, match="unknown keypoint 'k9'"):
-        run(wrong, out)
-    assert not out.exists()
-
-
-def test_a_session_that_cannot_be_written_is_said_at_once(package: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write into"):
-        run(config(package), tmp_path / "file" / "session")
+    wrong = config(package, rules=[RuleConfig("r", "speed(k9) > 1", ActionConfig("stimulus", "5 ms"))])
+    with pytest.raises(UserError) as raised:
+        run(wrong, tmp_path / "file" / "session")
+    assert "unknown keypoint 'k9'" in str(raised.value)
+    assert "cannot write into" in str(raised.value)
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
 def test_what_is_known_at_start_is_said_together_before_anything_begins(
@@ -187,18 +184,25 @@ def begin(package: Path, out: Path) -> subprocess.Popen[bytes]:
     return program
 
 
-@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_program_in_order(package: Path, tmp_path: Path, sent: signal.Signals) -> None:
-    """A closed terminal, a `kill`, Ctrl-C: to the whole process group, as a terminal does it."""
+def test_a_signal_ends_the_program_in_order(package: Path, tmp_path: Path) -> None:
+    """A closed terminal: to the whole process group, as a terminal does it."""
     out = tmp_path / "session"
     program = begin(package, out)
-    os.killpg(program.pid, sent)
+    os.killpg(program.pid, signal.SIGHUP)
     assert program.wait(timeout=60) == 0
     info = json.loads((out / "session.json").read_text())
     assert info["status"] == "complete"
-    assert info["summary"]["reason"] == f"stop ordered ({sent.name})"
+    assert info["summary"]["reason"] == "stop ordered (SIGHUP)"
     assert Session.read(out).end is not None
     assert (out / "report.html").is_file()
+
+
+def test_each_signal_that_ends_a_program_is_the_loops_order_to_stop() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs, _stop_signals(_Link(ours)):
+        for sent in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), sent)
+            assert theirs.recv() == ("stop", sent.name)
 
 
 @pytest.mark.alone
@@ -222,7 +226,11 @@ def test_a_run_that_was_put_aside_goes_on(package: Path, tmp_path: Path) -> None
     assert json.loads((out / "session.json").read_text())["status"] == "complete"
 
 
-def test_a_second_ctrl_c_leaves_a_session_that_says_so(package: Path, tmp_path: Path) -> None:
+def test_a_second_ctrl_c_leaves_a_session_that_says_so(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rt_pose.session.run.INTERRUPTED_END_S", 0.5)
+
     def give_up(_: dict[str, Any]) -> None:
         os.kill(child("rt-pose-loop"), signal.SIGSTOP)  # it hangs: the first Ctrl-C does nothing
         for _ in range(2):
@@ -247,10 +255,14 @@ def test_a_stop_before_the_first_frame_leaves_nothing(package: Path, tmp_path: P
     assert not (tmp_path / "session").exists()
 
 
-def test_disarmed_while_waiting_stays_disarmed(package: Path, tmp_path: Path) -> None:
-    talk = OrderSender("disarm", "start")
-    result = run(config(package, start_on="control", seconds=1.5), tmp_path / "session", talk)
+def test_a_run_that_waits_for_start_and_is_disarmed_meanwhile(package: Path, tmp_path: Path) -> None:
+    """No frame is taken before `start` comes over the control socket."""
+    talk = OrderSender("disarm", "status", "start")
+    result = run(config(package, start_on="control", seconds=1.0), tmp_path / "session", talk)
+    assert talk.answers["status"]["status"]["frames"]["captured"] == 0
+    assert talk.answers["start"]["ok"] is True
     assert result.ok
+    assert result.summary["cameras"]["top"]["processed"] > 10
     assert all(counts["fired"] == 0 for counts in result.summary["events"].values())
     controls = [(c.do, c.origin) for c in Session.read(tmp_path / "session").controls]
     assert controls == [("arm", "configuration"), ("disarm", "control"), ("start", "control")]
@@ -266,22 +278,9 @@ def test_every_frame_of_a_recording(package: Path, tmp_path: Path) -> None:
     assert (counts["captured"], counts["processed"], counts["superseded"]) == (40, 40, 0)
 
 
-def test_replay_takes_two_unknown_values_for_equal(package: Path, tmp_path: Path) -> None:
-    """A rule of which nothing was seen has a value that is not a number."""
-    from support.clip import write_clip
-
-    rules = [RuleConfig("r", "not speed(k0) > 5", ActionConfig("stimulus", "5 ms"))]
-    video = write_clip(tmp_path / "clip.avi", frames=20, rate_hz=50)
-    cameras = {"top": CameraConfig("video", {"path": str(video)})}
-    run(config(package, cameras=cameras, rules=rules, seconds=None), tmp_path / "session")
-    session = Session.read(tmp_path / "session")
-    assert any(math.isnan(e.event.value) for e in session.events)
-    assert replay(tmp_path / "session").identical
-
-
 def test_a_recorder_killed_costs_the_recording_not_the_run(package: Path, tmp_path: Path) -> None:
     watch = ScriptedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGKILL))
-    result = run(config(package, seconds=4.0), tmp_path / "session", watch)
+    result = run(config(package, seconds=2.5), tmp_path / "session", watch)
     assert (result.ok, result.exit_code) == (False, ExitCode.INCOMPLETE)
     assert any("the recorder died" in w for w in result.warnings)
     assert result.summary["records_refused"] > 0
@@ -341,7 +340,7 @@ def test_a_camera_that_does_not_stop_cannot_hold_up_the_end(
     status: str,
     warning: str,
 ) -> None:
-    monkeypatch.setattr("rt_pose.session.watchdog.END_TIMEOUT_S", 3.0)
+    monkeypatch.setattr("rt_pose.session.watchdog.END_TIMEOUT_S", 2.0)
     run_config = config(package, seconds=1.0)
     result = run_session(run_config, tmp_path / "session", register, HostClock(), ScriptedObserver())
     assert result.status.startswith(status)
@@ -377,22 +376,12 @@ def test_orders_over_the_control_socket(package: Path, tmp_path: Path) -> None:
 
 
 def test_nothing_is_fired_before_it_is_armed(package: Path, tmp_path: Path) -> None:
-    result = run(config(package, armed_at_start=False, seconds=2.0), tmp_path / "session")
+    result = run(config(package, armed_at_start=False, seconds=1.0), tmp_path / "session")
     for counts in result.summary["events"].values():
         assert counts["fired"] == counts["withheld"] == 0
     reasons = {e.event.reason for e in Session.read(tmp_path / "session").events}
     assert reasons <= {"disarmed", "lost"}
     assert "disarmed" in reasons
-
-
-def test_a_run_that_waits_for_start(package: Path, tmp_path: Path) -> None:
-    """No frame is taken before `start` comes over the control socket."""
-    talk = OrderSender("status", "start")
-    result = run(config(package, start_on="control", seconds=1.0), tmp_path / "session", talk)
-    assert talk.answers["status"]["status"]["frames"]["captured"] == 0
-    assert talk.answers["start"]["ok"] is True
-    assert result.ok
-    assert result.summary["cameras"]["top"]["processed"] > 10
 
 
 def test_a_camera_that_fails_in_mid_run_closes_a_valid_session(package: Path, tmp_path: Path) -> None:
@@ -419,12 +408,16 @@ def test_a_recordings_end_ends_the_run(package: Path, tmp_path: Path) -> None:
 
     video = write_clip(tmp_path / "clip.avi", frames=30, rate_hz=50)
     cameras = {"top": CameraConfig("video", {"path": str(video)})}
-    result = run(config(package, cameras=cameras, seconds=None), tmp_path / "session")
+    rules = [RuleConfig("r", "not speed(k0) > 5", ActionConfig("stimulus", "5 ms"))]
+    result = run(config(package, cameras=cameras, rules=rules, seconds=None), tmp_path / "session")
     assert (result.ok, result.summary["reason"]) == (True, "the recording ended")
     (warning,) = result.warnings
     assert "frames of 64x48, the package was trained on" in warning
     counts = result.summary["cameras"]["top"]
     assert counts["captured"] + counts["device_gaps"] == 30
+    # A rule of which nothing was seen has a value that is not a number; replay takes two of them for equal.
+    assert any(math.isnan(e.event.value) for e in Session.read(tmp_path / "session").events)
+    assert replay(tmp_path / "session").identical
 
 
 def test_over_a_cap_is_suppressed_in_the_run_and_in_replay(package: Path, tmp_path: Path) -> None:
@@ -488,7 +481,7 @@ class TimedObserver(ScriptedObserver):
 @pytest.mark.alone
 def test_a_recorder_that_is_ended_from_outside_is_told(package: Path, tmp_path: Path) -> None:
     watch = TimedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGTERM))
-    result = run(config(package, seconds=8.0), tmp_path / "session", watch)
+    result = run(config(package, seconds=4.0), tmp_path / "session", watch)
     assert watch.delay_of("the recorder ends: it was told to end; the run goes on") < 5.0
     assert result.exit_code == ExitCode.INCOMPLETE
     session = Session.read(tmp_path / "session")
@@ -504,7 +497,7 @@ def test_a_recorder_that_hangs_is_told_and_what_it_cost(
 ) -> None:
     monkeypatch.setattr("rt_pose.session.run.RECORDER_END_S", 2.0)
     watch = TimedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGSTOP))
-    result = run(config(package, seconds=8.0), tmp_path / "session", watch)
+    result = run(config(package, seconds=6.0), tmp_path / "session", watch)
     assert watch.delay_of("the recorder hangs: no word of it for 3.") < 5.0
     assert any("the recorder hung: it did not end within 2 s and was killed" in w for w in result.warnings)
     assert result.exit_code == ExitCode.INCOMPLETE
@@ -521,7 +514,7 @@ def test_a_recorder_that_was_put_aside_and_goes_on_loses_nothing(package: Path, 
         os.kill(recorder, signal.SIGCONT)
 
     watch = ScriptedObserver(put_aside)
-    result = run(config(package, seconds=10.0), tmp_path / "session", watch)
+    result = run(config(package, seconds=7.5), tmp_path / "session", watch)
     assert next(w for w in result.warnings if "recorder" in w).startswith("the recorder hangs")
     assert any("the recorder goes on" in w for w in result.warnings)
     assert (result.status, result.exit_code) == ("complete", ExitCode.DONE)
@@ -568,7 +561,7 @@ def test_a_disk_that_fills_up_is_told(package: Path, tmp_path: Path, capfd: Any)
                 fill(description)
 
         watch = TimedObserver(act)
-        result = run(config(package, seconds=8.0), disk / "session", watch)
+        result = run(config(package, seconds=5.0), disk / "session", watch)
         assert watch.delay_of("No space left on device; the run goes on") < 5.0
         assert result.exit_code == ExitCode.INCOMPLETE
         info = json.loads((disk / "session" / "session.json").read_text())
@@ -586,7 +579,7 @@ def test_a_disk_that_fills_up_is_told(package: Path, tmp_path: Path, capfd: Any)
 def test_a_folder_that_is_removed_is_told(package: Path, tmp_path: Path) -> None:
     out = tmp_path / "session"
     watch = TimedObserver(lambda _: shutil.rmtree(out))
-    result = run(config(package, seconds=6.0), out, watch)
+    result = run(config(package, seconds=4.5), out, watch)
     assert watch.delay_of("the session's log was removed") < 5.0
     assert result.exit_code == ExitCode.INCOMPLETE
     assert "the session's log was removed" in result.status
@@ -597,7 +590,7 @@ def test_a_folder_that_is_removed_is_told(package: Path, tmp_path: Path) -> None
 def test_a_folder_that_is_moved_is_told_and_whole(package: Path, tmp_path: Path) -> None:
     out, moved = tmp_path / "session", tmp_path / "moved"
     watch = TimedObserver(lambda _: out.rename(moved))
-    result = run(config(package, seconds=6.0), out, watch)
+    result = run(config(package, seconds=4.5), out, watch)
     assert watch.delay_of("the session's log was moved") < 5.0
     assert (result.status, result.session) == ("complete", moved)
     assert json.loads((moved / "session.json").read_text())["status"] == "complete"
@@ -622,7 +615,7 @@ def test_two_programs_with_one_folder(package: Path, tmp_path: Path) -> None:
     out = tmp_path / "session"
     command = [sys.executable, "-m", "rt_pose.cli", "run", "--camera", "sim", "--model", str(package)]
     ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
-    words = [*command, *ports, "--out", str(out), "--seconds", "3", "--report", "false"]
+    words = [*command, *ports, "--out", str(out), "--seconds", "1", "--report", "false"]
     programs = [
         subprocess.Popen([*words, "--seed", str(i)], stderr=subprocess.PIPE, text=True) for i in range(2)
     ]
@@ -633,7 +626,7 @@ def test_two_programs_with_one_folder(package: Path, tmp_path: Path) -> None:
     assert "exists already and is not empty" in said[1 - winner]
     session = Session.read(out)
     assert (session.info.status, session.info.config["seed"]) == ("complete", winner)
-    assert len(session.observations) > 30
+    assert len(session.observations) > 10
 
 
 def test_after_a_kill_the_next_command_concludes_the_session(package: Path, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def config(package: Path, **changes: Any) -> RunConfig:
         "publish": PublishConfig("tcp://127.0.0.1:*", "tcp://127.0.0.1:*"),
         "record": RecordConfig(video=False),
         "budget_ms": 500.0,
-        "seconds": 3.0,
+        "seconds": 1.5,
         "armed_at_start": True,
         "seed": 5,
     }
