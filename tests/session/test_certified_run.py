@@ -119,10 +119,3 @@ def test_a_warning_is_a_warning(package: Path, tmp_path: Path) -> None:
     assert run(made, tmp_path / "session", observer).ok
     assert [w for w in observer.warnings if "has no latency certificate" in w]
     assert Session.read(tmp_path / "session").info.outputs["stimulus"].stated_delay_ms is None
-
-
-def test_the_simulated_rig_needs_none(package: Path, tmp_path: Path) -> None:
-    observer = ScriptedObserver()
-    assert run(config(package, seconds=0.3), tmp_path / "session", observer).ok
-    assert observer.warnings == []
-    assert Session.read(tmp_path / "session").info.certificate.mode == "off"
