@@ -109,11 +109,12 @@ def export(trained: Trained, folder: Path) -> Package:
     with tempfile.TemporaryDirectory(prefix="export-", dir=folder.parent) as scratch:
         work = Path(scratch)
         network = _plain(trained.network)
-        write_onnx(network, trained.spec, work / NETWORK)
         write_program(network, trained.spec, work / PROGRAM)
+        live = _estimator(trained, work)
+        golden = _golden(trained, live)  # first of all: there may be no package
+        write_onnx(network, trained.spec, work / NETWORK)
         write_first_in_float32(work / NETWORK, trained.spec, work / MIXED)
-        golden = _golden(trained, work)
-        reference = _estimator(trained, work).estimate_all(trained.measured_on.images)
+        reference = live.estimate_all(trained.measured_on.images)
         reports = _measure(trained, work, reference)
         manifest = Manifest(
             keypoints=trained.train.keypoints,
@@ -188,12 +189,12 @@ def _plain(network: PoseNetwork) -> nn.Module:
     return plain if plain.context is None else StreamingExport(plain).eval()
 
 
-def _golden(trained: Trained, work: Path) -> Golden:
+def _golden(trained: Trained, live: Estimator) -> Golden:
     """Return raw frames of one size, of the validation set first, and the reference's keypoints in them."""
     candidates = [*trained.validation.images, *trained.train.images]
     shape = candidates[0].shape
     images = [image for image in candidates if image.shape == shape][:GOLDEN_FRAMES]
-    found = _estimator(trained, work).estimate_sequence(images)
+    found = live.estimate_sequence(images)
     if not (found.confidence >= GOLDEN_CONFIDENCE).any():
         raise UserError(
             f"the network is not confident of a single keypoint (highest confidence "

@@ -66,7 +66,7 @@ def configuration(model: Path, seconds: float) -> RunConfig:
     )
 
 
-def run_whole(out: Path, model: Path, seconds: float = 3.0) -> None:
+def run_whole(out: Path, model: Path, seconds: float = 2.0) -> None:
     """Record a session in processes of its own.
 
     Parameters

@@ -221,6 +221,7 @@ class Worker:
             if self._link.poll(limit_s):
                 return str(self._link.recv())
             why = f"no answer within {limit_s:g} s"
+            self._process.kill()
         except EOFError:
             self._process.join()
             why = f"the process ended with {self._process.exitcode}"

@@ -35,7 +35,10 @@ def _run(package: Package, films: Path, out: Path, **cluster: object) -> tuple[P
     return log_into(messages, predict_on_cluster, package, jobs, out, FLOAT32, config), messages
 
 
-def test_tasks_share_the_videos_and_a_second_go_does_the_rest(package: Package, tmp_path: Path) -> None:
+def test_tasks_share_the_videos_and_a_second_go_does_the_rest(
+    package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rt_pose.offline.cluster.POLL_S", 0.1)
     films, out = tmp_path / "films", tmp_path / "out"
     for name in "abc":
         write_disc_video(films / f"{name}.avi", frames=4)

@@ -74,8 +74,8 @@ def test_members_that_agree_exactly_leave_a_floor() -> None:
 
 def test_leaps_from_side_to_side_do_not_break_the_search() -> None:
     random = np.random.default_rng(4)
-    leaps = np.where(random.random((400, 1)) < 0.5, 20.0, 900.0) + random.normal(0, 0.01, (400, 2))
-    found = fit(recorded([leaps, simulated(1e5, 0.1, np.ones(400), random)], np.full(400, 1e-4)))
+    leaps = np.where(random.random((200, 1)) < 0.5, 20.0, 900.0) + random.normal(0, 0.01, (200, 2))
+    found = fit(recorded([leaps, simulated(1e5, 0.1, np.ones(200), random)], np.full(200, 1e-4)))
     assert np.isfinite(found.log_likelihood).all()
-    alone = fit(recorded([simulated(1e5, 0.1, np.ones(400), np.random.default_rng(4))], np.full(400, 1e-4)))
+    alone = fit(recorded([simulated(1e5, 0.1, np.ones(200), np.random.default_rng(4))], np.full(200, 1e-4)))
     assert np.isfinite(alone.log_likelihood).all()

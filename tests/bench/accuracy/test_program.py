@@ -24,7 +24,7 @@ from bench.accuracy.program import main
 from rt_pose.errors import UserError
 from rt_pose.video import probe, read_frames
 
-FRAMES, STEPS = 48, 60
+FRAMES, STEPS = 48, 30
 pytestmark = pytest.mark.timeout(900)  # four processes, on cores that may have much other work
 CONFIG = {
     "network": {"backbone": "tiny", "head_width": 16},

@@ -25,14 +25,14 @@ from train.models.network import PoseNetwork
 CONFIG = TrainConfig(
     network=NetworkConfig(backbone="tiny", width=96, height=64, head_width=16, context=2),
     optimiser=OptimiserConfig(
-        learning_rate=5e-3, backbone_factor=1.0, freeze_backbone_steps=0, warmup_steps=10
+        learning_rate=1e-2, backbone_factor=1.0, freeze_backbone_steps=0, warmup_steps=10
     ),
     augment=AugmentConfig(rotate_deg=20, shift=0.1, noise=3),
     losses={"heatmap_kl": LossConfig(), "temporal": LossConfig(start=0.5, ramp=0.25)},
     videos=["videos"],
     clip_length=6,
-    steps=100,
-    validate_every=50,
+    steps=60,
+    validate_every=30,
 )
 FLOAT32 = EngineConfig(precision="float32", threads=1)
 

@@ -28,8 +28,8 @@ CONFIG = TrainConfig(
         learning_rate=1e-2, backbone_factor=1.0, freeze_backbone_steps=0, warmup_steps=3
     ),
     augment=AugmentConfig(rotate_deg=10, shift=0.05, noise=3),
-    steps=60,
-    validate_every=20,
+    steps=40,
+    validate_every=10,
     threads=1,
 )
 
@@ -63,7 +63,7 @@ def trained(config: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> Tr
 
     def interrupt(line: str) -> None:
         first_message.append(line)
-        if line.startswith("seed-3: step 20:"):
+        if line.startswith("seed-3: step 10:"):
             signal.raise_signal(signal.SIGINT)
 
     first = log_into(interrupt, fit_seeds, config, [3, 1], 1)
@@ -138,7 +138,7 @@ def test_an_interrupted_ensemble_says_what_remains_and_goes_on(trained: Trained)
     assert not log_into(notes, conclude, trained.first)
     assert notes[0] == "0 trained, 0 done before, 0 failed, 2 remain"
     assert notes[-2:] == ["remain: seed-3, seed-1", "the same command once more resumes these"]
-    assert any(line.startswith("seed-3: resuming from step 20") for line in trained.said)
+    assert any(line.startswith("seed-3: resuming from step 10") for line in trained.said)
     assert log_into(notes, conclude, trained.outcome)
 
 
@@ -161,7 +161,7 @@ def test_side_by_side_gives_the_same_and_a_killed_process_is_only_its_own_failur
     killed = threading.Event()
 
     def kill(line: str) -> None:
-        if line.startswith("seed-2: step 20:") and not killed.is_set():
+        if line.startswith("seed-2: step 10:") and not killed.is_set():
             killed.set()
             _kill_child("rt-pose-seed-2")
 

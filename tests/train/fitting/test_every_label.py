@@ -32,10 +32,10 @@ FRAMES = 20
 CONFIG = TrainConfig(
     network=NetworkConfig(backbone="tiny", width=96, height=64, head_width=16),
     optimiser=OptimiserConfig(
-        learning_rate=5e-3, backbone_factor=1.0, freeze_backbone_steps=0, warmup_steps=10
+        learning_rate=1e-2, backbone_factor=1.0, freeze_backbone_steps=0, warmup_steps=10
     ),
-    steps=120,
-    validate_every=60,
+    steps=60,
+    validate_every=30,
     validation_fraction=0.0,
 )
 

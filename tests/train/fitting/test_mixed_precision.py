@@ -161,7 +161,7 @@ train.fitting.fit.check = lambda config: None  # two CPUs are no GPUs
 config = TrainConfig(
     network=NetworkConfig(backbone="tiny", width=96, height=64, head_width=16),
     optimiser=OptimiserConfig(backbone_factor=1.0, freeze_backbone_steps=4, warmup_steps=2),
-    steps=60, validate_every=30, batch_size=8, devices=2, threads=1,
+    steps=12, validate_every=6, batch_size=4, devices=2, threads=1,
 )
 try:
     train.fitting.fit.fit(config, Path({str(tmp_path / "discs")!r}), Path({str(tmp_path / "out")!r}))
@@ -180,5 +180,5 @@ print("done")
     assert done.returncode == 0, done.stderr[-3000:]
     messages = done.stdout.splitlines()
     assert messages.count("done") == 1  # the second process ended with the training
-    assert sum(line.startswith("step 30: validation error") for line in messages) == 1
+    assert sum(line.startswith("step 6: validation error") for line in messages) == 1
     assert (tmp_path / "out" / "checkpoints" / "last.ckpt").is_file()

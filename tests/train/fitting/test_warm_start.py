@@ -21,11 +21,11 @@ from train.fitting.warm_start import name_of, seen_before
 CONFIG = TrainConfig(
     network=NetworkConfig(backbone="tiny", width=96, height=64, head_width=16),
     optimiser=OptimiserConfig(
-        learning_rate=5e-3, backbone_factor=1.0, freeze_backbone_steps=0, warmup_steps=10
+        learning_rate=1e-2, backbone_factor=1.0, freeze_backbone_steps=0, warmup_steps=10
     ),
     augment=AugmentConfig(rotate_deg=20, shift=0.1, noise=3),
-    steps=160,
-    validate_every=80,
+    steps=80,
+    validate_every=40,
 )
 SHORT = replace(CONFIG, steps=4, validate_every=4, optimiser=OptimiserConfig(learning_rate=1e-5))
 
@@ -49,41 +49,34 @@ def error_px(messages: list[str]) -> float:
     return float(last[1])
 
 
-def test_it_begins_where_the_earlier_training_ended(folder: Path, earlier: Path, tmp_path: Path) -> None:
-    messages: list[str] = []
-    log_into(messages, fit, replace(SHORT, init_from=str(earlier)), folder, tmp_path / "out")
-    assert f"warm start from {earlier / 'checkpoints' / 'best.ckpt'}" in messages
-    assert not any("trained on" in line for line in messages), "both keep back the same frames"
-    assert error_px(messages) < 3.0, "four steps teach no network anything"
-    package = read_package(tmp_path / "out" / "package")
-    assert package.manifest.training["configuration"]["init_from"] == earlier.name, "no path of this machine"
-
-
-def test_it_is_not_needed_any_more_once_the_training_runs(
+def test_it_begins_where_the_earlier_training_ended_and_needs_it_no_more(
     folder: Path, earlier: Path, tmp_path: Path
 ) -> None:
-    copy = Path(shutil.copytree(earlier, tmp_path / "copy"))
+    """The earlier training is deleted once this one runs."""
+    copy, messages = Path(shutil.copytree(earlier, tmp_path / "copy")), list[str]()
 
-    def remove(line: str) -> None:
+    def take(line: str) -> None:
+        messages.append(line)
         if line.startswith("step "):
             shutil.rmtree(copy, ignore_errors=True)
 
-    log_into(remove, fit, replace(SHORT, init_from=str(copy)), folder, tmp_path / "out")
+    log_into(take, fit, replace(SHORT, init_from=str(copy)), folder, tmp_path / "out")
     assert not copy.exists()
-    assert read_package(tmp_path / "out" / "package").manifest.training["trained_on"]
-
-
-def test_a_checkpoint_itself_will_do(folder: Path, earlier: Path, tmp_path: Path) -> None:
-    messages: list[str] = []
-    checkpoint = earlier / "checkpoints" / "last.ckpt"
-    log_into(messages, fit, replace(SHORT, init_from=str(checkpoint)), folder, tmp_path / "out")
-    assert f"warm start from {checkpoint}" in messages
+    assert f"warm start from {copy / 'checkpoints' / 'best.ckpt'}" in messages
+    assert not any("trained on" in line for line in messages), "both keep back the same frames"
+    assert error_px(messages) < 3.0, "four steps teach no network anything"
+    training = read_package(tmp_path / "out" / "package").manifest.training
+    assert training["configuration"]["init_from"] == copy.name, "no path of this machine"
+    assert training["trained_on"]
 
 
 def test_frames_that_it_has_seen_are_told(folder: Path, earlier: Path, tmp_path: Path) -> None:
+    """And a checkpoint itself will do."""
     messages: list[str] = []
-    config = replace(SHORT, init_from=str(earlier), split_seed=5)
+    checkpoint = earlier / "checkpoints" / "last.ckpt"
+    config = replace(SHORT, init_from=str(checkpoint), split_seed=5)
     log_into(messages, fit, config, folder, tmp_path / "out")
+    assert f"warm start from {checkpoint}" in messages
     (line,) = [line for line in messages if line.startswith("init_from: that network trained on")]
     assert "that are kept back here" in line
     before, after = (read_package(of / "package").manifest.training for of in (earlier, tmp_path / "out"))
@@ -114,7 +107,7 @@ def test_without_its_package_nobody_knows_what_it_has_seen(
     alone = tmp_path / "moved.ckpt"
     shutil.copy(earlier / "checkpoints" / "best.ckpt", alone)
     messages: list[str] = []
-    log_into(messages, fit, replace(SHORT, init_from=str(alone)), folder, tmp_path / "out")
+    log_into(messages, prepare, replace(SHORT, init_from=str(alone)), folder)
     assert any("does not say which frames it kept back" in line for line in messages)
     messages.clear()
     log_into(messages, prepare, replace(SHORT, init_from=str(alone), validation_fraction=0.0), folder)

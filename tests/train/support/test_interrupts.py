@@ -26,7 +26,7 @@ SETTINGS = {
     "network": {"backbone": "tiny", "width": 64, "height": 64, "head_width": 8},
     "optimiser": {"backbone_factor": 1.0, "freeze_backbone_steps": 0},
     "steps": 100_000,
-    "validate_every": 20,
+    "validate_every": 5,
     "threads": 1,
 }
 
@@ -79,13 +79,13 @@ def test_it_ends_every_process_of_an_ensemble(folder: Path, tmp_path: Path) -> N
     config.write_text(yaml.safe_dump({**SETTINGS, "data": str(folder), "out": str(out)}))
     words = ["-m", "rt_pose.cli", "train", "fit", "--seeds", "0,1", "--jobs", "2", "--config"]
     process = _begin(words, config)
-    messages = _ctrl_c(process, {"seed-0: step 20:", "seed-1: step 20:"})
+    messages = _ctrl_c(process, {"seed-0: step 5:", "seed-1: step 5:"})
     assert process.returncode == 130
     assert {"seed-0: interrupted", "seed-1: interrupted"} <= set(messages)
     assert messages[-1] == "the same command once more resumes these"
     for name in ("seed-0", "seed-1"):
         with exclusive_lock(out / name, lock=LOCK):  # nobody is at it any more
-            assert _step(out / name) >= 20
+            assert _step(out / name) >= 5
         assert "Traceback" not in (out / name / "training.log").read_text()
 
 
@@ -106,7 +106,7 @@ sys.exit(main(["train", "fit", "--config", sys.argv[1]]))
 """)
     process = _begin([str(program)], config)
     # Only to the first: the other is deaf, whatever a terminal sends it, and must learn of it.
-    messages = _ctrl_c(process, {"step 20:"}, os.kill)
+    messages = _ctrl_c(process, {"step 5:"}, os.kill)
     assert process.returncode == 130
     (stopped,) = [line for line in messages if "stopped at step " in line]
     assert stopped.startswith(f"stopped at step {_step(out)} ")
