@@ -145,10 +145,10 @@ def test_the_codes_of_another_session_are_no_match(tmp_path: Path) -> None:
 
 
 def test_frame_pulses_with_losses_and_extra_pulses(tmp_path: Path) -> None:
-    sent = frame_pulses(36_000)
+    sent = frame_pulses(12_000)
     events = recording(tmp_path / "line.txt", sent, lost=0.02, extra=200)
     found = align(session(sent), AlignOptions(events))
-    check(found)
+    check(found, seconds=200.0)
     assert found.signal == "frames"
     assert found.matched > 0.99 * 0.98 * len(sent)
     assert found.extra == pytest.approx(200, abs=40)
@@ -282,7 +282,7 @@ def test_a_real_run_beside_a_recorder(tmp_path: Path, capsys: pytest.CaptureFixt
         sync = SyncConfig(
             FramePulsesConfig("box", "frames", every=2), SyncCodeConfig("box", "code", every="4 s")
         )
-        result = run(config(package, outputs=outputs, sync=sync, seconds=12.0, armed_at_start=False), out)
+        result = run(config(package, outputs=outputs, sync=sync, seconds=7.5, armed_at_start=False), out)
         threading.Event().wait(0.2)
         recorded = {name: edges_of(box, line) for name, line in (("code", 2), ("frames", 3))}
     assert result.ok

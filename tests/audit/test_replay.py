@@ -17,24 +17,37 @@ from rt_pose.records import ControlRecord, End
 from rt_pose.session.log_file import LogWriter
 from rt_pose.session.read import Session
 
+Written = Callable[[int], Path]
 
-@pytest.mark.parametrize("seed", range(20))
-def test_random_sessions_replay_bit_for_bit(seed: int, tmp_path: Path) -> None:
-    write_random_session(tmp_path / "session", seed)
-    result = replay(tmp_path / "session")
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    """The folder of a seed's random session, which is written once. Read only."""
+    folder = tmp_path_factory.mktemp("random")
+
+    def write(seed: int) -> Path:
+        if not (folder / f"{seed}").exists():
+            write_random_session(folder / f"{seed}", seed)
+        return folder / f"{seed}"
+
+    return write
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_sessions_replay_bit_for_bit(seed: int, written: Written) -> None:
+    result = replay(written(seed))
     assert result.same_environment
     assert result.identical, result.differences[:5]
     assert result.observations == result.tracks == 300
 
 
-def test_random_sessions_have_something_to_replay(tmp_path: Path) -> None:
+def test_random_sessions_have_something_to_replay(written: Written) -> None:
     """Every outcome and many reasons occur: else the test above would show little."""
     found: set[tuple[str, str]] = set()
     blocks: set[str] = set()
     probabilities = 0
     for seed in range(12):
-        write_random_session(tmp_path / f"{seed}", seed)
-        session = Session.read(tmp_path / f"{seed}")
+        session = Session.read(written(seed))
         blocks |= {e.event.block for e in session.events}
         probabilities += sum(e.event.probability is not None for e in session.events)
         found |= {(e.event.outcome, e.event.reason) for e in session.events}
@@ -57,9 +70,8 @@ def test_random_sessions_have_something_to_replay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changed", ["observation", "judging time", "control", "event", "extra event", "lost"]
 )
-def test_a_changed_log_is_found_out(changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_random_session(tmp_path / "session", 2)
-    session = Session.read(tmp_path / "session")
+def test_a_changed_log_is_found_out(changed: str, written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session.read(written(2))
     middle = session.events[len(session.events) // 2]
     cause = next(o for o in session.observations if o.seq == middle.seq)
     if changed == "observation":
@@ -77,16 +89,15 @@ def test_a_changed_log_is_found_out(changed: str, tmp_path: Path, monkeypatch: p
     else:
         middle.seq = session.controls[0].seq
     monkeypatch.setattr(Session, "read", lambda path: session)
-    assert not replay(tmp_path / "session").identical
+    assert not replay(Path("session")).identical
 
 
-def test_an_unknown_order_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_random_session(tmp_path / "session", 1)
-    session = Session.read(tmp_path / "session")
+def test_an_unknown_order_is_told(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session.read(written(1))
     seq = session.inputs[-1].seq + 1
     session.controls.append(ControlRecord(t_ns=0, seq=seq, do="levitate"))
     monkeypatch.setattr(Session, "read", lambda path: session)
-    result = replay(tmp_path / "session")
+    result = replay(Path("session"))
     assert not result.identical
     assert any("the order 'levitate' is not known to this program" in line for line in format_replay(result))
 
@@ -95,38 +106,36 @@ def test_an_unknown_order_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ("changed", "same"), [("numpy", False), ("numba", False), ("rt-pose", True), ("openvino", True)]
 )
 def test_only_what_computes_tracks_makes_another_environment(
-    changed: str, same: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changed: str, same: bool, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_random_session(tmp_path / "session", 2)
-    session = Session.read(tmp_path / "session")
+    session = Session.read(written(2))
     session.info.versions[changed] = "0.0"
     monkeypatch.setattr(Session, "read", lambda path: session)
-    result = replay(tmp_path / "session")
+    result = replay(Path("session"))
     assert (result.same_environment, result.bit_for_bit) == (same, True)
     cause = session.observations[40]
     cause.xy = type(cause.xy).of(cause.xy.array() * (1 + 1e-13))
-    moved = replay(tmp_path / "session")
+    moved = replay(Path("session"))
     assert not moved.bit_for_bit
     assert moved.identical is not same, "elsewhere the last bits may differ"
     assert ("bit for bit" in format_replay(moved)[0]) is False
 
 
 def test_the_turn_in_which_the_loop_was_killed_is_no_difference(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed between an observation and its track: nothing is known of that turn, and nothing differs."""
-    write_random_session(tmp_path / "session", 4)
-    session = Session.read(tmp_path / "session")
+    session = Session.read(written(4))
     last = session.observations[-1]
     session.tracks = [track for track in session.tracks if track.seq != last.seq]
     session.events = [record for record in session.events if record.seq != last.seq]
     monkeypatch.setattr(Session, "read", lambda path: session)
     session.end = None
-    result = replay(tmp_path / "session")
+    result = replay(Path("session"))
     assert result.identical, result.differences
     assert result.observations == 299
     session.end = End(t_ns=0, reason="time is up")
-    assert not replay(tmp_path / "session").identical, "a loop that ended in order leaves no turn half done"
+    assert not replay(Path("session")).identical, "a loop that ended in order leaves no turn half done"
 
 
 def changed_command(session: Session, **fields: object) -> None:
@@ -155,10 +164,9 @@ def changed_ack(session: Session, **fields: object) -> None:
     ],
 )
 def test_a_changed_command_or_acknowledgement_is_found_out(
-    change: Callable[[Session], object], said: str, tmp_path: Path
+    change: Callable[[Session], object], said: str, written: Written
 ) -> None:
-    write_random_session(tmp_path / "session", 2)
-    session = Session.read(tmp_path / "session")
+    session = Session.read(written(2))
     assert len(session.commands) > 5
     change(session)
     result = replay_session(session)
@@ -166,9 +174,8 @@ def test_a_changed_command_or_acknowledgement_is_found_out(
     assert result.exit_code == ExitCode.FAILED
 
 
-def test_commands_without_an_acknowledgement_are_told(tmp_path: Path) -> None:
-    write_random_session(tmp_path / "session", 2)
-    session = Session.read(tmp_path / "session")
+def test_commands_without_an_acknowledgement_are_told(written: Written) -> None:
+    session = Session.read(written(2))
     assert len(session.acks) == len(session.commands) > 5
     for record in session.acks:
         record.ack.ok = True
@@ -184,9 +191,8 @@ def test_commands_without_an_acknowledgement_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", ["nothing", "orders", "one unfinished turn"])
-def test_nothing_observed_is_not_identical(left: str, tmp_path: Path) -> None:
-    write_random_session(tmp_path / "session", 2)
-    session = Session.read(tmp_path / "session")
+def test_nothing_observed_is_not_identical(left: str, written: Written) -> None:
+    session = Session.read(written(2))
     if left == "one unfinished turn":
         session.end, session.observations = None, session.observations[:1]
     else:
@@ -198,9 +204,8 @@ def test_nothing_observed_is_not_identical(left: str, tmp_path: Path) -> None:
     assert raised.value.exit_code == ExitCode.NOT_COMPARABLE
 
 
-def test_what_follows_a_missing_input_is_not_judged(tmp_path: Path) -> None:
-    write_random_session(tmp_path / "session", 2)
-    session = Session.read(tmp_path / "session")
+def test_what_follows_a_missing_input_is_not_judged(written: Written) -> None:
+    session = Session.read(written(2))
     lost = session.observations.pop(100)
     result = replay_session(session)
     assert (result.missing_inputs, result.differences) == (1, [])
@@ -211,9 +216,8 @@ def test_what_follows_a_missing_input_is_not_judged(tmp_path: Path) -> None:
     assert replay_session(session).exit_code == ExitCode.FAILED, "what came before it is judged"
 
 
-def test_what_a_session_is_known_to_lack_is_no_difference(tmp_path: Path) -> None:
-    write_random_session(tmp_path / "session", 2)
-    session = Session.read(tmp_path / "session")
+def test_what_a_session_is_known_to_lack_is_no_difference(written: Written) -> None:
+    session = Session.read(written(2))
     seq = session.commands[2].seq
     session.tracks = [track for track in session.tracks if track.seq != seq]
     session.events = [event for event in session.events if event.seq != seq]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,14 @@ def rig(package: Path, box: SimulatedBox, rate_hz: float = 40.0) -> RunConfig:
     )
 
 
-def check(config: RunConfig, out: Path, register=rigs.register, pulse: bool = False) -> list[Finding]:  # type: ignore[no-untyped-def]
-    return check_rig(config, 3.0, out, register, HostClock(), ScriptedObserver(), pulse)
+def check(
+    config: RunConfig,
+    out: Path,
+    register: Callable[[], None] = rigs.register,
+    pulse: bool = False,
+    seconds: float = 1.5,
+) -> list[Finding]:
+    return check_rig(config, seconds, out, register, HostClock(), ScriptedObserver(), pulse)
 
 
 def found(rows: list[Finding], what: str, part: str) -> Finding:
@@ -62,7 +69,7 @@ def lost(row: Finding) -> bool:
 
 
 def test_a_rig_that_is_well(package: Path, box: SimulatedBox, tmp_path: Path) -> None:
-    rows = check(rig(package, box), tmp_path / "session")
+    rows = check(rig(package, box), tmp_path / "session", seconds=2.0)
     # A machine that is busy loses frames; all else is well all the same.
     assert [row for row in rows if row.state == "FAILS" and not lost(row)] == []
     assert found(rows, "model", "golden keypoints move").state == "ok"
@@ -81,18 +88,14 @@ def test_pulses_only_where_they_are_asked_for(package: Path, box: SimulatedBox, 
     ] * 2
     rises = [edge.line for edge in box.edges if edge.level > 0]
     assert (rises.count(0), rises.count(1), rises.count(2)) == (1, 1, 1)
-    assert rises.count(3) > 60  # the sync pulses of frames
+    assert rises.count(3) > 30  # the sync pulses of frames
 
 
-def test_what_fails_is_said(package: Path, box: SimulatedBox, tmp_path: Path) -> None:
-    late = rig(package, box)
-    late.budget_ms = 0.05
-    rows = check(late, tmp_path / "session")
-    assert found(rows, "budget", "over 0.05 ms").state == "FAILS"
-    assert found(rows, "run", "budget_ms: 0.05 ms cannot be met").state == "warning"
-    late.outputs["box"].options["port"] = "/dev/none"
-    late.cameras["top"].options["rate_hz"] = -1
-    rows = check(late, tmp_path / "another")
+def test_what_cannot_be_opened_is_said(package: Path, box: SimulatedBox, tmp_path: Path) -> None:
+    broken = rig(package, box)
+    broken.outputs["box"].options["port"] = "/dev/none"
+    broken.cameras["top"].options["rate_hz"] = -1
+    rows = check(broken, tmp_path / "session")
     assert {row.state for row in rows} == {"FAILS"}
     assert len(rows) == 2  # the box and the camera, both of them
     assert {row.what for row in rows} == {"start"}
@@ -117,6 +120,9 @@ def test_the_table_and_its_exit_code(
     well = said.splitlines()[-1] == "the rig does what its configuration says"
     assert (code, well) == ((1, False) if "FAILS" in said else (0, True))  # a busy machine loses frames
     assert main([*words, "--budget_ms", "0.05"]) == 1
-    assert "checks fail" in capsys.readouterr().out.splitlines()[-1]
+    said = capsys.readouterr().out
+    assert "checks fail" in said.splitlines()[-1]
+    assert re.search(r"^FAILS +budget .* over 0\.05 ms$", said, re.MULTILINE), said
+    assert re.search(r"^warning +run .*budget_ms: 0\.05 ms cannot be met", said, re.MULTILINE), said
     assert main([*words, "--for-s", "0"]) == 2
     assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import zmq
+from support import few_drivers
 
 import rigs
 from rt_pose import drivers
@@ -28,11 +29,22 @@ def by_name(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, dict[str
     return status, {check["what"]: check for check in messages["checks"]}
 
 
+@pytest.fixture
+def simulated_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    few_drivers.only(monkeypatch, "simulated")
+
+
 def test_here_the_live_half_works(capsys: pytest.CaptureFixture[str]) -> None:
     status, checks = by_name(capsys)
     assert status == 0
     for what in ("libraries", "engine openvino", "compiled resize", "shared memory", "camera simulated"):
         assert checks[what]["works"], checks[what]
+
+
+@pytest.mark.usefixtures("simulated_alone")
+def test_a_line_a_check_and_one_that_says_whether_experiments_can_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["doctor", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)["checks"]  # two drivers may see a device of one name
     assert main(["doctor"]) == 0
@@ -41,6 +53,7 @@ def test_here_the_live_half_works(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(messages.splitlines()) == len(listed) + 1
 
 
+@pytest.mark.usefixtures("simulated_alone")
 def test_a_port_in_use_is_told_and_is_no_end(capsys: pytest.CaptureFixture[str]) -> None:
     socket: zmq.Socket[bytes]
     with zmq.Context.instance().socket(zmq.PUB) as socket:
@@ -54,6 +67,7 @@ def test_a_port_in_use_is_told_and_is_no_end(capsys: pytest.CaptureFixture[str])
     assert "in use" in str(checks["port publish.address"]["found"])
 
 
+@pytest.mark.usefixtures("simulated_alone")
 def test_a_driver_that_fails_in_looking_hides_no_other(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -98,17 +112,17 @@ FAULTS: dict[str, tuple[Callable[[], object], str]] = {
     "breaks off": (_breaks_off, "OSError: bus reset"),
     "answers nothing": (lambda: None, "TypeError"),
     "answers nonsense": (lambda: ["a camera"], "AttributeError"),
-    "hangs": (lambda: threading.Event().wait(1.5), "gave no answer within 0.5 s"),
+    "hangs": (lambda: threading.Event().wait(0.6), "gave no answer within 0.3 s"),
 }
 
 
+@pytest.mark.usefixtures("simulated_alone")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_whatever_a_driver_does_in_looking_the_others_are_found(
     monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     find, problem = FAULTS[fault]
-    rigs.register()
-    monkeypatch.setattr(search, "FIND_S", 0.5)
+    monkeypatch.setattr(search, "FIND_S", 0.3)
     monkeypatch.setitem(registry._CAMERAS, "broken", type("Broken", (), {"find": find}))
     found = {(kind, device.driver): device for kind, device in drivers.find_devices()}
     assert not found["camera", "broken"].usable
@@ -117,6 +131,7 @@ def test_whatever_a_driver_does_in_looking_the_others_are_found(
     assert found["output", "simulated"].usable
 
 
+@pytest.mark.usefixtures("simulated_alone")
 def test_a_serial_number_that_is_a_number_is_listed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,6 +142,7 @@ def test_a_serial_number_that_is_a_number_is_listed(
     assert checks["camera numbered 4711"]["works"]
 
 
+@pytest.mark.usefixtures("simulated_alone")
 @pytest.mark.parametrize(
     "line", ["raise SystemExit('no SDK')", "import no_such_sdk", "1 +", "raise KeyError"]
 )
@@ -159,6 +175,7 @@ def test_a_check_that_fails_itself_is_a_finding(monkeypatch: pytest.MonkeyPatch)
     assert "disk" in found
 
 
+@pytest.mark.usefixtures("simulated_alone")
 def test_without_what_it_needs_no_experiment_runs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

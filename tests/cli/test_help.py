@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from support import few_drivers
 
 from rigs.faults import BadDay, FaultOptions
 from rt_pose.cli.main import VERBS, main, parser_of
@@ -64,10 +65,9 @@ def test_every_order_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_output_without_its_board_is_listed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import rigs
     from rt_pose.drivers import registry
 
-    rigs.register()
+    few_drivers.only(monkeypatch, "serial_ttl")
     monkeypatch.setattr(registry._OUTPUTS["serial_ttl"], "find", classmethod(lambda cls: []))
     assert main(["devices"]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if "serial_ttl" in line)

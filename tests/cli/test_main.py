@@ -161,35 +161,46 @@ def test_videos_that_cannot_be_used(
     text = tmp_path / "notes.mp4"
     text.write_text("these are notes")
     cases = {
-        str(tmp_path / "none.mp4"): "no such file",
-        str(text): "not a video",
-        str(cut_mp4): "cut.mp4",
-        str(cut_avi): "cut.avi",
+        "none": (tmp_path / "none.mp4", "no such file"),
+        "text": (text, "not a video"),
+        "mp4": (cut_mp4, "cut.mp4"),
+        "avi": (cut_avi, "cut.avi"),
     }
-    for video, expected in cases.items():
-        out, table = tmp_path / "out", tmp_path / "out.csv"
+    out, table = tmp_path / "out", tmp_path / "out.csv"
+    for video, expected in cases.values():
         for messages in (
-            fails("run", "--model", str(package), "--camera", video, "--out", str(out)),
-            fails("predict", "--model", str(package), "--video", video, "--out", str(table)),
-            fails("bench", "latency", "--model", str(package), "--video", video, "--seconds", "1"),
+            fails("predict", "--model", str(package), "--video", str(video), "--out", str(table)),
+            fails("bench", "latency", "--model", str(package), "--video", str(video), "--seconds", "1"),
         ):
             assert expected in messages
-        assert not out.exists()
         assert not table.exists()
+    cameras = {
+        name: {"driver": "video", "options": {"path": str(video)}} for name, (video, _) in cases.items()
+    }
+    rig = tmp_path / "rig.yaml"
+    rig.write_text(json.dumps({"cameras": cameras}))
+    messages = fails("run", str(rig), "--model", str(package), "--out", str(out))
+    for _, expected in cases.values():
+        assert expected in messages
+    assert not out.exists()
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "network.onnx", "golden.npz"])
+@pytest.mark.parametrize(
+    ("name", "verb"), [("manifest.json", "predict"), ("network.onnx", "run"), ("golden.npz", "predict")]
+)
 def test_a_package_with_one_flipped_byte(
-    fails: Callable[..., str], tmp_path: Path, package: Path, clip: Path, name: str
+    fails: Callable[..., str], tmp_path: Path, package: Path, clip: Path, name: str, verb: str
 ) -> None:
     damaged = tmp_path / "package"
     shutil.copytree(package, damaged)
     raw = bytearray((damaged / name).read_bytes())
     raw[len(raw) // 2] ^= 1
     (damaged / name).write_bytes(raw)
-    messages = fails("run", "--model", str(damaged), "--camera", str(clip), "--out", str(tmp_path / "out"))
+    film = "--camera" if verb == "run" else "--video"
+    out = tmp_path / "out.csv"
+    messages = fails(verb, "--model", str(damaged), film, str(clip), "--out", str(out))
     assert f"{name} is damaged" in messages
-    assert not (tmp_path / "out").exists()
+    assert not out.exists()
 
 
 def test_a_package_that_is_not_there(fails: Callable[..., str], clip: Path, tmp_path: Path) -> None:
@@ -197,18 +208,19 @@ def test_a_package_that_is_not_there(fails: Callable[..., str], clip: Path, tmp_
     assert "no model package was given" in fails("run", "--camera", str(clip))
 
 
-def test_a_port_in_use(fails: Callable[..., str], tmp_path: Path, package: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
-        for key in ("publish.address", "publish.control"):
-            messages = fails(
-                "run",
-                *("--camera", "sim", "--model", str(package)),
-                *(f"--{key}", address, "--out", str(tmp_path / "out")),
-            )
-            assert f"{key}: {address} is in use" in messages
+def test_ports_in_use(fails: Callable[..., str], tmp_path: Path, package: Path) -> None:
+    with socket.socket() as taken, socket.socket() as other:
+        addresses = {}
+        for key, place in (("publish.address", taken), ("publish.control", other)):
+            place.bind(("127.0.0.1", 0))
+            place.listen()
+            addresses[key] = f"tcp://127.0.0.1:{place.getsockname()[1]}"
+        ports = [word for key, address in addresses.items() for word in (f"--{key}", address)]
+        messages = fails(
+            "run", "--camera", "sim", "--model", str(package), *ports, "--out", str(tmp_path / "out")
+        )
+    for key, address in addresses.items():
+        assert f"{key}: {address} is in use" in messages
     assert not (tmp_path / "out").exists()
 
 
@@ -293,7 +305,7 @@ def test_predict_writes_a_table(package: Path, clip: Path, tmp_path: Path) -> No
     assert len(lines) == 3 + 20
 
 
-def test_run_report_replay(package: Path, clip: Path, tmp_path: Path) -> None:
+def test_run_report_replay(fails: Callable[..., str], package: Path, clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "session"
     ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
     words = ["--model", str(package), "--camera", f"video:{clip}", "--out", str(out), *ports]
@@ -305,6 +317,7 @@ def test_run_report_replay(package: Path, clip: Path, tmp_path: Path) -> None:
     assert figures["frames"]["captured"] > 0
     assert main(["replay", str(out)]) == 0
     assert main(["replay", str(out), "--set", "budget_ms=20", "--set", "tracking.lost_ms=100"]) == 0
+    assert "did you mean 'budget_ms'" in fails("replay", str(out), "--set", "budgt_ms=3")
     assert main(["replay", str(out), "--hindsight"]) == 0
     (out / "report.html").unlink()
     assert main(["report", str(out)]) == 0
@@ -314,23 +327,20 @@ def test_run_report_replay(package: Path, clip: Path, tmp_path: Path) -> None:
     assert figures["hindsight"]["scores"]
 
 
-def test_replay_names_the_nearest_parameter(
-    fails: Callable[..., str], package: Path, clip: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "session"
-    ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
-    assert main(["run", "--model", str(package), "--camera", f"video:{clip}", "--out", str(out), *ports]) == 0
-    assert "did you mean 'budget_ms'" in fails("replay", str(out), "--set", "budgt_ms=3")
-
-
 def test_bench_latency_prints_a_table_and_one_json_line(
-    package: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    package: Path,
+    clip: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("bench.latency.program.PACED_S", 0.5)
+    monkeypatch.setattr("bench.latency.program.BACK_TO_BACK_S", 0.2)
     file, out = tmp_path / "bench.json", tmp_path / "out"
-    argv = ["bench", "latency", "--model", str(package), "--video", str(clip), "--seconds", "2"]
+    argv = ["bench", "latency", "--model", str(package), "--video", str(clip), "--seconds", "1"]
     compare = ["--compare", str(ROOT / "bench" / "results" / "2026-11-23-latency.json")]
     size = ["--size", "96x80", "--channels", "3"]
-    assert main([*argv, "--rate", "50", "--json", str(file), "--out", str(out), *compare, *size]) == 0
+    assert main([*argv, "--rate", "80", "--json", str(file), "--out", str(out), *compare, *size]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     figures = json.loads(lines[-1])
     assert figures == json.loads(file.read_text()) == json.loads((out / "latency.json").read_text())
@@ -340,7 +350,7 @@ def test_bench_latency_prints_a_table_and_one_json_line(
     recording, reference = figures["bench"]["recording"], figures["bench"]["reference"]
     assert (recording["width"], recording["height"], recording["channels"]) == (96, 80, 3)
     assert reference["kind"] == "alternate"
-    assert reference["bare_ms"]["paced"]["n"] > 100
+    assert reference["bare_ms"]["paced"]["n"] > 40, "of more than one block"
     page = (out / "latency.html").read_text()
     for heading in ("Over time", "Distribution", "Stages", "What was dropped", "Compared"):
         assert heading in page

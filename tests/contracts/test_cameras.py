@@ -16,7 +16,7 @@ from support.clip import write_clip
 from support.frame_sender import sender
 from support.free_port import free_address
 from support.gentl_producer import producer, why_no_producer
-from support.gige_camera import gige_camera, gige_options, why_no_aravis, why_no_gige
+from support.gige_camera import gige_camera, gige_options, listed_once, why_no_aravis, why_no_gige
 
 import rigs
 from rt_pose.clock import NS_PER_S, HostClock
@@ -51,7 +51,13 @@ def _unless(missing: str) -> Iterator[None]:
 
 @contextmanager
 def _gige() -> Iterator[None]:
-    with _unless(why_no_gige()), gige_camera():
+    with _unless(why_no_gige()), gige_camera(), listed_once():
+        yield
+
+
+@contextmanager
+def _fake() -> Iterator[None]:
+    with _unless(why_no_aravis()), listed_once("1"):
         yield
 
 
@@ -90,7 +96,7 @@ CASES: dict[str, CameraCase] = {
             "rate_hz": 100,
             "exposure_us": 100,
         },
-        around=lambda folder: _unless(why_no_aravis()),
+        around=lambda folder: _fake(),
         regular=False,
     ),
     "aravis over GigE Vision": CameraCase(

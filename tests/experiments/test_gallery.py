@@ -128,22 +128,23 @@ def test_the_gallery_is_whole() -> None:
 
 @pytest.mark.parametrize("name", [name for name in GALLERY if name != "yoked-control"])
 def test_the_simulated_animal_brings_it_about(name: str) -> None:
-    """20 s of true keypoints of the animal that the file's camera shows, which reacts to what is fired."""
+    """Within 20 s of true keypoints of the animal of the file's camera, which reacts to what is fired."""
     config = experiment(name)
     options = SimulatedOptions(**config.cameras["top"].options)
     scene, rehearsal = Scene(config.seed, options), Rehearsal(config)
     reactions = Reactions.to(scene.timing, [])
-    events: list[Event] = []
+    expected = "suppressed" if name == "blocks" else "fired"
+    missing = {rule.name for rule in config.rules}
     for frame in range(round(20.0 * RATE_HZ)):
         t_ns = round(frame * NS_PER_S / RATE_HZ)
-        found = rehearsal.see(scene.truth(t_ns, reactions)[0][0])
-        for event in found:
+        for event in rehearsal.see(scene.truth(t_ns, reactions)[0][0]):
             if event.outcome == "fired":
                 reactions.add(t_ns // 1000 + 6000)
-        events += found
-    expected = "suppressed" if name == "blocks" else "fired"
-    for rule in config.rules:
-        assert expected in [event.outcome for event in events if event.rule == rule.name]
+            if event.outcome == expected:
+                missing.discard(event.rule)
+        if not missing:
+            break
+    assert not missing
 
 
 def test_zone_entry_wants_the_dwell() -> None:
@@ -253,7 +254,9 @@ def test_a_share_is_withheld_always_the_same() -> None:
     assert set(outcomes) == {"fired", "withheld"}
     assert len(outcomes) == 40
     assert 0.15 < outcomes.count("withheld") / 40 < 0.45
-    assert rehearse("withheld-controls", 60.0, path) == first
+    again = rehearse("withheld-controls", 20.0, path)
+    assert len(again) > 10
+    assert again == first[: len(again)]
     assert not rehearse("withheld-controls", 2.0, still(*FAR))
 
 

@@ -60,7 +60,7 @@ def mapped(clock: CameraClock, frames: list[tuple[int, int, int]]) -> tuple[NDAr
     return np.array(given), np.array(errors), np.array(bounds)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("ppm", [50.0, -50.0])
 @pytest.mark.parametrize("rate_hz", [30.0, 60.0, 200.0])
 def test_drift_jitter_and_spikes_stay_within_a_fifth_of_a_millisecond(
@@ -83,7 +83,7 @@ def test_any_quartz_is_followed(ppm: float) -> None:
     assert clock.slope_ppm == pytest.approx(-ppm, abs=5.0)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_the_stated_bound_holds_from_the_first_frame_on(seed: int) -> None:
     camera = Camera(rate_hz=60.0, ppm=random.Random(seed).uniform(-80, 80))
     _, errors, bounds = mapped(CameraClock(TICK_HZ), camera.frames(60.0, seed))

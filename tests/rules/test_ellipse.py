@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rt_pose.rules.ellipse import ellipse_inside, inside_circle, inside_polygon, squared_radius
 from rt_pose.rules.zones import Box, Circle, Polygon
 
-ANGLES = np.linspace(0.0, 2.0 * np.pi, 20_001)
+ANGLES = np.linspace(0.0, 2.0 * np.pi, 10_001)
 NEAR = 1e-4
 """Cases that a dense outline cannot decide are left out: so close to the border, relative to the size."""
 
@@ -44,7 +44,7 @@ def star(random: np.random.Generator) -> list[tuple[float, float]]:
     return [(float(r * math.cos(a)), float(r * math.sin(a))) for r, a in zip(radii, angles, strict=True)]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_in_a_polygon_it_is_what_its_outline_says(seed: int) -> None:
     random = np.random.default_rng(seed)
     seen = {True: 0, False: 0}
@@ -62,7 +62,7 @@ def test_in_a_polygon_it_is_what_its_outline_says(seed: int) -> None:
     assert min(seen.values()) > 10
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_in_a_circle_it_is_what_its_outline_says(seed: int) -> None:
     random = np.random.default_rng(seed)
     seen = {True: 0, False: 0}

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PROGRAM = "arv-fake-gv-camera-0.8"
 SERIAL = "RTP7"
 GVCP_PORT = ":0F74"
@@ -80,3 +82,20 @@ def gige_options(**changes: Any) -> dict[str, Any]:
     """Options of the driver for it: frames small enough to come whole over the loopback interface."""
     values: dict[str, Any] = {"serial": SERIAL, "roi": [8, 4, 160, 128], "rate_hz": 50, "exposure_us": 2000}
     return values | changes
+
+
+@contextmanager
+def listed_once(serial: str = SERIAL) -> Iterator[None]:
+    """Within the block Aravis searches the network, which takes it a second, only until it has found the
+    camera of that serial number: it opens it from the list of then."""
+    from gi.repository import Aravis
+
+    search = Aravis.update_device_list
+
+    def search_unless_listed() -> None:
+        if serial not in [Aravis.get_device_serial_nbr(i) for i in range(Aravis.get_n_devices())]:
+            search()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Aravis, "update_device_list", search_unless_listed)
+        yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support.gige_camera import SERIAL, GigeCamera, gige_camera, gige_options, why_no_aravis, why_no_gige
+from support.gige_camera import (
+    SERIAL,
+    GigeCamera,
+    gige_camera,
+    gige_options,
+    listed_once,
+    why_no_aravis,
+    why_no_gige,
+)
 
 import rigs
 from rigs.cameras import aravis
@@ -42,6 +51,20 @@ needs_aravis = pytest.mark.skipif(bool(why_no_aravis()), reason=why_no_aravis() 
 def plugged() -> Iterator[GigeCamera]:
     with gige_camera() as device:
         yield device
+
+
+@pytest.fixture
+def known(plugged: GigeCamera) -> Iterator[GigeCamera]:
+    """The camera, for which the network is searched once in all tests that are not about that."""
+    with listed_once():
+        yield plugged
+
+
+@pytest.fixture
+def inside() -> Iterator[None]:
+    """The camera inside the library is in its list, and the network is not searched anew."""
+    with listed_once(fake_serial()):
+        yield
 
 
 @pytest.fixture
@@ -100,6 +123,7 @@ def simulated(**changes: Any) -> dict[str, Any]:
     return values | changes
 
 
+@cache
 def fake_serial() -> str:
     from gi.repository import Aravis
 
@@ -133,18 +157,16 @@ def test_settings_are_read_back(plugged: GigeCamera, opened: Callable[..., Any])
 
 
 @needs_gige
-def test_frames_come_whole_with_the_devices_own_times(
-    plugged: GigeCamera, opened: Callable[..., Any]
-) -> None:
-    camera, info = opened(**gige_options())
+def test_frames_come_whole_with_the_devices_own_times(known: GigeCamera, opened: Callable[..., Any]) -> None:
+    camera, info = opened(**gige_options(rate_hz=100))
     image = buffer_for(info)
     begin(camera)
     stamps, seen = [], set()
-    for _ in range(100):
+    for _ in range(60):
         stamps += frames(camera, image, 1)
         assert np.ptp(image) > 50  # a gradient over the whole picture
         seen.add(image.tobytes())
-    assert len(seen) > 50  # which moves
+    assert len(seen) > 30  # which moves
     for earlier, later in pairwise(stamps):
         assert later.index == earlier.index + 1
         assert later.t_device_ticks > earlier.t_device_ticks  # type: ignore[operator]
@@ -152,10 +174,11 @@ def test_frames_come_whole_with_the_devices_own_times(
         assert later.t_exposure_ns <= later.t_arrival_ns
         assert later.t_scene_ns > earlier.t_scene_ns
     lasted_ns = stamps[-1].t_scene_ns - stamps[0].t_scene_ns
-    assert lasted_ns == pytest.approx(99 * 20 * NS_PER_MS, rel=0.05)
+    assert lasted_ns == pytest.approx(59 * 10 * NS_PER_MS, rel=0.05)
 
 
 @needs_aravis
+@pytest.mark.usefixtures("inside")
 def test_numbers_go_on_where_the_devices_begin_again(opened: Callable[..., Any]) -> None:
     """The simulated camera begins at 65401, and 65535 is followed by 1."""
     camera, info = opened(**simulated(rate_hz=500, grab="every"))
@@ -169,7 +192,7 @@ def test_numbers_go_on_where_the_devices_begin_again(opened: Callable[..., Any])
 
     camera._device.pop = noting  # type: ignore[attr-defined]
     begin(camera)
-    stamps = frames(camera, image, 200)
+    stamps = frames(camera, image, 160)
     assert max(counters) == 65535
     assert min(counters) == 1
     lost = stamps[-1].index + 1 - len(counters)
@@ -193,16 +216,16 @@ def test_numbers_go_on_where_the_devices_begin_again(opened: Callable[..., Any])
     ],
 )
 def test_what_it_cannot_do_is_one_message(
-    plugged: GigeCamera, opened: Callable[..., Any], options: dict[str, Any], message: str
+    known: GigeCamera, opened: Callable[..., Any], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
         opened(**gige_options(**options))
 
 
 @needs_gige
-def test_opened_again_after_close(plugged: GigeCamera, opened: Callable[..., Any]) -> None:
+def test_opened_again_after_close(known: GigeCamera, opened: Callable[..., Any]) -> None:
     camera, info = opened(**gige_options())
-    for _ in range(3):
+    for _ in range(2):
         begin(camera)
         assert frames(camera, buffer_for(info), 3)[0].index == 0
         camera.close()
@@ -211,35 +234,35 @@ def test_opened_again_after_close(plugged: GigeCamera, opened: Callable[..., Any
 
 
 @needs_gige
-def test_one_that_is_open_elsewhere_is_said_to_be(plugged: GigeCamera, opened: Callable[..., Any]) -> None:
+def test_one_that_is_open_elsewhere_is_said_to_be(known: GigeCamera, opened: Callable[..., Any]) -> None:
     opened(**gige_options())
     with pytest.raises(UserError, match=r"RTP7 cannot be opened: another program controls it"):
         opened(**gige_options())
 
 
 @needs_gige
-def test_the_program_triggers_as_often_as_it_says(plugged: GigeCamera, opened: Callable[..., Any]) -> None:
+def test_the_program_triggers_as_often_as_it_says(known: GigeCamera, opened: Callable[..., Any]) -> None:
     camera, info = opened(**gige_options(trigger="software", rate_hz=20))
     assert (info.trigger, info.rate_hz) == ("software", 20)
     begin(camera)
-    stamps = frames(camera, buffer_for(info), 40)
+    stamps = frames(camera, buffer_for(info), 20)
     lasted_ms = (stamps[-1].t_arrival_ns - stamps[0].t_arrival_ns) / NS_PER_MS
-    assert lasted_ms == pytest.approx(39 * 50.0, abs=100.0)  # this camera answers a trigger within 40 ms
-    assert stamps[-1].index == 39
+    assert lasted_ms == pytest.approx(19 * 50.0, abs=100.0)  # this camera answers a trigger within 40 ms
+    assert stamps[-1].index == 19
 
 
 @needs_gige
-def test_a_trigger_that_does_not_come_is_no_fault(plugged: GigeCamera, opened: Callable[..., Any]) -> None:
+def test_a_trigger_that_does_not_come_is_no_fault(known: GigeCamera, opened: Callable[..., Any]) -> None:
     camera, info = opened(**gige_options(trigger="line", trigger_source="Line0", rate_hz=None))
     assert info.rate_hz is None
     begin(camera)
     before = CLOCK.now_ns()
-    assert [camera.grab(buffer_for(info)) for _ in range(3)] == [NO_FRAME_YET] * 3
-    assert CLOCK.now_ns() - before < 3 * NS_PER_S
+    assert [camera.grab(buffer_for(info)) for _ in range(2)] == [NO_FRAME_YET] * 2
+    assert CLOCK.now_ns() - before < 2 * NS_PER_S
 
 
 @needs_gige
-def test_stop_ends_a_wait_within_100_ms(plugged: GigeCamera, opened: Callable[..., Any]) -> None:
+def test_stop_ends_a_wait_within_100_ms(known: GigeCamera, opened: Callable[..., Any]) -> None:
     camera, info = opened(**gige_options(trigger="line", trigger_source="Line0", rate_hz=None))
     begin(camera)
     stopped_ns: list[int] = []
@@ -258,6 +281,7 @@ def test_stop_ends_a_wait_within_100_ms(plugged: GigeCamera, opened: Callable[..
 
 
 @needs_aravis
+@pytest.mark.usefixtures("inside")
 def test_the_newest_frame_or_every_one(opened: Callable[..., Any]) -> None:
     gaps = {}
     for grab in ("latest", "every"):
@@ -278,7 +302,7 @@ def test_every_frame_is_accounted_for_where_packets_are_lost(
     resend: bool, opened: Callable[..., Any]
 ) -> None:
     with gige_camera(lost_per_thousand=20):
-        camera, info = opened(**gige_options(resend=resend))
+        camera, info = opened(**gige_options(resend=resend, rate_hz=100))
         device, counters, reasons = camera._device, [], set()  # type: ignore[attr-defined]
         pop = device.pop
 
@@ -329,6 +353,9 @@ def test_a_camera_that_is_killed_is_a_fault_within_a_second(opened: Callable[...
         with pytest.raises(CameraFault, match=r"camera top: it (has not answered|no longer answers)"):
             grab_on(camera, image)
         assert CLOCK.now_ns() - killed_ns < NS_PER_S
+        asking = [thread for thread in threading.enumerate() if thread.name == "rt-pose-camera-answer"]
+        for thread in asking:
+            thread.join(10.0)  # the library asks for some seconds more
 
 
 @needs_gige
@@ -409,6 +436,7 @@ class LongestPause:
 
 
 @needs_aravis
+@pytest.mark.usefixtures("inside")
 def test_memory_stays_flat(opened: Callable[..., Any]) -> None:
     camera, info = opened(**simulated(rate_hz=1000, grab="every", roi=[0, 0, 256, 256]))
     image = buffer_for(info)
@@ -416,8 +444,8 @@ def test_memory_stays_flat(opened: Callable[..., Any]) -> None:
     frames(camera, image, 300)
     gc.collect()
     before = resident_bytes()
-    frames(camera, image, 3000)
-    assert resident_bytes() - before < 2 << 20
+    frames(camera, image, 1500)
+    assert resident_bytes() - before < 1 << 20
     assert len(camera._device._memory) == 10  # type: ignore[attr-defined]
 
 
@@ -426,6 +454,7 @@ def resident_bytes() -> int:
 
 
 @needs_aravis
+@pytest.mark.usefixtures("inside")
 def test_a_closed_camera_cannot_be_armed(opened: Callable[..., Any]) -> None:
     camera, _ = opened(**simulated())
     camera.close()

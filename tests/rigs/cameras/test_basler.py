@@ -336,7 +336,7 @@ def test_stop_is_heard_within_100_ms(make: Make, options: dict[str, Any]) -> Non
 
     thread = threading.Thread(target=grab_on, name="rt-pose-test-grab")
     thread.start()
-    clock.sleep_until_ns(clock.now_ns() + 300 * NS_PER_MS)
+    clock.sleep_until_ns(clock.now_ns() + 120 * NS_PER_MS)
     stopped_ns = clock.now_ns()
     camera.stop()
     thread.join(5.0)

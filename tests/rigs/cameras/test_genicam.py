@@ -92,7 +92,7 @@ def test_three_cameras_share_a_producer(serials: list[str], opened: Callable[...
         assert info.exposure_source == "unavailable"
         assert info.tick_hz is None
         assert info.hardware
-        stamps = frames(camera, info, 30)
+        stamps = frames(camera, info, 10)
         for earlier, later in pairwise(stamps):
             assert later.index > earlier.index
             assert later.t_arrival_ns > earlier.t_arrival_ns
@@ -100,11 +100,11 @@ def test_three_cameras_share_a_producer(serials: list[str], opened: Callable[...
             assert later.t_device_ticks is None
     first, info = rig[0]
     first.close()
-    assert frames(rig[1][0], rig[1][1], 5)  # the others are not disturbed
+    assert frames(rig[1][0], rig[1][1], 3)  # the others are not disturbed
     first.open()
     first.arm()
     first.start()
-    assert frames(first, info, 5)[0].index == 0
+    assert frames(first, info, 2)[0].index == 0
 
 
 @needs_producer
@@ -112,10 +112,10 @@ def test_frames_come_at_the_devices_pace(serials: list[str], opened: Callable[..
     camera, info = opened(serial=serials[0], grab="every")
     camera.arm()
     camera.start()
-    frames(camera, info, 5)
-    stamps = frames(camera, info, 40)
+    frames(camera, info, 2)
+    stamps = frames(camera, info, 16)
     lasted_s = (stamps[-1].t_arrival_ns - stamps[0].t_arrival_ns) / NS_PER_S
-    assert 39 / lasted_s == pytest.approx(20.0, rel=0.25)
+    assert 15 / lasted_s == pytest.approx(20.0, rel=0.25)
 
 
 @needs_producer
@@ -149,7 +149,7 @@ def test_other_threads_run_while_a_frame_is_waited_for(
     ended = threading.Event()
 
     def grab_on() -> None:
-        frames(camera, info, 20)
+        frames(camera, info, 8)
         ended.set()
 
     thread = threading.Thread(target=grab_on, name="rt-pose-test-grab")

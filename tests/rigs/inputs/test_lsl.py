@@ -148,7 +148,8 @@ def test_a_stream_that_ends_and_comes_back_goes_on(start: Any) -> None:
     assert got.states(3)[:3] == [True, False, True]
 
 
-def test_a_stream_that_is_not_there_names_those_that_are() -> None:
+def test_a_stream_that_is_not_there_names_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rigs.lsl_streams.SEARCH_S", 0.3)
     there = outlet("test-in-\x1b[31mthere")
     with pytest.raises(
         UserError, match=r"no LSL stream 'test-in-no' within 0\.2 s; there are: .*is its program"

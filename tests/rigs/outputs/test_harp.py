@@ -95,7 +95,7 @@ def test_heartbeats_hold_a_level_and_the_board_drops_it_without_them(
 ) -> None:
     lines.open()
     assert lines.send(command(line=1)).ok
-    send_heartbeats(lines, 30)
+    send_heartbeats(lines, 12)
     assert board.is_high(VALVE)
     last = lines._clock.now_ns()
     down = board.wait_for(VALVE, False)
