@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from rt_pose import __version__
 from rt_pose.cli import benchmarks as bench
+from rt_pose.cli import export as exports
 from rt_pose.cli import importing as imports
 from rt_pose.cli import live, offline, session, setup
 from rt_pose.cli import training as train
@@ -101,6 +102,7 @@ VERBS: dict[str, Verb] = {
     "keys": (live.keys_parser, live.keys),
     "replay": (session.replay_parser, session.replay),
     "verify": (session.verify_parser, session.verify),
+    "export": (exports.export_parser, exports.export),
     "report": (session.report_parser, session.report),
     "rules check": (live.rules_parser, live.rules_check),
     "rules words": (no_options, live.rules_words),
