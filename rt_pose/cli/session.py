@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, add_tolerance, boolean
 from rt_pose.errors import UserError
+from rt_pose.extras import require
 from rt_pose.files import check_output_folder
+
+if TYPE_CHECKING:
+    from rt_pose.audit.verify import Verification
 
 
 def replay(options: Namespace) -> int:
@@ -123,11 +129,26 @@ def verify(options: Namespace) -> int:
     """Check that a session is what its run wrote: log, films, tables, package, and its decisions by replay."""
     from rt_pose.audit.verify import verify_session
 
-    key = None if options.key is None else Path(options.key)
-    found = verify_session(Path(options.session), key, replays=options.replay)
+    key, path = None if options.key is None else Path(options.key), Path(options.session)
+    if path.suffix == ".nwb" and path.is_file():
+        found = _verify_deposited(path, key, options.replay)
+    else:
+        found = verify_session(path, key, replays=options.replay)
     for line in found.lines():
         print(line)
     return found.exit_code
+
+
+def _verify_deposited(file: Path, key: Path | None, replays: bool) -> Verification:
+    """Check the session that an NWB file carries."""
+    from rt_pose.audit.verify import verify_session
+    from rt_pose.export.nwb import unpack
+
+    require("sleap", "an NWB file")
+    with TemporaryDirectory(prefix="rt-pose-verify-") as folder:
+        if not unpack(file, Path(folder)):
+            raise UserError(f"{file}: it carries no session of rt-pose; `rt-pose export` writes one that does")
+        return verify_session(Path(folder), key, replays=replays, deposited=True)
 
 
 def verify_parser(parser: Parser) -> None:
