@@ -25,7 +25,9 @@ demo: install
 	$(BIN)/rt-pose demo
 
 test: install check
-	$(BIN)/python -m pytest
+	@# Both parts, also where the first fails.
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"; first=$$?; \
+	    $(BIN)/python -m pytest -m alone && exit $$first
 
 check: install
 	$(BIN)/ruff check .

@@ -53,3 +53,48 @@ def _process_ticks(stat: str) -> int:
     # The name stands in brackets and may hold anything; the numbers follow the last one.
     fields = stat.rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
+
+
+def processor_s(pid: int) -> float:
+    """Read how much processor time a process has taken since it began, s.
+
+    Parameters
+    ----------
+    pid
+        Number of the process.
+
+    Returns
+    -------
+    float
+        Of all its threads, in user and system mode.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such process.
+    """
+    return _process_ticks(Path(f"/proc/{pid}/stat").read_text()) / _TICKS_PER_S
+
+
+def own_memory_mib(pid: int) -> float:
+    """Read the memory that belongs to a process alone.
+
+    Parameters
+    ----------
+    pid
+        Number of the process.
+
+    Returns
+    -------
+    float
+        MiB; shared memory and mapped files do not count.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such process.
+    """
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024
+    raise FileNotFoundError(f"process {pid} has no memory any more")

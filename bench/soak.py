@@ -1,12 +1,12 @@
 """An hour of a run, with all that people put beside it: does memory grow, or the tail of the latency?
 
-    python -m bench.soak --model PACKAGE --video VIDEO.mp4 [--minutes 60] [--rate 60] [--out bench/results/NAME]
+    python -m bench.soak --model PACKAGE --video VIDEO.mp4 [--minutes 60] [--rate 60] [--out NAME]
     python -m bench.soak --model PACKAGE --config RIG.yaml [--minutes 30]
 
-Beside the run are a viewer (on $DISPLAY, or off screen where there is none), a subscriber that has stalled (it
-asks for everything and reads nothing), and a client that gives an order a second. Memory, open descriptors and
-processor time of every process are read each ten seconds. Latency and losses are those of the log, over the
-first and the last ten minutes (a third of a shorter run). Nothing else may run on the machine.
+Beside the run are a viewer (on $DISPLAY, or off screen where there is none), a subscriber that has stalled
+(it asks for everything and reads nothing), and a client that gives an order a second. Memory, open
+descriptors and processor time of every process are read each ten seconds. Latency and losses are those of the
+log, over the first and the last ten minutes (a third of a shorter run). Nothing else may run on the machine.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import msgspec
 import numpy as np
 import zmq
 
+from bench.background_load import own_memory_mib, processor_s
 from bench.isolation import subscribe
 from bench.latency.program import latency_config
 from bench.output import conditions, machine_line, markdown_table
@@ -42,8 +43,6 @@ from rt_pose.session.run import RunObserver
 SAMPLE_S = 10.0
 WINDOW_S = 600.0
 ANSWER_MS = 2000
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-_PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 @dataclass(kw_only=True)
@@ -67,7 +66,7 @@ class Sample:
 
     t_s: float
     memory_mib: float
-    """Resident."""
+    """What belongs to it alone: the frames that processes share do not count."""
     descriptors: int
     processor_s: float
     """Since its beginning."""
@@ -88,16 +87,8 @@ def sample(pid: int, t_s: float) -> Sample | None:
     Sample or None
         None where it is gone.
     """
-    process = Path("/proc") / str(pid)
     try:
-        pages = int((process / "statm").read_text().split()[1])
-        fields = (process / "stat").read_text().rpartition(")")[2].split()
-        return Sample(
-            t_s,
-            pages * _PAGE_MIB,
-            len(os.listdir(process / "fd")),
-            (int(fields[11]) + int(fields[12])) / _TICKS_PER_S,
-        )
+        return Sample(t_s, own_memory_mib(pid), len(os.listdir(f"/proc/{pid}/fd")), processor_s(pid))
     except OSError:
         return None
 
@@ -163,12 +154,12 @@ class Companions(RunObserver):
     def _sample(self) -> None:
         clock = HostClock()
         begun_ns = clock.now_ns()
-        pids = {child.name: child.pid for child in multiprocessing.active_children() if child.pid}
-        pids["supervisor (with subscriber and orders)"] = os.getpid()
-        if self._viewer is not None:
-            pids["viewer"] = self._viewer.pid
         while not self._ended.wait(SAMPLE_S):
             t_s = (clock.now_ns() - begun_ns) / NS_PER_S
+            pids = {child.name: child.pid for child in multiprocessing.active_children() if child.pid}
+            pids["supervisor (with subscriber and orders)"] = os.getpid()
+            if self._viewer is not None:
+                pids["viewer"] = self._viewer.pid
             for name, pid in pids.items():
                 if (found := sample(pid, t_s)) is not None:
                     self.samples.setdefault(name, []).append(found)
@@ -235,7 +226,7 @@ def measure(options: Options) -> dict[str, Any]:
         "ok": result.ok,
         "cameras": result.summary["cameras"],
         "records_refused": result.summary["records_refused"],
-        "latency_ms": _latencies(session),
+        "latency_ms": latencies(session),
         "drops": _drops(session),
         "processes": {name: _use(found) for name, found in companions.samples.items()},
         "orders": orders and {"answer_ms": summary(orders.answer_ms), "unanswered": orders.unanswered},
@@ -260,17 +251,31 @@ def _config(options: Options) -> RunConfig:
     return config
 
 
-def _latencies(session: Session) -> dict[str, Any]:
-    """Image to decision, ms, over the whole and over its first and last minutes."""
+def latencies(session: Session) -> dict[str, Any]:
+    """Sum up image to decision over a session and over its first and last minutes.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    dict[str, Any]
+        Summaries (ms) of `all`, `first` and `last`, the length of the two windows (s), and the ratio of the
+        P99 of the last to that of the first.
+    """
     stamps = stamp_columns(session.observations)
     decided_ms = (stamps.stages["t_decided_ns"] - stamps.t_arrival_ns) / NS_PER_MS
     t_s = (stamps.t_arrival_ns - stamps.t_arrival_ns[0]) / NS_PER_S
     window_s = min(WINDOW_S, t_s[-1] / 3)
+    first, last = summary(decided_ms[t_s <= window_s]), summary(decided_ms[t_s >= t_s[-1] - window_s])
     return {
         "all": summary(decided_ms),
-        "first": summary(decided_ms[t_s <= window_s]),
-        "last": summary(decided_ms[t_s >= t_s[-1] - window_s]),
+        "first": first,
+        "last": last,
         "window_s": round(float(window_s), 1),
+        "p99_ratio": round(last["p99"] / first["p99"], 4) if first and last else None,
     }
 
 
@@ -319,8 +324,11 @@ def format_table(figures: dict[str, Any]) -> str:
     """
     latency = figures["latency_ms"]
     rows = [
-        [f"{name} {'' if name == 'all' else f'{latency["window_s"]:g} s'}".strip()]
-        + [f"{found['n']:,}", *(_ms(found[key]) for key in ("p50", "p99", "p99_9", "max"))]
+        [
+            name if name == "all" else f"{name} {latency['window_s']:g} s",
+            f"{found['n']:,}",
+            *(_ms(found[key]) for key in ("p50", "p99", "p99_9", "max")),
+        ]
         for name, found in latency.items()
         if isinstance(found, dict)
     ]
@@ -361,8 +369,8 @@ def _lost(name: str, counts: dict[str, int]) -> str:
     lost = counts["superseded"] + counts["device_gaps"] + counts.get("failed", 0)
     offered = counts["captured"] + counts["device_gaps"] + counts.get("failed", 0)
     return (
-        f"- camera {name}: {counts['captured']:,} captured, {counts['processed']:,} decided on, {lost:,} lost "
-        f"({100 * lost / max(1, offered):.3f} %)"
+        f"- camera {name}: {counts['captured']:,} captured, {counts['processed']:,} decided on, {lost:,} "
+        f"lost ({100 * lost / max(1, offered):.3f} %)"
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import rigs
 from rigs.faults import FaultOptions
@@ -20,7 +20,6 @@ from rt_pose.audit.recompute import ReplaySetup
 from rt_pose.audit.truth import smoothed_truth, table_truth
 from rt_pose.clock import Clock, HostClock
 from rt_pose.config.build import load
-from rt_pose.config.rules import GeometryConfig
 from rt_pose.config.schema import CameraConfig, OutputConfig, RecordConfig, RunConfig
 from rt_pose.decisions.decide import make_rules
 from rt_pose.errors import UserError
@@ -36,6 +35,7 @@ from rt_pose.types import FloatArray
 
 DELAY_MS = 1.0
 CAMERA = "recording"
+T = TypeVar("T")
 
 
 def bench_triggers(options: dict[str, Any]) -> bool:
@@ -101,23 +101,28 @@ def dry_config(
     }
     for name, output in config.outputs.items():
         delay_ms = output.options.get("delay_ms", DELAY_MS)
-        config.outputs[name] = OutputConfig("simulated", {"delay_ms": delay_ms}, output.lines, output.limits)
-    config.geometry = _geometry(config.geometry)
+        config.outputs[name] = OutputConfig(
+            "simulated",
+            {"delay_ms": delay_ms},
+            output.lines,
+            output.limits,
+            aim=_of_recording(output.aim, f"outputs.{name}.aim"),
+        )
+    config.geometry = _of_recording(config.geometry, "geometry")
     config.publish.address = config.publish.control = "tcp://127.0.0.1:*"
     config.record = RecordConfig(video=False)
     config.armed_at_start, config.start_on = True, "launch"
     return config
 
 
-def _geometry(given: dict[str, GeometryConfig]) -> dict[str, GeometryConfig]:
-    """Get the recording's geometry; UserError where it could be one of several."""
+def _of_recording(given: dict[str, T], what: str) -> dict[str, T]:
+    """Get what is configured by camera, for the recording; UserError where it could be one of several."""
     if len(given) > 1:
         raise UserError(
-            f"bench triggers: the configuration has a geometry for each of {', '.join(given)}; leave only "
+            f"bench triggers: the configuration has a {what} for each of {', '.join(given)}; leave only "
             "that of the camera that the recording is of"
         )
-    only = next(iter(given.values()), None)
-    return {} if only is None else {CAMERA: only}
+    return dict.fromkeys((CAMERA,), next(iter(given.values()))) if given else {}
 
 
 def dry_run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import entry_points
 
 from rigs import cameras, inputs, outputs
@@ -20,7 +21,7 @@ def register() -> None:
     """
     for kind, package in (("camera", cameras), ("output", outputs), ("input", inputs)):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            _load(kind, module.name.rpartition(".")[2], lambda name=module.name: importlib.import_module(name))
+            _load(kind, module.name.rpartition(".")[2], partial(importlib.import_module, module.name))
         for point in entry_points(group=f"rt_pose.{kind}s"):
             _load(kind, point.name, point.load)
 

@@ -25,8 +25,8 @@ class AcquisitionOptions:
     pixel_format: str = ""
     """In GenICam's words, such as Mono8 or RGB8; empty = what fits the network, with 8 bits."""
     trigger: Literal["free", "line", "software"] = "free"
-    """free: by the camera's own clock; line: at each edge on `trigger_source`; software: when the program asks,
-    `rate_hz` times a second."""
+    """free: by the camera's own clock; line: at each edge on `trigger_source`; software: when the program
+    asks, `rate_hz` times a second."""
     trigger_source: str = "Line1"
     """The hardware line of `trigger: line`."""
     grab: Literal["latest", "every"] = "latest"
@@ -59,11 +59,18 @@ class AcquisitionOptions:
         if self.roi and (len(self.roi) != 4 or min(self.roi[:2]) < 0 or min(self.roi[2:]) < 1):
             raise UserError(f"{where}: roi must be [x, y, width, height] in px, got {self.roi}")
         if self.trigger == "software" and self.rate_hz is None:
-            raise UserError(f"{where}: trigger: software needs rate_hz, how often the program asks for a frame")
-        if self.trigger == "free" and self.rate_hz and self.exposure_us and self.rate_hz * self.exposure_us > 1e6:
             raise UserError(
-                f"{where}: exposures of {self.exposure_us:g} us leave room for {1e6 / self.exposure_us:.3g} frames "
-                f"a second at most, got rate_hz {self.rate_hz:g}"
+                f"{where}: trigger: software needs rate_hz, how often the program asks for a frame"
+            )
+        if (
+            self.trigger == "free"
+            and self.rate_hz
+            and self.exposure_us
+            and self.rate_hz * self.exposure_us > 1e6
+        ):
+            raise UserError(
+                f"{where}: exposures of {self.exposure_us:g} us leave room for "
+                f"{1e6 / self.exposure_us:.3g} frames a second at most, got rate_hz {self.rate_hz:g}"
             )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from rigs.counters import advance
+
 NS_PER_US = 1000
 KEPT = 64
 """Samples of which the best one counts: about a second of heartbeats, in which quartzes hardly part."""
@@ -40,7 +42,7 @@ class DeviceClock:
         """
         if self._last_us is None:
             self._last_us = t_us
-        ahead = (t_us - self._last_us + 2**31) % 2**32 - 2**31
+        ahead = advance(t_us, self._last_us, 2**32)
         unwrapped = self._last_us + ahead
         self._last_us = max(self._last_us, unwrapped)
         return unwrapped

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,8 +24,8 @@ class PixelFormat:
     """Samples a pixel in the device's buffer."""
     shift: int = 0
     """Bits by which deeper samples are shifted down."""
-    conversion: int | None = None
-    """OpenCV's code of the conversion; None where the samples are taken as they are."""
+    conversion: str | None = None
+    """OpenCV's name of the conversion; None where the samples are taken as they are."""
 
     def shape(self, height: int, width: int) -> tuple[int, ...]:
         """Return the shape of the device's buffer.
@@ -54,7 +53,9 @@ class PixelFormat:
             (H, W, channels) uint8, written.
         """
         if self.conversion is not None:
-            cv2.cvtColor(raw, self.conversion, dst=into)
+            import cv2
+
+            cv2.cvtColor(raw, getattr(cv2, self.conversion), dst=into)
         elif self.shift:
             np.right_shift(raw, self.shift, out=into[..., 0], casting="unsafe")
         elif self.samples == 1:
@@ -70,23 +71,27 @@ def _formats() -> dict[str, PixelFormat]:
         for bits in (10, 12, 14, 16)  # unpacked: one sample in two bytes
     ]
     table += [
-        PixelFormat("BGR8", 3, np.uint8, 3, conversion=cv2.COLOR_BGR2RGB),
-        PixelFormat("RGBa8", 3, np.uint8, 4, conversion=cv2.COLOR_RGBA2RGB),
-        PixelFormat("BGRa8", 3, np.uint8, 4, conversion=cv2.COLOR_BGRA2RGB),
-        PixelFormat("YUV422_8", 3, np.uint8, 2, conversion=cv2.COLOR_YUV2RGB_YUYV),
-        PixelFormat("YUV422_8_UYVY", 3, np.uint8, 2, conversion=cv2.COLOR_YUV2RGB_UYVY),
-        # GenICam names a mosaic by the first two pixels of its first row, OpenCV by the second ones of its second.
-        PixelFormat("BayerRG8", 3, np.uint8, conversion=cv2.COLOR_BayerBG2RGB),
-        PixelFormat("BayerGB8", 3, np.uint8, conversion=cv2.COLOR_BayerGR2RGB),
-        PixelFormat("BayerGR8", 3, np.uint8, conversion=cv2.COLOR_BayerGB2RGB),
-        PixelFormat("BayerBG8", 3, np.uint8, conversion=cv2.COLOR_BayerRG2RGB),
+        PixelFormat("BGR8", 3, np.uint8, 3, conversion="COLOR_BGR2RGB"),
+        PixelFormat("RGBa8", 3, np.uint8, 4, conversion="COLOR_RGBA2RGB"),
+        PixelFormat("BGRa8", 3, np.uint8, 4, conversion="COLOR_BGRA2RGB"),
+        PixelFormat("YUV422_8", 3, np.uint8, 2, conversion="COLOR_YUV2RGB_YUYV"),
+        PixelFormat("YUV422_8_UYVY", 3, np.uint8, 2, conversion="COLOR_YUV2RGB_UYVY"),
+        # GenICam names a mosaic by the first two pixels of its first row, OpenCV by the second ones of its
+        # second.
+        PixelFormat("BayerRG8", 3, np.uint8, conversion="COLOR_BayerBG2RGB"),
+        PixelFormat("BayerGB8", 3, np.uint8, conversion="COLOR_BayerGR2RGB"),
+        PixelFormat("BayerGR8", 3, np.uint8, conversion="COLOR_BayerGB2RGB"),
+        PixelFormat("BayerBG8", 3, np.uint8, conversion="COLOR_BayerRG2RGB"),
     ]
     return {one.name: one for one in table}
 
 
 FORMATS = _formats()
-_SPELLINGS = {"RGB8Packed": "RGB8", "BGR8Packed": "BGR8", "RGBA8Packed": "RGBa8", "BGRA8Packed": "BGRa8"}
-"""Names of earlier versions of the standard."""
+_SPELLINGS = {
+    **{"RGB8Packed": "RGB8", "BGR8Packed": "BGR8", "RGBA8Packed": "RGBa8", "BGRA8Packed": "BGRa8"},
+    **{"YUV422_YUYV_Packed": "YUV422_8", "YCbCr422_8": "YUV422_8", "YUV422Packed": "YUV422_8_UYVY"},
+}
+"""Names of earlier versions of the standard, and of other colour spaces with the same order of samples."""
 
 
 def pixel_format(name: str, where: str) -> PixelFormat:
@@ -139,6 +144,10 @@ def preferred(offered: list[str], channels: int | None) -> str | None:
 
     def rank(name: str) -> tuple[bool, bool, bool]:
         one = formats[name]
-        return one.dtype is not np.uint8, channels is not None and one.channels != channels, bool(one.conversion)
+        return (
+            one.dtype is not np.uint8,
+            channels is not None and one.channels != channels,
+            bool(one.conversion),
+        )
 
     return min(readable, key=rank, default=None)

@@ -80,6 +80,43 @@ def collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, 
     return a, second()
 
 
+class ErrorCollector:
+    """Goes on after a mistake, so that all of them are reported in one error."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def run(self, step: Callable[[], A]) -> A | None:
+        """Take a step.
+
+        Parameters
+        ----------
+        step
+            The step.
+
+        Returns
+        -------
+        A | None
+            Its result; None where it found a mistake, which is kept.
+        """
+        try:
+            return step()
+        except UserError as error:
+            self.messages += [line for line in str(error).splitlines() if line not in self.messages]
+            return None
+
+    def check(self) -> None:
+        """Raise what was found.
+
+        Raises
+        ------
+        UserError
+            With every mistake.
+        """
+        if self.messages:
+            raise UserError("\n".join(self.messages))
+
+
 LONGEST_NAME, MOST_NAMES = 100, 200
 """Characters of a name, and number of names, beyond which no near one is looked for: it takes seconds."""
 

@@ -7,7 +7,7 @@ float64, so that replay sees the very bits the loop saw. Fields are only added, 
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -149,11 +149,38 @@ class AckRecord(Record):
     ack: Ack
 
 
+class SyncRecord(Record):
+    """A sync pulse: what it stands for, and when its output sent it."""
+
+    signal: Literal["frames", "code"]
+    output: str = ""
+    line: int = 0
+    camera: str = ""
+    index: int | None = None
+    """The frame that it stands for; None for a pulse of a code."""
+    code: int | None = None
+    """The number that its code says; None for a frame's pulse."""
+    place: int = 0
+    """Of the pulse in its code, from 0."""
+    t_asked_ns: int = 0
+    """When it was handed to its output's queue."""
+    t_sent_ns: int | None = None
+    """As in `Ack`."""
+    t_ack_ns: int | None = None
+    t_effect_ns: int | None = None
+    ok: bool = False
+    detail: str = ""
+    """Why it was not carried out."""
+
+
 class NoticeRecord(Record):
-    """What an output reported besides acks: a fault, a line that it dropped by itself."""
+    """What an output reported besides acks, an input besides edges: a fault, a line that it dropped."""
 
     output: str
+    """Name of the output or input."""
     text: str
+    source: str = "output"
+    """Whose name it is: output or input."""
 
 
 class DropRecord(Record):
@@ -198,6 +225,7 @@ TOPICS: dict[str, type[Record]] = {
     "event": EventRecord,
     "command": CommandRecord,
     "ack": AckRecord,
+    "sync": SyncRecord,
     "notice": NoticeRecord,
     "drop": DropRecord,
     "stats": StatsRecord,

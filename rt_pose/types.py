@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 Outcome = Literal["fired", "withheld", "suppressed"]
 Trigger = Literal["free", "line", "software"]
 ExposureSource = Literal["device", "host", "recording", "unavailable"]
-"""By the device's clock, mapped to the host's; known to the program itself; of a recording that is played; not
-known, and not invented."""
-Action = Literal["pulse", "train", "level", "analog", "message", "stop"]
+"""By the device's clock, mapped to the host's; known to the program itself; of a recording that is played;
+not known, and not invented."""
+Action = Literal["pulse", "train", "level", "analog", "message", "stop", "aim"]
+SwitchOrder = Literal["on", "off", "press"]
+"""What an operator does to an input; press: what its key does."""
 FloatArray = NDArray[np.float64]
 
 
@@ -130,6 +132,13 @@ class Event(msgspec.Struct, frozen=True):
     """The protocol's block under way; empty without a protocol and after its end."""
     trial: int = 0
     """Number of the trial under way, from 1; 0 where there is none."""
+    x: float | None = None
+    """Of a rule that aims light: where, in the unit of its output; None where there was nothing to aim at."""
+    y: float | None = None
+    xy_px: tuple[float, float] | None = None
+    """That place in the frame, px: the mean of the position predicted for the time of effect."""
+    cov_px2: tuple[float, float, float] | None = None
+    """Covariance of that position (variance of x, covariance, variance of y): its ellipse was tested."""
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -150,6 +159,9 @@ class Command(msgspec.Struct, frozen=True):
     message: str = ""
     ramp_up_us: int = 0
     ramp_down_us: int = 0
+    x: float | None = None
+    """Of `aim`: where the light goes for `duration_us`, in the unit that the output takes."""
+    y: float | None = None
 
 
 class Ack(msgspec.Struct):
@@ -228,6 +240,8 @@ class OutputInfo:
     """How many lines it has; None where it has no notion of lines."""
     actions: list[Action] = field(default_factory=list)
     """What it can do; empty for everything."""
+    stated_delay_ms: float | None = None
+    """What the driver or its configuration states, where a latency certificate has given `delay_ms`."""
 
 
 @dataclass(slots=True)
@@ -240,12 +254,17 @@ class InputInfo:
     detail: str = ""
     on: bool = False
     """Whether it is on already."""
+    key: str = ""
+    """The key of the run's terminal that switches it; none where there is none."""
 
 
 @dataclass(slots=True)
 class OutputNotice:
-    """What an output reports besides acks: a fault, a line that it dropped by itself."""
+    """What an output reports besides acks, an input besides edges: a fault, a line that it dropped."""
 
     output: str
+    """Name of the output or input."""
     t_ns: int
     text: str
+    source: Literal["output", "input"] = "output"
+    """Whose name it is."""

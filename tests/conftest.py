@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.synthetic_session import write_session
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the processor's cores, where threads of their own would only wait for each other's; and
+    # what a test finds among the temporary files is its own.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="rt-pose-test-")
+    atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
+
+from support.synthetic_session import write_session  # what it imports reads the environment
 
 ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("LSLAPICFG", str(ROOT / "tests" / "support" / "lsl_api.cfg"))  # read once, by liblsl
 
 
 @pytest.fixture(scope="session")

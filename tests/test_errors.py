@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rt_pose.clock import NS_PER_S, HostClock
-from rt_pose.errors import nearest
+from rt_pose.errors import ErrorCollector, UserError, nearest
 
 
 def test_the_nearest_name_is_hinted_at_and_else_the_names_are_listed() -> None:
@@ -22,3 +24,17 @@ def test_no_word_takes_long() -> None:
 
 def test_what_is_no_text_is_no_name_either() -> None:
     assert nearest(None, ["threads"]) == "; valid here: threads"  # type: ignore[arg-type]
+
+
+def test_all_mistakes_are_collected() -> None:
+    errors = ErrorCollector()
+    errors.check()
+    assert errors.run(lambda: 7) == 7
+
+    def fail(message: str) -> None:
+        raise UserError(message)
+
+    for message in ("first", "second\nthird", "first"):
+        assert errors.run(lambda message=message: fail(message)) is None  # type: ignore[misc]
+    with pytest.raises(UserError, match=r"^first\nsecond\nthird$"):
+        errors.check()

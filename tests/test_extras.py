@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -61,18 +62,19 @@ def blocked(program: str, *argv: str, cwd: Path) -> subprocess.CompletedProcess[
 
 
 # What a spawned process runs of its parent's program is guarded, but what blocks is not.
-VERB = """
+VERBS = """
+import json
 from rt_pose.cli.main import main
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(max(main(words) for words in json.loads(sys.argv[1])))
 """
 
 
-def verb(cwd: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    """A verb there, from a file: the processes it spawns block the same."""
+def verbs(cwd: Path, *commands: list[str]) -> subprocess.CompletedProcess[str]:
+    """Verbs there, one after the other in one process, from a file: what it spawns blocks the same."""
     file = cwd / "blocked.py"
-    file.write_text(BLOCK + VERB)
-    command = [sys.executable, "-P", str(file), *argv]
+    file.write_text(BLOCK + VERBS)
+    command = [sys.executable, "-P", str(file), json.dumps(commands)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=110, check=False)
 
 
@@ -134,22 +136,21 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_an_experiment_runs_is_replayed_and_reported_without_extras(rig: Path) -> None:
     """The recording through the whole live path: engine, outputs, recorder, film, report, replay."""
-    done = verb(rig, "run", "rig.yaml", "--model", "package", "--out", "session")
+    done = verbs(rig, ["run", "rig.yaml", "--model", "package", "--out", "session"])
     assert done.returncode == 0, done.stderr
     assert "preprocessing by compiled" in done.stderr
     assert "nvidia.dali is not installed" in done.stderr
     assert (rig / "session" / "report.html").is_file()
-    for again in (["replay", "session", "--from-video", "--hindsight"], ["report", "session"]):
-        done = verb(rig, *again)
-        assert done.returncode == 0, done.stderr
+    done = verbs(rig, ["replay", "session", "--from-video", "--hindsight"], ["report", "session"])
+    assert done.returncode == 0, done.stderr
 
 
 def test_other_verbs_without_extras(rig: Path) -> None:
     predict = ["predict", "--model", "package", "--video", "clip.avi", "--out", "one.csv"]
-    for words in (predict, ["smooth", "one.csv", "one.csv", "--out", "two.csv"], ["devices"], ["doctor"]):
-        done = verb(rig, *words)
-        assert done.returncode == 0, done.stderr
-    assert "pip install 'rt-pose[train]'" in done.stdout  # doctor's last word on extras
+    smooth = ["smooth", "one.csv", "one.csv", "--out", "two.csv"]
+    done = verbs(rig, predict, smooth, ["devices"], ["doctor"])
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'rt-pose[train]'" in done.stdout  # doctor's word on extras
     assert (rig / "two.csv").is_file()
 
 

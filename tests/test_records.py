@@ -22,13 +22,13 @@ from rt_pose.session.log_file import LOG_NAME, LoggedMessage, read_log
 from rt_pose.types import StageStamps
 
 KEYS = {
-    "stamps": "index t_exposure_ns t_arrival_ns t_scene_ns clock_error_ns epoch",
+    "stamps": "index t_exposure_ns t_arrival_ns t_scene_ns clock_error_ns epoch t_device_ticks",
     "stages": "t_taken_ns t_preprocessed_ns t_inferred_ns t_pose_ns t_tracked_ns t_judged_ns t_decided_ns "
     "t_published_ns",
     "event": "id rule individual outcome reason probability value camera frame_index t_cause_ns t_judged_ns "
-    "t_effect_ns deadline_met block trial",
+    "t_effect_ns deadline_met block trial x y xy_px cov_px2",
     "command": "id event_id output line action duration_us period_us count amplitude t_deadline_ns message "
-    "ramp_up_us ramp_down_us",
+    "ramp_up_us ramp_down_us x y",
     "ack": "command_id output t_sent_ns t_ack_ns t_device_us ok detail t_effect_ns",
 }
 """The keys of maps within records, in the order of log version 1."""
@@ -69,7 +69,10 @@ def read(topic: str, plain: dict[str, Any]) -> Record:
 
 def test_a_log_from_before_blocks_ramps_and_device_times_is_read(messages: list[LoggedMessage]) -> None:
     young = {m.topic: msgspec.msgpack.decode(m.payload) for m in messages}
-    later = {"event": ["block", "trial"], "command": ["message", "ramp_up_us", "ramp_down_us"]}
+    later = {
+        "event": ["block", "trial", "x", "y", "xy_px", "cov_px2"],
+        "command": ["message", "ramp_up_us", "ramp_down_us", "x", "y"],
+    }
     later |= {"ack": ["t_effect_ns"], "observation": []}
     old = {topic: young[topic] for topic in later}
     for topic, keys in later.items():

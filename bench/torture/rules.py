@@ -24,6 +24,9 @@ from rt_pose.types import Track
 TEXTS = 20
 """Of one case."""
 KEYPOINTS = ["nose", "tail", "paw-left"]
+PLACES = [*KEYPOINTS, "nose@cam", "individual0.tail", "'paw-left'", 'individual0."nose"@cam']
+PLACES += ["centroid", "centroid(nose, tail)", "centroid(tail, 'paw-left', individual0.nose)"]
+"""What stands for a keypoint."""
 INPUTS = ["lick", "lever"]
 ZONES: dict[str, Zone] = {
     "spot": Circle(10.0, 20.0, 5.0),
@@ -33,9 +36,9 @@ ZONES: dict[str, Zone] = {
     "port": Point(3.0, 4.0),
 }
 UNITS = ["", " px", " mm", " cm/s", "px/s", " deg", " ms", " Hz", " %", " furlong", " rad/s", "/s"]
-WORDS = [*QUANTITIES, *KEYPOINTS, *ZONES, "and", "or", "not", "(", ")", ",", "<", ">=", "+", "-", "*", "/"]
+WORDS = [*QUANTITIES, *PLACES, *ZONES, "and", "or", "not", "(", ")", ",", "<", ">=", "+", "-", "*", "/"]
 WORDS += ["abs", "min", "max", "left", "right", "1.5", "1e400", ".", "=", "\n", "\t"]
-WORDS += ["é", "٣", "\0", "'", "px"]
+WORDS += ["é", "٣", "\0", "'", '"', "individual1.", "@", "px"]
 MEASURES = (MetricScale(), MetricScale(True, 0.5), MetricScale(True, None))
 
 
@@ -139,8 +142,8 @@ class Writer:
         if self.dice.random() < 0.03:
             return self.dice.choice(WORDS)
         names = {
-            "keypoint": KEYPOINTS,
-            "place": [*KEYPOINTS, *ZONES],
+            "keypoint": PLACES,
+            "place": [*PLACES, *ZONES],
             "zone": ["spot", "box", "tent"],
             "line": ["gate"],
             "side": ["left", "right"],

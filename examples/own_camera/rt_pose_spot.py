@@ -30,7 +30,9 @@ class SpotCamera:
 
     def __init__(self, name: str, options: SpotOptions, context: DriverContext) -> None:
         if not 1.0 <= options.rate_hz <= 1000.0:
-            raise UserError(f"cameras.{name}.options: rate_hz must be between 1 and 1000, got {options.rate_hz:g}")
+            raise UserError(
+                f"cameras.{name}.options: rate_hz must be between 1 and 1000, got {options.rate_hz:g}"
+            )
         self._name, self._options, self._clock = name, options, context.clock
         self._stopped, self._open = threading.Event(), False
         self._begun_ns, self._next = 0, 0
@@ -41,13 +43,17 @@ class SpotCamera:
         return [FoundDevice("spot", "", "a spot that circles")]
 
     def open(self) -> CameraInfo:
-        # A real driver connects to the device with `options.serial`, sets what was asked for and reads it back.
+        # A real driver connects to the device with `options.serial`, sets what was asked for and reads it
+        # back.
         self._open, self._next = True, 0
         self._stopped.clear()
-        return CameraInfo(self._name, "spot", "", width=160, height=120, channels=1, rate_hz=self._options.rate_hz)
+        return CameraInfo(
+            self._name, "spot", "", width=160, height=120, channels=1, rate_hz=self._options.rate_hz
+        )
 
     def arm(self) -> None:
-        """A real driver makes its buffers ready here; a triggered camera waits for its trigger from here on."""
+        """A real driver makes its buffers ready here; a triggered camera waits for its trigger from here
+        on."""
 
     def start(self) -> None:
         self._begun_ns = self._clock.now_ns()
@@ -71,7 +77,7 @@ class SpotCamera:
         self._next += 1
         return stamps
 
-    def truth(self, index: int) -> None:
+    def truth(self, index: int) -> None:  # noqa: ARG002
         return None
 
     def stop(self) -> None:

@@ -6,4 +6,4 @@ from rt_pose.contracts.cameras import CameraCase, CameraContract
 
 
 class TestSpot(CameraContract):
-    cases = {"spot": CameraCase(lambda folder: {"rate_hz": 100})}  # noqa: RUF012
+    cases = {"spot": CameraCase(lambda _: {"rate_hz": 100})}  # noqa: RUF012

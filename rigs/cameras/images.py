@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rigs.cameras.video import FrameReader, VideoCamera, VideoOptions
-from rt_pose.clock import NS_PER_S
 from rt_pose.drivers import FoundDevice, camera_driver
 from rt_pose.errors import UserError
-from rt_pose.video import VideoFrame, VideoInfo
+from rt_pose.video import Channels, VideoFrame, VideoInfo
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
@@ -24,7 +23,8 @@ class ImageFolderOptions(VideoOptions):
     """Which folder, and how it is shown; further keys as for a recording."""
 
     path: str
-    """The folder, with .png, .jpg, .tif or .bmp files. Numbers in their names count as numbers: 9 before 10."""
+    """The folder, with .png, .jpg, .tif or .bmp files. Numbers in their names count as numbers: 9 before
+    10."""
     rate_hz: float | None = 30.0
     """Frames a second, of the scene as of the host's time."""
 
@@ -45,7 +45,7 @@ class ImageFolderCamera(VideoCamera):
         files = image_files(Path(self._options.path), self._where)
         height, width, channels = _read(files[0], None).shape
         rate_hz = self._options.rate_hz or 30.0
-        one_or_three = 1 if channels == 1 else 3
+        one_or_three: Channels = 1 if channels == 1 else 3
         return VideoInfo(
             Path(self._options.path), width, height, one_or_three, rate_hz, len(files), len(files) / rate_hz
         )
@@ -71,7 +71,9 @@ class _ImageReader:
         index, path = self.at, self._files[self.at]
         image = _read(path, self._channels)
         if self._shape is not None and image.shape != self._shape:
-            raise UserError(f"image {path}: its size {image.shape[1]}x{image.shape[0]} is not that of the first")
+            raise UserError(
+                f"image {path}: its size {image.shape[1]}x{image.shape[0]} is not that of the first"
+            )
         self._shape = image.shape
         if self._size is not None and self._size != (image.shape[1], image.shape[0]):
             import cv2
@@ -115,7 +117,9 @@ def image_files(folder: Path, where: str) -> list[Path]:
     try:
         found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
     except OSError as error:
-        raise UserError(f"{where}: path: {str(folder)!r} is no folder of images ({error.strerror})") from error
+        raise UserError(
+            f"{where}: path: {str(folder)!r} is no folder of images ({error.strerror})"
+        ) from error
     if not found:
         raise UserError(f"{where}: path: no image in {folder}; expected files of {', '.join(SUFFIXES)}")
     return sorted(found, key=_by_numbers)
@@ -131,9 +135,13 @@ def _read(path: Path, channels: int | None) -> NDArray[np.uint8]:
     import cv2  # heavy, and nobody's who lists devices
 
     flag = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB}.get(channels or 0, cv2.IMREAD_UNCHANGED)
-    image = cv2.imread(str(path), flag | (0 if flag == cv2.IMREAD_UNCHANGED else cv2.IMREAD_IGNORE_ORIENTATION))
+    image = cv2.imread(
+        str(path), flag | (0 if flag == cv2.IMREAD_UNCHANGED else cv2.IMREAD_IGNORE_ORIENTATION)
+    )
     if image is None or image.dtype != np.uint8:
-        raise UserError(f"image {path}: it is no image of 8 bits that can be read; write it anew, or take it out")
+        raise UserError(
+            f"image {path}: it is no image of 8 bits that can be read; write it anew, or take it out"
+        )
     if image.ndim == 2:
         return image[..., None]
     return np.ascontiguousarray(image[..., :3])

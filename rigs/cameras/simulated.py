@@ -48,8 +48,8 @@ class SimulatedCamera:
         self._stopped = threading.Event()
         self._scene: Scene | None = None
         self._renderer: Renderer | None = None
-        self._opened_ns: int | None = None
-        """Host time of the first opening, from which the unplugging counts."""
+        self._started_ns: int | None = None
+        """Host time of the first start, from which the unplugging counts."""
         self._stamper: FrameStamper | None = None
         """Of a camera with a clock of its own."""
         self._next = 0
@@ -67,9 +67,7 @@ class SimulatedCamera:
 
         self.close()
         options = self._options
-        now_ns = self._clock.now_ns()
-        self._opened_ns = now_ns if self._opened_ns is None else self._opened_ns
-        if self._is_gone(now_ns):
+        if self._is_gone(self._clock.now_ns()):
             raise UserError(f"cameras.{self._name}: it is unplugged (disconnect_s {options.disconnect_s:g})")
         scene = Scene(self._seed, options)
         renderer = Renderer(self._seed, self._name, options, scene)
@@ -95,7 +93,9 @@ class SimulatedCamera:
         """See `Camera.arm`. Nothing to do."""
 
     def start(self) -> None:
-        """See `Camera.start`. Nothing to do: the first `grab` begins."""
+        """See `Camera.start`. The first `grab` begins."""
+        if self._started_ns is None:
+            self._started_ns = self._clock.now_ns()
 
     def grab(self, into: NDArray[np.uint8]) -> FrameStamps | None:
         """See `Camera.grab`."""
@@ -105,7 +105,7 @@ class SimulatedCamera:
         # A delay that was injected is the transport's: behind it frames wait, they are not skipped.
         frame = self._due(self._clock.now_ns() - epoch_ns - self._held_ns)
         t_ns = self._options.scene_time_ns(frame)
-        duration_s = self._options.duration_s
+        options, duration_s = self._options, self._options.duration_s
         if self._stopped.is_set() or (duration_s is not None and t_ns >= duration_s * NS_PER_S):
             return None
         begin_ns = epoch_ns + t_ns - round(AHEAD_SHARE * NS_PER_S / self._options.rate_hz)
@@ -114,6 +114,9 @@ class SimulatedCamera:
         self._renderer.draw(self._scene.posture(t_ns, self._world.reactions()), frame, t_ns, into)
         if not wait_until(self._clock, epoch_ns + t_ns + self._delay_ns(frame, t_ns), self._stopped):
             return None
+        if options.led is not None and self._world.led.is_on(epoch_ns + t_ns):
+            options.led.draw(into)
+        self._renderer.shine(self._world.lit(t_ns // 1000), into)  # only now is it known what is lit then
         self._next = frame + 1
         if self._is_gone(self._clock.now_ns()):
             raise CameraFault(f"camera {self._name}: it was unplugged (disconnect_s)")
@@ -147,9 +150,9 @@ class SimulatedCamera:
         self._scene = self._renderer = None
 
     def _is_gone(self, now_ns: int) -> bool:
-        if self._options.disconnect_s is None or self._opened_ns is None:
+        if self._options.disconnect_s is None or self._started_ns is None:
             return False
-        since_s = (now_ns - self._opened_ns) / NS_PER_S - self._options.disconnect_s
+        since_s = (now_ns - self._started_ns) / NS_PER_S - self._options.disconnect_s
         return 0.0 <= since_s < self._options.gone_s
 
     def _ticks(self, t_ns: int) -> int:

@@ -82,7 +82,9 @@ class StreamCamera:
     def find(cls) -> list[FoundDevice]:
         """See `Camera.find`."""
         found = [FoundDevice("stream", "test:testsrc2", "FFmpeg's test pictures, by their own clock")]
-        found.append(FoundDevice("stream", "rtsp://HOST/PATH", "a network camera (tested on a stream on loopback)"))
+        found.append(
+            FoundDevice("stream", "rtsp://HOST/PATH", "a network camera (tested on a stream on loopback)")
+        )
         for device in sorted(Path("/dev").glob("video*")):
             usable, remedy = True, ""
             try:
@@ -149,7 +151,10 @@ class StreamCamera:
         """See `Camera.start`."""
         self._newest = _Newest(self._options.grab == "every", self._stopped)
         self._reader = threading.Thread(
-            target=self._read, args=(self._container, self._newest), name=f"rt-pose-stream-{self._name}", daemon=True
+            target=self._read,
+            args=(self._container, self._newest),
+            name=f"rt-pose-stream-{self._name}",
+            daemon=True,
         )
         self._reader.start()
 
@@ -246,8 +251,8 @@ def _source(options: StreamOptions, where: str) -> tuple[str, str, dict[str, str
     kind, colon, rest = options.source.partition(":")
     if not colon or not rest or (kind not in _FORMATS and kind not in _NETWORK):
         raise UserError(
-            f"{where}: source: expected webcam:/dev/video0, rtsp://HOST/PATH, screen:DISPLAY+X,Y or test:testsrc2, "
-            f"got {options.source!r}"
+            f"{where}: source: expected webcam:/dev/video0, rtsp://HOST/PATH, screen:DISPLAY+X,Y or "
+            f"test:testsrc2, got {options.source!r}"
         )
     given: dict[str, str] = {}
     size = f"{options.size[0]}x{options.size[1]}" if options.size else ""

@@ -33,6 +33,7 @@ from rt_pose.types import CameraInfo, FloatArray, FrameStamps
 
 LOOPBACK = "tcp://127.0.0.1:"
 POLL_MS = 50
+BIND_ATTEMPTS, BIND_PAUSE_S = 10, 0.05
 MOST_BYTES = 256 << 20
 
 
@@ -47,7 +48,8 @@ class ZmqFramesOptions:
     first_within_s: float = 10.0
     """How long the first frame is waited for: it tells the size of all."""
     grab: Literal["latest", "every"] = "latest"
-    """latest: of several frames that wait, all but the newest are passed over, and counted; every: none is."""
+    """latest: of several frames that wait, all but the newest are passed over, and counted; every: none
+    is."""
 
 
 class FrameHeader(msgspec.Struct, forbid_unknown_fields=True):
@@ -104,16 +106,10 @@ class ZmqCamera:
         self._stopped.clear()
         self._socket = zmq.Context.instance().socket(zmq.PULL)
         self._socket.setsockopt(zmq.LINGER, 0)
-        self._socket.setsockopt(zmq.RCVHWM, 4)
+        # To pass frames over, more of them must fit than are lost on the way for want of room.
+        self._socket.setsockopt(zmq.RCVHWM, 32 if self._options.grab == "latest" else 4)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
-        try:
-            self._socket.bind(self._options.address)
-        except zmq.ZMQError as error:
-            self.close()
-            raise UserError(
-                f"{self._where}.address: {self._options.address} cannot be bound ({error}); does another "
-                "program have the port?"
-            ) from error
+        self._bind(self._socket)
         try:
             self._shape = self._first_shape()
         except UserError:
@@ -175,8 +171,8 @@ class ZmqCamera:
             return FailedFrame("a message that is no frame")
         if header.shape != self._shape:
             raise CameraFault(
-                f"camera {self._name}: its frames changed from {self._shape} to {header.shape} (height, width, "
-                "channels)"
+                f"camera {self._name}: its frames changed from {self._shape} to {header.shape} "
+                "(height, width, channels)"
             )
         np.copyto(into, np.frombuffer(parts[1].buffer, np.uint8).reshape(self._shape))
         return self._stamps(header)
@@ -188,6 +184,22 @@ class ZmqCamera:
         self._last_scene_ns = scene_ns
         return FrameStamps(header.index, exposure_ns, arrival_ns, scene_ns)
 
+    def _bind(self, socket: zmq.Socket[bytes]) -> None:
+        """Bind, with patience for a socket of this camera that is still being closed."""
+        for _ in range(BIND_ATTEMPTS):
+            try:
+                socket.bind(self._options.address)
+            except zmq.ZMQError as problem:
+                error = problem
+                self._stopped.wait(BIND_PAUSE_S)
+            else:
+                return
+        self.close()
+        raise UserError(
+            f"{self._where}.address: {self._options.address} cannot be bound ({error}); does another "
+            "program have the port?"
+        )
+
     def _first_shape(self) -> tuple[int, int, int]:
         wait_s = self._options.first_within_s
         until_ns = self._clock.now_ns() + round(wait_s * NS_PER_S)
@@ -197,8 +209,8 @@ class ZmqCamera:
             if header is not None:
                 return header.shape
         raise UserError(
-            f"{self._where}: no frame came at {self._options.address} within {wait_s:g} s; start the program that "
-            "sends them, or check its address"
+            f"{self._where}: no frame came at {self._options.address} within {wait_s:g} s; start the program "
+            "that sends them, or check its address"
         )
 
     def _receive(self, wait_ms: int) -> list[Any] | None:

@@ -6,6 +6,7 @@ also while another one waits for an answer.
 
 from __future__ import annotations
 
+import termios
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -146,7 +147,7 @@ class BoxLink:
             A last message to send where the port still takes one.
         """
         self._closing.set()
-        with suppress(OSError):
+        with suppress(OSError, termios.error):  # no OSError: what flushing a port that is gone raises
             if last is not None:
                 self._serial.write(frame(last))
             self._serial.flush()

@@ -28,9 +28,12 @@
 #define TTL_LEVEL 0x12
 #define TTL_ANALOG 0x13
 #define TTL_STOP 0x14
+#define TTL_INPUT 0x20
 #define TTL_WELCOME 0x81
 #define TTL_ACK 0x82
 #define TTL_STATUS 0x83
+#define TTL_INPUTSTATE 0x84
+#define TTL_INPUTEDGE 0x85
 
 static inline uint16_t ttl_u16(const uint8_t *b) { return (uint16_t)(b[0] | (b[1] << 8)); }
 static inline uint32_t ttl_u32(const uint8_t *b) {
@@ -163,6 +166,20 @@ static inline bool ttl_read_stop(const uint8_t *b, size_t size, TtlStop *m) {
   return true;
 }
 
+// Report the edges of an input line from now on, debounced; answered by input_state.
+struct TtlInput {
+  uint16_t seq;
+  uint8_t line;
+  uint32_t debounce_us;
+};
+static inline bool ttl_read_input(const uint8_t *b, size_t size, TtlInput *m) {
+  if (size != 8) return false;
+  m->seq = ttl_u16(b + 1);
+  m->line = b[3];
+  m->debounce_us = ttl_u32(b + 4);
+  return true;
+}
+
 // Answers hello; also where the versions differ.
 struct TtlWelcome {
   uint16_t seq;
@@ -213,4 +230,46 @@ static inline size_t ttl_write_status(const TtlStatus *m, uint8_t *b) {
   ttl_put_u16(b + 9, m->trips);
   ttl_put_u16(b + 11, m->bad_frames);
   return 13;
+}
+
+// Answers input. lines: how many; begun: 1 where it reports edges only now; count: edges so far.
+struct TtlInputState {
+  uint16_t seq;
+  uint8_t result;
+  uint8_t line;
+  uint8_t lines;
+  uint8_t level;
+  uint8_t begun;
+  uint16_t count;
+  uint32_t t_us;
+};
+static inline size_t ttl_write_inputstate(const TtlInputState *m, uint8_t *b) {
+  b[0] = 0x84;
+  ttl_put_u16(b + 1, m->seq);
+  b[3] = m->result;
+  b[4] = m->line;
+  b[5] = m->lines;
+  b[6] = m->level;
+  b[7] = m->begun;
+  ttl_put_u16(b + 8, m->count);
+  ttl_put_u32(b + 10, m->t_us);
+  return 14;
+}
+
+// An input line changed at t_us; seq is 0. count: the number of the edge: a gap shows lost ones.
+struct TtlInputEdge {
+  uint16_t seq;
+  uint8_t line;
+  uint8_t level;
+  uint16_t count;
+  uint32_t t_us;
+};
+static inline size_t ttl_write_inputedge(const TtlInputEdge *m, uint8_t *b) {
+  b[0] = 0x85;
+  ttl_put_u16(b + 1, m->seq);
+  b[3] = m->line;
+  b[4] = m->level;
+  ttl_put_u16(b + 5, m->count);
+  ttl_put_u32(b + 7, m->t_us);
+  return 11;
 }

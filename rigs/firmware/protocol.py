@@ -10,8 +10,9 @@ keeps 0 out of the message, so that whatever was lost or garbled, the next 0 is 
 message; with a length in front, one garbled length would swallow the messages after it, a heartbeat among
 them.
 
-Rule for changes: a field or a message that is added, moved or removed raises `VERSION`; host and box refuse
-each other where their versions differ.
+Rules for changes: a field that is added, moved or removed raises `VERSION`; host and box refuse each other
+where their versions differ. A message may be added without that, since an older box leaves it unanswered, and
+the box sends none that it was not asked for.
 """
 
 from __future__ import annotations
@@ -158,6 +159,14 @@ class Stop(Message):
     line: U8
 
 
+@message(0x20)
+class Input(Message):
+    """Report the edges of an input line from now on, debounced; answered by input_state."""
+
+    line: U8
+    debounce_us: U32
+
+
 @message(0x81)
 class Welcome(Message):
     """Answers hello; also where the versions differ."""
@@ -185,6 +194,29 @@ class Status(Message):
     dropped: U8
     trips: U16
     bad_frames: U16
+
+
+@message(0x84)
+class InputState(Message):
+    """Answers input. lines: how many; begun: 1 where it reports edges only now; count: edges so far."""
+
+    result: U8
+    line: U8
+    lines: U8
+    level: U8
+    begun: U8
+    count: U16
+    t_us: U32
+
+
+@message(0x85)
+class InputEdge(Message):
+    """An input line changed at t_us; seq is 0. count: the number of the edge: a gap shows lost ones."""
+
+    line: U8
+    level: U8
+    count: U16
+    t_us: U32
 
 
 def unpack(data: bytes) -> Message | None:

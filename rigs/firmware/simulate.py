@@ -1,7 +1,8 @@
 """The TTL box without hardware: its own code, compiled for this machine, on a pseudo-terminal.
 
 `python -m rigs.firmware.simulate` prints the port to give to a configuration, then every change of a line;
-type `interlock open`, `silent`, `pull` and so on to see what a run makes of it (simulator.cpp lists them).
+type `interlock open`, `input 0 1 0`, `pull` and so on to see what a run makes of it (simulator.cpp lists
+them).
 """
 
 from __future__ import annotations
@@ -34,13 +35,15 @@ class Edge:
     """0 low to 65535 high."""
 
 
-def build(folder: Path | None = None) -> Path:
+def build(folder: Path | None = None, source: Path = HERE) -> Path:
     """Compile the simulator, unless that has been done before.
 
     Parameters
     ----------
     folder
         Folder of the program; None: the folder for temporary files.
+    source
+        Folder of the C++ files.
 
     Returns
     -------
@@ -52,7 +55,7 @@ def build(folder: Path | None = None) -> Path:
     UserError
         Where there is no C++ compiler.
     """
-    text = b"".join((HERE / name).read_bytes() for name in (*SOURCES, "ttl_box.h", "protocol.h"))
+    text = b"".join((source / name).read_bytes() for name in (*SOURCES, "ttl_box.h", "protocol.h"))
     name = f"rt-pose-ttl-box-{hashlib.sha256(text).hexdigest()[:16]}"
     program = (folder or Path(tempfile.gettempdir())) / name
     if program.is_file():
@@ -62,7 +65,7 @@ def build(folder: Path | None = None) -> Path:
         raise UserError("simulated TTL box: no C++ compiler; `apt install g++`")
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / name
-        command = [compiler, *FLAGS, "-o", str(made), *(str(HERE / source) for source in SOURCES)]
+        command = [compiler, *FLAGS, "-o", str(made), *(str(source / file) for file in SOURCES)]
         subprocess.run(command, check=True)
         # Moved at the end: another process must never start half a program.
         part = program.with_suffix(f".{made.stat().st_ino}")
@@ -74,13 +77,24 @@ def build(folder: Path | None = None) -> Path:
 class SimulatedBox:
     """A running simulator; use it in a `with`. Like a real box it outlives the programs that use its port."""
 
-    def __init__(self, lines: int = 4, on_edge: Callable[[Edge], None] | None = None) -> None:
+    def __init__(
+        self,
+        lines: int = 4,
+        on_edge: Callable[[Edge], None] | None = None,
+        inputs: int = 2,
+        source: Path = HERE,
+    ) -> None:
         self.edges: list[Edge] = []
-        """All changes so far, in order."""
+        """All changes of its lines so far, in order."""
+        self.input_edges: list[Edge] = []
+        """All changes of its input lines that were ordered, in order; levels are 0 and 1."""
         self._on_edge = on_edge
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [str(build()), str(lines)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [str(build(source=source)), str(lines), str(inputs)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self._process.stdout is not None
         word, self.port = self._process.stdout.readline().split()
@@ -144,6 +158,25 @@ class SimulatedBox:
         with self._changed:
             return self._changed.wait_for(found, timeout_s)
 
+    def wait_for_inputs(self, count: int, timeout_s: float = 5.0) -> list[Edge]:
+        """Wait until so many changes of input lines have been made.
+
+        Parameters
+        ----------
+        count
+            How many.
+        timeout_s
+            Longest wait, s.
+
+        Returns
+        -------
+        list of Edge
+            All of them, in order; fewer than `count` where they do not come in time.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.input_edges) >= count, timeout_s)
+            return list(self.input_edges)
+
     def close(self) -> None:
         """Power off."""
         assert self._process.stdin is not None
@@ -162,12 +195,12 @@ class SimulatedBox:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for text in self._process.stdout:
-            _, t_ns, line, level = text.split()
+            kind, t_ns, line, level = text.split()
             edge = Edge(int(t_ns), int(line), int(level))
             with self._changed:
-                self.edges.append(edge)
+                (self.edges if kind == "edge" else self.input_edges).append(edge)
                 self._changed.notify_all()
-            if self._on_edge is not None:
+            if self._on_edge is not None and kind == "edge":
                 self._on_edge(edge)
 
 

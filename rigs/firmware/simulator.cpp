@@ -1,9 +1,12 @@
 // The TTL box on a pseudo-terminal: the box's own code, the host's clock, no hardware.
 //
-// Prints `port PATH` first, then `edge T_NS LINE LEVEL` whenever a line changes, T_NS being CLOCK_MONOTONIC. Orders come
-// on standard input, one a line:
+// Prints `port PATH` first, then `edge T_NS LINE LEVEL` whenever a line changes, and `input T_NS LINE LEVEL` (0 or 1) when
+// an input line is made to change, T_NS being CLOCK_MONOTONIC. Its arguments are how many lines and how many input lines
+// it has. Orders come on standard input, one a line:
 //
 //     interlock open|closed    as the switch would
+//     input LINE COUNT US      an input line changes COUNT times, at least US microseconds apart
+//     restart                  as after a short loss of power: its clock and its counts begin again
 //     silent                   lives, takes commands, says nothing
 //     deaf                     neither hears nor answers (its watchdog goes on)
 //     garbage                  noise in place of answers
@@ -25,6 +28,7 @@
 #include <unistd.h>
 
 #include <deque>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -49,7 +53,7 @@ public:
 
   void send(const uint8_t *bytes, size_t count) override {
     std::string text((const char *)bytes, count);
-    if (mode == "silent") return;
+    if (mode == "silent" || mode == "deaf") return;
     if (mode == "garbage") {
       for (char &c : text) c = (char)(rand() & 0xff);
     }
@@ -68,28 +72,100 @@ private:
   std::deque<std::pair<int64_t, std::string>> waiting_;
 };
 
-static void obey(const std::string &order, Terminal &terminal, TtlBox &box, bool &closed) {
-  if (order == "interlock open" || order == "interlock closed") {
-    closed = order == "interlock closed";
-    box.set_interlock(closed);
-  } else if (order.compare(0, 5, "late ") == 0) {
-    terminal.mode = "well";
-    terminal.late_ns = (int64_t)(atof(order.c_str() + 5) * 1e6);
-  } else if (order == "pull") {
-    close(terminal.master);
-    terminal.master = -1;
-  } else if (order == "silent" || order == "deaf" || order == "garbage" || order == "well") {
-    terminal.mode = order;
-    terminal.late_ns = 0;
-  } else {
-    fprintf(stderr, "simulator: unknown order '%s'\n", order.c_str());
+// What happens on the input lines.
+class Switches {
+public:
+  void begin(const char *order) {
+    int line = 0, count = 0;
+    double period_us = 0;
+    if (sscanf(order, "input %d %d %lf", &line, &count, &period_us) != 3 || line < 0 || line >= TTL_MAX_LINES) {
+      fprintf(stderr, "simulator: expected input LINE COUNT US, got '%s'\n", order);
+      return;
+    }
+    plans_[line] = {count, (int64_t)(period_us * 1000), now_ns()};
   }
-}
+
+  void turn(TtlBox &box, int count, int64_t epoch_ns) {
+    for (int i = 0; i < count && i < TTL_MAX_LINES; i++) {
+      Plan &plan = plans_[i];
+      const int64_t now = now_ns();
+      if (plan.left > 0 && now >= plan.next_ns) {
+        plan.left--;
+        plan.next_ns = now + plan.period_ns;
+        levels_[i] = !levels_[i];
+        printf("input %lld %d %d\n", (long long)now, i, levels_[i] ? 1 : 0);
+        fflush(stdout);
+      }
+      box.set_input((uint8_t)i, levels_[i], (uint32_t)((now - epoch_ns) / 1000));
+    }
+  }
+
+private:
+  struct Plan {
+    int left;
+    int64_t period_ns;
+    int64_t next_ns;
+  };
+  Plan plans_[TTL_MAX_LINES] = {};
+  bool levels_[TTL_MAX_LINES] = {};
+};
+
+// One box with its power on, until it is restarted.
+struct Rig {
+  Terminal terminal;
+  Switches switches;
+  uint8_t lines;
+  uint8_t inputs;
+  bool closed;
+  int64_t epoch_ns;
+  TtlBox box;
+
+  Rig(int line_count, int input_count)
+      : lines((uint8_t)line_count),
+        inputs((uint8_t)input_count),
+        closed(true),
+        epoch_ns(0),
+        box(terminal, lines, inputs) {
+    box.set_interlock(closed);
+  }
+
+  uint32_t micros() const { return (uint32_t)((now_ns() - epoch_ns) / 1000); }
+
+  void restart() {
+    epoch_ns = now_ns();
+    for (uint8_t i = 0; i < lines; i++) terminal.set_line(i, 0);
+    box.~TtlBox();
+    new (&box) TtlBox(terminal, lines, inputs);
+    box.set_interlock(closed);
+  }
+
+  void obey(const std::string &order) {
+    if (order == "interlock open" || order == "interlock closed") {
+      closed = order == "interlock closed";
+      box.set_interlock(closed);
+    } else if (order == "restart") {
+      restart();
+    } else if (order.compare(0, 6, "input ") == 0) {
+      switches.begin(order.c_str());
+    } else if (order.compare(0, 5, "late ") == 0) {
+      terminal.mode = "well";
+      terminal.late_ns = (int64_t)(atof(order.c_str() + 5) * 1e6);
+    } else if (order == "pull") {
+      close(terminal.master);
+      terminal.master = -1;
+    } else if (order == "silent" || order == "deaf" || order == "garbage" || order == "well") {
+      terminal.mode = order;
+      terminal.late_ns = 0;
+    } else {
+      fprintf(stderr, "simulator: unknown order '%s'\n", order.c_str());
+    }
+  }
+};
 
 int main(int argc, char **argv) {
-  const int lines = argc > 1 ? atoi(argv[1]) : 4;
   signal(SIGINT, SIG_IGN);  // Ctrl-C is meant for the program that is tested
-  Terminal terminal;
+  Rig rig(argc > 1 ? atoi(argv[1]) : 4, argc > 2 ? atoi(argv[2]) : 2);
+  Terminal &terminal = rig.terminal;
   terminal.master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
   if (terminal.master < 0 || grantpt(terminal.master) || unlockpt(terminal.master)) {
     perror("simulator: no pseudo-terminal");
@@ -105,9 +181,6 @@ int main(int argc, char **argv) {
   printf("port %s\n", path);
   fflush(stdout);
 
-  TtlBox box(terminal, (uint8_t)lines);
-  bool closed = true;
-  box.set_interlock(closed);
   std::string order;
   for (;;) {
     pollfd watched[2] = {{0, POLLIN, 0}, {terminal.master, POLLIN, 0}};
@@ -122,17 +195,18 @@ int main(int argc, char **argv) {
           order += bytes[i];
           continue;
         }
-        obey(order, terminal, box, closed);
+        rig.obey(order);
         order.clear();
       }
     }
+    rig.switches.turn(rig.box, rig.inputs, rig.epoch_ns);
     if (terminal.master >= 0) {
       const ssize_t count = read(terminal.master, bytes, sizeof bytes);
       for (ssize_t i = 0; i < count; i++) {
-        if (terminal.mode != "deaf") box.receive((uint8_t)bytes[i], (uint32_t)(now_ns() / 1000));
+        if (terminal.mode != "deaf") rig.box.receive((uint8_t)bytes[i], rig.micros());
       }
     }
-    box.poll((uint32_t)(now_ns() / 1000));
+    rig.box.poll(rig.micros());
     terminal.flush();
   }
 }

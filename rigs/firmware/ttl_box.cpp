@@ -47,11 +47,16 @@ size_t cobs_decode(uint8_t *bytes, size_t count) {
   return out;
 }
 
+const uint32_t EDGE_SPACING_US = 500;  // two messages of 13 bytes take about as long at 500 kbaud
+
 }  // namespace
 
-TtlBox::TtlBox(Board &board, uint8_t lines)
+TtlBox::TtlBox(Board &board, uint8_t lines, uint8_t inputs)
     : board_(board),
       line_count_(lines < TTL_MAX_LINES ? lines : TTL_MAX_LINES),
+      input_count_(inputs < TTL_MAX_LINES ? inputs : TTL_MAX_LINES),
+      next_input_(0),
+      edge_sent_us_(0),
       interlock_closed_(false),
       tripped_(false),
       dropped_(0),
@@ -62,6 +67,7 @@ TtlBox::TtlBox(Board &board, uint8_t lines)
       filled_(0),
       overrun_(false) {
   memset(lines_, 0, sizeof lines_);
+  memset(inputs_, 0, sizeof inputs_);
 }
 
 void TtlBox::receive(uint8_t byte, uint32_t now_us) {
@@ -90,6 +96,17 @@ void TtlBox::set_interlock(bool closed) {
   interlock_closed_ = closed;
 }
 
+// An edge is told at once; what follows within the debounce time is not one, and at its end the level counts.
+void TtlBox::set_input(uint8_t number, bool high, uint32_t now_us) {
+  if (number >= input_count_) return;
+  InputLine &input = inputs_[number];
+  if (high == input.level || now_us - input.edge_us < input.debounce_us) return;
+  input.level = high;
+  input.edge_us = now_us;
+  input.count++;
+  input.waiting = input.reported;  // takes the place of one that waits: the count tells the host
+}
+
 void TtlBox::poll(uint32_t now_us) {
   if (watchdog_us_ != 0 && !tripped_ && now_us - heard_us_ > watchdog_us_) {
     tripped_ = true;
@@ -97,12 +114,15 @@ void TtlBox::poll(uint32_t now_us) {
     drop_all(true);
   }
   for (uint8_t i = 0; i < line_count_; i++) advance(lines_[i], now_us);
+  send_edges(now_us);
 }
 
 // Only a whole message with a true crc comes here: it alone feeds the watchdog.
 void TtlBox::take(const uint8_t *message, size_t size, uint32_t now_us) {
-  heard_us_ = now_us;
-  tripped_ = false;
+  if (message[0] != TTL_INPUT) {  // who asks for an input must not keep lines up for a loop that hangs
+    heard_us_ = now_us;
+    tripped_ = false;
+  }
   const uint16_t seq = ttl_u16(message + 1);
   uint8_t result = TTL_BAD_VALUE;
   switch (message[0]) {
@@ -110,6 +130,7 @@ void TtlBox::take(const uint8_t *message, size_t size, uint32_t now_us) {
       TtlHello m;
       if (!ttl_read_hello(message, size, &m)) return;
       drop_all(false);
+      forget_inputs();
       watchdog_us_ = (uint32_t)m.watchdog_ms * 1000;
       TtlWelcome welcome = {seq, TTL_VERSION, line_count_, now_us, TTL_NAME};
       uint8_t out[TTL_MAX_MESSAGE];
@@ -119,6 +140,11 @@ void TtlBox::take(const uint8_t *message, size_t size, uint32_t now_us) {
     case TTL_HEARTBEAT:
       report(seq, now_us);
       return;
+    case TTL_INPUT: {
+      TtlInput m;
+      if (ttl_read_input(message, size, &m)) begin_input(m, seq, now_us);
+      return;
+    }
     case TTL_SAFE:
       drop_all(false);
       result = TTL_OK;
@@ -262,6 +288,48 @@ void TtlBox::report(uint16_t seq, uint32_t now_us) {
   dropped_ = 0;
   uint8_t out[TTL_MAX_MESSAGE];
   send_framed(out, ttl_write_status(&status, out));
+}
+
+// What waits is told first, so that an answer never runs ahead of an edge that it counts.
+void TtlBox::begin_input(const TtlInput &m, uint16_t seq, uint32_t now_us) {
+  TtlInputState state = {seq, TTL_NO_SUCH_LINE, m.line, input_count_, 0, 0, 0, now_us};
+  if (m.line < input_count_) {
+    InputLine &input = inputs_[m.line];
+    if (input.waiting) send_edge(m.line);
+    state.result = TTL_OK;
+    state.level = input.level;
+    state.begun = !input.reported;
+    state.count = input.count;
+    input.reported = true;
+    input.debounce_us = m.debounce_us;
+  }
+  uint8_t out[TTL_MAX_MESSAGE];
+  send_framed(out, ttl_write_inputstate(&state, out));
+}
+
+void TtlBox::send_edge(uint8_t number) {
+  InputLine &input = inputs_[number];
+  input.waiting = false;
+  TtlInputEdge edge = {0, number, input.level, input.count, input.edge_us};
+  uint8_t out[TTL_MAX_MESSAGE];
+  send_framed(out, ttl_write_inputedge(&edge, out));
+}
+
+// One edge at a time and the lines in turn: an open pin that sees a radio station must not keep the box from its work.
+void TtlBox::send_edges(uint32_t now_us) {
+  if (now_us - edge_sent_us_ < EDGE_SPACING_US) return;
+  for (uint8_t i = 0; i < input_count_; i++) {
+    const uint8_t number = (uint8_t)((next_input_ + i) % input_count_);
+    if (!inputs_[number].waiting) continue;
+    send_edge(number);
+    next_input_ = (uint8_t)(number + 1);
+    edge_sent_us_ = now_us;
+    return;
+  }
+}
+
+void TtlBox::forget_inputs() {
+  for (uint8_t i = 0; i < input_count_; i++) inputs_[i].reported = inputs_[i].waiting = false;
 }
 
 // `message` has room for the crc.

@@ -22,10 +22,12 @@ public:
     virtual void send(const uint8_t *bytes, size_t count) = 0;
   };
 
-  TtlBox(Board &board, uint8_t lines);
+  TtlBox(Board &board, uint8_t lines, uint8_t inputs = 0);
 
   void receive(uint8_t byte, uint32_t now_us);
   void set_interlock(bool closed);
+  // The level of an input line, as often as it can be read.
+  void set_input(uint8_t line, bool high, uint32_t now_us);
   void poll(uint32_t now_us);
 
 private:
@@ -44,6 +46,15 @@ private:
     uint32_t ramp_down_us;
   };
 
+  struct InputLine {
+    bool level;
+    bool reported;  // the host asked for its edges
+    bool waiting;   // its newest edge has not been sent yet
+    uint16_t count;
+    uint32_t edge_us;
+    uint32_t debounce_us;
+  };
+
   void take(const uint8_t *message, size_t size, uint32_t now_us);
   uint8_t begin(uint8_t number, Doing doing, uint16_t amplitude, uint32_t now_us);
   void advance(Line &line, uint32_t now_us);
@@ -52,11 +63,19 @@ private:
   void write(uint8_t number, uint16_t level);
   void acknowledge(uint16_t seq, uint8_t result, uint32_t now_us);
   void report(uint16_t seq, uint32_t now_us);
+  void begin_input(const TtlInput &m, uint16_t seq, uint32_t now_us);
+  void send_edge(uint8_t number);
+  void send_edges(uint32_t now_us);
+  void forget_inputs();
   void send_framed(uint8_t *message, size_t size);
 
   Board &board_;
   uint8_t line_count_;
   Line lines_[TTL_MAX_LINES];
+  uint8_t input_count_;
+  InputLine inputs_[TTL_MAX_LINES];
+  uint8_t next_input_;     // whose turn it is to send an edge
+  uint32_t edge_sent_us_;
   bool interlock_closed_;
   bool tripped_;
   uint8_t dropped_;

@@ -4,6 +4,8 @@
 #include "ttl_box.h"
 
 const uint8_t LINES[] = {3, 5, 6, 9};  // pins of lines 0, 1, ...; pins with PWM, where a line needs an amplitude
+const uint8_t INPUTS[] = {7, 8};       // pins of input lines 0, 1, ...
+const uint8_t INPUT_MODE = INPUT;      // INPUT_PULLUP for switches to ground (with `invert: true` of the input)
 const uint8_t INTERLOCK_PIN = 2;       // closed to ground = lines may be high; a cut wire counts as open
 const unsigned long BAUD = 500000;     // as `baud` of the output's options; boards with USB of their own ignore it
 
@@ -23,19 +25,21 @@ public:
 };
 
 Pins pins;
-TtlBox box(pins, sizeof LINES);
+TtlBox box(pins, sizeof LINES, sizeof INPUTS);
 
 void setup() {
   for (uint8_t pin : LINES) {
     digitalWrite(pin, LOW);
     pinMode(pin, OUTPUT);
   }
+  for (uint8_t pin : INPUTS) pinMode(pin, INPUT_MODE);
   pinMode(INTERLOCK_PIN, INPUT_PULLUP);
   Serial.begin(BAUD);
 }
 
 void loop() {
   box.set_interlock(digitalRead(INTERLOCK_PIN) == LOW);
+  for (uint8_t i = 0; i < sizeof INPUTS; i++) box.set_input(i, digitalRead(INPUTS[i]) == HIGH, micros());
   while (Serial.available()) box.receive((uint8_t)Serial.read(), micros());
   box.poll(micros());
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rigs.input_thread import InputThread
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.drivers import DriverContext, FoundDevice, input_driver
 from rt_pose.errors import UserError
@@ -24,7 +24,7 @@ class SimulatedInputOptions:
 
 
 @input_driver("simulated")
-class SimulatedInput:
+class SimulatedInput(InputThread):
     """Pulses at equal distances, from the moment it is started."""
 
     Options: ClassVar[type] = SimulatedInputOptions
@@ -35,9 +35,8 @@ class SimulatedInput:
                 f"inputs.{name}.options: expected 1 <= on_ms < period_ms <= 3600000, got "
                 f"{options.on_ms:g} and {options.period_ms:g}"
             )
-        self._name, self._options, self._clock = name, options, context.clock
-        self._end = threading.Event()
-        self._thread: threading.Thread | None = None
+        super().__init__(name)
+        self._options, self._clock = options, context.clock
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
@@ -48,24 +47,6 @@ class SimulatedInput:
         """See `Input.open`."""
         period_ms, on_ms = self._options.period_ms, self._options.on_ms
         return InputInfo(self._name, "simulated", "", f"on for {on_ms:g} ms each {period_ms:g} ms")
-
-    def start(self, deliver: Callable[[Edge], None]) -> None:
-        """See `Input.start`."""
-        self._end.clear()
-        self._thread = threading.Thread(
-            target=self._run, args=(deliver,), name=f"rt-pose-input-{self._name}", daemon=True
-        )
-        self._thread.start()
-
-    def stop(self) -> None:
-        """See `Input.stop`."""
-        self._end.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def close(self) -> None:
-        """See `Input.close`."""
-        self.stop()
 
     def _run(self, deliver: Callable[[Edge], None]) -> None:
         begun_ns, number = self._clock.now_ns(), 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,14 +9,13 @@ from typing import ClassVar
 import msgspec
 import zmq
 
+from rigs.input_thread import POLL_S, InputThread
 from rt_pose.clock import Clock
 from rt_pose.drivers import DriverContext, FoundDevice, input_driver
 from rt_pose.errors import UserError
 from rt_pose.types import Edge, InputInfo
 
 LONGEST_MESSAGE_BYTES = 1024
-LOOK_MS = 50
-"""How often the thread looks whether it should end."""
 
 
 @dataclass
@@ -37,7 +35,7 @@ class EdgeMessage(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @input_driver("zmq")
-class ZmqInput:
+class ZmqInput(InputThread):
     """`{"on": true}` and `{"on": false}`, as msgpack or JSON; anything else is passed over and counted."""
 
     Options: ClassVar[type] = ZmqInputOptions
@@ -48,9 +46,8 @@ class ZmqInput:
                 f"inputs.{name}.options.address: expected tcp://127.0.0.1:PORT, since messages are not "
                 f"authenticated, got {options.address!r}"
             )
-        self._name, self._options, self._clock = name, options, context.clock
-        self._end = threading.Event()
-        self._thread: threading.Thread | None = None
+        super().__init__(name)
+        self._options, self._clock = options, context.clock
         self._socket: zmq.Socket[bytes] | None = None
         self.unreadable = 0
         """Messages that were passed over."""
@@ -83,20 +80,6 @@ class ZmqInput:
         address: str = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         return InputInfo(self._name, "zmq", address, f"messages at {address}")
 
-    def start(self, deliver: Callable[[Edge], None]) -> None:
-        """See `Input.start`."""
-        self._end.clear()
-        self._thread = threading.Thread(
-            target=self._run, args=(deliver,), name=f"rt-pose-input-{self._name}", daemon=True
-        )
-        self._thread.start()
-
-    def stop(self) -> None:
-        """See `Input.stop`."""
-        self._end.set()
-        if self._thread is not None:
-            self._thread.join()
-
     def close(self) -> None:
         """See `Input.close`."""
         self.stop()
@@ -107,7 +90,7 @@ class ZmqInput:
     def _run(self, deliver: Callable[[Edge], None]) -> None:
         assert self._socket is not None
         while not self._end.is_set():
-            if not self._socket.poll(LOOK_MS):
+            if not self._socket.poll(round(POLL_S * 1000)):
                 continue
             edge = read_edge(self._name, self._socket.recv_multipart(), self._clock)
             if edge is None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from rigs.device_clock import DeviceClock
 from rigs.firmware import protocol
 from rigs.firmware.link import BoxFault, BoxLink
 from rigs.firmware.monitor import BoxMonitor
+from rigs.serial_ports import check_serial_port, find_boards
+from rigs.shared_port import SharedPort, shared_port
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
-from rt_pose.errors import UserError, nearest
+from rt_pose.errors import UserError
 from rt_pose.types import Ack, Command, OutputInfo
 
 OPEN_TIMEOUT_S = 4.0
@@ -19,8 +21,6 @@ OPEN_TIMEOUT_S = 4.0
 HELLO_EVERY_S = 0.25
 CLOCK_SAMPLES = 8
 SAFE_TIMEOUT_S = 0.1
-WRITE_TIMEOUT_S = 0.1
-READ_TIMEOUT_S = 0.05
 HEARTBEATS_IN_WATCHDOG = 4
 NO_ANSWER_NS = 500 * NS_PER_MS
 """A box from which nothing has been heard for so long, though it was asked, has failed."""
@@ -54,7 +54,9 @@ class SerialTtl:
 
     def __init__(self, name: str, options: SerialTtlOptions, context: DriverContext) -> None:
         _check(name, options)
-        self._name, self._options, self._clock = name, options, context.clock
+        self._name, self._options, self._context = name, options, context
+        self._clock = context.clock
+        self._port: SharedPort[BoxLink] | None = None
         self._link: BoxLink | None = None
         self._alive_since_ns = 0
         self._unreadable_warned = False
@@ -63,27 +65,18 @@ class SerialTtl:
     @classmethod
     def find(cls) -> list[FoundDevice]:
         """See `Output.find`. Lists serial ports on USB; only `open` finds out whether a box answers there."""
-        from serial.tools import list_ports
-
-        found = []
-        for port in list_ports.comports():
-            description = f"{port.description} at {port.device}"
-            if port.serial_number:
-                found.append(FoundDevice("serial_ttl", port.serial_number, description))
-            elif port.vid is not None:
-                remedy = f"the board has no serial number; give `port: {port.device}`"
-                found.append(FoundDevice("serial_ttl", "", description, usable=False, remedy=remedy))
-        return found
+        return find_boards("serial_ttl")
 
     def open(self) -> OutputInfo:
         """See `Output.open`. Finds the box, makes its lines low and sets its watchdog."""
         self.close()
         self._drop_link()
-        path = self._options.port or _port_of(self._name, self._options.serial)
-        port = _open_port(self._name, path, self._options.baud)
-        self._link = BoxLink(port, self._clock, self._name, self._monitor.take)
+        where = f"outputs.{self._name}"
+        port = shared_port(self._options, self._context, where, BoxLink)
+        self._link = port.attach("output", where, self._monitor.take)
+        self._port = port
         try:
-            welcome = self._shake_hands(self._link, path)
+            welcome = self._shake_hands(self._link)
             self._set_clock(self._link)
         except BaseException:
             self.close()
@@ -91,10 +84,10 @@ class SerialTtl:
         return OutputInfo(
             name=self._name,
             driver="serial_ttl",
-            serial=self._options.serial or path,
+            serial=self._options.serial or self._options.port,
             delay_ms=self._options.delay_ms,
             echoes=True,
-            detail=f"{welcome.lines} lines, watchdog {self._options.watchdog_ms} ms, at {path}",
+            detail=f"{welcome.lines} lines, watchdog {self._options.watchdog_ms} ms, at {port.path}",
             heartbeat_ms=self._options.watchdog_ms / HEARTBEATS_IN_WATCHDOG,
             lines=welcome.lines,
             actions=["pulse", "train", "level", "analog", "stop"],
@@ -183,8 +176,9 @@ class SerialTtl:
     def close(self) -> None:
         """See `Output.close`. Makes the lines low where the box still listens, and releases the port."""
         link, self._link = self._link, None
-        if link is not None:
-            link.close(protocol.Safe(link.next_seq()))
+        port, self._port = self._port, None
+        if link is not None and port is not None:
+            port.detach("output", protocol.Safe(link.next_seq()))
 
     def _drop_link(self) -> None:
         self._device = DeviceClock()
@@ -192,8 +186,9 @@ class SerialTtl:
         self._alive_since_ns = 0
         self._unreadable_warned = False
 
-    def _shake_hands(self, link: BoxLink, path: str) -> protocol.Welcome:
-        options, where = self._options, f"outputs.{self._name}: TTL box at {path}"
+    def _shake_hands(self, link: BoxLink) -> protocol.Welcome:
+        assert self._port is not None
+        options, where = self._options, f"outputs.{self._name}: TTL box at {self._port.path}"
         end_ns = self._clock.now_ns() + round(OPEN_TIMEOUT_S * NS_PER_S)
         while self._clock.now_ns() < end_ns:
             hello = protocol.Hello(link.next_seq(), protocol.VERSION, options.watchdog_ms)
@@ -265,8 +260,7 @@ def _check_firmware(welcome: protocol.Welcome, where: str) -> None:
 
 def _check(name: str, options: SerialTtlOptions) -> None:
     where = f"outputs.{name}.options"
-    if bool(options.serial) == bool(options.port):
-        raise UserError(f"{where}: expected one of `serial` and `port`; `rt-pose devices` lists the boards")
+    check_serial_port(options, where)
     if not 0.0 <= options.delay_ms <= 1000.0:
         raise UserError(f"{where}: delay_ms must be between 0 and 1000, got {options.delay_ms:g}")
     if not 20 <= options.watchdog_ms <= 10_000:
@@ -276,34 +270,3 @@ def _check(name: str, options: SerialTtlOptions) -> None:
             f"{where}: answer_ms must be between 1 and watchdog_ms ({options.watchdog_ms}), got "
             f"{options.answer_ms}: no heartbeat goes out while an answer is waited for"
         )
-    if options.baud <= 0:
-        raise UserError(f"{where}: baud must be more than 0, got {options.baud}")
-
-
-def _port_of(name: str, serial_number: str) -> str:
-    """Path of the board with that serial number; UserError where it is not there."""
-    from serial.tools import list_ports
-
-    by_number = {p.serial_number: str(p.device) for p in list_ports.comports() if p.serial_number}
-    if serial_number in by_number:
-        return by_number[serial_number]
-    there = ", ".join(f"{number} ({path})" for number, path in by_number.items()) or "none"
-    hint = nearest(serial_number, by_number)
-    raise UserError(
-        f"outputs.{name}: no board with the serial number '{serial_number}'{hint}; there are: {there}; "
-        "is it plugged in?"
-    )
-
-
-def _open_port(name: str, path: str, baud: int) -> Any:
-    import serial
-
-    try:
-        return serial.Serial(
-            path, baud, timeout=READ_TIMEOUT_S, write_timeout=WRITE_TIMEOUT_S, exclusive=True
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"outputs.{name}: the port {path} cannot be opened ({error}); is the board plugged in, does "
-            "another program hold it, may you use it (on Debian: `sudo usermod -aG dialout $USER`)?"
-        ) from error

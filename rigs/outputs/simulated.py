@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rigs.simulated.galvo import FURTHEST_V, place_of
 from rigs.simulated.world import World
 from rt_pose.clock import NS_PER_MS
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
@@ -27,6 +28,8 @@ class SimulatedOutputOptions:
 @output_driver("simulated")
 class SimulatedOutput:
     """A pulse, a train, a level or an analog value above 0 is one stimulus, at its beginning.
+
+    Aimed light is a spot on the floor: x and y are the volts of two mirrors (`rigs.simulated.galvo`).
 
     The echo comes when the animal feels it, with the microseconds of the world's clock.
     """
@@ -65,7 +68,13 @@ class SimulatedOutput:
         t_sent_ns = self._clock.now_ns()
         if not self._open:
             return Ack(command.id, self._name, None, None, None, ok=False, detail="the output is not open")
-        self._clock.sleep_until_ns(t_sent_ns + round(self._options.delay_ms * NS_PER_MS))
+        t_effect_ns = t_sent_ns + round(self._options.delay_ms * NS_PER_MS)
+        self._world.led.take(command, t_effect_ns)
+        self._clock.sleep_until_ns(t_effect_ns)
+        if command.action == "stop":
+            self._world.darken(self._name, self._clock)
+        if command.action == "aim":
+            return self._aim(command, t_sent_ns)
         if command.action in _STIMULI and command.amplitude > 0.0:
             t_device_us, detail = self._world.stimulate(self._clock), ""
         else:
@@ -74,8 +83,20 @@ class SimulatedOutput:
             command.id, self._name, t_sent_ns, self._clock.now_ns(), t_device_us, ok=True, detail=detail
         )
 
+    def _aim(self, command: Command, t_sent_ns: int) -> Ack:
+        """Light the place to which the mirrors turn; the animal feels nothing of it."""
+        x, y = command.x, command.y
+        if x is None or y is None or not (abs(x) <= FURTHEST_V and abs(y) <= FURTHEST_V):
+            detail = f"the mirrors turn within +-{FURTHEST_V:g} V; got x {x}, y {y}"
+            return Ack(command.id, self._name, None, None, None, ok=False, detail=detail)
+        place = place_of((x, y))
+        t_device_us = self._world.shine(self._name, place, command.duration_us, self._clock)
+        return Ack(command.id, self._name, t_sent_ns, self._clock.now_ns(), t_device_us, ok=True)
+
     def safe_state(self) -> None:
-        """See `Output.safe_state`. Nothing to do: a stimulus here is a moment, no line stays high."""
+        """See `Output.safe_state`. Puts lights out; a stimulus is a moment, no line stays high."""
+        self._world.led.end(self._clock.now_ns())
+        self._world.darken(self._name, self._clock)
 
     def close(self) -> None:
         """See `Output.close`."""

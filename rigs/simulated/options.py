@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rigs.faults import FaultOptions
+from rigs.simulated.led import LedOptions
 from rt_pose.clock import NS_PER_S
 from rt_pose.errors import UserError
 
@@ -40,11 +41,13 @@ class SimulatedOptions:
     """Contrast of the arena's floor; 0 is even, 1 is bedding."""
     faults: FaultOptions = field(default_factory=FaultOptions)
     """Faults to inject: frames lost, jittered and late."""
+    led: LedOptions | None = None
+    """A light in view that is on while a command of an output of the same world lasts; none without it."""
     drift_ppm: float | None = None
-    """The camera stamps its frames by a clock of its own, which runs fast by so much, and the host's time of an
-    exposure is found from its stamps as with a real camera; without it the exposures are known exactly."""
+    """The camera stamps its frames by a clock of its own, which runs fast by so much, and the host's time of
+    an exposure is found from its stamps as with a real camera; without it the exposures are known exactly."""
     disconnect_s: float | None = None
-    """The camera is unplugged this long after its first opening; without it, never."""
+    """The camera is unplugged this long after its first start; without it, never."""
     gone_s: float = 2.0
     """How long it then cannot be opened."""
 
@@ -76,6 +79,8 @@ class SimulatedOptions:
             _in_range(where, "disconnect_s", self.disconnect_s, 0.0, 1e6)
         if self.duration_s is not None:
             _in_range(where, "duration_s", self.duration_s, 1e-3, 1e7)
+        if self.led is not None:
+            self.led.check(f"{where}.led")
         # A frame is rendered up to a period before its exposure, when every stimulus it shows must be known.
         if self.reaction_ms * self.rate_hz < 2000.0:
             raise UserError(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rigs.hashing import angle, hash64
 from rigs.simulated import scenery
 from rigs.simulated.animal import BODY_LENGTH, EAR_RADIUS, MIDLINE_HALF_WIDTH, Posture
+from rigs.simulated.galvo import SPOT_RADIUS
 from rigs.simulated.options import SimulatedOptions
 from rigs.simulated.scene import Scene
 from rigs.simulated.scenery import LIGHT_UNIT, SHIFT, fixed, palette
@@ -78,6 +79,20 @@ class Renderer:
         cv2.GaussianBlur(into, (3, 3), 0.7, dst=into)  # the lens
         self._lighten(t_ns / NS_PER_S, into)
         self._add_noise(frame, into)
+
+    def shine(self, places: Sequence[tuple[float, float]], into: NDArray[np.uint8]) -> None:
+        """Draw light on a frame that has been drawn; where it falls, the sensor is saturated.
+
+        Parameters
+        ----------
+        places
+            Where it falls, scene units.
+        into
+            The frame (H, W, C) uint8.
+        """
+        for xy in places:
+            radius = SPOT_RADIUS * self._scene.view.scale
+            self._disc(into, self._pixels(np.array(xy)), radius, (255.0,) * into.shape[2])
 
     def _pixels(self, xy: FloatArray) -> FloatArray:
         return self._scene.view.pixels(xy)

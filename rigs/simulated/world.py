@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
+from typing import NamedTuple
 
 from rigs.simulated.behaviour import Reactions, Timing
+from rigs.simulated.led import Led
 from rt_pose.clock import Clock
 from rt_pose.drivers import DriverContext
 from rt_pose.errors import UserError
+
+
+class Spot(NamedTuple):
+    """Light on a place of the arena."""
+
+    begin_us: int
+    """Scene time, us."""
+    end_us: int
+    xy: tuple[float, float]
+    """Scene units."""
 
 
 class World:
@@ -20,6 +33,9 @@ class World:
         self._animal: tuple[int, Timing] | None = None
         self._epoch_ns: int | None = None
         self._reactions: Reactions | None = None
+        self.led = Led()
+        """The light in view, for the cameras that show it."""
+        self._spots: dict[str, list[Spot]] = {}
 
     @classmethod
     def of(cls, context: DriverContext, name: str) -> World:
@@ -57,6 +73,7 @@ class World:
                 self._animal = (seed, timing)
                 self._epoch_ns = None
                 self._reactions = Reactions(timing)
+                self._spots.clear()
             elif self._animal != (seed, timing):
                 raise UserError(
                     f"cameras.{camera}: seed, reaction_ms and freeze_ms differ from those of another camera "
@@ -121,6 +138,64 @@ class World:
             if self._reactions is not None:
                 self._reactions.add(stimulus_us)
             return stimulus_us
+
+    def shine(self, output: str, xy: tuple[float, float], duration_us: int, clock: Clock) -> int:
+        """Let an output light a place from now on; its earlier light goes out.
+
+        Parameters
+        ----------
+        output
+            Name of the output.
+        xy
+            The place, scene units.
+        duration_us
+            How long, us.
+        clock
+            The host clock.
+
+        Returns
+        -------
+        int
+            Scene time of the beginning, us.
+        """
+        with self._lock:  # stamped under the lock, as a stimulus is
+            begin_us = (clock.now_ns() - self._started(clock)) // 1000
+            self._spots.setdefault(output, []).append(Spot(begin_us, begin_us + duration_us, xy))
+            return begin_us
+
+    def darken(self, output: str, clock: Clock) -> None:
+        """Put the light of an output out, where it has lit anything.
+
+        Parameters
+        ----------
+        output
+            Name of the output.
+        clock
+            The host clock.
+        """
+        if output in self._spots:
+            self.shine(output, (0.0, 0.0), 0, clock)
+
+    def lit(self, t_us: int) -> list[tuple[float, float]]:
+        """List the places that are lit at a time that has come.
+
+        Parameters
+        ----------
+        t_us
+            Scene time, us.
+
+        Returns
+        -------
+        list[tuple[float, float]]
+            Places, scene units; one an output at most.
+        """
+        with self._lock:
+            found = []
+            for spots in self._spots.values():
+                at = bisect_right(spots, t_us, key=lambda spot: spot.begin_us) - 1
+                if at >= 0 and t_us < spots[at].end_us:
+                    found.append(spots[at].xy)
+            return found
 
     def reactions(self) -> Reactions:
         """Return the reactions to all stimuli so far; the object grows as further stimuli arrive.

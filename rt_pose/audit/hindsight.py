@@ -7,25 +7,33 @@ further than the tolerance before the episode's onset or after its end. The firs
 it a hit, the others are repeats; an episode without an event is a miss, an event without an episode a false
 alarm. Whether an event fired, was withheld or suppressed does not matter to that, and is counted beside it;
 an event suppressed because a keypoint was lost is no detection. Times are resolved to a frame of the truth.
+
+Several cameras are judged together where the run judged them together, for a rule of any of them or of all:
+then there is one truth of the rig, in the rig's time, and all events of the rule belong to it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.audit.aimed_shots import AimedShots, aimed_shots, format_aimed_shots
+from rt_pose.audit.aimed_shots import as_json as aimed_shots_as_json
 from rt_pose.audit.recompute import ReplaySetup
+from rt_pose.audit.rig_truth import CameraTruth, RigTimes, combine
 from rt_pose.audit.truth import TruthSeries
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.check import EVERY_CAMERA
 from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.delivery import deliveries, format_counts
 from rt_pose.loop.latency import summary
+from rt_pose.rules.semantics import ONE_RIG
 from rt_pose.session.read import Session
 from rt_pose.types import FloatArray
 
@@ -74,6 +82,8 @@ class Curve:
     episodes: list[Episode]
     missed: list[Episode]
     events: list[Scored]
+    line: NDArray[np.int64] | None = None
+    """(F,) number of the camera of each value, where several cameras are judged together."""
 
 
 @dataclass
@@ -82,6 +92,8 @@ class Score:
 
     rule: str
     curves: list[Curve] = field(default_factory=list)
+    aimed: AimedShots | None = None
+    """Of a rule that aims light: its shots."""
 
     def count(self, verdict: str) -> int:
         """Count the events of a verdict.
@@ -102,6 +114,11 @@ class Score:
     def events(self) -> list[Scored]:
         """Events of all curves."""
         return [event for curve in self.curves for event in curve.events]
+
+    @property
+    def seconds(self) -> float:
+        """Scene time over which it was judged, s; cameras that were judged together count once."""
+        return sum(float(curve.t_ns[-1] - curve.t_ns[0]) for curve in self.curves) / NS_PER_S
 
     @property
     def onsets(self) -> int:
@@ -184,15 +201,18 @@ def score(session: Session, truth: list[TruthSeries], tolerance_ms: float = TOLE
     """
     setup = ReplaySetup.of(session)
     rules = make_rules(setup.config, setup.keypoints, setup.delays_ms, semantics=setup.semantics)
-    events = _effects(session)
-    scores = [Score(rule.name) for rule in rules]
-    for series in truth:
-        for rule, into in zip(rules, scores, strict=True):
-            if rule.camera not in (*EVERY_CAMERA, series.camera) or rule.condition.inputs:
-                continue  # of an input's line there is no other truth than its edges
-            for who in range(series.xy.shape[1]):
-                found = events.get((rule.name, series.camera, series.epoch, who), [])
-                into.curves.append(_curve(rule, series, who, found, tolerance_ms))
+    times = RigTimes(session) if setup.semantics >= ONE_RIG and len(setup.cameras) > 1 else None
+    by_camera, of_rig = _effects(session), _effects(session, times)
+    scores = []
+    for rule in rules:
+        curves: list[Curve] = []
+        if rule.condition.inputs:
+            pass  # of an input's line there is no other truth than its edges
+        elif times is not None and rule.camera in EVERY_CAMERA:
+            curves = list(_rig_curves(rule, truth, times, of_rig, tolerance_ms))
+        else:
+            curves = list(_camera_curves(rule, truth, by_camera, tolerance_ms))
+        scores.append(Score(rule.name, curves, aimed_shots(session, truth, rule)))
     seconds = sum(float(s.t_ns[-1] - s.t_ns[0]) for s in truth) / NS_PER_S
     return Hindsight(truth[0].source if truth else "nothing", tolerance_ms, seconds, scores)
 
@@ -324,11 +344,14 @@ def format_hindsight(hindsight: Hindsight) -> Iterable[str]:
             f"{s.rule:16}{s.onsets:8}{s.count('hit'):7}{s.misses:8}{s.count('false alarm'):14}"
             f"{s.count('repeat'):9}{cells[0]:>14}{cells[1]:>8}  {became}"
         )
+    for s in hindsight.scores:
+        if s.aimed is not None:
+            yield format_aimed_shots(s.rule, s.aimed)
 
 
-def _plain(s: Score, seconds: float) -> dict[str, Any]:
-    alarms = s.count("false alarm")
-    return {
+def _plain(s: Score, covered_s: float) -> dict[str, Any]:
+    alarms, seconds = s.count("false alarm"), s.seconds or covered_s
+    plain = {
         "onsets": s.onsets,
         "hits": s.count("hit"),
         "misses": s.misses,
@@ -341,12 +364,19 @@ def _plain(s: Score, seconds: float) -> dict[str, Any]:
         "hits_delivered": s.deliveries("hit"),
         "false_alarms_became": s.outcomes("false alarm"),
     }
+    return plain if s.aimed is None else {**plain, "aim": aimed_shots_as_json(s.aimed)}
 
 
-def _effects(session: Session) -> dict[tuple[str, str, int, int], list[Scored]]:
-    """Events by rule, camera, epoch and individual, each at the scene time of its effect."""
+Effects = dict[tuple[str, str, int, int], list[Scored]]
+
+
+def _effects(session: Session, times: RigTimes | None = None) -> Effects:
+    """Events by rule, camera, epoch and individual, each at the scene time of its effect.
+
+    With the rig's times they are by rule and individual alone, and each at its time on the rig.
+    """
     stamps = {o.seq: o.stamps for o in session.observations}
-    found: dict[tuple[str, str, int, int], list[Scored]] = defaultdict(list)
+    found: Effects = defaultdict(list)
     delivered = deliveries(session.commands, session.acks)
     for record in session.events:
         event, of_frame = record.event, stamps.get(record.seq)
@@ -354,30 +384,64 @@ def _effects(session: Session) -> dict[tuple[str, str, int, int], list[Scored]]:
             continue
         t_effect_ns = of_frame.t_scene_ns + event.t_effect_ns - event.t_cause_ns
         key = (event.rule, event.camera, of_frame.epoch, event.individual)
+        if times is not None:
+            t_effect_ns, key = times.of_event(record.seq, t_effect_ns), (event.rule, "", 0, event.individual)
         delivery = delivered.get(event.id, ("unknown", ""))[0] if event.outcome == "fired" else ""
         found[key].append(Scored(t_effect_ns, event.outcome, event.reason, "", delivery=delivery))
     return found
 
 
-def _curve(rule: Rule, series: TruthSeries, who: int, events: list[Scored], tolerance_ms: float) -> Curve:
-    evaluator, used = (
-        rule.condition.evaluator(who, rule.geometries.get(series.camera)),
-        list(rule.condition.keypoints),
-    )
+def _camera_curves(
+    rule: Rule, truth: list[TruthSeries], events: Effects, tolerance_ms: float
+) -> Iterator[Curve]:
+    """Curves of a rule that each camera is judged for by itself: it names one, or there is one alone."""
+    for series in truth:
+        if rule.camera not in (*EVERY_CAMERA, series.camera):
+            continue
+        for who in range(series.xy.shape[1]):
+            found = events.get((rule.name, series.camera, series.epoch, who), [])
+            yield _curve(rule, _camera_truth(rule, series, who), who, found, tolerance_ms)
+
+
+def _rig_curves(
+    rule: Rule, truth: list[TruthSeries], times: RigTimes, events: Effects, tolerance_ms: float
+) -> Iterator[Curve]:
+    """Curves of a rule that the cameras are judged for together."""
+    placed = [(series, times.of_truth(series)) for series in truth]
+    for who in range(truth[0].xy.shape[1] if truth else 0):
+        of_cameras = [
+            dataclasses.replace(_camera_truth(rule, series, who), t_ns=t_ns)
+            for series, t_ns in placed
+            if t_ns is not None
+        ]
+        if of_cameras:
+            found = events.get((rule.name, "", 0, who), [])
+            yield _curve(rule, combine(rule, of_cameras), who, found, tolerance_ms)
+
+
+def _camera_truth(rule: Rule, series: TruthSeries, who: int) -> CameraTruth:
+    """Judge a rule's condition over the truth of one camera."""
+    evaluator = rule.condition.evaluator(who, rule.geometries.get(series.camera))
+    used = list(rule.condition.keypoints)
     confident = np.ones(series.xy.shape[1:3])
-    holds = np.zeros(len(series.t_ns), bool)
+    holds, lost = np.zeros(len(series.t_ns), bool), np.zeros(len(series.t_ns), bool)
     value = np.full(len(series.t_ns), np.nan)
     for f, track in enumerate(series.tracks()):
-        if track.lost[who, used].any():
+        lost[f] = track.lost[who, used].any()
+        if lost[f]:
             continue
         if evaluator.has_memory:
             evaluator.observe(track, confident)
         evaluator.set_track(track, confident)
         holds[f], value[f] = evaluator.holds(), evaluator.value()
+    return CameraTruth(series.camera, series.t_ns, holds, lost, value)
+
+
+def _curve(rule: Rule, true: CameraTruth, who: int, events: list[Scored], tolerance_ms: float) -> Curve:
     tolerance_ns = round(tolerance_ms * NS_PER_MS)
-    found = episodes(series.t_ns, holds, rule.hold_ns, tolerance_ns)
+    found = episodes(true.t_ns, true.holds, rule.hold_ns, tolerance_ns)
     missed = match(found, events, tolerance_ns)
-    return Curve(rule.name, series.camera, who, series.t_ns, value, found, missed, events)
+    return Curve(rule.name, true.camera, who, true.t_ns, true.value, found, missed, events, true.line)
 
 
 def _distance_ns(episode: Episode, t_ns: int) -> int:

@@ -21,6 +21,8 @@ from rt_pose.types import Command, Event, Track
 
 VALUE_TOLERANCE = 1e-6
 """Relative tolerance of an event's value on another machine or with other versions."""
+COMPUTED = ("x", "y")
+"""Fields of a command that follow from the track, and may differ like it on another machine."""
 
 
 class LoggedOutputs:
@@ -74,7 +76,7 @@ class LoggedOutputs:
         if not self._is_lost(len(again.events) - len(events)):
             self._compare_events(events, again.events, seq)
         if not self._is_lost(len(again.commands) - len(commands)):
-            self.differences += _command_differences(commands, again.commands, seq)
+            self.differences += _command_differences(commands, again.commands, seq, self._exact)
 
     def compare_rest(self, last: int) -> None:
         """Find outputs of inputs that are no observation.
@@ -128,14 +130,14 @@ class LoggedOutputs:
                     )
 
 
-def _command_differences(logged: list[Command], again: list[Command], seq: int) -> Iterator[str]:
+def _command_differences(logged: list[Command], again: list[Command], seq: int, exact: bool) -> Iterator[str]:
     if len(logged) != len(again):
         yield f"input {seq}: {len(logged)} commands in the log, {len(again)} in replay"
         return
     for before, after in zip(logged, again, strict=True):
         was, is_now = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
         for key in was:
-            if not _equal(was[key], is_now[key], exact=True):
+            if not _equal(was[key], is_now[key], exact=exact or key not in COMPUTED):
                 yield f"input {seq}, command {after.id}: {key} was {was[key]!r}, is {is_now[key]!r}"
 
 
@@ -181,6 +183,8 @@ def ack_differences(session: Session) -> Iterator[str]:
 
 
 def _equal(before: Any, after: Any, *, exact: bool) -> bool:
+    if isinstance(before, tuple) and isinstance(after, tuple) and len(before) == len(after):
+        return all(_equal(a, b, exact=exact) for a, b in zip(before, after, strict=True))
     if not isinstance(before, float) or not isinstance(after, float):
         return bool(before == after)
     if math.isnan(before) or math.isnan(after):

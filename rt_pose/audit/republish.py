@@ -78,7 +78,8 @@ def _send_all(
         while True:
             if clock.now_ns() >= next_meta_ns:
                 publisher.send("meta", meta)
-                next_meta_ns = clock.now_ns() + META_PERIOD_NS
+                now_ns = clock.now_ns()  # those who come within the first wait need it too
+                next_meta_ns = begun_ns if now_ns < begun_ns else now_ns + META_PERIOD_NS
             publisher.flush()
             if clock.now_ns() >= due_ns:
                 break
@@ -87,13 +88,13 @@ def _send_all(
     return sent
 
 
-def _send(record: Record, seen: dict[int, Observation], budget_ms: float, publisher: Publisher) -> int:
+def _send(record: Record, seen: dict[int, Observation], budget_ms: float | None, publisher: Publisher) -> int:
     if isinstance(record, TrackRecord):
         observation = seen.get(record.seq)
         if observation is None:  # its record was lost
             return 0
         latency = frame_latency(observation.stamps, observation.stages)
-        met = not latency.exposure_to_decision > budget_ms
+        met = budget_ms is None or not latency.exposure_to_decision > budget_ms
         publisher.pose(_pose(observation), _track(record), latency, met, dropped=0)
     elif isinstance(record, EventRecord):
         publisher.event(record.event)

@@ -1,9 +1,8 @@
 """`rt-pose verify`: whether a session is still what its run wrote, and what it proves.
 
-Four witnesses, each by itself: the chain of hashes within the log, the seal over all files, the model package,
-and the decisions computed again. A byte that was changed, a part that was taken out and an end that was cut off
-are told apart.
-"""
+Four witnesses, each by itself: the chain of hashes within the log, the seal over all files, the model
+package, and the decisions computed again. A byte that was changed, a part that was taken out and an end that
+was cut off are told apart."""
 
 from __future__ import annotations
 
@@ -148,7 +147,9 @@ def read_chain(log: Path) -> Chain:
                 break
             digest.update(file.read(link.bytes - chain.proven_bytes))
             if digest.hexdigest() != link.sha256:
-                chain.broken = f"bytes between {chain.proven_bytes:,} and {link.bytes:,} are not what was written"
+                chain.broken = (
+                    f"bytes between {chain.proven_bytes:,} and {link.bytes:,} are not what was written"
+                )
                 break
             chain.links, chain.proven_bytes = chain.links + 1, link.bytes
         chain.gaps = str(gaps)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
+import threading
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, boolean
 from rt_pose.clock import HostClock
 from rt_pose.config.build import load
+from rt_pose.config.certificate import place_certificate
 from rt_pose.config.check import report_run
 from rt_pose.config.schema import CameraConfig, PublishConfig, RunConfig
 from rt_pose.config.source import Source
@@ -31,6 +34,7 @@ orders:
   set KEY VALUE    change a rule: rules.NAME.enabled true or false, rules.NAME.probability and
                    rules.NAME.release a number between 0 and 1, where the rule has one
   mark TEXT        write a note into the log
+  input NAME on    switch an input of the driver `key`: on, off, or press as its key does
 """
 
 
@@ -62,7 +66,7 @@ def run(options: Namespace) -> int:
 
 def run_parser(parser: Parser) -> None:
     """Add the options of `rt-pose run`."""
-    parser.takes(RunConfig, file=True, check=_check)
+    parser.takes(RunConfig, file=True, check=check_run_options)
     parser.add_argument(
         "--camera",
         type=str,
@@ -72,17 +76,18 @@ def run_parser(parser: Parser) -> None:
     parser.add_argument("--report", type=boolean, default=True, help="Write the report at the end.")
 
 
-def _check(source: Source, options: Namespace) -> None:
+def check_run_options(source: Source, options: Namespace) -> None:
     """Put `--camera` in its place, and note what is wrong with drivers, names and numbers."""
     import rigs
     from rt_pose import drivers
 
     rigs.register()
-    drivers.report_drivers(source, ["outputs", "inputs"] if options.camera else ["cameras", "outputs", "inputs"])
+    drivers.report_drivers(source, [*([] if options.camera else ["cameras"]), "outputs", "inputs"])
     if options.config is not None:
         if options.camera:
             options.config.cameras = _replace_camera(options.config.cameras, options.camera)
         report_run(options.config, source)
+        place_certificate(options.config, source)
 
 
 def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, CameraConfig]:
@@ -103,8 +108,8 @@ def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, Ca
     if "/" in spec or Path(spec).suffix or Path(spec).exists():
         return {name: CameraConfig("video", options_of("video") | {"path": spec})}
     raise UserError(
-        f"--camera {spec}: expected sim, the path of a recording, or DRIVER:SERIAL (video:PATH, images:FOLDER, "
-        f"stream:SOURCE) with one of the drivers {', '.join(known)}"
+        f"--camera {spec}: expected sim, the path of a recording, or DRIVER:SERIAL (video:PATH, "
+        f"images:FOLDER, stream:SOURCE) with one of the drivers {', '.join(known)}"
     )
 
 
@@ -145,8 +150,25 @@ def view_parser(parser: Parser) -> None:
     _add_keys(parser)
 
 
+def bridge_lsl(options: Namespace) -> int:
+    """Send the poses of a running loop into the Lab Streaming Layer, a MoCap stream for each camera."""
+    from rigs.lsl_bridge import run_bridge
+
+    with suppress(KeyboardInterrupt):  # is how it ends
+        run_bridge(options.connect, options.name, HostClock(), print, threading.Event())
+    return EXIT_OK
+
+
+def bridge_lsl_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose bridge lsl`."""
+    parser.add_argument(
+        "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
+    )
+    parser.add_argument("--name", type=str, default="rt-pose", help="A stream is called NAME CAMERA.")
+
+
 def order(options: Namespace) -> int:
-    """Give an order to a running loop: status, start, stop, arm, disarm, emergency, block, set, mark."""
+    """Give an order to a running loop: status, start, stop, arm, disarm, emergency, block, set, mark ..."""
     from rt_pose.session.orders import arguments, format_status, send_order
 
     words = arguments(options.do, options.words)

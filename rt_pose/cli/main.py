@@ -13,10 +13,10 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rt_pose import __version__
+from rt_pose.cli import align, calibration, live, offline, rig, rig_check, rig_init, session, setup
 from rt_pose.cli import benchmarks as bench
 from rt_pose.cli import export as exports
 from rt_pose.cli import importing as imports
-from rt_pose.cli import live, offline, session, setup
 from rt_pose.cli import training as train
 from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, Parser, no_options
 from rt_pose.console import log_to_console
@@ -94,18 +94,25 @@ VERBS: dict[str, Verb] = {
     "run": (live.run_parser, live.run),
     "bench latency": (bench.latency_parser, bench.bench_latency),
     "bench triggers": (bench.triggers_parser, bench.bench_triggers),
+    "rig init": (rig_init.init_parser, rig_init.init),
+    "rig check": (rig_check.check_parser, rig_check.check),
+    "rig loopback": (rig.loopback_parser, rig.loopback),
     "import onnx": (imports.import_onnx_parser, imports.import_onnx),
     "import dlc": (imports.import_original_parser, imports.import_dlc),
     "import sleap": (imports.import_original_parser, imports.import_sleap),
     "view": (live.view_parser, live.view),
     "order": (live.order_parser, live.order),
+    "bridge lsl": (live.bridge_lsl_parser, live.bridge_lsl),
     "keys": (live.keys_parser, live.keys),
     "replay": (session.replay_parser, session.replay),
+    "align": (align.align_parser, align.align),
     "verify": (session.verify_parser, session.verify),
     "export": (exports.export_parser, exports.export),
     "report": (session.report_parser, session.report),
     "rules check": (live.rules_parser, live.rules_check),
     "rules words": (no_options, live.rules_words),
+    "rig scale": (calibration.scale_parser, calibration.rig_scale),
+    "rig aim-calibrate": (calibration.aim_calibrate_parser, calibration.rig_aim_calibrate),
     "devices": (no_options, live.devices),
     "configs": (setup.configs_parser, setup.configs),
     "doctor": (setup.doctor_parser, setup.doctor),
@@ -113,10 +120,12 @@ VERBS: dict[str, Verb] = {
 GROUPS = {
     "train": "Make models.",
     "bench": "Measure.",
+    "rig": "Set a rig up and measure it.",
     "rules": "Look at rules.",
     "import": "Models trained elsewhere, as model packages.",
+    "bridge": "Pass on what a running loop publishes.",
 }
-EXTRA_OF = {"demo": "train", "train": "train", "import": "train"}
+EXTRA_OF = {"demo": "train", "train": "train", "import": "train", "bridge": "lsl"}
 """The extra that must be installed, by a verb's first word."""
 
 

@@ -78,8 +78,8 @@ def replay_parser(parser: Parser) -> None:
         "--publish",
         type=str,
         metavar="ADDRESS",
-        help="Put the session on the wire again, at the pace at which it happened, e.g. tcp://127.0.0.1:5790; "
-        "nothing is compared.",
+        help="Put the session on the wire again, at the pace at which it happened, "
+        "e.g. tcp://127.0.0.1:5790; nothing is compared.",
     )
     parser.add_argument("--speed", type=float, default=1.0, help="Of --publish: how many times as fast.")
     parser.add_argument("--model", type=str, help="Model package for --from-video; the session's own.")
@@ -126,7 +126,8 @@ def report_parser(parser: Parser) -> None:
 
 
 def verify(options: Namespace) -> int:
-    """Check that a session is what its run wrote: log, films, tables, package, and its decisions by replay."""
+    """Check that a session is what its run wrote: log, films, tables, package, and its decisions by
+    replay."""
     from rt_pose.audit.verify import verify_session
 
     key, path = None if options.key is None else Path(options.key), Path(options.session)
@@ -154,7 +155,12 @@ def _verify_deposited(file: Path, key: Path | None, replays: bool) -> Verificati
 def verify_parser(parser: Parser) -> None:
     """Add the options of `rt-pose verify`."""
     session_parser(parser)
-    parser.add_argument("--key", type=str, help="PEM file of the public key that the session should be signed by.")
     parser.add_argument(
-        "--replay", type=boolean, default=True, help="Compute the decisions again as well; no: check files only."
+        "--key", type=str, help="PEM file of the public key that the session should be signed by."
+    )
+    parser.add_argument(
+        "--replay",
+        type=boolean,
+        default=True,
+        help="Compute the decisions again as well; no: check files only.",
     )

@@ -264,6 +264,8 @@ def convert(hint: Any, data: Any, path: Path, source: Source) -> Any:
         The value as that type; None where it has problems, or is None.
     """
     choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+    if isinstance(data, bool) and ("off", "on")[data] in choices:
+        return ("off", "on")[data]  # as YAML reads these words
     if choices and isinstance(data, str) and data not in choices:
         words = ", ".join(map(str, choices))
         source.report(path, f"expected one of {words}, got {data!r}{nearest(data, choices)}")

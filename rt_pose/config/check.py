@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 
 from rt_pose.config.build import duration_ns
 from rt_pose.config.source import Path, Source
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from rt_pose.config.schema import CropConfig, RecoveryConfig, RunConfig, SafetyConfig
+    from rt_pose.config.sync import FramePulsesConfig, SyncCodeConfig
 
 EVERY_CAMERA = ("any", "all")
 """What several cameras mean to a rule that names none."""
 MOST_ATTEMPTS = 100
+SHORTEST_CODE_NS = 4e9
+"""Between the beginnings of codes that take up to 2.1 s each."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -80,6 +83,7 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
     publish = config.publish
     positive: dict[Path, float | None] = {
         ("budget_ms",): config.budget_ms,
+        ("certificate_max_days",): config.certificate_max_days,
         ("seconds",): config.seconds,
         ("publish", "frame_width_px"): publish.frame_width_px,
     }
@@ -102,8 +106,36 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
     for name, output in config.outputs.items():
         yield from _recovery(output.recovery, ("outputs", name, "recovery"))
     yield from _safety(config.safety)
+    yield from _duration(config.first_frame_within, 1e6, 600e9, "1 ms to 600 s", ("first_frame_within",))
+    yield from _sync(config)
     if config.engine.threads < 0:
         yield ("engine", "threads"), f"expected 0 or more, got {config.engine.threads}"
+
+
+def _sync(config: RunConfig) -> Iterator[Problem]:
+    frames, code = config.sync.frames, config.sync.code
+    if frames is not None:
+        path: Path = ("sync", "frames")
+        yield from _sync_output(frames, config, path)
+        yield from _duration(frames.pulse, 1e4, 1e9, "10 us to 1 s", (*path, "pulse"))
+        if frames.every < 1:
+            yield (*path, "every"), f"expected 1 or more, got {frames.every}"
+        if frames.camera and frames.camera not in config.cameras:
+            hint = nearest(frames.camera, config.cameras)
+            yield (*path, "camera"), f"there is no camera '{frames.camera}'{hint}"
+    if code is not None:
+        path = ("sync", "code")
+        yield from _sync_output(code, config, path)
+        yield from _duration(code.pulse, 1e4, 20e6, "10 us to 20 ms", (*path, "pulse"))
+        yield from _duration(code.every, SHORTEST_CODE_NS, 3600e9, "4 s to 60 min", (*path, "every"))
+
+
+def _sync_output(
+    signal: FramePulsesConfig | SyncCodeConfig, config: RunConfig, path: Path
+) -> Iterator[Problem]:
+    if signal.output not in config.outputs:
+        hint = nearest(signal.output, config.outputs) or "; there are none"
+        yield (*path, "output"), f"there is no output '{signal.output}'{hint}"
 
 
 def _recovery(recovery: RecoveryConfig, path: Path) -> Iterator[Problem]:

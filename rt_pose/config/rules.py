@@ -62,6 +62,10 @@ class BlockConfig:
     """It ends after this many trials. A trial ends with its first event, fired or withheld."""
     trial: str | None = None
     """A trial without an event ends after this long (scene time)."""
+    trial_on: str | None = None
+    """What begins a trial: `line(NAME)`, when the line of that input goes on, or the name of a rule, by its
+    event, fired or withheld. Between trials only that rule may fire. Its event is of the trial that it
+    begins, does not end it and is not counted. Without it a trial begins at once, or after the pause."""
     inter_trial: str = "0 ms"
     """Pause after each trial in which no rule may fire (scene time)."""
 
@@ -91,8 +95,28 @@ class AnalogAction:
 
 
 @dataclass
+class AimAction:
+    """Light aimed at where a point of the animal will be when the light comes.
+
+    The p % ellipse of that predicted position must lie wholly inside the spot, inside the target, or inside
+    both where both are given; otherwise the event is suppressed with the reason `aim`.
+    """
+
+    keypoint: str
+    """What is aimed at: a keypoint, or a point made of keypoints, e.g. `(nose + neck) / 2`."""
+    duration: str
+    """How long the light stays on there, e.g. `5 ms`."""
+    spot: str | None = None
+    """Radius of the light's spot, e.g. `12 px` or `3 mm`: the animal's point must be in the light."""
+    target: str | None = None
+    """Name of a zone (circle, box or polygon) in which the point must certainly be when the light comes."""
+    certainty: float = 0.95
+    """p of the ellipse, from 0 (its centre alone must be inside) to below 1."""
+
+
+@dataclass
 class ActionConfig:
-    """What a rule does. Give exactly one of pulse, train, level, analog, message, stop."""
+    """What a rule does. Give exactly one of pulse, train, level, analog, message, stop, aim."""
 
     output: str
     """Name of an output of this configuration."""
@@ -116,6 +140,8 @@ class ActionConfig:
     """Text for an output that takes text."""
     stop: bool = False
     """End whatever the line is doing; held back as little as `level: off`."""
+    aim: AimAction | None = None
+    """Light aimed at a keypoint, e.g. `{keypoint: nose, spot: 3 mm, certainty: 0.9, duration: 5 ms}`."""
 
 
 @dataclass
@@ -180,7 +206,8 @@ class RuleConfig:
     """With several cameras: the one that it looks at (also written `x(nose@top)`), `any` of them, or `all`:
     then each must show the condition. Whichever it is, the rule is one: one refractory time, one control."""
     individual: int | Literal["each", "any"] = "each"
-    """Which individual, where there are several: each by itself, any of them, or the one of that number."""
+    """Which individual, where there are several: each by itself, any of them, or the one of that number (also
+    written `individual0.nose`)."""
     enabled: bool = True
     """Where false, its events are suppressed with the reason `disabled`; the order `set` changes it."""
     yoke: str | None = None

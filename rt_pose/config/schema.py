@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from rt_pose.config.rules import BlockConfig, GeometryConfig, RuleConfig, ZoneConfig
+from rt_pose.config.sync import SyncConfig
 
 Device = Literal["cpu", "gpu"]
 Precision = Literal["auto", "float32", "mixed", "bf16", "int8", "fp16"]
@@ -46,8 +47,8 @@ class CameraConfig:
     model: str = ""
     """Folder of a model package of its own, with the same keypoints; the run's `model` where not given."""
     reconnect: str = "0 s"
-    """How long a camera that is gone is tried again, such as `30 s`; 0: its loss ends the run. Outputs are safe
-    and disarmed at once in both cases, and stay so until `arm`."""
+    """How long a camera that is gone is tried again, such as `30 s`; 0: its loss ends the run. Outputs are
+    safe and disarmed at once in both cases, and stay so until `arm`."""
 
 
 @dataclass
@@ -74,6 +75,25 @@ class RecoveryConfig:
 
 
 @dataclass
+class AimCalibrationConfig:
+    """From the pixels of a camera to the unit in which an output takes positions.
+
+    `rt-pose rig aim-calibrate` measures it and writes these keys.
+    """
+
+    unit: str
+    """Of the positions that the output is sent: V, mm, px, counts or what else it takes."""
+    homography: list[list[float]] | None = None
+    """Three rows of three: px of the camera to that unit. None: the output takes the camera's px (`unit: px`)
+    or the rig's mm (`unit: mm`, with a `geometry`) and has a calibration of its own."""
+    field: list[list[float]] | None = None
+    """[[x, y], ...], px: corners of the region that was calibrated; nothing is aimed outside it. None:
+    anywhere."""
+    residual_px: float | None = None
+    """Largest residual of the calibration, px; for the record."""
+
+
+@dataclass
 class OutputConfig:
     """One output of the rig."""
 
@@ -87,6 +107,8 @@ class OutputConfig:
     """What rules may ask of each of its lines at most; more is suppressed with the reason `cap`."""
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
     """What is done where a write, an answer or a heartbeat of it fails."""
+    aim: dict[str, AimCalibrationConfig] = field(default_factory=dict)
+    """By camera: how positions in its frame become positions of this output, for rules that aim light."""
 
 
 @dataclass
@@ -157,7 +179,7 @@ class PublishConfig:
     address: str = "tcp://127.0.0.1:5790"
     """PUB socket: poses, events, acks, stats, meta, frames."""
     control: str = "tcp://127.0.0.1:5791"
-    """ROUTER socket: status, meta, start, stop, arm, disarm, block, set, mark."""
+    """ROUTER socket: status, meta, start, stop, arm, disarm, emergency, block, set, mark, input."""
     format: Literal["msgpack", "json"] = "msgpack"
     """Of what is published. json, for programs that read no msgpack: the values of a pose then stand in its
     header, and what is not seen is null; it costs the loop some more."""
@@ -178,8 +200,8 @@ class RecordConfig:
     video: bool = True
     """Record every camera to CAMERA.mkv with a table of frame times."""
     codec: Literal["h264", "ffv1"] = "h264"
-    """h264: small, for the eye and for training; ffv1: lossless, about three times the processor time and many
-    times the disk."""
+    """h264: small, for the eye and for training; ffv1: lossless, about three times the processor time and
+    many times the disk."""
     sign_with: str = ""
     """PEM file of an Ed25519 private key, with which the session is signed at its end; none: it is sealed
     without a signature, which shows damage but not who wrote it."""
@@ -197,6 +219,8 @@ class RunConfig:
     """Outputs by name."""
     inputs: dict[str, InputConfig] = field(default_factory=dict)
     """Inputs by name; rules ask for one with `line(NAME)`."""
+    sync: SyncConfig = field(default_factory=SyncConfig)
+    """Pulses and codes by which other recordings are brought to the session's time."""
     zones: dict[str, ZoneConfig] = field(default_factory=dict)
     """Named regions."""
     geometry: dict[str, GeometryConfig] = field(default_factory=dict)
@@ -218,6 +242,14 @@ class RunConfig:
     budget_check: Literal["warn", "refuse", "off"] = "warn"
     """What to do where the chain from image to keypoints, timed at the start, takes longer than the budget or
     a rule's deadline, so that it can never be met."""
+    certificate: Literal["auto", "require", "warn", "off"] = "auto"
+    """What a latency certificate of `rt-pose rig loopback` leads to that is missing, too old, of other
+    settings or over the deadlines. require: the run does not arm; warn: it says so; off: none is looked for.
+    auto: warn where frames come from a device, off for recordings and the simulated rig."""
+    certificate_file: str = ""
+    """Where it is; NAME.certificate.json beside this file NAME.yaml where not given."""
+    certificate_max_days: float = 30.0
+    """How old it may be."""
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     """When a loop that has stopped counts as hung."""
     frames: Literal["latest", "every"] = "latest"
@@ -232,6 +264,9 @@ class RunConfig:
     those that do not. Without it whatever frames are there together go together."""
     seconds: float | None = None
     """Stop after this long; without it run until Ctrl-C, a stop order or the end of the recording."""
+    first_frame_within: str = "10 s"
+    """How long after its start a camera may take for its first frame; one that is triggered from outside
+    waits for its trigger."""
     start_on: Literal["launch", "control"] = "launch"
     """launch: frames are taken at once; control: when `start` comes over the control socket."""
     armed_at_start: bool = False

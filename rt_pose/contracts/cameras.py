@@ -6,9 +6,9 @@
     class TestMine(CameraContract):
         cases = {"mine": CameraCase(lambda folder: {"rate_hz": 100})}
 
-The key is the name under which the driver is registered, or any other with `driver=`. A camera without a clock
-of its own says `rate_hz=None`; what it cannot do at all is said in its case, and is then not asked of it.
-"""
+The key is the name under which the driver is registered, or any other with `driver=`. A camera without a
+clock of its own says `rate_hz=None`; what it cannot do at all is said in its case, and is then not asked of
+it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CameraCase:
     """Frames a second; None where each frame waits for a trigger that the suite does not give."""
     driver: str = ""
     """Name of the driver, where several cases have the same."""
-    around: Callable[[Path], AbstractContextManager[Any]] = lambda folder: nullcontext()
+    around: Callable[[Path], AbstractContextManager[Any]] = lambda _: nullcontext()
     """What must be there while the camera is open: an emulator, a sender; `pytest.skip` inside it says why
     the case cannot run here."""
     regular: bool = True
@@ -71,9 +71,7 @@ class CameraContract:
             metafunc.parametrize("case", list(cls.cases.values()), ids=list(cls.cases))
 
     @pytest.fixture
-    def make(
-        self, case: CameraCase, tmp_path: Path, request: pytest.FixtureRequest
-    ) -> Iterator[Callable[..., Camera]]:
+    def make(self, case: CameraCase, tmp_path: Path) -> Iterator[Callable[..., Camera]]:
         """Make the case's camera, with further options; what was made is closed at the end."""
         driver = case.driver or next(name for name, one in self.cases.items() if one is case)
         made: list[Camera] = []
@@ -93,10 +91,10 @@ class CameraContract:
         """The case's camera, not opened."""
         return make()
 
-    def test_the_class_names_a_known_contract(self, camera: Camera) -> None:  # noqa: D102
+    def test_the_class_names_a_known_contract(self, camera: Camera) -> None:
         assert 1 <= camera.contract <= CONTRACT
 
-    def test_info_describes_what_comes(self, case: CameraCase, camera: Camera) -> None:  # noqa: D102
+    def test_info_describes_what_comes(self, case: CameraCase, camera: Camera) -> None:
         info = camera.open()
         assert info.name == "top"
         assert info.driver in cameras()
@@ -109,7 +107,7 @@ class CameraContract:
         for name, setting in info.settings.items():
             assert set(setting) == {"asked", "actual"}, name
 
-    def test_stamps_rise_and_agree(self, camera: Camera) -> None:  # noqa: D102
+    def test_stamps_rise_and_agree(self, camera: Camera) -> None:
         clock = HostClock()
         info, image = started(camera)
         before = clock.now_ns()
@@ -128,7 +126,7 @@ class CameraContract:
             elif stamp.t_exposure_ns is not None:
                 assert before - NS_PER_S <= stamp.t_exposure_ns <= stamp.t_arrival_ns
 
-    def test_scene_time_advances_by_the_frames_that_passed(self, case: CameraCase, camera: Camera) -> None:  # noqa: D102
+    def test_scene_time_advances_by_the_frames_that_passed(self, case: CameraCase, camera: Camera) -> None:
         if case.rate_hz is None or not case.regular:
             pytest.skip("the camera does not know when its frames were exposed")
         _, image = started(camera)
@@ -137,7 +135,7 @@ class CameraContract:
             passed_ns = (later.index - earlier.index) * NS_PER_S / case.rate_hz
             assert abs(later.t_scene_ns - earlier.t_scene_ns - passed_ns) <= 1 * NS_PER_MS
 
-    def test_the_whole_buffer_is_written(self, camera: Camera) -> None:  # noqa: D102
+    def test_the_whole_buffer_is_written(self, camera: Camera) -> None:
         _, image = started(camera)
         random = np.random.default_rng(7)
         untouched = np.ones(image.shape, bool)
@@ -148,7 +146,7 @@ class CameraContract:
             untouched &= image == noise
         assert not untouched.any()
 
-    def test_a_late_reader_gets_a_recent_frame_and_a_gap(self, case: CameraCase, camera: Camera) -> None:  # noqa: D102
+    def test_a_late_reader_gets_a_recent_frame_and_a_gap(self, case: CameraCase, camera: Camera) -> None:
         if case.rate_hz is None or not case.counts:
             pytest.skip("the camera does not count the frames that nobody took")
         clock = HostClock()
@@ -158,7 +156,7 @@ class CameraContract:
         late = next_frame(camera, image)
         assert late.index >= first.index + 7
 
-    def test_truth_has_the_shape_of_one_pose_a_frame(self, camera: Camera) -> None:  # noqa: D102
+    def test_truth_has_the_shape_of_one_pose_a_frame(self, camera: Camera) -> None:
         _, image = started(camera)
         truth = camera.truth(next_frame(camera, image).index)
         if truth is not None:
@@ -168,18 +166,18 @@ class CameraContract:
             assert visible.dtype == bool
             assert np.isfinite(xy[visible]).all()
 
-    def test_open_again_after_close(self, camera: Camera) -> None:  # noqa: D102
+    def test_open_again_after_close(self, camera: Camera) -> None:
         for _ in range(2):
             _, image = started(camera)
             assert next_frame(camera, image).index < next_frame(camera, image).index
             camera.close()
             camera.close()
 
-    def test_grab_before_open_is_a_fault(self, camera: Camera) -> None:  # noqa: D102
+    def test_grab_before_open_is_a_fault(self, camera: Camera) -> None:
         with pytest.raises(CameraFault, match="top"):
             camera.grab(np.zeros((48, 64, 1), np.uint8))
 
-    def test_stop_from_another_thread_ends_grab(self, camera: Camera) -> None:  # noqa: D102
+    def test_stop_from_another_thread_ends_grab(self, camera: Camera) -> None:
         _, image = started(camera)
         clock, ended_ns = HostClock(), []
 
@@ -198,14 +196,14 @@ class CameraContract:
         assert ended_ns[0] - stopped_ns < 1 * NS_PER_S
         assert camera.grab(image) is None
 
-    def test_a_stopped_camera_opens_again(self, camera: Camera) -> None:  # noqa: D102
+    def test_a_stopped_camera_opens_again(self, camera: Camera) -> None:
         camera.open()
         camera.stop()
         camera.close()
         _, image = started(camera)
         assert next_frame(camera, image).index >= 0
 
-    def test_an_unknown_option_is_refused(self, make: Callable[..., Camera]) -> None:  # noqa: D102
+    def test_an_unknown_option_is_refused(self, make: Callable[..., Camera]) -> None:
         with pytest.raises(UserError, match=r"cameras\.top\.options.*'no_such_option'"):
             make(no_such_option=1.0)
 

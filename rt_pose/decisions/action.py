@@ -19,7 +19,7 @@ LONGEST_LEVEL_NS = 3600 * NS_PER_S
 MOST_PULSES = 10_000
 LONGEST_MESSAGE_BYTES = 200
 
-KINDS: tuple[Action, ...] = ("pulse", "train", "level", "analog", "message", "stop")
+KINDS: tuple[Action, ...] = ("pulse", "train", "level", "analog", "message", "stop", "aim")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ActionPlan:
     line: int
     action: Action
     duration_us: int = 0
-    """Of each pulse; of an analog action at its amplitude; of a level at most, 0 = until it is ended."""
+    """Of each pulse or shot; of an analog action at its amplitude; of a level at most, 0 = until ended."""
     period_us: int = 0
     count: int = 1
     amplitude: float = 1.0
@@ -71,7 +71,7 @@ def plan_action(rule: RuleConfig, outputs: dict[str, OutputConfig], where: str) 
     kind = _kind(do, where)
     if not 0.0 <= do.amplitude <= 1.0:
         raise UserError(f"{where}: do.amplitude: expected 0 to 1, got {do.amplitude}")
-    line = _line(do, outputs.get(do.output), where)
+    line = line_number(do.line, do.output, outputs.get(do.output), f"{where}: do.line")
     if do.at_most is not None and not (kind == "level" and _on(do)):
         raise UserError(f"{where}: do.at_most: only `level: on` has one; leave it out")
     plan = _PLANNERS[kind](do, line, where)
@@ -139,21 +139,44 @@ def _kind(do: ActionConfig, where: str) -> Action:
     return given[0]
 
 
-def _line(do: ActionConfig, output: OutputConfig | None, where: str) -> int:
+def line_number(line: int | str, name: str, output: OutputConfig | None, where: str) -> int:
+    """Find the number of a line.
+
+    Parameters
+    ----------
+    line
+        Its number, or its name.
+    name
+        Name of its output.
+    output
+        The output as configured; None where it is not.
+    where
+        The key that names the line, for messages.
+
+    Returns
+    -------
+    int
+        Its number.
+
+    Raises
+    ------
+    UserError
+        Where the output has no such line.
+    """
     names = output.lines if output is not None else []
-    if isinstance(do.line, str):
-        if do.line not in names:
-            hint = nearest(do.line, names) or f"; give outputs.{do.output}.lines, or a number"
-            raise UserError(f"{where}: do.line: output '{do.output}' has no line '{do.line}'{hint}")
-        return names.index(do.line)
-    if do.line < 0:
-        raise UserError(f"{where}: do.line: expected 0 or more, got {do.line}")
-    if names and do.line >= len(names):
+    if isinstance(line, str):
+        if line not in names:
+            hint = nearest(line, names) or f"; give outputs.{name}.lines, or a number"
+            raise UserError(f"{where}: output '{name}' has no line '{line}'{hint}")
+        return names.index(line)
+    if line < 0:
+        raise UserError(f"{where}: expected 0 or more, got {line}")
+    if names and line >= len(names):
         raise UserError(
-            f"{where}: do.line: output '{do.output}' names {len(names)} lines ({', '.join(names)}); "
-            f"expected 0 to {len(names) - 1}, got {do.line}"
+            f"{where}: output '{name}' names {len(names)} lines ({', '.join(names)}); "
+            f"expected 0 to {len(names) - 1}, got {line}"
         )
-    return do.line
+    return line
 
 
 def _pulse(do: ActionConfig, line: int, where: str) -> ActionPlan:
@@ -214,6 +237,13 @@ def _stop(do: ActionConfig, line: int, where: str) -> ActionPlan:  # noqa: ARG00
     return ActionPlan(do.output, line, "stop", amplitude=0.0)
 
 
+def _aim(do: ActionConfig, line: int, where: str) -> ActionPlan:
+    aim = do.aim
+    assert aim is not None
+    duration_us = _us(aim.duration, f"{where}: do.aim.duration", LONGEST_PULSE_NS)
+    return ActionPlan(do.output, line, "aim", duration_us, amplitude=do.amplitude)
+
+
 _PLANNERS = {
     "pulse": _pulse,
     "train": _train,
@@ -221,6 +251,7 @@ _PLANNERS = {
     "analog": _analog,
     "message": _message,
     "stop": _stop,
+    "aim": _aim,
 }
 
 

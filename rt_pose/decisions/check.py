@@ -19,9 +19,12 @@ from rt_pose.decisions.rule import Rig, Rule, make_rules
 from rt_pose.errors import UserError
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, read_package
 from rt_pose.rules.draw import RulesPicture, draw
+from rt_pose.rules.keypoint_name import CENTROID, individual_names, read_name
 from rt_pose.rules.parse import parse
 from rt_pose.rules.quantities import find_quantity
 from rt_pose.rules.tree import And, Call, Chain, Compare, Name, Negative, Node, Not, Or
+from rt_pose.rules.weighted_point import point_names
+from rt_pose.rules.zones import Zone
 from rt_pose.types import Track
 from rt_pose.video import read_frames
 
@@ -119,7 +122,11 @@ def named_keypoints(config: RunConfig) -> list[str]:
         for text in (rule.when, rule.release):
             if isinstance(text, str):
                 names |= dict.fromkeys(_names(parse(text, f"rule '{rule.name}'")))
-    return [name for name in names if name not in config.zones]
+        if rule.do.aim is not None:
+            aimed = point_names(rule.do.aim.keypoint, f"rule '{rule.name}': do.aim.keypoint")
+            names |= dict.fromkeys(aimed)
+    found = [name for name in names if name not in config.zones]
+    return [name for name in found if name != CENTROID] or found  # it is that of the others
 
 
 def _names(node: Node) -> Iterator[str]:
@@ -130,7 +137,7 @@ def _names(node: Node) -> Iterator[str]:
             for kind, argument in zip(kinds, arguments, strict=False):
                 if isinstance(argument, Name):
                     if kind in ("keypoint", "place"):
-                        yield argument.text.partition("@")[0]
+                        yield read_name(argument.text, (), individual_names(1)).keypoint
                 else:
                     yield from _names(argument)
         case Chain(parts) | Compare(parts) | And(parts) | Or(parts):
@@ -154,7 +161,19 @@ def _picture(
         frame = _blank(rig)
     geometry = next(iter(rig.geometries.values()), None)
     caption = [explain(rule, config) for rule in rules]
-    return draw(frame, RulesPicture(rig.zones, geometry, found, caption))
+    fields = _fields(rules)
+    return draw(frame, RulesPicture({**rig.zones, **fields}, geometry, found, caption))
+
+
+def _fields(rules: list[Rule]) -> dict[str, Zone]:
+    """The regions outside which no light is aimed, by names for the picture."""
+    return {
+        f"field of {rule.output}": calibration.field
+        for rule in rules
+        if rule.aim is not None
+        for calibration in rule.aim.calibrations.values()
+        if calibration.field is not None
+    }
 
 
 def _frame(package: Package | None, video: str, image: str) -> NDArray[np.uint8] | None:

@@ -15,7 +15,6 @@ the event is caused by a frame that shows the condition; where all of them must 
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.aim import AimedPoint
+from rt_pose.decisions.draws import draw
 from rt_pose.decisions.limits import Limits, make_limits
 from rt_pose.decisions.lines import Lines
 from rt_pose.decisions.protocol import DISABLED, Protocol, make_protocol
@@ -38,7 +39,7 @@ from rt_pose.types import Event, FloatArray, FrameStamps, Outcome, Track
 __all__ = ["Decider", "Rule", "RuleSet", "cause_ns", "effect_scene_ns", "is_withheld", "make_rules"]
 
 
-REPEATED_AFTER = ("condition", "late", "control", "refractory", "cap", "busy")
+REPEATED_AFTER = ("condition", "late", "control", "refractory", "cap", "busy", "aim")
 """Reasons after which an event is repeated while its condition holds: those that time alone may end. What an
 order or the protocol held back stays used up."""
 
@@ -82,13 +83,7 @@ def is_withheld(seed: int, rule: str, camera: str, epoch: int, frame_index: int,
     bool
         Whether it is withheld.
     """
-    return _draw(seed, rule, camera, epoch, frame_index) < share
-
-
-def _draw(*cause: object) -> float:
-    """A number from 0 to 1 that belongs to its cause."""
-    text = "/".join(map(str, cause)).encode()
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") / 2**64
+    return draw(seed, rule, camera, epoch, frame_index) < share
 
 
 def _is_due(state: RuleState, now_ns: int) -> bool:
@@ -267,18 +262,19 @@ class Decider:
         if not evaluation.on or evaluation.lost > lost:
             return  # another camera shows it: the event waits for a frame of that one
         state.emitted = True
-        outcome, reason = self._outcome(state, frame)
+        aimed = _aimed_point(state.rule, evaluation, frame)
+        outcome, reason = self._outcome(state, frame, aimed)
         if outcome != "suppressed":
             state.last_event_ns = frame.now_ns
             state.refractory_ns = state.rule.refractory_ns + self._jitter_ns(state.rule)
             self._note_decided(state.rule, frame)
         state.repeat_from_ns = frame.now_ns if reason in REPEATED_AFTER else None
-        self._emit(state.rule, evaluation, frame, outcome, reason)
+        self._emit(state.rule, evaluation, frame, outcome, reason, aimed)
 
     def _jitter_ns(self, rule: Rule) -> int:
         """The random part of the refractory time that the coming event has."""
         number = self._shared.decided[rule.name]
-        return round(_draw(self._seed, rule.name, "refractory", number) * rule.refractory_jitter_ns)
+        return round(draw(self._seed, rule.name, "refractory", number) * rule.refractory_jitter_ns)
 
     def _note_decided(self, rule: Rule, frame: _FrameContext) -> None:
         self._shared.decided[rule.name] += 1
@@ -325,12 +321,14 @@ class Decider:
         lost = any(self._lost[rule.delay_ns][who, k] for k in rule.keypoints)
         if self._protocol.parameters[rule.name].probability is not None:
             probability = evaluator.probability()
-            return Evaluation(probability >= self._threshold(rule, view), who, evaluator, lost, probability)
+            return Evaluation(
+                probability >= self._threshold(rule, view), who, evaluator, lost, probability, ahead
+            )
         on = evaluator.holds()
         if view.on and not on and release is not None:
             release.set_track(ahead, frame.confidence)
             on = not release.holds()
-        return Evaluation(on, who, evaluator, lost, None)
+        return Evaluation(on, who, evaluator, lost, None, ahead)
 
     def _threshold(self, rule: Rule, view: CameraView) -> float:
         """The probability at which the rule comes true, or down to which it stays so."""
@@ -350,16 +348,24 @@ class Decider:
         if now_ns + wait_ns < times[state.yoked]:
             return
         state.yoked += 1
-        outcome, reason = self._suppression(state.rule, frame)
+        aimed = _aimed_point(state.rule, evaluation, frame)
+        outcome, reason = self._suppression(state.rule, frame, aimed)
         if not reason:
             outcome, reason = "fired", "yoked"
             self._begin(state.rule, outcome, frame)
             self._note_decided(state.rule, frame)
-        self._emit(state.rule, evaluation, frame, outcome, reason)
+        self._emit(state.rule, evaluation, frame, outcome, reason, aimed)
 
     def _emit(
-        self, rule: Rule, evaluation: Evaluation, frame: _FrameContext, outcome: Outcome, reason: str
+        self,
+        rule: Rule,
+        evaluation: Evaluation,
+        frame: _FrameContext,
+        outcome: Outcome,
+        reason: str,
+        aimed: AimedPoint | None,
     ) -> None:
+        begins = outcome != "suppressed" and self._protocol.begin_by_event(rule.name)
         cause = cause_ns(frame.stamps)
         event = Event(
             id=self._next_id,
@@ -377,13 +383,19 @@ class Decider:
             deadline_met=not _is_late(rule, frame),
             block=self._protocol.block,
             trial=self._protocol.trial,
+            x=None if aimed is None else aimed.x,
+            y=None if aimed is None else aimed.y,
+            xy_px=None if aimed is None else aimed.xy_px,
+            cov_px2=None if aimed is None else aimed.cov_px2,
         )
         self._next_id += self._id_step
         frame.events.append((event, rule))
-        if outcome != "suppressed" and not rule.plan.ends:
+        if outcome != "suppressed" and not rule.plan.ends and not begins:
             self._protocol.count_event()
 
-    def _outcome(self, state: RuleState, frame: _FrameContext) -> tuple[Outcome, str]:
+    def _outcome(
+        self, state: RuleState, frame: _FrameContext, aimed: AimedPoint | None
+    ) -> tuple[Outcome, str]:
         rule = state.rule
         forbidden = self._forbidden_by_protocol(rule)
         if forbidden:
@@ -392,7 +404,7 @@ class Decider:
             return "suppressed", "lost" if state.lost else "order"
         if state.last_event_ns is not None and frame.now_ns - state.last_event_ns < state.refractory_ns:
             return "suppressed", "refractory"
-        suppression = self._suppression(rule, frame)
+        suppression = self._suppression(rule, frame, aimed)
         if suppression[1]:
             return suppression
         if self._is_withheld(rule, frame):
@@ -407,7 +419,7 @@ class Decider:
             stamps = frame.stamps
             return is_withheld(self._seed, rule.name, frame.camera, stamps.epoch, stamps.index, rule.withhold)
         block, place = divmod(self._shared.decided[rule.name], size)
-        draws = [_draw(self._seed, rule.name, "withhold", block, i) for i in range(size)]
+        draws = [draw(self._seed, rule.name, "withhold", block, i) for i in range(size)]
         return sorted(draws).index(draws[place]) < round(rule.withhold * size)
 
     def _begin(self, rule: Rule, outcome: Outcome, frame: _FrameContext) -> None:
@@ -416,20 +428,21 @@ class Decider:
             self._limits.count(rule.plan, frame.t_judged_ns)
         self._lines.take(rule.plan, frame.t_judged_ns)
 
-    def _suppression(self, rule: Rule, frame: _FrameContext) -> tuple[Outcome, str]:
+    def _suppression(self, rule: Rule, frame: _FrameContext, aimed: AimedPoint | None) -> tuple[Outcome, str]:
         """Why a rule may not fire whatever its condition says; no reason where it may."""
-        forbidden = self._forbidden_by_protocol(rule)
-        if forbidden:
-            return "suppressed", forbidden
+        return "suppressed", self._forbidden_by_protocol(rule) or self._forbidden_now(rule, frame, aimed)
+
+    def _forbidden_now(self, rule: Rule, frame: _FrameContext, aimed: AimedPoint | None) -> str:
+        """Why a rule may not fire at this moment, whatever the protocol says."""
         if not frame.armed:
-            return "suppressed", "disarmed"
+            return "disarmed"
         if rule.late == "suppress" and _is_late(rule, frame):
-            return "suppressed", "late"
+            return "late"
+        if rule.aim is not None and not (aimed is not None and aimed.certain):
+            return "aim"
         if self._limits.exceeded(rule.plan, frame.t_judged_ns):
-            return "suppressed", "cap"
-        if self._one_rig and self._lines.busy(rule.plan, frame.t_judged_ns):
-            return "suppressed", "busy"
-        return "suppressed", ""
+            return "cap"
+        return "busy" if self._one_rig and self._lines.busy(rule.plan, frame.t_judged_ns) else ""
 
     def _forbidden_by_protocol(self, rule: Rule) -> str:
         """Why the protocol forbids a rule; what only ends a stimulus may do so in any block."""
@@ -485,7 +498,8 @@ class RuleSet:
         rules = make_rules(config, keypoints, delays_ms, semantics=semantics)
         limits = make_limits(config, {rule.name: rule.plan for rule in rules})
         states = RuleStates(max(len(cameras or config.cameras), 1), semantics)
-        return cls(rules, limits, make_protocol(config, semantics), config.seed, states)
+        protocol = make_protocol(config, semantics, states.inputs)
+        return cls(rules, limits, protocol, config.seed, states)
 
     def decider(self, camera: int, cameras: int) -> Decider:
         """Make the decider of one camera.
@@ -521,6 +535,13 @@ def _without_numbers(track: Track) -> NDArray[np.bool_]:
     """The keypoints (N, K) that are lost, or of which the filter knows no number: NaN is no position."""
     sums = track.xy.sum(axis=-1) + track.velocity.sum(axis=-1) + track.cov.sum(axis=(-2, -1))
     return track.lost | ~np.isfinite(sums)
+
+
+def _aimed_point(rule: Rule, evaluation: Evaluation, frame: _FrameContext) -> AimedPoint | None:
+    """Where the shot of an event would go; None for another action, or where there is nothing to aim at."""
+    if rule.aim is None:
+        return None
+    return rule.aim.aimed_point(evaluation.ahead, evaluation.individual, frame.camera)
 
 
 def _is_late(rule: Rule, frame: _FrameContext) -> bool:

@@ -38,7 +38,8 @@ def explain(rule: Rule, config: RunConfig) -> str:
         many = f"{after.count} events" if after.count > 1 else "an event"
         since = f" at least {after.delay} and" if rule.after and rule.after.delay_ns else ""
         when += f",{since} at most {after.within} after {many} of {after.rule}"
-    clauses = [f"{when}, {action(rule.plan, config.outputs)}"]
+    aimed = "" if rule.aim is None else f" {rule.aim.says}"
+    clauses = [f"{when}, {action(rule.plan, config.outputs)}{aimed}"]
     if rule.repeat_ns is not None:
         clauses.append(f"again each {written.repeat} while it holds")
     if rule.refractory_ns or rule.refractory_jitter_ns:
@@ -52,7 +53,7 @@ def explain(rule: Rule, config: RunConfig) -> str:
     deadline_ms = rule.deadline_ns / 1e6
     late = "not at all" if rule.late == "suppress" else "all the same"
     clauses.append(f"later than {deadline_ms:g} ms after the exposure {late}")
-    blocks = [b.block for b in config.protocol if b.rules is None or rule.name in b.rules]
+    blocks = [b.block for b in config.protocol if b.rules is None or rule.name in (*b.rules, b.trial_on)]
     if config.protocol and not rule.plan.ends:
         clauses.append(f"only in {_listed(blocks, 'block')}" if blocks else "but in no block of the protocol")
     if rule.camera not in EVERY_CAMERA:
@@ -90,9 +91,10 @@ def action(plan: ActionPlan, outputs: Mapping[str, OutputConfig]) -> str:
         "analog": f"rises to {plan.amplitude:g} for {long}",
         "message": f"sends '{plan.message}'",
         "stop": "ends what it is doing",
+        "aim": f"aims light for {long}",
     }
     what = "goes off" if plan.action == "level" and plan.ends else does[plan.action]
-    return f"{line_name(plan, outputs)} {what}"
+    return f"{plan.output if plan.action == 'aim' else line_name(plan, outputs)} {what}"
 
 
 def _certainty(rule: Rule) -> str:
@@ -138,9 +140,15 @@ def explain_protocol(config: RunConfig) -> list[str]:
         ends += [f"{block.trials} trials"] if block.trials is not None else []
         until = f"ends after {' or '.join(ends)}" if ends else "ends by the order `block` or with the run"
         clauses = [who, until]
+        if block.trial_on is not None:
+            clauses.append(f"a trial begins {_cue(block.trial_on)}")
         if block.trial is not None:
             clauses.append(f"a trial without an event ends after {block.trial}")
         if block.inter_trial != BlockConfig.inter_trial:
             clauses.append(f"{block.inter_trial} between trials")
         sentences.append(f"block {number}, {block.block}: {'; '.join(clauses)}.")
     return sentences
+
+
+def _cue(trial_on: str) -> str:
+    return f"when {trial_on} goes on" if "(" in trial_on else f"with an event of {trial_on}"

@@ -49,3 +49,18 @@ class InputLines:
         rose = {name for name, count in self._rises.items() if count > self._seen[camera][name]}
         self._seen[camera].update({name: self._rises[name] - self._seen[camera][name] for name in rose})
         return self._on | rose
+
+    def rises(self, name: str) -> int:
+        """Count how often a line has gone on.
+
+        Parameters
+        ----------
+        name
+            Name of the input.
+
+        Returns
+        -------
+        int
+            Since the run began.
+        """
+        return self._rises[name]

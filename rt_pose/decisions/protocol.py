@@ -7,14 +7,17 @@ delivered one; a recording that is wound back goes on in it, and so does a clock
 
 from __future__ import annotations
 
-import hashlib
 import math
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from rt_pose.config.build import duration_ns
 from rt_pose.config.rules import BlockConfig, RuleConfig
 from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.draws import digest
+from rt_pose.decisions.input_lines import InputLines
 from rt_pose.decisions.rig_time import RunTime
 from rt_pose.errors import UserError, nearest
 from rt_pose.rules.semantics import CURRENT, ONE_RIG
@@ -22,6 +25,7 @@ from rt_pose.types import FrameStamps
 
 ORDERS = ("block", "set", "mark")
 """Orders that this module carries out."""
+_LINE = re.compile(r"line\(\s*([^()\s]+)\s*\)")
 DISABLED = "disabled"
 """Why a rule that was switched off may not fire."""
 
@@ -38,11 +42,20 @@ class Block:
     trials: int | None
     trial_ns: int | None
     pause_ns: int
+    cue_input: str = ""
+    """The input whose line, when it goes on, begins a trial."""
+    cue_rule: str = ""
+    """The rule whose event begins a trial."""
 
     @property
     def has_trials(self) -> bool:
         """Whether the block is divided into trials."""
-        return self.trials is not None or self.trial_ns is not None or self.pause_ns > 0
+        return self.trials is not None or self.trial_ns is not None or self.pause_ns > 0 or self.has_cue
+
+    @property
+    def has_cue(self) -> bool:
+        """Whether each trial waits for what begins it."""
+        return bool(self.cue_input or self.cue_rule)
 
 
 @dataclass(slots=True)
@@ -58,7 +71,11 @@ class Protocol:
     """The block and trial under way, and the rules' parameters."""
 
     def __init__(
-        self, blocks: list[Block], parameters: dict[str, Parameters], semantics: int = CURRENT
+        self,
+        blocks: list[Block],
+        parameters: dict[str, Parameters],
+        semantics: int = CURRENT,
+        inputs: InputLines | None = None,
     ) -> None:
         """Begin at the first block.
 
@@ -70,9 +87,13 @@ class Protocol:
             Parameters of the rules by name.
         semantics
             Which values an order may set (`rt_pose.rules.semantics`).
+        inputs
+            The lines of the run's inputs, by which trials may begin; None for none.
         """
         self.parameters = parameters
-        self._semantics = semantics
+        self._semantics, self._inputs = semantics, inputs or InputLines()
+        self._rises_seen: Counter[str] = Counter()
+        """By input that begins trials: how often its line had gone on by the newest frame."""
         self.time = RunTime()
         self.trial = 0
         """Number of the trial under way, from 1 over the whole run; 0 where there is none."""
@@ -98,12 +119,26 @@ class Protocol:
             Stamps of the frame.
         """
         self.time.advance(camera, stamps)
-        now = self.time.elapsed_ns
-        while self._at < len(self._blocks) and self._blocks:
-            due = self._next_turn(self._blocks[self._at])
-            if due is None or due[0] > now:
-                return
-            due[1](due[0])
+        self._take_turns(self.time.elapsed_ns)
+        self._take_edges(self.time.elapsed_ns)
+
+    def begin_by_event(self, rule: str) -> bool:
+        """Begin a trial where it waits for an event of this rule.
+
+        Parameters
+        ----------
+        rule
+            Name of a rule of which an event was fired or withheld.
+
+        Returns
+        -------
+        bool
+            Whether the event begins a trial; it is of that trial then, and neither ends it nor is counted.
+        """
+        if not self._waits or self._blocks[self._at].cue_rule != rule:
+            return False
+        self._begin_trial(self.time.elapsed_ns)
+        return True
 
     def count_event(self) -> None:
         """Count an event that was fired or withheld and whose action begins a stimulus."""
@@ -127,7 +162,8 @@ class Protocol:
         Returns
         -------
         str
-            "disabled", "block" or "inter-trial"; empty where it may.
+            "disabled", "block", "inter-trial" or, of the rule that begins trials, "trial"; empty where it
+            may.
         """
         if not self.parameters[rule].enabled:
             return DISABLED
@@ -135,10 +171,13 @@ class Protocol:
             return ""
         if self._at >= len(self._blocks):
             return "block"
-        enabled = self._blocks[self._at].rules
-        if enabled is not None and rule not in enabled:
+        block = self._blocks[self._at]
+        if rule == block.cue_rule and not self._waits:
+            return "trial" if self._pause_until_ns is None else "inter-trial"
+        if block.rules is not None and rule not in (*block.rules, block.cue_rule):
             return "block"
-        return "inter-trial" if self._pause_until_ns is not None else ""
+        is_between = self._pause_until_ns is not None or self._waits
+        return "inter-trial" if is_between and rule != block.cue_rule else ""
 
     def order(self, do: str, args: dict[str, Any]) -> None:
         """Carry out an order: `block {name}`, `set {parameter, value}` or `mark {text}`.
@@ -222,7 +261,32 @@ class Protocol:
                     settable[f"rules.{rule}.{key}"] = (rule, key)
         return settable
 
-    # ------------------------------------------------------------ changes by time
+    # ------------------------------------------------------------ changes by time and by cues
+
+    @property
+    def _waits(self) -> bool:
+        """Whether the next trial waits for what begins it."""
+        return (
+            0 <= self._at < len(self._blocks)
+            and self._blocks[self._at].has_cue
+            and self._trial_since_ns is None
+            and self._pause_until_ns is None
+        )
+
+    def _take_turns(self, now: int) -> None:
+        while self._at < len(self._blocks) and self._blocks:
+            due = self._next_turn(self._blocks[self._at])
+            if due is None or due[0] > now:
+                return
+            due[1](due[0])
+
+    def _take_edges(self, now: int) -> None:
+        """Begin a trial if its line has gone on since the frame before; what nothing waits for is used up."""
+        for name in {block.cue_input for block in self._blocks if block.cue_input}:
+            rises = self._inputs.rises(name)
+            if rises > self._rises_seen[name] and self._waits and self._blocks[self._at].cue_input == name:
+                self._begin_trial(now)
+            self._rises_seen[name] = rises
 
     def _next_turn(self, block: Block) -> tuple[int, Any] | None:
         """The time (ns) of the next change that time alone brings, and the change; None for none."""
@@ -230,7 +294,7 @@ class Protocol:
         if block.time_ns is not None:
             turns.append((self._since_ns + block.time_ns, self._next_block))
         if self._pause_until_ns is not None:
-            turns.append((self._pause_until_ns, self._begin_trial))
+            turns.append((self._pause_until_ns, self._next_trial))
         elif self._trial_since_ns is not None and block.trial_ns is not None:
             turns.append((self._trial_since_ns + block.trial_ns, self._end_trial))
         return min(turns, key=lambda turn: turn[0], default=None)
@@ -245,6 +309,12 @@ class Protocol:
         self._pause_until_ns: int | None = None
         self.trial = 0
         if at < len(self._blocks) and self._blocks[at].has_trials:
+            self._next_trial(t_ns)
+
+    def _next_trial(self, t_ns: int) -> None:
+        """Begin a trial, or wait for what begins it."""
+        self._pause_until_ns = None
+        if not self._blocks[self._at].has_cue:
             self._begin_trial(t_ns)
 
     def _begin_trial(self, t_ns: int) -> None:
@@ -262,10 +332,10 @@ class Protocol:
         self._trial_since_ns, self.trial = None, 0
         self._pause_until_ns = t_ns + block.pause_ns
         if not block.pause_ns:
-            self._begin_trial(t_ns)
+            self._next_trial(t_ns)
 
 
-def make_protocol(config: RunConfig, semantics: int = CURRENT) -> Protocol:
+def make_protocol(config: RunConfig, semantics: int = CURRENT, inputs: InputLines | None = None) -> Protocol:
     """Make the protocol of a configuration.
 
     Parameters
@@ -274,6 +344,8 @@ def make_protocol(config: RunConfig, semantics: int = CURRENT) -> Protocol:
         The run's configuration.
     semantics
         Which values an order may set.
+    inputs
+        The lines of the run's inputs, by which trials may begin; None where no frames will come.
 
     Returns
     -------
@@ -286,10 +358,10 @@ def make_protocol(config: RunConfig, semantics: int = CURRENT) -> Protocol:
         Where a block is not valid.
     """
     names = [rule.name for rule in config.rules]
-    blocks = [_block(block, names) for block in config.protocol]
+    blocks = [_block(block, names, list(config.inputs)) for block in config.protocol]
     if config.protocol_order == "shuffled":
         blocks = [blocks[i] for i in shuffled(len(blocks), config.seed)]
-    return Protocol(blocks, {rule.name: _parameters(rule) for rule in config.rules}, semantics)
+    return Protocol(blocks, {rule.name: _parameters(rule) for rule in config.rules}, semantics, inputs)
 
 
 def shuffled(count: int, seed: int) -> list[int]:
@@ -307,11 +379,7 @@ def shuffled(count: int, seed: int) -> list[int]:
     list[int]
         Each number below `count` once; the same for the same seed on every machine.
     """
-
-    def draw(i: int) -> bytes:
-        return hashlib.blake2b(f"{seed}/protocol/{i}".encode(), digest_size=8).digest()
-
-    return sorted(range(count), key=draw)
+    return sorted(range(count), key=lambda i: digest(seed, "protocol", i))
 
 
 def _parameters(rule: RuleConfig) -> Parameters:
@@ -321,7 +389,7 @@ def _parameters(rule: RuleConfig) -> Parameters:
     return Parameters(rule.enabled, rule.probability, release)
 
 
-def _block(config: BlockConfig, rules: list[str]) -> Block:
+def _block(config: BlockConfig, rules: list[str], inputs: list[str]) -> Block:
     where = f"protocol: block '{config.block}'"
     for name in config.rules or ():
         if name not in rules:
@@ -330,6 +398,7 @@ def _block(config: BlockConfig, rules: list[str]) -> Block:
         count = getattr(config, key)
         if count is not None and count < 1:
             raise UserError(f"{where}: {key}: expected 1 or more, got {count}")
+    cue_input, cue_rule = _cue(config.trial_on, rules, inputs, f"{where}: trial_on")
     lengths = {key: _length(getattr(config, key), f"{where}: {key}") for key in ("time", "trial")}
     return Block(
         name=config.block,
@@ -339,6 +408,8 @@ def _block(config: BlockConfig, rules: list[str]) -> Block:
         trials=config.trials,
         trial_ns=lengths["trial"],
         pause_ns=duration_ns(config.inter_trial, f"{where}: inter_trial"),
+        cue_input=cue_input,
+        cue_rule=cue_rule,
     )
 
 
@@ -349,3 +420,18 @@ def _length(text: str | None, where: str) -> int | None:
     if ns <= 0 or not math.isfinite(ns):
         raise UserError(f"{where}: expected more than 0, got {text!r}")
     return ns
+
+
+def _cue(text: str | None, rules: list[str], inputs: list[str], where: str) -> tuple[str, str]:
+    """The input and the rule that begin a block's trials; empty where they are not."""
+    if text is None:
+        return "", ""
+    line = _LINE.fullmatch(text.strip())
+    kind, name, valid = ("rule", text, rules) if line is None else ("input", line[1], inputs)
+    if name not in valid:
+        hint = nearest(name, valid) or f"; the configuration has no {kind}s"
+        raise UserError(
+            f"{where}: expected the name of a rule, or line(NAME) of an input, got {text!r}: there is no "
+            f"{kind} '{name}'{hint}"
+        )
+    return ("", name) if line is None else (name, "")

@@ -13,6 +13,7 @@ from rt_pose.config.check import EVERY_CAMERA
 from rt_pose.config.rules import RuleConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.action import ActionPlan, plan_action
+from rt_pose.decisions.aim import Aim, bind_aim, check_cameras
 from rt_pose.errors import UserError, nearest
 from rt_pose.rules.bind import bind
 from rt_pose.rules.condition import Condition
@@ -85,12 +86,15 @@ class Rule:
     """By camera, for what it measures in mm."""
     yoke_times_ns: list[int] | None = None
     """Scene times since the first frame at which it fires in place of its condition."""
+    aim: Aim | None = None
+    """What light is aimed at, of a rule that aims light."""
 
     @property
     def keypoints(self) -> tuple[int, ...]:
         """Keypoints of which none may be lost when it fires."""
         more = () if self.release is None else self.release.keypoints
-        return tuple(dict.fromkeys((*self.condition.keypoints, *more)))
+        aimed = () if self.aim is None else self.aim.point.keypoints
+        return tuple(dict.fromkeys((*self.condition.keypoints, *more, *aimed)))
 
     @property
     def blind(self) -> bool:
@@ -110,9 +114,12 @@ class Rig:
     """Empty where none are configured: any name will do."""
     semantics: int = CURRENT
     inputs: tuple[str, ...] = ()
+    individuals: int = 1
 
     @classmethod
-    def of(cls, config: RunConfig, keypoints: list[str], semantics: int = CURRENT) -> Rig:
+    def of(
+        cls, config: RunConfig, keypoints: list[str], semantics: int = CURRENT, individuals: int = 1
+    ) -> Rig:
         """Make what conditions may name from a configuration.
 
         Parameters
@@ -123,6 +130,8 @@ class Rig:
             Names of the model's keypoints, in their order.
         semantics
             What conditions mean: see `rt_pose.rules.semantics`.
+        individuals
+            How many the model tracks.
 
         Returns
         -------
@@ -152,7 +161,7 @@ class Rig:
         if semantics >= ONE_RIG:
             check_sizes(zones, "configuration")
         cameras, inputs = tuple(config.cameras), tuple(config.inputs)
-        return cls(keypoints, zones, geometries, measures, cameras, semantics, inputs)
+        return cls(keypoints, zones, geometries, measures, cameras, semantics, inputs, individuals)
 
     def bind(self, text: str, where: str) -> Condition:
         """Bind a condition to the rig.
@@ -183,6 +192,7 @@ class Rig:
             self.cameras,
             self.semantics,
             self.inputs,
+            self.individuals,
         )
 
 
@@ -218,7 +228,7 @@ def make_rules(
     UserError
         Where one is not valid.
     """
-    rig = Rig.of(config, keypoints, semantics)
+    rig = Rig.of(config, keypoints, semantics, individuals)
     rules: list[Rule] = []
     for rule in config.rules:
         where = f"rule '{rule.name}'"
@@ -242,6 +252,7 @@ def _rule(
     if rule.probability is not None:
         condition.prepare(where)
     release = rig.bind(rule.release, f"{where}: release") if isinstance(rule.release, str) else None
+    camera = _camera(rule, condition, release, rig, where)
     return Rule(
         name=rule.name,
         condition=condition,
@@ -255,14 +266,30 @@ def _rule(
         config=rule,
         plan=plan,
         release=release,
-        individual=rule.individual,
-        camera=_camera(rule, condition, release, rig, where),
+        individual=_individual(rule, condition, release, where),
+        camera=camera,
         after=_after(rule, [other.name for other in config.rules], where),
         repeat_ns=_repeat_ns(rule, where),
         refractory_jitter_ns=duration_ns(rule.refractory_jitter, f"{where}: refractory_jitter"),
         geometries=rig.geometries,
         yoke_times_ns=_yoke_times(rule, where),
+        aim=_aim(rule, config, rig, camera, where),
     )
+
+
+def _aim(rule: RuleConfig, config: RunConfig, rig: Rig, camera: str, where: str) -> Aim | None:
+    do = rule.do.aim
+    if do is None:
+        return None
+    output, configured = rule.do.output, config.outputs.get(rule.do.output)
+    calibrations = {} if configured is None else configured.aim
+    for name in calibrations:
+        if rig.cameras and name not in rig.cameras:
+            hint = nearest(name, rig.cameras)
+            raise UserError(f"configuration: outputs.{output}.aim: there is no camera '{name}'{hint}")
+    aim = bind_aim(do, output, calibrations, rig.keypoints, rig.zones, rig.geometries, where)
+    check_cameras(aim, camera, rig.cameras, output, where)
+    return aim
 
 
 def _deadline_ns(rule: RuleConfig, config: RunConfig, where: str) -> int:
@@ -355,6 +382,22 @@ def _camera(rule: RuleConfig, condition: Condition, release: Condition | None, r
         hint = nearest(camera, [*EVERY_CAMERA, *rig.cameras])
         raise UserError(f"{where}: camera: there is no camera '{camera}'{hint}")
     return camera
+
+
+def _individual(
+    rule: RuleConfig, condition: Condition, release: Condition | None, where: str
+) -> int | Literal["each", "any"]:
+    """The individual that a rule names, itself or in its conditions."""
+    parts = {"when": condition, "release": release}
+    named: dict[int | Literal["each", "any"], str] = {
+        part.individual: of for of, part in parts.items() if part and part.individual is not None
+    }
+    if rule.individual != "each":
+        named.setdefault(rule.individual, "individual")
+    if len(named) > 1:
+        both = " and ".join(f"{who} ({of})" for who, of in named.items())
+        raise UserError(f"{where}: looks at the individuals {both}; expected one individual a rule")
+    return next(iter(named), "each")
 
 
 def _yoke_times(rule: RuleConfig, where: str) -> list[int] | None:

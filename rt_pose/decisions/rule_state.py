@@ -13,7 +13,7 @@ from rt_pose.decisions.rig_time import RigTime
 from rt_pose.decisions.rule import MOST_COUNTED, Rule
 from rt_pose.rules.condition import ConditionEvaluator
 from rt_pose.rules.semantics import CURRENT, ONE_RIG
-from rt_pose.types import FrameStamps
+from rt_pose.types import FrameStamps, Track
 
 CAMERA_SILENT_NS = 500 * NS_PER_MS
 """A camera whose last frame is older than this shows nothing any more: what it saw then no longer counts."""
@@ -28,6 +28,8 @@ class Evaluation:
     evaluator: ConditionEvaluator
     lost: bool
     probability: float | None
+    ahead: Track
+    """The prediction."""
 
     @property
     def rank(self) -> tuple[bool, bool, float]:

@@ -1,10 +1,9 @@
 """The contracts of cameras, outputs and inputs, and the registry that `rigs` and other packages fill.
 
 A driver is one file: a class with a typed `Options` dataclass, registered under its name. It stands in
-`rigs/cameras/`, `rigs/outputs/` or `rigs/inputs/`, or in any installed package that names it as an entry point
-of the group `rt_pose.cameras`, `rt_pose.outputs` or `rt_pose.inputs`. Vendor packages are imported inside
-`find` and `open`, never at the top.
-"""
+`rigs/cameras/`, `rigs/outputs/` or `rigs/inputs/`, or in any installed package that names it as an entry
+point of the group `rt_pose.cameras`, `rt_pose.outputs` or `rt_pose.inputs`. Vendor packages are imported
+inside `find` and `open`, never at the top."""
 
 from rt_pose.drivers.contract import (
     CONTRACT,
@@ -18,7 +17,9 @@ from rt_pose.drivers.contract import (
     Grabbed,
     Input,
     NoFrameYet,
+    OperatedInput,
     Output,
+    ReportingInput,
     WatchedOutput,
 )
 from rt_pose.drivers.registry import (
@@ -48,7 +49,9 @@ __all__ = [
     "Grabbed",
     "Input",
     "NoFrameYet",
+    "OperatedInput",
     "Output",
+    "ReportingInput",
     "WatchedOutput",
     "camera_driver",
     "cameras",

@@ -7,6 +7,7 @@ nothing from a device that is gone. Outputs and inputs are the same in both.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, Protocol, runtime_checkable
@@ -16,7 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import Clock
-from rt_pose.types import Ack, CameraInfo, Command, Edge, FloatArray, FrameStamps, InputInfo, OutputInfo
+from rt_pose.types import (
+    Ack,
+    CameraInfo,
+    Command,
+    Edge,
+    FloatArray,
+    FrameStamps,
+    InputInfo,
+    OutputInfo,
+    SwitchOrder,
+)
 
 CONTRACT = 2
 """The version that this program follows. A driver class names its own as `contract`; without it, it is 1."""
@@ -54,7 +65,8 @@ class FailedFrame(msgspec.Struct, frozen=True):
     """In the device's words, such as "3 packets are missing"."""
     count: int = 1
     index: int | None = None
-    """The device's own count of the first of them; None where it is not known."""
+    """The device's own count of the first of them; None where it is not known, or where frames that fail are
+    not counted. Frames that are counted are no gap besides."""
 
 
 class NoFrameYet(msgspec.Struct, frozen=True):
@@ -70,9 +82,8 @@ class Camera(Protocol):
 
     Life: `__init__` (no side effects), `open` (all or nothing, may be called again after `close`), `arm`,
     `start`, `grab` until it returns None or raises, `close` (idempotent). After a fault the program may close
-    the camera and open it again. A class whose devices are told apart by another option than `serial` names it
-    as `named_by`: `rt-pose run --camera DRIVER:NAME` sets that.
-    """
+    the camera and open it again. A class whose devices are told apart by another option than `serial` names
+    it as `named_by`: `rt-pose run --camera DRIVER:NAME` sets that."""
 
     Options: ClassVar[type]
     contract: ClassVar[int]
@@ -203,8 +214,8 @@ class ClockedCamera(Camera, Protocol):
 
 
 class CameraFault(Exception):
-    """The device is gone or no longer works: outputs become safe, and the session is closed properly or, where
-    the configuration says so, the camera is opened again."""
+    """The device is gone or no longer works: outputs become safe, and the session is closed properly or,
+    where the configuration says so, the camera is opened again."""
 
 
 class Output(Protocol):
@@ -353,4 +364,31 @@ class Input(Protocol):
 
     def close(self) -> None:
         """Release the device."""
+        ...
+
+
+@runtime_checkable
+class ReportingInput(Input, Protocol):
+    """An input that can lose edges, or its device, and says so."""
+
+    lost: int
+    """Edges that it knows it has not delivered."""
+    notices: deque[str]
+    """What it has to report, a line each: its thread appends, the loop takes."""
+
+
+@runtime_checkable
+class OperatedInput(Input, Protocol):
+    """An input that the operator switches: by a key of the run's terminal (`InputInfo.key`) or an order."""
+
+    def switch(self, order: SwitchOrder, t_ns: int) -> None:
+        """Switch the line. Never waits; from any thread.
+
+        Parameters
+        ----------
+        order
+            What the operator does.
+        t_ns
+            When, host time, ns.
+        """
         ...

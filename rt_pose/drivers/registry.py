@@ -1,4 +1,5 @@
-"""The table of drivers, filled by decorators, and what makes a configuration's cameras, outputs and inputs."""
+"""The table of drivers, filled by decorators, and what makes a configuration's cameras, outputs and
+inputs."""
 
 from __future__ import annotations
 
@@ -111,9 +112,9 @@ def problem_of(error: BaseException) -> str:
 
 def _registrar(kind: str, table: dict[str, type], name: str) -> Callable[[C], C]:
     def register(cls: C) -> C:
-        check_contract(kind, name, cls)
         if name in table and table[name] is not cls:
             raise ValueError(f"two drivers are called '{name}': {table[name]} and {cls}")
+        check_contract(kind, name, cls)
         table[name] = cls
         return cls
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,14 +59,15 @@ def check_contract(kind: str, name: str, cls: type) -> None:
     version, known = contract_of(cls), _NEEDED[kind]
     if version not in known:
         raise UserError(
-            f"the {kind} driver '{name}' follows version {version} of the driver contract; this rt-pose knows "
-            f"1 to {CONTRACT}: update rt-pose, or take an earlier version of the driver's package"
+            f"the {kind} driver '{name}' follows version {version} of the driver contract; this rt-pose "
+            f"knows 1 to {CONTRACT}: update rt-pose, or take an earlier version of the driver's package"
         )
     lacking = [member for member in known[version] if not hasattr(cls, member)]
     if lacking:
         raise UserError(
-            f"the {kind} driver '{name}' ({cls.__module__}.{cls.__qualname__}) follows version {version} of the "
-            f"driver contract but lacks {', '.join(lacking)}; see the page 'Cameras and outputs'"
+            f"the {kind} driver '{name}' ({cls.__module__}.{cls.__qualname__}) follows version "
+            f"{version} of the driver contract but lacks {', '.join(lacking)}; see the page "
+            "'Cameras and outputs'"
         )
 
 
@@ -83,7 +84,7 @@ def as_current(camera: Camera) -> Camera:
     Camera
         The camera itself where it follows today's version.
     """
-    return FirstCamera(camera) if contract_of(camera) == 1 else camera
+    return cast(Camera, FirstCamera(camera)) if contract_of(camera) == 1 else camera
 
 
 class FirstCamera:

@@ -14,23 +14,27 @@ from typing import Any
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.config.build import duration_ns
+from rt_pose.config.certificate import Certification
 from rt_pose.config.schema import RunConfig
+from rt_pose.drivers import OperatedInput
 from rt_pose.inference.choose_engine import bare_forward_ms
 from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import CaptureThread, StartGate
-from rt_pose.loop.frame_ring import FrameRing
-from rt_pose.loop.latest_frames import LatestFrames
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Control, ControlSocket
 from rt_pose.loop.edges import EdgeInbox
+from rt_pose.loop.first_frames import FirstFrames
 from rt_pose.loop.frame_reporter import FrameReporter
+from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.housekeeping import Housekeeping, StatsRecords
 from rt_pose.loop.latency import LatencyLedger
+from rt_pose.loop.latest_frames import LatestFrames
 from rt_pose.loop.log import RecordSink, SinkFactory
 from rt_pose.loop.opening import Opened, describe, meta, open_parts
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.self_test import check_deadlines, time_chain
+from rt_pose.loop.sync import SyncSignals
 from rt_pose.loop.warm_up import rehearsal, warm_up
 from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.outputs.output_thread import Recovery
@@ -73,6 +77,8 @@ class Assembled:
             for ring in self.rings.values():
                 self.sink.ring(ring.description)
         self.actuators.start()
+        if self.loop.commands.sync is not None:
+            self.loop.commands.sync.start()
         self.edges.start()
         self.control.start()
 
@@ -94,6 +100,8 @@ class Assembled:
         list[str]
             What went wrong; empty where nothing did.
         """
+        if self.loop.commands.sync is not None:
+            self.loop.commands.sync.stop()
         return self.actuators.stop()
 
     def stop_inputs(self) -> list[str]:
@@ -181,10 +189,11 @@ def assemble(
         description["start_warnings"] = [
             *_unlike_sizes(opened),
             *check_deadlines(config, opened.rules.rules, chain_ms),
+            *_certificate_warnings(opened.certification),
         ]
         known = meta(opened, description)
         description["addresses"] = _addresses(publisher, socket)
-        records = StatsRecords(stats_sink, sinks.refused)
+        records = StatsRecords(stats_sink, sinks.refused_shown)
         housekeeping = Housekeeping(
             loop, publisher, opened.rings, clock, config.publish, records, known, on_stats, socket.counts
         )
@@ -197,6 +206,7 @@ def assemble(
             housekeeping,
             actuators.emergency,
             check=loop.protocol.check,
+            inputs={info.name: line for info, line in opened.inputs if isinstance(line, OperatedInput)},
         )
         stack.callback(control.stop)
         return Assembled(
@@ -229,11 +239,17 @@ def _unlike_sizes(opened: Opened) -> list[str]:
     return [warning for warning in found if warning]
 
 
+def _certificate_warnings(certification: Certification) -> list[str]:
+    if certification.refusal:
+        return [f"{certification.refusal}; the run will not arm"]
+    return certification.problems
+
+
 def _channels(opened: Opened, sink: Sink, clock: Clock) -> Channels:
     heartbeat, within = Heartbeat(), opened.config.safety.heartbeat_until
     until_ns = duration_ns(within, "configuration: safety.heartbeat_until")
     actuators = Actuators(opened.outputs, clock, heartbeat, until_ns, _recoveries(opened.config))
-    edges = EdgeInbox(opened.inputs, clock)
+    edges = EdgeInbox(opened.inputs, clock, actuators.notices)
     return Channels(deque(), actuators, opened.publisher, sink, heartbeat, edges)
 
 
@@ -254,7 +270,11 @@ def _make_loop(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Cl
     stages = _stages(opened, channels, sinks, clock)
     for used in {path.estimator for path in stages.paths.values()}:
         warm_up(used, {name: path for name, path in stages.paths.items() if path.estimator is used})
-    return ClosedLoop(stages, channels, opened.rules, clock, config.group_ms / 1e3)
+    within_ns = duration_ns(config.first_frame_within, "configuration: first_frame_within")
+    by_itself = [c for c in stages.captures if opened.cameras[c.name][0].rate_hz is not None]
+    first_frames = FirstFrames(by_itself, within_ns)
+    refusal = opened.certification.refusal
+    return ClosedLoop(stages, channels, opened.rules, clock, config.group_ms / 1e3, refusal, first_frames)
 
 
 def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock) -> Stages:
@@ -279,7 +299,8 @@ def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock
     crops = _crops(config, opened.infos)
     own = {name: (model.choice.estimator, model.tracking) for name, model in opened.own.items()}
     paths = camera_paths(opened.infos, opened.rules, estimator, opened.tracking, crops, own)
-    commands = Commands(opened.rules.rules, channels.actuators, publisher, clock)
+    sync = SyncSignals(opened.sync, channels.actuators, clock) if opened.sync.any else None
+    commands = Commands(opened.rules.rules, channels.actuators, publisher, clock, sync)
     longest_delay_ns = round(max((info.delay_ms for info, _ in opened.outputs), default=0.0) * NS_PER_MS)
     ahead_ns = longest_delay_ns if config.publish.prediction else None
     ledger = LatencyLedger(config.budget_ms)

@@ -55,7 +55,8 @@ class StartGate:
         cameras
             How many it waits for.
         """
-        self._barrier = threading.Barrier(cameras)
+        self._changed = threading.Condition()
+        self._unarmed, self._aborted = cameras, False
 
     def wait(self) -> bool:
         """Wait for the other cameras.
@@ -65,15 +66,17 @@ class StartGate:
         bool
             Whether all are armed; False where one has failed or the run ends.
         """
-        try:
-            self._barrier.wait()
-        except threading.BrokenBarrierError:
-            return False
-        return True
+        with self._changed:
+            self._unarmed -= 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._unarmed <= 0 or self._aborted)
+            return self._unarmed <= 0
 
     def abort(self) -> None:
-        """Let go of whoever waits: there will be no start."""
-        self._barrier.abort()
+        """Let go of whoever waits: there will be no start. Nothing happens where all have started."""
+        with self._changed:
+            self._aborted = True
+            self._changed.notify_all()
 
 
 class CaptureThread:
@@ -117,10 +120,12 @@ class CaptureThread:
         self._camera, self._ring, self._latest, self._clock = camera, ring, latest, clock
         self._make_sink = make_sink
         self._info, self._gate = info, gate or StartGate(1)
-        self._offset_xy = (0, 0) if info is None else tuple(info.offset_xy)
+        self._offset_xy = (0, 0) if info is None else info.offset_xy
         self._reconnect_s = reconnect_s
         self._next_slot = 0
         self._last: FrameStamps | None = None
+        self._failed_since_last = 0
+        """Failed frames after the last whole one that the device has counted: they are part of a gap."""
         self._ahead: tuple[int, int] | None = (0, 0)
         """What a camera that came back has to be ahead by in index and epoch; None until its first frame."""
         self._stopping = threading.Event()
@@ -220,6 +225,7 @@ class CaptureThread:
             return False
         if isinstance(grabbed, FailedFrame):
             self.counts.failed += grabbed.count
+            self._failed_since_last += grabbed.count if grabbed.index is not None else 0
             reason, index = f"failed in the device: {grabbed.reason}", grabbed.index
             sink.send(self._drop(self._clock.now_ns(), "camera", reason, grabbed.count, index))
         elif not isinstance(grabbed, NoFrameYet):
@@ -227,7 +233,8 @@ class CaptureThread:
         return True
 
     def _reopen(self, error: CameraFault) -> None:
-        """Open the camera again, as often as it takes within its time; raises the fault where that is over."""
+        """Open the camera again, as often as it takes within its time; raises the fault where that is
+        over."""
         until_ns = self._clock.now_ns() + round(self._reconnect_s * NS_PER_S)
         why = str(error)
         while not self._stopping.wait(REOPEN_PAUSE_S):
@@ -238,7 +245,8 @@ class CaptureThread:
                     self._camera.arm()
                     self._camera.start()
                     return
-                why = f"it came back with other frames ({_frame_shape(info)} instead of {_frame_shape(self._info)})"
+                shapes = f"{_frame_shape(info)} instead of {_frame_shape(self._info)}"
+                why = f"it came back with other frames ({shapes})"
             except (CameraFault, UserError) as again:
                 why = str(again)
             if self._clock.now_ns() >= until_ns:
@@ -248,9 +256,12 @@ class CaptureThread:
     def _placed(self, stamps: FrameStamps) -> FrameStamps:
         """Stamps that go on from those before the camera was gone: its own count may have begun again."""
         last = self._last
-        if self._ahead is None and last is not None:
+        if self._ahead is None and last is None:  # it was gone before its first frame
+            self._ahead = (0, 0)
+        elif self._ahead is None and last is not None:
             self._ahead = max(0, last.index + 1 - stamps.index), max(0, last.epoch + 1 - stamps.epoch)
-        if self._ahead is None or self._ahead == (0, 0):
+        assert self._ahead is not None
+        if self._ahead == (0, 0):
             return stamps
         index, epoch = self._ahead
         return msgspec.structs.replace(stamps, index=stamps.index + index, epoch=stamps.epoch + epoch)
@@ -268,8 +279,9 @@ class CaptureThread:
             index = replaced.frame.stamps.index
             sink.send(self._drop(now, "capture", "superseded by a newer frame", 1, index))
         last, self._last = self._last, stamps
-        if last is not None and last.epoch == stamps.epoch and stamps.index > last.index + 1:
-            lost = stamps.index - last.index - 1
+        failed, self._failed_since_last = self._failed_since_last, 0
+        if last is not None and last.epoch == stamps.epoch and stamps.index > last.index + 1 + failed:
+            lost = stamps.index - last.index - 1 - failed
             counts.device_gaps += lost
             sink.send(self._drop(now, "device", "gap in the device's frame counter", lost, last.index + 1))
         truth = self._camera.truth(own.index)
@@ -285,9 +297,7 @@ class CaptureThread:
                 )
             )
 
-    def _drop(
-        self, t_ns: int, stage: str, reason: str, count: int, first: int | None
-    ) -> DropRecord:
+    def _drop(self, t_ns: int, stage: str, reason: str, count: int, first: int | None) -> DropRecord:
         return DropRecord(
             t_ns=t_ns, stage=stage, reason=reason, count=count, camera=self.name, first_index=first
         )

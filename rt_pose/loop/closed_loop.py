@@ -31,11 +31,12 @@ from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.loop.camera_path import CameraPath
 from rt_pose.loop.capture import CaptureThread
-from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
 from rt_pose.loop.edges import EdgeInbox
+from rt_pose.loop.first_frames import FirstFrames
 from rt_pose.loop.frame_reporter import DecidedFrame, FrameReporter
+from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.loop.publish import Publisher
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import ControlRecord, EdgeRecord, End, Sink
@@ -100,6 +101,8 @@ class ClosedLoop:
         rules: RuleSet,
         clock: Clock,
         group_s: float = 0.0,
+        arming_refusal: str = "",
+        first_frames: FirstFrames | None = None,
     ) -> None:
         """Connect the stages; no thread has started.
 
@@ -115,6 +118,10 @@ class ClosedLoop:
             The only clock of the loop.
         group_s
             How long one camera's frame waits for the others', s.
+        arming_refusal
+            Why the run may not arm; empty where it may.
+        first_frames
+            Knows the cameras that must deliver in time; None where none must.
         """
         self.captures, self.estimator, self.paths = stages.captures, stages.estimator, stages.paths
         self.commands, self.ledger = stages.commands, stages.reporter.ledger
@@ -130,6 +137,8 @@ class ClosedLoop:
         self._orders, self._edges, self._actuators = channels.orders, channels.edges, channels.actuators
         self._publisher, self._sink = channels.publisher, channels.sink
         self._group_s = group_s
+        self._first_frames = first_frames or FirstFrames([], 0)
+        self._arming_refusal = arming_refusal
         self._started = True
         self._end_reason = self._failure = ""
         self._seq = 0
@@ -146,6 +155,7 @@ class ClosedLoop:
             return
         for capture in self.captures:
             capture.start()
+        self._first_frames.begin(self.clock.now_ns())
         stop_ns = None if seconds is None else self.clock.now_ns() + round(seconds * NS_PER_S)
         while self.running:
             self.heartbeat.t_ns = self.clock.now_ns()
@@ -154,6 +164,8 @@ class ClosedLoop:
             if taken:
                 self.step(*taken)
             self._housekeep()
+            if self._first_frames.waiting:
+                self._end_late_cameras()
             if self._latest.ended and self.running:
                 self._end(self._ending())
             elif stop_ns is not None and self.clock.now_ns() >= stop_ns and self.running:
@@ -161,6 +173,10 @@ class ClosedLoop:
         captures = {capture.name: capture for capture in self.captures}
         for left in self._latest.close():
             self._sink.send(captures[left.frame.camera].left_at_end(left))
+
+    def _end_late_cameras(self) -> None:
+        for camera, why in self._first_frames.overdue(self.clock.now_ns()):
+            self._latest.end(camera, why)
 
     def wait_for_start(self) -> None:
         """Answer orders and take no frames until `start` or `stop` comes."""
@@ -189,6 +205,11 @@ class ClosedLoop:
             for estimator, items in by_network.items()
             for frame in self._to_decisions(estimator, items, t_taken_ns)
         ]
+
+        # mark: behind the commands in the outputs' queues
+        if self.commands.sync is not None:
+            for item in taken:
+                self.commands.sync.mark(item.frame.camera, item.frame.stamps.index)
 
         # publish, record: only now, when every camera's decision has gone to its output
         for frame in decided:
@@ -288,7 +309,8 @@ class ClosedLoop:
             self._sink.send(EdgeRecord(t_ns=self.clock.now_ns(), seq=self._seq, edge=edge))
 
     def _disarm_for_losses(self) -> None:
-        """Disarm where a camera is gone, before any decision that does without it: it stays so until `arm`."""
+        """Disarm where a camera is gone, before any decision that does without it: it stays so until
+        `arm`."""
         while self._latest.losses:
             camera, why = self._latest.losses.popleft()
             self._arm("disarm")
@@ -322,6 +344,9 @@ class ClosedLoop:
             self._started = True
         elif order.do == "stop":
             self._end(f"stop ordered ({order.origin})")
+        elif order.do == "arm" and self._arming_refusal:
+            order.error = self._arming_refusal  # nothing has changed, so it is no input
+            return
         elif order.do in PROTOCOL_ORDERS:
             try:
                 self.protocol.order(order.do, order.args)
@@ -365,7 +390,7 @@ class ClosedLoop:
             What failed in the loop itself; empty where nothing did.
         """
         self._failure = failure
-        self.commands.drain(self._sink)
+        self.commands.finish(self._sink)
         self._publisher.flush()
         self._sink.send(
             End(t_ns=self.clock.now_ns(), reason=self._failure or self._end_reason, counts=self.summary())

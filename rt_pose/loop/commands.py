@@ -16,6 +16,7 @@ from rt_pose.clock import Clock
 from rt_pose.decisions.decide import Rule
 from rt_pose.delivery import DELIVERIES, FAILURES, Delivery, delivery_of, delivery_of_refusal
 from rt_pose.loop.publish import Publisher
+from rt_pose.loop.sync import SyncSignals
 from rt_pose.outputs.actuators import Actuators, command_for
 from rt_pose.records import AckRecord, CommandRecord, NoticeRecord, Sink
 from rt_pose.types import Event
@@ -24,7 +25,14 @@ from rt_pose.types import Event
 class Commands:
     """Sends the commands of fired events, and counts what became of events and commands."""
 
-    def __init__(self, rules: list[Rule], actuators: Actuators, publisher: Publisher, clock: Clock) -> None:
+    def __init__(
+        self,
+        rules: list[Rule],
+        actuators: Actuators,
+        publisher: Publisher,
+        clock: Clock,
+        sync: SyncSignals | None = None,
+    ) -> None:
         """Begin with all counts at 0.
 
         Parameters
@@ -37,6 +45,8 @@ class Commands:
             Publishes the acks.
         clock
             Stamps the records.
+        sync
+            Sync signals, whose pulses are answered with the commands; None where there are none.
         """
         self.events = {rule.name: {"fired": 0, "withheld": 0, "suppressed": 0} for rule in rules}
         """Counts by rule and outcome."""
@@ -45,6 +55,7 @@ class Commands:
         }
         """Answered commands by rule and delivery."""
         self._actuators, self._publisher, self._clock = actuators, publisher, clock
+        self.sync = sync
         self._blind = {rule.name for rule in rules if rule.blind}
         self._blind_outputs = {rule.plan.output for rule in rules if rule.blind}
         self._shown_rules = [rule.name for rule in rules if rule.plan.output not in self._blind_outputs]
@@ -102,6 +113,20 @@ class Commands:
         """
         self._drain_acks(sink)
         self._drain_notices(sink)
+        if self.sync is not None:
+            self.sync.drain(sink)
+
+    def finish(self, sink: Sink) -> None:
+        """Publish and record the last answers, after the outputs have stopped.
+
+        Parameters
+        ----------
+        sink
+            Where they are recorded.
+        """
+        self.drain(sink)
+        if self.sync is not None:
+            self.sync.drain(sink, ended=True)
 
     def live_counts(self) -> dict[str, Any]:
         """Count events and deliveries for those who watch the run.
@@ -144,6 +169,7 @@ class Commands:
             "commands_refused": self._refused.total(),
             "commands_failed": self._failed.total(),
             "output_notices": self._notices.total(),
+            **({} if self.sync is None else {"sync": self.sync.counts()}),
         }
 
     def _shown_events(self, rule: str, counts: dict[str, int]) -> dict[str, int]:
@@ -164,6 +190,8 @@ class Commands:
         acks = self._actuators.acks
         while acks:
             ack = acks.popleft()
+            if self.sync is not None and self.sync.take(ack, sink):
+                continue
             self._failed[ack.output] += not ack.ok
             rule = self._unanswered.pop(ack.command_id, None)
             if rule is not None:
@@ -176,12 +204,15 @@ class Commands:
         notices = self._actuators.notices
         while notices:
             notice = notices.popleft()
-            self._notices[notice.output] += 1
-            if notice.output in self._blind_outputs:
+            of_input = notice.source == "input"
+            self._notices[f"input {notice.output}" if of_input else notice.output] += 1
+            if notice.output in self._blind_outputs and not of_input:
                 self._blind_output_failed = True
             else:
-                self._last_notice = f"output '{notice.output}': {notice.text}"
-            sink.send(NoticeRecord(t_ns=notice.t_ns, output=notice.output, text=notice.text))
+                self._last_notice = f"{notice.source} '{notice.output}': {notice.text}"
+            sink.send(
+                NoticeRecord(t_ns=notice.t_ns, output=notice.output, text=notice.text, source=notice.source)
+            )
 
 
 def _total(counts: Counter[str], hidden: set[str]) -> int:

@@ -1,10 +1,11 @@
-"""The control socket: status, meta, start, stop, arm, disarm, emergency, block, set, mark.
+"""The control socket: status, meta, start, stop, arm, disarm, emergency, block, set, mark, input.
 
 A ROUTER that admits those who hold the keys of the run (`curve`), takes msgpack maps `{v, id, do, ...}` and
 answers each with `{v, id, ok, ...}`; whatever else comes is answered with an error. Orders reach the loop
 through an inbox and are answered once it has carried them out, so that an answer to `arm` means that the loop
 is armed. `emergency` waits neither for the loop nor for an order that a hung loop leaves unanswered: all
-outputs are low when it is answered, and the loop then logs it and stays disarmed until `arm`.
+outputs are low when it is answered, and the loop then logs it and stays disarmed until `arm`. `input` goes to
+the input, whose edge the loop then logs.
 """
 
 from __future__ import annotations
@@ -12,21 +13,30 @@ from __future__ import annotations
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 import zmq
 
 from rt_pose.clock import NS_PER_S, Clock, HostClock
-from rt_pose.errors import UserError
+from rt_pose.drivers import OperatedInput
+from rt_pose.errors import UserError, nearest
 from rt_pose.loop.curve import CurveServer
 from rt_pose.loop.key_files import KeyFile
 from rt_pose.loop.ports import bind
 from rt_pose.loop.publish import WIRE_VERSION
-from rt_pose.loop.requests import IMMEDIATE_ORDERS, Request, RequestError, read_request
+from rt_pose.loop.requests import (
+    IMMEDIATE_ORDERS,
+    SWITCH_ORDERS,
+    Request,
+    RequestError,
+    read_request,
+    shown,
+)
 
 POLL_MS = 50
 ANSWER_POLL_MS = 2
@@ -141,6 +151,7 @@ class Control:
         make_safe: Callable[[], list[str]],
         clock: Clock | None = None,
         check: Callable[[str, dict[str, Any]], None] | None = None,
+        inputs: Mapping[str, OperatedInput] = MappingProxyType({}),
     ) -> None:
         """Make the thread; `start` starts it.
 
@@ -163,11 +174,14 @@ class Control:
         check
             Raises UserError where an order with these arguments cannot be carried out, so that the search for
             the name that was meant is no work of the loop's. None for no check.
+        inputs
+            The inputs that the operator switches, by name.
         """
         self.inbox, self.address = inbox, socket.address
         self._at_once = {"status": status, "meta": meta}
         self._housekeeping, self._make_safe, self._check = housekeeping, make_safe, check
         self._clock = clock or HostClock()
+        self._inputs = inputs
         self._unanswered: list[_Unanswered] = []
         self._answers: dict[str, dict[str, Any]] = {}
         """Of this turn: many that ask at the same time get the same."""
@@ -207,6 +221,35 @@ class Control:
                 return problems  # nothing has come between: it waits for the loop already
         self.inbox.append(order)
         return problems
+
+    def switch(self, name: Any, state: Any, t_ns: int) -> str:
+        """Switch an input that the operator operates, from any thread.
+
+        Parameters
+        ----------
+        name
+            Name of the input.
+        state
+            What to do: `on`, `off` or `press`.
+        t_ns
+            When the operator did it, host time, ns.
+
+        Returns
+        -------
+        str
+            Why it cannot be done; empty where it was.
+        """
+        line = self._inputs.get(name) if isinstance(name, str) else None
+        if line is None:
+            hint = nearest(name, self._inputs) if isinstance(name, str) else ""
+            there = ", ".join(self._inputs) or "none (driver `key`)"
+            return f"input: no input {shown(name)} that the operator switches{hint}; there are: {there}"
+        if state not in SWITCH_ORDERS:
+            return (
+                f"input: expected {', '.join(SWITCH_ORDERS[:-1])} or {SWITCH_ORDERS[-1]}, got {shown(state)}"
+            )
+        line.switch(state, t_ns)
+        return ""
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -277,6 +320,9 @@ class Control:
         """The answer; None where the loop has to say it first."""
         if request.do in IMMEDIATE_ORDERS:
             return self._answer_at_once(request.do)
+        if request.do == "input":
+            problem = self.switch(request.args.get("name"), request.args.get("state"), self._clock.now_ns())
+            return _refusal(problem) if problem else {"ok": True}
         if self._check is not None:
             try:
                 self._check(request.do, request.args)

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 from rt_pose.clock import Clock
-from rt_pose.drivers import Input
-from rt_pose.types import Edge, InputInfo
+from rt_pose.drivers import Input, ReportingInput
+from rt_pose.types import Edge, InputInfo, OutputNotice
 
 MOST_WAITING = 1000
 """More edges than this between two turns are lost, and counted: no rule could tell them apart."""
@@ -16,7 +16,12 @@ MOST_WAITING = 1000
 class EdgeInbox:
     """What the inputs deliver, in the order in which it came."""
 
-    def __init__(self, inputs: Sequence[tuple[InputInfo, Input]], clock: Clock) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[tuple[InputInfo, Input]],
+        clock: Clock,
+        notices: deque[OutputNotice] | None = None,
+    ) -> None:
         """Keep the inputs; none is watched yet.
 
         Parameters
@@ -24,11 +29,20 @@ class EdgeInbox:
         inputs
             What each opened input is, and the input.
         clock
-            Stamps the edges of lines that are on from the beginning.
+            Stamps notices, and the edges of lines that are on from the beginning.
+        notices
+            Takes what the inputs report; None where nobody asks for it.
         """
-        self.lost = 0
         self._inputs, self._clock = inputs, clock
+        self._reporting = [(info.name, line) for info, line in inputs if isinstance(line, ReportingInput)]
+        self._notices = deque() if notices is None else notices
         self._waiting: deque[Edge] = deque()
+        self._refused = 0
+
+    @property
+    def lost(self) -> int:
+        """Edges that were lost, here or by the inputs."""
+        return self._refused + sum(line.lost for _, line in self._reporting)
 
     def start(self) -> None:
         """Begin to watch the lines."""
@@ -50,11 +64,15 @@ class EdgeInbox:
         Edge
             In order.
         """
+        for name, line in self._reporting:
+            while line.notices:
+                text = line.notices.popleft()
+                self._notices.append(OutputNotice(name, self._clock.now_ns(), text, "input"))
         while self._waiting:
             yield self._waiting.popleft()
 
     def _deliver(self, edge: Edge) -> None:
         if len(self._waiting) >= MOST_WAITING:
-            self.lost += 1
+            self._refused += 1
         else:
             self._waiting.append(edge)

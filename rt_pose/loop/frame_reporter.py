@@ -8,8 +8,8 @@ from rt_pose.clock import Clock
 from rt_pose.decisions.decide import Rule, effect_scene_ns
 from rt_pose.loop.camera_path import CameraPath
 from rt_pose.loop.capture import CaptureThread
-from rt_pose.loop.latest_frames import TakenFrame
 from rt_pose.loop.latency import FrameLatency, LatencyLedger, frame_latency
+from rt_pose.loop.latest_frames import TakenFrame
 from rt_pose.loop.publish import Publisher
 from rt_pose.records import ArrayData, CommandRecord, EventRecord, Observation, Sink, TrackRecord
 from rt_pose.tracking.crop import CropWindow

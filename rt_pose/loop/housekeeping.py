@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.config.schema import PublishConfig
-from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.closed_loop import ClosedLoop
 from rt_pose.loop.control import RequestCounts
+from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
 from rt_pose.records import Sink, StatsRecord
 
@@ -29,7 +29,7 @@ JPEG_QUALITY = 80
 
 @dataclass(frozen=True, slots=True)
 class StatsRecords:
-    """Where stats are recorded, and how many records of any kind were refused so far."""
+    """Where stats are recorded, and how many records that may be shown were refused so far."""
 
     sink: Sink
     refused: Callable[[], int]

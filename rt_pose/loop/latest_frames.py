@@ -1,4 +1,5 @@
-"""The slot between camera threads and the loop: the newest frame of each camera, and which cameras are gone."""
+"""The slot between camera threads and the loop: the newest frame of each camera, and which cameras are
+gone."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from rt_pose.types import Frame, FrameStamps
+from rt_pose.types import Frame
+
 
 @dataclass(slots=True)
 class TakenFrame:
@@ -100,7 +102,8 @@ class LatestFrames:
                 self._held[taken.frame.camera] = taken.slot
             if self._every_frame:
                 self._changed.notify_all()
-            if self._tolerance_ns is not None and ready and not self._match(ready):
+            matched = len(ready) == len(self._waiting) and self._exposed_together(ready)
+            if self._tolerance_ns is not None and not matched:
                 for taken in ready:
                     self.unmatched[taken.frame.camera] += 1
         ready.sort(key=_arrival)
@@ -207,13 +210,11 @@ class LatestFrames:
             return True
         waiting = [self._waiting[name] for name in self._running if name not in self.lost]
         ready = [w for w in waiting if w is not None]
-        return len(ready) == len(waiting) and (self._tolerance_ns is None or self._match(ready))
+        return len(ready) == len(waiting) and self._exposed_together(ready)
 
-    def _match(self, taken: list[TakenFrame]) -> bool:
-        """Check whether frames are one of each camera, exposed together."""
-        assert self._tolerance_ns is not None
+    def _exposed_together(self, taken: list[TakenFrame]) -> bool:
         times = [_exposure(one) for one in taken]
-        return len(taken) == len(self._waiting) and max(times) - min(times) <= self._tolerance_ns
+        return self._tolerance_ns is None or not times or max(times) - min(times) <= self._tolerance_ns
 
     def _has_work(self) -> bool:
         return (

@@ -16,12 +16,23 @@ import zmq
 from rt_pose.clock import Clock
 from rt_pose.errors import UserError
 from rt_pose.loop.frame_ring import RingDescription
-from rt_pose.records import MAX_PAYLOAD_BYTES, NoSink, Record, Sink, topic_of
+from rt_pose.records import (
+    MAX_PAYLOAD_BYTES,
+    AckRecord,
+    CommandRecord,
+    NoSink,
+    NoticeRecord,
+    Record,
+    Sink,
+    topic_of,
+)
 
 HELLO = b"hello"
 RING = b"ring"
 TIME = struct.Struct("<q")
 
+AFTER_FIRING = (CommandRecord, AckRecord, NoticeRecord)
+"""Records that only follow from firing: during the run their number would tell stimuli from controls."""
 QUEUE_RECORDS = 4096
 """Records that may wait for the recorder in each sink: about 4 s of a camera at 200 frames a second."""
 PAYLOAD_BYTES = 1 << 14
@@ -52,6 +63,8 @@ class RecordSink(Sink):
         self.sent = 0
         """Records handed over, so that what never reached the log can be told."""
         self.refused = 0
+        self.refused_shown = 0
+        """Of these, the records that every decision has, whether it fired or was withheld."""
         self._clock = clock
         self._endpoint = endpoint
         self._encoder = msgspec.msgpack.Encoder()
@@ -120,6 +133,7 @@ class RecordSink(Sink):
             taken = self._send(topic_of(record).encode(), record.t_ns)
         self.sent += taken
         self.refused += not taken
+        self.refused_shown += not taken and not isinstance(record, AFTER_FIRING)
         return taken
 
     def hello(self) -> bool:
@@ -218,3 +232,7 @@ class SinkFactory:
     def refused(self) -> int:
         """Count the records of all sinks that did not get through."""
         return sum(sink.refused for sink in self._made)
+
+    def refused_shown(self) -> int:
+        """Count those of them that may be shown while the run goes on: see `AFTER_FIRING`."""
+        return sum(sink.refused_shown for sink in self._made)

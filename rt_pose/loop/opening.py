@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from rt_pose.clock import Clock
+from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config.build import to_plain
+from rt_pose.config.certificate import Certification, certify
 from rt_pose.config.check import check_run
-from rt_pose.config.schema import RunConfig
+from rt_pose.config.schema import CameraConfig, InputConfig, OutputConfig, RunConfig
 from rt_pose.decisions.action import check_fits
 from rt_pose.decisions.decide import RuleSet
+from rt_pose.decisions.rule import Rule
 from rt_pose.drivers import Camera, DriverContext, Input, Output, make_camera, make_input, make_output
-from rt_pose.errors import UserError
+from rt_pose.errors import ErrorCollector, UserError
 from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.inference.device import choose_device, raise_priority
-from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.control import ControlSocket
 from rt_pose.loop.curve import CurveServer, ServerKeys, read_keys
+from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
+from rt_pose.loop.sync import SyncPlan, plan_sync
 from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
 from rt_pose.types import CameraInfo, InputInfo, OutputInfo
 
@@ -63,6 +68,9 @@ class Opened:
     """The package's parameters, with the engine's displacement added to the floor of the noise."""
     own: dict[str, OwnModel]
     """By camera."""
+    sync: SyncPlan
+    certification: Certification
+    """What the latency certificates of the rig mean for the run."""
 
     @property
     def infos(self) -> list[CameraInfo]:
@@ -92,23 +100,40 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     Raises
     ------
     UserError
-        Where the configuration makes no sense or a part cannot be had.
+        With everything that is wrong, where the configuration makes no sense or parts cannot be had.
     """
     check_run(config)
-    choose_device(config.engine.device)
-    package = read_package(_model(config))
-    packages = {name: _own_package(camera.model, package, name) for name, camera in config.cameras.items()}
-    curve = _curve_server(config)
-    stack.callback(curve.close)
-    publisher = Publisher(config.publish.address, session_id, clock, curve, config.publish.format)
-    stack.callback(publisher.close)
-    socket = ControlSocket(config.publish.control, curve)
-    stack.callback(socket.close)
-    context = DriverContext(clock, config.seed, channels=package.manifest.input.channels)
-    outputs = _open_outputs(config, context, stack)
-    inputs = _open_inputs(config, context, stack)
-    rules = _rules_for(config, package, [info for info, _ in outputs])
-    cameras = _open_cameras(config, context, packages, stack)
+    errors = ErrorCollector()
+    errors.run(lambda: choose_device(config.engine.device))
+    package = errors.run(lambda: read_package(_model(config)))
+    packages = {} if package is None else _packages(config, package, errors)
+    publisher, socket = _open_sockets(config, session_id, clock, stack, errors)
+    context = DriverContext(clock, config.seed, channels=_channels(package))
+    outputs = _open_outputs(config, context, stack, errors)
+    inputs = _open_inputs(config, context, stack, errors)
+    rules, sync = _rules_and_sync(config, package, [info for info, _ in outputs], errors)
+    cameras = _open_cameras(config, context, packages, stack, errors)
+    if package is not None and errors.messages:  # refused all the same: what of the model is wrong besides?
+        for used in {p.sha256: p for p in (package, *packages.values())}.values():
+            errors.run(partial(choose_engine, used, config.engine))
+    errors.check()
+    assert package is not None
+    assert publisher is not None
+    assert socket is not None
+    assert rules is not None
+    certification = certify(
+        config,
+        [info for info, _ in cameras.values()],
+        [info for info, _ in outputs],
+        _deadlines_ms(config, rules.rules),
+        package.sha256,
+        clock.utc_ns(),
+    )
+    if certification.refusal and config.armed_at_start:
+        raise UserError(f"armed_at_start: {certification.refusal}")
+    if certification.used:
+        outputs = [(_with_measured_delay(info, certification), output) for info, output in outputs]
+        rules = _rules_for(config, package, [info for info, _ in outputs])
     rings = _rings_for(cameras, stack)
     choices: dict[str, EngineChoice] = {}
     for used in {p.sha256: p for p in (package, *packages.values())}.values():
@@ -121,8 +146,29 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     own = {name: model for name, model in models.items() if model.package.sha256 != package.sha256}
     choice, tracking = choices[package.sha256], _tracking(package, choices[package.sha256])
     return Opened(
-        config, package, publisher, socket, outputs, inputs, rules, cameras, rings, choice, tracking, own
+        config,
+        package,
+        publisher,
+        socket,
+        outputs,
+        inputs,
+        rules,
+        cameras,
+        rings,
+        choice,
+        tracking,
+        own,
+        sync,
+        certification,
     )
+
+
+def _packages(config: RunConfig, run: Package, errors: ErrorCollector) -> dict[str, Package]:
+    """The package of each camera."""
+    found = {
+        name: errors.run(partial(_own_package, c.model, run, name)) for name, c in config.cameras.items()
+    }
+    return {name: package for name, package in found.items() if package is not None}
 
 
 def _own_package(model: str, run: Package, camera: str) -> Package:
@@ -142,27 +188,65 @@ def _tracking(package: Package, choice: EngineChoice) -> TrackingSpec:
     return with_noise_floor(package.manifest.tracking, choice.displacement_p95_px)
 
 
+def _open_sockets(
+    config: RunConfig, session_id: str, clock: Clock, stack: ExitStack, errors: ErrorCollector
+) -> tuple[Publisher | None, ControlSocket | None]:
+    curve = errors.run(partial(_curve_server, config))
+    if curve is None:
+        return None, None
+    stack.callback(curve.close)
+    publisher = errors.run(
+        partial(Publisher, config.publish.address, session_id, clock, curve, config.publish.format)
+    )
+    if publisher is not None:
+        stack.callback(publisher.close)
+    socket = errors.run(partial(ControlSocket, config.publish.control, curve))
+    if socket is not None:
+        stack.callback(socket.close)
+    return publisher, socket
+
+
 def _curve_server(config: RunConfig) -> CurveServer:
     file = config.publish.keys
     return CurveServer(read_keys(Path(file), ServerKeys, "publish.keys") if file else None)
 
 
-def _open_outputs(config: RunConfig, context: DriverContext, stack: ExitStack) -> Outputs:
-    opened = []
-    for name, wanted in config.outputs.items():
+def _open_outputs(
+    config: RunConfig, context: DriverContext, stack: ExitStack, errors: ErrorCollector
+) -> Outputs:
+    def open_one(name: str, wanted: OutputConfig) -> tuple[OutputInfo, Output]:
         output = make_output(name, wanted.driver, wanted.options, context)
-        opened.append((output.open(), output))
+        info = output.open()
         stack.callback(output.close)
-    return opened
+        return info, output
+
+    opened = [errors.run(partial(open_one, *item)) for item in config.outputs.items()]
+    return [one for one in opened if one is not None]
 
 
-def _open_inputs(config: RunConfig, context: DriverContext, stack: ExitStack) -> Inputs:
-    opened = []
-    for name, wanted in config.inputs.items():
+def _open_inputs(
+    config: RunConfig, context: DriverContext, stack: ExitStack, errors: ErrorCollector
+) -> Inputs:
+    def open_one(name: str, wanted: InputConfig) -> tuple[InputInfo, Input]:
         line = make_input(name, wanted.driver, wanted.options, context)
-        opened.append((line.open(), line))
+        info = line.open()
         stack.callback(line.close)
-    return opened
+        return info, line
+
+    opened = [errors.run(partial(open_one, *item)) for item in config.inputs.items()]
+    return [one for one in opened if one is not None]
+
+
+def _rules_and_sync(
+    config: RunConfig, package: Package | None, outputs: list[OutputInfo], errors: ErrorCollector
+) -> tuple[RuleSet | None, SyncPlan]:
+    """Rules and sync signals, where there is what they need."""
+    if package is None or len(outputs) < len(config.outputs):
+        return None, SyncPlan()
+    rules = errors.run(partial(_rules_for, config, package, outputs))
+    if rules is None:
+        return None, SyncPlan()
+    return rules, errors.run(partial(plan_sync, config, rules.rules, outputs)) or SyncPlan()
 
 
 def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -> RuleSet:
@@ -175,20 +259,49 @@ def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -
     return rules
 
 
+def _deadlines_ms(config: RunConfig, rules: Sequence[Rule]) -> dict[str, dict[str, float]]:
+    """What must be met, by the output of rules that act on the animal; a text has no time of effect."""
+    deadlines: dict[str, dict[str, float]] = {}
+    for rule in rules:
+        if rule.plan.action == "message" or rule.plan.ends:
+            continue
+        limits_ms = deadlines.setdefault(rule.output, {"budget_ms": config.budget_ms})
+        if rule.config.deadline is not None:
+            limits_ms[f"the deadline of rule '{rule.name}'"] = rule.deadline_ns / NS_PER_MS
+    return deadlines
+
+
+def _with_measured_delay(info: OutputInfo, certification: Certification) -> OutputInfo:
+    """An output with the delay of its certificate, where it has one that holds."""
+    found = certification.used.get(info.name)
+    if found is None:
+        return info
+    return dataclasses.replace(info, delay_ms=found.delay_ms, stated_delay_ms=info.delay_ms)
+
+
 def _open_cameras(
-    config: RunConfig, context: DriverContext, packages: dict[str, Package], stack: ExitStack
+    config: RunConfig,
+    context: DriverContext,
+    packages: dict[str, Package],
+    stack: ExitStack,
+    errors: ErrorCollector,
 ) -> Cameras:
-    if not config.cameras:
-        raise UserError("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
-    opened = {}
-    for name, wanted in config.cameras.items():
-        takes = dataclasses.replace(context, channels=packages[name].manifest.input.channels)
-        camera = make_camera(name, wanted.driver, wanted.options, takes)
-        opened[name] = (camera.open(), camera)
+    def open_one(name: str, wanted: CameraConfig) -> tuple[CameraInfo, Camera]:
+        package = packages.get(name)
+        channels = _channels(package)
+        camera = make_camera(
+            name, wanted.driver, wanted.options, dataclasses.replace(context, channels=channels)
+        )
+        info = camera.open()
         stack.callback(camera.close)
-    for name, (info, _) in opened.items():
-        check_frame_size(packages[name], info.width, info.height, f"camera '{name}'")
-    return opened
+        if package is not None:
+            check_frame_size(package, info.width, info.height, f"camera '{name}'")
+        return info, camera
+
+    if not config.cameras:
+        errors.messages.append("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
+    opened = {name: errors.run(partial(open_one, name, wanted)) for name, wanted in config.cameras.items()}
+    return {name: one for name, one in opened.items() if one is not None}
 
 
 def _rings_for(cameras: Cameras, stack: ExitStack) -> dict[str, FrameRing]:
@@ -234,6 +347,11 @@ def with_noise_floor(tracking: TrackingSpec, displacement_p95_px: float) -> Trac
     """
     variance = (displacement_p95_px / P95_OF_SIGMA) ** 2
     return dataclasses.replace(tracking, floor_px2=[floor + variance for floor in tracking.floor_px2])
+
+
+def _channels(package: Package | None) -> int | None:
+    """Channels that a network takes; None where it is not known."""
+    return None if package is None else package.manifest.input.channels
 
 
 def _model(config: RunConfig) -> str:
@@ -296,6 +414,7 @@ def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
         "outputs": {o.name: dataclasses.asdict(o) for o, _ in opened.outputs},
         "inputs": {i.name: dataclasses.asdict(i) for i, _ in opened.inputs},
         "budget_ms": config.budget_ms,
+        "certificate": msgspec.to_builtins(opened.certification),
         "bare_forward_ms": dataclasses.asdict(bare_forward_ms(engine, clock)),
     }
 

@@ -149,23 +149,6 @@ def reserve_addresses(publish: PublishConfig, or_free: bool = False) -> Iterator
         yield bound
 
 
-def check_addresses(publish: PublishConfig) -> None:
-    """Check that the addresses of a run are free now.
-
-    Parameters
-    ----------
-    publish
-        The wanted addresses.
-
-    Raises
-    ------
-    UserError
-        With every address that cannot be had.
-    """
-    with reserve_addresses(publish):
-        pass
-
-
 def _key_problems(publish: PublishConfig) -> list[str]:
     if not publish.keys:
         return []

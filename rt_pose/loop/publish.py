@@ -1,10 +1,9 @@
 """Poses, predictions, events, acks, stats and frames over ZeroMQ; nothing here waits for a subscriber.
 
-A message is `[topic][header][buffer]`, serialised before the topic is sent; the header is msgpack or JSON. The loop thread owns the
-socket; messages made elsewhere (stats, meta, reduced frames) reach it through an outbox. The socket is an
-XPUB, which subscribers see as a PUB, but which also reports their subscriptions: pictures are made only where
-somebody subscribes.
-"""
+A message is `[topic][header][buffer]`, serialised before the topic is sent; the header is msgpack or JSON.
+The loop thread owns the socket; messages made elsewhere (stats, meta, reduced frames) reach it through an
+outbox. The socket is an XPUB, which subscribers see as a PUB, but which also reports their subscriptions:
+pictures are made only where somebody subscribes."""
 
 from __future__ import annotations
 

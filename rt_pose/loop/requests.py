@@ -10,6 +10,7 @@ import msgspec
 
 from rt_pose.errors import UserError, nearest
 from rt_pose.loop.publish import WIRE_VERSION
+from rt_pose.types import SwitchOrder
 
 IMMEDIATE_ORDERS = ("status", "meta", "emergency")
 """Answered without the loop."""
@@ -21,8 +22,10 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "block": ("name",),
     "set": ("parameter", "value"),
     "mark": ("text",),
+    "input": ("name", "state"),
 }
-"""Orders that the loop carries out, and what each takes."""
+"""Further orders, and what each takes. The loop carries them out, `input` excepted."""
+SWITCH_ORDERS: tuple[SwitchOrder, ...] = ("on", "off", "press")
 ORDERS = tuple(ARGUMENTS)
 LONGEST_REQUEST = 32 * 1024
 """Bytes of a message that are read at all."""

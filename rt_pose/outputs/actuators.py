@@ -17,7 +17,7 @@ from types import MappingProxyType
 from rt_pose.clock import Clock
 from rt_pose.decisions.decide import Rule
 from rt_pose.drivers import Output
-from rt_pose.outputs.output_thread import OutputThread, Recovery
+from rt_pose.outputs.output_thread import QUEUE_COMMANDS, OutputThread, Recovery
 from rt_pose.types import Ack, Command, Event, OutputInfo, OutputNotice
 
 SAFE_TIMEOUT_S = 0.5
@@ -82,6 +82,8 @@ def command_for(event: Event, rule: Rule) -> Command:
         message=do.message,
         ramp_up_us=do.ramp_up_us,
         ramp_down_us=do.ramp_down_us,
+        x=event.x if do.action == "aim" else None,
+        y=event.y if do.action == "aim" else None,
     )
 
 
@@ -131,20 +133,22 @@ class Actuators:
         for thread in self._threads.values():
             thread.start()
 
-    def submit(self, command: Command) -> str:
+    def submit(self, command: Command, most_waiting: int = QUEUE_COMMANDS) -> str:
         """Queue a command for its output's thread. Never waits.
 
         Parameters
         ----------
         command
             The command.
+        most_waiting
+            It is refused where its output has this many waiting already.
 
         Returns
         -------
         str
             Why it was refused; empty where it was taken.
         """
-        return self._threads[command.output].submit(command)
+        return self._threads[command.output].submit(command, most_waiting)
 
     def faults(self) -> dict[str, str]:
         """List the outputs that have failed.

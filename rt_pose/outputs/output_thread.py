@@ -78,13 +78,15 @@ class OutputThread:
         """Start the thread."""
         self._thread.start()
 
-    def submit(self, command: Command) -> str:
+    def submit(self, command: Command, most_waiting: int = QUEUE_COMMANDS) -> str:
         """Queue a command. Never waits.
 
         Parameters
         ----------
         command
             The command.
+        most_waiting
+            It is refused where this many are waiting already.
 
         Returns
         -------
@@ -96,9 +98,11 @@ class OutputThread:
         if self.fault:
             return f"output failed: {self.fault}"
         try:
+            if self._commands.qsize() >= most_waiting:
+                raise queue.Full
             self._commands.put_nowait(command)
         except queue.Full:
-            return f"{QUEUE_COMMANDS} commands are waiting for the output already"
+            return f"{min(most_waiting, QUEUE_COMMANDS)} commands are waiting for the output already"
         return ""
 
     def discard_queued(self, why: str) -> None:

@@ -17,7 +17,10 @@ _EXPLANATIONS = {
         "The camera's own counter skipped: these frames never reached the driver (or, of a recording or the "
         "simulated rig, the hand-over came more than a frame late)."
     ),
-    "camera": "The camera began these frames and they did not come whole: look at its cable, its bandwidth, its buffers.",
+    "camera": (
+        "The camera began these frames and they did not come whole: look at its cable, its bandwidth, its "
+        "buffers."
+    ),
     "recorder": "They were decided on as usual; only the film lacks them.",
 }
 MANY_DROPPED, MANY_MISSED = 0.01, 0.01

@@ -20,6 +20,8 @@ from rt_pose.reports.svg import Plot
 JSON_NAME = "hindsight.json"
 PAGE_NAME = "hindsight.html"
 COLOURS = {"hit": "green", "repeat": "orange", "false alarm": "red", "lost": "grey"}
+LINES = ("blue", "orange", "green", "grey")
+"""Colours of the cameras, where several are judged together."""
 PANEL_S = 30.0
 """Scene time that a panel shows; lines over a longer time could not be told apart."""
 MAX_PANELS = 12
@@ -109,6 +111,7 @@ def _panels(curve: Curve) -> list[Markup]:
     seconds = (curve.t_ns - t0) / NS_PER_S
     finite = curve.value[np.isfinite(curve.value)]
     limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    of_camera = np.zeros(len(curve.t_ns), np.int64) if curve.line is None else curve.line
     missed = {id(episode) for episode in curve.missed}
     panels = []
     for begin in np.arange(0.0, float(seconds[-1]) + 1e-9, PANEL_S):
@@ -123,7 +126,9 @@ def _panels(curve: Curve) -> list[Markup]:
                     first, last, "red" if id(episode) in missed else "green", f"true from {first:.3f} s"
                 )
         shown = (seconds >= begin) & (seconds <= end)
-        plot.line(seconds[shown], curve.value[shown], "blue", 1.1)
+        for number, colour in enumerate(LINES[: 1 + int(of_camera.max(initial=0))]):
+            of_line = shown & (of_camera % len(LINES) == number)
+            plot.line(seconds[of_line], curve.value[of_line], colour, 1.1)
         for event in curve.events:
             at = (event.t_effect_ns - t0) / NS_PER_S
             if begin <= at <= end:

@@ -8,15 +8,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 import cv2
+import msgspec
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS
+from rt_pose.config.rules import GeometryConfig, ZoneConfig
 from rt_pose.errors import UserError
 from rt_pose.records import EventRecord, Observation, TrackRecord
 from rt_pose.reports.events import OUTCOMES
 from rt_pose.reports.svg import circle, element, keypoint_colour, line, path_data
+from rt_pose.rules.geometry import make_geometry
+from rt_pose.rules.placed_zones import Corners, arrow_head, place_zones
+from rt_pose.rules.zones import Circle, Line, Point, Zone
 from rt_pose.session.read import Session
 from rt_pose.session.video_file import VideoTimes, read_times, read_video
 from rt_pose.types import Event
@@ -27,6 +32,8 @@ CROP_MARGIN, MIN_CROP = 1.5, 0.3
 """A strip shows 1.5 times what its keypoints span, and no less than 30 % of the frame's width."""
 MAX_IMAGE_WIDTH = 800
 JPEG_QUALITY = 82
+POINT_PX = 5.0
+"""Half of the cross that stands for a point."""
 TRAJECTORY_POINTS = 1500
 STEADY = {"vector_effect": "non-scaling-stroke"}
 """Attributes of lines that are as wide on a small picture as on a large one."""
@@ -68,8 +75,7 @@ class CameraPictures:
         ]
         self._tracks = tracks
         self._arrivals = np.array([o.stamps.t_arrival_ns for o in self.observations], np.int64)
-        zones = session.info.config.get("zones", {})
-        self._circles = {name: z["circle"] for name, z in zones.items() if z.get("circle")}
+        self._placed = _placed_zones(session, camera)
 
     @classmethod
     def of(cls, session: Session, camera: str) -> CameraPictures | None:
@@ -233,12 +239,41 @@ class CameraPictures:
                 yield circle(xy[n, k, 0], xy[n, k, 1], 3 * unit, name, **look)
 
     def _zones(self) -> list[Markup]:
-        look = {"fill": "none", "stroke": "#4dd0ff", "stroke_width": 1.5, "stroke_dasharray": "6 4"} | STEADY
-        return [circle(x, y, r, name, **look) for name, (x, y, r) in self._circles.items()]
+        return [_zone(name, zone, outline) for name, (zone, outline) in self._placed.items()]
 
     @staticmethod
     def _lost(track: TrackRecord) -> NDArray[np.bool_]:
         return np.array(track.lost, bool).reshape(track.xy.shape[:2])
+
+
+def _placed_zones(session: Session, camera: str) -> dict[str, tuple[Zone, Corners]]:
+    """The session's zones where the camera sees them; none where this program cannot read them."""
+    config = session.info.config
+    try:
+        zones = msgspec.convert(config.get("zones") or {}, dict[str, ZoneConfig])
+        measures = msgspec.convert(config.get("geometry") or {}, dict[str, GeometryConfig]).get(camera)
+        geometry = None if measures is None else make_geometry(measures, f"geometry.{camera}")
+    except (UserError, msgspec.ValidationError):
+        return {}
+    return place_zones(zones, geometry)
+
+
+def _zone(name: str, zone: Zone, outline: Corners) -> Markup:
+    look = {"fill": "none", "stroke": "#4dd0ff", "stroke_width": 1.5} | STEADY
+    if isinstance(zone, Circle) and not zone.metric:
+        return circle(zone.x, zone.y, zone.radius, name, stroke_dasharray="6 4", **look)
+    if isinstance(zone, Point):
+        x, y = outline[0]
+        size = POINT_PX
+        strokes = [[(x - size, y), (x + size, y)], [(x, y - size), (x, y + size)]]
+    elif isinstance(zone, Line):  # its head tells its right side from its left
+        start, stop = outline
+        strokes = [[start, stop], *([end, stop] for end in arrow_head(start, stop))]
+    else:
+        strokes = [[*outline, outline[0]]]
+        look["stroke_dasharray"] = "6 4"
+    way = "".join(path_data(*np.array(stroke).T) for stroke in strokes)
+    return element("path", element("title", name), d=way, **look)
 
 
 def chosen_events(events: Sequence[EventRecord], camera: str) -> list[EventRecord]:

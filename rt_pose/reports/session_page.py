@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.config.certificate import Certification
 from rt_pose.reports.advice import advice, drop_explanation
 from rt_pose.reports.events import EVENT_HEAD, event_rows
 from rt_pose.reports.pictures import CameraPictures
@@ -199,10 +200,13 @@ def _what_ran(session: Session, figures: dict[str, Any]) -> dict[str, dict[str, 
                 for name, c in info.cameras.items()
             ],
             "outputs": [
-                f"{name}: {o.driver}, acts after {o.delay_ms:g} ms" for name, o in info.outputs.items()
+                f"{name}: {o.driver}, acts after {o.delay_ms:g} ms"
+                + ("" if o.stated_delay_ms is None else f" (stated: {o.stated_delay_ms:g} ms)")
+                for name, o in info.outputs.items()
             ],
             "rules": [f"{rule['name']}: {rule.get('when', '')}" for rule in info.config.get("rules", [])],
         },
+        "Latency certificate": dict(_certificate(info.certificate)),
         "Engine": {key: value for key, value in figures["engine"].items() if not isinstance(value, dict)},
         "Model package": {
             "package": package.path,
@@ -213,3 +217,19 @@ def _what_ran(session: Session, figures: dict[str, Any]) -> dict[str, dict[str, 
         "Machine": info.machine,
         "Versions": info.versions,
     }
+
+
+def _certificate(found: Certification) -> Iterator[tuple[str, Any]]:
+    """What the latency certificates said, a line an output."""
+    if found.mode == "off":
+        yield "looked for", "no"
+        return
+    yield "where none holds", "the run does not arm" if found.mode == "require" else "a warning"
+    yield "what does not hold", found.problems
+    for output, c in found.used.items():
+        loop = f"; light to light P50 {c.loop_ms.p50:.2f}, P99 {c.loop_ms.p99:.2f} ms" if c.loop_ms else ""
+        yield (
+            f"{output}, seen by {c.camera}",
+            f"acts {c.delay_ms:.2f} ms after the command (n {c.n}, measured {c.date}, settings "
+            f"{c.settings_hash}){loop}",
+        )

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -108,6 +109,7 @@ def figures(session: Session) -> dict[str, Any]:
         "machine": info.machine,
         "versions": info.versions,
         "package": asdict(info.package),
+        "certificate": msgspec.to_builtins(info.certificate),
         "engine": {
             **info.engine,
             "bare_forward_ms": info.bare_forward_ms,

@@ -46,6 +46,7 @@ def bind(
     cameras: Sequence[str] = (),
     semantics: int = CURRENT,
     inputs: Sequence[str] = (),
+    individuals: int = 1,
 ) -> Condition:
     """Parse a condition and bind it to the keypoints and zones of a run.
 
@@ -67,6 +68,8 @@ def bind(
         What the condition means: see `rt_pose.rules.semantics`.
     inputs
         Names of the configuration's inputs.
+    individuals
+        How many the model tracks.
 
     Returns
     -------
@@ -81,13 +84,16 @@ def bind(
     """
     if semantics >= ONE_RIG:
         check_size(text, where)
-    terms = Terms(text, keypoints, zones, where, metric_scale or MetricScale(), cameras, semantics, inputs)
+    terms = Terms(
+        *(text, keypoints, zones, where, metric_scale or MetricScale()),
+        *(cameras, semantics, inputs, individuals),
+    )
     return _Binder(terms).whole(text, parse(text, where))
 
 
 class _Binder:
     def __init__(self, terms: Terms) -> None:
-        self._terms = terms
+        self._terms, self._slots = terms, terms.keypoints.slots
         self._nodes: list[QuadraturePoints] = []
 
     def whole(self, text: str, tree: Node) -> Condition:
@@ -101,12 +107,13 @@ class _Binder:
             predicate,
             measure,
             unit,
-            terms.slots,
+            terms.keypoints.slots,
             tuple(sorted(terms.needed)),
             terms.memories,
             self._nodes,
-            terms.camera,
+            terms.keypoints.camera,
             tuple(terms.inputs),
+            terms.keypoints.individual,
         )
 
     def _predicate(self, node: Node) -> BoundPredicate:
@@ -141,7 +148,7 @@ class _Binder:
         every = word == " and "
         merge, independent = (np.logical_and, all_of) if every else (np.logical_or, any_of)
         probabilities = []
-        for group in dependent_groups(parts, lambda s: self._terms.slots[s].keypoint):
+        for group in dependent_groups(parts, lambda s: self._slots[s].keypoints):
             if len(group) == 1:
                 probabilities.append(group[0].probability)
             elif all(part.exact for part in group):
@@ -158,7 +165,7 @@ class _Binder:
         )
 
     def _new_nodes(self, group: list[BoundPredicate], *, half: bool) -> QuadraturePoints:
-        nodes = QuadraturePoints(self._terms.slots, _slots(group), _moving(group), half)
+        nodes = QuadraturePoints(self._slots, _slots(group), _moving(group), half)
         self._nodes.append(nodes)
         return nodes
 
@@ -167,7 +174,7 @@ class _Binder:
     ) -> Callable[..., float]:
         if not slots:
             return deterministic(holds)
-        nodes = QuadraturePoints(self._terms.slots, slots, moving)
+        nodes = QuadraturePoints(self._slots, slots, moving)
         self._nodes.append(nodes)
         return by_quadrature(holds, nodes)
 

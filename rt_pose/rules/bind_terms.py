@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from rt_pose.errors import UserError, nearest
+from rt_pose.rules.keypoint_name import CENTROID
+from rt_pose.rules.keypoint_slots import KeypointSlots
 from rt_pose.rules.memory import Memory, Signal
 from rt_pose.rules.quantities import KINDS, Quantity, find_quantity, quantity_names
-from rt_pose.rules.samples import Slot, StateSamples
+from rt_pose.rules.samples import StateSamples
 from rt_pose.rules.semantics import CURRENT, ONE_RIG
 from rt_pose.rules.tokens import condition_error
 from rt_pose.rules.tree import Call, Chain, Name, Negative, Node, Number
@@ -57,6 +59,7 @@ class Terms:
         cameras: Sequence[str] = (),
         semantics: int = CURRENT,
         inputs: Sequence[str] = (),
+        individuals: int = 1,
     ) -> None:
         """Begin with nothing bound.
 
@@ -78,18 +81,18 @@ class Terms:
             What the condition means: see `rt_pose.rules.semantics`.
         inputs
             Names of the configuration's inputs.
+        individuals
+            How many the model tracks.
         """
         self._text, self._keypoints, self._zones, self._where = text, keypoints, zones, where
-        self._cameras, self._known_inputs = cameras, inputs
+        self._known_inputs = inputs
         self.inputs: list[str] = []
         """The inputs that it names."""
         self.circular = semantics >= ONE_RIG
         """Whether angles wrap, and `<` differs from `<=` where nothing is uncertain."""
-        self.camera = ""
-        """The camera that its keypoints name; empty for none."""
         self.units = UnitResolver(self.error, zones, metric_scale)
-        self.slots: list[Slot] = []
-        """The keypoints it looks at, each in px or in mm."""
+        self.keypoints = KeypointSlots(self.error, keypoints, cameras, individuals)
+        """The keypoints and centroids that it names."""
         self.memories: list[Callable[[], Memory]] = []
         """Makers of what its quantities keep from frame to frame."""
         self.needed: set[int] = set()
@@ -278,6 +281,10 @@ class Terms:
             Where there is no such quantity, or it takes another number of arguments.
         """
         quantity = find_quantity(call.name)
+        if quantity is None and call.name == CENTROID:
+            raise self.error(
+                call.place, "a centroid stands where a keypoint does, e.g. speed(centroid(nose, tail)) > 100"
+            )
         if quantity is None:
             hint = nearest(call.name, [*quantity_names(), *FUNCTIONS])
             raise self.error(call.place, f"unknown quantity '{call.name}'{hint}")
@@ -341,7 +348,7 @@ class Terms:
             if k in ("keypoint", "place") and isinstance(v, int)
         }
         if quantity.random:
-            self.needed |= {self.slots[s].keypoint for s in slots}
+            self.needed |= {k for s in slots for k in self.keypoints.slots[s].keypoints}
         bound = BoundArguments(
             tuple(values), tuple(says), frozenset(slots) if quantity.random else frozenset()
         )
@@ -358,8 +365,14 @@ class Terms:
             return self._signal(node, metric)
         if kind in ("angle", "frequency", "size", "time"):
             return self._constant(kind, node, metric, before)
+        if kind in ("keypoint", "place"):
+            bound = self.keypoints.bind(node, metric, self._zones if kind == "place" else ())
+            if bound is not None:
+                return bound
         if not isinstance(node, Name):
             raise self.error(node.place, f"expected {KINDS[kind]}, got a number or condition")
+        if kind == "keypoint":
+            raise self.keypoints.unknown("keypoint", node, self._keypoints)
         if kind == "input":
             return self._input(node), node.text
         if kind == "side":
@@ -367,48 +380,20 @@ class Terms:
                 hint = nearest(node.text, SIDES)
                 raise self.error(node.place, f"expected left or right, got '{node.text}'{hint}")
             return node.text, node.text
-        if kind == "keypoint" or (kind == "place" and self._without_camera(node) in self._keypoints):
-            return self._slot(node, metric), node.text
         return self._zone(kind, node, metric), node.text
-
-    def _slot(self, node: Name, metric: bool) -> int:
-        keypoint = self._without_camera(node)
-        if keypoint not in self._keypoints:
-            raise self._unknown("keypoint", node, self._keypoints)
-        if keypoint != node.text:
-            self._set_camera(node, node.text[len(keypoint) + 1 :])
-        slot = Slot(self._keypoints.index(keypoint), metric)
-        if slot not in self.slots:
-            self.slots.append(slot)
-        return self.slots.index(slot)
 
     def _input(self, node: Name) -> int:
         """The number of an input among those of the condition."""
         if node.text not in self._known_inputs:
-            raise self._unknown("input", node, list(self._known_inputs))
+            raise self.keypoints.unknown("input", node, list(self._known_inputs))
         if node.text not in self.inputs:
             self.inputs.append(node.text)
         return self.inputs.index(node.text)
 
-    def _without_camera(self, node: Name) -> str:
-        """The keypoint of `keypoint@camera`; one whose own name holds an @ is itself."""
-        return node.text if node.text in self._keypoints else node.text.partition("@")[0]
-
-    def _set_camera(self, node: Name, camera: str) -> None:
-        """Take in that the condition names a camera."""
-        if self._cameras and camera not in self._cameras:
-            hint = nearest(camera, self._cameras)
-            raise self.error(node.place, f"there is no camera '{camera}'{hint}")
-        if self.camera not in ("", camera):
-            raise self.error(
-                node.place, f"the condition looks at '{self.camera}' already; expected one camera a rule"
-            )
-        self.camera = camera
-
     def _zone(self, kind: str, node: Name, metric: bool) -> Zone:
         if node.text not in self._zones:
             valid = [*self._zones, *(self._keypoints if kind == "place" else ())]
-            raise self._unknown("keypoint or zone" if kind == "place" else "zone", node, valid)
+            raise self.keypoints.unknown("keypoint or zone" if kind == "place" else "zone", node, valid)
         zone = self._zones[node.text]
         fits = {"zone": (Circle, Box, Polygon), "line": (Line,), "place": (Circle, Box, Polygon, Line, Point)}
         if not isinstance(zone, fits[kind]):
@@ -441,10 +426,6 @@ class Terms:
         if kind == "time" and not 0.0 < value.constant <= LONGEST_WINDOW_S:
             raise self.error(node.place, f"expected a time above 0, up to {LONGEST_WINDOW_S:g} s")
         return value.constant, value.says
-
-    def _unknown(self, kind: str, node: Name, valid: list[str]) -> UserError:
-        hint = nearest(node.text, valid) if valid else f"; the configuration has no {kind}s"
-        return self.error(node.place, f"unknown {kind} '{node.text}'{hint}")
 
 
 def _bounds(quantity: Quantity, factor: float) -> tuple[float, float] | None:

@@ -37,6 +37,8 @@ class Condition:
     """The one that it names (`nose@top`); empty for none."""
     inputs: tuple[str, ...] = ()
     """Inputs that it names."""
+    individual: int | None = None
+    """The one that it names (`individual0.nose`); None for none."""
     _evaluators: dict[int, ConditionEvaluator] = field(default_factory=dict, repr=False)
 
     @property

@@ -184,11 +184,30 @@ def make_geometry(config: GeometryConfig, where: str) -> Geometry:
             raise UserError(f"{where}.mm_per_px: expected more than 0, got {config.mm_per_px}")
         homography = np.diag([config.mm_per_px, config.mm_per_px, 1.0])
     else:
-        homography = _matrix(config.homography, f"{where}.homography")
+        homography = homography_matrix(config.homography, f"{where}.homography")
     return Geometry(homography, None if config.lens is None else _lens(config.lens, f"{where}.lens"))
 
 
-def _matrix(rows: list[list[float]] | None, where: str) -> Matrix:
+def homography_matrix(rows: list[list[float]] | None, where: str) -> Matrix:
+    """Check a matrix of three rows of three.
+
+    Parameters
+    ----------
+    rows
+        As configured.
+    where
+        Place in the configuration, for messages.
+
+    Returns
+    -------
+    Matrix
+        (3, 3).
+
+    Raises
+    ------
+    UserError
+        Where it is no such matrix, or cannot be inverted.
+    """
     try:
         matrix = np.array(rows, dtype=np.float64)
     except ValueError:
@@ -201,7 +220,7 @@ def _matrix(rows: list[list[float]] | None, where: str) -> Matrix:
 
 
 def _lens(config: LensConfig, where: str) -> Lens:
-    matrix = _matrix(config.matrix, f"{where}.matrix")
+    matrix = homography_matrix(config.matrix, f"{where}.matrix")
     if min(matrix[0, 0], matrix[1, 1]) <= 0:
         raise UserError(f"{where}.matrix: expected focal lengths above 0 on its diagonal")
     if len(config.distortion) not in (4, 5) or not all(map(math.isfinite, config.distortion)):

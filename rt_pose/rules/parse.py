@@ -9,6 +9,7 @@ product     = factor { ("*" | "/") factor }
 factor      = "-" factor | number [ unit ] | call | "(" condition ")"
 call        = name "(" argument { "," argument } ")"
 argument    = name | condition
+name        = what `rt_pose.rules.keypoint_name` describes
 
 That a condition stands where a number is meant, or the other way round, is found when it is bound.
 """
@@ -53,6 +54,29 @@ def parse(text: str, where: str = "rule") -> Node:
     return _Parser(text, where).whole()
 
 
+def parse_point(text: str, where: str = "rule") -> Node:
+    """Parse a point made of keypoints: a sum in which keypoints stand where a condition has quantities.
+
+    Parameters
+    ----------
+    text
+        The point as written, e.g. `(nose + neck) / 2`.
+    where
+        Place of the point in the configuration, for messages.
+
+    Returns
+    -------
+    Node
+        Its tree.
+
+    Raises
+    ------
+    UserError
+        Where it cannot be read; with a caret under the place.
+    """
+    return _Parser(text, where, points=True).whole()
+
+
 def check_size(text: str, where: str) -> None:
     """Check that a condition is not too long to be evaluated for every frame.
 
@@ -77,8 +101,9 @@ def check_size(text: str, where: str) -> None:
 
 
 class _Parser:
-    def __init__(self, text: str, where: str) -> None:
+    def __init__(self, text: str, where: str, *, points: bool = False) -> None:
         self._text, self._where = text, where
+        self._points = points
         self._tokens = tokenise(text, where)
         self._i = 0
         self._depth = 0
@@ -175,6 +200,8 @@ class _Parser:
             return node
         if self._peek().kind == "number":
             return self._number()
+        if self._points:
+            return self._keypoint()
         return self._deeper(self._call)
 
     def _number(self) -> Number:
@@ -186,6 +213,13 @@ class _Parser:
             hint = nearest(token.unit, UNIT_NAMES)
             raise self._error(f"unknown unit '{token.unit}'{hint}", token.unit_place)
         return Number(value, token.unit, token.place)
+
+    def _keypoint(self) -> Name:
+        name = self._peek()
+        if name.kind != "name" or name.text in KEYWORDS:
+            raise self._error(f"expected a keypoint, or a number, got '{name.text}'")
+        self._next()
+        return Name(name.text, name.place)
 
     def _call(self) -> Call:
         name = self._peek()

@@ -7,7 +7,7 @@ one are evaluated together at the same points.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -279,7 +279,7 @@ def _bounds(known: list[float], every: bool) -> tuple[float, float]:
 
 
 def dependent_groups(
-    parts: Sequence[BoundPredicate], keypoint_of: Callable[[int], int]
+    parts: Sequence[BoundPredicate], keypoints_of: Callable[[int], Iterable[int]]
 ) -> list[list[BoundPredicate]]:
     """Divide parts into groups that share keypoints, each group independent of the others.
 
@@ -287,8 +287,8 @@ def dependent_groups(
     ----------
     parts
         The parts of a condition.
-    keypoint_of
-        The keypoint of a slot.
+    keypoints_of
+        The keypoints that a slot is made of.
 
     Returns
     -------
@@ -297,7 +297,7 @@ def dependent_groups(
     """
     groups: list[tuple[set[int], list[BoundPredicate]]] = []
     for part in parts:
-        keypoints, members = {keypoint_of(s) for s in part.slots}, [part]
+        keypoints, members = {k for s in part.slots for k in keypoints_of(s)}, [part]
         apart = []
         for group in groups:
             if group[0] & keypoints:

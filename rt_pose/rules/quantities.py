@@ -48,8 +48,8 @@ Kind = Literal[
     "input",
 ]
 KINDS: dict[str, str] = {
-    "keypoint": "a keypoint",
-    "place": "a keypoint or a zone",
+    "keypoint": "a keypoint or a centroid",
+    "place": "a keypoint, a centroid or a zone",
     "zone": "a circle, box or polygon",
     "line": "a line",
     "side": "left or right",

@@ -35,10 +35,17 @@ def length(x: Array, y: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A keypoint of the model, in px or in mm."""
+    """A keypoint of the model, or the centroid of several, in px or in mm."""
 
     keypoint: int
     metric: bool
+    others: tuple[int, ...] = ()
+    """Of a centroid: the further keypoints."""
+
+    @property
+    def keypoints(self) -> tuple[int, ...]:
+        """All that it is made of."""
+        return (self.keypoint, *self.others)
 
 
 @dataclass(slots=True)

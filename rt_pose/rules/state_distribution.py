@@ -1,4 +1,8 @@
-"""The state of a condition's keypoints at one time: Gaussians, in px and in mm, and quadrature points."""
+"""The state of a condition's keypoints at one time: Gaussians, in px and in mm, and quadrature points.
+
+Keypoints are independent of each other, as the filter has them. A centroid is the mean of some of them, so
+its covariance, also with its own keypoints, follows from theirs.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,8 @@ from rt_pose.rules.samples import Slot, StateSamples
 from rt_pose.types import FloatArray, Track
 
 Rows = list[list[float]]
+Spreads = dict[int, tuple[slice, NDArray[np.float64]]]
+"""By slot: the rows of the standard nodes that it depends on, and how."""
 
 
 class StateDistribution:
@@ -40,7 +46,12 @@ class StateDistribution:
         """By slot: x, y, vx, vy."""
         self.maps: list[NDArray[np.float64] | None] = [None] * len(slots)
         """By slot: derivative of its coordinates by those in px; None in px."""
+        self._members = [np.array(slot.keypoints) for slot in slots]
+        self._member_maps: dict[int, list[NDArray[np.float64] | None]] = {}
+        """By slot of a centroid: for each of its keypoints what `maps` holds for a slot."""
+        self._has_centroid = any(slot.others for slot in slots)
         self._covs: dict[int, Rows] = {}
+        self._covs_between: dict[tuple[int, int], Rows | None] = {}
         self._track: Track | None = None
         self._who = 0
 
@@ -58,10 +69,14 @@ class StateDistribution:
         """
         self._track, self._who = track, who
         self._covs.clear()
+        self._covs_between.clear()
         samples = self.samples
         samples.t_s = track.t_valid_ns / NS_PER_S
         for s, slot in enumerate(self._slots):
             k = slot.keypoint
+            if slot.others:
+                self._set_centroid(s, track, confidence)
+                continue
             mean = [*track.xy[who, k].tolist(), *track.velocity[who, k].tolist()]
             if slot.metric and self._geometry is not None:
                 mean, self.maps[s] = self._geometry.to_mm(mean)
@@ -69,6 +84,57 @@ class StateDistribution:
             self._values[s, :, 0] = mean
             samples.unseen_s[s] = float(track.seen_ms_ago[who, k]) / 1e3
             samples.confidence[s] = math.nan if confidence is None else float(confidence[who, k])
+
+    def _set_centroid(self, s: int, track: Track, confidence: FloatArray | None) -> None:
+        """Its mean is that of its keypoints, each in the slot's unit; it is as sure as the worst of them."""
+        members, who, samples = self._members[s], self._who, self.samples
+        states = np.hstack([track.xy[who, members], track.velocity[who, members]])  # (members, 4)
+        if self._slots[s].metric and self._geometry is not None:
+            mapped = [self._geometry.to_mm(state) for state in states.tolist()]
+            states = np.array([mean for mean, _ in mapped])
+            self._member_maps[s] = [to_mm for _, to_mm in mapped]
+        mean = states.mean(axis=0)
+        self.means[s] = mean.tolist()
+        self._values[s, :, 0] = mean
+        samples.unseen_s[s] = float(np.max(track.seen_ms_ago[who, members])) / 1e3
+        samples.confidence[s] = math.nan if confidence is None else float(np.min(confidence[who, members]))
+
+    def between(self, s: int, t: int) -> Rows | None:
+        """Compute the covariance between two slots.
+
+        Parameters
+        ----------
+        s, t
+            The slots.
+
+        Returns
+        -------
+        Rows or None
+            (4, 4) over [x, y, vx, vy], each in its slot's unit; None where they share no keypoint.
+        """
+        if (s, t) not in self._covs_between:
+            self._covs_between[s, t] = self._sum_shared(s, t)
+        return self._covs_between[s, t]
+
+    def _sum_shared(self, s: int, t: int) -> Rows | None:
+        """Over the keypoints that both are made of: these are independent of each other."""
+        first, second = self._slots[s].keypoints, self._slots[t].keypoints
+        shared = [k for k in first if k in second]
+        if not shared:
+            return None
+        total = np.zeros((4, 4))
+        for k in shared:
+            cov = self.cov_px(k)
+            to_s, to_t = self._map_of(s, first.index(k)), self._map_of(t, second.index(k))
+            cov = cov if to_s is None else to_s @ cov
+            total += cov if to_t is None else cov @ to_t.T
+        return (total / (len(first) * len(second))).tolist()
+
+    def _map_of(self, s: int, member: int) -> NDArray[np.float64] | None:
+        if not self._slots[s].others:
+            return self.maps[s]
+        maps = self._member_maps.get(s)
+        return None if maps is None else maps[member]
 
     def cov(self, s: int) -> Rows:
         """Compute the covariance of a slot.
@@ -84,6 +150,10 @@ class StateDistribution:
             (4, 4) over [x, y, vx, vy], in the slot's unit.
         """
         rows = self._covs.get(s)
+        if rows is None and self._slots[s].others:
+            rows = self.between(s, s)
+            assert rows is not None
+            self._covs[s] = rows
         if rows is None:
             cov = self.cov_px(self._slots[s].keypoint)
             to_mm = self.maps[s]
@@ -142,6 +212,8 @@ class StateDistribution:
             for (t, d), v in second.weights.items():
                 if s == t:
                     total += w * v * row[d]
+                elif self._has_centroid and (rows := self.between(s, t)) is not None:
+                    total += w * v * rows[c][d]
         return total
 
     def plane(self, form: Radial) -> tuple[tuple[float, float], tuple[float, float, float]]:
@@ -185,16 +257,22 @@ class QuadraturePoints:
             Whether half as many points do.
         """
         self._slots, self._used, self._half = slots, sorted(used), half
-        fast = {slots[s].keypoint for s in moving}
+        self._has_centroid = any(slots[s].others for s in self._used)
+        fast = {self._of(s) for s in moving}
         self._rows: dict[int, slice] = {}
-        """By keypoint: its rows among the standard normal nodes; two, or four where its velocity counts."""
+        """By keypoint (by slot where there is a centroid, which depends on its keypoints): its rows among the
+        standard normal nodes; two, or four where its velocity counts."""
         at = 0
-        for keypoint in dict.fromkeys(slots[s].keypoint for s in self._used):
-            size = 4 if keypoint in fast else 2
-            self._rows[keypoint] = slice(at, at + size)
+        for one in dict.fromkeys(self._of(s) for s in self._used):
+            size = 4 if one in fast else 2
+            self._rows[one] = slice(at, at + size)
             at += size
         self._dimensions = at
         self._samples: StateSamples | None = None
+
+    def _of(self, s: int) -> int:
+        """What has dimensions of its own: a slot's keypoint, or itself where there is a centroid."""
+        return s if self._has_centroid else self._slots[s].keypoint
 
     def prepare(self, where: str) -> None:
         """Compute the standard points and allocate the samples, where the rule is read.
@@ -236,13 +314,10 @@ class QuadraturePoints:
             self.prepare("condition")
         samples = self._samples
         assert samples is not None
-        factors = {k: self._factor(state, k) for k in self._rows}
+        spreads = self._joint_spreads(state) if self._has_centroid else self._spreads(state)
         for s in self._used:
-            keypoint = self._slots[s].keypoint
-            rows = self._rows[keypoint]
-            size = rows.stop - rows.start
-            lower, to_mm = factors[keypoint], state.maps[s]
-            spread = lower if to_mm is None else to_mm[:size, :size] @ lower
+            rows, spread = spreads[s]
+            size = len(spread)
             mean = state.means[s][:size]
             if not math.isfinite(sum(mean) + float(spread.sum())):
                 return None
@@ -253,6 +328,29 @@ class QuadraturePoints:
         samples.unseen_s, samples.confidence = state.samples.unseen_s, state.samples.confidence
         samples.inputs = state.samples.inputs
         return samples
+
+    def _spreads(self, state: StateDistribution) -> Spreads:
+        """Keypoints are independent: each has its own rows of the nodes."""
+        factors = {k: self._factor(state, k) for k in self._rows}
+        spreads: Spreads = {}
+        for s in self._used:
+            keypoint = self._slots[s].keypoint
+            rows, lower, to_mm = self._rows[keypoint], factors[keypoint], state.maps[s]
+            size = rows.stop - rows.start
+            spreads[s] = rows, lower if to_mm is None else to_mm[:size, :size] @ lower
+        return spreads
+
+    def _joint_spreads(self, state: StateDistribution) -> Spreads:
+        """A centroid depends on its keypoints: all slots share the rows of the nodes."""
+        joint = np.zeros((self._dimensions, self._dimensions))
+        for s in self._used:
+            for t in self._used:
+                rows = state.between(s, t)
+                if rows is not None:
+                    a, b = self._rows[s], self._rows[t]
+                    joint[a, b] = np.array(rows)[: a.stop - a.start, : b.stop - b.start]
+        lower, every = np.array(factor(joint.tolist())), slice(0, self._dimensions)
+        return {s: (every, lower[self._rows[s]]) for s in self._used}
 
     def _factor(self, state: StateDistribution, keypoint: int) -> NDArray[np.float64]:
         rows = self._rows[keypoint]

@@ -6,10 +6,14 @@ import re
 from dataclasses import dataclass
 
 from rt_pose.errors import UserError
+from rt_pose.rules.keypoint_name import QUOTED, QUOTES
 
 KEYWORDS = ("and", "or", "not")
+_PLAIN = r"[A-Za-z_][\w.-]*"
+# Without quotes the dots are sorted out where the model's own names are known.
+_NAME = rf"(?:{_PLAIN}(?:(?<=\.){QUOTED})?|{QUOTED}(?:\.(?:{QUOTED}|{_PLAIN}))?)(?:@(?:{QUOTED}|[\w.-]+))?"
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<name>[A-Za-z_][\w.-]*(?:@[\w.-]+)?)"
+    rf"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)|(?P<name>{_NAME})"
     r"|(?P<sign><=|>=|[<>(),+*/-]))",
     re.ASCII,
 )
@@ -79,7 +83,10 @@ def tokenise(text: str, where: str) -> list[Token]:
         match = _TOKEN.match(text, place)
         if match is None:
             place += len(text[place:]) - len(text[place:].lstrip())
-            raise condition_error(text, place, f"cannot read '{text[place]}' here", where)
+            what = (
+                "a quote that is not closed" if text[place] in QUOTES else f"cannot read '{text[place]}' here"
+            )
+            raise condition_error(text, place, what, where)
         kind = str(match.lastgroup)
         place = match.end()
         unit = _UNIT.match(text, place) if kind == "number" else None

@@ -5,7 +5,11 @@ Values are computed in base units: px or mm (which of the two is settled for eac
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
+
+from rt_pose.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class Unit:
 
 _LENGTH, _TIME, _ANGLE = Dimension(length=1), Dimension(time=1), Dimension(angle=1)
 _RADIAN = 57.29577951308232
+_LENGTH_TEXT = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([a-z]{1,2})\s*")
 _SIMPLE: dict[str, Unit] = {
     "px": Unit(_LENGTH, 1.0, False),
     "mm": Unit(_LENGTH, 1.0, True),
@@ -110,6 +115,35 @@ def unit_of(text: str) -> Unit | None:
     if per is None or per.dimension != _TIME:
         return None
     return Unit(unit.dimension.times(per.dimension, -1), unit.factor / per.factor, unit.metric)
+
+
+def read_length(text: str, where: str) -> tuple[float, bool]:
+    """Read a length with its unit, such as `3 mm`.
+
+    Parameters
+    ----------
+    text
+        A number and one of the units px, mm, cm, m.
+    where
+        Place in the configuration or the option, for messages.
+
+    Returns
+    -------
+    tuple[float, bool]
+        The length in px or mm, and whether it is in mm.
+
+    Raises
+    ------
+    UserError
+        Where it is no length above 0.
+    """
+    match = _LENGTH_TEXT.fullmatch(text) if isinstance(text, str) else None
+    unit = unit_of(match[2]) if match else None
+    if match is None or unit is None or unit.dimension != _LENGTH or not 0.0 < float(match[1]) < math.inf:
+        raise UserError(
+            f"{where}: expected a length above 0 with its unit, such as '3 mm' or '12 px', got {text!r}"
+        )
+    return float(match[1]) * unit.factor, bool(unit.metric)
 
 
 def _power(name: str, exponent: int) -> str:

@@ -67,6 +67,7 @@ class RunConsole(RunObserver):
         self._console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
         self._status: Status | None = None
         self._keys: KeyListener | None = None
+        self._press: Callable[[str], None] | None = None
 
     def __enter__(self) -> RunConsole:
         opening = "opening cameras and outputs, timing the network (half a minute or so) ..."
@@ -95,6 +96,10 @@ class RunConsole(RunObserver):
 
         self._keys = KeyListener(pressed)
 
+    def begin_inputs(self, press: Callable[[str], None]) -> None:
+        """See `RunObserver.begin_inputs`."""
+        self._press = press
+
     def ready(self, description: dict[str, Any]) -> None:
         """See `RunObserver.ready`."""
         show = self._console.print
@@ -106,9 +111,12 @@ class RunConsole(RunObserver):
             size = f"{camera['width']}x{camera['height']}x{camera['channels']}"
             show(f"camera {camera['name']}: {camera['driver']} {camera['serial']} {size}, {rate}")
         for output in description["outputs"].values():
-            show(f"output {output['name']}: {output['driver']} {output['serial']}, {output['delay_ms']:g} ms")
+            source = "" if output.get("stated_delay_ms") is None else " by its certificate"
+            delay = f"{output['delay_ms']:g} ms{source}"
+            show(f"output {output['name']}: {output['driver']} {output['serial']}, {delay}")
         if description["outputs"] and self._keys is not None and self._keys.active:
             show("space, x or Esc is the emergency stop: all outputs low at once, and disarmed")
+        self._listen_for_inputs(description.get("inputs", {}))
         addresses = description["addresses"]
         keys = addresses.get("keys", "")
         show(f"poses: {addresses['publish']}   control: {addresses['control']}   keys: {keys}")
@@ -133,6 +141,15 @@ class RunConsole(RunObserver):
     def warn(self, message: str) -> None:
         """See `RunObserver.warn`."""
         self._console.print(f"warning: {message}", style="yellow")
+
+    def _listen_for_inputs(self, inputs: dict[str, Any]) -> None:
+        names = {line["key"]: name for name, line in inputs.items() if line["key"]}
+        if self._keys is None or self._press is None or not names:
+            return
+        self._keys.listen_for({key.encode(): name for key, name in names.items()}, self._press)
+        if self._keys.active:
+            for key, name in names.items():
+                self._console.print(f"key {key}: input {name} ({inputs[name]['detail']})")
 
     def _update(self, text: str, failed: bool = False) -> None:
         if self._status is not None:

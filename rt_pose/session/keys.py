@@ -15,10 +15,10 @@ EMERGENCY_KEYS, ESCAPE = (b" ", b"x"), b"\x1b"
 
 
 class KeyListener:
-    """Calls `pressed` for each emergency key, in a thread of its own, until `close`.
+    """Calls `pressed` for each emergency key, and what `listen_for` was given, in a thread of its own.
 
-    Ctrl-C keeps its meaning. Where standard input is no terminal, or belongs to another job of the shell,
-    there are no keys: `active` is False.
+    It ends with `close`. Ctrl-C keeps its meaning. Where standard input is no terminal, or belongs to
+    another job of the shell, there are no keys: `active` is False.
     """
 
     def __init__(self, pressed: Callable[[], None]) -> None:
@@ -30,6 +30,8 @@ class KeyListener:
             Called in the listener's thread.
         """
         self._pressed = pressed
+        self._names: dict[bytes, str] = {}
+        self._other_pressed: Callable[[str], None] = _ignore
         self._fd = sys.stdin.fileno() if _is_terminal() else -1
         self.active = self._fd >= 0 and self._is_ours()
         if not self.active:
@@ -39,6 +41,18 @@ class KeyListener:
         self._wake_read, self._wake_write = os.pipe()
         self._thread = threading.Thread(target=self._run, name="rt-pose-keys", daemon=True)
         self._thread.start()
+
+    def listen_for(self, names: dict[bytes, str], pressed: Callable[[str], None]) -> None:
+        """Listen for further keys; an emergency key that comes with them goes first, alone.
+
+        Parameters
+        ----------
+        names
+            What each key is for; keys are single bytes, none of them an emergency key.
+        pressed
+            Called with the name of what a pressed key is for, in the listener's thread.
+        """
+        self._names, self._other_pressed = names, pressed
 
     def close(self) -> None:
         """Give the terminal back as it was. May be called twice."""
@@ -65,6 +79,10 @@ class KeyListener:
                 return  # the terminal is gone
             if keys == ESCAPE or any(key in keys for key in EMERGENCY_KEYS):
                 self._pressed()
+            elif not keys.startswith(ESCAPE):
+                for key in keys:
+                    if name := self._names.get(bytes([key])):
+                        self._other_pressed(name)
 
     def _is_ours(self) -> bool:
         """Whether we are the terminal's foreground job."""
@@ -79,3 +97,7 @@ def _is_terminal() -> bool:
         return sys.stdin.isatty()
     except (AttributeError, ValueError):  # closed, or none at all
         return False
+
+
+def _ignore(name: str) -> None:
+    """Nothing is done about a key before `listen_for`."""

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BufferedWriter
 from pathlib import Path
-from typing import Any
+from typing import IO, cast
 
 import msgspec
 from mcap.data_stream import ReadDataStream
@@ -48,14 +48,14 @@ _DAMAGE = (McapError, struct.error, ValueError, KeyError, OverflowError)
 """What bytes that are not what they should be can lead to."""
 
 
-class _HashedFile(io.RawIOBase):
+class _HashedFile:
     """A file that is only appended to, with the hash of all that is in it."""
 
     def __init__(self, file: BufferedWriter) -> None:
         self._file, self._hash = file, hashlib.sha256()
         self.length = 0
 
-    def write(self, data: Any) -> int:
+    def write(self, data: bytes) -> int:
         self._hash.update(data)
         self.length += len(data)
         return self._file.write(data)
@@ -67,15 +67,13 @@ class _HashedFile(io.RawIOBase):
         return self.length
 
     def flush(self) -> None:
-        if not self._file.closed:
-            self._file.flush()
+        self._file.flush()
 
     def fileno(self) -> int:
         return self._file.fileno()
 
     def close(self) -> None:
         self._file.close()
-        super().close()
 
 
 class LogWriter:
@@ -92,7 +90,10 @@ class LogWriter:
         self._path = path
         self._file = _HashedFile(path.open("xb"))
         self._writer = Writer(
-            self._file, CHUNK_BYTES, compression=CompressionType.NONE, index_types=IndexType.CHUNK
+            cast("IO[bytes]", self._file),
+            CHUNK_BYTES,
+            compression=CompressionType.NONE,
+            index_types=IndexType.CHUNK,
         )
         self._writer.start(profile="rt-pose", library="rt-pose")
         # Every topic has its channel from the start and is named here too, outside of all chunks: none can be

@@ -3,8 +3,8 @@
 Over the link to the supervisor go, in this order: ("refused", message) or ("ready", description); then, after
 the supervisor's ("go", nothing), ("stats", map) twice a second; ("stopping", nothing) before the outputs are
 made safe, ("ending", what failed in that) after it and once more when the cameras have stopped; last
-("ended", summary). The supervisor may send ("stop", why) and ("emergency", why) at any time; its death
-counts as both.
+("ended", summary). The supervisor may send ("stop", why), ("emergency", why) and ("input", (name, when)), for
+a press of its key, at any time; its death counts as the first two.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ def main(
     try:
         link.send(("ready", assembled.description))
         order, content = link.recv()
+        while order == "input":  # a key that was pressed too early
+            order, content = link.recv()
         if order != "go":
             _send(link, ("refused", f"the run was stopped before its first frame ({content})"))
             return
@@ -181,6 +183,9 @@ def _listen(link: Connection, assembled: Assembled) -> None:
             break
         if kind == "emergency":
             assembled.control.emergency(why)
+        elif kind == "input":
+            name, t_ns = why
+            assembled.control.switch(name, "press", t_ns)
         elif kind == "stop":
             stop = True
             assembled.control.inbox.append(Order("stop", origin=why))

@@ -24,6 +24,7 @@ ORDER_USAGE = {
     "block": "order block NAME",
     "set": "order set PARAMETER VALUE, e.g. order set rules.reach.probability 0.9",
     "mark": "order mark TEXT",
+    "input": "order input NAME on, off or press",
 }
 """Orders that take words, and how they are written."""
 
@@ -75,6 +76,8 @@ def arguments(do: str, words: Sequence[str]) -> dict[str, Any]:
         return args
     if do == "block" and len(words) == 1:
         return {"name": words[0]}
+    if do == "input" and len(words) == 2:
+        return {"name": words[0], "state": words[1]}
     if do == "set" and len(words) == 2:
         return {"parameter": words[0], "value": _value(words[1])}
     if do in ORDER_USAGE:

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.config.certificate import Certification
 from rt_pose.errors import UserError
 from rt_pose.records import (
     TOPICS,
@@ -26,6 +27,7 @@ from rt_pose.records import (
     Observation,
     Record,
     StatsRecord,
+    SyncRecord,
     TrackRecord,
     Truth,
     decode,
@@ -105,6 +107,8 @@ class SessionInfo:
     """What it is known to lack, a clause each."""
     summary: dict[str, Any] = field(default_factory=dict)
     """The loop's last counts."""
+    certificate: Certification = field(default_factory=Certification)
+    """What the latency certificates of the rig meant for the run."""
     started_in: str = ""
     """The folder in which the run was started, to which relative paths of its configuration refer."""
 
@@ -135,6 +139,8 @@ class Session:
     end: End | None
     notices: list[NoticeRecord] = field(default_factory=list)
     edges: list[EdgeRecord] = field(default_factory=list)
+    sync: list[SyncRecord] = field(default_factory=list)
+    """Pulses for other recordings."""
     skipped: list[str] = field(default_factory=list)
     """Damaged parts of the log that were passed over."""
 
@@ -194,6 +200,7 @@ class Session:
             end=ends[-1] if ends else None,
             notices=by_kind[NoticeRecord],
             edges=by_kind[EdgeRecord],
+            sync=by_kind[SyncRecord],
             skipped=gaps.skipped,
         )
 

@@ -49,7 +49,9 @@ NICENESS = 10
 _FRAME, _END = b"frame", b"end"
 
 
-def main(session_dir: str, endpoint: str, codec: Codec | None = "h264", reports: Connection | None = None) -> None:
+def main(
+    session_dir: str, endpoint: str, codec: Codec | None = "h264", reports: Connection | None = None
+) -> None:
     """Record until the loop ends; the target of a spawned process.
 
     Parameters

@@ -12,6 +12,7 @@ from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.session import record
 from rt_pose.session.log_file import LOG_NAME, REMOVED, count_records
 from rt_pose.session.recorder_report import RecorderReport, decode_report
+from rt_pose.session.video_file import Codec
 
 SILENT_S = 3.0
 """So long after its last report a recorder counts as hanging."""

@@ -27,13 +27,13 @@ from rt_pose.clock import Clock
 from rt_pose.config.build import duration_ns
 from rt_pose.config.schema import RunConfig
 from rt_pose.delivery import count_failures, format_failures
-from rt_pose.errors import ExitCode, UserError, collect_errors
+from rt_pose.errors import ErrorCollector, ExitCode, UserError
 from rt_pose.files import check_folder
 from rt_pose.loop.key_files import remove_left_by
-from rt_pose.loop.ports import check_addresses
 from rt_pose.rules.semantics import CURRENT
 from rt_pose.session import loop_process
 from rt_pose.session.describe import machine, uuid7, versions
+from rt_pose.session.disk import check_disk
 from rt_pose.session.folder import SessionFolder, in_use
 from rt_pose.session.locks import temporary_folder
 from rt_pose.session.log_file import LOG_NAME
@@ -116,6 +116,15 @@ class RunObserver:
             The immediate stop; it takes the name of who calls it, and may be called from any thread.
         """
 
+    def begin_inputs(self, press: Callable[[str], None]) -> None:
+        """Take what switches an input whose key was pressed; called before `ready`.
+
+        Parameters
+        ----------
+        press
+            Takes the name of the input; from any thread.
+        """
+
     def ready(self, description: dict[str, Any]) -> None:
         """Take note that everything is open; frames come next.
 
@@ -181,11 +190,12 @@ def run_session(
     """
     observer = observer or RunObserver()
     config = with_yoke_times(config)
-    collect_errors(lambda: _check_place(out, config), lambda: check_addresses(config.publish))
+    errors = ErrorCollector()
+    errors.run(lambda: _check_place(out, config))
     # A path of its own and short: an ipc address may have no more than 107 bytes.
     with temporary_folder() as folder:
         recorded = None if out is None else _Recorded(out, f"ipc://{folder}/records")
-        return _run(config, recorded, register, clock, observer)
+        return _run(config, recorded, register, clock, observer, errors)
 
 
 def _run(
@@ -194,6 +204,7 @@ def _run(
     register: Callable[[], None],
     clock: Clock,
     observer: RunObserver,
+    errors: ErrorCollector,
 ) -> RunResult:
     spawn = multiprocessing.get_context("spawn")
     session_id = uuid7(clock)
@@ -208,8 +219,14 @@ def _run(
     loop.start()
     theirs.close()
     try:
-        description = _await_ready(ours, loop)
+        description = errors.run(lambda: _await_ready(ours, loop))
+        if recorded is not None and description is not None and not errors.messages:
+            cameras = description["cameras"]
+            errors.run(lambda: check_disk(recorded.folder, config, cameras, clock))
+        errors.check()
+        assert description is not None
         observer.begin(lambda who: link.send("emergency", who))
+        observer.begin_inputs(lambda name: link.send("input", (name, clock.now_ns())))
         observer.ready(description)
         supervision = _Supervision(
             config, recorded, session_id, description, clock, observer, loop, link, register
@@ -345,6 +362,8 @@ class _Supervision:
             self._watchdog.expect_start()
             self._supervise()
             self._make_safe(standby)
+            if refusal := self._no_frame():
+                raise UserError(refusal)
         except UserError as error:
             refused = True
             raise self._explained(error) from error
@@ -372,6 +391,13 @@ class _Supervision:
         problems = standby.make_safe()
         for problem in problems or ["the loop died with its outputs open; they were made safe"]:
             self._warn(problem)
+
+    def _no_frame(self) -> str:
+        """Why no camera has delivered a frame; empty where one has, or where none has failed."""
+        summary = self._summary
+        if not summary or not summary["faults"] or any(c["captured"] for c in summary["cameras"].values()):
+            return ""
+        return f"the run was refused: {summary['reason']}"
 
     def _begin_session(self, to: _Recorded) -> None:
         self._folder = SessionFolder.claim(to.folder, self._info)
@@ -454,7 +480,8 @@ class _Supervision:
             if name not in self._lost_cameras:
                 within = self._config.cameras[name].reconnect
                 self._warn(
-                    f"camera '{name}' is gone: {why}; disarmed, outputs are safe; it is opened again for {within}"
+                    f"camera '{name}' is gone: {why}; disarmed, outputs are safe; it is opened again for "
+                    f"{within}"
                 )
         for name in self._lost_cameras.keys() - lost.keys():
             self._warn(f"camera '{name}' is back; `arm` lets rules fire again")
@@ -487,6 +514,10 @@ class _Supervision:
         refused = summary.get("records_refused", 0)
         if refused:
             self._warn(f"{refused} records did not reach the recorder")
+        if lost := summary.get("sync", {}).get("failed"):
+            self._warn(
+                f"{lost} of {summary['sync']['pulses']} sync pulses were not carried out; the log says why"
+            )
         for sentence in format_failures(summary.get("deliveries", {})):
             self._warn(sentence)
         if self._folder is not None:

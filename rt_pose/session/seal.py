@@ -1,9 +1,8 @@
 """`seal.json`: what a session's files were when its run ended, signed where a key is given.
 
-The log proves itself by its chain; the seal closes it, and covers the films, their tables and `session.json` as
-well. Reports, hindsight, alignment and exports lie beside these and leave the seal whole. Only a run writes
-one, at its end: a session that was killed has none.
-"""
+The log proves itself by its chain; the seal closes it, and covers the films, their tables and `session.json`
+as well. Reports, hindsight, alignment and exports lie beside these and leave the seal whole. Only a run
+writes one, at its end: a session that was killed has none."""
 
 from __future__ import annotations
 
@@ -201,7 +200,9 @@ def read_private_key(key_file: str) -> Any:
     except OSError as error:
         raise UserError(f"record.sign_with: {key_file} cannot be read ({error.strerror}); {make}") from error
     except (ValueError, TypeError) as error:
-        raise UserError(f"record.sign_with: {key_file} is no private key without a password; {make}") from error
+        raise UserError(
+            f"record.sign_with: {key_file} is no private key without a password; {make}"
+        ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise UserError(f"record.sign_with: expected an Ed25519 key, got another kind in {key_file}; {make}")
     return key
@@ -294,5 +295,7 @@ def read_seal(folder: Path) -> Seal | None:
     except (OSError, msgspec.MsgspecError) as error:
         raise UserError(f"session {folder}: {SEAL_NAME} is damaged: {error}") from error
     if seal.seal != SEAL_VERSION:
-        raise UserError(f"session {folder}: {SEAL_NAME} is of version {seal.seal}; this rt-pose reads {SEAL_VERSION}")
+        raise UserError(
+            f"session {folder}: {SEAL_NAME} is of version {seal.seal}; this rt-pose reads {SEAL_VERSION}"
+        )
     return seal

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import av
 import numpy as np
@@ -87,7 +87,7 @@ class VideoWriter:
     def _add_stream(self, codec: Codec, rate_hz: float | None) -> VideoStream:
         rate = round(min(max(rate_hz or DEFAULT_RATE_HZ, 1), MAX_RATE_HZ))
         name, options = ("libx264", _X264) if codec == "h264" else ("ffv1", _FFV1)
-        stream: VideoStream = self._container.add_stream(name, rate=rate, options=dict(options))
+        stream = cast(VideoStream, self._container.add_stream(name, rate=rate, options=dict(options)))
         stream.height, stream.width = self._picture.height, self._picture.width
         stream.pix_fmt = "yuv420p" if codec == "h264" else self._picture.format.name
         stream.codec_context.thread_count = 1
@@ -113,9 +113,9 @@ class VideoWriter:
                 pixels[:, -channels:] = pixels[:, -2 * channels : -channels]
             if self._odd[1]:
                 pixels[-1] = pixels[-2]
-        else:  # green, blue and red have a plane each
-            for plane, colour in zip(self._planes, (1, 2, 0), strict=True):
-                plane[:, :width] = image[..., colour]
+        else:  # four bytes a pixel, blue first
+            plane = self._planes[0]
+            plane.reshape(height, plane.shape[1] // 4, 4)[:, :width, :3] = image[..., ::-1]
         self._picture.pts = self._rows
         self._container.mux(self._stream.encode(self._picture))
         exposure = "" if stamps.t_exposure_ns is None else stamps.t_exposure_ns
@@ -139,7 +139,7 @@ class VideoWriter:
 def _picture(height: int, width: int, channels: int, codec: Codec) -> tuple[VideoFrame, tuple[bool, bool]]:
     """The encoder's frame, and whether it is wider and higher than the camera's by one pixel."""
     if codec == "ffv1":
-        picture, odd = VideoFrame(width, height, "gbrp" if channels == 3 else "gray"), (False, False)
+        picture, odd = VideoFrame(width, height, "bgr0" if channels == 3 else "gray"), (False, False)
         picture.color_range = ColorRange.JPEG
         return picture, odd
     # 4:2:0 has chroma for whole pairs of pixels only: an odd picture is padded, the reader cuts it.

@@ -147,7 +147,9 @@ class Arena(pg.GraphicsLayoutWidget):
             self.view.addItem(item, ignoreBounds=True)
         self._names = [self._name(text, i, len(meta.keypoints)) for i, text in enumerate(meta.keypoints)]
         if camera in meta.cameras:
-            self._fit(meta.cameras[camera].width, meta.cameras[camera].height)
+            shown = meta.cameras[camera]
+            x, y = shown.offset_xy
+            self._fit(QRectF(x - 0.5, y - 0.5, shown.width, shown.height))
 
     def clear_session(self) -> None:
         """Show nothing, as before the first message."""

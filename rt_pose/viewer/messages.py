@@ -39,6 +39,8 @@ class CameraMeta(msgspec.Struct):
     height: int
     channels: int = 1
     rate_hz: float | None = None
+    offset_xy: tuple[int, int] = (0, 0)
+    """Place of its top-left pixel on the sensor, px."""
 
 
 class Meta(Header):
@@ -82,6 +84,8 @@ class PoseHeader(Header):
     data: list[list[list[float | None]]] | None = None
     """The values themselves, of a publisher that sends JSON."""
     latency_ms: LatencyMs = msgspec.field(default_factory=LatencyMs)
+    age_ns: int | None = None
+    """From the exposure, or the arrival where the camera gives none, to the publication."""
 
 
 class FrameHeader(Header):
@@ -167,6 +171,8 @@ class StatsBody(msgspec.Struct):
     output_failed: bool = False
     """Whether an output has failed of which nothing more may be shown while the run goes on."""
     output_faults: dict[str, str] = {}
+    cameras_lost: dict[str, str] = {}
+    """Cameras that are gone and may come back, and why."""
     lost_tracks: int = 0
     records_refused: int = 0
 
@@ -190,6 +196,8 @@ class PoseMessage:
     """(N, K, 2) px/s."""
     lost: NDArray[np.bool_]
     """(N, K)."""
+    confidence: NDArray[np.float32] | None = None
+    """(N, K) 0..1, the network's own; None where it is not published."""
 
 
 @dataclass(slots=True)
@@ -293,6 +301,7 @@ def _pose(header: PoseHeader, buffer: bytes) -> PoseMessage:
         _columns(values, header.fields, ("sxx", "sxy", "syy")),
         _columns(values, header.fields, ("vx", "vy")),
         lost,
+        values[:, :, header.fields.index("p")] if "p" in header.fields else None,
     )
 
 

@@ -108,10 +108,13 @@ def _outputs(stats: StatsBody | None) -> Reading:
     )
     lines += [f"last failure: {stats.last_failure}"] * bool(stats.last_failure)
     lines += [f"output '{name}' failed: {fault}" for name, fault in stats.output_faults.items()]
+    lines += [f"camera '{name}' is gone: {why}" for name, why in stats.cameras_lost.items()]
     lines += ["an output failed; which one is told after the run"] * stats.output_failed
     hint = "\n".join(lines)
     if failed or stats.output_failed or stats.output_faults:
         return Reading(f"{failed} FAILED" if failed else "FAILED", "bad", hint)
+    if stats.cameras_lost:
+        return Reading("CAMERA GONE", "bad", hint)
     return Reading("ARMED", "warn", hint) if stats.armed else Reading("disarmed", "muted", hint)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import zmq
@@ -21,7 +22,9 @@ DRAIN_LIMIT = 4000
 class Subscription:
     """Everything that a publisher sends. Use it from one thread; `close` it, or use it in a `with`."""
 
-    def __init__(self, address: str, keys: Path | None = None) -> None:
+    def __init__(
+        self, address: str, keys: Path | None = None, topics: Sequence[str] = ("",), verb: str = "view"
+    ) -> None:
         """Connect to an address, where no publisher need be yet.
 
         Parameters
@@ -30,6 +33,10 @@ class Subscription:
             ZeroMQ address of the publisher.
         keys
             The client's file of `rt-pose keys`, for a publisher of another machine.
+        topics
+            Beginnings of the topics that are wanted; all where it is not given.
+        verb
+            The verb that wants them, the beginning of messages.
 
         Raises
         ------
@@ -39,20 +46,21 @@ class Subscription:
         self.address = address
         self.unreadable = 0
         self.last_problem = ""
-        client = None if is_local(address) else _keys_for(address, keys)
+        client = None if is_local(address) else _keys_for(address, keys, verb)
         self._context = zmq.Context(io_threads=1)
         self._socket = self._context.socket(zmq.SUB)
         self._socket.set(zmq.LINGER, 0)
         self._socket.set(zmq.RCVHWM, RECEIVE_HIGH_WATER)
         if client is not None:
             client.secure(self._socket)
-        self._socket.subscribe(b"")
+        for topic in topics:
+            self._socket.subscribe(topic)
         try:
             self._socket.connect(address)
         except zmq.ZMQError as error:
             self.close()
             raise UserError(
-                f"view: cannot connect to {address!r} ({error}); "
+                f"{verb}: cannot connect to {address!r} ({error}); "
                 "expected an address such as tcp://127.0.0.1:5790 (`publish.address` of the run)"
             ) from error
 
@@ -87,18 +95,33 @@ class Subscription:
                 messages.append(message)
         return messages
 
+    def wait(self, timeout_ms: int) -> bool:
+        """Wait for a message.
+
+        Parameters
+        ----------
+        timeout_ms
+            How long at most.
+
+        Returns
+        -------
+        bool
+            Whether there is one.
+        """
+        return bool(self._socket.poll(timeout_ms))
+
     def close(self) -> None:
         """Disconnect. May be called twice."""
         self._socket.close()
         self._context.term()
 
 
-def _keys_for(address: str, keys: Path | None) -> ClientKeys | None:
+def _keys_for(address: str, keys: Path | None, verb: str) -> ClientKeys | None:
     if not re.fullmatch(r"tcp://.+:\d+", address):
         return None  # connecting says what is wrong with it
     if keys is None:
         raise UserError(
-            f"view: {address} is another machine's and wants keys: give the client's file that `rt-pose "
+            f"{verb}: {address} is another machine's and wants keys: give the client's file that `rt-pose "
             "keys` made there as `--keys FILE`"
         )
-    return read_keys(keys, ClientKeys, "view")
+    return read_keys(keys, ClientKeys, verb)

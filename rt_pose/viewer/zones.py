@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import msgspec
-import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QPainterPath, QPolygonF
@@ -13,25 +12,21 @@ from PySide6.QtWidgets import QGraphicsItem, QGraphicsPathItem
 
 from rt_pose.config.rules import GeometryConfig
 from rt_pose.errors import UserError
+from rt_pose.rules import placed_zones
 from rt_pose.rules.geometry import Geometry, make_geometry
-from rt_pose.rules.zones import Line, Point, Zone, make_zones
+from rt_pose.rules.placed_zones import Corners, arrow_head
+from rt_pose.rules.zones import Line, Point, Zone
 from rt_pose.viewer import style
 from rt_pose.viewer.messages import Meta
 
-Corners = list[tuple[float, float]]
 POINT_PX = 7.0
 """Half of the cross that stands for a point, frame px."""
-HEAD_SHARE, HEAD_MOST_PX = 0.2, 12.0
-"""Length of a line's arrow head, of the line and at most."""
 SIDE_PX = 14.0
 """How far from a line the names of its sides stand."""
 
 
 def place_zones(meta: Meta, camera: str) -> dict[str, tuple[Zone, Corners]]:
     """Place the zones of a session on the picture of a camera.
-
-    Left out is what cannot be placed: a shape that this viewer does not know, a zone in mm on a camera
-    without a geometry, or one that the camera cannot see.
 
     Parameters
     ----------
@@ -43,22 +38,9 @@ def place_zones(meta: Meta, camera: str) -> dict[str, tuple[Zone, Corners]]:
     Returns
     -------
     dict[str, tuple[Zone, Corners]]
-        Each zone by name, with its outline in px of the camera's full frame.
+        See `rt_pose.rules.placed_zones.place_zones`.
     """
-    geometry = _geometry(meta, camera)
-    placed = {}
-    for name, config in meta.zones.items():
-        try:
-            zone = make_zones({name: config}, "meta")[name]
-        except UserError:
-            continue
-        outline = zone.outline()
-        if zone.metric:
-            with np.errstate(all="ignore"):
-                outline = [] if geometry is None else [geometry.to_px(x, y) for x, y in outline]
-        if outline and np.isfinite(outline).all():
-            placed[name] = (zone, outline)
-    return placed
+    return placed_zones.place_zones(meta.zones, _geometry(meta, camera))
 
 
 def zone_items(name: str, zone: Zone, outline: Corners) -> list[QGraphicsItem]:
@@ -96,12 +78,11 @@ def _line_items(name: str, start: tuple[float, float], stop: tuple[float, float]
     if length == 0.0:
         return []
     ux, uy = (x2 - x1) / length, (y2 - y1) / length
-    head = min(HEAD_SHARE * length, HEAD_MOST_PX)
     path = QPainterPath(QPointF(x1, y1))
     path.lineTo(x2, y2)
-    for side in (1.0, -1.0):
+    for end in arrow_head(start, stop):
         path.moveTo(x2, y2)
-        path.lineTo(x2 - head * (ux - 0.5 * side * uy), y2 - head * (uy + 0.5 * side * ux))
+        path.lineTo(*end)
     mx, my = 0.5 * (x1 + x2), 0.5 * (y1 + y2)
     sides = [
         _text(text, mx - side * SIDE_PX * uy, my + side * SIDE_PX * ux, anchor=(0.5, 0.5))

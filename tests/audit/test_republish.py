@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 import zmq
+from support.free_port import free_address
 from support.live_run import config, run
 from support.tiny_package import make_tiny_package
 
@@ -28,7 +28,9 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
     return Session.read(folder / "session")
 
 
-def listen(address: str, found: list[tuple[str, dict[str, Any], bytes]], ended: threading.Event) -> threading.Thread:
+def listen(
+    address: str, found: list[tuple[str, dict[str, Any], bytes]], ended: threading.Event
+) -> threading.Thread:
     def take() -> None:
         with zmq.Context.instance().socket(zmq.SUB) as socket:
             socket.setsockopt(zmq.SUBSCRIBE, b"")
@@ -45,7 +47,7 @@ def listen(address: str, found: list[tuple[str, dict[str, Any], bytes]], ended: 
 
 
 def test_what_was_logged_is_published_again_at_its_pace(session: Session) -> None:
-    address, ended = "tcp://127.0.0.1:5798", threading.Event()
+    address, ended = free_address(), threading.Event()
     found: list[tuple[str, dict[str, Any], bytes]] = []
     listener = listen(address, found, ended)
     clock = HostClock()

@@ -13,6 +13,7 @@ from bench.hygiene import Options, collections, measure, table
 from rt_pose.errors import UserError
 
 
+@pytest.mark.alone
 def test_what_a_frame_allocates_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hygiene, "WARM_UP", 20)
     monkeypatch.setattr(hygiene, "PEAK_FRAMES", 20)

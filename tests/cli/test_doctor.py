@@ -17,6 +17,7 @@ from rt_pose.cli import doctor
 from rt_pose.cli.doctor import Check
 from rt_pose.cli.main import main
 from rt_pose.clock import HostClock
+from rt_pose.drivers import registry, search
 from rt_pose.errors import UserError
 
 
@@ -62,7 +63,7 @@ def test_a_driver_that_fails_in_looking_hides_no_other(
             raise OSError("the vendor's library is of another architecture")
 
     rigs.register()
-    monkeypatch.setitem(drivers._CAMERAS, "broken", Broken)
+    monkeypatch.setitem(registry._CAMERAS, "broken", Broken)
     status, checks = by_name(capsys)
     assert status == 0
     assert "another architecture" in str(checks["camera broken"]["remedy"])
@@ -107,8 +108,8 @@ def test_whatever_a_driver_does_in_looking_the_others_are_found(
 ) -> None:
     find, problem = FAULTS[fault]
     rigs.register()
-    monkeypatch.setattr(drivers, "FIND_S", 0.5)
-    monkeypatch.setitem(drivers._CAMERAS, "broken", type("Broken", (), {"find": find}))
+    monkeypatch.setattr(search, "FIND_S", 0.5)
+    monkeypatch.setitem(registry._CAMERAS, "broken", type("Broken", (), {"find": find}))
     found = {(kind, device.driver): device for kind, device in drivers.find_devices()}
     assert not found["camera", "broken"].usable
     assert problem in found["camera", "broken"].remedy
@@ -120,7 +121,7 @@ def test_a_serial_number_that_is_a_number_is_listed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     device = drivers.FoundDevice("numbered", 4711, None)  # type: ignore[arg-type]
-    monkeypatch.setitem(drivers._CAMERAS, "numbered", type("Numbered", (), {"find": lambda: [device]}))
+    monkeypatch.setitem(registry._CAMERAS, "numbered", type("Numbered", (), {"find": lambda: [device]}))
     status, checks = by_name(capsys)
     assert status == 0
     assert checks["camera numbered 4711"]["works"]
@@ -134,7 +135,7 @@ def test_a_driver_that_cannot_be_imported_is_reported_and_the_others_serve(
 ) -> None:
     (tmp_path / "vendor.py").write_text(line)
     monkeypatch.setattr(rigs.outputs, "__path__", [*rigs.outputs.__path__, str(tmp_path)])
-    monkeypatch.setattr(drivers, "_BROKEN", {"camera": {}, "output": {}, "input": {}})
+    monkeypatch.setattr(registry, "_BROKEN", {"camera": {}, "output": {}, "input": {}})
     status, checks = by_name(capsys)
     assert status == 0
     assert checks["output vendor"]["found"] == "cannot be loaded"

@@ -65,10 +65,10 @@ def test_an_output_without_its_board_is_listed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import rigs
-    from rt_pose import drivers
+    from rt_pose.drivers import registry
 
     rigs.register()
-    monkeypatch.setattr(drivers._OUTPUTS["serial_ttl"], "find", classmethod(lambda cls: []))
+    monkeypatch.setattr(registry._OUTPUTS["serial_ttl"], "find", classmethod(lambda cls: []))
     assert main(["devices"]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if "serial_ttl" in line)
     assert line.split()[:3] == ["output", "serial_ttl", "-"]

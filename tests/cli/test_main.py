@@ -51,20 +51,27 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     return run
 
 
-@pytest.mark.parametrize("argv", [[], *[[*verb.split()] for verb in VERBS]])
-def test_help_answers_without_the_heavy_libraries(argv: list[str]) -> None:
-    """What costs seconds to import is not imported to explain a verb."""
-    program = (
-        "import sys\nfrom rt_pose.cli.main import main\n"
-        f"try:\n    main({[*argv, '--help']!r})\nexcept SystemExit as leaving:\n"
-        "    assert not leaving.code, leaving.code\n"
-        f"print('HEAVY', [m for m in {HEAVY!r} if m in sys.modules])"
-    )
+def test_help_answers_without_the_heavy_libraries() -> None:
+    """What costs seconds to import is not imported to explain a verb: each in turn, in one new process."""
+    program = f"""
+import sys
+from rt_pose.cli.main import VERBS, main
+for argv in [[], *[verb.split() for verb in VERBS]]:
+    before = set(sys.modules)
+    try:
+        main([*argv, "--help"])
+    except SystemExit as leaving:
+        assert not leaving.code, (argv, leaving.code)
+    heavy = [name for name in {HEAVY!r} if name in sys.modules and name not in before]
+    print("HEAVY", *argv, heavy)
+"""
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout.strip().endswith("HEAVY []")
-    assert "usage: rt-pose" in done.stdout
+    found = [line for line in done.stdout.splitlines() if line.startswith("HEAVY ")]
+    assert len(found) == 1 + len(VERBS)
+    assert [line for line in found if not line.endswith(" []")] == []
+    assert done.stdout.count("usage: rt-pose") == 1 + len(VERBS)
 
 
 def test_no_verb_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,10 +227,10 @@ def test_a_gpu_that_is_not_there(
     assert not table.exists()
 
 
-@pytest.mark.parametrize("spec", ["lazercam", "basler:123"])
+@pytest.mark.parametrize("spec", ["lazercam", "bazler:123"])
 def test_camera_specs_that_name_nothing(fails: Callable[..., str], package: Path, spec: str) -> None:
     messages = fails("run", "--model", str(package), "--camera", spec)
-    assert "expected sim, video:PATH" in messages or "no camera driver 'basler'" in messages
+    assert "expected sim, the path of a recording" in messages
 
 
 @pytest.mark.parametrize("verb", ["replay", "report"])

@@ -77,7 +77,8 @@ def test_an_option_is_the_same_as_the_key_in_the_file(
 
 
 def test_the_file_may_be_named_by_an_option_before_or_behind_others(file: str) -> None:
-    wanted = build(RunConfig, to_plain(load(RunConfig, file)) | {"seed": 5})
+    beside = str(Path(file).with_suffix(".certificate.json"))
+    wanted = build(RunConfig, to_plain(load(RunConfig, file)) | {"seed": 5, "certificate_file": beside})
     assert parsed("run", file, "--seed", "5").config == wanted
     assert parsed("run", "--config", file, "--seed", "5").config == wanted
     assert parsed("run", "--seed", "5", f"--config={file}").config == wanted

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from support.basler import EMULATED_SERIALS, emulated_cameras
 from support.clip import write_clip
 from support.frame_sender import sender
+from support.free_port import free_address
+from support.gentl_producer import producer, why_no_producer
+from support.gige_camera import gige_camera, gige_options, why_no_aravis, why_no_gige
 
 import rigs
 from rt_pose.clock import NS_PER_S, HostClock
@@ -19,7 +25,7 @@ from rt_pose.drivers import DriverContext, cameras, make_camera
 from rt_pose.errors import UserError
 
 rigs.register()
-SENDER = "tcp://127.0.0.1:5796"
+SENDER = free_address()
 
 
 def _video(folder: Path) -> dict[str, Any]:
@@ -35,6 +41,31 @@ def _images(folder: Path) -> dict[str, Any]:
     return {"path": str(images), "rate_hz": 100, "loop": True}
 
 
+@contextmanager
+def _unless(missing: str) -> Iterator[None]:
+    """Skip a case whose part is not here."""
+    if missing:
+        pytest.skip(missing)
+    yield
+
+
+@contextmanager
+def _gige() -> Iterator[None]:
+    with _unless(why_no_gige()), gige_camera():
+        yield
+
+
+def _gentl(folder: Path) -> dict[str, Any]:
+    return {
+        "producer": producer(),
+        "serial": "0",
+        "rate_hz": 50,
+        "roi": [0, 0, 200, 100],
+        "pixel_format": "Mono8",
+    }
+
+
+BASLER = {"serial": EMULATED_SERIALS[0], "rate_hz": 100, "exposure_us": 2000, "roi": [0, 0, 128, 96]}
 SIMULATED = {"rate_hz": 100, "width": 64, "height": 48}
 CASES: dict[str, CameraCase] = {
     "simulated": CameraCase(lambda folder: SIMULATED),
@@ -47,7 +78,37 @@ CASES: dict[str, CameraCase] = {
         lambda folder: {"source": "test:testsrc2", "rate_hz": 100, "size": [64, 48]}, regular=False
     ),
     "zmq": CameraCase(
-        lambda folder: {"address": SENDER, "rate_hz": 100}, around=lambda folder: sender(SENDER), regular=False
+        lambda folder: {"address": SENDER, "rate_hz": 100},
+        around=lambda folder: sender(SENDER),
+        regular=False,
+    ),
+    "aravis": CameraCase(
+        lambda folder: {
+            "simulated": True,
+            "serial": "1",
+            "roi": [0, 0, 64, 48],
+            "rate_hz": 100,
+            "exposure_us": 100,
+        },
+        around=lambda folder: _unless(why_no_aravis()),
+        regular=False,
+    ),
+    "aravis over GigE Vision": CameraCase(
+        lambda folder: gige_options(rate_hz=100),
+        driver="aravis",
+        around=lambda folder: _gige(),
+        regular=False,
+    ),
+    "genicam": CameraCase(
+        _gentl, rate_hz=50.0, around=lambda folder: _unless(why_no_producer()), regular=False
+    ),
+    "basler": CameraCase(lambda folder: BASLER, around=lambda folder: emulated_cameras(), regular=False),
+    "basler by software trigger": CameraCase(
+        lambda folder: {**BASLER, "trigger": "software"},
+        driver="basler",
+        around=lambda folder: emulated_cameras(),
+        regular=False,
+        counts=False,
     ),
 }
 """How each driver is opened here, with its real part."""

@@ -64,7 +64,7 @@ def test_what_begins_does_not_end(do: str) -> None:
 @pytest.mark.parametrize(
     ("do", "expected"),
     [
-        ("line: 0", "expected exactly one of pulse, train, level, analog, message, stop; got none"),
+        ("line: 0", "expected exactly one of pulse, train, level, analog, message, stop, aim; got none"),
         ("pulse: 5 ms, level: off", "got pulse and level"),
         ("pulse: 5 ms, stop: true", "got pulse and stop"),
         ("pulse: 5", "a length of time has a unit"),

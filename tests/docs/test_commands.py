@@ -19,6 +19,7 @@ from support.pages import BLOCKS, PAGES, ROOT, prose
 from support.random_session import random_config, write_random_session
 
 from rt_pose.cli.main import VERBS, main
+from rt_pose.extras import EXTRAS
 
 OF_OURS = [(block, c) for block in BLOCKS for c in block.commands if c.startswith("rt-pose ")]
 OTHERS = [(block, c) for block in BLOCKS for c in block.commands if not c.startswith("rt-pose ")]
@@ -145,6 +146,8 @@ def test_commands_that_are_not_ours(block: object, command: str) -> None:
     """Targets of make, modules, files and extras that they name are there."""
     words = shlex.split(command)
     match words:
+        case [variable, "rt-pose", *rest] if "=" in variable:
+            assert verb_of(rest)
         case ["make", target, *_]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
         case ["python", "-m", "pytest", *paths]:
@@ -154,8 +157,19 @@ def test_commands_that_are_not_ours(block: object, command: str) -> None:
             assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
         case ["python", file, *_]:
             assert (ROOT / file).is_file()
-        case ["pip", "install", "."] | ["source", ".venv/bin/activate"] | ["sudo", "apt", "install", *_]:
+        case ["pip", "install", "."] | ["source", ".venv/bin/activate"]:
             pass
+        case (
+            ["sudo", "apt" | "udevadm", *_]
+            | ["apt", "install", *_]
+            | ["openssl" | "echo", *_]
+            | ["export", _]
+        ):
+            pass
+        case ["pip", "install", extra] if extra.startswith("rt-pose["):
+            assert extra[len("rt-pose[") : -1] in EXTRAS
+        case ["pytest", path]:
+            assert (ROOT / path).is_dir()
         case ["pip", "install", path]:
             assert (ROOT / path / "pyproject.toml").is_file()
         case _:

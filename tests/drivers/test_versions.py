@@ -77,7 +77,9 @@ def test_make_camera_makes_it_one_of_todays(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_later_version_is_refused_with_what_to_do() -> None:
     cls = of_version_1()
     cls.contract = 3  # type: ignore[attr-defined]
-    with pytest.raises(UserError, match="follows version 3 of the driver contract; this rt-pose knows 1 to 2"):
+    with pytest.raises(
+        UserError, match="follows version 3 of the driver contract; this rt-pose knows 1 to 2"
+    ):
         registered(cls)
 
 

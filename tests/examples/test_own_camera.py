@@ -1,4 +1,5 @@
-"""The example of an own camera: installed by pip, found by its entry point, and through the contract suite."""
+"""The example of an own camera: installed by pip, found by its entry point, and through the contract
+suite."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in EXAMPLE.iterdir():
         if path.is_file():
             (build / path.name).write_bytes(path.read_bytes())
-    done = subprocess.run([*pip, "--target", str(target), str(build)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*pip, "--target", str(target), str(build)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return target
 

@@ -12,8 +12,9 @@ from support.random_session import write_random_session
 
 from rigs.simulated.animal import KEYPOINTS
 from rigs.simulated.behaviour import Reactions
+from rigs.simulated.galvo import place_of
 from rigs.simulated.options import SimulatedOptions
-from rigs.simulated.scene import Scene
+from rigs.simulated.scene import Scene, View
 from rt_pose.cli.main import main
 from rt_pose.config.build import load
 from rt_pose.config.schema import RunConfig
@@ -37,6 +38,7 @@ GALLERY = (
     "withheld-controls",
     "yoked-control",
     "blocks",
+    "aimed-light",
 )
 RATE_HZ = 60.0
 NS_PER_S = 1_000_000_000
@@ -304,3 +306,30 @@ def test_blocks_decide_what_an_entry_does() -> None:
         *[("fired", "condition")] * 20,
         *[("suppressed", "block")] * 2,
     ]
+
+
+def test_light_is_aimed_where_the_nose_will_be() -> None:
+    """At 200 px/s it is 1.6 px further on when the light comes, 8 ms after the exposure."""
+    rehearsal = Rehearsal(experiment("aimed-light"))
+    shots = []
+    for frame in range(60):
+        xy = np.tile((60.0 + 200.0 * frame / RATE_HZ, 128.0), (len(KEYPOINTS), 1))
+        shots += [(frame, e) for e in rehearsal.see(xy) if e.outcome == "fired"]
+    assert len(shots) > 10
+    view = View(320, 256)
+    for frame, event in shots[5:]:
+        assert event.x is not None
+        assert event.y is not None
+        x, y = view.pixels(np.array(place_of((event.x, event.y))))
+        assert (x, y) == pytest.approx((60.0 + 200.0 * (frame / RATE_HZ + 0.006), 128.0), abs=0.5)
+
+
+def test_light_is_held_back_while_the_nose_stands_and_where_it_is_uncertain() -> None:
+    assert not rehearse("aimed-light", 2.0, still(160.0, 128.0)), "it stands"
+    rehearsal = Rehearsal(experiment("aimed-light"))
+    events = []
+    for frame in range(60):  # judged so late that the ellipse has outgrown the spot, yet in time
+        xy = np.tile((60.0 + 200.0 * frame / RATE_HZ, 128.0), (len(KEYPOINTS), 1))
+        events += rehearsal.see(xy, late_ms=45.0)
+    assert len(events) > 10
+    assert {(e.outcome, e.reason) for e in events} == {("suppressed", "aim")}

@@ -22,18 +22,19 @@ from rt_pose.config.schema import OutputConfig, PublishConfig, RunConfig
 from rt_pose.decisions.decide import Decider, RuleSet
 from rt_pose.decisions.rule import Rule
 from rt_pose.drivers import FoundDevice
-from rt_pose.loop.latest_frames import LatestFrames
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.frame_reporter import DecidedFrame, FrameReporter
 from rt_pose.loop.housekeeping import Housekeeping, StatsRecords
 from rt_pose.loop.latency import LatencyLedger
+from rt_pose.loop.latest_frames import LatestFrames
+from rt_pose.loop.log import SinkFactory
 from rt_pose.loop.publish import Publisher
 from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.outputs.output_thread import Recovery
 from rt_pose.package import TrackingSpec
-from rt_pose.records import CommandRecord, EventRecord, NoSink, Record
+from rt_pose.records import CommandRecord, EventRecord, NoSink, Record, Sink
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import Ack, Command, FrameStamps, OutputInfo, Pose, StageStamps
 
@@ -102,11 +103,13 @@ class Reports(Device):
 
 
 class RecordList(NoSink):
-    def __init__(self) -> None:
+    def __init__(self, recorder: Sink) -> None:
+        self.recorder = recorder
         self.records: list[Record] = []
 
     def send(self, record: Record) -> bool:
         self.records.append(record)
+        self.recorder.send(record)
         return True
 
 
@@ -135,7 +138,8 @@ class Bench:
 
     def __init__(self, seed: int, laser: type[Device], attempts: int) -> None:
         self.clock = FakeClock(5 * MS)
-        self.log = RecordList()
+        self.sinks = SinkFactory("ipc://@rt-pose-no-recorder", self.clock)  # nobody listens: all is refused
+        self.log = RecordList(self.sinks.make(wait=False))
         config = run_config(seed)
         rules = RuleSet.of(config, ["nose"], {"laser": 0.0, "lamp": 0.0}, ["cam"])
         self.decider: Decider = rules.decider(0, 1)
@@ -162,7 +166,7 @@ class Bench:
             {},
             self.clock,
             PublishConfig(),
-            StatsRecords(NoSink(), lambda: 0),
+            StatsRecords(NoSink(), self.sinks.refused_shown),
             {"rules": [rule.name for rule in rules.rules]},
         )
         self.index = 0
@@ -230,6 +234,7 @@ def publish(seed: int, laser: type[Device], attempts: int) -> tuple[Bench, Publi
         bench.loop.finish()
         subscriber.close()
         bench.publisher.close()
+        bench.log.recorder.close()
     return bench, messages, failed
 
 
@@ -259,6 +264,8 @@ def test_controls_and_stimuli_look_alike(laser: type[Device], attempts: int, exp
         shown = [header["event"] for topic, header, _ in messages if topic == b"event/blind/"]
         assert [event["outcome"] for event in shown] == ["decided"] * len(outcomes(bench))
         assert latch == sorted(latch), "it is said once and for all"
+        refused = [header["stats"]["records_refused"] for topic, header, _ in messages if topic == b"stats"]
+        assert 0 < refused[-1] < bench.sinks.refused()
         # Afterwards all is known.
         commands = [r.command for r in bench.log.records if isinstance(r, CommandRecord)]
         found = bench.loop.summary()["deliveries"]["blind"]

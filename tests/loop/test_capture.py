@@ -277,12 +277,25 @@ def test_frames_that_failed_are_counted_with_their_reason_and_waits_are_nothing(
     assert "2 packets are missing" in failed.reason
 
 
+def test_frames_that_failed_are_no_gap_besides(ring: FrameRing) -> None:
+    """Of the frames 1 to 4 one failed, and the device lost three; then it lost another."""
+    thread, _, _ = capture(
+        ring, EventfulCamera([stamps(0), FailedFrame("cut off", 1, 2), stamps(5), stamps(7)])
+    )
+    thread.start()
+    assert thread.join(5.0)
+    assert (thread.counts.failed, thread.counts.device_gaps) == (1, 4)
+
+
 def test_cameras_start_when_all_are_armed() -> None:
     gate, order = StartGate(2), []
     cameras = [EventfulCamera([]), EventfulCamera([])]
     release = threading.Event()
     for name, camera in zip("ab", cameras, strict=True):
-        camera.arm = lambda name=name: (release.wait(5.0) if name == "b" else None, order.append(f"arm {name}"))  # type: ignore[method-assign, misc]
+        camera.arm = lambda name=name: (
+            release.wait(5.0) if name == "b" else None,
+            order.append(f"arm {name}"),
+        )  # type: ignore[method-assign, misc]
         camera.start = lambda name=name: order.append(f"start {name}")  # type: ignore[method-assign, misc]
     latest, rings = LatestFrames(["cam"]), [FrameRing.create(INFO) for _ in cameras]
     threads = [
@@ -321,7 +334,9 @@ def test_no_camera_starts_where_one_cannot_be_armed() -> None:
         ring.close()
 
 
-def reconnecting(ring: FrameRing, camera: EventfulCamera, seconds: float) -> tuple[Any, LatestFrames, Notebook]:
+def reconnecting(
+    ring: FrameRing, camera: EventfulCamera, seconds: float
+) -> tuple[Any, LatestFrames, Notebook]:
     latest, notebook = LatestFrames(["cam"], every_frame=True), Notebook()
     thread = CaptureThread(
         camera, ring, latest, HostClock(), lambda: notebook, info=INFO, reconnect_s=seconds
@@ -346,6 +361,18 @@ def test_a_camera_that_comes_back_goes_on_with_its_count_in_a_new_epoch(ring: Fr
     frames = [(r.stamps.index, r.stamps.epoch) for r in notebook.of(CapturedFrame)]
     assert frames == [(7, 0), (8, 1), (9, 1)]
     assert camera.calls == ["arm", "start", "close", "open", "close", "open", "arm", "start"]
+
+
+def test_a_camera_that_was_gone_before_its_first_frame_begins_at_its_own_count(ring: FrameRing) -> None:
+    camera = EventfulCamera([CameraFault("unplugged"), stamps(0), stamps(1)])
+    thread, latest, notebook = reconnecting(ring, camera, 30.0)
+    thread.start()
+    while not latest.ended:
+        for taken in latest.take(5.0):
+            latest.release(taken)
+    assert thread.join(5.0)
+    frames = [(r.stamps.index, r.stamps.epoch) for r in notebook.of(CapturedFrame)]
+    assert frames == [(0, 0), (1, 0)]
 
 
 def test_a_camera_that_does_not_come_back_is_a_fault_with_both_reasons(ring: FrameRing) -> None:
@@ -396,3 +423,17 @@ def test_the_place_on_the_sensor_goes_with_the_frame(ring: FrameRing) -> None:
     assert thread.join(5.0)
     (taken,) = latest.take(0.1)
     assert taken.frame.offset_xy == (40, 30)
+
+
+@pytest.mark.parametrize("both_lost", [False, True])
+def test_a_group_by_exposure_waits_for_no_camera_that_is_gone(both_lost: bool) -> None:
+    latest, clock = LatestFrames(["a", "b"], tolerance_ns=2000), HostClock()
+    latest.put(exposed("a", 10_000))
+    latest.lose("b", "unplugged")
+    if both_lost:
+        latest.lose("a", "unplugged")
+    latest.losses.clear()  # as the loop has taken them
+    before_ns = clock.now_ns()
+    assert len(latest.take(10.0, group_s=5.0)) == 1
+    assert clock.now_ns() - before_ns < 2_000_000_000
+    assert latest.unmatched == {"a": 1, "b": 0}

@@ -14,7 +14,8 @@ from rt_pose.errors import UserError
 from rt_pose.loop import log
 from rt_pose.loop.frame_ring import RingDescription
 from rt_pose.loop.log import RecordSink
-from rt_pose.records import ControlRecord, DropRecord, decode
+from rt_pose.records import AckRecord, CommandRecord, ControlRecord, DropRecord, NoticeRecord, decode
+from rt_pose.types import Ack, Command
 
 
 @pytest.fixture
@@ -99,4 +100,19 @@ def test_a_record_that_no_log_could_give_back_is_refused_and_counted(
     assert sink.send(ControlRecord(t_ns=2, seq=2, do="mark"))
     assert log.TIME.unpack(receiver.recv_multipart()[1]) == (2,)
     assert (sink.sent, sink.refused) == (1, 1)
+    sink.close()
+
+
+def test_what_only_follows_from_firing_is_counted_apart(context: zmq.Context, endpoint: str) -> None:
+    """Nobody listens: while the run goes on the count must not tell a stimulus from a control."""
+    sink = RecordSink(endpoint, FakeClock(now_ns=77), context)
+    command = Command(1, 1, "laser", 0, "pulse")
+    for record in (
+        ControlRecord(t_ns=1, seq=1, do="arm"),
+        CommandRecord(t_ns=1, seq=1, command=command, accepted=True),
+        AckRecord(t_ns=1, ack=Ack(1, "laser", 1, 2, None, ok=True)),
+        NoticeRecord(t_ns=1, output="laser", text="it dropped a pulse"),
+    ):
+        assert not sink.send(record)
+    assert (sink.refused, sink.refused_shown) == (4, 1)
     sink.close()

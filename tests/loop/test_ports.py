@@ -11,7 +11,13 @@ import pytest
 
 from rt_pose.config.schema import PublishConfig
 from rt_pose.errors import UserError
-from rt_pose.loop.ports import check_addresses, listener, reserve_addresses
+from rt_pose.loop.ports import listener, reserve_addresses
+
+
+def check_addresses(publish: PublishConfig) -> None:
+    """That all of them can be had now."""
+    with reserve_addresses(publish):
+        pass
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -68,3 +70,42 @@ def _image(picture: str) -> np.ndarray:
     uri = re.search(r'href="data:image/jpeg;base64,([^"]+)"', picture)
     assert uri is not None
     return cv2.imdecode(np.frombuffer(base64.b64decode(uri[1]), np.uint8), cv2.IMREAD_GRAYSCALE)
+
+
+ZONES = {
+    "round": {"circle": [50.0, 60.0, 20.0]},
+    "plate": {"box": [10.0, 20.0, 40.0, 30.0]},
+    "arm": {"polygon": [[100.0, 10.0], [140.0, 10.0], [140.0, 50.0]]},
+    "gate": {"line": [[10.0, 100.0], [60.0, 100.0]]},
+    "spout": {"point": [80.0, 90.0]},
+    "nest": {"circle": [50.0, 40.0, 10.0], "unit": "mm"},
+    "unknown": {"spiral": [1.0]},
+}
+
+
+def zone_paths(session: Session, geometry: dict[str, Any]) -> dict[str, str]:
+    """By the zone's name what is drawn of it in the first picture."""
+    config = session.info.config | {"zones": ZONES, "geometry": geometry}
+    info = dataclasses.replace(session.info, config=config)
+    pictures = CameraPictures.of(dataclasses.replace(session, info=info), "top")
+    assert pictures is not None
+    picture = pictures.strips()[0].pictures[0]
+    found = re.findall(r"(<(?:path|circle)[^>]*>)<title>([^<]*)</title>", picture)
+    return {name: tag for tag, name in found if name in ZONES}
+
+
+def test_every_shape_of_zone_is_drawn_where_it_lies(session: Session) -> None:
+    drawn = zone_paths(session, {"top": {"mm_per_px": 0.5}})
+    assert list(drawn) == ["round", "plate", "arm", "gate", "spout", "nest"]
+    assert 'cx="50.0" cy="60.0" r="20.0"' in drawn["round"] or 'cx="50" cy="60" r="20"' in drawn["round"]
+    assert 'd="M10.0 20.0L40.0 20.0L40.0 30.0L10.0 30.0L10.0 20.0"' in drawn["plate"]
+    assert 'd="M100.0 10.0L140.0 10.0L140.0 50.0L100.0 10.0"' in drawn["arm"]
+    assert 'd="M10.0 100.0L60.0 100.0' in drawn["gate"]
+    assert drawn["gate"].count("L60.0 100.0") == 3, "the line and the two strokes of its head"
+    assert 'd="M75.0 90.0L85.0 90.0M80.0 85.0L80.0 95.0"' in drawn["spout"]
+    corners = np.array(re.findall(r"[ML]([\d.]+) ([\d.]+)", drawn["nest"]), float)
+    np.testing.assert_allclose(np.hypot(*(corners - [100.0, 80.0]).T), 20.0, atol=0.11)
+
+
+def test_a_zone_in_mm_needs_the_camera_s_measures(session: Session) -> None:
+    assert "nest" not in zone_paths(session, {})

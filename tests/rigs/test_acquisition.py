@@ -24,7 +24,10 @@ from rt_pose.errors import UserError
         ({"roi": [-1, 0, 10, 10]}, "roi must be"),
         ({"roi": [0, 0, 0, 10]}, "roi must be"),
         ({"trigger": "software"}, "trigger: software needs rate_hz"),
-        ({"rate_hz": 200.0, "exposure_us": 10_000.0}, "leave room for 100 frames a second at most, got rate_hz 200"),
+        (
+            {"rate_hz": 200.0, "exposure_us": 10_000.0},
+            "leave room for 100 frames a second at most, got rate_hz 200",
+        ),
     ],
 )
 def test_impossible_settings_are_refused(options: dict[str, Any], message: str) -> None:

@@ -10,7 +10,7 @@ import rigs
 from rt_pose.clock import FakeClock
 from rt_pose.config.build import load
 from rt_pose.config.schema import RunConfig
-from rt_pose.drivers import DriverContext, make_camera, make_output
+from rt_pose.drivers import DriverContext, make_camera, make_input, make_output
 
 RIGS = Path(__file__).resolve().parents[2] / "configs" / "rigs"
 rigs.register()
@@ -25,3 +25,5 @@ def test_a_rig_file_makes_its_drivers(path: Path) -> None:
         make_camera(name, camera.driver, camera.options, context)
     for name, output in config.outputs.items():
         make_output(name, output.driver, output.options, context)
+    for name, line in config.inputs.items():
+        make_input(name, line.driver, line.options, context)

@@ -55,6 +55,7 @@ def test_value_is_that_of_the_first_quantity_and_keypoints_are_all_that_is_looke
         ("speed(noze) > 2", "unknown keypoint 'noze', did you mean 'nose'?"),
         ("inside(nose, corners)", "unknown zone 'corners', did you mean 'corner'?"),
         ("sped(nose) > 2", "unknown quantity 'sped', did you mean 'speed'?"),
+        ("__import__('os') > 2", "unknown quantity '__import__'"),
         ("speed(nose)", "number in px/s: compare it"),
         ("inside(nose, corner) > 2", "true or false"),
         ("inside(nose)", "takes (keypoint, zone), got 1"),

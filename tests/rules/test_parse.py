@@ -87,7 +87,8 @@ def test_arguments_are_names_or_values() -> None:
         ("inside(a, )", 10, "expected a quantity"),
         ("(inside(a, z)", 13, "expected ')'"),
         ("and inside(a, z)", 0, "expected a quantity"),
-        ("__import__('os')", 11, "cannot read"),
+        ("__import__(os=1)", 13, "cannot read"),
+        ("speed('a) > 2", 6, "a quote that is not closed"),
     ],
 )
 def test_an_error_points_at_the_place(text: str, at: int, expected: str) -> None:

@@ -1,4 +1,5 @@
-"""A camera that is unplugged in mid-run: outputs safe at once, the session whole, and back where that is wanted."""
+"""A camera that is unplugged in mid-run: outputs safe at once, the session whole, and back where that is
+wanted."""
 
 from __future__ import annotations
 

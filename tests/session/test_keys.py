@@ -68,3 +68,33 @@ def test_without_a_terminal_there_are_no_keys() -> None:
     watch = KeyListener(lambda: None)
     assert not watch.active
     watch.close()
+
+
+OTHERS = """
+import fcntl, os, sys, termios, threading
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from rt_pose.session.keys import KeyListener
+end = threading.Event()
+keys = KeyListener(lambda: (os.write(1, b'STOP '), end.set()))
+keys.listen_for({b'l': 'lick', b'A': 'up'}, lambda name: os.write(1, name.encode() + b' '))
+os.write(1, b'ready ')
+end.wait()
+keys.close()
+os.write(1, b'closed')
+"""
+
+
+def test_other_keys_are_for_what_they_were_given(terminal: tuple[int, int]) -> None:
+    ours, theirs = terminal
+    program = subprocess.Popen(
+        [sys.executable, "-c", OTHERS], stdin=theirs, stdout=theirs, start_new_session=True
+    )
+    read_until(ours, b"ready ")
+    os.write(ours, b"lql")
+    assert read_until(ours, b"lick lick ") == b"lick lick "
+    os.write(ours, b"\x1b[A")  # an arrow holds no A
+    assert not select.select([ours], [], [], 0.5)[0]
+    os.write(ours, b"lx")
+    got = read_until(ours, b"closed")
+    assert got == b"STOP closed", "an emergency goes alone"
+    assert program.wait(10) == 0

@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 
+import rigs
 from rt_pose.cli.main import main
+from rt_pose.clock import HostClock
+from rt_pose.drivers import DriverContext, OperatedInput, make_input
 from rt_pose.errors import UserError
 from rt_pose.loop.control import Control, ControlSocket
 from rt_pose.session.orders import arguments, send_order
+from rt_pose.types import Edge
+
+rigs.register()
 
 
 def test_an_order_is_answered_or_says_why_not(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,6 +54,7 @@ def test_nobody_there() -> None:
         ("set rules.a.probability 0.9", {"parameter": "rules.a.probability", "value": 0.9}),
         ("set rules.a.enabled false", {"parameter": "rules.a.enabled", "value": False}),
         ("mark the door was open", {"text": "the door was open"}),
+        ("input cue press", {"name": "cue", "state": "press"}),
     ],
 )
 def test_words_behind_an_order(words: str, args: dict[str, Any]) -> None:
@@ -93,3 +100,34 @@ def test_the_status_of_a_run_is_printed(capsys: pytest.CaptureFixture[str]) -> N
         assert capsys.readouterr().out == 'armed   true\nevents  {"reach":{"fired":2}}\n'
     finally:
         control.stop()
+
+
+def test_an_input_is_switched_over_the_control_socket_without_the_loop(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = make_input("cue", "key", {"mode": "toggle"}, DriverContext(HostClock()))
+    assert isinstance(line, OperatedInput)
+    edges: list[Edge] = []
+    line.open()
+    line.start(edges.append)
+    socket, orders = ControlSocket("tcp://127.0.0.1:*"), deque[Any]()
+    control = Control(socket, orders, dict, dict, lambda: 10, list, inputs={"cue": line})
+    control.start()
+    try:
+        assert main(["order", "input", "cue", "on", "--connect", control.address]) == 0
+        assert capsys.readouterr().out == "input: done\n"
+        assert main(["order", "input", "cue", "press", "--connect", control.address]) == 0
+        assert main(["order", "input", "cue", "--connect", control.address]) == 2
+        assert "expected order input NAME on, off or press; got cue" in capsys.readouterr().err
+        assert main(["order", "input", "cur", "on", "--connect", control.address]) == 2
+        assert "no input 'cur' that the operator switches, did you mean 'cue'?" in capsys.readouterr().err
+        assert main(["order", "input", "cue", "of", "--connect", control.address]) == 2
+        assert "input: expected on, off or press, got 'of'" in capsys.readouterr().err
+        for name in (None, 7):
+            with pytest.raises(UserError, match="that the operator switches; there are: cue"):
+                send_order(control.address, "input", {"name": name, "state": "on"})
+        assert not orders
+    finally:
+        control.stop()
+        line.close()
+    assert [edge.on for edge in edges] == [True, False]

@@ -201,6 +201,7 @@ def test_a_signal_ends_the_program_in_order(package: Path, tmp_path: Path, sent:
     assert (out / "report.html").is_file()
 
 
+@pytest.mark.alone
 def test_a_run_that_was_put_aside_goes_on(package: Path, tmp_path: Path) -> None:
     """Ctrl-Z and `fg`: nobody turned meanwhile, and nobody is to blame."""
     out = tmp_path / "session"
@@ -436,6 +437,7 @@ def test_over_a_cap_is_suppressed_in_the_run_and_in_replay(package: Path, tmp_pa
     assert replay(tmp_path / "session").identical
 
 
+@pytest.mark.alone
 def test_several_cameras_share_a_call_and_replay_bit_for_bit(package: Path, tmp_path: Path) -> None:
     """Two views of one world, one of them followed by a window."""
     cameras = {
@@ -483,6 +485,7 @@ class TimedObserver(ScriptedObserver):
         return next(seconds for message, seconds in self.warned if words in message)
 
 
+@pytest.mark.alone
 def test_a_recorder_that_is_ended_from_outside_is_told(package: Path, tmp_path: Path) -> None:
     watch = TimedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGTERM))
     result = run(config(package, seconds=8.0), tmp_path / "session", watch)
@@ -495,6 +498,7 @@ def test_a_recorder_that_is_ended_from_outside_is_told(package: Path, tmp_path: 
     assert session.info.status == result.status
 
 
+@pytest.mark.alone
 def test_a_recorder_that_hangs_is_told_and_what_it_cost(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -508,6 +512,7 @@ def test_a_recorder_that_hangs_is_told_and_what_it_cost(
     assert json.loads((tmp_path / "session" / "session.json").read_text())["missing"] == result.missing
 
 
+@pytest.mark.alone
 def test_a_recorder_that_was_put_aside_and_goes_on_loses_nothing(package: Path, tmp_path: Path) -> None:
     def put_aside(_: dict[str, Any]) -> None:
         recorder = child("rt-pose-recorder")
@@ -549,6 +554,7 @@ def test_a_film_that_cannot_be_written_is_told(package: Path, tmp_path: Path, na
     assert len(session.observations) == result.summary["cameras"]["top"]["processed"]
 
 
+@pytest.mark.alone
 def test_a_disk_that_fills_up_is_told(package: Path, tmp_path: Path, capfd: Any) -> None:
     with mounted(tmp_path / "disk", "size=40m") as disk:
 
@@ -576,6 +582,7 @@ def test_a_disk_that_fills_up_is_told(package: Path, tmp_path: Path, capfd: Any)
     assert "Exception ignored" not in messages
 
 
+@pytest.mark.alone
 def test_a_folder_that_is_removed_is_told(package: Path, tmp_path: Path) -> None:
     out = tmp_path / "session"
     watch = TimedObserver(lambda _: shutil.rmtree(out))
@@ -586,6 +593,7 @@ def test_a_folder_that_is_removed_is_told(package: Path, tmp_path: Path) -> None
     assert not out.exists()
 
 
+@pytest.mark.alone
 def test_a_folder_that_is_moved_is_told_and_whole(package: Path, tmp_path: Path) -> None:
     out, moved = tmp_path / "session", tmp_path / "moved"
     watch = TimedObserver(lambda _: out.rename(moved))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import zmq
@@ -27,10 +27,8 @@ def sender(address: str, rate_hz: float = 100.0, size: tuple[int, int] = (64, 48
         while not ended.wait(1 / rate_hz):
             pixels = np.full((height, width), index % 256, np.uint8)
             header = {"index": index, "height": height, "width": width, "channels": 1}
-            try:
+            with suppress(zmq.Again):
                 socket.send_multipart([json.dumps(header).encode(), pixels.tobytes()], zmq.NOBLOCK)
-            except zmq.Again:
-                pass
             index += 1
         socket.close()
 

@@ -79,7 +79,9 @@ def arena() -> np.ndarray:
 def start_recorder(session_dir: Path, endpoint: str, video: bool = True) -> SpawnProcess:
     """The real recorder in a process of its own."""
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=record, args=(str(session_dir), endpoint, video), name="recorder")
+    process = context.Process(
+        target=record, args=(str(session_dir), endpoint, "h264" if video else None), name="recorder"
+    )
     process.start()
     return process
 

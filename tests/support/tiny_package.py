@@ -6,8 +6,12 @@ radius: the network looks for pixels near that level and smooths what it finds. 
 
 from __future__ import annotations
 
+import atexit
 import io
+import shutil
+import tempfile
 import warnings
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +31,7 @@ from rt_pose.package import (
     Package,
     PrecisionReport,
     TrackingSpec,
+    read_package,
     write_package,
 )
 from rt_pose.types import FloatArray
@@ -102,12 +107,26 @@ def make_tiny_package(
 ) -> Package:
     """Write a package of `keypoints` discs for a network input of `width` x `height` to `path`.
 
-    Its golden frames are twice the input's size in each direction.
+    Its golden frames are twice the input's size in each direction. One of each kind is made in a process,
+    which takes seconds; each caller gets a copy of its own.
     """
+    made = _made(keypoints, width, height, channels, seed, network)
+    shutil.copytree(made, path, dirs_exist_ok=True)
+    return read_package(path)
+
+
+@cache
+def _made(
+    keypoints: int, width: int, height: int, channels: int, seed: int, network: type[DiscFinder]
+) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="rt-pose-tiny-package-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = folder / "package"
+    path.mkdir()
     finder = network(keypoints).eval()
     example = torch.zeros(1, channels, height, width)
-    path.mkdir(parents=True, exist_ok=True)
-    (path / NETWORK).write_bytes(_onnx(finder, example))
+    onnx = _onnx(finder, example)
+    (path / NETWORK).write_bytes(onnx)
     spec = InputSpec(width, height, 3 if channels == 3 else 1, mean=[MEAN] * channels, std=[STD] * channels)
     manifest = Manifest(
         keypoints=[f"k{i}" for i in range(keypoints)],
@@ -129,13 +148,14 @@ def make_tiny_package(
     found = CpuEstimator(open_engine("openvino", path, spec, "float32", 1), manifest.decode).estimate_all(
         frames
     )
-    return write_package(
+    write_package(
         path,
         manifest,
         Golden(frames, found.xy, found.confidence),
-        lambda file: file.write_bytes(_onnx(finder, example)),
+        lambda file: file.write_bytes(onnx),
         {"network.pt2": lambda file: _export_program(finder, example, file)},
     )
+    return path
 
 
 def _golden_frames(keypoints: int, width: int, height: int, channels: int, seed: int) -> NDArray[np.uint8]:

@@ -25,7 +25,22 @@ MOVES = {"noise": "one grey level of noise"}
 def page(
     figures: dict[str, Any], pictures: dict[str, list[Picture]], curves: dict[str, dict[str, FloatArray]]
 ) -> str:
-    """The page's text. `curves`: each video's metrics, (T, K) px by name."""
+    """Render the page of an evaluation.
+
+    Parameters
+    ----------
+    figures
+        The content of its JSON.
+    pictures
+        By set of labels, its worst frames.
+    curves
+        By video, its metrics by name: (T, K) px.
+
+    Returns
+    -------
+    str
+        HTML.
+    """
     labels, videos = figures["labels"], figures["videos"]
     first = next(iter(labels))
     errors = {name: found["pixel_error"] for name, found in labels.items()}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import socket
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
-import av
-import numpy as np
 import pytest
+from support import video_server
 
 import rigs
 from rt_pose.clock import HostClock
@@ -56,35 +55,36 @@ def network() -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
 
-    def serve() -> None:
-        with av.open(f"tcp://127.0.0.1:{port}?listen=1", "w", format="mpegts") as out:
-            made = out.add_stream("libx264", rate=100, options={"preset": "ultrafast", "tune": "zerolatency"})
-            made.width, made.height, made.pix_fmt = 64, 48, "yuv420p"
-            made.time_base = Fraction(1, 100)
-            clock = HostClock()
-            for index in range(100):
-                image = np.full((48, 64, 3), (index * 2) % 256, np.uint8)
-                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-                frame.pts = index
-                out.mux(made.encode(frame))
-                clock.sleep_until_ns(clock.now_ns() + 10_000_000)
-            out.mux(made.encode(None))
-
-    thread = threading.Thread(target=serve, name="rt-pose-test-server")
-    thread.start()
+    server = subprocess.Popen([sys.executable, video_server.__file__, str(port), "100", "100"])
     yield f"tcp://127.0.0.1:{port}"
-    thread.join(10.0)
+    server.kill()
+    server.wait()
+
+
+def take_all(camera: Camera, image: Any, seen: list[int]) -> None:
+    while True:
+        seen.append(next_frame(camera, image).index)
+
+
+def patiently_started(camera: Camera) -> Any:
+    """Start a camera whose server may not listen yet."""
+    clock = HostClock()
+    for _ in range(50):
+        try:
+            return started(camera)
+        except UserError:
+            clock.sleep_until_ns(clock.now_ns() + 100_000_000)
+    return started(camera)
 
 
 def test_a_network_camera_delivers_and_its_end_is_a_fault(network: str) -> None:
     camera = stream(1, source=network, grab="every")
-    info, image = started(camera)
+    info, image = patiently_started(camera)
     assert (info.width, info.height) == (64, 48)
     assert info.exposure_source == "device"
-    seen = []
+    seen: list[int] = []
     with pytest.raises(CameraFault, match="the source has ended"):
-        while True:
-            seen.append(next_frame(camera, image).index)
+        take_all(camera, image, seen)
     assert seen == list(range(len(seen)))
     assert len(seen) > 60
     camera.close()

@@ -16,6 +16,7 @@ from rigs.firmware.link import BoxLink
 from rigs.firmware.simulate import Edge, SimulatedBox
 from rt_pose.clock import NS_PER_MS
 
+pytestmark = pytest.mark.alone
 HIGH = 65535
 OK, INTERLOCK_OPEN, NO_SUCH_LINE, BAD_VALUE = range(4)
 SLACK_NS = 30 * NS_PER_MS
@@ -230,7 +231,7 @@ def test_the_sketch_is_thin_glue(tmp_path: object) -> None:
     stand_in = """
         #include <stddef.h>
         #include <stdint.h>
-        enum { LOW, HIGH, OUTPUT, INPUT_PULLUP };
+        enum { LOW, HIGH, INPUT, OUTPUT, INPUT_PULLUP };
         void digitalWrite(uint8_t, uint8_t); void analogWrite(uint8_t, int); void pinMode(uint8_t, uint8_t);
         int digitalRead(uint8_t); unsigned long micros();
         struct Port {

@@ -1,7 +1,5 @@
 """Latency against the number of cameras that share one engine.
 
-    python -m bench.cameras --model PACKAGE --video FILE [--rate R] [--seconds S] [--out STEM]
-
 One, two and four cameras play the same recording through one loop, each at the stated rate. Frames that are
 there together go through the network in one call; `group_ms` lets the first wait for the others. Beside it
 the engine alone: one call with several frames against as many calls with one, in turns.
@@ -9,16 +7,15 @@ the engine alone: one call with several frames against as many calls with one, i
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 
 from bench.latency.program import latency_config
 from bench.output import conditions, machine_line, markdown_table
-from bench.program import Out, run, say
+from bench.program import say
 from bench.short_run import came_through, short_run
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.schema import EngineConfig, Precision, RunConfig
@@ -33,24 +30,27 @@ ROUNDS, CALLS = 8, 10
 
 
 @dataclass(kw_only=True)
-class Options:
-    """Options of the command line."""
+class SharedEngine:
+    """What is measured."""
 
-    model: Annotated[str, "folder of the model package"]
-    video: Annotated[Path, "the recording that every camera plays"]
-    rate: Annotated[float, "frames a second of each camera"] = 15.0
-    seconds: Annotated[float, "length of each run"] = 15.0
+    model: str
+    """Folder of the model package."""
+    video: Path
+    """The recording that every camera plays."""
+    rate: float = 15.0
+    """Frames a second of each camera."""
+    seconds: float = 15.0
+    """Length of each run."""
     precision: Precision = "float32"
-    out: Out = None
 
 
-def measure(options: Options) -> dict[str, Any]:
+def measure(options: SharedEngine) -> dict[str, Any]:
     """Measure the runs, and the engine alone.
 
     Parameters
     ----------
     options
-        The command line.
+        What is measured.
 
     Returns
     -------
@@ -71,13 +71,13 @@ def measure(options: Options) -> dict[str, Any]:
     }
 
 
-def live(options: Options, cameras: int, group_ms: float) -> dict[str, Any]:
+def live(options: SharedEngine, cameras: int, group_ms: float) -> dict[str, Any]:
     """Run the whole program once.
 
     Parameters
     ----------
     options
-        The command line.
+        What is measured.
     cameras
         Number of cameras.
     group_ms
@@ -193,7 +193,3 @@ def text(figures: dict[str, Any]) -> str:
 
 def _ms(found: dict[str, Any], key: str) -> str:
     return str(found[key]) if key == "n" else f"{found[key]:.2f}"
-
-
-if __name__ == "__main__":
-    sys.exit(run(Options, measure, text))

@@ -1,0 +1,3 @@
+from bench.cameras.program import main
+
+raise SystemExit(main())

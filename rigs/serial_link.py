@@ -1,0 +1,220 @@
+"""Messages to a device on a serial port, and its answers, for protocols without numbers on their messages.
+
+A thread of its own reads the port, so that a question may come from any thread.
+"""
+
+from __future__ import annotations
+
+import termios
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from rt_pose.clock import NS_PER_MS, Clock
+
+NO_ANSWER_NS = 500 * NS_PER_MS
+"""A board that has been silent for so long has failed."""
+
+M_co = TypeVar("M_co", covariant=True)
+N = TypeVar("N")
+
+
+class DeviceFault(Exception):
+    """The device, its cable or its port has failed."""
+
+
+class Parser(Protocol[M_co]):
+    """Turns bytes, in whatever pieces they arrive, into messages."""
+
+    def feed(self, data: bytes) -> Iterable[M_co]:
+        """Take in bytes and return the messages that they complete."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Answer(Generic[N]):
+    """A question and its answer."""
+
+    matches: Callable[[N], bool]
+    t_sent_ns: int = 0
+    t_ns: int = 0
+    """When it came."""
+    message: N | None = None
+    """None where none came in time."""
+    came: threading.Event = field(default_factory=threading.Event)
+
+
+class SerialLink(Generic[N]):
+    """One open port. `close` ends its thread."""
+
+    def __init__(
+        self, serial: Any, clock: Clock, name: str, unasked: Callable[[N, int], None], parser: Parser[N]
+    ) -> None:
+        """Start the thread that reads the port.
+
+        Parameters
+        ----------
+        serial
+            An open port of pyserial, with timeouts for reading and writing.
+        clock
+            The host clock.
+        name
+            Name of the port, part of the thread's name.
+        unasked
+            Called, in the reading thread, with every message that no `ask` waits for and the host time (ns)
+            at which it arrived.
+        parser
+            Reads what arrives.
+        """
+        self.fault = ""
+        """Why nothing can be sent or received any more."""
+        self.t_received_ns = 0
+        """When the last message came."""
+        self._serial, self._clock, self._unasked, self._parser = serial, clock, unasked, parser
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._waiting: list[Answer[N]] = []
+        self._reader = threading.Thread(target=self._read, name=f"rt-pose-serial-{name}", daemon=True)
+        self._reader.start()
+
+    def write(self, message: bytes) -> int:
+        """Send bytes without waiting for an answer.
+
+        Parameters
+        ----------
+        message
+            The bytes.
+
+        Returns
+        -------
+        int
+            Host time at which the port had taken them, ns.
+
+        Raises
+        ------
+        DeviceFault
+            Where the port cannot be written to, or has failed before.
+        """
+        if not self.fault:
+            with self._lock:
+                try:
+                    self._serial.write(message)
+                except OSError as error:  # pyserial's own errors are OSErrors
+                    self.fault = self.fault or f"its port cannot be written to: {error}"
+        if self.fault:
+            raise DeviceFault(self.fault)
+        return self._clock.now_ns()
+
+    def ask(self, message: bytes, matches: Callable[[N], bool], timeout_s: float) -> Answer[N]:
+        """Send bytes and wait for their answer, which may not come.
+
+        Parameters
+        ----------
+        message
+            The bytes.
+        matches
+            Whether a message is the answer.
+        timeout_s
+            Longest wait, s.
+
+        Returns
+        -------
+        Answer
+            The times and the answer.
+
+        Raises
+        ------
+        DeviceFault
+            Where the port is gone.
+        """
+        answer: Answer[N] = Answer(matches)
+        with self._lock:
+            self._waiting.append(answer)
+        try:
+            t_sent_ns = self.write(message)
+            answer.came.wait(timeout_s)
+        finally:
+            with self._lock:
+                self._waiting.remove(answer)
+        if answer.message is None and self.fault:
+            raise DeviceFault(self.fault)
+        # The reader may have had the answer before this thread came to read the clock.
+        answer.t_sent_ns = t_sent_ns if answer.message is None else min(t_sent_ns, answer.t_ns)
+        return answer
+
+    def close(self, last: bytes | None = None) -> None:
+        """End the thread and release the port.
+
+        Parameters
+        ----------
+        last
+            Last bytes to send where the port still takes them.
+        """
+        self._closing.set()
+        with suppress(OSError, termios.error):  # no OSError: what flushing a port that is gone raises
+            if last is not None:
+                self._serial.write(last)
+            self._serial.flush()
+        self._reader.join()
+        self._serial.close()
+
+    def _read(self) -> None:
+        while not self._closing.is_set():
+            try:
+                data = self._serial.read(1)
+                if data and self._serial.in_waiting:
+                    data += self._serial.read(self._serial.in_waiting)
+            except OSError:
+                self._break("its port is gone; is it unplugged?")
+                return
+            now_ns = self._clock.now_ns()
+            for message in self._parser.feed(data):
+                self._take(message, now_ns)
+
+    def _take(self, message: N, now_ns: int) -> None:
+        self.t_received_ns = now_ns
+        with self._lock:
+            asked = next((a for a in self._waiting if a.message is None and a.matches(message)), None)
+            if asked is not None:
+                asked.message, asked.t_ns = message, now_ns
+                asked.came.set()
+        if asked is None:
+            self._unasked(message, now_ns)
+
+    def _break(self, why: str) -> None:
+        self.fault = self.fault or why
+        with self._lock:
+            for answer in self._waiting:
+                answer.came.set()
+
+
+def check_answers(fault: str, unanswered_ns: int, now_ns: int) -> int:
+    """Check, at a heartbeat, that a board is there and answers.
+
+    Parameters
+    ----------
+    fault
+        Of the link; empty where it has none.
+    unanswered_ns
+        When the first question went out that has no answer yet, ns; 0 where there is none.
+    now_ns
+        Host time, ns.
+
+    Returns
+    -------
+    int
+        The new `unanswered_ns`: a question goes out now.
+
+    Raises
+    ------
+    DeviceFault
+        Where the port is gone, or the board has been silent for half a second.
+    """
+    if fault:
+        raise DeviceFault(fault)
+    since_ns = unanswered_ns or now_ns
+    if now_ns - since_ns > NO_ANSWER_NS:
+        raise DeviceFault(f"no answer came from the board for {NO_ANSWER_NS // NS_PER_MS} ms")
+    return since_ns

@@ -1,0 +1,221 @@
+"""Outputs of a Harp board, well and ill. Not run on a device: the board follows the protocol's text."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.harp_board import HarpBoard
+
+import rigs
+from rigs.harp import OUTPUTS
+from rigs.outputs.harp import HarpOutput
+from rigs.serial_link import DeviceFault
+from rigs.timed_lines import Undelivered
+from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.drivers import DriverContext, make_output
+from rt_pose.errors import UserError
+from rt_pose.types import Command
+
+rigs.register()
+DO0, VALVE = OUTPUTS.index("DO0"), OUTPUTS.index("SupplyPort0")
+
+
+@pytest.fixture
+def board() -> Iterator[HarpBoard]:
+    with HarpBoard() as board:
+        yield board
+
+
+@pytest.fixture
+def lines(board: HarpBoard) -> Iterator[HarpOutput]:
+    made = make(port=board.port, outputs=["DO0", "SupplyPort0"])
+    yield made
+    made.close()
+
+
+def make(**options: Any) -> HarpOutput:
+    made = make_output("valve", "harp", options, DriverContext(HostClock()))
+    assert isinstance(made, HarpOutput)
+    return made
+
+
+def command(action: str = "level", line: int = 0, **changes: Any) -> Command:
+    return Command(1, 1, "valve", line, action, **changes)  # type: ignore[arg-type]
+
+
+def send_heartbeats(lines: HarpOutput, times: int, alive: bool = True) -> list[str]:
+    """Heartbeats as the output's thread sends them, 20 ms apart."""
+    reported: list[str] = []
+    for _ in range(times):
+        reported += lines.heartbeat(alive)
+        threading.Event().wait(0.02)
+    return reported
+
+
+def test_it_finds_out_what_the_board_is(lines: HarpOutput) -> None:
+    info = lines.open()
+    assert info.detail.startswith("Behavior, firmware 3.2, DO0, SupplyPort0, watchdog 200 ms, at /dev/pts/")
+    assert "not run on a device" in info.detail
+    assert (info.lines, info.echoes, info.heartbeat_ms) == (2, True, 50.0)
+    assert info.actions == ["pulse", "train", "level", "stop"]
+
+
+def test_a_pulse_bears_the_boards_time_on_the_hosts_clock(board: HarpBoard, lines: HarpOutput) -> None:
+    lines.open()
+    ack = lines.send(command("pulse", duration_us=30_000))
+    assert ack.ok
+    up, down = board.wait_for(DO0, True), board.wait_for(DO0, False)
+    assert up is not None
+    assert down is not None
+    assert ack.t_effect_ns is not None
+    assert ack.t_device_us is not None
+    assert abs(ack.t_effect_ns - up.t_ns) < 20 * NS_PER_MS
+    assert abs(ack.t_device_us - up.t_ns // 1000) < 20_000
+    assert 28 * NS_PER_MS <= down.t_ns - up.t_ns < 60 * NS_PER_MS
+
+
+def test_a_pulse_ends_by_the_boards_own_clock_where_this_computer_is_gone(
+    board: HarpBoard, lines: HarpOutput
+) -> None:
+    lines.open()
+    assert lines.send(command("pulse", duration_us=50_000)).ok
+    board.ail("deaf")
+    up = board.wait_for(DO0, True)
+    down = board.wait_for(DO0, False)
+    assert up is not None
+    assert down is not None
+    assert 48 * NS_PER_MS <= down.t_ns - up.t_ns < 90 * NS_PER_MS
+
+
+def test_heartbeats_hold_a_level_and_the_board_drops_it_without_them(
+    board: HarpBoard, lines: HarpOutput
+) -> None:
+    lines.open()
+    assert lines.send(command(line=1)).ok
+    send_heartbeats(lines, 30)
+    assert board.is_high(VALVE)
+    last = lines._clock.now_ns()
+    down = board.wait_for(VALVE, False)
+    assert down is not None
+    assert 150 * NS_PER_MS <= down.t_ns - last < 400 * NS_PER_MS
+
+
+def test_where_the_loop_hangs_the_lines_go_off_at_once(board: HarpBoard, lines: HarpOutput) -> None:
+    lines.open()
+    send_heartbeats(lines, 1)
+    assert lines.send(command()).ok
+    assert send_heartbeats(lines, 1, alive=False) == ["the loop does not turn: all lines were switched off"]
+    assert not board.is_high(DO0)
+
+
+def test_what_is_made_low_stays_low_whatever_heartbeats_come(board: HarpBoard, lines: HarpOutput) -> None:
+    lines.open()
+    end = threading.Event()
+
+    def beats() -> None:
+        while not end.is_set():
+            lines.heartbeat(True)
+            end.wait(0.002)
+
+    assert lines.send(command()).ok
+    thread = threading.Thread(target=beats)
+    thread.start()
+    try:
+        for _ in range(20):
+            assert lines.send(command()).ok
+            lines.safe_state()
+            made_safe_ns = lines._clock.now_ns()
+            threading.Event().wait(0.02)
+            assert board.wait_for(DO0, True, made_safe_ns, timeout_s=0) is None
+    finally:
+        end.set()
+        thread.join()
+
+
+def test_an_amplitude_is_refused(lines: HarpOutput) -> None:
+    lines.open()
+    ack = lines.send(command(amplitude=0.5))
+    assert (ack.ok, ack.detail) == (False, "an output of this board is high or low: leave `amplitude` out")
+    assert lines.send(command("analog", duration_us=1000)).detail == "this output takes no analog"
+
+
+@pytest.mark.parametrize("ill", ["silent", "deaf", "garbage"])
+def test_a_board_that_stops_answering_fails_the_command_then_the_output(
+    board: HarpBoard, lines: HarpOutput, ill: str
+) -> None:
+    lines.open()
+    send_heartbeats(lines, 1)
+    board.ail(ill)
+    ack = lines.send(command())
+    assert not ack.ok
+    assert ack.detail == "no answer within 100 ms; whether it acted is not known"
+    with pytest.raises((DeviceFault, Undelivered), match="no answer"):
+        send_heartbeats(lines, 100)
+    with pytest.raises(Undelivered, match="no answer within 100 ms"):
+        lines.safe_state()
+    assert board.wait_for(DO0, False, timeout_s=1.0) or not board.is_high(DO0), "the board's own watchdog"
+    board.ail("well")
+    lines.open()
+    assert lines.send(command()).ok
+
+
+def test_a_pulled_cable_is_a_fault_and_the_board_drops_its_line(board: HarpBoard, lines: HarpOutput) -> None:
+    lines.open()
+    assert lines.send(command()).ok
+    board.unplug()
+    with pytest.raises(DeviceFault, match="its port"):
+        send_heartbeats(lines, 100)
+    with pytest.raises(DeviceFault, match="its port"):
+        lines.safe_state()
+    lines.close()
+    assert board.wait_for(DO0, False) is not None
+
+
+def test_what_the_board_refuses_is_said(board: HarpBoard, lines: HarpOutput) -> None:
+    lines.open()
+    board.refuses = True
+    ack = lines.send(command())
+    assert (ack.ok, ack.detail) == (False, "the board refused to write its register 34")
+
+
+def test_other_devices_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        HarpBoard(who=1280) as camera,
+        pytest.raises(UserError, match=r"a Behavior board \(1216\), got Harp device 1280"),
+    ):
+        make(port=camera.port).open()
+    monkeypatch.setattr("rigs.outputs.harp.OPEN_TIMEOUT_NS", 300 * NS_PER_MS)
+    with HarpBoard() as board:
+        board.ail("silent")
+        output = make(port=board.port)
+        with pytest.raises(UserError, match="no answer within 0 s; is it a Harp device"):
+            output.open()
+        monkeypatch.undo()
+        board.ail("well")
+        assert output.open().driver == "harp"
+        output.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "expected one of `serial` and `port`"),
+        (
+            {"port": "/dev/x", "outputs": ["D00"]},
+            "outputs: the board has no output 'D00', did you mean 'DO0'",
+        ),
+        ({"port": "/dev/x", "outputs": []}, "outputs: expected different outputs, at least one"),
+        ({"port": "/dev/x", "outputs": ["DO0", "DO0"]}, "outputs: expected different outputs"),
+        ({"port": "/dev/x", "watchdog_ms": 5}, "watchdog_ms must be between 20 and 10000"),
+        (
+            {"port": "/dev/x", "answer_ms": 300},
+            r"answer_ms must be between 1 and watchdog_ms \(200\), got 300",
+        ),
+    ],
+)
+def test_options_that_cannot_be_meant(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UserError, match=rf"outputs\.valve\.options[.:] ?{expected}"):
+        make(**options)
