@@ -15,7 +15,7 @@ import msgspec
 
 from rt_pose.audit.replay import replay_session
 from rt_pose.errors import ExitCode, UserError
-from rt_pose.package import read_package
+from rt_pose.package import MANIFEST, read_manifest, read_package
 from rt_pose.records import ChainLink
 from rt_pose.session.log_file import LOG_NAME, LogGaps, iterate_log
 from rt_pose.session.paths import places_of
@@ -114,7 +114,9 @@ def verify_session(
             found.fails.append("configuration: not the one that was sealed")
     if replays:
         session = Session.read(path)
-        if not deposited:
+        if deposited:
+            _judge_manifest(path, info.package.sha256, found)
+        else:
             _judge_package(session, info.package.sha256, found)
         _judge_replay(session, path, found)
     return found
@@ -216,6 +218,16 @@ def _judge_package(session: Session, sha256: str, found: Verification) -> None:
         found.fails.append(f"package: {packages[0][:12]} lies where {sha256[:12]} ran")
     else:
         found.open.append(f"package: {session.info.package.path} is not there ({sha256[:12]} ran)")
+
+
+def _judge_manifest(path: Path, sha256: str, found: Verification) -> None:
+    """The manifest alone, where the networks are not there: its hash is the package's."""
+    if not (path / MANIFEST).is_file():
+        found.open.append(f"package: its manifest was not deposited ({sha256[:12]} ran)")
+    elif (own := read_manifest(path / MANIFEST).sha256) != sha256:
+        found.fails.append(f"package: the manifest is of {own[:12]}, {sha256[:12]} ran")
+    else:
+        found.holds.append(f"package: the manifest of the one that ran ({sha256[:12]})")
 
 
 def _judge_replay(session: Session, path: Path, found: Verification) -> None:

@@ -1,14 +1,13 @@
-"""NWB: poses by `ndx-pose`, events and stimuli as tables of intervals, and the session itself to replay.
+"""NWB: poses by `ndx-pose`, tables of what the rules decided and what went out, and the session itself.
 
-All times are seconds from the session's start, the first frame. The log, the configuration, the seal and the
-model's manifest ride along as one compressed data set: every stimulus can be computed again from what was
-deposited.
+All times are seconds from the recording's first frame. Frame numbers, velocities, covariances and latencies
+are series beside the poses.
 """
 
 from __future__ import annotations
 
-import io
-import tarfile
+import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,198 +16,276 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rt_pose
-from rt_pose.export.poses import ExportedEvent, Poses
-from rt_pose.session.log_file import LOG_NAME
-from rt_pose.session.read import INFO_NAME
-from rt_pose.session.seal import SEAL_NAME
+from rt_pose.errors import UserError
+from rt_pose.export.deposit import ARCHIVE, pack
+from rt_pose.export.events import EVENTS, STIMULI, RuleEvent, Stimulus
+from rt_pose.export.poses import Poses, Recording
+from rt_pose.offline.nwb_poses import NUMBERS, POSES, name_for
+from rt_pose.session.read import STAGES
 
-ARCHIVE = "rt_pose_session"
-ARCHIVED = (INFO_NAME, LOG_NAME, SEAL_NAME)
-UNKNOWN_UTC_NS = 0
+REFERENCE = (
+    "(0, 0) is the centre of the top-left pixel of the picture, ({}, {}) of the sensor; x right, y down"
+)
+UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+SUBJECT = (
+    "age",
+    "date_of_birth",
+    "description",
+    "genotype",
+    "sex",
+    "species",
+    "strain",
+    "subject_id",
+    "weight",
+)
+FILE = (
+    *("experimenter", "experiment_description", "institution", "lab", "notes", "pharmacology", "protocol"),
+    *("session_id", "stimulus_notes", "surgery", "virus"),
+)
+"""Keys of the run's `metadata` that NWB has a place for."""
+EVENT_COLUMNS = {
+    "camera": "Name of the camera",
+    "frame": "The camera's own count of the frame that caused it",
+    "rule": "Name of the rule",
+    "outcome": "fired, withheld (a control trial) or suppressed",
+    "reason": "Why it was suppressed or withheld; empty otherwise",
+    "probability": "Of the condition at the time of effect; NaN for a rule that compares the mean",
+    "value": "Of the rule's first quantity at the time of effect",
+    "block": "The protocol's block under way",
+    "trial": "Number of the trial under way; 0 where there is none",
+    "decided_s": "When it was judged, s",
+    "effect_s": "When its command was expected to act, s",
+    "deadline_met": "Whether the decision came in time",
+    "delivery": "What became of its command; empty where there was none",
+}
+STIMULUS_COLUMNS = {
+    "output": "Name of the output",
+    "line": "Its line",
+    "action": "What it was asked to do",
+    "amplitude": "0 to 1",
+    "rule": "Name of the rule; empty for one that an operator asked for",
+    "sent_s": "When the driver's write returned, s",
+    "timed_by": "device: its clock told the time of the effect; sent: the write and the delay of the output",
+    "delivery": "acknowledged, or unknown: it was sent and never answered",
+    "message": "What was sent, where it is a text",
+}
 
 
-def write_nwb(poses: Poses, out: Path) -> None:
+def write_nwb(recording: Recording, out: Path) -> None:
     """Write an NWB file.
 
     Parameters
     ----------
-    poses
-        The poses.
+    recording
+        What is exported.
     out
         The file.
     """
     from pynwb import NWBHDF5IO, NWBFile
 
-    about = _metadata(poses)
+    about = _metadata(recording)
+    session = recording.session
     nwb = NWBFile(
-        session_description=str(about.get("description") or f"Poses of {poses.source.name}, tracked by rt-pose"),
-        identifier=poses.source.name if poses.session is None else poses.session.info.id,
-        session_start_time=datetime.fromtimestamp((poses.start_utc_ns or UNKNOWN_UTC_NS) / 1e9, UTC),
-        **{key: str(about[key]) for key in ("experimenter", "institution", "lab") if about.get(key)},
+        session_description=str(about.get("session_description") or f"Poses of {recording.source.name}"),
+        identifier=recording.source.name if session is None else session.info.id or session.path.name,
+        session_start_time=start_time(recording),
         keywords=["pose estimation", "closed loop", "behaviour"],
-        source_script=f"rt-pose {rt_pose.__version__} export",
-        source_script_file_name="rt-pose",
+        source_script=f"rt-pose {rt_pose.__version__}",
+        source_script_file_name="rt-pose export",
+        **{key: _plain(about[key]) for key in FILE if about.get(key)},
     )
     nwb.subject = _subject(about)
-    _add_poses(nwb, poses)
-    _add_events(nwb, poses.events)
-    if poses.session is not None:
-        _add_archive(nwb, poses.session.path)
+    _add_poses(nwb, recording, out)
+    _add_table(nwb, EVENTS, recording.events)
+    _add_table(nwb, STIMULI, recording.stimuli)
+    if session is not None:
+        what = "The session as rt-pose wrote it, tar with xz: `rt-pose verify FILE.nwb` replays it"
+        nwb.add_scratch(pack(session), name=ARCHIVE, description=what)
     with NWBHDF5IO(str(out), "w") as file:
         file.write(nwb)
 
 
-def _metadata(poses: Poses) -> dict[str, Any]:
-    if poses.session is None:
-        return {}
-    metadata = poses.session.info.config.get("metadata", {})
+def start_time(recording: Recording) -> datetime:
+    """Find the time of day at which the times begin.
+
+    Parameters
+    ----------
+    recording
+        What is exported.
+
+    Returns
+    -------
+    datetime
+        UTC; the beginning of 1970 where it is not known.
+    """
+    ns = recording.start_utc_ns
+    return UNKNOWN_START if ns is None else datetime.fromtimestamp(ns / 1e9, UTC)
+
+
+def missing_metadata(recording: Recording) -> list[str]:
+    """List what archives ask for and the run's `metadata` lacks.
+
+    Parameters
+    ----------
+    recording
+        What is exported.
+
+    Returns
+    -------
+    list[str]
+        Names of keys.
+    """
+    about = _metadata(recording)
+    subject = about.get("subject")
+    own = subject if isinstance(subject, dict) else {"subject_id": subject}
+    lacking = [f"subject.{key}" for key in ("subject_id", "species", "sex", "age") if not own.get(key)]
+    return lacking + [key for key in ("experimenter", "institution", "lab") if not about.get(key)]
+
+
+def _metadata(recording: Recording) -> dict[str, Any]:
+    metadata = {} if recording.session is None else recording.session.info.config.get("metadata", {})
     return metadata if isinstance(metadata, dict) else {}
 
 
-def _subject(about: dict[str, Any]) -> Any:
+def _plain(value: Any) -> Any:
+    return [str(one) for one in value] if isinstance(value, list) else str(value)
+
+
+def _subject(about: Mapping[str, Any]) -> Any:
     from pynwb.file import Subject
 
     subject = about.get("subject")
     fields = dict(subject) if isinstance(subject, dict) else {"subject_id": subject} if subject else {}
-    known = ("age", "description", "genotype", "sex", "species", "strain", "subject_id", "weight")
-    return Subject(**{"subject_id": "unknown"} | {key: str(fields[key]) for key in known if fields.get(key)})
+    known: dict[str, Any] = {key: str(fields[key]) for key in SUBJECT if fields.get(key)}
+    if "date_of_birth" in known:
+        try:
+            born = datetime.fromisoformat(known["date_of_birth"])
+        except ValueError as error:
+            raise UserError(f"metadata.subject.date_of_birth: expected e.g. 2026-03-01: {error}") from error
+        known["date_of_birth"] = born if born.tzinfo else born.replace(tzinfo=UTC)
+    return Subject(**{"subject_id": "unknown", "sex": "U"} | known)
 
 
-def _add_poses(nwb: Any, poses: Poses) -> None:
-    from ndx_pose import PoseEstimation, PoseEstimationSeries, Skeleton, Skeletons
+def _add_poses(nwb: Any, recording: Recording, out: Path) -> None:
+    from ndx_pose import Skeleton, Skeletons
 
-    behavior = nwb.create_processing_module("behavior", "Poses of the animal")
+    behavior = nwb.create_processing_module("behavior", "Poses of the animal, tracked while it ran")
+    first = recording.cameras[0]
     skeleton = Skeleton(
         name="skeleton",
-        nodes=poses.keypoints,
-        edges=np.array(poses.skeleton, np.uint8).reshape(-1, 2),
+        nodes=first.keypoints,
+        edges=np.array(first.skeleton, np.uint8).reshape(-1, 2),
         subject=nwb.subject,
     )
     behavior.add(Skeletons(skeletons=[skeleton]))
+    several = len(recording.cameras) > 1
+    for poses in recording.cameras:
+        _add_camera(nwb, behavior, skeleton, poses, poses.camera if several else "", out)
+
+
+def _add_camera(nwb: Any, behavior: Any, skeleton: Any, poses: Poses, own: str, out: Path) -> None:
+    from ndx_pose import PoseEstimation, PoseEstimationSeries
+
     device = nwb.create_device(name=poses.camera or "camera", description="The camera that was tracked")
     series: list[Any] = []
     for k, name in enumerate(poses.keypoints):
+        times = series[0] if series else _compressed(poses.t_s)  # one table of times for all
         series.append(
             PoseEstimationSeries(
                 name=name,
                 description=f"Position of {name}; NaN where it was lost",
-                data=poses.xy[:, k],
+                data=_compressed(poses.xy[:, k]),
                 unit="pixels",
-                reference_frame="(0, 0) is the centre of the top-left pixel of the sensor; x right, y down",
-                timestamps=poses.t_s if not series else series[0],  # one table of times for all
-                confidence=poses.confidence[:, k],
-                confidence_definition="of the network; not a probability unless the package says so",
+                reference_frame=REFERENCE.format(*poses.offset_xy),
+                timestamps=times,
+                confidence=_compressed(poses.confidence[:, k]),
+                confidence_definition="Of the network, 0 to 1",
             )
         )
-    width, height = poses.size or (0, 0)
-    behavior.add(
-        PoseEstimation(
-            name="PoseEstimation",
-            pose_estimation_series=series,
-            description=f"Filtered causally while it ran; times are those of the {poses.times}",
-            original_videos=[poses.video.name] if poses.video else None,
-            dimensions=np.array([[width, height]], np.uint16) if poses.size else None,
-            devices=[device],
-            scorer="rt-pose",
-            source_software="rt-pose",
-            source_software_version=rt_pose.__version__,
-            skeleton=skeleton,
+    estimation = PoseEstimation(
+        name=name_for(POSES, own),
+        pose_estimation_series=series,
+        description=f"Filtered causally; times: {poses.times}",
+        device=device,
+        scorer="rt-pose",
+        source_software="rt-pose",
+        source_software_version=rt_pose.__version__,
+        skeleton=skeleton,
+        source_video=_add_film(nwb, poses, device, out),
+    )
+    behavior.add(estimation)
+    for name, values, unit, description in _beside(poses):
+        behavior.add(_series(name_for(name, own), values, unit, description, series[0]))
+
+
+def _beside(poses: Poses) -> list[tuple[str, NDArray[Any] | None, str, str]]:
+    """What ndx-pose has no place for: name, values, unit and description of each series."""
+    names = ", ".join(poses.keypoints)
+    found: list[tuple[str, NDArray[Any] | None, str, str]] = [
+        (NUMBERS, poses.numbers, "frames", f"Place among the {poses.where}; -1 where it is none of them"),
+        ("camera_frames", poses.frames, "frames", "The camera's own count: a gap is a frame that it lost"),
+        ("velocity", poses.velocity, "pixels/s", f"vx and vy of {names}"),
+        ("covariance", poses.covariance, "pixels^2", f"sxx, sxy and syy of the position of {names}"),
+        ("latency", poses.latency_s, "seconds", f"From the exposure to {', '.join(STAGES)}"),
+    ]
+    return [one for one in found if one[1] is not None]
+
+
+def _series(name: str, values: Any, unit: str, description: str, times: Any) -> Any:
+    from pynwb import TimeSeries
+
+    data = _compressed(values)
+    return TimeSeries(name=name, data=data, unit=unit, description=description, timestamps=times)
+
+
+def _add_film(nwb: Any, poses: Poses, device: Any, out: Path) -> Any:
+    """The film as a file beside, by a path from the folder of the export."""
+    from pynwb.image import ImageSeries
+
+    if poses.pictures is None or poses.size is None:
+        return None
+    film = ImageSeries(
+        name=f"film_{poses.camera or 'camera'}",
+        description="The camera's frames; each has its own time",
+        external_file=[os.path.relpath(poses.pictures.path, out.parent)],
+        starting_frame=[0],
+        format="external",
+        dimension=list(poses.size),
+        unit="n.a.",
+        timestamps=_compressed(poses.pictures.t_s),
+        device=device,
+    )
+    nwb.add_acquisition(film)
+    return film
+
+
+def _add_table(nwb: Any, name: str, rows: list[RuleEvent] | list[Stimulus]) -> None:
+    from pynwb.core import VectorData
+    from pynwb.event import DurationVectorData, EventsTable, TimestampVectorData
+
+    if not rows:
+        return
+    events = name == EVENTS
+    columns = [
+        TimestampVectorData(
+            name="timestamp",
+            description="Exposure of the frame that caused it, s" if events else "Of its effect, s",
+            data=[row.t_s for row in rows],
         )
-    )
-
-
-def _add_events(nwb: Any, events: list[ExportedEvent]) -> None:
-    """Two tables of intervals: what the rules decided, and which stimuli went out."""
-    from pynwb.epoch import TimeIntervals
-
+    ]
     if not events:
-        return
-    decided = TimeIntervals("rule_events", "Every time a rule came true, and what was decided")
-    columns = {
-        "rule": "Name of the rule",
-        "outcome": "fired, withheld or suppressed",
-        "reason": "Why it was suppressed; empty otherwise",
-        "probability": "Of the condition at the time of effect; NaN for a rule that compares the mean",
-        "value": "Of the rule's first quantity at the time of effect",
-        "decision_ms": "From the middle of the exposure to the decision",
-    }
-    for name, description in columns.items():
-        decided.add_column(name, description)
-    for event in events:
-        row = {name: getattr(event, name) for name in columns}
-        decided.add_interval(start_time=event.t_s, stop_time=event.t_s + event.decision_ms / 1e3, **row)
-    nwb.add_time_intervals(decided)
-    sent = [event for event in events if np.isfinite(event.stimulus_t_s)]
-    if not sent:
-        return
-    stimuli = TimeIntervals("stimuli", "Commands as their output's driver sent them")
-    stimuli.add_column("rule", "Name of the rule")
-    stimuli.add_column("output", "Name of the output")
-    for event in sent:
-        end_s = event.stimulus_t_s + event.stimulus_s
-        stimuli.add_interval(start_time=event.stimulus_t_s, stop_time=end_s, rule=event.rule, output=event.output)
-    nwb.add_time_intervals(stimuli)
+        data = [row.duration_s for row in rows if isinstance(row, Stimulus)]
+        columns.append(DurationVectorData(name="duration", description="s; NaN without an end", data=data))
+    for key, description in (EVENT_COLUMNS if events else STIMULUS_COLUMNS).items():
+        data = [getattr(row, key) for row in rows]
+        columns.append(VectorData(name=key, description=description, data=data))
+    what = "Every time a rule came true, and what was decided" if events else "What the outputs carried out"
+    source = "rt-pose, by exposures on the host's clock"
+    nwb.add_events_table(EventsTable(name=name, description=what, source_description=source, columns=columns))
 
 
-def _add_archive(nwb: Any, folder: Path) -> None:
-    from hdmf.backends.hdf5.h5_utils import H5DataIO
+def _compressed(values: NDArray[Any]) -> Any:
+    from pynwb import H5DataIO
 
-    nwb.add_scratch(
-        H5DataIO(pack(folder), compression=None),
-        name=ARCHIVE,
-        description="The session as rt-pose wrote it, a tar archive with xz: `rt-pose verify FILE.nwb` replays it",
-    )
-
-
-def pack(folder: Path) -> NDArray[np.uint8]:
-    """Pack what a replay needs of a session.
-
-    Parameters
-    ----------
-    folder
-        The session's folder.
-
-    Returns
-    -------
-    NDArray[np.uint8]
-        A tar archive, compressed by xz.
-    """
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:xz") as archive:
-        for name in ARCHIVED:
-            if (folder / name).is_file():
-                archive.add(folder / name, name)
-    return np.frombuffer(buffer.getvalue(), np.uint8)
-
-
-def unpack(file: Path, folder: Path) -> bool:
-    """Unpack the session that an NWB file carries.
-
-    Parameters
-    ----------
-    file
-        The NWB file.
-    folder
-        Gets the session's files.
-
-    Returns
-    -------
-    bool
-        False where it carries none.
-    """
-    import h5py
-
-    with h5py.File(file, "r") as nwb:
-        found = nwb.get(f"scratch/{ARCHIVE}")
-        if found is None:
-            return False
-        data = np.asarray(found, np.uint8).tobytes()
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:xz") as archive:
-        for name in ARCHIVED:
-            try:
-                member = archive.extractfile(name)
-            except KeyError:
-                continue
-            if member is not None:
-                (folder / name).write_bytes(member.read())
-    return True
+    return H5DataIO(values, compression="gzip")

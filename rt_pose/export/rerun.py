@@ -1,4 +1,4 @@
-"""A rerun recording: video, skeleton, ellipses, confidences and events on one time line, to scrub through."""
+"""A rerun recording: video, skeleton, ellipses, traces and events on one time line, to scrub through."""
 
 from __future__ import annotations
 
@@ -8,111 +8,161 @@ from typing import Any
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 
-from rt_pose.export.poses import Poses
-from rt_pose.session.video_file import read_times
+from rt_pose.clock import NS_PER_S
+from rt_pose.export.ellipse import outlines
+from rt_pose.export.film import encode
+from rt_pose.export.poses import Pictures, Poses, Recording
+from rt_pose.types import FloatArray
+from rt_pose.video import read_frames
 
 TIMELINE = "exposure"
-ELLIPSE_POINTS = 24
-CHI2_90 = 4.605
-"""90 % of a Gaussian in the plane lie within this squared distance."""
+CENTRE = 0.5
+"""A picture's corner is (0, 0) there, the centre of its first pixel here."""
+INFO, DEBUG = "INFO", "DEBUG"
 
 
-def write_rerun(poses: Poses, out: Path) -> None:
+def write_rerun(recording: Recording, out: Path) -> None:
     """Write a recording with its layout.
 
     Parameters
     ----------
-    poses
-        The poses.
+    recording
+        What is exported.
     out
         The file, .rrd.
     """
     import rerun as rr
 
-    recording = rr.RecordingStream("rt-pose", recording_id=poses.source.name)
-    recording.save(str(out), default_blueprint=_blueprint(poses))
-    classes = [
-        rr.ClassDescription(
-            info=rr.AnnotationInfo(id=0, label="animal"),
-            keypoint_annotations=[rr.AnnotationInfo(id=k, label=name) for k, name in enumerate(poses.keypoints)],
-            keypoint_connections=poses.skeleton,
-        )
-    ]
-    recording.log("camera", rr.AnnotationContext(classes), static=True)
-    if poses.video is not None and poses.session is not None:
-        _log_video(recording, poses)
-    for row, t_s in enumerate(poses.t_s):
-        recording.set_time(TIMELINE, duration=float(t_s))
-        _log_pose(recording, poses, row)
-    for event in poses.events:
-        recording.set_time(TIMELINE, duration=event.t_s)
-        because = f" ({event.reason})" if event.reason else ""
-        level = rr.TextLogLevel.INFO if event.outcome == "fired" else rr.TextLogLevel.DEBUG
-        recording.log("events", rr.TextLog(f"{event.rule}: {event.outcome}{because}", level=level))
-    recording.flush()
+    stream = rr.RecordingStream("rt-pose", recording_id=recording.source.name)
+    stream.save(str(out), default_blueprint=_blueprint(recording))
+    for poses in recording.cameras:
+        entity = _entity(poses)
+        stream.log(entity, _annotations(poses), static=True)
+        if poses.pictures is not None:
+            _log_video(stream, entity, poses, poses.pictures)
+        _log_pose(stream, entity, poses)
+        _log_traces(stream, entity, poses)
+    _log_events(stream, recording)
+    stream.flush()
+    stream.disconnect()
 
 
-def _log_pose(recording: Any, poses: Poses, row: int) -> None:
+def _entity(poses: Poses) -> str:
+    return poses.camera or "camera"
+
+
+def _annotations(poses: Poses) -> Any:
+    """Names and bones."""
     import rerun as rr
 
-    offset = (0, 0) if poses.session is None else poses.session.info.cameras[poses.camera].offset_xy
-    xy = poses.xy[row] - np.array(offset)
-    seen = np.flatnonzero(np.isfinite(xy).all(axis=-1))
-    # A picture's corner is (0, 0) there, the centre of its first pixel here.
-    points = rr.Points2D(xy[seen] + 0.5, keypoint_ids=seen.tolist(), class_ids=0, radii=2.0)
-    recording.log("camera/pose", points)
-    if poses.covariance is not None:
-        outlines = [ellipse(xy[k] + 0.5, poses.covariance[row, k]) for k in seen]
-        recording.log("camera/ellipses", rr.LineStrips2D(outlines, radii=0.5))
-    for k in range(len(poses.keypoints)):
-        recording.log(f"confidence/{poses.keypoints[k]}", rr.Scalars(float(poses.confidence[row, k])))
-        if poses.velocity is not None and k in seen:
-            speed = float(np.hypot(*poses.velocity[row, k]))
-            recording.log(f"speed/{poses.keypoints[k]}", rr.Scalars(speed))
-
-
-def _log_video(recording: Any, poses: Poses) -> None:
-    """The film as MP4, the one container that rerun reads, each frame at its exposure."""
-    import rerun as rr
-
-    assert poses.session is not None
-    assert poses.video is not None
-    times = read_times(poses.session.path, poses.camera)
-    assert times is not None
-    with tempfile.TemporaryDirectory(prefix="rt-pose-export-") as folder:
-        film = Path(folder) / "film.mp4"
-        _as_mp4(poses.video, film)
-        asset = rr.AssetVideo(path=film)
-        recording.log("camera/video", asset, static=True)
-        stamps = asset.read_frame_timestamps_nanos()
-    t_of = dict(zip(poses.frames.tolist(), poses.t_s.tolist(), strict=True))
-    rows = [(t_of[frame], i) for i, frame in enumerate(times.frame.tolist()) if frame in t_of and i < len(stamps)]
-    recording.send_columns(
-        "camera/video",
-        indexes=[rr.TimeColumn(TIMELINE, duration=[t for t, _ in rows])],
-        columns=rr.VideoFrameReference.columns_nanos([stamps[i] for _, i in rows]),
+    names = [rr.AnnotationInfo(id=k, label=name) for k, name in enumerate(poses.keypoints)]
+    animal = rr.AnnotationInfo(id=0, label="animal")
+    return rr.AnnotationContext(
+        [rr.ClassDescription(info=animal, keypoint_annotations=names, keypoint_connections=poses.skeleton)]
     )
 
 
-def _as_mp4(film: Path, out: Path) -> None:
-    """Put a film into another container, its pictures as they are."""
-    with av.open(str(film)) as source, av.open(str(out), "w") as target:
+def _time(t_s: FloatArray) -> list[Any]:
+    import rerun as rr
+
+    t_ns = np.rint(t_s * NS_PER_S).astype("timedelta64[ns]")
+    return [rr.TimeColumn(TIMELINE, duration=t_ns)]
+
+
+def _log_pose(stream: Any, entity: str, poses: Poses) -> None:
+    """Keypoints and their ellipses; a frame in which nothing was seen clears what was shown."""
+    import rerun as rr
+
+    xy = poses.xy + CENTRE
+    seen = np.isfinite(xy).all(axis=-1)
+    row, k = np.nonzero(seen)
+    lengths = seen.sum(axis=1).tolist()
+    points = rr.Points2D.columns(
+        positions=xy[row, k],
+        keypoint_ids=k,
+        class_ids=np.zeros(len(k), np.uint16),
+        radii=np.full(len(k), 2.0),
+    )
+    stream.send_columns(f"{entity}/pose", indexes=_time(poses.t_s), columns=points.partition(lengths))
+    if poses.covariance is not None:
+        strips = outlines(xy[row, k], poses.covariance[row, k])
+        columns = rr.LineStrips2D.columns(strips=strips, class_ids=np.zeros(len(k), np.uint16))
+        stream.send_columns(
+            f"{entity}/ellipses", indexes=_time(poses.t_s), columns=columns.partition(lengths)
+        )
+
+
+def _log_traces(stream: Any, entity: str, poses: Poses) -> None:
+    import rerun as rr
+
+    traces = {"confidence": poses.confidence}
+    if poses.velocity is not None:
+        traces["speed"] = np.hypot(poses.velocity[..., 0], poses.velocity[..., 1])
+    for kind, values in traces.items():
+        for k, name in enumerate(poses.keypoints):
+            known = np.isfinite(values[:, k])
+            stream.send_columns(
+                f"{kind}/{entity}/{name}",
+                indexes=_time(poses.t_s[known]),
+                columns=rr.Scalars.columns(scalars=values[known, k]),
+            )
+
+
+def _log_events(stream: Any, recording: Recording) -> None:
+    import rerun as rr
+
+    texts = [
+        (event.t_s, event.text, INFO if event.outcome == "fired" else DEBUG) for event in recording.events
+    ]
+    texts += [(one.t_s, f"{one.output}: {one.action}", INFO) for one in recording.stimuli]
+    texts.sort(key=lambda row: row[0])
+    if texts:
+        times, lines, levels = zip(*texts, strict=True)
+        columns = rr.TextLog.columns(text=lines, level=levels)
+        stream.send_columns("events", indexes=_time(np.array(times)), columns=columns)
+
+
+def _log_video(stream: Any, entity: str, poses: Poses, pictures: Pictures) -> None:
+    """The film as MP4, the one container that rerun reads, each frame at its exposure."""
+    import rerun as rr
+
+    with tempfile.TemporaryDirectory(prefix="rt-pose-export-") as folder:
+        film = Path(folder) / "film.mp4"
+        _as_mp4(pictures, film, poses.rate_hz)
+        asset = rr.AssetVideo(path=film)
+        stream.log(f"{entity}/video", asset, static=True)
+        stamps = asset.read_frame_timestamps_nanos()
+    count = min(len(stamps), len(pictures.t_s))
+    stream.send_columns(
+        f"{entity}/video",
+        indexes=_time(pictures.t_s[:count]),
+        columns=rr.VideoFrameReference.columns_nanos(stamps[:count]),
+    )
+
+
+def _as_mp4(pictures: Pictures, out: Path, rate_hz: float) -> None:
+    """Put H.264 into another container as it is; encode anything else."""
+    with av.open(str(pictures.path)) as source:
         stream = source.streams.video[0]
-        copy = target.add_stream_from_template(stream)
-        for packet in source.demux(stream):
-            if packet.dts is not None:
-                packet.stream = copy
-                target.mux(packet)
+        if stream.codec_context.name == "h264":
+            with av.open(str(out), "w") as target:
+                copy = target.add_stream_from_template(stream)
+                for packet in source.demux(stream):
+                    if packet.dts is not None:
+                        packet.stream = copy
+                        target.mux(packet)
+            return
+    encode(out, (frame.image for frame in read_frames(pictures.path, 3)), pictures.t_s, rate_hz)
 
 
-def _blueprint(poses: Poses) -> Any:
+def _blueprint(recording: Recording) -> Any:
     import rerun.blueprint as rrb
 
+    names = [_entity(poses) for poses in recording.cameras]
     return rrb.Blueprint(
         rrb.Horizontal(
-            rrb.Spatial2DView(origin="camera", name=poses.camera or "camera"),
+            rrb.Vertical(*(rrb.Spatial2DView(origin=name, name=name) for name in names)),
             rrb.Vertical(
                 rrb.TimeSeriesView(origin="speed", name="speed, px/s"),
                 rrb.TimeSeriesView(origin="confidence", name="confidence"),
@@ -121,26 +171,3 @@ def _blueprint(poses: Poses) -> Any:
             column_shares=[3, 2],
         )
     )
-
-
-def ellipse(xy: NDArray[np.float64], covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Outline the region that holds a keypoint with 90 %.
-
-    Parameters
-    ----------
-    xy
-        Its position, px.
-    covariance
-        sxx, sxy, syy, px^2.
-
-    Returns
-    -------
-    NDArray[np.float64]
-        (P, 2) px, closed.
-    """
-    sxx, sxy, syy = covariance
-    values, vectors = np.linalg.eigh(np.array([[sxx, sxy], [sxy, syy]]))
-    angle = np.linspace(0.0, 2.0 * np.pi, ELLIPSE_POINTS + 1)
-    circle = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    outline: NDArray[np.float64] = xy + (circle * np.sqrt(np.maximum(values, 0.0) * CHI2_90)) @ vectors.T
-    return outline

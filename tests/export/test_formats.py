@@ -3,91 +3,118 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support.live_run import config, run
-from support.tiny_package import make_tiny_package
+from support.export_session import FILMED, NOT_FILMED, OFFSET_XY, SKELETON, START_UTC_NS
+from support.random_session import KEYPOINTS
 
 from rt_pose.cli.main import main
-from rt_pose.config.schema import RecordConfig
 from rt_pose.errors import ExitCode
-from rt_pose.export.formats import FORMATS
-from rt_pose.export.poses import Poses, poses_of_session
+from rt_pose.export.formats import CONTENT, FORMATS, documentation
+from rt_pose.export.poses import Poses, Recording, held_rows, spread
+from rt_pose.offline.pose_files import read_pose_file
+from rt_pose.session.frame_numbers import NOT_IN_VIDEO
 from rt_pose.session.read import Session
 
-METADATA = {"subject": {"subject_id": "m17", "species": "Mus musculus", "sex": "F", "age": "P90D"}, "lab": "ours"}
+EDGES = [(KEYPOINTS.index(a), KEYPOINTS.index(b)) for a, b in SKELETON]
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
-    folder = tmp_path_factory.mktemp("exported")
-    package = make_tiny_package(folder / "package", keypoints=3)
-    settings = config(package.path, record=RecordConfig(video=True), seconds=2.5, metadata=METADATA)
-    result = run(settings, folder / "session")
-    assert result.ok, result.status
-    return Session.read(folder / "session")
-
-
-@pytest.fixture(scope="module")
-def poses(session: Session) -> Poses:
-    found = poses_of_session(session)
-    assert len(found.frames) > 80
-    assert np.isfinite(found.xy).any()
+@pytest.fixture
+def poses(recording: Recording) -> Poses:
+    """Those of the camera that was filmed."""
+    found = next(one for one in recording.cameras if one.camera == FILMED)
+    assert np.isnan(found.xy).any()
+    assert found.unnumbered > 0
+    assert (np.diff(found.numbers[held_rows(found)]) > 1).any()
     return found
 
 
 def export(session: Session, out: Path, *more: str) -> Path:
-    assert main(["export", str(session.path), "--out", str(out), *more]) == 0
+    """The file, of the filmed camera where nothing else is asked for."""
+    words = more if "--camera" in more or "all" in more else ("--camera", FILMED, *more)
+    assert main(["export", str(session.path), "--out", str(out), *(w for w in words if w != "all")]) == 0
     return out
 
 
 def same(found: Any, expected: Any) -> None:
-    np.testing.assert_allclose(np.asarray(found, float), expected, rtol=1e-5, atol=1e-4, equal_nan=True)
+    """Equal as float32, and missing where it was missing."""
+    np.testing.assert_array_equal(np.asarray(found, np.float32), np.asarray(expected, np.float32))
 
 
-def test_csv_is_read_by_pandas_as_deeplabcut_does(session: Session, poses: Poses, tmp_path: Path) -> None:
-    import pandas as pd
+def test_what_a_session_gives(session: Session, recording: Recording, poses: Poses) -> None:
+    """Times are exposures, lost keypoints are missing, and each pose is that of its frame."""
+    tracks = {track.seq: track for track in session.tracks}
+    seen = {(o.stamps.index, o.stamps.epoch): o for o in session.observations if o.camera == FILMED}
+    exposures = [o.stamps.t_exposure_ns for o in seen.values() if o.stamps.t_exposure_ns is not None]
+    stamps = [frame.stamps for frame in session.frames]
+    zero = min(s.t_exposure_ns for s in stamps if s.t_exposure_ns is not None)
+    assert set(exposures) <= set((np.rint(poses.t_s * 1e9) + zero).astype(np.int64).tolist())
+    assert poses.times.startswith("exposure; of ")
+    assert (np.diff(poses.t_s) > 0).all()
+    arrival = {o.stamps.index: o for o in seen.values()}
+    for row in range(0, len(poses.frames), 7):
+        track = tracks[arrival[int(poses.frames[row])].seq]
+        lost = np.array(track.lost)
+        np.testing.assert_array_equal(np.isnan(poses.xy[row]).any(axis=-1), lost)
+        np.testing.assert_array_equal(poses.xy[row][~lost], track.xy.array()[0][~lost] - OFFSET_XY)
+    assert {event.outcome for event in recording.events} >= {"fired", "suppressed"}
+    assert recording.stimuli
+    assert all(
+        one.t_s == pytest.approx(one.sent_s + 0.002) for one in recording.stimuli if one.timed_by == "sent"
+    )
+    assert recording.start_utc_ns is not None
+    assert abs(recording.start_utc_ns - START_UTC_NS) < 1e9
 
-    table = pd.read_csv(export(session, tmp_path / "a.csv"), header=[0, 1, 2], index_col=0)
-    assert list(table.columns.get_level_values(1).unique()) == poses.keypoints
-    assert table.index.tolist() == poses.frames.tolist()
-    values = table.to_numpy().reshape(len(table), -1, 3)
-    same(values[..., :2], poses.xy)
-    same(values[..., 2], poses.confidence)
 
-
-def test_deeplabcuts_hdf_is_read_by_pandas(session: Session, poses: Poses, tmp_path: Path) -> None:
+def test_tables_are_read_by_pandas_as_deeplabcut_does(session: Session, poses: Poses, tmp_path: Path) -> None:
+    """And by this program; rows stand at the numbers of their frames."""
     pd = pytest.importorskip("pandas")
     pytest.importorskip("tables")
-    table = pd.read_hdf(export(session, tmp_path / "a.h5", "--format", "dlc-h5"))
-    assert table.columns.names == ["scorer", "bodyparts", "coords"]
-    same(table.to_numpy().reshape(len(table), -1, 3)[..., :2], poses.xy)
+    csv = export(session, tmp_path / "a.csv")
+    hdf = export(session, tmp_path / "a.h5", "--format", "dlc-h5")
+    expected = spread(np.concatenate([poses.xy, poses.confidence[..., None]], axis=-1), poses)
+    for table in (pd.read_csv(csv, header=[0, 1, 2], index_col=0), pd.read_hdf(hdf)):
+        assert table.columns.names == ["scorer", "bodyparts", "coords"]
+        assert list(table.columns.get_level_values(1).unique()) == KEYPOINTS
+        assert table.index.tolist() == list(range(len(expected)))
+        same(table.to_numpy().reshape(expected.shape), expected)
+    for file in (csv, hdf):
+        found = read_pose_file(file)
+        same(found.xy, expected[..., :2])
+        same(found.likelihood, expected[..., 2])
 
 
-def test_slp_is_read_by_sleap_io(session: Session, poses: Poses, tmp_path: Path) -> None:
+def test_sleaps_files_are_read_by_sleap_io(session: Session, poses: Poses, tmp_path: Path) -> None:
+    """And by this program; frames have the film's numbers, and those without an animal are not there."""
     sio = pytest.importorskip("sleap_io")
-    labels = sio.load_slp(str(export(session, tmp_path / "a.slp")), open_videos=False)
-    skeleton = labels.skeletons[0]
-    assert skeleton.node_names == poses.keypoints
-    assert [tuple(edge) for edge in skeleton.edge_inds] == poses.skeleton
-    shown = np.isfinite(poses.xy).any(axis=(1, 2))
-    assert len(labels) == int(shown.sum())
-    found = np.stack([frame.instances[0].numpy() for frame in labels])
-    same(found[..., :2], poses.xy[shown])
-
-
-def test_analysis_tables_are_read_by_sleap_io(session: Session, poses: Poses, tmp_path: Path) -> None:
-    sio = pytest.importorskip("sleap_io")
-    out = export(session, tmp_path / "a.h5", "--format", "analysis-h5")
-    labels = sio.load_file(str(out), format="analysis_h5", open_videos=False)
-    assert labels.skeletons[0].node_names == poses.keypoints
-    shown = np.isfinite(poses.xy).any(axis=(1, 2))
-    found = np.stack([frame.instances[0].numpy() for frame in labels])
-    same(found[..., :2], poses.xy[shown])
+    slp = export(session, tmp_path / "a.slp")
+    table = export(session, tmp_path / "a.h5", "--format", "analysis-h5")
+    held = held_rows(poses)
+    held = held[np.isfinite(poses.xy[held]).any(axis=(1, 2))]
+    for labels in (
+        sio.load_slp(str(slp), open_videos=False),
+        sio.load_file(str(table), format="analysis_h5"),
+    ):
+        skeleton = labels.skeletons[0]
+        assert skeleton.node_names == KEYPOINTS
+        assert [tuple(edge) for edge in skeleton.edge_inds] == EDGES
+        assert [frame.frame_idx for frame in labels] == poses.numbers[held].tolist()
+        same(np.stack([frame.instances[0].numpy() for frame in labels]), poses.xy[held])
+    assert Path(labels.videos[0].filename).name == f"{FILMED}.mkv"
+    for file in (slp, table):
+        found = read_pose_file(file)
+        assert found.keypoints == KEYPOINTS
+        assert found.skeleton == SKELETON
+        rows = np.isfinite(found.xy).any(axis=(1, 2))
+        assert [int(f) for f, row in zip(found.frames, rows, strict=True) if row] == poses.numbers[
+            held
+        ].tolist()
+        same(found.xy[rows], poses.xy[held])
+        seen = np.isfinite(poses.xy[held]).all(axis=-1)
+        same(found.likelihood[rows][seen], poses.confidence[held][seen])
 
 
 def test_netcdf_keeps_the_true_times(session: Session, poses: Poses, tmp_path: Path) -> None:
@@ -96,93 +123,160 @@ def test_netcdf_keeps_the_true_times(session: Session, poses: Poses, tmp_path: P
     with xr.open_dataset(export(session, tmp_path / "a.nc"), engine="h5netcdf") as data:
         assert data.attrs["ds_type"] == "poses"
         assert data.position.dims == ("time", "space", "keypoints", "individuals")
-        assert data.keypoints.values.tolist() == poses.keypoints
+        assert data.keypoints.values.tolist() == KEYPOINTS
         np.testing.assert_array_equal(data.time.values, poses.t_s)
         same(data.position.values[..., 0].transpose(0, 2, 1), poses.xy)
+        same(data.confidence.values[..., 0], poses.confidence)
+        np.testing.assert_array_equal(data.frame.values, poses.frames)
 
 
-def test_parquet_has_a_column_a_number(session: Session, poses: Poses, tmp_path: Path) -> None:
+def test_movement_reads_what_it_can(session: Session, poses: Poses, tmp_path: Path) -> None:
+    """Its speeds from the netCDF file are right across gaps; its own readers count frames of the film."""
+    load = pytest.importorskip("movement.io.load_poses", reason="movement has an environment of its own")
+    import xarray as xr
+    from movement.kinematics import compute_velocity
+
+    with xr.open_dataset(export(session, tmp_path / "a.nc"), engine="h5netcdf") as data:
+        speed = compute_velocity(data.position).values[..., 0].transpose(0, 2, 1)
+    expected = np.gradient(poses.xy, poses.t_s, axis=0)
+    np.testing.assert_allclose(speed, expected, rtol=1e-4, atol=1e-6)
+    table = export(session, tmp_path / "a.h5", "--format", "analysis-h5")
+    for data in (load.from_dlc_file(export(session, tmp_path / "a.csv")), load.from_sleap_file(table)):
+        assert data.keypoints.values.tolist() == KEYPOINTS
+        xy = data.position.values[..., 0].transpose(0, 2, 1)
+        same(xy, spread(poses.xy, poses)[: len(xy)])
+
+
+def test_parquet_has_a_column_a_number(session: Session, recording: Recording, tmp_path: Path) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
-    table = pq.read_table(export(session, tmp_path / "a.parquet"))
-    np.testing.assert_array_equal(table["t_s"].to_numpy(), poses.t_s)
-    name = poses.keypoints[1]
-    same(table[f"{name}.x"].to_numpy(), poses.xy[:, 1, 0])
-    assert poses.covariance is not None
-    same(table[f"{name}.sxy"].to_numpy(), poses.covariance[:, 1, 1])
+    table = pq.read_table(export(session, tmp_path / "a.parquet", "all"))
+    begin = 0
+    for poses in recording.cameras:
+        rows = table.slice(begin, len(poses.frames))
+        begin += len(poses.frames)
+        assert rows["camera"].unique().to_pylist() == [poses.camera]
+        np.testing.assert_array_equal(rows["t_s"].to_numpy(), poses.t_s)
+        same(rows["paw.x"].to_numpy(), poses.xy[:, 1, 0])
+        assert poses.covariance is not None
+        same(rows["paw.sxy"].to_numpy(), poses.covariance[:, 1, 1])
+    assert begin == table.num_rows
     about = json.loads(table.schema.metadata[b"rt_pose"])
-    assert about["keypoints"] == poses.keypoints
-    assert about["times"] == "exposure"
+    assert about["keypoints"] == KEYPOINTS
+    assert about["start_utc_ns"] == recording.start_utc_ns
 
 
-def test_nwb_is_read_by_pynwb_and_found_well(session: Session, poses: Poses, tmp_path: Path) -> None:
-    pynwb = pytest.importorskip("pynwb")
-    pytest.importorskip("ndx_pose")
-    out = export(session, tmp_path / "a.nwb")
-    with pynwb.NWBHDF5IO(str(out), "r", load_namespaces=True) as file:
-        nwb = file.read()
-        assert nwb.subject.subject_id == "m17"
-        estimated = nwb.processing["behavior"]["PoseEstimation"]
-        assert list(estimated.skeleton.nodes[:]) == poses.keypoints
-        for k, name in enumerate(poses.keypoints):
-            series = estimated.pose_estimation_series[name]
-            same(series.data[:], poses.xy[:, k])
-            same(series.confidence[:], poses.confidence[:, k])
-            np.testing.assert_array_equal(series.timestamps[:], poses.t_s)
-        events = nwb.intervals["rule_events"].to_dataframe()
-        assert events["rule"].tolist() == [event.rule for event in poses.events]
-        same(events["start_time"], [event.t_s for event in poses.events])
-        stimuli = nwb.intervals["stimuli"].to_dataframe()
-        assert len(stimuli) == sum(np.isfinite(event.stimulus_t_s) for event in poses.events)
-    assert pynwb.validate(path=str(out)) == [] or not pynwb.validate(path=str(out))[0]
-    assert main(["verify", str(out)]) == ExitCode.DONE
-
-
-def test_a_recording_is_read_by_rerun(session: Session, poses: Poses, tmp_path: Path) -> None:
+def test_a_recording_is_read_by_rerun(session: Session, recording: Recording, tmp_path: Path) -> None:
+    """Poses, pictures and events on one time line, of both cameras, with a layout."""
     pytest.importorskip("rerun")
-    out = export(session, tmp_path / "a.rrd")
-    done = subprocess.run(["rerun", "rrd", "print", str(out)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    for entity in ("/camera/pose", "/camera/ellipses", "/camera/video", "/events"):
-        assert entity in done.stdout
+    from rerun.chunk import RrdReader
+
+    reader = RrdReader(export(session, tmp_path / "a.rrd", "all"))
+    assert len(reader.blueprints()) == 1
+    chunks = {(chunk.entity_path, chunk.is_static): chunk.to_record_batch() for chunk in reader.stream()}
+    for poses in recording.cameras:
+        batch = chunks[f"/{poses.camera}/pose", False]
+        t_ns = batch["exposure"].cast("int64").to_numpy()
+        np.testing.assert_array_equal(t_ns, np.rint(poses.t_s * 1e9).astype(np.int64))
+        seen = np.isfinite(poses.xy).all(axis=-1)
+        assert batch["Points2D:keypoint_ids"].to_pylist() == [np.flatnonzero(row).tolist() for row in seen]
+        points = np.array([xy for row in batch["Points2D:positions"].to_pylist() for xy in row])
+        same(points, poses.xy[seen] + 0.5)
+        assert len(chunks[f"/speed/{poses.camera}/nose", False]) == int(seen[:, 0].sum())
+    pictures = next(one for one in recording.cameras if one.camera == FILMED).pictures
+    assert pictures is not None
+    shown = chunks[f"/{FILMED}/video", False]["VideoFrameReference:timestamp"].to_pylist()
+    assert len(shown) == len({stamp for (stamp,) in shown}) == len(pictures.t_s)
+    texts = [text for (text,) in chunks["/events", False]["TextLog:text"].to_pylist()]
+    assert len(texts) == len(recording.events) + len(recording.stimuli)
 
 
-def test_a_film_has_every_filmed_frame(session: Session, poses: Poses, tmp_path: Path) -> None:
+def test_a_film_shows_every_frame_at_its_own_time(session: Session, poses: Poses, tmp_path: Path) -> None:
     from rt_pose.video import read_frames
 
     out = export(session, tmp_path / "a.mp4")
-    plain = [frame.image for frame in read_frames(session.path / "top.mkv", 3)]
-    drawn = [frame.image for frame in read_frames(out, 3)]
-    assert len(drawn) == len(plain)
-    middle = len(drawn) // 2
-    assert np.abs(drawn[middle].astype(int) - plain[middle]).max() > 100
+    assert poses.pictures is not None
+    plain = [frame.image for frame in read_frames(poses.pictures.path, 3)]
+    drawn = list(read_frames(out, 3))
+    assert len(drawn) == len(plain) == len(poses.pictures.row)
+    np.testing.assert_allclose(
+        [frame.t_ns / 1e9 for frame in drawn], poses.pictures.t_s - poses.pictures.t_s[0], atol=1e-4
+    )
+    nose = poses.xy[poses.pictures.row, 0]
+    row = int(np.flatnonzero(((nose > 30) & (nose < 200)).all(axis=-1) & (poses.pictures.row >= 0))[5])
+    x, y = np.rint(nose[row]).astype(int)
+    assert np.abs(drawn[row].image[y, x].astype(int) - plain[row][y, x]).max() > 60
 
 
-def test_a_table_of_predictions_wants_a_rate(session: Session, tmp_path: Path, capsys: Any) -> None:
+def test_a_file_of_predictions_has_the_times_of_its_video(
+    session: Session, poses: Poses, tmp_path: Path, capsys: Any
+) -> None:
     table = export(session, tmp_path / "a.csv")
-    assert main(["export", str(table), "--out", str(tmp_path / "b.parquet")]) == ExitCode.MISTAKE
-    assert "say the rate of its video with --fps" in capsys.readouterr().err
-    assert main(["export", str(table), "--out", str(tmp_path / "b.parquet"), "--fps", "60"]) == 0
+    film = str(session.path / f"{FILMED}.mkv")
+    words = ["export", str(table), "--out", str(tmp_path / "b.mp4"), "--format", "film"]
+    assert main(words) == ExitCode.MISTAKE
+    assert "it has no times; give its video with --video" in capsys.readouterr().err
+    assert main([*words, "--video", film]) == 0
+    said = capsys.readouterr().out
+    assert f"frame times of {FILMED}.mkv" in said
+    assert "left out" in said
+    slp = ["export", str(table), "--out", str(tmp_path / "b.slp"), "--fps", "100"]
+    assert main(slp) == 0
+    assert len(read_pose_file(tmp_path / "b.slp").frames) > 50
 
 
-def test_what_is_wrong_is_said(session: Session, tmp_path: Path, capsys: Any) -> None:
-    for argv, message in (
+def test_what_is_wrong_is_said_and_nothing_is_replaced(session: Session, tmp_path: Path, capsys: Any) -> None:
+    mine = tmp_path / "mine.csv"
+    mine.write_text("precious")
+    for words, message in (
         (["--out", "a.xyz"], "its ending does not say the format"),
         (["--out", "a.h5"], "one of dlc-h5, analysis-h5"),
         (["--out", "a.nc", "--format", "netcfd"], "did you mean 'netcdf'"),
-        (["--out", "a.csv", "--camera", "side"], "--camera side: the session has top"),
+        (["--out", "a.csv", "--format", "slp"], "by the ending .slp"),
+        (["--out", "a.csv", "--camera", "sdie"], "the session has top, side, did you mean 'side'"),
+        (["--out", "a.csv"], "csv holds one; say which with --camera"),
+        (["--out", "a.mp4", "--camera", NOT_FILMED], "there is no film to draw on"),
+        (["--out", "a.csv", "--fps", "30"], "has its own times"),
+        (["--out", str(tmp_path / "no" / "a.csv")], "there is no folder"),
+        (["--out", str(mine), "--camera", FILMED], "is there already"),
     ):
-        assert main(["export", str(session.path), *argv]) == ExitCode.MISTAKE
-        assert message in capsys.readouterr().err
-    mine = tmp_path / "mine.csv"
-    mine.write_text("precious")
-    assert main(["export", str(session.path), "--out", str(mine)]) == ExitCode.MISTAKE
+        out = [str(tmp_path / word) if word.startswith("a.") else word for word in words]
+        assert main(["export", str(session.path), *out]) == ExitCode.MISTAKE, words
+        assert message in capsys.readouterr().err, words
     assert mine.read_text() == "precious"
-    assert "--overwrite" in capsys.readouterr().err
+    film = session.path / f"{FILMED}.mkv"
+    before = film.read_bytes()
+    link = session.path.parent / "film.mp4"
+    link.symlink_to(film)
+    words = ["export", str(session.path), "--camera", FILMED, "--out", str(link), "--overwrite"]
+    assert main(words) == ExitCode.MISTAKE
+    assert "is what the command reads" in capsys.readouterr().err
+    assert film.read_bytes() == before
+    link.unlink()
+    assert main(["export", str(session.path), "--camera", FILMED, "--out", str(mine), "--overwrite"]) == 0
+    said = capsys.readouterr().out
+    assert f"numbered by the frames of the film {FILMED}.mkv" in said
+    for part in (
+        "skeleton",
+        "frames that the video lacks",
+        "times of exposures",
+        f"the cameras {NOT_FILMED}",
+    ):
+        assert part in said
+    assert not list(tmp_path.glob(".part-*"))
 
 
-@pytest.mark.parametrize("name", sorted(FORMATS))
-def test_the_page_says_what_a_format_leaves_out(name: str) -> None:
+def test_the_page_says_what_a_format_holds() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
-    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{name}` |")]
-    for part in FORMATS[name].leaves_out:
-        assert part in row
+    assert "\n".join(documentation()) in page
+    for one in FORMATS.values():
+        assert set(one.holds) <= set(CONTENT)
+
+
+def test_frames_outside_the_video_have_no_number(poses: Poses, recording: Recording) -> None:
+    other = next(one for one in recording.cameras if one.camera == NOT_FILMED)
+    assert other.unnumbered == 0
+    assert len(set(other.numbers.tolist())) == len(other.numbers), (
+        "counted on where the recording was wound back"
+    )
+    filmed = poses.numbers[poses.numbers != NOT_IN_VIDEO]
+    assert len(set(filmed.tolist())) == len(filmed)
