@@ -25,6 +25,11 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "nidaq": ("nidaqmx",),
     "sound": ("sounddevice",),
     "sign": ("cryptography",),
+    "sleap": ("h5py", "sleap_io"),
+    "export": (
+        *("pandas", "tables", "h5py", "sleap_io", "xarray", "h5netcdf"),
+        *("pyarrow", "pynwb", "ndx_pose", "rerun"),
+    ),
 }
 """The modules that each extra of `pyproject.toml` brings for us to import."""
 

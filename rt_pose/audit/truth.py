@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rt_pose.clock import NS_PER_S
 from rt_pose.package import TrackingSpec
 from rt_pose.records import Observation
+from rt_pose.session.frame_numbers import camera_stamps, number_frames
 from rt_pose.session.read import Session
 from rt_pose.types import FloatArray, Track
 
@@ -189,6 +190,48 @@ def table_truth(session: Session, xy: FloatArray) -> list[TruthSeries]:
         index = np.arange(seen[0], min(seen[-1] + 1, len(xy)))
         t_ns = np.rint(np.interp(index, seen, times)).astype(np.int64)
         found.append(moving_truth("the table", camera, 0, t_ns, index, xy[index][:, None]))
+    return found
+
+
+def numbered_truth(session: Session, camera: str, xy: FloatArray, source: str) -> list[TruthSeries]:
+    """Assign positions that another program found in a camera's video to the camera's frames.
+
+    The scene time of frames that the camera did not hand over is interpolated between those it did. Rows
+    before its first and after its last frame are left out.
+
+    Parameters
+    ----------
+    session
+        The session.
+    camera
+        Name of the camera.
+    xy
+        (F, K, 2) px of the pictures, one row a frame of the video (`rt_pose.session.frame_numbers`).
+    source
+        Where they come from, in words for people.
+
+    Returns
+    -------
+    list[TruthSeries]
+        One for each epoch of the camera.
+    """
+    numbers, offset = number_frames(session, camera), np.array(session.info.cameras[camera].offset_xy)
+    by_epoch: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for stamps in camera_stamps(session, camera):
+        number = numbers.of(stamps)
+        rows = by_epoch[stamps.epoch]
+        # What comes out of order has no place in a series.
+        if number >= 0 and (not rows or (number > rows[-1][0] and stamps.t_scene_ns > rows[-1][1])):
+            rows.append((number, stamps.t_scene_ns))
+    found = []
+    for epoch, rows in by_epoch.items():
+        if len(rows) < 2:
+            continue
+        seen, times = np.array(rows, np.int64).T
+        index = np.arange(seen[0], min(seen[-1] + 1, len(xy)))
+        t_ns = np.rint(np.interp(index, seen, times)).astype(np.int64)
+        if len(index) > 1:
+            found.append(moving_truth(source, camera, epoch, t_ns, index, xy[index][:, None] + offset))
     return found
 
 

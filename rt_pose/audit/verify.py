@@ -15,7 +15,7 @@ import msgspec
 
 from rt_pose.audit.replay import replay_session
 from rt_pose.errors import ExitCode, UserError
-from rt_pose.package import read_package
+from rt_pose.package import MANIFEST, read_manifest, read_package
 from rt_pose.records import ChainLink
 from rt_pose.session.log_file import LOG_NAME, LogGaps, iterate_log
 from rt_pose.session.paths import places_of
@@ -68,7 +68,9 @@ class Verification:
                 yield f"{word:>4}  {sentence}"
 
 
-def verify_session(path: Path, key: Path | None = None, *, replays: bool = True) -> Verification:
+def verify_session(
+    path: Path, key: Path | None = None, *, replays: bool = True, deposited: bool = False
+) -> Verification:
     """Check a session.
 
     Parameters
@@ -79,6 +81,8 @@ def verify_session(path: Path, key: Path | None = None, *, replays: bool = True)
         PEM file of the public key that it should be signed by; None to take any signature.
     replays
         Whether its decisions are computed again too.
+    deposited
+        Whether the folder is what another file carried of it: films and the package are then not missed.
 
     Returns
     -------
@@ -104,11 +108,17 @@ def verify_session(path: Path, key: Path | None = None, *, replays: bool = True)
         if expected:
             found.fails.append("signature: asked for with --key, but nothing is signed")
     else:
-        _judge_seal(path, seal, found)
+        _judge_seal(path, seal, found, deposited)
         _judge_signature(seal, expected, found)
         if seal.config != hash_config(info.config):
             found.fails.append("configuration: not the one that was sealed")
-    _judge_package(Session.read(path) if replays else None, path, info.package.sha256, found)
+    if replays:
+        session = Session.read(path)
+        if deposited:
+            _judge_manifest(path, info.package.sha256, found)
+        else:
+            _judge_package(session, info.package.sha256, found)
+        _judge_replay(session, path, found)
     return found
 
 
@@ -160,10 +170,12 @@ def _judge_chain(chain: Chain, found: Verification) -> None:
         found.holds.append(f"log: {proven}")
 
 
-def _judge_seal(path: Path, seal: Seal, found: Verification) -> None:
+def _judge_seal(path: Path, seal: Seal, found: Verification, deposited: bool) -> None:
     whole = 0
     for name, sealed in seal.files.items():
         file = path / name
+        if not file.is_file() and deposited:
+            continue
         if not file.is_file():
             found.fails.append(f"{name}: it was sealed and is not there")
             continue
@@ -195,10 +207,7 @@ def _judge_signature(seal: Seal, expected: str | None, found: Verification) -> N
         found.holds.append("signature: by the key of --key")
 
 
-def _judge_package(session: Session | None, path: Path, sha256: str, found: Verification) -> None:
-    """The model package where it can be found, and the decisions where they are asked for."""
-    if session is None:
-        return
+def _judge_package(session: Session, sha256: str, found: Verification) -> None:
     try:
         packages = [read_package(place).sha256 for place in places_of(session, session.info.package.path)]
     except UserError:
@@ -209,6 +218,19 @@ def _judge_package(session: Session | None, path: Path, sha256: str, found: Veri
         found.fails.append(f"package: {packages[0][:12]} lies where {sha256[:12]} ran")
     else:
         found.open.append(f"package: {session.info.package.path} is not there ({sha256[:12]} ran)")
+
+
+def _judge_manifest(path: Path, sha256: str, found: Verification) -> None:
+    """The manifest alone, where the networks are not there: its hash is the package's."""
+    if not (path / MANIFEST).is_file():
+        found.open.append(f"package: its manifest was not deposited ({sha256[:12]} ran)")
+    elif (own := read_manifest(path / MANIFEST).sha256) != sha256:
+        found.fails.append(f"package: the manifest is of {own[:12]}, {sha256[:12]} ran")
+    else:
+        found.holds.append(f"package: the manifest of the one that ran ({sha256[:12]})")
+
+
+def _judge_replay(session: Session, path: Path, found: Verification) -> None:
     result = replay_session(session)
     said = f"replay: {len(session.events):,} events, {len(session.observations):,} observations"
     if result.exit_code == ExitCode.DONE:

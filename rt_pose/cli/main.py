@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from rt_pose import __version__
 from rt_pose.cli import align, calibration, live, offline, rig, rig_check, rig_init, session, setup
 from rt_pose.cli import benchmarks as bench
+from rt_pose.cli import export as exports
 from rt_pose.cli import importing as imports
 from rt_pose.cli import training as train
 from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, Parser, no_options
@@ -106,6 +107,7 @@ VERBS: dict[str, Verb] = {
     "replay": (session.replay_parser, session.replay),
     "align": (align.align_parser, align.align),
     "verify": (session.verify_parser, session.verify),
+    "export": (exports.export_parser, exports.export),
     "report": (session.report_parser, session.report),
     "rules check": (live.rules_parser, live.rules_check),
     "rules words": (no_options, live.rules_words),

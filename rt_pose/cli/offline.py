@@ -97,7 +97,7 @@ def predict_parser(parser: Parser) -> None:
 
 
 def smooth(options: Namespace) -> int:
-    """Several networks' predictions of one video to one: ensemble Kalman smoothing of CSV files."""
+    """Several networks' predictions of one video to one: ensemble Kalman smoothing."""
     from rt_pose.offline.smooth_files import smooth_files
 
     tables, out = [Path(p) for p in options.csv], Path(options.out)
@@ -110,7 +110,12 @@ def smooth(options: Namespace) -> int:
 
 def smooth_parser(parser: Parser) -> None:
     """Add the options of `rt-pose smooth`."""
-    parser.add_argument("csv", type=str, nargs="+", help="Prediction CSV of each network, of one video.")
+    parser.add_argument(
+        "csv",
+        type=str,
+        nargs="+",
+        help="Predictions of each network, of one video: CSV, .h5 of DeepLabCut or SLEAP, .slp or .nwb.",
+    )
     parser.add_argument("--out", type=str, required=True, help="The CSV to write.")
     add_overwrite(parser)
     parser.add_argument(

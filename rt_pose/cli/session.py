@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, add_tolerance, boolean
 from rt_pose.errors import UserError
+from rt_pose.extras import require
 from rt_pose.files import check_output_folder
+
+if TYPE_CHECKING:
+    from rt_pose.audit.verify import Verification
 
 
 def replay(options: Namespace) -> int:
@@ -20,6 +26,7 @@ def replay(options: Namespace) -> int:
         *(options.set or [], options.from_video, options.model),
         tolerance_ms=options.tolerance_ms,
         reference=options.reference,
+        truth=options.truth or [],
     )
     if options.hindsight:
         from rt_pose.offline.smooth import smooth_observations
@@ -84,6 +91,14 @@ def replay_parser(parser: Parser) -> None:
         "it; writes SESSION/hindsight.html and .json.",
     )
     parser.add_argument(
+        "--truth",
+        type=str,
+        action="append",
+        metavar="FILE",
+        help="Of --hindsight: poses that another network or a person found in the camera's video (CSV, .h5, "
+        ".slp, .nwb), to score against as well; of several cameras CAMERA=FILE, once for each.",
+    )
+    parser.add_argument(
         "--reference",
         action="store_true",
         help="Also compute every track with filterpy, keypoint by keypoint, and tell the largest difference; "
@@ -124,11 +139,35 @@ def verify(options: Namespace) -> int:
     replay."""
     from rt_pose.audit.verify import verify_session
 
-    key = None if options.key is None else Path(options.key)
-    found = verify_session(Path(options.session), key, replays=options.replay)
+    key, path = None if options.key is None else Path(options.key), Path(options.session)
+    if path.suffix == ".nwb" and path.is_file():
+        found = _verify_deposited(path, key, options.replay)
+    else:
+        found = verify_session(path, key, replays=options.replay)
     for line in found.lines():
         print(line)
     return found.exit_code
+
+
+def _verify_deposited(file: Path, key: Path | None, replays: bool) -> Verification:
+    """Check the session that an NWB file carries."""
+    from rt_pose.audit.verify import verify_session
+    from rt_pose.export.deposit import differing_tables, unpack
+    from rt_pose.session.read import Session
+
+    require("sleap", "an NWB file")
+    with TemporaryDirectory(prefix="rt-pose-verify-") as name:
+        folder = Path(name)
+        if not unpack(file, folder):
+            raise UserError(
+                f"{file}: it carries no session of rt-pose; `rt-pose export` writes one that does"
+            )
+        found = verify_session(folder, key, replays=replays, deposited=True)
+        differing = [f"table {line}" for line in differing_tables(file, Session.read(folder))]
+    found.fails += differing
+    if not differing:
+        found.holds.append("tables: events and stimuli are those of the log")
+    return found
 
 
 def verify_parser(parser: Parser) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from rt_pose.errors import UserError, nearest
 from rt_pose.offline.alignment import MOST_FRAMES
-from rt_pose.offline.prediction_files import read_predictions
+from rt_pose.offline.pose_files import read_pose_file
 from rt_pose.types import FloatArray
 
 
@@ -29,13 +29,15 @@ class Poses:
     """(F, K) 0..1; 1 where the table has no such column, NaN where it has no such row."""
 
 
-def read_poses(path: Path) -> Poses:
+def read_poses(path: Path, camera: str = "") -> Poses:
     """Read a table of poses.
 
     Parameters
     ----------
     path
-        A prediction file, or a table of labels of all frames.
+        A prediction file of any program, or a table of labels of all frames.
+    camera
+        See `read_pose_file`.
 
     Returns
     -------
@@ -47,7 +49,7 @@ def read_poses(path: Path) -> Poses:
     UserError
         Where a row cannot be read; it is named.
     """
-    table = read_predictions(path, scored=False)
+    table = read_pose_file(path, camera, scored=False)
     frames = [_frame(name, f"predictions {path}: frame {i}") for i, name in enumerate(table.frames, 1)]
     _check_frames(path, frames, table.frames)
     xy = np.full((max(frames) + 1, len(table.keypoints), 2), np.nan)

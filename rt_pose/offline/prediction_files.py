@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,12 @@ class Predictions:
     """(F, K)."""
     source: str = ""
     """The file, for messages."""
+    skeleton: list[tuple[str, str]] = field(default_factory=list)
+    """Pairs of keypoints; empty where the file has none."""
+    t_s: FloatArray | None = None
+    """(F,) s; None for a file that has frame numbers only."""
+    video: str = ""
+    """The video, as the file names it."""
 
 
 def read_predictions(path: Path | str, *, scored: bool = True) -> Predictions:
@@ -135,10 +141,10 @@ def _columns(path: Path, header: list[list[str]], scored: bool) -> tuple[list[st
     }
     keypoints = list(dict.fromkeys(k for k, _ in places))
     for keypoint in keypoints:
-        for field in FIELDS if scored else FIELDS[:2]:
-            if (keypoint, field) not in places:
-                raise UserError(f"predictions {path}: keypoint '{keypoint}' has no column {field}")
-    return keypoints, [places.get((k, field), -1) for k in keypoints for field in FIELDS]
+        for column in FIELDS if scored else FIELDS[:2]:
+            if (keypoint, column) not in places:
+                raise UserError(f"predictions {path}: keypoint '{keypoint}' has no column {column}")
+    return keypoints, [places.get((k, column), -1) for k in keypoints for column in FIELDS]
 
 
 def _find_problem(body: dict[int, str], width: int) -> str:

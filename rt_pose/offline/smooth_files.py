@@ -9,7 +9,7 @@ from rt_pose.errors import UserError
 from rt_pose.files import check_output
 from rt_pose.offline.ensemble import Ensemble, SmoothedEnsemble, ensemble_of, smooth_single, write_smoothed
 from rt_pose.offline.latents import smooth_multiview, smooth_pupil
-from rt_pose.offline.prediction_files import read_predictions
+from rt_pose.offline.pose_files import read_pose_file
 
 
 def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[str]) -> list[str]:
@@ -38,7 +38,7 @@ def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[st
         Where the files do not belong together, or a name is not known; before anything is written.
     """
     check_output(out, files, overwrite=True)
-    ensemble = ensemble_of([read_predictions(file) for file in files])
+    ensemble = ensemble_of([read_pose_file(file) for file in files])
     smoothed = smooth_ensemble(ensemble, mode, parts)
     write_smoothed(out, ensemble, smoothed)
     strengths = ", ".join(f"{q:.3g}" for q in smoothed.q)

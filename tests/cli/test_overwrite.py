@@ -22,6 +22,7 @@ WRITES = {
     "rig scale",
     "rig aim-calibrate",
     "report",
+    "export",
     "align",
     "train show-augmented",
     "train evaluate",

@@ -1,0 +1,126 @@
+"""`rt-pose export`: a session or a file of predictions in the format of another program."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rt_pose.cli.options import EXIT_OK, Parser
+from rt_pose.errors import UserError
+from rt_pose.files import check_output
+
+if TYPE_CHECKING:
+    from rt_pose.export.formats import Format
+    from rt_pose.export.poses import Recording
+
+
+def export(options: Namespace) -> int:
+    """Poses, times and events in the format of another program; says what that has no place for."""
+    from rt_pose.export.formats import find_format, left_out
+
+    source, out = Path(options.source), Path(options.out)
+    chosen = find_format(options.format or "", out)
+    _check_out(source, out, Path(options.video or source), options.overwrite)
+    recording = _recording(source, chosen, options)
+    with _whole(out) as part:
+        chosen.write(recording, part)
+    for poses in recording.cameras:
+        name = f"camera '{poses.camera}': " if poses.camera else ""
+        print(f"{name}{len(poses.frames):,} frames of {len(poses.keypoints)} keypoints; times: {poses.times}")
+        if poses.where:
+            print(f"{name}numbered by the {poses.where}")
+    if lacking := left_out(recording, chosen):
+        print(f"left out, since {chosen.name} has no place for it: {'; '.join(lacking)}")
+    if chosen.name == "nwb":
+        _print_metadata(recording)
+    print(f"{out}: for {chosen.read_by}")
+    return EXIT_OK
+
+
+def _check_out(source: Path, out: Path, video: Path, overwrite: bool) -> None:
+    """Nothing is replaced that the user has not named, and never what a session consists of."""
+    from rt_pose.session.read import read_info
+    from rt_pose.session.seal import SEAL_NAME, sealed_names
+
+    if not out.absolute().parent.is_dir():
+        raise UserError(f"--out {out}: there is no folder {out.parent}; make it first")
+    own = [*sealed_names(read_info(source).cameras), SEAL_NAME] if source.is_dir() else []
+    check_output(out, [source, video, *(source / name for name in own)], overwrite=True)
+    if out.exists() and not overwrite:
+        raise UserError(f"--out {out}: is there already; give another name, or --overwrite to replace it")
+
+
+def _recording(source: Path, chosen: Format, options: Namespace) -> Recording:
+    from rt_pose.export.formats import CAMERAS
+    from rt_pose.export.poses import recording_of_session
+    from rt_pose.export.predictions import recording_of_file
+    from rt_pose.session.read import Session
+
+    camera, video = options.camera or "", Path(options.video) if options.video else None
+    if source.is_file():
+        return recording_of_file(source, camera, options.fps, video)
+    if not source.is_dir():
+        raise UserError(
+            f"{source}: expected the folder of a session, or a file of predictions; there is none"
+        )
+    if options.fps or options.video:
+        raise UserError(f"{source}: a session has its own times and films; leave --fps and --video out")
+    session = Session.read(source)
+    names = [camera] if camera else list(session.info.cameras)
+    if len(names) > 1 and CAMERAS not in chosen.holds:
+        raise UserError(
+            f"session {source}: it has the cameras {', '.join(names)}, and {chosen.name} holds one; say "
+            "which with --camera"
+        )
+    return recording_of_session(session, names)
+
+
+def _print_metadata(recording: Recording) -> None:
+    from rt_pose.export.nwb import UNKNOWN_START, missing_metadata, start_time
+
+    if lacking := missing_metadata(recording):
+        print(f"archives ask for what `metadata` of the run does not say: {', '.join(lacking)}")
+    if start_time(recording) == UNKNOWN_START:
+        print(f"the time of day of the beginning is not known: {UNKNOWN_START:%Y-%m-%d} stands in its place")
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[Path]:
+    """A file beside `out` that takes its place when it is whole; its ending is kept, which writers go by."""
+    part = out.with_name(f".part-{out.name}")
+    try:
+        yield part
+        part.replace(out)
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be written: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def export_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose export`."""
+    parser.add_argument(
+        "source", type=str, help="Folder of a session, or a file of predictions: CSV, .h5, .slp or .nwb."
+    )
+    parser.add_argument("--out", type=str, required=True, help="The file to write.")
+    parser.add_argument(
+        "--format",
+        type=str,
+        help="csv, dlc-h5, slp, analysis-h5, netcdf, parquet, nwb, rerun or film; by the file's ending where "
+        "that is of one alone.",
+    )
+    parser.add_argument(
+        "--camera", type=str, help="One of several; nwb, parquet and rerun take all where none is named."
+    )
+    parser.add_argument(
+        "--video", type=str, help="Of a file of predictions: its video, for times and pictures."
+    )
+    parser.add_argument("--fps", type=float, help="Of a file of predictions: its video's rate, frames/s.")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="Replace the file where it is there already; what the command reads it never replaces.",
+    )

@@ -1,0 +1,1 @@
+"""Sessions and predictions in the formats of other programs."""

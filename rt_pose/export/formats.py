@@ -1,0 +1,192 @@
+"""The formats, one entry each: who reads it, what it holds, and what has no place in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rt_pose.errors import UserError, nearest
+from rt_pose.export import film, movement, nwb, rerun, sleap, tables
+from rt_pose.export.poses import Recording
+from rt_pose.extras import installed, remedy
+from rt_pose.session.frame_numbers import NOT_IN_VIDEO
+
+POSES, SKELETON, NUMBERS = "positions and confidences by name", "skeleton", "numbers of the video's frames"
+TIMES, UNNUMBERED = "times of exposures", "frames that the video lacks"
+COVARIANCES, VELOCITIES = "covariances", "velocities"
+CAMERAS, EVENTS, LATENCIES = "several cameras", "events and stimuli", "latency of each frame"
+PICTURES, DEPOSIT = "pictures", "log and configuration, to replay"
+CONTENT = (
+    *(POSES, SKELETON, NUMBERS, UNNUMBERED, TIMES, COVARIANCES, VELOCITIES),
+    *(CAMERAS, EVENTS, LATENCIES, PICTURES, DEPOSIT),
+)
+"""What a session has, in the order of the documentation's table."""
+YES, DRAWN, BESIDE = "yes", "drawn", "beside"
+
+
+def _holds(*content: str, **others: tuple[str, ...]) -> dict[str, str]:
+    return dict.fromkeys(content, YES) | {name: how for how, names in others.items() for name in names}
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of another program."""
+
+    name: str
+    suffix: str
+    read_by: str
+    """Who reads it."""
+    write: Callable[[Recording, Path], None]
+    holds: Mapping[str, str] = field(default_factory=dict)
+    """Of `CONTENT` what has a place, and how: yes, drawn into the picture, or beside, by a path to it."""
+    modules: tuple[str, ...] = ()
+    """What must be installed."""
+    extra: str = "export"
+    """What installs it."""
+
+
+FORMATS: dict[str, Format] = {
+    one.name: one
+    for one in (
+        Format("csv", ".csv", "Lightning Pose, DeepLabCut", tables.write_csv, _holds(POSES, NUMBERS)),
+        Format(
+            *("dlc-h5", ".h5", "DeepLabCut", tables.write_dlc_h5),
+            _holds(POSES, NUMBERS),
+            ("pandas", "tables"),
+        ),
+        Format(
+            *("slp", ".slp", "SLEAP, sleap-io", sleap.write_slp),
+            _holds(POSES, SKELETON, NUMBERS, beside=(PICTURES,)),
+            ("sleap_io",),
+        ),
+        Format(
+            *("analysis-h5", ".h5", "SLEAP's analysis, movement", sleap.write_analysis_h5),
+            _holds(POSES, SKELETON, NUMBERS, beside=(PICTURES,)),
+            ("sleap_io",),
+        ),
+        Format(
+            *("netcdf", ".nc", "movement, xarray", movement.write_netcdf),
+            _holds(POSES, SKELETON, NUMBERS, UNNUMBERED, TIMES, COVARIANCES, VELOCITIES),
+            ("xarray", "h5netcdf"),
+        ),
+        Format(
+            *("parquet", ".parquet", "pandas, polars, R, DuckDB", tables.write_parquet),
+            _holds(POSES, SKELETON, NUMBERS, UNNUMBERED, TIMES, COVARIANCES, VELOCITIES, CAMERAS),
+            ("pyarrow",),
+        ),
+        Format(
+            *("nwb", ".nwb", "NWB with ndx-pose", nwb.write_nwb),
+            _holds(*(name for name in CONTENT if name != PICTURES), beside=(PICTURES,)),
+            ("pynwb", "ndx_pose"),
+        ),
+        Format(
+            *("rerun", ".rrd", "rerun", rerun.write_rerun),
+            _holds(POSES, SKELETON, UNNUMBERED, TIMES, CAMERAS, EVENTS, PICTURES, drawn=(COVARIANCES,)),
+            ("rerun",),
+        ),
+        Format(
+            *("film", ".mp4", "any player", film.write_film),
+            _holds(TIMES, PICTURES, drawn=(POSES, SKELETON, COVARIANCES, EVENTS)),
+        ),
+    )
+}
+
+
+def find_format(name: str, out: Path) -> Format:
+    """Look a format up, and check that what it needs is there.
+
+    Parameters
+    ----------
+    name
+        Its name; empty to go by the file's ending.
+    out
+        The file.
+
+    Returns
+    -------
+    Format
+        The format.
+
+    Raises
+    ------
+    UserError
+        Where there is no such format, the ending fits several, or a package is missing.
+    """
+    fitting = [one for one in FORMATS.values() if one.suffix == out.suffix.lower()]
+    if name and name not in FORMATS:
+        raise UserError(f"--format {name}: expected one of {', '.join(FORMATS)}{nearest(name, FORMATS)}")
+    if not name and len(fitting) != 1:
+        which = ", ".join(one.name for one in fitting or FORMATS.values())
+        raise UserError(f"--out {out}: its ending does not say the format; give --format, one of {which}")
+    found = FORMATS[name] if name else fitting[0]
+    if name and out.suffix.lower() != found.suffix:
+        raise UserError(f"--out {out}: its readers know {name} by the ending {found.suffix}; give it that")
+    lacking = [module for module in found.modules if not installed(module)]
+    if lacking:
+        raise UserError(f"--format {found.name} needs {', '.join(lacking)}; `{remedy(found.extra)}`")
+    return found
+
+
+def left_out(recording: Recording, chosen: Format) -> list[str]:
+    """List what a recording has and a format has no place for.
+
+    Parameters
+    ----------
+    recording
+        What is exported.
+    chosen
+        The format.
+
+    Returns
+    -------
+    list[str]
+        Of `CONTENT`, with numbers where there are any.
+    """
+    found = [name for name in _content(recording) if name not in chosen.holds]
+    return [_counted(recording, name) for name in found]
+
+
+def _content(recording: Recording) -> Iterator[str]:
+    first = recording.cameras[0]
+    present = {
+        POSES: True,
+        SKELETON: bool(first.skeleton),
+        NUMBERS: bool((first.numbers != NOT_IN_VIDEO).any()),
+        UNNUMBERED: any(poses.unnumbered for poses in recording.cameras),
+        TIMES: recording.session is not None or not first.times.startswith("frame numbers"),
+        COVARIANCES: first.covariance is not None,
+        VELOCITIES: first.velocity is not None,
+        CAMERAS: len(recording.cameras) > 1 or bool(recording.other_cameras),
+        EVENTS: bool(recording.events or recording.stimuli),
+        LATENCIES: first.latency_s is not None,
+        PICTURES: first.pictures is not None,
+        DEPOSIT: recording.session is not None,
+    }
+    return (name for name in CONTENT if present[name])
+
+
+def _counted(recording: Recording, name: str) -> str:
+    if name == UNNUMBERED:
+        return f"{sum(poses.unnumbered for poses in recording.cameras):,} {name}"
+    if name == CAMERAS:
+        return f"the cameras {', '.join(recording.other_cameras)}"
+    if name == EVENTS:
+        return f"{len(recording.events):,} events and {len(recording.stimuli):,} stimuli"
+    return name
+
+
+def documentation() -> list[str]:
+    """Format what each format holds.
+
+    Returns
+    -------
+    list[str]
+        Lines of a Markdown table, a column a format.
+    """
+    names = list(FORMATS)
+    rows = [["", *(f"`{name}`" for name in names)], ["---"] * (len(names) + 1)]
+    rows.append(["read by", *(one.read_by for one in FORMATS.values())])
+    rows.append(["ending", *(f"`{one.suffix}`" for one in FORMATS.values())])
+    rows += [[name, *(one.holds.get(name, "") for one in FORMATS.values())] for name in CONTENT]
+    return ["| " + " | ".join(row) + " |" for row in rows]

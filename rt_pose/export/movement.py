@@ -1,0 +1,55 @@
+"""netCDF as the package `movement` keeps poses, with the true times: its own readers count frames instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rt_pose.export.poses import Recording
+
+INDIVIDUAL = "individual_0"
+
+
+def write_netcdf(recording: Recording, out: Path) -> None:
+    """Write a data set of positions and confidences over time, velocities and covariances beside them.
+
+    Parameters
+    ----------
+    recording
+        What is exported, of one camera.
+    out
+        The file.
+    """
+    import xarray as xr
+
+    poses = recording.cameras[0]
+    space = ("time", "space", "keypoints", "individuals")
+    data = {
+        "position": (space, poses.xy.transpose(0, 2, 1)[..., None]),
+        "confidence": (("time", "keypoints", "individuals"), poses.confidence[..., None]),
+        "frame": (("time",), poses.frames),
+        "frame_number": (("time",), poses.numbers),
+    }
+    coords = {
+        "time": poses.t_s,
+        "space": ["x", "y"],
+        "keypoints": poses.keypoints,
+        "individuals": [INDIVIDUAL],
+    }
+    if poses.velocity is not None:
+        data["velocity"] = (space, poses.velocity.transpose(0, 2, 1)[..., None])
+    if poses.covariance is not None:
+        own = ("time", "moment", "keypoints", "individuals")
+        data["covariance"] = (own, poses.covariance.transpose(0, 2, 1)[..., None])
+        coords["moment"] = ["xx", "xy", "yy"]
+    start = recording.start_utc_ns
+    attrs = {
+        "ds_type": "poses",
+        "source_software": "rt-pose",
+        "source_file": str(recording.source),
+        "time_unit": "seconds",
+        "times": poses.times,
+        "frame_numbers": poses.where,
+        "start_utc_ns": "" if start is None else str(start),
+        "skeleton": ", ".join(f"{poses.keypoints[a]}-{poses.keypoints[b]}" for a, b in poses.skeleton),
+    }
+    xr.Dataset(data, coords=coords, attrs=attrs).to_netcdf(out, engine="h5netcdf")

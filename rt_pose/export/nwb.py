@@ -1,0 +1,291 @@
+"""NWB: poses by `ndx-pose`, tables of what the rules decided and what went out, and the session itself.
+
+All times are seconds from the recording's first frame. Frame numbers, velocities, covariances and latencies
+are series beside the poses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import rt_pose
+from rt_pose.errors import UserError
+from rt_pose.export.deposit import ARCHIVE, pack
+from rt_pose.export.events import EVENTS, STIMULI, RuleEvent, Stimulus
+from rt_pose.export.poses import Poses, Recording
+from rt_pose.offline.nwb_poses import NUMBERS, POSES, name_for
+from rt_pose.session.read import STAGES
+
+REFERENCE = (
+    "(0, 0) is the centre of the top-left pixel of the picture, ({}, {}) of the sensor; x right, y down"
+)
+UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
+
+SUBJECT = (
+    "age",
+    "date_of_birth",
+    "description",
+    "genotype",
+    "sex",
+    "species",
+    "strain",
+    "subject_id",
+    "weight",
+)
+FILE = (
+    *("experimenter", "experiment_description", "institution", "lab", "notes", "pharmacology", "protocol"),
+    *("session_id", "stimulus_notes", "surgery", "virus"),
+)
+"""Keys of the run's `metadata` that NWB has a place for."""
+EVENT_COLUMNS = {
+    "camera": "Name of the camera",
+    "frame": "The camera's own count of the frame that caused it",
+    "rule": "Name of the rule",
+    "outcome": "fired, withheld (a control trial) or suppressed",
+    "reason": "Why it was suppressed or withheld; empty otherwise",
+    "probability": "Of the condition at the time of effect; NaN for a rule that compares the mean",
+    "value": "Of the rule's first quantity at the time of effect",
+    "block": "The protocol's block under way",
+    "trial": "Number of the trial under way; 0 where there is none",
+    "decided_s": "When it was judged, s",
+    "effect_s": "When its command was expected to act, s",
+    "deadline_met": "Whether the decision came in time",
+    "delivery": "What became of its command; empty where there was none",
+}
+STIMULUS_COLUMNS = {
+    "output": "Name of the output",
+    "line": "Its line",
+    "action": "What it was asked to do",
+    "amplitude": "0 to 1",
+    "rule": "Name of the rule; empty for one that an operator asked for",
+    "sent_s": "When the driver's write returned, s",
+    "timed_by": "device: its clock told the time of the effect; sent: the write and the delay of the output",
+    "delivery": "acknowledged, or unknown: it was sent and never answered",
+    "message": "What was sent, where it is a text",
+}
+
+
+def write_nwb(recording: Recording, out: Path) -> None:
+    """Write an NWB file.
+
+    Parameters
+    ----------
+    recording
+        What is exported.
+    out
+        The file.
+    """
+    from pynwb import NWBHDF5IO, NWBFile
+
+    about = _metadata(recording)
+    session = recording.session
+    nwb = NWBFile(
+        session_description=str(about.get("session_description") or f"Poses of {recording.source.name}"),
+        identifier=recording.source.name if session is None else session.info.id or session.path.name,
+        session_start_time=start_time(recording),
+        keywords=["pose estimation", "closed loop", "behaviour"],
+        source_script=f"rt-pose {rt_pose.__version__}",
+        source_script_file_name="rt-pose export",
+        **{key: _plain(about[key]) for key in FILE if about.get(key)},
+    )
+    nwb.subject = _subject(about)
+    _add_poses(nwb, recording, out)
+    _add_table(nwb, EVENTS, recording.events)
+    _add_table(nwb, STIMULI, recording.stimuli)
+    if session is not None:
+        what = "The session as rt-pose wrote it, tar with xz: `rt-pose verify FILE.nwb` replays it"
+        nwb.add_scratch(pack(session), name=ARCHIVE, description=what)
+    with NWBHDF5IO(str(out), "w") as file:
+        file.write(nwb)
+
+
+def start_time(recording: Recording) -> datetime:
+    """Find the time of day at which the times begin.
+
+    Parameters
+    ----------
+    recording
+        What is exported.
+
+    Returns
+    -------
+    datetime
+        UTC; the beginning of 1970 where it is not known.
+    """
+    ns = recording.start_utc_ns
+    return UNKNOWN_START if ns is None else datetime.fromtimestamp(ns / 1e9, UTC)
+
+
+def missing_metadata(recording: Recording) -> list[str]:
+    """List what archives ask for and the run's `metadata` lacks.
+
+    Parameters
+    ----------
+    recording
+        What is exported.
+
+    Returns
+    -------
+    list[str]
+        Names of keys.
+    """
+    about = _metadata(recording)
+    subject = about.get("subject")
+    own = subject if isinstance(subject, dict) else {"subject_id": subject}
+    lacking = [f"subject.{key}" for key in ("subject_id", "species", "sex", "age") if not own.get(key)]
+    return lacking + [key for key in ("experimenter", "institution", "lab") if not about.get(key)]
+
+
+def _metadata(recording: Recording) -> dict[str, Any]:
+    metadata = {} if recording.session is None else recording.session.info.config.get("metadata", {})
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _plain(value: Any) -> Any:
+    return [str(one) for one in value] if isinstance(value, list) else str(value)
+
+
+def _subject(about: Mapping[str, Any]) -> Any:
+    from pynwb.file import Subject
+
+    subject = about.get("subject")
+    fields = dict(subject) if isinstance(subject, dict) else {"subject_id": subject} if subject else {}
+    known: dict[str, Any] = {key: str(fields[key]) for key in SUBJECT if fields.get(key)}
+    if "date_of_birth" in known:
+        try:
+            born = datetime.fromisoformat(known["date_of_birth"])
+        except ValueError as error:
+            raise UserError(f"metadata.subject.date_of_birth: expected e.g. 2026-03-01: {error}") from error
+        known["date_of_birth"] = born if born.tzinfo else born.replace(tzinfo=UTC)
+    return Subject(**{"subject_id": "unknown", "sex": "U"} | known)
+
+
+def _add_poses(nwb: Any, recording: Recording, out: Path) -> None:
+    from ndx_pose import Skeleton, Skeletons
+
+    behavior = nwb.create_processing_module("behavior", "Poses of the animal, tracked while it ran")
+    first = recording.cameras[0]
+    skeleton = Skeleton(
+        name="skeleton",
+        nodes=first.keypoints,
+        edges=np.array(first.skeleton, np.uint8).reshape(-1, 2),
+        subject=nwb.subject,
+    )
+    behavior.add(Skeletons(skeletons=[skeleton]))
+    several = len(recording.cameras) > 1
+    for poses in recording.cameras:
+        _add_camera(nwb, behavior, skeleton, poses, poses.camera if several else "", out)
+
+
+def _add_camera(nwb: Any, behavior: Any, skeleton: Any, poses: Poses, own: str, out: Path) -> None:
+    from ndx_pose import PoseEstimation, PoseEstimationSeries
+
+    device = nwb.create_device(name=poses.camera or "camera", description="The camera that was tracked")
+    series: list[Any] = []
+    for k, name in enumerate(poses.keypoints):
+        times = series[0] if series else _compressed(poses.t_s)  # one table of times for all
+        series.append(
+            PoseEstimationSeries(
+                name=name,
+                description=f"Position of {name}; NaN where it was lost",
+                data=_compressed(poses.xy[:, k]),
+                unit="pixels",
+                reference_frame=REFERENCE.format(*poses.offset_xy),
+                timestamps=times,
+                confidence=_compressed(poses.confidence[:, k]),
+                confidence_definition="Of the network, 0 to 1",
+            )
+        )
+    estimation = PoseEstimation(
+        name=name_for(POSES, own),
+        pose_estimation_series=series,
+        description=f"Filtered causally; times: {poses.times}",
+        device=device,
+        scorer="rt-pose",
+        source_software="rt-pose",
+        source_software_version=rt_pose.__version__,
+        skeleton=skeleton,
+        source_video=_add_film(nwb, poses, device, out),
+    )
+    behavior.add(estimation)
+    for name, values, unit, description in _beside(poses):
+        behavior.add(_series(name_for(name, own), values, unit, description, series[0]))
+
+
+def _beside(poses: Poses) -> list[tuple[str, NDArray[Any] | None, str, str]]:
+    """What ndx-pose has no place for: name, values, unit and description of each series."""
+    names = ", ".join(poses.keypoints)
+    found: list[tuple[str, NDArray[Any] | None, str, str]] = [
+        (NUMBERS, poses.numbers, "frames", f"Place among the {poses.where}; -1 where it is none of them"),
+        ("camera_frames", poses.frames, "frames", "The camera's own count: a gap is a frame that it lost"),
+        ("velocity", poses.velocity, "pixels/s", f"vx and vy of {names}"),
+        ("covariance", poses.covariance, "pixels^2", f"sxx, sxy and syy of the position of {names}"),
+        ("latency", poses.latency_s, "seconds", f"From the exposure to {', '.join(STAGES)}"),
+    ]
+    return [one for one in found if one[1] is not None]
+
+
+def _series(name: str, values: Any, unit: str, description: str, times: Any) -> Any:
+    from pynwb import TimeSeries
+
+    data = _compressed(values)
+    return TimeSeries(name=name, data=data, unit=unit, description=description, timestamps=times)
+
+
+def _add_film(nwb: Any, poses: Poses, device: Any, out: Path) -> Any:
+    """The film as a file beside, by a path from the folder of the export."""
+    from pynwb.image import ImageSeries
+
+    if poses.pictures is None or poses.size is None:
+        return None
+    film = ImageSeries(
+        name=f"film_{poses.camera or 'camera'}",
+        description="The camera's frames; each has its own time",
+        external_file=[os.path.relpath(poses.pictures.path, out.parent)],
+        starting_frame=[0],
+        format="external",
+        dimension=list(poses.size),
+        unit="n.a.",
+        timestamps=_compressed(poses.pictures.t_s),
+        device=device,
+    )
+    nwb.add_acquisition(film)
+    return film
+
+
+def _add_table(nwb: Any, name: str, rows: list[RuleEvent] | list[Stimulus]) -> None:
+    from pynwb.core import VectorData
+    from pynwb.event import DurationVectorData, EventsTable, TimestampVectorData
+
+    if not rows:
+        return
+    events = name == EVENTS
+    columns = [
+        TimestampVectorData(
+            name="timestamp",
+            description="Exposure of the frame that caused it, s" if events else "Of its effect, s",
+            data=[row.t_s for row in rows],
+        )
+    ]
+    if not events:
+        data = [row.duration_s for row in rows if isinstance(row, Stimulus)]
+        columns.append(DurationVectorData(name="duration", description="s; NaN without an end", data=data))
+    for key, description in (EVENT_COLUMNS if events else STIMULUS_COLUMNS).items():
+        data = [getattr(row, key) for row in rows]
+        columns.append(VectorData(name=key, description=description, data=data))
+    what = "Every time a rule came true, and what was decided" if events else "What the outputs carried out"
+    source = "rt-pose, by exposures on the host's clock"
+    nwb.add_events_table(EventsTable(name=name, description=what, source_description=source, columns=columns))
+
+
+def _compressed(values: NDArray[Any]) -> Any:
+    from pynwb import H5DataIO
+
+    return H5DataIO(values, compression="gzip")

@@ -1,0 +1,173 @@
+"""A rerun recording: video, skeleton, ellipses, traces and events on one time line, to scrub through."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from rt_pose.clock import NS_PER_S
+from rt_pose.export.ellipse import outlines
+from rt_pose.export.film import encode
+from rt_pose.export.poses import Pictures, Poses, Recording
+from rt_pose.types import FloatArray
+from rt_pose.video import read_frames
+
+TIMELINE = "exposure"
+CENTRE = 0.5
+"""A picture's corner is (0, 0) there, the centre of its first pixel here."""
+INFO, DEBUG = "INFO", "DEBUG"
+
+
+def write_rerun(recording: Recording, out: Path) -> None:
+    """Write a recording with its layout.
+
+    Parameters
+    ----------
+    recording
+        What is exported.
+    out
+        The file, .rrd.
+    """
+    import rerun as rr
+
+    stream = rr.RecordingStream("rt-pose", recording_id=recording.source.name)
+    stream.save(str(out), default_blueprint=_blueprint(recording))
+    for poses in recording.cameras:
+        entity = _entity(poses)
+        stream.log(entity, _annotations(poses), static=True)
+        if poses.pictures is not None:
+            _log_video(stream, entity, poses, poses.pictures)
+        _log_pose(stream, entity, poses)
+        _log_traces(stream, entity, poses)
+    _log_events(stream, recording)
+    stream.flush()
+    stream.disconnect()
+
+
+def _entity(poses: Poses) -> str:
+    return poses.camera or "camera"
+
+
+def _annotations(poses: Poses) -> Any:
+    """Names and bones."""
+    import rerun as rr
+
+    names = [rr.AnnotationInfo(id=k, label=name) for k, name in enumerate(poses.keypoints)]
+    animal = rr.AnnotationInfo(id=0, label="animal")
+    return rr.AnnotationContext(
+        [rr.ClassDescription(info=animal, keypoint_annotations=names, keypoint_connections=poses.skeleton)]
+    )
+
+
+def _time(t_s: FloatArray) -> list[Any]:
+    import rerun as rr
+
+    t_ns = np.rint(t_s * NS_PER_S).astype("timedelta64[ns]")
+    return [rr.TimeColumn(TIMELINE, duration=t_ns)]
+
+
+def _log_pose(stream: Any, entity: str, poses: Poses) -> None:
+    """Keypoints and their ellipses; a frame in which nothing was seen clears what was shown."""
+    import rerun as rr
+
+    xy = poses.xy + CENTRE
+    seen = np.isfinite(xy).all(axis=-1)
+    row, k = np.nonzero(seen)
+    lengths = seen.sum(axis=1).tolist()
+    points = rr.Points2D.columns(
+        positions=xy[row, k],
+        keypoint_ids=k,
+        class_ids=np.zeros(len(k), np.uint16),
+        radii=np.full(len(k), 2.0),
+    )
+    stream.send_columns(f"{entity}/pose", indexes=_time(poses.t_s), columns=points.partition(lengths))
+    if poses.covariance is not None:
+        strips = outlines(xy[row, k], poses.covariance[row, k])
+        columns = rr.LineStrips2D.columns(strips=strips, class_ids=np.zeros(len(k), np.uint16))
+        stream.send_columns(
+            f"{entity}/ellipses", indexes=_time(poses.t_s), columns=columns.partition(lengths)
+        )
+
+
+def _log_traces(stream: Any, entity: str, poses: Poses) -> None:
+    import rerun as rr
+
+    traces = {"confidence": poses.confidence}
+    if poses.velocity is not None:
+        traces["speed"] = np.hypot(poses.velocity[..., 0], poses.velocity[..., 1])
+    for kind, values in traces.items():
+        for k, name in enumerate(poses.keypoints):
+            known = np.isfinite(values[:, k])
+            stream.send_columns(
+                f"{kind}/{entity}/{name}",
+                indexes=_time(poses.t_s[known]),
+                columns=rr.Scalars.columns(scalars=values[known, k]),
+            )
+
+
+def _log_events(stream: Any, recording: Recording) -> None:
+    import rerun as rr
+
+    texts = [
+        (event.t_s, event.text, INFO if event.outcome == "fired" else DEBUG) for event in recording.events
+    ]
+    texts += [(one.t_s, f"{one.output}: {one.action}", INFO) for one in recording.stimuli]
+    texts.sort(key=lambda row: row[0])
+    if texts:
+        times, lines, levels = zip(*texts, strict=True)
+        columns = rr.TextLog.columns(text=lines, level=levels)
+        stream.send_columns("events", indexes=_time(np.array(times)), columns=columns)
+
+
+def _log_video(stream: Any, entity: str, poses: Poses, pictures: Pictures) -> None:
+    """The film as MP4, the one container that rerun reads, each frame at its exposure."""
+    import rerun as rr
+
+    with tempfile.TemporaryDirectory(prefix="rt-pose-export-") as folder:
+        film = Path(folder) / "film.mp4"
+        _as_mp4(pictures, film, poses.rate_hz)
+        asset = rr.AssetVideo(path=film)
+        stream.log(f"{entity}/video", asset, static=True)
+        stamps = asset.read_frame_timestamps_nanos()
+    count = min(len(stamps), len(pictures.t_s))
+    stream.send_columns(
+        f"{entity}/video",
+        indexes=_time(pictures.t_s[:count]),
+        columns=rr.VideoFrameReference.columns_nanos(stamps[:count]),
+    )
+
+
+def _as_mp4(pictures: Pictures, out: Path, rate_hz: float) -> None:
+    """Put H.264 into another container as it is; encode anything else."""
+    with av.open(str(pictures.path)) as source:
+        stream = source.streams.video[0]
+        if stream.codec_context.name == "h264":
+            with av.open(str(out), "w") as target:
+                copy = target.add_stream_from_template(stream)
+                for packet in source.demux(stream):
+                    if packet.dts is not None:
+                        packet.stream = copy
+                        target.mux(packet)
+            return
+    encode(out, (frame.image for frame in read_frames(pictures.path, 3)), pictures.t_s, rate_hz)
+
+
+def _blueprint(recording: Recording) -> Any:
+    import rerun.blueprint as rrb
+
+    names = [_entity(poses) for poses in recording.cameras]
+    return rrb.Blueprint(
+        rrb.Horizontal(
+            rrb.Vertical(*(rrb.Spatial2DView(origin=name, name=name) for name in names)),
+            rrb.Vertical(
+                rrb.TimeSeriesView(origin="speed", name="speed, px/s"),
+                rrb.TimeSeriesView(origin="confidence", name="confidence"),
+                rrb.TextLogView(origin="events", name="events"),
+            ),
+            column_shares=[3, 2],
+        )
+    )
