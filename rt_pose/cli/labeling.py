@@ -49,9 +49,7 @@ def label_parser(parser: Parser) -> None:
         default=40,
         help="Frames that the folder is to have of these recordings, those that are there included.",
     )
-    parser.add_argument(
-        "--keypoints", nargs="+", default=[], help="Names of the keypoints, for a new folder."
-    )
+    parser.add_argument("--keypoints", nargs="+", default=[], help="Names of the keypoints of a new folder.")
     parser.add_argument(
         "--skeleton", nargs="+", default=[], metavar="A=B", help="Bones, each a pair of keypoints: nose=neck."
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
 from rt_pose.labeling.frame_labels import UNSETTLED, FrameLabels, Mark
 
 MOST_UNDONE = 1000
@@ -195,9 +197,8 @@ class LabelEditor:
         origin
             Where one begins that has no place yet, frame px.
         """
-        x, y = self.labels.xy[self.cursor].tolist()
-        if x != x:  # NaN: it has none
-            x, y = origin
+        place = self.labels.xy[self.cursor]
+        x, y = place.tolist() if np.isfinite(place).all() else origin
         self.move(self.cursor, x + dx, y + dy)
 
     def mark_absent(self) -> None:

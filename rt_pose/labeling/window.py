@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QKeySequence
@@ -157,7 +158,7 @@ class LabelWindow(QMainWindow):
         predicted = self.labeling.predicted(self.editor.name)
         if predicted is not None:
             x, y = predicted[self.editor.cursor].tolist()
-            if x == x and y == y:  # not NaN
+            if np.isfinite(x + y):
                 self.editor.place(x, y)
 
     def _toggle_hidden(self) -> None:
@@ -165,6 +166,12 @@ class LabelWindow(QMainWindow):
             self.editor.toggle_hidden()
         else:
             self.say("these labels have no column 'visible': an occluded keypoint is placed, or not visible")
+
+    def _fit(self) -> None:
+        self.canvas.fit()
+
+    def _set_brightness(self, value: int) -> None:
+        self.canvas.set_brightness(value / BRIGHTNESS_STEPS)
 
     def _toggle_names(self) -> None:
         self.canvas.show_names = not self.canvas.show_names
@@ -188,7 +195,7 @@ class LabelWindow(QMainWindow):
             "P": self._take_prediction,
             "Ctrl+Z": editor.undo,
             "Ctrl+Y": editor.redo,
-            "F": lambda: self.canvas.fit(),
+            "F": self._fit,
             "-": lambda: self.canvas.zoom(1 / ZOOM_STEP),
             "[": lambda: self.brightness.setValue(self.brightness.value() - 1),
             "]": lambda: self.brightness.setValue(self.brightness.value() + 1),

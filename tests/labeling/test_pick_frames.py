@@ -19,7 +19,7 @@ from rt_pose.labeling.propose import implausibility, uncertainty
 from rt_pose.package import Subspace
 from train.data.diversity import farthest_points
 
-KEYPOINTS = ["k0", "k1", "k2"]
+KEYPOINTS = ["k0", "k1", "k2", "k3"]
 
 
 def test_appearance_is_covered_and_what_is_like_nothing_comes_last() -> None:
@@ -60,17 +60,17 @@ def test_scores_of_doubt_and_of_poses_that_no_body_takes() -> None:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_package(tmp_path_factory.mktemp("model") / "package", keypoints=3).path
+    return make_tiny_package(tmp_path_factory.mktemp("model") / "package", keypoints=4).path
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three discs that go down; in frames 20 to 23 nothing is there, in 30 the discs have changed places."""
+    """Four discs that go down; in frames 20 to 23 nothing is there, in 30 the discs have changed places."""
     path = tmp_path_factory.mktemp("videos") / "discs.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 50, (160, 128))
     for i in range(40):
         y = 30.0 + 1.5 * i
-        xy = np.array([[30.0, y], [80.0, y], [130.0, y]])
+        xy = np.array([[20.0, y], [60.0, y], [100.0, y], [140.0, y]])
         if 20 <= i < 24:
             xy[:] = np.nan
         writer.write(np.repeat(disc_frame(xy[::-1] if i == 30 else xy, 160, 128, 1), 3, axis=2))
@@ -84,7 +84,7 @@ def test_with_a_model_frames_it_is_uncertain_of_are_picked_and_places_proposed(
     options = LabelOptions(tmp_path / "f", [video], model=str(package), frames=6, scorer="anna")
     labeling = prepare(options, HostClock())
     assert labeling.editor.keypoints == KEYPOINTS
-    assert labeling.opened.skeleton == [["k0", "k1"], ["k1", "k2"]]
+    assert labeling.opened.skeleton == [["k0", "k1"], ["k1", "k2"], ["k2", "k3"]]
     reasons = {name: labeling.about(name) for name in labeling.editor.names}
     uncertain = [name for name, reason in reasons.items() if reason.startswith("uncertain")]
     assert len(reasons) == 6
@@ -92,12 +92,12 @@ def test_with_a_model_frames_it_is_uncertain_of_are_picked_and_places_proposed(
     name = next(name for name in reasons if not 20 <= int(name[-12:-4]) <= 30)
     index = labeling.editor.names.index(name)
     labels = labeling.editor.labels_of(index)
-    assert labels.marks.tolist() == [Mark.PROPOSED] * 3
-    np.testing.assert_allclose(labels.xy[:, 0], [30, 80, 130], atol=1.0)
+    assert labels.marks.tolist() == [Mark.PROPOSED] * 4
+    np.testing.assert_allclose(labels.xy[:, 0], [20, 60, 100, 140], atol=1.0)
     labeling.editor.go_to(index)
     labeling.editor.accept()  # one key for a frame that the model has right
-    assert labeling.store.read(name).marks.tolist() == [Mark.PLACED] * 3
-    with pytest.raises(UserError, match=r"finds k0, k1, k2; labeled are nose"):
+    assert labeling.store.read(name).marks.tolist() == [Mark.PLACED] * 4
+    with pytest.raises(UserError, match=r"finds k0, k1, k2, k3; labeled are nose"):
         prepare(
             LabelOptions(tmp_path / "g", [video], model=str(package), keypoints=["nose"], scorer="a"),
             HostClock(),

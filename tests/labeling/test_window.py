@@ -20,10 +20,13 @@ from rt_pose.clock import FakeClock
 from rt_pose.labeling.frame_labels import Mark
 from rt_pose.labeling.prepare import LabelOptions, prepare
 from rt_pose.labeling.window import LabelWindow
+from rt_pose.viewer import screen_problem
 from train.data.labels import read_labels
 
 Qt = QtCore.Qt
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
+NOTHING = Qt.KeyboardModifier.NoModifier
+BONES = [["large", "small"]]
 
 
 @pytest.fixture
@@ -185,9 +188,10 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.fixture
 def screen() -> Iterator[dict[str, str]]:
-    """The environment of a real screen; of none where Xvfb is not installed."""
+    """The environment of a real screen; of none where Xvfb, or what Qt needs for it, is not installed."""
+    none = os.environ | {"QT_QPA_PLATFORM": "offscreen"}
     if shutil.which("Xvfb") is None:
-        yield os.environ | {"QT_QPA_PLATFORM": "offscreen"}
+        yield none
         return
     read, write = os.pipe()
     command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x900x24", "-nolisten", "tcp"]
@@ -195,7 +199,8 @@ def screen() -> Iterator[dict[str, str]]:
         os.close(write)
         with open(read) as numbers:
             display = numbers.readline().strip()
-        yield os.environ | {"QT_QPA_PLATFORM": "xcb", "DISPLAY": f":{display}"}
+        real = os.environ | {"QT_QPA_PLATFORM": "xcb", "DISPLAY": f":{display}"}
+        yield none if screen_problem(real) else real
         server.terminate()
 
 
