@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rt_pose import __version__
-from rt_pose.cli import align, calibration, live, offline, rig, rig_check, rig_init, session, setup
+from rt_pose.cli import align, calibration, labeling, live, offline, rig, rig_check, rig_init, session, setup
 from rt_pose.cli import benchmarks as bench
 from rt_pose.cli import export as exports
 from rt_pose.cli import importing as imports
@@ -27,6 +27,8 @@ DESCRIPTION = """Real-time closed-loop animal pose tracking.
 
 A first look, with nothing else at hand:
     rt-pose demo
+Frames of your own videos, labeled in a window:
+    rt-pose label VIDEO.mp4 --out FOLDER --keypoints nose ear_left ear_right tail_base
 Your own labeled frames to a model:
     rt-pose train fit --data FOLDER --out OUT
 The model on a recorded video, live:
@@ -83,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 Verb = tuple[Callable[[Parser], None], Callable[[argparse.Namespace], int]]
 VERBS: dict[str, Verb] = {
     "demo": (live.demo_parser, live.demo),
+    "label": (labeling.label_parser, labeling.label),
+    "improve": (labeling.improve_parser, labeling.improve),
     "train fit": (train.fit_parser, train.train_fit),
     "train distill": (train.distill_parser, train.train_distill),
     "train show-augmented": (train.show_augmented_parser, train.train_show_augmented),

@@ -43,16 +43,33 @@ def table_text(path: Path, what: str) -> str:
     if is_hdf(path):
         return hdf_text(path, what)
     text = decoded(path, what)
-    found = next(filter(None, map(_HEADER.match, islice(io.StringIO(text), _HEADER_LINES))), None)
-    if found is None or found[1] == ",":
+    separator = find_separator(text)
+    if separator == ",":
         return text
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=found[1]))
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
         raise UserError(f"{what} {path}: not a CSV text file: {error}") from error
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows([_with_point(cell) for cell in row] for row in rows)
     return out.getvalue()
+
+
+def find_separator(text: str) -> str:
+    """Find what separates the cells of a table, by its header.
+
+    Parameters
+    ----------
+    text
+        The table's text.
+
+    Returns
+    -------
+    str
+        A comma, a semicolon or a tab; a comma where no header is there.
+    """
+    found = next(filter(None, map(_HEADER.match, islice(io.StringIO(text), _HEADER_LINES))), None)
+    return "," if found is None else found[1]
 
 
 def decoded(path: Path, what: str) -> str:

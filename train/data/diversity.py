@@ -84,7 +84,7 @@ def _squared(a: FloatArray, b: FloatArray) -> FloatArray:
     return np.maximum(found, 0.0)
 
 
-def farthest_points(poses: FloatArray, count: int) -> NDArray[np.intp]:
+def farthest_points(poses: FloatArray, count: int, taken: FloatArray | None = None) -> NDArray[np.intp]:
     """Choose poses that differ.
 
     From the one nearest the mean on, always the one that is farthest from all chosen ones.
@@ -95,14 +95,22 @@ def farthest_points(poses: FloatArray, count: int) -> NDArray[np.intp]:
         Poses (F, D), px.
     count
         Number of poses to choose.
+    taken
+        Poses (T, D) that are chosen already, and from which the others are to differ too; None for none.
 
     Returns
     -------
     NDArray
         Indices, rising; `count` of them, or fewer where there are no more. Of equal poses only one is taken.
     """
-    chosen = [int(np.argmin(((poses - poses.mean(axis=0)) ** 2).sum(axis=1)))]
-    distance = ((poses - poses[chosen[0]]) ** 2).sum(axis=1)
+    if count < 1 or not len(poses):
+        return np.empty(0, np.intp)
+    if taken is None or not len(taken):
+        chosen = [int(np.argmin(((poses - poses.mean(axis=0)) ** 2).sum(axis=1)))]
+        distance = ((poses - poses[chosen[0]]) ** 2).sum(axis=1)
+    else:
+        chosen = []
+        distance = _squared(poses, taken).min(axis=1)
     while len(chosen) < count:
         farthest = int(np.argmax(distance))
         if distance[farthest] == 0:

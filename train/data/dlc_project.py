@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,49 @@ from train.data.tables import LabelTable, read_table
 
 SAME_PX = 1e-6
 """The CSV and the HDF of one video hold the same labels where they differ by no more."""
+
+
+@dataclass
+class ProjectSettings:
+    """What a DeepLabCut project's configuration says of its labels."""
+
+    scorer: str
+    keypoints: list[str]
+    """Empty where it names none."""
+    skeleton: list[list[str]]
+    """Bones between keypoints that it names."""
+    videos: list[str]
+    """Paths of its videos, as they are written."""
+
+
+def read_settings(folder: Path) -> ProjectSettings:
+    """Read the configuration of a project, which may hold no labels yet.
+
+    Parameters
+    ----------
+    folder
+        The project's folder.
+
+    Returns
+    -------
+    ProjectSettings
+        What it says of its labels.
+
+    Raises
+    ------
+    UserError
+        Where there is no configuration, or it cannot be read.
+    """
+    config = _read_config(folder / "config.yaml")
+    names = config.get("bodyparts")
+    keypoints = [str(name) for name in names] if isinstance(names, list) else []
+    videos = config.get("video_sets")
+    return ProjectSettings(
+        str(config.get("scorer", "")),
+        keypoints,
+        _skeleton(config, keypoints, []),
+        [str(video) for video in videos] if isinstance(videos, dict) else [],
+    )
 
 
 def open_project(folder: Path) -> Source:
@@ -38,14 +82,14 @@ def open_project(folder: Path) -> Source:
     problems: list[str] = []
     tables: list[LabelTable] = []
     for video in sorted(p for p in (folder / "labeled-data").glob("*") if p.is_dir()):
-        file = _labels_of(video, str(config.get("scorer", "")), problems)
+        file = find_table(video, str(config.get("scorer", "")), problems)
         if file is None:
             continue
         table, found = read_table(file)
         place = file.relative_to(folder).as_posix()
         table.places = [f"{place} {row}" for row in table.places]
         problems += [f"{place} {problem}" for problem in found]
-        problems += _compare_twin(file, table, place)
+        problems += compare_twin(file, table, place)
         tables.append(table)
     if not tables:
         listed = "".join(f"\n  {problem}" for problem in problems)
@@ -68,8 +112,23 @@ def _read_config(path: Path) -> dict[str, Any]:
     return source.plain
 
 
-def _labels_of(video: Path, scorer: str, problems: list[str]) -> Path | None:
-    """The labels file of one video's folder: the configured scorer's, or the only one's."""
+def find_table(video: Path, scorer: str, problems: list[str]) -> Path | None:
+    """Find the labels file of one video's folder: the configured scorer's, or the only one's.
+
+    Parameters
+    ----------
+    video
+        The folder.
+    scorer
+        The scorer that the configuration names.
+    problems
+        Gets a line where several scorers are there and none is the configured one.
+
+    Returns
+    -------
+    Path or None
+        The CSV, or where there is none the HDF; None where the video is not labeled.
+    """
     found = {p.stem: p for p in sorted(video.glob("CollectedData_*.h5"))}
     found |= {p.stem: p for p in sorted(video.glob("CollectedData_*.csv"))}
     if f"CollectedData_{scorer}" in found:
@@ -82,8 +141,23 @@ def _labels_of(video: Path, scorer: str, problems: list[str]) -> Path | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def _compare_twin(file: Path, table: LabelTable, place: str) -> list[str]:
-    """Compare the CSV and the HDF that DeepLabCut writes of one table: one of them may be outdated."""
+def compare_twin(file: Path, table: LabelTable, place: str) -> list[str]:
+    """Compare the CSV and the HDF that DeepLabCut writes of one table: one of them may be outdated.
+
+    Parameters
+    ----------
+    file
+        The CSV, or an HDF that has none beside it.
+    table
+        What it holds.
+    place
+        Name of the file, for the message.
+
+    Returns
+    -------
+    list of str
+        A line where they differ.
+    """
     twin = file.with_suffix(".h5")
     if file.suffix == ".h5" or not twin.is_file():
         return []

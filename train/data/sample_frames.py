@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
 from rt_pose.package import InputSpec
-from rt_pose.video import Channels, VideoReader, probe
+from rt_pose.video import Channels, VideoFrame, VideoReader, probe
 from train.data.labels import LabeledFrames, read_labels
 
 TRIED_FRAMES = 64
@@ -60,16 +61,38 @@ def read_tried_frames(source: Path, channels: Channels, count: int = TRIED_FRAME
         return SampleFrames(_images(source, channels, count), source)
     if not source.exists():
         raise UserError(f"--frames {source}: no such video or folder of images")
-    total = probe(source).frames
-    wanted = _spread(total, count)
-    images = []
-    with VideoReader(source, channels) as reader:
-        for before, index in zip([-1, *wanted], wanted, strict=False):
-            reader.skip(index - before - 1)
+    wanted = spread_indices(probe(source).frames, count)
+    return SampleFrames([frame.image for frame in read_frames_at(source, wanted, channels)], source)
+
+
+def read_frames_at(video: Path, indices: Sequence[int], channels: Channels) -> Iterator[VideoFrame]:
+    """Decode some frames of a video, those between them without their pixels.
+
+    Parameters
+    ----------
+    video
+        The video.
+    indices
+        Which ones, rising.
+    channels
+        1 gray, 3 RGB.
+
+    Yields
+    ------
+    VideoFrame
+        The frames that are there.
+
+    Raises
+    ------
+    UserError
+        Where the file is not a video, or breaks off.
+    """
+    with VideoReader(video, channels) as reader:
+        for index in indices:
+            reader.skip(index - reader.at)
             frame = reader.read()
             if frame is not None:
-                images.append(frame.image)
-    return SampleFrames(images, source)
+                yield frame
 
 
 def labels_of(spec: InputSpec, keypoints: list[str], file: Path) -> LabeledFrames:
@@ -134,7 +157,21 @@ def resized(frames: SampleFrames, width: int, height: int) -> SampleFrames:
     return SampleFrames(images, frames.source)
 
 
-def _spread(total: int, count: int) -> list[int]:
+def spread_indices(total: int, count: int) -> list[int]:
+    """Spread indices evenly over a recording.
+
+    Parameters
+    ----------
+    total
+        Number of its frames.
+    count
+        Number of indices, or fewer where there are not so many frames.
+
+    Returns
+    -------
+    list of int
+        The indices, rising, with the first and the last frame.
+    """
     return sorted({round(i) for i in np.linspace(0, total - 1, min(count, total))})
 
 
@@ -144,7 +181,7 @@ def _images(folder: Path, channels: Channels, count: int) -> list[NDArray[np.uin
         raise UserError(f"--frames {folder}: no image there ({', '.join(_IMAGES)}); or give a video")
     flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
     images = []
-    for index in _spread(len(paths), count):
+    for index in spread_indices(len(paths), count):
         image = cv2.imread(str(paths[index]), flag)
         if image is None:
             raise UserError(f"--frames {paths[index]}: not an image that can be read; remove it")

@@ -72,14 +72,26 @@ def _find(folder: Path) -> Path:
     """The one thing in a folder that holds labels."""
     if (folder / USUAL_FILE).is_file():
         return folder / USUAL_FILE
-    found = _candidates(folder)
+    found = find_labels(folder)
     if len(found) == 1:
         return found[0]
     what = "nothing that holds labels" if not found else "several that hold labels"
     raise UserError(f"data folder {folder}: {what}; {_list_files(folder)}; set `labels` (--labels NAME)")
 
 
-def _candidates(folder: Path) -> list[Path]:
+def find_labels(folder: Path) -> list[Path]:
+    """List what a folder holds that has labels.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+
+    Returns
+    -------
+    list of Path
+        CSVs of labels, SLEAP files, and the folder itself where it is a DeepLabCut project.
+    """
     found = [p for p in sorted(folder.iterdir()) if p.suffix.lower() == ".csv" and _is_labels(p)]
     found += sorted(folder.glob("*.slp"))
     if (folder / PROJECT_FILE).is_file() and any(folder.glob("labeled-data/*/CollectedData_*")):
@@ -100,7 +112,7 @@ def _is_labels(path: Path) -> bool:
 def _list_files(folder: Path) -> str:
     """Describe what a folder holds instead, for an error."""
     csvs = ", ".join(sorted(p.name for p in folder.glob("*.csv"))) or "none"
-    others = ["the folder itself, a DeepLabCut project ('.')"] if folder in _candidates(folder) else []
+    others = ["the folder itself, a DeepLabCut project ('.')"] if folder in find_labels(folder) else []
     others += sorted(p.name for p in folder.glob("*.slp"))
     return f"CSV files there: {csvs}" + (f"; also {', '.join(others)}" if others else "")
 

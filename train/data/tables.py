@@ -47,13 +47,62 @@ class LabelTable:
 
 
 @dataclass
-class _Columns:
+class KeypointColumns:
     """Where the cells of a keypoint stand in a row."""
 
     keypoint: str
     x: int = -1
     y: int = -1
     visible: int = -1
+
+
+@dataclass
+class TableLayout:
+    """Where the cells of a labels file stand."""
+
+    paths: int
+    """How many columns an image's path takes: 1 or `PATH_COLUMNS`."""
+    columns: list[KeypointColumns]
+    width: int
+    """Cells of a row."""
+    header: list[int]
+    """Row numbers of the header, from 1: scorer, where there is one `individuals`, bodyparts, coords."""
+    rows: dict[str, int]
+    """The row number of each image, from 1; of one that is there twice the first."""
+
+
+def read_layout(path: Path) -> TableLayout:
+    """Find where the cells of a labels file stand, which may hold no image yet.
+
+    Parameters
+    ----------
+    path
+        A .csv.
+
+    Returns
+    -------
+    TableLayout
+        Row numbers count every row of the file, blank ones too.
+
+    Raises
+    ------
+    UserError
+        Where the header makes it no labels file at all.
+    """
+    rows, header, paths, columns, width = _read_head(path)
+    end = rows.index(header[-1]) + 1
+    places: dict[str, int] = {}
+    for number, cells in rows[end:]:
+        places.setdefault(image_path(cells[:paths]), number)
+    return TableLayout(paths, columns, width, [number for number, _ in rows[:end]], places)
+
+
+def _read_head(path: Path) -> tuple[Rows, Rows, int, list[KeypointColumns], int]:
+    """All rows; those of the header; columns of the path, of the keypoints, and of a row."""
+    rows = _read_rows(path)
+    header = _find_header(path, rows)
+    paths, columns = _read_header(path, header)
+    return rows, header, paths, columns, len(_without_blank_end(header[-1][1]))
 
 
 def read_table(path: Path) -> tuple[LabelTable, list[str]]:
@@ -76,10 +125,7 @@ def read_table(path: Path) -> tuple[LabelTable, list[str]]:
     UserError
         Where the header makes it no labels file at all, or where it holds no labeled image.
     """
-    rows = _read_rows(path)
-    header = _find_header(path, rows)
-    paths, columns = _read_header(path, header)
-    width = len(_without_blank_end(header[-1][1]))
+    rows, header, paths, columns, width = _read_head(path)
     unnamed = set(range(paths, width)) - {i for c in columns for i in (c.x, c.y, c.visible)}
     body = rows[rows.index(header[-1]) + 1 :]
     if not body:
@@ -177,7 +223,7 @@ def _find_header(path: Path, rows: Rows) -> Rows:
     return header
 
 
-def _read_header(path: Path, header: Rows) -> tuple[int, list[_Columns]]:
+def _read_header(path: Path, header: Rows) -> tuple[int, list[KeypointColumns]]:
     """How many columns the path takes, and where each keypoint's cells stand."""
     parts, coordinates = (_without_blank_end(header[row][1]) for row in (1, 2))
     paths = 1 if any(coordinates[1:PATH_COLUMNS]) else PATH_COLUMNS
@@ -186,11 +232,11 @@ def _read_header(path: Path, header: Rows) -> tuple[int, list[_Columns]]:
             f"labels {path}: keypoint counts disagree: row {header[1][0]} (bodyparts) has "
             f"{len(parts) - paths} columns, row {header[2][0]} (coords) {len(coordinates) - paths}"
         )
-    columns: dict[str, _Columns] = {}
+    columns: dict[str, KeypointColumns] = {}
     for index, (part, coordinate) in enumerate(zip(parts, coordinates, strict=True)):
         if index < paths or not (part.strip() or coordinate.strip()):
             continue
-        place = columns.setdefault(part.strip(), _Columns(part.strip()))
+        place = columns.setdefault(part.strip(), KeypointColumns(part.strip()))
         if coordinate.strip() not in ("x", "y", "visible"):
             raise UserError(
                 f"labels {path}: column {index + 1} of row {header[2][0]} is called '{coordinate}'; expected "
@@ -215,7 +261,7 @@ def _without_blank_end(cells: list[str]) -> list[str]:
     return cells[: last + 1]
 
 
-def _read_keypoint(cells: list[str], column: _Columns) -> tuple[tuple[float, float], int]:
+def _read_keypoint(cells: list[str], column: KeypointColumns) -> tuple[tuple[float, float], int]:
     """Its place and visibility; ValueError says what is wrong with its cells."""
     xy = (_number(cells[column.x], "x"), _number(cells[column.y], "y"))
     if math.isnan(xy[0]) != math.isnan(xy[1]):

@@ -1,0 +1,72 @@
+"""`rt-pose label`: prepare the folder, open the window, and say what was done."""
+
+from __future__ import annotations
+
+import logging
+import signal
+
+from rt_pose.clock import HostClock
+from rt_pose.errors import UserError
+from rt_pose.labeling.prepare import LabelOptions, check_new, prepare
+from rt_pose.offline.prediction_record import exclusive_lock
+from rt_pose.viewer import screen_problem
+
+_LOG = logging.getLogger(__name__)
+LOCK = ".label.lock"
+SIGNALS_MS = 200
+"""How often Python gets to see a signal while Qt waits."""
+
+
+def main(options: LabelOptions, pick_only: bool = False) -> int:
+    """Label until the window is closed.
+
+    Parameters
+    ----------
+    options
+        What to label.
+    pick_only
+        Whether to pick frames and open no window.
+
+    Returns
+    -------
+    int
+        The exit status.
+
+    Raises
+    ------
+    UserError
+        Where there is no screen, or something cannot be read or written.
+    """
+    problem = None if pick_only else screen_problem()
+    if problem is not None:
+        raise UserError(f"label: {problem}; or pick frames alone with `--pick-only`")
+    if not options.out.exists():
+        check_new(options)  # before the folder is made
+    with exclusive_lock(options.out, verb="rt-pose label", lock=LOCK):
+        labeling = prepare(options, HostClock())
+        frames, open_frames = len(labeling.editor.names), len(labeling.editor.open_frames)
+        _LOG.info(f"{options.out}: {frames} frames, {open_frames} of them open")
+        if pick_only:
+            return 0
+
+        from PySide6.QtCore import QTimer
+        from PySide6.QtWidgets import QApplication
+
+        from rt_pose.labeling.window import LabelWindow
+
+        app = QApplication.instance() or QApplication(["rt-pose"])
+        window = LabelWindow(labeling)
+        ticks = QTimer()
+        ticks.timeout.connect(lambda: None)  # Python runs, and with it the handler of a signal
+        ticks.start(SIGNALS_MS)
+        ends = (signal.SIGINT, signal.SIGTERM)
+        before = {s: signal.signal(s, lambda *_: QTimer.singleShot(0, window.close)) for s in ends}
+        try:
+            window.show()
+            status = app.exec()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        _LOG.info(window.summary())
+        _LOG.info(f"train on it: rt-pose train fit --data {options.out} --out runs/mine")
+        return int(status)

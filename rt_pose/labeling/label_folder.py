@@ -1,0 +1,299 @@
+"""A folder of labeled frames: a DeepLabCut project, or one in Lightning Pose's layout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from rt_pose.errors import UserError, nearest
+from rt_pose.labeling.label_file import (
+    UNLABELED,
+    FrameRow,
+    create_file,
+    finish_writing,
+    has_visible,
+    read_rows,
+    unpack_hdf,
+    write_row,
+)
+from rt_pose.labeling.label_record import read_record
+from rt_pose.offline.hdf import is_hdf
+from train.data.dlc_project import find_table, read_settings
+from train.data.sources import PROJECT_FILE, USUAL_FILE, find_labels
+from train.data.tables import IMAGE_FOLDER, PATH_COLUMNS
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+
+
+@dataclass
+class LabelFolder:
+    """Labels of a folder, and where they are written."""
+
+    folder: Path
+    keypoints: list[str]
+    skeleton: list[list[str]]
+    scorer: str
+    table: Path | None
+    """The one labels file; None for a DeepLabCut project, which has one for each video."""
+    rows: dict[str, FrameRow] = field(default_factory=dict)
+    """Labels by the path of the image, keypoints in the folder's order."""
+    order: dict[Path, list[int]] = field(default_factory=dict)
+    """Of each labels file the places of its keypoints among the folder's."""
+    files: dict[str, Path] = field(default_factory=dict)
+    """The labels file of each image that stands in one."""
+
+    @property
+    def is_project(self) -> bool:
+        """Whether it is a DeepLabCut project."""
+        return self.table is None
+
+    def image(self, name: str) -> Path:
+        """Return where an image lies.
+
+        Parameters
+        ----------
+        name
+            Its path, as the labels have it.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        return self.folder / name
+
+    def has_visible(self) -> bool:
+        """Tell whether occluded keypoints can be labeled as such: its files have columns for it."""
+        return bool(self.order) and all(has_visible(path) for path in self.order)
+
+    def write(self, name: str, row: FrameRow) -> None:
+        """Write the labels of one image.
+
+        Parameters
+        ----------
+        name
+            Path of the image.
+        row
+            Its labels, keypoints in the folder's order.
+
+        Raises
+        ------
+        UserError
+            Where they cannot be written, or a keypoint has no columns in the file of this video.
+        """
+        path = self.files.get(name) or self._table_of(name)
+        if not path.is_file():
+            create_file(path, self.keypoints, self.scorer, PATH_COLUMNS if self.is_project else 1)
+            self.order[path] = list(range(len(self.keypoints)))
+        order = self.order[path]
+        without = [k for k in range(len(self.keypoints)) if k not in order and row.visible[k] != UNLABELED]
+        if without:
+            raise UserError(
+                f"labels {path}: has no columns for '{self.keypoints[without[0]]}'; add them (in DeepLabCut "
+                "by labeling one frame), or mark it as not visible"
+            )
+        write_row(path, name, FrameRow(row.xy[order], row.visible[order]), with_hdf=self.is_project)
+        self.files[name] = path
+        self.rows[name] = row
+
+    def take_file(self, path: Path) -> None:
+        """Read a labels file into `rows`.
+
+        Parameters
+        ----------
+        path
+            The .csv.
+
+        Raises
+        ------
+        UserError
+            Where it cannot be read, or names a keypoint that the folder has not.
+        """
+        keypoints, rows = read_rows(path)
+        for name in keypoints:
+            if name not in self.keypoints:
+                raise UserError(
+                    f"labels {path}: '{name}' is not in {PROJECT_FILE}{nearest(name, self.keypoints)}"
+                )
+        order = self.order[path] = [self.keypoints.index(name) for name in keypoints]
+        for name, row in rows.items():
+            whole = empty_row(len(self.keypoints))
+            whole.xy[order], whole.visible[order] = row.xy, row.visible
+            self.rows[name] = whole
+            self.files[name] = path
+
+    def _table_of(self, name: str) -> Path:
+        if self.table is not None:
+            return self.table
+        own = self.folder / PurePosixPath(name).parent / f"CollectedData_{self.scorer}.csv"
+        return next((path for path in self.order if path.parent == own.parent), own)
+
+
+def empty_row(keypoints: int) -> FrameRow:
+    """Make a row without a label.
+
+    Parameters
+    ----------
+    keypoints
+        Number of keypoints K.
+
+    Returns
+    -------
+    FrameRow
+        All unlabeled.
+    """
+    return FrameRow(np.full((keypoints, 2), np.nan), np.zeros(keypoints, np.uint8))
+
+
+def open_folder(folder: Path, labels: str = "") -> LabelFolder | None:
+    """Open a folder that holds labels, or where labeling was begun.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    labels
+        A CSV in it, or `.` where it is a DeepLabCut project; empty: what it holds.
+
+    Returns
+    -------
+    LabelFolder | None
+        None where the folder holds nothing of the kind, or does not exist.
+
+    Raises
+    ------
+    UserError
+        Where its labels cannot be read, cannot be written back, or where it holds several to choose from.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--out {folder}: is a file; give the name of a folder")
+    if labels and labels != "." and not (folder / labels).is_file():
+        raise UserError(f"labels {folder / labels}: no such file; set `--labels` to a CSV of the folder")
+    found = [folder / labels] if labels else _labels_in(folder)
+    if not found:
+        begun = read_record(folder)
+        if not begun.keypoints:
+            return None
+        return LabelFolder(folder, begun.keypoints, begun.skeleton, "", folder / USUAL_FILE)
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise UserError(f"--out {folder}: holds several labels ({names}); choose one: --labels NAME")
+    (path,) = found
+    if path.suffix.lower() == ".slp":
+        raise UserError(
+            f"labels {path}: a SLEAP file is read but not written; mend it in SLEAP, or give another --out"
+        )
+    return _open_project(folder) if path.is_dir() else _open_table(folder, path)
+
+
+def _labels_in(folder: Path) -> list[Path]:
+    if (folder / USUAL_FILE).is_file():
+        return [folder / USUAL_FILE]
+    if (folder / PROJECT_FILE).is_file():
+        return [folder]
+    return find_labels(folder) if folder.is_dir() else []
+
+
+def _open_table(folder: Path, path: Path) -> LabelFolder:
+    finish_writing(path)
+    keypoints, _ = read_rows(path)
+    opened = LabelFolder(folder, keypoints, read_record(folder).skeleton, "", path)
+    opened.take_file(path)
+    return opened
+
+
+def _open_project(folder: Path) -> LabelFolder:
+    settings = read_settings(folder)
+    problems: list[str] = []
+    tables = []
+    for video in sorted(p for p in (folder / IMAGE_FOLDER).glob("*") if p.is_dir()):
+        path = find_table(video, settings.scorer, problems)
+        if path is not None:
+            tables.append(unpack_hdf(path) if is_hdf(path) else path)
+            finish_writing(tables[-1])
+    keypoints = settings.keypoints
+    if not keypoints and tables:
+        keypoints, _ = read_rows(tables[0])
+    if not keypoints:
+        problems.append(f"{PROJECT_FILE} names no bodyparts of a single-animal project")
+    if not settings.scorer:
+        problems.append(f"{PROJECT_FILE} names no scorer")
+    if problems:
+        raise UserError(f"labels {folder}: correct the following first:\n  " + "\n  ".join(problems))
+    opened = LabelFolder(folder, keypoints, settings.skeleton, settings.scorer, None)
+    for path in tables:
+        opened.take_file(path)
+    return opened
+
+
+def frames_of(opened: LabelFolder, picked: Iterable[str]) -> tuple[list[str], list[str]]:
+    """List the frames of a folder, those of one video one after another.
+
+    Parameters
+    ----------
+    opened
+        The folder. Of a DeepLabCut project images that were extracted and not labeled belong to it too.
+    picked
+        Paths of images that were picked here.
+
+    Returns
+    -------
+    names : list of str
+        Paths of the images that are there.
+    missing : list of str
+        Paths of those that have labels and are not there.
+    """
+    known = {*opened.rows, *picked}
+    if opened.is_project:
+        images = (opened.folder / IMAGE_FOLDER).glob("*/*")
+        known |= {
+            path.relative_to(opened.folder).as_posix()
+            for path in images
+            if path.suffix.lower() in IMAGE_SUFFIXES and not _made_by_a_program(path)
+        }
+    names = sorted((name for name in known if opened.image(name).is_file()), key=_natural)
+    return names, sorted(name for name in opened.rows if not opened.image(name).is_file())
+
+
+def _made_by_a_program(image: Path) -> bool:
+    """Whether an image is no frame: half written, or one of DeepLabCut's `check_labels`."""
+    return image.name.startswith(".") or image.parent.name.endswith("_labeled")
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """Sorts img9 before img10."""
+    pieces = re.findall(r"\d+|\D+", name)
+    return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces]
+
+
+def check_keypoints(keypoints: Sequence[str], skeleton: Sequence[Sequence[str]]) -> None:
+    """Check names of keypoints, and bones between them.
+
+    Parameters
+    ----------
+    keypoints
+        Names of the K keypoints.
+    skeleton
+        Pairs of them.
+
+    Raises
+    ------
+    UserError
+        Where a name is there twice or cannot be written, or a bone names none of them.
+    """
+    twice = sorted({name for name in keypoints if keypoints.count(name) > 1})
+    if twice:
+        raise UserError(f"--keypoints: '{twice[0]}' is there twice; give every keypoint a name of its own")
+    odd = [name for name in keypoints if not name.strip() or name != name.strip() or not name.isprintable()]
+    if odd:
+        raise UserError(f"--keypoints: {odd[0]!r} is no name; write letters, digits and underscores")
+    for bone in skeleton:
+        for name in bone:
+            if name not in keypoints:
+                raise UserError(f"--skeleton: no keypoint '{name}'{nearest(name, keypoints)}")
+        if len(bone) != 2:
+            raise UserError(f"--skeleton: expected two keypoints as in nose=neck, got {'='.join(bone)!r}")

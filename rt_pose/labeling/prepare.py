@@ -1,0 +1,218 @@
+"""From the options of `rt-pose label` to frames, their labels, and what is shown beside them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from rt_pose.clock import Clock
+from rt_pose.console import track
+from rt_pose.errors import UserError
+from rt_pose.extras import installed, remedy
+from rt_pose.labeling.create_folder import Layout, add_videos, create_folder
+from rt_pose.labeling.editor import LabelEditor
+from rt_pose.labeling.label_folder import LabelFolder, check_keypoints, frames_of, open_folder
+from rt_pose.labeling.label_record import FrameNote, LabelRecord, left_open, read_record, write_record
+from rt_pose.labeling.label_store import FolderStore
+from rt_pose.labeling.label_task import LabelTask, read_image
+from rt_pose.labeling.pick_frames import check_recordings, pick_frames
+from rt_pose.labeling.propose import ProposalModel
+from rt_pose.labeling.review import Review, read_review
+from rt_pose.labeling.session_frames import film_name, pick_session_frames
+from rt_pose.session.read import Session
+from rt_pose.video import VideoInfo
+
+_LOG = logging.getLogger(__name__)
+MOST_MISSING = 5
+"""Missing images that are named."""
+
+
+@dataclass
+class LabelOptions:
+    """What to label, where, and with whose help."""
+
+    out: Path
+    videos: list[Path] = field(default_factory=list)
+    sessions: list[Path] = field(default_factory=list)
+    """Recorded sessions, whose films frames are picked from too."""
+    model: str = ""
+    frames: int = 40
+    keypoints: list[str] = field(default_factory=list)
+    skeleton: list[list[str]] = field(default_factory=list)
+    layout: Layout = "deeplabcut"
+    labels: str = ""
+    scorer: str = ""
+    review: str = ""
+    worst: int = 30
+
+
+def prepare(options: LabelOptions, clock: Clock) -> LabelTask:
+    """Open or make the folder, and pick frames where it has too few.
+
+    Parameters
+    ----------
+    options
+        What to label.
+    clock
+        For dates.
+
+    Returns
+    -------
+    LabelTask
+        What a window needs.
+
+    Raises
+    ------
+    UserError
+        Where something cannot be read or written, keypoints are not known, or no frame is there.
+    """
+    infos = check_recordings(options.videos)
+    model = ProposalModel(options.model) if options.model else None
+    if model is not None:
+        for info in infos:
+            model.check_size(info.width, info.height, info.path.name)
+    sessions = [Session.read(path) for path in options.sessions]
+    opened = _opened(options, infos, model, sessions, clock)
+    if opened.is_project and not installed("h5py"):
+        _LOG.warning(f"no .h5 for DeepLabCut is written beside the CSVs: needs h5py; `{remedy('train')}`")
+    record = _picked(options, infos, sessions, opened, model)
+    names = _names(opened, record)
+    if model is not None:
+        _propose(opened, record, names, model)
+    for line in left_open(record, names):
+        _LOG.info(line)
+    store = FolderStore(opened, record, options.scorer, clock)
+    if options.sessions:
+        folders = {film_name(session, camera) for session in sessions for camera in session.info.cameras}
+        names = [name for name in names if PurePosixPath(name).parent.name in folders]
+    review = _review(options, opened, names) if options.review else None
+    shown = review.names if review is not None else names
+    return LabelTask(opened, LabelEditor(shown, opened.keypoints, store), store, options.scorer, review)
+
+
+def _opened(
+    options: LabelOptions,
+    infos: Sequence[VideoInfo],
+    model: ProposalModel | None,
+    sessions: Sequence[Session],
+    clock: Clock,
+) -> LabelFolder:
+    """The folder, which is made where there is none."""
+    opened = open_folder(options.out, options.labels)
+    keypoints, skeleton = _keypoints(options, model, sessions) if opened is None else (opened.keypoints, [])
+    if options.keypoints and options.keypoints != keypoints:
+        raise UserError(
+            f"--keypoints: {options.out} has {', '.join(keypoints)}; leave the option out or change --out"
+        )
+    check_keypoints(keypoints, options.skeleton)
+    _check_sessions(sessions, keypoints)
+    if model is not None:
+        model.check(keypoints)
+    if opened is None:
+        opened = create_folder(options.out, options.layout, keypoints, skeleton, options.scorer, clock, infos)
+    elif opened.is_project:
+        add_videos(options.out, infos)
+    opened.scorer = opened.scorer or options.scorer
+    bones = model.skeleton if model is not None else []
+    own = [bone for bone in bones if set(bone) <= set(opened.keypoints)]
+    opened.skeleton = opened.skeleton or options.skeleton or own
+    return opened
+
+
+def check_new(options: LabelOptions) -> None:
+    """Check that a new folder can be begun.
+
+    Parameters
+    ----------
+    options
+        What to label.
+
+    Raises
+    ------
+    UserError
+        Where no recording or no keypoints are given.
+    """
+    if options.review:
+        raise UserError(f"--out {options.out}: holds no labels to review; give the folder that was evaluated")
+    if not options.videos and not options.sessions:
+        raise UserError(f"--out {options.out}: holds no labels; name videos to pick frames from")
+    if not options.keypoints and not options.model and not options.sessions:
+        raise UserError(
+            "label: name the keypoints of a new folder, such as --keypoints nose ear_left ear_right tail_base"
+        )
+
+
+def _keypoints(
+    options: LabelOptions, model: ProposalModel | None, sessions: Sequence[Session]
+) -> tuple[list[str], list[list[str]]]:
+    """Keypoints and skeleton of a new folder."""
+    check_new(options)
+    if options.keypoints:
+        return options.keypoints, options.skeleton
+    if model is not None:
+        return model.keypoints, options.skeleton or model.skeleton
+    package = sessions[0].info.package
+    return package.keypoints, options.skeleton or [list(bone) for bone in package.skeleton]
+
+
+def _check_sessions(sessions: Sequence[Session], keypoints: Sequence[str]) -> None:
+    for session in sessions:
+        found = session.info.package.keypoints
+        if not set(found) & set(keypoints):
+            raise UserError(
+                f"session {session.path}: its model finds {', '.join(found)}; labeled are "
+                f"{', '.join(keypoints)}; give the folder of this animal as --out"
+            )
+
+
+def _picked(
+    options: LabelOptions,
+    infos: Sequence[VideoInfo],
+    sessions: Sequence[Session],
+    opened: LabelFolder,
+    model: ProposalModel | None,
+) -> LabelRecord:
+    """The folder's record, with frames that were picked now."""
+    record = read_record(options.out)
+    record.keypoints, record.skeleton = opened.keypoints, opened.skeleton
+    known, _ = frames_of(opened, record.frames)
+    picked = pick_frames(infos, options.out, known, options.frames, model)
+    picked += pick_session_frames(sessions, options.out, known, options.frames)
+    for frame in picked:
+        record.frames[frame.name] = FrameNote(reason=frame.reason, proposed=frame.proposed)
+    if picked:
+        write_record(options.out, record)
+    return record
+
+
+def _propose(opened: LabelFolder, record: LabelRecord, names: Sequence[str], model: ProposalModel) -> None:
+    """Propose places in frames that nobody has labeled, where they have none yet."""
+    notes = {name: record.frames.get(name, FrameNote()) for name in names if name not in opened.rows}
+    wanted = [name for name, note in notes.items() if not note.by and not note.proposed]
+    for name in track(wanted, "proposals"):
+        image = read_image(opened.image(name))
+        if image is not None:
+            notes[name].proposed = model.proposals(image.reshape(*image.shape[:2], -1))
+            record.frames[name] = notes[name]
+    if wanted:
+        write_record(opened.folder, record)
+
+
+def _names(opened: LabelFolder, record: LabelRecord) -> list[str]:
+    names, missing = frames_of(opened, record.frames)
+    if missing:
+        shown = ", ".join(missing[:MOST_MISSING]) + (", ..." if len(missing) > MOST_MISSING else "")
+        _LOG.warning(f"{len(missing)} labeled images are not there and are left out: {shown}")
+    if not names:
+        raise UserError(f"--out {opened.folder}: has no image to label; name videos to pick frames from")
+    return names
+
+
+def _review(options: LabelOptions, opened: LabelFolder, names: Sequence[str]) -> Review:
+    review = read_review(Path(options.review), opened.keypoints, options.worst)
+    others = [name for name in review.names if name not in names]
+    if others:
+        raise UserError(f"--review {options.review}: is of other labels: {options.out} has no {others[0]}")
+    return review
