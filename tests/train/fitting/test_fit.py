@@ -37,9 +37,7 @@ CONFIG = TrainConfig(
     steps=120,
     validate_every=30,
 )
-SHORT = replace(
-    CONFIG, optimiser=replace(CONFIG.optimiser, learning_rate=1e-2), steps=60, validate_every=15
-)
+SHORT = replace(CONFIG, optimiser=replace(CONFIG.optimiser, learning_rate=1e-2), steps=60, validate_every=15)
 """Long enough for a package."""
 
 
@@ -121,7 +119,9 @@ def test_the_first_loss_that_is_not_finite_ends_it_with_the_last_good_checkpoint
     folder: Path, tmp_path: Path
 ) -> None:
     explodes = replace(SHORT.optimiser, milestones=[0.8], gamma=1e30)
-    with pytest.raises(TrainingFault, match=r"losses.heatmap_kl became nan at step (4[89]|5\d); the package") as end:
+    with pytest.raises(
+        TrainingFault, match=r"losses.heatmap_kl became nan at step (4[89]|5\d); the package"
+    ) as end:
         fit(replace(SHORT, optimiser=explodes), folder, tmp_path)
     assert end.value.exit_code == 1
     assert re.search(
