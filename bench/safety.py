@@ -291,6 +291,8 @@ def try_once(scenario: Scenario, model: str) -> SafetyOutcome:
             supervisor.join(LONGEST_WAIT_S)
         finally:
             _end(supervisor, ours)
+        if not ended:
+            _await_recorder(out)
         log = _log(out, t_fault_ns)
         ms = None if down is None else (down.t_ns - t_fault_ns) / NS_PER_MS
         return SafetyOutcome(ms, ended.get("status", ""), ended.get("warnings", []), log, early)
@@ -480,7 +482,6 @@ def _end(supervisor: Any, link: Connection) -> None:
 
 def _log(out: Path, since_ns: int) -> list[str]:
     """Orders, notices and failed commands from the fault on, each kind once."""
-    _await_recorder(out)
     session = Session.read(out)
     messages = [(c.t_ns, f"order {c.do} ({c.origin})") for c in session.controls]
     messages += [(n.t_ns, f"output '{n.output}': {n.text}") for n in session.notices]
@@ -496,7 +497,7 @@ def _log(out: Path, since_ns: int) -> list[str]:
 
 
 def _await_recorder(out: Path) -> None:
-    """Until the log no longer grows: a recorder without its supervisor ends by itself, after the loop."""
+    """Wait until the log no longer grows: a recorder whose supervisor was killed ends after the loop."""
     clock, log, size = HostClock(), out / "log.mcap", -1
     while log.stat().st_size != size:
         size = log.stat().st_size

@@ -102,8 +102,9 @@ def test_what_cannot_be_measured_is_told(
 
 
 @pytest.mark.timeout(400)
-def test_trainings_side_by_side(mirror_mouse: Path) -> None:
+def test_trainings_side_by_side(mirror_mouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two real trainings, a step each; how long that took is not judged here."""
+    monkeypatch.setattr(contention, "WARM_UP", 0)
     options = contention.Options(data=mirror_mouse, rounds=1, steps=1, threads=1)
     figures = contention.measure(options, {"passive": PASSIVE_THREADS})
     found = figures["policies"]["passive"]

@@ -72,9 +72,12 @@ def test_the_definitions_have_the_published_sizes(name: str, parameters: int) ->
     assert sum(v.numel() for v in own.values()) == parameters
 
 
-@pytest.mark.parametrize("name", sorted(BACKBONES))
-def test_the_exported_file_gives_the_same_maps(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["tiny", "lite0", "resnet18", "resnet50", "mobilenetv4", "vit_tiny"])
+def test_the_exported_file_gives_the_same_maps(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Gray, sides that differ; after a pass in training mode: no batch norm is at its first values."""
+    monkeypatch.setattr("train.models.vit.DEPTH", 3)  # blocks that are all alike
     stride = BACKBONES[name].stride
     config = NetworkConfig(backbone=name, width=3 * stride, height=2 * stride, head_width=8)
     torch.manual_seed(0)
@@ -92,8 +95,11 @@ def test_the_exported_file_gives_the_same_maps(name: str, tmp_path: Path) -> Non
     assert np.std(expected) > 1e-4
 
 
-def test_the_packages_other_files_can_be_made_of_a_transformer(tmp_path: Path) -> None:
+def test_the_packages_other_files_can_be_made_of_a_transformer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The torch program for any number of frames, and the mixed network, which needs first convolutions."""
+    monkeypatch.setattr("train.models.vit.DEPTH", 3)  # blocks that are all alike
     name = "vit_tiny"
     stride = BACKBONES[name].stride
     config = NetworkConfig(backbone=name, width=2 * stride, height=2 * stride, head_width=8)
