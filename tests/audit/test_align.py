@@ -282,7 +282,7 @@ def test_a_real_run_beside_a_recorder(tmp_path: Path, capsys: pytest.CaptureFixt
         sync = SyncConfig(
             FramePulsesConfig("box", "frames", every=2), SyncCodeConfig("box", "code", every="4 s")
         )
-        result = run(config(package, outputs=outputs, sync=sync, seconds=7.5, armed_at_start=False), out)
+        result = run(config(package, outputs=outputs, sync=sync, seconds=12.0, armed_at_start=False), out)
         threading.Event().wait(0.2)
         recorded = {name: edges_of(box, line) for name, line in (("code", 2), ("frames", 3))}
     assert result.ok
