@@ -55,14 +55,16 @@ def write_hdf(path: Path, levels: Sequence[str], columns: Names, rows: Names, va
 
 def _write_axis(group: Any, key: str, names: Names, levels: Sequence[str]) -> None:
     if len(names[0]) == 1:
-        _set(group, **{f"{key}_variety": "regular"})
+        _set_axis(group, key, variety="regular")
         _set(_write_texts(group, key, [name for (name,) in names]), kind="string")
         return
-    _set(group, **{f"{key}_variety": "multi", f"{key}_nlevels": len(names[0])})
+    _set_axis(group, key, variety="multi", nlevels=len(names[0]))
     for i, (level, cells) in enumerate(zip(levels, zip(*names, strict=True), strict=True)):
         distinct = list(dict.fromkeys(cells))
         array = _write_texts(group, f"{key}_level{i}", distinct)
-        _set(array, kind="string", **({"name": level} if level else {}))
+        _set(array, kind="string")
+        if level:
+            _set(array, name=level)
         codes = {text: code for code, text in enumerate(distinct)}
         _write_array(group, f"{key}_label{i}", np.array([codes[cell] for cell in cells], np.int64))
 
@@ -75,6 +77,10 @@ def _write_array(group: Any, key: str, values: Any) -> Any:
     array = group.create_dataset(key, data=values)
     _set(array, CLASS="ARRAY", FLAVOR="numpy", TITLE="", VERSION="2.4", transposed=1)
     return array
+
+
+def _set_axis(group: Any, key: str, **attributes: str | int) -> None:
+    _set(group, **{f"{key}_{name}": value for name, value in attributes.items()})
 
 
 def _set(node: Any, **attributes: str | int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pyqtgraph as pg
@@ -61,7 +62,6 @@ class LabelWindow(QMainWindow):
         self._shown: str | None = None
         self._occluded = labeling.opened.has_visible()
         self._close_anyway = False
-        self._actions = self._key_actions()
         self._build()
         self.refresh()
 
@@ -167,9 +167,6 @@ class LabelWindow(QMainWindow):
         else:
             self.say("these labels have no column 'visible': an occluded keypoint is placed, or not visible")
 
-    def _fit(self) -> None:
-        self.canvas.fit()
-
     def _set_brightness(self, value: int) -> None:
         self.canvas.set_brightness(value / BRIGHTNESS_STEPS)
 
@@ -195,7 +192,7 @@ class LabelWindow(QMainWindow):
             "P": self._take_prediction,
             "Ctrl+Z": editor.undo,
             "Ctrl+Y": editor.redo,
-            "F": self._fit,
+            "F": self.canvas.fit,
             "-": lambda: self.canvas.zoom(1 / ZOOM_STEP),
             "[": lambda: self.brightness.setValue(self.brightness.value() - 1),
             "]": lambda: self.brightness.setValue(self.brightness.value() + 1),
@@ -209,9 +206,9 @@ class LabelWindow(QMainWindow):
         actions["Shift+Tab"] = actions["Backtab"]
         actions["Ctrl+Shift+Z"] = actions["Ctrl+Y"]
         for key, dx, dy in (("Left", -1, 0), ("Right", 1, 0), ("Up", 0, -1), ("Down", 0, 1)):
-            actions[key] = lambda dx=dx, dy=dy: self._nudge(dx * NUDGE_PX, dy * NUDGE_PX)
-            actions[f"Shift+{key}"] = lambda dx=dx, dy=dy: self._nudge(dx * NUDGE_FAR_PX, dy * NUDGE_FAR_PX)
-            actions[f"Ctrl+{key}"] = lambda dx=dx, dy=dy: self.canvas.pan(dx * PAN_SHARE, dy * PAN_SHARE)
+            actions[key] = partial(self._nudge, dx * NUDGE_PX, dy * NUDGE_PX)
+            actions[f"Shift+{key}"] = partial(self._nudge, dx * NUDGE_FAR_PX, dy * NUDGE_FAR_PX)
+            actions[f"Ctrl+{key}"] = partial(self.canvas.pan, dx * PAN_SHARE, dy * PAN_SHARE)
         return actions
 
     # ---- the parts ----
@@ -223,6 +220,7 @@ class LabelWindow(QMainWindow):
         self.resize(1280, 800)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.canvas = LabelCanvas(self.editor.keypoints, self.labeling.opened.skeleton)
+        self._actions = self._key_actions()
         self.canvas.clicked.connect(self._click)
         self.canvas.moved.connect(self._move)
         self.canvas.right_clicked.connect(lambda: self._do(self.editor.mark_absent))
