@@ -194,9 +194,7 @@ def measure_pairs(
                 found.append(place)
                 lit.append((x, y))
         places = np.array(found).reshape(-1, 2) + offset_xy  # px of the sensor, as poses are
-        return Pairs(
-            places, np.array(lit).reshape(-1, 2), len(positions) - len(found)
-        )
+        return Pairs(places, np.array(lit).reshape(-1, 2), len(positions) - len(found))
 
 
 def opened_camera(
