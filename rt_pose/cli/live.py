@@ -136,18 +136,55 @@ def _report(session: Path) -> None:
 
 
 def view(options: Namespace) -> int:
-    """A window on a running loop: frame, skeleton, speed, latency, events."""
+    """A window on a running loop, on a recorded session, or on the zones of a configuration."""
+    from rt_pose.viewer import ViewRequest
     from rt_pose.viewer import main as view_main
 
-    return int(view_main(options.connect, _path(options.keys)))
+    request = ViewRequest(
+        address=options.connect,
+        keys=_path(options.keys),
+        session=_path(options.session),
+        zones=options.zones,
+        camera=options.camera,
+        video=options.video,
+        image=options.image,
+        traces=options.trace or [],
+        theme=options.theme,
+    )
+    return int(view_main(request))
 
 
 def view_parser(parser: Parser) -> None:
     """Add the options of `rt-pose view`."""
     parser.add_argument(
+        "session", type=str, nargs="?", help="Folder of a recorded session; a running loop where not given."
+    )
+    parser.add_argument(
         "--connect", type=str, default=PublishConfig.address, help="Address the loop publishes on."
     )
     _add_keys(parser)
+    parser.add_argument(
+        "--trace",
+        type=str,
+        action="append",
+        metavar="EXPRESSION",
+        help="What is traced, in the language of rules, e.g. 'distance(nose, tail)'; may be given several "
+        "times. The speed of the first keypoint where not given.",
+    )
+    parser.add_argument("--theme", type=str, default="dark", help="dark or light.")
+    parser.add_argument(
+        "--zones",
+        type=str,
+        default="",
+        metavar="CONFIG.yaml",
+        help="Draw and move the zones of a configuration with the mouse, on a picture of SESSION, --video or "
+        "--image; saved in place, comments and order kept, after a copy of the file.",
+    )
+    parser.add_argument("--camera", type=str, default="", help="Of --zones: the camera; the first.")
+    parser.add_argument(
+        "--video", type=str, default="", help="Of --zones: recording whose first frame is drawn on."
+    )
+    parser.add_argument("--image", type=str, default="", help="Of --zones: picture that is drawn on.")
 
 
 def bridge_lsl(options: Namespace) -> int:

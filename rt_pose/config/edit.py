@@ -54,6 +54,68 @@ def set_value(text: str, path: Sequence[str], value: Any, where: str) -> str:
     return edited
 
 
+def remove_value(text: str, path: Sequence[str], where: str) -> str:
+    """Remove a key with its value from the text of a YAML file.
+
+    Parameters
+    ----------
+    text
+        The file's text.
+    path
+        Keys from the root to the one that goes.
+    where
+        Name of the file, for messages.
+
+    Returns
+    -------
+    str
+        The new text; comments in lines of their own stay.
+
+    Raises
+    ------
+    UserError
+        Where there is no such key, or the text is written so that it cannot be removed without harm to the
+        rest.
+    """
+    by_hand = f"{where}: remove `{'.'.join(path)}` by hand"
+    try:
+        before = parse_value(text) or {}
+        wanted = copy.deepcopy(before)
+        holder = wanted
+        for key in path[:-1]:
+            holder = holder[key]
+        del holder[path[-1]]
+        edited = _without(text, yaml.compose(text, yaml.SafeLoader), path)
+        done = parse_value(edited)
+    except (AttributeError, KeyError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise UserError(f"{by_hand} ({error})") from error
+    if done != wanted:
+        raise UserError(by_hand)
+    return edited
+
+
+def _without(text: str, root: yaml.Node | None, path: Sequence[str]) -> str:
+    node = root
+    for key in path[:-1]:
+        node = None if node is None else _child(node, key)
+    if not isinstance(node, yaml.MappingNode):
+        raise ValueError(f"'{'.'.join(path[:-1])}' is no mapping")
+    at = next((i for i, (key, _) in enumerate(node.value) if key.value == path[-1]), None)
+    if at is None:
+        raise KeyError(path[-1])
+    key, item = node.value[at]
+    if len(node.value) == 1:  # `zones:` with nothing below it would be no mapping any more
+        begin = node.start_mark.index
+        return f"{text[:begin]}{{}}{text[_end(node) :]}"
+    if node.flow_style:
+        if at + 1 < len(node.value):
+            return text[: key.start_mark.index] + text[node.value[at + 1][0].start_mark.index :]
+        return text[: _end(node.value[at - 1][1])] + text[_end(item) :]
+    begin = text.rfind("\n", 0, key.start_mark.index) + 1
+    end = text.find("\n", _end(item))
+    return text[:begin] + ("" if end < 0 else text[end + 1 :])
+
+
 def _with(plain: Any, path: Sequence[str], value: Any) -> Any:
     """The plain values with one of them set."""
     changed = node = copy.deepcopy(plain)

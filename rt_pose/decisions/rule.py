@@ -151,12 +151,7 @@ class Rig:
             name: make_geometry(geometry, f"configuration: geometry.{name}")
             for name, geometry in config.geometry.items()
         }
-        scales = {geometry.mm_per_px for geometry in config.geometry.values() if geometry.lens is None}
-        scales |= {None for geometry in config.geometry.values() if geometry.lens is not None}
-        measures = MetricScale(
-            available=bool(geometries) and all(name in geometries for name in config.cameras),
-            mm_per_px=next(iter(scales)) if len(scales) == 1 else None,
-        )
+        measures = MetricScale.of(config.geometry, config.cameras)
         zones = make_zones(config.zones, "configuration")
         if semantics >= ONE_RIG:
             check_sizes(zones, "configuration")

@@ -47,6 +47,8 @@ IDLE_TIMEOUT_S = 0.05
 """How long the loop waits for a frame before it looks at its orders."""
 ORDERS_A_TURN = 4
 """Orders that are carried out between two frames; the others wait for the next turn."""
+SHOWN_OF_A_MARK = 200
+"""Characters of a note that go into `stats`."""
 
 
 @dataclass(slots=True)
@@ -128,6 +130,10 @@ class ClosedLoop:
         self.protocol, self.lines = rules.protocol, rules.states.inputs
         self.clock, self.heartbeat = clock, channels.heartbeat
         self.armed = False
+        self.emergency = False
+        """Whether an emergency stop has disarmed the run, and nothing has armed it since."""
+        self.marks, self.last_mark = 0, ""
+        """Notes of the operator so far, and the beginning of the last one."""
         self.running = True
         self.last_frames: dict[str, LastFrame] = {}
         """The newest frame that went through, by camera."""
@@ -353,6 +359,8 @@ class ClosedLoop:
             except UserError as error:  # nothing has changed, so it is no input
                 order.error = str(error)
                 return
+            if order.do == "mark":
+                self.marks, self.last_mark = self.marks + 1, order.args["text"][:SHOWN_OF_A_MARK]
         else:
             self._arm(order.do)
         self._log_order(order.do, order.args, order.origin)
@@ -366,6 +374,7 @@ class ClosedLoop:
 
     def _arm(self, do: str) -> None:
         self.armed = do == "arm"
+        self.emergency = do == "emergency" or (self.emergency and not self.armed)
         if self.armed:
             self._actuators.release()
         elif do == "disarm":

@@ -6,11 +6,13 @@ What comes out are closures over numpy arrays, made once. Values are in base uni
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from rt_pose.errors import UserError
 from rt_pose.rules.bind_terms import Terms
 from rt_pose.rules.comparison import SIGNS, closed_form, comparison_phrase
 from rt_pose.rules.condition import Condition
@@ -27,10 +29,11 @@ from rt_pose.rules.predicate import (
     inside_circle,
     joint_probability,
 )
+from rt_pose.rules.quantities import find_quantity
 from rt_pose.rules.samples import StateSamples
 from rt_pose.rules.semantics import CURRENT, ONE_RIG
 from rt_pose.rules.state_distribution import QuadraturePoints
-from rt_pose.rules.tree import And, Call, Compare, Node, Not, Number, Or
+from rt_pose.rules.tree import And, Call, Chain, Compare, Negative, Node, Not, Number, Or
 from rt_pose.rules.unit_resolver import MetricScale
 from rt_pose.rules.units import unit_of
 from rt_pose.rules.value import FUNCTIONS, Value
@@ -91,6 +94,81 @@ def bind(
     return _Binder(terms).whole(text, parse(text, where))
 
 
+def is_number(text: str, where: str) -> bool:
+    """Tell whether an expression of the rules' language is a number, such as `speed(nose)`, or a condition.
+
+    Parameters
+    ----------
+    text
+        The expression as written.
+    where
+        What it belongs to, for messages.
+
+    Returns
+    -------
+    bool
+        True for a number; False for a condition, or a word that the language does not have.
+
+    Raises
+    ------
+    UserError
+        Where it cannot be read.
+    """
+    check_size(text, where)
+    match parse(text, where):
+        case Number() | Negative() | Chain():
+            return True
+        case Call(name, _, _):
+            quantity = find_quantity(name)
+            return name in FUNCTIONS or (quantity is not None and quantity.unit is not None)
+    return False
+
+
+def bind_number(
+    text: str,
+    keypoints: list[str],
+    zones: dict[str, Zone],
+    where: str,
+    metric_scale: MetricScale | None = None,
+    cameras: Sequence[str] = (),
+    inputs: Sequence[str] = (),
+    individuals: int = 1,
+) -> Condition:
+    """Bind a number of the rules' language, to be shown and not compared.
+
+    Lengths are in mm where the rig knows them, unless the expression itself is about px.
+
+    Parameters
+    ----------
+    text
+        The number as written, e.g. `speed(nose)` or `distance(nose, tail) / 2`.
+    keypoints, zones, where, metric_scale, cameras, inputs, individuals
+        As of `bind`.
+
+    Returns
+    -------
+    Condition
+        Its `measure` is the number, in its `unit`; it holds where the number is finite.
+
+    Raises
+    ------
+    UserError
+        As of `bind`.
+    """
+    check_size(text, where)
+    tree, scale = parse(text, where), metric_scale or MetricScale()
+
+    def bound(*, preferred: bool | None) -> Condition:
+        terms = Terms(text, keypoints, zones, where, scale, cameras, CURRENT, inputs, individuals)
+        metric = terms.units.is_metric(tree, zones=preferred is None)
+        return _Binder(terms).number(text, tree, preferred if metric is None else metric)
+
+    if scale.available:
+        with suppress(UserError):  # it names a zone that cannot be brought to mm, or a number without a unit
+            return bound(preferred=True)
+    return bound(preferred=None)
+
+
 class _Binder:
     def __init__(self, terms: Terms) -> None:
         self._terms, self._slots = terms, terms.keypoints.slots
@@ -107,6 +185,33 @@ class _Binder:
             predicate,
             measure,
             unit,
+            terms.keypoints.slots,
+            tuple(sorted(terms.needed)),
+            terms.memories,
+            self._nodes,
+            terms.keypoints.camera,
+            tuple(terms.inputs),
+            terms.keypoints.individual,
+        )
+
+    def number(self, text: str, tree: Node, metric: bool | None) -> Condition:
+        terms = self._terms
+        value = terms.value(tree, metric)
+        if value.constant is not None:
+            raise terms.error(0, "there is no quantity in it: it would always be the same")
+        measure, factor = value.measure, value.stated
+
+        def in_unit(samples: StateSamples) -> Any:
+            return np.asarray(measure(samples)) / factor
+
+        def finite(samples: StateSamples) -> Any:
+            return np.isfinite(in_unit(samples))
+
+        return Condition(
+            text,
+            BoundPredicate(finite, deterministic(finite), value.slots, value.moving, value.says),
+            in_unit,
+            value.unit.replace("px", "mm") if metric else value.unit,
             terms.keypoints.slots,
             tuple(sorted(terms.needed)),
             terms.memories,

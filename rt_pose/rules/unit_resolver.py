@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from rt_pose.config.rules import GeometryConfig
 from rt_pose.errors import UserError
 from rt_pose.rules.quantities import Quantity
 from rt_pose.rules.tree import And, Call, Chain, Compare, Name, Negative, Node, Not, Number, Or
@@ -20,6 +21,28 @@ class MetricScale:
     """Every camera has a geometry."""
     mm_per_px: float | None = None
     """Where that is one scale alone: zones in px can then be used in comparisons in mm."""
+
+    @classmethod
+    def of(cls, geometry: Mapping[str, GeometryConfig], cameras: Iterable[str]) -> MetricScale:
+        """Gather what a configuration knows of millimetres.
+
+        Parameters
+        ----------
+        geometry
+            Measures by camera.
+        cameras
+            Names of the run's cameras.
+
+        Returns
+        -------
+        MetricScale
+            The scale.
+        """
+        scales = {None if camera.lens is not None else camera.mm_per_px for camera in geometry.values()}
+        return cls(
+            available=bool(geometry) and all(name in geometry for name in cameras),
+            mm_per_px=next(iter(scales)) if len(scales) == 1 else None,
+        )
 
 
 class UnitResolver:
@@ -41,13 +64,15 @@ class UnitResolver:
         """
         self._error, self._zones, self._metric_scale = error, zones, metric_scale
 
-    def is_metric(self, node: Node) -> bool | None:
+    def is_metric(self, node: Node, zones: bool = True) -> bool | None:
         """Decide by the units and zones that a part of the condition names.
 
         Parameters
         ----------
         node
             The part.
+        zones
+            Whether zones decide where no unit does.
 
         Returns
         -------
@@ -72,7 +97,7 @@ class UnitResolver:
                 by_unit = metric
             elif by_unit != metric:
                 raise self._error(place, "px and mm in one comparison")
-        return by_zone if by_unit is None else by_unit
+        return by_zone if by_unit is None and zones else by_unit
 
     def resolve(self, metric: bool | None, quantity: Quantity) -> bool:
         """Decide for a quantity in a comparison that names neither unit nor zone: px.

@@ -1,4 +1,4 @@
-"""`rt-pose view`: open the window, and say clearly why not where it cannot be."""
+"""`rt-pose view`: open a window, and say clearly why not where it cannot be."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rt_pose.clock import HostClock
 from rt_pose.errors import UserError
 from rt_pose.extras import need
 
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QMainWindow
+
+THEMES = ("dark", "light")
 QT_PACKAGES = (
     "libegl1 libgl1 libglib2.0-0 libfontconfig1 libdbus-1-3 libxkbcommon-x11-0 libxcb-cursor0 "
     "libxcb-icccm4 libxcb-keysyms1 libxcb-shape0"
@@ -75,15 +81,37 @@ def screen_problem(environment: Mapping[str, str] | None = None) -> str | None:
     )
 
 
-def main(address: str, keys: Path | None = None) -> int:
-    """Show what is published at an address until the window is closed.
+@dataclass(frozen=True)
+class ViewRequest:
+    """What is to be shown: a run, a recorded session, or the zones of a configuration."""
+
+    address: str
+    """ZeroMQ address of the run's publisher, such as tcp://127.0.0.1:5790."""
+    keys: Path | None = None
+    """Key file of the run; None looks for it by the port of the control socket."""
+    session: Path | None = None
+    """Folder of a recorded session; None for the run."""
+    zones: str = ""
+    """Configuration whose zones are edited; empty for none."""
+    camera: str = ""
+    """Of the zones; empty for the first."""
+    video: str = ""
+    """Recording on whose first frame zones are drawn."""
+    image: str = ""
+    """Picture on which zones are drawn."""
+    traces: Sequence[str] = ()
+    """Expressions of the rules' language; the speed of the first keypoint where there is none."""
+    theme: str = "dark"
+    """`dark` or `light`."""
+
+
+def main(view: ViewRequest) -> int:
+    """Show what was asked for until the window is closed.
 
     Parameters
     ----------
-    address
-        ZeroMQ address of the publisher, such as tcp://127.0.0.1:5790.
-    keys
-        Key file of the run; None looks for it by the port of the control socket.
+    view
+        What is shown.
 
     Returns
     -------
@@ -93,8 +121,9 @@ def main(address: str, keys: Path | None = None) -> int:
     Raises
     ------
     UserError
-        Where there is no screen, or `address` is not a ZeroMQ address.
+        Where there is no screen, or what was asked for cannot be shown.
     """
+    _check(view)
     problem = screen_problem()
     if problem is not None:
         raise UserError(f"view: {problem}")
@@ -102,13 +131,13 @@ def main(address: str, keys: Path | None = None) -> int:
     from PySide6.QtCore import QTimer
     from PySide6.QtWidgets import QApplication
 
-    from rt_pose.viewer.subscribe import Subscription
-    from rt_pose.viewer.window import ViewerWindow
+    from rt_pose.viewer import style
 
     if hasattr(os, "nice"):
         os.nice(PAINTING_NICE)
     app = QApplication.instance() or QApplication(["rt-pose"])
-    window = ViewerWindow(Subscription(address, keys), HostClock(), keys)
+    style.use(view.theme)
+    window = _open(view)
     # Python's own handler would raise inside a Qt callback, where nothing catches it; closing at once could
     # take the socket away from under the code that was interrupted.
     previous = signal.signal(signal.SIGINT, lambda *_: QTimer.singleShot(0, window.close))
@@ -118,3 +147,36 @@ def main(address: str, keys: Path | None = None) -> int:
     finally:
         signal.signal(signal.SIGINT, previous)
         window.close()
+
+
+def _check(view: ViewRequest) -> None:
+    if view.theme not in THEMES:
+        raise UserError(f"view: --theme: expected dark or light, got '{view.theme}'")
+    for option, value in (("--camera", view.camera), ("--video", view.video), ("--image", view.image)):
+        if value and not view.zones:
+            raise UserError(f"view: {option} is of editing zones: give `--zones CONFIG.yaml`, too")
+    if sum(map(bool, (view.session, view.video, view.image))) > 1:
+        raise UserError("view: give one picture: a session, --video or --image")
+
+
+def _open(view: ViewRequest) -> QMainWindow:
+    from rt_pose.viewer.backgrounds import choose_camera, picture_of_file, picture_of_session
+    from rt_pose.viewer.recording import open_recording
+    from rt_pose.viewer.session_window import SessionWindow
+    from rt_pose.viewer.subscribe import Subscription
+    from rt_pose.viewer.window import ViewerWindow
+    from rt_pose.viewer.zone_file import ZoneFile
+    from rt_pose.viewer.zone_window import ZoneWindow
+
+    if view.zones:
+        file = ZoneFile.read(view.zones)
+        camera = choose_camera(list(file.config.cameras), view.camera)
+        picture = (
+            picture_of_file(view.video, view.image)
+            if view.session is None
+            else picture_of_session(view.session, camera)
+        )
+        return ZoneWindow(file, camera, picture)
+    if view.session is not None:
+        return SessionWindow(open_recording(view.session), HostClock(), view.traces)
+    return ViewerWindow(Subscription(view.address, view.keys), HostClock(), view.keys, view.traces)

@@ -1,56 +1,27 @@
-"""The picture: the camera's frame, and over it zones, skeleton, keypoints, covariance and prediction."""
+"""The picture: the camera's frame, and over it zones, poses, and what lies under the mouse."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 import pyqtgraph as pg
-from numpy.typing import NDArray
-from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QImage, QPixmap, QTransform
-from PySide6.QtWidgets import QGraphicsItem, QGraphicsPixmapItem, QVBoxLayout
+from PySide6.QtCore import QPointF, QRectF, Qt, Signal
+from PySide6.QtGui import QCursor, QImage, QMouseEvent, QPixmap, QTransform
+from PySide6.QtWidgets import QGraphicsItem, QGraphicsPixmapItem, QGridLayout, QToolTip
 
+from rt_pose.rules.geometry import Geometry
+from rt_pose.rules.placed_zones import Corners
+from rt_pose.rules.zones import Zone
 from rt_pose.viewer import style
+from rt_pose.viewer.hover import describe_keypoint, describe_zone, nearest_keypoint, zone_under
 from rt_pose.viewer.messages import FrameHeader, FrameMessage, Meta, PoseMessage
+from rt_pose.viewer.placement import camera_geometry, place_zones
+from rt_pose.viewer.pose_items import PoseItems
 from rt_pose.viewer.view_state import CameraState
-from rt_pose.viewer.zones import place_zones, zone_items
+from rt_pose.viewer.zones import light, zone_items
 
-CHI2_95 = 5.991
-"""95 % of chi-square with 2 degrees of freedom."""
-_ANGLES = np.linspace(0.0, 2.0 * np.pi, 33)
-UNIT_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=-1)
-
-
-def ellipses(xy: NDArray[np.float32], cov: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Compute outlines that hold 95 % of normal distributions, by their Cholesky factors.
-
-    Parameters
-    ----------
-    xy
-        Means, (P, 2) px.
-    cov
-        Covariances, (P, 3) sxx, sxy, syy, px^2.
-
-    Returns
-    -------
-    NDArray[np.float64]
-        (P, 34, 2), the last point NaN so that one curve draws them all; a distribution that is not one (NaN,
-        not positive definite) is all NaN.
-    """
-    sxx, sxy, syy = np.moveaxis(cov.astype(np.float64), -1, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        l11 = np.sqrt(sxx)
-        l21 = sxy / l11
-        l22 = np.sqrt(syy - l21**2)
-    out = np.full((len(xy), len(UNIT_CIRCLE) + 1, 2), np.nan)
-    radius = np.sqrt(CHI2_95)
-    out[:, :-1, 0] = xy[:, :1] + radius * l11[:, None] * UNIT_CIRCLE[:, 0]
-    out[:, :-1, 1] = xy[:, 1:] + radius * (
-        l21[:, None] * UNIT_CIRCLE[:, 0] + l22[:, None] * UNIT_CIRCLE[:, 1]
-    )
-    out[np.isnan(out[:, :-1]).any(axis=(1, 2))] = np.nan
-    return out
+REACH_PX = 12
+"""How near the mouse must be to what it asks about, px of the screen."""
+FAINT = 0.35
+"""Opacity of what can no longer be trusted."""
 
 
 def decode_image(frame: FrameMessage) -> QImage | None:
@@ -101,30 +72,39 @@ def frame_transform(header: FrameHeader) -> QTransform:
 class Arena(pg.GraphicsLayoutWidget):
     """The picture of one camera."""
 
-    def __init__(self) -> None:
+    doubled = Signal()
+    """It was clicked twice."""
+
+    def __init__(self, camera: str = "") -> None:
+        """Show nothing yet.
+
+        Parameters
+        ----------
+        camera
+            Its name, which stands on the picture; empty for one that stands alone.
+        """
         super().__init__()
         self.ci.layout.setContentsMargins(0, 0, 0, 0)
-        self.notice = style.label("", "notice")
-        self.notice.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        over = QVBoxLayout(self)
-        over.addWidget(self.notice, alignment=Qt.AlignmentFlag.AlignCenter)
+        self.setMinimumSize(160, 120)
+        self.notice, self.badge = style.label("", "notice"), style.label("", "badge")
+        self.caption = style.label(camera, "title")
+        self._lay_over()
         self.view = self.addViewBox(lockAspect=True, invertY=True, enableMenu=False, defaultPadding=0.0)
         self.picture = QGraphicsPixmapItem()
         self.picture.setTransformationMode(Qt.TransformationMode.SmoothTransformation)
         self.view.addItem(self.picture, ignoreBounds=True)
-        self._zones: list[QGraphicsItem] = []
-        self._names: list[pg.TextItem] = []
-        self.lead = self._curve(pg.mkPen("#ffffff90", width=1))
-        self.cov = self._curve(pg.mkPen("#ffffff90", width=1))
-        self.bones = self._curve(pg.mkPen("#ffffffc0", width=1.5))
-        self.ghost = self._scatter(size=15)
-        self.points = self._scatter(size=9)
-        self.show_cov = True
-        self.show_prediction = True
-        self.show_names = False
+        self.pose = PoseItems(self.view)
+        self._placed: dict[str, tuple[Zone, Corners]] = {}
+        self._zones: dict[str, list[QGraphicsItem]] = {}
+        self.lit: set[str] = set()
+        """Zones whose rules have just acted."""
+        self._geometry: Geometry | None = None
+        self._meta: Meta | None = None
         self._shown_frame: FrameMessage | None = None
         self._shown_pose: PoseMessage | None = None
         self._shown_part: QRectF | None = None
+        self.scene().sigMouseMoved.connect(self._hover)
+        self.restyle()
 
     def set_meta(self, meta: Meta | None, camera: str) -> None:
         """Lay out zones, names and the size of the camera's frame.
@@ -136,38 +116,64 @@ class Arena(pg.GraphicsLayoutWidget):
         camera
             Name of the camera.
         """
-        for item in (*self._zones, *self._names):
-            self.view.removeItem(item)
-        self._zones, self._names = [], []
+        for items in self._zones.values():
+            for item in items:
+                self.view.removeItem(item)
+        self._zones, self._placed, self.lit = {}, {}, set()
+        self._meta, self._geometry = meta, None
+        self.pose.set_names(meta.keypoints if meta is not None else [])
         if meta is None:
             return
-        for name, (zone, outline) in place_zones(meta, camera).items():
-            self._zones += zone_items(name, zone, outline)
-        for item in self._zones:
-            self.view.addItem(item, ignoreBounds=True)
-        self._names = [self._name(text, i, len(meta.keypoints)) for i, text in enumerate(meta.keypoints)]
+        self._geometry = camera_geometry(meta, camera)
+        self._placed = place_zones(meta, camera)
+        for name, (zone, outline) in self._placed.items():
+            self._zones[name] = zone_items(name, zone, outline)
+            for item in self._zones[name]:
+                self.view.addItem(item, ignoreBounds=True)
         if camera in meta.cameras:
             shown = meta.cameras[camera]
             x, y = shown.offset_xy
             self._fit(QRectF(x - 0.5, y - 0.5, shown.width, shown.height))
 
-    def clear_session(self) -> None:
-        """Show nothing, as before the first message."""
-        self._shown_frame = self._shown_pose = None
-        self._shown_part = None
-        self.picture.setPixmap(QPixmap())
-        self.set_meta(None, "")
-        self._clear_pose()
-
-    def dim(self, stale: bool) -> None:
-        """Dim the picture where it can no longer be trusted.
+    def dim(self, stale: bool, why: str = "") -> None:
+        """Dim the picture where it can no longer be trusted, and say so on it.
 
         Parameters
         ----------
         stale
             Whether what is shown is stale.
+        why
+            What then stands on the picture.
         """
-        self.view.setOpacity(0.35 if stale else 1.0)
+        self.view.setOpacity(FAINT if stale else 1.0)
+        if self.badge.text() != why:
+            self.badge.setText(why)
+        self.badge.setVisible(stale and bool(why))
+
+    def notify(self, text: str) -> None:
+        """Show a line over the picture.
+
+        Parameters
+        ----------
+        text
+            The line; empty for none.
+        """
+        if self.notice.text() != text:
+            self.notice.setText(text)
+        self.notice.setVisible(bool(text))
+
+    def light(self, zones: set[str]) -> None:
+        """Light zones whose rules have just acted.
+
+        Parameters
+        ----------
+        zones
+            Their names; the others go out.
+        """
+        for name in zones ^ self.lit:
+            if self._zones.get(name):
+                light(self._zones[name][0], lit=name in zones)
+        self.lit = set(zones)
 
     def redraw(self, state: CameraState, meta: Meta | None, force: bool = False) -> None:
         """Show the newest of a camera; without anything new nothing is painted.
@@ -184,9 +190,85 @@ class Arena(pg.GraphicsLayoutWidget):
         frame, pose = state.frame, state.shown_pose()
         if frame is not None and frame is not self._shown_frame:
             self._draw_frame(frame)
-        if pose is not None and (force or pose is not self._shown_pose):
-            self._draw_pose(pose, state.predictions.get(pose.header.frame), meta)
+        if pose is None:
+            self.pose.clear()
+        elif force or pose is not self._shown_pose:
+            prediction = state.predictions.get(pose.header.frame)
+            self.pose.draw(pose, prediction, meta.skeleton if meta is not None else [])
         self._shown_frame, self._shown_pose = frame, pose
+
+    def fit(self) -> None:
+        """Show the whole frame again, after zooming."""
+        if self._shown_part is not None:
+            self._fit(self._shown_part)
+
+    def restyle(self) -> None:
+        """Take the colours of the palette in use."""
+        self.setBackground(style.palette().background)
+
+    def describe(self, x: float, y: float) -> str:
+        """Describe what lies at a place.
+
+        Parameters
+        ----------
+        x, y
+            The place, px of the sensor.
+
+        Returns
+        -------
+        str
+            The keypoint there, else the zone; empty for neither.
+        """
+        reach = self.mouse_radius()
+        pose = self._shown_pose
+        found = None if pose is None else nearest_keypoint(pose, x, y, reach)
+        if pose is not None and found is not None:
+            names = self._meta.keypoints if self._meta is not None else []
+            return describe_keypoint(pose, *found, names, self._geometry)
+        zone = zone_under(self._placed, x, y, reach)
+        return describe_zone(zone, self._placed[zone][0]) if zone else ""
+
+    def mouse_radius(self) -> float:
+        """Compute how near the mouse must be to what it asks about.
+
+        Returns
+        -------
+        float
+            px of the sensor.
+        """
+        return REACH_PX * float(self.view.viewPixelSize()[0])
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """See `QWidget.mouseDoubleClickEvent`."""
+        self.doubled.emit()
+        super().mouseDoubleClickEvent(event)
+
+    def _lay_over(self) -> None:
+        """Texts over the picture, each in its own place, so that none is drawn over another."""
+        over = QGridLayout(self)
+        over.setContentsMargins(8, 8, 8, 8)
+        flags = Qt.AlignmentFlag
+        over.addWidget(self.caption, 0, 0, flags.AlignLeft | flags.AlignTop)
+        over.addWidget(self.badge, 0, 1, flags.AlignRight | flags.AlignTop)
+        over.addWidget(self.notice, 1, 0, 1, 2, flags.AlignCenter)
+        over.setRowStretch(1, 1)
+        for text in (self.notice, self.badge, self.caption):
+            text.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self.notice.setWordWrap(True)
+        self.notice.hide()
+        self.badge.hide()
+        self.caption.setStyleSheet(
+            f"background: {style.SHADE}; color: {style.ON_SHADE}; padding: 1px 6px; border-radius: 3px"
+        )
+        self.caption.setVisible(bool(self.caption.text()))
+
+    def _hover(self, place: QPointF) -> None:
+        at = self.view.mapSceneToView(place)
+        text = self.describe(at.x(), at.y())
+        if text:
+            QToolTip.showText(QCursor.pos(), text, self)
+        else:
+            QToolTip.hideText()
 
     def _draw_frame(self, frame: FrameMessage) -> None:
         image = decode_image(frame)
@@ -199,85 +281,6 @@ class Arena(pg.GraphicsLayoutWidget):
             size = header.width * header.scale_x, header.height * header.scale_y
             self._fit(QRectF(header.offset_x - 0.5, header.offset_y - 0.5, *size))
 
-    def _draw_pose(self, pose: PoseMessage, prediction: PoseMessage | None, meta: Meta | None) -> None:
-        n, k = pose.lost.shape
-        xy = pose.xy.reshape(n * k, 2)
-        lost = pose.lost.reshape(n * k)
-        seen = np.isfinite(xy[:, 0] + xy[:, 1])
-        colors = [style.keypoint_color(i % k, k) for i in range(n * k)]
-        self.points.setData(
-            pos=xy[seen],
-            brush=[pg.mkBrush(None) if lost[i] else pg.mkBrush(colors[i]) for i in np.flatnonzero(seen)],
-            pen=[pg.mkPen(colors[i] if lost[i] else "#101318", width=1) for i in np.flatnonzero(seen)],
-        )
-        alive = seen & ~lost
-        self._draw_bones(pose, alive.reshape(n, k), meta.skeleton if meta else [])
-        if self.show_cov:
-            outline = ellipses(xy[alive], pose.cov.reshape(n * k, 3)[alive]).reshape(-1, 2)
-            self.cov.setData(outline[:, 0], outline[:, 1], connect="finite")
-        else:
-            self.cov.clear()
-        self._draw_prediction(xy, alive, prediction if self.show_prediction else None, colors)
-        self._place_names(xy, seen)
-
-    def _draw_bones(self, pose: PoseMessage, alive: NDArray[np.bool_], bones: list[tuple[int, int]]) -> None:
-        k = alive.shape[1]
-        ends = np.array([bone for bone in bones if max(bone) < k], dtype=int).reshape(-1, 2)
-        whole = alive[:, ends].all(axis=-1)  # (N, B)
-        points = pose.xy[:, ends][whole].reshape(-1, 2)
-        self.bones.setData(points[:, 0], points[:, 1], connect="pairs")
-
-    def _draw_prediction(
-        self,
-        xy: NDArray[np.float32],
-        alive: NDArray[np.bool_],
-        prediction: PoseMessage | None,
-        colors: Sequence[QColor],
-    ) -> None:
-        if prediction is None or prediction.lost.size != len(alive):
-            self.ghost.clear()
-            self.lead.clear()
-            return
-        ahead = prediction.xy.reshape(-1, 2)
-        drawn = alive & np.isfinite(ahead).all(axis=-1)
-        pens = [pg.mkPen(color, width=2) for color, shown in zip(colors, drawn, strict=True) if shown]
-        self.ghost.setData(pos=ahead[drawn], pen=pens, brush=pg.mkBrush(None))
-        lead = np.stack([xy[drawn], ahead[drawn]], axis=1).reshape(-1, 2)
-        self.lead.setData(lead[:, 0], lead[:, 1], connect="pairs")
-
-    def _place_names(self, xy: NDArray[np.float32], seen: NDArray[np.bool_]) -> None:
-        for i, name in enumerate(self._names):
-            visible = self.show_names and i < len(xy) and bool(seen[i])
-            name.setVisible(visible)
-            if visible:
-                name.setPos(float(xy[i, 0]), float(xy[i, 1]))
-
-    def _clear_pose(self) -> None:
-        for item in (self.points, self.ghost, self.bones, self.lead, self.cov):
-            item.clear()
-
     def _fit(self, part: QRectF) -> None:
         self._shown_part = part
         self.view.setRange(part, padding=0.0)
-
-    def fit(self) -> None:
-        """Show the whole frame again, after zooming."""
-        if self._shown_part is not None:
-            self._fit(self._shown_part)
-
-    def _curve(self, pen: object) -> pg.PlotCurveItem:
-        curve = pg.PlotCurveItem(pen=pen, antialias=True)
-        self.view.addItem(curve, ignoreBounds=True)
-        return curve
-
-    def _scatter(self, size: int) -> pg.ScatterPlotItem:
-        scatter = pg.ScatterPlotItem(size=size, pxMode=True, antialias=True)
-        self.view.addItem(scatter, ignoreBounds=True)
-        return scatter
-
-    def _name(self, text: str, index: int, count: int) -> pg.TextItem:
-        color = style.keypoint_color(index, count)
-        label = pg.TextItem(text, color=color, anchor=(-0.15, 0.5), fill=style.SHADE)
-        label.setVisible(False)
-        self.view.addItem(label, ignoreBounds=True)
-        return label

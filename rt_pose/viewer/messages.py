@@ -54,6 +54,7 @@ class Meta(Header):
     budget_ms: float | None = None
     control: str = ""
     """Address of the control socket."""
+    outputs: list[str] = []
     config: dict[str, Any] = {}
     """Of the run, whole."""
 
@@ -113,6 +114,10 @@ class EventBody(msgspec.Struct):
     outcome: str
     reason: str = ""
     camera: str = ""
+    individual: int = 0
+    block: str = ""
+    trial: int = 0
+    deadline_met: bool = True
     value: float | None = None
     probability: float | None = None
     t_cause_ns: int | None = None
@@ -163,6 +168,12 @@ class StatsBody(msgspec.Struct):
     latency_ms: dict[str, LatencySummary | None] = {}
     deadline: DeadlineSummary = msgspec.field(default_factory=DeadlineSummary)
     armed: bool = False
+    emergency: bool = False
+    """Whether an emergency stop has disarmed it."""
+    block: str = ""
+    trial: int = 0
+    marks: int = 0
+    last_mark: str = ""
     events: dict[str, dict[str, int]] = {}
     """By rule and outcome; of a rule that withholds `decided` stands for both of its outcomes."""
     deliveries: dict[str, dict[str, int]] = {}
@@ -175,6 +186,7 @@ class StatsBody(msgspec.Struct):
     """Cameras that are gone and may come back, and why."""
     lost_tracks: int = 0
     records_refused: int = 0
+    last_output_notice: str = ""
 
 
 class StatsHeader(Header):

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.delivery import add_up, count_failures, format_counts
 from rt_pose.viewer import style
+from rt_pose.viewer.flow import FlowLayout
 from rt_pose.viewer.messages import LatencySummary, StatsBody
 from rt_pose.viewer.view_state import ViewState
 
 Severity = Literal["plain", "good", "warn", "bad", "muted"]
-COLORS: dict[Severity, str] = {
-    "plain": style.TEXT,
-    "good": style.GOOD,
-    "warn": style.WARN,
-    "bad": style.BAD,
-    "muted": style.MUTED,
-}
 MINIMUM_WIDTH_PX = {
-    "link": 96,
-    "session": 108,
-    "outputs": 96,
+    "link": 84,
+    "session": 92,
+    "outputs": 104,
+    "block, trial": 104,
+    "marks": 60,
     "age shown": 96,
-    "rate": 84,
-    "latency P50 / P99": 136,
-    "deadlines": 116,
-    "dropped": 84,
-    "gaps": 64,
+    "rate": 76,
+    "latency P50 / P99": 128,
+    "deadlines": 96,
+    "dropped": 76,
+    "gaps": 52,
 }
 """Of each cell, by its caption, in the order of the strip."""
 
@@ -45,6 +42,8 @@ class Reading:
 
 
 UNKNOWN = Reading("–", "muted")
+LONGEST_TEXT = 18
+"""Characters of a value."""
 
 
 def readings(state: ViewState, camera: str, unreadable: int, now_ns: int) -> list[Reading]:
@@ -69,7 +68,7 @@ def readings(state: ViewState, camera: str, unreadable: int, now_ns: int) -> lis
     connected = state.connected(now_ns)
     stats = state.stats
     cells = [_link(state, camera, now_ns), _session(state)]
-    cells += [_outputs(stats), _age(state, camera, now_ns)]
+    cells += [_outputs(stats), _course(stats), _marks(stats), _age(state, camera, now_ns)]
     cells += [_rate(stats), _latency(stats), _deadlines(stats), _dropped(stats), _gaps(state, unreadable)]
     if connected:
         return cells
@@ -111,11 +110,36 @@ def _outputs(stats: StatsBody | None) -> Reading:
     lines += [f"camera '{name}' is gone: {why}" for name, why in stats.cameras_lost.items()]
     lines += ["an output failed; which one is told after the run"] * stats.output_failed
     hint = "\n".join(lines)
+    if stats.emergency:
+        return Reading("EMERGENCY", "bad", f"an emergency stop made all outputs low\n{hint}")
     if failed or stats.output_failed or stats.output_faults:
         return Reading(f"{failed} FAILED" if failed else "FAILED", "bad", hint)
     if stats.cameras_lost:
         return Reading("CAMERA GONE", "bad", hint)
     return Reading("ARMED", "warn", hint) if stats.armed else Reading("disarmed", "muted", hint)
+
+
+def _course(stats: StatsBody | None) -> Reading:
+    """The block of the protocol and the trial."""
+    if stats is None:
+        return UNKNOWN
+    if not stats.block:
+        return Reading("–", "muted", "no protocol, or it is over")
+    text = f"{stats.block}, {stats.trial}" if stats.trial else stats.block
+    trial = f"trial {stats.trial}" if stats.trial else "between trials, or without any"
+    return Reading(
+        text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…",
+        "plain",
+        f"block {stats.block}\n{trial}",
+    )
+
+
+def _marks(stats: StatsBody | None) -> Reading:
+    if stats is None:
+        return UNKNOWN
+    return Reading(
+        str(stats.marks), "plain", f"last note: {stats.last_mark}" if stats.marks else "no notes yet"
+    )
 
 
 def _age(state: ViewState, camera: str, now_ns: int) -> Reading:
@@ -175,13 +199,11 @@ def _gaps(state: ViewState, unreadable: int) -> Reading:
 
 
 class StatusStrip(QWidget):
-    """A row of cells, a caption over a value."""
+    """A row of cells, a caption over a value; it goes on in further lines where the window is narrow."""
 
     def __init__(self) -> None:
         super().__init__()
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
+        row = FlowLayout(self, justified=True)
         self.values = {caption: _cell(row, caption, width) for caption, width in MINIMUM_WIDTH_PX.items()}
 
     def show_readings(self, cells: list[Reading]) -> None:
@@ -192,14 +214,23 @@ class StatusStrip(QWidget):
         cells
             In the order of `MINIMUM_WIDTH_PX`.
         """
+        colors = style.palette()
+        by_severity = {
+            "plain": colors.text,
+            "good": colors.good,
+            "warn": colors.warn,
+            "bad": colors.bad,
+            "muted": colors.muted,
+        }
         for label, cell in zip(self.values.values(), cells, strict=True):
-            text = f'<span style="color:{COLORS[cell.severity]}; font-weight:600">{cell.text}</span>'
+            color = by_severity[cell.severity]
+            text = f'<span style="color:{color}; font-weight:600">{escape(cell.text)}</span>'
             if label.text() != text:
                 label.setText(text)
             label.setToolTip(cell.hint)
 
 
-def _cell(row: QHBoxLayout, caption: str, width: int) -> QLabel:
+def _cell(row: FlowLayout, caption: str, width: int) -> QLabel:
     frame = QFrame()
     frame.setObjectName("card")
     frame.setMinimumWidth(width)
@@ -209,5 +240,5 @@ def _cell(row: QHBoxLayout, caption: str, width: int) -> QLabel:
     column.addWidget(style.label(caption, "caption"))
     value = QLabel("–")
     column.addWidget(value)
-    row.addWidget(frame, stretch=width)
+    row.addWidget(frame)
     return value

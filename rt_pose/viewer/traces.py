@@ -1,239 +1,233 @@
-"""The last ten seconds: speed of one keypoint, latency against the budget, and ticks for events."""
+"""Curves over one time axis: chosen quantities, and latency against the budget."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from rt_pose.clock import NS_PER_S
 from rt_pose.viewer import style
-from rt_pose.viewer.messages import EventBody, Meta
-from rt_pose.viewer.view_state import CameraState
+from rt_pose.viewer.curves import Curve
+from rt_pose.viewer.histogram import BUDGET_SHOWN_FROM, nice_ceiling
 
-SPAN_S = 10.0
-BUDGET_SHOWN_FROM = 0.2
-"""A budget is drawn where the data reach this share of it; else only named: the scale stays useful."""
-SCALE_STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
-LABEL_WIDTH_PX = 92
-LABEL_CHARACTERS = 13
-TITLE_SIZE = "9pt"
-LATENCY_LEGEND = f'<span style="color:{style.GOOD}">image</span> and exposure to decision'
-EVENT_LEGEND = (
-    f'<span style="color:{style.GOOD}">fired or decided</span>, '
-    f'<span style="color:{style.WARN}">suppressed</span>'
-)
+LIVE_SPAN_S = (-10.0, 0.0)
+"""Shown of a run: before the newest pose."""
+AXIS_WIDTH_PX = 46
+MINIMUM_HEIGHT_PX = 44
+FAINT = 0.35
+"""Opacity of curves that no longer go on."""
 
 
-def nice_ceiling(value: float) -> float:
-    """Round up to one of `SCALE_STEPS` times a power of ten, so that a moving scale changes seldom.
+def value_range(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Choose the ends of a scale: round, and with 0 on it.
+
+    Parameters
+    ----------
+    values
+        What is shown, of any shape.
+
+    Returns
+    -------
+    tuple[float, float]
+        Lower and upper end.
+    """
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    lower = -nice_ceiling(-low) if low < 0 else 0.0
+    if high > 0:
+        return lower, nice_ceiling(high)
+    return lower, 0.0 if low < 0 else 1.0
+
+
+def format_value(value: float, unit: str) -> str:
+    """Write a value with three digits.
 
     Parameters
     ----------
     value
-        What must fit below.
+        The value.
+    unit
+        Its unit; empty for none.
 
     Returns
     -------
-    float
-        The upper end of the scale; 1 for a value that is not above 0.
+    str
+        A dash where it is not finite.
     """
-    if not value > 0:
-        return 1.0
-    decade = 10.0 ** np.floor(np.log10(value))
-    return float(next(step * decade for step in SCALE_STEPS if step * decade >= value * (1 - 1e-9)))
+    if not np.isfinite(value):
+        return "–"
+    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return f"{text} {unit}".rstrip()
 
 
-def event_ticks(
-    events: Iterable[EventBody], rows: dict[str, int], outcome: str, now_ns: int
-) -> NDArray[np.float64]:
-    """Compute the ends of one upright line for each event within the span.
+class TracePlot(QWidget):
+    """One plot, its title in a line of its own above it."""
 
-    Parameters
-    ----------
-    events
-        The events.
-    rows
-        Row of each rule.
-    outcome
-        Events of another outcome are left out.
-    now_ns
-        Time at the right end of the span, ns.
-
-    Returns
-    -------
-    NDArray[np.float64]
-        (2 E, 2): seconds before now, and row.
-    """
-    points: list[tuple[float, float]] = []
-    for event in events:
-        t_ns = event.t_judged_ns if event.t_cause_ns is None else event.t_cause_ns
-        # Of a rule that withholds, the operator may not see whether what was decided was fired.
-        shown = "fired" if event.outcome == "decided" else event.outcome
-        if shown != outcome or t_ns is None or event.rule not in rows:
-            continue
-        t_s = (t_ns - now_ns) / NS_PER_S
-        if -SPAN_S <= t_s <= 0:
-            row = rows[event.rule]
-            points += [(t_s, row - 0.36), (t_s, row + 0.36)]
-    return np.array(points, dtype=np.float64).reshape(-1, 2)
-
-
-class Traces(pg.GraphicsLayoutWidget):
-    """Three plots over one time axis: seconds before the newest pose."""
+    clicked = Signal(float)
+    """A place on the time axis, s from the present 0."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.ci.layout.setContentsMargins(4, 4, 10, 4)
-        self.ci.layout.setSpacing(2)
-        self.speed_plot = self._plot(0, "speed, px/s")
-        self.latency_plot = self._plot(1, "latency, ms")
-        self.event_plot = self._plot(2, "events")
-        self.event_plot.setLabel(
-            "bottom", "seconds before the newest pose", color=style.MUTED, **{"font-size": TITLE_SIZE}
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        self.title = style.label("", "title")
+        self.title.setMinimumWidth(1)  # it is cut where there is no room, and widens nothing
+        self.plot = pg.PlotWidget()
+        self.plot.setMinimumHeight(MINIMUM_HEIGHT_PX)
+        self.plot.setMenuEnabled(False)
+        self.plot.hideButtons()
+        self.plot.setMouseEnabled(x=False, y=False)
+        self.plot.getAxis("left").setWidth(AXIS_WIDTH_PX)
+        self.plot.getAxis("bottom").setStyle(showValues=False)
+        self.plot.showGrid(x=True, y=True, alpha=0.15)
+        self.plot.getViewBox().disableAutoRange()
+        self._has_times = False
+        self.lines: list[pg.PlotDataItem] = []
+        """One an individual."""
+        self.budget = pg.InfiniteLine(angle=0)
+        self.cursor = pg.InfiniteLine(angle=90)
+        for line in (self.budget, self.cursor):
+            self.plot.addItem(line, ignoreBounds=True)
+            line.setVisible(False)
+        self.plot.scene().sigMouseClicked.connect(
+            lambda event: self.clicked.emit(self.plot.getViewBox().mapSceneToView(event.scenePos()).x())
         )
-        self.event_plot.getAxis("bottom").setStyle(showValues=True)
-        self.event_plot.getViewBox().setYRange(-0.5, 0.5, padding=0)
-        for row, share in enumerate((4, 4, 2)):
-            self.ci.layout.setRowStretchFactor(row, share)
-        self.speed = self.speed_plot.plot(pen=pg.mkPen(style.ACCENT, width=1), antialias=True)
-        self.exposure = self.latency_plot.plot(pen=pg.mkPen(style.MUTED, width=1))
-        self.decision = self.latency_plot.plot(pen=pg.mkPen(style.GOOD, width=1))
-        self.budget = pg.InfiniteLine(
-            angle=0, pen=pg.mkPen(style.BAD, width=1, style=pg.QtCore.Qt.PenStyle.DashLine)
-        )
-        self.latency_plot.addItem(self.budget, ignoreBounds=True)
-        self.fired = self._ticks(style.GOOD)
-        self.suppressed = self._ticks(style.WARN)
-        self._rows: dict[str, int] = {}
-        self.clear_session()
+        column.addWidget(self.title)
+        column.addWidget(self.plot, stretch=1)
+        self.restyle()
 
-    def set_rules(self, rules: list[str]) -> None:
-        """Lay out one row of ticks a rule, the first on top.
+    def restyle(self) -> None:
+        """Take the colours of the palette in use."""
+        colors = style.palette()
+        self.plot.setBackground(colors.background)
+        for side in ("left", "bottom"):
+            self.plot.getAxis(side).setTextPen(colors.muted)
+            self.plot.getAxis(side).setPen(colors.edge)
+        self.budget.setPen(pg.mkPen(colors.bad, width=1, style=Qt.PenStyle.DashLine))
+        self.cursor.setPen(pg.mkPen(colors.muted, width=1))
+        for i, line in enumerate(self.lines):
+            line.setPen(pg.mkPen(style.curve_color(i), width=1))
+
+    def show_times(self, on: bool) -> None:
+        """Write times below the plot.
 
         Parameters
         ----------
-        rules
-            Names of the rules.
+        on
+            Whether to.
         """
-        self._rows = {rule: len(rules) - 1 - i for i, rule in enumerate(rules)}
-        self.event_plot.getAxis("left").setTicks([[(row, _short(rule)) for rule, row in self._rows.items()]])
-        self.event_plot.getViewBox().setYRange(-0.6, max(len(rules), 1) - 0.4, padding=0)
+        if on != self._has_times:
+            self._has_times = on
+            self.plot.getAxis("bottom").setStyle(showValues=on)
 
-    def redraw(
-        self, state: CameraState, meta: Meta | None, events: Iterable[EventBody], keypoint: int, name: str
+    def show_curve(self, curve: Curve, now_ns: int, span_s: tuple[float, float]) -> None:
+        """Show values around a time.
+
+        Parameters
+        ----------
+        curve
+            The values.
+        now_ns
+            Where 0 of the time axis is, ns.
+        span_s
+            Ends of the time axis, s.
+        """
+        t_s = (curve.t_ns - now_ns) / NS_PER_S
+        while len(self.lines) < len(curve.values):
+            pen = pg.mkPen(style.curve_color(len(self.lines)), width=1)
+            self.lines.append(self.plot.plot(pen=pen, connect="finite"))
+        for i, line in enumerate(self.lines):
+            if i < len(curve.values):
+                line.setData(t_s, curve.values[i])
+            else:
+                line.setData([], [])
+        low, high = value_range(curve.values)
+        drawn = curve.budget is not None and high >= BUDGET_SHOWN_FROM * curve.budget
+        self.budget.setVisible(drawn)
+        if drawn and curve.budget is not None:
+            self.budget.setValue(curve.budget)
+            high = max(high, nice_ceiling(1.1 * curve.budget))
+        view = self.plot.getViewBox()
+        view.setYRange(low, high, padding=0.04)
+        view.setXRange(*span_s, padding=0)
+        self.cursor.setVisible(span_s[1] > 0.0)
+        self.cursor.setValue(0.0)
+        self._entitle(curve, int(np.searchsorted(curve.t_ns, now_ns, side="right")) - 1)
+
+    def _entitle(self, curve: Curve, at: int) -> None:
+        """The title, with the values of the present."""
+        values = curve.values[:, at].tolist() if 0 <= at < curve.values.shape[1] else []
+        now = ", ".join(format_value(value, curve.unit) for value in values)
+        budget = "" if curve.budget is None else f"   budget {curve.budget:g} {curve.unit}"
+        text = f"{curve.title}   {now}{budget}"
+        if self.title.text() != text:
+            self.title.setText(text)
+        if self.title.toolTip() != curve.hint:
+            self.title.setToolTip(curve.hint)
+            self.plot.setToolTip(curve.hint)
+
+
+class Traces(QWidget):
+    """Plots one below the other over the same time axis."""
+
+    chosen_time = Signal(float)
+    """A place on the time axis was clicked, s from the present 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(0, 0, 0, 0)
+        self._column.setSpacing(2)
+        self.plots: list[TracePlot] = []
+
+    def show_curves(
+        self, curves: Sequence[Curve], now_ns: int, span_s: tuple[float, float] = LIVE_SPAN_S
     ) -> None:
-        """Show the last `SPAN_S` seconds of a camera.
+        """Show curves around a time.
 
         Parameters
         ----------
-        state
-            What is known of the camera.
-        meta
-            The session's description, for the budget; None where it has not come.
-        events
-            The events of the camera, oldest first.
-        keypoint
-            Number of the keypoint whose speed is shown, from 0.
-        name
-            Its name.
+        curves
+            A plot each.
+        now_ns
+            Where 0 of the time axis is, ns.
+        span_s
+            Ends of the time axis, s.
         """
-        now_ns = self._newest_ns(state)
-        if now_ns is None:
-            return
-        start_ns = now_ns - round(SPAN_S * NS_PER_S)
-        self._draw_speed(state, keypoint, name, start_ns, now_ns)
-        self._draw_latency(state, meta.budget_ms if meta else None, start_ns, now_ns)
-        events = list(events)
-        for curve, outcome in ((self.fired, "fired"), (self.suppressed, "suppressed")):
-            points = event_ticks(events, self._rows, outcome, now_ns)
-            curve.setData(points[:, 0], points[:, 1])
-        self._draw_event_title(events)
+        while len(self.plots) < len(curves):
+            plot = TracePlot()
+            plot.clicked.connect(self.chosen_time)
+            self._column.addWidget(plot, stretch=1)
+            self.plots.append(plot)
+        for i, plot in enumerate(self.plots):
+            plot.setVisible(i < len(curves))
+            plot.show_times(i == len(curves) - 1)
+            if i < len(curves):
+                plot.show_curve(curves[i], now_ns, span_s)
 
     def clear_session(self) -> None:
         """As before the first message."""
-        for curve in (self.speed, self.exposure, self.decision, self.fired, self.suppressed):
-            curve.setData([], [])
-        self.budget.setVisible(False)
-        self.speed_plot.setTitle(_title("speed", ""), size=TITLE_SIZE)
-        self.latency_plot.setTitle(_title(LATENCY_LEGEND, ""), size=TITLE_SIZE)
-        self.event_plot.setTitle(_title(EVENT_LEGEND, ""), size=TITLE_SIZE)
-        self.set_rules([])
+        for plot in self.plots:
+            plot.setVisible(False)
 
-    @staticmethod
-    def _newest_ns(state: CameraState) -> int | None:
-        if state.pose is None:
-            return None
-        header = state.pose.header
-        return header.t_pub_ns if header.t_exposure_ns is None else header.t_exposure_ns
+    def dim(self, stale: bool) -> None:
+        """Dim the curves where they no longer go on.
 
-    def _draw_speed(self, state: CameraState, keypoint: int, name: str, start_ns: int, now_ns: int) -> None:
-        if state.speed is None or not 0 <= keypoint < state.speed.channels:
-            return
-        t_ns, speed = state.speed.since(start_ns, keypoint)
-        self.speed.setPen(pg.mkPen(style.keypoint_color(keypoint, state.speed.channels), width=1))
-        self.speed.setData((t_ns - now_ns) / NS_PER_S, speed)
-        self.speed_plot.setTitle(_title(f"speed of {name}", f"{_last(speed):.0f} px/s"), size=TITLE_SIZE)
-        self.speed_plot.getViewBox().setYRange(0, nice_ceiling(_largest(speed)), padding=0)
+        Parameters
+        ----------
+        stale
+            Whether they are stale.
+        """
+        for plot in self.plots:
+            plot.plot.getPlotItem().setOpacity(FAINT if stale else 1.0)
 
-    def _draw_latency(self, state: CameraState, budget_ms: float | None, start_ns: int, now_ns: int) -> None:
-        largest = 0.0
-        for channel, curve in enumerate((self.decision, self.exposure)):
-            t_ns, latency = state.latency.since(start_ns, channel)
-            curve.setData((t_ns - now_ns) / NS_PER_S, latency)
-            largest = max(largest, _largest(latency))
-        shown = budget_ms is not None and largest >= BUDGET_SHOWN_FROM * budget_ms
-        self.budget.setVisible(shown)
-        if shown and budget_ms is not None:
-            self.budget.setValue(budget_ms)
-            largest = max(largest, 1.1 * budget_ms)
-        self.latency_plot.getViewBox().setYRange(0, nice_ceiling(largest), padding=0)
-        budget = (
-            "" if budget_ms is None else f'<span style="color:{style.BAD}">budget {budget_ms:g} ms</span>'
-        )
-        self.latency_plot.setTitle(_title(LATENCY_LEGEND, budget), size=TITLE_SIZE)
-
-    def _draw_event_title(self, events: list[EventBody]) -> None:
-        last = ""
-        if events:
-            event = events[-1]
-            last = f"last: {event.rule} {event.outcome}" + (f" ({event.reason})" if event.reason else "")
-        self.event_plot.setTitle(_title(EVENT_LEGEND, last), size=TITLE_SIZE)
-
-    def _plot(self, row: int, name: str) -> pg.PlotItem:
-        plot = self.addPlot(row=row, col=0, name=name)
-        plot.setMenuEnabled(False)
-        plot.hideButtons()
-        plot.setMouseEnabled(x=False, y=False)
-        plot.showGrid(x=True, y=True, alpha=0.12)
-        plot.getAxis("left").setWidth(LABEL_WIDTH_PX)
-        plot.getAxis("bottom").setStyle(showValues=False)
-        for side in ("left", "bottom"):
-            plot.getAxis(side).setTextPen(style.MUTED)
-            plot.getAxis(side).setPen(style.EDGE)
-        view = plot.getViewBox()
-        view.disableAutoRange()
-        view.setXRange(-SPAN_S, 0, padding=0)
-        return plot
-
-    def _ticks(self, color: str) -> pg.PlotDataItem:
-        return self.event_plot.plot(pen=pg.mkPen(color, width=2), connect="pairs")
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LABEL_CHARACTERS else name[: LABEL_CHARACTERS - 1] + "…"
-
-
-def _title(left: str, right: str) -> str:
-    return f'<span style="color:{style.MUTED}">{left}</span>&nbsp;&nbsp;<b>{right}</b>'
-
-
-def _largest(values: NDArray[np.float32]) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite.max()) if finite.size else 0.0
-
-
-def _last(values: NDArray[np.float32]) -> float:
-    return float(values[-1]) if values.size else float("nan")
+    def restyle(self) -> None:
+        """Take the colours of the palette in use."""
+        for plot in self.plots:
+            plot.restyle()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.errors import UserError
+from rt_pose.viewer.expressions import Expressions, Scope, default_expression
 from rt_pose.viewer.messages import (
     EventBody,
     EventHeader,
@@ -19,12 +22,17 @@ from rt_pose.viewer.messages import (
     StatsHeader,
     WireMessage,
 )
+from rt_pose.viewer.placement import zones_of_rules
 
 TRACE_CAPACITY = 8192
 """Samples kept per camera: ten seconds at 800 frames a second."""
 POSES_KEPT = 256
 """Poses kept to be matched with the slower frames."""
+RECENT_KEPT = 2048
+"""Poses kept to compute an expression of the last seconds as soon as it is chosen."""
 EVENTS_KEPT = 1024
+LIT_NS = 400 * NS_PER_MS
+"""How long the zones of a rule are lit after its event."""
 STALE_NS = 500 * NS_PER_MS
 GONE_NS = 2 * NS_PER_S
 """`stats` comes twice a second: after this long without a message the publisher is taken for gone."""
@@ -87,6 +95,25 @@ class Trace:
         order = order[self._t_ns[order] >= t_ns]
         return self._t_ns[order], self._values[channel, order]
 
+    def between(self, start_ns: int, end_ns: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Read all channels over a span.
+
+        Parameters
+        ----------
+        start_ns, end_ns
+            Its ends, ns; both are of it.
+
+        Returns
+        -------
+        tuple[NDArray[np.int64], NDArray[np.float32]]
+            Times (S,), ns, and values (C, S), oldest first.
+        """
+        capacity = len(self._t_ns)
+        order = np.arange(max(0, self._count - capacity), self._count) % capacity
+        t_ns = self._t_ns[order]
+        order = order[(t_ns >= start_ns) & (t_ns <= end_ns)]
+        return self._t_ns[order], self._values[:, order]
+
 
 @dataclass
 class CameraState:
@@ -97,8 +124,10 @@ class CameraState:
     poses: dict[int, PoseMessage] = field(default_factory=dict)
     """By frame index, oldest first, at most `POSES_KEPT`."""
     predictions: dict[int, PoseMessage] = field(default_factory=dict)
-    speed: Trace | None = None
-    """px/s, a channel a keypoint of the first individual."""
+    recent: deque[PoseMessage] = field(default_factory=lambda: deque(maxlen=RECENT_KEPT))
+    """Oldest first."""
+    traces: list[Trace] = field(default_factory=list)
+    """One an expression, with a channel an individual."""
     latency: Trace = field(default_factory=lambda: Trace(2))
     """ms: image to decision, exposure to decision."""
 
@@ -115,12 +144,38 @@ class CameraState:
         return self.poses.get(self.frame.header.frame, self.pose)
 
 
+def time_of(pose: PoseMessage) -> int:
+    """Get the time at which a pose stands on a time axis.
+
+    Parameters
+    ----------
+    pose
+        The pose.
+
+    Returns
+    -------
+    int
+        Its exposure, or its publication where that is not known, ns.
+    """
+    header = pose.header
+    return header.t_pub_ns if header.t_exposure_ns is None else header.t_exposure_ns
+
+
 class ViewState:
     """The session as its messages describe it. A new session id resets it."""
 
-    def __init__(self) -> None:
+    def __init__(self, expressions: Sequence[str] = ()) -> None:
+        """Begin with nothing known.
+
+        Parameters
+        ----------
+        expressions
+            What is traced, as written; the speed of the first keypoint where there is none.
+        """
         self.received_ns: int | None = None
         """When the last message came, of any kind."""
+        self.chosen = list(expressions)
+        """The expressions that were chosen; the default one where there is none."""
         self._reset(None)
 
     def _reset(self, session: str | None) -> None:
@@ -131,6 +186,13 @@ class ViewState:
         self.events: deque[EventBody] = deque(maxlen=EVENTS_KEPT)
         self.gaps = 0
         self.pose_received_ns: int | None = None
+        self.expressions: Expressions | None = None
+        self.expression_problem = ""
+        """Why the chosen expressions are not traced; empty where they are."""
+        self._individuals = 1
+        self._zones_of: dict[str, list[str]] = {}
+        self._lit_ns: dict[str, int] = {}
+        """By zone, when an event of a rule that names it came."""
         self._last_seq: dict[str, int] = {}
 
     def apply(self, message: WireMessage, now_ns: int) -> None:
@@ -157,13 +219,28 @@ class ViewState:
         elif isinstance(body, FrameMessage):
             self._camera(message.name).frame = body
         elif isinstance(body, EventHeader):
-            self._event(body.event)
+            self._event(body.event, now_ns)
         elif isinstance(body, StatsHeader):
             self.stats = body.stats
         elif isinstance(body, Meta):
-            self.meta = body
-            for name in body.cameras:
-                self._camera(name)
+            self._meta(body)
+
+    def choose_expressions(self, texts: Sequence[str]) -> None:
+        """Choose what is traced; of the last seconds it is computed at once.
+
+        Parameters
+        ----------
+        texts
+            Expressions of the rules' language; the default one where there is none.
+
+        Raises
+        ------
+        UserError
+            Where one cannot be traced; what was traced before goes on.
+        """
+        if self.meta is not None:
+            self._bind(texts)
+        self.chosen = list(texts)
 
     def connected(self, now_ns: int) -> bool:
         """Check whether a message has come within `GONE_NS`.
@@ -224,21 +301,64 @@ class ViewState:
         header = shown.header
         return now_ns - (header.t_pub_ns if header.t_exposure_ns is None else header.t_exposure_ns)
 
+    def lit_zones(self, now_ns: int) -> set[str]:
+        """Find the zones whose rules have just acted, or may have: a control looks the same.
+
+        Parameters
+        ----------
+        now_ns
+            Host time now, ns.
+
+        Returns
+        -------
+        set[str]
+            Their names.
+        """
+        return {zone for zone, since_ns in self._lit_ns.items() if now_ns - since_ns <= LIT_NS}
+
     def keypoint_names(self) -> list[str]:
         """List the names of the keypoints.
 
         Returns
         -------
         list[str]
-            The names in `meta`; numbers until it has come.
+            The names in `meta`; none until it has come.
         """
-        if self.meta is not None:
-            return self.meta.keypoints
-        speeds = [camera.speed for camera in self.cameras.values() if camera.speed is not None]
-        return [str(i) for i in range(speeds[0].channels)] if speeds else []
+        return self.meta.keypoints if self.meta is not None else []
 
     def _camera(self, name: str) -> CameraState:
         return self.cameras.setdefault(name, CameraState())
+
+    def _meta(self, meta: Meta) -> None:
+        before, self.meta = self.meta, meta
+        for name in meta.cameras:
+            self._camera(name)
+        # It is sent repeatedly; only a difference costs a new binding.
+        if before is None or (before.keypoints, before.zones, before.config) != (
+            meta.keypoints,
+            meta.zones,
+            meta.config,
+        ):
+            self._zones_of = zones_of_rules(meta)
+            self._bind_chosen()
+
+    def _bind_chosen(self) -> None:
+        self.expression_problem = ""
+        try:
+            self._bind(self.chosen)
+        except UserError as error:
+            self.expression_problem = str(error)
+            self._bind(())
+
+    def _bind(self, texts: Sequence[str]) -> None:
+        assert self.meta is not None
+        if not texts and self.meta.keypoints:
+            texts = [default_expression(self.meta.keypoints[0])]
+        self.expressions = Expressions(texts, Scope.of(self.meta, self._individuals))
+        for name, camera in self.cameras.items():
+            camera.traces = []
+            for pose in camera.recent:
+                self._trace(name, camera, pose)
 
     def _pose(self, kind: str, name: str, pose: PoseMessage, now_ns: int) -> None:
         camera = self._camera(name)
@@ -248,23 +368,36 @@ class ViewState:
         self.pose_received_ns = now_ns
         camera.pose = pose
         _keep(camera.poses, pose)
-        header = pose.header
-        t_ns = header.t_pub_ns if header.t_exposure_ns is None else header.t_exposure_ns
-        n, k, _ = header.shape
-        if n:
-            if camera.speed is None or camera.speed.channels != k:
-                camera.speed = Trace(k)
-            camera.speed.append(t_ns, np.hypot(pose.velocity[0, :, 0], pose.velocity[0, :, 1]))
-        latency = header.latency_ms
+        if len(pose.lost) > self._individuals:
+            self._individuals = len(pose.lost)
+            if self.meta is not None:
+                self._bind_chosen()
+        camera.recent.append(pose)
+        self._trace(name, camera, pose)
+        latency = pose.header.latency_ms
         camera.latency.append(
-            t_ns,
+            time_of(pose),
             np.array([latency.image_to_decision, latency.exposure_to_decision], dtype=np.float32),
         )
 
-    def _event(self, event: EventBody) -> None:
+    def _trace(self, name: str, camera: CameraState, pose: PoseMessage) -> None:
+        if self.expressions is None:
+            return
+        if not camera.traces:
+            camera.traces = [Trace(self._individuals) for _ in self.expressions.members]
+        for trace, values in zip(camera.traces, self.expressions.evaluate(name, pose), strict=True):
+            row = np.full(trace.channels, np.nan, np.float32)
+            row[: len(values)] = values[: trace.channels]
+            trace.append(time_of(pose), row)
+
+    def _event(self, event: EventBody, now_ns: int) -> None:
         # The operator must not learn which trials are controls.
-        if event.outcome != "withheld":
-            self.events.append(event)
+        if event.outcome == "withheld":
+            return
+        self.events.append(event)
+        if event.outcome in ("fired", "decided"):
+            for zone in self._zones_of.get(event.rule, []):
+                self._lit_ns[zone] = now_ns
 
 
 def _keep(poses: dict[int, PoseMessage], pose: PoseMessage) -> None:

@@ -1,43 +1,48 @@
-"""The window: drains the subscription on a timer, repaints what is new."""
+"""The live window: drains the subscription on a timer, repaints what is new."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import pyqtgraph as pg
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QIcon, QKeySequence, QPixmap, QShortcut
-from PySide6.QtWidgets import (
-    QComboBox,
-    QHBoxLayout,
-    QMainWindow,
-    QPushButton,
-    QSplitter,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import QComboBox
 
-from rt_pose.clock import NS_PER_MS, Clock
-from rt_pose.viewer import style
-from rt_pose.viewer.arena import Arena
-from rt_pose.viewer.emergency import EmergencyStop, as_seen_from
-from rt_pose.viewer.messages import Meta
+from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
+from rt_pose.errors import UserError
+from rt_pose.viewer.alerts import alerts
+from rt_pose.viewer.base_window import BaseWindow
+from rt_pose.viewer.camera_grid import ALL
+from rt_pose.viewer.curves import curves_of
+from rt_pose.viewer.expressions import split_expressions
+from rt_pose.viewer.messages import EventBody, Meta
+from rt_pose.viewer.order_bar import OrderBar
+from rt_pose.viewer.order_link import EMERGENCY, OrderLink, as_seen_from
+from rt_pose.viewer.rule_rows import rule_rows
 from rt_pose.viewer.status import StatusStrip, readings
 from rt_pose.viewer.subscribe import Subscription
-from rt_pose.viewer.traces import Traces
-from rt_pose.viewer.view_state import ViewState
+from rt_pose.viewer.traces import LIVE_SPAN_S
+from rt_pose.viewer.view_state import ViewState, time_of
 
 REPAINT_MS = 33
-TRACES_NS = 100 * NS_PER_MS
+PANELS_NS = 100 * NS_PER_MS
 """The curves cost most of the painting, and the loop needs the processor more."""
 STATUS_NS = 200 * NS_PER_MS
 """Figures that change faster cannot be read."""
 
 
-class ViewerWindow(QMainWindow):
-    """One session, one camera at a time. Takes the subscription over and closes it with the window."""
+class ViewerWindow(BaseWindow):
+    """One session, live. Takes the subscription over and closes it with the window."""
 
-    def __init__(self, subscription: Subscription, clock: Clock, keys: Path | None = None) -> None:
+    def __init__(
+        self,
+        subscription: Subscription,
+        clock: Clock,
+        keys: Path | None = None,
+        expressions: Sequence[str] = (),
+    ) -> None:
         """Build the window and start its timer.
 
         Parameters
@@ -48,15 +53,17 @@ class ViewerWindow(QMainWindow):
             Host clock.
         keys
             Key file of the run's control socket; None looks for it by the port.
+        expressions
+            What is traced, in the rules' language; the speed of the first keypoint where there is none.
         """
-        super().__init__()
-        self.state = ViewState()
+        super().__init__("rt-pose")
+        self.state = ViewState(expressions)
         self._subscription = subscription
         self._clock = clock
         self._session: str | None = None
         self._meta: Meta | None = None
-        self._emergency = EmergencyStop(clock, keys)
-        self._status_ns = self._traces_ns = -STATUS_NS
+        self._link = OrderLink(clock, keys)
+        self._status_ns = self._panels_ns = -STATUS_NS
         self._build()
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)
@@ -72,89 +79,147 @@ class ViewerWindow(QMainWindow):
             self.state.apply(message, now_ns)
         if messages:
             self._follow_session()
-            self._redraw_arena()
-        if now_ns - self._traces_ns >= TRACES_NS:
-            self._traces_ns = now_ns
-            self._redraw_traces()
+            self._redraw_pictures()
+        lit = self.state.lit_zones(now_ns)
+        for arena in self.grid.arenas.values():
+            arena.light(lit)
+        if now_ns - self._panels_ns >= PANELS_NS:
+            self._panels_ns = now_ns
+            self._redraw_panels()
         if now_ns - self._status_ns >= STATUS_NS:
             self._status_ns = now_ns
             self._show_status(now_ns)
 
     @property
-    def camera(self) -> str:
-        """Name of the camera that is shown; empty before the first is known."""
-        return self.cameras.currentText()
+    def notice(self) -> str:
+        """What stands over the picture; empty for nothing."""
+        shown = self.grid.shown()[0].notice
+        return shown.text() if shown.isVisible() else ""
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
-        """See `QWidget.closeEvent`. Closes the subscription and the connection of the emergency stop."""
+        """See `QWidget.closeEvent`. Closes the subscription and the way to the run."""
         self._timer.stop()
         self._subscription.close()
-        self._emergency.close()
+        self._link.close()
         super().closeEvent(event)
+
+    def order(self, do: str, args: dict[str, Any] | None = None) -> None:
+        """Give the run that is shown an order.
+
+        Parameters
+        ----------
+        do
+            The order.
+        args
+            Its arguments.
+        """
+        control = self.state.meta.control if self.state.meta is not None else ""
+        self._link.send(do, as_seen_from(self._subscription.address, control), args)
+        self._show_status(self._clock.now_ns())
 
     def stop_at_once(self) -> None:
         """The immediate stop: all outputs of the run that is shown go low."""
-        control = self.state.meta.control if self.state.meta is not None else ""
-        self._emergency.request(as_seen_from(self._subscription.address, control))
+        self.order(EMERGENCY)
+
+    def choose_expressions(self, text: str) -> None:
+        """Trace something else.
+
+        Parameters
+        ----------
+        text
+            Expressions with semicolons between them.
+        """
+        try:
+            self.state.choose_expressions(split_expressions(text))
+        except UserError as error:
+            self.side.refuse(str(error))
+            return
+        self.side.refuse("")
+        self._redraw_panels()
+
+    def redraw(self) -> None:
+        """See `BaseWindow.redraw`."""
+        self._redraw_pictures(force=True)
+        self._redraw_panels()
         self._show_status(self._clock.now_ns())
+        chosen = self.grid.alone or ALL
+        if self.cameras.findText(chosen) >= 0:
+            self.cameras.setCurrentText(chosen)
 
     def _follow_session(self) -> None:
         if self.state.session != self._session:
             self._session = self.state.session
             self._meta = None
+            self.grid.set_cameras([])
+            self.side.clear_session()
+        new = self.grid.set_cameras(self.state.cameras)
+        meta = self.state.meta
+        if meta is not None and (new or meta is not self._meta):
+            self._take_meta(meta, new)
+        if new:
+            names = list(self.grid.arenas)
             self.cameras.clear()
-            self.keypoints.clear()
-            self.arena.clear_session()
-            self.traces.clear_session()
-        known = [self.cameras.itemText(i) for i in range(self.cameras.count())]
-        self.cameras.addItems([name for name in self.state.cameras if name not in known])
-        self.cameras.setVisible(self.cameras.count() > 1)
-        if self.state.meta is not None and self.state.meta is not self._meta:
-            self._take_meta(self.state.meta)
-        names = self.state.keypoint_names()
-        if [self.keypoints.itemText(i) for i in range(self.keypoints.count())] != names:
-            self._fill_keypoints(names)
+            self.cameras.addItems([ALL, *names] if len(names) > 1 else names)
+            self.cameras.setVisible(len(names) > 1)
+            self.set_options()
 
-    def _take_meta(self, meta: Meta) -> None:
+    def _take_meta(self, meta: Meta, new: list[str]) -> None:
         previous, self._meta = self._meta, meta
         # It is sent repeatedly; only a difference costs a new layout.
-        if previous is None or previous.rules != meta.rules:
-            self.traces.set_rules(meta.rules)
-        if previous is None or _scene(previous) != _scene(meta):
-            self.arena.set_meta(meta, self.camera)
+        changed = previous is None or _scene(previous) != _scene(meta)
+        for name, arena in self.grid.arenas.items():
+            if changed or name in new:
+                arena.set_meta(meta, name)
+        bound = self.state.expressions
+        traced = [] if bound is None else [member.text for member in bound.members]
+        self.side.expression.offer(meta.keypoints, "; ".join(traced))
+        if changed:
+            self.side.refuse(self.state.expression_problem)
 
-    def _fill_keypoints(self, names: list[str]) -> None:
-        chosen = self.keypoints.currentIndex()
-        self.keypoints.clear()
-        for i, name in enumerate(names):
-            swatch = QPixmap(12, 12)
-            swatch.fill(style.keypoint_color(i, len(names)))
-            self.keypoints.addItem(QIcon(swatch), name)
-        self.keypoints.setCurrentIndex(min(max(chosen, 0), len(names) - 1))
+    def _redraw_pictures(self, force: bool = False) -> None:
+        for name, arena in self.grid.arenas.items():
+            state = self.state.cameras.get(name)
+            if state is not None and self.grid.alone in ("", name):
+                arena.redraw(state, self.state.meta, force)
 
-    def _redraw_arena(self, force: bool = False) -> None:
+    def _redraw_panels(self) -> None:
         state = self.state.cameras.get(self.camera)
-        if state is not None:
-            self.arena.redraw(state, self.state.meta, force)
-
-    def _redraw_traces(self) -> None:
-        state = self.state.cameras.get(self.camera)
-        if state is None:
+        if state is None or state.pose is None:
             return
-        events = [event for event in self.state.events if event.camera in ("", self.camera)]
-        index, name = self.keypoints.currentIndex(), self.keypoints.currentText()
-        self.traces.redraw(state, self.state.meta, events, index, name)
+        now_ns = time_of(state.pose)
+        start_ns = now_ns + round(LIVE_SPAN_S[0] * NS_PER_S)
+        meta = self.state.meta
+        budget_ms = meta.budget_ms if meta is not None else None
+        curves = curves_of(state, self.state.expressions, budget_ms, start_ns, now_ns)
+        rules = meta.rules if meta is not None else []
+        rows = rule_rows(rules, self._events(), self.state.stats, now_ns, LIVE_SPAN_S)
+        names = self.state.keypoint_names()
+        self.side.show_now(curves, rows, names, state.pose, now_ns, LIVE_SPAN_S)
+
+    def _events(self) -> list[EventBody]:
+        """Those of the cameras that are shown."""
+        alone = self.grid.alone
+        return [event for event in self.state.events if not alone or event.camera in ("", alone)]
 
     def _show_status(self, now_ns: int) -> None:
-        cells = readings(self.state, self.camera, self._subscription.unreadable, now_ns)
-        self.strip.show_readings(cells)
-        self.arena.dim(self.state.received_ns is not None and self.state.stale(self.camera, now_ns))
-        notice = self._notice(now_ns)
-        self.arena.notice.setText(notice)
-        self.arena.notice.setVisible(bool(notice))
+        state = self.state
+        self.strip.show_readings(readings(state, self.camera, self._subscription.unreadable, now_ns))
+        begun = state.received_ns is not None
+        for name, arena in self.grid.arenas.items():
+            age_ns = state.age_ns(name, now_ns)
+            arena.dim(age_ns is not None and state.stale(name, now_ns), _stale_text(age_ns))
+        self.side.traces.dim(begun and state.stale(self.camera, now_ns))
+        connected = state.connected(now_ns)
+        self.show_alerts(alerts(state.stats) if connected else [])
+        self.orders.enable(connected and state.meta is not None and bool(state.meta.control))
+        self.say(self._link.order_text())
+        first, *others = self.grid.shown()
+        first.notify(self._notice(now_ns))
+        for arena in others:
+            arena.notify("")
 
     def _notice(self, now_ns: int) -> str:
-        emergency = self._emergency.status_text()
+        emergency = self._link.emergency_text()
         if emergency:
             return emergency
         address = self._subscription.address
@@ -167,81 +232,34 @@ class ViewerWindow(QMainWindow):
         return "" if self.state.pose_received_ns is not None else "connected; no frames yet"
 
     def _switch_camera(self) -> None:
-        self.arena.clear_session()
-        if self.camera:
-            self.arena.set_meta(self.state.meta, self.camera)
-            self._redraw_arena(force=True)
-            self._redraw_traces()
-
-    def _set_options(self) -> None:
-        self.arena.show_cov = self.ellipse_button.isChecked()
-        self.arena.show_prediction = self.prediction_button.isChecked()
-        self.arena.show_names = self.names_button.isChecked()
-        self._redraw_arena(force=True)
+        chosen = self.cameras.currentText()
+        self.grid.show_alone("" if chosen == ALL else chosen)
 
     def _build(self) -> None:
-        pg.setConfigOptions(background=style.BACKGROUND, foreground=style.MUTED)
-        self.setWindowTitle("rt-pose")
-        self.setStyleSheet(style.STYLE)
         self.resize(1280, 760)
-        body = QWidget()
-        body.setObjectName("body")
-        column = QVBoxLayout(body)
-        column.setContentsMargins(10, 10, 10, 10)
-        column.setSpacing(8)
-        self.setCentralWidget(body)
-
-        self.arena, self.traces, self.strip = Arena(), Traces(), StatusStrip()
-        split = QSplitter(Qt.Orientation.Horizontal)
-        split.addWidget(self.arena)
-        split.addWidget(self.traces)
-        split.setStretchFactor(0, 3)
-        split.setStretchFactor(1, 2)
-        split.setSizes([760, 500])
-        column.addLayout(self._toolbar())
-        column.addWidget(split, stretch=1)
-        column.addWidget(self.strip)
-
-    def _toolbar(self) -> QHBoxLayout:
-        row = QHBoxLayout()
         self.cameras = QComboBox()
-        self.cameras.setToolTip("camera")
+        self.cameras.setToolTip("which camera is shown; a double click on a picture does the same")
         self.cameras.hide()
-        self.cameras.currentIndexChanged.connect(self._switch_camera)
-        self.keypoints = QComboBox()
-        self.keypoints.setToolTip("keypoint whose speed is drawn")
-        self.keypoints.setMinimumContentsLength(10)
-        self.keypoints.currentIndexChanged.connect(self._redraw_traces)
-        self.prediction_button = self._toggle(
-            "prediction", "rings: where the animal will be when it takes effect", True
-        )
-        self.ellipse_button = self._toggle("uncertainty", "ellipses that hold 95 %", True)
-        self.names_button = self._toggle("names", "names of the keypoints", False)
-        fit = QPushButton("fit")
-        fit.setToolTip("show the whole frame again")
-        fit.clicked.connect(self.arena.fit)
-        row.addWidget(self.cameras)
-        for button in (self.prediction_button, self.ellipse_button, self.names_button, fit):
-            row.addWidget(button)
-        self.stop_button = QPushButton("STOP (Esc)")
-        self.stop_button.setToolTip("emergency stop: all outputs low at once, and disarmed")
-        self.stop_button.clicked.connect(self.stop_at_once)
+        self.cameras.activated.connect(lambda _: self._switch_camera())
+        self.orders = OrderBar()
+        self.orders.ordered.connect(self.order)
+        self.orders.enable(reachable=False)
         QShortcut(QKeySequence(Qt.Key.Key_Escape), self, self.stop_at_once)
-        row.addWidget(self.stop_button)
-        row.addStretch(1)
-        row.addWidget(style.label("speed of", "muted"))
-        row.addWidget(self.keypoints)
-        return row
+        self.side.expression.chosen.connect(self.choose_expressions)
+        self.strip = StatusStrip()
+        for widget in (self.cameras, *self.toggles(), self.orders, self.answer):
+            self.bar.addWidget(widget)
+        self.column.addWidget(self.split(), stretch=1)
+        self.column.addWidget(self.strip)
 
-    def _toggle(self, text: str, hint: str, on: bool) -> QPushButton:
-        button = QPushButton(text)
-        button.setCheckable(True)
-        button.setChecked(on)
-        button.setToolTip(hint)
-        button.toggled.connect(self._set_options)
-        return button
+
+def _stale_text(age_ns: int | None) -> str:
+    """What stands on a picture that no longer is of now."""
+    if age_ns is None:
+        return ""
+    return "STALE" if age_ns < 0 else f"STALE {age_ns / NS_PER_S:.1f} s"
 
 
 def _scene(meta: Meta) -> tuple[object, ...]:
-    """The parts of `meta` that the picture is laid out by."""
+    """The parts of `meta` that the pictures are laid out by."""
     return meta.zones, meta.geometry, meta.keypoints, meta.cameras

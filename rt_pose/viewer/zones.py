@@ -4,43 +4,21 @@ from __future__ import annotations
 
 import math
 
-import msgspec
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QPainterPath, QPolygonF
 from PySide6.QtWidgets import QGraphicsItem, QGraphicsPathItem
 
-from rt_pose.config.rules import GeometryConfig
-from rt_pose.errors import UserError
-from rt_pose.rules import placed_zones
-from rt_pose.rules.geometry import Geometry, make_geometry
 from rt_pose.rules.placed_zones import Corners, arrow_head
 from rt_pose.rules.zones import Line, Point, Zone
 from rt_pose.viewer import style
-from rt_pose.viewer.messages import Meta
 
 POINT_PX = 7.0
 """Half of the cross that stands for a point, frame px."""
-SIDE_PX = 14.0
+SIDE_PX = 6.0
 """How far from a line the names of its sides stand."""
-
-
-def place_zones(meta: Meta, camera: str) -> dict[str, tuple[Zone, Corners]]:
-    """Place the zones of a session on the picture of a camera.
-
-    Parameters
-    ----------
-    meta
-        The session's description.
-    camera
-        Name of the camera.
-
-    Returns
-    -------
-    dict[str, tuple[Zone, Corners]]
-        See `rt_pose.rules.placed_zones.place_zones`.
-    """
-    return placed_zones.place_zones(meta.zones, _geometry(meta, camera))
+_FILLED = 0
+"""Key of an item's data: whether it is an area."""
 
 
 def zone_items(name: str, zone: Zone, outline: Corners) -> list[QGraphicsItem]:
@@ -71,6 +49,26 @@ def zone_items(name: str, zone: Zone, outline: Corners) -> list[QGraphicsItem]:
     return [_shape(path, filled=True), _text(name, *top, anchor=(0.5, 1.0))]
 
 
+def light(shape: QGraphicsItem, *, lit: bool) -> None:
+    """Light a zone, or let it go out.
+
+    Parameters
+    ----------
+    shape
+        The first of its items.
+    lit
+        Whether it is lit.
+    """
+    if not isinstance(shape, QGraphicsPathItem):
+        return
+    filled = bool(shape.data(_FILLED))
+    line = Qt.PenStyle.DashLine if filled else Qt.PenStyle.SolidLine
+    color, width = (style.ZONE_LIT, 3.0) if lit else (style.ZONE, 1.5)
+    shape.setPen(pg.mkPen(color, width=width, style=line))
+    if filled:
+        shape.setBrush(pg.mkBrush(style.ZONE_LIT_FILL if lit else style.ZONE_FILL))
+
+
 def _line_items(name: str, start: tuple[float, float], stop: tuple[float, float]) -> list[QGraphicsItem]:
     """Make a line with a head, and its sides named: the right is to the right as one looks along it."""
     (x1, y1), (x2, y2) = start, stop
@@ -84,21 +82,13 @@ def _line_items(name: str, start: tuple[float, float], stop: tuple[float, float]
         path.moveTo(x2, y2)
         path.lineTo(*end)
     mx, my = 0.5 * (x1 + x2), 0.5 * (y1 + y2)
-    sides = [
-        _text(text, mx - side * SIDE_PX * uy, my + side * SIDE_PX * ux, anchor=(0.5, 0.5))
-        for text, side in (("right", 1.0), ("left", -1.0))
-    ]
+    sides = []
+    for text, side in (("right", 1.0), ("left", -1.0)):
+        nx, ny = -side * uy, side * ux
+        # Each text lies beyond its place as seen from the line, so that the two never meet.
+        anchor = (0.5 * (1.0 - nx), 0.5 * (1.0 - ny))
+        sides.append(_text(text, mx + SIDE_PX * nx, my + SIDE_PX * ny, anchor))
     return [_shape(path), _text(name, x1, y1, anchor=(0.5, 1.0)), *sides]
-
-
-def _geometry(meta: Meta, camera: str) -> Geometry | None:
-    config = meta.geometry.get(camera)
-    if config is None:
-        return None
-    try:
-        return make_geometry(msgspec.convert(config, GeometryConfig), "meta")
-    except (UserError, msgspec.ValidationError):
-        return None
 
 
 def _cross(x: float, y: float) -> QPainterPath:
@@ -111,16 +101,13 @@ def _cross(x: float, y: float) -> QPainterPath:
 
 def _shape(path: QPainterPath, *, filled: bool = False) -> QGraphicsPathItem:
     item = QGraphicsPathItem(path)
-    item.setPen(
-        pg.mkPen(style.ZONE, width=1.5, style=Qt.PenStyle.DashLine if filled else Qt.PenStyle.SolidLine)
-    )
-    if filled:
-        item.setBrush(pg.mkBrush(style.ZONE_FILL))
+    item.setData(_FILLED, filled)
+    light(item, lit=False)
     return item
 
 
 def _text(text: str, x: float, y: float, anchor: tuple[float, float]) -> QGraphicsItem:
-    label = pg.TextItem(text, color=style.ZONE, anchor=anchor)
+    label = pg.TextItem(text, color=style.ZONE, anchor=anchor, fill=style.SHADE)
     label.setPos(x, y)
     item: QGraphicsItem = label
     return item

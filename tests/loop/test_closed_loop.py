@@ -14,7 +14,7 @@ from rt_pose.config.rules import ActionConfig, RuleConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.protocol import Protocol, make_protocol
-from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
+from rt_pose.loop.closed_loop import SHOWN_OF_A_MARK, Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
 from rt_pose.loop.edges import EdgeInbox
@@ -76,9 +76,20 @@ def test_an_arming_from_before_an_emergency_leaves_no_line_high() -> None:
     wait_for(lambda: line.high)
     loop.apply(Order("emergency"))
     wait_for(lambda: not line.high)
-    assert not loop.armed
+    assert (loop.armed, loop.emergency) == (False, True)
+    loop.apply(Order("disarm"))
+    assert loop.emergency, "only `arm` ends it"
     assert actuators.submit(Command(2, 2, "laser", 0, "level", 0, 0, 1, 1.0, None)) == EMERGENCY
+    loop.apply(Order("arm"))
+    assert (loop.armed, loop.emergency) == (True, False)
     actuators.stop()
+
+
+def test_notes_are_counted_for_who_watches() -> None:
+    loop = loop_over(Actuators([], HostClock()))
+    for text in ("water given", "x" * 5000):
+        loop.apply(Order("mark", {"text": text}))
+    assert (loop.marks, loop.last_mark) == (2, "x" * SHOWN_OF_A_MARK)
 
 
 def test_an_order_that_breaks_is_still_answered() -> None:

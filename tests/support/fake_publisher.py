@@ -76,9 +76,11 @@ class FakePublisher:
         control: str = "tcp://127.0.0.1:5791",
         zones: dict[str, Any] | None = None,
         geometry: dict[str, Any] | None = None,
+        rules: dict[str, str] | None = None,
     ) -> None:
         """What a late joiner must know."""
         x, y, r = ZONE
+        rules = rules or {"corner-light": "inside(nose, corner)", "dart-tone": "speed(nose) > 500"}
         size = {"width": WIDTH, "height": HEIGHT, "channels": 1, "rate_hz": float(RATE_HZ)}
         self.publisher.send(
             "meta",
@@ -88,10 +90,13 @@ class FakePublisher:
                 "package": "0" * 64,
                 "cameras": {camera: size for camera in self.cameras},
                 "zones": zones or {"corner": {"circle": [x, y, r]}},
-                "rules": ["corner-light", "dart-tone"],
+                "rules": list(rules),
                 "outputs": ["light"],
                 "budget_ms": 50.0,
-                "config": {"geometry": geometry or {}},
+                "config": {
+                    "geometry": geometry or {},
+                    "rules": [{"name": name, "when": when} for name, when in rules.items()],
+                },
                 "control": control,
             },
         )
@@ -104,15 +109,17 @@ class FakePublisher:
         decision_ms: float = 6.0,
         lost: int | None = None,
         exposed_ms_ago: float = 8.0,
+        individuals: int = 1,
     ) -> None:
         """Pose and prediction of the animal at `t_s`."""
         t_ns = self._clock.now_ns() - round(exposed_ms_ago * NS_PER_MS)
         stamps = FrameStamps(index, t_ns, t_ns, t_ns)
-        here = self._track(index, t_s, camera, t_ns, 4.0)
-        ahead = self._track(index, t_s + EFFECT_S, camera, t_ns + round(EFFECT_S * NS_PER_S), 14.0)
+        here = self._track(index, t_s, camera, t_ns, 4.0, individuals)
+        ahead_ns = t_ns + round(EFFECT_S * NS_PER_S)
+        ahead = self._track(index, t_s + EFFECT_S, camera, ahead_ns, 14.0, individuals)
         if lost is not None:
             here.lost[0, lost] = True
-        pose = Pose(camera, stamps, here.xy, here.cov[..., :2, :2], np.full((1, len(KEYPOINTS)), 0.9))
+        pose = Pose(camera, stamps, here.xy, here.cov[..., :2, :2], np.full(here.lost.shape, 0.9))
         latency = FrameLatency(
             image_to_pose=decision_ms - 1,
             image_to_decision=decision_ms,
@@ -138,14 +145,19 @@ class FakePublisher:
         }
         self.publisher.send(f"frame/{camera}/", header, data)
 
-    def event(self, rule: str, outcome: Outcome, reason: str = "", camera: str = "top") -> None:
+    def event(
+        self, rule: str, outcome: Outcome, reason: str = "", camera: str = "top", blind: bool = False
+    ) -> None:
         """An event, judged now; one that fired is acknowledged too."""
         now = self._clock.now_ns()
-        self.publisher.event(Event(1, rule, 0, outcome, reason, None, 1.0, camera, 0, now, now, now, True))
+        event = Event(1, rule, 0, outcome, reason, None, 1.0, camera, 0, now, now, now, True)
+        self.publisher.event(event, blind)
         if outcome == "fired":
             self.publisher.ack(Ack(1, "light", now, now, None, True))
 
-    def stats(self, dropped: int = 0, missed: int = 0, n: int = 1000, armed: bool = True) -> None:
+    def stats(
+        self, dropped: int = 0, missed: int = 0, n: int = 1000, armed: bool = True, **more: Any
+    ) -> None:
         """What the loop says of itself."""
         latency = {"n": n, "p50": 6.0, "p90": 7.4, "p99": 9.1, "p99_9": None, "max": 14.0}
         stats = {
@@ -157,6 +169,7 @@ class FakePublisher:
             "armed": armed,
             "lost_tracks": 0,
             "records_refused": 0,
+            **more,
         }
         self.publisher.send("stats", {"stats": stats})
 
@@ -171,9 +184,12 @@ class FakePublisher:
         self.close()
 
     @staticmethod
-    def _track(index: int, t_s: float, camera: str, t_ns: int, variance: float) -> Track:
-        xy = body(t_s)[np.newaxis]
-        velocity = (body(t_s + 1e-3) - body(t_s - 1e-3))[np.newaxis] / 2e-3
+    def _track(
+        index: int, t_s: float, camera: str, t_ns: int, variance: float, individuals: int = 1
+    ) -> Track:
+        times = [t_s + 1.3 * who for who in range(individuals)]
+        xy = np.array([body(t) for t in times])
+        velocity = np.array([body(t + 1e-3) - body(t - 1e-3) for t in times]) / 2e-3
         cov = np.zeros((*xy.shape[:2], 4, 4))
         spread = variance * np.linspace(0.6, 3.0, len(KEYPOINTS))
         cov[..., 0, 0], cov[..., 1, 1], cov[..., 0, 1] = spread, 0.6 * spread, 0.3 * spread

@@ -10,7 +10,7 @@ import pytest
 import support.qt  # noqa: F401 - skips where Qt cannot be loaded
 
 from rt_pose.errors import UserError
-from rt_pose.viewer import main, screen_problem
+from rt_pose.viewer import ViewRequest, main, screen_problem
 
 SHOW = """
 import os, signal, sys
@@ -20,7 +20,7 @@ class Eager(window.ViewerWindow):
         super().showEvent(event)
         os.kill(os.getpid(), signal.SIGINT)
 window.ViewerWindow = Eager
-sys.exit(app.main(sys.argv[1]))
+sys.exit(app.main(app.ViewRequest(sys.argv[1])))
 """
 
 
@@ -28,7 +28,21 @@ def test_without_a_screen_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) ->
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UserError, match="no screen: neither DISPLAY"):
-        main("tcp://127.0.0.1:5790")
+        main(ViewRequest("tcp://127.0.0.1:5790"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        (ViewRequest("", theme="pink"), "--theme: expected dark or light, got 'pink'"),
+        (ViewRequest("", camera="top"), "--camera is of editing zones"),
+        (ViewRequest("", video="a.mp4"), "--video is of editing zones"),
+        (ViewRequest("", zones="rig.yaml", video="a.mp4", image="a.png"), "give one picture"),
+    ],
+)
+def test_what_does_not_go_together_is_said(request_: ViewRequest, why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        main(request_)
 
 
 def test_a_screen_that_does_not_answer_is_told_with_what_to_install() -> None:

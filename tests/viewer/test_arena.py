@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from support.qt import QtCore
 
-from rt_pose.viewer.arena import CHI2_95, decode_image, ellipses, frame_transform
+from rt_pose.viewer.arena import decode_image, frame_transform
 from rt_pose.viewer.messages import FrameHeader, FrameMessage
+from rt_pose.viewer.pose_items import CHI2_95, ellipses
 
 
 def frame(pixels: bytes, **more: Any) -> FrameMessage:

@@ -59,6 +59,18 @@ def test_of_a_rule_that_withholds_a_failure_is_shown_without_its_event() -> None
     assert cell.hint == f"{quiet.hint}\nan output failed; which one is told after the run"
 
 
+def test_an_emergency_stop_is_not_only_grey() -> None:
+    cell = status_lines(with_stats(StatsBody(emergency=True)))["outputs"]
+    assert (cell.text, cell.severity) == ("EMERGENCY", "bad")
+
+
+def test_block_trial_and_notes() -> None:
+    cells = status_lines(with_stats(StatsBody(block="day", trial=3, marks=2, last_mark="water <given>")))
+    assert (cells["block, trial"].text, cells["marks"].text) == ("day, 3", "2")
+    assert cells["marks"].hint == "last note: water <given>"
+    assert status_lines(with_stats(StatsBody()))["block, trial"].text == "–"
+
+
 def test_latency_is_percentiles() -> None:
     summary = LatencySummary(n=9, p50=3.14, p99=8.88)
     cell = status_lines(

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.config.rules import ZoneConfig
+from rt_pose.errors import UserError
 from rt_pose.viewer.messages import (
     Body,
     EventBody,
@@ -21,7 +23,7 @@ from rt_pose.viewer.messages import (
     PoseMessage,
     WireMessage,
 )
-from rt_pose.viewer.view_state import POSES_KEPT, Trace, ViewState
+from rt_pose.viewer.view_state import LIT_NS, POSES_KEPT, Trace, ViewState
 
 FIELDS = ["x", "y", "p", "sxx", "sxy", "syy", "vx", "vy"]
 
@@ -85,7 +87,7 @@ def test_a_new_session_starts_afresh() -> None:
     state.apply(pose(9, session="t"), 0)
     assert (state.session, state.gaps, state.meta) == ("t", 0, None)
     assert list(state.cameras["top"].poses) == [9]
-    assert state.keypoint_names() == ["0", "1"]
+    assert state.keypoint_names() == []
 
 
 def test_controls_stay_hidden_from_whoever_watches() -> None:
@@ -145,19 +147,68 @@ def test_silence_is_stale_and_then_gone() -> None:
     assert not state.connected(2 * NS_PER_S + 1)
 
 
-def test_traces_hold_speed_and_latency() -> None:
+def test_traces_hold_what_was_chosen_and_latency() -> None:
     state = ViewState()
+    state.apply(message("meta", Meta(**head(0), keypoints=["nose", "tail"])), 0)
     for index in range(5):
         state.apply(pose(index, t_ns=index * NS_PER_S), 0)
-    speed = state.cameras["top"].speed
-    assert speed is not None
-    t_ns, values = speed.since(2 * NS_PER_S, 0)
+    camera = state.cameras["top"]
+    t_ns, values = camera.traces[0].between(2 * NS_PER_S, 4 * NS_PER_S)
     np.testing.assert_array_equal(t_ns, np.array([2, 3, 4]) * NS_PER_S)
-    np.testing.assert_array_equal(values, [5, 5, 5])
-    np.testing.assert_array_equal(speed.since(0, 1)[1], [0, 1, 2, 3, 4])
-    latency = state.cameras["top"].latency
+    np.testing.assert_array_equal(values, [[5, 5, 5]], "the first keypoint's speed, where nothing is chosen")
+    state.choose_expressions(["speed(tail)", "speed(tail) > 2"])
+    assert [trace.since(0, 0)[1].tolist() for trace in camera.traces] == [[0, 1, 2, 3, 4], [0, 0, 0, 1, 1]]
+    with pytest.raises(UserError, match="unknown quantity"):
+        state.choose_expressions(["sped(tail)"])
+    assert len(camera.traces) == 2, "what was traced goes on"
+    latency = camera.latency
     np.testing.assert_array_equal(latency.since(0, 0)[1], [0, 1, 2, 3, 4])
     assert np.isnan(latency.since(0, 1)[1]).all()
+
+
+def test_what_was_chosen_is_kept_for_the_next_session_where_it_can_be() -> None:
+    state = ViewState(["speed(paw)"])
+    state.apply(message("meta", Meta(**head(0), keypoints=["nose"])), 0)
+    assert "paw" in state.expression_problem
+    assert state.expressions is not None
+    assert [member.text for member in state.expressions.members] == ["speed(nose)"]
+    state.apply(message("meta", Meta(**head(0, session="t"), keypoints=["nose", "paw"])), 0)
+    assert state.expression_problem == ""
+    assert [member.text for member in state.expressions.members] == ["speed(paw)"]
+
+
+def test_a_zone_is_lit_alike_by_what_fired_and_by_what_was_decided() -> None:
+    rules = [{"name": "r", "when": "inside(nose, plate)"}, {"name": "other", "when": "speed(nose) > 1"}]
+    zones = {"plate": ZoneConfig(circle=[1.0, 2.0, 3.0]), "spout": ZoneConfig(point=[1.0, 2.0])}
+    for outcome, lit in (
+        ("fired", {"plate"}),
+        ("decided", {"plate"}),
+        ("withheld", set()),
+        ("suppressed", set()),
+    ):
+        state = ViewState()
+        meta = Meta(**head(0), keypoints=["nose"], zones=zones, config={"rules": rules})
+        state.apply(message("meta", meta), 0)
+        body = EventBody(rule="r", outcome=outcome)
+        state.apply(message("event/r/", EventHeader(**head(0), event=body)), NS_PER_S)
+        assert state.lit_zones(NS_PER_S) == lit
+        assert state.lit_zones(NS_PER_S + LIT_NS + 1) == set()
+
+
+def test_two_animals_have_a_line_each() -> None:
+    state = ViewState(["x(nose)"])
+    state.apply(message("meta", Meta(**head(0), keypoints=["nose", "tail"])), 0)
+    first = pose(0)
+    state.apply(first, 0)
+    second = pose(1)
+    body = second.body
+    assert isinstance(body, PoseMessage)
+    for name in ("xy", "cov", "velocity", "lost"):
+        setattr(body, name, np.concatenate([getattr(body, name)] * 2))
+    body.xy[1] += 7
+    state.apply(second, 0)
+    values = state.cameras["top"].traces[0].between(0, 0)[1]
+    np.testing.assert_array_equal(values, [[0, 0], [np.nan, 7]])
 
 
 @pytest.mark.parametrize("count", [0, 3, 4, 11])

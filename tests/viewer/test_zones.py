@@ -14,9 +14,10 @@ from rt_pose.clock import FakeClock
 from rt_pose.config.rules import ZoneConfig
 from rt_pose.rules.zones import Area, Line, make_zones
 from rt_pose.viewer.messages import Meta
+from rt_pose.viewer.placement import place_zones
 from rt_pose.viewer.subscribe import Subscription
 from rt_pose.viewer.window import ViewerWindow
-from rt_pose.viewer.zones import place_zones, zone_items
+from rt_pose.viewer.zones import zone_items
 
 ZONES = {
     "round": ZoneConfig(circle=[50.0, 60.0, 20.0]),
@@ -66,7 +67,7 @@ def test_a_line_shows_its_way_and_its_sides(qt_app: Any) -> None:
     where = texts(items)
     assert set(where) == {"gate", "left", "right"}
     sides = {name: float(zone.side(*np.array(where[name])[:, None])[0]) for name in ("left", "right")}
-    assert sides == {"left": -14.0, "right": 14.0}
+    assert sides == {"left": -6.0, "right": 6.0}
 
 
 def test_a_point_is_a_cross(qt_app: Any) -> None:
@@ -99,7 +100,7 @@ def test_they_come_and_go_with_the_run(
     window: ViewerWindow, fake: FakePublisher, until: Callable[..., None]
 ) -> None:
     def shown(name: str) -> bool:
-        items = window.arena.view.allChildren()
+        items = window.grid.shown()[0].view.allChildren()
         return any(getattr(item, "toPlainText", str)() == name for item in items)
 
     until(

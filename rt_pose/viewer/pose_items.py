@@ -1,0 +1,199 @@
+"""What is drawn of a pose: keypoints, bones, covariance, prediction, names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyqtgraph as pg
+from numpy.typing import NDArray
+from PySide6.QtGui import QColor
+
+from rt_pose.viewer import style
+from rt_pose.viewer.messages import PoseMessage
+
+CHI2_95 = 5.991
+"""95 % of chi-square with 2 degrees of freedom."""
+_ANGLES = np.linspace(0.0, 2.0 * np.pi, 33)
+UNIT_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=-1)
+
+
+def ellipses(xy: NDArray[np.float32], cov: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Compute outlines that hold 95 % of normal distributions, by their Cholesky factors.
+
+    Parameters
+    ----------
+    xy
+        Means, (P, 2) px.
+    cov
+        Covariances, (P, 3) sxx, sxy, syy, px^2.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        (P, 34, 2), the last point NaN so that one curve draws them all; a distribution that is not one (NaN,
+        not positive definite) is all NaN.
+    """
+    sxx, sxy, syy = np.moveaxis(cov.astype(np.float64), -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        l11 = np.sqrt(sxx)
+        l21 = sxy / l11
+        l22 = np.sqrt(syy - l21**2)
+    out = np.full((len(xy), len(UNIT_CIRCLE) + 1, 2), np.nan)
+    radius = np.sqrt(CHI2_95)
+    out[:, :-1, 0] = xy[:, :1] + radius * l11[:, None] * UNIT_CIRCLE[:, 0]
+    out[:, :-1, 1] = xy[:, 1:] + radius * (
+        l21[:, None] * UNIT_CIRCLE[:, 0] + l22[:, None] * UNIT_CIRCLE[:, 1]
+    )
+    out[np.isnan(out[:, :-1]).any(axis=(1, 2))] = np.nan
+    return out
+
+
+class PoseItems:
+    """The graphics of a pose in a view, made once and moved."""
+
+    def __init__(self, view: pg.ViewBox) -> None:
+        """Add the graphics to a view, with nothing to show.
+
+        Parameters
+        ----------
+        view
+            The view, in px of the sensor.
+        """
+        self._view = view
+        self.lead = self._curve(pg.mkPen("#ffffff90", width=1))
+        self.cov = self._curve(pg.mkPen("#ffffff90", width=1))
+        self.bones: list[pg.PlotCurveItem] = []
+        """One curve an individual."""
+        self.ghost = scatter(view, size=15)
+        self.points = scatter(view, size=9)
+        self._names: list[pg.TextItem] = []
+        self.show_cov = self.show_prediction = True
+        self.show_names = False
+
+    def set_names(self, names: Sequence[str]) -> None:
+        """Take the names of the keypoints.
+
+        Parameters
+        ----------
+        names
+            The names.
+        """
+        for item in self._names:
+            self._view.removeItem(item)
+        self._names = []
+        for i, text in enumerate(names):
+            color = style.keypoint_color(i, len(names))
+            item = pg.TextItem(text, color=color, anchor=(-0.15, 0.5), fill=style.SHADE)
+            item.setVisible(False)
+            self._view.addItem(item, ignoreBounds=True)
+            self._names.append(item)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        for item in (self.points, self.ghost, *self.bones, self.lead, self.cov):
+            item.clear()
+        for name in self._names:
+            name.setVisible(False)
+
+    def draw(
+        self, pose: PoseMessage, prediction: PoseMessage | None, skeleton: Sequence[tuple[int, int]]
+    ) -> None:
+        """Show a pose.
+
+        Parameters
+        ----------
+        pose
+            The pose.
+        prediction
+            That of the same frame at the time of effect; None for none.
+        skeleton
+            Bones, by the numbers of their keypoints.
+        """
+        n, k = pose.lost.shape
+        xy = pose.xy.reshape(n * k, 2)
+        lost = pose.lost.reshape(n * k)
+        seen = np.isfinite(xy[:, 0] + xy[:, 1])
+        colors = [style.keypoint_color(i % k, k) for i in range(n * k)]
+        self.points.setData(
+            pos=xy[seen],
+            brush=[pg.mkBrush(None) if lost[i] else pg.mkBrush(colors[i]) for i in np.flatnonzero(seen)],
+            pen=[pg.mkPen(colors[i] if lost[i] else "#101318", width=1) for i in np.flatnonzero(seen)],
+        )
+        alive = seen & ~lost
+        self._draw_bones(pose, alive.reshape(n, k), skeleton)
+        if self.show_cov:
+            outline = ellipses(xy[alive], pose.cov.reshape(n * k, 3)[alive]).reshape(-1, 2)
+            self.cov.setData(outline[:, 0], outline[:, 1], connect="finite")
+        else:
+            self.cov.clear()
+        self._draw_prediction(xy, alive, prediction if self.show_prediction else None, colors)
+        self._place_names(xy, seen)
+
+    def _draw_bones(
+        self, pose: PoseMessage, alive: NDArray[np.bool_], skeleton: Sequence[tuple[int, int]]
+    ) -> None:
+        n, k = alive.shape
+        while len(self.bones) < n:
+            color = style.individual_color(len(self.bones))
+            color.setAlpha(0xC0)
+            self.bones.append(self._curve(pg.mkPen(color, width=1.5)))
+        ends = np.array([bone for bone in skeleton if max(bone) < k], dtype=int).reshape(-1, 2)
+        for who, curve in enumerate(self.bones):
+            if who >= n:
+                curve.clear()
+                continue
+            whole = alive[who, ends].all(axis=-1)  # (B,)
+            points = pose.xy[who, ends][whole].reshape(-1, 2)
+            curve.setData(points[:, 0], points[:, 1], connect="pairs")
+
+    def _draw_prediction(
+        self,
+        xy: NDArray[np.float32],
+        alive: NDArray[np.bool_],
+        prediction: PoseMessage | None,
+        colors: Sequence[QColor],
+    ) -> None:
+        if prediction is None or prediction.lost.size != len(alive):
+            self.ghost.clear()
+            self.lead.clear()
+            return
+        ahead = prediction.xy.reshape(-1, 2)
+        drawn = alive & np.isfinite(ahead).all(axis=-1)
+        pens = [pg.mkPen(color, width=2) for color, shown in zip(colors, drawn, strict=True) if shown]
+        self.ghost.setData(pos=ahead[drawn], pen=pens, brush=pg.mkBrush(None))
+        lead = np.stack([xy[drawn], ahead[drawn]], axis=1).reshape(-1, 2)
+        self.lead.setData(lead[:, 0], lead[:, 1], connect="pairs")
+
+    def _place_names(self, xy: NDArray[np.float32], seen: NDArray[np.bool_]) -> None:
+        """Beside the keypoints of the first individual."""
+        for i, name in enumerate(self._names):
+            visible = self.show_names and i < len(xy) and bool(seen[i])
+            name.setVisible(visible)
+            if visible:
+                name.setPos(float(xy[i, 0]), float(xy[i, 1]))
+
+    def _curve(self, pen: object) -> pg.PlotCurveItem:
+        curve = pg.PlotCurveItem(pen=pen, antialias=True)
+        self._view.addItem(curve, ignoreBounds=True)
+        return curve
+
+
+def scatter(view: pg.ViewBox, size: int) -> pg.ScatterPlotItem:
+    """Add points to a view.
+
+    Parameters
+    ----------
+    view
+        The view.
+    size
+        Of each point, px of the screen.
+
+    Returns
+    -------
+    pg.ScatterPlotItem
+        The points; there are none yet.
+    """
+    made = pg.ScatterPlotItem(size=size, pxMode=True, antialias=True)
+    view.addItem(made, ignoreBounds=True)
+    return made
