@@ -267,6 +267,7 @@ def edges_of(box: SimulatedBox, line: int) -> list[Edge]:
     return [edge for edge in box.edges if edge.line == line and edge.level > 0]
 
 
+@pytest.mark.alone
 def test_a_real_run_beside_a_recorder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The run's pulses come out of the box's own firmware, disarmed, and its lines are what is recorded."""
     package = tmp_path / "package"

@@ -165,6 +165,7 @@ def test_a_pulse_that_is_never_answered_is_recorded_at_the_end(frames: Bench) ->
     assert [record.detail for record in frames.sink.records] == [NO_ANSWER]
 
 
+@pytest.mark.alone
 def test_a_code_says_the_present_second() -> None:
     bench = Bench(SyncConfig(code=SyncCodeConfig("box", "code", every="4 s")))
     begin_s = CLOCK.utc_ns() // NS_PER_S
