@@ -26,10 +26,9 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "sound": ("sounddevice",),
     "sign": ("cryptography",),
     "sleap": ("h5py", "sleap_io"),
-    "export": (
-        *("pandas", "tables", "h5py", "sleap_io", "xarray", "h5netcdf"),
-        *("pyarrow", "pynwb", "ndx_pose", "rerun"),
-    ),
+    "export": ("pandas", "tables", "h5py", "sleap_io", "xarray", "h5netcdf", "pynwb", "ndx_pose"),
+    "parquet": ("pyarrow",),
+    "rerun": ("rerun",),
 }
 """The modules that each extra of `pyproject.toml` brings for us to import."""
 

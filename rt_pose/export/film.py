@@ -134,7 +134,8 @@ def draw(poses: Poses, row: int, image: NDArray[np.uint8]) -> None:
     seen = np.isfinite(xy).all(axis=-1)
     for a, b in poses.skeleton:
         if seen[a] and seen[b]:
-            cv2.line(image, *_points(xy[[a, b]]).tolist(), _WHITE, 1, cv2.LINE_AA, SUBPIXEL)
+            begin, end = _points(xy[[a, b]]).tolist()
+            cv2.line(image, begin, end, _WHITE, 1, cv2.LINE_AA, SUBPIXEL)
     known = np.flatnonzero(seen)
     if poses.covariance is not None and known.size:
         around = outlines(xy[known], poses.covariance[row, known])

@@ -73,7 +73,7 @@ FORMATS: dict[str, Format] = {
         Format(
             *("parquet", ".parquet", "pandas, polars, R, DuckDB", tables.write_parquet),
             _holds(POSES, SKELETON, NUMBERS, UNNUMBERED, TIMES, COVARIANCES, VELOCITIES, CAMERAS),
-            ("pyarrow",),
+            *(("pyarrow",), "parquet"),
         ),
         Format(
             *("nwb", ".nwb", "NWB with ndx-pose", nwb.write_nwb),
@@ -83,7 +83,7 @@ FORMATS: dict[str, Format] = {
         Format(
             *("rerun", ".rrd", "rerun", rerun.write_rerun),
             _holds(POSES, SKELETON, UNNUMBERED, TIMES, CAMERAS, EVENTS, PICTURES, drawn=(COVARIANCES,)),
-            ("rerun",),
+            *(("rerun",), "rerun"),
         ),
         Format(
             *("film", ".mp4", "any player", film.write_film),

@@ -215,11 +215,11 @@ def _add_camera(nwb: Any, behavior: Any, skeleton: Any, poses: Poses, own: str, 
         source_video=_add_film(nwb, poses, device, out),
     )
     behavior.add(estimation)
-    for name, values, unit, description in _beside(poses):
+    for name, values, unit, description in _further_series(poses):
         behavior.add(_series(name_for(name, own), values, unit, description, series[0]))
 
 
-def _beside(poses: Poses) -> list[tuple[str, NDArray[Any] | None, str, str]]:
+def _further_series(poses: Poses) -> list[tuple[str, NDArray[Any] | None, str, str]]:
     """What ndx-pose has no place for: name, values, unit and description of each series."""
     names = ", ".join(poses.keypoints)
     found: list[tuple[str, NDArray[Any] | None, str, str]] = [

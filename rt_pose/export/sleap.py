@@ -50,7 +50,7 @@ def _labels(recording: Recording) -> Any:
     skeleton = sio.Skeleton(nodes=list(names), edges=edges, name=SKELETON)
     video = sio.Video(filename=str(poses.video or recording.source), open_backend=False)
     track, frames = sio.Track(TRACK), []
-    seen = np.isfinite(poses.xy).all(axis=-1)
+    seen = np.asarray(np.isfinite(poses.xy).all(axis=-1))
     for row in held_rows(poses).tolist():
         if not seen[row].any():
             continue

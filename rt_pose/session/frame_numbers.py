@@ -94,9 +94,10 @@ def camera_stamps(session: Session, camera: str) -> list[FrameStamps]:
     list[FrameStamps]
         In order of arrival.
     """
-    records = (*session.frames, *session.observations)
-    found = {_key(record.stamps): record.stamps for record in records if record.camera == camera}
-    return sorted(found.values(), key=lambda stamps: stamps.t_arrival_ns)
+    stamps = [record.stamps for record in session.frames if record.camera == camera]
+    stamps += [record.stamps for record in session.observations if record.camera == camera]
+    found = {_key(one): one for one in stamps}
+    return sorted(found.values(), key=lambda one: one.t_arrival_ns)
 
 
 def _key(stamps: FrameStamps) -> tuple[int, int]:
