@@ -35,6 +35,8 @@ WRITES = {
 CAREFUL = {
     "run",
     "demo",
+    "label",
+    "improve",
     "configs",
     "rig check",
     "rig loopback",
