@@ -49,10 +49,11 @@ class KeypointList(QListWidget):
         cursor
             The current keypoint.
         """
+        colors = style.palette()
         for k, name in enumerate(self._keypoints):
             mark = Mark(int(labels.marks[k]))
             item = self.item(k)
             item.setText(f"{name}   {WORDS[mark]}".rstrip())
             open_ = mark in (Mark.OPEN, Mark.PROPOSED)
-            item.setForeground(QColor(style.TEXT if open_ else style.MUTED))
+            item.setForeground(QColor(colors.text if open_ else colors.muted))
         self.setCurrentRow(cursor)

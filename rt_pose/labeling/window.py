@@ -214,9 +214,10 @@ class LabelWindow(QMainWindow):
     # ---- the parts ----
 
     def _build(self) -> None:
-        pg.setConfigOptions(background=style.BACKGROUND, foreground=style.MUTED)
+        colors = style.palette()
+        pg.setConfigOptions(background=colors.background, foreground=colors.muted)
         self.setWindowTitle(f"rt-pose label: {self.labeling.opened.folder}")
-        self.setStyleSheet(style.STYLE)
+        self.setStyleSheet(style.style_sheet())
         self.resize(1280, 800)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.canvas = LabelCanvas(self.editor.keypoints, self.labeling.opened.skeleton)
