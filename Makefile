@@ -28,7 +28,7 @@ test: install check
 	@# Both parts, also where the first fails. Compiled modules are kept: each of the many programs that are
 	@# started would compile them anew.
 	export PYTHONDONTWRITEBYTECODE=; \
-	    $(BIN)/python -m pytest -n 3 --dist loadfile --max-worker-restart 0 -m "not alone"; first=$$?; \
+	    $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m "not alone"; first=$$?; \
 	    $(BIN)/python -m pytest -m alone && exit $$first
 
 check: install

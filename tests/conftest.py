@@ -22,7 +22,22 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 from support.synthetic_session import write_session  # what it imports reads the environment
 
 ROOT = Path(__file__).resolve().parent.parent
+LONG = (
+    *("train/support", "session/test_run.py", "train/fitting", "train/distillation", "bench/torture"),
+    *("bench/test_safety.py", "cli/test_main.py", "train", "bench", "audit", "session", "rigs", "contracts"),
+)
+"""Folders and files of the tests that take longest, these first."""
 os.environ.setdefault("LSLAPICFG", str(ROOT / "tests" / "support" / "lsl_api.cfg"))  # read once, by liblsl
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that at the end no process waits for another."""
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(ROOT / "tests").as_posix()
+        return next((i for i, start in enumerate(LONG) if path.startswith(start)), len(LONG))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

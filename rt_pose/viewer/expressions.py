@@ -138,6 +138,7 @@ class Expression:
         values = np.full(count, np.nan, np.float32)
         if condition.camera not in ("", camera):
             return values
+        confidence = None if pose.confidence is None else pose.confidence.astype(np.float64)
         wanted = range(count) if condition.individual is None else (condition.individual,)
         for who in wanted:
             if who >= count or track.lost[who, list(condition.keypoints)].any():
@@ -147,8 +148,8 @@ class Expression:
                 evaluator = condition.evaluator(who, self._scope.geometries.get(camera))
                 self._evaluators[camera, who] = evaluator
             if evaluator.has_memory:
-                evaluator.observe(track, pose.confidence)
-            evaluator.set_track(track, pose.confidence)
+                evaluator.observe(track, confidence)
+            evaluator.set_track(track, confidence)
             values[who] = evaluator.value() if self.is_number else float(evaluator.holds())
         return values
 

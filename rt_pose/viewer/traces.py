@@ -91,8 +91,8 @@ class TracePlot(QWidget):
         self.lines: list[pg.PlotDataItem] = []
         """One an individual."""
         self.budget = pg.InfiniteLine(angle=0)
-        self.cursor = pg.InfiniteLine(angle=90)
-        for line in (self.budget, self.cursor):
+        self.cursor_line = pg.InfiniteLine(angle=90)
+        for line in (self.budget, self.cursor_line):
             self.plot.addItem(line, ignoreBounds=True)
             line.setVisible(False)
         self.plot.scene().sigMouseClicked.connect(
@@ -110,7 +110,7 @@ class TracePlot(QWidget):
             self.plot.getAxis(side).setTextPen(colors.muted)
             self.plot.getAxis(side).setPen(colors.edge)
         self.budget.setPen(pg.mkPen(colors.bad, width=1, style=Qt.PenStyle.DashLine))
-        self.cursor.setPen(pg.mkPen(colors.muted, width=1))
+        self.cursor_line.setPen(pg.mkPen(colors.muted, width=1))
         for i, line in enumerate(self.lines):
             line.setPen(pg.mkPen(style.curve_color(i), width=1))
 
@@ -156,8 +156,8 @@ class TracePlot(QWidget):
         view = self.plot.getViewBox()
         view.setYRange(low, high, padding=0.04)
         view.setXRange(*span_s, padding=0)
-        self.cursor.setVisible(span_s[1] > 0.0)
-        self.cursor.setValue(0.0)
+        self.cursor_line.setVisible(span_s[1] > 0.0)
+        self.cursor_line.setValue(0.0)
         self._entitle(curve, int(np.searchsorted(curve.t_ns, now_ns, side="right")) - 1)
 
     def _entitle(self, curve: Curve, at: int) -> None:

@@ -80,7 +80,7 @@ def test_slider_list_and_curve_go_to_a_time(window: SessionWindow) -> None:
     assert right.pose.points.data["x"][0] == pytest.approx(session.keypoints(29)[0, 0, 0], abs=1e-3)
     plot = window.side.traces.plots[0]
     assert plot.title.text() == "speed(nose)   25 mm/s, 12.5 mm/s"
-    assert plot.cursor.isVisible()
+    assert plot.cursor_line.isVisible()
     (row,) = window.side.rules.rows
     assert [outcome for _, outcome in row.ticks] == ["fired", "withheld", "suppressed", "fired"]
     item = next(
