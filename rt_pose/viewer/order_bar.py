@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QHBoxLayout, QInputDialog, QPushButton, QWidget
-
-from rt_pose.viewer import style
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QWidget
 
 HINTS = {
     "start": "take frames, in a run that waits for it (`start_on: control`)",
     "stop": "end the run; click twice",
     "arm": "let commands out",
     "disarm": "lines low, commands held back",
-    "mark": "write a note into the session's log",
+    "mark": "write the note beside it into the session's log (Enter)",
 }
+NOTE_WIDTH_PX = 110
 CONFIRM_MS = 3000
 """Within this the second click ends the run."""
 
 
 class OrderBar(QWidget):
-    """start, stop, arm, disarm, mark, and the emergency stop; each order is a signal."""
+    """start, stop, arm, disarm, mark, and the emergency stop; each order is a signal.
+
+    Nothing here opens a dialogue: Esc must stay the emergency stop.
+    """
 
     ordered = Signal(str, dict)
     """(order, arguments)."""
@@ -37,12 +39,18 @@ class OrderBar(QWidget):
             self.buttons[do].clicked.connect(lambda _=False, do=do: self.ordered.emit(do, {}))
         self.buttons["stop"].clicked.connect(self._stop)
         self.buttons["mark"].clicked.connect(self._mark)
+        self.note = QLineEdit()
+        self.note.setPlaceholderText("note")
+        self.note.setToolTip(HINTS["mark"])
+        self.note.setFixedWidth(NOTE_WIDTH_PX)
+        self.note.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.note.returnPressed.connect(self._mark)
+        row.addWidget(self.note)
         self.emergency = QPushButton("STOP (Esc)")
         self.emergency.setObjectName("stop")
         self.emergency.setToolTip("emergency stop: all outputs low at once, and disarmed")
-        self.emergency.clicked.connect(lambda: self.ordered.emit("emergency", {}))
+        self.emergency.clicked.connect(lambda _=False: self.ordered.emit("emergency", {}))
         row.addWidget(self.emergency)
-        self.answer = style.label("", "muted")
         self._confirming = QTimer(self)
         self._confirming.setSingleShot(True)
         self._confirming.timeout.connect(self._calm)
@@ -55,25 +63,17 @@ class OrderBar(QWidget):
         reachable
             Whether the run has a control socket, and is there.
         """
+        self.note.setEnabled(reachable)
         for do, button in self.buttons.items():
             button.setEnabled(reachable)
             button.setToolTip(HINTS[do] if reachable else "no run is connected that takes orders")
 
-    def mark(self, text: str) -> None:
-        """Order a note.
-
-        Parameters
-        ----------
-        text
-            The note; nothing is ordered where it is empty.
-        """
-        if text.strip():
-            self.ordered.emit("mark", {"text": text.strip()})
-
     def _mark(self) -> None:
-        text, ok = QInputDialog.getText(self, "mark", "note for the session's log:")
-        if ok:
-            self.mark(text)
+        text = self.note.text().strip()
+        if text:
+            self.ordered.emit("mark", {"text": text})
+        self.note.clear()
+        self.note.clearFocus()
 
     def _stop(self) -> None:
         if self._confirming.isActive():

@@ -15,8 +15,8 @@ from rt_pose.viewer.rule_rows import RuleRow
 ROW_PX = 18
 NAME_SHARE, COUNTS_SHARE = 0.34, 0.2
 """Of a row's width."""
-MOST_ROWS_SHOWN = 10
-"""Without scrolling."""
+FEWEST_ROWS_SHOWN, MOST_ROWS_SHOWN = 3, 10
+"""Without scrolling, in a low window and in a high one."""
 LEFT = (Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter).value
 RIGHT = (Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter).value
 
@@ -117,9 +117,22 @@ def scrolled(panel: RulePanel) -> QScrollArea:
     area.setWidgetResizable(True)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setWidget(panel)
-    area.setMinimumHeight(3 * ROW_PX)
-    area.setMaximumHeight(MOST_ROWS_SHOWN * ROW_PX + 2)
+    limit_height(area, 1)
     return area
+
+
+def limit_height(area: QScrollArea, rows: int) -> None:
+    """Give the rules as much height as they need, within bounds.
+
+    Parameters
+    ----------
+    area
+        Where they are shown.
+    rows
+        How many there are.
+    """
+    area.setMinimumHeight(max(1, min(rows, FEWEST_ROWS_SHOWN)) * ROW_PX + 2)
+    area.setMaximumHeight(max(1, min(rows, MOST_ROWS_SHOWN)) * ROW_PX + 2)
 
 
 class HistogramPanel(QWidget):

@@ -13,7 +13,13 @@ from rt_pose.viewer.curves import Curve
 from rt_pose.viewer.expressions import default_expression, quoted
 from rt_pose.viewer.histogram import count_latencies
 from rt_pose.viewer.messages import PoseMessage
-from rt_pose.viewer.panels import ConfidencePanel, HistogramPanel, RulePanel, scrolled
+from rt_pose.viewer.panels import (
+    ConfidencePanel,
+    HistogramPanel,
+    RulePanel,
+    limit_height,
+    scrolled,
+)
 from rt_pose.viewer.rule_rows import RuleRow
 from rt_pose.viewer.traces import LIVE_SPAN_S, Traces
 
@@ -107,7 +113,8 @@ class SidePanel(QWidget):
         row.addWidget(self.histogram, stretch=3)
         row.addWidget(self.confidence, stretch=2)
         column.addLayout(row, stretch=2)
-        column.addWidget(scrolled(self.rules), stretch=2)
+        self._rule_area = scrolled(self.rules)
+        column.addWidget(self._rule_area, stretch=2)
 
     def refuse(self, problem: str) -> None:
         """Say why what was written is not traced.
@@ -154,6 +161,8 @@ class SidePanel(QWidget):
         counted = exposure if np.isfinite(exposure).any() else image
         self.histogram.show_histogram(count_latencies(counted, latency.budget), latency.budget)
         self.confidence.show_confidence(names, None if pose is None else pose.confidence)
+        if len(rows) != len(self.rules.rows):
+            limit_height(self._rule_area, len(rows))
         self.rules.show_rows(rows, span_s)
 
     def clear_session(self) -> None:

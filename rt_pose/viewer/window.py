@@ -27,7 +27,7 @@ from rt_pose.viewer.traces import LIVE_SPAN_S
 from rt_pose.viewer.view_state import ViewState, time_of
 
 REPAINT_MS = 33
-PANELS_NS = 100 * NS_PER_MS
+PANELS_NS = 125 * NS_PER_MS
 """The curves cost most of the painting, and the loop needs the processor more."""
 STATUS_NS = 200 * NS_PER_MS
 """Figures that change faster cannot be read."""

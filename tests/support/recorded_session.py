@@ -82,7 +82,8 @@ def write_recorded_session(folder: Path, status: str = "complete") -> Path:
     for name in CAMERAS:
         film = VideoWriter(folder, name, HEIGHT, WIDTH, CHANNELS, 50.0)
         for frame in range(FRAMES):
-            film.write(np.full((HEIGHT, WIDTH, CHANNELS), 40 + 3 * frame, np.uint8), _stamps(frame, name))
+            level = 40 + 3 * frame % 200
+            film.write(np.full((HEIGHT, WIDTH, CHANNELS), level, np.uint8), _stamps(frame, name))
         film.close()
     return folder
 

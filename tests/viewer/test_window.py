@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from support.fake_publisher import HEIGHT, KEYPOINTS, WIDTH, FakePublisher, body
+from support.fake_publisher import HEIGHT, KEYPOINTS, WIDTH, ZONE, FakePublisher, body
 from support.qt import QtCore, QtGui, QtTest, QtWidgets
 
 from rt_pose.clock import FakeClock
@@ -79,6 +79,10 @@ def test_frame_pose_and_prediction_are_drawn_where_they_are(
     assert len(bones) == 2 * 6  # one of seven bones ends in the lost tail
     picture = arena.picture
     assert picture.mapRectToParent(picture.boundingRect()).getRect() == (-0.5, -0.5, WIDTH, HEIGHT)
+    nose = body(1.5)[0]
+    assert arena.describe(*nose).startswith("nose\n")
+    assert arena.describe(*ZONE[:2]) == "corner: circle at 470, 150, radius 70 px"
+    assert arena.describe(5.0, 5.0) == ""
     grabbed = arena.grab().toImage()
     for x, expected in ((40, 255), (WIDTH - 40, 0)):
         at = arena.view.mapViewToDevice(picture.mapToParent(x / 2, 20)).toPoint()
@@ -259,7 +263,8 @@ def test_orders_are_given_and_their_answers_shown(
             status(window, clock, 250)
 
         until(lambda: window.answer.text() == "arm: done", repaint)
-        window.orders.mark("water given")
+        window.orders.note.setText(" water given ")
+        buttons["mark"].click()
         until(lambda: len(inbox) == 2, repaint)
         assert (inbox[1].do, inbox[1].args) == ("mark", {"text": "water given"})
         inbox[1].done.set()
@@ -292,7 +297,9 @@ def test_escape_is_the_emergency_stop_of_the_run_that_is_shown(
         )
         window.activateWindow()  # a key goes to the window in front
         assert QtTest.QTest.qWaitForWindowActive(window)
-        QtTest.QTest.keyClick(window, QtCore.Qt.Key.Key_Escape)
+        window.orders.enable(reachable=True)
+        window.orders.note.setFocus()
+        QtTest.QTest.keyClick(window.orders.note, QtCore.Qt.Key.Key_Escape)  # also while a note is written
         assert window.notice.startswith("EMERGENCY STOP")  # sent, or answered already
 
         def shown(text: str) -> bool:
