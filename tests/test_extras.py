@@ -84,7 +84,7 @@ def test_the_block_blocks(tmp_path: Path) -> None:
 
 
 def test_every_module_of_the_live_half_is_imported_without_extras(tmp_path: Path) -> None:
-    """But the GPU's rooms, the viewer's windows, and the one that filterpy serves."""
+    """But the GPU's rooms, the windows of viewer and labeler, and the one that filterpy serves."""
     program = """
 import importlib, pkgutil
 import rigs, rt_pose
@@ -100,7 +100,8 @@ for package in (rt_pose, rigs):
     done = blocked(program, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     with_extras = ("rt_pose.inference.decode_torch", "rt_pose.inference.gpu.", "rt_pose.viewer.")
-    with_extras += ("rt_pose.audit.reference",)
+    with_extras += ("rt_pose.audit.reference", "rt_pose.labeling.canvas", "rt_pose.labeling.keypoint_list")
+    with_extras += ("rt_pose.labeling.window",)
     wrong = [name for name in done.stdout.split() if not name.startswith(with_extras)]
     assert wrong == []
     assert len(done.stdout.split()) > 5, "the block let something through"

@@ -20,6 +20,13 @@ WORDS = {
 }
 
 
+STYLE = f"""
+QListWidget {{ background: {style.PANEL}; border: 1px solid {style.EDGE}; border-radius: 6px; }}
+QListWidget::item {{ padding: 3px; }}
+QListWidget::item:selected {{ background: {style.EDGE}; border-left: 2px solid {style.ACCENT}; }}
+"""
+
+
 class KeypointList(QListWidget):
     """A line for each keypoint; a click makes it the current one (`itemClicked`)."""
 
@@ -33,6 +40,7 @@ class KeypointList(QListWidget):
         """
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setStyleSheet(STYLE)
         self._keypoints = list(keypoints)
         for k, name in enumerate(keypoints):
             swatch = QPixmap(12, 12)

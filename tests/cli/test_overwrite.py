@@ -42,6 +42,8 @@ CAREFUL = {
     "train distill",
     "train calibrate",
     "train quantise",
+    "label",
+    "improve",
 }
 """Verbs with an `--out` that never replace a file of others: they refuse it, or go on from it."""
 
