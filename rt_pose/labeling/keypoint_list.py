@@ -20,6 +20,13 @@ WORDS = {
 }
 
 
+STYLE = """
+QListWidget {{ background: {0.panel}; border: 1px solid {0.edge}; border-radius: 6px; }}
+QListWidget::item {{ padding: 3px; }}
+QListWidget::item:selected {{ background: {0.edge}; border-left: 2px solid {0.accent}; }}
+"""
+
+
 class KeypointList(QListWidget):
     """A line for each keypoint; a click makes it the current one (`itemClicked`)."""
 
@@ -33,6 +40,7 @@ class KeypointList(QListWidget):
         """
         super().__init__()
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setStyleSheet(STYLE.format(style.palette()))
         self._keypoints = list(keypoints)
         for k, name in enumerate(keypoints):
             swatch = QPixmap(12, 12)

@@ -44,6 +44,17 @@ def hashes(folder: Path) -> dict[str, str]:
     }
 
 
+def check_sleap_reads(project: Path) -> None:
+    import sleap_io
+
+    labels = sleap_io.load_file(str(project / "config.yaml"))
+    places = labels[1].instances[0].numpy()
+    nodes = labels.skeletons[0].node_names
+    assert [places[nodes.index(name)].tolist() for name in KEYPOINTS] == [[11, 20], [11, 25], [11, 30]]
+    assert labels[1].image.shape[:2] == (90, 120)
+    assert labels.skeletons[0].edge_names == [tuple(bone) for bone in BONES]
+
+
 @pytest.mark.parametrize("layout", ["deeplabcut", "lightning-pose"])
 def test_what_was_labeled_is_what_training_reads(layout: str, discs_video: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine"
@@ -54,6 +65,8 @@ def test_what_was_labeled_is_what_training_reads(layout: str, discs_video: Path,
     assert frames.names == labeling.editor.names
     np.testing.assert_array_equal(frames.xy[1], [[11, 20], [11, 25], [11, 30]])
     assert frames.images[0].shape[:2] == (90, 120)
+    if layout == "deeplabcut":
+        check_sleap_reads(out)
     again = prepare(options(out, discs_video, keypoints=[]), CLOCK)  # goes on without picking anew
     assert again.editor.names == labeling.editor.names
     assert again.editor.open_frames == []
