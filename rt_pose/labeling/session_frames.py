@@ -154,9 +154,9 @@ def read_filmed(session: Session, camera: str) -> FilmedObservations:
         raise UserError(
             f"session {session.path}: camera '{camera}' was not filmed; run with `record.video` on"
         )
-    row_of = {frame: row for row, frame in enumerate(times.frame.tolist())}
+    row_of = times.rows_by_arrival()
     observations = [seen for seen in session.observations if seen.camera == camera]
-    if not any(seen.stamps.index in row_of for seen in observations):
+    if not any(seen.stamps.t_arrival_ns in row_of for seen in observations):
         raise UserError(
             f"session {session.path}: no frame of camera '{camera}' was both decided on and filmed"
         )
@@ -166,7 +166,7 @@ def read_filmed(session: Session, camera: str) -> FilmedObservations:
             "film, `rt-pose label FILM`"
         )
     score = surprises(observations, ReplaySetup.of(session).tracking_of(camera))
-    kept = [i for i, seen in enumerate(observations) if seen.stamps.index in row_of]
+    kept = [i for i, seen in enumerate(observations) if seen.stamps.t_arrival_ns in row_of]
     offset = np.array(session.info.cameras[camera].offset_xy, float)
     shown = [observations[i] for i in kept]
     found = Keypoints(
@@ -175,7 +175,8 @@ def read_filmed(session: Session, camera: str) -> FilmedObservations:
         np.concatenate([seen.confidence.array() for seen in shown]),
     )
     frames = [seen.stamps.index for seen in shown]
-    return FilmedObservations(camera, frames, [row_of[frame] for frame in frames], found, score[kept])
+    rows = [row_of[seen.stamps.t_arrival_ns] for seen in shown]
+    return FilmedObservations(camera, frames, rows, found, score[kept])
 
 
 def _pick(

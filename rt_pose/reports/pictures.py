@@ -66,7 +66,7 @@ class CameraPictures:
         self._session, self._camera = session, camera
         self.problem = ""
         """Why frames of the film could not be shown; empty where all could."""
-        self._row_of_arrival = {int(t): row for row, t in enumerate(times.t_arrival_ns)}
+        self._row_of_arrival = times.rows_by_arrival()
         tracks = {t.seq: t for t in session.tracks if t.camera == camera}
         self.observations = [
             o

@@ -163,6 +163,16 @@ class VideoTimes:
     t_scene_ns: NDArray[np.int64]
     t_arrival_ns: NDArray[np.int64]
 
+    def rows_by_arrival(self) -> dict[int, int]:
+        """Map the time of arrival of each frame, which no other frame of the camera has, to its row.
+
+        Returns
+        -------
+        dict[int, int]
+            Rows by ns.
+        """
+        return {t_ns: row for row, t_ns in enumerate(self.t_arrival_ns.tolist())}
+
 
 def read_times(session_dir: Path, camera: str) -> VideoTimes | None:
     """Read the table beside a camera's film; a last row that was cut is left out.

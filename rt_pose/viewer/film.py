@@ -46,7 +46,7 @@ class Film:
         if times is None:
             self.problem = f"camera '{camera}' was not filmed (`record.video`)"
             return
-        self._row_of = {int(t_ns): row for row, t_ns in enumerate(times.t_arrival_ns)}
+        self._row_of = times.rows_by_arrival()
         self._index_of = [int(index) for index in times.frame]
 
     def frame(self, t_arrival_ns: int) -> FrameMessage | None:
