@@ -102,6 +102,24 @@ class FrameStamper:
             t_device_ticks=ticks,
         )
 
+    def index_of(self, counter: int | None) -> int | None:
+        """Compute which index a frame has that was begun and is not handed over.
+
+        Parameters
+        ----------
+        counter
+            The device's frame counter; None where it has none.
+
+        Returns
+        -------
+        int or None
+            As of `FrameStamps`; None where it cannot be known: without a counter, and before the first frame.
+        """
+        if counter is None or self._counter is None:
+            return None
+        gone = self._gone(counter)
+        return self._index + gone if gone > 0 else None
+
     def restart(self) -> None:
         """Begin anew with the device's counter and clock, after a reconnection; `index` goes on."""
         self._restarts += 1
@@ -153,13 +171,16 @@ class FrameStamper:
 
     def _count(self, counter: int | None) -> None:
         """Let the index go on by what the device's counter has gone on."""
-        gone = 1
-        if counter is not None and self._counter is not None:
-            period = self._counter_period
-            gone = counter - self._counter if period is None else advance(counter, self._counter, period)
-            if gone <= 0:  # the device has begun to count anew
-                self._counter_resets += 1
-                gone = 1
+        gone = 1 if counter is None or self._counter is None else self._gone(counter)
+        if gone <= 0:  # the device has begun to count anew
+            self._counter_resets += 1
+            gone = 1
         self._counter = counter
         self._index += gone
         self._lost += gone - 1
+
+    def _gone(self, counter: int) -> int:
+        """By how much the device's counter has gone on since the last frame."""
+        assert self._counter is not None
+        period = self._counter_period
+        return counter - self._counter if period is None else advance(counter, self._counter, period)

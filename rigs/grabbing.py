@@ -126,7 +126,7 @@ class Grabber:
             return NO_FRAME_YET
         try:
             if delivery.samples is None:
-                return FailedFrame(delivery.failure, index=delivery.counter)
+                return FailedFrame(delivery.failure, index=self._stamper.index_of(delivery.counter))
             self._format.write(delivery.samples, into)
         finally:
             self._source.give_back(delivery)

@@ -15,7 +15,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from rt_pose.clock import NS_PER_MS, Clock
 
 NO_ANSWER_NS = 500 * NS_PER_MS
-"""A board that has been silent for so long has failed."""
+"""A board that has been silent for so long, though it was asked, has failed."""
+HEARTBEATS = 4
+"""So many go out within the watchdog's time, and within the time after which a silent board has failed."""
 
 M_co = TypeVar("M_co", covariant=True)
 N = TypeVar("N")
@@ -23,6 +25,22 @@ N = TypeVar("N")
 
 class DeviceFault(Exception):
     """The device, its cable or its port has failed."""
+
+
+def heartbeat_ms(watchdog_ms: float) -> float:
+    """Compute how often a board with a watchdog is to hear from us.
+
+    Parameters
+    ----------
+    watchdog_ms
+        After which it drops its lines.
+
+    Returns
+    -------
+    float
+        Milliseconds from one heartbeat to the next.
+    """
+    return min(watchdog_ms, NO_ANSWER_NS / NS_PER_MS) / HEARTBEATS
 
 
 class Parser(Protocol[M_co]):

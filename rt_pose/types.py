@@ -203,7 +203,7 @@ class CameraInfo:
     height: int
     channels: int
     rate_hz: float | None
-    """Nominal frame rate; None where it is triggered from outside."""
+    """Nominal frame rate; None where it is triggered from outside, or the device does not say it."""
     offset_xy: tuple[int, int] = (0, 0)
     """Place of the frames' top-left pixel on the full sensor, px."""
     pixel_format: str = ""
@@ -221,6 +221,24 @@ class CameraInfo:
     """Whether frames come from a device: then its latency is known by measurement only."""
     tested: str = ""
     """How far the driver was tried, where that was not on a device: "on an emulator"."""
+
+
+def rate_in_words(rate_hz: float | None, trigger: str) -> str:
+    """Describe how often frames come.
+
+    Parameters
+    ----------
+    rate_hz, trigger
+        As in `CameraInfo`.
+
+    Returns
+    -------
+    str
+        For people.
+    """
+    if rate_hz:
+        return f"{rate_hz:g} frames/s"
+    return "at a rate that it does not say" if trigger == "free" else "triggered from outside"
 
 
 @dataclass(slots=True)

@@ -20,6 +20,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
 
 from support.synthetic_session import write_session  # what it imports reads the environment
+from support.warm_processes import WarmContext
+
+from rt_pose.session import processes
 
 ROOT = Path(__file__).resolve().parent.parent
 LONG = (
@@ -69,6 +72,14 @@ def runtime_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="rt-pose-test-") as place, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", place)
         yield Path(place)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_processes() -> Iterator[None]:
+    """Runs whose processes begin in milliseconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "context", WarmContext())
+        yield
 
 
 @pytest.fixture(autouse=True)

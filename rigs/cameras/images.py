@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rigs.cameras.video import FrameReader, VideoCamera, VideoOptions
 from rt_pose.drivers import FoundDevice, camera_driver
 from rt_pose.errors import UserError
+from rt_pose.image_file import read_image
 from rt_pose.video import Channels, VideoFrame, VideoInfo
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -59,7 +60,7 @@ class _ImageReader:
     """The images of a folder, read like a video."""
 
     def __init__(
-        self, files: list[Path], channels: int, size: tuple[int, int] | None, period_ns: int
+        self, files: list[Path], channels: Channels, size: tuple[int, int] | None, period_ns: int
     ) -> None:
         self._files, self._channels, self._size, self._period_ns = files, channels, size, period_ns
         self._shape: tuple[int, ...] | None = None
@@ -130,18 +131,11 @@ def _by_numbers(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
-def _read(path: Path, channels: int | None) -> NDArray[np.uint8]:
-    """An image, (H, W, C), as it lies in the file; None channels for its own."""
-    import cv2  # heavy, and nobody's who lists devices
-
-    flag = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB}.get(channels or 0, cv2.IMREAD_UNCHANGED)
-    image = cv2.imread(
-        str(path), flag | (0 if flag == cv2.IMREAD_UNCHANGED else cv2.IMREAD_IGNORE_ORIENTATION)
-    )
-    if image is None or image.dtype != np.uint8:
+def _read(path: Path, channels: Literal[1, 3] | None) -> NDArray[np.uint8]:
+    """An image, (H, W, C); None channels for its own."""
+    image = read_image(path, channels)
+    if image is None:
         raise UserError(
             f"image {path}: it is no image of 8 bits that can be read; write it anew, or take it out"
         )
-    if image.ndim == 2:
-        return image[..., None]
-    return np.ascontiguousarray(image[..., :3])
+    return image

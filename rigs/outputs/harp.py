@@ -24,7 +24,7 @@ from rigs.harp import (
     write_register,
 )
 from rigs.option_checks import check_delay
-from rigs.serial_link import Answer, DeviceFault, check_answers
+from rigs.serial_link import Answer, DeviceFault, check_answers, heartbeat_ms
 from rigs.serial_ports import check_serial_port, find_boards
 from rigs.shared_port import SharedPort, shared_port
 from rigs.timed_lines import ON_OFF, TimedLines, Undelivered, Written
@@ -38,7 +38,6 @@ FTDI = {0x0403}
 OPEN_TIMEOUT_NS = 4 * NS_PER_S
 ASK_EVERY_S = 0.25
 CLOCK_SAMPLES = 8
-HEARTBEATS_IN_WATCHDOG = 4
 LONGEST_PULSE_MS = 65_535
 US_MASK = 0xFFFFFFFF
 
@@ -121,7 +120,7 @@ class HarpOutput:
             echoes=True,
             detail=f"Behavior, firmware {version}, {', '.join(self._options.outputs)}, watchdog "
             f"{self._options.watchdog_ms} ms, at {port.path}; not run on a device yet",
-            heartbeat_ms=self._options.watchdog_ms / HEARTBEATS_IN_WATCHDOG,
+            heartbeat_ms=heartbeat_ms(self._options.watchdog_ms),
             lines=len(self._bits),
             actions=self._lines.actions,
         )

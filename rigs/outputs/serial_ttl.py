@@ -9,6 +9,7 @@ from rigs.device_clock import DeviceClock
 from rigs.firmware import protocol
 from rigs.firmware.link import BoxFault, BoxLink
 from rigs.firmware.monitor import BoxMonitor
+from rigs.serial_link import NO_ANSWER_NS, heartbeat_ms
 from rigs.serial_ports import check_serial_port, find_boards
 from rigs.shared_port import SharedPort, shared_port
 from rt_pose.clock import NS_PER_MS, NS_PER_S
@@ -21,9 +22,6 @@ OPEN_TIMEOUT_S = 4.0
 HELLO_EVERY_S = 0.25
 CLOCK_SAMPLES = 8
 SAFE_TIMEOUT_S = 0.1
-HEARTBEATS_IN_WATCHDOG = 4
-NO_ANSWER_NS = 500 * NS_PER_MS
-"""A box from which nothing has been heard for so long, though it was asked, has failed."""
 FULL = 65535
 """The amplitude 1 on the wire."""
 
@@ -88,7 +86,7 @@ class SerialTtl:
             delay_ms=self._options.delay_ms,
             echoes=True,
             detail=f"{welcome.lines} lines, watchdog {self._options.watchdog_ms} ms, at {port.path}",
-            heartbeat_ms=self._options.watchdog_ms / HEARTBEATS_IN_WATCHDOG,
+            heartbeat_ms=heartbeat_ms(self._options.watchdog_ms),
             lines=welcome.lines,
             actions=["pulse", "train", "level", "analog", "stop"],
         )

@@ -422,12 +422,11 @@ def _rig_curves(
 def _camera_truth(rule: Rule, series: TruthSeries, who: int) -> CameraTruth:
     """Judge a rule's condition over the truth of one camera."""
     evaluator = rule.condition.evaluator(who, rule.geometries.get(series.camera))
-    used = list(rule.condition.keypoints)
     confident = np.ones(series.xy.shape[1:3])
     holds, lost = np.zeros(len(series.t_ns), bool), np.zeros(len(series.t_ns), bool)
     value = np.full(len(series.t_ns), np.nan)
     for f, track in enumerate(series.tracks()):
-        lost[f] = track.lost[who, used].any()
+        lost[f] = rule.condition.is_lost(track.lost, who)
         if lost[f]:
             continue
         if evaluator.has_memory:

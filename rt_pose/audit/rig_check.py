@@ -18,7 +18,7 @@ from rt_pose.errors import UserError
 from rt_pose.session.disk import needed_mib_s, write_rate_mib_s
 from rt_pose.session.read import Session, StampColumns, stamp_columns
 from rt_pose.session.run import RunObserver, RunResult, run_session
-from rt_pose.types import CameraInfo, Command, FloatArray, OutputInfo
+from rt_pose.types import CameraInfo, Command, FloatArray, OutputInfo, rate_in_words
 
 State = Literal["ok", "warning", "FAILS"]
 RATE_TOLERANCE = 0.05
@@ -152,7 +152,7 @@ def _rate(what: str, camera: CameraInfo, arrivals_ms: FloatArray) -> Finding:
     rate_hz = 1e3 * (len(arrivals_ms) - 1) / (arrivals_ms[-1] - arrivals_ms[0])
     text = f"{len(arrivals_ms)} frames, {rate_hz:.2f} a second"
     if camera.rate_hz is None:
-        return Finding(what, "ok", f"{text}; triggered from outside")
+        return Finding(what, "ok", f"{text}; {rate_in_words(None, camera.trigger)}")
     held = abs(rate_hz / camera.rate_hz - 1.0) <= RATE_TOLERANCE
     return Finding(what, "ok" if held else "FAILS", f"{text}; {camera.rate_hz:g} are nominal")
 

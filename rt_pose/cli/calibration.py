@@ -16,6 +16,7 @@ from rt_pose.config.schema import RunConfig
 from rt_pose.config.shipped import FOLDER
 from rt_pose.errors import UserError, nearest
 from rt_pose.files import check_output, is_own_png, mark_png, write_atomic
+from rt_pose.image_file import read_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -179,7 +180,6 @@ def _check_not_there(known: object, key: str, rig: Path, overwrite: bool) -> Non
 
 def _frame(config: RunConfig, camera: str, video: str, image: str) -> Image:
     """The frame that is measured, (H, W, 1 or 3)."""
-    import cv2
     import numpy as np
 
     from rt_pose.session.aim_calibration import opened_camera
@@ -192,10 +192,10 @@ def _frame(config: RunConfig, camera: str, video: str, image: str) -> Image:
             return frame.image.copy()
         raise UserError(f"{video}: has no frame")
     if image:
-        read = cv2.imread(image, cv2.IMREAD_COLOR)
+        read = read_image(image, 3)
         if read is None:
             raise UserError(f"{image}: cannot be read as a picture; give --image a PNG or JPEG")
-        return cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
+        return read
     import rigs
     from rt_pose.drivers import DriverContext
 

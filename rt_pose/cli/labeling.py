@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 
 from rt_pose.cli.options import Parser
 from rt_pose.errors import UserError
+from rt_pose.extras import require
 
 
 def label(options: Namespace) -> int:
@@ -77,7 +81,7 @@ def label_parser(parser: Parser) -> None:
 
 
 def improve(options: Namespace) -> int:
-    """Label the frames of sessions that the model had most trouble with; the next commands are printed."""
+    """Label the frames of sessions that the model had most trouble with, and train on from it."""
     from getpass import getuser
 
     from rt_pose.labeling.app import main
@@ -85,6 +89,7 @@ def improve(options: Namespace) -> int:
 
     sessions = [Path(session).expanduser() for session in options.session]
     out = Path(options.out).expanduser()
+    steps = _steps(sessions, out, options)
     status = main(
         LabelOptions(
             out=out,
@@ -95,8 +100,11 @@ def improve(options: Namespace) -> int:
         ),
         pick_only=options.pick_only,
     )
-    for line in _next_commands(sessions, out):
-        print(line)
+    if options.train is not None and not status:
+        return _carry_out(steps)
+    print("next: train on, from where the model is, and see what would have been decided otherwise:")
+    for words in steps:
+        print(f"  rt-pose {shlex.join(words)}")
     return status
 
 
@@ -115,21 +123,67 @@ def improve_parser(parser: Parser) -> None:
         default=40,
         help="Frames that the folder is to have of these sessions, those that are there included.",
     )
+    parser.add_argument(
+        "--train",
+        nargs="?",
+        const="",
+        default=None,
+        metavar="CONFIG",
+        help="When the window is closed train on from the model, by this configuration or the defaults of "
+        "`train fit`, and replay the sessions with the new network: work for a night. Without it these "
+        "commands are printed.",
+    )
+    parser.add_argument(
+        "--init-from",
+        type=str,
+        default="",
+        help="Folder of the training to go on from; the one that the session's model lies in.",
+    )
     _add_person(parser)
 
 
-def _next_commands(sessions: list[Path], out: Path) -> list[str]:
-    """How the network learns from the labels, and what it would have changed."""
+def _steps(sessions: list[Path], out: Path, options: Namespace) -> list[list[str]]:
+    """How the network learns from the labels, and what it would have changed: words after `rt-pose`."""
     from rt_pose.session.read import read_info
 
-    package = read_info(sessions[0]).package.path
-    start = Path(package).parent if Path(package).name == "package" else "TRAINING"
+    package = Path(read_info(sessions[0]).package.path)
+    start = options.init_from or (str(package.parent) if package.name == "package" else "TRAINING")
     new = f"{out}-improved"
+    if options.train is not None:
+        _check_start(start, options, Path(new))
+    config = ["--config", options.train] if options.train else []
     return [
-        "next: train on, from where the model is, and see what would have been decided otherwise:",
-        f"  rt-pose train fit --data {out} --out {new} --init_from {start}",
-        *(f"  rt-pose replay {session} --from-video --model {new}/package" for session in sessions),
+        ["train", "fit", *config, "--data", str(out), "--out", new, "--init_from", start],
+        *(["replay", str(session), "--from-video", "--model", f"{new}/package"] for session in sessions),
     ]
+
+
+def _check_start(start: str, options: Namespace, new: Path) -> None:
+    """What would end the night's work is found in the evening."""
+    require("train", "`rt-pose improve --train`")
+    from train.fitting.warm_start import find_checkpoint
+
+    if start == "TRAINING":
+        raise UserError(
+            "improve --train: the session's model does not lie in a training's folder; name the training to "
+            "go on from with `--init-from FOLDER`"
+        )
+    find_checkpoint(start)
+    if options.train and not Path(options.train).expanduser().is_file():
+        raise UserError(f"improve --train: no configuration {options.train}")
+    if new.exists() and (not new.is_dir() or any(new.iterdir())):
+        raise UserError(f"improve --train: {new} is there already; move it away, or train by hand")
+
+
+def _carry_out(steps: list[list[str]]) -> int:
+    """Each command as a program of its own; what follows a training that failed is left out."""
+    status = 0
+    for words in steps:
+        print(f"rt-pose {shlex.join(words)}", flush=True)
+        status = subprocess.run([sys.executable, "-P", "-m", "rt_pose.cli", *words], check=False).returncode
+        if status and words[0] == "train":
+            return status
+    return status
 
 
 def _add_person(parser: Parser) -> None:

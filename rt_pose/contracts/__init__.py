@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("rt_pose.contracts.cameras")
+pytest.register_assert_rewrite(
+    "rt_pose.contracts.cameras", "rt_pose.contracts.inputs", "rt_pose.contracts.outputs"
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from rt_pose.decisions.lines import meetings
 from rt_pose.decisions.protocol import make_protocol
 from rt_pose.decisions.rule import Rig, Rule, make_rules
 from rt_pose.errors import UserError
+from rt_pose.image_file import read_image
 from rt_pose.package import GOLDEN_CONFIDENCE, Package, read_package
 from rt_pose.rules.draw import RulesPicture, draw
 from rt_pose.rules.keypoint_name import CENTROID, individual_names, read_name
@@ -177,17 +179,17 @@ def _fields(rules: list[Rule]) -> dict[str, Zone]:
 
 
 def _frame(package: Package | None, video: str, image: str) -> NDArray[np.uint8] | None:
-    channels = package.manifest.input.channels if package else 3
+    channels: Literal[1, 3] = 1 if package and package.manifest.input.channels == 1 else 3
     if video:
         for frame in read_frames(Path(video), channels):
             return frame.image.copy()
         raise UserError(f"{video}: has no frame to draw on")
     if not image:
         return None
-    read = cv2.imread(image, cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR)
+    read = read_image(image, channels)
     if read is None:
         raise UserError(f"{image}: cannot be read as a picture; give --image a PNG or JPEG")
-    return read[..., None] if channels == 1 else cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
+    return read
 
 
 def _estimate(package: Package, frame: NDArray[np.uint8]) -> dict[str, tuple[float, float]]:

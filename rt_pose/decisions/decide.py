@@ -318,7 +318,7 @@ class Decider:
             if release is not None:
                 release.observe(frame.exposure, frame.confidence)
         evaluator.set_track(ahead, frame.confidence)
-        lost = any(self._lost[rule.delay_ns][who, k] for k in rule.keypoints)
+        lost = rule.is_lost(self._lost[rule.delay_ns], who)
         if self._protocol.parameters[rule.name].probability is not None:
             probability = evaluator.probability()
             return Evaluation(

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.build import duration_ns
 from rt_pose.config.check import EVERY_CAMERA
@@ -91,10 +94,31 @@ class Rule:
 
     @property
     def keypoints(self) -> tuple[int, ...]:
-        """Keypoints of which none may be lost when it fires."""
+        """Keypoints of which none may be lost when it fires, of a rule about one individual."""
         more = () if self.release is None else self.release.keypoints
         aimed = () if self.aim is None else self.aim.point.keypoints
         return tuple(dict.fromkeys((*self.condition.keypoints, *more, *aimed)))
+
+    def is_lost(self, lost: NDArray[np.bool_], who: int) -> bool:
+        """Check whether a keypoint that it looks at is lost, so that it may not fire.
+
+        Parameters
+        ----------
+        lost
+            As in `Track`, (N, K).
+        who
+            Index of the individual that it is judged for.
+
+        Returns
+        -------
+        bool
+            Whether one is.
+        """
+        if self.condition.is_lost(lost, who):
+            return True
+        if self.release is not None and self.release.is_lost(lost, who):
+            return True
+        return self.aim is not None and any(lost[who, k] for k in self.aim.point.keypoints)
 
     @property
     def blind(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 
 from rt_pose.clock import HostClock
 from rt_pose.errors import UserError
@@ -13,8 +12,6 @@ from rt_pose.viewer import screen_problem
 
 _LOG = logging.getLogger(__name__)
 LOCK = ".label.lock"
-SIGNALS_MS = 200
-"""How often Python gets to see a signal while Qt waits."""
 
 
 def main(options: LabelOptions, pick_only: bool = False) -> int:
@@ -49,24 +46,10 @@ def main(options: LabelOptions, pick_only: bool = False) -> int:
         if pick_only:
             return 0
 
-        from PySide6.QtCore import QTimer
-        from PySide6.QtWidgets import QApplication
-
         from rt_pose.labeling.window import LabelWindow
+        from rt_pose.viewer.show import show
 
-        app = QApplication.instance() or QApplication(["rt-pose"])
-        window = LabelWindow(labeling)
-        ticks = QTimer()
-        ticks.timeout.connect(lambda: None)  # Python runs, and with it the handler of a signal
-        ticks.start(SIGNALS_MS)
-        ends = (signal.SIGINT, signal.SIGTERM)
-        before = {s: signal.signal(s, lambda *_: QTimer.singleShot(0, window.close)) for s in ends}
-        try:
-            window.show()
-            status = app.exec()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        status, window = show(lambda: LabelWindow(labeling))
         _LOG.info(window.summary())
         _LOG.info(f"train on it: rt-pose train fit --data {options.out} --out runs/mine")
-        return int(status)
+        return status

@@ -80,7 +80,7 @@ class LabelCanvas(pg.GraphicsLayoutWidget):
         Parameters
         ----------
         image
-            (H, W) gray or (H, W, 3) RGB; None for one that cannot be read.
+            (H, W, C), C 1 or 3 (RGB); None for one that cannot be read.
         """
         before = None if self._image is None else self._image.shape[:2]
         self._image = image
@@ -179,7 +179,7 @@ class LabelCanvas(pg.GraphicsLayoutWidget):
         levels = (255.0 * (np.arange(256) / 255.0) ** self._gamma).round().astype(np.uint8)
         shown = np.ascontiguousarray(levels[self._image])
         height, width = shown.shape[:2]
-        kind = QImage.Format.Format_Grayscale8 if shown.ndim == 2 else QImage.Format.Format_RGB888
+        kind = QImage.Format.Format_Grayscale8 if shown.shape[2] == 1 else QImage.Format.Format_RGB888
         self.picture.setPixmap(QPixmap.fromImage(QImage(shown.data, width, height, shown.strides[0], kind)))
         self.picture.setTransform(QTransform.fromTranslate(-0.5, -0.5))  # (0, 0) is the centre of a pixel
 

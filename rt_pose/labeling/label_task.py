@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.image_file import read_image
 from rt_pose.labeling.editor import LabelEditor
 from rt_pose.labeling.label_folder import LabelFolder
 from rt_pose.labeling.label_store import FolderStore
@@ -39,7 +39,12 @@ class LabelTask:
         Returns
         -------
         NDArray[np.uint8] | None
-            (H, W) gray or (H, W, 3) RGB; None where it cannot be read.
+            (H, W, C), C 1 or 3 (RGB); None where it cannot be read.
+
+        Raises
+        ------
+        UserError
+            Where its metadata turns it.
         """
         return read_image(self.opened.image(name))
 
@@ -99,22 +104,3 @@ class LabelTask:
         if note.by:
             parts.append(f"labeled by {note.by}, {note.at}")
         return "; ".join(parts)
-
-
-def read_image(path: Path) -> NDArray[np.uint8] | None:
-    """Read an image as it is shown.
-
-    Parameters
-    ----------
-    path
-        The file.
-
-    Returns
-    -------
-    NDArray[np.uint8] | None
-        (H, W) gray or (H, W, 3) RGB; None where it cannot be read.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_ANYCOLOR)
-    if image is None or image.dtype != np.uint8:
-        return None
-    return np.asarray(image if image.ndim == 2 else np.ascontiguousarray(image[..., ::-1]), np.uint8)

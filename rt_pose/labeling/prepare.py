@@ -16,7 +16,7 @@ from rt_pose.labeling.editor import LabelEditor
 from rt_pose.labeling.label_folder import LabelFolder, check_keypoints, frames_of, open_folder
 from rt_pose.labeling.label_record import FrameNote, LabelRecord, left_open, read_record, write_record
 from rt_pose.labeling.label_store import FolderStore
-from rt_pose.labeling.label_task import LabelTask, read_image
+from rt_pose.labeling.label_task import LabelTask
 from rt_pose.labeling.pick_frames import check_recordings, pick_frames
 from rt_pose.labeling.propose import ProposalModel
 from rt_pose.labeling.review import Review, read_review
@@ -194,7 +194,7 @@ def _propose(opened: LabelFolder, record: LabelRecord, names: Sequence[str], mod
     for name in track(wanted, "proposals"):
         image = read_image(opened.image(name))
         if image is not None:
-            notes[name].proposed = model.proposals(image.reshape(*image.shape[:2], -1))
+            notes[name].proposed = model.proposals(image)
             record.frames[name] = notes[name]
     if wanted:
         write_record(opened.folder, record)

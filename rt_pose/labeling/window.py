@@ -73,9 +73,13 @@ class LabelWindow(QMainWindow):
             worst = self.labeling.worst_keypoint(name)
             if worst is not None:
                 editor.select(worst)
-            image = self.labeling.image(name)
+            image, problem = None, f"{name}: cannot be read as an image; go to another frame"
+            try:
+                image = self.labeling.image(name)
+            except UserError as error:
+                problem = str(error)
             self.canvas.show_image(image)
-            self.say("" if image is not None else f"{name}: cannot be read as an image; go to another frame")
+            self.say("" if image is not None else problem)
         self.canvas.show_labels(editor.labels, editor.cursor, self.labeling.predicted(name))
         self.keypoint_list.show_labels(editor.labels, editor.cursor)
         open_frames = len(editor.open_frames)

@@ -113,6 +113,9 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     inputs = _open_inputs(config, context, stack, errors)
     rules, sync = _rules_and_sync(config, package, [info for info, _ in outputs], errors)
     cameras = _open_cameras(config, context, packages, stack, errors)
+    certification: Certification | None = None
+    if package is not None and rules is not None and len(cameras) == len(config.cameras):
+        certification = errors.run(partial(_certify, config, package, rules, cameras, outputs, clock))
     if package is not None and errors.messages:  # refused all the same: what of the model is wrong besides?
         for used in {p.sha256: p for p in (package, *packages.values())}.values():
             errors.run(partial(choose_engine, used, config.engine))
@@ -121,16 +124,7 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     assert publisher is not None
     assert socket is not None
     assert rules is not None
-    certification = certify(
-        config,
-        [info for info, _ in cameras.values()],
-        [info for info, _ in outputs],
-        _deadlines_ms(config, rules.rules),
-        package.sha256,
-        clock.utc_ns(),
-    )
-    if certification.refusal and config.armed_at_start:
-        raise UserError(f"armed_at_start: {certification.refusal}")
+    assert certification is not None
     if certification.used:
         outputs = [(_with_measured_delay(info, certification), output) for info, output in outputs]
         rules = _rules_for(config, package, [info for info, _ in outputs])
@@ -161,6 +155,23 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
         sync,
         certification,
     )
+
+
+def _certify(
+    config: RunConfig, package: Package, rules: RuleSet, cameras: Cameras, outputs: Outputs, clock: Clock
+) -> Certification:
+    """What the certificates mean for the run; UserError where it is to begin armed and may not."""
+    certification = certify(
+        config,
+        [info for info, _ in cameras.values()],
+        [info for info, _ in outputs],
+        _deadlines_ms(config, rules.rules),
+        package.sha256,
+        clock.utc_ns(),
+    )
+    if certification.refusal and config.armed_at_start:
+        raise UserError(f"armed_at_start: {certification.refusal}")
+    return certification
 
 
 def _packages(config: RunConfig, run: Package, errors: ErrorCollector) -> dict[str, Package]:

@@ -25,7 +25,7 @@ from rt_pose.reports.render import render
 from rt_pose.reports.svg import keypoint_colour
 from rt_pose.session.read import Session, stamp_columns
 from rt_pose.session.video_file import file_names
-from rt_pose.types import CameraInfo
+from rt_pose.types import CameraInfo, rate_in_words
 
 FIRST_EVENT_ROWS = 40
 """Of the events; the others are folded away below them."""
@@ -196,7 +196,7 @@ def _what_ran(session: Session, figures: dict[str, Any]) -> dict[str, dict[str, 
         "Rig": {
             "cameras": [
                 f"{name}: {c.driver}, {c.width}x{c.height}x{c.channels}, "
-                + ("triggered" if c.rate_hz is None else f"{c.rate_hz:g} frames/s")
+                f"{rate_in_words(c.rate_hz, c.trigger)}"
                 for name, c in info.cameras.items()
             ],
             "outputs": [

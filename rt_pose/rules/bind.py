@@ -176,6 +176,7 @@ class _Binder:
 
     def whole(self, text: str, tree: Node) -> Condition:
         terms = self._terms
+        terms.keypoints.take_individuals(tree)
         predicate = self._predicate(tree)
         if terms.first is None:
             raise terms.error(0, "there is no quantity in it: it would always or never be true")
@@ -192,10 +193,12 @@ class _Binder:
             terms.keypoints.camera,
             tuple(terms.inputs),
             terms.keypoints.individual,
+            terms.keypoints.joint,
         )
 
     def number(self, text: str, tree: Node, metric: bool | None) -> Condition:
         terms = self._terms
+        terms.keypoints.take_individuals(tree)
         value = terms.value(tree, metric)
         if value.constant is not None:
             raise terms.error(0, "there is no quantity in it: it would always be the same")
@@ -219,6 +222,7 @@ class _Binder:
             terms.keypoints.camera,
             tuple(terms.inputs),
             terms.keypoints.individual,
+            terms.keypoints.joint,
         )
 
     def _predicate(self, node: Node) -> BoundPredicate:

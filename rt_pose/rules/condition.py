@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rt_pose.rules.geometry import Geometry
 from rt_pose.rules.memory import Memory
@@ -29,7 +30,7 @@ class Condition:
     """Of that quantity; empty for a plain number."""
     slots: list[Slot]
     keypoints: tuple[int, ...]
-    """Every keypoint it looks at: none of them may be lost when it fires."""
+    """Every keypoint it looks at: none of them may be lost when it fires. See `joint` for their numbers."""
     memories: list[Callable[[], Memory]]
     """Makers of what its quantities keep from frame to frame."""
     nodes: list[QuadraturePoints]
@@ -38,13 +39,33 @@ class Condition:
     inputs: tuple[str, ...] = ()
     """Inputs that it names."""
     individual: int | None = None
-    """The one that it names (`individual0.nose`); None for none."""
+    """The one that it names (`individual0.nose`), the first of several; None for none."""
+    joint: bool = False
+    """Whether it names several individuals: then keypoint k of individual i has the number i * K + k."""
     _evaluators: dict[int, ConditionEvaluator] = field(default_factory=dict, repr=False)
 
     @property
     def says(self) -> str:
         """It as a clause."""
         return self.predicate.says
+
+    def is_lost(self, lost: NDArray[np.bool_], who: int) -> bool:
+        """Check whether a keypoint that it looks at is lost.
+
+        Parameters
+        ----------
+        lost
+            As in `Track`, (N, K).
+        who
+            Index of the individual that it is judged for.
+
+        Returns
+        -------
+        bool
+            Whether one is.
+        """
+        row = lost.ravel() if self.joint else lost[who]
+        return any(row[k] for k in self.keypoints)
 
     def prepare(self, where: str) -> None:
         """Make what probabilities need, before the run.
@@ -190,7 +211,7 @@ class ConditionEvaluator:
         if self._observed_ns is not None and track.t_valid_ns <= self._observed_ns:
             return
         self._observed_ns = track.t_valid_ns
-        self._state.set_track(track, self._who, confidence)
+        self.set_track(track, confidence)
         with np.errstate(all="ignore"):
             for memory in self._memories:
                 memory.observe(self._state.samples)
@@ -205,7 +226,11 @@ class ConditionEvaluator:
         confidence
             The network's in the newest frame, (N, K) 0..1.
         """
-        self._state.set_track(track, self._who, confidence)
+        if self._condition.joint:
+            together = None if confidence is None else confidence.reshape(1, -1)
+            self._state.set_track(_as_one(track), 0, together)
+        else:
+            self._state.set_track(track, self._who, confidence)
 
     def set_inputs(self, on: Container[str]) -> None:
         """Set the lines that the following answers are about.
@@ -251,3 +276,16 @@ class ConditionEvaluator:
         with np.errstate(all="ignore"):
             p = self._condition.predicate.probability(self._state)
         return p if math.isnan(p) else min(max(p, 0.0), 1.0)
+
+
+def _as_one(track: Track) -> Track:
+    """All individuals of a track as one of N * K keypoints; the arrays are shared."""
+    keypoints = track.lost.size
+    return replace(
+        track,
+        xy=track.xy.reshape(1, keypoints, 2),
+        velocity=track.velocity.reshape(1, keypoints, 2),
+        cov=track.cov.reshape(1, keypoints, 4, 4),
+        seen_ms_ago=track.seen_ms_ago.reshape(1, keypoints),
+        lost=track.lost.reshape(1, keypoints),
+    )

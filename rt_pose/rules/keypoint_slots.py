@@ -1,4 +1,8 @@
-"""Keypoints and centroids that a condition names, each bound to a slot of the samples."""
+"""Keypoints and centroids that a condition names, each bound to a slot of the samples.
+
+A condition about one individual holds its keypoints by their numbers in the model. One that names several
+holds those of individual i of N as i * K + k, as if all together were one animal of N * K keypoints.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from rt_pose.errors import UserError, nearest
 from rt_pose.rules.keypoint_name import CENTROID, KeypointName, individual_names, read_name
 from rt_pose.rules.samples import Slot
-from rt_pose.rules.tree import Call, Name, Node
+from rt_pose.rules.tree import Call, Name, Node, names_in
 
 
 class KeypointSlots:
@@ -40,7 +44,25 @@ class KeypointSlots:
         self.camera = ""
         """The camera that they name; empty for none."""
         self.individual: int | None = None
-        """The individual that they name; None for none."""
+        """The individual that they name, the first of several; None for none."""
+        self.joint = False
+        """Whether they name several individuals."""
+
+    def take_individuals(self, tree: Node) -> None:
+        """Find out which individuals a condition names, before anything of it is bound.
+
+        Parameters
+        ----------
+        tree
+            The condition.
+        """
+        named = []
+        for node in names_in(tree):
+            name = read_name(node.text, self._keypoints, self._individuals)
+            if name.individual in self._individuals and name.keypoint in (*self._keypoints, CENTROID):
+                named.append(self._individuals.index(name.individual))
+        self.individual = named[0] if named else None
+        self.joint = len(set(named)) > 1
 
     def bind(self, node: Node, metric: bool, zones: Collection[str]) -> tuple[int, str] | None:
         """Bind what stands for one place.
@@ -66,18 +88,21 @@ class KeypointSlots:
             others of the condition.
         """
         if isinstance(node, Call) and node.name == CENTROID:
-            names = [self._member(part) for part in node.arguments]
-            for part, member in zip(node.arguments, names, strict=True):
-                if names.count(member) > 1:
-                    raise self._error(part.place, f"the centroid has '{member}' twice; expected each once")
-            return self._slot(names, metric), _centroid(node)
+            members = [self._member(part) for part in node.arguments]
+            for part, member in zip(node.arguments, members, strict=True):
+                if members.count(member) > 1:
+                    name = self._keypoints[member % len(self._keypoints)]
+                    raise self._error(part.place, f"the centroid has '{name}' twice; expected each once")
+            return self._slot(members, metric), _centroid(node)
         if not isinstance(node, Name):
             return None
         read = self._read(node)
         if read.keypoint in self._keypoints:
-            return self._slot([read.keypoint], metric), node.text
+            return self._slot([self._number(node, read)], metric), node.text
         if read.keypoint == CENTROID and CENTROID not in zones:
-            return self._slot(self._keypoints, metric), f"the {node.text} of all keypoints"
+            first = self._offset(node, read)
+            every = range(first, first + len(self._keypoints))
+            return self._slot(every, metric), f"the {node.text} of all keypoints"
         return None
 
     def unknown(self, kind: str, node: Name, valid: Sequence[str]) -> UserError:
@@ -100,29 +125,46 @@ class KeypointSlots:
         hint = nearest(node.text, valid) if valid else f"; the configuration has no {kind}s"
         return self._error(node.place, f"unknown {kind} '{node.text}'{hint}")
 
-    def _slot(self, keypoints: Sequence[str], metric: bool) -> int:
-        first, *others = sorted(self._keypoints.index(name) for name in keypoints)
+    def _slot(self, keypoints: Sequence[int], metric: bool) -> int:
+        first, *others = sorted(keypoints)
         slot = Slot(first, metric, tuple(others))
         if slot not in self.slots:
             self.slots.append(slot)
         return self.slots.index(slot)
 
-    def _member(self, node: Node) -> str:
+    def _number(self, node: Name, name: KeypointName) -> int:
+        """A keypoint's number, among those of all individuals where the condition names several."""
+        return self._offset(node, name) + self._keypoints.index(name.keypoint)
+
+    def _offset(self, node: Name, name: KeypointName) -> int:
+        """The number of the first keypoint of its individual."""
+        if not self.joint:
+            return 0
+        if not name.individual:
+            raise self._error(
+                node.place,
+                f"whose {name.keypoint}? The condition names several individuals; write e.g. "
+                f"{self._individuals[self.individual or 0]}.{name.keypoint}",
+            )
+        return self._individuals.index(name.individual) * len(self._keypoints)
+
+    def _member(self, node: Node) -> int:
         """A keypoint of a centroid."""
         if not isinstance(node, Name):
             raise self._error(node.place, "expected a keypoint of the centroid, got a number or condition")
         name = self._read(node)
         if name.keypoint not in self._keypoints:
             raise self.unknown("keypoint", node, self._keypoints)
-        return name.keypoint
+        return self._number(node, name)
 
     def _read(self, node: Name) -> KeypointName:
         """The parts of `individual.keypoint@camera`, individual and camera checked and taken in."""
         name = read_name(node.text, self._keypoints, self._individuals)
         if name.camera:
             self._set_camera(node, name.camera)
-        if name.individual:
-            self._set_individual(node, name.individual)
+        if name.individual and name.individual not in self._individuals:
+            there_is = " and ".join(self._individuals)
+            raise self._error(node.place, f"there is no individual '{name.individual}'; there is {there_is}")
         return name
 
     def _set_camera(self, node: Name, camera: str) -> None:
@@ -134,18 +176,6 @@ class KeypointSlots:
                 node.place, f"the condition looks at '{self.camera}' already; expected one camera a rule"
             )
         self.camera = camera
-
-    def _set_individual(self, node: Name, individual: str) -> None:
-        if individual not in self._individuals:
-            there_is = " and ".join(self._individuals)
-            raise self._error(node.place, f"there is no individual '{individual}'; there is {there_is}")
-        number = self._individuals.index(individual)
-        if self.individual not in (None, number):
-            raise self._error(
-                node.place,
-                f"the condition looks at individual{self.individual} already; expected one individual a rule",
-            )
-        self.individual = number
 
 
 def _centroid(call: Call) -> str:

@@ -5,6 +5,7 @@ Every node knows its `place`, the offset in the text, for messages.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -88,3 +89,26 @@ class Or:
 
 
 Node = Number | Name | Call | Negative | Chain | Compare | Not | And | Or
+
+
+def names_in(node: Node) -> Iterator[Name]:
+    """List the names in a tree, in the order in which they are written.
+
+    Parameters
+    ----------
+    node
+        The tree.
+
+    Yields
+    ------
+    Name
+        Each name: a keypoint, a zone, an input or a word.
+    """
+    match node:
+        case Name():
+            yield node
+        case Call(_, parts) | Chain(parts) | Compare(parts) | And(parts) | Or(parts):
+            for part in parts:
+                yield from names_in(part)
+        case Negative(inner) | Not(inner):
+            yield from names_in(inner)

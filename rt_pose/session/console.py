@@ -16,6 +16,7 @@ from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.delivery import add_up, format_counts
 from rt_pose.session.keys import KeyListener
 from rt_pose.session.run import RunObserver
+from rt_pose.types import rate_in_words
 
 
 def default_session(clock: Clock) -> Path:
@@ -107,7 +108,7 @@ class RunConsole(RunObserver):
         show(f"engine: {description['engine']['description']}")
         show(f"bare forward: P50 {bare['p50']:.2f} ms, P99 {bare['p99']:.2f} ms (n {bare['n']})")
         for camera in description["cameras"].values():
-            rate = f"{camera['rate_hz']:g} frames/s" if camera["rate_hz"] else "triggered from outside"
+            rate = rate_in_words(camera["rate_hz"], camera["trigger"])
             size = f"{camera['width']}x{camera['height']}x{camera['channels']}"
             show(f"camera {camera['name']}: {camera['driver']} {camera['serial']} {size}, {rate}")
         for output in description["outputs"].values():

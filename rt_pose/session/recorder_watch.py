@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from rt_pose.clock import NS_PER_S, Clock
-from rt_pose.session import record
+from rt_pose.session import processes, record
 from rt_pose.session.log_file import LOG_NAME, REMOVED, count_records
 from rt_pose.session.recorder_report import RecorderReport, decode_report
 from rt_pose.session.video_file import Codec
@@ -38,10 +37,9 @@ class RecorderWatch:
         clock
             Times the silence between reports.
         """
-        spawn = multiprocessing.get_context("spawn")
-        self.reports, theirs = spawn.Pipe(duplex=False)
+        self.reports, theirs = processes.context.Pipe(duplex=False)
         """Becomes readable with each report, and at the recorder's end."""
-        self.process: BaseProcess = spawn.Process(
+        self.process: BaseProcess = processes.context.Process(
             target=record.main, args=(str(folder), endpoint, codec, theirs), name="rt-pose-recorder"
         )
         self.process.start()

@@ -12,7 +12,6 @@ Nothing is written before the loop says that everything is open; from then on ev
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -31,7 +30,7 @@ from rt_pose.errors import ErrorCollector, ExitCode, UserError
 from rt_pose.files import check_folder
 from rt_pose.loop.key_files import remove_left_by
 from rt_pose.rules.semantics import CURRENT
-from rt_pose.session import loop_process
+from rt_pose.session import loop_process, processes
 from rt_pose.session.describe import machine, uuid7, versions
 from rt_pose.session.disk import check_disk
 from rt_pose.session.folder import SessionFolder, in_use
@@ -206,12 +205,11 @@ def _run(
     observer: RunObserver,
     errors: ErrorCollector,
 ) -> RunResult:
-    spawn = multiprocessing.get_context("spawn")
     session_id = uuid7(clock)
-    ours, theirs = spawn.Pipe()
+    ours, theirs = processes.context.Pipe()
     link = _Link(ours)
     endpoint = None if recorded is None else recorded.endpoint
-    loop = spawn.Process(
+    loop = processes.context.Process(
         target=loop_process.main,
         args=(theirs, config, session_id, register, endpoint),
         name="rt-pose-loop",

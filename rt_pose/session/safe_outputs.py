@@ -7,7 +7,6 @@ the supervisor dies too, it waits for the loop to be gone and acts by itself.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from rt_pose.clock import NS_PER_S, Clock, HostClock
 from rt_pose.config.schema import RunConfig
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.errors import UserError
+from rt_pose.session import processes
 
 TIMEOUT_S = 10.0
 """A board that is reset by opening its port needs up to 2 s, the process as much where the run just began."""
@@ -45,9 +45,8 @@ class SafeStandby:
         self._link: Connection | None = None
         if not config.outputs:
             return
-        spawn = multiprocessing.get_context("spawn")
-        self._link, theirs = spawn.Pipe()
-        self._process = spawn.Process(
+        self._link, theirs = processes.context.Pipe()
+        self._process = processes.context.Process(
             target=_main, args=(theirs, config, register, loop_pid), name="rt-pose-safe-outputs", daemon=True
         )
         self._process.start()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -128,25 +127,18 @@ def main(view: ViewRequest) -> int:
     if problem is not None:
         raise UserError(f"view: {problem}")
 
-    from PySide6.QtCore import QTimer
-    from PySide6.QtWidgets import QApplication
-
     from rt_pose.viewer import style
+    from rt_pose.viewer.show import show
 
     if hasattr(os, "nice"):
         os.nice(PAINTING_NICE)
-    app = QApplication.instance() or QApplication(["rt-pose"])
-    style.use(view.theme)
-    window = _open(view)
-    # Python's own handler would raise inside a Qt callback, where nothing catches it; closing at once could
-    # take the socket away from under the code that was interrupted.
-    previous = signal.signal(signal.SIGINT, lambda *_: QTimer.singleShot(0, window.close))
-    try:
-        window.show()
-        return app.exec()
-    finally:
-        signal.signal(signal.SIGINT, previous)
-        window.close()
+
+    def make() -> QMainWindow:
+        style.use(view.theme)
+        return _open(view)
+
+    status, _ = show(make)
+    return status
 
 
 def _check(view: ViewRequest) -> None:

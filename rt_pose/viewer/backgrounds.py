@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError, nearest
+from rt_pose.image_file import read_image
 from rt_pose.viewer.messages import FrameHeader, FrameMessage
 from rt_pose.viewer.recording import open_recording
 
@@ -97,12 +98,10 @@ def picture_of_file(video: str, image: str) -> FrameMessage | None:
             raise UserError(f"view: --video {video}: it holds no frame")
         return as_frame(frame.image)
     if image:
-        import cv2
-
-        pixels = cv2.imread(image, cv2.IMREAD_COLOR)
+        pixels = read_image(image, 3)
         if pixels is None:
             raise UserError(f"view: --image {image}: no picture that can be read")
-        return as_frame(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+        return as_frame(pixels)
     return None
 
 

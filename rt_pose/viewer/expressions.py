@@ -141,7 +141,7 @@ class Expression:
         confidence = None if pose.confidence is None else pose.confidence.astype(np.float64)
         wanted = range(count) if condition.individual is None else (condition.individual,)
         for who in wanted:
-            if who >= count or track.lost[who, list(condition.keypoints)].any():
+            if who >= count or condition.is_lost(track.lost, who):
                 continue
             evaluator = self._evaluators.get((camera, who))
             if evaluator is None:

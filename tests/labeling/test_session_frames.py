@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support.random_session import HEIGHT, KEYPOINTS, WIDTH, random_config, write_random_session
 
+from rt_pose.cli.labeling import _carry_out
 from rt_pose.cli.main import main
 from rt_pose.clock import FakeClock
 from rt_pose.config.schema import CameraConfig
@@ -73,3 +74,33 @@ def test_the_next_commands_are_printed(
         prepare(
             LabelOptions(tmp_path / "g", sessions=[session], keypoints=["snout"], scorer="anna"), FakeClock()
         )
+
+
+def test_what_would_stop_the_training_is_told_before_a_window_opens(
+    session: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["improve", str(session), "--out", str(tmp_path / "f"), "--pick-only", "--train"]
+    training = tmp_path / "training"
+    (training / "checkpoints").mkdir(parents=True)
+    cases = {
+        "name the training to go on from with `--init-from FOLDER`": [],
+        "init_from: no checkpoint": ["--init-from", str(training)],
+        "no configuration gone.yaml": ["gone.yaml", "--init-from", str(training)],
+        "is there already": ["--init-from", str(training)],
+    }
+    for i, (message, more) in enumerate(cases.items()):
+        if i == 2:
+            (training / "checkpoints" / "best.ckpt").write_bytes(b"")
+        if i == 3:
+            (tmp_path / "f-improved").mkdir()
+            (tmp_path / "f-improved" / "mine").write_text("")
+        assert main([*words, *more]) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "f").exists()
+
+
+def test_a_training_that_fails_is_not_replayed(capfd: pytest.CaptureFixture[str]) -> None:
+    assert _carry_out([["train", "nothing"], ["rules", "words"]]) == 2
+    assert "a rule's `when`" not in capfd.readouterr().out
+    assert _carry_out([["rules", "words"], ["replay", "nowhere"]]) == 2
+    assert "a rule's `when`" in capfd.readouterr().out

@@ -35,6 +35,16 @@ def test_sixteen_bits_go_from_65535_to_0() -> None:
     assert [stamps.stamp(c, None, 5).index for c in (65535, 0, 1)] == [0, 1, 2]
 
 
+def test_a_frame_that_failed_has_the_index_that_it_would_have_had() -> None:
+    stamps = stamper(counter_modulo=65536, counter_first=1)
+    assert stamps.index_of(65533) is None, "the first whole frame is number 0"
+    assert stamps.stamp(65534, 1, 5).index == 0
+    assert [stamps.index_of(c) for c in (65535, 1, 2)] == [1, 2, 3]
+    assert stamps.stamp(3, 2, 9).index == 4
+    assert stamps.index_of(3) is None
+    assert stamps.index_of(None) is None
+
+
 def test_a_counter_that_begins_again_loses_nothing() -> None:
     stamps = stamper()
     assert [stamps.stamp(c, None, 5).index for c in (900, 901, 0, 1)] == [0, 1, 2, 3]

@@ -63,8 +63,10 @@ def test_rules_and_sync_signals_are_checked_against_what_was_opened(package: Pat
         run(config(package, rules=unknown, cameras=gone), tmp_path / "session")
     assert [part in str(raised.value) for part in ("unknown keypoint 'k9'", "gone.mp4")] == [True, True]
     on_the_rules_line = SyncConfig(frames=FramePulsesConfig("stimulus", 0))
-    with pytest.raises(UserError, match=r"stimulus line 0 serves rule '(quick|slow)' already"):
-        run(config(package, sync=on_the_rules_line), tmp_path / "session")
+    uncertified = {"certificate": "require", "certificate_file": str(tmp_path / "none.json")}
+    with pytest.raises(UserError, match=r"stimulus line 0 serves rule '(quick|slow)' already") as raised:
+        run(config(package, sync=on_the_rules_line, **uncertified), tmp_path / "session")
+    assert "armed_at_start: certificate: require: " in str(raised.value), "and not only when that is mended"
     assert not (tmp_path / "session").exists()
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
+from rt_pose.image_file import read_image
 from rt_pose.package import InputSpec
 from rt_pose.video import Channels, VideoFrame, VideoReader, probe
 from train.data.labels import LabeledFrames, read_labels
@@ -179,13 +180,12 @@ def _images(folder: Path, channels: Channels, count: int) -> list[NDArray[np.uin
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGES)
     if not paths:
         raise UserError(f"--frames {folder}: no image there ({', '.join(_IMAGES)}); or give a video")
-    flag = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
     images = []
     for index in spread_indices(len(paths), count):
-        image = cv2.imread(str(paths[index]), flag)
+        image = read_image(paths[index], channels)
         if image is None:
             raise UserError(f"--frames {paths[index]}: not an image that can be read; remove it")
-        images.append(image.reshape(*image.shape[:2], channels))
+        images.append(image)
     if any(image.shape != images[0].shape for image in images):
         raise UserError(f"--frames {folder}: its images have several sizes; give a folder with one")
     return images

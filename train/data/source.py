@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.errors import UserError
+from rt_pose.image_file import read_image
 from train.data.tables import LabelTable
 
 NO_IMAGE: NDArray[np.uint8] = np.zeros((0, 0, 1), np.uint8)
@@ -60,11 +61,17 @@ def images_of(folder: Path, table: LabelTable) -> tuple[Images, list[str]]:
         if not name or not os.path.isfile(path):
             problems.append(f"{place}: no image '{name}' in {folder}")
             continue
-        images[-1] = _read_image(path)
-        if not images[-1].size:
+        try:
+            image = read_image(path)
+        except UserError as error:
+            problems.append(f"{place}: {error}")
+            continue
+        if image is None:
             problems.append(
                 f"{place} ({name}): the file is no image that can be read (8 bits, gray or colour)"
             )
+            continue
+        images[-1] = image
     return images, problems
 
 
@@ -80,10 +87,3 @@ def _on_disk(folder: Path, name: str) -> Path:
     return path
 
 
-def _read_image(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.dtype != np.uint8:
-        return NO_IMAGE
-    if image.ndim == 2:
-        return image[..., None]
-    return np.ascontiguousarray(image[..., 2::-1])

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from support.firmata_board import FirmataBoard
-from support.input_edges import Edges
 
 import rigs
 from rigs.inputs.firmata import FirmataInput
 from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.contracts.inputs import EdgeCollector
 from rt_pose.drivers import DriverContext, make_input, make_output
 from rt_pose.errors import UserError
 from rt_pose.types import Command
@@ -54,7 +54,7 @@ def wait_until(done: Callable[[], object], timeout_s: float = 5.0) -> None:
 
 
 def test_edges_come_with_the_time_of_their_arrival(board: FirmataBoard, lick: FirmataInput) -> None:
-    edges, clock = Edges(), HostClock()
+    edges, clock = EdgeCollector(), HostClock()
     info = lick.open()
     assert not info.on
     assert "edges have the time of their arrival" in info.detail
@@ -81,7 +81,7 @@ def test_the_level_at_the_start_and_inversion(board: FirmataBoard, context: Driv
 
 
 def test_bounces_are_no_edges_and_their_end_counts(board: FirmataBoard, context: DriverContext) -> None:
-    lick, edges = make(context, port=board.port, debounce_ms=80.0), Edges()
+    lick, edges = make(context, port=board.port, debounce_ms=80.0), EdgeCollector()
     lick.open()
     lick.start(edges)
     for high in (True, False, True, False):
@@ -98,7 +98,7 @@ def test_one_board_serves_an_output_and_inputs(board: FirmataBoard, context: Dri
     output = make_output("light", "firmata", {"port": board.port, "pins": [13]}, context)
     output.open()
     lick, door = make(context, port=board.port), make(context, "door", port=board.port, pin=2)
-    edges, others = Edges(), Edges()
+    edges, others = EdgeCollector(), EdgeCollector()
     lick.open()
     door.open()
     lick.start(edges)
@@ -119,7 +119,7 @@ def test_one_board_serves_an_output_and_inputs(board: FirmataBoard, context: Dri
 
 
 def test_a_board_that_falls_silent_is_told_once_and_mended(board: FirmataBoard, lick: FirmataInput) -> None:
-    edges = Edges()
+    edges = EdgeCollector()
     lick.open()
     lick.start(edges)
     board.ail("silent")
@@ -135,7 +135,7 @@ def test_a_board_that_falls_silent_is_told_once_and_mended(board: FirmataBoard, 
 def test_another_socket_will_do(board: FirmataBoard, context: DriverContext, tmp_path: Path) -> None:
     link = tmp_path / "board"
     link.symlink_to(board.port)
-    lick, edges = make(context, port=str(link)), Edges()
+    lick, edges = make(context, port=str(link)), EdgeCollector()
     lick.open()
     lick.start(edges)
     board.unplug()

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.input_edges import Edges
 
 import rigs
 from rigs.inputs.key import KeyInput
 from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.contracts.inputs import EdgeCollector
 from rt_pose.drivers import DriverContext, OperatedInput, make_input
 from rt_pose.errors import UserError
 
@@ -25,12 +25,12 @@ def make(context: DriverContext | None = None, name: str = "cue", **options: Any
 
 
 @pytest.fixture
-def edges() -> Edges:
-    return Edges()
+def edges() -> EdgeCollector:
+    return EdgeCollector()
 
 
 @pytest.fixture
-def pulse(edges: Edges) -> Iterator[KeyInput]:
+def pulse(edges: EdgeCollector) -> Iterator[KeyInput]:
     made = make(key="l", on_ms=100.0)
     made.open()
     made.start(edges)
@@ -38,7 +38,7 @@ def pulse(edges: Edges) -> Iterator[KeyInput]:
     made.close()
 
 
-def test_a_press_is_a_pulse_from_the_moment_of_the_press(pulse: KeyInput, edges: Edges) -> None:
+def test_a_press_is_a_pulse_from_the_moment_of_the_press(pulse: KeyInput, edges: EdgeCollector) -> None:
     t_ns = HostClock().now_ns()
     pulse.switch("press", t_ns)
     on, off = edges.wait_for(2)
@@ -48,7 +48,7 @@ def test_a_press_is_a_pulse_from_the_moment_of_the_press(pulse: KeyInput, edges:
     assert isinstance(pulse, OperatedInput)
 
 
-def test_a_key_that_is_held_down_prolongs_the_pulse(pulse: KeyInput, edges: Edges) -> None:
+def test_a_key_that_is_held_down_prolongs_the_pulse(pulse: KeyInput, edges: EdgeCollector) -> None:
     clock = HostClock()
     for _ in range(10):
         pulse.switch("press", clock.now_ns())
@@ -59,7 +59,7 @@ def test_a_key_that_is_held_down_prolongs_the_pulse(pulse: KeyInput, edges: Edge
     assert len(edges.found) == 2
 
 
-def test_each_press_of_a_toggle_changes_it(edges: Edges) -> None:
+def test_each_press_of_a_toggle_changes_it(edges: EdgeCollector) -> None:
     line, clock = make(mode="toggle"), HostClock()
     assert "`rt-pose order input` changes it" in line.open().detail
     line.start(edges)
@@ -69,7 +69,7 @@ def test_each_press_of_a_toggle_changes_it(edges: Edges) -> None:
     line.close()
 
 
-def test_orders_say_on_and_off(pulse: KeyInput, edges: Edges) -> None:
+def test_orders_say_on_and_off(pulse: KeyInput, edges: EdgeCollector) -> None:
     clock = HostClock()
     for order in ("on", "on", "off", "off", "on"):
         pulse.switch(order, clock.now_ns())
@@ -80,7 +80,7 @@ def test_orders_say_on_and_off(pulse: KeyInput, edges: Edges) -> None:
     assert not edges.wait_for(4)[3].on, "until a press makes a pulse of it"
 
 
-def test_edges_are_in_order_of_time_whatever_the_stamps(pulse: KeyInput, edges: Edges) -> None:
+def test_edges_are_in_order_of_time_whatever_the_stamps(pulse: KeyInput, edges: EdgeCollector) -> None:
     clock = HostClock()
     now_ns = clock.now_ns()
     for order, t_ns in (("on", now_ns + 10**12), ("off", now_ns - 10**9), ("on", now_ns)):
@@ -90,7 +90,7 @@ def test_edges_are_in_order_of_time_whatever_the_stamps(pulse: KeyInput, edges: 
     assert times[-1] <= clock.now_ns()
 
 
-def test_nothing_comes_before_the_start_or_after_the_stop(edges: Edges) -> None:
+def test_nothing_comes_before_the_start_or_after_the_stop(edges: EdgeCollector) -> None:
     line, clock = make(key="l"), HostClock()
     line.open()
     line.switch("on", clock.now_ns())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import socket
 import struct
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,9 +19,9 @@ import rigs
 from rigs.inputs.osc import LONGEST_DATAGRAM_BYTES, OscInput, read_states
 from rt_pose import extras
 from rt_pose.clock import HostClock
+from rt_pose.contracts.inputs import EdgeCollector
 from rt_pose.drivers import DriverContext, make_input
 from rt_pose.errors import UserError
-from rt_pose.types import Edge
 
 rigs.register()
 
@@ -95,26 +94,9 @@ def test_no_datagram_raises(noise: bytes, in_bundle: bool) -> None:
         assert all(isinstance(on, bool) for on in read_states(whole if in_bundle else part, "/lever"))
 
 
-class Edges:
-    """What an input delivers."""
-
-    def __init__(self) -> None:
-        self.found: list[Edge] = []
-        self.more = threading.Condition()
-
-    def __call__(self, edge: Edge) -> None:
-        with self.more:
-            self.found.append(edge)
-            self.more.notify_all()
-
-    def wait_for(self, count: int) -> None:
-        with self.more:
-            assert self.more.wait_for(lambda: len(self.found) >= count, 5.0), self.found
-
-
 @pytest.fixture
-def opened() -> Iterator[tuple[OscInput, Edges, tuple[str, int]]]:
-    line, edges = make(), Edges()
+def opened() -> Iterator[tuple[OscInput, EdgeCollector, tuple[str, int]]]:
+    line, edges = make(), EdgeCollector()
     info = line.open()
     assert info.detail.startswith("/lever at 127.0.0.1:")
     line.start(edges)
@@ -123,7 +105,7 @@ def opened() -> Iterator[tuple[OscInput, Edges, tuple[str, int]]]:
     line.close()
 
 
-def test_a_client_of_python_osc_presses_the_lever(opened: tuple[OscInput, Edges, tuple[str, int]]) -> None:
+def test_a_client_of_python_osc_presses_the_lever(opened: tuple[OscInput, EdgeCollector, tuple[str, int]]) -> None:
     line, edges, place = opened
     with SimpleUDPClient(*place) as client:
         for value in (True, False, 1, 0.0):
@@ -134,7 +116,7 @@ def test_a_client_of_python_osc_presses_the_lever(opened: tuple[OscInput, Edges,
 
 
 def test_noise_is_counted_and_what_comes_after_it_is_read(
-    opened: tuple[OscInput, Edges, tuple[str, int]],
+    opened: tuple[OscInput, EdgeCollector, tuple[str, int]],
 ) -> None:
     line, edges, place = opened
     stuck = b"#bundle\0" + bytes(8) + struct.pack(">i", -4) + bytes(8)
@@ -146,7 +128,7 @@ def test_noise_is_counted_and_what_comes_after_it_is_read(
     assert line.unreadable == 4
 
 
-def test_a_port_that_is_taken(opened: tuple[OscInput, Edges, tuple[str, int]]) -> None:
+def test_a_port_that_is_taken(opened: tuple[OscInput, EdgeCollector, tuple[str, int]]) -> None:
     with pytest.raises(UserError, match=r"inputs\.lever\.options: cannot listen at .*another program have"):
         make(port=opened[2][1]).open()
 

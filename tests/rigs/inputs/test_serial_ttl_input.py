@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.input_edges import Edges
 
 import rigs
 from rigs.firmware import protocol
@@ -16,6 +15,7 @@ from rigs.firmware.simulate import SimulatedBox
 from rigs.inputs.serial_ttl import SerialTtlInput
 from rigs.outputs.serial_ttl import SerialTtl
 from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.contracts.inputs import EdgeCollector
 from rt_pose.drivers import DriverContext, ReportingInput, make_input, make_output
 from rt_pose.errors import UserError
 from rt_pose.types import Command
@@ -58,7 +58,7 @@ def wait_until(done: Callable[[], object], timeout_s: float = 5.0) -> None:
 
 
 def test_edges_have_the_boxs_time_on_the_hosts_clock(box: SimulatedBox, lick: SerialTtlInput) -> None:
-    edges = Edges()
+    edges = EdgeCollector()
     info = lick.open()
     assert (info.driver, info.serial, info.on) == ("serial_ttl", box.port, False)
     assert info.detail.startswith("input line 0 of 2, debounced 0 ms")
@@ -75,7 +75,7 @@ def test_edges_have_the_boxs_time_on_the_hosts_clock(box: SimulatedBox, lick: Se
 
 
 def test_edges_wait_for_nothing_while_many_come(box: SimulatedBox, lick: SerialTtlInput) -> None:
-    edges = Edges()
+    edges = EdgeCollector()
     lick.open()
     lick.start(edges)
     box.order("input 0 400 2000")
@@ -88,7 +88,7 @@ def test_edges_wait_for_nothing_while_many_come(box: SimulatedBox, lick: SerialT
 
 def test_edges_too_fast_for_the_line_are_counted(box: SimulatedBox, lick: SerialTtlInput) -> None:
     """300 edges in 30 ms, and the box sends one each half a millisecond: all are delivered or counted."""
-    edges = Edges()
+    edges = EdgeCollector()
     lick.open()
     lick.start(edges)
     box.order("input 0 301 100")
@@ -101,7 +101,7 @@ def test_edges_too_fast_for_the_line_are_counted(box: SimulatedBox, lick: Serial
 
 def test_bounces_are_no_edges_and_their_end_counts(box: SimulatedBox, context: DriverContext) -> None:
     lick = make(context, port=box.port, debounce_ms=60.0)
-    edges = Edges()
+    edges = EdgeCollector()
     lick.open()
     lick.start(edges)
     box.order("input 0 5 3000")  # goes on and bounces four times within 12 ms
@@ -123,7 +123,7 @@ def test_a_level_at_the_start_is_known_and_may_be_inverted(box: SimulatedBox, co
     line, inverted = make(context, port=box.port, line=1), make(context, "door", port=box.port, invert=True)
     assert line.open().on
     assert inverted.open().on
-    edges = Edges()
+    edges = EdgeCollector()
     inverted.start(edges)
     box.order("input 0 1 0")
     (off,) = edges.wait_for(1)
@@ -135,7 +135,7 @@ def test_a_level_at_the_start_is_known_and_may_be_inverted(box: SimulatedBox, co
 def test_what_happens_between_opening_and_start_is_one_edge_at_most(
     box: SimulatedBox, lick: SerialTtlInput
 ) -> None:
-    edges = Edges()
+    edges = EdgeCollector()
     assert not lick.open().on
     box.order("input 0 3 1000")
     box.wait_for_inputs(3)
@@ -151,7 +151,7 @@ def test_one_port_serves_an_output_and_two_inputs(box: SimulatedBox, context: Dr
     output = make_output("laser", "serial_ttl", {"port": box.port}, context)
     lick, door = make(context, port=box.port), make(context, "door", port=box.port, line=1)
     output.open()
-    edges, others = Edges(), Edges()
+    edges, others = EdgeCollector(), EdgeCollector()
     lick.open()
     door.open()
     lick.start(edges)
@@ -177,7 +177,7 @@ def test_asking_for_an_input_does_not_feed_the_outputs_watchdog(
     output.open()
     lick = make(context, port=box.port)
     lick.open()
-    lick.start(Edges())
+    lick.start(EdgeCollector())
     assert output.send(Command(1, 1, "laser", 0, "level")).ok
     up = box.wait_for(0, high=True)
     down = box.wait_for(0, high=False)
@@ -197,7 +197,7 @@ def test_an_output_that_is_opened_again_leaves_the_input_in_use(
     output = make_output("laser", "serial_ttl", {"port": box.port}, context)
     output.open()
     lick = make(context, port=box.port, debounce_ms=0.0)
-    edges = Edges()
+    edges = EdgeCollector()
     lick.open()
     lick.start(edges)
     wait_until(lambda: lick._count is not None)
@@ -260,7 +260,7 @@ def test_an_older_host_is_told_nothing_of_inputs(box: SimulatedBox) -> None:
 def test_a_box_that_begins_again_is_told_and_its_clock_is_learnt_anew(
     box: SimulatedBox, lick: SerialTtlInput
 ) -> None:
-    edges = Edges()
+    edges = EdgeCollector()
     lick.open()
     lick.start(edges)
     box.order("input 0 1 0")
@@ -280,7 +280,7 @@ def test_a_box_that_begins_again_is_told_and_its_clock_is_learnt_anew(
 def test_a_box_that_does_not_answer_is_told_once_and_mended_when_it_does(
     box: SimulatedBox, lick: SerialTtlInput, ill: str
 ) -> None:
-    edges = Edges()
+    edges = EdgeCollector()
     lick.open()
     lick.start(edges)
     wait_until(lambda: lick._count is not None)
@@ -299,7 +299,7 @@ def test_a_box_that_does_not_answer_is_told_once_and_mended_when_it_does(
 
 
 def test_a_box_that_answers_late_loses_nothing(box: SimulatedBox, lick: SerialTtlInput) -> None:
-    edges = Edges()
+    edges = EdgeCollector()
     lick.open()
     lick.start(edges)
     box.order("late 120")
@@ -316,7 +316,7 @@ def test_a_cable_that_is_pulled_is_told_and_another_socket_will_do(
 ) -> None:
     link = tmp_path / "ttl"
     link.symlink_to(box.port)
-    lick, edges = make(context, port=str(link)), Edges()
+    lick, edges = make(context, port=str(link)), EdgeCollector()
     lick.open()
     lick.start(edges)
     box.order("input 0 1 0")

@@ -121,6 +121,16 @@ def test_heartbeats_keep_the_line_up(box: SimulatedBox, ttl: SerialTtl) -> None:
     assert box.wait_for(0, high=False) is not None, "closing leaves nothing high"
 
 
+def test_a_long_watchdog_is_no_silence(box: SimulatedBox) -> None:
+    ttl = make({"port": box.port, "watchdog_ms": 5000})
+    info = ttl.open()
+    for _ in range(4):
+        ttl.heartbeat(True)
+        threading.Event().wait(info.heartbeat_ms / 1000)
+    assert ttl.heartbeat(True) == []
+    ttl.close()
+
+
 def test_the_safe_state_is_confirmed(box: SimulatedBox, ttl: SerialTtl) -> None:
     ttl.open()
     assert ttl.send(level()).ok
