@@ -104,9 +104,10 @@ def _host_ns(stamps: FrameStamps) -> int:
 
 def _events(session: Session, found: Alignment) -> Iterator[tuple[Any, ...]]:
     stimuli = _stimuli_ns(session)
+    bounds_ns = {(f.camera, f.stamps.index): f.stamps.clock_error_ns for f in session.frames}
     for event in (record.event for record in session.events):
         stimulus_ns = stimuli.get(event.id)
-        cause_s, error_ms = _converted(found, event.t_cause_ns)
+        cause_s, error_ms = _converted(found, event.t_cause_ns, bounds_ns.get((event.camera, event.frame_index), 0))
         stimulus_s = "" if stimulus_ns is None else _converted(found, stimulus_ns)[0]
         yield (
             *(event.id, event.rule, event.outcome, event.camera, event.frame_index),
@@ -114,10 +115,11 @@ def _events(session: Session, found: Alignment) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def _converted(found: Alignment, t_ns: int) -> tuple[str, str]:
-    """A host time on the other clock, s, and the bound on its error, ms."""
+def _converted(found: Alignment, t_ns: int, bound_ns: int = 0) -> tuple[str, str]:
+    """A host time on the other clock, s, and the bound on its error, ms, that of the time itself included."""
     at = np.array([t_ns], np.int64)
-    return f"{found.fit.to_other_s(at)[0]:.7f}", f"{found.fit.error_s(at)[0] * 1e3:.4f}"
+    error_ms = found.fit.error_s(at)[0] * 1e3 + bound_ns / NS_PER_MS
+    return f"{found.fit.to_other_s(at)[0]:.7f}", f"{error_ms:.4f}"
 
 
 def _stimuli_ns(session: Session) -> dict[int, int]:

@@ -32,6 +32,9 @@ MAX_BYTES = 1 << 20
 NS_PER_DAY = 86_400 * NS_PER_S
 MOST_DIFFERENCES = 3
 """So many settings that differ are named."""
+ACTUAL = ("exposure_us", "rate_hz", "trigger")
+"""Settings that may have been left to the camera, of which the latency depends on what it has."""
+OF_THE_CAMERA = "camera.actual."
 OF_DECISIONS = ("engine.", "model", "crop.")
 """Settings on which only the decision's share depends."""
 Milliseconds = Annotated[float, msgspec.Meta(ge=0.0, le=60_000.0)]
@@ -230,8 +233,15 @@ def settings_of(
     """
     source, sink = config.cameras[camera.name], config.outputs[output.name]
     size = f"{camera.width}x{camera.height}"
+    actual = {name: camera.settings[name]["actual"] for name in ACTUAL if name in camera.settings}
     nested = {
-        "camera": {"driver": source.driver, "serial": camera.serial, "size": size, "options": source.options},
+        "camera": {
+            "driver": source.driver,
+            "serial": camera.serial,
+            "size": size,
+            "options": source.options,
+            "actual": {name: f"{v:.4g}" if isinstance(v, float) else v for name, v in actual.items()},
+        },
         "output": {"driver": sink.driver, "serial": output.serial, "options": sink.options},
         "crop": to_plain(source.crop) or {},
         "engine": to_plain(config.engine),
@@ -262,7 +272,7 @@ def certify(
     config: RunConfig,
     cameras: Sequence[CameraInfo],
     outputs: Sequence[OutputInfo],
-    deadlines_ms: Mapping[str, Mapping[str, float]],
+    deadlines_ms: Mapping[tuple[str, str], Mapping[str, float]],
     package_sha256: str,
     utc_ns: int,
 ) -> Certification:
@@ -275,7 +285,8 @@ def certify(
     cameras, outputs
         What those of the run reported when they were opened.
     deadlines_ms
-        By output that must act in time: what must be met, ms, by the words that name it.
+        By camera and output that must act in time on what it shows: what must be met, ms, by the words that
+        name it.
     package_sha256
         Of the run's model package.
     utc_ns
@@ -298,16 +309,16 @@ def certify(
         return Certification(mode, config.certificate_file, [str(error)])
     seen_by, opened = {c.name: c for c in cameras}, {o.name: o for o in outputs}
     problems: list[str] = []
-    used = {}
-    for output, limits_ms in deadlines_ms.items():
-        ours = [c for c in found if c.output == output and c.camera in seen_by]
+    used: dict[str, Certificate] = {}
+    for (camera, output), limits_ms in deadlines_ms.items():
+        ours = [c for c in found if (c.camera, c.output) == (camera, output)]
         if not ours:
-            problems.append(_missing(output, file))
+            problems.append(_missing(camera, output, file))
             continue
         newest = max(ours, key=lambda c: c.utc_ns)
-        now = settings_of(config, seen_by[newest.camera], opened[output], package_sha256)
+        now = settings_of(config, seen_by[camera], opened[output], package_sha256)
         other = _differences(newest, now)
-        if not other:
+        if not other and (output not in used or newest.utc_ns > used[output].utc_ns):
             used[output] = newest
         flaws = [*other, *_age(newest, config, utc_ns), *_late(newest, limits_ms)]
         problems += [f"{_name(newest)} {flaw}" for flaw in flaws]
@@ -318,15 +329,20 @@ def _name(certificate: Certificate) -> str:
     return f"the latency certificate of camera '{certificate.camera}' and output '{certificate.output}'"
 
 
-def _missing(output: str, file: Path | None) -> str:
+def _missing(camera: str, output: str, file: Path | None) -> str:
     where = "" if file is None else f" in {file}"
-    return f"output '{output}' has no latency certificate{where}; `rt-pose rig loopback` measures it"
+    return (
+        f"output '{output}' has no latency certificate with camera '{camera}'{where}; `rt-pose rig loopback` "
+        "measures it"
+    )
 
 
 def _differences(certificate: Certificate, now: Mapping[str, Any]) -> list[str]:
     """What has changed since the measurement, in a clause; empty where all is as it was."""
     then = certificate.settings
     changed = [key for key in sorted({*now, *then}) if now.get(key) != then.get(key)]
+    if not any(key.startswith(OF_THE_CAMERA) for key in then):  # measured by a version that did not write them
+        changed = [key for key in changed if not key.startswith(OF_THE_CAMERA)]
     if certificate.loop_ms is None:  # its decisions were not measured
         changed = [key for key in changed if not key.startswith(OF_DECISIONS)]
     if not changed:

@@ -159,7 +159,7 @@ class CaptureThread:
         return not self._thread.is_alive()
 
     def left_at_end(self, taken: TakenFrame) -> DropRecord:
-        """Count a frame that was waiting in the slot when the run ended.
+        """Count a frame that the loop had not gone through when the run ended.
 
         Parameters
         ----------
@@ -211,7 +211,8 @@ class CaptureThread:
                 if not self._reconnect_s or self._stopping.is_set():
                     raise
                 self._latest.lose(self.name, str(error))
-                self._reopen(error)
+                if not self._reopen(error):
+                    return
                 self._ahead = None
                 self.counts.losses += 1
                 self._latest.regain(self.name)
@@ -232,9 +233,9 @@ class CaptureThread:
             self._hand_over(grabbed, slot, generation, sink)
         return True
 
-    def _reopen(self, error: CameraFault) -> None:
+    def _reopen(self, error: CameraFault) -> bool:
         """Open the camera again, as often as it takes within its time; raises the fault where that is
-        over."""
+        over. False where the run ended meanwhile."""
         until_ns = self._clock.now_ns() + round(self._reconnect_s * NS_PER_S)
         why = str(error)
         while not self._stopping.wait(REOPEN_PAUSE_S):
@@ -244,13 +245,15 @@ class CaptureThread:
                 if self._info is None or _frame_shape(info) == _frame_shape(self._info):
                     self._camera.arm()
                     self._camera.start()
-                    return
+                    return True
                 shapes = f"{_frame_shape(info)} instead of {_frame_shape(self._info)}"
                 why = f"it came back with other frames ({shapes})"
             except (CameraFault, UserError) as again:
                 why = str(again)
             if self._clock.now_ns() >= until_ns:
                 break
+        if self._stopping.is_set():
+            return False
         raise CameraFault(f"{error}; not back within {self._reconnect_s:g} s: {why}") from error
 
     def _placed(self, stamps: FrameStamps) -> FrameStamps:
@@ -274,7 +277,9 @@ class CaptureThread:
         counts.captured += 1
         now = self._clock.now_ns()
         sink.send(CapturedFrame(t_ns=now, camera=self.name, stamps=stamps, slot=slot, generation=generation))
-        if replaced is not None:
+        if replaced is not None and replaced.frame is frame:
+            sink.send(self.left_at_end(replaced))
+        elif replaced is not None:
             counts.superseded += 1
             index = replaced.frame.stamps.index
             sink.send(self._drop(now, "capture", "superseded by a newer frame", 1, index))

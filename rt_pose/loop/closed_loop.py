@@ -148,6 +148,8 @@ class ClosedLoop:
         self._started = True
         self._end_reason = self._failure = ""
         self._seq = 0
+        self._in_hand: list[TakenFrame] = []
+        """Frames that were taken and not gone through: none but while a turn lasts, or has failed."""
 
     def run(self, seconds: float | None) -> None:
         """Take frames until an order, the end of the recordings, a camera's fault or the time ends the run.
@@ -163,9 +165,17 @@ class ClosedLoop:
             capture.start()
         self._first_frames.begin(self.clock.now_ns())
         stop_ns = None if seconds is None else self.clock.now_ns() + round(seconds * NS_PER_S)
+        try:
+            self._run_until(stop_ns)
+        finally:
+            captures = {capture.name: capture for capture in self.captures}
+            for left in [*self._in_hand, *self._latest.close()]:
+                self._sink.send(captures[left.frame.camera].left_at_end(left))
+
+    def _run_until(self, stop_ns: int | None) -> None:
         while self.running:
             self.heartbeat.t_ns = self.clock.now_ns()
-            taken = self._latest.take(IDLE_TIMEOUT_S, self._group_s)
+            self._in_hand = taken = self._latest.take(IDLE_TIMEOUT_S, self._group_s)
             self._disarm_for_losses()
             if taken:
                 self.step(*taken)
@@ -176,9 +186,6 @@ class ClosedLoop:
                 self._end(self._ending())
             elif stop_ns is not None and self.clock.now_ns() >= stop_ns and self.running:
                 self._end("the stated time was over")
-        captures = {capture.name: capture for capture in self.captures}
-        for left in self._latest.close():
-            self._sink.send(captures[left.frame.camera].left_at_end(left))
 
     def _end_late_cameras(self) -> None:
         for camera, why in self._first_frames.overdue(self.clock.now_ns()):
@@ -304,6 +311,10 @@ class ClosedLoop:
         frame = taken.frame
         self.last_frames[name] = LastFrame(name, taken.slot, taken.generation, frame.stamps, frame.offset_xy)
         self._latest.release(taken)
+        for i, item in enumerate(self._in_hand):
+            if item is taken:
+                del self._in_hand[i]
+                break
 
     # ------------------------------------------------------------ between frames
 

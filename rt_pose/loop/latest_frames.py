@@ -66,12 +66,15 @@ class LatestFrames:
         Returns
         -------
         TakenFrame or None
-            The frame that was replaced because the loop had not taken it.
+            The frame that was replaced because the loop had not taken it; the new one itself where none is
+            taken any more.
         """
         camera = taken.frame.camera
         with self._changed:
             if self._every_frame:
                 self._changed.wait_for(lambda: self._waiting[camera] is None or self._closed)
+            if self._closed:
+                return taken
             replaced = self._waiting[camera]
             self._waiting[camera] = taken
             self._changed.notify_all()

@@ -15,7 +15,7 @@ import msgspec
 from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config.build import to_plain
 from rt_pose.config.certificate import Certification, certify
-from rt_pose.config.check import check_run
+from rt_pose.config.check import EVERY_CAMERA, check_run
 from rt_pose.config.schema import CameraConfig, InputConfig, OutputConfig, RunConfig
 from rt_pose.decisions.action import check_fits
 from rt_pose.decisions.decide import RuleSet
@@ -165,7 +165,7 @@ def _certify(
         config,
         [info for info, _ in cameras.values()],
         [info for info, _ in outputs],
-        _deadlines_ms(config, rules.rules),
+        _deadlines_ms(config, rules.rules, list(cameras)),
         package.sha256,
         clock.utc_ns(),
     )
@@ -270,15 +270,18 @@ def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -
     return rules
 
 
-def _deadlines_ms(config: RunConfig, rules: Sequence[Rule]) -> dict[str, dict[str, float]]:
-    """What must be met, by the output of rules that act on the animal; a text has no time of effect."""
-    deadlines: dict[str, dict[str, float]] = {}
+def _deadlines_ms(
+    config: RunConfig, rules: Sequence[Rule], cameras: Sequence[str]
+) -> dict[tuple[str, str], dict[str, float]]:
+    """What must be met, by camera and output of rules that act on the animal; a text has no time of effect."""
+    deadlines: dict[tuple[str, str], dict[str, float]] = {}
     for rule in rules:
         if rule.plan.action == "message" or rule.plan.ends:
             continue
-        limits_ms = deadlines.setdefault(rule.output, {"budget_ms": config.budget_ms})
-        if rule.config.deadline is not None:
-            limits_ms[f"the deadline of rule '{rule.name}'"] = rule.deadline_ns / NS_PER_MS
+        for camera in cameras if rule.camera in EVERY_CAMERA else (rule.camera,):
+            limits_ms = deadlines.setdefault((camera, rule.output), {"budget_ms": config.budget_ms})
+            if rule.config.deadline is not None:
+                limits_ms[f"the deadline of rule '{rule.name}'"] = rule.deadline_ns / NS_PER_MS
     return deadlines
 
 

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from rt_pose.clock import NS_PER_S, Clock, HostClock
-from rt_pose.config.schema import RunConfig
+from rt_pose.config.schema import OutputConfig, RunConfig
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.errors import UserError
 from rt_pose.session import processes
 
 TIMEOUT_S = 10.0
 """A board that is reset by opening its port needs up to 2 s, the process as much where the run just began."""
+OUTPUT_TIMEOUT_S = 9.0
+"""For all outputs together, of that."""
 LOOP_EXIT_TIMEOUT_S = 20.0
 POLL_S = 0.05
 NICE = 10
@@ -127,16 +131,31 @@ def process_is_alive(pid: int) -> bool:
 
 
 def _make_all_safe(config: RunConfig, clock: Clock) -> list[str]:
-    context = DriverContext(clock, config.seed)
-    problems = []
-    for name, wanted in config.outputs.items():
-        try:
-            output = make_output(name, wanted.driver, wanted.options, context)
-            output.open()
-            output.safe_state()
-            output.close()
-        except UserError as error:
-            problems.append(str(error))
-        except Exception as error:  # noqa: BLE001 - the other outputs must still become safe
-            problems.append(f"output '{name}': {type(error).__name__}: {error}")
-    return problems
+    """Side by side: one that does not answer must not keep the others' lines high."""
+    context, problems = DriverContext(clock, config.seed), deque[str]()
+    threads = {
+        name: threading.Thread(
+            target=_make_safe, args=(name, wanted, context, problems), name=f"rt-pose-safe-{name}", daemon=True
+        )
+        for name, wanted in config.outputs.items()
+    }
+    for thread in threads.values():
+        thread.start()
+    end_ns = clock.now_ns() + round(OUTPUT_TIMEOUT_S * NS_PER_S)
+    for name, thread in threads.items():
+        thread.join(max(0.0, (end_ns - clock.now_ns()) / NS_PER_S))
+        if thread.is_alive():
+            problems.append(f"output '{name}': no answer within {OUTPUT_TIMEOUT_S:g} s")
+    return list(problems)
+
+
+def _make_safe(name: str, wanted: OutputConfig, context: DriverContext, problems: deque[str]) -> None:
+    try:
+        output = make_output(name, wanted.driver, wanted.options, context)
+        output.open()
+        output.safe_state()
+        output.close()
+    except UserError as error:
+        problems.append(str(error))
+    except Exception as error:  # noqa: BLE001 - reported to the caller
+        problems.append(f"output '{name}': {type(error).__name__}: {error}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from rt_pose.errors import UserError
 
 NOW_NS = 100 * NS_PER_DAY
 SHA = "ab" * 32
-LIMITS = {"stimulus": {"budget_ms": 50.0}}
+LIMITS = {("top", "stimulus"): {"budget_ms": 50.0}}
 
 
 def rig(path: Path | None = None, **changes: Any) -> RunConfig:
@@ -139,8 +140,8 @@ def test_what_is_missing_is_named_with_what_to_do(tmp_path: Path) -> None:
     found = checked(rig(tmp_path / "c.json", certificate="require"))
     (problem,) = found.problems
     assert problem == (
-        f"output 'stimulus' has no latency certificate in {tmp_path / 'c.json'}; `rt-pose rig loopback` "
-        "measures it"
+        f"output 'stimulus' has no latency certificate with camera 'top' in {tmp_path / 'c.json'}; `rt-pose "
+        "rig loopback` measures it"
     )
     assert found.refusal == f"certificate: require: {problem}"
     assert found.used == {}
@@ -184,7 +185,7 @@ def test_one_that_is_old_late_or_says_too_little_still_gives_its_delay(
 def test_a_rules_own_deadline_counts_too(tmp_path: Path) -> None:
     config = rig(tmp_path / "c.json")
     write_certificate(tmp_path / "c.json", certificate(config, SHA))
-    limits = {"stimulus": {"budget_ms": 50.0, "the deadline of rule 'fast'": 15.0}}
+    limits = {("top", "stimulus"): {"budget_ms": 50.0, "the deadline of rule 'fast'": 15.0}}
     (problem,) = checked(config, limits=limits).problems
     assert problem.endswith("says 19.0 ms from light to light (P99), over the deadline of rule 'fast' 15 ms")
 
@@ -229,14 +230,40 @@ def test_another_model_is_another_setting_only_where_decisions_were_timed(tmp_pa
     assert "stimulus" in found.used
 
 
-def test_of_several_cameras_the_newest_certificate_counts(tmp_path: Path) -> None:
+def test_each_camera_that_a_rule_looks_at_needs_its_own_and_the_newest_gives_the_delay(tmp_path: Path) -> None:
     cameras = {name: CameraConfig("simulated", {"world": "w"}) for name in ("top", "side", "gone")}
     config = rig(tmp_path / "c.json", cameras={name: cameras[name] for name in ("top", "side")})
-    for camera, days in (("top", 5.0), ("side", 2.0), ("gone", 1.0)):
+    both = {(camera, "stimulus"): {"budget_ms": 50.0} for camera in ("top", "side")}
+    for camera, days, without in (("top", 5.0, ["side"]), ("gone", 1.0, ["side"]), ("side", 2.0, [])):
         write_certificate(
             tmp_path / "c.json", certificate(rig(cameras=cameras), SHA, days=days, camera=camera)
         )
-    assert checked(config).used["stimulus"].camera == "side"
+        found = checked(config, limits=both)
+        assert len(found.problems) == len(without)
+        assert all(f"no latency certificate with camera '{name}'" in found.problems[0] for name in without)
+    assert found.used["stimulus"].camera == "side"
+
+
+def test_what_was_left_to_the_camera_is_a_setting_where_the_certificate_knows_it(tmp_path: Path) -> None:
+    config = rig(tmp_path / "c.json")
+    (camera,), (output,) = camera_infos(config), output_infos(config)
+
+    def settings(exposure_us: float | None) -> dict[str, Any]:
+        one = {"asked": None, "actual": exposure_us}
+        read = {} if exposure_us is None else {"exposure_us": one, "temperature_c": one}
+        return settings_of(config, replace(camera, settings=read), output, SHA)
+
+    for then, now, says in (
+        (1000.0, 20_000.0, "camera.actual.exposure_us was 1000, is 2e+04"),
+        (1000.0, 1000.01, ""),
+        (None, 20_000.0, ""),
+    ):
+        write_certificate(tmp_path / "c.json", certificate(config, SHA, settings=settings(then)))
+        read = {"exposure_us": {"asked": None, "actual": now}, "temperature_c": {"asked": None, "actual": now}}
+        cameras = [replace(camera, settings=read)]
+        found = certify(config, cameras, [output], LIMITS, SHA, NOW_NS)
+        assert len(found.problems) == bool(says)
+        assert says in "".join(found.problems)
 
 
 def test_another_device_under_the_same_name_is_another_setting(tmp_path: Path) -> None:

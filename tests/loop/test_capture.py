@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import threading
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -381,6 +382,39 @@ def test_a_camera_that_does_not_come_back_is_a_fault_with_both_reasons(ring: Fra
     thread.start()
     assert thread.join(10.0)
     assert latest.faults == {"cam": "unplugged; not back within 0.6 s: not there"}
+
+
+def wait_until(done: Callable[[], object]) -> None:
+    for _ in range(500):
+        if done():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("did not come about")
+
+
+def test_a_run_that_ends_while_a_camera_is_away_has_no_fault(ring: FrameRing) -> None:
+    camera = EventfulCamera([CameraFault("unplugged")], [UserError("not there")] * 99)
+    thread, latest, _ = reconnecting(ring, camera, 300.0)
+    thread.start()
+    wait_until(lambda: latest.lost)
+    thread.stop()
+    assert thread.join(5.0)
+    assert (latest.lost, latest.faults) == ({"cam": "unplugged"}, {})
+
+
+def test_a_frame_that_comes_after_the_last_one_taken_is_left_at_the_end(ring: FrameRing) -> None:
+    """Where every frame is wanted its camera's thread waits for the loop, which takes none any more."""
+    camera = EventfulCamera([stamps(0), stamps(1)])
+    thread, latest, notebook = capture(ring, camera, every=True)
+    thread.start()
+    wait_until(lambda: not camera.script)
+    threading.Event().wait(0.05)
+    for left in latest.close():
+        notebook.send(thread.left_at_end(left))
+    assert thread.join(5.0)
+    counts = thread.counts
+    assert (counts.captured, counts.left_at_end, counts.superseded) == (2, 2, 0)
+    assert [(d.stage, d.first_index) for d in notebook.of(DropRecord)] == [("end", 0), ("end", 1)]
 
 
 def test_a_loss_wakes_the_loop_and_a_group_does_not_wait_for_what_is_gone() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,6 +62,23 @@ def test_every_output_is_made_safe_and_what_failed_is_named(box: SimulatedBox) -
     assert problem.startswith("an output may not be in its safe state: outputs.box0: the port /dev/none")
     assert box.wait_for(0, high=False) is not None
     standby.close()
+
+
+def test_one_that_does_not_answer_keeps_no_other_line_high(box: SimulatedBox) -> None:
+    """It is the first of both, and waited for by four seconds."""
+    ours, theirs = pty.openpty()
+    try:
+        standby = SafeStandby(config(os.ttyname(theirs), box.port), rigs.register, None)
+        leave_high(box)
+        found: list[str] = []
+        asking = threading.Thread(target=lambda: found.extend(standby.make_safe()))
+        asking.start()
+        assert box.wait_for(0, high=False, timeout_s=3.5) is not None
+        asking.join(15.0)
+        assert "outputs.box0" in found[0]
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_without_outputs_there_is_nothing_to_do() -> None:
