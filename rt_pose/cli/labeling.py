@@ -15,8 +15,6 @@ from rt_pose.extras import require
 
 def label(options: Namespace) -> int:
     """Pick frames of videos and label them in a window; or mend the labels of a folder."""
-    from getpass import getuser
-
     from rt_pose.labeling.app import main
     from rt_pose.labeling.prepare import LabelOptions
 
@@ -30,7 +28,7 @@ def label(options: Namespace) -> int:
             skeleton=[bone.split("=") for bone in options.skeleton],
             layout=options.layout,
             labels=options.labels,
-            scorer=options.scorer or getuser(),
+            scorer=options.scorer or _login(),
             review=options.review,
             worst=_at_least_one(options, "worst"),
         ),
@@ -82,8 +80,6 @@ def label_parser(parser: Parser) -> None:
 
 def improve(options: Namespace) -> int:
     """Label the frames of sessions that the model had most trouble with, and train on from it."""
-    from getpass import getuser
-
     from rt_pose.labeling.app import main
     from rt_pose.labeling.prepare import LabelOptions
 
@@ -95,7 +91,7 @@ def improve(options: Namespace) -> int:
             out=out,
             sessions=sessions,
             frames=_at_least_one(options, "frames"),
-            scorer=options.scorer or getuser(),
+            scorer=options.scorer or _login(),
             labels=options.labels,
         ),
         pick_only=options.pick_only,
@@ -140,6 +136,16 @@ def improve_parser(parser: Parser) -> None:
         help="Folder of the training to go on from; the one that the session's model lies in.",
     )
     _add_person(parser)
+
+
+def _login() -> str:
+    """Name of the login."""
+    from getpass import getuser
+
+    try:
+        return getuser()
+    except (KeyError, OSError) as error:
+        raise UserError("--scorer: who labels? This login has no name; write one") from error
 
 
 def _steps(sessions: list[Path], out: Path, options: Namespace) -> list[list[str]]:

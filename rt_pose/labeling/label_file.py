@@ -129,7 +129,9 @@ def unpack_hdf(path: Path) -> Path:
     return out
 
 
-def write_row(path: Path, name: str, row: FrameRow, with_hdf: bool = False) -> None:
+def write_row(
+    path: Path, name: str, row: FrameRow, with_hdf: bool = False, keypoints: Sequence[str] = ()
+) -> None:
     """Write the labels of one image: its cells that have changed, or a new row behind the others.
 
     The file is read anew, so that what another program has written meanwhile stays.
@@ -144,14 +146,21 @@ def write_row(path: Path, name: str, row: FrameRow, with_hdf: bool = False) -> N
         Its labels.
     with_hdf
         Whether an HDF is written beside it where none is; one that is there always is.
+    keypoints
+        Names of the row's keypoints; empty: as many as the file has.
 
     Raises
     ------
     UserError
         Where the file cannot be read or written, or has other keypoints meanwhile.
     """
-    text, layout = parse_csv(path.read_bytes()), read_layout(path)
-    if len(layout.columns) != len(row.xy):
+    try:
+        text = parse_csv(path.read_bytes())
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"labels {path}: cannot be read: {error}") from error
+    layout = read_layout(path)
+    found = [column.keypoint for column in layout.columns]
+    if len(found) != len(row.xy) or (keypoints and found != list(keypoints)):
         raise UserError(f"labels {path}: its keypoints have changed meanwhile; start `rt-pose label` again")
     if name in layout.rows:
         _, rows = read_rows(path)
@@ -170,11 +179,24 @@ def finish_writing(path: Path) -> None:
         The .csv.
     """
     twin = path.with_suffix(".h5")
+    _part(_part(twin)).unlink(missing_ok=True)
     if _part(path).exists():
         _part(path).unlink()
         _part(twin).unlink(missing_ok=True)
     elif _part(twin).exists():
-        _part(twin).replace(twin)
+        if _same_labels(path, _part(twin)):
+            _part(twin).replace(twin)
+        else:  # another program has written both since
+            _part(twin).unlink()
+
+
+def _same_labels(path: Path, hdf: Path) -> bool:
+    try:
+        (table, _), (other, _) = read_table(path), read_table(hdf)
+    except UserError:
+        return False
+    same = other.names == table.names and other.keypoints == table.keypoints
+    return same and np.array_equal(other.xy, table.xy, equal_nan=True)
 
 
 def _change_cells(text: CsvText, layout: TableLayout, name: str, before: FrameRow, row: FrameRow) -> None:

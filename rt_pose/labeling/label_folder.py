@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ from rt_pose.labeling.label_file import (
 from rt_pose.labeling.label_record import read_record
 from rt_pose.offline.hdf import is_hdf
 from train.data.dlc_project import find_table, read_settings
+from train.data.source import on_disk
 from train.data.sources import PROJECT_FILE, USUAL_FILE, find_labels
 from train.data.tables import IMAGE_FOLDER, PATH_COLUMNS
 
@@ -64,7 +66,7 @@ class LabelFolder:
         Path
             The file.
         """
-        return self.folder / name
+        return on_disk(self.folder, name)
 
     def has_visible(self) -> bool:
         """Tell whether occluded keypoints can be labeled as such: its files have columns for it."""
@@ -89,6 +91,8 @@ class LabelFolder:
         if not path.is_file():
             create_file(path, self.keypoints, self.scorer, PATH_COLUMNS if self.is_project else 1)
             self.order[path] = list(range(len(self.keypoints)))
+        elif path not in self.order:  # another program has begun it meanwhile
+            self.take_file(path)
         order = self.order[path]
         without = [k for k in range(len(self.keypoints)) if k not in order and row.visible[k] != UNLABELED]
         if without:
@@ -96,7 +100,8 @@ class LabelFolder:
                 f"labels {path}: has no columns for '{self.keypoints[without[0]]}'; add them (in DeepLabCut "
                 "by labeling one frame), or mark it as not visible"
             )
-        write_row(path, name, FrameRow(row.xy[order], row.visible[order]), with_hdf=self.is_project)
+        of_file = FrameRow(row.xy[order], row.visible[order])
+        write_row(path, name, of_file, self.is_project, [self.keypoints[k] for k in order])
         self.files[name] = path
         self.rows[name] = row
 
@@ -187,7 +192,17 @@ def open_folder(folder: Path, labels: str = "") -> LabelFolder | None:
         raise UserError(
             f"labels {path}: a SLEAP file is read but not written; mend it in SLEAP, or give another --out"
         )
-    return _open_project(folder) if path.is_dir() else _open_table(folder, path)
+    return _open_project(folder) if path.is_dir() else _open_table(folder, _as_csv(path))
+
+
+def _as_csv(path: Path) -> Path:
+    """The CSV of labels, which is written where there is an HDF alone."""
+    if not is_hdf(path):
+        return path
+    out = path.with_suffix(".csv")
+    if out.exists():
+        raise UserError(f"labels {path}: {out.name} lies beside it and is what is written: `--labels {out.name}`")
+    return unpack_hdf(path)
 
 
 def _labels_in(folder: Path) -> list[Path]:
@@ -249,14 +264,21 @@ def frames_of(opened: LabelFolder, picked: Iterable[str]) -> tuple[list[str], li
     """
     known = {*opened.rows, *picked}
     if opened.is_project:
+        composed = {_composed(name) for name in known}
         images = (opened.folder / IMAGE_FOLDER).glob("*/*")
-        known |= {
+        there = [
             path.relative_to(opened.folder).as_posix()
             for path in images
             if path.suffix.lower() in IMAGE_SUFFIXES and not _made_by_a_program(path)
-        }
+        ]
+        known |= {name for name in there if _composed(name) not in composed}
     names = sorted((name for name in known if opened.image(name).is_file()), key=_natural)
     return names, sorted(name for name in opened.rows if not opened.image(name).is_file())
+
+
+def _composed(name: str) -> str:
+    """A path by which names are the same whose accented letters are composed otherwise."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _made_by_a_program(image: Path) -> bool:

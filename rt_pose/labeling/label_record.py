@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
@@ -43,6 +43,8 @@ class LabelRecord:
     skeleton: list[list[str]] = field(default_factory=list)
     frames: dict[str, FrameNote] = field(default_factory=dict)
     """By the path of the image: those that were picked or labeled here."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """By folder of images: the recording that they are of, so that no other one's are put beside them."""
 
 
 def read_record(folder: Path) -> LabelRecord:
@@ -66,13 +68,16 @@ def read_record(folder: Path) -> LabelRecord:
     path = folder / FILE
     if not path.is_file():
         return LabelRecord()
+    remedy = "put it aside: labels stay; what was left open is forgotten"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=LabelRecord)
-    except msgspec.DecodeError as error:
-        raise UserError(
-            f"{path}: is no record of `rt-pose label`: {error}; put it aside: labels stay; what was left "
-            "open is forgotten"
-        ) from error
+        record = msgspec.json.decode(path.read_bytes(), type=LabelRecord)
+    except (msgspec.DecodeError, OSError, UnicodeError) as error:
+        raise UserError(f"{path}: is no record of `rt-pose label`: {error}; {remedy}") from error
+    for name in record.frames:
+        place = PurePosixPath(name)
+        if place.is_absolute() or ".." in place.parts:
+            raise UserError(f"{path}: {name!r} leads out of the folder; {remedy}")
+    return record
 
 
 def write_record(folder: Path, record: LabelRecord) -> None:

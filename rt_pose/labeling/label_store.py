@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
+
 import numpy as np
 
 from rt_pose.clock import Clock
+from rt_pose.errors import UserError
 from rt_pose.labeling.frame_labels import UNSETTLED, FrameLabels, Mark
 from rt_pose.labeling.label_file import OCCLUDED, UNLABELED, VISIBLE, FrameRow
 from rt_pose.labeling.label_folder import LabelFolder, empty_row
@@ -68,12 +72,23 @@ class FolderStore:
         keypoints, marks = self._opened.keypoints, [Mark(mark) for mark in labels.marks.tolist()]
         visible = np.array([_VISIBLE_OF.get(mark, UNLABELED) for mark in marks], np.uint8)
         xy = np.where(visible[:, None] != UNLABELED, labels.xy, np.nan)
-        if name in self._opened.rows or any(mark not in UNSETTLED for mark in marks):
-            self._opened.write(name, FrameRow(xy, visible))
         # Read anew: somebody else may have labeled other frames of the folder meanwhile.
         self._record.frames |= read_record(self._opened.folder).frames
-        note = self._record.frames.setdefault(name, FrameNote())
-        note.by, note.at = self._by, utc_text(self._clock.utc_ns())
-        note.open = [keypoints[k] for k, mark in enumerate(marks) if mark in UNSETTLED]
-        note.absent = [keypoints[k] for k, mark in enumerate(marks) if mark == Mark.ABSENT]
+        before = self.note(name)
+        self._record.frames[name] = replace(
+            before,
+            by=self._by,
+            at=utc_text(self._clock.utc_ns()),
+            open=[keypoints[k] for k, mark in enumerate(marks) if mark in UNSETTLED],
+            absent=[keypoints[k] for k, mark in enumerate(marks) if mark == Mark.ABSENT],
+        )
+        # The note first: a row without one counts as another program's, whose blank cells are settled.
         write_record(self._opened.folder, self._record)
+        if name in self._opened.rows or any(mark not in UNSETTLED for mark in marks):
+            try:
+                self._opened.write(name, FrameRow(xy, visible))
+            except UserError:
+                self._record.frames[name] = before
+                with suppress(UserError):  # the first mistake is the one to report
+                    write_record(self._opened.folder, self._record)
+                raise

@@ -175,7 +175,7 @@ def indices_there(known: Sequence[str], folder: str) -> list[int]:
 
 
 def write_image(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write the image of a frame in one step.
+    """Write the image of a frame in one step; one that is there is left as it is.
 
     Parameters
     ----------
@@ -189,6 +189,8 @@ def write_image(path: Path, image: NDArray[np.uint8]) -> None:
     UserError
         Where it cannot be written.
     """
+    if path.is_file():  # of another program, which has labels of its own for it perhaps
+        return
     part = path.with_name(f".{path.name}")  # the suffix says in which format it is written
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from rt_pose.clock import Clock
 from rt_pose.console import track
 from rt_pose.errors import UserError
 from rt_pose.extras import installed, remedy
+from rt_pose.image_file import read_image
 from rt_pose.labeling.create_folder import Layout, add_videos, create_folder
 from rt_pose.labeling.editor import LabelEditor
 from rt_pose.labeling.label_folder import LabelFolder, check_keypoints, frames_of, open_folder
@@ -20,7 +21,7 @@ from rt_pose.labeling.label_task import LabelTask
 from rt_pose.labeling.pick_frames import check_recordings, pick_frames
 from rt_pose.labeling.propose import ProposalModel
 from rt_pose.labeling.review import Review, read_review
-from rt_pose.labeling.session_frames import film_name, pick_session_frames
+from rt_pose.labeling.session_frames import film_name, films_of, pick_session_frames
 from rt_pose.session.read import Session
 from rt_pose.video import VideoInfo
 
@@ -74,6 +75,7 @@ def prepare(options: LabelOptions, clock: Clock) -> LabelTask:
         for info in infos:
             model.check_size(info.width, info.height, info.path.name)
     sessions = [Session.read(path) for path in options.sessions]
+    _check_sources(read_record(options.out), options.out, infos, sessions)  # before anything is written
     opened = _opened(options, infos, model, sessions, clock)
     if opened.is_project and not installed("h5py"):
         _LOG.warning(f"no .h5 for DeepLabCut is written beside the CSVs: needs h5py; `{remedy('train')}`")
@@ -107,13 +109,14 @@ def _opened(
             f"--keypoints: {options.out} has {', '.join(keypoints)}; leave the option out or change --out"
         )
     check_keypoints(keypoints, options.skeleton)
+    every = [*infos, *films_of(sessions)]
     _check_sessions(sessions, keypoints)
     if model is not None:
         model.check(keypoints)
     if opened is None:
-        opened = create_folder(options.out, options.layout, keypoints, skeleton, options.scorer, clock, infos)
+        opened = create_folder(options.out, options.layout, keypoints, skeleton, options.scorer, clock, every)
     elif opened.is_project:
-        add_videos(options.out, infos)
+        add_videos(options.out, every)
     opened.scorer = opened.scorer or options.scorer
     bones = model.skeleton if model is not None else []
     own = [bone for bone in bones if set(bone) <= set(opened.keypoints)]
@@ -177,14 +180,31 @@ def _picked(
     """The folder's record, with frames that were picked now."""
     record = read_record(options.out)
     record.keypoints, record.skeleton = opened.keypoints, opened.skeleton
+    before = dict(record.sources)
+    _check_sources(record, options.out, infos, sessions)
     known, _ = frames_of(opened, record.frames)
     picked = pick_frames(infos, options.out, known, options.frames, model)
     picked += pick_session_frames(sessions, options.out, known, options.frames)
     for frame in picked:
         record.frames[frame.name] = FrameNote(reason=frame.reason, proposed=frame.proposed)
-    if picked:
+    if picked or record.sources != before:
         write_record(options.out, record)
     return record
+
+
+def _check_sources(
+    record: LabelRecord, out: Path, infos: Sequence[VideoInfo], sessions: Sequence[Session]
+) -> None:
+    """Note which recording each folder of images is of; UserError where two would share one."""
+    wanted = [(i.path.stem, f"a video of {i.frames} frames of {i.width}x{i.height}") for i in infos]
+    wanted += [(film_name(s, camera), f"session {s.info.id}") for s in sessions for camera in s.info.cameras]
+    for folder, source in wanted:
+        other = record.sources.setdefault(folder, source)
+        if other != source or [name for name, _ in wanted].count(folder) > 1:
+            raise UserError(
+                f"--out {out}: labeled-data/{folder} would hold frames of several recordings ({other}, and "
+                f"{source}); rename one of these, or give another --out"
+            )
 
 
 def _propose(opened: LabelFolder, record: LabelRecord, names: Sequence[str], model: ProposalModel) -> None:

@@ -78,6 +78,8 @@ def read_review(folder: Path, keypoints: Sequence[str], worst: int) -> Review:
         raise UserError(f"--review {folder}: {ERRORS} holds no frame; evaluate again")
     score = np.where(np.isfinite(apart), apart, -1.0).max(axis=1)
     order = [i for i in np.argsort(-score, kind="stable").tolist() if score[i] >= 0][:worst]
+    if not order:
+        raise UserError(f"--review {folder}: no frame of it has a label to compare; evaluate again")
     every = list(errors)
     return Review([every[i] for i in order], apart[order], xy[order])
 

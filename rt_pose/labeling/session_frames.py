@@ -21,6 +21,7 @@ from rt_pose.session.read import Session
 from rt_pose.session.video_file import read_times, read_video
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import FloatArray, Pose
+from rt_pose.video import VideoInfo
 from train.data.sample_frames import spread_indices
 from train.data.tables import IMAGE_FOLDER
 
@@ -99,8 +100,44 @@ def film_name(session: Session, camera: str) -> str:
     -------
     str
         Of session and camera.
+
+    Raises
+    ------
+    UserError
+        Where the camera's name would lead out of the folder.
     """
+    if PurePosixPath(camera).name != camera or "\\" in camera:
+        raise UserError(f"session {session.path}: {camera!r} is no name of a camera; its session.json was changed")
     return f"{session.path.resolve().name}-{camera}"
+
+
+def films_of(sessions: Sequence[Session]) -> list[VideoInfo]:
+    """Describe the films of sessions as a DeepLabCut project lists videos.
+
+    Parameters
+    ----------
+    sessions
+        The sessions.
+
+    Returns
+    -------
+    list of VideoInfo
+        Each called as the folder of its frames is: by this name DeepLabCut finds the labels, and it asks for
+        no file of it.
+    """
+    return [
+        VideoInfo(
+            session.path.resolve() / f"{film_name(session, name)}.mkv",
+            camera.width,
+            camera.height,
+            1 if camera.channels == 1 else 3,
+            camera.rate_hz or 0.0,
+            0,
+            0.0,
+        )
+        for session in sessions
+        for name, camera in session.info.cameras.items()
+    ]
 
 
 def surprises(observations: Sequence[Observation], tracking: TrackingSpec) -> FloatArray:

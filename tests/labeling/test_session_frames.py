@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from support.random_session import HEIGHT, KEYPOINTS, WIDTH, random_config, write_random_session
 
 from rt_pose.cli.labeling import _carry_out
@@ -60,6 +61,10 @@ def test_frames_that_the_filter_did_not_expect_are_picked(session: Path, tmp_pat
     np.testing.assert_allclose(labels.xy[seen], filmed.found.xy[i][seen], atol=0.006)
     again = prepare(options, FakeClock())
     assert again.editor.names == labeling.editor.names
+    project = yaml.safe_load((tmp_path / "f" / "config.yaml").read_text())
+    assert [Path(video).stem for video in project["video_sets"]] == ["first-top"], "DeepLabCut reads these"
+    with pytest.raises(UserError, match="labeled-data/first-top would hold frames of several recordings"):
+        prepare(LabelOptions(tmp_path / "g", sessions=[session, session], scorer="anna"), FakeClock())
 
 
 def test_the_next_commands_are_printed(

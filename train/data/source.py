@@ -57,7 +57,7 @@ def images_of(folder: Path, table: LabelTable) -> tuple[Images, list[str]]:
     problems: list[str] = []
     for place, name in zip(table.places, table.names, strict=True):
         images.append(NO_IMAGE)
-        path = _on_disk(folder, name)
+        path = on_disk(folder, name)
         if not name or not os.path.isfile(path):
             problems.append(f"{place}: no image '{name}' in {folder}")
             continue
@@ -75,8 +75,21 @@ def images_of(folder: Path, table: LabelTable) -> tuple[Images, list[str]]:
     return images, problems
 
 
-def _on_disk(folder: Path, name: str) -> Path:
-    """The path of an image whose accented letters may be composed otherwise on disk than in the table."""
+def on_disk(folder: Path, name: str) -> Path:
+    """Find an image whose accented letters may be composed otherwise on disk than in the table.
+
+    Parameters
+    ----------
+    folder
+        Folder that the table's paths are relative to.
+    name
+        Path of the image, as the table has it.
+
+    Returns
+    -------
+    Path
+        Where it lies, or where it should.
+    """
     if os.path.isfile(folder / name):  # not `Path.is_file`, which raises where a name is too long
         return folder / name
     path = folder
