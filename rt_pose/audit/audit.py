@@ -153,6 +153,6 @@ def score_hindsight(
     list[Hindsight]
         One for each truth.
     """
-    tracking = ReplaySetup.of(session).tracking
-    truths = [smoothed_truth(session, tracking, smooth), known_truth(session), other or []]
+    setup = ReplaySetup.of(session)
+    truths = [smoothed_truth(session, setup.tracking_of, smooth), known_truth(session), other or []]
     return [hindsight.score(session, truth, tolerance_ms) for truth in truths if truth]

@@ -21,6 +21,7 @@ from rt_pose.records import ControlRecord, Observation
 from rt_pose.rules.semantics import CURRENT, FIRST
 from rt_pose.session.read import Session
 from rt_pose.tracking.causal_filter import CausalFilter
+from rt_pose.tracking.pose_prior import with_origin
 from rt_pose.types import Command, Edge, Event, Pose, Track
 
 WITHOUT_EFFECT = ("start", "stop")
@@ -41,6 +42,8 @@ class ReplaySetup:
     """What the rules meant to it: see `rt_pose.rules.semantics`."""
     own_tracking: dict[str, TrackingSpec] = field(default_factory=dict)
     """By camera, of those that have a model of their own."""
+    origins: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By camera, where on the sensor its pose prior took the frames to lie, px."""
 
     @classmethod
     def of(cls, session: Session) -> ReplaySetup:
@@ -78,6 +81,7 @@ class ReplaySetup:
             own_tracking={
                 name: msgspec.convert(model.tracking, TrackingSpec) for name, model in info.own_models.items()
             },
+            origins=info.prior_origins,
         )
 
     def tracking_of(self, camera: str) -> TrackingSpec:
@@ -91,9 +95,10 @@ class ReplaySetup:
         Returns
         -------
         TrackingSpec
-            Those of its own model, or the run's.
+            Those of its own model, or the run's, for poses in px of its sensor.
         """
-        return self.own_tracking.get(camera, self.tracking)
+        own = self.own_tracking.get(camera, self.tracking)
+        return with_origin(own, self.origins.get(camera, (0, 0)))
 
 
 @dataclass

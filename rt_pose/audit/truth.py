@@ -79,15 +79,17 @@ class TruthSeries:
             )
 
 
-def smoothed_truth(session: Session, tracking: TrackingSpec, smooth: Smoother) -> list[TruthSeries]:
+def smoothed_truth(
+    session: Session, tracking_of: Callable[[str], TrackingSpec], smooth: Smoother
+) -> list[TruthSeries]:
     """Smooth a session's own observations, over each playing of each camera, with the filter's model.
 
     Parameters
     ----------
     session
         The session.
-    tracking
-        Parameters of the filter.
+    tracking_of
+        Parameters of the filter of a camera.
     smooth
         The smoother.
 
@@ -109,9 +111,8 @@ def smoothed_truth(session: Session, tracking: TrackingSpec, smooth: Smoother) -
             np.stack([getattr(o, name).array() for o in seen_in_order])
             for name in ("xy", "cov", "confidence")
         )
-        parts = [
-            smooth(t_ns[kept], xy[:, n], cov[:, n], confidence[:, n], tracking) for n in range(xy.shape[1])
-        ]
+        spec = tracking_of(camera)
+        parts = [smooth(t_ns[kept], xy[:, n], cov[:, n], confidence[:, n], spec) for n in range(xy.shape[1])]
         found.append(
             TruthSeries(
                 "the session smoothed in hindsight",

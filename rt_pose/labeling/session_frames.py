@@ -221,7 +221,8 @@ def _pick(
 ) -> list[PickedFrame]:
     filmed = read_filmed(session, camera)
     tracking = ReplaySetup.of(session).tracking_of(camera)
-    far = implausibility(filmed.found, tracking.subspaces, tracking.min_confidence)
+    on_sensor = filmed.found._replace(xy=filmed.found.xy + session.info.cameras[camera].offset_xy)
+    far = implausibility(on_sensor, tracking.subspaces, tracking.min_confidence)
     unsure = uncertainty(filmed.found)
     scores = (
         Score(filmed.surprise, "unexpected: the filter widened the noise {:.1f} e-fold"),

@@ -297,7 +297,7 @@ def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock
         for name, (info, camera) in opened.cameras.items()
     ]
     crops = _crops(config, opened.infos)
-    own = {name: (model.choice.estimator, model.tracking) for name, model in opened.own.items()}
+    own = {name: (opened.estimator_of(name), opened.tracking_of(name)) for name in opened.cameras}
     paths = camera_paths(opened.infos, opened.rules, estimator, opened.tracking, crops, own)
     sync = SyncSignals(opened.sync, channels.actuators, clock) if opened.sync.any else None
     commands = Commands(opened.rules.rules, channels.actuators, publisher, clock, sync)

@@ -24,12 +24,14 @@ from rt_pose.drivers import Camera, DriverContext, Input, Output, make_camera, m
 from rt_pose.errors import ErrorCollector, UserError
 from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.inference.device import choose_device, raise_priority
+from rt_pose.inference.estimator import Estimator
 from rt_pose.loop.control import ControlSocket
 from rt_pose.loop.curve import CurveServer, ServerKeys, read_keys
 from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.sync import SyncPlan, plan_sync
 from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
+from rt_pose.tracking.pose_prior import with_origin
 from rt_pose.types import CameraInfo, InputInfo, OutputInfo
 
 Outputs = list[tuple[OutputInfo, Output]]
@@ -76,6 +78,43 @@ class Opened:
     def infos(self) -> list[CameraInfo]:
         """What each opened camera is, in the order of the configuration."""
         return [info for info, _ in self.cameras.values()]
+
+    @property
+    def origins(self) -> dict[str, tuple[int, int]]:
+        """Where on the sensor the frames of each camera lie, px."""
+        return {name: info.offset_xy for name, (info, _) in self.cameras.items()}
+
+    def tracking_of(self, camera: str) -> TrackingSpec:
+        """Look up the filter parameters of a camera.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera.
+
+        Returns
+        -------
+        TrackingSpec
+            Those of its own model, or the run's, for poses in px of its sensor.
+        """
+        own = self.own.get(camera)
+        return with_origin(self.tracking if own is None else own.tracking, self.origins[camera])
+
+    def estimator_of(self, camera: str) -> Estimator:
+        """Look up the estimator of a camera.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera.
+
+        Returns
+        -------
+        Estimator
+            That of its own model, or the run's.
+        """
+        own = self.own.get(camera)
+        return (self.choice if own is None else own.choice).estimator
 
 
 def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStack) -> Opened:
@@ -413,6 +452,7 @@ def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
             }
             for name, model in opened.own.items()
         },
+        "prior_origins": opened.origins,
         "engine": {
             "backend": engine.backend,
             "precision": engine.precision,

@@ -89,6 +89,9 @@ class SessionInfo:
     package: PackageInfo = field(default_factory=PackageInfo)
     own_models: dict[str, OwnModelInfo] = field(default_factory=dict)
     """By camera."""
+    prior_origins: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By camera, where on the sensor its pose prior took the frames to lie, px; of sessions of before, which
+    knew of no such place, nothing."""
     engine: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)

@@ -11,12 +11,13 @@ more than its distance allows. One that lies outside its own gate, but that the 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.package import Subspace
+from rt_pose.package import Subspace, TrackingSpec
 from rt_pose.types import FloatArray
 
 Mask = NDArray[np.bool_]
@@ -29,6 +30,33 @@ DISTANCE_WEIGHT = 0.25
 """Of the squared distance beyond the gate, in a keypoint's variance when the space is fitted again."""
 RIDGE = 1e-9
 """Relative, on the normal equations: directions that no keypoint measures stay finite."""
+
+
+def with_origin(spec: TrackingSpec, origin_xy: tuple[int, int]) -> TrackingSpec:
+    """Move the spaces of a package to where the frames of a camera lie.
+
+    They were fitted to pixels of frames; live poses are in pixels of the sensor, of which a camera may send a
+    part.
+
+    Parameters
+    ----------
+    spec
+        The package's parameters.
+    origin_xy
+        Place of the frames' top-left pixel on the sensor, px.
+
+    Returns
+    -------
+    TrackingSpec
+        The same parameters for poses on the sensor.
+    """
+    if not any(origin_xy) or not spec.subspaces:
+        return spec
+    moved = [
+        replace(space, mean_px=[value + origin_xy[i % 2] for i, value in enumerate(space.mean_px)])
+        for space in spec.subspaces
+    ]
+    return replace(spec, subspaces=moved)
 
 
 class _Space:

@@ -180,7 +180,7 @@ def test_what_a_rule_did_not_say_is_a_miss_and_what_it_made_up_a_false_alarm(swi
 
 def test_the_smoothed_session_says_nearly_the_same_as_the_truth(swinging: Session) -> None:
     tracking = ReplaySetup.of(swinging).tracking
-    smoothed = score(swinging, smoothed_truth(swinging, tracking, smooth_observations)).scores[0]
+    smoothed = score(swinging, smoothed_truth(swinging, lambda _: tracking, smooth_observations)).scores[0]
     known = score(swinging, known_truth(swinging)).scores[0]
     assert (smoothed.onsets, smoothed.count("hit"), smoothed.misses) == (20, 20, 0)
     assert np.median(smoothed.delays_ms) == pytest.approx(np.median(known.delays_ms), abs=10)
@@ -229,7 +229,7 @@ def test_any_session_can_be_scored(tmp_path: Path, seed: int) -> None:
     session = Session.read(path)
     for truth in (
         known_truth(session),
-        smoothed_truth(session, ReplaySetup.of(session).tracking, smooth_observations),
+        smoothed_truth(session, ReplaySetup.of(session).tracking_of, smooth_observations),
     ):
         scored = score(session, truth)
         assert sum(len(s.events) for s in scored.scores) == len(session.events)

@@ -71,7 +71,7 @@ def test_what_two_cameras_see_is_one_onset_and_its_event_a_hit(seen_by_two: Sess
 
 def test_smoothed_truth_says_nearly_the_same(seen_by_two: Session) -> None:
     tracking = ReplaySetup.of(seen_by_two).tracking
-    smoothed = score(seen_by_two, smoothed_truth(seen_by_two, tracking, smooth_observations))
+    smoothed = score(seen_by_two, smoothed_truth(seen_by_two, lambda _: tracking, smooth_observations))
     assert [figures(of)[:3] for of in smoothed.scores] == [(20, 20, 0)] * 3
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from rt_pose.package import Subspace, TrackingSpec
 from rt_pose.tracking.causal_filter import CausalFilter
-from rt_pose.tracking.pose_prior import PosePrior
+from rt_pose.tracking.pose_prior import PosePrior, with_origin
 from rt_pose.types import FloatArray, FrameStamps, Pose
 
 K = 4
@@ -153,3 +153,23 @@ def test_the_covariance_stays_one_over_thousands_of_wild_poses() -> None:
     assert (np.linalg.eigvalsh(track.cov) > 0.0).all()
     assert np.nanmax(np.abs(track.xy[0] - xy)) < 400.0
     assert np.abs(track.xy[0] - SHAPE - 100.0).max() < 70.0
+
+
+def test_a_space_of_frames_serves_a_camera_that_sends_a_part_of_its_sensor() -> None:
+    """Poses are in px of the sensor; a space that does not know of shifts would find every one implausible."""
+    bend = np.array([0.0, 0.5, 0.0, -0.5, 0.0, 0.5, 0.0, -0.5])
+    space = Subspace("pose", list(range(K)), SHAPE.ravel().tolist(), [bend.tolist()], [0.5] * K)
+    spec = TrackingSpec([1e4] * K, [0.05] * K, [1.0] * K, [0.5] * K, subspaces=[space])
+    origin = (640, 320)
+    here, there = CausalFilter(spec, 1, K), CausalFilter(with_origin(spec, origin), 1, K)
+    rng = np.random.default_rng(3)
+    for i in range(60):
+        xy = SHAPE + 4.0 * np.sin(i / 5) * bend.reshape(K, 2) + rng.normal(0.0, 0.3, (K, 2))
+        if i == 30:
+            xy[1] += [80.0, 0.0]
+        one, other = here.step(pose_at(xy, i)), there.step(pose_at(xy + origin, i))
+        np.testing.assert_allclose(other.xy - origin, one.xy, atol=1e-8)
+        np.testing.assert_allclose(other.cov, one.cov, rtol=1e-6, atol=1e-9)
+    assert there.counts() == here.counts()
+    assert here.breaks > 0
+    assert with_origin(spec, (0, 0)) is spec
