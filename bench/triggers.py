@@ -155,7 +155,7 @@ def dry_run(
     session = Session.read(out)
     truths = (
         table_truth(session, xy),
-        smoothed_truth(session, ReplaySetup.of(session).tracking, smooth_observations),
+        smoothed_truth(session, ReplaySetup.of(session).tracking_of, smooth_observations),
     )
     found = [hindsight.score(session, truth, tolerance_ms) for truth in truths if truth]
     scores = hindsight_page.write(out, found)

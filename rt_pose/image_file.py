@@ -41,7 +41,7 @@ def read_image(path: Path | str, channels: Literal[1, 3] | None = None) -> NDArr
 
     flag = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR_RGB}.get(channels or 0, cv2.IMREAD_UNCHANGED)
     if channels is not None:
-        flag |= cv2.IMREAD_IGNORE_ORIENTATION  # `IMREAD_UNCHANGED` says so by itself, and bears no further flag
+        flag |= cv2.IMREAD_IGNORE_ORIENTATION  # which is part of `IMREAD_UNCHANGED`
     image = cv2.imread(str(path), flag)
     if image is None or image.dtype != np.uint8:
         return None
@@ -57,7 +57,7 @@ def read_image(path: Path | str, channels: Literal[1, 3] | None = None) -> NDArr
 
 
 def _is_turned(path: Path) -> bool:
-    """Whether its metadata changes how it is shown: tried, since OpenCV reads the tag but does not tell it."""
+    """Whether its metadata changes how it is shown: tried, since OpenCV heeds it and tells it not."""
     import cv2
 
     with path.open("rb") as file:

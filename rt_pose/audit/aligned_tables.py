@@ -107,7 +107,9 @@ def _events(session: Session, found: Alignment) -> Iterator[tuple[Any, ...]]:
     bounds_ns = {(f.camera, f.stamps.index): f.stamps.clock_error_ns for f in session.frames}
     for event in (record.event for record in session.events):
         stimulus_ns = stimuli.get(event.id)
-        cause_s, error_ms = _converted(found, event.t_cause_ns, bounds_ns.get((event.camera, event.frame_index), 0))
+        cause_s, error_ms = _converted(
+            found, event.t_cause_ns, bounds_ns.get((event.camera, event.frame_index), 0)
+        )
         stimulus_s = "" if stimulus_ns is None else _converted(found, stimulus_ns)[0]
         yield (
             *(event.id, event.rule, event.outcome, event.camera, event.frame_index),

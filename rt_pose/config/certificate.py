@@ -341,7 +341,7 @@ def _differences(certificate: Certificate, now: Mapping[str, Any]) -> list[str]:
     """What has changed since the measurement, in a clause; empty where all is as it was."""
     then = certificate.settings
     changed = [key for key in sorted({*now, *then}) if now.get(key) != then.get(key)]
-    if not any(key.startswith(OF_THE_CAMERA) for key in then):  # measured by a version that did not write them
+    if not any(key.startswith(OF_THE_CAMERA) for key in then):  # a version of before did not write them
         changed = [key for key in changed if not key.startswith(OF_THE_CAMERA)]
     if certificate.loop_ms is None:  # its decisions were not measured
         changed = [key for key in changed if not key.startswith(OF_DECISIONS)]

@@ -125,9 +125,7 @@ class InputContract:
         yield made
         made.close()
 
-    def test_edges_come_in_turn_and_in_order_of_time(
-        self, case: InputCase, device: Any, line: Input
-    ) -> None:
+    def test_edges_come_in_turn_and_in_order_of_time(self, case: InputCase, device: Any, line: Input) -> None:
         clock, edges = HostClock(), EdgeCollector()
         info = line.open()
         assert (info.name, info.on) == (NAME, False)

@@ -150,7 +150,7 @@ class OutputContract:
         output.open()
         with ThreadPoolExecutor(2) as pool:
             sending = pool.submit(lambda: [output.send(pulse(i)) for i in range(30)])
-            safe = pool.submit(lambda: [output.safe_state() for _ in range(30)])
+            safe = pool.submit(_make_safe_often, output)
             acks = sending.result(timeout=30)
             assert {ack.detail for ack in acks if not ack.ok} <= case.refusals
             safe.result(timeout=30)
@@ -327,6 +327,11 @@ def wait_for(done: Callable[[], object]) -> None:
             return
         threading.Event().wait(0.005)
     raise AssertionError(f"did not come about within {PATIENCE_S:g} s")
+
+
+def _make_safe_often(output: Output) -> None:
+    for _ in range(30):
+        output.safe_state()
 
 
 def _ack_or_fault(output: Output, illness: Illness) -> Ack | None:

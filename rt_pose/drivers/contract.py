@@ -65,8 +65,8 @@ class FailedFrame(msgspec.Struct, frozen=True):
     """In the device's words, such as "3 packets are missing"."""
     count: int = 1
     index: int | None = None
-    """What the first of them would have had in its stamps; None where it is not known, or where the device does
-    not count frames that fail. Frames that are counted are no gap besides."""
+    """What the first of them would have had in its stamps; None where it is not known, or where the device
+    does not count frames that fail. Frames that are counted are no gap besides."""
 
 
 class NoFrameYet(msgspec.Struct, frozen=True):

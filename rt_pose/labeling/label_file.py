@@ -184,19 +184,10 @@ def finish_writing(path: Path) -> None:
         _part(path).unlink()
         _part(twin).unlink(missing_ok=True)
     elif _part(twin).exists():
-        if _same_labels(path, _part(twin)):
+        if twin.exists() and twin.stat().st_mtime_ns > _part(twin).stat().st_mtime_ns:
+            _part(twin).unlink()  # another program has written both since
+        else:
             _part(twin).replace(twin)
-        else:  # another program has written both since
-            _part(twin).unlink()
-
-
-def _same_labels(path: Path, hdf: Path) -> bool:
-    try:
-        (table, _), (other, _) = read_table(path), read_table(hdf)
-    except UserError:
-        return False
-    same = other.names == table.names and other.keypoints == table.keypoints
-    return same and np.array_equal(other.xy, table.xy, equal_nan=True)
 
 
 def _change_cells(text: CsvText, layout: TableLayout, name: str, before: FrameRow, row: FrameRow) -> None:

@@ -201,7 +201,9 @@ def _as_csv(path: Path) -> Path:
         return path
     out = path.with_suffix(".csv")
     if out.exists():
-        raise UserError(f"labels {path}: {out.name} lies beside it and is what is written: `--labels {out.name}`")
+        raise UserError(
+            f"labels {path}: {out.name} lies beside it and is what is written: `--labels {out.name}`"
+        )
     return unpack_hdf(path)
 
 

@@ -106,8 +106,10 @@ def film_name(session: Session, camera: str) -> str:
     UserError
         Where the camera's name would lead out of the folder.
     """
-    if PurePosixPath(camera).name != camera or "\\" in camera:
-        raise UserError(f"session {session.path}: {camera!r} is no name of a camera; its session.json was changed")
+    if camera in ("", ".", "..") or "/" in camera or "\\" in camera:
+        raise UserError(
+            f"session {session.path}: {camera!r} is no name of a camera; its session.json was changed"
+        )
     return f"{session.path.resolve().name}-{camera}"
 
 

@@ -312,7 +312,8 @@ def _rules_for(config: RunConfig, package: Package, outputs: list[OutputInfo]) -
 def _deadlines_ms(
     config: RunConfig, rules: Sequence[Rule], cameras: Sequence[str]
 ) -> dict[tuple[str, str], dict[str, float]]:
-    """What must be met, by camera and output of rules that act on the animal; a text has no time of effect."""
+    """What must be met, by camera and output of rules that act on the animal: a text has no time of
+    effect."""
     deadlines: dict[tuple[str, str], dict[str, float]] = {}
     for rule in rules:
         if rule.plan.action == "message" or rule.plan.ends:

@@ -135,7 +135,10 @@ def _make_all_safe(config: RunConfig, clock: Clock) -> list[str]:
     context, problems = DriverContext(clock, config.seed), deque[str]()
     threads = {
         name: threading.Thread(
-            target=_make_safe, args=(name, wanted, context, problems), name=f"rt-pose-safe-{name}", daemon=True
+            target=_make_safe,
+            args=(name, wanted, context, problems),
+            name=f"rt-pose-safe-{name}",
+            daemon=True,
         )
         for name, wanted in config.outputs.items()
     }

@@ -230,7 +230,9 @@ def test_another_model_is_another_setting_only_where_decisions_were_timed(tmp_pa
     assert "stimulus" in found.used
 
 
-def test_each_camera_that_a_rule_looks_at_needs_its_own_and_the_newest_gives_the_delay(tmp_path: Path) -> None:
+def test_each_camera_of_a_rule_needs_its_own_and_the_newest_gives_the_delay(
+    tmp_path: Path,
+) -> None:
     cameras = {name: CameraConfig("simulated", {"world": "w"}) for name in ("top", "side", "gone")}
     config = rig(tmp_path / "c.json", cameras={name: cameras[name] for name in ("top", "side")})
     both = {(camera, "stimulus"): {"budget_ms": 50.0} for camera in ("top", "side")}
@@ -259,7 +261,10 @@ def test_what_was_left_to_the_camera_is_a_setting_where_the_certificate_knows_it
         (None, 20_000.0, ""),
     ):
         write_certificate(tmp_path / "c.json", certificate(config, SHA, settings=settings(then)))
-        read = {"exposure_us": {"asked": None, "actual": now}, "temperature_c": {"asked": None, "actual": now}}
+        read = {
+            "exposure_us": {"asked": None, "actual": now},
+            "temperature_c": {"asked": None, "actual": now},
+        }
         cameras = [replace(camera, settings=read)]
         found = certify(config, cameras, [output], LIMITS, SHA, NOW_NS)
         assert len(found.problems) == bool(says)

@@ -33,14 +33,14 @@ def pusher() -> Iterator[zmq.Socket[bytes]]:
         yield sender
 
 
-def pulse_by_message(device: zmq.Socket[bytes], line: Input, info: InputInfo) -> None:  # noqa: ARG001
+def pulse_by_message(device: zmq.Socket[bytes], line: Input, info: InputInfo) -> None:
     if not device.getsockopt(zmq.LAST_ENDPOINT):
         device.connect(info.serial)
     for on in (True, False):
         device.send(msgspec.msgpack.encode({"on": on}))
 
 
-def pulse_by_osc(device: None, line: Input, info: InputInfo) -> None:  # noqa: ARG001
+def pulse_by_osc(device: None, line: Input, info: InputInfo) -> None:
     host, _, port = info.serial.rpartition(":")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for on in (True, False):
@@ -54,23 +54,23 @@ def outlet() -> Iterator[Any]:
     yield StreamOutlet(StreamInfo(STREAM, "Markers", 1, 0.0, "string", STREAM))
 
 
-def pulse_stream(device: Any, line: Input, info: InputInfo) -> None:  # noqa: ARG001
+def pulse_stream(device: Any, line: Input, info: InputInfo) -> None:
     for marker in ("down", "up"):
         device.push_sample([marker])
 
 
-def pulse_box(device: SimulatedBox, line: Input, info: InputInfo) -> None:  # noqa: ARG001
+def pulse_box(device: SimulatedBox, line: Input, info: InputInfo) -> None:
     device.order("input 0 2 5000")
     threading.Event().wait(0.02)
 
 
-def pulse_board(device: FirmataBoard, line: Input, info: InputInfo) -> None:  # noqa: ARG001
+def pulse_board(device: FirmataBoard, line: Input, info: InputInfo) -> None:
     for on in (True, False):
         device.set_level(7, on)
         threading.Event().wait(0.01)
 
 
-def press(device: None, line: Input, info: InputInfo) -> None:  # noqa: ARG001
+def press(device: None, line: Input, info: InputInfo) -> None:
     assert isinstance(line, OperatedInput)
     line.switch("press", HostClock().now_ns())
     threading.Event().wait(0.05)

@@ -109,9 +109,7 @@ class TestOutputs(OutputContract):
 class TestIllOutputs(IllOutputContract):
     cases = {  # noqa: RUF012 - as the suite's documentation shows it
         "firmata": IllOutputCase({**CASES["firmata"].options, "answer_ms": 100}, FirmataBoard, ail_board),
-        "harp": IllOutputCase(
-            {"delay_ms": 0.0, "watchdog_ms": 400, "answer_ms": 100}, HarpBoard, ail_board
-        ),
+        "harp": IllOutputCase({"delay_ms": 0.0, "watchdog_ms": 400, "answer_ms": 100}, HarpBoard, ail_board),
         "serial_ttl": IllOutputCase(
             {"delay_ms": 0.0, "watchdog_ms": 400, "answer_ms": 40}, SimulatedBox, ail_box
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import unicodedata
 from dataclasses import replace
@@ -68,7 +69,7 @@ def test_a_kill_between_the_two_files_settles_nothing(
     name = labeling.editor.name
     labeling.editor.place(5.0, 6.0)
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     for place in ("rt_pose.labeling.label_file._replace", "rt_pose.labeling.label_store.write_record"):
@@ -159,6 +160,7 @@ def test_a_table_that_waited_while_another_program_wrote_is_not_put_back(tmp_pat
     write_row(table, name, FrameRow(row.xy + 3, row.visible), with_hdf=True)
     newer = twin.read_bytes()
     waiting.write_bytes(older)
+    os.utime(waiting, ns=(0, 0))
     waiting.with_name(waiting.name + ".part").write_bytes(b"half")
     finish_writing(table)
     assert twin.read_bytes() == newer

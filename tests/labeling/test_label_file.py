@@ -113,8 +113,8 @@ def test_a_process_that_was_killed_is_made_up_for(tmp_path: Path) -> None:
     twin, part = path.with_suffix(".h5"), tmp_path / "CollectedData_anna.h5.part"
     after = twin.read_bytes()
     # Killed between the two renames: the table in HDF waits under its other name.
-    part.write_bytes(after)
     twin.write_bytes(b"the old one")
+    part.write_bytes(after)
     finish_writing(path)
     assert (twin.read_bytes(), part.exists()) == (after, False)
     # Killed before the first: neither was whole.

@@ -40,10 +40,14 @@ def condition(text: str) -> Condition:
         ("distance(individual1.nose, individual0.nose) > 0", 50.0),
         ("approach(individual0.nose, individual1.tail) > 0", 30.0),
         ("distance(individual0.centroid, individual1.centroid) > 0", math.hypot(35.0, 20.0)),
-        ("distance(centroid(individual0.nose, individual1.tail), individual1.nose) > 0", math.hypot(15.0, 40.0)),
+        (
+            "distance(centroid(individual0.nose, individual1.tail), individual1.nose) > 0",
+            math.hypot(15.0, 40.0),
+        ),
         ("heading(individual0.nose, individual1.nose) > 0", math.degrees(math.atan2(40.0, 30.0))),
         (
-            "abs(heading(individual0.tail, individual0.nose) - heading(individual0.nose, individual1.tail)) < 30 deg",
+            "abs(heading(individual0.tail, individual0.nose) - heading(individual0.nose, individual1.tail))"
+            " < 30 deg",
             0.0,
         ),
     ],

@@ -56,7 +56,9 @@ def test_every_frame_is_accounted(finished: tuple[Path, RunResult]) -> None:
 
 
 def test_the_session_says_what_the_cameras_are(finished: tuple[Path, RunResult]) -> None:
-    cameras = Session.read(finished[0]).info.cameras
+    info = Session.read(finished[0]).info
+    cameras = info.cameras
+    assert info.prior_origins == dict.fromkeys(cameras, (64, 32))
     assert [camera.serial for camera in cameras.values()] == list(EMULATED_SERIALS)
     for camera in cameras.values():
         assert (camera.width, camera.height, tuple(camera.offset_xy)) == (320, 256, (64, 32))

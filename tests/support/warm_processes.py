@@ -1,8 +1,8 @@
 """Processes of a run that begin in milliseconds: forked from one that has imported what each of them needs.
 
 The program itself spawns them (`rt_pose.session.processes`), which costs each two or three seconds of a
-processor. What they do from their first line on is the same. The tests that start `rt-pose` as a program, those of
-`bench/safety.py` and of ways to die among them, start them as users do.
+processor. What they do from their first line on is the same. Tests that start `rt-pose` as a program start
+them as users do.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def test_the_covariance_stays_one_over_thousands_of_wild_poses() -> None:
 
 
 def test_a_space_of_frames_serves_a_camera_that_sends_a_part_of_its_sensor() -> None:
-    """Poses are in px of the sensor; a space that does not know of shifts would find every one implausible."""
+    """Poses are in px of the sensor; to a space that knows no shifts every one would be implausible."""
     bend = np.array([0.0, 0.5, 0.0, -0.5, 0.0, 0.5, 0.0, -0.5])
     space = Subspace("pose", list(range(K)), SHAPE.ravel().tolist(), [bend.tolist()], [0.5] * K)
     spec = TrackingSpec([1e4] * K, [0.05] * K, [1.0] * K, [0.5] * K, subspaces=[space])

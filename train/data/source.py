@@ -98,5 +98,3 @@ def on_disk(folder: Path, name: str) -> Path:
         here = path.iterdir() if os.path.isdir(path) and not os.path.exists(path / part) else ()
         path /= next((p.name for p in here if unicodedata.normalize("NFC", p.name) == wanted), part)
     return path
-
-

@@ -24,6 +24,7 @@ from rt_pose.drivers import DriverContext, make_input
 from rt_pose.errors import UserError
 
 rigs.register()
+Opened = tuple[OscInput, EdgeCollector, tuple[str, int]]
 
 
 def make(**options: Any) -> OscInput:
@@ -95,7 +96,7 @@ def test_no_datagram_raises(noise: bytes, in_bundle: bool) -> None:
 
 
 @pytest.fixture
-def opened() -> Iterator[tuple[OscInput, EdgeCollector, tuple[str, int]]]:
+def opened() -> Iterator[Opened]:
     line, edges = make(), EdgeCollector()
     info = line.open()
     assert info.detail.startswith("/lever at 127.0.0.1:")
@@ -105,7 +106,9 @@ def opened() -> Iterator[tuple[OscInput, EdgeCollector, tuple[str, int]]]:
     line.close()
 
 
-def test_a_client_of_python_osc_presses_the_lever(opened: tuple[OscInput, EdgeCollector, tuple[str, int]]) -> None:
+def test_a_client_of_python_osc_presses_the_lever(
+    opened: Opened,
+) -> None:
     line, edges, place = opened
     with SimpleUDPClient(*place) as client:
         for value in (True, False, 1, 0.0):
@@ -116,7 +119,7 @@ def test_a_client_of_python_osc_presses_the_lever(opened: tuple[OscInput, EdgeCo
 
 
 def test_noise_is_counted_and_what_comes_after_it_is_read(
-    opened: tuple[OscInput, EdgeCollector, tuple[str, int]],
+    opened: Opened,
 ) -> None:
     line, edges, place = opened
     stuck = b"#bundle\0" + bytes(8) + struct.pack(">i", -4) + bytes(8)
@@ -128,7 +131,7 @@ def test_noise_is_counted_and_what_comes_after_it_is_read(
     assert line.unreadable == 4
 
 
-def test_a_port_that_is_taken(opened: tuple[OscInput, EdgeCollector, tuple[str, int]]) -> None:
+def test_a_port_that_is_taken(opened: Opened) -> None:
     with pytest.raises(UserError, match=r"inputs\.lever\.options: cannot listen at .*another program have"):
         make(port=opened[2][1]).open()
 
