@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -69,7 +69,13 @@ class VideoReader:
     taken from that video. RGB is the file's colours, full range.
     """
 
-    def __init__(self, path: Path | str, channels: Channels, size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        channels: Channels,
+        size: tuple[int, int] | None = None,
+        again: VideoReader | None = None,
+    ) -> None:
         """Open a video.
 
         Parameters
@@ -80,6 +86,10 @@ class VideoReader:
             1 for gray, 3 for RGB.
         size
             (width, height) px that frames are scaled to (bilinear); None for their own size.
+        again
+            An earlier reader of the same file that has read a frame of it: how its frames lie is not checked
+            once more. That check leaves the frame and its decoder to Python's collector, which in a loop that
+            allocates nothing may take hours to come.
 
         Raises
         ------
@@ -90,12 +100,12 @@ class VideoReader:
         self._size = size
         self._container, self._stream = _open(self._path)
         self._channels = channels
-        self._frames: Iterator[Any] = self._container.decode(self._stream)
+        self._frames: Generator[Any, None, None] = self._container.decode(self._stream)
         # Kept: it holds the conversion's tables, which a frame's own `reformat` would set up every time.
         self._reformatter = VideoReformatter()
         self._monochrome = is_monochrome(self._stream.codec_context)
         self._index = 0
-        self._form: tuple[int, int, int] | None = None
+        self._form: tuple[int, int, int] | None = None if again is None else again._form
         """Width, height and rotation of every frame in the file."""
         self._epoch = 0
         self._first_pts: int | None = None
@@ -160,6 +170,9 @@ class VideoReader:
 
     def close(self) -> None:
         """Release the file."""
+        # It holds the decoder and its pictures, in a circle that only Python's collector would open: in a
+        # loop that allocates nothing that may take hours.
+        self._frames.close()
         self._container.close()
 
     def __enter__(self) -> VideoReader:

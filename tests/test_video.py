@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,6 +68,27 @@ def test_a_lossless_gray_video_comes_back_to_the_bit(gray: Path) -> None:
     for frame in frames:
         assert frame.image.flags.c_contiguous
         np.testing.assert_array_equal(frame.image, levels(frame.index, 1))
+
+
+def test_a_recording_that_is_opened_again_leaves_nothing_to_the_collector(gray: Path) -> None:
+    """One that plays round and round in a loop that allocates nothing would fill the memory."""
+
+    def read(again: VideoReader | None) -> VideoReader:
+        reader = VideoReader(gray, 1, None, again)
+        for _ in range(5):
+            reader.read()
+        reader.close()
+        return reader
+
+    last = read(None)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            last = read(last)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_gray_read_as_rgb_is_three_times_the_same(gray: Path) -> None:

@@ -139,6 +139,8 @@ class VideoCamera:
         self._faults = Faults(options.faults, context.seed, name, where)
         self._stopped = threading.Event()
         self._reader: FrameReader | None = None
+        self._opened: VideoReader | None = None
+        """What was opened last."""
         self._frames: list[VideoFrame] = []
         """The recording in memory, where it is preloaded."""
         self._end = 0
@@ -277,7 +279,8 @@ class VideoCamera:
 
     def _open_reader(self) -> FrameReader:
         """Open what is to be played at its beginning."""
-        return VideoReader(self._options.path, self._channels, self._size)
+        self._opened = VideoReader(self._options.path, self._channels, self._size, self._opened)
+        return self._opened
 
     def _is_rewound(self) -> FrameReader:
         if self._frames:
