@@ -45,6 +45,8 @@ _EXPECTED_WARNINGS = (
     ".*Checkpoint directory .* exists and is not empty.*",
     # Lightning asks torch in a way that torch will drop.
     ".*isinstance.treespec, LeafSpec.*",
+    # A training on the login node of a cluster is meant to run there.
+    ".*`srun` command is available on your system.*",
     # A resumed run is given batches that start at its step: they need no state of their own.
     ".*your dataloader is not resumable.*",
 )

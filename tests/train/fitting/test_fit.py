@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import signal
+import warnings
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lightning_fabric.plugins.environments import SLURMEnvironment
 from support.labeled_folder import KEYPOINTS, SIZE, draw_discs, make_labeled_folder
 from support.log_lines import log_into
 
@@ -25,6 +27,7 @@ from rt_pose.inference.engines.torch_reference import PROGRAM
 from rt_pose.package import Package, read_package
 from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
 from train.fitting.fit import TrainingFault, fit
+from train.fitting.trainer import _quiet_lightning
 from train.support.disk import explain_full_disk, make_folder
 
 CONFIG = TrainConfig(
@@ -236,3 +239,15 @@ def test_an_export_that_fails_leaves_the_earlier_package(
         fit(finished, folder, out)
     assert read_package(package.path).sha256 == package.sha256
     assert not list(out.glob("export-*"))
+
+
+def test_nothing_is_said_of_a_cluster_that_is_there_and_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "srun").write_text("#!/bin/sh\n")
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with _quiet_lightning():
+            SLURMEnvironment.detect()
