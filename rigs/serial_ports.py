@@ -118,6 +118,26 @@ def open_port(path: str, baud: int, where: str) -> Any:
 
     Parameters
     ----------
+def serial_number_at(path: str) -> str:
+    """Look up the serial number of the board that has a port now.
+
+    Parameters
+    ----------
+    path
+        Path of the port, or a link to it.
+
+    Returns
+    -------
+    str
+        The serial number; empty where it has none.
+    """
+    from serial.tools import list_ports
+
+    place = os.path.realpath(path)
+    numbers = (p.serial_number for p in list_ports.comports() if os.path.realpath(p.device) == place)
+    return next(numbers, None) or ""
+
+
     path
         Path of the port.
     baud
