@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from support import video_server
 
 import rigs
 from rt_pose.clock import HostClock
 from rt_pose.contracts.cameras import next_frame, started
-from rt_pose.drivers import Camera, CameraFault, DriverContext, make_camera
+from rt_pose.drivers import Camera, CameraFault, DriverContext, FailedFrame, make_camera
 from rt_pose.errors import UserError
+from rt_pose.types import FrameStamps
 
 rigs.register()
 SIZE = {"rate_hz": 100, "size": [64, 48]}
@@ -88,6 +93,59 @@ def test_a_network_camera_delivers_and_its_end_is_a_fault(network: str) -> None:
     assert seen == list(range(len(seen)))
     assert len(seen) > 60
     camera.close()
+
+
+def grab_all(camera: Camera, image: Any, grabbed: list[Any]) -> None:
+    while True:
+        grabbed.append(camera.grab(image))
+
+
+def motion_jpeg(count: int) -> bytes:
+    """A stream of gray JPEG pictures, each fifth of which is none, as a webcam with a bad cable sends it."""
+    made = io.BytesIO()
+    with av.open(made, "w", format="nut") as out:
+        track = out.add_stream("mjpeg", rate=100)
+        track.width, track.height, track.pix_fmt = 64, 48, "yuvj420p"
+        for index in range(count):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), index, np.uint8), format="rgb24")
+            frame.pts = index
+            for packet in track.encode(frame):
+                sent = packet
+                if index % 5 == 4:
+                    sent = av.Packet(b"\xff\xd8 no picture")
+                    sent.stream, sent.pts, sent.dts = track, packet.pts, packet.dts
+                    sent.time_base = packet.time_base
+                out.mux(sent)
+    return made.getvalue()
+
+
+def test_a_picture_that_cannot_be_decoded_is_counted_and_the_stream_goes_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        data = motion_jpeg(60)
+
+        def serve() -> None:
+            client, _ = server.accept()
+            with client:
+                for place in range(0, len(data), len(data) // 60):
+                    client.sendall(data[place : place + len(data) // 60])
+                    threading.Event().wait(0.005)
+
+        thread = threading.Thread(target=serve, name="rt-pose-test-webcam")
+        thread.start()
+        camera = stream(1, source=f"tcp://127.0.0.1:{server.getsockname()[1]}", grab="every")
+        _, image = started(camera)
+        grabbed: list[Any] = []
+        with pytest.raises(CameraFault, match="the source has ended"):
+            grab_all(camera, image, grabbed)
+        camera.close()
+        thread.join()
+    failed = [one for one in grabbed if isinstance(one, FailedFrame) and one.index is not None]
+    whole = [one.index for one in grabbed if isinstance(one, FrameStamps)]
+    assert failed[0].reason.startswith("it cannot be decoded (")
+    assert {one.index for one in failed}.isdisjoint(whole)
+    assert sorted([*whole, *(one.index for one in failed if one.index is not None)]) == list(
+        range(len(whole) + len(failed))
+    ), "each has its number"
 
 
 @pytest.mark.parametrize(
