@@ -8,6 +8,7 @@ heartbeat. So the board drops its lines by itself where this computer falls sile
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -79,7 +80,8 @@ class HarpOutput:
         self._link: HarpLink | None = None
         self._lines = TimedLines(name, len(self._bits), context.clock, self._write, self._off, ON_OFF)
         self._hold_lock = threading.Lock()
-        """No heartbeat may raise a line again that another thread has just made low."""
+        """No heartbeat may raise a line again that another thread has just made low, or be sent while a
+        command waits for its answer."""
         self._unanswered_ns = 0
         """When the first heartbeat went out that has no answer yet; 0 where there is none."""
         self._reset()
@@ -155,6 +157,7 @@ class HarpOutput:
         with self._hold_lock:
             held = sum(1 << bit for bit in self._held) if alive else 0
             if held:
+                self._beats.append(None)
                 link.write(write_register(Register.OUTPUT_SET, held))
         if not held:
             link.write(read_register(Register.SECONDS))
@@ -185,6 +188,10 @@ class HarpOutput:
         """By line: the length of the board's pulse under the present command; None: held by heartbeats."""
         self._held: set[int] = set()
         """Bits of the outputs that heartbeats keep high."""
+        self._beats: deque[None] = deque()
+        """An entry for each heartbeat that has set outputs and is not answered yet."""
+        self._late = False
+        """Whether the last answer did not come in time: it may still come."""
         self._t_us: int | None = None
         """The board's time of the last write."""
         self._unanswered_ns = 0
@@ -236,10 +243,15 @@ class HarpOutput:
         self._confirm(write_register(Register.OUTPUT_CLEAR, self._mask), Register.OUTPUT_CLEAR)
 
     def _confirm(self, message: bytes, register: Register) -> Written:
+        """Write, and wait for the answer; no heartbeat goes out meanwhile, whose answer is the same."""
         if self._link is None:
             raise Undelivered("the output is not open")
-        timeout_ms = self._options.answer_ms
-        answer = self._link.ask(message, _is_reply(Kind.WRITE, register), timeout_ms / 1000)
+        with self._hold_lock:
+            if self._late:
+                self._catch_up(self._link, message if register == Register.OUTPUT_CLEAR else b"")
+            timeout_ms = self._options.answer_ms
+            answer = self._link.ask(message, self._is_answer(register), timeout_ms / 1000)
+            self._late = answer.message is None
         reply = answer.message
         if reply is None:
             raise Undelivered(
@@ -253,9 +265,25 @@ class HarpOutput:
             self._device.sample(reply.t_us & US_MASK, answer.t_sent_ns, answer.t_ns)
         return Written(answer.t_sent_ns, answer.t_ns)
 
+    def _is_answer(self, register: Register) -> Callable[[HarpMessage], bool]:
+        """Whether a message answers what is written now: the board answers the heartbeats before it first."""
+        is_reply = _is_reply(Kind.WRITE, register)
+        return lambda message: is_reply(message) and not (register == Register.OUTPUT_SET and self._beats)
+
+    def _catch_up(self, link: HarpLink, first: bytes) -> None:
+        """Wait until all that was sent before is answered, as it is in turn; what makes low goes first."""
+        timeout_ms = self._options.answer_ms
+        question, is_reply = read_register(Register.WHO_AM_I), _is_reply(Kind.READ, Register.WHO_AM_I)
+        if link.ask(first + question, is_reply, timeout_ms / 1000).message is None:
+            raise Undelivered(f"no answer within {timeout_ms} ms to what was sent before")
+        self._beats.clear()
+
     def _take(self, message: HarpMessage, now_ns: int) -> None:  # noqa: ARG002 - as every `Take`
-        if message.kind != Kind.EVENT:  # events come by themselves
-            self._unanswered_ns = 0
+        if message.kind == Kind.EVENT:  # events come by themselves
+            return
+        self._unanswered_ns = 0
+        if self._beats and _is_reply(Kind.WRITE, Register.OUTPUT_SET)(message):
+            self._beats.popleft()
 
 
 def _pulse_ms(command: Command) -> int | None:

@@ -162,6 +162,37 @@ def test_a_board_that_stops_answering_fails_the_command_then_the_output(
     assert lines.send(command()).ok
 
 
+def test_a_heartbeats_answer_is_not_taken_for_a_commands(board: HarpBoard, lines: HarpOutput) -> None:
+    lines.open()
+    assert lines.send(command(line=1)).ok
+    board.ail("late", 40.0)
+    lines.heartbeat(True)  # holds line 1
+    threading.Event().wait(0.01)
+    asked_ns = lines._clock.now_ns()
+    ack = lines.send(command(line=0))
+    assert ack.ok
+    assert ack.t_device_us is not None
+    assert ack.t_device_us >= asked_ns // 1000 - 1000, "the time of this command, not of the heartbeat"
+    lines.heartbeat(True)
+    threading.Event().wait(0.01)
+    board.refuses = True
+    assert not lines.send(command(line=0)).ok, "the heartbeat was obeyed, the command was not"
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_the_next_commands(
+    board: HarpBoard, lines: HarpOutput
+) -> None:
+    lines.open()
+    board.ail("late", 130.0)
+    assert not lines.send(command()).ok
+    board.ail("well")
+    asked_ns = lines._clock.now_ns()
+    ack = lines.send(command())
+    assert ack.ok
+    assert ack.t_device_us is not None
+    assert ack.t_device_us >= asked_ns // 1000 - 1000
+
+
 def test_a_pulled_cable_is_a_fault_and_the_board_drops_its_line(board: HarpBoard, lines: HarpOutput) -> None:
     lines.open()
     assert lines.send(command()).ok
