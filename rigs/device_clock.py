@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import deque
 
 from rigs.counters import advance
+from rt_pose.clock import NS_PER_MS
 
 NS_PER_US = 1000
 KEPT = 64
 """Samples of which the best one counts: about a second of heartbeats, in which quartzes hardly part."""
+RESET_NS = 100 * NS_PER_MS
+RESET_RATE = 0.01
+"""A clock that is off by more, and by more than this share of the time since the last sample, was reset."""
 
 
 class DeviceClock:
@@ -26,6 +30,8 @@ class DeviceClock:
     def __init__(self) -> None:
         self._last_us: int | None = None
         self._samples: deque[tuple[int, int]] = deque(maxlen=KEPT)
+        self._sampled_ns = 0
+        """When the last sample was taken, host time, ns."""
 
     def unwrap(self, t_us: int) -> int:
         """Return the same device time as a count that never wraps.
@@ -59,6 +65,28 @@ class DeviceClock:
         """
         offset_ns = (asked_ns + answered_ns) // 2 - self.unwrap(t_us) * NS_PER_US
         self._samples.append((answered_ns - asked_ns, offset_ns))
+        self._sampled_ns = answered_ns
+
+    def begun_again(self, t_us: int, asked_ns: int, answered_ns: int) -> bool:
+        """Check whether the device's clock is not where it must be, because the device was reset.
+
+        Parameters
+        ----------
+        t_us
+            Device time, us, 32 bits.
+        asked_ns, answered_ns
+            Host times between which the device read it, ns.
+
+        Returns
+        -------
+        bool
+            False before the first sample.
+        """
+        if self._last_us is None:
+            return False
+        host_ns = self.host_ns(self._last_us + advance(t_us, self._last_us, 2**32))
+        slack_ns = RESET_NS + round(RESET_RATE * (answered_ns - self._sampled_ns))
+        return host_ns is not None and not asked_ns - slack_ns <= host_ns <= answered_ns + slack_ns
 
     def host_ns(self, device_us: int) -> int | None:
         """Convert an unwrapped device time to host time.

@@ -39,8 +39,11 @@ FTDI = {0x0403}
 OPEN_TIMEOUT_NS = 4 * NS_PER_S
 ASK_EVERY_S = 0.25
 CLOCK_SAMPLES = 8
+LATEST_ANSWER_NS = NS_PER_S
+"""No answer is older when it comes: the output would have failed before."""
 LONGEST_PULSE_MS = 65_535
 US_MASK = 0xFFFFFFFF
+BEGUN_AGAIN = "the board has begun again: its outputs went low"
 
 
 @dataclass
@@ -76,6 +79,8 @@ class HarpOutput:
         self._where, self._clock = f"outputs.{name}", context.clock
         self._bits = [OUTPUTS.index(output) for output in options.outputs]
         self._mask = sum(1 << bit for bit in self._bits)
+        self._timed = write_register(Register.PULSE_ENABLE, self._mask)
+        """Makes all that is set a pulse; goes before each, since a board that was reset has forgotten it."""
         self._port: SharedPort[HarpLink] | None = None
         self._link: HarpLink | None = None
         self._lines = TimedLines(name, len(self._bits), context.clock, self._write, self._off, ON_OFF)
@@ -106,7 +111,7 @@ class HarpOutput:
         self._port = port
         try:
             version = self._identify(self._link, f"{self._where}: board at {port.path}")
-            self._confirm(write_register(Register.PULSE_ENABLE, self._mask), Register.PULSE_ENABLE)
+            self._confirm(self._timed, Register.PULSE_ENABLE)
             self._lines.open()
         except (DeviceFault, Undelivered) as error:
             self.close()
@@ -148,17 +153,19 @@ class HarpOutput:
         Raises
         ------
         DeviceFault
-            Where the port is gone, or where the board has been silent for half a second.
+            Where the port is gone, where the board has been silent for half a second, or where it was reset.
         """
         link = self._link
         if link is None:
             return []
+        if self._begun_again and not link.fault:
+            raise DeviceFault(BEGUN_AGAIN)
         self._unanswered_ns = check_answers(link.fault, self._unanswered_ns, self._clock.now_ns())
         with self._hold_lock:
             held = sum(1 << bit for bit in self._held) if alive else 0
             if held:
                 self._beats.append(None)
-                link.write(write_register(Register.OUTPUT_SET, held))
+                link.write(self._timed + _set_bits(held))
         if not held:
             link.write(read_register(Register.SECONDS))
         return self._lines.heartbeat(alive)
@@ -192,6 +199,8 @@ class HarpOutput:
         """An entry for each heartbeat that has set outputs and is not answered yet."""
         self._late = False
         """Whether the last answer did not come in time: it may still come."""
+        self._begun_again = False
+        """Whether the board was reset since it was opened."""
         self._t_us: int | None = None
         """The board's time of the last write."""
         self._unanswered_ns = 0
@@ -232,7 +241,7 @@ class HarpOutput:
             raise Undelivered("an output of this board is high or low: leave `amplitude` out")
         limit_ms = self._limits_ms.get(line)
         length = write_register(Register.FIRST_PULSE + bit, limit_ms or self._options.watchdog_ms)
-        written = self._confirm(length + write_register(Register.OUTPUT_SET, 1 << bit), Register.OUTPUT_SET)
+        written = self._confirm(self._timed + length + _set_bits(1 << bit), Register.OUTPUT_SET)
         if limit_ms is None:
             self._held.add(bit)
         return written
@@ -262,7 +271,13 @@ class HarpOutput:
         self._unanswered_ns = 0
         self._t_us = reply.t_us
         if reply.t_us is not None:
-            self._device.sample(reply.t_us & US_MASK, answer.t_sent_ns, answer.t_ns)
+            t_us = reply.t_us & US_MASK
+            asked_ns = answer.t_sent_ns - LATEST_ANSWER_NS
+            self._begun_again = self._begun_again or self._device.begun_again(t_us, asked_ns, answer.t_ns)
+            if not self._begun_again:
+                self._device.sample(t_us, answer.t_sent_ns, answer.t_ns)
+        if self._begun_again and register == Register.OUTPUT_SET:
+            raise DeviceFault(BEGUN_AGAIN)
         return Written(answer.t_sent_ns, answer.t_ns)
 
     def _is_answer(self, register: Register) -> Callable[[HarpMessage], bool]:
@@ -278,12 +293,21 @@ class HarpOutput:
             raise Undelivered(f"no answer within {timeout_ms} ms to what was sent before")
         self._beats.clear()
 
-    def _take(self, message: HarpMessage, now_ns: int) -> None:  # noqa: ARG002 - as every `Take`
+    def _take(self, message: HarpMessage, now_ns: int) -> None:
         if message.kind == Kind.EVENT:  # events come by themselves
             return
         self._unanswered_ns = 0
         if self._beats and _is_reply(Kind.WRITE, Register.OUTPUT_SET)(message):
             self._beats.popleft()
+        if message.t_us is not None and self._device.begun_again(
+            message.t_us & US_MASK, now_ns - LATEST_ANSWER_NS, now_ns
+        ):
+            self._begun_again = True
+
+
+def _set_bits(bits: int) -> bytes:
+    """Encode the order that makes outputs high, for the length of their pulses."""
+    return write_register(Register.OUTPUT_SET, bits)
 
 
 def _pulse_ms(command: Command) -> int | None:

@@ -35,3 +35,17 @@ def test_time_goes_on_when_32_bits_are_full() -> None:
     assert clock.unwrap(5) == 2**32 + 5
     assert clock.unwrap(2**32 - 3) == 2**32 - 3, "an answer that was overtaken is of before"
     assert clock.unwrap(7) == 2**32 + 7
+
+
+def test_a_clock_that_was_reset_is_known_from_one_that_drifts_or_wraps() -> None:
+    clock, begun_ns = DeviceClock(), 3_600_000 * MS
+    assert not clock.begun_again(5, 0, 0), "nothing is known yet"
+    for age_ms in (0, 20, 40):
+        clock.sample(2**32 - 50_000 + age_ms * 1000, begun_ns + age_ms * MS, begun_ns + (age_ms + 1) * MS)
+    for later_ms in (100, 60_000, 20 * 60_000):
+        t_us = (2**32 - 50_000 + later_ms * 1005) % 2**32  # half a percent fast, as a ceramic resonator
+        now_ns = begun_ns + later_ms * MS
+        assert not clock.begun_again(t_us, now_ns, now_ns + MS)
+    now_ns = begun_ns + 1000 * MS
+    assert clock.begun_again(4_000, now_ns, now_ns + MS)
+    assert not clock.begun_again(950_000, now_ns, now_ns + MS), "the same as it was asked"

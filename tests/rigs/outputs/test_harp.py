@@ -205,6 +205,23 @@ def test_a_pulled_cable_is_a_fault_and_the_board_drops_its_line(board: HarpBoard
     assert board.wait_for(DO0, False) is not None
 
 
+def test_a_board_that_was_reset_is_a_fault_and_its_pulses_stay_pulses(
+    board: HarpBoard, lines: HarpOutput
+) -> None:
+    lines.open()
+    assert lines.send(command(line=1)).ok
+    board.restart()
+    with pytest.raises(DeviceFault, match="the board has begun again: its outputs went low"):
+        lines.send(command(line=0))
+    assert board._enabled >> DO0 & 1, "what went high ends by the board's own clock"
+    with pytest.raises(DeviceFault, match="the board has begun again"):
+        send_heartbeats(lines, 10)
+    lines.safe_state()
+    lines.open()
+    send_heartbeats(lines, 1)
+    assert lines.send(command(line=0)).ok
+
+
 def test_what_the_board_refuses_is_said(board: HarpBoard, lines: HarpOutput) -> None:
     lines.open()
     board.refuses = True
