@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from rigs.device_clock import DeviceClock
+from rigs.device_clock import DeviceClock, hold_between
 from rigs.harp import (
     BEHAVIOR,
     OUTPUTS,
@@ -144,7 +144,8 @@ class HarpOutput:
         ack = self._lines.send(command)
         if ack.ok and self._t_us is not None:
             ack.t_device_us = self._t_us
-            ack.t_effect_ns = self._device.host_ns(self._device.unwrap(self._t_us & US_MASK))
+            t_ns = self._device.host_ns(self._device.unwrap(self._t_us & US_MASK))
+            ack.t_effect_ns = hold_between(t_ns, ack.t_sent_ns, ack.t_ack_ns)
         return ack
 
     def heartbeat(self, alive: bool) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rigs.device_clock import DeviceClock
+from rigs.device_clock import DeviceClock, hold_between
 from rigs.firmware import protocol
 from rigs.firmware.link import BoxFault, BoxLink
 from rigs.firmware.monitor import BoxMonitor
@@ -123,7 +123,9 @@ class SerialTtl:
             raise BoxFault(BEGUN_AGAIN)
         ack.ok, ack.t_ack_ns = answer.result == 0, exchange.t_answer_ns
         ack.t_device_us = self._device.unwrap(answer.t_us)
-        ack.t_effect_ns = self._device.host_ns(ack.t_device_us) if ack.ok else None
+        if ack.ok:
+            t_ns = self._device.host_ns(ack.t_device_us)
+            ack.t_effect_ns = hold_between(t_ns, ack.t_sent_ns, ack.t_ack_ns)
         ack.detail = "" if ack.ok else protocol.ANSWERS.get(answer.result, f"refused ({answer.result})")
         return ack
 
