@@ -108,7 +108,7 @@ class StreamCamera:
         return found
 
     def open(self) -> CameraInfo:
-        """See `Camera.open`."""
+        """See `Camera.open`. The source is read from here on: what comes before `start` is passed over."""
         self.close()
         self._stopped.clear()
         try:
@@ -126,7 +126,16 @@ class StreamCamera:
                 f"{self._where}: source: {self._options.source} gives no picture "
                 f"({getattr(error, 'strerror', None) or error}){_remedy(self._kind)}"
             ) from error
-        return self._describe(stream, first)
+        info = self._describe(stream, first)
+        self._newest = _Newest(self._options.grab == "every", self._stopped)
+        self._reader = threading.Thread(
+            target=self._read,
+            args=(self._container, self._newest),
+            name=f"rt-pose-stream-{self._name}",
+            daemon=True,
+        )
+        self._reader.start()
+        return info
 
     def _describe(self, stream: Any, first: Any) -> CameraInfo:
         """What the source delivers, by its first frame."""
@@ -161,14 +170,7 @@ class StreamCamera:
 
     def start(self) -> None:
         """See `Camera.start`."""
-        self._newest = _Newest(self._options.grab == "every", self._stopped)
-        self._reader = threading.Thread(
-            target=self._read,
-            args=(self._container, self._newest),
-            name=f"rt-pose-stream-{self._name}",
-            daemon=True,
-        )
-        self._reader.start()
+        self._newest.begin()
 
     def grab(self, into: NDArray[np.uint8]) -> Grabbed:
         """See `Camera.grab`."""
@@ -256,11 +258,19 @@ class _Newest:
     def __init__(self, every: bool, stopped: threading.Event) -> None:
         self._changed = threading.Condition()
         self._every, self._stopped = every, stopped
+        self._begun = False
         self._waiting: tuple[int, Any, int] | None = None
+
+    def begin(self) -> None:
+        """Take frames from here on; those before are passed over."""
+        with self._changed:
+            self._begun = True
 
     def put(self, count: int, frame: Any, arrival_ns: int) -> bool:
         """Leave a frame, a failed one, or the text of a fault; False where nobody wants one any more."""
         with self._changed:
+            if not self._begun and not isinstance(frame, str):
+                return not self._stopped.is_set()
             if self._every or isinstance(frame, str):  # a fault does not hide the last frame
                 self._changed.wait_for(lambda: self._waiting is None or self._stopped.is_set())
             elif isinstance(frame, FailedFrame) and self._waiting is not None:
