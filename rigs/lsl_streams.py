@@ -100,7 +100,8 @@ def open_inlet(where: str, info: Any, timeout_s: float) -> Any:
     Returns
     -------
     pylsl.StreamInlet
-        The inlet; its samples are waiting from now on.
+        The inlet; its samples are waiting from now on. Where the stream ends, reading raises `LostError`:
+        LSL's own way is to wait for one with the same `source_id`, and to say nothing.
 
     Raises
     ------
@@ -110,7 +111,7 @@ def open_inlet(where: str, info: Any, timeout_s: float) -> Any:
     from pylsl import StreamInlet
     from pylsl.util import LostError, TimeoutError
 
-    inlet = StreamInlet(info, max_buflen=BUFFER_S, max_chunklen=1)
+    inlet = StreamInlet(info, max_buflen=BUFFER_S, max_chunklen=1, recover=False)
     try:
         inlet.open_stream(timeout_s)
         inlet.time_correction(timeout_s)

@@ -5,13 +5,13 @@ A thread of its own reads the port, so that a question may come from any thread.
 
 from __future__ import annotations
 
-import termios
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+from rigs.serial_ports import close_port
 from rt_pose.clock import NS_PER_MS, Clock
 
 NO_ANSWER_NS = 500 * NS_PER_MS
@@ -171,12 +171,11 @@ class SerialLink(Generic[N]):
             Last bytes to send where the port still takes them.
         """
         self._closing.set()
-        with suppress(OSError, termios.error):  # no OSError: what flushing a port that is gone raises
-            if last is not None:
+        if last is not None:
+            with suppress(OSError):  # a port that is gone
                 self._serial.write(last)
-            self._serial.flush()
         self._reader.join()
-        self._serial.close()
+        close_port(self._serial, self._clock)
 
     def _read(self) -> None:
         while not self._closing.is_set():

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import termios
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.drivers import FoundDevice
 from rt_pose.errors import UserError, nearest
 
 WRITE_TIMEOUT_S = 0.1
 READ_TIMEOUT_S = 0.05
+DRAIN_NS = 100 * NS_PER_MS
+"""How long a port that is closed may take to send what it still has."""
 DIALOUT = "`sudo usermod -aG dialout $USER`, then log in again"
 
 
@@ -113,6 +118,26 @@ def find_port(options: PortOptions, where: str) -> str:
     )
 
 
+def serial_number_at(path: str) -> str:
+    """Look up the serial number of the board that has a port now.
+
+    Parameters
+    ----------
+    path
+        Path of the port, or a link to it.
+
+    Returns
+    -------
+    str
+        The serial number; empty where it has none.
+    """
+    from serial.tools import list_ports
+
+    place = os.path.realpath(path)
+    numbers = (p.serial_number for p in list_ports.comports() if os.path.realpath(p.device) == place)
+    return next(numbers, None) or ""
+
+
 def open_port(path: str, baud: int, where: str) -> Any:
     """Open a port that nobody else has open.
 
@@ -146,3 +171,28 @@ def open_port(path: str, baud: int, where: str) -> Any:
             f"{where}: the port {path} cannot be opened ({error}); is the board plugged in, does "
             f"another program hold it, may you use it (on Debian: {DIALOUT})?"
         ) from error
+
+
+def close_port(port: Any, clock: Clock) -> None:
+    """Release a port when it has sent what it had; a device that is stuck is not waited for.
+
+    Parameters
+    ----------
+    port
+        An open port of pyserial, which nobody reads any more.
+    clock
+        Host clock.
+
+    Notes
+    -----
+    `flush` waits for ever for a device that takes nothing, and so does the system for half a minute where
+    bytes are left when a port is closed.
+    """
+    with suppress(OSError, termios.error):  # no OSError: what asking a port that is gone may raise
+        until_ns = clock.now_ns() + DRAIN_NS
+        while port.out_waiting and clock.now_ns() < until_ns:
+            clock.sleep_until_ns(clock.now_ns() + NS_PER_MS)
+        if port.out_waiting:
+            port.reset_output_buffer()
+    with suppress(OSError, termios.error):
+        port.close()

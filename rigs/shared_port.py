@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from rigs.serial_ports import PortOptions, find_port, open_port
+from rigs.serial_ports import PortOptions, find_port, open_port, serial_number_at
 from rt_pose.clock import Clock
 from rt_pose.drivers import DriverContext
 from rt_pose.errors import UserError
@@ -65,7 +65,9 @@ class SharedPort(Generic[L]):
         self.baud = options.baud
         self.path = ""
         """Path of the port when it was opened last."""
-        self._options, self._clock, self._make_link = options, clock, make_link
+        self.options = options
+        """By which the port is found: those with a serial number, where a driver gives one."""
+        self._clock, self._make_link = clock, make_link
         self._lock = threading.Lock()
         self._link: L | None = None
         self._users: dict[str, _User] = {}
@@ -148,7 +150,7 @@ class SharedPort(Generic[L]):
                 return self._link
             self._link.close()
             self._link = None
-        self.path = find_port(self._options, where)
+        self.path = find_port(self.options, where)
         port = open_port(self.path, self.baud, where)
         self._link = self._make_link(port, self._clock, os.path.basename(self.path), self._pass_on)
         return self._link
@@ -161,7 +163,7 @@ class SharedPort(Generic[L]):
 def shared_port(
     options: PortOptions, context: DriverContext, where: str, make_link: MakeLink[L]
 ) -> SharedPort[L]:
-    """Get the port that a driver's options name, the same one for all drivers of a run that name it.
+    """Get the port of the board that a driver's options name, the same one for all drivers of a run.
 
     Parameters
     ----------
@@ -182,17 +184,31 @@ def shared_port(
     Raises
     ------
     UserError
-        Where no board has the serial number, or another driver names another baud rate or kind of device.
+        Where another driver names another baud rate or kind of device.
+
+    Notes
+    -----
+    Which board is meant is found out once, since the system may give its path to another one later.
     """
-    path = os.path.realpath(find_port(options, where))
-    key = f"serial port {path}"
-    kind, port = context.shared.setdefault(key, (make_link, SharedPort(options, context.clock, make_link)))
+    named = options.serial or options.port
+    key = f"serial port {named}"
+    if key not in context.shared:
+        port = SharedPort(options, context.clock, make_link)
+        context.shared[key] = context.shared.setdefault(f"board {_board(options)}", (make_link, port))
+    kind, shared = context.shared[key]
     if kind is not make_link:
-        raise UserError(f"{where}: another driver uses {path} for another kind of device; give another port")
-    if port.baud != options.baud:
+        raise UserError(f"{where}: another driver uses {named} for another kind of device; give another port")
+    if shared.baud != options.baud:
         raise UserError(
-            f"{where}.options: baud is {options.baud}, but {port.baud} of another driver on the same port; "
+            f"{where}.options: baud is {options.baud}, but {shared.baud} of another driver on the same port; "
             "give both the same"
         )
-    shared: SharedPort[L] = port
-    return shared
+    if options.serial:
+        shared.options = options
+    found: SharedPort[L] = shared
+    return found
+
+
+def _board(options: PortOptions) -> str:
+    """What tells a board from others: its serial number, or the path of its port where it has none."""
+    return options.serial or serial_number_at(options.port) or os.path.realpath(options.port)

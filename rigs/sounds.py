@@ -124,6 +124,17 @@ class Voice:
         if before is not None:
             before.came.set()  # whoever waits for it learns that it never began
 
+    def withdraw(self, plan: Plan) -> None:
+        """Be silent in place of a plan, unless another one has taken its place already. From any thread.
+
+        Parameters
+        ----------
+        plan
+            What was to be played.
+        """
+        if self._next is plan:
+            self._next = None
+
     def add_to(self, out: NDArray[np.float32], t_ns: int) -> None:
         """Add the next samples. In the sound card's thread.
 

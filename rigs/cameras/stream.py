@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,7 +17,15 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from rigs.frame_stamps import FrameStamper
-from rt_pose.drivers import NO_FRAME_YET, CameraFault, DriverContext, FoundDevice, Grabbed, camera_driver
+from rt_pose.drivers import (
+    NO_FRAME_YET,
+    CameraFault,
+    DriverContext,
+    FailedFrame,
+    FoundDevice,
+    Grabbed,
+    camera_driver,
+)
 from rt_pose.errors import UserError
 from rt_pose.types import CameraInfo, FloatArray
 from rt_pose.video import Channels
@@ -23,6 +33,8 @@ from rt_pose.video_pixels import is_monochrome, pixels_of
 
 WAIT_S = 0.5
 OPEN_S = 10.0
+MOST_FAILED = 100
+"""Of so many pictures at the beginning one must be whole."""
 _FORMATS = {"webcam": "v4l2", "screen": "x11grab", "test": "lavfi"}
 """FFmpeg's name of what reads each kind of source; a network camera is told by its address."""
 _NETWORK = ("rtsp", "rtmp", "http", "https", "udp", "tcp", "srt")
@@ -96,7 +108,7 @@ class StreamCamera:
         return found
 
     def open(self) -> CameraInfo:
-        """See `Camera.open`."""
+        """See `Camera.open`. The source is read from here on: what comes before `start` is passed over."""
         self.close()
         self._stopped.clear()
         try:
@@ -107,14 +119,23 @@ class StreamCamera:
                 timeout=(OPEN_S, OPEN_S),
             )
             stream = self._container.streams.video[0]
-            first = next(self._container.decode(stream))
-        except (OSError, ValueError, IndexError, StopIteration, av.error.FFmpegError) as error:
+            first = _first_frame(self._container)
+        except (OSError, ValueError, IndexError, av.error.FFmpegError) as error:
             self.close()
             raise UserError(
                 f"{self._where}: source: {self._options.source} gives no picture "
                 f"({getattr(error, 'strerror', None) or error}){_remedy(self._kind)}"
             ) from error
-        return self._describe(stream, first)
+        info = self._describe(stream, first)
+        self._newest = _Newest(self._options.grab == "every", self._stopped)
+        self._reader = threading.Thread(
+            target=self._read,
+            args=(self._container, self._newest),
+            name=f"rt-pose-stream-{self._name}",
+            daemon=True,
+        )
+        self._reader.start()
+        return info
 
     def _describe(self, stream: Any, first: Any) -> CameraInfo:
         """What the source delivers, by its first frame."""
@@ -149,14 +170,7 @@ class StreamCamera:
 
     def start(self) -> None:
         """See `Camera.start`."""
-        self._newest = _Newest(self._options.grab == "every", self._stopped)
-        self._reader = threading.Thread(
-            target=self._read,
-            args=(self._container, self._newest),
-            name=f"rt-pose-stream-{self._name}",
-            daemon=True,
-        )
-        self._reader.start()
+        self._newest.begin()
 
     def grab(self, into: NDArray[np.uint8]) -> Grabbed:
         """See `Camera.grab`."""
@@ -170,6 +184,8 @@ class StreamCamera:
         count, frame, arrival_ns = taken
         if isinstance(frame, str):
             raise CameraFault(f"camera {self._name}: {frame}")
+        if isinstance(frame, FailedFrame):
+            return FailedFrame(frame.reason, index=self._stamper.index_of(count))
         if (frame.width, frame.height) != self._size:
             raise CameraFault(
                 f"camera {self._name}: its frames changed from {self._size[0]}x{self._size[1]} to "
@@ -207,12 +223,33 @@ class StreamCamera:
         """Decode what comes, on a thread of its own, until the source or the camera ends."""
         fault = "the source has ended"
         try:
-            for count, frame in enumerate(container.decode(video=0)):
-                if not newest.put(count, frame, self._clock.now_ns()):
+            for count, picture in enumerate(_pictures(container)):
+                if not newest.put(count, picture, self._clock.now_ns()):
                     return
         except (OSError, av.error.FFmpegError) as error:
             fault = str(getattr(error, "strerror", None) or error)
         newest.put(-1, fault, self._clock.now_ns())
+
+
+def _pictures(container: Any) -> Iterator[Any]:
+    """What a source delivers: frames, and a `FailedFrame` in place of what cannot be decoded."""
+    for packet in container.demux(video=0):
+        try:
+            frames = packet.decode()
+        except (OSError, av.error.FFmpegError) as error:  # the source is well: the next one may be whole
+            yield FailedFrame(f"it cannot be decoded ({getattr(error, 'strerror', None) or error})")
+        else:
+            yield from frames
+
+
+def _first_frame(container: Any) -> Any:
+    """The first frame that can be decoded: a source may be joined in the middle of a picture."""
+    why = "it sends none"
+    for picture in islice(_pictures(container), MOST_FAILED):
+        if not isinstance(picture, FailedFrame):
+            return picture
+        why = picture.reason
+    raise ValueError(why)
 
 
 class _Newest:
@@ -221,13 +258,23 @@ class _Newest:
     def __init__(self, every: bool, stopped: threading.Event) -> None:
         self._changed = threading.Condition()
         self._every, self._stopped = every, stopped
+        self._begun = False
         self._waiting: tuple[int, Any, int] | None = None
 
-    def put(self, count: int, frame: Any, arrival_ns: int) -> bool:
-        """Leave a frame, or the text of a fault; False where nobody wants one any more."""
+    def begin(self) -> None:
+        """Take frames from here on; those before are passed over."""
         with self._changed:
+            self._begun = True
+
+    def put(self, count: int, frame: Any, arrival_ns: int) -> bool:
+        """Leave a frame, a failed one, or the text of a fault; False where nobody wants one any more."""
+        with self._changed:
+            if not self._begun and not isinstance(frame, str):
+                return not self._stopped.is_set()
             if self._every or isinstance(frame, str):  # a fault does not hide the last frame
                 self._changed.wait_for(lambda: self._waiting is None or self._stopped.is_set())
+            elif isinstance(frame, FailedFrame) and self._waiting is not None:
+                return not self._stopped.is_set()  # it takes no frame's place; its number shows as a gap
             self._waiting = count, frame, arrival_ns
             self._changed.notify_all()
         return not self._stopped.is_set()

@@ -35,6 +35,8 @@ LOOPBACK = "tcp://127.0.0.1:"
 POLL_MS = 50
 BIND_ATTEMPTS, BIND_PAUSE_S = 10, 0.05
 MOST_BYTES = 256 << 20
+MOST_INDEX, MOST_GAP = 1 << 60, 1 << 40
+"""What lies beyond is no count of frames, and no gap in one."""
 
 
 @dataclass
@@ -94,6 +96,13 @@ class ZmqCamera:
         self._socket: zmq.Socket[bytes] | None = None
         self._shape: tuple[int, int, int] = (0, 0, 0)
         self._last_scene_ns = 0
+        self._begin_count()
+
+    def _begin_count(self) -> None:
+        self._last_index: int | None = None
+        self._epoch = 0
+        self._ahead = 0
+        """What is added to the sender's index, so that it goes on where the sender begins anew."""
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
@@ -104,6 +113,7 @@ class ZmqCamera:
         """See `Camera.open`."""
         self.close()
         self._stopped.clear()
+        self._begin_count()
         self._socket = zmq.Context.instance().socket(zmq.PULL)
         self._socket.setsockopt(zmq.LINGER, 0)
         # To pass frames over, more of them must fit than are lost on the way for want of room.
@@ -178,11 +188,25 @@ class ZmqCamera:
         return self._stamps(header)
 
     def _stamps(self, header: FrameHeader) -> FrameStamps:
+        """The stamps of the next frame; index and scene time rise whatever the sender begins anew."""
         arrival_ns = self._clock.now_ns()
-        exposure_ns = None if header.t_exposure_ns is None else min(header.t_exposure_ns, arrival_ns)
-        scene_ns = max(arrival_ns if exposure_ns is None else exposure_ns, self._last_scene_ns + 1)
+        index, last = header.index + self._ahead, self._last_index
+        if last is not None and not 0 < index - last <= MOST_GAP:  # the other program was started again
+            self._epoch += 1
+            index = last + 1
+            self._ahead = index - header.index
+        self._last_index = index
+        exposure_ns = arrival_ns if header.t_exposure_ns is None else min(header.t_exposure_ns, arrival_ns)
+        scene_ns = max(exposure_ns, self._last_scene_ns + 1)
         self._last_scene_ns = scene_ns
-        return FrameStamps(header.index, exposure_ns, arrival_ns, scene_ns)
+        return FrameStamps(
+            index=index,
+            t_exposure_ns=None if header.t_exposure_ns is None else scene_ns,
+            t_arrival_ns=arrival_ns,
+            t_scene_ns=scene_ns,
+            clock_error_ns=scene_ns - exposure_ns,
+            epoch=self._epoch,
+        )
 
     def _bind(self, socket: zmq.Socket[bytes]) -> None:
         """Bind, with patience for a socket of this camera that is still being closed."""
@@ -245,4 +269,5 @@ def read_header(parts: list[Any]) -> FrameHeader | None:
         return None
     height, width, channels = header.shape
     fits = min(header.shape) >= 1 and channels in (1, 3) and height * width * channels == len(parts[1])
-    return header if fits and header.index >= 0 else None
+    counted = 0 <= header.index <= MOST_INDEX and (header.t_exposure_ns or 0) >= 0
+    return header if fits and counted else None

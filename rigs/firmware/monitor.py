@@ -23,6 +23,8 @@ class BoxMonitor:
         self._given_up_ns: dict[int, int] = {}
         """Commands whose answer did not come in time."""
         self._flags, self._trips = 0, -1
+        self.begun_again = False
+        """Whether the box was reset, and has forgotten its watchdog."""
 
     def asked(self, seq: int, t_ns: int) -> None:
         """Remember a heartbeat that is about to be sent, so that its status gives a sample of the clocks.
@@ -71,13 +73,16 @@ class BoxMonitor:
         Parameters
         ----------
         message
-            A status gives a sample of the clocks and is compared with the last one; any other message is
-            noticed where it answers a command that was given up.
+            A status gives a sample of the clocks and is compared with the last one, unless it shows that the
+            box was reset; any other message is noticed where it answers a command that was given up.
         now_ns
             Host time of its arrival, ns.
         """
         if isinstance(message, protocol.Status):
             asked_ns = self._asked_ns.pop(message.seq, None)
+            if asked_ns is not None and self._was_reset(message, asked_ns, now_ns):
+                self.begun_again = True
+                return
             if asked_ns is not None:
                 self._clock.sample(message.t_us, asked_ns, now_ns)
             self._compare(message)
@@ -85,6 +90,11 @@ class BoxMonitor:
         sent_ns = self._given_up_ns.pop(message.seq, None)
         if sent_ns is not None:
             self.notice(f"an answer came late, {(now_ns - sent_ns) / NS_PER_MS:.1f} ms after its command")
+
+    def _was_reset(self, status: protocol.Status, asked_ns: int, now_ns: int) -> bool:
+        if status.flags & protocol.Flag.NO_WATCHDOG:
+            return True
+        return self._clock.begun_again(status.t_us, asked_ns, now_ns)  # an older box does not say so
 
     def _compare(self, status: protocol.Status) -> None:
         dropped = [i for i in range(protocol.MAX_LINES) if status.dropped >> i & 1]

@@ -15,10 +15,12 @@
 
 #define TTL_FLAG_WATCHDOG 1
 #define TTL_FLAG_INTERLOCK 2
+#define TTL_FLAG_NO_WATCHDOG 4
 #define TTL_OK 0
 #define TTL_INTERLOCK_OPEN 1
 #define TTL_NO_SUCH_LINE 2
 #define TTL_BAD_VALUE 3
+#define TTL_NO_WATCHDOG 4
 
 #define TTL_HELLO 0x01
 #define TTL_HEARTBEAT 0x02
@@ -48,7 +50,7 @@ static inline void ttl_put_u32(uint8_t *b, uint32_t v) {
   ttl_put_u16(b + 2, (uint16_t)(v >> 16));
 }
 
-// Who are you? Sets the watchdog and makes all lines low.
+// Who are you? Sets the watchdog and makes all lines low; without a watchdog nothing can be begun.
 struct TtlHello {
   uint16_t seq;
   uint8_t version;

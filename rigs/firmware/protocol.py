@@ -12,7 +12,7 @@ them.
 
 Rules for changes: a field that is added, moved or removed raises `VERSION`; host and box refuse each other
 where their versions differ. A message may be added without that, since an older box leaves it unanswered, and
-the box sends none that it was not asked for.
+the box sends none that it was not asked for; so may a result or a flag, which an older host does not know.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ VERSION = 1
 MAX_LINES = 8
 FROM_BOX = 0x80
 """From this code on a message comes from the box, below it goes to the box."""
-ANSWERS = {0: "ok", 1: "interlock open", 2: "no such line", 3: "bad value"}
+ANSWERS = {0: "ok", 1: "interlock open", 2: "no such line", 3: "bad value", 4: "no watchdog"}
 """Values of `Ack.result`."""
+NO_WATCHDOG = 4
 
 U8 = Annotated[int, "B"]
 U16 = Annotated[int, "H"]
@@ -44,6 +45,8 @@ class Flag(IntFlag):
     """No message for watchdog_ms: all lines were dropped; the next message clears it."""
     INTERLOCK = 2
     """The interlock is open: all lines are low, and nothing can be begun."""
+    NO_WATCHDOG = 4
+    """No hello has set the watchdog since it began: nothing can be begun. An older box does not say so."""
 
 
 @dataclass(slots=True)
@@ -96,7 +99,7 @@ def message(code: int) -> Callable[[type[M]], type[M]]:
 
 @message(0x01)
 class Hello(Message):
-    """Who are you? Sets the watchdog and makes all lines low."""
+    """Who are you? Sets the watchdog and makes all lines low; without a watchdog nothing can be begun."""
 
     version: U8
     watchdog_ms: U16

@@ -205,6 +205,7 @@ void TtlBox::take(const uint8_t *message, size_t size, uint32_t now_us) {
 // A line does one thing: what is new takes the place of what it was doing.
 uint8_t TtlBox::begin(uint8_t number, Doing doing, uint16_t amplitude, uint32_t now_us) {
   if (number >= line_count_) return TTL_NO_SUCH_LINE;
+  if (watchdog_us_ == 0 && doing != IDLE) return TTL_NO_WATCHDOG;  // it was reset: nobody guards it
   if (!interlock_closed_ && doing != IDLE) return TTL_INTERLOCK_OPEN;
   Line &line = lines_[number];
   line.doing = doing;
@@ -283,7 +284,8 @@ void TtlBox::acknowledge(uint16_t seq, uint8_t result, uint32_t now_us) {
 }
 
 void TtlBox::report(uint16_t seq, uint32_t now_us) {
-  const uint8_t flags = (uint8_t)((tripped_ ? TTL_FLAG_WATCHDOG : 0) | (interlock_closed_ ? 0 : TTL_FLAG_INTERLOCK));
+  const uint8_t flags = (uint8_t)((tripped_ ? TTL_FLAG_WATCHDOG : 0) | (interlock_closed_ ? 0 : TTL_FLAG_INTERLOCK) |
+                                  (watchdog_us_ ? 0 : TTL_FLAG_NO_WATCHDOG));
   TtlStatus status = {seq, now_us, flags, dropped_, trips_, bad_frames_};
   dropped_ = 0;
   uint8_t out[TTL_MAX_MESSAGE];

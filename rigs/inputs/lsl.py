@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from rt_pose.types import Edge, InputInfo
 
 OPEN_S = 5.0
 SAMPLES_A_READ = 256
+GONE = "the stream is gone; its line stays as it was until it is back"
 AGAIN_S = 1.0
 """How long a stream that was lost is searched for, again and again."""
 
@@ -58,6 +60,10 @@ class LslInput(InputThread):
         self._inlet: Any = None
         self._on = False
         self._last_ns, self._correction_s = 0, 0.0
+        self.notices: deque[str] = deque()
+        """See `ReportingInput.notices`."""
+        self.lost = 0
+        """See `ReportingInput.lost`. LSL does not say what a stream sent while it was gone: always 0."""
 
     @classmethod
     def find(cls) -> list[FoundDevice]:
@@ -123,9 +129,8 @@ class LslInput(InputThread):
                 for edge in self._read():
                     deliver(edge)
             except LostError:
-                if self._on:
-                    deliver(self._edge(False, self._clock.now_ns()))
                 self._inlet = None
+                self.notices.append(GONE)
                 self._reconnect()
 
     def _read(self) -> Iterator[Edge]:
@@ -172,6 +177,7 @@ class LslInput(InputThread):
         while not self._end.wait(POLL_S):
             try:
                 self._inlet, _ = self._connect(AGAIN_S)
+                self.notices.append("the stream is back")
                 return
             except UserError:
                 continue

@@ -8,11 +8,12 @@ heartbeat. So the board drops its lines by itself where this computer falls sile
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from rigs.device_clock import DeviceClock
+from rigs.device_clock import DeviceClock, hold_between
 from rigs.harp import (
     BEHAVIOR,
     OUTPUTS,
@@ -38,8 +39,11 @@ FTDI = {0x0403}
 OPEN_TIMEOUT_NS = 4 * NS_PER_S
 ASK_EVERY_S = 0.25
 CLOCK_SAMPLES = 8
+LATEST_ANSWER_NS = NS_PER_S
+"""No answer is older when it comes: the output would have failed before."""
 LONGEST_PULSE_MS = 65_535
 US_MASK = 0xFFFFFFFF
+BEGUN_AGAIN = "the board has begun again: its outputs went low"
 
 
 @dataclass
@@ -75,11 +79,14 @@ class HarpOutput:
         self._where, self._clock = f"outputs.{name}", context.clock
         self._bits = [OUTPUTS.index(output) for output in options.outputs]
         self._mask = sum(1 << bit for bit in self._bits)
+        self._timed = write_register(Register.PULSE_ENABLE, self._mask)
+        """Makes all that is set a pulse; goes before each, since a board that was reset has forgotten it."""
         self._port: SharedPort[HarpLink] | None = None
         self._link: HarpLink | None = None
         self._lines = TimedLines(name, len(self._bits), context.clock, self._write, self._off, ON_OFF)
         self._hold_lock = threading.Lock()
-        """No heartbeat may raise a line again that another thread has just made low."""
+        """No heartbeat may raise a line again that another thread has just made low, or be sent while a
+        command waits for its answer."""
         self._unanswered_ns = 0
         """When the first heartbeat went out that has no answer yet; 0 where there is none."""
         self._reset()
@@ -104,7 +111,7 @@ class HarpOutput:
         self._port = port
         try:
             version = self._identify(self._link, f"{self._where}: board at {port.path}")
-            self._confirm(write_register(Register.PULSE_ENABLE, self._mask), Register.PULSE_ENABLE)
+            self._confirm(self._timed, Register.PULSE_ENABLE)
             self._lines.open()
         except (DeviceFault, Undelivered) as error:
             self.close()
@@ -137,7 +144,8 @@ class HarpOutput:
         ack = self._lines.send(command)
         if ack.ok and self._t_us is not None:
             ack.t_device_us = self._t_us
-            ack.t_effect_ns = self._device.host_ns(self._device.unwrap(self._t_us & US_MASK))
+            t_ns = self._device.host_ns(self._device.unwrap(self._t_us & US_MASK))
+            ack.t_effect_ns = hold_between(t_ns, ack.t_sent_ns, ack.t_ack_ns)
         return ack
 
     def heartbeat(self, alive: bool) -> list[str]:
@@ -146,16 +154,19 @@ class HarpOutput:
         Raises
         ------
         DeviceFault
-            Where the port is gone, or where the board has been silent for half a second.
+            Where the port is gone, where the board has been silent for half a second, or where it was reset.
         """
         link = self._link
         if link is None:
             return []
+        if self._begun_again and not link.fault:
+            raise DeviceFault(BEGUN_AGAIN)
         self._unanswered_ns = check_answers(link.fault, self._unanswered_ns, self._clock.now_ns())
         with self._hold_lock:
             held = sum(1 << bit for bit in self._held) if alive else 0
             if held:
-                link.write(write_register(Register.OUTPUT_SET, held))
+                self._beats.append(None)
+                link.write(self._timed + _set_bits(held))
         if not held:
             link.write(read_register(Register.SECONDS))
         return self._lines.heartbeat(alive)
@@ -185,6 +196,12 @@ class HarpOutput:
         """By line: the length of the board's pulse under the present command; None: held by heartbeats."""
         self._held: set[int] = set()
         """Bits of the outputs that heartbeats keep high."""
+        self._beats: deque[None] = deque()
+        """An entry for each heartbeat that has set outputs and is not answered yet."""
+        self._late = False
+        """Whether the last answer did not come in time: it may still come."""
+        self._begun_again = False
+        """Whether the board was reset since it was opened."""
         self._t_us: int | None = None
         """The board's time of the last write."""
         self._unanswered_ns = 0
@@ -225,7 +242,7 @@ class HarpOutput:
             raise Undelivered("an output of this board is high or low: leave `amplitude` out")
         limit_ms = self._limits_ms.get(line)
         length = write_register(Register.FIRST_PULSE + bit, limit_ms or self._options.watchdog_ms)
-        written = self._confirm(length + write_register(Register.OUTPUT_SET, 1 << bit), Register.OUTPUT_SET)
+        written = self._confirm(self._timed + length + _set_bits(1 << bit), Register.OUTPUT_SET)
         if limit_ms is None:
             self._held.add(bit)
         return written
@@ -236,10 +253,15 @@ class HarpOutput:
         self._confirm(write_register(Register.OUTPUT_CLEAR, self._mask), Register.OUTPUT_CLEAR)
 
     def _confirm(self, message: bytes, register: Register) -> Written:
+        """Write, and wait for the answer; no heartbeat goes out meanwhile, whose answer is the same."""
         if self._link is None:
             raise Undelivered("the output is not open")
-        timeout_ms = self._options.answer_ms
-        answer = self._link.ask(message, _is_reply(Kind.WRITE, register), timeout_ms / 1000)
+        with self._hold_lock:
+            if self._late:
+                self._catch_up(self._link, message if register == Register.OUTPUT_CLEAR else b"")
+            timeout_ms = self._options.answer_ms
+            answer = self._link.ask(message, self._is_answer(register), timeout_ms / 1000)
+            self._late = answer.message is None
         reply = answer.message
         if reply is None:
             raise Undelivered(
@@ -250,12 +272,43 @@ class HarpOutput:
         self._unanswered_ns = 0
         self._t_us = reply.t_us
         if reply.t_us is not None:
-            self._device.sample(reply.t_us & US_MASK, answer.t_sent_ns, answer.t_ns)
+            t_us = reply.t_us & US_MASK
+            asked_ns = answer.t_sent_ns - LATEST_ANSWER_NS
+            self._begun_again = self._begun_again or self._device.begun_again(t_us, asked_ns, answer.t_ns)
+            if not self._begun_again:
+                self._device.sample(t_us, answer.t_sent_ns, answer.t_ns)
+        if self._begun_again and register == Register.OUTPUT_SET:
+            raise DeviceFault(BEGUN_AGAIN)
         return Written(answer.t_sent_ns, answer.t_ns)
 
-    def _take(self, message: HarpMessage, now_ns: int) -> None:  # noqa: ARG002 - as every `Take`
-        if message.kind != Kind.EVENT:  # events come by themselves
-            self._unanswered_ns = 0
+    def _is_answer(self, register: Register) -> Callable[[HarpMessage], bool]:
+        """Whether a message answers what is written now: the board answers the heartbeats before it first."""
+        is_reply = _is_reply(Kind.WRITE, register)
+        return lambda message: is_reply(message) and not (register == Register.OUTPUT_SET and self._beats)
+
+    def _catch_up(self, link: HarpLink, first: bytes) -> None:
+        """Wait until all that was sent before is answered, as it is in turn; what makes low goes first."""
+        timeout_ms = self._options.answer_ms
+        question, is_reply = read_register(Register.WHO_AM_I), _is_reply(Kind.READ, Register.WHO_AM_I)
+        if link.ask(first + question, is_reply, timeout_ms / 1000).message is None:
+            raise Undelivered(f"no answer within {timeout_ms} ms to what was sent before")
+        self._beats.clear()
+
+    def _take(self, message: HarpMessage, now_ns: int) -> None:
+        if message.kind == Kind.EVENT:  # events come by themselves
+            return
+        self._unanswered_ns = 0
+        if self._beats and _is_reply(Kind.WRITE, Register.OUTPUT_SET)(message):
+            self._beats.popleft()
+        if message.t_us is not None and self._device.begun_again(
+            message.t_us & US_MASK, now_ns - LATEST_ANSWER_NS, now_ns
+        ):
+            self._begun_again = True
+
+
+def _set_bits(bits: int) -> bytes:
+    """Encode the order that makes outputs high, for the length of their pulses."""
+    return write_register(Register.OUTPUT_SET, bits)
 
 
 def _pulse_ms(command: Command) -> int | None:

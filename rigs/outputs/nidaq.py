@@ -16,6 +16,7 @@ from rigs.option_checks import check_delay
 from rigs.serial_link import DeviceFault
 from rigs.timed_lines import ANALOG, ON_OFF, TimedLines, Undelivered, Written
 from rt_pose import extras
+from rt_pose.clock import NS_PER_MS
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
 from rt_pose.errors import UserError, nearest
 from rt_pose.types import Ack, Action, Command, OutputInfo
@@ -28,6 +29,7 @@ NOT_TRIED = "not run on a device yet"
 NO_WATCHDOG = "no watchdog on the card: where this computer dies, a line stays as it is"
 WRITE_TIMEOUT_S = 0.1
 MOST_VOLTS = 10.0
+MOST_SETTLE_MS = 100.0
 
 
 @dataclass
@@ -45,12 +47,15 @@ class NidaqOptions:
     volts: float = 5.0
     """Voltage of an analog output at amplitude 1; at 0 it is 0 V."""
     mirrors: list[str] = field(default_factory=list)
-    """Two analog outputs that turn a light, x and y: an `aim` goes there in volts, and then pulses its
-    line."""
+    """Two analog outputs that turn a light, x and y: an `aim` makes its line low, goes there in volts, and
+    pulses the line `settle_ms` later."""
     mirror_volts: float = 10.0
     """The mirrors take voltages of at most so much, of both signs; what lies beyond is refused."""
+    settle_ms: float = 1.0
+    """How long the mirrors take to stand still after the widest step; their light is off so long."""
     delay_ms: float = 0.5
-    """From the command to the effect: a write of one sample; with mirrors, until they stand still too."""
+    """From the command to the effect: a write of one sample. With mirrors it counts as `settle_ms` at
+    least, which this computer waits before the pulse of an `aim`."""
 
 
 @output_driver("nidaq")
@@ -66,6 +71,8 @@ class NidaqOutput:
         """One for each line: writing one must not touch another."""
         self._mirrors: Any = None
         """The task of both mirrors, which move together."""
+        self._made_safe = 0
+        """How often the safe state was asked for: an aim that waits for the mirrors goes dark by it."""
         actions = ANALOG if options.analog else ON_OFF
         count = len(options.digital) + len(options.analog)
         self._lines = TimedLines(name, count, context.clock, self._write, self._off, actions)
@@ -113,15 +120,19 @@ class NidaqOutput:
         except BaseException:
             self.close()
             raise
-        names = [*self._options.digital, *self._options.analog]
-        aims: list[Action] = ["aim"] if self._options.mirrors else []
+        options = self._options
+        names = [*options.digital, *options.analog]
+        settle_ms = options.settle_ms if options.mirrors else 0.0
+        mirrors = f"; mirrors stand still after {settle_ms:g} ms" if options.mirrors else ""
+        aims: list[Action] = ["aim"] if options.mirrors else []
         return OutputInfo(
             name=self._name,
             driver="nidaq",
             serial=format_serial(card.serial_num),
-            delay_ms=self._options.delay_ms,
+            delay_ms=max(options.delay_ms, settle_ms),
             echoes=False,
-            detail=f"{card.product_type}, {card.name}: {', '.join(names)}; {NO_WATCHDOG}; {NOT_TRIED}",
+            detail=f"{card.product_type}, {card.name}: {', '.join(names)}{mirrors}; {NO_WATCHDOG}; "
+            f"{NOT_TRIED}",
             heartbeat_ms=HEARTBEAT_MS,
             lines=len(names),
             actions=[*self._lines.actions, *aims],
@@ -140,12 +151,20 @@ class NidaqOutput:
         return self._lines.send(command)
 
     def _aim(self, command: Command) -> Ack:
-        """Turn the mirrors, and light the line for as long as is asked for."""
+        """Darken the line, turn the mirrors, and light it once they stand still."""
         most, place = self._options.mirror_volts, (command.x, command.y)
         if any(volts is None or not abs(volts) <= most for volts in place):
             detail = f"the mirrors take -{most:g} to {most:g} V; got x {command.x}, y {command.y}"
             return Ack(command.id, self._name, None, None, None, ok=False, detail=detail)
+        made_safe = self._made_safe
+        dark = self._lines.send(msgspec.structs.replace(command, action="stop"))
+        if not dark.ok:
+            return dark
         self._put(self._mirrors, list(place))
+        self._clock.sleep_until_ns(self._clock.now_ns() + round(self._options.settle_ms * NS_PER_MS))
+        if self._made_safe != made_safe:
+            detail = "made safe before the light was on"
+            return Ack(command.id, self._name, None, None, None, ok=False, detail=detail)
         return self._lines.send(msgspec.structs.replace(command, action="pulse"))
 
     def heartbeat(self, alive: bool) -> list[str]:
@@ -160,6 +179,7 @@ class NidaqOutput:
         DeviceFault
             Where the card fails.
         """
+        self._made_safe += 1
         self._lines.all_off()
 
     def close(self) -> None:
@@ -260,6 +280,10 @@ def _check(options: NidaqOptions, where: str) -> None:
         raise UserError(
             f"{where}: expected two analog outputs in `mirrors`, x and y, that are no lines besides, got "
             f"{options.mirrors}"
+        )
+    if not 0.0 <= options.settle_ms <= MOST_SETTLE_MS:
+        raise UserError(
+            f"{where}: settle_ms must be between 0 and {MOST_SETTLE_MS:g}, got {options.settle_ms:g}"
         )
     if not 0.0 < options.mirror_volts <= MOST_VOLTS:
         raise UserError(

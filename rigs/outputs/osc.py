@@ -180,6 +180,10 @@ def arguments(command: Command) -> list[Argument]:
             return [line, duration_ms, amplitude]
         case "train":
             return [line, duration_ms, command.period_us / US_PER_MS, int(command.count), amplitude]
+        case "aim":
+            assert command.x is not None
+            assert command.y is not None
+            return [line, float(command.x), float(command.y), duration_ms, amplitude]
         case "analog":
             ramps = (command.ramp_up_us / US_PER_MS, command.ramp_down_us / US_PER_MS)
             return [line, ramps[0], duration_ms, ramps[1], amplitude]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import msgspec
 
-from rigs.serial_ports import check_serial_port, find_boards, find_port, open_port
+from rigs.serial_ports import check_serial_port, close_port, find_boards, find_port, open_port
 from rt_pose.clock import NS_PER_MS
 from rt_pose.drivers import DriverContext, FoundDevice, output_driver
 from rt_pose.errors import UserError
@@ -133,12 +134,9 @@ class SerialJson:
             port, self._port = self._port, None
         if port is None:
             return
-        try:
+        with suppress(OSError):  # it is gone; its own watchdog darkens it
             port.write(SAFE)
-            port.flush()
-        except OSError:
-            pass  # it is gone; its own watchdog darkens it
-        port.close()
+        close_port(port, self._clock)
 
     def _write(self, line: bytes) -> bool:
         """Write a line; False where the port is not open."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rigs.device_clock import DeviceClock
+from rigs.device_clock import DeviceClock, hold_between
 from rigs.firmware import protocol
 from rigs.firmware.link import BoxFault, BoxLink
 from rigs.firmware.monitor import BoxMonitor
@@ -22,6 +22,7 @@ OPEN_TIMEOUT_S = 4.0
 HELLO_EVERY_S = 0.25
 CLOCK_SAMPLES = 8
 SAFE_TIMEOUT_S = 0.1
+BEGUN_AGAIN = "the box has begun again: its lines went low, and it has no watchdog until it is opened anew"
 FULL = 65535
 """The amplitude 1 on the wire."""
 
@@ -97,7 +98,7 @@ class SerialTtl:
         Raises
         ------
         BoxFault
-            Where the port is gone.
+            Where the port is gone, or where the box was reset.
 
         Notes
         -----
@@ -110,6 +111,7 @@ class SerialTtl:
         message = to_message(command, link.next_seq())
         if message is None:
             return self._not_sent(command, f"a TTL box takes no {command.action}")
+        asked_ns = self._clock.now_ns()
         exchange = link.exchange(message, self._options.answer_ms / 1000)
         ack = Ack(command.id, self._name, exchange.t_sent_ns, None, None, ok=False)
         answer = exchange.answer
@@ -117,9 +119,13 @@ class SerialTtl:
             self._monitor.gave_up(message.seq, exchange.t_sent_ns)
             ack.detail = f"no answer within {self._options.answer_ms} ms; whether it acted is not known"
             return ack
+        if self._was_reset(answer, asked_ns, exchange.t_answer_ns):
+            raise BoxFault(BEGUN_AGAIN)
         ack.ok, ack.t_ack_ns = answer.result == 0, exchange.t_answer_ns
         ack.t_device_us = self._device.unwrap(answer.t_us)
-        ack.t_effect_ns = self._device.host_ns(ack.t_device_us) if ack.ok else None
+        if ack.ok:
+            t_ns = self._device.host_ns(ack.t_device_us)
+            ack.t_effect_ns = hold_between(t_ns, ack.t_sent_ns, ack.t_ack_ns)
         ack.detail = "" if ack.ok else protocol.ANSWERS.get(answer.result, f"refused ({answer.result})")
         return ack
 
@@ -129,13 +135,15 @@ class SerialTtl:
         Raises
         ------
         BoxFault
-            Where the port is gone, or where the box has been silent for half a second.
+            Where the port is gone, where the box has been silent for half a second, or where it was reset.
         """
         link = self._link
         if link is None:
             return []
         if link.fault:
             raise BoxFault(link.fault)
+        if self._monitor.begun_again:
+            raise BoxFault(BEGUN_AGAIN)
         now = self._clock.now_ns()
         if alive:
             self._alive_since_ns = self._alive_since_ns or now
@@ -209,6 +217,11 @@ class SerialTtl:
             exchange = link.exchange(protocol.Heartbeat(link.next_seq()), self._options.answer_ms / 1000)
             if isinstance(exchange.answer, protocol.Status):
                 self._device.sample(exchange.answer.t_us, asked_ns, exchange.t_answer_ns)
+
+    def _was_reset(self, answer: protocol.Ack, asked_ns: int, answered_ns: int) -> bool:
+        if answer.result == protocol.NO_WATCHDOG:
+            return True
+        return self._device.begun_again(answer.t_us, asked_ns, answered_ns)
 
     def _not_sent(self, command: Command, detail: str) -> Ack:
         return Ack(command.id, self._name, None, None, None, ok=False, detail=detail)

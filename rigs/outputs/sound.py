@@ -26,7 +26,9 @@ from rt_pose.types import Ack, Command, OutputInfo
 
 LIBRARY_REMEDY = "PortAudio is not installed: `sudo apt install libportaudio2`"
 NOT_TRIED = "not run on a real sound card yet"
-TAKEN_WITHIN_S = 2.0
+BUFFERS_WAITED = 4
+LEAST_PATIENCE_S = 0.5
+"""A sound that was not taken within so many buffers, and at least so long, has failed."""
 RUNNING_WITHIN_S = 5.0
 """A sound server may think for a second before a new stream moves."""
 
@@ -68,6 +70,8 @@ class SoundOutput:
         self._gaps = self._gaps_reported = 0
         self._samples = 0
         """What the sound card has taken."""
+        self._patience_s = LEAST_PATIENCE_S
+        """How long the sound card may take to begin with a sound."""
         self._guard = HangGuard(self.safe_state, "all sounds were ended")
 
     @classmethod
@@ -116,6 +120,7 @@ class SoundOutput:
                 f"{where}: the sound card '{options.device or 'default'}' cannot be used: {error}"
             ) from error
         buffer_ms = float(self._stream.latency) * 1000
+        self._patience_s = max(LEAST_PATIENCE_S, BUFFERS_WAITED * buffer_ms / 1000)
         self._wait_until_it_runs(2 * buffer_ms, where)
         return OutputInfo(
             name=self._name,
@@ -147,9 +152,10 @@ class SoundOutput:
         ack = Ack(command.id, self._name, self._clock.now_ns(), None, None, ok=True)
         if plan is None:
             return ack
-        if not plan.came.wait(TAKEN_WITHIN_S):
+        if not plan.came.wait(self._patience_s):
+            self._voices[command.line].withdraw(plan)  # it must not sound later, when it counts as failed
             self._raise_ended()
-            ack.ok, ack.detail = False, f"the sound card took nothing for {TAKEN_WITHIN_S * 1000:g} ms"
+            ack.ok, ack.detail = False, f"the sound card took nothing for {self._patience_s * 1000:.0f} ms"
             return ack
         if not plan.t_effect_ns:
             ack.ok, ack.detail = False, "made safe before it began to sound"

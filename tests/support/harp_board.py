@@ -34,7 +34,7 @@ class HarpBoard(PtyDevice):
         self._state = self._enabled = 0
         self._lengths_ms = [500] * OUTPUT_COUNT
         self._left_turns = [0] * OUTPUT_COUNT
-        self._turned_ns = 0
+        self._turned_ns = self._begun_ns = 0
         self.refuses = False
         self.changes: list[BitChange] = []
         self._changed = threading.Condition()
@@ -54,6 +54,14 @@ class HarpBoard(PtyDevice):
 
         with self._changed:
             return self._changed.wait_for(found, timeout_s)
+
+    def restart(self) -> None:
+        """As after a short loss of power: outputs low, no pulses, its clock from 0."""
+        with self._lock:
+            for bit in range(OUTPUT_COUNT):
+                self._change(bit, False)
+            self._enabled, self._begun_ns = 0, self.clock.now_ns()
+            self._lengths_ms, self._left_turns = [500] * OUTPUT_COUNT, [0] * OUTPUT_COUNT
 
     def receive(self, data: bytes) -> None:
         with self._lock:
@@ -81,7 +89,7 @@ class HarpBoard(PtyDevice):
 
     def _obey(self, kind: int, address: int, payload_type: int, payload: bytes) -> None:
         known = {WHO_AM_I: (2, self._who), FIRMWARE[0]: (1, 3), FIRMWARE[1]: (1, 2)}
-        known[SECONDS] = (4, self.clock.now_ns() // 10**9)
+        known[SECONDS] = (4, (self.clock.now_ns() - self._begun_ns) // 10**9)
         if kind == READ:
             size, value = known.get(address, (2, 0))
             self._reply(READ, address, size, value)
@@ -118,7 +126,7 @@ class HarpBoard(PtyDevice):
                 self._changed.notify_all()
 
     def _reply(self, kind: int, address: int, size: int, value: int) -> None:
-        seconds, rest_ns = divmod(self.clock.now_ns(), 10**9)
+        seconds, rest_ns = divmod(self.clock.now_ns() - self._begun_ns, 10**9)
         stamp = struct.pack("<IH", seconds, rest_ns // 32_000)
         data = stamp + value.to_bytes(size, "little")
         message = bytes([kind, 4 + len(data), address, 0xFF, STAMPED | size]) + data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -54,6 +55,15 @@ class NullSink:
                 return False
             threading.Event().wait(0.05)
         return False
+
+    @contextmanager
+    def stalled(self) -> Iterator[None]:
+        """The sound server stands still for the block."""
+        self._server.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._server.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """The sound card is gone."""

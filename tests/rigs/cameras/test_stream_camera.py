@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from support import video_server
 
 import rigs
 from rt_pose.clock import HostClock
 from rt_pose.contracts.cameras import next_frame, started
-from rt_pose.drivers import Camera, CameraFault, DriverContext, make_camera
+from rt_pose.drivers import Camera, CameraFault, DriverContext, FailedFrame, make_camera
 from rt_pose.errors import UserError
+from rt_pose.types import CameraInfo, FrameStamps
 
 rigs.register()
 SIZE = {"rate_hz": 100, "size": [64, 48]}
@@ -66,28 +71,86 @@ def take_all(camera: Camera, image: Any, seen: list[int]) -> None:
         seen.append(next_frame(camera, image).index)
 
 
-def patiently_started(camera: Camera) -> Any:
-    """Start a camera whose server may not listen yet."""
+def patiently_opened(camera: Camera) -> CameraInfo:
+    """Open a camera whose server may not listen yet."""
     clock = HostClock()
     for _ in range(50):
         try:
-            return started(camera)
+            return camera.open()
         except UserError:
             clock.sleep_until_ns(clock.now_ns() + 100_000_000)
-    return started(camera)
+    return camera.open()
 
 
 def test_a_network_camera_delivers_and_its_end_is_a_fault(network: str) -> None:
     camera = stream(1, source=network, grab="every")
-    info, image = patiently_started(camera)
+    info = patiently_opened(camera)
+    threading.Event().wait(0.2)  # as long as other cameras take
+    camera.arm()
+    camera.start()
+    image = np.zeros((48, 64, 1), np.uint8)
     assert (info.width, info.height) == (64, 48)
     assert info.exposure_source == "device"
-    seen: list[int] = []
+    seen = [next_frame(camera, image).index]
+    assert image.mean() > 35, "no frame of before the start: each is a little lighter than the last"
     with pytest.raises(CameraFault, match="the source has ended"):
         take_all(camera, image, seen)
     assert seen == list(range(len(seen)))
-    assert len(seen) > 60
+    assert len(seen) > 10
     camera.close()
+
+
+def grab_all(camera: Camera, image: Any, grabbed: list[Any]) -> None:
+    while True:
+        grabbed.append(camera.grab(image))
+
+
+def motion_jpeg(count: int) -> bytes:
+    """A stream of gray JPEG pictures, each fifth of which is none, as a webcam with a bad cable sends it."""
+    made = io.BytesIO()
+    with av.open(made, "w", format="nut") as out:
+        track = out.add_stream("mjpeg", rate=100)
+        track.width, track.height, track.pix_fmt = 64, 48, "yuvj420p"
+        for index in range(count):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), index, np.uint8), format="rgb24")
+            frame.pts = index
+            for packet in track.encode(frame):
+                sent = packet
+                if index % 5 == 4:
+                    sent = av.Packet(b"\xff\xd8 no picture")
+                    sent.stream, sent.pts, sent.dts = track, packet.pts, packet.dts
+                    sent.time_base = packet.time_base
+                out.mux(sent)
+    return made.getvalue()
+
+
+def test_a_picture_that_cannot_be_decoded_is_counted_and_the_stream_goes_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        data = motion_jpeg(60)
+
+        def serve() -> None:
+            client, _ = server.accept()
+            with client:
+                for place in range(0, len(data), len(data) // 60):
+                    client.sendall(data[place : place + len(data) // 60])
+                    threading.Event().wait(0.005)
+
+        thread = threading.Thread(target=serve, name="rt-pose-test-webcam")
+        thread.start()
+        camera = stream(1, source=f"tcp://127.0.0.1:{server.getsockname()[1]}", grab="every")
+        _, image = started(camera)
+        grabbed: list[Any] = []
+        with pytest.raises(CameraFault, match="the source has ended"):
+            grab_all(camera, image, grabbed)
+        camera.close()
+        thread.join()
+    failed = [one for one in grabbed if isinstance(one, FailedFrame) and one.index is not None]
+    whole = [one.index for one in grabbed if isinstance(one, FrameStamps)]
+    assert failed[0].reason.startswith("it cannot be decoded (")
+    assert {one.index for one in failed}.isdisjoint(whole)
+    assert sorted([*whole, *(one.index for one in failed if one.index is not None)]) == list(
+        range(len(whole) + len(failed))
+    ), "each has its number"
 
 
 @pytest.mark.parametrize(

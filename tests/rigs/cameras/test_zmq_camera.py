@@ -66,6 +66,18 @@ def test_an_exposure_in_the_future_is_the_arrival(push: zmq.Socket[bytes]) -> No
     camera.close()
 
 
+def test_a_sender_that_begins_again_goes_on_in_a_new_epoch(push: zmq.Socket[bytes]) -> None:
+    camera, image = opened(push, grab="every")
+    sent = [(5, 2000), (6, 3000), (0, 1000), (1, 4000)]
+    for index, exposure_ns in sent:
+        push.send_multipart(frame(index, t_exposure_ns=exposure_ns))
+    stamps = [next_frame(camera, image) for _ in sent]
+    assert [(one.index, one.epoch) for one in stamps] == [(5, 0), (6, 0), (7, 1), (8, 1)]
+    assert [one.t_exposure_ns for one in stamps] == [2000, 3000, 3001, 4000], "time never goes back"
+    assert stamps[2].clock_error_ns == 2001
+    camera.close()
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -73,6 +85,7 @@ def test_an_exposure_in_the_future_is_the_arrival(push: zmq.Socket[bytes]) -> No
         frame(1)[:1],
         [frame(1)[0], b"too short"],
         [b'{"index": -1, "height": 4, "width": 6, "channels": 1}', bytes(24)],
+        [b'{"index": 4611686018427387904, "height": 4, "width": 6, "channels": 1}', bytes(24)],
         [b'{"index": 1, "height": 4, "width": 3, "channels": 2}', bytes(24)],
         [b'{"index": 1, "height": 4, "width": 6, "channels": 1, "what": 2}', bytes(24)],
     ],

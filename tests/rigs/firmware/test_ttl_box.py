@@ -23,8 +23,8 @@ SLACK_NS = 30 * NS_PER_MS
 """What a turn of the simulator may be late by on a machine that does other things."""
 
 
-def hello(link: BoxLink, watchdog_ms: int = 0) -> protocol.Welcome:
-    """Begin; without a watchdog where not told otherwise."""
+def hello(link: BoxLink, watchdog_ms: int = 60_000) -> protocol.Welcome:
+    """Begin; with a watchdog that no test waits for, where not told otherwise."""
     answer = link.exchange(protocol.Hello(link.next_seq(), protocol.VERSION, watchdog_ms), 5.0).answer
     assert isinstance(answer, protocol.Welcome)
     return answer
@@ -197,6 +197,18 @@ def test_an_open_interlock_drops_the_lines_and_refuses(box: SimulatedBox, link: 
             break
     assert ask(link, protocol.Pulse(4, 0, HIGH, 1000)) == OK
     assert [e.level for e in box.edges[:2]] == [HIGH, 0]
+
+
+def test_nothing_begins_without_a_watchdog_and_a_reset_forgets_it(box: SimulatedBox, link: BoxLink) -> None:
+    assert ask(link, protocol.Level(1, 0, HIGH, 0)) == protocol.NO_WATCHDOG
+    assert status(link).flags == protocol.Flag.NO_WATCHDOG
+    hello(link)
+    assert ask(link, protocol.Level(2, 0, HIGH, 0)) == OK
+    box.order("restart")
+    assert box.wait_for(0, high=False) is not None
+    assert ask(link, protocol.Pulse(3, 0, HIGH, 1000)) == protocol.NO_WATCHDOG
+    assert ask(link, protocol.Stop(4, 0)) == ask(link, protocol.Safe(5)) == OK
+    assert box.level(0) == 0
 
 
 def test_a_new_hello_makes_everything_low(box: SimulatedBox, link: BoxLink) -> None:

@@ -162,6 +162,37 @@ def test_a_board_that_stops_answering_fails_the_command_then_the_output(
     assert lines.send(command()).ok
 
 
+def test_a_heartbeats_answer_is_not_taken_for_a_commands(board: HarpBoard, lines: HarpOutput) -> None:
+    lines.open()
+    assert lines.send(command(line=1)).ok
+    board.ail("late", 40.0)
+    lines.heartbeat(True)  # holds line 1
+    threading.Event().wait(0.01)
+    asked_ns = lines._clock.now_ns()
+    ack = lines.send(command(line=0))
+    assert ack.ok
+    assert ack.t_device_us is not None
+    assert ack.t_device_us >= asked_ns // 1000 - 1000, "the time of this command, not of the heartbeat"
+    lines.heartbeat(True)
+    threading.Event().wait(0.01)
+    board.refuses = True
+    assert not lines.send(command(line=0)).ok, "the heartbeat was obeyed, the command was not"
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_the_next_commands(
+    board: HarpBoard, lines: HarpOutput
+) -> None:
+    lines.open()
+    board.ail("late", 130.0)
+    assert not lines.send(command()).ok
+    board.ail("well")
+    asked_ns = lines._clock.now_ns()
+    ack = lines.send(command())
+    assert ack.ok
+    assert ack.t_device_us is not None
+    assert ack.t_device_us >= asked_ns // 1000 - 1000
+
+
 def test_a_pulled_cable_is_a_fault_and_the_board_drops_its_line(board: HarpBoard, lines: HarpOutput) -> None:
     lines.open()
     assert lines.send(command()).ok
@@ -172,6 +203,23 @@ def test_a_pulled_cable_is_a_fault_and_the_board_drops_its_line(board: HarpBoard
         lines.safe_state()
     lines.close()
     assert board.wait_for(DO0, False) is not None
+
+
+def test_a_board_that_was_reset_is_a_fault_and_its_pulses_stay_pulses(
+    board: HarpBoard, lines: HarpOutput
+) -> None:
+    lines.open()
+    assert lines.send(command(line=1)).ok
+    board.restart()
+    with pytest.raises(DeviceFault, match="the board has begun again: its outputs went low"):
+        lines.send(command(line=0))
+    assert board._enabled >> DO0 & 1, "what went high ends by the board's own clock"
+    with pytest.raises(DeviceFault, match="the board has begun again"):
+        send_heartbeats(lines, 10)
+    lines.safe_state()
+    lines.open()
+    send_heartbeats(lines, 1)
+    assert lines.send(command(line=0)).ok
 
 
 def test_what_the_board_refuses_is_said(board: HarpBoard, lines: HarpOutput) -> None:

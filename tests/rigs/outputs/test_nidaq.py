@@ -14,7 +14,7 @@ import rigs
 from rigs.outputs.nidaq import NidaqOutput
 from rigs.serial_link import DeviceFault
 from rt_pose import extras
-from rt_pose.clock import HostClock
+from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.errors import UserError
 from rt_pose.types import Command
@@ -69,6 +69,8 @@ class Task:
     """Stands in for a task of NI's library."""
 
     made: list[Task]
+    log: list[tuple[int, str, Any]]
+    """Every write of every task, with its time, ns."""
     fails = False
 
     def __init__(self) -> None:
@@ -88,6 +90,7 @@ class Task:
             raise nidaqmx.errors.DaqError("the device is gone", -200_220)
         assert self.started
         self.written.append(value)
+        Task.log.append((HostClock().now_ns(), self.channel, value))
 
     def close(self) -> None:
         self.closed = True
@@ -99,7 +102,7 @@ def tasks(monkeypatch: pytest.MonkeyPatch) -> list[Task]:
         SimpleNamespace(name="Dev1", serial_num=0x01A2B3C4, product_type="USB-6001"),
         SimpleNamespace(name="Dev2", serial_num=0x01A2B3C5, product_type="PCIe-6321"),
     ]
-    Task.made, Task.fails = [], False
+    Task.made, Task.log, Task.fails = [], [], False
     monkeypatch.setattr(nidaqmx, "Task", Task)
     monkeypatch.setattr("nidaqmx.system.System.local", lambda: SimpleNamespace(devices=cards))
     return Task.made
@@ -136,14 +139,21 @@ def test_levels_go_to_the_lines_as_bits_and_volts(tasks: list[Task]) -> None:
 
 
 def test_an_aim_turns_both_mirrors_together_and_pulses_its_line(tasks: list[Task]) -> None:
-    output = make(device="Dev1", mirrors=["ao0", "ao1"], mirror_volts=5.0)
+    output = make(device="Dev1", mirrors=["ao0", "ao1"], mirror_volts=5.0, settle_ms=5.0)
     info = output.open()
     assert "aim" in info.actions
+    assert info.delay_ms == 5.0
+    assert "mirrors stand still after 5 ms" in info.detail
     line, mirrors = tasks
     assert mirrors.channel == "Dev1/ao0 Dev1/ao1"
+    assert output.send(command()).ok, "its light is on"
+    Task.log.clear()
     assert output.send(command("aim", duration_us=2000, x=1.25, y=-3.5)).ok
+    (_, dark, low), (turned_ns, moved, place), (lit_ns, light, high) = Task.log[:3]
+    assert (dark, moved, light) == (line.channel, mirrors.channel, line.channel)
+    assert (low, place, high) == (False, [1.25, -3.5], True), "no light while the mirrors move"
+    assert lit_ns - turned_ns >= 5 * NS_PER_MS
     assert mirrors.written == [[1.25, -3.5]]
-    assert line.written[1] is True
     beyond = output.send(command("aim", duration_us=2000, x=5.5, y=0.0))
     assert not beyond.ok
     assert beyond.detail == "the mirrors take -5 to 5 V; got x 5.5, y 0.0"
@@ -187,6 +197,7 @@ def test_a_card_that_is_not_there(tasks: list[Task]) -> None:
         ({"device": "Dev1", "mirrors": ["ao0", "ao1"], "analog": ["ao1"]}, "expected two analog outputs"),
         ({"device": "Dev1", "volts": 11.0}, "volts must be above 0 and at most 10, got 11"),
         ({"device": "Dev1", "delay_ms": 2000.0}, "delay_ms must be between 0 and 1000"),
+        ({"device": "Dev1", "settle_ms": -1.0}, "settle_ms must be between 0 and 100, got -1"),
     ],
 )
 def test_options_that_cannot_be_meant(options: dict[str, Any], expected: str) -> None:

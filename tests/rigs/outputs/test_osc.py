@@ -47,18 +47,20 @@ def test_each_command_is_one_message_with_times_in_ms(server: OscServer) -> None
         command("level", duration_us=0),
         command("analog", ramp_up_us=1000, duration_us=2000, ramp_down_us=3000),
         command("message", message="reward"),
+        command("aim", line=1, duration_us=2000, x=1.25, y=-3.5, amplitude=0.5),
         command("stop", line=2),
     ]
     assert all(output.send(each).ok for each in commands)
     output.safe_state()
     output.close()
-    assert server.wait_for(lambda all_: len(all_) == 8) == [
+    assert server.wait_for(lambda all_: len(all_) == 9) == [
         ("/rt-pose/safe",),
         ("/rt-pose/pulse", 3, 5.0, 1.0),
         ("/rt-pose/train", 0, 5.0, 20.5, 7, 0.5),
         ("/rt-pose/level", 0, 0.0, 1.0),
         ("/rt-pose/analog", 0, 1.0, 2.0, 3.0, 1.0),
         ("/rt-pose/message", "reward"),
+        ("/rt-pose/aim", 1, 1.25, -3.5, 2.0, 0.5),
         ("/rt-pose/stop", 2),
         ("/rt-pose/safe",),
     ]

@@ -208,6 +208,23 @@ def test_a_pulled_cable_is_a_fault_at_once(box: SimulatedBox, ttl: SerialTtl) ->
     assert box.wait_for(0, high=False) is not None, "the box's own watchdog"
 
 
+def test_a_box_that_was_reset_is_a_fault_and_is_greeted_again(box: SimulatedBox, ttl: SerialTtl) -> None:
+    ttl.open()
+    beat_until(ttl, lambda messages: True)
+    assert ttl.send(level()).ok
+    box.order("restart")
+    assert box.wait_for(0, high=False) is not None
+    with pytest.raises(BoxFault, match="the box has begun again: its lines went low"):
+        ttl.send(level(2))
+    assert box.level(0) == 0
+    with pytest.raises(BoxFault, match="the box has begun again"):
+        beat_until(ttl, bool)  # and nothing untrue is told before
+    ttl.safe_state()
+    ttl.open()
+    beat_until(ttl, lambda messages: True)
+    assert ttl.send(level(3)).ok
+
+
 def test_another_firmware_is_refused(box: SimulatedBox, ttl: SerialTtl, monkeypatch: Any) -> None:
     monkeypatch.setattr(protocol, "VERSION", 99)
     wanted = "implements version 1 of the protocol, this program version 99; flash"
