@@ -175,8 +175,11 @@ def _calibrated(model: Path, work: Path, videos: list[Path], frames: int) -> Pac
     copy = work / f"package-{source.sha256[:12]}-{frames}-of-{len(videos)}"
     if not copy.is_dir():
         say(f"calibrating a copy of {model}")
-        shutil.copytree(model, copy)
-        calibrate(CalibrateConfig(str(copy), [str(video) for video in videos], frames=frames, engine=ENGINE))
+        part = copy.with_name(f"part-{copy.name}")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(model, part)
+        calibrate(CalibrateConfig(str(part), [str(video) for video in videos], frames=frames, engine=ENGINE))
+        part.rename(copy)  # one that was interrupted is none
     return read_package(copy)
 
 
