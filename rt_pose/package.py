@@ -155,6 +155,36 @@ class TrackingSpec:
 
 
 @dataclass
+class DriftLimits:
+    """What one statistic of the drift detector was in the calibration recordings, and when it alarms."""
+
+    mean: float
+    """Of its values, one a frame."""
+    spread: float
+    """Standard deviation of these values; what follows is in spreads."""
+    allowance: float
+    """A mean that lies this far above the calibration's is still no drift."""
+    threshold: float
+    """Of the sum, over time, of what exceeds the allowance; spreads times seconds."""
+
+
+@dataclass
+class DriftSpec:
+    """What the poses of the calibration recordings were like: see `rt_pose.tracking.drift`."""
+
+    limits: dict[str, DriftLimits]
+    """By statistic: pose, confidence, innovation; one that is not there is not compared."""
+    block_s: float
+    """Statistics are averaged over so much scene time."""
+    false_alarm_hours: float
+    """Hours, on average, from one false alarm to the next."""
+    calibration_s: float
+    """Length of the recordings together."""
+    space: Subspace | None = None
+    """The space of poses whose distance is the statistic `pose`."""
+
+
+@dataclass
 class PrecisionReport:
     """What a precision costs, measured at export on validation frames; where no frame was kept back, on those
     that train, and then without an error."""
@@ -198,6 +228,9 @@ class Manifest:
     schema: int = SCHEMA
     sha256: str = ""
     """Of this manifest with this field empty: the package's identity."""
+    drift: DriftSpec | None = None
+    """What the calibration recordings were like, to the drift detector; None of a package that was never
+    calibrated, or before the detector was there."""
 
 
 @dataclass

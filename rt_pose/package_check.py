@@ -39,6 +39,8 @@ def manifest_faults(plain: Mapping[str, Any]) -> Iterator[str]:
     yield from _input(plain["input"])
     yield from _decode(plain["decode"])
     yield from _tracking(plain["tracking"], len(keypoints))
+    if plain.get("drift") is not None:
+        yield from drift_faults(plain["drift"], len(keypoints))
 
 
 def _numbers(where: str, value: Any) -> Iterator[str]:
@@ -114,11 +116,10 @@ def _tracking(entry: Mapping[str, Any], count: int) -> Iterator[str]:
     elif any(matrix[0][0] < 0 or matrix[1][1] < 0 for matrix in bias):
         yield "tracking.bias_px2: expected variances of 0 or more"
     for space in entry.get("subspaces", []):
-        yield from _subspace(space, count)
+        yield from _subspace(f"tracking.subspaces: '{space['name']}'", space, count)
 
 
-def _subspace(space: Mapping[str, Any], count: int) -> Iterator[str]:
-    where = f"tracking.subspaces: '{space['name']}'"
+def _subspace(where: str, space: Mapping[str, Any], count: int) -> Iterator[str]:
     chosen, size = space["keypoints"], 2 * len(space["keypoints"])
     if not chosen or sorted(set(chosen)) != sorted(chosen) or not all(0 <= k < count for k in chosen):
         yield f"{where}: keypoints: expected different numbers from 0 to {count - 1}, got {chosen}"
@@ -132,3 +133,31 @@ def _subspace(space: Mapping[str, Any], count: int) -> Iterator[str]:
             yield f"{where}: {key}: expected {expected} numbers, got {found}"
     if any(value < 0 for value in space["eps_px2"]):
         yield f"{where}: eps_px2: expected numbers of 0 or more, got {min(space['eps_px2'])}"
+
+
+def drift_faults(entry: Mapping[str, Any], count: int) -> Iterator[str]:
+    """Find what is not valid in the limits of the drift detector, whose types are right.
+
+    Parameters
+    ----------
+    entry
+        A `DriftSpec` as plain values.
+    count
+        Number of keypoints.
+
+    Yields
+    ------
+    str
+        What is wrong, as `manifest_faults` does.
+    """
+    yield from _numbers("drift", entry)
+    for key in ("block_s", "false_alarm_hours"):
+        if entry[key] <= 0:
+            yield f"drift.{key}: expected a number above 0, got {entry[key]}"
+    for name, limits in entry["limits"].items():
+        for key in ("spread", "threshold"):
+            if limits[key] <= 0:
+                yield f"drift.limits.{name}.{key}: expected a number above 0, got {limits[key]}"
+    space = entry.get("space")
+    if space is not None:
+        yield from _subspace("drift.space", space, count)

@@ -19,6 +19,8 @@ from rt_pose.package import (
     GOLDEN,
     MANIFEST,
     NETWORK,
+    DriftLimits,
+    DriftSpec,
     Package,
     file_sha256,
     golden_check,
@@ -202,6 +204,27 @@ def test_a_subspace_must_fit_the_keypoints(written: Package) -> None:
         "mean_px: expected 4",
         "components[0]",
         "eps_px2",
+    ):
+        assert expected in faults
+
+
+def test_limits_of_the_drift_detector_that_cannot_be(written: Package) -> None:
+    good = DriftSpec(
+        {"pose": DriftLimits(1.0, 0.5, 1.0, 3.0), "later": DriftLimits(0.0, 1.0, 1.0, 1.0)}, 1.0, 20.0, 60.0
+    )
+    plain = msgspec.to_builtins(written.manifest) | {"drift": msgspec.to_builtins(good)}
+    assert list(manifest_faults(plain)) == []
+    space = {"name": "drift", "keypoints": [0, 9], "mean_px": [1.0], "components": [[1.0]], "eps_px2": [1.0]}
+    plain["drift"] |= {"block_s": 0.0, "false_alarm_hours": float("inf"), "space": space}
+    plain["drift"]["limits"]["pose"] |= {"spread": 0.0, "threshold": -1.0}
+    faults = "\n".join(manifest_faults(plain))
+    for expected in (
+        "drift.block_s: expected a number above 0",
+        "drift.false_alarm_hours: expected finite numbers",
+        "drift.limits.pose.spread: expected a number above 0, got 0.0",
+        "drift.limits.pose.threshold",
+        "drift.space: keypoints: expected different numbers",
+        "drift.space: components[0]",
     ):
         assert expected in faults
 

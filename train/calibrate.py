@@ -2,7 +2,8 @@
 
 Movement and noise (q, tau, gain, floor) come from the innovations of unlabeled recordings through the
 package's own chain; the pose prior from frames of them in which the network was confident; the bias, which
-innovations cannot show, from labeled frames that the network was not trained on.
+innovations cannot show, from labeled frames that the network was not trained on. What is usual in these
+recordings goes into the package too: a run tells when its poses are no longer like them.
 """
 
 from __future__ import annotations
@@ -20,9 +21,19 @@ from rt_pose.console import progress, track
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.estimator import Estimator
+from rt_pose.offline.drift_fit import fit_drift
 from rt_pose.offline.innovations import MOST_ROUNDS, Recorded, fit_parameters
 from rt_pose.offline.pose_space import pose_space, view_space
-from rt_pose.package import Manifest, Package, Subspace, TrackingSpec, read_package, write_manifest
+from rt_pose.package import (
+    DriftSpec,
+    Manifest,
+    Package,
+    Subspace,
+    TrackingSpec,
+    read_package,
+    write_manifest,
+)
+from rt_pose.tracking.drift import STATISTICS
 from rt_pose.types import FloatArray
 from rt_pose.video import VideoInfo, probe, read_frames
 from train.calibrate_config import CalibrateConfig
@@ -42,6 +53,10 @@ POOLED_LABELS = 8
 """All keypoints' errors together count as this many labels in each keypoint's bias."""
 CHI2_95, TRUNCATED_95 = 5.99, 1.187
 """Errors beyond the 95 % radius are left out; what remains of a Gaussian's variance is multiplied by this."""
+REALLY_OFF = 2.0
+"""Spreads beyond the allowance, as an example of a drift."""
+LONG_ENOUGH_S = 120.0
+"""Shorter recordings calibrate the drift detector to a single thing that the animal did."""
 
 
 def calibrate(config: CalibrateConfig) -> Package:
@@ -80,6 +95,7 @@ def calibrate(config: CalibrateConfig) -> Package:
     spec = dataclasses.replace(old, gate_chi2=GATE_CHI2, calibrated=True, bias_px2=[], subspaces=[])
     spec, seen = _with_parameters(spec, recordings, keypoints)
     spec.subspaces = _prior(recordings, keypoints, views)
+    drift = _drift(recordings, spec)
     notes: dict[str, Any] = {
         "recordings": [info.path.name for info in infos],
         "frames": int(sum(len(r.xy) for r in recordings)),
@@ -97,7 +113,10 @@ def calibrate(config: CalibrateConfig) -> Package:
         spec.bias_px2, notes["labels"] = bias
         _LOG.info(f"bias from {notes['labels']}")
     manifest = dataclasses.replace(
-        package.manifest, tracking=spec, training=package.manifest.training | {"calibration": notes}
+        package.manifest,
+        tracking=spec,
+        training=package.manifest.training | {"calibration": notes},
+        drift=drift,
     )
     return write_manifest(package.path, manifest)
 
@@ -180,6 +199,28 @@ def _prior(recordings: Sequence[Recorded], keypoints: list[str], views: list[lis
         _LOG.info(f"whole poses of {len(often)} keypoints keep to {len(whole.components)} dimensions")
         spaces.append(whole)
     return spaces
+
+
+def _drift(recordings: Sequence[Recorded], spec: TrackingSpec) -> DriftSpec | None:
+    """Fit the drift detector, and say what it will tell."""
+    found = fit_drift(recordings, spec)
+    if found is None:
+        _LOG.info("drift: the recordings are too short to say what is usual; a run will not tell it")
+        return None
+    for name, limits in found.limits.items():
+        seconds = limits.threshold / REALLY_OFF
+        _LOG.info(
+            f"drift: {STATISTICS[name]} may rise by {limits.allowance:.1f} spreads; "
+            f"{REALLY_OFF:g} more are told after {max(seconds, found.block_s):.0f} s"
+        )
+    for name in [name for name in STATISTICS if name not in found.limits]:
+        _LOG.info(f"drift: {STATISTICS[name]}: too few frames; not compared")
+    if found.calibration_s < LONG_ENOUGH_S:
+        _LOG.info(
+            f"drift: {found.calibration_s:.0f} s of recordings know little of what the animal does; give "
+            f"{LONG_ENOUGH_S:.0f} s or more, of several days (`--frames` says how much of each)"
+        )
+    return found
 
 
 @dataclass

@@ -16,12 +16,14 @@ from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
 from rt_pose.errors import NotComparableError, UserError
 from rt_pose.outputs.actuators import command_for
-from rt_pose.package import TrackingSpec
+from rt_pose.package import DriftSpec, TrackingSpec
+from rt_pose.package_check import drift_faults
 from rt_pose.records import ControlRecord, Observation
 from rt_pose.rules.semantics import CURRENT, FIRST
 from rt_pose.session.read import Session
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.pose_prior import with_origin
+from rt_pose.tracking.drift import DriftMonitor
 from rt_pose.types import Command, Edge, Event, Pose, Track
 
 WITHOUT_EFFECT = ("start", "stop")
@@ -44,6 +46,10 @@ class ReplaySetup:
     """By camera, of those that have a model of their own."""
     origins: dict[str, tuple[int, int]] = field(default_factory=dict)
     """By camera, where on the sensor its pose prior took the frames to lie, px."""
+    drift: dict[str, DriftSpec] = field(default_factory=dict)
+    """By camera, of those whose poses were compared with the calibration recordings."""
+    offsets_xy: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By camera, the place of its frames on the sensor, px."""
 
     @classmethod
     def of(cls, session: Session) -> ReplaySetup:
@@ -82,6 +88,8 @@ class ReplaySetup:
                 name: msgspec.convert(model.tracking, TrackingSpec) for name, model in info.own_models.items()
             },
             origins=info.prior_origins,
+            drift=_drift_specs(session),
+            offsets_xy={name: camera.offset_xy for name, camera in info.cameras.items()},
         )
 
     def tracking_of(self, camera: str) -> TrackingSpec:
@@ -127,6 +135,21 @@ def logged_pose(seen: Observation) -> Pose:
     return Pose(seen.camera, seen.stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
 
 
+def _drift_specs(session: Session) -> dict[str, DriftSpec]:
+    """What was compared in a session; UserError where that is not valid."""
+    info = session.info
+    if info.config.get("drift") == "off":
+        return {}
+    own = {name: model.drift for name, model in info.own_models.items()}
+    specs = {name: own.get(name, info.package.drift) for name in info.cameras}
+    found = {name: spec for name, spec in specs.items() if spec is not None}
+    for spec in found.values():
+        fault = next(drift_faults(msgspec.to_builtins(spec), len(info.package.keypoints)), None)
+        if fault is not None:
+            raise UserError(f"session {session.path}: session.json is damaged: {fault}")
+    return found
+
+
 class DecisionReplay:
     """Filters and rules of a run, stepped through its inputs in the order in which the loop took them."""
 
@@ -146,6 +169,10 @@ class DecisionReplay:
         }
         count = len(setup.cameras)
         self._deciders = {name: rules.decider(i, count) for i, name in enumerate(setup.cameras)}
+        self.drift = {
+            name: DriftMonitor(spec, setup.offsets_xy.get(name, (0, 0))) for name, spec in setup.drift.items()
+        }
+        """By camera."""
 
     def order(self, control: ControlRecord) -> str:
         """Carry an order out.
@@ -200,6 +227,8 @@ class DecisionReplay:
         decided = self._deciders[seen.camera].decide(
             tracker, seen.camera, pose.stamps, seen.t_judged_ns, self._armed, pose.confidence
         )
+        if (monitor := self.drift.get(seen.camera)) is not None:
+            monitor.step(pose, track, tracker)
         return RecomputedFrame(
             track,
             [event for event, _ in decided],

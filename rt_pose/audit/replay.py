@@ -51,6 +51,8 @@ class ReplayResult:
     """Acknowledgements in the log."""
     unread: list[str] = field(default_factory=list)
     """What of the session could not be read or was never recorded."""
+    drift_alarms: int = 0
+    """Alarms of the drift detector in the log that were compared."""
 
     @property
     def identical(self) -> bool:
@@ -135,18 +137,42 @@ def replay_session(session: Session) -> ReplayResult:
         observations += 1
         outputs.compare(decisions.observe(item), item.seq)
     outputs.compare_rest(inputs[-1].seq if inputs else 0)
+    missing_inputs = session.inputs[-1].seq - first_seq(session.inputs) + 1 - len(session.inputs)
+    alarms = {} if missing_inputs else _logged_drift(session)
+    found = {name: monitor.summary() for name, monitor in decisions.drift.items()}
     lost = [f"{outputs.lost} tracks, events or commands are not in the log"] if outputs.lost else []
     return ReplayResult(
         observations,
         *(outputs.tracks, outputs.events, same_environment(session), outputs.largest_px),
-        differences=[*outputs.differences, *ack_differences(session)],
-        missing_inputs=session.inputs[-1].seq - first_seq(session.inputs) + 1 - len(session.inputs),
+        differences=[*outputs.differences, *ack_differences(session), *_drift_differences(alarms, found)],
+        missing_inputs=missing_inputs,
         cut=session.cut,
         bit_for_bit=outputs.bit_for_bit,
         commands=outputs.commands,
         acks=len(session.acks),
         unread=[*unread(session), *lost],
+        drift_alarms=sum(decisions.drift[name].alarms for name in alarms.keys() & decisions.drift.keys()),
     )
+
+
+def _logged_drift(session: Session) -> dict[str, dict[str, Any]]:
+    """What the loop summed up of the drift detector, by camera; nothing where that cannot be compared."""
+    if session.end is None or unread(session) or not same_environment(session):
+        return {}
+    logged = session.end.counts.get("drift")
+    cameras = logged.items() if isinstance(logged, dict) else ()
+    return {camera: before for camera, before in cameras if isinstance(before, dict)}
+
+
+def _drift_differences(logged: dict[str, dict[str, Any]], found: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for camera, before in logged.items():
+        now = found.get(camera)
+        if now is None:
+            yield f"camera '{camera}': it was compared with a calibration that session.json lacks"
+            continue
+        for key in sorted(before.keys() & now.keys()):  # a key of another version is not compared
+            if before[key] != now[key]:
+                yield f"camera '{camera}': drift, {key} was {before[key]}, is {now[key]}"
 
 
 def usable_inputs(session: Session) -> Iterator[InputRecord]:
@@ -297,6 +323,7 @@ def format_replay(result: ReplayResult) -> list[str]:
     lines = [
         f"{result.observations} observations, {result.events} events, {result.tracks} tracks ({exactly})",
         f"{result.commands} commands, {result.acks} acknowledgements",
+        *([f"{result.drift_alarms} drift alarms"] if result.drift_alarms else []),
     ]
     if not result.bit_for_bit:
         lines.append(f"largest difference of a track: {result.largest_track_difference_px:.3g} px")

@@ -298,7 +298,7 @@ def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock
     ]
     crops = _crops(config, opened.infos)
     own = {name: (opened.estimator_of(name), opened.tracking_of(name)) for name in opened.cameras}
-    paths = camera_paths(opened.infos, opened.rules, estimator, opened.tracking, crops, own)
+    paths = camera_paths(opened.infos, opened.rules, estimator, opened.tracking, crops, own, opened.drift)
     sync = SyncSignals(opened.sync, channels.actuators, clock) if opened.sync.any else None
     commands = Commands(opened.rules.rules, channels.actuators, publisher, clock, sync)
     longest_delay_ns = round(max((info.delay_ms for info, _ in opened.outputs), default=0.0) * NS_PER_MS)

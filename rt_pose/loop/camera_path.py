@@ -11,9 +11,10 @@ from typing import Any
 from rt_pose.decisions.decide import Decider, RuleSet
 from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import TemporalContext
-from rt_pose.package import TrackingSpec
+from rt_pose.package import DriftSpec, TrackingSpec
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.crop import CropFollower
+from rt_pose.tracking.drift import DriftMonitor
 from rt_pose.types import CameraInfo
 
 
@@ -30,6 +31,8 @@ class CameraPath:
     """What the network keeps of the camera's past frames."""
     crop: CropFollower | None = None
     processed: int = 0
+    drift: DriftMonitor | None = None
+    """Compares its poses with the calibration recordings; None where that is off, or its package has none."""
 
     def counts(self) -> dict[str, Any]:
         """Count what became of the camera's frames in the loop.
@@ -57,6 +60,7 @@ def camera_paths(
     tracking: TrackingSpec,
     crops: Mapping[str, CropFollower] = MappingProxyType({}),
     own: Mapping[str, tuple[Estimator, TrackingSpec]] = MappingProxyType({}),
+    drift: Mapping[str, DriftSpec] = MappingProxyType({}),
 ) -> dict[str, CameraPath]:
     """Make the path of each camera.
 
@@ -74,6 +78,8 @@ def camera_paths(
         By name, what places the crop window of the cameras that have one.
     own
         By name, estimator and filter parameters of the cameras that have a model of their own.
+    drift
+        By name, what the calibration recordings were like, of the cameras whose poses are compared with them.
 
     Returns
     -------
@@ -90,5 +96,6 @@ def camera_paths(
             its_estimator,
             its_estimator.new_context(),
             crops.get(info.name),
+            drift=DriftMonitor(drift[info.name], info.offset_xy) if info.name in drift else None,
         )
     return paths

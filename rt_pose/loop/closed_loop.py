@@ -304,7 +304,7 @@ class ClosedLoop:
         return DecidedFrame(taken, path, window, stages, seq, pose, track, decisions, commands)
 
     def _let_go(self, one: DecidedFrame) -> None:
-        """Count a frame that went through, and let go of its pixels."""
+        """Count a frame that went through, let go of its pixels, and compare its pose with the usual ones."""
         one.path.processed += 1
         self.lost_tracks = int(one.track.lost.sum())
         taken, name = one.taken, one.path.info.name
@@ -315,6 +315,8 @@ class ClosedLoop:
             if item is taken:
                 del self._in_hand[i]
                 break
+        if one.path.drift is not None:
+            one.path.drift.step(one.pose, one.track, one.path.causal_filter)
 
     # ------------------------------------------------------------ between frames
 
@@ -438,6 +440,7 @@ class ClosedLoop:
             **self.commands.final_counts(),
             "deadline": {"missed": self.ledger.missed, "n": self.ledger.evaluated},
             "tracks": {name: path.causal_filter.counts() for name, path in self.paths.items()},
+            "drift": {name: path.drift.summary() for name, path in self.paths.items() if path.drift},
             "camera_clocks": {c.name: clock for c in self.captures if (clock := c.clock_summary())},
             "faults": dict(self._latest.faults),
             "edges_lost": self._edges.lost,

@@ -175,6 +175,7 @@ class Housekeeping:
             "lost_tracks": loop.lost_tracks,
             "track_restarts": sum(path.causal_filter.restarts for path in loop.paths.values()),
             "poses_ignored": sum(path.causal_filter.ignored for path in loop.paths.values()),
+            "drift": {name: path.drift.stats() for name, path in loop.paths.items() if path.drift},
             "records_refused": self._records.refused(),
             "requests": dataclasses.asdict(self._requests),
             "subscribers_disconnected": self._publisher.disconnected,

@@ -30,7 +30,7 @@ from rt_pose.loop.curve import CurveServer, ServerKeys, read_keys
 from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.sync import SyncPlan, plan_sync
-from rt_pose.package import Package, TrackingSpec, check_frame_size, read_package
+from rt_pose.package import DriftSpec, Package, TrackingSpec, check_frame_size, read_package
 from rt_pose.tracking.pose_prior import with_origin
 from rt_pose.types import CameraInfo, InputInfo, OutputInfo
 
@@ -115,6 +115,17 @@ class Opened:
         """
         own = self.own.get(camera)
         return (self.choice if own is None else own.choice).estimator
+
+    @property
+    def drift(self) -> dict[str, DriftSpec]:
+        """What the calibration recordings were like, by camera: of those that are compared with them."""
+        if self.config.drift == "off":
+            return {}
+        packages = {
+            name: self.own[name].package if name in self.own else self.package for name in self.cameras
+        }
+        specs = {name: package.manifest.drift for name, package in packages.items()}
+        return {name: spec for name, spec in specs.items() if spec is not None}
 
 
 def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStack) -> Opened:
@@ -443,12 +454,14 @@ def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
             "skeleton": manifest.skeleton,
             "tracking": msgspec.to_builtins(opened.tracking),
             "training": manifest.training,
+            "drift": msgspec.to_builtins(manifest.drift),
         },
         "own_models": {
             name: {
                 "path": str(model.package.path),
                 "sha256": model.package.sha256,
                 "tracking": msgspec.to_builtins(model.tracking),
+                "drift": msgspec.to_builtins(model.package.manifest.drift),
                 "engine": str(model.choice),
             }
             for name, model in opened.own.items()

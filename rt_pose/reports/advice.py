@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from rt_pose.reports.drift import drift_advice
 from rt_pose.session.read import Session
 
 _EXPLANATIONS = {
@@ -57,7 +58,8 @@ def advice(session: Session, figures: dict[str, Any]) -> list[str]:
     list[str]
         Sentences, the most pressing first; those that contain commands are `Markup`.
     """
-    messages = [*_about_speed(figures), *_about_events(session, figures)]
+    drift = drift_advice(session, figures["drift"])
+    messages = [*_about_speed(figures), *drift, *_about_events(session, figures)]
     if not session.info.package.tracking.get("calibrated"):
         messages.append(
             "The tracking parameters are defaults, not fitted to this animal: read the predicted positions "

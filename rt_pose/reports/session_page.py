@@ -10,6 +10,7 @@ from typing import Any
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.certificate import Certification
 from rt_pose.reports.advice import advice, drop_explanation
+from rt_pose.reports.drift import drift_rows
 from rt_pose.reports.events import EVENT_HEAD, event_rows
 from rt_pose.reports.pictures import CameraPictures
 from rt_pose.reports.plots import (
@@ -82,6 +83,7 @@ def page(session: Session, figures: dict[str, Any]) -> str:
         strips=[strip for own in pictures.values() if own for strip in own.strips()],
         cameras={name: _movement(session, name, own) for name, own in pictures.items()},
         error_bars=accuracy_bars(poses) if poses else None,
+        drift_rows=list(drift_rows(figures["drift"])),
         what_ran=_what_ran(session, figures),
         advice=advice(session, figures),
         # Last of all: what of a film cannot be shown is known when all pictures are drawn.

@@ -23,6 +23,7 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.files import write_atomic
 from rt_pose.loop.latency import summary
 from rt_pose.records import AckRecord, Observation, TrackRecord
+from rt_pose.reports.drift import drift_figures
 from rt_pose.reports.events import blocks, command_counts, event_counts, orders
 from rt_pose.session.folder import conclude_killed
 from rt_pose.session.read import Session, SessionInfo, StampColumns, stamp_columns
@@ -104,6 +105,7 @@ def figures(session: Session) -> dict[str, Any]:
         "metadata": info.config.get("metadata", {}),
         "accuracy": accuracy(session, session.observations),
         "accuracy_tracks": accuracy(session, session.tracks),
+        "drift": drift_figures(session),
         "replay": _read_json_beside(session, "replay.json"),
         "hindsight": _read_json_beside(session, "hindsight.json"),
         "machine": info.machine,

@@ -25,7 +25,7 @@ def format_summary(figures: dict[str, Any]) -> str:
     str
         A few indented lines.
     """
-    lines = [*_frames(figures["frames"]), *_latency(figures), *_events(figures)]
+    lines = [*_frames(figures["frames"]), *_latency(figures), *_events(figures), *_drift(figures)]
     accuracy = figures["accuracy"]
     if accuracy and accuracy["n"]:
         lines.append(f"accuracy: median {accuracy['median_px']:.2f} px over {accuracy['n']} keypoints")
@@ -66,3 +66,10 @@ def _events(figures: dict[str, Any]) -> Iterator[str]:
         yield f"FAILED: {commands['failed']} stimuli: {why or 'no answer was logged'}"
     for rule, found in (figures["silent_rules"] or {}).items():
         yield f"rule {rule} never came true; {format_untriggered(found)}"
+
+
+def _drift(figures: dict[str, Any]) -> Iterator[str]:
+    for camera, found in figures["drift"]["cameras"].items():
+        if found["alarms"]:
+            times = f" ({found['alarms']} times)" if found["alarms"] > 1 else ""
+            yield f"DRIFT, camera {camera}: the poses left what the model was calibrated on{times}"

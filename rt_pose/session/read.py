@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rt_pose.config.certificate import Certification
 from rt_pose.errors import UserError
+from rt_pose.package import DriftSpec
 from rt_pose.records import (
     TOPICS,
     AckRecord,
@@ -57,6 +58,7 @@ class PackageInfo:
     skeleton: list[tuple[str, str]] = field(default_factory=list)
     tracking: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    drift: DriftSpec | None = None
 
 
 @dataclass
@@ -67,6 +69,7 @@ class OwnModelInfo:
     sha256: str = ""
     tracking: dict[str, Any] = field(default_factory=dict)
     engine: str = ""
+    drift: DriftSpec | None = None
 
 
 @dataclass

@@ -43,8 +43,11 @@ from rt_pose.session.seal import read_private_key, write_seal
 from rt_pose.session.video_file import file_names
 from rt_pose.session.watchdog import LoopWatchdog
 from rt_pose.session.yoke import with_yoke_times
+from rt_pose.tracking.drift import format_statistics
 
 POLL_S = 0.2
+DRIFT_WARNINGS = 3
+"""So many alarms of the drift detector are told as they come, of each camera; all are in the report."""
 COMPLETE = "complete"
 LEAST_VIDEO_MIB, LEAST_LOG_MIB = 256, 32
 """Free space on the disk without which a recording does not start."""
@@ -311,6 +314,7 @@ class _Supervision:
         self._hung = ""
         self._output_faults: dict[str, str] = {}
         self._lost_cameras: dict[str, str] = {}
+        self._drifting: dict[str, bool] = {}
         self._stimulus_failed = self._hidden_output_failed = False
         self._output_notices = 0
         self._summary: dict[str, Any] = {}
@@ -441,6 +445,7 @@ class _Supervision:
             self._watchdog.heartbeat(content["t_beat_ns"])
             self._report_output_faults(content)
             self._report_lost_cameras(content["cameras_lost"])
+            self._report_drift(content["drift"])
             self._observer.stats(content)
         elif kind == "stopping":
             self._watchdog.expect_stop()
@@ -484,6 +489,29 @@ class _Supervision:
         for name in self._lost_cameras.keys() - lost.keys():
             self._warn(f"camera '{name}' is back; `arm` lets rules fire again")
         self._lost_cameras = lost
+
+    def _report_drift(self, drift: dict[str, dict[str, Any]]) -> None:
+        """Warn when a camera's poses are no longer like those of the calibration, and when they are again."""
+        for camera, found in drift.items():
+            alarmed = bool(found["alarm"])
+            if alarmed == self._drifting.get(camera, False) or found["alarms"] > DRIFT_WARNINGS:
+                continue
+            self._drifting[camera] = alarmed
+            if not alarmed:
+                self._warn(f"camera '{camera}': poses are again like those that the model was calibrated on")
+                continue
+            more = "; further alarms are in the report" if found["alarms"] == DRIFT_WARNINGS else ""
+            figures = format_statistics(found["alarm"])
+            self._warn(
+                f"camera '{camera}': drift: poses are no longer like those that the model was calibrated on "
+                f"({figures}); decisions go on. Has light, lens, camera or animal changed? If it is to stay: "
+                f"{self._drift_remedy()}{more}"
+            )
+
+    def _drift_remedy(self) -> str:
+        if self._folder is None:
+            return "record a session, and label frames of it with `rt-pose improve`"
+        return f"label frames of this session afterwards, `rt-pose improve {self._folder.path} --out FOLDER`"
 
     def _kill(self) -> None:
         """Kill a loop that cannot be asked to stop any more; its ports are then free for us."""

@@ -76,6 +76,8 @@ class CausalFilter:
         """Measurements that broke the pose."""
         self.moves = 0
         """Measurements beyond the gate that the pose confirmed."""
+        self.observed = False
+        """Whether the newest pose was taken in; one that came out of order was not."""
 
         def flat(values: list[float]) -> FloatArray:
             return np.tile(np.asarray(values, dtype=np.float64), individuals)
@@ -126,6 +128,17 @@ class CausalFilter:
             "moves": self.moves,
         }
 
+    def measurement(self) -> tuple[Mask, Mask, FloatArray, FloatArray, FloatArray]:
+        """Get what the newest pose was compared with, as `causal_filter_compiled.innovation` wrote it.
+
+        Returns
+        -------
+        tuple[Mask, Mask, FloatArray, FloatArray, FloatArray]
+            seen (M,), update (M,), e (2, M), p (3, M) and r (3, M); valid until the next pose.
+        """
+        r, seen, update, e, p, _ = self._work
+        return seen, update, e, p, r
+
     def step(self, pose: Pose) -> Track:
         """Update the filter with a pose.
 
@@ -140,7 +153,8 @@ class CausalFilter:
             The track at the pose's scene time, after the update.
         """
         stamps = pose.stamps
-        if not self._advance(stamps):
+        self.observed = self._advance(stamps)
+        if not self.observed:
             self.ignored += 1
             assert self._t_ns is not None
             return self._track(pose.camera, stamps.index, self._t_ns, self._mean, self._cov)

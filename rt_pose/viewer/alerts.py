@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rt_pose.delivery import DELIVERIES, add_up, count_failures
+from rt_pose.tracking.drift import format_statistics
 from rt_pose.viewer.messages import StatsBody
 
 
@@ -36,6 +37,12 @@ def alerts(stats: StatsBody | None) -> list[str]:
         of = sum(delivered[kind] for kind in DELIVERIES)
         last = f"; last: {stats.last_failure}" if stats.last_failure else ""
         lines.append(f"{failed} of {of} commands FAILED{last}")
+    lines += [
+        f"camera '{name}': DRIFT: poses are not like those that the model was calibrated on "
+        f"({format_statistics(found.alarm)})"
+        for name, found in stats.drift.items()
+        if found.alarm
+    ]
     if stats.records_refused:
         lines.append(f"{stats.records_refused} records did not reach the session's log")
     return lines

@@ -160,6 +160,15 @@ class DeadlineSummary(msgspec.Struct):
     n: int = 0
 
 
+class DriftBody(msgspec.Struct):
+    """What a camera's poses are like beside those that its model was calibrated on."""
+
+    alarm: list[str] = []
+    """The statistics that give alarm."""
+    alarms: int = 0
+    """How many alarms there have been."""
+
+
 class StatsBody(msgspec.Struct):
     """The part of `stats` that is shown."""
 
@@ -187,6 +196,8 @@ class StatsBody(msgspec.Struct):
     lost_tracks: int = 0
     records_refused: int = 0
     last_output_notice: str = ""
+    drift: dict[str, DriftBody] = {}
+    """By camera, of those whose poses are compared with the calibration."""
 
 
 class StatsHeader(Header):

@@ -12,8 +12,10 @@ from support.random_session import write_random_session
 
 from rt_pose.audit.replay import format_replay, replay, replay_session
 from rt_pose.cli.main import main
-from rt_pose.errors import ExitCode, NotComparableError
+from rt_pose.errors import ExitCode, NotComparableError, UserError
+from rt_pose.package import DriftLimits, DriftSpec
 from rt_pose.records import ControlRecord, End
+from rt_pose.reports.drift import drift_advice, drift_figures, drift_rows
 from rt_pose.session.log_file import LogWriter
 from rt_pose.session.read import Session
 
@@ -90,6 +92,33 @@ def test_a_changed_log_is_found_out(changed: str, written: Written, monkeypatch:
         middle.seq = session.controls[0].seq
     monkeypatch.setattr(Session, "read", lambda path: session)
     assert not replay(Path("session")).identical
+
+
+def test_drift_is_computed_again_too(tmp_path: Path) -> None:
+    """Alarms come and go with the seconds, of each camera; the report shows what the loop summed up."""
+    restless = DriftLimits(0.5, 1.0, 0.0, 0.02)
+    spec = DriftSpec({"confidence": restless, "innovation": restless}, 0.1, 20.0, 60.0)
+    write_random_session(tmp_path / "session", 3, drift=spec)
+    session = Session.read(tmp_path / "session")
+    result = replay_session(session)
+    assert (result.identical, result.drift_alarms > 1) == (True, True), result.differences
+    assert f"{result.drift_alarms} drift alarms" in format_replay(result)
+    found = drift_figures(session)
+    assert found["not_compared"] == ""
+    assert sum(one["alarms"] for one in found["cameras"].values()) == result.drift_alarms
+    assert len(list(drift_rows(found))) == result.drift_alarms
+    (advice,) = drift_advice(session, found)
+    assert f"rt-pose improve {session.path} --out FOLDER" in advice
+    assert session.end is not None
+    logged = session.end.counts["drift"]
+    camera = next(name for name, one in logged.items() if one["episodes"])
+    logged[camera]["episodes"][0]["start_s"] += 0.1
+    (difference,) = replay_session(session).differences
+    assert difference.startswith(f"camera '{camera}': drift, episodes was")
+    assert session.info.package.drift is not None
+    session.info.package.drift.block_s = 0.0
+    with pytest.raises(UserError, match=r"drift\.block_s: expected a number above 0"):
+        replay_session(session)
 
 
 def test_an_unknown_order_is_told(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from support.tiny_package import make_tiny_package
 
+from rt_pose.package import DriftLimits, DriftSpec, write_manifest
+
 PROGRAM = """
 import importlib, sys
 from numba.core.dispatcher import Dispatcher
@@ -24,7 +26,7 @@ from rt_pose.loop.control import Order
 
 def compiled():
     inference = ["inference.decode_compiled", "inference.preprocess_compiled"]
-    modules = [*inference, "tracking.causal_filter_compiled"]
+    modules = [*inference, "tracking.causal_filter_compiled", "tracking.drift_compiled"]
     found = [vars(importlib.import_module(f"rt_pose.{name}")) for name in modules]
     return {
         (of["__name__"], name): value.signatures
@@ -58,6 +60,9 @@ assert not late, f"compiled while frames were waiting: {late}"
 @pytest.mark.timeout(240)
 def test_no_frame_waits_for_the_compiler(tmp_path: Path) -> None:
     package = make_tiny_package(tmp_path / "package")
+    manifest = package.manifest
+    manifest.drift = DriftSpec({"confidence": DriftLimits(0.0, 1.0, 1.0, 3.0)}, 0.1, 20.0, 60.0)
+    write_manifest(package.path, manifest)
     ended = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(package.path)], capture_output=True, text=True, check=False
     )

@@ -119,6 +119,17 @@ def test_accuracy_is_of_visible_keypoints(session: Session) -> None:
     assert found["accuracy_tracks"]["mean_px"] == pytest.approx(ERROR_PX / 2)
 
 
+def test_why_poses_were_not_compared_with_the_calibration(session: Session) -> None:
+    found = figures(session)["drift"]
+    assert found["cameras"] == {}
+    assert "rt-pose train calibrate --model PACKAGE" in found["not_compared"]
+    session.info.config["drift"] = "off"
+    assert "switched off" in figures(session)["drift"]["not_compared"]
+    quiet = {"alarm": [], "level": {}, "alarms": 0, "compared_s": 0.0, "in_alarm_s": 0.0, "episodes": []}
+    session.end = End(t_ns=1, reason="", counts={"drift": {"top": quiet}})
+    assert figures(session)["drift"] == {"cameras": {"top": quiet}, "not_compared": "the run was too short"}
+
+
 def test_no_truth_no_accuracy(session: Session) -> None:
     session.truths.clear()
     assert figures(session)["accuracy"] is None

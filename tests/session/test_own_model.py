@@ -11,7 +11,8 @@ from support.tiny_package import make_tiny_package
 from rt_pose.audit.replay import replay
 from rt_pose.config.schema import CameraConfig, RunConfig
 from rt_pose.errors import UserError
-from rt_pose.package import read_package, write_manifest
+from rt_pose.package import DriftLimits, DriftSpec, read_package, write_manifest
+from rt_pose.reports.session_report import make_report
 from rt_pose.session.read import Session
 
 
@@ -19,6 +20,7 @@ def two_cameras(folder: Path) -> RunConfig:
     first, second = make_tiny_package(folder / "first"), make_tiny_package(folder / "second")
     manifest = read_package(second.path).manifest
     manifest.tracking.gain = [2.0 * gain for gain in manifest.tracking.gain]
+    manifest.drift = DriftSpec({"confidence": DriftLimits(-9.0, 1.0, 0.1, 0.05)}, 0.1, 20.0, 60.0)
     write_manifest(second.path, manifest)
     cameras = {
         name: CameraConfig("simulated", {"rate_hz": 30, "world": "w"}, model=model)
@@ -38,6 +40,20 @@ def test_each_camera_goes_through_its_own_model_and_the_session_replays(tmp_path
     assert {seen.camera for seen in session.observations} == {"top", "side"}
     found = replay(tmp_path / "session")
     assert found.identical, found.differences
+    # Only the second model knows what is usual, and nothing is as usual as that.
+    (warning,) = (warning for warning in result.warnings if "drift" in warning)
+    assert (
+        "camera 'side': drift: poses are no longer like those that the model was calibrated on (conf"
+        in warning
+    )
+    assert f"`rt-pose improve {tmp_path / 'session'} --out FOLDER`" in warning
+    assert session.stats[-1].stats["drift"]["side"]["alarm"] == ["confidence"]
+    assert found.drift_alarms == 1
+    report = make_report(tmp_path / "session")["drift"]
+    assert list(report["cameras"]) == ["side"]
+    assert report["cameras"]["side"]["episodes"][0]["statistics"] == ["confidence"]
+    page = (tmp_path / "session" / "report.html").read_text()
+    assert "Camera side: the poses left what the model was calibrated on (1\ntime)" in page
 
 
 def test_other_keypoints_are_refused(tmp_path: Path) -> None:

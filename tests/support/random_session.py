@@ -34,7 +34,7 @@ from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
 from rt_pose.loop.publish import Publisher
 from rt_pose.outputs.actuators import Actuators, Heartbeat
-from rt_pose.package import InputSpec, TrackingSpec
+from rt_pose.package import DriftSpec, InputSpec, TrackingSpec
 from rt_pose.records import ArrayData, CapturedFrame, Record, Truth, topic_of
 from rt_pose.rules.semantics import CURRENT
 from rt_pose.session.describe import machine, versions
@@ -191,6 +191,7 @@ def write_random_session(
     config: RunConfig | None = None,
     keypoints: DrawnKeypoints | None = None,
     calm: bool = False,
+    drift: DriftSpec | None = None,
 ) -> RunConfig:
     """A whole session in `path`; the configuration it ran. `calm`: nothing odd in its frames, no orders."""
     random = np.random.default_rng(seed)
@@ -209,7 +210,8 @@ def write_random_session(
         "semantics": CURRENT,
         "id": f"random-{seed}",
         "config": to_plain(config),
-        "package": {"keypoints": KEYPOINTS, "tracking": msgspec.to_builtins(tracking())},
+        "package": {"keypoints": KEYPOINTS, "tracking": msgspec.to_builtins(tracking())}
+        | {"drift": msgspec.to_builtins(drift)},
         "machine": machine(),
         "versions": versions(),
         "cameras": {c.name: msgspec.to_builtins(c) for c in cameras},
@@ -224,6 +226,7 @@ def write_random_session(
         rules,
         keypoints,  # type: ignore[arg-type]
         tracking(),
+        drift={} if drift is None else dict.fromkeys(config.cameras, drift),
     )
     stages = Stages(
         LatestFrames([c.name for c in cameras]),

@@ -95,6 +95,12 @@ def test_the_package_is_calibrated_and_still_whole(package: Path, video: Path, l
     assert bias.shape == (4, 2, 2)
     assert bias[0, 0, 0] > 2 * bias[0, 1, 1]
     assert CausalFilter(spec, 1, 4).shape == (1, 4)
+    drift = after.manifest.drift
+    assert drift is not None
+    assert list(drift.limits) == ["pose", "confidence", "innovation"]
+    assert (drift.block_s, drift.calibration_s) == (0.1, pytest.approx(2.0, abs=0.05))
+    assert drift.space is not None
+    assert before.manifest.drift is None
 
 
 def test_what_is_wrong_is_told_before_anything_is_written(package: Path, video: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from rt_pose.rules.zones import Circle, Line
 from rt_pose.viewer.alerts import alerts
 from rt_pose.viewer.histogram import BINS, count_latencies, nice_ceiling
 from rt_pose.viewer.hover import describe_keypoint, describe_zone, nearest_keypoint, zone_under
-from rt_pose.viewer.messages import EventBody, PoseHeader, PoseMessage, StatsBody
+from rt_pose.viewer.messages import DriftBody, EventBody, PoseHeader, PoseMessage, StatsBody
 from rt_pose.viewer.rule_rows import rule_rows
 
 
@@ -54,6 +54,7 @@ def test_alerts_name_what_must_be_seen_and_nothing_that_unblinds() -> None:
             deliveries={"a": {"acknowledged": 3, "refused": 1}},
             last_failure="rule 'a', output 'laser': refused: interlock",
             records_refused=2,
+            drift={"top": DriftBody(["pose", "confidence"], 1), "side": DriftBody([], 3)},
         )
     )
     assert [line.split(":")[0] for line in lines] == [
@@ -62,8 +63,10 @@ def test_alerts_name_what_must_be_seen_and_nothing_that_unblinds() -> None:
         "an output FAILED; which one is told after the run",
         "camera 'top' is GONE",
         "1 of 4 commands FAILED; last",
+        "camera 'top'",
         "2 records did not reach the session's log",
     ]
+    assert lines[-2].endswith("calibrated on (pose-PCA error and confidence)")
 
 
 def test_latencies_are_counted_against_the_budget() -> None:

@@ -1,0 +1,3 @@
+from bench.drift.program import main
+
+raise SystemExit(main())
