@@ -1,0 +1,3 @@
+from bench.candidates.program import main
+
+raise SystemExit(main())
