@@ -51,6 +51,10 @@ class NotComparableError(UserError):
     exit_code = ExitCode.NOT_COMPARABLE
 
 
+class UnknownVersionError(UserError):
+    """What a later program wrote: not damaged, but nothing that this one can read."""
+
+
 def collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
     """Run two checks, and report the mistakes of both in one error.
 

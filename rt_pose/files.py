@@ -192,6 +192,22 @@ def check_folder(out: Path, need_mib: float, what: str = "out") -> None:
         )
 
 
+def is_plain_name(name: str) -> bool:
+    """Check that a name out of a file leads nowhere else when it is joined to a folder.
+
+    Parameters
+    ----------
+    name
+        The name.
+
+    Returns
+    -------
+    bool
+        Whether it is that of one file or folder.
+    """
+    return name not in ("", ".", "..") and not set(name) & set("/\\\0")
+
+
 def mark_png(path: Path) -> None:
     """Note in a PNG that rt-pose has made it, so that the same command may replace it.
 

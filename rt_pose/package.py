@@ -21,7 +21,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.errors import UserError
+from rt_pose.errors import UnknownVersionError, UserError
+from rt_pose.files import is_plain_name
 from rt_pose.onnx_file import external_files
 from rt_pose.package_check import manifest_faults
 from rt_pose.types import FloatArray
@@ -303,7 +304,7 @@ def read_package(path: Path | str) -> Package:
 
 def _inside(folder: Path, name: str) -> Path:
     """A file of the package; UserError where its name, or a link, leads out of the package."""
-    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+    if not is_plain_name(name):
         raise UserError(
             f"model package {folder}: {MANIFEST} lists {name!r}, which is not the name of a file in the "
             "package; export the package again"
@@ -655,7 +656,7 @@ def read_manifest(path: Path) -> Manifest:
         plain = json.loads(path.read_bytes())
         schema = plain["schema"] if isinstance(plain, dict) else None
         if schema not in (SCHEMA, SCHEMA_CONTEXT):
-            raise UserError(
+            raise UnknownVersionError(
                 f"model package {path.parent}: schema {schema!r}, this program reads {SCHEMA} and "
                 f"{SCHEMA_CONTEXT}; "
                 "use the rt-pose that wrote it, or export again"

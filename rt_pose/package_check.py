@@ -93,6 +93,25 @@ def _decode(entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"decode.locref_std: expected a number above 0, got {entry['locref_std']}"
 
 
+def tracking_faults(tracking: Mapping[str, Any], count: int) -> Iterator[str]:
+    """Find what is not valid in parameters of the filter whose types are right.
+
+    Parameters
+    ----------
+    tracking
+        The manifest's `tracking` as plain values.
+    count
+        Number of keypoints.
+
+    Yields
+    ------
+    str
+        What is wrong: which key, what was expected, what it holds.
+    """
+    yield from _numbers("tracking", tracking)
+    yield from _tracking(tracking, count)
+
+
 def _tracking(entry: Mapping[str, Any], count: int) -> Iterator[str]:
     for key, above in PER_KEYPOINT.items():
         values = entry[key]

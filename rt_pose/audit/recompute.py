@@ -7,6 +7,7 @@ which input does what. An input that this program does not know is reported, nev
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
@@ -17,10 +18,10 @@ from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
 from rt_pose.errors import NotComparableError, UserError
 from rt_pose.outputs.actuators import command_for
 from rt_pose.package import DriftSpec, TrackingSpec
-from rt_pose.package_check import drift_faults
+from rt_pose.package_check import drift_faults, tracking_faults
 from rt_pose.records import ControlRecord, Observation
 from rt_pose.rules.semantics import CURRENT, FIRST
-from rt_pose.session.read import Session
+from rt_pose.session.read import INFO_NAME, Session
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.pose_prior import with_origin
 from rt_pose.tracking.drift import DriftMonitor
@@ -68,7 +69,7 @@ class ReplaySetup:
         Raises
         ------
         UserError
-            Where this program cannot read its configuration, or does not know what its rules meant.
+            Where this program cannot read its description, or does not know what its rules meant.
         """
         info = session.info
         if not FIRST <= info.semantics <= CURRENT:
@@ -77,16 +78,22 @@ class ReplaySetup:
                 f"knows {FIRST} to {CURRENT}; replay it with the rt-pose that wrote it "
                 f"({info.versions.get('rt-pose')})"
             )
+        spec = _read_tracking(session, info.package.tracking)
+        own = {name: _read_tracking(session, model.tracking) for name, model in info.own_models.items()}
+        unknown = sorted({seen.camera for seen in session.observations} - set(info.cameras))
+        if unknown:
+            raise UserError(
+                f"session {session.path}: its log holds observations of the cameras {', '.join(unknown)}; "
+                f"its {INFO_NAME} describes {', '.join(info.cameras) or 'none'}"
+            )
         return cls(
             config=build(RunConfig, info.config, f"session {session.path}"),
-            tracking=msgspec.convert(info.package.tracking, TrackingSpec),
+            tracking=spec,
             keypoints=info.package.keypoints,
             cameras=list(info.cameras),
             delays_ms={name: output.delay_ms for name, output in info.outputs.items()},
             semantics=info.semantics,
-            own_tracking={
-                name: msgspec.convert(model.tracking, TrackingSpec) for name, model in info.own_models.items()
-            },
+            own_tracking=own,
             origins=info.prior_origins,
             drift=_drift_specs(session),
             offsets_xy={name: camera.offset_xy for name, camera in info.cameras.items()},
@@ -107,6 +114,19 @@ class ReplaySetup:
         """
         own = self.own_tracking.get(camera, self.tracking)
         return with_origin(own, self.origins.get(camera, (0, 0)))
+
+
+def _read_tracking(session: Session, plain: dict[str, Any]) -> TrackingSpec:
+    """Parameters of the filter as a session describes them; compiled code reads them by keypoint's number."""
+    where = f"session {session.path}: {INFO_NAME}: the model's `tracking`"
+    try:
+        spec = msgspec.convert(plain, TrackingSpec)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{where} cannot be read: {error}") from error
+    faults = list(tracking_faults(msgspec.to_builtins(spec), len(session.info.package.keypoints)))
+    if faults:
+        raise UserError(f"{where}: {'; '.join(faults)}")
+    return spec
 
 
 @dataclass
@@ -220,9 +240,19 @@ class DecisionReplay:
         -------
         RecomputedFrame
             Track, events and commands.
+
+        Raises
+        ------
+        UserError
+            Where it is not of as many keypoints as the session describes.
         """
         pose = logged_pose(seen)
         tracker = self._trackers[seen.camera]
+        shapes, n_k = [pose.xy.shape, pose.cov.shape, pose.confidence.shape], tracker.shape
+        if shapes != [(*n_k, 2), (*n_k, 2, 2), n_k]:
+            raise UserError(
+                f"input {seen.seq}: the log holds arrays of {shapes}; {n_k[1]} keypoints are described"
+            )
         track = tracker.step(pose)
         decided = self._deciders[seen.camera].decide(
             tracker, seen.camera, pose.stamps, seen.t_judged_ns, self._armed, pose.confidence

@@ -1,7 +1,8 @@
 """`rt-pose replay --publish`: a session on the wire once more, at the pace at which it happened.
 
-Downstream programs are written and tried without an animal: they see the topics, headers and times between
-messages of the run. What is sent is what was logged; nothing is decided again. Outcomes are not blinded: the
+Downstream programs are written and tried without an animal: they see topics, headers and times between
+messages as the run sent them. What is sent is what was logged, and nothing is computed again: there are no
+`prediction`s, and frames that were dropped are counted as `stats` did. Outcomes are not blinded: the
 session is over.
 """
 
@@ -16,7 +17,8 @@ import numpy as np
 from rt_pose.clock import NS_PER_S, Clock
 from rt_pose.errors import UserError
 from rt_pose.loop.latency import frame_latency
-from rt_pose.loop.publish import Publisher
+from rt_pose.loop.ports import is_local
+from rt_pose.loop.publish import Publisher, WireFormat
 from rt_pose.records import AckRecord, EventRecord, Observation, Record, StatsRecord, TrackRecord
 from rt_pose.session.read import Session
 from rt_pose.types import Pose, Track
@@ -24,6 +26,8 @@ from rt_pose.types import Pose, Track
 META_PERIOD_NS = 5 * NS_PER_S
 FIRST_WAIT_NS = NS_PER_S // 2
 """For subscribers to come before the first message: what is sent before they do is lost to them."""
+LAST_WAIT_NS = NS_PER_S // 5
+"""For the last messages to reach them: a socket that is closed forgets what is still on its way."""
 
 
 def republish(session: Session, address: str, clock: Clock, speed: float = 1.0) -> int:
@@ -55,7 +59,12 @@ def republish(session: Session, address: str, clock: Clock, speed: float = 1.0) 
     records = _in_time(session)
     if not records:
         raise UserError(f"session {session.path}: nothing was observed, so there is nothing to publish")
-    publisher = Publisher(address, session.info.id, clock)
+    if not is_local(address):
+        raise UserError(
+            f"--publish: {address} is open to other machines; expected tcp://127.0.0.1:PORT, and "
+            "the port forwarded (e.g. `ssh -L`)"
+        )
+    publisher = Publisher(address, session.info.id, clock, format=_format(session), key="publish")
     try:
         return _send_all(session, records, publisher, clock, speed)
     finally:
@@ -70,7 +79,7 @@ def _in_time(session: Session) -> list[Record]:
 def _send_all(
     session: Session, records: list[Record], publisher: Publisher, clock: Clock, speed: float
 ) -> int:
-    meta, sent = _meta(session), 0
+    meta, sent, dropped = _meta(session), 0, 0
     begun_ns, first_ns, next_meta_ns = clock.now_ns() + FIRST_WAIT_NS, records[0].t_ns, 0
     seen = {observation.seq: observation for observation in session.observations}
     for record in records:
@@ -84,18 +93,24 @@ def _send_all(
             if clock.now_ns() >= due_ns:
                 break
             clock.sleep_until_ns(min(due_ns, clock.now_ns() + NS_PER_S // 20))
-        sent += _send(record, seen, session.info.budget_ms, publisher)
+        if isinstance(record, StatsRecord):
+            dropped = _dropped(record)
+        sent += _send(record, seen, session.info.budget_ms, publisher, dropped)
+    clock.sleep_until_ns(clock.now_ns() + LAST_WAIT_NS)
     return sent
 
 
-def _send(record: Record, seen: dict[int, Observation], budget_ms: float | None, publisher: Publisher) -> int:
+def _send(
+    record: Record, seen: dict[int, Observation], budget_ms: float | None, publisher: Publisher, dropped: int
+) -> int:
     if isinstance(record, TrackRecord):
         observation = seen.get(record.seq)
         if observation is None:  # its record was lost
             return 0
         latency = frame_latency(observation.stamps, observation.stages)
         met = budget_ms is None or not latency.exposure_to_decision > budget_ms
-        publisher.pose(_pose(observation), _track(record), latency, met, dropped=0)
+        at_ns = observation.stages.t_published_ns or None
+        publisher.pose(_pose(observation), _track(record), latency, met, dropped, at_ns=at_ns)
     elif isinstance(record, EventRecord):
         publisher.event(record.event)
     elif isinstance(record, AckRecord):
@@ -103,6 +118,20 @@ def _send(record: Record, seen: dict[int, Observation], budget_ms: float | None,
     elif isinstance(record, StatsRecord):
         publisher.send("stats", {"stats": record.stats})
     return 1
+
+
+def _format(session: Session) -> WireFormat:
+    """That of the run's headers."""
+    publish = session.info.config.get("publish")
+    return "json" if isinstance(publish, dict) and publish.get("format") == "json" else "msgpack"
+
+
+def _dropped(record: StatsRecord) -> int:
+    """Frames dropped by then, as far as the log tells: poses of the run told it frame by frame."""
+    dropped, frames = record.stats.get("dropped"), record.stats.get("frames")
+    counts = [*dropped.values()] if isinstance(dropped, dict) else []
+    counts += [frames.get("device_gaps")] if isinstance(frames, dict) else []
+    return sum(count for count in counts if isinstance(count, int))
 
 
 def _pose(observation: Observation) -> Pose:

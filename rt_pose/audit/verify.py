@@ -1,42 +1,41 @@
 """`rt-pose verify`: whether a session is still what its run wrote, and what it proves.
 
 Four witnesses, each by itself: the chain of hashes within the log, the seal over all files, the model
-package, and the decisions computed again. A byte that was changed, a part that was taken out and an end that
-was cut off are told apart."""
+packages, and the decisions computed again. One that cannot be read silences none of the others. A byte that
+was changed, a part that was taken out and an end that was cut off are told apart."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 
+from rt_pose.audit.log_chain import read_chain
 from rt_pose.audit.replay import replay_session
-from rt_pose.errors import ExitCode, UserError
-from rt_pose.package import MANIFEST, read_manifest, read_package
-from rt_pose.records import ChainLink
-from rt_pose.session.log_file import LOG_NAME, LogGaps, iterate_log
-from rt_pose.session.paths import places_of
-from rt_pose.session.read import Session, read_info
-from rt_pose.session.seal import Seal, hash_config, hash_file, is_signed_by, read_public_key, read_seal
+from rt_pose.errors import ExitCode, NotComparableError, UnknownVersionError, UserError
+from rt_pose.package import read_manifest, read_package
+from rt_pose.session.log_file import LOG_NAME
+from rt_pose.session.paths import find_places, manifest_name
+from rt_pose.session.read import OwnModelInfo, PackageInfo, Session, SessionInfo, read_info
+from rt_pose.session.seal import (
+    SEAL_NAME,
+    Seal,
+    hash_config,
+    hash_file,
+    is_signed_by,
+    read_public_key,
+    read_seal,
+)
 
-
-@dataclass
-class Chain:
-    """What the chain of a log says."""
-
-    links: int = 0
-    """Links that hold."""
-    proven_bytes: int = 0
-    """Length of the log's beginning that they prove."""
-    length: int = 0
-    """Of the log."""
-    broken: str = ""
-    """What was done to the log; empty where every link holds."""
-    gaps: str = ""
-    """What of the log cannot be read."""
+A = TypeVar("A")
+UNREADABLE = (
+    *(UserError, msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError),
+    *(ArithmeticError, RecursionError, MemoryError, OSError),
+)
+"""What reading files that are not as they were written can lead to."""
 
 
 @dataclass
@@ -65,7 +64,41 @@ class Verification:
         """
         for word, sentences in (("NOT", self.fails), ("open", self.open), ("ok", self.holds)):
             for sentence in sentences:
-                yield f"{word:>4}  {sentence}"
+                # Names come out of files that anybody may have written: no terminal gets their control codes.
+                shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in sentence)
+                yield f"{word:>4}  {shown}"
+
+    def run(
+        self, witness: str, step: Callable[..., A], *inputs: Any, unreadable_fails: bool = False
+    ) -> A | None:
+        """Question a witness; where it cannot be read, that is noted, and the others are questioned still.
+
+        Parameters
+        ----------
+        witness
+            Its name, for the sentence.
+        step, *inputs
+            Questions it.
+        unreadable_fails
+            Whether one that cannot be read is not what was written; otherwise it is left open, as what a
+            later program wrote always is.
+
+        Returns
+        -------
+        A | None
+            What the step returned; None where the witness could not be read.
+        """
+        try:
+            return step(*inputs)
+        except UNREADABLE as error:
+            newer = isinstance(error, UnknownVersionError | NotComparableError)
+            sentences = self.fails if unreadable_fails and not newer else self.open
+            text = "; ".join(str(error).split("\n"))
+            own = isinstance(error, UserError)
+            sentences.append(
+                f"{witness}: {text if own else f'it cannot be read: {type(error).__name__}: {text}'}"
+            )
+            return None
 
 
 def verify_session(
@@ -82,7 +115,7 @@ def verify_session(
     replays
         Whether its decisions are computed again too.
     deposited
-        Whether the folder is what another file carried of it: films and the package are then not missed.
+        Whether the folder is what another file carried of it: films and packages are then not missed.
 
     Returns
     -------
@@ -95,82 +128,51 @@ def verify_session(
         Where the folder is no session, or the key is none.
     """
     expected = None if key is None else read_public_key(key)
-    found, info = Verification(), read_info(path)
-    log = path / LOG_NAME
-    if not log.is_file():
-        raise UserError(f"session {path}: no {LOG_NAME}; there is nothing to verify")
-    _judge_chain(read_chain(log), found)
-    seal = read_seal(path)
-    if seal is None:
-        found.open.append(
-            f"seal: there is none: the session was killed, or is older than seals (its status: {info.status})"
-        )
-        if expected:
-            found.fails.append("signature: asked for with --key, but nothing is signed")
+    log, found = path / LOG_NAME, Verification()
+    if log.is_file():
+        found.run("log", _judge_log, log, found)
+    elif (path / SEAL_NAME).is_file():
+        found.fails.append(f"log: there is no {LOG_NAME}")
     else:
-        _judge_seal(path, seal, found, deposited)
-        _judge_signature(seal, expected, found)
-        if seal.config != hash_config(info.config):
-            found.fails.append("configuration: not the one that was sealed")
-    if replays:
-        session = Session.read(path)
-        if deposited:
-            _judge_manifest(path, info.package.sha256, found)
-        else:
-            _judge_package(session, info.package.sha256, found)
-        _judge_replay(session, path, found)
+        read_info(path)
+        raise UserError(f"session {path}: no {LOG_NAME}; there is nothing to verify")
+    info = found.run("description", read_info, path, unreadable_fails=True)
+    seal = found.run("seal", read_seal, path, unreadable_fails=True)
+    if seal is not None:
+        _judge_files(path, seal, found, deposited)
+        found.run("signature", _judge_signature, seal, expected, found)
+    elif not (path / SEAL_NAME).is_file():
+        _miss_seal(info, expected, found)
+    if info is not None:
+        if seal is not None:
+            found.run("description", _judge_description, info, seal, found)
+        if replays:
+            _judge_models(path, info, found, deposited)
+            found.run("replay", _judge_replay, path, found, deposited)
     return found
 
 
-def read_chain(log: Path) -> Chain:
-    """Follow the chain of a log, from its beginning to the first link that does not hold.
-
-    Parameters
-    ----------
-    log
-        The file.
-
-    Returns
-    -------
-    Chain
-        What it proves.
-    """
-    chain, gaps = Chain(length=log.stat().st_size), LogGaps()
-    decoder, digest = msgspec.msgpack.Decoder(ChainLink), hashlib.sha256()
-    with log.open("rb") as file:
-        for message in iterate_log(log, gaps):
-            if message.topic != "chain":
-                continue
-            link = decoder.decode(message.payload)
-            moved = message.chunk_at - link.bytes
-            if moved:
-                what = f"{-moved:,} bytes were taken out" if moved < 0 else f"{moved:,} bytes were put in"
-                chain.broken = f"{what} after byte {chain.proven_bytes:,}, before byte {message.chunk_at:,}"
-                break
-            digest.update(file.read(link.bytes - chain.proven_bytes))
-            if digest.hexdigest() != link.sha256:
-                chain.broken = (
-                    f"bytes between {chain.proven_bytes:,} and {link.bytes:,} are not what was written"
-                )
-                break
-            chain.links, chain.proven_bytes = chain.links + 1, link.bytes
-        chain.gaps = str(gaps)
-    return chain
-
-
-def _judge_chain(chain: Chain, found: Verification) -> None:
+def _judge_log(log: Path, found: Verification) -> None:
+    chain = read_chain(log)
     proven = f"{chain.links:,} links prove its first {chain.proven_bytes:,} of {chain.length:,} bytes"
     if chain.broken:
         found.fails.append(f"log: {chain.broken}; {proven}")
-    elif not chain.links:
-        found.open.append("log: it has no chain: it is older than chains are, or a moment long")
     elif chain.gaps:
         found.open.append(f"log: {chain.gaps}; {proven}")
+    elif not chain.links:
+        found.open.append("log: it has no chain: it is older than chains are, or a moment long")
     else:
         found.holds.append(f"log: {proven}")
 
 
-def _judge_seal(path: Path, seal: Seal, found: Verification, deposited: bool) -> None:
+def _miss_seal(info: SessionInfo | None, expected: str | None, found: Verification) -> None:
+    status = f" (its status: {info.status})" if info else ""
+    found.open.append(f"seal: there is none: the session was killed, or is older than seals{status}")
+    if expected:
+        found.fails.append("signature: asked for with --key, but nothing is signed")
+
+
+def _judge_files(path: Path, seal: Seal, found: Verification, deposited: bool) -> None:
     whole = 0
     for name, sealed in seal.files.items():
         file = path / name
@@ -179,7 +181,9 @@ def _judge_seal(path: Path, seal: Seal, found: Verification, deposited: bool) ->
         if not file.is_file():
             found.fails.append(f"{name}: it was sealed and is not there")
             continue
-        now = hash_file(file)
+        now = found.run(name, hash_file, file)
+        if now is None:
+            continue
         if now == sealed:
             whole += 1
         elif now.bytes < sealed.bytes:
@@ -190,7 +194,9 @@ def _judge_seal(path: Path, seal: Seal, found: Verification, deposited: bool) ->
 
 
 def _judge_signature(seal: Seal, expected: str | None, found: Verification) -> None:
-    if not seal.signature:
+    if seal.key and not seal.signature:
+        found.fails.append(f"signature: the seal names the key {seal.key}, and is not signed")
+    elif not seal.signature:
         if expected is not None:
             found.fails.append("signature: asked for with --key, but the seal is not signed")
         else:
@@ -207,35 +213,75 @@ def _judge_signature(seal: Seal, expected: str | None, found: Verification) -> N
         found.holds.append("signature: by the key of --key")
 
 
-def _judge_package(session: Session, sha256: str, found: Verification) -> None:
-    try:
-        packages = [read_package(place).sha256 for place in places_of(session, session.info.package.path)]
-    except UserError:
-        packages = []
-    if sha256 in packages:
-        found.holds.append(f"package: the one that ran ({sha256[:12]})")
-    elif packages:
-        found.fails.append(f"package: {packages[0][:12]} lies where {sha256[:12]} ran")
+def _judge_description(info: SessionInfo, seal: Seal, found: Verification) -> None:
+    """That the seal is of this session."""
+    if seal.config != hash_config(info.config):
+        found.fails.append("configuration: not the one that was sealed")
+    for what, sealed, named in (
+        ("package", seal.package, info.package.sha256),
+        ("session", seal.session, info.id),
+    ):
+        if sealed != named:
+            found.fails.append(f"{what}: '{named}' is described, '{sealed}' was sealed")
+
+
+def _judge_models(path: Path, info: SessionInfo, found: Verification, deposited: bool) -> None:
+    """The run's model, and those of cameras that have their own."""
+    models: dict[str, PackageInfo | OwnModelInfo] = {"": info.package, **info.own_models}
+    for camera, model in models.items():
+        name = f"package of camera '{camera}'" if camera else "package"
+        if deposited:
+            manifest = path / manifest_name(camera)
+            found.run(name, _judge_manifest, manifest, name, model, found, unreadable_fails=True)
+        else:
+            found.run(name, _judge_package, path, info, name, model, found, unreadable_fails=True)
+
+
+def _judge_package(
+    path: Path, info: SessionInfo, name: str, model: PackageInfo | OwnModelInfo, found: Verification
+) -> None:
+    """Any whole copy of it will do; only where there is none is it told what lies in its place."""
+    ran, others, damage = model.sha256[:12], [], []
+    for place in find_places(path, info.started_in, model.path) if model.path else ():
+        try:
+            sha256 = read_package(place).sha256
+        except UNREADABLE as error:
+            damage.append(error)
+            continue
+        if sha256 == model.sha256:
+            found.holds.append(f"{name}: the one that ran ({ran})")
+            return
+        others.append(sha256)
+    if damage:
+        raise damage[0]
+    if others:
+        found.fails.append(f"{name}: {others[0][:12]} lies where {ran} ran")
     else:
-        found.open.append(f"package: {session.info.package.path} is not there ({sha256[:12]} ran)")
+        found.open.append(f"{name}: {model.path or 'its folder'} is not there ({ran} ran)")
 
 
-def _judge_manifest(path: Path, sha256: str, found: Verification) -> None:
+def _judge_manifest(
+    manifest: Path, name: str, model: PackageInfo | OwnModelInfo, found: Verification
+) -> None:
     """The manifest alone, where the networks are not there: its hash is the package's."""
-    if not (path / MANIFEST).is_file():
-        found.open.append(f"package: its manifest was not deposited ({sha256[:12]} ran)")
-    elif (own := read_manifest(path / MANIFEST).sha256) != sha256:
-        found.fails.append(f"package: the manifest is of {own[:12]}, {sha256[:12]} ran")
+    ran = model.sha256[:12]
+    if not manifest.is_file():
+        found.open.append(f"{name}: its manifest was not deposited ({ran} ran)")
+    elif (own := read_manifest(manifest).sha256) != model.sha256:
+        found.fails.append(f"{name}: the manifest is of {own[:12]}, {ran} ran")
     else:
-        found.holds.append(f"package: the manifest of the one that ran ({sha256[:12]})")
+        found.holds.append(f"{name}: the manifest of the one that ran ({ran})")
 
 
-def _judge_replay(session: Session, path: Path, found: Verification) -> None:
+def _judge_replay(path: Path, found: Verification, deposited: bool) -> None:
+    session = Session.read(path)
     result = replay_session(session)
-    said = f"replay: {len(session.events):,} events, {len(session.observations):,} observations"
+    counts = f"replay: {len(session.events):,} events, {len(session.observations):,} observations"
+    lines = [*result.differences, *result.unread, result.conclusion]
+    more = lines[0] if deposited else f"see `rt-pose replay {path}`"
     if result.exit_code == ExitCode.DONE:
-        found.holds.append(f"{said}: identical")
+        found.holds.append(f"{counts}: identical")
     elif result.exit_code == ExitCode.FAILED:
-        found.fails.append(f"{said}: its decisions do not follow from its log; see `rt-pose replay {path}`")
+        found.fails.append(f"{counts}: its decisions do not follow from its log; {more}")
     else:
-        found.open.append(f"{said}: not all could be judged; see `rt-pose replay {path}`")
+        found.open.append(f"{counts}: not all could be judged; {more}")

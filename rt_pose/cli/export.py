@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def export(options: Namespace) -> int:
     """Poses, times and events in the format of another program; says what that has no place for."""
     from rt_pose.export.formats import find_format, left_out
+    from rt_pose.export.losses import losses
 
     source, out = Path(options.source), Path(options.out)
     chosen = find_format(options.format or "", out)
@@ -32,6 +33,8 @@ def export(options: Namespace) -> int:
         print(f"{name}{len(poses.frames):,} frames of {len(poses.keypoints)} keypoints; times: {poses.times}")
         if poses.where:
             print(f"{name}numbered by the {poses.where}")
+    for loss in losses(recording):
+        print(f"missing: {loss}")
     if lacking := left_out(recording, chosen):
         print(f"left out, since {chosen.name} has no place for it: {'; '.join(lacking)}")
     if chosen.name == "nwb":
@@ -79,12 +82,19 @@ def _recording(source: Path, chosen: Format, options: Namespace) -> Recording:
 
 
 def _print_metadata(recording: Recording) -> None:
-    from rt_pose.export.nwb import UNKNOWN_START, missing_metadata, start_time
+    from rt_pose.export.deposit import manifests
+    from rt_pose.export.nwb import UNKNOWN_START, start_time
+    from rt_pose.export.nwb_metadata import missing_metadata
 
     if lacking := missing_metadata(recording):
         print(f"archives ask for what `metadata` of the run does not say: {', '.join(lacking)}")
     if start_time(recording) == UNKNOWN_START:
         print(f"the time of day of the beginning is not known: {UNKNOWN_START:%Y-%m-%d} stands in its place")
+    if recording.session is None:
+        return
+    for name, manifest in manifests(recording.session).items():
+        if manifest is None:
+            print(f"{name} is not deposited: the model package that ran is not where the session names it")
 
 
 @contextmanager

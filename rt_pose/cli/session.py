@@ -152,7 +152,8 @@ def verify(options: Namespace) -> int:
 def _verify_deposited(file: Path, key: Path | None, replays: bool) -> Verification:
     """Check the session that an NWB file carries."""
     from rt_pose.audit.verify import verify_session
-    from rt_pose.export.deposit import differing_tables, unpack
+    from rt_pose.export.deposit import unpack
+    from rt_pose.export.nwb_check import COMPARED, differing_parts
     from rt_pose.session.read import Session
 
     require("sleap", "an NWB file")
@@ -162,11 +163,16 @@ def _verify_deposited(file: Path, key: Path | None, replays: bool) -> Verificati
             raise UserError(
                 f"{file}: it carries no session of rt-pose; `rt-pose export` writes one that does"
             )
-        found = verify_session(folder, key, replays=replays, deposited=True)
-        differing = [f"table {line}" for line in differing_tables(file, Session.read(folder))]
-    found.fails += differing
-    if not differing:
-        found.holds.append("tables: events and stimuli are those of the log")
+        try:
+            found = verify_session(folder, key, replays=replays, deposited=True)
+        except UserError as error:
+            raise UserError(str(error).replace(name, str(file))) from error
+        differing = found.run("tables", lambda: list(differing_parts(file, Session.read(folder))))
+    found.fails += differing or []
+    if differing == []:
+        found.holds.append(f"tables: {COMPARED}")
+    for sentences in (found.holds, found.fails, found.open):  # the folder is gone
+        sentences[:] = [sentence.replace(name, str(file)) for sentence in sentences]
     return found
 
 

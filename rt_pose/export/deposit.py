@@ -1,7 +1,7 @@
 """The session within an NWB file: what a replay needs, as one compressed data set, and its way back.
 
 Whoever has the file can compute every stimulus again from it: `rt-pose verify FILE.nwb` unpacks the session,
-verifies it as any other, and compares the file's tables with it.
+verifies it as any other, and compares the file's tables and poses with it (`nwb_check`).
 """
 
 from __future__ import annotations
@@ -10,40 +10,34 @@ import io
 import lzma
 import shutil
 import tarfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
-from rt_pose.export.events import EVENTS, STIMULI
-from rt_pose.export.poses import recording_of_session
-from rt_pose.package import MANIFEST
+from rt_pose.files import is_plain_name
+from rt_pose.offline.hdf import MOST_BYTES
+from rt_pose.package import MANIFEST, read_manifest
 from rt_pose.session.log_file import LOG_NAME
-from rt_pose.session.paths import places_of
+from rt_pose.session.paths import manifest_name, places_of
 from rt_pose.session.read import INFO_NAME, Session
 from rt_pose.session.seal import SEAL_NAME
 
 ARCHIVE = "rt_pose_session"
-ARCHIVED = (INFO_NAME, LOG_NAME, SEAL_NAME, MANIFEST)
-TOLERANCE_S = 1e-6
-"""How far a time of a table may be from the log's: it has gone through float64 seconds."""
+ARCHIVED = (INFO_NAME, LOG_NAME, SEAL_NAME)
+MOST_RATIO, SMALL_BYTES = 200, 64 << 20
+"""An archive that claims more bytes for each of its own, and more than a little, is none of ours: numbers of
+a log do not compress so well."""
+HEADER_BYTES = 1 << 20
 _DAMAGED = (
-    OSError,
-    KeyError,
-    ValueError,
-    TypeError,
-    EOFError,
-    RuntimeError,
-    lzma.LZMAError,
-    tarfile.TarError,
+    *(OSError, LookupError, ValueError, TypeError, AttributeError, EOFError, RuntimeError, MemoryError),
+    *(lzma.LZMAError, tarfile.TarError),
 )
 
 
 def pack(session: Session) -> NDArray[np.uint8]:
-    """Pack what a replay needs of a session: log, description with the configuration, seal, model's manifest.
+    """Pack what a replay needs of a session: log, description with configuration, seal, models' manifests.
 
     Parameters
     ----------
@@ -55,16 +49,44 @@ def pack(session: Session) -> NDArray[np.uint8]:
     NDArray[np.uint8]
         A tar archive, compressed by xz.
     """
-    files = {name: session.path / name for name in ARCHIVED if name != MANIFEST}
-    package = next(places_of(session, session.info.package.path), None) if session.info.package.path else None
-    if package is not None:
-        files[MANIFEST] = package / MANIFEST
+    files = {name: session.path / name for name in ARCHIVED}
+    files |= {name: file for name, file in manifests(session).items() if file is not None}
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz") as archive:
         for name, file in files.items():
             if file.is_file():
                 archive.add(file, name)
     return np.frombuffer(buffer.getvalue(), np.uint8)
+
+
+def manifests(session: Session) -> dict[str, Path | None]:
+    """Find the manifests of the models that ran.
+
+    Parameters
+    ----------
+    session
+        The session.
+
+    Returns
+    -------
+    dict[str, Path | None]
+        By their names in the archive; None where what lies in a package's places is not the one that ran.
+    """
+    models = {"": session.info.package, **session.info.own_models}
+    return {
+        manifest_name(camera): _manifest(session, model.path, model.sha256)
+        for camera, model in models.items()
+    }
+
+
+def _manifest(session: Session, path: str, sha256: str) -> Path | None:
+    for place in places_of(session, path) if path else ():
+        try:
+            if read_manifest(place / MANIFEST).sha256 == sha256:
+                return place / MANIFEST
+        except (UserError, OSError):
+            continue  # another copy may be whole
+    return None
 
 
 def unpack(file: Path, folder: Path) -> bool:
@@ -85,7 +107,7 @@ def unpack(file: Path, folder: Path) -> bool:
     Raises
     ------
     UserError
-        Where what it carries is damaged, or is larger than the disk.
+        Where what it carries is damaged, or is larger than the disk or than any session is.
     """
     import h5py
 
@@ -94,72 +116,41 @@ def unpack(file: Path, folder: Path) -> bool:
             found = nwb.get(f"scratch/{ARCHIVE}")
             if found is None:
                 return False
-            if found.dtype != np.uint8 or found.ndim != 1:
+            if not isinstance(found, h5py.Dataset) or found.dtype != np.uint8 or found.ndim != 1:
                 raise ValueError(f"'{ARCHIVE}' is no array of bytes")
+            if found.size > MOST_BYTES:
+                raise ValueError(f"'{ARCHIVE}' claims to hold {found.size:,} bytes")
             data = found[()].tobytes()
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:xz") as archive:
-            _extract(archive, folder)
+        stream = _SmallReads(io.BytesIO(data))
+        with tarfile.open(fileobj=stream, mode="r:") as archive:
+            _extract(archive, folder, max(SMALL_BYTES, MOST_RATIO * len(data)))
     except _DAMAGED as error:
         raise UserError(f"{file}: the session in it cannot be read: {error}") from error
     return True
 
 
-def _extract(archive: tarfile.TarFile, folder: Path) -> None:
+class _SmallReads(lzma.LZMAFile):
+    """An archive whose headers are as small as ours: tarfile takes any into memory whole."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        """See `LZMAFile.read`; ValueError where it is asked for more than a header may have."""
+        if size is None or not 0 <= size <= HEADER_BYTES:
+            raise ValueError(f"a part of it claims {size} bytes")
+        return super().read(size)
+
+
+def _extract(archive: tarfile.TarFile, folder: Path, most_bytes: int) -> None:
     for member in archive:
-        source = archive.extractfile(member) if member.isreg() and member.name in ARCHIVED else None
+        name = member.name
+        wanted = name in ARCHIVED or (is_plain_name(name) and name.endswith(MANIFEST))
+        source = archive.extractfile(member) if member.isreg() and wanted else None
         if source is None:
             continue
-        free = shutil.disk_usage(folder).free
+        free = min(shutil.disk_usage(folder).free, most_bytes)
         if member.size > free:
             raise UserError(
-                f"{member.name} in it is {member.size:,} bytes large; {free:,} are free in {folder}"
+                f"{name} in it claims {member.size:,} bytes; there is room for {free:,} in {folder}"
             )
-        with (folder / member.name).open("wb") as target:
+        most_bytes -= member.size
+        with (folder / name).open("wb") as target:
             shutil.copyfileobj(source, target)
-
-
-def differing_tables(file: Path, session: Session) -> Iterator[str]:
-    """Compare the tables of events of an NWB file with the session that it carries.
-
-    Parameters
-    ----------
-    file
-        The NWB file.
-    session
-        The session that was in it.
-
-    Yields
-    ------
-    str
-        What differs, a sentence a table.
-    """
-    import h5py
-
-    with h5py.File(file, "r") as nwb:
-        exported = set(nwb["general/devices"])
-        cameras = [name for name in session.info.cameras if name in exported]
-        recording = recording_of_session(session, cameras)
-        for name, rows, words in (
-            (EVENTS, recording.events, ("rule", "outcome")),
-            (STIMULI, recording.stimuli, ("output", "rule")),
-        ):
-            yield from _differences(nwb, name, rows, words)
-
-
-def _differences(nwb: Any, name: str, rows: Sequence[Any], words: tuple[str, ...]) -> Iterator[str]:
-    times = np.asarray(_column(nwb, name, "timestamp"), float)
-    own = np.array([row.t_s for row in rows])
-    if len(times) != len(rows):
-        yield f"{name}: {len(times):,} rows, the log has {len(rows):,}"
-    elif not np.allclose(times, own, rtol=0.0, atol=TOLERANCE_S):
-        yield f"{name}: its times are not those of the log"
-    for word in words:
-        if [str(text) for text in _column(nwb, name, word)] != [getattr(row, word) for row in rows]:
-            yield f"{name}: its column '{word}' is not that of the log"
-
-
-def _column(nwb: Any, table: str, name: str) -> list[Any]:
-    node = nwb.get(f"events/{table}/{name}")
-    if node is None:
-        return []
-    return [value.decode() if isinstance(value, bytes) else value for value in node[()]]

@@ -65,7 +65,8 @@ class Stimulus:
     """Empty for one that an operator asked for."""
     sent_s: float
     timed_by: str
-    """device: its clock told the effect; sent: the write and the output's delay."""
+    """device: its clock told the effect; sent: the write and the output's delay; asked: the command and that
+    delay, since no answer was logged."""
     delivery: str
     message: str
 
@@ -128,13 +129,20 @@ def stimuli(session: Session, zero_ns: int) -> list[Stimulus]:
     acks = {record.ack.command_id: record.ack for record in session.acks}
     rules = {record.event.id: record.event.rule for record in session.events}
     found = []
-    for command in (record.command for record in session.commands):
+    for record in session.commands:
+        command = record.command
         kind, ack = delivered[command.id][0], acks.get(command.id)
-        if kind not in ACTED or command.action == "stop" or ack is None or ack.t_sent_ns is None:
+        if kind not in ACTED or command.action == "stop":
             continue
         info = session.info.outputs.get(command.output)
         delay_ns = 0 if info is None else round(info.delay_ms * NS_PER_MS)
-        at_ns = ack.t_sent_ns + delay_ns if ack.t_effect_ns is None else ack.t_effect_ns
+        sent_ns = None if ack is None else ack.t_sent_ns
+        effect_ns = None if ack is None else ack.t_effect_ns
+        # One that was never answered may have happened all the same: it stands where it was asked for.
+        begun_ns, timed_by = (record.t_ns, "asked") if sent_ns is None else (sent_ns, "sent")
+        if effect_ns is not None:
+            timed_by = "device"
+        at_ns = begun_ns + delay_ns if effect_ns is None else effect_ns
         found.append(
             Stimulus(
                 t_s=(at_ns - zero_ns) / NS_PER_S,
@@ -144,8 +152,8 @@ def stimuli(session: Session, zero_ns: int) -> list[Stimulus]:
                 action=command.action,
                 amplitude=command.amplitude,
                 rule="" if command.event_id is None else rules.get(command.event_id, ""),
-                sent_s=(ack.t_sent_ns - zero_ns) / NS_PER_S,
-                timed_by="sent" if ack.t_effect_ns is None else "device",
+                sent_s=np.nan if sent_ns is None else (sent_ns - zero_ns) / NS_PER_S,
+                timed_by=timed_by,
                 delivery=kind,
                 message=command.message,
             )

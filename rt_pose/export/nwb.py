@@ -7,7 +7,6 @@ are series beside the poses.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ import rt_pose
 from rt_pose.errors import UserError
 from rt_pose.export.deposit import ARCHIVE, pack
 from rt_pose.export.events import EVENTS, STIMULI, RuleEvent, Stimulus
+from rt_pose.export.nwb_metadata import as_text, file_fields, metadata_of, subject_of
 from rt_pose.export.poses import Poses, Recording
-from rt_pose.offline.nwb_poses import NUMBERS, POSES, name_for
+from rt_pose.offline.nwb_poses import NUMBERS, POSES, name_for, nwb_name
 from rt_pose.session.read import STAGES
 
 REFERENCE = (
@@ -28,22 +28,6 @@ REFERENCE = (
 )
 UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 
-SUBJECT = (
-    "age",
-    "date_of_birth",
-    "description",
-    "genotype",
-    "sex",
-    "species",
-    "strain",
-    "subject_id",
-    "weight",
-)
-FILE = (
-    *("experimenter", "experiment_description", "institution", "lab", "notes", "pharmacology", "protocol"),
-    *("session_id", "stimulus_notes", "surgery", "virus"),
-)
-"""Keys of the run's `metadata` that NWB has a place for."""
 EVENT_COLUMNS = {
     "camera": "Name of the camera",
     "frame": "The camera's own count of the frame that caused it",
@@ -65,8 +49,9 @@ STIMULUS_COLUMNS = {
     "action": "What it was asked to do",
     "amplitude": "0 to 1",
     "rule": "Name of the rule; empty for one that an operator asked for",
-    "sent_s": "When the driver's write returned, s",
-    "timed_by": "device: its clock told the time of the effect; sent: the write and the delay of the output",
+    "sent_s": "When the driver's write returned, s; NaN where no answer was logged",
+    "timed_by": "device: its clock told the time of the effect; sent: the write and the delay of the output; "
+    "asked: the command and that delay, since no answer was logged",
     "delivery": "acknowledged, or unknown: it was sent and never answered",
     "message": "What was sent, where it is a text",
 }
@@ -84,18 +69,18 @@ def write_nwb(recording: Recording, out: Path) -> None:
     """
     from pynwb import NWBHDF5IO, NWBFile
 
-    about = _metadata(recording)
+    about = metadata_of(recording)
     session = recording.session
     nwb = NWBFile(
-        session_description=str(about.get("session_description") or f"Poses of {recording.source.name}"),
+        session_description=as_text(about.get("session_description") or f"Poses of {recording.source.name}"),
         identifier=recording.source.name if session is None else session.info.id or session.path.name,
         session_start_time=start_time(recording),
         keywords=["pose estimation", "closed loop", "behaviour"],
         source_script=f"rt-pose {rt_pose.__version__}",
         source_script_file_name="rt-pose export",
-        **{key: _plain(about[key]) for key in FILE if about.get(key)},
+        **file_fields(about),
     )
-    nwb.subject = _subject(about)
+    nwb.subject = subject_of(about)
     _add_poses(nwb, recording, out)
     _add_table(nwb, EVENTS, recording.events)
     _add_table(nwb, STIMULI, recording.stimuli)
@@ -123,58 +108,20 @@ def start_time(recording: Recording) -> datetime:
     return UNKNOWN_START if ns is None else datetime.fromtimestamp(ns / 1e9, UTC)
 
 
-def missing_metadata(recording: Recording) -> list[str]:
-    """List what archives ask for and the run's `metadata` lacks.
-
-    Parameters
-    ----------
-    recording
-        What is exported.
-
-    Returns
-    -------
-    list[str]
-        Names of keys.
-    """
-    about = _metadata(recording)
-    subject = about.get("subject")
-    own = subject if isinstance(subject, dict) else {"subject_id": subject}
-    lacking = [f"subject.{key}" for key in ("subject_id", "species", "sex", "age") if not own.get(key)]
-    return lacking + [key for key in ("experimenter", "institution", "lab") if not about.get(key)]
-
-
-def _metadata(recording: Recording) -> dict[str, Any]:
-    metadata = {} if recording.session is None else recording.session.info.config.get("metadata", {})
-    return metadata if isinstance(metadata, dict) else {}
-
-
-def _plain(value: Any) -> Any:
-    return [str(one) for one in value] if isinstance(value, list) else str(value)
-
-
-def _subject(about: Mapping[str, Any]) -> Any:
-    from pynwb.file import Subject
-
-    subject = about.get("subject")
-    fields = dict(subject) if isinstance(subject, dict) else {"subject_id": subject} if subject else {}
-    known: dict[str, Any] = {key: str(fields[key]) for key in SUBJECT if fields.get(key)}
-    if "date_of_birth" in known:
-        try:
-            born = datetime.fromisoformat(known["date_of_birth"])
-        except ValueError as error:
-            raise UserError(f"metadata.subject.date_of_birth: expected e.g. 2026-03-01: {error}") from error
-        known["date_of_birth"] = born if born.tzinfo else born.replace(tzinfo=UTC)
-    return Subject(**{"subject_id": "unknown", "sex": "U"} | known)
-
-
 def _add_poses(nwb: Any, recording: Recording, out: Path) -> None:
     from ndx_pose import Skeleton, Skeletons
 
     behavior = nwb.create_processing_module("behavior", "Poses of the animal, tracked while it ran")
     first = recording.cameras[0]
+    names = [nwb_name(name) for name in first.keypoints]
+    if len(set(names)) < len(names):
+        raise UserError(
+            f"{recording.source}: NWB takes no slash and no colon in names; without them two keypoints have "
+            f"the same name: {', '.join(first.keypoints)}"
+        )
     skeleton = Skeleton(
         name="skeleton",
-        nodes=first.keypoints,
+        nodes=names,
         edges=np.array(first.skeleton, np.uint8).reshape(-1, 2),
         subject=nwb.subject,
     )
@@ -187,13 +134,14 @@ def _add_poses(nwb: Any, recording: Recording, out: Path) -> None:
 def _add_camera(nwb: Any, behavior: Any, skeleton: Any, poses: Poses, own: str, out: Path) -> None:
     from ndx_pose import PoseEstimation, PoseEstimationSeries
 
-    device = nwb.create_device(name=poses.camera or "camera", description="The camera that was tracked")
+    camera = nwb_name(poses.camera) or "camera"
+    device = nwb.create_device(name=camera, description="The camera that was tracked")
     series: list[Any] = []
     for k, name in enumerate(poses.keypoints):
         times = series[0] if series else _compressed(poses.t_s)  # one table of times for all
         series.append(
             PoseEstimationSeries(
-                name=name,
+                name=nwb_name(name),
                 description=f"Position of {name}; NaN where it was lost",
                 data=_compressed(poses.xy[:, k]),
                 unit="pixels",
@@ -215,12 +163,23 @@ def _add_camera(nwb: Any, behavior: Any, skeleton: Any, poses: Poses, own: str, 
         source_video=_add_film(nwb, poses, device, out),
     )
     behavior.add(estimation)
-    for name, values, unit, description in _further_series(poses):
+    for name, values, unit, description in further_series(poses):
         behavior.add(_series(name_for(name, own), values, unit, description, series[0]))
 
 
-def _further_series(poses: Poses) -> list[tuple[str, NDArray[Any] | None, str, str]]:
-    """What ndx-pose has no place for: name, values, unit and description of each series."""
+def further_series(poses: Poses) -> list[tuple[str, NDArray[Any] | None, str, str]]:
+    """List what ndx-pose has no place for.
+
+    Parameters
+    ----------
+    poses
+        The poses of a camera.
+
+    Returns
+    -------
+    list[tuple[str, NDArray | None, str, str]]
+        Name, values (F, ...), unit and description of each series.
+    """
     names = ", ".join(poses.keypoints)
     found: list[tuple[str, NDArray[Any] | None, str, str]] = [
         (NUMBERS, poses.numbers, "frames", f"Place among the {poses.where}; -1 where it is none of them"),
@@ -246,7 +205,7 @@ def _add_film(nwb: Any, poses: Poses, device: Any, out: Path) -> Any:
     if poses.pictures is None or poses.size is None:
         return None
     film = ImageSeries(
-        name=f"film_{poses.camera or 'camera'}",
+        name=name_for("film", poses.camera or "camera"),
         description="The camera's frames; each has its own time",
         external_file=[os.path.relpath(poses.pictures.path, out.parent)],
         starting_frame=[0],

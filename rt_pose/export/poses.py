@@ -68,9 +68,15 @@ class Poses:
     """Place of its top-left pixel on the sensor, px."""
     video: Path | None = None
     """In which other programs number the frames."""
+    video_frames: int | None = None
+    """How many frames it has; None where that is not known."""
     where: str = ""
     """What `numbers` count, in words."""
     pictures: Pictures | None = None
+    untracked: int = 0
+    """Observations of the camera that have no track, and therefore no row."""
+    same_time: int = 0
+    """Observations at the very time of another one: the first of them counts."""
 
     @property
     def unnumbered(self) -> int:
@@ -97,6 +103,10 @@ class Recording:
     session: Session | None = None
     other_cameras: list[str] = field(default_factory=list)
     """Cameras of the session that were not asked for."""
+    other_events: int = 0
+    """Events of those cameras."""
+    unnumbered_rows: int = 0
+    """Rows of a file of predictions that were left out, since they are no frame of its video."""
 
 
 def recording_of_session(session: Session, cameras: Sequence[str]) -> Recording:
@@ -126,14 +136,16 @@ def recording_of_session(session: Session, cameras: Sequence[str]) -> Recording:
     rows = {camera: _observed(session, camera) for camera in cameras}
     times = {camera: _times([seen.stamps for seen, _ in pairs]) for camera, pairs in rows.items()}
     zero_ns = _first_ns(session)
+    events = rule_events(session, zero_ns)
     return Recording(
         source=session.path,
         cameras=[_poses(session, camera, rows[camera], *times[camera], zero_ns) for camera in cameras],
-        events=[event for event in rule_events(session, zero_ns) if event.camera in cameras],
+        events=[event for event in events if event.camera in cameras],
         stimuli=stimuli(session, zero_ns),
         start_utc_ns=_utc_ns(session, zero_ns),
         session=session,
         other_cameras=[name for name in names if name not in cameras],
+        other_events=sum(event.camera not in cameras for event in events),
     )
 
 
@@ -188,6 +200,7 @@ def _poses(
     order = np.argsort(t_ns, kind="stable")
     # Of frames at the very same time the first counts: no format takes two.
     order = order[np.diff(t_ns[order], prepend=t_ns[order[0]] - 1) > 0]
+    same_time = len(pairs) - len(order)
     pairs, t_ns = [pairs[i] for i in order], t_ns[order]
     seen, tracks = [seen for seen, _ in pairs], [track for _, track in pairs]
     info, own = session.info, session.info.cameras[camera]
@@ -210,8 +223,11 @@ def _poses(
         size=(own.width, own.height),
         offset_xy=own.offset_xy,
         video=numbers.video,
+        video_frames=numbers.frames,
         where=numbers.where,
         pictures=_pictures(session, camera, seen, t_ns, zero_ns),
+        untracked=sum(one.camera == camera for one in session.observations) - len(seen) - same_time,
+        same_time=same_time,
     )
     lost = np.array([track.lost for track in tracks], bool)
     for values in (poses.xy, poses.covariance, poses.velocity):
@@ -286,9 +302,11 @@ def spread(values: NDArray[Any], poses: Poses) -> NDArray[Any]:
     Returns
     -------
     NDArray
-        (frames of the video, ...), NaN where there is no pose.
+        (frames of the video, ...), NaN where there is no pose; up to the last pose where it is not known how
+        many frames the video has.
     """
     held = held_rows(poses)
-    out = np.full((int(poses.numbers.max()) + 1, *values.shape[1:]), np.nan)
+    frames = max(poses.video_frames or 0, int(poses.numbers.max()) + 1)
+    out = np.full((frames, *values.shape[1:]), np.nan)
     out[poses.numbers[held]] = values[held]
     return out

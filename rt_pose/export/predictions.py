@@ -47,7 +47,7 @@ def recording_of_file(path: Path, camera: str, fps: float | None, video: Path | 
     if (np.diff(numbers) == 0).any():
         twice = numbers[1:][np.diff(numbers) == 0][0]
         raise UserError(f"{path}: two rows are of frame {twice}; expected poses of one video")
-    pictures, size = None, None
+    pictures, size, video_frames = None, None, None
     if video is not None:
         info, t_all = probe(video), frame_times(video)
         if numbers[-1] >= len(t_all):
@@ -56,6 +56,7 @@ def recording_of_file(path: Path, camera: str, fps: float | None, video: Path | 
         row = np.full(len(t_all), -1, np.int64)
         row[numbers] = np.arange(len(numbers))
         pictures = Pictures(video, t_all, row)
+        video_frames = len(t_all)
     elif found.t_s is not None and fps is None:
         t_s, times = found.t_s[order], f"times of {path.name}"
     elif fps is not None and 0.01 <= fps <= 1e5:
@@ -77,10 +78,11 @@ def recording_of_file(path: Path, camera: str, fps: float | None, video: Path | 
         times=times,
         size=size,
         video=video or (Path(found.video) if found.video else None),
+        video_frames=video_frames,
         where=f"frames of {path.name}",
         pictures=pictures,
     )
-    return Recording(path, [poses])
+    return Recording(path, [poses], unnumbered_rows=found.unnumbered)
 
 
 def frame_times(video: Path) -> FloatArray:
@@ -111,6 +113,8 @@ def _numbers(path: Path, cells: list[str]) -> NDArray[np.int64]:
         numbers = np.array([int(float(cell)) for cell in cells], np.int64)
     except (ValueError, OverflowError) as error:
         raise UserError(f"{path}: its first column should hold numbers of frames: {error}") from error
+    if not numbers.size:
+        raise UserError(f"{path}: it holds no frame")
     if numbers.min() < 0 or numbers.max() >= MOST_FRAMES:
         raise UserError(f"{path}: its first column holds {numbers.max()}; expected numbers of frames, from 0")
     return numbers

@@ -48,6 +48,7 @@ class Publisher:
         clock: Clock,
         curve: CurveServer | None = None,
         format: WireFormat = "msgpack",
+        key: str = "publish.address",
     ) -> None:
         """Bind the socket.
 
@@ -63,6 +64,8 @@ class Publisher:
             Whom an address admits that other machines reach; on this machine everybody may subscribe.
         format
             Of the headers. In JSON the values of a pose stand in its header, as `data`.
+        key
+            The option that gives the address, for messages.
 
         Raises
         ------
@@ -93,7 +96,7 @@ class Publisher:
         self._socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_SUBSCRIPTION)
         self._socket.setsockopt(zmq.LINGER, 0)
         try:
-            self.address = bind(self._socket, address, "publish.address", keyed)
+            self.address = bind(self._socket, address, key, keyed)
         except UserError:
             self._socket.close()
             raise
@@ -106,6 +109,7 @@ class Publisher:
         deadline_met: bool,
         dropped: int,
         kind: str = "pose",
+        at_ns: int | None = None,
     ) -> None:
         """Publish a track.
 
@@ -124,6 +128,8 @@ class Publisher:
         kind
             `pose` for the track at the exposure, `prediction` for that at the time of effect; begins the
             topic `<kind>/<camera>/`.
+        at_ns
+            When it was published, for its age; None for now.
         """
         camera = pose.camera
         buffer = self._buffers.get((camera, track.lost.shape))
@@ -137,7 +143,7 @@ class Publisher:
         buffer[..., 5] = track.cov[..., 1, 1]
         buffer[..., 6:8] = track.velocity
         stamps: FrameStamps = pose.stamps
-        now = self._clock.now_ns()
+        now = self._clock.now_ns() if at_ns is None else at_ns
         since = stamps.t_arrival_ns if stamps.t_exposure_ns is None else stamps.t_exposure_ns
         header = {
             "frame": stamps.index,

@@ -27,6 +27,22 @@ PIXELS = ("pixels", "pixel", "px", "")
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, IndexError, RuntimeError, AttributeError)
 
 
+def nwb_name(name: str) -> str:
+    """Write a name as NWB takes it for an object.
+
+    Parameters
+    ----------
+    name
+        Of a keypoint or a camera.
+
+    Returns
+    -------
+    str
+        The name; slashes and colons, which NWB refuses, are underscores.
+    """
+    return name.replace("/", "_").replace(":", "_")
+
+
 def name_for(base: str, camera: str) -> str:
     """Name an object of one camera in a file of several.
 
@@ -42,7 +58,7 @@ def name_for(base: str, camera: str) -> str:
     str
         The name.
     """
-    return f"{base}_{camera}" if camera else base
+    return f"{base}_{nwb_name(camera)}" if camera else base
 
 
 def read_nwb_poses(path: Path, camera: str = "") -> Predictions:
@@ -125,6 +141,11 @@ def _poses(path: Path, node: Any) -> Predictions:
             raise UserError(f"predictions {path}: '{name}' has other times than '{keypoints[0]}'")
     numbers = _numbers(path, node, times[0])
     held = numbers >= 0
+    if not held.any():
+        raise UserError(
+            f"predictions {path}: none of its {len(held):,} rows is a frame of its video; there is "
+            "nothing to read"
+        )
     return Predictions(
         keypoints,
         [str(number) for number in numbers[held].tolist()],
@@ -133,6 +154,7 @@ def _poses(path: Path, node: Any) -> Predictions:
         str(path),
         [(a, b) for a, b in bones if a in series and b in series],
         times[0][held],
+        unnumbered=int((~held).sum()),
     )
 
 

@@ -53,6 +53,8 @@ class Predictions:
     """(F,) s; None for a file that has frame numbers only."""
     video: str = ""
     """The video, as the file names it."""
+    unnumbered: int = 0
+    """Rows that were left out, since they are no frame of the video."""
 
 
 def read_predictions(path: Path | str, *, scored: bool = True) -> Predictions:

@@ -28,6 +28,8 @@ class FrameNumbers:
     """What they count, in words."""
     by_stamps: dict[tuple[int, int], int]
     """By the camera's own count and the time of arrival: the same count may come again."""
+    frames: int | None = None
+    """How many the film has; None where that is not known."""
 
     def of(self, stamps: FrameStamps) -> int:
         """Get the number of a frame.
@@ -74,8 +76,8 @@ def number_frames(session: Session, camera: str) -> FrameNumbers:
     if times is not None:
         rows = enumerate(zip(times.frame.tolist(), times.t_arrival_ns.tolist(), strict=True))
         film = session.path / file_names(camera)[0]
-        by_stamps = {key: row for row, key in rows}
-        return FrameNumbers(film if film.is_file() else None, f"frames of the film {film.name}", by_stamps)
+        by_stamps, where = {key: row for row, key in rows}, f"frames of the film {film.name}"
+        return FrameNumbers(film if film.is_file() else None, where, by_stamps, len(times.frame))
     return FrameNumbers(None, f"frames of the camera '{camera}' from its first on", _counted(stamps))
 
 

@@ -12,6 +12,7 @@ import hashlib
 import io
 import mmap
 import os
+import re
 import struct
 import zlib
 from collections import Counter
@@ -44,6 +45,9 @@ _HEAD = struct.Struct("<BQ")
 _CHUNK = struct.Struct("<QQQIIQ")
 """A chunk before its records: first and last time, size, CRC, length of the compression's name (0), size."""
 _FOOTER_BYTES = _HEAD.size + 20 + len(MCAP0_MAGIC)
+_DATA_END_BYTES = 4
+_NUMBER = re.compile(r"[0-9]{1,5}")
+"""Of a channel, as the metadata write it."""
 _DAMAGE = (McapError, struct.error, ValueError, KeyError, OverflowError)
 """What bytes that are not what they should be can lead to."""
 
@@ -258,7 +262,7 @@ def _messages(view: mmap.mmap, gaps: LogGaps) -> Iterator[LoggedMessage]:
     topics = _summary_topics(view)
     for at, content in _parts(view, gaps):
         if isinstance(content, Metadata):
-            topics |= {int(key): topic for key, topic in content.metadata.items() if key.isdecimal()}
+            topics |= {int(key): topic for key, topic in content.metadata.items() if _NUMBER.fullmatch(key)}
             continue
         for record in content:
             if isinstance(record, Channel):
@@ -279,16 +283,16 @@ def _parts(view: mmap.mmap, gaps: LogGaps) -> Iterator[tuple[int, Metadata | lis
     while at + _HEAD.size <= len(view):
         code, length = _HEAD.unpack_from(view, at)
         begin, end = at + _HEAD.size, at + _HEAD.size + length
-        if code == Opcode.DATA_END and end <= len(view):
+        if code == Opcode.DATA_END and length == _DATA_END_BYTES and end <= len(view):
             return
         try:
-            if not 0 < code <= Opcode.DATA_END or end > len(view) or length > MAX_RECORD_BYTES:
+            if not 0 < code < Opcode.DATA_END or end > len(view) or length > MAX_RECORD_BYTES:
                 raise ValueError("no part of a log")
             stream = ReadDataStream(io.BytesIO(view[begin:end]))
             if code == Opcode.METADATA:
                 yield at, Metadata.read(stream)
             elif code == Opcode.CHUNK:
-                yield at, list(breakup_chunk(Chunk.read(stream), validate_crc=True))
+                yield at, _records(Chunk.read(stream))
             at = end
         except _DAMAGE:
             found = _next_chunk(view, at + 1)
@@ -298,6 +302,13 @@ def _parts(view: mmap.mmap, gaps: LogGaps) -> Iterator[tuple[int, Metadata | lis
             gaps.skipped.append(f"{found - at:,} damaged bytes from byte {at:,} on")
             at = found
     gaps.cut = "its end is missing"
+
+
+def _records(chunk: Chunk) -> list[object]:
+    """What a chunk holds; ValueError where it is compressed: we write none, and one may hold gigabytes."""
+    if chunk.compression:
+        raise ValueError("a compressed chunk")
+    return list(breakup_chunk(chunk, validate_crc=True))
 
 
 def _next_chunk(view: mmap.mmap, start: int) -> int | None:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.config.certificate import Certification
-from rt_pose.errors import UserError
+from rt_pose.errors import UnknownVersionError, UserError
+from rt_pose.files import is_plain_name
 from rt_pose.package import DriftSpec
 from rt_pose.records import (
     TOPICS,
@@ -282,13 +283,16 @@ def read_info(path: Path) -> SessionInfo:
         plain = json.loads(file.read_bytes())
         schema = plain["schema"] if isinstance(plain, dict) and "schema" in plain else None
         if schema != SCHEMA:
-            raise UserError(
+            raise UnknownVersionError(
                 f"session {path}: {INFO_NAME} has schema {schema!r}, this program reads {SCHEMA}; "
                 "use the rt-pose that wrote it"
             )
         info = msgspec.convert(plain, SessionInfo)
     except (OSError, ValueError, RecursionError, msgspec.ValidationError) as error:
         raise UserError(f"session {path}: {INFO_NAME} is damaged: {error}") from error
+    for name in (*info.cameras, *info.own_models):  # films, tables and exports are named after them
+        if not is_plain_name(name):
+            raise UserError(f"session {path}: {INFO_NAME}: {name!r} cannot be the name of a camera")
     if info.status == RUNNING and not is_locked(path):
         info.status = KILLED
     return info

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from rt_pose.errors import UserError
+from rt_pose.errors import UnknownVersionError, UserError
 from rt_pose.extras import require
-from rt_pose.files import write_atomic
+from rt_pose.files import is_plain_name, write_atomic
 from rt_pose.session.log_file import LOG_NAME
 from rt_pose.session.read import INFO_NAME
 from rt_pose.session.video_file import file_names
@@ -292,10 +292,13 @@ def read_seal(folder: Path) -> Seal | None:
         return None
     try:
         seal = msgspec.json.decode(path.read_bytes(), type=Seal)
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise UserError(f"session {folder}: {SEAL_NAME} is damaged: {error}") from error
     if seal.seal != SEAL_VERSION:
-        raise UserError(
+        raise UnknownVersionError(
             f"session {folder}: {SEAL_NAME} is of version {seal.seal}; this rt-pose reads {SEAL_VERSION}"
         )
+    for name in seal.files:
+        if not is_plain_name(name):
+            raise UserError(f"session {folder}: {SEAL_NAME} names {name!r}, which is no file of a session")
     return seal

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -29,7 +31,10 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 
 def listen(
-    address: str, found: list[tuple[str, dict[str, Any], bytes]], ended: threading.Event
+    address: str,
+    found: list[tuple[str, dict[str, Any], bytes]],
+    ended: threading.Event,
+    decode: Callable[[bytes], Any] = msgspec.msgpack.decode,
 ) -> threading.Thread:
     def take() -> None:
         with zmq.Context.instance().socket(zmq.SUB) as socket:
@@ -39,7 +44,7 @@ def listen(
             while not ended.is_set() or socket.poll(200):
                 if socket.poll(50):
                     topic, header, *buffer = socket.recv_multipart()
-                    found.append((topic.decode(), msgspec.msgpack.decode(header), b"".join(buffer)))
+                    found.append((topic.decode(), decode(header), b"".join(buffer)))
 
     thread = threading.Thread(target=take, name="rt-pose-test-listener")
     thread.start()
@@ -66,6 +71,13 @@ def test_what_was_logged_is_published_again_at_its_pace(session: Session) -> Non
     assert sum(len(messages) for topic, messages in by_topic.items() if topic != "meta") == sent
     poses = by_topic["pose/top/"]
     assert [header["frame"] for header, _ in poses] == [t.index for t in session.tracks]
+    seen = {one.seq: one for one in session.observations}
+    for (header, _), track in zip(poses, session.tracks, strict=True):
+        stamps = seen[track.seq].stamps
+        assert stamps.t_exposure_ns is not None
+        assert header["age_ns"] == seen[track.seq].stages.t_published_ns - stamps.t_exposure_ns
+    dropped = session.stats[-1].stats
+    assert poses[-1][0]["dropped"] <= sum(dropped["dropped"].values()) + dropped["frames"]["device_gaps"]
     header, buffer = poses[-1]
     values = np.frombuffer(buffer, "<f4").reshape(header["shape"])
     np.testing.assert_allclose(values[..., :2], session.tracks[-1].xy.array(), rtol=1e-6, equal_nan=True)
@@ -83,3 +95,38 @@ def test_the_command_says_what_it_publishes(session: Session, capsys: pytest.Cap
 def test_an_impossible_speed_is_refused(session: Session) -> None:
     with pytest.raises(UserError, match=r"--speed: expected 0.01 to 1000, got 0"):
         republish(session, "tcp://127.0.0.1:*", HostClock(), speed=0.0)
+
+
+def test_the_format_and_the_drops_are_those_of_the_run(session: Session) -> None:
+    first = session.stats[0]
+    first = msgspec.structs.replace(
+        first,
+        t_ns=session.tracks[0].t_ns - 1,
+        stats=first.stats | {"dropped": {"capture": 5, "camera": 2}, "frames": {"device_gaps": 4}},
+    )
+    info = dataclasses.replace(session.info, config=session.info.config | {"publish": {"format": "json"}})
+    some = dataclasses.replace(
+        session, info=info, tracks=session.tracks[:20], events=[], acks=[], stats=[first]
+    )
+    address, ended = free_address(), threading.Event()
+    found: list[tuple[str, dict[str, Any], bytes]] = []
+    listener = listen(address, found, ended, msgspec.json.decode)
+    republish(some, address, HostClock(), speed=10.0)
+    ended.set()
+    listener.join()
+    poses = [header for topic, header, _ in found if topic == "pose/top/"]
+    assert len(poses) == 20
+    assert {header["dropped"] for header in poses} == {11}
+    np.testing.assert_allclose(
+        np.array(poses[-1]["data"], float)[..., :2], some.tracks[-1].xy.array(), rtol=1e-6, equal_nan=True
+    )
+
+
+def test_an_address_that_other_machines_reach_is_refused_in_its_own_words(session: Session) -> None:
+    with pytest.raises(UserError, match=r"--publish: tcp://0.0.0.0:5790 is open to other machines"):
+        republish(session, "tcp://0.0.0.0:5790", HostClock())
+    address = free_address()
+    with zmq.Context.instance().socket(zmq.PUB) as socket:
+        socket.bind(address)
+        with pytest.raises(UserError, match=r"give another port, e.g. `--publish tcp://127.0.0.1:5890`"):
+            republish(session, address, HostClock())

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from support.live_run import config, run
 from support.tiny_package import make_tiny_package
 
-from rt_pose.audit.verify import read_chain, verify_session
+from rt_pose.audit.log_chain import read_chain
+from rt_pose.audit.verify import Verification, verify_session
 from rt_pose.cli.main import main
 from rt_pose.config.schema import RecordConfig
 from rt_pose.errors import ExitCode, UserError
 from rt_pose.records import TOPICS
 from rt_pose.session.log_file import LOG_NAME, LogGaps, LogWriter, iterate_log
+from rt_pose.session.read import INFO_NAME
 from rt_pose.session.seal import SEAL_NAME, read_private_key
 
 
@@ -192,3 +196,117 @@ def test_a_log_that_only_flushes_grows_no_chain(tmp_path: Path) -> None:
     assert len(links) == 3
     assert read_chain(tmp_path / LOG_NAME).broken == ""
     assert "chain" in TOPICS
+
+
+DEEP = (
+    b'"config"',
+    b'"semantics"',
+    b'"tau_s"',
+    b'"top"',
+    b'"keypoints"',
+    b'"files"',
+    b'"signature"',
+)
+"""Keys that are read deep inside, and whose loss shows there."""
+
+
+def damaged(data: bytes) -> Iterator[bytes]:
+    """Single bytes flipped, all over the file and in keys; its end cut off."""
+    places = {len(data) * i // 7 for i in range(7)}
+    places |= {at + 1 for word in DEEP for at in (data.find(word), data.rfind(word)) if at >= 0}
+    for i, at in enumerate(sorted(places)):
+        flipped = bytearray(data)
+        flipped[at] ^= (1, 0x80)[i % 2]
+        yield bytes(flipped)
+    yield from (data[:length] for length in (0, 100, len(data) - 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        (INFO_NAME, ("  ok  log: ", "seal: 3 of 4 files", f" NOT  {INFO_NAME}: ")),
+        (SEAL_NAME, ("  ok  log: ", "  ok  package: ", "identical")),
+        (LOG_NAME, ("seal: 3 of 4 files", "  ok  package: ", f" NOT  {LOG_NAME}: ")),
+    ],
+)
+def test_no_damage_silences_another_witness(
+    session: Path, name: str, others: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = session / name
+    for data in damaged(file.read_bytes()):
+        file.write_bytes(data)
+        assert main(["verify", str(session)]) == ExitCode.FAILED
+        said, mistakes = capsys.readouterr()
+        assert [part for part in others if part not in said] == [], said
+        assert mistakes == ""
+
+
+def described(session: Path, **changes: Any) -> None:
+    """Change the session's description."""
+    info = json.loads((session / INFO_NAME).read_text())
+    (session / INFO_NAME).write_text(json.dumps(info | changes))
+
+
+def test_what_cannot_be_replayed_is_said_in_words(session: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    info = json.loads((session / INFO_NAME).read_text())
+    package, cameras = info["package"], info["cameras"]
+    tracking = package["tracking"] | {"tau_s": [0.1]}
+    for changes, words in (
+        ({"package": package | {"tracking": tracking}}, "tracking.tau_s: expected 3 numbers, one a keypoint"),
+        ({"package": package | {"tracking": {}}}, "missing required field"),
+        ({"package": package | {"keypoints": ["k0"]}}, "expected 1 numbers"),
+        (
+            {"cameras": {"pot": cameras["top"]}},
+            "observations of the cameras top; its session.json describes pot",
+        ),
+        ({"cameras": cameras | {"../top": cameras["top"]}}, "'../top' cannot be the name of a camera"),
+    ):
+        described(session, **(info | changes))
+        assert main(["replay", str(session)]) == ExitCode.MISTAKE
+        assert words in capsys.readouterr().err
+        found = verify_session(session)
+        assert any(words in line for line in found.open + found.fails)
+        assert found.exit_code == ExitCode.FAILED
+
+
+def test_a_session_of_a_later_program_is_left_open(session: Path) -> None:
+    (session / SEAL_NAME).unlink()
+    for key, version in (("semantics", 99), ("schema", 2)):
+        described(session, **{key: version})
+        found = verify_session(session)
+        assert any("99" in line or "schema 2" in line for line in found.open), found
+        assert found.exit_code == ExitCode.INCOMPLETE
+    later = {"seal": 2, "session": "", "t_utc_ns": 0, "files": {}, "package": "", "config": ""}
+    (session / SEAL_NAME).write_text(json.dumps(later))
+    assert any("seal.json is of version 2" in line for line in verify_session(session, replays=False).open)
+
+
+def test_a_damaged_package_is_told_and_a_whole_copy_will_do(session: Path, tmp_path: Path) -> None:
+    package, info = session.parent / "package", json.loads((session / INFO_NAME).read_text())
+    own = {"top": {key: info["package"][key] for key in ("sha256", "tracking")} | {"path": "sub/package"}}
+    elsewhere = tmp_path / "elsewhere" / "sub" / "package"
+    shutil.copytree(package, elsewhere)
+    (elsewhere / "golden.npz").write_bytes(b"no golden frames")
+    described(session, package=info["package"] | {"path": str(elsewhere)}, own_models=own)
+    fails = verify_session(session).fails
+    assert any(line.startswith("package: ") and "golden.npz is damaged" in line for line in fails)
+    described(session, started_in=str(elsewhere.parents[1]))
+    assert any(line.startswith("package of camera 'top': ") for line in verify_session(session).fails)
+    shutil.copytree(package, session.parent / "sub" / "package")
+    assert any(line.startswith("package of camera 'top': the one") for line in verify_session(session).holds)
+
+
+def test_a_seal_names_files_of_its_session_alone(session: Path) -> None:
+    seal = json.loads((session / SEAL_NAME).read_text())
+    unsigned = seal | {"signature": ""}
+    (session / SEAL_NAME).write_text(json.dumps(unsigned))
+    assert any("and is not signed" in line for line in verify_session(session, replays=False).fails)
+    for name in ("../session/log.mcap", "/etc/hostname", ".."):
+        (session / SEAL_NAME).write_text(json.dumps(seal | {"files": {name: seal["files"][LOG_NAME]}}))
+        fails = verify_session(session, replays=False).fails
+        assert any("is no file of a session" in line for line in fails)
+
+
+def test_no_name_out_of_a_file_reaches_the_terminal_as_a_control_code() -> None:
+    (line,) = Verification(fails=["a \x1b[2J\ud800 name"]).lines()
+    assert line == " NOT  a \\x1b[2J\\xd800 name"

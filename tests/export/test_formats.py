@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from support.random_session import KEYPOINTS
 from rt_pose.cli.main import main
 from rt_pose.errors import ExitCode
 from rt_pose.export.formats import CONTENT, FORMATS, documentation
-from rt_pose.export.poses import Poses, Recording, held_rows, spread
+from rt_pose.export.losses import losses
+from rt_pose.export.poses import Poses, Recording, held_rows, recording_of_session, spread
 from rt_pose.offline.pose_files import read_pose_file
 from rt_pose.session.frame_numbers import NOT_IN_VIDEO
 from rt_pose.session.read import Session
@@ -280,3 +282,27 @@ def test_frames_outside_the_video_have_no_number(poses: Poses, recording: Record
     )
     filmed = poses.numbers[poses.numbers != NOT_IN_VIDEO]
     assert len(set(filmed.tolist())) == len(filmed)
+
+
+def test_what_a_session_lacks_is_said(session: Session) -> None:
+    cut = dataclasses.replace(session, tracks=session.tracks[:-3], cut="it breaks off")
+    of_one = [event.event.camera for event in session.events].count(NOT_FILMED)
+    said = list(losses(recording_of_session(cut, [FILMED])))
+    assert "the log ends early: it breaks off" in said
+    assert f"{of_one} events of other cameras" in said
+    lost = {track.seq for track in session.tracks[-3:]}
+    untracked = sum(seen.camera == FILMED and seen.seq in lost for seen in session.observations)
+    assert f"{untracked} observations of camera '{FILMED}' without a track in the log" in said
+    twin = dataclasses.replace(session, observations=[*session.observations, session.observations[0]])
+    first = session.observations[0].camera
+    said = list(losses(recording_of_session(twin, [first])))
+    assert f"1 observations of camera '{first}' at the time of another one" in said
+
+
+def test_tables_go_on_to_the_end_of_the_film(poses: Poses) -> None:
+    assert poses.pictures is not None
+    assert poses.video_frames == len(poses.pictures.row)
+    longer = dataclasses.replace(poses, video_frames=poses.video_frames + 7)
+    table = spread(poses.xy, longer)
+    assert len(table) == poses.video_frames + 7
+    assert np.isnan(table[-7:]).all()

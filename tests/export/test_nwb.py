@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import shutil
 from collections.abc import Iterator
@@ -13,8 +14,12 @@ import pytest
 from support.export_session import FILMED, METADATA, NOT_FILMED, SKELETON, START_UTC_NS
 from support.random_session import KEYPOINTS
 
+from rt_pose.cli.export import _print_metadata
 from rt_pose.cli.main import main
 from rt_pose.errors import ExitCode, UserError
+from rt_pose.export import deposit
+from rt_pose.export.events import stimuli
+from rt_pose.export.nwb import write_nwb
 from rt_pose.export.poses import Recording
 from rt_pose.offline.nwb_poses import read_nwb_poses
 from rt_pose.session.read import STAGES, Session
@@ -94,14 +99,14 @@ def test_events_and_stimuli(nwb: Any, recording: Recording) -> None:
 def test_every_stimulus_follows_from_what_was_deposited(exported: Path, tmp_path: Path, capsys: Any) -> None:
     assert main(["verify", str(exported)]) == ExitCode.DONE, capsys.readouterr().out
     said = capsys.readouterr().out
-    for part in ("identical", "the manifest of the one that ran", "events and stimuli are those of the log"):
+    for part in ("identical", "the manifest of the one that ran", "stimuli and poses are those of the log"):
         assert part in said
     copy = tmp_path / "copy.nwb"
     shutil.copy(exported, copy)
     with h5py.File(copy, "a") as file:
         file["events/stimuli/timestamp"][0] += 0.5
     assert main(["verify", str(copy), "--replay", "no"]) == ExitCode.FAILED
-    assert "table stimuli: its times are not those of the log" in capsys.readouterr().out
+    assert "table stimuli: its column 'timestamp' is not that of the log" in capsys.readouterr().out
     with h5py.File(copy, "a") as file:
         data = file["scratch/rt_pose_session"]
         data[len(data) // 2 : len(data) // 2 + 8] = 0
@@ -122,6 +127,7 @@ def test_it_is_read_back(exported: Path, recording: Recording) -> None:
         assert found.keypoints == KEYPOINTS
         assert found.skeleton == SKELETON
         assert [int(frame) for frame in found.frames] == poses.numbers[held].tolist()
+        assert found.unnumbered == poses.unnumbered
         np.testing.assert_array_equal(found.t_s, poses.t_s[held])
         same(found.xy, poses.xy[held])
         same(found.likelihood, poses.confidence[held])
@@ -193,3 +199,132 @@ def test_hindsight_takes_them_as_the_truth(
     assert main([*words, f"{FILMED}={exported}", "--truth", f"{NOT_FILMED}={exported}"]) == 0
     said = capsys.readouterr().out
     assert f"truth: session.nwb, frames of the film {FILMED}.mkv" in said
+
+
+def test_every_column_and_series_is_compared(exported: Path, tmp_path: Path, capsys: Any) -> None:
+    copy, series = tmp_path / "copy.nwb", "PoseEstimation_top/paw/confidence"
+    shutil.copy(exported, copy)
+    with h5py.File(copy, "a") as file:
+        file["events/stimuli/amplitude"][0] += 0.5
+        del file["events/stimuli/duration"]
+        file["events/stimuli/delivery"][0] = b"\xff"
+        file["events/rule_events/trial"][-1] += 1
+        file[f"processing/behavior/{series}"][0] = 0.123
+        file["processing/behavior/covariance_side/data"][3] = 1.0
+    assert main(["verify", str(copy), "--replay", "no"]) == ExitCode.FAILED
+    said = capsys.readouterr().out
+    for part in (
+        "table stimuli: its column 'amplitude' is not that of the log",
+        "table stimuli: its column 'duration' cannot be compared: it is not there",
+        "table stimuli: its column 'delivery' cannot be compared",
+        "table rule_events: its column 'trial' is not that of the log",
+        f"camera 'top': {series} is not that of the log",
+        "camera 'side': covariance_side/data is not that of the log",
+    ):
+        assert part in said
+    assert said.count("is not that of the log") == 4
+    with h5py.File(copy, "a") as file:
+        del file["general/devices"]
+    assert main(["verify", str(copy), "--replay", "no"]) == ExitCode.FAILED
+    assert "devices: none of them is a camera of the session" in capsys.readouterr().out
+
+
+def test_what_a_deposit_claims_is_bounded(
+    exported: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = ["verify", str(exported), "--replay", "no"]
+    for limit, value, words in (
+        ("HEADER_BYTES", 100, "a part of it claims"),
+        ("SMALL_BYTES", 100, "there is room for"),
+        ("MOST_BYTES", 100, "claims to hold"),
+    ):
+        monkeypatch.setattr(deposit, "MOST_RATIO", 0)
+        with monkeypatch.context() as patch:
+            patch.setattr(deposit, limit, value)
+            assert main(verify) == ExitCode.MISTAKE
+        assert words in capsys.readouterr().err
+    copy = tmp_path / "copy.nwb"
+    shutil.copy(exported, copy)
+    with h5py.File(copy, "a") as file:
+        del file["scratch/rt_pose_session"]
+        file.create_group("scratch/rt_pose_session")
+    assert main(["verify", str(copy)]) == ExitCode.MISTAKE
+    assert "'rt_pose_session' is no array of bytes" in capsys.readouterr().err
+
+
+def of_another(recording: Recording, **changes: Any) -> Recording:
+    """The recording of a session that describes itself otherwise."""
+    session = recording.session
+    assert session is not None
+    return dataclasses.replace(
+        recording, session=dataclasses.replace(session, info=dataclasses.replace(session.info, **changes))
+    )
+
+
+def test_only_the_manifest_of_the_model_that_ran_is_deposited(
+    session: Session, recording: Recording, tmp_path: Path, capsys: Any
+) -> None:
+    own = Path(session.info.package.path) / "manifest.json"
+    assert deposit.manifests(session) == {"manifest.json": own}
+    copy = tmp_path / "session" / "sub" / "package"
+    copy.mkdir(parents=True)
+    (copy / "manifest.json").write_text("{}")  # the first place holds another; the next one will do
+    shutil.copytree(own.parent, tmp_path / "sub" / "package")
+    package = dataclasses.replace(session.info.package, path="sub/package")
+    moved = dataclasses.replace(of_another(recording, package=package).session, path=tmp_path / "session")
+    assert deposit.manifests(moved) == {"manifest.json": tmp_path / "sub" / "package" / "manifest.json"}
+    other = of_another(recording, package=dataclasses.replace(package, sha256="0" * 64))
+    _print_metadata(other)
+    assert "manifest.json is not deposited" in capsys.readouterr().out
+
+
+def test_metadata_and_names_of_any_kind_are_written(recording: Recording, tmp_path: Path) -> None:
+    metadata = {
+        "notes": ["one", "two\0"],
+        "lab": {"room": 3},
+        "experimenter": ["Doe, Jane", 7],
+        "subject": [1],
+    }
+    poses = dataclasses.replace(recording.cameras[0], keypoints=["no/se", "paw:1", "tail"], pictures=None)
+    out, other = tmp_path / "a.nwb", of_another(recording, config={"metadata": metadata})
+    assert other.session is not None
+    empty = dataclasses.replace(other.session, path=tmp_path)  # so that there is nothing to deposit
+    other = dataclasses.replace(other, session=empty, cameras=[poses], events=[], stimuli=[])
+    write_nwb(other, out)
+    with pynwb.NWBHDF5IO(str(out), "r") as file:
+        nwb = file.read()
+        assert (nwb.notes, nwb.lab, list(nwb.experimenter)) == ("one; two", "room: 3", ["Doe, Jane", "7"])
+    found = read_nwb_poses(out)
+    assert found.keypoints == ["no_se", "paw_1", "tail"]
+    assert len(found.skeleton) == len(SKELETON)
+    poses.keypoints[1] = "no:se"
+    with pytest.raises(UserError, match="two keypoints have the same name: no/se, no:se, tail"):
+        write_nwb(other, out)
+
+
+def test_a_stimulus_that_was_never_answered_may_have_been(session: Session) -> None:
+    pulses = {record.command.id for record in session.commands if record.command.action == "pulse"}
+    answers = [record for record in session.acks if record.ack.command_id in pulses]
+    acks = [record for record in session.acks if record is not answers[0]]
+    whole, cut = stimuli(session, 0), stimuli(dataclasses.replace(session, acks=acks), 0)
+    assert len(cut) == len(whole)
+    (one,) = [stimulus for stimulus in cut if stimulus.timed_by == "asked"]
+    assert (one.delivery, np.isnan(one.sent_s)) == ("unknown", True)
+    assert min(abs(one.t_s - stimulus.t_s) for stimulus in whole) < 0.01
+
+
+def test_rows_that_are_no_frame_of_the_video_are_counted(
+    exported: Path, recording: Recording, tmp_path: Path, capsys: Any
+) -> None:
+    poses = next(one for one in recording.cameras if one.camera == FILMED)
+    out = ["export", str(exported), "--camera", FILMED, "--out", str(tmp_path / "a.csv")]
+    assert main(out) == 0
+    said = capsys.readouterr().out
+    assert f"missing: {poses.unnumbered} rows that are no frame of the video" in said
+    assert "missing: of the file positions, confidences and their times are taken, nothing else" in said
+    copy = tmp_path / "copy.nwb"
+    shutil.copy(exported, copy)
+    with h5py.File(copy, "a") as file:
+        file[f"processing/behavior/frame_numbers_{FILMED}/data"][...] = -1
+    assert main(["export", str(copy), *out[2:], "--overwrite"]) == ExitCode.MISTAKE
+    assert "is a frame of its video" in capsys.readouterr().err

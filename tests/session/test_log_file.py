@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mcap.opcode import Opcode
+from mcap.writer import CompressionType, Writer
 
 from rt_pose.records import MAX_PAYLOAD_BYTES
 from rt_pose.session import log_file
@@ -162,3 +164,28 @@ def test_a_log_notices_what_others_do_to_it(tmp_path: Path) -> None:
     (tmp_path / "moved.mcap").unlink()
     assert log.displacement() == "was removed"
     log.close()
+
+
+def test_what_we_do_not_write_is_no_part_of_a_log(tmp_path: Path) -> None:
+    path = tmp_path / "log.mcap"
+    with path.open("wb") as file:
+        writer = Writer(file, compression=CompressionType.ZSTD)
+        writer.start()
+        channel = writer.register_channel("event", "msgpack", 0)
+        writer.add_message(channel, 1, bytes(1 << 20), 1)
+        writer.add_metadata("rt-pose", {"9" * 5000: "event"})  # of more digits than Python converts
+        writer.finish()
+    messages, gaps = read_log(path)
+    assert messages == []
+    assert "it breaks off" in gaps
+
+
+def test_an_end_amid_the_log_is_damage(whole_log: tuple[Path, list[int]], tmp_path: Path) -> None:
+    data, path = bytearray(whole_log[0].read_bytes()), tmp_path / "log.mcap"
+    chunks = sorted({message.chunk_at for message in iterate_log(whole_log[0], LogGaps())})
+    assert data[chunks[3]] == Opcode.CHUNK
+    data[chunks[3]] = Opcode.DATA_END
+    path.write_bytes(data)
+    messages, gaps = read_log(path)
+    assert len(messages) == RECORDS - 10
+    assert "damaged bytes" in gaps

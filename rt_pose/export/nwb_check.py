@@ -1,0 +1,130 @@
+"""What an NWB file says of a session, compared with the session that it carries.
+
+Frame numbers, the film's times and the metadata are not compared: what they come from is not deposited, or is
+of the day of the export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rt_pose.export.events import EVENTS, STIMULI
+from rt_pose.export.nwb import EVENT_COLUMNS, STIMULUS_COLUMNS, further_series
+from rt_pose.export.poses import Poses, recording_of_session
+from rt_pose.offline.hdf import MOST_BYTES
+from rt_pose.offline.nwb_poses import NUMBERS, POSES, name_for, nwb_name
+from rt_pose.session.read import Session
+
+COMPARED = (
+    "events, stimuli and poses are those of the log (frame numbers, film and metadata are not compared)"
+)
+TOLERANCE_S = 1e-6
+"""How far a time may be from the log's: it has gone through float64 seconds."""
+_UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, MemoryError)
+
+
+def differing_parts(file: Path, session: Session) -> Iterator[str]:
+    """Compare the tables and poses of an NWB file with the session that it carries.
+
+    Parameters
+    ----------
+    file
+        The NWB file.
+    session
+        The session that was in it.
+
+    Yields
+    ------
+    str
+        What differs, a sentence a column or series.
+    """
+    import h5py
+
+    with h5py.File(file, "r") as nwb:
+        devices = nwb.get("general/devices")
+        exported = set(devices) if isinstance(devices, h5py.Group) else set()
+        cameras = [name for name in session.info.cameras if nwb_name(name) in exported]
+        if not cameras:
+            yield "devices: none of them is a camera of the session"
+            return
+        recording = recording_of_session(session, cameras)
+        attributes = {"timestamp": "t_s"} | {name: name for name in EVENT_COLUMNS}
+        yield from _table(nwb, EVENTS, recording.events, attributes)
+        attributes = {"timestamp": "t_s", "duration": "duration_s"} | {
+            name: name for name in STIMULUS_COLUMNS
+        }
+        yield from _table(nwb, STIMULI, recording.stimuli, attributes)
+        for poses in recording.cameras:
+            yield from _camera(nwb, poses, poses.camera if len(cameras) > 1 else "")
+
+
+def _table(nwb: Any, name: str, rows: Sequence[Any], attributes: Mapping[str, str]) -> Iterator[str]:
+    """The columns, each by the attribute of a row that it holds."""
+    if not rows:
+        if f"events/{name}" in nwb:
+            yield f"table {name}: the log has no such row"
+        return
+    for column, attribute in attributes.items():
+        expected = [getattr(row, attribute) for row in rows]
+        tolerance = TOLERANCE_S if attribute.endswith("_s") else 0.0
+        if difference := _difference(nwb, f"events/{name}/{column}", expected, tolerance):
+            yield f"table {name}: its column '{column}' {difference}"
+
+
+def _camera(nwb: Any, poses: Poses, own: str) -> Iterator[str]:
+    """The series of a camera."""
+    module = "processing/behavior"
+    parts = []
+    for k, name in enumerate(poses.keypoints):
+        series = f"{name_for(POSES, own)}/{nwb_name(name)}"
+        parts += [
+            (f"{series}/data", poses.xy[:, k], 0.0),
+            (f"{series}/confidence", poses.confidence[:, k], 0.0),
+            (f"{series}/timestamps", poses.t_s, TOLERANCE_S),
+        ]
+    for name, values, _, _ in further_series(poses):
+        if name != NUMBERS:
+            parts.append((f"{name_for(name, own)}/data", values, 0.0))
+    for place, expected, tolerance in parts:
+        if difference := _difference(nwb, f"{module}/{place}", expected, tolerance):
+            yield f"camera '{poses.camera}': {place} {difference}"
+
+
+def _difference(nwb: Any, place: str, expected: Any, tolerance: float) -> str:
+    """How an array of the file differs from what it should be; empty where it does not."""
+    own = np.asarray(expected)
+    try:
+        found = _array(nwb, place, own.shape)
+        if own.dtype.kind == "U":
+            texts = [value.decode() if isinstance(value, bytes) else str(value) for value in found.tolist()]
+            same = texts == list(expected)
+        else:
+            # Bit for bit, as far as the file's numbers reach.
+            own = own.astype(found.dtype) if found.dtype.kind == "f" else own
+            same = np.allclose(
+                found.astype(float), own.astype(float), rtol=0.0, atol=tolerance, equal_nan=True
+            )
+    except _UNREADABLE as error:
+        return f"cannot be compared: {str(error) or type(error).__name__}"
+    return "" if same else "is not that of the log"
+
+
+def _array(nwb: Any, place: str, shape: tuple[int, ...]) -> Any:
+    """An array that lies in the file itself and has the shape that it should have."""
+    import h5py
+
+    node = nwb.get(place)
+    if node is None:
+        raise ValueError("it is not there")
+    inside = isinstance(node, h5py.Dataset) and node.file.filename == nwb.filename
+    if not inside or node.external or node.is_virtual:
+        raise ValueError("it is no array in the file itself")
+    if node.shape != shape:
+        raise ValueError(f"it has {node.shape} values, the log {shape}")
+    if node.size * node.dtype.itemsize > MOST_BYTES or (node.dtype.kind == "f" and node.dtype.itemsize < 4):
+        raise ValueError(f"its values are of the kind {node.dtype}")
+    return node[()]
