@@ -19,6 +19,8 @@ from typing import TextIO
 from rt_pose.errors import UserError
 
 MIB = 2**20
+PART = ".part"
+"""Ends the name of a file that is not whole."""
 HEAD_BYTES = 1 << 16
 """So much of a file is looked at to recognise it."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -47,7 +49,7 @@ def atomic_writer(path: Path, remedy: str = "choose another `--out`") -> Iterato
     """
     if path.is_dir():
         raise UserError(f"{path}: is a folder; {remedy}")
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(path.name + PART)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = part.open("w", encoding="utf-8", newline="")

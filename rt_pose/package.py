@@ -490,6 +490,26 @@ def check_frame_size(package: Package, width: int, height: int, whose: str) -> N
         )
 
 
+def trained_sizes(package: Package) -> list[tuple[int, int]]:
+    """List the sizes of the frames that a package was trained on.
+
+    The package says them as `training.frame_sizes`; an older one shows one of them in its golden frames.
+
+    Parameters
+    ----------
+    package
+        The package.
+
+    Returns
+    -------
+    list[tuple[int, int]]
+        Width and height, px; at least one.
+    """
+    _, height, width, _ = package.golden.frames.shape
+    sizes = [(int(w), int(h)) for w, h in package.manifest.training.get("frame_sizes", [])]
+    return sizes or [(width, height)]
+
+
 def unlike_trained(package: Package, width: int, height: int, whose: str) -> str | None:
     """Compare the size of frames with those that a package was trained on.
 
@@ -509,9 +529,7 @@ def unlike_trained(package: Package, width: int, height: int, whose: str) -> str
     str | None
         A warning where the nearest of them is `FAR_SIZE` times as large or small, otherwise None.
     """
-    _, golden_height, golden_width, _ = package.golden.frames.shape
-    sizes = [tuple(size) for size in package.manifest.training.get("frame_sizes", [])]
-    sizes = sizes or [(golden_width, golden_height)]
+    sizes = trained_sizes(package)
     factors = [max(width / w, w / width, height / h, h / height) for w, h in sizes]
     if min(factors) < FAR_SIZE:
         return None

@@ -94,6 +94,7 @@ VERBS: dict[str, Verb] = {
     "train evaluate": (train.evaluate_parser, train.train_evaluate),
     "train quantise": (train.quantise_parser, train.train_quantise),
     "predict": (offline.predict_parser, offline.predict),
+    "overview": (offline.overview_parser, offline.overview),
     "smooth": (offline.smooth_parser, offline.smooth),
     "run": (live.run_parser, live.run),
     "bench latency": (bench.latency_parser, bench.bench_latency),

@@ -1,4 +1,4 @@
-"""`rt-pose predict` and `smooth`: keypoints of recordings."""
+"""`rt-pose predict`, `overview` and `smooth`: keypoints of recordings."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from rt_pose.cli.options import EXIT_FAILED, EXIT_OK, Parser, add_overwrite
 from rt_pose.errors import UserError
+from rt_pose.extras import require
 from rt_pose.files import check_output, check_output_folder
 
 if TYPE_CHECKING:
     from rt_pose.offline.find_videos import VideoJob
+    from rt_pose.offline.finish import Finish
     from rt_pose.offline.members import EnsembleMember
     from rt_pose.offline.predict_many import PredictionOutcome
     from rt_pose.package import Package
@@ -21,54 +23,106 @@ if TYPE_CHECKING:
 def predict(options: Namespace) -> int:
     """Keypoints of recorded videos, one or thousands, by one network or a smoothed ensemble, as CSVs."""
     from rt_pose.offline.members import find_members
+    from rt_pose.offline.quality import check_quality_config
+
+    many = bool(options.videos or options.videos_from)
+    if (options.video is None) != many:
+        raise UserError(
+            "predict: give either --video FILE, or --videos with folders, patterns, lists or videos, or "
+            "--videos-from LIST"
+        )
+    check_quality_config(options.config.quality, options.config.limits)
+    if options.parquet:
+        require("parquet", "--parquet")
+    members = find_members(options.model, "--model")
+    if many or len(members) > 1:
+        return _predict_many(members, options)
+    return _predict_one(members[0].package, options)
+
+
+def _predict_one(package: Package, options: Namespace) -> int:
+    from rt_pose.export.predicted_parquet import write_predicted_parquet
     from rt_pose.offline.predict import predict_video
 
-    if (options.video is None) == (options.videos is None):
-        raise UserError("predict: give either --video FILE, or --videos with a folder, a pattern or a list")
-    members = find_members(options.model, "--model")
-    if options.videos is not None or len(members) > 1:
-        return _predict_many(members, options)
-    _check_table(Path(options.out), [Path(options.video)], options)
-    if Path(options.out).is_file():
-        print(f"{options.out} is there already and will be replaced")
-    choice = predict_video(members[0].package, Path(options.video), Path(options.out), options.config.engine)
+    video, out, parquet = Path(options.video), Path(options.out), Path(options.out).with_suffix(".parquet")
+    _check_table(out, [video], options)
+    replaced = out.is_file()
+    if options.parquet:
+        check_output(parquet, [video], overwrite=options.overwrite, is_ours=lambda _: replaced)
+    if replaced:
+        print(f"{out} is there already and will be replaced")
+    choice = predict_video(package, video, out, options.config.engine)
     print(f"engine: {choice}")
-    print(f"predictions: {options.out}")
+    print(f"predictions: {out}")
+    if options.parquet:
+        write_predicted_parquet(out, video, parquet)
+        print(f"the same as Parquet: {parquet}")
     return EXIT_OK
 
 
 def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
+    from rt_pose.export.predicted_parquet import write_predicted_parquet
     from rt_pose.offline.cluster import predict_on_cluster
     from rt_pose.offline.find_videos import VideoJob, find_videos
+    from rt_pose.offline.finish import Finish
+    from rt_pose.offline.overview import write_overview
     from rt_pose.offline.predict_ensemble import MEMBERS, predict_ensemble
-    from rt_pose.offline.predict_many import FAILURES, conclude, predict_many
-    from rt_pose.offline.prediction_record import LOCK, exclusive_lock
+    from rt_pose.offline.predict_many import conclude, predict_many
+    from rt_pose.offline.prediction_record import exclusive_lock
 
     out = Path(options.out)
     engine, cluster = options.config.engine, options.config.cluster
+    finish = Finish(options.config.quality, write_predicted_parquet if options.parquet else None)
 
-    def of_one(package: Package, jobs: Sequence[VideoJob], folder: Path) -> PredictionOutcome:
+    def of_one(
+        package: Package, jobs: Sequence[VideoJob], folder: Path, finish: Finish | None = None
+    ) -> PredictionOutcome:
         if cluster.where != "here":
-            return predict_on_cluster(package, jobs, folder, engine, cluster)
+            return predict_on_cluster(package, jobs, folder, engine, cluster, finish)
         with exclusive_lock(folder):
-            return predict_many(package, jobs, engine)
+            return predict_many(package, jobs, engine, finish)
 
-    if options.videos is not None:
-        jobs, own = find_videos(options.videos, out), out / MEMBERS
+    if options.video is None:
+        jobs, own = find_videos(options.videos or [], out, options.videos_from or ""), out / MEMBERS
     else:
         video = Path(options.video)
         jobs, own = [VideoJob(video, video.name, out)], out.with_suffix(f".{MEMBERS}")
         out = own
+    _check_outputs(jobs, out, finish, options)
+    if len(members) == 1:
+        outcome = of_one(members[0].package, jobs, out, finish)
+    else:
+        outcome = predict_ensemble(members, jobs, own, of_one, finish=finish)
+        print(f"predictions: {options.out}; each network's own: {own}")
+    well = conclude(outcome, out)
+    if options.video is None:
+        write_overview(out, options.config.limits, jobs)
+    return EXIT_OK if well else EXIT_FAILED
+
+
+def _check_outputs(jobs: Sequence[VideoJob], out: Path, finish: Finish, options: Namespace) -> None:
+    """UserError where one of the files to write is not ours to replace."""
+    from rt_pose.offline.overview import OVERVIEW, OVERVIEW_PARQUET, is_own_overview
+    from rt_pose.offline.predict_ensemble import MEMBERS
+    from rt_pose.offline.predict_many import FAILURES
+    from rt_pose.offline.prediction_record import LOCK, record_path
+
     for job in jobs:
+        if job.out == out / OVERVIEW:
+            raise UserError(
+                f"--videos: {job.video} would become {job.out}, the name of the table over all; rename it"
+            )
         _check_table(job.out, [job.video], options)
+        has_record = record_path(job).is_file()
+        for file in finish.files(job):
+            check_output(
+                file, [job.video], overwrite=options.overwrite, is_ours=lambda _, own=has_record: own
+            )
     if not (out / MEMBERS).exists():
         check_output_folder(out, (FAILURES,), LOCK, overwrite=options.overwrite)
-    if len(members) == 1:
-        outcome = of_one(members[0].package, jobs, out)
-    else:
-        outcome = predict_ensemble(members, jobs, own, of_one)
-        print(f"predictions: {options.out}; each network's own: {own}")
-    return EXIT_OK if conclude(outcome, out) else EXIT_FAILED
+    has_overview = (out / OVERVIEW).is_file()
+    check_output(out / OVERVIEW, overwrite=options.overwrite, is_ours=is_own_overview)
+    check_output(out / OVERVIEW_PARQUET, overwrite=options.overwrite, is_ours=lambda _: has_overview)
 
 
 def _check_table(out: Path, inputs: list[Path], options: Namespace) -> None:
@@ -90,10 +144,46 @@ def predict_parser(parser: Parser) -> None:
         "ensemble, whose predictions are smoothed to one.",
     )
     parser.add_argument("--video", type=str, help="The recording.")
-    parser.add_argument("--videos", type=str, help="Many: a folder, a pattern in quotes, or a list of paths.")
+    parser.add_argument(
+        "--videos",
+        type=str,
+        nargs="+",
+        help="Many: a folder, a pattern in quotes, a list of paths, or videos one after another.",
+    )
+    parser.add_argument("--videos-from", type=str, help="Many: a text file with a path a line.")
     parser.add_argument("--out", type=str, required=True, help="The CSV to write; of many, their folder.")
+    parser.add_argument(
+        "--parquet", action="store_true", help="Write each CSV as Parquet too, with the frames' times."
+    )
     add_overwrite(parser)
     parser.takes(PredictConfig)
+
+
+def overview(options: Namespace) -> int:
+    """One table over all videos that were predicted into a folder: how good each is, and its worst frames."""
+    from rt_pose.offline.overview import OVERVIEW, OVERVIEW_PARQUET, is_own_overview, write_overview
+    from rt_pose.offline.quality import check_quality_config
+    from rt_pose.offline.quality_config import QualityConfig
+
+    folder = Path(options.folder)
+    if not folder.is_dir():
+        raise UserError(f"overview {folder}: no such folder; give the --out of `rt-pose predict --videos`")
+    check_quality_config(QualityConfig(), options.config.limits)
+    has_overview = (folder / OVERVIEW).is_file()
+    check_output(folder / OVERVIEW, is_ours=is_own_overview, option="overview")
+    check_output(folder / OVERVIEW_PARQUET, is_ours=lambda _: has_overview, option="overview")
+    write_overview(folder, options.config.limits)
+    return EXIT_OK
+
+
+def overview_parser(parser: Parser) -> None:
+    """Add the options of `rt-pose overview`."""
+    from rt_pose.offline.quality_config import OverviewConfig
+
+    parser.add_argument(
+        "folder", type=str, help="The --out of `rt-pose predict --videos`, or a folder above."
+    )
+    parser.takes(OverviewConfig)
 
 
 def smooth(options: Namespace) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rt_pose.config.schema import EngineOptions
+from rt_pose.offline.quality_config import LimitsConfig, QualityConfig
 
 
 @dataclass
@@ -18,6 +19,8 @@ class ClusterConfig:
     """Tasks among which the videos are divided."""
     minutes: int = 240
     """Time limit of a task; at it, a SLURM task is requeued and goes on."""
+    requeues: int = 20
+    """So often a SLURM task is requeued at its time limit."""
     cpus: int = 4
     """CPU cores of a task."""
     gpus: int = 0
@@ -38,3 +41,7 @@ class PredictConfig(EngineOptions):
 
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     """Where many videos are predicted, and what a task may have."""
+    quality: QualityConfig = field(default_factory=QualityConfig)
+    """By what frames of many videos count as lost, implausible, frozen or drifted."""
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    """Shares of such frames from which a video is to be checked, and from which it is bad."""

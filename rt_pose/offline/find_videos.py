@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,19 +23,21 @@ class VideoJob:
     out: Path
 
 
-def find_videos(asked: str, out: Path) -> list[VideoJob]:
+def find_videos(asked: str | Sequence[str], out: Path, listed: str = "") -> list[VideoJob]:
     """Find the videos that a user names, and the table each is to become.
 
-    Tables lie in `out` as the videos lie in the folder, under the pattern's fixed part, or under the list's
-    deepest common folder.
+    Tables lie in `out` as the videos lie in the folder, under the pattern's fixed part, or, of a list and of
+    several, under the videos' deepest common folder.
 
     Parameters
     ----------
     asked
         A folder (with those below it), a pattern with `*` or `**`, a list (a text file with a path a line,
-        relative to it), or one video.
+        relative to it), or one video; or several of these.
     out
         Folder of the tables.
+    listed
+        A further list; empty for none.
 
     Returns
     -------
@@ -46,15 +49,20 @@ def find_videos(asked: str, out: Path) -> list[VideoJob]:
     UserError
         Where there are no videos, or two would become one table.
     """
-    root, videos = _found(asked)
+    words = [asked] if isinstance(asked, str) else list(asked)
+    found = [_found(word) for word in words] + ([_from_list(Path(listed), "--videos-from")] if listed else [])
+    root, videos = found[0]
+    if len(found) > 1:
+        videos = {video.absolute() for _, some in found for video in some}
+        root = _common(videos)
     jobs: dict[Path, VideoJob] = {}
     for video in sorted(videos):
         name = video.relative_to(root)
         table = out / name.with_suffix(".csv")
         if table in jobs:
             raise UserError(
-                f"--videos {asked}: {jobs[table].video} and {video} would both become {table}; rename one, "
-                "or give them in two goes with an --out each"
+                f"--videos {' '.join(words) or listed}: {jobs[table].video} and {video} would both become "
+                f"{table}; rename one, or give them in two goes with an --out each"
             )
         jobs[table] = VideoJob(video, str(name), table)
     return list(jobs.values())
@@ -66,10 +74,7 @@ def _found(asked: str) -> tuple[Path, set[Path]]:
         videos = {p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()}
         return path, _some(asked, videos, f"no file that ends in {', '.join(sorted(SUFFIXES))}")
     if path.is_file():
-        if path.suffix.lower() in SUFFIXES:
-            return path.parent, {path}
-        videos = set(_listed(path))
-        return _common(videos), _some(asked, {v.absolute() for v in videos}, "it lists no video")
+        return (path.parent, {path}) if path.suffix.lower() in SUFFIXES else _from_list(path)
     if glob.has_magic(asked):
         videos = {p for p in map(Path, glob.iglob(str(path), recursive=True)) if p.is_file()}
         return _fixed_part(path), _some(asked, videos, "no file has such a name")
@@ -79,18 +84,25 @@ def _found(asked: str) -> tuple[Path, set[Path]]:
     )
 
 
-def _some(asked: str, videos: set[Path], otherwise: str) -> set[Path]:
+def _from_list(path: Path, option: str = "--videos") -> tuple[Path, set[Path]]:
+    videos = {video.absolute() for video in _listed(path.expanduser(), option)}
+    return _common(videos), _some(str(path), videos, "it lists no video", option)
+
+
+def _some(asked: str, videos: set[Path], otherwise: str, option: str = "--videos") -> set[Path]:
     if not videos:
-        raise UserError(f"--videos {asked}: {otherwise}")
+        raise UserError(f"{option} {asked}: {otherwise}")
     return videos
 
 
-def _listed(path: Path) -> list[Path]:
+def _listed(path: Path, option: str) -> list[Path]:
+    if not path.is_file():
+        raise UserError(f"{option} {path}: no such file; give a text file with a path a line")
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
         raise UserError(
-            f"--videos {path}: neither a video nor a text file with a path a line: {error}"
+            f"{option} {path}: neither a video nor a text file with a path a line: {error}"
         ) from error
     # A file that is not there is that video's failure, reported at the end with the others.
     return [path.parent / Path(line).expanduser() for line in lines if line and not line.startswith("#")]

@@ -16,10 +16,11 @@ import numpy as np
 from rt_pose.errors import UserError
 from rt_pose.offline.ensemble import ensemble_of, write_smoothed
 from rt_pose.offline.find_videos import VideoJob
+from rt_pose.offline.finish import Finish
 from rt_pose.offline.members import EnsembleMember
 from rt_pose.offline.predict_many import Failure, PredictionOutcome
 from rt_pose.offline.prediction_files import read_predictions
-from rt_pose.offline.prediction_record import state, write_record
+from rt_pose.offline.prediction_record import note_failure, state, write_record
 from rt_pose.offline.smooth_files import smooth_ensemble
 from rt_pose.package import Package
 
@@ -38,6 +39,7 @@ def predict_ensemble(
     folder: Path,
     predict: Predict,
     views: Sequence[str] = (),
+    finish: Finish | None = None,
 ) -> PredictionOutcome:
     """Predict every video with every member, and smooth each video's predictions into its table.
 
@@ -55,6 +57,8 @@ def predict_ensemble(
         Predicts the videos of one network into a folder.
     views
         Body parts seen in several views, such as paw_top=paw_bottom, for multi-view smoothing.
+    finish
+        Makes what lies beside the smoothed tables; None for nothing.
 
     Returns
     -------
@@ -80,13 +84,19 @@ def predict_ensemble(
             tables[job.out].append(mine.out)
     identity = _identity(members, views)
     for job in jobs:
-        if job.name in failed:
-            outcome.failures.append(Failure(job.name, failed[job.name]))
-        elif state(job, identity) == "done":
-            outcome.done_before += 1
-        else:
-            _smooth(tables[job.out], job, views, identity)
-            outcome.predicted.append(job.name)
+        try:
+            if job.name in failed:
+                raise UserError(failed[job.name])
+            if state(job, identity) == "done":
+                outcome.done_before += 1
+            else:
+                _smooth(tables[job.out], job, views, identity)
+                outcome.predicted.append(job.name)
+            if finish is not None and finish.is_due(job):
+                finish(job, members[0].package)
+        except UserError as error:
+            outcome.failures.append(Failure(job.name, str(error)))
+            note_failure(job, identity, str(error))
     return outcome
 
 

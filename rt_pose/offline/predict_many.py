@@ -1,13 +1,15 @@
 """`rt-pose predict --videos`: many videos, one table each; interrupted, it goes on where it was.
 
-A table takes its name when it is whole, and then a record of its package and video appears beside it. What
-has both is never done again; what lacks either is.
+A table takes its name when it is whole, and then a record of its package and video appears next to it. What
+has both is never done again; what lacks either is. What else lies there is made of the table
+(`rt_pose.offline.finish`), also where the table was done before.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -18,10 +20,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.files import atomic_writer
+from rt_pose.files import PART, atomic_writer
 from rt_pose.offline.find_videos import VideoJob
+from rt_pose.offline.finish import Finish
 from rt_pose.offline.predict import Predictor, check_video
-from rt_pose.offline.prediction_record import State, state, write_record
+from rt_pose.offline.prediction_record import clear_failures, note_failure, state, write_record
+from rt_pose.offline.quality import shares_text
 from rt_pose.package import Package
 
 _LOG = logging.getLogger(__name__)
@@ -46,7 +50,9 @@ class PredictionOutcome:
     failures: list[Failure] = field(default_factory=list)
 
 
-def predict_many(package: Package, jobs: Sequence[VideoJob], config: EngineConfig) -> PredictionOutcome:
+def predict_many(
+    package: Package, jobs: Sequence[VideoJob], config: EngineConfig, finish: Finish | None = None
+) -> PredictionOutcome:
     """Predict every job that is not done. A video that cannot be predicted is a failure; the others go on.
 
     Parameters
@@ -57,6 +63,8 @@ def predict_many(package: Package, jobs: Sequence[VideoJob], config: EngineConfi
         The videos with their tables.
     config
         The `engine` section of a configuration.
+    finish
+        Makes what lies beside the tables; None for nothing.
 
     Returns
     -------
@@ -68,24 +76,29 @@ def predict_many(package: Package, jobs: Sequence[VideoJob], config: EngineConfi
     UserError
         Where no engine can serve the package.
     """
-    todo, outcome = open_jobs(package, jobs)
+    todo, outcome = open_jobs(package, jobs, finish)
     if not todo:
         return outcome
-    predictor = Predictor(package, config)
-    _LOG.info(f"engine: {predictor.choice}")
+    clear_failures(todo)
+    fresh = {job for job in todo if state(job, package.sha256) != "done"}
+    predictor = Predictor(package, config) if fresh else None
+    if predictor is not None:
+        _LOG.info(f"engine: {predictor.choice}")
     with _progress() as bar:
         # Frames are only known once a video is opened, so time left goes by bytes of video.
         task = bar.add_task("", total=sum(map(size_of, todo)))
-        for number, job in enumerate(todo, outcome.done_before + 1):
+        for number, job in enumerate(todo, len(jobs) - len(todo) + 1):
             bar.update(task, description=f"{number} of {len(jobs)}: {job.name}")
             before = bar.tasks[task].completed
+            advance = partial(_advance, bar, task, before, size_of(job))
             try:
-                frames = _predict(package, predictor, job, partial(_advance, bar, task, before, size_of(job)))
-                how = f"{frames} frames"
-                outcome.predicted.append(job.name)
+                how = _complete(package, predictor if job in fresh else None, job, finish, advance)
+                outcome.predicted += [job.name] if job in fresh else []
             except (UserError, OSError) as error:
                 outcome.failures.append(Failure(job.name, str(error)))
                 how = f"failed: {error}"
+                with suppress(UserError, OSError):  # a folder that takes no table takes no record
+                    note_failure(job, package.sha256, str(error))
             bar.update(task, completed=before + size_of(job))
             left = bar.tasks[task].time_remaining
             until = "" if left is None else f", {timedelta(seconds=round(left))} left"
@@ -93,8 +106,10 @@ def predict_many(package: Package, jobs: Sequence[VideoJob], config: EngineConfi
     return outcome
 
 
-def open_jobs(package: Package, jobs: Sequence[VideoJob]) -> tuple[list[VideoJob], PredictionOutcome]:
-    """Find the jobs that are not done.
+def open_jobs(
+    package: Package, jobs: Sequence[VideoJob], finish: Finish | None = None
+) -> tuple[list[VideoJob], PredictionOutcome]:
+    """Find the jobs that are not done, or lack what is to lie beside their tables.
 
     Parameters
     ----------
@@ -102,20 +117,27 @@ def open_jobs(package: Package, jobs: Sequence[VideoJob]) -> tuple[list[VideoJob
         The model package.
     jobs
         The videos with their tables.
+    finish
+        Makes what lies beside the tables; None for nothing.
 
     Returns
     -------
     tuple[list[VideoJob], PredictionOutcome]
-        These jobs, and an outcome that counts the others.
+        These jobs, those first that were not begun; and an outcome that counts those whose tables are done.
     """
-    states: list[State] = [state(job, package.sha256) for job in jobs]
-    outcome = PredictionOutcome(done_before=states.count("done"))
-    _LOG.info(f"{len(jobs)} videos, {outcome.done_before} of them done before")
-    if stale := states.count("stale"):
+    states = {job: state(job, package.sha256) for job in jobs}
+    done = [job for job in jobs if states[job] == "done"]
+    due = {job for job in done if finish is not None and finish.is_due(job)}
+    _LOG.info(f"{len(jobs)} videos, {len(done)} of them done before")
+    if stale := list(states.values()).count("stale"):
         _LOG.info(
             f"{stale} were done with another package, or their videos have changed: they are done again"
         )
-    return [job for job, known in zip(jobs, states, strict=True) if known != "done"], outcome
+    if due:
+        _LOG.info(f"{len(due)} tables lack their quality, or files next to them: made of the tables")
+    todo = [job for job in jobs if job in due or states[job] != "done"]
+    # A video at which a process was killed comes last, so that it cannot end each run before the others.
+    return sorted(todo, key=_was_cut), PredictionOutcome(done_before=len(done))
 
 
 def conclude(outcome: PredictionOutcome, out: Path) -> bool:
@@ -147,13 +169,27 @@ def conclude(outcome: PredictionOutcome, out: Path) -> bool:
     return False
 
 
-def _predict(
-    package: Package, predictor: Predictor, job: VideoJob, report_progress: Callable[[int, int], object]
-) -> int:
-    info = check_video(package, job.video, job.out)
-    frames = predictor.write(job.video, job.out, lambda done: report_progress(done, info.frames))
-    write_record(job, package.sha256, str(predictor.choice.engine.precision), frames)
-    return frames
+def _complete(
+    package: Package,
+    predictor: Predictor | None,
+    job: VideoJob,
+    finish: Finish | None,
+    report_progress: Callable[[int, int], object],
+) -> str:
+    """Predict a video, where there is a predictor, and make what lies beside its table; a line on both."""
+    how = "its table is from before"
+    if predictor is not None:
+        info = check_video(package, job.video, job.out)
+        frames = predictor.write(job.video, job.out, lambda done: report_progress(done, info.frames))
+        write_record(job, package.sha256, str(predictor.choice.engine.precision), frames)
+        how = f"{frames} frames"
+    quality = "" if finish is None else shares_text(finish(job, package))
+    return f"{how}, {quality}" if quality else how
+
+
+def _was_cut(job: VideoJob) -> bool:
+    """Whether a process was killed at this video: only then it leaves a part of the table."""
+    return job.out.with_name(job.out.name + PART).exists()
 
 
 def size_of(job: VideoJob) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,13 @@ from typing import Literal
 import msgspec
 
 from rt_pose.errors import UserError
-from rt_pose.files import atomic_writer
+from rt_pose.files import write_atomic
 from rt_pose.offline.find_videos import VideoJob
+from rt_pose.offline.quality import Quality
 
 LOCK = ".predict.lock"
+SUFFIX = ".json"
+"""What a record's name adds to its table's."""
 State = Literal["done", "stale", "open"]
 """Done; made by another package or of another video; not done."""
 
@@ -31,6 +34,16 @@ class PredictionRecord:
     video_bytes: int
     video_mtime_ns: int
     table_bytes: int
+    """0 where there is no table, since the video failed."""
+    video: str = ""
+    """Path of the video."""
+    failure: str = ""
+    """Why the video failed, or what is to lie beside the table could not be made; empty where nothing did."""
+    quality: Quality | None = None
+    """None where it was not measured."""
+    parquet_bytes: int = 0
+    picture_bytes: int = 0
+    """Of the worst frames."""
 
 
 def record_path(job: VideoJob) -> Path:
@@ -46,7 +59,7 @@ def record_path(job: VideoJob) -> Path:
     Path
         The path, beside the table.
     """
-    return job.out.with_name(job.out.name + ".json")
+    return job.out.with_name(job.out.name + SUFFIX)
 
 
 def write_record(job: VideoJob, package: str, engine: str, frames: int) -> None:
@@ -64,11 +77,88 @@ def write_record(job: VideoJob, package: str, engine: str, frames: int) -> None:
         How many frames the table has.
     """
     video = job.video.stat()
-    record = PredictionRecord(
-        package, engine, frames, video.st_size, video.st_mtime_ns, job.out.stat().st_size
+    replace_record(
+        job,
+        PredictionRecord(
+            package,
+            engine,
+            frames,
+            video.st_size,
+            video.st_mtime_ns,
+            job.out.stat().st_size,
+            str(job.video.absolute()),
+        ),
     )
-    with atomic_writer(record_path(job)) as file:
-        file.write(msgspec.json.encode(record).decode() + "\n")
+
+
+def note_failure(job: VideoJob, package: str, reason: str) -> None:
+    """Record that a job has failed, or that what is to lie beside its table could not be made.
+
+    Parameters
+    ----------
+    job
+        The job.
+    package
+        sha256 of the model package.
+    reason
+        Why.
+    """
+    record = read_record(record_path(job)) if state(job, package) == "done" else None
+    if record is None:
+        record = PredictionRecord(package, "", 0, 0, 0, 0, str(job.video.absolute()))
+    record.failure = reason
+    replace_record(job, record)
+
+
+def clear_failures(jobs: Iterable[VideoJob]) -> None:
+    """Take away what an earlier run noted of jobs that are tried again.
+
+    Parameters
+    ----------
+    jobs
+        The jobs.
+    """
+    for job in jobs:
+        record = read_record(record_path(job))
+        if record is None or not record.failure:
+            continue
+        if record.table_bytes:
+            record.failure = ""
+            replace_record(job, record)
+        else:
+            record_path(job).unlink(missing_ok=True)
+
+
+def replace_record(job: VideoJob, record: PredictionRecord) -> None:
+    """Write a job's record in one step.
+
+    Parameters
+    ----------
+    job
+        The job.
+    record
+        Its record.
+    """
+    write_atomic(record_path(job), msgspec.json.encode(record).decode() + "\n")
+
+
+def read_record(path: Path) -> PredictionRecord | None:
+    """Read a record.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    PredictionRecord or None
+        None where there is none, or it cannot be read.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=PredictionRecord)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def state(job: VideoJob, package: str) -> State:
@@ -87,16 +177,34 @@ def state(job: VideoJob, package: str) -> State:
         "done" where the table is there, whole, and of this package and this very video; "stale" where it is
         of others; otherwise "open".
     """
-    try:
-        record = msgspec.json.decode(record_path(job).read_bytes(), type=PredictionRecord)
-        table = job.out.stat().st_size
-        video = job.video.stat()
-    except (OSError, msgspec.DecodeError):
+    record = read_record(record_path(job))
+    if record is None or file_bytes(job.out) != record.table_bytes or not record.table_bytes:
         return "open"
-    if table != record.table_bytes:
+    try:
+        video = job.video.stat()
+    except OSError:
         return "open"
     same_video = (video.st_size, video.st_mtime_ns) == (record.video_bytes, record.video_mtime_ns)
     return "done" if same_video and record.package == package else "stale"
+
+
+def file_bytes(path: Path) -> int:
+    """Look up the size of a file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    int
+        Bytes; 0 where it is not there.
+    """
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from support.tiny_package import make_tiny_package
 
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.offline.cluster import LOGS, predict_on_cluster, split_jobs
+from rt_pose.offline.cluster import predict_on_cluster, split_jobs
 from rt_pose.offline.cluster_config import ClusterConfig
 from rt_pose.offline.find_videos import find_videos
 from rt_pose.offline.predict_many import PredictionOutcome
+from rt_pose.offline.submit import LOGS
 from rt_pose.package import Package
 
 pytest.importorskip("submitit")

@@ -86,6 +86,7 @@ def test_many_videos_are_each_done_once_and_one_that_fails_is_told(
         "a.csv",
         "b/c.csv",
         *(f"members/{m}/{t}" for m in ("seed-0", "seed-10") for t in ("a.csv", "b/c.csv")),
+        "overview.csv",
     ]
     assert [str(t) for t in tables] == names
     (bad / "b" / "cut.avi").unlink()
