@@ -23,8 +23,8 @@ from rt_pose.records import ControlRecord, Observation
 from rt_pose.rules.semantics import CURRENT, FIRST
 from rt_pose.session.read import INFO_NAME, Session
 from rt_pose.tracking.causal_filter import CausalFilter
-from rt_pose.tracking.pose_prior import with_origin
 from rt_pose.tracking.drift import DriftMonitor
+from rt_pose.tracking.pose_prior import with_origin
 from rt_pose.types import Command, Edge, Event, Pose, Track
 
 WITHOUT_EFFECT = ("start", "stop")
