@@ -241,7 +241,9 @@ def _judge_package(
     path: Path, info: SessionInfo, name: str, model: PackageInfo | OwnModelInfo, found: Verification
 ) -> None:
     """Any whole copy of it will do; only where there is none is it told what lies in its place."""
-    ran, others, damage = model.sha256[:12], [], []
+    ran = model.sha256[:12]
+    others: list[str] = []
+    damage: list[Exception] = []
     for place in find_places(path, info.started_in, model.path) if model.path else ():
         try:
             sha256 = read_package(place).sha256

@@ -21,7 +21,7 @@ from rt_pose.offline.hdf import MOST_BYTES
 from rt_pose.package import MANIFEST, read_manifest
 from rt_pose.session.log_file import LOG_NAME
 from rt_pose.session.paths import manifest_name, places_of
-from rt_pose.session.read import INFO_NAME, Session
+from rt_pose.session.read import INFO_NAME, OwnModelInfo, PackageInfo, Session
 from rt_pose.session.seal import SEAL_NAME
 
 ARCHIVE = "rt_pose_session"
@@ -72,7 +72,7 @@ def manifests(session: Session) -> dict[str, Path | None]:
     dict[str, Path | None]
         By their names in the archive; None where what lies in a package's places is not the one that ran.
     """
-    models = {"": session.info.package, **session.info.own_models}
+    models: dict[str, PackageInfo | OwnModelInfo] = {"": session.info.package, **session.info.own_models}
     return {
         manifest_name(camera): _manifest(session, model.path, model.sha256)
         for camera, model in models.items()

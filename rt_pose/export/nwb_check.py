@@ -78,7 +78,7 @@ def _table(nwb: Any, name: str, rows: Sequence[Any], attributes: Mapping[str, st
 def _camera(nwb: Any, poses: Poses, own: str) -> Iterator[str]:
     """The series of a camera."""
     module = "processing/behavior"
-    parts = []
+    parts: list[tuple[str, Any, float]] = []
     for k, name in enumerate(poses.keypoints):
         series = f"{name_for(POSES, own)}/{nwb_name(name)}"
         parts += [

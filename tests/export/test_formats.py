@@ -301,8 +301,9 @@ def test_what_a_session_lacks_is_said(session: Session) -> None:
 
 def test_tables_go_on_to_the_end_of_the_film(poses: Poses) -> None:
     assert poses.pictures is not None
-    assert poses.video_frames == len(poses.pictures.row)
-    longer = dataclasses.replace(poses, video_frames=poses.video_frames + 7)
+    frames = len(poses.pictures.row)
+    assert poses.video_frames == frames
+    longer = dataclasses.replace(poses, video_frames=frames + 7)
     table = spread(poses.xy, longer)
-    assert len(table) == poses.video_frames + 7
+    assert len(table) == frames + 7
     assert np.isnan(table[-7:]).all()

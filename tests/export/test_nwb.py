@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import io
 import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from rt_pose.export.events import stimuli
 from rt_pose.export.nwb import write_nwb
 from rt_pose.export.poses import Recording
 from rt_pose.offline.nwb_poses import read_nwb_poses
-from rt_pose.session.read import STAGES, Session
+from rt_pose.session.read import STAGES, OwnModelInfo, Session
 
 pynwb = pytest.importorskip("pynwb")
 ndx_pose = pytest.importorskip("ndx_pose")
@@ -271,7 +273,9 @@ def test_only_the_manifest_of_the_model_that_ran_is_deposited(
     (copy / "manifest.json").write_text("{}")  # the first place holds another; the next one will do
     shutil.copytree(own.parent, tmp_path / "sub" / "package")
     package = dataclasses.replace(session.info.package, path="sub/package")
-    moved = dataclasses.replace(of_another(recording, package=package).session, path=tmp_path / "session")
+    moved = of_another(recording, package=package).session
+    assert moved is not None
+    moved = dataclasses.replace(moved, path=tmp_path / "session")
     assert deposit.manifests(moved) == {"manifest.json": tmp_path / "sub" / "package" / "manifest.json"}
     other = of_another(recording, package=dataclasses.replace(package, sha256="0" * 64))
     _print_metadata(other)
@@ -328,3 +332,22 @@ def test_rows_that_are_no_frame_of_the_video_are_counted(
         file[f"processing/behavior/frame_numbers_{FILMED}/data"][...] = -1
     assert main(["export", str(copy), *out[2:], "--overwrite"]) == ExitCode.MISTAKE
     assert "is a frame of its video" in capsys.readouterr().err
+
+
+def test_the_manifest_of_a_camera_with_its_own_model_is_deposited_too(
+    session: Session, recording: Recording, tmp_path: Path
+) -> None:
+    package = session.info.package
+    own = OwnModelInfo(package.path, package.sha256, package.tracking)
+    with_own = of_another(recording, own_models={FILMED: own, NOT_FILMED: OwnModelInfo()}).session
+    assert with_own is not None
+    found = deposit.manifests(with_own)
+    assert list(found) == ["manifest.json", f"{FILMED}.manifest.json", f"{NOT_FILMED}.manifest.json"]
+    assert (found[f"{FILMED}.manifest.json"], found[f"{NOT_FILMED}.manifest.json"]) == (
+        found["manifest.json"],
+        None,
+    )
+    with tarfile.open(fileobj=io.BytesIO(deposit.pack(with_own).tobytes()), mode="r:xz") as archive:
+        deposit._extract(archive, tmp_path, 1 << 30)
+    names = {"manifest.json", f"{FILMED}.manifest.json", "session.json", "log.mcap", "seal.json"}
+    assert {file.name for file in tmp_path.iterdir()} == names
