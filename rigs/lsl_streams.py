@@ -138,12 +138,34 @@ def clock_error_ns(inlet: Any, timeout_s: float) -> int:
     int
         The bound, ns.
     """
+    _, error_s = _measured(inlet, timeout_s)
+    return round(abs(error_s) * NS_PER_S)
+
+
+def measured_at_s(inlet: Any) -> float:
+    """Get when the sender's clock was measured last, which LSL does every two seconds.
+
+    Parameters
+    ----------
+    inlet
+        An open inlet.
+
+    Returns
+    -------
+    float
+        Time of the sender's clock, s; it stays as it is where the sender's machine does not answer.
+    """
+    return _measured(inlet, 0.0)[0]
+
+
+def _measured(inlet: Any, timeout_s: float) -> tuple[float, float]:
+    """The sender's time at the newest measurement of its clock, and the measurement's error; both in s."""
     from pylsl.lib import lib
 
-    measure = lib.lsl_time_correction_ex  # pylsl itself does not give the error
+    measure = lib.lsl_time_correction_ex  # pylsl itself gives neither
     measure.restype = ctypes.c_double
     remote, error, code = ctypes.c_double(), ctypes.c_double(), ctypes.c_int()
     measure(
         inlet.obj, ctypes.byref(remote), ctypes.byref(error), ctypes.c_double(timeout_s), ctypes.byref(code)
     )
-    return round(abs(error.value) * NS_PER_S)
+    return remote.value, error.value

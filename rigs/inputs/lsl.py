@@ -10,8 +10,15 @@ from typing import Any, ClassVar
 
 from rigs.input_thread import POLL_S, InputThread
 from rigs.lsl_clock import to_host_ns
-from rigs.lsl_streams import clock_error_ns, find_streams, open_inlet, printable, resolve
-from rt_pose.clock import NS_PER_MS
+from rigs.lsl_streams import (
+    clock_error_ns,
+    find_streams,
+    measured_at_s,
+    open_inlet,
+    printable,
+    resolve,
+)
+from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.drivers import DriverContext, FoundDevice, input_driver
 from rt_pose.errors import UserError
 from rt_pose.extras import missing, remedy, require
@@ -20,6 +27,8 @@ from rt_pose.types import Edge, InputInfo
 OPEN_S = 5.0
 SAMPLES_A_READ = 256
 GONE = "the stream is gone; its line stays as it was until it is back"
+SILENT_NS = 15 * NS_PER_S
+"""A stream whose machine has not answered for so long is lost: a cable that is pulled makes no other sign."""
 AGAIN_S = 1.0
 """How long a stream that was lost is searched for, again and again."""
 
@@ -60,6 +69,8 @@ class LslInput(InputThread):
         self._inlet: Any = None
         self._on = False
         self._last_ns, self._correction_s = 0, 0.0
+        self._measured = 0.0, 0
+        """The sender's time at the newest measurement of its clock, s, and ours when it was new, ns."""
         self.notices: deque[str] = deque()
         """See `ReportingInput.notices`."""
         self.lost = 0
@@ -128,6 +139,7 @@ class LslInput(InputThread):
             try:
                 for edge in self._read():
                     deliver(edge)
+                self._check_there()
             except LostError:
                 self._inlet = None
                 self.notices.append(GONE)
@@ -149,6 +161,15 @@ class LslInput(InputThread):
             for on in states:
                 if on != self._on:
                     yield self._edge(on, t_ns)
+
+    def _check_there(self) -> None:
+        from pylsl.util import LostError
+
+        measured_s, now_ns = measured_at_s(self._inlet), self._clock.now_ns()
+        if measured_s != self._measured[0]:
+            self._measured = measured_s, now_ns
+        elif now_ns - self._measured[1] > SILENT_NS:
+            raise LostError
 
     def _correct(self) -> None:
         """Take LSL's newest correction of the sender's clock; the one before where there is none now."""

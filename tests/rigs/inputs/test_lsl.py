@@ -10,7 +10,7 @@ import pytest
 from pylsl import StreamInfo, StreamOutlet, local_clock
 
 import rigs
-from rigs.inputs.lsl import LslInput
+from rigs.inputs.lsl import GONE, LslInput
 from rt_pose import extras
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.drivers import DriverContext, ReportingInput, make_input
@@ -157,6 +157,17 @@ def test_a_stream_that_ends_is_told_and_its_line_stays_until_it_is_back(start: A
     wait_until(push_off)
     assert got.states(2) == [True, False], "no edge of our own making"
     assert got.line.notices[-1] == "the stream is back"
+
+
+def test_a_stream_whose_machine_does_not_answer_is_lost(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LSL asks the sender's clock every two seconds: to whoever waits for less, it does not answer."""
+    monkeypatch.setattr("rigs.inputs.lsl.SILENT_NS", 200 * NS_PER_MS)
+    out = outlet("test-in-pulled")
+    got = start(stream="test-in-pulled", on_marker="on", off_marker="off")
+    wait_until(lambda: len(got.line.notices) > 1)
+    assert list(got.line.notices)[:2] == [GONE, "the stream is back"]
+    assert got.found == []
+    del out
 
 
 def test_a_stream_that_is_not_there_names_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
