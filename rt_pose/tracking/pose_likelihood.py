@@ -135,12 +135,12 @@ def log_ratio(mean, cov, known, first, z, r, seen, log_area, log_spread, inlier)
         if _form(x, y, xx, xy, WIDE * cov[1, 1, m] + r[2, k]) < FAR_CHI2:
             inlier[k] = True
             fitting += 1
-    if fitting == 0 or 2 * fitting < usable:
+    if fitting == 0 or 3 * fitting < usable:
         return -np.inf
     wide, dropped = fit(mean, cov, WIDE, first, z, r, inlier, True)
     if dropped > 0:
         fitting -= dropped
-        if fitting == 0 or 2 * fitting < usable:
+        if fitting == 0 or 3 * fitting < usable:
             return -np.inf
         wide, _ = fit(mean, cov, WIDE, first, z, r, inlier, False)
     narrow, _ = fit(mean, cov, 1.0, first, z, r, inlier, False)
