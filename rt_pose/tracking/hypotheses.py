@@ -9,6 +9,9 @@ probabilities that the two had together. So a crossing that only the moment afte
 Hypothesis 0 is the one that is published. Which slots are in use is common to all hypotheses.
 
 Arrays hold up to H hypotheses; M = N * K. Layout as in `causal_filter_compiled.py`.
+
+Numba's cache notices a change of a function's own file alone. Whoever changes `assignment.py`,
+`pose_likelihood.py` or `causal_filter_compiled.py` touches this file too, or runs what was compiled before.
 """
 
 from __future__ import annotations

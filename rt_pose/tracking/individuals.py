@@ -137,7 +137,7 @@ class IndividualTracker:
             self.filter.rearrange(who.order, who.kept)
         found = who.detection.copy()
         found[found >= 0] = chosen[found[found >= 0]]
-        return self._publish(self.filter.step(self._arrange(detections, found)), found)
+        return self._publish(self.filter.step(self._in_slots(detections, found)), found)
 
     def predict(self, camera: str, frame_index: int, t_scene_ns: int) -> Track:
         """Extrapolate the tracks to a later scene time; nothing changes.
@@ -160,7 +160,7 @@ class IndividualTracker:
         if len(detections.xy) != 1:
             # Of several the one of the highest confidence: as the network of one animal would have chosen.
             at = int(_most_confident(detections.confidence, 1)[0]) if len(detections.xy) else -1
-            pose = self._arrange(detections, np.array([at]))
+            pose = self._in_slots(detections, np.array([at]))
         track = self.filter.step(pose)
         alive = ~track.lost.all(axis=1)
         seen = bool((pose.confidence >= self.filter.spec.min_confidence).any())
@@ -170,13 +170,13 @@ class IndividualTracker:
         """A frame that is not newer: the filter counts it, and knows when the clock itself stepped back."""
         nobody = np.full(self.shape[0], -1, dtype=np.int64)
         steps = self.filter.clock_steps
-        track = self.filter.step(self._arrange(detections, nobody))
+        track = self.filter.step(self._in_slots(detections, nobody))
         if self.filter.clock_steps > steps:
             self._identities.clear()
             self._t_ns = detections.stamps.t_scene_ns
         return self._publish(track, nobody)
 
-    def _arrange(self, detections: Pose, found: Indices) -> Pose:
+    def _in_slots(self, detections: Pose, found: Indices) -> Pose:
         """The detections in the order of the slots; NaN where a slot was not seen."""
         pose, seen = self._arranged, found >= 0
         pose.camera, pose.stamps = detections.camera, detections.stamps
