@@ -8,6 +8,7 @@ The filter's parameters are fitted to another animal's detections, as `rt-pose t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -88,7 +89,7 @@ def measure(options: Options) -> dict[str, Any]:
         if not low <= getattr(options, name) <= high:
             raise UserError(f"--{name}: expected {low:g} to {high:g}, got {getattr(options, name):g}")
     spec = fit_spec(options.rate)
-    makers = {
+    makers: dict[str, Callable[[], Assigns]] = {
         OURS: partial(OwnTracker, options.animals, spec, options.rate, HYPOTHESES),
         SINGLE: partial(OwnTracker, options.animals, spec, options.rate, 1),
         HUNGARIAN: partial(CentroidTracker, options.animals, True),

@@ -162,7 +162,7 @@ class IndividualTracker:
             at = int(_most_confident(detections.confidence, 1)[0]) if len(detections.xy) else -1
             pose = self._in_slots(detections, np.array([at]))
         track = self.filter.step(pose)
-        alive = ~track.lost.all(axis=1)
+        alive = np.asarray(~track.lost.all(axis=1))
         seen = bool((pose.confidence >= self.filter.spec.min_confidence).any())
         return Individuals(track, alive, np.where(alive, 1.0, np.nan), np.array([at if seen else -1]))
 
