@@ -4,7 +4,7 @@ A map becomes weights that are not negative (softmax of logits). Around its peak
 (2 r + 1)^2 heatmap pixels, the background (the window's smallest weight) is taken off; the centroid of what
 is left is the keypoint, its second central moment the covariance: a soft-argmax (integral regression, Sun et
 al. 2018) that a second peak elsewhere cannot pull. `rt_pose.inference.decode_torch` is the same,
-differentiable. `CandidateDecoder` gives further peaks of a map too, each with a window of its own.
+differentiable.
 
 A window that the map's border cuts is one-sided: a keypoint within about a heatmap pixel of the border is
 drawn inwards by up to that much. Networks imported from elsewhere have decoders of their own, in
@@ -19,18 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.inference.decode_compiled import moments
-from rt_pose.inference.peaks_compiled import find_peaks
 from rt_pose.package import DecodeSpec
 from rt_pose.types import FloatArray
 
 A = TypeVar("A")
-
-CANDIDATES = 3
-"""Peaks of a map that are kept."""
-SEPARATION = 2
-"""Heatmap px: peaks are further apart than this along x or along y."""
-LEAST_SHARE = 0.01
-"""A peak that is kept has at least this share of the highest one's weight."""
 
 
 class Keypoints(NamedTuple, Generic[A]):
@@ -77,51 +69,13 @@ class Decoder:
         """
         *lead, height, width = maps.shape
         flat = maps.reshape(-1, height * width)
+        xy, cov = np.empty((len(flat), 2)), np.empty((len(flat), 2, 2))
+        confidence = np.empty(len(flat))
         # argmax stops at the first NaN, which then is the peak.
-        found = self.decode_peaks(self.activate(flat), flat.argmax(axis=1).reshape(-1, 1), width)
-        return Keypoints(
-            found.xy.reshape(*lead, 2), found.cov.reshape(*lead, 2, 2), found.confidence.reshape(lead)
-        )
-
-    def activate(self, flat: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Apply the activation that comes before the peaks are decoded.
-
-        Parameters
-        ----------
-        flat
-            Heatmaps (M, h * w).
-
-        Returns
-        -------
-        NDArray[np.float32]
-            Weights for a sigmoid, otherwise the maps as they are.
-        """
-        return sigmoid(flat) if self.spec.activation == "sigmoid" else flat
-
-    def decode_peaks(
-        self, flat: NDArray[np.float32], peaks: NDArray[np.intp], width: int
-    ) -> Keypoints[FloatArray]:
-        """Decode given peaks of heatmaps.
-
-        Parameters
-        ----------
-        flat
-            What `activate` gave, (M, h * w).
-        peaks
-            Indices (M, C) of each map's peaks, its largest value first; -1 where it has no further one.
-        width
-            Width w of a map, heatmap px.
-
-        Returns
-        -------
-        Keypoints[FloatArray]
-            Keypoints (M, C) in pixels of the network's input; NaN and confidence 0 where there is no peak.
-        """
-        shape = peaks.shape
-        xy, cov, confidence = np.empty((*shape, 2)), np.empty((*shape, 2, 2)), np.empty(shape)
+        at = flat.argmax(axis=1)
         moments(
-            flat,
-            peaks,
+            sigmoid(flat) if self.spec.activation == "sigmoid" else flat,
+            at,
             width,
             self.spec.window_radius,
             self.spec.stride,
@@ -133,74 +87,7 @@ class Decoder:
         )
         if self.spec.offset_px is not None:
             xy += self.spec.offset_px - 0.5 * (self.spec.stride - 1)
-        return Keypoints(xy, cov, confidence)
-
-
-class CandidateDecoder:
-    """The best few peaks of each heatmap, the highest first, which is `Decoder`'s to the bit.
-
-    Not thread safe: one instance a thread.
-    """
-
-    def __init__(
-        self,
-        spec: DecodeSpec,
-        candidates: int = CANDIDATES,
-        separation: int = SEPARATION,
-        least_share: float = LEAST_SHARE,
-    ) -> None:
-        """Allocate the window and the room for local maxima.
-
-        Parameters
-        ----------
-        spec
-            Decoding of a package; its `decoder` must be `soft_argmax`.
-        candidates
-            C, the most peaks of a map.
-        separation
-            Half the side of the square that a peak keeps for itself, heatmap px, at least 1.
-        least_share
-            A peak's least weight, as a share of the highest one's.
-        """
-        self._decoder = Decoder(spec)
-        self._candidates, self._separation = candidates, separation
-        self._least_share = least_share
-        self._places = np.empty(candidates * (separation + 1) ** 2, np.int64)
-
-    def __call__(self, maps: NDArray[np.float32]) -> Keypoints[FloatArray]:
-        """Decode heatmaps.
-
-        Never raises or warns on values: a map with NaN or infinity has no candidate.
-
-        Parameters
-        ----------
-        maps
-            Heatmaps (..., K, h, w).
-
-        Returns
-        -------
-        Keypoints[FloatArray]
-            Keypoints (..., K, C) in pixels of the network's input; NaN and confidence 0 where a map has no
-            further peak. With softmax the confidence is the share of the map's mass in the window.
-        """
-        *lead, height, width = maps.shape
-        flat = maps.reshape(-1, height * width)
-        at = flat.argmax(axis=1)
-        weights = self._decoder.activate(flat)
-        peaks = np.empty((len(flat), self._candidates), np.intp)
-        find_peaks(weights, at, width, self._floor(weights, at), self._separation, self._places, peaks)
-        found = self._decoder.decode_peaks(weights, peaks, width)
-        shape = (*lead, self._candidates)
-        return Keypoints(
-            found.xy.reshape(*shape, 2), found.cov.reshape(*shape, 2, 2), found.confidence.reshape(shape)
-        )
-
-    def _floor(self, weights: NDArray[np.float32], at: NDArray[np.intp]) -> NDArray[np.float32]:
-        """(M,) the value below which there is no further peak."""
-        highest = weights[np.arange(len(at)), at]
-        if self._decoder.spec.activation == "softmax":
-            return highest + np.log(np.float32(self._least_share))
-        return np.maximum(highest * np.float32(self._least_share), np.finfo(np.float32).tiny)
+        return Keypoints(xy.reshape(*lead, 2), cov.reshape(*lead, 2, 2), confidence.reshape(lead))
 
 
 def to_input_px(xy: FloatArray, spec: DecodeSpec) -> FloatArray:

@@ -13,9 +13,6 @@ QUANTISATION_PX2 = 1.0 / 12.0
 """Variance of a uniform error within one heatmap pixel. A spike of one pixel has no second moment, yet says
 where the keypoint is only to that pixel."""
 
-LEFT_OUT = -1.0
-"""In the window: a pixel that belongs to a higher peak. No weight is negative."""
-
 _LOWEST = np.float32(-87.0)
 """Below it exp leaves single precision."""
 _FAST = {"contract", "reassoc", "nsz"}
@@ -84,15 +81,15 @@ def all_finite(values):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, error_model="numpy")
-def moments(maps, peaks, width, radius, stride, softmax, window, xy, cov, confidence):  # type: ignore[no-untyped-def]
+def moments(maps, at, width, radius, stride, softmax, window, xy, cov, confidence):  # type: ignore[no-untyped-def]
     """Decode maps into `xy`, `cov` and `confidence`, in place.
 
     Parameters
     ----------
     maps
         Heatmaps (M, h * w) float32.
-    peaks
-        Indices of each map's peaks, (M, C): its largest value first, and -1 where it has no further one.
+    at
+        Index of each map's largest value, (M,).
     width
         Width w of a map, heatmap px.
     radius
@@ -104,40 +101,36 @@ def moments(maps, peaks, width, radius, stride, softmax, window, xy, cov, confid
     window
         Room for (2 radius + 1)^2 weights, float64.
     xy
-        Written: positions (M, C, 2), px of the network's input.
+        Written: positions (M, 2), px of the network's input.
     cov
-        Written: covariances (M, C, 2, 2), px^2.
+        Written: covariances (M, 2, 2), px^2.
     confidence
-        Written: (M, C) 0..1; 0, with NaN in the others, where a map is not finite or has no such peak.
+        Written: (M,) 0..1; 0, with NaN in the others, where a map is not finite.
     """
     for m in range(len(maps)):
         # The mass of the whole map, and whether all of it is finite.
-        peak = maps[m, peaks[m, 0]]
+        peak = maps[m, at[m]]
         if softmax:
             mass = softmax_mass(maps[m], peak)
             finite = np.isfinite(mass)
         else:
             mass, finite = np.float32(1.0), all_finite(maps[m])
-        for c in range(peaks.shape[1]):
-            if not finite or peaks[m, c] < 0:
-                xy[m, c] = np.nan
-                cov[m, c] = np.nan
-                confidence[m, c] = 0.0
-                continue
-            # The window around the peak; the mass is relative to the peak's own weight, 1 for the first.
-            lower = np.float64(peak - maps[m, peaks[m, c]]) if softmax else 0.0
-            confidence[m, c] = _decode_one(
-                maps[m], peaks[m, c], peaks[m, :c], width, radius, stride, softmax,
-                mass * np.float32(np.exp(lower)), window, xy[m, c], cov[m, c],
-            )  # fmt: skip
+        if not finite:
+            xy[m] = np.nan
+            cov[m] = np.nan
+            confidence[m] = 0.0
+            continue
+        # The window around the peak.
+        confidence[m] = _decode_one(
+            maps[m], at[m], width, radius, stride, softmax, mass, window, xy[m], cov[m]
+        )
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _decode_one(logits, at, higher, width, radius, stride, softmax, mass, window, xy, cov):  # type: ignore[no-untyped-def]
-    """One peak's keypoint into `xy` and `cov`; its confidence.
+def _decode_one(logits, at, width, radius, stride, softmax, mass, window, xy, cov):  # type: ignore[no-untyped-def]
+    """One map's keypoint into `xy` and `cov`; its confidence.
 
-    Pixels that are nearer to a higher peak are left out of the window, so that it does not pull. In double
-    precision: the moments of a flat map are differences of nearly equal numbers.
+    In double precision: the moments of a flat map are differences of nearly equal numbers.
     """
     height = len(logits) // width
     x0, y0 = at % width, at // width
@@ -149,10 +142,6 @@ def _decode_one(logits, at, higher, width, radius, stride, softmax, mass, window
     total, background, n = 0.0, np.inf, 0
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):
-            if _is_nearer(x, y, x0, y0, higher, width):
-                window[n] = LEFT_OUT
-                n += 1
-                continue
             value = np.float64(logits[y * width + x])
             weight = np.exp(value - peak) if softmax else max(value, 0.0) / scale
             total += weight
@@ -165,9 +154,6 @@ def _decode_one(logits, at, higher, width, radius, stride, softmax, mass, window
     n = 0
     for y in range(top, bottom + 1):
         for x in range(left, right + 1):
-            if window[n] == LEFT_OUT:
-                n += 1
-                continue
             weight = window[n] - background + WEIGHT_FLOOR
             dx, dy = np.float64(x - x0), np.float64(y - y0)
             s += weight
@@ -187,17 +173,6 @@ def _decode_one(logits, at, higher, width, radius, stride, softmax, mass, window
     cov[0, 1] = cov[1, 0] = (sxy / s - mx * my) * area
     # The window's share of the whole map, or the peak itself.
     return min(max(total / mass if softmax else peak, 0.0), 1.0)
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _is_nearer(x, y, x0, y0, higher, width):  # type: ignore[no-untyped-def]
-    """Whether a pixel is as near to one of the higher peaks as to (x0, y0), or nearer."""
-    own = (x - x0) * (x - x0) + (y - y0) * (y - y0)
-    for other in higher:
-        dx, dy = x - other % width, y - other // width
-        if dx * dx + dy * dy <= own:
-            return True
-    return False
 
 
 @numba.njit(cache=True, error_model="numpy")

@@ -9,16 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rt_pose.inference.decode import (
-    CANDIDATES,
-    LEAST_SHARE,
-    SEPARATION,
-    CandidateDecoder,
-    Decoder,
-    Keypoints,
-)
+from rt_pose.inference.decode import Decoder, Keypoints
 from rt_pose.inference.decode import to_input_px as cells_in_px
-from rt_pose.inference.decode_compiled import QUANTISATION_PX2, WEIGHT_FLOOR
+from rt_pose.inference.decode_compiled import QUANTISATION_PX2
 from rt_pose.inference.decode_torch import decode_torch
 from rt_pose.package import DecodeSpec
 
@@ -202,92 +195,3 @@ def test_a_broken_map_has_no_gradient() -> None:
     assert maps.grad is not None
     assert torch.isfinite(maps.grad).all()
     assert maps.grad[0].abs().max() == 0
-
-
-def reference_candidates(
-    flat: NDArray[np.float32], width: int, spec: DecodeSpec
-) -> Keypoints[NDArray[np.float64]]:
-    """The plainest reading of what candidates are, of one map; C = CANDIDATES."""
-    height, radius = len(flat) // width, spec.window_radius
-    y, x = np.divmod(np.arange(len(flat)), width)
-    weights = flat.astype(np.float64)
-    if spec.activation == "softmax":
-        weights = np.exp(weights - weights.max())
-    mass = weights.sum() if spec.activation == "softmax" else 1.0
-    grid = np.pad(flat.reshape(height, width), 1, constant_values=-np.inf)
-    around = [
-        grid[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width] for dy in (-1, 0, 1) for dx in (-1, 0, 1)
-    ]
-    top = np.max(around, axis=0).ravel() == flat  # noise has no equal neighbours
-    free = top & (weights >= LEAST_SHARE * weights.max())
-    taken: list[int] = []
-    xy, cov = np.full((CANDIDATES, 2), np.nan), np.full((CANDIDATES, 2, 2), np.nan)
-    confidence = np.zeros(CANDIDATES)
-    for c in range(CANDIDATES):
-        if not free.any():
-            break
-        at = int(np.where(free, flat, -np.inf).argmax())
-        near = np.maximum(abs(x - x[at]), abs(y - y[at]))
-        free &= near > SEPARATION
-        inside = near <= radius
-        for other in taken:
-            inside &= (x - x[other]) ** 2 + (y - y[other]) ** 2 > (x - x[at]) ** 2 + (y - y[at]) ** 2
-        taken.append(at)
-        own = np.maximum(weights[inside], 0.0)
-        confidence[c] = own.sum() / mass if spec.activation == "softmax" else weights[at]
-        own = (own - own.min()) / weights[at] + WEIGHT_FLOOR
-        points = np.stack([x[inside], y[inside]], axis=1).astype(np.float64)
-        mean = own @ points / own.sum()
-        xy[c] = (mean + 0.5) * spec.stride - 0.5
-        second = (points - mean).T @ (own[:, None] * (points - mean)) / own.sum()
-        cov[c] = (second + QUANTISATION_PX2 * np.eye(2)) * spec.stride**2
-    return Keypoints(xy, cov, np.clip(confidence, 0.0, 1.0))
-
-
-def test_candidates_are_the_best_peaks_and_the_first_is_the_peak_of_before() -> None:
-    random = np.random.default_rng(3)
-    noise = random.standard_normal((4, HEIGHT, WIDTH)).astype(np.float32)
-    two = np.logaddexp(logits((20.0, 20.0)), logits((23.5, 20.4)) - 1.0)
-    cases = [
-        (SOFTMAX, np.concatenate([noise, 3.0 * noise, two, logits((0.0, 47.0))])),
-        (PLAIN, np.concatenate([np.abs(noise) / 5.0, bell((20.0, 20.0)) + 0.4 * bell((50.0, 30.0))])),
-        (DecodeSpec(stride=4, window_radius=1), noise),
-    ]
-    for spec, maps in cases:
-        found, before = CandidateDecoder(spec)(maps), Decoder(spec)(maps)
-        for ours, theirs in zip(found, before, strict=True):
-            np.testing.assert_array_equal(ours[:, 0], theirs)
-        for m, flat in enumerate(maps.reshape(len(maps), -1)):
-            expected = reference_candidates(flat, WIDTH, spec)
-            np.testing.assert_allclose(found.xy[m], expected.xy, atol=1e-6)
-            np.testing.assert_allclose(found.cov[m], expected.cov, rtol=1e-6, atol=1e-6)
-            np.testing.assert_allclose(found.confidence[m], expected.confidence, rtol=1e-5)
-
-
-def test_a_candidate_has_its_place_and_its_share_and_is_not_pulled() -> None:
-    maps = np.logaddexp(logits((20.0, 20.0)), logits((50.0, 30.0)) - 1.5)
-    found = CandidateDecoder(SOFTMAX)(np.stack([maps, maps]))
-    assert found.xy.shape == (2, 1, 3, 2)
-    np.testing.assert_allclose(
-        found.xy[0, 0, :2], [to_input_px((20.0, 20.0)), to_input_px((50.0, 30.0))], atol=0.02
-    )
-    np.testing.assert_allclose(
-        found.confidence[1, 0], [1 / (1 + np.exp(-1.5)), 1 / (1 + np.exp(1.5)), 0.0], atol=0.01
-    )
-    assert np.isnan(found.xy[0, 0, 2]).all(), "there is no third"
-    assert found.confidence.sum(axis=-1).max() <= 1.0 + 1e-6
-
-
-def test_a_map_without_a_further_peak_has_one_candidate_and_a_broken_map_none() -> None:
-    flat = np.zeros((1, HEIGHT, WIDTH), np.float32)
-    broken = logits((20.0, 20.0))
-    broken[0, 40, 50] = np.nan
-    for spec, maps, count in (
-        (SOFTMAX, flat, 1),
-        (PLAIN, flat, 1),
-        (PLAIN, flat - 1.0, 1),
-        (SOFTMAX, broken, 0),
-    ):
-        found = CandidateDecoder(spec)(maps)
-        assert np.isfinite(found.xy[0]).all(axis=-1).tolist() == [i < count for i in range(3)]
-        assert (found.confidence[0, count:] == 0.0).all()

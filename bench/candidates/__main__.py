@@ -1,3 +1,0 @@
-from bench.candidates.program import main
-
-raise SystemExit(main())
