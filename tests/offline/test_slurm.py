@@ -160,7 +160,7 @@ def test_a_killed_job_a_failed_video_and_a_requeue_lose_nothing(
     task = _wait_for(run.task_of_long)
     _slurm("scancel", "--signal=USR2", task)  # as SLURM does before the time limit
     _wait_for(lambda: (queue_states() or {}).get(task) == "PENDING" and not _is_ending(task))
-    _slurm("scontrol", "update", f"JobId={task}", "StartTime=now")  # not two minutes later
+    _slurm("scontrol", "update", f"JobId={task}", "StartTime=now")  # not some minutes later
     outcome = run()
     assert outcome == PredictionOutcome(["long.avi"], 2, [])
     assert "1 videos are with 1 tasks of an earlier run, which are waited for" in run.lines
