@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: install demo test check format docs docs-commands wheel-check clean
+.PHONY: install demo test test-slurm check format docs docs-commands wheel-check clean
 
 install: $(STAMP)
 
@@ -30,6 +30,10 @@ test: install check
 	export PYTHONDONTWRITEBYTECODE=; \
 	    $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 -m "not alone"; first=$$?; \
 	    $(BIN)/python -m pytest -m alone && exit $$first
+
+# On a real SLURM of one node: as root, with slurm-wlm and munge of Debian.
+test-slurm: install
+	$(BIN)/python -m pytest tests/offline/test_slurm.py
 
 check: install
 	$(BIN)/ruff check .

@@ -105,7 +105,7 @@ def _check_outputs(jobs: Sequence[VideoJob], out: Path, finish: Finish, options:
     from rt_pose.offline.overview import OVERVIEW, OVERVIEW_PARQUET, is_own_overview
     from rt_pose.offline.predict_ensemble import MEMBERS
     from rt_pose.offline.predict_many import FAILURES
-    from rt_pose.offline.prediction_record import LOCK, record_path
+    from rt_pose.offline.prediction_record import LOCK
 
     for job in jobs:
         if job.out == out / OVERVIEW:
@@ -113,16 +113,20 @@ def _check_outputs(jobs: Sequence[VideoJob], out: Path, finish: Finish, options:
                 f"--videos: {job.video} would become {job.out}, the name of the table over all; rename it"
             )
         _check_table(job.out, [job.video], options)
-        has_record = record_path(job).is_file()
-        for file in finish.files(job):
-            check_output(
-                file, [job.video], overwrite=options.overwrite, is_ours=lambda _, own=has_record: own
-            )
+        _check_beside(job, finish, options)
     if not (out / MEMBERS).exists():
         check_output_folder(out, (FAILURES,), LOCK, overwrite=options.overwrite)
     has_overview = (out / OVERVIEW).is_file()
     check_output(out / OVERVIEW, overwrite=options.overwrite, is_ours=is_own_overview)
     check_output(out / OVERVIEW_PARQUET, overwrite=options.overwrite, is_ours=lambda _: has_overview)
+
+
+def _check_beside(job: VideoJob, finish: Finish, options: Namespace) -> None:
+    from rt_pose.offline.prediction_record import record_path
+
+    has_record = record_path(job).is_file()
+    for file in finish.files(job):
+        check_output(file, [job.video], overwrite=options.overwrite, is_ours=lambda _: has_record)
 
 
 def _check_table(out: Path, inputs: list[Path], options: Namespace) -> None:

@@ -72,7 +72,7 @@ def _by_seeking(video: Path, wanted: Sequence[int], frames: int, channels: Chann
         # One packet a frame, each with a time of its own.
         if not len(times) == len(packets) == frames or any(discarded for *_, discarded in packets):
             return None
-        keys = sorted(pts for pts, is_key, _ in packets if is_key)
+        keys = sorted(pts for pts, is_key, _ in packets if is_key and pts is not None)
         reformatter, monochrome = VideoReformatter(), is_monochrome(stream.codec_context)
         found: Images = {}
         for number in wanted:

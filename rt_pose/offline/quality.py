@@ -212,7 +212,7 @@ def deviations(xy: FloatArray, seen: Mask, spaces: Sequence[Subspace]) -> FloatA
         rows = np.flatnonzero(seen[:, space.keypoints].all(axis=1))
         if not len(rows):
             continue
-        at = np.ix_(rows, space.keypoints)
+        at = np.ix_(rows, np.array(space.keypoints, np.intp))
         d = xy[at].reshape(len(rows), -1)
         off = residuals(d, np.array(space.mean_px), np.array(space.components)) / np.sqrt(space.eps_px2)
         far[at] = np.fmax(far[at], off)
