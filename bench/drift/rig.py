@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import cast
 
 import av
 import numpy as np
-from av.video.stream import VideoStream
 
 from bench.drift.alterations import Image
 from rigs.simulated.behaviour import Reactions
@@ -60,7 +58,7 @@ def write_film(path: Path, frames: Iterable[Image], rate_hz: int) -> None:
     """
     part = path.with_name("part-" + path.name)
     with av.open(str(part), "w") as container:
-        stream = cast(VideoStream, container.add_stream("ffv1", rate=rate_hz))
+        stream = container.add_stream("ffv1", rate=rate_hz)
         stream.pix_fmt = "gray"
         for image in frames:
             if not stream.codec_context.is_open:
