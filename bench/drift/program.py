@@ -5,12 +5,15 @@
 mouse: a package of the mirror mouse, calibrated (a copy in WORK) on the first half of its recording. The
 second half and another day's recording should give no alarm; the second half with another light, from another
 place, of another size, and other animals' recordings should. What lasts seconds is played to and fro.
-rig: a package of the simulated rig, as `rt-pose demo` trains one, calibrated on recordings of three animals;
-two others' sessions should give no alarm, and one of them should when it is changed.
+rig: a package of the simulated rig, as `rt-pose demo` trains one, calibrated on recordings of three animals
+in three arenas. Sessions of two others should give no alarm, by these recordings and by their own first half;
+one of them should when it is changed.
 poses: no package. What other laboratories' networks found in recordings, fitted to the first half of each; a
 camera that was moved is put into the poses themselves.
 
-Nothing that is measured here has chosen a limit. Outputs of networks are kept in WORK.
+Before every set of changes stands the control: the same, played on without a change. An alarm that the
+control gives too is none of the change, and stands in brackets. Nothing that is measured here has chosen a
+limit. Outputs of networks are kept in WORK.
 """
 
 from __future__ import annotations
@@ -46,6 +49,7 @@ PLAYED_S = 60.0
 BEFORE_S, AFTER_S = 20.0, 60.0
 """How long a recording is played as it is before it is changed, and how long then."""
 RIG_CALIBRATION_S = 200.0
+CONTROL = ("control", "nothing changed")
 MIN_CONFIDENCE = 0.15
 SERIES = {
     "openfield-dlc/predictions": (30.0, (640, 480)),
@@ -66,6 +70,27 @@ class Options:
     rig_rate: Annotated[int, "frames a second of the rig"] = 60
     parts: Annotated[list[str], "only these", PARTS] = field(default_factory=lambda: list(PARTS))
     out: Out = None
+
+
+def mark_like_control(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Mark the alarms that come without the change too.
+
+    Parameters
+    ----------
+    rows
+        What `Detector.changed` returned, the control first.
+
+    Returns
+    -------
+    list[dict[str, Any]]
+        The rows, each with `like_control`: whether its alarm is the control's, at the same time by the same
+        statistics.
+    """
+    control = rows[0]
+    for row in rows:
+        same = row["statistics"] == control["statistics"] and row["delay_s"] == control["delay_s"]
+        row["like_control"] = row["delay_s"] is not None and same
+    return rows
 
 
 @dataclass(frozen=True)
@@ -229,7 +254,7 @@ def _mouse(options: Options) -> dict[str, Any]:
         detector.quiet("another day", day),
         detector.quiet("another day, to and fro", day, PLAYED_S),
     ]
-    changed = []
+    changed = [detector.changed(*CONTROL, plain, plain)]
     for group, change, alter in _changes():
         series = outputs.of(f"mouse {change}", dt_s, partial(_altered, second_half, alter))
         changed.append(detector.changed(group, change, plain, series))
@@ -240,7 +265,7 @@ def _mouse(options: Options) -> dict[str, Any]:
         frames = partial(_altered, partial(_images, path, channels, 0, half), partial(_resized, size))
         series = outputs.of(f"mouse replaced by {name}", dt_s, frames)
         changed.append(detector.changed("another animal", name, plain, series))
-    return {**_about(package, detector), "quiet": quiet, "changed": changed}
+    return {**_about(package, detector), "quiet": quiet, "changed": mark_like_control(changed)}
 
 
 def _resized(size: tuple[int, int], image: Image) -> Image:
@@ -273,13 +298,22 @@ def _rig(options: Options) -> dict[str, Any]:
     for seed in SESSION_SEEDS:
         name = f"rig animal {seed} at {rate} for {each_s:.0f} s"
         found = outputs.of(name, 1.0 / rate, partial(rig_frames, seed, rate, each_s))
-        quiet.append(detector.quiet(f"simulated animal {seed}", found))
-    changed, rig = [], partial(rig_frames, SESSION_SEEDS[0], rate, AFTER_S)
+        quiet.append(detector.quiet(f"animal {seed}, by recordings of others", found))
+        quiet.append(_by_its_own_beginning(seed, found))
+    rig = partial(rig_frames, SESSION_SEEDS[0], rate, AFTER_S)
     plain = outputs.of(f"rig plain {rate}", 1.0 / rate, rig)
+    changed = [detector.changed(*CONTROL, plain, plain)]
     for group, change, alter in _changes():
         series = outputs.of(f"rig {change} {rate}", 1.0 / rate, partial(_altered, rig, alter))
         changed.append(detector.changed(group, change, plain, series))
-    return {**_about(package, detector), "rate_hz": rate, "quiet": quiet, "changed": changed}
+    about = {**_about(package, detector), "rate_hz": rate}
+    return {**about, "quiet": quiet, "changed": mark_like_control(changed)}
+
+
+def _by_its_own_beginning(seed: int, session: Recorded) -> dict[str, Any]:
+    """The second half of a session, by what was usual in its first: the same animal in the same place."""
+    first, second = (_frames(session, at) for at in np.array_split(np.arange(len(session.xy)), 2))
+    return _fit_detector(first, f"animal {seed}").quiet(f"animal {seed}, by its own first half", second)
 
 
 def _poses(options: Options) -> dict[str, Any]:
@@ -292,12 +326,15 @@ def _poses(options: Options) -> dict[str, Any]:
             cov = np.tile(np.eye(2), (*table.xy.shape[:2], 1, 1))
             whole = Recorded(1.0 / rate_hz, table.xy, cov, table.likelihood)
             first, second = (_frames(whole, at) for at in np.array_split(np.arange(len(table.xy)), 2))
-            detector, what = _fit_detector(first, path), f"{folder}, network {number}"
+            what = f"{folder}, network {number}"
+            detector = _fit_detector(first, f"predictions {path}")
             quiet.append(detector.quiet(what, second))
+            rows = [detector.changed(CONTROL[0], f"{what}: {CONTROL[1]}", second, second)]
             for group, changes in (("a moved camera", MOVES), ("another animal", SIZES)):
                 for change, move in changes.items():
                     after = moved_poses(second, size, **move)
-                    changed.append(detector.changed(group, f"{what}: {change}", second, after))
+                    rows.append(detector.changed(group, f"{what}: {change}", second, after))
+            changed += mark_like_control(rows)
     return {"note": "networks of other laboratories, without covariances", "quiet": quiet, "changed": changed}
 
 
@@ -305,13 +342,13 @@ def _frames(recorded: Recorded, at: Any) -> Recorded:
     return replace(recorded, xy=recorded.xy[at], cov=recorded.cov[at], confidence=recorded.confidence[at])
 
 
-def _fit_detector(recorded: Recorded, path: Path) -> Detector:
+def _fit_detector(recorded: Recorded, whose: str) -> Detector:
     tracking = fit_parameters(
         [recorded], gate_chi2=GATE_CHI2, restart_frames=8, min_confidence=MIN_CONFIDENCE
     ).spec(min_confidence=MIN_CONFIDENCE, gate_chi2=GATE_CHI2)
     drift = fit_drift([recorded], tracking)
     if drift is None:
-        raise UserError(f"predictions {path}: too short for the drift detector")
+        raise UserError(f"{whose}: too short for the drift detector")
     return Detector(tracking, drift)
 
 
@@ -347,7 +384,7 @@ def text(figures: dict[str, Any]) -> str:
         rows = [
             [
                 f"{row['what']}: {row['change']}",
-                "none" if row["delay_s"] is None else f"{row['delay_s']:.1f}",
+                _delay(row),
                 ", ".join(row["statistics"]) or "-",
                 "yes" if row["alarm_before"] else "no",
                 _levels(row["highest"]),
@@ -373,6 +410,12 @@ def _facts(found: dict[str, Any]) -> Iterator[str]:
             f"Calibrated on {drift['calibration_s']:.0f} s, blocks of {drift['block_s']:.2f} s, pose space "
             f"{drift['dimensions']}: {limits}."
         )
+
+
+def _delay(row: dict[str, Any]) -> str:
+    if row["delay_s"] is None:
+        return "none"
+    return f"({row['delay_s']:.1f})" if row["like_control"] else f"{row['delay_s']:.1f}"
 
 
 def _levels(highest: dict[str, float]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.drift.alterations import moved, moved_poses, relit
 from bench.drift.outputs import play, to_and_fro
-from bench.drift.program import Detector, text
+from bench.drift.program import Detector, mark_like_control, text
 from bench.drift.rig import rig_frames, write_film
 from rt_pose.offline.innovations import Recorded
 from rt_pose.package import DriftLimits, DriftSpec, TrackingSpec
@@ -57,8 +57,12 @@ def test_alarms_are_counted_from_the_change_on() -> None:
     changed = detector.changed("light", "dim", recorded, seen(np.zeros(20), 0.3))
     assert (changed["alarm_before"], changed["statistics"]) == (False, ["confidence"])
     assert 0.9 < changed["delay_s"] < 1.3, "five spreads in the first second"
-    page = text({"machine": machine(), "parts": {"mouse": {"quiet": [quiet], "changed": [changed]}}})
+    control = detector.changed("control", "nothing", recorded, recorded)
+    assert control["delay_s"] is None
+    rows = mark_like_control([control, changed])
+    page = text({"machine": machine(), "parts": {"mouse": {"quiet": [quiet], "changed": rows}}})
     assert "| light: dim" in page
+    assert [row["like_control"] for row in mark_like_control([changed, dict(changed), control])] == [1, 1, 0]
 
 
 def test_the_rigs_film_has_the_frames_that_were_drawn(tmp_path: Path) -> None:
