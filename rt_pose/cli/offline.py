@@ -20,26 +20,46 @@ if TYPE_CHECKING:
 
 def predict(options: Namespace) -> int:
     """Keypoints of recorded videos, one or thousands, by one network or a smoothed ensemble, as CSVs."""
+    from rt_pose.offline.coverage import coverage_text
+    from rt_pose.offline.find_videos import VideoJob, with_covariances
     from rt_pose.offline.members import find_members
     from rt_pose.offline.predict import predict_video
 
     if (options.video is None) == (options.videos is None):
         raise UserError("predict: give either --video FILE, or --videos with a folder, a pattern or a list")
     members = find_members(options.model, "--model")
+    if options.covariance and len(members) > 1:
+        raise UserError(
+            "--covariance: it is of one network; an ensemble's table has posterior variances "
+            "(x_posterior_var, y_posterior_var)"
+        )
     if options.videos is not None or len(members) > 1:
         return _predict_many(members, options)
-    _check_table(Path(options.out), [Path(options.video)], options)
-    if Path(options.out).is_file():
-        print(f"{options.out} is there already and will be replaced")
-    choice = predict_video(members[0].package, Path(options.video), Path(options.out), options.config.engine)
+    job = VideoJob(Path(options.video), options.video, Path(options.out))
+    if options.covariance:
+        (job,) = with_covariances([job])
+    _check_tables(job, options)
+    for table in filter(None, (job.out, job.covariance)):
+        if table.is_file():
+            print(f"{table} is there already and will be replaced")
+    package = members[0].package
+    choice = predict_video(package, job.video, job.out, options.config.engine, job.covariance)
     print(f"engine: {choice}")
     print(f"predictions: {options.out}")
+    if job.covariance:
+        print(f"covariances: {job.covariance}; {coverage_text(package.manifest)}")
     return EXIT_OK
+
+
+def _check_tables(job: VideoJob, options: Namespace) -> None:
+    for table in filter(None, (job.out, job.covariance)):
+        _check_table(table, [job.video], options)
 
 
 def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
     from rt_pose.offline.cluster import predict_on_cluster
-    from rt_pose.offline.find_videos import VideoJob, find_videos
+    from rt_pose.offline.coverage import coverage_text
+    from rt_pose.offline.find_videos import VideoJob, find_videos, with_covariances
     from rt_pose.offline.predict_ensemble import MEMBERS, predict_ensemble
     from rt_pose.offline.predict_many import FAILURES, conclude, predict_many
     from rt_pose.offline.prediction_record import LOCK, exclusive_lock
@@ -59,12 +79,16 @@ def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
         video = Path(options.video)
         jobs, own = [VideoJob(video, video.name, out)], out.with_suffix(f".{MEMBERS}")
         out = own
+    if options.covariance:
+        jobs = with_covariances(jobs)
     for job in jobs:
-        _check_table(job.out, [job.video], options)
+        _check_tables(job, options)
     if not (out / MEMBERS).exists():
         check_output_folder(out, (FAILURES,), LOCK, overwrite=options.overwrite)
     if len(members) == 1:
         outcome = of_one(members[0].package, jobs, out)
+        if options.covariance:
+            print(f"covariances: *_covariance.csv; {coverage_text(members[0].package.manifest)}")
     else:
         outcome = predict_ensemble(members, jobs, own, of_one)
         print(f"predictions: {options.out}; each network's own: {own}")
@@ -92,6 +116,12 @@ def predict_parser(parser: Parser) -> None:
     parser.add_argument("--video", type=str, help="The recording.")
     parser.add_argument("--videos", type=str, help="Many: a folder, a pattern in quotes, or a list of paths.")
     parser.add_argument("--out", type=str, required=True, help="The CSV to write; of many, their folder.")
+    parser.add_argument(
+        "--covariance",
+        action="store_true",
+        help="Write the covariance of each keypoint's error as well (x_var, xy_cov, y_var; px^2), into "
+        "NAME_covariance.csv beside NAME.csv, which stays as other programs read it.",
+    )
     add_overwrite(parser)
     parser.takes(PredictConfig)
 

@@ -151,7 +151,9 @@ def _predict(
     package: Package, predictor: Predictor, job: VideoJob, report_progress: Callable[[int, int], object]
 ) -> int:
     info = check_video(package, job.video, job.out)
-    frames = predictor.write(job.video, job.out, lambda done: report_progress(done, info.frames))
+    frames = predictor.write(
+        job.video, job.out, lambda done: report_progress(done, info.frames), job.covariance
+    )
     write_record(job, package.sha256, str(predictor.choice.engine.precision), frames)
     return frames
 

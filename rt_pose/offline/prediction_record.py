@@ -31,6 +31,8 @@ class PredictionRecord:
     video_bytes: int
     video_mtime_ns: int
     table_bytes: int
+    covariance_bytes: int = 0
+    """Of the table of covariances; 0 where none was asked for."""
 
 
 def record_path(job: VideoJob) -> Path:
@@ -65,7 +67,13 @@ def write_record(job: VideoJob, package: str, engine: str, frames: int) -> None:
     """
     video = job.video.stat()
     record = PredictionRecord(
-        package, engine, frames, video.st_size, video.st_mtime_ns, job.out.stat().st_size
+        package,
+        engine,
+        frames,
+        video.st_size,
+        video.st_mtime_ns,
+        job.out.stat().st_size,
+        job.covariance.stat().st_size if job.covariance else 0,
     )
     with atomic_writer(record_path(job)) as file:
         file.write(msgspec.json.encode(record).decode() + "\n")
@@ -90,10 +98,11 @@ def state(job: VideoJob, package: str) -> State:
     try:
         record = msgspec.json.decode(record_path(job).read_bytes(), type=PredictionRecord)
         table = job.out.stat().st_size
+        covariance = job.covariance.stat().st_size if job.covariance else record.covariance_bytes
         video = job.video.stat()
     except (OSError, msgspec.DecodeError):
         return "open"
-    if table != record.table_bytes:
+    if (table, covariance) != (record.table_bytes, record.covariance_bytes):
         return "open"
     same_video = (video.st_size, video.st_mtime_ns) == (record.video_bytes, record.video_mtime_ns)
     return "done" if same_video and record.package == package else "stale"
