@@ -269,7 +269,7 @@ def crossed_coverage(e: FloatArray, noise: FloatArray, how: str) -> Coverage:
     Coverage
         With n = 0 where all labels stand in one frame.
     """
-    known = np.isfinite(e).all(axis=-1)
+    known = np.asarray(np.isfinite(e).all(axis=-1))
     parts = np.array_split(np.arange(len(e)), min(PARTS, len(e)))
     distance2 = [np.empty(0)]
     for part in parts:

@@ -104,7 +104,9 @@ def _hidden_noise(ensemble: Ensemble, xy: FloatArray, fitted: FittedParameters) 
 def _step_noise(xy: FloatArray) -> float:
     """The noise variance that one step's opposition to the next shows, px^2; 0 for fewer than two steps."""
     steps = np.diff(xy, axis=0)
-    steps = np.clip(steps, *(np.nanmedian(np.abs(steps)) * np.array([-5.0, 5.0]))) if len(steps) else steps
+    if np.isfinite(steps).any():
+        most = 5.0 * float(np.nanmedian(np.abs(steps)))
+        steps = np.clip(steps, -most, most)
     products = steps[1:] * steps[:-1]
     known = products[np.isfinite(products)]
     return float(-known.mean()) if len(known) else 0.0

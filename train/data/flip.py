@@ -20,10 +20,8 @@ _WORDS = {
     "RIGHT": "LEFT",
 }
 _LETTERS = {"l": "r", "r": "l", "L": "R", "R": "L"}
-_SIDES = (
-    (re.compile("|".join(_WORDS)), _WORDS),
-    (re.compile(r"(?<![A-Za-z])[lrLR](?![A-Za-z])"), _LETTERS),
-)
+_OTHER = _WORDS | _LETTERS
+_SIDES = (re.compile("|".join(_WORDS)), re.compile(r"(?<![A-Za-z])[lrLR](?![A-Za-z])"))
 """What names a side: the word anywhere, as in leftear; else the letter by itself, as in paw_L or l-ear."""
 
 
@@ -42,9 +40,9 @@ def other_side(name: str, keypoints: Sequence[str]) -> str | None:
     str or None
         None where the name does not say a side; the counterpart need not exist.
     """
-    for pattern, other in _SIDES:
+    for pattern in _SIDES:
         if pattern.search(name):
-            return pattern.sub(lambda found, other=other: other[found[0]], name)  # type: ignore[misc]
+            return pattern.sub(lambda found: _OTHER[found[0]], name)
     swapped = [name[:i] + _LETTERS[c] + name[i + 1 :] for i, c in enumerate(name) if c in _LETTERS]
     there = [other for other in swapped if other in keypoints]
     return there[0] if len(there) == 1 else None
