@@ -21,6 +21,7 @@ from rt_pose.console import progress, track
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.estimator import Estimator
+from rt_pose.offline.coverage import Coverage, coverage_text, held_shares, mahalanobis2
 from rt_pose.offline.drift_fit import fit_drift
 from rt_pose.offline.innovations import MOST_ROUNDS, Recorded, fit_parameters
 from rt_pose.offline.pose_space import pose_space, view_space
@@ -34,6 +35,7 @@ from rt_pose.package import (
     write_manifest,
 )
 from rt_pose.tracking.drift import STATISTICS
+from rt_pose.tracking.observation_noise import error_covariance
 from rt_pose.types import FloatArray
 from rt_pose.video import VideoInfo, probe, read_frames
 from train.calibrate_config import CalibrateConfig
@@ -49,6 +51,8 @@ CONFIDENT = 0.9
 """Confidence above which a keypoint may teach the pose prior."""
 MIN_OBSERVATIONS = 50
 """Frames in which a keypoint must be seen for its parameters to be fitted."""
+PARTS = 5
+"""Into which labeled frames are divided to see how honest the covariance is."""
 POOLED_LABELS = 8
 """All keypoints' errors together count as this many labels in each keypoint's bias."""
 CHI2_95, TRUNCATED_95 = 5.99, 1.187
@@ -104,7 +108,8 @@ def calibrate(config: CalibrateConfig) -> Package:
         "subspaces": [space.name for space in spec.subspaces],
     }
     if labels is not None:
-        spec.bias_px2, notes["labels"] = _bias(choice.estimator, labels, spec)
+        spec.bias_px2, notes["labels"], coverage = _bias(choice.estimator, labels, spec)
+        notes["coverage"] = dataclasses.asdict(coverage)
         sizes = [np.sqrt(np.trace(np.asarray(b)) / 2) for b in spec.bias_px2]
         _LOG.info(
             f"bias from {notes['labels']}: {np.median(sizes):.2f} px along an axis (median of keypoints)"
@@ -118,6 +123,7 @@ def calibrate(config: CalibrateConfig) -> Package:
         training=package.manifest.training | {"calibration": notes},
         drift=drift,
     )
+    _LOG.info(f"covariances: {coverage_text(manifest)}")
     return write_manifest(package.path, manifest)
 
 
@@ -265,19 +271,58 @@ def _bias_of(folder: str, package: Package) -> tuple[list[list[list[float]]], st
     return other.manifest.tracking.bias_px2, f"{calibration['labels']}, by package {other.sha256[:12]}"
 
 
-def _bias(estimator: Estimator, labels: _Labels, spec: TrackingSpec) -> tuple[list[list[list[float]]], str]:
-    """Return the bias covariance of each keypoint (K, 2, 2), and its origin."""
+def _bias(
+    estimator: Estimator, labels: _Labels, spec: TrackingSpec
+) -> tuple[list[list[list[float]]], str, Coverage]:
+    """Return the bias covariance of each keypoint (K, 2, 2), its origin, and how many labels it holds."""
     found = estimator.estimate_all(track(labels.frames.images, labels.name, len(labels.frames)))
     used = found.confidence >= spec.min_confidence
     e = np.where(used[..., None], found.xy - labels.frames.xy, np.nan)  # (F, K, 2)
-    noise = np.asarray(spec.gain)[:, None, None] * found.cov
-    noise += np.asarray(spec.floor_px2)[:, None, None] * np.eye(2)
+    noise = error_covariance(found.cov, dataclasses.replace(spec, bias_px2=[]))
     n = int(np.isfinite(e).all(axis=-1).sum())
     if not n:
         raise UserError(
             f"labels {labels.name}: the network was confident of no labeled keypoint; no bias from it"
         )
-    return bias_covariances(e, noise), f"{n} labels of {labels.name}, {labels.how}"
+    return (
+        bias_covariances(e, noise),
+        f"{n} labels of {labels.name}, {labels.how}",
+        crossed_coverage(e, noise, labels.how),
+    )
+
+
+def crossed_coverage(e: FloatArray, noise: FloatArray, how: str) -> Coverage:
+    """Count the labels within the ellipses of a covariance whose bias other frames have taught.
+
+    Frames are divided into `PARTS` of neighbours. The bias that each part is tried with comes from the rest.
+
+    Parameters
+    ----------
+    e
+        Errors (F, K, 2), px; NaN where unlabeled.
+    noise
+        The filter's noise covariance (F, K, 2, 2), px^2.
+    how
+        Which labels they are.
+
+    Returns
+    -------
+    Coverage
+        With n = 0 where all labels stand in one frame.
+    """
+    known = np.asarray(np.isfinite(e).all(axis=-1))
+    parts = np.array_split(np.arange(len(e)), min(PARTS, len(e)))
+    distance2 = [np.empty(0)]
+    for part in parts:
+        rest = np.setdiff1d(np.arange(len(e)), part)
+        if known[rest].any() and known[part].any():
+            cov = noise[part] + np.asarray(bias_covariances(e[rest], noise[rest]))
+            distance2.append(mahalanobis2(e[part][known[part]], cov[known[part]]))
+    all_parts = np.concatenate(distance2)
+    if not len(all_parts):
+        return Coverage(0)
+    how = f"{how}; in {len(parts)} parts, the bias of each from the others"
+    return Coverage(len(all_parts), held_shares(all_parts), how)
 
 
 def bias_covariances(e: FloatArray, noise: FloatArray) -> list[list[list[float]]]:

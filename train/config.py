@@ -14,7 +14,8 @@ class NetworkConfig:
 
     backbone: str = "lite0"
     """lite0, lite1, lite2 (EfficientNet-Lite from ImageNet weights), tiny (simple scenes), resnet18,
-    resnet50, mobilenetv4 (MobileNetV4-Conv-Small), vit_tiny or vit_small."""
+    resnet50, resnet50_gn (with group norm, as DeepLabCut 3 has it), mobilenetv4 (MobileNetV4-Conv-Small),
+    vit_tiny or vit_small."""
     width: int = 256
     """Width of the network's input, px; frames are resized to it without keeping their aspect."""
     height: int = 256
@@ -25,8 +26,9 @@ class NetworkConfig:
     """Channels of the head at its finest map."""
     weights: str = ""
     """File with the backbone's weights (.pt, .pth or .safetensors, under the names of torchvision's ResNets
-    and of timm's MobileNetV4 and ViT; a checkpoint of `rt-pose train fit` works too). Empty: the ImageNet
-    weights of lite0 to lite2, random weights for all others."""
+    and of timm's MobileNetV4 and ViT; a checkpoint of `rt-pose train fit` works too, and a snapshot of
+    DeepLabCut 3 or SuperAnimal whose backbone is a ResNet). Empty: the ImageNet weights of lite0 to lite2,
+    random weights for all others."""
     context: int = 0
     """Experimental, no gain has been measured yet: past frames whose features the present frame is given
     (never later ones); 0 = none. Live it costs one frame's forward all the same. Unlabeled clips teach it
@@ -57,6 +59,10 @@ class AugmentConfig:
     erase: float = 0.0
     """A rectangle of one grey level laid over the frame: its sides, uniform between 0 and this share of the
     frame's. Labels under it stay."""
+    flip: float = 0.0
+    """Share of the labeled frames that are mirrored left to right, 0 to 1, with the labels of keypoints whose
+    names say their side (ear_left and ear_right, paw_L and paw_R) exchanged. Unlabeled clips are not
+    mirrored. Not for images that hold several views."""
 
 
 @dataclass
@@ -104,14 +110,18 @@ class OptimiserConfig:
 class TrainConfig:
     """One training: from labeled frames to a model package."""
 
-    data: str = ""
-    """Folder of the labels and the images they name: in Lightning Pose layout, a DeepLabCut project, or one
-    with a SLEAP file."""
+    data: str | list[str] = ""
+    """Folder of the labels and the images they name: in Lightning Pose layout, a DeepLabCut project, one with
+    a SLEAP file or an .h5, or one with a subfolder of these for each camera. Several (`--data A B C`): one
+    training on all of them, keypoints matched by name, each folder split by itself; `videos` are relative to
+    the first."""
     labels: str = ""
-    """In the data folder: a labels CSV (Lightning Pose, DeepLabCut), a DeepLabCut project's folder (`.` where
-    the data folder is one) or a SLEAP file (.slp). Empty: the one that the folder holds."""
+    """In the data folder: a labels CSV (Lightning Pose, DeepLabCut), an .h5 (DeepLabCut, SLEAP's analysis), a
+    DeepLabCut project's folder (`.` where the data folder is one) or a SLEAP file (.slp). Empty: what the
+    folder holds."""
     keypoints: list[str] = field(default_factory=list)
-    """The keypoints expected in the labels file; empty = whatever it holds."""
+    """Keypoints to take, in this order: `--keypoints nose tail`; or those to leave out, such as one that a
+    camera never sees, each with a `-` before it: `--keypoints -tail`. Empty = all that the labels hold."""
     skeleton: list[list[str]] = field(default_factory=list)
     """Bones, as pairs of keypoint names; empty = those that the labels hold, if any."""
     views: list[list[str]] = field(default_factory=list)
@@ -177,3 +187,8 @@ class TrainConfig:
     def keeps_back(self) -> bool:
         """Whether labeled frames are kept back to validate."""
         return self.validation_fraction > 0
+
+    @property
+    def data_folders(self) -> list[str]:
+        """The data folders, as they are written; empty where none is."""
+        return [self.data] if isinstance(self.data, str) and self.data else list(self.data)

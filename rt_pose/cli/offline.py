@@ -35,6 +35,11 @@ def predict(options: Namespace) -> int:
     if options.parquet:
         require("parquet", "--parquet")
     members = find_members(options.model, "--model")
+    if options.covariance and len(members) > 1:
+        raise UserError(
+            "--covariance: it is of one network; an ensemble's table has posterior variances "
+            "(x_posterior_var, y_posterior_var)"
+        )
     if many or len(members) > 1:
         return _predict_many(members, options)
     return _predict_one(members[0].package, options)
@@ -42,28 +47,42 @@ def predict(options: Namespace) -> int:
 
 def _predict_one(package: Package, options: Namespace) -> int:
     from rt_pose.export.predicted_parquet import write_predicted_parquet
+    from rt_pose.offline.coverage import coverage_text
+    from rt_pose.offline.find_videos import VideoJob, with_covariances
     from rt_pose.offline.predict import predict_video
 
-    video, out, parquet = Path(options.video), Path(options.out), Path(options.out).with_suffix(".parquet")
-    _check_table(out, [video], options)
-    replaced = out.is_file()
+    job = VideoJob(Path(options.video), options.video, Path(options.out))
+    if options.covariance:
+        (job,) = with_covariances([job])
+    parquet = job.out.with_suffix(".parquet")
+    _check_tables(job, options)
+    replaced = job.out.is_file()
     if options.parquet:
-        check_output(parquet, [video], overwrite=options.overwrite, is_ours=lambda _: replaced)
-    if replaced:
-        print(f"{out} is there already and will be replaced")
-    choice = predict_video(package, video, out, options.config.engine)
+        check_output(parquet, [job.video], overwrite=options.overwrite, is_ours=lambda _: replaced)
+    for table in filter(None, (job.out, job.covariance)):
+        if table.is_file():
+            print(f"{table} is there already and will be replaced")
+    choice = predict_video(package, job.video, job.out, options.config.engine, job.covariance)
     print(f"engine: {choice}")
-    print(f"predictions: {out}")
+    print(f"predictions: {job.out}")
+    if job.covariance:
+        print(f"covariances: {job.covariance}; {coverage_text(package.manifest)}")
     if options.parquet:
-        write_predicted_parquet(out, video, parquet)
+        write_predicted_parquet(job.out, job.video, parquet)
         print(f"the same as Parquet: {parquet}")
     return EXIT_OK
+
+
+def _check_tables(job: VideoJob, options: Namespace) -> None:
+    for table in filter(None, (job.out, job.covariance)):
+        _check_table(table, [job.video], options)
 
 
 def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
     from rt_pose.export.predicted_parquet import write_predicted_parquet
     from rt_pose.offline.cluster import predict_on_cluster
-    from rt_pose.offline.find_videos import VideoJob, find_videos
+    from rt_pose.offline.coverage import coverage_text
+    from rt_pose.offline.find_videos import VideoJob, find_videos, with_covariances
     from rt_pose.offline.finish import Finish
     from rt_pose.offline.overview import write_overview
     from rt_pose.offline.predict_ensemble import MEMBERS, predict_ensemble
@@ -88,9 +107,13 @@ def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
         video = Path(options.video)
         jobs, own = [VideoJob(video, video.name, out)], out.with_suffix(f".{MEMBERS}")
         out = own
+    if options.covariance:
+        jobs = with_covariances(jobs)
     _check_outputs(jobs, out, finish, options)
     if len(members) == 1:
         outcome = of_one(members[0].package, jobs, out, finish)
+        if options.covariance:
+            print(f"covariances: *_covariance.csv; {coverage_text(members[0].package.manifest)}")
     else:
         outcome = predict_ensemble(members, jobs, own, of_one, finish=finish)
         print(f"predictions: {options.out}; each network's own: {own}")
@@ -112,7 +135,7 @@ def _check_outputs(jobs: Sequence[VideoJob], out: Path, finish: Finish, options:
             raise UserError(
                 f"--videos: {job.video} would become {job.out}, the name of the table over all; rename it"
             )
-        _check_table(job.out, [job.video], options)
+        _check_tables(job, options)
         _check_beside(job, finish, options)
     if not (out / MEMBERS).exists():
         check_output_folder(out, (FAILURES,), LOCK, overwrite=options.overwrite)
@@ -158,6 +181,12 @@ def predict_parser(parser: Parser) -> None:
     parser.add_argument("--out", type=str, required=True, help="The CSV to write; of many, their folder.")
     parser.add_argument(
         "--parquet", action="store_true", help="Write each CSV as Parquet too, with the frames' times."
+    )
+    parser.add_argument(
+        "--covariance",
+        action="store_true",
+        help="Write the covariance of each keypoint's error as well (x_var, xy_cov, y_var; px^2), into "
+        "NAME_covariance.csv beside NAME.csv, which stays as other programs read it.",
     )
     add_overwrite(parser)
     parser.takes(PredictConfig)

@@ -153,6 +153,9 @@ def nearest_option(name: str, options: Sequence[str]) -> str:
 
 def _parse(hint: Any, words: Sequence[str]) -> Any:
     kind = without_none(hint)
+    if kind == str | list[str]:
+        several = len(words) > 1 or (bool(words) and words[0].lstrip().startswith("["))
+        kind = list[str] if several else str
     if typing.get_origin(kind) is list:
         return _parse_list(typing.get_args(kind)[0], words)
     if not words and kind is bool:

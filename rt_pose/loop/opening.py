@@ -31,15 +31,13 @@ from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.sync import SyncPlan, plan_sync
 from rt_pose.package import DriftSpec, Package, TrackingSpec, check_frame_size, read_package
+from rt_pose.tracking.observation_noise import with_noise_floor
 from rt_pose.tracking.pose_prior import with_origin
 from rt_pose.types import CameraInfo, InputInfo, OutputInfo
 
 Outputs = list[tuple[OutputInfo, Output]]
 Inputs = list[tuple[InputInfo, Input]]
 Cameras = dict[str, tuple[CameraInfo, Camera]]
-
-P95_OF_SIGMA = 2.4477
-"""95th percentile of a displacement in the plane whose x and y have a standard deviation of 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,26 +390,6 @@ def _choose_engine(
     if config.engine.priority == "high":
         raise_priority()  # now that the engine has its threads
     return choice
-
-
-def with_noise_floor(tracking: TrackingSpec, displacement_p95_px: float) -> TrackingSpec:
-    """Add the engine's own displacement to the floor of the measurement noise.
-
-    Parameters
-    ----------
-    tracking
-        The package's parameters.
-    displacement_p95_px
-        95th percentile of the displacement of the engine's keypoints from the reference, px.
-
-    Returns
-    -------
-    TrackingSpec
-        Parameters whose `floor_px2` has grown by the variance of the displacement, taken as an isotropic
-        Gaussian.
-    """
-    variance = (displacement_p95_px / P95_OF_SIGMA) ** 2
-    return dataclasses.replace(tracking, floor_px2=[floor + variance for floor in tracking.floor_px2])
 
 
 def _channels(package: Package | None) -> int | None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
-from rt_pose.offline.alignment import align
+from rt_pose.offline.alignment import Aligned, align
 from rt_pose.offline.prediction_files import SMOOTHED_FIELDS, Predictions, write_predictions
 from rt_pose.offline.rows import MotionModel, ObservationRows, log_likelihood, smooth
 from rt_pose.types import FloatArray
@@ -26,6 +26,8 @@ TAU_FRAMES = 10.0
 FLOOR_PX2 = 0.1
 """Labeling noise: members that agree exactly are not right exactly."""
 LEAST_LIKELIHOOD = 1e-3
+SINGLE_PX2 = 1.0
+"""In place of the members' variance where one of them alone has the keypoint."""
 LOG10_Q = (-7.0, 4.0)
 """Bounds of the search, px^2 per frame^3: from drift to jumps of hundreds of px a frame."""
 COARSE, FINE, LAST = 12, 7, 5
@@ -66,12 +68,14 @@ class SmoothedEnsemble:
     """(F, K, 2) px^2, posterior, along each axis."""
     q: FloatArray
     """Strengths chosen, px^2/frame^3: a keypoint, a part seen in views, or (centre, diameter)."""
+    lowest: list[str] = field(default_factory=list)
+    """Whose strength is the least that the search tries."""
+    highest: list[str] = field(default_factory=list)
+    """Whose strength is the greatest that it tries."""
 
 
 def ensemble_of(members: Sequence[Predictions]) -> Ensemble:
-    """Combine the predictions of the members: their median and variance.
-
-    One member alone has the variance 1 / likelihood, having no spread.
+    """Combine the predictions of the members; see `combine`.
 
     Parameters
     ----------
@@ -90,15 +94,35 @@ def ensemble_of(members: Sequence[Predictions]) -> Ensemble:
     """
     if not members:
         raise UserError("smoothing: no prediction files were given")
-    together = align(members)
+    return combine(align(members))
+
+
+def combine(together: Aligned) -> Ensemble:
+    """Combine aligned predictions: their median, and their variance over their mean likelihood.
+
+    A member without the keypoint counts as likelihood 0. Where a single member has it there is no spread, and
+    the variance is 1 / likelihood.
+
+    Parameters
+    ----------
+    together
+        The predictions of the members, one or more.
+
+    Returns
+    -------
+    Ensemble
+        The combined predictions.
+    """
     xy = together.xy
     known = np.asarray(np.isfinite(xy).all(axis=-1))  # (members, F, K)
     xy = np.where(known[..., None], xy, np.nan)
-    confident = np.maximum(np.where(known, together.likelihood, 0.0).mean(axis=0), LEAST_LIKELIHOOD)
-    none = ~known.any(axis=0)
+    scores = np.where(known & np.isfinite(together.likelihood), together.likelihood, 0.0)
+    confident = np.maximum(scores.mean(axis=0), LEAST_LIKELIHOOD)
+    count = known.sum(axis=0)
+    none = count == 0
     xy[0, none] = 0.0  # so that there is a number; taken away again below
     median = np.nanmedian(xy, axis=0) if np.isnan(xy).any() else np.median(xy, axis=0)
-    spread = np.nanvar(xy, axis=0) if len(members) > 1 else np.ones_like(median)
+    spread = np.where(count[..., None] > 1, np.nanvar(xy, axis=0), SINGLE_PX2)
     median[none], spread[none] = np.nan, np.nan
     return Ensemble(
         together.keypoints,
@@ -129,13 +153,16 @@ def smooth_single(ensemble: Ensemble, q: FloatArray | None = None) -> SmoothedEn
     # (F, 1, 2, K): a row, axes, keypoints
     z, r = (values.transpose(0, 2, 1)[:, None] for values in observations(ensemble))
     h = np.ones((1, 1, 1, 2, z.shape[-1]))
+    lowest: list[str] = []
+    highest: list[str] = []
     if q is None:
         # One q for both axes: their likelihoods add up.
         q = search(lambda c: row_likelihood(h, z, r, c[:, None, :]).sum(axis=1), z.shape[-1])
+        lowest, highest = at_bounds(ensemble.keypoints, q, ~ensemble.never_seen)
     means, covs = smooth_rows(h, z, r, np.broadcast_to(q, z.shape[2:]))
     xy, var = means[:, 0].transpose(0, 2, 1), covs[:, 0, 0].transpose(0, 2, 1)
     xy[:, ensemble.never_seen] = var[:, ensemble.never_seen] = np.nan
-    return SmoothedEnsemble(xy, var, q)
+    return SmoothedEnsemble(xy, var, q, lowest, highest)
 
 
 def write_smoothed(path: Path, ensemble: Ensemble, smoothed: SmoothedEnsemble) -> None:
@@ -269,3 +296,54 @@ def search(likelihood: Callable[[FloatArray], FloatArray], count: int) -> FloatA
         spacing, at = (high - low) / (n - 1), grid[best, np.arange(count)]
         low, high = np.maximum(at - spacing, LOG10_Q[0]), np.minimum(at + spacing, LOG10_Q[1])
     return 10.0**at
+
+
+def at_bounds(
+    names: Sequence[str], q: FloatArray, seen: NDArray[np.bool_] | None = None
+) -> tuple[list[str], list[str]]:
+    """Find the strengths that lie at a bound of their search: the best one may lie beyond.
+
+    Parameters
+    ----------
+    names
+        What each strength belongs to.
+    q
+        Strengths that `search` chose, (count,) px^2/frame^3.
+    seen
+        (count,) False where nothing was observed, which says nothing of a strength; None for everything seen.
+
+    Returns
+    -------
+    tuple[list[str], list[str]]
+        The names at the lower and at the upper bound.
+    """
+    counts = np.ones(len(q), bool) if seen is None else seen
+    at = [np.isclose(np.log10(q), bound, rtol=0.0, atol=1e-6) & counts for bound in LOG10_Q]
+    low, high = ([name for name, there in zip(names, own, strict=True) if there] for own in at)
+    return low, high
+
+
+def bound_notes(smoothed: SmoothedEnsemble) -> list[str]:
+    """Say which strengths lie at a bound of their search.
+
+    Parameters
+    ----------
+    smoothed
+        A smoother's result.
+
+    Returns
+    -------
+    list[str]
+        A line for each bound at which there are any.
+    """
+    notes = []
+    if smoothed.lowest:
+        notes.append(
+            f"strength at the lower bound of its search: {', '.join(smoothed.lowest)}: taken to stand still"
+        )
+    if smoothed.highest:
+        notes.append(
+            f"strength at the upper bound of its search: {', '.join(smoothed.highest)}: followed from frame "
+            "to frame and hardly smoothed; look for jumps, or for files of another video"
+        )
+    return notes

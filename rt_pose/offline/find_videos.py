@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rt_pose.errors import UserError
@@ -21,6 +21,37 @@ class VideoJob:
     name: str
     """For people: the path under what was asked for."""
     out: Path
+    covariance: Path | None = None
+    """The CSV of its keypoints' covariances; None where none is asked for."""
+
+
+def with_covariances(jobs: Sequence[VideoJob]) -> list[VideoJob]:
+    """Ask for the covariances of every job, beside its table.
+
+    Parameters
+    ----------
+    jobs
+        Videos and their tables.
+
+    Returns
+    -------
+    list[VideoJob]
+        The same, each with a second table: NAME_covariance.csv beside NAME.csv.
+
+    Raises
+    ------
+    UserError
+        Where another video's table has that name.
+    """
+    tables = {job.out: job for job in jobs}
+    asked = [replace(job, covariance=job.out.with_name(f"{job.out.stem}_covariance.csv")) for job in jobs]
+    for job in asked:
+        if job.covariance in tables:
+            raise UserError(
+                f"--covariance: that of {job.video} and the predictions of {tables[job.covariance].video} "
+                f"would both become {job.covariance}; rename one of the videos"
+            )
+    return asked
 
 
 def find_videos(asked: str | Sequence[str], out: Path, listed: str = "") -> list[VideoJob]:

@@ -16,6 +16,7 @@ from rt_pose.errors import UserError, nearest
 from rt_pose.offline.ensemble import (
     Ensemble,
     SmoothedEnsemble,
+    at_bounds,
     observations,
     row_likelihood,
     search,
@@ -79,7 +80,7 @@ def smooth_multiview(ensemble: Ensemble, views: Sequence[Sequence[str]]) -> Smoo
     means, covs = smooth_rows(rows_h, rows_z, rows_r, q)
     xy = np.einsum("gcd,tdg->tgc", h, means[:, :VIEW_DIMENSIONS]) + mean
     var = np.einsum("gcd,tdeg,gce->tgc", h, covs[:, :VIEW_DIMENSIONS, :VIEW_DIMENSIONS], h)
-    result = _other_keypoints(ensemble, groups.ravel(), q)
+    result = _other_keypoints(ensemble, groups.ravel(), q, ["=".join(names) for names in views])
     result.xy[:, groups] = xy.reshape(len(xy), *groups.shape, 2)
     result.var[:, groups] = var.reshape(len(var), *groups.shape, 2)
     return result
@@ -121,7 +122,7 @@ def smooth_pupil(
     means, covs = smooth_rows(h[None], rows_z, rows_r, q[[0, 0, 1]])
     xy = (means[:, :3] @ h.T).reshape(-1, 4, 2)
     var = np.einsum("cd,tde,ce->tc", h, covs[:, :3, :3], h).reshape(-1, 4, 2)
-    result = _other_keypoints(ensemble, np.array(at), q)
+    result = _other_keypoints(ensemble, np.array(at), q, ["the pupil's centre", "the pupil's diameter"])
     unseen = ensemble.never_seen[at]
     xy[:, unseen] = var[:, unseen] = np.nan
     result.xy[:, at], result.var[:, at] = xy, var
@@ -135,9 +136,15 @@ def _indices(ensemble: Ensemble, names: Sequence[str]) -> list[int]:
     return [ensemble.keypoints.index(name) for name in names]
 
 
-def _other_keypoints(ensemble: Ensemble, taken: NDArray[np.intp], q: FloatArray) -> SmoothedEnsemble:
-    """A result whose keypoints outside `taken` are smoothed each by itself; the others are to be set."""
-    result = SmoothedEnsemble(np.empty_like(ensemble.median), np.empty_like(ensemble.var), q)
+def _other_keypoints(
+    ensemble: Ensemble, taken: NDArray[np.intp], q: FloatArray, names: list[str]
+) -> SmoothedEnsemble:
+    """A result whose keypoints outside `taken` are smoothed each by itself; the others are to be set.
+
+    `names` say what each of the strengths `q` of the others belongs to.
+    """
+    lowest, highest = at_bounds(names, q)
+    result = SmoothedEnsemble(np.empty_like(ensemble.median), np.empty_like(ensemble.var), q, lowest, highest)
     rest = np.setdiff1d(np.arange(len(ensemble.keypoints)), taken)
     if len(rest):
         alone = smooth_single(
@@ -150,6 +157,8 @@ def _other_keypoints(ensemble: Ensemble, taken: NDArray[np.intp], q: FloatArray)
             )
         )
         result.xy[:, rest], result.var[:, rest] = alone.xy, alone.var
+        result.lowest += alone.lowest
+        result.highest += alone.highest
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,15 +17,20 @@ from rt_pose.inference.choose_engine import EngineChoice, choose_engine, replica
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.estimator import Estimator
 from rt_pose.offline.in_parallel import Found, estimate_in_order
-from rt_pose.offline.prediction_files import FIELDS, write_table
+from rt_pose.offline.prediction_files import COVARIANCE_FIELDS, FIELDS, open_table
 from rt_pose.package import Package, check_frame_size, unlike_trained
-from rt_pose.types import FloatArray
+from rt_pose.tracking.observation_noise import error_covariance, with_noise_floor
 from rt_pose.video import Channels, VideoInfo, probe, read_frames
 
 _LOG = logging.getLogger(__name__)
 
+FORMATS = ("%.4f", "%.4f", "%.6f")
+"""Of x, y and likelihood."""
 
-def predict_video(package: Package, video: Path, out: Path, config: EngineConfig) -> EngineChoice:
+
+def predict_video(
+    package: Package, video: Path, out: Path, config: EngineConfig, covariance: Path | None = None
+) -> EngineChoice:
     """Write the keypoints of every frame of a video to a CSV, which appears when it is whole.
 
     Parameters
@@ -37,6 +43,8 @@ def predict_video(package: Package, video: Path, out: Path, config: EngineConfig
         The CSV.
     config
         The `engine` section of a configuration.
+    covariance
+        The CSV of the covariances of single frames' errors; None for none.
 
     Returns
     -------
@@ -52,7 +60,7 @@ def predict_video(package: Package, video: Path, out: Path, config: EngineConfig
     info = check_video(package, video, out)
     predictor = Predictor(package, config)
     with progress(video.name, info.frames) as report_progress:
-        predictor.write(video, out, report_progress)
+        predictor.write(video, out, report_progress, covariance)
     return predictor.choice
 
 
@@ -114,11 +122,18 @@ class Predictor:
         self._package, self._config = package, config
         self.choice, self._estimators = _estimators(package, config)
 
-    def write(self, video: Path, out: Path, report_progress: Callable[[int], object]) -> int:
+    def write(
+        self,
+        video: Path,
+        out: Path,
+        report_progress: Callable[[int], object],
+        covariance: Path | None = None,
+    ) -> int:
         """Write the keypoints of every frame of a video.
 
         Three header rows (scorer, bodyparts, coords x, y, likelihood), the first column the frame's number,
-        pixels of the original frame, an empty cell where a keypoint was not seen.
+        pixels of the original frame, an empty cell where a keypoint was not seen. The table of covariances
+        has the same rows, with `COVARIANCE_FIELDS` of each keypoint.
 
         Parameters
         ----------
@@ -128,6 +143,8 @@ class Predictor:
             The CSV; it appears when it is whole.
         report_progress
             Called with the number of frames done.
+        covariance
+            The CSV of the covariances of single frames' errors, which appears before `out`; None for none.
 
         Returns
         -------
@@ -140,17 +157,22 @@ class Predictor:
             Where the video breaks off.
         """
         manifest = self._package.manifest
+        tracking = with_noise_floor(manifest.tracking, self.choice.displacement_p95_px)
         count = 0
-
-        def rows() -> Iterator[tuple[int, FloatArray]]:
-            nonlocal count
-            for index, found in self._found(video, manifest.input.channels):
-                yield index, np.column_stack([found.xy[0], found.confidence[0]])
-                count += 1
-                report_progress(count)
-
         try:
-            write_table(out, manifest.keypoints, FIELDS, rows(), formats=("%.4f", "%.4f", "%.6f"))
+            with ExitStack() as tables:
+                keypoints = manifest.keypoints
+                add = tables.enter_context(open_table(out, keypoints, FIELDS, formats=FORMATS))
+                add_covariance = None
+                if covariance is not None:
+                    beside = open_table(covariance, keypoints, COVARIANCE_FIELDS, formats=("%.6g",))
+                    add_covariance = tables.enter_context(beside)
+                for count, (index, found) in enumerate(self._found(video, manifest.input.channels), 1):
+                    add(index, np.column_stack([found.xy[0], found.confidence[0]]))
+                    if add_covariance:
+                        cov = error_covariance(found.cov[0], tracking).reshape(-1, 4)
+                        add_covariance(index, cov[:, [0, 1, 3]])
+                    report_progress(count)
         except UserError as error:
             raise UserError(f"{error}; nothing was written to {out}") from error
         return count

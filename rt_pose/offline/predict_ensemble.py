@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rt_pose.errors import UserError
-from rt_pose.offline.ensemble import ensemble_of, write_smoothed
+from rt_pose.offline.ensemble import bound_notes, ensemble_of, write_smoothed
 from rt_pose.offline.find_videos import VideoJob
 from rt_pose.offline.finish import Finish
 from rt_pose.offline.members import EnsembleMember
@@ -130,6 +130,8 @@ def _smooth(tables: list[Path], job: VideoJob, views: Sequence[str], identity: s
         f"{job.name}: {len(tables)} members smoothed, {len(ensemble.frames)} frames, posterior standard "
         f"deviation {sd:.2f} px (median)"
     )
+    for note in bound_notes(smoothed):
+        _LOG.info(f"{job.name}: {note}")
 
 
 def _identity(members: Sequence[EnsembleMember], views: Sequence[str]) -> str:

@@ -180,7 +180,9 @@ def _complete(
     how = "its table is from before"
     if predictor is not None:
         info = check_video(package, job.video, job.out)
-        frames = predictor.write(job.video, job.out, lambda done: report_progress(done, info.frames))
+        frames = predictor.write(
+            job.video, job.out, lambda done: report_progress(done, info.frames), job.covariance
+        )
         write_record(job, package.sha256, str(predictor.choice.engine.precision), frames)
         how = f"{frames} frames"
     quality = "" if finish is None else shares_text(finish(job, package))

@@ -4,7 +4,8 @@ what DeepLabCut writes beside it, the same table in HDF."""
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,8 @@ SMOOTHED_FIELDS = (
     "y_posterior_var",
 )
 """Columns of a keypoint in what the ensemble Kalman smoother writes."""
+COVARIANCE_FIELDS = ("x_var", "xy_cov", "y_var")
+"""Columns of a keypoint in the table of covariances beside a prediction file, px^2."""
 SCORER = "rt-pose"
 MOST_PX = 1e6
 """A position further away than this is none."""
@@ -236,17 +239,60 @@ def write_table(
     last
         Title of a further column and its cells; None for none.
     """
+    title, cells = last or ("", ())
+    with open_table(
+        path, keypoints, fields, scorer=scorer, formats=formats, last=title if last else None
+    ) as add:
+        for i, (name, values) in enumerate(rows):
+            add(name, values, *cells[i : i + 1])
+
+
+@contextmanager
+def open_table(
+    path: Path,
+    keypoints: Sequence[str],
+    fields: Sequence[str],
+    *,
+    scorer: str = SCORER,
+    formats: Sequence[str] = ("%.5f",),
+    last: str | None = None,
+) -> Iterator[Callable[..., object]]:
+    """Open a table to add rows to; the file appears when the block has ended well.
+
+    Parameters
+    ----------
+    path
+        The CSV.
+    keypoints
+        K names.
+    fields
+        Columns of each keypoint.
+    scorer
+        The first header row's cells.
+    formats
+        Formats of the fields, or one for all.
+    last
+        Title of a further column; None for none.
+
+    Yields
+    ------
+    Callable
+        Adds a row: its first cell, the values (K, fields), of which a NaN becomes a blank cell, and the cell
+        of the further column.
+    """
     own = list(formats) * (len(fields) // len(formats))
     line = ",".join(own * len(keypoints))
-    title, cells = last or ("", ())
     with atomic_writer(path) as file:
         writer = csv.writer(file, lineterminator="\n")
         for head, row, end in (
-            (HEADER_ROWS[0], [scorer] * (len(keypoints) * len(fields)), title),
+            (HEADER_ROWS[0], [scorer] * (len(keypoints) * len(fields)), last),
             (HEADER_ROWS[1], [keypoint for keypoint in keypoints for _ in fields], ""),
             (HEADER_ROWS[2], list(fields) * len(keypoints), ""),
         ):
-            writer.writerow([head, *row, *([end] if last else [])])
-        for i, (name, values) in enumerate(rows):
+            writer.writerow([head, *row, *([end] if last is not None else [])])
+
+        def add(name: object, values: FloatArray, *more: str) -> None:
             numbers = (line % tuple(values.ravel().tolist())).replace("nan", "").split(",")
-            writer.writerow([name, *numbers, *cells[i : i + 1]])
+            writer.writerow([name, *numbers, *more])
+
+        yield add

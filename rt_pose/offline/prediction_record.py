@@ -44,6 +44,8 @@ class PredictionRecord:
     parquet_bytes: int = 0
     picture_bytes: int = 0
     """Of the worst frames."""
+    covariance_bytes: int = 0
+    """Of the table of covariances; 0 where none was asked for."""
 
 
 def record_path(job: VideoJob) -> Path:
@@ -87,6 +89,7 @@ def write_record(job: VideoJob, package: str, engine: str, frames: int) -> None:
             video.st_mtime_ns,
             job.out.stat().st_size,
             str(job.video.absolute()),
+            covariance_bytes=job.covariance.stat().st_size if job.covariance else 0,
         ),
     )
 
@@ -179,6 +182,8 @@ def state(job: VideoJob, package: str) -> State:
     """
     record = read_record(record_path(job))
     if record is None or file_bytes(job.out) != record.table_bytes or not record.table_bytes:
+        return "open"
+    if job.covariance and file_bytes(job.covariance) != record.covariance_bytes:
         return "open"
     try:
         video = job.video.stat()

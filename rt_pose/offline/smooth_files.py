@@ -5,20 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from rt_pose.errors import UserError
 from rt_pose.files import check_output
-from rt_pose.offline.ensemble import Ensemble, SmoothedEnsemble, ensemble_of, smooth_single, write_smoothed
+from rt_pose.offline.alignment import align
+from rt_pose.offline.ensemble import (
+    Ensemble,
+    SmoothedEnsemble,
+    bound_notes,
+    combine,
+    smooth_single,
+    write_smoothed,
+)
 from rt_pose.offline.latents import smooth_multiview, smooth_pupil
+from rt_pose.offline.one_view import check_one_view
 from rt_pose.offline.pose_files import read_pose_file
+from rt_pose.offline.prediction_files import Predictions
+from rt_pose.offline.smooth_alone import smooth_alone
 
 
 def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[str]) -> list[str]:
-    """Smooth the prediction files of several networks into one.
+    """Smooth the prediction files of several networks, or of one, into one.
 
     Parameters
     ----------
     files
-        The members' files, of one video and skeleton.
+        The members' files, of one video, camera and skeleton. Files that hold the same positions are one.
     out
         The file to write; none of `files`.
     mode
@@ -38,18 +51,51 @@ def smooth_files(files: Sequence[Path], out: Path, mode: str, parts: Sequence[st
         Where the files do not belong together, or a name is not known; before anything is written.
     """
     check_output(out, files, overwrite=True)
-    ensemble = ensemble_of([read_pose_file(file) for file in files])
-    smoothed = smooth_ensemble(ensemble, mode, parts)
+    members = [read_pose_file(file) for file in files]
+    different, notes = _different(members)
+    if len(different) == 1:
+        members = different
+    together = align(members)
+    check_one_view(together, [member.source for member in members])
+    ensemble = combine(together)
+    if len(members) == 1 and mode == "single" and not parts:
+        smoothed, own = smooth_alone(ensemble)
+    else:
+        smoothed, own = smooth_ensemble(ensemble, mode, parts), []
     write_smoothed(out, ensemble, smoothed)
     strengths = ", ".join(f"{q:.3g}" for q in smoothed.q)
     never = [name for name, gone in zip(ensemble.keypoints, ensemble.never_seen, strict=True) if gone]
     return [
+        *notes,
         *ensemble.notes,
         *([f"never seen, so left blank: {', '.join(never)}"] if never else []),
-        f"{len(files)} members, {len(ensemble.frames) - len(ensemble.between)} frames, "
-        f"{len(ensemble.keypoints)} keypoints",
+        f"{len(members)} member{'s' * (len(members) > 1)}, {len(ensemble.frames) - len(ensemble.between)} "
+        f"frames, {len(ensemble.keypoints)} keypoints",
+        *own,
         f"strength of movement (px^2/frame^3): {strengths}",
+        *bound_notes(smoothed),
     ]
+
+
+def _different(members: list[Predictions]) -> tuple[list[Predictions], list[str]]:
+    """Members without those that hold another's positions, and a line for each of these."""
+    kept: list[Predictions] = []
+    notes = []
+    for member in members:
+        twin = next((other for other in kept if _same(member, other)), None)
+        if twin is None:
+            kept.append(member)
+        else:
+            notes.append(
+                f"{member.source} holds the positions of {twin.source}, so it says nothing of their errors; "
+                "give each network once"
+            )
+    return kept, notes
+
+
+def _same(one: Predictions, other: Predictions) -> bool:
+    named_alike = one.keypoints == other.keypoints and one.frames == other.frames
+    return named_alike and np.array_equal(one.xy, other.xy, equal_nan=True)
 
 
 def smooth_ensemble(ensemble: Ensemble, mode: str, parts: Sequence[str]) -> SmoothedEnsemble:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import shutil
 from pathlib import Path
 
 import av
@@ -10,10 +12,15 @@ import numpy as np
 import pytest
 from support.tiny_package import disc_frame, make_tiny_package
 
+from rt_pose.cli.main import main
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
+from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.offline.predict import predict_video
-from rt_pose.package import Package
+from rt_pose.offline.prediction_files import COVARIANCE_FIELDS
+from rt_pose.package import Package, write_manifest
+from rt_pose.tracking.causal_filter import CausalFilter
+from rt_pose.types import FrameStamps, Pose
 from rt_pose.video import read_frames
 
 AT_FIRST = np.array([[40.0, 60.0], [120.0, 200.0], [200.0, 90.0], [270.0, 140.0]])
@@ -67,6 +74,37 @@ def test_its_numbers_are_the_estimators(package: Package, video: Path, tmp_path:
     values = np.loadtxt(out, delimiter=",", skiprows=3)[:, 1:].reshape(12, 4, 3)
     np.testing.assert_allclose(values[..., :2], found.xy, atol=5.1e-5)
     np.testing.assert_allclose(values[..., 2], found.confidence, atol=5.1e-7)
+
+
+def test_its_covariances_are_those_that_the_live_filter_takes(
+    package: Package, video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = dataclasses.replace(
+        package.manifest.tracking,
+        gain=[1.5] * 4,
+        floor_px2=[0.3, 0.4, 0.5, 0.6],
+        bias_px2=[[[2.0, 0.5], [0.5, 1.0]]] * 4,
+    )
+    calibrated = Path(shutil.copytree(package.path, tmp_path / "package"))
+    write_manifest(calibrated, dataclasses.replace(package.manifest, tracking=spec))
+    plain, out = tmp_path / "plain.csv", tmp_path / "discs.csv"
+    verb = ["predict", "--model", str(calibrated), "--video", str(video), "--engine.precision", "float32"]
+    assert main([*verb, "--out", str(plain)]) == 0
+    assert not list(tmp_path.glob("*covariance*")), "only where it is asked for"
+    assert main([*verb, "--out", str(out), "--covariance"]) == 0
+    assert "the package is not calibrated, so they are a guess" in capsys.readouterr().out
+    assert out.read_bytes() == plain.read_bytes(), "readers of the old table see no difference"
+    rows = list(csv.reader((tmp_path / "discs_covariance.csv").read_text().splitlines()))
+    assert rows[2] == ["coords", *COVARIANCE_FIELDS * 4]
+    assert [row[0] for row in rows[3:]] == [str(i) for i in range(12)]
+    found = np.array(rows[3:], float)[:, 1:].reshape(12, 4, 3)
+    estimator = choose_engine(package, FLOAT32).estimator
+    for i, frame in enumerate(read_frames(video, 1)):
+        seen = estimator.estimate(frame.image)
+        live = CausalFilter(spec, 1, 4)
+        stamps = FrameStamps(index=i, t_exposure_ns=i, t_arrival_ns=i, t_scene_ns=i)
+        track = live.step(Pose("", stamps, seen.xy, seen.cov, seen.confidence))  # it begins with R
+        np.testing.assert_allclose(found[i], track.cov[0, :, [0, 0, 1], [0, 1, 1]].T, rtol=1e-5)
 
 
 def test_bad_videos_leave_nothing_behind(package: Package, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from support.tiny_package import make_tiny_package
 from rt_pose.cli.main import main
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.offline.find_videos import find_videos
+from rt_pose.offline.find_videos import find_videos, with_covariances
 from rt_pose.offline.predict import predict_video
 from rt_pose.offline.predict_many import PredictionOutcome, conclude, predict_many
 from rt_pose.offline.prediction_record import exclusive_lock, record_path, state
@@ -95,6 +95,21 @@ def test_a_cut_table_another_video_and_another_package_are_noticed(
     assert _run(write_manifest(other.path, other.manifest), films, out)[0].predicted == ["a.avi", "b.avi"]
     record_path(first).write_text("{half a rec")
     assert state(first, package.sha256) == "open"
+
+
+def test_covariances_asked_for_later_are_made(package: Package, tmp_path: Path) -> None:
+    films, out = tmp_path / "films", tmp_path / "out"
+    write_disc_video(films / "a.avi", frames=3)
+    jobs = find_videos(str(films), out)
+    assert predict_many(package, jobs, FLOAT32).predicted == ["a.avi"]
+    asked = with_covariances(jobs)
+    assert predict_many(package, asked, FLOAT32).predicted == ["a.avi"]
+    assert len((out / "a_covariance.csv").read_text().splitlines()) == 3 + 3
+    for again in (asked, jobs):
+        assert predict_many(package, again, FLOAT32).done_before == 1
+    write_disc_video(films / "a_covariance.avi", frames=3)
+    with pytest.raises(UserError, match=r"would both become .*a_covariance\.csv; rename one"):
+        with_covariances(find_videos(str(films), out))
 
 
 def test_failures_are_listed_with_their_reasons_and_the_rest_goes_on(

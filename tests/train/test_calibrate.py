@@ -14,9 +14,10 @@ from support.tiny_package import disc_frame, make_tiny_package
 
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
+from rt_pose.offline.coverage import coverage_of, coverage_text
 from rt_pose.package import Package, read_package
 from rt_pose.tracking.causal_filter import CausalFilter
-from train.calibrate import bias_covariances, calibrate
+from train.calibrate import bias_covariances, calibrate, crossed_coverage
 from train.calibrate_config import CalibrateConfig
 
 FRAMES = 200
@@ -101,6 +102,27 @@ def test_the_package_is_calibrated_and_still_whole(package: Path, video: Path, l
     assert (drift.block_s, drift.calibration_s) == (0.1, pytest.approx(2.0, abs=0.05))
     assert drift.space is not None
     assert before.manifest.drift is None
+    coverage = coverage_of(after.manifest)
+    assert coverage is not None
+    assert (coverage.n, list(coverage.held)) == (48, ["0.5", "0.9", "0.99"])
+    assert coverage.held["0.99"] > 0.9
+    assert coverage_text(after.manifest).startswith("of 48 labels (12 of 12 frames; split unknown")
+    assert "not calibrated" in coverage_text(before.manifest)
+    after.manifest.training["calibration"]["coverage"] = {"n": "many"}
+    assert "is not known" in coverage_text(after.manifest), "it is a file of others'"
+
+
+def test_coverage_is_of_labels_that_did_not_teach_the_bias() -> None:
+    random = np.random.default_rng(1)
+    noise = np.tile(np.eye(2), (200, 2, 1, 1))
+    honest = crossed_coverage(random.normal(0, 2, (200, 2, 2)), noise, "")
+    assert honest.n == 400
+    for level, found in honest.held.items():
+        assert found == pytest.approx(float(level), abs=0.06), "errors twice the noise: the bias holds them"
+    one_bad_part = np.zeros((200, 2, 2))
+    one_bad_part[:40] = 30.0
+    assert crossed_coverage(one_bad_part, noise, "").held["0.99"] < 0.85, "the rest does not know of them"
+    assert crossed_coverage(np.zeros((1, 2, 2)), noise[:1], "").n == 0
 
 
 def test_what_is_wrong_is_told_before_anything_is_written(package: Path, video: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from rt_pose.types import FloatArray
 from train.config import AugmentConfig
 from train.data.augment import draw_levels, input_keypoints, random_warp
 from train.data.augmentation import Augmentation
+from train.data.flip import mirror_order, mirrored
 from train.data.labels import LabeledFrames
 from train.data.pseudo import Pseudo
 
@@ -64,11 +65,14 @@ class TrainingBatches:
         labeled = _Order(len(self.frames), random)
         pseudo = self.pseudo
         pseudo_labeled = _Order(len(pseudo.frames), random) if pseudo else None
+        order = mirror_order(self.frames.keypoints) if self.augment.flip else None
         for _ in range(self.steps):
             number = self.batch_size - (pseudo.per_batch if pseudo else 0)
             shown = [self._labeled(i) for i in labeled.take(number)]
             if pseudo and pseudo_labeled:
                 shown += [_pseudo_labeled(pseudo, i) for i in pseudo_labeled.take(pseudo.per_batch)]
+            if order is not None:
+                shown = [_turned(frame, order, random, self.augment.flip) for frame in shown]
             yield self._batch(changed, shown, random)
 
     def _labeled(self, i: int) -> _AugmentedSample:
@@ -116,6 +120,15 @@ class _AugmentedSample:
     image: NDArray[np.uint8]
     xy: FloatArray
     weights: FloatArray
+
+
+def _turned(
+    frame: _AugmentedSample, order: NDArray[np.intp], random: np.random.Generator, share: float
+) -> _AugmentedSample:
+    """The frame, or with the probability `share` its mirror image."""
+    if random.random() >= share:
+        return frame
+    return _AugmentedSample(*mirrored(frame.image, frame.xy, frame.weights, order))
 
 
 def _pseudo_labeled(pseudo: Pseudo, i: int) -> _AugmentedSample:

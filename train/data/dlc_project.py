@@ -97,7 +97,7 @@ def open_project(folder: Path) -> Source:
             f"labels {folder}: no labeled-data/VIDEO/CollectedData_SCORER.csv or .h5 in it{listed}"
         )
     keypoints = _keypoints(config, tables[0])
-    table = _merge_tables(keypoints, tables, problems)
+    table = merge_tables(keypoints, tables, problems)
     notes = [f"{len(tables)} labels file{'s' * (len(tables) > 1)} of the DeepLabCut project gathered"]
     return Source(
         folder, table, problems, lambda: images_of(folder, table), _skeleton(config, keypoints, notes), notes
@@ -174,8 +174,23 @@ def _keypoints(config: dict[str, Any], table: LabelTable) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list) else table.keypoints
 
 
-def _merge_tables(keypoints: list[str], tables: list[LabelTable], problems: list[str]) -> LabelTable:
-    """One table, every file's columns brought into the order of `keypoints`."""
+def merge_tables(keypoints: list[str], tables: list[LabelTable], problems: list[str]) -> LabelTable:
+    """Join tables, each one's columns brought into the order of `keypoints`.
+
+    Parameters
+    ----------
+    keypoints
+        Names of the K keypoints.
+    tables
+        The tables; a keypoint that one does not hold is unlabeled in its rows.
+    problems
+        Gets a line for each keypoint of a table that is none of `keypoints`.
+
+    Returns
+    -------
+    LabelTable
+        The rows of all tables, one after the other.
+    """
     for table in tables:
         place = table.places[0].rsplit(" row ", 1)[0]
         for name in table.keypoints:

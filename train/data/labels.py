@@ -5,7 +5,8 @@ All of it is checked before anything is made of it, and all problems are reporte
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from rt_pose.errors import UserError, nearest
 from rt_pose.types import FloatArray
 from train.data.source import Source
-from train.data.sources import open_source
+from train.data.sources import open_sources
 from train.data.tables import LabelTable
 
 Channels = Literal["auto", "gray", "rgb"]
 
 MAX_PROBLEMS_SHOWN = 20
 """Problems listed in one message; the rest is counted."""
+LEAVE_OUT = "-"
+"""Before the name of a keypoint that is not to be taken."""
 OUTSIDE_PX = 1.0
 """A label may lie so far outside its image: labels on the last pixel are often rounded up."""
 
@@ -44,6 +47,10 @@ class LabeledFrames:
     """Bones that the labels themselves hold, as pairs of keypoint names."""
     notes: list[str] = field(default_factory=list)
     """What the user should know of how the labels were read."""
+    sets: dict[str, Path] = field(default_factory=dict)
+    """Of several sets of labels the folder of each, by what its images' names begin with."""
+    lacking: dict[str, list[str]] = field(default_factory=dict)
+    """The keypoints that one of these sets does not have, by the same."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -74,6 +81,8 @@ class LabeledFrames:
             self.keypoints,
             self.skeleton,
             self.notes,
+            self.sets,
+            self.lacking,
         )
 
 
@@ -87,12 +96,13 @@ def read_labels(
     folder
         The data folder.
     file
-        A CSV, a DeepLabCut project's folder or a .slp, relative to the folder; empty takes what the folder
-        holds.
+        A CSV, an .h5, a DeepLabCut project's folder or a .slp, relative to the folder; empty takes what the
+        folder holds.
     channels
         gray, rgb, or auto: gray where every image is gray.
     expected
-        Keypoints that the configuration names; None or empty takes what the file holds.
+        Keypoints to take, in this order; or those to leave out, each with `-` before it. None or empty takes
+        what the file holds.
 
     Returns
     -------
@@ -104,12 +114,38 @@ def read_labels(
     UserError
         With every problem of the labels and images (the first `MAX_PROBLEMS_SHOWN`).
     """
-    source = open_source(folder, file)
-    table = source.table
+    return read_data_sets([folder], file, channels, expected)
+
+
+def read_data_sets(
+    folders: Sequence[Path], file: str, channels: Channels = "auto", expected: list[str] | None = None
+) -> LabeledFrames:
+    """Read the labeled frames of several folders as one set, their keypoints matched by name.
+
+    Parameters
+    ----------
+    folders
+        The data folders; of several, each image's name begins with its folder's.
+    file, channels, expected
+        As of `read_labels`.
+
+    Returns
+    -------
+    LabeledFrames
+        A keypoint that a folder does not have is unlabeled in its images.
+
+    Raises
+    ------
+    UserError
+        As of `read_labels`.
+    """
+    source = open_sources(folders, file)
+    table, unknown = take_keypoints(source.table, expected or [])
     images, missing = source.read_images()
     problems = [
         *source.problems,
-        *_check_keypoints(table, expected or []),
+        *unknown,
+        *_check_labeled(table, expected or []),
         *_check_repeated(table),
         *missing,
         *_check_inside(table, images),
@@ -122,14 +158,23 @@ def read_labels(
         )
         listed = "\n  ".join(problems[:MAX_PROBLEMS_SHOWN] + more)
         raise UserError(f"labels {source.path}: correct the following and start again:\n  {listed}")
-    return _label_frames(source, _same_channels(images, channels))
+    bones = [bone for bone in source.skeleton if set(bone) <= set(table.keypoints)]
+    return _label_frames(replace(source, table=table, skeleton=bones), _same_channels(images, channels))
 
 
 def _label_frames(source: Source, images: list[NDArray[np.uint8]]) -> LabeledFrames:
     """Return the frames of a source, without those that hold no label."""
     table = source.table
     frames = LabeledFrames(
-        table.names, images, table.xy, table.visible, table.keypoints, source.skeleton, source.notes
+        table.names,
+        images,
+        table.xy,
+        table.visible,
+        table.keypoints,
+        source.skeleton,
+        source.notes,
+        source.sets,
+        {name: own for name, missing in source.lacking.items() if (own := _known(missing, table))},
     )
     labeled = np.flatnonzero(np.isfinite(table.xy).all(axis=-1).any(axis=-1))
     if len(labeled) < len(frames):
@@ -137,24 +182,61 @@ def _label_frames(source: Source, images: list[NDArray[np.uint8]]) -> LabeledFra
     return frames.subset(labeled)
 
 
-def _check_keypoints(table: LabelTable, expected: list[str]) -> list[str]:
-    problems = []
-    if expected and len(expected) != len(table.keypoints):
-        problems.append(
-            f"keypoint counts disagree: the configuration names {len(expected)}, "
-            f"the file {len(table.keypoints)}"
-        )
-    for name in expected:
-        if name not in table.keypoints:
-            problems.append(f"no keypoint '{name}' in the file{nearest(name, table.keypoints)}")
-    if expected and not problems and expected != table.keypoints:
-        problems.append(f"the order of keypoints differs: the file has {', '.join(table.keypoints)}")
-    for k, name in enumerate(table.keypoints):
-        if np.isnan(table.xy[:, k]).any(axis=-1).all():
-            problems.append(
-                f"keypoint '{name}' is labeled in no image; remove its columns (or node), or label it"
-            )
-    return problems
+def _known(names: list[str], table: LabelTable) -> list[str]:
+    return [name for name in names if name in table.keypoints]
+
+
+def take_keypoints(table: LabelTable, chosen: list[str]) -> tuple[LabelTable, list[str]]:
+    """Take the columns of some keypoints.
+
+    Parameters
+    ----------
+    table
+        Labels of a file.
+    chosen
+        Names to take, in their new order; or names to leave out, each with `LEAVE_OUT` before it; empty for
+        all as they are.
+
+    Returns
+    -------
+    table : LabelTable
+        With these keypoints; as it was where there is a problem.
+    problems : list of str
+        A line for each name that is not there.
+    """
+    if not chosen:
+        return table, []
+    left_out = [name for name in chosen if name.startswith(LEAVE_OUT) and name not in table.keypoints]
+    if left_out and len(left_out) < len(chosen):
+        return table, [
+            "keypoints: give either names to take, or names to leave out, each with a '-' before it"
+        ]
+    named = [name.removeprefix(LEAVE_OUT) for name in left_out] or chosen
+    problems = [
+        f"no keypoint '{name}' in the file{nearest(name, table.keypoints)}"
+        for name in named
+        if name not in table.keypoints
+    ]
+    problems += [
+        f"keypoints: '{name}' is named twice" for name in sorted(set(named)) if named.count(name) > 1
+    ]
+    taken = [name for name in table.keypoints if name not in named] if left_out else chosen
+    if not taken:
+        problems.append("keypoints: all are left out; nothing would be learned")
+    if problems:
+        return table, problems
+    columns = [table.keypoints.index(name) for name in taken]
+    return replace(table, keypoints=taken, xy=table.xy[:, columns], visible=table.visible[:, columns]), []
+
+
+def _check_labeled(table: LabelTable, chosen: list[str]) -> list[str]:
+    """Keypoints that no image shows; one that was asked for by name may be out of a camera's sight."""
+    return [
+        f"keypoint '{name}' is labeled in no image; leave it out (`--keypoints -{name}`, or remove its "
+        "columns or node), or label it"
+        for k, name in enumerate(table.keypoints)
+        if name not in chosen and np.isnan(table.xy[:, k]).any(axis=-1).all()
+    ]
 
 
 def _check_repeated(table: LabelTable) -> list[str]:

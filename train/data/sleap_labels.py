@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
 from rt_pose.types import FloatArray
-from rt_pose.video import VideoReader, probe
 from train.data.sleap_videos import SlpVideos
 from train.data.source import NO_IMAGE, Images, Source
 from train.data.tables import LabelTable
+from train.data.video_frames import decoded_frames
 
 
 def open_slp(path: Path) -> Source:
@@ -114,7 +114,7 @@ def _read_images(videos: SlpVideos, frames: list[Any]) -> tuple[Images, list[str
             if _is_embedded(video):
                 found = _embedded(video, name, rows)
             else:
-                found = _decoded(videos.locate(video), rows)
+                found = decoded_frames(videos.locate(video), rows)
         except UserError as error:
             problems.append(str(error))
             continue
@@ -139,16 +139,3 @@ def _embedded(video: Any, name: str, rows: dict[int, int]) -> dict[int, NDArray[
         raise UserError(f"embedded images of {name}: they cannot be read: {error}") from error
     finally:
         video.close()
-
-
-def _decoded(path: Path, rows: dict[int, int]) -> dict[int, NDArray[np.uint8]]:
-    """Frames of a recording by number, decoded in one pass."""
-    found: dict[int, NDArray[np.uint8]] = {}
-    with VideoReader(path, probe(path).channels) as reader:
-        for index in sorted(rows):
-            reader.skip(index - reader.at)
-            frame = reader.read()
-            if frame is None:
-                break
-            found[index] = frame.image
-    return found

@@ -34,6 +34,10 @@ class Source:
     skeleton: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What the user should know of how it was read."""
+    sets: dict[str, Path] = field(default_factory=dict)
+    """Of several sets of labels the folder of each, by what its images' names begin with."""
+    lacking: dict[str, list[str]] = field(default_factory=dict)
+    """The keypoints that one of these sets does not have, by the same."""
 
 
 def images_of(folder: Path, table: LabelTable) -> tuple[Images, list[str]]:
@@ -73,6 +77,24 @@ def images_of(folder: Path, table: LabelTable) -> tuple[Images, list[str]]:
             continue
         images[-1] = image
     return images, problems
+
+
+def has_image(folder: Path, name: str) -> bool:
+    """Tell whether an image of a table is there.
+
+    Parameters
+    ----------
+    folder
+        Folder that the name is relative to.
+    name
+        Path of the image, as the table has it.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
+    return bool(name) and os.path.isfile(on_disk(folder, name))
 
 
 def on_disk(folder: Path, name: str) -> Path:

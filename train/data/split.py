@@ -79,6 +79,77 @@ def split_frames(folder: Path, names: list[str], fraction: float, seed: int) -> 
     return split
 
 
+def split_sets(sets: Mapping[str, Path], names: list[str], fraction: float, seed: int) -> Split:
+    """Split each of several sets of labels by itself, as `split_frames` does.
+
+    Sets whose images are called alike, such as those of cameras that see the same moments, keep back the same
+    ones.
+
+    Parameters
+    ----------
+    sets
+        The folder of each set by what its images' names begin with.
+    names
+        Paths of the F labeled images of all sets.
+    fraction, seed
+        As in `split_frames`.
+
+    Returns
+    -------
+    Split
+        Of all frames. A set of a single frame trains.
+
+    Raises
+    ------
+    UserError
+        As of `split_frames`, and where no frame is left to validate.
+    """
+    training = np.ones(len(names), bool)
+    how = []
+    for part, folder in sets.items():
+        rows = np.array([i for i, name in enumerate(names) if name.startswith(f"{part}/")], np.intp)
+        if len(rows) < 2:
+            how.append(f"{part}: {len(rows)} frame, which trains")
+            continue
+        own = split_frames(folder, [names[i].removeprefix(f"{part}/") for i in rows], fraction, seed)
+        training[rows[own.validation]] = False
+        how.append(f"{part}: {own.how}")
+    if training.all():
+        raise UserError(
+            f"labels: no frame is left to validate ({'; '.join(how)}); label more frames of a set"
+        )
+    return Split(np.flatnonzero(training), np.flatnonzero(~training), "; ".join(how))
+
+
+def known_as(training: Mapping[str, Any], folder: Path, names: list[str]) -> list[str]:
+    """Return the names by which a training of several data folders knows the images of one of them.
+
+    A folder is one of them by its name, or where all of that one's images that were trained on are among its
+    own: it may have been renamed since.
+
+    Parameters
+    ----------
+    training
+        `training` of the package's manifest.
+    folder
+        A data folder.
+    names
+        Paths of its labeled images.
+
+    Returns
+    -------
+    list of str
+        With the data folder's name at the time before each; as they are where the folder is none of them.
+    """
+    trained_on = training.get("trained_on", [])
+    for part in training.get("datasets", []):
+        here = [f"{part}/{name}" for name in names]
+        own = {name for name in trained_on if name.startswith(f"{part}/")}
+        if part == folder.name or (own and own <= set(here)):
+            return here
+    return names
+
+
 def all_train(frames: int) -> Split:
     """Return the split in which every frame trains and none is kept back.
 
@@ -108,12 +179,22 @@ def trained_names(training: Mapping[str, Any], names: list[str]) -> list[str] | 
         Those of `names`; None where the package does not say.
     """
     if "trained_on" in training:
-        trained_on = set(training["trained_on"])
+        trained_on = _with_synonyms(training, training["trained_on"])
         return [name for name in names if name in trained_on]
     if "kept_back" in training:
-        kept_back = set(training["kept_back"])
+        kept_back = _with_synonyms(training, training["kept_back"])
         return [name for name in names if name not in kept_back]
     return None
+
+
+def _with_synonyms(training: Mapping[str, Any], names: list[str]) -> set[str]:
+    """Names of images, with those that they have where their folder is one of several, or the only one."""
+    every = set(names)
+    for part in training.get("datasets", []):
+        every |= {name.removeprefix(f"{part}/") for name in names}
+    if "dataset" in training and "datasets" not in training:
+        every |= {f"{training['dataset']}/{name}" for name in names}
+    return every
 
 
 def how_seen(training: Mapping[str, Any]) -> str:

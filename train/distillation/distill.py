@@ -32,7 +32,7 @@ from train.data.videos import find_videos
 from train.distillation.config import TEACHER, DistillConfig
 from train.distillation.pseudo_labels import make_pseudo_labels
 from train.fitting.checkpoints import with_defaults
-from train.fitting.fit import FitResult, choose_folder, read_inputs, run, start_from
+from train.fitting.fit import FitResult, choose_data, choose_folder, read_inputs, run, start_from
 from train.fitting.job import Job
 from train.fitting.warm_start import checkpoint_of
 from train.losses.terms import uses_clips
@@ -66,7 +66,7 @@ def distill_interruptible(config: DistillConfig) -> FitResult:
     out = choose_folder(None, config.out, "out")
     check_start(out)
     _check(config)
-    find_videos(choose_folder(None, config.data, "data"), config.videos)  # before anything costs time
+    find_videos(choose_data(None, config)[0], config.videos)  # before anything costs time
     quiet_unless_rank_zero(config)
     teachers = find_members(config.teachers, "--teachers")
     if len(teachers) < 2:

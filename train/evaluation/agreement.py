@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from rt_pose.inference.decode import Keypoints
-from rt_pose.package import TrackingSpec
+from rt_pose.offline.coverage import held_shares, mahalanobis2
 from rt_pose.types import FloatArray
 from train.accuracy import figures, reliability
 
-LEVELS = (0.5, 0.8, 0.9, 0.95)
-"""Shares of a Gaussian; its ellipse of two degrees of freedom has a squared radius of -2 ln(1 - level)."""
+LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
+"""Shares of a Gaussian whose ellipses are counted."""
 
 
 def pixel_errors(apart: FloatArray, keypoints: Sequence[str], within_px: Sequence[float]) -> dict[str, Any]:
@@ -78,26 +78,6 @@ def confidence_figures(confidence: FloatArray, apart: FloatArray, right_px: floa
     }
 
 
-def filter_noise(cov: FloatArray, tracking: TrackingSpec) -> FloatArray:
-    """Return the covariance that the filter assumes for a keypoint's error.
-
-    Parameters
-    ----------
-    cov
-        The network's covariance (F, K, 2, 2), px^2.
-    tracking
-        Gain, floor and, where the package has one, bias.
-
-    Returns
-    -------
-    FloatArray
-        gain times `cov`, plus the floor and the bias, (F, K, 2, 2) px^2.
-    """
-    noise = np.asarray(tracking.gain)[:, None, None] * cov
-    noise = noise + np.asarray(tracking.floor_px2)[:, None, None] * np.eye(2)
-    return noise + np.asarray(tracking.bias_px2) if tracking.bias_px2 else noise
-
-
 def covariance_reliability(
     found: Keypoints[FloatArray], labels: FloatArray, cov: FloatArray, min_confidence: float
 ) -> dict[str, Any]:
@@ -124,12 +104,10 @@ def covariance_reliability(
     counts = np.isfinite(e).all(axis=-1) & (found.confidence >= min_confidence)
     if not counts.any():
         return {"n": 0}
-    e = e[counts]
-    distance2 = np.einsum("ni,nij,nj->n", e, np.linalg.inv(cov[counts]), e)
-    held = {f"{level:g}": float((distance2 <= -2 * np.log(1 - level)).mean()) for level in LEVELS}
+    distance2 = mahalanobis2(e[counts], cov[counts])
     return {
         "n": len(distance2),
-        "held": held,
+        "held": held_shares(distance2, LEVELS),
         "factor": float(np.median(distance2) / (-2 * np.log(0.5))),
         "median_sigma_px": float(np.median(np.sqrt(np.trace(cov[counts], axis1=1, axis2=2) / 2))),
     }

@@ -12,12 +12,13 @@ class EvaluateConfig:
     model: str
     """Folder of the model package."""
     data: str
-    """Folder of labeled frames: in Lightning Pose layout, a DeepLabCut project, or one with a SLEAP file."""
+    """Folder of labeled frames: in Lightning Pose layout, a DeepLabCut project, one with a SLEAP file or an
+    .h5, or one with a subfolder of these for each camera."""
     out: str
     """Folder for evaluation.html, evaluation.json and the CSVs."""
     labels: str = ""
-    """Labels in the data folder, as in training: a CSV, `.` where the folder is a DeepLabCut project, or a
-    SLEAP file. Empty: the one that the folder holds."""
+    """Labels in the data folder, as in training: a CSV, an .h5, `.` where the folder is a DeepLabCut project,
+    or a SLEAP file. Empty: the one that the folder holds."""
     videos: str = ""
     """Videos to look at as well: a folder, a pattern in quotes, a list of paths, or one video."""
     views: list[str] = field(default_factory=list)

@@ -16,6 +16,7 @@ from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.files import atomic_writer
 from rt_pose.inference.choose_engine import choose_engine
+from rt_pose.offline.coverage import COVERED, coverage_of, coverage_text
 from rt_pose.offline.find_videos import VideoJob, find_videos
 from rt_pose.package import Package, read_package
 from rt_pose.video import VideoInfo
@@ -76,7 +77,7 @@ def evaluate(config: EvaluateConfig) -> Path:
     seen = labeled.predict_labeled(job.frames, job.sets, choice.estimator, spaces)
     labeled.write_files(seen, out)
     figures: dict[str, Any] = {
-        "model": {"sha256": job.package.sha256, "keypoints": keypoints},
+        "model": _model(job.package),
         "engine": str(choice),
         "data": {"folder": job.data.name, "labels": config.labels, "split": job.sets.how},
         "spaces": {name: {"poses": s.poses, "components": len(s.components)} for name, s in spaces.items()},
@@ -86,6 +87,7 @@ def evaluate(config: EvaluateConfig) -> Path:
         "labels": labeled.figures_of(seen, job.package, choice.estimator, config),
         "videos": {},
     }
+    figures["coverage"] = _coverage(figures["labels"])
     pictures = {"labels": worst_labeled(seen, config.worst)}
     curves = {}
     for video, info in zip(job.jobs, job.infos, strict=True):
@@ -95,6 +97,25 @@ def evaluate(config: EvaluateConfig) -> Path:
         pictures[video.name] = worst_steps(film, keypoints, job.package.manifest.input.channels, config.worst)
         curves[video.name] = film.metrics
     return _write(out, figures, pictures, curves)
+
+
+def _model(package: Package) -> dict[str, Any]:
+    coverage = coverage_of(package.manifest)
+    return {
+        "sha256": package.sha256,
+        "keypoints": package.manifest.keypoints,
+        "calibrated": package.manifest.tracking.calibrated,
+        "coverage": None if coverage is None else asdict(coverage),
+        "covariance": coverage_text(package.manifest),
+    }
+
+
+def _coverage(labels: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    """Of the labels that were kept back, how many lie within the ellipses of the filter's covariance."""
+    found = labels.get(labeled.VALIDATION, {}).get("covariance", {}).get("filter", {"n": 0})
+    if not found["n"]:
+        return None
+    return {"n": found["n"], "held": {f"{level:g}": found["held"][f"{level:g}"] for level in COVERED}}
 
 
 def _prepare(config: EvaluateConfig) -> _Job:
@@ -163,6 +184,9 @@ def _write(
                 f"{name}: pixel error median {error['median_px']:.2f}, mean {error['mean_px']:.2f}, P90 "
                 f"{error['p90_px']:.2f} (n {error['n']}); noise moves it by {_jitter(found)}"
             )
+    if coverage := figures["coverage"]:
+        shares = ", ".join(f"{share:.0%} in {float(level):.0%}" for level, share in coverage["held"].items())
+        _LOG.info(f"labels kept back: the ellipses of the filter's covariance hold {shares}")
     for name, found in figures["videos"].items():
         steps = found[video_metrics.TEMPORAL]["all"]
         if steps["n"]:

@@ -14,11 +14,12 @@ from rt_pose.console import track
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.estimator import Estimator
 from rt_pose.package import Manifest, Package
+from rt_pose.tracking.observation_noise import error_covariance
 from rt_pose.types import FloatArray
 from train.accuracy import distances
 from train.data.labels import LabeledFrames
-from train.data.split import SPLIT_FILE, split_again
-from train.evaluation.agreement import confidence_figures, covariance_reliability, filter_noise, pixel_errors
+from train.data.split import SPLIT_FILE, known_as, split_again
+from train.evaluation.agreement import confidence_figures, covariance_reliability, pixel_errors
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.jitter import noise_jitter, precision_jitter
 from train.evaluation.metric_files import write_labeled_predictions, write_metric
@@ -74,12 +75,13 @@ def sets_of(frames: LabeledFrames, folder: Path, manifest: Manifest) -> Sets:
     training = manifest.training
     settings, trained_on = training.get("configuration", {}), training.get("trained_on", [])
     named = training.get("dataset") == folder.name and "seed" in settings
-    own = named or (bool(trained_on) and set(trained_on) <= set(frames.names))
+    names = known_as(training, folder, frames.names)
+    own = named or names is not frames.names or (bool(trained_on) and set(trained_on) <= set(names))
     if (folder / SPLIT_FILE).is_file() or own:
-        split = split_again(training if own else {}, folder, frames.names)
-        names = np.full(len(frames), VALIDATION, dtype=object)
-        names[split.train] = TRAIN
-        return Sets(names.tolist(), _how(split.how, own, (folder / SPLIT_FILE).is_file()))
+        split = split_again(training if own else {}, folder, names)
+        sides = np.full(len(frames), VALIDATION, dtype=object)
+        sides[split.train] = TRAIN
+        return Sets(sides.tolist(), _how(split.how, own, (folder / SPLIT_FILE).is_file()))
     return Sets(
         [VALIDATION] * len(frames),
         "unknown: nothing says which frames were trained on, so all are taken for validation",
@@ -172,7 +174,7 @@ def _set_figures(
         "covariance": {
             "network": covariance_reliability(found, frames.xy, found.cov, tracking.min_confidence),
             "filter": covariance_reliability(
-                found, frames.xy, filter_noise(found.cov, tracking), tracking.min_confidence
+                found, frames.xy, error_covariance(found.cov, tracking), tracking.min_confidence
             ),
         },
         "jitter": {

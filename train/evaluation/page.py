@@ -64,6 +64,7 @@ def page(
             for whose, own in found["covariance"].items()
             if own["n"]
         ],
+        package_covariance=figures["model"]["covariance"],
         jitter=[
             (f"{where}: {MOVES.get(under, under)}", own)
             for where, group in [*((f"labels, {k}", v) for k, v in labels.items()), *videos.items()]

@@ -22,7 +22,7 @@ from rt_pose.package import InputSpec
 from train.config import AugmentConfig, TrainConfig
 from train.data.batches import TrainingBatches
 from train.data.clips import ClipBatch, ClipBatches, redo_affine
-from train.data.labels import LabeledFrames, read_labels
+from train.data.labels import LabeledFrames, read_data_sets, read_labels
 from train.data.videos import check_videos, find_videos
 from train.fitting.check import check
 from train.models.network import input_spec
@@ -60,7 +60,9 @@ def show_augmented(config: TrainConfig) -> Path:
         if not getattr(config, key):
             raise UserError(f"{key}: nothing given; say --data FOLDER --out SHEET.png")
     out = Path(config.out).expanduser()
-    for line in draw_sheet(config, Path(config.data).expanduser(), out):
+    folders = [Path(place).expanduser() for place in config.data_folders]
+    frames = read_data_sets(folders, config.labels, config.network.channels, config.keypoints)
+    for line in draw_sheet(config, folders[0], out, frames):
         _LOG.info(line)
     return out
 

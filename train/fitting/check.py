@@ -39,6 +39,11 @@ def check(config: TrainConfig) -> None:
         *_check_losses(config),
     ]
     problems += _check_gpu(config)
+    if config.augment.flip and config.views:
+        problems.append(
+            "augment.flip: images that hold several views (`views`) cannot be mirrored: each view would "
+            "stand in another's place; set `augment.flip: 0`"
+        )
     if config.threads < 0:
         problems.append(f"threads: expected 0 or more, got {config.threads}")
     for bone in config.skeleton:
@@ -209,6 +214,8 @@ def _check_augment(augment: AugmentConfig) -> list[str]:
         value = getattr(augment, name)
         if not 0 <= value < math.inf:
             problems.append(f"augment.{name}: expected 0 or more, got {value}")
+    if augment.flip > 1:
+        problems.append(f"augment.flip: expected a share between 0 and 1, got {augment.flip}")
     for name in ("brightness", "contrast", "erase"):
         if getattr(augment, name) >= 1:
             problems.append(f"augment.{name}: expected less than 1, got {getattr(augment, name)}")

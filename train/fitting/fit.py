@@ -17,8 +17,10 @@ import torch
 
 from rt_pose.errors import ExitCode, UserError, collect_errors, nearest
 from train.config import TrainConfig
-from train.data.labels import LabeledFrames, read_labels
-from train.data.split import Split, all_train, check_sides, split_frames
+from train.data.flip import mirror_note
+from train.data.gather import check_blank
+from train.data.labels import LabeledFrames, read_data_sets
+from train.data.split import SPLIT_FILE, Split, all_train, check_sides, split_frames, split_sets
 from train.export import Trained, export
 from train.fitting.check import check
 from train.fitting.checkpoints import LAST, is_resumable, step_to_resume
@@ -236,7 +238,8 @@ def read_inputs(config: TrainConfig, data: Path | None = None) -> Job:
     check(config)
     quiet_unless_rank_zero(config)
     config = resolve_losses(config)
-    folder = choose_folder(data, config.data, "data")
+    folders = choose_data(data, config)
+    folder = folders[0]
     if config.device == "gpu" and torch.cuda.device_count() < config.devices:
         found = torch.cuda.device_count()
         raise UserError(
@@ -245,7 +248,7 @@ def read_inputs(config: TrainConfig, data: Path | None = None) -> Job:
             + (f" or `devices: {found}`" if found else "")
         )
     frames, videos = collect_errors(
-        lambda: read_labels(folder, config.labels, config.network.channels, config.keypoints),
+        lambda: read_data_sets(folders, config.labels, config.network.channels, config.keypoints),
         lambda: index_videos(config, folder) if folder.is_dir() else [],
     )
     for line in frames.notes:
@@ -257,23 +260,30 @@ def read_inputs(config: TrainConfig, data: Path | None = None) -> Job:
                 raise UserError(
                     f"skeleton: no keypoint '{name}' in the labels{nearest(name, frames.keypoints)}"
                 )
-    split = _split(config, folder, frames)
+    check_blank(config.blank, frames.lacking)
+    if config.augment.flip:
+        _LOG.info(mirror_note(frames.keypoints))
+    split = _split(config, folders, frames)
     spec = input_spec(config.network, frames.channels)
     _LOG.info(
-        f"{folder.name}: {len(frames)} labeled frames, {len(frames.keypoints)} keypoints, "
+        f"{' + '.join(place.name for place in folders)}: {len(frames)} labeled frames, "
+        f"{len(frames.keypoints)} keypoints, "
         f"{'gray' if frames.channels == 1 else 'RGB'}; {_format_split(split)}"
     )
     for line in check_sides(split, frames.visible > 0, frames.keypoints):
         _LOG.info(line)
     unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec)
-    return Job(config, folder, frames, split, spec, unlabeled)
+    datasets = [each.name for each in folders] if len(folders) > 1 else []
+    return Job(config, folder, frames, split, spec, unlabeled, datasets=datasets)
 
 
-def _split(config: TrainConfig, folder: Path, frames: LabeledFrames) -> Split:
+def _split(config: TrainConfig, folders: list[Path], frames: LabeledFrames) -> Split:
     if not config.keeps_back:
         return all_train(len(frames))
     seed = config.seed if config.split_seed is None else config.split_seed
-    return split_frames(folder, frames.names, config.validation_fraction, seed)
+    if frames.sets and not (len(folders) == 1 and (folders[0] / SPLIT_FILE).is_file()):
+        return split_sets(frames.sets, frames.names, config.validation_fraction, seed)
+    return split_frames(folders[0], frames.names, config.validation_fraction, seed)
 
 
 def _format_split(split: Split) -> str:
@@ -326,6 +336,25 @@ def _start(job: Job, last: Path) -> int:
     step = step_to_resume(last, job)
     _LOG.info(f"resuming from step {step}, {last}")
     return step
+
+
+def choose_data(given: Path | None, config: TrainConfig) -> list[Path]:
+    """Return the absolute paths of the data folders: the one that is given, or those configured.
+
+    Parameters
+    ----------
+    given
+        Takes precedence; None: not given.
+    config
+        Of the training.
+
+    Raises
+    ------
+    UserError
+        Where neither is there.
+    """
+    places = [""] if given is not None else config.data_folders or [""]
+    return [choose_folder(given, place, "data") for place in places]
 
 
 def choose_folder(given: Path | None, configured: str, key: str) -> Path:
@@ -398,7 +427,7 @@ def _trained(job: Job, module: PoseModule, step: int) -> Trained:
     settings["network"]["weights"] = Path(job.config.network.weights).name
     settings["init_from"] = name_of(job.config.init_from)
     training: dict[str, Any] = {
-        "dataset": job.data.name,
+        "dataset": " + ".join(job.datasets) or job.data.name,
         "frames_train": len(job.split.train),
         "frames_validation": len(job.split.validation),
         "split": job.split.how,
@@ -409,6 +438,8 @@ def _trained(job: Job, module: PoseModule, step: int) -> Trained:
         "step": step,
         "configuration": settings,
     }
+    if job.datasets:
+        training["datasets"] = job.datasets
     if job.pseudo is not None:
         training["pseudo_labels"] = job.pseudo.notes
     return Trained(

@@ -28,6 +28,8 @@ class Job:
     """Pseudo-labels of an ensemble on unlabeled video, to learn from as well."""
     seen_before: list[str] = field(default_factory=list)
     """Frames that the network which it starts from has trained on."""
+    datasets: list[str] = field(default_factory=list)
+    """Names of the data folders, where there are several: those of the images begin with them."""
 
     @property
     def train(self) -> LabeledFrames:

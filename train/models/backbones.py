@@ -16,7 +16,7 @@ from torch import Tensor
 from train.models.efficientnet import lite, lite_weights
 from train.models.features import Backbone
 from train.models.mobilenet import MobileNetV4Small
-from train.models.resnet import ResNetMaps
+from train.models.resnet import ResNetMaps, group_norm
 from train.models.tiny import Tiny
 from train.models.vit import vit
 from train.models.weights import gray_kernels, load_weights
@@ -54,6 +54,9 @@ BACKBONES: dict[str, BackboneRow] = {
     "tiny": BackboneRow(Tiny, mean=127.0, std=64.0, stride=16, first="stem.conv.weight"),
     "resnet18": BackboneRow(partial(ResNetMaps, 18), *_IMAGENET, 32, "conv1.weight"),
     "resnet50": BackboneRow(partial(ResNetMaps, 50), *_IMAGENET, 32, "conv1.weight"),
+    "resnet50_gn": BackboneRow(
+        partial(ResNetMaps, 50, norm=group_norm), *_IMAGENET, 32, "conv1.weight"
+    ),  # DeepLabCut 3's
     "mobilenetv4": BackboneRow(MobileNetV4Small, *_IMAGENET, 32, "conv_stem.weight"),
     "vit_tiny": BackboneRow(vit(192, 3), *_IMAGENET, 16, "patch_embed.proj.weight", new=("detail.",)),
     "vit_small": BackboneRow(vit(384, 6), *_IMAGENET, 16, "patch_embed.proj.weight", new=("detail.",)),

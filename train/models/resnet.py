@@ -124,8 +124,8 @@ class ResNet(nn.Module):
 class ResNetMaps(ResNet, Backbone):
     """A ResNet's maps at strides 4, 8, 16 and 32; its names are those of the plain network."""
 
-    def __init__(self, depth: int, channels: int) -> None:
-        super().__init__(depth)
+    def __init__(self, depth: int, channels: int, norm: Norm = nn.BatchNorm2d) -> None:
+        super().__init__(depth, norm=norm)
         self.conv1 = nn.Conv2d(channels, 64, 7, 2, padding=3, bias=False)
         self.features = [self.channels // 8, self.channels // 4, self.channels // 2, self.channels]
 

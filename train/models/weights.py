@@ -14,8 +14,9 @@ from rt_pose.extras import installed, remedy
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "teacher")
 """Under one of these a checkpoint keeps its weights."""
-PREFIXES = ("", "module.", "backbone.", "network.backbone.", "module.backbone.")
-"""What may stand before the backbone's own names: of parallel training, and of networks that contain it."""
+PREFIXES = ("", "module.", "backbone.", "network.backbone.", "module.backbone.", "backbone.model.")
+"""What may stand before the backbone's own names: of parallel training, and of networks that contain it (the
+last of DeepLabCut 3)."""
 LISTED = 20
 _COUNTER = "num_batches_tracked"
 """Batch norm's count of batches, which files of older programs lack; nothing depends on it."""
@@ -58,7 +59,8 @@ def load_weights(backbone: nn.Module, file: Path, channels: int, first: str, new
         more = [f"... and {len(problems) - LISTED} more"] if len(problems) > LISTED else []
         raise UserError(
             f"network.weights {file}: {len(problems)} of the backbone's {len(own)} weights do not fit; is "
-            "the file of another network?\n  " + "\n  ".join([*problems[:LISTED], *more])
+            f"the file of another network?{_norm_hint(own, given)}\n  "
+            + "\n  ".join([*problems[:LISTED], *more])
         )
     taken = {name: value for name, value in given.items() if name in own}
     backbone.load_state_dict(own | taken)
@@ -154,6 +156,16 @@ def _without_prefix(given: dict[str, Tensor], own: set[str]) -> tuple[dict[str, 
     """Return the weights under the prefix for which most names are the backbone's own."""
     prefix = max(PREFIXES, key=lambda p: sum(k.startswith(p) and k[len(p) :] in own for k in given))
     return {k[len(prefix) :]: v for k, v in given.items() if k.startswith(prefix)}, prefix
+
+
+def _norm_hint(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    """What to set where the file is of a ResNet with the other kind of norm."""
+    statistics = "bn1.running_mean"
+    if "bn1.weight" not in given or (statistics in own) == (statistics in given):
+        return ""
+    other = "resnet50" if statistics in given else "resnet50_gn"
+    kind = "batch" if statistics in given else "group"
+    return f" It is of a ResNet with {kind} norm: `network.backbone: {other}` has that"
 
 
 def _problems(own: dict[str, Tensor], given: dict[str, Tensor], new: tuple[str, ...]) -> list[str]:

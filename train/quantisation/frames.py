@@ -21,7 +21,7 @@ from rt_pose.video import Channels as Count
 from rt_pose.video import probe, read_frames
 from train.data.labels import Channels, LabeledFrames, read_labels
 from train.data.sample_frames import labels_of, read_tried_frames
-from train.data.split import split_again
+from train.data.split import known_as, split_again
 from train.quantisation.config import QuantiseConfig
 
 VIDEO_FRAMES = 600
@@ -116,7 +116,7 @@ def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, Label
         )
     channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
     frames = read_labels(data, configuration["labels"], channels, manifest.keypoints)
-    split = split_again(manifest.training, data, frames.names)
+    split = split_again(manifest.training, data, known_as(manifest.training, data, frames.names))
     return frames.subset(split.train), frames.subset(split.validation)
 
 

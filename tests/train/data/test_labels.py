@@ -144,13 +144,6 @@ def test_a_damaged_image_is_told(folder: Path) -> None:
     assert "row 6 (labeled-data/img002.png): the file is no image" in _refusal(folder)
 
 
-def test_keypoints_of_the_configuration_must_agree(folder: Path) -> None:
-    assert "the configuration names 2, the file 3" in _refusal(folder, expected=["large", "small"])
-    message = _refusal(folder, expected=["large", "smal", "dark"])
-    assert "no keypoint 'smal' in the file, did you mean 'small'?" in message
-    assert "the order of keypoints differs" in _refusal(folder, expected=["small", "large", "dark"])
-
-
 def test_missing_folder_and_missing_file(folder: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         read_labels(folder / "nowhere", LABELS)

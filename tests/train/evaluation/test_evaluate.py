@@ -117,6 +117,18 @@ def test_the_confidences_curve_is_reported(out: Path) -> None:
     assert "calibration error" in (out / "evaluation.html").read_text()
 
 
+def test_the_share_of_kept_back_labels_within_the_ellipses_is_told(out: Path) -> None:
+    figures = json.loads((out / "evaluation.json").read_text())
+    coverage = figures["coverage"]
+    assert coverage["n"] == 16
+    assert coverage["held"]["0.99"] == figures["labels"]["validation"]["covariance"]["filter"]["held"]["0.99"]
+    assert coverage["held"]["0.99"] <= 15 / 16, "one label is 30 px off"
+    assert (figures["model"]["calibrated"], figures["model"]["coverage"]) == (False, None)
+    text = (out / "evaluation.html").read_text()
+    assert "of labels in the 50, 90 and 99 % ellipses" in text
+    assert "the package is not calibrated, so they are a guess" in text
+
+
 def test_the_page_is_whole_and_shows_the_worst_first(out: Path) -> None:
     text = (out / "evaluation.html").read_text()
     check_page(text)
@@ -174,3 +186,17 @@ def test_the_split_of_a_training_names_no_file_that_is_not_there(
     assert elsewhere.names == there.names
     assert elsewhere.how.startswith("as in the training (")
     assert "this folder has no split.csv" in elsewhere.how
+
+
+def test_a_training_of_several_folders_knows_its_frames_in_one_of_them(config: EvaluateConfig) -> None:
+    frames = read_labels(Path(config.data), "", "gray")
+    manifest = read_package(config.model).manifest
+    manifest.training |= {
+        "dataset": "data + other",
+        "datasets": ["data", "other"],
+        "trained_on": [f"data/{name}" for name in frames.names[:12]] + ["other/0.png"],
+        "kept_back": [f"data/{name}" for name in frames.names[12:]],
+        "split": "drawn",
+    }
+    sets = sets_of(frames, Path(config.data), manifest)
+    assert sets.names == ["train"] * 12 + ["validation"] * 4

@@ -7,10 +7,10 @@ import pytest
 
 from rt_pose.inference.decode import Keypoints
 from rt_pose.package import TrackingSpec
+from rt_pose.tracking.observation_noise import error_covariance
 from train.evaluation.agreement import (
     confidence_figures,
     covariance_reliability,
-    filter_noise,
     pixel_errors,
 )
 from train.evaluation.jitter import add_noise
@@ -52,7 +52,7 @@ def test_a_covariance_that_is_right_holds_what_it_should() -> None:
 
 def test_the_filters_noise_has_gain_floor_and_bias() -> None:
     tracking = TrackingSpec([1.0], [1.0], gain=[2.0], floor_px2=[3.0], bias_px2=[[[1.0, 0.5], [0.5, 1.0]]])
-    noise = filter_noise(np.broadcast_to(np.eye(2), (2, 1, 2, 2)), tracking)
+    noise = error_covariance(np.broadcast_to(np.eye(2), (2, 1, 2, 2)), tracking)
     np.testing.assert_allclose(noise[1, 0], [[6.0, 0.5], [0.5, 6.0]])
 
 

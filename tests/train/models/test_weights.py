@@ -28,7 +28,12 @@ def _save(network: torch.nn.Module, path: Path, prefix: str = "", wrap: str = ""
 
 @pytest.mark.parametrize(
     ("prefix", "wrap"),
-    [("", ""), ("module.", "state_dict"), ("network.backbone.", "state_dict"), ("", "model")],
+    [
+        ("", ""),
+        ("module.", "state_dict"),
+        ("network.backbone.", "state_dict"),
+        ("backbone.model.", "model"),  # as DeepLabCut 3 names them
+    ],
 )
 def test_weights_come_whole_from_files_of_several_programs(
     resnet: torch.nn.Module, tmp_path: Path, prefix: str, wrap: str
@@ -77,6 +82,13 @@ def test_every_mismatch_is_listed(resnet: torch.nn.Module, tmp_path: Path) -> No
     ]
     with pytest.raises(UserError, match=r"120 of the backbone's 122 weights|more"):
         build_backbone("resnet18", 3, _save(BACKBONES["tiny"].build(3), tmp_path / "other.pt"))
+
+
+def test_a_resnet_with_the_other_norm_is_named(resnet: torch.nn.Module, tmp_path: Path) -> None:
+    state = {name: value for name, value in resnet.state_dict().items() if "running" not in name}
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(UserError, match="with group norm: `network"):
+        build_backbone("resnet18", 3, tmp_path / "w.pt")
 
 
 def test_files_that_are_no_weights_are_refused(tmp_path: Path) -> None:
