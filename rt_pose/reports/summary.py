@@ -25,7 +25,7 @@ def format_summary(figures: dict[str, Any]) -> str:
     str
         A few indented lines.
     """
-    lines = [*_frames(figures["frames"]), *_latency(figures), *_events(figures)]
+    lines = [*_frames(figures["frames"]), *_latency(figures), *_events(figures), *_processors(figures)]
     accuracy = figures["accuracy"]
     if accuracy and accuracy["n"]:
         lines.append(f"accuracy: median {accuracy['median_px']:.2f} px over {accuracy['n']} keypoints")
@@ -66,3 +66,10 @@ def _events(figures: dict[str, Any]) -> Iterator[str]:
         yield f"FAILED: {commands['failed']} stimuli: {why or 'no answer was logged'}"
     for rule, found in (figures["silent_rules"] or {}).items():
         yield f"rule {rule} never came true; {format_untriggered(found)}"
+
+
+def _processors(figures: dict[str, Any]) -> Iterator[str]:
+    for name, found in figures.get("processors", {}).items():
+        if "calls" in found:  # not of a run that was killed
+            raised = f", {found['exceptions']} raised" if found["exceptions"] else ""
+            yield f"processor {name}: {found['calls']} calls, {found['skipped']} poses skipped{raised}"
