@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -50,7 +51,7 @@ def report_run(config: RunConfig, source: Source) -> None:
     source
         What it was built from; gets the problems.
     """
-    for path, message in (*_names(config), *_numbers(config)):
+    for path, message in (*_names(config), *_numbers(config), *_processors(config)):
         source.report(path, message)
 
 
@@ -63,6 +64,7 @@ def _names(config: RunConfig) -> Iterator[Problem]:
         "cameras": ((name, name) for name in config.cameras),
         "outputs": ((name, name) for name in config.outputs),
         "inputs": ((name, name) for name in config.inputs),
+        "processors": ((name, name) for name in config.processors),
         "zones": ((name, name) for name in config.zones),
         "rules": ((i, rule.name) for i, rule in enumerate(config.rules)),
         "protocol": ((i, block.block) for i, block in enumerate(config.protocol)),
@@ -176,3 +178,19 @@ def _crop(crop: CropConfig, path: Path) -> Iterator[Problem]:
             yield (*path, key), f"expected 0 or more, got {getattr(crop, key)}"
     if not 0 < crop.min_seen <= 1:
         yield (*path, "min_seen"), f"expected a share above 0, up to 1, got {crop.min_seen}"
+
+
+def _processors(config: RunConfig) -> Iterator[Problem]:
+    for name, processor in config.processors.items():
+        path: Path = ("processors", name)
+        place, _, kind = processor.source.rpartition(":")
+        if not place or not kind.isidentifier():
+            expected = "expected FILE.py:Class or package.module:Class"
+            yield (*path, "source"), f"{expected}, got {processor.source!r}"
+        elif place.endswith(".py") and not os.path.isfile(place):
+            yield (*path, "source"), f"there is no file {place}"
+        if processor.camera and processor.camera not in config.cameras:
+            hint = nearest(processor.camera, config.cameras) or "; there are none"
+            yield (*path, "camera"), f"there is no camera '{processor.camera}'{hint}"
+        if processor.individual < 0:
+            yield (*path, "individual"), f"expected 0 or more, got {processor.individual}"

@@ -122,6 +122,24 @@ class InputConfig:
 
 
 @dataclass
+class ProcessorConfig:
+    """Code of the user's own that is handed the newest pose, in a process of its own.
+
+    Rules, limits, `arm` and the emergency stop know nothing of it.
+    """
+
+    source: str
+    """`FILE.py:Class`, or `package.module:Class`, with the methods `process(pose, **kwargs)` and
+    `save(file)`."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of its constructor."""
+    camera: str = ""
+    """Whose poses it is handed; the first camera's where not given."""
+    individual: int = 0
+    """Which animal it is handed, of several."""
+
+
+@dataclass
 class SafetyConfig:
     """When a loop that has stopped counts as hung. Each turn it takes one frame, or waits 50 ms for one."""
 
@@ -221,6 +239,8 @@ class RunConfig:
     """Inputs by name; rules ask for one with `line(NAME)`."""
     sync: SyncConfig = field(default_factory=SyncConfig)
     """Pulses and codes by which other recordings are brought to the session's time."""
+    processors: dict[str, ProcessorConfig] = field(default_factory=dict)
+    """Processors of DeepLabCut-Live by name."""
     zones: dict[str, ZoneConfig] = field(default_factory=dict)
     """Named regions."""
     geometry: dict[str, GeometryConfig] = field(default_factory=dict)

@@ -60,6 +60,14 @@ def advice(session: Session, figures: dict[str, Any]) -> list[str]:
     """
     drift = drift_advice(session, figures["drift"])
     messages = [*_about_speed(figures), *drift, *_about_events(session, figures)]
+    for name, found in figures.get("processors", {}).items():
+        if found.get("exceptions"):
+            messages.append(
+                Markup(
+                    "Processor {} raised in {} of {} calls: <code>processors/{}.txt</code> has the first "
+                    "traceback."
+                ).format(name, found["exceptions"], found["calls"], name)
+            )
     if not session.info.package.tracking.get("calibrated"):
         messages.append(
             "The tracking parameters are defaults, not fitted to this animal: read the predicted positions "

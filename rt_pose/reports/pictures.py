@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -16,8 +18,8 @@ from numpy.typing import NDArray
 from rt_pose.clock import NS_PER_MS
 from rt_pose.config.rules import GeometryConfig, ZoneConfig
 from rt_pose.errors import UserError
-from rt_pose.records import EventRecord, Observation, TrackRecord
-from rt_pose.reports.events import OUTCOMES
+from rt_pose.records import Observation, TrackRecord
+from rt_pose.reports.chosen_events import chosen_events
 from rt_pose.reports.svg import circle, element, keypoint_colour, line, path_data
 from rt_pose.rules.geometry import make_geometry
 from rt_pose.rules.placed_zones import Corners, arrow_head, place_zones
@@ -26,8 +28,10 @@ from rt_pose.session.read import Session
 from rt_pose.session.video_file import VideoTimes, read_times, read_video
 from rt_pose.types import Event
 
-STRIP_OFFSETS_MS = (-200, -100, 0, 200, 500)
-MAX_STRIPS = 4
+STRIP_OFFSETS_MS = (-200, 0, 200)
+"""Before an event, at it, and after it."""
+MAX_STRIPS = 36
+"""Of a camera: three for each of a dozen rules; a page with more gets too large to be opened."""
 CROP_MARGIN, MIN_CROP = 1.5, 0.3
 """A strip shows 1.5 times what its keypoints span, and no less than 30 % of the frame's width."""
 MAX_IMAGE_WIDTH = 800
@@ -37,6 +41,8 @@ POINT_PX = 5.0
 TRAJECTORY_POINTS = 1500
 STEADY = {"vector_effect": "non-scaling-stroke"}
 """Attributes of lines that are as wide on a small picture as on a large one."""
+Crop = tuple[float, float, float, float]
+"""x, y, width and height of the part of a frame that is shown, px."""
 
 
 @dataclass(slots=True)
@@ -44,6 +50,10 @@ class Strip:
     """An event and what the camera saw around it."""
 
     event: Event
+    place: str
+    """Its place among the events of its rule, as in `ChosenEvent`."""
+    measure: str
+    """By what it has that place."""
     pictures: list[Markup]
     """SVG elements, in order of time."""
 
@@ -66,6 +76,8 @@ class CameraPictures:
         self._session, self._camera = session, camera
         self.problem = ""
         """Why frames of the film could not be shown; empty where all could."""
+        self.strips_left_out = 0
+        """Events for which `strips` had no room."""
         self._row_of_arrival = times.rows_by_arrival()
         tracks = {t.seq: t for t in session.tracks if t.camera == camera}
         self.observations = [
@@ -114,17 +126,24 @@ class CameraPictures:
             At most `MAX_STRIPS`; fewer where the film does not hold their frames.
         """
         row_of_seq = {o.seq: i for i, o in enumerate(self.observations)}
-        shown = [e for e in self._session.events if e.seq in row_of_seq]
-        chosen = chosen_events(shown, self._camera)
-        around = [self._around(row_of_seq[e.seq]) for e in chosen]
-        images = self._images({i for row in around for i, _ in row})
-        strips = []
-        for event, row in zip(chosen, around, strict=True):
-            crop = self._crop([i for i, _ in row])
-            pictures = [self._draw(i, images[i], crop, caption) for i, caption in row if i in images]
-            if pictures:
-                strips.append(Strip(event.event, pictures))
-        return strips
+        chosen = chosen_events([e for e in self._session.events if e.seq in row_of_seq], self._camera)
+        self.strips_left_out = max(0, len(chosen) - MAX_STRIPS)
+        chosen = chosen[:MAX_STRIPS]
+        captions = [self._around(row_of_seq[one.record.seq]) for one in chosen]
+        crops = [
+            self._crop(list(of_rows), self._named_outlines(one.record.event.rule))
+            for one, of_rows in zip(chosen, captions, strict=True)
+        ]
+        drawn: list[list[Markup]] = [[] for _ in chosen]
+        for i, image in self._read({i for of_rows in captions for i in of_rows}):
+            for pictures, crop, of_rows in zip(drawn, crops, captions, strict=True):
+                if i in of_rows:
+                    pictures.append(self._draw(i, image, crop, of_rows[i]))
+        return [
+            Strip(one.record.event, one.place, one.measure, pictures)
+            for one, pictures in zip(chosen, drawn, strict=True)
+            if pictures
+        ]
 
     def trajectory(self, keypoint: int) -> Markup | None:
         """Draw the path of one keypoint on a frame from the middle of the run.
@@ -140,10 +159,8 @@ class CameraPictures:
             SVG; None where the film does not hold the frame.
         """
         middle = len(self.observations) // 2
-        if not self.observations:
-            return None
-        images = self._images({middle})
-        if middle not in images:
+        _, image = next(self._read({middle} if self.observations else set()), (middle, None))
+        if image is None:
             return None
         tracks = [self._tracks[o.seq] for o in self.observations]
         xy = np.array([t.xy.array()[:, keypoint] for t in tracks])  # (F, N, 2)
@@ -155,24 +172,35 @@ class CameraPictures:
             for n in range(xy.shape[1])
         ]
         info = self._session.info.cameras[self._camera]
-        return self._draw(middle, images[middle], (*info.offset_xy, info.width, info.height), under=ways)
+        return self._draw(middle, image, (*info.offset_xy, info.width, info.height), under=ways)
 
-    def _around(self, row: int) -> list[tuple[int, str]]:
-        """Observations nearest to each offset from `row`, with their real distance in time."""
+    def _around(self, row: int) -> dict[int, str]:
+        """Observations nearest to each offset from `row`, in order, with their real distance in time."""
         start = self._arrivals[row]
         nearest = [
             int(np.abs(self._arrivals - (start + offset * NS_PER_MS)).argmin()) for offset in STRIP_OFFSETS_MS
         ]
-        rows = list(dict.fromkeys(nearest))
+        return {
+            i: f"{round((self._arrivals[i] - start) / NS_PER_MS):+d} ms".replace("+0 ", "0 ") for i in nearest
+        }
+
+    def _named_outlines(self, rule: str) -> list[Corners]:
+        """Outlines of the zones that a rule's condition names."""
+        rules = self._session.info.config.get("rules", [])
+        when = next((str(r.get("when", "")) for r in rules if r.get("name") == rule), "")
         return [
-            (i, f"{round((self._arrivals[i] - start) / NS_PER_MS):+d} ms".replace("+0 ", "0 ")) for i in rows
+            outline
+            for name, (_, outline) in self._placed.items()
+            if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", when)
         ]
 
-    def _crop(self, rows: list[int]) -> tuple[float, float, float, float]:
-        """x, y, width, height (px) of the part with all keypoints of these rows; the frame's aspect."""
+    def _crop(self, rows: list[int], outlines: list[Corners]) -> Crop:
+        """x, y, width, height (px) of the part with these outlines and all keypoints of these rows; the
+        frame's aspect."""
         info = self._session.info.cameras[self._camera]
         tracks = [self._tracks[self.observations[i].seq] for i in rows]
-        xy = np.concatenate([t.xy.array()[~self._lost(t)] for t in tracks])
+        corners = [np.array(outline).reshape(-1, 2) for outline in outlines]
+        xy = np.concatenate([*(t.xy.array()[~self._lost(t)] for t in tracks), *corners])
         xy = xy[np.isfinite(xy).all(axis=-1)]
         if not len(xy):
             return *info.offset_xy, info.width, info.height
@@ -184,41 +212,47 @@ class CameraPictures:
         corner = np.clip((low + high) / 2 - size / 2, first, first + full - size)
         return float(corner[0]), float(corner[1]), float(size[0]), float(size[1])
 
-    def _images(self, wanted: set[int]) -> dict[int, NDArray[np.uint8]]:
+    def _read(self, wanted: set[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Frames of the film by their observations, in order of time, one in memory at a time."""
         info = self._session.info.cameras[self._camera]
         rows = {self._row_of_arrival[int(self._arrivals[i])]: i for i in wanted}
         size = (info.height, info.width)
-        images: dict[int, NDArray[np.uint8]] = {}
         if not wanted:
-            return images
+            return
         try:
             for row, image in read_video(self._session.path, self._camera, list(rows), info.channels, size):
-                images[rows[row]] = image
+                yield rows[row], image
         except UserError as error:  # the figures are those of the log: they need no film
             self.problem = str(error)
-        return images
 
     def _draw(
         self,
         i: int,
         image: NDArray[np.uint8],
-        crop: tuple[float, float, float, float],
+        crop: Crop,
         caption: str = "",
         under: Sequence[Markup] = (),
     ) -> Markup:
         track = self._tracks[self.observations[i].seq]
-        height, width = image.shape[:2]
-        left, top = self._session.info.cameras[self._camera].offset_xy
         drawn = [*self._zones(), *under, *self._skeletons(track, crop[2])]
         frame = element(
             "svg",
-            element("image", href=jpeg_uri(image), x=left, y=top, width=width, height=height),
+            self._cut(image, crop),
             # Pixel centres are whole numbers here, in SVG the picture's corner is (0, 0).
             element("g", *drawn, transform="translate(0.5 0.5)"),
             class_="frame",
             viewBox=" ".join(f"{value:.1f}" for value in crop),
         )
         return element("figure", frame, element("figcaption", caption))
+
+    def _cut(self, image: NDArray[np.uint8], crop: Crop) -> Markup:
+        """The part of a frame that is seen, where it lies."""
+        left, top = self._session.info.cameras[self._camera].offset_xy
+        x, y = max(0, math.floor(crop[0] - left)), max(0, math.floor(crop[1] - top))
+        part = image[y : math.ceil(crop[1] + crop[3] - top), x : math.ceil(crop[0] + crop[2] - left)]
+        height, width = part.shape[:2]
+        uri = jpeg_uri(np.ascontiguousarray(part))
+        return element("image", href=uri, x=left + x, y=top + y, width=width, height=height)
 
     def _skeletons(self, track: TrackRecord, shown_width: float) -> Iterator[Markup]:
         xy, lost = track.xy.array(), self._lost(track)
@@ -274,33 +308,6 @@ def _zone(name: str, zone: Zone, outline: Corners) -> Markup:
         look["stroke_dasharray"] = "6 4"
     way = "".join(path_data(*np.array(stroke).T) for stroke in strokes)
     return element("path", element("title", name), d=way, **look)
-
-
-def chosen_events(events: Sequence[EventRecord], camera: str) -> list[EventRecord]:
-    """Choose the events to show: the first that fired of each rule, the first withheld, the first suppressed.
-
-    Where there is room left, the next ones follow, those that fired first.
-
-    Parameters
-    ----------
-    events
-        In order of time.
-    camera
-        Those of this camera are chosen.
-
-    Returns
-    -------
-    list[EventRecord]
-        At most `MAX_STRIPS`, in order of time.
-    """
-    ranks = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
-    own = sorted((e for e in events if e.event.camera == camera), key=lambda e: ranks[e.event.outcome])
-    firsts: dict[tuple[str, str], EventRecord] = {}
-    for event in own:
-        firsts.setdefault((event.event.rule, event.event.outcome), event)
-    kinds = {e.event.id for e in firsts.values()}
-    ordered = [*firsts.values(), *(e for e in own if e.event.id not in kinds)]
-    return sorted(ordered[:MAX_STRIPS], key=lambda e: e.t_ns)
 
 
 def jpeg_uri(image: NDArray[np.uint8]) -> str:

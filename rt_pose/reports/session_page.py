@@ -81,6 +81,7 @@ def page(session: Session, figures: dict[str, Any]) -> str:
         named_blocks=[(block["block"], block) for block in figures["blocks"]],
         fired=sum(counts["fired"] for counts in figures["events"].values()),
         strips=[strip for own in pictures.values() if own for strip in own.strips()],
+        strips_left_out=sum(own.strips_left_out for own in pictures.values() if own),
         cameras={name: _movement(session, name, own) for name, own in pictures.items()},
         error_bars=accuracy_bars(poses) if poses else None,
         drift_rows=list(drift_rows(figures["drift"])),

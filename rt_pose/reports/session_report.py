@@ -102,6 +102,7 @@ def figures(session: Session) -> dict[str, Any]:
         "commands": command_counts(session),
         "orders": orders(session),
         "blocks": blocks(session),
+        "processors": info.processors,
         "metadata": info.config.get("metadata", {}),
         "accuracy": accuracy(session, session.observations),
         "accuracy_tracks": accuracy(session, session.tracks),

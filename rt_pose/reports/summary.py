@@ -25,7 +25,10 @@ def format_summary(figures: dict[str, Any]) -> str:
     str
         A few indented lines.
     """
-    lines = [*_frames(figures["frames"]), *_latency(figures), *_events(figures), *_drift(figures)]
+    lines = [
+        *(*_frames(figures["frames"]), *_latency(figures), *_events(figures)),
+        *(*_drift(figures), *_processors(figures)),
+    ]
     accuracy = figures["accuracy"]
     if accuracy and accuracy["n"]:
         lines.append(f"accuracy: median {accuracy['median_px']:.2f} px over {accuracy['n']} keypoints")
@@ -73,3 +76,10 @@ def _drift(figures: dict[str, Any]) -> Iterator[str]:
         if found["alarms"]:
             times = f" ({found['alarms']} times)" if found["alarms"] > 1 else ""
             yield f"DRIFT, camera {camera}: the poses left what the model was calibrated on{times}"
+
+
+def _processors(figures: dict[str, Any]) -> Iterator[str]:
+    for name, found in figures.get("processors", {}).items():
+        if "calls" in found:  # not of a run that was killed
+            raised = f", {found['exceptions']} raised" if found["exceptions"] else ""
+            yield f"processor {name}: {found['calls']} calls, {found['skipped']} poses skipped{raised}"

@@ -115,6 +115,8 @@ class RunConsole(RunObserver):
             source = "" if output.get("stated_delay_ms") is None else " by its certificate"
             delay = f"{output['delay_ms']:g} ms{source}"
             show(f"output {output['name']}: {output['driver']} {output['serial']}, {delay}")
+        for name, found in description.get("processors", {}).items():
+            show(f"processor {name}: {found['source']}; neither `arm` nor the emergency stop reaches it")
         if description["outputs"] and self._keys is not None and self._keys.active:
             show("space, x or Esc is the emergency stop: all outputs low at once, and disarmed")
         self._listen_for_inputs(description.get("inputs", {}))

@@ -118,6 +118,8 @@ class SessionInfo:
     """What the latency certificates of the rig meant for the run."""
     started_in: str = ""
     """The folder in which the run was started, to which relative paths of its configuration refer."""
+    processors: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Processors of DeepLabCut-Live by name: `source`, `camera`, and, of a run that ended, their counts."""
 
     @property
     def lacks_records(self) -> bool:

@@ -1,4 +1,4 @@
-"""What a recorder tells its supervisor twice a second, and at its end."""
+"""What a recorder, or another process of a run, tells its supervisor twice a second, and at its end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RecorderReport:
 
 
 class Reporter:
-    """The recorder's end of the pipe to its supervisor; never held up by one that does not read."""
+    """A process's end of the pipe to its supervisor; never held up by one that does not read."""
 
     def __init__(self, link: Connection | None) -> None:
         """Keep the pipe.
@@ -47,13 +47,13 @@ class Reporter:
         if link is not None:
             os.set_blocking(link.fileno(), False)
 
-    def send(self, report: RecorderReport) -> None:
+    def send(self, report: object) -> None:
         """Send a report; it is left out where the pipe is full.
 
         Parameters
         ----------
         report
-            The report.
+            A dataclass such as `RecorderReport`.
         """
         message = msgspec.msgpack.encode(report)
         # Up to this size the system takes all of it or nothing.
@@ -61,13 +61,13 @@ class Reporter:
             with suppress(OSError):
                 self._link.send_bytes(message)
 
-    def send_last(self, report: RecorderReport) -> None:
+    def send_last(self, report: object) -> None:
         """Send the last report, when nothing is left that waiting could hold up.
 
         Parameters
         ----------
         report
-            The report.
+            A dataclass such as `RecorderReport`.
         """
         if self._link is not None:
             os.set_blocking(self._link.fileno(), True)

@@ -3,6 +3,7 @@
     supervisor (this process)
         |-- loop process      cameras ... decisions, outputs, sockets
         |-- recorder process  log and video
+        |-- processors        code of the user's, a process each
         `-- safe outputs      waits for the loop to die without having made its outputs safe
 
 Nothing is written before the loop says that everything is open; from then on every way out leaves a
@@ -36,6 +37,7 @@ from rt_pose.session.disk import check_disk
 from rt_pose.session.folder import SessionFolder, in_use
 from rt_pose.session.locks import temporary_folder
 from rt_pose.session.log_file import LOG_NAME
+from rt_pose.session.processor_watch import Processors
 from rt_pose.session.read import RUNNING, SCHEMA
 from rt_pose.session.recorder_watch import RecorderWatch
 from rt_pose.session.safe_outputs import SafeStandby
@@ -217,25 +219,29 @@ def _run(
         args=(theirs, config, session_id, register, endpoint),
         name="rt-pose-loop",
     )
+    processors = Processors(config, clock)
     loop.start()
     theirs.close()
     try:
         description = errors.run(lambda: _await_ready(ours, loop))
+        errors.run(processors.await_ready)
         if recorded is not None and description is not None and not errors.messages:
             cameras = description["cameras"]
             errors.run(lambda: check_disk(recorded.folder, config, cameras, clock))
         errors.check()
         assert description is not None
+        description["processors"] = processors.describe()
         observer.begin(lambda who: link.send("emergency", who))
         observer.begin_inputs(lambda name: link.send("input", (name, clock.now_ns())))
         observer.ready(description)
         supervision = _Supervision(
-            config, recorded, session_id, description, clock, observer, loop, link, register
+            config, recorded, session_id, description, clock, observer, loop, link, register, processors
         )
         with _stop_signals(link):
             return supervision.run()
     finally:
         ours.close()  # a loop that still waits for a word takes that as the end
+        processors.close()
         _end(loop, LOOP_END_S)
         remove_left_by(loop.pid)
 
@@ -304,9 +310,10 @@ class _Supervision:
         loop: BaseProcess,
         link: _Link,
         register: Callable[[], None],
+        processors: Processors,
     ) -> None:
         self._config, self._recorded, self._clock, self._observer = config, recorded, clock, observer
-        self._loop, self._link, self._register = loop, link, register
+        self._loop, self._link, self._register, self._processors = loop, link, register, processors
         kill_after_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
         self._watchdog = LoopWatchdog(clock, kill_after_ns, len(config.outputs))
         self._unsafe: list[str] | None = None
@@ -360,6 +367,7 @@ class _Supervision:
                 self._begin_session(self._recorded)
             for message in self._start_warnings:
                 self._warn(message)
+            self._processors.begin(self._info["addresses"], self._recorded and self._recorded.folder)
             self._link.send("go", None)
             self._watchdog.expect_start()
             self._supervise()
@@ -375,14 +383,17 @@ class _Supervision:
             if self._loop.exitcode != 0:
                 self._make_safe(standby)
             self._end_recorder()
+            self._processors.close()
             self._conclude("interrupted before its end")
             raise
         finally:
             standby.close()
+            self._end_processors()
             self._end_recorder()
             if refused and self._folder is not None:
                 # No frame was taken: nothing half-written stays.
                 films = [name for camera in self._info["cameras"] for name in file_names(camera)]
+                self._processors.discard(self._folder.path)
                 self._folder.discard([LOG_NAME, *films])
         return self._conclude()
 
@@ -415,6 +426,13 @@ class _Supervision:
     def _tell_news(self) -> None:
         for message in self._recorder.news() if self._recorder is not None else ():
             self._warn(message)
+        for message in self._processors.news():
+            self._warn(message)
+
+    def _end_processors(self) -> None:
+        for message in self._processors.end():
+            self._warn(message)
+        self._info["processors"] = self._processors.summary()
 
     def _end_recorder(self) -> None:
         if self._recorder is None or self._recorder.over:

@@ -11,7 +11,6 @@ from support.html_page import check_page
 from rt_pose.records import ControlRecord, EventRecord
 from rt_pose.reports import events
 from rt_pose.reports.events import EVENT_HEAD, blocks, command_counts, event_rows, orders
-from rt_pose.reports.pictures import MAX_STRIPS, chosen_events
 from rt_pose.reports.session_page import page
 from rt_pose.reports.session_report import figures
 from rt_pose.reports.summary import format_summary
@@ -73,21 +72,6 @@ def test_every_event_is_listed(session: Session, monkeypatch: pytest.MonkeyPatch
     outcomes = [dict(zip(EVENT_HEAD, row, strict=True))["outcome"] for row in event_rows(session)]
     assert (len(outcomes), outcomes.count("suppressed")) == (200, 18), "the others come first"
     assert "60 further events, suppressed ones first" in page(session, figures(session))
-
-
-def test_events_that_fired_have_pictures_before_all_others(session: Session) -> None:
-    fired = [record for record in session.events if record.event.outcome == "fired"]
-    others = [
-        EventRecord(
-            t_ns=record.t_ns - 1,
-            seq=record.seq,
-            event=msgspec.structs.replace(record.event, id=100 + n, rule=f"rule {n}", outcome="suppressed"),
-        )
-        for n, record in enumerate(session.events)
-    ]
-    chosen = chosen_events([*others, *session.events], "top")
-    assert len(chosen) == MAX_STRIPS
-    assert fired[0] in chosen
 
 
 def test_marks_orders_blocks_and_the_subject_are_shown(session: Session) -> None:

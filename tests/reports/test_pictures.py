@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from support.synthetic_session import ERROR_PX, KEYPOINTS, arena, image_at, keypoints_at
 
-from rt_pose.reports.pictures import CameraPictures, chosen_events, jpeg_uri
+from rt_pose.reports import pictures
+from rt_pose.reports.pictures import CameraPictures, jpeg_uri
 from rt_pose.session.read import Session
 
 
@@ -22,35 +23,49 @@ def session(synthetic_session: Path) -> Session:
     return Session.read(synthetic_session)
 
 
-def test_the_first_of_each_kind_is_chosen(session: Session) -> None:
-    chosen = chosen_events(session.events, "top")
-    assert [e.event.outcome for e in chosen] == ["fired", "withheld", "suppressed", "fired"]
-    assert [e.t_ns for e in chosen] == sorted(e.t_ns for e in chosen)
-    assert chosen_events(session.events, "another") == []
+def test_each_rule_s_first_median_and_worst_event_has_a_strip(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = CameraPictures.of(session, "top")
+    assert drawn is not None
+    strips = drawn.strips()
+    assert [(strip.event.frame_index, strip.place) for strip in strips] == [
+        (58, "first"),
+        (118, "median"),
+        (298, "worst"),
+    ]
+    assert drawn.strips_left_out == 0
+    monkeypatch.setattr(pictures, "MAX_STRIPS", 1)
+    assert len(drawn.strips()) == 1
+    assert drawn.strips_left_out == 2
 
 
 def test_the_events_own_frame_is_in_its_strip(session: Session) -> None:
-    pictures = CameraPictures.of(session, "top")
-    assert pictures is not None
-    strip = pictures.strips()[0]
+    drawn = CameraPictures.of(session, "top")
+    assert drawn is not None
+    strip = drawn.strips()[0]
     index = strip.event.frame_index
     own = [p for p in strip.pictures if "<figcaption>0 ms<" in p]
     if not own:
         pytest.skip("the recorder lost this very frame")
-    image = _image(own[0])
-    assert np.abs(image.astype(int) - image_at(index, arena())[..., 0]).mean() < 6
+    place = re.search(r'" x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"', own[0])
+    assert place is not None
+    x, y, width, height = map(int, place.groups())
+    assert width < 256, "the part around the animal"
+    expected = image_at(index, arena())[y : y + height, x : x + width, 0]
+    assert np.abs(_image(own[0]).astype(int) - expected).mean() < 6
     nose = re.search(r'<circle cx="([\d.]+)" cy="([\d.]+)"', own[0])
     assert nose is not None
-    expected = keypoints_at(index)[0] + [ERROR_PX / 2, 0]
-    assert [float(nose[1]), float(nose[2])] == pytest.approx(expected.tolist(), abs=0.06)
+    at = keypoints_at(index)[0] + [ERROR_PX / 2, 0]
+    assert [float(nose[1]), float(nose[2])] == pytest.approx(at.tolist(), abs=0.06)
     assert own[0].count("<circle") == len(KEYPOINTS)
     assert own[0].count("<line") == 4
 
 
 def test_the_way_follows_the_keypoint(session: Session) -> None:
-    pictures = CameraPictures.of(session, "top")
-    assert pictures is not None
-    picture = pictures.trajectory(0)
+    drawn = CameraPictures.of(session, "top")
+    assert drawn is not None
+    picture = drawn.trajectory(0)
     assert picture is not None
     way = re.search(r'<path d="([^"]*)"', picture)
     assert way is not None
@@ -87,9 +102,9 @@ def zone_paths(session: Session, geometry: dict[str, Any]) -> dict[str, str]:
     """By the zone's name what is drawn of it in the first picture."""
     config = session.info.config | {"zones": ZONES, "geometry": geometry}
     info = dataclasses.replace(session.info, config=config)
-    pictures = CameraPictures.of(dataclasses.replace(session, info=info), "top")
-    assert pictures is not None
-    picture = pictures.strips()[0].pictures[0]
+    drawn = CameraPictures.of(dataclasses.replace(session, info=info), "top")
+    assert drawn is not None
+    picture = drawn.strips()[0].pictures[0]
     found = re.findall(r"(<(?:path|circle)[^>]*>)<title>([^<]*)</title>", picture)
     return {name: tag for tag, name in found if name in ZONES}
 
@@ -109,3 +124,17 @@ def test_every_shape_of_zone_is_drawn_where_it_lies(session: Session) -> None:
 
 def test_a_zone_in_mm_needs_the_camera_s_measures(session: Session) -> None:
     assert "nest" not in zone_paths(session, {})
+
+
+def test_a_strip_shows_the_zone_that_the_rule_names(session: Session) -> None:
+    def left_edge(when: str) -> float:
+        config = {"zones": ZONES, "rules": [{"name": "corner", "when": when}]}
+        info = dataclasses.replace(session.info, config=session.info.config | config)
+        drawn = CameraPictures.of(dataclasses.replace(session, info=info), "top")
+        assert drawn is not None
+        picture = re.search(r'viewBox="([\d.]+) ', drawn.strips()[0].pictures[0])
+        assert picture is not None
+        return float(picture[1])
+
+    assert left_edge("inside(nose, plate)") <= 10
+    assert left_edge("inside(nose, plates)") > 10

@@ -13,6 +13,7 @@ from support.synthetic_session import write_info
 
 from rt_pose.reports.session_page import page
 from rt_pose.reports.session_report import figures
+from rt_pose.reports.summary import format_summary
 from rt_pose.session.log_file import LogWriter
 from rt_pose.session.read import Session
 
@@ -31,8 +32,8 @@ def test_it_is_whole(text: str) -> None:
 
 def test_it_holds_plots_and_strips(text: str) -> None:
     assert text.count('class="plot"') == 7
-    assert text.count('class="strip"') == 4
-    assert text.count('class="frame"') >= 4 * 3 + 1
+    assert text.count('class="strip"') == 3
+    assert text.count('class="frame"') >= 3 * 2 + 1
     assert "corner" in text
 
 
@@ -127,3 +128,22 @@ def test_what_a_session_lacks_is_said(synthetic_session: Path) -> None:
     text = page(session, found)
     for words in ("Not in this session: 183 of 309", "Not in this session: 20 damaged", "incomplete: 183"):
         assert words in text
+
+
+def test_processors_are_counted_apart(synthetic_session: Path) -> None:
+    session = Session.read(synthetic_session)
+    counts = {"calls": 1200, "skipped": 3, "exceptions": 2, "slowest_ms": 12.3}
+    session.info.processors = {
+        "lamp": {"source": "lamp.py:Lamp", **counts, "first_exception": f"ValueError: {NASTY}"},
+        "killed": {"source": "lamp.py:Lamp"},
+    }
+    found = figures(session)
+    text = page(session, found)
+    check_escaped(text)
+    assert "<td>lamp</td><td>1,200</td><td>3</td><td>2</td><td>12.3</td>" in text
+    assert "<td>killed</td><td>–</td>" in text
+    assert "lamp first raised ValueError" in text
+    assert "Processor lamp raised in 2 of 1200 calls: <code>processors/lamp.txt</code>" in text
+    said = format_summary(found)
+    assert "processor lamp: 1200 calls, 3 poses skipped, 2 raised" in said
+    assert "killed" not in said
