@@ -62,8 +62,8 @@ def write_labeled_folder(
     Raises
     ------
     UserError
-        Where the folder holds something already, where `frames` does not reach all animals, where a frame has
-        more than one, or where an option is out of range.
+        Where the folder holds something already, where `frames` does not reach all animals, or where an
+        option is out of range.
 
     Notes
     -----
@@ -73,10 +73,6 @@ def write_labeled_folder(
     options.check("simulated frames")
     if frames < ANIMALS:
         raise UserError(f"simulated frames: at least {ANIMALS} are needed (one an animal), got {frames}")
-    if options.animals != 1:
-        raise UserError(
-            f"simulated frames: only one animal is labeled; expected animals: 1, got {options.animals}"
-        )
     if out.exists() and any(out.iterdir()):
         raise UserError(f"simulated frames: the folder {out} is not empty; name another")
     (out / "labeled-data").mkdir(parents=True)

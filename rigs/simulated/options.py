@@ -28,7 +28,7 @@ class SimulatedOptions:
     seed: int | None = None
     """Of animal, arena and noise; the run's seed where it is not given."""
     world: str = "world"
-    """Cameras and outputs that name the same world share its animals."""
+    """Cameras and outputs that name the same world share one animal."""
     reaction_ms: float = 120.0
     """From the stimulus to the beginning of the reaction; at least two frames."""
     freeze_ms: float = 800.0
@@ -50,8 +50,6 @@ class SimulatedOptions:
     """The camera is unplugged this long after its first start; without it, never."""
     gone_s: float = 2.0
     """How long it then cannot be opened."""
-    animals: int = 1
-    """How many there are, 1 to 4. They look alike, run across each other, and all answer to a stimulus."""
 
     def check(self, where: str) -> None:
         """Check the ranges of all values.
@@ -75,7 +73,6 @@ class SimulatedOptions:
         _in_range(where, "freeze_ms", self.freeze_ms, 10.0, 60_000.0)
         _in_range(where, "reaction_ms", self.reaction_ms, 1.0, 60_000.0)
         _in_range(where, "gone_s", self.gone_s, 0.0, 3600.0)
-        _in_range(where, "animals", self.animals, 1, 4)
         if self.drift_ppm is not None:
             _in_range(where, "drift_ppm", self.drift_ppm, -200.0, 200.0)
         if self.disconnect_s is not None:

@@ -55,15 +55,13 @@ class Renderer:
         )
         self._light_phases = [angle(seed, "light", i) for i in range(3)]
 
-    def draw(
-        self, postures: Posture | Sequence[Posture], frame: int, t_ns: int, into: NDArray[np.uint8]
-    ) -> None:
+    def draw(self, posture: Posture, frame: int, t_ns: int, into: NDArray[np.uint8]) -> None:
         """Draw a frame.
 
         Parameters
         ----------
-        postures
-            The animal, in scene units; of several each lies above those before it.
+        posture
+            The animal, in scene units.
         frame
             Index of the frame; it chooses the noise.
         t_ns
@@ -72,11 +70,10 @@ class Renderer:
             Buffer (H, W, C) uint8 that is overwritten: C = 1 gray or 3 RGB.
         """
         np.copyto(into, self._floor)
-        for posture in [postures] if isinstance(postures, Posture) else postures:
-            self._shadow(posture, into)
-            self._feet(posture, into)
-            self._body(posture, into)
-            self._head(posture, into)
+        self._shadow(posture, into)
+        self._feet(posture, into)
+        self._body(posture, into)
+        self._head(posture, into)
         cv2.multiply(into, self._beside_beam, dst=into, scale=1 / 255)
         cv2.add(into, self._beam, dst=into)
         cv2.GaussianBlur(into, (3, 3), 0.7, dst=into)  # the lens

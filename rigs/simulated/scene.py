@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,9 @@ from rigs.simulated.options import SimulatedOptions
 from rigs.simulated.path import ARENA
 from rt_pose.clock import NS_PER_S
 from rt_pose.types import FloatArray
+
+ANIMAL = 0
+"""Index of the one animal of the scene, part of every hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +102,11 @@ class Scene:
         self.timing = Timing(options.reaction_ms, options.freeze_ms)
         self.view = View(options.width, options.height)
         self.beam = Beam.of(seed)
-        # An animal's index is part of all its hashes: the first is the same however many there are.
-        self._animals = [(Animal(seed, i), Gait(seed, i)) for i in range(options.animals)]
-
-    def postures(self, t_ns: int, reactions: Reactions) -> list[Posture]:
-        """Return the postures of all animals at a scene time.
-
-        Parameters
-        ----------
-        t_ns
-            Scene time, ns.
-        reactions
-            The stimuli that they answer to; those of the future change nothing.
-
-        Returns
-        -------
-        list[Posture]
-            Positions in scene units; each lies above those before it.
-        """
-        phase_s, darted = reactions.phase(t_ns / NS_PER_S)
-        return [animal.posture(gait.distance(phase_s) + darted, phase_s) for animal, gait in self._animals]
+        self._animal = Animal(seed, ANIMAL)
+        self._gait = Gait(seed, ANIMAL)
 
     def posture(self, t_ns: int, reactions: Reactions) -> Posture:
-        """Return the posture of the first animal at a scene time.
+        """Return the animal's posture at a scene time.
 
         Parameters
         ----------
@@ -136,7 +120,8 @@ class Scene:
         Posture
             Positions in scene units.
         """
-        return self.postures(t_ns, reactions)[0]
+        phase_s, darted = reactions.phase(t_ns / NS_PER_S)
+        return self._animal.posture(self._gait.distance(phase_s) + darted, phase_s)
 
     def truth(self, t_ns: int, reactions: Reactions) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Return the exact keypoints at a scene time.
@@ -146,39 +131,17 @@ class Scene:
         t_ns
             Scene time, ns.
         reactions
-            The stimuli that the animals answer to.
+            The stimuli that the animal answers to.
 
         Returns
         -------
         xy : FloatArray
-            Keypoints (N, K, 2) of N animals, px.
+            Keypoints (1, K, 2), px.
         visible : NDArray
-            Whether each can be seen (N, K): inside the frame, below neither the beam, nor the body, nor
-            another animal.
+            Whether each can be seen (1, K): inside the frame, below neither the beam nor the body.
         """
-        return self.project(self.postures(t_ns, reactions))
-
-    def project(self, postures: Sequence[Posture]) -> tuple[FloatArray, NDArray[np.bool_]]:
-        """Return the exact keypoints of animals.
-
-        Parameters
-        ----------
-        postures
-            N animals; each lies above those before it.
-
-        Returns
-        -------
-        xy : FloatArray
-            As of `truth`.
-        visible : NDArray
-            As of `truth`.
-        """
-        shape = (len(postures), len(KEYPOINTS))
-        xy, visible = np.empty((*shape, 2)), np.empty(shape, dtype=bool)
-        for i, posture in enumerate(postures):
-            xy[i] = self.view.pixels(posture.keypoints)
-            inside = (xy[i] >= -0.5) & (xy[i] < (self.view.width - 0.5, self.view.height - 0.5))
-            visible[i] = posture.bared & ~self.beam.covers(posture.keypoints) & inside.all(axis=1)
-            for above in postures[i + 1 :]:
-                visible[i] &= ~above.covers(posture.keypoints)
-        return xy, visible
+        posture = self.posture(t_ns, reactions)
+        xy = self.view.pixels(posture.keypoints)
+        inside = np.all((xy >= -0.5) & (xy < (self.view.width - 0.5, self.view.height - 0.5)), axis=1)
+        visible = posture.bared & ~self.beam.covers(posture.keypoints) & inside
+        return xy.reshape(1, len(KEYPOINTS), 2), visible[None]

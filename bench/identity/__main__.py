@@ -1,5 +1,0 @@
-import sys
-
-from bench.identity.program import main
-
-sys.exit(main())
