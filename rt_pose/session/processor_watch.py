@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from rt_pose.config.schema import ProcessorConfig, RunConfig
 from rt_pose.errors import ErrorCollector, UserError
 from rt_pose.loop.curve import ClientKeys, read_keys
 from rt_pose.loop.ports import is_local
-from rt_pose.session import processor
+from rt_pose.session import processes, processor
 from rt_pose.session.processor import ProcessorReport, ProcessorTask
 from rt_pose.session.processor_files import discard_files, keep_prints_short
 
@@ -179,10 +178,9 @@ class ProcessorWatch:
             Times the silence between reports.
         """
         self.name, self.config, self.camera, self._clock = name, config, camera, clock
-        spawn = multiprocessing.get_context("spawn")
-        orders, self._orders = spawn.Pipe(duplex=False)
-        self._reports, reports = spawn.Pipe(duplex=False)
-        self._process = spawn.Process(
+        orders, self._orders = processes.context.Pipe(duplex=False)
+        self._reports, reports = processes.context.Pipe(duplex=False)
+        self._process = processes.context.Process(
             target=processor.main, args=(config, orders, reports), name=f"rt-pose-processor-{name}"
         )
         self._process.start()

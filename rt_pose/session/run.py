@@ -367,7 +367,8 @@ class _Supervision:
                 self._begin_session(self._recorded)
             for message in self._start_warnings:
                 self._warn(message)
-            self._processors.begin(self._info["addresses"], self._recorded and self._recorded.folder)
+            folder = None if self._recorded is None else self._recorded.folder
+            self._processors.begin(self._info["addresses"], folder)
             self._link.send("go", None)
             self._watchdog.expect_start()
             self._supervise()

@@ -42,6 +42,7 @@ config = RunConfig(
     rules=[RuleConfig("in", when="inside(k0, left)", do=ActionConfig("light", pulse="5 ms"))],
     engine=EngineConfig(precision="float32"),
     publish=PublishConfig(address="tcp://127.0.0.1:*", control="tcp://127.0.0.1:*"),
+    drift="warn",
 )
 assembled = assemble(config, "test", HostClock())
 before = compiled()

@@ -26,7 +26,7 @@ def two_cameras(folder: Path) -> RunConfig:
         name: CameraConfig("simulated", {"rate_hz": 30, "world": "w"}, model=model)
         for name, model in (("top", ""), ("side", str(second.path)))
     }
-    return config(first.path, cameras=cameras, seconds=1.5)
+    return config(first.path, cameras=cameras, seconds=1.5, drift="warn")
 
 
 def test_each_camera_goes_through_its_own_model_and_the_session_replays(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.hanging_camera import hangs_in_close, hangs_in_stop
 from support.live_run import OrderSender, ScriptedObserver, config, run, send_orders
@@ -35,6 +36,7 @@ from rt_pose.config.schema import (
     InputConfig,
     LimitsConfig,
     OutputConfig,
+    ProcessorConfig,
     PublishConfig,
     RecordConfig,
 )
@@ -59,10 +61,32 @@ def child(name: str) -> int:
     return found.pid
 
 
+PROCESSOR = Path(__file__).resolve().parents[2] / "examples" / "processor.py"
+
+
 @pytest.fixture(scope="module")
 def finished(package: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
     out = tmp_path_factory.mktemp("finished") / "session"
-    return out, run(config(package, record=RecordConfig(video=True), seconds=2.5), out)
+    own = {"left": ProcessorConfig(f"{PROCESSOR}:LeftOf", {"x": 1000.0, "least": -1.0})}
+    return out, run(config(package, record=RecordConfig(video=True), processors=own, seconds=2.5), out)
+
+
+def test_a_processor_is_handed_poses_and_its_calls_lie_beside_the_log(
+    finished: tuple[Path, RunResult],
+) -> None:
+    out, result = finished
+    session = Session.read(out)
+    found = session.info.processors["left"]
+    calls = [json.loads(line) for line in (out / "processors" / "left.jsonl").read_text().splitlines()]
+    assert found["calls"] == len(calls) > 10
+    assert found["calls"] + found["skipped"] <= result.summary["cameras"]["top"]["processed"]
+    assert (found["camera"], found["exceptions"], found["ended"]) == ("top", 0, True)
+    assert {call["frame"] for call in calls} <= {track.index for track in session.tracks}
+    assert not any("returned" in call for call in calls), "it returns the pose as it is"
+    times = np.load(out / "processors" / "left-saved.npy")
+    first, last = (anchor.t_utc_ns / 1e9 for anchor in session.info.anchors)
+    assert len(times) > 0
+    assert first < times[0] < last
 
 
 def test_a_run_leaves_a_whole_session(finished: tuple[Path, RunResult]) -> None:
