@@ -32,12 +32,12 @@ class Part:
     """The option that it is, where the driver says so."""
     lines: list[str] = field(default_factory=list)
 
-    def given(self) -> dict[str, str]:
+    def given(self) -> dict[str, str | int]:
         """Find the option that names the device.
 
         Returns
         -------
-        dict[str, str]
+        dict[str, str | int]
             Option and value; empty where none is needed.
 
         Raises
@@ -47,12 +47,12 @@ class Part:
         """
         known = hints_of(self.options)
         places = [place for place in (self.named_by, *PLACES) if place in known]
-        given = {}
+        given: dict[str, str | int] = {}
         if self.device:
             place = "port" if "port" in places and self.device.startswith("/") else next(iter(places), None)
             if place is None:
                 raise UserError(f"{self.driver}: takes no serial number or path, got '{self.device}'")
-            given[place] = self.device
+            given[place] = self._number(place) if known[place] is int else self.device
         fields = dataclasses.fields(self.options)
         missing = [f.name for f in fields if default_of(f) is dataclasses.MISSING and f.name not in given]
         if missing:
@@ -60,6 +60,11 @@ class Part:
                 f"{self.driver}: needs {', '.join(missing)}; write {self.driver}:{missing[0].upper()}"
             )
         return given
+
+    def _number(self, option: str) -> int:
+        if not self.device.isdecimal():
+            raise UserError(f"{self.driver}: {option}: expected a number, got '{self.device}'")
+        return int(self.device)
 
 
 @dataclass
@@ -137,7 +142,8 @@ def _part(part: Part) -> Iterator[str]:
         if "." in key.name or not key.type:
             continue  # of a section
         if key.name in given:
-            yield f"      {key.name}: {_text(given[key.name])}"
+            value = given[key.name]
+            yield f"      {key.name}: {_text(value) if isinstance(value, str) else value}"
             continue
         default = next(default_of(f) for f in dataclasses.fields(part.options) if f.name == key.name)
         yield f"      # {key.name}: {_value(default)}"

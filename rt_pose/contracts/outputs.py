@@ -31,7 +31,7 @@ NAME = "laser"
 PATIENCE_S = 10.0
 """How long a change may be in coming."""
 LATE_MS = 300.0
-"""By how much an ill device answers too late; `answer_ms` of the case must be less."""
+"""By how much an ill device answers too late."""
 NOT_FOR_EVER_NS = 2000 * NS_PER_MS
 Illness = Literal["silent", "garbage", "late", "unplugged"]
 ILLNESSES: tuple[Illness, ...] = ("silent", "garbage", "late", "unplugged")
@@ -67,11 +67,13 @@ class IllOutputCase:
     """A driver whose device can be made ill."""
 
     options: Mapping[str, Any]
-    """The driver's options but for its port; with times to wait for an answer of less than `LATE_MS`."""
+    """The driver's options but for its port; it waits for answers for less than `LATE_MS`, however that option
+    is called."""
     device: Callable[[], AbstractContextManager[Any]]
     """The device; it has a `port`."""
     ail: Callable[[Any, Illness | Literal["well"]], None]
-    """Makes the device ill, or well again."""
+    """Makes the device ill, or well again: `silent` takes commands and answers nothing, `unplugged` refuses
+    connections until it is `well` where it was."""
     driver: str = ""
     """Name of the driver, where several cases have the same."""
 
@@ -130,7 +132,7 @@ class OutputContract:
             assert before <= ack.t_sent_ns <= after
             if info.echoes:
                 assert ack.t_ack_ns is not None
-                assert ack.t_sent_ns + info.delay_ms * NS_PER_MS <= ack.t_ack_ns <= after
+                assert ack.t_sent_ns <= ack.t_ack_ns <= after
             if case.device_clock:
                 assert ack.t_device_us is not None
                 assert ack.t_device_us > last_us
@@ -236,9 +238,9 @@ class IllOutputContract:
         ack = _ack_or_fault(output, illness)
         if ack is not None:
             assert not ack.ok
-            assert "no answer within" in ack.detail
+            assert ack.detail, "a failed command says why"
             assert ack.t_effect_ns is None
-        with pytest.raises(Exception, match=r"safe state|no answer within|port"):
+        with pytest.raises(Exception, match=r"."):
             output.safe_state()
         assert clock.now_ns() - begun_ns < NOT_FOR_EVER_NS, "neither waits for ever"
 
@@ -246,6 +248,7 @@ class IllOutputContract:
     def test_its_thread_refuses_and_recovers(
         self, case: IllOutputCase, device: Any, output: Output, illness: Illness
     ) -> None:
+        _want_heartbeat(output)
         actuators = _actuators(output, Recovery(50, 50 * NS_PER_MS))
         assert actuators.submit(pulse(1)) == ""
         wait_for(lambda: len(actuators.acks) == 1)
@@ -271,7 +274,7 @@ class IllOutputContract:
         assert actuators.submit(pulse(1)) == ""
         wait_for(lambda: len(actuators.acks) == 1)
         assert not actuators.acks[0].ok
-        assert "no answer within" in actuators.acks[0].detail
+        assert actuators.acks[0].detail, "a failed command says why"
         case.ail(device, "well")
         threading.Event().wait(2 * LATE_MS / 1000)
         wait_for(lambda: not actuators.faults())
@@ -283,6 +286,7 @@ class IllOutputContract:
     def test_its_thread_gives_up_as_configured_where_it_is_unplugged(
         self, case: IllOutputCase, device: Any, output: Output
     ) -> None:
+        _want_heartbeat(output)
         clock = HostClock()
         actuators = _actuators(output, Recovery(2, 20 * NS_PER_MS))
         case.ail(device, "unplugged")
@@ -327,6 +331,11 @@ def wait_for(done: Callable[[], object]) -> None:
             return
         threading.Event().wait(0.005)
     raise AssertionError(f"did not come about within {PATIENCE_S:g} s")
+
+
+def _want_heartbeat(output: Output) -> None:
+    if not isinstance(output, WatchedOutput):
+        pytest.skip("without `heartbeat` a fault is found by the next command, not before")
 
 
 def _make_safe_often(output: Output) -> None:

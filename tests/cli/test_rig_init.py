@@ -38,6 +38,8 @@ def test_without_questions(tmp_path: Path) -> None:
         "side=video:/films/a.mp4",
         "--output",
         "serial_ttl:12345",
+        "--output",
+        "rack=udp:5797",
     ]
     assert main(words) == 0
     config = load(RunConfig, out)
@@ -47,6 +49,7 @@ def test_without_questions(tmp_path: Path) -> None:
     }
     assert config.cameras["side"].options == {"path": "/films/a.mp4"}
     assert config.outputs["output"].options == {"serial": "12345"}
+    assert config.outputs["rack"].options == {"port": 5797}
     assert config.outputs["output"].limits.max_duty == 0.1
     assert config.model == str(tmp_path / "package")
     assert set(config.metadata) == {"subject", "protocol"}
