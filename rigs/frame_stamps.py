@@ -113,12 +113,13 @@ class FrameStamper:
         Returns
         -------
         int or None
-            As of `FrameStamps`; None where it cannot be known: without a counter, and before the first frame.
+            As of `FrameStamps`, less than the last one's where it is told late; None where it cannot be known:
+            without a counter, and before the first frame.
         """
-        if counter is None or self._counter is None:
+        if counter is None or self._counter is None or counter == self._counter:
             return None
-        gone = self._gone(counter)
-        return self._index + gone if gone > 0 else None
+        index = self._index + self._gone(counter)
+        return index if index >= 0 else None
 
     def restart(self) -> None:
         """Begin anew with the device's counter and clock, after a reconnection; `index` goes on."""

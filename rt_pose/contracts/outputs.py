@@ -67,8 +67,8 @@ class IllOutputCase:
     """A driver whose device can be made ill."""
 
     options: Mapping[str, Any]
-    """The driver's options but for its port; it waits for answers for less than `LATE_MS`, however that option
-    is called."""
+    """The driver's options but for its port; it waits for answers for less than `LATE_MS`, by whichever
+    option."""
     device: Callable[[], AbstractContextManager[Any]]
     """The device; it has a `port`."""
     ail: Callable[[Any, Illness | Literal["well"]], None]

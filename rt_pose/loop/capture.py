@@ -225,13 +225,25 @@ class CaptureThread:
         if grabbed is None or self._latest.closed:
             return False
         if isinstance(grabbed, FailedFrame):
-            self.counts.failed += grabbed.count
-            self._failed_since_last += grabbed.count if grabbed.index is not None else 0
-            reason, index = f"failed in the device: {grabbed.reason}", grabbed.index
-            sink.send(self._drop(self._clock.now_ns(), "camera", reason, grabbed.count, index))
+            sink.send(self._count_failed(grabbed))
         elif not isinstance(grabbed, NoFrameYet):
             self._hand_over(grabbed, slot, generation, sink)
         return True
+
+    def _count_failed(self, failed: FailedFrame) -> DropRecord:
+        """Count a frame that did not come whole; one that is told after a newer frame was a gap until now."""
+        index, counted = failed.index, 0
+        if index is not None and self._ahead is not None:
+            index += self._ahead[0]
+        self.counts.failed += failed.count
+        last = self._last
+        if index is not None and self._ahead is not None and last is not None and index < last.index:
+            self.counts.device_gaps -= failed.count
+        else:
+            counted = failed.count
+            self._failed_since_last += 0 if index is None else counted
+        reason = f"failed in the device: {failed.reason}"
+        return self._drop(self._clock.now_ns(), "camera", reason, counted, index)
 
     def _reopen(self, error: CameraFault) -> bool:
         """Open the camera again, as often as it takes within its time; raises the fault where that is

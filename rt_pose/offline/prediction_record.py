@@ -183,7 +183,7 @@ def state(job: VideoJob, package: str) -> State:
     record = read_record(record_path(job))
     if record is None or file_bytes(job.out) != record.table_bytes or not record.table_bytes:
         return "open"
-    if job.covariance and file_bytes(job.covariance) != record.covariance_bytes:
+    if job.covariance and file_bytes(job.covariance) != (record.covariance_bytes or None):
         return "open"
     try:
         video = job.video.stat()

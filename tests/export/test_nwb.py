@@ -185,7 +185,9 @@ def test_smooth_takes_files_of_several_programs(
     one = tmp_path / "one.nwb"
     assert main(["export", str(session.path), "--camera", FILMED, "--out", str(one)]) == 0
     assert main(["smooth", str(slp), str(one), "--out", str(tmp_path / "b.csv")]) == 0
-    assert "2 members" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "numbered by the frames of session" in said
+    assert "smoothed: " in said
     assert main(["smooth", str(slp), str(exported), "--out", str(tmp_path / "b.csv")]) == ExitCode.MISTAKE
     assert "--camera NAME --out poses.csv" in capsys.readouterr().err
 

@@ -288,6 +288,17 @@ def test_frames_that_failed_are_no_gap_besides(ring: FrameRing) -> None:
     assert (thread.counts.failed, thread.counts.device_gaps) == (1, 4)
 
 
+def test_a_frame_that_is_told_to_have_failed_after_a_newer_one_is_a_gap_no_more(ring: FrameRing) -> None:
+    thread, _, notebook = capture(
+        ring, EventfulCamera([stamps(0), stamps(2), FailedFrame("cut off", 1, 1), stamps(3)])
+    )
+    thread.start()
+    assert thread.join(5.0)
+    assert (thread.counts.captured, thread.counts.failed, thread.counts.device_gaps) == (3, 1, 0)
+    lost = [(d.stage, d.count, d.first_index) for d in notebook.of(DropRecord) if d.stage != "capture"]
+    assert lost == [("device", 1, 1), ("camera", 0, 1)], "each is lost once"
+
+
 def test_cameras_start_when_all_are_armed() -> None:
     gate, order = StartGate(2), []
     cameras = [EventfulCamera([]), EventfulCamera([])]

@@ -26,7 +26,7 @@ def text(synthetic_session: Path) -> str:
 
 def test_it_is_whole(text: str) -> None:
     check_page(text)
-    assert text.count("<section>") == 9
+    assert text.count("<section>") == 10
     assert "data:image/jpeg;base64," in text
 
 

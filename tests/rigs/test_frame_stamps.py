@@ -42,6 +42,8 @@ def test_a_frame_that_failed_has_the_index_that_it_would_have_had() -> None:
     assert [stamps.index_of(c) for c in (65535, 1, 2)] == [1, 2, 3]
     assert stamps.stamp(3, 2, 9).index == 4
     assert stamps.index_of(3) is None
+    assert stamps.index_of(2) == 3, "told late, after a newer frame"
+    assert stamps.index_of(60000) is None, "older than the first"
     assert stamps.index_of(None) is None
 
 

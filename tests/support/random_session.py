@@ -209,7 +209,7 @@ def write_random_session(
         "schema": 1,
         "semantics": CURRENT,
         "id": f"random-{seed}",
-        "config": to_plain(config),
+        "config": to_plain(config) | ({} if drift is None else {"drift": "warn"}),
         "package": {"keypoints": KEYPOINTS, "tracking": msgspec.to_builtins(tracking())}
         | {"drift": msgspec.to_builtins(drift)},
         "machine": machine(),
