@@ -113,8 +113,8 @@ class FrameStamper:
         Returns
         -------
         int or None
-            As of `FrameStamps`, less than the last one's where it is told late; None where it cannot be known:
-            without a counter, and before the first frame.
+            As of `FrameStamps`, less than the last one's where it is told late; None where it is not known,
+            without a counter and before the first frame.
         """
         if counter is None or self._counter is None or counter == self._counter:
             return None

@@ -98,7 +98,8 @@ class TestInputs(InputContract):
 
 
 def test_every_registered_driver_has_a_case() -> None:
-    assert set(CASES) == set(inputs()), "say in CASES of this file how each input driver is opened in tests"
+    ours = {name for name, kind in inputs().items() if kind.__module__.startswith("rigs.")}
+    assert set(CASES) == ours, "say in CASES of this file how each input driver is opened in tests"
 
 
 def test_a_driver_is_registered_once() -> None:

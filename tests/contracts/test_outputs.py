@@ -117,7 +117,8 @@ class TestIllOutputs(IllOutputContract):
 
 
 def test_every_registered_driver_has_a_case() -> None:
-    assert set(CASES) == set(outputs()), "say in CASES of this file how each output driver is opened in tests"
+    ours = {name for name, kind in outputs().items() if kind.__module__.startswith("rigs.")}
+    assert set(CASES) == ours, "say in CASES of this file how each output driver is opened in tests"
 
 
 def test_an_unknown_output_option_names_the_nearest() -> None:
