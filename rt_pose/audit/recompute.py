@@ -46,11 +46,9 @@ class ReplaySetup:
     own_tracking: dict[str, TrackingSpec] = field(default_factory=dict)
     """By camera, of those that have a model of their own."""
     origins: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By camera, where on the sensor its pose prior took the frames to lie, px."""
+    """By camera, where on the sensor its pose prior and its drift took the frames to lie, px."""
     drift: dict[str, DriftSpec] = field(default_factory=dict)
     """By camera, of those whose poses were compared with the calibration recordings."""
-    offsets_xy: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By camera, the place of its frames on the sensor, px."""
 
     @classmethod
     def of(cls, session: Session) -> ReplaySetup:
@@ -96,7 +94,6 @@ class ReplaySetup:
             own_tracking=own,
             origins=info.prior_origins,
             drift=_drift_specs(session),
-            offsets_xy={name: camera.offset_xy for name, camera in info.cameras.items()},
         )
 
     def tracking_of(self, camera: str) -> TrackingSpec:
@@ -190,7 +187,7 @@ class DecisionReplay:
         count = len(setup.cameras)
         self._deciders = {name: rules.decider(i, count) for i, name in enumerate(setup.cameras)}
         self.drift = {
-            name: DriftMonitor(spec, setup.offsets_xy.get(name, (0, 0))) for name, spec in setup.drift.items()
+            name: DriftMonitor(spec, setup.origins.get(name, (0, 0))) for name, spec in setup.drift.items()
         }
         """By camera."""
 

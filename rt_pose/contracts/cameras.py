@@ -25,6 +25,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
+from rt_pose.contracts.suite import Suite
 from rt_pose.drivers import CONTRACT, Camera, CameraFault, DriverContext, cameras, make_camera
 from rt_pose.errors import UserError
 from rt_pose.types import CameraInfo, FrameStamps
@@ -53,27 +54,15 @@ class CameraCase:
     """Whether frames that a late reader missed show as a gap in the index."""
 
 
-class CameraContract:
+class CameraContract(Suite):
     """The suite; a subclass whose name begins with Test, with `cases`, runs it."""
 
     cases: ClassVar[dict[str, CameraCase]] = {}
 
-    @classmethod
-    def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
-        """Run every test once a case.
-
-        Parameters
-        ----------
-        metafunc
-            The test.
-        """
-        if "case" in metafunc.fixturenames:
-            metafunc.parametrize("case", list(cls.cases.values()), ids=list(cls.cases))
-
     @pytest.fixture
     def make(self, case: CameraCase, tmp_path: Path) -> Iterator[Callable[..., Camera]]:
         """Make the case's camera, with further options; what was made is closed at the end."""
-        driver = case.driver or next(name for name, one in self.cases.items() if one is case)
+        driver = self.driver_of(case)
         made: list[Camera] = []
         with case.around(tmp_path):
 

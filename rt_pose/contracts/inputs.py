@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 import pytest
 
 from rt_pose.clock import HostClock
+from rt_pose.contracts.suite import Suite
 from rt_pose.drivers import DriverContext, Input, inputs, make_input
 from rt_pose.errors import UserError
 from rt_pose.types import Edge, InputInfo
@@ -94,22 +95,10 @@ class EdgeCollector:
             return self.found[:count]
 
 
-class InputContract:
+class InputContract(Suite):
     """The suite; a subclass whose name begins with Test, with `cases`, runs it."""
 
     cases: ClassVar[dict[str, InputCase]] = {}
-
-    @classmethod
-    def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
-        """Run every test once a case.
-
-        Parameters
-        ----------
-        metafunc
-            The test.
-        """
-        if "case" in metafunc.fixturenames:
-            metafunc.parametrize("case", list(cls.cases.values()), ids=list(cls.cases))
 
     @pytest.fixture
     def device(self, case: InputCase) -> Iterator[Any]:
@@ -121,7 +110,7 @@ class InputContract:
     def line(self, case: InputCase, device: Any) -> Iterator[Input]:
         """The case's input, not opened; closed at the end."""
         options = {**case.options, **case.reach(device)}
-        made = make_input(NAME, self._driver(case), options, DriverContext(HostClock()))
+        made = make_input(NAME, self.driver_of(case), options, DriverContext(HostClock()))
         yield made
         made.close()
 
@@ -162,7 +151,4 @@ class InputContract:
 
     def test_an_unknown_option_is_refused(self, case: InputCase) -> None:
         with pytest.raises(UserError, match=r"inputs\.lick\.options.*'no_such_option'"):
-            make_input(NAME, self._driver(case), {"no_such_option": 1}, DriverContext(HostClock()))
-
-    def _driver(self, case: InputCase) -> str:
-        return case.driver or next(name for name, one in self.cases.items() if one is case)
+            make_input(NAME, self.driver_of(case), {"no_such_option": 1}, DriverContext(HostClock()))

@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.contracts.suite import Suite
 from rt_pose.drivers import DriverContext, Output, WatchedOutput, make_output, outputs
 from rt_pose.errors import UserError
 from rt_pose.outputs.actuators import Actuators, Heartbeat
@@ -78,37 +79,17 @@ class IllOutputCase:
     """Name of the driver, where several cases have the same."""
 
 
-def _of_each_case(cases: Mapping[str, Any], metafunc: pytest.Metafunc) -> None:
-    if "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", list(cases.values()), ids=list(cases))
-
-
-def _driver_of(case: OutputCase | IllOutputCase, cases: Mapping[str, Any]) -> str:
-    return case.driver or next(name for name, one in cases.items() if one is case)
-
-
-class OutputContract:
+class OutputContract(Suite):
     """The suite; a subclass whose name begins with Test, with `cases`, runs it."""
 
     cases: ClassVar[dict[str, OutputCase]] = {}
-
-    @classmethod
-    def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
-        """Run every test once a case.
-
-        Parameters
-        ----------
-        metafunc
-            The test.
-        """
-        _of_each_case(cls.cases, metafunc)
 
     @pytest.fixture
     def output(self, case: OutputCase) -> Iterator[Output]:
         """The case's output, not opened; closed at the end."""
         with case.around() as further:
             options = {**case.options, **further}
-            made = make_output(NAME, _driver_of(case, self.cases), options, DriverContext(HostClock()))
+            made = make_output(NAME, self.driver_of(case), options, DriverContext(HostClock()))
             yield made
             made.close()
 
@@ -191,26 +172,13 @@ class OutputContract:
 
     def test_an_unknown_option_is_refused(self, case: OutputCase) -> None:
         with pytest.raises(UserError, match=r"outputs\.laser\.options.*'no_such_option'"):
-            make_output(
-                NAME, _driver_of(case, self.cases), {"no_such_option": 1.0}, DriverContext(HostClock())
-            )
+            make_output(NAME, self.driver_of(case), {"no_such_option": 1.0}, DriverContext(HostClock()))
 
 
-class IllOutputContract:
+class IllOutputContract(Suite):
     """What becomes of commands while the device is ill; a subclass with `cases` runs it."""
 
     cases: ClassVar[dict[str, IllOutputCase]] = {}
-
-    @classmethod
-    def pytest_generate_tests(cls, metafunc: pytest.Metafunc) -> None:
-        """Run every test once a case.
-
-        Parameters
-        ----------
-        metafunc
-            The test.
-        """
-        _of_each_case(cls.cases, metafunc)
 
     @pytest.fixture
     def device(self, case: IllOutputCase) -> Iterator[Any]:
@@ -222,7 +190,7 @@ class IllOutputContract:
     def output(self, case: IllOutputCase, device: Any) -> Iterator[Output]:
         """The output, not opened; closed at the end."""
         options = {**case.options, "port": device.port}
-        made = make_output(NAME, _driver_of(case, self.cases), options, DriverContext(HostClock()))
+        made = make_output(NAME, self.driver_of(case), options, DriverContext(HostClock()))
         yield made
         made.close()
 
