@@ -3,7 +3,7 @@
     python -m bench.loopback [--rates 30 60 200] [--delays-ms 5 23.4] [--flashes N] [--out STEM]
 
 What `rt-pose rig loopback` measures, against what the simulated light was told to take. Every frame of the
-simulated camera is handed over late by the same time, which must not enter the delay to the light. The goal is
+simulated camera is handed over late by the same time, which must not enter the delay to the light. The goal:
 a median within 1 ms of the truth at every rate.
 """
 
