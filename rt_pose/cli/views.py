@@ -235,16 +235,15 @@ def _check(
 
     if options.noise_px is not None and not 0 < options.noise_px < 1000:
         raise UserError(f"--noise-px: expected more than 0 px, got {options.noise_px:g}")
+    length = getattr(options, "length", None)
+    stated = _known_length(poses, *length) if length else None
+    if board is not None:
+        stated = board.neighbours, board.square_mm, BOARD_TOLERANCE, "a square"
     usual = expected_noise(cameras, BOARD_SHARE if board else EXPECTED_SHARE)
     found = check_calibration(cameras, poses, options.noise_px or usual)
     if found.explanation is not None:  # lengths mean nothing then
         return found, None
-    if board is not None:
-        known = board.neighbours, board.square_mm, BOARD_TOLERANCE, "a square"
-        return found, _check_length(cameras, poses, *known)
-    if length := getattr(options, "length", None):
-        return found, _check_length(cameras, poses, *_known_length(poses, *length))
-    return found, None
+    return found, _check_length(cameras, poses, *stated) if stated else None
 
 
 def _known_length(
@@ -270,9 +269,9 @@ def _check_length(
 ) -> LengthCheck:
     from rt_pose.views.known_length import check_length
     from rt_pose.views.triangulation import triangulate
-    from rt_pose.views.view_poses import evenly
+    from rt_pose.views.view_poses import evenly_spaced
 
-    some = poses.xy[:, evenly(len(poses.frames), MOST_LENGTH_FRAMES)]
+    some = poses.xy[:, evenly_spaced(len(poses.frames), MOST_LENGTH_FRAMES)]
     placed = triangulate(cameras, some.reshape(len(cameras), -1, 2))
     xyz = placed.xyz.reshape(-1, len(poses.keypoints), 3)
     return check_length(xyz, pairs, known_mm, tolerance, what)

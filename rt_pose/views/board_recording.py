@@ -12,7 +12,7 @@ from rt_pose.errors import UserError
 from rt_pose.types import FloatArray
 from rt_pose.video import VideoReader, probe
 from rt_pose.views.board import Board, SeenBoard
-from rt_pose.views.view_poses import ViewPoses, evenly
+from rt_pose.views.view_poses import ViewPoses, evenly_spaced
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,7 @@ def find_board(
             f"different numbers of frames ({', '.join(f'{name} {n}' for name, n in counts.items())}); give "
             "recordings of one trigger, without lost frames"
         )
-    wanted = evenly(min(counts.values()), most_frames).tolist()
+    wanted = evenly_spaced(min(counts.values()), most_frames).tolist()
     seen = {}
     for name, path in recordings.items():
         seen[name] = _find_in(board, path, wanted)

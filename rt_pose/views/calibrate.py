@@ -18,7 +18,7 @@ from rt_pose.types import FloatArray
 from rt_pose.views.board import Board, SeenBoard
 from rt_pose.views.bundle import BoardObservations, Lens, adjust
 from rt_pose.views.camera import CalibratedCamera
-from rt_pose.views.view_poses import evenly
+from rt_pose.views.view_poses import evenly_spaced
 
 LEAST_FRAMES, MOST_LENS_FRAMES = 8, 40
 """Frames of the board from which a lens is fitted."""
@@ -107,7 +107,7 @@ def _fit_lens(name: str, board: Board, seen: Seen, size: tuple[int, int], lens: 
             f"camera '{name}': the board is in {len(frames)} frames, at least {LEAST_FRAMES} are needed; "
             "is the board as it was stated, sharp and evenly lit, and wholly in view (a checkerboard)?"
         )
-    chosen = [seen[frames[i]] for i in evenly(len(frames), MOST_LENS_FRAMES)]
+    chosen = [seen[frames[i]] for i in evenly_spaced(len(frames), MOST_LENS_FRAMES)]
     places = [board.corners[one.ids].astype(np.float32) for one in chosen]
     px = [one.px.astype(np.float32) for one in chosen]
     width, height = size
@@ -166,7 +166,7 @@ def _place(names: Sequence[str], poses: Sequence[Mapping[int, Pose]]) -> list[Po
 def _relative(first: Mapping[int, Pose], second: Mapping[int, Pose]) -> Pose:
     """From one camera's axes to another's: of the poses by every frame, the one closest to all others."""
     frames = sorted(first.keys() & second.keys())
-    chosen = [frames[i] for i in evenly(len(frames), MOST_COMPARED)]
+    chosen = [frames[i] for i in evenly_spaced(len(frames), MOST_COMPARED)]
     found = np.array([second[frame] @ np.linalg.inv(first[frame]) for frame in chosen])
     depth = float(np.median([second[frame][2, 3] for frame in chosen]))
     turned = np.linalg.norm(found[:, None, :3, :3] - found[None, :, :3, :3], axis=(2, 3))
@@ -182,7 +182,7 @@ def _shared_frames(seen: Sequence[Seen]) -> list[int]:
     chosen: set[int] = set()
     for one in seen:
         own = sorted(shared & one.keys())
-        chosen |= {own[i] for i in evenly(len(own), max(LEAST_SHARED, MOST_ADJUSTED // len(seen)))}
+        chosen |= {own[i] for i in evenly_spaced(len(own), max(LEAST_SHARED, MOST_ADJUSTED // len(seen)))}
     return sorted(chosen)
 
 

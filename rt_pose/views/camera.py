@@ -15,7 +15,7 @@ import numpy as np
 
 from rt_pose.types import FloatArray
 
-UNDISTORT_STEPS = 20
+UNDISTORT_STEPS = 12
 """Newton's, which never step over the root of a lens that can be inverted; slow only near its fold."""
 UNDISTORT_TOLERANCE = 1e-5
 """In focal lengths: a hundredth of a pixel."""

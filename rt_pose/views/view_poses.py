@@ -109,7 +109,7 @@ def split_names(given: Sequence[str], option: str) -> dict[str, str]:
     return found
 
 
-def evenly(count: int, most: int) -> NDArray[np.intp]:
+def evenly_spaced(count: int, most: int) -> NDArray[np.intp]:
     """Pick indices evenly.
 
     Parameters

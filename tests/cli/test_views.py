@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,11 @@ def test_a_board_calibrates_cameras_and_checks_them(
     assert main([*check, *given[:-1], "16 mm"]) == 1
     assert "lengths are 0.93" in capsys.readouterr().out
     assert main(["rig", "calibrate-cameras", *given, "--max-error", "0.001"]) == 2
-    assert "px off (median), at most 0.001 px are allowed" in capsys.readouterr().err
+    found = re.search(
+        r"are ([\d.]+) px off \(median\), at most 0.001 px are allowed", capsys.readouterr().err
+    )
+    assert found is not None
+    assert float(found[1]) < 0.3
 
 
 def test_poses_say_whether_a_calibration_is_right(rig: Rig, capsys: Out) -> None:
@@ -97,11 +102,10 @@ def test_keypoints_in_space(rig: Rig, tmp_path: Path, capsys: Out) -> None:
     assert np.median(np.linalg.norm(found[..., :3] - xyz, axis=-1)[placed]) < 3.0, "mm"
     assert set(np.unique(found[placed][:, -1])) <= {2, 3, 4}
     assert (found[placed][:, [3, 6, 8]] > 0).all()
-    assert main(words) == 0, "its own earlier result"
     words[1] = str(folder / "wrong.toml")
     assert main(words) == 2
     assert "wrong.toml is wrong: camera b: as if it had been turned" in capsys.readouterr().err
-    assert main([*words, "--although-wrong"]) == 0
+    assert main([*words, "--although-wrong"]) == 0, "over its own earlier result"
 
 
 def test_covariances_beside_the_poses_are_used(rig: Rig, tmp_path: Path, capsys: Out) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 from support.filmed_board import SIZE, board_poses, cameras_around
 
 from rt_pose.errors import UserError
 from rt_pose.views.board import SeenBoard, checkerboard
+from rt_pose.views.bundle import BoardObservations, adjust
 from rt_pose.views.calibrate import calibrate_cameras
 from rt_pose.views.camera import CalibratedCamera
 
@@ -51,14 +55,29 @@ def test_the_cameras_that_saw_the_board_come_out() -> None:
     assert result.cameras[0].position.tolist() == [0, 0, 0]
 
 
-def test_a_full_lens() -> None:
-    """Whose centre is free, so that the axes of the first camera are: lengths tell whether it is right."""
-    cameras = cameras_around((0, 35))
-    result = calibrate_cameras(BOARD, corners(cameras, 8, 0.1), SIZES, "full")
-    assert result.rms_px < 0.2
-    assert all((camera.distortions[1:4] != 0).all() for camera in result.cameras)
-    apart = float(np.linalg.norm(result.cameras[1].position))
-    assert apart == pytest.approx(float(np.linalg.norm(cameras[1].position)), rel=0.05)
+def test_what_is_right_already_stays_as_it_is() -> None:
+    """With all numbers of a lens, each of which is another."""
+    cameras = [
+        replace(
+            camera,
+            matrix=np.array([[500.0 + i, 0, 240 - i], [0, 510 - i, 170 + i], [0, 0, 1]]),
+            distortions=np.array([-0.1, 0.03, 0.002 * i, -0.001, 0]),
+        )
+        for i, camera in enumerate(cameras_around((0, 35)))
+    ]
+    poses = board_poses(BOARD, 4, 2, (110, 80))
+    px = [camera.project(BOARD.corners @ turn.T + shift) for turn, shift in poses for camera in cameras]
+    seen = BoardObservations(
+        *(np.tile(np.repeat([0, 1], 30), 4), np.repeat(np.arange(4), 60)),
+        *(np.tile(BOARD.corners, (8, 1)), np.concatenate(px)),
+    )
+    boards = np.array([[*cv2.Rodrigues(turn)[0].ravel(), *shift] for turn, shift in poses])
+    adjusted, off = adjust(cameras, boards, seen, "full")
+    assert off.max() < 1e-6
+    for found, camera in zip(adjusted, cameras, strict=True):
+        assert found.matrix == pytest.approx(camera.matrix)
+        assert found.distortions == pytest.approx(camera.distortions)
+        assert found.position == pytest.approx(camera.position)
 
 
 def test_what_cannot_be_calibrated() -> None:
