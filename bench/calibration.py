@@ -293,7 +293,8 @@ def _of_recorded(given: list[str], path: Path, expected: str) -> dict[str, Any]:
     expected_px = expected_noise(cameras)
     plain = check_calibration(cameras, poses, expected_px)
     say(f"{path.name}, {expected}: {REDRAWN} draws of {len(poses.frames)} frames")
-    refused, names = 0, set()
+    refused = 0
+    names: set[str] = set()
     for seed in range(REDRAWN if expected == "right" else REDRAWN // 10):
         random = np.random.default_rng(seed)
         rows = random.integers(0, len(poses.frames), len(poses.frames))

@@ -160,8 +160,8 @@ def triangulate(options: Namespace) -> int:
     placed = place_keypoints(cameras, poses, max(found.noise_px, LEAST_NOISE_PX))
     write_points(out, poses.keypoints, poses.frames, placed)
     print(
-        f"{np.isfinite(placed.cameras).sum()} placed in {len(poses.frames)} frames; {placed.left_out} "
-        f"observations contradicted the others and were left out\npoints: {out}"
+        f"{np.isfinite(placed.cameras).sum()} keypoints placed in {len(poses.frames)} frames; "
+        f"{placed.left_out} observations contradicted the others and were left out\npoints: {out}"
     )
     return EXIT_OK
 
