@@ -35,8 +35,6 @@ CAMERAS = (3, 4, 5)
 FRAMES, KEYPOINTS = 60, 15
 OFFSET_PX, OUTLIERS, MISSING = 2.0, 0.03, 0.15
 ARENA_MM, BODY_MM = 250.0, 80.0
-REDRAWN = 100
-"""How often recorded poses are drawn anew, of each calibration."""
 
 
 @dataclass(kw_only=True)
@@ -50,6 +48,7 @@ class Options:
         default_factory=list
     )
     bad: Annotated[list[Path], "wrong ones"] = field(default_factory=list)
+    draws: Annotated[int, "how often recorded poses are drawn anew, of each calibration"] = 100
     out: Out = None
 
 
@@ -243,7 +242,7 @@ def measure(options: Options) -> dict[str, Any]:
     right = [_of_right(count, noise, options.rigs) for count in CAMERAS for noise in NOISES]
     wrong = [_of_fault(name, options.faulty) for name in FAULTS]
     recorded = [
-        _of_recorded(options.poses, path, expected)
+        _of_recorded(options.poses, path, expected, options.draws)
         for expected, paths in (("right", options.good), ("wrong", options.bad))
         for path in paths
     ]
@@ -287,15 +286,15 @@ def _of_fault(fault: str, rigs: int) -> dict[str, Any]:
     return {"fault": fault, "n": n, "found": found, "named": named}
 
 
-def _of_recorded(given: list[str], path: Path, expected: str) -> dict[str, Any]:
+def _of_recorded(given: list[str], path: Path, expected: str, draws: int) -> dict[str, Any]:
     poses = read_view_poses(given, 0.5)
     cameras = cameras_of(read_calibration(path), poses.cameras, "--poses")
     expected_px = expected_noise(cameras)
     plain = check_calibration(cameras, poses, expected_px)
-    say(f"{path.name}, {expected}: {REDRAWN} draws of {len(poses.frames)} frames")
+    say(f"{path.name}, {expected}: {draws} draws of {len(poses.frames)} frames")
     refused = 0
     names: set[str] = set()
-    for seed in range(REDRAWN if expected == "right" else REDRAWN // 10):
+    for seed in range(draws):
         random = np.random.default_rng(seed)
         rows = random.integers(0, len(poses.frames), len(poses.frames))
         xy = poses.xy[:, rows] + random.normal(0, 3.0, poses.xy.shape)
@@ -309,7 +308,7 @@ def _of_recorded(given: list[str], path: Path, expected: str) -> dict[str, Any]:
         "noise_px": round(plain.noise_px, 2),
         "largest_offset_px": round(float(np.nanmax([row.offset_px for row in plain.cameras])), 2),
         "refused_as_recorded": plain.explanation is not None,
-        "n": REDRAWN if expected == "right" else REDRAWN // 10,
+        "n": draws,
         "refused": refused,
         "named": sorted(names),
     }
