@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +43,11 @@ def test_a_board_calibrates_cameras_and_checks_them(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     board, cameras = checkerboard("6x5", 15.0), cameras_around((0, 30))
-    recordings = film(tmp_path, board, cameras, board_poses(board, 11, seed=4))
+    recordings = film(tmp_path, board, cameras, board_poses(board, 9, seed=4))
     given = ["--recordings", *recordings, "--checkerboard", "6x5", "--square", "15 mm"]
     assert main(["rig", "calibrate-cameras", *given]) == 0
     text = capsys.readouterr().out
-    assert "a: the board is in 11 of 11 frames" in text
+    assert "a: the board is in 9 of 9 frames" in text
     assert "calibration: calibration.toml; origin and axes are those of camera 'a', lengths in mm" in text
     found = read_calibration(tmp_path / "calibration.toml")
     assert [camera.name for camera in found] == ["a", "b"]
@@ -61,28 +60,21 @@ def test_a_board_calibrates_cameras_and_checks_them(
     assert "calibration.toml is right" in text
     assert main([*check, *given[:-1], "16 mm"]) == 1
     assert "lengths are 0.93" in capsys.readouterr().out
-    assert main(["rig", "calibrate-cameras", *given, "--max-error", "0.001"]) == 2
-    found = re.search(
-        r"are ([\d.]+) px off \(median\), at most 0.001 px are allowed", capsys.readouterr().err
-    )
-    assert found is not None
-    assert float(found[1]) < 0.3
 
 
 def test_poses_say_whether_a_calibration_is_right(rig: Rig, capsys: Out) -> None:
     folder, poses, xyz = rig
     length = float(np.median(np.linalg.norm(xyz[:, 0] - xyz[:, 1], axis=1)))
     check = ["rig", "check-calibration", str(folder / "right.toml"), "--poses", *poses]
-    assert main(check) == 0
-    text = capsys.readouterr().out
-    assert "scale: not checked, it takes a known length" in text
-    assert "right.toml is right" in text
     assert main([*check, "--length", "k0", "k1", f"{length:.1f} mm"]) == 0
+    assert "right.toml is right" in capsys.readouterr().out
     assert main([*check, "--length", "k0", "k1", f"{length:.1f} cm"]) == 1
     assert "it is in cm, not in mm" in capsys.readouterr().out
     check[2] = str(folder / "wrong.toml")
     assert main([*check[:4], *poses[:1], *poses[2:]]) == 0, "the wrong one is left out"
-    assert "not checked, nothing was given of them: b" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "not checked, nothing was given of them: b" in text
+    assert "scale: not checked, it takes a known length" in text
 
 
 def test_keypoints_in_space(rig: Rig, tmp_path: Path, capsys: Out) -> None:
