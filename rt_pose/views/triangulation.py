@@ -232,7 +232,7 @@ def _equations(
     cost, matrix, right, residual = np.zeros(n), np.zeros((n, 3, 3)), np.zeros((n, 3)), np.zeros(seen.shape)
     for v, (camera, at, weight) in enumerate(zip(cameras, seen, weights, strict=True)):
         px, by_local, _ = camera.project_with_derivative(xyz)
-        shown = np.isfinite(px).all(axis=-1)
+        shown = np.asarray(np.isfinite(px).all(axis=-1))
         off = residual[v] = np.where(shown[:, None], at - px, HIDDEN_PX)
         slope = np.where(shown[:, None, None], by_local, 0.0) @ camera.rotation_matrix
         weighted = slope.transpose(0, 2, 1) @ weight

@@ -146,6 +146,6 @@ def sampled(xy: FloatArray, per_camera: int) -> FloatArray:
     """
     random = np.random.default_rng(0)
     chosen = np.zeros(xy.shape[1], bool)
-    for seen in np.isfinite(xy).all(axis=-1):
+    for seen in np.asarray(np.isfinite(xy).all(axis=-1)):
         chosen[random.permutation(np.flatnonzero(seen))[:per_camera]] = True
     return xy[:, chosen]

@@ -50,7 +50,6 @@ WORDS = {
     "one tilted by 2 deg": "as if it had been turned by ",
     "one mirrored": "its image is mirrored left to right",
     "one of half the resolution": "its poses are of frames of 640x512, its calibration of 1280x1024",
-    "one in cm": "its translation is in another unit than the others: it fits 10 times as long",
 }
 
 
