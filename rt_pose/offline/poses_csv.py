@@ -6,6 +6,7 @@ missing, and so may likelihoods.
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ import numpy as np
 from rt_pose.errors import UserError, nearest
 from rt_pose.offline.alignment import MOST_FRAMES
 from rt_pose.offline.pose_files import read_pose_file
+from rt_pose.offline.prediction_files import COVARIANCE_FIELDS, HEADER_ROWS
+from rt_pose.offline.table_text import table_text
 from rt_pose.types import FloatArray
 
 
@@ -56,6 +59,57 @@ def read_poses(path: Path, camera: str = "") -> Poses:
     likelihood = np.full(xy.shape[:2], np.nan)
     xy[frames], likelihood[frames] = table.xy, table.likelihood
     return Poses(table.keypoints, xy, likelihood)
+
+
+def read_covariances(path: Path, keypoints: list[str], frames: int) -> FloatArray:
+    """Read the covariances beside a prediction file.
+
+    Parameters
+    ----------
+    path
+        The table that `rt-pose predict --covariance` wrote.
+    keypoints
+        K keypoints that are wanted.
+    frames
+        F frames, from frame 0 on; those beyond are left out.
+
+    Returns
+    -------
+    FloatArray
+        (F, K, 2, 2) px^2; NaN where the table has nothing.
+
+    Raises
+    ------
+    UserError
+        Where it is no such table, or a cell cannot be read.
+    """
+    where = f"covariances {path}"
+    try:
+        rows = [row for row in csv.reader(table_text(path, "covariances").splitlines()) if row]
+    except csv.Error as error:
+        raise UserError(f"{where}: not a CSV text file: {error}; {_REMAKE}") from error
+    titles = [row[0] for row in rows[: len(HEADER_ROWS)]]
+    if titles != list(HEADER_ROWS):
+        raise UserError(f"{where}: expected the header rows {', '.join(HEADER_ROWS)}; {_REMAKE}")
+    places = {key: i for i, key in enumerate(zip(rows[1], rows[2], strict=False))}
+    wanted = [(keypoint, name) for keypoint in keypoints for name in COVARIANCE_FIELDS]
+    for keypoint, name in wanted:
+        if (keypoint, name) not in places:
+            raise UserError(f"{where}: keypoint '{keypoint}' has no column {name}; {_REMAKE}")
+    columns = [places[key] for key in wanted]
+    cov = np.full((frames, len(keypoints), 2, 2), np.nan)
+    for number, row in enumerate(rows[len(HEADER_ROWS) :], 1):
+        frame = _frame(row[0], f"{where}: frame {number}")
+        try:
+            values = np.array([float(row[i] or "nan") for i in columns]).reshape(-1, 3)
+        except (ValueError, IndexError) as error:
+            raise UserError(f"{where}: frame {number} cannot be read: {error}; {_REMAKE}") from error
+        if frame < frames:
+            cov[frame] = values[:, [0, 1, 1, 2]].reshape(-1, 2, 2)
+    return cov
+
+
+_REMAKE = "write it again with `rt-pose predict --covariance`, or delete it"
 
 
 def _check_frames(path: Path, frames: list[int], cells: list[str]) -> None:

@@ -14,6 +14,7 @@ from rt_pose.config.rules import GeometryConfig
 from rt_pose.errors import UserError
 from rt_pose.rules.geometry import Geometry, make_geometry
 from rt_pose.rules.homography import FittedHomography, fit_homography, hull
+from rt_pose.views.board import find_corners
 
 Image = NDArray[np.uint8]
 Places = NDArray[np.float64]
@@ -111,17 +112,12 @@ def checkerboard_scale(
         raise UserError(f"--square: expected more than 0 mm, got {square_mm:g}")
     gray = frame[..., 0] if frame.shape[2] == 1 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     gray = np.ascontiguousarray(gray)
-    found, corners = cv2.findChessboardCorners(
-        gray, inner, flags=cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE
-    )
-    if not found or corners is None:
+    marks = find_corners(gray, inner)
+    if marks is None:
         raise UserError(
             f"--checkerboard: no board of {columns}x{rows} inner corners in the frame; is all of it in view, "
             "with a white rim, sharp and evenly lit? Inner corners are one fewer than squares"
         )
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 40, 1e-3)
-    refined = cv2.cornerSubPix(gray, corners, _half_window(corners, columns), (-1, -1), criteria)
-    marks = refined.reshape(-1, 2).astype(np.float64)
     board = np.array(
         [(c * square_mm, r * square_mm) for r in range(rows) for c in range(columns)], np.float64
     )
@@ -219,17 +215,6 @@ def _without_lens(places: Places, known: GeometryConfig | None) -> Places:
     lens = make_geometry(replace(known, mm_per_px=1.0, homography=None), "geometry").lens
     assert lens is not None
     return np.array([lens.undistort(x, y)[0] for x, y in places.tolist()])
-
-
-def _half_window(corners: NDArray[np.float32], columns: int) -> tuple[int, int]:
-    """A search window that no second corner lies in."""
-    rows = corners.reshape(-1, columns, 2)
-    apart = min(
-        float(np.hypot(*np.diff(rows, axis=0).reshape(-1, 2).T).min()),
-        float(np.hypot(*np.diff(rows, axis=1).reshape(-1, 2).T).min()),
-    )
-    half = max(2, min(11, int(0.4 * apart)))
-    return half, half
 
 
 def _step(about: float) -> float:

@@ -21,6 +21,8 @@ WRITES = {
     "rules check",
     "rig scale",
     "rig aim-calibrate",
+    "rig calibrate-cameras",
+    "triangulate",
     "report",
     "export",
     "align",

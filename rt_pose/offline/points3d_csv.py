@@ -1,0 +1,42 @@
+"""Places in space as a table: the header rows of prediction files, with z and a covariance of six numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from rt_pose.offline.prediction_files import write_table
+from rt_pose.views.placed import PlacedKeypoints
+
+FIELDS = (
+    *("x", "y", "z"),
+    *("x_var", "xy_cov", "xz_cov", "y_var", "yz_cov", "z_var"),
+    *("error_px", "cameras"),
+)
+"""Columns of a keypoint: place and covariance in the calibration's unit, root mean square of the reprojection
+errors (px), and how many cameras it was made from."""
+FORMATS = (*["%.5f"] * 3, *["%.6g"] * 6, "%.3f", "%.0f")
+
+
+def write_points(
+    path: Path, keypoints: Sequence[str], frames: Sequence[int], placed: PlacedKeypoints
+) -> None:
+    """Write places in space.
+
+    Parameters
+    ----------
+    path
+        The CSV; it appears when it is whole.
+    keypoints
+        K names.
+    frames
+        F numbers of frames.
+    placed
+        The places; what is NaN becomes blank cells.
+    """
+    upper = placed.cov[..., [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
+    last = np.stack([placed.error_px, placed.cameras], axis=-1)
+    rows = np.concatenate([placed.xyz, upper, last], axis=-1)
+    write_table(path, keypoints, FIELDS, zip(frames, rows, strict=True), formats=FORMATS)

@@ -1,0 +1,1 @@
+"""Several views of one animal: calibrated cameras, triangulation, and whether a calibration is right."""
