@@ -20,28 +20,30 @@ import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 
-import rigs
 from bench.output import write
 from bench.program import guarded
+from bench.safety_run import (
+    LONGEST_WAIT_S,
+    await_recorder,
+    end_supervisor,
+    log_lines,
+    safety_config,
+    supervise,
+    wait_for_message,
+)
 from rigs.firmware.simulate import SimulatedBox
-from rt_pose.clock import NS_PER_MS, NS_PER_S, HostClock
-from rt_pose.config.build import build, to_plain
-from rt_pose.config.rules import ActionConfig, RuleConfig
-from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, RecordConfig, RunConfig
+from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.config.build import to_plain
 from rt_pose.errors import UserError
 from rt_pose.package import read_package
 from rt_pose.session.describe import machine, versions
 from rt_pose.session.orders import send_order
-from rt_pose.session.read import Session
-from rt_pose.session.run import RunObserver, run_session
 
-LONGEST_WAIT_S = 30.0
 SETTLE_S = 0.3
 """How long the line is high before the fault, so that heartbeats come regularly by then."""
 STAYS_S = 2.0
@@ -170,6 +172,8 @@ class Scenario:
     bound_ms: float | None = BOUND_MS
     """When the line must be low. None: a loop counts as hung, and a silent box as failed, only after
     500 ms."""
+    says: str = ""
+    """What the run must say of it, in a warning or in its log."""
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -188,6 +192,7 @@ SCENARIOS: dict[str, Scenario] = {
     "disarm ordered": Scenario(ordered("disarm"), ends=False),
     "interlock opened": Scenario(to_box("interlock open"), ends=False),
     "cable pulled": Scenario(to_box("pull"), ends=False),
+    "box reset": Scenario(to_box("restart"), ends=False, says="the box has begun again"),
     "box deaf": Scenario(to_box("deaf"), ends=False),
     "box silent": Scenario(to_box("silent"), ends=False, bound_ms=None),
     "box sends garbage": Scenario(to_box("garbage"), ends=False, bound_ms=None),
@@ -210,37 +215,20 @@ class SafetyOutcome:
     early: bool = False
     """Whether the line fell before the fault (a late heartbeat on a busy machine): nothing was measured."""
 
+    def says(self, words: str) -> bool:
+        """Check whether the run said something, at once or in its log.
 
-def config(model: str, port: str) -> RunConfig:
-    """Make the run: the simulated camera, the box, a rule that puts line 0 on, and one whose commands go on.
+        Parameters
+        ----------
+        words
+            What; empty for nothing in particular.
 
-    Parameters
-    ----------
-    model
-        Folder of the model package.
-    port
-        The box's port.
-
-    Returns
-    -------
-    RunConfig
-        The run.
-    """
-    first = read_package(model).manifest.keypoints[0]
-    return RunConfig(
-        model=model,
-        cameras={"top": CameraConfig("simulated", {"rate_hz": 60})},
-        outputs={"box": OutputConfig("serial_ttl", {"port": port}, lines=["laser", "led"])},
-        rules=[
-            RuleConfig("on", f"speed({first}) >= 0", ActionConfig("box", line="laser", level=True)),
-            RuleConfig("blink", f"speed({first}) > 60", ActionConfig("box", pulse="1 ms", line="led")),
-        ],
-        publish=PublishConfig("tcp://127.0.0.1:*", "tcp://127.0.0.1:*", frame_rate_hz=0.0),
-        record=RecordConfig(video=False),
-        budget_ms=1000.0,
-        seconds=60.0,
-        armed_at_start=True,
-    )
+        Returns
+        -------
+        bool
+            Whether it did.
+        """
+        return any(words in text for text in ("", *self.warnings, *self.log))
 
 
 def try_once(scenario: Scenario, model: str) -> SafetyOutcome:
@@ -267,15 +255,15 @@ def try_once(scenario: Scenario, model: str) -> SafetyOutcome:
     with tempfile.TemporaryDirectory(prefix="rt-pose-bench-") as folder, SimulatedBox() as box:
         out = Path(folder) / "session"
         ours, theirs = multiprocessing.get_context("spawn").Pipe()
-        plain = to_plain(config(model, box.port))
+        plain = to_plain(safety_config(model, box.port))
         supervisor = multiprocessing.get_context("spawn").Process(
-            target=_supervise, args=(theirs, plain, str(out))
+            target=supervise, args=(theirs, plain, str(out))
         )
         supervisor.start()
         theirs.close()
         try:
             assert supervisor.pid is not None
-            ready = _wait_for(ours, "ready")
+            ready = wait_for_message(ours, "ready")
             rig = SafetyRig(box, supervisor.pid, ready["loop"], ready["control"])
             if box.wait_for(0, high=True, timeout_s=LONGEST_WAIT_S) is None:
                 raise UserError("the line never went high; does the model see the simulated animal?")
@@ -287,13 +275,13 @@ def try_once(scenario: Scenario, model: str) -> SafetyOutcome:
             if not scenario.ends:
                 threading.Event().wait(1.0)  # every message has been sent by then
                 os.kill(rig.supervisor, signal.SIGTERM)
-            ended = _wait_for(ours, "ended")
+            ended = wait_for_message(ours, "ended")
             supervisor.join(LONGEST_WAIT_S)
         finally:
-            _end(supervisor, ours)
+            end_supervisor(supervisor, ours)
         if not ended:
-            _await_recorder(out)
-        log = _log(out, t_fault_ns)
+            await_recorder(out)
+        log = log_lines(out, t_fault_ns)
         ms = None if down is None else (down.t_ns - t_fault_ns) / NS_PER_MS
         return SafetyOutcome(ms, ended.get("status", ""), ended.get("warnings", []), log, early)
 
@@ -317,7 +305,9 @@ def measure(scenario: Scenario, model: str, repeats: int) -> dict[str, Any]:
     """
     outcomes = [try_once(scenario, model) for _ in range(repeats)]
     messages = {"first": asdict(outcomes[0]), "statuses": sorted({o.status for o in outcomes})}
-    return {"n": repeats, **_figures(outcomes), "bound_ms": scenario.bound_ms, **messages}
+    untold = sum(not outcome.says(scenario.says) for outcome in outcomes)
+    bound = {"bound_ms": scenario.bound_ms, "untold": untold}
+    return {"n": repeats, **_figures(outcomes), **bound, **messages}
 
 
 def page(figures: dict[str, Any]) -> str:
@@ -349,6 +339,8 @@ def page(figures: dict[str, Any]) -> str:
         times = "stays high | stays high" if row["p50"] is None else f"{row['p50']:.1f} | {row['max']:.1f}"
         if row["stayed"] and row["p50"] is not None:
             times += f" ({row['stayed']} never)"
+        if row.get("untold"):
+            times += f" ({row['untold']} untold)"
         if row.get("early"):
             times += f" ({row['early']} fell before the fault)"
         bound = "-" if row["bound_ms"] is None else f"{row['bound_ms']:g}"
@@ -421,89 +413,6 @@ def _begin(out: Path | None, model: str) -> dict[str, Any]:
     }
 
 
-# ---------------------------------------------------------------- the run itself, in processes of its own
-
-
-class _ReadyObserver(RunObserver):
-    """Passes on what the bench must know."""
-
-    def __init__(self, link: Connection) -> None:
-        self._link = link
-
-    def ready(self, description: dict[str, Any]) -> None:
-        (loop,) = [p for p in multiprocessing.active_children() if p.name == "rt-pose-loop"]
-        self._link.send(("ready", {"loop": loop.pid, "control": description["addresses"]["control"]}))
-
-
-def _supervise(link: Connection, plain: dict[str, Any], out: str) -> None:
-    run_config = build(RunConfig, plain, "bench safety")
-    result = run_session(run_config, Path(out), register, HostClock(), _ReadyObserver(link))
-    link.send(("ended", {"status": result.status, "warnings": result.warnings}))
-
-
-def register() -> None:
-    """Register the drivers and, in the loop's process, two ways to fail that nothing in the program has.
-
-    A signal's handler runs in the main thread, which is the loop's.
-    """
-    rigs.register()
-    signal.signal(signal.SIGUSR1, _raise)
-    signal.signal(signal.SIGUSR2, _hang)
-
-
-def _raise(signum: int, frame: object) -> None:  # noqa: ARG001
-    raise RuntimeError("an exception in the loop")
-
-
-def _hang(signum: int, frame: object) -> None:  # noqa: ARG001
-    threading.Event().wait()
-
-
-def _wait_for(link: Connection, kind: str) -> dict[str, Any]:
-    """The next message of a kind; empty where the supervisor died without one."""
-    try:
-        while link.poll(LONGEST_WAIT_S):
-            messages, content = link.recv()
-            if messages == kind:
-                return dict(content)
-    except EOFError:
-        if kind == "ready":
-            raise UserError("the run did not begin; what it printed above, if anything, says why") from None
-    return {}
-
-
-def _end(supervisor: Any, link: Connection) -> None:
-    link.close()
-    supervisor.join(1.0)
-    if supervisor.is_alive():
-        supervisor.kill()
-        supervisor.join()
-
-
-def _log(out: Path, since_ns: int) -> list[str]:
-    """Orders, notices and failed commands from the fault on, each kind once."""
-    session = Session.read(out)
-    messages = [(c.t_ns, f"order {c.do} ({c.origin})") for c in session.controls]
-    messages += [(n.t_ns, f"output '{n.output}': {n.text}") for n in session.notices]
-    messages += [(a.t_ns, f"command not carried out: {a.ack.detail}") for a in session.acks if not a.ack.ok]
-    messages += [(c.t_ns, f"command refused: {c.reason}") for c in session.commands if not c.accepted]
-    suppressed = [e for e in session.events if e.event.outcome == "suppressed"]
-    messages += [(e.t_ns, f"event suppressed: {e.event.reason}") for e in suppressed]
-    if session.end is not None:
-        messages.append((session.end.t_ns, f"last record: {session.end.reason}"))
-    else:
-        messages.append((2**62, "no last record: the log ends where the loop died"))
-    return list(dict.fromkeys(text for t_ns, text in sorted(messages) if t_ns >= since_ns))
-
-
-def _await_recorder(out: Path) -> None:
-    """Wait until the log no longer grows: a recorder whose supervisor was killed ends after the loop."""
-    clock, log, size = HostClock(), out / "log.mcap", -1
-    while log.stat().st_size != size:
-        size = log.stat().st_size
-        clock.sleep_until_ns(clock.now_ns() + NS_PER_S)
-
-
 def _figures(outcomes: list[SafetyOutcome]) -> dict[str, Any]:
     times = [o.ms for o in outcomes if o.ms is not None]
     return {
@@ -516,6 +425,8 @@ def _figures(outcomes: list[SafetyOutcome]) -> dict[str, Any]:
 
 
 def _holds(name: str, row: dict[str, Any]) -> bool:
+    if row.get("untold"):
+        return False
     if not SCENARIOS[name].drops:
         return row["stayed"] == row["n"]
     return row["stayed"] == 0 and (row["bound_ms"] is None or row["max"] <= row["bound_ms"])

@@ -1,15 +1,19 @@
-"""What `rt-pose rig check` checks: a short run of the whole rig, disarmed, and the answers of its outputs."""
+"""What `rt-pose rig check` checks: a short run of the whole rig, disarmed, and the answers of its outputs.
+
+Without a model there is no run: cameras, inputs, outputs and disk are checked alone.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from rt_pose.audit.bare_rig import Delivered, deliver
 from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config.schema import OutputConfig, RunConfig
 from rt_pose.config.sync import SyncConfig
@@ -26,6 +30,7 @@ MOST_LOST = 0.001
 """Share of frames that may be lost or replaced before it counts as a failure."""
 ECHOES, PULSE_US = 20, 5000
 DISK_MARGIN = 3.0
+NO_MODEL = "none was given (`--model`): network, rules, budget and sync signals are not checked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ def check_rig(
     Parameters
     ----------
     config
-        The run.
+        The run; without a model its cameras deliver for so long, and nothing is decided.
     seconds
         How long it runs, s.
     out
@@ -70,6 +75,9 @@ def check_rig(
     list[Finding]
         The rows.
     """
+    if not config.model:
+        register()
+        return [*_without_model(config, seconds, out, clock), *_outputs(config, clock, pulse)]
     wanted = dataclasses.replace(
         config,
         seconds=seconds,
@@ -86,9 +94,22 @@ def check_rig(
     return [
         *_run(result),
         *findings(session),
-        *_disk(out, session, config, clock),
+        *_disk(out, session.info.cameras, config, clock),
         *_outputs(config, clock, pulse),
     ]
+
+
+def _without_model(config: RunConfig, seconds: float, out: Path, clock: Clock) -> Iterator[Finding]:
+    yield Finding("model", "warning", NO_MODEL)
+    delivered = deliver(config, seconds, clock)
+    for problem in delivered.problems:
+        yield Finding("start", "FAILS", problem)
+    for name, camera in delivered.cameras.items():
+        yield from _camera(delivered, name, camera)
+        yield from _clock(name, delivered.clocks)
+    for name in delivered.inputs:
+        yield Finding(f"input {name}", "ok", "opened; whether its line goes on and off only a run shows")
+    yield from _disk(out, delivered.cameras, config, clock)
 
 
 def findings(session: Session) -> Iterator[Finding]:
@@ -108,8 +129,10 @@ def findings(session: Session) -> Iterator[Finding]:
     if moved is not None:
         text = f"golden keypoints move {moved:.4f} px; {session.info.engine.get('backend')}"
         yield Finding("model", "ok", f"{text} {session.info.engine.get('precision')}")
+    clocks = {} if session.end is None else session.end.counts.get("camera_clocks", {})
     for name, camera in session.info.cameras.items():
         yield from _camera(session, name, camera)
+        yield from _clock(name, clocks)
     yield from _budget(session)
 
 
@@ -130,7 +153,7 @@ def _certificate(about: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("certificate", "ok", f"{output}: {used['delay_ms']:.3f} ms, measured {used['date']}")
 
 
-def _camera(session: Session, name: str, camera: CameraInfo) -> Iterator[Finding]:
+def _camera(session: Session | Delivered, name: str, camera: CameraInfo) -> Iterator[Finding]:
     what, stamps = f"camera {name}", [f.stamps for f in session.frames if f.camera == name]
     if len(stamps) < 2:
         yield Finding(what, "FAILS", f"{len(stamps)} frames came")
@@ -148,6 +171,21 @@ def _camera(session: Session, name: str, camera: CameraInfo) -> Iterator[Finding
         yield Finding(what, state, f"{key}: {actual}" + ("" if asked is None else f" (asked for {asked})"))
 
 
+def _clock(camera: str, clocks: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+    """How well a camera's own clock is known; nothing of one that has none."""
+    found = clocks.get(camera, {})
+    if "slope_ppm" not in found:
+        return
+    again = found["clock_resets"] + found["counter_resets"]
+    late_us = ", ".join(f"{name.upper()} {value:g}" for name, value in found["residual_us"].items())
+    yield Finding(
+        f"camera {camera}",
+        "warning" if again else "ok",
+        f"its clock: {found['slope_ppm']:+.1f} ppm, known within {found['error_us'] / 1000:.3f} ms; "
+        f"clock or counter began again {again} times; frames later than the fastest, us: {late_us}",
+    )
+
+
 def _rate(what: str, camera: CameraInfo, arrivals_ms: FloatArray) -> Finding:
     rate_hz = 1e3 * (len(arrivals_ms) - 1) / (arrivals_ms[-1] - arrivals_ms[0])
     text = f"{len(arrivals_ms)} frames, {rate_hz:.2f} a second"
@@ -157,7 +195,7 @@ def _rate(what: str, camera: CameraInfo, arrivals_ms: FloatArray) -> Finding:
     return Finding(what, "ok" if held else "FAILS", f"{text}; {camera.rate_hz:g} are nominal")
 
 
-def _losses(what: str, session: Session, name: str, frames: int) -> Finding:
+def _losses(what: str, session: Session | Delivered, name: str, frames: int) -> Finding:
     counts: dict[str, int] = {}
     for drop in session.drops:
         if drop.camera == name and drop.stage != "end":
@@ -169,7 +207,7 @@ def _losses(what: str, session: Session, name: str, frames: int) -> Finding:
     )
 
 
-def _exposures(what: str, session: Session, name: str) -> Finding:
+def _exposures(what: str, session: Session | Delivered, name: str) -> Finding:
     stamps = [f.stamps for f in session.frames if f.camera == name]
     known = [s for s in stamps if s.t_exposure_ns is not None]
     if not known:
@@ -202,8 +240,8 @@ def _latency_ms(columns: StampColumns) -> tuple[FloatArray, str]:
     return image[np.isfinite(image)] / NS_PER_MS, "image to decision"
 
 
-def _disk(out: Path, session: Session, config: RunConfig, clock: Clock) -> Iterator[Finding]:
-    cameras = {name: dataclasses.asdict(camera) for name, camera in session.info.cameras.items()}
+def _disk(out: Path, infos: Mapping[str, CameraInfo], config: RunConfig, clock: Clock) -> Iterator[Finding]:
+    cameras = {name: dataclasses.asdict(info) for name, info in infos.items()}
     needed, rate = needed_mib_s(config, cameras), write_rate_mib_s(out, clock)
     state: State = "ok" if rate >= DISK_MARGIN * needed else "warning" if rate >= needed else "FAILS"
     yield Finding("disk", state, f"writes {rate:.0f} MiB/s; a session needs {needed:.2f} MiB/s or more")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from argparse import Namespace
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,13 +28,19 @@ def check(options: Namespace) -> int:
     import rigs
     from rt_pose.audit.rig_check import check_rig
     from rt_pose.session.console import RunConsole
+    from rt_pose.session.run import RunObserver
 
     if not LEAST_S <= options.for_s <= MOST_S:
         raise UserError(f"--for-s: expected {LEAST_S:g} to {MOST_S:g}, got {options.for_s:g}")
     place = Path(options.out) if options.out else Path.cwd()
     check_folder(place, LEAST_MIB, "--out")
     place.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".rt-pose-check-", dir=place) as folder, RunConsole() as console:
+    console: AbstractContextManager[RunObserver] = nullcontext(RunObserver())
+    if options.config.model:
+        console = RunConsole()
+    else:
+        print(f"without a model: cameras deliver for {options.for_s:g} s ...", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix=".rt-pose-check-", dir=place) as folder, console as observer:
         found = check_rig(
             *(
                 options.config,
@@ -40,7 +48,7 @@ def check(options: Namespace) -> int:
                 Path(folder) / "session",
                 rigs.register,
                 HostClock(),
-                console,
+                observer,
             ),
             pulse=options.pulse,
         )

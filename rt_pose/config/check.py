@@ -102,7 +102,8 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
     for name, camera in config.cameras.items():
         if camera.crop is not None:
             yield from _crop(camera.crop, ("cameras", name, "crop"))
-        yield from _duration(camera.reconnect, 0.0, 3600e9, "0 s to 1 h", ("cameras", name, "reconnect"))
+        for key in ("reconnect", "silent_after"):
+            yield from _duration(getattr(camera, key), 0.0, 3600e9, "0 s to 1 h", ("cameras", name, key))
     if config.group_tolerance:
         yield from _duration(config.group_tolerance, 1e3, 1e9, "1 us to 1 s", ("group_tolerance",))
     for name, output in config.outputs.items():

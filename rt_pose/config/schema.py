@@ -49,6 +49,10 @@ class CameraConfig:
     reconnect: str = "0 s"
     """How long a camera that is gone is tried again, such as `30 s`; 0: its loss ends the run. Outputs are
     safe and disarmed at once in both cases, and stay so until `arm`."""
+    silent_after: str = "1 s"
+    """How long a camera that runs by itself may deliver no whole frame, at least three of its periods. Then
+    it counts as silent: outputs are safe and disarmed until `arm`; the run goes on when frames come again.
+    0: never, as for one that is triggered from outside, does not say its rate, or plays a recording."""
 
 
 @dataclass

@@ -34,6 +34,7 @@ from rt_pose.loop.log import RecordSink, SinkFactory
 from rt_pose.loop.opening import Opened, describe, meta, open_parts
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.self_test import check_deadlines, time_chain
+from rt_pose.loop.silence import SilenceMonitor, silence_limit_ns
 from rt_pose.loop.sync import SyncSignals
 from rt_pose.loop.warm_up import rehearsal, warm_up
 from rt_pose.outputs.actuators import Actuators, Heartbeat
@@ -273,8 +274,19 @@ def _make_loop(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Cl
     within_ns = duration_ns(config.first_frame_within, "configuration: first_frame_within")
     by_itself = [c for c in stages.captures if opened.cameras[c.name][0].rate_hz is not None]
     first_frames = FirstFrames(by_itself, within_ns)
-    refusal = opened.certification.refusal
-    return ClosedLoop(stages, channels, opened.rules, clock, config.group_ms / 1e3, refusal, first_frames)
+    silence = SilenceMonitor(stages.captures, _silence_limits_ns(opened), stages.latest, channels.sink)
+    refusal, group_s = opened.certification.refusal, config.group_ms / 1e3
+    return ClosedLoop(stages, channels, opened.rules, clock, group_s, refusal, first_frames, silence)
+
+
+def _silence_limits_ns(opened: Opened) -> dict[str, int]:
+    """How long each camera may be without a frame; 0 where a pause is no fault."""
+    limits_ns = {}
+    for info in opened.infos:
+        after = opened.config.cameras[info.name].silent_after
+        after_ns = duration_ns(after, f"configuration: cameras.{info.name}.silent_after")
+        limits_ns[info.name] = silence_limit_ns(info, after_ns)
+    return limits_ns
 
 
 def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock) -> Stages:

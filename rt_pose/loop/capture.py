@@ -42,6 +42,8 @@ class CaptureCounts:
     """Frames that did not come whole from the device."""
     losses: int = 0
     """How often the camera was gone and came back."""
+    silences: int = 0
+    """How often it delivered nothing for too long without being known to be gone; counted by the loop."""
 
 
 class StartGate:

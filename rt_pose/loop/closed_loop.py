@@ -36,12 +36,13 @@ from rt_pose.loop.control import Order
 from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.first_frames import FirstFrames
 from rt_pose.loop.frame_reporter import DecidedFrame, FrameReporter
-from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
+from rt_pose.loop.latest_frames import LastFrame, LatestFrames, TakenFrame
 from rt_pose.loop.publish import Publisher
+from rt_pose.loop.silence import SilenceMonitor
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import ControlRecord, EdgeRecord, End, Sink
 from rt_pose.tracking.crop import CropWindow
-from rt_pose.types import Frame, FrameStamps, Pose, StageStamps
+from rt_pose.types import Frame, Pose, StageStamps
 
 IDLE_TIMEOUT_S = 0.05
 """How long the loop waits for a frame before it looks at its orders."""
@@ -49,17 +50,6 @@ ORDERS_A_TURN = 4
 """Orders that are carried out between two frames; the others wait for the next turn."""
 SHOWN_OF_A_MARK = 200
 """Characters of a note that go into `stats`."""
-
-
-@dataclass(slots=True)
-class LastFrame:
-    """The last frame the loop went through, for the thread that makes viewers' pictures."""
-
-    camera: str
-    slot: int
-    generation: int
-    stamps: FrameStamps
-    offset_xy: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +95,7 @@ class ClosedLoop:
         group_s: float = 0.0,
         arming_refusal: str = "",
         first_frames: FirstFrames | None = None,
+        silence: SilenceMonitor | None = None,
     ) -> None:
         """Connect the stages; no thread has started.
 
@@ -124,6 +115,8 @@ class ClosedLoop:
             Why the run may not arm; empty where it may.
         first_frames
             Knows the cameras that must deliver in time; None where none must.
+        silence
+            Knows those that must go on delivering; None where none must.
         """
         self.captures, self.estimator, self.paths = stages.captures, stages.estimator, stages.paths
         self.commands, self.ledger = stages.commands, stages.reporter.ledger
@@ -144,6 +137,7 @@ class ClosedLoop:
         self._publisher, self._sink = channels.publisher, channels.sink
         self._group_s = group_s
         self._first_frames = first_frames or FirstFrames([], 0)
+        self.silence = silence or SilenceMonitor([], {}, self._latest, self._sink)
         self._arming_refusal = arming_refusal
         self._started = True
         self._end_reason = self._failure = ""
@@ -176,20 +170,18 @@ class ClosedLoop:
         while self.running:
             self.heartbeat.t_ns = self.clock.now_ns()
             self._in_hand = taken = self._latest.take(IDLE_TIMEOUT_S, self._group_s)
+            self.silence.check(self.heartbeat.t_ns)
             self._disarm_for_losses()
             if taken:
                 self.step(*taken)
             self._housekeep()
             if self._first_frames.waiting:
-                self._end_late_cameras()
+                for camera, why in self._first_frames.overdue(self.clock.now_ns()):
+                    self._latest.end(camera, why)
             if self._latest.ended and self.running:
                 self._end(self._ending())
             elif stop_ns is not None and self.clock.now_ns() >= stop_ns and self.running:
                 self._end("the stated time was over")
-
-    def _end_late_cameras(self) -> None:
-        for camera, why in self._first_frames.overdue(self.clock.now_ns()):
-            self._latest.end(camera, why)
 
     def wait_for_start(self) -> None:
         """Answer orders and take no frames until `start` or `stop` comes."""
@@ -328,12 +320,13 @@ class ClosedLoop:
             self._sink.send(EdgeRecord(t_ns=self.clock.now_ns(), seq=self._seq, edge=edge))
 
     def _disarm_for_losses(self) -> None:
-        """Disarm where a camera is gone, before any decision that does without it: it stays so until
-        `arm`."""
+        """Disarm where a camera is gone or silent, before any decision that does without it: it stays so
+        until `arm`."""
         while self._latest.losses:
             camera, why = self._latest.losses.popleft()
+            how = "silent" if camera in self._latest.silences else "gone"
             self._arm("disarm")
-            self._log_order("disarm", {}, f"camera '{camera}' is gone: {why}")
+            self._log_order("disarm", {}, f"camera '{camera}' is {how}: {why}")
 
     def _housekeep(self) -> None:
         self._take_edges()

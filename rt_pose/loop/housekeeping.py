@@ -158,6 +158,7 @@ class Housekeeping:
                 "camera": sum(c.counts.failed for c in captures),
             },
             "cameras_lost": loop.lost_cameras,
+            **loop.silence.stats(),
             "latency_ms": loop.ledger.recent(),
             "deadline": {
                 "budget_ms": loop.ledger.budget_ms,

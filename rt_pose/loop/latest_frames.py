@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from rt_pose.types import Frame
+from rt_pose.types import Frame, FrameStamps
 
 
 @dataclass(slots=True)
@@ -17,6 +17,17 @@ class TakenFrame:
     frame: Frame
     slot: int
     generation: int
+
+
+@dataclass(slots=True)
+class LastFrame:
+    """The last frame the loop went through, for the thread that makes viewers' pictures."""
+
+    camera: str
+    slot: int
+    generation: int
+    stamps: FrameStamps
+    offset_xy: tuple[int, int]
 
 
 class LatestFrames:
@@ -48,8 +59,10 @@ class LatestFrames:
         """Cameras that have failed for good, and why."""
         self.lost: dict[str, str] = {}
         """Cameras that are gone and may come back, and why."""
+        self.silences: dict[str, str] = {}
+        """Cameras that are there and deliver nothing, and for how long."""
         self.losses: deque[tuple[str, str]] = deque()
-        """Camera and reason of each loss, for the loop to take."""
+        """Camera and reason of each loss and each silence, for the loop to take."""
         self.unmatched = dict.fromkeys(cameras, 0)
         """Frames that were taken without one of each other camera within the tolerance."""
 
@@ -150,6 +163,7 @@ class LatestFrames:
         """
         with self._changed:
             self._running.discard(camera)
+            self.silences.pop(camera, None)
             if fault:
                 self.faults[camera] = fault
             self._changed.notify_all()
@@ -165,6 +179,7 @@ class LatestFrames:
             What failed.
         """
         with self._changed:
+            self.silences.pop(camera, None)
             self.lost[camera] = why
             self.losses.append((camera, why))
             self._changed.notify_all()
@@ -179,6 +194,47 @@ class LatestFrames:
         """
         with self._changed:
             del self.lost[camera]
+
+    def fall_silent(self, camera: str, why: str) -> None:
+        """Declare that a camera delivers nothing, though it is not known to be gone; for the loop's thread.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera.
+        why
+            For how long.
+        """
+        with self._changed:
+            self.silences[camera] = why
+            self.losses.append((camera, why))
+
+    def deliver_again(self, camera: str) -> None:
+        """Declare that a camera that was silent delivers frames.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera.
+        """
+        with self._changed:
+            self.silences.pop(camera, None)
+
+    def expects(self, camera: str) -> bool:
+        """Check whether frames of a camera are to come: it is not gone, and has not ended.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera.
+
+        Returns
+        -------
+        bool
+            Whether they are.
+        """
+        with self._changed:
+            return camera in self._running and camera not in self.lost
 
     def close(self) -> list[TakenFrame]:
         """Take no more frames, and let every waiting thread go on.
@@ -211,7 +267,11 @@ class LatestFrames:
         """Every running camera has a frame waiting that belongs to the others', or nothing more will come."""
         if self._closed or self.faults or self.losses:
             return True
-        waiting = [self._waiting[name] for name in self._running if name not in self.lost]
+        waiting = [
+            self._waiting[name]
+            for name in self._running
+            if name not in self.lost and name not in self.silences
+        ]
         ready = [w for w in waiting if w is not None]
         return len(ready) == len(waiting) and self._exposed_together(ready)
 

@@ -16,28 +16,34 @@ from rt_pose.clock import NS_PER_MS, Clock
 from rt_pose.config.build import to_plain
 from rt_pose.config.certificate import Certification, certify
 from rt_pose.config.check import EVERY_CAMERA, check_run
-from rt_pose.config.schema import CameraConfig, InputConfig, OutputConfig, RunConfig
+from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.action import check_fits
 from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.rule import Rule
-from rt_pose.drivers import Camera, DriverContext, Input, Output, make_camera, make_input, make_output
+from rt_pose.drivers import DriverContext
 from rt_pose.errors import ErrorCollector, UserError
 from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
 from rt_pose.inference.device import choose_device, raise_priority
 from rt_pose.inference.estimator import Estimator
 from rt_pose.loop.control import ControlSocket
 from rt_pose.loop.curve import CurveServer, ServerKeys, read_keys
+from rt_pose.loop.devices import (
+    Cameras,
+    Inputs,
+    Outputs,
+    channels_of,
+    open_cameras,
+    open_inputs,
+    open_outputs,
+    rings_for,
+)
 from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.sync import SyncPlan, plan_sync
-from rt_pose.package import DriftSpec, Package, TrackingSpec, check_frame_size, read_package
+from rt_pose.package import DriftSpec, Package, TrackingSpec, read_package
 from rt_pose.tracking.observation_noise import with_noise_floor
 from rt_pose.tracking.pose_prior import with_origin
-from rt_pose.types import CameraInfo, InputInfo, OutputInfo
-
-Outputs = list[tuple[OutputInfo, Output]]
-Inputs = list[tuple[InputInfo, Input]]
-Cameras = dict[str, tuple[CameraInfo, Camera]]
+from rt_pose.types import CameraInfo, OutputInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +162,11 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     package = errors.run(lambda: read_package(_model(config)))
     packages = {} if package is None else _packages(config, package, errors)
     publisher, socket = _open_sockets(config, session_id, clock, stack, errors)
-    context = DriverContext(clock, config.seed, channels=_channels(package))
-    outputs = _open_outputs(config, context, stack, errors)
-    inputs = _open_inputs(config, context, stack, errors)
+    context = DriverContext(clock, config.seed, channels=channels_of(package))
+    outputs = open_outputs(config, context, stack, errors)
+    inputs = open_inputs(config, context, stack, errors)
     rules, sync = _rules_and_sync(config, package, [info for info, _ in outputs], errors)
-    cameras = _open_cameras(config, context, packages, stack, errors)
+    cameras = open_cameras(config, context, packages, stack, errors)
     certification: Certification | None = None
     if package is not None and rules is not None and len(cameras) == len(config.cameras):
         certification = errors.run(partial(_certify, config, package, rules, cameras, outputs, clock))
@@ -176,7 +182,7 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     if certification.used:
         outputs = [(_with_measured_delay(info, certification), output) for info, output in outputs]
         rules = _rules_for(config, package, [info for info, _ in outputs])
-    rings = _rings_for(cameras, stack)
+    rings = rings_for(cameras, stack)
     choices: dict[str, EngineChoice] = {}
     for used in {p.sha256: p for p in (package, *packages.values())}.values():
         theirs = [ring for name, ring in rings.items() if packages[name].sha256 == used.sha256]
@@ -270,32 +276,6 @@ def _curve_server(config: RunConfig) -> CurveServer:
     return CurveServer(read_keys(Path(file), ServerKeys, "publish.keys") if file else None)
 
 
-def _open_outputs(
-    config: RunConfig, context: DriverContext, stack: ExitStack, errors: ErrorCollector
-) -> Outputs:
-    def open_one(name: str, wanted: OutputConfig) -> tuple[OutputInfo, Output]:
-        output = make_output(name, wanted.driver, wanted.options, context)
-        info = output.open()
-        stack.callback(output.close)
-        return info, output
-
-    opened = [errors.run(partial(open_one, *item)) for item in config.outputs.items()]
-    return [one for one in opened if one is not None]
-
-
-def _open_inputs(
-    config: RunConfig, context: DriverContext, stack: ExitStack, errors: ErrorCollector
-) -> Inputs:
-    def open_one(name: str, wanted: InputConfig) -> tuple[InputInfo, Input]:
-        line = make_input(name, wanted.driver, wanted.options, context)
-        info = line.open()
-        stack.callback(line.close)
-        return info, line
-
-    opened = [errors.run(partial(open_one, *item)) for item in config.inputs.items()]
-    return [one for one in opened if one is not None]
-
-
 def _rules_and_sync(
     config: RunConfig, package: Package | None, outputs: list[OutputInfo], errors: ErrorCollector
 ) -> tuple[RuleSet | None, SyncPlan]:
@@ -342,42 +322,6 @@ def _with_measured_delay(info: OutputInfo, certification: Certification) -> Outp
     return dataclasses.replace(info, delay_ms=found.delay_ms, stated_delay_ms=info.delay_ms)
 
 
-def _open_cameras(
-    config: RunConfig,
-    context: DriverContext,
-    packages: dict[str, Package],
-    stack: ExitStack,
-    errors: ErrorCollector,
-) -> Cameras:
-    def open_one(name: str, wanted: CameraConfig) -> tuple[CameraInfo, Camera]:
-        package = packages.get(name)
-        channels = _channels(package)
-        camera = make_camera(
-            name, wanted.driver, wanted.options, dataclasses.replace(context, channels=channels)
-        )
-        info = camera.open()
-        stack.callback(camera.close)
-        if package is not None:
-            check_frame_size(package, info.width, info.height, f"camera '{name}'")
-        return info, camera
-
-    if not config.cameras:
-        errors.messages.append("configuration: cameras: at least one is needed; `rt-pose devices` lists them")
-    opened = {name: errors.run(partial(open_one, name, wanted)) for name, wanted in config.cameras.items()}
-    return {name: one for name, one in opened.items() if one is not None}
-
-
-def _rings_for(cameras: Cameras, stack: ExitStack) -> dict[str, FrameRing]:
-    """Shared memory for each camera's frames."""
-    rings = {}
-    for name, (info, camera) in cameras.items():
-        rings[name] = FrameRing.create(info)
-        # In this order a camera is closed before the memory that its thread writes into.
-        stack.callback(rings[name].close)
-        stack.callback(camera.close)
-    return rings
-
-
 def _choose_engine(
     config: RunConfig, package: Package, rings: list[FrameRing], clock: Clock, stack: ExitStack
 ) -> EngineChoice:
@@ -390,11 +334,6 @@ def _choose_engine(
     if config.engine.priority == "high":
         raise_priority()  # now that the engine has its threads
     return choice
-
-
-def _channels(package: Package | None) -> int | None:
-    """Channels that a network takes; None where it is not known."""
-    return None if package is None else package.manifest.input.channels
 
 
 def _model(config: RunConfig) -> str:

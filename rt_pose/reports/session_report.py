@@ -358,6 +358,7 @@ def _camera_counts(session: Session, camera: str, counted: dict[str, int]) -> di
         "failed": counted.get("failed", dropped.get("camera", 0)),
         "unmatched": counted.get("unmatched", 0),
         "losses": counted.get("losses", 0),
+        "silences": counted.get("silences", 0),
     }
 
 

@@ -41,6 +41,9 @@ def _frames(frames: dict[str, Any]) -> Iterator[str]:
         f"frames: {frames['captured']} captured, {frames['processed']} decided on, dropped: {dropped}, "
         f"skipped before they were handed over: {frames['device_gaps']}"
     )
+    for name, camera in frames["cameras"].items():
+        if camera["silences"]:
+            yield f"camera {name} fell silent, and disarmed the run: {camera['silences']} in all"
     if frames["dropped"].get("capture", 0) > MANY_REPLACED * frames["captured"]:
         yield "the camera gives more frames than can be decided on here: each decision takes the newest one"
 

@@ -42,22 +42,17 @@ from rt_pose.session.read import RUNNING, SCHEMA
 from rt_pose.session.recorder_watch import RecorderWatch
 from rt_pose.session.safe_outputs import SafeStandby
 from rt_pose.session.seal import read_private_key, write_seal
+from rt_pose.session.stats_news import StatsNews
 from rt_pose.session.video_file import file_names
 from rt_pose.session.watchdog import LoopWatchdog
 from rt_pose.session.yoke import with_yoke_times
-from rt_pose.tracking.drift import format_statistics
 
 POLL_S = 0.2
-DRIFT_WARNINGS = 3
-"""So many alarms of the drift detector are told as they come, of each camera; all are in the report."""
 COMPLETE = "complete"
 LEAST_VIDEO_MIB, LEAST_LOG_MIB = 256, 32
 """Free space on the disk without which a recording does not start."""
 RECORDER_END_S, IDLE_RECORDER_END_S = 20.0, 1.0
 LOOP_END_S, INTERRUPTED_END_S = 15.0, 5.0
-HIDDEN_FAILURE = (
-    "an output failed; which one, and at which event, is told after the run, because a rule withholds on it"
-)
 
 
 @dataclass
@@ -319,11 +314,7 @@ class _Supervision:
         self._unsafe: list[str] | None = None
         """What failed when the loop made its outputs safe; None before it has."""
         self._hung = ""
-        self._output_faults: dict[str, str] = {}
-        self._lost_cameras: dict[str, str] = {}
-        self._drifting: dict[str, bool] = {}
-        self._stimulus_failed = self._hidden_output_failed = False
-        self._output_notices = 0
+        self._news = StatsNews(config, self._warn, lambda: self._folder.path if self._folder else None)
         self._summary: dict[str, Any] = {}
         self._warnings: list[str] = []
         self._folder: SessionFolder | None = None
@@ -462,9 +453,7 @@ class _Supervision:
     def _handle_message(self, kind: str, content: Any) -> None:
         if kind == "stats":
             self._watchdog.heartbeat(content["t_beat_ns"])
-            self._report_output_faults(content)
-            self._report_lost_cameras(content["cameras_lost"])
-            self._report_drift(content["drift"])
+            self._news.take(content)
             self._observer.stats(content)
         elif kind == "stopping":
             self._watchdog.expect_stop()
@@ -477,60 +466,6 @@ class _Supervision:
             self._summary = content
         elif kind == "refused":
             raise UserError(content)
-
-    def _report_output_faults(self, stats: dict[str, Any]) -> None:
-        """Warn at once of what needs attention: a failed output or stimulus, a line that a box dropped."""
-        faults = stats["output_faults"]
-        for name, fault in faults.items():
-            if name not in self._output_faults:
-                again = self._config.outputs[name].recovery.attempts > 0
-                until = "until it works again" if again else "from now on"
-                self._warn(f"output '{name}' failed: {fault}; its commands are refused {until}")
-        if stats["last_failure"] and not (faults or self._stimulus_failed):
-            self._warn(f"a stimulus failed: {stats['last_failure']}; further ones are counted")
-        if stats["output_failed"] and not self._hidden_output_failed:
-            self._warn(HIDDEN_FAILURE)
-        messages, self._output_notices = self._output_notices, stats["output_notices"]
-        if self._output_notices > messages and not faults:
-            self._warn(stats["last_output_notice"])
-        self._output_faults, self._stimulus_failed = faults, bool(stats["last_failure"])
-        self._hidden_output_failed = stats["output_failed"]
-
-    def _report_lost_cameras(self, lost: dict[str, str]) -> None:
-        """Warn at once of a camera that is gone, and say when it is back."""
-        for name, why in lost.items():
-            if name not in self._lost_cameras:
-                within = self._config.cameras[name].reconnect
-                self._warn(
-                    f"camera '{name}' is gone: {why}; disarmed, outputs are safe; it is opened again for "
-                    f"{within}"
-                )
-        for name in self._lost_cameras.keys() - lost.keys():
-            self._warn(f"camera '{name}' is back; `arm` lets rules fire again")
-        self._lost_cameras = lost
-
-    def _report_drift(self, drift: dict[str, dict[str, Any]]) -> None:
-        """Warn when a camera's poses are no longer like those of the calibration, and when they are again."""
-        for camera, found in drift.items():
-            alarmed = bool(found["alarm"])
-            if alarmed == self._drifting.get(camera, False) or found["alarms"] > DRIFT_WARNINGS:
-                continue
-            self._drifting[camera] = alarmed
-            if not alarmed:
-                self._warn(f"camera '{camera}': poses are again like those that the model was calibrated on")
-                continue
-            more = "; further alarms are in the report" if found["alarms"] == DRIFT_WARNINGS else ""
-            figures = format_statistics(found["alarm"])
-            self._warn(
-                f"camera '{camera}': drift: poses are no longer like those that the model was calibrated on "
-                f"({figures}); decisions go on. Has light, lens, camera or animal changed? If it is to stay: "
-                f"{self._drift_remedy()}{more}"
-            )
-
-    def _drift_remedy(self) -> str:
-        if self._folder is None:
-            return "record a session, and label frames of it with `rt-pose improve`"
-        return f"label frames of this session afterwards, `rt-pose improve {self._folder.path} --out FOLDER`"
 
     def _kill(self) -> None:
         """Kill a loop that cannot be asked to stop any more; its ports are then free for us."""

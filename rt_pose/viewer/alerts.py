@@ -31,6 +31,7 @@ def alerts(stats: StatsBody | None) -> list[str]:
     if stats.output_failed:
         lines.append("an output FAILED; which one is told after the run")
     lines += [f"camera '{name}' is GONE: {why}" for name, why in stats.cameras_lost.items()]
+    lines += [f"camera '{name}' is SILENT: {why}" for name, why in stats.cameras_silent.items()]
     delivered = add_up(stats.deliveries.values())
     failed = count_failures(delivered)
     if failed:

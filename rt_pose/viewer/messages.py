@@ -193,6 +193,8 @@ class StatsBody(msgspec.Struct):
     output_faults: dict[str, str] = {}
     cameras_lost: dict[str, str] = {}
     """Cameras that are gone and may come back, and why."""
+    cameras_silent: dict[str, str] = {}
+    """Cameras that deliver nothing, though they are not known to be gone, and for how long."""
     lost_tracks: int = 0
     records_refused: int = 0
     last_output_notice: str = ""

@@ -108,14 +108,15 @@ def _outputs(stats: StatsBody | None) -> Reading:
     lines += [f"last failure: {stats.last_failure}"] * bool(stats.last_failure)
     lines += [f"output '{name}' failed: {fault}" for name, fault in stats.output_faults.items()]
     lines += [f"camera '{name}' is gone: {why}" for name, why in stats.cameras_lost.items()]
+    lines += [f"camera '{name}' is silent: {why}" for name, why in stats.cameras_silent.items()]
     lines += ["an output failed; which one is told after the run"] * stats.output_failed
     hint = "\n".join(lines)
     if stats.emergency:
         return Reading("EMERGENCY", "bad", f"an emergency stop made all outputs low\n{hint}")
     if failed or stats.output_failed or stats.output_faults:
         return Reading(f"{failed} FAILED" if failed else "FAILED", "bad", hint)
-    if stats.cameras_lost:
-        return Reading("CAMERA GONE", "bad", hint)
+    if stats.cameras_lost or stats.cameras_silent:
+        return Reading("CAMERA GONE" if stats.cameras_lost else "CAMERA SILENT", "bad", hint)
     return Reading("ARMED", "warn", hint) if stats.armed else Reading("disarmed", "muted", hint)
 
 

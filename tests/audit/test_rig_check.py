@@ -16,7 +16,7 @@ from rigs.firmware.simulate import SimulatedBox
 from rt_pose.audit.rig_check import Finding, check_rig
 from rt_pose.cli.main import main
 from rt_pose.clock import HostClock
-from rt_pose.config.schema import CameraConfig, OutputConfig, RunConfig
+from rt_pose.config.schema import CameraConfig, InputConfig, OutputConfig, RunConfig
 from rt_pose.config.sync import FramePulsesConfig, SyncConfig
 
 LINES = ["laser", "shutter", "code", "frames"]
@@ -126,3 +126,40 @@ def test_the_table_and_its_exit_code(
     assert re.search(r"^warning +run .*budget_ms: 0\.05 ms cannot be met", said, re.MULTILINE), said
     assert main([*words, "--for-s", "0"]) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_model_all_else_is_checked(box: SimulatedBox, tmp_path: Path) -> None:
+    bare = rig(tmp_path, box)
+    bare.model, bare.rules, bare.inputs = "", [], {"lick": InputConfig("simulated")}
+    bare.cameras["side"] = CameraConfig("simulated", {"rate_hz": 40, "drift_ppm": 50})
+    rows = check(bare, tmp_path / "session", pulse=True, seconds=0.5)
+    assert [
+        row for row in rows if row.state == "FAILS" and not lost(row) and "nominal" not in row.found
+    ] == []
+    assert "network, rules, budget" in found(rows, "model", "none was given").found
+    for camera in ("camera top", "camera side"):
+        assert "40 are nominal" in found(rows, camera, "a second").found
+        assert "frames, within" in found(rows, camera, "exposure times of").found
+    assert " ppm, known within " in found(rows, "camera side", "its clock").found
+    assert found(rows, "input lick", "opened").state == "ok"
+    assert found(rows, "disk", "MiB/s").state == "ok"
+    assert box.wait_for(3, high=True) is not None
+    assert [edge.line for edge in box.edges if edge.level > 0] == [0, 1, 2, 3]
+    assert not (tmp_path / "session").exists()
+
+
+def test_without_a_model_what_cannot_be_had_is_said_and_the_rest_is_checked(
+    box: SimulatedBox, tmp_path: Path
+) -> None:
+    broken = rig(tmp_path, box)
+    broken.model, broken.rules, broken.outputs["box"].options["port"] = "", [], "/dev/none"
+    broken.cameras |= {
+        "side": CameraConfig("simulated", {"rate_hz": -1}),
+        "gone": CameraConfig("simulated", {"rate_hz": 40, "disconnect_s": 0.4}),
+    }
+    rows = check(broken, tmp_path / "session", seconds=5.0)
+    assert found(rows, "start", "rate_hz must be between").state == "FAILS"
+    assert "it was unplugged" in found(rows, "start", "camera 'gone' failed").found
+    assert "40 are nominal" in found(rows, "camera top", "a second").found
+    assert found(rows, "output box", "/dev/none").state == "FAILS"
+    assert found(rows, "output stimulus", "echo").state == "ok"

@@ -5,12 +5,20 @@ How fast it falls is the bench's business; here it must fall, or stay where it s
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.tiny_package import make_tiny_package
 
-from bench.safety import SCENARIOS, SafetyOutcome, _figures, _holds, page, try_once
+import rigs
+from bench.safety import SCENARIOS, SafetyOutcome, SafetyRig, _figures, _holds, page, try_once
+from rigs.firmware.link import BoxFault
+from rigs.firmware.simulate import SimulatedBox
+from rt_pose.clock import HostClock
+from rt_pose.drivers import DriverContext, make_output
+from rt_pose.types import Command
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +77,36 @@ def test_what_holds_and_what_does_not() -> None:
     assert not holds(killed, low, SafetyOutcome(120.0, "complete"))
     assert holds(well, high)
     assert not holds(well, high, low)
+    assert not _holds(killed, {"n": 1, "bound_ms": 100.0, "untold": 1, **_figures([low])})
+    assert SafetyOutcome(1.0, "", ["output 'box' failed: the box has begun again"]).says("has begun again")
+    assert not SafetyOutcome(1.0, "").says("has begun again")
+    assert SafetyOutcome(1.0, "").says("")
+
+
+def test_a_box_that_is_reset_has_low_lines_and_says_so() -> None:
+    """Here without the run around it: the driver alone, as the bench's row asks it of a whole run."""
+    rigs.register()
+    scenario = SCENARIOS["box reset"]
+    with SimulatedBox() as box:
+        output: Any = make_output(
+            "box",
+            "serial_ttl",
+            {"port": box.port, "watchdog_ms": 5000, "answer_ms": 4000},
+            DriverContext(HostClock()),
+        )
+        output.open()
+        assert output.send(Command(1, 1, "box", 0, "level")).ok
+        scenario.does(SafetyRig(box, 0, 0, ""))
+        assert box.wait_for(0, high=False) is not None
+        with pytest.raises(BoxFault, match=scenario.says):
+            _send_heartbeats(output)
+        output.close()
+
+
+def _send_heartbeats(output: Any) -> None:
+    for _ in range(200):
+        output.heartbeat(True)
+        threading.Event().wait(0.005)
 
 
 def test_the_page_names_every_scenario(tmp_path: Path) -> None:

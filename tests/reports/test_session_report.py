@@ -56,7 +56,7 @@ def test_frames(session: Session) -> None:
     frames["dropped"].pop("recorder", 0)
     assert filmed_less < 600
     counts = {"captured": 600, "processed": 576, "dropped": {"capture": 24}, "device_gaps": 2}
-    assert top == counts | {"failed": 0, "unmatched": 0, "losses": 0}
+    assert top == counts | {"failed": 0, "unmatched": 0, "losses": 0, "silences": 0}
     assert {k: frames[k] for k in counts} == counts
 
 

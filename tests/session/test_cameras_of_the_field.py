@@ -113,7 +113,7 @@ def test_a_camera_that_comes_back_leaves_the_run_disarmed_until_armed(
         send_orders(description, "stop")
 
     with gige_camera() as device:
-        camera = CameraConfig("aravis", gige_options(), reconnect="30 s")
+        camera = CameraConfig("aravis", gige_options(), reconnect="30 s", silent_after="0 s")
         observer = ScriptedObserver(lambda description: unplug(description, device))
         run_config = rig(package, camera, seconds=90.0)
         result = run_session(run_config, out, register, HostClock(), observer)

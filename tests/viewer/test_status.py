@@ -64,6 +64,15 @@ def test_an_emergency_stop_is_not_only_grey() -> None:
     assert (cell.text, cell.severity) == ("EMERGENCY", "bad")
 
 
+def test_a_silent_camera_is_told_and_one_that_is_gone_comes_first() -> None:
+    silent = {"top": "no whole frame came for 1.0 s"}
+    cell = status_lines(with_stats(StatsBody(cameras_silent=silent)))["outputs"]
+    assert (cell.text, cell.severity) == ("CAMERA SILENT", "bad")
+    assert cell.hint.endswith("camera 'top' is silent: no whole frame came for 1.0 s")
+    both = StatsBody(cameras_silent=silent, cameras_lost={"side": "unplugged"})
+    assert status_lines(with_stats(both))["outputs"].text == "CAMERA GONE"
+
+
 def test_block_trial_and_notes() -> None:
     cells = status_lines(with_stats(StatsBody(block="day", trial=3, marks=2, last_mark="water <given>")))
     assert (cells["block, trial"].text, cells["marks"].text) == ("day, 3", "2")
