@@ -12,6 +12,8 @@ from typing import Any
 
 PER_KEYPOINT = {"q_px2_s3": 0.0, "tau_s": 0.0, "gain": None, "floor_px2": None}
 """Lists of the tracking with one number a keypoint; those with 0.0 must be above it, the others not below."""
+LENGTH_TOLERANCE = 0.01
+"""Of the rows of a pose space, which are written with few digits."""
 NOT_IN_NAMES = ",\n\r\t\0"
 """Separators of the tables that are made with the names."""
 
@@ -150,6 +152,9 @@ def _subspace(where: str, space: Mapping[str, Any], count: int) -> Iterator[str]
     for key, (found, expected) in lengths.items():
         if found != expected:
             yield f"{where}: {key}: expected {expected} numbers, got {found}"
+    for i, row in enumerate(space["components"]):  # with a row of zeros the fit to a pose is singular
+        if len(row) == size and not abs(math.hypot(*row) - 1.0) < LENGTH_TOLERANCE:
+            yield f"{where}: components[{i}]: expected a row of length 1, got {math.hypot(*row):.3g}"
     if any(value < 0 for value in space["eps_px2"]):
         yield f"{where}: eps_px2: expected numbers of 0 or more, got {min(space['eps_px2'])}"
 

@@ -206,6 +206,10 @@ def test_a_subspace_must_fit_the_keypoints(written: Package) -> None:
         "eps_px2",
     ):
         assert expected in faults
+    rows = [[0.0, 0.0], [0.6, 0.8]]
+    space |= {"keypoints": [0], "mean_px": [0.0, 0.0], "components": rows, "eps_px2": [1.0]}
+    faults = "\n".join(manifest_faults(plain))
+    assert faults.endswith("components[0]: expected a row of length 1, got 0"), "the run's fit is singular"
 
 
 def test_limits_of_the_drift_detector_that_cannot_be(written: Package) -> None:

@@ -179,7 +179,7 @@ class DecisionReplay:
             What the decisions depend on.
         """
         rules = RuleSet.of(setup.config, setup.keypoints, setup.delays_ms, setup.cameras, setup.semantics)
-        self._protocol, self._lines = rules.protocol, rules.states.inputs
+        self._rules, self._protocol, self._lines = rules, rules.protocol, rules.states.inputs
         self._armed = False
         self._trackers = {
             name: CausalFilter(setup.tracking_of(name), 1, len(setup.keypoints)) for name in setup.cameras
@@ -206,6 +206,8 @@ class DecisionReplay:
         """
         if control.do in ("arm", "disarm", "emergency"):
             self._armed = control.do == "arm"
+            if not self._armed:
+                self._rules.disarm()
         elif control.do in PROTOCOL_ORDERS:
             try:
                 self._protocol.order(control.do, control.args)

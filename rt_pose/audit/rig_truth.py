@@ -46,7 +46,7 @@ class RigTimes:
         session
             The session.
         """
-        time = RigTime()
+        time = RigTime(session.info.semantics)
         self._shift_ns: dict[int, int] = {}
         """By observation: how much later the rig's time is than the camera's own."""
         seen: dict[tuple[str, int], list[tuple[int, int]]] = {}

@@ -24,6 +24,7 @@ from rt_pose.config.schema import RunConfig
 from rt_pose.config.source import Source
 from rt_pose.errors import UserError, nearest
 from rt_pose.package import TrackingSpec
+from rt_pose.package_check import tracking_faults
 
 MADE_INPUTS = (
     *("cameras", "model", "engine", "publish", "record", "frames"),
@@ -80,7 +81,10 @@ def apply_settings(setup: ReplaySetup, settings: Sequence[str]) -> tuple[ReplayS
     changes = [_set(tree, setting) for setting in settings]
     delays_ms = _convert(tree.pop("delays_ms"), dict[str, float], "delays_ms")
     tracking = _convert(_per_keypoint(tree.pop("tracking")), TrackingSpec, "tracking")
-    _refuse_negative({"tracking": msgspec.to_builtins(tracking), "delays_ms": delays_ms})
+    plain = msgspec.to_builtins(tracking)
+    _refuse_negative({"tracking": plain, "delays_ms": delays_ms})
+    for fault in tracking_faults(plain, len(setup.keypoints)):  # compiled code reads past short lists
+        raise UserError(f"--set {fault}")
     changed = build(RunConfig, {**config, **tree}, "--set")
     check_run(changed)
     return dataclasses.replace(setup, config=changed, tracking=tracking, delays_ms=delays_ms), changes

@@ -86,7 +86,7 @@ def find_untriggered_rules(session: Session) -> list[UntriggeredRule]:
         for camera in setup.cameras
     }
     trackers = {c: CausalFilter(setup.tracking_of(c), 1, len(setup.keypoints)) for c in setup.cameras}
-    lines = InputLines()
+    lines = InputLines(setup.semantics)
     for seen in session.inputs:
         if isinstance(seen, EdgeRecord):
             lines.take(seen.edge)

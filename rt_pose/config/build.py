@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import math
 import re
 import types
 import typing
@@ -271,7 +272,11 @@ def convert(hint: Any, data: Any, path: Path, source: Source) -> Any:
         source.report(path, f"expected one of {words}, got {data!r}{nearest(data, choices)}")
         return None
     try:
-        return msgspec.convert(data, hint, strict=True)
+        made = msgspec.convert(data, hint, strict=True)
+        numbers = made if isinstance(made, list) else [made]
+        if any(isinstance(number, float) and math.isnan(number) for number in numbers):
+            source.report(path, "expected a number, got nan")  # it would pass most comparisons unseen
+        return made
     except msgspec.ValidationError as error:
         message, _, inner = str(error).partition(" - at ")
         inside = [int(i) if i else k for i, k in re.findall(r"\[(\d+)\]|\.(\w+)", inner)]

@@ -356,6 +356,8 @@ def _age(certificate: Certificate, config: RunConfig, utc_ns: int) -> Iterator[s
     days = (utc_ns - certificate.utc_ns) / NS_PER_DAY
     if days > config.certificate_max_days:
         yield f"is {days:.0f} days old (certificate_max_days: {config.certificate_max_days:g})"
+    if days < -1.0:  # one of the two times is wrong: how old it is is not known
+        yield f"is dated {-days:.0f} days ahead of the clock of this computer"
 
 
 def _late(certificate: Certificate, limits_ms: Mapping[str, float]) -> Iterator[str]:

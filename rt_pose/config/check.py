@@ -20,6 +20,10 @@ EVERY_CAMERA = ("any", "all")
 MOST_ATTEMPTS = 100
 SHORTEST_CODE_NS = 4e9
 """Between the beginnings of codes that take up to 2.1 s each."""
+SHORTEST_TRIAL_NS = 1e6
+"""All trials that end between two frames are gone through at the second one."""
+LONGEST_NAME = 100
+"""Names become names of files, with something before and behind."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -79,6 +83,12 @@ def _names(config: RunConfig) -> Iterator[Problem]:
                     (kind, key),
                     f"{name!r} cannot be a name; expected a letter, then letters, digits, '_' or '-'",
                 )
+            elif len(name) > LONGEST_NAME:
+                yield (kind, key), f"expected a name of at most {LONGEST_NAME} characters, got {len(name)}"
+    for name, output in config.outputs.items():
+        twice = next((line for i, line in enumerate(output.lines) if line in output.lines[:i]), None)
+        if twice is not None:
+            yield ("outputs", name, "lines"), f"two lines are called {twice!r}; expected each name once"
 
 
 def _numbers(config: RunConfig) -> Iterator[Problem]:
@@ -108,6 +118,12 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
         yield from _duration(config.group_tolerance, 1e3, 1e9, "1 us to 1 s", ("group_tolerance",))
     for name, output in config.outputs.items():
         yield from _recovery(output.recovery, ("outputs", name, "recovery"))
+    for i, block in enumerate(config.protocol):
+        if block.trial is not None:
+            expected = "1 ms to 1000 hours"
+            yield from _duration(
+                block.trial, SHORTEST_TRIAL_NS, float("inf"), expected, ("protocol", i, "trial")
+            )
     yield from _safety(config.safety)
     yield from _duration(config.first_frame_within, 1e6, 600e9, "1 ms to 600 s", ("first_frame_within",))
     yield from _sync(config)

@@ -19,6 +19,8 @@ MAX_BYTES, MAX_DEPTH, MAX_VALUES = 1 << 20, 40, 100_000
 """What no configuration comes near; beyond it a file is something else, or meant to stop the program."""
 MAX_NAME, MAX_DIGITS = 4096, 18
 """Characters of a key, which in other programs' files may be a path; digits of a whole number."""
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Text that holds one can be neither shown nor sent nor written."""
 
 
 def find_config(name: str | Path) -> Path:
@@ -124,10 +126,32 @@ def _read(text: str, source: Source) -> Any:
         return _Reader(loader, source).value(root, ()) if root is not None else None
     except RecursionError:
         raise ValueError(f"nested more than {MAX_DEPTH} deep") from None
+    except OverflowError:  # of `chr`
+        raise ValueError("an escaped character whose number no character has, such as \\UFFFFFFFF") from None
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that also takes `1e-3`, without a dot, as a number."""
+    """Safe YAML that also takes `1e-3`, without a dot, as a number, and merges within bounds."""
+
+    _merged = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge what `<<` names: without bounds, merges of merges grow by a power with each line."""
+        merged = [value for key, value in node.value if key.tag == MERGE]
+        parts = [p for v in merged for p in (v.value if isinstance(v, yaml.SequenceNode) else [v])]
+        mappings = [part for part in parts if isinstance(part, yaml.MappingNode)]
+        for mapping in mappings:
+            self._count(mapping)
+            self.flatten_mapping(mapping)
+            self._count(mapping)
+        super().flatten_mapping(node)
+        if mappings:  # each key once: the last one counts
+            node.value = list({_identity(key): (key, value) for key, value in node.value}.values())
+
+    def _count(self, mapping: yaml.MappingNode) -> None:
+        self._merged += len(mapping.value)
+        if self._merged > MAX_VALUES:
+            raise _wrong(f"more than {MAX_VALUES:,} values, merged ones included", mapping)
 
 
 _Loader.add_implicit_resolver(
@@ -165,6 +189,11 @@ class _Reader:
             value = self._loader.construct_object(node)
         except ValueError as error:  # a date that there is not, a number of thousands of digits
             raise _wrong(f"{_at(path)}{error}", node) from error
+        except (LookupError, AttributeError, TypeError) as error:  # `!!bool perhaps`, `!!int ''`
+            kind = node.tag.rpartition(":")[2]
+            raise _wrong(f"{_at(path)}{node.value[:60]!r} cannot be read as `{kind}`", node) from error
+        if isinstance(value, str) and SURROGATE.search(value):
+            raise _wrong(f"{_at(path)}text with half of a character, such as \\ud800", node)
         if type(value) is int and abs(value) >= 10**MAX_DIGITS:
             raise _wrong(f"{_at(path)}a whole number of more than {MAX_DIGITS} digits", node)
         return value
@@ -206,6 +235,11 @@ class _Reader:
 
     def _place(self, node: yaml.Node) -> Place:
         return Place(self.source.where, node.start_mark.line + 1)
+
+
+def _identity(key: yaml.Node) -> tuple[str, str | int]:
+    """What makes two keys of a mapping the same."""
+    return key.tag, key.value if isinstance(key, yaml.ScalarNode) else id(key)
 
 
 def _at(path: KeyPath) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rt_pose.config.build import default_of, hints_of, retired_keys, to_plain, without_none
-from rt_pose.config.files import parse_value
+from rt_pose.config.files import SURROGATE, parse_value
 from rt_pose.config.source import Path, Place, Source
 from rt_pose.errors import nearest
 
@@ -40,6 +40,8 @@ def set_option(source: Source, kind: type, name: str, words: Sequence[str]) -> N
     place = Place(f"--{name}")
     try:
         node, path, hint = _walk(source.plain, kind, name.split("."))
+        if any(map(SURROGATE.search, words)):  # so Python holds bytes of a command line that are no text
+            raise ValueError("expected text in UTF-8")
         value = _parse(hint, words)
     except ValueError as error:
         source.problems.append((place, f"{place}: {error}"))

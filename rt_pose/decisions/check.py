@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.check import check_run
 from rt_pose.config.schema import EngineConfig, RunConfig
-from rt_pose.decisions.explain import explain, explain_protocol
+from rt_pose.decisions.explain import explain, explain_protocol, seed_warnings
 from rt_pose.decisions.lines import meetings
 from rt_pose.decisions.protocol import make_protocol
 from rt_pose.decisions.rule import Rig, Rule, make_rules
@@ -76,7 +76,7 @@ def check(
     if details:
         lines += meetings(rules, config.outputs)
         lines += [_cost(rule, rig, len(keypoints)) for rule in rules]
-    lines += explain_protocol(config)
+    lines += [*explain_protocol(config), *seed_warnings(config)]
     if package is None and rules:
         names = ", ".join(keypoints)
         lines.append(f"No model was given (--model), so names of keypoints are as written: {names}.")

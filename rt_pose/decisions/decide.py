@@ -24,15 +24,15 @@ from numpy.typing import NDArray
 
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.aim import AimedPoint
-from rt_pose.decisions.draws import draw
+from rt_pose.decisions.draws import draw, is_withheld, is_withheld_in_block
 from rt_pose.decisions.limits import Limits, make_limits
 from rt_pose.decisions.lines import Lines
 from rt_pose.decisions.protocol import DISABLED, Protocol, make_protocol
 from rt_pose.decisions.rig_time import cause_ns, effect_scene_ns
 from rt_pose.decisions.rule import Rule, make_rules
-from rt_pose.decisions.rule_state import CameraView, Evaluation, RuleState, RuleStates
+from rt_pose.decisions.rule_state import CAMERA_SILENT_NS, CameraView, Evaluation, RuleState, RuleStates
 from rt_pose.rules.condition import ConditionEvaluator
-from rt_pose.rules.semantics import CURRENT, ONE_RIG
+from rt_pose.rules.semantics import CURRENT, KNOWN, ONE_RIG
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import Event, FloatArray, FrameStamps, Outcome, Track
 
@@ -58,32 +58,6 @@ class _FrameContext:
     exposure: Track | None
     """The track at the exposure, where some quantity keeps a memory."""
     events: list[tuple[Event, Rule]] = field(default_factory=list)
-
-
-def is_withheld(seed: int, rule: str, camera: str, epoch: int, frame_index: int, share: float) -> bool:
-    """Decide whether an event is a control trial.
-
-    The decision is a hash of the event's cause, so that replay withholds the same ones.
-
-    Parameters
-    ----------
-    seed
-        Seed of the run.
-    rule
-        Name of the rule.
-    camera
-        Name of the camera.
-    epoch, frame_index
-        Stamps of the frame that caused it.
-    share
-        Share of events that are withheld, 0..1.
-
-    Returns
-    -------
-    bool
-        Whether it is withheld.
-    """
-    return draw(seed, rule, camera, epoch, frame_index) < share
 
 
 def _is_due(state: RuleState, now_ns: int) -> bool:
@@ -132,6 +106,7 @@ class Decider:
         self._limits, self._lines = limits or Limits({}), lines or Lines()
         self._shared = states or RuleStates()
         self._one_rig = self._shared.semantics >= ONE_RIG
+        self._only_known = self._shared.semantics >= KNOWN
         self.rules = rules
         self._protocol = protocol or make_protocol(RunConfig(rules=[rule.config for rule in rules]))
         self._seed = seed
@@ -206,7 +181,7 @@ class Decider:
             on = self._shared.inputs.at_frame(camera)
             for evaluator in self._asks_inputs:
                 evaluator.set_inputs(on)
-        self._protocol.advance(camera, stamps)
+        self._protocol.advance(camera, stamps, now_ns)
         exposure = (
             causal_filter.predict(camera, stamps.index, stamps.t_scene_ns) if self._has_memory else None
         )
@@ -237,6 +212,8 @@ class Decider:
 
     def _step_rule(self, state: RuleState, ahead: Track, frame: _FrameContext) -> None:
         view = state.views[frame.camera]
+        if self._only_known and state.cameras > 1 and frame.now_ns - view.seen_ns > CAMERA_SILENT_NS:
+            view.on = False  # it has shown nothing meanwhile: what it saw last keeps nothing true
         evaluation = self._evaluate(state.rule, view, ahead, frame)
         if state.rule.yoke_times_ns is not None:
             self._fire_yoked(state, evaluation, frame)
@@ -252,7 +229,10 @@ class Decider:
         on, lost = state.combine(frame.now_ns)
         if not on or (state.lost and not lost):
             state.end_period()
-        state.lost = lost
+        holding = state.since_ns is not None and not state.emitted
+        if holding and self._only_known and frame.now_ns - state.seen_ns > CAMERA_SILENT_NS:
+            state.since_ns = frame.now_ns  # between the two frames nothing was seen to hold
+        state.lost, state.seen_ns = lost, max(state.seen_ns, frame.now_ns)
         if not on:
             return
         if state.since_ns is None:
@@ -338,23 +318,30 @@ class Decider:
         return min(enter, stay) if view.on and stay is not None else enter
 
     def _fire_yoked(self, state: RuleState, evaluation: Evaluation, frame: _FrameContext) -> None:
-        """Fire at the first frame whose command would act at one of the other session's times or later."""
+        """Fire at the first frame whose command would act at one of the other session's times or later.
+
+        One a frame; those that passed long before, in a time without frames, are late.
+        """
         times, time = state.rule.yoke_times_ns, self._protocol.time
         assert times is not None
-        if state.yoked >= len(times) or not (self._one_rig or frame.camera == time.camera):
+        if not (self._one_rig or frame.camera == time.camera):
             return
         now_ns = frame.now_ns if self._one_rig else time.elapsed_ns
-        wait_ns = frame.t_judged_ns - cause_ns(frame.stamps) + state.rule.delay_ns
-        if now_ns + wait_ns < times[state.yoked]:
-            return
-        state.yoked += 1
-        aimed = _aimed_point(state.rule, evaluation, frame)
-        outcome, reason = self._suppression(state.rule, frame, aimed)
-        if not reason:
-            outcome, reason = "fired", "yoked"
-            self._begin(state.rule, outcome, frame)
-            self._note_decided(state.rule, frame)
-        self._emit(state.rule, evaluation, frame, outcome, reason, aimed)
+        effect_ns = now_ns + frame.t_judged_ns - cause_ns(frame.stamps) + state.rule.delay_ns
+        while state.yoked < len(times) and times[state.yoked] <= effect_ns:
+            aimed = _aimed_point(state.rule, evaluation, frame)
+            missed = self._only_known and effect_ns - times[state.yoked] > CAMERA_SILENT_NS
+            state.yoked += 1
+            outcome, reason = self._suppression(state.rule, frame, aimed)
+            if missed and not reason:
+                reason = "late"
+            if not reason:
+                outcome, reason = "fired", "yoked"
+                self._begin(state.rule, outcome, frame)
+                self._note_decided(state.rule, frame)
+            self._emit(state.rule, evaluation, frame, outcome, reason, aimed)
+            if not missed:
+                return
 
     def _emit(
         self,
@@ -414,13 +401,11 @@ class Decider:
         return "fired", "late" if _is_late(rule, frame) else "condition"
 
     def _is_withheld(self, rule: Rule, frame: _FrameContext) -> bool:
-        size = rule.config.withhold_block
+        size, stamps = rule.config.withhold_block, frame.stamps
         if size is None:
-            stamps = frame.stamps
             return is_withheld(self._seed, rule.name, frame.camera, stamps.epoch, stamps.index, rule.withhold)
-        block, place = divmod(self._shared.decided[rule.name], size)
-        draws = [draw(self._seed, rule.name, "withhold", block, i) for i in range(size)]
-        return sorted(draws).index(draws[place]) < round(rule.withhold * size)
+        number = self._shared.decided[rule.name]
+        return is_withheld_in_block(self._seed, rule.name, number, size, rule.withhold)
 
     def _begin(self, rule: Rule, outcome: Outcome, frame: _FrameContext) -> None:
         """Take in that an action begins, or would have begun were it not withheld."""
@@ -460,6 +445,11 @@ class RuleSet:
     seed: int
     states: RuleStates
     lines: Lines = field(default_factory=Lines)
+
+    def disarm(self) -> None:
+        """Take in that the outputs were disarmed, which ends what any line is doing."""
+        if self.states.semantics >= KNOWN:  # once a line stayed busy where `arm` came before the next frame
+            self.lines.free()
 
     @classmethod
     def of(

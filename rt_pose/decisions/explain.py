@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rt_pose.config.check import EVERY_CAMERA
-from rt_pose.config.rules import BlockConfig
+from rt_pose.config.rules import BlockConfig, RuleConfig
 from rt_pose.config.schema import OutputConfig, RunConfig
 from rt_pose.decisions.action import ActionPlan, line_name
 from rt_pose.decisions.rule import Rule
@@ -27,29 +27,11 @@ def explain(rule: Rule, config: RunConfig) -> str:
         One sentence.
     """
     written = rule.config
-    if rule.yoke_times_ns is not None or written.yoke is not None:
-        when = f"at the times at which it fired in session {written.yoke}"
-    else:
-        when = f"when {rule.condition.says}{_certainty(rule)}"
-        if rule.hold_ns:
-            when += f", for {written.hold} without a break"
-    if written.after is not None:
-        after = written.after
-        many = f"{after.count} events" if after.count > 1 else "an event"
-        since = f" at least {after.delay} and" if rule.after and rule.after.delay_ns else ""
-        when += f",{since} at most {after.within} after {many} of {after.rule}"
+    yoked = rule.yoke_times_ns is not None or written.yoke is not None
+    when = f"at the times at which it fired in session {written.yoke}" if yoked else _when(rule)
     aimed = "" if rule.aim is None else f" {rule.aim.says}"
     clauses = [f"{when}, {action(rule.plan, config.outputs)}{aimed}"]
-    if rule.repeat_ns is not None:
-        clauses.append(f"again each {written.repeat} while it holds")
-    if rule.refractory_ns or rule.refractory_jitter_ns:
-        jitter = f" and up to {written.refractory_jitter} more" if rule.refractory_jitter_ns else ""
-        clauses.append(f"not again for {written.refractory}{jitter}")
-    if rule.withhold:
-        balanced = f", exactly in each {written.withhold_block}" if written.withhold_block else ""
-        clauses.append(
-            f"{100 * rule.withhold:g} % of it withheld as controls{balanced}, unseen while it runs"
-        )
+    clauses += [] if yoked else _policy(rule)  # the other session's decided that
     deadline_ms = rule.deadline_ns / 1e6
     late = "not at all" if rule.late == "suppress" else "all the same"
     clauses.append(f"later than {deadline_ms:g} ms after the exposure {late}")
@@ -66,6 +48,36 @@ def explain(rule: Rule, config: RunConfig) -> str:
     if not written.enabled:
         clauses.append("switched off until `set` enables it")
     return f"{rule.name}: " + "; ".join(clauses) + "."
+
+
+def _when(rule: Rule) -> str:
+    """What must come true, and for how long."""
+    written = rule.config
+    when = f"when {rule.condition.says}{_certainty(rule)}"
+    if rule.hold_ns:
+        when += f", for {written.hold} without a break"
+    if written.after is not None:
+        after = written.after
+        many = f"{after.count} events" if after.count > 1 else "an event"
+        since = f" at least {after.delay} and" if rule.after and rule.after.delay_ns else ""
+        when += f",{since} at most {after.within} after {many} of {after.rule}"
+    return when
+
+
+def _policy(rule: Rule) -> list[str]:
+    """How often it acts, and how often not."""
+    written, clauses = rule.config, []
+    if rule.repeat_ns is not None:
+        clauses.append(f"again each {written.repeat} while it holds")
+    if rule.refractory_ns or rule.refractory_jitter_ns:
+        jitter = f" and up to {written.refractory_jitter} more" if rule.refractory_jitter_ns else ""
+        clauses.append(f"not again for {written.refractory}{jitter}")
+    if rule.withhold:
+        balanced = f", exactly in each {written.withhold_block}" if written.withhold_block else ""
+        clauses.append(
+            f"{100 * rule.withhold:g} % of it withheld as controls{balanced}, unseen while it runs"
+        )
+    return clauses
 
 
 def action(plan: ActionPlan, outputs: Mapping[str, OutputConfig]) -> str:
@@ -152,3 +164,30 @@ def explain_protocol(config: RunConfig) -> list[str]:
 
 def _cue(trial_on: str) -> str:
     return f"when {trial_on} goes on" if "(" in trial_on else f"with an event of {trial_on}"
+
+
+def seed_warnings(config: RunConfig) -> list[str]:
+    """Say what is drawn as in every other session whose configuration gives no seed.
+
+    Balanced controls would stand at the same places in each of them, and whoever has seen one would know.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+
+    Returns
+    -------
+    list[str]
+        At most one sentence.
+    """
+    drawn = [f"the balanced controls of {rule.name}" for rule in config.rules if rule.withhold_block]
+    jitter = RuleConfig.refractory_jitter
+    drawn += [f"the refractory times of {r.name}" for r in config.rules if r.refractory_jitter != jitter]
+    drawn += ["the order of the blocks"] if config.protocol and config.protocol_order == "shuffled" else []
+    if config.seed != RunConfig.seed or not drawn:
+        return []
+    return [
+        f"seed {config.seed} draws {' and '.join(drawn)} as in every session with this seed; give each its "
+        "own, e.g. `--seed 7`"
+    ]

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 
+from rt_pose.rules.semantics import CURRENT, KNOWN
 from rt_pose.types import Edge
 
 
 class InputLines:
     """The states of all inputs. One object for all cameras, called in the loop's order."""
 
-    def __init__(self) -> None:
-        """Begin with every line off."""
+    def __init__(self, semantics: int = CURRENT) -> None:
+        """Begin with every line off.
+
+        Parameters
+        ----------
+        semantics
+            Whether pulses from before a camera's first frame count at it (`rt_pose.rules.semantics`).
+        """
         self._on: set[str] = set()
         self._rises: Counter[str] = Counter()
-        self._seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._seen: dict[str, Counter[str]] = {}
         """By camera: the rises that its frames have been shown."""
+        self._forgets = semantics >= KNOWN
 
     def take(self, edge: Edge) -> None:
         """Take an edge in.
@@ -34,7 +42,8 @@ class InputLines:
     def at_frame(self, camera: str) -> set[str]:
         """Get the lines that count as on at a frame.
 
-        A pulse that was shorter than the time between two frames counts at the next one.
+        A pulse that was shorter than the time between two frames counts at the next one; one from before the
+        camera's first frame does not count.
 
         Parameters
         ----------
@@ -46,8 +55,11 @@ class InputLines:
         set[str]
             Names of the lines that are on, or have gone on since the camera's frame before.
         """
-        rose = {name for name, count in self._rises.items() if count > self._seen[camera][name]}
-        self._seen[camera].update({name: self._rises[name] - self._seen[camera][name] for name in rose})
+        before = self._seen.get(camera)
+        if before is None:
+            before = self._rises if self._forgets else Counter()
+        rose = {name for name, count in self._rises.items() if count > before[name]}
+        self._seen[camera] = self._rises.copy()
         return self._on | rose
 
     def rises(self, name: str) -> int:

@@ -1,8 +1,8 @@
 """The experiment's course: blocks and trials, and parameters changed while it runs.
 
 One object for all cameras. It changes by frames, decisions and orders alone, all of which are logged, so that
-replay goes through the same changes. Its time is scene time since the first frame of the first camera that
-delivered one; a recording that is wound back goes on in it, and so does a clock that stepped back.
+replay goes through the same changes. Its time is the rig's, since the first frame of any camera: it goes on
+where a recording is wound back, a clock steps back or a camera is gone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rt_pose.decisions.draws import digest
 from rt_pose.decisions.input_lines import InputLines
 from rt_pose.decisions.rig_time import RunTime
 from rt_pose.errors import UserError, nearest
-from rt_pose.rules.semantics import CURRENT, ONE_RIG
+from rt_pose.rules.semantics import CURRENT, KNOWN, ONE_RIG
 from rt_pose.types import FrameStamps
 
 ORDERS = ("block", "set", "mark")
@@ -86,15 +86,18 @@ class Protocol:
         parameters
             Parameters of the rules by name.
         semantics
-            Which values an order may set (`rt_pose.rules.semantics`).
+            Which values an order may set, and whose time it goes by (`rt_pose.rules.semantics`).
         inputs
             The lines of the run's inputs, by which trials may begin; None for none.
         """
         self.parameters = parameters
-        self._semantics, self._inputs = semantics, inputs or InputLines()
-        self._rises_seen: Counter[str] = Counter()
-        """By input that begins trials: how often its line had gone on by the newest frame."""
+        self._semantics, self._inputs = semantics, inputs or InputLines(semantics)
+        self._rises_seen: Counter[str] | None = None if semantics >= KNOWN else Counter()
+        """By input that begins trials: how often its line had gone on by the newest frame; None before it."""
         self.time = RunTime()
+        """That of the first camera that delivered a frame."""
+        self.elapsed_ns = 0
+        """The time by which blocks and trials go."""
         self.trial = 0
         """Number of the trial under way, from 1 over the whole run; 0 where there is none."""
         self._blocks = blocks
@@ -108,7 +111,7 @@ class Protocol:
         """Name of the block under way; empty without a protocol and after its end."""
         return self._blocks[self._at].name if 0 <= self._at < len(self._blocks) else ""
 
-    def advance(self, camera: str, stamps: FrameStamps) -> None:
+    def advance(self, camera: str, stamps: FrameStamps, now_ns: int) -> None:
         """Take in a frame that is about to be evaluated: time may end a trial, a pause or the block.
 
         Parameters
@@ -117,10 +120,14 @@ class Protocol:
             Name of the camera.
         stamps
             Stamps of the frame.
+        now_ns
+            Its time on the rig, ns.
         """
         self.time.advance(camera, stamps)
-        self._take_turns(self.time.elapsed_ns)
-        self._take_edges(self.time.elapsed_ns)
+        by_rig = self._semantics >= KNOWN
+        self.elapsed_ns = max(self.elapsed_ns, now_ns) if by_rig else self.time.elapsed_ns
+        self._take_turns(self.elapsed_ns)
+        self._take_edges(self.elapsed_ns)
 
     def begin_by_event(self, rule: str) -> bool:
         """Begin a trial where it waits for an event of this rule.
@@ -137,14 +144,14 @@ class Protocol:
         """
         if not self._waits or self._blocks[self._at].cue_rule != rule:
             return False
-        self._begin_trial(self.time.elapsed_ns)
+        self._begin_trial(self.elapsed_ns)
         return True
 
     def count_event(self) -> None:
         """Count an event that was fired or withheld and whose action begins a stimulus."""
         if not 0 <= self._at < len(self._blocks):
             return
-        block, now = self._blocks[self._at], self.time.elapsed_ns
+        block, now = self._blocks[self._at], self.elapsed_ns
         self._events += 1
         if self._trial_since_ns is not None:
             self._end_trial(now)
@@ -197,7 +204,7 @@ class Protocol:
         self.check(do, args)
         if do == "block":  # the next block of that name, or else the first
             places = self._places(args["name"])
-            self._enter(next((i for i in places if i > self._at), places[0]), self.time.elapsed_ns)
+            self._enter(next((i for i in places if i > self._at), places[0]), self.elapsed_ns)
         elif do == "set":
             rule, key = self._settable()[args["parameter"]]
             value = args["value"]
@@ -282,11 +289,14 @@ class Protocol:
 
     def _take_edges(self, now: int) -> None:
         """Begin a trial if its line has gone on since the frame before; what nothing waits for is used up."""
-        for name in {block.cue_input for block in self._blocks if block.cue_input}:
-            rises = self._inputs.rises(name)
-            if rises > self._rises_seen[name] and self._waits and self._blocks[self._at].cue_input == name:
-                self._begin_trial(now)
-            self._rises_seen[name] = rises
+        cues = {block.cue_input for block in self._blocks if block.cue_input}
+        before, after = self._rises_seen, Counter({name: self._inputs.rises(name) for name in cues})
+        self._rises_seen = after
+        if before is None or not self._waits:
+            return
+        name = self._blocks[self._at].cue_input
+        if name and after[name] > before[name]:
+            self._begin_trial(now)
 
     def _next_turn(self, block: Block) -> tuple[int, Any] | None:
         """The time (ns) of the next change that time alone brings, and the change; None for none."""

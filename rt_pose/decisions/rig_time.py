@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rt_pose.rules.semantics import CURRENT, KNOWN
 from rt_pose.tracking.clock_step import ClockStepDetector
 from rt_pose.types import FrameStamps
 
@@ -58,7 +59,7 @@ class RunTime:
         self._last: tuple[int, int] | None = None
         self._clock_step = ClockStepDetector(STEPPED_BACK_FRAMES)
 
-    def advance(self, camera: str, stamps: FrameStamps) -> None:
+    def advance(self, camera: str, stamps: FrameStamps) -> bool:
         """Take a frame in; one out of order is ignored, and no time passes in a step back.
 
         Parameters
@@ -67,32 +68,48 @@ class RunTime:
             Name of the camera; only the first that delivered a frame is used.
         stamps
             Stamps of the frame.
+
+        Returns
+        -------
+        bool
+            Whether the camera began another epoch with this frame.
         """
         self.camera = self.camera or camera
         if camera != self.camera:
-            return
+            return False
         epoch, t_ns = stamps.epoch, stamps.t_scene_ns
-        if self._last is not None and self._last[0] == epoch:
+        again = self._last is not None and self._last[0] != epoch
+        if self._last is not None and not again:
             step = t_ns - self._last[1]
             if step <= 0 and not self._clock_step.is_step(t_ns):
-                return
+                return False
             self.elapsed_ns += max(step, 0)
         self._last = (epoch, t_ns)
         self._clock_step.newer()
+        return again
 
 
 class RigTime:
     """Scene time since the first frame of any camera, on which the frames of all cameras have their place.
 
     Each camera's own scene time counts from its first frame; how much later than another camera's frame that
-    was is taken from the host times of the two, once.
+    was is taken from the host times of the two: once, and again where the camera begins another epoch, since
+    the other cameras have gone on while it was gone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, semantics: int = CURRENT) -> None:
+        """Begin with no frame.
+
+        Parameters
+        ----------
+        semantics
+            Whether a camera gets its place anew with each epoch (`rt_pose.rules.semantics`).
+        """
         self._times: dict[str, tuple[RunTime, int]] = {}
         """By camera: its own time, and where that began (ns)."""
         self._newest: tuple[int, int] | None = None
         """Place and host time (ns) of the frame before."""
+        self._places_again = semantics >= KNOWN
 
     def advance(self, camera: str, stamps: FrameStamps) -> int:
         """Take a frame in.
@@ -110,11 +127,14 @@ class RigTime:
             Its place, ns. It never goes back within one camera.
         """
         host_ns = cause_ns(stamps)
-        if camera not in self._times:
-            began = 0 if self._newest is None else self._newest[0] + host_ns - self._newest[1]
-            self._times[camera] = RunTime(), began
-        time, began = self._times[camera]
-        time.advance(camera, stamps)
+        by_host_ns = 0 if self._newest is None else self._newest[0] + host_ns - self._newest[1]
+        time, began = self._times.get(camera, (None, by_host_ns))
+        if time is None:
+            time = RunTime()
+            self._times[camera] = time, began
+        if time.advance(camera, stamps) and self._places_again:
+            began = max(began, by_host_ns - time.elapsed_ns)
+            self._times[camera] = time, began
         now_ns = began + time.elapsed_ns
         self._newest = now_ns, host_ns
         return now_ns

@@ -21,13 +21,14 @@ from rt_pose.errors import UserError, nearest
 from rt_pose.rules.bind import bind
 from rt_pose.rules.condition import Condition
 from rt_pose.rules.geometry import Geometry, make_geometry
-from rt_pose.rules.semantics import CURRENT, ONE_RIG
+from rt_pose.rules.semantics import CURRENT, KNOWN, ONE_RIG
 from rt_pose.rules.unit_resolver import MetricScale
 from rt_pose.rules.zones import Zone, check_sizes, make_zones
 
 MOST_COUNTED = 1000
 """Events of a rule that are remembered."""
 SHORTEST_REPEAT_NS = NS_PER_MS
+LONGEST_DELAY_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +257,13 @@ def make_rules(
         if rule.do.output not in delays_ms:
             hint = nearest(rule.do.output, delays_ms) or "; the configuration has no outputs"
             raise UserError(f"{where}: do.output: there is no output '{rule.do.output}'{hint}")
-        rules.append(_rule(rule, config, rig, delays_ms[rule.do.output], individuals, where))
+        delay_ms = delays_ms[rule.do.output]
+        if not 0.0 <= delay_ms <= LONGEST_DELAY_MS:
+            raise UserError(
+                f"{where}: output '{rule.do.output}': expected a delay of 0 to {LONGEST_DELAY_MS} ms, got "
+                f"{delay_ms:g}"
+            )
+        rules.append(_rule(rule, config, rig, delay_ms, individuals, where))
     return rules
 
 
@@ -396,6 +403,11 @@ def _camera(rule: RuleConfig, condition: Condition, release: Condition | None, r
     if len(named) > 1:
         both = " and ".join(f"'{name}' ({of})" for name, of in named.items())
         raise UserError(f"{where}: looks at {both}; expected one camera a rule, or `camera: all`")
+    if named and rule.camera == "all" and rig.semantics >= KNOWN:
+        raise UserError(
+            f"{where}: camera: all of them, but its condition looks at '{next(iter(named))}' alone; leave "
+            "out one of the two"
+        )
     camera = next(iter(named), rule.camera)
     if rig.cameras and camera not in (*EVERY_CAMERA, *rig.cameras):
         hint = nearest(camera, [*EVERY_CAMERA, *rig.cameras])

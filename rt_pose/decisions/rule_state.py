@@ -78,6 +78,8 @@ class RuleState:
     repeat_from_ns: int | None = None
     """Time of that event, or its last repetition; None where it may not be repeated."""
     lost: bool = False
+    seen_ns: int = 0
+    """Time of the newest frame of any camera."""
     by_order: bool = False
     """It was an order that made it true."""
     last_event_ns: int | None = None
@@ -142,14 +144,14 @@ class RuleStates:
             Whether rules belong to the rig or, as once, to each camera (`rt_pose.rules.semantics`).
         """
         self.semantics = semantics
-        self.inputs = InputLines()
+        self.inputs = InputLines(semantics)
         """The lines of the run's inputs."""
         self.decided_ns: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=MOST_COUNTED))
         """By rule: times of its newest events that were fired or withheld."""
         self.decided: Counter[str] = Counter()
         """By rule: how many there were."""
         self._cameras = cameras
-        self._time = RigTime()
+        self._time = RigTime(semantics)
         self._states: dict[tuple[str, str, str], RuleState] = {}
 
     def now_ns(self, camera: str, stamps: FrameStamps) -> int:

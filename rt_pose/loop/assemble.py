@@ -16,6 +16,7 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.config.build import duration_ns
 from rt_pose.config.certificate import Certification
 from rt_pose.config.schema import RunConfig
+from rt_pose.decisions.explain import seed_warnings
 from rt_pose.drivers import OperatedInput
 from rt_pose.inference.choose_engine import bare_forward_ms
 from rt_pose.loop.camera_path import camera_paths
@@ -190,6 +191,7 @@ def assemble(
         description["start_warnings"] = [
             *_unlike_sizes(opened),
             *check_deadlines(config, opened.rules.rules, chain_ms),
+            *seed_warnings(config),
             *_certificate_warnings(opened.certification),
         ]
         known = meta(opened, description)

@@ -120,7 +120,7 @@ class ClosedLoop:
         """
         self.captures, self.estimator, self.paths = stages.captures, stages.estimator, stages.paths
         self.commands, self.ledger = stages.commands, stages.reporter.ledger
-        self.protocol, self.lines = rules.protocol, rules.states.inputs
+        self._rules, self.protocol, self.lines = rules, rules.protocol, rules.states.inputs
         self.clock, self.heartbeat = clock, channels.heartbeat
         self.armed = False
         self.emergency = False
@@ -383,11 +383,11 @@ class ClosedLoop:
         self.emergency = do == "emergency" or (self.emergency and not self.armed)
         if self.armed:
             self._actuators.release()
-        elif do == "disarm":
-            self._actuators.disarm()
-        else:  # it has acted already; an `arm` that was before it in the inbox may have undone that
+            return
+        if do != "disarm":  # it has acted already; an `arm` before it in the inbox may have undone that
             self._actuators.hold(EMERGENCY)
-            self._actuators.disarm()
+        self._actuators.disarm()
+        self._rules.disarm()
 
     @property
     def lost_cameras(self) -> dict[str, str]:

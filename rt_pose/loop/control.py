@@ -308,7 +308,12 @@ class Control:
             self._send(envelope, number, answer)
 
     def _send(self, envelope: list[bytes], number: Any, answer: dict[str, Any]) -> None:
-        encoded = msgspec.msgpack.encode({"v": WIRE_VERSION, "id": number, **answer})
+        head = {"v": WIRE_VERSION, "id": number}
+        try:
+            encoded = msgspec.msgpack.encode({**head, **answer})
+        except Exception as error:  # noqa: BLE001 - a driver may describe itself by what no message holds
+            why = f"its answer cannot be sent: {type(error).__name__}: {error}"
+            encoded = msgspec.msgpack.encode({**head, **_refusal(why)})
         try:
             self._socket.send_multipart([*envelope, encoded], zmq.NOBLOCK)
         except zmq.ZMQError:

@@ -417,14 +417,13 @@ def meta(opened: Opened, description: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict[str, Any]
-        The content of the `meta` topic; `skeleton` is pairs of indices of keypoints.
+        The content of the `meta` topic; `skeleton` is pairs of indices of keypoints. `config` lacks the seed
+        where a rule withholds, since it tells which events are controls.
     """
-    config = opened.config
-    package = description["package"]
-    keypoints = package["keypoints"]
+    config, package = opened.config, description["package"]
+    keypoints, blind = package["keypoints"], any(rule.blind for rule in opened.rules.rules)
     return {
         "keypoints": keypoints,
-        # Bones as pairs of indices, so that a subscriber can draw them without looking names up.
         "skeleton": [[keypoints.index(a), keypoints.index(b)] for a, b in package["skeleton"]],
         "package": package["sha256"],
         "cameras": description["cameras"],
@@ -432,7 +431,7 @@ def meta(opened: Opened, description: dict[str, Any]) -> dict[str, Any]:
         "zones": to_plain(config.zones),
         "rules": [rule.name for rule in config.rules],
         "budget_ms": config.budget_ms,
-        "config": description["config"],
+        "config": {k: v for k, v in description["config"].items() if not (blind and k == "seed")},
         "address": opened.publisher.address,
         "control": opened.socket.address,
     }

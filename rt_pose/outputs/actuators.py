@@ -117,6 +117,7 @@ class Actuators:
         """Filled by the outputs' threads, drained by the loop."""
         self.notices: deque[OutputNotice] = deque()
         """What outputs report besides acks: a dropped line, a fault. Filled and drained as `acks`."""
+        self._clock = clock
 
         def alive() -> bool:
             return heartbeat is not None and heartbeat.fresh(clock.now_ns(), heartbeat_within_ns)
@@ -187,10 +188,14 @@ class Actuators:
         Returns
         -------
         list[str]
-            What went wrong, a line each.
+            What went wrong, a line each; also among `notices`, since not everybody who orders it reads this.
         """
         self.hold(EMERGENCY)
-        return self._all_safe()
+        problems = self._all_safe()
+        for name, why in problems.items():
+            text = f"the emergency stop may not have reached it ({why}): check that its lines are low"
+            self.notices.append(OutputNotice(name, self._clock.now_ns(), text))
+        return _by_output(problems)
 
     def stop(self, timeout_s: float = 1.0) -> list[str]:
         """Put every output into its safe state, all of them before any is waited for, and close them.
@@ -207,7 +212,7 @@ class Actuators:
         """
         for thread in self._threads.values():
             thread.begin_stop()
-        problems = self._all_safe()
+        problems = _by_output(self._all_safe())
         for name, thread in self._threads.items():
             try:
                 problem = thread.end_stop(timeout_s)
@@ -217,9 +222,12 @@ class Actuators:
                 problems.append(problem)
         return problems
 
-    def _all_safe(self) -> list[str]:
-        """Make all outputs safe side by side: one that hangs must not keep the others' lines high."""
-        problems: deque[str] = deque()
+    def _all_safe(self) -> dict[str, str]:
+        """Make all outputs safe side by side: one that hangs must not keep the others' lines high.
+
+        What went wrong, by output name.
+        """
+        problems: dict[str, str] = {}
         helpers = {
             name: threading.Thread(
                 target=_make_safe, args=(thread, problems), name=f"rt-pose-safe-{name}", daemon=True
@@ -228,15 +236,20 @@ class Actuators:
         }
         for helper in helpers.values():
             helper.start()
+        wait_s = SAFE_TIMEOUT_S / max(len(helpers), 1)
         for name, helper in helpers.items():
-            helper.join(SAFE_TIMEOUT_S / len(helpers))
+            helper.join(wait_s)
             if helper.is_alive():
-                problems.append(f"output '{name}': no safe state within {SAFE_TIMEOUT_S:g} s")
-        return list(problems)
+                problems[name] = f"no safe state within {wait_s:.2g} s"
+        return problems.copy()
 
 
-def _make_safe(thread: OutputThread, problems: deque[str]) -> None:
+def _by_output(problems: Mapping[str, str]) -> list[str]:
+    return [f"output '{name}': {why}" for name, why in problems.items()]
+
+
+def _make_safe(thread: OutputThread, problems: dict[str, str]) -> None:
     try:
         thread.make_safe()
     except Exception as error:  # noqa: BLE001 - reported to the caller
-        problems.append(f"output '{thread.info.name}': {type(error).__name__}: {error}")
+        problems[thread.info.name] = f"{type(error).__name__}: {error}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from rt_pose.errors import UserError
 from rt_pose.rules.bind_terms import Terms
-from rt_pose.rules.comparison import SIGNS, closed_form, comparison_phrase
+from rt_pose.rules.comparison import CONTRARIES, SIGNS, closed_form, comparison_phrase
 from rt_pose.rules.condition import Condition
 from rt_pose.rules.parse import check_size, parse
 from rt_pose.rules.predicate import (
@@ -225,36 +226,40 @@ class _Binder:
             terms.keypoints.joint,
         )
 
-    def _predicate(self, node: Node) -> BoundPredicate:
+    def _predicate(self, node: Node, denied: bool = False) -> BoundPredicate:
+        """A condition, or that it is not so: then what holds is the contrary of each of its comparisons, so
+        that what is not known (NaN) is neither. Its clause says the condition itself."""
         match node:
             case And(parts):
-                return self._join(parts, " and ")
+                return self._join(parts, " and ", denied)
             case Or(parts):
-                return self._join(parts, " or ")
+                return self._join(parts, " or ", denied)
             case Not(inner):
-                predicate = self._predicate(inner)
-                holds = predicate.holds
-                says = f"it is not so that {predicate.says}"
-                return BoundPredicate(
-                    lambda m: np.logical_not(holds(m)),
-                    complement(predicate.probability),
-                    predicate.slots,
-                    predicate.moving,
-                    says,
-                    predicate.exact,
-                    predicate.compound,
-                )
+                return self._negation(inner, denied)
             case Compare():
-                return self._comparison(node)
+                return self._comparison(node, denied)
             case Call():
-                return self._truth_quantity(node)
+                return self._truth_quantity(node, denied)
         raise self._terms.error(
             node.place, "a number stands where a condition is meant: compare it, e.g. ... > 100"
         )
 
-    def _join(self, nodes: tuple[Node, ...], word: str) -> BoundPredicate:
-        parts = [self._predicate(node) for node in nodes]
-        every = word == " and "
+    def _negation(self, inner: Node, denied: bool) -> BoundPredicate:
+        if self._terms.only_known:
+            predicate = self._predicate(inner, not denied)
+            return replace(predicate, says=f"it is not so that {predicate.says}")
+        predicate = self._predicate(inner)
+        holds = predicate.holds
+        return replace(
+            predicate,
+            holds=lambda m: np.logical_not(holds(m)),
+            probability=complement(predicate.probability),
+            says=f"it is not so that {predicate.says}",
+        )
+
+    def _join(self, nodes: tuple[Node, ...], word: str, denied: bool) -> BoundPredicate:
+        parts = [self._predicate(node, denied) for node in nodes]
+        every = (word == " and ") != denied
         merge, independent = (np.logical_and, all_of) if every else (np.logical_or, any_of)
         probabilities = []
         for group in dependent_groups(parts, lambda s: self._slots[s].keypoints):
@@ -287,7 +292,8 @@ class _Binder:
         self._nodes.append(nodes)
         return by_quadrature(holds, nodes)
 
-    def _comparison(self, node: Compare) -> BoundPredicate:
+    def _compared(self, node: Compare) -> list[Value]:
+        """The compared values in one unit."""
         metric = self._terms.units.is_metric(node)
         values = [self._terms.value(operand, metric) for operand in node.operands]
         settled = next((v for v in values if not v.bare), values[0])
@@ -300,22 +306,28 @@ class _Binder:
                 )
         self._note_units(node, values)
         self._check_bounds(values)
+        return values
+
+    def _comparison(self, node: Compare, denied: bool) -> BoundPredicate:
+        values = self._compared(node)
+        signs, merge = (CONTRARIES, np.logical_or) if denied else (SIGNS, np.logical_and)
         compares = [
-            (SIGNS[sign], values[i].measure, values[i + 1].measure) for i, sign in enumerate(node.signs)
+            (signs[sign], values[i].measure, values[i + 1].measure) for i, sign in enumerate(node.signs)
         ]
 
         def holds(samples: StateSamples) -> Any:
             compare, left, right = compares[0]
             result = compare(left(samples), right(samples))
             for compare, left, right in compares[1:]:
-                result = np.logical_and(result, compare(left(samples), right(samples)))
+                result = merge(result, compare(left(samples), right(samples)))
             return result
 
         slots = frozenset().union(*(v.slots for v in values))
         moving = frozenset().union(*(v.moving for v in values))
-        closed = (
-            closed_form(values, node.signs, strict=self._terms.circular) if slots else deterministic(holds)
-        )
+        closed = closed_form(values, node.signs, strict=self._terms.circular) if slots else None
+        if closed is not None and denied:
+            closed = complement(closed)
+        closed = closed if slots else deterministic(holds)
         probability = closed or self._by_quadrature(holds, slots, moving)
         says = comparison_phrase(values, node.signs)
         return BoundPredicate(
@@ -345,7 +357,7 @@ class _Binder:
         value, factor = values[node.operands.index(alone)], unit.factor
         self._terms.first = (alone.place, lambda m: np.asarray(value.measure(m)) / factor, written)
 
-    def _truth_quantity(self, call: Call) -> BoundPredicate:
+    def _truth_quantity(self, call: Call, denied: bool) -> BoundPredicate:
         if call.name in FUNCTIONS:
             raise self._terms.error(call.place, f"{call.name}(...) is a number: compare it, e.g. ... > 100")
         quantity = self._terms.quantity(call)
@@ -357,8 +369,10 @@ class _Binder:
         measure, bound = self._terms.bind_measure(quantity, call, self._terms.units.is_metric(call))
         self._terms.note_first(call.place, measure, self._terms.units.unit_name("px", call))
 
+        compare = np.less if denied else np.greater_equal
+
         def holds(samples: StateSamples) -> Any:
-            return np.greater_equal(measure(samples), 0.0)
+            return compare(measure(samples), 0.0)
 
         moving = bound.slots if quantity.moving else frozenset()
         match bound.values:
@@ -369,6 +383,8 @@ class _Binder:
             case _:
                 probability = self._by_quadrature(holds, bound.slots, moving)
         exact = isinstance(bound.values[-1], Circle | Box) and quantity.name == "inside"
+        if exact and denied:
+            probability = complement(probability)
         return BoundPredicate(
             holds, probability, bound.slots, moving, quantity.says.format(*bound.says), exact
         )

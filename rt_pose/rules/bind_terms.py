@@ -15,7 +15,7 @@ from rt_pose.rules.keypoint_slots import KeypointSlots
 from rt_pose.rules.memory import Memory, Signal
 from rt_pose.rules.quantities import KINDS, Quantity, find_quantity, quantity_names
 from rt_pose.rules.samples import StateSamples
-from rt_pose.rules.semantics import CURRENT, ONE_RIG
+from rt_pose.rules.semantics import CURRENT, KNOWN, ONE_RIG
 from rt_pose.rules.tokens import condition_error
 from rt_pose.rules.tree import Call, Chain, Name, Negative, Node, Number
 from rt_pose.rules.unit_resolver import MetricScale, UnitResolver
@@ -90,8 +90,10 @@ class Terms:
         """The inputs that it names."""
         self.circular = semantics >= ONE_RIG
         """Whether angles wrap, and `<` differs from `<=` where nothing is uncertain."""
+        self.only_known = semantics >= KNOWN
+        """Whether `not` of what is not known is not known, and a name of two things is refused."""
         self.units = UnitResolver(self.error, zones, metric_scale)
-        self.keypoints = KeypointSlots(self.error, keypoints, cameras, individuals)
+        self.keypoints = KeypointSlots(self.error, keypoints, cameras, individuals, self.only_known)
         """The keypoints and centroids that it names."""
         self.memories: list[Callable[[], Memory]] = []
         """Makers of what its quantities keep from frame to frame."""

@@ -18,6 +18,13 @@ SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     ">": np.greater,
     ">=": np.greater_equal,
 }
+CONTRARIES: dict[str, Callable[[Any, Any], Any]] = {
+    "<": np.greater_equal,
+    "<=": np.greater,
+    ">": np.less_equal,
+    ">=": np.less,
+}
+"""What is true where a comparison is false; of NaN neither is."""
 _PHRASES = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 

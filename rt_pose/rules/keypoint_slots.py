@@ -23,6 +23,7 @@ class KeypointSlots:
         keypoints: list[str],
         cameras: Sequence[str],
         individuals: int,
+        refuses_twofold: bool = True,
     ) -> None:
         """Begin with nothing named.
 
@@ -36,8 +37,11 @@ class KeypointSlots:
             Names of the run's cameras; empty where any name will do.
         individuals
             How many the model tracks.
+        refuses_twofold
+            Whether a name that may be meant as a keypoint and as a zone is an error; else it is the keypoint.
         """
         self._error, self._keypoints, self._cameras = error, keypoints, cameras
+        self._refuses_twofold = refuses_twofold
         self._individuals = individual_names(individuals)
         self.slots: list[Slot] = []
         """The keypoints and centroids, each in px or in mm."""
@@ -98,6 +102,10 @@ class KeypointSlots:
             return None
         read = self._read(node)
         if read.keypoint in self._keypoints:
+            if self._refuses_twofold and node.text in zones:
+                raise self._error(
+                    node.place, f"'{node.text}' is a keypoint of the model and a zone: rename the zone"
+                )
             return self._slot([self._number(node, read)], metric), node.text
         if read.keypoint == CENTROID and CENTROID not in zones:
             first = self._offset(node, read)

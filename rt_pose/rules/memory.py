@@ -21,7 +21,7 @@ class Memory(Protocol):
     """What a quantity keeps for one rule and individual."""
 
     def reset(self) -> None:
-        """Empty the memory: a recording was wound back, or the keypoint was lost."""
+        """Empty the memory: a recording was wound back, a clock stepped back or a camera came back."""
 
     def observe(self, samples: StateSamples) -> None:
         """Take in the estimate at an exposure; times only go forward.

@@ -9,11 +9,17 @@ changes any of these, the number rises, and replay decides about an older sessio
 2   A rule is one for all cameras. A condition that an order made true is used up (`order`). Angles are
     circular: differences wrap. A track that holds NaN is lost. An action that would meet another on its line
     is suppressed (`busy`). Caps count controls like stimuli.
+3   What is not known is neither true nor false: `not` of it is not known either. A camera that comes back has
+    its place on the rig's time again, and blocks go by the rig's time. A time without a frame breaks a hold.
+    Edges of inputs from before a camera's first frame count for nothing. Disarming frees the lines at once,
+    whether or not a frame comes before `arm`. Yoked times that passed long before a frame came are late.
 """
 
 from __future__ import annotations
 
-CURRENT = 2
+CURRENT = 3
 FIRST = 1
 ONE_RIG = 2
 """Rules belong to the rig, orders set off nothing, angles are circular, NaN is lost, lines can be busy."""
+KNOWN = 3
+"""Only what was seen counts: nothing unknown, no gap in a hold, no edge from before the first frame."""

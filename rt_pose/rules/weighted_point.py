@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 from rt_pose.errors import nearest
 from rt_pose.rules.ellipse import Covariance, Place
+from rt_pose.rules.keypoint_name import individual_names, read_name
 from rt_pose.rules.parse import check_size, parse_point
 from rt_pose.rules.tokens import condition_error
 from rt_pose.rules.tree import Chain, Name, Negative, Node, Number
 from rt_pose.types import Track
 
 Weights = dict[int, float]
+INDIVIDUALS = individual_names(1)
+"""Light is aimed at the one individual that a run tracks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def point_names(text: str, where: str) -> list[str]:
     UserError
         Where it cannot be read.
     """
-    return [name.text.partition("@")[0] for name in _names(parse_point(text, where))]
+    return [read_name(name.text, (), INDIVIDUALS).keypoint for name in _names(parse_point(text, where))]
 
 
 def _names(node: Node) -> Iterator[Name]:
@@ -178,17 +181,16 @@ class _Binder:
         return product
 
     def _keypoint(self, name: Name) -> int:
-        text, at, camera = name.text, "", ""
+        read = read_name(name.text, self._keypoints, INDIVIDUALS)
+        text, camera = read.keypoint, read.camera
+        problem = ""
         if text not in self._keypoints:
-            text, at, camera = text.partition("@")
-        if text not in self._keypoints:
-            raise condition_error(
-                self._text,
-                name.place,
-                f"unknown keypoint '{text}'{nearest(text, self._keypoints)}",
-                self._where,
-            )
-        if at and self._camera not in ("", camera):
+            problem = f"unknown keypoint '{text}'{nearest(text, self._keypoints)}"
+        elif read.individual not in ("", *INDIVIDUALS):
+            problem = f"there is no individual '{read.individual}'; there is {' and '.join(INDIVIDUALS)}"
+        if problem:
+            raise condition_error(self._text, name.place, problem, self._where)
+        if camera and self._camera not in ("", camera):
             raise condition_error(
                 self._text,
                 name.place,

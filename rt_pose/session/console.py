@@ -92,7 +92,9 @@ class RunConsole(RunObserver):
         def pressed() -> None:
             emergency("key")
             self._console.print(
-                "EMERGENCY STOP: outputs low, disarmed; `rt-pose order arm` arms again", style="bold red"
+                "EMERGENCY STOP: outputs go low, disarmed; one that may not have is told below; `rt-pose "
+                "order arm` arms again",
+                style="bold red",
             )
 
         self._keys = KeyListener(pressed)

@@ -61,7 +61,7 @@ def effect_times_s(session: Session, rule: str) -> list[float]:
         for record in session.events
         if record.event.rule == rule and record.event.outcome == "fired"
     }
-    time = RigTime()
+    time = RigTime(session.info.semantics)
     times = []
     for item in session.inputs:
         if not isinstance(item, Observation):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
+from rt_pose.errors import UserError
 from rt_pose.package import TrackingSpec
 from rt_pose.tracking.causal_filter_compiled import (
     advance,
@@ -59,9 +60,16 @@ class CausalFilter:
             N.
         keypoints
             K of each individual.
+
+        Raises
+        ------
+        UserError
+            Where the parameters are not of so many keypoints.
         """
         self.spec = spec
-        self.shape = (individuals, keypoints)
+        self.shape = shape = (individuals, keypoints)
+        self._shapes = (*shape, 2), (*shape, 2, 2), shape
+        """Of a pose's positions, covariances and confidences."""
         self.ignored = 0
         """Poses out of order or with a repeated stamp; they change nothing."""
         self.restarts = 0
@@ -80,6 +88,8 @@ class CausalFilter:
         """Whether the newest pose was taken in; one that came out of order was not."""
 
         def flat(values: list[float]) -> FloatArray:
+            if len(values) != keypoints:  # compiled code would read past the end
+                raise UserError(f"the filter has {keypoints} keypoints, its parameters are of {len(values)}")
             return np.tile(np.asarray(values, dtype=np.float64), individuals)
 
         self._q, self._tau = flat(spec.q_px2_s3), flat(spec.tau_s)
@@ -151,7 +161,18 @@ class CausalFilter:
         -------
         Track
             The track at the pose's scene time, after the update.
+
+        Raises
+        ------
+        UserError
+            Where the pose is not of the filter's keypoints: compiled code would write past its arrays.
         """
+        if (pose.xy.shape, pose.cov.shape, pose.confidence.shape) != self._shapes:
+            n, k = self.shape
+            raise UserError(
+                f"a pose of shape {pose.xy.shape} with covariances of {pose.cov.shape} and confidences of "
+                f"{pose.confidence.shape}; the filter is of {n} x {k} keypoints"
+            )
         stamps = pose.stamps
         self.observed = self._advance(stamps)
         if not self.observed:
@@ -377,4 +398,7 @@ def _bias(spec: TrackingSpec, individuals: int, keypoints: int) -> FloatArray:
     """(M, 2, 2) px^2, what is added to published positions."""
     if not spec.bias_px2:
         return np.zeros((individuals * keypoints, 2, 2))
-    return np.tile(np.asarray(spec.bias_px2, dtype=np.float64), (individuals, 1, 1))
+    bias = np.asarray(spec.bias_px2, dtype=np.float64)
+    if bias.shape != (keypoints, 2, 2):
+        raise UserError(f"the filter has {keypoints} keypoints, its bias is of shape {bias.shape}")
+    return np.tile(bias, (individuals, 1, 1))

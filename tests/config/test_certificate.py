@@ -167,6 +167,7 @@ def test_without_rules_that_act_there_is_nothing_to_certify(tmp_path: Path) -> N
     ("changes", "says"),
     [
         ({"days": 31.0}, "is 31 days old (certificate_max_days: 30)"),
+        ({"days": -3.0}, "is dated 3 days ahead of the clock of this computer"),
         ({"loop_ms": percentiles(49.0)}, "says 51.0 ms from light to light (P99), over budget_ms 50 ms"),
         ({"loop_ms": None}, "does not say how long decisions take: measure it with `--model`"),
     ],

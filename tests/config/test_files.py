@@ -45,6 +45,7 @@ def problems(file: Path, text: str) -> list[str]:
             "zones:\n a:\n  circle: [1,\n  x, 2]",
             "video.yaml:4: zones.a.circle[1]: expected `float`, got",
         ),
+        ("zones:\n a:\n  circle: [1, .nan, 2]", "video.yaml:3: zones.a.circle: expected a number, got nan"),
         ("cameras:\n  top: {options: {}}", "video.yaml:2: cameras.top: 'driver' is missing"),
         ("engine:\n  device: gpuu", "got 'gpuu', did you mean 'gpu'?"),
         ("engine:\n- device", "video.yaml:1: engine: expected keys and values, got list"),
@@ -171,12 +172,36 @@ def test_plain_values_and_back() -> None:
             + "".join(f"  a{i + 1}: &a{i + 1} [{', '.join([f'*a{i}'] * 10)}]\n" for i in range(9)),
             "more than 100,000 values, repeated ones included",
         ),
+        (
+            f"metadata:\n  a: &a {{{', '.join(f'k{i}: 0' for i in range(400))}}}\n"
+            f"  b: {{<<: [{', '.join(['*a'] * 130)}]}}",
+            "video.yaml:2: not YAML: more than 100,000 values, merged ones included",
+        ),
+        ("metadata: &a {<<: *a}", "nested more than 40 deep"),
+        ("model: !!bool perhaps", "video.yaml:1: not YAML: model: 'perhaps' cannot be read as `bool`"),
+        ("seed: !!int ''", "video.yaml:1: not YAML: seed: '' cannot be read as `int`"),
+        ("metadata: {at: !!timestamp soon}", "metadata.at: 'soon' cannot be read as `timestamp`"),
+        ('seed: 1\nmodel: "\\ud800"', "video.yaml:2: not YAML: model: text with half of a character"),
+        ('model: "\\UFFFFFFFF"', "not YAML: an escaped character whose number no character has"),
     ],
 )
 def test_what_no_configuration_holds_is_one_message(file: Path, text: str, expected: str) -> None:
     (message,) = problems(file, text)
     assert expected in message
     assert len(message) < 300
+
+
+def test_merges_of_merges_hold_each_key_once() -> None:
+    """Otherwise five lines of ten merges each would be a hundred thousand values."""
+    text = "a0: &a0 {k: 0}\n" + "".join(
+        f"a{i + 1}: &a{i + 1} {{<<: [{', '.join([f'*a{i}'] * 10)}], k{i}: {i}}}\n" for i in range(5)
+    )
+    assert parse_value(text)["a5"] == {"k": 0, "k0": 0, "k1": 1, "k2": 2, "k3": 3, "k4": 4}
+    assert parse_value("{a: &a {x: 1, y: 2}, b: &b {x: 3}, c: {<<: [*b, *a], z: 4}}")["c"] == {
+        "x": 3,
+        "y": 2,
+        "z": 4,
+    }
 
 
 def test_a_key_written_twice_in_a_value_is_refused() -> None:

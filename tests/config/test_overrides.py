@@ -110,6 +110,7 @@ def test_options_of_the_verb_stay_its_own(file: str) -> None:
         (["--zones.corner.circle", "[4"], "--zones.corner.circle: "),
         (["--cameras.new.options.x", "3"], "cameras.new: 'driver' is missing"),
         (["--budget_ms", "0"], "--budget_ms: expected more than 0, got 0"),
+        (["--metadata.who", "\udcff"], "--metadata.who: expected text in UTF-8"),
     ],
 )
 def test_what_an_option_cannot_be(file: str, words: list[str], expected: str) -> None:

@@ -58,8 +58,9 @@ def test_a_trial_waits_for_the_edge() -> None:
 
 def test_only_its_own_line_counts_and_only_when_it_goes_on() -> None:
     rig = Rig(config(BY_LEVER))
+    play(rig, (0, OUT))
     edge(rig, True, False)  # a pulse between two frames
-    assert play(rig, (0, OUT), (10, IN), (20, OUT))[0][1] == "fired"
+    assert play(rig, (5, OUT), (10, IN), (20, OUT))[0][1] == "fired"
     edge(rig, True, name="lick")
     assert play(rig, (30, OUT)) == []
     assert rig.rules.protocol.trial == 0
@@ -70,8 +71,9 @@ def test_only_its_own_line_counts_and_only_when_it_goes_on() -> None:
 
 def test_a_line_that_is_on_at_the_end_of_a_trial_begins_none() -> None:
     rig = Rig(config(BY_LEVER))
+    play(rig, (0, OUT))
     edge(rig, True)
-    play(rig, (0, OUT), (10, IN), (20, OUT), (500, OUT))
+    play(rig, (5, OUT), (10, IN), (20, OUT), (500, OUT))
     assert rig.rules.protocol.trial == 0
     edge(rig, False)
     play(rig, (510, OUT))
@@ -83,8 +85,9 @@ def test_a_line_that_is_on_at_the_end_of_a_trial_begins_none() -> None:
 def test_an_edge_within_a_trial_or_a_pause_is_used_up() -> None:
     block = BlockConfig("task", trials=3, trial="1 s", inter_trial="100 ms", trial_on="line(lever)")
     rig = Rig(config(block))
-    edge(rig, True, False)
     play(rig, (0, OUT))
+    edge(rig, True, False)
+    play(rig, (5, OUT))
     edge(rig, True, False)
     play(rig, (500, OUT), (1010, OUT))
     assert rig.rules.protocol.trial == 0, "the first is over by its time, the second edge began none"

@@ -113,12 +113,14 @@ def test_a_rules_own_deadline_takes_the_place_of_the_budget() -> None:
 
 
 def test_a_lost_keypoint_suppresses_and_its_return_starts_over() -> None:
-    rig = Rig(run_config(when="not inside(nose, corner)"))
-    lost, seen = float("nan"), OUT
-    assert outcomes(rig, [lost, lost, seen, seen]) == [
-        (0, "suppressed", "lost"),
-        (2, "fired", "condition"),
+    lost = float("nan")
+    rig = Rig(run_config(hold="100 ms"))
+    assert outcomes(rig, [IN, *[lost] * 11, *[IN] * 12]) == [
+        (10, "suppressed", "lost"),
+        (22, "fired", "condition"),
     ]
+    rig = Rig(run_config(when="not inside(nose, corner)"))
+    assert outcomes(rig, [lost, lost, OUT, OUT]) == [(2, "fired", "condition")]
 
 
 def test_judged_is_the_predicted_position_at_the_time_of_effect() -> None:
@@ -434,3 +436,9 @@ def test_rules_by_probability_that_cannot_be_meant(rule: dict[str, object], expe
     with pytest.raises(UserError, match="rule 'corner'") as caught:
         make_rules(run_config(**rule), ["nose"], {"laser": 0.0})
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("delay_ms", [float("nan"), float("inf"), -1.0])
+def test_a_delay_that_no_output_has_is_refused(delay_ms: float) -> None:
+    with pytest.raises(UserError, match="output 'laser': expected a delay of 0 to 60000 ms, got"):
+        make_rules(run_config(), ["nose"], {"laser": delay_ms})

@@ -42,6 +42,7 @@ def test_a_line_alone_makes_a_rule_and_may_be_negated() -> None:
 
 def test_a_pulse_between_two_frames_counts_once_for_each_camera() -> None:
     lines = InputLines()
+    assert lines.at_frame("top") == lines.at_frame("side") == set()
     lines.take(Edge("lick", True, 0))
     lines.take(Edge("lick", False, 0))
     assert lines.at_frame("top") == {"lick"}
@@ -52,6 +53,7 @@ def test_a_pulse_between_two_frames_counts_once_for_each_camera() -> None:
 
 def test_two_pulses_between_frames_are_one() -> None:
     lines = InputLines()
+    lines.at_frame("top")
     for on in (True, False, True, False):
         lines.take(Edge("lick", on, 0))
     assert lines.at_frame("top") == {"lick"}

@@ -10,7 +10,7 @@ from decisions.test_several_cameras import IN, OUT, Rig, configuration, play
 
 from rt_pose.config.rules import ActionConfig, AfterConfig, BlockConfig, RuleConfig
 from rt_pose.config.schema import RunConfig
-from rt_pose.decisions.explain import explain
+from rt_pose.decisions.explain import explain, seed_warnings
 from rt_pose.decisions.protocol import make_protocol
 from rt_pose.decisions.rule import make_rules
 from rt_pose.errors import UserError
@@ -145,3 +145,21 @@ def test_each_is_explained() -> None:
         "20 % of it withheld as controls, exactly in each 10",
     ):
         assert clause in text
+
+
+def test_a_yoked_rule_claims_nothing_that_the_other_session_decided() -> None:
+    ignored = {"hold": "1 s", "refractory": "1 s", "repeat": "2 s", "withhold": 0.5}
+    config = two_rules(yoke="sessions/a", yoke_times_s=[], after=AfterConfig("near", within="1 s"), **ignored)
+    text = explain(make_rules(config, ["nose"], {"laser": 0.0})[1], config)
+    assert text.startswith("second: at the times at which it fired in session sessions/a, laser line 1 gives")
+    assert not [word for word in ("break", "again", "withheld", "after an event") if word in text]
+
+
+def test_what_every_session_without_a_seed_of_its_own_draws_alike_is_said() -> None:
+    config = two_rules(withhold=0.2, withhold_block=10, refractory_jitter="1 s")
+    (warning,) = seed_warnings(config)
+    assert warning.startswith(
+        "seed 0 draws the balanced controls of second and the refractory times of second as in every session"
+    )
+    config.seed = 3
+    assert seed_warnings(config) == seed_warnings(two_rules(withhold=0.2)) == []

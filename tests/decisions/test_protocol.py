@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import pytest
 
 from rt_pose.config.rules import ActionConfig, BlockConfig, RuleConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.protocol import Protocol, make_protocol
+from rt_pose.decisions.rig_time import RigTime
 from rt_pose.errors import UserError
 from rt_pose.types import FrameStamps
 
@@ -19,9 +22,14 @@ def protocol(*blocks: BlockConfig, probability: float | None = 0.9) -> Protocol:
     return make_protocol(RunConfig(rules=rules, protocol=list(blocks)))
 
 
+TIMES: WeakKeyDictionary[Protocol, RigTime] = WeakKeyDictionary()
+"""The rig's time of each protocol."""
+
+
 def at(made: Protocol, t_ms: float, camera: str = "top", epoch: int = 0) -> tuple[str, int]:
     t_ns = round(t_ms * MS)
-    made.advance(camera, FrameStamps(0, t_ns, t_ns, t_ns, epoch=epoch))
+    stamps = FrameStamps(0, t_ns, t_ns, t_ns, epoch=epoch)
+    made.advance(camera, stamps, TIMES.setdefault(made, RigTime()).advance(camera, stamps))
     return made.block, made.trial
 
 
@@ -74,11 +82,14 @@ def test_time_goes_on_after_a_clock_that_stepped_back() -> None:
     assert at(made, 1_510)[0] == "b"
 
 
-def test_only_the_first_camera_moves_time() -> None:
-    made = protocol(BlockConfig("a", time="1 s"), BlockConfig("b"))
+def test_every_camera_moves_time_and_none_moves_it_back() -> None:
+    made = protocol(BlockConfig("a", time="1 s"), BlockConfig("b", time="1 s"), BlockConfig("c"))
     at(made, 0)
-    assert at(made, 9_000, camera="side")[0] == "a"
-    assert at(made, 500)[0] == "a"
+    assert at(made, 990, camera="side")[0] == "a"
+    assert at(made, 1_010, camera="side")[0] == "b"
+    assert at(made, 1_005)[0] == "b"
+    assert at(made, 1_995)[0] == "b"
+    assert at(made, 2_001)[0] == "c"
 
 
 def test_counts_of_events_switch() -> None:

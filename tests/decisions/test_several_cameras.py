@@ -159,6 +159,7 @@ def test_a_rule_may_name_its_camera(rule: dict[str, str]) -> None:
         ({"camera": "sid"}, "no camera 'sid', did you mean 'side'?"),
         ({"when": "x(nose@sid) < 200"}, "no camera 'sid', did you mean 'side'?"),
         ({"when": "x(nose@side) < y(nose@top)"}, "looks at 'side' already; expected one camera a rule"),
+        ({"when": "x(nose@side) < 200", "camera": "all"}, "camera: all of them, but its condition looks at"),
         ({"when": "x(nose@side) < 200", "camera": "top"}, "looks at 'top' (camera) and 'side' (when)"),
         ({"when": "x(nose@side) < 200", "release": "x(nose@top) > 250"}, "'side' (when) and 'top' (release)"),
     ],

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from rt_pose.clock import HostClock
+from rt_pose.config.build import to_plain
 from rt_pose.config.rules import ActionConfig, RuleConfig
-from rt_pose.config.schema import RunConfig
+from rt_pose.config.schema import OutputConfig, RunConfig
+from rt_pose.decisions.action import ActionPlan
 from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.protocol import Protocol, make_protocol
 from rt_pose.loop.closed_loop import SHOWN_OF_A_MARK, Channels, ClosedLoop, Stages
@@ -21,6 +24,7 @@ from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.frame_reporter import FrameReporter
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.latest_frames import LatestFrames
+from rt_pose.loop.opening import meta
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import NoSink
 from rt_pose.types import Ack, Command, OutputInfo
@@ -104,3 +108,31 @@ def test_an_order_that_breaks_is_still_answered() -> None:
     with pytest.raises(RuntimeError):
         loop_over(Actuators([], HostClock()), protocol).apply(order)
     assert order.done.is_set()
+
+
+def test_disarming_frees_the_lines_though_arm_comes_before_the_next_frame() -> None:
+    """A level without an end had made the line low, and kept it busy for the rest of the run."""
+    loop = loop_over(Actuators([], HostClock()))
+    level = ActionPlan("laser", 0, "level")
+    for do in ("disarm", "emergency"):
+        loop.apply(Order("arm"))
+        loop._rules.lines.take(level, 0)
+        assert loop._rules.lines.busy(level, 1)
+        loop.apply(Order(do))
+        loop.apply(Order("arm"))
+        assert not loop._rules.lines.busy(level, 1)
+
+
+def test_who_watches_gets_no_seed_by_which_controls_could_be_computed() -> None:
+    for withhold, has_seed in ((0.0, True), (0.5, False)):
+        rule = RuleConfig("a", "speed(nose) > 1", ActionConfig("laser", pulse="5 ms"), withhold=withhold)
+        config = RunConfig(rules=[rule], outputs={"laser": OutputConfig("simulated")}, seed=7)
+        rules = RuleSet.of(config, ["nose"], {"laser": 0.0})
+        socket = SimpleNamespace(address="")
+        opened: Any = SimpleNamespace(config=config, rules=rules, publisher=socket, socket=socket)
+        package = {"keypoints": ["nose"], "skeleton": [], "sha256": ""}
+        described = {"config": to_plain(config), "package": package, "cameras": {}, "outputs": {}}
+        shown = meta(opened, described)["config"]
+        assert ("seed" in shown) is has_seed
+        assert described["config"]["seed"] == 7, "the session has it"
+        assert shown["rules"] == described["config"]["rules"]

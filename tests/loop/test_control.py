@@ -134,6 +134,17 @@ def test_meta_on_request(answering: Answering) -> None:
     assert answer == {"id": 9, "ok": True, "meta": {"rules": ["r"]}}
 
 
+def test_an_answer_that_cannot_be_sent_is_an_error_and_the_next_request_is_heard(
+    answering: Answering,
+) -> None:
+    """A driver may describe its camera by what no message holds; the emergency stop is heard after it."""
+    answering.meta = {"gain": object()}  # type: ignore[dict-item]
+    refused = ask(answering.control.address, order("meta"))
+    assert (refused["ok"], refused["id"]) == (False, 9)
+    assert "its answer cannot be sent: TypeError" in refused["error"]
+    assert ask(answering.control.address, order("emergency"))["ok"]
+
+
 def test_an_order_that_was_answered_with_an_error_is_not_carried_out_later(
     answering: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -252,7 +252,13 @@ def test_an_output_that_hangs_does_not_keep_the_others_high() -> None:
     line, hanging = Line(), Hanging()
     acting = Actuators([(hanging.open(), hanging), (line.open(), line)], FakeClock())
     (problem,) = acting.emergency()
-    assert problem == "output 'hanging': no safe state within 0.5 s"
+    assert problem == "output 'hanging': no safe state within 0.25 s"
+    (notice,) = acting.notices
+    assert (notice.output, notice.text) == (
+        "hanging",
+        "the emergency stop may not have reached it (no safe state within 0.25 s): check that its lines are "
+        "low",
+    )
     assert line.safe == 1
     never.set()
 

@@ -63,6 +63,15 @@ def test_a_camera_may_be_named() -> None:
         bind_point("(nose@top + neck@side) / 2", KEYPOINTS, "rule 'r'")
 
 
+def test_names_have_the_form_that_they_have_in_conditions() -> None:
+    model = ["left paw", "hind.paw"]
+    assert bind_point('"left paw"@top', model, "rule 'r'").keypoints == (0,)
+    assert bind_point("individual0.'hind.paw'@top", model, "rule 'r'").keypoints == (1,)
+    assert point_names('("left paw"@top + hind.paw) / 2', "rule 'r'") == ["left paw", "hind.paw"]
+    with pytest.raises(UserError, match="there is no individual 'individual1'"):
+        bind_point("individual1.'hind.paw'", model, "rule 'r'")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

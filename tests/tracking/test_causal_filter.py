@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from filterpy.kalman import KalmanFilter
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.ornstein import discretised
 
+from rt_pose.errors import UserError
 from rt_pose.package import TrackingSpec
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import FloatArray, FrameStamps, Pose
@@ -238,3 +241,22 @@ def test_the_bias_is_published_and_not_believed() -> None:
         np.testing.assert_allclose(b.cov[..., :2, :2] - a.cov[..., :2, :2], [bias], rtol=1e-9)
     a, b = plain.predict("cam", 4, 80 * MS), biased.predict("cam", 4, 80 * MS)
     np.testing.assert_allclose(b.cov[..., :2, :2] - a.cov[..., :2, :2], [bias], rtol=1e-9)
+
+
+def test_what_is_not_of_its_keypoints_is_refused_before_compiled_code_sees_it() -> None:
+    """Arrays of other lengths would be read and written past their ends."""
+    tracker = CausalFilter(spec(), 1, K)
+    good = pose(np.zeros((K, 2)), 0)
+    wide = np.zeros((1, K, 3))
+    for bad in (
+        pose(np.zeros((K + 1, 2)), 0),
+        replace(good, xy=wide),
+        replace(good, cov=good.cov[:, :-1]),
+        replace(good, confidence=good.confidence[:, :-1]),
+    ):
+        with pytest.raises(UserError, match="the filter is of 1 x 3 keypoints"):
+            tracker.step(bad)
+    assert tracker.step(good).xy.shape == (1, K, 2)
+    for changes in ({"tau_s": [0.1]}, {"bias_px2": [[[1.0, 0.0], [0.0, 1.0]]]}):
+        with pytest.raises(UserError, match="the filter has 3 keypoints, its"):
+            CausalFilter(spec(**changes), 1, K)

@@ -167,7 +167,7 @@ def test_a_space_of_frames_serves_a_camera_that_sends_a_part_of_its_sensor() -> 
         xy = SHAPE + 4.0 * np.sin(i / 5) * bend.reshape(K, 2) + rng.normal(0.0, 0.3, (K, 2))
         if i == 30:
             xy[1] += [80.0, 0.0]
-        one, other = here.step(pose_at(xy, i)), there.step(pose_at(xy + origin, i))
+        one, other = here.step(pose_at(xy[None], i)), there.step(pose_at((xy + origin)[None], i))
         np.testing.assert_allclose(other.xy - origin, one.xy, atol=1e-8)
         np.testing.assert_allclose(other.cov, one.cov, rtol=1e-6, atol=1e-9)
     assert there.counts() == here.counts()

@@ -1,0 +1,30 @@
+"""Checks of a run's configuration that its types cannot make."""
+
+from __future__ import annotations
+
+import pytest
+
+from rt_pose.config.check import check_run
+from rt_pose.config.rules import BlockConfig
+from rt_pose.config.schema import OutputConfig, RunConfig
+from rt_pose.errors import UserError
+
+
+def test_names_and_lengths_that_cannot_be_meant() -> None:
+    config = RunConfig(
+        outputs={
+            "n" * 101: OutputConfig("simulated"),
+            "box": OutputConfig("simulated", lines=["laser", "lamp", "laser"]),
+        },
+        protocol=[BlockConfig("a", trial="1 us"), BlockConfig("b", trial="1 ms"), BlockConfig("c" * 100)],
+    )
+    with pytest.raises(UserError) as caught:
+        check_run(config)
+    told = str(caught.value).split("\n")
+    assert len(told) == 3
+    for expected in (
+        "expected a name of at most 100 characters, got 101",
+        "outputs.box.lines: two lines are called 'laser'; expected each name once",
+        "protocol[0].trial: expected 1 ms to 1000 hours, got '1 us'",
+    ):
+        assert any(expected in message for message in told), expected
