@@ -19,6 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="rt-pose-test-")
     atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
 
+from support.patience import PATIENCE_S
 from support.synthetic_session import write_session  # what it imports reads the environment
 from support.warm_processes import WarmContext
 
@@ -62,7 +63,7 @@ def mirror_mouse(data_dir: Path) -> Path:
 def synthetic_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """600 made-up frames at 50 a second, written by a real recorder. Read only."""
     path = tmp_path_factory.mktemp("synthetic") / "session"
-    write_session(path, frames=600, pace_s=0.004)  # a busy machine films each frame all the same
+    write_session(path, frames=600)
     return path
 
 
@@ -90,7 +91,7 @@ def no_leaked_threads() -> Iterator[None]:
     leaked = []
     for thread in set(threading.enumerate()) - before:
         if thread.name.startswith("rt-pose"):
-            thread.join(2.0)
+            thread.join(PATIENCE_S)
             if thread.is_alive():
                 leaked.append(thread.name)
     assert not leaked, f"threads left running: {leaked}"

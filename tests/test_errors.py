@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.patience import assert_below
 
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.errors import ErrorCollector, UserError, nearest
@@ -16,10 +17,14 @@ def test_the_nearest_name_is_hinted_at_and_else_the_names_are_listed() -> None:
 
 def test_no_word_takes_long() -> None:
     clock = HostClock()
-    began = clock.now_ns()
-    assert nearest("ab" * 1_000_000, ["speed", "ba" * 1_000_000]).startswith("; valid here: speed")
-    assert nearest("x" * 100, [f"keypoint{i}" + "y" * 80 for i in range(50_000)])
-    assert clock.now_ns() - began < 2 * NS_PER_S
+
+    def took_ns() -> int:
+        began_ns = clock.now_ns()
+        assert nearest("ab" * 1_000_000, ["speed", "ba" * 1_000_000]).startswith("; valid here: speed")
+        assert nearest("x" * 100, [f"keypoint{i}" + "y" * 80 for i in range(50_000)])
+        return clock.now_ns() - began_ns
+
+    assert_below(2 * NS_PER_S, took_ns)
 
 
 def test_what_is_no_text_is_no_name_either() -> None:

@@ -131,7 +131,7 @@ class SimulatedBox:
         with self._changed:
             return next((e.level for e in reversed(self.edges) if e.line == line), 0)
 
-    def wait_for(self, line: int, high: bool, after_ns: int = 0, timeout_s: float = 5.0) -> Edge | None:
+    def wait_for(self, line: int, high: bool, after_ns: int = 0, timeout_s: float = 30.0) -> Edge | None:
         """Wait for the first change of a line to high or to low.
 
         Parameters
@@ -158,7 +158,7 @@ class SimulatedBox:
         with self._changed:
             return self._changed.wait_for(found, timeout_s)
 
-    def wait_for_inputs(self, count: int, timeout_s: float = 5.0) -> list[Edge]:
+    def wait_for_inputs(self, count: int, timeout_s: float = 30.0) -> list[Edge]:
         """Wait until so many changes of input lines have been made.
 
         Parameters

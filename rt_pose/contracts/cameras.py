@@ -30,9 +30,11 @@ from rt_pose.drivers import CONTRACT, Camera, CameraFault, DriverContext, camera
 from rt_pose.errors import UserError
 from rt_pose.types import CameraInfo, FrameStamps
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 """How long a frame may be in coming."""
 FRAMES = 30
+TRIES = 8
+"""What a machine that is busy spoils comes about in one of so many tries."""
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,13 @@ class CameraContract(Suite):
     def test_a_late_reader_gets_a_recent_frame_and_a_gap(self, case: CameraCase, camera: Camera) -> None:
         if case.rate_hz is None or not case.counts:
             pytest.skip("the camera does not count the frames that nobody took")
-        clock = HostClock()
+        clock, gaps = HostClock(), list[int]()
         _, image = started(camera)
-        first = next_frame(camera, image)
-        clock.sleep_until_ns(first.t_arrival_ns + round(8 * NS_PER_S / case.rate_hz))
-        late = next_frame(camera, image)
-        assert late.index >= first.index + 4  # of 8: a busy machine's sender is late as well
+        while not gaps or gaps[-1] < 4:  # of 8: a busy machine's sender is late as well
+            assert len(gaps) < TRIES, gaps
+            first = next_frame(camera, image)
+            clock.sleep_until_ns(first.t_arrival_ns + round(8 * NS_PER_S / case.rate_hz))
+            gaps.append(next_frame(camera, image).index - first.index)
 
     def test_truth_has_the_shape_of_one_pose_a_frame(self, camera: Camera) -> None:
         _, image = started(camera)

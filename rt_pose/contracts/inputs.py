@@ -26,7 +26,7 @@ from rt_pose.errors import UserError
 from rt_pose.types import Edge, InputInfo
 
 NAME = "lick"
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 """How long an edge may be in coming."""
 SILENCE_S = 0.1
 """How long a stopped input is listened to."""

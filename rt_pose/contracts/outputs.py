@@ -29,7 +29,7 @@ from rt_pose.outputs.output_thread import Recovery
 from rt_pose.types import Ack, Command
 
 NAME = "laser"
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 """How long a change may be in coming."""
 LATE_MS = 300.0
 """By how much an ill device answers too late."""

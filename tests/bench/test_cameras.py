@@ -95,10 +95,10 @@ def test_a_short_run_of_a_part(part: Any, tmp_path: Path) -> None:
     json.dumps(figures)
     run = figures["runs"][0] if part == "two" else figures["run"]
     assert len(run["frames"]) == (2 if part == "two" else 1)
-    assert all(frames["captured"] > 30 for frames in run["frames"].values())
+    assert all(frames["captured"] > 5 for frames in run["frames"].values())
     assert figures["held"]["none_uncounted"]
     assert 0 < run["cores_in_use"]["whole"] < 64
-    assert run["emulator_alone"]["frames"] > 30 * len(run["frames"])
+    assert run["emulator_alone"]["frames"] > 5 * len(run["frames"])
     written = text(figures)
     assert "Arrival to decision" in written
     assert "none uncounted: True" in written

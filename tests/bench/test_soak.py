@@ -22,11 +22,11 @@ def test_a_short_soak_reads_memory_descriptors_and_latency(
     assert figures["ok"]
     assert set(figures["processes"]) >= {"rt-pose-loop", "rt-pose-recorder"}
     loop = figures["processes"]["rt-pose-loop"]
-    assert loop["n"] >= 5
+    assert loop["n"] >= 3
     assert loop["memory_mib"]["max"] > 50
     assert loop["descriptors"]["last"] > 5
     latency = figures["latency_ms"]
-    assert latency["all"]["n"] > latency["first"]["n"] > 20
+    assert latency["all"]["n"] > latency["first"]["n"] > 2
     assert figures["orders"] is None
     table = format_table(figures)
     assert "| rt-pose-loop" in table

@@ -85,7 +85,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 
 def test_every_stage_is_timed_beside_its_floor(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "SIZES", ((64, 48),))
-    monkeypatch.setattr(timed, "__defaults__", (20, 1.0))
+    monkeypatch.setattr(timed, "__defaults__", (20, 30.0))
     engine = open_engine("openvino", package.path, package.manifest.input, "float32", 1)
     rows: list[Row] = [
         *preprocess_rows(package, engine),

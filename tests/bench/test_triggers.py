@@ -25,8 +25,8 @@ cameras: {top: {driver: video, options: {path: nowhere.mp4}}}
 outputs: {laser: {driver: simulated, options: {delay_ms: 3}}}
 zones: {right: {circle: [230, 128, 40]}}
 rules:
-  - {name: right, when: "inside(k0, right)", do: {output: laser, pulse: 5 ms}, deadline: 300 ms}
-budget_ms: 300
+  - {name: right, when: "inside(k0, right)", do: {output: laser, pulse: 5 ms}, deadline: 3000 ms}
+budget_ms: 3000
 engine: {precision: float32, threads: 1}
 seed: 9
 """

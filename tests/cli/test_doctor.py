@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import zmq
 from support import few_drivers
+from support.patience import PATIENCE_S
 
 import rigs
 from rt_pose import drivers
@@ -112,7 +113,7 @@ FAULTS: dict[str, tuple[Callable[[], object], str]] = {
     "breaks off": (_breaks_off, "OSError: bus reset"),
     "answers nothing": (lambda: None, "TypeError"),
     "answers nonsense": (lambda: ["a camera"], "AttributeError"),
-    "hangs": (lambda: threading.Event().wait(0.6), "gave no answer within 0.3 s"),
+    "hangs": (lambda: threading.Event().wait(2.0), "gave no answer within 1 s"),
 }
 
 
@@ -122,7 +123,7 @@ def test_whatever_a_driver_does_in_looking_the_others_are_found(
     monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     find, problem = FAULTS[fault]
-    monkeypatch.setattr(search, "FIND_S", 0.3)
+    monkeypatch.setattr(search, "FIND_S", 1.0 if fault == "hangs" else PATIENCE_S)
     monkeypatch.setitem(registry._CAMERAS, "broken", type("Broken", (), {"find": find}))
     found = {(kind, device.driver): device for kind, device in drivers.find_devices()}
     assert not found["camera", "broken"].usable

@@ -346,7 +346,7 @@ def test_bench_latency_prints_a_table_and_one_json_line(
     assert figures == json.loads(file.read_text()) == json.loads((out / "latency.json").read_text())
     assert any(line.startswith("| image to decision ") for line in lines)
     assert any("different machines" in line for line in lines)
-    assert figures["latency_ms"]["exposure_to_decision"]["n"] > 50
+    assert figures["latency_ms"]["exposure_to_decision"]["n"] > 10
     recording, reference = figures["bench"]["recording"], figures["bench"]["reference"]
     assert (recording["width"], recording["height"], recording["channels"]) == (96, 80, 3)
     assert reference["kind"] == "alternate"

@@ -37,7 +37,7 @@ def test_loopback_writes_the_certificate_beside_the_rig(
     assert "flashes, " in shown.out
     assert "25 of 25 flashes" in shown.err
     (found,) = read_certificates(path)
-    assert found.delay_ms == pytest.approx(4.0, abs=1.0)
+    assert 3.0 < found.delay_ms < 40.0, "later only where others have the processor"
     assert found.loop_ms is None, "no model, no decisions"
 
 

@@ -158,6 +158,6 @@ def test_stop_is_heard_while_waiting_for_a_distant_frame() -> None:
     timer.start()
     before = context.clock.now_ns()
     assert camera.grab(image) is None
-    assert context.clock.now_ns() - before < 2 * NS_PER_S
+    assert context.clock.now_ns() - before < 5 * NS_PER_S  # of the 10 until the next frame
     timer.join()
     camera.close()

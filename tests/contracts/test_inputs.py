@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -60,33 +59,35 @@ def pulse_stream(device: Any, line: Input, info: InputInfo) -> None:
 
 
 def pulse_box(device: SimulatedBox, line: Input, info: InputInfo) -> None:
+    made = len(device.input_edges)
     device.order("input 0 2 5000")
-    threading.Event().wait(0.02)
+    device.wait_for_inputs(made + 2)
 
 
 def pulse_board(device: FirmataBoard, line: Input, info: InputInfo) -> None:
     for on in (True, False):
         device.set_level(7, on)
-        threading.Event().wait(0.01)
 
 
-def press(device: None, line: Input, info: InputInfo) -> None:
+def switch(device: None, line: Input, info: InputInfo) -> None:
     assert isinstance(line, OperatedInput)
-    line.switch("press", HostClock().now_ns())
-    threading.Event().wait(0.05)
+    for order in ("on", "off"):
+        line.switch(order, HostClock().now_ns())  # type: ignore[arg-type]
 
 
 CASES = {
     "firmata": InputCase(
-        {"debounce_ms": 1.0}, around=FirmataBoard, reach=lambda board: {"port": board.port}, pulse=pulse_board
+        {"debounce_ms": 0.0}, around=FirmataBoard, reach=lambda board: {"port": board.port}, pulse=pulse_board
     ),
-    "key": InputCase({"key": "l", "on_ms": 20.0}, pulse=press),
+    "key": InputCase({"key": "l", "on_ms": 20.0}, pulse=switch),
     "lsl": InputCase(
-        {"stream": STREAM, "on_marker": "down", "off_marker": "up"}, around=outlet, pulse=pulse_stream
+        {"stream": STREAM, "on_marker": "down", "off_marker": "up", "wait_s": 30.0},
+        around=outlet,
+        pulse=pulse_stream,
     ),
     "osc": InputCase({"port": 0, "address": "/lever"}, pulse=pulse_by_osc),
     "serial_ttl": InputCase(
-        {"debounce_ms": 1.0}, around=SimulatedBox, reach=lambda box: {"port": box.port}, pulse=pulse_box
+        {"debounce_ms": 0.0}, around=SimulatedBox, reach=lambda box: {"port": box.port}, pulse=pulse_box
     ),
     "simulated": InputCase({"period_ms": 30.0, "on_ms": 10.0}),
     "zmq": InputCase({"address": "tcp://127.0.0.1:*"}, around=pusher, pulse=pulse_by_message),

@@ -15,8 +15,9 @@ import msgspec
 import numpy as np
 import pytest
 import zmq
+from support.patience import PATIENCE_S
 
-from rt_pose.clock import FakeClock, HostClock
+from rt_pose.clock import NS_PER_S, FakeClock, HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import OutputConfig, PublishConfig, RunConfig
 from rt_pose.decisions.decide import Decider, RuleSet
@@ -43,6 +44,8 @@ FRAME_MS = 10
 OUT, IN = 300.0, 100.0
 STEPS = 60
 SEEDS = (1, 2)
+LAST = b"last"
+"""Topic of a message behind those of a step."""
 
 
 class Device:
@@ -194,9 +197,9 @@ class Bench:
 
 def wait_for(condition: Callable[[], bool]) -> None:
     host = HostClock()
-    end_ns = host.now_ns() + 10_000 * MS
+    end_ns = host.now_ns() + round(PATIENCE_S * NS_PER_S)
     while not condition():
-        assert host.now_ns() < end_ns, "waited 10 s in vain"
+        assert host.now_ns() < end_ns, f"waited {PATIENCE_S:g} s in vain"
         host.sleep_until_ns(host.now_ns() + MS // 5)
 
 
@@ -204,6 +207,7 @@ def subscriber_of(publisher: Publisher) -> zmq.Socket[bytes]:
     subscriber: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     subscriber.setsockopt(zmq.SUBSCRIBE, b"")
     subscriber.setsockopt(zmq.RCVHWM, 100_000)
+    subscriber.setsockopt(zmq.RCVTIMEO, round(1000 * PATIENCE_S))
     subscriber.connect(publisher.address)
     wait_for(lambda: publisher.flush() or publisher.wanted("stats"))
     return subscriber
@@ -217,18 +221,19 @@ def publish(seed: int, laser: type[Device], attempts: int) -> tuple[Bench, Publi
     bench = Bench(seed, laser, attempts)
     subscriber = subscriber_of(bench.publisher)
     bench.actuators.start()
+    messages: Published = []
+    failed = []
     try:
         for _ in range(STEPS):
             for x in (OUT, OUT, IN, IN):
                 bench.frame(x)
-        messages: Published = []
-        failed = []
-        while subscriber.poll(200):
-            topic, raw, *buffer = subscriber.recv_multipart()
-            header = msgspec.msgpack.decode(raw)
-            if topic == b"stats":
-                failed.append(header["stats"].pop("output_failed"))
-            messages.append((topic, header, buffer))
+            bench.publisher.send(LAST.decode(), {})  # in time, so that nothing is dropped on the way
+            while (parts := subscriber.recv_multipart())[0] != LAST:
+                topic, raw, *buffer = parts
+                header = msgspec.msgpack.decode(raw)
+                if topic == b"stats":
+                    failed.append(header["stats"].pop("output_failed"))
+                messages.append((topic, header, buffer))
     finally:
         bench.actuators.stop()
         bench.loop.finish()

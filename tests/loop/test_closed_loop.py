@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.patience import wait_until
 
 from rt_pose.clock import HostClock
 from rt_pose.config.build import to_plain
@@ -49,14 +50,6 @@ class Line:
         pass
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    clock = HostClock()
-    end_ns = clock.now_ns() + 5_000_000_000
-    while not condition():
-        assert clock.now_ns() < end_ns, "waited 5 s in vain"
-        clock.sleep_until_ns(clock.now_ns() + 1_000_000)
-
-
 def loop_over(actuators: Actuators, protocol: Protocol | None = None) -> ClosedLoop:
     anything: Any = None
     reporter = FrameReporter(anything, NoSink(), [], LatencyLedger(20.0), HostClock())
@@ -77,9 +70,9 @@ def test_an_arming_from_before_an_emergency_leaves_no_line_high() -> None:
     actuators.emergency()
     loop.apply(Order("arm"))
     assert actuators.submit(Command(1, 1, "laser", 0, "level", 0, 0, 1, 1.0, None)) == ""
-    wait_for(lambda: line.high)
+    wait_until(lambda: line.high)
     loop.apply(Order("emergency"))
-    wait_for(lambda: not line.high)
+    wait_until(lambda: not line.high)
     assert (loop.armed, loop.emergency) == (False, True)
     loop.apply(Order("disarm"))
     assert loop.emergency, "only `arm` ends it"

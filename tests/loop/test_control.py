@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import zmq
+from support.patience import PATIENCE_S
 
 from rt_pose.errors import UserError
 from rt_pose.loop.control import MOST_WAITING, Control, ControlSocket
@@ -66,7 +67,8 @@ class Answering:
 
 
 @pytest.fixture
-def answering() -> Iterator[Answering]:
+def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answering]:
+    monkeypatch.setattr("rt_pose.loop.control.ANSWER_TIMEOUT_S", PATIENCE_S)
     made = Answering()
     yield made
     made.stop()
@@ -76,7 +78,7 @@ def connect(address: str, kind: int) -> zmq.Socket[bytes]:
     """A client with the keys of the run, as it finds them."""
     _, keys = find_client_keys(address, None, "test")
     socket = open_control(address, kind, keys)
-    socket.setsockopt(zmq.RCVTIMEO, 10_000)
+    socket.setsockopt(zmq.RCVTIMEO, round(1000 * PATIENCE_S))
     return socket
 
 
@@ -153,6 +155,7 @@ def test_an_order_that_was_answered_with_an_error_is_not_carried_out_later(
     answer = ask(answering.control.address, order("arm"))
     assert answer["ok"] is False
     assert "did not answer" in answer["error"]
+    monkeypatch.setattr("rt_pose.loop.control.ANSWER_TIMEOUT_S", PATIENCE_S)
     answering.busy.clear()
     assert ask(answering.control.address, order("disarm"))["ok"] is True
     assert answering.orders == ["disarm"]
@@ -203,7 +206,7 @@ def test_housekeeping_that_fails_does_not_end_the_control(
 ) -> None:
     answering.broken = True
     answering.housekept.clear()
-    assert answering.housekept.wait(5)
+    assert answering.housekept.wait(PATIENCE_S)
     assert ask(answering.control.address, order("emergency")) == {"id": 9, "ok": True}
     answering.broken = False
     assert "no picture" in capfd.readouterr().err
@@ -238,7 +241,7 @@ def test_what_cannot_be_understood_is_an_error_not_silence(
 
 
 def test_housekeeping_is_done_without_any_order(answering: Answering) -> None:
-    assert answering.housekept.wait(5)
+    assert answering.housekept.wait(PATIENCE_S)
 
 
 def test_a_port_in_use(answering: Answering) -> None:

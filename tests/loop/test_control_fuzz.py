@@ -71,7 +71,6 @@ def flood(description: dict[str, Any], seed: int) -> dict[str, int]:
     rng = random.Random(seed)
     found = {"good": 0, "errors": 0}
     with connected(description, zmq.DEALER) as client:
-        client.setsockopt(zmq.RCVTIMEO, 20_000)
         for sent in range(MESSAGES):
             client.send_multipart(request(rng))
             while sent - sum(found.values()) > OUTSTANDING:

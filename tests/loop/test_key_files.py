@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import zmq
+from support.patience import PATIENCE_S
 
 from rt_pose.cli.main import main
 from rt_pose.clock import FakeClock
@@ -50,7 +51,7 @@ def control() -> Iterator[Control]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rt_pose.session.orders.ANSWER_MS", 500)
+    monkeypatch.setattr("rt_pose.session.orders.ANSWER_MS", 1000)
 
 
 def file_of(control: Control) -> Path:
@@ -136,8 +137,9 @@ def test_a_program_that_took_the_port_learns_nothing() -> None:
             curve.close()
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_refusal_names_the_file_and_says_why(control: Control, tmp_path: Path) -> None:
+def test_a_refusal_names_the_file_and_says_why(
+    control: Control, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = control.address.rpartition(":")[2]
     cases = {
         r"order arm: the key file .*control-9\.json.* is not there; does a run of yours listen": (
@@ -159,9 +161,11 @@ def test_a_refusal_names_the_file_and_says_why(control: Control, tmp_path: Path)
     other = serve()
     (tmp_path / "other.json").write_bytes(file_of(other).read_bytes())
     other.stop()
-    for message, (address, keys) in cases.items():
-        with pytest.raises(UserError, match=message):
-            send_order(address, "arm", keys=keys)
+    with monkeypatch.context() as patch:
+        patch.setattr("rt_pose.session.orders.ANSWER_MS", 1000)
+        for message, (address, keys) in cases.items():
+            with pytest.raises(UserError, match=message):
+                send_order(address, "arm", keys=keys)
     assert main(["order", "status2", "--connect", control.address]) == 2
     assert main(["order", "emergency", "--connect", f"tcp://localhost:{port}"]) == 0
     assert main(["order", "emergency", "--connect", control.address, "--keys", str(file_of(control))]) == 0
@@ -239,21 +243,21 @@ def test_keys_for_other_machines(tmp_path: Path, capsys: pytest.CaptureFixture[s
     try:
         for keys in ("--keys", str(client)), ():
             assert main(["order", "emergency", "--connect", here, *keys]) == 0
-        assert receives(publisher, read_keys(client, ClientKeys, "test"))
-        assert not receives(publisher, None)
+        assert receives(publisher, read_keys(client, ClientKeys, "test"), PATIENCE_S)
+        assert not receives(publisher, None, 1.0)
     finally:
         control.stop()
         publisher.close()
         curve.close()
 
 
-def receives(publisher: Publisher, keys: ClientKeys | None) -> bool:
+def receives(publisher: Publisher, keys: ClientKeys | None, within_s: float) -> bool:
     with zmq.Context.instance().socket(zmq.SUB) as subscriber:
         if keys is not None:
             keys.secure(subscriber)
         subscriber.subscribe(b"")
         subscriber.connect(f"tcp://127.0.0.1:{publisher.address.rpartition(':')[2]}")
-        for _ in range(50):
+        for _ in range(round(within_s / 0.02)):
             publisher.send("hello", {})
             if subscriber.poll(20):
                 return True

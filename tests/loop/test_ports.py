@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.free_port import free_address as free
 
 from rt_pose.config.schema import PublishConfig
 from rt_pose.errors import UserError
@@ -27,13 +28,6 @@ def taken() -> Iterator[str]:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         yield f"tcp://127.0.0.1:{listening.getsockname()[1]}"
-
-
-def free() -> str:
-    """An address that nobody has."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{found.getsockname()[1]}"
 
 
 def test_every_address_in_use_is_told_with_who_has_it_and_what_to_give(taken: str) -> None:

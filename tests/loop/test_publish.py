@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 import zmq
+from support.patience import PATIENCE_S, wait_until
 
 from rt_pose.clock import FakeClock
 from rt_pose.errors import UserError
@@ -30,14 +31,14 @@ def wire() -> Iterator[tuple[Publisher, zmq.Socket[bytes]]]:
     publisher = Publisher("tcp://127.0.0.1:*", "session-1", FakeClock(5_000_000))
     subscriber: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     subscriber.setsockopt(zmq.SUBSCRIBE, b"")
-    subscriber.setsockopt(zmq.RCVTIMEO, 5000)
+    subscriber.setsockopt(zmq.RCVTIMEO, round(1000 * PATIENCE_S))
     subscriber.connect(publisher.address)
-    for _ in range(500):  # until the subscription has arrived
+    sent = 0
+    while not subscriber.poll(10):  # until the subscription has arrived
         publisher.send("hello", {})
-        if subscriber.poll(10):
-            break
-    while subscriber.poll(50):
-        subscriber.recv_multipart()
+        sent += 1
+    while msgspec.msgpack.decode(subscriber.recv_multipart()[1])["seq"] < sent - 1:
+        pass
     yield publisher, subscriber
     subscriber.close()
     publisher.close()
@@ -121,25 +122,19 @@ def test_what_is_subscribed_to_is_known() -> None:
     subscriber: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     subscriber.connect(publisher.address)
 
-    def settles(topic: str, expected: bool) -> bool:
-        tick = threading.Event()
-        for _ in range(500):
-            publisher.flush()
-            if publisher.wanted(topic) is expected:
-                return True
-            tick.wait(0.01)
-        return False
+    def wait_for_subscription(topic: str, expected: bool) -> None:
+        wait_until(lambda: publisher.flush() or publisher.wanted(topic) is expected)
 
     assert not publisher.wanted("frame/top/")
     subscriber.setsockopt(zmq.SUBSCRIBE, b"frame/")
-    assert settles("frame/top/", True)
+    wait_for_subscription("frame/top/", True)
     assert not publisher.wanted("pose/top/")
     subscriber.setsockopt(zmq.SUBSCRIBE, b"")
-    assert settles("pose/top/", True)
+    wait_for_subscription("pose/top/", True)
     subscriber.setsockopt(zmq.UNSUBSCRIBE, b"")
-    assert settles("pose/top/", False)
+    wait_for_subscription("pose/top/", False)
     subscriber.close()
-    assert settles("frame/top/", False)
+    wait_for_subscription("frame/top/", False)
     publisher.close()
 
 
@@ -169,24 +164,18 @@ def test_a_subscriber_with_too_many_subscriptions_is_disconnected_and_no_other(
     greedy.connect(publisher.address)
     for i in range(900):
         greedy.subscribe(f"topic {i}")
-    tick = threading.Event()
-    largest = 0
-    for _ in range(500):
+    gains = [0]
+
+    def disconnects() -> bool:
         before = len(publisher._subscribed)
         publisher.flush()
-        largest = max(largest, len(publisher._subscribed) - before)
-        if publisher.disconnected:
-            break
-        tick.wait(0.005)
-    assert publisher.disconnected
-    assert largest <= SUBSCRIPTIONS_A_TURN
+        gains.append(len(publisher._subscribed) - before)
+        return bool(publisher.disconnected)
+
+    wait_until(disconnects)
+    assert max(gains) <= SUBSCRIPTIONS_A_TURN
     greedy.close()
-    for _ in range(500):
-        publisher.flush()
-        if set(publisher._subscribed) == {b""}:
-            break
-        tick.wait(0.005)
-    assert set(publisher._subscribed) == {b""}
+    wait_until(lambda: publisher.flush() or set(publisher._subscribed) == {b""})
     assert set(publisher._subscriptions.values()) == {1}
     publisher.send("stats", {})
     assert honest.recv_multipart()[0] == b"stats"
@@ -220,13 +209,10 @@ def test_in_json_a_pose_stands_in_its_header_and_nan_is_null() -> None:
     publisher = Publisher("tcp://127.0.0.1:*", "session-1", FakeClock(5_000_000), format="json")
     subscriber: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
     subscriber.setsockopt(zmq.SUBSCRIBE, b"pose/")
-    subscriber.setsockopt(zmq.RCVTIMEO, 5000)
     subscriber.connect(publisher.address)
     pose, track = a_pose()
-    for _ in range(500):  # until the subscription has arrived
+    while not subscriber.poll(10):  # until the subscription has arrived
         publisher.pose(pose, track, FrameLatency(1.0, 2.0, 0.5, float("nan")), deadline_met=True, dropped=4)
-        if subscriber.poll(10):
-            break
     parts = subscriber.recv_multipart()
     assert len(parts) == 2
     header = json.loads(parts[1])

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import ClassVar
 
-import pytest
+from support.patience import PATIENCE_S, wait_until
 
 from rt_pose.clock import FakeClock, HostClock
 from rt_pose.drivers import FoundDevice
@@ -52,22 +52,12 @@ def actuators(line: Line, clock: FakeClock | None = None) -> Actuators:
     return Actuators([(line.open(), line)], clock or FakeClock(100))
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Until it holds, 5 s at most."""
-    tick = threading.Event()
-    for _ in range(500):
-        if condition():
-            return
-        tick.wait(0.01)
-    pytest.fail("did not happen within 5 s")
-
-
 def test_commands_are_carried_out_in_order_and_acknowledged() -> None:
     line = Line()
     acting = actuators(line)
     acting.start()
     assert [acting.submit(command(i)) for i in (1, 2, 3)] == ["", "", ""]
-    wait_for(lambda: len(acting.acks) == 3)
+    wait_until(lambda: len(acting.acks) == 3)
     assert acting.stop() == []
     assert line.sent == [1, 2, 3]
     assert all(ack.ok for ack in acting.acks)
@@ -80,7 +70,7 @@ def test_a_command_past_its_deadline_is_not_sent() -> None:
     acting.start()
     acting.submit(command(1, deadline_ns=1_000_000))
     acting.submit(command(2, deadline_ns=2_000_000))
-    wait_for(lambda: len(acting.acks) == 2)
+    wait_until(lambda: len(acting.acks) == 2)
     acting.stop()
     assert line.sent == [2]
     late = acting.acks[0]
@@ -93,18 +83,18 @@ def test_a_stuck_output_refuses_and_what_waited_is_never_sent() -> None:
 
     def wait(_: Command) -> None:
         stuck.set()
-        go.wait(10)
+        go.wait(PATIENCE_S)
 
     line = Line(wait)
     acting = actuators(line)
     acting.start()
     acting.submit(command(0))
-    assert stuck.wait(5)
+    assert stuck.wait(PATIENCE_S)
     answers = [acting.submit(command(i)) for i in range(1, QUEUE_COMMANDS + 2)]
     assert answers[:-1] == [""] * QUEUE_COMMANDS
     assert "waiting for the output already" in answers[-1]
     threading.Timer(0.1, go.set).start()
-    acting.stop(timeout_s=5.0)
+    acting.stop(timeout_s=PATIENCE_S)
     assert line.sent == [0]
     assert line.safe == 3, "at once, once more for what was on its way, and before closing"
     forgotten = [ack for ack in acting.acks if ack.command_id > 0]
@@ -114,16 +104,16 @@ def test_a_stuck_output_refuses_and_what_waited_is_never_sent() -> None:
 
 def test_disarming_refuses_what_waits() -> None:
     go = threading.Event()
-    line = Line(lambda _: go.wait(10) and None)
+    line = Line(lambda _: go.wait(PATIENCE_S) and None)
     acting = actuators(line)
     acting.start()
     acting.submit(command(0))
-    wait_for(acting._threads["laser"]._commands.empty)
+    wait_until(acting._threads["laser"]._commands.empty)
     acting.submit(command(1))
     acting.submit(command(2))
     acting.disarm()
     go.set()
-    wait_for(lambda: len(acting.acks) == 3)
+    wait_until(lambda: len(acting.acks) == 3)
     acting.stop()
     assert line.sent == [0]
     assert sorted(a.command_id for a in acting.acks if a.detail == "not sent: disarmed") == [1, 2]
@@ -131,11 +121,11 @@ def test_disarming_refuses_what_waits() -> None:
 
 def test_an_output_that_hangs_is_made_safe_again_not_closed_and_named() -> None:
     go = threading.Event()
-    line = Line(lambda _: go.wait(10) and None)
+    line = Line(lambda _: go.wait(PATIENCE_S) and None)
     acting = actuators(line)
     acting.start()
     acting.submit(command(0))
-    wait_for(acting._threads["laser"]._commands.empty)
+    wait_until(acting._threads["laser"]._commands.empty)
     (problem,) = acting.stop(timeout_s=0.05)
     assert "did not answer within 0.05 s" in problem
     assert (line.safe, line.closed) == (2, 0)
@@ -146,7 +136,7 @@ def test_an_output_that_raises_goes_safe_and_refuses_from_then_on() -> None:
     go = threading.Event()
 
     def fail(_: Command) -> None:
-        go.wait(10)
+        go.wait(PATIENCE_S)
         raise OSError("no such port any more")
 
     line = Line(fail)
@@ -155,7 +145,7 @@ def test_an_output_that_raises_goes_safe_and_refuses_from_then_on() -> None:
     for number in (1, 2, 3):
         acting.submit(command(number))
     go.set()
-    wait_for(lambda: len(acting.acks) == 3)
+    wait_until(lambda: len(acting.acks) == 3)
     assert acting.acks[0].detail == "output failed: OSError: no such port any more"
     assert all(not ack.ok for ack in acting.acks)
     assert line.sent == []
@@ -177,7 +167,7 @@ def test_an_output_whose_safe_state_fails_still_answers() -> None:
     acting = actuators(line)
     acting.start()
     acting.submit(command(1))
-    wait_for(lambda: len(acting.acks) == 1)
+    wait_until(lambda: len(acting.acks) == 1)
     assert "its safe state failed: OSError: unplugged" in acting.acks[0].detail
     assert any("unplugged" in problem for problem in acting.stop())
 
@@ -202,7 +192,7 @@ def test_disarming_ends_what_is_in_progress() -> None:
     acting = actuators(line)
     acting.start()
     acting.disarm()
-    wait_for(lambda: line.safe == 1)
+    wait_until(lambda: line.safe == 1)
     assert acting.submit(command(1)) == "", "what comes while disarmed is suppressed by the decision"
     acting.stop()
 
@@ -213,14 +203,14 @@ def test_an_emergency_acts_in_its_own_thread_and_holds_until_released() -> None:
 
     def wait(_: Command) -> None:
         stuck.set()
-        go.wait(10)
+        go.wait(PATIENCE_S)
 
     line = Line(wait)
     acting = actuators(line)
     acting.start()
     acting.submit(command(0))
     acting.submit(command(1))
-    assert stuck.wait(5)
+    assert stuck.wait(PATIENCE_S)
     assert acting.emergency() == []
     assert line.safe == 1, "before the thread came out of its call"
     assert acting.submit(command(2)) == "emergency stop; `arm` lets commands out again"
@@ -230,10 +220,10 @@ def test_an_emergency_acts_in_its_own_thread_and_holds_until_released() -> None:
         "not sent: emergency stop; `arm` lets commands out again",
     )
     go.set()
-    wait_for(lambda: line.safe == 2)
+    wait_until(lambda: line.safe == 2)
     acting.release()
     assert acting.submit(command(3)) == ""
-    wait_for(lambda: 3 in line.sent)
+    wait_until(lambda: 3 in line.sent)
     acting.stop()
     assert line.sent == [0, 3]
 
@@ -247,7 +237,7 @@ def test_an_output_that_hangs_does_not_keep_the_others_high() -> None:
 
         def safe_state(self) -> None:
             self.safe += 1
-            never.wait(10)
+            never.wait(PATIENCE_S)
 
     line, hanging = Line(), Hanging()
     acting = Actuators([(hanging.open(), hanging), (line.open(), line)], FakeClock())
@@ -286,12 +276,12 @@ def test_heartbeats_say_whether_the_loop_turns() -> None:
     line, heartbeat, clock = Watched(), Heartbeat(), HostClock()
     acting = Actuators([(line.open(), line)], clock, heartbeat, heartbeat_within_ns=10**12)
     acting.start()
-    wait_for(lambda: len(line.beats) > 2)
+    wait_until(lambda: len(line.beats) > 2)
     assert not any(line.beats), "the loop has not turned yet"
     heartbeat.t_ns = clock.now_ns()
-    wait_for(lambda: line.beats[-1])
+    wait_until(lambda: line.beats[-1])
     heartbeat.t_ns = clock.now_ns() - 2 * 10**12
-    wait_for(lambda: not line.beats[-1])
+    wait_until(lambda: not line.beats[-1])
     acting.stop()
 
 
@@ -300,11 +290,11 @@ def test_what_a_device_says_becomes_a_notice_and_its_silence_a_fault() -> None:
     acting = Actuators([(line.open(), line)], HostClock())
     acting.start()
     line.says = ["interlock open"]
-    wait_for(lambda: len(acting.notices) == 1)
+    wait_until(lambda: len(acting.notices) == 1)
     line.says = ["gone"]
-    wait_for(lambda: bool(acting.faults()))
+    wait_until(lambda: bool(acting.faults()))
     assert acting.faults() == {"laser": "OSError: gone"}
-    wait_for(lambda: len(acting.notices) == 2)
+    wait_until(lambda: len(acting.notices) == 2)
     assert [n.text for n in acting.notices] == ["interlock open", "output failed: OSError: gone"]
     assert acting.submit(command(1)) == "output failed: OSError: gone"
     beats = len(line.beats)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from outputs.test_actuators import Line, command, wait_for
+from outputs.test_actuators import Line, command
+from support.patience import wait_until
 
 import rigs
 from rigs.firmware.simulate import SimulatedBox
@@ -40,7 +41,7 @@ def begin(line: Line, attempts: int) -> Actuators:
     acting = Actuators([(line.open(), line)], HostClock(), recoveries=recoveries)
     acting.start()
     assert acting.submit(command(1)) == ""
-    wait_for(lambda: bool(acting.acks))
+    wait_until(lambda: bool(acting.acks))
     return acting
 
 
@@ -48,9 +49,9 @@ def test_it_works_again_and_sends_nothing_of_what_was_refused() -> None:
     line = SlowWrite()
     acting = begin(line, attempts=3)
     refused = acting.submit(command(2))
-    wait_for(lambda: not acting.faults())
+    wait_until(lambda: not acting.faults())
     assert acting.submit(command(3)) == ""
-    wait_for(lambda: 3 in line.sent)
+    wait_until(lambda: 3 in line.sent)
     assert "output failed: TimeoutError: write timed out" in refused
     assert 2 not in line.sent
     assert [n.text.split(",")[0] for n in acting.notices][-1].startswith("works again")
@@ -60,7 +61,7 @@ def test_it_works_again_and_sends_nothing_of_what_was_refused() -> None:
 def test_attempts_are_bounded_and_their_end_is_told() -> None:
     line = SlowWrite(opens_to_fail=99)
     acting = begin(line, attempts=3)
-    wait_for(lambda: any("still fails after 3 attempts" in notice.text for notice in acting.notices))
+    wait_until(lambda: any("still fails after 3 attempts" in notice.text for notice in acting.notices))
     assert line.opened == 3
     assert "output failed" in acting.submit(command(2))
     assert acting.stop() == ["output 'laser' failed: TimeoutError: write timed out"]
@@ -69,7 +70,7 @@ def test_attempts_are_bounded_and_their_end_is_told() -> None:
 def test_a_later_attempt_may_succeed() -> None:
     line = SlowWrite(opens_to_fail=2)
     acting = begin(line, attempts=3)
-    wait_for(lambda: not acting.faults())
+    wait_until(lambda: not acting.faults())
     assert line.opened == 3
     acting.stop()
 
@@ -89,15 +90,15 @@ def test_a_box_that_falls_silent_is_back_when_it_answers_again() -> None:
     heartbeat = Heartbeat()
     heartbeat.t_ns = clock.now_ns()
     with SimulatedBox() as box:
-        options = {"port": box.port, "delay_ms": 0.0, "watchdog_ms": 400, "answer_ms": 100}
+        options = {"port": box.port, "delay_ms": 0.0, "watchdog_ms": 5000, "answer_ms": 4000}
         output = make_output("laser", "serial_ttl", options, DriverContext(clock))
         recoveries = {"laser": Recovery(3, PAUSE_NS)}
         acting = Actuators([(output.open(), output)], clock, heartbeat, 10**12, recoveries)
         acting.start()
         box.order("silent")
-        wait_for(lambda: bool(acting.faults()))
+        wait_until(lambda: bool(acting.faults()))
         box.order("well")
-        wait_for(lambda: not acting.faults())
+        wait_until(lambda: not acting.faults())
         assert acting.submit(command(3)) == ""
         assert box.wait_for(0, high=True) is not None
         acting.stop()

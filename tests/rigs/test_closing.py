@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import serial
+from support.patience import PATIENCE_S
 
 from rigs.firmware import protocol
 from rigs.firmware.link import BoxLink
@@ -60,7 +61,7 @@ def test_a_port_whose_device_is_stuck_is_closed_all_the_same() -> None:
         port = StuckPort(os.ttyname(host), timeout=0.02, write_timeout=0.1)
         thread = threading.Thread(target=closer(port), daemon=True)
         thread.start()
-        thread.join(5.0)
+        thread.join(PATIENCE_S)
         assert not thread.is_alive()
         assert port.cleared, "or the system waits for it when the port is closed"
         assert not port.is_open
@@ -92,6 +93,6 @@ def test_an_input_that_hangs_does_not_hold_up_its_end(monkeypatch: pytest.Monkey
     with pytest.raises(UserError, match=r"inputs\.lick: its device has not answered since it was stopped"):
         line.start(edges.append)
     line.let_go.set()
-    thread.join(5.0)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert edges == [], "nothing comes after stop"

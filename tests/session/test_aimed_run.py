@@ -36,7 +36,7 @@ def test_a_run_aims_and_replays(tmp_path: Path) -> None:
     fired = [r.event for r in session.events if r.event.outcome == "fired"]
     assert {event.rule for event in fired} == {"wide"}
     assert {r.event.reason for r in session.events if r.event.rule == "fine"} <= {"aim", "lost"}
-    assert len(fired) >= 5
+    assert len(fired) >= 2
     assert [(r.command.x, r.command.y) for r in session.commands] == [(e.x, e.y) for e in fired]
     answered = {r.ack.command_id for r in session.acks if r.ack.ok}
     assert len(answered) >= 0.8 * len(fired), "within the mirrors' reach"

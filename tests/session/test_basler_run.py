@@ -47,7 +47,7 @@ def test_every_frame_is_accounted(finished: tuple[Path, RunResult]) -> None:
     session = Session.read(out)
     for name, counts in result.summary["cameras"].items():
         indices = [f.stamps.index for f in session.frames if f.camera == name]
-        assert len(indices) == counts["captured"] > 40
+        assert len(indices) == counts["captured"] > 20
         assert counts["captured"] == counts["processed"] + counts["superseded"] + counts["left_at_end"]
         delivered = indices[-1] - indices[0] + 1
         assert delivered == counts["captured"] + counts["device_gaps"] + counts["failed"]

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from support.live_run import ScriptedObserver, config, run, send_orders
+from support.patience import wait_until
 from support.tiny_package import make_tiny_package
 
 from rt_pose.audit.replay import replay
-from rt_pose.clock import NS_PER_MS
+from rt_pose.clock import NS_PER_S
 from rt_pose.config.schema import CameraConfig
 from rt_pose.session.read import Session
 
@@ -25,7 +26,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def unplugged(reconnect: str, **changes: Any) -> dict[str, Any]:
-    options = {"rate_hz": 60, "world": "w", "disconnect_s": 1.0, "gone_s": 0.5}
+    options = {"rate_hz": 60, "world": "w", "disconnect_s": 1.0, "gone_s": 1.0}
     return {"cameras": {"top": CameraConfig("simulated", options, reconnect=reconnect)}, **changes}
 
 
@@ -37,13 +38,15 @@ def test_without_reconnection_the_run_ends_whole_and_says_why(package: Path, tmp
     assert "camera 'top' failed" in session.end.reason
     assert "it was unplugged" in session.end.reason
     assert session.cut == ""
-    assert len(session.observations) > 40
+    assert len(session.observations) > 10
     last_ns = max(record.stamps.t_arrival_ns for record in session.frames)
-    assert session.end.t_ns - last_ns < 1000 * NS_PER_MS
+    assert session.end.t_ns - last_ns < 10 * NS_PER_S  # of the twenty that the run would have
     assert replay(tmp_path / "session").identical
 
 
 class ArmLongAfterItIsBack(ScriptedObserver):
+    """Arms once something was suppressed since the camera is back, and ends the run once it fires again."""
+
     def __init__(self) -> None:
         super().__init__()
         self.answer: dict[str, Any] = {}
@@ -54,14 +57,20 @@ class ArmLongAfterItIsBack(ScriptedObserver):
             self._thread = threading.Thread(target=self._arm)
             self._thread.start()
 
+    def _counted(self, outcome: str) -> int:
+        return int(self.last["events"]["slow"][outcome])
+
     def _arm(self) -> None:
-        threading.Event().wait(1.0)
+        suppressed, fired = self._counted("suppressed"), self._counted("fired")
+        wait_until(lambda: self._counted("suppressed") > suppressed)
         self.answer = send_orders(self.description, "arm")["arm"]
+        wait_until(lambda: self._counted("fired") > fired)
+        send_orders(self.description, "stop")
 
 
 def test_with_reconnection_it_is_disarmed_at_once_and_goes_on(package: Path, tmp_path: Path) -> None:
     observer = ArmLongAfterItIsBack()
-    settings = config(package, **unplugged("20 s", seconds=5.0))
+    settings = config(package, **unplugged("20 s", seconds=60.0))
     result = run(settings, tmp_path / "session", observer)
     assert result.ok, result.status
     assert observer.answer["ok"]
@@ -70,12 +79,11 @@ def test_with_reconnection_it_is_disarmed_at_once_and_goes_on(package: Path, tmp
     assert "camera 'top' is gone" in gone.origin
     before = [o for o in session.observations if o.stamps.epoch == 0]
     after = [o for o in session.observations if o.stamps.epoch == 1]
-    assert len(before) > 40
-    assert len(after) > 40
+    assert len(before) > 10
+    assert after
     assert after[0].stamps.index > before[-1].stamps.index
-    # 100 ms from the moment at which the driver knew: a frame period after the last frame.
-    assert gone.t_ns - before[-1].stamps.t_arrival_ns < 100 * NS_PER_MS
-    armed_ns = session.controls[-1].t_ns
+    assert gone.t_ns < after[0].stamps.t_arrival_ns, "at once, and not when it is back"
+    (armed_ns,) = [c.t_ns for c in session.controls if (c.do, c.origin) == ("arm", "control")]
     late = [e for e in session.events if gone.t_ns < e.t_ns < armed_ns]
     assert late
     assert {e.event.outcome for e in late} == {"suppressed"}

@@ -55,7 +55,7 @@ def test_its_delay_replaces_the_stated_one_and_both_are_recorded(session: Sessio
 def test_decisions_are_made_for_the_time_at_which_it_says_they_act(session: Session) -> None:
     ahead = {e.event.t_effect_ns - e.event.t_judged_ns for e in session.events}
     assert ahead == {40 * NS_PER_MS}
-    assert len(session.events) > 3
+    assert session.events
 
 
 def test_the_session_replays_bit_for_bit(session: Session) -> None:
@@ -95,12 +95,11 @@ def test_without_one_orders_to_arm_are_refused_and_nothing_fires(package: Path, 
     answers: dict[str, Any] = {}
 
     def order(description: dict[str, Any]) -> None:
-        answers.update(send_orders(description, "arm", "disarm"))
+        answers.update(send_orders(description, "arm", "disarm", "stop"))
 
     observer = ScriptedObserver(order)
-    made = config(
-        package, certificate="require", certificate_file=str(tmp_path / "none.json"), armed_at_start=False
-    )
+    wanted = {"certificate": "require", "certificate_file": str(tmp_path / "none.json")}
+    made = config(package, armed_at_start=False, seconds=60.0, **wanted)
     result = run(made, tmp_path / "session", observer)
     assert answers["arm"]["ok"] is False
     assert "output 'stimulus' has no latency certificate" in answers["arm"]["error"]
@@ -108,7 +107,7 @@ def test_without_one_orders_to_arm_are_refused_and_nothing_fires(package: Path, 
     assert any("the run will not arm" in warning for warning in observer.warnings)
     assert result.ok
     session = Session.read(tmp_path / "session")
-    assert [c.do for c in session.controls] == ["disarm"], "an order that changed nothing is no input"
+    assert [c.do for c in session.controls] == ["disarm", "stop"], "an order that changed nothing is no input"
     assert session.commands == []
     assert replay(session.path).identical
 

@@ -46,7 +46,7 @@ def test_of_claims_in_the_same_moment_one_succeeds(tmp_path: Path, there: bool) 
         process.start()
     found = [ours.recv() for ours, _ in pipes]
     for process in processes:
-        process.join(20)
+        process.join()
     (winner,) = [pid for pid in found if pid]
     assert json.loads((out / "session.json").read_text())["id"] == str(winner)
 
@@ -152,7 +152,7 @@ def test_temporary_folders_of_killed_processes_are_cleared(tmp_path: Path) -> No
     clear_temporary_folders()
     assert left.is_dir(), "its process lives"
     process.kill()
-    process.join(10)
+    process.join()
     assert left.is_dir()
     with temporary_folder() as own:
         assert not left.exists()

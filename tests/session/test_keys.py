@@ -10,6 +10,7 @@ import termios
 from collections.abc import Iterator
 
 import pytest
+from support.patience import PATIENCE_S
 
 from rt_pose.session.keys import KeyListener
 
@@ -60,7 +61,7 @@ def test_a_key_is_heard_without_enter_and_the_terminal_is_given_back(terminal: t
     assert not select.select([ours], [], [], 0.5)[0]
     os.write(ours, b"\x1b")
     assert b"closed" in read_until(ours, b"closed")
-    assert program.wait(10) == 0
+    assert program.wait(PATIENCE_S) == 0
     assert termios.tcgetattr(theirs) == before
 
 
@@ -97,4 +98,4 @@ def test_other_keys_are_for_what_they_were_given(terminal: tuple[int, int]) -> N
     os.write(ours, b"lx")
     got = read_until(ours, b"closed")
     assert got == b"STOP closed", "an emergency goes alone"
-    assert program.wait(10) == 0
+    assert program.wait(PATIENCE_S) == 0

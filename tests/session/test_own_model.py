@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
-from support.live_run import config, run
+from support.live_run import ScriptedObserver, config, run, send_orders
 from support.tiny_package import make_tiny_package
 
 from rt_pose.audit.replay import replay
@@ -26,12 +27,26 @@ def two_cameras(folder: Path) -> RunConfig:
         name: CameraConfig("simulated", {"rate_hz": 30, "world": "w"}, model=model)
         for name, model in (("top", ""), ("side", str(second.path)))
     }
-    return config(first.path, cameras=cameras, seconds=1.5, drift="warn")
+    return config(first.path, cameras=cameras, seconds=60.0, drift="warn")
+
+
+class StopAtDrift(ScriptedObserver):
+    """Ends the run a moment after it has warned of drift."""
+
+    def warn(self, message: str) -> None:
+        super().warn(message)
+        if "drift" in message and self._thread is None:
+            self._thread = threading.Thread(target=self._stop)
+            self._thread.start()
+
+    def _stop(self) -> None:
+        threading.Event().wait(0.3)
+        send_orders(self.description, "stop")
 
 
 def test_each_camera_goes_through_its_own_model_and_the_session_replays(tmp_path: Path) -> None:
     settings = two_cameras(tmp_path)
-    result = run(settings, tmp_path / "session")
+    result = run(settings, tmp_path / "session", StopAtDrift())
     assert result.ok, result.status
     session = Session.read(tmp_path / "session")
     assert list(session.info.own_models) == ["side"]

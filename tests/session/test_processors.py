@@ -104,7 +104,7 @@ class Ran:
                 clock.advance_ms(900)
                 self.warnings += processors.news()
             began = time.monotonic()
-            self.warnings += processors.end(patience_s=0.5)
+            self.warnings += processors.end(patience_s=2.0)
             self.took_s = time.monotonic() - began
         finally:
             processors.close()
@@ -171,7 +171,7 @@ def test_one_that_never_returns_is_said_and_killed_in_time(ran: Ran) -> None:
     ):
         assert f"processor 'stuck' {said}" in ran.warnings
     assert ran.counts["stuck"]["ended"] is False
-    assert ran.took_s < 5
+    assert ran.took_s < 20
 
 
 def test_an_individual_that_is_not_there_is_said(ran: Ran) -> None:

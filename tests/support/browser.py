@@ -10,6 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from support.patience import PATIENCE_S
+
 PROGRAM = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
 """Where it is; None where it is not installed."""
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage")
@@ -82,7 +84,7 @@ class Browser:
         """End the program."""
         self._tab = {}
         self._call("Browser.close")
-        self._process.wait(10)
+        self._process.wait(PATIENCE_S)
         self._to.close()
         self._back.close()
 

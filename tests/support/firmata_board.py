@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from support.patience import PATIENCE_S
 from support.pty_device import PtyDevice
 
 INPUT, OUTPUT, ANALOG, PWM, PULLUP = 0, 1, 2, 3, 11
@@ -58,11 +59,19 @@ class FirmataBoard(PtyDevice):
             if pin // 8 in self._reported and self._modes[pin] in (INPUT, PULLUP):
                 self._report(pin // 8)
 
+    def bounce(self, pin: int, *levels: bool) -> None:
+        """What is wired to an input pin changes so fast that all of it is reported together."""
+        with self._lock:
+            for high in levels:
+                self.set_level(pin, high)
+
     def value(self, pin: int) -> int:
         """What the pin gives out now."""
         return self._states[pin]
 
-    def wait_for(self, pin: int, value: int, after_ns: int = 0, timeout_s: float = 5.0) -> PinChange | None:
+    def wait_for(
+        self, pin: int, value: int, after_ns: int = 0, timeout_s: float = PATIENCE_S
+    ) -> PinChange | None:
         """The first change of a pin to a value; None where it does not come in time."""
 
         def found() -> PinChange | None:

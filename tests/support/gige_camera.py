@@ -51,7 +51,7 @@ class GigeCamera:
         assert program is not None
         self._process = subprocess.Popen([program, *self._arguments], stdout=subprocess.DEVNULL)
         tick = threading.Event()
-        for _ in range(500):
+        for _ in range(3000):
             if GVCP_PORT in Path("/proc/net/udp").read_text():
                 return
             assert self._process.poll() is None, "the simulated camera did not start"

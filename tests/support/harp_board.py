@@ -6,6 +6,7 @@ import struct
 import threading
 from dataclasses import dataclass
 
+from support.patience import PATIENCE_S
 from support.pty_device import PtyDevice
 
 READ, WRITE, ERROR, STAMPED = 1, 2, 8, 0x10
@@ -44,7 +45,9 @@ class HarpBoard(PtyDevice):
         """Whether an output is high now."""
         return bool(self._state >> bit & 1)
 
-    def wait_for(self, bit: int, high: bool, after_ns: int = 0, timeout_s: float = 5.0) -> BitChange | None:
+    def wait_for(
+        self, bit: int, high: bool, after_ns: int = 0, timeout_s: float = PATIENCE_S
+    ) -> BitChange | None:
         """The first change of an output to high or low; None where it does not come in time."""
 
         def found() -> BitChange | None:

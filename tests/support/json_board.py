@@ -12,6 +12,9 @@ from typing import Any, Self
 
 from rt_pose.clock import HostClock
 
+SLOW_S = 0.4
+"""After how long it answers where it is slow."""
+
 
 class JsonBoard:
     """Answers every command; `mode` makes it silent, garbled, slow or unwilling."""
@@ -70,5 +73,5 @@ class JsonBoard:
         if self.mode == "unwilling":
             answer |= {"ok": False, "detail": "the door is open"}
         if self.mode == "slow":
-            self._stop.wait(0.15)
+            self._stop.wait(SLOW_S)
         os.write(self._board, json.dumps(answer).encode() + b"\n")

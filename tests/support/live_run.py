@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import zmq
+from support.patience import PATIENCE_S
 
 import rigs
 from rt_pose.clock import HostClock
@@ -93,7 +94,7 @@ def connected(description: dict[str, Any], kind: int = zmq.REQ) -> zmq.Socket[by
     """A client of a running loop's control socket, with the keys of its file."""
     addresses = description["addresses"]
     socket = open_control(addresses["control"], kind, read_keys(Path(addresses["keys"]), ClientKeys, "test"))
-    socket.setsockopt(zmq.RCVTIMEO, 20_000)
+    socket.setsockopt(zmq.RCVTIMEO, round(1000 * PATIENCE_S))
     return socket
 
 

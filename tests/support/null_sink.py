@@ -20,7 +20,7 @@ RATE_HZ = 48_000
 CARD = "null_sink"
 ASOUND = f"</usr/share/alsa/alsa.conf>\npcm.{CARD} {{ type pulse }}\n"
 """PortAudio aborts where ALSA's own definitions are missing."""
-BEGIN_S = 10.0
+BEGIN_S = 30.0
 
 
 class NullSink:

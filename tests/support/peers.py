@@ -8,33 +8,35 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import zmq
+from support.patience import PATIENCE_S
 
 from rt_pose.clock import HostClock
 
 POLL_MS = 20
-WAIT_S = 5.0
+PAUSE_S = 0.01
+ATTEMPTS = round(PATIENCE_S / PAUSE_S)
 
 
 def beat_until_fault(output: Any) -> None:
-    """Heartbeats as the output's thread sends them, for 5 s or until one raises."""
-    for _ in range(500):
+    """Heartbeats as the output's thread sends them, until one raises."""
+    for _ in range(ATTEMPTS):
         output.heartbeat(True)
-        threading.Event().wait(0.01)
+        threading.Event().wait(PAUSE_S)
 
 
 def bound(kind: int, address: str) -> zmq.Socket[bytes]:
     """A ZeroMQ socket; a port that has just been given up is waited for."""
     made = zmq.Context.instance().socket(kind)
     made.setsockopt(zmq.LINGER, 0)
-    for attempt in range(500):
+    for attempt in range(ATTEMPTS):
         try:
             made.bind(address)
             return made
         except zmq.ZMQError as error:
-            if error.errno != zmq.EADDRINUSE or attempt == 499:
+            if error.errno != zmq.EADDRINUSE or attempt == ATTEMPTS - 1:
                 made.close()
                 raise
-            threading.Event().wait(0.01)
+            threading.Event().wait(PAUSE_S)
     raise AssertionError
 
 
@@ -62,9 +64,9 @@ class Peer:
     def wait_for(self, condition: Callable[[list[Any]], Any]) -> list[Any]:
         """What was received, once it fulfils a condition."""
         with self._more:
-            done = self._more.wait_for(lambda: condition([c for _, c in self.received]), WAIT_S)
+            done = self._more.wait_for(lambda: condition([c for _, c in self.received]), PATIENCE_S)
             contents = [content for _, content in self.received]
-        assert done, f"not within {WAIT_S:g} s; received {contents}"
+        assert done, f"not within {PATIENCE_S:g} s; received {contents}"
         return contents
 
     def __enter__(self) -> Self:

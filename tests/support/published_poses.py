@@ -13,8 +13,8 @@ from rt_pose.loop.publish import Publisher, WireFormat
 from rt_pose.types import Event, FrameStamps, Pose, Track
 
 PERIOD_S = 0.005
-PATIENCE = 4000
-"""Poses that are sent at most: 20 s of them."""
+PATIENCE = 10_000
+"""Poses that are sent at most: 50 s of them."""
 AGE_MS, TO_POSE_MS = 6.0, 3.0
 """From the exposure to the publication, and from the arrival, 1 ms after the exposure, to the pose."""
 

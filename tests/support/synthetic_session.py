@@ -13,13 +13,16 @@ import time
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import msgspec
 import numpy as np
 import zmq
+from support.patience import PATIENCE_S, wait_until
 
 from rt_pose.clock import NS_PER_MS, HostClock
+from rt_pose.loop import frame_ring
 from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.log import RecordSink
 from rt_pose.records import (
@@ -51,6 +54,8 @@ ERROR_PX = 2.0
 RIGHT = np.array([ERROR_PX, 0.0])
 DROP_EVERY, EVENT_EVERY, LATE_EVERY, PAW_HIDDEN = 25, 60, 100, range(100, 140)
 OUTCOMES = ("fired", "withheld", "suppressed")
+SLOTS, MOST_AHEAD = 256, 150
+"""Of the ring, and frames that may wait for the film: so none is overwritten before the recorder comes."""
 
 
 def keypoints_at(frame: int) -> np.ndarray:
@@ -96,11 +101,19 @@ def write_session(session_dir: Path, frames: int, pace_s: float = 0.001) -> None
     for frame in range(frames):
         sender.frame(frame)
         time.sleep(pace_s)
+        if frame % 25 == 0:
+            wait_until(lambda sent=frame: frames_on_disk(session_dir) > sent - MOST_AHEAD)  # type: ignore[misc]
     sender.end(frames)
-    process.join(30)
+    process.join(PATIENCE_S)
     sender.close()
     assert process.exitcode == 0, process.exitcode
     (session_dir / "records.ipc").unlink(missing_ok=True)
+
+
+def frames_on_disk(session_dir: Path) -> int:
+    """How many frames the table of the film holds on the disk."""
+    table = session_dir / "top.times.csv"
+    return table.read_bytes().count(b"\n") - 1 if table.is_file() else -1
 
 
 def run_until_killed(endpoint: str, pace_s: float, expected: Connection) -> None:
@@ -122,7 +135,8 @@ class SyntheticLoop:
         self._context: zmq.Context = zmq.Context()
         self.sink = RecordSink(endpoint, HostClock(), self._context)
         self.sink.wait_for_recorder()
-        self.ring = FrameRing.create(self.info)
+        with mock.patch.object(frame_ring, "MAX_SLOTS", SLOTS):
+            self.ring = FrameRing.create(self.info)
         self._arena = arena()
         self._events = 0
         self.sink.hello()

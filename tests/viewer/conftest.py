@@ -11,7 +11,7 @@ from support.fake_publisher import FakePublisher
 
 from rt_pose.clock import NS_PER_S, FakeClock, HostClock
 
-ATTEMPTS = 500
+ATTEMPTS = 3000
 PAUSE_NS = 10_000_000
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.gentl_producer import producer, why_no_producer
+from support.patience import assert_below
 
 import rigs
 from rigs.cameras import genicam
@@ -115,27 +116,38 @@ def test_frames_come_at_the_devices_pace(serials: list[str], opened: Callable[..
     frames(camera, info, 2)
     stamps = frames(camera, info, 16)
     lasted_s = (stamps[-1].t_arrival_ns - stamps[0].t_arrival_ns) / NS_PER_S
-    assert 15 / lasted_s == pytest.approx(20.0, rel=0.25)
+    assert lasted_s > 0.75 * 15 / 20, "no faster"
+
+    def interval_ns() -> int:
+        earlier, later = frames(camera, info, 2)
+        return later.t_arrival_ns - earlier.t_arrival_ns
+
+    assert_below(75 * NS_PER_MS, interval_ns)  # and not slower, where the machine lets it
 
 
 @needs_producer
 def test_stop_ends_a_wait_within_100_ms(serials: list[str], opened: Callable[..., Any]) -> None:
-    camera, info = opened(serial=serials[0])
-    camera.arm()
-    camera.start()
-    image = np.zeros((info.height, info.width, info.channels), np.uint8)
-    stopped_ns: list[int] = []
+    def from_stop_to_end_ns() -> int:
+        camera, info = opened(serial=serials[0])
+        camera.arm()
+        camera.start()
+        image = np.zeros((info.height, info.width, info.channels), np.uint8)
+        stopped_ns: list[int] = []
 
-    def stop() -> None:
-        stopped_ns.append(CLOCK.now_ns())
-        camera.stop()
+        def stop() -> None:
+            stopped_ns.append(CLOCK.now_ns())
+            camera.stop()
 
-    timer = threading.Timer(0.33, stop)
-    timer.start()
-    while camera.grab(image) is not None:
-        pass
-    assert CLOCK.now_ns() - stopped_ns[0] < 100 * NS_PER_MS
-    timer.join()
+        timer = threading.Timer(0.33, stop)
+        timer.start()
+        while camera.grab(image) is not None:
+            pass
+        ended_ns = CLOCK.now_ns()
+        timer.join()
+        camera.close()
+        return ended_ns - stopped_ns[0]
+
+    assert_below(100 * NS_PER_MS, from_stop_to_end_ns)
 
 
 @needs_producer
@@ -146,20 +158,24 @@ def test_other_threads_run_while_a_frame_is_waited_for(
     camera, info = opened(serial=serials[0])
     camera.arm()
     camera.start()
-    ended = threading.Event()
 
-    def grab_on() -> None:
-        frames(camera, info, 8)
-        ended.set()
+    def longest_stop_ns() -> int:
+        ended = threading.Event()
 
-    thread = threading.Thread(target=grab_on, name="rt-pose-test-grab")
-    thread.start()
-    longest_ns, last_ns = 0, CLOCK.now_ns()
-    while not ended.wait(0.002):
-        now_ns = CLOCK.now_ns()
-        longest_ns, last_ns = max(longest_ns, now_ns - last_ns), now_ns
-    thread.join()
-    assert longest_ns < 30 * NS_PER_MS
+        def grab_on() -> None:
+            frames(camera, info, 8)
+            ended.set()
+
+        thread = threading.Thread(target=grab_on, name="rt-pose-test-grab")
+        thread.start()
+        longest_ns, last_ns = 0, CLOCK.now_ns()
+        while not ended.wait(0.002):
+            now_ns = CLOCK.now_ns()
+            longest_ns, last_ns = max(longest_ns, now_ns - last_ns), now_ns
+        thread.join()
+        return longest_ns
+
+    assert_below(30 * NS_PER_MS, longest_stop_ns)
 
 
 @needs_producer

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.firmata_board import FirmataBoard
+from support.patience import wait_until
 
 import rigs
 from rigs.inputs.firmata import FirmataInput
@@ -45,14 +46,6 @@ def lick(board: FirmataBoard, context: DriverContext) -> Iterator[FirmataInput]:
     made.close()
 
 
-def wait_until(done: Callable[[], object], timeout_s: float = 5.0) -> None:
-    for _ in range(round(timeout_s / 0.01)):
-        if done():
-            return
-        threading.Event().wait(0.01)
-    raise AssertionError("did not come about")
-
-
 def test_edges_come_with_the_time_of_their_arrival(board: FirmataBoard, lick: FirmataInput) -> None:
     edges, clock = EdgeCollector(), HostClock()
     info = lick.open()
@@ -84,8 +77,7 @@ def test_bounces_are_no_edges_and_their_end_counts(board: FirmataBoard, context:
     lick, edges = make(context, port=board.port, debounce_ms=80.0), EdgeCollector()
     lick.open()
     lick.start(edges)
-    for high in (True, False, True, False):
-        board.set_level(7, high)
+    board.bounce(7, True, False, True, False)
     on, off = edges.wait_for(2)
     assert (on.on, off.on) == (True, False)
     assert off.t_ns - on.t_ns >= 79 * NS_PER_MS
@@ -95,7 +87,7 @@ def test_bounces_are_no_edges_and_their_end_counts(board: FirmataBoard, context:
 
 
 def test_one_board_serves_an_output_and_inputs(board: FirmataBoard, context: DriverContext) -> None:
-    output = make_output("light", "firmata", {"port": board.port, "pins": [13]}, context)
+    output = make_output("light", "firmata", {"port": board.port, "pins": [13], "answer_ms": 1000}, context)
     output.open()
     lick, door = make(context, port=board.port), make(context, "door", port=board.port, pin=2)
     edges, others = EdgeCollector(), EdgeCollector()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pylsl import StreamInfo, StreamOutlet, local_clock
+from support.patience import PATIENCE_S, wait_until
 
 import rigs
 from rigs.inputs.lsl import GONE, LslInput
+from rigs.lsl_clock import to_lsl_s
 from rt_pose import extras
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.drivers import DriverContext, ReportingInput, make_input
@@ -22,7 +24,7 @@ CLOCK = HostClock()
 
 
 def make(**options: Any) -> LslInput:
-    made = make_input("lick", "lsl", options, DriverContext(CLOCK))
+    made = make_input("lick", "lsl", {"wait_s": PATIENCE_S} | options, DriverContext(CLOCK))
     assert isinstance(made, LslInput)
     return made
 
@@ -46,18 +48,10 @@ class Started:
             self.found.append(edge)
             self._more.notify_all()
 
-    def states(self, count: int, timeout_s: float = 5.0) -> list[bool]:
+    def states(self, count: int) -> list[bool]:
         with self._more:
-            assert self._more.wait_for(lambda: len(self.found) >= count, timeout_s), self.found
+            assert self._more.wait_for(lambda: len(self.found) >= count, PATIENCE_S), self.found
             return [edge.on for edge in self.found]
-
-
-def wait_until(done: Callable[[], object]) -> None:
-    for _ in range(400):
-        if done():
-            return
-        threading.Event().wait(0.05)
-    raise AssertionError("did not come about")
 
 
 @pytest.fixture
@@ -103,12 +97,14 @@ def test_a_channel_crosses_a_threshold_with_hysteresis(start: Any) -> None:
 def test_an_edge_bears_the_time_of_its_sample(start: Any) -> None:
     out = outlet("test-in-times")
     got = start(stream="test-in-times", on_marker="on", off_marker="off")
-    now_ns, now_s = CLOCK.now_ns(), local_clock()
-    out.push_sample(["on"], now_s - 0.5)
-    out.push_sample(["off"], now_s - 0.2)
+    now_ns = CLOCK.now_ns()
+    now_s = to_lsl_s(now_ns, CLOCK)
+    out.push_sample(["on"], now_s - 2.0)
+    out.push_sample(["off"], now_s - 1.0)
     got.states(2)
-    for edge, ago_ms in zip(got.found, (500, 200), strict=True):
-        assert abs(edge.t_ns - (now_ns - ago_ms * NS_PER_MS)) < 2 * NS_PER_MS
+    for edge, ago_ms in zip(got.found, (2000, 1000), strict=True):
+        # Far from the time of the arrival; how near the sender's clock is known depends on the network.
+        assert abs(edge.t_ns - (now_ns - ago_ms * NS_PER_MS)) < 50 * NS_PER_MS
 
 
 def test_stamps_that_cannot_be_are_not_believed(start: Any) -> None:
@@ -130,7 +126,7 @@ def test_what_was_sent_before_the_start_is_past() -> None:
     line = make(stream="test-in-before", on_marker="on", off_marker="off")
     line.open()
     out.push_sample(["on"])
-    threading.Event().wait(0.2)
+    wait_until(line._inlet.samples_available)
     edges: list[Edge] = []
     line.start(edges.append)
     out.push_sample(["off"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.harp_board import HarpBoard
+from support.patience import assert_below
 
 import rigs
 from rigs.harp import OUTPUTS
@@ -31,7 +32,15 @@ def board() -> Iterator[HarpBoard]:
 
 @pytest.fixture
 def lines(board: HarpBoard) -> Iterator[HarpOutput]:
-    made = make(port=board.port, outputs=["DO0", "SupplyPort0"])
+    made = make(port=board.port, outputs=["DO0", "SupplyPort0"], watchdog_ms=5000, answer_ms=4000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def hasty(board: HarpBoard) -> Iterator[HarpOutput]:
+    """One that soon gives up, as its board does."""
+    made = make(port=board.port, outputs=["DO0", "SupplyPort0"], watchdog_ms=500, answer_ms=400)
     yield made
     made.close()
 
@@ -57,29 +66,40 @@ def send_heartbeats(lines: HarpOutput, times: int, alive: bool = True) -> list[s
 
 def test_it_finds_out_what_the_board_is(lines: HarpOutput) -> None:
     info = lines.open()
-    assert info.detail.startswith("Behavior, firmware 3.2, DO0, SupplyPort0, watchdog 200 ms, at /dev/pts/")
+    assert info.detail.startswith("Behavior, firmware 3.2, DO0, SupplyPort0, watchdog 5000 ms, at /dev/pts/")
     assert "not run on a device" in info.detail
-    assert (info.lines, info.echoes, info.heartbeat_ms) == (2, True, 50.0)
+    assert (info.lines, info.echoes, info.heartbeat_ms) == (2, True, 125.0)
     assert info.actions == ["pulse", "train", "level", "stop"]
 
 
 def test_a_pulse_bears_the_boards_time_on_the_hosts_clock(board: HarpBoard, lines: HarpOutput) -> None:
     lines.open()
-    ack = lines.send(command("pulse", duration_us=30_000))
-    assert ack.ok
-    up, down = board.wait_for(DO0, True), board.wait_for(DO0, False)
-    assert up is not None
-    assert down is not None
-    assert ack.t_effect_ns is not None
-    assert ack.t_device_us is not None
-    assert abs(ack.t_effect_ns - up.t_ns) < 20 * NS_PER_MS
-    assert abs(ack.t_device_us - up.t_ns // 1000) < 20_000
-    assert 28 * NS_PER_MS <= down.t_ns - up.t_ns < 60 * NS_PER_MS
+
+    def off_ns() -> int:
+        """By how much the times of a pulse are not those that they should be, at most."""
+        before_ns = lines._clock.now_ns()
+        ack = lines.send(command("pulse", duration_us=30_000))
+        assert ack.ok
+        up = board.wait_for(DO0, True, before_ns)
+        assert up is not None
+        down = board.wait_for(DO0, False, up.t_ns)
+        assert down is not None
+        assert ack.t_effect_ns is not None
+        assert ack.t_device_us is not None
+        assert ack.t_ack_ns is not None
+        assert before_ns <= ack.t_effect_ns <= ack.t_ack_ns
+        assert down.t_ns - up.t_ns >= 28 * NS_PER_MS
+        return max(
+            abs(ack.t_effect_ns - up.t_ns),
+            abs(ack.t_device_us * 1000 - up.t_ns),
+            down.t_ns - up.t_ns - 40 * NS_PER_MS,
+        )
+
+    assert_below(20 * NS_PER_MS, off_ns)
 
 
-def test_a_pulse_ends_by_the_boards_own_clock_where_this_computer_is_gone(
-    board: HarpBoard, lines: HarpOutput
-) -> None:
+def test_a_pulse_ends_by_the_boards_own_clock_where_this_computer_is_gone(board: HarpBoard) -> None:
+    lines = make(port=board.port, watchdog_ms=5000, answer_ms=400)
     lines.open()
     assert lines.send(command("pulse", duration_us=50_000)).ok
     board.ail("deaf")
@@ -87,20 +107,21 @@ def test_a_pulse_ends_by_the_boards_own_clock_where_this_computer_is_gone(
     down = board.wait_for(DO0, False)
     assert up is not None
     assert down is not None
-    assert 48 * NS_PER_MS <= down.t_ns - up.t_ns < 90 * NS_PER_MS
+    assert 48 * NS_PER_MS <= down.t_ns - up.t_ns < 2000 * NS_PER_MS, "and not by its watchdog, of 5 s"
+    lines.close()
 
 
 def test_heartbeats_hold_a_level_and_the_board_drops_it_without_them(
-    board: HarpBoard, lines: HarpOutput
+    board: HarpBoard, hasty: HarpOutput
 ) -> None:
-    lines.open()
-    assert lines.send(command(line=1)).ok
-    send_heartbeats(lines, 12)
-    assert board.is_high(VALVE)
-    last = lines._clock.now_ns()
+    hasty.open()
+    assert hasty.send(command(line=1)).ok
+    send_heartbeats(hasty, 30)
+    last_ns = hasty._clock.now_ns()
+    send_heartbeats(hasty, 1)
     down = board.wait_for(VALVE, False)
     assert down is not None
-    assert 150 * NS_PER_MS <= down.t_ns - last < 400 * NS_PER_MS
+    assert down.t_ns - last_ns >= 499 * NS_PER_MS
 
 
 def test_where_the_loop_hangs_the_lines_go_off_at_once(board: HarpBoard, lines: HarpOutput) -> None:
@@ -144,22 +165,22 @@ def test_an_amplitude_is_refused(lines: HarpOutput) -> None:
 
 @pytest.mark.parametrize("ill", ["silent", "deaf", "garbage"])
 def test_a_board_that_stops_answering_fails_the_command_then_the_output(
-    board: HarpBoard, lines: HarpOutput, ill: str
+    board: HarpBoard, hasty: HarpOutput, ill: str
 ) -> None:
-    lines.open()
-    send_heartbeats(lines, 1)
+    hasty.open()
+    send_heartbeats(hasty, 1)
     board.ail(ill)
-    ack = lines.send(command())
+    ack = hasty.send(command())
     assert not ack.ok
-    assert ack.detail == "no answer within 100 ms; whether it acted is not known"
+    assert ack.detail == "no answer within 400 ms; whether it acted is not known"
     with pytest.raises((DeviceFault, Undelivered), match="no answer"):
-        send_heartbeats(lines, 100)
-    with pytest.raises(Undelivered, match="no answer within 100 ms"):
-        lines.safe_state()
-    assert board.wait_for(DO0, False, timeout_s=1.0) or not board.is_high(DO0), "the board's own watchdog"
+        send_heartbeats(hasty, 100)
+    with pytest.raises(Undelivered, match="no answer within 400 ms"):
+        hasty.safe_state()
+    assert not board.is_high(DO0) or board.wait_for(DO0, False), "the board's own watchdog"
     board.ail("well")
-    lines.open()
-    assert lines.send(command()).ok
+    hasty.open()
+    assert hasty.send(command()).ok
 
 
 def test_a_heartbeats_answer_is_not_taken_for_a_commands(board: HarpBoard, lines: HarpOutput) -> None:
@@ -180,28 +201,28 @@ def test_a_heartbeats_answer_is_not_taken_for_a_commands(board: HarpBoard, lines
 
 
 def test_an_answer_that_comes_late_is_not_taken_for_the_next_commands(
-    board: HarpBoard, lines: HarpOutput
+    board: HarpBoard, hasty: HarpOutput
 ) -> None:
-    lines.open()
-    board.ail("late", 130.0)
-    assert not lines.send(command()).ok
+    hasty.open()
+    board.ail("late", 600.0)
+    assert not hasty.send(command()).ok
     board.ail("well")
-    asked_ns = lines._clock.now_ns()
-    ack = lines.send(command())
+    asked_ns = hasty._clock.now_ns()
+    ack = hasty.send(command())
     assert ack.ok
     assert ack.t_device_us is not None
     assert ack.t_device_us >= asked_ns // 1000 - 1000
 
 
-def test_a_pulled_cable_is_a_fault_and_the_board_drops_its_line(board: HarpBoard, lines: HarpOutput) -> None:
-    lines.open()
-    assert lines.send(command()).ok
+def test_a_pulled_cable_is_a_fault_and_the_board_drops_its_line(board: HarpBoard, hasty: HarpOutput) -> None:
+    hasty.open()
+    assert hasty.send(command()).ok
     board.unplug()
     with pytest.raises(DeviceFault, match="its port"):
-        send_heartbeats(lines, 100)
+        send_heartbeats(hasty, 100)
     with pytest.raises(DeviceFault, match="its port"):
-        lines.safe_state()
-    lines.close()
+        hasty.safe_state()
+    hasty.close()
     assert board.wait_for(DO0, False) is not None
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pylsl
 import pytest
+from support.patience import PATIENCE_S
 from support.peers import LslTaker
 
 import rigs
@@ -31,7 +32,7 @@ def test_markers_are_texts_with_the_time_of_their_command() -> None:
     output = make(stream="test-markers")
     with LslTaker("test-markers") as taker:
         info = output.open()
-        assert output._outlet.wait_for_consumers(10.0)
+        assert output._outlet.wait_for_consumers(PATIENCE_S)
         assert (info.serial, info.echoes, info.lines) == ("test-markers", False, None)
         before_ns = CLOCK.now_ns()
         acks = [
@@ -41,12 +42,12 @@ def test_markers_are_texts_with_the_time_of_their_command() -> None:
         after_ns = CLOCK.now_ns()
         taker.wait_for(lambda all_: len(all_) == 2)
         (inlet,) = taker.inlets.values()
-        described = inlet.info(5.0)
+        described = inlet.info(PATIENCE_S)
     output.close()
     assert all(ack.ok for ack in acks)
     (first, first_s), (second, second_s) = taker.contents
     assert (first, second) == (["laser/2/pulse"], ["Wasser {line}"])
-    assert to_lsl_s(before_ns, CLOCK) - 1e-4 <= first_s <= second_s <= to_lsl_s(after_ns, CLOCK) + 1e-4
+    assert to_lsl_s(before_ns, CLOCK) - 1e-3 <= first_s <= second_s <= to_lsl_s(after_ns, CLOCK) + 1e-3
     assert (described.type(), described.channel_format()) == ("Markers", pylsl.cf_string)
     assert described.nominal_srate() == pylsl.IRREGULAR_RATE
     assert described.get_channel_labels() == ["command"]
@@ -57,7 +58,7 @@ def test_numbers_go_out_as_text() -> None:
     output = make(stream="test-numbers", text="{line}")
     with LslTaker("test-numbers") as taker:
         output.open()
-        assert output._outlet.wait_for_consumers(10.0)
+        assert output._outlet.wait_for_consumers(PATIENCE_S)
         output.send(Command(1, 1, "laser", 5, "level"))
         assert taker.wait_for(bool)[0][0] == ["5"]
     output.close()
@@ -80,7 +81,9 @@ def test_times_are_mapped_to_and_fro() -> None:
     now_ns = CLOCK.now_ns()
     for t_ns in (now_ns, now_ns - NS_PER_S, now_ns - 5 * NS_PER_S):
         assert abs(to_host_ns(to_lsl_s(t_ns, CLOCK), CLOCK) - t_ns) < NS_PER_MS
-    assert to_lsl_s(CLOCK.now_ns(), CLOCK) == pytest.approx(pylsl.local_clock(), abs=1e-3)
+    before_s = pylsl.local_clock()
+    now_s = to_lsl_s(CLOCK.now_ns(), CLOCK)
+    assert before_s - 1e-3 <= now_s <= pylsl.local_clock() + 1e-3
 
 
 @pytest.mark.parametrize("stamp", [float("nan"), float("inf"), -float("inf"), 1e300, 0.0, -1.0])

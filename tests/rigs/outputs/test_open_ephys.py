@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.patience import assert_below, wait_until
 from support.peers import OpenEphysServer, beat_until_fault
 
 import rigs
@@ -28,7 +29,15 @@ def server() -> Iterator[OpenEphysServer]:
 
 @pytest.fixture
 def output(server: OpenEphysServer) -> Iterator[OpenEphys]:
-    made = make(port=server.port, lines=3, answer_ms=150)
+    made = make(port=server.port, lines=3, answer_ms=4000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def hasty(server: OpenEphysServer) -> Iterator[OpenEphys]:
+    """One that soon gives up."""
+    made = make(port=server.port, lines=3, answer_ms=500)
     yield made
     server.answers.set()
     made.close()
@@ -56,15 +65,21 @@ def test_opening_switches_all_lines_off(server: OpenEphysServer, output: OpenEph
 
 def test_a_pulse_is_an_event_on_and_an_event_off(server: OpenEphysServer, output: OpenEphys) -> None:
     output.open()
-    ack = output.send(command("pulse", 2, duration_us=40_000))
-    assert ack.ok
-    assert ack.t_sent_ns is not None
-    assert ack.t_ack_ns is not None
-    assert ack.t_sent_ns <= ack.t_ack_ns
-    server.wait_for(lambda all_: len(ttl(all_)) == 5)
-    assert ttl(server.contents)[3:] == ["TTL Line=3 State=1", "TTL Line=3 State=0"]
-    up, down = server.events[-2:]
-    assert 40 * NS_PER_MS <= down[0] - up[0] < 80 * NS_PER_MS
+
+    def lasted_ns() -> int:
+        before = len(ttl(server.contents))
+        ack = output.send(command("pulse", 2, duration_us=40_000))
+        assert ack.ok
+        assert ack.t_sent_ns is not None
+        assert ack.t_ack_ns is not None
+        assert ack.t_sent_ns <= ack.t_ack_ns
+        wait_until(lambda: len(server.events) == before + 2)
+        assert ttl(server.contents)[before:] == ["TTL Line=3 State=1", "TTL Line=3 State=0"]
+        up, down = server.events[-2:]
+        assert down[0] - up[0] >= 40 * NS_PER_MS
+        return down[0] - up[0]
+
+    assert_below(80 * NS_PER_MS, lasted_ns)
 
 
 def test_the_safe_state_asks_only_for_lines_that_may_be_on(
@@ -98,42 +113,42 @@ def test_an_event_that_goes_into_no_recording_has_failed(server: OpenEphysServer
 
 
 def test_without_an_answer_the_command_fails_in_time_and_the_socket_recovers(
-    server: OpenEphysServer, output: OpenEphys
+    server: OpenEphysServer, hasty: OpenEphys
 ) -> None:
-    output.open()
+    hasty.open()
     server.answers.clear()
     before_ns = CLOCK.now_ns()
-    ack = output.send(command("level"))
+    ack = hasty.send(command("level"))
     took_ms = (CLOCK.now_ns() - before_ns) / NS_PER_MS
     assert (ack.ok, ack.t_ack_ns) == (False, None)
     assert ack.t_sent_ns is not None
-    assert ack.detail == "no answer within 150 ms; whether it acted is not known"
-    assert took_ms < 400
+    assert ack.detail == "no answer within 500 ms; whether it acted is not known"
+    assert took_ms < 5000, "it does not wait for the answer"
     server.answers.set()
     server.wait_for(lambda all_: ttl(all_)[-1] == "TTL Line=1 State=0")
-    assert output.heartbeat(True) == [], "what may have gone on was switched off, so that the output is well"
-    assert output.send(command("pulse", 1, duration_us=1000)).ok
+    assert hasty.heartbeat(True) == [], "what may have gone on was switched off, so that the output is well"
+    assert hasty.send(command("pulse", 1, duration_us=1000)).ok
 
 
-def test_a_gui_that_hangs_is_a_fault_of_the_output(server: OpenEphysServer, output: OpenEphys) -> None:
-    output.open()
+def test_a_gui_that_hangs_is_a_fault_of_the_output(server: OpenEphysServer, hasty: OpenEphys) -> None:
+    hasty.open()
     server.answers.clear()
-    assert not output.send(command("level")).ok
+    assert not hasty.send(command("level")).ok
     with pytest.raises(Undelivered, match=r"no answer within|nobody answers"):
-        beat_until_fault(output)
+        beat_until_fault(hasty)
     with pytest.raises(Undelivered):
-        output.safe_state()
+        hasty.safe_state()
     server.answers.set()
-    assert output.open().lines == 3
-    assert output.send(command("level")).ok
+    assert hasty.open().lines == 3
+    assert hasty.send(command("level")).ok
     assert server.level(1) == 1
-    output.close()
+    hasty.close()
     assert server.level(1) == 0, "closing leaves nothing on"
 
 
 def test_a_gui_that_was_started_again_is_found_again() -> None:
     with OpenEphysServer() as first:
-        output = make(port=first.port, lines=1, answer_ms=150)
+        output = make(port=first.port, lines=1, answer_ms=1000)
         output.open()
         assert output.send(command("pulse", duration_us=1000)).ok
     with OpenEphysServer(first.port) as second:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from support.json_board import JsonBoard
+from support.patience import wait_until
 
 import rigs
 from rt_pose.clock import HostClock
@@ -23,18 +24,8 @@ def board() -> Iterator[JsonBoard]:
         yield made
 
 
-def wait_until(done: Callable[[], bool]) -> None:
-    """For something that another thread does."""
-    clock = HostClock()
-    for _ in range(200):
-        if done():
-            return
-        clock.sleep_until_ns(clock.now_ns() + 10_000_000)
-    raise AssertionError("it did not come about within 2 s")
-
-
 def opened(board: JsonBoard, **options: object) -> Output:
-    given = {"port": board.port, "answer_ms": 60, **options}
+    given = {"port": board.port, "answer_ms": 4000, **options}
     output = make_output("galvo", "serial_json", given, DriverContext(HostClock()))
     output.open()
     return output
@@ -73,15 +64,15 @@ def test_heartbeats_come_only_while_all_is_well(board: JsonBoard) -> None:
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
-        ("silent", "no answer within 60 ms; whether it acted is not known"),
-        ("garbled", "no answer within 60 ms (3 lines could not be read)"),
-        ("slow", "no answer within 60 ms"),
+        ("silent", "no answer within 250 ms; whether it acted is not known"),
+        ("garbled", "no answer within 250 ms (3 lines could not be read)"),
+        ("slow", "no answer within 250 ms"),
         ("unwilling", "the door is open"),
     ],
 )
 def test_what_goes_wrong_is_said(mode: str, expected: str) -> None:
     with JsonBoard(mode) as board:
-        output = opened(board)
+        output = opened(board, answer_ms=250)
         ack = output.send(AIM)
         assert not ack.ok
         assert expected in ack.detail
@@ -90,7 +81,7 @@ def test_what_goes_wrong_is_said(mode: str, expected: str) -> None:
 
 def test_an_answer_that_comes_late_is_not_taken_for_the_next_command() -> None:
     with JsonBoard("slow") as board:
-        output = opened(board)
+        output = opened(board, answer_ms=250)
         assert not output.send(AIM).ok
         board.mode = ""
         second = output.send(Command(8, 8, "galvo", 0, "aim", duration_us=10, x=0.0, y=0.0))

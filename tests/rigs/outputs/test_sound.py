@@ -23,6 +23,7 @@ from rt_pose.errors import UserError
 from rt_pose.types import Command, OutputInfo
 
 rigs.register()
+pytestmark = pytest.mark.alone  # sounds keep to time, and are measured
 QUIET = 0.01
 
 

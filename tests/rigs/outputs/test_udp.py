@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.free_port import free_port
 from support.peers import UdpReceiver
 
 import rigs
@@ -28,12 +29,6 @@ def make(**options: Any) -> UdpOutput:
 
 def pulse(number: int = 1) -> Command:
     return Command(number, number, "tone", 2, "pulse", duration_us=5000)
-
-
-def unused_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -65,7 +60,7 @@ def test_a_text_with_fields_of_the_command(receiver: UdpReceiver) -> None:
 
 
 def test_that_nobody_has_the_port_is_said_at_once() -> None:
-    port = unused_port()
+    port = free_port(socket.SOCK_DGRAM)
     with pytest.raises(
         UserError, match=rf"outputs\.tone: nobody takes datagrams at 127\.0\.0\.1:{port} .*start"
     ):
