@@ -13,6 +13,9 @@ from bench.torture.runs import configuration, run_whole
 from rigs.simulated.dataset import ANIMALS, write_labeled_folder
 from rigs.simulated.options import SimulatedOptions
 
+SESSION_SECONDS = 0.5
+"""Of the session that is damaged: there is as much in it to damage as in a longer one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -36,9 +39,9 @@ def _package(folder: Path, model: Path) -> None:
     shutil.copytree(model, folder / "package", dirs_exist_ok=True)
 
 
-def _session(folder: Path, model: Path, seconds: float) -> None:
+def _session(folder: Path, model: Path) -> None:
     if not (folder / "session").is_dir():
-        run_whole(configuration(model, seconds), folder / "session")
+        run_whole(configuration(model, SESSION_SECONDS), folder / "session")
 
 
 def _labels(folder: Path, model: Path) -> None:  # noqa: ARG001
@@ -52,8 +55,8 @@ GROUPS = {
     "rules": Group(rules.judged_texts, _nothing, cases=5000, limit_s=30.0),
     "yaml": Group(files.damaged_yaml, _nothing, cases=10_000),
     "package": Group(files.damaged_package, _package, cases=10_000),
-    "log": Group(files.damaged_log, partial(_session, seconds=0.5), cases=10_000, limit_s=60.0),
-    "session": Group(files.damaged_session, partial(_session, seconds=2.0), cases=1000, limit_s=60.0),
+    "log": Group(files.damaged_log, _session, cases=10_000, limit_s=60.0),
+    "session": Group(files.damaged_session, _session, cases=1000, limit_s=60.0),
     "labels": Group(files.damaged_labels, _labels, cases=10_000),
     "control": Group(control.flooded_run, _package, cases=25, limit_s=150.0),
     **{

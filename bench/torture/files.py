@@ -26,6 +26,7 @@ from rt_pose.session.log_file import LOG_NAME, read_log
 from rt_pose.session.read import INFO_NAME
 from train.config import TrainConfig
 
+LABELS = "CollectedData.csv"
 REPORT_EVERY = 10
 """One damaged log of so many is reported as well, which takes ten times as long as its replay."""
 
@@ -182,7 +183,7 @@ def damaged_labels(work: Path, seed: int) -> str:
 
     random = np.random.default_rng(seed)
     folder = Path(shutil.copytree(work.parent / "labels", work / "labels"))
-    table = next(folder.glob("*.csv"))
+    table = folder / LABELS
     table.write_bytes(mutate_text(table.read_text(encoding="utf-8"), random).encode("utf-8", "surrogatepass"))
     with contextlib.suppress(UserError):
         read_labels(folder, "")

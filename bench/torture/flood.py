@@ -1,11 +1,11 @@
 """A hundred thousand messages that nobody would send, at a run that decides: what do they cost its frames?
 
-    python -m bench.torture.flood --model PACKAGE --video VIDEO.mp4 --work FOLDER [--messages 100000] [--pairs 2]
+    python -m bench.torture.flood --model PACKAGE --video VIDEO.mp4 --work FOLDER [--messages 100000]
 
-Runs over a repeated recording, in pairs: one is left in peace, the other is sent requests and subscriptions of
-every kind, at an even pace from its first frame to shortly before its end. Every request must be answered.
-What was measured is kept in FOLDER/flood.jsonl; the same command goes on where it stopped. Nothing else may run
-on the machine. With the defaults it takes eleven minutes.
+Runs over a repeated recording, in pairs: one is left in peace, the other is sent requests and subscriptions
+of every kind, at an even pace from its first frame to shortly before its end. Every request must be answered.
+What was measured is kept in FOLDER/flood.jsonl; the same command goes on where it stopped. Nothing else may
+run on the machine. With the defaults it takes eleven minutes.
 """
 
 from __future__ import annotations

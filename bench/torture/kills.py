@@ -159,8 +159,8 @@ def _untrue(path: Path, victim: str, acknowledged: set[int]) -> Iterator[str]:
     identical = True
     try:
         identical = audit(path, Audit()).identical
-    except UserError as error:  # it was killed before its first frame
-        if count_records(path / LOG_NAME)["observation"]:
+    except UserError as error:  # it was killed before its first decision
+        if count_records(path / LOG_NAME)["track"]:
             yield f"replay: {error}"
     if not identical:
         yield "replay differs"

@@ -4,14 +4,15 @@
 
 Each case is drawn from its number and --seed, runs in a process that may die, and holds where the program
 gave one message and a stated exit status, lost nothing that it had acknowledged, and came back in time. What
-was tried is kept in FOLDER/tried.jsonl; the same command goes on where it stopped. The messages at a run beside
-one that is left in peace are a program of their own, `bench.torture.flood`.
+was tried is kept in FOLDER/tried.jsonl; the same command goes on where it stopped. What messages cost a run,
+beside one that is left in peace, is measured by a program of its own, `bench.torture.flood`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import traceback
 from collections import Counter, deque
@@ -28,6 +29,7 @@ from bench.torture.cases import GROUPS, Group
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.errors import UserError
 from rt_pose.session import processes
+from rt_pose.session.locks import lock
 
 SHOWN = 5
 """Failed cases that the table lists for each group."""
@@ -98,13 +100,23 @@ def measure(options: Options) -> dict[str, Any]:
     Raises
     ------
     UserError
-        Where there is no such package.
+        Where there is no such package, or another program uses the folder.
     """
     if not options.model.is_dir():
         raise UserError(f"--model {options.model}: no such folder")
     if options.jobs < 1:
         raise UserError(f"--jobs: expected 1 or more, got {options.jobs}")
     options.work.mkdir(parents=True, exist_ok=True)
+    descriptor = lock(options.work)
+    if descriptor is None:
+        raise UserError(f"--work {options.work}: another program tries its cases there; give another folder")
+    try:
+        return _try_all(options)
+    finally:
+        os.close(descriptor)
+
+
+def _try_all(options: Options) -> dict[str, Any]:
     kept = options.work / "tried.jsonl"
     tried = _read(kept)
     done = {(one.group, one.number, one.seed) for one in tried}

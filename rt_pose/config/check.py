@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rt_pose.config.build import duration_ns
 from rt_pose.config.source import Path, Source
 from rt_pose.errors import UserError, nearest
+from rt_pose.files import LONGEST_NAME
 
 if TYPE_CHECKING:
     from rt_pose.config.schema import CropConfig, RecoveryConfig, RunConfig, SafetyConfig
@@ -20,7 +21,7 @@ EVERY_CAMERA = ("any", "all")
 MOST_ATTEMPTS = 100
 SHORTEST_CODE_NS = 4e9
 """Between the beginnings of codes that take up to 2.1 s each."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}")
 
 
 def check_run(config: RunConfig) -> None:
@@ -77,7 +78,8 @@ def _names(config: RunConfig) -> Iterator[Problem]:
             if not _NAME.fullmatch(name):
                 yield (
                     (kind, key),
-                    f"{name!r} cannot be a name; expected a letter, then letters, digits, '_' or '-'",
+                    f"{name[:LONGEST_NAME]!r} cannot be a name; expected a letter, then letters, digits, "
+                    f"'_' or '-', {LONGEST_NAME} at most",
                 )
 
 

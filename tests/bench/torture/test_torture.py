@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.labeled_folder import make_labeled_folder
 from support.tiny_package import make_tiny_package
 from support.torture_cases import hangs, raises
 
 from bench.torture import cases, flood, program
 from bench.torture.control import SUBSCRIPTION_EVERY, make_messages
 from bench.torture.rules import make_text, try_out
+from rt_pose.errors import UserError
+from rt_pose.session.locks import lock
 
 COUNTS = {"rules": 5, "yaml": 20, "package": 20, "log": 6, "session": 2, "labels": 6, "control": 0}
-COUNTS |= {"kill-supervisor": 1, "kill-loop": 0, "kill-recorder": 0, "kill-standby": 1}
+COUNTS |= {"kill-supervisor": 1, "kill-loop": 0, "kill-recorder": 0, "kill-standby": 0}
 COUNTS |= {"kill-processor": 0, "kill-viewer": 0}
 """Cases of each group; `session/test_run.py` and `loop/test_control_fuzz.py` try what has none here."""
 
@@ -49,6 +54,10 @@ def test_all_cases_hold(worker: program.Worker, package: Path, tmp_path: Path) -
     for name, count in COUNTS.items():
         group, folder = cases.GROUPS[name], tmp_path / name
         folder.mkdir()
+        if name == "session":  # recorded already
+            shutil.copytree(tmp_path / "log" / "session", folder / "session")
+        if name == "labels":
+            make_labeled_folder(folder / "labels", frames=3)
         if count:
             assert worker.prepare(group, folder, package) == ""
         found |= {(name, number): attempt(worker, group, folder, number) for number in range(count)}
@@ -78,6 +87,11 @@ def test_it_goes_on_where_it_stopped(package: Path, tmp_path: Path) -> None:
     assert program.measure(options)["groups"]["rules"]["tried"] == 5
     lines = (options.work / "tried.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["number"] for line in lines) == [0, 1, 2, 3, 4]
+    descriptor = lock(options.work)
+    assert descriptor is not None, "the program has let go of it"
+    with pytest.raises(UserError, match="another program tries its cases there"):
+        program.measure(options)
+    os.close(descriptor)
 
 
 def test_the_table_names_what_failed() -> None:
