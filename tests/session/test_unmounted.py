@@ -48,7 +48,7 @@ class PullsTheDisk(ScriptedObserver):
 
 @pytest.mark.alone
 def test_a_disk_that_is_unmounted_is_told_and_keeps_the_session(tmp_path: Path, capfd: Any) -> None:
-    package = make_tiny_package(tmp_path / "package", keypoints=2).path
+    package = make_tiny_package(tmp_path / "package", keypoints=3).path
     with mounted(tmp_path / "disk", "size=400m") as disk:
         watch = PullsTheDisk(disk)
         result = run(config(package, seconds=2.0, record=RecordConfig(video=True)), disk / "session", watch)
