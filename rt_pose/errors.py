@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Self, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
+LONG_NAME_CHARS = 80
+"""Of a name that is too long, in a message."""
 
 
 class ExitCode(IntEnum):
@@ -53,6 +56,29 @@ class NotComparableError(UserError):
 
 class UnknownVersionError(UserError):
     """What a later program wrote: not damaged, but nothing that this one can read."""
+
+
+def explain_long_name(error: OSError) -> str:
+    """Format the message about a name that no path can hold.
+
+    Parameters
+    ----------
+    error
+        What the system said.
+
+    Returns
+    -------
+    str
+        The message.
+
+    Raises
+    ------
+    OSError
+        The error, where it says something else.
+    """
+    if error.errno != errno.ENAMETOOLONG:
+        raise error
+    return f"a name is too long for a path: {str(error.filename)[:LONG_NAME_CHARS]}..."
 
 
 def collect_errors(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:

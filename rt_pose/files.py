@@ -23,6 +23,8 @@ PART = ".part"
 """Ends the name of a file that is not whole."""
 HEAD_BYTES = 1 << 16
 """So much of a file is looked at to recognise it."""
+LONGEST_NAME = 200
+"""Bytes of a name that comes out of a file: the system takes 255, and an ending may follow."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -207,7 +209,11 @@ def is_plain_name(name: str) -> bool:
     bool
         Whether it is that of one file or folder.
     """
-    return name not in ("", ".", "..") and not set(name) & set("/\\\0")
+    try:
+        length = len(os.fsencode(name))
+    except UnicodeEncodeError:
+        return False
+    return name not in ("", ".", "..") and not set(name) & set("/\\\0") and length <= LONGEST_NAME
 
 
 def mark_png(path: Path) -> None:

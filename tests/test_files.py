@@ -9,7 +9,7 @@ import pytest
 from support.small_disk import mounted
 
 from rt_pose.errors import UserError
-from rt_pose.files import check_folder, check_output, check_output_folder
+from rt_pose.files import LONGEST_NAME, check_folder, check_output, check_output_folder, is_plain_name
 
 
 def test_a_folder_that_can_be_made_is_not_made(tmp_path: Path) -> None:
@@ -82,3 +82,10 @@ def test_a_folder_is_known_by_its_marker(tmp_path: Path) -> None:
         check_output_folder(tmp_path, made, "result.json", [tmp_path / "table_1.csv"])
     with pytest.raises(UserError, match="is a file"):
         check_output_folder(tmp_path / "notes.txt", made, "result.json")
+
+
+def test_a_name_out_of_a_file_is_short_and_can_be_written() -> None:
+    assert is_plain_name("network.pt2")
+    assert is_plain_name("\u00fc" * (LONGEST_NAME // 2))
+    assert not is_plain_name("\u00fc" * (LONGEST_NAME // 2 + 1)), "its bytes count"
+    assert not is_plain_name("lone \ud800")

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import zmq
 
-from bench.torture.kills import ENDS_S, command
 from bench.torture.mutate import WORDS, mutate_bytes
-from rt_pose.loop.key_files import find_client_keys
+from bench.torture.runs import configuration, followed
+from rt_pose.clock import NS_PER_S, HostClock
+from rt_pose.loop.curve import ClientKeys, read_keys
 from rt_pose.loop.requests import ORDERS
 from rt_pose.session.orders import open_control, request
 from rt_pose.session.read import Session
 
-SECONDS = 4.0
+MOST_SECONDS = 60.0
+"""Of a run, which is stopped after the flood."""
+AFTER_NS = NS_PER_S // 2
+"""So long it goes on after that."""
 MESSAGES = 4000
-"""Sent in one case, as fast as they go."""
-SUBSCRIPTIONS = 40
-LEAST_SHARE = 0.7
-"""Of the frames of a run, those that are decided on while it is flooded on a machine of two cores."""
+"""Sent in one case, as fast as they are answered."""
+SUBSCRIPTION_EVERY = 10
+"""One message of so many is a subscription, or the end of one."""
+A_SUBSCRIBER = 100
+"""Subscriptions after which the next subscriber begins; the run disconnects one that has more than 64."""
+OUTSTANDING = 100
+"""Requests that wait for their answers at most."""
+ANSWER_MS = 10_000
 
 
 def flooded_run(work: Path, seed: int) -> str:
@@ -40,28 +50,67 @@ def flooded_run(work: Path, seed: int) -> str:
     str
         What did not hold; empty where all did.
     """
+    messages = make_messages(MESSAGES, seed)
+    config, errors = configuration(work.parent / "package", MOST_SECONDS), work / "errors.txt"
+    with followed(config, work / "session", errors) as run:
+        while run.open and not run.addresses:
+            run.receive(1.0)
+        if not run.addresses:
+            return f"the run did not begin: {run.refused}"
+        flood = Flood(run.addresses)
+        with flood.opened():
+            flood.send_all(messages)
+            flooded_ns = HostClock().now_ns()
+            HostClock().sleep_until_ns(flooded_ns + AFTER_NS)
+            flood.send_all([FuzzMessage(request("stop"))])
+        while run.open:
+            run.receive(1.0)
+        if alive := run.await_end():
+            return f"{', '.join(alive)} did not end"
+    printed = errors.read_text(errors="replace")
+    if run.outcome.get("status") != "complete" or "Traceback" in printed:
+        return f"the run ended as {run.outcome}: {printed[-1500:]}"
+    if flood.unanswered:
+        return f"{flood.unanswered} of {flood.sent} requests were not answered"
+    decided_ns = [record.t_ns for record in Session.read(work / "session").observations]
+    return "" if decided_ns and decided_ns[-1] > flooded_ns else "nothing was decided on after the flood"
+
+
+@dataclass(frozen=True, slots=True)
+class FuzzMessage:
+    """One request, or one topic to a subscriber."""
+
+    content: bytes
+    subscribes: bool | None = None
+    """Whether it begins or ends a subscription; None for a request."""
+
+
+def make_messages(number: int, seed: int) -> list[FuzzMessage]:
+    """Make messages.
+
+    Parameters
+    ----------
+    number
+        How many.
+    seed
+        Draws them.
+
+    Returns
+    -------
+    list[FuzzMessage]
+        Requests, and a subscription or the end of one among every `SUBSCRIPTION_EVERY`.
+    """
     random = np.random.default_rng(seed)
-    words = command(work / "session", work.parent / "package", SECONDS)
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        assert run.stdout is not None
-        ready = json.loads(run.stdout.readline() or "{}")
-        if not ready:
-            return f"the run did not begin: {run.communicate()[1][-300:]}"
-        answered = _flood(ready, random)
-        _, err = run.communicate(timeout=ENDS_S)
-    if not answered:
-        return "no answer to `status` after the flood"
-    if run.returncode != 0 or "Traceback" in err:
-        return f"the run ended with {run.returncode}: {err[-300:]}"
-    session = Session.read(work / "session")
-    captured, decided = len(session.frames), len(session.observations)
-    if decided < LEAST_SHARE * captured:
-        return f"of {captured} frames {decided} were decided on"
-    return ""
+    return [
+        FuzzMessage(random.bytes(int(random.integers(0, 60))), bool(random.random() < 0.8))
+        if at % SUBSCRIPTION_EVERY == 0
+        else FuzzMessage(make_request(random))
+        for at in range(number)
+    ]
 
 
-def make_message(random: np.random.Generator) -> bytes:
-    """Make a message: any bytes, a damaged request, or a request with arguments of any kind.
+def make_request(random: np.random.Generator) -> bytes:
+    """Make a request: any bytes, a damaged one, or one with arguments of any kind.
 
     Parameters
     ----------
@@ -91,20 +140,81 @@ def make_message(random: np.random.Generator) -> bytes:
     return whole if kind == 2 else msgspec.msgpack.encode(args)
 
 
-def _flood(ready: dict[str, str], random: np.random.Generator) -> bool:
-    """Whether the run answers to `status` afterwards."""
-    _, keys = find_client_keys(ready["control"], None, "torture")
-    subscriber: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
-    subscriber.setsockopt(zmq.LINGER, 0)
-    subscriber.connect(ready["publish"])
-    flood = open_control(ready["control"], zmq.DEALER, keys)
-    for number in range(MESSAGES):
-        flood.send_multipart([b"", make_message(random)])
-        if number % (MESSAGES // SUBSCRIPTIONS) == 0:
-            subscriber.subscribe(random.bytes(int(random.integers(1, 60))))
-    asking = open_control(ready["control"], zmq.REQ, keys)
-    asking.send(request("status"))
-    answered = bool(asking.poll(10_000))
-    for socket in (subscriber, flood, asking):
-        socket.close(linger=0)
-    return answered
+@dataclass
+class Flood:
+    """Sends messages to a run, and counts what it answers."""
+
+    addresses: dict[str, str]
+    """Of the run."""
+    sent: int = 0
+    done: int = 0
+    """Answers that say that an order was carried out."""
+    refused: int = 0
+    """Answers that say why not."""
+    subscriptions: int = 0
+    """Begun and ended."""
+    unanswered: int = 0
+    """Requests to which no answer came."""
+    _sockets: dict[str, zmq.Socket[bytes]] = field(default_factory=dict)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Connect to the run."""
+        keys = read_keys(Path(self.addresses["keys"]), ClientKeys, "torture")
+        self._sockets["control"] = open_control(self.addresses["control"], zmq.DEALER, keys)
+        self._open_subscriber()
+        try:
+            yield
+        finally:
+            for socket in self._sockets.values():
+                socket.close(linger=0)
+
+    def send_all(self, messages: list[FuzzMessage], seconds: float = 0.0) -> None:
+        """Send messages, and wait for the answers.
+
+        Parameters
+        ----------
+        messages
+            What to send.
+        seconds
+            How long the sending takes, s; 0 sends as fast as answers come.
+        """
+        clock = HostClock()
+        begun_ns = clock.now_ns()
+        for at, message in enumerate(messages):
+            clock.sleep_until_ns(begun_ns + round(at * seconds * NS_PER_S / len(messages)))
+            if message.subscribes is None:
+                self._sockets["control"].send_multipart([b"", message.content])
+                self.sent += 1
+            else:
+                self._subscribe(message)
+            self._count_answers(OUTSTANDING)
+        self._count_answers(0)
+        self.unanswered = self._outstanding
+
+    @property
+    def _outstanding(self) -> int:
+        return self.sent - self.done - self.refused
+
+    def _count_answers(self, outstanding: int) -> None:
+        """Take in what has come; wait where more than so many requests are not answered."""
+        socket = self._sockets["control"]
+        while socket.poll(ANSWER_MS if self._outstanding > outstanding else 0):
+            answer: dict[str, Any] = msgspec.msgpack.decode(socket.recv_multipart()[-1])
+            self.done += bool(answer["ok"])
+            self.refused += not answer["ok"]
+
+    def _subscribe(self, message: FuzzMessage) -> None:
+        if self.subscriptions % A_SUBSCRIBER == A_SUBSCRIBER - 1:
+            self._open_subscriber()
+        subscriber = self._sockets["subscriber"]
+        subscriber.setsockopt(zmq.SUBSCRIBE if message.subscribes else zmq.UNSUBSCRIBE, message.content)
+        self.subscriptions += 1
+
+    def _open_subscriber(self) -> None:
+        if "subscriber" in self._sockets:
+            self._sockets["subscriber"].close(linger=0)
+        subscriber: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+        subscriber.setsockopt(zmq.LINGER, 0)
+        subscriber.connect(self.addresses["publish"])
+        self._sockets["subscriber"] = subscriber

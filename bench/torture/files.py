@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import json
 import shutil
+from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,17 @@ from rt_pose.config.build import load
 from rt_pose.config.schema import RunConfig
 from rt_pose.config.shipped import shipped_configs
 from rt_pose.decisions.check import check
-from rt_pose.errors import UserError
+from rt_pose.errors import ExitCode, UserError
 from rt_pose.offline.prediction_files import read_predictions
 from rt_pose.package import GOLDEN, MANIFEST, NETWORK, read_package
 from rt_pose.reports.session_report import make_report
+from rt_pose.session.log_file import LOG_NAME, read_log
+from rt_pose.session.read import INFO_NAME
 from train.config import TrainConfig
+
+LABELS = "CollectedData.csv"
+REPORT_EVERY = 10
+"""One damaged log of so many is reported as well, which takes ten times as long as its replay."""
 
 
 def damaged_yaml(work: Path, seed: int) -> str:
@@ -85,14 +93,14 @@ def damaged_package(work: Path, seed: int) -> str:
 
 
 def damaged_session(work: Path, seed: int) -> str:
-    """Replay and report a session whose log or description is damaged.
+    """Replay and report a session whose description is damaged.
 
     Parameters
     ----------
     work
         Folder of the case; `session` beside it is the whole one.
     seed
-        Draws the file and the damage.
+        Draws the damage.
 
     Returns
     -------
@@ -101,13 +109,59 @@ def damaged_session(work: Path, seed: int) -> str:
     """
     random = np.random.default_rng(seed)
     session = Path(shutil.copytree(work.parent / "session", work / "session"))
-    file = session / ("log.mcap", "log.mcap", "session.json")[random.integers(3)]
+    file = session / INFO_NAME
     file.write_bytes(mutate_bytes(file.read_bytes(), random))
     with contextlib.suppress(UserError):
         audit(session, Audit())
     with contextlib.suppress(UserError):
         make_report(session)
     return ""
+
+
+def damaged_log(work: Path, seed: int) -> str:
+    """Read and replay a session whose log is damaged, and now and then report it.
+
+    Parameters
+    ----------
+    work
+        Folder of the case; `session` beside it is the whole one.
+    seed
+        Draws the damage.
+
+    Returns
+    -------
+    str
+        What did not hold; empty where all did.
+    """
+    random = np.random.default_rng(seed)
+    session = Path(shutil.copytree(work.parent / "session", work / "session"))
+    log = session / LOG_NAME
+    log.write_bytes(mutate_bytes(log.read_bytes(), random))
+    whole, (read, gaps) = _records(work.parent / "session"), read_log(log)
+    exit_code = ExitCode.MISTAKE
+    with contextlib.suppress(UserError):
+        exit_code = audit(session, Audit()).exit_code
+    if random.integers(REPORT_EVERY) == 0:
+        with contextlib.suppress(UserError):
+            make_report(session)
+    found = Counter((message.topic, message.payload) for message in read)
+    missing, new = (whole - found).total(), len(found.keys() - whole.keys())
+    if new:
+        return f"{new} records were read that nobody wrote"
+    if missing and not gaps:
+        return f"{missing} records are missing without a word"
+    if missing and exit_code == ExitCode.DONE:
+        return f"{missing} records are missing, and replay says that all is well"
+    if found == whole and exit_code == ExitCode.FAILED:
+        return "all records were read, and replay says that they differ"
+    return ""
+
+
+@cache
+def _records(session: Path) -> Counter[tuple[str, bytes]]:
+    """Every record of a session that is whole."""
+    messages, _ = read_log(session / LOG_NAME)
+    return Counter((message.topic, message.payload) for message in messages)
 
 
 def damaged_labels(work: Path, seed: int) -> str:
@@ -129,7 +183,7 @@ def damaged_labels(work: Path, seed: int) -> str:
 
     random = np.random.default_rng(seed)
     folder = Path(shutil.copytree(work.parent / "labels", work / "labels"))
-    table = next(folder.glob("*.csv"))
+    table = folder / LABELS
     table.write_bytes(mutate_text(table.read_text(encoding="utf-8"), random).encode("utf-8", "surrogatepass"))
     with contextlib.suppress(UserError):
         read_labels(folder, "")

@@ -3,85 +3,55 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import zmq
 
-import rigs
-from rt_pose.clock import HostClock
-from rt_pose.config.rules import ActionConfig, RuleConfig
-from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, RecordConfig, RunConfig
-from rt_pose.package import read_package
+from bench.torture.runs import ENDS_S, PROCESSOR, SOURCE, SUPERVISOR, FollowedRun, configuration, followed
+from rt_pose.audit.audit import Audit, audit
+from rt_pose.clock import NS_PER_S, HostClock
+from rt_pose.errors import ExitCode, UserError
 from rt_pose.reports.session_report import make_report
-from rt_pose.session.read import Session
-from rt_pose.session.run import RunObserver, run_session
+from rt_pose.session.log_file import LOG_NAME, count_records
+from rt_pose.session.read import INFO_NAME, RUNNING, Session
+from rt_pose.session.run import COMPLETE
 
-PROCESSES = {"loop": "rt-pose-loop", "recorder": "rt-pose-recorder", "supervisor": ""}
-"""What may be killed, by the name of its process; the supervisor has none."""
-ENDS_S = 40.0
-SETTLED_S = 0.5
-"""An acknowledgement that is older than this when the process dies must be in the log."""
-
-
-def configuration(model: Path, seconds: float) -> RunConfig:
-    """Make a run of the simulated rig with a rule that fires several times a second.
-
-    Parameters
-    ----------
-    model
-        Model package.
-    seconds
-        Length of the run, s.
-
-    Returns
-    -------
-    RunConfig
-        The run, armed, on free ports.
-    """
-    keypoint = read_package(model).manifest.keypoints[0]
-    do = ActionConfig("stimulus", "2 ms")
-    return RunConfig(
-        model=str(model),
-        cameras={"top": CameraConfig("simulated", {"rate_hz": 60, "world": "w"})},
-        outputs={"stimulus": OutputConfig("simulated", {"world": "w"})},
-        rules=[
-            RuleConfig("left", f"x({keypoint}) < 160", do, late="fire"),
-            RuleConfig("right", f"x({keypoint}) >= 160", do, late="fire"),
-            RuleConfig("fast", f"speed({keypoint}) > 60", do, late="fire"),
-        ],
-        publish=PublishConfig("tcp://127.0.0.1:*", "tcp://127.0.0.1:*"),
-        record=RecordConfig(video=False),
-        budget_ms=500.0,
-        seconds=seconds,
-        armed_at_start=True,
-    )
+VIEWER = "viewer"
+PROCESSES = {
+    SUPERVISOR: SUPERVISOR,
+    "loop": "rt-pose-loop",
+    "recorder": "rt-pose-recorder",
+    "standby": "rt-pose-safe-outputs",
+    "processor": f"rt-pose-processor-{PROCESSOR}",
+    VIEWER: VIEWER,
+}
+"""What may be killed, and the names of the processes."""
+SECONDS, LIFE_S = 2.0, 3.5
+"""Length of a run, and how long after its beginning a process is killed at most: some when it has ended."""
+VIEWER_SECONDS = 5.0
+"""Of a run beside which a viewer begins: it loads for seconds."""
+SETTLED_NS = NS_PER_S
+"""What was acknowledged so long before a process died must be in the log, which is handed over five times a
+second by a process that yields to others."""
+TOLD_NS = NS_PER_S
+"""So long before the run's end the death of a process has to be told."""
+WORDS = {
+    "recorder": "the recorder",
+    "standby": "stands by",
+    "processor": f"processor '{PROCESSOR}' died",
+    "loop": "the loop died",
+}
+"""What the run says of a process that died."""
 
 
-def run_whole(out: Path, model: Path, seconds: float = 2.0) -> None:
-    """Record a session in processes of its own.
-
-    Parameters
-    ----------
-    out
-        The session's folder.
-    model
-        Model package.
-    seconds
-        Length of the run, s.
-    """
-    subprocess.run(command(out, model, seconds), check=True, capture_output=True)
-
-
-def killed_run(work: Path, seed: int) -> str:
+def killed_run(work: Path, seed: int, victim: str) -> str:
     """Kill one process of a run at a random moment, and look at what it leaves.
 
     Parameters
@@ -89,49 +59,131 @@ def killed_run(work: Path, seed: int) -> str:
     work
         Folder of the case; `package` beside it is the model.
     seed
-        Draws the process and the moment.
+        Draws the moment.
+    victim
+        One of `PROCESSES`.
 
     Returns
     -------
     str
         What did not hold; empty where all did.
     """
-    random = np.random.default_rng(seed)
-    victim = list(PROCESSES)[random.integers(len(PROCESSES))]
-    after_s = float(random.uniform(0.2, 2.5))
-    session = work / "session"
-    words = command(session, work.parent / "package", 4.0)
+    seconds = VIEWER_SECONDS if victim == VIEWER else SECONDS
+    after_s = float(np.random.default_rng(seed).uniform(0.0, seconds + LIFE_S - SECONDS))
+    processor, errors = work / "processor.py", work / "errors.txt"
+    processor.write_text(SOURCE)
+    errors.touch()
+    config = configuration(work.parent / "package", seconds, processor)
     acks = _Acks()
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        assert run.stdout is not None
-        ready = json.loads(run.stdout.readline() or "{}")
-        if not ready:
-            return f"the run did not begin: {run.communicate()[1][-300:]}"
-        acks.follow(ready["publish"])
-        threading.Event().wait(after_s)
-        killed_ns = HostClock().now_ns()
-        os.kill(ready[victim], signal.SIGKILL)
+    with followed(config, work / "session", errors) as run:
         try:
-            _, err = run.communicate(timeout=ENDS_S)
-        except subprocess.TimeoutExpired:
-            run.kill()
-            return f"{victim} was killed: the run had not ended {ENDS_S:g} s later"
+            killed_ns = _kill(run, victim, round(after_s * NS_PER_S), acks, errors)
+            alive = run.await_end()
         finally:
             acks.close()
-    return _evaluate(session, victim, err, acks.older_than(killed_ns - round(SETTLED_S * 1e9)))
+    where = f"{victim} was killed {after_s:.2f} s after its beginning: "
+    if alive:
+        return f"{where}{', '.join(alive)} had not ended {ENDS_S:g} s later"
+    printed = errors.read_text(errors="replace")
+    if "Traceback" in printed or "Exception ignored" in printed:
+        return f"{where}{printed[-1500:]}"
+    acknowledged = acks.older_than(killed_ns - SETTLED_NS)
+    problem = next(_problems(run, victim, work / "session", killed_ns, acknowledged), "")
+    return problem and where + problem
 
 
-def _evaluate(session: Path, victim: str, err: str, acknowledged: set[int]) -> str:
-    if "Traceback" in err:
-        return f"{victim} was killed: a traceback: {err[-300:]}"
-    make_report(session)
-    found = Session.read(session)
-    if found.info.status in ("running", "complete"):
-        return f"{victim} was killed: the session says '{found.info.status}'"
-    missing = acknowledged - {record.ack.command_id for record in found.acks}
-    if missing and victim != "recorder":
-        return f"{victim} was killed: {len(missing)} acknowledged commands are not in the log"
-    return ""
+def _kill(run: FollowedRun, victim: str, after_ns: int, acks: _Acks, errors: Path) -> int:
+    """Kill the process so long after its beginning, and say when that was, or when the run had ended."""
+    clock, name, kill_ns = HostClock(), PROCESSES[victim], 0
+    viewer: subprocess.Popen[bytes] | None = None
+    while run.open and not (kill_ns and clock.now_ns() >= kill_ns):
+        if run.addresses and not acks.begun:
+            acks.follow(run.addresses["publish"])
+            if victim == VIEWER:
+                viewer = _open_viewer(run.addresses, errors)
+                run.add(VIEWER, viewer.pid)
+        if run.has(name) and not kill_ns:
+            kill_ns = clock.now_ns() + after_ns
+        run.receive(0.02 if not kill_ns else min(0.02, max(0.0, (kill_ns - clock.now_ns()) / NS_PER_S)))
+    killed_ns = clock.now_ns()
+    run.kill(name)
+    if viewer is not None:
+        viewer.wait()
+    return killed_ns
+
+
+def _open_viewer(addresses: dict[str, str], errors: Path) -> subprocess.Popen[bytes]:
+    words = ["view", "--connect", addresses["publish"], "--keys", addresses["keys"]]
+    with errors.open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "rt_pose.cli", *words],
+            env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+        )
+
+
+def _problems(
+    run: FollowedRun, victim: str, path: Path, killed_ns: int, acknowledged: set[int]
+) -> Iterator[str]:
+    """What the run, or what it left, says that is not so."""
+    if run.refused:
+        if path.exists():
+            yield f"a run that was refused ({run.refused}) left {[file.name for file in path.iterdir()]}"
+        return
+    if victim != SUPERVISOR:
+        if not run.outcome:
+            yield "the supervisor said nothing of the end"
+            return
+        yield from _untold(run, victim, killed_ns)
+    if (path / INFO_NAME).is_file():  # a supervisor may be killed before
+        yield from _untrue(path, victim, acknowledged)
+
+
+def _untold(run: FollowedRun, victim: str, killed_ns: int) -> Iterator[str]:
+    """What the run should have said."""
+    said = "\n".join([run.outcome["status"], *run.outcome["warnings"]])
+    died_early = run.ending_ns == 0 or killed_ns < run.ending_ns - TOLD_NS
+    if died_early and victim in WORDS and WORDS[victim] not in said:
+        yield f"nothing was said of it: {said}"
+    if "may not be in its safe state" in said:
+        yield said
+    status, exit_code = run.outcome["status"], run.outcome["exit_code"]
+    ended_well = exit_code in (ExitCode.DONE, ExitCode.STIMULUS_FAILED)
+    if ended_well != (status == COMPLETE) or not (ended_well or victim in ("loop", "recorder")):
+        yield f"the run ended as '{status}', exit code {exit_code}"
+
+
+def _untrue(path: Path, victim: str, acknowledged: set[int]) -> Iterator[str]:
+    """What the session says, or lacks, though it should not."""
+    identical = True
+    try:
+        identical = audit(path, Audit()).identical
+    except UserError as error:  # it was killed before its first decision
+        if count_records(path / LOG_NAME)["track"] > 1:  # of the last, the decision may be missing
+            yield f"replay: {error}"
+    if not identical:
+        yield "replay differs"
+    status = json.loads((path / INFO_NAME).read_bytes())["status"]
+    if status == RUNNING:
+        yield "the session still says 'running'"
+    if list(path.glob("*.part")):
+        yield f"there are still {[file.name for file in path.glob('*.part')]}"
+    if not (path / LOG_NAME).is_file():  # the supervisor was killed before it began a recorder
+        return
+    make_report(path)
+    found = Session.read(path)
+    if status == COMPLETE and (found.end is None or found.cut or found.skipped):
+        yield f"the session says 'complete', and its log ends early: {found.cut} {found.skipped}"
+    if victim == SUPERVISOR and found.observations and not _stopped(found):
+        yield "the loop logged no emergency stop"
+    if missing := acknowledged - {record.ack.command_id for record in found.acks}:
+        yield f"{len(missing)} acknowledged commands are not in the log"
+
+
+def _stopped(session: Session) -> bool:
+    """Whether the loop made its outputs safe, or had ended before."""
+    return session.end is not None or any(record.do == "emergency" for record in session.controls)
 
 
 class _Acks:
@@ -141,6 +193,11 @@ class _Acks:
         self._found: list[tuple[int, int]] = []
         self._done = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether it follows a run."""
+        return self._thread is not None
 
     def follow(self, address: str) -> None:
         self._thread = threading.Thread(target=self._receive, args=(address,), daemon=True)
@@ -165,63 +222,3 @@ class _Acks:
                 if socket.poll(50):
                     header = msgspec.msgpack.decode(socket.recv_multipart()[1])
                     self._found.append((header["ack"]["command_id"], clock.now_ns()))
-
-
-def command(out: Path, model: Path, seconds: float) -> list[str]:
-    """Make the command line of a run that announces its processes and addresses.
-
-    Parameters
-    ----------
-    out
-        The session's folder.
-    model
-        Model package.
-    seconds
-        Length of the run, s.
-
-    Returns
-    -------
-    list[str]
-        The words.
-    """
-    return [sys.executable, "-m", "bench.torture.kills", str(out), str(model), str(seconds)]
-
-
-class _Announcer(RunObserver):
-    """Prints the processes of a run and where it publishes, as soon as it is ready."""
-
-    def __init__(self) -> None:
-        self._addresses: dict[str, str] = {}
-
-    def ready(self, description: dict[str, Any]) -> None:
-        self._addresses = description["addresses"]
-
-    def stats(self, stats: dict[str, Any]) -> None:  # noqa: ARG002
-        if not self._addresses:
-            return
-        pids = {process.name: process.pid for process in multiprocessing.active_children()}
-        found = {name: pids.get(process, os.getpid()) for name, process in PROCESSES.items()}
-        print(json.dumps({**found, **self._addresses}), flush=True)
-        self._addresses = {}
-
-
-def main(words: list[str]) -> int:
-    """Run the simulated rig, and announce its processes on standard output.
-
-    Parameters
-    ----------
-    words
-        Session folder, model package, seconds.
-
-    Returns
-    -------
-    int
-        0 where the run ended well.
-    """
-    config = configuration(Path(words[1]), float(words[2]))
-    result = run_session(config, Path(words[0]), rigs.register, HostClock(), _Announcer())
-    return 0 if result.ok else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

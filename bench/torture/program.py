@@ -4,20 +4,22 @@
 
 Each case is drawn from its number and --seed, runs in a process that may die, and holds where the program
 gave one message and a stated exit status, lost nothing that it had acknowledged, and came back in time. What
-was tried is kept in FOLDER/tried.jsonl; the same command goes on where it stopped.
+was tried is kept in FOLDER/tried.jsonl; the same command goes on where it stopped. What messages cost a run,
+beside one that is left in peace, is measured by a program of its own, `bench.torture.flood`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
+import os
 import shutil
 import traceback
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,11 +28,16 @@ from bench.program import Out, run, say
 from bench.torture.cases import GROUPS, Group
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.errors import UserError
+from rt_pose.session import processes
+from rt_pose.session.locks import lock
 
 SHOWN = 5
 """Failed cases that the table lists for each group."""
 START_S = 60.0
 """For a process to begin."""
+PREPARE_S = 120.0
+"""For what the cases of a group start from to be made."""
+POLL_S = 0.1
 
 
 @dataclass(kw_only=True)
@@ -42,8 +49,9 @@ class Options:
     groups: Annotated[list[str], "kinds of cases; all where none is given", tuple(GROUPS)] = field(
         default_factory=list
     )
-    cases: Annotated[int, "of each group"] = 1000
+    cases: Annotated[int | None, "of each group; the whole matrix where not given"] = None
     minutes: Annotated[float | None, "stop after so long"] = None
+    jobs: Annotated[int, "cases that are tried at once; a run that is killed waits more than it works"] = 1
     seed: Annotated[int, "of all cases"] = 0
     out: Out = None
 
@@ -92,22 +100,34 @@ def measure(options: Options) -> dict[str, Any]:
     Raises
     ------
     UserError
-        Where there is no such package.
+        Where there is no such package, or another program uses the folder.
     """
     if not options.model.is_dir():
         raise UserError(f"--model {options.model}: no such folder")
+    if options.jobs < 1:
+        raise UserError(f"--jobs: expected 1 or more, got {options.jobs}")
     options.work.mkdir(parents=True, exist_ok=True)
+    descriptor = lock(options.work)
+    if descriptor is None:
+        raise UserError(f"--work {options.work}: another program tries its cases there; give another folder")
+    try:
+        return _try_all(options)
+    finally:
+        os.close(descriptor)
+
+
+def _try_all(options: Options) -> dict[str, Any]:
     kept = options.work / "tried.jsonl"
     tried = _read(kept)
     done = {(one.group, one.number, one.seed) for one in tried}
     clock = HostClock()
     end_ns = None if options.minutes is None else clock.now_ns() + round(60.0 * options.minutes * NS_PER_S)
     groups = options.groups or list(GROUPS)
-    with kept.open("a", encoding="utf-8") as file:
-        for group in groups:
-            GROUPS[group].prepare(_folder(options.work, group), options.model)
-            wanted = [n for n in range(options.cases) if (group, n, options.seed) not in done]
-            for one in _try(group, wanted, options, end_ns):
+    with kept.open("a", encoding="utf-8") as file, _begun(options.jobs) as workers:
+        for name in groups:
+            count = GROUPS[name].cases if options.cases is None else options.cases
+            wanted = [n for n in range(count) if (name, n, options.seed) not in done]
+            for one in _try(name, wanted, options, workers, end_ns):
                 tried.append(one)
                 file.write(json.dumps(dataclasses.asdict(one)) + "\n")
                 file.flush()
@@ -125,7 +145,7 @@ def summarise(tried: list[Tried]) -> dict[str, Any]:
     Returns
     -------
     dict[str, Any]
-        By group: tried, held, failed, the longest case (s) and the first failures.
+        By group: tried, held, failed, the longest case and all together (s) and the first failures.
     """
     groups = {}
     for group in dict.fromkeys(one.group for one in tried):
@@ -136,6 +156,7 @@ def summarise(tried: list[Tried]) -> dict[str, Any]:
             "held": len(mine) - len(failed),
             "failed": len(failed),
             "longest_s": round(max(one.seconds for one in mine), 3),
+            "total_s": round(sum(one.seconds for one in mine), 1),
             "failures": [{"case": one.number, "why": one.why} for one in failed[:SHOWN]],
             "kinds": dict(Counter(one.why.splitlines()[-1][:160] for one in failed).most_common(SHOWN)),
         }
@@ -156,10 +177,15 @@ def format_table(figures: dict[str, Any]) -> str:
         Markdown.
     """
     rows = [
-        [name, *(str(found[key]) for key in ("tried", "held", "failed")), f"{found['longest_s']:.1f}"]
+        [
+            name,
+            *(f"{found[key]:,}" for key in ("tried", "held", "failed")),
+            f"{found['longest_s']:.1f}",
+            f"{found['total_s'] / 60.0:.1f}",
+        ]
         for name, found in figures["groups"].items()
     ]
-    table = markdown_table(["cases", "tried", "held", "failed", "longest, s"], rows)
+    table = markdown_table(["cases", "tried", "held", "failed", "longest, s", "all, min"], rows)
     failures = [
         f"- {name}, {count} times: {why}"
         for name, found in figures["groups"].items()
@@ -168,59 +194,112 @@ def format_table(figures: dict[str, Any]) -> str:
     return "\n".join([f"{machine_line(figures)}.", "", table, *(["", *failures] if failures else [])])
 
 
-def _try(group: str, numbers: list[int], options: Options, end_ns: int | None) -> Iterator[Tried]:
-    """The cases of a group, in a process that is begun again where a case ended it or hung."""
-    clock, worker = HostClock(), Worker(GROUPS[group], _folder(options.work, group), options.seed)
+def _try(
+    name: str, numbers: list[int], options: Options, workers: list[Worker], end_ns: int | None
+) -> Iterator[Tried]:
+    """The cases of a group, several at once."""
+    group, folder = GROUPS[name], options.work / name
+    folder.mkdir(exist_ok=True)
+    if not numbers:
+        return
+    if problem := workers[0].prepare(group, folder, options.model):
+        raise UserError(f"{name}: what the cases start from could not be made: {problem}")
+    clock, waiting, trying = HostClock(), deque(numbers), dict[Worker, int]()
+    while waiting or trying:
+        if end_ns is not None and clock.now_ns() > end_ns:
+            waiting.clear()
+        for worker in workers:
+            if waiting and worker not in trying:
+                trying[worker] = waiting.popleft()
+                worker.begin_case(group, folder, trying[worker], options.seed)
+        wait([worker.link for worker in trying], POLL_S)
+        for worker in [worker for worker in trying if worker.has_ended]:
+            number, begun_ns = trying.pop(worker), worker.begun_ns
+            why = worker.result()
+            yield Tried(name, number, options.seed, why, (clock.now_ns() - begun_ns) / NS_PER_S)
+            if number % 100 == 99:
+                say(f"{name}: {number + 1} of {numbers[-1] + 1}")
+
+
+@contextmanager
+def _begun(jobs: int) -> Iterator[list[Worker]]:
+    workers = [Worker() for _ in range(jobs)]
     try:
-        for at, number in enumerate(numbers):
-            if end_ns is not None and clock.now_ns() > end_ns:
-                return
-            begun_ns = clock.now_ns()
-            why = worker.attempt(number)
-            yield Tried(group, number, options.seed, why, (clock.now_ns() - begun_ns) / NS_PER_S)
-            if at % 100 == 99:
-                say(f"{group}: {at + 1} of {len(numbers)}")
+        yield workers
     finally:
-        worker.end()
+        for worker in workers:
+            worker.end()
 
 
 class Worker:
     """A process that tries cases one after another, begun again where one ends it or hangs."""
 
-    def __init__(self, group: Group, folder: Path, seed: int) -> None:
-        """Begin the process.
+    def __init__(self) -> None:
+        """Begin the process."""
+        self.begun_ns = 0
+        """When its last case began, host time, ns."""
+        self._limit_s = 0.0
+        self._begin()
+
+    @property
+    def link(self) -> Connection:
+        """Becomes readable when the case has ended."""
+        return self._link
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the case has ended, or has taken too long."""
+        return self._link.poll() or HostClock().now_ns() > self.begun_ns + round(self._limit_s * NS_PER_S)
+
+    def prepare(self, group: Group, folder: Path, model: Path) -> str:
+        """Make what the cases of a group start from.
 
         Parameters
         ----------
         group
-            Its cases.
+            The group.
         folder
-            Folder of the group.
-        seed
-            Of all cases.
-        """
-        self._group, self._folder, self._seed = group, folder, seed
-        self._begin()
+            Its folder.
+        model
+            Model package.
 
-    def attempt(self, number: int) -> str:
-        """Try one case.
+        Returns
+        -------
+        str
+            Why that is not possible; empty where it is done.
+        """
+        self._order(group.prepare, (folder, model), PREPARE_S)
+        self._link.poll(PREPARE_S)
+        return self.result()
+
+    def begin_case(self, group: Group, folder: Path, number: int, seed: int) -> None:
+        """Begin a case, whose end `has_ended` tells.
 
         Parameters
         ----------
+        group
+            Its group.
+        folder
+            Folder of the group.
         number
             Its number.
+        seed
+            Of all cases.
+        """
+        self._order(_try_case, (group.case, folder, number, seed), group.limit_s)
+
+    def result(self) -> str:
+        """Get what came of a case that has ended; one that takes too long is ended with its process.
 
         Returns
         -------
         str
             What did not hold; empty where all did.
         """
-        self._link.send(number)
-        limit_s = self._group.limit_s
         try:
-            if self._link.poll(limit_s):
+            if self._link.poll():
                 return str(self._link.recv())
-            why = f"no answer within {limit_s:g} s"
+            why = f"no answer within {self._limit_s:g} s"
             self._process.kill()
         except EOFError:
             self._process.join()
@@ -237,10 +316,13 @@ class Worker:
             self._process.kill()
             self._process.join()
 
+    def _order(self, work: Callable[..., Any], args: tuple[Any, ...], limit_s: float) -> None:
+        self.begun_ns, self._limit_s = HostClock().now_ns(), limit_s
+        self._link.send((work, args))
+
     def _begin(self) -> None:
-        spawn = multiprocessing.get_context("spawn")
-        self._link, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_work, args=(theirs, self._group.case, self._folder, self._seed))
+        self._link, theirs = processes.context.Pipe()
+        self._process = processes.context.Process(target=_work, args=(theirs,), name="rt-pose-torture")
         self._process.start()
         theirs.close()
         if not self._link.poll(START_S):
@@ -248,30 +330,30 @@ class Worker:
         self._link.recv()
 
 
-def _work(link: Connection, case: Callable[[Path, int], str], folder: Path, seed: int) -> None:
-    """Try the cases that come over the link until it closes."""
+def _work(link: Connection) -> None:
+    """Do what comes over the link until it closes, and answer what did not hold."""
     link.send("ready")
     while True:
         try:
-            number = link.recv()
+            work, args = link.recv()
         except EOFError:
             return
-        place = folder / f"case{number}"
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
         try:
-            why = case(place, seed * 1_000_003 + number)
+            why = work(*args) or ""
         except BaseException:  # noqa: BLE001 - whatever gets out is what is looked for
             why = traceback.format_exc(limit=-3)
-        if not why:
-            shutil.rmtree(place, ignore_errors=True)
         link.send(why)
 
 
-def _folder(work: Path, group: str) -> Path:
-    folder = work / group
-    folder.mkdir(exist_ok=True)
-    return folder
+def _try_case(case: Callable[[Path, int], str], folder: Path, number: int, seed: int) -> str:
+    """Try a case in a folder of its own, which stays where the case did not hold."""
+    place = folder / f"case{number}"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    why = case(place, seed * 1_000_003 + number)
+    if not why:
+        shutil.rmtree(place, ignore_errors=True)
+    return why
 
 
 def _read(kept: Path) -> list[Tried]:

@@ -114,7 +114,9 @@ def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, Ca
 
 
 def _conclude(result: RunResult, plot: bool) -> int:
-    if result.session is not None:
+    from rt_pose.session.read import INFO_NAME
+
+    if result.session is not None and (result.session / INFO_NAME).is_file():  # its disk may be gone
         print(f"session: {result.session}")
         if plot:
             _report(result.session)

@@ -7,7 +7,6 @@ imports are made in the functions, so that `--help` answers at once.
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -32,7 +31,7 @@ from rt_pose.cli import importing as imports
 from rt_pose.cli import training as train
 from rt_pose.cli.options import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, Parser, no_options
 from rt_pose.console import log_to_console
-from rt_pose.errors import ExitCode, UserError, nearest
+from rt_pose.errors import ExitCode, UserError, explain_long_name, nearest
 from rt_pose.extras import require
 
 DESCRIPTION = """Real-time closed-loop animal pose tracking.
@@ -81,9 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rt-pose: {error}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        print(f"rt-pose: a name is too long for a path: {str(error.filename)[:80]}...", file=sys.stderr)
+        print(f"rt-pose: {explain_long_name(error)}", file=sys.stderr)
         return EXIT_USER
     except KeyboardInterrupt:
         print("rt-pose: interrupted", file=sys.stderr)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rt_pose.config.build import duration_ns
 from rt_pose.config.source import Path, Source
 from rt_pose.errors import UserError, nearest
+from rt_pose.files import LONGEST_NAME
 
 if TYPE_CHECKING:
     from rt_pose.config.schema import CropConfig, RecoveryConfig, RunConfig, SafetyConfig
@@ -22,9 +23,7 @@ SHORTEST_CODE_NS = 4e9
 """Between the beginnings of codes that take up to 2.1 s each."""
 SHORTEST_TRIAL_NS = 1e6
 """All trials that end between two frames are gone through at the second one."""
-LONGEST_NAME = 100
-"""Names become names of files, with something before and behind."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_NAME = re.compile(rf"[A-Za-z_][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}")
 
 
 def check_run(config: RunConfig) -> None:
@@ -81,10 +80,9 @@ def _names(config: RunConfig) -> Iterator[Problem]:
             if not _NAME.fullmatch(name):
                 yield (
                     (kind, key),
-                    f"{name!r} cannot be a name; expected a letter, then letters, digits, '_' or '-'",
+                    f"{name[:LONGEST_NAME]!r} cannot be a name; expected a letter, then letters, digits, "
+                    f"'_' or '-', {LONGEST_NAME} at most",
                 )
-            elif len(name) > LONGEST_NAME:
-                yield (kind, key), f"expected a name of at most {LONGEST_NAME} characters, got {len(name)}"
     for name, output in config.outputs.items():
         twice = next((line for i, line in enumerate(output.lines) if line in output.lines[:i]), None)
         if twice is not None:

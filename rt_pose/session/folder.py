@@ -81,13 +81,7 @@ class SessionFolder:
     @property
     def path(self) -> Path:
         """Where the folder is now, also after it was moved; where it was, if it is gone."""
-        with suppress(OSError):
-            if self._is_here(self._path):
-                return self._path
-            now = Path(os.readlink(f"/proc/self/fd/{self._descriptor}"))
-            if self._is_here(now):
-                return now
-        return self._path
+        return self._place() or self._path
 
     def write(self, info: dict[str, Any]) -> str:
         """Replace `session.json`, in one step as far as the disk has room for that.
@@ -107,7 +101,7 @@ class SessionFolder:
         except OSError as error:
             problem = f"{INFO_NAME} could not be written: {error.strerror}"
         else:
-            return ""
+            return "" if self._place() else self._unmounted()
         for shorter in (info, {**info, "summary": {}}, {**info, "summary": {}, "warnings": []}):
             try:
                 self._overwrite(_encode(shorter))
@@ -134,6 +128,22 @@ class SessionFolder:
     def close(self) -> None:
         """Let go of the folder and its lock."""
         os.close(self._descriptor)
+
+    def _place(self) -> Path | None:
+        """Where the folder is now; None where it is nowhere."""
+        with suppress(OSError):
+            if self._is_here(self._path):
+                return self._path
+            now = Path(os.readlink(f"/proc/self/fd/{self._descriptor}"))
+            if self._is_here(now):
+                return now
+        return None
+
+    def _unmounted(self) -> str:
+        return (
+            f"the session is not in {self._path} any more: its disk was unmounted; it is on that disk, as "
+            "far as the disk has taken it"
+        )
 
     def _is_here(self, path: Path) -> bool:
         try:

@@ -21,7 +21,7 @@ from typing import Any
 
 from rt_pose.clock import HostClock
 from rt_pose.config.schema import RunConfig
-from rt_pose.errors import UserError
+from rt_pose.errors import UserError, explain_long_name
 from rt_pose.loop.assemble import Assembled, assemble
 from rt_pose.loop.control import Order
 
@@ -62,6 +62,9 @@ def main(
         assembled = assemble(config, session_id, HostClock(), recorder, sender)
     except UserError as error:
         _send(link, ("refused", str(error)))
+        return
+    except OSError as error:
+        _send(link, ("refused", explain_long_name(error)))
         return
     try:
         link.send(("ready", assembled.description))

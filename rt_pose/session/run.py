@@ -308,7 +308,7 @@ class _Supervision:
         processors: Processors,
     ) -> None:
         self._config, self._recorded, self._clock, self._observer = config, recorded, clock, observer
-        self._loop, self._link, self._register, self._processors = loop, link, register, processors
+        self._loop, self._link, self._processors = loop, link, processors
         kill_after_ns = duration_ns(config.safety.kill_after, "configuration: safety.kill_after")
         self._watchdog = LoopWatchdog(clock, kill_after_ns, len(config.outputs))
         self._unsafe: list[str] | None = None
@@ -335,6 +335,7 @@ class _Supervision:
             "machine": machine(),
             "versions": versions(),
         }
+        self._standby = SafeStandby(config, register, loop.pid)  # `run` ends it
 
     def run(self) -> RunResult:
         """Run until the end.
@@ -352,7 +353,6 @@ class _Supervision:
 
     def _run(self) -> RunResult:
         refused = False
-        standby = SafeStandby(self._config, self._register, self._loop.pid)
         try:
             if self._recorded is not None:
                 self._begin_session(self._recorded)
@@ -363,7 +363,7 @@ class _Supervision:
             self._link.send("go", None)
             self._watchdog.expect_start()
             self._supervise()
-            self._make_safe(standby)
+            self._make_safe()
             if refusal := self._no_frame():
                 raise UserError(refusal)
         except UserError as error:
@@ -373,13 +373,13 @@ class _Supervision:
             self._link.connection.close()
             _end(self._loop, INTERRUPTED_END_S)
             if self._loop.exitcode != 0:
-                self._make_safe(standby)
+                self._make_safe()
             self._end_recorder()
             self._processors.close()
             self._conclude("interrupted before its end")
             raise
         finally:
-            standby.close()
+            self._standby.close()
             self._end_processors()
             self._end_recorder()
             if refused and self._folder is not None:
@@ -389,11 +389,11 @@ class _Supervision:
                 self._folder.discard([LOG_NAME, *films])
         return self._conclude()
 
-    def _make_safe(self, standby: SafeStandby) -> None:
+    def _make_safe(self) -> None:
         """Make every output safe by the process that stands by, unless the loop has done it itself."""
         if self._summary or self._unsafe == [] or not self._config.outputs:
             return
-        problems = standby.make_safe()
+        problems = self._standby.make_safe()
         for problem in problems or ["the loop died with its outputs open; they were made safe"]:
             self._warn(problem)
 
@@ -416,9 +416,8 @@ class _Supervision:
         return UserError(f"{error}\nrecorder: {why}") if why else error
 
     def _tell_news(self) -> None:
-        for message in self._recorder.news() if self._recorder is not None else ():
-            self._warn(message)
-        for message in self._processors.news():
+        recorded = self._recorder.news() if self._recorder is not None else ()
+        for message in (*recorded, *self._processors.news(), *self._standby.news()):
             self._warn(message)
 
     def _end_processors(self) -> None:

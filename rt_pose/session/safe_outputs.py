@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -27,6 +27,8 @@ OUTPUT_TIMEOUT_S = 9.0
 """For all outputs together, of that."""
 LOOP_EXIT_TIMEOUT_S = 20.0
 POLL_S = 0.05
+MOST_DEATHS = 3
+"""So often a process that died is replaced by another."""
 NICE = 10
 """It loads its drivers while the loop takes its first frames."""
 
@@ -47,14 +49,29 @@ class SafeStandby:
             The process that holds the outputs now; None where none does.
         """
         self._link: Connection | None = None
-        if not config.outputs:
+        self._config, self._register, self._loop_pid = config, register, loop_pid
+        self._deaths = 0
+        if config.outputs:
+            self._begin()
+
+    def news(self) -> Iterator[str]:
+        """Look whether it still stands by, and begin another process where it has died.
+
+        Yields
+        ------
+        str
+            A warning.
+        """
+        if self._link is None or self._process.is_alive() or self._deaths > MOST_DEATHS:
             return
-        self._link, theirs = processes.context.Pipe()
-        self._process = processes.context.Process(
-            target=_main, args=(theirs, config, register, loop_pid), name="rt-pose-safe-outputs", daemon=True
-        )
-        self._process.start()
-        theirs.close()
+        self._deaths += 1
+        died = f"the process that stands by for safe outputs died (exit code {self._process.exitcode})"
+        if self._deaths > MOST_DEATHS:
+            yield f"{died}, the last of {self._deaths}; if the loop dies as well, nothing makes outputs safe"
+            return
+        self._link.close()
+        self._begin()
+        yield f"{died}; another one was started"
 
     def make_safe(self) -> list[str]:
         """Put all outputs of the run into their safe state. The loop must be gone, its ports free.
@@ -66,11 +83,12 @@ class SafeStandby:
         """
         if self._link is None:
             return []
-        try:
-            self._link.send("make safe")
-            answered = self._link.poll(TIMEOUT_S)
-            problems = self._link.recv() if answered else [f"no answer within {TIMEOUT_S:g} s"]
-        except (EOFError, OSError):
+        problems = self._ask()
+        if problems is None:  # it has died as well, so that another one has to load the drivers first
+            self._link.close()
+            self._begin()
+            problems = self._ask()
+        if problems is None:
             problems = ["the process that should have done it died"]
         self._end()
         return [f"an output may not be in its safe state: {problem}" for problem in problems]
@@ -79,6 +97,28 @@ class SafeStandby:
         """End the process, because the loop has made its outputs safe itself."""
         if self._link is not None:
             self._end()
+
+    def _ask(self) -> list[str] | None:
+        """What failed; None where the process died before it could say."""
+        assert self._link is not None
+        try:
+            self._link.send("make safe")
+            if self._link.poll(TIMEOUT_S):
+                return list(self._link.recv())
+        except (EOFError, OSError):
+            return None
+        return [f"no answer within {TIMEOUT_S:g} s"]
+
+    def _begin(self) -> None:
+        self._link, theirs = processes.context.Pipe()
+        self._process = processes.context.Process(
+            target=_main,
+            args=(theirs, self._config, self._register, self._loop_pid),
+            name="rt-pose-safe-outputs",
+            daemon=True,
+        )
+        self._process.start()
+        theirs.close()
 
     def _end(self) -> None:
         assert self._link is not None

@@ -134,6 +134,7 @@ def test_missing_and_broken_configurations(fails: Callable[..., str], tmp_path: 
         ("outputs: {o: {driver: lazer}}", "no output driver 'lazer'"),
         ("cameras: {}", "cameras: at least one is needed"),
         ("cameras: {a/b: {driver: simulated}}", "cameras.a/b: 'a/b' cannot be a name"),
+        (f"cameras: {{{'a' * 300}: {{driver: simulated}}}}", "200 at most"),
         ("zones: {two words: {circle: [1, 2, 3]}}", "zones.two words: 'two words' cannot be a name"),
         ("budget_ms: 0", "budget_ms: expected more than 0, got 0"),
         ("seconds: -1", "seconds: expected more than 0, got -1"),

@@ -18,7 +18,7 @@ from rigs.firmware.simulate import SimulatedBox
 from rt_pose.clock import HostClock
 from rt_pose.config.schema import OutputConfig, RunConfig
 from rt_pose.drivers import DriverContext, make_output
-from rt_pose.session.safe_outputs import SafeStandby
+from rt_pose.session.safe_outputs import MOST_DEATHS, SafeStandby
 from rt_pose.types import Command
 
 HIGH = 65535
@@ -113,3 +113,32 @@ def test_where_the_supervisor_dies_it_waits_for_the_loop_and_acts_by_itself(box:
         assert box.wait_for(0, high=False, timeout_s=2.0) is None, "the loop lives and holds its ports"
         loop.communicate(b"\n")
     assert box.wait_for(0, high=False) is not None
+
+
+def test_one_that_died_is_told_and_another_takes_its_place(box: SimulatedBox) -> None:
+    standby = SafeStandby(config(box.port), rigs.register, None)
+    leave_high(box)
+    assert list(standby.news()) == []
+    kill(standby)
+    (message,) = standby.news()
+    assert message.endswith("stands by for safe outputs died (exit code -9); another one was started")
+    assert list(standby.news()) == []
+    kill(standby)  # together with the loop: nobody has noticed when it is needed
+    assert standby.make_safe() == []
+    assert box.wait_for(0, high=False) is not None
+
+
+def test_one_that_dies_again_and_again_is_not_replaced_for_ever(box: SimulatedBox) -> None:
+    standby = SafeStandby(config(box.port), rigs.register, None)
+    told = []
+    for _ in range(MOST_DEATHS + 2):
+        kill(standby)
+        told.extend(standby.news())
+    standby.close()
+    assert len(told) == MOST_DEATHS + 1
+    assert "nothing makes outputs safe" in told[-1]
+
+
+def kill(standby: SafeStandby) -> None:
+    standby._process.kill()
+    standby._process.join()

@@ -104,3 +104,9 @@ def test_where_only_one_of_two_cameras_delivers_the_session_says_so(package: Pat
 def test_the_time_for_the_first_frame_is_a_length_of_time(package: Path) -> None:
     with pytest.raises(UserError, match="first_frame_within: expected 1 ms to 600 s"):
         run_session(config(package, first_frame_within="0 s"), None, rigs.register, HostClock())
+
+
+def test_a_name_that_no_path_can_hold_is_a_mistake(package: Path) -> None:
+    cameras = {"top": CameraConfig("video", {"path": "x" * 5000})}
+    with pytest.raises(UserError, match=r"^a name is too long for a path: x{80}\.\.\.$"):
+        run(config(package, cameras=cameras), None)

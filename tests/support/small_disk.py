@@ -1,7 +1,8 @@
-"""Disks of a test's own: full, or read-only. Making them takes root, and the right to mount."""
+"""Disks of a test's own: full, read-only, or gone. Making them takes root, and the right to mount."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,4 +26,10 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        subprocess.run(["umount", str(folder)], check=True)
+        if os.path.ismount(folder):
+            subprocess.run(["umount", str(folder)], check=True)
+
+
+def pull(disk: Path) -> None:
+    """Unmount a disk on which files are open: it is gone from its place at once."""
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)

@@ -1,0 +1,21 @@
+"""Imported by the server that forks the processes of runs; see `warm`."""
+
+import gc
+
+import av  # noqa: F401
+import cv2  # noqa: F401
+import openvino  # noqa: F401
+from numba.core.registry import cpu_target
+
+import rigs
+import rt_pose.session.loop_process
+import rt_pose.session.processor
+import rt_pose.session.record
+import rt_pose.session.safe_outputs  # noqa: F401
+
+rigs.register()
+# What numba does before the first compiled function of a process is called.
+cpu_target.typing_context.refresh()
+cpu_target.target_context.refresh()
+gc.collect()
+gc.freeze()
