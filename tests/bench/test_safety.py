@@ -12,6 +12,8 @@ from support.tiny_package import make_tiny_package
 
 from bench.safety import SCENARIOS, SafetyOutcome, _figures, _holds, page, try_once
 
+pytestmark = pytest.mark.usefixtures("warm_programs")
+
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> str:

@@ -15,6 +15,7 @@ from support.torture_cases import hangs, raises
 from bench.torture import cases, program
 from bench.torture.rules import make_text, try_out
 
+pytestmark = pytest.mark.usefixtures("warm_programs")
 COUNTS = {"rules": 20, "yaml": 40, "package": 60, "session": 3, "labels": 30, "control": 1, "kill": 1}
 """Cases of each group; together less than a minute."""
 
