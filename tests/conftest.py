@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Workers share the processor's cores, where threads of their own would only wait for each other's, and spin
-    # meanwhile; and what a test finds among the temporary files is its own.
+    # Workers share the processor's cores, where threads of their own would only wait for each other's, and
+    # spin meanwhile; and what a test finds among the temporary files is its own.
     for name, value in {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}.items():
         os.environ.setdefault(name, value)
     os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="rt-pose-test-")
