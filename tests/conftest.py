@@ -13,15 +13,19 @@ from pathlib import Path
 import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Workers share the processor's cores, where threads of their own would only wait for each other's; and
-    # what a test finds among the temporary files is its own.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Workers share the processor's cores, where threads of their own would only wait for each other's, and
+    # spin meanwhile; and what a test finds among the temporary files is its own.
+    for name, value in {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}.items():
+        os.environ.setdefault(name, value)
     os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="rt-pose-test-")
     atexit.register(shutil.rmtree, tempfile.tempdir, ignore_errors=True)
 
+from support import programs  # what it imports reads the environment
+from support.one_thread import one_thread
 from support.patience import PATIENCE_S
-from support.synthetic_session import write_session  # what it imports reads the environment
-from support.warm_processes import WarmContext
+from support.shared import shared_folder
+from support.synthetic_session import write_session
+from support.warm_processes import PROGRAMS, RUNS, WarmContext, server
 
 from rt_pose.session import processes
 
@@ -32,6 +36,14 @@ LONG = (
 )
 """Folders and files of the tests that take longest, these first."""
 os.environ.setdefault("LSLAPICFG", str(ROOT / "tests" / "support" / "lsl_api.cfg"))  # read once, by liblsl
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin what all workers share, before there are any."""
+    if getattr(config.option, "numprocesses", None) and "PYTEST_XDIST_WORKER" not in os.environ:
+        for imports in (RUNS, PROGRAMS):
+            server(imports).ensure_running()
+        shared_folder()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -76,10 +88,26 @@ def runtime_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def engines_of_one_thread() -> Iterator[None]:
+    """Engines that leave the other cores to the other workers."""
+    with pytest.MonkeyPatch.context() as patch:
+        one_thread(patch.setattr)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def warm_processes() -> Iterator[None]:
     """Runs whose processes begin in milliseconds."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(processes, "context", WarmContext())
+        patch.setattr(processes, "context", WarmContext(RUNS))
+        yield
+
+
+@pytest.fixture(scope="module")
+def warm_programs() -> Iterator[None]:
+    """Programs of ours, and what they spawn, that begin in milliseconds, where a module asks for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        programs.install(patch.setattr)
         yield
 
 

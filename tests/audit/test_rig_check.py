@@ -114,7 +114,8 @@ def test_the_table_and_its_exit_code(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
-    words = ["rig", "check", "--camera", "sim", "--model", str(package), "--for-s", "1", *ports]
+    engine = ["--engine.threads", "1", "--engine.precision", "float32"]
+    words = ["rig", "check", "--camera", "sim", "--model", str(package), "--for-s", "1", *ports, *engine]
     code = main([*words, "--budget_ms", "500"])
     said = capsys.readouterr().out
     well = said.splitlines()[-1] == "the rig does what its configuration says"

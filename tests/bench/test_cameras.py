@@ -21,6 +21,8 @@ from rt_pose.records import DropRecord
 from rt_pose.session.read import STAGES
 from rt_pose.types import FrameStamps, StageStamps
 
+pytestmark = pytest.mark.usefixtures("warm_programs")
+
 
 def observed(start_ms: float, took_ms: float) -> Any:
     """A frame that came at a time and was decided on so much later, most of it in the network."""

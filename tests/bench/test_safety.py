@@ -20,6 +20,8 @@ from rt_pose.clock import HostClock
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.types import Command
 
+pytestmark = pytest.mark.usefixtures("warm_programs")
+
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> str:

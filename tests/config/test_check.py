@@ -13,7 +13,7 @@ from rt_pose.errors import UserError
 def test_names_and_lengths_that_cannot_be_meant() -> None:
     config = RunConfig(
         outputs={
-            "n" * 101: OutputConfig("simulated"),
+            "n" * 201: OutputConfig("simulated"),
             "box": OutputConfig("simulated", lines=["laser", "lamp", "laser"]),
         },
         protocol=[BlockConfig("a", trial="1 us"), BlockConfig("b", trial="1 ms"), BlockConfig("c" * 100)],
@@ -23,7 +23,7 @@ def test_names_and_lengths_that_cannot_be_meant() -> None:
     told = str(caught.value).split("\n")
     assert len(told) == 3
     for expected in (
-        "expected a name of at most 100 characters, got 101",
+        "cannot be a name; expected a letter, then letters, digits, '_' or '-', 200 at most",
         "outputs.box.lines: two lines are called 'laser'; expected each name once",
         "protocol[0].trial: expected 1 ms to 1000 hours, got '1 us'",
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -43,10 +43,32 @@ def puller() -> Iterator[dict[str, Any]]:
         yield {"address": peer.address}
 
 
-@contextmanager
-def sink() -> Iterator[dict[str, Any]]:
-    with null_sink():
+class SharedSink:
+    """One sound server for all tests that need it: to begin and to end it takes seconds."""
+
+    def __init__(self) -> None:
+        self._open: ExitStack | None = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[dict[str, Any]]:
+        if self._open is None:
+            with ExitStack() as stack:
+                stack.enter_context(null_sink())
+                self._open = stack.pop_all()
         yield {}
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+
+
+sink = SharedSink()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ended_sink() -> Iterator[None]:
+    yield
+    sink.close()
 
 
 @contextmanager

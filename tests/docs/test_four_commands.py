@@ -22,7 +22,8 @@ SMALL = """
     --optimiser.freeze_backbone_steps 0 --optimiser.warmup_steps 5
 """
 ANY_PORTS = "--publish.address tcp://127.0.0.1:* --publish.control tcp://127.0.0.1:*"
-SETTINGS = {"train fit": SMALL, "run": ANY_PORTS}
+ENGINE = "--engine.threads 1 --engine.precision float32"
+SETTINGS = {"train fit": SMALL, "run": f"{ANY_PORTS} {ENGINE}"}
 """Added to a command, by its verb."""
 
 

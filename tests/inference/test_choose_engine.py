@@ -104,7 +104,8 @@ def test_what_was_asked_for_is_taken(package: Package) -> None:
     assert choice.golden_px < 0.01
 
 
-def test_zero_threads_means_the_physical_cores(package: Package) -> None:
+def test_zero_threads_means_the_physical_cores(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(infer, "physical_cores", physical_cores)  # other tests have engines of one thread
     assert choose_engine(package, EngineConfig(precision="float32")).engine.threads == physical_cores()
 
 

@@ -20,6 +20,7 @@ from rt_pose.offline.submit import LOGS
 from rt_pose.package import Package
 
 pytest.importorskip("submitit")
+pytestmark = pytest.mark.usefixtures("warm_programs")
 
 FLOAT32 = EngineConfig(precision="float32", preprocess="dali", threads=1)
 

@@ -55,7 +55,7 @@ def short_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("rate_hz", [30.0, 60.0, 200.0])
+@pytest.mark.parametrize("rate_hz", [30.0, 200.0])
 def test_the_known_delay_is_recovered_within_a_millisecond(rate_hz: float) -> None:
     wanted = Wanted("top", "light", flashes=FLASHES, every=3)
     measured = measure(rig(rate_hz), wanted, HostClock())

@@ -47,6 +47,11 @@ from rt_pose.session.read import KILLED, Session
 from rt_pose.session.run import RunResult, _Link, _stop_signals, run_session
 
 KEYPOINTS = 3
+RIG = (
+    *("--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"),
+    *("--engine.threads", "1", "--engine.precision", "float32"),
+)
+"""Of a program: ports of its own, and an engine that is not chosen by a race."""
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +208,7 @@ def test_what_is_known_at_start_is_said_together_before_anything_begins(
 def begin(package: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
     """The program in a process group of its own, once frames go through."""
     command = [sys.executable, "-m", "rt_pose.cli", "run", "--camera", "sim", "--model", str(package)]
-    ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
-    program = subprocess.Popen([*command, *ports, *options, "--out", str(out)], start_new_session=True)
+    program = subprocess.Popen([*command, *RIG, *options, "--out", str(out)], start_new_session=True)
     tick = threading.Event()
     while not (out / "log.mcap").is_file() or (out / "log.mcap").stat().st_size < 20_000:
         assert program.poll() is None
@@ -237,10 +241,10 @@ def test_each_signal_that_ends_a_program_is_the_loops_order_to_stop() -> None:
 def test_a_run_that_was_put_aside_goes_on(package: Path, tmp_path: Path) -> None:
     """Ctrl-Z and `fg`: nobody turned meanwhile, and nobody is to blame."""
     out = tmp_path / "session"
-    program = begin(package, out, "--safety.kill_after", "2 s")
+    program = begin(package, out, "--safety.kill_after", "1500 ms")
     os.killpg(program.pid, signal.SIGSTOP)
-    threading.Event().wait(3.5)  # longer than `kill_after`
-    os.kill(program.pid, signal.SIGCONT)  # the supervisor wakes first, and knows of no turn for 3.5 s
+    threading.Event().wait(2.5)  # longer than `kill_after`
+    os.kill(program.pid, signal.SIGCONT)  # the supervisor wakes first, and knows of no turn for 2.5 s
     threading.Event().wait(0.7)
     os.killpg(program.pid, signal.SIGCONT)
     size = (out / "log.mcap").stat().st_size
@@ -509,7 +513,7 @@ class TimedObserver(ScriptedObserver):
 @pytest.mark.alone
 def test_a_recorder_that_is_ended_from_outside_is_told(package: Path, tmp_path: Path) -> None:
     watch = TimedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGTERM))
-    result = run(config(package, seconds=6.0), tmp_path / "session", watch)
+    result = run(config(package, seconds=3.5), tmp_path / "session", watch)
     assert watch.delay_of("the recorder ends: it was told to end; the run goes on") < 5.0
     assert result.exit_code == ExitCode.INCOMPLETE
     session = Session.read(tmp_path / "session")
@@ -523,26 +527,31 @@ def test_a_recorder_that_is_ended_from_outside_is_told(package: Path, tmp_path: 
 def test_a_recorder_that_hangs_is_told_and_what_it_cost(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rt_pose.session.run.RECORDER_END_S", 2.0)
+    monkeypatch.setattr("rt_pose.session.recorder_watch.SILENT_S", 1.5)
+    monkeypatch.setattr("rt_pose.session.run.RECORDER_END_S", 1.0)
     watch = TimedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGSTOP))
-    result = run(config(package, seconds=6.0), tmp_path / "session", watch)
-    assert watch.delay_of("the recorder hangs: no word of it for 3.") < 5.0
-    assert any("the recorder hung: it did not end within 2 s and was killed" in w for w in result.warnings)
+    result = run(config(package, seconds=4.0), tmp_path / "session", watch)
+    assert watch.delay_of("the recorder hangs: no word of it for ") < 5.0
+    assert any("the recorder hung: it did not end within 1 s and was killed" in w for w in result.warnings)
     assert result.exit_code == ExitCode.INCOMPLETE
     assert "observations" in result.status
     assert json.loads((tmp_path / "session" / "session.json").read_text())["missing"] == result.missing
 
 
 @pytest.mark.alone
-def test_a_recorder_that_was_put_aside_and_goes_on_loses_nothing(package: Path, tmp_path: Path) -> None:
+def test_a_recorder_that_was_put_aside_and_goes_on_loses_nothing(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rt_pose.session.recorder_watch.SILENT_S", 1.5)
+
     def put_aside(_: dict[str, Any]) -> None:
         recorder = child("rt-pose-recorder")
         os.kill(recorder, signal.SIGSTOP)
-        threading.Event().wait(4.5)
+        threading.Event().wait(2.5)
         os.kill(recorder, signal.SIGCONT)
 
     watch = ScriptedObserver(put_aside)
-    result = run(config(package, seconds=7.5), tmp_path / "session", watch)
+    result = run(config(package, seconds=5.0), tmp_path / "session", watch)
     assert next(w for w in result.warnings if "recorder" in w).startswith("the recorder hangs")
     assert any("the recorder goes on" in w for w in result.warnings)
     assert (result.status, result.exit_code) == ("complete", ExitCode.DONE)
@@ -644,8 +653,7 @@ def test_a_run_that_comes_too_late_for_its_folder_deletes_nothing(package: Path,
 def test_two_programs_with_one_folder(package: Path, tmp_path: Path) -> None:
     out = tmp_path / "session"
     command = [sys.executable, "-m", "rt_pose.cli", "run", "--camera", "sim", "--model", str(package)]
-    ports = ["--publish.address", "tcp://127.0.0.1:*", "--publish.control", "tcp://127.0.0.1:*"]
-    words = [*command, *ports, "--out", str(out), "--seconds", "1", "--report", "false"]
+    words = [*command, *RIG, "--out", str(out), "--seconds", "1", "--report", "false"]
     programs = [
         subprocess.Popen([*words, "--seed", str(i)], stderr=subprocess.PIPE, text=True) for i in range(2)
     ]

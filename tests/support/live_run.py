@@ -14,14 +14,24 @@ from support.patience import PATIENCE_S
 import rigs
 from rt_pose.clock import HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
-from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, RecordConfig, RunConfig
+from rt_pose.config.schema import (
+    CameraConfig,
+    EngineConfig,
+    OutputConfig,
+    PublishConfig,
+    RecordConfig,
+    RunConfig,
+)
 from rt_pose.loop.curve import ClientKeys, read_keys
 from rt_pose.session.orders import open_control
 from rt_pose.session.run import RunObserver, RunResult, run_session
 
 
 def config(package: Path, **changes: Any) -> RunConfig:
-    """The simulated rig with a rule that comes true now and then, on ports of its own."""
+    """The simulated rig with a rule that comes true now and then, on ports of its own.
+
+    Its engine is not chosen by a race: that costs a busy machine seconds.
+    """
     values: dict[str, Any] = {
         "model": str(package),
         "cameras": {"top": CameraConfig("simulated", {"rate_hz": 60, "world": "w"})},
@@ -38,6 +48,7 @@ def config(package: Path, **changes: Any) -> RunConfig:
         ],
         "publish": PublishConfig("tcp://127.0.0.1:*", "tcp://127.0.0.1:*"),
         "record": RecordConfig(video=False),
+        "engine": EngineConfig(precision="float32", threads=1),
         "budget_ms": 500.0,
         "seconds": 1.5,
         "armed_at_start": True,

@@ -6,10 +6,8 @@ radius: the network looks for pixels near that level and smooths what it finds. 
 
 from __future__ import annotations
 
-import atexit
 import io
 import shutil
-import tempfile
 import warnings
 from functools import cache
 from pathlib import Path
@@ -17,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from support.shared import made_once
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -107,7 +106,7 @@ def make_tiny_package(
 ) -> Package:
     """Write a package of `keypoints` discs for a network input of `width` x `height` to `path`.
 
-    Its golden frames are twice the input's size in each direction. One of each kind is made in a process,
+    Its golden frames are twice the input's size in each direction. One of each kind is made in a test run,
     which takes seconds; each caller gets a copy of its own.
     """
     made = _made(keypoints, width, height, channels, seed, network)
@@ -119,10 +118,19 @@ def make_tiny_package(
 def _made(
     keypoints: int, width: int, height: int, channels: int, seed: int, network: type[DiscFinder]
 ) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="rt-pose-tiny-package-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = folder / "package"
-    path.mkdir()
+    name = f"{network.__module__}.{network.__qualname__}-{keypoints}-{width}-{height}-{channels}-{seed}"
+    return made_once(name, lambda path: _make(path, keypoints, width, height, channels, seed, network))
+
+
+def _make(
+    path: Path,
+    keypoints: int,
+    width: int,
+    height: int,
+    channels: int,
+    seed: int,
+    network: type[DiscFinder],
+) -> None:
     finder = network(keypoints).eval()
     example = torch.zeros(1, channels, height, width)
     onnx = _onnx(finder, example)
@@ -155,7 +163,6 @@ def _made(
         lambda file: file.write_bytes(onnx),
         {"network.pt2": lambda file: _export_program(finder, example, file)},
     )
-    return path
 
 
 def _golden_frames(keypoints: int, width: int, height: int, channels: int, seed: int) -> NDArray[np.uint8]:

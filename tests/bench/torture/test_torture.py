@@ -21,6 +21,7 @@ from bench.torture.rules import make_text, try_out
 from rt_pose.errors import UserError
 from rt_pose.session.locks import lock
 
+pytestmark = pytest.mark.usefixtures("warm_programs")
 COUNTS = {"rules": 5, "yaml": 20, "package": 20, "log": 6, "session": 2, "labels": 6, "control": 0}
 COUNTS |= {"kill-supervisor": 1, "kill-loop": 0, "kill-recorder": 0, "kill-standby": 0}
 COUNTS |= {"kill-processor": 0, "kill-viewer": 0}

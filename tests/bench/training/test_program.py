@@ -102,6 +102,7 @@ def test_what_cannot_be_measured_is_told(
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.usefixtures("warm_programs")
 def test_trainings_side_by_side(mirror_mouse: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two real trainings, a step each; how long that took is not judged here."""
     monkeypatch.setattr(contention, "WARM_UP", 0)

@@ -34,7 +34,7 @@ CONFIG = TrainConfig(
 )
 
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("warm_programs")]
 
 
 @pytest.fixture(scope="module")

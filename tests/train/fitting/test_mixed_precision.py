@@ -144,6 +144,7 @@ def test_only_the_first_process_informs_the_user(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.timeout(500)
+@pytest.mark.usefixtures("warm_programs")
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
     """Lightning's DDP on two CPU processes in place of GPUs: one package, and neither the frozen backbone nor
     a job of SLURM around them is an obstacle."""

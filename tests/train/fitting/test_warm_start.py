@@ -9,37 +9,27 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.labeled_folder import make_labeled_folder, read_rows, write_rows
+from support.labeled_folder import read_rows, write_rows
 from support.log_lines import log_into
+from support.trained_discs import CONFIG, labeled_discs, trained_discs
 
 from rt_pose.errors import UserError
 from rt_pose.package import read_package, write_manifest
-from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
+from train.config import OptimiserConfig
 from train.fitting.fit import fit, prepare
 from train.fitting.warm_start import name_of, seen_before
 
-CONFIG = TrainConfig(
-    network=NetworkConfig(backbone="tiny", width=96, height=64, head_width=16),
-    optimiser=OptimiserConfig(
-        learning_rate=1e-2, backbone_factor=1.0, freeze_backbone_steps=0, warmup_steps=10
-    ),
-    augment=AugmentConfig(rotate_deg=20, shift=0.1, noise=3),
-    steps=80,
-    validate_every=40,
-)
-SHORT = replace(CONFIG, steps=4, validate_every=4, optimiser=OptimiserConfig(learning_rate=1e-5))
+SHORT = replace(CONFIG, skeleton=[], steps=4, validate_every=4, optimiser=OptimiserConfig(learning_rate=1e-5))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_labeled_folder(tmp_path_factory.mktemp("init_from") / "discs", frames=40)
+def folder() -> Path:
+    return labeled_discs()
 
 
 @pytest.fixture(scope="module")
-def earlier(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("earlier")
-    fit(CONFIG, folder, out)
-    return out
+def earlier() -> Path:
+    return trained_discs()[0]
 
 
 def error_px(messages: list[str]) -> float:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from train.config import NetworkConfig, TrainConfig
 from train.fitting.ensemble_member import LOCK, member_of
 from train.fitting.parallel_jobs import run_in_parallel
 
-pytestmark = pytest.mark.timeout(500)
+pytestmark = [pytest.mark.timeout(500), pytest.mark.usefixtures("warm_programs")]
 SETTINGS = {
     "network": {"backbone": "tiny", "width": 64, "height": 64, "head_width": 8},
     "optimiser": {"backbone_factor": 1.0, "freeze_backbone_steps": 0},
@@ -121,16 +122,20 @@ sys.exit(main(["train", "fit", "--config", sys.argv[1]]))
 
 
 def test_it_reaches_a_process_that_has_only_begun(
-    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which has not yet heard of members and logs, and would leave a traceback on the terminal."""
     config = replace(
         TrainConfig(data=str(folder), steps=100_000),
         network=NetworkConfig(backbone="tiny", width=64, height=64),
     )
-    pressed = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    pressed.start()
+    start = BaseProcess.start
+
+    def start_and_press(process: BaseProcess) -> None:
+        start(process)
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+    monkeypatch.setattr(BaseProcess, "start", start_and_press)
     (ended,) = run_in_parallel(config, [member_of(tmp_path, 0), member_of(tmp_path, 1)], 1)
-    pressed.join()
     assert (ended.member.seed, ended.how) == (0, "interrupted")
     assert capfd.readouterr().err == ""
