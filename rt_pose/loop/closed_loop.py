@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_S, Clock
-from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.errors import UserError
 from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import TemporalContext
@@ -36,12 +36,12 @@ from rt_pose.loop.control import Order
 from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.first_frames import FirstFrames
 from rt_pose.loop.frame_reporter import DecidedFrame, FrameReporter
-from rt_pose.loop.latest_frames import LatestFrames, TakenFrame
+from rt_pose.loop.latest_frames import LastFrame, LatestFrames, TakenFrame
 from rt_pose.loop.publish import Publisher
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import ControlRecord, EdgeRecord, End, Sink
 from rt_pose.tracking.crop import CropWindow
-from rt_pose.types import Frame, FrameStamps, Pose, StageStamps
+from rt_pose.types import Frame, Pose, StageStamps
 
 IDLE_TIMEOUT_S = 0.05
 """How long the loop waits for a frame before it looks at its orders."""
@@ -49,17 +49,6 @@ ORDERS_A_TURN = 4
 """Orders that are carried out between two frames; the others wait for the next turn."""
 SHOWN_OF_A_MARK = 200
 """Characters of a note that go into `stats`."""
-
-
-@dataclass(slots=True)
-class LastFrame:
-    """The last frame the loop went through, for the thread that makes viewers' pictures."""
-
-    camera: str
-    slot: int
-    generation: int
-    stamps: FrameStamps
-    offset_xy: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from rt_pose.types import Frame
+from rt_pose.types import Frame, FrameStamps
 
 
 @dataclass(slots=True)
@@ -17,6 +17,17 @@ class TakenFrame:
     frame: Frame
     slot: int
     generation: int
+
+
+@dataclass(slots=True)
+class LastFrame:
+    """The last frame the loop went through, for the thread that makes viewers' pictures."""
+
+    camera: str
+    slot: int
+    generation: int
+    stamps: FrameStamps
+    offset_xy: tuple[int, int]
 
 
 class LatestFrames:

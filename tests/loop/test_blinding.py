@@ -19,8 +19,9 @@ import zmq
 from rt_pose.clock import FakeClock, HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import OutputConfig, PublishConfig, RunConfig
-from rt_pose.decisions.decide import Decider, RuleSet
+from rt_pose.decisions.decide import Decider
 from rt_pose.decisions.rule import Rule
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.drivers import FoundDevice
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
