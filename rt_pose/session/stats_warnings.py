@@ -1,0 +1,109 @@
+"""Warnings that follow from a run's stats: outputs and stimuli that fail, lost cameras, drift."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rt_pose.config.schema import RunConfig
+from rt_pose.tracking.drift import format_statistics
+
+DRIFT_WARNINGS = 3
+"""So many alarms of the drift detector are told as they come, of each camera; all are in the report."""
+HIDDEN_FAILURE = (
+    "an output failed; which one, and at which event, is told after the run, because a rule withholds on it"
+)
+
+
+class StatsWarnings:
+    """Compares each stats message with the one before, so that each thing is said when it changes."""
+
+    def __init__(self, config: RunConfig) -> None:
+        """Begin with nothing wrong.
+
+        Parameters
+        ----------
+        config
+            The run.
+        """
+        self._config = config
+        self._output_faults: dict[str, str] = {}
+        self._lost_cameras: dict[str, str] = {}
+        self._drifting: dict[str, bool] = {}
+        self._stimulus_failed = self._hidden_output_failed = False
+        self._output_notices = 0
+
+    def compare(self, stats: dict[str, Any], session: Path | None) -> Iterator[str]:
+        """Find what is new.
+
+        Parameters
+        ----------
+        stats
+            The content of the `stats` topic.
+        session
+            The session's folder; None where nothing is recorded.
+
+        Yields
+        ------
+        str
+            A warning.
+        """
+        yield from self._outputs(stats)
+        yield from self._cameras(stats["cameras_lost"])
+        yield from self._drift(stats["drift"], session)
+
+    def _outputs(self, stats: dict[str, Any]) -> Iterator[str]:
+        """What needs attention at once: a failed output or stimulus, a line that a box dropped."""
+        faults = stats["output_faults"]
+        for name, fault in faults.items():
+            if name not in self._output_faults:
+                again = self._config.outputs[name].recovery.attempts > 0
+                until = "until it works again" if again else "from now on"
+                yield f"output '{name}' failed: {fault}; its commands are refused {until}"
+        if stats["last_failure"] and not (faults or self._stimulus_failed):
+            yield f"a stimulus failed: {stats['last_failure']}; further ones are counted"
+        if stats["output_failed"] and not self._hidden_output_failed:
+            yield HIDDEN_FAILURE
+        messages, self._output_notices = self._output_notices, stats["output_notices"]
+        if self._output_notices > messages and not faults:
+            yield stats["last_output_notice"]
+        self._output_faults, self._stimulus_failed = faults, bool(stats["last_failure"])
+        self._hidden_output_failed = stats["output_failed"]
+
+    def _cameras(self, lost: dict[str, str]) -> Iterator[str]:
+        """A camera that is gone, and that it is back."""
+        for name, why in lost.items():
+            if name not in self._lost_cameras:
+                within = self._config.cameras[name].reconnect
+                yield (
+                    f"camera '{name}' is gone: {why}; disarmed, outputs are safe; it is opened again for "
+                    f"{within}"
+                )
+        for name in self._lost_cameras.keys() - lost.keys():
+            yield f"camera '{name}' is back; `arm` lets rules fire again"
+        self._lost_cameras = lost
+
+    def _drift(self, drift: dict[str, dict[str, Any]], session: Path | None) -> Iterator[str]:
+        """That a camera's poses are no longer like those of the calibration, or that they are again."""
+        for camera, found in drift.items():
+            alarmed = bool(found["alarm"])
+            if alarmed == self._drifting.get(camera, False) or found["alarms"] > DRIFT_WARNINGS:
+                continue
+            self._drifting[camera] = alarmed
+            if not alarmed:
+                yield f"camera '{camera}': poses are again like those that the model was calibrated on"
+                continue
+            more = "; further alarms are in the report" if found["alarms"] == DRIFT_WARNINGS else ""
+            figures = format_statistics(found["alarm"])
+            yield (
+                f"camera '{camera}': drift: poses are no longer like those that the model was calibrated on "
+                f"({figures}); decisions go on. Has light, lens, camera or animal changed? If it is to stay: "
+                f"{_drift_remedy(session)}{more}"
+            )
+
+
+def _drift_remedy(session: Path | None) -> str:
+    if session is None:
+        return "record a session, and label frames of it with `rt-pose improve`"
+    return f"label frames of this session afterwards, `rt-pose improve {session} --out FOLDER`"
