@@ -15,7 +15,8 @@ from support.log_lines import log_into
 from rt_pose.errors import UserError
 from rt_pose.package import read_package, write_manifest
 from train.config import AugmentConfig, NetworkConfig, OptimiserConfig, TrainConfig
-from train.fitting.fit import fit, prepare
+from train.fitting.fit import fit
+from train.fitting.inputs import prepare
 from train.fitting.warm_start import name_of, seen_before
 
 CONFIG = TrainConfig(
