@@ -53,7 +53,7 @@ class ReportingProcess(ABC, Generic[Report]):
         self._clock = clock
         self._has_reported = self._unresponsive = False
         self._warned: set[str] = set()
-        self._expect_report()
+        self._heard_ns = self._checked_ns = clock.now_ns()
 
     def news(self) -> Iterator[str]:
         """Look what has become of it; to be called all the time.
