@@ -52,9 +52,10 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The wheel in an empty environment of PYTHON, outside the clone: minutes, and it needs the network.
+# The wheel in an empty environment of PYTHON, outside the clone: minutes, and it needs the network. An environment
+# for each of EXTRAS as well: `make wheel-check EXTRAS="viewer int8 osc,lsl"`.
 wheel-check: install
-	PYTHONPATH=tests $(BIN)/python tests/packaging/check_wheel.py --python $(PYTHON)
+	PYTHONPATH=tests $(BIN)/python tests/packaging/check_wheel.py --python $(PYTHON) $(if $(EXTRAS),--extras $(EXTRAS))
 
 # A site that needs no network, neither to be built nor to be read: open site/index.html, or, for the search as well,
 # serve it with `python -m http.server -d site`.
@@ -67,9 +68,11 @@ $(VENV)/docs-installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
 
-# The long commands of README and docs, each timed, and the wheel.
-docs-commands: install wheel-check
-	$(BIN)/python docs/commands.py
+# The long commands of README and docs, each timed, and the wheel. Called again it goes on where it was; `--again`
+# begins anew: `.venv/bin/python docs/commands.py --help`.
+docs-commands: install
+	$(BIN)/python docs/commands.py $(COMMANDS)
+	$(MAKE) wheel-check
 
 clean:
 	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache runs

@@ -35,7 +35,7 @@ from rigs.simulated.scene import Scene
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.rules import ActionConfig, AimAction, RuleConfig
 from rt_pose.config.schema import AimCalibrationConfig, CameraConfig, EngineConfig, OutputConfig, RunConfig
-from rt_pose.decisions.decide import RuleSet
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.package import Package, TrackingSpec, read_package

@@ -29,7 +29,7 @@ from rt_pose.package import (
     unlike_trained,
     write_manifest,
 )
-from rt_pose.package_check import manifest_faults
+from rt_pose.package.manifest_check import manifest_faults
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from rt_pose.errors import ExitCode, UserError
 from rt_pose.reports.session_report import make_report
 from rt_pose.session.log_file import LOG_NAME, count_records
 from rt_pose.session.read import INFO_NAME, RUNNING, Session
-from rt_pose.session.run import COMPLETE
+from rt_pose.session.supervision import COMPLETE
 
 VIEWER = "viewer"
 PROCESSES = {

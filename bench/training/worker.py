@@ -28,11 +28,10 @@ from bench.training.cases import CASES, Case, configuration
 from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.errors import UserError
 from train.data.steps import StepBatch
-from train.fitting.fit import prepare
+from train.fitting.inputs import prepare
 from train.fitting.memory import keep_freed_memory
 from train.fitting.pose_module import PoseModule
 from train.fitting.trainer import batches
-from train.models.network import PoseNetwork
 
 PEAK = "VmHWM:"
 
@@ -70,9 +69,7 @@ class Worker:
         self.job = prepare(configuration(case), data)
         torch.manual_seed(self.job.config.seed)
         keep_freed_memory()  # as a training does
-        self.network = PoseNetwork(
-            self.job.config.network, self.job.spec.channels, len(self.job.frames.keypoints)
-        )
+        self.network = self.job.make_network()
         module = PoseModule(self.network, self.job.spec, self.job.config, self.job.unlabeled.terms)
         module.train()
         steps = batches(self.job, 0)

@@ -13,12 +13,12 @@ import msgspec
 
 from rt_pose.config.build import build
 from rt_pose.config.schema import RunConfig
-from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.errors import NotComparableError, UserError
 from rt_pose.outputs.actuators import command_for
 from rt_pose.package import DriftSpec, TrackingSpec
-from rt_pose.package_check import drift_faults, tracking_faults
+from rt_pose.package.manifest_check import drift_faults, tracking_faults
 from rt_pose.records import ControlRecord, Observation
 from rt_pose.rules.semantics import CURRENT, FIRST
 from rt_pose.session.read import INFO_NAME, Session

@@ -15,49 +15,30 @@ the event is caused by a frame that shows the condition; where all of them must 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.aim import AimedPoint
 from rt_pose.decisions.draws import draw, is_withheld, is_withheld_in_block
-from rt_pose.decisions.limits import Limits, make_limits
+from rt_pose.decisions.evaluate import FrameContext, evaluate, without_numbers
+from rt_pose.decisions.limits import Limits
 from rt_pose.decisions.lines import Lines
 from rt_pose.decisions.protocol import DISABLED, Protocol, make_protocol
 from rt_pose.decisions.rig_time import cause_ns, effect_scene_ns
 from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.decisions.rule_state import CAMERA_SILENT_NS, CameraView, Evaluation, RuleState, RuleStates
 from rt_pose.rules.condition import ConditionEvaluator
-from rt_pose.rules.semantics import CURRENT, KNOWN, ONE_RIG
+from rt_pose.rules.semantics import KNOWN, ONE_RIG
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.types import Event, FloatArray, FrameStamps, Outcome, Track
 
-__all__ = ["Decider", "Rule", "RuleSet", "cause_ns", "effect_scene_ns", "is_withheld", "make_rules"]
+__all__ = ["Decider", "Rule", "cause_ns", "effect_scene_ns", "is_withheld", "make_rules"]
 
 
 REPEATED_AFTER = ("condition", "late", "control", "refractory", "cap", "busy", "aim")
 """Reasons after which an event is repeated while its condition holds: those that time alone may end. What an
 order or the protocol held back stays used up."""
-
-
-@dataclass(slots=True)
-class _FrameContext:
-    """What all rules share while a frame is evaluated."""
-
-    camera: str
-    stamps: FrameStamps
-    now_ns: int
-    """Time of the frame on which holds and refractory times are measured."""
-    t_judged_ns: int
-    armed: bool
-    confidence: FloatArray | None
-    exposure: Track | None
-    """The track at the exposure, where some quantity keeps a memory."""
-    events: list[tuple[Event, Rule]] = field(default_factory=list)
 
 
 def _is_due(state: RuleState, now_ns: int) -> bool:
@@ -153,21 +134,44 @@ class Decider:
         list[tuple[Event, Rule]]
             The events of this frame, each with its rule.
         """
-        if self._rule_states is None:
-            self._rule_states = self._shared.of_camera(self.rules, camera, causal_filter.shape[0])
-            self._has_memory = any(
-                evaluator.has_memory
-                for state in self._rule_states
-                for _, evaluator, _ in state.views[camera].evaluators
-            )
-            self._asks_inputs = [
-                evaluator
-                for state in self._rule_states
-                for _, *both in state.views[camera].evaluators
-                for evaluator in both
-                if evaluator is not None and evaluator.has_inputs
-            ]
+        states = self._states_of(causal_filter, camera)
         now_ns = self._shared.now_ns(camera, stamps)
+        self._restart_rules(causal_filter, camera, stamps, now_ns)
+        if not armed:
+            self._lines.free()
+        self._set_inputs(camera)
+        self._protocol.advance(camera, stamps, now_ns)
+        exposure = self._exposure(causal_filter, camera, stamps)
+        frame = FrameContext(camera, stamps, now_ns, t_judged_ns, armed, confidence, exposure)
+        self.predictions.clear()
+        self._lost.clear()
+        for state in states:
+            if state.rule.delay_ns not in self.predictions:
+                self._predict(causal_filter, frame, state.rule.delay_ns)
+            self._step_rule(state, frame)
+        return frame.events
+
+    def _states_of(self, causal_filter: CausalFilter, camera: str) -> list[RuleState]:
+        """The states of the camera's rules; made with its first frame, which says how many individuals."""
+        if self._rule_states is not None:
+            return self._rule_states
+        self._rule_states = self._shared.of_camera(self.rules, camera, causal_filter.shape[0])
+        views = [state.views[camera] for state in self._rule_states]
+        self._has_memory = any(evaluator.has_memory for view in views for _, evaluator, _ in view.evaluators)
+        self._asks_inputs = [
+            evaluator
+            for view in views
+            for _, *both in view.evaluators
+            for evaluator in both
+            if evaluator is not None and evaluator.has_inputs
+        ]
+        return self._rule_states
+
+    def _restart_rules(
+        self, causal_filter: CausalFilter, camera: str, stamps: FrameStamps, now_ns: int
+    ) -> None:
+        """Restart the rules where the recording was wound back, or the camera's clock stepped back."""
+        assert self._rule_states is not None
         if stamps.epoch != self._epoch:
             for state in self._rule_states:
                 state.restart(camera)
@@ -175,28 +179,6 @@ class Decider:
         if causal_filter.clock_steps != self._clock_steps:
             self._clock_steps = causal_filter.clock_steps
             self._restart_after_clock_step(camera, now_ns)
-        if not armed:
-            self._lines.free()
-        if self._asks_inputs:
-            on = self._shared.inputs.at_frame(camera)
-            for evaluator in self._asks_inputs:
-                evaluator.set_inputs(on)
-        self._protocol.advance(camera, stamps, now_ns)
-        exposure = (
-            causal_filter.predict(camera, stamps.index, stamps.t_scene_ns) if self._has_memory else None
-        )
-        frame = _FrameContext(camera, stamps, now_ns, t_judged_ns, armed, confidence, exposure)
-        self.predictions.clear()
-        self._lost.clear()
-        for state in self._rule_states:
-            delay_ns = state.rule.delay_ns
-            if delay_ns not in self.predictions:
-                effect_ns = effect_scene_ns(stamps, t_judged_ns, delay_ns)
-                ahead = causal_filter.predict(camera, stamps.index, effect_ns)
-                self.predictions[delay_ns] = ahead
-                self._lost[delay_ns] = _without_numbers(ahead) if self._one_rig else ahead.lost
-            self._step_rule(state, self.predictions[delay_ns], frame)
-        return frame.events
 
     def _restart_after_clock_step(self, camera: str, now_ns: int) -> None:
         """Restart the rules after the scene clock stepped back and the tracks restarted.
@@ -210,17 +192,35 @@ class Decider:
             if state.last_event_ns is not None:
                 state.last_event_ns = min(state.last_event_ns, now_ns)
 
-    def _step_rule(self, state: RuleState, ahead: Track, frame: _FrameContext) -> None:
+    def _set_inputs(self, camera: str) -> None:
+        """Show the state of the inputs' lines at this frame to the conditions that ask for one."""
+        if self._asks_inputs:
+            on = self._shared.inputs.at_frame(camera)
+            for evaluator in self._asks_inputs:
+                evaluator.set_inputs(on)
+
+    def _exposure(self, causal_filter: CausalFilter, camera: str, stamps: FrameStamps) -> Track | None:
+        """The track at the exposure, where some quantity keeps a memory."""
+        return causal_filter.predict(camera, stamps.index, stamps.t_scene_ns) if self._has_memory else None
+
+    def _predict(self, causal_filter: CausalFilter, frame: FrameContext, delay_ns: int) -> None:
+        """Predict where the animal is when a command that is given now acts, so long after the decision."""
+        effect_ns = effect_scene_ns(frame.stamps, frame.t_judged_ns, delay_ns)
+        ahead = causal_filter.predict(frame.camera, frame.stamps.index, effect_ns)
+        self.predictions[delay_ns] = ahead
+        self._lost[delay_ns] = without_numbers(ahead) if self._one_rig else ahead.lost
+
+    def _step_rule(self, state: RuleState, frame: FrameContext) -> None:
         view = state.views[frame.camera]
         if self._only_known and state.cameras > 1 and frame.now_ns - view.seen_ns > CAMERA_SILENT_NS:
             view.on = False  # it has shown nothing meanwhile: what it saw last keeps nothing true
-        evaluation = self._evaluate(state.rule, view, ahead, frame)
+        evaluation = self._evaluate(state.rule, view, frame)
         if state.rule.yoke_times_ns is not None:
             self._fire_yoked(state, evaluation, frame)
             return
         if view.lost and not evaluation.lost:
             view.on = False
-            evaluation = self._evaluate(state.rule, view, ahead, frame)
+            evaluation = self._evaluate(state.rule, view, frame)
         after = state.rule.after
         if after is not None and not after.holds(self._shared.decided_ns[after.rule], frame.now_ns):
             evaluation.on = False
@@ -256,7 +256,7 @@ class Decider:
         number = self._shared.decided[rule.name]
         return round(draw(self._seed, rule.name, "refractory", number) * rule.refractory_jitter_ns)
 
-    def _note_decided(self, rule: Rule, frame: _FrameContext) -> None:
+    def _note_decided(self, rule: Rule, frame: FrameContext) -> None:
         self._shared.decided[rule.name] += 1
         self._shared.decided_ns[rule.name].append(frame.now_ns)
 
@@ -267,57 +267,11 @@ class Decider:
             return False
         return evaluation.probability is not None and evaluation.probability < before
 
-    def _evaluate(self, rule: Rule, view: CameraView, ahead: Track, frame: _FrameContext) -> Evaluation:
-        """Evaluate a rule for the individual for whom it holds most, the lost ones last."""
-        best: Evaluation | None = None
-        missing = 1.0
-        for who, evaluator, release in view.evaluators:
-            one = self._evaluate_individual(rule, view, who, evaluator, release, ahead, frame)
-            if one.probability is not None and not one.lost and not math.isnan(one.probability):
-                missing *= 1.0 - one.probability
-            if best is None or one.rank > best.rank:
-                best = one
-        assert best is not None
-        if len(view.evaluators) > 1 and best.probability is not None and not best.lost:
-            best.probability = 1.0 - missing
-            best.on = best.probability >= self._threshold(rule, view)
-        return best
+    def _evaluate(self, rule: Rule, view: CameraView, frame: FrameContext) -> Evaluation:
+        ahead, lost = self.predictions[rule.delay_ns], self._lost[rule.delay_ns]
+        return evaluate(rule, view, self._protocol.parameters[rule.name], ahead, lost, frame)
 
-    def _evaluate_individual(
-        self,
-        rule: Rule,
-        view: CameraView,
-        who: int,
-        evaluator: ConditionEvaluator,
-        release: ConditionEvaluator | None,
-        ahead: Track,
-        frame: _FrameContext,
-    ) -> Evaluation:
-        if frame.exposure is not None:
-            evaluator.observe(frame.exposure, frame.confidence)
-            if release is not None:
-                release.observe(frame.exposure, frame.confidence)
-        evaluator.set_track(ahead, frame.confidence)
-        lost = rule.is_lost(self._lost[rule.delay_ns], who)
-        if self._protocol.parameters[rule.name].probability is not None:
-            probability = evaluator.probability()
-            return Evaluation(
-                probability >= self._threshold(rule, view), who, evaluator, lost, probability, ahead
-            )
-        on = evaluator.holds()
-        if view.on and not on and release is not None:
-            release.set_track(ahead, frame.confidence)
-            on = not release.holds()
-        return Evaluation(on, who, evaluator, lost, None, ahead)
-
-    def _threshold(self, rule: Rule, view: CameraView) -> float:
-        """The probability at which the rule comes true, or down to which it stays so."""
-        parameters = self._protocol.parameters[rule.name]
-        enter, stay = parameters.probability, parameters.release
-        assert enter is not None
-        return min(enter, stay) if view.on and stay is not None else enter
-
-    def _fire_yoked(self, state: RuleState, evaluation: Evaluation, frame: _FrameContext) -> None:
+    def _fire_yoked(self, state: RuleState, evaluation: Evaluation, frame: FrameContext) -> None:
         """Fire at the first frame whose command would act at one of the other session's times or later.
 
         One a frame; those that passed long before, in a time without frames, are late.
@@ -347,7 +301,7 @@ class Decider:
         self,
         rule: Rule,
         evaluation: Evaluation,
-        frame: _FrameContext,
+        frame: FrameContext,
         outcome: Outcome,
         reason: str,
         aimed: AimedPoint | None,
@@ -381,7 +335,7 @@ class Decider:
             self._protocol.count_event()
 
     def _outcome(
-        self, state: RuleState, frame: _FrameContext, aimed: AimedPoint | None
+        self, state: RuleState, frame: FrameContext, aimed: AimedPoint | None
     ) -> tuple[Outcome, str]:
         rule = state.rule
         forbidden = self._forbidden_by_protocol(rule)
@@ -400,24 +354,25 @@ class Decider:
         self._begin(rule, "fired", frame)
         return "fired", "late" if _is_late(rule, frame) else "condition"
 
-    def _is_withheld(self, rule: Rule, frame: _FrameContext) -> bool:
+    def _is_withheld(self, rule: Rule, frame: FrameContext) -> bool:
         size, stamps = rule.config.withhold_block, frame.stamps
         if size is None:
             return is_withheld(self._seed, rule.name, frame.camera, stamps.epoch, stamps.index, rule.withhold)
-        number = self._shared.decided[rule.name]
-        return is_withheld_in_block(self._seed, rule.name, number, size, rule.withhold)
+        return is_withheld_in_block(
+            self._seed, rule.name, self._shared.decided[rule.name], size, rule.withhold
+        )
 
-    def _begin(self, rule: Rule, outcome: Outcome, frame: _FrameContext) -> None:
+    def _begin(self, rule: Rule, outcome: Outcome, frame: FrameContext) -> None:
         """Take in that an action begins, or would have begun were it not withheld."""
         if outcome == "fired" or self._one_rig:  # else a later cap would tell which were controls
             self._limits.count(rule.plan, frame.t_judged_ns)
         self._lines.take(rule.plan, frame.t_judged_ns)
 
-    def _suppression(self, rule: Rule, frame: _FrameContext, aimed: AimedPoint | None) -> tuple[Outcome, str]:
+    def _suppression(self, rule: Rule, frame: FrameContext, aimed: AimedPoint | None) -> tuple[Outcome, str]:
         """Why a rule may not fire whatever its condition says; no reason where it may."""
         return "suppressed", self._forbidden_by_protocol(rule) or self._forbidden_now(rule, frame, aimed)
 
-    def _forbidden_now(self, rule: Rule, frame: _FrameContext, aimed: AimedPoint | None) -> str:
+    def _forbidden_now(self, rule: Rule, frame: FrameContext, aimed: AimedPoint | None) -> str:
         """Why a rule may not fire at this moment, whatever the protocol says."""
         if not frame.armed:
             return "disarmed"
@@ -435,104 +390,12 @@ class Decider:
         return "" if rule.plan.ends and why != DISABLED else why
 
 
-@dataclass(frozen=True, slots=True)
-class RuleSet:
-    """What the deciders of all cameras share: rules, their states, limits, protocol, seed of withholding."""
-
-    rules: list[Rule]
-    limits: Limits
-    protocol: Protocol
-    seed: int
-    states: RuleStates
-    lines: Lines = field(default_factory=Lines)
-
-    def disarm(self) -> None:
-        """Take in that the outputs were disarmed, which ends what any line is doing."""
-        if self.states.semantics >= KNOWN:  # once a line stayed busy where `arm` came before the next frame
-            self.lines.free()
-
-    @classmethod
-    def of(
-        cls,
-        config: RunConfig,
-        keypoints: list[str],
-        delays_ms: dict[str, float],
-        cameras: Sequence[str] = (),
-        semantics: int = CURRENT,
-    ) -> RuleSet:
-        """Make the rules, limits and protocol of a configuration.
-
-        Parameters
-        ----------
-        config
-            The run's configuration.
-        keypoints
-            Names of the model's keypoints, in their order.
-        delays_ms
-            By output name, from the write to the effect, ms.
-        cameras
-            Names of the cameras; those of the configuration where none are given.
-        semantics
-            What the rules mean: see `rt_pose.rules.semantics`.
-
-        Returns
-        -------
-        RuleSet
-            What the deciders of all cameras share.
-
-        Raises
-        ------
-        UserError
-            Where a part of the configuration is not valid.
-        """
-        rules = make_rules(config, keypoints, delays_ms, semantics=semantics)
-        limits = make_limits(config, {rule.name: rule.plan for rule in rules})
-        states = RuleStates(max(len(cameras or config.cameras), 1), semantics)
-        protocol = make_protocol(config, semantics, states.inputs)
-        return cls(rules, limits, protocol, config.seed, states)
-
-    def decider(self, camera: int, cameras: int) -> Decider:
-        """Make the decider of one camera.
-
-        Its event ids have a first value and a step of their own, so that they do not depend on how frames of
-        several cameras interleave.
-
-        Parameters
-        ----------
-        camera
-            Number of the camera, from 0.
-        cameras
-            How many cameras there are.
-
-        Returns
-        -------
-        Decider
-            The decider.
-        """
-        return Decider(
-            self.rules,
-            self.seed,
-            camera + 1,
-            cameras,
-            self.limits,
-            self.protocol,
-            self.states,
-            self.lines,
-        )
-
-
-def _without_numbers(track: Track) -> NDArray[np.bool_]:
-    """The keypoints (N, K) that are lost, or of which the filter knows no number: NaN is no position."""
-    sums = track.xy.sum(axis=-1) + track.velocity.sum(axis=-1) + track.cov.sum(axis=(-2, -1))
-    return track.lost | ~np.isfinite(sums)
-
-
-def _aimed_point(rule: Rule, evaluation: Evaluation, frame: _FrameContext) -> AimedPoint | None:
+def _aimed_point(rule: Rule, evaluation: Evaluation, frame: FrameContext) -> AimedPoint | None:
     """Where the shot of an event would go; None for another action, or where there is nothing to aim at."""
     if rule.aim is None:
         return None
     return rule.aim.aimed_point(evaluation.ahead, evaluation.individual, frame.camera)
 
 
-def _is_late(rule: Rule, frame: _FrameContext) -> bool:
+def _is_late(rule: Rule, frame: FrameContext) -> bool:
     return frame.t_judged_ns - cause_ns(frame.stamps) > rule.deadline_ns

@@ -24,6 +24,7 @@ from rt_pose.loop.capture import CaptureThread, StartGate
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Control, ControlSocket
+from rt_pose.loop.describe import describe, meta
 from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.first_frames import FirstFrames
 from rt_pose.loop.frame_reporter import FrameReporter
@@ -32,7 +33,7 @@ from rt_pose.loop.housekeeping import Housekeeping, StatsRecords
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.latest_frames import LatestFrames
 from rt_pose.loop.log import RecordSink, SinkFactory
-from rt_pose.loop.opening import Opened, describe, meta, open_parts
+from rt_pose.loop.opening import Opened, open_parts
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.self_test import check_deadlines, time_chain
 from rt_pose.loop.silence import SilenceMonitor, silence_limit_ns
@@ -183,47 +184,57 @@ def assemble(
         stack.callback(stats_sink.close)
         channels = _channels(opened, sink, clock)
         loop = _make_loop(opened, channels, sinks, clock)
-
-        publisher, socket = opened.publisher, opened.socket
-        description = describe(opened, clock)
-        chain_ms = time_chain(rehearsal(loop.paths[opened.infos[0].name].estimator, opened.infos[0]), clock)
-        description["chain_ms"] = chain_ms
-        description["start_warnings"] = [
-            *_unlike_sizes(opened),
-            *check_deadlines(config, opened.rules.rules, chain_ms),
-            *seed_warnings(config),
-            *_certificate_warnings(opened.certification),
-        ]
-        known = meta(opened, description)
-        description["addresses"] = _addresses(publisher, socket)
+        description = _describe_start(opened, loop, clock)
         records = StatsRecords(stats_sink, sinks.refused_shown)
-        housekeeping = Housekeeping(
-            loop, publisher, opened.rings, clock, config.publish, records, known, on_stats, socket.counts
-        )
-        actuators, status = channels.actuators, housekeeping.status
-        control = Control(
-            socket,
-            channels.orders,
-            status,
-            housekeeping.send_meta,
-            housekeeping,
-            actuators.emergency,
-            check=loop.protocol.check,
-            inputs={info.name: line for info, line in opened.inputs if isinstance(line, OperatedInput)},
-        )
+        housekeeping = _housekeeping(opened, loop, description, records, on_stats)
+        control = _control(opened, channels, loop, housekeeping)
         stack.callback(control.stop)
+        actuators, edges, rings = channels.actuators, channels.edges, opened.rings
         return Assembled(
-            loop,
-            control,
-            housekeeping,
-            actuators,
-            channels.edges,
-            opened.rings,
-            sink,
-            sinks,
-            description,
-            stack.pop_all(),
+            loop, control, housekeeping, actuators, edges, rings, sink, sinks, description, stack.pop_all()
         )
+
+
+def _describe_start(opened: Opened, loop: ClosedLoop, clock: Clock) -> dict[str, Any]:
+    """What `session.json` says of the run, with what is to be warned of before it begins."""
+    description = describe(opened, clock)
+    first = opened.infos[0]
+    chain_ms = time_chain(rehearsal(loop.paths[first.name].estimator, first), clock)
+    description["chain_ms"] = chain_ms
+    description["start_warnings"] = [
+        *_unlike_sizes(opened),
+        *check_deadlines(opened.config, opened.rules.rules, chain_ms),
+        *seed_warnings(opened.config),
+        *_certificate_warnings(opened.certification),
+    ]
+    description["addresses"] = _addresses(opened.publisher, opened.socket)
+    return description
+
+
+def _housekeeping(
+    opened: Opened,
+    loop: ClosedLoop,
+    description: dict[str, Any],
+    records: StatsRecords,
+    on_stats: Callable[[dict[str, Any]], None] | None,
+) -> Housekeeping:
+    known, counts, publish = meta(opened, description), opened.socket.counts, opened.config.publish
+    return Housekeeping(
+        loop, opened.publisher, opened.rings, loop.clock, publish, records, known, on_stats, counts
+    )
+
+
+def _control(opened: Opened, channels: Channels, loop: ClosedLoop, housekeeping: Housekeeping) -> Control:
+    return Control(
+        opened.socket,
+        channels.orders,
+        housekeeping.status,
+        housekeeping.send_meta,
+        housekeeping,
+        channels.actuators.emergency,
+        check=loop.protocol.check,
+        inputs={info.name: line for info, line in opened.inputs if isinstance(line, OperatedInput)},
+    )
 
 
 def _addresses(publisher: Publisher, socket: ControlSocket) -> dict[str, str]:

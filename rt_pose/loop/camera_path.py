@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from rt_pose.decisions.decide import Decider, RuleSet
+from rt_pose.decisions.decide import Decider
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.package import DriftSpec, TrackingSpec

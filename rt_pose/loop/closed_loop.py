@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_S, Clock
-from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.errors import UserError
 from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import TemporalContext

@@ -1,4 +1,4 @@
-"""Opens and describes the parts of a run: ports, outputs, rules, cameras with their memory, the engine."""
+"""Opens the parts of a run: ports, outputs, rules, cameras with their memory, the engine."""
 
 from __future__ import annotations
 
@@ -8,21 +8,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from rt_pose.clock import NS_PER_MS, Clock
-from rt_pose.config.build import to_plain
 from rt_pose.config.certificate import Certification, certify
 from rt_pose.config.check import EVERY_CAMERA, check_run
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.action import check_fits
-from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.rule import Rule
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.drivers import DriverContext
 from rt_pose.errors import ErrorCollector, UserError
-from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
+from rt_pose.inference.choose_engine import EngineChoice, choose_engine
 from rt_pose.inference.device import choose_device, raise_priority
 from rt_pose.inference.estimator import Estimator
 from rt_pose.loop.control import ControlSocket
@@ -157,6 +153,47 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
         With everything that is wrong, where the configuration makes no sense or parts cannot be had.
     """
     check_run(config)
+    found = _open_cheap_parts(config, session_id, clock, stack)
+    rings = rings_for(found.cameras, stack)
+    choices = _choose_engines(config, found, rings, clock, stack)
+    choice = choices[found.package.sha256]
+    return Opened(
+        config,
+        found.package,
+        found.publisher,
+        found.socket,
+        found.outputs,
+        found.inputs,
+        found.rules,
+        found.cameras,
+        rings,
+        choice,
+        _tracking(found.package, choice),
+        _own_models(found, choices),
+        found.sync,
+        found.certification,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _CheapParts:
+    """What is open before the engines are chosen, which takes longest; fields as in `Opened`."""
+
+    package: Package
+    packages: dict[str, Package]
+    """The package of each camera."""
+    publisher: Publisher
+    socket: ControlSocket
+    outputs: Outputs
+    inputs: Inputs
+    rules: RuleSet
+    cameras: Cameras
+    sync: SyncPlan
+    certification: Certification
+
+
+def _open_cheap_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStack) -> _CheapParts:
+    """Open everything but the engines; UserError with everything that is wrong."""
     errors = ErrorCollector()
     errors.run(lambda: choose_device(config.engine.device))
     package = errors.run(lambda: read_package(_model(config)))
@@ -171,7 +208,7 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     if package is not None and rules is not None and len(cameras) == len(config.cameras):
         certification = errors.run(partial(_certify, config, package, rules, cameras, outputs, clock))
     if package is not None and errors.messages:  # refused all the same: what of the model is wrong besides?
-        for used in {p.sha256: p for p in (package, *packages.values())}.values():
+        for used in _distinct(package, packages):
             errors.run(partial(choose_engine, used, config.engine))
     errors.check()
     assert package is not None
@@ -182,33 +219,34 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     if certification.used:
         outputs = [(_with_measured_delay(info, certification), output) for info, output in outputs]
         rules = _rules_for(config, package, [info for info, _ in outputs])
-    rings = rings_for(cameras, stack)
-    choices: dict[str, EngineChoice] = {}
-    for used in {p.sha256: p for p in (package, *packages.values())}.values():
-        theirs = [ring for name, ring in rings.items() if packages[name].sha256 == used.sha256]
-        choices[used.sha256] = _choose_engine(config, used, theirs, clock, stack)
-    models = {
-        name: OwnModel(its, choices[its.sha256], _tracking(its, choices[its.sha256]))
-        for name, its in packages.items()
-    }
-    own = {name: model for name, model in models.items() if model.package.sha256 != package.sha256}
-    choice, tracking = choices[package.sha256], _tracking(package, choices[package.sha256])
-    return Opened(
-        config,
-        package,
-        publisher,
-        socket,
-        outputs,
-        inputs,
-        rules,
-        cameras,
-        rings,
-        choice,
-        tracking,
-        own,
-        sync,
-        certification,
+    return _CheapParts(
+        package, packages, publisher, socket, outputs, inputs, rules, cameras, sync, certification
     )
+
+
+def _distinct(run: Package, packages: dict[str, Package]) -> list[Package]:
+    """The package of the run and those of its cameras, each once."""
+    return list({package.sha256: package for package in (run, *packages.values())}.values())
+
+
+def _choose_engines(
+    config: RunConfig, found: _CheapParts, rings: dict[str, FrameRing], clock: Clock, stack: ExitStack
+) -> dict[str, EngineChoice]:
+    """The engine of each package, by the package's hash."""
+    choices = {}
+    for used in _distinct(found.package, found.packages):
+        theirs = [ring for name, ring in rings.items() if found.packages[name].sha256 == used.sha256]
+        choices[used.sha256] = _choose_engine(config, used, theirs, clock, stack)
+    return choices
+
+
+def _own_models(found: _CheapParts, choices: dict[str, EngineChoice]) -> dict[str, OwnModel]:
+    """The models of the cameras that do not use the run's."""
+    return {
+        name: OwnModel(its, choices[its.sha256], _tracking(its, choices[its.sha256]))
+        for name, its in found.packages.items()
+        if its.sha256 != found.package.sha256
+    }
 
 
 def _certify(
@@ -343,95 +381,3 @@ def _model(config: RunConfig) -> str:
             "(`rt-pose train fit CONFIG` writes one)"
         )
     return config.model
-
-
-def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
-    """Describe a run as `session.json` does before it begins; times the network alone.
-
-    Parameters
-    ----------
-    opened
-        The opened parts.
-    clock
-        Times the network.
-
-    Returns
-    -------
-    dict[str, Any]
-        Configuration, package, engine, cameras, outputs, budget (ms) and bare forward (ms).
-    """
-    config, package, choice = opened.config, opened.package, opened.choice
-    manifest, engine = package.manifest, choice.engine
-    return {
-        "config": to_plain(config),
-        "package": {
-            "path": str(package.path),
-            "sha256": package.sha256,
-            "keypoints": manifest.keypoints,
-            "skeleton": manifest.skeleton,
-            "tracking": msgspec.to_builtins(opened.tracking),
-            "training": manifest.training,
-            "drift": msgspec.to_builtins(manifest.drift),
-        },
-        "own_models": {
-            name: {
-                "path": str(model.package.path),
-                "sha256": model.package.sha256,
-                "tracking": msgspec.to_builtins(model.tracking),
-                "drift": msgspec.to_builtins(model.package.manifest.drift),
-                "engine": str(model.choice),
-            }
-            for name, model in opened.own.items()
-        },
-        "prior_origins": opened.origins,
-        "engine": {
-            "backend": engine.backend,
-            "precision": engine.precision,
-            "threads": engine.threads,
-            "preprocess": choice.preprocess,
-            "preprocess_why": choice.preprocess_why,
-            "device": config.engine.device,
-            "description": str(choice),
-            "golden_px": choice.golden_px,
-            "displacement_p95_px": choice.displacement_p95_px,
-        },
-        "cameras": {c.name: dataclasses.asdict(c) for c in opened.infos},
-        "outputs": {o.name: dataclasses.asdict(o) for o, _ in opened.outputs},
-        "inputs": {i.name: dataclasses.asdict(i) for i, _ in opened.inputs},
-        "budget_ms": config.budget_ms,
-        "certificate": msgspec.to_builtins(opened.certification),
-        "bare_forward_ms": dataclasses.asdict(bare_forward_ms(engine, clock)),
-    }
-
-
-def meta(opened: Opened, description: dict[str, Any]) -> dict[str, Any]:
-    """Collect what a subscriber must know to read the other messages.
-
-    Parameters
-    ----------
-    opened
-        The opened parts.
-    description
-        What `describe` returned.
-
-    Returns
-    -------
-    dict[str, Any]
-        The content of the `meta` topic; `skeleton` is pairs of indices of keypoints. `config` lacks the seed
-        where a rule withholds, since it tells which events are controls.
-    """
-    config, package = opened.config, description["package"]
-    keypoints, blind = package["keypoints"], any(rule.blind for rule in opened.rules.rules)
-    return {
-        "keypoints": keypoints,
-        "skeleton": [[keypoints.index(a), keypoints.index(b)] for a, b in package["skeleton"]],
-        "package": package["sha256"],
-        "cameras": description["cameras"],
-        "outputs": list(description["outputs"]),
-        "zones": to_plain(config.zones),
-        "rules": [rule.name for rule in config.rules],
-        "budget_ms": config.budget_ms,
-        "config": {k: v for k, v in description["config"].items() if not (blind and k == "seed")},
-        "address": opened.publisher.address,
-        "control": opened.socket.address,
-    }

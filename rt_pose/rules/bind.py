@@ -182,20 +182,7 @@ class _Binder:
         if terms.first is None:
             raise terms.error(0, "there is no quantity in it: it would always or never be true")
         _, measure, unit = terms.first
-        return Condition(
-            text,
-            predicate,
-            measure,
-            unit,
-            terms.keypoints.slots,
-            tuple(sorted(terms.needed)),
-            terms.memories,
-            self._nodes,
-            terms.keypoints.camera,
-            tuple(terms.inputs),
-            terms.keypoints.individual,
-            terms.keypoints.joint,
-        )
+        return self._condition(text, predicate, measure, unit)
 
     def number(self, text: str, tree: Node, metric: bool | None) -> Condition:
         terms = self._terms
@@ -211,11 +198,21 @@ class _Binder:
         def finite(samples: StateSamples) -> Any:
             return np.isfinite(in_unit(samples))
 
+        predicate = BoundPredicate(finite, deterministic(finite), value.slots, value.moving, value.says)
+        return self._condition(
+            text, predicate, in_unit, value.unit.replace("px", "mm") if metric else value.unit
+        )
+
+    def _condition(
+        self, text: str, predicate: BoundPredicate, measure: Callable[[StateSamples], Any], unit: str
+    ) -> Condition:
+        """A condition with what its terms have asked for."""
+        terms = self._terms
         return Condition(
             text,
-            BoundPredicate(finite, deterministic(finite), value.slots, value.moving, value.says),
-            in_unit,
-            value.unit.replace("px", "mm") if metric else value.unit,
+            predicate,
+            measure,
+            unit,
             terms.keypoints.slots,
             tuple(sorted(terms.needed)),
             terms.memories,

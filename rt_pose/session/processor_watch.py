@@ -14,8 +14,10 @@ from rt_pose.errors import ErrorCollector, UserError
 from rt_pose.loop.curve import ClientKeys, read_keys
 from rt_pose.loop.ports import is_local
 from rt_pose.session import processes, processor
+from rt_pose.session.processes import end_process
 from rt_pose.session.processor import ProcessorReport, ProcessorTask
 from rt_pose.session.processor_files import discard_files, keep_prints_short
+from rt_pose.session.reporting_process import ReportingProcess
 
 READY_S = 60.0
 """How long a processor may take to be made: it may load libraries, or open a port."""
@@ -24,10 +26,6 @@ END_S = 5.0
 KILL_S = 1.0
 COUNTED = ("calls", "skipped", "exceptions", "first_exception", "slowest_ms", "saved", "problem", "ended")
 """What is kept of a `ProcessorReport`."""
-SILENT_NS = 3 * NS_PER_S
-"""So long after its last report a call counts as hanging."""
-SUSPENDED_NS = NS_PER_S
-"""A supervisor that did not look for this long was itself held up."""
 
 
 class Processors:
@@ -160,7 +158,7 @@ class Processors:
         }
 
 
-class ProcessorWatch:
+class ProcessorWatch(ReportingProcess[ProcessorReport]):
     """One processor: its process, and what it last said."""
 
     def __init__(self, name: str, config: ProcessorConfig, camera: str, clock: Clock) -> None:
@@ -177,20 +175,12 @@ class ProcessorWatch:
         clock
             Times the silence between reports.
         """
-        self.name, self.config, self.camera, self._clock = name, config, camera, clock
+        self.name, self.config, self.camera = name, config, camera
         orders, self._orders = processes.context.Pipe(duplex=False)
-        self._reports, reports = processes.context.Pipe(duplex=False)
-        self._process = processes.context.Process(
-            target=processor.main, args=(config, orders, reports), name=f"rt-pose-processor-{name}"
+        super().__init__(
+            f"rt-pose-processor-{name}", processor.main, (config, orders), ProcessorReport(), clock
         )
-        self._process.start()
         orders.close()
-        reports.close()
-        self.last = ProcessorReport()
-        """What it said last."""
-        self._heard_ns = self._checked_ns = clock.now_ns()
-        self._unresponsive = self._over = False
-        self._warned: set[str] = set()
 
     def await_ready(self) -> None:
         """Wait until it has been made.
@@ -201,16 +191,16 @@ class ProcessorWatch:
             Where it cannot be, or takes too long.
         """
         where = f"configuration: processors.{self.name}.source"
-        if not self._reports.poll(READY_S):
+        if not self.reports.poll(READY_S):
             raise UserError(f"{where}: {self.config.source} was not ready within {READY_S:g} s")
-        self._receive()
+        self._receive(self._clock.now_ns())
         if self.last.refused:
             raise UserError(f"{where}: {self.last.refused}")
         if not self.last.ready:
-            self._process.join(KILL_S)
+            self.process.join(KILL_S)
             raise UserError(
                 f"{where}: the process of {self.config.source} ended while it was being made (exit code "
-                f"{self._process.exitcode})"
+                f"{self.process.exitcode})"
             )
 
     def begin(self, task: ProcessorTask) -> None:
@@ -221,42 +211,11 @@ class ProcessorWatch:
         task
             Where they come from.
         """
-        self._heard_ns = self._checked_ns = self._clock.now_ns()
+        self._expect_report()
         try:
             self._orders.send(task)
         except OSError:
             return  # it has died meanwhile, which `news` sees
-
-    def news(self) -> Iterator[str]:
-        """Look what has become of it.
-
-        Yields
-        ------
-        str
-            A warning.
-        """
-        now_ns = self._clock.now_ns()
-        if now_ns - self._checked_ns > SUSPENDED_NS:
-            self._heard_ns = now_ns
-        self._checked_ns = now_ns
-        alive = self._process.is_alive()  # before its last words are read
-        if self._receive():
-            self._heard_ns = now_ns
-            if self._unresponsive:
-                self._unresponsive = False
-                yield f"processor '{self.name}' goes on"
-        yield from self._new_problems()
-        if self._over:
-            return
-        if not alive:
-            self._over = True
-            if not self.last.ended:
-                code = self._process.exitcode
-                yield f"processor '{self.name}' died (exit code {code}); it is not called any more"
-        elif not self._unresponsive and now_ns - self._heard_ns > SILENT_NS:
-            self._unresponsive = True
-            since_s = (now_ns - self._heard_ns) / NS_PER_S
-            yield f"processor '{self.name}' has not returned for {since_s:.1f} s; poses are skipped meanwhile"
 
     def stop(self) -> None:
         """Tell it that the run has ended."""
@@ -275,8 +234,8 @@ class ProcessorWatch:
         str
             A warning.
         """
-        self._process.join(patience_s)
-        if self._process.is_alive():
+        self.process.join(patience_s)
+        if self.process.is_alive():
             self.kill()
             yield f"processor '{self.name}' did not end in time and was killed"
         yield from self.news()
@@ -286,28 +245,24 @@ class ProcessorWatch:
     def kill(self) -> None:
         """End its process, where it still runs."""
         self._orders.close()
-        if self._process.is_alive():
-            self._over = True
-            self._process.terminate()
-            self._process.join(KILL_S)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join(KILL_S)
+        if self.process.is_alive():
+            self.over = True
+            end_process(self.process, 0.0, KILL_S)
 
-    def _receive(self) -> bool:
-        heard = False
-        try:
-            while self._reports.poll():
-                self.last = msgspec.msgpack.decode(self._reports.recv_bytes(), type=ProcessorReport)
-                heard = True
-        except (EOFError, OSError):
-            return heard
-        return heard
-
-    def _new_problems(self) -> Iterator[str]:
+    def _problems(self) -> Iterator[str]:
         last = self.last
         raised = f"raised {last.first_exception}; what follows is counted" if last.exceptions else ""
-        for text in (raised, last.problem):
-            if text and text not in self._warned:
-                self._warned.add(text)
-                yield f"processor '{self.name}': {text}"
+        for problem in (raised, last.problem):
+            if problem:
+                yield f"processor '{self.name}': {problem}"
+
+    def _format_return(self) -> str:
+        return f"processor '{self.name}' goes on"
+
+    def _format_death(self) -> str:
+        if self.last.ended:
+            return ""
+        return f"processor '{self.name}' died (exit code {self.process.exitcode}); it is not called any more"
+
+    def _format_hang(self, since_s: float) -> str:
+        return f"processor '{self.name}' has not returned for {since_s:.1f} s; poses are skipped meanwhile"

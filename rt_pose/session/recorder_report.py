@@ -74,19 +74,3 @@ class Reporter:
             with suppress(OSError):
                 self._link.send_bytes(msgspec.msgpack.encode(report))
             self._link.close()
-
-
-def decode_report(message: bytes) -> RecorderReport:
-    """Decode what a `Reporter` has sent.
-
-    Parameters
-    ----------
-    message
-        One message of the pipe.
-
-    Returns
-    -------
-    RecorderReport
-        The report.
-    """
-    return msgspec.msgpack.decode(message, type=RecorderReport)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from rt_pose.clock import NS_PER_S, Clock
-from rt_pose.session import processes, record
+from rt_pose.clock import Clock
+from rt_pose.session import record
 from rt_pose.session.log_file import LOG_NAME, REMOVED, count_records
-from rt_pose.session.recorder_report import RecorderReport, decode_report
+from rt_pose.session.processes import end_process
+from rt_pose.session.recorder_report import RecorderReport
+from rt_pose.session.reporting_process import ReportingProcess
 from rt_pose.session.video_file import Codec
 
-SILENT_S = 3.0
-"""So long after its last report a recorder counts as hanging."""
-SUSPENDED_NS = NS_PER_S
-"""A supervisor that did not look for this long was itself held up."""
 OBSERVATION = "observation"
 
 
-class RecorderWatch:
+class RecorderWatch(ReportingProcess[RecorderReport]):
     """Starts a recorder, follows its reports, and adds up what is missing at the end."""
 
     def __init__(self, folder: Path, endpoint: str, codec: Codec | None, clock: Clock) -> None:
@@ -37,54 +34,11 @@ class RecorderWatch:
         clock
             Times the silence between reports.
         """
-        self.reports, theirs = processes.context.Pipe(duplex=False)
-        """Becomes readable with each report, and at the recorder's end."""
-        self.process: BaseProcess = processes.context.Process(
-            target=record.main, args=(str(folder), endpoint, codec, theirs), name="rt-pose-recorder"
+        super().__init__(
+            "rt-pose-recorder", record.main, (str(folder), endpoint, codec), RecorderReport(), clock
         )
-        self.process.start()
-        theirs.close()
-        self.over = False
-        """Whether its end has been noticed."""
-        self._clock = clock
-        self._last: RecorderReport | None = None
-        self._heard_ns = self._checked_ns = clock.now_ns()
-        self._unresponsive = self._ending = False
-        self._reported: set[str] = set()
+        self._ending = False
         self._killed = ""
-
-    def news(self) -> Iterator[str]:
-        """Look what has become of the recorder; to be called all the time.
-
-        Yields
-        ------
-        str
-            A warning.
-        """
-        now_ns = self._clock.now_ns()
-        if now_ns - self._checked_ns > SUSPENDED_NS:
-            self._heard_ns = now_ns
-        self._checked_ns = now_ns
-        heard = self._receive(now_ns)
-        if heard and self._unresponsive:
-            self._unresponsive = False
-            yield "the recorder goes on; what it could not take meanwhile is counted at the end"
-        yield from self._new_problems()
-        if self.over:
-            return
-        if not self.process.is_alive():
-            self._receive(now_ns)  # its last words may have come between
-            yield from self._new_problems()
-            self.over = True
-            if not self._whole and not (self._last and self._last.ending):
-                yield self._follows(f"the recorder died (exit code {self.process.exitcode})")
-        elif (
-            self._last is not None
-            and not self._unresponsive
-            and now_ns - self._heard_ns > SILENT_S * NS_PER_S
-        ):
-            self._unresponsive = True
-            yield f"the recorder hangs: no word of it for {(now_ns - self._heard_ns) / NS_PER_S:.1f} s"
 
     def end(self, patience_s: float) -> Iterator[str]:
         """Wait for the recorder's end, and bring it about where it does not come.
@@ -99,17 +53,11 @@ class RecorderWatch:
         str
             A warning.
         """
-        self._ending, process = True, self.process
-        process.join(patience_s)
-        if process.is_alive():
+        self._ending = True
+        if not end_process(self.process, patience_s):
             self._killed = f"the recorder hung: it did not end within {patience_s:g} s and was killed"
-            process.terminate()
-            process.join(2.0)
-        if process.is_alive():
-            process.kill()
-            process.join(2.0)
         yield from self.news()
-        if self._killed and not self._whole:
+        if self._killed and not self.last.whole:
             yield self._killed
 
     def why_not_begun(self) -> str:
@@ -121,7 +69,7 @@ class RecorderWatch:
             Its own reason; empty where it gave none.
         """
         self._receive(self._clock.now_ns())
-        return self._last.ending if self._last is not None else ""
+        return self.last.ending
 
     def missing(self, folder: Path, summary: dict[str, Any]) -> list[str]:
         """Compare what the loop has sent with what the log holds, once both have ended.
@@ -138,16 +86,16 @@ class RecorderWatch:
         list[str]
             What the session lacks, a clause each; empty where it is whole.
         """
-        last = self._last or RecorderReport()
+        last = self.last
         lacks = [f"{what} {problem}" for what, problem in last.problems.items() if _is_loss(problem)]
         if summary:
             total = summary["records_sent"] + summary["records_refused"]
             lost = total - last.received
-            if self._whole and lost > 0:
+            if last.whole and lost > 0:
                 lacks.append(f"{lost} of {total} records are not in the log")
-            elif not self._whole:
+            elif not last.whole:
                 lacks.append(self._count_lost(folder, summary, total))
-        elif not self._whole and self._how_it_ended():
+        elif not last.whole and self._how_it_ended():
             lacks.append(self._how_it_ended())
         return lacks
 
@@ -159,32 +107,25 @@ class RecorderWatch:
         str
             A warning.
         """
-        for camera, count in (self._last.not_filmed if self._last else {}).items():
+        for camera, count in self.last.not_filmed.items():
             yield f"camera '{camera}': {count} frames are not in its film (the report says why)"
 
-    @property
-    def _whole(self) -> bool:
-        return self._last is not None and self._last.whole
+    def _problems(self) -> Iterator[str]:
+        for what, problem in self.last.problems.items():
+            yield f"{what} {problem}"
+        if self.last.ending:
+            yield self._follows(f"the recorder ends: {self.last.ending}")
 
-    def _receive(self, now_ns: int) -> bool:
-        heard = False
-        try:
-            while self.reports.poll():
-                self._last = decode_report(self.reports.recv_bytes())
-                self._heard_ns, heard = now_ns, True
-        except (EOFError, OSError):
-            return heard
-        return heard
+    def _format_return(self) -> str:
+        return "the recorder goes on; what it could not take meanwhile is counted at the end"
 
-    def _new_problems(self) -> Iterator[str]:
-        last = self._last or RecorderReport()
-        said = [f"{what} {problem}" for what, problem in last.problems.items()]
-        if last.ending:
-            said.append(self._follows(f"the recorder ends: {last.ending}"))
-        for text in said:
-            if text not in self._reported:
-                self._reported.add(text)
-                yield text
+    def _format_death(self) -> str:
+        if self.last.whole or self.last.ending:
+            return ""
+        return self._follows(f"the recorder died (exit code {self.process.exitcode})")
+
+    def _format_hang(self, since_s: float) -> str:
+        return f"the recorder hangs: no word of it for {since_s:.1f} s"
 
     def _follows(self, what: str) -> str:
         return what if self._ending else f"{what}; the run goes on, what follows is not recorded"
@@ -192,8 +133,8 @@ class RecorderWatch:
     def _how_it_ended(self) -> str:
         if self._killed:
             return self._killed
-        if self._last is not None and self._last.ending:
-            return f"the recorder ended: {self._last.ending}"
+        if self.last.ending:
+            return f"the recorder ended: {self.last.ending}"
         return f"the recorder died (exit code {self.process.exitcode})" if self.process.exitcode else ""
 
     def _count_lost(self, folder: Path, summary: dict[str, Any], total: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from rt_pose.config.rules import ActionConfig, RuleConfig
 from rt_pose.config.schema import CameraConfig, LimitsConfig, OutputConfig, RunConfig
-from rt_pose.decisions.decide import RuleSet
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.decisions.rule_state import CAMERA_SILENT_NS
 from rt_pose.errors import UserError
 from rt_pose.package import TrackingSpec

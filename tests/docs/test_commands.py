@@ -12,11 +12,12 @@ import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support import few_drivers
-from support.pages import BLOCKS, PAGES, ROOT, prose
+from support.pages import BLOCKS, COMMANDS, PAGES, ROOT, prose
 from support.random_session import random_config, write_random_session
 
 from rt_pose.cli.main import VERBS, main
@@ -204,3 +205,36 @@ def test_a_block_of_python_runs(folder: Path, first: Path) -> None:
         )
         assert done.returncode == 0, f"{block.page}:{block.line}\n{done.stderr}"
         assert done.stdout
+
+
+def long_block(text: str, recordings: str = "") -> list[Any]:
+    return [COMMANDS.Block("page.md", 1, "", "long", recordings, text)]
+
+
+def test_the_long_ones_go_on_where_they_were(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = long_block("echo one >> made.txt\nls mended.txt\n")
+    folder = tmp_path / "commands"
+    assert not COMMANDS.run_long(COMMANDS.Folder(folder), blocks)
+    (folder / "mended.txt").touch()
+    assert COMMANDS.run_long(COMMANDS.Folder(folder), blocks)
+    assert (folder / "made.txt").read_text() == "one\n"
+    printed = capsys.readouterr().out.splitlines()
+    ends = [line.split()[2] for line in printed if line.endswith("echo one >> made.txt")]
+    assert ends == ["ok", "before"]
+    assert not (COMMANDS.Folder(folder, again=True).path / "made.txt").exists()
+
+
+def test_commands_on_recordings_that_are_not_there_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = long_block("ls mice/film\n", "mice")
+    monkeypatch.setenv("RT_POSE_DATA", str(tmp_path / "data"))
+    folder = COMMANDS.Folder(tmp_path / "commands")
+    assert COMMANDS.run_long(folder, blocks)
+    assert "left out" in capsys.readouterr().out
+    (tmp_path / "data" / "mice").mkdir(parents=True)
+    (tmp_path / "data" / "mice" / "film").touch()
+    assert COMMANDS.run_long(folder, blocks)
+    assert "left out" not in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="no call of this program made"):
+        COMMANDS.Folder(tmp_path / "data")

@@ -20,8 +20,9 @@ from support.patience import PATIENCE_S
 from rt_pose.clock import NS_PER_S, FakeClock, HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import OutputConfig, PublishConfig, RunConfig
-from rt_pose.decisions.decide import Decider, RuleSet
+from rt_pose.decisions.decide import Decider
 from rt_pose.decisions.rule import Rule
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.drivers import FoundDevice
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands

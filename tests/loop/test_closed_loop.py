@@ -15,8 +15,8 @@ from rt_pose.config.build import to_plain
 from rt_pose.config.rules import ActionConfig, RuleConfig
 from rt_pose.config.schema import OutputConfig, RunConfig
 from rt_pose.decisions.action import ActionPlan
-from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.protocol import Protocol, make_protocol
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.loop.closed_loop import SHOWN_OF_A_MARK, Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order

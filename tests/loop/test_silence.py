@@ -9,7 +9,7 @@ from typing import Any
 
 from rt_pose.clock import NS_PER_MS, HostClock
 from rt_pose.config.schema import RunConfig
-from rt_pose.decisions.decide import RuleSet
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.loop.capture import CaptureCounts
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
@@ -21,7 +21,7 @@ from rt_pose.loop.latest_frames import LatestFrames
 from rt_pose.loop.silence import LEAST_TURNS, SilenceMonitor, silence_limit_ns
 from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.records import ControlRecord, NoticeRecord, Record
-from rt_pose.session.stats_news import StatsNews
+from rt_pose.session.stats_warnings import StatsWarnings
 from rt_pose.types import CameraInfo, Trigger
 
 TURN_NS = 50 * NS_PER_MS
@@ -165,7 +165,7 @@ def test_the_loop_disarms_and_logs_it_as_an_input() -> None:
 
 def test_the_terminal_says_both_also_of_a_silence_between_two_stats() -> None:
     said: list[str] = []
-    news = StatsNews(RunConfig(), said.append, lambda: None)
+    warnings = StatsWarnings(RunConfig())
     quiet = {
         "output_faults": {},
         "last_failure": "",
@@ -178,7 +178,7 @@ def test_the_terminal_says_both_also_of_a_silence_between_two_stats() -> None:
     }
     now = quiet | {"cameras_silent": {"top": "no whole frame came for 1.0 s"}, "silences": {"top": 1}}
     for stats in (quiet, now, now, quiet | {"silences": {"top": 1}}, quiet | {"silences": {"top": 2}}):
-        news.take(stats)
+        said.extend(warnings.compare(stats, None))
     assert [line.partition(";")[0] for line in said] == [
         "camera 'top' is silent: no whole frame came for 1.0 s",
         "camera 'top' delivers again",

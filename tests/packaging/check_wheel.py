@@ -1,8 +1,8 @@
-"""The wheel in an empty environment: built, installed, and an experiment run with it; sizes and times.
+"""The wheel in empty environments: built, installed, and an experiment run with it; sizes and times.
 
 Not part of the tests, since it installs from the network: `make wheel-check`, or by hand
 
-    PYTHONPATH=tests python tests/packaging/check_wheel.py --python python3.12 --extras viewer
+    PYTHONPATH=tests python tests/packaging/check_wheel.py --python python3.12 --extras viewer int8 osc,lsl
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -90,25 +91,43 @@ def try_out(environment: Path, place: Path) -> None:
     print(call(program, "replay", "session", cwd=place), end="")
 
 
+def try_with(extras: str, python: str, wheel: Path, scratch: Path, before: list[str]) -> dict[str, object]:
+    """Install the wheel with extras into an empty environment and run it there; the figures, for JSON."""
+    environment = scratch / "environment"
+    found = install(python, environment, wheel, extras, before)
+    version = call(environment / "bin" / "python", "--version", cwd=scratch).strip()
+    if not extras:
+        site = next(environment.glob("lib/python*/site-packages"))
+        brought = [name for name in NEVER if (site / name).exists()]
+        assert not brought, f"the live half brings {brought}"
+    try_out(environment, scratch / "place")
+    for folder in (environment, scratch / "place"):
+        shutil.rmtree(folder)
+    return {"wheel": wheel.name, "python": version, **found}
+
+
 def main() -> None:
     """Print what was seen; ends with a message where something is not as it should be."""
     plain = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
-    parser.add_argument("--python", default=sys.executable, help="The Python of the empty environment.")
-    parser.add_argument("--extras", default="", help="Of rt-pose, with commas; none: the live half.")
+    parser.add_argument("--python", default=sys.executable, help="The Python of the empty environments.")
+    parser.add_argument(
+        "--extras",
+        nargs="*",
+        default=[],
+        help="Of rt-pose: an environment for each, after that of the live half; several in one with commas.",
+    )
     parser.add_argument("--before", nargs="*", default=[], help="Installed first, e.g. a CPU build of torch.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rt-pose-wheel-") as folder:
         scratch = Path(folder)
-        wheel, environment = build(scratch), scratch / "environment"
-        found = install(options.python, environment, wheel, options.extras, options.before)
-        version = call(environment / "bin" / "python", "--version", cwd=scratch).strip()
-        print(json.dumps({"wheel": wheel.name, "python": version, **found}))
-        if not options.extras:
-            site = next(environment.glob("lib/python*/site-packages"))
-            brought = [name for name in NEVER if (site / name).exists()]
-            assert not brought, f"the live half brings {brought}"
-        try_out(environment, scratch / "place")
+        wheel = build(scratch)
+        rows = [
+            try_with(extras, options.python, wheel, scratch, options.before if extras else [])
+            for extras in ["", *options.extras]
+        ]
+    for row in rows:
+        print(json.dumps(row))
     print("the wheel works")
 
 

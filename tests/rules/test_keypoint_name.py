@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rt_pose.errors import UserError
-from rt_pose.package_check import NOT_IN_NAMES
+from rt_pose.package.manifest_check import NOT_IN_NAMES
 from rt_pose.rules.bind import bind
 from rt_pose.rules.keypoint_name import KeypointName, individual_names, read_name
 from rt_pose.rules.tokens import tokenise

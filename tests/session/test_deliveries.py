@@ -20,8 +20,9 @@ from rt_pose.errors import ExitCode
 from rt_pose.reports.session_report import make_report
 from rt_pose.session.console import format_events
 from rt_pose.session.read import Session
-from rt_pose.session.run import RunResult, run_session, with_deliveries
-from rt_pose.session.stats_news import HIDDEN_FAILURE
+from rt_pose.session.run import RunResult, run_session
+from rt_pose.session.run_result import with_deliveries
+from rt_pose.session.stats_warnings import HIDDEN_FAILURE
 
 
 class LiveObserver(ScriptedObserver):

@@ -43,8 +43,9 @@ from rt_pose.config.schema import (
 )
 from rt_pose.errors import ExitCode, UserError
 from rt_pose.session.folder import SessionFolder
+from rt_pose.session.loop_link import LoopLink, stop_signals
 from rt_pose.session.read import KILLED, Session
-from rt_pose.session.run import RunResult, _Link, _stop_signals, run_session
+from rt_pose.session.run import RunResult, run_session
 
 KEYPOINTS = 3
 RIG = (
@@ -231,7 +232,7 @@ def test_a_signal_ends_the_program_in_order(package: Path, tmp_path: Path) -> No
 
 def test_each_signal_that_ends_a_program_is_the_loops_order_to_stop() -> None:
     ours, theirs = multiprocessing.Pipe()
-    with ours, theirs, _stop_signals(_Link(ours)):
+    with ours, theirs, stop_signals(LoopLink(ours)):
         for sent in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             os.kill(os.getpid(), sent)
             assert theirs.recv() == ("stop", sent.name)
@@ -261,7 +262,7 @@ def test_a_run_that_was_put_aside_goes_on(package: Path, tmp_path: Path) -> None
 def test_a_second_ctrl_c_leaves_a_session_that_says_so(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rt_pose.session.run.INTERRUPTED_END_S", 0.5)
+    monkeypatch.setattr("rt_pose.session.supervision.INTERRUPTED_END_S", 0.5)
 
     def give_up(_: dict[str, Any]) -> None:
         os.kill(child("rt-pose-loop"), signal.SIGSTOP)  # it hangs: the first Ctrl-C does nothing
@@ -359,7 +360,7 @@ def test_a_loop_that_hangs_before_its_first_word_is_killed(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rt_pose.session.watchdog.START_TIMEOUT_S", 1.0)
-    monkeypatch.setattr("rt_pose.session.run.RECORDER_END_S", 1.0)  # nobody told it whom to follow
+    monkeypatch.setattr("rt_pose.session.supervision.RECORDER_END_S", 1.0)  # nobody told it whom to follow
     result = run(config(package), tmp_path / "session", StopsTheLoop())
     assert result.status.startswith("the loop hung: no word of a start for ")
     assert json.loads((tmp_path / "session" / "session.json").read_text())["status"] == result.status
@@ -528,7 +529,7 @@ def test_a_recorder_that_hangs_is_told_and_what_it_cost(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rt_pose.session.recorder_watch.SILENT_S", 1.5)
-    monkeypatch.setattr("rt_pose.session.run.RECORDER_END_S", 1.0)
+    monkeypatch.setattr("rt_pose.session.supervision.RECORDER_END_S", 1.0)
     watch = TimedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGSTOP))
     result = run(config(package, seconds=4.0), tmp_path / "session", watch)
     assert watch.delay_of("the recorder hangs: no word of it for ") < 5.0

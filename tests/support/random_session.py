@@ -20,7 +20,7 @@ from rt_pose.clock import NS_PER_MS, FakeClock
 from rt_pose.config.build import to_plain
 from rt_pose.config.rules import ActionConfig, BlockConfig, RuleConfig, ZoneConfig
 from rt_pose.config.schema import CameraConfig, LimitsConfig, OutputConfig, PublishConfig, RunConfig
-from rt_pose.decisions.decide import RuleSet
+from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.drivers import DriverContext, make_output
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.temporal_context import TemporalContext

@@ -32,7 +32,8 @@ from train.data.videos import find_videos
 from train.distillation.config import TEACHER, DistillConfig
 from train.distillation.pseudo_labels import make_pseudo_labels
 from train.fitting.checkpoints import with_defaults
-from train.fitting.fit import FitResult, choose_data, choose_folder, read_inputs, run, start_from
+from train.fitting.fit import FitResult, run
+from train.fitting.inputs import choose_data, choose_folder, read_inputs, start_from
 from train.fitting.job import Job
 from train.fitting.warm_start import checkpoint_of
 from train.losses.terms import uses_clips

@@ -14,7 +14,8 @@ from rt_pose.console import warnings_only
 from rt_pose.errors import UserError
 from train.config import TrainConfig
 from train.fitting.ensemble_member import MemberTraining, member_of, state
-from train.fitting.fit import check_step_memory, choose_folder, prepare
+from train.fitting.fit import check_step_memory
+from train.fitting.inputs import choose_folder, prepare
 from train.fitting.parallel_jobs import run_in_parallel, run_sequentially
 from train.support.disk import check_start
 

@@ -16,7 +16,8 @@ from rt_pose.offline.prediction_record import exclusive_lock
 from rt_pose.package import read_package
 from train.config import TrainConfig
 from train.fitting.checkpoints import LAST, fingerprint, lasting_settings, setting_differences, step_to_resume
-from train.fitting.fit import Interrupted, prepare, run
+from train.fitting.fit import Interrupted, run
+from train.fitting.inputs import prepare
 from train.fitting.job import Job
 
 _LOG = logging.getLogger(__name__)

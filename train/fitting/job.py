@@ -11,6 +11,7 @@ from train.data.labels import LabeledFrames
 from train.data.pseudo import Pseudo
 from train.data.split import Split
 from train.fitting.unlabeled import Unlabeled
+from train.models.network import PoseNetwork
 
 
 @dataclass
@@ -45,3 +46,13 @@ class Job:
     def watched(self) -> LabeledFrames:
         """The frames that validations run on: those kept back, else those that train."""
         return self.validation if self.config.keeps_back else self.train
+
+    def make_network(self) -> PoseNetwork:
+        """Make the network that is to be trained, with the weights it begins with.
+
+        Returns
+        -------
+        PoseNetwork
+            A new one.
+        """
+        return PoseNetwork(self.config.network, self.spec.channels, len(self.frames.keypoints))

@@ -90,57 +90,73 @@ def train(job: Job, out: Path, start: int, module: PoseModule) -> TrainingEnd:
         Where a checkpoint cannot be written, or where a GPU's memory runs out.
     """
     config, last = job.config, out / "checkpoints" / f"{LAST}.ckpt"
-    resumable = partial(is_resumable, last, job)
     keep_freed_memory()
     # Where no frames are kept back the latest is taken for the best.
     checkpoints = _checkpoint(out, BEST, *((MONITORED, "min") if config.keeps_back else ("step", "max")))
     patience, stop = _Patience(config.patience), StopOnCtrlC()
-    callbacks = [
+    with _quiet_lightning():
+        trainer = _trainer(job, out, last, [*_callbacks(job, patience, stop), checkpoints])
+        fault = _fit(trainer, module, job, start, last, stop)
+    best = checkpoints.best_model_path
+    why = "" if stop.asked else patience.why
+    return TrainingEnd(Path(best) if best else None, trainer.global_step, why, fault)
+
+
+def _callbacks(job: Job, patience: _Patience, stop: StopOnCtrlC) -> list[lightning.Callback]:
+    """What watches the training, but for the checkpoints."""
+    config = job.config
+    return [
         *([patience] if config.patience else []),
         *([] if rank(config) else [TrainingProgress()]),
         Pictures(job.watched, "validation" if config.keeps_back else SEEN),
         stop,
         ProvenanceCallback(job),
-        checkpoints,
-        _checkpoint(out, LAST, None),
     ]
-    with _quiet_lightning():
-        trainer = lightning.Trainer(
-            accelerator=config.device,
-            precision=trainer_precision(config.precision),
-            **distributed_settings(config),
-            max_epochs=1,
-            max_steps=config.steps,
-            val_check_interval=config.validate_every,
-            num_sanity_val_steps=0,
-            log_every_n_steps=min(LOG_EVERY, config.steps),
-            logger=TensorBoardLogger(out / "tensorboard", name=""),
-            callbacks=callbacks,
-            plugins=[AtomicCheckpoints(resumable)],
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        notes = _explain_full_gpu(trainer, last, resumable) if config.device == "gpu" else nullcontext()
-        fault = ""
-        try:
-            with (
-                stop.listening(config.devices > 1),
-                notes,
-                kill_other_ranks_on_failure(trainer),
-                disable_tf32(),
-            ):
-                trainer.fit(
-                    module,
-                    batches(job, start),
-                    ValidationBatches(job.watched, job.spec, config.batch_size),
-                    ckpt_path=last if start else None,
-                    weights_only=True,
-                )
-        except NotFiniteError as error:
-            fault = str(error)
-    best = checkpoints.best_model_path
-    why = "" if stop.asked else patience.why
-    return TrainingEnd(Path(best) if best else None, trainer.global_step, why, fault)
+
+
+def _trainer(job: Job, out: Path, last: Path, callbacks: list[lightning.Callback]) -> lightning.Trainer:
+    """Lightning's trainer as the configuration wants it; it keeps the last step as well."""
+    config = job.config
+    return lightning.Trainer(
+        accelerator=config.device,
+        precision=trainer_precision(config.precision),
+        **distributed_settings(config),
+        max_epochs=1,
+        max_steps=config.steps,
+        val_check_interval=config.validate_every,
+        num_sanity_val_steps=0,
+        log_every_n_steps=min(LOG_EVERY, config.steps),
+        logger=TensorBoardLogger(out / "tensorboard", name=""),
+        callbacks=[*callbacks, _checkpoint(out, LAST, None)],
+        plugins=[AtomicCheckpoints(partial(is_resumable, last, job))],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def _fit(
+    trainer: lightning.Trainer, module: PoseModule, job: Job, start: int, last: Path, stop: StopOnCtrlC
+) -> str:
+    """Run the trainer; return what made it impossible to go on, or nothing."""
+    config, resumable = job.config, partial(is_resumable, last, job)
+    notes = _explain_full_gpu(trainer, last, resumable) if config.device == "gpu" else nullcontext()
+    try:
+        with (
+            stop.listening(config.devices > 1),
+            notes,
+            kill_other_ranks_on_failure(trainer),
+            disable_tf32(),
+        ):
+            trainer.fit(
+                module,
+                batches(job, start),
+                ValidationBatches(job.watched, job.spec, config.batch_size),
+                ckpt_path=last if start else None,
+                weights_only=True,
+            )
+    except NotFiniteError as error:
+        return str(error)
+    return ""
 
 
 def batches(job: Job, start: int) -> StepBatches:

@@ -30,7 +30,7 @@ from train.data.labels import read_labels
 from train.distillation.config import DistillConfig, PseudoConfig
 from train.distillation.distill import _best_teacher, _training
 from train.distillation.distill import distill_interruptible as distill
-from train.fitting.fit import read_inputs
+from train.fitting.inputs import read_inputs
 from train.fitting.job import Job
 
 pytestmark = pytest.mark.timeout(400)
@@ -136,7 +136,7 @@ def test_a_larger_threshold_keeps_it(
 ) -> None:
     from rt_pose.offline.find_videos import VideoJob
     from train.distillation.pseudo_labels import make_pseudo_labels
-    from train.fitting.fit import prepare
+    from train.fitting.inputs import prepare
 
     shutil.copytree(distilled.out / "teachers", tmp_path / "teachers")
     config = _config(folder, teachers, tmp_path)
@@ -203,7 +203,7 @@ def test_of_processes_that_train_together_only_the_first_writes(
         jobs.append(job)
         raise KeyboardInterrupt  # a second process has no training to join here
 
-    monkeypatch.setattr("train.fitting.fit.check", lambda _: None)  # two CPUs are no GPUs
+    monkeypatch.setattr("train.fitting.inputs.check", lambda _: None)  # two CPUs are no GPUs
     monkeypatch.setattr("train.distillation.distill.run", join)
     monkeypatch.setenv("LOCAL_RANK", "1")
     messages: list[str] = []
@@ -261,7 +261,7 @@ def test_what_cannot_be_begun_is_told_before_a_video_is_read(
 def test_a_teacher_that_trained_on_a_frame_that_validates_is_refused(
     folder: Path, teachers: list[Package], tmp_path: Path
 ) -> None:
-    from train.fitting.fit import prepare
+    from train.fitting.inputs import prepare
 
     kept_back = prepare(_training(_config(folder, teachers, tmp_path)), None).validation.names
     error = {"kept_back": kept_back[1:], "split": "by frame, drawn with seed 7", "configuration": {"seed": 7}}

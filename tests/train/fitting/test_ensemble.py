@@ -91,7 +91,7 @@ def test_the_split_is_that_of_a_single_training_of_the_configuration(
     config: TrainConfig, trained: Trained
 ) -> None:
     """So the seeds of an ensemble say nothing about its split."""
-    from train.fitting.fit import prepare
+    from train.fitting.inputs import prepare
 
     single = prepare(config, None).validation.names
     assert read_package(trained.outcome.packages[0]).manifest.training["kept_back"] == single
@@ -113,7 +113,7 @@ def test_other_settings_labels_or_a_damaged_package_are_done_again(
     config: TrainConfig, trained: Trained, tmp_path: Path
 ) -> None:
     from train.fitting.ensemble_member import state
-    from train.fitting.fit import prepare
+    from train.fitting.inputs import prepare
 
     shutil.copytree(trained.outcome.out / "seed-1", tmp_path / "seed-1")
     member = member_of(tmp_path, 1)

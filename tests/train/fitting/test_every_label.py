@@ -26,7 +26,8 @@ from train.data.split import split_again
 from train.evaluation.config import EvaluateConfig
 from train.evaluation.evaluate import evaluate
 from train.evaluation.labeled import TRAIN, VALIDATION, sets_of
-from train.fitting.fit import fit, prepare
+from train.fitting.fit import fit
+from train.fitting.inputs import prepare
 
 FRAMES = 20
 CONFIG = TrainConfig(

@@ -158,7 +158,7 @@ from rt_pose.console import log_to_console
 from train.config import LossConfig, NetworkConfig, OptimiserConfig, TrainConfig
 log_to_console()
 torch.set_num_threads(1)
-train.fitting.fit.check = lambda config: None  # two CPUs are no GPUs
+train.fitting.inputs.check = lambda config: None  # two CPUs are no GPUs
 config = TrainConfig(
     network=NetworkConfig(backbone="tiny", width=96, height=64, head_width=16),
     optimiser=OptimiserConfig(backbone_factor=1.0, freeze_backbone_steps=4, warmup_steps=2),

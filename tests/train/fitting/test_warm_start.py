@@ -16,7 +16,8 @@ from support.trained_discs import CONFIG, labeled_discs, trained_discs
 from rt_pose.errors import UserError
 from rt_pose.package import read_package, write_manifest
 from train.config import OptimiserConfig
-from train.fitting.fit import fit, prepare
+from train.fitting.fit import fit
+from train.fitting.inputs import prepare
 from train.fitting.warm_start import name_of, seen_before
 
 SHORT = replace(CONFIG, skeleton=[], steps=4, validate_every=4, optimiser=OptimiserConfig(learning_rate=1e-5))

@@ -99,7 +99,7 @@ import os, signal, sys
 from pathlib import Path
 import train.fitting.fit
 from rt_pose.cli.main import main
-train.fitting.fit.check = lambda config: None  # two CPUs are no GPUs
+train.fitting.inputs.check = lambda config: None  # two CPUs are no GPUs
 deaf = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 rank = os.environ.get("LOCAL_RANK", "0")
 Path({str(tmp_path)!r}, rank).write_text(f"{{os.getpid()}} {{deaf}}")

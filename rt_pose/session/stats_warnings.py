@@ -1,8 +1,8 @@
-"""What of a run's stats needs attention at once: outputs, cameras and poses that are not as they were."""
+"""Warnings that follow from a run's stats: failing outputs and stimuli, lost and silent cameras, drift."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,78 +16,79 @@ HIDDEN_FAILURE = (
 )
 
 
-class StatsNews:
-    """Compares each stats with those before them, and warns of what has changed."""
+class StatsWarnings:
+    """Compares each stats message with the one before, so that each thing is said when it changes."""
 
-    def __init__(
-        self, config: RunConfig, warn: Callable[[str], None], folder: Callable[[], Path | None]
-    ) -> None:
-        """Know of nothing yet.
+    def __init__(self, config: RunConfig) -> None:
+        """Begin with nothing wrong.
 
         Parameters
         ----------
         config
             The run.
-        warn
-            Takes each warning.
-        folder
-            Returns where the session is; None where nothing is recorded.
         """
-        self._config, self._warn, self._folder = config, warn, folder
+        self._config = config
         self._output_faults: dict[str, str] = {}
-        self._stimulus_failed = self._hidden_output_failed = False
-        self._output_notices = 0
         self._lost_cameras: dict[str, str] = {}
         self._silent_cameras: dict[str, str] = {}
         self._silences: dict[str, int] = {}
         self._drifting: dict[str, bool] = {}
+        self._stimulus_failed = self._hidden_output_failed = False
+        self._output_notices = 0
 
-    def take(self, stats: dict[str, Any]) -> None:
-        """Warn of what is new.
+    def compare(self, stats: dict[str, Any], session: Path | None) -> Iterator[str]:
+        """Find what is new.
 
         Parameters
         ----------
         stats
             The content of the `stats` topic.
-        """
-        self._report_output_faults(stats)
-        self._report_lost_cameras(stats["cameras_lost"])
-        self._report_silences(stats)
-        self._report_drift(stats["drift"])
+        session
+            The session's folder; None where nothing is recorded.
 
-    def _report_output_faults(self, stats: dict[str, Any]) -> None:
-        """Warn of a failed output or stimulus, and of a line that a box dropped."""
+        Yields
+        ------
+        str
+            A warning.
+        """
+        yield from self._outputs(stats)
+        yield from self._cameras(stats["cameras_lost"])
+        yield from self._silent(stats)
+        yield from self._drift(stats["drift"], session)
+
+    def _outputs(self, stats: dict[str, Any]) -> Iterator[str]:
+        """What needs attention at once: a failed output or stimulus, a line that a box dropped."""
         faults = stats["output_faults"]
         for name, fault in faults.items():
             if name not in self._output_faults:
                 again = self._config.outputs[name].recovery.attempts > 0
                 until = "until it works again" if again else "from now on"
-                self._warn(f"output '{name}' failed: {fault}; its commands are refused {until}")
+                yield f"output '{name}' failed: {fault}; its commands are refused {until}"
         if stats["last_failure"] and not (faults or self._stimulus_failed):
-            self._warn(f"a stimulus failed: {stats['last_failure']}; further ones are counted")
+            yield f"a stimulus failed: {stats['last_failure']}; further ones are counted"
         if stats["output_failed"] and not self._hidden_output_failed:
-            self._warn(HIDDEN_FAILURE)
+            yield HIDDEN_FAILURE
         messages, self._output_notices = self._output_notices, stats["output_notices"]
         if self._output_notices > messages and not faults:
-            self._warn(stats["last_output_notice"])
+            yield stats["last_output_notice"]
         self._output_faults, self._stimulus_failed = faults, bool(stats["last_failure"])
         self._hidden_output_failed = stats["output_failed"]
 
-    def _report_lost_cameras(self, lost: dict[str, str]) -> None:
-        """Warn of a camera that is gone, and say when it is back."""
+    def _cameras(self, lost: dict[str, str]) -> Iterator[str]:
+        """A camera that is gone, and that it is back."""
         for name, why in lost.items():
             if name not in self._lost_cameras:
                 within = self._config.cameras[name].reconnect
-                self._warn(
+                yield (
                     f"camera '{name}' is gone: {why}; disarmed, outputs are safe; it is opened again for "
                     f"{within}"
                 )
         for name in self._lost_cameras.keys() - lost.keys():
-            self._warn(f"camera '{name}' is back; `arm` lets rules fire again")
+            yield f"camera '{name}' is back; `arm` lets rules fire again"
         self._lost_cameras = lost
 
-    def _report_silences(self, stats: dict[str, Any]) -> None:
-        """Warn of a camera that has fallen silent, and say when it delivers again."""
+    def _silent(self, stats: dict[str, Any]) -> Iterator[str]:
+        """A camera that has fallen silent, and that it delivers again."""
         now, times = stats["cameras_silent"], stats["silences"]
         for name, count in times.items():
             if count == self._silences.get(name, 0):
@@ -96,31 +97,31 @@ class StatsNews:
                 said = f"is silent: {now[name]}; disarmed, outputs are safe; it goes on with its next frame"
             else:
                 said = "was silent for a moment; disarmed, outputs are safe; `arm` lets rules fire again"
-            self._warn(f"camera '{name}' {said}")
+            yield f"camera '{name}' {said}"
         for name in self._silent_cameras.keys() - now.keys() - stats["cameras_lost"].keys():
-            self._warn(f"camera '{name}' delivers again; `arm` lets rules fire again")
+            yield f"camera '{name}' delivers again; `arm` lets rules fire again"
         self._silent_cameras, self._silences = now, times
 
-    def _report_drift(self, drift: dict[str, dict[str, Any]]) -> None:
-        """Warn when a camera's poses are no longer like those of the calibration, and when they are again."""
+    def _drift(self, drift: dict[str, dict[str, Any]], session: Path | None) -> Iterator[str]:
+        """That a camera's poses are no longer like those of the calibration, or that they are again."""
         for camera, found in drift.items():
             alarmed = bool(found["alarm"])
             if alarmed == self._drifting.get(camera, False) or found["alarms"] > DRIFT_WARNINGS:
                 continue
             self._drifting[camera] = alarmed
             if not alarmed:
-                self._warn(f"camera '{camera}': poses are again like those that the model was calibrated on")
+                yield f"camera '{camera}': poses are again like those that the model was calibrated on"
                 continue
             more = "; further alarms are in the report" if found["alarms"] == DRIFT_WARNINGS else ""
             figures = format_statistics(found["alarm"])
-            self._warn(
+            yield (
                 f"camera '{camera}': drift: poses are no longer like those that the model was calibrated on "
                 f"({figures}); decisions go on. Has light, lens, camera or animal changed? If it is to stay: "
-                f"{self._drift_remedy()}{more}"
+                f"{_drift_remedy(session)}{more}"
             )
 
-    def _drift_remedy(self) -> str:
-        folder = self._folder()
-        if folder is None:
-            return "record a session, and label frames of it with `rt-pose improve`"
-        return f"label frames of this session afterwards, `rt-pose improve {folder} --out FOLDER`"
+
+def _drift_remedy(session: Path | None) -> str:
+    if session is None:
+        return "record a session, and label frames of it with `rt-pose improve`"
+    return f"label frames of this session afterwards, `rt-pose improve {session} --out FOLDER`"
