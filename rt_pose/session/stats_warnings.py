@@ -53,7 +53,7 @@ class StatsWarnings:
         """
         yield from self._outputs(stats)
         yield from self._cameras(stats["cameras_lost"])
-        yield from self._silent(stats)
+        yield from self._silences_of(stats)
         yield from self._drift(stats["drift"], session)
 
     def _outputs(self, stats: dict[str, Any]) -> Iterator[str]:
@@ -87,7 +87,7 @@ class StatsWarnings:
             yield f"camera '{name}' is back; `arm` lets rules fire again"
         self._lost_cameras = lost
 
-    def _silent(self, stats: dict[str, Any]) -> Iterator[str]:
+    def _silences_of(self, stats: dict[str, Any]) -> Iterator[str]:
         """A camera that has fallen silent, and that it delivers again."""
         now, times = stats["cameras_silent"], stats["silences"]
         for name, count in times.items():

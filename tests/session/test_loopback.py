@@ -146,6 +146,7 @@ def test_decisions_are_timed_in_the_runs_own_chain(timed: tuple[RunConfig, Decis
     )
 
 
+@pytest.mark.alone
 def test_the_certificate_adds_the_shares_up(timed: tuple[RunConfig, Decisions]) -> None:
     config = rig(200.0)
     wanted = Wanted("top", "light", flashes=20, every=5)

@@ -23,6 +23,7 @@ import pytest
 from support.hanging_camera import hangs_in_close, hangs_in_stop
 from support.live_run import OrderSender, ScriptedObserver, config, run, send_orders
 from support.patience import wait_until
+from support.programs import install as programs_begin_warm
 from support.small_disk import mounted
 from support.tiny_package import make_tiny_package
 
@@ -514,7 +515,7 @@ class TimedObserver(ScriptedObserver):
 @pytest.mark.alone
 def test_a_recorder_that_is_ended_from_outside_is_told(package: Path, tmp_path: Path) -> None:
     watch = TimedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGTERM))
-    result = run(config(package, seconds=3.5), tmp_path / "session", watch)
+    result = run(config(package, seconds=6.0), tmp_path / "session", watch)
     assert watch.delay_of("the recorder ends: it was told to end; the run goes on") < 5.0
     assert result.exit_code == ExitCode.INCOMPLETE
     session = Session.read(tmp_path / "session")
@@ -651,7 +652,8 @@ def test_a_run_that_comes_too_late_for_its_folder_deletes_nothing(package: Path,
     assert (out / "session.json").read_text() == "of another run"
 
 
-def test_two_programs_with_one_folder(package: Path, tmp_path: Path) -> None:
+def test_two_programs_with_one_folder(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs_begin_warm(monkeypatch.setattr)
     out = tmp_path / "session"
     command = [sys.executable, "-m", "rt_pose.cli", "run", "--camera", "sim", "--model", str(package)]
     words = [*command, *RIG, "--out", str(out), "--seconds", "1", "--report", "false"]

@@ -11,7 +11,6 @@ import inspect
 import multiprocessing
 import os
 import runpy
-import signal
 import subprocess
 import sys
 import threading
@@ -105,7 +104,6 @@ def run_program(here: Surroundings, words: Sequence[str], new_session: bool) -> 
     """Be the program."""
     if new_session:
         os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     here.enter()
     unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
     sys.stdin, sys.stdout = os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)

@@ -101,6 +101,7 @@ class Surroundings:
             "_environment": {**given, **addresses()},
             "_folder": os.getcwd() if self._folder is None else self._folder,
             "_blocked": signal.pthread_sigmask(signal.SIG_BLOCK, []),
+            "_ignores": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
         }
 
     def enter(self) -> None:
@@ -113,6 +114,9 @@ class Surroundings:
             fd = stream.detach()  # type: ignore[attr-defined]
             os.dup2(fd, number)
             os.close(fd)
+        # As where a program is executed: what is handled is not, what is ignored is.
+        ignores = self._ignores  # type: ignore[attr-defined]
+        signal.signal(signal.SIGINT, signal.SIG_IGN if ignores else signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)  # type: ignore[attr-defined]
 
 

@@ -71,6 +71,7 @@ def test_frame_pose_and_prediction_are_drawn_where_they_are(
     fake.frame(3, image, jpeg=False)
     until(lambda: window.state.cameras["top"].frame is not None, window.refresh)
     arena = picture_of(window)
+    until(lambda: len(arena.pose.ghost.data) > 0, window.refresh)
     points = arena.pose.points.data
     np.testing.assert_allclose(np.stack([points["x"], points["y"]], axis=-1), body(1.5), atol=1e-3)
     ghosts = arena.pose.ghost.data

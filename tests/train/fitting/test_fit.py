@@ -112,9 +112,9 @@ def test_the_first_loss_that_is_not_finite_ends_it_with_the_last_good_checkpoint
 ) -> None:
     explodes = replace(SHORT.optimiser, milestones=[0.8], gamma=1e30)
     with pytest.raises(
-        TrainingFault, match=r"losses.heatmap_kl became nan at step 3[2-9]; the package"
+        TrainingFault, match=r"losses.heatmap_kl became nan at step (3[6-9]|4\d); the package"
     ) as end:
-        fit(replace(SHORT, optimiser=explodes, steps=40), folder, tmp_path)
+        fit(replace(SHORT, optimiser=explodes, steps=45), folder, tmp_path)
     assert end.value.exit_code == 1
     assert re.search(
         r"the last good checkpoint \(step (15|30)\); lower `optimiser.learning_rate`", str(end.value)
@@ -122,7 +122,7 @@ def test_the_first_loss_that_is_not_finite_ends_it_with_the_last_good_checkpoint
     for name in ("best", "last"):
         kept = torch.load(tmp_path / f"checkpoints/{name}.ckpt", weights_only=True)["state_dict"]
         assert all(torch.isfinite(values).all() for values in kept.values())
-    assert read_package(tmp_path / "package").manifest.training["step"] < 32
+    assert read_package(tmp_path / "package").manifest.training["step"] < 36
 
 
 def test_weights_that_are_not_finite_become_no_checkpoint(folder: Path, tmp_path: Path) -> None:
