@@ -140,7 +140,7 @@ def test_an_unknown_option_names_the_nearest(driver: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("rate_hz", [0.0, -5.0, float("nan"), float("inf")])
 def test_an_impossible_rate_is_refused(driver: str, rate_hz: float, tmp_path: Path) -> None:
     options = {**CASES[driver].options(tmp_path), "rate_hz": rate_hz}
-    with pytest.raises(UserError, match="rate_hz(: expected a number| must be between)"):
+    with pytest.raises(UserError, match=r"rate_hz(: expected a number| must be between)"):
         make_camera("top", driver, options, DriverContext(HostClock()))
 
 
