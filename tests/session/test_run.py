@@ -30,7 +30,7 @@ from support.tiny_package import make_tiny_package
 import rigs
 from rt_pose.audit.replay import replay
 from rt_pose.cli.main import main
-from rt_pose.clock import HostClock
+from rt_pose.clock import NS_PER_S, HostClock
 from rt_pose.config.rules import ActionConfig, RuleConfig
 from rt_pose.config.schema import (
     CameraConfig,
@@ -528,7 +528,7 @@ def test_a_recorder_that_is_ended_from_outside_is_told(package: Path, tmp_path: 
 def test_a_recorder_that_hangs_is_told_and_what_it_cost(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rt_pose.session.recorder_watch.SILENT_S", 1.5)
+    monkeypatch.setattr("rt_pose.session.reporting_process.SILENT_NS", round(1.5 * NS_PER_S))
     monkeypatch.setattr("rt_pose.session.supervision.RECORDER_END_S", 1.0)
     watch = TimedObserver(lambda _: os.kill(child("rt-pose-recorder"), signal.SIGSTOP))
     result = run(config(package, seconds=4.0), tmp_path / "session", watch)
@@ -543,7 +543,7 @@ def test_a_recorder_that_hangs_is_told_and_what_it_cost(
 def test_a_recorder_that_was_put_aside_and_goes_on_loses_nothing(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rt_pose.session.recorder_watch.SILENT_S", 1.5)
+    monkeypatch.setattr("rt_pose.session.reporting_process.SILENT_NS", round(1.5 * NS_PER_S))
 
     def put_aside(_: dict[str, Any]) -> None:
         recorder = child("rt-pose-recorder")
