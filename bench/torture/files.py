@@ -92,6 +92,10 @@ def damaged_package(work: Path, seed: int) -> str:
     return "" if whole else f"a damaged {file.name} was taken for whole"
 
 
+def _copy_session(work: Path) -> Path:
+    return Path(shutil.copytree(work.parent / "session", work / "session"))
+
+
 def damaged_session(work: Path, seed: int) -> str:
     """Replay and report a session whose description is damaged.
 
@@ -108,7 +112,7 @@ def damaged_session(work: Path, seed: int) -> str:
         What did not hold; empty where all did.
     """
     random = np.random.default_rng(seed)
-    session = Path(shutil.copytree(work.parent / "session", work / "session"))
+    session = _copy_session(work)
     file = session / INFO_NAME
     file.write_bytes(mutate_bytes(file.read_bytes(), random))
     with contextlib.suppress(UserError):
@@ -134,7 +138,7 @@ def damaged_log(work: Path, seed: int) -> str:
         What did not hold; empty where all did.
     """
     random = np.random.default_rng(seed)
-    session = Path(shutil.copytree(work.parent / "session", work / "session"))
+    session = _copy_session(work)
     log = session / LOG_NAME
     log.write_bytes(mutate_bytes(log.read_bytes(), random))
     whole, (read, gaps) = _records(work.parent / "session"), read_log(log)

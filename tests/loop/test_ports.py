@@ -49,6 +49,10 @@ def test_addresses_that_can_be_had_are_free_again_afterwards() -> None:
     publish = PublishConfig(free(), free())
     for _ in range(3):
         check_addresses(publish)
+    for address in (publish.address, publish.control):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", int(address.rpartition(":")[2])))
+            assert other.getsockname()[1] == int(address.rpartition(":")[2])
 
 
 def test_what_is_held_nobody_else_gets(taken: str) -> None:
