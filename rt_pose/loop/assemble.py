@@ -17,12 +17,13 @@ from rt_pose.config.build import duration_ns
 from rt_pose.config.certificate import Certification
 from rt_pose.config.schema import RunConfig
 from rt_pose.drivers import OperatedInput
-from rt_pose.inference.choose_engine import bare_forward_ms
+from rt_pose.inference.bare_forward import bare_forward_ms
 from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import CaptureThread, StartGate
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Control, ControlSocket
+from rt_pose.loop.describe import describe, meta
 from rt_pose.loop.edges import EdgeInbox
 from rt_pose.loop.first_frames import FirstFrames
 from rt_pose.loop.frame_reporter import FrameReporter
@@ -31,7 +32,7 @@ from rt_pose.loop.housekeeping import Housekeeping, StatsRecords
 from rt_pose.loop.latency import LatencyLedger
 from rt_pose.loop.latest_frames import LatestFrames
 from rt_pose.loop.log import RecordSink, SinkFactory
-from rt_pose.loop.opening import Opened, describe, meta, open_parts
+from rt_pose.loop.opening import Opened, open_parts
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.self_test import check_deadlines, time_chain
 from rt_pose.loop.sync import SyncSignals

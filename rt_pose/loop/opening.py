@@ -1,19 +1,16 @@
-"""Opens and describes the parts of a run: ports, outputs, rules, cameras with their memory, the engine."""
+"""Opens the parts of a run: ports, outputs, rules, cameras with their memory, the engine."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from rt_pose.clock import NS_PER_MS, Clock
-from rt_pose.config.build import to_plain
 from rt_pose.config.certificate import Certification, certify
 from rt_pose.config.check import EVERY_CAMERA, check_run
 from rt_pose.config.schema import CameraConfig, InputConfig, OutputConfig, RunConfig
@@ -22,7 +19,7 @@ from rt_pose.decisions.decide import RuleSet
 from rt_pose.decisions.rule import Rule
 from rt_pose.drivers import Camera, DriverContext, Input, Output, make_camera, make_input, make_output
 from rt_pose.errors import ErrorCollector, UserError
-from rt_pose.inference.choose_engine import EngineChoice, bare_forward_ms, choose_engine
+from rt_pose.inference.choose_engine import EngineChoice, choose_engine
 from rt_pose.inference.device import choose_device, raise_priority
 from rt_pose.inference.estimator import Estimator
 from rt_pose.loop.control import ControlSocket
@@ -30,6 +27,7 @@ from rt_pose.loop.curve import CurveServer, ServerKeys, read_keys
 from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.sync import SyncPlan, plan_sync
+from rt_pose.loop.warm_up import load_compiled
 from rt_pose.package import DriftSpec, Package, TrackingSpec, check_frame_size, read_package
 from rt_pose.tracking.observation_noise import with_noise_floor
 from rt_pose.tracking.pose_prior import with_origin
@@ -154,6 +152,7 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
     errors = ErrorCollector()
     errors.run(lambda: choose_device(config.engine.device))
     package = errors.run(lambda: read_package(_model(config)))
+    loaded = _load_meanwhile(config, package, stack)
     packages = {} if package is None else _packages(config, package, errors)
     publisher, socket = _open_sockets(config, session_id, clock, stack, errors)
     context = DriverContext(clock, config.seed, channels=_channels(package))
@@ -177,10 +176,7 @@ def open_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStac
         outputs = [(_with_measured_delay(info, certification), output) for info, output in outputs]
         rules = _rules_for(config, package, [info for info, _ in outputs])
     rings = _rings_for(cameras, stack)
-    choices: dict[str, EngineChoice] = {}
-    for used in {p.sha256: p for p in (package, *packages.values())}.values():
-        theirs = [ring for name, ring in rings.items() if packages[name].sha256 == used.sha256]
-        choices[used.sha256] = _choose_engine(config, used, theirs, clock, stack)
+    choices = _choose_engines(config, package, packages, rings, clock, stack, loaded)
     models = {
         name: OwnModel(its, choices[its.sha256], _tracking(its, choices[its.sha256]))
         for name, its in packages.items()
@@ -378,18 +374,36 @@ def _rings_for(cameras: Cameras, stack: ExitStack) -> dict[str, FrameRing]:
     return rings
 
 
-def _choose_engine(
-    config: RunConfig, package: Package, rings: list[FrameRing], clock: Clock, stack: ExitStack
-) -> EngineChoice:
-    """The engine on its cores, with the memory of its cameras' rings at its hand."""
-    choice = choose_engine(package, config.engine)
-    for ring in rings:
-        stack.callback(choice.estimator.pin(ring.pixels))
-    if config.engine.threads == 0:
-        choice = dataclasses.replace(choice, tuning=choice.engine.tune(clock))
+def _load_meanwhile(config: RunConfig, package: Package | None, stack: ExitStack) -> Callable[[], None]:
+    """Load the compiled functions beside what else is opened; returns what waits for them."""
+    if package is None or config.engine.device == "gpu":
+        return lambda: None
+    loading = threading.Thread(target=load_compiled, args=(package,), name="rt-pose-load")
+    loading.start()
+    stack.callback(loading.join)
+    return loading.join
+
+
+def _choose_engines(
+    config: RunConfig,
+    package: Package,
+    packages: dict[str, Package],
+    rings: dict[str, FrameRing],
+    clock: Clock,
+    stack: ExitStack,
+    loaded: Callable[[], None],
+) -> dict[str, EngineChoice]:
+    """The engine of each package, by its hash, with the memory of its cameras' rings at its hand."""
+    choices: dict[str, EngineChoice] = {}
+    for used in {p.sha256: p for p in (package, *packages.values())}.values():
+        choice = choices[used.sha256] = choose_engine(used, config.engine, clock, loaded)
+        for name, ring in rings.items():
+            if packages[name].sha256 == used.sha256:
+                stack.callback(choice.estimator.pin(ring.pixels))
+    loaded()  # what follows is timed, and the threads are those that stay
     if config.engine.priority == "high":
-        raise_priority()  # now that the engine has its threads
-    return choice
+        raise_priority()  # now that the engines have their threads
+    return choices
 
 
 def _channels(package: Package | None) -> int | None:
@@ -404,96 +418,3 @@ def _model(config: RunConfig) -> str:
             "(`rt-pose train fit CONFIG` writes one)"
         )
     return config.model
-
-
-def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
-    """Describe a run as `session.json` does before it begins; times the network alone.
-
-    Parameters
-    ----------
-    opened
-        The opened parts.
-    clock
-        Times the network.
-
-    Returns
-    -------
-    dict[str, Any]
-        Configuration, package, engine, cameras, outputs, budget (ms) and bare forward (ms).
-    """
-    config, package, choice = opened.config, opened.package, opened.choice
-    manifest, engine = package.manifest, choice.engine
-    return {
-        "config": to_plain(config),
-        "package": {
-            "path": str(package.path),
-            "sha256": package.sha256,
-            "keypoints": manifest.keypoints,
-            "skeleton": manifest.skeleton,
-            "tracking": msgspec.to_builtins(opened.tracking),
-            "training": manifest.training,
-            "drift": msgspec.to_builtins(manifest.drift),
-        },
-        "own_models": {
-            name: {
-                "path": str(model.package.path),
-                "sha256": model.package.sha256,
-                "tracking": msgspec.to_builtins(model.tracking),
-                "drift": msgspec.to_builtins(model.package.manifest.drift),
-                "engine": str(model.choice),
-            }
-            for name, model in opened.own.items()
-        },
-        "prior_origins": opened.origins,
-        "engine": {
-            "backend": engine.backend,
-            "precision": engine.precision,
-            "threads": engine.threads,
-            "preprocess": choice.preprocess,
-            "preprocess_why": choice.preprocess_why,
-            "device": config.engine.device,
-            "description": str(choice),
-            "golden_px": choice.golden_px,
-            "displacement_p95_px": choice.displacement_p95_px,
-        },
-        "cameras": {c.name: dataclasses.asdict(c) for c in opened.infos},
-        "outputs": {o.name: dataclasses.asdict(o) for o, _ in opened.outputs},
-        "inputs": {i.name: dataclasses.asdict(i) for i, _ in opened.inputs},
-        "budget_ms": config.budget_ms,
-        "certificate": msgspec.to_builtins(opened.certification),
-        "bare_forward_ms": dataclasses.asdict(bare_forward_ms(engine, clock)),
-    }
-
-
-def meta(opened: Opened, description: dict[str, Any]) -> dict[str, Any]:
-    """Collect what a subscriber must know to read the other messages.
-
-    Parameters
-    ----------
-    opened
-        The opened parts.
-    description
-        What `describe` returned.
-
-    Returns
-    -------
-    dict[str, Any]
-        The content of the `meta` topic; `skeleton` is pairs of indices of keypoints.
-    """
-    config = opened.config
-    package = description["package"]
-    keypoints = package["keypoints"]
-    return {
-        "keypoints": keypoints,
-        # Bones as pairs of indices, so that a subscriber can draw them without looking names up.
-        "skeleton": [[keypoints.index(a), keypoints.index(b)] for a, b in package["skeleton"]],
-        "package": package["sha256"],
-        "cameras": description["cameras"],
-        "outputs": list(description["outputs"]),
-        "zones": to_plain(config.zones),
-        "rules": [rule.name for rule in config.rules],
-        "budget_ms": config.budget_ms,
-        "config": description["config"],
-        "address": opened.publisher.address,
-        "control": opened.socket.address,
-    }

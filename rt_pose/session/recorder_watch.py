@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,34 @@ OBSERVATION = "observation"
 class RecorderWatch:
     """Starts a recorder, follows its reports, and adds up what is missing at the end."""
 
-    def __init__(self, folder: Path, endpoint: str, codec: Codec | None, clock: Clock) -> None:
-        """Start the recorder.
+    def __init__(self, clock: Clock) -> None:
+        """Start the recorder's process, which loads its libraries and then waits for `begin`.
+
+        Parameters
+        ----------
+        clock
+            Times the silence between reports.
+        """
+        self.reports, reports = processes.context.Pipe(duplex=False)
+        """Becomes readable with each report, and at the recorder's end."""
+        orders, self._orders = processes.context.Pipe(duplex=False)
+        self.process: BaseProcess = processes.context.Process(
+            target=record.stand_by, args=(orders, reports), name="rt-pose-recorder"
+        )
+        self.process.start()
+        reports.close()
+        orders.close()
+        self.over = False
+        """Whether its end has been noticed."""
+        self._clock = clock
+        self._last: RecorderReport | None = None
+        self._heard_ns = self._checked_ns = clock.now_ns()
+        self._unresponsive = self._ending = self._begun = False
+        self._reported: set[str] = set()
+        self._killed = ""
+
+    def begin(self, folder: Path, endpoint: str, codec: Codec | None) -> None:
+        """Let it record.
 
         Parameters
         ----------
@@ -34,24 +61,21 @@ class RecorderWatch:
             Where records arrive, `ipc://...`.
         codec
             Of the cameras' films; None where they are not filmed.
-        clock
-            Times the silence between reports.
         """
-        self.reports, theirs = processes.context.Pipe(duplex=False)
-        """Becomes readable with each report, and at the recorder's end."""
-        self.process: BaseProcess = processes.context.Process(
-            target=record.main, args=(str(folder), endpoint, codec, theirs), name="rt-pose-recorder"
-        )
-        self.process.start()
-        theirs.close()
-        self.over = False
-        """Whether its end has been noticed."""
-        self._clock = clock
-        self._last: RecorderReport | None = None
-        self._heard_ns = self._checked_ns = clock.now_ns()
-        self._unresponsive = self._ending = False
-        self._reported: set[str] = set()
-        self._killed = ""
+        self._heard_ns = self._checked_ns = self._clock.now_ns()
+        self._begun = True
+        with suppress(OSError):  # it has died meanwhile, which `news` sees
+            self._orders.send((str(folder), endpoint, codec))
+        self._orders.close()
+
+    def dismiss(self) -> None:
+        """End a recorder that has not begun, because there is no session."""
+        if self._begun:
+            return
+        self._orders.close()
+        self.process.kill()  # it has written nothing
+        self.process.join()
+        self.reports.close()
 
     def news(self) -> Iterator[str]:
         """Look what has become of the recorder; to be called all the time.

@@ -13,12 +13,10 @@ Nothing is written before the loop says that everything is open; from then on ev
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -31,12 +29,13 @@ from rt_pose.errors import ErrorCollector, ExitCode, UserError
 from rt_pose.files import check_folder
 from rt_pose.loop.key_files import remove_left_by
 from rt_pose.rules.semantics import CURRENT
-from rt_pose.session import loop_process, processes
+from rt_pose.session import loop_entry, processes
 from rt_pose.session.describe import machine, uuid7, versions
-from rt_pose.session.disk import check_disk
+from rt_pose.session.disk import check_disk, write_rate_mib_s
 from rt_pose.session.folder import SessionFolder, in_use
 from rt_pose.session.locks import temporary_folder
 from rt_pose.session.log_file import LOG_NAME
+from rt_pose.session.loop_link import LoopLink, await_ready, end_process, stop_signals
 from rt_pose.session.processor_watch import Processors
 from rt_pose.session.read import RUNNING, SCHEMA
 from rt_pose.session.recorder_watch import RecorderWatch
@@ -45,7 +44,7 @@ from rt_pose.session.seal import read_private_key, write_seal
 from rt_pose.session.video_file import file_names
 from rt_pose.session.watchdog import LoopWatchdog
 from rt_pose.session.yoke import with_yoke_times
-from rt_pose.tracking.drift import format_statistics
+from rt_pose.tracking.drift_statistics import format_statistics
 
 POLL_S = 0.2
 DRIFT_WARNINGS = 3
@@ -198,13 +197,13 @@ def run_session(
     errors.run(lambda: _check_place(out, config))
     # A path of its own and short: an ipc address may have no more than 107 bytes.
     with temporary_folder() as folder:
-        recorded = None if out is None else _Recorded(out, f"ipc://{folder}/records")
-        return _run(config, recorded, register, clock, observer, errors)
+        return _run(config, out, f"ipc://{folder}/records", register, clock, observer, errors)
 
 
 def _run(
     config: RunConfig,
-    recorded: _Recorded | None,
+    out: Path | None,
+    endpoint: str,
     register: Callable[[], None],
     clock: Clock,
     observer: RunObserver,
@@ -212,47 +211,61 @@ def _run(
 ) -> RunResult:
     session_id = uuid7(clock)
     ours, theirs = processes.context.Pipe()
-    link = _Link(ours)
-    endpoint = None if recorded is None else recorded.endpoint
+    link = LoopLink(ours)
     loop = processes.context.Process(
-        target=loop_process.main,
-        args=(theirs, config, session_id, register, endpoint),
+        target=loop_entry.main,
+        args=(theirs, config, session_id, register, None if out is None else endpoint),
         name="rt-pose-loop",
     )
     processors = Processors(config, clock)
     loop.start()
     theirs.close()
+    recorded: _Recorded | None = None
     try:
-        description = errors.run(lambda: _await_ready(ours, loop))
+        # All of this takes its time beside the loop's own start.
+        recorded = None if out is None else _Recorded(out, endpoint, RecorderWatch(clock))
+        ran_on = {"machine": machine(), "versions": versions()}
+        rate_mib_s = _write_rate_mib_s(out, clock, errors)
+        description = errors.run(lambda: await_ready(ours, loop))
         errors.run(processors.await_ready)
-        if recorded is not None and description is not None and not errors.messages:
+        if out is not None and description is not None and not errors.messages:
             cameras = description["cameras"]
-            errors.run(lambda: check_disk(recorded.folder, config, cameras, clock))
+            errors.run(lambda: check_disk(out, config, cameras, clock, rate_mib_s))
         errors.check()
         assert description is not None
-        description["processors"] = processors.describe()
+        description |= {"processors": processors.describe(), **ran_on}
         observer.begin(lambda who: link.send("emergency", who))
         observer.begin_inputs(lambda name: link.send("input", (name, clock.now_ns())))
         observer.ready(description)
         supervision = _Supervision(
             config, recorded, session_id, description, clock, observer, loop, link, register, processors
         )
-        with _stop_signals(link):
+        with stop_signals(link):
             return supervision.run()
     finally:
         ours.close()  # a loop that still waits for a word takes that as the end
+        if recorded is not None:
+            recorded.recorder.dismiss()
         processors.close()
-        _end(loop, LOOP_END_S)
+        end_process(loop, LOOP_END_S)
         remove_left_by(loop.pid)
 
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """Where a run is recorded."""
+    """Where a run is recorded, and by whom."""
 
     folder: Path
     endpoint: str
     """The recorder's endpoint, to which the loop connects."""
+    recorder: RecorderWatch
+
+
+def _write_rate_mib_s(out: Path | None, clock: Clock, errors: ErrorCollector) -> float:
+    """How fast the disk of the session is while the loop starts; 0 where there is nothing to try it for."""
+    if out is None or errors.messages:
+        return 0.0
+    return errors.run(lambda: write_rate_mib_s(out, clock)) or 0.0
 
 
 def _check_place(out: Path | None, config: RunConfig) -> None:
@@ -264,36 +277,6 @@ def _check_place(out: Path | None, config: RunConfig) -> None:
     if config.record.sign_with:
         read_private_key(config.record.sign_with)
     check_folder(out, LEAST_VIDEO_MIB if config.record.video else LEAST_LOG_MIB, "session")
-
-
-def _await_ready(link: Connection, loop: BaseProcess) -> dict[str, Any]:
-    try:
-        kind, content = link.recv()
-    except EOFError:
-        loop.join()
-        raise UserError(
-            f"the loop's process ended while it was being set up (exit code {loop.exitcode}) and did not say "
-            "why over its pipe; what it printed above, if anything, does (a killed process prints nothing: "
-            "look for the out-of-memory killer with `dmesg`)"
-        ) from None
-    if kind == "refused":
-        raise UserError(content)
-    assert isinstance(content, dict)
-    return content
-
-
-class _Link:
-    """The supervisor's end of the pipe to the loop: one reader, several senders."""
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        # A signal's handler may send while the same thread is sending already.
-        self._lock = threading.RLock()
-
-    def send(self, kind: str, content: Any) -> None:
-        """Send a message; nothing happens where the loop is gone already, which `_supervise` sees."""
-        with self._lock, suppress(BrokenPipeError, OSError):
-            self.connection.send((kind, content))
 
 
 class _Supervision:
@@ -308,7 +291,7 @@ class _Supervision:
         clock: Clock,
         observer: RunObserver,
         loop: BaseProcess,
-        link: _Link,
+        link: LoopLink,
         register: Callable[[], None],
         processors: Processors,
     ) -> None:
@@ -341,8 +324,6 @@ class _Supervision:
             **description,
             "metadata": config.metadata,
             "addresses": addresses,
-            "machine": machine(),
-            "versions": versions(),
         }
 
     def run(self) -> RunResult:
@@ -380,7 +361,7 @@ class _Supervision:
             raise self._explained(error) from error
         except KeyboardInterrupt:  # the second Ctrl-C; the loop takes the closed link for the end
             self._link.connection.close()
-            _end(self._loop, INTERRUPTED_END_S)
+            end_process(self._loop, INTERRUPTED_END_S)
             if self._loop.exitcode != 0:
                 self._make_safe(standby)
             self._end_recorder()
@@ -417,7 +398,8 @@ class _Supervision:
         self._folder = SessionFolder.claim(to.folder, self._info)
         kept = self._config.record
         codec = kept.codec if kept.video else None
-        self._recorder = RecorderWatch(to.folder, to.endpoint, codec, self._clock)
+        self._recorder = to.recorder
+        self._recorder.begin(to.folder, to.endpoint, codec)
 
     def _explained(self, error: UserError) -> UserError:
         """The error, with the recorder's own reason where it has one."""
@@ -603,29 +585,3 @@ class _Supervision:
 
     def _anchor(self) -> dict[str, int]:
         return {"t_mono_ns": self._clock.now_ns(), "t_utc_ns": self._clock.utc_ns()}
-
-
-@contextmanager
-def _stop_signals(link: _Link) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal stop the loop in order; a second signal ends this process."""
-
-    def stop(signum: int, frame: object) -> None:  # noqa: ARG001
-        signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
-        link.send("stop", signal.Signals(signum).name)
-
-    old = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for s, handler in old.items():
-            signal.signal(s, handler)
-
-
-def _end(process: BaseProcess, patience_s: float) -> None:
-    process.join(patience_s)
-    if process.is_alive():
-        process.terminate()
-        process.join(2.0)
-    if process.is_alive():
-        process.kill()
-        process.join(2.0)

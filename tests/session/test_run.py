@@ -41,8 +41,9 @@ from rt_pose.config.schema import (
     RecordConfig,
 )
 from rt_pose.errors import ExitCode, UserError
+from rt_pose.session.loop_link import LoopLink, stop_signals
 from rt_pose.session.read import KILLED, Session
-from rt_pose.session.run import RunResult, _Link, _stop_signals, run_session
+from rt_pose.session.run import RunResult, run_session
 
 KEYPOINTS = 3
 
@@ -225,7 +226,7 @@ def test_a_signal_ends_the_program_in_order(package: Path, tmp_path: Path) -> No
 
 def test_each_signal_that_ends_a_program_is_the_loops_order_to_stop() -> None:
     ours, theirs = multiprocessing.Pipe()
-    with ours, theirs, _stop_signals(_Link(ours)):
+    with ours, theirs, stop_signals(LoopLink(ours)):
         for sent in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             os.kill(os.getpid(), sent)
             assert theirs.recv() == ("stop", sent.name)

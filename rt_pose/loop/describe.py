@@ -1,0 +1,106 @@
+"""What was opened for a run, as `session.json` and the `meta` topic say it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import msgspec
+
+from rt_pose.clock import Clock
+from rt_pose.config.build import to_plain
+from rt_pose.inference.bare_forward import LONGEST_AT_START_S, bare_forward_ms
+from rt_pose.loop.opening import Opened
+
+
+def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
+    """Describe a run as `session.json` does before it begins; times the network alone.
+
+    Parameters
+    ----------
+    opened
+        The opened parts.
+    clock
+        Times the network.
+
+    Returns
+    -------
+    dict[str, Any]
+        Configuration, package, engine, cameras, outputs, budget (ms) and bare forward (ms).
+    """
+    config, package, choice = opened.config, opened.package, opened.choice
+    manifest, engine = package.manifest, choice.engine
+    return {
+        "config": to_plain(config),
+        "package": {
+            "path": str(package.path),
+            "sha256": package.sha256,
+            "keypoints": manifest.keypoints,
+            "skeleton": manifest.skeleton,
+            "tracking": msgspec.to_builtins(opened.tracking),
+            "training": manifest.training,
+            "drift": msgspec.to_builtins(manifest.drift),
+        },
+        "own_models": {
+            name: {
+                "path": str(model.package.path),
+                "sha256": model.package.sha256,
+                "tracking": msgspec.to_builtins(model.tracking),
+                "drift": msgspec.to_builtins(model.package.manifest.drift),
+                "engine": str(model.choice),
+            }
+            for name, model in opened.own.items()
+        },
+        "prior_origins": opened.origins,
+        "engine": {
+            "backend": engine.backend,
+            "precision": engine.precision,
+            "threads": engine.threads,
+            "preprocess": choice.preprocess,
+            "preprocess_why": choice.preprocess_why,
+            "device": config.engine.device,
+            "description": str(choice),
+            "golden_px": choice.golden_px,
+            "displacement_p95_px": choice.displacement_p95_px,
+        },
+        "cameras": {c.name: dataclasses.asdict(c) for c in opened.infos},
+        "outputs": {o.name: dataclasses.asdict(o) for o, _ in opened.outputs},
+        "inputs": {i.name: dataclasses.asdict(i) for i, _ in opened.inputs},
+        "budget_ms": config.budget_ms,
+        "certificate": msgspec.to_builtins(opened.certification),
+        "bare_forward_ms": dataclasses.asdict(bare_forward_ms(engine, clock, longest_s=LONGEST_AT_START_S)),
+    }
+
+
+def meta(opened: Opened, description: dict[str, Any]) -> dict[str, Any]:
+    """Collect what a subscriber must know to read the other messages.
+
+    Parameters
+    ----------
+    opened
+        The opened parts.
+    description
+        What `describe` returned.
+
+    Returns
+    -------
+    dict[str, Any]
+        The content of the `meta` topic; `skeleton` is pairs of indices of keypoints.
+    """
+    config = opened.config
+    package = description["package"]
+    keypoints = package["keypoints"]
+    return {
+        "keypoints": keypoints,
+        # Bones as pairs of indices, so that a subscriber can draw them without looking names up.
+        "skeleton": [[keypoints.index(a), keypoints.index(b)] for a, b in package["skeleton"]],
+        "package": package["sha256"],
+        "cameras": description["cameras"],
+        "outputs": list(description["outputs"]),
+        "zones": to_plain(config.zones),
+        "rules": [rule.name for rule in config.rules],
+        "budget_ms": config.budget_ms,
+        "config": description["config"],
+        "address": opened.publisher.address,
+        "control": opened.socket.address,
+    }
