@@ -24,6 +24,7 @@ from rt_pose.inference.device import choose_device, physical_cores
 from rt_pose.inference.engine import Engine, engines, lacks_context, open_engine
 from rt_pose.inference.estimator import CpuEstimator, Estimator
 from rt_pose.inference.kept_choices import ChoiceFile, KeptChoice, now_in_words
+from rt_pose.inference.other_load import OtherLoad
 from rt_pose.package import DecodeSpec, Package, golden_check, precision_report
 from rt_pose.types import FloatArray
 
@@ -39,6 +40,8 @@ RACE_GAIN = 0.9
 """`auto` takes a lower precision only where it needs at most this much of the time of a more exact one."""
 RACE_ROUNDS, RACE_FORWARDS = 5, 10
 """Of each precision, in turns, when `auto` has several to choose from."""
+MOST_OTHERS = 0.2
+"""What is measured while others take a larger share of the cores is used, but not kept."""
 RACE_WARM_UP = 3
 """Between the turns: the caches hold another network's weights, but nothing is left to allocate."""
 
@@ -128,7 +131,8 @@ def choose_engine(
     if (choice := _choose_as_kept(package, config, file)) is not None:
         return choice
     before_measuring()
-    return _keep(_choose_anew(package, config, clock), file)
+    others = OtherLoad()
+    return _keep(_choose_anew(package, config, clock), file, others.share())
 
 
 def _choose_as_kept(package: Package, config: EngineConfig, file: ChoiceFile) -> EngineChoice | None:
@@ -153,10 +157,13 @@ def _choose_as_kept(package: Package, config: EngineConfig, file: ChoiceFile) ->
     )
 
 
-def _keep(choice: EngineChoice, file: ChoiceFile) -> EngineChoice:
-    """The choice, its measurements kept where there were any."""
+def _keep(choice: EngineChoice, file: ChoiceFile, others: float) -> EngineChoice:
+    """The choice, its measurements kept where there were any that can be trusted."""
     if not (choice.raced or choice.tuning):
         return choice
+    if others > MOST_OTHERS:
+        why = f"other programs took {others:.0%} of the cores meanwhile; the next start measures again"
+        return replace(choice, kept=f"not kept: {why}")
     kept = KeptChoice(
         utc=now_in_words(),
         precision=choice.engine.precision,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -15,9 +17,11 @@ from support.tiny_package import make_tiny_package
 from rt_pose.clock import FakeClock, HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.inference import kept_choices
+from rt_pose.inference import choose_engine as infer
+from rt_pose.inference import kept_choices, other_load
 from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.kept_choices import ChoiceFile, KeptChoice
+from rt_pose.inference.other_load import OtherLoad
 from rt_pose.package import Package
 
 FLOAT32 = EngineConfig(precision="float32")
@@ -53,6 +57,7 @@ def package(written: Package) -> Package:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(infer, "MOST_OTHERS", 1.0)  # whatever else runs on the machine that tests
     return tmp_path / "rt-pose" / "engines"
 
 
@@ -138,6 +143,31 @@ def test_whatever_it_depends_on_has_a_place_of_its_own(
 
 
 OTHER_SETTINGS = {"precision": "auto", "threads": 1, "preprocess": "compiled", "backend": "openvino"}
+
+
+def test_what_was_measured_beside_others_is_not_kept(
+    package: Package, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer, "MOST_OTHERS", -1.0)
+    choice = choose_engine(package, FLOAT32, tune=FakeClock())
+    assert "not kept: other programs took " in str(choice)
+    assert not cache.exists()
+
+
+def test_the_share_of_others_is_what_is_not_our_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of core 0 alone, the only one that we may use, 60 of 100 ticks were work, 10 of them our own."""
+    stat = tmp_path / "stat"
+    monkeypatch.setattr(other_load, "STAT", stat)
+    monkeypatch.setattr(other_load.os, "sched_getaffinity", lambda pid: {0})
+    own = SimpleNamespace(user=1.0, system=1.0)
+    monkeypatch.setattr(other_load.os, "times", lambda: own)
+    stat.write_text("cpu  9 9 9 9\ncpu0 100 0 0 500 0 0 0 0 7 7\ncpu1 0 0 0 0 0 0 0 0\nintr 5\n")
+    load = OtherLoad()
+    own.user += 10 / os.sysconf("SC_CLK_TCK")
+    stat.write_text("cpu  9 9 9 9\ncpu0 120 10 20 530 10 5 5 0 99 99\ncpu1 900 0 0 0 0 0 0 0\nintr 5\n")
+    assert load.share() == pytest.approx(0.5)
+    stat.unlink()
+    assert OtherLoad().share() == 0.0
 
 
 def test_a_folder_that_cannot_be_written_is_said_and_stops_nobody(
