@@ -375,8 +375,11 @@ def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali")
     return CpuEstimator(engine, decode, preprocess)
 
 
-def replicate_estimators(choice: EngineChoice, package: Package, count: int) -> list[Estimator]:
+def replicate_estimators(choice: EngineChoice, package: Package, cores: int) -> list[Estimator]:
     """Make estimators like the choice's, to be called from as many threads at the same time.
+
+    There is one more than there are cores: while one has its frame resized, or its keypoints decoded, the
+    others keep every core busy with the network.
 
     Parameters
     ----------
@@ -384,8 +387,8 @@ def replicate_estimators(choice: EngineChoice, package: Package, count: int) -> 
         The engine that runs.
     package
         The package that it was chosen for.
-    count
-        How many are wanted.
+    cores
+        How many networks may run at a time.
 
     Returns
     -------
@@ -401,7 +404,10 @@ def replicate_estimators(choice: EngineChoice, package: Package, count: int) -> 
     beside = getattr(choice.engine, "replicas", None)
     if beside is None:
         return [choice.estimator]
-    found = [make_estimator(engine, package.manifest.decode, choice.preprocess) for engine in beside(count)]
+    found = [
+        make_estimator(engine, package.manifest.decode, choice.preprocess)
+        for engine in beside(cores + 1, cores)
+    ]
     for estimator in found:
         _golden(package, choice.engine.precision, estimator)
     return found

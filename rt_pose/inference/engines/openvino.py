@@ -166,23 +166,25 @@ class OpenVINOEngine(ContextEngine, PinnedEngine):
         version = importlib.metadata.version("openvino")
         return f"openvino {version} on the CPU, {self.precision}, {_way(self.threads, self.pinned)}"
 
-    def replicas(self, count: int) -> list[OpenVINOEngine]:
+    def replicas(self, count: int, cores: int) -> list[OpenVINOEngine]:
         """Make engines of one thread each, to be called from as many threads at the same time.
 
-        They share one compiled network, a stream of it each. Networks compiled apart for one thread each all
-        run on the same core, one after another.
+        They share one compiled network, with a stream for each core. Networks compiled apart for one thread
+        each all run on the same core, one after another.
 
         Parameters
         ----------
         count
-            How many.
+            How many; those beyond `cores` wait for a stream.
+        cores
+            How many may run at a time.
 
         Returns
         -------
         list[OpenVINOEngine]
             The engines; each keeps buffers of its own.
         """
-        compiled = self._plan(1, threads=count, streams=count)
+        compiled = self._plan(1, threads=cores, streams=cores)
         twins = [copy.copy(self) for _ in range(count)]
         for twin in twins:
             twin.threads = 1
