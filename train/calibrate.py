@@ -34,7 +34,7 @@ from rt_pose.package import (
     read_package,
     write_manifest,
 )
-from rt_pose.tracking.drift import STATISTICS
+from rt_pose.tracking.drift_statistics import STATISTICS
 from rt_pose.tracking.observation_noise import error_covariance
 from rt_pose.types import FloatArray
 from rt_pose.video import VideoInfo, probe, read_frames

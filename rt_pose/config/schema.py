@@ -165,10 +165,11 @@ class EngineConfig:
     graphs), or tensorrt (where it is installed; built at the first start, minutes, and kept). auto: the first
     of the device that can."""
     precision: Precision = "auto"
-    """auto times bf16, mixed and float32 at start and takes the fastest whose validation error is within 5 %
-    of float32's, a lower one only where it is clearly faster. mixed is bf16 with the first layers, which are
-    most sensitive, in float32. int8 only where asked for; `rt-pose train quantise` adds it to a package. On
-    a GPU there are fp16, bf16 and float32 (never TF32)."""
+    """auto times bf16, mixed and float32 at the first start of a package on a machine and takes the fastest
+    whose validation error is within 5 % of float32's, a lower one only where it is clearly faster; later
+    starts take what that one found. mixed is bf16 with the first layers, which are most sensitive, in
+    float32. int8 only where asked for; `rt-pose train quantise` adds it to a package. On a GPU there are
+    fp16, bf16 and float32 (never TF32)."""
     preprocess: Preprocessing = "auto"
     """dali (the definition), compiled (the same pixels, several times as fast on a CPU; on a GPU two matrix
     products in place of DALI's launches), or auto: compiled
@@ -177,8 +178,8 @@ class EngineConfig:
     """Who decodes recorded videos in `predict`: pyav (the processor, the same pixels as live), or nvdec (the
     GPU, faster; colours are rounded otherwise, so keypoints move a little)."""
     threads: int = 0
-    """Threads of the engine; 0: a run measures at its start how many of the physical cores serve best, and
-    whether pinned to them; elsewhere one a physical core."""
+    """Threads of the engine; 0: the first run of a package on a machine measures how many of the physical
+    cores serve best, and whether pinned to them, and later runs take that; elsewhere one a physical core."""
     priority: Literal["normal", "high"] = "normal"
     """high: the loop's process has priority over others (nice -10; needs root or CAP_SYS_NICE)."""
     RETIRED: ClassVar[dict[str, str]] = {

@@ -18,7 +18,7 @@ from rt_pose.config.certificate import Certification
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.explain import seed_warnings
 from rt_pose.drivers import OperatedInput
-from rt_pose.inference.choose_engine import bare_forward_ms
+from rt_pose.inference.bare_forward import bare_forward_ms
 from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import CaptureThread, StartGate
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages

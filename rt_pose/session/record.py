@@ -70,11 +70,46 @@ def main(
     SystemExit
         Where the disk cannot be written any more.
     """
+    _step_back()
+    _record(session_dir, endpoint, codec, reports)
+
+
+def stand_by(orders: Connection, reports: Connection) -> None:
+    """Wait for a session, and record it; the target of a spawned process.
+
+    It is started while the loop is still being set up, which may yet be refused: until it is told where the
+    session lies, it writes nothing.
+
+    Parameters
+    ----------
+    orders
+        Brings the first three arguments of `main`; closed without them, there is no session.
+    reports
+        See `main`.
+
+    Raises
+    ------
+    SystemExit
+        See `main`.
+    """
+    _step_back()
+    try:
+        session_dir, endpoint, codec = orders.recv()
+    except (EOFError, OSError):
+        return
+    _record(session_dir, endpoint, codec, reports)
+
+
+def _step_back() -> None:
+    """Leave the terminal's signals to the supervisor, and the cores to the loop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.nice(NICENESS)
     # A batch process does not take the core from the loop whenever a record wakes it.
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _record(session_dir: str, endpoint: str, codec: Codec | None, reports: Connection | None) -> None:
     reporter = Reporter(reports)
     recorder = None
     try:

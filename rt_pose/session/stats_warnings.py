@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rt_pose.config.schema import RunConfig
-from rt_pose.tracking.drift import format_statistics
+from rt_pose.tracking.drift_statistics import format_statistics
 
 DRIFT_WARNINGS = 3
 """So many alarms of the drift detector are told as they come, of each camera; all are in the report."""

@@ -16,7 +16,6 @@ from rt_pose.config.schema import RunConfig
 from rt_pose.delivery import format_failures
 from rt_pose.errors import ExitCode, UserError
 from rt_pose.rules.semantics import CURRENT
-from rt_pose.session.describe import machine, versions
 from rt_pose.session.folder import SessionFolder
 from rt_pose.session.log_file import LOG_NAME
 from rt_pose.session.loop_link import LoopLink
@@ -40,11 +39,12 @@ LOOP_END_S, INTERRUPTED_END_S = 15.0, 5.0
 
 @dataclass(frozen=True, slots=True)
 class RecordingPlace:
-    """Where a run is recorded."""
+    """Where a run is recorded, and by whom."""
 
     folder: Path
     endpoint: str
     """The recorder's endpoint, to which the loop connects."""
+    recorder: RecorderWatch
 
 
 class Supervision:
@@ -116,8 +116,6 @@ class Supervision:
             **description,
             "metadata": self._config.metadata,
             "addresses": addresses,
-            "machine": machine(),
-            "versions": versions(),
         }
 
     def run(self) -> RunResult:
@@ -191,7 +189,8 @@ class Supervision:
         self._folder = SessionFolder.claim(to.folder, self._info)
         kept = self._config.record
         codec = kept.codec if kept.video else None
-        self._recorder = RecorderWatch(to.folder, to.endpoint, codec, self._clock)
+        self._recorder = to.recorder
+        self._recorder.begin(to.folder, to.endpoint, codec)
 
     def _explained(self, error: UserError) -> UserError:
         """The error, with the recorder's own reason where it has one."""
