@@ -10,6 +10,8 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock
 from rt_pose.inference.engine import Engine
 
 FORWARDS, WARM_UP = 200, 20
+WARM_AGAIN = 3
+"""Of an engine that has run before: nothing is left to allocate, but the caches may hold something else."""
 LONGEST_S = 20.0
 """The longest time for the forwards that a run times after it."""
 LONGEST_AT_START_S = 0.5

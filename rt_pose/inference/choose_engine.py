@@ -19,7 +19,7 @@ from rt_pose.clock import Clock, HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError, nearest
 from rt_pose.extras import installed, remedy
-from rt_pose.inference.bare_forward import bare_forward_ms
+from rt_pose.inference.bare_forward import WARM_AGAIN, bare_forward_ms
 from rt_pose.inference.device import choose_device, physical_cores
 from rt_pose.inference.engine import Engine, engines, lacks_context, open_engine
 from rt_pose.inference.estimator import CpuEstimator, Estimator
@@ -42,8 +42,6 @@ RACE_ROUNDS, RACE_FORWARDS = 5, 10
 """Of each precision, in turns, when `auto` has several to choose from."""
 MOST_OTHERS = 0.2
 """What is measured while others take a larger share of the cores is used, but not kept."""
-RACE_WARM_UP = 3
-"""Between the turns: the caches hold another network's weights, but nothing is left to allocate."""
 
 
 @dataclass
@@ -242,7 +240,7 @@ def _fastest(good: list[EngineChoice], refused: list[str]) -> EngineChoice:
     rounds = [
         {
             choice.engine.precision: bare_forward_ms(
-                choice.engine, clock, RACE_FORWARDS, warm_up_runs=RACE_WARM_UP
+                choice.engine, clock, RACE_FORWARDS, warm_up_runs=WARM_AGAIN
             ).p50
             for choice in good
         }
