@@ -49,6 +49,8 @@ class CameraConfig:
     reconnect: str = "0 s"
     """How long a camera that is gone is tried again, such as `30 s`; 0: its loss ends the run. Outputs are
     safe and disarmed at once in both cases, and stay so until `arm`."""
+    reconnects: int = 100
+    """How often in all it may be lost and opened again; its next loss ends the run."""
     silent_after: str = "1 s"
     """How long a camera that runs by itself may deliver no whole frame, at least three of its periods. Then
     it counts as silent: outputs are safe and disarmed until `arm`; the run goes on when frames come again.
@@ -73,9 +75,12 @@ class RecoveryConfig:
     sent later."""
 
     attempts: int = 3
-    """How often it is opened again; 0: a fault is for the whole session."""
+    """How often it is opened again after a fault; 0: a fault is for the whole session."""
     pause: str = "1 s"
     """Time before each attempt."""
+    in_all: int = 100
+    """How often in the whole session; then its next fault is for the rest of it, though it has always worked
+    again."""
 
 
 @dataclass

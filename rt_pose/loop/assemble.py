@@ -43,6 +43,7 @@ from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.outputs.output_thread import Recovery
 from rt_pose.package import unlike_trained
 from rt_pose.records import Sink
+from rt_pose.rules.geometry import horizon_warnings
 from rt_pose.tracking.crop import CropFollower
 from rt_pose.types import CameraInfo
 
@@ -203,6 +204,7 @@ def _describe_start(opened: Opened, loop: ClosedLoop, clock: Clock) -> dict[str,
     description["chain_ms"] = chain_ms
     description["start_warnings"] = [
         *_unlike_sizes(opened),
+        *horizon_warnings(opened.rules.geometries, opened.infos),
         *check_deadlines(opened.config, opened.rules.rules, chain_ms),
         *seed_warnings(opened.config),
         *_certificate_warnings(opened.certification),
@@ -273,6 +275,7 @@ def _recoveries(config: RunConfig) -> dict[str, Recovery]:
         name: Recovery(
             output.recovery.attempts,
             duration_ns(output.recovery.pause, f"configuration: outputs.{name}.recovery.pause"),
+            output.recovery.in_all,
         )
         for name, output in config.outputs.items()
     }
@@ -318,6 +321,7 @@ def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock
             info=info,
             gate=gate,
             reconnect_s=duration_ns(config.cameras[name].reconnect, "") / NS_PER_S,
+            reconnects=config.cameras[name].reconnects,
         )
         for name, (info, camera) in opened.cameras.items()
     ]
@@ -329,7 +333,8 @@ def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock
     longest_delay_ns = round(max((info.delay_ms for info, _ in opened.outputs), default=0.0) * NS_PER_MS)
     ahead_ns = longest_delay_ns if config.publish.prediction else None
     ledger = LatencyLedger(config.budget_ms)
-    reporter = FrameReporter(publisher, channels.sink, captures, ledger, clock, ahead_ns)
+    blind = any(rule.blind for rule in opened.rules.rules)
+    reporter = FrameReporter(publisher, channels.sink, captures, ledger, clock, ahead_ns, blind)
     return Stages(latest, captures, estimator, paths, commands, reporter)
 
 

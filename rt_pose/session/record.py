@@ -121,6 +121,8 @@ def _record(session_dir: str, endpoint: str, codec: Codec | None, reports: Conne
         last.ending = f"cannot write {session_dir} any more: {error.strerror or error}"
         reporter.send_last(last)
         raise SystemExit(f"recorder: {last.ending}") from None
+    reporter.send(recorder.report)  # what follows may take its time: it is known that the log is whole
+    recorder.sync_films()
     reporter.send_last(recorder.report)
 
 
@@ -204,6 +206,15 @@ class Recorder:
             self._close()
         self.report.whole = self._end_seen
 
+    def sync_films(self) -> None:
+        """Make the operating system write the films to the disk, once they are closed, and let go of them.
+
+        Until then it may have kept to itself that the disk could not be written.
+        """
+        for film in self._recorders.values():
+            film.sync()
+        self._note_films()
+
     def _awaits_end(self) -> bool:
         """Whether it was asked to end, and a loop that lives may yet send its last record."""
         alive = len(self._lives) > 1 and not any(life in dict(self._poller.poll(0)) for life in self._lives)
@@ -273,12 +284,14 @@ class Recorder:
 
     def _look_for_problems(self) -> None:
         """Note what cannot be kept any more, and what others did to the log."""
-        problems = self.report.problems
         if displaced := self._log.displacement():
-            problems["the session's log"] = displaced
+            self.report.problems["the session's log"] = displaced
+        self._note_films()
+
+    def _note_films(self) -> None:
         for name, film in self._recorders.items():
             if film.fault:
-                problems[f"camera '{name}'"] = f"is not filmed: {film.fault[:FAULT_CHARS]}"
+                self.report.problems[f"camera '{name}'"] = f"is not filmed: {film.fault[:FAULT_CHARS]}"
 
     def _log_losses(self) -> None:
         for film in self._recorders.values():
@@ -299,6 +312,6 @@ class Recorder:
             self._look_for_problems()
         finally:
             try:
-                self._log.close()
+                self._log.close(sync=True)
             finally:
                 self._context.destroy(linger=0)
