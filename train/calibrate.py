@@ -23,7 +23,8 @@ from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.estimator import Estimator
 from rt_pose.offline.coverage import Coverage, coverage_text, held_shares, mahalanobis2
 from rt_pose.offline.drift_fit import fit_drift
-from rt_pose.offline.innovations import MOST_ROUNDS, Recorded, fit_parameters
+from rt_pose.offline.innovations import Recorded, fit_parameters
+from rt_pose.offline.pattern_search import MOST_ROUNDS
 from rt_pose.offline.pose_space import pose_space, view_space
 from rt_pose.package import (
     DriftSpec,
