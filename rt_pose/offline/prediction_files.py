@@ -216,6 +216,7 @@ def write_table(
     fields: Sequence[str],
     rows: Iterable[tuple[object, FloatArray]],
     *,
+    individuals: Sequence[str] = (),
     scorer: str = SCORER,
     formats: Sequence[str] = ("%.5f",),
     last: tuple[str, Sequence[str]] | None = None,
@@ -231,7 +232,9 @@ def write_table(
     fields
         Columns of each keypoint.
     rows
-        Of each row the first cell and the values (K, fields); a NaN becomes a blank cell.
+        Of each row the first cell and the values, as in `open_table`.
+    individuals
+        As in `open_table`.
     scorer
         The first header row's cells.
     formats
@@ -241,7 +244,13 @@ def write_table(
     """
     title, cells = last or ("", ())
     with open_table(
-        path, keypoints, fields, scorer=scorer, formats=formats, last=title if last else None
+        path,
+        keypoints,
+        fields,
+        individuals=individuals,
+        scorer=scorer,
+        formats=formats,
+        last=title if last else None,
     ) as add:
         for i, (name, values) in enumerate(rows):
             add(name, values, *cells[i : i + 1])
@@ -253,6 +262,7 @@ def open_table(
     keypoints: Sequence[str],
     fields: Sequence[str],
     *,
+    individuals: Sequence[str] = (),
     scorer: str = SCORER,
     formats: Sequence[str] = ("%.5f",),
     last: str | None = None,
@@ -267,6 +277,8 @@ def open_table(
         K names.
     fields
         Columns of each keypoint.
+    individuals
+        N names of a table of several animals, which has a header row more; none for a table of one.
     scorer
         The first header row's cells.
     formats
@@ -277,18 +289,23 @@ def open_table(
     Yields
     ------
     Callable
-        Adds a row: its first cell, the values (K, fields), of which a NaN becomes a blank cell, and the cell
-        of the further column.
+        Adds a row: its first cell, the values (K, fields), or (N, K, fields) of several animals, of which a
+        NaN becomes a blank cell, and the cell of the further column.
     """
+    animals = max(1, len(individuals))
     own = list(formats) * (len(fields) // len(formats))
-    line = ",".join(own * len(keypoints))
+    line = ",".join(own * len(keypoints) * animals)
+    width = len(keypoints) * len(fields)
+    header: list[tuple[str, list[str], str | None]] = [
+        (HEADER_ROWS[0], [scorer] * width * animals, last),
+        (HEADER_ROWS[1], [keypoint for keypoint in keypoints for _ in fields] * animals, ""),
+        (HEADER_ROWS[2], list(fields) * len(keypoints) * animals, ""),
+    ]
+    if individuals:
+        header.insert(1, (INDIVIDUALS, [animal for animal in individuals for _ in range(width)], ""))
     with atomic_writer(path) as file:
         writer = csv.writer(file, lineterminator="\n")
-        for head, row, end in (
-            (HEADER_ROWS[0], [scorer] * (len(keypoints) * len(fields)), last),
-            (HEADER_ROWS[1], [keypoint for keypoint in keypoints for _ in fields], ""),
-            (HEADER_ROWS[2], list(fields) * len(keypoints), ""),
-        ):
+        for head, row, end in header:
             writer.writerow([head, *row, *([end] if last is not None else [])])
 
         def add(name: object, values: FloatArray, *more: str) -> None:
