@@ -117,7 +117,7 @@ class Rig:
             (H, W, C); the next frame overwrites it.
         """
         t_ns = self.options.scene_time_ns(index)
-        self._renderer.draw(self.scene.posture(t_ns, self.reactions), index, t_ns, self._frame)
+        self._renderer.draw(self.scene.postures(t_ns, self.reactions), index, t_ns, self._frame)
         return self._frame
 
     def truth(self, t_ns: int, keypoint: int) -> tuple[float, float]:

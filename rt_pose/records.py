@@ -97,7 +97,7 @@ class Observation(Record):
     """Part of the frame that the network looked at (x, y, width, height; px); None for the whole frame."""
 
 
-class TrackRecord(Record):
+class TrackRecord(Record, omit_defaults=True):
     """An output: the filter's estimate at the exposure."""
 
     seq: int
@@ -109,6 +109,12 @@ class TrackRecord(Record):
     cov: ArrayData
     lost: list[bool]
     """Flattened (N*K)."""
+    alive: list[bool] = []
+    """(N,) whether a slot holds an individual; of a run with one nothing, as of all that follows."""
+    identity_p: list[float | None] = []
+    """(N,) probability that a slot still holds who it held at its birth; None where it is empty."""
+    detection: list[int] = []
+    """(N,) row of the observation that a slot took; -1 for none."""
 
 
 class ControlRecord(Record):

@@ -40,7 +40,7 @@ def rig_frames(seed: int, rate_hz: int, seconds: float) -> Iterator[Image]:
     for frame in range(round(seconds * rate_hz)):
         t_ns = options.scene_time_ns(frame)
         image = np.empty((options.height, options.width, options.channels), np.uint8)
-        renderer.draw(scene.posture(t_ns, undisturbed), frame, t_ns, image)
+        renderer.draw(scene.postures(t_ns, undisturbed), frame, t_ns, image)
         yield image
 
 

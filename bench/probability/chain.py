@@ -102,7 +102,7 @@ def network_poses(estimator: Estimator, seed: int, options: SimulatedOptions, se
         seed, truth, visible, np.empty((frames, k, 2)), np.empty((frames, k, 2, 2)), np.empty((frames, k))
     )
     for i, t_ns in enumerate(truth.t_ns.tolist()):
-        renderer.draw(scene.posture(t_ns, calm), i, t_ns, image)
+        renderer.draw(scene.postures(t_ns, calm), i, t_ns, image)
         found = estimator.estimate(image, context=context.advance_to(i, t_ns))
         poses.xy[i], poses.cov[i], poses.confidence[i] = found.xy[0], found.cov[0], found.confidence[0]
     return poses

@@ -71,7 +71,7 @@ class SimulatedCamera:
             raise UserError(f"cameras.{self._name}: it is unplugged (disconnect_s {options.disconnect_s:g})")
         scene = Scene(self._seed, options)
         renderer = Renderer(self._seed, self._name, options, scene)
-        self._world.attach(self._name, self._seed, scene.timing)
+        self._world.attach(self._name, self._seed, scene.timing, options.animals)
         self._scene, self._renderer = scene, renderer
         drift = options.drift_ppm
         self._stamper = None if drift is None else FrameStamper(self._clock, tick_hz=TICK_HZ)
@@ -111,7 +111,7 @@ class SimulatedCamera:
         begin_ns = epoch_ns + t_ns - round(AHEAD_SHARE * NS_PER_S / self._options.rate_hz)
         if not wait_until(self._clock, begin_ns, self._stopped):
             return None
-        self._renderer.draw(self._scene.posture(t_ns, self._world.reactions()), frame, t_ns, into)
+        self._renderer.draw(self._scene.postures(t_ns, self._world.reactions()), frame, t_ns, into)
         if not wait_until(self._clock, epoch_ns + t_ns + self._delay_ns(frame, t_ns), self._stopped):
             return None
         if options.led is not None and self._world.led.is_on(epoch_ns + t_ns):

@@ -83,6 +83,22 @@ class Posture:
     feet: FloatArray
     """(4, 2) front left, front right, hind left, hind right."""
 
+    def covers(self, xy: FloatArray) -> NDArray[np.bool_]:
+        """Check whether points lie below the trunk or the head.
+
+        Parameters
+        ----------
+        xy
+            Points (n, 2), scene units.
+
+        Returns
+        -------
+        NDArray
+            Booleans (n,).
+        """
+        apart = xy[:, None] - self.midline
+        return np.asarray((np.square(apart).sum(axis=-1) < MIDLINE_HALF_WIDTH**2).any(axis=1))
+
 
 class Animal:
     """One animal on its path."""

@@ -20,10 +20,11 @@ from rigs.simulated.scene import Scene
 from rt_pose.errors import UserError
 from rt_pose.files import atomic_writer
 from rt_pose.offline.prediction_files import FIELDS, write_table
+from rt_pose.rules.keypoint_name import individual_names
 from rt_pose.types import FloatArray
 
 ANIMALS = 12
-"""Animals (and arenas) that the frames are spread over."""
+"""Animals, or groups of them, each in an arena of its own, that the frames are spread over."""
 HELD_OUT = 2
 """The last of them are for validation only: its error then speaks of animals never trained on."""
 SPAN_S = 600.0
@@ -50,7 +51,7 @@ def write_labeled_folder(
     seed
         Seed of animals, arenas, times and noise.
     options
-        The camera; None: its defaults.
+        The camera, and how many animals are in a frame; None: its defaults.
     progress
         Called as `progress(done, frames)` after each frame.
 
@@ -67,7 +68,8 @@ def write_labeled_folder(
 
     Notes
     -----
-    The layout is Lightning Pose's. A keypoint that cannot be seen is left blank.
+    The layout is Lightning Pose's; of several animals, with DeepLabCut's header row `individuals`.
+    A keypoint that cannot be seen is left blank.
     """
     options = replace(options or SimulatedOptions())
     options.check("simulated frames")
@@ -83,18 +85,26 @@ def write_labeled_folder(
         image, xy, visible = animals[animal].render(i)
         name = f"labeled-data/img{i:05d}.png"
         cv2.imwrite(str(out / name), image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        rows.append((name, np.where(visible[:, None], xy, np.nan)))
+        rows.append((name, np.where(visible[..., None], xy, np.nan)))
         split.append((name, "val" if animal >= ANIMALS - HELD_OUT else "train"))
         if progress is not None:
             progress(i + 1, frames)
-    write_table(out / "CollectedData.csv", KEYPOINTS, FIELDS[:2], rows, scorer=SCORER, formats=("%.3f",))
+    write_table(
+        out / "CollectedData.csv",
+        KEYPOINTS,
+        FIELDS[:2],
+        rows,
+        individuals=individual_names(options.animals) if options.animals > 1 else (),
+        scorer=SCORER,
+        formats=("%.3f",),
+    )
     with atomic_writer(out / "split.csv") as file:
         csv.writer(file, lineterminator="\n").writerows([("image", "split"), *split])
     return out
 
 
 class _FrameRenderer:
-    """Takes single pictures of one animal."""
+    """Takes single pictures of one arena."""
 
     def __init__(self, seed: int, options: SimulatedOptions) -> None:
         self._seed, self._options = seed, options
@@ -104,9 +114,8 @@ class _FrameRenderer:
         self._image = np.empty((options.height, options.width, options.channels), np.uint8)
 
     def render(self, picture: int) -> tuple[NDArray[np.uint8], FloatArray, NDArray[np.bool_]]:
-        """Image (H, W, C; BGR), keypoints (K, 2) px, visible (K,), at a hashed time."""
+        """Image (H, W, C; BGR), keypoints (N, K, 2) px, visible (N, K), at a hashed time."""
         frame = int(uniform(self._seed, "picture", picture, high=SPAN_S * self._options.rate_hz))
         t_ns = self._options.scene_time_ns(frame)
-        self._renderer.draw(self._scene.posture(t_ns, self._undisturbed), frame, t_ns, self._image)
-        xy, visible = self._scene.truth(t_ns, self._undisturbed)
-        return self._image[:, :, ::-1], xy[0], visible[0]
+        self._renderer.draw(self._scene.postures(t_ns, self._undisturbed), frame, t_ns, self._image)
+        return self._image[:, :, ::-1], *self._scene.truth(t_ns, self._undisturbed)

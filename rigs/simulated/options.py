@@ -10,6 +10,9 @@ from rigs.simulated.led import LedOptions
 from rt_pose.clock import NS_PER_S
 from rt_pose.errors import UserError
 
+MOST_ANIMALS = 4
+"""In the arena at once; more would lie over each other all the time."""
+
 
 @dataclass
 class SimulatedOptions:
@@ -28,7 +31,7 @@ class SimulatedOptions:
     seed: int | None = None
     """Of animal, arena and noise; the run's seed where it is not given."""
     world: str = "world"
-    """Cameras and outputs that name the same world share one animal."""
+    """Cameras and outputs that name the same world share its animals."""
     reaction_ms: float = 120.0
     """From the stimulus to the beginning of the reaction; at least two frames."""
     freeze_ms: float = 800.0
@@ -50,6 +53,8 @@ class SimulatedOptions:
     """The camera is unplugged this long after its first start; without it, never."""
     gone_s: float = 2.0
     """How long it then cannot be opened."""
+    animals: int = 1
+    """How many there are, 1 to 4. They look alike, run across each other, and all answer to a stimulus."""
 
     def check(self, where: str) -> None:
         """Check the ranges of all values.
@@ -62,7 +67,7 @@ class SimulatedOptions:
         Raises
         ------
         UserError
-            Where a value lies outside its range, or where the animal would react within two frames.
+            Where a value lies outside its range, or where the animals would react within two frames.
         """
         _in_range(where, "width", self.width, 16, 8192)
         _in_range(where, "height", self.height, 16, 8192)
@@ -73,6 +78,7 @@ class SimulatedOptions:
         _in_range(where, "freeze_ms", self.freeze_ms, 10.0, 60_000.0)
         _in_range(where, "reaction_ms", self.reaction_ms, 1.0, 60_000.0)
         _in_range(where, "gone_s", self.gone_s, 0.0, 3600.0)
+        _in_range(where, "animals", self.animals, 1, MOST_ANIMALS)
         if self.drift_ppm is not None:
             _in_range(where, "drift_ppm", self.drift_ppm, -200.0, 200.0)
         if self.disconnect_s is not None:

@@ -55,13 +55,13 @@ class Renderer:
         )
         self._light_phases = [angle(seed, "light", i) for i in range(3)]
 
-    def draw(self, posture: Posture, frame: int, t_ns: int, into: NDArray[np.uint8]) -> None:
+    def draw(self, postures: Sequence[Posture], frame: int, t_ns: int, into: NDArray[np.uint8]) -> None:
         """Draw a frame.
 
         Parameters
         ----------
-        posture
-            The animal, in scene units.
+        postures
+            The animals, in scene units; each lies above those before it.
         frame
             Index of the frame; it chooses the noise.
         t_ns
@@ -70,10 +70,11 @@ class Renderer:
             Buffer (H, W, C) uint8 that is overwritten: C = 1 gray or 3 RGB.
         """
         np.copyto(into, self._floor)
-        self._shadow(posture, into)
-        self._feet(posture, into)
-        self._body(posture, into)
-        self._head(posture, into)
+        for posture in postures:
+            self._shadow(posture, into)
+            self._feet(posture, into)
+            self._body(posture, into)
+            self._head(posture, into)
         cv2.multiply(into, self._beside_beam, dst=into, scale=1 / 255)
         cv2.add(into, self._beam, dst=into)
         cv2.GaussianBlur(into, (3, 3), 0.7, dst=into)  # the lens

@@ -1,7 +1,8 @@
-"""Animal, behaviour and view together: exact keypoints of any frame, from the seed and the stimuli alone."""
+"""Animals, behaviour and view together: exact keypoints of any frame, from the seed and the stimuli alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,6 @@ from rigs.simulated.options import SimulatedOptions
 from rigs.simulated.path import ARENA
 from rt_pose.clock import NS_PER_S
 from rt_pose.types import FloatArray
-
-ANIMAL = 0
-"""Index of the one animal of the scene, part of every hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +45,26 @@ class View:
         offset = np.array([(self.width - 1) / 2.0, (self.height - 1) / 2.0])
         return (xy - np.array(ARENA) / 2.0) * self.scale + offset
 
+    def holds(self, xy: FloatArray) -> NDArray[np.bool_]:
+        """Check whether points lie in the frame.
+
+        Parameters
+        ----------
+        xy
+            Points (..., 2), px.
+
+        Returns
+        -------
+        NDArray
+            Booleans (...).
+        """
+        inside: NDArray[np.bool_] = (xy >= -0.5) & (xy < (self.width - 0.5, self.height - 0.5))
+        return np.asarray(inside.all(axis=-1))
+
 
 @dataclass(frozen=True, slots=True)
 class Beam:
-    """A plank across the arena, below which the animal passes."""
+    """A plank across the arena, below which the animals pass."""
 
     x: float
     """Where its axis crosses the middle of the arena (scene units)."""
@@ -102,26 +116,26 @@ class Scene:
         self.timing = Timing(options.reaction_ms, options.freeze_ms)
         self.view = View(options.width, options.height)
         self.beam = Beam.of(seed)
-        self._animal = Animal(seed, ANIMAL)
-        self._gait = Gait(seed, ANIMAL)
+        # An animal's index is part of all its hashes: the first is the same however many there are.
+        self._animals = [(Animal(seed, i), Gait(seed, i)) for i in range(options.animals)]
 
-    def posture(self, t_ns: int, reactions: Reactions) -> Posture:
-        """Return the animal's posture at a scene time.
+    def postures(self, t_ns: int, reactions: Reactions) -> list[Posture]:
+        """Return the postures of all animals at a scene time.
 
         Parameters
         ----------
         t_ns
             Scene time, ns.
         reactions
-            The stimuli that it answers to; those of the future change nothing.
+            The stimuli that they answer to; those of the future change nothing.
 
         Returns
         -------
-        Posture
-            Positions in scene units.
+        list[Posture]
+            Positions in scene units; each animal lies above those before it.
         """
         phase_s, darted = reactions.phase(t_ns / NS_PER_S)
-        return self._animal.posture(self._gait.distance(phase_s) + darted, phase_s)
+        return [animal.posture(gait.distance(phase_s) + darted, phase_s) for animal, gait in self._animals]
 
     def truth(self, t_ns: int, reactions: Reactions) -> tuple[FloatArray, NDArray[np.bool_]]:
         """Return the exact keypoints at a scene time.
@@ -131,17 +145,38 @@ class Scene:
         t_ns
             Scene time, ns.
         reactions
-            The stimuli that the animal answers to.
+            The stimuli that the animals answer to.
 
         Returns
         -------
         xy : FloatArray
-            Keypoints (1, K, 2), px.
+            Keypoints (N, K, 2) of N animals, px.
         visible : NDArray
-            Whether each can be seen (1, K): inside the frame, below neither the beam nor the body.
+            Whether each can be seen (N, K): inside the frame, below neither the beam, nor the body, nor
+            another animal.
         """
-        posture = self.posture(t_ns, reactions)
-        xy = self.view.pixels(posture.keypoints)
-        inside = np.all((xy >= -0.5) & (xy < (self.view.width - 0.5, self.view.height - 0.5)), axis=1)
-        visible = posture.bared & ~self.beam.covers(posture.keypoints) & inside
-        return xy.reshape(1, len(KEYPOINTS), 2), visible[None]
+        return self.project(self.postures(t_ns, reactions))
+
+    def project(self, postures: Sequence[Posture]) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Return the exact keypoints of animals.
+
+        Parameters
+        ----------
+        postures
+            N animals; each lies above those before it.
+
+        Returns
+        -------
+        xy : FloatArray
+            As of `truth`.
+        visible : NDArray
+            As of `truth`.
+        """
+        shape = (len(postures), len(KEYPOINTS))
+        xy, visible = np.empty((*shape, 2)), np.empty(shape, dtype=bool)
+        for i, posture in enumerate(postures):
+            xy[i] = self.view.pixels(posture.keypoints)
+            visible[i] = posture.bared & ~self.beam.covers(posture.keypoints) & self.view.holds(xy[i])
+            for above in postures[i + 1 :]:
+                visible[i] &= ~above.covers(posture.keypoints)
+        return xy, visible

@@ -1,4 +1,4 @@
-"""What the cameras and outputs of one simulated rig share: its clock and what has been done to the animal."""
+"""What the cameras and outputs of one simulated rig share: its clock, and what was done to the animals."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Spot(NamedTuple):
 
 
 class World:
-    """One animal's world. Its clock starts with the first frame or stimulus; any thread may call it."""
+    """One world of animals. Its clock starts with the first frame or stimulus; any thread may call it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._lock = threading.Lock()
         self._cameras = 0
-        self._animal: tuple[int, Timing] | None = None
+        self._animals: tuple[int, Timing, int] | None = None
         self._epoch_ns: int | None = None
         self._reactions: Reactions | None = None
         self.led = Led()
@@ -51,7 +51,7 @@ class World:
         world: World = context.shared.setdefault(f"simulated world {name}", cls(name))
         return world
 
-    def attach(self, camera: str, seed: int, timing: Timing) -> None:
+    def attach(self, camera: str, seed: int, timing: Timing, animals: int = 1) -> None:
         """Register a camera; the first one restarts the world.
 
         Parameters
@@ -59,25 +59,27 @@ class World:
         camera
             Name of the camera, for the error.
         seed
-            Seed of the animal that it looks at.
+            Seed of the animals that it looks at.
         timing
-            How the animal reacts.
+            How they react.
+        animals
+            How many there are.
 
         Raises
         ------
         UserError
-            Where the cameras that are registered already see another animal.
+            Where the cameras that are registered already see other animals.
         """
         with self._lock:
             if self._cameras == 0:
-                self._animal = (seed, timing)
+                self._animals = (seed, timing, animals)
                 self._epoch_ns = None
                 self._reactions = Reactions(timing)
                 self._spots.clear()
-            elif self._animal != (seed, timing):
+            elif self._animals != (seed, timing, animals):
                 raise UserError(
-                    f"cameras.{camera}: seed, reaction_ms and freeze_ms differ from those of another camera "
-                    f"of the world '{self._name}'; make them equal or give it a world of its own"
+                    f"cameras.{camera}: seed, animals, reaction_ms and freeze_ms differ from those of "
+                    f"another camera of world '{self._name}'; make them equal or give it a world of its own"
                 )
             self._cameras += 1
 
@@ -119,7 +121,7 @@ class World:
             return (clock.now_ns() - self._started(clock)) // 1000
 
     def stimulate(self, clock: Clock) -> int:
-        """Let a stimulus reach the animal now.
+        """Let a stimulus reach the animals now.
 
         Parameters
         ----------

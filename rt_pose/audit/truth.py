@@ -138,13 +138,13 @@ def known_truth(session: Session) -> list[TruthSeries]:
     -------
     list[TruthSeries]
         One for each camera and epoch, with every frame that was handed over; empty where the rig knew
-        nothing.
+        nothing, or had several animals: their order is not that of the tracks.
     """
     stamps = {(f.camera, f.stamps.index): f.stamps for f in session.frames}
     by_series: dict[tuple[str, int], list[tuple[int, int, FloatArray]]] = defaultdict(list)
     for truth in session.truths:
         of_frame = stamps.get((truth.camera, truth.index))
-        if of_frame is not None:
+        if of_frame is not None and truth.xy.shape[0] == 1:
             row = (of_frame.t_scene_ns, truth.index, truth.xy.array())
             by_series[truth.camera, of_frame.epoch].append(row)
     found = []

@@ -8,6 +8,7 @@ import numpy as np
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.delivery import deliveries
+from rt_pose.session.individuals import individuals_of, name_of
 from rt_pose.session.read import Session
 from rt_pose.types import Command
 
@@ -27,6 +28,8 @@ class RuleEvent:
     frame: int
     """The camera's own count."""
     rule: str
+    individual: str
+    """Name of the one that it came true for; empty where there is one."""
     outcome: str
     reason: str
     probability: float
@@ -44,9 +47,10 @@ class RuleEvent:
 
     @property
     def text(self) -> str:
-        """For people: rule, outcome and reason."""
+        """For people: rule, individual, outcome and reason."""
         because = f" ({self.reason})" if self.reason else ""
-        return f"{self.rule}: {self.outcome}{because}"
+        whose = f" of {self.individual}" if self.individual else ""
+        return f"{self.rule}{whose}: {self.outcome}{because}"
 
 
 @dataclass
@@ -88,12 +92,14 @@ def rule_events(session: Session, zero_ns: int) -> list[RuleEvent]:
     """
     delivered = deliveries(session.commands, session.acks)
     asked = {one.command.event_id: one.command.id for one in session.commands}
+    names = individuals_of(session)
     found = [
         RuleEvent(
             t_s=(event.t_cause_ns - zero_ns) / NS_PER_S,
             camera=event.camera,
             frame=event.frame_index,
             rule=event.rule,
+            individual=name_of(names, event.individual),
             outcome=event.outcome,
             reason=event.reason,
             probability=np.nan if event.probability is None else event.probability,

@@ -16,6 +16,7 @@ from rt_pose.console import track
 from rt_pose.errors import UserError
 from rt_pose.export.ellipse import outlines
 from rt_pose.export.poses import Pictures, Poses, Recording
+from rt_pose.session.individuals import SURE, individual_colour
 from rt_pose.types import FloatArray
 from rt_pose.video import read_frames
 
@@ -28,6 +29,9 @@ SUBPIXEL = 4
 """OpenCV takes whole numbers: 1/16 px each."""
 _COLOURS = [(230, 60, 60), (70, 160, 255), (80, 200, 90), (250, 180, 40), (180, 90, 220), (60, 200, 200)]
 _YELLOW, _WHITE = (255, 220, 60), (255, 255, 255)
+ABOVE_PX = 10
+"""How far above an animal its name stands."""
+Colour = tuple[int, int, int]
 
 
 def write_film(recording: Recording, out: Path) -> None:
@@ -119,7 +123,7 @@ def encode(out: Path, images: Iterator[NDArray[np.uint8]], t_s: FloatArray, rate
 
 
 def draw(poses: Poses, row: int, image: NDArray[np.uint8]) -> None:
-    """Draw one frame's pose.
+    """Draw one frame's poses: keypoints in a colour each, or of several animals each animal in its own.
 
     Parameters
     ----------
@@ -130,24 +134,60 @@ def draw(poses: Poses, row: int, image: NDArray[np.uint8]) -> None:
     image
         (H, W, 3) RGB, written.
     """
-    xy = poses.xy[row]
-    seen = np.isfinite(xy).all(axis=-1)
+    several = len(poses.individuals) > 1
+    for n in range(len(poses.individuals)):
+        seen = np.isfinite(poses.xy[row, n]).all(axis=-1)
+        if not seen.any():
+            continue
+        colours = [animal_colour(n) if several else _COLOURS[k % len(_COLOURS)] for k in range(len(seen))]
+        _draw_one(poses, row, n, seen, colours, image)
+        if several:
+            _label(poses, row, n, seen, image)
+
+
+def animal_colour(n: int) -> Colour:
+    """Choose the colour of one of several animals.
+
+    Parameters
+    ----------
+    n
+        Its slot.
+
+    Returns
+    -------
+    tuple[int, int, int]
+        RGB.
+    """
+    red, green, blue = bytes.fromhex(individual_colour(n)[1:])
+    return red, green, blue
+
+
+def _draw_one(
+    poses: Poses, row: int, n: int, seen: NDArray[np.bool_], colours: list[Colour], image: NDArray[np.uint8]
+) -> None:
+    xy = poses.xy[row, n]
     for a, b in poses.skeleton:
         if seen[a] and seen[b]:
             begin, end = _points(xy[[a, b]]).tolist()
             cv2.line(image, begin, end, _WHITE, 1, cv2.LINE_AA, SUBPIXEL)
     known = np.flatnonzero(seen)
-    if poses.covariance is not None and known.size:
-        around = outlines(xy[known], poses.covariance[row, known])
+    if poses.covariance is not None:
+        around = outlines(xy[known], poses.covariance[row, n, known])
         for k, outline in zip(known.tolist(), around, strict=True):
-            cv2.polylines(image, [_points(outline)], True, _colour(k), 1, cv2.LINE_AA, SUBPIXEL)
+            cv2.polylines(image, [_points(outline)], True, colours[k], 1, cv2.LINE_AA, SUBPIXEL)
     for k in known.tolist():
         radius = 3 << SUBPIXEL
-        cv2.circle(image, _points(xy[[k]])[0].tolist(), radius, _colour(k), -1, cv2.LINE_AA, SUBPIXEL)
+        cv2.circle(image, _points(xy[[k]])[0].tolist(), radius, colours[k], -1, cv2.LINE_AA, SUBPIXEL)
 
 
-def _colour(k: int) -> tuple[int, int, int]:
-    return _COLOURS[k % len(_COLOURS)]
+def _label(poses: Poses, row: int, n: int, seen: NDArray[np.bool_], image: NDArray[np.uint8]) -> None:
+    """The name of an animal above it, with the probability that it is this one where that is not certain."""
+    xy = poses.xy[row, n, seen]
+    p = np.nan if poses.identity_p is None else poses.identity_p[row, n]
+    text = f"{poses.individuals[n]} {p:.2f}" if p < SURE else poses.individuals[n]
+    x, y = np.clip([xy[:, 0].mean(), xy[:, 1].min() - ABOVE_PX], -1e5, 1e5)
+    where = round(float(x)), round(float(y))
+    cv2.putText(image, text, where, FONT, 0.4, animal_colour(n), 1, cv2.LINE_AA)
 
 
 def _points(xy: FloatArray) -> NDArray[np.int32]:

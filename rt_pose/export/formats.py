@@ -15,10 +15,11 @@ from rt_pose.session.frame_numbers import NOT_IN_VIDEO
 POSES, SKELETON, NUMBERS = "positions and confidences by name", "skeleton", "numbers of the video's frames"
 TIMES, UNNUMBERED = "times of exposures", "frames that the video lacks"
 COVARIANCES, VELOCITIES = "covariances", "velocities"
+ANIMALS, IDENTITIES = "several animals", "probabilities of identity"
 CAMERAS, EVENTS, LATENCIES = "several cameras", "events and stimuli", "latency of each frame"
 PICTURES, DEPOSIT = "pictures", "log and configuration, to replay"
 CONTENT = (
-    *(POSES, SKELETON, NUMBERS, UNNUMBERED, TIMES, COVARIANCES, VELOCITIES),
+    *(POSES, ANIMALS, IDENTITIES, SKELETON, NUMBERS, UNNUMBERED, TIMES, COVARIANCES, VELOCITIES),
     *(CAMERAS, EVENTS, LATENCIES, PICTURES, DEPOSIT),
 )
 """What a session has, in the order of the documentation's table."""
@@ -49,30 +50,32 @@ class Format:
 FORMATS: dict[str, Format] = {
     one.name: one
     for one in (
-        Format("csv", ".csv", "Lightning Pose, DeepLabCut", tables.write_csv, _holds(POSES, NUMBERS)),
+        Format(
+            "csv", ".csv", "Lightning Pose, DeepLabCut", tables.write_csv, _holds(POSES, ANIMALS, NUMBERS)
+        ),
         Format(
             *("dlc-h5", ".h5", "DeepLabCut", tables.write_dlc_h5),
-            _holds(POSES, NUMBERS),
+            _holds(POSES, ANIMALS, NUMBERS),
             ("pandas", "tables"),
         ),
         Format(
             *("slp", ".slp", "SLEAP, sleap-io", sleap.write_slp),
-            _holds(POSES, SKELETON, NUMBERS, beside=(PICTURES,)),
+            _holds(POSES, ANIMALS, IDENTITIES, SKELETON, NUMBERS, beside=(PICTURES,)),
             ("sleap_io",),
         ),
         Format(
             *("analysis-h5", ".h5", "SLEAP's analysis, movement", sleap.write_analysis_h5),
-            _holds(POSES, SKELETON, NUMBERS, beside=(PICTURES,)),
+            _holds(POSES, ANIMALS, IDENTITIES, SKELETON, NUMBERS, beside=(PICTURES,)),
             ("sleap_io",),
         ),
         Format(
             *("netcdf", ".nc", "movement, xarray", movement.write_netcdf),
-            _holds(POSES, SKELETON, NUMBERS, UNNUMBERED, TIMES, COVARIANCES, VELOCITIES),
+            _holds(*CONTENT[: CONTENT.index(VELOCITIES) + 1]),
             ("xarray", "h5netcdf"),
         ),
         Format(
             *("parquet", ".parquet", "pandas, polars, R, DuckDB", tables.write_parquet),
-            _holds(POSES, SKELETON, NUMBERS, UNNUMBERED, TIMES, COVARIANCES, VELOCITIES, CAMERAS),
+            _holds(*CONTENT[: CONTENT.index(CAMERAS) + 1]),
             *(("pyarrow",), "parquet"),
         ),
         Format(
@@ -82,12 +85,15 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             *("rerun", ".rrd", "rerun", rerun.write_rerun),
-            _holds(POSES, SKELETON, UNNUMBERED, TIMES, CAMERAS, EVENTS, PICTURES, drawn=(COVARIANCES,)),
+            _holds(
+                *(POSES, ANIMALS, IDENTITIES, SKELETON, UNNUMBERED, TIMES, CAMERAS, EVENTS, PICTURES),
+                drawn=(COVARIANCES,),
+            ),
             *(("rerun",), "rerun"),
         ),
         Format(
             *("film", ".mp4", "any player", film.write_film),
-            _holds(TIMES, PICTURES, drawn=(POSES, SKELETON, COVARIANCES, EVENTS)),
+            _holds(TIMES, PICTURES, drawn=(POSES, ANIMALS, IDENTITIES, SKELETON, COVARIANCES, EVENTS)),
         ),
     )
 }
@@ -151,6 +157,8 @@ def _content(recording: Recording) -> Iterator[str]:
     first = recording.cameras[0]
     present = {
         POSES: True,
+        ANIMALS: len(first.individuals) > 1,
+        IDENTITIES: first.identity_p is not None,
         SKELETON: bool(first.skeleton),
         NUMBERS: bool((first.numbers != NOT_IN_VIDEO).any()),
         UNNUMBERED: any(poses.unnumbered for poses in recording.cameras),

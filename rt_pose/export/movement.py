@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from rt_pose.export.poses import Recording
+from rt_pose.types import FloatArray
 
 INDIVIDUAL = "individual_0"
+"""Name of the only one."""
 
 
 def write_netcdf(recording: Recording, out: Path) -> None:
@@ -24,8 +28,8 @@ def write_netcdf(recording: Recording, out: Path) -> None:
     poses = recording.cameras[0]
     space = ("time", "space", "keypoints", "individuals")
     data = {
-        "position": (space, poses.xy.transpose(0, 2, 1)[..., None]),
-        "confidence": (("time", "keypoints", "individuals"), poses.confidence[..., None]),
+        "position": (space, _animals_last(poses.xy)),
+        "confidence": (("time", "keypoints", "individuals"), poses.confidence.transpose(0, 2, 1)),
         "frame": (("time",), poses.frames),
         "frame_number": (("time",), poses.numbers),
     }
@@ -33,14 +37,16 @@ def write_netcdf(recording: Recording, out: Path) -> None:
         "time": poses.t_s,
         "space": ["x", "y"],
         "keypoints": poses.keypoints,
-        "individuals": [INDIVIDUAL],
+        "individuals": [name or INDIVIDUAL for name in poses.individuals],
     }
     if poses.velocity is not None:
-        data["velocity"] = (space, poses.velocity.transpose(0, 2, 1)[..., None])
+        data["velocity"] = (space, _animals_last(poses.velocity))
     if poses.covariance is not None:
         own = ("time", "moment", "keypoints", "individuals")
-        data["covariance"] = (own, poses.covariance.transpose(0, 2, 1)[..., None])
+        data["covariance"] = (own, _animals_last(poses.covariance))
         coords["moment"] = ["xx", "xy", "yy"]
+    if poses.identity_p is not None:
+        data["identity_p"] = (("time", "individuals"), poses.identity_p)
     start = recording.start_utc_ns
     attrs = {
         "ds_type": "poses",
@@ -53,3 +59,8 @@ def write_netcdf(recording: Recording, out: Path) -> None:
         "skeleton": ", ".join(f"{poses.keypoints[a]}-{poses.keypoints[b]}" for a, b in poses.skeleton),
     }
     xr.Dataset(data, coords=coords, attrs=attrs).to_netcdf(out, engine="h5netcdf")
+
+
+def _animals_last(values: FloatArray) -> FloatArray:
+    """(F, N, K, C) to (F, C, K, N)."""
+    return np.swapaxes(values, 1, 3)

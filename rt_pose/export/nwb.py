@@ -7,9 +7,10 @@ are series beside the poses.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,13 +83,31 @@ def write_nwb(recording: Recording, out: Path) -> None:
     )
     nwb.subject = subject_of(about)
     _add_poses(nwb, recording, out)
-    _add_table(nwb, EVENTS, recording.events)
-    _add_table(nwb, STIMULI, recording.stimuli)
+    _add_table(nwb, EVENTS, recording.events, event_columns(recording))
+    _add_table(nwb, STIMULI, recording.stimuli, STIMULUS_COLUMNS)
     if session is not None:
         what = "The session as rt-pose wrote it, tar with xz: `rt-pose verify FILE.nwb` replays it"
         nwb.add_scratch(pack(session), name=ARCHIVE, description=what)
     with NWBHDF5IO(str(out), "w") as file:
         file.write(nwb)
+
+
+def event_columns(recording: Recording) -> dict[str, str]:
+    """List the columns of the table of events.
+
+    Parameters
+    ----------
+    recording
+        What is exported.
+
+    Returns
+    -------
+    dict[str, str]
+        What each means, by name.
+    """
+    if len(recording.cameras[0].individuals) == 1:
+        return EVENT_COLUMNS
+    return EVENT_COLUMNS | {"individual": "Name of the individual that it came true for"}
 
 
 def start_time(recording: Recording) -> datetime:
@@ -111,14 +130,12 @@ def start_time(recording: Recording) -> datetime:
 def _add_poses(nwb: Any, recording: Recording, out: Path) -> None:
     from ndx_pose import Skeleton, Skeletons
 
-    behavior = nwb.create_processing_module("behavior", "Poses of the animal, tracked while it ran")
     first = recording.cameras[0]
+    what = "the animal" if len(first.individuals) == 1 else "the animals"
+    behavior = nwb.create_processing_module("behavior", f"Poses of {what}, tracked while it ran")
     names = [nwb_name(name) for name in first.keypoints]
-    if len(set(names)) < len(names):
-        raise UserError(
-            f"{recording.source}: NWB takes no slash and no colon in names; without them two keypoints have "
-            f"the same name: {', '.join(first.keypoints)}"
-        )
+    _check_names(recording, "keypoints", first.keypoints)
+    _check_names(recording, "individuals", first.individuals)
     skeleton = Skeleton(
         name="skeleton",
         nodes=names,
@@ -131,43 +148,99 @@ def _add_poses(nwb: Any, recording: Recording, out: Path) -> None:
         _add_camera(nwb, behavior, skeleton, poses, poses.camera if several else "", out)
 
 
+def _check_names(recording: Recording, what: str, names: Sequence[str]) -> None:
+    """Refuse names that NWB would make the same."""
+    if len({nwb_name(name) for name in names}) < len(names):
+        raise UserError(
+            f"{recording.source}: NWB takes no slash and no colon in names; without them two {what} have "
+            f"the same name: {', '.join(names)}"
+        )
+
+
 def _add_camera(nwb: Any, behavior: Any, skeleton: Any, poses: Poses, own: str, out: Path) -> None:
-    from ndx_pose import PoseEstimation, PoseEstimationSeries
+    from ndx_pose import PoseEstimation
 
     camera = nwb_name(poses.camera) or "camera"
     device = nwb.create_device(name=camera, description="The camera that was tracked")
+    film, times = _add_film(nwb, poses, device, out), None
+    for n, who in enumerate(poses.individuals):
+        series = _pose_series(poses, n, times)
+        times = series[0] if times is None else times  # one table of times for all
+        whose = f" of {who}" if who else ""
+        behavior.add(
+            PoseEstimation(
+                name=object_name(POSES, own, who),
+                pose_estimation_series=series,
+                description=f"Filtered causally{whose}; times: {poses.times}",
+                device=device,
+                scorer="rt-pose",
+                source_software="rt-pose",
+                source_software_version=rt_pose.__version__,
+                skeleton=skeleton,
+                source_video=film,
+            )
+        )
+    for one in further_series(poses):
+        name = object_name(one.name, own, one.individual)
+        behavior.add(_series(name, one.values, one.unit, one.description, times))
+
+
+def _pose_series(poses: Poses, n: int, times: Any) -> list[Any]:
+    """The keypoints of one individual; `times` is a series that has their times already, or None."""
+    from ndx_pose import PoseEstimationSeries
+
     series: list[Any] = []
     for k, name in enumerate(poses.keypoints):
-        times = series[0] if series else _compressed(poses.t_s)  # one table of times for all
+        if times is None and series:
+            times = series[0]
         series.append(
             PoseEstimationSeries(
                 name=nwb_name(name),
                 description=f"Position of {name}; NaN where it was lost",
-                data=_compressed(poses.xy[:, k]),
+                data=_compressed(poses.xy[:, n, k]),
                 unit="pixels",
                 reference_frame=REFERENCE.format(*poses.offset_xy),
-                timestamps=times,
-                confidence=_compressed(poses.confidence[:, k]),
+                timestamps=_compressed(poses.t_s) if times is None else times,
+                confidence=_compressed(poses.confidence[:, n, k]),
                 confidence_definition="Of the network, 0 to 1",
             )
         )
-    estimation = PoseEstimation(
-        name=name_for(POSES, own),
-        pose_estimation_series=series,
-        description=f"Filtered causally; times: {poses.times}",
-        device=device,
-        scorer="rt-pose",
-        source_software="rt-pose",
-        source_software_version=rt_pose.__version__,
-        skeleton=skeleton,
-        source_video=_add_film(nwb, poses, device, out),
-    )
-    behavior.add(estimation)
-    for name, values, unit, description in further_series(poses):
-        behavior.add(_series(name_for(name, own), values, unit, description, series[0]))
+    return series
 
 
-def further_series(poses: Poses) -> list[tuple[str, NDArray[Any] | None, str, str]]:
+def object_name(base: str, camera: str, individual: str) -> str:
+    """Name an object of one individual, as one camera saw it.
+
+    Parameters
+    ----------
+    base
+        What it is called in a file of one.
+    camera
+        Name of the camera; empty in a file of one.
+    individual
+        Name of the individual; empty in a file of one, and of what is about all.
+
+    Returns
+    -------
+    str
+        The name.
+    """
+    return name_for(base, "_".join(filter(None, (camera, individual))))
+
+
+class FurtherSeries(NamedTuple):
+    """Values of each frame that ndx-pose has no place for."""
+
+    name: str
+    individual: str
+    """Whose they are; empty of all, and where there is one."""
+    values: NDArray[Any]
+    """(F, ...)."""
+    unit: str
+    description: str
+
+
+def further_series(poses: Poses) -> list[FurtherSeries]:
     """List what ndx-pose has no place for.
 
     Parameters
@@ -177,18 +250,29 @@ def further_series(poses: Poses) -> list[tuple[str, NDArray[Any] | None, str, st
 
     Returns
     -------
-    list[tuple[str, NDArray | None, str, str]]
-        Name, values (F, ...), unit and description of each series.
+    list[FurtherSeries]
+        In the order in which they are written.
     """
     names = ", ".join(poses.keypoints)
-    found: list[tuple[str, NDArray[Any] | None, str, str]] = [
-        (NUMBERS, poses.numbers, "frames", f"Place among the {poses.where}; -1 where it is none of them"),
-        ("camera_frames", poses.frames, "frames", "The camera's own count: a gap is a frame that it lost"),
+    place = f"Place among the {poses.where}; -1 where it is none of them"
+    gaps = "The camera's own count: a gap is a frame that it lost"
+    found = [
+        FurtherSeries(NUMBERS, "", poses.numbers, "frames", place),
+        FurtherSeries("camera_frames", "", poses.frames, "frames", gaps),
+    ]
+    of_each = (
         ("velocity", poses.velocity, "pixels/s", f"vx and vy of {names}"),
         ("covariance", poses.covariance, "pixels^2", f"sxx, sxy and syy of the position of {names}"),
-        ("latency", poses.latency_s, "seconds", f"From the exposure to {', '.join(STAGES)}"),
-    ]
-    return [one for one in found if one[1] is not None]
+        ("identity_p", poses.identity_p, "probability", "That it is who it was at first; NaN without it"),
+    )
+    for n, who in enumerate(poses.individuals):
+        for name, values, unit, what in of_each:
+            if values is not None:
+                found.append(FurtherSeries(name, who, values[:, n], unit, what))
+    if poses.latency_s is not None:
+        what = f"From the exposure to {', '.join(STAGES)}"
+        found.append(FurtherSeries("latency", "", poses.latency_s, "seconds", what))
+    return found
 
 
 def _series(name: str, values: Any, unit: str, description: str, times: Any) -> Any:
@@ -219,7 +303,9 @@ def _add_film(nwb: Any, poses: Poses, device: Any, out: Path) -> Any:
     return film
 
 
-def _add_table(nwb: Any, name: str, rows: list[RuleEvent] | list[Stimulus]) -> None:
+def _add_table(
+    nwb: Any, name: str, rows: list[RuleEvent] | list[Stimulus], described: Mapping[str, str]
+) -> None:
     from pynwb.core import VectorData
     from pynwb.event import DurationVectorData, EventsTable, TimestampVectorData
 
@@ -236,7 +322,7 @@ def _add_table(nwb: Any, name: str, rows: list[RuleEvent] | list[Stimulus]) -> N
     if not events:
         data = [row.duration_s for row in rows if isinstance(row, Stimulus)]
         columns.append(DurationVectorData(name="duration", description="s; NaN without an end", data=data))
-    for key, description in (EVENT_COLUMNS if events else STIMULUS_COLUMNS).items():
+    for key, description in described.items():
         data = [getattr(row, key) for row in rows]
         columns.append(VectorData(name=key, description=description, data=data))
     what = "Every time a rule came true, and what was decided" if events else "What the outputs carried out"

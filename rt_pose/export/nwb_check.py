@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from rt_pose.export.events import EVENTS, STIMULI
-from rt_pose.export.nwb import EVENT_COLUMNS, STIMULUS_COLUMNS, further_series
+from rt_pose.export.nwb import STIMULUS_COLUMNS, event_columns, further_series, object_name
 from rt_pose.export.poses import Poses, recording_of_session
 from rt_pose.offline.hdf import MOST_BYTES
-from rt_pose.offline.nwb_poses import NUMBERS, POSES, name_for, nwb_name
+from rt_pose.offline.nwb_poses import NUMBERS, POSES, nwb_name
 from rt_pose.session.read import Session
 
 COMPARED = (
@@ -52,7 +52,7 @@ def differing_parts(file: Path, session: Session) -> Iterator[str]:
             yield "devices: none of them is a camera of the session"
             return
         recording = recording_of_session(session, cameras)
-        attributes = {"timestamp": "t_s"} | {name: name for name in EVENT_COLUMNS}
+        attributes = {"timestamp": "t_s"} | {name: name for name in event_columns(recording)}
         yield from _table(nwb, EVENTS, recording.events, attributes)
         attributes = {"timestamp": "t_s", "duration": "duration_s"} | {
             name: name for name in STIMULUS_COLUMNS
@@ -79,16 +79,17 @@ def _camera(nwb: Any, poses: Poses, own: str) -> Iterator[str]:
     """The series of a camera."""
     module = "processing/behavior"
     parts: list[tuple[str, Any, float]] = []
-    for k, name in enumerate(poses.keypoints):
-        series = f"{name_for(POSES, own)}/{nwb_name(name)}"
-        parts += [
-            (f"{series}/data", poses.xy[:, k], 0.0),
-            (f"{series}/confidence", poses.confidence[:, k], 0.0),
-            (f"{series}/timestamps", poses.t_s, TOLERANCE_S),
-        ]
-    for name, values, _, _ in further_series(poses):
-        if name != NUMBERS:
-            parts.append((f"{name_for(name, own)}/data", values, 0.0))
+    for n, who in enumerate(poses.individuals):
+        for k, name in enumerate(poses.keypoints):
+            series = f"{object_name(POSES, own, who)}/{nwb_name(name)}"
+            parts += [
+                (f"{series}/data", poses.xy[:, n, k], 0.0),
+                (f"{series}/confidence", poses.confidence[:, n, k], 0.0),
+                (f"{series}/timestamps", poses.t_s, TOLERANCE_S),
+            ]
+    for one in further_series(poses):
+        if one.name != NUMBERS:
+            parts.append((f"{object_name(one.name, own, one.individual)}/data", one.values, 0.0))
     for place, expected, tolerance in parts:
         if difference := _difference(nwb, f"{module}/{place}", expected, tolerance):
             yield f"camera '{poses.camera}': {place} {difference}"

@@ -19,6 +19,7 @@ from rt_pose.errors import UserError, nearest
 from rt_pose.export.events import RuleEvent, Stimulus, rule_events, stimuli
 from rt_pose.records import ArrayData, Observation, TrackRecord
 from rt_pose.session.frame_numbers import NOT_IN_VIDEO, camera_stamps, number_frames
+from rt_pose.session.individuals import identity_probabilities, individuals_of, slot_confidence
 from rt_pose.session.read import STAGES, Session, stamp_columns
 from rt_pose.session.video_file import UNKNOWN, file_names, read_times
 from rt_pose.types import FloatArray, FrameStamps
@@ -37,7 +38,7 @@ class Pictures:
 
 @dataclass
 class Poses:
-    """F frames of K keypoints of one camera."""
+    """F frames of N individuals with K keypoints, of one camera."""
 
     camera: str
     """Its name; empty for a file of predictions."""
@@ -51,13 +52,17 @@ class Poses:
     t_s: FloatArray
     """(F,) s from the recording's first frame, ascending."""
     xy: FloatArray
-    """(F, K, 2) px of the pictures; NaN where the keypoint was lost."""
+    """(F, N, K, 2) px of the pictures; NaN where the keypoint was lost, and in an empty slot."""
     confidence: FloatArray
-    """(F, K) 0..1."""
+    """(F, N, K) 0..1; NaN of an individual that was not seen, where there are several."""
+    individuals: list[str] = field(default_factory=lambda: [""])
+    """N names; an empty one where there is one."""
+    identity_p: FloatArray | None = None
+    """(F, N) probability that a slot still holds who it held at its birth; NaN where it is empty."""
     covariance: FloatArray | None = None
-    """(F, K, 3): sxx, sxy, syy, px^2."""
+    """(F, N, K, 3): sxx, sxy, syy, px^2."""
     velocity: FloatArray | None = None
-    """(F, K, 2) px/s."""
+    """(F, N, K, 2) px/s."""
     latency_s: FloatArray | None = None
     """(F, stages) from the exposure to the end of each of `STAGES`; NaN where it did not get there."""
     times: str = "exposure"
@@ -162,12 +167,6 @@ def _observed(session: Session, camera: str) -> list[Pair]:
     ]
     if not pairs:
         raise UserError(f"session {session.path}: nothing was observed with camera '{camera}'")
-    individuals = pairs[0][1].xy.shape[0]
-    if individuals != 1:
-        raise UserError(
-            f"session {session.path}: {individuals} animals were tracked; one can be exported: the formats "
-            "would mix them up"
-        )
     return pairs
 
 
@@ -215,7 +214,9 @@ def _poses(
         numbers=np.array([numbers.of(one.stamps) for one in seen], np.int64),
         t_s=(t_ns - zero_ns) / NS_PER_S,
         xy=_stack([track.xy for track in tracks]) - np.array(own.offset_xy),
-        confidence=_stack([one.confidence for one in seen]),
+        individuals=individuals_of(session),
+        identity_p=identity_probabilities(tracks),
+        confidence=np.stack([slot_confidence(*pair) for pair in pairs]),
         covariance=_stack([track.cov for track in tracks])[..., [0, 0, 1], [0, 1, 1]],
         velocity=_stack([track.velocity for track in tracks]),
         latency_s=np.stack([(stages[name] - t_ns) / NS_PER_S for name in STAGES], axis=-1),
@@ -229,7 +230,7 @@ def _poses(
         untracked=sum(one.camera == camera for one in session.observations) - len(seen) - same_time,
         same_time=same_time,
     )
-    lost = np.array([track.lost for track in tracks], bool)
+    lost = np.array([track.lost for track in tracks], bool).reshape(poses.confidence.shape)
     for values in (poses.xy, poses.covariance, poses.velocity):
         if values is not None:
             values[lost] = np.nan
@@ -253,8 +254,8 @@ def _pictures(
 
 
 def _stack(arrays: list[ArrayData]) -> FloatArray:
-    """Of the one animal."""
-    return np.stack([array.array()[0] for array in arrays])
+    """(F, N, K, ...)."""
+    return np.stack([array.array() for array in arrays])
 
 
 def _utc_ns(session: Session, t_mono_ns: int) -> int | None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_S
 from rt_pose.export.ellipse import outlines
-from rt_pose.export.film import encode
+from rt_pose.export.film import animal_colour, encode
 from rt_pose.export.poses import Pictures, Poses, Recording
 from rt_pose.types import FloatArray
 from rt_pose.video import read_frames
@@ -53,13 +54,22 @@ def _entity(poses: Poses) -> str:
 
 
 def _annotations(poses: Poses) -> Any:
-    """Names and bones."""
+    """Names, bones, and of several animals their colours."""
     import rerun as rr
 
-    names = [rr.AnnotationInfo(id=k, label=name) for k, name in enumerate(poses.keypoints)]
-    animal = rr.AnnotationInfo(id=0, label="animal")
+    keypoints = [rr.AnnotationInfo(id=k, label=name) for k, name in enumerate(poses.keypoints)]
+    several = len(poses.individuals) > 1
+    animals = [
+        rr.AnnotationInfo(id=n, label=name or "animal", color=animal_colour(n) if several else None)
+        for n, name in enumerate(poses.individuals)
+    ]
     return rr.AnnotationContext(
-        [rr.ClassDescription(info=animal, keypoint_annotations=names, keypoint_connections=poses.skeleton)]
+        [
+            rr.ClassDescription(
+                info=animal, keypoint_annotations=keypoints, keypoint_connections=poses.skeleton
+            )
+            for animal in animals
+        ]
     )
 
 
@@ -76,37 +86,50 @@ def _log_pose(stream: Any, entity: str, poses: Poses) -> None:
 
     xy = poses.xy + CENTRE
     seen = np.isfinite(xy).all(axis=-1)
-    row, k = np.nonzero(seen)
-    lengths = seen.sum(axis=1).tolist()
+    row, n, k = np.nonzero(seen)
+    lengths = seen.sum(axis=(1, 2)).tolist()
+    animals, several = n.astype(np.uint16), len(poses.individuals) > 1
+    colours = {"colors": _colours(n)} if several else {}
     points = rr.Points2D.columns(
-        positions=xy[row, k],
+        positions=xy[row, n, k],
         keypoint_ids=k,
-        class_ids=np.zeros(len(k), np.uint16),
+        class_ids=animals,
         radii=np.full(len(k), 2.0),
+        **colours,
     )
     stream.send_columns(f"{entity}/pose", indexes=_time(poses.t_s), columns=points.partition(lengths))
     if poses.covariance is not None:
-        strips = outlines(xy[row, k], poses.covariance[row, k])
-        columns = rr.LineStrips2D.columns(strips=strips, class_ids=np.zeros(len(k), np.uint16))
+        strips = outlines(xy[row, n, k], poses.covariance[row, n, k])
+        columns = rr.LineStrips2D.columns(strips=strips, class_ids=animals, **colours)
         stream.send_columns(
             f"{entity}/ellipses", indexes=_time(poses.t_s), columns=columns.partition(lengths)
         )
 
 
-def _log_traces(stream: Any, entity: str, poses: Poses) -> None:
-    import rerun as rr
+def _colours(animals: NDArray[np.intp]) -> NDArray[np.uint8]:
+    """(P, 3)."""
+    return np.array([animal_colour(n) for n in animals.tolist()], np.uint8).reshape(-1, 3)
 
+
+def _log_traces(stream: Any, entity: str, poses: Poses) -> None:
     traces = {"confidence": poses.confidence}
     if poses.velocity is not None:
         traces["speed"] = np.hypot(poses.velocity[..., 0], poses.velocity[..., 1])
-    for kind, values in traces.items():
-        for k, name in enumerate(poses.keypoints):
-            known = np.isfinite(values[:, k])
-            stream.send_columns(
-                f"{kind}/{entity}/{name}",
-                indexes=_time(poses.t_s[known]),
-                columns=rr.Scalars.columns(scalars=values[known, k]),
-            )
+    for n, who in enumerate(poses.individuals):
+        whose = f"{entity}/{who}" if who else entity
+        for kind, values in traces.items():
+            for k, name in enumerate(poses.keypoints):
+                _log_trace(stream, f"{kind}/{whose}/{name}", poses.t_s, values[:, n, k])
+        if poses.identity_p is not None:
+            _log_trace(stream, f"identity/{whose}", poses.t_s, poses.identity_p[:, n])
+
+
+def _log_trace(stream: Any, place: str, t_s: FloatArray, values: FloatArray) -> None:
+    import rerun as rr
+
+    known = np.isfinite(values)
+    columns = rr.Scalars.columns(scalars=values[known])
+    stream.send_columns(place, indexes=_time(t_s[known]), columns=columns)
 
 
 def _log_events(stream: Any, recording: Recording) -> None:
@@ -160,12 +183,15 @@ def _blueprint(recording: Recording) -> Any:
     import rerun.blueprint as rrb
 
     names = [_entity(poses) for poses in recording.cameras]
+    stated = any(poses.identity_p is not None for poses in recording.cameras)
+    identity = [rrb.TimeSeriesView(origin="identity", name="probability of identity")] if stated else []
     return rrb.Blueprint(
         rrb.Horizontal(
             rrb.Vertical(*(rrb.Spatial2DView(origin=name, name=name) for name in names)),
             rrb.Vertical(
                 rrb.TimeSeriesView(origin="speed", name="speed, px/s"),
                 rrb.TimeSeriesView(origin="confidence", name="confidence"),
+                *identity,
                 rrb.TextLogView(origin="events", name="events"),
             ),
             column_shares=[3, 2],

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from rt_pose.errors import UserError
-from rt_pose.export.poses import Recording, held_rows
+from rt_pose.export.poses import Poses, Recording, held_rows
 
 TRACK, SKELETON = "track_0", "rt-pose"
 
 
 def write_slp(recording: Recording, out: Path) -> None:
-    """Write predicted instances, one for each frame in which something was seen.
+    """Write predicted instances, one for each individual in each frame in which something of it was seen.
 
     Parameters
     ----------
@@ -49,21 +49,35 @@ def _labels(recording: Recording) -> Any:
     edges = [(names[a], names[b]) for a, b in poses.skeleton]
     skeleton = sio.Skeleton(nodes=list(names), edges=edges, name=SKELETON)
     video = sio.Video(filename=str(poses.video or recording.source), open_backend=False)
-    track, frames = sio.Track(TRACK), []
-    seen = np.asarray(np.isfinite(poses.xy).all(axis=-1))
+    tracks = [sio.Track(name or TRACK) for name in poses.individuals]
+    frames = []
     for row in held_rows(poses).tolist():
-        if not seen[row].any():
-            continue
-        scores = np.where(seen[row], np.nan_to_num(poses.confidence[row]), 0.0)
-        instance = sio.PredictedInstance.from_numpy(
-            points_data=np.where(seen[row, :, None], poses.xy[row], np.nan),
-            point_scores=scores,
-            score=float(scores[seen[row]].mean()),
-            skeleton=skeleton,
-            track=track,
-        )
-        number = int(poses.numbers[row])
-        frames.append(sio.LabeledFrame(video=video, frame_idx=number, instances=[instance]))
+        instances = [
+            found
+            for n, track in enumerate(tracks)
+            if (found := _instance(poses, row, n, skeleton, track)) is not None
+        ]
+        if instances:
+            number = int(poses.numbers[row])
+            frames.append(sio.LabeledFrame(video=video, frame_idx=number, instances=instances))
     if not frames:
         raise UserError(f"{recording.source}: no keypoint was seen in any frame; there is nothing to write")
-    return sio.Labels(labeled_frames=frames, videos=[video], skeletons=[skeleton], tracks=[track])
+    return sio.Labels(labeled_frames=frames, videos=[video], skeletons=[skeleton], tracks=tracks)
+
+
+def _instance(poses: Poses, row: int, n: int, skeleton: Any, track: Any) -> Any:
+    """An individual in a frame; None where nothing of it was seen."""
+    import sleap_io as sio
+
+    seen = np.isfinite(poses.xy[row, n]).all(axis=-1)
+    if not seen.any():
+        return None
+    scores = np.where(seen, np.nan_to_num(poses.confidence[row, n]), 0.0)
+    return sio.PredictedInstance.from_numpy(
+        points_data=np.where(seen[:, None], poses.xy[row, n], np.nan),
+        point_scores=scores,
+        score=float(scores[seen].mean()),
+        skeleton=skeleton,
+        track=track,
+        tracking_score=None if poses.identity_p is None else float(poses.identity_p[row, n]),
+    )

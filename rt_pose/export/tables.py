@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,12 @@ FLOAT32 = "%.9g"
 
 
 def _values(poses: Poses) -> FloatArray:
-    """(frames of the video, K, 3): x, y, likelihood; readers count rows, so every frame has one."""
+    """(frames of the video, N, K, 3): x, y, likelihood; readers count rows, so every frame has one."""
     return spread(np.concatenate([poses.xy, poses.confidence[..., None]], axis=-1), poses)
 
 
 def write_csv(recording: Recording, out: Path) -> None:
-    """Write a table of three header rows.
+    """Write a table of three header rows, or of four where there are several individuals.
 
     Parameters
     ----------
@@ -31,8 +32,8 @@ def write_csv(recording: Recording, out: Path) -> None:
         The file.
     """
     poses = recording.cameras[0]
-    values = _values(poses).astype(np.float32)
-    write_table(out, poses.keypoints, FIELDS, enumerate(values), formats=(FLOAT32,))
+    rows = enumerate(_values(poses).astype(np.float32))
+    write_table(out, poses.keypoints, FIELDS, rows, individuals=_several(poses), formats=(FLOAT32,))
 
 
 def write_dlc_h5(recording: Recording, out: Path) -> None:
@@ -48,16 +49,24 @@ def write_dlc_h5(recording: Recording, out: Path) -> None:
     import pandas as pd
 
     poses = recording.cameras[0]
-    columns = pd.MultiIndex.from_product(
-        [[SCORER], poses.keypoints, FIELDS], names=["scorer", "bodyparts", "coords"]
-    )
+    levels: dict[str, Sequence[str]] = {"scorer": [SCORER], "bodyparts": poses.keypoints, "coords": FIELDS}
+    if several := _several(poses):
+        levels = {"scorer": [SCORER], "individuals": several, **levels}
+    columns = pd.MultiIndex.from_product(list(levels.values()), names=list(levels))
     values = _values(poses)
     table = pd.DataFrame(values.reshape(len(values), -1), columns=columns)
     table.to_hdf(out, key="df_with_missing", mode="w", format="fixed")
 
 
+def _several(poses: Poses) -> list[str]:
+    """The individuals that a table of several names; none of one."""
+    return poses.individuals if len(poses.individuals) > 1 else []
+
+
 def write_parquet(recording: Recording, out: Path) -> None:
     """Write a row for each frame of each camera, and a column for each number.
+
+    Of several individuals each has a row for each frame, with its name.
 
     Parameters
     ----------
@@ -77,24 +86,27 @@ def write_parquet(recording: Recording, out: Path) -> None:
         "offset_xy": {poses.camera: poses.offset_xy for poses in recording.cameras},
         "start_utc_ns": recording.start_utc_ns,
     }
-    tables = [pa.table(_columns(poses)) for poses in recording.cameras]
+    tables = [
+        pa.table(_columns(poses, n)) for poses in recording.cameras for n in range(len(poses.individuals))
+    ]
     table = pa.concat_tables(tables).replace_schema_metadata({"rt_pose": json.dumps(about)})
     pq.write_table(table, out)
 
 
-def _columns(poses: Poses) -> dict[str, object]:
-    columns: dict[str, object] = {
-        "camera": [poses.camera] * len(poses.frames),
-        "frame": poses.frames,
-        "number": poses.numbers,
-        "t_s": poses.t_s,
-    }
+def _columns(poses: Poses, n: int) -> dict[str, object]:
+    """The columns of one individual."""
+    columns: dict[str, object] = {"camera": [poses.camera] * len(poses.frames)}
+    if len(poses.individuals) > 1:
+        columns["individual"] = [poses.individuals[n]] * len(poses.frames)
+    columns |= {"frame": poses.frames, "number": poses.numbers, "t_s": poses.t_s}
+    if poses.identity_p is not None:
+        columns["identity_p"] = poses.identity_p[:, n]
     fields = ["x", "y", "confidence"]
-    values = [poses.xy, poses.confidence[..., None]]
+    values = [poses.xy[:, n], poses.confidence[:, n, :, None]]
     if poses.velocity is not None:
-        fields, values = [*fields, "vx", "vy"], [*values, poses.velocity]
+        fields, values = [*fields, "vx", "vy"], [*values, poses.velocity[:, n]]
     if poses.covariance is not None:
-        fields, values = [*fields, "sxx", "sxy", "syy"], [*values, poses.covariance]
+        fields, values = [*fields, "sxx", "sxy", "syy"], [*values, poses.covariance[:, n]]
     numbers = np.concatenate(values, axis=-1)
     for k, name in enumerate(poses.keypoints):
         columns |= {f"{name}.{field}": numbers[:, k, i] for i, field in enumerate(fields)}

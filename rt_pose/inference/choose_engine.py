@@ -62,6 +62,8 @@ class EngineChoice:
     refused: list[str] = field(default_factory=list)
     """Faster ones that were not taken, each with its reason."""
 
+    detections: int = 0
+    """Animals that a frame gives, D, of a package that finds several; 0: that was not asked for."""
     tuning: str = ""
     """The measurements of the engine's threads; empty where they were not measured."""
     raced: bool = False
@@ -80,6 +82,7 @@ class EngineChoice:
 def choose_engine(
     package: Package,
     config: EngineConfig,
+    detections: int = 0,
     tune: Clock | None = None,
     before_measuring: Callable[[], object] = lambda: None,
 ) -> EngineChoice:
@@ -99,6 +102,9 @@ def choose_engine(
         A verified package.
     config
         The `engine` section of a configuration.
+    detections
+        How many animals a frame is to give, D; needed for a package that finds several. 0 or 1 for
+        others.
     tune
         With a clock, and no number of threads asked for, how many serve best, and in which places, is
         measured as well (`Engine.tune`); None: one a physical core.
@@ -113,8 +119,10 @@ def choose_engine(
     Raises
     ------
     UserError
-        Where what was asked for by name cannot be had, or no engine can run the package.
+        Where what was asked for by name cannot be had, no engine can run the package, or it finds several
+        animals and `detections` is 0.
     """
+    _check_individuals(package, detections)
     choose_device(config.device)
     if config.preprocess == "dali" and not installed(DALI):
         raise UserError(
@@ -124,16 +132,18 @@ def choose_engine(
     clock = tune if config.threads == 0 else None
     if config.device == "gpu":
         before_measuring()
-        return _choose_anew(package, config, clock)
+        return _choose_anew(package, config, clock, detections)
     file = ChoiceFile(package.sha256, config, tuned=clock is not None)
-    if (choice := _choose_as_kept(package, config, file)) is not None:
+    if (choice := _choose_as_kept(package, config, file, detections)) is not None:
         return choice
     before_measuring()
     others = OtherLoad()
-    return _keep(_choose_anew(package, config, clock), file, others.share())
+    return _keep(_choose_anew(package, config, clock, detections), file, others.share())
 
 
-def _choose_as_kept(package: Package, config: EngineConfig, file: ChoiceFile) -> EngineChoice | None:
+def _choose_as_kept(
+    package: Package, config: EngineConfig, file: ChoiceFile, detections: int
+) -> EngineChoice | None:
     """The engine of an earlier start's measurements; None without any, or where it may not run any more."""
     kept = file.read()
     if kept is None or not 1 <= kept.threads <= (config.threads or physical_cores()):
@@ -143,7 +153,9 @@ def _choose_as_kept(package: Package, config: EngineConfig, file: ChoiceFile) ->
     if kept.precision not in allowed:
         return None
     try:
-        choice = _checked(package, backend, kept.precision, kept.threads, kept.preprocess, kept.pinned)
+        choice = _checked(
+            package, backend, kept.precision, kept.threads, kept.preprocess, detections, kept.pinned
+        )
     except UserError:
         return None
     return replace(
@@ -175,42 +187,61 @@ def _keep(choice: EngineChoice, file: ChoiceFile, others: float) -> EngineChoice
     return replace(choice, kept=file.write(kept))
 
 
-def _choose_anew(package: Package, config: EngineConfig, clock: Clock | None) -> EngineChoice:
+def _choose_anew(
+    package: Package, config: EngineConfig, clock: Clock | None, detections: int
+) -> EngineChoice:
     """The engine by measurement; with a clock its threads are tuned as well."""
-    choice = _choose_preprocess(package, config)
+    choice = _choose_preprocess(package, config, detections)
     return choice if clock is None else replace(choice, tuning=choice.engine.tune(clock))
 
 
-def _choose_preprocess(package: Package, config: EngineConfig) -> EngineChoice:
+def _choose_preprocess(package: Package, config: EngineConfig, detections: int) -> EngineChoice:
     """The engine with the preprocessing asked for, or the one that keeps the golden keypoints in place."""
     if config.preprocess != "auto":
         name = "dali" if config.preprocess == "dali" else "compiled"  # `torch` is an earlier name of it
-        return replace(_choose_precision(package, config, name), preprocess_why="as asked for")
+        return replace(_choose_precision(package, config, name, detections), preprocess_why="as asked for")
     try:
-        choice = _choose_precision(package, config, "compiled")
+        choice = _choose_precision(package, config, "compiled", detections)
     except UserError as error:
         if not installed(DALI):
             raise
-        choice = _choose_precision(package, config, "dali")
+        choice = _choose_precision(package, config, "dali", detections)
         return replace(choice, preprocess_why=f"the compiled resize not taken: {error}")
     alone = "" if installed(DALI) else f"; {DALI} is not installed"
     return replace(choice, preprocess_why=f"it keeps the golden keypoints in place{alone}")
 
 
-def _choose_precision(package: Package, config: EngineConfig, preprocess: str) -> EngineChoice:
+def _check_individuals(package: Package, detections: int) -> None:
+    """Refuse a package of several animals where one is expected, and the other way round."""
+    if package.manifest.individuals > 1 and not detections:
+        raise UserError(
+            f"model package {package.path}: it finds several animals in a frame (up to "
+            f"{package.manifest.individuals} in training), and this takes the package of one; `rt-pose "
+            "predict` and `rt-pose train evaluate` take it"
+        )
+    if package.manifest.individuals == 1 and detections > 1:
+        raise UserError(
+            f"model package {package.path}: it finds one animal in a frame, and several are asked for; "
+            "train one on frames that hold several"
+        )
+
+
+def _choose_precision(
+    package: Package, config: EngineConfig, preprocess: str, detections: int
+) -> EngineChoice:
     """The engine with a preprocessing, dali or compiled."""
     backend = _choose_backend(package, config)
     threads = 1 if config.device == "gpu" else config.threads or physical_cores()
     if config.precision != "auto":
-        return _checked(package, backend, config.precision, threads, preprocess)
+        return _checked(package, backend, config.precision, threads, preprocess, detections)
     candidates, refused = _candidates(package, backend)
     good: list[EngineChoice] = []
     for precision in candidates[:-1]:
         try:
-            good.append(_checked(package, backend, precision, threads, preprocess))
+            good.append(_checked(package, backend, precision, threads, preprocess, detections))
         except UserError as error:
             refused.append(f"{precision} not taken: {error}")
-    good.append(_checked(package, backend, candidates[-1], threads, preprocess))
+    good.append(_checked(package, backend, candidates[-1], threads, preprocess, detections))
     return _fastest(good, refused)
 
 
@@ -336,19 +367,22 @@ def _checked(
     precision: str,
     threads: int,
     preprocess: str,
+    detections: int,
     pinned: bool | None = None,
 ) -> EngineChoice:
     """The engine, having reproduced the golden keypoints; UserError where it did not."""
     manifest = package.manifest
     engine = open_engine(backend, package.path, manifest.input, precision, threads, pinned)
-    estimator = make_estimator(engine, manifest.decode, preprocess)
+    estimator = make_estimator(engine, manifest.decode, preprocess, detections)
     golden_px = _golden(package, precision, estimator)
     report = precision_report(manifest, precision)
     displaced = report.largest_p95_px if report and precision != "float32" else 0.0
-    return EngineChoice(engine, golden_px, displaced, estimator, preprocess)
+    return EngineChoice(engine, golden_px, displaced, estimator, preprocess, detections=detections)
 
 
-def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali") -> Estimator:
+def make_estimator(
+    engine: Engine, decode: DecodeSpec, preprocess: str = "dali", detections: int = 1
+) -> Estimator:
     """Make the chain of preprocessing and decoding around an engine, on its device.
 
     Parameters
@@ -359,6 +393,8 @@ def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali")
         The package's decoding.
     preprocess
         "dali" or "compiled".
+    detections
+        How many animals a frame gives, D, for a package that finds several.
 
     Returns
     -------
@@ -369,8 +405,8 @@ def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali")
         # Imported here: a run on the CPU does not wait for CUDA to load.
         from rt_pose.inference.gpu.estimator import DeviceEngine, GpuEstimator
 
-        return GpuEstimator(cast(DeviceEngine, engine), decode, preprocess)
-    return CpuEstimator(engine, decode, preprocess)
+        return GpuEstimator(cast(DeviceEngine, engine), decode, preprocess, detections)
+    return CpuEstimator(engine, decode, preprocess, detections)
 
 
 def replicate_estimators(choice: EngineChoice, package: Package, cores: int) -> list[Estimator]:
@@ -402,9 +438,9 @@ def replicate_estimators(choice: EngineChoice, package: Package, cores: int) -> 
     beside = getattr(choice.engine, "replicas", None)
     if beside is None:
         return [choice.estimator]
+    decode, detections = package.manifest.decode, choice.detections
     found = [
-        make_estimator(engine, package.manifest.decode, choice.preprocess)
-        for engine in beside(cores + 1, cores)
+        make_estimator(engine, decode, choice.preprocess, detections) for engine in beside(cores + 1, cores)
     ]
     for estimator in found:
         _golden(package, choice.engine.precision, estimator)

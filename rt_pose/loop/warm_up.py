@@ -13,11 +13,12 @@ from rt_pose.inference.decode_compiled import to_frame
 from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.preprocess import frame_from_input
 from rt_pose.inference.preprocess_compiled import CompiledPreprocess
-from rt_pose.loop.camera_path import CameraPath
+from rt_pose.loop.camera_path import CameraPath, pose_of
 from rt_pose.package import Package
-from rt_pose.tracking.causal_filter import CausalFilter, precompile
+from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.crop import CropWindow
 from rt_pose.tracking.drift import precompile as precompile_drift
+from rt_pose.tracking.individuals import precompile
 from rt_pose.types import CameraInfo, FrameStamps, Pose
 
 RUNS = 20
@@ -36,6 +37,8 @@ def load_compiled(package: Package) -> None:
         The package of the run.
     """
     manifest, spec = package.manifest, package.manifest.input
+    if manifest.individuals > 1:
+        return  # how many animals a frame gives is not known here
     with suppress(Exception):
         frame = np.zeros((spec.height, spec.width, spec.channels), np.uint8)
         CompiledPreprocess(spec)((frame,))
@@ -70,10 +73,10 @@ def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath]) -> None:
             maps = estimator.infer(pixels, pasts[:count])
             found = estimator.decode(maps[:1], (blanks[0].shape[1], blanks[0].shape[0]))
     for path in paths.values():
-        pose = Pose(path.info.name, _STAMPS, found.xy, found.cov, found.confidence)
-        precompile(path.causal_filter, pose)
-        if path.drift is not None:
-            precompile_drift(path.drift, path.causal_filter, pose)
+        pose = pose_of(path.info.name, _STAMPS, found)
+        precompile(path.tracker, pose)
+        if path.drift is not None and isinstance(path.tracker, CausalFilter):
+            precompile_drift(path.drift, path.tracker, pose)
     for path, blank in zip(paths.values(), blanks, strict=True):
         path.context.reset()
         shapes: list[CropWindow | None] = [None]

@@ -205,7 +205,9 @@ def _times(path: Path, series: Any) -> FloatArray:
 def _numbers(path: Path, node: Any, times: FloatArray) -> NDArray[np.int64]:
     """Numbers of the frames: as rt-pose has written them, else by the steps of time."""
     own = str(node.name).rpartition("/")[2].removeprefix(POSES).removeprefix("_")
-    beside = node.parent.get(name_for(NUMBERS, own))
+    parts = own.split("_")  # of several individuals, the camera comes first
+    places = [name_for(NUMBERS, "_".join(parts[:n])) for n in range(len(parts), -1, -1)]
+    beside = next((node.parent[place] for place in places if place in node.parent), None)
     if beside is not None and len(_array(beside, "data")) == len(times):
         return np.asarray(_array(beside, "data"), np.int64)
     steps = np.diff(times)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.delivery import DELIVERIES, add_up, count_failures, deliveries
+from rt_pose.session.individuals import individuals_of, name_of
 from rt_pose.session.read import Session
 from rt_pose.types import Event
 
@@ -154,11 +156,13 @@ def event_rows(session: Session) -> list[list[str]]:
     Returns
     -------
     list[list[str]]
-        In order of time, at most `MAX_EVENT_ROWS`: time (s), rule, camera, outcome, reason, delivery, value,
-        probability, time from the cause to the decision (ms), frame, block and trial.
+        In order of time, at most `MAX_EVENT_ROWS`: time (s), rule (of several individuals for which), camera,
+        outcome, reason, delivery, value, probability, time from the cause to the decision (ms), frame, block
+        and trial.
     """
     found = deliveries(session.commands, session.acks)
-    return [_row(session, event, found.get(event.id, ("", ""))) for event in _shown_events(session)]
+    names = individuals_of(session)
+    return [_row(session, names, event, found.get(event.id, ("", ""))) for event in _shown_events(session)]
 
 
 def _shown_events(session: Session) -> list[Event]:
@@ -172,11 +176,11 @@ def _shown_events(session: Session) -> list[Event]:
     return shown[:MAX_EVENT_ROWS]
 
 
-def _row(session: Session, event: Event, delivered: tuple[str, str]) -> list[str]:
+def _row(session: Session, names: Sequence[str], event: Event, delivered: tuple[str, str]) -> list[str]:
     at, (delivery, why) = seconds_into(session, event.t_judged_ns), delivered
     return [
         "" if at is None else f"{at:.3f}",
-        event.rule,
+        f"{event.rule} of {name_of(names, event.individual)}" if len(names) > 1 else event.rule,
         event.camera,
         event.outcome,
         event.reason,

@@ -24,6 +24,7 @@ from rt_pose.reports.svg import circle, element, keypoint_colour, line, path_dat
 from rt_pose.rules.geometry import make_geometry
 from rt_pose.rules.placed_zones import Corners, arrow_head, place_zones
 from rt_pose.rules.zones import Circle, Line, Point, Zone
+from rt_pose.session.individuals import individuals_of, name_of
 from rt_pose.session.read import Session
 from rt_pose.session.video_file import VideoTimes, read_times, read_video
 from rt_pose.types import Event
@@ -54,6 +55,8 @@ class Strip:
     """Its place among the events of its rule, as in `ChosenEvent`."""
     measure: str
     """By what it has that place."""
+    individual: str
+    """Name of the one that it came true for; empty where there is one."""
     pictures: list[Markup]
     """SVG elements, in order of time."""
 
@@ -88,6 +91,7 @@ class CameraPictures:
         self._tracks = tracks
         self._arrivals = np.array([o.stamps.t_arrival_ns for o in self.observations], np.int64)
         self._placed = _placed_zones(session, camera)
+        self._individuals = individuals_of(session)
 
     @classmethod
     def of(cls, session: Session, camera: str) -> CameraPictures | None:
@@ -140,7 +144,13 @@ class CameraPictures:
                 if i in of_rows:
                     pictures.append(self._draw(i, image, crop, of_rows[i]))
         return [
-            Strip(one.record.event, one.place, one.measure, pictures)
+            Strip(
+                one.record.event,
+                one.place,
+                one.measure,
+                name_of(self._individuals, one.record.event.individual),
+                pictures,
+            )
             for one, pictures in zip(chosen, drawn, strict=True)
             if pictures
         ]
@@ -166,11 +176,12 @@ class CameraPictures:
         xy = np.array([t.xy.array()[:, keypoint] for t in tracks])  # (F, N, 2)
         xy[np.array([self._lost(t)[:, keypoint] for t in tracks])] = np.nan
         step = max(1, len(xy) // TRAJECTORY_POINTS)
-        look = {"fill": "none", "stroke": "#ffd23f", "stroke_width": 1.3, "stroke_opacity": 0.85} | STEADY
-        ways = [
-            element("path", d=path_data(xy[::step, n, 0], xy[::step, n, 1]), **look)
-            for n in range(xy.shape[1])
-        ]
+        animals = xy.shape[1]
+        ways: list[Markup] = []
+        for n in range(animals):
+            stroke = keypoint_colour(n, animals) if animals > 1 else "#ffd23f"
+            look = {"fill": "none", "stroke": stroke, "stroke_width": 1.3, "stroke_opacity": 0.85} | STEADY
+            ways.append(element("path", d=path_data(xy[::step, n, 0], xy[::step, n, 1]), **look))
         info = self._session.info.cameras[self._camera]
         return self._draw(middle, image, (*info.offset_xy, info.width, info.height), under=ways)
 
@@ -269,7 +280,10 @@ class CameraPictures:
                     yield line(xa, ya, xb, yb, **bone)
             for k in np.flatnonzero(shown).tolist():
                 name = names[k] if k < len(names) else str(k)
-                look = {"stroke": "#fff", "stroke_width": 0.8 * unit, "fill": keypoint_colour(k, len(names))}
+                colour = keypoint_colour(k, len(names))
+                if len(xy) > 1:
+                    name, colour = f"{name_of(self._individuals, n)}: {name}", keypoint_colour(n, len(xy))
+                look = {"stroke": "#fff", "stroke_width": 0.8 * unit, "fill": colour}
                 yield circle(xy[n, k, 0], xy[n, k, 1], 3 * unit, name, **look)
 
     def _zones(self) -> list[Markup]:

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.loop.latency import summary
 from rt_pose.records import TrackRecord
 from rt_pose.reports.pictures import shown_observations
 from rt_pose.reports.svg import Plot, bars, keypoint_colour
+from rt_pose.session.individuals import individuals_of, name_of
 from rt_pose.session.read import Session, stamp_columns
 from rt_pose.types import FloatArray
 
@@ -161,13 +163,14 @@ def shown_keypoint(session: Session) -> int:
     names = session.info.package.keypoints
     for rule in session.info.config.get("rules", []):
         for word in re.findall(r"[A-Za-z_][\w.]*", str(rule.get("when", ""))):
-            if word in names:
-                return names.index(word)
+            for name in (word, word.partition(".")[2]):  # it may say whose it is
+                if name in names:
+                    return names.index(name)
     return 0
 
 
 def speed_trace(session: Session, camera: str, keypoint: int) -> Markup | None:
-    """Plot the speed of a keypoint of the first individual, with a line for each event.
+    """Plot the speed of a keypoint, a line an individual, with a line for each event.
 
     Parameters
     ----------
@@ -187,21 +190,25 @@ def speed_trace(session: Session, camera: str, keypoint: int) -> Markup | None:
     if not pairs:
         return None
     seconds = _seconds([o.stamps.t_arrival_ns for o, _ in pairs])
-    speed = np.array([_speed(track, keypoint) for _, track in pairs])
+    speed = np.array([_speed(track, keypoint) for _, track in pairs])  # (F, N)
     plot = Plot((0, float(seconds[-1])), (0, _top(speed)), "seconds", "px/s", width=1000, height=220)
     second_of_seq = {o.seq: s for (o, _), s in zip(pairs, seconds, strict=True)}
+    names = individuals_of(session)
     for record in session.events:
         event = record.event
         if record.seq in second_of_seq:
             at = second_of_seq[record.seq]
-            title = f"{event.rule} {event.outcome} at {at:.2f} s"
+            whose = f" of {name_of(names, event.individual)}" if len(names) > 1 else ""
+            title = f"{event.rule}{whose} {event.outcome} at {at:.2f} s"
             plot.down(at, OUTCOME_COLOURS[event.outcome], title, dashed=event.outcome != "fired")
-    plot.line(seconds, speed, "blue", 1.1)
+    animals = speed.shape[1]
+    for n in range(animals):
+        plot.line(seconds, speed[:, n], keypoint_colour(n, animals) if animals > 1 else "blue", 1.1)
     return plot.render("speed with events")
 
 
-def keypoint_traces(session: Session, camera: str) -> Markup | None:
-    """Plot x and y of every keypoint of the first individual over the run's first seconds.
+def keypoint_traces(session: Session, camera: str, keypoint: int) -> Markup | None:
+    """Plot x and y over the run's first seconds: of every keypoint, or of one of each of several individuals.
 
     Parameters
     ----------
@@ -209,6 +216,8 @@ def keypoint_traces(session: Session, camera: str) -> Markup | None:
         The session.
     camera
         Name of the camera.
+    keypoint
+        Index of the keypoint that is shown of several individuals.
 
     Returns
     -------
@@ -220,9 +229,11 @@ def keypoint_traces(session: Session, camera: str) -> Markup | None:
         return None
     seconds = _seconds([o.stamps.t_arrival_ns for o, _ in pairs])
     shown = seconds <= TRACE_SECONDS
-    xy = np.array([_seen(track) for _, track in pairs])[shown]  # (F, K, 2)
+    xy = np.array([_seen(track) for _, track in pairs])[shown]  # (F, N, K, 2)
+    several = xy.shape[1] > 1
+    xy = xy[:, :, keypoint] if several else xy[:, 0]  # (F, lines, 2)
     seconds = seconds[shown]
-    count = xy.shape[1]
+    count, what = xy.shape[1], "each individual" if several else "every keypoint"
     plots = []
     for axis, label in ((0, "x px"), (1, "y px")):
         values = xy[..., axis]
@@ -232,7 +243,7 @@ def keypoint_traces(session: Session, camera: str) -> Markup | None:
         plot = Plot((0, float(seconds[-1])), limits, "seconds", label, width=1000, height=190)
         for k in range(count):
             plot.line(seconds, values[:, k], keypoint_colour(k, count), 1.0)
-        plots.append(plot.render(f"{label} of every keypoint"))
+        plots.append(plot.render(f"{label} of {what}"))
     return Markup().join(plots) or None
 
 
@@ -240,14 +251,19 @@ def _seconds(times_ns: list[int]) -> FloatArray:
     return (np.array(times_ns, np.int64) - times_ns[0]) / NS_PER_S
 
 
-def _speed(track: TrackRecord, keypoint: int) -> float:
-    lost = np.array(track.lost, bool).reshape(track.xy.shape[:2])
-    return float("nan") if lost[0, keypoint] else float(np.linalg.norm(track.velocity.array()[0, keypoint]))
+def _speed(track: TrackRecord, keypoint: int) -> FloatArray:
+    """(N,) px/s; NaN where the keypoint is lost."""
+    speed = np.linalg.norm(track.velocity.array()[:, keypoint], axis=-1)
+    return np.where(_lost(track)[:, keypoint], np.nan, speed)
 
 
 def _seen(track: TrackRecord) -> FloatArray:
-    lost = np.array(track.lost, bool).reshape(track.xy.shape[:2])[0]
-    return np.where(lost[:, None], np.nan, track.xy.array()[0])
+    """(N, K, 2) px; NaN where a keypoint is lost."""
+    return np.where(_lost(track)[..., None], np.nan, track.xy.array())
+
+
+def _lost(track: TrackRecord) -> NDArray[np.bool_]:
+    return np.array(track.lost, bool).reshape(track.xy.shape[:2])
 
 
 def _top(values: FloatArray) -> float:

@@ -12,6 +12,7 @@ from rt_pose.config.certificate import Certification
 from rt_pose.reports.advice import advice, drop_explanation
 from rt_pose.reports.drift import drift_rows
 from rt_pose.reports.events import EVENT_HEAD, event_rows
+from rt_pose.reports.individuals import HEAD, individual_rows
 from rt_pose.reports.pictures import CameraPictures
 from rt_pose.reports.plots import (
     accuracy_bars,
@@ -24,6 +25,7 @@ from rt_pose.reports.plots import (
 )
 from rt_pose.reports.render import render
 from rt_pose.reports.svg import keypoint_colour
+from rt_pose.session.individuals import individuals_of
 from rt_pose.session.read import Session, stamp_columns
 from rt_pose.session.video_file import file_names
 from rt_pose.types import CameraInfo, rate_in_words
@@ -84,6 +86,8 @@ def page(session: Session, figures: dict[str, Any]) -> str:
         strips_left_out=sum(own.strips_left_out for own in pictures.values() if own),
         cameras={name: _movement(session, name, own) for name, own in pictures.items()},
         error_bars=accuracy_bars(poses) if poses else None,
+        individual_head=HEAD,
+        individual_rows=list(individual_rows(figures.get("individuals", []))),
         drift_rows=list(drift_rows(figures["drift"])),
         what_ran=_what_ran(session, figures),
         advice=advice(session, figures),
@@ -172,6 +176,8 @@ def _clock_rows(session: Session) -> Iterator[list[str]]:
 def _movement(session: Session, camera: str, pictures: CameraPictures | None) -> dict[str, Any] | None:
     """The plots of a camera's tracks; None where the log has none."""
     keypoint, names = shown_keypoint(session), session.info.package.keypoints
+    individuals = individuals_of(session)
+    coloured = individuals if len(individuals) > 1 else names
     speed = speed_trace(session, camera, keypoint)
     if speed is None:
         return None
@@ -179,8 +185,8 @@ def _movement(session: Session, camera: str, pictures: CameraPictures | None) ->
         "keypoint": names[keypoint] if names else "first keypoint",
         "speed": speed,
         "trajectory": pictures.trajectory(keypoint) if pictures else None,
-        "traces": keypoint_traces(session, camera),
-        "colours": [(name, keypoint_colour(k, len(names))) for k, name in enumerate(names)],
+        "traces": keypoint_traces(session, camera, keypoint),
+        "colours": [(name, keypoint_colour(k, len(coloured))) for k, name in enumerate(coloured)],
     }
 
 

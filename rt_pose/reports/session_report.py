@@ -25,6 +25,7 @@ from rt_pose.loop.latency import summary
 from rt_pose.records import AckRecord, Observation, TrackRecord
 from rt_pose.reports.drift import drift_figures
 from rt_pose.reports.events import blocks, command_counts, event_counts, orders
+from rt_pose.reports.individuals import errors_of_frame, individual_figures
 from rt_pose.session.folder import conclude_killed
 from rt_pose.session.read import Session, SessionInfo, StampColumns, stamp_columns
 
@@ -106,6 +107,7 @@ def figures(session: Session) -> dict[str, Any]:
         "metadata": info.config.get("metadata", {}),
         "accuracy": accuracy(session, session.observations),
         "accuracy_tracks": accuracy(session, session.tracks),
+        **({"individuals": individuals} if (individuals := individual_figures(session)) else {}),
         "drift": drift_figures(session),
         "replay": _read_json_beside(session, "replay.json"),
         "hindsight": _read_json_beside(session, "hindsight.json"),
@@ -253,7 +255,6 @@ def accuracy(session: Session, found: list[Observation] | list[TrackRecord]) -> 
     errors = keypoint_errors(session, found)
     if errors is None:
         return None
-    errors = errors.reshape(-1, errors.shape[-1])
     names = session.info.package.keypoints or [str(k) for k in range(errors.shape[1])]
     return {
         **_error_summary(errors),
@@ -266,6 +267,8 @@ def keypoint_errors(
 ) -> NDArray[np.float64] | None:
     """Compute the distance of poses or tracks to the truth.
 
+    Of several animals each is compared with what was found next to it.
+
     Parameters
     ----------
     session
@@ -276,20 +279,23 @@ def keypoint_errors(
     Returns
     -------
     NDArray[np.float64] or None
-        (F, N, K) px, of the F records whose truth is known; NaN where a keypoint is hidden or was not found.
-        None where no truth is known.
+        (R, K) px, a row an animal of each record whose truth is known; NaN where a keypoint is hidden or
+        was not found. None where no truth is known.
     """
     truths = {(t.camera, t.index): t for t in session.truths}
     rows = []
     for record in found:
         index = record.stamps.index if isinstance(record, Observation) else record.index
         truth = truths.get((record.camera, index))
-        if truth is None or truth.xy.shape != record.xy.shape:
+        if truth is None or truth.xy.shape[1:] != record.xy.shape[1:]:
             continue
-        distance = np.linalg.norm(record.xy.array() - truth.xy.array(), axis=-1)  # (N, K)
+        if (truth.xy.shape[0], record.xy.shape[0]) != (1, 1):
+            rows.append(errors_of_frame(record.xy.array(), truth))
+            continue
+        distance = np.linalg.norm(record.xy.array() - truth.xy.array(), axis=-1)  # (1, K)
         visible = np.array(truth.visible, bool).reshape(distance.shape)
         rows.append(np.where(visible, distance, np.nan))
-    return np.stack(rows) if rows else None
+    return np.concatenate(rows) if rows else None
 
 
 def started_utc_ns(info: SessionInfo) -> int | None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from rt_pose.audit.untriggered_rules import format_untriggered
 from rt_pose.delivery import format_counts
+from rt_pose.reports.individuals import individual_rows
+from rt_pose.reports.render import UNKNOWN
 
 MANY_REPLACED = 0.1
 """Share of dropped frames above which the reason is given."""
@@ -27,7 +29,7 @@ def format_summary(figures: dict[str, Any]) -> str:
     """
     lines = [
         *(*_frames(figures["frames"]), *_latency(figures), *_events(figures)),
-        *(*_drift(figures), *_processors(figures)),
+        *(*_drift(figures), *_processors(figures), *_individuals(figures)),
     ]
     accuracy = figures["accuracy"]
     if accuracy and accuracy["n"]:
@@ -86,3 +88,10 @@ def _processors(figures: dict[str, Any]) -> Iterator[str]:
         if "calls" in found:  # not of a run that was killed
             raised = f", {found['exceptions']} raised" if found["exceptions"] else ""
             yield f"processor {name}: {found['calls']} calls, {found['skipped']} poses skipped{raised}"
+
+
+def _individuals(figures: dict[str, Any]) -> Iterator[str]:
+    for name, tracked, began, lowest, _, exchanges, _ in individual_rows(figures.get("individuals", [])):
+        stated = "" if lowest == UNKNOWN else f", probability that it is who it was at least {lowest}"
+        course = f"tracked in {tracked} of the frames, began {began}{stated}, exchanges {exchanges}"
+        yield f"individual {name}: {course}"

@@ -60,6 +60,24 @@ def format_events(stats: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
+def format_alive(stats: dict[str, Any]) -> str:
+    """Format how many of several animals are tracked, for the live line.
+
+    Parameters
+    ----------
+    stats
+        The content of the `stats` topic.
+
+    Returns
+    -------
+    str
+        Such as `3 of 4 animals, `, with the cameras' names where there are several; empty for one animal.
+    """
+    alive = stats.get("alive", {})
+    counts = [f"{name} {n}" if len(alive) > 1 else str(n) for name, n in alive.items()]
+    return f"{', '.join(counts)} of {stats['individuals']} animals, " if counts else ""
+
+
 class RunConsole(RunObserver):
     """Shows a run on standard error."""
 
@@ -133,8 +151,8 @@ class RunConsole(RunObserver):
         shown = f"P50 {latency['p50']:.1f} P99 {latency['p99']:.1f} ms" if latency else "no frame yet"
         dropped = sum(stats["dropped"].values()) + stats["frames"]["device_gaps"]
         self._update(
-            f"{stats['frames']['processed']} frames, {stats['rate_hz']:.1f}/s, {shown}, dropped {dropped}, "
-            f"late {stats['deadline']['missed']}, {format_events(stats)}, "
+            f"{stats['frames']['processed']} frames, {stats['rate_hz']:.1f}/s, {shown}, {format_alive(stats)}"
+            f"dropped {dropped}, late {stats['deadline']['missed']}, {format_events(stats)}, "
             f"{'armed' if stats['armed'] else 'disarmed'}",
             failed=bool(stats["last_failure"] or stats["output_failed"] or stats["output_faults"]),
         )

@@ -56,11 +56,13 @@ def describe_keypoint(
     Returns
     -------
     str
-        Name, place, speed and uncertainty, in mm where the rig knows them, and the network's confidence.
+        Name, place, speed and uncertainty, in mm where the rig knows them, and the network's confidence; of
+        several individuals whose it is, and how probably.
     """
-    name = names[k] if k < len(names) else str(k)
+    name, header = names[k] if k < len(names) else str(k), pose.header
+    whose = header.individuals[who] if header.individuals else f"individual {who}"
     if len(pose.lost) > 1:
-        name = f"individual {who}: {name}"
+        name = f"{whose}: {name}"
     (x, y), (vx, vy) = pose.xy[who, k].tolist(), pose.velocity[who, k].tolist()
     sxx, _, syy = pose.cov[who, k].tolist()
     unit, spread = "px", math.sqrt(max(0.5 * (sxx + syy), 0.0)) if math.isfinite(sxx + syy) else math.nan
@@ -77,6 +79,8 @@ def describe_keypoint(
     lines.append(f"speed {math.hypot(vx, vy):.0f} {unit}/s")
     if pose.confidence is not None:
         lines.append(f"confidence {float(pose.confidence[who, k]):.2f}")
+    if header.identity_p and (p := header.identity_p[who]) is not None:
+        lines.append(f"{whose} with probability {p:.3g}")
     return "\n".join(lines)
 
 

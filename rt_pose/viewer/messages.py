@@ -84,6 +84,12 @@ class PoseHeader(Header):
     lost: list[list[bool]] = []
     data: list[list[list[float | None]]] | None = None
     """The values themselves, of a publisher that sends JSON."""
+    individuals: list[str] = []
+    """(N,) names; of one individual nothing, as of the two that follow."""
+    identity_p: list[float | None] = []
+    """(N,) probability that a slot still holds who it held at its birth; None where it is empty."""
+    alive: list[bool] = []
+    """(N,) whether a slot holds an individual."""
     latency_ms: LatencyMs = msgspec.field(default_factory=LatencyMs)
     age_ns: int | None = None
     """From the exposure, or the arrival where the camera gives none, to the publication."""
@@ -200,6 +206,9 @@ class StatsBody(msgspec.Struct):
     last_output_notice: str = ""
     drift: dict[str, DriftBody] = {}
     """By camera, of those whose poses are compared with the calibration."""
+    individuals: int = 1
+    alive: dict[str, int] = {}
+    """By camera, how many of several individuals are tracked."""
 
 
 class StatsHeader(Header):
@@ -319,6 +328,10 @@ def _pose(header: PoseHeader, buffer: bytes) -> PoseMessage:
     values = np.frombuffer(buffer, dtype="<f4").reshape(n, k, f)
     if header.lost and not _is_table(header.lost, n, k):
         raise UnreadableMessage(f"lost is not a table of {n} x {k}")
+    for name in ("individuals", "identity_p", "alive"):
+        found = len(getattr(header, name))
+        if found not in (0, n):
+            raise UnreadableMessage(f"{name} has {found} members, the pose {n} individuals")
     lost = np.array(header.lost, dtype=bool) if header.lost else np.zeros((n, k), dtype=bool)
     return PoseMessage(
         header,

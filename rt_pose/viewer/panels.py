@@ -207,7 +207,7 @@ class HistogramPanel(QWidget):
 
 
 class ConfidencePanel(QWidget):
-    """The network's confidence in each keypoint, a bar each, of the least sure individual."""
+    """The network's confidence in each keypoint, a bar each, of the least sure individual that is seen."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -223,11 +223,11 @@ class ConfidencePanel(QWidget):
         names
             Names of the keypoints.
         confidence
-            (N, K) 0..1; None where they are not known.
+            (N, K) 0..1, NaN of an individual that is not seen; None where they are not known.
         """
         self._names = names
         known = confidence is not None and confidence.size and confidence.shape[1] == len(names)
-        self.values = np.min(confidence, axis=0).tolist() if known and confidence is not None else []
+        self.values = np.fmin.reduce(confidence, axis=0).tolist() if known and confidence is not None else []
         lines = [f"{name}: {p:.2f}" for name, p in zip(names, self.values, strict=False)]
         self.setToolTip("\n".join(["the network's confidence, 0 to 1", *lines]))
         self.update()
@@ -236,7 +236,7 @@ class ConfidencePanel(QWidget):
         """See `QWidget.paintEvent`."""
         painter, colors = QPainter(self), style.palette()
         painter.setPen(QColor(colors.muted))
-        title = "confidence" if not self.values else f"confidence ≥ {min(self.values):.2f}"
+        title = f"confidence ≥ {np.fmin.reduce(self.values):.2f}" if self.values else "confidence"
         painter.drawText(QRect(2, 0, self.width() - 4, ROW_PX), LEFT, title)
         base, top = self.height() - 4, ROW_PX + 2
         width = self.width() / max(len(self.values), 1)

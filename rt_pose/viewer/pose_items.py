@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QPen
 
+from rt_pose.session.individuals import SURE
 from rt_pose.viewer import style
-from rt_pose.viewer.messages import PoseMessage
+from rt_pose.viewer.messages import PoseHeader, PoseMessage
 
 CHI2_95 = 5.991
 """95 % of chi-square with 2 degrees of freedom."""
@@ -49,6 +50,26 @@ def ellipses(xy: NDArray[np.float32], cov: NDArray[np.float32]) -> NDArray[np.fl
     return out
 
 
+def label_of(header: PoseHeader, who: int) -> str:
+    """Write what stands above one of several individuals.
+
+    Parameters
+    ----------
+    header
+        Header of the pose.
+    who
+        Its slot.
+
+    Returns
+    -------
+    str
+        Its name, and the probability that it is this one where that is below `SURE`.
+    """
+    name = header.individuals[who] if header.individuals else str(who)
+    p = header.identity_p[who] if header.identity_p else None
+    return name if p is None or p >= SURE else f"{name} {p:.2f}"
+
+
 class PoseItems:
     """The graphics of a pose in a view, made once and moved."""
 
@@ -67,7 +88,12 @@ class PoseItems:
         """One curve an individual."""
         self.ghost = scatter(view, size=15)
         self.points = scatter(view, size=9)
+        self._keypoints: list[str] = []
         self._names: list[pg.TextItem] = []
+        """Of the keypoints of each individual in turn."""
+        self.labels: list[pg.TextItem] = []
+        """Of each of several individuals."""
+        self._individuals = 1
         self.show_cov = self.show_prediction = True
         self.show_names = False
 
@@ -81,25 +107,19 @@ class PoseItems:
         """
         for item in self._names:
             self._view.removeItem(item)
-        self._names = []
-        for i, text in enumerate(names):
-            color = style.keypoint_color(i, len(names))
-            item = pg.TextItem(text, color=color, anchor=(-0.15, 0.5), fill=style.SHADE)
-            item.setVisible(False)
-            self._view.addItem(item, ignoreBounds=True)
-            self._names.append(item)
+        self._names, self._keypoints = [], list(names)
 
     def clear(self) -> None:
         """Show nothing."""
         for item in (self.points, self.ghost, *self.bones, self.lead, self.cov):
             item.clear()
-        for name in self._names:
-            name.setVisible(False)
+        for text in (*self._names, *self.labels):
+            text.setVisible(False)
 
     def draw(
         self, pose: PoseMessage, prediction: PoseMessage | None, skeleton: Sequence[tuple[int, int]]
     ) -> None:
-        """Show a pose.
+        """Show a pose: keypoints in a colour each, or of several individuals each in its own.
 
         Parameters
         ----------
@@ -114,7 +134,9 @@ class PoseItems:
         xy = pose.xy.reshape(n * k, 2)
         lost = pose.lost.reshape(n * k)
         seen = np.isfinite(xy[:, 0] + xy[:, 1])
-        colors = [style.keypoint_color(i % k, k) for i in range(n * k)]
+        colors = [
+            style.individual_color(i // k) if n > 1 else style.keypoint_color(i, k) for i in range(n * k)
+        ]
         self.points.setData(
             pos=xy[seen],
             brush=[pg.mkBrush(None) if lost[i] else pg.mkBrush(colors[i]) for i in np.flatnonzero(seen)],
@@ -128,16 +150,19 @@ class PoseItems:
         else:
             self.cov.clear()
         self._draw_prediction(xy, alive, prediction if self.show_prediction else None, colors)
-        self._place_names(xy, seen)
+        self._place_names(pose, seen.reshape(n, k))
+        self._place_labels(pose, seen.reshape(n, k))
 
     def _draw_bones(
         self, pose: PoseMessage, alive: NDArray[np.bool_], skeleton: Sequence[tuple[int, int]]
     ) -> None:
         n, k = alive.shape
+        if n != self._individuals:
+            self._individuals = n
+            for who, curve in enumerate(self.bones):
+                curve.setPen(self._bone_pen(who))
         while len(self.bones) < n:
-            color = style.individual_color(len(self.bones))
-            color.setAlpha(0xC0)
-            self.bones.append(self._curve(pg.mkPen(color, width=1.5)))
+            self.bones.append(self._curve(self._bone_pen(len(self.bones))))
         ends = np.array([bone for bone in skeleton if max(bone) < k], dtype=int).reshape(-1, 2)
         for who, curve in enumerate(self.bones):
             if who >= n:
@@ -146,6 +171,11 @@ class PoseItems:
             whole = alive[who, ends].all(axis=-1)  # (B,)
             points = pose.xy[who, ends][whole].reshape(-1, 2)
             curve.setData(points[:, 0], points[:, 1], connect="pairs")
+
+    def _bone_pen(self, who: int) -> QPen:
+        color = style.individual_color(who) if self._individuals > 1 else QColor(style.BONES)
+        color.setAlpha(0xC0)
+        return pg.mkPen(color, width=1.5)
 
     def _draw_prediction(
         self,
@@ -165,13 +195,43 @@ class PoseItems:
         lead = np.stack([xy[drawn], ahead[drawn]], axis=1).reshape(-1, 2)
         self.lead.setData(lead[:, 0], lead[:, 1], connect="pairs")
 
-    def _place_names(self, xy: NDArray[np.float32], seen: NDArray[np.bool_]) -> None:
-        """Beside the keypoints of the first individual."""
-        for i, name in enumerate(self._names):
-            visible = self.show_names and i < len(xy) and bool(seen[i])
-            name.setVisible(visible)
+    def _place_names(self, pose: PoseMessage, seen: NDArray[np.bool_]) -> None:
+        """Beside the keypoints."""
+        count = len(self._keypoints)
+        while self.show_names and len(self._names) < len(seen) * count:
+            k = len(self._names) % count
+            item = pg.TextItem(
+                self._keypoints[k],
+                color=style.keypoint_color(k, count),
+                anchor=(-0.15, 0.5),
+                fill=style.SHADE,
+            )
+            self._view.addItem(item, ignoreBounds=True)
+            self._names.append(item)
+        for i, item in enumerate(self._names):
+            who, k = divmod(i, count)
+            visible = self.show_names and who < len(seen) and k < seen.shape[1] and bool(seen[who, k])
+            item.setVisible(visible)
             if visible:
-                name.setPos(float(xy[i, 0]), float(xy[i, 1]))
+                item.setPos(*pose.xy[who, k].tolist())
+
+    def _place_labels(self, pose: PoseMessage, seen: NDArray[np.bool_]) -> None:
+        """Above each of several individuals who it is, and how probably where that is not certain."""
+        n = len(seen) if len(seen) > 1 else 0
+        while len(self.labels) < n:
+            color = style.individual_color(len(self.labels))
+            item = pg.TextItem("", color=color, anchor=(0.5, 1.4), fill=style.SHADE)
+            self._view.addItem(item, ignoreBounds=True)
+            self.labels.append(item)
+        for who, item in enumerate(self.labels):
+            visible = who < n and bool(seen[who].any())
+            item.setVisible(visible)
+            if visible:
+                text = label_of(pose.header, who)
+                if item.toPlainText() != text:
+                    item.setText(text)
+                xy = pose.xy[who, seen[who]]
+                item.setPos(float(xy[:, 0].mean()), float(xy[:, 1].min()))
 
     def _curve(self, pen: object) -> pg.PlotCurveItem:
         curve = pg.PlotCurveItem(pen=pen, antialias=True)

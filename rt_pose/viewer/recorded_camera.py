@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rt_pose.clock import NS_PER_S
 from rt_pose.loop.latency import frame_latency
 from rt_pose.records import Observation, TrackRecord
+from rt_pose.session.individuals import names_of_individuals, slot_confidence
 from rt_pose.session.read import Session
 from rt_pose.viewer.curves import ESTIMATE_HINT, LATENCY_HINT, Curve
 from rt_pose.viewer.expressions import Expressions
@@ -186,6 +187,9 @@ def _pose(observation: Observation, track: TrackRecord, session: Session) -> Pos
         t_exposure_ns=_time_of(observation),
         t_valid_ns=track.t_valid_ns,
         latency_ms=LatencyMs(latency.image_to_pose, latency.image_to_decision, latency.exposure_to_decision),
+        individuals=names_of_individuals(session.info.config, n) if n > 1 else [],
+        identity_p=track.identity_p if len(track.identity_p) == n else [],
+        alive=track.alive if len(track.alive) == n else [],
     )
     upper = np.stack([cov[..., 0, 0], cov[..., 0, 1], cov[..., 1, 1]], axis=-1)
     return PoseMessage(
@@ -194,5 +198,5 @@ def _pose(observation: Observation, track: TrackRecord, session: Session) -> Pos
         upper.astype(np.float32),
         track.velocity.array().astype(np.float32),
         np.array(track.lost, bool).reshape(n, k),
-        observation.confidence.array().astype(np.float32),
+        slot_confidence(observation, track).astype(np.float32),
     )

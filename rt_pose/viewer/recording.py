@@ -6,6 +6,7 @@ Nothing is decided again, and nothing is hidden: the session is over, so control
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rt_pose.config.rules import ZoneConfig
 from rt_pose.delivery import FAILURES, Delivery, deliveries
 from rt_pose.errors import UserError
 from rt_pose.records import EventRecord
+from rt_pose.session.individuals import individuals_of, name_of
 from rt_pose.session.read import RUNNING, Session, read_info
 from rt_pose.viewer.messages import CameraMeta, EventBody, Meta
 from rt_pose.viewer.recorded_camera import RecordedCamera
@@ -61,6 +63,8 @@ class Recording:
             (len(camera.pose(0).lost) for camera in self.cameras.values() if camera.frames), default=1
         )
         """Of the camera that tracks the most."""
+        self.names = individuals_of(session) if self.individuals > 1 else []
+        """Of several individuals; empty where there is one."""
 
     def seconds(self, t_ns: int) -> float:
         """Convert a time to seconds since the first frame.
@@ -199,7 +203,8 @@ def meta_of(session: Session) -> Meta:
 
 def _incidents(session: Session) -> list[Incident]:
     found = deliveries(session.commands, session.acks)
-    incidents = [_of_event(record, found.get(record.event.id)) for record in session.events]
+    names = individuals_of(session)
+    incidents = [_of_event(record, found.get(record.event.id), names) for record in session.events]
     for control in session.controls:
         if control.do == "mark":
             text = f"note: {control.args.get('text', '')}"
@@ -213,7 +218,7 @@ def _incidents(session: Session) -> list[Incident]:
     return incidents
 
 
-def _of_event(record: EventRecord, delivery: tuple[Delivery, str] | None) -> Incident:
+def _of_event(record: EventRecord, delivery: tuple[Delivery, str] | None, names: Sequence[str]) -> Incident:
     event = record.event
     body = EventBody(
         rule=event.rule,
@@ -229,7 +234,8 @@ def _of_event(record: EventRecord, delivery: tuple[Delivery, str] | None) -> Inc
         t_cause_ns=event.t_cause_ns,
         t_judged_ns=event.t_judged_ns,
     )
-    text = f"{event.rule} {event.outcome}" + (f" ({event.reason})" if event.reason else "")
+    whose = f" of {name_of(names, event.individual)}" if len(names) > 1 else ""
+    text = f"{event.rule}{whose} {event.outcome}" + (f" ({event.reason})" if event.reason else "")
     if delivery is None:
         return Incident(event.t_cause_ns, text, body)
     kind, why = delivery

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rt_pose.clock import NS_PER_S
 from rt_pose.delivery import count_failures
+from rt_pose.session.individuals import name_of
 from rt_pose.viewer.messages import EventBody, StatsBody
 
 
@@ -46,6 +47,7 @@ def rule_rows(
     stats: StatsBody | None,
     now_ns: int,
     span_s: tuple[float, float],
+    individuals: Sequence[str] = (),
 ) -> list[RuleRow]:
     """Sum up the rules of a run.
 
@@ -61,6 +63,8 @@ def rule_rows(
         Where 0 of the time axis is, ns.
     span_s
         Ends of the time axis, s.
+    individuals
+        Names of several individuals; empty where there is one.
 
     Returns
     -------
@@ -71,11 +75,16 @@ def rule_rows(
     for event in events:
         if event.rule in by_rule:
             by_rule[event.rule].append(event)
-    return [_row(rule, by_rule[rule], stats, now_ns, span_s) for rule in rules]
+    return [_row(rule, by_rule[rule], stats, now_ns, span_s, individuals) for rule in rules]
 
 
 def _row(
-    rule: str, events: list[EventBody], stats: StatsBody | None, now_ns: int, span_s: tuple[float, float]
+    rule: str,
+    events: list[EventBody],
+    stats: StatsBody | None,
+    now_ns: int,
+    span_s: tuple[float, float],
+    individuals: Sequence[str],
 ) -> RuleRow:
     counted = Counter(event.outcome for event in events) if stats is None else stats.events.get(rule, {})
     failed = 0 if stats is None else count_failures(stats.deliveries.get(rule, {}))
@@ -84,7 +93,7 @@ def _row(
     short = " ".join(f"{n}{outcome[0]}" for outcome, n in shown.items()) + f" {failed}!" * bool(failed)
     lines = [rule, ", ".join(words) or "no events"]
     if events:
-        lines.append(f"last: {describe_event(events[-1])}")
+        lines.append(f"last: {describe_event(events[-1], individuals)}")
     ticks = []
     for event in events:
         t_ns = event_time(event)
@@ -93,20 +102,23 @@ def _row(
     return RuleRow(rule, short.strip(), bool(failed), "\n".join(lines), ticks)
 
 
-def describe_event(event: EventBody) -> str:
+def describe_event(event: EventBody, individuals: Sequence[str] = ()) -> str:
     """Describe an event in a line.
 
     Parameters
     ----------
     event
         The event.
+    individuals
+        Names of several individuals; empty where there is one.
 
     Returns
     -------
     str
-        Rule, outcome, reason, block and trial, where there are any.
+        Rule, individual, outcome, reason, block and trial, where there are any.
     """
-    parts = [f"{event.rule} {event.outcome}" + (f" ({event.reason})" if event.reason else "")]
+    whose = f" of {name_of(individuals, event.individual)}" if individuals else ""
+    parts = [f"{event.rule}{whose} {event.outcome}" + (f" ({event.reason})" if event.reason else "")]
     parts += [f"block {event.block}"] * bool(event.block) + [f"trial {event.trial}"] * bool(event.trial)
     parts += [] if event.probability is None else [f"p = {event.probability:.2f}"]
     return ", ".join(parts)

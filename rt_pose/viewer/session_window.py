@@ -178,7 +178,8 @@ class SessionWindow(BaseWindow):
         start_ns, end_ns = (self.t_ns + round(s * NS_PER_S) for s in SPAN_S)
         meta = self.recording.meta
         curves = camera.curves(self._expressions, meta.budget_ms, start_ns, end_ns)
-        rows = rule_rows(meta.rules, self.recording.events, None, self.t_ns, SPAN_S)
+        recording = self.recording
+        rows = rule_rows(meta.rules, recording.events, None, self.t_ns, SPAN_S, recording.names)
         self.side.show_now(curves, rows, meta.keypoints, pose, self.t_ns, SPAN_S)
 
     def _show_place(self, just: list[Incident]) -> None:
@@ -260,7 +261,7 @@ class SessionWindow(BaseWindow):
         if incident.failed:
             item.setForeground(QColor(style.palette().bad))
         if incident.event is not None:
-            item.setToolTip(describe_event(incident.event))
+            item.setToolTip(describe_event(incident.event, self.recording.names))
         return item
 
     def _shortcuts(self) -> None:

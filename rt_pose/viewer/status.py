@@ -157,7 +157,8 @@ def _age(state: ViewState, camera: str, now_ns: int) -> Reading:
 def _rate(stats: StatsBody | None) -> Reading:
     if stats is None or stats.rate_hz is None:
         return UNKNOWN
-    return Reading(f"{stats.rate_hz:.1f} Hz")
+    lines = [f"camera '{name}': {n} of {stats.individuals} animals" for name, n in stats.alive.items()]
+    return Reading(f"{stats.rate_hz:.1f} Hz", "plain", "\n".join(lines))
 
 
 def _latency(stats: StatsBody | None) -> Reading:

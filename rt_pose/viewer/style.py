@@ -8,6 +8,8 @@ from functools import cache
 from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QLabel
 
+from rt_pose.session.individuals import individual_colour
+
 
 @dataclass(frozen=True, slots=True)
 class Palette:
@@ -156,12 +158,12 @@ def keypoint_color(index: int, count: int) -> QColor:
     return QColor.fromHsvF(index / max(count, 1), 0.62, 1.0)
 
 
-INDIVIDUALS = ("#f8fafc", "#f472b6", "#38bdf8", "#a3e635", "#fb923c", "#c084fc")
-"""Colours of the bones, by individual."""
+BONES = "#f8fafc"
+"""Of the bones of one individual; of several each has its own colour."""
 
 
 def individual_color(index: int) -> QColor:
-    """Choose the colour of an individual's bones.
+    """Choose the colour of one of several individuals.
 
     Parameters
     ----------
@@ -173,7 +175,7 @@ def individual_color(index: int) -> QColor:
     QColor
         The colour.
     """
-    return QColor(INDIVIDUALS[index % len(INDIVIDUALS)])
+    return QColor(individual_colour(index))
 
 
 def curve_color(index: int) -> QColor:

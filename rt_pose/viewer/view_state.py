@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.errors import UserError
+from rt_pose.session.individuals import names_of_individuals
 from rt_pose.viewer.expressions import Expressions, Scope, default_expression
 from rt_pose.viewer.messages import (
     EventBody,
@@ -325,6 +326,18 @@ class ViewState:
             The names in `meta`; none until it has come.
         """
         return self.meta.keypoints if self.meta is not None else []
+
+    def individual_names(self) -> list[str]:
+        """List the names of several individuals.
+
+        Returns
+        -------
+        list[str]
+            In the order of their slots; none where there is one.
+        """
+        if self.meta is None or self._individuals == 1:
+            return []
+        return names_of_individuals(self.meta.config, self._individuals)
 
     def _camera(self, name: str) -> CameraState:
         return self.cameras.setdefault(name, CameraState())

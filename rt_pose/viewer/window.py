@@ -192,7 +192,8 @@ class ViewerWindow(BaseWindow):
         budget_ms = meta.budget_ms if meta is not None else None
         curves = curves_of(state, self.state.expressions, budget_ms, start_ns, now_ns)
         rules = meta.rules if meta is not None else []
-        rows = rule_rows(rules, self._events(), self.state.stats, now_ns, LIVE_SPAN_S)
+        individuals = self.state.individual_names()
+        rows = rule_rows(rules, self._events(), self.state.stats, now_ns, LIVE_SPAN_S, individuals)
         names = self.state.keypoint_names()
         self.side.show_now(curves, rows, names, state.pose, now_ns, LIVE_SPAN_S)
 

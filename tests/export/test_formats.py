@@ -60,8 +60,8 @@ def test_what_a_session_gives(session: Session, recording: Recording, poses: Pos
     for row in range(0, len(poses.frames), 7):
         track = tracks[arrival[int(poses.frames[row])].seq]
         lost = np.array(track.lost)
-        np.testing.assert_array_equal(np.isnan(poses.xy[row]).any(axis=-1), lost)
-        np.testing.assert_array_equal(poses.xy[row][~lost], track.xy.array()[0][~lost] - OFFSET_XY)
+        np.testing.assert_array_equal(np.isnan(poses.xy[row, 0]).any(axis=-1), lost)
+        np.testing.assert_array_equal(poses.xy[row, 0][~lost], track.xy.array()[0][~lost] - OFFSET_XY)
     assert {event.outcome for event in recording.events} >= {"fired", "suppressed"}
     assert recording.stimuli
     assert all(
@@ -77,7 +77,7 @@ def test_tables_are_read_by_pandas_as_deeplabcut_does(session: Session, poses: P
     pytest.importorskip("tables")
     csv = export(session, tmp_path / "a.csv")
     hdf = export(session, tmp_path / "a.h5", "--format", "dlc-h5")
-    expected = spread(np.concatenate([poses.xy, poses.confidence[..., None]], axis=-1), poses)
+    expected = spread(np.concatenate([poses.xy, poses.confidence[..., None]], axis=-1), poses)[:, 0]
     for table in (pd.read_csv(csv, header=[0, 1, 2], index_col=0), pd.read_hdf(hdf)):
         assert table.columns.names == ["scorer", "bodyparts", "coords"]
         assert list(table.columns.get_level_values(1).unique()) == KEYPOINTS
@@ -95,7 +95,7 @@ def test_sleaps_files_are_read_by_sleap_io(session: Session, poses: Poses, tmp_p
     slp = export(session, tmp_path / "a.slp")
     table = export(session, tmp_path / "a.h5", "--format", "analysis-h5")
     held = held_rows(poses)
-    held = held[np.isfinite(poses.xy[held]).any(axis=(1, 2))]
+    held = held[np.isfinite(poses.xy[held]).any(axis=(1, 2, 3))]
     for labels in (
         sio.load_slp(str(slp), open_videos=False),
         sio.load_file(str(table), format="analysis_h5"),
@@ -104,7 +104,7 @@ def test_sleaps_files_are_read_by_sleap_io(session: Session, poses: Poses, tmp_p
         assert skeleton.node_names == KEYPOINTS
         assert [tuple(edge) for edge in skeleton.edge_inds] == EDGES
         assert [frame.frame_idx for frame in labels] == poses.numbers[held].tolist()
-        same(np.stack([frame.instances[0].numpy() for frame in labels]), poses.xy[held])
+        same(np.stack([frame.instances[0].numpy() for frame in labels]), poses.xy[held, 0])
     assert Path(labels.videos[0].filename).name == f"{FILMED}.mkv"
     for file in (slp, table):
         found = read_pose_file(file)
@@ -114,9 +114,9 @@ def test_sleaps_files_are_read_by_sleap_io(session: Session, poses: Poses, tmp_p
         assert [int(f) for f, row in zip(found.frames, rows, strict=True) if row] == poses.numbers[
             held
         ].tolist()
-        same(found.xy[rows], poses.xy[held])
-        seen = np.isfinite(poses.xy[held]).all(axis=-1)
-        same(found.likelihood[rows][seen], poses.confidence[held][seen])
+        same(found.xy[rows], poses.xy[held, 0])
+        seen = np.isfinite(poses.xy[held, 0]).all(axis=-1)
+        same(found.likelihood[rows][seen], poses.confidence[held, 0][seen])
 
 
 def test_netcdf_keeps_the_true_times(session: Session, poses: Poses, tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_netcdf_keeps_the_true_times(session: Session, poses: Poses, tmp_path: P
         assert data.position.dims == ("time", "space", "keypoints", "individuals")
         assert data.keypoints.values.tolist() == KEYPOINTS
         np.testing.assert_array_equal(data.time.values, poses.t_s)
-        same(data.position.values[..., 0].transpose(0, 2, 1), poses.xy)
-        same(data.confidence.values[..., 0], poses.confidence)
+        same(data.position.values[..., 0].transpose(0, 2, 1), poses.xy[:, 0])
+        same(data.confidence.values[..., 0], poses.confidence[:, 0])
         np.testing.assert_array_equal(data.frame.values, poses.frames)
 
 
@@ -140,13 +140,13 @@ def test_movement_reads_what_it_can(session: Session, poses: Poses, tmp_path: Pa
 
     with xr.open_dataset(export(session, tmp_path / "a.nc"), engine="h5netcdf") as data:
         speed = compute_velocity(data.position).values[..., 0].transpose(0, 2, 1)
-    expected = np.gradient(poses.xy, poses.t_s, axis=0)
+    expected = np.gradient(poses.xy[:, 0], poses.t_s, axis=0)
     np.testing.assert_allclose(speed, expected, rtol=1e-4, atol=1e-6)
     table = export(session, tmp_path / "a.h5", "--format", "analysis-h5")
     for data in (load.from_dlc_file(export(session, tmp_path / "a.csv")), load.from_sleap_file(table)):
         assert data.keypoints.values.tolist() == KEYPOINTS
         xy = data.position.values[..., 0].transpose(0, 2, 1)
-        same(xy, spread(poses.xy, poses)[: len(xy)])
+        same(xy, spread(poses.xy, poses)[: len(xy), 0])
 
 
 def test_parquet_has_a_column_a_number(session: Session, recording: Recording, tmp_path: Path) -> None:
@@ -158,9 +158,9 @@ def test_parquet_has_a_column_a_number(session: Session, recording: Recording, t
         begin += len(poses.frames)
         assert rows["camera"].unique().to_pylist() == [poses.camera]
         np.testing.assert_array_equal(rows["t_s"].to_numpy(), poses.t_s)
-        same(rows["paw.x"].to_numpy(), poses.xy[:, 1, 0])
+        same(rows["paw.x"].to_numpy(), poses.xy[:, 0, 1, 0])
         assert poses.covariance is not None
-        same(rows["paw.sxy"].to_numpy(), poses.covariance[:, 1, 1])
+        same(rows["paw.sxy"].to_numpy(), poses.covariance[:, 0, 1, 1])
     assert begin == table.num_rows
     about = json.loads(table.schema.metadata[b"rt_pose"])
     assert about["keypoints"] == KEYPOINTS
@@ -179,10 +179,10 @@ def test_a_recording_is_read_by_rerun(session: Session, recording: Recording, tm
         batch = chunks[f"/{poses.camera}/pose", False]
         t_ns = batch["exposure"].cast("int64").to_numpy()
         np.testing.assert_array_equal(t_ns, np.rint(poses.t_s * 1e9).astype(np.int64))
-        seen = np.isfinite(poses.xy).all(axis=-1)
+        seen = np.isfinite(poses.xy[:, 0]).all(axis=-1)
         assert batch["Points2D:keypoint_ids"].to_pylist() == [np.flatnonzero(row).tolist() for row in seen]
         points = np.array([xy for row in batch["Points2D:positions"].to_pylist() for xy in row])
-        same(points, poses.xy[seen] + 0.5)
+        same(points, poses.xy[:, 0][seen] + 0.5)
         assert len(chunks[f"/speed/{poses.camera}/nose", False]) == int(seen[:, 0].sum())
     pictures = next(one for one in recording.cameras if one.camera == FILMED).pictures
     assert pictures is not None
@@ -203,7 +203,7 @@ def test_a_film_shows_every_frame_at_its_own_time(session: Session, poses: Poses
     np.testing.assert_allclose(
         [frame.t_ns / 1e9 for frame in drawn], poses.pictures.t_s - poses.pictures.t_s[0], atol=1e-4
     )
-    nose = poses.xy[poses.pictures.row, 0]
+    nose = poses.xy[poses.pictures.row, 0, 0]
     row = int(np.flatnonzero(((nose > 30) & (nose < 200)).all(axis=-1) & (poses.pictures.row >= 0))[5])
     x, y = np.rint(nose[row]).astype(int)
     assert np.abs(drawn[row].image[y, x].astype(int) - plain[row][y, x]).max() > 60

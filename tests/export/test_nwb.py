@@ -73,11 +73,13 @@ def test_poses_of_both_cameras(nwb: Any, recording: Recording) -> None:
         assert np.asarray(estimation.skeleton.edges).tolist() == [list(edge) for edge in poses.skeleton]
         for k, name in enumerate(KEYPOINTS):
             series = estimation.pose_estimation_series[name]
-            same(series.data[:], poses.xy[:, k])
-            same(series.confidence[:], poses.confidence[:, k])
+            same(series.data[:], poses.xy[:, 0, k])
+            same(series.confidence[:], poses.confidence[:, 0, k])
             np.testing.assert_array_equal(np.asarray(series.timestamps), poses.t_s)
-        same(behavior[f"velocity_{poses.camera}"].data[:], poses.velocity)
-        same(behavior[f"covariance_{poses.camera}"].data[:], poses.covariance)
+        assert poses.velocity is not None
+        assert poses.covariance is not None
+        same(behavior[f"velocity_{poses.camera}"].data[:], poses.velocity[:, 0])
+        same(behavior[f"covariance_{poses.camera}"].data[:], poses.covariance[:, 0])
         latency = behavior[f"latency_{poses.camera}"]
         assert latency.data.shape == (len(poses.t_s), len(STAGES))
         same(latency.data[:], poses.latency_s)
@@ -131,8 +133,8 @@ def test_it_is_read_back(exported: Path, recording: Recording) -> None:
         assert [int(frame) for frame in found.frames] == poses.numbers[held].tolist()
         assert found.unnumbered == poses.unnumbered
         np.testing.assert_array_equal(found.t_s, poses.t_s[held])
-        same(found.xy, poses.xy[held])
-        same(found.likelihood, poses.confidence[held])
+        same(found.xy, poses.xy[held, 0])
+        same(found.likelihood, poses.confidence[held, 0])
 
 
 def write_foreign(path: Path, lengths: tuple[int, int] = (6, 6), unit: str = "pixels") -> None:

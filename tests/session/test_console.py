@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rt_pose.session.console import RunConsole, format_events
+from rt_pose.session.console import RunConsole, format_alive, format_events
 
 DESCRIPTION: dict[str, Any] = {
     "bare_forward_ms": {"p50": 1.0, "p99": 2.0, "n": 3},
@@ -45,3 +45,9 @@ def test_events_in_the_live_line() -> None:
     stats["events"]["b"] = {"decided": 3, "suppressed": 0}
     stats["output_failed"] = True
     assert format_events(stats) == "fired 6 (4 acknowledged, 2 refused), decided 3, an output failed"
+
+
+def test_several_animals_in_the_live_line() -> None:
+    assert format_alive({}) == ""
+    assert format_alive({"individuals": 4, "alive": {"top": 3}}) == "3 of 4 animals, "
+    assert format_alive({"individuals": 4, "alive": {"top": 3, "side": 4}}) == "top 3, side 4 of 4 animals, "

@@ -17,7 +17,7 @@ from rt_pose.types import FloatArray
 def truth_at(
     seed: int, options: SimulatedOptions, frame: int, stimuli_us: Sequence[int]
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Keypoints (1, K, 2) px of a frame and whether each can be seen (1, K), from a log alone.
+    """Keypoints (N, K, 2) px of a frame and whether each can be seen (N, K), from a log alone.
 
     `stimuli_us`: scene times at which the output acted, in order: the `t_device_us` of its acks.
     """
@@ -32,6 +32,6 @@ def frame_at(
     scene = Scene(seed, options)
     image = np.empty((options.height, options.width, options.channels), np.uint8)
     t_ns = options.scene_time_ns(frame)
-    posture = scene.posture(t_ns, Reactions.to(scene.timing, stimuli_us))
-    Renderer(seed, camera, options, scene).draw(posture, frame, t_ns, image)
+    postures = scene.postures(t_ns, Reactions.to(scene.timing, stimuli_us))
+    Renderer(seed, camera, options, scene).draw(postures, frame, t_ns, image)
     return image

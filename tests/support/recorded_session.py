@@ -21,6 +21,7 @@ from rt_pose.records import (
     Observation,
     Record,
     TrackRecord,
+    Truth,
     topic_of,
 )
 from rt_pose.session.log_file import LOG_NAME, LogWriter
@@ -39,7 +40,12 @@ SPEED_PX_S = 50.0
 EVENTS = {10: "fired", 20: "withheld", 30: "suppressed", 40: "fired"}
 """By frame; the command of the last one is refused."""
 MARK_FRAME = 15
+INDIVIDUALS = ["ada", "bo"]
+BO_UNSURE, BO_EMPTY, EXCHANGED = range(30, 40), range(50, 55), range(56, 60)
+"""Frames in which it is not sure that the second one is who it was, in which its slot is empty, and in which
+the right camera's slots hold each the other animal."""
 CONFIG: dict[str, Any] = {
+    "individuals": INDIVIDUALS,
     "budget_ms": 12.0,
     "zones": {"plate": {"circle": [30.0, 20.0, 8.0]}},
     "geometry": {camera: {"mm_per_px": 0.5} for camera in CAMERAS},
@@ -58,6 +64,11 @@ def keypoints(frame: int) -> np.ndarray:
     t_s = frame * PERIOD_NS / 1e9
     animals = [[[5 + v * t_s, y], [v * t_s, y]] for v, y in ((SPEED_PX_S, 20.0), (SPEED_PX_S / 2, 40.0))]
     return np.array(animals)
+
+
+def exchanged(frame: int, camera: str) -> bool:
+    """Whether the slots of a camera hold each the other animal."""
+    return camera == "right" and frame in EXCHANGED
 
 
 def write_recorded_session(folder: Path, status: str = "complete") -> Path:
@@ -122,17 +133,20 @@ def _frame(frame: int, camera: str, seq: int) -> list[Record]:
         t_decided_ns=arrival + 4 * ms + late,
         t_published_ns=arrival + 5 * ms + late,
     )
+    animals = [1, 0] if exchanged(frame, camera) else [0, 1]
+    empty = np.array([False, frame in BO_EMPTY])
     xy = keypoints(frame)
     velocity = np.zeros_like(xy)
     velocity[..., 0] = [[SPEED_PX_S], [SPEED_PX_S / 2]]
+    # What the network finds is in no order of animals, and one of it is nobody.
     observation = Observation(
         t_ns=stages.t_published_ns,
         seq=seq,
         camera=camera,
         stamps=stamps,
-        xy=ArrayData.of(xy),
-        cov=ArrayData.of(np.broadcast_to(np.eye(2), (2, 2, 2, 2))),
-        confidence=ArrayData.of(np.array([[0.9, 0.8], [0.7, 0.6]])),
+        xy=ArrayData.of(np.concatenate([xy[::-1], np.full((1, 2, 2), 60.0)])),
+        cov=ArrayData.of(np.broadcast_to(np.eye(2), (3, 2, 2, 2))),
+        confidence=ArrayData.of(np.array([[0.7, 0.6], [0.9, 0.8], [0.3, 0.3]])),
         t_judged_ns=stages.t_judged_ns,
         stages=stages,
     )
@@ -142,12 +156,18 @@ def _frame(frame: int, camera: str, seq: int) -> list[Record]:
         camera=camera,
         index=frame,
         t_valid_ns=stamps.t_scene_ns,
-        xy=ArrayData.of(xy),
-        velocity=ArrayData.of(velocity),
+        xy=ArrayData.of(np.where(empty[:, None, None], np.nan, xy[animals])),
+        velocity=ArrayData.of(np.where(empty[:, None, None], np.nan, velocity[animals])),
         cov=ArrayData.of(np.broadcast_to(np.eye(4), (2, 2, 4, 4))),
-        lost=[False, False, False, frame == 25],
+        lost=[False, False, bool(empty[1]), frame == 25 or bool(empty[1])],
+        alive=(~empty).tolist(),
+        identity_p=[0.99, None if empty[1] else 0.8 if frame in BO_UNSURE else 0.97],
+        detection=[1 - animals[0], -1 if empty[1] else 1 - animals[1]],
     )
-    return [observation, track]
+    truth = Truth(
+        t_ns=stages.t_published_ns, camera=camera, index=frame, xy=ArrayData.of(xy), visible=[True] * 4
+    )
+    return [observation, track, truth]
 
 
 def _event(frame: int, number: int) -> list[Record]:

@@ -85,6 +85,7 @@ def test_a_topic_of_a_later_version_is_passed_over() -> None:
         (parts("pose/a/", POSE | {"shape": [-1, -2, 8]}, VALUES.tobytes()), "shape"),
         (parts("pose/a/", POSE | {"lost": [[True]]}, VALUES.tobytes()), "table of 1 x 2"),
         (parts("pose/a/", POSE | {"fields": list("abcdefgh")}, VALUES.tobytes()), "without x, y"),
+        (parts("pose/a/", POSE | {"identity_p": [0.9, 0.8]}, VALUES.tobytes()), "has 2 members, the pose 1"),
         (parts("pose/a/", {"frame": 1}, VALUES.tobytes()), "shape"),
         (parts("event/r/", {"event": {"rule": "r"}}), "outcome"),
     ],

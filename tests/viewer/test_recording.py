@@ -30,6 +30,12 @@ def test_every_camera_shows_what_was_newest(recording: Recording) -> None:
     np.testing.assert_allclose(left.pose.xy, session.keypoints(25), atol=1e-4)
     assert left.pose.lost.tolist() == [[False, False], [False, True]]
     np.testing.assert_allclose(left.pose.cov, np.broadcast_to([1.0, 0.0, 1.0], (2, 2, 3)))
+    np.testing.assert_allclose(left.pose.confidence, [[0.9, 0.8], [0.7, 0.6]], rtol=1e-6)
+    assert (left.pose.header.individuals, left.pose.header.alive) == (session.INDIVIDUALS, [True, True])
+    empty = recording.cameras["left"].state(session.exposure(session.BO_EMPTY[0])).pose
+    assert empty is not None
+    assert (empty.header.identity_p, empty.header.alive) == ([0.99, None], [True, False])
+    assert np.isnan(empty.confidence[1]).all()
     assert left.frame is not None
     assert right.frame is not None
     levels = [float(np.frombuffer(camera.frame.pixels, np.uint8).mean()) for camera in (left, right)]
@@ -46,11 +52,11 @@ def test_events_notes_orders_and_faults_are_stepped_through(recording: Recording
         t_ns = found.t_ns
         texts.append((found.text, found.failed))
     assert texts == [
-        ("visit fired: acknowledged", False),
+        ("visit of ada fired: acknowledged", False),
         ("note: water given", False),
-        ("visit withheld (control trial)", False),
-        ("visit suppressed (disarmed)", False),
-        ("visit fired: refused (interlock open)", True),
+        ("visit of ada withheld (control trial)", False),
+        ("visit of ada suppressed (disarmed)", False),
+        ("visit of ada fired: refused (interlock open)", True),
         ("output 'laser': interlock open", True),
     ]
     back = recording.step_incident(t_ns, -1)

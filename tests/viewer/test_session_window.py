@@ -13,6 +13,7 @@ from support.qt import QtCore, QtTest, QtWidgets
 
 from rt_pose.clock import FakeClock
 from rt_pose.config.rules import ZoneConfig
+from rt_pose.session.individuals import individual_colour
 from rt_pose.viewer.backgrounds import as_frame, picture_of_session
 from rt_pose.viewer.recording import open_recording
 from rt_pose.viewer.session_window import LEAP, SessionWindow
@@ -63,7 +64,7 @@ def test_keys_step_by_frame_and_by_event(window: SessionWindow) -> None:
         assert window.slider.value() == place
     press(window, keys.Key_Down)
     assert window.t_ns == session.exposure(10)
-    assert window.answer.text() == "visit fired: acknowledged"
+    assert window.answer.text() == "visit of ada fired: acknowledged"
     assert window.grid.arenas["left"].lit == {"plate"}
     press(window, keys.Key_Down)
     assert "note: water given" in window.answer.text()
@@ -92,6 +93,18 @@ def test_slider_list_and_curve_go_to_a_time(window: SessionWindow) -> None:
     assert window.t_ns == session.exposure(40)
     window.side.traces.chosen_time.emit(-0.2)
     assert window.t_ns == session.exposure(30)
+
+
+def test_each_animal_has_its_colour_and_its_name(window: SessionWindow) -> None:
+    window.show_time(session.exposure(session.BO_UNSURE[0]))
+    pose = window.grid.arenas["left"].pose
+    assert [label.toPlainText() for label in pose.labels] == ["ada", "bo 0.80"]
+    colours = [brush.color().name() for brush in pose.points.data["brush"]]
+    assert colours == [individual_colour(0)] * 2 + [individual_colour(1)] * 2
+    assert "ada: nose" in window.grid.arenas["left"].describe(*session.keypoints(session.BO_UNSURE[0])[0, 0])
+    window.show_time(session.exposure(session.BO_EMPTY[0]))
+    assert [label.isVisible() for label in pose.labels] == [True, False]
+    assert len(pose.points.data) == 2
 
 
 def test_it_plays_at_the_pace_at_which_it_happened(window: SessionWindow) -> None:

@@ -27,7 +27,7 @@ def test_frames_do_not_depend_on_those_drawn_before() -> None:
     image = np.empty((options.height, options.width, 3), np.uint8)
     for frame in (3, 400, 77):
         t_ns = options.scene_time_ns(frame)
-        renderer.draw(scene.posture(t_ns, Reactions(scene.timing)), frame, t_ns, image)
+        renderer.draw(scene.postures(t_ns, Reactions(scene.timing)), frame, t_ns, image)
     np.testing.assert_array_equal(image, frame_at(5, "top", options, 77, []))
 
 
@@ -63,7 +63,7 @@ def test_ears_are_drawn_where_truth_says(side: str) -> None:
     for frame in range(0, 600, 20):
         t_ns = PLAIN.scene_time_ns(frame)
         xy, visible = scene.truth(t_ns, Reactions(scene.timing))
-        renderer.draw(scene.posture(t_ns, Reactions(scene.timing)), frame, t_ns, image)
+        renderer.draw(scene.postures(t_ns, Reactions(scene.timing)), frame, t_ns, image)
         ear = KEYPOINTS.index(f"ear_{side}")
         if visible[0, :5].all():
             errors.append(_centroid_of_disc(image[:, :, 0], xy[0, ear]) - xy[0, ear])
