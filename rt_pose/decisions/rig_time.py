@@ -96,7 +96,7 @@ class RunTime:
         self._last: FrameStamps | None = None
         """Stamps of the newest frame that time has passed with."""
         self._behind, self._ahead = ClockStepDetector(STEPPED_FRAMES), ClockStepDetector(STEPPED_FRAMES)
-        self._doubts = semantics >= POSSIBLE
+        self._bounds_steps = semantics >= POSSIBLE
 
     def advance(self, camera: str, stamps: FrameStamps) -> bool:
         """Take a frame in; one out of order or far ahead is ignored, and no time passes in a step back.
@@ -121,7 +121,7 @@ class RunTime:
         again = last is not None and last.epoch != stamps.epoch
         if last is not None and not again:
             step_ns, t_ns = stamps.t_scene_ns - last.t_scene_ns, stamps.t_scene_ns
-            if self._doubts and step_ns > _longest_step_ns(last, stamps):
+            if self._bounds_steps and step_ns > _longest_step_ns(last, stamps):
                 self.doubtful = not self._ahead.is_step(t_ns)
                 if self.doubtful:
                     return False

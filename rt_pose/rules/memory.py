@@ -148,13 +148,13 @@ class WindowMean:
         """See `Memory.observe`."""
         begin_s = samples.t_s - self._window_s
         while self._seen and self._seen[0][0] < begin_s:
-            self._sum -= _exact(self._seen.popleft()[1])
+            self._sum -= _in_units(self._seen.popleft()[1])
             self._covered = True
         if any(not samples.unseen_s[slot] <= 0.0 for slot in self._signal.slots):
             return
         value = float(np.ravel(self._signal.measure(samples))[0])
         if math.isfinite(value):
-            self._sum += _exact(value)
+            self._sum += _in_units(value)
             self._seen.append((samples.t_s, value))
 
     def mean(self) -> float:
@@ -177,7 +177,7 @@ SMALLEST_PARTS = 1 << 1074
 """Every number is a whole multiple of 1 over this."""
 
 
-def _exact(value: float) -> int:
+def _in_units(value: float) -> int:
     """A finite number, counted in the smallest parts."""
     over, under = value.as_integer_ratio()
     return over * (SMALLEST_PARTS // under)

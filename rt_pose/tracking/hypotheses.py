@@ -99,7 +99,7 @@ def predict(state, count, dt_s, q, tau):  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, error_model="numpy")
 def branch(  # type: ignore[no-untyped-def]
-    state, count, used, z, r, seen, log_spread, log_area, log_seen, log_unseen, tempered, slack,
+    state, count, used, z, r, seen, log_spread, log_area, log_seen, log_unseen, slack,
     score, inlier, choices, values, parent, choice, log_p,
 ):  # fmt: skip
     """Find the likely assignments of all hypotheses together, best first.
@@ -118,8 +118,6 @@ def branch(  # type: ignore[no-untyped-def]
         Logarithm of how often an individual is seen over how many detections of nobody a frame has.
     log_unseen
         Logarithm of how often an individual is not seen.
-    tempered
-        Share of the log likelihood ratio of a pose that counts.
     slack
         Assignments that are less likely than the best by more than this factor's logarithm are left out.
     score, inlier
@@ -139,7 +137,7 @@ def branch(  # type: ignore[no-untyped-def]
     found = 0
     for h in range(count):
         _score(
-            state, h, used, z, r, seen, log_spread, log_area, log_seen - log_unseen, tempered, score, inlier
+            state, h, used, z, r, seen, log_spread, log_area, log_seen - log_unseen, score, inlier
         )  # fmt: skip
         at_most = state.log_p[h]
         for s in range(n):
@@ -167,7 +165,7 @@ def branch(  # type: ignore[no-untyped-def]
 
 @numba.njit(cache=True, error_model="numpy")
 def _score(  # type: ignore[no-untyped-def]
-    state, h, used, z, r, seen, log_spread, log_area, log_detected, tempered, score, inlier
+    state, h, used, z, r, seen, log_spread, log_area, log_detected, score, inlier
 ):  # fmt: skip
     """Score every slot of a hypothesis with every detection; see `branch`.
 
@@ -184,7 +182,7 @@ def _score(  # type: ignore[no-untyped-def]
                 continue
             score[h, s, d] = -np.inf
             if used[s]:
-                score[h, s, d] = log_detected + tempered * log_ratio(
+                score[h, s, d] = log_detected + log_ratio(
                     state.mean[h], state.cov[h], state.known[h], s * keypoints, z[d], r[d], seen[d],
                     log_area, log_spread[d], inlier[h, s, d],
                 )  # fmt: skip

@@ -37,9 +37,6 @@ class IndividualOptions:
     spread evenly over so many areas of the frame."""
     hypotheses: int = 8
     """Most that are followed at a time."""
-    tempered: float = 0.4
-    """Share of a pose's log likelihood ratio that counts: errors of one pose hang together, and with those of
-    the frames around it, more than any model of them says."""
     confusion_hz: float = 0.05
     """How often a second two animals whose bodies overlap are exchanged without any hypothesis of it."""
     hidden_confusion_hz: float = 0.5
@@ -60,7 +57,7 @@ class IndividualOptions:
         """
         for name, low, high in (
             ("seen", 0.01, 0.999), ("false_detections", 1e-6, 100.0), ("birth_frames", 1, 1000),
-            ("empty_areas", 0.01, 1e6), ("hypotheses", 1, 64), ("tempered", 0.01, 1.0),
+            ("empty_areas", 0.01, 1e6), ("hypotheses", 1, 64),
             ("confusion_hz", 0.0, 100.0), ("hidden_confusion_hz", 0.0, 100.0),
         ):  # fmt: skip
             value = getattr(self, name)
@@ -170,7 +167,7 @@ class Identities:
         hypotheses.predict(self._state, self._count, dt_s, self._q, self._tau)
         found = hypotheses.branch(
             self._state, self._count, self._used, xy, room.r, room.seen, room.log_spread, self._log_area,
-            self._log_seen, self._log_unseen, options.tempered, -math.log(LEAST_LIKELY),
+            self._log_seen, self._log_unseen, -math.log(LEAST_LIKELY),
             *room.search, *room.assignments,
         )  # fmt: skip
         self._choose_published(found, *room.assignments)

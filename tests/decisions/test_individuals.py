@@ -69,7 +69,7 @@ class Rig:
         return [event for middles in path for event in self.observe(*middles)]
 
 
-def said(events: list[Event]) -> list[tuple[int, str, str]]:
+def outcomes(events: list[Event]) -> list[tuple[int, str, str]]:
     return [(event.individual, event.outcome, event.reason) for event in events]
 
 
@@ -82,22 +82,28 @@ BOTH_ENTER = [
 
 def test_each_of_them_comes_true_by_itself() -> None:
     events = Rig({"when": "inside(each.nose, corner)"}).run(*BOTH_ENTER)
-    assert said(events) == [(0, "fired", "condition"), (1, "fired", "condition")]
+    assert outcomes(events) == [(0, "fired", "condition"), (1, "fired", "condition")]
 
 
 def test_refractory_time_and_controls_are_those_of_the_rule() -> None:
     each = {"when": "inside(each.nose, corner)", "refractory": "1 s"}
-    assert said(Rig(each).run(*BOTH_ENTER)) == [(0, "fired", "condition"), (1, "suppressed", "refractory")]
+    assert outcomes(Rig(each).run(*BOTH_ENTER)) == [
+        (0, "fired", "condition"),
+        (1, "suppressed", "refractory"),
+    ]
     balanced = {"when": "inside(each.nose, corner)", "withhold": 0.5, "withhold_block": 2}
-    assert sorted(outcome for _, outcome, _ in said(Rig(balanced).run(*BOTH_ENTER))) == ["fired", "withheld"]
+    assert sorted(outcome for _, outcome, _ in outcomes(Rig(balanced).run(*BOTH_ENTER))) == [
+        "fired",
+        "withheld",
+    ]
     yoked = {"when": "inside(each.nose, corner)", "yoke_times_s": [0.1]}
-    assert said(Rig(yoked).run(*BOTH_ENTER)) == [(0, "fired", "yoked")]
+    assert outcomes(Rig(yoked).run(*BOTH_ENTER)) == [(0, "fired", "yoked")]
 
 
 def test_any_of_them_is_one_event() -> None:
-    assert said(Rig({"when": "inside(any.nose, corner)"}).run(*BOTH_ENTER)) == [(0, "fired", "condition")]
+    assert outcomes(Rig({"when": "inside(any.nose, corner)"}).run(*BOTH_ENTER)) == [(0, "fired", "condition")]
     likely = {"when": "inside(any.nose, corner)", "probability": 0.9}
-    assert said(Rig(likely).run(*BOTH_ENTER)) == [(0, "fired", "condition")]
+    assert outcomes(Rig(likely).run(*BOTH_ENTER)) == [(0, "fired", "condition")]
 
 
 def test_one_by_its_name() -> None:

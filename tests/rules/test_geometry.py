@@ -118,12 +118,12 @@ def test_what_a_lens_folds_over_has_no_mm() -> None:
 def test_a_camera_that_looks_at_the_sky_is_told_of() -> None:
     geometries = {"top": Geometry(OBLIQUE).one_sided()}
 
-    def told(height: int, name: str = "top") -> list[str]:
+    def warnings_at(height: int, name: str = "top") -> list[str]:
         return horizon_warnings(geometries, [CameraInfo(name, "simulated", "", 640, height, 1, 30.0)])
 
-    (warning,) = told(150)
+    (warning,) = warnings_at(150)
     assert "camera 'top': the middle of its frame lies beyond the horizon of its `geometry`" in warning
-    assert told(480) == told(150, "side") == []
+    assert warnings_at(480) == warnings_at(150, "side") == []
 
 
 def test_a_zone_that_the_camera_cannot_see_is_not_drawn() -> None:

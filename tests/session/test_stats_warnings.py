@@ -11,7 +11,7 @@ FAULT = {"laser": "OSError: gone"}
 OF_LASER = {"output 'laser'": (1, "output failed: OSError: gone")}
 
 
-def said(*all_stats: dict[str, Any]) -> list[list[str]]:
+def warnings_after(*all_stats: dict[str, Any]) -> list[list[str]]:
     """What is said at each of the stats, which are those of a quiet run but for what is given."""
     quiet: dict[str, Any] = {"last_failure": "", "output_failed": False, "silences": {}}
     quiet |= {key: {} for key in ("output_faults", "notices", "cameras_lost", "cameras_silent", "drift")}
@@ -22,7 +22,7 @@ def said(*all_stats: dict[str, Any]) -> list[list[str]]:
 
 def test_a_notice_is_told_beside_the_fault_of_another_output() -> None:
     lever = {"input 'lever'": (1, "the box has dropped 3 edges")}
-    first, second, third = said(
+    first, second, third = warnings_after(
         {"output_faults": FAULT, "notices": OF_LASER},
         {"output_faults": FAULT, "notices": OF_LASER | lever},
         {"output_faults": FAULT, "notices": OF_LASER | {"input 'lever'": (4, "it is back")}},
@@ -33,7 +33,7 @@ def test_a_notice_is_told_beside_the_fault_of_another_output() -> None:
 
 
 def test_what_comes_with_the_fault_between_two_stats_is_told_too() -> None:
-    (both,) = said({"output_faults": FAULT, "notices": {"output 'lamp'": (1, "interlock open")} | OF_LASER})
+    (both,) = warnings_after({"output_faults": FAULT, "notices": {"output 'lamp'": (1, "interlock open")} | OF_LASER})
     assert both[1:] == ["output 'lamp': interlock open"]
 
 
@@ -41,7 +41,7 @@ def test_a_stimulus_that_fails_is_told_beside_the_fault_of_another_output_and_no
     own = "rule 'reach', output 'laser': failed: OSError: gone"
     other = "rule 'cue', output 'lamp': refused: interlock open"
     broken = {"output_faults": FAULT, "notices": OF_LASER}
-    after = said(
+    after = warnings_after(
         broken | {"last_failure": own}, {"last_failure": own}, broken | {"last_failure": other}, broken
     )
     assert not any("a stimulus failed" in line for line in (*after[0], *after[1]))

@@ -21,7 +21,7 @@ K = len(BODY)
 SPEC = TrackingSpec([6e4] * K, [0.3] * K, [0.0] * K, [1.0] * K)
 FRAME_PX = (320, 256)
 DT_MS = 20
-MODEL = IndividualOptions(tempered=1.0, confusion_hz=0.0, hidden_confusion_hz=0.0)
+MODEL = IndividualOptions(confusion_hz=0.0, hidden_confusion_hz=0.0)
 """The model as it is, without what was measured of its errors."""
 
 
@@ -123,7 +123,7 @@ def test_later_frames_decide_what_one_could_not() -> None:
 
 def test_bodies_that_overlap_may_be_exchanged_unforeseen() -> None:
     """By a rate for as long as they do; apart, what was lost does not come back."""
-    options = IndividualOptions(tempered=1.0, confusion_hz=0.5, hidden_confusion_hz=0.5)
+    options = IndividualOptions(confusion_hz=0.5, hidden_confusion_hz=0.5)
     tracker = started(body(100, 120), body(220, 120), options=options)
     assert tracker.newest.identity_p.min() > 0.999
     side_by_side = [body(150, 120), body(175, 120)]
@@ -236,7 +236,7 @@ def test_tracks_move_between_slots() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    for name, value in (("seen", 1.0), ("false_detections", 0.0), ("birth_frames", 0), ("tempered", 0.0)):
+    for name, value in (("seen", 1.0), ("false_detections", 0.0), ("birth_frames", 0), ("hypotheses", 0)):
         with pytest.raises(UserError, match=f"individuals: {name} must be between"):
             IndividualTracker(SPEC, 2, K, FRAME_PX, IndividualOptions(**{name: value}))
     other = frame(0, [body(60, 120)])

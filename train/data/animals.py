@@ -97,8 +97,8 @@ def check_animals(table: LabelTable) -> list[str]:
     problems = []
     counts = present(table.xy).sum(axis=1)
     if counts.max(initial=0) > MOST_ANIMALS:
-        i = int(counts.argmax())
-        problems.append(f"{table.places[i]}: {counts[i]} animals; expected at most {MOST_ANIMALS} in a frame")
+        most = int(counts.argmax())
+        problems.append(f"{table.places[most]}: {counts[most]} animals; expected at most {MOST_ANIMALS} in a frame")
     for i in np.flatnonzero(counts > 1):
         twins = _twins(table.xy[i])
         if twins is not None:

@@ -202,7 +202,7 @@ def _empty_table(head: _Head) -> tuple[LabelTable, list[tuple[KeypointColumns, t
         table.notes.append(f"unique body parts belong to no animal and are left out: {names}")
     places = []
     for c in columns:
-        place = (keypoints.index(c.keypoint),)
+        place: tuple[int, ...] = (keypoints.index(c.keypoint),)
         places.append((c, (animals.index(c.animal), *place) if several else place))
     return table, places
 
