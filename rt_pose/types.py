@@ -81,11 +81,27 @@ class Pose:
     camera: str
     stamps: FrameStamps
     xy: FloatArray
-    """(N, K, 2) px."""
+    """(D, K, 2) px. D is 1 for a network of one animal; else detections in no order, NaN rows for none."""
     cov: FloatArray
-    """(N, K, 2, 2) px^2, as decoded: uncalibrated."""
+    """(D, K, 2, 2) px^2, as decoded: uncalibrated."""
     confidence: FloatArray
-    """(N, K) 0..1."""
+    """(D, K) 0..1."""
+
+
+@dataclass(slots=True)
+class Individuals:
+    """Who is in which slot after a frame, where several are tracked; slot i is row i of the tracks."""
+
+    alive: NDArray[np.bool_]
+    """(N,) whether the slot holds an individual."""
+    identity_p: FloatArray
+    """(N,) probability that it is still the one that the slot held at its birth; NaN where it is empty."""
+    detection: NDArray[np.int64]
+    """(N,) row of the pose in which it was seen; -1 where in none."""
+    confidence: FloatArray
+    """(N, K) the network's, of that row; 0 where it was not seen."""
+    moved: NDArray[np.bool_]
+    """(N,) whether the slot holds another track than in the frame before."""
 
 
 @dataclass(slots=True)
@@ -106,6 +122,32 @@ class Track:
     """(N, K) scene time from the last sight (within the gate) to the newest frame; NaN before the first."""
     lost: NDArray[np.bool_]
     """(N, K) no rule may fire on a lost keypoint."""
+    individuals: Individuals | None = None
+    """Who is in which row, as of the newest frame; None where one animal is tracked."""
+
+    @property
+    def lost_keypoints(self) -> int:
+        """How many keypoints are lost, of the individuals that are there."""
+        there = self.lost if self.individuals is None else self.lost[self.individuals.alive]
+        return int(there.sum())
+
+
+def confidence_of(pose: Pose, track: Track) -> FloatArray:
+    """Get the network's confidence in the keypoints of each row of a track.
+
+    Parameters
+    ----------
+    pose
+        A pose.
+    track
+        The track after it.
+
+    Returns
+    -------
+    FloatArray
+        (N, K) 0..1; 0 in the row of an individual that was not seen.
+    """
+    return pose.confidence if track.individuals is None else track.individuals.confidence
 
 
 class Event(msgspec.Struct, frozen=True):

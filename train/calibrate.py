@@ -20,7 +20,9 @@ import numpy as np
 from rt_pose.console import progress, track
 from rt_pose.errors import UserError
 from rt_pose.inference.choose_engine import choose_engine
+from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.estimator import Estimator
+from rt_pose.offline.animal_rows import AnimalRows
 from rt_pose.offline.coverage import Coverage, coverage_text, held_shares, mahalanobis2
 from rt_pose.offline.drift_fit import fit_drift
 from rt_pose.offline.innovations import MOST_ROUNDS, Recorded, fit_parameters
@@ -38,6 +40,7 @@ from rt_pose.tracking.drift import STATISTICS
 from rt_pose.tracking.observation_noise import error_covariance
 from rt_pose.types import FloatArray
 from rt_pose.video import VideoInfo, probe, read_frames
+from train.animals import aligned
 from train.calibrate_config import CalibrateConfig
 from train.data.labels import Channels, LabeledFrames, read_labels
 from train.evaluation.labeled import VALIDATION, sets_of
@@ -91,18 +94,17 @@ def calibrate(config: CalibrateConfig) -> Package:
     if bias is not None and config.labels:
         raise UserError("train calibrate: bias_from takes the place of labels; give one of them")
     labels = _labels(Path(config.labels), package.manifest) if config.labels else None
-    choice = choose_engine(package, config.engine)
+    choice = choose_engine(package, config.engine, package.manifest.individuals)
     _LOG.info(f"engine: {choice}")
-    channels = package.manifest.input.channels
-    recordings = [_predict_recording(choice.estimator, info, channels, config.frames) for info in infos]
+    recordings = _predict_recordings(choice.estimator, infos, package.manifest, config.frames)
     old = package.manifest.tracking
     spec = dataclasses.replace(old, gate_chi2=GATE_CHI2, calibrated=True, bias_px2=[], subspaces=[])
     spec, seen = _with_parameters(spec, recordings, keypoints)
     spec.subspaces = _prior(recordings, keypoints, views)
-    drift = _drift(recordings, spec)
+    drift = _drift(recordings, spec, package.manifest.individuals)
     notes: dict[str, Any] = {
         "recordings": [info.path.name for info in infos],
-        "frames": int(sum(len(r.xy) for r in recordings)),
+        "frames": int(sum(min(info.frames, config.frames) for info in infos)),
         "engine": str(choice.engine.precision),
         "sights": dict(zip(keypoints, seen, strict=True)),
         "subspaces": [space.name for space in spec.subspaces],
@@ -127,20 +129,40 @@ def calibrate(config: CalibrateConfig) -> Package:
     return write_manifest(package.path, manifest)
 
 
-def _predict_recording(estimator: Estimator, info: VideoInfo, channels: int, most: int) -> Recorded:
-    """The network's keypoints on the first `most` frames of a recording."""
-    xy, cov, confidence = [], [], []
+def _predict_recordings(
+    estimator: Estimator, infos: Sequence[VideoInfo], manifest: Manifest, most: int
+) -> list[Recorded]:
+    return [own for info in infos for own in _predict_recording(estimator, info, manifest, most)]
+
+
+def _predict_recording(
+    estimator: Estimator, info: VideoInfo, manifest: Manifest, most: int
+) -> list[Recorded]:
+    """The network's keypoints on the first `most` frames of a recording; of several animals those of each.
+
+    Where animals cross they may be exchanged: to the fit these are outliers.
+    """
     total = min(info.frames, most)
-    frames = read_frames(info.path, 1 if channels == 1 else 3)
+    frames = read_frames(info.path, 1 if manifest.input.channels == 1 else 3)
     context = estimator.new_context()
+    keep = AnimalRows(manifest.individuals, len(manifest.keypoints))
+    seen: list[Keypoints[FloatArray]] = []  # (N, K) a frame
     for _, frame in zip(range(total), track(frames, info.path.name, total), strict=False):
         found = estimator.estimate(
             frame.image, context=context.advance_to(frame.index, frame.t_ns, frame.epoch)
         )
-        xy.append(found.xy[0])
-        cov.append(found.cov[0])
-        confidence.append(found.confidence[0])
-    return Recorded(1.0 / info.rate_hz, np.array(xy), np.array(cov), np.array(confidence))
+        seen.append(keep(Keypoints(*(part[0] for part in found))) if manifest.individuals > 1 else found)
+    xy, cov, confidence = (np.array(part).swapaxes(0, 1) for part in zip(*seen, strict=True))
+    animals = [n for n, own in enumerate(xy) if np.isfinite(own).any()] or [0]
+    return [
+        Recorded(
+            1.0 / info.rate_hz,
+            np.ascontiguousarray(xy[n]),
+            np.ascontiguousarray(cov[n]),
+            np.nan_to_num(confidence[n]),
+        )
+        for n in animals
+    ]
 
 
 def _with_parameters(
@@ -207,8 +229,11 @@ def _prior(recordings: Sequence[Recorded], keypoints: list[str], views: list[lis
     return spaces
 
 
-def _drift(recordings: Sequence[Recorded], spec: TrackingSpec) -> DriftSpec | None:
+def _drift(recordings: Sequence[Recorded], spec: TrackingSpec, individuals: int) -> DriftSpec | None:
     """Fit the drift detector, and say what it will tell."""
+    if individuals > 1:
+        _LOG.info("drift: told of one animal only; a run with several will not tell it")
+        return None
     found = fit_drift(recordings, spec)
     if found is None:
         _LOG.info("drift: the recordings are too short to say what is usual; a run will not tell it")
@@ -241,7 +266,9 @@ class _Labels:
 def _labels(path: Path, manifest: Manifest) -> _Labels:
     channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
     folder = path.parent.resolve()
-    frames = read_labels(folder, path.name, channels, manifest.keypoints)
+    several = manifest.individuals > 1
+    frames = read_labels(folder, path.name, channels, manifest.keypoints, several=several)
+    frames = frames.as_several() if several else frames
     sets = sets_of(frames, folder, manifest)
     kept_back = np.flatnonzero(sets.of(VALIDATION))
     if not len(kept_back):
@@ -276,9 +303,13 @@ def _bias(
 ) -> tuple[list[list[list[float]]], str, Coverage]:
     """Return the bias covariance of each keypoint (K, 2, 2), its origin, and how many labels it holds."""
     found = estimator.estimate_all(track(labels.frames.images, labels.name, len(labels.frames)))
+    if labels.frames.several:
+        found = aligned(found, labels.frames.xy)
     used = found.confidence >= spec.min_confidence
-    e = np.where(used[..., None], found.xy - labels.frames.xy, np.nan)  # (F, K, 2)
+    e = np.where(used[..., None], found.xy - labels.frames.xy, np.nan)
     noise = error_covariance(found.cov, dataclasses.replace(spec, bias_px2=[]))
+    keypoints = len(labels.frames.keypoints)  # several animals of a frame are as many rows
+    e, noise = e.reshape(-1, keypoints, 2), noise.reshape(-1, keypoints, 2, 2)
     n = int(np.isfinite(e).all(axis=-1).sum())
     if not n:
         raise UserError(

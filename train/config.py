@@ -137,7 +137,7 @@ class TrainConfig:
     whole network this one starts from, `network.weights` or not; of the same keypoints and network (of
     another network, `network.weights` takes the backbone). Empty: the head starts from random weights."""
     losses: dict[str, LossConfig] = field(default_factory=lambda: {"heatmap_kl": LossConfig()})
-    """The terms of the loss by name."""
+    """The terms of the loss by name. Where frames hold several animals, `centre_offsets` is added."""
     videos: list[str] = field(default_factory=list)
     """Unlabeled videos, or folders of them, for the losses that work on videos and for `train distill`. Paths
     are relative to the data folder."""

@@ -38,7 +38,8 @@ from rt_pose.package import (
     write_package,
 )
 from rt_pose.types import FloatArray
-from train.accuracy import distances, figures
+from train.accuracy import figures
+from train.animals import animal_figures, label_errors
 from train.data.labels import LabeledFrames
 from train.models.files import write_onnx, write_program
 from train.models.network import PoseNetwork, StreamingExport
@@ -78,6 +79,8 @@ class Trained:
     """Kept back; empty where every frame trained."""
     training: dict[str, Any]
     """Provenance for the manifest; errors and versions are added to it."""
+    individuals: int = 1
+    """The most animals in a frame."""
 
     @property
     def measured_on(self) -> LabeledFrames:
@@ -124,6 +127,7 @@ def export(trained: Trained, folder: Path) -> Package:
             tracking=default_tracking(len(trained.train.keypoints), _frame_size(trained.measured_on)),
             precisions=reports,
             training=trained.training | _errors(trained.validation, reference) | {"versions": _versions()},
+            individuals=trained.individuals,
         )
         package = write_package(
             work / "package",
@@ -210,7 +214,8 @@ def _measure(trained: Trained, work: Path, reference: Keypoints[FloatArray]) -> 
     on = PrecisionReference(trained.measured_on.images, xy, reference)
     reports = {}
     for precision in precisions_of(work):
-        reports[precision] = measure(estimator(work, trained.spec, trained.decode, precision), on)
+        network = estimator(work, trained.spec, trained.decode, precision, trained.individuals)
+        reports[precision] = measure(network, on)
         _LOG.info(format_precision(precision, reports[precision]))
     return reports
 
@@ -218,7 +223,7 @@ def _measure(trained: Trained, work: Path, reference: Keypoints[FloatArray]) -> 
 def _estimator(trained: Trained, work: Path) -> Estimator:
     """The live chain on the reference."""
     engine = open_engine("torch", work, trained.spec, "float32", physical_cores())
-    return CpuEstimator(engine, trained.decode)
+    return CpuEstimator(engine, trained.decode, detections=trained.individuals)
 
 
 def _errors(frames: LabeledFrames, found: Keypoints[FloatArray]) -> dict[str, Any]:
@@ -228,13 +233,16 @@ def _errors(frames: LabeledFrames, found: Keypoints[FloatArray]) -> dict[str, An
     """
     if not len(frames):
         return {}
-    apart = distances(found.xy, frames.xy)  # (F, K)
+    apart = label_errors(found, frames.xy).reshape(-1, len(frames.keypoints))
     per_keypoint: dict[str, float | None] = {}
     for name, column in zip(frames.keypoints, apart.T, strict=True):
         labeled = column[~np.isnan(column)]
         per_keypoint[name] = float(np.median(labeled)) if len(labeled) else None
     n = int((~np.isnan(apart)).sum())
-    return {"errors": figures(apart) | {"n": n, "per_keypoint": per_keypoint}}
+    errors = figures(apart) | {"n": n, "per_keypoint": per_keypoint}
+    if frames.several:
+        errors |= animal_figures(found, frames.xy)
+    return {"errors": errors}
 
 
 def _frame_size(frames: LabeledFrames) -> tuple[int, int]:

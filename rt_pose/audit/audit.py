@@ -85,6 +85,8 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
     session = Session.read(path)
     if wanted.reference:
         require("reference", "--reference")
+    if wanted.smooth is not None or wanted.reference or wanted.from_video:
+        _check_single(session, wanted)
     if wanted.truth and wanted.smooth is None:
         raise UserError("--truth: rules are scored against it with --hindsight; add that")
     other = read_truth(session, wanted.truth) if wanted.truth else []
@@ -125,6 +127,23 @@ def audit(path: Path, wanted: Audit) -> AuditResult:
     except UserError as error:  # an archive may be read-only: the answer stands
         _LOG.info(f"not kept: {error}")
     return AuditResult(identical, scores, exit_code)
+
+
+def _check_single(session: Session, wanted: Audit) -> None:
+    """Refuse what knows one animal alone, for a session of several."""
+    count = ReplaySetup.of(session).config.individual_count
+    if count == 1:
+        return
+    asked = {
+        "--hindsight": wanted.smooth is not None,
+        "--reference": wanted.reference,
+        "--from-video": wanted.from_video,
+    }
+    if options := [option for option, is_asked in asked.items() if is_asked]:
+        raise UserError(
+            f"session {session.path}: {count} individuals were tracked, and {' and '.join(options)} "
+            "follow one animal; replay itself and --set know them all"
+        )
 
 
 def _print_lines(lines: Iterable[str]) -> None:

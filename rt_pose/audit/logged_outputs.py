@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from rt_pose.audit.recompute import RecomputedFrame
+from rt_pose.loop.publish import plain_probabilities
 from rt_pose.records import TrackRecord
 from rt_pose.session.read import Session
 from rt_pose.types import Command, Event, Track
@@ -68,6 +69,7 @@ class LoggedOutputs:
         track = self._tracks.get(seq)
         if track is not None:
             self._compare_track(track, again.track, seq)
+            self._compare_individuals(track, again.track, seq)
         elif not self._is_lost(1):
             self.differences.append(f"input {seq}: the log holds no track")
         events, commands = self._events.pop(seq, []), self._commands.pop(seq, [])
@@ -113,6 +115,17 @@ class LoggedOutputs:
             self.differences.append(f"input {seq}: the track differs by up to {furthest:.3g} px")
         if logged.lost != track.lost.ravel().tolist():
             self.differences.append(f"input {seq}: other keypoints are lost than the log says")
+
+    def _compare_individuals(self, logged: TrackRecord, track: Track, seq: int) -> None:
+        who = track.individuals
+        if who is None:
+            return
+        if (logged.alive, logged.detection) != (who.alive.tolist(), who.detection.tolist()):
+            self.differences.append(f"input {seq}: other individuals are in the slots than the log says")
+        was, is_now = tuple(logged.identity_p), tuple(plain_probabilities(who))
+        self.bit_for_bit &= was == is_now
+        if not _equal(was, is_now, exact=self._exact):
+            self.differences.append(f"input {seq}: identity_p was {was}, is {is_now}")
 
     def _compare_events(self, logged: list[Event], again: list[Event], seq: int) -> None:
         if len(logged) != len(again):

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from rt_pose.config.build import build
+from rt_pose.config.check import MOST_INDIVIDUALS
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.protocol import ORDERS as PROTOCOL_ORDERS
 from rt_pose.decisions.rule_set import RuleSet
@@ -24,8 +25,9 @@ from rt_pose.rules.semantics import CURRENT, FIRST
 from rt_pose.session.read import INFO_NAME, Session
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.drift import DriftMonitor
+from rt_pose.tracking.individuals import Tracker, make_tracker
 from rt_pose.tracking.pose_prior import with_origin
-from rt_pose.types import Command, Edge, Event, Pose, Track
+from rt_pose.types import Command, Edge, Event, Pose, Track, confidence_of
 
 WITHOUT_EFFECT = ("start", "stop")
 """Orders that change no decision."""
@@ -49,6 +51,8 @@ class ReplaySetup:
     """By camera, where on the sensor its pose prior and its drift took the frames to lie, px."""
     drift: dict[str, DriftSpec] = field(default_factory=dict)
     """By camera, of those whose poses were compared with the calibration recordings."""
+    frame_px: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By camera, width and height of its frames; what several individuals are tracked in."""
 
     @classmethod
     def of(cls, session: Session) -> ReplaySetup:
@@ -85,7 +89,7 @@ class ReplaySetup:
                 f"its {INFO_NAME} describes {', '.join(info.cameras) or 'none'}"
             )
         return cls(
-            config=build(RunConfig, info.config, f"session {session.path}"),
+            config=_read_config(session),
             tracking=spec,
             keypoints=info.package.keypoints,
             cameras=list(info.cameras),
@@ -94,6 +98,7 @@ class ReplaySetup:
             own_tracking=own,
             origins=info.prior_origins,
             drift=_drift_specs(session),
+            frame_px={name: (camera.width, camera.height) for name, camera in info.cameras.items()},
         )
 
     def tracking_of(self, camera: str) -> TrackingSpec:
@@ -111,6 +116,32 @@ class ReplaySetup:
         """
         own = self.own_tracking.get(camera, self.tracking)
         return with_origin(own, self.origins.get(camera, (0, 0)))
+
+    def tracker_of(self, camera: str) -> Tracker:
+        """Make the tracker of a camera, as the loop made it.
+
+        Parameters
+        ----------
+        camera
+            Name of the camera.
+
+        Returns
+        -------
+        Tracker
+            For as many individuals as the run tracked, none of them seen yet.
+        """
+        count, frame_px = self.config.individual_count, self.frame_px.get(camera, (1, 1))
+        return make_tracker(self.tracking_of(camera), count, len(self.keypoints), frame_px)
+
+
+def _read_config(session: Session) -> RunConfig:
+    config = build(RunConfig, session.info.config, f"session {session.path}")
+    if not 1 <= config.individual_count <= MOST_INDIVIDUALS:
+        raise UserError(
+            f"session {session.path}: {INFO_NAME}: individuals: expected 1 to {MOST_INDIVIDUALS}, got "
+            f"{config.individual_count}"
+        )
+    return config
 
 
 def _read_tracking(session: Session, plain: dict[str, Any]) -> TrackingSpec:
@@ -147,7 +178,7 @@ def logged_pose(seen: Observation) -> Pose:
     Returns
     -------
     Pose
-        Positions (N, K, 2) px, covariances (N, K, 2, 2) px^2, confidences (N, K).
+        Positions (D, K, 2) px, covariances (D, K, 2, 2) px^2, confidences (D, K).
     """
     return Pose(seen.camera, seen.stamps, seen.xy.array(), seen.cov.array(), seen.confidence.array())
 
@@ -181,9 +212,7 @@ class DecisionReplay:
         rules = RuleSet.of(setup.config, setup.keypoints, setup.delays_ms, setup.cameras, setup.semantics)
         self._rules, self._protocol, self._lines = rules, rules.protocol, rules.states.inputs
         self._armed = False
-        self._trackers = {
-            name: CausalFilter(setup.tracking_of(name), 1, len(setup.keypoints)) for name in setup.cameras
-        }
+        self._trackers = {name: setup.tracker_of(name) for name in setup.cameras}
         count = len(setup.cameras)
         self._deciders = {name: rules.decider(i, count) for i, name in enumerate(setup.cameras)}
         self.drift = {
@@ -247,16 +276,18 @@ class DecisionReplay:
         """
         pose = logged_pose(seen)
         tracker = self._trackers[seen.camera]
-        shapes, n_k = [pose.xy.shape, pose.cov.shape, pose.confidence.shape], tracker.shape
-        if shapes != [(*n_k, 2), (*n_k, 2, 2), n_k]:
+        shapes, k = [pose.xy.shape, pose.cov.shape, pose.confidence.shape], tracker.shape[1]
+        rows = (1,) if isinstance(tracker, CausalFilter) else pose.xy.shape[:1]
+        if shapes != [(*rows, k, 2), (*rows, k, 2, 2), (*rows, k)]:
             raise UserError(
-                f"input {seen.seq}: the log holds arrays of {shapes}; {n_k[1]} keypoints are described"
+                f"input {seen.seq}: the log holds arrays of {shapes}; {k} keypoints are described"
             )
         track = tracker.step(pose)
         decided = self._deciders[seen.camera].decide(
-            tracker, seen.camera, pose.stamps, seen.t_judged_ns, self._armed, pose.confidence
+            *(tracker, seen.camera, pose.stamps, seen.t_judged_ns, self._armed),
+            confidence=confidence_of(pose, track),
         )
-        if (monitor := self.drift.get(seen.camera)) is not None:
+        if (monitor := self.drift.get(seen.camera)) is not None and isinstance(tracker, CausalFilter):
             monitor.step(pose, track, tracker)
         return RecomputedFrame(
             track,

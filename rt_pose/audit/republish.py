@@ -9,7 +9,7 @@ session is over.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,9 @@ from rt_pose.loop.latency import frame_latency
 from rt_pose.loop.ports import is_local
 from rt_pose.loop.publish import Publisher, WireFormat
 from rt_pose.records import AckRecord, EventRecord, Observation, Record, StatsRecord, TrackRecord
+from rt_pose.rules.keypoint_name import individual_names
 from rt_pose.session.read import Session
-from rt_pose.types import Pose, Track
+from rt_pose.types import Individuals, Pose, Track
 
 META_PERIOD_NS = 5 * NS_PER_S
 FIRST_WAIT_NS = NS_PER_S // 2
@@ -80,6 +81,7 @@ def _send_all(
     session: Session, records: list[Record], publisher: Publisher, clock: Clock, speed: float
 ) -> int:
     meta, sent, dropped = _meta(session), 0, 0
+    publisher.individuals = _names(session)
     begun_ns, first_ns, next_meta_ns = clock.now_ns() + FIRST_WAIT_NS, records[0].t_ns, 0
     seen = {observation.seq: observation for observation in session.observations}
     for record in records:
@@ -110,7 +112,8 @@ def _send(
         latency = frame_latency(observation.stamps, observation.stages)
         met = budget_ms is None or not latency.exposure_to_decision > budget_ms
         at_ns = observation.stages.t_published_ns or None
-        publisher.pose(_pose(observation), _track(record), latency, met, dropped, at_ns=at_ns)
+        pose = _pose(observation)
+        publisher.pose(pose, _track(record, pose), latency, met, dropped, at_ns=at_ns)
     elif isinstance(record, EventRecord):
         publisher.event(record.event)
     elif isinstance(record, AckRecord):
@@ -139,7 +142,7 @@ def _pose(observation: Observation) -> Pose:
     return Pose(observation.camera, observation.stamps, *arrays)
 
 
-def _track(record: TrackRecord) -> Track:
+def _track(record: TrackRecord, pose: Pose) -> Track:
     xy = record.xy.array()
     lost = np.array(record.lost, bool).reshape(xy.shape[:2])
     unknown = np.full(xy.shape[:2], np.nan)
@@ -152,7 +155,35 @@ def _track(record: TrackRecord) -> Track:
         record.cov.array(),
         unknown,
         lost,
+        _individuals(record, pose),
     )
+
+
+def _individuals(record: TrackRecord, pose: Pose) -> Individuals | None:
+    """Who was in which slot; None where one animal was tracked."""
+    slots, keypoints = record.xy.shape[:2]
+    if not len(record.alive) == len(record.identity_p) == len(record.detection) == slots:
+        return None
+    detection, confidence = np.array(record.detection, np.int64), np.zeros((slots, keypoints))
+    seen = (detection >= 0) & (detection < len(pose.confidence))
+    confidence[seen] = pose.confidence[detection[seen]]
+    return Individuals(
+        alive=np.array(record.alive, bool),
+        identity_p=np.array([np.nan if p is None else p for p in record.identity_p]),
+        detection=detection,
+        confidence=confidence,
+        moved=np.zeros(slots, bool),
+    )
+
+
+def _names(session: Session) -> Sequence[str]:
+    """Names of the individuals of a session's tracks."""
+    chosen, count = (
+        session.info.config.get("individuals"),
+        max((len(t.alive) for t in session.tracks), default=0),
+    )
+    is_list = isinstance(chosen, list) and len(chosen) == count
+    return individual_names([str(name) for name in chosen] if is_list else count)
 
 
 def _meta(session: Session) -> dict[str, Any]:

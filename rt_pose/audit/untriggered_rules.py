@@ -71,6 +71,8 @@ def find_untriggered_rules(session: Session) -> list[UntriggeredRule]:
         Where this program cannot read the session's rules.
     """
     setup = ReplaySetup.of(session)
+    if setup.config.individual_count > 1:
+        raise UserError(f"session {session.path}: what a rule was missing is said of one animal alone")
     triggered = {record.event.rule for record in session.events}
     rules = make_rules(setup.config, setup.keypoints, setup.delays_ms, semantics=setup.semantics)
     untriggered = [rule for rule in rules if rule.name not in triggered and rule.yoke_times_ns is None]

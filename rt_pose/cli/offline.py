@@ -40,9 +40,28 @@ def predict(options: Namespace) -> int:
             "--covariance: it is of one network; an ensemble's table has posterior variances "
             "(x_posterior_var, y_posterior_var)"
         )
+    _check_several([member.package for member in members], many, options)
     if many or len(members) > 1:
         return _predict_many(members, options)
     return _predict_one(members[0].package, options)
+
+
+def _check_several(packages: Sequence[Package], many: bool, options: Namespace) -> None:
+    """Refuse what is made of one animal's tables, where a package finds several."""
+    if all(package.manifest.individuals == 1 for package in packages):
+        if options.individuals and (many or len(packages) > 1):
+            raise UserError("--individuals: these packages find one animal; leave it out")
+        return
+    for asked, what in (
+        (many and bool(options.individuals), "--individuals with --videos"),
+        (len(packages) > 1, "an ensemble"),
+        (options.parquet, "--parquet"),
+    ):
+        if asked:
+            raise UserError(
+                f"predict: {what}: not for a package that finds several animals, as {packages[0].path} "
+                "does; give one `--model`, and CSVs as `--out`"
+            )
 
 
 def _predict_one(package: Package, options: Namespace) -> int:
@@ -62,9 +81,12 @@ def _predict_one(package: Package, options: Namespace) -> int:
     for table in filter(None, (job.out, job.covariance)):
         if table.is_file():
             print(f"{table} is there already and will be replaced")
-    choice = predict_video(package, job.video, job.out, options.config.engine, job.covariance)
+    engine = options.config.engine
+    choice = predict_video(package, job.video, job.out, engine, job.covariance, options.individuals)
     print(f"engine: {choice}")
     print(f"predictions: {job.out}")
+    if package.manifest.individuals > 1:
+        print("rows follow animals by nearness from frame to frame: those that cross may be exchanged")
     if job.covariance:
         print(f"covariances: {job.covariance}; {coverage_text(package.manifest)}")
     if options.parquet:
@@ -91,7 +113,11 @@ def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
 
     out = Path(options.out)
     engine, cluster = options.config.engine, options.config.cluster
-    finish = Finish(options.config.quality, write_predicted_parquet if options.parquet else None)
+    finish: Finish | None = Finish(
+        options.config.quality, write_predicted_parquet if options.parquet else None
+    )
+    if members[0].package.manifest.individuals > 1:
+        finish = None  # what lies next to a table is made of one animal
 
     def of_one(
         package: Package, jobs: Sequence[VideoJob], folder: Path, finish: Finish | None = None
@@ -118,12 +144,12 @@ def _predict_many(members: list[EnsembleMember], options: Namespace) -> int:
         outcome = predict_ensemble(members, jobs, own, of_one, finish=finish)
         print(f"predictions: {options.out}; each network's own: {own}")
     well = conclude(outcome, out)
-    if options.video is None:
+    if options.video is None and finish is not None:
         write_overview(out, options.config.limits, jobs)
     return EXIT_OK if well else EXIT_FAILED
 
 
-def _check_outputs(jobs: Sequence[VideoJob], out: Path, finish: Finish, options: Namespace) -> None:
+def _check_outputs(jobs: Sequence[VideoJob], out: Path, finish: Finish | None, options: Namespace) -> None:
     """UserError where one of the files to write is not ours to replace."""
     from rt_pose.offline.overview import OVERVIEW, OVERVIEW_PARQUET, is_own_overview
     from rt_pose.offline.predict_ensemble import MEMBERS
@@ -136,7 +162,8 @@ def _check_outputs(jobs: Sequence[VideoJob], out: Path, finish: Finish, options:
                 f"--videos: {job.video} would become {job.out}, the name of the table over all; rename it"
             )
         _check_tables(job, options)
-        _check_beside(job, finish, options)
+        if finish is not None:
+            _check_beside(job, finish, options)
     if not (out / MEMBERS).exists():
         check_output_folder(out, (FAILURES,), LOCK, overwrite=options.overwrite)
     has_overview = (out / OVERVIEW).is_file()
@@ -187,6 +214,13 @@ def predict_parser(parser: Parser) -> None:
         action="store_true",
         help="Write the covariance of each keypoint's error as well (x_var, xy_cov, y_var; px^2), into "
         "NAME_covariance.csv beside NAME.csv, which stays as other programs read it.",
+    )
+    parser.add_argument(
+        "--individuals",
+        type=int,
+        default=0,
+        help="Of a package that finds several animals: how many to write. 0: as many as the frames that it "
+        "was trained on held.",
     )
     add_overwrite(parser)
     parser.takes(PredictConfig)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 EVERY_CAMERA = ("any", "all")
 """What several cameras mean to a rule that names none."""
+WORDS_FOR_INDIVIDUALS = ("any", "each", "other")
+"""What several animals mean to a rule: any of them, each by itself, and another one than that."""
+MOST_INDIVIDUALS = 16
 MOST_ATTEMPTS = 100
 SHORTEST_CODE_NS = 4e9
 """Between the beginnings of codes that take up to 2.1 s each."""
@@ -54,7 +57,8 @@ def report_run(config: RunConfig, source: Source) -> None:
     source
         What it was built from; gets the problems.
     """
-    for path, message in (*_names(config), *_numbers(config), *_processors(config)):
+    problems = (*_names(config), *_numbers(config), *_processors(config), *_individuals(config))
+    for path, message in problems:
         source.report(path, message)
 
 
@@ -71,6 +75,7 @@ def _names(config: RunConfig) -> Iterator[Problem]:
         "zones": ((name, name) for name in config.zones),
         "rules": ((i, rule.name) for i, rule in enumerate(config.rules)),
         "protocol": ((i, block.block) for i, block in enumerate(config.protocol)),
+        "individuals": enumerate(config.individuals if isinstance(config.individuals, list) else ()),
     }
     for name in EVERY_CAMERA:
         if name in config.cameras:
@@ -209,3 +214,33 @@ def _processors(config: RunConfig) -> Iterator[Problem]:
             yield (*path, "camera"), f"there is no camera '{processor.camera}'{hint}"
         if processor.individual < 0:
             yield (*path, "individual"), f"expected 0 or more, got {processor.individual}"
+
+
+def _individuals(config: RunConfig) -> Iterator[Problem]:
+    """How many animals there are, their names, and what a run of several cannot do."""
+    names, count = config.individuals, config.individual_count
+    if not 1 <= count <= MOST_INDIVIDUALS:
+        yield ("individuals",), f"expected 1 to {MOST_INDIVIDUALS} animals, got {count}"
+    if isinstance(names, list):
+        for i, name in enumerate(names):
+            if name in names[:i]:
+                yield ("individuals", i), f"two animals are called {name!r}; expected each name once"
+            if name in WORDS_FOR_INDIVIDUALS:
+                yield ("individuals", i), f"{name!r} is a word of the rules; expected another name"
+    for name, processor in config.processors.items():
+        if processor.individual >= max(count, 1):
+            expected = "0" if count == 1 else f"0 to {count - 1}"
+            yield ("processors", name, "individual"), f"expected {expected}, got {processor.individual}"
+    if count == 1:
+        return
+    for name, camera in config.cameras.items():
+        if camera.crop is not None:
+            yield (
+                ("cameras", name, "crop"),
+                f"the window follows one animal; with {count} the network sees the whole frame: leave it out",
+            )
+    if config.drift != "off":
+        yield (
+            ("drift",),
+            f"poses are compared with recordings of one animal; expected off with {count} individuals",
+        )

@@ -206,8 +206,11 @@ class RuleConfig:
     """With several cameras: the one that it looks at (also written `x(nose@top)`), `any` of them, or `all`:
     then each must show the condition. Whichever it is, the rule is one: one refractory time, one control."""
     individual: int | Literal["each", "any"] = "each"
-    """Which individual, where there are several: each by itself, any of them, or the one of that number (also
-    written `individual0.nose`)."""
+    """Which of several: each by itself, any of them, or the one of that number; also written `each.nose`,
+    `any.nose` and `individual0.nose`. The rule is one: one refractory time, one control."""
+    identity: float | None = None
+    """Of a rule that names individuals, where several are tracked: how probable it must be that each of them
+    is still itself; else its event is suppressed with the reason `identity`. 0.95 where it is not given."""
     enabled: bool = True
     """Where false, its events are suppressed with the reason `disabled`; the order `set` changes it."""
     yoke: str | None = None

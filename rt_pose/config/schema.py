@@ -237,6 +237,9 @@ class RunConfig:
     """Cameras by name."""
     model: str = ""
     """Folder of the model package."""
+    individuals: int | list[str] = 1
+    """How many animals are tracked, 1 to 16, or their names: `4` or `[a, b]`. Without names they are
+    `individual0` and so on. A name is that of a slot: who takes which is not known before they are seen."""
     outputs: dict[str, OutputConfig] = field(default_factory=dict)
     """Outputs by name."""
     inputs: dict[str, InputConfig] = field(default_factory=dict)
@@ -303,3 +306,8 @@ class RunConfig:
     """Seed of withholding and of the simulated rig."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Subject and experiment, as you like; copied to the session."""
+
+    @property
+    def individual_count(self) -> int:
+        """How many animals are tracked."""
+        return self.individuals if isinstance(self.individuals, int) else len(self.individuals)

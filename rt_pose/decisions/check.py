@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -75,7 +75,7 @@ def check(
     lines = [explain(rule, config) for rule in rules] or ["the configuration has no rules"]
     if details:
         lines += meetings(rules, config.outputs)
-        lines += [_cost(rule, rig, len(keypoints)) for rule in rules]
+        lines += [_cost(rule, rig, len(keypoints), config.individual_count) for rule in rules]
     lines += [*explain_protocol(config), *seed_warnings(config)]
     if package is None and rules:
         names = ", ".join(keypoints)
@@ -86,22 +86,23 @@ def check(
     return lines
 
 
-def _cost(rule: Rule, rig: Rig, keypoints: int) -> str:
+def _cost(rule: Rule, rig: Rig, keypoints: int, individuals: int) -> str:
     """How long one decision about a rule takes, on a track in the middle of what it looks at."""
     clock = HostClock()
-    geometry = next(iter(rig.geometries.values()), None)
-    evaluator = rule.condition.evaluator(0, geometry)
+    geometry, shape = next(iter(rig.geometries.values()), None), (individuals, keypoints)
+    judged = [rule.individual] if isinstance(rule.individual, int) else range(individuals)
+    others = range(individuals - 1 if rule.pair else 1)  # as many as are evaluated for each
+    evaluators = [rule.condition.evaluator(who, geometry) for who in judged for _ in others]
     places = [place for zone in rig.zones.values() for place in zone.outline()] or [(160.0, 120.0)]
-    xy = np.broadcast_to(np.mean(places, axis=0), (1, keypoints, 2)).copy()
-    cov = np.broadcast_to(np.diag([25.0, 25.0, 1e4, 1e4]), (1, keypoints, 4, 4)).copy()
-    ages, lost = np.zeros((1, keypoints)), np.zeros((1, keypoints), bool)
-    track = Track("", 0, 0, xy, np.full_like(xy, 10.0), cov, ages, lost)
-    evaluate = evaluator.holds if rule.config.probability is None else evaluator.probability
+    xy = np.broadcast_to(np.mean(places, axis=0), (*shape, 2)).copy()
+    cov = np.broadcast_to(np.diag([25.0, 25.0, 1e4, 1e4]), (*shape, 4, 4)).copy()
+    track = Track("", 0, 0, xy, np.full_like(xy, 10.0), cov, np.zeros(shape), np.zeros(shape, bool))
     times_ns = []
     for _ in range(COST_RUNS):
         begin_ns = clock.now_ns()
-        evaluator.set_track(track)
-        evaluate()
+        for evaluator in evaluators:
+            evaluator.set_track(track)
+            evaluator.holds() if rule.config.probability is None else evaluator.probability()
         times_ns.append(clock.now_ns() - begin_ns)
     return f"{rule.name} takes {np.median(times_ns) / NS_PER_MS:.2f} ms a decision here."
 
@@ -120,10 +121,11 @@ def named_keypoints(config: RunConfig) -> list[str]:
         The names, in the order of their first use.
     """
     names: dict[str, None] = {}
+    individuals = individual_names(config.individuals)
     for rule in config.rules:
         for text in (rule.when, rule.release):
             if isinstance(text, str):
-                names |= dict.fromkeys(_names(parse(text, f"rule '{rule.name}'")))
+                names |= dict.fromkeys(_names(parse(text, f"rule '{rule.name}'"), individuals))
         if rule.do.aim is not None:
             aimed = point_names(rule.do.aim.keypoint, f"rule '{rule.name}': do.aim.keypoint")
             names |= dict.fromkeys(aimed)
@@ -131,7 +133,7 @@ def named_keypoints(config: RunConfig) -> list[str]:
     return [name for name in found if name != CENTROID] or found  # it is that of the others
 
 
-def _names(node: Node) -> Iterator[str]:
+def _names(node: Node, individuals: Collection[str]) -> Iterator[str]:
     match node:
         case Call(name, arguments):
             quantity = find_quantity(name)
@@ -139,14 +141,14 @@ def _names(node: Node) -> Iterator[str]:
             for kind, argument in zip(kinds, arguments, strict=False):
                 if isinstance(argument, Name):
                     if kind in ("keypoint", "place"):
-                        yield read_name(argument.text, (), individual_names(1)).keypoint
+                        yield read_name(argument.text, (), individuals).keypoint
                 else:
-                    yield from _names(argument)
+                    yield from _names(argument, individuals)
         case Chain(parts) | Compare(parts) | And(parts) | Or(parts):
             for part in parts:
-                yield from _names(part)
+                yield from _names(part, individuals)
         case Negative(inner) | Not(inner):
-            yield from _names(inner)
+            yield from _names(inner, individuals)
 
 
 def _picture(
@@ -158,7 +160,7 @@ def _picture(
     image: str,
 ) -> NDArray[np.uint8]:
     frame = _frame(package, video, image)
-    found = {} if frame is None or package is None else _estimate(package, frame)
+    found = {} if frame is None or package is None else _estimate(package, frame, config.individual_count)
     if frame is None:
         frame = _blank(rig)
     geometry = next(iter(rig.geometries.values()), None)
@@ -192,16 +194,19 @@ def _frame(package: Package | None, video: str, image: str) -> NDArray[np.uint8]
     return read
 
 
-def _estimate(package: Package, frame: NDArray[np.uint8]) -> dict[str, tuple[float, float]]:
+def _estimate(package: Package, frame: NDArray[np.uint8], individuals: int) -> dict[str, tuple[float, float]]:
     """Positions (px) of the confident keypoints by name; others would look like faults in the picture."""
     from rt_pose.inference.choose_engine import choose_engine
 
-    found = choose_engine(package, EngineConfig()).estimator.estimate(frame)
-    xy, confidence = np.asarray(found.xy)[0], np.asarray(found.confidence)[0]
+    detections = individuals if package.manifest.individuals > 1 else 0
+    found = choose_engine(package, EngineConfig(), detections).estimator.estimate(frame)
+    names = package.manifest.keypoints
+    xy, confidence = found.xy.reshape(-1, len(names), 2), found.confidence.reshape(-1, len(names))
     return {
-        name: (float(x), float(y))
-        for name, (x, y), confident in zip(package.manifest.keypoints, xy, confidence, strict=True)
-        if confident >= GOLDEN_CONFIDENCE
+        f"{name} {row + 1}" if len(xy) > 1 else name: (float(xy[row, k, 0]), float(xy[row, k, 1]))
+        for row in range(len(xy))
+        for k, name in enumerate(names)
+        if confidence[row, k] >= GOLDEN_CONFIDENCE
     }
 
 

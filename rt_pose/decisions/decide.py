@@ -30,13 +30,13 @@ from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.decisions.rule_state import CAMERA_SILENT_NS, CameraView, Evaluation, RuleState, RuleStates
 from rt_pose.rules.condition import ConditionEvaluator
 from rt_pose.rules.semantics import KNOWN, ONE_RIG
-from rt_pose.tracking.causal_filter import CausalFilter
+from rt_pose.tracking.individuals import IndividualTracker, Tracker
 from rt_pose.types import Event, FloatArray, FrameStamps, Outcome, Track
 
 __all__ = ["Decider", "Rule", "cause_ns", "effect_scene_ns", "is_withheld", "make_rules"]
 
 
-REPEATED_AFTER = ("condition", "late", "control", "refractory", "cap", "busy", "aim")
+REPEATED_AFTER = ("condition", "late", "control", "refractory", "cap", "busy", "aim", "identity")
 """Reasons after which an event is repeated while its condition holds: those that time alone may end. What an
 order or the protocol held back stays used up."""
 
@@ -105,7 +105,7 @@ class Decider:
 
     def decide(
         self,
-        causal_filter: CausalFilter,
+        tracker: Tracker,
         camera: str,
         stamps: FrameStamps,
         t_judged_ns: int,
@@ -116,8 +116,8 @@ class Decider:
 
         Parameters
         ----------
-        causal_filter
-            The camera's filter, updated with the frame's pose.
+        tracker
+            The camera's tracker, updated with the frame's pose.
         camera
             Name of the camera.
         stamps
@@ -134,28 +134,28 @@ class Decider:
         list[tuple[Event, Rule]]
             The events of this frame, each with its rule.
         """
-        states = self._states_of(causal_filter, camera)
+        states = self._states_of(tracker, camera)
         now_ns = self._shared.now_ns(camera, stamps)
-        self._restart_rules(causal_filter, camera, stamps, now_ns)
+        self._restart_rules(tracker, camera, stamps, now_ns)
         if not armed:
             self._lines.free()
         self._set_inputs(camera)
         self._protocol.advance(camera, stamps, now_ns)
-        exposure = self._exposure(causal_filter, camera, stamps)
+        exposure = self._exposure(tracker, camera, stamps)
         frame = FrameContext(camera, stamps, now_ns, t_judged_ns, armed, confidence, exposure)
         self.predictions.clear()
         self._lost.clear()
         for state in states:
             if state.rule.delay_ns not in self.predictions:
-                self._predict(causal_filter, frame, state.rule.delay_ns)
+                self._predict(tracker, frame, state.rule.delay_ns)
             self._step_rule(state, frame)
         return frame.events
 
-    def _states_of(self, causal_filter: CausalFilter, camera: str) -> list[RuleState]:
+    def _states_of(self, tracker: Tracker, camera: str) -> list[RuleState]:
         """The states of the camera's rules; made with its first frame, which says how many individuals."""
         if self._rule_states is not None:
             return self._rule_states
-        self._rule_states = self._shared.of_camera(self.rules, camera, causal_filter.shape[0])
+        self._rule_states = self._shared.of_camera(self.rules, camera, tracker.shape[0])
         views = [state.views[camera] for state in self._rule_states]
         self._has_memory = any(evaluator.has_memory for view in views for _, evaluator, _ in view.evaluators)
         self._asks_inputs = [
@@ -167,18 +167,30 @@ class Decider:
         ]
         return self._rule_states
 
-    def _restart_rules(
-        self, causal_filter: CausalFilter, camera: str, stamps: FrameStamps, now_ns: int
-    ) -> None:
+    def _restart_rules(self, tracker: Tracker, camera: str, stamps: FrameStamps, now_ns: int) -> None:
         """Restart the rules where the recording was wound back, or the camera's clock stepped back."""
         assert self._rule_states is not None
         if stamps.epoch != self._epoch:
             for state in self._rule_states:
                 state.restart(camera)
             self._epoch = stamps.epoch
-        if causal_filter.clock_steps != self._clock_steps:
-            self._clock_steps = causal_filter.clock_steps
+        if tracker.clock_steps != self._clock_steps:
+            self._clock_steps = tracker.clock_steps
             self._restart_after_clock_step(camera, now_ns)
+        if self._has_memory and isinstance(tracker, IndividualTracker) and tracker.newest.moved.any():
+            self._restart_memories(tracker.newest.moved, camera)
+
+    def _restart_memories(self, moved: NDArray[np.bool_], camera: str) -> None:
+        """Empty what is kept of slots that hold another track now: it was of another animal."""
+        assert self._rule_states is not None
+        for state in self._rule_states:
+            named, pair = list(state.rule.named), state.rule.pair
+            for who, *both in state.views[camera].evaluators:
+                for evaluator in both:
+                    if evaluator is None:
+                        continue
+                    if moved[who] or moved[named].any() or (pair and moved[evaluator.other]):
+                        evaluator.reset()
 
     def _restart_after_clock_step(self, camera: str, now_ns: int) -> None:
         """Restart the rules after the scene clock stepped back and the tracks restarted.
@@ -189,8 +201,9 @@ class Decider:
         assert self._rule_states is not None
         for state in self._rule_states:
             state.restart(camera)
-            if state.last_event_ns is not None:
-                state.last_event_ns = min(state.last_event_ns, now_ns)
+            last_ns = state.refractory.last_event_ns
+            if last_ns is not None:
+                state.refractory.last_event_ns = min(last_ns, now_ns)
 
     def _set_inputs(self, camera: str) -> None:
         """Show the state of the inputs' lines at this frame to the conditions that ask for one."""
@@ -199,14 +212,14 @@ class Decider:
             for evaluator in self._asks_inputs:
                 evaluator.set_inputs(on)
 
-    def _exposure(self, causal_filter: CausalFilter, camera: str, stamps: FrameStamps) -> Track | None:
+    def _exposure(self, tracker: Tracker, camera: str, stamps: FrameStamps) -> Track | None:
         """The track at the exposure, where some quantity keeps a memory."""
-        return causal_filter.predict(camera, stamps.index, stamps.t_scene_ns) if self._has_memory else None
+        return tracker.predict(camera, stamps.index, stamps.t_scene_ns) if self._has_memory else None
 
-    def _predict(self, causal_filter: CausalFilter, frame: FrameContext, delay_ns: int) -> None:
+    def _predict(self, tracker: Tracker, frame: FrameContext, delay_ns: int) -> None:
         """Predict where the animal is when a command that is given now acts, so long after the decision."""
         effect_ns = effect_scene_ns(frame.stamps, frame.t_judged_ns, delay_ns)
-        ahead = causal_filter.predict(frame.camera, frame.stamps.index, effect_ns)
+        ahead = tracker.predict(frame.camera, frame.stamps.index, effect_ns)
         self.predictions[delay_ns] = ahead
         self._lost[delay_ns] = without_numbers(ahead) if self._one_rig else ahead.lost
 
@@ -243,10 +256,10 @@ class Decider:
             return  # another camera shows it: the event waits for a frame of that one
         state.emitted = True
         aimed = _aimed_point(state.rule, evaluation, frame)
-        outcome, reason = self._outcome(state, frame, aimed)
+        outcome, reason = self._outcome(state, evaluation, frame, aimed)
         if outcome != "suppressed":
-            state.last_event_ns = frame.now_ns
-            state.refractory_ns = state.rule.refractory_ns + self._jitter_ns(state.rule)
+            state.refractory.last_event_ns = frame.now_ns
+            state.refractory.length_ns = state.rule.refractory_ns + self._jitter_ns(state.rule)
             self._note_decided(state.rule, frame)
         state.repeat_from_ns = frame.now_ns if reason in REPEATED_AFTER else None
         self._emit(state.rule, evaluation, frame, outcome, reason, aimed)
@@ -334,8 +347,8 @@ class Decider:
         if outcome != "suppressed" and not rule.plan.ends and not begins:
             self._protocol.count_event()
 
-    def _outcome(
-        self, state: RuleState, frame: FrameContext, aimed: AimedPoint | None
+    def _outcome(  # noqa: PLR0911
+        self, state: RuleState, evaluation: Evaluation, frame: FrameContext, aimed: AimedPoint | None
     ) -> tuple[Outcome, str]:
         rule = state.rule
         forbidden = self._forbidden_by_protocol(rule)
@@ -343,7 +356,9 @@ class Decider:
             return "suppressed", forbidden
         if state.lost or state.by_order:
             return "suppressed", "lost" if state.lost else "order"
-        if state.last_event_ns is not None and frame.now_ns - state.last_event_ns < state.refractory_ns:
+        if _is_unsure(rule, evaluation):
+            return "suppressed", "identity"
+        if state.refractory.holds(frame.now_ns):
             return "suppressed", "refractory"
         suppression = self._suppression(rule, frame, aimed)
         if suppression[1]:
@@ -399,3 +414,11 @@ def _aimed_point(rule: Rule, evaluation: Evaluation, frame: FrameContext) -> Aim
 
 def _is_late(rule: Rule, frame: FrameContext) -> bool:
     return frame.t_judged_ns - cause_ns(frame.stamps) > rule.deadline_ns
+
+
+def _is_unsure(rule: Rule, evaluation: Evaluation) -> bool:
+    """Whether an individual that a rule names may be another by now; what only ends a stimulus may end it."""
+    individuals = evaluation.ahead.individuals
+    if rule.identity is None or individuals is None or rule.plan.ends:
+        return False
+    return any(not individuals.identity_p[who] >= rule.identity for who in rule.named)

@@ -59,19 +59,21 @@ def evaluate(
     Returns
     -------
     Evaluation
-        That of the individual; of several its probability is that it holds for any of them.
+        That of the individual; of several its probability is that it holds for any of them, of several pairs
+        that of the likeliest.
     """
     best: Evaluation | None = None
     missing = 1.0
     for individual in view.evaluators:
-        is_lost = rule.is_lost(lost, individual[0])
+        is_lost = rule.is_lost(lost, individual[0], individual[1].other)
         one = _evaluate_individual(view, parameters, individual, ahead, is_lost, frame)
         if one.probability is not None and not one.lost and not math.isnan(one.probability):
             missing *= 1.0 - one.probability
         if best is None or one.rank > best.rank:
             best = one
     assert best is not None
-    if len(view.evaluators) > 1 and best.probability is not None and not best.lost:
+    several = len(view.evaluators) > 1 and not rule.pair  # what holds of pairs hangs together
+    if several and best.probability is not None and not best.lost:
         best.probability = 1.0 - missing
         best.on = best.probability >= _threshold(parameters, view)
     return best

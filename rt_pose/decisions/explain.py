@@ -9,6 +9,7 @@ from rt_pose.config.rules import BlockConfig, RuleConfig
 from rt_pose.config.schema import OutputConfig, RunConfig
 from rt_pose.decisions.action import ActionPlan, line_name
 from rt_pose.decisions.rule import Rule
+from rt_pose.rules.keypoint_name import individual_names
 
 
 def explain(rule: Rule, config: RunConfig) -> str:
@@ -42,12 +43,30 @@ def explain(rule: Rule, config: RunConfig) -> str:
         clauses.append(f"judged on camera {rule.camera}")
     elif len(config.cameras) > 1:
         clauses.append(f"judged on {rule.camera} of the {len(config.cameras)} cameras")
-    if rule.individual != "each":
-        who = "any individual" if rule.individual == "any" else f"individual {rule.individual}"
-        clauses.append(f"judged for {who}")
+    clauses += _individuals(rule, config)
     if not written.enabled:
         clauses.append("switched off until `set` enables it")
     return f"{rule.name}: " + "; ".join(clauses) + "."
+
+
+def _individuals(rule: Rule, config: RunConfig) -> list[str]:
+    """Whom it is judged for, of several animals, and how sure it must be of them."""
+    names, clauses = individual_names(config.individuals), []
+    if rule.individual == "any":
+        clauses.append("judged for any individual" + (" and any other" if rule.pair else ""))
+    elif isinstance(rule.individual, int):
+        named = " and ".join(names[who] for who in rule.named)
+        clauses.append(f"judged for {named}")
+        yoked = rule.yoke_times_ns is not None or rule.config.yoke is not None
+        if rule.identity is not None and not yoked and not rule.plan.ends:
+            who = f"each of {named}" if len(rule.named) > 1 else named
+            clauses.append(
+                f"not while it is less than {100 * rule.identity:g} % sure that {who} is still itself"
+            )
+    elif len(names) > 1:
+        how = "with any other" if rule.pair else "by itself"
+        clauses.append(f"judged for each of the {len(names)} individuals {how}")
+    return clauses
 
 
 def _when(rule: Rule) -> str:

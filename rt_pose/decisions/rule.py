@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,19 @@ from rt_pose.config.rules import RuleConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.action import ActionPlan, plan_action
 from rt_pose.decisions.aim import Aim, bind_aim, check_cameras
+from rt_pose.decisions.rule_individuals import (
+    Who,
+    check_individual,
+    check_one_camera,
+    individual_of,
+    named_individuals,
+    needed_identity,
+)
 from rt_pose.errors import UserError, nearest
 from rt_pose.rules.bind import bind
 from rt_pose.rules.condition import Condition
 from rt_pose.rules.geometry import Geometry, make_geometry
+from rt_pose.rules.keypoint_name import individual_names
 from rt_pose.rules.semantics import CURRENT, KNOWN, ONE_RIG
 from rt_pose.rules.unit_resolver import MetricScale
 from rt_pose.rules.zones import Zone, check_sizes, make_zones
@@ -79,7 +87,11 @@ class Rule:
     """What it does."""
     release: Condition | None = None
     """Of a rule without probability: the condition that ends its being true."""
-    individual: int | Literal["each", "any"] = "each"
+    individual: Who = "each"
+    named: tuple[int, ...] = ()
+    """The individuals that it names."""
+    identity: float | None = None
+    """How probable it must be that each of these is still itself; None where that is not asked."""
     camera: str = "any"
     """The camera that it looks at; `any` of them, or `all`."""
     after: After | None = None
@@ -100,7 +112,7 @@ class Rule:
         aimed = () if self.aim is None else self.aim.point.keypoints
         return tuple(dict.fromkeys((*self.condition.keypoints, *more, *aimed)))
 
-    def is_lost(self, lost: NDArray[np.bool_], who: int) -> bool:
+    def is_lost(self, lost: NDArray[np.bool_], who: int, other: int = 0) -> bool:
         """Check whether a keypoint that it looks at is lost, so that it may not fire.
 
         Parameters
@@ -109,17 +121,24 @@ class Rule:
             As in `Track`, (N, K).
         who
             Index of the individual that it is judged for.
+        other
+            Where it is judged for a pair, that of the other one.
 
         Returns
         -------
         bool
             Whether one is.
         """
-        if self.condition.is_lost(lost, who):
+        if self.condition.is_lost(lost, who, other):
             return True
-        if self.release is not None and self.release.is_lost(lost, who):
+        if self.release is not None and self.release.is_lost(lost, who, other):
             return True
         return self.aim is not None and any(lost[who, k] for k in self.aim.point.keypoints)
+
+    @property
+    def pair(self) -> bool:
+        """Whether it is judged for an individual and another one."""
+        return self.condition.pair or (self.release is not None and self.release.pair)
 
     @property
     def blind(self) -> bool:
@@ -139,11 +158,16 @@ class Rig:
     """Empty where none are configured: any name will do."""
     semantics: int = CURRENT
     inputs: tuple[str, ...] = ()
-    individuals: int = 1
+    individuals: int | Sequence[str] = 1
+    """How many are tracked, or their names."""
 
     @classmethod
     def of(
-        cls, config: RunConfig, keypoints: list[str], semantics: int = CURRENT, individuals: int = 1
+        cls,
+        config: RunConfig,
+        keypoints: list[str],
+        semantics: int = CURRENT,
+        individuals: int | Sequence[str] | None = None,
     ) -> Rig:
         """Make what conditions may name from a configuration.
 
@@ -156,7 +180,7 @@ class Rig:
         semantics
             What conditions mean: see `rt_pose.rules.semantics`.
         individuals
-            How many the model tracks.
+            How many are tracked, or their names; None: as configured.
 
         Returns
         -------
@@ -180,6 +204,7 @@ class Rig:
         zones = make_zones(config.zones, "configuration")
         if semantics >= ONE_RIG:
             check_sizes(zones, "configuration")
+        individuals = config.individuals if individuals is None else individuals
         cameras, inputs = tuple(config.cameras), tuple(config.inputs)
         return cls(keypoints, zones, geometries, measures, cameras, semantics, inputs, individuals)
 
@@ -220,7 +245,7 @@ def make_rules(
     config: RunConfig,
     keypoints: list[str],
     delays_ms: dict[str, float],
-    individuals: int = 1,
+    individuals: int | Sequence[str] | None = None,
     semantics: int = CURRENT,
 ) -> list[Rule]:
     """Check and bind the rules of a configuration.
@@ -234,7 +259,7 @@ def make_rules(
     delays_ms
         By output name, from the write to the effect, ms.
     individuals
-        How many the model tracks.
+        How many are tracked, or their names; None: as configured.
     semantics
         What conditions mean: see `rt_pose.rules.semantics`.
 
@@ -263,15 +288,14 @@ def make_rules(
                 f"{where}: output '{rule.do.output}': expected a delay of 0 to {LONGEST_DELAY_MS} ms, got "
                 f"{delay_ms:g}"
             )
-        rules.append(_rule(rule, config, rig, delay_ms, individuals, where))
+        rules.append(_rule(rule, config, rig, delay_ms, where))
     return rules
 
 
-def _rule(
-    rule: RuleConfig, config: RunConfig, rig: Rig, delay_ms: float, individuals: int, where: str
-) -> Rule:
+def _rule(rule: RuleConfig, config: RunConfig, rig: Rig, delay_ms: float, where: str) -> Rule:
     _check_shares(rule, where)
-    _check_individual(rule, individuals, where)
+    names = individual_names(rig.individuals)
+    check_individual(rule, names, where)
     plan = plan_action(rule, config.outputs, where)
     refractory_ns = duration_ns(rule.refractory, f"{where}: refractory")
     condition = rig.bind(rule.when, where)
@@ -279,6 +303,9 @@ def _rule(
         condition.prepare(where)
     release = rig.bind(rule.release, f"{where}: release") if isinstance(rule.release, str) else None
     camera = _camera(rule, condition, release, rig, where)
+    individual = individual_of(rule, condition, release, names, where)
+    named = named_individuals(individual, condition, release)
+    check_one_camera(individual, camera, names, rig.cameras, where)
     return Rule(
         name=rule.name,
         condition=condition,
@@ -292,7 +319,9 @@ def _rule(
         config=rule,
         plan=plan,
         release=release,
-        individual=_individual(rule, condition, release, where),
+        individual=individual,
+        named=named,
+        identity=needed_identity(rule, named, names, where),
         camera=camera,
         after=_after(rule, [other.name for other in config.rules], where),
         repeat_ns=_repeat_ns(rule, where),
@@ -315,6 +344,11 @@ def _aim(rule: RuleConfig, config: RunConfig, rig: Rig, camera: str, where: str)
             raise UserError(f"configuration: outputs.{output}.aim: there is no camera '{name}'{hint}")
     aim = bind_aim(do, output, calibrations, rig.keypoints, rig.zones, rig.geometries, where)
     check_cameras(aim, camera, rig.cameras, output, where)
+    if aim.point.individual and len(individual_names(rig.individuals)) > 1:
+        raise UserError(
+            f"{where}: do.aim.keypoint: light goes to the animal of the event; expected a keypoint without "
+            f"an individual, got {do.keypoint!r}"
+        )
     return aim
 
 
@@ -354,15 +388,6 @@ def _check_shares(rule: RuleConfig, where: str) -> None:
     if rule.release is not None and not 0.0 <= rule.release <= rule.probability:
         raise UserError(
             f"{where}: release: expected 0 to its probability {rule.probability:g}, got {rule.release}"
-        )
-
-
-def _check_individual(rule: RuleConfig, individuals: int, where: str) -> None:
-    if isinstance(rule.individual, int) and not 0 <= rule.individual < individuals:
-        count = "one individual" if individuals == 1 else f"{individuals} individuals"
-        raise UserError(
-            f"{where}: individual: the model tracks {count}; expected each, any or 0 to {individuals - 1}, "
-            f"got {rule.individual}"
         )
 
 
@@ -413,22 +438,6 @@ def _camera(rule: RuleConfig, condition: Condition, release: Condition | None, r
         hint = nearest(camera, [*EVERY_CAMERA, *rig.cameras])
         raise UserError(f"{where}: camera: there is no camera '{camera}'{hint}")
     return camera
-
-
-def _individual(
-    rule: RuleConfig, condition: Condition, release: Condition | None, where: str
-) -> int | Literal["each", "any"]:
-    """The individual that a rule names, itself or in its conditions."""
-    parts = {"when": condition, "release": release}
-    named: dict[int | Literal["each", "any"], str] = {
-        part.individual: of for of, part in parts.items() if part and part.individual is not None
-    }
-    if rule.individual != "each":
-        named.setdefault(rule.individual, "individual")
-    if len(named) > 1:
-        both = " and ".join(f"{who} ({of})" for who, of in named.items())
-        raise UserError(f"{where}: looks at the individuals {both}; expected one individual a rule")
-    return next(iter(named), "each")
 
 
 def _yoke_times(rule: RuleConfig, where: str) -> list[int] | None:

@@ -63,6 +63,31 @@ class CameraView:
 
 
 @dataclass(slots=True)
+class Refractory:
+    """The refractory time of a rule: one for all individuals and cameras."""
+
+    last_event_ns: int | None = None
+    """Time of the last firing (or withholding)."""
+    length_ns: int = 0
+    """What follows that event, its random part included."""
+
+    def holds(self, now_ns: int) -> bool:
+        """Check whether a time falls into it.
+
+        Parameters
+        ----------
+        now_ns
+            Time on the rig.
+
+        Returns
+        -------
+        bool
+            Whether it does.
+        """
+        return self.last_event_ns is not None and now_ns - self.last_event_ns < self.length_ns
+
+
+@dataclass(slots=True)
 class RuleState:
     """A rule and the individual it is evaluated for, or all of them where any will do."""
 
@@ -82,10 +107,8 @@ class RuleState:
     """Time of the newest frame of any camera."""
     by_order: bool = False
     """It was an order that made it true."""
-    last_event_ns: int | None = None
-    """Time of the last firing (or withholding), for the refractory time."""
-    refractory_ns: int = 0
-    """What follows that event, its random part included."""
+    refractory: Refractory = field(default_factory=Refractory)
+    """Of the rule, whichever individual it was."""
     yoked: int = 0
     """How many of the other session's times have come."""
 
@@ -153,6 +176,7 @@ class RuleStates:
         self._cameras = cameras
         self._time = RigTime(semantics)
         self._states: dict[tuple[str, str, str], RuleState] = {}
+        self._refractories: dict[tuple[str, str], Refractory] = {}
 
     def now_ns(self, camera: str, stamps: FrameStamps) -> int:
         """Look up the time of a frame on which holds and refractory times are measured.
@@ -193,13 +217,18 @@ class RuleStates:
             if rule.camera not in (*EVERY_CAMERA, camera):
                 continue
             groups = _groups(rule, individuals)
-            states += [self._state(rule, camera, str(i), group) for i, group in enumerate(groups)]
+            states += [
+                self._state(rule, camera, str(i), group, individuals) for i, group in enumerate(groups)
+            ]
         return states
 
-    def _state(self, rule: Rule, camera: str, group: str, individuals: list[int]) -> RuleState:
+    def _state(self, rule: Rule, camera: str, group: str, individuals: list[int], count: int) -> RuleState:
+        """A group's state with a view of a camera; `count` individuals there are in all."""
         shared = self.semantics >= ONE_RIG and rule.camera in EVERY_CAMERA
+        place, cameras = ("", self._cameras) if shared else (camera, 1)
+        refractory = self._refractories.setdefault((rule.name, place), Refractory())
         state = self._states.setdefault(
-            (rule.name, group, "" if shared else camera), RuleState(rule, self._cameras if shared else 1)
+            (rule.name, group, place), RuleState(rule, cameras, refractory=refractory)
         )
         geometry = rule.geometries.get(camera)
         release = rule.release
@@ -207,17 +236,24 @@ class RuleStates:
             [
                 (
                     who,
-                    rule.condition.evaluator(who, geometry),
-                    None if release is None else release.evaluator(who, geometry),
+                    rule.condition.evaluator(who, geometry, other),
+                    None if release is None else release.evaluator(who, geometry, other),
                 )
                 for who in individuals
+                for other in (_others(who, count) if rule.pair else (0,))
             ]
         )
         return state
 
 
+def _others(who: int, count: int) -> list[int]:
+    """All individuals but one."""
+    return [other for other in range(count) if other != who]
+
+
 def _groups(rule: Rule, individuals: int) -> list[list[int]]:
     """The individuals that a rule is judged for: together, each alone, or one of them."""
-    if rule.individual == "any":
+    if rule.individual == "any" or (rule.individual == "each" and rule.yoke_times_ns is not None):
+        # The other session's times are those of the rule, not of each.
         return [list(range(individuals))]
     return [[who] for who in range(individuals)] if rule.individual == "each" else [[int(rule.individual)]]

@@ -54,6 +54,8 @@ class EngineChoice:
     refused: list[str] = field(default_factory=list)
     """Faster ones that were not taken, each with its reason."""
 
+    detections: int = 0
+    """Animals that a frame gives, D, of a package that finds several; 0: that was not asked for."""
     tuning: str = ""
     """The measurements of the engine's threads; empty where they were not measured."""
 
@@ -73,7 +75,7 @@ class BareForward:
     n: int
 
 
-def choose_engine(package: Package, config: EngineConfig) -> EngineChoice:
+def choose_engine(package: Package, config: EngineConfig, detections: int = 0) -> EngineChoice:
     """Choose the engine for a package: as configured, or with `auto` the fastest that is good enough.
 
     Good enough: the processor has the precision, the validation error written at export is within 5 % of
@@ -89,6 +91,9 @@ def choose_engine(package: Package, config: EngineConfig) -> EngineChoice:
         A verified package.
     config
         The `engine` section of a configuration.
+    detections
+        How many animals a frame is to give, D; needed for a package that finds several. 0 or 1 for
+        others.
 
     Returns
     -------
@@ -98,8 +103,10 @@ def choose_engine(package: Package, config: EngineConfig) -> EngineChoice:
     Raises
     ------
     UserError
-        Where what was asked for by name cannot be had, or no engine can run the package.
+        Where what was asked for by name cannot be had, no engine can run the package, or it finds several
+        animals and `detections` is 0.
     """
+    _check_individuals(package, detections)
     choose_device(config.device)
     if config.preprocess == "dali" and not installed(DALI):
         raise UserError(
@@ -108,24 +115,41 @@ def choose_engine(package: Package, config: EngineConfig) -> EngineChoice:
         )
     if config.preprocess != "auto":
         name = "dali" if config.preprocess == "dali" else "compiled"  # `torch` is an earlier name of it
-        return replace(_choose_precision(package, config, name), preprocess_why="as asked for")
+        return replace(_choose_precision(package, config, name, detections), preprocess_why="as asked for")
     try:
-        choice = _choose_precision(package, config, "compiled")
+        choice = _choose_precision(package, config, "compiled", detections)
     except UserError as error:
         if not installed(DALI):
             raise
-        choice = _choose_precision(package, config, "dali")
+        choice = _choose_precision(package, config, "dali", detections)
         return replace(choice, preprocess_why=f"the compiled resize not taken: {error}")
     alone = "" if installed(DALI) else f"; {DALI} is not installed"
     return replace(choice, preprocess_why=f"it keeps the golden keypoints in place{alone}")
 
 
-def _choose_precision(package: Package, config: EngineConfig, preprocess: str) -> EngineChoice:
+def _check_individuals(package: Package, detections: int) -> None:
+    """Refuse a package of several animals where one is expected, and the other way round."""
+    if package.manifest.individuals > 1 and not detections:
+        raise UserError(
+            f"model package {package.path}: it finds several animals in a frame (up to "
+            f"{package.manifest.individuals} in training), and this takes the package of one; `rt-pose "
+            "predict` and `rt-pose train evaluate` take it"
+        )
+    if package.manifest.individuals == 1 and detections > 1:
+        raise UserError(
+            f"model package {package.path}: it finds one animal in a frame, and several are asked for; "
+            "train one on frames that hold several"
+        )
+
+
+def _choose_precision(
+    package: Package, config: EngineConfig, preprocess: str, detections: int
+) -> EngineChoice:
     """The engine with a preprocessing, dali or compiled."""
     backend = _choose_backend(package, config)
     threads = 1 if config.device == "gpu" else config.threads or physical_cores()
     if config.precision != "auto":
-        return _checked(package, backend, config.precision, threads, preprocess)
+        return _checked(package, backend, config.precision, threads, preprocess, detections)
     refused: list[str] = []
     good: list[EngineChoice] = []
     for precision in engines()[backend].precisions():
@@ -140,10 +164,10 @@ def _choose_precision(package: Package, config: EngineConfig, preprocess: str) -
             refused.append(f"{precision} not taken: {objection}")
             continue
         try:
-            good.append(_checked(package, backend, precision, threads, preprocess))
+            good.append(_checked(package, backend, precision, threads, preprocess, detections))
         except UserError as error:
             refused.append(f"{precision} not taken: {error}")
-    good.append(_checked(package, backend, "float32", threads, preprocess))
+    good.append(_checked(package, backend, "float32", threads, preprocess, detections))
     return _fastest(good, refused)
 
 
@@ -287,18 +311,22 @@ def _unsupported_reason(package: Package, precision: str) -> str | None:
     return None
 
 
-def _checked(package: Package, backend: str, precision: str, threads: int, preprocess: str) -> EngineChoice:
+def _checked(
+    package: Package, backend: str, precision: str, threads: int, preprocess: str, detections: int
+) -> EngineChoice:
     """The engine, having reproduced the golden keypoints; UserError where it did not."""
     manifest = package.manifest
     engine = open_engine(backend, package.path, manifest.input, precision, threads)
-    estimator = make_estimator(engine, manifest.decode, preprocess)
+    estimator = make_estimator(engine, manifest.decode, preprocess, detections)
     golden_px = _golden(package, precision, estimator)
     report = precision_report(manifest, precision)
     displaced = report.largest_p95_px if report and precision != "float32" else 0.0
-    return EngineChoice(engine, golden_px, displaced, estimator, preprocess)
+    return EngineChoice(engine, golden_px, displaced, estimator, preprocess, detections=detections)
 
 
-def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali") -> Estimator:
+def make_estimator(
+    engine: Engine, decode: DecodeSpec, preprocess: str = "dali", detections: int = 1
+) -> Estimator:
     """Make the chain of preprocessing and decoding around an engine, on its device.
 
     Parameters
@@ -309,6 +337,8 @@ def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali")
         The package's decoding.
     preprocess
         "dali" or "compiled".
+    detections
+        How many animals a frame gives, D, for a package that finds several.
 
     Returns
     -------
@@ -319,8 +349,8 @@ def make_estimator(engine: Engine, decode: DecodeSpec, preprocess: str = "dali")
         # Imported here: a run on the CPU does not wait for CUDA to load.
         from rt_pose.inference.gpu.estimator import DeviceEngine, GpuEstimator
 
-        return GpuEstimator(cast(DeviceEngine, engine), decode, preprocess)
-    return CpuEstimator(engine, decode, preprocess)
+        return GpuEstimator(cast(DeviceEngine, engine), decode, preprocess, detections)
+    return CpuEstimator(engine, decode, preprocess, detections)
 
 
 def replicate_estimators(choice: EngineChoice, package: Package, count: int) -> list[Estimator]:
@@ -349,7 +379,8 @@ def replicate_estimators(choice: EngineChoice, package: Package, count: int) -> 
     beside = getattr(choice.engine, "replicas", None)
     if beside is None:
         return [choice.estimator]
-    found = [make_estimator(engine, package.manifest.decode, choice.preprocess) for engine in beside(count)]
+    decode, detections = package.manifest.decode, choice.detections
+    found = [make_estimator(engine, decode, choice.preprocess, detections) for engine in beside(count)]
     for estimator in found:
         _golden(package, choice.engine.precision, estimator)
     return found

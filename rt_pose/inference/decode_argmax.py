@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.inference.decode import Decoder, Keypoints, to_input_px
+from rt_pose.inference.decode_centre_offsets import CentreOffsetsDecoder
 from rt_pose.package import DecodeSpec
 from rt_pose.types import FloatArray
 
@@ -23,20 +24,24 @@ LOCREF_MAPS = 3
 Decode = Callable[[NDArray[np.float32]], Keypoints[FloatArray]]
 
 
-def make_decoder(spec: DecodeSpec) -> Decode:
+def make_decoder(spec: DecodeSpec, detections: int = 1) -> Decode:
     """Make the decoder of a package.
 
     Parameters
     ----------
     spec
         Decoding of the package.
+    detections
+        How many animals a frame gives, D, for a package that finds several.
 
     Returns
     -------
     Decode
-        Maps network output (..., C, h, w) to keypoints (..., K) in pixels of the network's input; not thread
-        safe.
+        Maps network output (..., C, h, w) to keypoints (..., K), of several animals (..., D, K), in pixels
+        of the network's input; not thread safe.
     """
+    if spec.decoder == "centre_offsets":
+        return CentreOffsetsDecoder(spec, detections)
     return Decoder(spec) if spec.decoder == "soft_argmax" else ArgmaxDecoder(spec)
 
 

@@ -1,5 +1,8 @@
 """The one chain from frames to keypoints: preprocess, infer, decode, back to frame pixels.
 
+With a package of several animals every result (..., K) has an axis more, (..., D, K): the surest animal
+first, NaN after the last one.
+
 `Estimator` is the contract on every device: `CpuEstimator` is here, `rt_pose.inference.gpu.estimator` has the
 GPU's. The loop calls its three steps one by one, to stamp each; the golden check, offline prediction and
 evaluation call it whole. One frame at a time everywhere, so that results are equal to the bit; what a network
@@ -159,7 +162,7 @@ class Estimator(ABC):
         Returns
         -------
         Keypoints[FloatArray]
-            Keypoints (B, K), px of the sensor, in memory of their own.
+            Keypoints (B, K), of several animals (B, D, K), px of the sensor, in memory of their own.
         """
         affine = self._affines.get(frame_size)
         if affine is None:
@@ -241,7 +244,9 @@ class Estimator(ABC):
 class CpuEstimator(Estimator):
     """The chain on the host: network input and heatmaps are arrays."""
 
-    def __init__(self, engine: Engine, decode: DecodeSpec, preprocess: str = "dali") -> None:
+    def __init__(
+        self, engine: Engine, decode: DecodeSpec, preprocess: str = "dali", detections: int = 1
+    ) -> None:
         """Allocate the network's input, and make preprocessing and decoder.
 
         Parameters
@@ -252,8 +257,10 @@ class CpuEstimator(Estimator):
             The package's decoding.
         preprocess
             "dali" or "compiled".
+        detections
+            How many animals a frame gives, D, for a package that finds several.
         """
-        super().__init__(engine, make_decoder(decode))
+        super().__init__(engine, make_decoder(decode, detections))
         spec = engine.spec
         self._preprocess = _preprocessor(preprocess, spec)
         self._batch = np.zeros((1, spec.channels, spec.height, spec.width), np.float32)

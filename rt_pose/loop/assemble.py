@@ -43,6 +43,7 @@ from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.outputs.output_thread import Recovery
 from rt_pose.package import unlike_trained
 from rt_pose.records import Sink
+from rt_pose.rules.keypoint_name import individual_names
 from rt_pose.tracking.crop import CropFollower
 from rt_pose.types import CameraInfo
 
@@ -204,6 +205,7 @@ def _describe_start(opened: Opened, loop: ClosedLoop, clock: Clock) -> dict[str,
     description["start_warnings"] = [
         *_unlike_sizes(opened),
         *check_deadlines(opened.config, opened.rules.rules, chain_ms),
+        *_more_than_trained(opened),
         *seed_warnings(opened.config),
         *_certificate_warnings(opened.certification),
     ]
@@ -251,6 +253,20 @@ def _unlike_sizes(opened: Opened) -> list[str]:
         for c in whole
     )
     return [warning for warning in found if warning]
+
+
+def _more_than_trained(opened: Opened) -> list[str]:
+    """A warning where a run asks for more animals than a training frame of a camera's model ever had."""
+    count = opened.config.individual_count
+    if count == 1:
+        return []
+    packages = [opened.package, *(model.package for model in opened.own.values())]
+    most = min(package.manifest.individuals for package in packages)
+    if count <= most:
+        return []
+    return [
+        f"individuals: {count} are asked for; the frames that the model was trained on have {most} at most"
+    ]
 
 
 def _certificate_warnings(certification: Certification) -> list[str]:
@@ -323,12 +339,16 @@ def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock
     ]
     crops = _crops(config, opened.infos)
     own = {name: (opened.estimator_of(name), opened.tracking_of(name)) for name in opened.cameras}
-    paths = camera_paths(opened.infos, opened.rules, estimator, opened.tracking, crops, own, opened.drift)
+    paths = camera_paths(
+        *(opened.infos, opened.rules, estimator, opened.tracking, crops, own, opened.drift),
+        individuals=config.individual_count,
+    )
     sync = SyncSignals(opened.sync, channels.actuators, clock) if opened.sync.any else None
     commands = Commands(opened.rules.rules, channels.actuators, publisher, clock, sync)
     longest_delay_ns = round(max((info.delay_ms for info, _ in opened.outputs), default=0.0) * NS_PER_MS)
     ahead_ns = longest_delay_ns if config.publish.prediction else None
     ledger = LatencyLedger(config.budget_ms)
+    publisher.individuals = individual_names(config.individuals)
     reporter = FrameReporter(publisher, channels.sink, captures, ledger, clock, ahead_ns)
     return Stages(latest, captures, estimator, paths, commands, reporter)
 

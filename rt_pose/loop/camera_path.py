@@ -10,13 +10,14 @@ from typing import Any
 
 from rt_pose.decisions.decide import Decider
 from rt_pose.decisions.rule_set import RuleSet
+from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import TemporalContext
 from rt_pose.package import DriftSpec, TrackingSpec
-from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.crop import CropFollower
 from rt_pose.tracking.drift import DriftMonitor
-from rt_pose.types import CameraInfo
+from rt_pose.tracking.individuals import Tracker, make_tracker
+from rt_pose.types import CameraInfo, FloatArray, FrameStamps, Pose
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ class CameraPath:
     """What the loop keeps for one camera."""
 
     info: CameraInfo
-    causal_filter: CausalFilter
+    tracker: Tracker
     decider: Decider
     estimator: Estimator
     """Preprocesses, infers and decodes its frames."""
@@ -62,6 +63,7 @@ def camera_paths(
     crops: Mapping[str, CropFollower] = MappingProxyType({}),
     own: Mapping[str, tuple[Estimator, TrackingSpec]] = MappingProxyType({}),
     drift: Mapping[str, DriftSpec] = MappingProxyType({}),
+    individuals: int = 1,
 ) -> dict[str, CameraPath]:
     """Make the path of each camera.
 
@@ -81,6 +83,8 @@ def camera_paths(
         By name, estimator and filter parameters of the cameras that have a model of their own.
     drift
         By name, what the calibration recordings were like, of the cameras whose poses are compared with them.
+    individuals
+        How many animals each camera tracks.
 
     Returns
     -------
@@ -92,7 +96,7 @@ def camera_paths(
         its_estimator, spec = own.get(info.name, (estimator, tracking))
         paths[info.name] = CameraPath(
             info,
-            CausalFilter(spec, 1, len(spec.floor_px2)),
+            make_tracker(spec, individuals, len(spec.floor_px2), (info.width, info.height)),
             rules.decider(i, len(cameras)),
             its_estimator,
             its_estimator.new_context(),
@@ -100,3 +104,25 @@ def camera_paths(
             drift=DriftMonitor(drift[info.name], info.offset_xy) if info.name in drift else None,
         )
     return paths
+
+
+def pose_of(camera: str, stamps: FrameStamps, found: Keypoints[FloatArray]) -> Pose:
+    """Make the pose of a frame from what was decoded of it.
+
+    Parameters
+    ----------
+    camera
+        Name of the camera.
+    stamps
+        Those of the frame.
+    found
+        Keypoints (1, K) of a network of one animal, or detections (1, D, K) of one of several.
+
+    Returns
+    -------
+    Pose
+        One row, or D of them.
+    """
+    if found.confidence.ndim == 2:
+        return Pose(camera, stamps, found.xy, found.cov, found.confidence)
+    return Pose(camera, stamps, found.xy[0], found.cov[0], found.confidence[0])

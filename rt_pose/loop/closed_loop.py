@@ -29,7 +29,7 @@ from rt_pose.decisions.rule_set import RuleSet
 from rt_pose.errors import UserError
 from rt_pose.inference.estimator import Estimator
 from rt_pose.inference.temporal_context import TemporalContext
-from rt_pose.loop.camera_path import CameraPath
+from rt_pose.loop.camera_path import CameraPath, pose_of
 from rt_pose.loop.capture import CaptureThread
 from rt_pose.loop.commands import Commands
 from rt_pose.loop.control import Order
@@ -41,8 +41,9 @@ from rt_pose.loop.publish import Publisher
 from rt_pose.loop.silence import SilenceMonitor
 from rt_pose.outputs.actuators import EMERGENCY, Actuators, Heartbeat
 from rt_pose.records import ControlRecord, EdgeRecord, End, Sink
+from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.crop import CropWindow
-from rt_pose.types import Frame, Pose, StageStamps
+from rt_pose.types import Frame, StageStamps, confidence_of
 
 IDLE_TIMEOUT_S = 0.05
 """How long the loop waits for a frame before it looks at its orders."""
@@ -253,7 +254,7 @@ class ClosedLoop:
         if path.crop is None:
             return None
         stamps = frame.stamps
-        ahead = path.causal_filter.predict(frame.camera, stamps.index, stamps.t_scene_ns)
+        ahead = path.tracker.predict(frame.camera, stamps.index, stamps.t_scene_ns)
         return path.crop.window(ahead, frame.offset_xy)
 
     def _context(self, frame: Frame, window: CropWindow | None) -> TemporalContext:
@@ -275,17 +276,18 @@ class ClosedLoop:
         if window is not None:
             size, offset = (window.width, window.height), (offset[0] + window.x, offset[1] + window.y)
         found = path.estimator.decode(heatmaps, size, offset)
-        pose = Pose(frame.camera, frame.stamps, found.xy, found.cov, found.confidence)
+        pose = pose_of(frame.camera, frame.stamps, found)
         stages.t_pose_ns = now()
 
         # track
-        track = path.causal_filter.step(pose)
+        track = path.tracker.step(pose)
         stages.t_tracked_ns = now()
 
         # decide
         stages.t_judged_ns = now()
+        confidence = confidence_of(pose, track)
         decisions = path.decider.decide(
-            path.causal_filter, frame.camera, frame.stamps, stages.t_judged_ns, self.armed, pose.confidence
+            path.tracker, frame.camera, frame.stamps, stages.t_judged_ns, self.armed, confidence
         )
         stages.t_decided_ns = now()
 
@@ -298,7 +300,7 @@ class ClosedLoop:
     def _let_go(self, one: DecidedFrame) -> None:
         """Count a frame that went through, let go of its pixels, and compare its pose with the usual ones."""
         one.path.processed += 1
-        self.lost_tracks = int(one.track.lost.sum())
+        self.lost_tracks = one.track.lost_keypoints
         taken, name = one.taken, one.path.info.name
         frame = taken.frame
         self.last_frames[name] = LastFrame(name, taken.slot, taken.generation, frame.stamps, frame.offset_xy)
@@ -307,8 +309,8 @@ class ClosedLoop:
             if item is taken:
                 del self._in_hand[i]
                 break
-        if one.path.drift is not None:
-            one.path.drift.step(one.pose, one.track, one.path.causal_filter)
+        if one.path.drift is not None and isinstance(one.path.tracker, CausalFilter):
+            one.path.drift.step(one.pose, one.track, one.path.tracker)
 
     # ------------------------------------------------------------ between frames
 
@@ -432,7 +434,7 @@ class ClosedLoop:
             },
             **self.commands.final_counts(),
             "deadline": {"missed": self.ledger.missed, "n": self.ledger.evaluated},
-            "tracks": {name: path.causal_filter.counts() for name, path in self.paths.items()},
+            "tracks": {name: path.tracker.counts() for name, path in self.paths.items()},
             "drift": {name: path.drift.summary() for name, path in self.paths.items() if path.drift},
             "camera_clocks": {c.name: clock for c in self.captures if (clock := c.clock_summary())},
             "faults": dict(self._latest.faults),

@@ -10,7 +10,7 @@ from rt_pose.loop.camera_path import CameraPath
 from rt_pose.loop.capture import CaptureThread
 from rt_pose.loop.latency import FrameLatency, LatencyLedger, frame_latency
 from rt_pose.loop.latest_frames import TakenFrame
-from rt_pose.loop.publish import Publisher
+from rt_pose.loop.publish import Publisher, plain_probabilities
 from rt_pose.records import ArrayData, CommandRecord, EventRecord, Observation, Sink, TrackRecord
 from rt_pose.tracking.crop import CropWindow
 from rt_pose.types import Event, Pose, StageStamps, Track
@@ -96,7 +96,7 @@ class FrameReporter:
         if ahead is not None:  # a rule speaks for that time, so it is there
             return ahead
         t_effect = effect_scene_ns(frame.pose.stamps, frame.stages.t_judged_ns, delay_ns)
-        return frame.path.causal_filter.predict(frame.pose.camera, frame.pose.stamps.index, t_effect)
+        return frame.path.tracker.predict(frame.pose.camera, frame.pose.stamps.index, t_effect)
 
     def _record(self, frame: DecidedFrame) -> None:
         seq, t_ns = frame.seq, frame.stages.t_published_ns
@@ -155,8 +155,10 @@ def track_record(track: Track, seq: int, t_ns: int) -> TrackRecord:
     Returns
     -------
     TrackRecord
-        Positions, velocities, covariances and lost keypoints, in the track's shapes.
+        Positions, velocities, covariances and lost keypoints, in the track's shapes; who is in which row,
+        where several individuals are tracked.
     """
+    who = track.individuals
     return TrackRecord(
         t_ns=t_ns,
         seq=seq,
@@ -167,4 +169,7 @@ def track_record(track: Track, seq: int, t_ns: int) -> TrackRecord:
         velocity=ArrayData.of(track.velocity),
         cov=ArrayData.of(track.cov),
         lost=track.lost.ravel().tolist(),
+        alive=[] if who is None else who.alive.tolist(),
+        identity_p=[] if who is None else plain_probabilities(who),
+        detection=[] if who is None else who.detection.tolist(),
     )

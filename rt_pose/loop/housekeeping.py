@@ -20,6 +20,7 @@ from rt_pose.loop.control import RequestCounts
 from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
 from rt_pose.records import Sink, StatsRecord
+from rt_pose.tracking.individuals import IndividualTracker
 
 STATS_PERIOD_NS = NS_PER_S // 2
 META_PERIOD_NS, META_PAUSE_NS = 5 * NS_PER_S, NS_PER_S // 10
@@ -174,8 +175,9 @@ class Housekeeping:
             "block": loop.protocol.block,
             "trial": loop.protocol.trial,
             "lost_tracks": loop.lost_tracks,
-            "track_restarts": sum(path.causal_filter.restarts for path in loop.paths.values()),
-            "poses_ignored": sum(path.causal_filter.ignored for path in loop.paths.values()),
+            **_individuals(loop),
+            "track_restarts": sum(path.tracker.restarts for path in loop.paths.values()),
+            "poses_ignored": sum(path.tracker.ignored for path in loop.paths.values()),
             "drift": {name: path.drift.stats() for name, path in loop.paths.items() if path.drift},
             "records_refused": self._records.refused(),
             "requests": dataclasses.asdict(self._requests),
@@ -215,6 +217,16 @@ class Housekeeping:
             "offset_y": shown.offset_xy[1],
         }
         self._publisher.outbox.append((f"frame/{shown.camera}/", header, encoded.tobytes()))
+
+
+def _individuals(loop: ClosedLoop) -> dict[str, Any]:
+    """How many individuals are tracked, and how many of them are there by camera; nothing for one."""
+    trackers = {name: path.tracker for name, path in loop.paths.items()}
+    several = {name: one for name, one in trackers.items() if isinstance(one, IndividualTracker)}
+    if not several:
+        return {}
+    alive = {name: int(one.newest.alive.sum()) for name, one in several.items()}
+    return {"individuals": next(iter(several.values())).shape[0], "alive": alive}
 
 
 def _next_due(due_ns: int, period_ns: int, now_ns: int) -> int:

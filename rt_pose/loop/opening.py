@@ -196,7 +196,7 @@ def _open_cheap_parts(config: RunConfig, session_id: str, clock: Clock, stack: E
     """Open everything but the engines; UserError with everything that is wrong."""
     errors = ErrorCollector()
     errors.run(lambda: choose_device(config.engine.device))
-    package = errors.run(lambda: read_package(_model(config)))
+    package = errors.run(lambda: _several(read_package(_model(config)), config, "model"))
     packages = {} if package is None else _packages(config, package, errors)
     publisher, socket = _open_sockets(config, session_id, clock, stack, errors)
     context = DriverContext(clock, config.seed, channels=channels_of(package))
@@ -209,7 +209,7 @@ def _open_cheap_parts(config: RunConfig, session_id: str, clock: Clock, stack: E
         certification = errors.run(partial(_certify, config, package, rules, cameras, outputs, clock))
     if package is not None and errors.messages:  # refused all the same: what of the model is wrong besides?
         for used in _distinct(package, packages):
-            errors.run(partial(choose_engine, used, config.engine))
+            errors.run(partial(choose_engine, used, config.engine, _detections(config)))
     errors.check()
     assert package is not None
     assert publisher is not None
@@ -269,22 +269,44 @@ def _certify(
 def _packages(config: RunConfig, run: Package, errors: ErrorCollector) -> dict[str, Package]:
     """The package of each camera."""
     found = {
-        name: errors.run(partial(_own_package, c.model, run, name)) for name, c in config.cameras.items()
+        name: errors.run(partial(_own_package, c.model, run, name, config))
+        for name, c in config.cameras.items()
     }
     return {name: package for name, package in found.items() if package is not None}
 
 
-def _own_package(model: str, run: Package, camera: str) -> Package:
+def _own_package(model: str, run: Package, camera: str, config: RunConfig) -> Package:
     """The package of a camera; the run's where it names none."""
     if not model:
         return run
-    package = read_package(model)
+    package = _several(read_package(model), config, f"cameras.{camera}.model")
     if package.manifest.keypoints != run.manifest.keypoints:
         raise UserError(
             f"cameras.{camera}.model: {model} finds {', '.join(package.manifest.keypoints)}; expected the "
             f"keypoints of the run's model, in their order: {', '.join(run.manifest.keypoints)}"
         )
     return package
+
+
+def _several(package: Package, config: RunConfig, key: str) -> Package:
+    """A package that finds as many animals as the run tracks: one, or several."""
+    found, wanted = package.manifest.individuals, config.individual_count
+    if found == 1 and wanted > 1:
+        raise UserError(
+            f"{key}: {package.path} finds one animal in a frame, the configuration has {wanted} individuals; "
+            "train on frames in which several are labeled, or leave `individuals` out"
+        )
+    if found > 1 and wanted == 1:
+        raise UserError(
+            f"{key}: {package.path} finds several animals in a frame; say how many there are, e.g. "
+            f"`individuals: {found}`"
+        )
+    return package
+
+
+def _detections(config: RunConfig) -> int:
+    """Most detections that are decoded of a frame: what is no animal must not displace one that is."""
+    return 2 * config.individual_count if config.individual_count > 1 else 0
 
 
 def _tracking(package: Package, choice: EngineChoice) -> TrackingSpec:
@@ -364,7 +386,7 @@ def _choose_engine(
     config: RunConfig, package: Package, rings: list[FrameRing], clock: Clock, stack: ExitStack
 ) -> EngineChoice:
     """The engine on its cores, with the memory of its cameras' rings at its hand."""
-    choice = choose_engine(package, config.engine)
+    choice = choose_engine(package, config.engine, _detections(config))
     for ring in rings:
         stack.callback(choice.estimator.pin(ring.pixels))
     if config.engine.threads == 0:

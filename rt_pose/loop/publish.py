@@ -11,6 +11,7 @@ import os
 import socket as system
 import stat
 from collections import Counter, defaultdict, deque
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ from rt_pose.errors import UserError
 from rt_pose.loop.curve import CurveServer
 from rt_pose.loop.latency import FrameLatency
 from rt_pose.loop.ports import bind, is_local
-from rt_pose.types import Ack, Event, FrameStamps, Pose, Track
+from rt_pose.types import Ack, Event, FrameStamps, Individuals, Pose, Track, confidence_of
 
 WIRE_VERSION = 1
 WireFormat = Literal["msgpack", "json"]
@@ -82,6 +83,8 @@ class Publisher:
         self._subscriptions: Counter[int] = Counter()
         self.disconnected = 0
         """Subscribers with too many subscriptions."""
+        self.individuals: Sequence[str] = ()
+        """Names of the rows of a pose, where several individuals are tracked."""
         self._buffers: dict[tuple[str, tuple[int, int]], NDArray[np.float32]] = {}
         self.outbox: deque[tuple[str, dict[str, Any], bytes | None]] = deque(maxlen=64)
         """(topic, header, buffer) made by other threads; sent by `flush`."""
@@ -137,7 +140,7 @@ class Publisher:
             buffer = np.empty((*track.lost.shape, len(FIELDS)), dtype="<f4")
             self._buffers[camera, track.lost.shape] = buffer
         buffer[..., 0:2] = track.xy
-        buffer[..., 2] = pose.confidence
+        buffer[..., 2] = confidence_of(pose, track)
         buffer[..., 3] = track.cov[..., 0, 0]
         buffer[..., 4] = track.cov[..., 0, 1]
         buffer[..., 5] = track.cov[..., 1, 1]
@@ -162,6 +165,10 @@ class Publisher:
                 "exposure_to_decision": latency.exposure_to_decision,
             },
         }
+        if track.individuals is not None:
+            header["individuals"] = self.individuals
+            header["identity_p"] = plain_probabilities(track.individuals)
+            header["alive"] = track.individuals.alive.tolist()
         if self._in_json:
             self.send(f"{kind}/{camera}/", {**header, "data": buffer.tolist()})
         else:
@@ -286,6 +293,23 @@ class Publisher:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def plain_probabilities(individuals: Individuals) -> list[float | None]:
+    """List how probable it is that slots hold who they held at first, for a header or a record.
+
+    Parameters
+    ----------
+    individuals
+        Who is in which slot.
+
+    Returns
+    -------
+    list[float or None]
+        One a slot; None where it is empty.
+    """
+    pairs = zip(individuals.alive.tolist(), individuals.identity_p.tolist(), strict=True)
+    return [p if alive else None for alive, p in pairs]
 
 
 def _source(frame: zmq.Frame) -> int:

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.inference.estimator import Estimator
-from rt_pose.loop.camera_path import CameraPath
-from rt_pose.tracking.causal_filter import precompile
+from rt_pose.loop.camera_path import CameraPath, pose_of
+from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.crop import CropWindow
 from rt_pose.tracking.drift import precompile as precompile_drift
-from rt_pose.types import CameraInfo, FrameStamps, Pose
+from rt_pose.tracking.individuals import precompile
+from rt_pose.types import CameraInfo, FrameStamps
 
 RUNS = 20
 
@@ -39,10 +40,10 @@ def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath]) -> None:
             found = estimator.decode(maps[:1], (blanks[0].shape[1], blanks[0].shape[0]))
     for path in paths.values():
         stamps = FrameStamps(index=0, t_exposure_ns=None, t_arrival_ns=0, t_scene_ns=0)
-        pose = Pose(path.info.name, stamps, found.xy, found.cov, found.confidence)
-        precompile(path.causal_filter, pose)
-        if path.drift is not None:
-            precompile_drift(path.drift, path.causal_filter, pose)
+        pose = pose_of(path.info.name, stamps, found)
+        precompile(path.tracker, pose)
+        if path.drift is not None and isinstance(path.tracker, CausalFilter):
+            precompile_drift(path.drift, path.tracker, pose)
     for path, blank in zip(paths.values(), blanks, strict=True):
         path.context.reset()
         shapes: list[CropWindow | None] = [None]

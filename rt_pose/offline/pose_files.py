@@ -12,8 +12,10 @@ from rt_pose.offline.prediction_files import Predictions, read_predictions
 from rt_pose.offline.sleap_poses import is_analysis_table, read_analysis_table, read_slp
 
 
-def read_pose_file(path: Path, camera: str = "", *, scored: bool = True) -> Predictions:
-    """Read the poses of one animal.
+def read_pose_file(
+    path: Path, camera: str = "", *, scored: bool = True, several: bool = False
+) -> Predictions:
+    """Read the poses of one animal, or of several in a table.
 
     Parameters
     ----------
@@ -23,6 +25,8 @@ def read_pose_file(path: Path, camera: str = "", *, scored: bool = True) -> Pred
         Of an .nwb that holds several; empty where it holds one.
     scored
         Whether a table without likelihoods, such as one of labels, is refused; otherwise they are 1.
+    several
+        Whether a table of DeepLabCut may be of several animals.
 
     Returns
     -------
@@ -32,11 +36,11 @@ def read_pose_file(path: Path, camera: str = "", *, scored: bool = True) -> Pred
     Raises
     ------
     UserError
-        Where it is no such file, or holds more than one animal.
+        Where it is no such file, or holds more animals than may be.
     """
     suffix = path.suffix.lower()
     if suffix not in (".nwb", ".slp") and not is_hdf(path):
-        return read_predictions(path, scored=scored)
+        return read_predictions(path, scored=scored, several=several)
     if not path.is_file():
         raise UserError(f"predictions {path}: no such file")
     for module in ("h5py", "sleap_io") if suffix == ".slp" else ("h5py",):
@@ -48,4 +52,4 @@ def read_pose_file(path: Path, camera: str = "", *, scored: bool = True) -> Pred
         return read_slp(path)
     if is_analysis_table(path):
         return read_analysis_table(path)
-    return read_predictions(path, scored=scored)
+    return read_predictions(path, scored=scored, several=several)

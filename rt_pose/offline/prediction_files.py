@@ -19,6 +19,8 @@ from rt_pose.types import FloatArray
 HEADER_ROWS = ("scorer", "bodyparts", "coords")
 INDIVIDUALS = "individuals"
 """A row more in the tables of multi-animal projects."""
+NO_ANIMAL = "single"
+"""DeepLabCut's individual that stands for none: it has the unique body parts, such as corners of a cage."""
 FIELDS = ("x", "y", "likelihood")
 SMOOTHED_FIELDS = (
     *FIELDS,
@@ -45,9 +47,9 @@ class Predictions:
     frames: list[str]
     """The first column."""
     xy: FloatArray
-    """(F, K, 2) px; NaN where the cells are blank."""
+    """(F, K, 2), of several animals (F, N, K, 2), px; NaN where the cells are blank."""
     likelihood: FloatArray
-    """(F, K)."""
+    """(F, K), or (F, N, K)."""
     source: str = ""
     """The file, for messages."""
     skeleton: list[tuple[str, str]] = field(default_factory=list)
@@ -58,17 +60,21 @@ class Predictions:
     """The video, as the file names it."""
     unnumbered: int = 0
     """Rows that were left out, since they are no frame of the video."""
+    individuals: list[str] = field(default_factory=list)
+    """Names of the N animals of a table of several; empty for one."""
 
 
-def read_predictions(path: Path | str, *, scored: bool = True) -> Predictions:
+def read_predictions(path: Path | str, *, scored: bool = True, several: bool = False) -> Predictions:
     """Read a prediction file; columns beside x, y and likelihood are left out.
 
     Parameters
     ----------
     path
-        A CSV with three header rows, or the same table in HDF.
+        A CSV with three header rows, of several animals with four, or the same table in HDF.
     scored
         Whether a file without likelihoods, such as one of labels, is refused; otherwise they are 1.
+    several
+        Whether it may be of several animals.
 
     Returns
     -------
@@ -84,8 +90,8 @@ def read_predictions(path: Path | str, *, scored: bool = True) -> Predictions:
     if not path.is_file():
         raise UserError(f"predictions {path}: no such file; `rt-pose predict` writes one")
     lines = table_text(path, "predictions").splitlines()
-    header, height = _header(path, lines)
-    keypoints, columns = _columns(path, header, scored)
+    header, height, animals = _header(path, lines, several)
+    individuals, keypoints, columns = _columns(path, header, scored, animals)
     body = {n: line for n, line in enumerate(lines, 1) if n > height and line.strip()}
     if not body:
         raise UserError(f"predictions {path}: empty: header rows but not one frame")
@@ -100,25 +106,32 @@ def read_predictions(path: Path | str, *, scored: bool = True) -> Predictions:
     if values.shape[1] != width:
         raise UserError(f"predictions {path}: {_find_problem(body, width)}")
     values = np.column_stack((values, np.ones(len(values))))  # for a likelihood that is not there
-    taken = values[:, columns].reshape(len(values), len(keypoints), 3)
+    lead = (len(individuals),) if animals else ()
+    taken = values[:, columns].reshape(len(values), *lead, len(keypoints), 3)
     far = np.isfinite(taken[..., :2]) & (np.abs(taken[..., :2]) > MOST_PX)
     if far.any():
-        row, k, axis = np.argwhere(far)[0]
+        row, *place, axis = np.argwhere(far)[0]
         raise UserError(
-            f"predictions {path}: row {list(body)[row]}: {FIELDS[axis]} of '{keypoints[k]}' is "
-            f"{taken[row, k, axis]:g} px, which is no place in an image"
+            f"predictions {path}: row {list(body)[row]}: {FIELDS[axis]} of '{keypoints[place[-1]]}' is "
+            f"{taken[row, *place, axis]:g} px, which is no place in an image"
         )
-    return Predictions(keypoints, list(names), taken[..., :2].copy(), taken[..., 2].copy(), str(path))
+    xy, likelihood = taken[..., :2].copy(), taken[..., 2].copy()
+    own = individuals if animals else []
+    return Predictions(keypoints, list(names), xy, likelihood, str(path), individuals=own)
 
 
-def _header(path: Path, lines: list[str]) -> tuple[list[list[str]], int]:
-    """The rows scorer, bodyparts and coords, and how many lines the header has."""
+def _header(path: Path, lines: list[str], several: bool) -> tuple[list[list[str]], int, list[str]]:
+    """The rows scorer, bodyparts and coords, how many lines the header has, and the animal of each column,
+    where there are several."""
     rows = list(csv.reader(lines[: len(HEADER_ROWS) + 1]))
     for i, row in enumerate(rows):
         if row and row[0].strip() == INDIVIDUALS:
-            single_individual(path, "predictions", i + 1, row)
-            return rows[:i] + rows[i + 1 :], len(rows)
-    return rows[: len(HEADER_ROWS)], len(HEADER_ROWS)
+            animals = [cell.strip() for cell in row[1:]]
+            if not several or len({animal for animal in animals if animal}) < 2:
+                single_individual(path, "predictions", i + 1, row)
+                animals = []
+            return rows[:i] + rows[i + 1 :], len(rows), animals
+    return rows[: len(HEADER_ROWS)], len(HEADER_ROWS), []
 
 
 def _split(line: str) -> tuple[str, str]:
@@ -130,26 +143,36 @@ def _split(line: str) -> tuple[str, str]:
     return row[0], ",".join(row[1:])
 
 
-def _columns(path: Path, header: list[list[str]], scored: bool) -> tuple[list[str], list[int]]:
-    """The keypoints, and the columns of x, y and likelihood of each in turn; -1 for none."""
+def _columns(
+    path: Path, header: list[list[str]], scored: bool, animals: list[str]
+) -> tuple[list[str], list[str], list[int]]:
+    """The animals (one without a name, where `animals` is empty), the keypoints, and the columns of x, y and
+    likelihood of each in turn; -1 for none."""
     found = [row[0].strip() if row else "" for row in header]
     if found != list(HEADER_ROWS):
         raise UserError(
-            f"predictions {path}: expected the header rows {', '.join(HEADER_ROWS)} of a single-animal file "
-            f"of Lightning Pose or DeepLabCut, found rows that begin with {', '.join(found) or 'nothing'}; "
+            f"predictions {path}: expected the header rows {', '.join(HEADER_ROWS)} of a file of Lightning "
+            f"Pose or DeepLabCut, found rows that begin with {', '.join(found) or 'nothing'}; "
             "`rt-pose predict` writes such a file"
         )
+    whose = [*animals, *[""] * len(header[1])]
     places = {
-        (k.strip(), c.strip()): i
-        for i, (k, c) in enumerate(zip(header[1][1:], header[2][1:], strict=False))
-        if k.strip() or c.strip()  # spreadsheets leave blank columns
+        (animal, k.strip(), c.strip()): i
+        for i, (animal, k, c) in enumerate(zip(whose, header[1][1:], header[2][1:], strict=False))
+        if (k.strip() or c.strip()) and (animal != NO_ANIMAL or not animals)
     }
-    keypoints = list(dict.fromkeys(k for k, _ in places))
-    for keypoint in keypoints:
+    individuals = list(dict.fromkeys(animal for animal, _, _ in places))
+    keypoints = list(dict.fromkeys(k for _, k, _ in places))
+    if animals and "" in individuals:
+        raise UserError(f"predictions {path}: the row {INDIVIDUALS} has a blank cell above a keypoint's name")
+    wanted = [(animal, k) for animal in individuals for k in keypoints]
+    for animal, keypoint in wanted:
         for column in FIELDS if scored else FIELDS[:2]:
-            if (keypoint, column) not in places:
-                raise UserError(f"predictions {path}: keypoint '{keypoint}' has no column {column}")
-    return keypoints, [places.get((k, column), -1) for k in keypoints for column in FIELDS]
+            if (animal, keypoint, column) not in places:
+                of = f" of '{animal}'" if animals else ""
+                raise UserError(f"predictions {path}: keypoint '{keypoint}'{of} has no column {column}")
+    columns = [places.get((*own, column), -1) for own in wanted for column in FIELDS]
+    return individuals, keypoints, columns
 
 
 def _find_problem(body: dict[int, str], width: int) -> str:

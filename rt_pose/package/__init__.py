@@ -6,6 +6,7 @@ pickle anywhere. Reading checks every hash; the engine must reproduce the golden
 frame.
 """
 
+from rt_pose.package.animals import UNMATCHED, match_rows, ordered_like, take_rows
 from rt_pose.package.frame_size import FAR_SIZE, check_frame_size, trained_sizes, unlike_trained
 from rt_pose.package.golden import (
     GOLDEN_CONFIDENCE,
@@ -17,6 +18,7 @@ from rt_pose.package.manifest import (
     MANIFEST,
     SCHEMA,
     SCHEMA_CONTEXT,
+    SCHEMA_SEVERAL,
     STANDS_IN,
     ContextSpec,
     Decoder,
@@ -32,6 +34,7 @@ from rt_pose.package.manifest import (
     precision_report,
     read_manifest,
 )
+from rt_pose.package.manifest_check import MOST_INDIVIDUALS
 from rt_pose.package.read import (
     GOLDEN,
     NETWORK,
@@ -50,11 +53,14 @@ __all__ = [
     "GOLDEN_FACTOR",
     "GOLDEN_TOLERANCE_PX",
     "MANIFEST",
+    "MOST_INDIVIDUALS",
     "NETWORK",
     "PRECISION_NETWORKS",
     "SCHEMA",
     "SCHEMA_CONTEXT",
+    "SCHEMA_SEVERAL",
     "STANDS_IN",
+    "UNMATCHED",
     "ContextSpec",
     "DecodeSpec",
     "Decoder",
@@ -72,9 +78,12 @@ __all__ = [
     "file_sha256",
     "golden_check",
     "manifest_sha256",
+    "match_rows",
+    "ordered_like",
     "precision_report",
     "read_manifest",
     "read_package",
+    "take_rows",
     "trained_sizes",
     "unlike_trained",
     "write_manifest",

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
+from rt_pose.package.animals import ordered_like
 from rt_pose.package.manifest import precision_report
-from rt_pose.package.read import Package
+from rt_pose.package.read import Golden, Package
 from rt_pose.types import FloatArray
 
 GOLDEN_TOLERANCE_PX = 0.05
@@ -32,7 +33,8 @@ def golden_check(
     precision
         The engine's precision; it chooses the tolerance.
     predict
-        Maps frames (G, H, W, C) uint8 to keypoints (G, K, 2) px and confidence (G, K).
+        Maps frames (G, H, W, C) uint8 to keypoints (G, K, 2) px and confidence (G, K); of several animals to
+        (G, D, K, 2) and (G, D, K).
 
     Returns
     -------
@@ -52,7 +54,7 @@ def golden_check(
             f"model package {package.path}: none of its golden keypoints has confidence >= "
             f"{GOLDEN_CONFIDENCE}, so no engine can be checked against it; train the model further"
         )
-    displacement = np.linalg.norm(xy - package.golden.xy, axis=-1)[confident]
+    displacement = _displacement(xy, package.golden, confident)
     report = precision_report(package.manifest, precision)
     if precision == "float32":
         tolerance, measured, figure = GOLDEN_TOLERANCE_PX, float(displacement.max()), "largest"
@@ -70,3 +72,16 @@ def golden_check(
             f"{measured:.3f} px ({figure}), tolerance {tolerance:.3f} px; try `--engine.precision float32`"
         )
     return measured
+
+
+def _displacement(xy: FloatArray, golden: Golden, confident: NDArray[np.bool_]) -> FloatArray:
+    """How far the confident keypoints are from where they should be; infinite where one was not found.
+
+    Of several animals fewer may be asked for than the golden frames hold: the surest of them are compared.
+    """
+    moved: FloatArray = np.linalg.norm(ordered_like(xy, golden.xy) - golden.xy, axis=-1)
+    if xy.ndim == 3:
+        return moved[confident]
+    if xy.shape[1] < golden.xy.shape[1]:
+        confident = confident & np.isfinite(moved)
+    return np.nan_to_num(moved[confident], nan=np.inf)

@@ -17,6 +17,9 @@ SCHEMA = 1
 SCHEMA_CONTEXT = 2
 """The schema of packages whose network has a context: an older reader refuses it, where it would otherwise
 run the network without its past."""
+SCHEMA_SEVERAL = 3
+"""The schema of packages that find several animals: an older reader would misread their maps."""
+SCHEMAS = (SCHEMA, SCHEMA_CONTEXT, SCHEMA_SEVERAL)
 MANIFEST = "manifest.json"
 STANDS_IN = {"fp16": "bf16"}
 """The precision whose figures stand for one that was not measured: fp16 keeps three bits more of every number
@@ -62,7 +65,7 @@ class InputSpec:
     """The past it takes beside the image; None: it sees every frame by itself."""
 
 
-Decoder = Literal["soft_argmax", "argmax", "argmax_locref", "argmax_integral"]
+Decoder = Literal["soft_argmax", "argmax", "argmax_locref", "argmax_integral", "centre_offsets"]
 
 
 @dataclass
@@ -78,11 +81,14 @@ class DecodeSpec:
     decoder: Decoder = "soft_argmax"
     """The window's centroid (ours); the peak's pixel; that and the offset the network gives for it (the
     output then holds K heatmaps and, after them, x and y offsets of each keypoint in turn); that and the
-    centroid of the 5x5 pixels around it."""
+    centroid of the 5x5 pixels around it. centre_offsets finds several animals: see
+    `rt_pose.inference.decode_centre_offsets`."""
     offset_px: float | None = None
     """Input px at the centre of heatmap pixel 0. None: (stride - 1) / 2, where pixels are covered evenly."""
     locref_std: float = 1.0
     """Input px per unit of a location refinement."""
+    offset_scale: float = 1.0
+    """Heatmap px per unit of an offset from a keypoint to the centre of its animal."""
 
 
 @dataclass
@@ -206,6 +212,8 @@ class Manifest:
     drift: DriftSpec | None = None
     """What the calibration recordings were like, to the drift detector; None of a package that was never
     calibrated, or before the detector was there."""
+    individuals: int = 1
+    """The most animals in one training frame. Above 1 the network finds any number of them."""
 
 
 def precision_report(manifest: Manifest, precision: str) -> PrecisionReport | None:
@@ -269,10 +277,10 @@ def read_manifest(path: Path) -> Manifest:
     try:
         plain = json.loads(path.read_bytes())
         schema = plain["schema"] if isinstance(plain, dict) else None
-        if schema not in (SCHEMA, SCHEMA_CONTEXT):
+        if schema not in SCHEMAS:
             raise UnknownVersionError(
-                f"model package {path.parent}: schema {schema!r}, this program reads {SCHEMA} and "
-                f"{SCHEMA_CONTEXT}; "
+                f"model package {path.parent}: schema {schema!r}, this program reads {SCHEMA} to "
+                f"{SCHEMA_SEVERAL}; "
                 "use the rt-pose that wrote it, or export again"
             )
         expected = plain["sha256"]

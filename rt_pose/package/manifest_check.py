@@ -14,6 +14,10 @@ PER_KEYPOINT = {"q_px2_s3": 0.0, "tau_s": 0.0, "gain": None, "floor_px2": None}
 """Lists of the tracking with one number a keypoint; those with 0.0 must be above it, the others not below."""
 LENGTH_TOLERANCE = 0.01
 """Of the rows of a pose space, which are written with few digits."""
+MOST_OFFSET = 1e4
+"""Heatmap px that an offset's unit may be at most."""
+MOST_INDIVIDUALS = 16
+"""Animals of one frame."""
 NOT_IN_NAMES = ",\n\r\t\0"
 """Separators of the tables that are made with the names."""
 
@@ -40,6 +44,7 @@ def manifest_faults(plain: Mapping[str, Any]) -> Iterator[str]:
                 yield f"skeleton: expected names of keypoints, got {name!r}"
     yield from _input(plain["input"])
     yield from _decode(plain["decode"])
+    yield from _individuals(plain.get("individuals", 1), plain["decode"])
     yield from _tracking(plain["tracking"], len(keypoints))
     if plain.get("drift") is not None:
         yield from drift_faults(plain["drift"], len(keypoints))
@@ -93,6 +98,23 @@ def _decode(entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"decode.window_radius: expected 0 or more, got {entry['window_radius']}"
     if entry.get("locref_std", 1.0) <= 0:
         yield f"decode.locref_std: expected a number above 0, got {entry['locref_std']}"
+    if not 0 < entry.get("offset_scale", 1.0) <= MOST_OFFSET:
+        yield f"decode.offset_scale: expected above 0, up to {MOST_OFFSET:g}, got {entry['offset_scale']}"
+
+
+def _individuals(individuals: int, decode: Mapping[str, Any]) -> Iterator[str]:
+    if not 1 <= individuals <= MOST_INDIVIDUALS:
+        yield f"individuals: expected 1 to {MOST_INDIVIDUALS}, got {individuals}"
+    several = decode.get("decoder") == "centre_offsets"
+    if several != (individuals > 1):
+        yield (
+            f"individuals: expected {'2 or more' if several else '1'} with the decoder "
+            f"{decode.get('decoder', 'soft_argmax')}, got {individuals}"
+        )
+    if several and decode.get("activation", "softmax") != "softmax":
+        yield f"decode.activation: expected softmax with centre_offsets, got {decode['activation']}"
+    if several and decode.get("offset_px") is not None:
+        yield f"decode.offset_px: expected none with centre_offsets, got {decode['offset_px']}"
 
 
 def tracking_faults(tracking: Mapping[str, Any], count: int) -> Iterator[str]:

@@ -31,9 +31,9 @@ class Golden:
     frames: NDArray[np.uint8]
     """(G, H, W, C)."""
     xy: FloatArray
-    """(G, K, 2) frame px."""
+    """(G, K, 2) frame px; of a package of several animals (G, D, K, 2), NaN where there is none."""
     confidence: FloatArray
-    """(G, K)."""
+    """(G, K), or (G, D, K): 0 where there is none."""
 
 
 @dataclass
@@ -88,7 +88,7 @@ def read_package(path: Path | str) -> Package:
                 f"found {found[:16]}...; copy the package again"
             )
     _check_weights(path, manifest)
-    return Package(path, manifest, _read_golden(path / GOLDEN, len(manifest.keypoints)))
+    return Package(path, manifest, _read_golden(path / GOLDEN, manifest))
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -142,7 +142,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_golden(path: Path, keypoints: int) -> Golden:
+def _read_golden(path: Path, manifest: Manifest) -> Golden:
     try:
         with np.load(path, allow_pickle=False) as data:
             golden = Golden(
@@ -150,11 +150,15 @@ def _read_golden(path: Path, keypoints: int) -> Golden:
             )
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise UserError(f"model package {path.parent}: {path.name} is damaged: {error}") from error
-    if golden.frames.ndim != 4 or golden.xy.shape != (len(golden.frames), keypoints, 2):
+    several, keypoints = manifest.individuals > 1, len(manifest.keypoints)
+    rows = golden.xy.shape[1:2] if several else ()
+    expected = (len(golden.frames), *rows, keypoints)
+    if golden.frames.ndim != 4 or golden.xy.shape != (*expected, 2) or golden.confidence.shape != expected:
         raise UserError(
             f"model package {path.parent}: {path.name} holds keypoints of shape {golden.xy.shape}, "
-            f"expected ({len(golden.frames)}, {keypoints}, 2)"
+            f"expected {(*expected, 2)}"
         )
-    if not np.isfinite(golden.xy).all() or not np.isfinite(golden.confidence).all():
+    known = np.isfinite(golden.xy).all(axis=-1) | (several & (golden.confidence == 0))
+    if not known.all() or not np.isfinite(golden.confidence).all():
         raise UserError(f"model package {path.parent}: {path.name} holds keypoints that are not finite")
     return golden

@@ -15,6 +15,7 @@ from rt_pose.package.manifest import (
     MANIFEST,
     SCHEMA,
     SCHEMA_CONTEXT,
+    SCHEMA_SEVERAL,
     Manifest,
     PrecisionReport,
     check_manifest,
@@ -95,6 +96,8 @@ def write_manifest(path: Path, manifest: Manifest) -> Package:
         Where the manifest is not valid or cannot be written.
     """
     manifest.schema = SCHEMA_CONTEXT if manifest.input.context else SCHEMA
+    if manifest.individuals > 1:
+        manifest.schema = SCHEMA_SEVERAL
     check_manifest(manifest, path)
     manifest.sha256 = manifest_sha256(manifest)
     text = json.dumps(msgspec.to_builtins(manifest), indent=1) + "\n"

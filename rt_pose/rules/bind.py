@@ -50,7 +50,7 @@ def bind(
     cameras: Sequence[str] = (),
     semantics: int = CURRENT,
     inputs: Sequence[str] = (),
-    individuals: int = 1,
+    individuals: int | Sequence[str] = 1,
 ) -> Condition:
     """Parse a condition and bind it to the keypoints and zones of a run.
 
@@ -73,7 +73,7 @@ def bind(
     inputs
         Names of the configuration's inputs.
     individuals
-        How many the model tracks.
+        How many are tracked, or their names.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def bind_number(
     metric_scale: MetricScale | None = None,
     cameras: Sequence[str] = (),
     inputs: Sequence[str] = (),
-    individuals: int = 1,
+    individuals: int | Sequence[str] = 1,
 ) -> Condition:
     """Bind a number of the rules' language, to be shown and not compared.
 
@@ -221,6 +221,10 @@ class _Binder:
             tuple(terms.inputs),
             terms.keypoints.individual,
             terms.keypoints.joint,
+            terms.keypoints.named,
+            terms.keypoints.word,
+            terms.keypoints.without,
+            terms.keypoints.pair,
         )
 
     def _predicate(self, node: Node, denied: bool = False) -> BoundPredicate:

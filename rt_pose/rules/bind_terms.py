@@ -59,7 +59,7 @@ class Terms:
         cameras: Sequence[str] = (),
         semantics: int = CURRENT,
         inputs: Sequence[str] = (),
-        individuals: int = 1,
+        individuals: int | Sequence[str] = 1,
     ) -> None:
         """Begin with nothing bound.
 
@@ -82,7 +82,7 @@ class Terms:
         inputs
             Names of the configuration's inputs.
         individuals
-            How many the model tracks.
+            How many are tracked, or their names.
         """
         self._text, self._keypoints, self._zones, self._where = text, keypoints, zones, where
         self._known_inputs = inputs

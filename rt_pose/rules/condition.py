@@ -41,7 +41,15 @@ class Condition:
     individual: int | None = None
     """The one that it names (`individual0.nose`), the first of several; None for none."""
     joint: bool = False
-    """Whether it names several individuals: then keypoint k of individual i has the number i * K + k."""
+    """Whether it is about several: then keypoint k of individual i has the number i * K + k; see `pair`."""
+    named: tuple[int, ...] = ()
+    """All individuals that it names."""
+    word: str = ""
+    """`any` or `each`, where it says so in place of an individual."""
+    without: str = ""
+    """The first keypoint that it names without an individual."""
+    pair: bool = False
+    """Whether it is about an individual and another one: keypoint k of the other has the number K + k."""
     _evaluators: dict[int, ConditionEvaluator] = field(default_factory=dict, repr=False)
 
     @property
@@ -49,7 +57,7 @@ class Condition:
         """It as a clause."""
         return self.predicate.says
 
-    def is_lost(self, lost: NDArray[np.bool_], who: int) -> bool:
+    def is_lost(self, lost: NDArray[np.bool_], who: int, other: int = 0) -> bool:
         """Check whether a keypoint that it looks at is lost.
 
         Parameters
@@ -58,6 +66,8 @@ class Condition:
             As in `Track`, (N, K).
         who
             Index of the individual that it is judged for.
+        other
+            Of a pair, that of the other one.
 
         Returns
         -------
@@ -65,6 +75,8 @@ class Condition:
             Whether one is.
         """
         row = lost.ravel() if self.joint else lost[who]
+        if self.pair:
+            row = lost[[who, other]].ravel()
         return any(row[k] for k in self.keypoints)
 
     def prepare(self, where: str) -> None:
@@ -83,7 +95,9 @@ class Condition:
         for nodes in self.nodes:
             nodes.prepare(where)
 
-    def evaluator(self, who: int, geometry: Geometry | None = None) -> ConditionEvaluator:
+    def evaluator(
+        self, who: int, geometry: Geometry | None = None, other: int | None = None
+    ) -> ConditionEvaluator:
         """Make an evaluator with a memory of its own.
 
         Parameters
@@ -92,13 +106,15 @@ class Condition:
             Index of the individual.
         geometry
             Geometry of the camera, for what is measured in mm.
+        other
+            Of a pair, that of the other one; None: the first that is another.
 
         Returns
         -------
         ConditionEvaluator
             The evaluator, for one individual on one camera.
         """
-        return ConditionEvaluator(self, who, geometry)
+        return ConditionEvaluator(self, who, geometry, (0 if who else 1) if other is None else other)
 
     def holds(self, track: Track, who: int = 0) -> bool:
         """Check whether it is true of a track's mean, for a condition in px and without a memory.
@@ -163,7 +179,7 @@ class ConditionEvaluator:
     """Evaluates a condition for one individual: `observe` each exposure in order, then `set_track` at a
     prediction."""
 
-    def __init__(self, condition: Condition, who: int, geometry: Geometry | None) -> None:
+    def __init__(self, condition: Condition, who: int, geometry: Geometry | None, other: int = 0) -> None:
         """Allocate the state distribution and the memories.
 
         Parameters
@@ -174,8 +190,10 @@ class ConditionEvaluator:
             Index of the individual.
         geometry
             Geometry of the camera, for what is measured in mm.
+        other
+            Of a pair, index of the other one.
         """
-        self._condition, self._who = condition, who
+        self._condition, self._who, self.other = condition, who, other
         self._state = StateDistribution(condition.slots, geometry)
         self._memories = [make() for make in condition.memories]
         self._state.samples.memories = self._memories
@@ -227,8 +245,9 @@ class ConditionEvaluator:
             The network's in the newest frame, (N, K) 0..1.
         """
         if self._condition.joint:
-            together = None if confidence is None else confidence.reshape(1, -1)
-            self._state.set_track(_as_one(track), 0, together)
+            rows: slice | list[int] = [self._who, self.other] if self._condition.pair else slice(None)
+            together = None if confidence is None else confidence[rows].reshape(1, -1)
+            self._state.set_track(_as_one(track, rows), 0, together)
         else:
             self._state.set_track(track, self._who, confidence)
 
@@ -278,14 +297,15 @@ class ConditionEvaluator:
         return p if math.isnan(p) else min(max(p, 0.0), 1.0)
 
 
-def _as_one(track: Track) -> Track:
-    """All individuals of a track as one of N * K keypoints; the arrays are shared."""
-    keypoints = track.lost.size
+def _as_one(track: Track, rows: slice | list[int]) -> Track:
+    """Some individuals of a track as one of all their keypoints; the arrays of all of them are shared."""
+    lost = track.lost[rows].reshape(1, -1)
+    keypoints = lost.size
     return replace(
         track,
-        xy=track.xy.reshape(1, keypoints, 2),
-        velocity=track.velocity.reshape(1, keypoints, 2),
-        cov=track.cov.reshape(1, keypoints, 4, 4),
-        seen_ms_ago=track.seen_ms_ago.reshape(1, keypoints),
-        lost=track.lost.reshape(1, keypoints),
+        xy=track.xy[rows].reshape(1, keypoints, 2),
+        velocity=track.velocity[rows].reshape(1, keypoints, 2),
+        cov=track.cov[rows].reshape(1, keypoints, 4, 4),
+        seen_ms_ago=track.seen_ms_ago[rows].reshape(1, keypoints),
+        lost=lost,
     )

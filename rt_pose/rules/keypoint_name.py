@@ -1,15 +1,17 @@
 """`individual.keypoint@camera`: how a rule names a keypoint.
 
-Individual and camera may be left out. A part that holds anything but letters, digits, `_`, `-` and dots is
-written in quotes, single or double, and a quote inside it twice: `"left paw"@top`. Without quotes the model's
-own names come first: `left.paw` is the keypoint of that name where there is one, and else the keypoint `paw`
-of the individual `left`.
+Individual and camera may be left out; in place of an individual stand `any`, `each` and `other`. A part that
+holds anything but letters, digits, `_`, `-` and dots is written in quotes, single or double, and a quote
+inside it twice: `"left paw"@top`. Without quotes the model's own names come first: `left.paw` is the keypoint
+of that name where there is one, and else the keypoint `paw` of the individual `left`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+
+from rt_pose.config.check import WORDS_FOR_INDIVIDUALS
 
 CENTROID = "centroid"
 """In place of a keypoint: the mean of those that it names in brackets, or of all."""
@@ -29,20 +31,22 @@ class KeypointName:
     """Empty where it is left out."""
 
 
-def individual_names(count: int) -> tuple[str, ...]:
-    """List the names of individuals: `individual0` and so on, by the numbers that the log has.
+def individual_names(individuals: int | Sequence[str]) -> tuple[str, ...]:
+    """List the names of individuals: their own, or `individual0` and so on, by the numbers that the log has.
 
     Parameters
     ----------
-    count
-        How many the model tracks.
+    individuals
+        How many are tracked, or their names: the `individuals` of a configuration.
 
     Returns
     -------
     tuple[str, ...]
         The names.
     """
-    return tuple(f"individual{i}" for i in range(count))
+    if isinstance(individuals, int):
+        return tuple(f"individual{i}" for i in range(individuals))
+    return tuple(individuals)
 
 
 def read_name(text: str, keypoints: Collection[str], individuals: Collection[str]) -> KeypointName:
@@ -70,7 +74,7 @@ def read_name(text: str, keypoints: Collection[str], individuals: Collection[str
     is_quoted = any(quote in body for quote in QUOTES)
     if not rest or (body in keypoints and not is_quoted):
         return KeypointName(_without_quotes(body), "", camera)
-    if is_quoted or first in individuals or rest in keypoints:
+    if is_quoted or first in (*individuals, *WORDS_FOR_INDIVIDUALS) or rest in keypoints:
         return KeypointName(_without_quotes(rest), _without_quotes(first), camera)
     return KeypointName(body, "", camera)
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 
+from rt_pose.config.check import WORDS_FOR_INDIVIDUALS
 from rt_pose.errors import UserError, nearest
 from rt_pose.rules.keypoint_name import CENTROID, KeypointName, individual_names, read_name
 from rt_pose.rules.samples import Slot
 from rt_pose.rules.tree import Call, Name, Node, names_in
+
+OTHER = "other"
+"""In place of an individual: another one than the one that is judged."""
 
 
 class KeypointSlots:
@@ -22,7 +26,7 @@ class KeypointSlots:
         error: Callable[[int, str], UserError],
         keypoints: list[str],
         cameras: Sequence[str],
-        individuals: int,
+        individuals: int | Sequence[str],
         refuses_twofold: bool = True,
     ) -> None:
         """Begin with nothing named.
@@ -36,7 +40,7 @@ class KeypointSlots:
         cameras
             Names of the run's cameras; empty where any name will do.
         individuals
-            How many the model tracks.
+            How many are tracked, or their names.
         refuses_twofold
             Whether a name that may be meant as a keypoint and as a zone is an error; else it is the keypoint.
         """
@@ -49,8 +53,16 @@ class KeypointSlots:
         """The camera that they name; empty for none."""
         self.individual: int | None = None
         """The individual that they name, the first of several; None for none."""
+        self.named: tuple[int, ...] = ()
+        """All that they name."""
+        self.word = ""
+        """`any` or `each`, where that stands in place of an individual."""
+        self.pair = False
+        """Whether they name another one than that (`other`): then its keypoints follow those of the first."""
+        self.without = ""
+        """The first keypoint that is named without an individual."""
         self.joint = False
-        """Whether they name several individuals."""
+        """Whether they name several individuals, or a pair."""
 
     def take_individuals(self, tree: Node) -> None:
         """Find out which individuals a condition names, before anything of it is bound.
@@ -59,14 +71,46 @@ class KeypointSlots:
         ----------
         tree
             The condition.
+
+        Raises
+        ------
+        UserError
+            Where those that it names do not go together.
         """
-        named = []
+        named: dict[int, None] = {}
+        words: dict[str, int] = {}
         for node in names_in(tree):
             name = read_name(node.text, self._keypoints, self._individuals)
-            if name.individual in self._individuals and name.keypoint in (*self._keypoints, CENTROID):
-                named.append(self._individuals.index(name.individual))
-        self.individual = named[0] if named else None
-        self.joint = len(set(named)) > 1
+            if name.keypoint not in (*self._keypoints, CENTROID):
+                continue
+            if name.individual in self._individuals:
+                named[self._individuals.index(name.individual)] = None
+            elif name.individual in WORDS_FOR_INDIVIDUALS:
+                words.setdefault(name.individual, node.place)
+        self.named = tuple(named)
+        self.individual = self.named[0] if named else None
+        self.pair = words.pop(OTHER, None) is not None
+        self.word = next(iter(words), "")
+        self.joint = len(named) > 1 or self.pair
+        self._check_words(words)
+
+    def _check_words(self, words: dict[str, int]) -> None:
+        """Refuse words for individuals that contradict each other, or one that is named."""
+        names = [*words, *(self._individuals[who] for who in self.named)]
+        if words and len(names) > 1:
+            both = " and ".join(f"'{name}'" for name in names[:2])
+            raise self._error(
+                next(iter(words.values())),
+                f"{both} in one condition; expected one of them, or between two e.g. {self._example()}",
+            )
+        if self.pair and (not self.word or len(self._individuals) == 1):
+            why = "there is one individual" if len(self._individuals) == 1 else "than which one?"
+            raise self._error(0, f"'other': {why}; write it beside any or each, e.g. {self._example()}")
+
+    def _example(self) -> str:
+        """A quantity between two individuals."""
+        keypoint = self._keypoints[0] if self._keypoints else "nose"
+        return f"distance(any.{keypoint}, other.{keypoint})"
 
     def bind(self, node: Node, metric: bool, zones: Collection[str]) -> tuple[int, str] | None:
         """Bind what stands for one place.
@@ -146,14 +190,19 @@ class KeypointSlots:
 
     def _offset(self, node: Name, name: KeypointName) -> int:
         """The number of the first keypoint of its individual."""
+        if not name.individual:
+            self.without = self.without or name.keypoint
         if not self.joint:
             return 0
         if not name.individual:
+            whose = self.word or self._individuals[self.individual or 0]
             raise self._error(
                 node.place,
                 f"whose {name.keypoint}? The condition names several individuals; write e.g. "
-                f"{self._individuals[self.individual or 0]}.{name.keypoint}",
+                f"{whose}.{name.keypoint}",
             )
+        if self.pair:
+            return len(self._keypoints) if name.individual == OTHER else 0
         return self._individuals.index(name.individual) * len(self._keypoints)
 
     def _member(self, node: Node) -> int:
@@ -170,7 +219,7 @@ class KeypointSlots:
         name = read_name(node.text, self._keypoints, self._individuals)
         if name.camera:
             self._set_camera(node, name.camera)
-        if name.individual and name.individual not in self._individuals:
+        if name.individual and name.individual not in (*self._individuals, *WORDS_FOR_INDIVIDUALS):
             there_is = " and ".join(self._individuals)
             raise self._error(node.place, f"there is no individual '{name.individual}'; there is {there_is}")
         return name

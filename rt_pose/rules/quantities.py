@@ -17,119 +17,21 @@ nothing but its arguments, or sessions do not replay.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from rt_pose.errors import UserError
-from rt_pose.rules.closed_forms import Form, Linear, Radial
-from rt_pose.rules.memory import LineCrossing, Memory, PhaseTracker, WindowMean
+from rt_pose.rules.closed_forms import Linear, Radial
+from rt_pose.rules.memory import LineCrossing, PhaseTracker, WindowMean
+from rt_pose.rules.quantities_between import BETWEEN
+from rt_pose.rules.quantity import CIRCLE, DEGREE, KINDS, Quantity, entering, linear
 from rt_pose.rules.samples import Array, StateSamples, length
-from rt_pose.rules.zones import Area, Box, Circle, Line, Point, Polygon
+from rt_pose.rules.zones import Area, Line
 
 ENTRY_POINTS = "rt_pose.quantities"
-_DEGREE = 180.0 / np.pi
-_CIRCLE = (-180.0, 180.0)
-
-Kind = Literal[
-    "keypoint",
-    "place",
-    "zone",
-    "line",
-    "side",
-    "angle",
-    "frequency",
-    "signal",
-    "size",
-    "time",
-    "input",
-]
-KINDS: dict[str, str] = {
-    "keypoint": "a keypoint or a centroid",
-    "place": "a keypoint, a centroid or a zone",
-    "zone": "a circle, box or polygon",
-    "line": "a line",
-    "side": "left or right",
-    "angle": "an angle such as 30 deg",
-    "frequency": "a frequency such as 8 Hz",
-    "signal": "a quantity such as y(paw)",
-    "size": "an amplitude in the signal's unit",
-    "time": "a time such as 500 ms",
-    "input": "an input of the configuration",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A named quantity."""
-
-    name: str
-    arguments: tuple[Kind, ...]
-    unit: str | None
-    """Of what `measure` returns, lengths in px (mm where the comparison is); "" for a plain number, "signal"
-    for that of its signal; None for a condition, which is true or false by itself."""
-    measure: Callable[..., Any]
-    """(samples, *arguments) -> value; with a `memory` (samples, memory).
-
-    The first line of its docstring describes the quantity in `rt-pose rules words`.
-    """
-    says: str
-    """In a sentence, its arguments as {0}, {1} ...; of a condition what follows `it is so that`."""
-    form: Callable[..., Form | None] | None = None
-    """(*arguments) -> the shape of it, where probabilities have a closed form."""
-    moving: bool = False
-    """It looks at velocities."""
-    random: bool = True
-    """It looks at uncertain positions; otherwise it is certain whatever the covariance."""
-    memory: Callable[..., Memory] | None = None
-    """(*arguments) -> what it keeps between frames; see `rt_pose.rules.memory`."""
-    bounds: tuple[float, float] | None = None
-    """Least and greatest value, in its unit: a comparison with what lies beyond is refused."""
-    circular: bool = False
-    """It is an angle on the full circle, whose `bounds` are the same place: sums and differences wrap."""
-
-
-def linear(*terms: tuple[int, int, float], constant: float = 0.0) -> Linear:
-    """Make a weighted sum of coordinates and velocities.
-
-    Parameters
-    ----------
-    *terms
-        (slot, component, weight) each, components in the order x, y, vx, vy.
-    constant
-        What is added.
-
-    Returns
-    -------
-    Linear
-        The form.
-    """
-    form = Linear({}, constant)
-    for slot, component, weight in terms:
-        form = form.plus(Linear({(slot, component): weight}))
-    return form
-
-
-QUANTITIES: dict[str, Quantity] = {}
-"""The quantities of this module by name."""
-_Measure = TypeVar("_Measure", bound=Callable[..., Any])
-
-
-def _quantity(
-    unit: str | None, says: str, *arguments: Kind, **properties: Any
-) -> Callable[[_Measure], _Measure]:
-    """Enter a measure under its own name, with the further fields of its `Quantity` as properties."""
-
-    def enter(measure: _Measure) -> _Measure:
-        QUANTITIES[measure.__name__] = Quantity(
-            measure.__name__, arguments, unit, measure, says, **properties
-        )
-        return measure
-
-    return enter
+_OF_ONE: dict[str, Quantity] = {}
+_quantity = entering(_OF_ONE)
 
 
 @_quantity("px", "the x of {0}", "keypoint", form=lambda k: linear((k, 0, 1.0)))
@@ -194,7 +96,7 @@ def speed(samples: StateSamples, keypoint: int) -> Array:
 
 
 def _velocity_form(keypoint: int, angle: float) -> Linear:
-    cos, sin = float(np.cos(angle / _DEGREE)), float(np.sin(angle / _DEGREE))
+    cos, sin = float(np.cos(angle / DEGREE)), float(np.sin(angle / DEGREE))
     return linear((keypoint, 2, cos), (keypoint, 3, sin))
 
 
@@ -216,79 +118,8 @@ def velocity(samples: StateSamples, keypoint: int, angle: float) -> Array:
     Array
         (n,) px/s or mm/s.
     """
-    cos, sin = np.cos(angle / _DEGREE), np.sin(angle / _DEGREE)
+    cos, sin = np.cos(angle / DEGREE), np.sin(angle / DEGREE)
     return samples.vx[keypoint] * cos + samples.vy[keypoint] * sin
-
-
-def _distance_form(keypoint: int, place: object) -> Form | None:
-    match place:
-        case Point(px, py):
-            return Radial(linear((keypoint, 0, 1.0), constant=-px), linear((keypoint, 1, 1.0), constant=-py))
-        case int():
-            return Radial(
-                linear((keypoint, 0, 1.0), (place, 0, -1.0)), linear((keypoint, 1, 1.0), (place, 1, -1.0))
-            )
-    return None
-
-
-@_quantity("px", "the distance from {0} to {1}", "keypoint", "place", form=_distance_form)
-def distance(samples: StateSamples, keypoint: int, place: int | Area | Line | Point) -> Array:
-    """To a keypoint or a point; to the nearest place of a zone, 0 inside it; to a line's nearest place.
-
-    Parameters
-    ----------
-    samples
-        Keypoints by slot.
-    keypoint
-        Its slot.
-    place
-        Slot of another keypoint, or a zone in the slot's unit.
-
-    Returns
-    -------
-    Array
-        (n,) px or mm.
-    """
-    px, py = samples.x[keypoint], samples.y[keypoint]
-    match place:
-        case Circle() | Box() | Polygon():
-            return np.maximum(-place.depth(px, py), 0.0)
-        case Line():
-            t = np.clip(place.along(px, py), 0.0, 1.0)
-            dx = px - place.x1 - t * (place.x2 - place.x1)
-            dy = py - place.y1 - t * (place.y2 - place.y1)
-            return length(dx, dy)
-        case Point():
-            return length(px - place.x, py - place.y)
-    return length(px - samples.x[place], py - samples.y[place])
-
-
-@_quantity("px/s", "the speed of {0} toward {1}", "keypoint", "place", moving=True)
-def approach(samples: StateSamples, keypoint: int, place: int | Area | Line | Point) -> Array:
-    """Speed toward a keypoint (that moves itself), or toward the centre of a zone.
-
-    Parameters
-    ----------
-    samples
-        Keypoints by slot.
-    keypoint
-        Its slot.
-    place
-        Slot of another keypoint, or a zone in the slot's unit.
-
-    Returns
-    -------
-    Array
-        (n,) px/s or mm/s; NaN where the two are at the same place.
-    """
-    if isinstance(place, int):
-        dx, dy = samples.x[place] - samples.x[keypoint], samples.y[place] - samples.y[keypoint]
-        vx, vy = samples.vx[keypoint] - samples.vx[place], samples.vy[keypoint] - samples.vy[place]
-    else:
-        cx, cy = np.mean(place.outline(), axis=0)
-        dx, dy = cx - samples.x[keypoint], cy - samples.y[keypoint]
-        vx, vy = samples.vx[keypoint], samples.vy[keypoint]
-    return _ratio(dx * vx + dy * vy, length(dx, dy))
 
 
 @_quantity(
@@ -314,7 +145,7 @@ def angle(samples: StateSamples, first: int, corner: int, last: int) -> Array:
     """
     ax, ay = samples.x[first] - samples.x[corner], samples.y[first] - samples.y[corner]
     bx, by = samples.x[last] - samples.x[corner], samples.y[last] - samples.y[corner]
-    return np.arctan2(np.abs(ax * by - ay * bx), ax * bx + ay * by) * _DEGREE
+    return np.arctan2(np.abs(ax * by - ay * bx), ax * bx + ay * by) * DEGREE
 
 
 @_quantity(
@@ -342,10 +173,10 @@ def angle_to(samples: StateSamples, tail: int, head: int, line: Line) -> Array:
     """
     dx, dy = samples.x[head] - samples.x[tail], samples.y[head] - samples.y[tail]
     ex, ey = line.x2 - line.x1, line.y2 - line.y1
-    return np.arctan2(np.abs(dx * ey - dy * ex), np.abs(dx * ex + dy * ey)) * _DEGREE
+    return np.arctan2(np.abs(dx * ey - dy * ex), np.abs(dx * ex + dy * ey)) * DEGREE
 
 
-@_quantity("deg", "the heading from {0} to {1}", "keypoint", "keypoint", bounds=_CIRCLE, circular=True)
+@_quantity("deg", "the heading from {0} to {1}", "keypoint", "keypoint", bounds=CIRCLE, circular=True)
 def heading(samples: StateSamples, tail: int, head: int) -> Array:
     """Direction from one keypoint to another: 0 right, 90 down, 180 left, -90 up.
 
@@ -361,10 +192,10 @@ def heading(samples: StateSamples, tail: int, head: int) -> Array:
     Array
         (n,) deg, -180 to 180.
     """
-    return np.arctan2(samples.y[head] - samples.y[tail], samples.x[head] - samples.x[tail]) * _DEGREE
+    return np.arctan2(samples.y[head] - samples.y[tail], samples.x[head] - samples.x[tail]) * DEGREE
 
 
-@_quantity("deg", "the direction {0} moves in", "keypoint", moving=True, bounds=_CIRCLE, circular=True)
+@_quantity("deg", "the direction {0} moves in", "keypoint", moving=True, bounds=CIRCLE, circular=True)
 def direction(samples: StateSamples, keypoint: int) -> Array:
     """Direction in which a keypoint moves: 0 right, 90 down, 180 left, -90 up.
 
@@ -380,28 +211,7 @@ def direction(samples: StateSamples, keypoint: int) -> Array:
     Array
         (n,) deg, -180 to 180.
     """
-    return np.arctan2(samples.vy[keypoint], samples.vx[keypoint]) * _DEGREE
-
-
-@_quantity("deg/s", "the turning of the line from {0} to {1}", "keypoint", "keypoint", moving=True)
-def turning(samples: StateSamples, tail: int, head: int) -> Array:
-    """How fast the heading turns, deg/s, clockwise as seen on the screen.
-
-    Parameters
-    ----------
-    samples
-        Keypoints by slot.
-    tail, head
-        Slots of the keypoints.
-
-    Returns
-    -------
-    Array
-        (n,) deg/s; NaN where the two are at the same place.
-    """
-    dx, dy = samples.x[head] - samples.x[tail], samples.y[head] - samples.y[tail]
-    vx, vy = samples.vx[head] - samples.vx[tail], samples.vy[head] - samples.vy[tail]
-    return _ratio(dx * vy - dy * vx, dx * dx + dy * dy) * _DEGREE
+    return np.arctan2(samples.vy[keypoint], samples.vx[keypoint]) * DEGREE
 
 
 @_quantity(None, "{0} is inside {1}", "keypoint", "zone")
@@ -578,9 +388,8 @@ def mean(samples: StateSamples, memory: WindowMean) -> float:  # noqa: ARG001
     return memory.mean()
 
 
-def _ratio(over: Array, under: Array) -> Array:
-    """The quotient; NaN, without a warning, where it is a division by zero."""
-    return np.divide(over, under, out=np.full(np.shape(under), np.nan), where=under > 0.0)
+QUANTITIES: dict[str, Quantity] = {**_OF_ONE, **BETWEEN}
+"""The program's own quantities by name."""
 
 
 def find_quantity(name: str) -> Quantity | None:

@@ -25,7 +25,8 @@ def vocabulary() -> list[str]:
     lines += [f"  {kind:10} is {says}" for kind, says in KINDS.items()]
     lines += [
         "",
-        "named      individual.keypoint@camera: nose, nose@top, individual0.nose; in quotes where a name",
+        "named      individual.keypoint@camera: nose, nose@top, individual0.nose; of several individuals",
+        "           also each.nose, any.nose and other.nose (another one than that); in quotes where a name",
         "           holds anything but letters, digits, _ and -: 'left.paw'@top;",
         "           centroid(nose, tail) is the mean of these, centroid that of all keypoints",
         "joined by  < <= > >= (also chained: 60 deg < phase(...) < 120 deg), and, or, not, + - * /,",

@@ -29,6 +29,8 @@ class WeightedPoint:
     weights: tuple[float, ...]
     camera: str = ""
     """The one that it names (`nose@top`); empty for none."""
+    individual: str = ""
+    """The one that it names; empty for none. Light goes to the animal of the event."""
 
     def moments(self, track: Track, who: int) -> tuple[Place, Covariance] | None:
         """Compute mean and covariance of the point.
@@ -121,7 +123,7 @@ def _names(node: Node) -> Iterator[Name]:
 class _Binder:
     def __init__(self, text: str, keypoints: Sequence[str], where: str) -> None:
         self._text, self._keypoints, self._where = text, keypoints, where
-        self._camera = ""
+        self._camera = self._individual = ""
 
     def whole(self) -> WeightedPoint:
         check_size(self._text, self._where)
@@ -136,7 +138,7 @@ class _Binder:
                 self._where,
             )
         used = {k: weight for k, weight in weights.items() if weight != 0.0}
-        return WeightedPoint(self._text, tuple(used), tuple(used.values()), self._camera)
+        return WeightedPoint(self._text, tuple(used), tuple(used.values()), self._camera, self._individual)
 
     def _linear(self, node: Node) -> tuple[Weights, float]:
         """Weights of keypoints, and a plain number beside them."""
@@ -187,7 +189,10 @@ class _Binder:
         if text not in self._keypoints:
             problem = f"unknown keypoint '{text}'{nearest(text, self._keypoints)}"
         elif read.individual not in ("", *INDIVIDUALS):
-            problem = f"there is no individual '{read.individual}'; there is {' and '.join(INDIVIDUALS)}"
+            problem = (
+                f"there is no individual '{read.individual}' here: light goes to the animal of the "
+                f"event; write {text} alone"
+            )
         if problem:
             raise condition_error(self._text, name.place, problem, self._where)
         if camera and self._camera not in ("", camera):
@@ -198,6 +203,7 @@ class _Binder:
                 self._where,
             )
         self._camera = camera or self._camera
+        self._individual = read.individual or self._individual
         return self._keypoints.index(text)
 
 

@@ -206,6 +206,22 @@ class CausalFilter:
             advance(mean, cov, (t_scene_ns - self._t_ns) / NS_PER_S, self._q, self._tau)
         return self._track(camera, frame_index, t_scene_ns, mean, cov)
 
+    def rearrange(self, order: NDArray[np.int64], kept: Mask) -> None:
+        """Move the tracks of individuals to other slots.
+
+        Parameters
+        ----------
+        order
+            (N,) slot i takes the track that slot `order[i]` had.
+        kept
+            (N,) whether that track goes on; else the slot's keypoints begin at their next sight.
+        """
+        keypoints = self.shape[1]
+        of = (np.asarray(order)[:, None] * keypoints + np.arange(keypoints)).ravel()
+        for values in (self._mean, self._cov, self._known, self._gated, self._last_seen_ns):
+            values[...] = values[..., of]
+        self._known &= np.repeat(kept, keypoints)
+
     def _advance(self, stamps: FrameStamps) -> bool:
         """Carry the state to a pose's time; False where the pose is not newer than what is known."""
         t_ns = stamps.t_scene_ns

@@ -402,7 +402,9 @@ def test_each_any_or_one_individual(individual: object, expected: list[tuple[int
     """Both stand on the border: half a chance each, three quarters that any is beyond it."""
     tracking = TrackingSpec([1e13], [1e-4], [1.0], [1.0], lost_ms=50.0, gate_chi2=1e12)
     tracker = CausalFilter(tracking, 2, 1)
-    config = run_config(when="x(nose) > 100", individual=individual, probability=0.4)
+    config = run_config(when="x(each.nose) > 100", probability=0.4)
+    if individual != "each":
+        config = run_config(when="x(nose) > 100", individual=individual, probability=0.4)
     decider = Decider(make_rules(config, ["nose"], {"laser": 0.0}, individuals=2), config.seed)
     stamps = FrameStamps(0, 0, MS, 0)
     xy = np.full((2, 1, 2), 100.0)

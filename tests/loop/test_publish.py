@@ -22,7 +22,7 @@ from rt_pose.loop.publish import (
     SUBSCRIPTIONS_A_TURN,
     Publisher,
 )
-from rt_pose.types import Ack, Event, FrameStamps, Pose, Track
+from rt_pose.types import Ack, Event, FrameStamps, Individuals, Pose, Track
 from rt_pose.viewer.messages import PoseMessage, parse
 
 
@@ -228,3 +228,26 @@ def test_in_json_a_pose_stands_in_its_header_and_nan_is_null() -> None:
     assert message.body.lost.tolist() == [[False, True]]
     subscriber.close()
     publisher.close()
+
+
+def test_only_a_pose_of_several_says_who_is_who(wire: tuple[Publisher, zmq.Socket[bytes]]) -> None:
+    publisher, subscriber = wire
+    pose, track = a_pose()
+    publisher.pose(pose, track, FrameLatency(1.0, 2.0, 0.5, 3.0), deadline_met=True, dropped=0)
+    _, packed, _ = subscriber.recv_multipart()
+    one = msgspec.msgpack.decode(packed)
+    assert not {"individuals", "identity_p", "alive"} & one.keys()
+    publisher.individuals = ("a", "b")
+    alive, detection = np.array([True, False]), np.array([3, -1])
+    confidence = np.array([[0.75, 0.5], [0.0, 0.0]])
+    track.individuals = Individuals(alive, np.array([0.875, np.nan]), detection, confidence, ~alive)
+    for name in ("xy", "velocity", "cov", "seen_ms_ago", "lost"):
+        setattr(track, name, np.concatenate([getattr(track, name)] * 2))
+    publisher.pose(pose, track, FrameLatency(1.0, 2.0, 0.5, 3.0), deadline_met=True, dropped=0)
+    _, packed, values = subscriber.recv_multipart()
+    several = msgspec.msgpack.decode(packed)
+    assert [*several] == [*one, "individuals", "identity_p", "alive"]
+    assert (several["individuals"], several["identity_p"]) == (["a", "b"], [0.875, None])
+    assert several["alive"] == [True, False]
+    array = np.frombuffer(values, "<f4").reshape(several["shape"])
+    np.testing.assert_array_equal(array[..., 2], confidence)

@@ -46,6 +46,14 @@ def condition(text: str) -> Condition:
         ),
         ("heading(individual0.nose, individual1.nose) > 0", math.degrees(math.atan2(40.0, 30.0))),
         (
+            "facing(individual0.tail, individual0.nose, individual1.nose) > 0",
+            math.degrees(math.atan2(40.0, 30.0)),
+        ),
+        ("facing(individual0.nose, individual0.tail, individual1.tail) > 0", 180.0),
+        ("facing(individual0.tail, individual0.nose, spot) > 0", 0.0),
+        ("following(individual0.nose, individual1.tail) > 0", 0.0),
+        ("following(individual1.tail, individual0.nose) > 0", -30.0),
+        (
             "abs(heading(individual0.tail, individual0.nose) - heading(individual0.nose, individual1.tail))"
             " < 30 deg",
             0.0,

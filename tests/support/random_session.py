@@ -36,6 +36,7 @@ from rt_pose.loop.publish import Publisher
 from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.package import DriftSpec, InputSpec, TrackingSpec
 from rt_pose.records import ArrayData, CapturedFrame, Record, Truth, topic_of
+from rt_pose.rules.keypoint_name import individual_names
 from rt_pose.rules.semantics import CURRENT
 from rt_pose.session.describe import machine, versions
 from rt_pose.session.log_file import LOG_NAME, LogWriter
@@ -99,6 +100,34 @@ class DrawnKeypoints:
         xy[random.random(k) < 0.02] = np.nan
         confidence = np.where(random.random(k) < 0.1, 0.05, random.uniform(0.3, 1, k))
         spread = random.uniform(0.2, 3, k)[:, None, None] * np.eye(2)
+        return Keypoints(xy[None], spread[None], confidence[None])
+
+
+class DrawnAnimals(DrawnKeypoints):
+    """In the place of a network of several animals: bodies on random walks that meet, are missed, are found
+    in any order and where nobody is; rows without a detection are NaN."""
+
+    BODY = np.array([[15.0, 0.0], [0.0, 8.0], [-15.0, 0.0]])
+
+    def __init__(self, seed: int, animals: int) -> None:
+        super().__init__(seed)
+        self._middle = self._random.uniform(60, 200, (animals, 1, 2))
+        self._step = np.zeros_like(self._middle)
+
+    def decode(self, heatmaps: Any, frame_size: Any, offset_xy: Any = (0, 0)) -> Keypoints[Any]:
+        random, shape = self._random, (len(self._middle), len(KEYPOINTS))
+        self._step = 0.9 * self._step + random.normal(0, 1, self._step.shape)
+        self._middle = np.clip(self._middle + self._step, 40, 210)
+        self.truth = self._middle + self.BODY
+        found = self.truth + random.normal(0, 1, (*shape, 2))
+        found[random.random(shape) < 0.05] = np.nan
+        nobody = random.uniform(40, 210, (1, 2)) + self.BODY
+        rows = [*found[random.random(shape[0]) > 0.1], *([nobody] if random.random() < 0.1 else [])]
+        xy = np.full((2 * shape[0], shape[1], 2), np.nan)
+        for row, i in enumerate(random.permutation(len(rows))):
+            xy[row] = rows[i]
+        confidence = np.where(np.isfinite(xy[..., 0]), random.uniform(0.3, 1, xy.shape[:2]), 0.0)
+        spread = random.uniform(0.2, 3, xy.shape[:2])[..., None, None] * np.eye(2)
         return Keypoints(xy[None], spread[None], confidence[None])
 
 
@@ -204,6 +233,7 @@ def write_random_session(
     opened = [(output.open(), output) for output in outputs]
     actuators = Actuators(opened, clock)
     publisher = Publisher(config.publish.address, "random", clock)
+    publisher.individuals = individual_names(config.individuals)
     path.mkdir(parents=True)
     info = {
         "schema": 1,
@@ -227,6 +257,7 @@ def write_random_session(
         keypoints,  # type: ignore[arg-type]
         tracking(),
         drift={} if drift is None else dict.fromkeys(config.cameras, drift),
+        individuals=config.individual_count,
     )
     stages = Stages(
         LatestFrames([c.name for c in cameras]),
@@ -260,8 +291,8 @@ def captured(taken: TakenFrame, truth: np.ndarray) -> tuple[CapturedFrame, Truth
     """What the camera's thread would have logged of a frame."""
     stamps, camera = taken.frame.stamps, taken.frame.camera
     frame = CapturedFrame(t_ns=stamps.t_arrival_ns, camera=camera, stamps=stamps, slot=0, generation=2)
-    visible = [True] * len(truth)
-    xy = ArrayData.of(truth[None])
+    visible = [True] * (truth.size // 2)
+    xy = ArrayData.of(truth.reshape(-1, len(KEYPOINTS), 2))
     return frame, Truth(t_ns=stamps.t_arrival_ns, camera=camera, index=stamps.index, xy=xy, visible=visible)
 
 

@@ -238,7 +238,7 @@ def input_keypoints(xy: FloatArray, warp: FloatArray, shape: tuple[int, ...], sp
     Parameters
     ----------
     xy
-        Labels (K, 2), frame px.
+        Labels (..., K, 2), frame px.
     warp
         Affine (2, 3) from frame px to frame px.
     shape
@@ -249,7 +249,7 @@ def input_keypoints(xy: FloatArray, warp: FloatArray, shape: tuple[int, ...], sp
     Returns
     -------
     FloatArray
-        Keypoints (K, 2), input px; NaN where they lie outside it.
+        Keypoints (..., K, 2), input px; NaN where they lie outside it.
     """
     to_frame = frame_from_input(spec, (shape[1], shape[0]))
     warped = xy @ warp[:, :2].T + warp[:, 2]

@@ -29,7 +29,8 @@ class Batch:
     images: Tensor
     """(B, C, h, w) float32, preprocessed."""
     keypoints: Tensor
-    """(B, K, 2) float32, px of the network's input; NaN where unlabeled or outside the input."""
+    """(B, K, 2) float32, of several animals (B, N, K, 2), px of the network's input; NaN where unlabeled or
+    outside the input."""
     weights: Tensor | None = None
     """(B, K) float32, what each keypoint counts: 1, for a pseudo-label its weight, 0 where it is unknown.
     None where there are no pseudo-labels: all of them 1."""
@@ -77,7 +78,7 @@ class TrainingBatches:
 
     def _labeled(self, i: int) -> _AugmentedSample:
         xy = self.frames.xy[i]
-        return _AugmentedSample(self.frames.images[i], xy, np.ones(len(xy)))
+        return _AugmentedSample(self.frames.images[i], xy, np.ones(xy.shape[:-1]))
 
     def _batch(
         self, changed: Augmentation, shown: list[_AugmentedSample], random: np.random.Generator
@@ -115,7 +116,7 @@ class TrainingBatches:
 
 @dataclass
 class _AugmentedSample:
-    """A frame with its labels (K, 2) and what each counts (K,)."""
+    """A frame with its labels (..., K, 2) and what each counts (..., K)."""
 
     image: NDArray[np.uint8]
     xy: FloatArray
@@ -157,7 +158,7 @@ class ValidationBatch:
     images: Tensor
     """(B, C, h, w) float32, preprocessed."""
     xy: Tensor
-    """(B, K, 2) float32, labels in frame px; NaN where unlabeled."""
+    """(B, K, 2) float32, or (B, N, K, 2), labels in frame px; NaN where unlabeled."""
     frame_sizes: list[tuple[int, int]]
     """(width, height) of every frame."""
 

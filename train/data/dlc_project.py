@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,7 @@ def read_settings(folder: Path) -> ProjectSettings:
         Where there is no configuration, or it cannot be read.
     """
     config = _read_config(folder / "config.yaml")
-    names = config.get("bodyparts")
-    keypoints = [str(name) for name in names] if isinstance(names, list) else []
+    keypoints = _body_parts(config)
     videos = config.get("video_sets")
     return ProjectSettings(
         str(config.get("scorer", "")),
@@ -98,7 +97,8 @@ def open_project(folder: Path) -> Source:
         )
     keypoints = _keypoints(config, tables[0])
     table = merge_tables(keypoints, tables, problems)
-    notes = [f"{len(tables)} labels file{'s' * (len(tables) > 1)} of the DeepLabCut project gathered"]
+    gathered = f"{len(tables)} labels file{'s' * (len(tables) > 1)} of the DeepLabCut project gathered"
+    notes = [gathered, *table.notes]
     return Source(
         folder, table, problems, lambda: images_of(folder, table), _skeleton(config, keypoints, notes), notes
     )
@@ -162,7 +162,7 @@ def compare_twin(file: Path, table: LabelTable, place: str) -> list[str]:
     if file.suffix == ".h5" or not twin.is_file():
         return []
     other, _ = read_table(twin)
-    same = other.names == table.names and other.keypoints == table.keypoints
+    same = (other.names, other.keypoints, other.xy.shape) == (table.names, table.keypoints, table.xy.shape)
     if same and np.allclose(other.xy, table.xy, rtol=0, atol=SAME_PX, equal_nan=True):
         return []
     return [f"{place}: {twin.name} beside it holds other labels; delete the older of the two"]
@@ -170,8 +170,8 @@ def compare_twin(file: Path, table: LabelTable, place: str) -> list[str]:
 
 def _keypoints(config: dict[str, Any], table: LabelTable) -> list[str]:
     """Return the keypoints in the configuration's order, or in the first file's where it names none."""
-    names = config.get("bodyparts")
-    return [str(name) for name in names] if isinstance(names, list) else table.keypoints
+    keypoints = _body_parts(config)
+    return keypoints or table.keypoints
 
 
 def merge_tables(keypoints: list[str], tables: list[LabelTable], problems: list[str]) -> LabelTable:
@@ -196,20 +196,44 @@ def merge_tables(keypoints: list[str], tables: list[LabelTable], problems: list[
         for name in table.keypoints:
             if name not in keypoints:
                 problems.append(f"{place}: keypoint '{name}' is not in config.yaml{nearest(name, keypoints)}")
+    most = max(table.xy.shape[1] if table.xy.ndim == 4 else 0 for table in tables)
     xy, visible = [], []
-    for table in tables:
-        own = {name: k for k, name in enumerate(table.keypoints)}
-        columns = [own.get(name, len(table.keypoints)) for name in keypoints]
+    for own in tables:
+        table = _padded(own, most)
+        places = {name: k for k, name in enumerate(table.keypoints)}
+        columns = [places.get(name, len(table.keypoints)) for name in keypoints]
         # A body part that this file does not hold was not labeled in its video.
-        xy.append(np.pad(table.xy, ((0, 0), (0, 1), (0, 0)), constant_values=np.nan)[:, columns])
-        visible.append(np.pad(table.visible, ((0, 0), (0, 1)))[:, columns])
+        lead = [(0, 0)] * (table.xy.ndim - 2)
+        blank = np.pad(table.xy, (*lead, (0, 1), (0, 0)), constant_values=np.nan)
+        xy.append(blank[..., columns, :])
+        visible.append(np.pad(table.visible, (*lead, (0, 1)))[..., columns])
     return LabelTable(
         keypoints,
         [name for table in tables for name in table.names],
         [row for table in tables for row in table.places],
         np.concatenate(xy),
         np.concatenate(visible),
+        max((table.animals for table in tables), key=len),
+        list(dict.fromkeys(note for table in tables for note in table.notes)),
     )
+
+
+def _body_parts(config: dict[str, Any]) -> list[str]:
+    """Names of an animal's body parts; empty where there are none. Those of several have their own key."""
+    found = [config.get(key) for key in ("bodyparts", "multianimalbodyparts")]
+    return next(([str(name) for name in names] for names in found if isinstance(names, list)), [])
+
+
+def _padded(table: LabelTable, most: int) -> LabelTable:
+    """A table with room for so many animals in a frame; 0: all tables are of one animal."""
+    if not most:
+        return table
+    xy, visible = table.xy, table.visible
+    if xy.ndim == 3:
+        xy, visible = xy[:, None], visible[:, None]
+    more = (0, most - xy.shape[1])
+    xy = np.pad(xy, ((0, 0), more, (0, 0), (0, 0)), constant_values=np.nan)
+    return replace(table, xy=xy, visible=np.pad(visible, ((0, 0), more, (0, 0))))
 
 
 def _skeleton(config: dict[str, Any], keypoints: list[str], notes: list[str]) -> list[list[str]]:

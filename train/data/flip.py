@@ -120,9 +120,9 @@ def mirrored(
     image
         (H, W, C).
     xy
-        Labels (K, 2), px; NaN where unlabeled.
+        Labels (..., K, 2), px; NaN where unlabeled.
     weights
-        What each counts (K,).
+        What each counts (..., K).
     order
         What `mirror_order` returned.
 
@@ -133,6 +133,6 @@ def mirrored(
     xy, weights : FloatArray
         Of the mirrored frame's keypoints.
     """
-    turned = xy[order]
-    turned[:, 0] = image.shape[1] - 1 - turned[:, 0]
-    return np.ascontiguousarray(image[:, ::-1]), turned, weights[order]
+    turned = xy[..., order, :]
+    turned[..., 0] = image.shape[1] - 1 - turned[..., 0]
+    return np.ascontiguousarray(image[:, ::-1]), turned, weights[..., order]

@@ -57,7 +57,7 @@ def open_hdf(folder: Path, path: Path) -> Source:
     table, problems = read_table(path)
     if all(_NUMBER.fullmatch(name) for name in table.names):
         table.names = [_frame_name(path.stem, int(name)) for name in table.names]
-    return _source(folder, path, table, problems, [])
+    return _source(folder, path, table, problems, table.notes)
 
 
 def _open_analysis(folder: Path, path: Path) -> Source:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from rt_pose.errors import UserError, nearest
 from rt_pose.types import FloatArray
+from train.data.animals import as_one_animal, check_animals, present, refuse_several
 from train.data.source import Source
 from train.data.sources import open_sources
 from train.data.tables import LabelTable
@@ -39,9 +40,9 @@ class LabeledFrames:
     images: list[NDArray[np.uint8]]
     """(H, W, C) each; C is 1 (gray) or 3 (RGB), the same for all."""
     xy: FloatArray
-    """(F, K, 2) frame px; NaN where unlabeled."""
+    """(F, K, 2), of several animals (F, N, K, 2), frame px; NaN where unlabeled."""
     visible: NDArray[np.uint8]
-    """(F, K) 0 unlabeled, 1 labeled though occluded, 2 visible."""
+    """(F, K), or (F, N, K): 0 unlabeled, 1 labeled though occluded, 2 visible."""
     keypoints: list[str]
     skeleton: list[list[str]] = field(default_factory=list)
     """Bones that the labels themselves hold, as pairs of keypoint names."""
@@ -51,6 +52,8 @@ class LabeledFrames:
     """Of several sets of labels the folder of each, by what its images' names begin with."""
     lacking: dict[str, list[str]] = field(default_factory=dict)
     """The keypoints that one of these sets does not have, by the same."""
+    animals: list[str] = field(default_factory=list)
+    """Names of the N animals, of their tracks, or none."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -59,6 +62,28 @@ class LabeledFrames:
     def channels(self) -> Literal[1, 3]:
         """Channels of every image."""
         return 1 if self.images[0].shape[2] == 1 else 3
+
+    @property
+    def several(self) -> bool:
+        """Whether the frames may hold several animals."""
+        return self.xy.ndim == 4
+
+    @property
+    def individuals(self) -> int:
+        """The most animals in one of these frames."""
+        return int(present(self.xy).sum(axis=1).max(initial=1)) if self.several else 1
+
+    @property
+    def labeled(self) -> NDArray[np.bool_]:
+        """(F, K) whether a keypoint is labeled, of any animal."""
+        known = self.visible > 0
+        return np.asarray(known.any(axis=1) if self.several else known)
+
+    def as_several(self) -> LabeledFrames:
+        """Return these frames with an axis for animals, (F, N, K, 2), where they have one animal each too."""
+        if self.several:
+            return self
+        return replace(self, xy=self.xy[:, None], visible=self.visible[:, None])
 
     def subset(self, indices: NDArray[np.intp]) -> LabeledFrames:
         """Return some of the frames.
@@ -83,11 +108,17 @@ class LabeledFrames:
             self.notes,
             self.sets,
             self.lacking,
+            self.animals,
         )
 
 
 def read_labels(
-    folder: Path, file: str, channels: Channels = "auto", expected: list[str] | None = None
+    folder: Path,
+    file: str,
+    channels: Channels = "auto",
+    expected: list[str] | None = None,
+    *,
+    several: bool = False,
 ) -> LabeledFrames:
     """Read the labeled frames of a folder.
 
@@ -103,6 +134,8 @@ def read_labels(
     expected
         Keypoints to take, in this order; or those to leave out, each with `-` before it. None or empty takes
         what the file holds.
+    several
+        Whether frames may hold several animals.
 
     Returns
     -------
@@ -114,11 +147,16 @@ def read_labels(
     UserError
         With every problem of the labels and images (the first `MAX_PROBLEMS_SHOWN`).
     """
-    return read_data_sets([folder], file, channels, expected)
+    return read_data_sets([folder], file, channels, expected, several=several)
 
 
 def read_data_sets(
-    folders: Sequence[Path], file: str, channels: Channels = "auto", expected: list[str] | None = None
+    folders: Sequence[Path],
+    file: str,
+    channels: Channels = "auto",
+    expected: list[str] | None = None,
+    *,
+    several: bool = False,
 ) -> LabeledFrames:
     """Read the labeled frames of several folders as one set, their keypoints matched by name.
 
@@ -126,7 +164,7 @@ def read_data_sets(
     ----------
     folders
         The data folders; of several, each image's name begins with its folder's.
-    file, channels, expected
+    file, channels, expected, several
         As of `read_labels`.
 
     Returns
@@ -141,12 +179,16 @@ def read_data_sets(
     """
     source = open_sources(folders, file)
     table, unknown = take_keypoints(source.table, expected or [])
+    table = as_one_animal(table)
+    if not several:
+        refuse_several(source.path, table)
     images, missing = source.read_images()
     problems = [
         *source.problems,
         *unknown,
         *_check_labeled(table, expected or []),
         *_check_repeated(table),
+        *check_animals(table),
         *missing,
         *_check_inside(table, images),
     ]
@@ -175,8 +217,10 @@ def _label_frames(source: Source, images: list[NDArray[np.uint8]]) -> LabeledFra
         source.notes,
         source.sets,
         {name: own for name, missing in source.lacking.items() if (own := _known(missing, table))},
+        table.animals,
     )
-    labeled = np.flatnonzero(np.isfinite(table.xy).all(axis=-1).any(axis=-1))
+    known = np.isfinite(table.xy).all(axis=-1).reshape(len(table.xy), -1)
+    labeled = np.flatnonzero(known.any(axis=-1))
     if len(labeled) < len(frames):
         source.notes.append(f"{len(frames) - len(labeled)} images without a label are left out")
     return frames.subset(labeled)
@@ -226,7 +270,8 @@ def take_keypoints(table: LabelTable, chosen: list[str]) -> tuple[LabelTable, li
     if problems:
         return table, problems
     columns = [table.keypoints.index(name) for name in taken]
-    return replace(table, keypoints=taken, xy=table.xy[:, columns], visible=table.visible[:, columns]), []
+    xy, visible = table.xy[..., columns, :], table.visible[..., columns]
+    return replace(table, keypoints=taken, xy=xy, visible=visible), []
 
 
 def _check_labeled(table: LabelTable, chosen: list[str]) -> list[str]:
@@ -235,7 +280,7 @@ def _check_labeled(table: LabelTable, chosen: list[str]) -> list[str]:
         f"keypoint '{name}' is labeled in no image; leave it out (`--keypoints -{name}`, or remove its "
         "columns or node), or label it"
         for k, name in enumerate(table.keypoints)
-        if name not in chosen and np.isnan(table.xy[:, k]).any(axis=-1).all()
+        if name not in chosen and np.isnan(table.xy[..., k, :]).any(axis=-1).all()
     ]
 
 
@@ -256,11 +301,11 @@ def _check_inside(table: LabelTable, images: list[NDArray[np.uint8]]) -> list[st
             continue
         limit = np.array([image.shape[1] - 1, image.shape[0] - 1]) + OUTSIDE_PX
         outside = ((table.xy[i] < -OUTSIDE_PX) | (table.xy[i] > limit)).any(axis=-1)
-        for k in np.flatnonzero(outside):
-            x, y = table.xy[i, k]
+        for at in map(tuple, np.argwhere(outside)):
+            x, y = table.xy[i][at]
             problems.append(
-                f"{table.places[i]} ({table.names[i]}), {table.keypoints[k]}: ({x:g}, {y:g}) lies outside "
-                f"the image of {image.shape[1]}x{image.shape[0]}"
+                f"{table.places[i]} ({table.names[i]}), {table.keypoints[at[-1]]}: ({x:g}, {y:g}) lies "
+                f"outside the image of {image.shape[1]}x{image.shape[0]}"
             )
     return problems
 

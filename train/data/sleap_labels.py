@@ -1,4 +1,4 @@
-"""Labels of a SLEAP file (.slp), read through sleap-io: one animal, frames of a video or embedded images.
+"""Labels of a SLEAP file (.slp), read through sleap-io: frames of a video or embedded images.
 
 sleap-io takes node names from the skeleton's own list and moves the half pixel of files before format 1.1.
 """
@@ -22,7 +22,9 @@ from train.data.video_frames import decoded_frames
 def open_slp(path: Path) -> Source:
     """Open the labels of a SLEAP file.
 
-    A person's labels are taken; where the file holds none, the predictions in it are, and a note says so.
+    A person's labels are taken; where the file holds none, the predictions in it are, and a note says so. A
+    row of several animals is a track, where every animal has one of its own; otherwise they come in the
+    file's order.
 
     Parameters
     ----------
@@ -37,8 +39,7 @@ def open_slp(path: Path) -> Source:
     Raises
     ------
     UserError
-        Where the file cannot be read, has no labeled frame, not exactly one skeleton, or frames with more
-        than one animal.
+        Where the file cannot be read, or has no labeled frame, or not exactly one skeleton.
     """
     labels = _load(path)
     user = any(frame.has_user_instances for frame in labels.labeled_frames)
@@ -47,18 +48,13 @@ def open_slp(path: Path) -> Source:
     if not rows:
         raise UserError(f"labels {path}: it holds no labeled frame")
     skeleton = labels.skeletons[0]
-    _refuse_several(path, rows)
     videos = SlpVideos(path, [frame.video for frame, _ in rows])
     names = [videos.frame_name(frame.video, frame.frame_idx) for frame, _ in rows]
-    xy = np.stack([_points(found[0], skeleton.node_names) for _, found in rows])
-    table = LabelTable(
-        list(skeleton.node_names),
-        names,
-        [f"frame {frame.frame_idx} of {videos.short(frame.video)}" for frame, _ in rows],
-        xy,
-        np.where(np.isfinite(xy).all(axis=-1), 2, 0).astype(np.uint8),
-    )
-    notes = [] if user else [f"{path.name} holds no label of a person: its {len(rows)} predictions are taken"]
+    places = [f"frame {frame.frame_idx} of {videos.short(frame.video)}" for frame, _ in rows]
+    xy, animals = _animals([found for _, found in rows], list(skeleton.node_names))
+    visible = np.where(np.isfinite(xy).all(axis=-1), 2, 0).astype(np.uint8)
+    table = LabelTable(list(skeleton.node_names), names, places, xy, visible, animals)
+    notes = _notes(path, [frame for frame, _ in rows], user, xy.ndim == 4)
     frames = [frame for frame, _ in rows]
     return Source(
         path,
@@ -68,6 +64,40 @@ def open_slp(path: Path) -> Source:
         [[str(a), str(b)] for a, b in skeleton.edge_names],
         notes,
     )
+
+
+def _animals(rows: list[list[Any]], nodes: list[str]) -> tuple[FloatArray, list[str]]:
+    """Labels (F, N, K, 2) and the names of the N tracks; (F, K, 2) and none where no frame holds two."""
+    most = max(map(len, rows))
+    if most == 1:
+        return np.stack([_points(found[0], nodes) for found in rows]), []
+    tracks = list(dict.fromkeys(id(animal.track) for found in rows for animal in found))
+    # A row is a track where that needs no more rows than there are animals; else the place in the frame.
+    tracked = len(tracks) == most and all(
+        animal.track is not None and len({id(other.track) for other in found}) == len(found)
+        for found in rows
+        for animal in found
+    )
+    xy = np.full((len(rows), most, len(nodes), 2), np.nan)
+    names = [""] * most
+    for i, found in enumerate(rows):
+        for place, animal in enumerate(found):
+            n = tracks.index(id(animal.track)) if tracked else place
+            xy[i, n] = _points(animal, nodes)
+            names[n] = str(animal.track.name) if tracked else ""
+    return xy, names if all(names) and len(set(names)) == most else []
+
+
+def _notes(path: Path, frames: list[Any], user: bool, several: bool) -> list[str]:
+    if not user:
+        return [f"{path.name} holds no label of a person: its {len(frames)} predictions are taken"]
+    beside = sum(bool(frame.unused_predictions) for frame in frames) if several else 0
+    if not beside:
+        return []
+    return [
+        f"{path.name}: {beside} frames hold predictions beside a person's labels, which are left out: an "
+        "animal that only a prediction marks is learned as background"
+    ]
 
 
 def _load(path: Path) -> Any:
@@ -87,15 +117,6 @@ def _load(path: Path) -> Any:
 def _instances(frame: Any, user: bool) -> list[Any]:
     found = frame.user_instances if user else frame.predicted_instances
     return [instance for instance in found if np.isfinite(instance.numpy()).any()]
-
-
-def _refuse_several(path: Path, rows: list[tuple[Any, list[Any]]]) -> None:
-    crowded = [frame.frame_idx for frame, found in rows if len(found) > 1]
-    if crowded:
-        raise UserError(
-            f"labels {path}: {len(crowded)} of {len(rows)} frames hold more than one animal (the first is "
-            f"frame {crowded[0]}); one can be learned: keep one track in SLEAP and save it as a new file"
-        )
 
 
 def _points(instance: Any, nodes: list[str]) -> FloatArray:

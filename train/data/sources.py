@@ -128,7 +128,7 @@ def _open(folder: Path, path: Path) -> Source:
     if is_hdf(path):
         return open_hdf(folder, path)
     table, problems = read_table(path)
-    return Source(path, table, problems, lambda: images_of(folder, table))
+    return Source(path, table, problems, lambda: images_of(folder, table), notes=table.notes)
 
 
 def _find(folder: Path) -> Path | None:

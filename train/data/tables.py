@@ -10,14 +10,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.errors import UserError
-from rt_pose.offline.prediction_files import HEADER_ROWS, INDIVIDUALS
+from rt_pose.offline.prediction_files import HEADER_ROWS, INDIVIDUALS, NO_ANIMAL
 from rt_pose.offline.table_text import single_individual, table_text
 from rt_pose.types import FloatArray
 
@@ -41,9 +41,13 @@ class LabelTable:
     places: list[str]
     """Where in the file each stands (`row 5`), for messages."""
     xy: FloatArray
-    """(F, K, 2); NaN where the cells are blank or `visible` is 0."""
+    """(F, K, 2), of several animals (F, N, K, 2); NaN where the cells are blank or `visible` is 0."""
     visible: NDArray[np.uint8]
-    """(F, K) 0 unlabeled, 1 labeled though occluded, 2 visible."""
+    """(F, K), or (F, N, K): 0 unlabeled, 1 labeled though occluded, 2 visible."""
+    animals: list[str] = field(default_factory=list)
+    """Names of the N animals, or of the tracks that their rows are; empty for one animal."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know of how it was read."""
 
 
 @dataclass
@@ -51,6 +55,8 @@ class KeypointColumns:
     """Where the cells of a keypoint stand in a row."""
 
     keypoint: str
+    animal: str = ""
+    """Empty where the table is of one."""
     x: int = -1
     y: int = -1
     visible: int = -1
@@ -71,8 +77,28 @@ class TableLayout:
     """The row number of each image, from 1; of one that is there twice the first."""
 
 
+@dataclass
+class _Head:
+    """The header of a labels file."""
+
+    rows: Rows
+    """All rows of the file, those of the header too."""
+    size: int
+    """How many rows the header has."""
+    paths: int
+    columns: list[KeypointColumns]
+    width: int
+    individuals: tuple[int, list[str]] | None
+    """The row `individuals` with its number."""
+
+    @property
+    def body(self) -> Rows:
+        """The rows of images."""
+        return self.rows[self.size :]
+
+
 def read_layout(path: Path) -> TableLayout:
-    """Find where the cells of a labels file stand, which may hold no image yet.
+    """Find where the cells of a labels file of one animal stand, which may hold no image yet.
 
     Parameters
     ----------
@@ -87,22 +113,24 @@ def read_layout(path: Path) -> TableLayout:
     Raises
     ------
     UserError
-        Where the header makes it no labels file at all.
+        Where the header makes it no labels file at all, or one of several animals.
     """
-    rows, header, paths, columns, width = _read_head(path)
-    end = rows.index(header[-1]) + 1
+    head = _read_head(path)
+    if head.individuals:
+        single_individual(path, "labels", *head.individuals)
     places: dict[str, int] = {}
-    for number, cells in rows[end:]:
-        places.setdefault(image_path(cells[:paths]), number)
-    return TableLayout(paths, columns, width, [number for number, _ in rows[:end]], places)
+    for number, cells in head.body:
+        places.setdefault(image_path(cells[: head.paths]), number)
+    numbers = [number for number, _ in head.rows[: head.size]]
+    return TableLayout(head.paths, head.columns, head.width, numbers, places)
 
 
-def _read_head(path: Path) -> tuple[Rows, Rows, int, list[KeypointColumns], int]:
-    """All rows; those of the header; columns of the path, of the keypoints, and of a row."""
+def _read_head(path: Path) -> _Head:
     rows = _read_rows(path)
-    header = _find_header(path, rows)
-    paths, columns = _read_header(path, header)
-    return rows, header, paths, columns, len(_without_blank_end(header[-1][1]))
+    header, individuals = _find_header(path, rows)
+    paths, columns = _read_header(path, header, individuals)
+    size = rows.index(header[-1]) + 1
+    return _Head(rows, size, paths, columns, len(_without_blank_end(header[-1][1])), individuals)
 
 
 def read_table(path: Path) -> tuple[LabelTable, list[str]]:
@@ -125,37 +153,58 @@ def read_table(path: Path) -> tuple[LabelTable, list[str]]:
     UserError
         Where the header makes it no labels file at all, or where it holds no labeled image.
     """
-    rows, header, paths, columns, width = _read_head(path)
-    unnamed = set(range(paths, width)) - {i for c in columns for i in (c.x, c.y, c.visible)}
-    body = rows[rows.index(header[-1]) + 1 :]
-    if not body:
+    head = _read_head(path)
+    if not head.body:
         raise UserError(f"labels {path}: empty: it holds the header rows but not one labeled image")
-    shape = (len(body), len(columns))
-    table = LabelTable(
-        [c.keypoint for c in columns],
-        [image_path(cells[:paths]) for _, cells in body],
-        [f"row {number}" for number, _ in body],
-        np.full((*shape, 2), np.nan),
-        np.zeros(shape, np.uint8),
-    )
+    table, places = _empty_table(head)
+    named = {i for c in head.columns for i in (c.x, c.y, c.visible)}
+    unnamed = set(range(head.paths, head.width)) - named
     problems: list[str] = []
     cellwise: dict[str, list[str]] = {}
-    for i, (number, cells) in enumerate(body):
-        if len(cells) < width or any(cell.strip() for cell in cells[width:]):
-            problems.append(f"row {number}: {len(cells)} cells where the header has {width}")
+    for i, (number, cells) in enumerate(head.body):
+        if len(cells) < head.width or any(cell.strip() for cell in cells[head.width :]):
+            problems.append(f"row {number}: {len(cells)} cells where the header has {head.width}")
             continue
         for column in unnamed:
             if cells[column].strip():
                 problems.append(
                     f"row {number}: column {column + 1} holds '{cells[column]}' and has no name; remove it"
                 )
-        for k, keypoint in enumerate(columns):
+        for keypoint, place in places:
+            at = (i, *place)
             try:
-                table.xy[i, k], table.visible[i, k] = _read_keypoint(cells, keypoint)
+                table.xy[at], table.visible[at] = _read_keypoint(cells, keypoint)
             except ValueError as error:
-                places = cellwise.setdefault(f"{keypoint.keypoint}: {error}", [])
-                places.append(f"row {number} ({table.names[i]})")
+                whose = f"{keypoint.animal} {keypoint.keypoint}".strip()
+                cellwise.setdefault(f"{whose}: {error}", []).append(f"row {number} ({table.names[i]})")
     return table, problems + _format_cells(cellwise)
+
+
+def _empty_table(head: _Head) -> tuple[LabelTable, list[tuple[KeypointColumns, tuple[int, ...]]]]:
+    """A table without labels yet, and the columns that it is made of, each with its place in a row."""
+    animals = list(dict.fromkeys(c.animal for c in head.columns))
+    of_none = [c for c in head.columns if c.animal == NO_ANIMAL and len(animals) > 1]
+    columns = [c for c in head.columns if c not in of_none]
+    animals = list(dict.fromkeys(c.animal for c in columns))
+    keypoints = list(dict.fromkeys(c.keypoint for c in columns))
+    several = len(animals) > 1
+    shape = (len(head.body), *([len(animals)] if several else []), len(keypoints))
+    table = LabelTable(
+        keypoints,
+        [image_path(cells[: head.paths]) for _, cells in head.body],
+        [f"row {number}" for number, _ in head.body],
+        np.full((*shape, 2), np.nan),
+        np.zeros(shape, np.uint8),
+        animals if several else [],
+    )
+    if of_none:
+        names = ", ".join(c.keypoint for c in of_none)
+        table.notes.append(f"unique body parts belong to no animal and are left out: {names}")
+    places = []
+    for c in columns:
+        place = (keypoints.index(c.keypoint),)
+        places.append((c, (animals.index(c.animal), *place) if several else place))
+    return table, places
 
 
 def _format_cells(cellwise: dict[str, list[str]]) -> list[str]:
@@ -203,14 +252,15 @@ def _read_rows(path: Path) -> Rows:
     return rows
 
 
-def _find_header(path: Path, rows: Rows) -> Rows:
-    """The rows scorer, bodyparts and coords."""
+def _find_header(path: Path, rows: Rows) -> tuple[Rows, tuple[int, list[str]] | None]:
+    """The rows scorer, bodyparts and coords; and the row individuals, where there is one."""
+    individuals = None
     header = list(rows[: len(HEADER_ROWS) + 1])
     if not any(header[0][1]):
         header[0] = (header[0][0], [HEADER_ROWS[0]])
     for row in header:
         if row[1][0].strip() == INDIVIDUALS:
-            single_individual(path, "labels", *row)
+            individuals = row
             header.remove(row)
             break
     header = header[: len(HEADER_ROWS)]
@@ -218,12 +268,14 @@ def _find_header(path: Path, rows: Rows) -> Rows:
         if cells[0].strip() != name:
             raise UserError(
                 f"labels {path}: row {number} must begin with '{name}', found '{cells[0]}'; expected the "
-                f"header rows {', '.join(HEADER_ROWS)} of a single-animal labels file"
+                f"header rows {', '.join(HEADER_ROWS)} of a labels file"
             )
-    return header
+    return header, individuals
 
 
-def _read_header(path: Path, header: Rows) -> tuple[int, list[KeypointColumns]]:
+def _read_header(
+    path: Path, header: Rows, individuals: tuple[int, list[str]] | None
+) -> tuple[int, list[KeypointColumns]]:
     """How many columns the path takes, and where each keypoint's cells stand."""
     parts, coordinates = (_without_blank_end(header[row][1]) for row in (1, 2))
     paths = 1 if any(coordinates[1:PATH_COLUMNS]) else PATH_COLUMNS
@@ -232,11 +284,13 @@ def _read_header(path: Path, header: Rows) -> tuple[int, list[KeypointColumns]]:
             f"labels {path}: keypoint counts disagree: row {header[1][0]} (bodyparts) has "
             f"{len(parts) - paths} columns, row {header[2][0]} (coords) {len(coordinates) - paths}"
         )
-    columns: dict[str, KeypointColumns] = {}
+    animals = _animals(path, individuals, parts, paths)
+    columns: dict[tuple[str, str], KeypointColumns] = {}
     for index, (part, coordinate) in enumerate(zip(parts, coordinates, strict=True)):
         if index < paths or not (part.strip() or coordinate.strip()):
             continue
-        place = columns.setdefault(part.strip(), KeypointColumns(part.strip()))
+        own = (animals[index], part.strip())
+        place = columns.setdefault(own, KeypointColumns(part.strip(), animals[index]))
         if coordinate.strip() not in ("x", "y", "visible"):
             raise UserError(
                 f"labels {path}: column {index + 1} of row {header[2][0]} is called '{coordinate}'; expected "
@@ -253,6 +307,23 @@ def _read_header(path: Path, header: Rows) -> tuple[int, list[KeypointColumns]]:
     if not columns:
         raise UserError(f"labels {path}: row {header[1][0]} (bodyparts) names no keypoint")
     return paths, list(columns.values())
+
+
+def _animals(
+    path: Path, individuals: tuple[int, list[str]] | None, parts: list[str], paths: int
+) -> list[str]:
+    """The animal of each column; empty texts where the table names one at most."""
+    number, row = individuals or (0, [])
+    cells = [*map(str.strip, row), *[""] * len(parts)][: len(parts)]
+    if len({cell for cell in cells[paths:] if cell}) < 2:
+        return [""] * len(parts)
+    for index in range(paths, len(parts)):
+        if parts[index].strip() and not cells[index]:
+            raise UserError(
+                f"labels {path}: column {index + 1} of row {number} ({INDIVIDUALS}) is blank; expected the "
+                f"name of an animal above '{parts[index].strip()}', or '{NO_ANIMAL}' for a body part of none"
+            )
+    return cells
 
 
 def _without_blank_end(cells: list[str]) -> list[str]:

@@ -77,6 +77,11 @@ def distill_interruptible(config: DistillConfig) -> FitResult:
         )
     of_teacher = config.init_from == TEACHER
     job = read_inputs(_training(config, "" if of_teacher else config.init_from), None)
+    if job.frames.several:
+        raise UserError(
+            f"train distill: frames of these labels hold up to {job.frames.individuals} animals, and the "
+            "teachers are smoothed to one; `rt-pose train fit` learns several from labels"
+        )
     _check_skeleton(teachers, job)
     if of_teacher:
         job = replace(job, config=replace(job.config, init_from=_best_teacher(teachers, job)))

@@ -68,7 +68,8 @@ def evaluate(config: EvaluateConfig) -> Path:
     job, out = _prepare(config), Path(config.out)
     keypoints = job.frames.keypoints
     engine = build(EngineConfig, {"precision": config.engine}, "evaluate")
-    choice = choose_engine(job.package, engine)
+    detections = max(job.package.manifest.individuals, job.frames.individuals)
+    choice = choose_engine(job.package, engine, detections)
     for line in job.frames.notes:
         _LOG.info(line)
     _LOG.info(f"engine: {choice}")
@@ -122,7 +123,10 @@ def _prepare(config: EvaluateConfig) -> _Job:
     _check(config)
     package, data = read_package(config.model), Path(config.data).expanduser()
     channels: Channels = "gray" if package.manifest.input.channels == 1 else "rgb"
-    frames = read_labels(data, config.labels, channels, package.manifest.keypoints)
+    several = package.manifest.individuals > 1
+    _check_several(package, config)
+    frames = read_labels(data, config.labels, channels, package.manifest.keypoints, several=several)
+    frames = frames.as_several() if several else frames
     jobs = find_videos(config.videos, Path(config.out) / VIDEO_FOLDER) if config.videos else []
     return _Job(
         package,
@@ -133,6 +137,18 @@ def _prepare(config: EvaluateConfig) -> _Job:
         jobs,
         video_metrics.check_videos(package, jobs),
     )
+
+
+def _check_several(package: Package, config: EvaluateConfig) -> None:
+    """Refuse what is measured of one animal alone."""
+    if package.manifest.individuals == 1:
+        return
+    for key in ("videos", "views"):
+        if getattr(config, key):
+            raise UserError(
+                f"train evaluate: {key}: not measured for a package of several animals, whose keypoints "
+                "of one frame do not say which animal they were in the last; evaluate it on labels alone"
+            )
 
 
 def _check(config: EvaluateConfig) -> None:
@@ -150,7 +166,12 @@ def _check(config: EvaluateConfig) -> None:
 
 
 def _spaces(job: _Job) -> dict[str, Space]:
-    """Fit the spaces to the labels that were trained on; to all where nothing says which those are."""
+    """Fit the spaces to the labels that were trained on; to all where nothing says which those are.
+
+    Several animals, which go where they will, have none.
+    """
+    if job.frames.several:
+        return {}
     training = job.sets.of(labeled.TRAIN)
     labels = job.frames.xy[training] if training.any() else job.frames.xy
     fitted = {POSE: fit_pose(labels), VIEWS: fit_views(labels, job.views)}
@@ -184,6 +205,8 @@ def _write(
                 f"{name}: pixel error median {error['median_px']:.2f}, mean {error['mean_px']:.2f}, P90 "
                 f"{error['p90_px']:.2f} (n {error['n']}); noise moves it by {_jitter(found)}"
             )
+        if animals := found.get("animals"):
+            _LOG.info(f"{name}: {animals['found']:.1%} of keypoints found, OKS mAP {animals['oks_map']:.3f}")
     if coverage := figures["coverage"]:
         shares = ", ".join(f"{share:.0%} in {float(level):.0%}" for level, share in coverage["held"].items())
         _LOG.info(f"labels kept back: the ellipses of the filter's covariance hold {shares}")

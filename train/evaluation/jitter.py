@@ -70,7 +70,7 @@ def xy_in_noise(network: Estimator, images: Sequence[NDArray[np.uint8]], seed: i
     Returns
     -------
     FloatArray
-        Positions (F, K, 2), frame px.
+        Positions (F, K, 2), of several animals (F, D, K, 2), frame px.
     """
     random = np.random.default_rng(seed)
     return network.estimate_all([add_noise(image, random) for image in images]).xy
@@ -117,10 +117,11 @@ def xy_in_precision(package: Package, images: Sequence[NDArray[np.uint8]], preci
     Returns
     -------
     FloatArray
-        Positions (F, K, 2), frame px.
+        Positions (F, K, 2), of several animals (F, D, K, 2), frame px.
     """
     manifest = package.manifest
-    return estimator(package.path, manifest.input, manifest.decode, precision).estimate_all(images).xy
+    network = estimator(package.path, manifest.input, manifest.decode, precision, manifest.individuals)
+    return network.estimate_all(images).xy
 
 
 def _figures(moved: FloatArray) -> dict[str, Any]:

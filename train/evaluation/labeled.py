@@ -14,9 +14,11 @@ from rt_pose.console import track
 from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.estimator import Estimator
 from rt_pose.package import Manifest, Package
+from rt_pose.rules.keypoint_name import individual_names
 from rt_pose.tracking.observation_noise import error_covariance
 from rt_pose.types import FloatArray
 from train.accuracy import distances
+from train.animals import aligned, animal_figures, missed_as_size
 from train.data.labels import LabeledFrames
 from train.data.split import SPLIT_FILE, known_as, split_again
 from train.evaluation.agreement import confidence_figures, covariance_reliability, pixel_errors
@@ -103,9 +105,12 @@ class Labeled:
     sets: Sets
     found: Keypoints[FloatArray]
     apart: FloatArray
-    """(F, K) px from the labels; NaN where unlabeled."""
+    """(F, K), or (F, N, K), px from the labels; NaN where unlabeled. What was not found of several animals is
+    as far away as the animal is large."""
     spaces: dict[str, Space]
     """By the metric's name."""
+    in_any_order: Keypoints[FloatArray] | None = None
+    """Of several animals (F, D, K) as they were found; `found` has them in the order of the labels."""
 
 
 def predict_labeled(
@@ -128,7 +133,10 @@ def predict_labeled(
         Predictions and their errors, frame px.
     """
     found = network.estimate_all(track(frames.images, "labeled frames", len(frames)))
-    return Labeled(frames, sets, found, distances(found.xy, frames.xy), spaces)
+    if not frames.several:
+        return Labeled(frames, sets, found, distances(found.xy, frames.xy), spaces)
+    own = aligned(found, frames.xy)
+    return Labeled(frames, sets, own, missed_as_size(own.xy, frames.xy), spaces, found)
 
 
 def figures_of(
@@ -162,13 +170,17 @@ def _set_figures(
     labeled: Labeled, of: NDArray[np.bool_], package: Package, network: Estimator, config: EvaluateConfig
 ) -> dict[str, Any]:
     frames, tracking = labeled.frames.subset(np.flatnonzero(of)), package.manifest.tracking
+    animals = {}
+    if labeled.in_any_order is not None:
+        animals = {"animals": animal_figures(select(labeled.in_any_order, of), frames.xy)}
     found = select(labeled.found, of)
     apart = labeled.apart[of]
     some = evenly_spaced(len(frames), config.jitter_frames)
     images, stands = [frames.images[i] for i in some], select(found, some)
     return {
         "frames": len(frames),
-        "pixel_error": pixel_errors(apart, frames.keypoints, config.within_px),
+        **animals,
+        "pixel_error": pixel_errors(apart.reshape(-1, apart.shape[-1]), frames.keypoints, config.within_px),
         "spaces": {name: spread(space.errors(found.xy)) for name, space in labeled.spaces.items()},
         "confidence": confidence_figures(found.confidence, apart, config.sure_px),
         "covariance": {
@@ -195,11 +207,16 @@ def write_files(labeled: Labeled, out: Path) -> None:
         Folder to write to.
     """
     frames, names = labeled.frames, labeled.sets.names
-    write_labeled_predictions(out / "predictions.csv", frames.names, frames.keypoints, labeled.found, names)
+    animals = animal_names(frames) if frames.several else []
+    write_labeled_predictions(
+        out / "predictions.csv", frames.names, frames.keypoints, labeled.found, names, animals
+    )
+    columns = [f"{animal}.{k}" for animal in animals for k in frames.keypoints] or frames.keypoints
     metrics = {"pixel_error": labeled.apart}
     metrics |= {name: space.errors(labeled.found.xy) for name, space in labeled.spaces.items()}
     for name, values in metrics.items():
-        write_metric(out / f"predictions_{name}.csv", frames.names, frames.keypoints, values, names)
+        flat = values.reshape(len(values), -1)
+        write_metric(out / f"predictions_{name}.csv", frames.names, columns, flat, names)
 
 
 def select(found: Keypoints[FloatArray], which: NDArray[Any] | Sequence[int]) -> Keypoints[FloatArray]:
@@ -254,3 +271,14 @@ def spread(values: FloatArray) -> dict[str, Any]:
     return {"n": len(known), "mean_px": float(known.mean())} | dict(
         zip(names, map(float, quantiles), strict=True)
     )
+
+
+def animal_names(frames: LabeledFrames) -> list[str]:
+    """Return names for the rows of animals: those that the labels have, or numbers.
+
+    Parameters
+    ----------
+    frames
+        Labeled frames of several animals.
+    """
+    return frames.animals or list(individual_names(frames.xy.shape[1]))

@@ -48,6 +48,7 @@ def write_labeled_predictions(
     keypoints: Sequence[str],
     found: Keypoints[FloatArray],
     sets: Sequence[str],
+    animals: Sequence[str] = (),
 ) -> None:
     """Write predictions of labeled frames: x, y, likelihood of each keypoint, and last the set.
 
@@ -58,12 +59,15 @@ def write_labeled_predictions(
     frames, keypoints
         Names of the F frames and K keypoints.
     found
-        Keypoints (F, K), frame px.
+        Keypoints (F, K), of several animals (F, N, K), frame px.
     sets
         Set (train, validation) of each frame.
+    animals
+        Names of the animals, where there are several.
     """
     values = np.concatenate([found.xy, found.confidence[..., None]], axis=-1)
-    write_table(path, keypoints, FIELDS, zip(frames, values, strict=True), last=("set", sets))
+    rows = zip(frames, values, strict=True)
+    write_table(path, keypoints, FIELDS, rows, last=("set", sets), individuals=animals)
 
 
 def _cell(value: float) -> str:

@@ -46,15 +46,18 @@ def worst_labeled(labeled: Labeled, count: int) -> list[Picture]:
         The largest error first.
     """
     of = labeled.sets.of(VALIDATION)
-    apart = np.where((of if of.any() else ~of)[:, None], labeled.apart, np.nan)
+    xy, labels = (points.reshape(len(of), -1, 2) for points in (labeled.found.xy, labeled.frames.xy))
+    confidence, apart = (part.reshape(len(of), -1) for part in (labeled.found.confidence, labeled.apart))
+    shown = (of if of.any() else ~of)[:, None] & np.isfinite(xy).all(axis=-1)
+    apart = np.where(shown, apart, np.nan)
+    keypoints = labeled.frames.keypoints
     pictures = []
     for i, k in _worst(apart, count):
-        found, label = labeled.found.xy[i, k], labeled.frames.xy[i, k]
+        name = keypoints[k % len(keypoints)]
         caption = (
-            f"{labeled.frames.keypoints[k]}, {labeled.frames.names[i]}: {apart[i, k]:.1f} px, confidence "
-            f"{labeled.found.confidence[i, k]:.2f}"
+            f"{name}, {labeled.frames.names[i]}: {apart[i, k]:.1f} px, confidence {confidence[i, k]:.2f}"
         )
-        pictures.append(crop(labeled.frames.images[i], found, label, caption))
+        pictures.append(crop(labeled.frames.images[i], xy[i, k], labels[i, k], caption))
     return pictures
 
 

@@ -61,7 +61,7 @@ def show_augmented(config: TrainConfig) -> Path:
             raise UserError(f"{key}: nothing given; say --data FOLDER --out SHEET.png")
     out = Path(config.out).expanduser()
     folders = [Path(place).expanduser() for place in config.data_folders]
-    frames = read_data_sets(folders, config.labels, config.network.channels, config.keypoints)
+    frames = read_data_sets(folders, config.labels, config.network.channels, config.keypoints, several=True)
     for line in draw_sheet(config, folders[0], out, frames):
         _LOG.info(line)
     return out
@@ -161,7 +161,9 @@ def _in_tile(points: NDArray[np.float32], spec: InputSpec) -> NDArray[np.float32
 
 
 def _draw_points(picture: Picture, points: NDArray[np.float32], spec: InputSpec) -> Picture:
-    for point, colour in zip(_in_tile(points, spec), _colours(len(points)), strict=True):
+    animals = points.reshape(-1, *points.shape[-2:])
+    colours = _colours(points.shape[-2]) * len(animals)
+    for point, colour in zip(_in_tile(animals, spec).reshape(-1, 2), colours, strict=True):
         if np.isfinite(point).all():
             x, y = (int(v) for v in (point * 16).round())
             cv2.circle(picture, (x, y), 3 * 16, (0, 0, 0), 3, cv2.LINE_AA, shift=4)

@@ -215,7 +215,7 @@ def _pose_module(job: Job) -> PoseModule:
     network = job.make_network()
     if job.config.init_from:
         warm_start(network, job.frames.keypoints, job.config.init_from)
-    return PoseModule(network, job.spec, job.config, job.unlabeled.terms)
+    return PoseModule(network, job.spec, job.config, job.unlabeled.terms, job.individuals)
 
 
 def check_step_memory(job: Job, trainings: int = 1) -> None:
@@ -277,4 +277,5 @@ def _trained(job: Job, module: PoseModule, step: int) -> Trained:
         job.train,
         job.validation,
         training,
+        job.individuals,
     )

@@ -10,12 +10,14 @@ import torch
 
 from rt_pose.errors import UserError, collect_errors, nearest
 from train.config import TrainConfig
+from train.data.animals import present
 from train.data.flip import mirror_note
 from train.data.gather import check_blank
 from train.data.labels import LabeledFrames, read_data_sets
 from train.data.split import SPLIT_FILE, Split, all_train, check_sides, split_frames, split_sets
 from train.fitting.check import check
 from train.fitting.job import Job
+from train.fitting.several import with_offsets
 from train.fitting.unlabeled import index_videos
 from train.fitting.unlabeled import prepare as prepare_unlabeled
 from train.fitting.warm_start import seen_before, trained_before, warm_start
@@ -75,12 +77,14 @@ def read_inputs(config: TrainConfig, data: Path | None = None) -> Job:
     folder = folders[0]
     _check_device(config)
     frames, videos = collect_errors(
-        lambda: read_data_sets(folders, config.labels, config.network.channels, config.keypoints),
+        lambda: read_data_sets(
+            folders, config.labels, config.network.channels, config.keypoints, several=True
+        ),
         lambda: index_videos(config, folder) if folder.is_dir() else [],
     )
     for line in frames.notes:
         _LOG.info(line)
-    config = replace(config, skeleton=config.skeleton or frames.skeleton)
+    config = with_offsets(replace(config, skeleton=config.skeleton or frames.skeleton), frames)
     _check_skeleton(config, frames)
     check_blank(config.blank, frames.lacking)
     if config.augment.flip:
@@ -89,10 +93,10 @@ def read_inputs(config: TrainConfig, data: Path | None = None) -> Job:
     spec = input_spec(config.network, frames.channels)
     _LOG.info(
         f"{' + '.join(place.name for place in folders)}: {len(frames)} labeled frames, "
-        f"{len(frames.keypoints)} keypoints, "
+        f"{_format_animals(frames)}{len(frames.keypoints)} keypoints, "
         f"{'gray' if frames.channels == 1 else 'RGB'}; {_format_split(split)}"
     )
-    for line in check_sides(split, frames.visible > 0, frames.keypoints):
+    for line in check_sides(split, frames.labeled, frames.keypoints):
         _LOG.info(line)
     unlabeled = prepare_unlabeled(config, videos, frames.subset(split.train), spec)
     datasets = [each.name for each in folders] if len(folders) > 1 else []
@@ -125,6 +129,12 @@ def _split(config: TrainConfig, folders: list[Path], frames: LabeledFrames) -> S
     if frames.sets and not (len(folders) == 1 and (folders[0] / SPLIT_FILE).is_file()):
         return split_sets(frames.sets, frames.names, config.validation_fraction, seed)
     return split_frames(folders[0], frames.names, config.validation_fraction, seed)
+
+
+def _format_animals(frames: LabeledFrames) -> str:
+    if not frames.several:
+        return ""
+    return f"{present(frames.xy).sum()} animals, up to {frames.individuals} a frame, "
 
 
 def _format_split(split: Split) -> str:

@@ -47,6 +47,11 @@ class Job:
         """The frames that validations run on: those kept back, else those that train."""
         return self.validation if self.config.keeps_back else self.train
 
+    @property
+    def individuals(self) -> int:
+        """The most animals in a frame."""
+        return self.frames.individuals
+
     def make_network(self) -> PoseNetwork:
         """Make the network that is to be trained, with the weights it begins with.
 
@@ -55,4 +60,5 @@ class Job:
         PoseNetwork
             A new one.
         """
-        return PoseNetwork(self.config.network, self.spec.channels, len(self.frames.keypoints))
+        keypoints = len(self.frames.keypoints)
+        return PoseNetwork(self.config.network, self.spec.channels, keypoints, self.individuals)

@@ -30,7 +30,8 @@ class Pictures(lightning.Callback):
         if found is None or not isinstance(trainer.logger, TensorBoardLogger):
             return
         for i in range(min(FRAMES, len(self._frames))):
-            picture = draw(self._frames.images[i], self._frames.xy[i], found[i])
+            labels, own = (xy.reshape(-1, 2) for xy in (self._frames.xy[i], found[i]))
+            picture = draw(self._frames.images[i], labels, own)
             trainer.logger.experiment.add_image(
                 f"{self._tag}/{self._frames.names[i]}", picture, trainer.global_step, dataformats="HWC"
             )

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from rt_pose.inference.decode_torch import decode_torch
-from rt_pose.inference.preprocess import frame_from_input
-from rt_pose.package import DecodeSpec, InputSpec
+from rt_pose.package import InputSpec
 from rt_pose.types import FloatArray
 from train.accuracy import distances, figures
+from train.animals import missed_as_size
 from train.config import TrainConfig
 from train.data.batches import Batch, ValidationBatch
 from train.data.clips import ClipBatch, redo_affine, undo_affine
 from train.data.steps import StepBatch
 from train.fitting.mixed_precision import autocast, full_precision
+from train.fitting.validation_animals import ValidationAnimals, to_frame_px
+from train.losses.centre_offsets import several_inputs
 from train.losses.clip import ClipInputs, confident
 from train.losses.heatmap import LossInputs
 from train.losses.loss_context import MIN_CONFIDENCE
@@ -27,7 +29,7 @@ from train.losses.terms import Terms
 from train.models.context import ContextPolicy, clip_context, random_context
 from train.models.features import freeze_statistics
 from train.models.heads import STRIDE
-from train.models.network import PoseNetwork
+from train.models.network import PoseNetwork, decode_spec
 
 VALIDATION, SEEN = "val", "seen"
 """Under what errors are logged: on frames kept back; where there are none, on those that train."""
@@ -42,14 +44,22 @@ class NotFiniteError(Exception):
 class PoseModule(lightning.LightningModule):
     """Training of a `PoseNetwork` on labeled frames, and on unlabeled clips where losses work on them."""
 
-    def __init__(self, network: PoseNetwork, spec: InputSpec, config: TrainConfig, terms: Terms) -> None:
+    def __init__(
+        self,
+        network: PoseNetwork,
+        spec: InputSpec,
+        config: TrainConfig,
+        terms: Terms,
+        individuals: int = 1,
+    ) -> None:
         super().__init__()
         # Convolutions on a CPU are up to twice as fast on this layout.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.spec = spec
-        self.decode_spec = DecodeSpec(stride=STRIDE)
+        self.decode_spec = decode_spec(spec, individuals)
+        self._animals = ValidationAnimals(self.decode_spec, individuals) if individuals > 1 else None
         self.found: FloatArray | None = None
-        """(F, K, 2) frame px: the keypoints of the last validation, frame by frame."""
+        """(F, K, 2), or (F, N, K, 2), frame px: the keypoints of the last validation, frame by frame."""
         self._terms = terms
         self._precision = config.precision
         self._blank_is_absent = config.blank == "absent"
@@ -57,9 +67,9 @@ class PoseModule(lightning.LightningModule):
         self._steps = config.steps
         self._watched = VALIDATION if config.keeps_back else SEEN
         self._found: list[FloatArray] = []
-        """(K, 2) a validation frame so far."""
+        """(..., K, 2) a validation frame so far."""
         self._distances: list[FloatArray] = []
-        """(K,) a validation frame."""
+        """(..., K) a validation frame."""
 
     def training_step(self, batch: StepBatch, _index: int) -> Tensor:
         """See `LightningModule.training_step`."""
@@ -99,13 +109,19 @@ class PoseModule(lightning.LightningModule):
     def _on_labels(self, batch: Batch) -> Tensor:
         images = batch.images
         logits = self.logits(images, random_context(self.global_step))
-        inputs = LossInputs(logits, batch.keypoints, self._blank_is_absent, STRIDE, batch.weights)
+        inputs = self._loss_inputs(logits, batch)
         total = torch.zeros((), device=images.device)
         for term in self._terms.labels:
             value = self._finite(term.name, term.loss(inputs))
             self.log(f"train/{term.name}", value, batch_size=len(images))
             total = total + term.weight * value
         return total
+
+    def _loss_inputs(self, output: Tensor, batch: Batch) -> LossInputs:
+        absent = self._blank_is_absent
+        if self._animals is None:
+            return LossInputs(output, batch.keypoints, absent, STRIDE, batch.weights)
+        return several_inputs(output, batch.keypoints, absent, STRIDE, self.decode_spec.offset_scale)
 
     def _finite(self, name: str, value: Tensor) -> Tensor:
         if not torch.isfinite(value):
@@ -156,16 +172,26 @@ class PoseModule(lightning.LightningModule):
         with full_precision(
             batch.images.device
         ):  # Lightning's own autocast, which fp16 brings along, is around it
-            found = decode_torch(self.network(batch.images), self.decode_spec).xy.double().cpu().numpy()
-        for xy, labels, size in zip(found, batch.xy.double().cpu().numpy(), batch.frame_sizes, strict=True):
-            to_frame = frame_from_input(self.spec, size)
-            self._found.append(xy @ to_frame[:, :2].T + to_frame[:, 2])
-            self._distances.append(distances(self._found[-1], labels))
+            output = self.network(batch.images)
+            if self._animals is not None:
+                found = self._animals.add(output, batch, self.spec)
+            else:
+                xy = decode_torch(output, self.decode_spec).xy.double().cpu().numpy()
+                found = [
+                    to_frame_px(own, self.spec, size) for own, size in zip(xy, batch.frame_sizes, strict=True)
+                ]
+        errors = distances if self._animals is None else missed_as_size
+        for xy, labels in zip(found, batch.xy.double().cpu().numpy(), strict=True):
+            self._found.append(xy)
+            self._distances.append(errors(xy, labels))
 
     def on_validation_epoch_end(self) -> None:
         """See `LightningModule.on_validation_epoch_end`."""
         for name, value in figures(np.stack(self._distances)).items():
             self.log(f"{self._watched}/{name}", value)
+        if self._animals is not None:
+            for name, value in self._animals.figures().items():
+                self.log(f"{self._watched}/{name}", value)
         self.found = np.stack(self._found)
         self._found.clear()
         self._distances.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import pytorch_lightning as lightning
@@ -51,7 +52,7 @@ class TrainingProgress(lightning.Callback):
         )
         _LOG.info(
             f"step {trainer.global_step}: {'validation' if kept_back else 'training'} error median "
-            f"{median:.2f} px, mean {mean:.2f}, P90 {p90:.2f}"
+            f"{median:.2f} px, mean {mean:.2f}, P90 {p90:.2f}{_format_animals(figures)}"
         )
 
     def on_train_end(self, _trainer: lightning.Trainer, _module: lightning.LightningModule) -> None:
@@ -63,3 +64,12 @@ class TrainingProgress(lightning.Callback):
     ) -> None:
         """See `Callback.on_exception`."""
         self._bar.stop()
+
+
+def _format_animals(figures: Mapping[str, Any]) -> str:
+    """What is measured of several animals beside their keypoints' errors."""
+    known = {name: value for name, value in figures.items() if name.endswith(("/found", "/oks_map"))}
+    if not known:
+        return ""
+    found, precision = known.values()
+    return f"; {found:.1%} of keypoints found, OKS mAP {precision:.3f}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from train.losses.centre_offsets import centre_offsets
 from train.losses.heatmap import LossInputs, heatmap_js, heatmap_kl, heatmap_mse
 from train.losses.loss_context import FittedLoss, LossContext
 from train.losses.multiview_pca import multiview_pca
@@ -45,6 +46,7 @@ LOSSES: dict[str, LabelRow | ClipRow] = {
     "heatmap_kl": LabelRow(heatmap_kl, 1.0),
     "heatmap_js": LabelRow(heatmap_js, 6.0),
     "heatmap_mse": LabelRow(heatmap_mse, 40.0),
+    "centre_offsets": LabelRow(centre_offsets, 1.0),
     "temporal": ClipRow(temporal, 0.02, ("eps", *_ANNEALED)),
     "temporal_heatmap": ClipRow(temporal_heatmap, 0.3, ("eps", *_ANNEALED)),
     "pose_pca": ClipRow(pose_pca, 0.02, ("eps", "keypoints", "variance", *_ANNEALED)),

@@ -20,13 +20,18 @@ class LossInputs:
     logits: Tensor
     """(B, K, h, w) the network's output."""
     keypoints: Tensor
-    """(B, K, 2) labels in input px; NaN where there is none, or where augmentation moved it outside."""
+    """(B, K, 2) labels in input px; NaN where there is none, or where augmentation moved it outside. Of
+    several animals (B, N, K, 2), the last of the keypoints being the centre."""
     blank_is_absent: bool
     """Whether a missing label says that the keypoint cannot be seen, or nothing at all."""
     stride: int
     """Input pixels per heatmap pixel."""
     weights: Tensor | None = None
     """(B, K) what each keypoint counts, 0 nothing; None: all of them 1."""
+    offsets: Tensor | None = None
+    """(B, 2 (K - 1), h, w), of several animals: x and y from each keypoint to the centre."""
+    offset_scale: float = 1.0
+    """Heatmap px per unit of an offset."""
 
 
 def gaussian_targets(keypoints: Tensor, height: int, width: int, stride: int) -> tuple[Tensor, Tensor]:
@@ -54,6 +59,32 @@ def gaussian_targets(keypoints: Tensor, height: int, width: int, stride: int) ->
     log_y = _log_profile(centres[..., 1], height) * labeled[..., None]
     maps = log_x.softmax(-1)[..., None, :] * log_y.softmax(-1)[..., :, None]
     return maps, labeled
+
+
+def shared_targets(keypoints: Tensor, height: int, width: int, stride: int) -> tuple[Tensor, Tensor]:
+    """Return the targets of maps that several animals share: the mean of the Gaussians of those labeled.
+
+    Parameters
+    ----------
+    keypoints
+        Labels (B, N, K, 2), input px; NaN where there is none.
+    height, width, stride
+        As in `gaussian_targets`.
+
+    Returns
+    -------
+    maps : Tensor
+        Targets (B, K, height, width), each summing to 1; flat where no animal's keypoint is labeled.
+    labeled : Tensor
+        Which keypoints are labeled of any animal, booleans (B, K).
+    """
+    maps, labeled = gaussian_targets(keypoints.flatten(0, 1), height, width, stride)
+    own = labeled.unflatten(0, keypoints.shape[:2])  # (B, N, K)
+    there = own.any(dim=1)
+    # Without a label every animal's map is flat, and so is their mean.
+    counts = torch.where(there[:, None], own, True).to(maps.dtype)
+    shares = counts / counts.sum(dim=1, keepdim=True)
+    return (maps.unflatten(0, keypoints.shape[:2]) * shares[..., None, None]).sum(dim=1), there
 
 
 def heatmap_kl(inputs: LossInputs) -> Tensor:
@@ -113,7 +144,8 @@ def heatmap_mse(inputs: LossInputs) -> Tensor:
 def _compared(inputs: LossInputs) -> tuple[Tensor, Tensor, Tensor]:
     """Log of the softmaxed output and targets, (B, K, h w) each, and what each keypoint counts, (B, K)."""
     height, width = inputs.logits.shape[-2:]
-    targets, labeled = gaussian_targets(inputs.keypoints, height, width, inputs.stride)
+    make = gaussian_targets if inputs.keypoints.ndim == 3 else shared_targets
+    targets, labeled = make(inputs.keypoints, height, width, inputs.stride)
     counts = torch.ones_like(labeled) if inputs.blank_is_absent else labeled
     if inputs.weights is not None:
         counts = counts * inputs.weights

@@ -6,21 +6,28 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from rt_pose.package import ContextSpec, InputSpec
+from rt_pose.package import ContextSpec, DecodeSpec, InputSpec
 from train.config import NetworkConfig
 from train.models.backbones import BACKBONES, build_backbone
 from train.models.context import WIDTH, Context, ContextPolicy, self_context
-from train.models.heads import HeatmapHead
+from train.models.heads import STRIDE, HeatmapHead
+
+OFFSET_UNITS = 8
+"""So many units of an offset are the longer side of a heatmap: about 1 at the end of an animal."""
 
 
 class PoseNetwork(nn.Module):
-    """Backbone, causal context (where it is configured) and head: an image in, heatmap logits out."""
+    """Backbone, causal context (where it is configured) and head: an image in, heatmap logits out.
 
-    def __init__(self, config: NetworkConfig, channels: int, keypoints: int) -> None:
+    For several animals it gives a heatmap of their centres and offsets to those as well.
+    """
+
+    def __init__(self, config: NetworkConfig, channels: int, keypoints: int, individuals: int = 1) -> None:
         super().__init__()
         weights = Path(config.weights) if config.weights else None
         self.backbone = build_backbone(config.backbone, channels, weights)
-        self.head = HeatmapHead(self.backbone.features, keypoints, config.head_width)
+        maps = output_maps(keypoints, individuals)
+        self.head = HeatmapHead(self.backbone.features, maps, config.head_width)
         # After the head, whose first weights are then those that it would have without it.
         self.context = Context(self.backbone.features[-1], config.context) if config.context else None
 
@@ -37,7 +44,8 @@ class PoseNetwork(nn.Module):
         Returns
         -------
         Tensor
-            Logits (B, K, h / 4, w / 4).
+            Logits (B, K, h / 4, w / 4); of a network for several animals (B, 3 K + 1, h / 4, w / 4), the
+            offsets after the heatmaps of keypoints and centre.
         """
         maps = self.backbone(images)
         if self.context is not None:
@@ -61,7 +69,8 @@ class PoseNetwork(nn.Module):
         Returns
         -------
         logits : Tensor
-            Logits (B, K, h / 4, w / 4).
+            Logits (B, K, h / 4, w / 4); of a network for several animals (B, 3 K + 1, h / 4, w / 4), the
+            offsets after the heatmaps of keypoints and centre.
         next_past : Tensor
             Past of the frames after them (B, N F, h', w').
         """
@@ -111,3 +120,42 @@ def input_spec(config: NetworkConfig, channels: int) -> InputSpec:
         [row.std] * channels,
         context=context,
     )
+
+
+def output_maps(keypoints: int, individuals: int) -> int:
+    """Return how many maps a network gives.
+
+    Parameters
+    ----------
+    keypoints
+        Number of keypoints K.
+    individuals
+        The most animals in a frame.
+
+    Returns
+    -------
+    int
+        K, or for several animals 3 K + 1.
+    """
+    return keypoints if individuals == 1 else 3 * keypoints + 1
+
+
+def decode_spec(spec: InputSpec, individuals: int) -> DecodeSpec:
+    """Return how the output of a network becomes keypoints, as its package states it.
+
+    Parameters
+    ----------
+    spec
+        Input of the network.
+    individuals
+        The most animals in a frame.
+
+    Returns
+    -------
+    DecodeSpec
+        Of our own heatmaps; for several animals with offsets to their centres.
+    """
+    if individuals == 1:
+        return DecodeSpec(stride=STRIDE)
+    scale = max(spec.width, spec.height) / STRIDE / OFFSET_UNITS
+    return DecodeSpec(stride=STRIDE, decoder="centre_offsets", offset_scale=scale)

@@ -115,7 +115,9 @@ def labeled_frames(manifest: Manifest, data: Path) -> tuple[LabeledFrames, Label
             "distinguished from the others; `rt-pose train fit` writes packages that do"
         )
     channels: Channels = "gray" if manifest.input.channels == 1 else "rgb"
-    frames = read_labels(data, configuration["labels"], channels, manifest.keypoints)
+    several = manifest.individuals > 1
+    frames = read_labels(data, configuration["labels"], channels, manifest.keypoints, several=several)
+    frames = frames.as_several() if several else frames
     split = split_again(manifest.training, data, known_as(manifest.training, data, frames.names))
     return frames.subset(split.train), frames.subset(split.validation)
 

@@ -13,9 +13,10 @@ from rt_pose.inference.decode import Keypoints
 from rt_pose.inference.device import physical_cores
 from rt_pose.inference.engine import engines, open_engine
 from rt_pose.inference.estimator import CpuEstimator, Estimator
-from rt_pose.package import GOLDEN_CONFIDENCE, DecodeSpec, InputSpec, PrecisionReport
+from rt_pose.package import GOLDEN_CONFIDENCE, DecodeSpec, InputSpec, PrecisionReport, ordered_like
 from rt_pose.types import FloatArray
-from train.accuracy import distances, figures
+from train.accuracy import figures
+from train.animals import label_errors
 
 BACKEND = "openvino"
 """The engine that has precisions to choose from."""
@@ -28,14 +29,16 @@ class PrecisionReference:
     images: Sequence[NDArray[np.uint8]]
     """Frames (H, W, C) kept back from training; where none were, others, on which no error is known."""
     xy: FloatArray | None
-    """(F, K, 2) px, their labels; None: there are none, and no error is known."""
+    """(F, K, 2) or (F, N, K, 2) px, their labels; None: there are none, and no error is known."""
     found: Keypoints[FloatArray]
     video: Sequence[NDArray[np.uint8]] = ()
     """Frames (H, W, C) without labels."""
     video_found: Keypoints[FloatArray] | None = None
 
 
-def estimator(folder: Path, spec: InputSpec, decode: DecodeSpec, precision: str) -> Estimator:
+def estimator(
+    folder: Path, spec: InputSpec, decode: DecodeSpec, precision: str, individuals: int = 1
+) -> Estimator:
     """Open the live chain on a network, in a precision of the CPU's engine.
 
     Parameters
@@ -46,8 +49,11 @@ def estimator(folder: Path, spec: InputSpec, decode: DecodeSpec, precision: str)
         Its input, and how its output becomes keypoints.
     precision
         One of `precisions_of`.
+    individuals
+        How many animals a frame gives, for a network that finds several.
     """
-    return CpuEstimator(open_engine(BACKEND, folder, spec, precision, physical_cores()), decode)
+    engine = open_engine(BACKEND, folder, spec, precision, physical_cores())
+    return CpuEstimator(engine, decode, detections=individuals)
 
 
 def precisions_of(folder: Path) -> list[str]:
@@ -78,7 +84,7 @@ def measure(network: Estimator, reference: PrecisionReference) -> PrecisionRepor
         Error to the labels, where there are any, and displacement from float32; frame px.
     """
     found = network.estimate_all(reference.images)
-    errors = {} if reference.xy is None else figures(distances(found.xy, reference.xy))
+    errors = {} if reference.xy is None else figures(label_errors(found, reference.xy))
     moved = displacement(found.xy, reference.found)
     report = PrecisionReport(
         errors.get("mean_px"),
@@ -101,20 +107,21 @@ def displacement(xy: FloatArray, reference: Keypoints[FloatArray]) -> FloatArray
     Parameters
     ----------
     xy
-        Positions (F, K, 2), px.
+        Positions (F, K, 2), or of several animals (F, D, K, 2) in any order, px.
     reference
         Keypoints of the same F frames.
 
     Returns
     -------
     FloatArray
-        Distances (n,), px; of all keypoints where the reference is confident of none.
+        Distances (n,), px; of all keypoints where the reference is confident of none. What was not found of
+        several animals is left out: the error to the labels counts it.
     """
     confident = reference.confidence >= GOLDEN_CONFIDENCE
     if not confident.any():
         confident = np.ones_like(confident)
-    moved: FloatArray = np.linalg.norm(xy - reference.xy, axis=-1)[confident]
-    return moved
+    moved: FloatArray = np.linalg.norm(ordered_like(xy, reference.xy) - reference.xy, axis=-1)[confident]
+    return moved[np.isfinite(moved)] if xy.ndim == 4 and np.isfinite(moved).any() else moved
 
 
 def format_precision(precision: str, report: PrecisionReport) -> str:

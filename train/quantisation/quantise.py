@@ -163,7 +163,8 @@ def _reports(
 
 
 def _network(package: Package, work: Path, precision: str) -> Estimator:
-    return estimator(work, package.manifest.input, package.manifest.decode, precision)
+    manifest = package.manifest
+    return estimator(work, manifest.input, manifest.decode, precision, manifest.individuals)
 
 
 def _copier(source: Path) -> Callable[[Path], object]:

@@ -59,7 +59,9 @@ class DeviceEngine(Engine, Protocol):
 class GpuEstimator(Estimator):
     """The chain on a GPU: network input is a tensor there, what comes back are keypoints or heatmaps."""
 
-    def __init__(self, engine: DeviceEngine, decode: DecodeSpec, preprocess: str = "dali") -> None:
+    def __init__(
+        self, engine: DeviceEngine, decode: DecodeSpec, preprocess: str = "dali", detections: int = 1
+    ) -> None:
         """Prepare staging, preprocessing and graphs on the engine's stream.
 
         Parameters
@@ -70,10 +72,12 @@ class GpuEstimator(Estimator):
             The package's decoding; our own runs on the device, others on the host.
         preprocess
             "dali" or "compiled".
+        detections
+            How many animals a frame gives, D, for a package that finds several.
         """
         # Networks from elsewhere have decoders that only the host knows: their maps come back whole.
         on_device = decodes(decode)
-        super().__init__(engine, unpack if on_device else make_decoder(decode))
+        super().__init__(engine, unpack if on_device else make_decoder(decode, detections))
         tail: Forward | None = (lambda maps: pack(decode_torch(maps, decode))) if on_device else None
         self._cuda_stream, self.device = engine.cuda_stream, engine.cuda_stream.device
         self._staging = Staging(self._cuda_stream)

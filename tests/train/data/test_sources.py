@@ -122,7 +122,7 @@ def test_letters_composed_otherwise_on_disk_than_in_the_table(folder: Path) -> N
 def test_two_individuals_are_refused(folder: Path) -> None:
     rows = read_rows(folder)
     write_rows(folder, [rows[0], ["individuals", *["a"] * 4, *["b"] * 2], *rows[1:]])
-    with pytest.raises(UserError, match=r"row 2 names 2 individuals \(a, b\); one can be learned"):
+    with pytest.raises(UserError, match=r"4 of 4 frames hold more than one animal \(the first is row 5\)"):
         read_labels(folder, "CollectedData.csv")
 
 
