@@ -111,7 +111,11 @@ def make_animal(random: np.random.Generator, frames: int) -> FloatArray:
 
 
 def observe(
-    cameras: Sequence[CalibratedCamera], xyz: FloatArray, noise_px: float, random: np.random.Generator
+    cameras: Sequence[CalibratedCamera],
+    xyz: FloatArray,
+    noise_px: float,
+    random: np.random.Generator,
+    offset_px: float = OFFSET_PX,
 ) -> FloatArray:
     """See keypoints as a network would.
 
@@ -125,6 +129,8 @@ def observe(
         Standard deviation in x and y.
     random
         The generator.
+    offset_px
+        Of the constant offsets of keypoints in each camera.
 
     Returns
     -------
@@ -134,7 +140,7 @@ def observe(
     xy = np.stack([camera.project(xyz) for camera in cameras])
     xy = (
         xy
-        + random.normal(0, OFFSET_PX, (len(cameras), 1, xyz.shape[1], 2))
+        + random.normal(0, offset_px, (len(cameras), 1, xyz.shape[1], 2))
         + random.normal(0, noise_px, xy.shape)
     )
     wrong = random.random(xy.shape[:-1]) < OUTLIERS

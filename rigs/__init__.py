@@ -19,10 +19,11 @@ def register() -> None:
     `rt_pose.cameras`, `rt_pose.outputs` and `rt_pose.inputs`. One that cannot be imported is reported there,
     and the others are still registered.
     """
+    points = entry_points()  # read once: each reading looks through every installed package
     for kind, package in (("camera", cameras), ("output", outputs), ("input", inputs)):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             _load(kind, module.name.rpartition(".")[2], partial(importlib.import_module, module.name))
-        for point in entry_points(group=f"rt_pose.{kind}s"):
+        for point in points.select(group=f"rt_pose.{kind}s"):
             _load(kind, point.name, point.load)
 
 

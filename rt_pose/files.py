@@ -90,6 +90,30 @@ def write_atomic(path: Path, text: str, remedy: str = "choose another `--out`") 
         file.write(text)
 
 
+def cache_folder(kind: str) -> Path:
+    """Find where is kept what can be made again: `$XDG_CACHE_HOME/rt-pose/KIND`, by default under `~/.cache`.
+
+    Parameters
+    ----------
+    kind
+        Name of the folder in that of rt-pose.
+
+    Returns
+    -------
+    Path
+        The folder; it may not exist.
+
+    Raises
+    ------
+    RuntimeError
+        Where it would be in the user's home, and there is none.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification: what is not absolute is to be ignored.
+    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
+    return root / "rt-pose" / kind
+
+
 def check_output(
     out: Path,
     inputs: Iterable[Path] = (),

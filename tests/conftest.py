@@ -81,9 +81,10 @@ def synthetic_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def runtime_folder() -> Iterator[Path]:
-    """The folder of the runs' key files: another than that of the runs of who tests."""
+    """The folder of the runs' key files, and of what is kept between runs: others than those of who tests."""
     with tempfile.TemporaryDirectory(prefix="rt-pose-test-") as place, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", place)
+        patch.setenv("XDG_CACHE_HOME", place)
         yield Path(place)
 
 

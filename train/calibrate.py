@@ -25,7 +25,8 @@ from rt_pose.inference.estimator import Estimator
 from rt_pose.offline.animal_rows import AnimalRows
 from rt_pose.offline.coverage import Coverage, coverage_text, held_shares, mahalanobis2
 from rt_pose.offline.drift_fit import fit_drift
-from rt_pose.offline.innovations import MOST_ROUNDS, Recorded, fit_parameters
+from rt_pose.offline.innovations import Recorded, fit_parameters
+from rt_pose.offline.pattern_search import MOST_ROUNDS
 from rt_pose.offline.pose_space import pose_space, view_space
 from rt_pose.package import (
     DriftSpec,
@@ -36,7 +37,7 @@ from rt_pose.package import (
     read_package,
     write_manifest,
 )
-from rt_pose.tracking.drift import STATISTICS
+from rt_pose.tracking.drift_statistics import STATISTICS
 from rt_pose.tracking.observation_noise import error_covariance
 from rt_pose.types import FloatArray
 from rt_pose.video import VideoInfo, probe, read_frames

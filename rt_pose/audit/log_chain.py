@@ -57,7 +57,11 @@ def read_chain(log: Path) -> Chain:
                 what = f"{-moved:,} bytes were taken out" if moved < 0 else f"{moved:,} bytes were put in"
                 chain.broken = f"{what} after byte {chain.proven_bytes:,}, before byte {message.chunk_at:,}"
                 break
-            digest.update(file.read(link.bytes - chain.proven_bytes))
+            try:
+                digest.update(file.read(link.bytes - chain.proven_bytes))
+            except OSError as error:
+                chain.broken = f"it cannot be read after byte {chain.proven_bytes:,}: {error.strerror}"
+                break
             if digest.hexdigest() != link.sha256:
                 chain.broken = (
                     f"bytes between {chain.proven_bytes:,} and {link.bytes:,} are not what was written"

@@ -103,6 +103,7 @@ def _of_session(path: Path, min_confidence: float) -> ViewPoses:
     rows = _together(seen, base)
     xy = np.full((len(seen), len(seen[base]), len(setup.keypoints), 2), np.nan)
     cov = np.full((*xy.shape, 2), np.nan)
+    t_ns = np.full(xy.shape[:2], -1, np.int64)
     for v, (name, found) in enumerate(seen.items()):
         tracking = setup.tracking_of(name)
         for row, one in zip(rows[name], found, strict=True):
@@ -110,13 +111,14 @@ def _of_session(path: Path, min_confidence: float) -> ViewPoses:
                 sure = one.confidence.array()[0] >= min_confidence
                 xy[v, row] = np.where(sure[:, None], one.xy.array()[0], np.nan)
                 cov[v, row] = error_covariance(one.cov.array()[0], tracking)
+                t_ns[v, row] = _time(one)
     sizes = {
         name: (info.width, info.height)
         for name, info in session.info.cameras.items()
         if info.offset_xy == (0, 0)
     }
     numbers = [one.stamps.index for one in seen[base]]
-    return ViewPoses(list(seen), setup.keypoints, numbers, xy, cov, sizes)
+    return ViewPoses(list(seen), setup.keypoints, numbers, xy, cov, sizes, t_ns)
 
 
 def _together(seen: dict[str, list[Observation]], base: str) -> dict[str, list[int]]:

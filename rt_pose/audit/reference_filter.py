@@ -19,6 +19,7 @@ from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.package import TrackingSpec
 from rt_pose.tracking.causal_filter import SHARED_NOISE
 from rt_pose.tracking.clock_step import ClockStepDetector
+from rt_pose.tracking.kalman import MOST_PX, MOST_PX2
 from rt_pose.tracking.pose_prior import PosePrior
 from rt_pose.types import FloatArray, Pose
 
@@ -322,4 +323,5 @@ class ReferenceFilter:
 def _usable(z: FloatArray, R: FloatArray) -> bool:
     """Whether a measurement and its noise are numbers that mean something."""
     area = R[0, 0] * R[1, 1] - R[0, 1] ** 2
-    return bool(np.isfinite(z).all() and R[0, 0] > 0.0 and 0.0 < area < np.inf)
+    sound = 0.0 < R[0, 0] < MOST_PX2 and R[1, 1] < MOST_PX2 and area > 0.0
+    return bool(sound and (np.abs(z) < MOST_PX).all())

@@ -54,7 +54,7 @@ class RigTimes:
             scene_ns = one.stamps.t_scene_ns
             shift = self._shift_ns[one.seq] = time.advance(one.camera, one.stamps) - scene_ns
             of_series = seen.setdefault((one.camera, one.stamps.epoch), [])
-            if not of_series or scene_ns > of_series[-1][0]:
+            if not time.doubtful and (not of_series or scene_ns > of_series[-1][0]):
                 of_series.append((scene_ns, shift))
         self._series = {key: np.array(rows, np.int64).T for key, rows in seen.items()}
 

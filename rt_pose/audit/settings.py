@@ -2,7 +2,8 @@
 
 Keys are those of the resolved configuration, rules by their names (`rules.reach.withhold=0.3`). There are
 also the filter's parameters, `tracking.KEY` or for one keypoint `tracking.KEY.KEYPOINT`, and the delay of an
-output, `delays_ms.OUTPUT`. Values are written as in YAML.
+output, `delays_ms.OUTPUT`. The filter's are set for every camera, also for one with a model of its own.
+Values are written as in YAML.
 """
 
 from __future__ import annotations
@@ -72,22 +73,46 @@ def apply_settings(setup: ReplaySetup, settings: Sequence[str]) -> tuple[ReplayS
         Where a setting is not KEY=VALUE, its key is unknown (the nearest valid name is suggested), its value
         has the wrong type, or the result could not be run.
     """
-    config = to_plain(setup.config)
+    config, keypoints = to_plain(setup.config), setup.keypoints
     tree = {
         **{key: copy.deepcopy(value) for key, value in config.items() if key not in MADE_INPUTS},
-        "tracking": _resolve_keypoints(msgspec.to_builtins(setup.tracking), setup.keypoints),
+        "tracking": _resolve_keypoints(msgspec.to_builtins(setup.tracking), keypoints),
         "delays_ms": dict(setup.delays_ms),
     }
-    changes = [_set(tree, setting) for setting in settings]
+    own = {
+        camera: {"tracking": _resolve_keypoints(msgspec.to_builtins(spec), keypoints)}
+        for camera, spec in setup.own_tracking.items()
+    }
+    changes = []
+    for setting in settings:
+        changes.append(_set(tree, setting))
+        if changes[-1].key.partition(".")[0] == "tracking":
+            changes += [_of_camera(camera, _set(its, setting)) for camera, its in own.items()]
     delays_ms = _convert(tree.pop("delays_ms"), dict[str, float], "delays_ms")
-    tracking = _convert(_per_keypoint(tree.pop("tracking")), TrackingSpec, "tracking")
-    plain = msgspec.to_builtins(tracking)
-    _refuse_negative({"tracking": plain, "delays_ms": delays_ms})
-    for fault in tracking_faults(plain, len(setup.keypoints)):  # compiled code reads past short lists
-        raise UserError(f"--set {fault}")
+    _refuse_negative("delays_ms", delays_ms)
+    tracking = _tracking(tree.pop("tracking"), keypoints)
+    own_tracking = {camera: _tracking(its["tracking"], keypoints) for camera, its in own.items()}
     changed = build(RunConfig, {**config, **tree}, "--set")
     check_run(changed)
-    return dataclasses.replace(setup, config=changed, tracking=tracking, delays_ms=delays_ms), changes
+    made = dataclasses.replace(
+        setup, config=changed, tracking=tracking, own_tracking=own_tracking, delays_ms=delays_ms
+    )
+    return made, changes
+
+
+def _of_camera(camera: str, change: Change) -> Change:
+    """A change of the filter of a camera that has a model of its own."""
+    return dataclasses.replace(change, key=f"{change.key} (camera {camera})")
+
+
+def _tracking(tree: dict[str, Any], keypoints: list[str]) -> TrackingSpec:
+    """Parameters of a filter; UserError where it could not run with them."""
+    tracking = _convert(_per_keypoint(tree), TrackingSpec, "tracking")
+    plain = msgspec.to_builtins(tracking)
+    _refuse_negative("tracking", plain)
+    for fault in tracking_faults(plain, len(keypoints)):  # compiled code reads past short lists
+        raise UserError(f"--set {fault}")
+    return tracking
 
 
 def _set(tree: dict[str, Any], setting: str) -> Change:
@@ -170,9 +195,8 @@ def _convert(plain: Any, kind: type[T], where: str) -> T:
     return cast(T, value)
 
 
-def _refuse_negative(groups: dict[str, dict[str, Any]]) -> None:
-    for group, values in groups.items():
-        for key, value in values.items():
-            numbers = value if isinstance(value, list) else [value]
-            if any(isinstance(n, float | int) and not 0 <= n < math.inf for n in numbers):
-                raise UserError(f"--set {group}.{key}: expected 0 or more, got {value}")
+def _refuse_negative(group: str, values: dict[str, Any]) -> None:
+    for key, value in values.items():
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(n, float | int) and not 0 <= n < math.inf for n in numbers):
+            raise UserError(f"--set {group}.{key}: expected 0 or more, got {value}")

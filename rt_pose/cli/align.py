@@ -8,7 +8,7 @@ from pathlib import Path
 from rt_pose.cli.options import EXIT_OK, Parser
 from rt_pose.cli.session import session_parser
 from rt_pose.files import check_output
-from rt_pose.offline.recorded_events import FORMATS
+from rt_pose.offline.event_formats import FORMATS
 
 
 def align(options: Namespace) -> int:

@@ -16,7 +16,6 @@ from rt_pose.config.schema import RunConfig
 from rt_pose.config.shipped import FOLDER
 from rt_pose.errors import UserError, nearest
 from rt_pose.files import check_output, is_own_png, mark_png, write_atomic
-from rt_pose.image_file import read_image
 
 if TYPE_CHECKING:
     import numpy as np
@@ -182,6 +181,7 @@ def _frame(config: RunConfig, camera: str, video: str, image: str) -> Image:
     """The frame that is measured, (H, W, 1 or 3)."""
     import numpy as np
 
+    from rt_pose.image_file import read_image
     from rt_pose.session.aim_calibration import opened_camera
     from rt_pose.video import read_frames
 

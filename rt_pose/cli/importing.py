@@ -23,7 +23,7 @@ def import_onnx(options: Namespace) -> int:
 
 def import_onnx_parser(parser: Parser) -> None:
     """Add the options of `rt-pose import onnx`."""
-    from train.importing.onnx_spec import EXAMPLE
+    from train.importing.onnx_example import EXAMPLE
 
     _import_parser(parser)
     parser.add_argument("--spec", type=str, required=True, help="YAML file, in the form shown below.")

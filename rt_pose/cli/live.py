@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rt_pose.cli.options import EXIT_OK, Parser, add_overwrite, boolean
 from rt_pose.clock import HostClock
 from rt_pose.config.build import load
-from rt_pose.config.certificate import place_certificate
 from rt_pose.config.check import report_run
 from rt_pose.config.schema import CameraConfig, PublishConfig, RunConfig
 from rt_pose.config.source import Source
-from rt_pose.drivers import cameras as cameras_by_driver
 from rt_pose.errors import UserError
 from rt_pose.files import check_output, is_own_png, mark_png
 
@@ -80,6 +78,7 @@ def check_run_options(source: Source, options: Namespace) -> None:
     """Put `--camera` in its place, and note what is wrong with drivers, names and numbers."""
     import rigs
     from rt_pose import drivers
+    from rt_pose.config.certificate import place_certificate
 
     rigs.register()
     drivers.report_drivers(source, [*([] if options.camera else ["cameras"]), "outputs", "inputs"])
@@ -92,6 +91,8 @@ def check_run_options(source: Source, options: Namespace) -> None:
 
 def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, CameraConfig]:
     """The configuration's cameras with `--camera SPEC` in their place."""
+    from rt_pose import drivers
+
     name = next(iter(cameras)) if len(cameras) == 1 else "camera"
     old = cameras.get(name)
 
@@ -101,7 +102,7 @@ def _replace_camera(cameras: dict[str, CameraConfig], spec: str) -> dict[str, Ca
     if spec == "sim":
         return {name: CameraConfig("simulated", options_of("simulated"))}
     driver, colon, rest = spec.partition(":")
-    known = cameras_by_driver()
+    known = drivers.cameras()
     if colon and driver in known:
         key = getattr(known[driver], "named_by", "serial")
         return {name: CameraConfig(driver, options_of(driver) | {key: rest})}

@@ -13,10 +13,13 @@ from rt_pose.extras import require
 from rt_pose.files import check_output
 
 if TYPE_CHECKING:
+    from rt_pose.offline.filter_views import FilteredKeypoints
+    from rt_pose.offline.view_sequence import ViewSequence
     from rt_pose.views.board import Board
     from rt_pose.views.camera import CalibratedCamera
     from rt_pose.views.check import CalibrationCheck
     from rt_pose.views.known_length import LengthCheck
+    from rt_pose.views.placed import PlacedKeypoints
     from rt_pose.views.view_poses import ViewPoses
 
 MOST_FRAMES = 10_000
@@ -131,21 +134,24 @@ def check_calibration_parser(parser: Parser) -> None:
 
 def triangulate(options: Namespace) -> int:
     """Keypoints in space, with their covariances, from the 2D poses of several calibrated cameras, as CSV."""
-    import numpy as np
-
     from rt_pose.audit.recorded_views import read_view_poses
     from rt_pose.offline.points3d_csv import write_points
     from rt_pose.offline.prediction_files import is_own_table
+    from rt_pose.offline.view_sequence import ViewSequence
     from rt_pose.views.calibration_file import read_calibration
     from rt_pose.views.placed import place_keypoints
     from rt_pose.views.view_poses import cameras_of, split_names
 
+    if options.filter == "none" and options.fps is not None:
+        raise UserError("--fps: only --filter causal and --filter smooth need times; leave it out")
     out, calibration = Path(options.out), Path(options.calibration)
     folder = len(options.poses) == 1 and Path(options.poses[0]).is_dir()
     inputs = [] if folder else [Path(file) for file in split_names(options.poses, "--poses").values()]
     check_output(out, [calibration, *inputs], overwrite=options.overwrite, is_ours=is_own_table)
     poses = read_view_poses(options.poses, options.min_confidence)
     cameras = cameras_of(read_calibration(calibration), poses.cameras, "--poses")
+    if options.filter != "none":
+        ViewSequence.of(poses, 1.0, options.fps)  # a mistake is known before the work begins
     found, _ = _check(cameras, poses, options, None)
     print("\n".join(lines(found, None)))
     if found.explanation is not None and not options.although_wrong:
@@ -157,13 +163,53 @@ def triangulate(options: Namespace) -> int:
         print(f"covariances: of {found.noise_px:.2f} px in x and y, by the reprojection errors themselves")
     else:
         print("covariances: those of the poses")
-    placed = place_keypoints(cameras, poses, max(found.noise_px, LEAST_NOISE_PX))
-    write_points(out, poses.keypoints, poses.frames, placed)
-    print(
-        f"{np.isfinite(placed.cameras).sum()} keypoints placed in {len(poses.frames)} frames; "
-        f"{placed.left_out} observations contradicted the others and were left out\npoints: {out}"
-    )
+    noise_px = max(found.noise_px, LEAST_NOISE_PX)
+    placed = place_keypoints(cameras, poses, noise_px)
+    points: PlacedKeypoints | FilteredKeypoints = placed
+    if options.filter != "none":
+        points = _filter(cameras, ViewSequence.of(poses, noise_px, options.fps), placed, options.filter)
+    write_points(out, poses.keypoints, poses.frames, points)
+    print(f"{_counts(points, len(poses.frames))}\npoints: {out}")
     return EXIT_OK
+
+
+def _filter(
+    cameras: list[CalibratedCamera], sequence: ViewSequence, placed: PlacedKeypoints, kind: str
+) -> FilteredKeypoints:
+    """Filtered or smoothed with parameters of this recording, which are printed."""
+    import numpy as np
+
+    from rt_pose.offline.filter_views import filter_causal, smooth_recording
+    from rt_pose.offline.fit_views import fit_views
+
+    spec = fit_views(cameras, sequence, placed.xyz)
+    speed = np.sqrt(0.5 * spec.q * spec.tau_s)
+    print(
+        f"filter: fitted to what was seen, medians of the keypoints: speeds of {np.median(speed):.4g} (the "
+        f"file's unit/s, in x, y and z), that last for {1e3 * np.median(spec.tau_s):.0f} ms, variances "
+        f"{np.median(spec.gain):.3g} times as stated"
+    )
+    if sequence.late:
+        print(f"{sequence.late} exposures were earlier than those of a frame before and were left out")
+    if kind == "causal":
+        return filter_causal(cameras, sequence, spec)
+    return smooth_recording(cameras, sequence, spec, placed)
+
+
+def _counts(points: PlacedKeypoints | FilteredKeypoints, frames: int) -> str:
+    """How many places there are, and how many observations did not count."""
+    import numpy as np
+
+    from rt_pose.views.placed import PlacedKeypoints
+
+    if isinstance(points, PlacedKeypoints):
+        count, left_out = np.isfinite(points.cameras).sum(), points.left_out
+        return (
+            f"{count} keypoints placed in {frames} frames; {left_out} observations contradicted the others "
+            "and were left out"
+        )
+    count, outside = np.isfinite(points.placed.cameras).sum(), points.placed.left_out
+    return f"{count} keypoints placed in {frames} frames; {outside} observations lay beyond their gates"
 
 
 def triangulate_parser(parser: Parser) -> None:
@@ -172,6 +218,18 @@ def triangulate_parser(parser: Parser) -> None:
     _add_poses(parser, required=True)
     _add_noise(parser)
     parser.add_argument("--out", type=str, required=True, help="The CSV to write.")
+    parser.add_argument(
+        "--filter",
+        choices=("none", "causal", "smooth"),
+        default="none",
+        help="none: frame by frame, from two cameras or more; causal: each place from what was seen until "
+        "then, as a live filter has it; smooth: from all that was seen, before and after.",
+    )
+    parser.add_argument(
+        "--fps",
+        type=float,
+        help="Frames a second of files of poses, for --filter; a session knows its own times.",
+    )
     parser.add_argument(
         "--although-wrong", action="store_true", help="Go on where the calibration is found to be wrong."
     )

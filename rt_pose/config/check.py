@@ -13,15 +13,25 @@ from rt_pose.errors import UserError, nearest
 from rt_pose.files import LONGEST_NAME
 
 if TYPE_CHECKING:
-    from rt_pose.config.schema import CropConfig, RecoveryConfig, RunConfig, SafetyConfig
+    from rt_pose.config.schema import (
+        CameraConfig,
+        CropConfig,
+        OutputConfig,
+        RecoveryConfig,
+        RunConfig,
+        SafetyConfig,
+    )
     from rt_pose.config.sync import FramePulsesConfig, SyncCodeConfig
 
 EVERY_CAMERA = ("any", "all")
 """What several cameras mean to a rule that names none."""
+MOST_ATTEMPTS, MOST_REOPENINGS = 100, 10_000
+"""After one fault of an output, and of an output or a camera in a whole session."""
+MAX_CORNERS = 100
+"""Of a polygon: a probability looks at each corner some thousand times a frame."""
 WORDS_FOR_INDIVIDUALS = ("any", "each", "other")
 """What several animals mean to a rule: any of them, each by itself, and another one than that."""
 MOST_INDIVIDUALS = 16
-MOST_ATTEMPTS = 100
 SHORTEST_CODE_NS = 4e9
 """Between the beginnings of codes that take up to 2.1 s each."""
 SHORTEST_TRIAL_NS = 1e6
@@ -113,14 +123,11 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
         if not 0 <= value <= 1000:
             yield path, f"expected 0 to 1000, got {value}"
     for name, camera in config.cameras.items():
-        if camera.crop is not None:
-            yield from _crop(camera.crop, ("cameras", name, "crop"))
-        for key in ("reconnect", "silent_after"):
-            yield from _duration(getattr(camera, key), 0.0, 3600e9, "0 s to 1 h", ("cameras", name, key))
+        yield from _camera(camera, ("cameras", name))
     if config.group_tolerance:
         yield from _duration(config.group_tolerance, 1e3, 1e9, "1 us to 1 s", ("group_tolerance",))
     for name, output in config.outputs.items():
-        yield from _recovery(output.recovery, ("outputs", name, "recovery"))
+        yield from _output(output, ("outputs", name))
     for i, block in enumerate(config.protocol):
         if block.trial is not None:
             expected = "1 ms to 1000 hours"
@@ -132,6 +139,23 @@ def _numbers(config: RunConfig) -> Iterator[Problem]:
     yield from _sync(config)
     if config.engine.threads < 0:
         yield ("engine", "threads"), f"expected 0 or more, got {config.engine.threads}"
+
+
+def _camera(camera: CameraConfig, path: Path) -> Iterator[Problem]:
+    if camera.crop is not None:
+        yield from _crop(camera.crop, (*path, "crop"))
+    for key in ("reconnect", "silent_after"):
+        yield from _duration(getattr(camera, key), 0.0, 3600e9, "0 s to 1 h", (*path, key))
+    if not 1 <= camera.reconnects <= MOST_REOPENINGS:
+        yield (*path, "reconnects"), f"expected 1 to {MOST_REOPENINGS}, got {camera.reconnects}"
+
+
+def _output(output: OutputConfig, path: Path) -> Iterator[Problem]:
+    yield from _recovery(output.recovery, (*path, "recovery"))
+    for camera, aim in output.aim.items():
+        if aim.field is not None and len(aim.field) > MAX_CORNERS:
+            expected = f"expected at most {MAX_CORNERS} corners"
+            yield (*path, "aim", camera, "field"), f"{expected}, got {len(aim.field)}"
 
 
 def _sync(config: RunConfig) -> Iterator[Problem]:
@@ -164,6 +188,8 @@ def _recovery(recovery: RecoveryConfig, path: Path) -> Iterator[Problem]:
     if not 0 <= recovery.attempts <= MOST_ATTEMPTS:
         yield (*path, "attempts"), f"expected 0 to {MOST_ATTEMPTS}, got {recovery.attempts}"
     yield from _duration(recovery.pause, 10e6, 60e9, "10 ms to 60 s", (*path, "pause"))
+    if not 1 <= recovery.in_all <= MOST_REOPENINGS:
+        yield (*path, "in_all"), f"expected 1 to {MOST_REOPENINGS}, got {recovery.in_all}"
 
 
 def _duration(text: str, low_ns: float, high_ns: float, expected: str, path: Path) -> Iterator[Problem]:

@@ -49,6 +49,8 @@ class CameraConfig:
     reconnect: str = "0 s"
     """How long a camera that is gone is tried again, such as `30 s`; 0: its loss ends the run. Outputs are
     safe and disarmed at once in both cases, and stay so until `arm`."""
+    reconnects: int = 100
+    """How often in all it may be lost and opened again; its next loss ends the run."""
     silent_after: str = "1 s"
     """How long a camera that runs by itself may deliver no whole frame, at least three of its periods. Then
     it counts as silent: outputs are safe and disarmed until `arm`; the run goes on when frames come again.
@@ -73,9 +75,12 @@ class RecoveryConfig:
     sent later."""
 
     attempts: int = 3
-    """How often it is opened again; 0: a fault is for the whole session."""
+    """How often it is opened again after a fault; 0: a fault is for the whole session."""
     pause: str = "1 s"
     """Time before each attempt."""
+    in_all: int = 100
+    """How often in the whole session; then its next fault is for the rest of it, though it has always worked
+    again."""
 
 
 @dataclass
@@ -165,10 +170,11 @@ class EngineConfig:
     graphs), or tensorrt (where it is installed; built at the first start, minutes, and kept). auto: the first
     of the device that can."""
     precision: Precision = "auto"
-    """auto times bf16, mixed and float32 at start and takes the fastest whose validation error is within 5 %
-    of float32's, a lower one only where it is clearly faster. mixed is bf16 with the first layers, which are
-    most sensitive, in float32. int8 only where asked for; `rt-pose train quantise` adds it to a package. On
-    a GPU there are fp16, bf16 and float32 (never TF32)."""
+    """auto times bf16, mixed and float32 at the first start of a package on a machine and takes the fastest
+    whose validation error is within 5 % of float32's, a lower one only where it is clearly faster; later
+    starts take what that one found. mixed is bf16 with the first layers, which are most sensitive, in
+    float32. int8 only where asked for; `rt-pose train quantise` adds it to a package. On a GPU there are
+    fp16, bf16 and float32 (never TF32)."""
     preprocess: Preprocessing = "auto"
     """dali (the definition), compiled (the same pixels, several times as fast on a CPU; on a GPU two matrix
     products in place of DALI's launches), or auto: compiled
@@ -177,8 +183,8 @@ class EngineConfig:
     """Who decodes recorded videos in `predict`: pyav (the processor, the same pixels as live), or nvdec (the
     GPU, faster; colours are rounded otherwise, so keypoints move a little)."""
     threads: int = 0
-    """Threads of the engine; 0: a run measures at its start how many of the physical cores serve best, and
-    whether pinned to them; elsewhere one a physical core."""
+    """Threads of the engine; 0: the first run of a package on a machine measures how many of the physical
+    cores serve best, and whether pinned to them, and later runs take that; elsewhere one a physical core."""
     priority: Literal["normal", "high"] = "normal"
     """high: the loop's process has priority over others (nice -10; needs root or CAP_SYS_NICE)."""
     RETIRED: ClassVar[dict[str, str]] = {

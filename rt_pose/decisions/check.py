@@ -218,7 +218,8 @@ def _blank(rig: Rig) -> NDArray[np.uint8]:
         for zone in rig.zones.values()
         for place in zone.outline()
     ]
-    width, height = np.max([(320.0, 240.0), *places], axis=0) + BLANK_PX
+    seen = [place for place in places if np.isfinite(place).all()]
+    width, height = np.max([(320.0, 240.0), *seen], axis=0) + BLANK_PX
     return np.full((int(height), int(width), 1), 60, np.uint8)
 
 

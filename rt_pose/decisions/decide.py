@@ -25,7 +25,7 @@ from rt_pose.decisions.evaluate import FrameContext, evaluate, without_numbers
 from rt_pose.decisions.limits import Limits
 from rt_pose.decisions.lines import Lines
 from rt_pose.decisions.protocol import DISABLED, Protocol, make_protocol
-from rt_pose.decisions.rig_time import cause_ns, effect_scene_ns
+from rt_pose.decisions.rig_time import cause_ns, effect_scene_ns, possible_cause_ns
 from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.decisions.rule_state import CAMERA_SILENT_NS, CameraView, Evaluation, RuleState, RuleStates
 from rt_pose.rules.condition import ConditionEvaluator
@@ -294,7 +294,8 @@ class Decider:
         if not (self._one_rig or frame.camera == time.camera):
             return
         now_ns = frame.now_ns if self._one_rig else time.elapsed_ns
-        effect_ns = now_ns + frame.t_judged_ns - cause_ns(frame.stamps) + state.rule.delay_ns
+        shown_ns = possible_cause_ns(frame.stamps, self._shared.semantics)
+        effect_ns = now_ns + frame.t_judged_ns - shown_ns + state.rule.delay_ns
         while state.yoked < len(times) and times[state.yoked] <= effect_ns:
             aimed = _aimed_point(state.rule, evaluation, frame)
             missed = self._only_known and effect_ns - times[state.yoked] > CAMERA_SILENT_NS

@@ -4,7 +4,8 @@ Two actions on one line cannot both be carried out as configured: the second wou
 by it. So the second does not begin; its event is suppressed with the reason `busy`. What ends a stimulus
 always passes, and frees the line. A withheld event keeps its line busy like a fired one, since nobody may
 learn from a later event which of the two it was. Like the caps this is a function of the decisions before it
-and their times alone: an action counts as if the device carried it out to its end.
+and their times alone: an action counts from its decision, as if the device carried it out to its end. It may
+act later, since a command waits for its output until its deadline; `meetings` says where that matters.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from rt_pose.clock import NS_PER_MS
 from rt_pose.config.schema import OutputConfig
 from rt_pose.decisions.action import NS_PER_US, ActionPlan, line_name
 from rt_pose.decisions.rule import Rule
@@ -64,6 +66,8 @@ def meetings(rules: Sequence[Rule], outputs: Mapping[str, OutputConfig]) -> list
                 f"{rule.name} may meet itself on {line}: its action may last longer than its refractory "
                 "time; an event while the line is busy is suppressed (`busy`)."
             )
+        elif rule.late == "fire" or length_ns(plan) + rule.deadline_ns > rule.refractory_ns:
+            found.append(f"{rule.name} may meet itself on {line}: {_lateness(rule)}")
         found += [
             f"{rule.name} and {other.name} may meet on {line}: an event while the line is busy is suppressed "
             "(`busy`)."
@@ -71,6 +75,20 @@ def meetings(rules: Sequence[Rule], outputs: Mapping[str, OutputConfig]) -> list
             if (other.plan.output, other.plan.line) == (plan.output, plan.line)
         ]
     return found
+
+
+def _lateness(rule: Rule) -> str:
+    """Why its refractory time, which counts from frame to frame, does not keep its actions apart."""
+    if rule.late == "fire":
+        return (
+            "its refractory time counts from frame to frame, and with `late: fire` a command may come at any "
+            "time after its frame; one that comes late acts into the time of the next."
+        )
+    apart_ms = (length_ns(rule.plan) + rule.deadline_ns) / NS_PER_MS
+    return (
+        "its refractory time counts from frame to frame, and a command may come as late as its deadline "
+        f"({rule.deadline_ns / NS_PER_MS:g} ms); {apart_ms:g} ms keep its actions apart."
+    )
 
 
 class Lines:

@@ -94,7 +94,7 @@ class Protocol:
         self._semantics, self._inputs = semantics, inputs or InputLines(semantics)
         self._rises_seen: Counter[str] | None = None if semantics >= KNOWN else Counter()
         """By input that begins trials: how often its line had gone on by the newest frame; None before it."""
-        self.time = RunTime()
+        self.time = RunTime(semantics)
         """That of the first camera that delivered a frame."""
         self.elapsed_ns = 0
         """The time by which blocks and trials go."""

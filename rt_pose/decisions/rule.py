@@ -29,9 +29,9 @@ from rt_pose.rules.bind import bind
 from rt_pose.rules.condition import Condition
 from rt_pose.rules.geometry import Geometry, make_geometry
 from rt_pose.rules.keypoint_name import individual_names
-from rt_pose.rules.semantics import CURRENT, KNOWN, ONE_RIG
+from rt_pose.rules.semantics import CURRENT, KNOWN, ONE_RIG, POSSIBLE
 from rt_pose.rules.unit_resolver import MetricScale
-from rt_pose.rules.zones import Zone, check_sizes, make_zones
+from rt_pose.rules.zones import Zone, check_sizes, make_zones, seen_places
 
 MOST_COUNTED = 1000
 """Events of a rule that are remembered."""
@@ -202,6 +202,9 @@ class Rig:
         }
         measures = MetricScale.of(config.geometry, config.cameras)
         zones = make_zones(config.zones, "configuration")
+        if semantics >= POSSIBLE:
+            places = seen_places(zones)
+            geometries = {name: geometry.one_sided(places) for name, geometry in geometries.items()}
         if semantics >= ONE_RIG:
             check_sizes(zones, "configuration")
         individuals = config.individuals if individuals is None else individuals

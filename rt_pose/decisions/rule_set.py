@@ -12,6 +12,7 @@ from rt_pose.decisions.lines import Lines
 from rt_pose.decisions.protocol import Protocol, make_protocol
 from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.decisions.rule_state import RuleStates
+from rt_pose.rules.geometry import Geometry
 from rt_pose.rules.semantics import CURRENT, KNOWN
 
 
@@ -25,6 +26,11 @@ class RuleSet:
     seed: int
     states: RuleStates
     lines: Lines = field(default_factory=Lines)
+
+    @property
+    def geometries(self) -> dict[str, Geometry]:
+        """By camera, for what rules measure in mm; empty where there are no rules."""
+        return self.rules[0].geometries if self.rules else {}
 
     def disarm(self) -> None:
         """Take in that the outputs were disarmed, which ends what any line is doing."""

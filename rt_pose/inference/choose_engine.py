@@ -1,21 +1,30 @@
-"""Which engine runs the network, and why; its warm-up and its bare forward time."""
+"""Which engine runs the network, and why.
+
+What `auto` has to measure for that takes seconds. On a CPU it is kept for the next start of the same package
+on the same processor with the same libraries (`rt_pose.inference.kept_choices`); everything else that speaks
+for or against an engine is looked at each time, the golden keypoints included. A GPU's engines are measured
+at every start.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rt_pose.clock import NS_PER_MS, NS_PER_S, Clock, HostClock
+from rt_pose.clock import Clock, HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError, nearest
 from rt_pose.extras import installed, remedy
+from rt_pose.inference.bare_forward import WARM_AGAIN, bare_forward_ms
 from rt_pose.inference.device import choose_device, physical_cores
 from rt_pose.inference.engine import Engine, engines, lacks_context, open_engine
 from rt_pose.inference.estimator import CpuEstimator, Estimator
+from rt_pose.inference.kept_choices import ChoiceFile, KeptChoice, now_in_words
+from rt_pose.inference.other_load import OtherLoad
 from rt_pose.package import DecodeSpec, Package, golden_check, precision_report
 from rt_pose.types import FloatArray
 
@@ -27,13 +36,12 @@ BY_NAME_ONLY = ("int8",)
 """What `auto` never takes, whatever its figures: some tens of labels do not show what an int8 network does to
 the frames in between, which is jitter and now and then a keypoint elsewhere."""
 
-
-LONGEST_BARE_S = 20.0
-"""The longest time for the forwards that a run times before it and after it."""
 RACE_GAIN = 0.9
 """`auto` takes a lower precision only where it needs at most this much of the time of a more exact one."""
 RACE_ROUNDS, RACE_FORWARDS = 5, 10
 """Of each precision, in turns, when `auto` has several to choose from."""
+MOST_OTHERS = 0.2
+"""What is measured while others take a larger share of the cores is used, but not kept."""
 
 
 @dataclass
@@ -58,28 +66,31 @@ class EngineChoice:
     """Animals that a frame gives, D, of a package that finds several; 0: that was not asked for."""
     tuning: str = ""
     """The measurements of the engine's threads; empty where they were not measured."""
+    raced: bool = False
+    """Whether it was chosen among several by their times."""
+    kept: str = ""
+    """Where these measurements are kept; empty where nothing was measured."""
 
     def __str__(self) -> str:
         text = f"{self.engine.description}; golden keypoints move {self.golden_px:.3f} px"
         measured = [f"threads measured, {self.tuning}"] if self.tuning else []
         preprocessing = f"preprocessing by {self.preprocess} ({self.preprocess_why})"
-        return "; ".join([text, preprocessing, *measured, *self.refused])
+        kept = [f"measurements {self.kept}"] if self.kept else []
+        return "; ".join([text, preprocessing, *measured, *self.refused, *kept])
 
 
-@dataclass
-class BareForward:
-    """Time of the network alone on a ready tensor (ms)."""
-
-    p50: float
-    p99: float
-    n: int
-
-
-def choose_engine(package: Package, config: EngineConfig, detections: int = 0) -> EngineChoice:
+def choose_engine(
+    package: Package,
+    config: EngineConfig,
+    detections: int = 0,
+    tune: Clock | None = None,
+    before_measuring: Callable[[], object] = lambda: None,
+) -> EngineChoice:
     """Choose the engine for a package: as configured, or with `auto` the fastest that is good enough.
 
     Good enough: the processor has the precision, the validation error written at export is within 5 % of
-    float32's, and the golden keypoints stay within tolerance. Which of these is the fastest is measured.
+    float32's, and the golden keypoints stay within tolerance. Which of these is the fastest is measured, or
+    has been at an earlier start.
 
     The preprocessing with `auto` is the compiled resize where that keeps the golden keypoints in place (they
     were found behind DALI's graph), otherwise DALI. It is not chosen by speed: the same package gives the
@@ -94,6 +105,11 @@ def choose_engine(package: Package, config: EngineConfig, detections: int = 0) -
     detections
         How many animals a frame is to give, D; needed for a package that finds several. 0 or 1 for
         others.
+    tune
+        With a clock, and no number of threads asked for, how many serve best, and in which places, is
+        measured as well (`Engine.tune`); None: one a physical core.
+    before_measuring
+        Called where something is measured, before: returns when nothing else goes on any more.
 
     Returns
     -------
@@ -113,6 +129,74 @@ def choose_engine(package: Package, config: EngineConfig, detections: int = 0) -
             f"engine.preprocess: 'dali' needs {DALI}, which is not installed; `{remedy('gpu')}`, or set "
             "`--engine.preprocess compiled`"
         )
+    clock = tune if config.threads == 0 else None
+    if config.device == "gpu":
+        before_measuring()
+        return _choose_anew(package, config, clock, detections)
+    file = ChoiceFile(package.sha256, config, tuned=clock is not None)
+    if (choice := _choose_as_kept(package, config, file, detections)) is not None:
+        return choice
+    before_measuring()
+    others = OtherLoad()
+    return _keep(_choose_anew(package, config, clock, detections), file, others.share())
+
+
+def _choose_as_kept(
+    package: Package, config: EngineConfig, file: ChoiceFile, detections: int
+) -> EngineChoice | None:
+    """The engine of an earlier start's measurements; None without any, or where it may not run any more."""
+    kept = file.read()
+    if kept is None or not 1 <= kept.threads <= (config.threads or physical_cores()):
+        return None
+    backend = _choose_backend(package, config)
+    allowed, _ = _candidates(package, backend) if config.precision == "auto" else ([config.precision], [])
+    if kept.precision not in allowed:
+        return None
+    try:
+        choice = _checked(
+            package, backend, kept.precision, kept.threads, kept.preprocess, detections, kept.pinned
+        )
+    except UserError:
+        return None
+    return replace(
+        choice,
+        preprocess_why=kept.preprocess_why,
+        refused=kept.refused,
+        tuning=kept.tuning,
+        kept=f"of {kept.utc}, kept in {file.path}",
+    )
+
+
+def _keep(choice: EngineChoice, file: ChoiceFile, others: float) -> EngineChoice:
+    """The choice, its measurements kept where there were any that can be trusted."""
+    if not (choice.raced or choice.tuning):
+        return choice
+    if others > MOST_OTHERS:
+        why = f"other programs took {others:.0%} of the cores meanwhile; the next start measures again"
+        return replace(choice, kept=f"not kept: {why}")
+    kept = KeptChoice(
+        utc=now_in_words(),
+        precision=choice.engine.precision,
+        preprocess="dali" if choice.preprocess == "dali" else "compiled",
+        preprocess_why=choice.preprocess_why,
+        refused=choice.refused,
+        threads=choice.engine.threads,
+        pinned=getattr(choice.engine, "pinned", None),
+        tuning=choice.tuning,
+    )
+    return replace(choice, kept=file.write(kept))
+
+
+def _choose_anew(
+    package: Package, config: EngineConfig, clock: Clock | None, detections: int
+) -> EngineChoice:
+    """The engine by measurement; with a clock its threads are tuned as well."""
+    choice = _choose_preprocess(package, config, detections)
+    return choice if clock is None else replace(choice, tuning=choice.engine.tune(clock))
+
+
+def _choose_preprocess(package: Package, config: EngineConfig, detections: int) -> EngineChoice:
+    """The engine with the preprocessing asked for, or the one that keeps the golden keypoints in place."""
     if config.preprocess != "auto":
         name = "dali" if config.preprocess == "dali" else "compiled"  # `torch` is an earlier name of it
         return replace(_choose_precision(package, config, name, detections), preprocess_why="as asked for")
@@ -150,8 +234,21 @@ def _choose_precision(
     threads = 1 if config.device == "gpu" else config.threads or physical_cores()
     if config.precision != "auto":
         return _checked(package, backend, config.precision, threads, preprocess, detections)
-    refused: list[str] = []
+    candidates, refused = _candidates(package, backend)
     good: list[EngineChoice] = []
+    for precision in candidates[:-1]:
+        try:
+            good.append(_checked(package, backend, precision, threads, preprocess, detections))
+        except UserError as error:
+            refused.append(f"{precision} not taken: {error}")
+    good.append(_checked(package, backend, candidates[-1], threads, preprocess, detections))
+    return _fastest(good, refused)
+
+
+def _candidates(package: Package, backend: str) -> tuple[list[str], list[str]]:
+    """The precisions that processor and package speak for, float32 last; and why others are none."""
+    candidates: list[str] = []
+    refused: list[str] = []
     for precision in engines()[backend].precisions():
         if precision == "float32":
             break
@@ -159,16 +256,11 @@ def _choose_precision(
             continue  # the package has no such network: nothing was given up
         if precision in BY_NAME_ONLY:
             refused.append(f"{precision} not taken: only where asked for (`--engine.precision {precision}`)")
-            continue
-        if objection := _unsupported_reason(package, precision):
+        elif objection := _unsupported_reason(package, precision):
             refused.append(f"{precision} not taken: {objection}")
-            continue
-        try:
-            good.append(_checked(package, backend, precision, threads, preprocess, detections))
-        except UserError as error:
-            refused.append(f"{precision} not taken: {error}")
-    good.append(_checked(package, backend, "float32", threads, preprocess, detections))
-    return _fastest(good, refused)
+        else:
+            candidates.append(precision)
+    return [*candidates, "float32"], refused
 
 
 def _fastest(good: list[EngineChoice], refused: list[str]) -> EngineChoice:
@@ -177,7 +269,12 @@ def _fastest(good: list[EngineChoice], refused: list[str]) -> EngineChoice:
         return replace(good[0], refused=refused)
     clock = HostClock()
     rounds = [
-        {choice.engine.precision: bare_forward_ms(choice.engine, clock, RACE_FORWARDS).p50 for choice in good}
+        {
+            choice.engine.precision: bare_forward_ms(
+                choice.engine, clock, RACE_FORWARDS, warm_up_runs=WARM_AGAIN
+            ).p50
+            for choice in good
+        }
         for _ in range(RACE_ROUNDS)
     ]
     times = {name: float(np.median([times[name] for times in rounds])) for name in rounds[0]}
@@ -188,7 +285,7 @@ def _fastest(good: list[EngineChoice], refused: list[str]) -> EngineChoice:
         if name != taken
     ]
     choice = next(choice for choice in good if choice.engine.precision == taken)
-    return replace(choice, refused=[*refused, *lines])
+    return replace(choice, refused=[*refused, *lines], raced=True)
 
 
 def is_faster(times_ms: Mapping[str, float]) -> str:
@@ -212,53 +309,6 @@ def is_faster(times_ms: Mapping[str, float]) -> str:
         if times_ms[precision] <= RACE_GAIN * times_ms[taken]:
             taken = precision
     return taken
-
-
-def warm_up(engine: Engine, runs: int = 20) -> None:
-    """Run the engine on an empty input, so that the first frame finds caches and threads in place.
-
-    Parameters
-    ----------
-    engine
-        The engine, loaded.
-    runs
-        Number of forwards.
-    """
-    forward = engine.ready()
-    for _ in range(runs):
-        forward()
-
-
-def bare_forward_ms(
-    engine: Engine, clock: Clock, n: int = 200, longest_s: float = LONGEST_BARE_S
-) -> BareForward:
-    """Time the engine's forward alone, one input at a time on a ready tensor, after a warm-up.
-
-    Parameters
-    ----------
-    engine
-        The engine, loaded.
-    clock
-        Measures the time.
-    n
-        Number of forwards.
-    longest_s
-        Fewer than `n` are run where those would take longer than this, s.
-
-    Returns
-    -------
-    BareForward
-        Median and P99 (ms), and the number of forwards.
-    """
-    warm_up(engine)
-    forward = engine.ready()
-    elapsed_ns: list[int] = []
-    end_ns = clock.now_ns() + round(longest_s * NS_PER_S)
-    while len(elapsed_ns) < n and (start_ns := clock.now_ns()) < end_ns:
-        forward()
-        elapsed_ns.append(clock.now_ns() - start_ns)
-    p50, p99 = np.percentile(np.array(elapsed_ns) / NS_PER_MS, [50, 99])
-    return BareForward(float(p50), float(p99), len(elapsed_ns))
 
 
 def _choose_backend(package: Package, config: EngineConfig) -> str:
@@ -312,11 +362,17 @@ def _unsupported_reason(package: Package, precision: str) -> str | None:
 
 
 def _checked(
-    package: Package, backend: str, precision: str, threads: int, preprocess: str, detections: int
+    package: Package,
+    backend: str,
+    precision: str,
+    threads: int,
+    preprocess: str,
+    detections: int,
+    pinned: bool | None = None,
 ) -> EngineChoice:
     """The engine, having reproduced the golden keypoints; UserError where it did not."""
     manifest = package.manifest
-    engine = open_engine(backend, package.path, manifest.input, precision, threads)
+    engine = open_engine(backend, package.path, manifest.input, precision, threads, pinned)
     estimator = make_estimator(engine, manifest.decode, preprocess, detections)
     golden_px = _golden(package, precision, estimator)
     report = precision_report(manifest, precision)
@@ -353,8 +409,11 @@ def make_estimator(
     return CpuEstimator(engine, decode, preprocess, detections)
 
 
-def replicate_estimators(choice: EngineChoice, package: Package, count: int) -> list[Estimator]:
+def replicate_estimators(choice: EngineChoice, package: Package, cores: int) -> list[Estimator]:
     """Make estimators like the choice's, to be called from as many threads at the same time.
+
+    There is one more than there are cores: while one has its frame resized, or its keypoints decoded, the
+    others keep every core busy with the network.
 
     Parameters
     ----------
@@ -362,8 +421,8 @@ def replicate_estimators(choice: EngineChoice, package: Package, count: int) -> 
         The engine that runs.
     package
         The package that it was chosen for.
-    count
-        How many are wanted.
+    cores
+        How many networks may run at a time.
 
     Returns
     -------
@@ -380,7 +439,9 @@ def replicate_estimators(choice: EngineChoice, package: Package, count: int) -> 
     if beside is None:
         return [choice.estimator]
     decode, detections = package.manifest.decode, choice.detections
-    found = [make_estimator(engine, decode, choice.preprocess, detections) for engine in beside(count)]
+    found = [
+        make_estimator(engine, decode, choice.preprocess, detections) for engine in beside(cores + 1, cores)
+    ]
     for estimator in found:
         _golden(package, choice.engine.precision, estimator)
     return found

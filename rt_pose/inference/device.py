@@ -11,6 +11,11 @@ from rt_pose.errors import UserError
 
 HIGH_PRIORITY = -10
 """Nice value of a process that goes before others."""
+PROCESSOR = (
+    *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
+    *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features"),
+)
+"""What tells one kind of processor from another, on x86 and on ARM."""
 
 
 def cuda_devices() -> int:
@@ -89,6 +94,22 @@ def has_int8_products() -> bool:
     """
     flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     return bool(flags & {"avx512_vnni", "avx_vnni", "amx_int8"})
+
+
+def processor() -> dict[str, str]:
+    """Describe the processor by what its fastest arrangement of work depends on: model, revision, features.
+
+    Returns
+    -------
+    dict[str, str]
+        What the system says of its first one, by the system's own names.
+    """
+    first, _, _ = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")
+    fields = {}
+    for line in first.splitlines():
+        name, _, value = line.partition(":")
+        fields[name.strip()] = value.strip()
+    return {name: fields[name] for name in PROCESSOR if name in fields}
 
 
 def raise_priority() -> None:

@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,6 +168,26 @@ class ContextEngine(Engine, Protocol):
         ...
 
 
+class PinnedEngine(Engine, Protocol):
+    """An engine whose threads may be bound to cores."""
+
+    pinned: bool
+
+    def __init__(
+        self, folder: Path, spec: InputSpec, precision: str, threads: int, pinned: bool = True
+    ) -> None:
+        """Load the network of a package; see `Engine.__init__`.
+
+        Parameters
+        ----------
+        folder, spec, precision, threads
+            As there.
+        pinned
+            Whether the threads are bound to cores.
+        """
+        ...
+
+
 def lacks_context(cls: type[Engine], spec: InputSpec) -> str | None:
     """Report why an engine cannot run a network with context.
 
@@ -230,7 +250,9 @@ def engines() -> dict[str, type[Engine]]:
     return dict(sorted(_ENGINES.items(), key=lambda item: item[1].order))
 
 
-def open_engine(backend: str, folder: Path, spec: InputSpec, precision: str, threads: int) -> Engine:
+def open_engine(
+    backend: str, folder: Path, spec: InputSpec, precision: str, threads: int, pinned: bool | None = None
+) -> Engine:
     """Load the network of a package into an engine.
 
     Parameters
@@ -245,6 +267,8 @@ def open_engine(backend: str, folder: Path, spec: InputSpec, precision: str, thr
         One that the engine has on this processor.
     threads
         Number of threads; engines of a GPU ignore it.
+    pinned
+        Whether the threads are bound to cores, of a `PinnedEngine`; None: as it is by itself.
 
     Returns
     -------
@@ -269,4 +293,6 @@ def open_engine(backend: str, folder: Path, spec: InputSpec, precision: str, thr
         )
     if reason := cls.missing(folder, precision):
         raise UserError(f"engine.precision: '{precision}' is not in the model package {folder}: {reason}")
-    return cls(folder, spec, precision, threads)
+    if pinned is None:
+        return cls(folder, spec, precision, threads)
+    return cast(type[PinnedEngine], cls)(folder, spec, precision, threads, pinned)

@@ -18,7 +18,7 @@ from rt_pose.config.certificate import Certification
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.explain import seed_warnings
 from rt_pose.drivers import OperatedInput
-from rt_pose.inference.choose_engine import bare_forward_ms
+from rt_pose.inference.bare_forward import bare_forward_ms
 from rt_pose.loop.camera_path import camera_paths
 from rt_pose.loop.capture import CaptureThread, StartGate
 from rt_pose.loop.closed_loop import Channels, ClosedLoop, Stages
@@ -43,6 +43,7 @@ from rt_pose.outputs.actuators import Actuators, Heartbeat
 from rt_pose.outputs.output_thread import Recovery
 from rt_pose.package import unlike_trained
 from rt_pose.records import Sink
+from rt_pose.rules.geometry import horizon_warnings
 from rt_pose.rules.keypoint_name import individual_names
 from rt_pose.tracking.crop import CropFollower
 from rt_pose.types import CameraInfo
@@ -204,6 +205,7 @@ def _describe_start(opened: Opened, loop: ClosedLoop, clock: Clock) -> dict[str,
     description["chain_ms"] = chain_ms
     description["start_warnings"] = [
         *_unlike_sizes(opened),
+        *horizon_warnings(opened.rules.geometries, opened.infos),
         *check_deadlines(opened.config, opened.rules.rules, chain_ms),
         *_more_than_trained(opened),
         *seed_warnings(opened.config),
@@ -289,6 +291,7 @@ def _recoveries(config: RunConfig) -> dict[str, Recovery]:
         name: Recovery(
             output.recovery.attempts,
             duration_ns(output.recovery.pause, f"configuration: outputs.{name}.recovery.pause"),
+            output.recovery.in_all,
         )
         for name, output in config.outputs.items()
     }
@@ -334,6 +337,7 @@ def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock
             info=info,
             gate=gate,
             reconnect_s=duration_ns(config.cameras[name].reconnect, "") / NS_PER_S,
+            reconnects=config.cameras[name].reconnects,
         )
         for name, (info, camera) in opened.cameras.items()
     ]
@@ -348,8 +352,9 @@ def _stages(opened: Opened, channels: Channels, sinks: SinkFactory, clock: Clock
     longest_delay_ns = round(max((info.delay_ms for info, _ in opened.outputs), default=0.0) * NS_PER_MS)
     ahead_ns = longest_delay_ns if config.publish.prediction else None
     ledger = LatencyLedger(config.budget_ms)
+    blind = any(rule.blind for rule in opened.rules.rules)
     publisher.individuals = individual_names(config.individuals)
-    reporter = FrameReporter(publisher, channels.sink, captures, ledger, clock, ahead_ns)
+    reporter = FrameReporter(publisher, channels.sink, captures, ledger, clock, ahead_ns, blind)
     return Stages(latest, captures, estimator, paths, commands, reporter)
 
 

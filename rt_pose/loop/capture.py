@@ -95,6 +95,7 @@ class CaptureThread:
         info: CameraInfo | None = None,
         gate: StartGate | None = None,
         reconnect_s: float = 0.0,
+        reconnects: int = 100,
     ) -> None:
         """Make the thread; `start` starts it.
 
@@ -116,6 +117,8 @@ class CaptureThread:
             Holds it until the other cameras are armed; None where there is none.
         reconnect_s
             How long a camera that is gone is tried again, s; 0: its loss is for good.
+        reconnects
+            How often in all it is opened again.
         """
         self.name = ring.description.camera
         self.counts = CaptureCounts()
@@ -123,7 +126,7 @@ class CaptureThread:
         self._make_sink = make_sink
         self._info, self._gate = info, gate or StartGate(1)
         self._offset_xy = (0, 0) if info is None else info.offset_xy
-        self._reconnect_s = reconnect_s
+        self._reconnect_s, self._reconnects = reconnect_s, reconnects
         self._next_slot = 0
         self._last: FrameStamps | None = None
         self._failed_since_last = 0
@@ -212,6 +215,9 @@ class CaptureThread:
             except CameraFault as error:
                 if not self._reconnect_s or self._stopping.is_set():
                     raise
+                if self.counts.losses >= self._reconnects:
+                    before = f"it was gone {self.counts.losses} times before, as often as `reconnects` allows"
+                    raise CameraFault(f"{error}; {before}") from error
                 self._latest.lose(self.name, str(error))
                 if not self._reopen(error):
                     return

@@ -334,8 +334,8 @@ class ClosedLoop:
         self._take_edges()
         for _ in range(min(len(self._orders), ORDERS_A_TURN)):
             self.apply(self._orders.popleft())
+        self._publisher.flush()  # before the answers, whose number may tell stimuli from controls
         self.commands.drain(self._sink)
-        self._publisher.flush()
 
     def apply(self, order: Order) -> None:
         """Carry an order out, log it as an input, and answer it.

@@ -9,7 +9,7 @@ them alike. The log holds everything.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 from rt_pose.clock import Clock
@@ -19,7 +19,7 @@ from rt_pose.loop.publish import Publisher
 from rt_pose.loop.sync import SyncSignals
 from rt_pose.outputs.actuators import Actuators, command_for
 from rt_pose.records import AckRecord, CommandRecord, NoticeRecord, Sink
-from rt_pose.types import Event
+from rt_pose.types import Ack, Event
 
 
 class Commands:
@@ -65,8 +65,11 @@ class Commands:
         self._failed: Counter[str] = Counter()
         self._notices: Counter[str] = Counter()
         """By output: commands that it did not take, acks that are not ok, notices."""
+        self._hidden_acks: deque[Ack] = deque()
         self._blind_output_failed = False
         self._last_failure = self._last_notice = ""
+        self._shown_notices: dict[str, tuple[int, str]] = {}
+        """Of outputs that are not hidden and of inputs: how many there were, and the last one."""
 
     def send(self, event: Event, rule: Rule, seq: int) -> CommandRecord | None:
         """Count an event, and hand the command of a fired one to its output.
@@ -86,22 +89,24 @@ class Commands:
             The record for the log, also where the output refused; None for an event that did not fire.
         """
         self.events[event.rule][event.outcome] += 1
-        if event.outcome != "fired":
+        if event.outcome == "suppressed":
             return None
         command = command_for(event, rule)
-        refusal = self._actuators.submit(command)
-        if refusal:
+        if event.outcome == "withheld":  # with as much work as a stimulus: what is published later is timed
+            refusal = self._actuators.pretend(command)
+        elif refusal := self._actuators.submit(command):
             self._refused[command.output] += 1
             self._count(rule.name, command.output, delivery_of_refusal(refusal), refusal)
         else:
             self._unanswered[command.id] = rule.name
-        return CommandRecord(
+        record = CommandRecord(
             t_ns=self._clock.now_ns(),
             seq=seq,
             command=command,
             accepted=not refusal,
             reason=refusal,
         )
+        return record if event.outcome == "fired" else None
 
     def drain(self, sink: Sink) -> None:
         """Publish and record what outputs have answered since the last turn.
@@ -148,6 +153,7 @@ class Commands:
             "output_faults": {name: fault for name, fault in faults.items() if name not in hidden},
             "output_notices": _total(self._notices, hidden),
             "last_output_notice": self._last_notice,
+            "notices": self._shown_notices.copy(),
             "commands_refused": _total(self._refused, hidden),
             "commands_failed": _total(self._failed, hidden),
         }
@@ -187,18 +193,27 @@ class Commands:
             self._last_failure = f"rule '{rule}', output '{output}': {delivery}: {why}"
 
     def _drain_acks(self, sink: Sink) -> None:
-        acks = self._actuators.acks
+        """Take in all answers, those that are published first: no time passes with the others before them."""
+        acks, hidden = self._actuators.acks, self._hidden_acks
         while acks:
             ack = acks.popleft()
-            if self.sync is not None and self.sync.take(ack, sink):
-                continue
-            self._failed[ack.output] += not ack.ok
-            rule = self._unanswered.pop(ack.command_id, None)
-            if rule is not None:
-                self._count(rule, ack.output, delivery_of(ack), ack.detail)
-            if ack.output not in self._blind_outputs:
-                self._publisher.ack(ack)
-            sink.send(AckRecord(t_ns=self._clock.now_ns(), ack=ack))
+            if ack.output in self._blind_outputs:
+                hidden.append(ack)
+            else:
+                self._take_ack(ack, sink)
+        while hidden:
+            self._take_ack(hidden.popleft(), sink)
+
+    def _take_ack(self, ack: Ack, sink: Sink) -> None:
+        if self.sync is not None and self.sync.take(ack, sink):
+            return
+        self._failed[ack.output] += not ack.ok
+        rule = self._unanswered.pop(ack.command_id, None)
+        if rule is not None:
+            self._count(rule, ack.output, delivery_of(ack), ack.detail)
+        if ack.output not in self._blind_outputs:
+            self._publisher.ack(ack)
+        sink.send(AckRecord(t_ns=self._clock.now_ns(), ack=ack))
 
     def _drain_notices(self, sink: Sink) -> None:
         notices = self._actuators.notices
@@ -209,7 +224,9 @@ class Commands:
             if notice.output in self._blind_outputs and not of_input:
                 self._blind_output_failed = True
             else:
-                self._last_notice = f"{notice.source} '{notice.output}': {notice.text}"
+                who = f"{notice.source} '{notice.output}'"
+                self._last_notice = f"{who}: {notice.text}"
+                self._shown_notices[who] = (self._shown_notices.get(who, (0, ""))[0] + 1, notice.text)
             sink.send(
                 NoticeRecord(t_ns=notice.t_ns, output=notice.output, text=notice.text, source=notice.source)
             )

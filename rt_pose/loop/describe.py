@@ -9,7 +9,7 @@ import msgspec
 
 from rt_pose.clock import Clock
 from rt_pose.config.build import to_plain
-from rt_pose.inference.choose_engine import bare_forward_ms
+from rt_pose.inference.bare_forward import LONGEST_AT_START_S, WARM_AGAIN, bare_forward_ms
 from rt_pose.loop.opening import Opened
 
 
@@ -68,7 +68,9 @@ def describe(opened: Opened, clock: Clock) -> dict[str, Any]:
         "inputs": {i.name: dataclasses.asdict(i) for i, _ in opened.inputs},
         "budget_ms": config.budget_ms,
         "certificate": msgspec.to_builtins(opened.certification),
-        "bare_forward_ms": dataclasses.asdict(bare_forward_ms(engine, clock)),
+        "bare_forward_ms": dataclasses.asdict(
+            bare_forward_ms(engine, clock, longest_s=LONGEST_AT_START_S, warm_up_runs=WARM_AGAIN)
+        ),
     }
 
 

@@ -43,6 +43,7 @@ class FrameReporter:
         ledger: LatencyLedger,
         clock: Clock,
         prediction_delay_ns: int | None = None,
+        blind: bool = False,
     ) -> None:
         """Keep what a frame is reported to.
 
@@ -60,11 +61,14 @@ class FrameReporter:
             Stamps the publication.
         prediction_delay_ns
             Delay after the decision for which the prediction is published, ns; None publishes none.
+        blind
+            Whether a rule withholds: what is published of a frame then says the time of its decision, since
+            that of its publication follows from whether a command was sent in between.
         """
         self.ledger = ledger
         self._publisher, self._sink, self._captures = publisher, sink, captures
         self._clock = clock
-        self._prediction_delay_ns = prediction_delay_ns
+        self._prediction_delay_ns, self._blind = prediction_delay_ns, blind
 
     def report(self, frame: DecidedFrame) -> None:
         """Publish a frame's decision, then record it.
@@ -82,13 +86,14 @@ class FrameReporter:
 
     def _publish(self, frame: DecidedFrame, latency: FrameLatency, met: bool) -> None:
         publisher, pose = self._publisher, frame.pose
+        at_ns = frame.stages.t_decided_ns if self._blind else None
         for event, rule in frame.decisions:
-            publisher.event(event, blind=rule.blind)
+            publisher.event(event, rule.blind, at_ns)
         dropped = sum(c.counts.superseded + c.counts.device_gaps + c.counts.failed for c in self._captures)
-        publisher.pose(pose, frame.track, latency, met, dropped)
+        publisher.pose(pose, frame.track, latency, met, dropped, "pose", at_ns, at_ns)
         if self._prediction_delay_ns is not None:
             ahead = self._prediction(frame, self._prediction_delay_ns)
-            publisher.pose(pose, ahead, latency, met, dropped, kind="prediction")
+            publisher.pose(pose, ahead, latency, met, dropped, "prediction", at_ns, at_ns)
 
     def _prediction(self, frame: DecidedFrame, delay_ns: int) -> Track:
         """The track at the time when a command would take effect."""

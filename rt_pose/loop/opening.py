@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +37,7 @@ from rt_pose.loop.devices import (
 from rt_pose.loop.frame_ring import FrameRing
 from rt_pose.loop.publish import Publisher
 from rt_pose.loop.sync import SyncPlan, plan_sync
+from rt_pose.loop.warm_up import load_compiled
 from rt_pose.package import DriftSpec, Package, TrackingSpec, read_package
 from rt_pose.tracking.observation_noise import with_noise_floor
 from rt_pose.tracking.pose_prior import with_origin
@@ -190,6 +192,8 @@ class _CheapParts:
     cameras: Cameras
     sync: SyncPlan
     certification: Certification
+    await_compiled: Callable[[], None]
+    """Waits until the compiled functions are loaded."""
 
 
 def _open_cheap_parts(config: RunConfig, session_id: str, clock: Clock, stack: ExitStack) -> _CheapParts:
@@ -197,6 +201,7 @@ def _open_cheap_parts(config: RunConfig, session_id: str, clock: Clock, stack: E
     errors = ErrorCollector()
     errors.run(lambda: choose_device(config.engine.device))
     package = errors.run(lambda: _several(read_package(_model(config)), config, "model"))
+    await_compiled = _load_meanwhile(config, package, stack)
     packages = {} if package is None else _packages(config, package, errors)
     publisher, socket = _open_sockets(config, session_id, clock, stack, errors)
     context = DriverContext(clock, config.seed, channels=channels_of(package))
@@ -220,8 +225,28 @@ def _open_cheap_parts(config: RunConfig, session_id: str, clock: Clock, stack: E
         outputs = [(_with_measured_delay(info, certification), output) for info, output in outputs]
         rules = _rules_for(config, package, [info for info, _ in outputs])
     return _CheapParts(
-        package, packages, publisher, socket, outputs, inputs, rules, cameras, sync, certification
+        package,
+        packages,
+        publisher,
+        socket,
+        outputs,
+        inputs,
+        rules,
+        cameras,
+        sync,
+        certification,
+        await_compiled,
     )
+
+
+def _load_meanwhile(config: RunConfig, package: Package | None, stack: ExitStack) -> Callable[[], None]:
+    """Load the compiled functions beside what else is opened; returns what waits for them."""
+    if package is None or config.engine.device == "gpu":
+        return lambda: None
+    loading = threading.Thread(target=load_compiled, args=(package,), name="rt-pose-load")
+    loading.start()
+    stack.callback(loading.join)
+    return loading.join
 
 
 def _distinct(run: Package, packages: dict[str, Package]) -> list[Package]:
@@ -232,11 +257,17 @@ def _distinct(run: Package, packages: dict[str, Package]) -> list[Package]:
 def _choose_engines(
     config: RunConfig, found: _CheapParts, rings: dict[str, FrameRing], clock: Clock, stack: ExitStack
 ) -> dict[str, EngineChoice]:
-    """The engine of each package, by the package's hash."""
+    """The engine of each package, by its hash, with the memory of its cameras' rings at its hand."""
     choices = {}
     for used in _distinct(found.package, found.packages):
-        theirs = [ring for name, ring in rings.items() if found.packages[name].sha256 == used.sha256]
-        choices[used.sha256] = _choose_engine(config, used, theirs, clock, stack)
+        choice = choose_engine(used, config.engine, _detections(config), clock, found.await_compiled)
+        choices[used.sha256] = choice
+        for name, ring in rings.items():
+            if found.packages[name].sha256 == used.sha256:
+                stack.callback(choice.estimator.pin(ring.pixels))
+    found.await_compiled()  # what follows is timed, and the threads are those that stay
+    if config.engine.priority == "high":
+        raise_priority()  # now that the engines have their threads
     return choices
 
 
@@ -380,20 +411,6 @@ def _with_measured_delay(info: OutputInfo, certification: Certification) -> Outp
     if found is None:
         return info
     return dataclasses.replace(info, delay_ms=found.delay_ms, stated_delay_ms=info.delay_ms)
-
-
-def _choose_engine(
-    config: RunConfig, package: Package, rings: list[FrameRing], clock: Clock, stack: ExitStack
-) -> EngineChoice:
-    """The engine on its cores, with the memory of its cameras' rings at its hand."""
-    choice = choose_engine(package, config.engine, _detections(config))
-    for ring in rings:
-        stack.callback(choice.estimator.pin(ring.pixels))
-    if config.engine.threads == 0:
-        choice = dataclasses.replace(choice, tuning=choice.engine.tune(clock))
-    if config.engine.priority == "high":
-        raise_priority()  # now that the engine has its threads
-    return choice
 
 
 def _model(config: RunConfig) -> str:

@@ -113,6 +113,7 @@ class Publisher:
         dropped: int,
         kind: str = "pose",
         at_ns: int | None = None,
+        t_pub_ns: int | None = None,
     ) -> None:
         """Publish a track.
 
@@ -133,6 +134,8 @@ class Publisher:
             topic `<kind>/<camera>/`.
         at_ns
             When it was published, for its age; None for now.
+        t_pub_ns
+            What the message says of that; None for now.
         """
         camera = pose.camera
         buffer = self._buffers.get((camera, track.lost.shape))
@@ -170,11 +173,11 @@ class Publisher:
             header["identity_p"] = plain_probabilities(track.individuals)
             header["alive"] = track.individuals.alive.tolist()
         if self._in_json:
-            self.send(f"{kind}/{camera}/", {**header, "data": buffer.tolist()})
+            self.send(f"{kind}/{camera}/", {**header, "data": buffer.tolist()}, t_pub_ns=t_pub_ns)
         else:
-            self.send(f"{kind}/{camera}/", header, buffer.data)
+            self.send(f"{kind}/{camera}/", header, buffer.data, t_pub_ns)
 
-    def event(self, event: Event, blind: bool = False) -> None:
+    def event(self, event: Event, blind: bool = False, t_pub_ns: int | None = None) -> None:
         """Publish an event, whatever its outcome.
 
         Parameters
@@ -184,11 +187,13 @@ class Publisher:
         blind
             Whether its rule withholds: fired and withheld events then both go out as `decided`, so that
             nobody who watches the animal learns which trials are controls. The log holds the outcome.
+        t_pub_ns
+            As in `send`.
         """
         body: Event | dict[str, Any] = event
         if blind and event.outcome != "suppressed":
             body = {**msgspec.structs.asdict(event), "outcome": "decided", "reason": ""}
-        self.send(f"event/{event.rule}/", {"event": body})
+        self.send(f"event/{event.rule}/", {"event": body}, t_pub_ns=t_pub_ns)
 
     def ack(self, ack: Ack) -> None:
         """Publish an output's answer to a command.
@@ -265,7 +270,9 @@ class Publisher:
                     peer.shutdown(system.SHUT_RDWR)
                     self.disconnected += 1
 
-    def send(self, topic: str, header: dict[str, Any], buffer: Any = None) -> None:
+    def send(
+        self, topic: str, header: dict[str, Any], buffer: Any = None, t_pub_ns: int | None = None
+    ) -> None:
         """Send one message; a subscriber whose queue is full loses it, which it sees from `seq`.
 
         Parameters
@@ -276,6 +283,8 @@ class Publisher:
             Added to version, session, sequence number and time of publication.
         buffer
             Raw data that follow the header; None for none.
+        t_pub_ns
+            Time of publication, as the message says it; None for now.
         """
         seq = self._seq[topic]
         self._seq[topic] = seq + 1
@@ -283,7 +292,7 @@ class Publisher:
             "v": WIRE_VERSION,
             "session": self._session,
             "seq": seq,
-            "t_pub_ns": self._clock.now_ns(),
+            "t_pub_ns": self._clock.now_ns() if t_pub_ns is None else t_pub_ns,
         }
         parts: list[Any] = [topic.encode(), self._encoder.encode(envelope | header)]
         if buffer is not None:

@@ -3,19 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.inference.decode_argmax import make_decoder
+from rt_pose.inference.decode_compiled import to_frame
 from rt_pose.inference.estimator import Estimator
+from rt_pose.inference.preprocess import frame_from_input
+from rt_pose.inference.preprocess_compiled import CompiledPreprocess
 from rt_pose.loop.camera_path import CameraPath, pose_of
+from rt_pose.package import Package
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.crop import CropWindow
 from rt_pose.tracking.drift import precompile as precompile_drift
 from rt_pose.tracking.individuals import precompile
-from rt_pose.types import CameraInfo, FrameStamps
+from rt_pose.types import CameraInfo, FrameStamps, Pose
 
 RUNS = 20
+_STAMPS = FrameStamps(index=0, t_exposure_ns=None, t_arrival_ns=0, t_scene_ns=0)
+
+
+def load_compiled(package: Package) -> None:
+    """Load the compiled functions that frames go through on a CPU, or compile them.
+
+    They need neither engine nor camera, so that this can be done while those are opened. Whatever fails here
+    fails again where it is needed, and is told there.
+
+    Parameters
+    ----------
+    package
+        The package of the run.
+    """
+    manifest, spec = package.manifest, package.manifest.input
+    if manifest.individuals > 1:
+        return  # how many animals a frame gives is not known here
+    with suppress(Exception):
+        frame = np.zeros((spec.height, spec.width, spec.channels), np.uint8)
+        CompiledPreprocess(spec)((frame,))
+        stride, count = manifest.decode.stride, len(manifest.keypoints)
+        found = make_decoder(manifest.decode)(
+            np.zeros((1, count, spec.height // stride, spec.width // stride), np.float32)
+        )
+        affine = frame_from_input(spec, (spec.width, spec.height))
+        to_frame(affine, 0, 0, found.xy.reshape(-1, 2), found.cov.reshape(-1, 2, 2))
+        pose = Pose("", _STAMPS, found.xy, found.cov, found.confidence)
+        precompile(CausalFilter(manifest.tracking, 1, count), pose)
 
 
 def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath]) -> None:
@@ -39,8 +73,7 @@ def warm_up(estimator: Estimator, paths: Mapping[str, CameraPath]) -> None:
             maps = estimator.infer(pixels, pasts[:count])
             found = estimator.decode(maps[:1], (blanks[0].shape[1], blanks[0].shape[0]))
     for path in paths.values():
-        stamps = FrameStamps(index=0, t_exposure_ns=None, t_arrival_ns=0, t_scene_ns=0)
-        pose = pose_of(path.info.name, stamps, found)
+        pose = pose_of(path.info.name, _STAMPS, found)
         precompile(path.tracker, pose)
         if path.drift is not None and isinstance(path.tracker, CausalFilter):
             precompile_drift(path.drift, path.tracker, pose)

@@ -29,8 +29,9 @@ from rt_pose.offline.innovations import Recorded
 from rt_pose.offline.pose_space import POSES_PER_COORDINATE, principal
 from rt_pose.package import DriftLimits, DriftSpec, Subspace, TrackingSpec
 from rt_pose.tracking.causal_filter import CausalFilter
-from rt_pose.tracking.drift import STATISTICS, FrameStatistics
+from rt_pose.tracking.drift import FrameStatistics
 from rt_pose.tracking.drift_compiled import LEAST_PX2, MOST_Z
+from rt_pose.tracking.drift_statistics import STATISTICS
 from rt_pose.types import FloatArray, FrameStamps, Pose, Track
 
 FALSE_ALARM_HOURS = 20.0

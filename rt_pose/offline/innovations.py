@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.offline.pattern_search import pattern_search
 from rt_pose.package import TrackingSpec
 from rt_pose.tracking.kalman import (
     correct,
@@ -36,9 +37,6 @@ LEAST = (1e1, 0.01, 0.02, 0.1)
 """The floor is never less than a third of a pixel of labeling noise: with less, an ensemble whose members
 agree exactly, or a spike in a heatmap, would be copied."""
 MOST = (1e12, 1.0, 50.0, 50.0)
-FIRST_STEP, LAST_STEP = 1.5, 0.1
-"""Of the search, in natural logarithms."""
-MOST_ROUNDS = 60
 
 
 @dataclass(slots=True)
@@ -143,22 +141,14 @@ def fit_parameters(
         The parameters of each keypoint.
     """
     pieces = _cut(recordings, min_confidence)
-    low, high = (np.log(np.array(p))[:, None, None] for p in (LEAST, MOST))
-    best = np.repeat(np.log(np.array(START))[:, None], pieces.z.shape[2], axis=1)  # (4, K)
-    step = np.full(best.shape[1], FIRST_STEP)
-    moves = np.concatenate([np.zeros((4, 1)), np.eye(4), -np.eye(4)], axis=1)[:, :, None]  # (4, 9, 1)
-    reached = np.full(best.shape[1], -np.inf)
-    for turn in range(MOST_ROUNDS):
-        tried = np.clip(best[:, None] + moves * step, low, high)  # (4, 9, K)
-        likelihood = _log_likelihood(np.exp(tried), pieces, gate_chi2, restart_frames)
-        chosen = likelihood.argmax(axis=0)
-        best = tried[:, chosen, np.arange(len(chosen))]
-        reached = likelihood.max(axis=0)
-        step = np.where(chosen == 0, step / 2, step)
-        report_progress(turn + 1)
-        if (step < LAST_STEP).all():
-            break
-    q, tau, gain, floor = np.exp(best)
+    start = np.repeat(np.array(START)[:, None], pieces.z.shape[2], axis=1)  # (4, K)
+    (q, tau, gain, floor), reached = pattern_search(
+        lambda tried: _log_likelihood(tried, pieces, gate_chi2, restart_frames),
+        start,
+        np.array(LEAST),
+        np.array(MOST),
+        report_progress,
+    )
     return FittedParameters(q, tau, gain, floor, reached)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rt_pose.offline.filter_views import FilteredKeypoints
 from rt_pose.offline.prediction_files import write_table
 from rt_pose.views.placed import PlacedKeypoints
 
@@ -18,10 +19,15 @@ FIELDS = (
 """Columns of a keypoint: place and covariance in the calibration's unit, root mean square of the reprojection
 errors (px), and how many cameras it was made from."""
 FORMATS = (*["%.5f"] * 3, *["%.6g"] * 6, "%.3f", "%.0f")
+VELOCITY_FIELDS = ("vx", "vy", "vz", "vx_var", "vy_var", "vz_var")
+"""Further columns of what was filtered: velocity (unit/s) and its variances."""
 
 
 def write_points(
-    path: Path, keypoints: Sequence[str], frames: Sequence[int], placed: PlacedKeypoints
+    path: Path,
+    keypoints: Sequence[str],
+    frames: Sequence[int],
+    points: PlacedKeypoints | FilteredKeypoints,
 ) -> None:
     """Write places in space.
 
@@ -33,10 +39,16 @@ def write_points(
         K names.
     frames
         F numbers of frames.
-    placed
-        The places; what is NaN becomes blank cells.
+    points
+        The places, with velocities where they were filtered; what is NaN becomes blank cells.
     """
+    placed = points.placed if isinstance(points, FilteredKeypoints) else points
     upper = placed.cov[..., [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
-    last = np.stack([placed.error_px, placed.cameras], axis=-1)
-    rows = np.concatenate([placed.xyz, upper, last], axis=-1)
-    write_table(path, keypoints, FIELDS, zip(frames, rows, strict=True), formats=FORMATS)
+    columns = [placed.xyz, upper, placed.error_px[..., None], placed.cameras[..., None]]
+    fields, formats = list(FIELDS), list(FORMATS)
+    if isinstance(points, FilteredKeypoints):
+        columns += [points.velocity, points.velocity_var]
+        fields += VELOCITY_FIELDS
+        formats += ["%.6g"] * len(VELOCITY_FIELDS)
+    rows = np.concatenate(columns, axis=-1)
+    write_table(path, keypoints, fields, zip(frames, rows, strict=True), formats=formats)

@@ -22,7 +22,6 @@ import numpy as np
 from rt_pose.errors import UserError
 from rt_pose.types import FloatArray
 
-FORMATS = ("open-ephys", "spikeglx", "lsl", "csv")
 MOST_BYTES = 256 << 20
 TIMES = ("timestamp", "timestamps", "time", "time_s", "seconds", "t")
 SAMPLES = ("sample_number", "sample_numbers", "sample")
@@ -77,7 +76,7 @@ def read_events(path: Path, format: str | None = None, rate_hz: float | None = N
     path
         A file, or a folder of Open Ephys.
     format
-        One of `FORMATS`; None: told by the content.
+        One of `rt_pose.offline.event_formats.FORMATS`; None: told by the content.
     rate_hz
         Samples a second, for exports that have sample numbers only.
 

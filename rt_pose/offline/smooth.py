@@ -15,6 +15,7 @@ from rt_pose.errors import UserError
 from rt_pose.offline.rows import MotionModel, ObservationRows, smooth
 from rt_pose.package import TrackingSpec
 from rt_pose.tracking.causal_filter import CausalFilter
+from rt_pose.tracking.kalman import MOST_PX, MOST_PX2
 from rt_pose.types import FloatArray, FrameStamps, Pose
 
 NS_PER_S = 1e9
@@ -118,8 +119,8 @@ def _noise(
     """R (F, K, 2, 2) and where it counts (F, K), as the filter takes them."""
     gain, floor = np.asarray(spec.gain)[:, None, None], np.asarray(spec.floor_px2)[:, None, None]
     r = gain * cov + floor * np.eye(2)
-    seen = np.isfinite(xy).all(axis=-1) & np.isfinite(r).all(axis=(-2, -1))
     with np.errstate(invalid="ignore"):
+        seen = (np.abs(xy) < MOST_PX).all(axis=-1) & (np.abs(r) < MOST_PX2).all(axis=(-2, -1))
         determinant = r[..., 0, 0] * r[..., 1, 1] - r[..., 0, 1] ** 2
         seen &= (confidence >= spec.min_confidence) & (r[..., 0, 0] > 0.0) & (determinant > 0.0)
     r[~seen] = np.eye(2)

@@ -151,6 +151,21 @@ class Actuators:
         """
         return self._threads[command.output].submit(command, most_waiting)
 
+    def pretend(self, command: Command) -> str:
+        """Do as `submit` does and let nothing reach the output, so that it takes as long. Never waits.
+
+        Parameters
+        ----------
+        command
+            A command that is withheld.
+
+        Returns
+        -------
+        str
+            As of `submit`.
+        """
+        return self._threads[command.output].pretend()
+
     def faults(self) -> dict[str, str]:
         """List the outputs that have failed.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections import deque
@@ -15,16 +16,22 @@ from rt_pose.types import Ack, Command, OutputInfo, OutputNotice
 
 QUEUE_COMMANDS = 16
 """More waiting than this means that the output has stopped: a stimulus that late has no use."""
+FAILED = "output failed: "
+"""How the notice of a fault begins, and the reason why a command is refused because of one."""
 _MAKE_SAFE: Final = object()
 """In a queue: not a command, but the safe state."""
+_NOTHING: Final = object()
+"""In a queue: it wakes the thread as a command does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How often a failed output is opened again, and after what pause."""
+    """How often a failed output is opened again, after what pause, and after how many faults no more."""
 
     attempts: int = 0
     pause_ns: int = NS_PER_S
+    in_all: float = math.inf
+    """After so many faults the next one is for good."""
 
 
 class OutputThread:
@@ -62,7 +69,7 @@ class OutputThread:
         self.info = info
         self.fault = ""
         self._recovery, self._attempts_left = recovery, recovery.attempts
-        self._failed_ns = self._next_attempt_ns = 0
+        self._failed_ns = self._next_attempt_ns = self._faults = 0
         self._output, self._clock, self._acks, self._notices = output, clock, acks, notices
         self._alive = alive
         self._watched: WatchedOutput | None = output if isinstance(output, WatchedOutput) else None
@@ -93,14 +100,27 @@ class OutputThread:
         str
             Why it was refused; empty where it was taken.
         """
+        return self._put(command, most_waiting)
+
+    def pretend(self) -> str:
+        """Do as `submit` does and let nothing reach the output. Never waits.
+
+        Returns
+        -------
+        str
+            As of `submit`.
+        """
+        return self._put(_NOTHING, QUEUE_COMMANDS)
+
+    def _put(self, item: object, most_waiting: int) -> str:
         if self._held:
             return self._held
         if self.fault:
-            return f"output failed: {self.fault}"
+            return f"{FAILED}{self.fault}"
         try:
             if self._commands.qsize() >= most_waiting:
                 raise queue.Full
-            self._commands.put_nowait(command)
+            self._commands.put_nowait(item)
         except queue.Full:
             return f"{min(most_waiting, QUEUE_COMMANDS)} commands are waiting for the output already"
         return ""
@@ -202,7 +222,7 @@ class OutputThread:
                 return
             if isinstance(command, Command):
                 self._acks.append(self._carry_out(command))
-            else:
+            elif command is _MAKE_SAFE:
                 self._safe_or_fault()
 
     def _recover(self) -> None:
@@ -233,7 +253,7 @@ class OutputThread:
                 self._output.safe_state()
         except Exception as error:  # noqa: BLE001 - whatever a driver raises, the line goes low and later commands are refused
             self._fail(error)
-            return _refused(command, f"output failed: {self.fault}")
+            return _refused(command, f"{FAILED}{self.fault}")
         return ack
 
     def _refusal(self, command: Command) -> str:
@@ -271,11 +291,19 @@ class OutputThread:
         except Exception as second:  # noqa: BLE001 - the thread must live to refuse what comes
             again = f"{type(second).__name__}: {second}"
             fault += "; so does its safe state" if again == fault else f"; and its safe state failed: {again}"
-        if not self.fault:
+        is_new = not self.fault
+        if is_new:
+            self._faults += 1
             self._failed_ns = self._clock.now_ns()
             self._next_attempt_ns = self._failed_ns + self._recovery.pause_ns
         self.fault = self.fault or fault
-        self._notice(f"output failed: {fault}")
+        self._notice(f"{FAILED}{fault}")
+        if is_new and self._attempts_left and self._faults > self._recovery.in_all:
+            self._attempts_left = 0
+            self._notice(
+                f"it has failed {self._faults} times, and `recovery.in_all` is {self._recovery.in_all:g}; "
+                "its commands are refused for the rest of the run"
+            )
 
     def _notice(self, text: str) -> None:
         self._notices.append(OutputNotice(self.info.name, self._clock.now_ns(), text))

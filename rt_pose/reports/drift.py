@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from rt_pose.session.read import Session
-from rt_pose.tracking.drift import format_statistics
+from rt_pose.tracking.drift_statistics import format_statistics
 
 
 def drift_figures(session: Session) -> dict[str, Any]:

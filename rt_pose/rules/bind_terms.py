@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ import numpy as np
 from rt_pose.errors import UserError, nearest
 from rt_pose.rules.keypoint_name import CENTROID
 from rt_pose.rules.keypoint_slots import KeypointSlots
-from rt_pose.rules.memory import Memory, Signal
+from rt_pose.rules.memory import LineCrossing, Memory, Signal
 from rt_pose.rules.quantities import KINDS, Quantity, find_quantity, quantity_names
 from rt_pose.rules.samples import StateSamples
-from rt_pose.rules.semantics import CURRENT, KNOWN, ONE_RIG
+from rt_pose.rules.semantics import CURRENT, KNOWN, ONE_RIG, POSSIBLE
 from rt_pose.rules.tokens import condition_error
 from rt_pose.rules.tree import Call, Chain, Name, Negative, Node, Number
 from rt_pose.rules.unit_resolver import MetricScale, UnitResolver
@@ -92,6 +93,7 @@ class Terms:
         """Whether angles wrap, and `<` differs from `<=` where nothing is uncertain."""
         self.only_known = semantics >= KNOWN
         """Whether `not` of what is not known is not known, and a name of two things is refused."""
+        self._across_losses = semantics < POSSIBLE
         self.units = UnitResolver(self.error, zones, metric_scale)
         self.keypoints = KeypointSlots(self.error, keypoints, cameras, individuals, self.only_known)
         """The keypoints and centroids that it names."""
@@ -358,6 +360,8 @@ class Terms:
         if quantity.memory is None:
             return (lambda samples: function(samples, *values)), bound
         make, place = quantity.memory, len(self.memories)
+        if make is LineCrossing and self._across_losses:
+            make = partial(LineCrossing, across_losses=True)
         kept = [v.signal if isinstance(v, _BoundSignal) else v for v in values]
         self.memories.append(lambda: make(*kept))
         return (lambda samples: function(samples, samples.memories[place])), bound

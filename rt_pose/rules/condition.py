@@ -41,7 +41,7 @@ class Condition:
     individual: int | None = None
     """The one that it names (`individual0.nose`), the first of several; None for none."""
     joint: bool = False
-    """Whether it is about several: then keypoint k of individual i has the number i * K + k; see `pair`."""
+    """Whether it is about several: keypoint k of individual i has the number i * K + k then; see `pair`."""
     named: tuple[int, ...] = ()
     """All individuals that it names."""
     word: str = ""

@@ -64,6 +64,8 @@ def _zone(image: Image, name: str, zone: Zone, geometry: Geometry | None, scale:
     if zone.metric and geometry is not None:
         outline = [geometry.to_px(x, y) for x, y in outline]
     px = np.array(outline) * scale
+    if not np.isfinite(px).all():  # the camera does not see all of it
+        return
     corners = np.round(px).astype(np.int32)
     if isinstance(zone, Point):
         cv2.drawMarker(image, corners[0].tolist(), POINT, cv2.MARKER_CROSS, 14, 2, cv2.LINE_AA)

@@ -8,13 +8,15 @@ lens model is the usual one of radial and tangential distortion (Brown 1966; Ope
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rt_pose.config.rules import GeometryConfig, LensConfig
 from rt_pose.errors import UserError
+from rt_pose.types import CameraInfo
 
 Matrix = NDArray[np.float64]
 Two = tuple[float, float]
@@ -22,6 +24,8 @@ Jacobian = tuple[float, float, float, float]
 """[[a, b], [c, d]] row by row."""
 UNDISTORT_STEPS = 8
 """Newton's: each doubles the digits, so a lens that can be inverted is by then."""
+UNDISTORTED_PX = 0.01
+"""A place that the lens shows further than this from the pixel is not what the pixel shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +42,16 @@ class Lens:
     p2: float = 0.0
     k3: float = 0.0
 
-    def undistort(self, x: float, y: float) -> tuple[Two, Jacobian]:
+    def undistort(self, x: float, y: float, checked: bool = False) -> tuple[Two, Jacobian]:
         """Find the pixel that an ideal lens would show, by Newton's method.
 
         Parameters
         ----------
         x, y
             The pixel that this lens shows.
+        checked
+            Whether what Newton's method ends at must be such a pixel; else it is given as it is, also where
+            the lens folds the picture over.
 
         Returns
         -------
@@ -61,8 +68,11 @@ class Lens:
                 return (math.nan, math.nan), (math.nan,) * 4
             eu, ev = goal_x - seen_u, goal_y - seen_v
             u, v = u + (d * eu - b * ev) / det, v + (a * ev - c * eu) / det
-        _, (a, b, c, d) = self._distort(u, v)
+        (seen_u, seen_v), (a, b, c, d) = self._distort(u, v)
         det = a * d - b * c
+        off = abs(seen_u - goal_x) * self.fx + abs(seen_v - goal_y) * self.fy
+        if checked and not (det > 0.0 and a + d > 0.0 and off < UNDISTORTED_PX):
+            return (math.nan, math.nan), (math.nan,) * 4
         ratio = self.fx / self.fy
         inverse = (d / det, -b / det * ratio, -c / det / ratio, a / det)
         return (u * self.fx + self.cx, v * self.fy + self.cy), inverse
@@ -105,6 +115,32 @@ class Geometry:
     homography: Matrix
     """(3, 3) from undistorted px to mm; a scale is a diagonal one."""
     lens: Lens | None = None
+    side: float = 0.0
+    """Sign of the third coordinate on this side of the horizon, where alone the camera sees the plane; 0: not
+    asked, every pixel has mm."""
+
+    def one_sided(self, places: Iterable[Two] = ()) -> Geometry:
+        """Give no mm to what lies beyond the horizon, nor to what the lens cannot show.
+
+        A matrix means the same with its sign turned over, so what is known to be seen decides: `places`, or
+        else the middle of the lens. Where neither is known the third coordinate is above 0, as calibrations
+        write their matrices.
+
+        Parameters
+        ----------
+        places
+            Places of the rig that the camera sees, mm.
+
+        Returns
+        -------
+        Geometry
+            The geometry, with its `side`.
+        """
+        sides = {math.copysign(1.0, np.linalg.solve(self.homography, (x, y, 1.0))[2]) for x, y in places}
+        if len(sides) == 1:
+            return replace(self, side=sides.pop())
+        middle = (0.0, 0.0, 0.0) if self.lens is None else (self.lens.cx, self.lens.cy, 1.0)
+        return replace(self, side=-1.0 if self.homography[2] @ middle < 0.0 else 1.0)
 
     def to_mm(self, mean: list[float]) -> tuple[list[float], Matrix]:
         """Map the state of a keypoint to the rig.
@@ -118,16 +154,16 @@ class Geometry:
         -------
         tuple[list[float], Matrix]
             [x, y, vx, vy] in mm and mm/s, and the (4, 4) derivative by that in px; NaN on the homography's
-            horizon.
+            horizon, and beyond it where the geometry has a `side`.
         """
         x, y, vx, vy = mean
         inner = np.eye(2)
         if self.lens is not None:
-            (x, y), (a, b, c, d) = self.lens.undistort(x, y)
+            (x, y), (a, b, c, d) = self.lens.undistort(x, y, checked=self.side != 0.0)
             inner = np.array(((a, b), (c, d)))
         h = self.homography
         w = h[2, 0] * x + h[2, 1] * y + h[2, 2]
-        if not abs(w) > 1e-12:
+        if not abs(w) > 1e-12 or self.side * w < 0.0:
             return [math.nan] * 4, np.full((4, 4), np.nan)
         mm = (h[:2, :2] @ (x, y) + h[:2, 2]) / w
         jacobian = (h[:2, :2] - np.outer(mm, h[2, :2])) / w @ inner
@@ -148,9 +184,11 @@ class Geometry:
         Returns
         -------
         Two
-            The pixel.
+            The pixel; NaN for a place behind the camera, where the geometry has a `side`.
         """
         px, py, w = np.linalg.solve(self.homography, (x, y, 1.0))
+        if self.side * w < 0.0:
+            return math.nan, math.nan
         x, y = float(px / w), float(py / w)
         return (x, y) if self.lens is None else self.lens.distort(x, y)
 
@@ -186,6 +224,34 @@ def make_geometry(config: GeometryConfig, where: str) -> Geometry:
     else:
         homography = homography_matrix(config.homography, f"{where}.homography")
     return Geometry(homography, None if config.lens is None else _lens(config.lens, f"{where}.lens"))
+
+
+def horizon_warnings(geometries: Mapping[str, Geometry], cameras: Iterable[CameraInfo]) -> list[str]:
+    """Find cameras in the middle of whose frames nothing has mm, so that no rule in mm would ever hold.
+
+    Parameters
+    ----------
+    geometries
+        By camera.
+    cameras
+        What the opened cameras deliver.
+
+    Returns
+    -------
+    list[str]
+        A warning for each of them.
+    """
+    found = []
+    for camera in cameras:
+        geometry, (left, top) = geometries.get(camera.name), camera.offset_xy
+        middle = [left + 0.5 * camera.width, top + 0.5 * camera.height, 0.0, 0.0]
+        if geometry is not None and math.isnan(geometry.to_mm(middle)[0][0]):
+            found.append(
+                f"camera '{camera.name}': the middle of its frame lies beyond the horizon of its `geometry`, "
+                "so nothing there has mm: measure it with this camera (`rt-pose rig scale`), or write its "
+                "homography times -1 where the animal's plane is on that side"
+            )
+    return found
 
 
 def homography_matrix(rows: list[list[float]] | None, where: str) -> Matrix:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from rt_pose.config.check import MAX_CORNERS
 from rt_pose.errors import UserError
 
 Array = NDArray[np.float64]
@@ -21,7 +22,8 @@ class FittedHomography:
     """A homography and how well it fits."""
 
     matrix: Array
-    """(3, 3) from the first plane to the second, the last number 1."""
+    """(3, 3) from the first plane to the second, the last number 1, or -1 where the first one's origin lies
+    beyond the horizon: so the third coordinate is above 0 where the pairs are."""
     residuals: Array
     """(n,) how far each pair is off, in the first plane's unit."""
 
@@ -83,7 +85,8 @@ def fit_homography(
         )
     back = project(np.linalg.inv(matrix), target)
     residuals = np.hypot(*(back - source).T)
-    fitted = FittedHomography(np.asarray(matrix / matrix[2, 2], dtype=np.float64), residuals)
+    matrix = matrix / abs(matrix[2, 2]) * np.sign(depth[0])
+    fitted = FittedHomography(np.asarray(matrix, dtype=np.float64), residuals)
     if not fitted.largest <= largest:
         worst = int(np.argmax(residuals))
         raise UserError(
@@ -124,9 +127,11 @@ def hull(places: Array) -> list[list[float]]:
     Returns
     -------
     list[list[float]]
-        The corners, in order around it.
+        The corners, in order around it; of more than `MAX_CORNERS` as many, so that it is a little smaller.
     """
     corners = cv2.convexHull(places.astype(np.float32)).reshape(-1, 2)
+    if len(corners) > MAX_CORNERS:
+        corners = corners[np.linspace(0, len(corners), MAX_CORNERS, endpoint=False).astype(int)]
     return [[round(float(x), 2), round(float(y), 2)] for x, y in corners]
 
 

@@ -47,7 +47,7 @@ class Signal:
 class LineCrossing:
     """Whether a keypoint has come through a line, from one side to the other, and is still beyond it."""
 
-    def __init__(self, keypoint: int, line: Line, side: str) -> None:
+    def __init__(self, keypoint: int, line: Line, side: str, across_losses: bool = False) -> None:
         """Begin with nothing seen.
 
         Parameters
@@ -58,8 +58,10 @@ class LineCrossing:
             The line, in the slot's unit.
         side
             "left" or "right": where a crossing leads to.
+        across_losses
+            Whether a keypoint that was lost is taken to have gone straight to where it is seen again.
         """
-        self._keypoint, self._line = keypoint, line
+        self._keypoint, self._line, self._across_losses = keypoint, line, across_losses
         self._sign = 1.0 if side == "right" else -1.0
         self._length = math.hypot(line.x2 - line.x1, line.y2 - line.y1)
         self.reset()
@@ -72,6 +74,9 @@ class LineCrossing:
 
     def observe(self, samples: StateSamples) -> None:
         """See `Memory.observe`."""
+        if samples.lost[self._keypoint] and not self._across_losses:
+            self.reset()  # nobody saw by which way it went on
+            return
         side, along = self._place(samples)
         if not math.isfinite(side[0]):
             return
@@ -134,18 +139,22 @@ class WindowMean:
     def reset(self) -> None:
         """See `Memory.reset`."""
         self._seen: deque[tuple[float, float]] = deque()
+        """Time (s) and value of each frame."""
+        self._sum = 0
+        """Of these values, exactly: no rounding stays behind of what has left the window."""
         self._covered = False
 
     def observe(self, samples: StateSamples) -> None:
         """See `Memory.observe`."""
         begin_s = samples.t_s - self._window_s
         while self._seen and self._seen[0][0] < begin_s:
-            self._seen.popleft()
+            self._sum -= _exact(self._seen.popleft()[1])
             self._covered = True
         if any(not samples.unseen_s[slot] <= 0.0 for slot in self._signal.slots):
             return
         value = float(np.ravel(self._signal.measure(samples))[0])
         if math.isfinite(value):
+            self._sum += _exact(value)
             self._seen.append((samples.t_s, value))
 
     def mean(self) -> float:
@@ -158,7 +167,20 @@ class WindowMean:
         """
         if not self._covered or not self._seen:
             return math.nan
-        return math.fsum(value for _, value in self._seen) / len(self._seen)
+        try:
+            return self._sum / SMALLEST_PARTS / len(self._seen)  # the quotient of integers is rounded once
+        except OverflowError:
+            return math.inf if self._sum > 0 else -math.inf
+
+
+SMALLEST_PARTS = 1 << 1074
+"""Every number is a whole multiple of 1 over this."""
+
+
+def _exact(value: float) -> int:
+    """A finite number, counted in the smallest parts."""
+    over, under = value.as_integer_ratio()
+    return over * (SMALLEST_PARTS // under)
 
 
 OSCILLATION_VARIANCE = 25.0

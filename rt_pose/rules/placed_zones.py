@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 
 import numpy as np
 
 from rt_pose.config.rules import ZoneConfig
 from rt_pose.errors import UserError
 from rt_pose.rules.geometry import Geometry
-from rt_pose.rules.zones import Zone, make_zones
+from rt_pose.rules.zones import Zone, make_zones, seen_places
 
 Corners = list[tuple[float, float]]
 HEAD_SHARE, HEAD_MOST_PX = 0.2, 12.0
@@ -37,12 +38,13 @@ def place_zones(
     dict[str, tuple[Zone, Corners]]
         Each zone by name, with its outline in px of the camera's full frame.
     """
-    placed = {}
+    made: dict[str, Zone] = {}
     for name, config in zones.items():
-        try:
-            zone = make_zones({name: config}, "zones")[name]
-        except UserError:
-            continue
+        with suppress(UserError):
+            made |= make_zones({name: config}, "zones")
+    geometry = None if geometry is None else geometry.one_sided(seen_places(made))
+    placed = {}
+    for name, zone in made.items():
         outline = zone.outline()
         if zone.metric:
             with np.errstate(all="ignore"):

@@ -68,6 +68,8 @@ class StateSamples:
     """What quantities keep from frame to frame."""
     inputs: list[float] = field(default_factory=list)
     """By input that the condition names: 1 where its line is on, else -1."""
+    lost: list[bool] = field(default_factory=list)
+    """By slot: whether it has not been seen for so long that no rule may fire on it."""
 
     @classmethod
     def of(cls, values: Array) -> StateSamples:
@@ -91,4 +93,5 @@ class StateSamples:
             vy=[values[s, 3] for s in range(slots)],
             unseen_s=[np.nan] * slots,
             confidence=[np.nan] * slots,
+            lost=[False] * slots,
         )

@@ -13,13 +13,19 @@ changes any of these, the number rises, and replay decides about an older sessio
     its place on the rig's time again, and blocks go by the rig's time. A time without a frame breaks a hold.
     Edges of inputs from before a camera's first frame count for nothing. Disarming frees the lines at once,
     whether or not a frame comes before `arm`. Yoked times that passed long before a frame came are late.
+4   A stamp that runs ahead of the host's clock moves the run's time only if the frames after it go on from
+    there; an exposure lies in the 10 s before its frame's arrival, for places on the rig's time and for yoked
+    times. Beyond the horizon of a homography, and where a lens cannot be inverted, there are no mm. A
+    keypoint that was lost has not crossed a line meanwhile.
 """
 
 from __future__ import annotations
 
-CURRENT = 3
+CURRENT = 4
 FIRST = 1
 ONE_RIG = 2
 """Rules belong to the rig, orders set off nothing, angles are circular, NaN is lost, lines can be busy."""
 KNOWN = 3
 """Only what was seen counts: nothing unknown, no gap in a hold, no edge from before the first frame."""
+POSSIBLE = 4
+"""Only what can be so counts: no stamp from the future, no place beyond the horizon, no path unseen."""

@@ -83,6 +83,7 @@ class StateDistribution:
             self.means[s] = mean
             self._values[s, :, 0] = mean
             samples.unseen_s[s] = float(track.seen_ms_ago[who, k]) / 1e3
+            samples.lost[s] = bool(track.lost[who, k])
             samples.confidence[s] = math.nan if confidence is None else float(confidence[who, k])
 
     def _set_centroid(self, s: int, track: Track, confidence: FloatArray | None) -> None:
@@ -97,6 +98,7 @@ class StateDistribution:
         self.means[s] = mean.tolist()
         self._values[s, :, 0] = mean
         samples.unseen_s[s] = float(np.max(track.seen_ms_ago[who, members])) / 1e3
+        samples.lost[s] = bool(track.lost[who, members].any())
         samples.confidence[s] = math.nan if confidence is None else float(np.min(confidence[who, members]))
 
     def between(self, s: int, t: int) -> Rows | None:
@@ -326,7 +328,7 @@ class QuadraturePoints:
             values += np.array(mean)[:, None]
         samples.t_s, samples.memories = state.samples.t_s, state.samples.memories
         samples.unseen_s, samples.confidence = state.samples.unseen_s, state.samples.confidence
-        samples.inputs = state.samples.inputs
+        samples.inputs, samples.lost = state.samples.inputs, state.samples.lost
         return samples
 
     def _spreads(self, state: StateDistribution) -> Spreads:

@@ -6,18 +6,17 @@ Signed depths are positive inside. Coordinates are frame px, or mm of the rig wh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from rt_pose.config.check import MAX_CORNERS
 from rt_pose.config.rules import ZoneConfig
 from rt_pose.errors import UserError
 from rt_pose.rules.samples import Array, length
 
 SHAPES = ("circle", "box", "polygon", "line", "point")
-MAX_CORNERS = 100
-"""Of a polygon: a probability looks at each corner some thousand times a frame."""
 CIRCLE_CORNERS = 48
 """Of the outline that stands for a circle on pictures."""
 
@@ -267,6 +266,22 @@ def check_sizes(zones: dict[str, Zone], where: str) -> None:
                 f"{where}: zones.{name}: expected at most {MAX_CORNERS} corners, got {len(zone.corners)}, "
                 "each of which is looked at for every frame: leave out those that hardly change the outline"
             )
+
+
+def seen_places(zones: Mapping[str, Zone]) -> list[tuple[float, float]]:
+    """List places that are meant to be seen: the outlines of the zones in mm.
+
+    Parameters
+    ----------
+    zones
+        Zones by name.
+
+    Returns
+    -------
+    list[tuple[float, float]]
+        Their corners, mm.
+    """
+    return [place for zone in zones.values() if zone.metric for place in zone.outline()]
 
 
 def _make(zone: ZoneConfig, where: str) -> Zone:

@@ -89,7 +89,7 @@ class RunConsole(RunObserver):
         self._press: Callable[[str], None] | None = None
 
     def __enter__(self) -> RunConsole:
-        opening = "opening cameras and outputs, timing the network (half a minute or so) ..."
+        opening = "opening cameras and outputs, timing the network (longer at the first start of a model) ..."
         if not self._console.is_terminal:
             self._console.print(opening)
         self._status = self._console.status(opening)

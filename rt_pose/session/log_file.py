@@ -8,9 +8,9 @@ then and what its hash: a chain, by which a change of any byte before it shows.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
-import mmap
 import os
 import re
 import struct
@@ -159,14 +159,23 @@ class LogWriter:
             return REMOVED
         try:
             moved = not os.path.samestat(ours, self._path.stat())
-        except OSError:
-            moved = True
+        except OSError as error:
+            moved = error.errno != errno.EIO  # of a disk that cannot be read, writing will tell
         return MOVED if moved else ""
 
-    def close(self) -> None:
-        """End the log whole, with its index for other readers."""
+    def close(self, sync: bool = False) -> None:
+        """End the log whole, with its index for other readers.
+
+        Parameters
+        ----------
+        sync
+            Whether to wait until the disk has it: only then is it known that it could be written.
+        """
         try:
             self._writer.finish()
+            if sync:
+                self._file.flush()
+                self.sync()
         finally:
             self._file.close()
 
@@ -200,6 +209,25 @@ class LogGaps:
 
     def __str__(self) -> str:
         return "; ".join([*self.skipped, *([self.cut] if self.cut else [])])
+
+
+class _FileBytes:
+    """The bytes of a file, read where they are asked for.
+
+    Of a file that is mapped, a disk that cannot be read, or somebody who cuts the file meanwhile, would end
+    the program with a signal.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._length = file, os.fstat(file.fileno()).st_size
+
+    def __len__(self) -> int:
+        return self._length
+
+    def part(self, begin: int, end: int) -> bytes:
+        """What lies from `begin` to `end`; less of it where the file ends before."""
+        self._file.seek(begin)
+        return self._file.read(max(end - begin, 0))
 
 
 def read_log(path: Path) -> tuple[list[LoggedMessage], str]:
@@ -250,15 +278,18 @@ def iterate_log(path: Path, gaps: LogGaps) -> Iterator[LoggedMessage]:
     LoggedMessage
         In the order written.
     """
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
+    with path.open("rb", buffering=2 * CHUNK_BYTES) as file:
+        view = _FileBytes(file)
+        if not len(view):
             gaps.cut = "it is empty"
             return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        try:
             yield from _messages(view, gaps)
+        except OSError as error:
+            gaps.cut = f"it cannot be read any further: {error.strerror}"
 
 
-def _messages(view: mmap.mmap, gaps: LogGaps) -> Iterator[LoggedMessage]:
+def _messages(view: _FileBytes, gaps: LogGaps) -> Iterator[LoggedMessage]:
     topics = _summary_topics(view)
     for at, content in _parts(view, gaps):
         if isinstance(content, Metadata):
@@ -277,18 +308,18 @@ def _messages(view: mmap.mmap, gaps: LogGaps) -> Iterator[LoggedMessage]:
 _UNKNOWN = "records of a topic that a damaged part had named"
 
 
-def _parts(view: mmap.mmap, gaps: LogGaps) -> Iterator[tuple[int, Metadata | list[object]]]:
+def _parts(view: _FileBytes, gaps: LogGaps) -> Iterator[tuple[int, Metadata | list[object]]]:
     """The metadata, and the records of each chunk, of the file up to its index, with their places."""
-    at = len(MCAP0_MAGIC) if view[: len(MCAP0_MAGIC)] == MCAP0_MAGIC else 0
+    at = len(MCAP0_MAGIC) if view.part(0, len(MCAP0_MAGIC)) == MCAP0_MAGIC else 0
     while at + _HEAD.size <= len(view):
-        code, length = _HEAD.unpack_from(view, at)
-        begin, end = at + _HEAD.size, at + _HEAD.size + length
-        if code == Opcode.DATA_END and length == _DATA_END_BYTES and end <= len(view):
-            return
         try:
+            code, length = _HEAD.unpack(view.part(at, at + _HEAD.size))
+            begin, end = at + _HEAD.size, at + _HEAD.size + length
+            if code == Opcode.DATA_END and length == _DATA_END_BYTES and end <= len(view):
+                return
             if not 0 < code < Opcode.DATA_END or end > len(view) or length > MAX_RECORD_BYTES:
                 raise ValueError("no part of a log")
-            stream = ReadDataStream(io.BytesIO(view[begin:end]))
+            stream = ReadDataStream(io.BytesIO(view.part(begin, end)))
             if code == Opcode.METADATA:
                 yield at, Metadata.read(stream)
             elif code == Opcode.CHUNK:
@@ -311,47 +342,54 @@ def _records(chunk: Chunk) -> list[object]:
     return list(breakup_chunk(chunk, validate_crc=True))
 
 
-def _next_chunk(view: mmap.mmap, start: int) -> int | None:
+def _next_chunk(view: _FileBytes, start: int) -> int | None:
     """Where the next whole chunk begins; None where there is none."""
-    at = view.find(_CHUNK_CODE, start)
-    while at >= 0:
-        if _is_chunk(view, at):
-            return at
-        at = view.find(_CHUNK_CODE, at + 1)
+    at = start
+    while block := view.part(at, at + CHUNK_BYTES):
+        place = block.find(_CHUNK_CODE)
+        while place >= 0:
+            if _is_chunk(view, at + place):
+                return at + place
+            place = block.find(_CHUNK_CODE, place + 1)
+        at += len(block)
     return None
 
 
 _CHUNK_CODE = bytes([Opcode.CHUNK])
 
 
-def _is_chunk(view: mmap.mmap, at: int) -> bool:
+def _is_chunk(view: _FileBytes, at: int) -> bool:
     """Whether an uncompressed chunk lies here whole: its lengths agree, and its bytes with their CRC."""
     begin = at + _HEAD.size + _CHUNK.size
-    if begin > len(view):
+    head = view.part(at, begin)
+    if len(head) < begin - at:
         return False
-    _, length = _HEAD.unpack_from(view, at)
-    _, _, size, crc, name, stored = _CHUNK.unpack_from(view, at + _HEAD.size)
+    _, length = _HEAD.unpack_from(head)
+    _, _, size, crc, name, stored = _CHUNK.unpack_from(head, _HEAD.size)
     if name or size != stored or length != _CHUNK.size + stored or length > MAX_RECORD_BYTES:
         return False
-    return begin + stored <= len(view) and zlib.crc32(view[begin : begin + stored]) == crc
+    return begin + stored <= len(view) and zlib.crc32(view.part(begin, begin + stored)) == crc
 
 
-def _summary_topics(view: mmap.mmap) -> dict[int, str]:
+def _summary_topics(view: _FileBytes) -> dict[int, str]:
     """Topics by channel as the index at the end repeats them; none where there is no index."""
     topics: dict[int, str] = {}
     at = len(view) - _FOOTER_BYTES
+    if at < 0:
+        return {}
     try:
-        code, length = _HEAD.unpack_from(view, at)
-        if at < 0 or code != Opcode.FOOTER or length != 20:
+        footer = view.part(at, len(view))
+        code, length = _HEAD.unpack_from(footer)
+        if code != Opcode.FOOTER or length != 20:
             return {}
-        end, at = at, Footer.read(ReadDataStream(io.BytesIO(view[at + _HEAD.size :]))).summary_start
+        end, at = at, Footer.read(ReadDataStream(io.BytesIO(footer[_HEAD.size :]))).summary_start
         while 0 < at < end:
-            code, length = _HEAD.unpack_from(view, at)
+            code, length = _HEAD.unpack(view.part(at, at + _HEAD.size))
             at += _HEAD.size
             if code == Opcode.CHANNEL:
-                channel = Channel.read(ReadDataStream(io.BytesIO(view[at : min(at + length, end)])))
+                channel = Channel.read(ReadDataStream(io.BytesIO(view.part(at, min(at + length, end)))))
                 topics[channel.id] = channel.topic
             at += length
-    except _DAMAGE:
+    except (*_DAMAGE, OSError):
         return topics
     return topics

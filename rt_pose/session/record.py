@@ -70,11 +70,46 @@ def main(
     SystemExit
         Where the disk cannot be written any more.
     """
+    _step_back()
+    _record(session_dir, endpoint, codec, reports)
+
+
+def stand_by(orders: Connection, reports: Connection) -> None:
+    """Wait for a session, and record it; the target of a spawned process.
+
+    It is started while the loop is still being set up, which may yet be refused: until it is told where the
+    session lies, it writes nothing.
+
+    Parameters
+    ----------
+    orders
+        Brings the first three arguments of `main`; closed without them, there is no session.
+    reports
+        See `main`.
+
+    Raises
+    ------
+    SystemExit
+        See `main`.
+    """
+    _step_back()
+    try:
+        session_dir, endpoint, codec = orders.recv()
+    except (EOFError, OSError):
+        return
+    _record(session_dir, endpoint, codec, reports)
+
+
+def _step_back() -> None:
+    """Leave the terminal's signals to the supervisor, and the cores to the loop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.nice(NICENESS)
     # A batch process does not take the core from the loop whenever a record wakes it.
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _record(session_dir: str, endpoint: str, codec: Codec | None, reports: Connection | None) -> None:
     reporter = Reporter(reports)
     recorder = None
     try:
@@ -86,6 +121,8 @@ def main(
         last.ending = f"cannot write {session_dir} any more: {error.strerror or error}"
         reporter.send_last(last)
         raise SystemExit(f"recorder: {last.ending}") from None
+    reporter.send(recorder.report)  # what follows may take its time: it is known that the log is whole
+    recorder.sync_films()
     reporter.send_last(recorder.report)
 
 
@@ -169,6 +206,15 @@ class Recorder:
             self._close()
         self.report.whole = self._end_seen
 
+    def sync_films(self) -> None:
+        """Make the operating system write the films to the disk, once they are closed, and let go of them.
+
+        Until then it may have kept to itself that the disk could not be written.
+        """
+        for film in self._recorders.values():
+            film.sync()
+        self._note_films()
+
     def _awaits_end(self) -> bool:
         """Whether it was asked to end, and a loop that lives may yet send its last record."""
         alive = len(self._lives) > 1 and not any(life in dict(self._poller.poll(0)) for life in self._lives)
@@ -238,12 +284,14 @@ class Recorder:
 
     def _look_for_problems(self) -> None:
         """Note what cannot be kept any more, and what others did to the log."""
-        problems = self.report.problems
         if displaced := self._log.displacement():
-            problems["the session's log"] = displaced
+            self.report.problems["the session's log"] = displaced
+        self._note_films()
+
+    def _note_films(self) -> None:
         for name, film in self._recorders.items():
             if film.fault:
-                problems[f"camera '{name}'"] = f"is not filmed: {film.fault[:FAULT_CHARS]}"
+                self.report.problems[f"camera '{name}'"] = f"is not filmed: {film.fault[:FAULT_CHARS]}"
 
     def _log_losses(self) -> None:
         for film in self._recorders.values():
@@ -264,6 +312,6 @@ class Recorder:
             self._look_for_problems()
         finally:
             try:
-                self._log.close()
+                self._log.close(sync=True)
             finally:
                 self._context.destroy(linger=0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rt_pose.clock import Clock
-from rt_pose.session import record
+from rt_pose.session import processes, record
 from rt_pose.session.log_file import LOG_NAME, REMOVED, count_records
 from rt_pose.session.processes import end_process
 from rt_pose.session.recorder_report import RecorderReport
@@ -20,8 +21,22 @@ OBSERVATION = "observation"
 class RecorderWatch(ReportingProcess[RecorderReport]):
     """Starts a recorder, follows its reports, and adds up what is missing at the end."""
 
-    def __init__(self, folder: Path, endpoint: str, codec: Codec | None, clock: Clock) -> None:
-        """Start the recorder.
+    def __init__(self, clock: Clock) -> None:
+        """Start the recorder's process, which loads its libraries and then waits for `begin`.
+
+        Parameters
+        ----------
+        clock
+            Times the silence between reports.
+        """
+        orders, self._orders = processes.context.Pipe(duplex=False)
+        super().__init__("rt-pose-recorder", record.stand_by, (orders,), RecorderReport(), clock)
+        orders.close()
+        self._begun = self._ending = False
+        self._killed = ""
+
+    def begin(self, folder: Path, endpoint: str, codec: Codec | None) -> None:
+        """Let it record.
 
         Parameters
         ----------
@@ -31,14 +46,21 @@ class RecorderWatch(ReportingProcess[RecorderReport]):
             Where records arrive, `ipc://...`.
         codec
             Of the cameras' films; None where they are not filmed.
-        clock
-            Times the silence between reports.
         """
-        super().__init__(
-            "rt-pose-recorder", record.main, (str(folder), endpoint, codec), RecorderReport(), clock
-        )
-        self._ending = False
-        self._killed = ""
+        self._expect_report()
+        self._begun = True
+        with suppress(OSError):  # it has died meanwhile, which `news` sees
+            self._orders.send((str(folder), endpoint, codec))
+        self._orders.close()
+
+    def dismiss(self) -> None:
+        """End a recorder that has not begun, because there is no session."""
+        if self._begun:
+            return
+        self._orders.close()
+        self.process.kill()  # it has written nothing
+        self.process.join()
+        self.reports.close()
 
     def end(self, patience_s: float) -> Iterator[str]:
         """Wait for the recorder's end, and bring it about where it does not come.

@@ -21,13 +21,14 @@ from rt_pose.config.schema import RunConfig
 from rt_pose.errors import ErrorCollector, UserError
 from rt_pose.files import check_folder
 from rt_pose.loop.key_files import remove_left_by
-from rt_pose.session import loop_process, processes
-from rt_pose.session.describe import uuid7
-from rt_pose.session.disk import check_disk
+from rt_pose.session import loop_entry, processes
+from rt_pose.session.describe import machine, uuid7, versions
+from rt_pose.session.disk import check_disk, write_rate_mib_s
 from rt_pose.session.folder import in_use
 from rt_pose.session.locks import temporary_folder
 from rt_pose.session.loop_link import LoopLink, stop_signals
 from rt_pose.session.processor_watch import Processors
+from rt_pose.session.recorder_watch import RecorderWatch
 from rt_pose.session.run_observer import RunObserver
 from rt_pose.session.run_result import RunResult
 from rt_pose.session.seal import read_private_key
@@ -78,13 +79,13 @@ def run_session(
     errors.run(lambda: _check_place(out, config))
     # A path of its own and short: an ipc address may have no more than 107 bytes.
     with temporary_folder() as folder:
-        recorded = None if out is None else RecordingPlace(out, f"ipc://{folder}/records")
-        return _run(config, recorded, register, clock, observer, errors)
+        return _run(config, out, f"ipc://{folder}/records", register, clock, observer, errors)
 
 
 def _run(
     config: RunConfig,
-    recorded: RecordingPlace | None,
+    out: Path | None,
+    endpoint: str,
     register: Callable[[], None],
     clock: Clock,
     observer: RunObserver,
@@ -93,24 +94,28 @@ def _run(
     session_id = uuid7(clock)
     ours, theirs = processes.context.Pipe()
     link = LoopLink(ours)
-    endpoint = None if recorded is None else recorded.endpoint
     loop = processes.context.Process(
-        target=loop_process.main,
-        args=(theirs, config, session_id, register, endpoint),
+        target=loop_entry.main,
+        args=(theirs, config, session_id, register, None if out is None else endpoint),
         name="rt-pose-loop",
     )
     processors = Processors(config, clock)
     loop.start()
     theirs.close()
+    recorded: RecordingPlace | None = None
     try:
+        # All of this takes its time beside the loop's own start.
+        recorded = None if out is None else RecordingPlace(out, endpoint, RecorderWatch(clock))
+        ran_on = {"machine": machine(), "versions": versions()}
+        rate_mib_s = _write_rate_mib_s(out, clock, errors)
         description = errors.run(lambda: link.await_ready(loop))
         errors.run(processors.await_ready)
-        if recorded is not None and description is not None and not errors.messages:
+        if out is not None and description is not None and not errors.messages:
             cameras = description["cameras"]
-            errors.run(lambda: check_disk(recorded.folder, config, cameras, clock))
+            errors.run(lambda: check_disk(out, config, cameras, clock, rate_mib_s))
         errors.check()
         assert description is not None
-        description["processors"] = processors.describe()
+        description |= {"processors": processors.describe(), **ran_on}
         observer.begin(lambda who: link.send("emergency", who))
         observer.begin_inputs(lambda name: link.send("input", (name, clock.now_ns())))
         observer.ready(description)
@@ -121,9 +126,18 @@ def _run(
             return supervision.run()
     finally:
         ours.close()  # a loop that still waits for a word takes that as the end
+        if recorded is not None:
+            recorded.recorder.dismiss()
         processors.close()
         processes.end_process(loop, LOOP_END_S)
         remove_left_by(loop.pid)
+
+
+def _write_rate_mib_s(out: Path | None, clock: Clock, errors: ErrorCollector) -> float:
+    """How fast the disk of the session is while the loop starts; 0 where there is nothing to try it for."""
+    if out is None or errors.messages:
+        return 0.0
+    return errors.run(lambda: write_rate_mib_s(out, clock)) or 0.0
 
 
 def _check_place(out: Path | None, config: RunConfig) -> None:

@@ -24,6 +24,8 @@ from rt_pose.session.video_file import file_names
 SEAL_NAME = "seal.json"
 SEAL_VERSION = 1
 BLOCK_BYTES = 1 << 20
+UNREADABLE = "cannot be read back, so the session is not sealed"
+"""In the reason why a session is not sealed, where it lacks what one of its files should hold."""
 
 
 class SealedFile(msgspec.Struct):
@@ -136,11 +138,17 @@ def write_seal(folder: Path, info: dict[str, Any], t_utc_ns: int, key_file: str)
         Why it is not sealed; empty where it is.
     """
     try:
-        present = [name for name in sealed_names(info["cameras"]) if (folder / name).is_file()]
+        files = {}
+        for name in sealed_names(info["cameras"]):
+            if (folder / name).is_file():
+                try:
+                    files[name] = hash_file(folder / name)
+                except OSError as error:
+                    return f"{name} {UNREADABLE}: {error.strerror}"
         seal = Seal(
             session=info["id"],
             t_utc_ns=t_utc_ns,
-            files={name: hash_file(folder / name) for name in present},
+            files=files,
             package=info["package"]["sha256"],
             config=hash_config(info["config"]),
         )

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rt_pose.config.schema import RunConfig
-from rt_pose.tracking.drift import format_statistics
+from rt_pose.outputs.output_thread import FAILED
+from rt_pose.tracking.drift_statistics import format_statistics
 
 DRIFT_WARNINGS = 3
 """So many alarms of the drift detector are told as they come, of each camera; all are in the report."""
@@ -34,7 +35,10 @@ class StatsWarnings:
         self._silences: dict[str, int] = {}
         self._drifting: dict[str, bool] = {}
         self._stimulus_failed = self._hidden_output_failed = False
-        self._output_notices = 0
+        self._explained_failure = ""
+        """A failed stimulus of an output whose fault has been told."""
+        self._notices: dict[str, int] = {}
+        """By output or input, how many notices have been told."""
 
     def compare(self, stats: dict[str, Any], session: Path | None) -> Iterator[str]:
         """Find what is new.
@@ -64,15 +68,24 @@ class StatsWarnings:
                 again = self._config.outputs[name].recovery.attempts > 0
                 until = "until it works again" if again else "from now on"
                 yield f"output '{name}' failed: {fault}; its commands are refused {until}"
-        if stats["last_failure"] and not (faults or self._stimulus_failed):
-            yield f"a stimulus failed: {stats['last_failure']}; further ones are counted"
+        failure = stats["last_failure"]
+        if any(f"output '{name}':" in failure for name in faults):
+            self._explained_failure = failure  # by the fault
+        elif failure not in ("", self._explained_failure) and not self._stimulus_failed:
+            self._stimulus_failed = True
+            yield f"a stimulus failed: {failure}; further ones are counted"
         if stats["output_failed"] and not self._hidden_output_failed:
             yield HIDDEN_FAILURE
-        messages, self._output_notices = self._output_notices, stats["output_notices"]
-        if self._output_notices > messages and not faults:
-            yield stats["last_output_notice"]
-        self._output_faults, self._stimulus_failed = faults, bool(stats["last_failure"])
-        self._hidden_output_failed = stats["output_failed"]
+        yield from self._new_notices(stats["notices"], {f"output '{name}'" for name in faults})
+        self._output_faults, self._hidden_output_failed = faults, stats["output_failed"]
+
+    def _new_notices(self, notices: dict[str, tuple[int, str]], failed: set[str]) -> Iterator[str]:
+        """What outputs and inputs report, but for the faults of outputs, which are told as such."""
+        for who, (count, text) in notices.items():
+            new = count - self._notices.get(who, 0)
+            self._notices[who] = count
+            if new and not (who in failed and text.startswith(FAILED)):
+                yield f"{who}: {text}" + (f" (the log has {new - 1} more of it)" if new > 1 else "")
 
     def _cameras(self, lost: dict[str, str]) -> Iterator[str]:
         """A camera that is gone, and that it is back."""

@@ -16,7 +16,6 @@ from rt_pose.config.schema import RunConfig
 from rt_pose.delivery import format_failures
 from rt_pose.errors import ExitCode, UserError
 from rt_pose.rules.semantics import CURRENT
-from rt_pose.session.describe import machine, versions
 from rt_pose.session.folder import SessionFolder
 from rt_pose.session.log_file import LOG_NAME
 from rt_pose.session.loop_link import LoopLink
@@ -27,7 +26,7 @@ from rt_pose.session.recorder_watch import RecorderWatch
 from rt_pose.session.run_observer import RunObserver
 from rt_pose.session.run_result import RunResult, with_deliveries
 from rt_pose.session.safe_outputs import SafeStandby
-from rt_pose.session.seal import write_seal
+from rt_pose.session.seal import UNREADABLE, write_seal
 from rt_pose.session.stats_warnings import StatsWarnings
 from rt_pose.session.video_file import file_names
 from rt_pose.session.watchdog import LoopWatchdog
@@ -40,11 +39,12 @@ LOOP_END_S, INTERRUPTED_END_S = 15.0, 5.0
 
 @dataclass(frozen=True, slots=True)
 class RecordingPlace:
-    """Where a run is recorded."""
+    """Where a run is recorded, and by whom."""
 
     folder: Path
     endpoint: str
     """The recorder's endpoint, to which the loop connects."""
+    recorder: RecorderWatch
 
 
 class Supervision:
@@ -116,8 +116,6 @@ class Supervision:
             **description,
             "metadata": self._config.metadata,
             "addresses": addresses,
-            "machine": machine(),
-            "versions": versions(),
         }
 
     def run(self) -> RunResult:
@@ -191,7 +189,8 @@ class Supervision:
         self._folder = SessionFolder.claim(to.folder, self._info)
         kept = self._config.record
         codec = kept.codec if kept.video else None
-        self._recorder = RecorderWatch(to.folder, to.endpoint, codec, self._clock)
+        self._recorder = to.recorder
+        self._recorder.begin(to.folder, to.endpoint, codec)
 
     def _explained(self, error: UserError) -> UserError:
         """The error, with the recorder's own reason where it has one."""
@@ -289,19 +288,27 @@ class Supervision:
             self._info |= {"bare_forward_after_ms": after, "status": status, "missing": missing}
             self._info |= {"summary": summary, "warnings": self._warnings}
             self._info["anchors"].append(self._anchor())
-            if problem := self._folder.write(self._info):
+            if problem := self._folder.write(self._info) or self._seal(self._folder):
                 self._warn(problem)
                 missing.append(problem)
                 if exit_code == ExitCode.DONE:
                     status, exit_code = f"incomplete: {problem}", ExitCode.INCOMPLETE
-            elif problem := write_seal(
-                self._folder.path, self._info, self._clock.utc_ns(), self._config.record.sign_with
-            ):
-                self._warn(problem)
         folder = None if self._folder is None else self._folder.path
         ok = exit_code == ExitCode.DONE
         exit_code = with_deliveries(exit_code, summary)
         return RunResult(folder, status, ok, self._info, summary, self._warnings, missing, exit_code)
+
+    def _seal(self, folder: SessionFolder) -> str:
+        """Seal the session; what it lacks, where one of its files cannot be read back."""
+        info = self._info
+        problem = write_seal(folder.path, info, self._clock.utc_ns(), self._config.record.sign_with)
+        if problem and UNREADABLE not in problem:
+            self._warn(problem)  # it lacks nothing
+            return ""
+        if problem:
+            status = f"incomplete: {problem}" if info["status"] == COMPLETE else info["status"]
+            folder.write(info | {"status": status, "missing": [*info["missing"], problem]})
+        return problem
 
     def _status(self, otherwise: str) -> str:
         """How the loop ended: complete, or what went wrong."""

@@ -6,6 +6,7 @@ memory before it costs frames; every frame that is lost all the same is counted 
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from rt_pose.loop.frame_ring import FrameRing, RingDescription
 from rt_pose.records import CapturedFrame, DropRecord
-from rt_pose.session.video_file import Codec, VideoWriter
+from rt_pose.session.video_file import Codec, VideoWriter, file_names
 from rt_pose.types import FrameStamps
 
 BACKLOG_BYTES = 64 << 20
@@ -49,9 +50,12 @@ class CameraRecorder:
         self._made = 0
         self._waiting: deque[tuple[NDArray[np.uint8], FrameStamps]] = deque()
         self._lost: dict[str, tuple[int, int]] = {}
+        self._folder: int | None = None
+        """Its place may be gone when the film is ended; what was written into it is not."""
         self.fault = ""
         """Why nothing more is filmed; empty while frames are."""
         try:
+            self._folder = os.open(session_dir, os.O_RDONLY)
             self._ring = FrameRing.attach(description)
             self._writer = VideoWriter(session_dir, self._camera, *shape, description.rate_hz, codec)
         except (OSError, FFmpegError) as error:
@@ -134,6 +138,26 @@ class CameraRecorder:
                 self.fault = f"the end of the film could not be written: {error}"
         if ring is not None:
             ring.close()
+
+    def sync(self) -> None:
+        """Make the operating system write film and table to the disk; where that fails, `fault` says why.
+
+        To be called once, after `close`.
+        """
+        if self._folder is None:
+            return
+        for name in file_names(self._camera):
+            try:
+                file = os.open(name, os.O_RDONLY, dir_fd=self._folder)
+                try:
+                    os.fsync(file)
+                finally:
+                    os.close(file)
+            except FileNotFoundError:  # there was no frame, or somebody has removed it
+                continue
+            except OSError as error:
+                self.fault = self.fault or f"the disk did not take all of {name}: {error.strerror}"
+        os.close(self._folder)
 
     def _new_buffer(self) -> NDArray[np.uint8] | None:
         if self._made == self._capacity:

@@ -1,4 +1,4 @@
-"""Yoked playback: a rule fires at the times at which its namesake fired in another session.
+"""Yoked playback: a rule fires at the times at which its namesake gave a stimulus in another session.
 
 The times are read before the run starts and become part of its configuration, so that the session replays
 without the other one.
@@ -7,15 +7,20 @@ without the other one.
 from __future__ import annotations
 
 import dataclasses
+import logging
+from collections import defaultdict
 from pathlib import Path
 
 from rt_pose.clock import NS_PER_S
 from rt_pose.config.rules import RuleConfig
 from rt_pose.config.schema import RunConfig
 from rt_pose.decisions.rig_time import RigTime
+from rt_pose.delivery import Delivery, deliveries
 from rt_pose.errors import UserError, nearest
-from rt_pose.records import Observation
+from rt_pose.records import EventRecord, Observation
 from rt_pose.session.read import Session
+
+log = logging.getLogger(__name__)
 
 
 def with_yoke_times(config: RunConfig) -> RunConfig:
@@ -41,8 +46,12 @@ def with_yoke_times(config: RunConfig) -> RunConfig:
     return dataclasses.replace(config, rules=rules)
 
 
+NOT_GIVEN: tuple[Delivery, ...] = ("failed", "refused", "cut")
+"""What became of commands that gave the animal nothing; one that was never answered may have acted."""
+
+
 def effect_times_s(session: Session, rule: str) -> list[float]:
-    """Get the times at which a rule's fired events were expected to act.
+    """Get the times at which a rule's stimuli were expected to act.
 
     Parameters
     ----------
@@ -54,22 +63,24 @@ def effect_times_s(session: Session, rule: str) -> list[float]:
     Returns
     -------
     list[float]
-        Scene time since the first frame, s, ascending.
+        Scene time since the first frame, s, ascending; of the fired events whose command was sent.
     """
-    effects = {
-        record.seq: (record.event.t_effect_ns - record.event.t_cause_ns)
-        for record in session.events
-        if record.event.rule == rule and record.event.outcome == "fired"
-    }
+    became = deliveries(session.commands, session.acks)
+    effects: defaultdict[int, list[int]] = defaultdict(list)
+    for record in _fired(session, rule):
+        if became.get(record.event.id, ("unknown", ""))[0] not in NOT_GIVEN:
+            effects[record.seq].append(record.event.t_effect_ns - record.event.t_cause_ns)
     time = RigTime(session.info.semantics)
     times = []
     for item in session.inputs:
-        if not isinstance(item, Observation):
-            continue
-        now_ns = time.advance(item.camera, item.stamps)
-        if item.seq in effects:
-            times.append((now_ns + effects[item.seq]) / NS_PER_S)
+        if isinstance(item, Observation):
+            now_ns = time.advance(item.camera, item.stamps)
+            times += [(now_ns + effect_ns) / NS_PER_S for effect_ns in effects[item.seq]]
     return sorted(times)
+
+
+def _fired(session: Session, rule: str) -> list[EventRecord]:
+    return [r for r in session.events if r.event.rule == rule and r.event.outcome == "fired"]
 
 
 def _with_times(rule: RuleConfig, session: Session) -> RuleConfig:
@@ -77,4 +88,11 @@ def _with_times(rule: RuleConfig, session: Session) -> RuleConfig:
     if rule.name not in names:
         hint = nearest(rule.name, names)
         raise UserError(f"rule '{rule.name}': yoke: session {rule.yoke} has no rule of that name{hint}")
-    return dataclasses.replace(rule, yoke_times_s=effect_times_s(session, rule.name))
+    times, fired = effect_times_s(session, rule.name), len(_fired(session, rule.name))
+    if len(times) < fired:
+        log.warning(
+            "rule '%s': yoke: %d of the %d events that fired in session %s gave the animal nothing, and are "
+            "left out: their commands were refused or failed",
+            *(rule.name, fired - len(times), fired, rule.yoke),
+        )
+    return dataclasses.replace(rule, yoke_times_s=times)

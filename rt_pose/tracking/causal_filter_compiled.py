@@ -13,7 +13,7 @@ import math
 import numba
 import numpy as np
 
-from rt_pose.tracking.kalman import SERIES_BELOW
+from rt_pose.tracking.kalman import MOST_PX, MOST_PX2, SERIES_BELOW
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -135,10 +135,11 @@ def innovation(  # type: ignore[no-untyped-def]
     """
     for m in range(len(xy)):
         x, y = xy[m, 0], xy[m, 1]
-        # R = gain * S + floor * I, usable only where it is positive definite and the position finite.
+        # R = gain * S + floor * I, usable only where it is positive definite; see `MOST_PX`.
         xx, xy_, yy = gain[m] * s[m, 0, 0] + floor[m], gain[m] * s[m, 0, 1], gain[m] * s[m, 1, 1] + floor[m]
         area = xx * yy - xy_ * xy_
-        seen[m] = confidence[m] >= min_confidence and xx > 0.0 and 0.0 < area < np.inf and np.isfinite(x + y)
+        sound = 0.0 < xx < MOST_PX2 and yy < MOST_PX2 and area > 0.0 and abs(x) < MOST_PX and abs(y) < MOST_PX
+        seen[m] = sound and confidence[m] >= min_confidence
         if not seen[m]:
             xx, xy_, yy = 1.0, 0.0, 1.0
         # Noise, and the covariance of the predicted position.

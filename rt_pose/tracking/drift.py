@@ -22,7 +22,6 @@ replay comes to the same alarms.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -32,10 +31,9 @@ from rt_pose.clock import NS_PER_S
 from rt_pose.package import DriftSpec, Subspace
 from rt_pose.tracking.causal_filter import CausalFilter
 from rt_pose.tracking.drift_compiled import add_deviations, frame_statistics
+from rt_pose.tracking.drift_statistics import STATISTICS
 from rt_pose.types import FloatArray, Pose, Track
 
-STATISTICS = {"pose": "pose-PCA error", "confidence": "confidence", "innovation": "innovations"}
-"""The names of the statistics in the order of their places, and what they are called in a sentence."""
 MOST_LEVEL = 1.5
 """The sum grows to this many thresholds: an alarm is over soon after its cause is."""
 MOST_EPISODES = 100
@@ -259,23 +257,6 @@ class DriftMonitor:
             names += [name for name in alarm if name not in names]
         elif before and kept:
             self.episodes[-1].end_s = now_s
-
-
-def format_statistics(names: Sequence[str]) -> str:
-    """Name statistics in a sentence.
-
-    Parameters
-    ----------
-    names
-        Names in `STATISTICS`; one that this program does not know stays as it is.
-
-    Returns
-    -------
-    str
-        E.g. `pose-PCA error and confidence`.
-    """
-    named = [STATISTICS.get(name, name) for name in names]
-    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
 
 def precompile(like: DriftMonitor, causal_filter: CausalFilter, pose: Pose) -> None:

@@ -20,6 +20,8 @@ from rt_pose.types import FloatArray
 _ROWS, _COLUMNS = np.array([0, 0, 1]), np.array([0, 1, 1])
 SERIES_BELOW = 0.05
 """dt / tau under which the position noise comes from its series: the closed form cancels there."""
+MOST_PX, MOST_PX2 = 1e9, 1e18
+"""Of a position and of its variance: what is beyond is no measurement, and its squares overflow."""
 
 
 @dataclass(slots=True)

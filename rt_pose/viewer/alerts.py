@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rt_pose.delivery import DELIVERIES, add_up, count_failures
-from rt_pose.tracking.drift import format_statistics
+from rt_pose.tracking.drift_statistics import format_statistics
 from rt_pose.viewer.messages import StatsBody
 
 

@@ -67,9 +67,11 @@ def describe_keypoint(
     sxx, _, syy = pose.cov[who, k].tolist()
     unit, spread = "px", math.sqrt(max(0.5 * (sxx + syy), 0.0)) if math.isfinite(sxx + syy) else math.nan
     if geometry is not None:
-        (x, y, vx, vy), jacobian = geometry.to_mm([x, y, vx, vy])
-        scale = math.sqrt(abs(float(np.linalg.det(jacobian[:2, :2]))))
-        unit, spread = "mm", spread * scale
+        in_mm, jacobian = geometry.to_mm([x, y, vx, vy])
+        if math.isfinite(in_mm[0]):  # else it lies beyond the horizon
+            x, y, vx, vy = in_mm
+            scale = math.sqrt(abs(float(np.linalg.det(jacobian[:2, :2]))))
+            unit, spread = "mm", spread * scale
     lines = [
         f"{name} (lost)" if pose.lost[who, k] else name,
         f"{x:.1f}, {y:.1f} {unit} ± {spread:.2g} {unit}",

@@ -58,7 +58,7 @@ def camera_geometry(meta: Meta, camera: str) -> Geometry | None:
     if config is None:
         return None
     try:
-        return make_geometry(config, "meta")
+        return make_geometry(config, "meta").one_sided()
     except UserError:
         return None
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rt_pose.config.check import MAX_CORNERS
 from rt_pose.config.rules import ZoneConfig
 from rt_pose.errors import UserError
 from rt_pose.rules.geometry import Geometry
-from rt_pose.rules.zones import MAX_CORNERS, SHAPES, make_zones
+from rt_pose.rules.zones import SHAPES, make_zones
 
 DIGITS = {"px": 1, "mm": 2}
 """Behind the point, of what is drawn: a hand is no more exact."""

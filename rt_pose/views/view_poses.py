@@ -27,6 +27,8 @@ class ViewPoses:
     """(V, F, K, 2, 2) px^2; None where nothing is known of it."""
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Width and height of a camera's frames, px, where they are known."""
+    t_ns: NDArray[np.int64] | None = None
+    """(V, F) when each camera's frame was exposed, ns, -1 where it took none; None where it is not known."""
 
     def points(self) -> FloatArray:
         """List what was seen by two cameras or more, keypoint by keypoint.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.two_views import FLOOR_PX2, write_covariances, write_files, write_session
+from support.two_views import FLOOR_PX2, PERIOD_NS, write_covariances, write_files, write_session
 
 from bench.calibration import make_animal, make_rig
 from rt_pose.audit.recorded_views import read_view_poses
@@ -69,6 +69,10 @@ def test_frames_of_a_session_are_put_together_by_their_exposures(scene: Scene, t
     assert poses.cov is not None
     np.testing.assert_allclose(poses.cov[0, 0, 0], (1 + FLOOR_PX2) * np.eye(2))
     assert poses.sizes == dict.fromkeys("abc", (1280, 1024))
+    assert poses.t_ns is not None
+    assert (np.diff(poses.t_ns[0]) == PERIOD_NS).all()
+    assert (poses.t_ns[1] - poses.t_ns[0]).tolist()[0] == PERIOD_NS // 10
+    assert np.argwhere(poses.t_ns < 0).tolist() == [[1, 1], [2, 2]], "lost"
     write_session(tmp_path / "one", cameras[:1], xy[:1])
     with pytest.raises(UserError, match="poses of 1 cameras are in it"):
         read_view_poses([str(tmp_path / "one")], 0.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from support.random_session import write_random_session
 
 from rt_pose.audit.hindsight import Score, as_json, score
 from rt_pose.audit.recompute import ReplaySetup
-from rt_pose.audit.rig_truth import CameraTruth, combine
+from rt_pose.audit.rig_truth import CameraTruth, RigTimes, combine
 from rt_pose.audit.truth import known_truth, smoothed_truth
 from rt_pose.clock import NS_PER_MS, NS_PER_S
 from rt_pose.config.rules import ActionConfig, RuleConfig, ZoneConfig
@@ -22,8 +23,9 @@ from rt_pose.config.schema import CameraConfig, OutputConfig, PublishConfig, Run
 from rt_pose.decisions.rule import Rule, make_rules
 from rt_pose.offline.smooth import smooth_observations
 from rt_pose.reports.hindsight_page import page
-from rt_pose.rules.semantics import FIRST
+from rt_pose.rules.semantics import CURRENT, FIRST
 from rt_pose.session.read import Session
+from rt_pose.types import FrameStamps
 
 MS = NS_PER_MS
 
@@ -154,3 +156,16 @@ def test_a_camera_without_frames_shows_nothing() -> None:
     top, side = truth("top", 0, "0" * 20), truth("side", 50, "011")
     assert combined("any", top, side)[0] == (150, True)
     assert combined("any", top, side)[1] == (800, False), "500 ms after its last frame"
+
+
+def test_truth_keeps_its_place_on_the_rig_after_a_stamp_from_the_future() -> None:
+    hour_ms = 3_600_000
+    observations = [
+        SimpleNamespace(seq=i, camera="top", stamps=FrameStamps(i, t_ms * MS, (10 * i + 1) * MS, t_ms * MS))
+        for i, t_ms in enumerate((0, 10, hour_ms, 30, 40))
+    ]
+    session: Any = SimpleNamespace(info=SimpleNamespace(semantics=CURRENT), observations=observations)
+    series: Any = SimpleNamespace(camera="top", epoch=0, t_ns=np.array([0, 35]) * MS)
+    placed = RigTimes(session).of_truth(series)
+    assert placed is not None
+    assert (placed // MS).tolist() == [0, 35]

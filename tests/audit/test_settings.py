@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from support.random_session import KEYPOINTS, random_config, tracking
@@ -89,3 +91,20 @@ def test_what_cannot_be_set(setup: ReplaySetup, setting: str, expected: str) -> 
     with pytest.raises(UserError) as caught:
         apply_settings(setup, [setting])
     assert expected in str(caught.value)
+
+
+def test_the_filter_is_set_for_cameras_with_models_of_their_own_too(setup: ReplaySetup) -> None:
+    own = {"side": dataclasses.replace(tracking(), gain=[7.0, 8.0, 9.0])}
+    changed, changes = apply_settings(
+        dataclasses.replace(setup, own_tracking=own), ["tracking.gain.paw=3", "tracking.lost_ms=80"]
+    )
+    assert changed.tracking_of("top").gain == [1.0, 3.0, 2.0]
+    assert changed.tracking_of("side").gain == [7.0, 3.0, 9.0]
+    assert changed.tracking_of("side").lost_ms == 80
+    assert own["side"].gain == [7.0, 8.0, 9.0]
+    assert [str(change) for change in changes][:2] == [
+        "tracking.gain.paw: 0.5 -> 3",
+        "tracking.gain.paw (camera side): 8.0 -> 3",
+    ]
+    with pytest.raises(UserError, match="--set tracking"):
+        apply_settings(dataclasses.replace(setup, own_tracking=own), ["tracking.gain=[1.0]"])

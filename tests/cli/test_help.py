@@ -13,7 +13,8 @@ from rt_pose.cli.main import VERBS, main, parser_of
 from rt_pose.config.build import default_of, hints_of, load
 from rt_pose.config.keys import keys_of
 from rt_pose.loop.requests import ORDERS
-from train.importing.onnx_spec import EXAMPLE, OnnxSpec
+from train.importing.onnx_example import EXAMPLE
+from train.importing.onnx_spec import OnnxSpec
 
 
 def test_the_form_of_the_yaml_in_import_onnx_is_one_that_is_read(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.filmed_board import board_poses, cameras_around, film
-from support.two_views import write_covariances, write_files
+from support.two_views import write_covariances, write_files, write_session
+from support.views_motion import moving, seen
 
 from bench.calibration import FAULTS, make_animal, make_rig, observe
 from rt_pose.cli.main import main
-from rt_pose.offline.points3d_csv import FIELDS
+from rt_pose.offline.points3d_csv import FIELDS, VELOCITY_FIELDS
 from rt_pose.types import FloatArray
 from rt_pose.views.board import checkerboard
 from rt_pose.views.calibration_file import read_calibration, write_calibration
@@ -98,6 +99,61 @@ def test_keypoints_in_space(rig: Rig, tmp_path: Path, capsys: Out) -> None:
     assert main(words) == 2
     assert "wrong.toml is wrong: camera b: as if it had been turned" in capsys.readouterr().err
     assert main([*words, "--although-wrong"]) == 0, "over its own earlier result"
+
+
+def test_keypoints_in_space_over_time(tmp_path: Path, capsys: Out) -> None:
+    random = np.random.default_rng(6)
+    cameras = make_rig(random, 3)
+    places = moving(random, 60, 3, 0.02, 4e4, 0.2)
+    xy = seen(cameras, places, 2.0, random)
+    xy[:, 30, 0] = np.nan
+    write_calibration(tmp_path / "rig.toml", cameras, 0.0)
+    poses = write_files(tmp_path, cameras, xy)
+    out = tmp_path / "points.csv"
+    words = ["triangulate", str(tmp_path / "rig.toml"), "--poses", *poses, "--out", str(out)]
+    errors = {}
+    for kind in ("causal", "smooth"):
+        assert main([*words, "--filter", kind, "--fps", "50"]) == 0
+        text = capsys.readouterr().out
+        assert "filter: fitted to what was seen, medians of the keypoints: speeds of " in text
+        assert "180 keypoints placed in 60 frames" in text or kind == "causal"
+        rows = list(csv.reader(out.read_text().splitlines()))
+        fields = (*FIELDS, *VELOCITY_FIELDS)
+        assert rows[2][1 : 1 + len(fields)] == list(fields)
+        table = np.array([[float(cell or "nan") for cell in row] for row in rows[3:]])[:, 1:]
+        found = table.reshape(60, 3, len(fields))
+        assert (found[5:, :, -3:] > 0).all(), "variances of the velocity"
+        assert found[30, 0, FIELDS.index("cameras")] == 0
+        errors[kind] = np.median(np.linalg.norm(found[5:, :, :3] - places[5:], axis=-1))
+    assert errors["smooth"] < errors["causal"] < 3.0, "mm"
+    for more, expected in (
+        (["--filter", "causal"], "files of poses have no times; give the rate of their frames, --fps 100"),
+        (["--filter", "smooth", "--fps", "-3"], "--fps: expected frames a second, above 0, got -3"),
+        (["--fps", "50"], "--fps: only --filter causal and --filter smooth need times"),
+    ):
+        assert main([*words, *more]) == 2, more
+        assert expected in capsys.readouterr().err, more
+
+
+def test_a_session_is_filtered_by_its_own_times(tmp_path: Path, capsys: Out) -> None:
+    random = np.random.default_rng(7)
+    cameras = make_rig(random, 3)
+    xy = seen(cameras, moving(random, 40, 3, 0.01, 4e4, 0.2), 2.0, random)
+    write_calibration(tmp_path / "rig.toml", cameras, 0.0)
+    write_session(tmp_path / "session", cameras, xy)
+    out = tmp_path / "points.csv"
+    words = [
+        "triangulate",
+        str(tmp_path / "rig.toml"),
+        "--poses",
+        str(tmp_path / "session"),
+        "--filter",
+        "causal",
+    ]
+    assert main([*words, "--out", str(out)]) == 0
+    assert "120 keypoints placed in 40 frames" in capsys.readouterr().out
+    assert main([*words, "--out", str(out), "--fps", "100"]) == 2
+    assert "a session knows when its frames were exposed" in capsys.readouterr().err
 
 
 def test_covariances_beside_the_poses_are_used(rig: Rig, tmp_path: Path, capsys: Out) -> None:

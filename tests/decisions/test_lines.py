@@ -78,3 +78,16 @@ def test_rules_check_says_where_actions_may_meet() -> None:
     assert re.search(r"near takes \d+\.\d\d ms a decision here", lines)
     alone = check(configuration(cameras=("top",), refractory="100 ms"), details=True)
     assert "may meet" not in "\n".join(alone)
+
+
+def test_rules_check_says_where_a_late_command_may_act_into_the_time_of_the_next() -> None:
+    """The refractory time is between frames; a command may be sent up to the deadline after its frame."""
+
+    def said(refractory: str, late: str = "suppress") -> str:
+        do = ActionConfig(output="laser", pulse="30 ms")
+        config = configuration(cameras=("top",), refractory=refractory, late=late, do=do)
+        return "\n".join(check(config, details=True))
+
+    assert "as late as its deadline (20 ms); 50 ms keep its actions apart" in said("49 ms")
+    assert "may meet" not in said("50 ms")
+    assert "with `late: fire` a command may come at any time" in said("10 s", "fire")

@@ -12,7 +12,8 @@ from rt_pose.clock import HostClock
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
 from rt_pose.inference import choose_engine as infer
-from rt_pose.inference.choose_engine import bare_forward_ms, choose_engine, is_faster, warm_up
+from rt_pose.inference.bare_forward import bare_forward_ms, warm_up
+from rt_pose.inference.choose_engine import choose_engine, is_faster
 from rt_pose.inference.device import cuda_devices, physical_cores
 from rt_pose.inference.engines.openvino import OpenVINOEngine
 from rt_pose.package import Package, PrecisionReport, precision_report

@@ -7,6 +7,7 @@ says that an output has failed; it says so once.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
@@ -47,6 +48,21 @@ STEPS = 60
 SEEDS = (1, 2)
 LAST = b"last"
 """Topic of a message behind those of a step."""
+
+
+class TickingClock(FakeClock):
+    """To the loop's thread it shows how much has been done since the frame came: each look takes 1 us."""
+
+    def __init__(self) -> None:
+        super().__init__(5 * MS)
+        self.looks = 0
+        self._owner = threading.get_ident()
+
+    def now_ns(self) -> int:
+        if threading.get_ident() != self._owner:
+            return self._now_ns
+        self.looks += 1
+        return self._now_ns + 1000 * self.looks
 
 
 class Device:
@@ -141,7 +157,7 @@ class Bench:
     """The loop without camera and network: decisions, outputs, publication and stats are the real ones."""
 
     def __init__(self, seed: int, laser: type[Device], attempts: int) -> None:
-        self.clock = FakeClock(5 * MS)
+        self.clock = TickingClock()
         self.sinks = SinkFactory("ipc://@rt-pose-no-recorder", self.clock)  # nobody listens: all is refused
         self.log = RecordList(self.sinks.make(wait=False))
         config = run_config(seed)
@@ -158,7 +174,8 @@ class Bench:
         )
         ledger, anything = LatencyLedger(20.0), cast(Any, None)
         commands = Commands(rules.rules, self.actuators, self.publisher, self.clock)
-        reporter = FrameReporter(self.publisher, self.log, [], ledger, self.clock)
+        blind = any(rule.blind for rule in rules.rules)
+        reporter = FrameReporter(self.publisher, self.log, [], ledger, self.clock, blind=blind)
         stages = Stages(LatestFrames([]), [], anything, {}, commands, reporter)
         edges = EdgeInbox([], self.clock)
         channels = Channels(deque(), self.actuators, self.publisher, self.log, Heartbeat(), edges)
@@ -177,6 +194,7 @@ class Bench:
 
     def frame(self, x: float) -> None:
         """One frame from its pose to its publication; the outputs answer before the next one."""
+        self.clock.looks = 0
         t_ns = self.clock.now_ns()
         stamps = FrameStamps(self.index, t_ns, t_ns, t_ns)
         pose = Pose("cam", stamps, np.array([[[x, IN]]]), 0.01 * np.eye(2)[None, None], np.ones((1, 1)))
@@ -186,7 +204,7 @@ class Bench:
         sent = [self.loop.commands.send(event, rule, self.index) for event, rule in decisions]
         anything: Any = None
         frame = DecidedFrame(
-            anything, anything, None, StageStamps(), self.index, pose, track, decisions, sent
+            *(anything, anything, None, StageStamps(*(t_ns,) * 7), self.index, pose, track, decisions, sent)
         )
         self.reporter.report(frame)
         accepted = sum(command is not None and command.accepted for command in sent)

@@ -347,11 +347,14 @@ def test_no_camera_starts_where_one_cannot_be_armed() -> None:
 
 
 def reconnecting(
-    ring: FrameRing, camera: EventfulCamera, seconds: float
+    ring: FrameRing, camera: EventfulCamera, seconds: float, reconnects: int = 100
 ) -> tuple[Any, LatestFrames, Notebook]:
     latest, notebook = LatestFrames(["cam"], every_frame=True), Notebook()
     thread = CaptureThread(
-        camera, ring, latest, HostClock(), lambda: notebook, info=INFO, reconnect_s=seconds
+        *(camera, ring, latest, HostClock(), lambda: notebook),
+        info=INFO,
+        reconnect_s=seconds,
+        reconnects=reconnects,
     )
     return thread, latest, notebook
 
@@ -385,6 +388,19 @@ def test_a_camera_that_was_gone_before_its_first_frame_begins_at_its_own_count(r
     assert thread.join(PATIENCE_S)
     frames = [(r.stamps.index, r.stamps.epoch) for r in notebook.of(CapturedFrame)]
     assert frames == [(0, 0), (1, 0)]
+
+
+def test_a_camera_that_is_gone_again_and_again_is_lost_in_the_end(ring: FrameRing) -> None:
+    camera = EventfulCamera([CameraFault("unplugged"), stamps(0), CameraFault("loose"), stamps(1)])
+    thread, latest, _ = reconnecting(ring, camera, 30.0, reconnects=1)
+    thread.start()
+    while not latest.ended:
+        for taken in latest.take(PATIENCE_S):
+            latest.release(taken)
+    assert thread.join(PATIENCE_S)
+    why = "loose; it was gone 1 times before, as often as `reconnects` allows"
+    assert latest.faults == {"cam": why}
+    assert list(latest.losses) == [("cam", "unplugged")]
 
 
 def test_a_camera_that_does_not_come_back_is_a_fault_with_both_reasons(ring: FrameRing) -> None:

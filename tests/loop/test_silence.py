@@ -170,7 +170,7 @@ def test_the_terminal_says_both_also_of_a_silence_between_two_stats() -> None:
         "output_faults": {},
         "last_failure": "",
         "output_failed": False,
-        "output_notices": 0,
+        "notices": {},
         "cameras_lost": {},
         "cameras_silent": {},
         "silences": {},

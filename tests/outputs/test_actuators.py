@@ -64,6 +64,19 @@ def test_commands_are_carried_out_in_order_and_acknowledged() -> None:
     assert (line.safe, line.closed) == (2, 1)
 
 
+def test_a_pretended_command_reaches_nothing() -> None:
+    line = Line()
+    acting = actuators(line)
+    acting.start()
+    assert [acting.pretend(command(1)), acting.submit(command(2))] == ["", ""]
+    wait_until(lambda: len(acting.acks) == 1)
+    acting.hold("held")
+    assert acting.pretend(command(3)) == "held", "it is refused as a command is"
+    assert acting.stop() == []
+    assert (line.sent, [ack.command_id for ack in acting.acks]) == ([2], [2])
+    assert line.safe == 2, "no more often than without it"
+
+
 def test_a_command_past_its_deadline_is_not_sent() -> None:
     line = Line()
     acting = actuators(line, FakeClock(2_000_000))

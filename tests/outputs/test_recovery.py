@@ -75,6 +75,21 @@ def test_a_later_attempt_may_succeed() -> None:
     acting.stop()
 
 
+def test_faults_are_bounded_in_all_though_it_has_always_worked_again() -> None:
+    """An output that fails at each command would be opened again for as long as the run lasts."""
+    line = SlowWrite()
+    recoveries = {"laser": Recovery(3, PAUSE_NS, in_all=1)}
+    acting = Actuators([(line.open(), line)], HostClock(), recoveries=recoveries)
+    acting.start()
+    for _ in range(2):
+        wait_until(lambda: not acting.submit(command(1)))
+        wait_until(lambda: bool(acting.faults()) or bool(line.opened))
+    wait_until(lambda: any("it has failed 2 times" in notice.text for notice in acting.notices))
+    assert line.opened == 1
+    assert "output failed" in acting.submit(command(2))
+    assert acting.stop() == ["output 'laser' failed: TimeoutError: write timed out"]
+
+
 def test_without_attempts_a_fault_is_for_the_run() -> None:
     line = SlowWrite()
     acting = begin(line, attempts=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rt_pose.config.check import MAX_CORNERS
 from rt_pose.errors import UserError
 from rt_pose.rules.homography import fit_homography, hull, project
 
@@ -72,3 +73,20 @@ def test_the_hull_has_the_corners_alone() -> None:
     inner = places(30) * 0.5 + (80.0, 64.0)
     around = hull(np.concatenate([inner, CORNERS]))
     assert sorted(map(tuple, around)) == sorted(map(tuple, CORNERS.tolist()))
+
+
+def test_the_third_coordinate_is_above_0_where_the_pairs_are() -> None:
+    """Also where px (0, 0) lies beyond the horizon, so that the matrix tells on which side the floor is."""
+    oblique = np.array([[0.02, 0.001, -3.0], [-0.0008, 0.025, -2.0], [0.0, 0.01, -1.0]])
+    below = CORNERS + np.array([0.0, 150.0])
+    for source, truth in ((below, oblique), (CORNERS, TRUE)):
+        matrix = fit_homography(source, project(truth, source), 0.1, "pairs").matrix
+        assert (source @ matrix[2, :2] + matrix[2, 2] > 0.0).all()
+        assert abs(matrix[2, 2]) == pytest.approx(1.0)
+
+
+def test_the_region_of_many_pairs_has_a_hundred_corners_and_does_not_grow() -> None:
+    angles = np.linspace(0.0, 2.0 * np.pi, 720, endpoint=False)
+    found = np.array(hull(np.stack((500.0 * np.cos(angles), 500.0 * np.sin(angles)), axis=1)))
+    assert len(found) == MAX_CORNERS
+    assert np.hypot(*found.T).max() <= 500.01

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from rt_pose.rules.bind import bind
-from rt_pose.rules.memory import LineCrossing, PhaseTracker, Signal
+from rt_pose.rules.memory import LineCrossing, PhaseTracker, Signal, WindowMean
 from rt_pose.rules.samples import StateSamples
 from rt_pose.rules.zones import Line
 from rt_pose.types import FloatArray, Track
@@ -162,3 +164,48 @@ def test_nan_changes_nothing() -> None:
         True,
         True,
     ]
+
+
+def test_who_was_lost_has_crossed_nothing() -> None:
+    """Seen again beyond the line: it may have gone around."""
+
+    def crossed(across_losses: bool) -> bool:
+        made = LineCrossing(0, GATE, "left", across_losses)
+        for x, lost in ((5.0, False), (5.0, True), (12.0, False)):
+            seen = samples_at(x, 10.0)
+            seen.lost = [lost]
+            made.observe(seen)
+        return bool(made.beyond(samples_at(12.0, 10.0))[0] >= 0.0)
+
+    assert (crossed(False), crossed(True)) == (False, True)
+
+
+class Unread(deque[tuple[float, float]]):
+    """A window that is too long to be looked at whole."""
+
+    def __iter__(self) -> Iterator[tuple[float, float]]:
+        raise AssertionError("the whole window was looked at")
+
+
+def test_a_mean_is_that_of_its_whole_window_to_the_last_bit_without_a_look_at_it() -> None:
+    """So that a minute at 200 frames a second costs no more than a tenth of a second."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(0.0, 1.0, 3000) * 10.0 ** rng.integers(-320, 300, 3000)
+    values[::7] = rng.normal(200.0, 30.0, len(values[::7]))
+    made = WindowMean(Signal(lambda m: m.x[0], (0,)), 0.5)
+    made._seen = Unread()
+    times = np.arange(len(values)) / 200.0
+    for i, (t_s, value) in enumerate(zip(times.tolist(), values.tolist(), strict=True)):
+        made.observe(samples_at(value, t_s=t_s))
+        inside = values[: i + 1][times[: i + 1] >= t_s - 0.5]
+        if t_s > 0.5:
+            assert made.mean() == math.fsum(inside) / len(inside)
+        else:
+            assert math.isnan(made.mean())
+
+
+def test_a_mean_of_what_no_number_can_hold_is_infinite() -> None:
+    made = WindowMean(Signal(lambda m: m.x[0], (0,)), 0.1)
+    for i in range(30):
+        made.observe(samples_at(-1.7e308, t_s=i / RATE_HZ))
+    assert made.mean() == -math.inf

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from support.random_session import write_random_session
@@ -13,8 +14,11 @@ from rt_pose.audit.recompute import DecisionReplay, ReplaySetup
 from rt_pose.config.build import to_plain
 from rt_pose.config.schema import RunConfig
 from rt_pose.errors import UserError
+from rt_pose.records import AckRecord
+from rt_pose.session import yoke
 from rt_pose.session.read import Session
 from rt_pose.session.yoke import effect_times_s, with_yoke_times
+from rt_pose.types import Ack
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +29,38 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunConfig, s
         config = write_random_session(folder / str(seed), seed)
         session = Session.read(folder / str(seed))
         for rule in config.rules:
-            if len(effect_times_s(session, rule.name)) >= 3:
+            if len(fired(session, rule.name)) >= 3:
                 return folder / str(seed), config, rule.name
     raise AssertionError("no random session fired three times")
+
+
+def fired(session: Session, rule: str) -> list[int]:
+    """Ids of a rule's events that fired."""
+    return [r.event.id for r in session.events if r.event.rule == rule and r.event.outcome == "fired"]
+
+
+def delivered(session: Session, refused: int = 0, late: int = 0, unanswered: int = 0) -> Session:
+    """The session as if its outputs had carried out all but these commands."""
+    commands, acks = [], []
+    for record in session.commands:
+        number, output = record.command.id, record.command.output
+        accepted = number != refused
+        reason = "" if accepted else "interlock open"
+        commands.append(msgspec.structs.replace(record, accepted=accepted, reason=reason))
+        if number not in (refused, unanswered):
+            detail = "not sent: late by 3 ms" if number == late else ""
+            ack = Ack(number, output, None, None, None, ok=number != late, detail=detail)
+            acks.append(AckRecord(t_ns=0, ack=ack))
+    return dataclasses.replace(session, commands=commands, acks=acks)
+
+
+@pytest.fixture(autouse=True)
+def with_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sessions that are yoked to were made up without a thread for their outputs."""
+    monkeypatch.setattr(yoke.Session, "read", lambda path: delivered(READ(path)))
+
+
+READ = Session.read
 
 
 def yoked(config: RunConfig, rule: str, path: Path) -> RunConfig:
@@ -40,11 +73,27 @@ def test_times_become_part_of_the_configuration(master: tuple[Path, RunConfig, s
     resolved = with_yoke_times(yoked(config, rule, path))
     times = next(r.yoke_times_s for r in resolved.rules if r.name == rule)
     assert times is not None
-    fired = [e for e in Session.read(path).events if e.event.rule == rule and e.event.outcome == "fired"]
-    assert len(times) == len(fired)
+    assert len(times) == len(fired(Session.read(path), rule))
     assert np.all(np.diff(times) >= 0)
     assert all("yoke_times_s" in r for r in to_plain(resolved)["rules"])
     assert with_yoke_times(config) == config
+
+
+def test_what_gave_the_animal_nothing_is_not_yoked(
+    master: tuple[Path, RunConfig, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A command that was refused, in its queue or later, is no stimulus; one without an answer may be one."""
+    path, config, rule = master
+    session = READ(path)
+    first, second, third, *rest = fired(session, rule)
+    times = effect_times_s(delivered(session), rule)
+    assert len(times) == 3 + len(rest)
+    known = delivered(session, refused=first, late=second, unanswered=third)
+    assert effect_times_s(known, rule) == times[2:]
+    assert effect_times_s(session, rule) == [], "no output ran, so all of them were cut"
+    monkeypatch.setattr(yoke.Session, "read", lambda _: known)
+    with_yoke_times(yoked(config, rule, path))
+    assert f"2 of the {len(times)} events that fired" in caplog.text
 
 
 def test_the_same_inputs_fire_at_the_same_times_without_the_animal(

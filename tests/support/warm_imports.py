@@ -1,13 +1,13 @@
 """Imported by the process that those of a run are forked from; see `warm_processes`."""
 
 import gc
+import importlib
 from types import SimpleNamespace
 from typing import Any
 
 import av  # noqa: F401
 import cv2  # noqa: F401
 import numpy as np
-import openvino  # noqa: F401
 import support.warm_processes  # noqa: F401
 from numba.core.registry import cpu_target
 from support.one_thread import one_thread
@@ -40,6 +40,7 @@ def call_what_is_compiled() -> None:
 
 
 rigs.register()
+importlib.import_module("openvino")  # after rt_pose, which keeps it from reporting that
 # What numba does before the first compiled function of a process is called.
 cpu_target.typing_context.refresh()
 cpu_target.target_context.refresh()

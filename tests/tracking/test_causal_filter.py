@@ -260,3 +260,20 @@ def test_what_is_not_of_its_keypoints_is_refused_before_compiled_code_sees_it() 
     for changes in ({"tau_s": [0.1]}, {"bias_px2": [[[1.0, 0.0], [0.0, 1.0]]]}):
         with pytest.raises(UserError, match="the filter has 3 keypoints, its"):
             CausalFilter(spec(**changes), 1, K)
+
+
+def test_numbers_whose_squares_overflow_are_no_measurement() -> None:
+    """Once they made the track NaN, and kept it so: each frame after them counted as a sight of it."""
+    xy = np.array([[10.0, 20.0], [30.0, 40.0], [50.0, 60.0]])
+    for far in (2e9, 1e155, 1e200, -1e308):
+        made = CausalFilter(spec(gate_chi2=9.21), 1, K)
+        for i in range(12):
+            seen = pose(xy + (far if 5 <= i < 7 else 0.0), 10.0 * i, index=i)
+            if i == 8:
+                seen.cov[0, 0] = [[1e200, 0.0], [0.0, 1.0]]
+                seen.xy[0, 0, 1] += 1000.0
+            track = made.step(seen)
+            assert np.isfinite(track.xy).all()
+            assert np.isfinite(track.cov).all()
+        assert np.abs(track.xy[0] - xy).max() < 1.0
+        assert not track.lost.any()

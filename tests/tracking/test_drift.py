@@ -13,8 +13,9 @@ from rt_pose.offline.drift_fit import filter_recorded, fit_drift
 from rt_pose.offline.innovations import Recorded
 from rt_pose.package import DriftLimits, DriftSpec, TrackingSpec
 from rt_pose.tracking.causal_filter import CausalFilter
-from rt_pose.tracking.drift import MOST_EPISODES, DriftMonitor, FrameStatistics, format_statistics
+from rt_pose.tracking.drift import MOST_EPISODES, DriftMonitor, FrameStatistics
 from rt_pose.tracking.drift_compiled import LEAST_PX2
+from rt_pose.tracking.drift_statistics import format_statistics
 from rt_pose.types import FloatArray, FrameStamps, Pose
 
 RATE_HZ, KEYPOINTS = 20.0, 6

@@ -22,6 +22,7 @@ from rt_pose.inference.engine import (
     NETWORK_OUTPUT,
     NETWORK_PAST,
     ContextEngine,
+    PinnedEngine,
     engine_backend,
 )
 from rt_pose.inference.engines.openvino_norms import rewrite_group_norms
@@ -72,7 +73,7 @@ class _Buffers(NamedTuple):
 
 
 @engine_backend
-class OpenVINOEngine(ContextEngine):
+class OpenVINOEngine(ContextEngine, PinnedEngine):
     """A network of the package, compiled for a fixed shape: `network.onnx`, or the precision's own."""
 
     backend: ClassVar[str] = "openvino"
@@ -80,13 +81,15 @@ class OpenVINOEngine(ContextEngine):
     device: ClassVar[Device] = "cpu"
     library: ClassVar[str] = "openvino"
 
-    def __init__(self, folder: Path, spec: InputSpec, precision: str, threads: int) -> None:
+    def __init__(
+        self, folder: Path, spec: InputSpec, precision: str, threads: int, pinned: bool = True
+    ) -> None:
         """See `Engine.__init__`."""
         self.spec = spec
         self.precision = precision
         self.threads = threads
         self._file = folder / PRECISION_NETWORKS.get(precision, NETWORK)
-        self._pinned = True
+        self.pinned = pinned
         self._requests: dict[int, tuple[Any, _Buffers]] = {}
         self.description = self._describe()
         self._request(1)
@@ -133,7 +136,7 @@ class OpenVINOEngine(ContextEngine):
         best = min(p90, key=lambda way: p90[way])
         if p90[best] > CLEARLY_BETTER * p90[usual]:
             best = usual
-        self.threads, self._pinned = best
+        self.threads, self.pinned = best
         self._requests = {1: requests[best]}
         self.description = self._describe()
         return "P90 ms: " + ", ".join(f"{_way(*way)} {ms:.2f}" for way, ms in p90.items())
@@ -154,30 +157,34 @@ class OpenVINOEngine(ContextEngine):
 
     def _tuned(self, threads: int, pinned: bool) -> tuple[Any, _Buffers]:
         """A request for one frame with these threads."""
-        self.threads, self._pinned = threads, pinned
+        if (threads, pinned) == (self.threads, self.pinned):
+            return self._request(1)  # compiled already
+        self.threads, self.pinned = threads, pinned
         return self._compile(1)
 
     def _describe(self) -> str:
         version = importlib.metadata.version("openvino")
-        return f"openvino {version} on the CPU, {self.precision}, {_way(self.threads, self._pinned)}"
+        return f"openvino {version} on the CPU, {self.precision}, {_way(self.threads, self.pinned)}"
 
-    def replicas(self, count: int) -> list[OpenVINOEngine]:
+    def replicas(self, count: int, cores: int) -> list[OpenVINOEngine]:
         """Make engines of one thread each, to be called from as many threads at the same time.
 
-        They share one compiled network, a stream of it each. Networks compiled apart for one thread each all
-        run on the same core, one after another.
+        They share one compiled network, with a stream for each core. Networks compiled apart for one thread
+        each all run on the same core, one after another.
 
         Parameters
         ----------
         count
-            How many.
+            How many; those beyond `cores` wait for a stream.
+        cores
+            How many may run at a time.
 
         Returns
         -------
         list[OpenVINOEngine]
             The engines; each keeps buffers of its own.
         """
-        compiled = self._plan(1, threads=count, streams=count)
+        compiled = self._plan(1, threads=cores, streams=cores)
         twins = [copy.copy(self) for _ in range(count)]
         for twin in twins:
             twin.threads = 1
@@ -242,7 +249,7 @@ class OpenVINOEngine(ContextEngine):
                     "PERFORMANCE_HINT": "LATENCY",
                     "NUM_STREAMS": str(streams),
                     "INFERENCE_NUM_THREADS": str(threads),
-                    "ENABLE_CPU_PINNING": self._pinned,
+                    "ENABLE_CPU_PINNING": self.pinned,
                     # Never left open: where the processor has bf16, OpenVINO would take it by itself.
                     "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
                 },

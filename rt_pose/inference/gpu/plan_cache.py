@@ -6,26 +6,12 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from rt_pose.errors import UserError
+from rt_pose.files import cache_folder
 
 Facts = Mapping[str, str | int]
 """What a plan depends on, by name."""
-
-
-def cache_folder() -> Path:
-    """Look up where plans are kept: `$XDG_CACHE_HOME/rt-pose/tensorrt`, by default under `~/.cache`.
-
-    Returns
-    -------
-    Path
-        The folder; it may not exist.
-    """
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    # The specification: what is not absolute is to be ignored.
-    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".cache"
-    return root / "rt-pose" / "tensorrt"
 
 
 def plan_key(facts: Facts) -> str:
@@ -66,7 +52,7 @@ def cached_plan(facts: Facts, build: Callable[[], bytes], usable: Callable[[byte
     UserError
         Where the folder cannot be written.
     """
-    path = cache_folder() / f"{plan_key(facts)}.plan"
+    path = cache_folder("tensorrt") / f"{plan_key(facts)}.plan"
     if path.is_file():
         plan = path.read_bytes()
         if usable(plan):

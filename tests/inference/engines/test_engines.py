@@ -52,17 +52,17 @@ def test_the_engines_of_the_house_are_registered_in_auto_order() -> None:
 
 def test_engines_beside_each_other_each_have_a_stream_and_agree(package: Package) -> None:
     alone = OpenVINOEngine(package.path, package.manifest.input, "float32", 1)
-    twins = alone.replicas(2)
+    twins = alone.replicas(3, cores=2)
     request, _ = twins[0]._requests[1]
     # Apart, on one core, they would wait for each other.
     assert request.get_compiled_model().get_property("NUM_STREAMS") == 2
-    batches = [batch_of(1, seed) for seed in range(2)]
+    batches = [batch_of(1, seed) for seed in range(3)]
 
     def found(i: int) -> list[NDArray[np.float32]]:
         return [twins[i].infer(batches[i]).copy() for _ in range(20)]
 
-    with ThreadPoolExecutor(2) as pool:
-        for batch, results in zip(batches, pool.map(found, range(2)), strict=True):
+    with ThreadPoolExecutor(3) as pool:
+        for batch, results in zip(batches, pool.map(found, range(3)), strict=True):
             wanted = alone.infer(batch)
             for result in results:
                 np.testing.assert_array_equal(result, wanted)

@@ -13,9 +13,10 @@ import torch
 from support.tiny_package import make_tiny_package
 
 from rt_pose.errors import UserError
+from rt_pose.files import cache_folder
 from rt_pose.inference.engine import open_engine
 from rt_pose.inference.engines.tensorrt import TensorRTEngine, plan_facts
-from rt_pose.inference.gpu.plan_cache import cache_folder, cached_plan, plan_key
+from rt_pose.inference.gpu.plan_cache import cached_plan, plan_key
 from rt_pose.package import NETWORK, InputSpec
 
 SPEC = InputSpec(64, 48, 1, [110.0], [55.0])
@@ -78,7 +79,7 @@ def test_a_plan_that_cannot_be_used_any_more_is_built_again(cache: Path) -> None
 def test_the_cache_is_where_the_desktop_specification_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
     monkeypatch.setenv("HOME", "/home/someone")
-    assert cache_folder() == Path("/home/someone/.cache/rt-pose/tensorrt")
+    assert cache_folder("tensorrt") == Path("/home/someone/.cache/rt-pose/tensorrt")
 
 
 def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ from support.tiny_package import disc_frame, make_tiny_package
 
 from rt_pose.config.schema import EngineConfig
 from rt_pose.errors import UserError
-from rt_pose.inference.choose_engine import bare_forward_ms, choose_engine
+from rt_pose.inference.bare_forward import bare_forward_ms
+from rt_pose.inference.choose_engine import choose_engine
 from rt_pose.inference.engine import open_engine
 from rt_pose.inference.engines.torch_cuda import TorchCudaEngine
 from rt_pose.inference.estimator import CpuEstimator, Estimator

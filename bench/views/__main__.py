@@ -1,0 +1,3 @@
+from bench.views.program import main
+
+raise SystemExit(main())

@@ -1,0 +1,59 @@
+"""What `bench.views` compares with, and its tables on small recordings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.two_views import write_files
+
+from bench.calibration import make_animal, make_rig
+from bench.views import program, recorded, simulated
+from bench.views.linear import triangulate_linear
+from rt_pose.errors import UserError
+from rt_pose.offline import pattern_search
+from rt_pose.views.calibration_file import write_calibration
+from rt_pose.views.triangulation import triangulate
+
+
+def test_the_linear_solution_is_exact_without_noise() -> None:
+    random = np.random.default_rng(2)
+    cameras = make_rig(random, 4)
+    places = make_animal(random, 6)
+    xy = np.stack([camera.project(places) for camera in cameras])
+    xy[0, :3] = np.nan
+    xy[1:, 0] = np.nan
+    found = triangulate_linear(cameras, xy)
+    assert np.isnan(found[0]).all()
+    np.testing.assert_allclose(found[1:], places[1:], atol=1e-3)
+    noisy = xy + random.normal(0, 2, xy.shape)
+    ours = triangulate(cameras, noisy.reshape(4, -1, 2)).xyz.reshape(places.shape)
+    apart = np.linalg.norm(triangulate_linear(cameras, noisy) - ours, axis=-1)[1:]
+    assert 0 < np.median(apart) < 1.0, "mm; they weigh the views differently"
+
+
+def test_the_tables_of_small_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pattern_search, "MOST_ROUNDS", 1)
+    monkeypatch.setattr(simulated, "FIT_SECONDS", 0.2)
+    monkeypatch.setattr(simulated, "MOTIONS", {"walking": simulated.walk})
+    monkeypatch.setattr(recorded, "DRAWS", 10)
+    random = np.random.default_rng(4)
+    cameras = make_rig(random, 3)
+    places = simulated.walk(random, 20)
+    xy = np.stack([camera.project(places) for camera in cameras])
+    poses = write_files(tmp_path, cameras, xy + random.normal(0, 1, xy.shape))
+    write_calibration(tmp_path / "rig.toml", cameras, 0.0)
+    options = program.Options(poses=poses, calibration=tmp_path / "rig.toml", fps=100.0, seeds=2, seconds=0.7)
+    figures = program.measure(options)
+    assert [row["views"] for row in figures["simulated"]] == [4, 3, 2]
+    assert [(row["views"], row["choices"]) for row in figures["recorded"][:2]] == [(3, 1), (2, 3)]
+    assert figures["recorded"][0]["weighted"]["median"]["value"] == 0.0, "the reference itself"
+    assert figures["recorded"][2]["smooth"]["median"]["value"] > 0
+    for row in figures["simulated"]:
+        assert 0 <= row["filtered, 50 %"]["mean"] <= row["filtered, 99 %"]["mean"] <= 1
+    text = program.text(figures)
+    assert text.count("\n| walking") == 3 * 3 + 3
+    assert text.count("\n| as proofread") == text.count("\n| with a network's errors") == 2 * 4
+    with pytest.raises(UserError, match="give both --poses and --calibration"):
+        program.measure(program.Options(poses=poses))
