@@ -102,6 +102,8 @@ class Arena(pg.GraphicsLayoutWidget):
         self._meta: Meta | None = None
         self._shown_frame: FrameMessage | None = None
         self._shown_pose: PoseMessage | None = None
+        self._shown_prediction: PoseMessage | None = None
+        """It may come later than its pose."""
         self._shown_part: QRectF | None = None
         self.scene().sigMouseMoved.connect(self._hover)
         self.restyle()
@@ -188,14 +190,14 @@ class Arena(pg.GraphicsLayoutWidget):
             Whether to paint although nothing is new.
         """
         frame, pose = state.frame, state.shown_pose()
+        prediction = None if pose is None else state.predictions.get(pose.header.frame)
         if frame is not None and frame is not self._shown_frame:
             self._draw_frame(frame)
         if pose is None:
             self.pose.clear()
-        elif force or pose is not self._shown_pose:
-            prediction = state.predictions.get(pose.header.frame)
+        elif force or pose is not self._shown_pose or prediction is not self._shown_prediction:
             self.pose.draw(pose, prediction, meta.skeleton if meta is not None else [])
-        self._shown_frame, self._shown_pose = frame, pose
+        self._shown_frame, self._shown_pose, self._shown_prediction = frame, pose, prediction
 
     def fit(self) -> None:
         """Show the whole frame again, after zooming."""
