@@ -33,7 +33,9 @@ def test_a_notice_is_told_beside_the_fault_of_another_output() -> None:
 
 
 def test_what_comes_with_the_fault_between_two_stats_is_told_too() -> None:
-    (both,) = warnings_after({"output_faults": FAULT, "notices": {"output 'lamp'": (1, "interlock open")} | OF_LASER})
+    (both,) = warnings_after(
+        {"output_faults": FAULT, "notices": {"output 'lamp'": (1, "interlock open")} | OF_LASER}
+    )
     assert both[1:] == ["output 'lamp': interlock open"]
 
 

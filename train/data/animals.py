@@ -98,7 +98,9 @@ def check_animals(table: LabelTable) -> list[str]:
     counts = present(table.xy).sum(axis=1)
     if counts.max(initial=0) > MOST_ANIMALS:
         most = int(counts.argmax())
-        problems.append(f"{table.places[most]}: {counts[most]} animals; expected at most {MOST_ANIMALS} in a frame")
+        problems.append(
+            f"{table.places[most]}: {counts[most]} animals; expected at most {MOST_ANIMALS} in a frame"
+        )
     for i in np.flatnonzero(counts > 1):
         twins = _twins(table.xy[i])
         if twins is not None:
